@@ -1,0 +1,60 @@
+# Everything a contributor does, by name; `make` alone lists it. Nothing is checked only in CI: .ci/run calls `make test`.
+
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup run build test check fmt-check lint doc unit fmt openapi e2e audit clean
+
+NPM_INSTALLED := tests/e2e/node_modules/.package-lock.json
+
+help: ## List what there is
+	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1\t\2/' | expand -t 14
+
+run: ## Start the server with the demo data, on http://127.0.0.1:8055
+	cargo run --release -- serve --demo
+
+build: ## Build the release binary, target/release/chinwag
+	cargo build --release --locked
+
+test: check e2e ## Check and test everything; installs what is missing
+
+check: setup fmt-check lint doc unit ## Format, lints, documentation and tests of the Rust code
+
+fmt-check:
+	cargo fmt --check
+
+lint:
+	cargo clippy --locked --all-targets -- -D warnings
+
+doc:
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+
+unit: # nextest where it is installed: it is faster, and runs each test in a process of its own
+	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked; else cargo test --locked; fi
+
+fmt: ## Format the Rust code
+	cargo fmt
+
+openapi: ## Write openapi/openapi.json anew
+	cargo run --release --locked -- openapi > openapi/openapi.json.new
+	mv openapi/openapi.json.new openapi/openapi.json
+
+e2e: setup $(NPM_INSTALLED) build ## Test the release binary from outside; FILES=… for some of tests/e2e/tests/
+	scripts/e2e $(FILES)
+
+# Not part of `make test`: building the two tools takes longer than all the tests together, and what they find changes
+# with the world (new advisories), not with a commit.
+audit: ## Look for vulnerable, unlicensed and unused dependencies
+	scripts/audit
+
+setup: ## Install the Debian packages and Rust components that are missing
+	scripts/setup
+
+$(NPM_INSTALLED): tests/e2e/package.json tests/e2e/package-lock.json
+	npm ci --prefix tests/e2e --ignore-scripts --no-audit --no-fund --loglevel=error
+	touch $@
+
+clean: ## Remove everything that was built or installed here
+	cargo clean
+	rm -rf artifacts tests/e2e/node_modules tests/e2e/.generated

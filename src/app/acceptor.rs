@@ -1,0 +1,325 @@
+//! Taking connections: no delay of small writes, a bound on how many are open, patience when the
+//! system has no more files, and an end that loses none.
+//!
+//! A connection is handed to `poem` when its first byte has arrived: one that has said nothing yet
+//! would be closed by a shutdown, and its client takes that for a refusal. What a connection may take
+//! its time for is up to [`Connection`]; what is said on it to `poem`.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use poem::http::uri::Scheme;
+use poem::web::LocalAddr;
+use poem::web::RemoteAddr;
+use tokio::net::TcpListener;
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::connection::Connection;
+
+/// How long to wait when the system cannot give out another connection.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// At most how often each trouble is logged.
+const LOG_PERIOD: Duration = Duration::from_mins(1);
+
+/// What a client is told that is one too many, as far as it listens.
+const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+    connection: close\r\nretry-after: 5\r\ncontent-length: 0\r\n\r\n";
+
+/// Accepts connections for `poem`. Never fails: it waits until it can accept again.
+pub struct Acceptor {
+    listener: TcpListener,
+    local: LocalAddr,
+    places: Arc<Semaphore>,
+    head_timeout: Duration,
+    /// Accepted connections that have said nothing yet. Bounded by the places.
+    silent: FuturesUnordered<FirstByte>,
+    gate: Gate,
+    crowded: Trouble,
+    shortage: Trouble,
+}
+
+/// The connection when its first byte is there, or nothing if it took too long.
+type FirstByte = Pin<Box<dyn Future<Output = Option<(Connection, SocketAddr)>> + Send>>;
+
+/// Lets no more connections in, and tells when none is left between the listener and `poem`.
+#[derive(Debug, Clone, Default)]
+pub struct Gate {
+    shut: CancellationToken,
+    empty: CancellationToken,
+}
+
+impl Gate {
+    /// Lets no more connections in; those that come wait in the listening socket.
+    pub fn shut(&self) {
+        self.shut.cancel();
+    }
+
+    /// Waits until the gate is shut.
+    pub async fn is_shut(&self) {
+        self.shut.cancelled().await;
+    }
+
+    /// Waits until all that were let in have been handed on or given up.
+    pub async fn is_empty(&self) {
+        self.empty.cancelled().await;
+    }
+}
+
+impl Acceptor {
+    /// Returns an acceptor that keeps at most `connections_max` connections open, each of which has
+    /// to deliver the head of its first request within `head_timeout`.
+    ///
+    /// # Errors
+    /// When the listener has no address.
+    pub fn new(
+        listener: TcpListener,
+        connections_max: usize,
+        head_timeout: Duration,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            local: LocalAddr(listener.local_addr()?.into()),
+            listener,
+            places: Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS))),
+            head_timeout,
+            silent: FuturesUnordered::new(),
+            gate: Gate::default(),
+            crowded: Trouble::default(),
+            shortage: Trouble::default(),
+        })
+    }
+
+    /// Returns the gate before this acceptor.
+    #[must_use]
+    pub fn gate(&self) -> Gate {
+        self.gate.clone()
+    }
+
+    /// Gives a new connection a place, or refuses it.
+    fn admit(&mut self, stream: TcpStream, remote: SocketAddr) {
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            refuse(&stream);
+            if self.crowded.is_news() {
+                tracing::warn!("as many connections as CONNECTIONS_MAX allows: more are refused");
+            }
+            return;
+        };
+        // It fails on a connection that has gone already, which reading finds out as well.
+        let _ = stream.set_nodelay(true);
+        let mut connection = Connection::new(stream, self.head_timeout, place);
+        self.silent.push(Box::pin(async move {
+            connection.first_byte().await.is_ok().then_some((connection, remote))
+        }));
+    }
+}
+
+impl poem::listener::Acceptor for Acceptor {
+    type Io = Connection;
+
+    fn local_addr(&self) -> Vec<LocalAddr> {
+        vec![self.local.clone()]
+    }
+
+    /// Cancelling this loses nothing.
+    async fn accept(&mut self) -> io::Result<(Connection, LocalAddr, RemoteAddr, Scheme)> {
+        loop {
+            let shut = self.gate.shut.is_cancelled();
+            if shut && self.silent.is_empty() {
+                self.gate.empty.cancel();
+                return std::future::pending().await;
+            }
+            let listener = &self.listener;
+            tokio::select! {
+                accepted = patiently(&mut self.shortage, || listener.accept()), if !shut => {
+                    let (stream, remote) = accepted;
+                    self.admit(stream, remote);
+                }
+                Some(spoken) = self.silent.next() => {
+                    if let Some((connection, remote)) = spoken {
+                        let remote = RemoteAddr(remote.into());
+                        return Ok((connection, self.local.clone(), remote, Scheme::HTTP));
+                    }
+                }
+                () = self.gate.shut.cancelled(), if !shut => {}
+            }
+        }
+    }
+}
+
+/// Accepts until it succeeds. `poem` asks again at once after an error and would spin.
+async fn patiently<T, F>(shortage: &mut Trouble, mut accept: impl FnMut() -> F) -> T
+where
+    F: Future<Output = io::Result<T>>,
+{
+    loop {
+        match accept().await {
+            Ok(accepted) => return accepted,
+            Err(error) if is_of_the_client(&error) => {}
+            Err(error) => {
+                if shortage.is_news() {
+                    tracing::warn!(error = %error, "cannot accept connections, trying on");
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Returns whether only the one connection failed, before it was accepted.
+fn is_of_the_client(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}
+
+/// Tells the client that it is one too many, if that can be done without waiting.
+fn refuse(stream: &TcpStream) {
+    let _ = stream.try_write(REFUSAL);
+}
+
+/// Something that may go on happening and is logged only now and then.
+#[derive(Default)]
+struct Trouble(Option<Instant>);
+
+impl Trouble {
+    /// Returns whether it is worth a line in the log, and takes it that the line is written.
+    fn is_news(&mut self) -> bool {
+        let now = Instant::now();
+        let news = self.0.is_none_or(|last| now.duration_since(last) >= LOG_PERIOD);
+        if news {
+            self.0 = Some(now);
+        }
+        news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use poem::listener::Acceptor as _;
+    use tokio::io::AsyncReadExt;
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    /// How long anything here may take that should happen at once.
+    const SOON: Duration = Duration::from_secs(5);
+
+    async fn acceptor(connections_max: usize) -> (Acceptor, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        (Acceptor::new(listener, connections_max, SOON).unwrap(), address)
+    }
+
+    async fn speak(address: SocketAddr) -> TcpStream {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"x").await.unwrap();
+        stream
+    }
+
+    #[tokio::test]
+    async fn connections_beyond_the_bound_are_told_and_closed() {
+        let (mut acceptor, address) = acceptor(1).await;
+        let _first = speak(address).await;
+        let (mut connection, ..) = acceptor.accept().await.unwrap();
+
+        let mut second = TcpStream::connect(address).await.unwrap();
+        let accepting = tokio::spawn(async move { acceptor.accept().await.map(|it| it.0) });
+        let mut answer = Vec::new();
+        tokio::time::timeout(SOON, second.read_to_end(&mut answer)).await.unwrap().unwrap();
+
+        assert_eq!(answer, REFUSAL);
+        // The first goes on, and when it ends its place is free.
+        assert_eq!(connection.read_u8().await.unwrap(), b'x');
+        drop(connection);
+        let _third = speak(address).await;
+        assert!(tokio::time::timeout(SOON, accepting).await.unwrap().unwrap().is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_silent_connection_keeps_nobody_waiting() {
+        let (mut acceptor, address) = acceptor(2).await;
+        let _silent = TcpStream::connect(address).await.unwrap();
+        let _speaking = speak(address).await;
+
+        let (mut connection, ..) =
+            tokio::time::timeout(SOON, acceptor.accept()).await.unwrap().unwrap();
+
+        assert_eq!(connection.read_u8().await.unwrap(), b'x');
+    }
+
+    #[tokio::test]
+    async fn small_writes_are_not_held_back() {
+        let (mut acceptor, address) = acceptor(1).await;
+        let _client = speak(address).await;
+
+        let (connection, ..) = acceptor.accept().await.unwrap();
+
+        assert!(connection.is_nodelay());
+    }
+
+    #[tokio::test]
+    async fn a_shut_gate_lets_through_who_was_in_and_nobody_else() {
+        let (mut acceptor, address) = acceptor(2).await;
+        let gate = acceptor.gate();
+        let mut early = TcpStream::connect(address).await.unwrap();
+        // Nobody has spoken, so nothing comes of this but that it is let in.
+        let short = Duration::from_millis(100);
+        assert!(tokio::time::timeout(short, acceptor.accept()).await.is_err());
+
+        gate.shut();
+        let _late = speak(address).await;
+        early.write_all(b"e").await.unwrap();
+        let (mut connection, ..) =
+            tokio::time::timeout(SOON, acceptor.accept()).await.unwrap().unwrap();
+
+        assert_eq!(connection.read_u8().await.unwrap(), b'e');
+        assert!(tokio::time::timeout(short, acceptor.accept()).await.is_err());
+        tokio::time::timeout(SOON, gate.is_empty()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn without_files_it_waits_instead_of_spinning() {
+        let tries = Cell::new(0);
+        let mut shortage = Trouble::default();
+        let started = Instant::now();
+
+        let accepted = patiently(&mut shortage, || {
+            tries.set(tries.get() + 1);
+            let outcome = match tries.get() {
+                // "Too many open files", as the system numbers it.
+                1 | 2 => Err(io::Error::from_raw_os_error(24)),
+                3 => Err(io::ErrorKind::ConnectionAborted.into()),
+                _ => Ok("a connection"),
+            };
+            std::future::ready(outcome)
+        })
+        .await;
+
+        assert_eq!(accepted, "a connection");
+        assert_eq!(tries.get(), 4);
+        assert!(started.elapsed() >= 2 * PAUSE, "{:?}", started.elapsed());
+        assert!(started.elapsed() < 20 * PAUSE, "{:?}", started.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_lasting_trouble_is_news_once() {
+        let mut trouble = Trouble::default();
+
+        assert!(trouble.is_news());
+        assert!(!trouble.is_news());
+    }
+}

@@ -1,0 +1,93 @@
+//! Accounts as an operator reads them: a line each, with the name of the role.
+
+use std::collections::HashMap;
+
+use serde_json::Value as Json;
+
+use crate::app::App;
+use crate::app::StartError;
+use crate::domain::Error;
+use crate::model::Key;
+use crate::model::Row;
+use crate::model::schema::ROLES;
+
+/// An account, as a line of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// The address; empty if it has none.
+    pub email: String,
+    /// First and last name.
+    pub name: String,
+    /// The name of its role; empty if it has none.
+    pub role: String,
+    /// `active`, `suspended`, …
+    pub status: String,
+    /// When it was last used, as on the wire; empty for never.
+    pub last_access: String,
+    /// The key.
+    pub id: String,
+}
+
+impl App {
+    /// Returns all accounts.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list_accounts(&self) -> Result<Vec<Account>, StartError> {
+        let users = self.services.accounts.list().await?;
+        let roles = self.store.all(&ROLES).await.map_err(Error::from)?;
+        let roles: HashMap<Key, String> =
+            roles.iter().filter_map(|row| Some((row.key()?, shown(row, "name")))).collect();
+        Ok(users.iter().map(|user| Account::new(user, &roles)).collect())
+    }
+}
+
+impl Account {
+    fn new(user: &Row, roles: &HashMap<Key, String>) -> Self {
+        let role = user.value("role").as_key().and_then(|role| roles.get(&role));
+        let names = [shown(user, "first_name"), shown(user, "last_name")];
+        Self {
+            email: shown(user, "email"),
+            name: names.join(" ").trim().to_owned(),
+            role: role.cloned().unwrap_or_default(),
+            status: shown(user, "status"),
+            last_access: shown(user, "last_access"),
+            id: shown(user, "id"),
+        }
+    }
+}
+
+/// Returns the value of a field as text, empty for null.
+fn shown(row: &Row, field: &str) -> String {
+    match row.value(field).to_json() {
+        Json::Null => String::new(),
+        Json::String(text) => text,
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Value;
+    use crate::model::id;
+    use crate::model::schema::USERS;
+
+    #[test]
+    fn a_line_has_the_name_of_the_role_and_nothing_for_null() {
+        let role = id::fresh();
+        let roles = HashMap::from([(Key::Uuid(role), "Member".to_owned())]);
+        let user = Row::empty(&USERS)
+            .with("email", Value::text("ann@example.com"))
+            .with("first_name", Value::text("Ann"))
+            .with("role", Value::Uuid(role))
+            .with("status", Value::text("active"));
+
+        let account = Account::new(&user, &roles);
+
+        assert_eq!(account.role, "Member");
+        assert_eq!(account.name, "Ann");
+        assert_eq!(account.last_access, "");
+        assert_eq!(account.id, "");
+    }
+}

@@ -1,0 +1,166 @@
+//! Why the service cannot start or a command cannot be done, in words for whoever started it.
+
+use std::error::Error as _;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::config::WrongSettings;
+use crate::domain::Error;
+use crate::store::StoreError;
+
+/// Why the service cannot start or go on, or a command cannot be done.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Settings are wrong.
+    #[error(transparent)]
+    Settings(#[from] WrongSettings),
+    /// Another process listens on the address.
+    #[error("{0} is in use: stop what listens there, or set another PORT")]
+    AddressInUse(SocketAddr),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The socket that was handed over is none.
+    #[error("the socket handed over by LISTEN_FDS cannot be used")]
+    Inherited(#[source] io::Error),
+    /// The directory of `--public` cannot be read.
+    #[error("cannot serve {path}")]
+    PublicDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The database cannot be used.
+    #[error("cannot use the database {path}")]
+    Database {
+        /// Its file.
+        path: String,
+        /// Why.
+        #[source]
+        source: StoreError,
+    },
+    /// The database cannot be used, for a reason that names it.
+    #[error(transparent)]
+    Store(StoreError),
+    /// The file with the generated secret cannot be read or written.
+    #[error("cannot use {path}")]
+    SecretFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The file with the generated secret holds none.
+    #[error("{0} holds fewer than 32 characters: restore it, or remove it to sign everybody out")]
+    ShortSecret(PathBuf),
+    /// What was asked for was refused or failed.
+    #[error(transparent)]
+    Domain(#[from] Error),
+    /// The system refused something a server needs.
+    #[error("the system refused {what}")]
+    System {
+        /// What.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The next program cannot take over.
+    #[error("cannot start {program}")]
+    Replace {
+        /// The program.
+        program: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The server ended although nobody asked it to.
+    #[error("the server ended by itself: the log says why")]
+    ServerEnded,
+    /// Work was cut off by a second signal.
+    #[error("stopped at once by a second signal: requests were cut off, nothing stored is lost")]
+    Hurried,
+}
+
+impl StartError {
+    /// Returns the error of opening the database in this file (`None`: in memory).
+    #[must_use]
+    pub fn of_database(path: Option<&std::path::Path>, source: StoreError) -> Self {
+        match source {
+            StoreError::InUse(_) | StoreError::NewerSchema { .. } | StoreError::Path { .. } => {
+                Self::Store(source)
+            }
+            source => {
+                let path = path.map_or_else(|| ":memory:".into(), |path| path.display().to_string());
+                Self::Database { path, source }
+            }
+        }
+    }
+
+    /// Returns the status to end with: 2 for wrong settings, 3 for a database that cannot be used,
+    /// else 1.
+    #[must_use]
+    pub const fn status(&self) -> u8 {
+        match self {
+            Self::Settings(_) => 2,
+            Self::Database { .. } | Self::Store(_) | Self::Domain(Error::Store(_)) => 3,
+            _ => 1,
+        }
+    }
+
+    /// Returns the error and its causes on one line (on several for several wrong settings).
+    #[must_use]
+    pub fn line(&self) -> String {
+        let mut line = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            line.push_str(": ");
+            // Drivers like to break lines.
+            let words = error.to_string();
+            line.push_str(&words.split_whitespace().collect::<Vec<_>>().join(" "));
+            cause = error.source();
+        }
+        line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_causes_follow_on_the_same_line() {
+        let address = "127.0.0.1:80".parse().unwrap();
+        let source = io::Error::new(io::ErrorKind::PermissionDenied, "permission\ndenied");
+
+        let error = StartError::Listen { address, source };
+
+        assert_eq!(error.line(), "cannot listen on 127.0.0.1:80: permission denied");
+        assert_eq!(error.status(), 1);
+    }
+
+    #[test]
+    fn a_database_that_cannot_be_used_has_its_own_status() {
+        let used = StartError::of_database(None, StoreError::InUse("data/chinwag.db".into()));
+        let path = std::path::Path::new("data/chinwag.db");
+        let stopped = StartError::of_database(Some(path), StoreError::Stopped);
+
+        assert_eq!(used.line(), "data/chinwag.db is in use by another chinwag process");
+        assert_eq!(used.status(), 3);
+        assert_eq!(
+            stopped.line(),
+            "cannot use the database data/chinwag.db: the writer has stopped"
+        );
+        assert_eq!(stopped.status(), 3);
+    }
+}

@@ -1,0 +1,150 @@
+//! Replacing the running program by the one now installed, without closing the listening socket.
+//!
+//! The process keeps its number, so a supervisor notices nothing, and clients that connect in
+//! between wait in the socket's backlog. What has to be in order before is not known here.
+
+use std::ffi::OsStr;
+use std::ffi::OsString;
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::AsFd;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+
+use rustix::io::FdFlags;
+
+/// How this process was started, for doing it again.
+#[derive(Debug, Clone)]
+pub struct Handover {
+    program: PathBuf,
+    arguments: Vec<OsString>,
+}
+
+impl Handover {
+    /// Returns how this process was started. Call it at the start: once the file of a running program
+    /// is replaced, the system no longer tells where it was.
+    ///
+    /// # Errors
+    /// When the system does not tell it now.
+    pub fn prepare(search: Option<&OsStr>) -> io::Result<Self> {
+        let running = std::env::current_exe()?;
+        let mut arguments = std::env::args_os();
+        let name = arguments.next().unwrap_or_default();
+        let program = find_program(&name, search, running);
+        Ok(Self { program, arguments: arguments.collect() })
+    }
+
+    /// Returns whether there is a program to start.
+    #[must_use]
+    pub fn is_possible(&self) -> bool {
+        self.program.is_file()
+    }
+
+    /// Returns the path of the program that will be started.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// Replaces this process. Returns only if that fails, with the reason; nothing has changed then,
+    /// except that programs started later would inherit the socket.
+    #[must_use]
+    pub fn replace(&self, listener: &TcpListener) -> io::Error {
+        if let Err(error) = rustix::io::fcntl_setfd(listener.as_fd(), FdFlags::empty()) {
+            return error.into();
+        }
+        Command::new(&self.program)
+            .args(&self.arguments)
+            .env("LISTEN_FDS", "1")
+            .env("LISTEN_PID", std::process::id().to_string())
+            // The socket need not be the first file after standard error.
+            .env("LISTEN_FDS_FIRST_FD", listener.as_raw_fd().to_string())
+            .exec()
+    }
+}
+
+/// Returns the path by which the program was called, symbolic links kept: an operator may upgrade
+/// by turning one. Where it cannot be told from the name, it is the file itself.
+fn find_program(name: &OsStr, search: Option<&OsStr>, running: PathBuf) -> PathBuf {
+    let called = if name.as_encoded_bytes().contains(&b'/') {
+        std::path::absolute(name).ok()
+    } else {
+        let directories = search.map(std::env::split_paths).into_iter().flatten();
+        directories.map(|directory| directory.join(name)).find(|path| path.is_file())
+    };
+    called.filter(|called| is_same_file(called, &running)).unwrap_or(running)
+}
+
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    match (one.metadata(), other.metadata()) {
+        (Ok(one), Ok(other)) => (one.dev(), one.ino()) == (other.dev(), other.ino()),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A directory with a link named `chinwag` to the running program, removed at the end.
+    struct Installed(PathBuf);
+
+    impl Installed {
+        fn new(name: &str) -> Self {
+            let directory =
+                std::env::temp_dir().join(format!("chinwag-{name}-{}", std::process::id()));
+            std::fs::create_dir_all(&directory).unwrap();
+            std::os::unix::fs::symlink(std::env::current_exe().unwrap(), directory.join("chinwag"))
+                .unwrap();
+            Self(directory)
+        }
+    }
+
+    impl Drop for Installed {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn the_link_by_which_it_was_called_is_kept() {
+        let installed = Installed::new("link");
+        let running = std::env::current_exe().unwrap();
+        let link = installed.0.join("chinwag");
+
+        let by_path = find_program(link.as_os_str(), None, running.clone());
+        let by_search =
+            find_program(OsStr::new("chinwag"), Some(installed.0.as_os_str()), running.clone());
+
+        assert_eq!(by_path, link);
+        assert_eq!(by_search, link);
+    }
+
+    #[test]
+    fn a_name_that_leads_elsewhere_is_not_trusted() {
+        let running = std::env::current_exe().unwrap();
+
+        for name in ["/bin/sh", "/no/such/file", "no-such-program", ""] {
+            let found = find_program(OsStr::new(name), None, running.clone());
+
+            assert_eq!(found, running, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_program_that_cannot_start_leaves_everything_as_it_was() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let handover = Handover { program: "/no/such/file".into(), arguments: Vec::new() };
+
+        let failed = handover.replace(&listener);
+
+        assert_eq!(failed.kind(), io::ErrorKind::NotFound);
+        assert!(!handover.is_possible());
+        // The socket would have survived.
+        assert_eq!(rustix::io::fcntl_getfd(&listener).unwrap(), FdFlags::empty());
+    }
+}

@@ -1,0 +1,297 @@
+//! The one place that knows all parts: open, wire, serve, shut down.
+//!
+//! [`App::open`] reads from top to bottom in the order in which parts need each other; nothing else
+//! constructs any of them. `server` is the life of the HTTP server between start and drain; it knows
+//! no part by name.
+
+mod acceptor;
+mod accounts;
+mod connection;
+mod error;
+pub mod handover;
+pub mod listener;
+mod secret;
+mod server;
+mod signals;
+mod welcome;
+
+pub use accounts::Account;
+pub use error::StartError;
+pub use handover::Handover;
+pub use signals::Ending;
+pub use signals::Signals;
+pub use welcome::reachable;
+
+use std::io::Write;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use poem::EndpointExt;
+use poem::EndpointExt;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::app::acceptor::Acceptor;
+use crate::app::server::Server;
+use crate::app::welcome::Welcome;
+use crate::bus::Bus;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::domain::Services;
+use crate::domain::accounts::Accounts;
+use crate::domain::auth::Auth;
+use crate::domain::auth::password::Passwords;
+use crate::domain::bootstrap;
+use crate::domain::bootstrap::Bootstrapped;
+use crate::domain::changes::Changes;
+use crate::domain::directory::Directory;
+use crate::domain::items::Items;
+use crate::domain::permissions::Permissions;
+use crate::domain::realtime;
+use crate::domain::realtime::Closing;
+use crate::domain::realtime::Hub;
+use crate::query::Limits;
+use crate::store::Store;
+use crate::transport;
+use crate::transport::Context;
+use crate::transport::ws;
+use crate::transport::ws;
+
+/// How many committed batches may wait to be delivered; while there are more the writer waits.
+const COMMITTED_MAX: usize = 1024;
+
+/// How long the last events may take to be delivered; their writes have been answered by then.
+const RELAY_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many names, tests and values one query may have.
+const QUERY_PARTS_MAX: usize = 2000;
+
+/// The whole service, open and ready to serve.
+pub struct App {
+    config: Arc<Config>,
+    services: Services,
+    store: Arc<Store>,
+    /// The tasks of sockets; they end with their connections.
+    tasks: TaskTracker,
+    /// Tells sockets to begin nothing new.
+    stopping: CancellationToken,
+    /// Carries committed events to the hub; it ends when the writer has.
+    relay: JoinHandle<()>,
+    first: Bootstrapped,
+}
+
+impl App {
+    /// Opens the database, brings it up to date, creates what a first start creates, and connects
+    /// all parts.
+    ///
+    /// # Errors
+    /// When the database or the secret cannot be used; see [`StartError`].
+    pub async fn open(mut config: Config, clock: Clock) -> Result<Self, StartError> {
+        let (committed, commits) = mpsc::channel(COMMITTED_MAX);
+        let store = Arc::new(open_store(&config, committed).await?);
+        if config.auth.secret.0.is_empty() {
+            config.auth.secret = secret::require(config.store.filename.as_deref())?;
+        }
+        let limits = limits(&config);
+
+        let directory = Arc::new(Directory::new(Arc::clone(&store)));
+        let permissions =
+            Permissions::open(Arc::clone(&store), clock.clone(), limits.clone()).await?;
+        let permissions = Arc::new(permissions);
+        let changes = Arc::new(Changes::new(
+            Arc::clone(&store),
+            Arc::clone(&directory),
+            Arc::clone(&permissions),
+        ));
+        let passwords = Arc::new(Passwords::new(config.auth.hash));
+        let accounts = Arc::new(Accounts::new(
+            Arc::clone(&store),
+            Arc::clone(&changes),
+            Arc::clone(&passwords),
+            clock.clone(),
+        ));
+        let first = bootstrap::run(&config.bootstrap, &store, &accounts).await?;
+        let auth = Arc::new(Auth::new(
+            config.auth.clone(),
+            clock.clone(),
+            Arc::clone(&store),
+            Arc::clone(&changes),
+            Arc::clone(&directory),
+            Arc::clone(&permissions),
+            Arc::clone(&passwords),
+        ));
+        let items = Arc::new(Items {
+            clock: clock.clone(),
+            store: Arc::clone(&store),
+            changes: Arc::clone(&changes),
+            permissions: Arc::clone(&permissions),
+            directory,
+            passwords: Arc::clone(&passwords),
+            limits,
+            config: config.query.clone(),
+            public_user: first.public_user,
+        });
+        let hub = Arc::new(Hub::new(
+            Arc::clone(&items),
+            Arc::clone(&permissions),
+            Arc::clone(&auth),
+            Arc::clone(&changes),
+            config.websockets.subscriptions_max,
+        ));
+        let relay = tokio::spawn(realtime::run(Arc::clone(&hub), Bus::local(), commits));
+
+        let services =
+            Services { auth, permissions, items, hub, accounts, passwords, changes, clock };
+        let config = Arc::new(config);
+        let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
+        Ok(Self { config, services, store, tasks, stopping, relay, first })
+    }
+
+    /// Serves until a signal says to end, prints where, and ends in good order: no new connections,
+    /// sockets told to come back, running requests finished within their bound, everything that was
+    /// acknowledged on disk. The listening socket stays open throughout.
+    ///
+    /// # Errors
+    /// When the server cannot start; [`StartError::Hurried`] when a second signal cut it short.
+    pub async fn serve(
+        self,
+        listener: &TcpListener,
+        signals: &mut Signals,
+        handover: &Handover,
+    ) -> Result<Ending, StartError> {
+        let config = &self.config.server;
+        let address = listener
+            .local_addr()
+            .map_err(|source| StartError::System { what: "the address of a socket", source })?;
+        let acceptor = listener
+            .try_clone()
+            .and_then(tokio::net::TcpListener::from_std)
+            .and_then(|tcp| Acceptor::new(tcp, config.connections_max, config.header_timeout))
+            .map_err(|source| StartError::Listen { address, source })?;
+        let mut server = Server::start(acceptor, self.endpoint(), config.drain);
+        let welcome = Welcome::new(&self.config, address, &self.first);
+        // Whoever started it may have closed its output; that is no reason not to serve.
+        let _ = write!(std::io::stdout().lock(), "{welcome}");
+
+        let mut ending = tokio::select! {
+            ending = next_ending(signals, handover) => ending,
+            () = server.ended() => return Err(StartError::ServerEnded),
+        };
+        tracing::info!(ending = ?ending, "finishing running work");
+        tokio::select! {
+            biased;
+            () = self.finish(server) => Ok(ending),
+            () = signals.hurry(&mut ending) => Err(StartError::Hurried),
+        }
+    }
+
+    /// Ends without having served: everything that was acknowledged is on disk.
+    pub async fn close(self) {
+        self.services.hub.close_all(Closing::Restart);
+        self.store.close().await;
+        match tokio::time::timeout(RELAY_PATIENCE, self.relay).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(error = %error, "the delivery of events had failed"),
+            Err(_) => tracing::warn!("the delivery of events did not end in time"),
+        }
+    }
+
+    /// Returns the service's calls, without a transport.
+    #[must_use]
+    pub const fn services(&self) -> &Services {
+        &self.services
+    }
+
+    /// Returns what this start has to tell once.
+    #[must_use]
+    pub const fn first(&self) -> &Bootstrapped {
+        &self.first
+    }
+
+    /// Returns everything the service answers, for a server of one's own.
+    #[must_use]
+    pub fn endpoint(&self) -> impl poem::Endpoint<Output = poem::Response> + use<> {
+        let sockets = ws::Context::new(
+            self.services.clone(),
+            self.config.websockets.clone(),
+            self.config.auth.session_cookie.name.clone(),
+            self.config.server.public_url.clone(),
+            self.tasks.clone(),
+            self.stopping.clone(),
+        );
+        let context = Context::new(self.services.clone(), Arc::clone(&self.config));
+        transport::routes(&context, ws::endpoint(sockets).boxed())
+    }
+
+    async fn finish(self, server: Server) {
+        let deadline = Instant::now() + self.config.server.drain;
+        server.stop_accepting();
+        self.stopping.cancel();
+        server.drained().await;
+        // A request that was running may have become a socket meanwhile.
+        self.services.hub.close_all(Closing::Restart);
+        self.tasks.close();
+        if tokio::time::timeout_at(deadline, self.tasks.wait()).await.is_err() {
+            tracing::warn!(connections = self.tasks.len(), "connections are cut off");
+        }
+        self.close().await;
+    }
+}
+
+/// Creates the database or brings its schema up to date, and nothing else.
+///
+/// # Errors
+/// When it cannot be used.
+pub async fn migrate(config: &Config) -> Result<(), StartError> {
+    let (committed, _commits) = mpsc::channel(1);
+    open_store(config, committed).await?.close().await;
+    Ok(())
+}
+
+async fn open_store(
+    config: &Config,
+    committed: mpsc::Sender<crate::store::Committed>,
+) -> Result<Store, StartError> {
+    let opened = Store::open(&config.store, committed).await;
+    opened.map_err(|error| StartError::of_database(config.store.filename.as_deref(), error))
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits {
+        default: config.query.limit_default,
+        max: config.query.limit_max,
+        depth: config.query.depth_max,
+        parts: QUERY_PARTS_MAX,
+    }
+}
+
+/// Waits until the process is asked to end. Asked to replace itself, it first makes sure that the
+/// next one can start; else it goes on as it is.
+async fn next_ending(signals: &mut Signals, handover: &Handover) -> Ending {
+    loop {
+        let ending = signals.next().await;
+        if ending == Ending::Stop || can_restart(handover) {
+            return ending;
+        }
+    }
+}
+
+fn can_restart(handover: &Handover) -> bool {
+    if let Err(wrong) = Config::from_env() {
+        for wrong in wrong.0 {
+            tracing::error!(setting = %wrong.name, "not restarted, a setting is wrong: {wrong}");
+        }
+        return false;
+    }
+    if !handover.is_possible() {
+        let program = handover.program().display();
+        tracing::error!(%program, "not restarted, there is no program");
+        return false;
+    }
+    true
+}

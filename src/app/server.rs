@@ -1,0 +1,168 @@
+//! The HTTP server between its start and the end of its last request.
+
+use std::time::Duration;
+
+use poem::Endpoint;
+use poem::Response;
+use tokio::task::JoinHandle;
+
+use crate::app::acceptor::Acceptor;
+use crate::app::acceptor::Gate;
+
+/// How long connections that have said nothing may take to say what they came for, once no more are
+/// accepted: on most networks the first byte is on its way by then.
+const FIRST_BYTE_GRACE: Duration = Duration::from_millis(250);
+
+/// How long a connection that was handed on may take to be read from: until then the end of the
+/// server closes it.
+const SETTLING: Duration = Duration::from_millis(25);
+
+/// How much longer than requests the server may take to end: it only has to notice.
+const SLACK: Duration = Duration::from_millis(500);
+
+/// A running HTTP server.
+pub struct Server {
+    task: JoinHandle<std::io::Result<()>>,
+    gate: Gate,
+    drain: Duration,
+}
+
+impl Server {
+    /// Starts to accept connections. After [`Server::stop_accepting`] running requests get `drain`
+    /// to end, then they are cut off.
+    pub fn start(
+        acceptor: Acceptor,
+        endpoint: impl Endpoint<Output = Response> + 'static,
+        drain: Duration,
+    ) -> Self {
+        let gate = acceptor.gate();
+        let stopped = stopped(gate.clone(), FIRST_BYTE_GRACE.min(drain));
+        let server = poem::Server::new_with_acceptor(acceptor);
+        let task = tokio::spawn(server.run_with_graceful_shutdown(endpoint, stopped, Some(drain)));
+        Self { task, gate, drain }
+    }
+
+    /// Waits until the server has ended by itself, which it should not.
+    pub async fn ended(&mut self) {
+        match (&mut self.task).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(error = %error, "the server failed"),
+            Err(error) => tracing::error!(error = %error, "the server failed"),
+        }
+    }
+
+    /// Accepts no more connections and, a moment later, closes idle ones. New ones wait in the
+    /// listening socket, which somebody else keeps open.
+    pub fn stop_accepting(&self) {
+        self.gate.shut();
+    }
+
+    /// Waits until running requests have ended or were cut off.
+    pub async fn drained(mut self) {
+        let bound = FIRST_BYTE_GRACE + SETTLING + self.drain + SLACK;
+        if tokio::time::timeout(bound, &mut self.task).await.is_err() {
+            tracing::warn!("the server did not end in time");
+            self.task.abort();
+        }
+    }
+}
+
+/// Waits until the server is to end: its gate is shut and everybody within has been heard.
+async fn stopped(gate: Gate, grace: Duration) {
+    gate.is_shut().await;
+    // Whoever stays silent longer is closed without an answer.
+    let _ = tokio::time::timeout(grace, gate.is_empty()).await;
+    tokio::time::sleep(SETTLING).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use poem::Body;
+    use poem::IntoResponse;
+    use poem::Request;
+    use tokio::io::AsyncReadExt;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(5);
+
+    /// Answers each request after the milliseconds that its path names.
+    struct Slow;
+
+    impl Endpoint for Slow {
+        type Output = Response;
+
+        async fn call(&self, request: Request) -> poem::Result<Response> {
+            let path = request.uri().path().trim_start_matches('/');
+            tokio::time::sleep(Duration::from_millis(path.parse().unwrap_or(0))).await;
+            Ok(Body::from("done").into_response())
+        }
+    }
+
+    async fn server(drain: Duration) -> (Server, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        (Server::start(Acceptor::new(listener, 10, SOON).unwrap(), Slow, drain), address)
+    }
+
+    async fn ask(address: SocketAddr, millis: u64) -> TcpStream {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET /{millis} HTTP/1.1\r\nhost: test\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream
+    }
+
+    async fn read(mut stream: TcpStream) -> String {
+        let mut answer = String::new();
+        let reading = stream.read_to_string(&mut answer);
+        // A connection that is cut off may be reset.
+        let _ = tokio::time::timeout(SOON, reading).await.expect("the connection ends");
+        answer
+    }
+
+    #[tokio::test]
+    async fn running_requests_are_answered_before_the_end() {
+        let (server, address) = server(SOON).await;
+        let running = tokio::spawn(read(ask(address, 300).await));
+        let idle = TcpStream::connect(address).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+
+        server.stop_accepting();
+        tokio::time::timeout(SOON, server.drained()).await.unwrap();
+
+        assert!(running.await.unwrap().ends_with("done"));
+        assert_eq!(read(idle).await, "");
+    }
+
+    #[tokio::test]
+    async fn who_was_let_in_is_answered_even_if_it_speaks_late() {
+        let (server, address) = server(SOON).await;
+        let mut early = TcpStream::connect(address).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+
+        server.stop_accepting();
+        let drained = tokio::spawn(server.drained());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        early.write_all(b"GET /0 HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
+
+        assert!(read(early).await.ends_with("done"));
+        tokio::time::timeout(SOON, drained).await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn requests_that_take_too_long_are_cut_off() {
+        let (server, address) = server(Duration::from_millis(100)).await;
+        let endless = tokio::spawn(read(ask(address, 60_000).await));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+
+        server.stop_accepting();
+        tokio::time::timeout(SOON, server.drained()).await.unwrap();
+
+        assert_eq!(endless.await.unwrap(), "");
+    }
+}

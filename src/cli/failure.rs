@@ -1,0 +1,130 @@
+//! What went wrong, as the one line and the status that a command ends with.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use chinwag::app::StartError;
+use chinwag::domain::Error;
+use chinwag::store::StoreError;
+
+/// The status for a command line that makes no sense.
+const USAGE: u8 = 2;
+
+/// Why a command was not done, or what was asked for instead of one.
+#[derive(Debug)]
+pub struct Failure {
+    line: String,
+    status: u8,
+    /// Help or a version, which is no failure and goes to standard output.
+    asked: Option<clap::Error>,
+}
+
+impl Failure {
+    /// Returns a failure in words, with the status 1.
+    pub fn new(line: impl Into<String>) -> Self {
+        Self { line: line.into(), status: 1, asked: None }
+    }
+
+    /// Returns the failure of reading the command line: its first sentence and where to read on.
+    pub fn of_usage(error: clap::Error) -> Self {
+        if !error.use_stderr() {
+            return Self { line: String::new(), status: 0, asked: Some(error) };
+        }
+        let text = error.to_string();
+        if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+            return Self { line: String::new(), status: USAGE, asked: Some(error) };
+        }
+        let sentence = text.split("\n\n").next().unwrap_or_default();
+        let words: Vec<&str> = sentence.trim_start_matches("error: ").split_whitespace().collect();
+        let line = format!("{} (see chinwag --help)", words.join(" "));
+        Self { line, status: USAGE, asked: None }
+    }
+
+    /// Returns the failure of a command that needs the database for itself.
+    pub fn of_command(error: StartError) -> Self {
+        let busy = matches!(error, StartError::Store(StoreError::InUse(_)));
+        let mut failure = Self::from(error);
+        if busy {
+            failure.line.push_str(": stop it first, or ask it through its API");
+        }
+        failure
+    }
+
+    /// Returns the failure of a call to the service.
+    pub fn of_domain(error: Error) -> Self {
+        Self::from(StartError::from(error))
+    }
+
+    /// Prints what there is to say and returns the status to end with.
+    pub fn tell(&self) -> ExitCode {
+        match &self.asked {
+            // Nobody is left to be told that nobody reads.
+            Some(asked) => drop(asked.print()),
+            None => eprintln!("chinwag: {self}"),
+        }
+        ExitCode::from(self.status)
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        let line = match &error {
+            StartError::Domain(refused) => words(refused).unwrap_or_else(|| error.line()),
+            error => error.line(),
+        };
+        Self { line, status: error.status(), asked: None }
+    }
+}
+
+/// Returns what a refusal means to an operator, where its own words are for programs.
+fn words(refused: &Error) -> Option<String> {
+    match refused {
+        Error::FailedValidation(violations) => {
+            let told = violations.iter().map(|broken| match (broken.field.as_str(), broken.kind) {
+                ("email", "in") => "nobody has this address".to_owned(),
+                ("email", "email") => "this is no address of mail".to_owned(),
+                ("role", "in") => "there is no role of this name".to_owned(),
+                (field, kind) => format!("{field} is not accepted ({kind})"),
+            });
+            Some(told.collect::<Vec<_>>().join(", "))
+        }
+        Error::RecordNotUnique { value, .. } => Some(format!("{value} is taken")),
+        _ => None,
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.line)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_told_in_words() {
+        let field = "email".to_owned();
+        let broken = chinwag::domain::Violation { field, kind: "in", details: Vec::new() };
+
+        let failure = Failure::of_domain(Error::FailedValidation(vec![broken]));
+
+        assert_eq!(failure.to_string(), "nobody has this address");
+        assert_eq!(failure.status, 1);
+    }
+
+    #[test]
+    fn a_database_in_use_says_what_to_do() {
+        let error = StartError::Store(StoreError::InUse("data/chinwag.db".to_owned()));
+
+        let failure = Failure::of_command(error);
+
+        assert_eq!(
+            failure.to_string(),
+            "data/chinwag.db is in use by another chinwag process: \
+             stop it first, or ask it through its API"
+        );
+        assert_eq!(failure.status, 3);
+    }
+}

@@ -1,0 +1,115 @@
+//! `chinwag healthcheck`: asks the running server, for supervisors and containers.
+
+use std::io;
+use std::io::Read;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::net::TcpStream;
+use std::time::Duration;
+
+use chinwag::app::reachable;
+use chinwag::config::ServerConfig;
+
+use crate::cli::Failure;
+
+/// How long the server may take for each step of the answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// More of an answer than its first line is not needed.
+const ANSWER_BYTES_MAX: u64 = 64 * 1024;
+
+/// Asks the server that has these settings whether it is well.
+pub fn healthcheck(config: &ServerConfig) -> Result<(), Failure> {
+    if config.port == 0 {
+        return Err(Failure::new("PORT is 0, which does not tell where the server listens"));
+    }
+    let address = reachable(SocketAddr::new(config.host, config.port));
+    match ask(address) {
+        Ok(200) => Ok(()),
+        Ok(status) => Err(Failure::new(format!("{address} answers with status {status}"))),
+        Err(error) => Err(Failure::new(format!("{address} does not answer: {error}"))),
+    }
+}
+
+/// Returns the status of the answer.
+fn ask(address: SocketAddr) -> io::Result<u16> {
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let request =
+        format!("GET /server/health HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
+    let mut answer = Vec::new();
+    stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
+    status(&answer).ok_or_else(|| io::Error::other("the answer is not HTTP"))
+}
+
+fn status(answer: &[u8]) -> Option<u16> {
+    let line = answer.split(|byte| *byte == b'\r').next()?;
+    let mut words = std::str::from_utf8(line).ok()?.split(' ');
+    let version = words.next()?;
+    let status = words.next()?.parse().ok()?;
+    version.starts_with("HTTP/1.").then_some(status)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    fn config(port: u16) -> ServerConfig {
+        let mut config = chinwag::config::Config::for_tests().server;
+        config.port = port;
+        config
+    }
+
+    /// Answers one request with this text.
+    fn server(answer: &'static str) -> (u16, std::thread::JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let serving = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 1024];
+            let read = stream.read(&mut request).unwrap();
+            assert!(request[..read].starts_with(b"GET /server/health HTTP/1.1\r\n"));
+            stream.write_all(answer.as_bytes()).unwrap();
+        });
+        (port, serving)
+    }
+
+    #[test]
+    fn a_healthy_server_is_well() {
+        let (port, serving) = server("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}");
+
+        assert!(healthcheck(&config(port)).is_ok());
+        serving.join().unwrap();
+    }
+
+    #[test]
+    fn anything_else_is_told() {
+        for (answer, part) in [
+            ("HTTP/1.1 503 Service Unavailable\r\n\r\n", "answers with status 503"),
+            ("SSH-2.0-OpenSSH\r\n", "the answer is not HTTP"),
+            ("", "the answer is not HTTP"),
+        ] {
+            let (port, serving) = server(answer);
+
+            let told = healthcheck(&config(port)).unwrap_err().to_string();
+
+            assert!(told.contains(part), "{told}");
+            serving.join().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_server_that_is_not_there_is_told() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+
+        let told = healthcheck(&config(port)).unwrap_err().to_string();
+
+        assert!(told.contains("does not answer"), "{told}");
+    }
+}

@@ -1,0 +1,149 @@
+//! The command line: what can be asked for, and which function does it.
+//!
+//! Knows no part of the service but `app`. Each command is one function in a file of its name; what
+//! goes wrong becomes one line and a status in `failure`.
+
+mod failure;
+mod healthcheck;
+mod output;
+mod serve;
+mod users;
+
+pub use failure::Failure;
+
+use std::path::PathBuf;
+
+use chinwag::app;
+use chinwag::config::Config;
+use chinwag::telemetry;
+use chinwag::transport;
+use clap::CommandFactory;
+use clap::Parser;
+use clap::Subcommand;
+use clap_complete::Shell;
+
+/// A persistent chat backend that speaks Directus over REST and WebSocket.
+///
+/// Settings come from the environment and from `.env` in the working directory, under the names
+/// that Directus uses; `.env.example` explains each.
+#[derive(Debug, Parser)]
+#[command(name = "chinwag", version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve until SIGTERM or SIGINT; SIGHUP restarts without refusing a connection
+    Serve {
+        /// Also make what the tutorial needs: users alice and bob, a guest, an open Public policy
+        #[arg(long)]
+        demo: bool,
+        /// Serve a built front end at `/`, and the API also under `/directus`
+        #[arg(long, value_name = "DIR")]
+        public: Option<PathBuf>,
+    },
+    /// Create the database or bring its schema up to date, and end
+    Migrate,
+    /// Manage accounts while the server is not running
+    Users {
+        #[command(subcommand)]
+        command: users::Users,
+    },
+    /// Print the description of the REST interface (OpenAPI, JSON)
+    Openapi,
+    /// Ask the running server whether it is well: status 0 if so, else 1
+    Healthcheck,
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// Reads the command line.
+pub fn parse() -> Result<Cli, Failure> {
+    Cli::try_parse().map_err(Failure::of_usage)
+}
+
+/// Does what the command line asks for.
+pub fn run(cli: Cli) -> Result<(), Failure> {
+    match cli.command {
+        Command::Serve { demo, public } => serve::serve(demo, public),
+        Command::Migrate => migrate(),
+        Command::Users { command } => users::run(command),
+        Command::Openapi => output::print(&transport::rest::document()),
+        Command::Healthcheck => healthcheck::healthcheck(&settings()?.server),
+        Command::Completions { shell } => completions(shell),
+    }
+}
+
+fn migrate() -> Result<(), Failure> {
+    let config = settings()?;
+    runtime()?.block_on(app::migrate(&config)).map_err(Failure::of_command)
+}
+
+fn completions(shell: Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "chinwag", &mut script);
+    output::print(&String::from_utf8_lossy(&script))
+}
+
+/// Reads the settings and begins to log.
+fn settings() -> Result<Config, Failure> {
+    let config = Config::from_env().map_err(app::StartError::from)?;
+    telemetry::init(&config.log);
+    Ok(config)
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let built = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    Ok(built.map_err(|source| app::StartError::System { what: "threads", source })?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn each_command_is_understood() {
+        for line in [
+            "serve",
+            "serve --demo --public dist",
+            "migrate",
+            "users create --email a@example.com --first-name Ann --role Member --password -",
+            "users list",
+            "users password --email a@example.com",
+            "users suspend --email a@example.com",
+            "openapi",
+            "healthcheck",
+            "completions bash",
+        ] {
+            let words = std::iter::once("chinwag").chain(line.split(' '));
+
+            assert!(Cli::try_parse_from(words).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_is_told_in_one_line() {
+        for (line, part) in [
+            ("serve --demos", "unexpected argument '--demos'"),
+            ("users create", "--email"),
+            ("frobnicate", "unrecognized subcommand 'frobnicate'"),
+        ] {
+            let words = std::iter::once("chinwag").chain(line.split(' '));
+            let failure = Failure::of_usage(Cli::try_parse_from(words).unwrap_err());
+
+            let told = failure.to_string();
+            assert!(told.contains(part), "{told}");
+            assert!(!told.contains('\n'), "{told}");
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! `chinwag serve`: settings, socket, service, until a signal ends it.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chinwag::app::App;
+use chinwag::app::Ending;
+use chinwag::app::Handover;
+use chinwag::app::Signals;
+use chinwag::app::StartError;
+use chinwag::app::listener;
+use chinwag::clock::Clock;
+use chinwag::config;
+
+use crate::cli;
+use crate::cli::Failure;
+
+/// How long work that cannot be cancelled, such as a password being hashed, is waited for.
+const BLOCKING_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Serves until a signal ends it. A restart does not return: the next program takes over.
+pub fn serve(demo: bool, public: Option<PathBuf>) -> Result<(), Failure> {
+    let mut config = cli::settings()?;
+    config.bootstrap.demo = demo;
+    if let Some(directory) = &public {
+        require_directory(directory)?;
+    }
+    config.server.public_dir = public;
+    let handover = Handover::prepare(config::search_path().as_deref())
+        .map_err(|source| StartError::System { what: "its own path", source })?;
+    let inherited = listener::inherit()?;
+    let address = SocketAddr::new(config.server.host, config.server.port);
+
+    let runtime = cli::runtime()?;
+    let served = runtime.block_on(async {
+        let mut signals = Signals::mind()
+            .map_err(|source| StartError::System { what: "the handling of signals", source })?;
+        // Before the database: from now on clients wait instead of being refused.
+        let listener = listener::open(inherited, address)?;
+        let app = App::open(config, Clock::system()).await?;
+        let ending = app.serve(&listener, &mut signals, &handover).await?;
+        Ok::<_, StartError>((ending, listener))
+    });
+    runtime.shutdown_timeout(BLOCKING_PATIENCE);
+
+    match served? {
+        (Ending::Stop, _) => Ok(()),
+        (Ending::Restart, listener) => {
+            let source = handover.replace(&listener);
+            let program = handover.program().to_owned();
+            Err(StartError::Replace { program, source }.into())
+        }
+    }
+}
+
+fn require_directory(path: &Path) -> Result<(), StartError> {
+    let found = std::fs::read_dir(path).map(drop);
+    found.map_err(|source| StartError::PublicDirectory { path: path.to_owned(), source })
+}

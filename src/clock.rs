@@ -1,0 +1,135 @@
+//! The one source of the current time, so that tests can move it.
+//!
+//! Also the instant type of the whole service: UTC milliseconds, as on the wire.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
+
+/// The wire form, `2026-01-31T12:00:00.000Z`.
+const WIRE: &[BorrowedFormatItem<'static>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+
+/// An instant in UTC with millisecond resolution, counted from the Unix epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// Returns the instant `millis` milliseconds after (or, negative, before) the Unix epoch.
+    #[must_use]
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis)
+    }
+
+    /// Returns the milliseconds since the Unix epoch.
+    #[must_use]
+    pub const fn millis(self) -> i64 {
+        self.0
+    }
+
+    /// Returns the whole seconds since the Unix epoch, as JSON Web Tokens count them.
+    #[must_use]
+    pub const fn seconds(self) -> i64 {
+        self.0.div_euclid(1000)
+    }
+
+    /// Returns this instant moved into the future; the end of time where that would overflow.
+    #[must_use]
+    pub fn plus(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// Returns how long before `later` this instant lies, zero if it does not.
+    #[must_use]
+    pub fn until(self, later: Self) -> Duration {
+        Duration::from_millis(u64::try_from(later.0.saturating_sub(self.0)).unwrap_or(0))
+    }
+
+    /// Returns the calendar form, or `None` outside the years -9999 to 9999.
+    #[must_use]
+    pub fn to_calendar(self) -> Option<OffsetDateTime> {
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000).ok()
+    }
+
+    /// Returns the instant of a calendar form, cut to the millisecond.
+    #[must_use]
+    pub fn from_calendar(at: OffsetDateTime) -> Self {
+        let millis = at.unix_timestamp_nanos().div_euclid(1_000_000);
+        Self(i64::try_from(millis).unwrap_or(i64::MAX))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.to_calendar().and_then(|at| at.format(WIRE).ok()) {
+            Some(text) => f.write_str(&text),
+            None => write!(f, "{}", self.0),
+        }
+    }
+}
+
+/// A clock: the system's, or one that a test sets.
+#[derive(Debug, Clone, Default)]
+pub struct Clock(Option<Arc<AtomicI64>>);
+
+impl Clock {
+    /// Returns the system's clock.
+    #[must_use]
+    pub fn system() -> Self {
+        Self(None)
+    }
+
+    /// Returns a clock that stands still at `at` until [`Clock::advance`] moves it.
+    #[must_use]
+    pub fn manual(at: Timestamp) -> Self {
+        Self(Some(Arc::new(AtomicI64::new(at.millis()))))
+    }
+
+    /// Returns the current instant.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the one home of the system's time")]
+    pub fn now(&self) -> Timestamp {
+        match &self.0 {
+            Some(manual) => Timestamp(manual.load(Ordering::SeqCst)),
+            None => {
+                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+            }
+        }
+    }
+
+    /// Moves a manual clock forward; the system's clock is left alone.
+    pub fn advance(&self, by: Duration) {
+        if let Some(manual) = &self.0 {
+            let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+            manual.fetch_add(millis, Ordering::SeqCst);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timestamp_prints_as_on_the_wire() {
+        assert_eq!(Timestamp::from_millis(1_769_860_800_007).to_string(), "2026-01-31T12:00:00.007Z");
+    }
+
+    #[test]
+    fn a_manual_clock_moves_only_when_told() {
+        let clock = Clock::manual(Timestamp::from_millis(5));
+
+        clock.advance(Duration::from_millis(7));
+
+        assert_eq!(clock.now(), Timestamp::from_millis(12));
+    }
+}

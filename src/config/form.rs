@@ -1,0 +1,362 @@
+//! The forms that values of settings take, as Directus writes them.
+//!
+//! A form turns the text of a setting into a value or says, in words that follow "should be", what
+//! the text should be. It knows neither the names of settings nor where they come from.
+
+use std::fmt::Display;
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::config::Secret;
+
+/// What a plain number without a unit counts in a duration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plain {
+    /// Milliseconds, as in `ACCESS_TOKEN_TTL` and `LOGIN_STALL_TIME`.
+    Milliseconds,
+    /// Seconds, as in `WEBSOCKETS_HEARTBEAT_PERIOD`.
+    Seconds,
+}
+
+/// The units of durations with their milliseconds, in the spellings that Directus takes.
+const DURATION_UNITS: &[(&[&str], f64)] = &[
+    (&["ms", "msec", "msecs", "millisecond", "milliseconds"], 1.0),
+    (&["s", "sec", "secs", "second", "seconds"], 1_000.0),
+    (&["m", "min", "mins", "minute", "minutes"], 60_000.0),
+    (&["h", "hr", "hrs", "hour", "hours"], 3_600_000.0),
+    (&["d", "day", "days"], 86_400_000.0),
+    (&["w", "week", "weeks"], 604_800_000.0),
+    (&["y", "yr", "yrs", "year", "years"], 31_557_600_000.0),
+];
+
+/// The units of sizes with their bytes.
+const SIZE_UNITS: &[(&[&str], f64)] = &[
+    (&["", "b"], 1.0),
+    (&["kb"], 1024.0),
+    (&["mb"], 1_048_576.0),
+    (&["gb"], 1_073_741_824.0),
+    (&["tb"], 1_099_511_627_776.0),
+];
+
+/// A line of text.
+pub fn text(value: &str) -> Result<String, String> {
+    if value.chars().any(char::is_control) {
+        return Err("one line of text".to_owned());
+    }
+    Ok(value.to_owned())
+}
+
+/// The path of a file, relative to the working directory or absolute.
+pub fn file(value: &str) -> Result<PathBuf, String> {
+    if value.ends_with(['/', '.']) || value.contains('\0') {
+        return Err("the path of a file".to_owned());
+    }
+    Ok(PathBuf::from(value))
+}
+
+/// A secret of at least `min` characters.
+pub fn secret(min: usize) -> impl Fn(&str) -> Result<Secret, String> {
+    move |value| {
+        if value.chars().count() < min {
+            return Err(format!("a text of at least {min} characters"));
+        }
+        Ok(Secret(value.to_owned()))
+    }
+}
+
+/// An address to listen on.
+pub fn host(value: &str) -> Result<IpAddr, String> {
+    if value.eq_ignore_ascii_case("localhost") {
+        return Ok(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    }
+    value.parse().map_err(|_| "an IP address, such as 127.0.0.1, 0.0.0.0 or ::".to_owned())
+}
+
+/// The address under which browsers reach the service; without a slash at its end unless it is one.
+pub fn public_url(value: &str) -> Result<String, String> {
+    let rest = value.strip_prefix("https://").or_else(|| value.strip_prefix("http://"));
+    let complete = rest.is_some_and(|rest| {
+        !rest.is_empty() && !rest.starts_with('/') && !rest.contains([' ', '?', '#'])
+    });
+    if value == "/" {
+        Ok(value.to_owned())
+    } else if complete {
+        Ok(value.trim_end_matches('/').to_owned())
+    } else {
+        Err("an address, such as https://chat.example.com, or /".to_owned())
+    }
+}
+
+/// A whole number within bounds, both included.
+pub fn number<T: TryFrom<u64>>(min: u64, max: u64) -> impl Fn(&str) -> Result<T, String> {
+    move |value| {
+        let number = value.parse().ok().filter(|number| (min..=max).contains(number));
+        number.and_then(|number| T::try_from(number).ok()).ok_or_else(|| between(min, max))
+    }
+}
+
+/// A whole number within bounds, or `-1` for no bound at all.
+pub fn number_or_none(max: u64) -> impl Fn(&str) -> Result<Option<u64>, String> {
+    move |value| {
+        if value == "-1" {
+            return Ok(None);
+        }
+        number(1, max)(value).map(Some).map_err(|form| format!("{form}, or -1 for no bound"))
+    }
+}
+
+/// A switch.
+pub fn boolean(value: &str) -> Result<bool, String> {
+    match value.to_ascii_lowercase().as_str() {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err("true or false".to_owned()),
+    }
+}
+
+/// One of some words, written without regard to case.
+pub fn choice<T: Copy>(words: &'static [(&'static str, T)]) -> impl Fn(&str) -> Result<T, String> {
+    move |value| {
+        let found = words.iter().find(|(word, _)| value.eq_ignore_ascii_case(word));
+        found.map(|(_, meaning)| *meaning).ok_or_else(|| {
+            let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            match words.as_slice() {
+                [only] => (*only).to_owned(),
+                _ => format!("one of {}", words.join(", ")),
+            }
+        })
+    }
+}
+
+/// A duration of at least `min`: a number with a unit, such as `15m`, `7d`, `500ms`, or a plain one.
+pub fn duration(plain: Plain, min: Duration) -> impl Fn(&str) -> Result<Duration, String> {
+    /// Longer ones would leave the calendar.
+    const MAX: Duration = Duration::from_hours(100 * 366 * 24);
+    move |value| {
+        let (number, unit) = split_unit(value);
+        let millis_each = match (unit.as_str(), plain) {
+            ("", Plain::Milliseconds) => Some(1.0),
+            ("", Plain::Seconds) => Some(1_000.0),
+            (unit, _) => find_unit(DURATION_UNITS, unit),
+        };
+        let seconds = number.zip(millis_each).map(|(number, millis)| number * millis / 1_000.0);
+        seconds
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+            .filter(|duration| (min..=MAX).contains(duration))
+            .ok_or_else(|| {
+                let plain = match plain {
+                    Plain::Milliseconds => "milliseconds",
+                    Plain::Seconds => "seconds",
+                };
+                let least = if min.is_zero() { String::new() } else { format!(" of at least {min:?}") };
+                format!("a duration{least}, such as 500ms, 10s, 15m or 7d, or a number of {plain}")
+            })
+    }
+}
+
+/// A size in bytes within bounds, both included: `1mb`, `100kb`, or a plain number of bytes.
+pub fn size(min: u64, max: u64) -> impl Fn(&str) -> Result<usize, String> {
+    move |value| {
+        let (number, unit) = split_unit(value);
+        let bytes = number.zip(find_unit(SIZE_UNITS, &unit)).map(|(number, each)| number * each);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the number is not negative, and a cast of floats stops at the bounds"
+        )]
+        let bytes = bytes.map(|bytes| bytes.floor() as u64);
+        bytes
+            .filter(|bytes| (min..=max).contains(bytes))
+            .and_then(|bytes| usize::try_from(bytes).ok())
+            .ok_or_else(|| {
+                format!("a size from {} to {}, such as 100kb or 1mb", in_units(min), in_units(max))
+            })
+    }
+}
+
+/// The address of an account: something, one `@`, something, no spaces.
+pub fn email(value: &str) -> Result<String, String> {
+    let parts = value.split_once('@');
+    let complete = parts.is_some_and(|(name, host)| {
+        !name.is_empty() && !host.is_empty() && !host.contains('@')
+    });
+    if complete && !value.contains(char::is_whitespace) {
+        Ok(value.to_owned())
+    } else {
+        Err("an address of mail, such as admin@example.com".to_owned())
+    }
+}
+
+/// The name of a cookie: a token of RFC 6265.
+pub fn cookie_name(value: &str) -> Result<String, String> {
+    if value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)) {
+        Ok(value.to_owned())
+    } else {
+        Err("the name of a cookie: letters, digits and any of !#$%&'*+-.^_`|~".to_owned())
+    }
+}
+
+/// The domain of a cookie.
+pub fn domain(value: &str) -> Result<String, String> {
+    if value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.') {
+        Ok(value.to_owned())
+    } else {
+        Err("a domain, such as example.com".to_owned())
+    }
+}
+
+/// How much is logged: a level, as Directus calls them, or filters as `tracing` takes them
+/// (`info,chinwag::store=debug`). The result is always of the second kind.
+pub fn log_level(value: &str) -> Result<String, String> {
+    let level = match value.to_ascii_lowercase().as_str() {
+        "silent" => "off".to_owned(),
+        "fatal" => "error".to_owned(),
+        level @ ("trace" | "debug" | "info" | "warn" | "error" | "off") => level.to_owned(),
+        _ if value.contains('=') && tracing_subscriber::EnvFilter::try_new(value).is_ok() => {
+            value.to_owned()
+        }
+        _ => return Err("one of trace, debug, info, warn, error, fatal, silent".to_owned()),
+    };
+    Ok(level)
+}
+
+/// Splits `1.5 mb` into its number, if it is one and not negative, and its unit in small letters.
+fn split_unit(value: &str) -> (Option<f64>, String) {
+    let end = value.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(value.len());
+    let (number, unit) = value.split_at(end);
+    (number.parse().ok(), unit.trim().to_ascii_lowercase())
+}
+
+fn find_unit(units: &[(&[&str], f64)], unit: &str) -> Option<f64> {
+    units.iter().find(|(names, _)| names.contains(&unit)).map(|(_, each)| *each)
+}
+
+fn between(min: impl Display, max: impl Display) -> String {
+    format!("a whole number from {min} to {max}")
+}
+
+/// Writes a number of bytes with the largest unit that leaves it whole.
+fn in_units(bytes: u64) -> String {
+    let units = [(1 << 30, "gb"), (1 << 20, "mb"), (1 << 10, "kb")];
+    let unit = units.into_iter().find(|(each, _)| bytes >= *each && bytes.is_multiple_of(*each));
+    unit.map_or_else(|| format!("{bytes}b"), |(each, unit)| format!("{}{unit}", bytes / each))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_directus_writes_them() {
+        for (text, plain, millis) in [
+            ("15m", Plain::Milliseconds, Some(900_000)),
+            ("7d", Plain::Milliseconds, Some(604_800_000)),
+            ("1d", Plain::Milliseconds, Some(86_400_000)),
+            ("10s", Plain::Milliseconds, Some(10_000)),
+            ("10 seconds", Plain::Milliseconds, Some(10_000)),
+            ("500ms", Plain::Seconds, Some(500)),
+            ("1.5h", Plain::Milliseconds, Some(5_400_000)),
+            (".5s", Plain::Milliseconds, Some(500)),
+            ("2W", Plain::Milliseconds, Some(1_209_600_000)),
+            ("900000", Plain::Milliseconds, Some(900_000)),
+            ("30", Plain::Seconds, Some(30_000)),
+            ("0", Plain::Milliseconds, Some(0)),
+            ("-1s", Plain::Milliseconds, None),
+            ("10 parsecs", Plain::Milliseconds, None),
+            ("m", Plain::Milliseconds, None),
+            ("1.2.3s", Plain::Milliseconds, None),
+            ("1000y", Plain::Milliseconds, None),
+            ("99999999999999999999999999y", Plain::Milliseconds, None),
+        ] {
+            let found = duration(plain, Duration::ZERO)(text).ok();
+
+            assert_eq!(found, millis.map(Duration::from_millis), "{text} {plain:?}");
+        }
+    }
+
+    #[test]
+    fn a_duration_that_is_too_short_is_told_the_least() {
+        let refused = duration(Plain::Milliseconds, Duration::from_secs(1))("999");
+
+        assert_eq!(
+            refused.unwrap_err(),
+            "a duration of at least 1s, such as 500ms, 10s, 15m or 7d, or a number of milliseconds"
+        );
+    }
+
+    #[test]
+    fn sizes_are_read_with_and_without_units() {
+        for (text, bytes) in [
+            ("1mb", Some(1_048_576)),
+            ("100kb", Some(102_400)),
+            ("1.5 MB", Some(1_572_864)),
+            ("4096", Some(4096)),
+            ("4096b", Some(4096)),
+            ("1mib", None),
+            ("-1", None),
+            ("", None),
+            ("100tb", None),
+            ("999", None),
+        ] {
+            assert_eq!(size(1024, 1 << 30)(text).ok(), bytes, "{text}");
+        }
+        assert_eq!(
+            size(1024, 1 << 30)("x").unwrap_err(),
+            "a size from 1kb to 1gb, such as 100kb or 1mb"
+        );
+    }
+
+    #[test]
+    fn numbers_stay_within_their_bounds() {
+        assert_eq!(number::<u16>(0, 65535)("8055"), Ok(8055));
+        assert_eq!(
+            number::<u16>(0, 65535)("80555"),
+            Err("a whole number from 0 to 65535".to_owned())
+        );
+        assert!(number::<u32>(1, 4)("0").is_err());
+        assert!(number::<u32>(1, 4)("2.5").is_err());
+        assert_eq!(number_or_none(10)("-1"), Ok(None));
+        assert_eq!(number_or_none(10)("7"), Ok(Some(7)));
+        assert!(number_or_none(10)("-2").is_err());
+    }
+
+    #[test]
+    fn switches_and_choices_are_read_without_regard_to_case() {
+        const WORDS: &[(&str, u8)] = &[("lax", 1), ("strict", 2)];
+
+        assert_eq!(boolean("TRUE"), Ok(true));
+        assert_eq!(boolean("0"), Ok(false));
+        assert!(boolean("yes").is_err());
+        assert_eq!(choice(WORDS)("Strict"), Ok(2));
+        assert_eq!(choice(WORDS)("none"), Err("one of lax, strict".to_owned()));
+    }
+
+    #[test]
+    fn addresses_are_checked_for_their_shape() {
+        for (text, good) in
+            [("https://chat.example.com", true), ("/", true), ("chat.example.com", false), ("http://", false)]
+        {
+            assert_eq!(public_url(text).is_ok(), good, "{text}");
+        }
+        assert_eq!(public_url("https://x.org/chat/"), Ok("https://x.org/chat".to_owned()));
+        for (text, good) in
+            [("a@b", true), ("a b@c", false), ("@b", false), ("a@b@c", false), ("a@", false)]
+        {
+            assert_eq!(email(text).is_ok(), good, "{text}");
+        }
+        assert_eq!(host("localhost"), Ok("127.0.0.1".parse().unwrap()));
+        assert!(host("chat.example.com").is_err());
+        assert!(cookie_name("a=b").is_err());
+        assert!(domain("a;b").is_err());
+    }
+
+    #[test]
+    fn levels_of_logs_have_the_names_of_directus() {
+        assert_eq!(log_level("Silent"), Ok("off".to_owned()));
+        assert_eq!(log_level("fatal"), Ok("error".to_owned()));
+        assert_eq!(log_level("info,chinwag=debug"), Ok("info,chinwag=debug".to_owned()));
+        assert!(log_level("loud").is_err());
+    }
+}

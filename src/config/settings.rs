@@ -1,0 +1,243 @@
+//! Named texts from the environment and `.env`, read one by one; what is wrong is collected.
+//!
+//! Every read names the setting, its default and its form, so that the list of all settings cannot
+//! differ from what is read. It knows no setting by name.
+
+use std::collections::HashMap;
+use std::fmt;
+
+/// The most characters of a wrong value that a report shows.
+const SHOWN_MAX: usize = 60;
+
+/// The name of a setting and its default, as `.env.example` writes them; empty for none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setting {
+    /// The variable.
+    pub name: &'static str,
+    /// The text that stands for its absence.
+    pub default: &'static str,
+}
+
+/// One thing that is wrong with the settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wrong {
+    /// The setting, or the file.
+    pub name: String,
+    /// What was found there; `None` for secrets.
+    pub found: Option<String>,
+    /// What it should be, in words.
+    pub should: String,
+}
+
+/// Everything that is wrong with the settings; at least one thing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct WrongSettings(pub Vec<Wrong>);
+
+/// The texts of all settings, and what has been found out about them so far.
+pub(super) struct Settings {
+    texts: HashMap<String, String>,
+    known: Vec<Setting>,
+    wrong: Vec<Wrong>,
+}
+
+impl Settings {
+    /// Returns settings to read from these texts. An empty text counts as none.
+    pub(super) fn new(texts: HashMap<String, String>) -> Self {
+        Self { texts, known: Vec::new(), wrong: Vec::new() }
+    }
+
+    /// Reads the process environment and `.env` in the working directory; the former wins.
+    pub(super) fn from_env() -> Self {
+        let mut settings = Self::new(HashMap::new());
+        settings.read_file();
+        for (name, value) in std::env::vars_os() {
+            if let (Ok(name), value) = (name.into_string(), value.to_string_lossy()) {
+                settings.texts.insert(name, value.into_owned());
+            }
+        }
+        settings
+    }
+
+    /// Takes in `.env`. A line that cannot be read is reported by its name only: it may hold a
+    /// secret.
+    fn read_file(&mut self) {
+        const NAME: &str = ".env";
+        let lines = match dotenvy::from_path_iter(NAME) {
+            Ok(lines) => lines,
+            Err(error) if error.not_found() => return,
+            Err(error) => {
+                let found = error.to_string();
+                return self.report(NAME, Some(&found), "a file that can be read");
+            }
+        };
+        for line in lines {
+            match line {
+                // The first line of a name counts, as with every reader of such files.
+                Ok((name, value)) => {
+                    self.texts.entry(name).or_insert(value);
+                }
+                Err(dotenvy::Error::LineParse(line, _)) => {
+                    let name = line.split('=').next().unwrap_or_default().trim();
+                    let clean = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+                    let name = if clean && line.contains('=') { name } else { "a line" };
+                    self.report(
+                        &format!("{NAME}, {name}"),
+                        None,
+                        "NAME=value, with quotes around a value that has spaces",
+                    );
+                }
+                Err(error) => {
+                    let found = error.to_string();
+                    return self.report(NAME, Some(&found), "a file that can be read");
+                }
+            }
+        }
+    }
+
+    /// Reads a setting, or the default if there is none or it is wrong.
+    pub(super) fn read<T>(
+        &mut self,
+        name: &'static str,
+        default: &'static str,
+        form: impl Fn(&str) -> Result<T, String>,
+    ) -> T {
+        let found = self.find_in(name, default, &form, true);
+        found.unwrap_or_else(|| form(default).expect("defaults have the form of their setting"))
+    }
+
+    /// Reads a setting that has no default.
+    pub(super) fn find<T>(
+        &mut self,
+        name: &'static str,
+        form: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        self.find_in(name, "", &form, true)
+    }
+
+    /// Reads a setting that has no default and whose value must not be shown.
+    pub(super) fn find_secret<T>(
+        &mut self,
+        name: &'static str,
+        form: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        self.find_in(name, "", &form, false)
+    }
+
+    /// Reads a setting that has no default and means something by being empty.
+    pub(super) fn find_even_empty(&mut self, name: &'static str) -> Option<String> {
+        self.known.push(Setting { name, default: "" });
+        self.texts.get(name).map(|text| text.trim().to_owned())
+    }
+
+    /// Notes that something is wrong.
+    pub(super) fn report(&mut self, name: &str, found: Option<&str>, should: impl Into<String>) {
+        self.wrong.push(Wrong {
+            name: name.to_owned(),
+            found: found.map(str::to_owned),
+            should: should.into(),
+        });
+    }
+
+    /// Returns all settings that have been read, in that order.
+    pub(super) fn known(self) -> Vec<Setting> {
+        self.known
+    }
+
+    /// Returns `value` if nothing was wrong.
+    pub(super) fn finish<T>(self, value: T) -> Result<T, WrongSettings> {
+        if self.wrong.is_empty() { Ok(value) } else { Err(WrongSettings(self.wrong)) }
+    }
+
+    fn find_in<T>(
+        &mut self,
+        name: &'static str,
+        default: &'static str,
+        form: &impl Fn(&str) -> Result<T, String>,
+        shown: bool,
+    ) -> Option<T> {
+        self.known.push(Setting { name, default });
+        let text = self.texts.get(name).map(|text| text.trim().to_owned());
+        let text = text.filter(|text| !text.is_empty())?;
+        match form(&text) {
+            Ok(value) => Some(value),
+            Err(should) => {
+                self.report(name, shown.then_some(text.as_str()), should);
+                None
+            }
+        }
+    }
+}
+
+impl fmt::Display for WrongSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_slice() {
+            [wrong] => write!(f, "{wrong}"),
+            all => {
+                write!(f, "{} settings are wrong", all.len())?;
+                all.iter().try_for_each(|wrong| write!(f, "\n  {wrong}"))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, found, should } = self;
+        match found {
+            None => write!(f, "{name}: should be {should}"),
+            Some(found) if found.chars().count() > SHOWN_MAX => {
+                let start: String = found.chars().take(SHOWN_MAX).collect();
+                write!(f, "{name}: found {start:?}…, should be {should}")
+            }
+            Some(found) => write!(f, "{name}: found {found:?}, should be {should}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::form;
+
+    fn settings(texts: &[(&str, &str)]) -> Settings {
+        let texts = texts.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+        Settings::new(texts.collect())
+    }
+
+    #[test]
+    fn an_empty_text_counts_as_none() {
+        let mut settings = settings(&[("PORT", " "), ("DB_READERS", " 2 ")]);
+
+        assert_eq!(settings.read("PORT", "8055", form::number::<u16>(0, 65535)), 8055);
+        assert_eq!(settings.read("DB_READERS", "4", form::number::<u32>(1, 64)), 2);
+        assert_eq!(settings.finish(()), Ok(()));
+    }
+
+    #[test]
+    fn everything_wrong_is_told_at_once_and_no_secret_is() {
+        let mut settings = settings(&[("PORT", "80\n55"), ("SECRET", "hunter2")]);
+
+        let port = settings.read("PORT", "8055", form::number::<u16>(0, 65535));
+        let secret = settings.find_secret("SECRET", form::secret(32));
+
+        assert_eq!(port, 8055);
+        assert!(secret.is_none());
+        assert_eq!(
+            settings.finish(()).unwrap_err().to_string(),
+            "2 settings are wrong\n  \
+             PORT: found \"80\\n55\", should be a whole number from 0 to 65535\n  \
+             SECRET: should be a text of at least 32 characters"
+        );
+    }
+
+    #[test]
+    fn a_long_wrong_value_is_cut() {
+        let long = "é".repeat(SHOWN_MAX + 1);
+        let mut settings = settings(&[("PORT", &long)]);
+
+        settings.read("PORT", "8055", form::number::<u16>(0, 65535));
+
+        let told = settings.finish(()).unwrap_err().to_string();
+        assert!(told.contains(&format!("{:?}…", "é".repeat(SHOWN_MAX))), "{told}");
+    }
+}

@@ -1,0 +1,200 @@
+//! Accounts as whoever runs the service makes them: on a first start and from the command line.
+//!
+//! There is no actor here, since nobody asks over a connection. Clients make accounts through
+//! `items`, where rights are checked.
+
+use std::sync::Arc;
+
+use data_encoding::BASE64URL_NOPAD;
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::domain::Error;
+use crate::domain::Violation;
+use crate::domain::auth::password::Passwords;
+use crate::domain::changes::Changes;
+use crate::model::Key;
+use crate::model::Row;
+use crate::model::Value;
+use crate::model::id;
+use crate::model::schema::ROLES;
+use crate::model::schema::SESSIONS;
+use crate::model::schema::USERS;
+use crate::query::Filter;
+use crate::query::Test;
+use crate::store::Guard;
+use crate::store::Op;
+use crate::store::Store;
+use crate::store::Write;
+
+/// The role of accounts that are made without naming one.
+pub const MEMBER: &str = "Member";
+
+/// Makes and changes accounts without a connection's rights.
+pub struct Accounts {
+    store: Arc<Store>,
+    changes: Arc<Changes>,
+    passwords: Arc<Passwords>,
+    clock: Clock,
+}
+
+/// A new account.
+#[derive(Debug)]
+pub struct Created {
+    /// Its key.
+    pub id: Uuid,
+    /// Its password, where it was generated.
+    pub password: Option<String>,
+}
+
+impl Accounts {
+    /// Returns the service over its parts.
+    #[must_use]
+    pub const fn new(
+        store: Arc<Store>,
+        changes: Arc<Changes>,
+        passwords: Arc<Passwords>,
+        clock: Clock,
+    ) -> Self {
+        Self { store, changes, passwords, clock }
+    }
+
+    /// Makes an active account with a role, by name: `Member` unless told otherwise. Without a
+    /// password one is generated.
+    ///
+    /// # Errors
+    /// [`Error::RecordNotUnique`] for an address that is taken, [`Error::FailedValidation`] for
+    /// one that is none and for a role that does not exist.
+    pub async fn create(
+        &self,
+        email: &str,
+        first_name: Option<&str>,
+        role: Option<&str>,
+        password: Option<&str>,
+    ) -> Result<Created, Error> {
+        if !email.contains('@') {
+            return Err(violation("email", "email"));
+        }
+        let role = role.unwrap_or(MEMBER);
+        let roles = self.store.all(&ROLES).await?;
+        let role = roles
+            .iter()
+            .find(|row| row.value("name").as_text() == Some(role))
+            .and_then(Row::key)
+            .ok_or_else(|| violation("role", "in"))?;
+        let (password, generated) = password_or_generated(password)?;
+        let id = id::fresh();
+        let row = self
+            .row(id, email, first_name, Some(&password))
+            .await?
+            .with("role", Value::from(role));
+        self.commit(vec![Op::Create { collection: &USERS, rows: vec![row] }]).await?;
+        Ok(Created { id, password: generated.then_some(password) })
+    }
+
+    /// Returns all accounts.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list(&self) -> Result<Vec<Row>, Error> {
+        Ok(self.store.all(&USERS).await?)
+    }
+
+    /// Sets the password of an account, generated if none is given, and ends its sessions. Returns
+    /// the password where it was generated.
+    ///
+    /// # Errors
+    /// [`Error::FailedValidation`] for an address that nobody has.
+    pub async fn set_password(
+        &self,
+        email: &str,
+        password: Option<&str>,
+    ) -> Result<Option<String>, Error> {
+        let key = self.require(email).await?;
+        let (password, generated) = password_or_generated(password)?;
+        let hash = self.passwords.hash(&password).await?;
+        self.change(key, "password", Value::text(&hash)).await?;
+        Ok(generated.then_some(password))
+    }
+
+    /// Suspends an account and ends its sessions.
+    ///
+    /// # Errors
+    /// [`Error::FailedValidation`] for an address that nobody has.
+    pub async fn suspend(&self, email: &str) -> Result<(), Error> {
+        let key = self.require(email).await?;
+        self.change(key, "status", Value::text("suspended")).await
+    }
+
+    /// Returns the row of an active account, its password hashed, to be created.
+    ///
+    /// # Errors
+    /// [`Error::TooBusy`] if too many passwords wait to be hashed.
+    pub async fn row(
+        &self,
+        id: Uuid,
+        email: &str,
+        first_name: Option<&str>,
+        password: Option<&str>,
+    ) -> Result<Row, Error> {
+        let hash = match password {
+            Some(password) => Value::text(&self.passwords.hash(password).await?),
+            None => Value::Null,
+        };
+        Ok(Row::empty(&USERS)
+            .with("id", Value::Uuid(id))
+            .with("email", Value::text(email))
+            .with("first_name", first_name.map_or(Value::Null, Value::text))
+            .with("password", hash)
+            .with("status", Value::text("active"))
+            .with("provider", Value::text("default"))
+            .with("email_notifications", Value::Boolean(true))
+            .with("text_direction", Value::text("auto")))
+    }
+
+    /// Commits on the service's own behalf.
+    pub(super) async fn commit(&self, ops: Vec<Op>) -> Result<(), Error> {
+        let write = Write { actor: None, at: self.clock.now(), ops };
+        self.changes.commit(write).await.map(drop)
+    }
+
+    async fn require(&self, email: &str) -> Result<Key, Error> {
+        let found = self.store.find_user_by_email(email).await?;
+        found.as_ref().and_then(Row::key).ok_or_else(|| violation("email", "in"))
+    }
+
+    async fn change(&self, key: Key, field: &str, value: Value) -> Result<(), Error> {
+        let sessions = Filter::Field(SESSIONS.require("user"), Test::Eq(Value::from(key)));
+        self.commit(vec![
+            Op::DeleteWhere { collection: &SESSIONS, filter: sessions },
+            Op::Update {
+                collection: &USERS,
+                keys: vec![key],
+                set: vec![(USERS.require(field), value)],
+                guard: Guard::Present,
+            },
+        ])
+        .await
+    }
+}
+
+fn password_or_generated(password: Option<&str>) -> Result<(String, bool), Error> {
+    match password {
+        Some("") => Err(Error::payload("\"password\" is not allowed to be empty")),
+        Some(password) => Ok((password.to_owned(), false)),
+        None => Ok((generate(), true)),
+    }
+}
+
+/// Returns a fresh password of 120 random bits.
+#[must_use]
+pub fn generate() -> String {
+    let mut bytes = [0; 15];
+    getrandom::fill(&mut bytes).expect("the operating system has randomness");
+    BASE64URL_NOPAD.encode(&bytes)
+}
+
+fn violation(field: &str, kind: &'static str) -> Error {
+    let details = Vec::new();
+    Error::FailedValidation(vec![Violation { field: field.to_owned(), kind, details }])
+}

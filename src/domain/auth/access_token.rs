@@ -1,0 +1,328 @@
+//! Access tokens and session tokens: JSON Web Tokens that name a session.
+//!
+//! Exactly HS256 under `SECRET`: what a token says about algorithm or key is never followed. Who
+//! shows one gets no rights from its claims; the session and the account are looked up on every
+//! use (`recognise`). Times are judged by the service's clock, without leeway.
+
+use std::time::Duration;
+
+use jsonwebtoken::Algorithm;
+use jsonwebtoken::DecodingKey;
+use jsonwebtoken::EncodingKey;
+use jsonwebtoken::Header;
+use jsonwebtoken::Validation;
+use jsonwebtoken::dangerous;
+use serde::Deserialize;
+use serde::Serialize;
+use serde_json::Value as Json;
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::config::Secret;
+use crate::domain::Error;
+use crate::model::Actor;
+
+/// Who issues our tokens: the name that Directus gives itself, and clients may look for.
+const ISSUER: &str = "directus";
+
+/// What a token says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claims {
+    /// The account.
+    pub id: Uuid,
+    /// The account's role.
+    pub role: Option<Uuid>,
+    /// Whether the account may use an administration app; for clients to read.
+    pub app_access: bool,
+    /// Whether the account may do everything; for clients to read.
+    pub admin_access: bool,
+    /// The session.
+    pub session: Uuid,
+    /// In a session token, which one of its session's tokens it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<i64>,
+    /// When it was issued, in seconds.
+    pub iat: i64,
+    /// From when on it is no good, in seconds.
+    pub exp: i64,
+    /// Before when it is no good, in seconds. We never say so, but honour it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    nbf: Option<i64>,
+    /// Who issued it.
+    iss: String,
+}
+
+impl Claims {
+    /// Returns the claims of a token for a session of the actor, `user`, good from the second of
+    /// `at` on for `lifetime`.
+    #[must_use]
+    pub fn new(
+        user: Uuid,
+        actor: &Actor,
+        session: Uuid,
+        generation: Option<i64>,
+        at: Timestamp,
+        lifetime: Duration,
+    ) -> Self {
+        let iat = at.seconds();
+        let lifetime = i64::try_from(whole_seconds(lifetime).as_secs()).unwrap_or(i64::MAX);
+        Self {
+            id: user,
+            role: actor.role,
+            app_access: actor.app,
+            admin_access: actor.admin,
+            session,
+            generation,
+            iat,
+            exp: iat.saturating_add(lifetime),
+            nbf: None,
+            iss: ISSUER.to_owned(),
+        }
+    }
+
+    /// Returns when the token expires.
+    #[must_use]
+    pub const fn expires(&self) -> Timestamp {
+        Timestamp::from_millis(self.exp.saturating_mul(1000))
+    }
+
+    /// Returns whether the token has expired: from the very instant that it names on.
+    #[must_use]
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        now >= self.expires()
+    }
+}
+
+/// Makes and checks access tokens.
+pub struct AccessTokens {
+    encoding: EncodingKey,
+    decoding: DecodingKey,
+    validation: Validation,
+}
+
+impl AccessTokens {
+    /// Returns the maker of tokens under this secret.
+    #[must_use]
+    pub fn new(secret: &Secret) -> Self {
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.set_issuer(&[ISSUER]);
+        validation.set_required_spec_claims(&["exp", "iss"]);
+        validation.leeway = 0;
+        // The library asks the system for the time; `open` and its callers ask our clock instead.
+        validation.validate_exp = false;
+        validation.validate_nbf = false;
+        Self {
+            encoding: EncodingKey::from_secret(secret.0.as_bytes()),
+            decoding: DecodingKey::from_secret(secret.0.as_bytes()),
+            validation,
+        }
+    }
+
+    /// Returns the token with these claims.
+    ///
+    /// # Panics
+    /// Never: such claims have a JSON form and HMAC takes any key.
+    #[must_use]
+    pub fn make(&self, claims: &Claims) -> String {
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &self.encoding)
+            .expect("claims have a JSON form and HMAC takes any key")
+    }
+
+    /// Returns what a genuine token says. Whether it has expired is for the caller to ask.
+    ///
+    /// # Errors
+    /// [`Error::InvalidToken`] if it was not made here, lacks a claim or is not good yet.
+    pub fn open(&self, token: &str, now: Timestamp) -> Result<Claims, Error> {
+        let claims = jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation)
+            .map_err(|_| Error::InvalidToken)?
+            .claims;
+        match claims.nbf {
+            Some(nbf) if now.seconds() < nbf => Err(Error::InvalidToken),
+            _ => Ok(claims),
+        }
+    }
+}
+
+/// Returns whether a token claims to be one of ours. Anybody can claim that.
+#[must_use]
+pub fn claims_to_be_ours(token: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Issuer {
+        iss: Json,
+    }
+    dangerous::insecure_decode_claims::<Issuer>(token).is_ok_and(|claims| claims.iss == ISSUER)
+}
+
+/// Returns the time rounded up to whole seconds, which is how tokens count.
+#[must_use]
+pub fn whole_seconds(time: Duration) -> Duration {
+    let part = u64::from(time.subsec_nanos() > 0);
+    Duration::from_secs(time.as_secs().saturating_add(part))
+}
+
+#[cfg(test)]
+mod tests {
+    use data_encoding::BASE64URL_NOPAD;
+    use serde_json::json;
+
+    use super::*;
+
+    const SECRET: &str = "a secret of at least thirty-two characters";
+    const NOW: Timestamp = Timestamp::from_millis(1_795_303_007_250);
+
+    fn tokens(secret: &str) -> AccessTokens {
+        AccessTokens::new(&Secret(secret.to_owned()))
+    }
+
+    fn claims() -> Claims {
+        let actor = Actor { role: Some(Uuid::from_u128(3)), admin: true, ..Actor::nobody() };
+        let ttl = Duration::from_mins(15);
+        Claims::new(Uuid::from_u128(1), &actor, Uuid::from_u128(2), None, NOW, ttl)
+    }
+
+    /// Returns the claims as JSON, ready to be bent.
+    fn bendable() -> Json {
+        serde_json::to_value(claims()).unwrap()
+    }
+
+    fn signed(claims: &Json, algorithm: Algorithm, secret: &str) -> String {
+        let key = EncodingKey::from_secret(secret.as_bytes());
+        jsonwebtoken::encode(&Header::new(algorithm), claims, &key).unwrap()
+    }
+
+    #[track_caller]
+    fn assert_invalid(token: &str) {
+        assert!(claims_to_be_ours(token));
+        assert!(matches!(tokens(SECRET).open(token, NOW), Err(Error::InvalidToken)));
+    }
+
+    #[test]
+    fn a_token_says_what_it_was_made_of() {
+        let token = tokens(SECRET).make(&claims());
+
+        assert!(claims_to_be_ours(&token));
+        assert_eq!(tokens(SECRET).open(&token, NOW).unwrap(), claims());
+        assert_eq!(
+            bendable(),
+            json!({
+                "id": "00000000-0000-0000-0000-000000000001",
+                "role": "00000000-0000-0000-0000-000000000003",
+                "app_access": false,
+                "admin_access": true,
+                "session": "00000000-0000-0000-0000-000000000002",
+                "iat": 1_795_303_007,
+                "exp": 1_795_303_907,
+                "iss": "directus",
+            }),
+        );
+    }
+
+    #[test]
+    fn a_session_token_says_its_generation() {
+        let token = tokens(SECRET).make(&Claims { generation: Some(4), ..claims() });
+
+        assert_eq!(tokens(SECRET).open(&token, NOW).unwrap().generation, Some(4));
+    }
+
+    #[test]
+    fn a_token_expires_exactly_when_it_says() {
+        assert!(!claims().is_expired(Timestamp::from_millis(1_795_303_906_999)));
+        assert!(claims().is_expired(Timestamp::from_millis(1_795_303_907_000)));
+    }
+
+    #[test]
+    fn an_expired_token_still_says_whose_it_was() {
+        let late = NOW.plus(Duration::from_secs(100_000));
+        let token = tokens(SECRET).make(&claims());
+
+        assert!(tokens(SECRET).open(&token, late).unwrap().is_expired(late));
+    }
+
+    #[test]
+    fn lifetimes_are_rounded_up_to_seconds() {
+        assert_eq!(whole_seconds(Duration::from_millis(1)), Duration::from_secs(1));
+        assert_eq!(whole_seconds(Duration::from_secs(2)), Duration::from_secs(2));
+        assert_eq!(whole_seconds(Duration::from_millis(2001)), Duration::from_secs(3));
+    }
+
+    #[test]
+    fn a_changed_payload_or_signature_is_refused() {
+        let token = tokens(SECRET).make(&claims());
+        let (message, signature) = token.rsplit_once('.').unwrap();
+        let (header, _) = message.split_once('.').unwrap();
+        let mut richer = bendable();
+        richer["id"] = json!(Uuid::from_u128(9));
+        let richer = BASE64URL_NOPAD.encode(richer.to_string().as_bytes());
+
+        assert_invalid(&format!("{header}.{richer}.{signature}"));
+        assert_invalid(&format!("{message}."));
+        assert_invalid(&format!("{message}.{}", "A".repeat(43)));
+    }
+
+    #[test]
+    fn another_secret_or_algorithm_is_refused() {
+        assert_invalid(&signed(&bendable(), Algorithm::HS256, "another secret"));
+        assert_invalid(&signed(&bendable(), Algorithm::HS384, SECRET));
+        assert_invalid(&signed(&bendable(), Algorithm::HS512, SECRET));
+    }
+
+    #[test]
+    fn an_unsigned_token_is_refused() {
+        let payload = BASE64URL_NOPAD.encode(bendable().to_string().as_bytes());
+
+        for algorithm in ["none", "None", "NONE", ""] {
+            let header = json!({"typ": "JWT", "alg": algorithm}).to_string();
+            let header = BASE64URL_NOPAD.encode(header.as_bytes());
+            assert_invalid(&format!("{header}.{payload}."));
+        }
+    }
+
+    #[test]
+    fn a_token_without_a_claim_is_refused() {
+        for claim in ["id", "session", "exp", "iat"] {
+            let mut bent = bendable();
+            bent.as_object_mut().unwrap().remove(claim);
+            assert_invalid(&signed(&bent, Algorithm::HS256, SECRET));
+        }
+    }
+
+    #[test]
+    fn a_token_with_a_claim_of_the_wrong_type_is_refused() {
+        for (claim, value) in [
+            ("session", json!("no uuid")),
+            ("session", json!(null)),
+            ("exp", json!("1795303907")),
+            ("exp", json!(null)),
+            ("generation", json!("1")),
+            ("aud", json!("somebody else")),
+        ] {
+            let mut bent = bendable();
+            bent[claim] = value;
+            assert_invalid(&signed(&bent, Algorithm::HS256, SECRET));
+        }
+    }
+
+    #[test]
+    fn a_token_that_is_not_good_yet_is_refused() {
+        let mut bent = bendable();
+        bent["nbf"] = json!(NOW.seconds() + 1);
+        let token = signed(&bent, Algorithm::HS256, SECRET);
+
+        assert_invalid(&token);
+        assert!(tokens(SECRET).open(&token, NOW.plus(Duration::from_secs(1))).is_ok());
+    }
+
+    #[test]
+    fn other_issuers_and_other_texts_are_not_ours() {
+        for issuer in [json!("somebody else"), json!(["directus"]), json!(null)] {
+            let mut bent = bendable();
+            bent["iss"] = issuer;
+            let token = signed(&bent, Algorithm::HS256, SECRET);
+            assert!(!claims_to_be_ours(&token));
+            assert!(tokens(SECRET).open(&token, NOW).is_err());
+        }
+        for text in ["", "a-static-token", "a.b", "a.b.c", "..", "a.e30.c"] {
+            assert!(!claims_to_be_ours(text), "{text}");
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Signing in, staying signed in, signing out, and recognising who is asking.
+//!
+//! It knows accounts and sessions. It does not know where a token came from or goes to
+//! (`transport`), nor what the signed-in may do (`permissions`).
+
+pub mod access_token;
+pub mod password;
+mod recognise;
+mod refresh;
+pub mod refresh_token;
+pub mod rotation;
+pub mod sessions;
+mod sign_in;
+pub mod static_token;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::clock::Timestamp;
+use crate::config::AuthConfig;
+use crate::domain::auth::access_token::AccessTokens;
+use crate::domain::auth::password::Passwords;
+use crate::domain::auth::refresh_token::RefreshTokens;
+use crate::domain::changes::Changes;
+use crate::domain::directory::Directory;
+use crate::domain::permissions::Permissions;
+use crate::model::Actor;
+use crate::store::Store;
+
+/// Who a connection or request was recognised as, and what that rests on.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// Who is asking, with the rights in force when this was made.
+    pub actor: Arc<Actor>,
+    /// What was shown.
+    pub basis: Basis,
+    /// When the token that was shown expires; `None` for never.
+    pub expires: Option<Timestamp>,
+}
+
+/// What an identity rests on; when that goes, so does the identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Basis {
+    /// Nothing: the public.
+    Nothing,
+    /// A session of the account.
+    Session(Uuid),
+    /// The account's static token, by its digest.
+    StaticToken(String),
+}
+
+/// How tokens travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Both tokens in the body.
+    Json,
+    /// The refresh token in a cookie.
+    Cookie,
+    /// One session token in a cookie.
+    Session,
+}
+
+impl Mode {
+    /// Returns the name on the wire and in `directus_sessions`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Cookie => "cookie",
+            Self::Session => "session",
+        }
+    }
+
+    /// Returns the mode of this name.
+    #[must_use]
+    pub fn find(name: &str) -> Option<Self> {
+        [Self::Json, Self::Cookie, Self::Session].into_iter().find(|mode| mode.name() == name)
+    }
+}
+
+/// Where a sign-in comes from, for the list of sessions.
+#[derive(Debug, Clone, Default)]
+pub struct Origin {
+    /// The client's address.
+    pub ip: Option<String>,
+    /// The client's name for itself, cut to 255 characters.
+    pub user_agent: Option<String>,
+}
+
+/// A successful sign-in or refresh.
+#[derive(Debug)]
+pub struct SignIn {
+    /// Who signed in.
+    pub identity: Identity,
+    /// The access token; in session mode the session token.
+    pub access_token: String,
+    /// The refresh token; `None` in session mode.
+    pub refresh_token: Option<String>,
+    /// How long the access token (in session mode: the session) lasts.
+    pub expires_in: Duration,
+}
+
+/// Accounts and sessions.
+pub struct Auth {
+    config: AuthConfig,
+    clock: Clock,
+    store: Arc<Store>,
+    changes: Arc<Changes>,
+    directory: Arc<Directory>,
+    permissions: Arc<Permissions>,
+    passwords: Arc<Passwords>,
+    access_tokens: AccessTokens,
+    refresh_tokens: RefreshTokens,
+}
+
+impl Auth {
+    /// Returns the service over its parts.
+    ///
+    /// # Panics
+    /// If the secret is empty: where none is set, one has to be made before.
+    #[must_use]
+    pub fn new(
+        config: AuthConfig,
+        clock: Clock,
+        store: Arc<Store>,
+        changes: Arc<Changes>,
+        directory: Arc<Directory>,
+        permissions: Arc<Permissions>,
+        passwords: Arc<Passwords>,
+    ) -> Self {
+        assert!(!config.secret.0.is_empty(), "tokens are signed with a secret");
+        let access_tokens = AccessTokens::new(&config.secret);
+        let refresh_tokens = RefreshTokens::new(&config.secret);
+        Self {
+            config,
+            clock,
+            store,
+            changes,
+            directory,
+            permissions,
+            passwords,
+            access_tokens,
+            refresh_tokens,
+        }
+    }
+
+    /// Returns the identity of whoever shows nothing.
+    #[must_use]
+    pub fn public(&self) -> Identity {
+        Identity { actor: self.permissions.public(), basis: Basis::Nothing, expires: None }
+    }
+}

@@ -1,0 +1,307 @@
+//! Password hashes: argon2id on a bounded pool of blocking threads.
+//!
+//! A hash costs memory and a core for tens of milliseconds on purpose, so only a few run at once,
+//! a bounded number waits, and one core is left to everything else where there is more than one.
+//! What a good password is, and whose it is, is decided elsewhere.
+
+use std::num::NonZero;
+use std::panic;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use argon2::Algorithm;
+use argon2::Argon2;
+use argon2::Params;
+use argon2::PasswordHasher;
+use argon2::PasswordVerifier;
+use argon2::Version;
+use argon2::password_hash::phc::Output;
+use argon2::password_hash::phc::ParamsString;
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::phc::Salt;
+use tokio::sync::Semaphore;
+use tokio::task;
+use tokio::time;
+
+use crate::config::HashConfig;
+use crate::domain::Error;
+
+/// How long a password may be; longer ones are never hashed.
+const PASSWORD_BYTES_MAX: usize = 1024;
+/// How many may wait for a thread.
+const WAITING_MAX: usize = 100;
+/// How long one may wait for a thread.
+const WAIT_MAX: Duration = Duration::from_secs(5);
+/// After how long it is worth another try.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// The costliest hash that is checked, where the settings do not ask for more. Directus makes them
+/// with 65536 KiB, 3 passes and 4 lanes.
+const COST_MAX: HashConfig = HashConfig { memory_kib: 262_144, passes: 16, lanes: 16 };
+
+/// Makes and checks password hashes.
+pub struct Passwords {
+    argon2: Argon2<'static>,
+    params: Params,
+    /// What a password is compared with where there is none, so that it takes as long.
+    dummy: PasswordHash,
+    /// One permit for each hash that is being made or may wait.
+    places: Arc<Semaphore>,
+    /// One permit for each hash that may be made at the same time.
+    threads: Arc<Semaphore>,
+}
+
+impl Passwords {
+    /// Returns the maker of hashes of this cost. Figures below what argon2id can do are raised.
+    #[must_use]
+    pub fn new(config: HashConfig) -> Self {
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        Self::with_bounds(config, cores.saturating_sub(1).max(1), WAITING_MAX)
+    }
+
+    fn with_bounds(config: HashConfig, threads: usize, waiting_max: usize) -> Self {
+        let lanes = config.lanes.clamp(Params::MIN_P_COST, 255);
+        let memory = config.memory_kib.max(Params::MIN_M_COST * lanes);
+        let passes = config.passes.max(Params::MIN_T_COST);
+        let params = Params::new(memory, passes, lanes, Some(Params::DEFAULT_OUTPUT_LEN))
+            .expect("the figures were raised to what argon2id can do");
+        Self {
+            argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone()),
+            dummy: dummy(&params),
+            params,
+            places: Arc::new(Semaphore::new(threads + waiting_max)),
+            threads: Arc::new(Semaphore::new(threads)),
+        }
+    }
+
+    /// Returns the hash of a password, in PHC form.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPayload`] for one of more than 1024 bytes; [`Error::TooBusy`] if too many
+    /// passwords wait, or memory is short.
+    pub async fn hash(&self, password: &str) -> Result<String, Error> {
+        if password.len() > PASSWORD_BYTES_MAX {
+            return Err(Error::payload(format!(
+                "\"password\" must not be longer than {PASSWORD_BYTES_MAX} bytes"
+            )));
+        }
+        let argon2 = self.argon2.clone();
+        let password = password.to_owned();
+        self.run(move || argon2.hash_password(password.as_bytes()))
+            .await?
+            .map(|hash| hash.to_string())
+            // All that is left to fail is getting memory or random numbers.
+            .map_err(|_| Error::TooBusy { retry_after: RETRY_AFTER })
+    }
+
+    /// Returns whether the password is the one of this hash. Without a hash, or with one that makes
+    /// no sense or asks for absurd work, the answer is no, after the same time. An empty password
+    /// and one of more than 1024 bytes are always wrong, at once.
+    ///
+    /// # Errors
+    /// [`Error::TooBusy`] if too many passwords wait.
+    pub async fn verify(&self, password: &str, hash: Option<&str>) -> Result<bool, Error> {
+        if password.is_empty() || password.len() > PASSWORD_BYTES_MAX {
+            return Ok(false);
+        }
+        let known = hash.and_then(|hash| self.parse(hash));
+        let can_fit = known.is_some();
+        let hash = known.unwrap_or_else(|| self.dummy.clone());
+        let argon2 = self.argon2.clone();
+        let password = password.to_owned();
+        let fits =
+            self.run(move || argon2.verify_password(password.as_bytes(), &hash).is_ok()).await?;
+        Ok(can_fit && fits)
+    }
+
+    /// Returns whether the hash should be made anew: it was not made as one would be made now.
+    #[must_use]
+    pub fn needs_rehash(&self, hash: &str) -> bool {
+        let Ok(hash) = PasswordHash::new(hash) else { return true };
+        let same = Algorithm::try_from(hash.algorithm.as_str()) == Ok(Algorithm::Argon2id)
+            && hash.version == Some(Version::V0x13.into())
+            && Params::try_from(&hash).is_ok_and(|params| params == self.params);
+        !same
+    }
+
+    /// Returns the hash if it is one that can be checked within bounds.
+    fn parse(&self, hash: &str) -> Option<PasswordHash> {
+        let hash = PasswordHash::new(hash).ok()?;
+        Algorithm::try_from(hash.algorithm.as_str()).ok()?;
+        let params = Params::try_from(&hash).ok()?;
+        let bounded = params.m_cost() <= COST_MAX.memory_kib.max(self.params.m_cost())
+            && params.t_cost() <= COST_MAX.passes.max(self.params.t_cost())
+            && params.p_cost() <= COST_MAX.lanes.max(self.params.p_cost());
+        (bounded && hash.salt.is_some() && hash.hash.is_some()).then_some(hash)
+    }
+
+    /// Does costly work on a blocking thread as soon as one may be used.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let busy = || Error::TooBusy { retry_after: RETRY_AFTER };
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| busy())?;
+        let thread = time::timeout(WAIT_MAX, Arc::clone(&self.threads).acquire_owned())
+            .await
+            .map_err(|_| busy())?
+            .expect("the semaphore is never closed");
+        let work = task::spawn_blocking(move || {
+            // The permits go with the work: it goes on when nobody waits for it any more.
+            let _permits = (place, thread);
+            work()
+        });
+        work.await.map_err(|error| match error.try_into_panic() {
+            Ok(cause) => panic::resume_unwind(cause),
+            Err(_) => busy(),
+        })
+    }
+}
+
+/// Returns a hash of these parameters that no password has: its digest is all zeros.
+fn dummy(params: &Params) -> PasswordHash {
+    PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(params).expect("parameters have a PHC form"),
+        salt: Some(Salt::new(&[0; 16]).expect("16 bytes are a salt")),
+        hash: Some(Output::new(&[0; Params::DEFAULT_OUTPUT_LEN]).expect("32 bytes are a digest")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHEAP: HashConfig = HashConfig { memory_kib: 16, passes: 1, lanes: 1 };
+
+    fn passwords() -> Passwords {
+        Passwords::new(CHEAP)
+    }
+
+    /// Returns a hash of "secret" made with this kind of argon2 and these parameters.
+    fn foreign(algorithm: Algorithm, memory_kib: u32, passes: u32, lanes: u32) -> String {
+        let params = Params::new(memory_kib, passes, lanes, None).unwrap();
+        let argon2 = Argon2::new(algorithm, Version::V0x13, params);
+        argon2.hash_password(b"secret").unwrap().to_string()
+    }
+
+    #[tokio::test]
+    async fn a_password_fits_its_own_hash_only() {
+        let hash = passwords().hash("secret").await.unwrap();
+
+        assert!(hash.starts_with("$argon2id$v=19$m=16,t=1,p=1$"), "{hash}");
+        assert!(passwords().verify("secret", Some(&hash)).await.unwrap());
+        assert!(!passwords().verify("Secret", Some(&hash)).await.unwrap());
+        assert!(!passwords().verify("secret ", Some(&hash)).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn two_hashes_of_a_password_differ() {
+        let passwords = passwords();
+
+        assert_ne!(passwords.hash("a").await.unwrap(), passwords.hash("a").await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn nothing_fits_where_there_is_no_hash() {
+        for hash in [None, Some(""), Some("secret"), Some("$argon2id$v=19$m=16,t=1,p=1")] {
+            assert!(!passwords().verify("secret", hash).await.unwrap(), "{hash:?}");
+        }
+    }
+
+    #[test]
+    fn what_stands_in_for_a_missing_hash_costs_as_much_to_check() {
+        let passwords = Passwords::new(HashConfig { memory_kib: 64, passes: 3, lanes: 2 });
+
+        assert!(passwords.parse(&passwords.dummy.to_string()).is_some());
+        assert!(!passwords.needs_rehash(&passwords.dummy.to_string()));
+    }
+
+    #[tokio::test]
+    async fn an_empty_or_endless_password_is_wrong() {
+        let hash = passwords().argon2.hash_password(b"").unwrap().to_string();
+        let endless = "a".repeat(PASSWORD_BYTES_MAX + 1);
+        let endless_hash = passwords().argon2.hash_password(endless.as_bytes()).unwrap();
+
+        assert!(!passwords().verify("", Some(&hash)).await.unwrap());
+        assert!(!passwords().verify(&endless, Some(&endless_hash.to_string())).await.unwrap());
+        assert!(matches!(passwords().hash(&endless).await, Err(Error::InvalidPayload(_))));
+        assert!(passwords().hash(&endless[1..]).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn hashes_of_other_parameters_fit_and_are_to_be_renewed() {
+        for hash in [
+            foreign(Algorithm::Argon2id, 64, 3, 4),
+            foreign(Algorithm::Argon2id, 16, 2, 1),
+            foreign(Algorithm::Argon2i, 16, 1, 1),
+        ] {
+            assert!(passwords().verify("secret", Some(&hash)).await.unwrap(), "{hash}");
+            assert!(!passwords().verify("wrong", Some(&hash)).await.unwrap(), "{hash}");
+            assert!(passwords().needs_rehash(&hash), "{hash}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_hash_of_our_own_is_not_to_be_renewed() {
+        let hash = passwords().hash("secret").await.unwrap();
+
+        assert!(!passwords().needs_rehash(&hash));
+        assert!(passwords().needs_rehash("no hash"));
+    }
+
+    #[tokio::test]
+    async fn a_hash_as_directus_makes_them_fits() {
+        // Made by another implementation, hash-wasm.
+        let hash = "$argon2id$v=19$m=65536,t=3,p=4$MDEyMzQ1Njc4OWFiY2RlZg\
+                    $uKZLaN6muIyoyIYr5waqw3y+zaDbe9aLSPj6Ln/rbz4";
+
+        assert!(passwords().verify("password", Some(hash)).await.unwrap());
+        assert!(!passwords().verify("passw0rd", Some(hash)).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_hash_that_asks_for_absurd_work_is_refused_without_doing_it() {
+        let digest = "c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+        for cost in ["m=4294967295,t=1,p=1", "m=65536,t=4000000000,p=1", "m=65536,t=1,p=200"] {
+            let hash = format!("$argon2id$v=19${cost}${digest}");
+            assert!(passwords().parse(&hash).is_none(), "{hash}");
+            assert!(!passwords().verify("secret", Some(&hash)).await.unwrap());
+        }
+        assert!(passwords().parse(&format!("$argon2id$v=19$m=65536,t=3,p=4${digest}")).is_some());
+    }
+
+    #[tokio::test]
+    async fn costs_below_what_argon2id_can_do_are_raised() {
+        let passwords = Passwords::new(HashConfig { memory_kib: 0, passes: 0, lanes: 0 });
+
+        let hash = passwords.hash("secret").await.unwrap();
+
+        assert!(hash.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{hash}");
+        assert!(!passwords.needs_rehash(&hash));
+    }
+
+    #[tokio::test]
+    async fn who_finds_no_place_to_wait_is_told_so() {
+        let passwords = Passwords::with_bounds(CHEAP, 1, 2);
+        let _taken = Arc::clone(&passwords.places).try_acquire_many_owned(3).unwrap();
+
+        assert!(matches!(passwords.hash("secret").await, Err(Error::TooBusy { .. })));
+        assert!(matches!(passwords.verify("secret", None).await, Err(Error::TooBusy { .. })));
+    }
+
+    #[tokio::test]
+    async fn places_and_threads_are_given_back() {
+        let passwords = Passwords::with_bounds(CHEAP, 1, 0);
+
+        for _ in 0..3 {
+            passwords.hash("secret").await.unwrap();
+        }
+
+        assert_eq!(passwords.places.available_permits(), 1);
+        assert_eq!(passwords.threads.available_permits(), 1);
+    }
+}

@@ -1,0 +1,137 @@
+//! Recognising who is asking, by what they show, and whether that still holds.
+//!
+//! The session and the account are looked up on every use. They are kept in memory and kept true
+//! by the events of their changes, so a logout or a suspension holds from the next use on.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::domain::Error;
+use crate::domain::auth::Auth;
+use crate::domain::auth::Basis;
+use crate::domain::auth::Identity;
+use crate::domain::auth::Mode;
+use crate::domain::auth::access_token;
+use crate::domain::auth::access_token::Claims;
+use crate::domain::auth::rotation;
+use crate::domain::auth::sessions::Session;
+use crate::domain::auth::sign_in::is_active;
+use crate::domain::auth::static_token;
+use crate::model::Key;
+use crate::model::Row;
+use crate::model::schema::SESSIONS;
+use crate::model::schema::USERS;
+
+/// How long a token may be: several times as long as any of ours.
+const TOKEN_BYTES_MAX: usize = 4096;
+
+impl Auth {
+    /// Recognises whoever shows an access token, a session token or a static token.
+    ///
+    /// # Errors
+    /// [`Error::InvalidCredentials`] for a token nobody knows or whose session or account ended,
+    /// [`Error::InvalidToken`] for a forged one, [`Error::TokenExpired`].
+    pub async fn recognise(&self, token: &str) -> Result<Identity, Error> {
+        if token.is_empty() || token.len() > TOKEN_BYTES_MAX {
+            return Err(Error::InvalidCredentials);
+        }
+        if !access_token::claims_to_be_ours(token) {
+            return self.recognise_static(token).await;
+        }
+        let now = self.clock.now();
+        let claims = self.access_tokens.open(token, now)?;
+        if claims.is_expired(now) {
+            return Err(Error::TokenExpired);
+        }
+        self.recognise_session(&claims, now).await
+    }
+
+    /// Returns the identity as it is now, with the rights now in force, or `None` if what it rests
+    /// on is gone: the session ended, the token was changed, the account is not active any more.
+    /// Expiry is not looked at. The public stays the public.
+    ///
+    /// # Errors
+    /// Only when the store fails.
+    pub async fn renew(&self, identity: &Identity) -> Result<Option<Identity>, Error> {
+        let user = match (&identity.basis, identity.actor.user) {
+            (Basis::Nothing, _) => return Ok(Some(self.public())),
+            (_, None) => return Ok(None),
+            (Basis::Session(id), Some(user)) => {
+                let row = self.directory.find(&SESSIONS, Key::Uuid(*id)).await?;
+                let stands = row.is_some_and(|row| row.value("user").as_uuid() == Some(user));
+                if stands { self.active_user(user).await? } else { None }
+            }
+            (Basis::StaticToken(digest), Some(user)) => self
+                .active_user(user)
+                .await?
+                .filter(|user| user.value("token").as_text() == Some(digest)),
+        };
+        Ok(user.map(|user| {
+            let actor = self.permissions.actor(&user);
+            let actor = if actor == *identity.actor {
+                Arc::clone(&identity.actor)
+            } else {
+                Arc::new(actor)
+            };
+            Identity { actor, basis: identity.basis.clone(), expires: identity.expires }
+        }))
+    }
+
+    async fn recognise_session(&self, claims: &Claims, now: Timestamp) -> Result<Identity, Error> {
+        let session = self.session(claims).await?.filter(|session| {
+            session.user == claims.id
+                && !session.is_expired(now)
+                && self.is_current(claims, session, now)
+        });
+        let session = session.ok_or(Error::InvalidCredentials)?;
+        let user = self.active_user(session.user).await?.ok_or(Error::InvalidCredentials)?;
+        Ok(Identity {
+            actor: Arc::new(self.permissions.actor(&user)),
+            basis: Basis::Session(session.id),
+            expires: Some(claims.expires()),
+        })
+    }
+
+    async fn recognise_static(&self, token: &str) -> Result<Identity, Error> {
+        let digest = static_token::digest(token);
+        let user = self.store.find_user_by_token(&digest).await?;
+        let user = user.filter(is_active).ok_or(Error::InvalidCredentials)?;
+        Ok(Identity {
+            actor: Arc::new(self.permissions.actor(&user)),
+            basis: Basis::StaticToken(digest),
+            expires: None,
+        })
+    }
+
+    /// Returns the session that a token names.
+    async fn session(&self, claims: &Claims) -> Result<Option<Session>, Error> {
+        let key = Key::Uuid(claims.session);
+        let Some(row) = self.directory.find(&SESSIONS, key).await? else { return Ok(None) };
+        let session = Session::read(&row)?;
+        if claims.generation <= Some(session.generation) {
+            return Ok(Some(session));
+        }
+        // The token was issued a moment ago, and the news of it has yet to reach the directory.
+        let row = self.store.find(&SESSIONS, key).await?;
+        Ok(row.as_ref().map(Session::read).transpose()?)
+    }
+
+    /// Returns whether a token is of the kind that its session has, and not superseded.
+    fn is_current(&self, claims: &Claims, session: &Session, now: Timestamp) -> bool {
+        match (session.mode, claims.generation) {
+            (Mode::Json | Mode::Cookie, None) => true,
+            (Mode::Session, Some(shown)) => {
+                let grace = self.config.refresh_grace;
+                rotation::is_current(shown, session.generation, session.age(now), grace)
+            }
+            (Mode::Json | Mode::Cookie, Some(_)) | (Mode::Session, None) => false,
+        }
+    }
+
+    async fn active_user(&self, id: Uuid) -> Result<Option<Arc<Row>>, Error> {
+        let user = self.directory.find(&USERS, Key::Uuid(id)).await?;
+        Ok(user.filter(|user| is_active(user)))
+    }
+}

@@ -1,0 +1,165 @@
+//! Staying signed in and signing out: what the holder of a session's token can do with it.
+//!
+//! `rotation` judges; this acts. Sessions are read from the store here, not from memory: a token
+//! may be a moment younger than what this machine has heard of its session.
+
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::domain::Error;
+use crate::domain::auth::Auth;
+use crate::domain::auth::Basis;
+use crate::domain::auth::Identity;
+use crate::domain::auth::Mode;
+use crate::domain::auth::SignIn;
+use crate::domain::auth::access_token::Claims;
+use crate::domain::auth::refresh_token::Claimed;
+use crate::domain::auth::rotation;
+use crate::domain::auth::rotation::Verdict;
+use crate::domain::auth::sessions;
+use crate::domain::auth::sessions::Session;
+use crate::domain::auth::sign_in::is_active;
+use crate::model::Key;
+use crate::model::schema::SESSIONS;
+use crate::model::schema::USERS;
+use crate::store::Op;
+use crate::store::Write;
+
+/// A token that was shown.
+enum Shown {
+    /// One that has the shape of a refresh token.
+    Refresh(Claimed),
+    /// A genuine session token, expired or not.
+    Session(Claims, i64),
+}
+
+impl Shown {
+    const fn session(&self) -> Uuid {
+        match self {
+            Self::Refresh(token) => token.session,
+            Self::Session(claims, _) => claims.session,
+        }
+    }
+
+    const fn generation(&self) -> i64 {
+        match self {
+            Self::Refresh(token) => token.generation,
+            Self::Session(_, generation) => *generation,
+        }
+    }
+
+    fn is_expired(&self, now: Timestamp) -> bool {
+        match self {
+            // A refresh token lives as long as its session.
+            Self::Refresh(_) => false,
+            Self::Session(claims, _) => claims.is_expired(now),
+        }
+    }
+}
+
+impl Auth {
+    /// Exchanges a refresh token (in session mode: a session token) for its successor.
+    ///
+    /// # Errors
+    /// [`Error::InvalidCredentials`] for a token that is unknown, expired or used up.
+    pub async fn refresh(&self, token: &str, mode: Mode) -> Result<SignIn, Error> {
+        let shown = self.shown(token, mode).ok_or(Error::InvalidCredentials)?;
+        match self.exchange(&shown).await {
+            // Somebody else used the same token at the same moment and was first. That made the
+            // session's generation rise, so this time there is nothing to rotate.
+            Err(Error::Forbidden(_)) => match self.exchange(&shown).await {
+                Err(Error::Forbidden(_)) => Err(Error::InvalidCredentials),
+                answer => answer,
+            },
+            answer => answer,
+        }
+    }
+
+    /// Ends the session that a refresh or session token belongs to. A token nobody knows is no error.
+    ///
+    /// # Errors
+    /// Only when the store fails.
+    pub async fn logout(&self, token: &str, mode: Mode) -> Result<(), Error> {
+        let Some(shown) = self.shown(token, mode) else { return Ok(()) };
+        match self.proven(&shown).await? {
+            Some(session) => self.end_session(session.id, Some(session.user)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the session an identity rests on, if it rests on one.
+    ///
+    /// # Errors
+    /// Only when the store fails.
+    pub async fn end(&self, identity: &Identity) -> Result<(), Error> {
+        match identity.basis {
+            Basis::Session(id) => self.end_session(id, identity.actor.user).await,
+            Basis::Nothing | Basis::StaticToken(_) => Ok(()),
+        }
+    }
+
+    /// Exchanges a token once; [`Error::Forbidden`] if somebody else was faster.
+    async fn exchange(&self, shown: &Shown) -> Result<SignIn, Error> {
+        let now = self.clock.now();
+        let session = self.proven(shown).await?.filter(|session| !session.is_expired(now));
+        let session = session.ok_or(Error::InvalidCredentials)?;
+        let user = self.directory.find(&USERS, Key::Uuid(session.user)).await?;
+        let user = user.filter(|user| is_active(user)).ok_or(Error::InvalidCredentials)?;
+        if shown.is_expired(now) {
+            return Err(Error::InvalidCredentials);
+        }
+
+        let grace = self.config.refresh_grace;
+        let (newest, age) = (session.generation, session.age(now));
+        match rotation::judge(shown.generation(), newest, age, grace, session.mode) {
+            Verdict::Rotate => {
+                let rotated = session.rotated(now, self.lifetime(session.mode));
+                self.commit(Some(session.user), now, rotated.rotate(newest)).await?;
+                Ok(self.issue(&user, &rotated, now))
+            }
+            Verdict::Again => Ok(self.issue(&user, &session, now)),
+            Verdict::Refuse => Err(Error::InvalidCredentials),
+            Verdict::End => {
+                self.end_session(session.id, Some(session.user)).await?;
+                Err(Error::InvalidCredentials)
+            }
+        }
+    }
+
+    /// Reads a token that should be of this mode.
+    fn shown(&self, token: &str, mode: Mode) -> Option<Shown> {
+        match mode {
+            Mode::Json | Mode::Cookie => Claimed::parse(token).map(Shown::Refresh),
+            Mode::Session => {
+                let claims = self.access_tokens.open(token, self.clock.now()).ok()?;
+                let generation = claims.generation?;
+                Some(Shown::Session(claims, generation))
+            }
+        }
+    }
+
+    /// Returns the session a token belongs to, expired or not, if the token is genuine.
+    async fn proven(&self, shown: &Shown) -> Result<Option<Session>, Error> {
+        let row = self.store.find(&SESSIONS, Key::Uuid(shown.session())).await?;
+        let Some(row) = row else { return Ok(None) };
+        let session = Session::read(&row)?;
+        let is_proven = match shown {
+            Shown::Refresh(token) => {
+                session.mode != Mode::Session
+                    && self.refresh_tokens.is_genuine(token, &session.seed)
+            }
+            Shown::Session(claims, _) => session.mode == Mode::Session && claims.id == session.user,
+        };
+        Ok(is_proven.then_some(session))
+    }
+
+    async fn end_session(&self, id: Uuid, actor: Option<Uuid>) -> Result<(), Error> {
+        let op = sessions::end(vec![Key::Uuid(id)]);
+        self.commit(actor, self.clock.now(), op).await
+    }
+
+    async fn commit(&self, actor: Option<Uuid>, at: Timestamp, op: Op) -> Result<(), Error> {
+        self.changes.commit(Write { actor, at, ops: vec![op] }).await?;
+        Ok(())
+    }
+}

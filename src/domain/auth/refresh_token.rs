@@ -1,0 +1,184 @@
+//! Refresh tokens: made from the session, never stored.
+//!
+//! A token is 48 bytes, as 64 characters of base64url: the session's id (16), the generation (8)
+//! and a MAC over both and the session's secret seed (24), under a key that comes from `SECRET`.
+//! So the server can make the same token again, which it must: two tabs that refresh at once have
+//! to get the same successor, and a store of hashes could not give it to the second. Neither the
+//! database nor `SECRET` alone is enough to make one.
+
+use data_encoding::BASE64URL_NOPAD;
+use jsonwebtoken::Algorithm;
+use jsonwebtoken::EncodingKey;
+use jsonwebtoken::crypto;
+use subtle::ConstantTimeEq;
+use uuid::Uuid;
+
+use crate::config::Secret;
+
+/// How many bytes of the MAC a token carries.
+const MAC_BYTES: usize = 24;
+/// How long a token is.
+const TOKEN_BYTES: usize = 16 + 8 + MAC_BYTES;
+/// What the key is for. It has no dot, so it is never the text of a JWT under the same secret.
+const PURPOSE: &[u8] = b"chinwag refresh token";
+
+/// Makes and checks refresh tokens.
+pub struct RefreshTokens {
+    key: EncodingKey,
+}
+
+/// A token taken apart. Whether it is genuine is not known yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claimed {
+    /// The session it says it is of.
+    pub session: Uuid,
+    /// Which one of that session's tokens it says it is.
+    pub generation: i64,
+    mac: [u8; MAC_BYTES],
+}
+
+impl Claimed {
+    /// Takes a token apart, or returns `None` if the text has not the shape of one.
+    #[must_use]
+    pub fn parse(token: &str) -> Option<Self> {
+        let bytes = BASE64URL_NOPAD.decode(token.as_bytes()).ok()?;
+        let bytes: [u8; TOKEN_BYTES] = bytes.try_into().ok()?;
+        let (session, rest) = bytes.split_first_chunk::<16>()?;
+        let (generation, mac) = rest.split_first_chunk::<8>()?;
+        Some(Self {
+            session: Uuid::from_bytes(*session),
+            generation: i64::from_be_bytes(*generation),
+            mac: mac.try_into().ok()?,
+        })
+    }
+}
+
+impl RefreshTokens {
+    /// Returns the maker of tokens under this secret.
+    #[must_use]
+    pub fn new(secret: &Secret) -> Self {
+        let key = hmac(&EncodingKey::from_secret(secret.0.as_bytes()), PURPOSE);
+        Self { key: EncodingKey::from_secret(&key) }
+    }
+
+    /// Returns a session's token of this generation: always the same one.
+    #[must_use]
+    pub fn make(&self, session: Uuid, seed: &str, generation: i64) -> String {
+        let mut bytes = Vec::with_capacity(TOKEN_BYTES);
+        bytes.extend_from_slice(session.as_bytes());
+        bytes.extend_from_slice(&generation.to_be_bytes());
+        bytes.extend_from_slice(&self.mac(session, seed, generation));
+        BASE64URL_NOPAD.encode(&bytes)
+    }
+
+    /// Returns whether the token was made by this service for the session with this seed.
+    #[must_use]
+    pub fn is_genuine(&self, token: &Claimed, seed: &str) -> bool {
+        let mac = self.mac(token.session, seed, token.generation);
+        mac.ct_eq(&token.mac).into()
+    }
+
+    fn mac(&self, session: Uuid, seed: &str, generation: i64) -> [u8; MAC_BYTES] {
+        let message = [session.as_bytes(), &generation.to_be_bytes()[..], seed.as_bytes()].concat();
+        let mac = hmac(&self.key, &message);
+        *mac.first_chunk().expect("a MAC of 32 bytes has 24")
+    }
+}
+
+/// Returns a fresh seed for a session.
+///
+/// # Panics
+/// If the operating system has no random numbers to give.
+#[must_use]
+pub fn fresh_seed() -> String {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).expect("the operating system gives random numbers");
+    BASE64URL_NOPAD.encode(&seed)
+}
+
+/// Returns the HMAC-SHA256 of a message.
+fn hmac(key: &EncodingKey, message: &[u8]) -> [u8; 32] {
+    let text = crypto::sign(message, key, Algorithm::HS256)
+        .expect("HMAC takes keys and messages of any length");
+    BASE64URL_NOPAD
+        .decode(text.as_bytes())
+        .ok()
+        .and_then(|mac| mac.try_into().ok())
+        .expect("HMAC-SHA256 gives 32 bytes, signatures are written in base64url")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SESSION: Uuid = Uuid::from_u128(0x1111_2222_3333_4444_5555_6666_7777_8888);
+    const SEED: &str = "s8aQmVnGCkc5xWqVqsUeF3xXYyYpQOTHk1Yy2o0uZtM";
+
+    fn tokens() -> RefreshTokens {
+        RefreshTokens::new(&Secret("a secret of at least thirty-two characters".to_owned()))
+    }
+
+    #[test]
+    fn hmac_is_the_one_of_rfc_4231() {
+        let key = EncodingKey::from_secret(b"Jefe");
+
+        let mac = hmac(&key, b"what do ya want for nothing?");
+
+        let known = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
+        assert_eq!(data_encoding::HEXLOWER.encode(&mac), known);
+    }
+
+    #[test]
+    fn a_token_has_the_shape_clients_know_and_is_the_same_each_time() {
+        let token = tokens().make(SESSION, SEED, 7);
+
+        assert_eq!(token.len(), 64);
+        assert!(token.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-'));
+        assert_eq!(token, tokens().make(SESSION, SEED, 7));
+        assert_ne!(token, tokens().make(SESSION, SEED, 8));
+    }
+
+    #[test]
+    fn a_token_says_whose_and_which_it_is() {
+        let claimed = Claimed::parse(&tokens().make(SESSION, SEED, 7)).unwrap();
+
+        assert_eq!((claimed.session, claimed.generation), (SESSION, 7));
+        assert!(tokens().is_genuine(&claimed, SEED));
+    }
+
+    #[test]
+    fn no_changed_character_goes_unnoticed() {
+        let token = tokens().make(SESSION, SEED, 7);
+
+        for at in 0..token.len() {
+            let other = if &token[at..=at] == "A" { "B" } else { "A" };
+            let changed = format!("{}{other}{}", &token[..at], &token[at + 1..]);
+            let claimed = Claimed::parse(&changed).unwrap();
+            assert!(!tokens().is_genuine(&claimed, SEED), "at {at}");
+        }
+    }
+
+    #[test]
+    fn neither_the_secret_nor_the_seed_alone_is_enough() {
+        let claimed = Claimed::parse(&tokens().make(SESSION, SEED, 7)).unwrap();
+        let elsewhere = RefreshTokens::new(&Secret("another secret".to_owned()));
+
+        assert!(!elsewhere.is_genuine(&claimed, SEED));
+        assert!(!tokens().is_genuine(&claimed, &fresh_seed()));
+    }
+
+    #[test]
+    fn another_shape_is_no_token() {
+        let token = tokens().make(SESSION, SEED, 7);
+
+        for text in ["", "abc", &token[..63], &format!("{token}A"), &"é".repeat(32)] {
+            assert_eq!(Claimed::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn seeds_differ() {
+        assert_ne!(fresh_seed(), fresh_seed());
+        assert_eq!(fresh_seed().len(), 43);
+    }
+}

@@ -1,0 +1,213 @@
+//! Signing in with an address and a password, and what a sign-in is answered with.
+//!
+//! Whoever is refused learns neither from the answer nor from its time whether there is such an
+//! account. Slowing down those who guess is left to `throttle`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::domain::Error;
+use crate::domain::auth::Auth;
+use crate::domain::auth::Basis;
+use crate::domain::auth::Identity;
+use crate::domain::auth::Mode;
+use crate::domain::auth::Origin;
+use crate::domain::auth::SignIn;
+use crate::domain::auth::access_token;
+use crate::domain::auth::access_token::Claims;
+use crate::domain::auth::sessions;
+use crate::domain::auth::sessions::Session;
+use crate::model::Key;
+use crate::model::Row;
+use crate::model::Value;
+use crate::model::schema::USERS;
+use crate::query::Filter;
+use crate::query::Test;
+use crate::store::Guard;
+use crate::store::Op;
+use crate::store::Write;
+
+/// The one status in which an account can be used.
+const ACTIVE: &str = "active";
+
+impl Auth {
+    /// Signs in with an address and a password and begins a session.
+    ///
+    /// # Errors
+    /// [`Error::InvalidCredentials`], the same and after the same time for a wrong password, an
+    /// unknown address and an account that is not active; [`Error::TooBusy`] if too many passwords
+    /// wait to be checked.
+    pub async fn login(
+        &self,
+        email: &str,
+        password: &str,
+        mode: Mode,
+        origin: &Origin,
+    ) -> Result<SignIn, Error> {
+        let start = Instant::now();
+        let answer = self.check_and_begin(email, password, mode, origin).await;
+        if matches!(answer, Err(Error::InvalidCredentials)) {
+            time::sleep_until(start + self.config.login_stall).await;
+        }
+        answer
+    }
+
+    async fn check_and_begin(
+        &self,
+        email: &str,
+        password: &str,
+        mode: Mode,
+        origin: &Origin,
+    ) -> Result<SignIn, Error> {
+        let user = self.store.find_user_by_email(email).await?;
+        let account = user.as_ref().filter(|user| is_active(user)).and_then(account);
+        let hash = account.map(|(_, hash)| hash);
+        let is_right = self.passwords.verify(password, hash).await?;
+        match (user.as_ref(), account) {
+            (Some(user), Some((id, hash))) if is_right => {
+                let renewed = self.renewed_hash(password, hash).await;
+                self.begin(user, id, hash, renewed, mode, origin).await
+            }
+            _ => Err(Error::InvalidCredentials),
+        }
+    }
+
+    /// Returns the hash to store instead of one that was made with other parameters. If it cannot
+    /// be made now, the old one serves until the next sign-in.
+    async fn renewed_hash(&self, password: &str, hash: &str) -> Option<String> {
+        if self.passwords.needs_rehash(hash) {
+            self.passwords.hash(password).await.ok()
+        } else {
+            None
+        }
+    }
+
+    /// Begins a session of the account whose password was right.
+    pub(super) async fn begin(
+        &self,
+        user: &Row,
+        id: Uuid,
+        hash: &str,
+        renewed_hash: Option<String>,
+        mode: Mode,
+        origin: &Origin,
+    ) -> Result<SignIn, Error> {
+        let now = self.clock.now();
+        let session = Session::begin(id, mode, now, self.lifetime(mode));
+        let earlier = self.store.read_sessions(id).await?;
+        let surplus = sessions::surplus(&earlier, now, self.config.sessions_per_user_max);
+
+        let mut ops = vec![note_access(id, hash, renewed_hash, now)];
+        if !surplus.is_empty() {
+            ops.push(sessions::end(surplus));
+        }
+        ops.push(session.create(origin));
+        match self.changes.commit(Write { actor: Some(id), at: now, ops }).await {
+            Ok(_) => Ok(self.issue(user, &session, now)),
+            // The account changed while its password was being checked.
+            Err(Error::Forbidden(_)) => Err(Error::InvalidCredentials),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns the newest tokens of a session. In session mode the token is the same each time (as
+    /// long as the account's rights are), since it dates from the rotation.
+    pub(super) fn issue(&self, user: &Row, session: &Session, now: Timestamp) -> SignIn {
+        let actor = Arc::new(self.permissions.actor(user));
+        let (generation, at, lifetime) = match session.mode {
+            Mode::Session => {
+                (Some(session.generation), session.date_rotated, self.config.session_ttl)
+            }
+            Mode::Json | Mode::Cookie => (None, now, self.config.access_token_ttl),
+        };
+        let claims = Claims::new(session.user, &actor, session.id, generation, at, lifetime);
+        let refresh_token = match session.mode {
+            Mode::Session => None,
+            Mode::Json | Mode::Cookie => {
+                Some(self.refresh_tokens.make(session.id, &session.seed, session.generation))
+            }
+        };
+        SignIn {
+            access_token: self.access_tokens.make(&claims),
+            refresh_token,
+            expires_in: access_token::whole_seconds(lifetime),
+            identity: Identity {
+                actor,
+                basis: Basis::Session(session.id),
+                expires: Some(claims.expires()),
+            },
+        }
+    }
+
+    /// Returns how long a session lives after each use of its tokens.
+    pub(super) const fn lifetime(&self, mode: Mode) -> Duration {
+        match mode {
+            Mode::Session => self.config.session_ttl,
+            Mode::Json | Mode::Cookie => self.config.refresh_token_ttl,
+        }
+    }
+}
+
+/// Returns whether an account can be used.
+pub(super) fn is_active(user: &Row) -> bool {
+    user.value("status").as_text() == Some(ACTIVE)
+}
+
+/// Returns the key and the password hash of an account, if it has a password.
+fn account(user: &Row) -> Option<(Uuid, &str)> {
+    Some((user.value("id").as_uuid()?, user.value("password").as_text()?))
+}
+
+/// Returns the change that notes a sign-in. It is refused, and the sign-in with it, unless the
+/// account is active and its password the one that was checked: otherwise a session could begin
+/// right after a change of password had ended them all.
+fn note_access(id: Uuid, hash: &str, renewed_hash: Option<String>, now: Timestamp) -> Op {
+    let password = USERS.require("password");
+    let mut set = vec![(USERS.require("last_access"), Value::Timestamp(now))];
+    set.extend(renewed_hash.map(|hash| (password, Value::text(&hash))));
+    Op::Update {
+        collection: &USERS,
+        keys: vec![Key::Uuid(id)],
+        set,
+        guard: Guard::Every(Filter::And(vec![
+            Filter::Field(password, Test::Eq(Value::text(hash))),
+            Filter::Field(USERS.require("status"), Test::Eq(Value::text(ACTIVE))),
+        ])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_active_accounts_can_be_used() {
+        let user = |status: Value| Row::empty(&USERS).with("status", status);
+
+        assert!(is_active(&user(Value::text("active"))));
+        for status in ["suspended", "draft", "invited", "unverified", "archived", "Active", ""] {
+            assert!(!is_active(&user(Value::text(status))), "{status}");
+        }
+        assert!(!is_active(&user(Value::Null)));
+    }
+
+    #[test]
+    fn a_hash_is_only_replaced_by_a_renewed_one() {
+        let names = |op: Op| match op {
+            Op::Update { set, .. } => set.iter().map(|(field, _)| field.name).collect::<Vec<_>>(),
+            other => panic!("{other:?}"),
+        };
+        let now = Timestamp::from_millis(0);
+
+        assert_eq!(names(note_access(Uuid::nil(), "old", None, now)), ["last_access"]);
+        assert_eq!(
+            names(note_access(Uuid::nil(), "old", Some("new".to_owned()), now)),
+            ["last_access", "password"],
+        );
+    }
+}

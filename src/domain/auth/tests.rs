@@ -1,0 +1,401 @@
+//! Sign-in over a real store, with the clock in hand.
+
+use std::fs;
+use std::path::PathBuf;
+
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::config::Config;
+use crate::config::HashConfig;
+use crate::config::Secret;
+use crate::domain::Error;
+use crate::domain::auth::sessions::keys_of;
+use crate::model::Key;
+use crate::model::Row;
+use crate::model::Value;
+use crate::model::id;
+use crate::model::schema::SESSIONS;
+use crate::model::schema::USERS;
+use crate::query::Limits;
+use crate::store::Guard;
+use crate::store::Op;
+use crate::store::Write;
+
+const PASSWORD: &str = "correct horse";
+const EMAIL: &str = "alice@example.com";
+
+struct World {
+    auth: Auth,
+    clock: Clock,
+    store: Arc<Store>,
+    user: Uuid,
+    directory: PathBuf,
+}
+
+impl World {
+    async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    async fn with(bend: impl FnOnce(&mut AuthConfig)) -> Self {
+        let mut config = Config::for_tests();
+        let directory = std::env::temp_dir().join(format!("chinwag-auth-{}", id::fresh()));
+        fs::create_dir(&directory).unwrap();
+        config.store.filename = Some(directory.join("chinwag.db"));
+        config.auth.secret = Secret("a secret of at least thirty-two characters".to_owned());
+        bend(&mut config.auth);
+
+        let clock = Clock::manual(Timestamp::from_millis(1_795_303_007_250));
+        let (committed, mut drain) = mpsc::channel(10);
+        tokio::spawn(async move { while drain.recv().await.is_some() {} });
+        let store = Arc::new(Store::open(&config.store, committed).await.unwrap());
+        let limits = Limits::default();
+        let permissions = Permissions::open(Arc::clone(&store), clock.clone(), limits).await;
+        let permissions = Arc::new(permissions.unwrap());
+        let cache = Arc::new(Directory::new(Arc::clone(&store)));
+        let changes =
+            Changes::new(Arc::clone(&store), Arc::clone(&cache), Arc::clone(&permissions));
+        let passwords = Arc::new(Passwords::new(config.auth.hash));
+        let hash = passwords.hash(PASSWORD).await.unwrap();
+        let auth = Auth::new(
+            config.auth,
+            clock.clone(),
+            Arc::clone(&store),
+            Arc::new(changes),
+            cache,
+            permissions,
+            passwords,
+        );
+        let world = Self { auth, clock, store, user: id::fresh(), directory };
+        let row = Row::empty(&USERS)
+            .with("id", Value::Uuid(world.user))
+            .with("email", Value::text(EMAIL))
+            .with("password", Value::text(&hash))
+            .with("status", Value::text("active"))
+            .with("provider", Value::text("default"));
+        world.commit(Op::Create { collection: &USERS, rows: vec![row] }).await;
+        world
+    }
+
+    async fn commit(&self, op: Op) {
+        let write = Write { actor: None, at: self.clock.now(), ops: vec![op] };
+        self.auth.changes.commit(write).await.unwrap();
+    }
+
+    async fn set(&self, field: &str, value: Value) {
+        let (keys, set) = (vec![Key::Uuid(self.user)], vec![(USERS.require(field), value)]);
+        self.commit(Op::Update { collection: &USERS, keys, set, guard: Guard::Present }).await;
+    }
+
+    async fn login(&self, mode: Mode) -> SignIn {
+        self.auth.login("Alice@Example.com", PASSWORD, mode, &Origin::default()).await.unwrap()
+    }
+
+    async fn refresh(&self, token: &str) -> String {
+        self.auth.refresh(token, Mode::Json).await.unwrap().refresh_token.unwrap()
+    }
+
+    async fn sessions(&self) -> usize {
+        self.store.read_sessions(self.user).await.unwrap().len()
+    }
+
+    fn pass(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.directory).unwrap();
+    }
+}
+
+#[track_caller]
+#[expect(clippy::needless_pass_by_value, reason = "an answer is looked at once")]
+fn assert_refused<T: std::fmt::Debug>(answer: Result<T, Error>) {
+    assert!(matches!(answer, Err(Error::InvalidCredentials)), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_sign_in_is_recognised_until_it_expires() {
+    let world = World::new().await;
+
+    let signed_in = world.login(Mode::Json).await;
+
+    assert_eq!(signed_in.expires_in, Duration::from_mins(15));
+    let identity = world.auth.recognise(&signed_in.access_token).await.unwrap();
+    assert_eq!(identity.actor.user, Some(world.user));
+    assert_eq!(identity.basis, signed_in.identity.basis);
+    assert_eq!(identity.expires, signed_in.identity.expires);
+    assert_eq!(identity.expires, Some(Timestamp::from_millis(1_795_303_907_000)));
+    world.pass(900);
+    let late = world.auth.recognise(&signed_in.access_token).await;
+    assert!(matches!(late, Err(Error::TokenExpired)));
+    let user = world.store.find(&USERS, Key::Uuid(world.user)).await.unwrap().unwrap();
+    assert!(!user.value("last_access").is_null());
+}
+
+#[tokio::test]
+async fn whoever_cannot_sign_in_gets_one_answer() {
+    let world = World::new().await;
+    let origin = Origin::default();
+
+    assert_refused(world.auth.login(EMAIL, "wrong", Mode::Json, &origin).await);
+    assert_refused(world.auth.login(EMAIL, "", Mode::Json, &origin).await);
+    assert_refused(world.auth.login("bob@example.com", PASSWORD, Mode::Json, &origin).await);
+    world.set("status", Value::text("suspended")).await;
+    assert_refused(world.auth.login(EMAIL, PASSWORD, Mode::Json, &origin).await);
+    world.set("status", Value::text("active")).await;
+    world.set("password", Value::Null).await;
+    assert_refused(world.auth.login(EMAIL, PASSWORD, Mode::Json, &origin).await);
+    assert_eq!(world.sessions().await, 0);
+}
+
+#[tokio::test]
+async fn a_refused_sign_in_is_held_back() {
+    let stall = Duration::from_millis(60);
+    let world = World::with(|config| config.login_stall = stall).await;
+    let start = std::time::Instant::now();
+
+    assert_refused(world.auth.login(EMAIL, "wrong", Mode::Json, &Origin::default()).await);
+
+    assert!(start.elapsed() >= stall);
+}
+
+#[tokio::test]
+async fn an_outdated_hash_is_renewed_by_a_sign_in() {
+    let world = World::new().await;
+    let other = HashConfig { memory_kib: 16, passes: 2, lanes: 1 };
+    let hash = Passwords::new(other).hash(PASSWORD).await.unwrap();
+    world.set("password", Value::text(&hash)).await;
+
+    world.login(Mode::Json).await;
+
+    let user = world.store.find(&USERS, Key::Uuid(world.user)).await.unwrap().unwrap();
+    let renewed = user.value("password").as_text().unwrap();
+    assert!(renewed.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{renewed}");
+    world.login(Mode::Json).await;
+}
+
+#[tokio::test]
+async fn a_token_stays_good_until_its_successor_is_used_and_then_ends_the_session() {
+    let world = World::new().await;
+    let first = world.login(Mode::Cookie).await.refresh_token.unwrap();
+
+    let second = world.refresh(&first).await;
+    world.pass(3600);
+    assert_eq!(world.refresh(&first).await, second);
+    let third = world.refresh(&second).await;
+    assert_refused(world.auth.refresh(&first, Mode::Json).await);
+    assert_eq!(world.refresh(&second).await, third);
+    world.pass(60);
+    assert_refused(world.auth.refresh(&first, Mode::Json).await);
+    assert_refused(world.auth.refresh(&third, Mode::Json).await);
+    assert_eq!(world.sessions().await, 0);
+}
+
+#[tokio::test]
+async fn all_who_refresh_at_once_get_the_same_successor() {
+    let world = World::new().await;
+    let token = world.login(Mode::Json).await.refresh_token.unwrap();
+
+    let answers = futures_util::future::join_all((0..8).map(|_| world.refresh(&token))).await;
+
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+    world.refresh(&answers[0]).await;
+}
+
+#[tokio::test]
+async fn a_refresh_starts_the_lifetime_anew() {
+    let world = World::new().await;
+    let day = 24 * 3600;
+    let first = world.login(Mode::Json).await.refresh_token.unwrap();
+
+    world.pass(6 * day);
+    let second = world.refresh(&first).await;
+    world.pass(6 * day);
+    let third = world.refresh(&second).await;
+    world.pass(7 * day);
+
+    assert_refused(world.auth.refresh(&third, Mode::Json).await);
+}
+
+#[tokio::test]
+async fn an_access_token_ends_with_its_session() {
+    let world = World::with(|config| config.refresh_token_ttl = Duration::from_mins(1)).await;
+    let signed_in = world.login(Mode::Json).await;
+
+    world.pass(60);
+
+    assert_refused(world.auth.recognise(&signed_in.access_token).await);
+}
+
+#[tokio::test]
+async fn a_rotation_that_comes_late_changes_nothing() {
+    let world = World::new().await;
+    let first = world.login(Mode::Json).await.refresh_token.unwrap();
+    let row = world.store.read_sessions(world.user).await.unwrap().remove(0);
+    let session = sessions::Session::read(&row).unwrap();
+    let second = world.refresh(&first).await;
+    let third = world.refresh(&second).await;
+
+    let late =
+        session.rotated(world.clock.now(), Duration::from_mins(1)).rotate(session.generation);
+    let write = Write { actor: None, at: world.clock.now(), ops: vec![late] };
+    let answer = world.auth.changes.commit(write).await;
+
+    assert!(matches!(answer, Err(Error::Forbidden(_))), "{answer:?}");
+    assert_eq!(world.refresh(&second).await, third);
+}
+
+#[tokio::test]
+async fn a_session_token_is_good_for_the_grace_after_its_successor_came() {
+    let world = World::new().await;
+    let first = world.login(Mode::Session).await;
+    assert_eq!(first.refresh_token, None);
+    assert_eq!(first.expires_in, Duration::from_hours(24));
+    world.pass(60);
+
+    let second = world.auth.refresh(&first.access_token, Mode::Session).await.unwrap();
+    world.pass(10);
+    let again = world.auth.refresh(&first.access_token, Mode::Session).await.unwrap();
+
+    assert_eq!(again.access_token, second.access_token);
+    world.auth.recognise(&first.access_token).await.unwrap();
+    world.auth.recognise(&second.access_token).await.unwrap();
+    world.pass(1);
+    assert_refused(world.auth.recognise(&first.access_token).await);
+    assert_refused(world.auth.refresh(&first.access_token, Mode::Session).await);
+    world.auth.recognise(&second.access_token).await.unwrap();
+    assert_refused(world.auth.refresh(&second.access_token, Mode::Json).await);
+}
+
+#[tokio::test]
+async fn an_access_token_is_no_session_token() {
+    let world = World::new().await;
+    let signed_in = world.login(Mode::Json).await;
+
+    assert_refused(world.auth.refresh(&signed_in.access_token, Mode::Session).await);
+    world.auth.logout(&signed_in.access_token, Mode::Session).await.unwrap();
+
+    world.auth.recognise(&signed_in.access_token).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_logout_ends_the_session_at_once_and_no_other() {
+    let world = World::new().await;
+    let stays = world.login(Mode::Json).await;
+    let goes = world.login(Mode::Json).await;
+    let used = goes.refresh_token.unwrap();
+    world.refresh(&used).await;
+
+    world.auth.logout(&used, Mode::Json).await.unwrap();
+
+    assert_refused(world.auth.recognise(&goes.access_token).await);
+    assert_refused(world.auth.refresh(&used, Mode::Json).await);
+    assert!(world.auth.renew(&goes.identity).await.unwrap().is_none());
+    assert!(world.auth.renew(&stays.identity).await.unwrap().is_some());
+    world.auth.logout(&used, Mode::Json).await.unwrap();
+    world.auth.logout("nonsense", Mode::Session).await.unwrap();
+    world.auth.end(&stays.identity).await.unwrap();
+    assert_refused(world.auth.recognise(&stays.access_token).await);
+}
+
+#[tokio::test]
+async fn an_expired_session_token_can_still_log_out_but_not_refresh() {
+    let world = World::new().await;
+    let signed_in = world.login(Mode::Session).await;
+    // Tokens count in seconds: this one ends a moment before its session.
+    world.clock.advance(Duration::from_millis(24 * 3_600_000 - 100));
+
+    assert_refused(world.auth.refresh(&signed_in.access_token, Mode::Session).await);
+    world.auth.logout(&signed_in.access_token, Mode::Session).await.unwrap();
+
+    assert_eq!(world.sessions().await, 0);
+}
+
+#[tokio::test]
+async fn a_suspension_holds_from_the_next_use_on() {
+    let world = World::new().await;
+    let signed_in = world.login(Mode::Json).await;
+    world.auth.recognise(&signed_in.access_token).await.unwrap();
+
+    world.set("status", Value::text("suspended")).await;
+
+    assert_refused(world.auth.recognise(&signed_in.access_token).await);
+    assert_refused(world.auth.refresh(&signed_in.refresh_token.unwrap(), Mode::Json).await);
+    assert!(world.auth.renew(&signed_in.identity).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_static_token_is_good_until_it_is_changed() {
+    let world = World::new().await;
+    world.set("token", Value::text(&static_token::digest("a-long-static-token"))).await;
+
+    let identity = world.auth.recognise("a-long-static-token").await.unwrap();
+
+    assert_eq!((identity.actor.user, identity.expires), (Some(world.user), None));
+    assert!(world.auth.renew(&identity).await.unwrap().is_some());
+    assert_refused(world.auth.recognise("another-token").await);
+    assert_refused(world.auth.recognise("").await);
+    world.set("token", Value::text(&static_token::digest("a-new-static-token"))).await;
+    assert_refused(world.auth.recognise("a-long-static-token").await);
+    assert!(world.auth.renew(&identity).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_forged_token_is_invalid_and_a_foreign_one_unknown() {
+    let world = World::new().await;
+    let elsewhere = World::with(|config| config.secret = Secret("another".repeat(8))).await;
+    let forged = elsewhere.login(Mode::Json).await;
+
+    let answer = world.auth.recognise(&forged.access_token).await;
+
+    assert!(matches!(answer, Err(Error::InvalidToken)), "{answer:?}");
+    assert_refused(world.auth.refresh(&forged.refresh_token.unwrap(), Mode::Json).await);
+    assert_refused(world.auth.refresh(&forged.access_token, Mode::Session).await);
+    assert_refused(world.auth.recognise("eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJtZSJ9.AAAA").await);
+}
+
+#[tokio::test]
+async fn one_session_too_many_ends_the_oldest() {
+    let world = World::with(|config| config.sessions_per_user_max = 2).await;
+    let oldest = world.login(Mode::Json).await;
+    world.pass(1);
+    let older = world.login(Mode::Json).await;
+    world.pass(1);
+
+    let newest = world.login(Mode::Json).await;
+
+    assert_refused(world.auth.recognise(&oldest.access_token).await);
+    world.auth.recognise(&older.access_token).await.unwrap();
+    let Basis::Session(kept) = newest.identity.basis else { panic!("{newest:?}") };
+    assert_eq!(keys_of(&world.store, world.user, Some(kept)).await.unwrap().len(), 1);
+    assert_eq!(keys_of(&world.store, world.user, None).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn nothing_in_the_database_shows_a_token() {
+    let world = World::new().await;
+    let token = world.login(Mode::Json).await.refresh_token.unwrap();
+
+    let row = world.store.read_sessions(world.user).await.unwrap().remove(0);
+
+    assert_eq!(row.collection(), &SESSIONS);
+    assert!(!format!("{row:?}").contains(&token[32..]));
+}
+
+#[tokio::test]
+async fn a_password_changed_meanwhile_undoes_the_sign_in() {
+    let world = World::new().await;
+    let user = world.store.find(&USERS, Key::Uuid(world.user)).await.unwrap().unwrap();
+    let checked = user.value("password").as_text().unwrap();
+    world.set("password", Value::text("a newer hash")).await;
+
+    let begun =
+        world.auth.begin(&user, world.user, checked, None, Mode::Json, &Origin::default()).await;
+
+    assert_refused(begun);
+    assert_eq!(world.sessions().await, 0);
+}

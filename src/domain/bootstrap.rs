@@ -1,0 +1,266 @@
+//! What a first start creates: an administrator, the default roles and policies and, for a
+//! demonstration, the state that the tutorial ends in. From then on the rows decide.
+
+use serde_json::Value as Json;
+use serde_json::json;
+use std::sync::Arc;
+use uuid::Uuid;
+
+use crate::config::BootstrapConfig;
+use crate::domain::Error;
+use crate::domain::accounts;
+use crate::domain::accounts::Accounts;
+use crate::domain::accounts::MEMBER;
+use crate::model::Key;
+use crate::model::Row;
+use crate::model::Value;
+use crate::model::id;
+use crate::model::schema::ACCESS;
+use crate::model::schema::PERMISSIONS;
+use crate::model::schema::POLICIES;
+use crate::model::schema::ROLES;
+use crate::model::schema::USERS;
+use crate::store::Op;
+use crate::store::Store;
+
+/// The address of the administrator where `ADMIN_EMAIL` names none.
+const ADMIN_EMAIL: &str = "admin@example.com";
+
+/// The account that `--demo` attributes to what visitors write. It has no password.
+const GUEST_EMAIL: &str = "guest@example.com";
+
+/// The accounts of a demonstration. Everybody knows these passwords.
+pub const DEMO_LOGINS: [(&str, &str, &str); 2] = [
+    ("Alice", "alice@example.com", "chinwag-alice"),
+    ("Bob", "bob@example.com", "chinwag-bob"),
+];
+
+/// What a start has to tell whoever runs the service.
+#[derive(Debug, Default)]
+pub struct Bootstrapped {
+    /// The address and password of an administrator whose password was generated just now.
+    pub admin: Option<(String, String)>,
+    /// Whom creates of the public are attributed to.
+    pub public_user: Option<Uuid>,
+}
+
+/// Creates what is missing.
+///
+/// # Errors
+/// [`Error::InvalidPayload`] if `PUBLIC_USER` names nobody; when the store fails.
+pub async fn run(
+    config: &BootstrapConfig,
+    store: &Store,
+    accounts: &Accounts,
+) -> Result<Bootstrapped, Error> {
+    let mut done = Bootstrapped::default();
+    let defaults = if store.all(&POLICIES).await?.is_empty() {
+        let defaults = Defaults::new();
+        let email = config.admin_email.as_deref().unwrap_or(ADMIN_EMAIL);
+        let (password, generated) = match &config.admin_password {
+            Some(password) => (password.0.clone(), false),
+            None => (accounts::generate(), true),
+        };
+        let admin = accounts
+            .row(id::fresh(), email, Some("Admin"), Some(&password))
+            .await?
+            .with("last_name", Value::text("User"))
+            .with("role", Value::Uuid(defaults.admin_role));
+        accounts.commit(defaults.ops(admin)).await?;
+        done.admin = generated.then(|| (email.to_owned(), password));
+        Some(defaults)
+    } else {
+        None
+    };
+    if config.demo {
+        demo(store, accounts, defaults.as_ref()).await?;
+    }
+    done.public_user = public_user(config, store).await?;
+    Ok(done)
+}
+
+/// Finds whom `PUBLIC_USER` names.
+async fn public_user(config: &BootstrapConfig, store: &Store) -> Result<Option<Uuid>, Error> {
+    let name = match config.public_user.as_deref() {
+        Some("") => return Ok(None),
+        Some(name) => name,
+        None if config.demo => GUEST_EMAIL,
+        None => return Ok(None),
+    };
+    let row = match Uuid::try_parse(name) {
+        Ok(id) => store.find(&USERS, Key::Uuid(id)).await?,
+        Err(_) => store.find_user_by_email(name).await?,
+    };
+    let user = row.and_then(|row| row.value("id").as_uuid());
+    if user.is_none() && config.public_user.is_some() {
+        return Err(Error::payload(format!(
+            "PUBLIC_USER is \"{name}\", but there is no account with this address or id"
+        )));
+    }
+    Ok(user)
+}
+
+/// Adds the state that the tutorial ends in: visitors may read and create messages and read names;
+/// Alice and Bob have the Public policy, and may edit and delete what they wrote.
+async fn demo(
+    store: &Store,
+    accounts: &Accounts,
+    fresh: Option<&Defaults>,
+) -> Result<(), Error> {
+    if store.find_user_by_email(GUEST_EMAIL).await?.is_some() {
+        return Ok(());
+    }
+    let (public, member) = match fresh {
+        Some(defaults) => (Some(defaults.public_policy), Some(defaults.member_policy)),
+        None => (find_public(store).await?, find_policy(store, MEMBER).await?),
+    };
+    let mut users = vec![accounts.row(id::fresh(), GUEST_EMAIL, Some("Guest"), None).await?];
+    let mut access = Vec::new();
+    for (name, email, password) in DEMO_LOGINS {
+        if store.find_user_by_email(email).await?.is_some() {
+            continue;
+        }
+        let id = id::fresh();
+        users.push(accounts.row(id, email, Some(name), Some(password)).await?);
+        access.extend([public, member].into_iter().flatten().map(|policy| {
+            grant(policy).with("user", Value::Uuid(id))
+        }));
+    }
+    let permissions = public.map(|public| {
+        vec![
+            permission(public, "messages", "create", &json!(["*"]), None),
+            permission(public, "messages", "read", &json!(["*"]), None),
+            permission(public, "directus_users", "read", &json!(["first_name", "last_name"]), None),
+        ]
+    });
+    accounts
+        .commit(vec![
+            Op::Create { collection: &PERMISSIONS, rows: permissions.unwrap_or_default() },
+            Op::Create { collection: &USERS, rows: users },
+            Op::Create { collection: &ACCESS, rows: access },
+        ])
+        .await
+}
+
+async fn find_public(store: &Store) -> Result<Option<Uuid>, Error> {
+    let access = store.all(&ACCESS).await?;
+    let public = access
+        .iter()
+        .find(|row| row.value("user").is_null() && row.value("role").is_null())
+        .and_then(|row| row.value("policy").as_uuid());
+    Ok(public)
+}
+
+async fn find_policy(store: &Store, name: &str) -> Result<Option<Uuid>, Error> {
+    let policies = store.all(&POLICIES).await?;
+    let found = policies.iter().find(|row| row.value("name").as_text() == Some(name));
+    Ok(found.and_then(|row| row.value("id").as_uuid()))
+}
+
+/// The roles and policies of a first start.
+struct Defaults {
+    admin_role: Uuid,
+    admin_policy: Uuid,
+    member_role: Uuid,
+    member_policy: Uuid,
+    public_policy: Uuid,
+}
+
+impl Defaults {
+    fn new() -> Self {
+        Self {
+            admin_role: id::fresh(),
+            admin_policy: id::fresh(),
+            member_role: id::fresh(),
+            member_policy: id::fresh(),
+            public_policy: id::fresh(),
+        }
+    }
+
+    fn ops(&self, admin: Row) -> Vec<Op> {
+        let own = json!({"user_created": {"_eq": "$CURRENT_USER"}});
+        let member = self.member_policy;
+        vec![
+            Op::Create {
+                collection: &ROLES,
+                rows: vec![
+                    role(self.admin_role, "Administrator", "verified"),
+                    role(self.member_role, MEMBER, "supervised_user_circle"),
+                ],
+            },
+            Op::Create {
+                collection: &POLICIES,
+                rows: vec![
+                    policy(self.admin_policy, "Administrator", "verified", true),
+                    policy(member, MEMBER, "badge", false),
+                    policy(self.public_policy, "Public", "public", false),
+                ],
+            },
+            Op::Create { collection: &USERS, rows: vec![admin] },
+            Op::Create {
+                collection: &ACCESS,
+                rows: vec![
+                    grant(self.admin_policy).with("role", Value::Uuid(self.admin_role)),
+                    grant(member).with("role", Value::Uuid(self.member_role)),
+                    grant(self.public_policy),
+                ],
+            },
+            Op::Create {
+                collection: &PERMISSIONS,
+                rows: vec![
+                    permission(member, "messages", "create", &json!(["*"]), None),
+                    permission(member, "messages", "read", &json!(["*"]), None),
+                    permission(member, "messages", "update", &json!(["content"]), Some(&own)),
+                    permission(member, "messages", "delete", &json!(["*"]), Some(&own)),
+                    permission(
+                        member,
+                        "directus_users",
+                        "read",
+                        &json!(["id", "first_name", "last_name"]),
+                        None,
+                    ),
+                ],
+            },
+        ]
+    }
+}
+
+fn role(id: Uuid, name: &str, icon: &str) -> Row {
+    Row::empty(&ROLES)
+        .with("id", Value::Uuid(id))
+        .with("name", Value::text(name))
+        .with("icon", Value::text(icon))
+}
+
+fn policy(id: Uuid, name: &str, icon: &str, admin: bool) -> Row {
+    Row::empty(&POLICIES)
+        .with("id", Value::Uuid(id))
+        .with("name", Value::text(name))
+        .with("icon", Value::text(icon))
+        .with("enforce_tfa", Value::Boolean(false))
+        .with("admin_access", Value::Boolean(admin))
+        .with("app_access", Value::Boolean(admin))
+}
+
+/// An access row for a policy; as it is, for the public.
+fn grant(policy: Uuid) -> Row {
+    Row::empty(&ACCESS)
+        .with("id", Value::Uuid(id::fresh()))
+        .with("policy", Value::Uuid(policy))
+}
+
+fn permission(
+    policy: Uuid,
+    collection: &str,
+    action: &str,
+    fields: &Json,
+    filter: Option<&Json>,
+) -> Row {
+    let json = |json: &Json| Value::Json(Arc::new(json.clone()));
+    Row::empty(&PERMISSIONS)
+        .with("policy", Value::Uuid(policy))
+        .with("collection", Value::text(collection))
+        .with("action", Value::text(action))
+        .with("fields", json(fields))
+        .with("permissions", filter.map_or(Value::Null, json))
+}

@@ -1,0 +1,64 @@
+//! The one road to a commit: write, then let this machine's caches know before anybody is answered,
+//! so that whoever made a change sees its effect with the next call.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::Error;
+use crate::domain::directory::Directory;
+use crate::domain::permissions::Permissions;
+use crate::model::Event;
+use crate::store::Store;
+use crate::store::Write;
+
+/// Commits writes and keeps the caches true.
+pub struct Changes {
+    store: Arc<Store>,
+    directory: Arc<Directory>,
+    permissions: Arc<Permissions>,
+}
+
+impl Changes {
+    /// Returns the road over its parts.
+    #[must_use]
+    pub fn new(store: Arc<Store>, directory: Arc<Directory>, permissions: Arc<Permissions>) -> Self {
+        Self { store, directory, permissions }
+    }
+
+    /// Commits a write, durably, and returns its events in order.
+    ///
+    /// # Errors
+    /// [`Error::TooBusy`] if too many writes wait; what the write itself is refused for; nothing
+    /// has happened then.
+    pub async fn commit(&self, write: Write) -> Result<Vec<Arc<Event>>, Error> {
+        let events = self.store.write(write).await?;
+        self.apply(&events).await?;
+        Ok(events)
+    }
+
+    /// Takes notice of committed events, whoever made them. Doing so twice does no harm.
+    ///
+    /// # Errors
+    /// When rights changed and the store fails to tell them; the old ones are dropped all the same.
+    pub async fn apply(&self, events: &[Arc<Event>]) -> Result<(), Error> {
+        let mut rights = false;
+        for event in events {
+            if event.collection.reach != crate::model::schema::Reach::Items {
+                self.directory.apply(event);
+                rights |= Permissions::depend_on(event.collection);
+            }
+        }
+        if rights {
+            self.permissions.refresh().await?;
+        }
+        Ok(())
+    }
+
+    /// Returns how long the store takes to answer a small read.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn response_time(&self) -> Result<Duration, Error> {
+        Ok(self.store.response_time().await?)
+    }
+}

@@ -1,0 +1,152 @@
+//! All that can go wrong, in the caller's terms. `transport::error` turns it into wire shapes.
+
+use std::time::Duration;
+
+use serde_json::Value as Json;
+
+use crate::query::QueryError;
+use crate::store::StoreError;
+
+/// Why a call was refused or failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Wrong password, unknown or inactive account, unknown token: never told which.
+    #[error("credentials refused")]
+    InvalidCredentials,
+    /// The one-time password is missing or wrong.
+    #[error("one-time password refused")]
+    InvalidOtp,
+    /// A token of ours that has expired.
+    #[error("token expired")]
+    TokenExpired,
+    /// A token that claims to be ours and is not.
+    #[error("token invalid")]
+    InvalidToken,
+    /// The payload makes no sense; the reason is for the client.
+    #[error("invalid payload: {0}")]
+    InvalidPayload(String),
+    /// The query makes no sense; the reason is for the client.
+    #[error("invalid query: {0}")]
+    InvalidQuery(String),
+    /// Not allowed, or not there: never told which.
+    #[error("forbidden")]
+    Forbidden(Forbidden),
+    /// Values that break rules; at least one.
+    #[error("validation failed")]
+    FailedValidation(Vec<Violation>),
+    /// A value that has to be unique is taken.
+    #[error("value of {collection}.{field} is taken")]
+    RecordNotUnique {
+        /// The collection.
+        collection: &'static str,
+        /// The field.
+        field: &'static str,
+        /// The value, as the client wrote it; masked for secrets.
+        value: String,
+    },
+    /// A relation names an item that does not exist.
+    #[error("a relation of {collection} names an item that does not exist")]
+    InvalidForeignKey {
+        /// The collection.
+        collection: &'static str,
+        /// The field, where known.
+        field: Option<&'static str>,
+    },
+    /// Makes sense and is allowed, but cannot be done in this state; the reason is for the client.
+    #[error("unprocessable: {0}")]
+    Unprocessable(String),
+    /// Too much of something that is bounded; the reason is for the client.
+    #[error("limit exceeded: {0}")]
+    LimitExceeded(String),
+    /// Too much is waiting already; worth another try later.
+    #[error("too busy")]
+    TooBusy {
+        /// After how long.
+        retry_after: Duration,
+    },
+    /// The store failed: told as an internal error, or as unavailable where waiting helps.
+    #[error("storage failed")]
+    Store(#[source] StoreError),
+}
+
+/// What exactly was refused. The words for each are in `transport::error`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Forbidden {
+    /// An item: not there, of the wrong type, or hidden.
+    Item,
+    /// An action that only some may take, without more words.
+    Action,
+    /// A collection.
+    Collection(String),
+    /// Fields of a collection.
+    Fields {
+        /// The collection's name.
+        collection: &'static str,
+        /// The names, as written.
+        fields: Vec<String>,
+        /// The relations that led there, joined by dots; empty for the collection itself.
+        path: String,
+    },
+    /// Changing items outside the rules of the caller's permissions.
+    Update {
+        /// The collection's name.
+        collection: &'static str,
+        /// The fields to be changed.
+        fields: Vec<String>,
+    },
+    /// Deleting items outside the rules of the caller's permissions.
+    Delete {
+        /// The collection's name.
+        collection: &'static str,
+    },
+}
+
+/// One broken rule: `FAILED_VALIDATION`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Violation {
+    /// The field.
+    pub field: String,
+    /// The rule: `required`, `nnull`, `email`, `eq`, `contains`, …
+    pub kind: &'static str,
+    /// What the rule demands, under the names that the rule has for it (`valid`, `substring`, …).
+    pub details: Vec<(&'static str, Json)>,
+}
+
+impl Error {
+    /// Returns an `INVALID_PAYLOAD` with this reason.
+    pub fn payload(reason: impl Into<String>) -> Self {
+        Self::InvalidPayload(reason.into())
+    }
+
+    /// Returns a `FORBIDDEN` that names the collection.
+    pub fn collection(name: impl Into<String>) -> Self {
+        Self::Forbidden(Forbidden::Collection(name.into()))
+    }
+}
+
+impl From<QueryError> for Error {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::Invalid(reason) => Self::InvalidQuery(reason),
+            QueryError::UnknownFields { collection, fields, path } => {
+                Self::Forbidden(Forbidden::Fields { collection: collection.name, fields, path })
+            }
+        }
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotUnique { collection, field, value } => {
+                Self::RecordNotUnique { collection, field, value }
+            }
+            StoreError::NoSuchTarget { collection, field } => {
+                Self::InvalidForeignKey { collection, field }
+            }
+            StoreError::QueueFull => Self::TooBusy { retry_after: Duration::from_secs(1) },
+            StoreError::Refused => Self::Forbidden(Forbidden::Item),
+            other => Self::Store(other),
+        }
+    }
+}

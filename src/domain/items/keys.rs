@@ -1,0 +1,67 @@
+//! Keys as clients write them: a number, or text out of an address.
+
+use serde_json::Value as Json;
+use uuid::Uuid;
+
+use crate::domain::Error;
+use crate::domain::Forbidden;
+use crate::model::Collection;
+use crate::model::Key;
+
+/// Returns the key, or `None` for what cannot be a key of this collection.
+#[must_use]
+pub fn parse(collection: &'static Collection, key: &Json) -> Option<Key> {
+    if collection.counts_keys() {
+        let number = match key {
+            Json::Number(number) => number.as_i64()?,
+            Json::String(text) => text.trim().parse().ok()?,
+            _ => return None,
+        };
+        Some(Key::Integer(number))
+    } else {
+        key.as_str().and_then(|text| Uuid::try_parse(text.trim()).ok()).map(Key::Uuid)
+    }
+}
+
+/// Returns the keys, in order and each once.
+///
+/// # Errors
+/// [`Error::Forbidden`], as for an item that is not there, if one of them cannot be a key.
+pub fn parse_all(collection: &'static Collection, keys: &[Json]) -> Result<Vec<Key>, Error> {
+    let mut parsed = Vec::with_capacity(keys.len());
+    let mut seen = std::collections::HashSet::with_capacity(keys.len());
+    for key in keys {
+        let key = parse(collection, key).ok_or(Error::Forbidden(Forbidden::Item))?;
+        if seen.insert(key) {
+            parsed.push(key);
+        }
+    }
+    Ok(parsed)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::schema::MESSAGES;
+    use crate::model::schema::USERS;
+
+    #[test]
+    fn a_number_may_be_text_and_nothing_else_may_be_a_number() {
+        assert_eq!(parse(&MESSAGES, &json!(7)), Some(Key::Integer(7)));
+        assert_eq!(parse(&MESSAGES, &json!("7")), Some(Key::Integer(7)));
+        for wrong in [json!(null), json!("seven"), json!(7.5), json!([7]), json!("7 or 1=1")] {
+            assert_eq!(parse(&MESSAGES, &wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_uuid_is_a_key_of_a_system_collection_only() {
+        let id = json!("7be1c9a2-4ec7-4666-a819-30f8e7ed735d");
+
+        assert!(parse(&USERS, &id).is_some());
+        assert_eq!(parse(&MESSAGES, &id), None);
+        assert_eq!(parse(&USERS, &json!(7)), None);
+    }
+}

@@ -1,0 +1,103 @@
+//! Reading and changing items: scope, check, store, publish, in that order.
+//!
+//! The same for every collection and every road; it knows neither HTTP nor sockets nor SQL.
+
+mod accounts;
+pub mod keys;
+pub mod payload;
+pub mod plan;
+pub mod project;
+pub mod read;
+pub mod records;
+mod rules;
+pub mod write;
+
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+use serde_json::value::RawValue;
+
+use crate::clock::Clock;
+use crate::config::QueryConfig;
+use crate::domain::Error;
+use crate::domain::auth::password::Passwords;
+use crate::domain::changes::Changes;
+use crate::domain::directory::Directory;
+use crate::domain::permissions::Permissions;
+use crate::model::Collection;
+use crate::model::Key;
+use crate::model::schema;
+use crate::model::schema::Reach;
+use crate::query::Limits;
+use crate::store::Store;
+
+/// Reads and changes items on behalf of an actor.
+pub struct Items {
+    pub(crate) clock: Clock,
+    pub(crate) store: Arc<Store>,
+    pub(crate) changes: Arc<Changes>,
+    pub(crate) permissions: Arc<Permissions>,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) passwords: Arc<Passwords>,
+    pub(crate) limits: Limits,
+    pub(crate) config: QueryConfig,
+    /// Whom creates of the public are attributed to.
+    pub(crate) public_user: Option<uuid::Uuid>,
+}
+
+/// What a read answers: JSON that goes to the client as it is.
+#[derive(Debug)]
+pub struct Answer {
+    /// One item or a list.
+    pub data: Box<RawValue>,
+    /// The counts, where the query asks for some.
+    pub counts: Option<Counts>,
+}
+
+/// How many items there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// All that the caller may see.
+    pub total: Option<u64>,
+    /// Those that fit filter and search.
+    pub filter: Option<u64>,
+}
+
+/// Which items a call is about. Keys are as the client wrote them: a number or text.
+#[derive(Debug, Clone)]
+pub enum Which {
+    /// The one with this key; it has to be there.
+    One(Json),
+    /// Those with these keys.
+    Keys(Vec<Json>),
+    /// Those that a query finds.
+    Query(Json),
+}
+
+/// What an update sets, and of which items.
+#[derive(Debug, Clone)]
+pub enum Update {
+    /// The same values for all of these.
+    Same(Which, Json),
+    /// Different values for each: objects with their keys among them.
+    Each(Vec<Json>),
+}
+
+/// What a create or update did. It has happened, whether or not the caller may see the result.
+#[derive(Debug)]
+pub struct Written {
+    /// The items, in the order of the request.
+    pub keys: Vec<Key>,
+    /// The items as the caller may see them; [`Error::Forbidden`] if they may not.
+    pub answer: Result<Answer, Error>,
+}
+
+/// Returns the collection of this name, if it can be named by this road.
+///
+/// # Errors
+/// [`Error::Forbidden`] in the words for a collection that one may not see or that is not there.
+pub fn require_collection(name: &str, reach: Reach) -> Result<&'static Collection, Error> {
+    schema::find(name)
+        .filter(|collection| collection.reach == reach)
+        .ok_or_else(|| Error::collection(name))
+}

@@ -1,0 +1,443 @@
+//! A client's JSON to typed values: rights, presets, types, defaults, special fields, rules.
+//!
+//! What the server keeps by itself (authors, dates) is dropped wherever a client sends it; what
+//! only some may write is refused by name.
+
+use std::sync::Arc;
+
+use serde_json::Map;
+use serde_json::Value as Json;
+
+use crate::domain::Error;
+use crate::domain::Forbidden;
+use crate::domain::Violation;
+use crate::domain::auth::static_token;
+use crate::domain::items::Items;
+use crate::domain::items::keys;
+use crate::domain::items::rules;
+use crate::model::Actor;
+use crate::model::Collection;
+use crate::model::Field;
+use crate::model::Kind;
+use crate::model::Row;
+use crate::model::Value;
+use crate::model::id;
+use crate::model::schema;
+use crate::model::schema::Special;
+use crate::query::Environment;
+use crate::query::Scope;
+use crate::query::date;
+
+/// The greatest key a client can write without losing digits: JSON numbers are doubles to many.
+const KEY_MAX: i64 = (1 << 53) - 1;
+
+/// Typed values for some fields of an item.
+type Values = Vec<(&'static Field, Value)>;
+
+impl Items {
+    /// Turns a payload into a complete row, and the access rows that it attaches to it.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`], [`Error::InvalidPayload`], [`Error::FailedValidation`].
+    pub(super) async fn row(
+        &self,
+        actor: &Actor,
+        scope: &Scope,
+        payload: &Map<String, Json>,
+    ) -> Result<(Row, Vec<Row>), Error> {
+        let collection = scope.collection();
+        let payload = with_presets(scope, permitted(scope, payload)?);
+        let mut row = defaults(collection);
+        let key = collection.key();
+        match payload.get(key.name) {
+            Some(chosen) => row.set(key, self.chosen_key(scope, chosen)?),
+            None if collection.counts_keys() => {}
+            None => row.set(key, Value::Uuid(id::fresh())),
+        }
+        for (field, value) in self.values(scope, &payload).await? {
+            row.set(field, value);
+        }
+        let author = actor.user.or(self.public_user);
+        for field in collection.fields {
+            match field.special {
+                Special::UserCreated => row.set(field, author.into()),
+                Special::DateCreated => row.set(field, Value::Timestamp(self.clock.now())),
+                _ => {}
+            }
+        }
+        let missing = collection.fields.iter().filter(|field| field.required && row[field].is_null());
+        let mut violations: Vec<Violation> = missing.map(required).collect();
+        violations.extend(self.broken(actor, scope, &payload, &row)?);
+        if !violations.is_empty() {
+            return Err(Error::FailedValidation(violations));
+        }
+        let attached = attached(collection, &row, &payload)?;
+        Ok((row, attached))
+    }
+
+    /// Turns a payload into the values that an update sets, special fields included.
+    ///
+    /// # Errors
+    /// As [`Items::row`].
+    pub(super) async fn changes(
+        &self,
+        actor: &Actor,
+        scope: &Scope,
+        payload: &Map<String, Json>,
+    ) -> Result<Values, Error> {
+        let collection = scope.collection();
+        let mut payload = permitted(scope, payload)?;
+        // An item keeps its key.
+        payload.remove(collection.key().name);
+        let payload = with_presets(scope, payload);
+        for field in collection.fields {
+            if payload.contains_key(field.name) && !field.is_stored() {
+                let name = field.name;
+                return Err(Error::payload(format!(
+                    "\"{name}\" is changed through the items it lists, for instance by POST /access"
+                )));
+            }
+        }
+        let mut values = self.values(scope, &payload).await?;
+        let mut row = Row::empty(collection);
+        for (field, value) in &values {
+            row.set(field, value.clone());
+        }
+        let emptied = values.iter().filter(|(field, value)| field.required && value.is_null());
+        let mut violations: Vec<Violation> = emptied.map(|(field, _)| not_null(field)).collect();
+        violations.extend(self.broken(actor, scope, &payload, &row)?);
+        if !violations.is_empty() {
+            return Err(Error::FailedValidation(violations));
+        }
+        for field in collection.fields {
+            match field.special {
+                Special::UserUpdated => values.push((field, actor.user.into())),
+                Special::DateUpdated => values.push((field, Value::Timestamp(self.clock.now()))),
+                _ => {}
+            }
+        }
+        Ok(values)
+    }
+
+    /// Returns the rules that a payload breaks: of permissions, and of the collection itself.
+    fn broken(
+        &self,
+        actor: &Actor,
+        scope: &Scope,
+        payload: &Map<String, Json>,
+        row: &Row,
+    ) -> Result<Vec<Violation>, Error> {
+        let environment = Environment { actor, now: self.clock.now() };
+        let mut violations = rules::of_collection(scope.collection(), payload, row)?;
+        for rule in scope.rules() {
+            if let Some(validation) = &rule.validation {
+                rules::of_permission(
+                    validation,
+                    payload,
+                    row,
+                    &environment,
+                    &self.limits,
+                    &mut violations,
+                )?;
+            }
+        }
+        Ok(violations)
+    }
+
+    /// Returns the key an administrator chose for a new item.
+    fn chosen_key(&self, scope: &Scope, chosen: &Json) -> Result<Value, Error> {
+        let collection = scope.collection();
+        let key = collection.key();
+        if !scope.is_full() {
+            return Err(fields_forbidden(collection, vec![key.name.to_owned()]));
+        }
+        if chosen.is_null() {
+            return Err(Error::FailedValidation(vec![not_null(key)]));
+        }
+        let parsed = keys::parse(collection, chosen).ok_or(Error::Forbidden(Forbidden::Item))?;
+        let value = Value::from(parsed);
+        match value.as_integer() {
+            Some(number) if !(1..=KEY_MAX).contains(&number) => Err(Error::payload(format!(
+                "\"{}\" must be between 1 and {KEY_MAX}",
+                key.name
+            ))),
+            _ => Ok(value),
+        }
+    }
+
+    /// Turns the known fields of a payload into typed values; special fields are left out.
+    async fn values(&self, scope: &Scope, payload: &Map<String, Json>) -> Result<Values, Error> {
+        let collection = scope.collection();
+        let mut values = Vec::new();
+        for field in collection.fields.iter().skip(1).filter(|field| field.is_stored()) {
+            let Some(json) = payload.get(field.name) else { continue };
+            let value = match field.special {
+                Special::None => typed(collection, field, json, self.config.text_max)?,
+                Special::Password => match text(field, json, self.config.text_max)? {
+                    Value::Text(password) if password.is_empty() => {
+                        return Err(Error::payload("\"password\" is not allowed to be empty"));
+                    }
+                    Value::Text(password) => Value::text(&self.passwords.hash(&password).await?),
+                    nothing => nothing,
+                },
+                Special::Token => match text(field, json, self.config.text_max)? {
+                    Value::Text(token) if token.is_empty() => Value::Null,
+                    Value::Text(token) => Value::text(&static_token::digest(&token)),
+                    nothing => nothing,
+                },
+                Special::Kept => {
+                    let name = field.name;
+                    return Err(Error::payload(format!("\"{name}\" cannot be set directly")));
+                }
+                Special::UserCreated
+                | Special::DateCreated
+                | Special::UserUpdated
+                | Special::DateUpdated => continue,
+            };
+            values.push((field, value));
+        }
+        Ok(values)
+    }
+}
+
+/// Returns the part of a payload that the caller may write. Unknown fields are dropped for whoever
+/// may write all, and refused like hidden ones for everybody else.
+fn permitted(scope: &Scope, payload: &Map<String, Json>) -> Result<Map<String, Json>, Error> {
+    let collection = scope.collection();
+    let mut kept = Map::new();
+    let mut refused = Vec::new();
+    for (name, value) in payload {
+        match collection.field(name) {
+            Some(field) if scope.has(field) => {
+                kept.insert(name.clone(), value.clone());
+            }
+            None if scope.has_all() => {}
+            _ => refused.push(name.clone()),
+        }
+    }
+    if refused.is_empty() { Ok(kept) } else { Err(fields_forbidden(collection, refused)) }
+}
+
+fn with_presets(scope: &Scope, mut payload: Map<String, Json>) -> Map<String, Json> {
+    for rule in scope.rules() {
+        for (name, value) in rule.presets.iter().flatten() {
+            if !payload.contains_key(name) && scope.collection().field(name).is_some() {
+                payload.insert(name.clone(), value.clone());
+            }
+        }
+    }
+    payload
+}
+
+fn fields_forbidden(collection: &'static Collection, fields: Vec<String>) -> Error {
+    Error::Forbidden(Forbidden::Fields {
+        collection: collection.name,
+        fields,
+        path: String::new(),
+    })
+}
+
+fn required(field: &Field) -> Violation {
+    Violation { field: field.name.to_owned(), kind: "required", details: Vec::new() }
+}
+
+fn not_null(field: &Field) -> Violation {
+    Violation { field: field.name.to_owned(), kind: "nnull", details: Vec::new() }
+}
+
+/// What a new item has where its payload says nothing.
+fn defaults(collection: &'static Collection) -> Row {
+    let row = Row::empty(collection);
+    if *collection == schema::USERS {
+        row.with("status", Value::text("active"))
+            .with("provider", Value::text("default"))
+            .with("email_notifications", Value::Boolean(true))
+            .with("text_direction", Value::text("auto"))
+    } else if *collection == schema::ROLES {
+        row.with("icon", Value::text("supervised_user_circle"))
+    } else if *collection == schema::POLICIES {
+        row.with("icon", Value::text("badge"))
+            .with("enforce_tfa", Value::Boolean(false))
+            .with("admin_access", Value::Boolean(false))
+            .with("app_access", Value::Boolean(false))
+    } else {
+        row
+    }
+}
+
+/// Returns the access rows that `policies: [{"policy": …}]` attaches to a new user or role.
+fn attached(
+    collection: &'static Collection,
+    row: &Row,
+    payload: &Map<String, Json>,
+) -> Result<Vec<Row>, Error> {
+    let mut rows = Vec::new();
+    for field in collection.fields {
+        let Some(json) = payload.get(field.name).filter(|_| !field.is_stored()) else { continue };
+        let Kind::ToMany(other, back) = field.kind else { continue };
+        let list = json.as_array().map(Vec::as_slice).unwrap_or_default();
+        if list.is_empty() && (json.is_null() || json.is_array()) {
+            continue;
+        }
+        let policies = list.iter().map(|one| one.get("policy").and_then(|policy| keys::parse(&schema::POLICIES, policy)));
+        let policies: Option<Vec<_>> = policies.collect();
+        match policies {
+            Some(policies) if *other == schema::ACCESS && field.name == "policies" && !list.is_empty() => {
+                rows.extend(policies.into_iter().map(|policy| {
+                    Row::empty(other)
+                        .with("id", Value::Uuid(id::fresh()))
+                        .with(back, row[collection.key()].clone())
+                        .with("policy", policy)
+                }));
+            }
+            _ => {
+                return Err(Error::payload(format!(
+                    "\"{}\" must be a list like [{{\"policy\": \"<key>\"}}]; other lists are changed through the items in them",
+                    field.name
+                )));
+            }
+        }
+    }
+    Ok(rows)
+}
+
+/// Returns the value of a field, from whatever JSON can stand for it.
+fn typed(
+    collection: &'static Collection,
+    field: &'static Field,
+    json: &Json,
+    text_max: usize,
+) -> Result<Value, Error> {
+    if json.is_null() {
+        return Ok(Value::Null);
+    }
+    let must_be = |what: &str| Error::payload(format!("\"{}\" must be {what}", field.name));
+    match field.kind {
+        Kind::Text | Kind::Secret => text(field, json, text_max),
+        Kind::Integer => match json {
+            Json::Number(number) => number.as_i64(),
+            Json::String(text) => text.trim().parse().ok(),
+            _ => None,
+        }
+        .map(Value::Integer)
+        .ok_or_else(|| must_be("an integer")),
+        Kind::Boolean => match json {
+            Json::Bool(flag) => Some(*flag),
+            Json::Number(number) => number.as_i64().map(|number| number != 0),
+            Json::String(text) => text.parse().ok(),
+            _ => None,
+        }
+        .map(Value::Boolean)
+        .ok_or_else(|| must_be("a boolean")),
+        Kind::Timestamp => json
+            .as_str()
+            .and_then(date::parse)
+            .map(Value::Timestamp)
+            .ok_or_else(|| must_be("a date in ISO 8601")),
+        Kind::Uuid => match keys::parse(collection, json) {
+            Some(key) => Ok(Value::from(key)),
+            None => Err(must_be("a UUID")),
+        },
+        Kind::ToOne(target) => match json {
+            // An object would mean writing the item behind the relation.
+            Json::Object(_) | Json::Array(_) => Err(Error::Forbidden(Forbidden::Item)),
+            _ => keys::parse(target, json).map(Value::from).ok_or(Error::InvalidForeignKey {
+                collection: collection.name,
+                field: Some(field.name),
+            }),
+        },
+        Kind::Json => Ok(Value::Json(Arc::new(json.clone()))),
+        Kind::ToMany(..) => Ok(Value::Null),
+    }
+}
+
+fn text(field: &'static Field, json: &Json, text_max: usize) -> Result<Value, Error> {
+    let text = match json {
+        Json::Null => return Ok(Value::Null),
+        Json::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let name = field.name;
+    if text.chars().count() > text_max {
+        return Err(Error::payload(format!(
+            "\"{name}\" must be at most {text_max} characters long"
+        )));
+    }
+    if text.contains('\0') {
+        return Err(Error::payload(format!("\"{name}\" must not hold the character U+0000")));
+    }
+    Ok(Value::text(&text))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::schema::MESSAGES;
+    use crate::model::schema::USERS;
+    use crate::query::Filter;
+    use crate::query::Rule;
+    use crate::query::RuleFields;
+
+    fn scope(fields: RuleFields) -> Scope {
+        let filter = Filter::everything();
+        Scope::grant(&MESSAGES, false, vec![Rule { filter, fields, validation: None, presets: None }])
+    }
+
+    fn object(json: &Json) -> Map<String, Json> {
+        json.as_object().expect("the test wrote an object").clone()
+    }
+
+    #[test]
+    fn whoever_may_write_all_may_send_what_nobody_knows() {
+        let kept = permitted(&scope(RuleFields::All), &object(&json!({"content": 1, "x": 2})));
+
+        assert_eq!(kept.expect("it is allowed"), object(&json!({"content": 1})));
+    }
+
+    #[test]
+    fn whoever_may_write_some_is_refused_the_rest_by_name() {
+        let scope = scope(RuleFields::Some(vec![MESSAGES.require("content")]));
+
+        let refused = permitted(&scope, &object(&json!({"content": 1, "date_created": 2, "x": 3})));
+
+        let Err(Error::Forbidden(Forbidden::Fields { fields, .. })) = refused else {
+            panic!("{refused:?}");
+        };
+        assert_eq!(fields, ["date_created", "x"]);
+    }
+
+    #[test]
+    fn anything_can_be_text() {
+        let content = MESSAGES.require("content");
+        for (json, expected) in [
+            (json!("a"), "a"),
+            (json!(12), "12"),
+            (json!(true), "true"),
+            (json!({"a": [1]}), r#"{"a":[1]}"#),
+        ] {
+            let value = typed(&MESSAGES, content, &json, 100).expect("it is text");
+            assert_eq!(value, Value::text(expected));
+        }
+    }
+
+    #[test]
+    fn too_long_and_unstorable_text_is_refused() {
+        let content = MESSAGES.require("content");
+
+        assert!(typed(&MESSAGES, content, &json!("äöü"), 3).is_ok());
+        assert!(typed(&MESSAGES, content, &json!("äöü!"), 3).is_err());
+        assert!(typed(&MESSAGES, content, &json!("a\0b"), 9).is_err());
+    }
+
+    #[test]
+    fn a_relation_takes_a_key_and_nothing_else() {
+        let role = USERS.require("role");
+
+        assert!(typed(&USERS, role, &json!("7be1c9a2-4ec7-4666-a819-30f8e7ed735d"), 9).is_ok());
+        for wrong in [json!("x"), json!(7), json!({"name": "Admins", "admin_access": true})] {
+            assert!(typed(&USERS, role, &wrong, 9).is_err(), "{wrong}");
+        }
+    }
+}

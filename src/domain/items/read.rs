@@ -1,0 +1,178 @@
+//! Reading items.
+
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+use serde_json::value::RawValue;
+
+use crate::domain::Error;
+use crate::domain::Forbidden;
+use crate::domain::items::Answer;
+use crate::domain::items::Counts;
+use crate::domain::items::Items;
+use crate::domain::items::Which;
+use crate::domain::items::keys;
+use crate::domain::items::plan::Plan;
+use crate::domain::items::project::Projection;
+use crate::domain::items::records;
+use crate::model::Actor;
+use crate::model::Collection;
+use crate::model::Key;
+use crate::model::Record;
+use crate::model::Row;
+use crate::model::Value;
+use crate::query::Environment;
+use crate::query::Filter;
+use crate::query::Meta;
+use crate::query::Query;
+use crate::query::Relations;
+use crate::query::Test;
+use crate::store::Select;
+
+impl Items {
+    /// Reads one item, some, or those that a query finds. `query` is the JSON form of the query
+    /// language; with [`Which::Query`] the query in there is the one that counts and `query` is not
+    /// looked at.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`], [`Error::InvalidQuery`], and what the store fails with.
+    pub async fn read(
+        &self,
+        actor: &Actor,
+        collection: &'static Collection,
+        which: Which,
+        query: &Json,
+    ) -> Result<Answer, Error> {
+        match which {
+            Which::One(key) => {
+                let query = self.parse(actor, collection, query)?;
+                let plan = Plan::new(&self.permissions, actor, collection, &query)?;
+                let key = keys::parse(collection, &key).ok_or(Error::Forbidden(Forbidden::Item))?;
+                let Some(record) = self.find(&plan, key).await? else {
+                    return Err(Error::Forbidden(Forbidden::Item));
+                };
+                Ok(Answer { data: plan.projection.object(&record), counts: None })
+            }
+            Which::Keys(keys) => {
+                let keys = keys::parse_all(collection, &keys)?;
+                let mut query = self.parse(actor, collection, query)?;
+                query.filter = keyed(collection, &keys).and(query.filter);
+                self.list(actor, collection, &query).await
+            }
+            Which::Query(query) => {
+                let query = self.parse(actor, collection, &query)?;
+                self.list(actor, collection, &query).await
+            }
+        }
+    }
+
+    /// Reads a query for an actor.
+    pub(in crate::domain) fn parse(
+        &self,
+        actor: &Actor,
+        collection: &'static Collection,
+        query: &Json,
+    ) -> Result<Query, Error> {
+        let environment = Environment { actor, now: self.clock.now() };
+        Ok(Query::parse(collection, query, &environment, &self.limits)?)
+    }
+
+    async fn list(
+        &self,
+        actor: &Actor,
+        collection: &'static Collection,
+        query: &Query,
+    ) -> Result<Answer, Error> {
+        let plan = Plan::new(&self.permissions, actor, collection, query)?;
+        let rows = if plan.select.limit == Some(0) {
+            Vec::new()
+        } else {
+            self.store.read(plan.projection.scope(), plan.select.clone()).await?
+        };
+        let records = self.records(&plan.projection, rows, Relations::default()).await?;
+        let counts = self.count(&plan, query.meta).await?;
+        Ok(Answer { data: plan.projection.list(&records), counts })
+    }
+
+    /// Returns the counts that are asked for, if any.
+    pub(in crate::domain) async fn count(
+        &self,
+        plan: &Plan,
+        meta: Meta,
+    ) -> Result<Option<Counts>, Error> {
+        if !meta.any() {
+            return Ok(None);
+        }
+        let scope = plan.projection.scope();
+        let mut counts = Counts::default();
+        if meta.total {
+            counts.total = Some(self.store.count(scope, Select::default()).await?);
+        }
+        if meta.filter {
+            let select = Select { limit: None, offset: 0, ..plan.select.clone() };
+            counts.filter = Some(self.store.count(scope, select).await?);
+        }
+        Ok(Some(counts))
+    }
+
+    /// Returns what a plan finds now (one item, or a list), its counts, and the place in the order of
+    /// events at which it was so.
+    pub(in crate::domain) async fn present(
+        &self,
+        plan: &Plan,
+        item: Option<Key>,
+        meta: Meta,
+    ) -> Result<(Box<RawValue>, Option<Counts>, i64), Error> {
+        let scope = plan.projection.scope();
+        let mut select = plan.select.clone();
+        if let Some(key) = item {
+            select.filter = keyed(scope.collection(), &[key]).and(select.filter);
+        }
+        let (rows, seq) = self.store.read_at(scope, select).await?;
+        let records = self.records(&plan.projection, rows, Relations::default()).await?;
+        let counts = self.count(plan, meta).await?;
+        let data = match (item, records.first()) {
+            (None, _) => plan.projection.list(&records),
+            (Some(_), Some(record)) => plan.projection.object(record),
+            (Some(_), None) => return Err(Error::Forbidden(Forbidden::Item)),
+        };
+        Ok((data, counts, seq))
+    }
+
+    /// Returns the item with this key, if the plan's reader may see it and it fits the plan's filter.
+    pub(in crate::domain) async fn find(
+        &self,
+        plan: &Plan,
+        key: Key,
+    ) -> Result<Option<Record>, Error> {
+        let scope = plan.projection.scope();
+        let filter = keyed(scope.collection(), &[key]).and(plan.select.filter.clone());
+        let select = Select { filter, limit: Some(1), offset: 0, ..plan.select.clone() };
+        let rows = self.store.read(scope, select).await?;
+        Ok(self.records(&plan.projection, rows, Relations::default()).await?.pop())
+    }
+
+    /// Makes records of rows with all that a projection shows of them and, besides, `more` relations.
+    pub(in crate::domain) async fn records(
+        &self,
+        projection: &Projection,
+        rows: impl IntoIterator<Item = impl Into<Arc<Row>>>,
+        more: Relations,
+    ) -> Result<Vec<Record>, Error> {
+        let mut relations = projection.relations();
+        relations.merge(more);
+        let rows = rows.into_iter().map(Into::into).collect();
+        let mut records = records::attach(&self.directory, rows, &relations).await?;
+        records::attach_keys(&self.store, &mut records, projection.lists()).await?;
+        Ok(records)
+    }
+}
+
+/// Returns the filter that these items fit.
+pub(super) fn keyed(collection: &'static Collection, keys: &[Key]) -> Filter {
+    if keys.is_empty() {
+        return Filter::Or(Vec::new());
+    }
+    let keys = keys.iter().map(|key| Value::from(*key)).collect();
+    Filter::Field(collection.key(), Test::In(keys))
+}

@@ -1,0 +1,259 @@
+//! Rules that a payload has to keep: those of permissions (`validation`), and those of a collection.
+
+use serde_json::Map;
+use serde_json::Value as Json;
+use serde_json::json;
+
+use crate::domain::Error;
+use crate::domain::Violation;
+use crate::model::Action;
+use crate::model::Actor;
+use crate::model::Collection;
+use crate::model::Record;
+use crate::model::Row;
+use crate::model::Value;
+use crate::model::schema;
+use crate::query::Environment;
+use crate::query::Filter;
+use crate::query::Limits;
+use crate::query::Place;
+use crate::query::Test;
+
+/// The states an account can be in; only in the first can it be used.
+const STATES: [&str; 6] = ["active", "draft", "invited", "unverified", "archived", "suspended"];
+
+/// Adds what a payload breaks of a permission's rule. A test looks only at fields that the payload
+/// has, but a field that must not be null must be there.
+pub(super) fn of_permission(
+    validation: &Json,
+    payload: &Map<String, Json>,
+    row: &Row,
+    environment: &Environment<'_>,
+    limits: &Limits,
+    violations: &mut Vec<Violation>,
+) -> Result<(), Error> {
+    let filter = Filter::parse(row.collection(), validation, environment, limits)?;
+    collect(&filter, payload, row, violations);
+    Ok(())
+}
+
+fn collect(
+    filter: &Filter,
+    payload: &Map<String, Json>,
+    row: &Row,
+    violations: &mut Vec<Violation>,
+) {
+    match filter {
+        Filter::And(parts) => {
+            for part in parts {
+                collect(part, payload, row, violations);
+            }
+        }
+        Filter::Or(parts) => {
+            let mut broken: Vec<Vec<Violation>> = Vec::new();
+            for part in parts {
+                let mut of_part = Vec::new();
+                collect(part, payload, row, &mut of_part);
+                if of_part.is_empty() {
+                    return;
+                }
+                broken.push(of_part);
+            }
+            violations.extend(broken.into_iter().flatten());
+        }
+        Filter::Field(field, test) => {
+            let name = field.name.to_owned();
+            if !payload.contains_key(field.name) {
+                if *test == Test::Nnull || *test == Test::Nempty {
+                    violations.push(Violation { field: name, kind: "required", details: vec![] });
+                }
+            } else if !test.fits(&row[field]) {
+                let (kind, details) = describe(test);
+                violations.push(Violation { field: name, kind, details });
+            }
+        }
+        // What lies behind a relation is not in the payload: such a rule is about items as they are.
+        Filter::Related(..) => {
+            if !filter.matches(&Record::from(row.clone())) {
+                let field = first_field(filter).to_owned();
+                violations.push(Violation { field, kind: "relation", details: vec![] });
+            }
+        }
+    }
+}
+
+const fn first_field(filter: &Filter) -> &str {
+    match filter {
+        Filter::Field(field, _) | Filter::Related(field, _) => field.name,
+        Filter::And(_) | Filter::Or(_) => "",
+    }
+}
+
+/// Returns the name of a test without its underscore, and what it demands.
+fn describe(test: &Test) -> (&'static str, Vec<(&'static str, Json)>) {
+    let list = |values: &[Value]| Json::Array(values.iter().map(Value::to_json).collect());
+    match test {
+        Test::Eq(value) => ("eq", vec![("valid", value.to_json())]),
+        Test::Neq(value) => ("neq", vec![("invalid", value.to_json())]),
+        Test::Lt(value) => ("lt", vec![("valid", value.to_json())]),
+        Test::Lte(value) => ("lte", vec![("valid", value.to_json())]),
+        Test::Gt(value) => ("gt", vec![("valid", value.to_json())]),
+        Test::Gte(value) => ("gte", vec![("valid", value.to_json())]),
+        Test::In(values) => ("in", vec![("valid", list(values))]),
+        Test::Nin(values) => ("nin", vec![("invalid", list(values))]),
+        Test::Between(low, high) => {
+            ("between", vec![("valid", json!([low.to_json(), high.to_json()]))])
+        }
+        Test::Nbetween(low, high) => {
+            ("nbetween", vec![("invalid", json!([low.to_json(), high.to_json()]))])
+        }
+        Test::Null => ("null", vec![]),
+        Test::Nnull => ("nnull", vec![]),
+        Test::Empty => ("empty", vec![]),
+        Test::Nempty => ("nempty", vec![]),
+        Test::Text { place, text, ignore_case, negated } => {
+            let kind = match (place, ignore_case, negated) {
+                (Place::Anywhere, false, false) => "contains",
+                (Place::Anywhere, false, true) => "ncontains",
+                (Place::Anywhere, true, false) => "icontains",
+                (Place::Anywhere, true, true) => "nicontains",
+                (Place::Start, false, false) => "starts_with",
+                (Place::Start, false, true) => "nstarts_with",
+                (Place::Start, true, false) => "istarts_with",
+                (Place::Start, true, true) => "nistarts_with",
+                (Place::End, false, false) => "ends_with",
+                (Place::End, false, true) => "nends_with",
+                (Place::End, true, false) => "iends_with",
+                (Place::End, true, true) => "niends_with",
+            };
+            (kind, vec![("substring", json!(text))])
+        }
+    }
+}
+
+/// Returns what a payload breaks of the collection's own rules.
+///
+/// # Errors
+/// [`Error::InvalidPayload`] for a permission whose filter makes no sense: it would give nothing.
+pub(super) fn of_collection(
+    collection: &'static Collection,
+    payload: &Map<String, Json>,
+    row: &Row,
+) -> Result<Vec<Violation>, Error> {
+    let mut violations = Vec::new();
+    let sent = |name: &str| payload.contains_key(name) && !row.value(name).is_null();
+    if *collection == schema::USERS {
+        if sent("email") && !row.value("email").as_text().is_some_and(is_address) {
+            violations.push(violation("email", "email", vec![]));
+        }
+        if payload.contains_key("status")
+            && !row.value("status").as_text().is_some_and(|status| STATES.contains(&status))
+        {
+            violations.push(violation("status", "in", vec![("valid", json!(STATES))]));
+        }
+    } else if *collection == schema::PERMISSIONS {
+        if sent("action") && row.value("action").as_text().and_then(Action::find).is_none() {
+            let names = Action::ALL.map(Action::name);
+            violations.push(violation("action", "in", vec![("valid", json!(names))]));
+        }
+        for name in ["permissions", "validation"] {
+            check_filter(name, row)?;
+        }
+    }
+    Ok(violations)
+}
+
+fn violation(field: &str, kind: &'static str, details: Vec<(&'static str, Json)>) -> Violation {
+    Violation { field: field.to_owned(), kind, details }
+}
+
+fn check_filter(name: &'static str, row: &Row) -> Result<(), Error> {
+    let collection = row.value("collection").as_text().and_then(schema::find);
+    if let (Some(collection), Value::Json(filter)) = (collection, row.value(name))
+        && filter.is_object()
+    {
+        let actor = Actor::nobody();
+        let now = crate::clock::Timestamp::from_millis(0);
+        let environment = Environment { actor: &actor, now };
+        Filter::parse(collection, filter, &environment, &Limits::default())
+            .map_err(|error| Error::payload(format!("\"{name}\" is no filter: {error}")))?;
+    }
+    Ok(())
+}
+
+/// Returns whether this has the shape of a mail address. Whether anybody reads mail there only mail
+/// can tell.
+fn is_address(text: &str) -> bool {
+    let Some((local, domain)) = text.rsplit_once('@') else { return false };
+    let fine = |part: &str| {
+        !part.is_empty() && !part.chars().any(|c| c.is_whitespace() || c.is_control())
+    };
+    text.len() <= 254 && fine(local) && fine(domain) && !local.contains('@')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::schema::MESSAGES;
+
+    fn broken(validation: &Json, payload: &Json) -> Vec<(String, &'static str)> {
+        let payload = payload.as_object().expect("the test wrote an object");
+        let content = MESSAGES.require("content");
+        let mut row = Row::empty(&MESSAGES);
+        if let Some(text) = payload.get("content").and_then(Json::as_str) {
+            row.set(content, Value::text(text));
+        }
+        let actor = Actor::nobody();
+        let now = crate::clock::Timestamp::from_millis(0);
+        let environment = Environment { actor: &actor, now };
+        let mut violations = Vec::new();
+        of_permission(
+            validation,
+            payload,
+            &row,
+            &environment,
+            &Limits::default(),
+            &mut violations,
+        )
+        .expect("the rule makes sense");
+        violations.into_iter().map(|one| (one.field, one.kind)).collect()
+    }
+
+    #[test]
+    fn a_rule_names_the_field_and_the_test() {
+        let starts = json!({"content": {"_starts_with": "ok"}});
+
+        assert_eq!(broken(&starts, &json!({"content": "ok then"})), []);
+        assert_eq!(
+            broken(&starts, &json!({"content": "no"})),
+            [("content".to_owned(), "starts_with")]
+        );
+        assert_eq!(broken(&starts, &json!({})), []);
+    }
+
+    #[test]
+    fn what_must_not_be_null_must_be_there() {
+        let rule = json!({"content": {"_nnull": true}});
+
+        assert_eq!(broken(&rule, &json!({"content": null})), [("content".to_owned(), "nnull")]);
+        assert_eq!(broken(&rule, &json!({})), [("content".to_owned(), "required")]);
+    }
+
+    #[test]
+    fn one_alternative_is_enough() {
+        let rule = json!({"_or": [{"content": {"_eq": "a"}}, {"content": {"_eq": "b"}}]});
+
+        assert_eq!(broken(&rule, &json!({"content": "b"})), []);
+        assert_eq!(broken(&rule, &json!({"content": "c"})).len(), 2);
+    }
+
+    #[test]
+    fn addresses() {
+        for good in ["a@b", "first.last+tag@example.com", "ü@exämple.com"] {
+            assert!(is_address(good), "{good}");
+        }
+        for bad in ["", "a", "@b", "a@", "a b@c", "a@b c", "a@b@c", "a@b\r\nBcc: c"] {
+            assert!(!is_address(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! Creating, updating and deleting items.
+
+use std::sync::Arc;
+
+use serde_json::Map;
+use serde_json::Value as Json;
+
+use crate::domain::Error;
+use crate::domain::Forbidden;
+use crate::domain::items::Answer;
+use crate::domain::items::Items;
+use crate::domain::items::Update;
+use crate::domain::items::Which;
+use crate::domain::items::Written;
+use crate::domain::items::accounts;
+use crate::domain::items::keys;
+use crate::domain::items::plan::Plan;
+use crate::model::Action;
+use crate::model::Actor;
+use crate::model::Collection;
+use crate::model::Event;
+use crate::model::Field;
+use crate::model::Key;
+use crate::model::Record;
+use crate::model::Row;
+use crate::model::Value;
+use crate::model::schema;
+use crate::query::Query;
+use crate::query::Relations;
+use crate::query::Scope;
+use crate::store::Guard;
+use crate::store::Op;
+use crate::store::Write;
+
+impl Items {
+    /// Creates one item (an object; null and other scalars make an empty one) or several (a list),
+    /// all or none. `query` shapes the answer.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`], [`Error::InvalidPayload`], [`Error::FailedValidation`],
+    /// [`Error::RecordNotUnique`], [`Error::InvalidForeignKey`], [`Error::TooBusy`].
+    pub async fn create(
+        &self,
+        actor: &Actor,
+        collection: &'static Collection,
+        payload: Json,
+        query: &Json,
+    ) -> Result<Written, Error> {
+        let query = self.parse_for_answer(actor, collection, query)?;
+        let scope = self.permissions.scope(actor, collection, Action::Create)?;
+        let (payloads, many) = match payload {
+            Json::Array(payloads) => (payloads, true),
+            payload => (vec![payload], false),
+        };
+        self.check_size(payloads.len())?;
+        let mut rows = Vec::with_capacity(payloads.len());
+        let mut attached = Vec::new();
+        for payload in payloads {
+            let payload = match payload {
+                Json::Object(payload) => payload,
+                _ if many => return Err(Error::payload("every item must be of type object")),
+                _ => Map::new(),
+            };
+            let (row, access) = self.row(actor, &scope, &payload).await?;
+            rows.push(row);
+            attached.extend(access);
+        }
+        if rows.is_empty() {
+            let answer = self.answer(actor, collection, &query?, Vec::new(), many).await;
+            return Ok(Written { keys: Vec::new(), answer });
+        }
+        let mut ops = vec![Op::Create { collection, rows }];
+        if !attached.is_empty() {
+            ops.push(Op::Create { collection: &schema::ACCESS, rows: attached });
+        }
+        let events = self.commit(actor, ops).await?;
+        self.written(actor, collection, query, &events, many).await
+    }
+
+    /// Updates items, all or none. `query` shapes the answer.
+    ///
+    /// # Errors
+    /// As [`Items::create`].
+    pub async fn update(
+        &self,
+        actor: &Actor,
+        collection: &'static Collection,
+        update: Update,
+        query: &Json,
+    ) -> Result<Written, Error> {
+        let query = self.parse_for_answer(actor, collection, query)?;
+        let scope = self.permissions.scope(actor, collection, Action::Update)?;
+        let many = !matches!(update, Update::Same(Which::One(_), _));
+        let mut ops = Vec::new();
+        match update {
+            Update::Same(which, payload) => {
+                let payload = object(payload)?;
+                let (set, guard) = self.change(actor, &scope, &payload).await?;
+                let keys = self.named(actor, collection, &scope, which).await?;
+                ops.push(Op::Update { collection, keys, set, guard });
+            }
+            Update::Each(payloads) => {
+                self.check_size(payloads.len())?;
+                for payload in payloads {
+                    let payload = object(payload)?;
+                    let key = payload
+                        .get(collection.key().name)
+                        .ok_or_else(|| Error::payload("Item in update misses primary key"))?;
+                    let keys = keys::parse_all(collection, std::slice::from_ref(key))?;
+                    let (set, guard) = self.change(actor, &scope, &payload).await?;
+                    ops.push(Op::Update { collection, keys, set, guard });
+                }
+            }
+        }
+        let fields = named_fields(&ops);
+        self.with_consequences(collection, &mut ops).await?;
+        let events = self.commit(actor, ops).await.map_err(|error| match error {
+            Error::Forbidden(Forbidden::Item) => {
+                Error::Forbidden(Forbidden::Update { collection: collection.name, fields })
+            }
+            other => other,
+        })?;
+        self.written(actor, collection, query, &events, many).await
+    }
+
+    /// Deletes items, all or none, and returns the keys that were named or found.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`], [`Error::InvalidPayload`], [`Error::InvalidQuery`], [`Error::TooBusy`].
+    pub async fn delete(
+        &self,
+        actor: &Actor,
+        collection: &'static Collection,
+        which: Which,
+    ) -> Result<Vec<Key>, Error> {
+        let scope = self.permissions.scope(actor, collection, Action::Delete)?;
+        let keys = self.named(actor, collection, &scope, which).await?;
+        if keys.is_empty() {
+            return Ok(keys);
+        }
+        let guard = if scope.is_full() { Guard::Present } else { Guard::Every(scope.filter()) };
+        let mut ops = vec![Op::Delete { collection, keys: keys.clone(), guard }];
+        self.with_consequences(collection, &mut ops).await?;
+        self.commit(actor, ops).await.map_err(|error| match error {
+            Error::Forbidden(Forbidden::Item) => {
+                Error::Forbidden(Forbidden::Delete { collection: collection.name })
+            }
+            other => other,
+        })?;
+        Ok(keys)
+    }
+
+    async fn commit(&self, actor: &Actor, ops: Vec<Op>) -> Result<Vec<Arc<Event>>, Error> {
+        let write = Write { actor: actor.user, at: self.clock.now(), ops };
+        self.changes.commit(write).await
+    }
+
+    /// Returns what a payload sets, and which items it may be set of.
+    async fn change(
+        &self,
+        actor: &Actor,
+        scope: &Scope,
+        payload: &Map<String, Json>,
+    ) -> Result<(Vec<(&'static Field, Value)>, Guard), Error> {
+        let set = self.changes(actor, scope, payload).await?;
+        if scope.is_full() {
+            return Ok((set, Guard::Present));
+        }
+        let collection = scope.collection();
+        let fields: Vec<&'static Field> =
+            payload.keys().filter_map(|name| collection.field(name)).collect();
+        // Several rules may give the fields one by one, and none of them all.
+        let filter = scope.filter_for(&fields).ok_or_else(|| {
+            let fields = fields.iter().map(|field| field.name.to_owned()).collect();
+            Error::Forbidden(Forbidden::Update { collection: collection.name, fields })
+        })?;
+        Ok((set, Guard::Every(filter)))
+    }
+
+    /// Returns the keys of the items that a call is about. A query finds only what the caller may
+    /// both see and change.
+    async fn named(
+        &self,
+        actor: &Actor,
+        collection: &'static Collection,
+        scope: &Scope,
+        which: Which,
+    ) -> Result<Vec<Key>, Error> {
+        let query = match which {
+            Which::One(key) => return keys::parse_all(collection, &[key]),
+            Which::Keys(keys) => {
+                self.check_size(keys.len())?;
+                return keys::parse_all(collection, &keys);
+            }
+            Which::Query(query) => query,
+        };
+        if !query.as_object().is_some_and(|parameters| !parameters.is_empty()) {
+            return Err(Error::payload(
+                "\"query\" must say which items are meant, for instance by a filter",
+            ));
+        }
+        let unlimited = query.get("limit").is_none();
+        let query = self.parse(actor, collection, &query)?;
+        let plan = Plan::new(&self.permissions, actor, collection, &query)?;
+        let mut select = plan.select;
+        select.filter = scope.filter().and(select.filter);
+        if unlimited {
+            // One more than may be changed, to notice when there are too many.
+            select.limit = Some(u64::try_from(self.config.batch_max).unwrap_or(u64::MAX - 1) + 1);
+        }
+        let rows = self.store.read(plan.projection.scope(), select).await?;
+        self.check_size(rows.len())?;
+        Ok(rows.iter().filter_map(Row::key).collect())
+    }
+
+    /// Adds what changes of accounts bring with them.
+    async fn with_consequences(
+        &self,
+        collection: &'static Collection,
+        ops: &mut Vec<Op>,
+    ) -> Result<(), Error> {
+        if *collection == schema::USERS {
+            accounts::keep_an_administrator(&self.store, &self.permissions, ops).await?;
+            accounts::end_sessions(ops);
+        }
+        Ok(())
+    }
+
+    fn check_size(&self, items: usize) -> Result<(), Error> {
+        let most = self.config.batch_max;
+        if items > most {
+            return Err(Error::LimitExceeded(format!(
+                "one request may change at most {most} items"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Reads the query that shapes an answer. Nonsense refuses the call; fields that may not be seen
+    /// do not: the write happens, and only its result stays hidden.
+    fn parse_for_answer(
+        &self,
+        actor: &Actor,
+        collection: &'static Collection,
+        query: &Json,
+    ) -> Result<Result<Query, Error>, Error> {
+        match self.parse(actor, collection, query) {
+            Err(hidden @ Error::Forbidden(_)) => Ok(Err(hidden)),
+            Err(error) => Err(error),
+            Ok(query) => Ok(Ok(query)),
+        }
+    }
+
+    async fn written(
+        &self,
+        actor: &Actor,
+        collection: &'static Collection,
+        query: Result<Query, Error>,
+        events: &[Arc<Event>],
+        many: bool,
+    ) -> Result<Written, Error> {
+        let changes =
+            events.iter().filter(|event| event.collection == collection).flat_map(|event| &event.changes);
+        let mut keys = Vec::new();
+        let mut rows = Vec::new();
+        for change in changes {
+            keys.push(change.key);
+            rows.extend(change.after.clone());
+        }
+        let answer = match query {
+            Ok(query) => self.answer(actor, collection, &query, rows, many).await,
+            Err(hidden) => Err(hidden),
+        };
+        Ok(Written { keys, answer })
+    }
+
+    /// Shows rows as their writer may see them.
+    async fn answer(
+        &self,
+        actor: &Actor,
+        collection: &'static Collection,
+        query: &Query,
+        rows: Vec<Arc<Row>>,
+        many: bool,
+    ) -> Result<Answer, Error> {
+        let query = Query { fields: query.fields.clone(), ..Query::everything(&self.limits) };
+        let projection = Plan::new(&self.permissions, actor, collection, &query)?.projection;
+        let records = self.records(&projection, rows, Relations::default()).await?;
+        let visible: Vec<&Record> =
+            records.iter().filter(|record| projection.fits(record)).collect();
+        let data = match visible.first() {
+            _ if many => projection.list(visible),
+            Some(record) => projection.object(record),
+            None => return Err(Error::Forbidden(Forbidden::Item)),
+        };
+        Ok(Answer { data, counts: None })
+    }
+}
+
+fn object(payload: Json) -> Result<Map<String, Json>, Error> {
+    match payload {
+        Json::Object(payload) => Ok(payload),
+        _ => Err(Error::payload("\"data\" must be of type object")),
+    }
+}
+
+/// Returns the names of the fields that updates set, apart from those the server keeps.
+fn named_fields(ops: &[Op]) -> Vec<String> {
+    let mut names = Vec::new();
+    for op in ops {
+        if let Op::Update { set, .. } = op {
+            for (field, _) in set {
+                let kept = matches!(
+                    field.special,
+                    schema::Special::UserUpdated | schema::Special::DateUpdated
+                );
+                if !kept && !names.iter().any(|name| name == field.name) {
+                    names.push(field.name.to_owned());
+                }
+            }
+        }
+    }
+    names
+}

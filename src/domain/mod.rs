@@ -1,0 +1,49 @@
+//! What it means: who may do what, and what happens then. No HTTP, no SQL, no sockets.
+//!
+//! Calls go down: `realtime > items > accounts, auth > changes > permissions > directory`.
+
+pub mod accounts;
+pub mod auth;
+pub mod bootstrap;
+pub mod changes;
+pub mod directory;
+pub mod error;
+pub mod items;
+pub mod permissions;
+pub mod realtime;
+
+use std::sync::Arc;
+
+pub use error::Error;
+pub use error::Forbidden;
+pub use error::Violation;
+
+use crate::clock::Clock;
+use crate::domain::accounts::Accounts;
+use crate::domain::auth::Auth;
+use crate::domain::auth::password::Passwords;
+use crate::domain::changes::Changes;
+use crate::domain::items::Items;
+use crate::domain::permissions::Permissions;
+use crate::domain::realtime::Hub;
+
+/// The handle that transports hold: every call the outside can make goes through one of these.
+#[derive(Clone)]
+pub struct Services {
+    /// Sign-in, and recognising who is asking.
+    pub auth: Arc<Auth>,
+    /// Who may do what.
+    pub permissions: Arc<Permissions>,
+    /// Reading and changing items.
+    pub items: Arc<Items>,
+    /// Live subscriptions.
+    pub hub: Arc<Hub>,
+    /// Accounts, as whoever runs the service makes them.
+    pub accounts: Arc<Accounts>,
+    /// Making and checking password hashes.
+    pub passwords: Arc<Passwords>,
+    /// Commits, and the health of the store.
+    pub changes: Arc<Changes>,
+    /// The time.
+    pub clock: Clock,
+}

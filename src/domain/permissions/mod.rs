@@ -1,0 +1,132 @@
+//! Who may do what: actor, collection and action to a [`Scope`], or Forbidden.
+//!
+//! Rights are rows. All of them are kept in memory, compiled into a book that is replaced whole
+//! when one changes. It knows nothing of tokens or sessions (`auth`).
+
+mod book;
+mod summary;
+
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use serde_json::Value as Json;
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::domain::Error;
+use crate::domain::permissions::book::Book;
+use crate::model::Action;
+use crate::model::Actor;
+use crate::model::Collection;
+use crate::model::Row;
+use crate::model::schema::ACCESS;
+use crate::model::schema::PERMISSIONS;
+use crate::model::schema::POLICIES;
+use crate::model::schema::ROLES;
+use crate::query::Environment;
+use crate::query::Limits;
+use crate::query::Scope;
+use crate::store::Store;
+
+/// The roles, policies and permissions in force.
+pub struct Permissions {
+    store: Arc<Store>,
+    clock: Clock,
+    limits: Limits,
+    book: RwLock<Arc<Book>>,
+    /// One refresh at a time: an older reading must not replace a newer one.
+    refreshing: tokio::sync::Mutex<()>,
+}
+
+impl Permissions {
+    /// Reads the rights that the store holds.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn open(store: Arc<Store>, clock: Clock, limits: Limits) -> Result<Self, Error> {
+        let permissions = Self {
+            store,
+            clock,
+            limits,
+            book: RwLock::default(),
+            refreshing: tokio::sync::Mutex::default(),
+        };
+        permissions.refresh().await?;
+        Ok(permissions)
+    }
+
+    /// Returns whether rights may change when items of this collection do.
+    #[must_use]
+    pub fn depend_on(collection: &'static Collection) -> bool {
+        [&ROLES, &POLICIES, &ACCESS, &PERMISSIONS].contains(&collection)
+    }
+
+    /// Reads all rights anew.
+    ///
+    /// # Errors
+    /// When the store fails; nobody has any rights then, until it is tried again with success.
+    pub async fn refresh(&self) -> Result<(), Error> {
+        let _one = self.refreshing.lock().await;
+        let book = Book::read(&self.store).await;
+        let mut current = self.book.write();
+        match book {
+            Ok(book) => {
+                *current = Arc::new(book);
+                Ok(())
+            }
+            Err(error) => {
+                *current = Arc::default();
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Returns the public.
+    #[must_use]
+    pub fn public(&self) -> Arc<Actor> {
+        Arc::new(self.book.read().actor(None, None))
+    }
+
+    /// Returns the actor that an account is, with the rights now in force.
+    #[must_use]
+    pub fn actor(&self, user: &Row) -> Actor {
+        let id = user.value("id").as_uuid();
+        let role = user.value("role").as_uuid();
+        self.book.read().actor(id, role)
+    }
+
+    /// Returns what the actor may do in this way with items of the collection.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`], naming the collection, if nothing.
+    pub fn scope(
+        &self,
+        actor: &Actor,
+        collection: &'static Collection,
+        action: Action,
+    ) -> Result<Scope, Error> {
+        if actor.admin {
+            return Ok(Scope::grant(collection, true, Vec::new()));
+        }
+        let environment = Environment { actor, now: self.clock.now() };
+        let book = Arc::clone(&self.book.read());
+        let rules = book.rules(actor, collection, action, &environment, &self.limits);
+        if rules.is_empty() {
+            return Err(Error::collection(collection.name));
+        }
+        Ok(Scope::grant(collection, false, rules))
+    }
+
+    /// Returns what the actor may do, as `GET /permissions/me` shows it.
+    #[must_use]
+    pub fn summary(&self, actor: &Actor) -> Json {
+        summary::of(self, actor)
+    }
+
+    /// Returns the accounts and the roles that are administrators: directly, or by a policy of the
+    /// role or of one of its ancestors.
+    #[must_use]
+    pub fn administrators(&self) -> (Vec<Uuid>, Vec<Uuid>) {
+        self.book.read().administrators()
+    }
+}

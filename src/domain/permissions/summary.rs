@@ -1,0 +1,48 @@
+//! `GET /permissions/me`: what the caller may do, collection by collection.
+
+use serde_json::Map;
+use serde_json::Value as Json;
+use serde_json::json;
+
+use crate::domain::permissions::Permissions;
+use crate::model::Action;
+use crate::model::Actor;
+use crate::model::schema::COLLECTIONS;
+use crate::model::schema::Reach;
+use crate::query::Scope;
+
+/// Returns, for each collection and action, `full` or `partial` access with the fields, or `none`.
+/// A collection with which nothing may be done is left out.
+pub(super) fn of(permissions: &Permissions, actor: &Actor) -> Json {
+    let mut collections = Map::new();
+    for collection in COLLECTIONS.iter().filter(|one| one.reach != Reach::Internal) {
+        let mut actions = Map::new();
+        for action in Action::ALL {
+            let access = permissions.scope(actor, collection, action).map_or_else(
+                |_| json!({"access": "none"}),
+                |scope| access(&scope),
+            );
+            actions.insert(action.name().to_owned(), access);
+        }
+        if actions.values().any(|access| access["access"] != "none") {
+            collections.insert(collection.name.to_owned(), Json::Object(actions));
+        }
+    }
+    Json::Object(collections)
+}
+
+fn access(scope: &Scope) -> Json {
+    let open = scope.is_full() || scope.filter().is_everything();
+    let fields = if scope.has_all() {
+        json!(["*"])
+    } else {
+        scope
+            .collection()
+            .fields
+            .iter()
+            .filter(|field| scope.has(field))
+            .map(|field| field.name)
+            .collect()
+    };
+    json!({"access": if open { "full" } else { "partial" }, "fields": fields})
+}

@@ -1,0 +1,186 @@
+//! Who listens here. Hands each event to each view, in order.
+//!
+//! Who may see is decided at delivery: an event that changes rights, accounts or sessions first acts
+//! on every connection it concerns, and only then do later events go out.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+use parking_lot::Mutex;
+use uuid::Uuid;
+
+use crate::domain::auth::Auth;
+use crate::domain::auth::Basis;
+use crate::domain::auth::Identity;
+use crate::domain::changes::Changes;
+use crate::domain::items::Items;
+use crate::domain::permissions::Permissions;
+use crate::domain::realtime::Closing;
+use crate::domain::realtime::Outbox;
+use crate::domain::realtime::Peer;
+use crate::domain::realtime::audience::Audience;
+use crate::domain::realtime::peer::Seat;
+use crate::model::Actor;
+use crate::model::Event;
+use crate::model::EventAction;
+use crate::model::Key;
+use crate::model::schema::SESSIONS;
+use crate::model::schema::USERS;
+
+/// All connections of this process and what they listen to.
+pub struct Hub {
+    pub(super) items: Arc<Items>,
+    pub(super) permissions: Arc<Permissions>,
+    auth: Arc<Auth>,
+    changes: Arc<Changes>,
+    pub(super) audience: Audience,
+    seats: Mutex<HashMap<u64, Arc<Seat>>>,
+    ids: AtomicU64,
+    pub(super) subscriptions_max: usize,
+}
+
+impl Hub {
+    /// Returns a hub without connections.
+    #[must_use]
+    pub fn new(
+        items: Arc<Items>,
+        permissions: Arc<Permissions>,
+        auth: Arc<Auth>,
+        changes: Arc<Changes>,
+        subscriptions_max: usize,
+    ) -> Self {
+        Self {
+            items,
+            permissions,
+            auth,
+            changes,
+            audience: Audience::default(),
+            seats: Mutex::default(),
+            ids: AtomicU64::new(1),
+            subscriptions_max,
+        }
+    }
+
+    /// Lets a connection join, as whoever it is.
+    #[must_use]
+    pub fn join(self: &Arc<Self>, outbox: Arc<Outbox>, identity: Identity) -> Peer {
+        let seat = Seat::new(self.next_id(), outbox, identity);
+        self.seats.lock().insert(seat.id, Arc::clone(&seat));
+        Peer::new(Arc::clone(self), seat)
+    }
+
+    /// Returns how many connections have joined.
+    #[must_use]
+    pub fn peers(&self) -> usize {
+        self.seats.lock().len()
+    }
+
+    /// Closes all connections, after what is queued for them.
+    pub fn close_all(&self, closing: Closing) {
+        for seat in self.seats.lock().values() {
+            seat.outbox.close(closing);
+        }
+    }
+
+    /// Delivers a committed event. Events must come in order.
+    pub async fn deliver(&self, event: &Arc<Event>) {
+        if let Err(error) = self.changes.apply(std::slice::from_ref(event)).await {
+            tracing::error!(error = %error, "rights could not be read; nobody has any for now");
+        }
+        self.review(event).await;
+        for view in self.audience.of(event.collection) {
+            view.deliver(&self.items, event).await;
+        }
+    }
+
+    pub(super) fn next_id(&self) -> u64 {
+        self.ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(super) fn leave(&self, seat: &Seat) {
+        self.seats.lock().remove(&seat.id);
+    }
+
+    /// Looks again at who the connections are that an event concerns.
+    async fn review(&self, event: &Event) {
+        let named = |id: Option<Uuid>| {
+            id.is_some_and(|id| event.changes.iter().any(|change| change.key == Key::Uuid(id)))
+        };
+        let rights = Permissions::depend_on(event.collection);
+        let concerned = |identity: &Identity| {
+            if *event.collection == USERS {
+                named(identity.actor.user)
+            } else if *event.collection == SESSIONS && event.action == EventAction::Delete {
+                matches!(identity.basis, Basis::Session(session) if named(Some(session)))
+            } else {
+                rights
+            }
+        };
+        let seats: Vec<Arc<Seat>> = self
+            .seats
+            .lock()
+            .values()
+            .filter(|seat| concerned(&seat.identity.lock()))
+            .cloned()
+            .collect();
+        for seat in seats {
+            self.renew(&seat, rights).await;
+        }
+    }
+
+    async fn renew(&self, seat: &Arc<Seat>, rights: bool) {
+        let _one = seat.changing.lock().await;
+        let identity = seat.identity.lock().clone();
+        let is_nobody = identity.actor.user.is_none() && identity.actor.policies.is_empty();
+        if is_nobody {
+            return;
+        }
+        match self.auth.renew(&identity).await {
+            Ok(Some(renewed)) => {
+                let changed = rights || renewed.actor != identity.actor;
+                *seat.identity.lock() = renewed;
+                if changed {
+                    self.rescope(seat).await;
+                }
+            }
+            // What cannot be confirmed does not hold.
+            Ok(None) | Err(_) => {
+                let actor = Arc::new(Actor::nobody());
+                *seat.identity.lock() = Identity { actor, basis: Basis::Nothing, expires: None };
+                let listeners = seat.listeners.lock().clone();
+                for listener in listeners {
+                    self.audience.leave(&listener);
+                }
+                seat.lost.notify_one();
+            }
+        }
+    }
+
+    /// Lets every subscription of a connection show what its actor may see now.
+    pub(super) async fn rescope(&self, seat: &Seat) {
+        let actor = Arc::clone(&seat.identity.lock().actor);
+        let listeners = seat.listeners.lock().clone();
+        for listener in listeners {
+            let was_told = listener.view.lock().is_some();
+            let outcome = match self.subject(&actor, &listener) {
+                Ok(subject) if listener.is_held() => self.begin(&listener, subject).await,
+                Ok(subject) => {
+                    self.audience.enter(&listener, subject, |_| {});
+                    Ok(())
+                }
+                Err(error) => {
+                    self.audience.leave(&listener);
+                    Err(error)
+                }
+            };
+            if let Err(error) = outcome
+                && was_told
+            {
+                let envelope = &listener.envelope;
+                seat.outbox.push((envelope.encode_error)(envelope.uid.as_deref(), &error));
+            }
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! One connection's bounded queue of encoded frames, between whoever has something to say and the
+//! one task that writes the socket.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+/// A bounded queue of encoded frames. When it is full the connection is closed: [`Outbox::push`]
+/// drops the frame and marks it [`Closing::SlowConsumer`]; nobody else waits.
+pub struct Outbox {
+    state: Mutex<State>,
+    ready: Notify,
+    bytes_max: usize,
+}
+
+#[derive(Default)]
+struct State {
+    frames: Vec<Bytes>,
+    bytes: usize,
+    closing: Option<Closing>,
+}
+
+/// Why the server closes a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closing {
+    /// The client reads more slowly than there is news for it.
+    SlowConsumer,
+    /// The service is shutting down or restarting.
+    Restart,
+    /// Said by the protocol: after what is queued, without a reason.
+    Done,
+}
+
+/// All that waits to be written, in order, and whether the connection is to be closed after it.
+#[derive(Debug)]
+pub struct Batch {
+    /// The frames; may be empty if the connection is to be closed.
+    pub frames: Vec<Bytes>,
+    /// Set when nothing comes after these frames.
+    pub closing: Option<Closing>,
+}
+
+impl Outbox {
+    /// Returns an empty outbox that holds at most `bytes_max` unsent bytes.
+    #[must_use]
+    pub fn new(bytes_max: usize) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), ready: Notify::new(), bytes_max })
+    }
+
+    /// Queues an encoded frame. Returns false, and drops it, if the connection is closing or its
+    /// bound is reached; in the latter case it is closing from now on.
+    pub fn push(&self, frame: Bytes) -> bool {
+        let mut state = self.state.lock();
+        if state.closing.is_some() {
+            return false;
+        }
+        // One frame alone may exceed the bound, or a large answer could never be sent.
+        if !state.frames.is_empty() && state.bytes + frame.len() > self.bytes_max {
+            state.closing = Some(Closing::SlowConsumer);
+            state.frames.clear();
+        } else {
+            state.bytes += frame.len();
+            state.frames.push(frame);
+        }
+        let accepted = state.closing.is_none();
+        drop(state);
+        self.ready.notify_one();
+        accepted
+    }
+
+    /// Queues several frames, in order, until one is not accepted; as [`Outbox::push`].
+    pub fn push_all(&self, frames: impl Iterator<Item = Bytes>) {
+        for frame in frames {
+            if !self.push(frame) {
+                return;
+            }
+        }
+    }
+
+    /// Asks for the connection to be closed after what is queued. The first reason stays.
+    pub fn close(&self, closing: Closing) {
+        self.state.lock().closing.get_or_insert(closing);
+        self.ready.notify_one();
+    }
+
+    /// Returns whether the connection is to be closed.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.state.lock().closing.is_some()
+    }
+
+    /// Takes all that is queued, waiting until there is something. One task at a time may ask.
+    pub async fn take(&self) -> Batch {
+        loop {
+            {
+                let mut state = self.state.lock();
+                if !state.frames.is_empty() || state.closing.is_some() {
+                    state.bytes = 0;
+                    let frames = std::mem::take(&mut state.frames);
+                    return Batch { frames, closing: state.closing };
+                }
+            }
+            self.ready.notified().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn frames_come_out_in_order_in_one_batch() {
+        let outbox = Outbox::new(100);
+
+        assert!(outbox.push(Bytes::from_static(b"a")));
+        assert!(outbox.push(Bytes::from_static(b"b")));
+
+        let batch = outbox.take().await;
+        assert_eq!(batch.frames, ["a", "b"]);
+        assert_eq!(batch.closing, None);
+    }
+
+    #[tokio::test]
+    async fn a_full_outbox_closes_its_connection() {
+        let outbox = Outbox::new(10);
+
+        assert!(outbox.push(Bytes::from_static(b"12345678")));
+        assert!(!outbox.push(Bytes::from_static(b"9abc")));
+
+        let batch = outbox.take().await;
+        assert_eq!(batch.closing, Some(Closing::SlowConsumer));
+        assert!(batch.frames.is_empty());
+        assert!(!outbox.push(Bytes::from_static(b"x")));
+    }
+
+    #[tokio::test]
+    async fn what_was_taken_no_longer_counts() {
+        let outbox = Outbox::new(10);
+
+        for _ in 0..5 {
+            assert!(outbox.push(Bytes::from_static(b"12345678")));
+            outbox.take().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn one_large_frame_goes_through_alone() {
+        let outbox = Outbox::new(10);
+
+        assert!(outbox.push(Bytes::from_static(b"larger than the bound")));
+
+        assert_eq!(outbox.take().await.frames.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn closing_sends_what_was_queued_first() {
+        let outbox = Outbox::new(10);
+
+        outbox.push(Bytes::from_static(b"bye"));
+        outbox.close(Closing::Done);
+
+        let batch = outbox.take().await;
+        assert_eq!(batch.frames, ["bye"]);
+        assert_eq!(batch.closing, Some(Closing::Done));
+    }
+}

@@ -1,0 +1,165 @@
+//! One connection, as the hub sees it: who it is, and what it listens to.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::domain::Error;
+use crate::domain::auth::Identity;
+use crate::domain::realtime::Hub;
+use crate::domain::realtime::Outbox;
+use crate::domain::realtime::Subscribe;
+use crate::domain::realtime::listener::Listener;
+use crate::domain::realtime::listener::Parts;
+use crate::model::Actor;
+
+/// A connection that has joined the hub. Dropping it ends its subscriptions.
+pub struct Peer {
+    hub: Arc<Hub>,
+    seat: Arc<Seat>,
+}
+
+/// What the hub keeps of a connection.
+pub(super) struct Seat {
+    pub(super) id: u64,
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) identity: Mutex<Identity>,
+    pub(super) listeners: Mutex<Vec<Arc<Listener>>>,
+    /// Told when the identity was taken away.
+    pub(super) lost: Notify,
+    /// One change of who this is at a time.
+    pub(super) changing: tokio::sync::Mutex<()>,
+}
+
+impl Seat {
+    pub(super) fn new(id: u64, outbox: Arc<Outbox>, identity: Identity) -> Arc<Self> {
+        Arc::new(Self {
+            id,
+            outbox,
+            identity: Mutex::new(identity),
+            listeners: Mutex::default(),
+            lost: Notify::new(),
+            changing: tokio::sync::Mutex::default(),
+        })
+    }
+}
+
+impl Peer {
+    pub(super) const fn new(hub: Arc<Hub>, seat: Arc<Seat>) -> Self {
+        Self { hub, seat }
+    }
+
+    /// Returns who this connection is now, with the rights now in force.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        self.seat.identity.lock().clone()
+    }
+
+    /// Returns who is asking. Short for the actor of [`Peer::identity`].
+    #[must_use]
+    pub fn actor(&self) -> Arc<Actor> {
+        Arc::clone(&self.seat.identity.lock().actor)
+    }
+
+    /// Makes this connection somebody else; its subscriptions stay and show from now on what the new
+    /// one may see.
+    pub async fn identify(&self, identity: Identity) {
+        let _one = self.seat.changing.lock().await;
+        *self.seat.identity.lock() = identity;
+        self.hub.rescope(&self.seat).await;
+        // What was lost before belonged to the identity before.
+        let _ = futures_util::FutureExt::now_or_never(self.seat.lost.notified());
+    }
+
+    /// Waits until what the identity rests on is gone (signed out elsewhere, suspended, deleted,
+    /// password changed). The hub has by then already made this connection nobody's: nothing is
+    /// delivered and nothing allowed until [`Peer::identify`] is called again.
+    pub async fn identity_lost(&self) {
+        self.seat.lost.notified().await;
+    }
+
+    /// Begins a subscription: the `init` news is in the outbox when this returns, and no event of
+    /// the subscription is before it.
+    ///
+    /// A connection that has not signed in and may not see what it asks for is told so by an error
+    /// frame of the envelope, and its subscription begins when it signs in: clients that reconnect
+    /// repeat their subscriptions before they sign in again.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`], [`Error::InvalidQuery`]; [`Error::LimitExceeded`] beyond the
+    /// subscriptions that one connection may have. There is no subscription then.
+    pub async fn subscribe(&self, subscribe: Subscribe) -> Result<(), Error> {
+        let _one = self.seat.changing.lock().await;
+        if subscribe.uid.is_some() {
+            self.unsubscribe(subscribe.uid.as_deref());
+        }
+        let item = subscribe.key()?;
+        let Subscribe { collection, event, query, envelope, .. } = subscribe;
+        let listener = Listener::held(Parts {
+            id: self.hub.next_id(),
+            collection,
+            event,
+            item,
+            query,
+            envelope,
+            outbox: Arc::clone(&self.seat.outbox),
+        });
+        self.sit(&listener)?;
+        let actor = self.actor();
+        let begun = match self.hub.subject(&actor, &listener) {
+            Ok(subject) => self.hub.begin(&listener, subject).await,
+            Err(error) => Err(error),
+        };
+        match begun {
+            Err(error @ Error::Forbidden(_)) if actor.user.is_none() => {
+                let envelope = &listener.envelope;
+                let frame = (envelope.encode_error)(envelope.uid.as_deref(), &error);
+                self.seat.outbox.push(frame);
+                Ok(())
+            }
+            Err(error) => {
+                self.end(|other| Arc::ptr_eq(other, &listener));
+                Err(error)
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Ends the subscription with this name; with `None` all of this connection. Unknown names are
+    /// no error.
+    pub fn unsubscribe(&self, uid: Option<&str>) {
+        self.end(|listener| uid.is_none() || listener.envelope.uid.as_deref() == uid);
+    }
+
+    fn sit(&self, listener: &Arc<Listener>) -> Result<(), Error> {
+        let most = self.hub.subscriptions_max;
+        let mut listeners = self.seat.listeners.lock();
+        if listeners.len() >= most {
+            return Err(Error::LimitExceeded(format!(
+                "one connection may have at most {most} subscriptions: unsubscribe from some first"
+            )));
+        }
+        listeners.push(Arc::clone(listener));
+        Ok(())
+    }
+
+    fn end(&self, ends: impl Fn(&Arc<Listener>) -> bool) {
+        let mut listeners = self.seat.listeners.lock();
+        listeners.retain(|listener| {
+            if ends(listener) {
+                listener.shut();
+                self.hub.audience.leave(listener);
+                return false;
+            }
+            true
+        });
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.unsubscribe(None);
+        self.hub.leave(&self.seat);
+    }
+}

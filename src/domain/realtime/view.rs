@@ -1,0 +1,201 @@
+//! Filter, fields and scope shared by all who listen alike: an event is matched, projected and
+//! encoded once, however many listen.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use serde_json::value::RawValue;
+
+use crate::domain::Error;
+use crate::domain::items::Counts;
+use crate::domain::items::Items;
+use crate::domain::items::plan::Plan;
+use crate::domain::items::project;
+use crate::domain::realtime::listener::Listener;
+use crate::model::Change;
+use crate::model::Collection;
+use crate::model::Event;
+use crate::model::EventAction;
+use crate::model::Key;
+use crate::model::Record;
+use crate::query::Meta;
+
+/// What a subscription has to tell.
+#[derive(Debug, Clone, Copy)]
+pub struct News<'a> {
+    /// `init`, `create`, `update` or `delete`.
+    pub event: &'static str,
+    /// Items, or for a delete keys: a list, or one where the subscription is about one item. `None`
+    /// for an `init` that only says that it begins.
+    pub data: Option<&'a RawValue>,
+    /// The counts, where the query asks for some.
+    pub counts: Option<Counts>,
+}
+
+/// How a transport wraps news into a frame, ready to be written to a socket. Listeners of one view
+/// with equal envelopes share the frame.
+#[derive(Debug, Clone)]
+pub struct Envelope {
+    /// The client's name for the subscription, as it goes into the frame.
+    pub uid: Option<String>,
+    /// Makes the frame, header included.
+    pub encode: fn(uid: Option<&str>, news: &News<'_>) -> Bytes,
+    /// Makes the frame that tells of an error of a running subscription, which ends with it.
+    pub encode_error: fn(uid: Option<&str>, error: &Error) -> Bytes,
+}
+
+/// What some listeners have in common.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Subject {
+    pub(super) collection: &'static Collection,
+    pub(super) event: Option<EventAction>,
+    pub(super) item: Option<Key>,
+    pub(super) plan: Plan,
+    pub(super) meta: Meta,
+}
+
+/// Those who listen to one subject.
+pub(super) struct View {
+    pub(super) subject: Subject,
+    /// By envelope, then by listener.
+    listeners: Mutex<HashMap<Wrap, HashMap<u64, Arc<Listener>>>>,
+}
+
+/// Envelopes are equal if they make equal frames: the same protocol, the same name.
+#[derive(PartialEq, Eq, Hash, Clone)]
+struct Wrap {
+    encode: usize,
+    uid: Option<String>,
+}
+
+impl View {
+    pub(super) fn new(subject: Subject) -> Self {
+        Self { subject, listeners: Mutex::default() }
+    }
+
+    /// Adds a listener; `begin` runs before any event can reach it.
+    pub(super) fn add(&self, listener: Arc<Listener>, begin: impl FnOnce(&Listener)) {
+        let mut listeners = self.listeners.lock();
+        begin(&listener);
+        listeners.entry(wrap(&listener.envelope)).or_default().insert(listener.id, listener);
+    }
+
+    /// Removes a listener. Returns whether nobody is left.
+    pub(super) fn remove(&self, listener: &Listener) -> bool {
+        let mut listeners = self.listeners.lock();
+        let wrap = wrap(&listener.envelope);
+        if let Some(group) = listeners.get_mut(&wrap) {
+            group.remove(&listener.id);
+            if group.is_empty() {
+                listeners.remove(&wrap);
+            }
+        }
+        listeners.is_empty()
+    }
+
+    /// Tells all listeners of an event, if it is one for them.
+    pub(super) async fn deliver(&self, items: &Items, event: &Event) {
+        if self.subject.event.is_some_and(|wanted| wanted != event.action) {
+            return;
+        }
+        match self.news(items, event).await {
+            Ok(Some((data, counts))) => {
+                let news = News { event: event.action.name(), data: Some(&data), counts };
+                self.send(event.seq, |envelope| (envelope.encode)(envelope.uid.as_deref(), &news));
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(
+                    collection = event.collection.name,
+                    error = %error,
+                    "an event could not be read for a view; its subscriptions are told"
+                );
+                self.send(event.seq, |envelope| {
+                    (envelope.encode_error)(envelope.uid.as_deref(), &error)
+                });
+            }
+        }
+    }
+
+    fn send(&self, seq: i64, encode: impl Fn(&Envelope) -> Bytes) {
+        let listeners = self.listeners.lock();
+        for group in listeners.values() {
+            let Some(first) = group.values().next() else { continue };
+            let frame = encode(&first.envelope);
+            for listener in group.values() {
+                listener.push(seq, &frame);
+            }
+        }
+    }
+
+    /// Returns what of an event is for the listeners, as JSON, and the counts they ask for.
+    async fn news(
+        &self,
+        items: &Items,
+        event: &Event,
+    ) -> Result<Option<(Box<RawValue>, Option<Counts>)>, Error> {
+        let changes: Vec<&Change> = event
+            .changes
+            .iter()
+            .filter(|change| self.subject.item.is_none_or(|item| item == change.key))
+            .collect();
+        if changes.is_empty() {
+            return Ok(None);
+        }
+        let data = match event.action {
+            EventAction::Create | EventAction::Update => self.items(items, &changes).await?,
+            EventAction::Delete => self.keys(items, &changes).await?,
+        };
+        let Some(data) = data else { return Ok(None) };
+        let counts = items.count(&self.subject.plan, self.subject.meta).await?;
+        Ok(Some((data, counts)))
+    }
+
+    /// Returns the items as they are now, those that fit.
+    async fn items(
+        &self,
+        items: &Items,
+        changes: &[&Change],
+    ) -> Result<Option<Box<RawValue>>, Error> {
+        let Plan { select, projection } = &self.subject.plan;
+        let rows = changes.iter().filter_map(|change| change.after.clone());
+        let records = items.records(projection, rows, select.filter.relations()).await?;
+        let fitting: Vec<&Record> = records
+            .iter()
+            .filter(|record| projection.fits(record) && select.filter.matches(record))
+            .collect();
+        Ok(match (fitting.first(), self.subject.item) {
+            (None, _) => None,
+            (Some(record), Some(_)) => Some(projection.object(record)),
+            (Some(_), None) => Some(projection.list(fitting)),
+        })
+    }
+
+    /// Returns the keys of what is gone, of those that could be read. The filter of the query does
+    /// not count, as with Directus: whoever listens may show an item that once fitted.
+    async fn keys(
+        &self,
+        items: &Items,
+        changes: &[&Change],
+    ) -> Result<Option<Box<RawValue>>, Error> {
+        let projection = &self.subject.plan.projection;
+        let rows = changes.iter().filter_map(|change| change.before.clone());
+        let records = items.records(projection, rows, projection.relations()).await?;
+        let keys: Vec<Key> = records
+            .iter()
+            .filter(|record| projection.fits(record))
+            .filter_map(|record| record.row.key())
+            .collect();
+        Ok(match (keys.first(), self.subject.item) {
+            (None, _) => None,
+            (Some(key), Some(_)) => Some(project::key(*key)),
+            (Some(_), None) => Some(project::keys(&keys)),
+        })
+    }
+}
+
+fn wrap(envelope: &Envelope) -> Wrap {
+    Wrap { encode: envelope.encode as usize, uid: envelope.uid.clone() }
+}

@@ -1,0 +1,69 @@
+//! What happened: the unit of the one order of everything.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::model::row::Row;
+use crate::model::schema::Collection;
+use crate::model::value::Key;
+
+/// One committed change, in the one order of everything.
+///
+/// A create names one item; an update or delete names all that one call changed.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// The place in the order. Rises without gaps, starting at 1, and is never used twice.
+    pub seq: i64,
+    /// The collection that changed.
+    pub collection: &'static Collection,
+    /// What was done.
+    pub action: EventAction,
+    /// The items it was done to, at least one.
+    pub changes: Vec<Change>,
+    /// Who did it; `None` for the public and for the service itself.
+    pub actor: Option<Uuid>,
+    /// When it was committed, by this service's clock.
+    pub at: Timestamp,
+}
+
+/// What a change did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EventAction {
+    /// An item came into being.
+    Create,
+    /// Items changed.
+    Update,
+    /// Items went away.
+    Delete,
+}
+
+impl EventAction {
+    /// Returns the name on the wire and in the log.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+        }
+    }
+
+    /// Returns the action of this name.
+    #[must_use]
+    pub fn find(name: &str) -> Option<Self> {
+        [Self::Create, Self::Update, Self::Delete].into_iter().find(|action| action.name() == name)
+    }
+}
+
+/// What happened to one item.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// The item.
+    pub key: Key,
+    /// The item as it was; `None` for a create.
+    pub before: Option<Arc<Row>>,
+    /// The item as it is now; `None` for a delete.
+    pub after: Option<Arc<Row>>,
+}

@@ -1,0 +1,28 @@
+//! The nouns: collections and their fields, values, rows, actors, scopes, events.
+//!
+//! Pure: no input, no output, no wire shapes, no SQL. Everything above builds on these.
+
+pub mod action;
+pub mod actor;
+pub mod event;
+pub mod id;
+pub mod record;
+pub mod row;
+pub mod schema;
+
+pub mod value;
+
+pub use actor::Actor;
+pub use event::Change;
+pub use event::Event;
+pub use event::EventAction;
+pub use record::Record;
+pub use record::Related;
+pub use row::Row;
+pub use schema::Collection;
+pub use schema::Field;
+pub use schema::Kind;
+pub use action::Action;
+
+pub use value::Key;
+pub use value::Value;

@@ -1,0 +1,140 @@
+//! What variables in filters stand for.
+
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::model::Actor;
+use crate::query::QueryError;
+use crate::query::shift::shift;
+
+/// The values of `$CURRENT_USER`, `$CURRENT_ROLE`, `$CURRENT_ROLES`, `$CURRENT_POLICIES`, `$NOW`.
+#[derive(Debug, Clone)]
+pub struct Environment<'a> {
+    /// Who is asking.
+    pub actor: &'a Actor,
+    /// The current instant.
+    pub now: Timestamp,
+}
+
+/// What a variable stands for, in the form in which a client would have written it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Variable {
+    /// Nothing: `$CURRENT_USER` of the public, `$CURRENT_ROLE` of an account without one.
+    Unset,
+    /// One value.
+    One(String),
+    /// Any number of values.
+    Many(Vec<String>),
+}
+
+/// The variables that Directus also lets one follow into the item they name.
+const ITEMS: [&str; 4] =
+    ["$CURRENT_USER.", "$CURRENT_ROLE.", "$CURRENT_ROLES.", "$CURRENT_POLICIES."];
+
+impl Environment<'_> {
+    /// Returns the caller's account, `None` for the public.
+    #[must_use]
+    pub const fn user(&self) -> Option<Uuid> {
+        self.actor.user
+    }
+
+    /// Returns what the text stands for if it is a variable, `None` if it is only a text.
+    ///
+    /// # Errors
+    /// [`QueryError::Invalid`] for a variable that has no meaning here: it must not pass as a
+    /// text, since a rule with a negation would then fit everything.
+    pub fn resolve(&self, text: &str) -> Result<Option<Variable>, QueryError> {
+        let variable = match text {
+            "$CURRENT_USER" => self.actor.user.into(),
+            "$CURRENT_ROLE" => self.actor.role.into(),
+            "$CURRENT_ROLES" => self.actor.roles.as_ref().into(),
+            "$CURRENT_POLICIES" => self.actor.policies.as_ref().into(),
+            "$NOW" => Variable::One(self.now.to_string()),
+            _ if ITEMS.iter().any(|prefix| text.starts_with(prefix)) => {
+                return Err(QueryError::invalid(format!("\"{text}\" is not supported yet")));
+            }
+            _ => match text.strip_prefix("$NOW(").and_then(|rest| rest.strip_suffix(')')) {
+                Some(adjustment) => match shift(self.now, adjustment) {
+                    Some(at) => Variable::One(at.to_string()),
+                    None => {
+                        return Err(QueryError::invalid(format!("Invalid date value \"{text}\"")));
+                    }
+                },
+                None => return Ok(None),
+            },
+        };
+        Ok(Some(variable))
+    }
+}
+
+impl From<Option<Uuid>> for Variable {
+    fn from(id: Option<Uuid>) -> Self {
+        id.map_or(Self::Unset, |id| Self::One(id.to_string()))
+    }
+}
+
+impl From<&[Uuid]> for Variable {
+    fn from(ids: &[Uuid]) -> Self {
+        Self::Many(ids.iter().map(Uuid::to_string).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::query::date;
+
+    fn resolve(actor: &Actor, text: &str) -> Result<Option<Variable>, QueryError> {
+        let now = date::parse("2026-01-31T12:00:00.007Z").expect("it is a date");
+        Environment { actor, now }.resolve(text)
+    }
+
+    fn one(text: &str) -> Variable {
+        Variable::One(text.to_owned())
+    }
+
+    #[test]
+    fn variables_of_somebody() {
+        let ids = [1, 2, 3, 4].map(Uuid::from_u128);
+        let texts = ids.map(|id| id.to_string());
+        let actor = Actor {
+            user: Some(ids[0]),
+            role: Some(ids[1]),
+            roles: [ids[1], ids[2]].into(),
+            policies: [ids[3]].into(),
+            ..Actor::nobody()
+        };
+        let many = |texts: &[String]| Ok(Some(Variable::Many(texts.to_vec())));
+
+        assert_eq!(resolve(&actor, "$CURRENT_USER"), Ok(Some(one(&texts[0]))));
+        assert_eq!(resolve(&actor, "$CURRENT_ROLE"), Ok(Some(one(&texts[1]))));
+        assert_eq!(resolve(&actor, "$CURRENT_ROLES"), many(&texts[1..3]));
+        assert_eq!(resolve(&actor, "$CURRENT_POLICIES"), many(&texts[3..]));
+    }
+
+    #[test]
+    fn variables_of_the_public() {
+        let nobody = Actor::nobody();
+
+        assert_eq!(resolve(&nobody, "$CURRENT_USER"), Ok(Some(Variable::Unset)));
+        assert_eq!(resolve(&nobody, "$CURRENT_ROLE"), Ok(Some(Variable::Unset)));
+        assert_eq!(resolve(&nobody, "$CURRENT_ROLES"), Ok(Some(Variable::Many(Vec::new()))));
+        assert_eq!(resolve(&nobody, "$NOW"), Ok(Some(one("2026-01-31T12:00:00.007Z"))));
+        assert_eq!(resolve(&nobody, "$NOW(+1 month)"), Ok(Some(one("2026-02-28T12:00:00.007Z"))));
+    }
+
+    #[test]
+    fn other_texts_are_texts() {
+        for text in ["", "$", "$100", "$NOWHERE", "$NOW(", "$current_user", " $CURRENT_USER", "$ME"]
+        {
+            assert_eq!(resolve(&Actor::nobody(), text), Ok(None), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_a_variable_is_refused() {
+        for text in ["$CURRENT_USER.role", "$CURRENT_ROLE.name", "$NOW(soon)", "$NOW()"] {
+            assert!(resolve(&Actor::nobody(), text).is_err(), "{text}");
+        }
+    }
+}

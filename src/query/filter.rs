@@ -1,0 +1,226 @@
+//! The filter tree: what rows a query, a subscription or a permission is about.
+//!
+//! One tree with two readers that must agree: `matches` in memory and `store::compile` in SQL.
+//! Null fits no test but `Null`, `Nnull: false` and `Empty`, negated tests included, as in SQL.
+
+use crate::model::Collection;
+use crate::model::Field;
+use crate::model::Value;
+
+/// A condition on a record.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Filter {
+    /// All of these; an empty list restricts nothing.
+    And(Vec<Filter>),
+    /// At least one of these; an empty list fits nothing (what the parser makes of a test against
+    /// a variable that stands for nothing).
+    Or(Vec<Filter>),
+    /// A test on one field of the row itself.
+    Field(&'static Field, Test),
+    /// A condition on the item behind a to-one relation; an absent item fits nothing.
+    Related(&'static Field, Box<Filter>),
+}
+
+/// A test on the value of one field. Values have the type of the field.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Test {
+    /// `_eq`
+    Eq(Value),
+    /// `_neq`
+    Neq(Value),
+    /// `_lt`
+    Lt(Value),
+    /// `_lte`
+    Lte(Value),
+    /// `_gt`
+    Gt(Value),
+    /// `_gte`
+    Gte(Value),
+    /// `_in`; never empty
+    In(Vec<Value>),
+    /// `_nin`; never empty
+    Nin(Vec<Value>),
+    /// `_between`, both ends included
+    Between(Value, Value),
+    /// `_nbetween`
+    Nbetween(Value, Value),
+    /// `_null`
+    Null,
+    /// `_nnull`
+    Nnull,
+    /// `_empty`: null or `''`
+    Empty,
+    /// `_nempty`
+    Nempty,
+    /// `_contains`, `_starts_with`, `_ends_with` and their kin.
+    Text {
+        /// Where the text is looked for.
+        place: Place,
+        /// The text; never empty.
+        text: String,
+        /// Whether ASCII letters are compared without case.
+        ignore_case: bool,
+        /// Whether it must not be there.
+        negated: bool,
+    },
+}
+
+/// Where a text test looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// At the start.
+    Start,
+    /// At the end.
+    End,
+    /// Anywhere.
+    Anywhere,
+}
+
+impl Filter {
+    /// Returns the filter that restricts nothing.
+    #[must_use]
+    pub const fn everything() -> Self {
+        Self::And(Vec::new())
+    }
+
+    /// Returns the filter that nothing fits.
+    #[must_use]
+    pub const fn nothing() -> Self {
+        Self::Or(Vec::new())
+    }
+
+    /// Returns whether this restricts nothing.
+    #[must_use]
+    pub fn is_everything(&self) -> bool {
+        match self {
+            Self::And(parts) => parts.iter().all(Self::is_everything),
+            Self::Or(_) | Self::Field(..) | Self::Related(..) => false,
+        }
+    }
+
+    /// Returns the condition that both hold.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self.is_everything(), other.is_everything()) {
+            (true, _) => other,
+            (_, true) => self,
+            _ => Self::And(vec![self, other]),
+        }
+    }
+
+    /// Returns the condition that all hold, without the parts that restrict nothing.
+    #[must_use]
+    pub(super) fn all(parts: impl IntoIterator<Item = Self>) -> Self {
+        Self::joined(parts, Self::And)
+    }
+
+    /// Returns the condition that one holds. Parts that restrict nothing are left out, as Directus
+    /// does, instead of making the whole restrict nothing; it does so only if no part is left.
+    #[must_use]
+    pub(super) fn any(parts: impl IntoIterator<Item = Self>) -> Self {
+        Self::joined(parts, Self::Or)
+    }
+
+    fn joined(parts: impl IntoIterator<Item = Self>, join: fn(Vec<Self>) -> Self) -> Self {
+        let mut parts: Vec<Self> = parts.into_iter().filter(|part| !part.is_everything()).collect();
+        match parts.len() {
+            0 => Self::everything(),
+            1 => parts.remove(0),
+            _ => join(parts),
+        }
+    }
+
+    /// Shows every field that the filter looks at, and every relation it follows, with the
+    /// collection it is in and the relations that lead there, outermost first.
+    pub fn visit(
+        &self,
+        collection: &'static Collection,
+        see: &mut impl FnMut(&'static Collection, &'static Field, &[&'static Field]),
+    ) {
+        self.walk(collection, &mut Vec::new(), see);
+    }
+
+    fn walk(
+        &self,
+        collection: &'static Collection,
+        path: &mut Vec<&'static Field>,
+        see: &mut impl FnMut(&'static Collection, &'static Field, &[&'static Field]),
+    ) {
+        match self {
+            Self::And(parts) | Self::Or(parts) => {
+                for part in parts {
+                    part.walk(collection, path, see);
+                }
+            }
+            Self::Field(field, _) => see(collection, field, path),
+            Self::Related(field, behind) => {
+                see(collection, field, path);
+                if let Some(target) = field.target() {
+                    path.push(field);
+                    behind.walk(target, path, see);
+                    path.pop();
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::schema::MESSAGES;
+    use crate::model::schema::ROLES;
+    use crate::model::schema::USERS;
+
+    fn content() -> Filter {
+        Filter::Field(MESSAGES.require("content"), Test::Nnull)
+    }
+
+    #[test]
+    fn parts_that_restrict_nothing_are_left_out() {
+        let nothing = Filter::nothing;
+        let everything = Filter::everything;
+
+        assert_eq!(Filter::all([everything(), content()]), content());
+        assert_eq!(Filter::any([everything(), content()]), content());
+        assert_eq!(Filter::any([]), everything());
+        assert_eq!(Filter::any([everything()]), everything());
+        assert_eq!(Filter::all([content(), nothing()]), Filter::And(vec![content(), nothing()]));
+        assert_eq!(Filter::any([nothing()]), nothing());
+    }
+
+    #[test]
+    fn visit_shows_relations_and_what_is_behind_them() {
+        let filter = Filter::And(vec![
+            content(),
+            Filter::Related(
+                MESSAGES.require("user_created"),
+                Box::new(Filter::Or(vec![
+                    Filter::Field(USERS.require("email"), Test::Null),
+                    Filter::Related(
+                        USERS.require("role"),
+                        Box::new(Filter::Field(ROLES.require("name"), Test::Null)),
+                    ),
+                ])),
+            ),
+            Filter::Field(MESSAGES.require("id"), Test::Nnull),
+        ]);
+
+        let mut seen = Vec::new();
+        filter.visit(&MESSAGES, &mut |collection, field, path| {
+            seen.push(format!("{path:?} {collection:?} {field:?}"));
+        });
+
+        assert_eq!(
+            seen,
+            [
+                "[] messages content",
+                "[] messages user_created",
+                "[user_created] directus_users email",
+                "[user_created] directus_users role",
+                "[user_created, role] directus_roles name",
+                "[] messages id",
+            ],
+        );
+    }
+}

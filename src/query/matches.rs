@@ -1,0 +1,289 @@
+//! A filter asked in memory: the reader that realtime uses.
+//!
+//! It must agree with what `store::compile` makes of the same filter. Texts are compared by bytes,
+//! and only ASCII letters have a case.
+
+use std::cmp::Ordering;
+
+use crate::model::Record;
+use crate::model::Value;
+use crate::query::Filter;
+use crate::query::Place;
+use crate::query::Test;
+
+impl Filter {
+    /// Returns whether the record fits. Relations that the filter follows must be attached to the
+    /// record (see [`Filter::relations`]); one that is not counts as absent.
+    #[must_use]
+    pub fn matches(&self, record: &Record) -> bool {
+        match self {
+            Self::And(parts) => parts.iter().all(|part| part.matches(record)),
+            Self::Or(parts) => parts.iter().any(|part| part.matches(record)),
+            Self::Field(field, test) => test.fits(record.value(field)),
+            Self::Related(field, behind) => {
+                record.one(field).is_some_and(|related| behind.matches(related))
+            }
+        }
+    }
+}
+
+impl Test {
+    /// Returns whether the value fits, as SQL would find: a comparison with null is never true.
+    #[must_use]
+    pub fn fits(&self, value: &Value) -> bool {
+        if value.is_null() {
+            return matches!(self, Self::Null | Self::Empty);
+        }
+        match self {
+            Self::Eq(other) => value == other,
+            Self::Neq(other) => !other.is_null() && value != other,
+            Self::Lt(bound) => compare(value, bound).is_some_and(Ordering::is_lt),
+            Self::Lte(bound) => compare(value, bound).is_some_and(Ordering::is_le),
+            Self::Gt(bound) => compare(value, bound).is_some_and(Ordering::is_gt),
+            Self::Gte(bound) => compare(value, bound).is_some_and(Ordering::is_ge),
+            Self::In(values) => values.contains(value),
+            Self::Nin(values) => values.iter().all(|other| !other.is_null() && value != other),
+            Self::Between(low, high) => {
+                compare(value, low).is_some_and(Ordering::is_ge)
+                    && compare(value, high).is_some_and(Ordering::is_le)
+            }
+            Self::Nbetween(low, high) => {
+                compare(value, low).is_some_and(Ordering::is_lt)
+                    || compare(value, high).is_some_and(Ordering::is_gt)
+            }
+            Self::Null => false,
+            Self::Nnull => true,
+            Self::Empty => value.as_text() == Some(""),
+            Self::Nempty => value.as_text() != Some(""),
+            Self::Text { place, text, ignore_case, negated } => value
+                .as_text()
+                .is_some_and(|found| has(found, *place, text, *ignore_case) != *negated),
+        }
+    }
+}
+
+/// Returns the order of two values of a kind that has one.
+fn compare(value: &Value, other: &Value) -> Option<Ordering> {
+    match (value, other) {
+        (Value::Integer(value), Value::Integer(other)) => Some(value.cmp(other)),
+        (Value::Timestamp(value), Value::Timestamp(other)) => Some(value.cmp(other)),
+        _ => None,
+    }
+}
+
+fn has(found: &str, place: Place, text: &str, ignore_case: bool) -> bool {
+    let end = match place {
+        Place::Start => found.as_bytes().get(..text.len()),
+        Place::End => {
+            found.len().checked_sub(text.len()).and_then(|start| found.as_bytes().get(start..))
+        }
+        // Lowering both copies, but stays linear, where comparing at every position would not.
+        Place::Anywhere if ignore_case => {
+            return found.to_ascii_lowercase().contains(&text.to_ascii_lowercase());
+        }
+        Place::Anywhere => return found.contains(text),
+    };
+    end.is_some_and(|end| {
+        if ignore_case { end.eq_ignore_ascii_case(text.as_bytes()) } else { end == text.as_bytes() }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::model::Key;
+    use crate::model::Related;
+    use crate::model::Row;
+    use crate::model::schema::MESSAGES;
+    use crate::model::schema::USERS;
+
+    fn at(millis: i64) -> Value {
+        Value::Timestamp(Timestamp::from_millis(millis))
+    }
+
+    fn text(place: Place, text: &str, ignore_case: bool, negated: bool) -> Test {
+        Test::Text { place, text: text.to_owned(), ignore_case, negated }
+    }
+
+    #[test]
+    fn comparisons() {
+        let number = Value::Integer;
+        for (test, fitting) in [
+            (Test::Eq(number(2)), [false, true, false]),
+            (Test::Neq(number(2)), [true, false, true]),
+            (Test::Lt(number(2)), [true, false, false]),
+            (Test::Lte(number(2)), [true, true, false]),
+            (Test::Gt(number(2)), [false, false, true]),
+            (Test::Gte(number(2)), [false, true, true]),
+            (Test::In(vec![number(1), number(3)]), [true, false, true]),
+            (Test::Nin(vec![number(1), number(3)]), [false, true, false]),
+            (Test::Between(number(1), number(2)), [true, true, false]),
+            (Test::Nbetween(number(1), number(2)), [false, false, true]),
+            (Test::Between(number(2), number(1)), [false, false, false]),
+            (Test::Nbetween(number(3), number(1)), [true, true, true]),
+            (Test::Null, [false, false, false]),
+            (Test::Nnull, [true, true, true]),
+            (Test::Empty, [false, false, false]),
+            (Test::Nempty, [true, true, true]),
+        ] {
+            assert_eq!([1, 2, 3].map(|value| test.fits(&number(value))), fitting, "{test:?}");
+        }
+    }
+
+    #[test]
+    fn instants_are_compared_to_the_millisecond() {
+        assert!(Test::Eq(at(7)).fits(&at(7)));
+        assert!(!Test::Eq(at(7)).fits(&at(8)));
+        assert!(Test::Gt(at(7)).fits(&at(8)));
+        assert!(!Test::Gt(at(7)).fits(&at(7)));
+        assert!(Test::Lt(at(-7)).fits(&at(-8)));
+    }
+
+    #[test]
+    fn null_fits_nothing_else_than_null_and_empty() {
+        let one = || Value::Integer(1);
+        for test in [
+            Test::Eq(one()),
+            Test::Eq(Value::Null),
+            Test::Neq(one()),
+            Test::Lt(one()),
+            Test::Lte(one()),
+            Test::Gt(one()),
+            Test::Gte(one()),
+            Test::In(vec![one()]),
+            Test::In(vec![Value::Null]),
+            Test::Nin(vec![one()]),
+            Test::Nin(Vec::new()),
+            Test::Between(one(), one()),
+            Test::Nbetween(one(), one()),
+            Test::Nnull,
+            Test::Nempty,
+            text(Place::Anywhere, "a", false, false),
+            text(Place::Anywhere, "a", false, true),
+            text(Place::Start, "a", true, true),
+        ] {
+            assert!(!test.fits(&Value::Null), "{test:?}");
+        }
+        assert!(Test::Null.fits(&Value::Null));
+        assert!(Test::Empty.fits(&Value::Null));
+    }
+
+    #[test]
+    fn nothing_compares_with_null() {
+        let one = Value::Integer(1);
+        for test in [
+            Test::Eq(Value::Null),
+            Test::Neq(Value::Null),
+            Test::Lt(Value::Null),
+            Test::Gte(Value::Null),
+            Test::In(vec![Value::Null]),
+            Test::In(Vec::new()),
+            Test::Nin(vec![Value::Integer(2), Value::Null]),
+            Test::Between(Value::Null, Value::Integer(2)),
+        ] {
+            assert!(!test.fits(&one), "{test:?}");
+        }
+    }
+
+    #[test]
+    fn empty_texts() {
+        let empty = Value::text("");
+        assert!(Test::Empty.fits(&empty));
+        assert!(!Test::Nempty.fits(&empty));
+        assert!(!Test::Null.fits(&empty));
+        assert!(Test::Nnull.fits(&empty));
+        assert!(Test::Neq(Value::text("a")).fits(&empty));
+        assert!(!Test::Empty.fits(&Value::text(" ")));
+        assert!(Test::Nempty.fits(&Value::text(" ")));
+    }
+
+    #[test]
+    fn texts() {
+        let cases = [
+            (Place::Anywhere, "Äpfel und Birnen", "und", true, true),
+            (Place::Anywhere, "Äpfel und Birnen", "UND", false, true),
+            (Place::Anywhere, "Äpfel und Birnen", "äpfel", false, false),
+            (Place::Anywhere, "Äpfel", "ÄPFEL", false, true),
+            (Place::Anywhere, "abc", "abcd", false, false),
+            (Place::Anywhere, "100%", "0%", true, true),
+            (Place::Anywhere, "abc", "%", false, false),
+            (Place::Anywhere, "abc", "a_c", false, false),
+            (Place::Anywhere, "it's", "'", true, true),
+            (Place::Start, "north", "no", true, true),
+            (Place::Start, "north", "NO", false, true),
+            (Place::Start, "north", "or", false, false),
+            (Place::Start, "no", "north", false, false),
+            (Place::Start, "é", "\u{65}", false, false),
+            (Place::Start, "🎉🎉", "🎉", true, true),
+            (Place::End, "north", "th", true, true),
+            (Place::End, "north", "TH", false, true),
+            (Place::End, "north", "no", false, false),
+            (Place::End, "th", "north", false, false),
+            (Place::End, "grüß", "ß", true, true),
+            (Place::End, "groß", "SS", false, false),
+            (Place::End, "ä", "\u{308}", false, false),
+        ];
+        for (place, found, part, exactly, ignoring_case) in cases {
+            let value = Value::text(found);
+            for (ignore_case, expected) in [(false, exactly), (true, ignoring_case)] {
+                let case = format!("{place:?} {found} {part} {ignore_case}");
+                assert_eq!(text(place, part, ignore_case, false).fits(&value), expected, "{case}");
+                assert_eq!(text(place, part, ignore_case, true).fits(&value), !expected, "{case}");
+            }
+        }
+    }
+
+    #[test]
+    fn equality_of_texts_is_that_of_bytes() {
+        assert!(!Test::Eq(Value::text("A")).fits(&Value::text("a")));
+        assert!(!Test::Eq(Value::text("a")).fits(&Value::text("a ")));
+        assert!(!Test::Eq(Value::text("\u{e9}")).fits(&Value::text("e\u{301}")));
+        assert!(!Test::Eq(Value::text("1")).fits(&Value::Integer(1)));
+    }
+
+    #[test]
+    fn groups() {
+        let record = Record::from(Row::empty(&MESSAGES).with("id", Key::Integer(5)));
+        let yes = || Filter::Field(MESSAGES.require("id"), Test::Nnull);
+        let no = || Filter::Field(MESSAGES.require("id"), Test::Null);
+        for (filter, expected) in [
+            (Filter::everything(), true),
+            (Filter::nothing(), false),
+            (Filter::And(vec![yes(), yes()]), true),
+            (Filter::And(vec![yes(), no()]), false),
+            (Filter::Or(vec![no(), yes()]), true),
+            (Filter::Or(vec![no(), no()]), false),
+            (Filter::And(vec![yes(), Filter::Or(vec![])]), false),
+            (Filter::Or(vec![no(), Filter::And(vec![])]), true),
+        ] {
+            assert_eq!(filter.matches(&record), expected, "{filter:?}");
+        }
+    }
+
+    #[test]
+    fn the_item_behind_a_relation() {
+        let author = MESSAGES.require("user_created");
+        let behind = |test| {
+            Filter::Related(author, Box::new(Filter::Field(USERS.require("first_name"), test)))
+        };
+        let id = Uuid::from_u128(1);
+        let mut bob = Row::empty(&USERS).with("id", Some(id));
+        bob.set(USERS.require("first_name"), Value::text("Bob"));
+        let message = || Record::from(Row::empty(&MESSAGES).with("user_created", Some(id)));
+        let mut attached = message();
+        attached.attach(author, Related::One(Some(Box::new(Record::from(bob)))));
+        let mut gone = message();
+        gone.attach(author, Related::One(None));
+
+        assert!(behind(Test::Eq(Value::text("Bob"))).matches(&attached));
+        assert!(!behind(Test::Eq(Value::text("Alice"))).matches(&attached));
+        assert!(Filter::Field(author, Test::Eq(Value::Uuid(id))).matches(&attached));
+        for absent in [gone, message()] {
+            assert!(!behind(Test::Null).matches(&absent));
+            assert!(!behind(Test::Neq(Value::text("Bob"))).matches(&absent));
+        }
+    }
+}

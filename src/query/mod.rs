@@ -1,0 +1,34 @@
+//! The query language of Directus, as far as a chat needs it: one checked, bounded [`Query`] out
+//! of JSON, and filters that can be asked in memory.
+//!
+//! Pure. It knows the schema, but not who may see what (`domain::permissions`), not where the
+//! JSON came from (`transport`), and no SQL (`store::compile`).
+
+pub mod date;
+pub mod environment;
+pub mod error;
+pub mod fields;
+pub mod filter;
+pub mod matches;
+pub mod page;
+pub mod parse;
+pub mod relations;
+pub mod scope;
+pub mod shift;
+
+pub use environment::Environment;
+pub use error::QueryError;
+pub use fields::Fields;
+pub use fields::Selection;
+pub use filter::Filter;
+pub use filter::Place;
+pub use filter::Test;
+pub use page::Limit;
+pub use page::Limits;
+pub use page::Meta;
+pub use page::Sort;
+pub use parse::Query;
+pub use relations::Relations;
+pub use scope::Rule;
+pub use scope::RuleFields;
+pub use scope::Scope;

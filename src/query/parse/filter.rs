@@ -1,0 +1,427 @@
+//! The tree of a filter: fields, relations, `_and`, `_or`.
+
+use serde_json::Map;
+use serde_json::Value as Json;
+
+use crate::model::Collection;
+use crate::model::Field;
+use crate::model::Kind;
+use crate::query::Environment;
+use crate::query::Filter;
+use crate::query::Limits;
+use crate::query::QueryError;
+use crate::query::parse::budget::Budget;
+use crate::query::parse::condition::condition;
+use crate::query::parse::names;
+use crate::query::parse::value::not_scalar;
+
+/// How many lists and objects may lie in one another.
+const NESTING_MAX: usize = 32;
+
+impl Filter {
+    /// Reads a filter out of its JSON form: of a query, or of a permission's rule.
+    ///
+    /// Variables are filled in. One that stands for nothing (`$CURRENT_USER` of the public) fits
+    /// nothing in a positive test, as does a list without any value, and in a negated test it
+    /// excludes nothing but null.
+    ///
+    /// # Errors
+    /// [`QueryError`] for whatever has no meaning, in Directus's words. Null is no filter: where
+    /// it stands for none, the caller knows.
+    pub fn parse(
+        collection: &'static Collection,
+        json: &Json,
+        environment: &Environment<'_>,
+        limits: &Limits,
+    ) -> Result<Self, QueryError> {
+        filter(collection, json, environment, &mut Budget::new(limits))
+    }
+}
+
+/// Reads a filter that shares a budget with the rest of a query.
+pub fn filter(
+    collection: &'static Collection,
+    json: &Json,
+    environment: &Environment<'_>,
+    budget: &mut Budget,
+) -> Result<Filter, QueryError> {
+    let parsed;
+    let json = match json {
+        Json::String(text) => {
+            parsed = serde_json::from_str(text)
+                .map_err(|_| QueryError::invalid("Invalid JSON for filter object"))?;
+            &parsed
+        }
+        json => json,
+    };
+    match json {
+        Json::Object(_) => {}
+        Json::Null | Json::Array(_) => {
+            return Err(QueryError::invalid("\"filter\" must be of type object"));
+        }
+        // A bare value means `_eq`, and there is no field that it could be about.
+        Json::Bool(_) | Json::Number(_) | Json::String(_) => {
+            return Err(invalid_key(collection, "_eq"));
+        }
+    }
+    if is_deeper_than(json, NESTING_MAX) {
+        return Err(QueryError::invalid("The filter is nested too deeply"));
+    }
+    Reader { environment, budget, path: Vec::new() }.level(collection, json)
+}
+
+/// What reading goes by.
+struct Reader<'a> {
+    environment: &'a Environment<'a>,
+    budget: &'a mut Budget,
+    /// The relations that were followed to the level that is being read.
+    path: Vec<&'static Field>,
+}
+
+impl Reader<'_> {
+    /// Reads an object whose keys are fields of the collection.
+    fn level(
+        &mut self,
+        collection: &'static Collection,
+        json: &Json,
+    ) -> Result<Filter, QueryError> {
+        self.entries(collection, object(json)?.iter())
+    }
+
+    fn entries<'j>(
+        &mut self,
+        collection: &'static Collection,
+        entries: impl Iterator<Item = (&'j String, &'j Json)>,
+    ) -> Result<Filter, QueryError> {
+        let mut parts = Vec::new();
+        for (key, json) in entries {
+            parts.push(match key.as_str() {
+                "_and" | "_or" => {
+                    let parts = list(json)?.iter().map(|part| self.level(collection, part));
+                    join(key, parts.collect::<Result<_, _>>()?)
+                }
+                _ if key.starts_with('_') => return Err(invalid_key(collection, key)),
+                _ => self.field(names::find(collection, key, &self.path)?, json)?,
+            });
+        }
+        Ok(Filter::all(parts))
+    }
+
+    /// Reads what is asked of one field.
+    fn field(&mut self, field: &'static Field, json: &Json) -> Result<Filter, QueryError> {
+        if matches!(field.kind, Kind::ToMany(..)) {
+            return Err(names::to_many(field));
+        }
+        match json {
+            Json::Object(entries) => self.conditions(field, entries),
+            Json::Null => Err(invalid_object()),
+            Json::Array(_) => Err(not_scalar("_eq")),
+            Json::Bool(_) | Json::Number(_) | Json::String(_) => self.condition(field, "_eq", json),
+        }
+    }
+
+    /// Reads an object whose keys are operators on a field, or fields of the item behind it.
+    fn conditions(
+        &mut self,
+        field: &'static Field,
+        entries: &Map<String, Json>,
+    ) -> Result<Filter, QueryError> {
+        let mut parts = Vec::new();
+        for (key, json) in entries {
+            match key.as_str() {
+                "_and" | "_or" => {
+                    let inner =
+                        list(json)?.iter().map(|part| self.conditions(field, object(part)?));
+                    parts.push(join(key, inner.collect::<Result<_, _>>()?));
+                }
+                key if key.starts_with('_') || field.target().is_none() => {
+                    parts.push(self.condition(field, key, json)?);
+                }
+                _ => {}
+            }
+        }
+        if let Some(target) = field.target() {
+            let behind = entries.iter().filter(|(key, _)| !key.starts_with('_'));
+            parts.push(self.behind(field, target, behind)?);
+        }
+        Ok(Filter::all(parts))
+    }
+
+    /// Reads what is asked of the item behind a relation, all in one condition.
+    fn behind<'j>(
+        &mut self,
+        field: &'static Field,
+        target: &'static Collection,
+        entries: impl Iterator<Item = (&'j String, &'j Json)>,
+    ) -> Result<Filter, QueryError> {
+        let mut entries = entries.peekable();
+        if entries.peek().is_none() {
+            return Ok(Filter::everything());
+        }
+        self.path.push(field);
+        self.budget.check_depth(self.path.len() + 1)?;
+        let filter = self.entries(target, entries)?;
+        self.path.pop();
+        if filter.is_everything() {
+            return Ok(filter);
+        }
+        Ok(Filter::Related(field, Box::new(filter)))
+    }
+
+    fn condition(
+        &mut self,
+        field: &'static Field,
+        operator: &str,
+        json: &Json,
+    ) -> Result<Filter, QueryError> {
+        condition(field, operator, json, self.environment, self.budget)
+    }
+}
+
+fn join(key: &str, parts: Vec<Filter>) -> Filter {
+    if key == "_or" { Filter::any(parts) } else { Filter::all(parts) }
+}
+
+fn object(json: &Json) -> Result<&Map<String, Json>, QueryError> {
+    json.as_object().ok_or_else(invalid_object)
+}
+
+fn list(json: &Json) -> Result<&Vec<Json>, QueryError> {
+    json.as_array().ok_or_else(invalid_object)
+}
+
+fn invalid_object() -> QueryError {
+    QueryError::invalid("Invalid filter object")
+}
+
+fn invalid_key(collection: &'static Collection, key: &str) -> QueryError {
+    QueryError::invalid(format!("Invalid filter key \"{key}\" on \"{}\"", collection.name))
+}
+
+/// Returns whether lists and objects lie in one another more than so many times.
+fn is_deeper_than(json: &Json, levels: usize) -> bool {
+    let is_deeper = |part: &Json| is_deeper_than(part, levels - 1);
+    match json {
+        Json::Array(_) | Json::Object(_) if levels == 0 => true,
+        Json::Array(parts) => parts.iter().any(is_deeper),
+        Json::Object(parts) => parts.values().any(is_deeper),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::model::Actor;
+    use crate::model::schema::MESSAGES;
+    use crate::model::schema::USERS;
+
+    fn read(collection: &'static Collection, json: &Json) -> Result<String, QueryError> {
+        read_within(&Limits::default(), collection, json)
+    }
+
+    fn read_within(
+        limits: &Limits,
+        collection: &'static Collection,
+        json: &Json,
+    ) -> Result<String, QueryError> {
+        let now = Timestamp::from_millis(0);
+        let environment = Environment { actor: &Actor::nobody(), now };
+        Filter::parse(collection, json, &environment, limits).map(|filter| format!("{filter:?}"))
+    }
+
+    fn refused(json: &Json) -> String {
+        match read(&MESSAGES, json) {
+            Err(QueryError::Invalid(reason)) => reason,
+            other => panic!("{json}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn trees() {
+        let a = "Field(content, Eq(Text(\"a\")))";
+        let b = "Field(content, Eq(Text(\"b\")))";
+        for (json, expected) in [
+            (json!({"content": {"_eq": "a"}}), a.to_owned()),
+            (json!("{\"content\":{\"_eq\":\"a\"}}"), a.to_owned()),
+            (json!({"content": "a"}), a.to_owned()),
+            (json!({"content": 5}), "Field(content, Eq(Text(\"5\")))".to_owned()),
+            (json!({"content": true}), "Field(content, Eq(Text(\"true\")))".to_owned()),
+            (json!({"content": "null"}), "Field(content, Null)".to_owned()),
+            (
+                json!({"content": {"_neq": "x", "_nnull": true}, "id": 5}),
+                "And([And([Field(content, Neq(Text(\"x\"))), Field(content, Nnull)]), \
+                 Field(id, Eq(Integer(5)))])"
+                    .to_owned(),
+            ),
+            (json!({"_and": [{"content": "a"}, {"content": "b"}]}), format!("And([{a}, {b}])")),
+            (json!({"_or": [{"content": "a"}, {"content": "b"}]}), format!("Or([{a}, {b}])")),
+            (json!({"content": {"_or": [{"_eq": "a"}, {"_eq": "b"}]}}), format!("Or([{a}, {b}])")),
+            (
+                json!({"content": {"_and": [{"_eq": "a"}, {"_or": [{"_eq": "b"}, {"_null": true}]}]}}),
+                format!("And([{a}, Or([{b}, Field(content, Null)])])"),
+            ),
+            (
+                json!({"_or": [{"content": "a", "id": 1}, {"_and": [{"content": "b"}]}]}),
+                format!("Or([And([{a}, Field(id, Eq(Integer(1)))]), {b}])"),
+            ),
+        ] {
+            assert_eq!(read(&MESSAGES, &json), Ok(expected), "{json}");
+        }
+    }
+
+    #[test]
+    fn relations() {
+        let bob = "Related(user_created, Field(first_name, Eq(Text(\"Bob\"))))";
+        let set = "Field(user_created, Nnull)";
+        for (json, expected) in [
+            (json!({"user_created": {"first_name": {"_eq": "Bob"}}}), bob.to_owned()),
+            (json!({"user_created": {"first_name": "Bob"}}), bob.to_owned()),
+            (json!({"user_created": {"_nnull": true}}), set.to_owned()),
+            (
+                json!({"user_created": {"first_name": "Bob", "_nnull": true}}),
+                format!("And([{set}, {bob}])"),
+            ),
+            (
+                json!({"user_created": {"first_name": "Bob", "last_name": {"_null": true}}}),
+                "Related(user_created, And([Field(first_name, Eq(Text(\"Bob\"))), \
+                 Field(last_name, Null)]))"
+                    .to_owned(),
+            ),
+            (
+                json!({"user_created": {"_or": [{"first_name": "Bob"}, {"_nnull": true}]}}),
+                format!("Or([{bob}, {set}])"),
+            ),
+            (
+                json!({"user_created": {"role": {"name": {"_eq": "Bot"}}}}),
+                "Related(user_created, Related(role, Field(name, Eq(Text(\"Bot\")))))".to_owned(),
+            ),
+        ] {
+            assert_eq!(read(&MESSAGES, &json), Ok(expected), "{json}");
+        }
+    }
+
+    #[test]
+    fn what_restricts_nothing() {
+        for json in [
+            json!({}),
+            json!("{}"),
+            json!({"_and": []}),
+            json!({"_or": []}),
+            json!({"_or": [{}]}),
+            json!({"_or": [{"_and": [{}]}, {"content": {}}]}),
+            json!({"content": {}}),
+            json!({"content": {"_or": []}}),
+            json!({"user_created": {}}),
+            json!({"user_created": {"first_name": {}}}),
+        ] {
+            assert_eq!(read(&MESSAGES, &json).as_deref(), Ok("And([])"), "{json}");
+        }
+        // As in SQL, where an empty alternative is not written at all.
+        let json = json!({"_or": [{}, {"content": {"_null": true}}]});
+        assert_eq!(read(&MESSAGES, &json).as_deref(), Ok("Field(content, Null)"));
+    }
+
+    #[test]
+    fn refusals() {
+        for (json, reason) in [
+            (json!("{\"content\":"), "Invalid JSON for filter object"),
+            (json!("x"), "Invalid JSON for filter object"),
+            (json!("\"x\""), "Invalid filter key \"_eq\" on \"messages\""),
+            (json!(5), "Invalid filter key \"_eq\" on \"messages\""),
+            (json!("5"), "Invalid filter key \"_eq\" on \"messages\""),
+            (json!(null), "\"filter\" must be of type object"),
+            (json!("null"), "\"filter\" must be of type object"),
+            (json!([{"content": "a"}]), "\"filter\" must be of type object"),
+            (json!({"_or": "x"}), "Invalid filter object"),
+            (json!({"_or": {"content": "a"}}), "Invalid filter object"),
+            (json!({"_and": [5]}), "Invalid filter object"),
+            (json!({"content": null}), "Invalid filter object"),
+            (json!({"content": {"_or": 1}}), "Invalid filter object"),
+            (json!({"content": {"_or": ["a"]}}), "Invalid filter object"),
+            (json!({"_foo": 1}), "Invalid filter key \"_foo\" on \"messages\""),
+            (
+                json!({"content": {"_foo": 1}}),
+                "\"text\" field type does not contain the \"_foo\" filter operator",
+            ),
+            (
+                json!({"content": {"foo": 1}}),
+                "\"text\" field type does not contain the \"foo\" filter operator",
+            ),
+            (
+                json!({"content": ["a"]}),
+                "The filter value for \"_eq\" has to be a string, number, or boolean",
+            ),
+            (json!({"year(date_created)": 2026}), "\"year(date_created)\" is not supported yet"),
+        ] {
+            assert_eq!(refused(&json), reason, "{json}");
+        }
+        for json in [json!({"policies": {}}), json!({"role": {"users": {"_some": {}}}})] {
+            let found = refused(&json!({ "user_created": json }));
+            assert!(found.contains("is a list of other items"), "{found}");
+        }
+    }
+
+    #[test]
+    fn names_that_do_not_exist() {
+        for (json, collection, field, path) in [
+            (json!({"nope": {"_eq": 1}}), "messages", "nope", ""),
+            (json!({"1=1; --": "x"}), "messages", "1=1; --", ""),
+            (json!({"user_created": {"nope": 1}}), "directus_users", "nope", "user_created"),
+            (
+                json!({"user_created": {"first_name": "Bob", "role": {"nope": 1}}}),
+                "directus_roles",
+                "nope",
+                "user_created.role",
+            ),
+        ] {
+            let Err(QueryError::UnknownFields { collection: found, fields, path: way }) =
+                read(&MESSAGES, &json)
+            else {
+                panic!("{json}");
+            };
+            assert_eq!((found.name, way.as_str()), (collection, path), "{json}");
+            assert_eq!(fields, [field], "{json}");
+        }
+    }
+
+    #[test]
+    fn filters_have_a_depth() {
+        let nested =
+            |levels: usize| (0..levels).fold(json!({"id": 1}), |inner, _| json!({"_and": [inner]}));
+        let parents = |levels: usize| {
+            let behind =
+                (0..levels).fold(json!({"name": "x"}), |inner, _| json!({"parent": inner}));
+            json!({"role": behind})
+        };
+
+        assert!(read(&MESSAGES, &nested(15)).is_ok());
+        assert_eq!(refused(&nested(16)), "The filter is nested too deeply");
+        assert_eq!(refused(&json!(nested(16).to_string())), "The filter is nested too deeply");
+        assert_eq!(refused(&json!("[".repeat(100_000))), "Invalid JSON for filter object");
+        assert!(read(&USERS, &parents(8)).is_ok());
+        assert_eq!(
+            read(&USERS, &parents(9)),
+            Err(QueryError::invalid("Max relational depth exceeded")),
+        );
+    }
+
+    #[test]
+    fn filters_have_a_size() {
+        let limits = Limits { parts: 4, ..Limits::default() };
+        let too_many = Err(QueryError::invalid("A query may have at most 4 parts"));
+        let read = |json: &Json| read_within(&limits, &MESSAGES, json);
+
+        assert!(read(&json!({"_or": [{"id": 1}, {"id": 2}, {"id": 3}, {"id": 4}]})).is_ok());
+        assert_eq!(
+            read(&json!({"id": {"_lt": 1, "_gt": 2, "_lte": 3, "_gte": 4, "_eq": 5}})),
+            too_many
+        );
+        assert!(read(&json!({"id": {"_in": [1, 2, 3]}})).is_ok());
+        assert_eq!(read(&json!({"id": {"_in": [1, 2, 3, 4]}})), too_many);
+        assert_eq!(read(&json!({"id": {"_nin": "1,2,3,4"}})), too_many);
+    }
+}

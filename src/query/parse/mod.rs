@@ -1,0 +1,19 @@
+//! JSON to a checked, bounded [`Query`].
+//!
+//! The JSON may hold real values or the texts of a query string, in any mixture. Whatever has no
+//! meaning is an error; nothing is skipped, except parameters that Directus does not know either.
+
+mod budget;
+mod condition;
+mod fields;
+mod filter;
+mod names;
+mod number;
+mod operand;
+mod operator;
+mod page;
+mod query;
+mod sort;
+mod value;
+
+pub use query::Query;

@@ -1,0 +1,86 @@
+//! Whole numbers, which JSON has as numbers and query strings have as texts.
+
+use serde_json::Value as Json;
+
+/// Why something is no whole number.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It is no number at all.
+    Word,
+    /// It has a fraction.
+    Fraction,
+    /// It does not fit into 64 bits.
+    Huge,
+}
+
+/// Returns the whole number that this is. An empty text is 0, as in JavaScript.
+pub fn whole(json: &Json) -> Result<i64, Fault> {
+    match json {
+        Json::Number(number) => match number.as_i64() {
+            Some(number) => Ok(number),
+            None => whole_text(&number.to_string()),
+        },
+        Json::String(text) if text.trim().is_empty() => Ok(0),
+        Json::String(text) => whole_text(text.trim()),
+        _ => Err(Fault::Word),
+    }
+}
+
+fn whole_text(text: &str) -> Result<i64, Fault> {
+    if let Ok(number) = text.parse() {
+        return Ok(number);
+    }
+    // Rust would also take "inf" and "nan" for numbers.
+    let plain =
+        text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'));
+    let number = text.parse::<f64>().ok().filter(|_| plain).ok_or(Fault::Word)?;
+    if number.is_infinite() {
+        return Err(Fault::Huge);
+    }
+    if number.fract() != 0.0 {
+        return Err(Fault::Fraction);
+    }
+    format!("{number:.0}").parse().map_err(|_| Fault::Huge)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn numbers_and_their_texts_are_the_same() {
+        for (json, expected) in [
+            (json!(5), Ok(5)),
+            (json!("5"), Ok(5)),
+            (json!(" 5 "), Ok(5)),
+            (json!(""), Ok(0)),
+            (json!(-1), Ok(-1)),
+            (json!("-1"), Ok(-1)),
+            (json!("+1"), Ok(1)),
+            (json!(5.0), Ok(5)),
+            (json!("5.0"), Ok(5)),
+            (json!("1e3"), Ok(1000)),
+            (json!(-0.0), Ok(0)),
+            (json!(i64::MAX), Ok(i64::MAX)),
+            (json!("-9223372036854775808"), Ok(i64::MIN)),
+            (json!(u64::MAX), Err(Fault::Huge)),
+            (json!("9223372036854775808"), Err(Fault::Huge)),
+            (json!("1e999"), Err(Fault::Huge)),
+            (json!(1.5), Err(Fault::Fraction)),
+            (json!("1.5"), Err(Fault::Fraction)),
+            (json!("abc"), Err(Fault::Word)),
+            (json!("5; drop table messages"), Err(Fault::Word)),
+            (json!("inf"), Err(Fault::Word)),
+            (json!("NaN"), Err(Fault::Word)),
+            (json!("0x10"), Err(Fault::Word)),
+            (json!("٥"), Err(Fault::Word)),
+            (json!(true), Err(Fault::Word)),
+            (json!([5]), Err(Fault::Word)),
+            (json!({}), Err(Fault::Word)),
+        ] {
+            assert_eq!(whole(&json), expected, "{json}");
+        }
+    }
+}

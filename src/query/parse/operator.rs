@@ -1,0 +1,171 @@
+//! The operators of filters, and which kinds of field have which.
+
+use crate::model::Field;
+use crate::model::Kind;
+use crate::model::Value;
+use crate::query::Place;
+use crate::query::QueryError;
+use crate::query::Test;
+
+/// What an operator does, apart from its value.
+#[derive(Clone, Copy)]
+pub enum Operator {
+    /// Equal.
+    Eq,
+    /// Not equal.
+    Neq,
+    /// An order, with one bound.
+    Order(fn(Value) -> Test),
+    /// One of a list.
+    In,
+    /// None of a list.
+    Nin,
+    /// Within two bounds.
+    Between,
+    /// Outside two bounds.
+    Nbetween,
+    /// The first test for true, the second for false.
+    Switch(fn() -> Test, fn() -> Test),
+    /// Part of a text.
+    Text { place: Place, ignore_case: bool, negated: bool },
+}
+
+/// Returns the operator, if fields of this kind have it.
+pub fn find(field: &'static Field, name: &str) -> Result<Operator, QueryError> {
+    let kind = held(field.kind);
+    named(name).filter(|_| has(kind, name)).ok_or_else(|| {
+        let kind = kind_name(kind);
+        QueryError::invalid(format!(
+            "\"{kind}\" field type does not contain the \"{name}\" filter operator"
+        ))
+    })
+}
+
+/// Returns the kind of value a field holds: for a relation, that of the keys it leads to.
+pub const fn held(kind: Kind) -> Kind {
+    match kind {
+        Kind::ToOne(target) => target.key().kind,
+        kind => kind,
+    }
+}
+
+fn has(kind: Kind, operator: &str) -> bool {
+    match operator {
+        "_null" | "_nnull" => true,
+        "_eq" | "_neq" | "_in" | "_nin" => !matches!(kind, Kind::Secret | Kind::Json),
+        "_lt" | "_lte" | "_gt" | "_gte" | "_between" | "_nbetween" => {
+            matches!(kind, Kind::Integer | Kind::Timestamp)
+        }
+        "_empty" | "_nempty" => matches!(kind, Kind::Text | Kind::Secret),
+        _ => matches!(kind, Kind::Text),
+    }
+}
+
+fn named(name: &str) -> Option<Operator> {
+    const fn text(place: Place, ignore_case: bool, negated: bool) -> Operator {
+        Operator::Text { place, ignore_case, negated }
+    }
+
+    Some(match name {
+        "_eq" => Operator::Eq,
+        "_neq" => Operator::Neq,
+        "_lt" => Operator::Order(Test::Lt),
+        "_lte" => Operator::Order(Test::Lte),
+        "_gt" => Operator::Order(Test::Gt),
+        "_gte" => Operator::Order(Test::Gte),
+        "_in" => Operator::In,
+        "_nin" => Operator::Nin,
+        "_between" => Operator::Between,
+        "_nbetween" => Operator::Nbetween,
+        "_null" => Operator::Switch(|| Test::Null, || Test::Nnull),
+        "_nnull" => Operator::Switch(|| Test::Nnull, || Test::Null),
+        "_empty" => Operator::Switch(|| Test::Empty, || Test::Nempty),
+        "_nempty" => Operator::Switch(|| Test::Nempty, || Test::Empty),
+        "_contains" => text(Place::Anywhere, false, false),
+        "_ncontains" => text(Place::Anywhere, false, true),
+        "_icontains" => text(Place::Anywhere, true, false),
+        "_starts_with" => text(Place::Start, false, false),
+        "_nstarts_with" => text(Place::Start, false, true),
+        "_istarts_with" => text(Place::Start, true, false),
+        "_nistarts_with" => text(Place::Start, true, true),
+        "_ends_with" => text(Place::End, false, false),
+        "_nends_with" => text(Place::End, false, true),
+        "_iends_with" => text(Place::End, true, false),
+        "_niends_with" => text(Place::End, true, true),
+        _ => return None,
+    })
+}
+
+/// Returns Directus's name of a kind.
+const fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Integer => "integer",
+        Kind::Text => "text",
+        Kind::Uuid | Kind::ToOne(_) => "uuid",
+        Kind::Timestamp => "timestamp",
+        Kind::Boolean => "boolean",
+        Kind::Json => "json",
+        Kind::Secret => "hash",
+        Kind::ToMany(..) => "alias",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Collection;
+    use crate::model::schema::MESSAGES;
+    use crate::model::schema::USERS;
+
+    const ALL: [&str; 25] = [
+        "_eq",
+        "_neq",
+        "_lt",
+        "_lte",
+        "_gt",
+        "_gte",
+        "_in",
+        "_nin",
+        "_between",
+        "_nbetween",
+        "_null",
+        "_nnull",
+        "_empty",
+        "_nempty",
+        "_contains",
+        "_ncontains",
+        "_icontains",
+        "_starts_with",
+        "_nstarts_with",
+        "_istarts_with",
+        "_nistarts_with",
+        "_ends_with",
+        "_nends_with",
+        "_iends_with",
+        "_niends_with",
+    ];
+
+    fn operators(collection: &'static Collection, field: &str) -> String {
+        let field = collection.require(field);
+        ALL.into_iter().filter(|name| find(field, name).is_ok()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn each_kind_has_its_operators() {
+        let ordered = "_eq _neq _lt _lte _gt _gte _in _nin _between _nbetween _null _nnull";
+        let equal = "_eq _neq _in _nin _null _nnull";
+        assert_eq!(operators(&MESSAGES, "id"), ordered);
+        assert_eq!(operators(&MESSAGES, "date_created"), ordered);
+        assert_eq!(operators(&MESSAGES, "user_created"), equal);
+        assert_eq!(operators(&USERS, "id"), equal);
+        assert_eq!(operators(&USERS, "email_notifications"), equal);
+        assert_eq!(operators(&USERS, "password"), "_null _nnull _empty _nempty");
+        assert_eq!(operators(&USERS, "tags"), "_null _nnull");
+        assert_eq!(
+            operators(&MESSAGES, "content"),
+            "_eq _neq _in _nin _null _nnull _empty _nempty _contains _ncontains _icontains \
+             _starts_with _nstarts_with _istarts_with _nistarts_with _ends_with _nends_with \
+             _iends_with _niends_with",
+        );
+    }
+}

@@ -1,0 +1,178 @@
+//! `limit`, `offset`, `page`, `search`, `meta`.
+
+use serde_json::Value as Json;
+
+use crate::query::Limit;
+use crate::query::Meta;
+use crate::query::QueryError;
+use crate::query::parse::number::Fault;
+use crate::query::parse::number::whole;
+
+/// The greatest offset: what SQL can count.
+const OFFSET_MAX: u64 = i64::MAX.unsigned_abs();
+
+/// Returns the length of the page, not yet bounded.
+pub fn limit(json: &Json) -> Result<Limit, QueryError> {
+    match number("limit", json, -1)? {
+        -1 => Ok(Limit::All),
+        count => Ok(Limit::Of(count.unsigned_abs())),
+    }
+}
+
+/// Returns how many rows lie before the page. `page` counts from 1 and wins, unless it is 0 or the
+/// page has no length.
+pub fn offset(offset: Option<&Json>, page: Option<&Json>, limit: Limit) -> Result<u64, QueryError> {
+    let offset = offset.map_or(Ok(0), |json| number("offset", json, 0))?;
+    let page = page.map_or(Ok(0), |json| number("page", json, 0))?;
+    match (page, limit) {
+        (1.., Limit::Of(length @ 1..)) => {
+            Ok((page - 1).unsigned_abs().saturating_mul(length).min(OFFSET_MAX))
+        }
+        _ => Ok(offset.unsigned_abs()),
+    }
+}
+
+/// Returns the text to look for, `None` if it is blank.
+pub fn search(json: &Json) -> Result<Option<String>, QueryError> {
+    let text = match json {
+        Json::String(text) => text.trim().to_owned(),
+        Json::Number(number) => number.to_string(),
+        Json::Bool(flag) => flag.to_string(),
+        _ => return Err(QueryError::invalid("\"search\" must be a string")),
+    };
+    Ok((!text.is_empty()).then_some(text))
+}
+
+/// Returns the counts asked for.
+pub fn meta(json: &Json) -> Result<Meta, QueryError> {
+    let names: Vec<Option<&str>> = match json {
+        Json::String(text) if text.trim() == "*" => return Ok(Meta { total: true, filter: true }),
+        Json::String(text) => text.split(',').map(Some).collect(),
+        Json::Array(list) => list.iter().map(Json::as_str).collect(),
+        _ => return Err(QueryError::invalid("\"meta\" must be an array")),
+    };
+    let mut meta = Meta::default();
+    for (index, name) in names.into_iter().enumerate() {
+        match name.map(str::trim) {
+            Some("total_count") => meta.total = true,
+            Some("filter_count") => meta.filter = true,
+            _ => {
+                return Err(QueryError::invalid(format!(
+                    "\"meta[{index}]\" must be one of [total_count, filter_count]"
+                )));
+            }
+        }
+    }
+    Ok(meta)
+}
+
+fn number(parameter: &str, json: &Json, least: i64) -> Result<i64, QueryError> {
+    let fault = match whole(json) {
+        Ok(number) if number >= least => return Ok(number),
+        Ok(_) => &format!("greater than or equal to {least}"),
+        Err(Fault::Word) => "a number",
+        Err(Fault::Fraction) => "an integer",
+        Err(Fault::Huge) => "a safe number",
+    };
+    Err(QueryError::invalid(format!("\"{parameter}\" must be {fault}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn reason<T: std::fmt::Debug>(result: Result<T, QueryError>) -> String {
+        result.expect_err("it is refused").to_string()
+    }
+
+    #[test]
+    fn limits() {
+        for (json, expected) in [
+            (json!(10), Limit::Of(10)),
+            (json!("10"), Limit::Of(10)),
+            (json!(0), Limit::Of(0)),
+            (json!(""), Limit::Of(0)),
+            (json!(-1), Limit::All),
+            (json!("-1"), Limit::All),
+        ] {
+            assert_eq!(limit(&json), Ok(expected), "{json}");
+        }
+        for (json, expected) in [
+            (json!(-2), "\"limit\" must be greater than or equal to -1"),
+            (json!("-5"), "\"limit\" must be greater than or equal to -1"),
+            (json!(1.5), "\"limit\" must be an integer"),
+            (json!("1.5"), "\"limit\" must be an integer"),
+            (json!("abc"), "\"limit\" must be a number"),
+            (json!(true), "\"limit\" must be a number"),
+            (json!(1e300), "\"limit\" must be a safe number"),
+        ] {
+            assert_eq!(reason(limit(&json)), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_page_wins_over_an_offset() {
+        let found = |at: Json, page: Json, limit| offset(Some(&at), Some(&page), limit);
+
+        assert_eq!(offset(None, None, Limit::Of(10)), Ok(0));
+        assert_eq!(offset(Some(&json!("7")), None, Limit::Of(10)), Ok(7));
+        assert_eq!(found(json!(7), json!(3), Limit::Of(10)), Ok(20));
+        assert_eq!(found(json!(7), json!("1"), Limit::Of(10)), Ok(0));
+        assert_eq!(found(json!(7), json!(0), Limit::Of(10)), Ok(7));
+        assert_eq!(found(json!(7), json!(2), Limit::All), Ok(7));
+        assert_eq!(found(json!(7), json!(2), Limit::Of(0)), Ok(7));
+        assert_eq!(found(json!(0), json!(i64::MAX), Limit::Of(10)), Ok(OFFSET_MAX));
+    }
+
+    #[test]
+    fn negative_pages_and_offsets_are_refused() {
+        let negative = json!(-1);
+
+        assert_eq!(
+            reason(offset(Some(&negative), None, Limit::All)),
+            "\"offset\" must be greater than or equal to 0",
+        );
+        assert_eq!(
+            reason(offset(None, Some(&negative), Limit::All)),
+            "\"page\" must be greater than or equal to 0",
+        );
+        assert_eq!(
+            reason(offset(None, Some(&json!("x")), Limit::All)),
+            "\"page\" must be a number",
+        );
+    }
+
+    #[test]
+    fn searches_are_trimmed() {
+        assert_eq!(search(&json!("  héllo wörld ")), Ok(Some("héllo wörld".to_owned())));
+        assert_eq!(search(&json!("   ")), Ok(None));
+        assert_eq!(search(&json!(5)), Ok(Some("5".to_owned())));
+        assert_eq!(reason(search(&json!(["a"]))), "\"search\" must be a string");
+    }
+
+    #[test]
+    fn counts() {
+        let both = Meta { total: true, filter: true };
+        let filter = Meta { total: false, filter: true };
+        for (json, expected) in [
+            (json!("*"), both),
+            (json!("total_count,filter_count"), both),
+            (json!("total_count, filter_count"), both),
+            (json!(["filter_count"]), filter),
+            (json!("filter_count"), filter),
+            (json!("total_count"), Meta { total: true, filter: false }),
+        ] {
+            assert_eq!(meta(&json), Ok(expected), "{json}");
+        }
+        for (json, index) in
+            [(json!("nope"), 0), (json!(["total_count", 5]), 1), (json!("filter_count,*"), 1)]
+        {
+            assert_eq!(
+                reason(meta(&json)),
+                format!("\"meta[{index}]\" must be one of [total_count, filter_count]"),
+            );
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! `sort`: names of fields, the most important first, `-` before those that descend.
+
+use serde_json::Value as Json;
+
+use crate::model::Collection;
+use crate::model::Field;
+use crate::model::Kind;
+use crate::query::QueryError;
+use crate::query::Sort;
+use crate::query::parse::budget::Budget;
+use crate::query::parse::names;
+
+/// Reads an order. A field named again changes nothing and is left out.
+pub fn sort(
+    collection: &'static Collection,
+    json: &Json,
+    budget: &mut Budget,
+) -> Result<Vec<Sort>, QueryError> {
+    let mut keys: Vec<Sort> = Vec::new();
+    for name in names::split("sort", json)? {
+        budget.take()?;
+        let key = key(collection, name, budget)?;
+        if !keys.iter().any(|known| known.path == key.path && known.field == key.field) {
+            keys.push(key);
+        }
+    }
+    Ok(keys)
+}
+
+fn key(collection: &'static Collection, name: &str, budget: &Budget) -> Result<Sort, QueryError> {
+    let (descending, name) = match name.strip_prefix('-') {
+        Some(name) => (true, name.trim_start()),
+        None => (false, name),
+    };
+    names::refuse_function(name)?;
+    budget.check_depth(name.split('.').count())?;
+    let mut path: Vec<&'static Field> = Vec::new();
+    let mut collection = collection;
+    let mut rest = name;
+    while let Some((relation, behind)) = rest.split_once('.') {
+        let field = names::find(collection, relation, &path)?;
+        let Some(target) = names::follow(field)? else {
+            return Err(names::unknown(collection, vec![rest.to_owned()], &path));
+        };
+        path.push(field);
+        collection = target;
+        rest = behind;
+    }
+    let field = names::find(collection, rest, &path)?;
+    match field.kind {
+        Kind::ToMany(..) => Err(names::to_many(field)),
+        // The order of secrets would tell something about them.
+        Kind::Secret | Kind::Json => {
+            Err(QueryError::invalid(format!("\"{}\" has no order", field.name)))
+        }
+        _ => Ok(Sort { path, field, descending }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::schema::MESSAGES;
+    use crate::model::schema::USERS;
+    use crate::query::Limits;
+
+    fn read(collection: &'static Collection, json: &Json) -> Result<String, QueryError> {
+        let keys = sort(collection, json, &mut Budget::new(&Limits::default()))?;
+        let keys = keys.into_iter().map(|key| {
+            let names = key.path.iter().chain([&key.field]).map(|field| field.name);
+            let sign = if key.descending { "-" } else { "" };
+            sign.to_owned() + &names.collect::<Vec<_>>().join(".")
+        });
+        Ok(keys.collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn orders() {
+        for (json, expected) in [
+            (json!("-date_created,id"), "-date_created id"),
+            (json!(" - date_created , id ,"), "-date_created id"),
+            (json!(["-date_created", "id"]), "-date_created id"),
+            (json!(["-date_created,id"]), "-date_created id"),
+            (json!("user_created"), "user_created"),
+            (json!("-user_created.first_name"), "-user_created.first_name"),
+            (json!("user_created.role.name"), "user_created.role.name"),
+            (json!("id,-id,content"), "id content"),
+            (json!(","), ""),
+        ] {
+            assert_eq!(read(&MESSAGES, &json).as_deref(), Ok(expected), "{json}");
+        }
+    }
+
+    #[test]
+    fn names_that_do_not_exist() {
+        for (json, collection, field, path) in [
+            (json!("id,nope"), "messages", "nope", ""),
+            (json!("?"), "messages", "?", ""),
+            (json!("id; drop table messages"), "messages", "id; drop table messages", ""),
+            (json!("user_created.nope"), "directus_users", "nope", "user_created"),
+            (json!("user_created."), "directus_users", "", "user_created"),
+            (json!("content.foo"), "messages", "content.foo", ""),
+        ] {
+            let Err(QueryError::UnknownFields { collection: found, fields, path: way }) =
+                read(&MESSAGES, &json)
+            else {
+                panic!("{json}");
+            };
+            assert_eq!(
+                (found.name, fields, way.as_str()),
+                (collection, vec![field.to_owned()], path)
+            );
+        }
+    }
+
+    #[test]
+    fn what_has_no_order_is_refused() {
+        for (json, expected) in [
+            (json!("year(last_access)"), "\"year(last_access)\" is not supported yet"),
+            (json!("password"), "\"password\" has no order"),
+            (json!("tags"), "\"tags\" has no order"),
+            (json!([5]), "\"sort[0]\" must be a string"),
+            (json!({"id": 1}), "\"sort\" must be an array"),
+        ] {
+            let error = read(&USERS, &json).expect_err("it is refused");
+            assert_eq!(error, QueryError::invalid(expected), "{json}");
+        }
+        for name in ["policies", "policies.sort"] {
+            let error = read(&USERS, &json!(name)).expect_err("it is refused").to_string();
+            assert!(error.starts_with("\"policies\" is a list"), "{error}");
+        }
+    }
+
+    #[test]
+    fn paths_have_an_end() {
+        let name = format!("role{}.name", ".parent".repeat(8));
+        assert!(read(&USERS, &json!(name)).is_ok());
+
+        let name = format!("role{}.name", ".parent".repeat(9));
+        let error = read(&USERS, &json!(name)).expect_err("it is refused");
+        assert_eq!(error, QueryError::invalid("Max relational depth exceeded"));
+    }
+}

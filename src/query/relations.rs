@@ -1,0 +1,166 @@
+//! Which to-one relations a query or filter follows: what a reader has to attach to a row before
+//! the filter can be asked about it, or the fields can be answered.
+//!
+//! Lists of keys (`Kind::ToMany`) are not in here: which of them `*` stands for depends on rights.
+
+use crate::model::Field;
+use crate::query::Fields;
+use crate::query::Filter;
+use crate::query::Query;
+use crate::query::Selection;
+use crate::query::Sort;
+
+/// A tree of to-one relations, each named once at its level.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Relations(pub Vec<(&'static Field, Relations)>);
+
+impl Relations {
+    /// Returns whether no relation is followed.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Adds a relation, if it is not there, and returns what is followed behind it.
+    pub fn open(&mut self, field: &'static Field) -> &mut Self {
+        let index = self.0.iter().position(|(known, _)| *known == field).unwrap_or_else(|| {
+            self.0.push((field, Self::default()));
+            self.0.len() - 1
+        });
+        &mut self.0[index].1
+    }
+
+    /// Adds what another tree follows.
+    pub fn merge(&mut self, other: Self) {
+        for (field, behind) in other.0 {
+            self.open(field).merge(behind);
+        }
+    }
+}
+
+impl Filter {
+    /// Returns the relations that must be attached to a record before [`Filter::matches`].
+    #[must_use]
+    pub fn relations(&self) -> Relations {
+        let mut relations = Relations::default();
+        self.follow(&mut relations);
+        relations
+    }
+
+    fn follow(&self, relations: &mut Relations) {
+        match self {
+            Self::And(parts) | Self::Or(parts) => {
+                for part in parts {
+                    part.follow(relations);
+                }
+            }
+            Self::Field(..) => {}
+            Self::Related(field, behind) => behind.follow(relations.open(field)),
+        }
+    }
+}
+
+impl Fields {
+    /// Returns the relations that are opened.
+    #[must_use]
+    pub fn relations(&self) -> Relations {
+        let mut relations = Relations::default();
+        for selection in &self.0 {
+            if let Selection::Related(field, behind) = selection {
+                relations.open(field).merge(behind.relations());
+            }
+        }
+        relations
+    }
+}
+
+impl Sort {
+    /// Returns the relations on the way to the field.
+    #[must_use]
+    pub fn relations(&self) -> Relations {
+        let mut relations = Relations::default();
+        self.path.iter().fold(&mut relations, |behind, field| behind.open(field));
+        relations
+    }
+}
+
+impl Query {
+    /// Returns the relations that fields, filter and order follow.
+    #[must_use]
+    pub fn relations(&self) -> Relations {
+        let mut relations = self.fields.relations();
+        relations.merge(self.filter.relations());
+        for sort in &self.sort {
+            relations.merge(sort.relations());
+        }
+        relations
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Collection;
+    use crate::model::schema::MESSAGES;
+    use crate::model::schema::ROLES;
+    use crate::model::schema::USERS;
+    use crate::query::Limits;
+    use crate::query::Test;
+
+    fn related(field: &'static Field, behind: Filter) -> Filter {
+        Filter::Related(field, Box::new(behind))
+    }
+
+    #[test]
+    fn what_several_parts_follow_is_one_tree() {
+        let author = MESSAGES.require("user_created");
+        let editor = MESSAGES.require("user_updated");
+        let role = USERS.require("role");
+        let named = |collection: &'static Collection, field| {
+            Filter::Field(collection.require(field), Test::Nnull)
+        };
+
+        let filter = Filter::And(vec![
+            named(&MESSAGES, "content"),
+            related(author, named(&USERS, "first_name")),
+            Filter::Or(vec![
+                related(author, related(role, named(&ROLES, "name"))),
+                related(editor, named(&USERS, "id")),
+            ]),
+        ]);
+
+        assert_eq!(
+            filter.relations(),
+            Relations(vec![
+                (author, Relations(vec![(role, Relations::default())])),
+                (editor, Relations::default()),
+            ]),
+        );
+        assert!(named(&MESSAGES, "content").relations().is_empty());
+    }
+
+    #[test]
+    fn fields_and_order_contribute() {
+        let author = MESSAGES.require("user_created");
+        let editor = MESSAGES.require("user_updated");
+        let role = USERS.require("role");
+        let query = Query {
+            fields: Fields(vec![Selection::All, Selection::Related(author, Fields::all())]),
+            sort: vec![Sort {
+                path: vec![author, role],
+                field: ROLES.require("name"),
+                descending: false,
+            }],
+            filter: related(editor, Filter::everything()),
+            ..Query::everything(&Limits::default())
+        };
+
+        assert_eq!(
+            query.relations(),
+            Relations(vec![
+                (author, Relations(vec![(role, Relations::default())])),
+                (editor, Relations::default()),
+            ]),
+        );
+    }
+}

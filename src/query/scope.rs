@@ -1,0 +1,151 @@
+//! Proof of a permission: what somebody may do in one way with the items of one collection.
+//!
+//! Reading and writing rows takes a `Scope`. Only `domain::permissions` grants them (a test looks),
+//! so a forgotten check does not compile.
+
+use serde_json::Map;
+use serde_json::Value as Json;
+
+use crate::model::Collection;
+use crate::model::Field;
+use crate::model::Record;
+use crate::query::Filter;
+
+/// What an actor may do in one way with the items of one collection: the union of its rules.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scope {
+    collection: &'static Collection,
+    full: bool,
+    rules: Vec<Rule>,
+}
+
+/// What one permission allows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rule {
+    /// The items it is about.
+    pub filter: Filter,
+    /// The fields, or all of them.
+    pub fields: RuleFields,
+    /// What a payload must fit, as it was written.
+    pub validation: Option<Json>,
+    /// What is filled in where a payload says nothing.
+    pub presets: Option<Map<String, Json>>,
+}
+
+/// The fields of a rule.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RuleFields {
+    /// `*`: every field, also those that a later version adds.
+    All,
+    /// Only these.
+    Some(Vec<&'static Field>),
+}
+
+impl Rule {
+    /// Returns whether the rule gives the field.
+    #[must_use]
+    pub fn has(&self, field: &'static Field) -> bool {
+        match &self.fields {
+            RuleFields::All => true,
+            RuleFields::Some(fields) => fields.contains(&field),
+        }
+    }
+}
+
+impl Scope {
+    /// Grants a scope. `full` is for administrators: every item, every field, and the fields that
+    /// otherwise only the service sets.
+    ///
+    /// To be called by `domain::permissions` alone.
+    #[must_use]
+    pub const fn grant(collection: &'static Collection, full: bool, rules: Vec<Rule>) -> Self {
+        Self { collection, full, rules }
+    }
+
+    /// Returns the collection.
+    #[must_use]
+    pub const fn collection(&self) -> &'static Collection {
+        self.collection
+    }
+
+    /// Returns whether this is an administrator's.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        self.full
+    }
+
+    /// Returns the rules; none if the scope is full.
+    #[must_use]
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// Returns whether the field is within the scope for at least some items.
+    #[must_use]
+    pub fn has(&self, field: &'static Field) -> bool {
+        self.full || self.rules.iter().any(|rule| rule.has(field))
+    }
+
+    /// Returns whether unknown fields of a payload are dropped instead of refused: for whoever may
+    /// write them all.
+    #[must_use]
+    pub fn has_all(&self) -> bool {
+        self.full || self.rules.iter().any(|rule| rule.fields == RuleFields::All)
+    }
+
+    /// Returns the items within the scope.
+    #[must_use]
+    pub fn filter(&self) -> Filter {
+        self.filter_where(|_| true)
+    }
+
+    /// Returns the items for which all these fields are within the scope; `None` if there can be
+    /// none.
+    #[must_use]
+    pub fn filter_for(&self, fields: &[&'static Field]) -> Option<Filter> {
+        let fits = |rule: &Rule| fields.iter().all(|field| rule.has(field));
+        (self.full || self.rules.iter().any(fits)).then(|| self.filter_where(fits))
+    }
+
+    fn filter_where(&self, fits: impl Fn(&Rule) -> bool) -> Filter {
+        if self.full {
+            return Filter::everything();
+        }
+        let mut filters = Vec::new();
+        for rule in self.rules.iter().filter(|rule| fits(rule)) {
+            if rule.filter.is_everything() {
+                return Filter::everything();
+            }
+            if !filters.contains(&rule.filter) {
+                filters.push(rule.filter.clone());
+            }
+        }
+        match filters.len() {
+            1 => filters.remove(0),
+            _ => Filter::Or(filters),
+        }
+    }
+
+    /// Returns whether the fields that may be seen differ from item to item.
+    #[must_use]
+    pub fn varies(&self) -> bool {
+        let mut open = self.rules.iter().filter(|rule| rule.filter.is_everything());
+        !self.full
+            && self.rules.len() > 1
+            && self.rules.iter().any(|rule| rule.fields != self.rules[0].fields)
+            && !open.any(|rule| rule.fields == RuleFields::All)
+    }
+
+    /// Returns whether the field of this record is within the scope. Relations that rules follow
+    /// must be attached to the record.
+    #[must_use]
+    pub fn shows(&self, record: &Record, field: &'static Field) -> bool {
+        self.full || self.rules.iter().any(|rule| rule.has(field) && rule.filter.matches(record))
+    }
+
+    /// Returns whether the record is within the scope. Relations that rules follow must be attached.
+    #[must_use]
+    pub fn fits(&self, record: &Record) -> bool {
+        self.full || self.rules.iter().any(|rule| rule.filter.matches(record))
+    }
+}

@@ -1,0 +1,40 @@
+//! Embedded migrations. Applied ones are never edited; a schema newer than this program is refused.
+
+use std::borrow::Cow;
+
+use sqlx::SqlSafeStr;
+use sqlx::SqliteConnection;
+use sqlx::migrate::Migrate;
+use sqlx::migrate::Migration;
+use sqlx::migrate::MigrationType;
+use sqlx::migrate::Migrator;
+
+use crate::store::StoreError;
+
+const SQLITE: [(i64, &str, &str); 3] = [
+    (1, "accounts", include_str!("../../migrations/sqlite/0001_accounts.sql")),
+    (2, "messages", include_str!("../../migrations/sqlite/0002_messages.sql")),
+    (3, "event log", include_str!("../../migrations/sqlite/0003_event_log.sql")),
+];
+
+/// Brings the schema to the version this program knows, each migration in a transaction.
+///
+/// # Errors
+/// [`StoreError::NewerSchema`] before anything is touched; [`StoreError::Migrate`].
+pub(super) async fn run(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    let migrations = SQLITE.map(|(version, name, sql)| {
+        let name = Cow::Borrowed(name);
+        Migration::new(version, name, MigrationType::Simple, sql.into_sql_str(), false)
+    });
+    let migrator = Migrator::with_migrations(migrations.into());
+    let known = SQLITE[SQLITE.len() - 1].0;
+    let table = migrator.table_name.as_ref();
+    connection.ensure_migrations_table(table).await.map_err(StoreError::Migrate)?;
+    let applied = connection.list_applied_migrations(table).await.map_err(StoreError::Migrate)?;
+    if let Some(found) = applied.iter().map(|migration| migration.version).max()
+        && found > known
+    {
+        return Err(StoreError::NewerSchema { found, known });
+    }
+    migrator.run(connection).await.map_err(StoreError::Migrate)
+}

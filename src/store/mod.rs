@@ -1,0 +1,24 @@
+//! Storage: the only SQL.
+//!
+//! Readers and the one writer of an embedded database. It knows rows, scopes and queries; it does
+//! not know who is asking or why. Nothing here is answered or published before it is committed.
+
+mod compile;
+mod dialect;
+mod error;
+mod event_log;
+mod lock;
+mod migrate;
+mod read;
+mod rows;
+mod sqlite;
+mod write;
+mod writer;
+
+pub use error::StoreError;
+pub use read::Select;
+pub use sqlite::Store;
+pub use write::Committed;
+pub use write::Guard;
+pub use write::Op;
+pub use write::Write;

@@ -1,0 +1,236 @@
+//! What can be asked of the readers.
+
+use std::time::Duration;
+use std::time::Instant;
+
+use sea_query::SqliteQueryBuilder;
+use sea_query_sqlx::SqlxBinder;
+use sqlx::AssertSqlSafe;
+use sqlx::Row as _;
+use sqlx::SqliteConnection;
+use uuid::Uuid;
+
+use crate::model::Collection;
+use crate::model::Field;
+use crate::model::Key;
+use crate::model::Kind;
+use crate::model::Row;
+use crate::model::Value;
+use crate::model::schema;
+use crate::query::Filter;
+use crate::query::Scope;
+use crate::query::Sort;
+use crate::query::Test;
+use crate::store::Store;
+use crate::store::StoreError;
+use crate::store::compile;
+use crate::store::rows;
+
+/// Which rows of a collection, in which order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Select {
+    /// What must hold of them.
+    pub filter: Filter,
+    /// Text that one of these fields must hold.
+    pub search: Option<(String, Vec<&'static Field>)>,
+    /// Their order; ties, and an empty list, by key.
+    pub sort: Vec<Sort>,
+    /// How many at most; `None` for all.
+    pub limit: Option<u64>,
+    /// How many to pass over.
+    pub offset: u64,
+}
+
+impl Default for Select {
+    fn default() -> Self {
+        Self {
+            filter: Filter::everything(),
+            search: None,
+            sort: Vec::new(),
+            limit: None,
+            offset: 0,
+        }
+    }
+}
+
+impl Store {
+    /// Returns the rows within the scope that a selection finds.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn read(&self, scope: &Scope, select: Select) -> Result<Vec<Row>, StoreError> {
+        let mut connection = self.readers().acquire().await?;
+        read(&mut connection, scope.collection(), &within(scope, select)).await
+    }
+
+    /// Returns as [`Store::read`], and the place in the order of events at which they were so.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn read_at(
+        &self,
+        scope: &Scope,
+        select: Select,
+    ) -> Result<(Vec<Row>, i64), StoreError> {
+        let mut snapshot = self.readers().begin().await?;
+        // The first read of a transaction fixes what the later ones see.
+        let seq = sqlx::query("select value from chinwag_counters where name = 'seq'")
+            .fetch_one(&mut *snapshot)
+            .await?
+            .try_get(0)?;
+        let rows = read(&mut snapshot, scope.collection(), &within(scope, select)).await?;
+        snapshot.rollback().await?;
+        Ok((rows, seq))
+    }
+
+    /// Returns how many rows within the scope a selection finds, whatever its page.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn count(&self, scope: &Scope, select: Select) -> Result<u64, StoreError> {
+        let select = within(scope, select);
+        let statement = compile::count(scope.collection(), &select);
+        let (sql, values) = statement.build_sqlx(SqliteQueryBuilder);
+        let row =
+            sqlx::query_with(AssertSqlSafe(sql), values).fetch_one(self.readers()).await?;
+        Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
+    }
+
+    /// Returns the item with this key, secrets included, or `None`. For recognising who is asking
+    /// and for following relations: what is shown of it is for the caller to decide.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn find(
+        &self,
+        collection: &'static Collection,
+        key: Key,
+    ) -> Result<Option<Row>, StoreError> {
+        Ok(self.find_many(collection, &[key]).await?.pop())
+    }
+
+    /// Returns the items with these keys that are there, in no particular order. As [`Store::find`].
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn find_many(
+        &self,
+        collection: &'static Collection,
+        keys: &[Key],
+    ) -> Result<Vec<Row>, StoreError> {
+        let values = keys.iter().map(|key| Value::from(*key)).collect();
+        self.where_field(collection, collection.key(), Test::In(values)).await
+    }
+
+    /// Returns all items of a collection of which there are few (roles, policies, …).
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn all(&self, collection: &'static Collection) -> Result<Vec<Row>, StoreError> {
+        let mut connection = self.readers().acquire().await?;
+        read(&mut connection, collection, &Select::default()).await
+    }
+
+    /// Returns the items whose to-one relation `field` leads to one of these keys.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn pointing(
+        &self,
+        collection: &'static Collection,
+        field: &'static Field,
+        keys: &[Key],
+    ) -> Result<Vec<Row>, StoreError> {
+        let values = keys.iter().map(|key| Value::from(*key)).collect();
+        self.where_field(collection, field, Test::In(values)).await
+    }
+
+    /// Returns the account with this address, compared without regard to ASCII case.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn find_user_by_email(&self, email: &str) -> Result<Option<Row>, StoreError> {
+        let row = sqlx::query("select id from directus_users where lower(email) = lower(?)")
+            .bind(email)
+            .fetch_optional(self.readers())
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        match Uuid::try_parse(row.try_get(0)?) {
+            Ok(id) => self.find(&schema::USERS, Key::Uuid(id)).await,
+            Err(_) => Err(StoreError::Inconsistent { table: "directus_users", column: "id" }),
+        }
+    }
+
+    /// Returns the account whose static token has this digest (hexadecimal SHA-256).
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn find_user_by_token(&self, digest: &str) -> Result<Option<Row>, StoreError> {
+        let field = schema::USERS.require("token");
+        let test = Test::Eq(Value::text(digest));
+        Ok(self.where_field(&schema::USERS, field, test).await?.pop())
+    }
+
+    /// Returns the sessions of an account, oldest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn read_sessions(&self, user: Uuid) -> Result<Vec<Row>, StoreError> {
+        let field = schema::SESSIONS.require("user");
+        let created = schema::SESSIONS.require("date_created");
+        let mut connection = self.readers().acquire().await?;
+        let select = Select {
+            filter: Filter::Field(field, Test::Eq(Value::Uuid(user))),
+            sort: vec![Sort { path: Vec::new(), field: created, descending: false }],
+            ..Select::default()
+        };
+        read(&mut connection, &schema::SESSIONS, &select).await
+    }
+
+    /// Returns how long a small read takes.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn response_time(&self) -> Result<Duration, StoreError> {
+        let start = Instant::now();
+        sqlx::query("select value from chinwag_counters where name = 'seq'")
+            .fetch_one(self.readers())
+            .await?;
+        Ok(start.elapsed())
+    }
+
+    async fn where_field(
+        &self,
+        collection: &'static Collection,
+        field: &'static Field,
+        test: Test,
+    ) -> Result<Vec<Row>, StoreError> {
+        let mut connection = self.readers().acquire().await?;
+        let select = Select { filter: Filter::Field(field, test), ..Select::default() };
+        read(&mut connection, collection, &select).await
+    }
+}
+
+/// Reads rows on a connection, whoever may see them.
+pub(super) async fn read(
+    connection: &mut SqliteConnection,
+    collection: &'static Collection,
+    select: &Select,
+) -> Result<Vec<Row>, StoreError> {
+    let (sql, values) = compile::rows(collection, select).build_sqlx(SqliteQueryBuilder);
+    let found = sqlx::query_with(AssertSqlSafe(sql), values).fetch_all(connection).await?;
+    found.iter().map(|row| rows::decode(collection, row)).collect()
+}
+
+/// Keeps a selection to what the scope allows: its rows, and a search to the fields that it shows of
+/// every row, since a find would tell what is in the others.
+fn within(scope: &Scope, mut select: Select) -> Select {
+    select.filter = scope.filter().and(select.filter);
+    if let Some((_, fields)) = &mut select.search {
+        fields.retain(|field| {
+            let readable = scope.is_full() || scope.rules().iter().all(|rule| rule.has(field));
+            readable && !matches!(field.kind, Kind::Secret | Kind::ToOne(_))
+        });
+    }
+    select
+}

@@ -1,0 +1,124 @@
+//! Rows to SQL and back.
+
+use std::sync::Arc;
+
+use sea_query::Value as SqlValue;
+use serde_json::Value as Json;
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::model::Collection;
+use crate::model::Field;
+use crate::model::Key;
+use crate::model::Kind;
+use crate::model::Row;
+use crate::model::Value;
+use crate::store::StoreError;
+
+/// What stands for a secret in events and in the log.
+const MASK: &str = "**********";
+
+/// Reads a row whose columns are [`Collection::columns`], in that order.
+pub(super) fn decode(
+    collection: &'static Collection,
+    row: &SqliteRow,
+) -> Result<Row, StoreError> {
+    let mut decoded = Row::empty(collection);
+    for (place, field) in collection.columns().enumerate() {
+        decoded.set(field, decode_value(collection, field, row, place)?);
+    }
+    Ok(decoded)
+}
+
+fn decode_value(
+    collection: &'static Collection,
+    field: &'static Field,
+    row: &SqliteRow,
+    place: usize,
+) -> Result<Value, StoreError> {
+    let inconsistent = || StoreError::Inconsistent { table: collection.name, column: field.name };
+    let value = match field.kind {
+        Kind::Integer => row.try_get::<Option<i64>, _>(place)?.map(Value::Integer),
+        Kind::Boolean => row.try_get::<Option<i64>, _>(place)?.map(|flag| Value::Boolean(flag != 0)),
+        Kind::Timestamp => row
+            .try_get::<Option<i64>, _>(place)?
+            .map(|millis| Value::Timestamp(Timestamp::from_millis(millis))),
+        Kind::Text | Kind::Secret => {
+            row.try_get::<Option<&str>, _>(place)?.map(Value::text)
+        }
+        Kind::Uuid | Kind::ToOne(_) => row
+            .try_get::<Option<&str>, _>(place)?
+            .map(|text| Uuid::try_parse(text).map(Value::Uuid).map_err(|_| inconsistent()))
+            .transpose()?,
+        Kind::Json => row
+            .try_get::<Option<&str>, _>(place)?
+            .map(|text| {
+                serde_json::from_str(text)
+                    .map(|json| Value::Json(Arc::new(json)))
+                    .map_err(|_| inconsistent())
+            })
+            .transpose()?,
+        Kind::ToMany(..) => None,
+    };
+    Ok(value.unwrap_or(Value::Null))
+}
+
+/// Returns the value as a parameter of a statement.
+pub(super) fn bind(value: &Value) -> SqlValue {
+    match value {
+        Value::Null => SqlValue::String(None),
+        Value::Boolean(flag) => SqlValue::BigInt(Some(i64::from(*flag))),
+        Value::Integer(number) => SqlValue::BigInt(Some(*number)),
+        Value::Text(text) => SqlValue::String(Some(text.to_string())),
+        Value::Uuid(id) => SqlValue::String(Some(id.to_string())),
+        Value::Timestamp(at) => SqlValue::BigInt(Some(at.millis())),
+        Value::Json(document) => SqlValue::String(Some(document.to_string())),
+    }
+}
+
+/// Returns the row as a JSON list in the order of its columns, to be unpacked by the database.
+pub(super) fn pack(row: &Row) -> Json {
+    row.collection().columns().map(|field| pack_value(&row[field])).collect()
+}
+
+fn pack_value(value: &Value) -> Json {
+    match value {
+        Value::Null => Json::Null,
+        Value::Boolean(flag) => Json::from(i64::from(*flag)),
+        Value::Integer(number) => Json::from(*number),
+        Value::Text(text) => Json::from(text.as_ref()),
+        Value::Uuid(id) => Json::from(id.to_string()),
+        Value::Timestamp(at) => Json::from(at.millis()),
+        // Packed as text, since the column keeps the text and not what it says.
+        Value::Json(document) => Json::from(document.to_string()),
+    }
+}
+
+/// Returns the row as a JSON object, for the log: by names, so that it can be read after the schema
+/// has moved on. Fields that are null are left out.
+pub(super) fn describe(row: &Row) -> Json {
+    row.collection()
+        .columns()
+        .filter(|field| !row[field].is_null())
+        .map(|field| (field.name.to_owned(), row[field].to_json()))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}
+
+/// Returns the keys as a JSON list.
+pub(super) fn pack_keys(keys: impl IntoIterator<Item = Key>) -> Json {
+    keys.into_iter().map(|key| pack_value(&Value::from(key))).collect()
+}
+
+/// Returns the row as it may leave the store in an event: whether there is a secret, not which.
+pub(super) fn mask(row: &Row) -> Row {
+    let mut masked = row.clone();
+    for field in row.collection().columns() {
+        if matches!(field.kind, Kind::Secret) && !row[field].is_null() {
+            masked.set(field, Value::text(MASK));
+        }
+    }
+    masked
+}

@@ -1,0 +1,122 @@
+//! The embedded database: one file, one writer, some readers.
+//!
+//! WAL, so that readers and the writer do not wait for each other; `synchronous = full`, so that a
+//! commit is on disk when it returns.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use sqlx::ConnectOptions;
+use sqlx::Connection;
+use sqlx::SqliteConnection;
+use sqlx::SqlitePool;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::sqlite::SqliteJournalMode;
+use sqlx::sqlite::SqlitePoolOptions;
+use sqlx::sqlite::SqliteSynchronous;
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::config::StoreConfig;
+use crate::model::Event;
+use crate::store::StoreError;
+use crate::store::lock;
+use crate::store::migrate;
+use crate::store::write::Committed;
+use crate::store::write::Write;
+use crate::store::writer::Counters;
+use crate::store::writer::Job;
+use crate::store::writer::Writer;
+
+/// How long a statement waits for another process that holds the file, and a reader for a
+/// connection.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// An open database.
+pub struct Store {
+    readers: SqlitePool,
+    queue: Mutex<Option<mpsc::Sender<Job>>>,
+    writer: Mutex<Option<JoinHandle<SqliteConnection>>>,
+    _lock: File,
+}
+
+impl Store {
+    /// Opens the database, creating it where there is none, and brings its schema up to date.
+    /// Committed events leave through `committed`, in order; while that is full the writer waits.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`], [`StoreError::NewerSchema`], [`StoreError::Path`], and what the
+    /// database fails with.
+    pub async fn open(
+        config: &StoreConfig,
+        committed: mpsc::Sender<Committed>,
+    ) -> Result<Self, StoreError> {
+        let filename = config.filename.as_deref().unwrap_or(Path::new("chinwag.db"));
+        let lock = lock::acquire(filename)?;
+        let options = options(filename);
+        let mut connection = options.clone().connect().await?;
+        migrate::run(&mut connection).await?;
+        let counters = Counters::load(&mut connection).await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(config.readers)
+            .acquire_timeout(PATIENCE)
+            .connect_lazy_with(options.pragma("query_only", "on"));
+        let (queue, jobs) = mpsc::channel(config.write_queue_max);
+        let writer = Writer::new(connection, counters, committed, config.write_batch_max);
+        Ok(Self {
+            readers,
+            queue: Mutex::new(Some(queue)),
+            writer: Mutex::new(Some(tokio::spawn(writer.run(jobs)))),
+            _lock: lock,
+        })
+    }
+
+    /// Queues a write, waits for its commit, and returns its events in order. Secrets are masked
+    /// in events.
+    ///
+    /// # Errors
+    /// [`StoreError::QueueFull`]; what the write itself is refused for: nothing has happened then.
+    pub async fn write(&self, write: Write) -> Result<Vec<Arc<Event>>, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let queue = self.queue.lock().clone().ok_or(StoreError::Stopped)?;
+        queue.try_send(Job { write, reply }).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => StoreError::QueueFull,
+            mpsc::error::TrySendError::Closed(_) => StoreError::Stopped,
+        })?;
+        drop(queue);
+        answer.await.map_err(|_| StoreError::Stopped)?
+    }
+
+    /// Commits what is queued, takes no more, and closes the file. Later writes are refused.
+    pub async fn close(&self) {
+        self.queue.lock().take();
+        let writer = self.writer.lock().take();
+        if let Some(writer) = writer
+            && let Ok(connection) = writer.await
+        {
+            self.readers.close().await;
+            if let Err(error) = connection.close().await {
+                tracing::warn!(error = %error, "the database was not closed cleanly");
+            }
+        }
+    }
+
+    pub(super) const fn readers(&self) -> &SqlitePool {
+        &self.readers
+    }
+}
+
+fn options(filename: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(filename)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(PATIENCE)
+        .disable_statement_logging()
+}

@@ -1,0 +1,77 @@
+//! What can be asked of the writer.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::model::Collection;
+use crate::model::Event;
+use crate::model::Field;
+use crate::model::Key;
+use crate::model::Row;
+use crate::model::Value;
+use crate::query::Filter;
+
+/// Changes that happen together or not at all.
+#[derive(Debug)]
+pub struct Write {
+    /// On whose behalf; `None` for the public and for the service itself.
+    pub actor: Option<Uuid>,
+    /// When, for the log.
+    pub at: Timestamp,
+    /// What, in order.
+    pub ops: Vec<Op>,
+}
+
+/// One change.
+#[derive(Debug)]
+pub enum Op {
+    /// Creates items: one event each. An integer key may be null: the writer then counts one up.
+    Create {
+        /// The collection of all rows.
+        collection: &'static Collection,
+        /// The items, complete.
+        rows: Vec<Row>,
+    },
+    /// Sets the same fields of some items: one event for all of them, none if there are none.
+    Update {
+        /// The collection.
+        collection: &'static Collection,
+        /// The items.
+        keys: Vec<Key>,
+        /// The new values.
+        set: Vec<(&'static Field, Value)>,
+        /// What must hold of the items as they are.
+        guard: Guard,
+    },
+    /// Deletes items: one event for all of them, none if there are none.
+    Delete {
+        /// The collection.
+        collection: &'static Collection,
+        /// The items.
+        keys: Vec<Key>,
+        /// What must hold of the items as they are.
+        guard: Guard,
+    },
+    /// Deletes whatever fits when the write runs: one event for all of them, none if there are none.
+    DeleteWhere {
+        /// The collection.
+        collection: &'static Collection,
+        /// What goes.
+        filter: Filter,
+    },
+}
+
+/// What must hold of items for a write to touch them, checked within its transaction.
+#[derive(Debug, Clone)]
+pub enum Guard {
+    /// Nothing: keys that are not there are passed over.
+    Present,
+    /// Every item must be there and fit, else the whole write is refused with
+    /// [`StoreError::Refused`](crate::store::StoreError::Refused).
+    Every(Filter),
+}
+
+/// The events of one transaction, in order, as they leave the writer.
+pub type Committed = Arc<[Arc<Event>]>;

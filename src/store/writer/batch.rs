@@ -1,0 +1,302 @@
+//! One transaction: changes, their events, the counters.
+
+use std::sync::Arc;
+
+use sea_query::Expr;
+use sea_query::ExprTrait;
+use sea_query::Query as Sql;
+use sea_query::SqliteQueryBuilder;
+use sea_query_sqlx::SqlxBinder;
+use serde_json::Value as Json;
+use sqlx::AssertSqlSafe;
+use sqlx::Connection;
+use sqlx::Row as _;
+use sqlx::Sqlite;
+use sqlx::SqliteConnection;
+use sqlx::Transaction;
+
+use crate::model::Change;
+use crate::model::Collection;
+use crate::model::Event;
+use crate::model::EventAction;
+use crate::model::Field;
+use crate::model::Key;
+use crate::model::Record;
+use crate::model::Row;
+use crate::model::Value;
+use crate::query::Filter;
+use crate::query::Test;
+use crate::store::StoreError;
+use crate::store::compile;
+use crate::store::dialect;
+use crate::store::event_log;
+use crate::store::read;
+use crate::store::read::Select;
+use crate::store::rows;
+use crate::store::write::Guard;
+use crate::store::write::Op;
+use crate::store::write::Write;
+use crate::store::writer::counters::Counters;
+use crate::store::writer::failure;
+
+/// A transaction under way. Dropped without [`Batch::commit`] it leaves nothing behind.
+pub(super) struct Batch<'c> {
+    transaction: Transaction<'c, Sqlite>,
+    counters: Counters,
+    events: Vec<Arc<Event>>,
+    /// Creates that were given their keys and events and wait to be inserted in one statement.
+    creates: Vec<Row>,
+}
+
+impl<'c> Batch<'c> {
+    pub(super) async fn begin(
+        connection: &'c mut SqliteConnection,
+        counters: Counters,
+    ) -> Result<Self, StoreError> {
+        let transaction = connection.begin_with("begin immediate").await?;
+        Ok(Self { transaction, counters, events: Vec::new(), creates: Vec::new() })
+    }
+
+    /// Returns how many events there are so far.
+    pub(super) const fn events(&self) -> usize {
+        self.events.len()
+    }
+
+    pub(super) async fn run(&mut self, write: &Write) -> Result<(), StoreError> {
+        for op in &write.ops {
+            match op {
+                Op::Create { collection, rows } => self.create(write, collection, rows).await?,
+                Op::Update { collection, keys, set, guard } => {
+                    self.update(write, collection, keys, set, guard).await?;
+                }
+                Op::Delete { collection, keys, guard } => {
+                    let before = self.guarded(collection, keys, guard).await?;
+                    self.delete(write, collection, before).await?;
+                }
+                Op::DeleteWhere { collection, filter } => {
+                    self.insert().await?;
+                    let select = Select { filter: filter.clone(), ..Select::default() };
+                    let before = read::read(&mut self.transaction, collection, &select).await?;
+                    self.delete(write, collection, before).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn commit(mut self) -> Result<(Vec<Arc<Event>>, Counters), StoreError> {
+        self.insert().await?;
+        if !self.events.is_empty() {
+            let events = self.events.iter().map(Arc::as_ref);
+            event_log::append(&mut self.transaction, events).await?;
+            self.counters.save(&mut self.transaction).await?;
+        }
+        self.transaction.commit().await?;
+        Ok((self.events, self.counters))
+    }
+
+    async fn create(
+        &mut self,
+        write: &Write,
+        collection: &'static Collection,
+        rows: &[Row],
+    ) -> Result<(), StoreError> {
+        if self.creates.first().is_some_and(|first| first.collection() != collection) {
+            self.insert().await?;
+        }
+        for row in rows {
+            let mut row = row.clone();
+            let key = match row.key() {
+                Some(key) => {
+                    if let Key::Integer(number) = key {
+                        self.counters.chosen(collection, number);
+                    }
+                    key
+                }
+                None => self.next_key(collection).await?,
+            };
+            row.set(collection.key(), Value::from(key));
+            let after = Some(Arc::new(rows::mask(&row)));
+            self.note(write, collection, EventAction::Create, vec![Change {
+                key,
+                before: None,
+                after,
+            }]);
+            self.creates.push(row);
+        }
+        Ok(())
+    }
+
+    async fn next_key(&mut self, collection: &'static Collection) -> Result<Key, StoreError> {
+        loop {
+            let key = self.counters.next_key(collection);
+            if !self.counters.may_collide(collection) {
+                return Ok(Key::Integer(key));
+            }
+            self.insert().await?;
+            let taken = self.present(collection, &[Key::Integer(key)]).await?;
+            if taken.is_empty() {
+                return Ok(Key::Integer(key));
+            }
+        }
+    }
+
+    /// Inserts the creates that wait.
+    async fn insert(&mut self) -> Result<(), StoreError> {
+        let Some(first) = self.creates.first() else { return Ok(()) };
+        let collection = first.collection();
+        let packed = Json::Array(self.creates.iter().map(rows::pack).collect()).to_string();
+        sqlx::query(AssertSqlSafe(dialect::insert(collection)))
+            .bind(packed)
+            .execute(&mut *self.transaction)
+            .await
+            .map_err(|error| failure::name(error, collection, &self.creates))?;
+        self.creates.clear();
+        Ok(())
+    }
+
+    async fn update(
+        &mut self,
+        write: &Write,
+        collection: &'static Collection,
+        keys: &[Key],
+        set: &[(&'static Field, Value)],
+        guard: &Guard,
+    ) -> Result<(), StoreError> {
+        let before = self.guarded(collection, keys, guard).await?;
+        if before.is_empty() {
+            return Ok(());
+        }
+        let after: Vec<Row> = before
+            .iter()
+            .map(|row| {
+                let mut row = row.clone();
+                for (field, value) in set {
+                    row.set(field, value.clone());
+                }
+                row
+            })
+            .collect();
+        if !set.is_empty() {
+            let mut statement = Sql::update();
+            statement.table(collection.name).and_where(one_of(collection, &before));
+            for (field, value) in set {
+                statement.value(field.name, rows::bind(value));
+            }
+            let (sql, values) = statement.build_sqlx(SqliteQueryBuilder);
+            sqlx::query_with(AssertSqlSafe(sql), values)
+                .execute(&mut *self.transaction)
+                .await
+                .map_err(|error| failure::name(error, collection, &after))?;
+        }
+        let changes = before
+            .iter()
+            .zip(&after)
+            .filter_map(|(before, after)| {
+                Some(Change {
+                    key: before.key()?,
+                    before: Some(Arc::new(rows::mask(before))),
+                    after: Some(Arc::new(rows::mask(after))),
+                })
+            })
+            .collect();
+        self.note(write, collection, EventAction::Update, changes);
+        Ok(())
+    }
+
+    async fn delete(
+        &mut self,
+        write: &Write,
+        collection: &'static Collection,
+        before: Vec<Row>,
+    ) -> Result<(), StoreError> {
+        if before.is_empty() {
+            return Ok(());
+        }
+        let mut statement = Sql::delete();
+        statement.from_table(collection.name).and_where(one_of(collection, &before));
+        let (sql, values) = statement.build_sqlx(SqliteQueryBuilder);
+        sqlx::query_with(AssertSqlSafe(sql), values)
+            .execute(&mut *self.transaction)
+            .await
+            .map_err(|error| failure::name(error, collection, &before))?;
+        let changes = before
+            .iter()
+            .filter_map(|row| {
+                let before = Some(Arc::new(rows::mask(row)));
+                Some(Change { key: row.key()?, before, after: None })
+            })
+            .collect();
+        self.note(write, collection, EventAction::Delete, changes);
+        Ok(())
+    }
+
+    /// Returns the items as they are, in the order of the keys, each once, if the guard lets them.
+    async fn guarded(
+        &mut self,
+        collection: &'static Collection,
+        keys: &[Key],
+        guard: &Guard,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.insert().await?;
+        let mut found = self.present(collection, keys).await?;
+        let place = |row: &Row| keys.iter().position(|key| Some(*key) == row.key());
+        found.sort_by_cached_key(place);
+        if let Guard::Every(filter) = guard {
+            let every = keys.iter().all(|key| found.iter().any(|row| row.key() == Some(*key)));
+            if !every || !self.fit(collection, &found, filter).await? {
+                return Err(StoreError::Refused);
+            }
+        }
+        Ok(found)
+    }
+
+    async fn present(
+        &mut self,
+        collection: &'static Collection,
+        keys: &[Key],
+    ) -> Result<Vec<Row>, StoreError> {
+        let select = Select { filter: keyed(collection, keys.iter().copied()), ..Select::default() };
+        read::read(&mut self.transaction, collection, &select).await
+    }
+
+    /// Returns whether all these rows fit the filter.
+    async fn fit(
+        &mut self,
+        collection: &'static Collection,
+        found: &[Row],
+        filter: &Filter,
+    ) -> Result<bool, StoreError> {
+        if filter.relations().is_empty() {
+            return Ok(found.iter().all(|row| filter.matches(&Record::from(row.clone()))));
+        }
+        let filter = keyed(collection, found.iter().filter_map(Row::key)).and(filter.clone());
+        let select = Select { filter, ..Select::default() };
+        let (sql, values) = compile::count(collection, &select).build_sqlx(SqliteQueryBuilder);
+        let row = sqlx::query_with(AssertSqlSafe(sql), values)
+            .fetch_one(&mut *self.transaction)
+            .await?;
+        Ok(usize::try_from(row.try_get::<i64, _>(0)?) == Ok(found.len()))
+    }
+
+    fn note(
+        &mut self,
+        write: &Write,
+        collection: &'static Collection,
+        action: EventAction,
+        changes: Vec<Change>,
+    ) {
+        let seq = self.counters.next_seq();
+        let (actor, at) = (write.actor, write.at);
+        self.events.push(Arc::new(Event { seq, collection, action, changes, actor, at }));
+    }
+}
+
+fn keyed(collection: &'static Collection, keys: impl Iterator<Item = Key>) -> Filter {
+    Filter::Field(collection.key(), Test::In(keys.map(Value::from).collect()))
+}
+
+fn one_of(collection: &'static Collection, rows: &[Row]) -> Expr {
+    let keys = rows.iter().map(|row| rows::bind(&row[collection.key()]));
+    Expr::col(collection.key().name).is_in(keys)
+}

@@ -1,0 +1,62 @@
+//! Constraint violations by name, instead of the driver's words.
+
+use sqlx::error::ErrorKind;
+
+use crate::model::Collection;
+use crate::model::Field;
+use crate::model::Kind;
+use crate::model::Row;
+use crate::store::StoreError;
+
+/// Says what a failed statement on these rows means.
+pub(super) fn name(
+    error: sqlx::Error,
+    collection: &'static Collection,
+    rows: &[Row],
+) -> StoreError {
+    match error.as_database_error().map(|inner| (inner.kind(), inner.message().to_owned())) {
+        Some((ErrorKind::UniqueViolation, message)) => {
+            let field = violated(collection, &message).unwrap_or(collection.key());
+            // Among several rows it is not known which; the batch is then repeated one by one.
+            let value = match rows {
+                [row] if !matches!(field.kind, Kind::Secret) => match row[field].to_json() {
+                    serde_json::Value::String(text) => text,
+                    other => other.to_string(),
+                },
+                _ => String::new(),
+            };
+            StoreError::NotUnique { collection: collection.name, field: field.name, value }
+        }
+        Some((ErrorKind::ForeignKeyViolation, _)) => {
+            StoreError::NoSuchTarget { collection: collection.name, field: None }
+        }
+        _ => StoreError::Database(error),
+    }
+}
+
+/// Finds the field in `… failed: table.column` or `… failed: index 'table_column'`.
+fn violated(collection: &'static Collection, message: &str) -> Option<&'static Field> {
+    let place = message.rsplit(": ").next()?.trim_end_matches('\'');
+    let column = place.rsplit(['.', '\'']).next()?;
+    let column = column.strip_prefix(collection.name).map_or(column, |rest| &rest[1..]);
+    collection.field(column)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::schema::MESSAGES;
+    use crate::model::schema::USERS;
+
+    #[test]
+    fn the_field_is_found_in_the_words_of_the_engine() {
+        let field = |collection, message| violated(collection, message).map(|field| field.name);
+
+        assert_eq!(field(&MESSAGES, "UNIQUE constraint failed: messages.id"), Some("id"));
+        assert_eq!(
+            field(&USERS, "UNIQUE constraint failed: index 'directus_users_email'"),
+            Some("email")
+        );
+        assert_eq!(field(&USERS, "something else"), None);
+    }
+}

@@ -1,0 +1,121 @@
+//! The one writer: group commit.
+//!
+//! Writes wait in a bounded queue. The writer takes all that are there, runs them in one
+//! transaction together with their lines in `event_log`, commits, and only then publishes and
+//! answers. A lone write waits for nobody: a batch is what queued while the last one committed. If
+//! a batch fails it is repeated one write at a time, so that a bad write fails alone.
+
+mod batch;
+mod counters;
+mod failure;
+
+use std::sync::Arc;
+
+use sqlx::SqliteConnection;
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+
+use crate::model::Event;
+use crate::store::StoreError;
+use crate::store::write::Committed;
+use crate::store::write::Write;
+use crate::store::writer::batch::Batch;
+pub(super) use crate::store::writer::counters::Counters;
+
+type Outcome = Result<Vec<Arc<Event>>, StoreError>;
+
+/// A write that waits, and whom to tell.
+pub(super) struct Job {
+    pub(super) write: Write,
+    pub(super) reply: oneshot::Sender<Outcome>,
+}
+
+/// The state of the writer's task.
+pub(super) struct Writer {
+    connection: SqliteConnection,
+    counters: Counters,
+    committed: mpsc::Sender<Committed>,
+    batch_max: usize,
+}
+
+impl Writer {
+    pub(super) fn new(
+        connection: SqliteConnection,
+        counters: Counters,
+        committed: mpsc::Sender<Committed>,
+        batch_max: usize,
+    ) -> Self {
+        Self { connection, counters, committed, batch_max }
+    }
+
+    /// Commits what is queued until nobody can queue any more; returns the connection to be closed.
+    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Job>) -> SqliteConnection {
+        let mut jobs = Vec::with_capacity(self.batch_max);
+        while queue.recv_many(&mut jobs, self.batch_max).await > 0 {
+            self.commit(&mut jobs).await;
+        }
+        self.connection
+    }
+
+    async fn commit(&mut self, jobs: &mut Vec<Job>) {
+        let writes: Vec<&Write> = jobs.iter().map(|job| &job.write).collect();
+        match self.transact(&writes).await {
+            Ok(outcomes) => {
+                self.publish(outcomes.iter().flatten()).await;
+                for (job, events) in jobs.drain(..).zip(outcomes) {
+                    // Whoever asked may have gone; the write has happened all the same.
+                    let _ = job.reply.send(Ok(events));
+                }
+            }
+            Err(error) if jobs.len() == 1 => {
+                for job in jobs.drain(..) {
+                    let _ = job.reply.send(Err(error));
+                    return;
+                }
+            }
+            Err(_) => {
+                for job in jobs.drain(..) {
+                    let outcome = match self.transact(&[&job.write]).await {
+                        Ok(mut outcomes) => {
+                            self.publish(outcomes.iter().flatten()).await;
+                            Ok(outcomes.pop().unwrap_or_default())
+                        }
+                        Err(error) => Err(error),
+                    };
+                    let _ = job.reply.send(outcome);
+                }
+            }
+        }
+    }
+
+    /// Runs writes in one transaction, all or none, and returns the events of each.
+    async fn transact(&mut self, writes: &[&Write]) -> Result<Vec<Vec<Arc<Event>>>, StoreError> {
+        let mut batch = Batch::begin(&mut self.connection, self.counters.clone()).await?;
+        let mut ends = Vec::with_capacity(writes.len());
+        for write in writes {
+            batch.run(write).await?;
+            ends.push(batch.events());
+        }
+        let (events, counters) = batch.commit().await?;
+        self.counters = counters;
+        let mut events = events.into_iter();
+        let mut begin = 0;
+        Ok(ends
+            .into_iter()
+            .map(|end| {
+                let outcome = events.by_ref().take(end - begin).collect();
+                begin = end;
+                outcome
+            })
+            .collect())
+    }
+
+    async fn publish<'a>(&self, events: impl Iterator<Item = &'a Arc<Event>>) {
+        let committed: Committed = events.cloned().collect();
+        if !committed.is_empty() {
+            // A full channel makes the writer wait, and with it those who queue: nothing is lost.
+            // A closed one means that the service is ending and nobody listens any more.
+            let _ = self.committed.send(committed).await;
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Credentials on a request to an identity, by asking `domain::auth`.
+//!
+//! It knows where a token may stand and which place counts; whether the token is any good is not
+//! decided here.
+
+use poem::Request;
+use poem::http::HeaderMap;
+use poem::http::Method;
+use poem::http::header;
+
+use crate::domain::Error;
+use crate::domain::Forbidden;
+use crate::domain::auth::Identity;
+use crate::transport::Context;
+use crate::transport::cookies;
+use crate::transport::error::Refusal;
+use crate::transport::rest::query_string;
+
+/// Returns who sends this request: whoever the token in its address, its `Authorization` header or
+/// its session cookie belongs to, or the public if there is none.
+///
+/// # Errors
+/// A token that is no good never counts as the public: [`Error::InvalidCredentials`],
+/// [`Error::InvalidToken`], [`Error::TokenExpired`]. [`Error::InvalidPayload`] for a token in the
+/// address and another in the header; [`Error::Forbidden`] for a change that a page of another
+/// site asks for with a cookie.
+pub async fn recognise(context: &Context, request: &Request) -> Result<Identity, Refusal> {
+    let headers = request.headers();
+    let query = query_string::find(request.uri().query(), "access_token");
+    let auth = &context.services.auth;
+    match (query.filter(|token| !token.is_empty()), bearer(headers)) {
+        (Some(_), Some(_)) => Err(Refusal::from(Error::payload(
+            "The request uses more than one method for including an access token",
+        ))),
+        (Some(token), None) => Ok(auth.recognise(&token).await?),
+        (None, Some(token)) => Ok(auth.recognise(token).await?),
+        (None, None) => {
+            let cookie = &context.config.auth.session_cookie;
+            let Some(token) = cookies::find(headers, &cookie.name) else {
+                return Ok(auth.public());
+            };
+            if changes_something(request.method()) {
+                require_same_origin(context, request)?;
+            }
+            auth.recognise(token).await.map_err(|error| match error {
+                Error::InvalidCredentials | Error::InvalidToken | Error::TokenExpired => {
+                    Refusal::BadCookie(error, cookies::empty(cookie))
+                }
+                other => Refusal::Domain(other),
+            })
+        }
+    }
+}
+
+/// Returns nothing if a request that a cookie speaks for comes from a page of this very service,
+/// or from no page at all.
+///
+/// # Errors
+/// [`Error::Forbidden`] if a page of another site sent it.
+pub fn require_same_origin(context: &Context, request: &Request) -> Result<(), Error> {
+    let host = request
+        .header(header::HOST)
+        .or_else(|| request.uri().authority().map(poem::http::uri::Authority::as_str));
+    if is_same_origin(request.header(header::ORIGIN), host, &context.config.server.public_url) {
+        Ok(())
+    } else {
+        Err(Error::Forbidden(Forbidden::Action))
+    }
+}
+
+/// Returns whether an `Origin` header names this service: the host it was called by, or its public
+/// address. Without the header there is no page that could be another site's.
+#[must_use]
+pub fn is_same_origin(origin: Option<&str>, host: Option<&str>, public_url: &str) -> bool {
+    let Some(origin) = origin else { return true };
+    let Some(origin) = host_of(origin) else { return false };
+    [host, host_of(public_url)].into_iter().flatten().any(|own| own.eq_ignore_ascii_case(origin))
+}
+
+/// Returns host and port of an address.
+fn host_of(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    rest.split(['/', '?', '#']).next().filter(|host| !host.is_empty())
+}
+
+/// Returns whether a method is one that changes things.
+fn changes_something(method: &Method) -> bool {
+    !matches!(method.as_str(), "GET" | "HEAD" | "OPTIONS" | "SEARCH")
+}
+
+/// Returns the token of `Authorization: Bearer …`; another scheme, or no token, counts as nothing.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.trim().split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use poem::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn the_scheme_is_bearer_in_any_case_and_nothing_else() {
+        let table = [
+            ("Bearer abc", Some("abc")),
+            ("bEaReR  abc ", Some("abc")),
+            ("Bearer", None),
+            ("Bearer ", None),
+            ("Basic YTpi", None),
+            ("abc", None),
+        ];
+        for (value, token) in table {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::AUTHORIZATION, HeaderValue::from_static(value));
+            assert_eq!(bearer(&headers), token, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_page_of_another_site_is_told_by_its_origin() {
+        let own = Some("chat.example:8055");
+        let table = [
+            (None, "/", true),
+            (Some("http://chat.example:8055"), "/", true),
+            (Some("https://CHAT.example:8055"), "/", true),
+            (Some("http://chat.example"), "/", false),
+            (Some("http://evil.example"), "/", false),
+            (Some("http://chat.example:8055.evil.example"), "/", false),
+            (Some("null"), "/", false),
+            (Some("https://talk.example"), "https://talk.example/chat", true),
+            (Some("https://talk.example.evil"), "https://talk.example/chat", false),
+        ];
+        for (origin, public_url, same) in table {
+            assert_eq!(is_same_origin(origin, own, public_url), same, "{origin:?} {public_url}");
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The two cookies: reading them off a request, and the lines that set and empty them.
+
+use std::time::Duration;
+
+use poem::http::HeaderMap;
+use poem::http::HeaderValue;
+use poem::http::header;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
+
+use crate::clock::Timestamp;
+use crate::config::CookieConfig;
+use crate::config::SameSite;
+
+/// The form of dates in headers, `Sat, 28 Nov 2026 23:16:48 GMT`.
+const HEADER_DATE: &[BorrowedFormatItem<'static>] = format_description!(
+    "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+);
+
+/// Returns the value of a cookie; an empty one counts as none.
+#[must_use]
+pub fn find<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(key, _)| *key == name)
+        .map(|(_, value)| value.trim_matches('"'))
+        .filter(|value| !value.is_empty())
+}
+
+/// Returns whether the request has a cookie of this name, empty or not.
+#[must_use]
+pub fn has(headers: &HeaderMap, name: &str) -> bool {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(';'))
+        .any(|pair| pair.trim().split_once('=').is_some_and(|(key, _)| key == name))
+}
+
+/// Returns the `Set-Cookie` line that keeps a token for some time.
+#[must_use]
+pub fn set(cookie: &CookieConfig, token: &str, lasts: Duration, now: Timestamp) -> HeaderValue {
+    line(cookie, token, lasts.as_secs(), now.plus(lasts))
+}
+
+/// Returns the `Set-Cookie` line that empties a cookie and makes browsers forget it.
+#[must_use]
+pub fn empty(cookie: &CookieConfig) -> HeaderValue {
+    line(cookie, "", 0, Timestamp::from_millis(0))
+}
+
+fn line(cookie: &CookieConfig, value: &str, max_age: u64, expires: Timestamp) -> HeaderValue {
+    let mut line = format!("{}={value}; Max-Age={max_age}", cookie.name);
+    if let Some(domain) = &cookie.domain {
+        line.push_str("; Domain=");
+        line.push_str(domain);
+    }
+    line.push_str("; Path=/");
+    if let Some(date) = expires.to_calendar().and_then(|at| at.format(HEADER_DATE).ok()) {
+        line.push_str("; Expires=");
+        line.push_str(&date);
+    }
+    line.push_str("; HttpOnly");
+    if cookie.secure {
+        line.push_str("; Secure");
+    }
+    line.push_str(match cookie.same_site {
+        SameSite::Strict => "; SameSite=Strict",
+        SameSite::Lax => "; SameSite=Lax",
+        SameSite::None => "; SameSite=None",
+    });
+    HeaderValue::from_str(&line).expect("tokens are URL-safe and settings are checked at the start")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cookie() -> CookieConfig {
+        CookieConfig {
+            name: "directus_refresh_token".to_owned(),
+            secure: false,
+            same_site: SameSite::Lax,
+            domain: None,
+        }
+    }
+
+    #[test]
+    fn a_cookie_is_set_as_directus_sets_it() {
+        let now = Timestamp::from_millis(1_795_303_008_000);
+
+        let line = set(&cookie(), "gDpC", Duration::from_hours(168), now);
+
+        assert_eq!(
+            line,
+            "directus_refresh_token=gDpC; Max-Age=604800; Path=/; \
+             Expires=Sat, 28 Nov 2026 23:16:48 GMT; HttpOnly; SameSite=Lax"
+        );
+    }
+
+    #[test]
+    fn an_emptied_cookie_is_forgotten_under_the_same_attributes() {
+        let strict = CookieConfig {
+            secure: true,
+            same_site: SameSite::Strict,
+            domain: Some("example.com".to_owned()),
+            ..cookie()
+        };
+
+        assert_eq!(
+            empty(&strict),
+            "directus_refresh_token=; Max-Age=0; Domain=example.com; Path=/; \
+             Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; Secure; SameSite=Strict"
+        );
+    }
+
+    #[test]
+    fn a_cookie_is_found_by_its_whole_name() {
+        let mut headers = HeaderMap::new();
+        headers.append(header::COOKIE, HeaderValue::from_static("xa=1; a=2;b=; c=\"q\""));
+        headers.append(header::COOKIE, HeaderValue::from_static("d=4"));
+
+        assert_eq!(find(&headers, "a"), Some("2"));
+        assert_eq!(find(&headers, "b"), None);
+        assert_eq!(find(&headers, "c"), Some("q"));
+        assert_eq!(find(&headers, "d"), Some("4"));
+        assert_eq!(find(&headers, "e"), None);
+        assert!(has(&headers, "b"));
+        assert!(!has(&headers, "x"));
+    }
+}

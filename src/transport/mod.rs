@@ -1,0 +1,151 @@
+//! The wire: HTTP, sockets, JSON shapes. It translates and decides nothing.
+//!
+//! Every route of the service:
+//!
+//! | path | methods | where |
+//! | --- | --- | --- |
+//! | `/auth` | GET | `rest::auth` |
+//! | `/auth/login` `/auth/refresh` `/auth/logout` | POST | `rest::auth` |
+//! | `/items/messages` `/items/{collection}` | GET SEARCH POST PATCH DELETE | `rest::resource` |
+//! | `/items/messages/{id}` `/items/{collection}/{id}` | GET PATCH DELETE | `rest::resource` |
+//! | `/users` `/roles` `/policies` `/permissions` `/access` | as `/items/…` | `rest::resource` |
+//! | `/users/{id}` `/roles/{id}` `/policies/{id}` `/permissions/{id}` `/access/{id}` | as `/items/…/{id}` | `rest::resource` |
+//! | `/users/me` | GET PATCH | `rest::users` |
+//! | `/roles/me` `/policies/me/globals` `/permissions/me` | GET | `rest::access` |
+//! | `/server/ping` `/server/health` `/server/info` `/server/specs/oas` | GET | `rest::server` |
+//! | `/utils/random/string` | GET | `rest::utils` |
+//! | `/utils/hash/generate` `/utils/hash/verify` `/utils/cache/clear` | POST | `rest::utils` |
+//! | `/docs` `/openapi.json` | GET | `docs` |
+//! | `/websocket` | upgrade | `ws` |
+//! | `/` `/chat/…` | GET | `pages` |
+//!
+//! With a front end in a directory, that has `/` and whatever else nothing here answers, and all of
+//! the above is also found under `/directus/…`.
+
+pub mod actor;
+pub mod cookies;
+pub mod docs;
+pub mod error;
+pub mod json_depth;
+pub mod middleware;
+pub mod pages;
+pub mod rest;
+pub mod ws;
+
+use std::sync::Arc;
+
+use poem::Endpoint;
+use poem::Request;
+use poem::Response;
+use poem::Route;
+use poem::endpoint::BoxEndpoint;
+use poem::http::Uri;
+use poem::http::uri::PathAndQuery;
+use uuid::Uuid;
+
+use crate::config::Config;
+use crate::domain::Services;
+use crate::model::id;
+use crate::transport::middleware::Around;
+use crate::transport::pages::AsSent;
+use crate::transport::rest::path;
+
+/// What every handler may need.
+pub struct Context {
+    /// Every call to the domain goes through one of these.
+    pub services: Services,
+    /// The settings.
+    pub config: Arc<Config>,
+    /// This process, as administrators see it in `/server/health`.
+    pub service_id: Uuid,
+}
+
+impl Context {
+    /// Returns the context of one process.
+    #[must_use]
+    pub fn new(services: Services, config: Arc<Config>) -> Arc<Self> {
+        Arc::new(Self { services, config, service_id: id::fresh() })
+    }
+}
+
+/// Returns the whole service as one endpoint. It answers everything, errors included.
+pub fn routes(
+    context: &Arc<Context>,
+    websocket: BoxEndpoint<'static>,
+) -> impl Endpoint<Output = Response> + use<> {
+    let route = Route::new()
+        // Whoever wires the service makes this one with `ws::endpoint`.
+        .at("/websocket", websocket)
+        .at("/docs", docs::page())
+        .at("/openapi.json", docs::specification());
+    let route = rest::mount(route, context);
+    let directory = context.config.server.public_dir.as_deref();
+    let route = match directory {
+        None => pages::mount_chat(route),
+        Some(directory) => pages::mount_files(route, directory),
+    };
+    let one_spelling = OneSpelling { inner: route, has_prefix: directory.is_some() };
+    Around::new(one_spelling, Arc::clone(context))
+}
+
+/// Spells each path as the routes do, before they see it.
+struct OneSpelling {
+    inner: Route,
+    has_prefix: bool,
+}
+
+impl Endpoint for OneSpelling {
+    type Output = Response;
+
+    async fn call(&self, mut request: Request) -> poem::Result<Response> {
+        if let Some(uri) = self.respelt(request.uri()) {
+            let sent = std::mem::replace(request.uri_mut(), uri);
+            request.set_data(AsSent(sent));
+        }
+        self.inner.call(request).await
+    }
+}
+
+impl OneSpelling {
+    /// Returns the address with its path respelt, or `None` if it may stay as it is.
+    fn respelt(&self, uri: &Uri) -> Option<Uri> {
+        let path = uri.path();
+        let inner = path::without_prefix(path).filter(|_| self.has_prefix).unwrap_or(path);
+        let respelt = path::canonical(inner);
+        if respelt == path {
+            return None;
+        }
+        let path_and_query = match uri.query() {
+            Some(query) => format!("{respelt}?{query}"),
+            None => respelt.into_owned(),
+        };
+        let mut parts = uri.clone().into_parts();
+        parts.path_and_query = Some(PathAndQuery::try_from(path_and_query).ok()?);
+        Uri::from_parts(parts).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_is_on_this_page() {
+        let page = include_str!("mod.rs");
+        for operation in rest::operations() {
+            let path = format!("`{}`", operation.path);
+            assert!(page.contains(&path), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_prefix_is_known_only_beside_a_front_end() {
+        let uri = Uri::from_static("/directus/Items/messages/?limit=1");
+        let respelt = |has_prefix| {
+            OneSpelling { inner: Route::new(), has_prefix }.respelt(&uri).map(|uri| uri.to_string())
+        };
+
+        assert_eq!(respelt(true).as_deref(), Some("/items/messages?limit=1"));
+        assert_eq!(respelt(false).as_deref(), Some("/directus/items/messages?limit=1"));
+    }
+}

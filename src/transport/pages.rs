@@ -1,0 +1,278 @@
+//! What browsers get at `/`: the chat page that is built in, or a front end out of a directory.
+
+use std::path::Path;
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use data_encoding::BASE64URL_NOPAD;
+use poem::Endpoint;
+use poem::Request;
+use poem::Response;
+use poem::Route;
+use poem::endpoint::StaticFilesEndpoint;
+use poem::error::NotFoundError;
+use poem::get;
+use poem::http::HeaderValue;
+use poem::http::StatusCode;
+use poem::http::Uri;
+use poem::http::header;
+use sha2::Digest;
+use sha2::Sha256;
+
+use crate::transport::rest::path;
+
+/// What the chat page may load: what this service serves, and nothing else.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' \
+                      data:; connect-src 'self' ws: wss:; base-uri 'none'; form-action 'self'; \
+                      frame-ancestors 'none'";
+
+const HTML: &str = "text/html; charset=utf-8";
+const STYLE: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const IMAGE: &str = "image/svg+xml";
+
+/// Embeds a file of `web/` under its own name.
+macro_rules! asset {
+    ($name:literal, $content_type:expr) => {
+        ($name, $content_type, include_bytes!(concat!("../../web/", $name)))
+    };
+}
+
+/// The files of the chat page: name, content type, content.
+const ASSETS: &[(&str, &str, &[u8])] = &[
+    asset!("index.html", HTML),
+    asset!("style.css", STYLE),
+    asset!("favicon.svg", IMAGE),
+    asset!("bubble.js", SCRIPT),
+    asset!("composer.js", SCRIPT),
+    asset!("connection.js", SCRIPT),
+    asset!("feed.js", SCRIPT),
+    asset!("main.js", SCRIPT),
+    asset!("messages.js", SCRIPT),
+    asset!("outgoing.js", SCRIPT),
+    asset!("session.js", SCRIPT),
+    asset!("signin.js", SCRIPT),
+    asset!("view.js", SCRIPT),
+    asset!("words.js", SCRIPT),
+];
+
+static INDEX: LazyLock<Page> = LazyLock::new(|| {
+    let (_, content_type, content) = ASSETS[0];
+    Page::new(content_type, Bytes::from_static(content), Some(POLICY))
+});
+
+static CHAT: LazyLock<Vec<(&str, Page)>> = LazyLock::new(|| {
+    let assets = ASSETS.iter().skip(1);
+    assets
+        .map(|(name, content_type, content)| {
+            (*name, Page::new(content_type, Bytes::from_static(content), None))
+        })
+        .collect()
+});
+
+/// Adds the built-in chat page.
+#[must_use]
+pub fn mount_chat(route: Route) -> Route {
+    route.at("/", get(Chat)).at("/chat/:name", get(Chat))
+}
+
+/// Adds a front end out of a directory, for all paths that nothing else answers.
+#[must_use]
+pub fn mount_files(route: Route, directory: &Path) -> Route {
+    route.at("/*file", get(Files::new(directory)))
+}
+
+/// Something that does not change while the program runs.
+#[derive(Debug)]
+pub struct Page {
+    content: Bytes,
+    content_type: HeaderValue,
+    etag: HeaderValue,
+    policy: Option<HeaderValue>,
+}
+
+impl Page {
+    /// Returns a page, with what it may load if it is one that loads things.
+    ///
+    /// # Panics
+    /// If content type or policy are no header values: mistakes in this program.
+    #[must_use]
+    pub fn new(content_type: &'static str, content: Bytes, policy: Option<&'static str>) -> Self {
+        let digest = Sha256::digest(&content);
+        let etag = format!("\"{}\"", BASE64URL_NOPAD.encode(&digest[..16]));
+        Self {
+            content,
+            content_type: HeaderValue::from_static(content_type),
+            etag: HeaderValue::from_str(&etag).expect("base64 is ASCII"),
+            policy: policy.map(HeaderValue::from_static),
+        }
+    }
+
+    /// Returns the content.
+    #[must_use]
+    pub fn bytes(&self) -> Bytes {
+        self.content.clone()
+    }
+
+    /// Returns the answer to a request for this page: `304` if the client has it already.
+    #[must_use]
+    pub fn respond(&self, request: &Request) -> Response {
+        let mut response = if self.is_known(request) {
+            Response::builder().status(StatusCode::NOT_MODIFIED).finish()
+        } else {
+            let mut response = Response::builder().body(self.content.clone());
+            response.headers_mut().insert(header::CONTENT_TYPE, self.content_type.clone());
+            response
+        };
+        let headers = response.headers_mut();
+        headers.insert(header::ETAG, self.etag.clone());
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        if let Some(policy) = &self.policy {
+            headers.insert(header::CONTENT_SECURITY_POLICY, policy.clone());
+        }
+        response
+    }
+
+    fn is_known(&self, request: &Request) -> bool {
+        let own = self.etag.to_str().unwrap_or_default();
+        request.header(header::IF_NONE_MATCH).is_some_and(|known| {
+            known.split(',').any(|tag| matches!(tag.trim().trim_start_matches("W/"), tag if tag == own || tag == "*"))
+        })
+    }
+}
+
+/// The chat page and the files it loads.
+struct Chat;
+
+impl Endpoint for Chat {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        match request.raw_path_param("name") {
+            None => Ok(INDEX.respond(&request)),
+            Some(name) => {
+                let page = CHAT.iter().find(|(known, _)| *known == name);
+                page.map(|(_, page)| page.respond(&request)).ok_or_else(|| NotFoundError.into())
+            }
+        }
+    }
+}
+
+/// The address of a request as it was sent. File names, unlike the paths of the interface, keep
+/// their case, and a front end does not answer below the prefix of the interface.
+#[derive(Clone)]
+pub struct AsSent(pub Uri);
+
+/// A front end out of a directory. A path without an extension that is no file is one of its own
+/// routes, so it gets the index.
+struct Files {
+    pages: StaticFilesEndpoint,
+    files: StaticFilesEndpoint,
+}
+
+impl Files {
+    fn new(directory: &Path) -> Self {
+        let files =
+            || StaticFilesEndpoint::new(directory).index_file("index.html").no_cache_index();
+        Self { pages: files().fallback_to_index(), files: files() }
+    }
+}
+
+impl Endpoint for Files {
+    type Output = Response;
+
+    async fn call(&self, mut request: Request) -> poem::Result<Response> {
+        let sent = request.data::<AsSent>().map(|AsSent(uri)| uri.clone());
+        let uri = sent.unwrap_or_else(|| request.uri().clone());
+        if path::has_prefix(uri.path()) || is_hidden(uri.path()) {
+            return Err(NotFoundError.into());
+        }
+        let has_extension = uri.path().rsplit('/').next().is_some_and(|name| name.contains('.'));
+        *request.uri_mut() = uri;
+        if has_extension { self.files.call(request).await } else { self.pages.call(request).await }
+    }
+}
+
+/// Returns whether a path names a file that is not for the public: `.env`, `.git/…`.
+fn is_hidden(path: &str) -> bool {
+    let dot = |segment: &str| segment.starts_with('.') || segment.to_lowercase().starts_with("%2e");
+    path.split('/').any(|segment| dot(segment) && segment != ".well-known")
+}
+
+#[cfg(test)]
+mod tests {
+
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_page_is_embedded() {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("web");
+        let mut files = std::fs::read_dir(directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect::<Vec<_>>();
+        files.sort();
+        let mut embedded = ASSETS.iter().map(|(name, ..)| (*name).to_owned()).collect::<Vec<_>>();
+        embedded.sort();
+
+        assert_eq!(embedded, files);
+    }
+
+    fn request(path: &'static str) -> Request {
+        Request::builder().uri(Uri::from_static(path)).finish()
+    }
+
+    #[tokio::test]
+    async fn the_chat_page_comes_with_its_policy_and_its_files() {
+        let chat = mount_chat(Route::new());
+
+        let index = chat.get_response(request("/")).await;
+        assert_eq!(index.headers()[header::CONTENT_TYPE], HTML);
+        assert_eq!(index.headers()[header::CONTENT_SECURITY_POLICY], POLICY);
+
+        let style = chat.get_response(request("/chat/style.css")).await;
+        assert_eq!(style.headers()[header::CONTENT_TYPE], STYLE);
+        let mut again = request("/chat/style.css");
+        again.headers_mut().insert(header::IF_NONE_MATCH, style.headers()[header::ETAG].clone());
+        assert_eq!(chat.get_response(again).await.status(), StatusCode::NOT_MODIFIED);
+
+        let missing = chat.get_response(request("/chat/nothing.js")).await;
+        assert_eq!(missing.status(), StatusCode::NOT_FOUND);
+    }
+
+    #[tokio::test]
+    async fn a_front_end_has_its_files_and_its_own_routes() {
+        // The chat page's own files do for a front end.
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("web");
+        let files = mount_files(Route::new(), &directory);
+        let table = [
+            ("/", 200, Some(HTML)),
+            ("/index.html", 200, Some(HTML)),
+            ("/style.css", 200, Some(STYLE)),
+            ("/main.js", 200, Some(SCRIPT)),
+            ("/rooms/5", 200, Some(HTML)),
+            ("/missing.js", 404, None),
+            ("/.env", 404, None),
+            ("/../Cargo.toml", 404, None),
+            ("/%2e%2e/Cargo.toml", 404, None),
+            ("/directus/nothing", 404, None),
+        ];
+        for (path, status, content_type) in table {
+            let response = files.get_response(request(path)).await;
+            assert_eq!(response.status().as_u16(), status, "{path}");
+            if let Some(content_type) = content_type {
+                assert_eq!(response.content_type(), Some(content_type), "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn hidden_files_stay_hidden() {
+        for hidden in ["/.env", "/a/.git/config", "/%2eenv", "/a/../b"] {
+            assert!(is_hidden(hidden), "{hidden}");
+        }
+        for shown in ["/", "/a.b", "/.well-known/security.txt"] {
+            assert!(!is_hidden(shown), "{shown}");
+        }
+    }
+}

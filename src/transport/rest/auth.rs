@@ -1,0 +1,338 @@
+//! `/auth`: signing in, staying signed in, signing out, in the three ways tokens can travel.
+
+use poem::Response;
+use poem::http::HeaderValue;
+use poem::http::Method;
+use poem::http::header;
+use serde_json::Map;
+use serde_json::Value as Json;
+use serde_json::json;
+
+use crate::domain::Error;
+use crate::domain::auth::Mode;
+use crate::domain::auth::Origin;
+use crate::domain::auth::SignIn;
+use crate::transport::actor;
+use crate::transport::cookies;
+use crate::transport::error::Refusal;
+use crate::transport::rest::envelope;
+use crate::transport::rest::operation::Access;
+use crate::transport::rest::operation::Call;
+use crate::transport::rest::operation::Content;
+use crate::transport::rest::operation::Handler;
+use crate::transport::rest::operation::Operation;
+use crate::transport::rest::operation::Reply;
+use crate::transport::rest::operation::Success;
+use crate::transport::rest::operation::Words;
+use crate::transport::rest::schemas;
+
+/// How many characters of a client's name for itself are kept.
+const USER_AGENT_MAX: usize = 255;
+
+/// Returns the operations under `/auth`.
+#[must_use]
+pub fn operations() -> Vec<Operation> {
+    vec![
+        Operation {
+            method: Method::GET,
+            path: "/auth".to_owned(),
+            access: Access::Anyone,
+            collection: None,
+            handler: |call| Box::pin(providers(call)),
+            words: Some(Words {
+                id: "readProviders",
+                tag: TAG,
+                summary: "List single-sign-on providers",
+                description: "There are none: people sign in with an address and a password.",
+                parameters: vec![],
+                request: None,
+                success: Success::json(
+                    "An empty list.",
+                    schemas::reference("Providers"),
+                    json!({"data": [], "disableDefault": false}),
+                ),
+                failures: vec![],
+            }),
+        },
+        post("/auth/login", |call| Box::pin(login(call)), LOGIN, login_words()),
+        post("/auth/refresh", |call| Box::pin(refresh(call)), REFRESH, refresh_words()),
+        post("/auth/logout", |call| Box::pin(logout(call)), LOGOUT, logout_words()),
+    ]
+}
+
+async fn providers(_: Call) -> Reply {
+    Ok(Response::builder()
+        .content_type(envelope::JSON)
+        .body(json!({"data": [], "disableDefault": false}).to_string()))
+}
+
+async fn login(mut call: Call) -> Reply {
+    let body = call.body().await?;
+    let (email, password, mode) = credentials(body.as_ref())?;
+    let sign_in = call.context.services.auth.login(email, password, mode, &origin(&call)).await?;
+    Ok(signed_in(&call, mode, &sign_in))
+}
+
+async fn refresh(mut call: Call) -> Reply {
+    let (token, mode) = token(&mut call).await?;
+    let sign_in = call.context.services.auth.refresh(&token, mode).await?;
+    Ok(signed_in(&call, mode, &sign_in))
+}
+
+async fn logout(mut call: Call) -> Reply {
+    let (token, mode) = token(&mut call).await?;
+    call.context.services.auth.logout(&token, mode).await?;
+    let mut response = without_store(envelope::nothing());
+    let auth = &call.context.config.auth;
+    for cookie in [&auth.refresh_cookie, &auth.session_cookie] {
+        if cookies::has(call.headers(), &cookie.name) {
+            response.headers_mut().append(header::SET_COOKIE, cookies::empty(cookie));
+        }
+    }
+    Ok(response)
+}
+
+/// Returns address, password and mode of a sign-in, checked in this order.
+fn credentials(body: Option<&Json>) -> Result<(&str, &str, Mode), Error> {
+    let body = match body {
+        None => return Err(Error::payload("\"email\" is required")),
+        Some(Json::Object(body)) => body,
+        Some(_) => return Err(Error::payload("\"value\" must be of type object")),
+    };
+    let email = require_text(body, "email")?;
+    if !looks_like_an_address(email) {
+        return Err(Error::payload("\"email\" must be a valid email"));
+    }
+    let password = require_text(body, "password")?;
+    let mode = match body.get("mode") {
+        None => Mode::Json,
+        Some(mode) => mode
+            .as_str()
+            .and_then(find_mode)
+            .ok_or_else(|| Error::payload("\"mode\" must be one of [cookie, json, session]"))?,
+    };
+    Ok((email, password, mode))
+}
+
+fn require_text<'a>(body: &'a Map<String, Json>, name: &str) -> Result<&'a str, Error> {
+    let value = body.get(name).ok_or_else(|| Error::payload(format!("\"{name}\" is required")))?;
+    match value.as_str() {
+        None => Err(Error::payload(format!("\"{name}\" must be a string"))),
+        Some("") => Err(Error::payload(format!("\"{name}\" is not allowed to be empty"))),
+        Some(text) => Ok(text),
+    }
+}
+
+fn looks_like_an_address(email: &str) -> bool {
+    let parts = email.rsplit_once('@');
+    parts.is_some_and(|(name, host)| {
+        !name.is_empty() && !host.is_empty() && !email.contains(char::is_whitespace)
+    })
+}
+
+fn find_mode(name: &str) -> Option<Mode> {
+    match name {
+        "json" => Some(Mode::Json),
+        "cookie" => Some(Mode::Cookie),
+        "session" => Some(Mode::Session),
+        _ => None,
+    }
+}
+
+/// Returns the refresh or session token of a request, from where its mode says it is.
+async fn token(call: &mut Call) -> Result<(String, Mode), Refusal> {
+    let body = call.body().await?;
+    let field = |name: &str| body.as_ref().and_then(|body| body.get(name));
+    let in_body = field("refresh_token").and_then(Json::as_str).filter(|token| !token.is_empty());
+    let mode = match field("mode").filter(|mode| !mode.is_null()) {
+        Some(mode) => mode.as_str().and_then(find_mode),
+        None if in_body.is_some() => Some(Mode::Json),
+        None => Some(Mode::Cookie),
+    };
+    let auth = &call.context.config.auth;
+    let cookie = |name: &str| cookies::find(call.headers(), name);
+    let token = match mode {
+        Some(Mode::Json) => in_body,
+        Some(Mode::Cookie) => cookie(&auth.refresh_cookie.name),
+        Some(Mode::Session) => cookie(&auth.session_cookie.name),
+        None => None,
+    };
+    let (Some(token), Some(mode)) = (token, mode) else {
+        let reason = "The refresh token is required in either the payload or cookie";
+        return Err(Error::payload(reason).into());
+    };
+    if mode != Mode::Json {
+        actor::require_same_origin(&call.context, call.request())?;
+    }
+    Ok((token.to_owned(), mode))
+}
+
+fn origin(call: &Call) -> Origin {
+    let ip = call.request().remote_addr().as_socket_addr().map(|address| address.ip().to_string());
+    let user_agent = call.request().header(header::USER_AGENT);
+    Origin { ip, user_agent: user_agent.map(|name| name.chars().take(USER_AGENT_MAX).collect()) }
+}
+
+/// Returns the answer to a sign-in or refresh: each token where its mode wants it.
+fn signed_in(call: &Call, mode: Mode, sign_in: &SignIn) -> Response {
+    let auth = &call.context.config.auth;
+    let now = call.context.services.clock.now();
+    let (data, set_cookie) = match mode {
+        Mode::Json => {
+            let refresh_token = sign_in.refresh_token.as_deref();
+            (
+                json!({
+                    "expires": millis(sign_in),
+                    "refresh_token": refresh_token,
+                    "access_token": sign_in.access_token,
+                }),
+                None,
+            )
+        }
+        Mode::Cookie => {
+            let token = sign_in.refresh_token.as_deref().unwrap_or_default();
+            let line = cookies::set(&auth.refresh_cookie, token, auth.refresh_token_ttl, now);
+            let data = json!({"expires": millis(sign_in), "access_token": sign_in.access_token});
+            (data, Some(line))
+        }
+        Mode::Session => {
+            let token = &sign_in.access_token;
+            let line = cookies::set(&auth.session_cookie, token, sign_in.expires_in, now);
+            (json!({"expires": millis(sign_in)}), Some(line))
+        }
+    };
+    let mut response = without_store(envelope::data(&data));
+    if let Some(line) = set_cookie {
+        response.headers_mut().append(header::SET_COOKIE, line);
+    }
+    response
+}
+
+fn millis(sign_in: &SignIn) -> u64 {
+    u64::try_from(sign_in.expires_in.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Keeps tokens out of caches.
+fn without_store(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+const TAG: &str = "Authentication";
+const LOGIN: &str = "Login";
+const REFRESH: &str = "Refresh";
+const LOGOUT: &str = "Logout";
+
+fn post(path: &str, handler: Handler, schema: &str, (words, example): (Words, Json)) -> Operation {
+    let request = Content::json(schemas::reference(schema), example);
+    Operation {
+        method: Method::POST,
+        path: path.to_owned(),
+        access: Access::Anyone,
+        collection: None,
+        handler,
+        words: Some(Words { request: Some(request), ..words }),
+    }
+}
+
+fn tokens(description: &'static str) -> Success {
+    let example = json!({"data": {
+        "expires": 900_000,
+        "refresh_token": "5Gcy6MeCZ1bqE2uLw0hEq7tPzR4nXkVd8sAjYiOoMfTgHlBvKcFjYsNTIV3xQ9aW",
+        "access_token": "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJpZCI6ImE3ZTE2OWE3In0.c2lnbmF0dXJl",
+    }});
+    Success::json(description, schemas::data(schemas::reference("Tokens")), example).with_cookies()
+}
+
+fn login_words() -> (Words, Json) {
+    let words = Words {
+        id: "login",
+        tag: TAG,
+        summary: "Sign in with an address and a password",
+        description: "`mode` says how the tokens travel: `json` (both in the answer), `cookie` \
+                      (the refresh token in a cookie) or `session` (one session token, in a \
+                      cookie). `expires` is in milliseconds. A wrong password, an unknown address \
+                      and an account that is not active get the same answer after the same time.",
+        parameters: vec![],
+        request: None,
+        success: tokens("Signed in."),
+        failures: vec![Error::payload("\"email\" is required")],
+    };
+    (
+        words,
+        json!({"email": "alice@example.com", "password": "correct horse battery", "mode": "json"}),
+    )
+}
+
+fn refresh_words() -> (Words, Json) {
+    let words = Words {
+        id: "refresh",
+        tag: TAG,
+        summary: "Exchange a refresh token for new tokens",
+        description: "The token is looked for where `mode` says: in the body (`json`), in the \
+                      refresh cookie (`cookie`) or in the session cookie (`session`). Without \
+                      `mode`, in the body if it has one, else in the refresh cookie.",
+        parameters: vec![],
+        request: None,
+        success: tokens("New tokens, in the same places."),
+        failures: vec![Error::payload(
+            "The refresh token is required in either the payload or cookie",
+        )],
+    };
+    (words, json!({"refresh_token": "5Gcy6MeCZ1bqE2uLw0hEq7tPzR4nXkVd", "mode": "json"}))
+}
+
+fn logout_words() -> (Words, Json) {
+    let words = Words {
+        id: "logout",
+        tag: TAG,
+        summary: "Sign out",
+        description: "Ends the session the token belongs to, with its access tokens, and empties \
+                      the cookies the request came with. A token nobody knows is no error.",
+        parameters: vec![],
+        request: None,
+        success: Success::nothing("Signed out.").with_cookies(),
+        failures: vec![Error::payload(
+            "The refresh token is required in either the payload or cookie",
+        )],
+    };
+    (words, json!({"refresh_token": "5Gcy6MeCZ1bqE2uLw0hEq7tPzR4nXkVd", "mode": "json"}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_malformed_sign_in_is_told_what_is_wrong_first() {
+        let table = [
+            (json!({"password": "x"}), "\"email\" is required"),
+            (json!({"email": 7, "password": "x"}), "\"email\" must be a string"),
+            (json!({"email": "", "password": "x"}), "\"email\" is not allowed to be empty"),
+            (json!({"email": "alice", "password": "x"}), "\"email\" must be a valid email"),
+            (json!({"email": "a@b.c"}), "\"password\" is required"),
+            (json!({"email": "a@b.c", "password": 5}), "\"password\" must be a string"),
+            (json!({"email": "a@b.c", "password": ""}), "\"password\" is not allowed to be empty"),
+            (
+                json!({"email": "a@b.c", "password": "x", "mode": "pigeon"}),
+                "\"mode\" must be one of [cookie, json, session]",
+            ),
+            (json!({"mode": "pigeon"}), "\"email\" is required"),
+            (json!([]), "\"value\" must be of type object"),
+        ];
+        for (body, expected) in table {
+            match credentials(Some(&body)) {
+                Err(Error::InvalidPayload(reason)) => assert_eq!(reason, expected, "{body}"),
+                other => panic!("{body}: {other:?}"),
+            }
+        }
+        assert!(credentials(None).is_err());
+    }
+
+    #[test]
+    fn a_sign_in_is_json_mode_unless_it_says_otherwise() {
+        let body = json!({"email": "A@chat.local", "password": "x", "otp": "1"});
+
+        assert_eq!(credentials(Some(&body)).unwrap(), ("A@chat.local", "x", Mode::Json));
+    }
+}

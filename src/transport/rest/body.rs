@@ -1,0 +1,128 @@
+//! Request bodies: read within bounds of size and time, and parsed as JSON within bounds of depth.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use bytes::BytesMut;
+use futures_util::Stream;
+use futures_util::StreamExt;
+use poem::Body;
+use serde_json::Value as Json;
+
+use crate::domain::Error;
+use crate::transport::error::Refusal;
+use crate::transport::json_depth;
+
+/// How long a body may take to arrive.
+const ARRIVAL_MAX: Duration = Duration::from_secs(30);
+/// How many bytes over the limit are still taken in, so that the client, who is still sending,
+/// gets to read the refusal.
+const DISCARDED_MAX: usize = 8 * 1024 * 1024;
+/// How long the rest of a refused body may take to arrive.
+const DISCARD_MAX: Duration = Duration::from_secs(2);
+
+/// Returns the body as bytes.
+///
+/// # Errors
+/// [`Refusal::ContentTooLarge`] above `bytes_max`, [`Refusal::OutOfTime`] if it drips.
+pub async fn read(body: Body, bytes_max: usize) -> Result<Bytes, Refusal> {
+    if body.is_empty() {
+        return Ok(Bytes::new());
+    }
+    let collected = tokio::time::timeout(ARRIVAL_MAX, collect(body, bytes_max)).await;
+    collected.unwrap_or(Err(Refusal::OutOfTime))
+}
+
+/// Takes in what the client is still sending, within bounds, without keeping it.
+pub async fn discard(body: Body) {
+    discard_rest(&mut Box::pin(body.into_bytes_stream())).await;
+}
+
+/// Returns the JSON of a body, or `None` if it is empty or of another content type than JSON: such
+/// a body counts as absent.
+///
+/// # Errors
+/// [`Error::InvalidPayload`] if it is no JSON, neither an object nor a list, or nests too deep.
+pub fn parse(content_type: Option<&str>, body: &[u8]) -> Result<Option<Json>, Error> {
+    if !content_type.is_some_and(is_json) || body.is_empty() {
+        return Ok(None);
+    }
+    if !json_depth::is_within(body, json_depth::DEPTH_MAX) {
+        let depth_max = json_depth::DEPTH_MAX;
+        return Err(Error::payload(format!("JSON nests at most {depth_max} levels deep")));
+    }
+    match serde_json::from_slice::<Json>(body) {
+        Ok(json @ (Json::Object(_) | Json::Array(_))) => Ok(Some(json)),
+        Ok(_) => Err(Error::payload("The body has to be a JSON object or a list")),
+        Err(error) => Err(Error::payload(format!("The body is not JSON: {error}"))),
+    }
+}
+
+fn is_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("application/json")
+}
+
+async fn collect(body: Body, bytes_max: usize) -> Result<Bytes, Refusal> {
+    let mut chunks = Box::pin(body.into_bytes_stream());
+    let mut collected = BytesMut::new();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| Error::payload("The request body broke off"))?;
+        if collected.len() + chunk.len() > bytes_max {
+            discard_rest(&mut chunks).await;
+            return Err(Refusal::ContentTooLarge);
+        }
+        collected.extend_from_slice(&chunk);
+    }
+    Ok(collected.freeze())
+}
+
+async fn discard_rest(chunks: &mut (impl Stream<Item = std::io::Result<Bytes>> + Unpin)) {
+    let discard = async {
+        let mut discarded = 0;
+        while let Some(Ok(chunk)) = chunks.next().await {
+            discarded += chunk.len();
+            if discarded > DISCARDED_MAX {
+                break;
+            }
+        }
+    };
+    // Who sends even more, or does not go on, is cut off when the answer is out.
+    let _ = tokio::time::timeout(DISCARD_MAX, discard).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_json_objects_and_lists_are_bodies() {
+        let json = Some("application/json; charset=utf-8");
+
+        assert_eq!(parse(json, br#"{"a":1}"#).unwrap(), Some(json!({"a": 1})));
+        assert_eq!(parse(Some("Application/JSON"), b"[]").unwrap(), Some(json!([])));
+        assert_eq!(parse(json, b"").unwrap(), None);
+        assert_eq!(parse(Some("text/plain"), b"{}").unwrap(), None);
+        assert_eq!(parse(None, b"{}").unwrap(), None);
+        for refused in [&b"{\"a\":"[..], b"\"text\"", b"5", b"null", b"\xff"] {
+            assert!(matches!(parse(json, refused), Err(Error::InvalidPayload(_))), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_body_nests_32_levels_and_no_more() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        let json = Some("application/json");
+
+        assert!(parse(json, nested(32).as_bytes()).is_ok());
+        assert!(matches!(parse(json, nested(33).as_bytes()), Err(Error::InvalidPayload(_))));
+    }
+
+    #[tokio::test]
+    async fn a_body_over_the_limit_is_refused() {
+        assert_eq!(read(Body::from("12345"), 5).await.unwrap(), "12345");
+        assert!(matches!(read(Body::from("123456"), 5).await, Err(Refusal::ContentTooLarge)));
+    }
+}

@@ -1,0 +1,413 @@
+//! The list of operations to the OpenAPI document.
+//!
+//! poem-openapi makes the document; what it has no place for (an example for each body, an empty
+//! list of securities, several examples of one status) is put in afterwards.
+
+use std::collections::HashMap;
+
+use poem::endpoint::BoxEndpoint;
+use poem::http::Method;
+use poem_openapi::LicenseObject;
+use poem_openapi::OpenApi;
+use poem_openapi::OpenApiService;
+use poem_openapi::registry::MetaApi;
+use poem_openapi::registry::MetaHeader;
+use poem_openapi::registry::MetaMediaType;
+use poem_openapi::registry::MetaOperation;
+use poem_openapi::registry::MetaPath;
+use poem_openapi::registry::MetaRequest;
+use poem_openapi::registry::MetaResponse;
+use poem_openapi::registry::MetaResponses;
+use poem_openapi::registry::MetaSchema;
+use poem_openapi::registry::MetaSchemaRef;
+use poem_openapi::registry::MetaSecurityScheme;
+use poem_openapi::registry::MetaTag;
+use poem_openapi::registry::Registry;
+use serde_json::Map;
+use serde_json::Value as Json;
+use serde_json::json;
+
+use crate::domain::Error;
+use crate::domain::Forbidden;
+use crate::transport::error::Refusal;
+use crate::transport::error::Wire;
+use crate::transport::rest;
+use crate::transport::rest::operation::Access;
+use crate::transport::rest::operation::Content;
+use crate::transport::rest::operation::Operation;
+use crate::transport::rest::operation::Success;
+use crate::transport::rest::operation::Words;
+use crate::transport::rest::schemas;
+
+const ABOUT: &str = "The REST interface of chinwag, a chat backend that speaks Directus. Answers \
+are `{\"data\":…}`, or `204` without a body; errors are `{\"errors\":[{\"message\":…,\
+\"extensions\":{\"code\":…}}]}`. What is not there and what one may not see are the same answer, \
+`403 FORBIDDEN`. Live messages come over the socket at `/websocket`.";
+
+const BEARER: &str = "bearer";
+const QUERY: &str = "query";
+const COOKIE: &str = "cookie";
+
+/// What the documentation is made of. It serves nothing itself.
+struct Description;
+
+impl OpenApi for Description {
+    fn meta() -> Vec<MetaApi> {
+        let mut paths: Vec<MetaPath> = Vec::new();
+        for operation in rest::operations() {
+            let Some(meta) = meta_operation(&operation) else { continue };
+            match paths.iter_mut().find(|path| path.path == operation.path) {
+                Some(path) => path.operations.push(meta),
+                None => paths.push(MetaPath { path: operation.path, operations: vec![meta] }),
+            }
+        }
+        vec![MetaApi { paths }]
+    }
+
+    fn register(registry: &mut Registry) {
+        schemas::register(registry);
+        for (name, description) in TAGS {
+            let external_docs = None;
+            registry.create_tag(MetaTag { name, description: Some(description), external_docs });
+        }
+        for (name, scheme) in security_schemes() {
+            registry.create_security_scheme(name, scheme);
+        }
+    }
+
+    fn add_routes(self, _: &mut HashMap<String, HashMap<Method, BoxEndpoint<'static>>>) {}
+}
+
+const TAGS: [(&str, &str); 10] = [
+    ("Access", "Which policy holds for whom."),
+    ("Authentication", "Signing in, staying signed in, signing out."),
+    ("Items", "The items of any collection, by its name."),
+    ("Messages", "What people say."),
+    ("Permissions", "What a policy allows."),
+    ("Policies", "Sets of permissions."),
+    ("Roles", "Named groups of accounts."),
+    ("Server", "Is it there, is it well, what is it."),
+    ("Users", "Accounts."),
+    ("Utilities", "Random text and hashes."),
+];
+
+/// Returns the document as JSON text: the same text for the same program.
+///
+/// # Panics
+/// If poem-openapi did not write JSON.
+#[must_use]
+pub fn document() -> String {
+    let mut document =
+        serde_json::from_str::<Json>(&service().spec()).expect("poem-openapi writes JSON");
+    for operation in rest::operations() {
+        if let Some(words) = &operation.words {
+            complete(&mut document, &operation, words);
+        }
+    }
+    let mut text = serde_json::to_string_pretty(&document).expect("a JSON value is JSON");
+    text.push('\n');
+    text
+}
+
+/// Returns the page that shows the document, with everything it needs inside.
+#[must_use]
+pub fn page() -> String {
+    let service = service();
+    // Within a script, `</` could end it.
+    let document = document().replace("</", "<\\/");
+    service
+        .swagger_ui_html()
+        .replacen(&service.spec(), &document, 1)
+        .replacen("<title>Swagger UI</title>", "<title>chinwag API</title>", 1)
+        .trim_start()
+        .replacen("<html charset=\"UTF-8\">", "<!doctype html>\n<html lang=\"en\">", 1)
+}
+
+fn service() -> OpenApiService<Description, ()> {
+    OpenApiService::new(Description, "chinwag", env!("CARGO_PKG_VERSION"))
+        .description(ABOUT)
+        .license(LicenseObject::new("MIT OR Apache-2.0"))
+        .server("/")
+}
+
+fn security_schemes() -> [(&'static str, MetaSecurityScheme); 3] {
+    let scheme = |ty, description| MetaSecurityScheme {
+        ty,
+        description: Some(description),
+        name: None,
+        key_in: None,
+        scheme: None,
+        bearer_format: None,
+        flows: None,
+        openid_connect_url: None,
+    };
+    [
+        (
+            BEARER,
+            MetaSecurityScheme {
+                scheme: Some("bearer"),
+                bearer_format: Some("JWT"),
+                ..scheme("http", "An access token from `/auth/login`, or a static token.")
+            },
+        ),
+        (
+            COOKIE,
+            MetaSecurityScheme {
+                name: Some("directus_session_token"),
+                key_in: Some("cookie"),
+                ..scheme("apiKey", "The cookie of a sign-in in `session` mode.")
+            },
+        ),
+        (
+            QUERY,
+            MetaSecurityScheme {
+                name: Some("access_token"),
+                key_in: Some("query"),
+                ..scheme("apiKey", "The same tokens as in the header; never both.")
+            },
+        ),
+    ]
+}
+
+fn meta_operation(operation: &Operation) -> Option<MetaOperation> {
+    let Operation { method, path, access, words, .. } = operation;
+    // The parameters are not `Clone`, so a second list is made for each document.
+    let words = words.as_ref()?;
+    let params = words.parameters.iter().map(copy_parameter).collect();
+    let request = words.request.as_ref().map(|content| MetaRequest {
+        description: None,
+        content: vec![media_type(content)],
+        required: path != "/auth/logout" && path != "/auth/refresh",
+    });
+    let mut responses = successes(&words.success);
+    responses.extend(refusals(operation, words).into_iter().map(|(status, _)| MetaResponse {
+        description: reason_phrase(status),
+        status: Some(status),
+        status_range: None,
+        content: vec![MetaMediaType {
+            content_type: "application/json",
+            schema: schemas::reference("Errors"),
+        }],
+        headers: vec![],
+    }));
+    Some(MetaOperation {
+        method: method.clone(),
+        tags: vec![words.tag],
+        summary: Some(words.summary),
+        description: Some(words.description).filter(|text| !text.is_empty()),
+        external_docs: None,
+        params,
+        request,
+        responses: MetaResponses { responses },
+        deprecated: false,
+        security: security(*access),
+        operation_id: Some(words.id),
+        code_samples: vec![],
+    })
+}
+
+fn copy_parameter(
+    parameter: &poem_openapi::registry::MetaOperationParam,
+) -> poem_openapi::registry::MetaOperationParam {
+    poem_openapi::registry::MetaOperationParam {
+        name: parameter.name.clone(),
+        schema: parameter.schema.clone(),
+        in_type: parameter.in_type,
+        description: parameter.description.clone(),
+        required: parameter.required,
+        deprecated: parameter.deprecated,
+        explode: parameter.explode,
+        style: parameter.style,
+    }
+}
+
+fn media_type(content: &Content) -> MetaMediaType {
+    MetaMediaType { content_type: content.content_type, schema: content.schema.clone() }
+}
+
+fn successes(success: &Success) -> Vec<MetaResponse> {
+    let response = |status, description, content| MetaResponse {
+        description,
+        status: Some(status),
+        status_range: None,
+        content,
+        headers: success.cookies.then(set_cookie).into_iter().collect(),
+    };
+    let content = success.content.as_ref().map(media_type).into_iter().collect();
+    let mut responses = vec![response(success.status, success.description, content)];
+    if success.unseen {
+        responses.push(response(204, "Done, but not for the caller to see.", vec![]));
+    }
+    responses
+}
+
+fn set_cookie() -> MetaHeader {
+    MetaHeader {
+        name: "Set-Cookie".to_owned(),
+        description: Some("In `cookie` and `session` mode.".to_owned()),
+        required: false,
+        deprecated: false,
+        schema: MetaSchemaRef::Inline(Box::new(MetaSchema::new("string"))),
+    }
+}
+
+/// Returns what can go wrong, by status. The errors are real ones, so their words are right.
+fn refusals(operation: &Operation, words: &Words) -> Vec<(u16, Vec<Wire>)> {
+    let mut samples = Vec::new();
+    if operation.access != Access::Open {
+        samples.extend([Error::InvalidCredentials, Error::TokenExpired, Error::InvalidToken]);
+        let retry_after = std::time::Duration::from_secs(1);
+        samples.push(Error::TooBusy { retry_after });
+    }
+    if operation.access == Access::Administrators {
+        samples.push(Error::Forbidden(Forbidden::Action));
+    }
+    let mut wires =
+        words.failures.iter().flat_map(crate::transport::error::wire).collect::<Vec<_>>();
+    wires.extend(samples.iter().flat_map(crate::transport::error::wire));
+    if words.request.is_some() {
+        wires.extend(Refusal::ContentTooLarge.wires());
+    }
+    let mut by_status: Vec<(u16, Vec<Wire>)> = Vec::new();
+    for wire in wires {
+        let status = wire.status.as_u16();
+        match by_status.iter_mut().find(|(known, _)| *known == status) {
+            Some((_, same)) => same.push(wire),
+            None => by_status.push((status, vec![wire])),
+        }
+    }
+    by_status.sort_by_key(|(status, _)| *status);
+    by_status
+}
+
+fn reason_phrase(status: u16) -> &'static str {
+    match status {
+        400 => "The request makes no sense.",
+        401 => "The credentials are missing or no good.",
+        403 => "Not allowed, or not there.",
+        413 => "The body is too large.",
+        422 => "Makes sense, but cannot be done now.",
+        503 => "Too busy; `Retry-After` says when to try again.",
+        _ => "Refused.",
+    }
+}
+
+fn security(access: Access) -> Vec<HashMap<&'static str, Vec<&'static str>>> {
+    let with = |name| HashMap::from([(name, vec![])]);
+    let signed_in = [with(BEARER), with(QUERY), with(COOKIE)];
+    match access {
+        Access::Open => vec![],
+        Access::Anyone => [HashMap::new()].into_iter().chain(signed_in).collect(),
+        Access::SignedIn | Access::Administrators => signed_in.into(),
+    }
+}
+
+/// Puts examples, and an explicit "no security" where there is none, into the document.
+fn complete(document: &mut Json, operation: &Operation, words: &Words) {
+    let method = operation.method.as_str().to_lowercase();
+    let Some(entry) = document["paths"][&operation.path].get_mut(&method) else { return };
+    if operation.access == Access::Open {
+        entry["security"] = json!([]);
+    }
+    if let Some(content) = &words.request {
+        entry["requestBody"]["content"][content.content_type]["example"] = content.example.clone();
+    }
+    let responses = &mut entry["responses"];
+    if let Some(content) = &words.success.content {
+        let status = words.success.status.to_string();
+        responses[&status]["content"][content.content_type]["example"] = content.example.clone();
+    }
+    for (status, wires) in refusals(operation, words) {
+        let mut examples = Map::new();
+        for wire in wires {
+            let value = json!({"errors": [wire.to_json()]});
+            examples.entry(wire.code).or_insert_with(|| json!({ "value": value }));
+        }
+        responses[status.to_string()]["content"]["application/json"]["examples"] =
+            Json::Object(examples);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_operation_is_described_in_full() {
+        let document: Json = serde_json::from_str(&document()).unwrap();
+        let mut ids = BTreeSet::new();
+        for (path, methods) in document["paths"].as_object().unwrap() {
+            for (method, operation) in methods.as_object().unwrap() {
+                let place = format!("{method} {path}");
+                assert!(operation["summary"].is_string(), "{place}");
+                assert!(operation["security"].is_array(), "{place}");
+                assert!(
+                    operation["tags"].as_array().is_some_and(|tags| tags.len() == 1),
+                    "{place}"
+                );
+                let id = operation["operationId"].as_str().unwrap();
+                assert!(ids.insert(id.to_owned()), "{id} twice");
+                let mut refused = false;
+                for (status, response) in operation["responses"].as_object().unwrap() {
+                    for content in response["content"].as_object().into_iter().flat_map(Map::values)
+                    {
+                        let shown = content.get("example").or(content.get("examples"));
+                        assert!(shown.is_some(), "{place} {status}");
+                    }
+                    refused |= status.starts_with('4');
+                }
+                assert!(refused || path == "/server/ping", "{place}");
+                for variable in path.split(['{', '}']).skip(1).step_by(2) {
+                    let parameters = operation["parameters"].as_array().unwrap();
+                    assert!(parameters.iter().any(|known| known["name"] == variable), "{place}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        fn walk(value: &Json, document: &Json) {
+            match value {
+                Json::Object(entries) => {
+                    if let Some(Json::String(target)) = entries.get("$ref") {
+                        let pointer = target.trim_start_matches('#');
+                        assert!(document.pointer(pointer).is_some(), "{target}");
+                    }
+                    entries.values().for_each(|value| walk(value, document));
+                }
+                Json::Array(values) => values.iter().for_each(|value| walk(value, document)),
+                _ => {}
+            }
+        }
+        let document: Json = serde_json::from_str(&document()).unwrap();
+
+        walk(&document, &document);
+    }
+
+    #[test]
+    fn every_tag_is_explained() {
+        for operation in rest::operations() {
+            if let Some(words) = operation.words {
+                assert!(TAGS.iter().any(|(name, _)| *name == words.tag), "{}", words.tag);
+            }
+        }
+    }
+
+    #[test]
+    fn the_document_is_the_same_each_time() {
+        assert_eq!(document(), document());
+    }
+
+    #[test]
+    fn the_page_holds_the_document_and_asks_nobody() {
+        let page = page();
+
+        assert!(page.starts_with("<!doctype html>"));
+        assert!(page.contains("\"INVALID_CREDENTIALS\""));
+        assert!(!page.contains("<script src="));
+        assert!(!page.contains("<link "));
+    }
+}

@@ -1,0 +1,79 @@
+//! `{"data":…}`, with `"meta":…` before it where counts were asked for.
+//!
+//! Built by joining bytes: what the domain answers is JSON already and is not looked at again.
+
+use bytes::Bytes;
+use poem::Response;
+use poem::http::StatusCode;
+use serde_json::Value as Json;
+
+use crate::domain::items::Answer;
+use crate::domain::items::Counts;
+
+/// The content type of every JSON answer.
+pub const JSON: &str = "application/json; charset=utf-8";
+
+/// Returns `200` with an answer of the domain, counts included.
+#[must_use]
+pub fn list(answer: &Answer) -> Response {
+    ok(wrap(answer.data.get(), answer.counts))
+}
+
+/// Returns `200` with an answer of the domain, without counts.
+#[must_use]
+pub fn one(answer: &Answer) -> Response {
+    ok(wrap(answer.data.get(), None))
+}
+
+/// Returns `200` with some JSON as the data.
+#[must_use]
+pub fn data(data: &Json) -> Response {
+    ok(wrap(&data.to_string(), None))
+}
+
+/// Returns `204` without a body.
+#[must_use]
+pub fn nothing() -> Response {
+    Response::builder().status(StatusCode::NO_CONTENT).finish()
+}
+
+fn ok(body: Bytes) -> Response {
+    Response::builder().content_type(JSON).body(body)
+}
+
+fn wrap(data: &str, counts: Option<Counts>) -> Bytes {
+    const META: &str = r#"{"meta":{"#;
+    const DATA: &str = r#"{"data":"#;
+    let mut body = String::with_capacity(data.len() + 80);
+    if let Some(counts) = counts {
+        body.push_str(META);
+        let named = [("total_count", counts.total), ("filter_count", counts.filter)];
+        let shown = named.into_iter().filter_map(|(name, count)| Some((name, count?)));
+        let shown = shown.map(|(name, count)| format!("\"{name}\":{count}")).collect::<Vec<_>>();
+        body.push_str(&shown.join(","));
+        body.push_str(r#"},"data":"#);
+    } else {
+        body.push_str(DATA);
+    }
+    body.push_str(data);
+    body.push('}');
+    Bytes::from(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_stands_alone_or_after_the_counts_asked_for() {
+        let both = Counts { total: Some(13), filter: Some(1) };
+        let one = Counts { total: None, filter: Some(0) };
+
+        assert_eq!(wrap("[1]", None), r#"{"data":[1]}"#);
+        assert_eq!(
+            wrap("[]", Some(both)),
+            r#"{"meta":{"total_count":13,"filter_count":1},"data":[]}"#
+        );
+        assert_eq!(wrap("[]", Some(one)), r#"{"meta":{"filter_count":0},"data":[]}"#);
+    }
+}

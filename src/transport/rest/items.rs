@@ -1,0 +1,291 @@
+//! Handlers for the items of any collection: read the wire, one call to the domain, write the wire.
+
+use poem::Response;
+use serde_json::Map;
+use serde_json::Value as Json;
+
+use crate::domain::Error;
+use crate::domain::items::Update;
+use crate::domain::items::Which;
+use crate::domain::items::Written;
+use crate::transport::error::Refusal;
+use crate::transport::rest::envelope;
+use crate::transport::rest::operation::Call;
+use crate::transport::rest::operation::Reply;
+
+/// `GET` of a list.
+pub(super) async fn list(call: Call) -> Reply {
+    let collection = call.collection()?;
+    let which = Which::Query(call.query()?);
+    let answer =
+        call.context.services.items.read(call.actor(), collection, which, &Json::Null).await?;
+    Ok(envelope::list(&answer))
+}
+
+/// `SEARCH`: a list, with the query in the body.
+pub(super) async fn search(mut call: Call) -> Reply {
+    let collection = call.collection()?;
+    let body = call.body().await?;
+    let address = call.query()?;
+    let (which, query) = searched(body, address)?;
+    let answer = call.context.services.items.read(call.actor(), collection, which, &query).await?;
+    Ok(envelope::list(&answer))
+}
+
+/// `GET` of one item.
+pub(super) async fn one(call: Call) -> Reply {
+    let collection = call.collection()?;
+    let query = call.query()?;
+    let answer =
+        call.context.services.items.read(call.actor(), collection, call.item(), &query).await?;
+    Ok(envelope::one(&answer))
+}
+
+/// `POST` of one item or a list.
+pub(super) async fn create(mut call: Call) -> Reply {
+    let collection = call.collection()?;
+    let payload = call.body().await?.unwrap_or_default();
+    let query = call.query()?;
+    let items = &call.context.services.items;
+    written(items.create(call.actor(), collection, payload, &query).await?)
+}
+
+/// `PATCH` of one item.
+pub(super) async fn update_one(mut call: Call) -> Reply {
+    let payload = require_object(call.body().await?)?;
+    let which = call.item();
+    update(&call, which, payload).await
+}
+
+/// Changes the same fields of some items.
+pub(super) async fn update(call: &Call, which: Which, payload: Json) -> Reply {
+    let query = call.query()?;
+    let update = Update::Same(which, payload);
+    let items = &call.context.services.items;
+    written(items.update(call.actor(), call.collection()?, update, &query).await?)
+}
+
+/// `PATCH` of several items.
+pub(super) async fn update_many(mut call: Call) -> Reply {
+    let collection = call.collection()?;
+    let update = updated(call.body().await?)?;
+    let query = call.query()?;
+    let items = &call.context.services.items;
+    written(items.update(call.actor(), collection, update, &query).await?)
+}
+
+/// `DELETE` of one item.
+pub(super) async fn delete_one(call: Call) -> Reply {
+    let collection = call.collection()?;
+    call.context.services.items.delete(call.actor(), collection, call.item()).await?;
+    Ok(envelope::nothing())
+}
+
+/// `DELETE` of several items.
+pub(super) async fn delete_many(mut call: Call) -> Reply {
+    let collection = call.collection()?;
+    let which = deleted(call.body().await?)?;
+    call.context.services.items.delete(call.actor(), collection, which).await?;
+    Ok(envelope::nothing())
+}
+
+/// Returns the body as an object; an absent one is empty.
+///
+/// # Errors
+/// [`Error::InvalidPayload`] for a list.
+pub(super) fn require_object(body: Option<Json>) -> Result<Json, Error> {
+    match body {
+        None => Ok(Json::Object(Map::new())),
+        Some(object @ Json::Object(_)) => Ok(object),
+        Some(_) => Err(not_an_object()),
+    }
+}
+
+fn not_an_object() -> Error {
+    Error::payload("\"value\" must be of type object")
+}
+
+/// Returns the answer to a write. It has happened; without the right to see what came of it there
+/// is no body.
+fn written(written: Written) -> Result<Response, Refusal> {
+    match written.answer {
+        Ok(answer) => Ok(envelope::one(&answer)),
+        Err(Error::Forbidden(_)) => Ok(envelope::nothing()),
+        Err(other) => Err(other.into()),
+    }
+}
+
+/// Returns what a `SEARCH` is about, and the query that shapes the answer. A query in the body
+/// makes the one of the address count for nothing.
+fn searched(body: Option<Json>, address: Json) -> Result<(Which, Json), Error> {
+    let mut body = match body {
+        None => Map::new(),
+        Some(Json::Object(body)) => body,
+        Some(_) => return Err(not_an_object()),
+    };
+    only(&body, &["keys", "query"])?;
+    let query = optional_query(&mut body)?.unwrap_or(address);
+    Ok(match optional_keys(&mut body)? {
+        Some(keys) => (Which::Keys(keys), query),
+        None => (Which::Query(query), Json::Null),
+    })
+}
+
+/// Returns what a `PATCH` of several items changes.
+fn updated(body: Option<Json>) -> Result<Update, Error> {
+    let mut body = match body {
+        None => return Err(missing()),
+        Some(Json::Array(items)) => return Ok(Update::Each(items)),
+        Some(Json::Object(body)) => body,
+        Some(_) => return Err(not_an_object()),
+    };
+    only(&body, &["keys", "query", "data"])?;
+    let payload = match body.remove("data") {
+        None => return Err(Error::payload("\"data\" is required")),
+        Some(payload @ Json::Object(_)) => payload,
+        Some(_) => return Err(Error::payload("\"data\" must be of type object")),
+    };
+    Ok(Update::Same(named(&mut body)?, payload))
+}
+
+/// Returns what a `DELETE` of several items deletes.
+fn deleted(body: Option<Json>) -> Result<Which, Error> {
+    match body {
+        None => Err(missing()),
+        Some(Json::Array(keys)) => Ok(Which::Keys(checked_keys(keys)?)),
+        Some(Json::Object(mut body)) => {
+            only(&body, &["keys", "query"])?;
+            named(&mut body)
+        }
+        Some(_) => Err(not_an_object()),
+    }
+}
+
+fn missing() -> Error {
+    Error::payload("Payload in body is required: a list, or an object with \"keys\" or \"query\"")
+}
+
+/// Returns the items that exactly one of `keys` and `query` names.
+fn named(body: &mut Map<String, Json>) -> Result<Which, Error> {
+    match (optional_keys(body)?, optional_query(body)?) {
+        (Some(keys), None) => Ok(Which::Keys(keys)),
+        (None, Some(query)) => Ok(Which::Query(query)),
+        (None, None) => Err(Error::payload("\"value\" must contain at least one of [query, keys]")),
+        (Some(_), Some(_)) => Err(Error::payload(
+            "\"value\" contains a conflict between exclusive peers [query, keys]",
+        )),
+    }
+}
+
+fn only(body: &Map<String, Json>, known: &[&str]) -> Result<(), Error> {
+    match body.keys().find(|key| !known.contains(&key.as_str())) {
+        None => Ok(()),
+        Some(key) => Err(Error::payload(format!("\"{key}\" is not allowed"))),
+    }
+}
+
+fn optional_query(body: &mut Map<String, Json>) -> Result<Option<Json>, Error> {
+    match body.remove("query") {
+        None => Ok(None),
+        Some(query @ Json::Object(_)) => Ok(Some(query)),
+        Some(_) => Err(Error::payload("\"query\" must be of type object")),
+    }
+}
+
+fn optional_keys(body: &mut Map<String, Json>) -> Result<Option<Vec<Json>>, Error> {
+    match body.remove("keys") {
+        None => Ok(None),
+        Some(Json::Array(keys)) => Ok(Some(checked_keys(keys)?)),
+        Some(_) => Err(Error::payload("\"keys\" must be an array")),
+    }
+}
+
+fn checked_keys(keys: Vec<Json>) -> Result<Vec<Json>, Error> {
+    match keys.iter().position(|key| !key.is_string() && !key.is_number()) {
+        None => Ok(keys),
+        Some(place) => {
+            Err(Error::payload(format!("\"keys[{place}]\" must be one of [string, number]")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn reason<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
+        match result {
+            Err(Error::InvalidPayload(reason)) => reason,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_update_of_several_says_which_and_what() {
+        assert!(
+            matches!(updated(Some(json!([{"id": 1}]))), Ok(Update::Each(items)) if items.len() == 1)
+        );
+        assert!(matches!(
+            updated(Some(json!({"keys": [1, "2"], "data": {}}))),
+            Ok(Update::Same(Which::Keys(keys), _)) if keys.len() == 2
+        ));
+        assert!(matches!(
+            updated(Some(json!({"query": {}, "data": {}}))),
+            Ok(Update::Same(Which::Query(_), _))
+        ));
+        let table = [
+            (json!({"keys": [1]}), "\"data\" is required"),
+            (json!({"data": {}}), "\"value\" must contain at least one of [query, keys]"),
+            (
+                json!({"keys": [1], "query": {}, "data": {}}),
+                "\"value\" contains a conflict between exclusive peers [query, keys]",
+            ),
+            (json!({"keys": 1, "data": {}}), "\"keys\" must be an array"),
+            (json!({"keys": [1, {}], "data": {}}), "\"keys[1]\" must be one of [string, number]"),
+            (json!({"query": "x", "data": {}}), "\"query\" must be of type object"),
+            (json!({"keys": [], "data": 5}), "\"data\" must be of type object"),
+            (json!({"keys": [], "data": {}, "x": 1}), "\"x\" is not allowed"),
+        ];
+        for (body, expected) in table {
+            assert_eq!(reason(updated(Some(body.clone()))), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_deletion_of_several_says_which() {
+        assert!(matches!(deleted(Some(json!([1]))), Ok(Which::Keys(_))));
+        assert!(matches!(deleted(Some(json!({"keys": []}))), Ok(Which::Keys(_))));
+        assert!(matches!(deleted(Some(json!({"query": {}}))), Ok(Which::Query(_))));
+        assert!(reason(deleted(None)).starts_with("Payload in body is required"));
+        assert_eq!(
+            reason(deleted(Some(json!({})))),
+            "\"value\" must contain at least one of [query, keys]"
+        );
+        assert_eq!(reason(deleted(Some(json!({"data": {}})))), "\"data\" is not allowed");
+    }
+
+    #[test]
+    fn a_query_in_the_body_of_a_search_outdoes_the_address() {
+        let address = json!({"limit": "1"});
+
+        let (which, _) = searched(Some(json!({"query": {"limit": 2}})), address.clone()).unwrap();
+        assert!(matches!(which, Which::Query(query) if query == json!({"limit": 2})));
+
+        for body in [None, Some(json!({}))] {
+            let (which, _) = searched(body, address.clone()).unwrap();
+            assert!(matches!(which, Which::Query(query) if query == address));
+        }
+
+        let (which, query) = searched(Some(json!({"keys": [1]})), address.clone()).unwrap();
+        assert!(matches!(which, Which::Keys(_)));
+        assert_eq!(query, address);
+
+        assert_eq!(
+            reason(searched(Some(json!([])), Json::Null)),
+            "\"value\" must be of type object"
+        );
+        assert_eq!(reason(searched(Some(json!({"x": 1})), Json::Null)), "\"x\" is not allowed");
+    }
+}

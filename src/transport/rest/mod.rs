@@ -1,0 +1,63 @@
+//! The REST interface: one list of operations, of which both the routes and the OpenAPI document
+//! are made.
+//!
+//! Handlers read the wire, call the domain once, write the wire. All refusals are in Directus's
+//! form, so poem-openapi describes but does not parse.
+
+pub mod access;
+pub mod auth;
+pub mod body;
+pub mod describe;
+pub mod envelope;
+pub mod items;
+pub mod operation;
+pub mod parameters;
+pub mod path;
+pub mod query_string;
+pub mod resource;
+pub mod schemas;
+pub mod server;
+pub mod users;
+pub mod utils;
+
+use std::sync::Arc;
+
+use poem::Route;
+use poem::RouteMethod;
+
+pub use describe::document;
+
+use crate::transport::Context;
+use crate::transport::rest::operation::Operation;
+
+/// Returns all operations, in the order in which they are documented.
+#[must_use]
+pub fn operations() -> Vec<Operation> {
+    let mut operations = auth::operations();
+    operations.extend(resource::operations());
+    operations.extend(users::operations());
+    operations.extend(access::operations());
+    operations.extend(server::operations());
+    operations.extend(utils::operations());
+    operations
+}
+
+/// Adds all operations to the routes.
+#[must_use]
+pub fn mount(mut route: Route, context: &Arc<Context>) -> Route {
+    let mut paths: Vec<(String, RouteMethod)> = Vec::new();
+    for operation in operations() {
+        let endpoint = operation.mount(Arc::clone(context));
+        let path = operation.path.replace('{', ":").replace('}', "");
+        let place = paths.iter().position(|(known, _)| *known == path).unwrap_or_else(|| {
+            paths.push((path, RouteMethod::new()));
+            paths.len() - 1
+        });
+        let methods = std::mem::take(&mut paths[place].1);
+        paths[place].1 = methods.method(operation.method, endpoint);
+    }
+    for (path, methods) in paths {
+        route = route.at(path, methods);
+    }
+    route
+}

@@ -1,0 +1,271 @@
+//! One operation of the REST interface: its method, path and handler, and what its documentation
+//! says. Routes and the OpenAPI document are made of the same list, so they cannot disagree.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use poem::Endpoint;
+use poem::Request;
+use poem::Response;
+use poem::http::HeaderMap;
+use poem::http::Method;
+use poem_openapi::registry::MetaOperationParam;
+use poem_openapi::registry::MetaSchemaRef;
+use serde_json::Value as Json;
+use uuid::Uuid;
+
+use crate::domain::Error;
+use crate::domain::Forbidden;
+use crate::domain::auth::Identity;
+use crate::domain::items;
+use crate::domain::items::Which;
+use crate::model::Actor;
+use crate::model::Collection;
+use crate::model::schema::Reach;
+use crate::transport::Context;
+use crate::transport::actor;
+use crate::transport::error::Refusal;
+use crate::transport::rest::body;
+use crate::transport::rest::query_string;
+
+/// What a handler comes to.
+pub type Reply = Result<Response, Refusal>;
+
+/// Answers a call.
+pub type Handler = fn(Call) -> BoxFuture<'static, Reply>;
+
+/// One method of one path.
+pub struct Operation {
+    /// The method.
+    pub method: Method,
+    /// The path, with `{names}` for its variable parts.
+    pub path: String,
+    /// Whom it is for.
+    pub access: Access,
+    /// The collection it is about, where the path does not name it.
+    pub collection: Option<&'static Collection>,
+    /// What answers it.
+    pub handler: Handler,
+    /// Its documentation; `None` for what OpenAPI has no words for (`SEARCH`).
+    pub words: Option<Words>,
+}
+
+/// Whom an operation is for. Rights to items are checked below, item by item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody; credentials are not even looked at.
+    Open,
+    /// Everybody; credentials that are no good are refused.
+    Anyone,
+    /// Whoever is signed in.
+    SignedIn,
+    /// Administrators.
+    Administrators,
+}
+
+/// What the documentation says about an operation.
+pub struct Words {
+    /// The name that generated clients call it by.
+    pub id: &'static str,
+    /// The group it is listed in.
+    pub tag: &'static str,
+    /// What it does, in a line.
+    pub summary: &'static str,
+    /// The rest of it.
+    pub description: &'static str,
+    /// Parameters of path and query.
+    pub parameters: Vec<MetaOperationParam>,
+    /// The body it takes.
+    pub request: Option<Content>,
+    /// What it answers when all is well.
+    pub success: Success,
+    /// What can go wrong besides credentials and a busy server.
+    pub failures: Vec<Error>,
+}
+
+/// A body and an example of one.
+pub struct Content {
+    /// Its content type.
+    pub content_type: &'static str,
+    /// Its shape.
+    pub schema: MetaSchemaRef,
+    /// One like it.
+    pub example: Json,
+}
+
+/// An answer that is no error.
+pub struct Success {
+    /// Its status.
+    pub status: u16,
+    /// What it means.
+    pub description: &'static str,
+    /// Its body; `None` for none.
+    pub content: Option<Content>,
+    /// Whether it may set cookies.
+    pub cookies: bool,
+    /// Whether it can also be `204`, for whoever may not see the result.
+    pub unseen: bool,
+}
+
+impl Content {
+    /// Returns a JSON body.
+    #[must_use]
+    pub fn json(schema: MetaSchemaRef, example: Json) -> Self {
+        Self { content_type: "application/json", schema, example }
+    }
+}
+
+impl Success {
+    /// Returns a `200` with a JSON body.
+    #[must_use]
+    pub fn json(description: &'static str, schema: MetaSchemaRef, example: Json) -> Self {
+        let content = Some(Content::json(schema, example));
+        Self { status: 200, description, content, cookies: false, unseen: false }
+    }
+
+    /// Returns a `204`.
+    #[must_use]
+    pub fn nothing(description: &'static str) -> Self {
+        Self { status: 204, description, content: None, cookies: false, unseen: false }
+    }
+
+    /// Returns the same answer, which may set cookies.
+    #[must_use]
+    pub fn with_cookies(self) -> Self {
+        Self { cookies: true, ..self }
+    }
+
+    /// Returns the same answer, which is `204` for whoever may not see the result.
+    #[must_use]
+    pub fn or_unseen(self) -> Self {
+        Self { unseen: true, ..self }
+    }
+}
+
+/// A request on its way through a handler: who asks, for what.
+pub struct Call {
+    /// The service.
+    pub context: Arc<Context>,
+    /// Who asks.
+    pub identity: Identity,
+    request: Request,
+    collection: Option<&'static Collection>,
+}
+
+impl Call {
+    /// Returns who asks.
+    #[must_use]
+    pub fn actor(&self) -> &Actor {
+        &self.identity.actor
+    }
+
+    /// Returns the account of who asks.
+    ///
+    /// # Errors
+    /// [`Error::InvalidCredentials`] if nobody is signed in.
+    pub fn require_user(&self) -> Result<Uuid, Error> {
+        self.actor().user.ok_or(Error::InvalidCredentials)
+    }
+
+    /// Returns the collection the call is about.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] for one that there is not, or that is not reached by this path.
+    pub fn collection(&self) -> Result<&'static Collection, Error> {
+        self.collection.map_or_else(
+            || items::require_collection(self.path_part("collection"), Reach::Items),
+            Ok,
+        )
+    }
+
+    /// Returns the one item that the path names.
+    #[must_use]
+    pub fn item(&self) -> Which {
+        Which::One(Json::from(self.path_part("id")))
+    }
+
+    /// Returns the query of the address.
+    ///
+    /// # Errors
+    /// [`Error::InvalidQuery`] if it is out of bounds.
+    pub fn query(&self) -> Result<Json, Error> {
+        query_string::parse(self.request.uri().query())
+    }
+
+    /// Returns one parameter of the address as text.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<String> {
+        query_string::find(self.request.uri().query(), name)
+    }
+
+    /// Returns the JSON body, `None` if there is none or it is something else.
+    ///
+    /// # Errors
+    /// As [`body::read`] and [`body::parse`].
+    pub async fn body(&mut self) -> Result<Option<Json>, Refusal> {
+        let bytes_max = self.context.config.server.body_bytes_max;
+        let bytes = body::read(self.request.take_body(), bytes_max).await?;
+        Ok(body::parse(self.request.content_type(), &bytes)?)
+    }
+
+    /// Returns the headers of the request.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        self.request.headers()
+    }
+
+    /// Returns the request itself.
+    #[must_use]
+    pub fn request(&self) -> &Request {
+        &self.request
+    }
+
+    fn path_part(&self, name: &str) -> &str {
+        self.request.raw_path_param(name).unwrap_or_default()
+    }
+}
+
+/// An operation, ready to answer.
+pub struct Mounted {
+    context: Arc<Context>,
+    access: Access,
+    collection: Option<&'static Collection>,
+    handler: Handler,
+}
+
+impl Operation {
+    /// Returns the operation as an endpoint of this service.
+    #[must_use]
+    pub fn mount(&self, context: Arc<Context>) -> Mounted {
+        let Self { access, collection, handler, .. } = *self;
+        Mounted { context, access, collection, handler }
+    }
+}
+
+impl Mounted {
+    async fn reply(&self, request: Request) -> Reply {
+        let context = Arc::clone(&self.context);
+        let identity = match self.access {
+            Access::Open => context.services.auth.public(),
+            _ => actor::recognise(&context, &request).await?,
+        };
+        let call = Call { context, identity, request, collection: self.collection };
+        match self.access {
+            Access::Open | Access::Anyone => {}
+            Access::SignedIn => {
+                call.require_user()?;
+            }
+            Access::Administrators if call.actor().admin => {}
+            Access::Administrators => return Err(Error::Forbidden(Forbidden::Action).into()),
+        }
+        (self.handler)(call).await
+    }
+}
+
+impl Endpoint for Mounted {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        Ok(self.reply(request).await.unwrap_or_else(|refusal| refusal.respond()))
+    }
+}

@@ -1,0 +1,99 @@
+//! The parameters of paths and addresses, as the documentation shows them.
+
+use poem_openapi::registry::MetaOperationParam;
+use poem_openapi::registry::MetaParamIn;
+use poem_openapi::registry::MetaSchema;
+use poem_openapi::registry::MetaSchemaRef;
+use serde_json::Value as Json;
+use serde_json::json;
+
+/// Returns the parameters that shape a list.
+#[must_use]
+pub fn of_list() -> Vec<MetaOperationParam> {
+    vec![
+        fields(),
+        query(
+            "filter",
+            "string",
+            "Which items, as JSON text: `{\"field\":{\"_operator\":value}}`, combined by `_and` and \
+             `_or`, through relations by nesting. Brackets say the same: \
+             `filter[content][_eq]=Hello`, `filter[_or][0][id][_lt]=5`.",
+            json!("{\"user_created\":{\"first_name\":{\"_eq\":\"Alice\"}}}"),
+        ),
+        query(
+            "sort",
+            "string",
+            "Fields with commas, `-` for descending; through relations with dots. Without it: by \
+             key, ascending.",
+            json!("-date_created,id"),
+        ),
+        query("limit", "integer", "How many items; 100 without it, -1 for all.", json!(10)),
+        query("offset", "integer", "How many items to pass over first.", json!(0)),
+        query(
+            "page",
+            "integer",
+            "Which page of `limit` items, from 1; wins over `offset`.",
+            json!(1),
+        ),
+        query(
+            "search",
+            "string",
+            "Text that some text field of the item contains.",
+            json!("hello"),
+        ),
+        query(
+            "meta",
+            "string",
+            "Which counts to add: `total_count`, `filter_count`, or `*` for both.",
+            json!("filter_count"),
+        ),
+    ]
+}
+
+/// Returns the parameters that shape one item, or what came of a write.
+#[must_use]
+pub fn of_one() -> Vec<MetaOperationParam> {
+    vec![fields()]
+}
+
+fn fields() -> MetaOperationParam {
+    query(
+        "fields",
+        "string",
+        "Which fields, with commas: names, `*` for all one may read, `relation.name` for those of \
+         a related item. `fields[]=…` may be repeated instead.",
+        json!("*,user_created.first_name"),
+    )
+}
+
+/// Returns a variable part of a path.
+#[must_use]
+pub fn path(name: &str, description: &str, example: Json) -> MetaOperationParam {
+    parameter(name, MetaParamIn::Path, "string", description, example)
+}
+
+/// Returns a parameter of the address.
+#[must_use]
+pub fn query(name: &str, ty: &'static str, description: &str, example: Json) -> MetaOperationParam {
+    parameter(name, MetaParamIn::Query, ty, description, example)
+}
+
+fn parameter(
+    name: &str,
+    in_type: MetaParamIn,
+    ty: &'static str,
+    description: &str,
+    example: Json,
+) -> MetaOperationParam {
+    let schema = MetaSchema { example: Some(example), ..MetaSchema::new(ty) };
+    MetaOperationParam {
+        name: name.to_owned(),
+        schema: MetaSchemaRef::Inline(Box::new(schema)),
+        in_type,
+        description: Some(description.to_owned()),
+        required: in_type == MetaParamIn::Path,
+        deprecated: false,
+        explode: true,
+        style: None,
+    }
+}

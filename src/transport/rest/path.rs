@@ -1,0 +1,86 @@
+//! One spelling for each path: the paths of Directus take any case, and one slash at the end.
+
+use std::borrow::Cow;
+
+/// The prefix under which everything is found too when a front end has the root.
+const PREFIX: &str = "/directus";
+/// Collections with a path of their own; what follows is `me` or a key, which keeps its case.
+const KEYED: [&str; 5] = ["users", "roles", "policies", "permissions", "access"];
+/// What follows are names that keep their case.
+const NAMED: [&str; 2] = ["items", "chat"];
+
+/// Returns a path as the routes spell it.
+#[must_use]
+pub fn canonical(path: &str) -> Cow<'_, str> {
+    let path = match path.strip_suffix('/') {
+        Some(shorter) if !shorter.is_empty() => shorter,
+        _ => path,
+    };
+    if !path.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Cow::Borrowed(path);
+    }
+    let mut segments = path.split('/').map(Cow::Borrowed).collect::<Vec<_>>();
+    let lower = |segment: &mut Cow<'_, str>| segment.to_mut().make_ascii_lowercase();
+    if let Some(first) = segments.get_mut(1) {
+        lower(first);
+    }
+    let first = segments.get(1).cloned().unwrap_or_default();
+    let is_keyed = KEYED.contains(&first.as_ref());
+    if !NAMED.contains(&first.as_ref()) {
+        for (place, segment) in segments.iter_mut().enumerate().skip(2) {
+            if !(is_keyed && place == 2) || segment.eq_ignore_ascii_case("me") {
+                lower(segment);
+            }
+        }
+    }
+    Cow::Owned(segments.join("/"))
+}
+
+/// Returns whether a path is below the prefix.
+#[must_use]
+pub fn has_prefix(path: &str) -> bool {
+    without_prefix(path).is_some()
+}
+
+/// Returns what follows the prefix, if the path is below it.
+#[must_use]
+pub fn without_prefix(path: &str) -> Option<&str> {
+    let (prefix, rest) = path.split_at_checked(PREFIX.len())?;
+    let is_whole = rest.is_empty() || rest.starts_with('/');
+    let rest = if is_whole && rest.is_empty() { "/" } else { rest };
+    (prefix.eq_ignore_ascii_case(PREFIX) && is_whole).then_some(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_words_of_the_interface_lose_their_case() {
+        let table = [
+            ("/", "/"),
+            ("/items/messages", "/items/messages"),
+            ("/items/messages/", "/items/messages"),
+            ("/items/messages//", "/items/messages/"),
+            ("/ITEMS/Messages/A", "/items/Messages/A"),
+            ("/Auth/LOGIN", "/auth/login"),
+            ("/Users/ME", "/users/me"),
+            ("/users/A7E1", "/users/A7E1"),
+            ("/policies/ME/Globals", "/policies/me/globals"),
+            ("/WebSocket/", "/websocket"),
+            ("/chat/A.js", "/chat/A.js"),
+        ];
+        for (path, expected) in table {
+            assert_eq!(canonical(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_prefix_is_a_whole_word() {
+        assert_eq!(without_prefix("/directus/items"), Some("/items"));
+        assert_eq!(without_prefix("/Directus"), Some("/"));
+        assert_eq!(without_prefix("/directusx"), None);
+        assert_eq!(without_prefix("/items"), None);
+        assert_eq!(without_prefix("/directü"), None);
+    }
+}

@@ -1,0 +1,296 @@
+//! The query string to the JSON that `query::parse` takes.
+//!
+//! Two spellings may be mixed: brackets (`filter[content][_eq]=x`, `fields[]=id`) and JSON text
+//! (`filter={"content":"x"}`). What the values mean is left to the parser: they stay texts.
+
+use std::collections::BTreeMap;
+
+use serde_json::Map;
+use serde_json::Value as Json;
+
+use crate::domain::Error;
+use crate::transport::json_depth;
+
+/// How many parameters an address may have.
+const PARAMETERS_MAX: usize = 1000;
+/// How many brackets one name may have.
+const BRACKETS_MAX: usize = 10;
+/// The parameters that may be JSON text.
+const JSON_PARAMETERS: [&str; 4] = ["filter", "aggregate", "alias", "deep"];
+/// A name that clients could mistake for a part of their language; it never gets further.
+const DROPPED: &str = "__proto__";
+
+/// Returns the parameters of an address as one JSON object. `access_token` is left out.
+///
+/// # Errors
+/// [`Error::InvalidQuery`] for too many parameters, brackets or levels, and for a parameter that
+/// is given both as text and with brackets. JSON text that is not JSON stays text.
+pub fn parse(query: Option<&str>) -> Result<Json, Error> {
+    let mut root = Branch::default();
+    let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    for (count, pair) in pairs.enumerate() {
+        if count == PARAMETERS_MAX {
+            return Err(invalid(format!("An address has at most {PARAMETERS_MAX} parameters")));
+        }
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let name = decode(name);
+        if name == "access_token" || name.is_empty() {
+            continue;
+        }
+        let path = segments(&name)?;
+        if !path.contains(&DROPPED) {
+            root.insert(&path, decode(value))?;
+        }
+    }
+    let mut json = Map::new();
+    for (name, node) in root.entries {
+        let value = match node {
+            Node::Leaf(text) if JSON_PARAMETERS.contains(&name.as_str()) => read_json(&name, text)?,
+            other => other.into_json(),
+        };
+        json.insert(name, value);
+    }
+    Ok(Json::Object(json))
+}
+
+/// Returns the value of one parameter as text, for the few handlers that need no more.
+pub fn find(query: Option<&str>, name: &str) -> Option<String> {
+    let pairs = query.unwrap_or_default().split('&').take(PARAMETERS_MAX);
+    pairs
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .find(|(key, _)| decode(key) == name)
+        .map(|(_, value)| decode(value))
+}
+
+#[derive(Debug)]
+enum Node {
+    Leaf(String),
+    Branch(Branch),
+}
+
+/// The entries below one bracket, in the order in which they came.
+#[derive(Debug, Default)]
+struct Branch {
+    entries: Vec<(String, Node)>,
+    /// The place of each entry, so that a long list is not searched for every element.
+    places: BTreeMap<String, usize>,
+}
+
+impl Branch {
+    fn insert(&mut self, path: &[&str], value: String) -> Result<(), Error> {
+        let Some((first, rest)) = path.split_first() else { return Ok(()) };
+        let key = if first.is_empty() { self.next_index() } else { (*first).to_owned() };
+        let Some(&place) = self.places.get(&key) else {
+            let node = if rest.is_empty() {
+                Node::Leaf(value)
+            } else {
+                let mut branch = Self::default();
+                branch.insert(rest, value)?;
+                Node::Branch(branch)
+            };
+            self.push(key, node);
+            return Ok(());
+        };
+        match (&mut self.entries[place].1, rest.is_empty()) {
+            (Node::Branch(branch), false) => branch.insert(rest, value),
+            // `fields=a&fields=b` is a list, and so is `fields[]=a&fields=b`.
+            (Node::Branch(branch), true) if branch.is_list() => branch.insert(&[""], value),
+            (Node::Leaf(_), true) => {
+                let first =
+                    std::mem::replace(&mut self.entries[place].1, Node::Branch(Self::default()));
+                if let Node::Branch(branch) = &mut self.entries[place].1 {
+                    branch.push("0".to_owned(), first);
+                    branch.insert(&[""], value)?;
+                }
+                Ok(())
+            }
+            (Node::Leaf(_), false) | (Node::Branch(_), true) => Err(invalid(format!(
+                "\"{key}\" is given both as text and with brackets; use one of them"
+            ))),
+        }
+    }
+
+    fn push(&mut self, key: String, node: Node) {
+        self.places.insert(key.clone(), self.entries.len());
+        self.entries.push((key, node));
+    }
+
+    /// Returns the key that `[]` stands for: one that no entry has yet.
+    fn next_index(&self) -> String {
+        let mut index = self.entries.len();
+        while self.places.contains_key(&index.to_string()) {
+            index += 1;
+        }
+        index.to_string()
+    }
+
+    fn is_list(&self) -> bool {
+        !self.entries.is_empty() && self.entries.iter().all(|(key, _)| index(key).is_some())
+    }
+
+    fn into_json(self) -> Json {
+        if self.is_list() {
+            let mut entries = self.entries;
+            entries.sort_by_key(|(key, _)| index(key));
+            Json::Array(entries.into_iter().map(|(_, node)| node.into_json()).collect())
+        } else {
+            Json::Object(
+                self.entries.into_iter().map(|(key, node)| (key, node.into_json())).collect(),
+            )
+        }
+    }
+}
+
+impl Node {
+    fn into_json(self) -> Json {
+        match self {
+            Self::Leaf(text) => Json::String(text),
+            Self::Branch(branch) => branch.into_json(),
+        }
+    }
+}
+
+fn invalid(reason: String) -> Error {
+    Error::InvalidQuery(reason)
+}
+
+/// Returns the place in a list that a key names.
+fn index(key: &str) -> Option<u32> {
+    let digits = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| key.parse().ok()).flatten()
+}
+
+/// Splits `a[b][c]` into its names; a name without a closing bracket is taken as it is written.
+fn segments(name: &str) -> Result<Vec<&str>, Error> {
+    let Some(open) = name.find('[').filter(|open| *open > 0) else { return Ok(vec![name]) };
+    let mut path = vec![&name[..open]];
+    let mut rest = &name[open..];
+    while let Some((segment, after)) =
+        rest.strip_prefix('[').and_then(|inside| inside.split_once(']'))
+    {
+        if path.len() > BRACKETS_MAX {
+            return Err(invalid(format!(
+                "Brackets nest at most {BRACKETS_MAX} levels deep; write deeper filters as JSON"
+            )));
+        }
+        path.push(segment);
+        rest = after;
+    }
+    if path.len() == 1 { Ok(vec![name]) } else { Ok(path) }
+}
+
+fn read_json(name: &str, text: String) -> Result<Json, Error> {
+    if !json_depth::is_within(text.as_bytes(), json_depth::DEPTH_MAX) {
+        let depth_max = json_depth::DEPTH_MAX;
+        return Err(invalid(format!("\"{name}\" nests more than {depth_max} levels deep")));
+    }
+    Ok(serde_json::from_str(&text).unwrap_or(Json::String(text)))
+}
+
+/// Undoes the encoding of forms: `+` is a blank, `%41` a byte. Anything else stands for itself.
+fn decode(text: &str) -> String {
+    if !text.contains(['+', '%']) {
+        return text.to_owned();
+    }
+    let bytes = text.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        let hex = |offset: usize| {
+            bytes.get(at + offset).and_then(|digit| char::from(*digit).to_digit(16))
+        };
+        let escaped = if byte == b'%' { hex(1).zip(hex(2)) } else { None };
+        if let Some((high, low)) = escaped {
+            decoded.push(u8::try_from(high * 16 + low).expect("two hexadecimal digits are a byte"));
+            at += 3;
+        } else {
+            decoded.push(if byte == b'+' { b' ' } else { byte });
+            at += 1;
+        }
+    }
+    String::from_utf8(decoded)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn both_spellings_say_the_same() {
+        let table = [
+            ("", json!({})),
+            ("limit=", json!({"limit": ""})),
+            ("limit", json!({"limit": ""})),
+            ("limit=-1&page=2", json!({"limit": "-1", "page": "2"})),
+            ("search=a+b%20c%2Bd", json!({"search": "a b c+d"})),
+            ("search=h%C3%A9llo", json!({"search": "héllo"})),
+            ("search=%zz%4", json!({"search": "%zz%4"})),
+            ("access_token=x&limit=1", json!({"limit": "1"})),
+            ("fields=id,content", json!({"fields": "id,content"})),
+            ("fields[]=id&fields[]=content", json!({"fields": ["id", "content"]})),
+            ("fields%5B%5D=id", json!({"fields": ["id"]})),
+            ("fields[1]=b&fields[0]=a", json!({"fields": ["a", "b"]})),
+            ("fields=a&fields=b&fields=c", json!({"fields": ["a", "b", "c"]})),
+            ("fields[]=a&fields=b", json!({"fields": ["a", "b"]})),
+            ("filter[content][_eq]=x", json!({"filter": {"content": {"_eq": "x"}}})),
+            ("filter[content][_null]=", json!({"filter": {"content": {"_null": ""}}})),
+            (
+                "filter[_or][0][content][_eq]=x&filter[_or][1][id][_in]=1,2",
+                json!({"filter": {"_or": [{"content": {"_eq": "x"}}, {"id": {"_in": "1,2"}}]}}),
+            ),
+            (
+                "filter[id][_in][]=1&filter[id][_in][]=2",
+                json!({"filter": {"id": {"_in": ["1", "2"]}}}),
+            ),
+            (
+                r#"filter={"content":{"_eq":"a%26b"}}"#,
+                json!({"filter": {"content": {"_eq": "a&b"}}}),
+            ),
+            ("filter=null", json!({"filter": null})),
+            ("filter={bad", json!({"filter": "{bad"})),
+            ("search={\"a\":1}", json!({"search": "{\"a\":1}"})),
+            ("alias[words]=content", json!({"alias": {"words": "content"}})),
+            (
+                "deep[user_created][_limit]=1&deep[user_created][_sort]=id",
+                json!({"deep": {"user_created": {"_limit": "1", "_sort": "id"}}}),
+            ),
+            ("filter[__proto__][a]=1&__proto__=2&limit=1", json!({"limit": "1"})),
+            ("filter[content=x", json!({"filter[content": "x"})),
+            ("[a]=x", json!({"[a]": "x"})),
+        ];
+        for (query, expected) in table {
+            assert_eq!(parse(Some(query)).unwrap(), expected, "{query}");
+        }
+        assert_eq!(parse(None).unwrap(), json!({}));
+    }
+
+    #[test]
+    fn too_much_is_refused() {
+        let levels = |count: usize| format!("filter{}=x", "[a]".repeat(count));
+        let parameters = |count: usize| vec!["fields[]=id"; count].join("&");
+        let nested = |depth: usize| format!("filter={}{}", "[".repeat(depth), "]".repeat(depth));
+
+        assert!(parse(Some(&levels(10))).is_ok());
+        assert!(matches!(parse(Some(&levels(11))), Err(Error::InvalidQuery(_))));
+        assert!(parse(Some(&parameters(1000))).is_ok());
+        assert!(matches!(parse(Some(&parameters(1001))), Err(Error::InvalidQuery(_))));
+        assert!(parse(Some(&nested(32))).is_ok());
+        assert!(matches!(parse(Some(&nested(33))), Err(Error::InvalidQuery(_))));
+    }
+
+    #[test]
+    fn a_parameter_is_text_or_brackets_but_not_both() {
+        for query in ["filter={}&filter[id][_eq]=1", "filter[id][_eq]=1&filter={}"] {
+            assert!(matches!(parse(Some(query)), Err(Error::InvalidQuery(_))), "{query}");
+        }
+    }
+
+    #[test]
+    fn one_parameter_is_found_by_name() {
+        assert_eq!(find(Some("a=1&length=7"), "length").as_deref(), Some("7"));
+        assert_eq!(find(Some("a=1"), "length"), None);
+    }
+}

@@ -1,0 +1,266 @@
+//! `/server`: is it there, is it well, what is it, what can it do.
+
+use std::time::Duration;
+
+use poem::Response;
+use poem::http::Method;
+use poem::http::StatusCode;
+use serde_json::Value as Json;
+use serde_json::json;
+
+use crate::config::Config;
+use crate::config::WebSocketAuth;
+use crate::transport::docs;
+use crate::transport::rest::envelope;
+use crate::transport::rest::operation::Access;
+use crate::transport::rest::operation::Call;
+use crate::transport::rest::operation::Content;
+use crate::transport::rest::operation::Handler;
+use crate::transport::rest::operation::Operation;
+use crate::transport::rest::operation::Reply;
+use crate::transport::rest::operation::Success;
+use crate::transport::rest::operation::Words;
+use crate::transport::rest::schemas;
+
+/// How long the store may take to answer before that is a warning.
+const RESPONSE_TIME_WARN: Duration = Duration::from_millis(150);
+/// How long the store may take to answer before it counts as gone.
+const RESPONSE_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Returns the operations under `/server`.
+#[must_use]
+pub fn operations() -> Vec<Operation> {
+    let operation = |path: &str, access, handler: Handler, words| Operation {
+        method: Method::GET,
+        path: path.to_owned(),
+        access,
+        collection: None,
+        handler,
+        words: Some(words),
+    };
+    vec![
+        operation("/server/ping", Access::Open, |call| Box::pin(ping(call)), ping_words()),
+        operation("/server/health", Access::Anyone, |call| Box::pin(health(call)), health_words()),
+        operation("/server/info", Access::Anyone, |call| Box::pin(info(call)), info_words()),
+        operation(
+            "/server/specs/oas",
+            Access::Administrators,
+            |call| Box::pin(specification(call)),
+            specification_words(),
+        ),
+    ]
+}
+
+async fn ping(_: Call) -> Reply {
+    Ok(Response::builder().content_type("text/html; charset=utf-8").body("pong"))
+}
+
+/// Anyone learns whether the service is well, administrators also why.
+async fn health(call: Call) -> Reply {
+    let response_time = call.context.services.changes.response_time();
+    let response_time = match tokio::time::timeout(RESPONSE_TIME_MAX, response_time).await {
+        Ok(Ok(response_time)) => Some(response_time),
+        Ok(Err(error)) => {
+            tracing::error!(error.chain = ?error, "the store does not answer");
+            None
+        }
+        Err(_) => {
+            tracing::error!("the store does not answer in time");
+            None
+        }
+    };
+    let status = status_of(response_time);
+    let mut body = json!({ "status": status });
+    if call.actor().admin {
+        let observed = response_time.unwrap_or(RESPONSE_TIME_MAX).as_secs_f64() * 1000.0;
+        body["releaseId"] = json!(env!("CARGO_PKG_VERSION"));
+        body["serviceId"] = json!(call.context.service_id);
+        body["checks"] = json!({"sqlite3:responseTime": [{
+            "status": status,
+            "componentType": "datastore",
+            "observedUnit": "ms",
+            "observedValue": (observed * 1000.0).round() / 1000.0,
+            "threshold": RESPONSE_TIME_WARN.as_millis(),
+        }]});
+    }
+    let code = if status == "error" { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    Ok(Response::builder()
+        .status(code)
+        .content_type("application/health+json; charset=utf-8")
+        .body(body.to_string()))
+}
+
+fn status_of(response_time: Option<Duration>) -> &'static str {
+    match response_time {
+        None => "error",
+        Some(response_time) if response_time > RESPONSE_TIME_WARN => "warn",
+        Some(_) => "ok",
+    }
+}
+
+async fn info(call: Call) -> Reply {
+    let config = &call.context.config;
+    let mut info = public_info(config);
+    if call.actor().user.is_some() {
+        add_details(&mut info, config);
+    }
+    Ok(envelope::data(&info))
+}
+
+fn public_info(config: &Config) -> Json {
+    json!({
+        "project": {
+            "project_name": config.server.project_name,
+            "project_descriptor": null,
+            "project_logo": null,
+            "project_color": null,
+            "default_language": "en-US",
+            "public_registration": false,
+            "public_registration_verify_email": true,
+        },
+        "setupCompleted": true,
+    })
+}
+
+fn add_details(info: &mut Json, config: &Config) {
+    let sockets = &config.websockets;
+    info["rateLimit"] = json!(false);
+    info["rateLimitGlobal"] = json!(false);
+    info["queryLimit"] = json!({
+        "default": config.query.limit_default,
+        "max": config.query.limit_max.map_or(json!(-1), Json::from),
+    });
+    info["websocket"] = if sockets.enabled {
+        let authentication = match sockets.auth {
+            WebSocketAuth::Public => "public",
+            WebSocketAuth::Handshake => "handshake",
+            WebSocketAuth::Strict => "strict",
+        };
+        let heartbeat = if sockets.heartbeat {
+            json!(sockets.heartbeat_period.as_secs())
+        } else {
+            json!(false)
+        };
+        json!({
+            "rest": {"authentication": authentication, "path": "/websocket"},
+            "graphql": false,
+            "heartbeat": heartbeat,
+        })
+    } else {
+        json!(false)
+    };
+    info["version"] = json!(env!("CARGO_PKG_VERSION"));
+}
+
+async fn specification(_: Call) -> Reply {
+    Ok(Response::builder().content_type(envelope::JSON).body(docs::document()))
+}
+
+const TAG: &str = "Server";
+
+fn words(
+    id: &'static str,
+    summary: &'static str,
+    description: &'static str,
+    success: Success,
+) -> Words {
+    Words {
+        id,
+        tag: TAG,
+        summary,
+        description,
+        parameters: vec![],
+        request: None,
+        success,
+        failures: vec![],
+    }
+}
+
+fn ping_words() -> Words {
+    let text = poem_openapi::registry::MetaSchema::new("string");
+    let content = Content {
+        content_type: "text/html",
+        schema: poem_openapi::registry::MetaSchemaRef::Inline(Box::new(text)),
+        example: json!("pong"),
+    };
+    let success = Success {
+        content: Some(content),
+        ..Success::json("Here.", schemas::any_item(), Json::Null)
+    };
+    words("ping", "Ask whether the server is there", "Tokens are not even looked at.", success)
+}
+
+fn health_words() -> Words {
+    let content = Content {
+        content_type: "application/health+json",
+        schema: schemas::reference("Health"),
+        example: json!({"status": "ok"}),
+    };
+    let success = Success {
+        content: Some(content),
+        ..Success::json("Well, or well enough.", schemas::any_item(), Json::Null)
+    };
+    words(
+        "health",
+        "Ask whether the server is well",
+        "`ok`, `warn` (slow) or, with status 503, `error`. Administrators see the checks behind it.",
+        success,
+    )
+}
+
+fn info_words() -> Words {
+    let success = Success::json(
+        "The project and, for whoever is signed in, limits, the socket and the version.",
+        schemas::data(schemas::reference("Info")),
+        json!({"data": {
+            "project": {"project_name": "chinwag", "public_registration": false},
+            "setupCompleted": true,
+            "queryLimit": {"default": 100, "max": -1},
+            "websocket": {
+                "rest": {"authentication": "public", "path": "/websocket"},
+                "graphql": false,
+                "heartbeat": 30,
+            },
+        }}),
+    );
+    words("info", "Read about this server", "", success)
+}
+
+fn specification_words() -> Words {
+    let success = Success::json(
+        "The document, without an envelope.",
+        schemas::reference("OpenApi"),
+        json!({"openapi": "3.0.0", "info": {"title": "chinwag", "version": "0.1.0"}, "paths": {}}),
+    );
+    words(
+        "readSpecification",
+        "Read the OpenAPI document",
+        "For administrators, as in Directus; the same document is at `/openapi.json` for everybody.",
+        success,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn health_is_as_good_as_the_store_is_quick() {
+        assert_eq!(status_of(Some(Duration::from_millis(150))), "ok");
+        assert_eq!(status_of(Some(Duration::from_millis(151))), "warn");
+        assert_eq!(status_of(None), "error");
+    }
+
+    #[test]
+    fn the_signed_in_learn_where_the_socket_is() {
+        let config = Config::for_tests();
+
+        let mut info = public_info(&config);
+        assert!(info.get("websocket").is_none());
+        assert!(info.get("version").is_none());
+
+        add_details(&mut info, &config);
+        assert_eq!(info["websocket"]["rest"]["path"], "/websocket");
+        assert_eq!(info["queryLimit"]["default"], 100);
+    }
+}

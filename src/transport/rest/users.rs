@@ -1,0 +1,97 @@
+//! `/users/me`: the account of whoever asks. Accounts in general are a [resource](super::resource).
+
+use poem::http::Method;
+use serde_json::Value as Json;
+use serde_json::json;
+
+use crate::domain::Error;
+use crate::domain::items::Which;
+use crate::model::schema::USERS;
+use crate::transport::rest::envelope;
+use crate::transport::rest::items;
+use crate::transport::rest::operation::Access;
+use crate::transport::rest::operation::Call;
+use crate::transport::rest::operation::Content;
+use crate::transport::rest::operation::Operation;
+use crate::transport::rest::operation::Reply;
+use crate::transport::rest::operation::Success;
+use crate::transport::rest::operation::Words;
+use crate::transport::rest::parameters;
+use crate::transport::rest::schemas;
+
+/// Returns the operations on `/users/me`.
+#[must_use]
+pub fn operations() -> Vec<Operation> {
+    let operation = |method, handler, words| Operation {
+        method,
+        path: "/users/me".to_owned(),
+        access: Access::SignedIn,
+        collection: Some(&USERS),
+        handler,
+        words: Some(words),
+    };
+    vec![
+        operation(Method::GET, |call| Box::pin(me(call)), me_words()),
+        operation(Method::PATCH, |call| Box::pin(update_me(call)), update_me_words()),
+    ]
+}
+
+/// Whoever may not read their own account, or not all the fields asked for, still learns who they
+/// are: so it is in Directus, and clients rely on it.
+async fn me(call: Call) -> Reply {
+    let user = call.require_user()?;
+    let query = call.query()?;
+    let which = Which::One(Json::from(user.to_string()));
+    match call.context.services.items.read(call.actor(), &USERS, which, &query).await {
+        Ok(answer) => Ok(envelope::one(&answer)),
+        Err(Error::Forbidden(_)) => Ok(envelope::data(&json!({ "id": user }))),
+        Err(other) => Err(other.into()),
+    }
+}
+
+async fn update_me(mut call: Call) -> Reply {
+    let user = call.require_user()?;
+    let payload = items::require_object(call.body().await?)?;
+    items::update(&call, Which::One(Json::from(user.to_string())), payload).await
+}
+
+const TAG: &str = "Users";
+
+fn success() -> Success {
+    Success::json(
+        "The account.",
+        schemas::data(schemas::of(&USERS)),
+        json!({"data": schemas::example(&USERS)}),
+    )
+}
+
+fn me_words() -> Words {
+    Words {
+        id: "readMe",
+        tag: TAG,
+        summary: "Read one's own account",
+        description: "As far as one may read it; whoever may not, or not all the fields asked \
+                      for, gets the `id` alone.",
+        parameters: parameters::of_one(),
+        request: None,
+        success: success(),
+        failures: vec![Error::InvalidQuery("Max relational depth exceeded".to_owned())],
+    }
+}
+
+fn update_me_words() -> Words {
+    Words {
+        id: "updateMe",
+        tag: TAG,
+        summary: "Change one's own account",
+        description: "Needs the right to update the fields of one's own account. A new password \
+                      ends all other sessions.",
+        parameters: parameters::of_one(),
+        request: Some(Content::json(schemas::input_of(&USERS), json!({"first_name": "Alice"}))),
+        success: success().or_unseen(),
+        failures: vec![
+            Error::payload("\"value\" must be of type object"),
+            Error::collection(USERS.name),
+        ],
+    }
+}

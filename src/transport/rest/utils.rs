@@ -1,0 +1,206 @@
+//! `/utils`: random text and hashes, for whoever asks.
+
+use poem::Response;
+use poem::http::Method;
+use serde_json::Value as Json;
+use serde_json::json;
+
+use crate::domain::Error;
+use crate::transport::error::Refusal;
+use crate::transport::rest::envelope;
+use crate::transport::rest::items;
+use crate::transport::rest::operation::Access;
+use crate::transport::rest::operation::Call;
+use crate::transport::rest::operation::Content;
+use crate::transport::rest::operation::Handler;
+use crate::transport::rest::operation::Operation;
+use crate::transport::rest::operation::Reply;
+use crate::transport::rest::operation::Success;
+use crate::transport::rest::operation::Words;
+use crate::transport::rest::parameters;
+use crate::transport::rest::schemas;
+
+/// 64 characters that need no escaping in addresses: six random bits choose one.
+const URL_SAFE: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+const LENGTH_DEFAULT: usize = 32;
+const LENGTH_MAX: usize = 500;
+
+/// Returns the operations under `/utils`.
+#[must_use]
+pub fn operations() -> Vec<Operation> {
+    let operation = |method, path: &str, access, handler: Handler, words| Operation {
+        method,
+        path: path.to_owned(),
+        access,
+        collection: None,
+        handler,
+        words: Some(words),
+    };
+    vec![
+        operation(
+            Method::GET,
+            "/utils/random/string",
+            Access::Anyone,
+            |call| Box::pin(random(call)),
+            random_words(),
+        ),
+        operation(
+            Method::POST,
+            "/utils/hash/generate",
+            Access::Anyone,
+            |call| Box::pin(generate(call)),
+            generate_words(),
+        ),
+        operation(
+            Method::POST,
+            "/utils/hash/verify",
+            Access::Anyone,
+            |call| Box::pin(verify(call)),
+            verify_words(),
+        ),
+        operation(
+            Method::POST,
+            "/utils/cache/clear",
+            Access::Administrators,
+            |call| Box::pin(clear_cache(call)),
+            clear_cache_words(),
+        ),
+    ]
+}
+
+async fn random(call: Call) -> Reply {
+    let length = read_length(call.parameter("length").as_deref())?;
+    let mut bytes = vec![0; length];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        tracing::error!(%error, "no random numbers");
+        Refusal::Internal
+    })?;
+    let text = bytes.iter().map(|byte| char::from(URL_SAFE[usize::from(byte & 63)]));
+    Ok(envelope::data(&Json::from(text.collect::<String>())))
+}
+
+async fn generate(mut call: Call) -> Reply {
+    let body = items::require_object(call.body().await?)?;
+    let hash = call.context.services.passwords.hash(require_text(&body, "string")?).await?;
+    Ok(envelope::data(&Json::from(hash)))
+}
+
+async fn verify(mut call: Call) -> Reply {
+    let body = items::require_object(call.body().await?)?;
+    let text = require_text(&body, "string")?;
+    let hash = require_text(&body, "hash")?;
+    if !hash.starts_with("$argon2") {
+        return Err(
+            Error::payload("\"hash\" must be a hash that this server could have made").into()
+        );
+    }
+    let fits = call.context.services.passwords.verify(text, Some(hash)).await?;
+    Ok(envelope::data(&Json::from(fits)))
+}
+
+/// There is no cache that anybody would have to clear: all of them follow the changes.
+async fn clear_cache(_: Call) -> Reply {
+    Ok(Response::builder().finish())
+}
+
+fn read_length(length: Option<&str>) -> Result<usize, Error> {
+    let length = match length {
+        None | Some("") => LENGTH_DEFAULT,
+        Some(length) => length
+            .parse()
+            .map_err(|_| Error::InvalidQuery("\"length\" must be a number".to_owned()))?,
+    };
+    if (1..=LENGTH_MAX).contains(&length) {
+        Ok(length)
+    } else {
+        Err(Error::InvalidQuery(format!("\"length\" must be between 1 and {LENGTH_MAX}")))
+    }
+}
+
+fn require_text<'a>(body: &'a Json, name: &str) -> Result<&'a str, Error> {
+    match body.get(name) {
+        None => Err(Error::payload(format!("\"{name}\" is required"))),
+        Some(Json::String(text)) => Ok(text),
+        Some(_) => Err(Error::payload(format!("\"{name}\" must be a string"))),
+    }
+}
+
+const TAG: &str = "Utilities";
+const HASH: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$c29tZSBzYWx0IGhlcmU$aGFzaCBvZiB0aGUgc3RyaW5nIGhlbGxv";
+
+fn words(id: &'static str, summary: &'static str, success: Success) -> Words {
+    Words {
+        id,
+        tag: TAG,
+        summary,
+        description: "",
+        parameters: vec![],
+        request: None,
+        success,
+        failures: vec![],
+    }
+}
+
+fn text(description: &'static str, example: &str) -> Success {
+    let schema = poem_openapi::registry::MetaSchema::new("string");
+    let schema = poem_openapi::registry::MetaSchemaRef::Inline(Box::new(schema));
+    Success::json(description, schemas::data(schema), json!({"data": example}))
+}
+
+fn random_words() -> Words {
+    let description = "How many characters, 1 to 500; 32 without it.";
+    Words {
+        parameters: vec![parameters::query("length", "integer", description, json!(5))],
+        failures: vec![Error::InvalidQuery("\"length\" must be between 1 and 500".to_owned())],
+        ..words("randomString", "Make up a text", text("Letters, digits, `-` and `_`.", "fabVJ"))
+    }
+}
+
+fn generate_words() -> Words {
+    Words {
+        request: Some(Content::json(schemas::reference("HashInput"), json!({"string": "hello"}))),
+        failures: vec![Error::payload("\"string\" is required")],
+        ..words("generateHash", "Hash a text", text("Its argon2id hash.", HASH))
+    }
+}
+
+fn verify_words() -> Words {
+    let schema = poem_openapi::registry::MetaSchema::new("boolean");
+    let schema = poem_openapi::registry::MetaSchemaRef::Inline(Box::new(schema));
+    let success = Success::json("Whether it is.", schemas::data(schema), json!({"data": true}));
+    Words {
+        request: Some(Content::json(
+            schemas::reference("HashCheck"),
+            json!({"string": "hello", "hash": HASH}),
+        )),
+        failures: vec![Error::payload("\"hash\" is required")],
+        ..words("verifyHash", "Check whether a hash is that of a text", success)
+    }
+}
+
+fn clear_cache_words() -> Words {
+    let success = Success {
+        content: None,
+        ..Success::json("Nothing to do.", schemas::any_item(), Json::Null)
+    };
+    Words {
+        description: "Exists because administration tools call it; caches here follow every change.",
+        ..words("clearCache", "Clear caches", success)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_is_between_1_and_500_and_32_if_absent() {
+        for (text, length) in [(None, 32), (Some(""), 32), (Some("1"), 1), (Some("500"), 500)] {
+            assert_eq!(read_length(text).unwrap(), length, "{text:?}");
+        }
+        for refused in ["0", "501", "-1", "many", "1.5"] {
+            assert!(read_length(Some(refused)).is_err(), "{refused}");
+        }
+    }
+}

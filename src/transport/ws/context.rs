@@ -1,0 +1,70 @@
+//! What all sockets share.
+
+use std::sync::Arc;
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::WebSocketConfig;
+use crate::domain::Services;
+
+/// What all sockets share.
+pub struct Context {
+    /// Every call that a frame can make.
+    pub services: Services,
+    /// The settings of sockets.
+    pub config: WebSocketConfig,
+    /// The name of the cookie that holds a session.
+    pub session_cookie: String,
+    /// The address under which browsers reach the service, as far as it is known.
+    pub public_url: String,
+    /// Where all tasks of sockets run; whoever shuts down closes it and waits for it.
+    pub tasks: TaskTracker,
+    /// Says that the service is stopping: sockets begin nothing new, finish what has begun, answer
+    /// it, and close.
+    pub stopping: CancellationToken,
+    places: Option<Arc<Semaphore>>,
+}
+
+impl Context {
+    /// Returns the context over its parts.
+    #[must_use]
+    pub fn new(
+        services: Services,
+        config: WebSocketConfig,
+        session_cookie: String,
+        public_url: String,
+        tasks: TaskTracker,
+        stopping: CancellationToken,
+    ) -> Arc<Self> {
+        let places = config
+            .connections_max
+            .map(|max| Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS))));
+        Arc::new(Self { services, config, session_cookie, public_url, tasks, stopping, places })
+    }
+
+    /// Takes a place among the open sockets, until it is dropped.
+    ///
+    /// # Errors
+    /// [`NoPlace`] if all are taken.
+    pub fn take_place(&self) -> Result<Place, NoPlace> {
+        let permit = match &self.places {
+            Some(places) => Some(Arc::clone(places).try_acquire_owned().map_err(|_| NoPlace)?),
+            None => None,
+        };
+        Ok(Place { _permit: permit })
+    }
+}
+
+/// A place among the open sockets.
+#[derive(Debug)]
+pub struct Place {
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+/// As many sockets are open as there may be.
+#[derive(Debug, thiserror::Error)]
+#[error("as many sockets are open as there may be")]
+pub struct NoPlace;

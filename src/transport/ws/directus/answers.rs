@@ -1,0 +1,328 @@
+//! Frames that the server sends, as bytes: the order of their keys, and what they leave out.
+//!
+//! Items go in as the JSON they already are; no tree is built around them.
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::domain::Error;
+use crate::domain::items::Counts;
+use crate::domain::realtime::News;
+use crate::transport::error;
+use crate::transport::ws::directus::fields::Invalid;
+use crate::transport::ws::directus::standing::Reason;
+use crate::transport::ws::directus::uid::Uid;
+use crate::transport::ws::encode::TextFrame;
+
+/// Room for what stands around the items of a frame.
+const AROUND: usize = 128;
+
+/// Returns the heartbeat.
+#[must_use]
+pub fn ping() -> Bytes {
+    begin(r#"{"type":"ping""#, 0).end()
+}
+
+/// Returns the answer to a ping.
+#[must_use]
+pub fn pong(uid: Option<&Uid>) -> Bytes {
+    begin(r#"{"type":"pong""#, 0).end_with(uid)
+}
+
+/// Returns the answer to a good sign-in.
+#[must_use]
+pub fn signed_in(uid: Option<&Uid>, refresh_token: Option<&str>) -> Bytes {
+    let mut frame = begin(r#"{"type":"auth","status":"ok""#, 0);
+    frame.field("uid", uid).field("refresh_token", refresh_token);
+    frame.end()
+}
+
+/// Returns the notice that somebody is not, or not any more, signed in.
+#[must_use]
+pub fn not_signed_in(reason: Reason, uid: Option<&Uid>) -> Bytes {
+    let (code, message, uid) = match reason {
+        Reason::Handshake => ("AUTH_FAILED", "Authentication handshake failed.", None),
+        Reason::Failed => ("AUTH_FAILED", "Authentication failed.", uid),
+        Reason::Expired => ("TOKEN_EXPIRED", "Token expired.", None),
+        Reason::TimedOut => ("AUTH_TIMEOUT", "Authentication timed out.", None),
+    };
+    refused("auth", code, message, uid)
+}
+
+/// Returns the answer to an `items` frame that reads or writes items.
+#[must_use]
+pub fn items(data: &RawValue, counts: Option<Counts>, uid: Option<&Uid>) -> Bytes {
+    let mut frame = begin(r#"{"type":"items","data":"#, data.get().len());
+    frame.raw(data.get()).counts(counts);
+    frame.end_with(uid)
+}
+
+/// Returns the answer to an `items` frame that deletes: the key, or the list of keys.
+#[must_use]
+pub fn deleted<K: Serialize + ?Sized>(keys: &K, uid: Option<&Uid>) -> Bytes {
+    let mut frame = begin(r#"{"type":"items""#, 0);
+    frame.field("data", Some(keys));
+    frame.end_with(uid)
+}
+
+/// Returns the answer to an `unsubscribe` frame.
+#[must_use]
+pub fn unsubscribed(uid: Option<&Uid>) -> Bytes {
+    begin(r#"{"type":"subscription","event":"unsubscribe""#, 0).end_with(uid)
+}
+
+/// Returns the frame of a subscription's news.
+#[must_use]
+pub fn news(uid: Option<&str>, news: &News<'_>) -> Bytes {
+    let room = news.data.map_or(0, |data| data.get().len());
+    let mut frame = begin(r#"{"type":"subscription""#, room);
+    frame.field("event", Some(news.event));
+    if let Some(data) = news.data {
+        frame.raw(r#","data":"#).raw(data.get());
+    }
+    frame.counts(news.counts);
+    frame.end_with(uid)
+}
+
+/// Returns the frame of a running subscription's error. It is not of the type `subscribe`: that
+/// would end every subscription of the client.
+#[must_use]
+pub fn news_failed(uid: Option<&str>, error: &Error) -> Bytes {
+    let mut frame = begin(r#"{"type":"subscription","event":"error","status":"error""#, 0);
+    let (code, message) = words(error);
+    frame.error(code, &message);
+    frame.end_with(uid)
+}
+
+/// Returns the answer to a frame that makes no sense.
+#[must_use]
+pub fn invalid(invalid: &Invalid) -> Bytes {
+    refused(invalid.area, "INVALID_PAYLOAD", &invalid.message, invalid.uid.as_ref())
+}
+
+/// Returns the answer to a frame whose collection cannot be named here.
+#[must_use]
+pub fn invalid_collection(area: &'static str, uid: Option<&Uid>) -> Bytes {
+    let message = "The provided collection does not exists or is not accessible.";
+    refused(area, "INVALID_COLLECTION", message, uid)
+}
+
+/// Returns the answer to a frame that the domain refused or failed with. Of several broken rules
+/// the first is told. A failure of storage is logged by this.
+#[must_use]
+pub fn failed(area: &'static str, error: &Error, uid: Option<&Uid>) -> Bytes {
+    let (code, message) = words(error);
+    refused(area, code, &message, uid)
+}
+
+fn refused(area: &str, code: &str, message: &str, uid: Option<&Uid>) -> Bytes {
+    let mut frame = begin("{", message.len());
+    frame.raw(r#""type":""#).raw(area).raw(r#"","status":"error""#).error(code, message);
+    frame.end_with(uid)
+}
+
+fn words(error: &Error) -> (&'static str, String) {
+    error::wire(error).into_iter().next().map_or_else(
+        || ("INTERNAL_SERVER_ERROR", "An unexpected error occurred.".to_owned()),
+        |wire| (wire.code, wire.message),
+    )
+}
+
+/// An answer in the making: an object that is not closed yet.
+struct Answer(TextFrame);
+
+fn begin(start: &str, room: usize) -> Answer {
+    let mut frame = TextFrame::with_capacity(room + AROUND);
+    frame.push(start);
+    Answer(frame)
+}
+
+impl Answer {
+    fn raw(&mut self, json: &str) -> &mut Self {
+        self.0.push(json);
+        self
+    }
+
+    /// Adds a field, if there is a value. The name is one of ours and needs no escapes.
+    fn field<T: Serialize + ?Sized>(&mut self, name: &str, value: Option<&T>) -> &mut Self {
+        if let Some(value) = value {
+            self.raw(",\"").raw(name).raw("\":");
+            self.0.push_json(value);
+        }
+        self
+    }
+
+    fn counts(&mut self, counts: Option<Counts>) -> &mut Self {
+        #[derive(Serialize)]
+        struct Meta {
+            #[serde(skip_serializing_if = "Option::is_none")]
+            total_count: Option<u64>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            filter_count: Option<u64>,
+        }
+        let meta = counts
+            .map(|Counts { total, filter }| Meta { total_count: total, filter_count: filter });
+        self.field("meta", meta.as_ref())
+    }
+
+    fn error(&mut self, code: &str, message: &str) -> &mut Self {
+        self.raw(r#","error":{"code":""#).raw(code).raw("\"");
+        self.field("message", Some(message)).raw("}")
+    }
+
+    fn end_with<U: Serialize + ?Sized>(mut self, uid: Option<&U>) -> Bytes {
+        self.field("uid", uid);
+        self.end()
+    }
+
+    fn end(mut self) -> Bytes {
+        self.raw("}");
+        self.0.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::Violation;
+
+    use super::*;
+
+    /// Returns the payload of a short frame.
+    fn text(frame: &Bytes) -> &str {
+        let start = if frame[1] < 126 { 2 } else { 4 };
+        std::str::from_utf8(&frame[start..]).unwrap()
+    }
+
+    fn raw(json: &str) -> Box<RawValue> {
+        RawValue::from_string(json.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn pings_and_pongs() {
+        assert_eq!(text(&ping()), r#"{"type":"ping"}"#);
+        assert_eq!(text(&pong(None)), r#"{"type":"pong"}"#);
+        assert_eq!(text(&pong(Some(&Uid::Number(0.into())))), r#"{"type":"pong","uid":0}"#);
+    }
+
+    #[test]
+    fn a_sign_in_has_its_keys_in_order() {
+        let uid = Uid::Text("abc".into());
+
+        assert_eq!(
+            text(&signed_in(Some(&uid), Some("pftp"))),
+            r#"{"type":"auth","status":"ok","uid":"abc","refresh_token":"pftp"}"#
+        );
+        assert_eq!(text(&signed_in(None, None)), r#"{"type":"auth","status":"ok"}"#);
+    }
+
+    #[test]
+    fn only_a_failure_on_an_open_connection_tells_the_uid() {
+        let uid = Uid::Text("p1".into());
+
+        assert_eq!(
+            text(&not_signed_in(Reason::Failed, Some(&uid))),
+            "{\"type\":\"auth\",\"status\":\"error\",\"error\":{\"code\":\"AUTH_FAILED\",\
+             \"message\":\"Authentication failed.\"},\"uid\":\"p1\"}"
+        );
+        assert_eq!(
+            text(&not_signed_in(Reason::Handshake, Some(&uid))),
+            "{\"type\":\"auth\",\"status\":\"error\",\"error\":{\"code\":\"AUTH_FAILED\",\
+             \"message\":\"Authentication handshake failed.\"}}"
+        );
+        assert_eq!(
+            text(&not_signed_in(Reason::Expired, None)),
+            "{\"type\":\"auth\",\"status\":\"error\",\"error\":{\"code\":\"TOKEN_EXPIRED\",\
+             \"message\":\"Token expired.\"}}"
+        );
+        assert_eq!(
+            text(&not_signed_in(Reason::TimedOut, None)),
+            "{\"type\":\"auth\",\"status\":\"error\",\"error\":{\"code\":\"AUTH_TIMEOUT\",\
+             \"message\":\"Authentication timed out.\"}}"
+        );
+    }
+
+    #[test]
+    fn items_come_with_data_counts_and_uid() {
+        let data = raw(r#"[{"id":1}]"#);
+        let counts = Counts { total: Some(17), filter: None };
+        let uid = Uid::Number(9.into());
+
+        assert_eq!(
+            text(&items(&data, Some(counts), Some(&uid))),
+            r#"{"type":"items","data":[{"id":1}],"meta":{"total_count":17},"uid":9}"#
+        );
+        assert_eq!(text(&items(&data, None, None)), r#"{"type":"items","data":[{"id":1}]}"#);
+    }
+
+    #[test]
+    fn deletions_come_with_keys() {
+        let uid = Uid::Text("del".into());
+
+        assert_eq!(text(&deleted(&3_i64, Some(&uid))), r#"{"type":"items","data":3,"uid":"del"}"#);
+        assert_eq!(text(&deleted(&[4_i64, 5][..], None)), r#"{"type":"items","data":[4,5]}"#);
+    }
+
+    #[test]
+    fn news_come_with_event_data_counts_and_uid() {
+        let data = raw(r#"[{"id":1}]"#);
+        let all = News {
+            event: "create",
+            data: Some(&data),
+            counts: Some(Counts { total: Some(2), filter: Some(1) }),
+        };
+        let init = News { event: "init", data: None, counts: None };
+
+        assert_eq!(
+            text(&news(Some("a\"b"), &all)),
+            "{\"type\":\"subscription\",\"event\":\"create\",\"data\":[{\"id\":1}],\
+             \"meta\":{\"total_count\":2,\"filter_count\":1},\"uid\":\"a\\\"b\"}"
+        );
+        assert_eq!(text(&news(None, &init)), r#"{"type":"subscription","event":"init"}"#);
+    }
+
+    #[test]
+    fn the_end_of_a_subscription_is_not_of_the_type_subscribe() {
+        let frame = news_failed(Some("s"), &Error::InvalidQuery("no".into()));
+
+        assert_eq!(
+            text(&frame),
+            "{\"type\":\"subscription\",\"event\":\"error\",\"status\":\"error\",\"error\":\
+             {\"code\":\"INVALID_QUERY\",\"message\":\"Invalid query. no.\"},\"uid\":\"s\"}"
+        );
+    }
+
+    #[test]
+    fn of_several_broken_rules_the_first_is_told() {
+        let violation = |field: &str| Violation {
+            field: field.to_owned(),
+            kind: "required",
+            details: Vec::new(),
+        };
+        let error = Error::FailedValidation(vec![violation("content"), violation("id")]);
+
+        let frame = failed("items", &error, Some(&Uid::Number(1.into())));
+
+        assert!(text(&frame).contains("FAILED_VALIDATION"));
+        assert!(text(&frame).contains("content"));
+        assert!(text(&frame).ends_with(r#","uid":1}"#));
+    }
+
+    #[test]
+    fn refusals_name_their_area() {
+        let uid = Uid::Text("x".into());
+
+        assert_eq!(
+            text(&invalid_collection("subscribe", Some(&uid))),
+            "{\"type\":\"subscribe\",\"status\":\"error\",\"error\":{\"code\":\
+             \"INVALID_COLLECTION\",\"message\":\"The provided collection does not exists or is \
+             not accessible.\"},\"uid\":\"x\"}"
+        );
+        let nonsense = Invalid { area: "server", message: "a \"b\"".to_owned(), uid: None };
+        assert_eq!(
+            text(&invalid(&nonsense)),
+            "{\"type\":\"server\",\"status\":\"error\",\"error\":{\"code\":\"INVALID_PAYLOAD\",\
+             \"message\":\"a \\\"b\\\"\"}}"
+        );
+    }
+}

@@ -1,0 +1,106 @@
+//! Frames that have come and cannot be handled yet: bounded in number and in bytes.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::transport::ws::directus::fields::Invalid;
+use crate::transport::ws::directus::frames::Frame;
+
+/// Frames in the order in which they came. While it is full the socket is not read, so that a
+/// client that says more than can be answered is held up by itself.
+#[derive(Debug)]
+pub struct Backlog {
+    /// The first frame, once it has been looked at and has to wait.
+    first: Option<Result<Frame, Invalid>>,
+    /// The others, as they came: a parsed frame may take many times as much memory.
+    others: VecDeque<Bytes>,
+    bytes: usize,
+    frames_max: usize,
+    bytes_max: usize,
+}
+
+impl Backlog {
+    /// Returns an empty backlog that is full with so many frames, or so many bytes.
+    #[must_use]
+    pub const fn new(frames_max: usize, bytes_max: usize) -> Self {
+        Self { first: None, others: VecDeque::new(), bytes: 0, frames_max, bytes_max }
+    }
+
+    /// Returns whether another frame may be read.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.others.len() < self.frames_max && self.bytes < self.bytes_max
+    }
+
+    /// Adds a frame.
+    pub fn push(&mut self, text: Bytes) {
+        self.bytes += text.len();
+        self.others.push_back(text);
+    }
+
+    /// Takes out the first frame.
+    pub fn take(&mut self) -> Option<Result<Frame, Invalid>> {
+        if let Some(first) = self.first.take() {
+            return Some(first);
+        }
+        let text = self.others.pop_front()?;
+        self.bytes -= text.len();
+        if self.others.is_empty() {
+            // Most connections are idle most of the time.
+            self.others = VecDeque::new();
+        }
+        Some(Frame::parse(&text))
+    }
+
+    /// Puts the frame that was just taken out back in its place.
+    pub fn put_back(&mut self, first: Result<Frame, Invalid>) {
+        self.first = Some(first);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ping() -> Bytes {
+        Bytes::from_static(br#"{"type":"ping"}"#)
+    }
+
+    #[test]
+    fn frames_come_out_in_order() {
+        let mut backlog = Backlog::new(10, 1000);
+        backlog.push(ping());
+        backlog.push(Bytes::from_static(b"nonsense"));
+
+        assert_eq!(backlog.take(), Some(Ok(Frame::Ping(None))));
+        assert!(matches!(backlog.take(), Some(Err(_))));
+        assert_eq!(backlog.take(), None);
+    }
+
+    #[test]
+    fn a_frame_that_was_put_back_is_still_the_first() {
+        let mut backlog = Backlog::new(10, 1000);
+        backlog.push(ping());
+        backlog.push(Bytes::from_static(b"nonsense"));
+
+        let first = backlog.take().unwrap();
+        backlog.put_back(first);
+
+        assert_eq!(backlog.take(), Some(Ok(Frame::Ping(None))));
+    }
+
+    #[test]
+    fn it_is_full_by_number_or_by_size_until_something_is_taken() {
+        for mut backlog in [Backlog::new(2, 1000), Backlog::new(10, 2 * ping().len())] {
+            backlog.push(ping());
+            assert!(backlog.has_room());
+            backlog.push(ping());
+            assert!(!backlog.has_room());
+
+            backlog.take();
+
+            assert!(backlog.has_room());
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! One connection's frames: each becomes one call of the domain, and its result one frame.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::Value as Json;
+
+use crate::domain::Error;
+use crate::domain::auth::Basis;
+use crate::domain::auth::Identity;
+use crate::domain::auth::Mode;
+use crate::domain::auth::Origin;
+use crate::domain::items::Answer;
+use crate::domain::items::Which;
+use crate::domain::items::Written;
+use crate::domain::realtime;
+use crate::domain::realtime::Envelope;
+use crate::domain::realtime::Peer;
+use crate::model::Actor;
+use crate::model::Collection;
+use crate::model::Key;
+use crate::model::schema;
+use crate::model::schema::Reach;
+use crate::transport::ws::context::Context;
+use crate::transport::ws::directus::answers;
+use crate::transport::ws::directus::frames::Credentials;
+use crate::transport::ws::directus::frames::Items;
+use crate::transport::ws::directus::frames::ItemsAction;
+use crate::transport::ws::directus::frames::Subscribe;
+use crate::transport::ws::directus::items;
+use crate::transport::ws::directus::standing::Becomes;
+use crate::transport::ws::directus::uid::Uid;
+
+/// What the frames of one connection act on.
+pub struct Connection {
+    /// What all connections share.
+    pub context: Arc<Context>,
+    /// The connection as the hub sees it.
+    pub peer: Peer,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// A good sign-in.
+#[derive(Debug)]
+pub struct Granted {
+    /// Who signed in. It expires where Directus lets the connection end with a token.
+    pub identity: Identity,
+    /// What the client may sign in with the next time.
+    pub refresh_token: Option<String>,
+    /// Whether this connection began or renewed the session, so that a sign-out may end it.
+    pub owns_session: bool,
+}
+
+impl Connection {
+    /// Checks what a client shows.
+    ///
+    /// Whoever signs in here with a password or a refresh token stays signed in as long as the
+    /// session lives. The access token that comes with the sign-in never leaves the server, so the
+    /// client could not know when to renew it.
+    ///
+    /// # Errors
+    /// What [`crate::domain::auth::Auth`] refuses credentials with.
+    pub async fn check(&self, credentials: Credentials) -> Result<Granted, Error> {
+        let auth = &self.context.services.auth;
+        let signed_in = match credentials {
+            Credentials::AccessToken(token) => {
+                let identity = auth.recognise(&token).await?;
+                return Ok(Granted { identity, refresh_token: None, owns_session: false });
+            }
+            Credentials::RefreshToken(token) => auth.refresh(&token, Mode::Json).await?,
+            Credentials::Password { email, password } => {
+                auth.login(&email, &password, Mode::Json, &self.origin).await?
+            }
+        };
+        Ok(Granted {
+            identity: Identity { expires: None, ..signed_in.identity },
+            refresh_token: signed_in.refresh_token,
+            owns_session: true,
+        })
+    }
+
+    /// Makes the connection somebody else's, and returns whether that still held afterwards; if
+    /// not, the caller has to make it nobody's or the public's.
+    pub async fn identify(&self, identity: Identity) -> bool {
+        self.peer.identify(identity.clone()).await;
+        self.confirm(identity).await
+    }
+
+    /// Returns whether what the connection has just become still holds, with the rights now in
+    /// force. The hub hears of changes only for whoever a connection is already, so what changed
+    /// between recognising somebody and this moment would be missed for good.
+    pub async fn confirm(&self, mut identity: Identity) -> bool {
+        loop {
+            match self.context.services.auth.renew(&identity).await {
+                Ok(Some(now)) if now.actor == identity.actor => return true,
+                Ok(Some(now)) => {
+                    self.peer.identify(now.clone()).await;
+                    identity = now;
+                }
+                // What cannot be confirmed does not hold.
+                Ok(None) | Err(_) => return false,
+            }
+        }
+    }
+
+    /// Makes the connection nobody's or the public's.
+    pub async fn fall_back(&self, becomes: Becomes) {
+        match becomes {
+            Becomes::Nobody => self.peer.identify(nobody()).await,
+            Becomes::Public => {
+                self.identify(self.context.services.auth.public()).await;
+            }
+        }
+    }
+
+    /// Ends the session that somebody signed out of.
+    pub async fn end_session(&self, identity: Identity) {
+        if let Err(error) = self.context.services.auth.end(&identity).await {
+            // There is nobody to answer; turning the error into words logs it.
+            drop(answers::failed("auth", &error, None));
+        }
+    }
+
+    /// Does what an `items` frame asks for, and returns the answer.
+    pub async fn items(&self, frame: Items) -> Bytes {
+        let uid = frame.uid.clone();
+        let uid = uid.as_ref();
+        let Some(collection) =
+            schema::find(&frame.collection).filter(|found| found.reach == Reach::Items)
+        else {
+            return answers::invalid_collection("items", uid);
+        };
+        let actor = self.peer.actor();
+        let done = match frame.action {
+            ItemsAction::Create => self.create(&actor, collection, frame).await,
+            ItemsAction::Read => self.read(&actor, collection, frame).await,
+            ItemsAction::Update => self.update(&actor, collection, frame).await,
+            ItemsAction::Delete => self.delete(&actor, collection, frame).await,
+        };
+        done.unwrap_or_else(|error| answers::failed("items", &error, uid))
+    }
+
+    async fn create(
+        &self,
+        actor: &Actor,
+        collection: &'static Collection,
+        frame: Items,
+    ) -> Result<Bytes, Error> {
+        let query = frame.query.unwrap_or_else(items::empty);
+        let items = &self.context.services.items;
+        let written = items.create(actor, collection, frame.data, &query).await?;
+        shown(written, frame.uid.as_ref())
+    }
+
+    async fn read(
+        &self,
+        actor: &Actor,
+        collection: &'static Collection,
+        mut frame: Items,
+    ) -> Result<Bytes, Error> {
+        let uid = frame.uid.take();
+        let (which, query) = items::read(frame);
+        let Answer { data, counts } =
+            self.context.services.items.read(actor, collection, which, &query).await?;
+        Ok(answers::items(&data, counts, uid.as_ref()))
+    }
+
+    async fn update(
+        &self,
+        actor: &Actor,
+        collection: &'static Collection,
+        mut frame: Items,
+    ) -> Result<Bytes, Error> {
+        let uid = frame.uid.take();
+        let (update, query) = items::update(frame)?;
+        let written = self.context.services.items.update(actor, collection, update, &query).await?;
+        shown(written, uid.as_ref())
+    }
+
+    async fn delete(
+        &self,
+        actor: &Actor,
+        collection: &'static Collection,
+        mut frame: Items,
+    ) -> Result<Bytes, Error> {
+        let uid = frame.uid.take();
+        let which = items::delete(frame)?;
+        let one = matches!(which, Which::One(_));
+        let keys = self.context.services.items.delete(actor, collection, which).await?;
+        let keys = keys.into_iter().map(key).collect::<Vec<_>>();
+        Ok(match keys.first() {
+            Some(key) if one => answers::deleted(key, uid.as_ref()),
+            _ => answers::deleted(&keys, uid.as_ref()),
+        })
+    }
+
+    /// Begins a subscription, and returns the answer if there is none: the first news is one.
+    pub async fn subscribe(&self, frame: Subscribe) -> Option<Bytes> {
+        let Some(collection) =
+            schema::find(&frame.collection).filter(|found| found.reach != Reach::Internal)
+        else {
+            return Some(answers::invalid_collection("subscribe", frame.uid.as_ref()));
+        };
+        let uid = frame.uid.as_ref().map(Uid::to_text);
+        let subscribe = realtime::Subscribe {
+            uid: uid.clone(),
+            collection,
+            event: frame.event,
+            item: frame.item,
+            query: frame.query,
+            envelope: Envelope { uid, encode: answers::news, encode_error: answers::news_failed },
+        };
+        let error = self.peer.subscribe(subscribe).await.err()?;
+        Some(answers::failed("subscribe", &error, frame.uid.as_ref()))
+    }
+
+    /// Ends one subscription or all, and returns the answer.
+    pub fn unsubscribe(&self, uid: Option<&Uid>) -> Bytes {
+        self.peer.unsubscribe(uid.map(Uid::to_text).as_deref());
+        answers::unsubscribed(uid)
+    }
+}
+
+/// Returns the identity of whoever has to sign in first.
+#[must_use]
+pub fn nobody() -> Identity {
+    Identity { actor: Arc::new(Actor::nobody()), basis: Basis::Nothing, expires: None }
+}
+
+/// Returns the answer to a write. As in Directus it is an error if the caller may not see what was
+/// written, although it was.
+fn shown(written: Written, uid: Option<&Uid>) -> Result<Bytes, Error> {
+    let Answer { data, counts } = written.answer?;
+    Ok(answers::items(&data, counts, uid))
+}
+
+fn key(key: Key) -> Json {
+    match key {
+        Key::Integer(number) => Json::from(number),
+        Key::Uuid(id) => Json::from(id.to_string()),
+    }
+}

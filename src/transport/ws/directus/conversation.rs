@@ -1,0 +1,371 @@
+//! One connection from its first frame to its last: the order of frames, and the time.
+//!
+//! Frames are handled in order and one at a time, so that answers keep the order of questions and
+//! nothing is dropped while a sign-in is being checked. Only creates that follow each other may be
+//! under way together, so that they can share a commit; their answers still come in order. What a
+//! frame means is the business of `connection`.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesOrdered;
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+use crate::domain::Error;
+use crate::domain::auth::Identity;
+use crate::domain::auth::Origin;
+use crate::domain::realtime::Closing;
+use crate::domain::realtime::Outbox;
+use crate::transport::ws::context::Context;
+use crate::transport::ws::directus::answers;
+use crate::transport::ws::directus::backlog::Backlog;
+use crate::transport::ws::directus::connection::Connection;
+use crate::transport::ws::directus::connection::Granted;
+use crate::transport::ws::directus::connection::nobody;
+use crate::transport::ws::directus::fields::Invalid;
+use crate::transport::ws::directus::frames::Auth;
+use crate::transport::ws::directus::frames::Credentials;
+use crate::transport::ws::directus::frames::Frame;
+use crate::transport::ws::directus::heartbeat::Beat;
+use crate::transport::ws::directus::heartbeat::Heartbeat;
+use crate::transport::ws::directus::standing::Consequence;
+use crate::transport::ws::directus::standing::Standing;
+use crate::transport::ws::directus::uid::Uid;
+use crate::transport::ws::encode;
+use crate::transport::ws::socket::Heard;
+use crate::transport::ws::socket::Socket;
+
+/// How many creates of one connection may be under way together.
+const CREATES_MAX: usize = 32;
+/// The largest frame of a connection that has yet to sign in.
+const HANDSHAKE_BYTES_MAX: usize = 16 * 1024;
+
+/// How a connection comes in.
+#[derive(Debug)]
+pub struct Entry {
+    /// Who it is, by the credentials of its upgrade; `None` if it had none.
+    pub identity: Option<Identity>,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// Speaks with a client until either side ends the connection. What has begun by then is carried
+/// to its end, heard or not, so that no change is left half done.
+pub async fn converse<S>(mut socket: Socket<S>, context: Arc<Context>, entry: Entry)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let outbox = Arc::clone(socket.outbox());
+    let standing = standing(&context, entry.identity.as_ref());
+    let identity = match entry.identity {
+        Some(identity) => identity,
+        None if standing.is_waiting() => nobody(),
+        None => context.services.auth.public(),
+    };
+    let peer = context.services.hub.join(Arc::clone(&outbox), identity);
+    let connection = Connection { context, peer, origin: entry.origin };
+    let mut conversation = Conversation::new(&connection, &outbox, standing);
+    conversation.run(&mut socket).await;
+    conversation.rest().await;
+    drop(connection);
+    socket.finish().await;
+}
+
+/// Returns where a new connection stands.
+fn standing(context: &Context, identity: Option<&Identity>) -> Standing {
+    let until = identity.and_then(|identity| expiry(identity, &context.services.clock));
+    Standing::new(
+        context.config.auth,
+        context.config.auth_timeout,
+        identity.is_some(),
+        until,
+        Instant::now(),
+    )
+}
+
+/// Returns when an identity expires, by a clock that nobody can set: `None` for never.
+fn expiry(identity: &Identity, clock: &Clock) -> Option<Instant> {
+    Instant::now().checked_add(clock.now().until(identity.expires?))
+}
+
+struct Conversation<'a> {
+    connection: &'a Connection,
+    outbox: &'a Outbox,
+    standing: Standing,
+    heartbeat: Heartbeat,
+    backlog: Backlog,
+    /// What is under way: creates, or one thing of another kind.
+    running: FuturesOrdered<BoxFuture<'a, Outcome>>,
+    running_creates: bool,
+    /// Whether that one thing is the check of a sign-in.
+    checking: bool,
+    /// Whether this connection began or renewed the session it is signed in by.
+    owns_session: bool,
+    /// Whether nothing follows any more.
+    over: bool,
+}
+
+/// What came out of a frame.
+enum Outcome {
+    Answer(Option<Bytes>),
+    Checked(Result<Granted, Error>, Option<Uid>),
+}
+
+impl<'a> Conversation<'a> {
+    fn new(connection: &'a Connection, outbox: &'a Outbox, standing: Standing) -> Self {
+        let config = &connection.context.config;
+        Self {
+            connection,
+            outbox,
+            standing,
+            heartbeat: Heartbeat::new(config.heartbeat_period, Instant::now()),
+            backlog: Backlog::new(config.pending_max, config.frame_bytes_max),
+            running: FuturesOrdered::new(),
+            running_creates: false,
+            checking: false,
+            owns_session: false,
+            over: false,
+        }
+    }
+
+    async fn run<S>(&mut self, socket: &mut Socket<S>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let connection = self.connection;
+        if !self.standing.is_waiting() && !connection.confirm(connection.peer.identity()).await {
+            let consequence = self.standing.lose();
+            self.suffer(consequence, None).await;
+        }
+        let mut stopping = pin!(connection.context.stopping.cancelled());
+        let mut alarm = pin!(tokio::time::sleep_until(self.due()));
+        loop {
+            self.begin_what_may().await;
+            if self.over {
+                break;
+            }
+            if alarm.deadline() != self.due() {
+                alarm.as_mut().reset(self.due());
+            }
+            tokio::select! {
+                biased;
+                () = &mut stopping => {
+                    self.stop().await;
+                    break;
+                }
+                Some(outcome) = self.running.next(), if !self.running.is_empty() => {
+                    self.settle(outcome).await;
+                }
+                () = &mut alarm => self.tick().await,
+                // While a sign-in is being checked the connection is nobody's already, and what
+                // comes out of the check decides.
+                () = connection.peer.identity_lost(), if !self.checking => {
+                    let consequence = self.standing.lose();
+                    self.suffer(consequence, None).await;
+                }
+                heard = socket.next(), if self.backlog.has_room() => match heard {
+                    Heard::Frame(text) => self.keep(text),
+                    Heard::Pulse => self.heartbeat.hear(),
+                    Heard::Ended => break,
+                },
+            }
+        }
+    }
+
+    /// Waits for what has begun.
+    async fn rest(mut self) {
+        if !self.running.is_empty() {
+            self.outbox.close(Closing::Done);
+            while self.running.next().await.is_some() {}
+        }
+    }
+
+    /// Answers what has begun, drops what has not, and says that the service restarts.
+    async fn stop(&mut self) {
+        while let Some(outcome) = self.running.next().await {
+            self.settle(outcome).await;
+        }
+        self.outbox.close(Closing::Restart);
+    }
+
+    fn keep(&mut self, text: Bytes) {
+        if self.standing.is_waiting() && text.len() > HANDSHAKE_BYTES_MAX {
+            self.outbox.push(encode::close(Some(encode::TOO_BIG), ""));
+            self.close();
+            return;
+        }
+        self.backlog.push(text);
+    }
+
+    /// Begins, in order, all that need not wait for what is under way.
+    async fn begin_what_may(&mut self) {
+        while !self.over {
+            let Some(frame) = self.backlog.take() else { return };
+            let is_create = frame.as_ref().is_ok_and(Frame::is_create);
+            let joins = is_create && self.running_creates && self.running.len() < CREATES_MAX;
+            if !self.running.is_empty() && !joins {
+                self.backlog.put_back(frame);
+                return;
+            }
+            self.running_creates = is_create;
+            if !matches!(frame, Ok(Frame::Auth(..))) {
+                self.heartbeat.hear();
+            }
+            self.begin(frame).await;
+        }
+    }
+
+    async fn begin(&mut self, frame: Result<Frame, Invalid>) {
+        let connection = self.connection;
+        let frame = match frame {
+            Ok(Frame::Auth(Auth::SignIn(credentials), uid)) => {
+                return self.sign_in(credentials, uid);
+            }
+            _ if self.standing.is_waiting() => {
+                let consequence = self.standing.refuse();
+                return self.suffer(consequence, None).await;
+            }
+            Ok(frame) => frame,
+            Err(invalid) => {
+                self.say(answers::invalid(&invalid));
+                return;
+            }
+        };
+        match frame {
+            Frame::Auth(Auth::SignOut, _) => self.sign_out().await,
+            Frame::Auth(..) | Frame::Other => {}
+            Frame::Ping(uid) => self.say(answers::pong(uid.as_ref())),
+            Frame::Unsubscribe(uid) => self.say(connection.unsubscribe(uid.as_ref())),
+            Frame::Items(frame) => {
+                self.launch(async move { Outcome::Answer(Some(connection.items(*frame).await)) })
+            }
+            Frame::Subscribe(frame) => {
+                self.launch(async move { Outcome::Answer(connection.subscribe(*frame).await) })
+            }
+        }
+    }
+
+    fn launch(&mut self, work: impl Future<Output = Outcome> + Send + 'a) {
+        self.running.push_back(work.boxed());
+    }
+
+    fn sign_in(&mut self, credentials: Credentials, uid: Option<Uid>) {
+        let connection = self.connection;
+        self.checking = true;
+        self.launch(async move { Outcome::Checked(connection.check(credentials).await, uid) });
+    }
+
+    /// Signs out, without an answer. The session ends with it if this connection began or renewed
+    /// it; one that was only shown here, by an access token or a cookie, is somebody else's to end.
+    async fn sign_out(&mut self) {
+        let connection = self.connection;
+        let identity = connection.peer.identity();
+        let becomes = self.standing.sign_out();
+        connection.fall_back(becomes).await;
+        if std::mem::take(&mut self.owns_session) {
+            self.launch(async move {
+                connection.end_session(identity).await;
+                Outcome::Answer(None)
+            });
+        }
+    }
+
+    async fn settle(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Answer(frame) => {
+                if let Some(frame) = frame {
+                    self.say(frame);
+                }
+            }
+            Outcome::Checked(result, uid) => {
+                self.checking = false;
+                match result {
+                    Ok(granted) => self.grant(granted, uid.as_ref()).await,
+                    Err(error) => self.deny(&error, uid.as_ref()).await,
+                }
+            }
+        }
+    }
+
+    async fn grant(&mut self, granted: Granted, uid: Option<&Uid>) {
+        let connection = self.connection;
+        let until = expiry(&granted.identity, &connection.context.services.clock);
+        if !connection.identify(granted.identity).await {
+            return self.deny(&Error::InvalidCredentials, uid).await;
+        }
+        self.standing.sign_in(until);
+        self.owns_session = granted.owns_session;
+        self.say(answers::signed_in(uid, granted.refresh_token.as_deref()));
+    }
+
+    async fn deny(&mut self, error: &Error, uid: Option<&Uid>) {
+        let consequence = self.standing.refuse();
+        match error {
+            // The credentials may be good: the client learns that it can try them again.
+            Error::Store(_) | Error::TooBusy { .. } => {
+                let frame = answers::failed("auth", error, uid);
+                self.suffer_with(consequence, frame).await;
+            }
+            _ => self.suffer(consequence, uid).await,
+        }
+    }
+
+    async fn suffer(&mut self, consequence: Consequence, uid: Option<&Uid>) {
+        self.suffer_with(consequence, answers::not_signed_in(consequence.reason, uid)).await;
+    }
+
+    /// Becomes, says and closes, in this order: no frame is handled as who it was before.
+    async fn suffer_with(&mut self, consequence: Consequence, frame: Bytes) {
+        self.owns_session = false;
+        self.connection.fall_back(consequence.becomes).await;
+        self.say(frame);
+        if consequence.closes {
+            self.close();
+        }
+    }
+
+    /// Returns when [`Conversation::tick`] is due.
+    fn due(&self) -> Instant {
+        let beat = self.heartbeat.due();
+        self.standing.due(self.checking).map_or(beat, |due| due.min(beat))
+    }
+
+    async fn tick(&mut self) {
+        let now = Instant::now();
+        if self.standing.due(self.checking).is_some_and(|due| due <= now) {
+            let consequence = self.standing.expire(now);
+            self.suffer(consequence, None).await;
+        }
+        if self.heartbeat.due() <= now {
+            let busy = !self.running.is_empty() || !self.backlog.has_room();
+            match self.heartbeat.beat(now, busy) {
+                Beat::Ask => self.say(self.question()),
+                Beat::Gone => self.close(),
+            }
+        }
+    }
+
+    /// Returns what asks for a sign of life. Pages see only what comes after their sign-in; before
+    /// that, and where heartbeats are switched off, browsers are asked without their knowledge.
+    fn question(&self) -> Bytes {
+        let shown = self.connection.context.config.heartbeat && !self.checking;
+        if shown && self.standing.is_signed_in() { answers::ping() } else { encode::ping() }
+    }
+
+    fn say(&self, frame: Bytes) {
+        // A refused frame needs no report: the connection is closing then, and the writer says so.
+        self.outbox.push(frame);
+    }
+
+    fn close(&mut self) {
+        self.outbox.close(Closing::Done);
+        self.over = true;
+    }
+}

@@ -1,0 +1,167 @@
+//! The fields of a frame, one by one, and the words for what is wrong with them.
+
+use std::fmt::Write;
+
+use serde_json::Map;
+use serde_json::Value as Json;
+
+use crate::transport::json_depth;
+use crate::transport::ws::directus::uid::Uid;
+
+/// How long a client's name for something may be, in bytes: subscriptions keep theirs.
+const UID_MAX: usize = 1024;
+
+/// A frame that makes no sense: `INVALID_PAYLOAD`.
+#[derive(Debug, PartialEq)]
+pub struct Invalid {
+    /// What the frame was about, as errors name it in their `type`.
+    pub area: &'static str,
+    /// Why, for the client.
+    pub message: String,
+    /// The client's name for the request, where it can be told.
+    pub uid: Option<Uid>,
+}
+
+/// The fields of a frame that have not been looked at yet.
+pub struct Fields {
+    /// What the frame is about, as errors name it in their `type`.
+    pub area: &'static str,
+    /// The client's name for it.
+    pub uid: Option<Uid>,
+    fields: Map<String, Json>,
+}
+
+impl Fields {
+    /// Reads the object that a frame has to be, and the name it may have.
+    ///
+    /// # Errors
+    /// [`Invalid`], about the `server`.
+    pub fn parse(text: &[u8]) -> Result<Self, Invalid> {
+        if !json_depth::is_within(text, json_depth::DEPTH_MAX) {
+            let message =
+                format!("Validation error: Nested deeper than {} levels", json_depth::DEPTH_MAX);
+            return Err(Invalid { area: "server", message, uid: None });
+        }
+        let mut json = serde_json::from_slice::<Json>(text).map_err(|_| Invalid {
+            area: "server",
+            message: "Unable to parse the incoming message.".to_owned(),
+            uid: None,
+        })?;
+        drop_prototypes(&mut json);
+        let Json::Object(fields) = json else {
+            let message = mismatch("object", Some(&json), None);
+            return Err(Invalid { area: "server", message, uid: None });
+        };
+        let mut fields = Self { area: "server", uid: None, fields };
+        fields.uid = match fields.take("uid") {
+            None => None,
+            Some(Json::String(text)) if text.len() <= UID_MAX => Some(Uid::Text(text)),
+            Some(Json::String(_)) => {
+                let message = format!("Validation error: Longer than {UID_MAX} bytes at \"uid\"");
+                return Err(Invalid { area: "server", message, uid: None });
+            }
+            Some(Json::Number(number)) => Some(Uid::Number(number)),
+            Some(other) => return Err(fields.invalid("string or number", Some(&other), "uid")),
+        };
+        Ok(fields)
+    }
+
+    /// Takes a field out, whatever it is.
+    pub fn take(&mut self, name: &str) -> Option<Json> {
+        self.fields.remove(name)
+    }
+
+    /// Takes out a field that has to be there and text.
+    ///
+    /// # Errors
+    /// [`Invalid`], about this area.
+    pub fn require_text(&mut self, name: &str) -> Result<String, Invalid> {
+        match self.take(name) {
+            Some(Json::String(text)) => Ok(text),
+            other => Err(self.invalid("string", other.as_ref(), name)),
+        }
+    }
+
+    /// Takes out a field that is the key of an item, or nothing.
+    ///
+    /// # Errors
+    /// [`Invalid`], about this area.
+    pub fn key(&mut self, name: &str) -> Result<Option<Json>, Invalid> {
+        match self.take(name) {
+            None | Some(Json::Null) => Ok(None),
+            Some(key) if is_key(&key) => Ok(Some(key)),
+            Some(other) => Err(self.invalid("string or number", Some(&other), name)),
+        }
+    }
+
+    /// Takes out the query, an object or nothing.
+    ///
+    /// # Errors
+    /// [`Invalid`], about this area.
+    pub fn query(&mut self) -> Result<Option<Json>, Invalid> {
+        match self.take("query") {
+            None | Some(Json::Null) => Ok(None),
+            Some(query @ Json::Object(_)) => Ok(Some(query)),
+            Some(other) => Err(self.invalid("object", Some(&other), "query")),
+        }
+    }
+
+    /// Returns what is wrong with a field.
+    pub fn invalid(&self, expected: &str, found: Option<&Json>, name: &str) -> Invalid {
+        Invalid {
+            area: self.area,
+            message: mismatch(expected, found, Some(name)),
+            uid: self.uid.clone(),
+        }
+    }
+}
+
+/// Says what was expected, what came, and in which field.
+fn mismatch(expected: &str, found: Option<&Json>, name: Option<&str>) -> String {
+    let mut message = match found {
+        None => format!("Validation error: Required, expected {expected}"),
+        Some(found) => {
+            format!("Validation error: Expected {expected}, received {}", kind(found, expected))
+        }
+    };
+    if let Some(name) = name {
+        // Writing to a string does not fail.
+        let _ = write!(message, " at \"{name}\"");
+    }
+    message
+}
+
+/// Returns what a value is, or a short text itself where one of a few texts was expected.
+fn kind(value: &Json, expected: &str) -> String {
+    match value {
+        Json::Null => "null".to_owned(),
+        Json::Bool(_) => "boolean".to_owned(),
+        Json::Number(_) => "number".to_owned(),
+        Json::String(text) if expected.starts_with("one of") && text.len() <= 40 => {
+            format!("'{text}'")
+        }
+        Json::String(_) => "string".to_owned(),
+        Json::Array(_) => "array".to_owned(),
+        Json::Object(_) => "object".to_owned(),
+    }
+}
+
+/// Returns whether this has the type of a key.
+#[must_use]
+pub const fn is_key(value: &Json) -> bool {
+    matches!(value, Json::String(_) | Json::Number(_))
+}
+
+/// Drops what would change the prototype of an object in JavaScript, so that it is never stored.
+fn drop_prototypes(value: &mut Json) {
+    match value {
+        Json::Object(fields) => {
+            if fields.contains_key("__proto__") {
+                fields.shift_remove("__proto__");
+            }
+            fields.values_mut().for_each(drop_prototypes);
+        }
+        Json::Array(values) => values.iter_mut().for_each(drop_prototypes),
+        _ => {}
+    }
+}

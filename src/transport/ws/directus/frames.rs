@@ -1,0 +1,436 @@
+//! Frames that clients send: from text to checked wire types, or the reason why not.
+//!
+//! Checks shapes only. What a frame means, and whether it is allowed, is for others.
+
+use serde_json::Value as Json;
+
+use crate::model::EventAction;
+use crate::transport::ws::directus::fields::Fields;
+use crate::transport::ws::directus::fields::Invalid;
+use crate::transport::ws::directus::fields::is_key;
+use crate::transport::ws::directus::uid::Uid;
+
+/// A frame of a known type and shape.
+#[derive(Debug, PartialEq)]
+pub enum Frame {
+    /// `auth`.
+    Auth(Auth, Option<Uid>),
+    /// `items`.
+    Items(Box<Items>),
+    /// `subscribe`.
+    Subscribe(Box<Subscribe>),
+    /// `unsubscribe`: from one, or without a name from all.
+    Unsubscribe(Option<Uid>),
+    /// `ping`.
+    Ping(Option<Uid>),
+    /// Anything else, which is passed over without a word; `pong` among it.
+    Other,
+}
+
+/// An `auth` frame.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// A sign-in.
+    SignIn(Credentials),
+    /// The tutorial's way to sign out.
+    SignOut,
+    /// Neither.
+    Nothing,
+}
+
+/// What a client shows to sign in, never to be logged.
+#[derive(PartialEq, Eq)]
+pub enum Credentials {
+    /// An access token or a static token.
+    AccessToken(String),
+    /// A refresh token.
+    RefreshToken(String),
+    /// An address and a password.
+    Password {
+        /// The address.
+        email: String,
+        /// The password.
+        password: String,
+    },
+}
+
+/// An `items` frame.
+#[derive(Debug, PartialEq)]
+pub struct Items {
+    /// What to do.
+    pub action: ItemsAction,
+    /// Where.
+    pub collection: String,
+    /// One item, by a key that is neither empty nor 0.
+    pub id: Option<Json>,
+    /// Items, by their keys.
+    pub ids: Option<Vec<Json>>,
+    /// The values; null if there are none.
+    pub data: Json,
+    /// The query, an object; `None` if there is none.
+    pub query: Option<Json>,
+    /// The client's name for the request.
+    pub uid: Option<Uid>,
+}
+
+/// What an `items` frame does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ItemsAction {
+    /// Creates items.
+    Create,
+    /// Reads items.
+    Read,
+    /// Updates items.
+    Update,
+    /// Deletes items.
+    Delete,
+}
+
+/// A `subscribe` frame.
+#[derive(Debug, PartialEq)]
+pub struct Subscribe {
+    /// What to listen to.
+    pub collection: String,
+    /// One kind of event; `None` for all.
+    pub event: Option<EventAction>,
+    /// One item, by its key.
+    pub item: Option<Json>,
+    /// The query, an object; null if there is none.
+    pub query: Json,
+    /// The client's name for the subscription.
+    pub uid: Option<Uid>,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl Frame {
+    /// Reads a frame.
+    ///
+    /// # Errors
+    /// [`Invalid`], with words for the client.
+    pub fn parse(text: &[u8]) -> Result<Self, Invalid> {
+        let mut fields = Fields::parse(text)?;
+        let kind = fields.require_text("type")?;
+        Ok(match kind.as_str() {
+            "auth" => Self::Auth(Auth::read(&mut fields), fields.uid),
+            "items" => Self::Items(Box::new(Items::read(fields)?)),
+            "subscribe" => Self::Subscribe(Box::new(Subscribe::read(fields)?)),
+            "unsubscribe" => Self::Unsubscribe(fields.uid),
+            "ping" => Self::Ping(fields.uid),
+            _ => Self::Other,
+        })
+    }
+
+    /// Returns whether this creates items.
+    #[must_use]
+    pub const fn is_create(&self) -> bool {
+        match self {
+            Self::Items(items) => matches!(items.action, ItemsAction::Create),
+            _ => false,
+        }
+    }
+}
+
+impl Auth {
+    fn read(fields: &mut Fields) -> Self {
+        if let Some(Json::String(token)) = fields.take("access_token") {
+            return Self::SignIn(Credentials::AccessToken(token));
+        }
+        if let Some(Json::String(token)) = fields.take("refresh_token") {
+            return Self::SignIn(Credentials::RefreshToken(token));
+        }
+        match (fields.take("email"), fields.take("password"), fields.take("action")) {
+            (Some(Json::String(email)), Some(Json::String(password)), _) if is_email(&email) => {
+                Self::SignIn(Credentials::Password { email, password })
+            }
+            (None, None, Some(Json::String(action))) if action == "logout" => Self::SignOut,
+            _ => Self::Nothing,
+        }
+    }
+}
+
+impl Items {
+    fn read(mut fields: Fields) -> Result<Self, Invalid> {
+        fields.area = "items";
+        let collection = fields.require_text("collection")?;
+        let action = match fields.require_text("action")?.as_str() {
+            "create" => ItemsAction::Create,
+            "read" => ItemsAction::Read,
+            "update" => ItemsAction::Update,
+            "delete" => ItemsAction::Delete,
+            other => {
+                let known = "one of 'create', 'read', 'update', 'delete'";
+                return Err(fields.invalid(known, Some(&Json::from(other)), "action"));
+            }
+        };
+        let id = fields.key("id")?.filter(|id| !is_falsy(id));
+        let ids = match fields.take("ids") {
+            None | Some(Json::Null) => None,
+            Some(Json::Array(ids)) => match ids.iter().find(|id| !is_key(id)) {
+                Some(odd) => return Err(fields.invalid("strings or numbers", Some(odd), "ids")),
+                None => Some(ids),
+            },
+            Some(other) => return Err(fields.invalid("array", Some(&other), "ids")),
+        };
+        let data = fields.take("data").unwrap_or_default();
+        let query = fields.query()?;
+        Ok(Self { action, collection, id, ids, data, query, uid: fields.uid })
+    }
+}
+
+impl Subscribe {
+    fn read(mut fields: Fields) -> Result<Self, Invalid> {
+        fields.area = "subscribe";
+        let collection = fields.require_text("collection")?;
+        let event = match fields.take("event") {
+            None | Some(Json::Null) => None,
+            Some(other) => match other.as_str().and_then(EventAction::find) {
+                Some(event) => Some(event),
+                None => {
+                    let known = "one of 'create', 'update', 'delete'";
+                    return Err(fields.invalid(known, Some(&other), "event"));
+                }
+            },
+        };
+        let item = fields.key("item")?;
+        let query = fields.query()?.unwrap_or_default();
+        Ok(Self { collection, event, item, query, uid: fields.uid })
+    }
+}
+
+/// Returns whether JavaScript would take this key for none.
+fn is_falsy(key: &Json) -> bool {
+    match key {
+        Json::String(text) => text.is_empty(),
+        other => other.as_f64() == Some(0.0),
+    }
+}
+
+/// Returns whether this can be an address: something, an @, something, and no spaces.
+fn is_email(text: &str) -> bool {
+    !text.contains(char::is_whitespace)
+        && text.rsplit_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn parse(text: &str) -> Result<Frame, Invalid> {
+        Frame::parse(text.as_bytes())
+    }
+
+    fn refusal(text: &str) -> (&'static str, String) {
+        let invalid = parse(text).unwrap_err();
+        (invalid.area, invalid.message)
+    }
+
+    fn items(text: &str) -> Items {
+        match parse(text) {
+            Ok(Frame::Items(items)) => *items,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn auth(text: &str) -> Auth {
+        match parse(text) {
+            Ok(Frame::Auth(auth, _)) => auth,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_area_and_reason() {
+        let server = |message: &str| ("server", message.to_owned());
+        let items = |message: &str| ("items", message.to_owned());
+        let subscribe = |message: &str| ("subscribe", message.to_owned());
+        let actions = "'create', 'read', 'update', 'delete'";
+        for (text, refused) in [
+            ("hello?", server("Unable to parse the incoming message.")),
+            ("{\"type\":", server("Unable to parse the incoming message.")),
+            ("", server("Unable to parse the incoming message.")),
+            ("[]", server("Validation error: Expected object, received array")),
+            ("null", server("Validation error: Expected object, received null")),
+            ("12", server("Validation error: Expected object, received number")),
+            (r#""text""#, server("Validation error: Expected object, received string")),
+            (r#"{"a":1}"#, server("Validation error: Required, expected string at \"type\"")),
+            (
+                r#"{"type":5}"#,
+                server("Validation error: Expected string, received number at \"type\""),
+            ),
+            (
+                r#"{"type":"ping","uid":{"a":1}}"#,
+                server("Validation error: Expected string or number, received object at \"uid\""),
+            ),
+            (
+                r#"{"type":"ping","uid":null}"#,
+                server("Validation error: Expected string or number, received null at \"uid\""),
+            ),
+            (
+                r#"{"type":"items","action":"read"}"#,
+                items("Validation error: Required, expected string at \"collection\""),
+            ),
+            (
+                r#"{"type":"items","collection":"messages"}"#,
+                items("Validation error: Required, expected string at \"action\""),
+            ),
+            (
+                r#"{"type":"items","collection":"messages","action":"juggle"}"#,
+                items(&format!(
+                    "Validation error: Expected one of {actions}, received 'juggle' at \"action\""
+                )),
+            ),
+            (
+                r#"{"type":"items","collection":"messages","action":"read","ids":"x"}"#,
+                items("Validation error: Expected array, received string at \"ids\""),
+            ),
+            (
+                r#"{"type":"items","collection":"messages","action":"read","ids":[1,{}]}"#,
+                items("Validation error: Expected strings or numbers, received object at \"ids\""),
+            ),
+            (
+                r#"{"type":"items","collection":"messages","action":"read","query":"x"}"#,
+                items("Validation error: Expected object, received string at \"query\""),
+            ),
+            (
+                r#"{"type":"subscribe"}"#,
+                subscribe("Validation error: Required, expected string at \"collection\""),
+            ),
+            (
+                r#"{"type":"subscribe","collection":"messages","event":"sneeze"}"#,
+                subscribe(
+                    "Validation error: Expected one of 'create', 'update', 'delete', received \
+                     'sneeze' at \"event\"",
+                ),
+            ),
+            (
+                r#"{"type":"subscribe","collection":"messages","item":[]}"#,
+                subscribe(
+                    "Validation error: Expected string or number, received array at \"item\"",
+                ),
+            ),
+        ] {
+            assert_eq!(refusal(text), refused, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_tells_the_uid_it_answers() {
+        let invalid = parse(r#"{"type":"items","uid":7}"#).unwrap_err();
+
+        assert_eq!(invalid.uid, Some(Uid::Number(7.into())));
+    }
+
+    #[test]
+    fn a_text_that_nests_too_deep_is_not_parsed() {
+        let deep = format!(r#"{{"type":"ping","x":{}{}}}"#, "[".repeat(32), "]".repeat(32));
+
+        assert_eq!(refusal(&deep).1, "Validation error: Nested deeper than 32 levels");
+    }
+
+    #[test]
+    fn a_uid_has_a_bound() {
+        let long = format!(r#"{{"type":"ping","uid":"{}"}}"#, "x".repeat(1025));
+
+        assert_eq!(refusal(&long).1, "Validation error: Longer than 1024 bytes at \"uid\"");
+    }
+
+    #[test]
+    fn an_unknown_type_and_a_pong_are_passed_over() {
+        assert_eq!(parse(r#"{"type":"juggle","uid":"x"}"#), Ok(Frame::Other));
+        assert_eq!(parse(r#"{"type":"pong"}"#), Ok(Frame::Other));
+    }
+
+    #[test]
+    fn a_uid_comes_back_as_it_was_sent() {
+        for uid in ["\"abc\"", "42", "0", "-1", "1.5", "\"\""] {
+            let frame = parse(&format!(r#"{{"type":"ping","uid":{uid}}}"#));
+
+            let Ok(Frame::Ping(Some(echo))) = frame else { panic!("{frame:?}") };
+            assert_eq!(serde_json::to_string(&echo).unwrap(), uid);
+        }
+    }
+
+    #[test]
+    fn the_strongest_credentials_count() {
+        let all = r#"{"type":"auth","email":"a@b.c","password":"p","refresh_token":"r",
+            "access_token":"t"}"#;
+        let two = r#"{"type":"auth","email":"a@b.c","password":"p","refresh_token":"r"}"#;
+        let one = r#"{"type":"auth","email":"a@b.c","password":"p","action":"logout"}"#;
+
+        assert_eq!(auth(all), Auth::SignIn(Credentials::AccessToken("t".into())));
+        assert_eq!(auth(two), Auth::SignIn(Credentials::RefreshToken("r".into())));
+        let password = Credentials::Password { email: "a@b.c".into(), password: "p".into() };
+        assert_eq!(auth(one), Auth::SignIn(password));
+    }
+
+    #[test]
+    fn an_auth_frame_of_no_shape_is_nothing() {
+        for text in [
+            r#"{"type":"auth"}"#,
+            r#"{"type":"auth","email":"alice","password":"p"}"#,
+            r#"{"type":"auth","email":"a lice@b.c","password":"p"}"#,
+            r#"{"type":"auth","email":"@b.c","password":"p"}"#,
+            r#"{"type":"auth","email":"a@b.c"}"#,
+            r#"{"type":"auth","access_token":5}"#,
+            r#"{"type":"auth","action":"login"}"#,
+            r#"{"type":"auth","email":"alice","action":"logout"}"#,
+        ] {
+            assert_eq!(auth(text), Auth::Nothing, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_tutorials_logout_is_a_sign_out() {
+        assert_eq!(auth(r#"{"type":"auth","action":"logout","uid":"3"}"#), Auth::SignOut);
+    }
+
+    #[test]
+    fn credentials_do_not_print() {
+        let frame = parse(r#"{"type":"auth","access_token":"geheim"}"#);
+
+        assert!(!format!("{frame:?}").contains("geheim"));
+    }
+
+    #[test]
+    fn a_falsy_id_counts_as_none() {
+        for id in ["0", "0.0", "\"\"", "null"] {
+            let frame = items(&format!(
+                r#"{{"type":"items","collection":"messages","action":"read","id":{id}}}"#
+            ));
+
+            assert_eq!(frame.id, None, "{id}");
+        }
+    }
+
+    #[test]
+    fn an_items_frame_keeps_what_was_sent() {
+        let frame = items(
+            r#"{"type":"items","collection":"messages","action":"update","id":3,"ids":["4"],
+                "data":{"content":"x"},"query":{"fields":"*,a.b"},"uid":1}"#,
+        );
+
+        assert_eq!(frame.action, ItemsAction::Update);
+        assert_eq!(frame.id, Some(json!(3)));
+        assert_eq!(frame.ids, Some(vec![json!("4")]));
+        assert_eq!(frame.data, json!({"content": "x"}));
+        assert_eq!(frame.query, Some(json!({"fields": "*,a.b"})));
+        assert_eq!(frame.uid, Some(Uid::Number(1.into())));
+    }
+
+    #[test]
+    fn prototypes_are_dropped_at_every_depth() {
+        let frame = items(
+            r#"{"type":"items","collection":"messages","action":"create","__proto__":{"a":1},
+                "data":[{"content":"x","\u005f_proto__":{"admin":true}}]}"#,
+        );
+
+        assert_eq!(frame.data, json!([{"content": "x"}]));
+    }
+}

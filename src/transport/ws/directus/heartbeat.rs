@@ -1,0 +1,103 @@
+//! When to ask a client for a sign of life, and when to give it up.
+//!
+//! Decides only, from the instants it is given; it neither sends nor waits.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The heartbeat of one connection.
+#[derive(Debug)]
+pub struct Heartbeat {
+    period: Duration,
+    due: Instant,
+    asked: bool,
+    heard: bool,
+}
+
+/// What is to be done at a beat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beat {
+    /// Ask for a sign of life.
+    Ask,
+    /// Close: nothing came in the whole period since the last ask.
+    Gone,
+}
+
+impl Heartbeat {
+    /// Returns a heartbeat whose first beat is one period from now.
+    #[must_use]
+    pub fn new(period: Duration, now: Instant) -> Self {
+        Self { period, due: now + period, asked: false, heard: false }
+    }
+
+    /// Returns when the next beat is due.
+    #[must_use]
+    pub const fn due(&self) -> Instant {
+        self.due
+    }
+
+    /// Notes a sign of life.
+    pub const fn hear(&mut self) {
+        self.heard = true;
+    }
+
+    /// Takes the beat that is due. A `busy` connection has said something that is still being
+    /// answered, and may not have been read since.
+    pub fn beat(&mut self, now: Instant, busy: bool) -> Beat {
+        if self.asked && !self.heard && !busy {
+            return Beat::Gone;
+        }
+        self.asked = true;
+        self.heard = false;
+        self.due = now + self.period;
+        Beat::Ask
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PERIOD: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn who_says_nothing_is_asked_once_and_then_gone() {
+        let start = Instant::now();
+        let mut heartbeat = Heartbeat::new(PERIOD, start);
+
+        assert_eq!(heartbeat.due(), start + PERIOD);
+        assert_eq!(heartbeat.beat(heartbeat.due(), false), Beat::Ask);
+        assert_eq!(heartbeat.due(), start + 2 * PERIOD);
+        assert_eq!(heartbeat.beat(heartbeat.due(), false), Beat::Gone);
+    }
+
+    #[test]
+    fn who_answers_is_asked_again() {
+        let mut heartbeat = Heartbeat::new(PERIOD, Instant::now());
+
+        for _ in 0..3 {
+            assert_eq!(heartbeat.beat(heartbeat.due(), false), Beat::Ask);
+            heartbeat.hear();
+        }
+    }
+
+    #[test]
+    fn what_was_said_before_the_ask_does_not_count_after_it() {
+        let mut heartbeat = Heartbeat::new(PERIOD, Instant::now());
+
+        heartbeat.hear();
+
+        assert_eq!(heartbeat.beat(heartbeat.due(), false), Beat::Ask);
+        assert_eq!(heartbeat.beat(heartbeat.due(), false), Beat::Gone);
+    }
+
+    #[test]
+    fn who_waits_for_an_answer_is_not_gone() {
+        let mut heartbeat = Heartbeat::new(PERIOD, Instant::now());
+
+        heartbeat.beat(heartbeat.due(), false);
+
+        assert_eq!(heartbeat.beat(heartbeat.due(), true), Beat::Ask);
+    }
+}

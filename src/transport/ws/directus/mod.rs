@@ -1,0 +1,19 @@
+//! The protocol of Directus, `protocol/realtime.md`.
+//!
+//! `frames` is what clients send and `answers` what they get; `connection` turns one into a call of
+//! the domain and its result into the other; `conversation` keeps the order of frames and the time;
+//! `standing` and `heartbeat` decide without waiting or sending.
+
+mod answers;
+mod backlog;
+mod connection;
+mod conversation;
+mod fields;
+mod frames;
+mod heartbeat;
+mod items;
+mod standing;
+mod uid;
+
+pub use conversation::Entry;
+pub use conversation::converse;

@@ -1,0 +1,294 @@
+//! Where a connection stands with its sign-in: what each thing that can happen to it leads to.
+//!
+//! Decides only, from the instants it is given. It never says "keep who it was": whatever goes wrong
+//! leaves nobody or, where the socket is open to all, the public.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::config::WebSocketAuth;
+
+/// The standing of one connection.
+#[derive(Debug)]
+pub struct Standing {
+    mode: WebSocketAuth,
+    patience: Duration,
+    stage: Stage,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// It has to sign in with its first frame, and by then.
+    Waiting { until: Instant },
+    /// It may act as whoever it is, which nobody has signed in as.
+    Unsigned,
+    /// It is signed in, for good or until a token expires.
+    SignedIn { until: Option<Instant> },
+    /// Its token has expired; it has to sign in again by then.
+    Expired { until: Instant },
+}
+
+/// Who a connection is from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Becomes {
+    /// Somebody whom nothing is allowed.
+    Nobody,
+    /// The public.
+    Public,
+}
+
+/// Why, in the client's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// The first frame was no good sign-in, or none came in time.
+    Handshake,
+    /// A later sign-in failed, or what the sign-in rested on is gone.
+    Failed,
+    /// The token has expired.
+    Expired,
+    /// No new sign-in came in time after that.
+    TimedOut,
+}
+
+/// What has to follow, in this order: become, say, close.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Consequence {
+    /// Who the connection is from now on.
+    pub becomes: Becomes,
+    /// What it is told.
+    pub reason: Reason,
+    /// Whether it is closed after that.
+    pub closes: bool,
+}
+
+impl Standing {
+    /// Returns the standing of a connection that has just been opened. `signed_in` says whether
+    /// the upgrade came with good credentials, `expires` when those end.
+    #[must_use]
+    pub fn new(
+        mode: WebSocketAuth,
+        patience: Duration,
+        signed_in: bool,
+        expires: Option<Instant>,
+        now: Instant,
+    ) -> Self {
+        let stage = match (signed_in, mode) {
+            (true, _) => Stage::SignedIn { until: expires },
+            (false, WebSocketAuth::Public) => Stage::Unsigned,
+            // In strict mode the upgrade itself is refused, so this is for handshakes.
+            (false, _) => Stage::Waiting { until: now + patience },
+        };
+        Self { mode, patience, stage }
+    }
+
+    /// Returns whether only a sign-in is accepted, as the first frame.
+    #[must_use]
+    pub const fn is_waiting(&self) -> bool {
+        matches!(self.stage, Stage::Waiting { .. })
+    }
+
+    /// Returns whether somebody is signed in.
+    #[must_use]
+    pub const fn is_signed_in(&self) -> bool {
+        matches!(self.stage, Stage::SignedIn { .. })
+    }
+
+    /// Returns when [`Standing::expire`] is due, if at all. While a sign-in is being checked only
+    /// the present token can run out: the client has done what it was waited for.
+    #[must_use]
+    pub fn due(&self, checking: bool) -> Option<Instant> {
+        match self.stage {
+            Stage::SignedIn { until } => until,
+            Stage::Waiting { until } | Stage::Expired { until } => (!checking).then_some(until),
+            Stage::Unsigned => None,
+        }
+    }
+
+    /// Notes a good sign-in, for good or until a token expires.
+    pub const fn sign_in(&mut self, until: Option<Instant>) {
+        self.stage = Stage::SignedIn { until };
+    }
+
+    /// Notes a sign-out; the connection stays open in every mode, so that one can sign in again.
+    pub fn sign_out(&mut self) -> Becomes {
+        self.stage = Stage::Unsigned;
+        self.fallback()
+    }
+
+    /// Notes a failed sign-in, or in [`Standing::is_waiting`] any other first frame.
+    pub fn refuse(&mut self) -> Consequence {
+        if self.is_waiting() {
+            return Consequence {
+                becomes: Becomes::Nobody,
+                reason: Reason::Handshake,
+                closes: true,
+            };
+        }
+        self.fall(Reason::Failed)
+    }
+
+    /// Notes that what the sign-in rested on is gone.
+    pub fn lose(&mut self) -> Consequence {
+        self.fall(Reason::Failed)
+    }
+
+    /// Notes that the instant of [`Standing::due`] has come.
+    pub fn expire(&mut self, now: Instant) -> Consequence {
+        match self.stage {
+            Stage::Waiting { .. } => self.refuse(),
+            Stage::Expired { .. } => self.fall(Reason::TimedOut),
+            Stage::SignedIn { .. } | Stage::Unsigned => {
+                let becomes = self.fallback();
+                self.stage = match becomes {
+                    Becomes::Public => Stage::Unsigned,
+                    Becomes::Nobody => Stage::Expired { until: now + self.patience },
+                };
+                Consequence { becomes, reason: Reason::Expired, closes: false }
+            }
+        }
+    }
+
+    fn fall(&mut self, reason: Reason) -> Consequence {
+        self.stage = Stage::Unsigned;
+        let becomes = self.fallback();
+        Consequence { becomes, reason, closes: becomes == Becomes::Nobody }
+    }
+
+    const fn fallback(&self) -> Becomes {
+        match self.mode {
+            WebSocketAuth::Public => Becomes::Public,
+            WebSocketAuth::Handshake | WebSocketAuth::Strict => Becomes::Nobody,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+    const TTL: Duration = Duration::from_mins(15);
+
+    fn opened(mode: WebSocketAuth, now: Instant) -> Standing {
+        Standing::new(mode, PATIENCE, false, None, now)
+    }
+
+    fn signed_in(mode: WebSocketAuth, now: Instant) -> Standing {
+        Standing::new(mode, PATIENCE, true, Some(now + TTL), now)
+    }
+
+    #[test]
+    fn a_handshake_waits_for_a_sign_in() {
+        let now = Instant::now();
+        let mut standing = opened(WebSocketAuth::Handshake, now);
+
+        assert!(standing.is_waiting());
+        assert_eq!(standing.due(false), Some(now + PATIENCE));
+        assert_eq!(standing.due(true), None);
+
+        standing.sign_in(None);
+
+        assert!(standing.is_signed_in());
+        assert_eq!(standing.due(false), None);
+    }
+
+    #[test]
+    fn a_failed_or_late_handshake_is_closed() {
+        let now = Instant::now();
+        let end = Consequence { becomes: Becomes::Nobody, reason: Reason::Handshake, closes: true };
+
+        assert_eq!(opened(WebSocketAuth::Handshake, now).refuse(), end);
+        assert_eq!(opened(WebSocketAuth::Handshake, now).expire(now + PATIENCE), end);
+    }
+
+    #[test]
+    fn a_public_socket_waits_for_nothing() {
+        let standing = opened(WebSocketAuth::Public, Instant::now());
+
+        assert!(!standing.is_waiting());
+        assert!(!standing.is_signed_in());
+        assert_eq!(standing.due(false), None);
+    }
+
+    #[test]
+    fn a_failed_sign_in_on_an_open_connection_never_keeps_who_it_was() {
+        let now = Instant::now();
+        for (mode, becomes, closes) in [
+            (WebSocketAuth::Public, Becomes::Public, false),
+            (WebSocketAuth::Handshake, Becomes::Nobody, true),
+            (WebSocketAuth::Strict, Becomes::Nobody, true),
+        ] {
+            let mut standing = signed_in(mode, now);
+
+            let consequence = standing.refuse();
+
+            assert_eq!(consequence, Consequence { becomes, reason: Reason::Failed, closes });
+            assert!(!standing.is_signed_in());
+            assert_eq!(signed_in(mode, now).lose(), consequence);
+        }
+    }
+
+    #[test]
+    fn an_expired_token_leaves_time_to_sign_in_again() {
+        let now = Instant::now();
+        let mut standing = signed_in(WebSocketAuth::Handshake, now);
+        assert_eq!(standing.due(true), Some(now + TTL));
+
+        let expired = standing.expire(now + TTL);
+
+        assert_eq!(
+            expired,
+            Consequence { becomes: Becomes::Nobody, reason: Reason::Expired, closes: false }
+        );
+        assert_eq!(standing.due(false), Some(now + TTL + PATIENCE));
+        assert_eq!(standing.due(true), None);
+        assert_eq!(
+            standing.expire(now + TTL + PATIENCE),
+            Consequence { becomes: Becomes::Nobody, reason: Reason::TimedOut, closes: true }
+        );
+    }
+
+    #[test]
+    fn a_new_sign_in_after_the_expiry_stays() {
+        let now = Instant::now();
+        let mut standing = signed_in(WebSocketAuth::Strict, now);
+
+        standing.expire(now + TTL);
+        standing.sign_in(None);
+
+        assert_eq!(standing.due(false), None);
+        assert!(standing.is_signed_in());
+    }
+
+    #[test]
+    fn an_expired_token_on_a_public_socket_leaves_the_public() {
+        let now = Instant::now();
+        let mut standing = signed_in(WebSocketAuth::Public, now);
+
+        let expired = standing.expire(now + TTL);
+
+        assert_eq!(
+            expired,
+            Consequence { becomes: Becomes::Public, reason: Reason::Expired, closes: false }
+        );
+        assert_eq!(standing.due(false), None);
+    }
+
+    #[test]
+    fn signing_out_keeps_the_connection_in_every_mode() {
+        let now = Instant::now();
+        for (mode, becomes) in [
+            (WebSocketAuth::Public, Becomes::Public),
+            (WebSocketAuth::Handshake, Becomes::Nobody),
+            (WebSocketAuth::Strict, Becomes::Nobody),
+        ] {
+            let mut standing = signed_in(mode, now);
+
+            assert_eq!(standing.sign_out(), becomes);
+            assert!(!standing.is_signed_in());
+            assert!(!standing.is_waiting());
+            assert_eq!(standing.due(false), None);
+        }
+    }
+}

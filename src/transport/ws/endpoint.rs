@@ -1,0 +1,122 @@
+//! `/websocket`: from a request to an open connection, or the reason why not.
+
+use std::sync::Arc;
+
+use poem::Addr;
+use poem::Endpoint;
+use poem::Request;
+use poem::Response;
+use poem::http::StatusCode;
+use poem::http::header;
+
+use crate::config::WebSocketAuth;
+use crate::domain::Error;
+use crate::domain::auth::Identity;
+use crate::domain::auth::Origin;
+use crate::transport::error;
+use crate::transport::ws::context::Context;
+use crate::transport::ws::directus;
+use crate::transport::ws::directus::Entry;
+use crate::transport::ws::socket::Socket;
+use crate::transport::ws::upgrade;
+use crate::transport::ws::upgrade::Misfit;
+use crate::transport::ws::upgrade::Offer;
+
+/// What is kept of a client's name for itself.
+const USER_AGENT_MAX: usize = 255;
+
+/// Returns the endpoint at which clients open a socket.
+pub fn endpoint(context: Arc<Context>) -> impl Endpoint<Output = Response> {
+    Websocket { context }
+}
+
+struct Websocket {
+    context: Arc<Context>,
+}
+
+impl Endpoint for Websocket {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        Ok(self.open(&request).await.unwrap_or_else(|refusal| refusal))
+    }
+}
+
+impl Websocket {
+    /// Upgrades a request, or returns the answer that refuses it.
+    async fn open(&self, request: &Request) -> Result<Response, Response> {
+        let context = &self.context;
+        let offer =
+            Offer::read(request.method(), request.headers()).map_err(|misfit| match misfit {
+                Misfit::NotAnUpgrade => error::route_not_found(request.original_uri().path()),
+                other => other.respond(),
+            })?;
+        if context.stopping.is_cancelled() {
+            return Err(bare(StatusCode::SERVICE_UNAVAILABLE));
+        }
+        // Asked first, so that whoever comes back every second is refused cheaply.
+        let place = context.take_place().map_err(|_| bare(StatusCode::FORBIDDEN))?;
+        let entry = Entry { identity: self.recognise(request).await?, origin: origin(request) };
+        let upgraded = request.take_upgrade().map_err(|_| bare(StatusCode::BAD_REQUEST))?;
+
+        let context = Arc::clone(context);
+        let tasks = context.tasks.clone();
+        tasks.spawn(async move {
+            let _place = place;
+            // Fails only when the client went away before the answer reached it.
+            let Ok(stream) = upgraded.await else { return };
+            let config = &context.config;
+            let socket = Socket::open(
+                stream,
+                config.frame_bytes_max,
+                config.outbox_bytes_max,
+                &context.tasks,
+            )
+            .await;
+            directus::converse(socket, context, entry).await;
+        });
+        Ok(offer.accept())
+    }
+
+    /// Returns whoever the request shows itself to be; `None` if it shows nothing.
+    async fn recognise(&self, request: &Request) -> Result<Option<Identity>, Response> {
+        if let Some(token) = upgrade::address_token(request) {
+            return self.identify(&token).await.map(Some);
+        }
+        let headers = request.headers();
+        let Some(token) = upgrade::cookie(headers, &self.context.session_cookie) else {
+            return match self.context.config.auth {
+                WebSocketAuth::Strict => Err(bare(StatusCode::UNAUTHORIZED)),
+                WebSocketAuth::Public | WebSocketAuth::Handshake => Ok(None),
+            };
+        };
+        let identity = self.identify(&token).await?;
+        if upgrade::is_same_origin(headers, &self.context.public_url) {
+            Ok(Some(identity))
+        } else {
+            Err(bare(StatusCode::FORBIDDEN))
+        }
+    }
+
+    async fn identify(&self, token: &str) -> Result<Identity, Response> {
+        self.context.services.auth.recognise(token).await.map_err(|error| match error {
+            Error::Store(_) | Error::TooBusy { .. } => error::respond(&error),
+            _ => bare(StatusCode::UNAUTHORIZED),
+        })
+    }
+}
+
+fn bare(status: StatusCode) -> Response {
+    status.into()
+}
+
+fn origin(request: &Request) -> Origin {
+    let ip = match &request.remote_addr().0 {
+        Addr::SocketAddr(address) => Some(address.ip().to_string()),
+        _ => None,
+    };
+    let user_agent = request
+        .header(header::USER_AGENT)
+        .map(|agent| agent.chars().take(USER_AGENT_MAX).collect());
+    Origin { ip, user_agent }
+}

@@ -1,0 +1,301 @@
+//! A connection's life: one reader, one writer, and an end in which no byte is lost.
+//!
+//! Knows frames and close codes. What the frames say is the business of the protocol that reads
+//! them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use tokio::io::AsyncRead;
+use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWrite;
+use tokio::io::AsyncWriteExt;
+use tokio::io::ReadHalf;
+use tokio::io::WriteHalf;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_util::task::AbortOnDropHandle;
+use tokio_util::task::TaskTracker;
+
+use crate::domain::realtime::Closing;
+use crate::domain::realtime::Outbox;
+use crate::transport::ws::codec_io::CodecIo;
+use crate::transport::ws::encode;
+use crate::transport::ws::writer;
+
+/// What is read at once; it stays allocated while a connection is idle.
+const READ_BUFFER: usize = 4096;
+/// How long a client may take to close its side after ours.
+const LINGER: Duration = Duration::from_secs(2);
+/// What is read at once of what nobody looks at any more.
+const SCRATCH: usize = 4096;
+
+/// An open connection.
+pub struct Socket<S> {
+    reader: WebSocketStream<CodecIo<ReadHalf<S>>>,
+    outbox: Arc<Outbox>,
+    writer: AbortOnDropHandle<Option<WriteHalf<S>>>,
+    /// What the writer left behind, once it has ended.
+    written: Option<Option<WriteHalf<S>>>,
+}
+
+/// What came from a client.
+#[derive(Debug)]
+pub enum Heard {
+    /// A whole message.
+    Frame(Bytes),
+    /// A sign of life.
+    Pulse,
+    /// Nothing, and nothing will come: either side has ended the connection.
+    Ended,
+}
+
+impl<S> Socket<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    /// Takes over an upgraded connection and starts its writer. A message over `frame_bytes_max`,
+    /// or more than `outbox_bytes_max` unsent bytes, close it.
+    pub async fn open(
+        stream: S,
+        frame_bytes_max: usize,
+        outbox_bytes_max: usize,
+        tasks: &TaskTracker,
+    ) -> Self {
+        let outbox = Outbox::new(outbox_bytes_max);
+        let (read, write) = tokio::io::split(stream);
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER)
+            .write_buffer_size(0)
+            .max_message_size(Some(frame_bytes_max))
+            .max_frame_size(Some(frame_bytes_max));
+        let io = CodecIo::new(read, Arc::clone(&outbox));
+        let reader = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
+        let writer = tasks.spawn(writer::run(Arc::clone(&outbox), write));
+        Self { reader, outbox, writer: AbortOnDropHandle::new(writer), written: None }
+    }
+
+    /// Returns where frames for the client go.
+    pub const fn outbox(&self) -> &Arc<Outbox> {
+        &self.outbox
+    }
+
+    /// Waits for what comes next. Cancelling this loses nothing.
+    pub async fn next(&mut self) -> Heard {
+        tokio::select! {
+            biased;
+            written = &mut self.writer, if self.written.is_none() => {
+                self.written = Some(written.ok().flatten());
+                Heard::Ended
+            }
+            message = self.reader.next() => match message {
+                Some(Ok(Message::Text(text))) => Heard::Frame(Bytes::from(text)),
+                Some(Ok(Message::Binary(bytes))) => Heard::Frame(bytes),
+                // After a close frame the codec has its echo still to write, with the next read.
+                Some(Ok(_)) => Heard::Pulse,
+                Some(Err(error)) => {
+                    if let Some(code) = code(&error) {
+                        self.outbox.push(encode::close(Some(code), ""));
+                    }
+                    Heard::Ended
+                }
+                None => Heard::Ended,
+            },
+        }
+    }
+
+    /// Ends the connection: writes what is queued and the close frame, if that has not happened
+    /// yet, waits a moment for the client's own, and closes.
+    ///
+    /// A socket that is closed with unread bytes in it resets the connection, and a reset may eat
+    /// what the client has not read yet; so this reads until the client has closed as well.
+    pub async fn finish(self) {
+        self.finish_within(LINGER).await;
+    }
+
+    async fn finish_within(mut self, linger: Duration) {
+        self.outbox.close(Closing::Done);
+        let written = match self.written.take() {
+            Some(written) => written,
+            None => (&mut self.writer).await.ok().flatten(),
+        };
+        let Some(mut write) = written else { return };
+        let ending = async {
+            while let Some(Ok(_)) = self.reader.next().await {}
+            write.shutdown().await?;
+            let mut read = self.reader.into_inner().into_read_half();
+            let mut scratch = vec![0; SCRATCH];
+            while read.read(&mut scratch).await? > 0 {}
+            std::io::Result::Ok(())
+        };
+        // A client that is gone, or does not close in time, is cut off: nothing is left to do.
+        let _ = tokio::time::timeout(linger, ending).await;
+    }
+}
+
+/// Returns what to tell a client that caused this, unless it is gone already.
+const fn code(error: &Error) -> Option<u16> {
+    match error {
+        Error::Capacity(_) => Some(encode::TOO_BIG),
+        Error::Utf8(_) => Some(encode::INVALID_TEXT),
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
+        Error::Protocol(_) | Error::AttackAttempt => Some(encode::PROTOCOL_ERROR),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::DuplexStream;
+
+    use super::*;
+
+    const MASK: [u8; 4] = [1, 2, 3, 4];
+
+    /// Returns a frame as clients send it, up to 125 bytes long.
+    fn masked(head: u8, payload: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(payload.len()).unwrap();
+        let payload = payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask);
+        [head, 0x80 | length].into_iter().chain(MASK).chain(payload).collect()
+    }
+
+    async fn opened(frame_bytes_max: usize) -> (Socket<DuplexStream>, DuplexStream, TaskTracker) {
+        let (near, far) = tokio::io::duplex(1 << 16);
+        let tasks = TaskTracker::new();
+        let socket = Socket::open(far, frame_bytes_max, 1 << 16, &tasks).await;
+        (socket, near, tasks)
+    }
+
+    /// Sends bytes, reads the socket to its end, and returns the messages and what it sent.
+    async fn exchange(sent: &[u8]) -> (Vec<Bytes>, Vec<u8>) {
+        let (mut socket, mut near, tasks) = opened(100).await;
+        near.write_all(sent).await.unwrap();
+        let mut messages = Vec::new();
+        loop {
+            match socket.next().await {
+                Heard::Frame(message) => messages.push(message),
+                Heard::Pulse => {}
+                Heard::Ended => break,
+            }
+        }
+        let finish = tokio::spawn(socket.finish());
+        let mut answer = [0; 64];
+        let mut received = Vec::new();
+        while let Ok(length @ 1..) = near.read(&mut answer).await {
+            received.extend_from_slice(&answer[..length]);
+        }
+        drop(near);
+        finish.await.unwrap();
+        tasks.close();
+        tasks.wait().await;
+        (messages, received)
+    }
+
+    #[tokio::test]
+    async fn text_and_binary_messages_are_heard_and_a_close_is_echoed() {
+        let bye = masked(0x88, &[0x03, 0xe8]);
+        let sent = [masked(0x81, b"one"), masked(0x82, b"two"), bye].concat();
+
+        let (messages, received) = exchange(&sent).await;
+
+        assert_eq!(messages, ["one", "two"]);
+        assert_eq!(received, [0x88, 2, 0x03, 0xe8]);
+    }
+
+    #[tokio::test]
+    async fn a_fragmented_message_is_whole() {
+        let parts = [masked(0x01, b"on"), masked(0x80, b"e"), masked(0x88, b"")].concat();
+
+        let (messages, received) = exchange(&parts).await;
+
+        assert_eq!(messages, ["one"]);
+        assert_eq!(received, [0x88, 0]);
+    }
+
+    #[tokio::test]
+    async fn a_ping_is_answered() {
+        let sent = [masked(0x89, b"hi"), masked(0x88, b"")].concat();
+
+        let (_, received) = exchange(&sent).await;
+
+        assert_eq!(received, [0x8a, 2, b'h', b'i', 0x88, 0]);
+    }
+
+    #[tokio::test]
+    async fn what_breaks_the_protocol_is_told_by_a_code() {
+        for (sent, code) in [
+            (masked(0x81, &[0xff, 0xfe]), encode::INVALID_TEXT),
+            (masked(0x83, b""), encode::PROTOCOL_ERROR),
+            (masked(0xc1, b""), encode::PROTOCOL_ERROR),
+            (masked(0x80, b""), encode::PROTOCOL_ERROR),
+            (masked(0x09, b""), encode::PROTOCOL_ERROR),
+            (masked(0x88, b"x"), encode::PROTOCOL_ERROR),
+            (vec![0x81, 1, b'x'], encode::PROTOCOL_ERROR),
+            (masked(0x81, &[b'x'; 101]), encode::TOO_BIG),
+            ([masked(0x01, &[b'x'; 60]), masked(0x80, &[b'x'; 60])].concat(), encode::TOO_BIG),
+        ] {
+            let (messages, received) = exchange(&sent).await;
+
+            assert!(messages.is_empty());
+            assert_eq!(received, encode::close(Some(code), ""), "{sent:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_frame_that_announces_too_much_is_refused_at_its_header() {
+        let endless = [0x82, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4];
+
+        let (_, received) = exchange(&endless).await;
+
+        assert_eq!(received, encode::close(Some(encode::TOO_BIG), ""));
+    }
+
+    #[tokio::test]
+    async fn a_client_that_is_gone_ends_it() {
+        let (mut socket, near, tasks) = opened(100).await;
+        drop(near);
+
+        assert!(matches!(socket.next().await, Heard::Ended));
+
+        socket.finish().await;
+        tasks.close();
+        tasks.wait().await;
+    }
+
+    #[tokio::test]
+    async fn a_close_by_the_server_ends_it_for_both() {
+        let (mut socket, mut near, tasks) = opened(100).await;
+        socket.outbox().push(Bytes::from_static(b"last words"));
+        socket.outbox().close(Closing::Restart);
+
+        assert!(matches!(socket.next().await, Heard::Ended));
+
+        let finish = tokio::spawn(socket.finish());
+        let mut received = vec![0; 10 + encode::close(Some(encode::RESTART), "restarting").len()];
+        near.read_exact(&mut received).await.unwrap();
+        assert!(received.starts_with(b"last words"));
+        near.write_all(&masked(0x88, &[0x03, 0xf4])).await.unwrap();
+        assert_eq!(near.read(&mut received).await.unwrap(), 0);
+        drop(near);
+        finish.await.unwrap();
+        tasks.close();
+        tasks.wait().await;
+    }
+
+    #[tokio::test]
+    async fn a_client_that_never_closes_is_cut_off() {
+        let (socket, near, tasks) = opened(100).await;
+
+        socket.finish_within(Duration::from_millis(50)).await;
+
+        tasks.close();
+        tasks.wait().await;
+        drop(near);
+    }
+}

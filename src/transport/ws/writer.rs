@@ -1,0 +1,222 @@
+//! The one task that writes a connection: all that has queued since it last looked goes out
+//! together, and the close frame, once, behind it.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::AsyncWrite;
+use tokio::io::AsyncWriteExt;
+use tokio::time::Instant;
+use tokio::time::timeout_at;
+
+use crate::domain::realtime::Batch;
+use crate::domain::realtime::Closing;
+use crate::domain::realtime::Outbox;
+use crate::transport::ws::encode;
+
+/// How long a client may take nothing at all, and how long it may take for the rest once the
+/// connection is to be closed.
+const STALL_MAX: Duration = Duration::from_secs(10);
+/// Frames are gathered up to this size before they are written, and then the buffer is given back.
+const CHUNK: usize = 64 * 1024;
+
+/// Writes what comes into the outbox until the connection is to be closed, and says so to the
+/// client. Returns the write half, still open, or `None` if the client did not take what was for it.
+pub async fn run<W>(outbox: Arc<Outbox>, half: W) -> Option<W>
+where
+    W: AsyncWrite + Unpin,
+{
+    let mut writer = Writer { outbox: &outbox, half, stall_max: STALL_MAX, last: None };
+    writer.run().await.ok()?;
+    Some(writer.half)
+}
+
+struct Writer<'a, W> {
+    outbox: &'a Outbox,
+    half: W,
+    stall_max: Duration,
+    /// When all has to be written, once the connection is to be closed.
+    last: Option<Instant>,
+}
+
+impl<W: AsyncWrite + Unpin> Writer<'_, W> {
+    async fn run(&mut self) -> io::Result<()> {
+        loop {
+            let (frames, is_last) = finish(self.outbox.take().await);
+            self.write_frames(frames).await?;
+            if is_last {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn write_frames(&mut self, frames: Vec<Bytes>) -> io::Result<()> {
+        let mut chunk = Vec::new();
+        for frame in frames {
+            if chunk.len() + frame.len() > CHUNK {
+                self.write(&chunk).await?;
+                chunk.clear();
+            }
+            if frame.len() >= CHUNK {
+                self.write(&frame).await?;
+            } else {
+                chunk.extend_from_slice(&frame);
+            }
+        }
+        self.write(&chunk).await?;
+        let stalled = self.stalled();
+        timeout_at(stalled, self.half.flush()).await?
+    }
+
+    async fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let stalled = self.stalled();
+            match timeout_at(stalled, self.half.write(bytes)).await?? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                written => bytes = &bytes[written..],
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns when the write that is about to begin has to have made progress. A client that
+    /// takes a byte now and then is not waited for any longer once it is to be closed.
+    fn stalled(&mut self) -> Instant {
+        let stalled = Instant::now() + self.stall_max;
+        if self.last.is_none() && self.outbox.is_closing() {
+            self.last = Some(stalled);
+        }
+        self.last.map_or(stalled, |last| last.min(stalled))
+    }
+}
+
+/// Returns the frames to write, and whether they are the last: up to the close frame where one is
+/// among them (the echo of the client's own, or one with a code), else with one if it is time.
+fn finish(batch: Batch) -> (Vec<Bytes>, bool) {
+    let Batch { mut frames, closing } = batch;
+    if let Some(end) = frames.iter().position(|frame| encode::is_close(frame)) {
+        frames.truncate(end + 1);
+        return (frames, true);
+    }
+    if let Some(closing) = closing {
+        frames.push(farewell(closing));
+    }
+    (frames, closing.is_some())
+}
+
+fn farewell(closing: Closing) -> Bytes {
+    match closing {
+        Closing::SlowConsumer => encode::close(Some(encode::TRY_AGAIN), "reading too slowly"),
+        Closing::Restart => encode::close(Some(encode::RESTART), "restarting"),
+        Closing::Done => encode::close(None, ""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+    use tokio::io::DuplexStream;
+
+    use super::*;
+
+    async fn written(outbox: &Arc<Outbox>) -> Vec<u8> {
+        let (mut near, far) = tokio::io::duplex(1 << 20);
+        let half = run(Arc::clone(outbox), far).await;
+        assert!(half.is_some());
+        drop(half);
+        let mut bytes = Vec::new();
+        near.read_to_end(&mut bytes).await.unwrap();
+        bytes
+    }
+
+    #[tokio::test]
+    async fn what_was_queued_comes_before_the_end() {
+        let outbox = Outbox::new(1000);
+        outbox.push(Bytes::from_static(b"ab"));
+        outbox.push(Bytes::from_static(b"cd"));
+        outbox.close(Closing::Done);
+
+        assert_eq!(written(&outbox).await, [b'a', b'b', b'c', b'd', 0x88, 0]);
+    }
+
+    #[tokio::test]
+    async fn large_and_small_frames_keep_their_order() {
+        let outbox = Outbox::new(1 << 20);
+        let large = vec![b'x'; CHUNK];
+        outbox.push(Bytes::from_static(b"a"));
+        outbox.push(Bytes::from(large.clone()));
+        outbox.push(Bytes::from_static(b"b"));
+        outbox.close(Closing::Done);
+
+        let expected = [b"a".as_slice(), &large, b"b", &[0x88, 0]].concat();
+        assert_eq!(written(&outbox).await, expected);
+    }
+
+    #[tokio::test]
+    async fn a_close_frame_is_the_last_and_only_one() {
+        let outbox = Outbox::new(1000);
+        let echo = encode::close(Some(1000), "");
+        outbox.push(echo.clone());
+        outbox.push(Bytes::from_static(b"late"));
+        outbox.close(Closing::Done);
+
+        assert_eq!(written(&outbox).await, echo);
+    }
+
+    #[tokio::test]
+    async fn the_reason_is_told() {
+        let slow = Outbox::new(1000);
+        slow.close(Closing::SlowConsumer);
+        let restart = Outbox::new(1000);
+        restart.close(Closing::Restart);
+
+        assert_eq!(written(&slow).await, encode::close(Some(1013), "reading too slowly"));
+        assert_eq!(written(&restart).await, encode::close(Some(1012), "restarting"));
+    }
+
+    /// Returns whether all was taken, by a client that may take nothing for a tenth of a second.
+    async fn all_taken(outbox: &Outbox, half: DuplexStream) -> bool {
+        let stall_max = Duration::from_millis(100);
+        Writer { outbox, half, stall_max, last: None }.run().await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn a_client_that_takes_nothing_is_given_up() {
+        let outbox = Outbox::new(1000);
+        let (near, far) = tokio::io::duplex(4);
+        outbox.push(Bytes::from_static(b"more than fits"));
+
+        assert!(!all_taken(&outbox, far).await);
+
+        drop(near);
+    }
+
+    /// Takes a byte every 50 milliseconds, forever.
+    async fn drip(mut near: DuplexStream) {
+        while near.read_u8().await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_drips_is_given_up_only_once_it_is_to_be_closed() {
+        let outbox = Outbox::new(1000);
+        let (near, far) = tokio::io::duplex(1);
+        outbox.push(Bytes::from_static(b"all that it takes in time"));
+        let dripping = tokio::spawn(drip(near));
+
+        let closing = async {
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            outbox.push(Bytes::from_static(b"and far too much of what comes after that"));
+            outbox.close(Closing::SlowConsumer);
+        };
+        let start = Instant::now();
+        let (taken, ()) = tokio::join!(all_taken(&outbox, far), closing);
+
+        assert!(!taken);
+        assert!(start.elapsed() >= Duration::from_millis(400));
+        dripping.await.unwrap();
+    }
+}

@@ -1,0 +1,66 @@
+// Builds the tutorial's page with one version of the SDK, doing by hand the few things Nuxt does for it: compiling the
+// single-file component, and importing what Nuxt imports by itself (`ref`, `onMounted`, `useNuxtApp`, …).
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { build } from 'esbuild';
+import { compileScript, parse } from 'vue/compiler-sfc';
+import { SUITE } from './paths.mjs';
+import { freshDirectory } from './server.mjs';
+
+const PAGE = path.join(SUITE, 'page');
+const AUTOMATIC_IMPORTS = `
+import { ref, onMounted, onBeforeUnmount, type Ref } from 'vue';
+import { useNuxtApp, defineNuxtPlugin } from '@nuxt';
+`;
+
+const html = `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>Directus Realtime Chat</title>
+<link rel="icon" href="data:,">
+</head>
+<body><div id="__nuxt"></div><script type="module" src="/app.js"></script></body>
+</html>
+`;
+
+/** What Nuxt's bundler does, as an esbuild plugin. */
+function nuxt(sdk) {
+	return {
+		name: 'nuxt',
+		setup(bundler) {
+			bundler.onResolve({ filter: /^@directus\/sdk$/ }, ({ resolveDir }) => bundler.resolve(sdk, { resolveDir, kind: 'import-statement' }));
+			bundler.onResolve({ filter: /^@nuxt$/ }, () => ({ path: path.join(PAGE, 'nuxt.ts') }));
+			bundler.onLoad({ filter: /\.vue$/ }, ({ path: file }) => {
+				const source = readFileSync(file, 'utf8').replace('<script setup lang="ts">', `<script setup lang="ts">${AUTOMATIC_IMPORTS}`);
+				const { descriptor, errors } = parse(source, { filename: file });
+				if (errors.length > 0) return { errors: errors.map(({ message }) => ({ text: message })) };
+				const { content } = compileScript(descriptor, { id: path.basename(file), inlineTemplate: true });
+				return { contents: content, loader: 'ts', resolveDir: path.dirname(file) };
+			});
+			bundler.onLoad({ filter: /plugins\/directus\.ts$/ }, ({ path: file }) => {
+				// "replace the `your-website-url` with your Nuxt URL and port", which only the browser knows here.
+				const source = readFileSync(file, 'utf8').replace('"http://your-website-url/directus"', '`http://${location.host}/directus`');
+				return { contents: AUTOMATIC_IMPORTS + source, loader: 'ts', resolveDir: path.dirname(file) };
+			});
+		},
+	};
+}
+
+/** Gives the directory with the built page. `sdk` is the alias of an installed version: `sdk-26`, `sdk-21`. */
+export async function buildPage(sdk) {
+	const directory = path.join(freshDirectory(), 'dist');
+	mkdirSync(directory);
+	await build({
+		entryPoints: [path.join(PAGE, 'main.ts')],
+		outfile: path.join(directory, 'app.js'),
+		bundle: true,
+		format: 'esm',
+		platform: 'browser',
+		logLevel: 'silent',
+		define: { __VUE_OPTIONS_API__: 'true', __VUE_PROD_DEVTOOLS__: 'false', __VUE_PROD_HYDRATION_MISMATCH_DETAILS__: 'false', 'process.env.NODE_ENV': '"production"' },
+		plugins: [nuxt(sdk)],
+	});
+	writeFileSync(path.join(directory, 'index.html'), html);
+	return directory;
+}

@@ -1,0 +1,322 @@
+// The command line and the life of the process, from outside: what it says about itself, what it says when it cannot
+// start, how accounts are managed without a server, and how it ends.
+import assert from 'node:assert/strict';
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterEach, describe, test } from 'node:test';
+import { Administrator, Rest } from '../lib/rest.mjs';
+import { freePort } from '../lib/ports.mjs';
+import { ADMIN, freshDirectory, run, Server } from '../lib/server.mjs';
+import { Socket } from '../lib/socket.mjs';
+import { damage, sqlite } from '../lib/sqlite.mjs';
+import { until, within } from '../lib/wait.mjs';
+
+const servers = [];
+
+async function start(options) {
+	const server = await Server.start(options);
+	servers.push(server);
+	return server;
+}
+
+afterEach(async (t) => {
+	for (const server of servers.splice(0)) await server.dispose(t.passed === false);
+});
+
+const lines = (text) => text.split('\n').filter((line) => line.trim() !== '');
+
+/** It ended by itself, with a failure, saying in one line on standard error what fits all patterns. */
+function assertRefused({ code, signal, stderr }, ...patterns) {
+	assert.equal(signal, null);
+	assert.ok(code > 0, `exit status ${code}\n${stderr}`);
+	assert.equal(lines(stderr).length, 1, `one line, not:\n${stderr}`);
+	assert.doesNotMatch(stderr, /panicked|backtrace|stack|Error\s*\{|Os \{/i);
+	for (const pattern of patterns) assert.match(stderr, pattern);
+}
+
+describe('what it says about itself', () => {
+	test('--help names every subcommand', async () => {
+		const { code, stdout } = await run(['--help']);
+
+		assert.equal(code, 0);
+		for (const command of ['serve', 'migrate', 'users', 'openapi', 'healthcheck', 'completions']) assert.match(stdout, new RegExp(`\\b${command}\\b`));
+	});
+
+	test('every subcommand has a help of its own', async () => {
+		for (const command of [['serve'], ['migrate'], ['users'], ['users', 'create'], ['users', 'list'], ['users', 'password'], ['users', 'suspend'], ['openapi'], ['healthcheck'], ['completions']]) {
+			const { code, stdout } = await run([...command, '--help']);
+			assert.equal(code, 0, command.join(' '));
+			assert.match(stdout, /Usage:/, command.join(' '));
+		}
+	});
+
+	test('--version is a name and a number', async () => {
+		const { code, stdout } = await run(['--version']);
+
+		assert.equal(code, 0);
+		assert.match(stdout, /^chinwag \d+\.\d+\.\d+\s*$/);
+	});
+
+	test('completions for bash load into bash and complete the subcommands', async () => {
+		const { code, stdout } = await run(['completions', 'bash']);
+
+		assert.equal(code, 0);
+		assert.match(stdout, /complete .*\bchinwag\b/);
+		for (const command of ['serve', 'migrate', 'healthcheck']) assert.match(stdout, new RegExp(`\\b${command}\\b`));
+	});
+
+	test('an unknown subcommand or option is a mistake of use', async () => {
+		for (const args of [['sreve'], ['serve', '--dmeo']]) {
+			const { code, stderr } = await run(args);
+			assert.equal(code, 2, args.join(' '));
+			assert.match(stderr, new RegExp(args.at(-1)));
+		}
+	});
+});
+
+describe('a start that cannot succeed', () => {
+	test('names every wrong setting at once', async () => {
+		const wrong = {
+			HOST: 'not an address',
+			PORT: 'eighty',
+			ACCESS_TOKEN_TTL: 'for ever',
+			WEBSOCKETS_REST_AUTH: 'perhaps',
+			WEBSOCKETS_HEARTBEAT_PERIOD: '-1',
+			SECRET: 'short',
+		};
+
+		const { code, stderr } = await run(['serve'], { env: wrong });
+
+		assert.ok(code > 0);
+		for (const name of Object.keys(wrong)) assert.match(stderr, new RegExp(`\\b${name}\\b`), `${name} is not named:\n${stderr}`);
+		assert.doesNotMatch(stderr, /panicked|backtrace/);
+		assert.doesNotMatch(stderr, /short\b/, 'a secret is not repeated');
+	});
+
+	test('also those in a .env file', async () => {
+		const directory = freshDirectory();
+		writeFileSync(path.join(directory, '.env'), 'PORT=eighty\nACCESS_TOKEN_TTL="for ever"\n');
+
+		const { code, stderr } = await run(['serve'], { directory });
+
+		assert.ok(code > 0);
+		assert.match(stderr, /\bPORT\b/);
+		assert.match(stderr, /\bACCESS_TOKEN_TTL\b/);
+	});
+
+	test('because the port is taken', async () => {
+		const server = await start();
+
+		const end = await run(['serve'], { env: { PORT: String(server.port) } });
+
+		assertRefused(end, new RegExp(`\\b${server.port}\\b`), /in use|taken/i);
+	});
+
+	test('because the data directory cannot be made', async () => {
+		const directory = freshDirectory();
+		writeFileSync(path.join(directory, 'file'), 'not a directory');
+
+		const end = await run(['serve'], { directory, env: { PORT: '0', DB_FILENAME: 'file/data/chinwag.db' } });
+
+		assertRefused(end, /file\/data/);
+	});
+
+	test('because the file is no database', async () => {
+		const directory = freshDirectory();
+		mkdirSync(path.join(directory, 'data'));
+		const text = 'this is a text, and a rather long one, so that nobody takes it for an empty database\n'.repeat(100);
+		writeFileSync(path.join(directory, 'data/chinwag.db'), text);
+
+		const end = await run(['serve'], { directory, env: { PORT: '0' } });
+
+		assertRefused(end, /data\/chinwag\.db/);
+	});
+
+	test('because another instance has the database', async () => {
+		const server = await start();
+
+		const end = await run(['serve'], { directory: server.directory, env: { PORT: String(await freePort()) } });
+
+		assertRefused(end, /chinwag\.db/);
+		await server.ready();
+	});
+
+	test('because the database is of a newer version', async () => {
+		const server = await start();
+		await server.stop();
+		const columns = sqlite(server.database, 'pragma table_info(_sqlx_migrations)').map(([, name]) => name);
+		const values = columns.map((name) => (name === 'version' ? '99999999999999' : name));
+		sqlite(server.database, `insert into _sqlx_migrations (${columns}) select ${values} from _sqlx_migrations order by version desc limit 1`);
+		const copy = path.join(freshDirectory(), 'before.db');
+		copyFileSync(server.database, copy);
+
+		const end = await run(['serve'], { directory: server.directory, env: { PORT: '0' } });
+
+		assertRefused(end, /newer/i);
+		assert.deepEqual(sqlite(server.database, 'select version from _sqlx_migrations'), sqlite(copy, 'select version from _sqlx_migrations'));
+	});
+});
+
+describe('accounts, while no server runs', () => {
+	const directory = freshDirectory();
+	const email = 'carol@example.com';
+	const users = (...args) => run(['users', ...args], { directory, env: { ADMIN_EMAIL: ADMIN.email, ADMIN_PASSWORD: ADMIN.password } });
+	const signIn = async (server, password) => (await new Rest(server.origin).call('POST', '/auth/login', { email, password })).status;
+
+	test('one is made, is listed, and can sign in', async () => {
+		const created = await users('create', email, '--first-name', 'Carol', '--password', 'the first password');
+		assert.equal(created.code, 0, created.stderr);
+		const listed = await users('list');
+		assert.equal(listed.code, 0, listed.stderr);
+		assert.match(listed.stdout, /carol@example\.com/);
+
+		const server = await start({ directory });
+		assert.equal(await signIn(server, 'the first password'), 200);
+	});
+
+	test('its password is changed', async () => {
+		const changed = await users('password', email, '--password', 'the second password');
+		assert.equal(changed.code, 0, changed.stderr);
+
+		const server = await start({ directory });
+		assert.equal(await signIn(server, 'the first password'), 401);
+		assert.equal(await signIn(server, 'the second password'), 200);
+	});
+
+	test('it is suspended', async () => {
+		const suspended = await users('suspend', email);
+		assert.equal(suspended.code, 0, suspended.stderr);
+
+		const server = await start({ directory });
+		assert.equal(await signIn(server, 'the second password'), 401);
+	});
+
+	test('mistakes are refused and change nothing', async () => {
+		assertRefused(await users('create', email, '--password', 'another password'), /carol@example\.com/);
+		assertRefused(await users('password', 'nobody@example.com', '--password', 'a fine password'), /nobody@example\.com/);
+		assertRefused(await users('suspend', 'nobody@example.com'), /nobody@example\.com/);
+		assert.equal((await users('list')).stdout.match(/carol@example\.com/g).length, 1);
+	});
+});
+
+describe('a first start', () => {
+	test('makes an administrator, prints the password once, and never again', async () => {
+		const server = await start({ env: { ADMIN_EMAIL: undefined, ADMIN_PASSWORD: undefined } });
+		const printed = server.log.match(/password[^\S\n]*(?:is)?[:=]?[^\S\n]*["'`]?([^\s"'`]{12,})/i);
+		assert.ok(printed, `no password in:\n${server.log}`);
+		const [, password] = printed;
+		const email = server.log.match(/[\w.+-]+@[\w-]+\.[\w.-]+\w/)[0];
+
+		assert.equal(server.log.split(password).length - 1, 1, 'the password is printed once');
+		assert.equal((await new Rest(server.origin).call('POST', '/auth/login', { email, password })).status, 200);
+
+		const first = server.log.length;
+		await server.restart();
+		assert.doesNotMatch(server.log.slice(first), /password/i);
+		assert.equal((await new Rest(server.origin).call('POST', '/auth/login', { email, password })).status, 200);
+	});
+
+	test('without --demo leaves nothing open to the anonymous', async () => {
+		const server = await start();
+		const administrator = await Administrator.signIn(server);
+		const { id } = await administrator.post('not for everybody');
+		const anonymous = new Rest(server.origin);
+
+		for (const [method, address, body] of [
+			['GET', '/items/messages'],
+			['GET', `/items/messages/${id}`],
+			['POST', '/items/messages', { content: 'from nobody' }],
+			['PATCH', `/items/messages/${id}`, { content: 'changed by nobody' }],
+			['DELETE', `/items/messages/${id}`],
+			['GET', '/users'],
+			['GET', '/roles'],
+			['GET', '/policies'],
+			['GET', '/permissions'],
+			['POST', '/users', { email: 'intruder@example.com', password: 'an intruder of the tests' }],
+		]) {
+			const answer = await anonymous.call(method, address, body);
+			assert.equal(answer.status, 403, `${method} ${address} gave ${answer.status}: ${answer.text.slice(0, 300)}`);
+		}
+		const socket = await Socket.open(server.origin);
+		for (const frame of [
+			{ type: 'items', action: 'read', collection: 'messages' },
+			{ type: 'items', action: 'create', collection: 'messages', data: { content: 'from nobody' } },
+			{ type: 'subscribe', collection: 'messages' },
+		]) {
+			const answer = await socket.ask(frame);
+			assert.equal(answer.error?.code, 'FORBIDDEN', JSON.stringify(answer));
+		}
+		socket.close();
+
+		assert.deepEqual((await administrator.allMessages()).map(({ content }) => content), ['not for everybody']);
+		assert.deepEqual((await administrator.data('GET', '/users?fields=email')).map(({ email }) => email), [ADMIN.email]);
+	});
+});
+
+describe('health', () => {
+	test('healthcheck succeeds while the server runs, and fails when it does not', async () => {
+		const server = await start();
+		const env = { PORT: String(server.port) };
+		const options = { directory: server.directory, env };
+
+		const well = await run(['healthcheck'], options);
+		assert.equal(well.code, 0, well.stderr);
+		await server.stop();
+		const gone = await run(['healthcheck'], options);
+		assert.ok(gone.code > 0);
+	});
+});
+
+describe('SIGTERM', () => {
+	test('under load loses nothing that was acknowledged, closes every socket in good order, and ends with 0', async () => {
+		const server = await start({ demo: true });
+		const person = await (await Administrator.signIn(server)).person('Writer');
+		const acknowledged = new Map();
+		let on = true;
+		const subscribers = await Promise.all(Array.from({ length: 5 }, () => Socket.open(server.origin, { access_token: person.token })));
+		for (const socket of subscribers) await socket.subscribe();
+		const writers = await Promise.all(Array.from({ length: 3 }, () => Socket.open(server.origin, { access_token: person.token })));
+		const overSocket = writers.map(async (socket, writer) => {
+			for (let number = 0; on; number++) {
+				const content = `socket ${writer} ${number}`;
+				socket.send({ type: 'items', action: 'create', collection: 'messages', data: { content }, uid: content });
+				const answer = await Promise.race([socket.next(), socket.ended]);
+				if (answer.uid !== content) return;
+				if (answer.status !== 'error') acknowledged.set(content, answer.data.id);
+			}
+		});
+		const overRest = [0, 1, 2].map(async (writer) => {
+			for (let number = 0; on; number++) {
+				const content = `rest ${writer} ${number}`;
+				const answer = await person.rest.call('POST', '/items/messages', { content }).catch(() => null);
+				if (answer?.status !== 200) return;
+				acknowledged.set(content, answer.data.id);
+			}
+		});
+		await until(() => acknowledged.size >= 200, 'some load');
+
+		const end = await server.end('SIGTERM', 10_000);
+		on = false;
+		await within(Promise.all([...overSocket, ...overRest]), 'the writers to notice');
+
+		assert.deepEqual(end, { code: 0, signal: null });
+		for (const socket of [...subscribers, ...writers]) {
+			const { code } = await within(socket.ended, 'the socket to be closed');
+			assert.ok([1001, 1012].includes(code), `closed with ${code}, not with a close frame that says why`);
+		}
+		assert.deepEqual(damage(server.database), []);
+		await server.launch();
+		const stored = new Map((await person.rest.allMessages()).map(({ id, content }) => [id, content]));
+		const lost = [...acknowledged].filter(([content, id]) => stored.get(id) !== content);
+		assert.deepEqual(lost, [], `${lost.length} of ${acknowledged.size} acknowledged messages are lost`);
+	});
+
+	test('with nothing to do ends at once', async () => {
+		const server = await start();
+		const began = performance.now();
+
+		await server.stop();
+
+		assert.ok(performance.now() - began < 1_000, `took ${Math.round(performance.now() - began)} ms`);
+	});
+});

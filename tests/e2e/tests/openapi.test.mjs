@@ -1,0 +1,139 @@
+// The API's description is one that others can use: valid for a validator that is not ours, complete for a reader, the
+// same wherever it is had from, good enough to generate a typed client that compiles and works, and readable at /docs
+// without the internet.
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, afterEach, before, test } from 'node:test';
+import { promisify } from 'node:util';
+import { Validator } from '@seriousme/openapi-schema-validator';
+import { build } from 'esbuild';
+import openapiTypeScript, { astToString } from 'openapi-typescript';
+import { launchBrowser, Window } from '../lib/browser.mjs';
+import { artifact, REPOSITORY, SUITE } from '../lib/paths.mjs';
+import { Administrator } from '../lib/rest.mjs';
+import { run, Server } from '../lib/server.mjs';
+
+const METHODS = ['get', 'put', 'post', 'delete', 'patch', 'search', 'head', 'options', 'trace'];
+const GENERATED = path.join(SUITE, '.generated');
+
+let server, description, validation, resolved;
+let failed = false;
+
+before(async () => {
+	const printed = await run(['openapi']);
+	assert.deepEqual({ code: printed.code, stderr: printed.stderr }, { code: 0, stderr: '' });
+	description = JSON.parse(printed.stdout);
+	const validator = new Validator();
+	validation = await validator.validate(structuredClone(description));
+	resolved = validator.resolveRefs();
+	server = await Server.start({ demo: true });
+});
+after(() => server?.dispose(failed));
+afterEach(async (t) => {
+	failed ||= t.passed === false;
+	await Window.closeAll(t);
+});
+
+/** Every operation with its address, after resolving references. */
+function operations() {
+	return Object.entries(resolved.paths).flatMap(([route, item]) =>
+		Object.entries(item)
+			.filter(([method]) => METHODS.includes(method))
+			.map(([method, operation]) => ({ name: `${method.toUpperCase()} ${route}`, ...operation, parameters: [...(item.parameters ?? []), ...(operation.parameters ?? [])] })),
+	);
+}
+
+const hasExample = (media) => ['example', 'examples'].some((key) => media?.[key] !== undefined) || schemaHasExample(media?.schema);
+
+function schemaHasExample(schema, depth = 0) {
+	if (!schema || typeof schema !== 'object' || depth > 6) return false;
+	if (schema.example !== undefined || schema.examples !== undefined) return true;
+	const parts = [...Object.values(schema.properties ?? {}), ...(schema.allOf ?? []), ...(schema.oneOf ?? []), ...(schema.anyOf ?? []), schema.items];
+	return parts.some((part) => schemaHasExample(part, depth + 1));
+}
+
+test('an independent validator finds it valid', () => {
+	assert.deepEqual(validation.errors ?? [], []);
+	assert.equal(validation.valid, true);
+});
+
+test('every operation has a summary, an error, an example, and says who may call it', () => {
+	const all = operations();
+	assert.ok(all.length >= 20, `only ${all.length} operations`);
+	const lacking = [];
+	for (const { name, summary, responses, requestBody, parameters, security } of all) {
+		if (!summary?.trim()) lacking.push(`${name}: no summary`);
+		if (!Object.keys(responses).some((status) => /^[45]|^default$/.test(status))) lacking.push(`${name}: no error response`);
+		const media = [requestBody, ...Object.values(responses)].flatMap((part) => Object.values(part?.content ?? {}));
+		if (!media.some(hasExample) && !parameters.some((parameter) => hasExample(parameter))) lacking.push(`${name}: no example`);
+		if (security === undefined && description.security === undefined) lacking.push(`${name}: security is not stated`);
+	}
+
+	assert.deepEqual(lacking, []);
+});
+
+test('every security scheme that is named is defined, and every operation has a name of its own', () => {
+	const defined = Object.keys(description.components?.securitySchemes ?? {});
+	const named = operations().flatMap(({ security = [] }) => security.flatMap(Object.keys));
+	const ids = operations().map(({ operationId }) => operationId).filter(Boolean);
+
+	assert.ok(defined.length > 0);
+	assert.deepEqual(named.filter((name) => !defined.includes(name)), []);
+	assert.deepEqual(ids.filter((id, index) => ids.indexOf(id) !== index), []);
+});
+
+test('the committed file, /openapi.json and /server/specs/oas are what the command line prints', async () => {
+	const committed = JSON.parse(readFileSync(path.join(REPOSITORY, 'openapi/openapi.json'), 'utf8'));
+	assert.deepEqual(committed, description, 'openapi/openapi.json is stale: `make openapi` writes it anew');
+	const administrator = await Administrator.signIn(server);
+	for (const address of ['/openapi.json', '/server/specs/oas']) {
+		const answer = await administrator.call('GET', address);
+		assert.equal(answer.status, 200, address);
+		assert.match(answer.headers.get('content-type'), /^application\/json/);
+		assert.deepEqual(answer.json, description, address);
+	}
+});
+
+test('a client generated from it compiles under --strict, and works', async () => {
+	rmSync(GENERATED, { recursive: true, force: true });
+	mkdirSync(GENERATED, { recursive: true });
+	writeFileSync(path.join(GENERATED, 'api.d.ts'), astToString(await openapiTypeScript(structuredClone(description))));
+	const client = path.join(SUITE, 'openapi-client');
+	const compiler = path.join(SUITE, 'node_modules/typescript/bin/tsc');
+	const compiled = await promisify(execFile)(process.execPath, [compiler, '--project', client, '--pretty', 'false']).catch((error) => error);
+	assert.deepEqual({ code: compiled.code ?? 0, stdout: compiled.stdout }, { code: 0, stdout: '' }, 'the client does not compile');
+
+	const bundle = path.join(GENERATED, 'program.mjs');
+	await build({ entryPoints: [path.join(client, 'program.ts')], outfile: bundle, bundle: true, format: 'esm', platform: 'node', logLevel: 'silent' });
+	const { talk } = await import(bundle);
+	const person = await (await Administrator.signIn(server)).person('Typed');
+	const listed = await talk(server.origin, person.email, person.password, 'sent by a generated client');
+	assert.ok(listed.includes('sent by a generated client'), `listed: ${listed}`);
+});
+
+test('/docs shows every operation without asking anybody else', async () => {
+	const browser = await launchBrowser();
+	try {
+		const window = await Window.open(browser);
+		const blocked = [];
+		await window.page.route('**/*', (route) => {
+			if (new URL(route.request().url()).origin === server.origin) return route.continue();
+			blocked.push(route.request().url());
+			return route.abort();
+		});
+
+		await window.page.goto(`${server.origin}/docs`);
+		const blocks = window.page.locator('.opblock-summary');
+		await window.until(async () => (await blocks.count()) >= operations().length, 'every operation on the page', { ms: 20_000 });
+		assert.ok(await window.page.getByText('/items/', { exact: false }).first().isVisible());
+		await window.page.screenshot({ path: artifact('docs.png') });
+
+		assert.deepEqual(blocked, []);
+		assert.deepEqual(window.foreignRequests(), []);
+		assert.deepEqual(window.unexpectedErrors(), []);
+	} finally {
+		await browser.close();
+	}
+});

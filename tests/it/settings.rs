@@ -1,0 +1,60 @@
+//! `.env.example` is the manual of the settings: the same names and defaults as in the program, in
+//! the same order, each with an explanation.
+
+use std::collections::HashMap;
+
+use chinwag::config::Config;
+
+const MANUAL: &str = include_str!("../../.env.example");
+
+/// Returns the setting that a line of the manual shows, and its default.
+fn find_setting(line: &str) -> Option<(&str, &str)> {
+    let (name, default) = line.strip_prefix("# ")?.split_once('=')?;
+    let is_name = !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
+    is_name.then_some((name, default))
+}
+
+#[test]
+fn the_manual_shows_every_setting_with_its_default() {
+    let shown: Vec<_> = MANUAL.lines().filter_map(find_setting).collect();
+
+    let known = Config::settings();
+    let known: Vec<_> = known.iter().map(|setting| (setting.name, setting.default)).collect();
+    assert_eq!(shown, known);
+}
+
+#[test]
+fn the_manual_explains_every_setting() {
+    let lines: Vec<_> = MANUAL.lines().collect();
+
+    for (index, line) in lines.iter().enumerate() {
+        let Some((name, _)) = find_setting(line) else { continue };
+        let before = lines[..index].iter().rev();
+        let explanation: Vec<_> = before.take_while(|line| line.starts_with("# ")).collect();
+        assert!((1..=3).contains(&explanation.len()), "{name} has {explanation:?}");
+        assert!(explanation.iter().all(|line| find_setting(line).is_none()), "{name}");
+    }
+}
+
+#[test]
+fn the_manual_changes_nothing_as_it_is() {
+    let set = MANUAL.lines().find(|line| !line.is_empty() && !line.starts_with('#'));
+
+    assert_eq!(set, None);
+}
+
+#[test]
+fn what_the_manual_shows_can_be_set() {
+    let texts: HashMap<String, String> = MANUAL
+        .lines()
+        .filter_map(find_setting)
+        .map(|(name, default)| (name.to_owned(), default.to_owned()))
+        .collect();
+
+    let read = Config::from_texts(texts).unwrap();
+
+    assert_eq!(read.server.port, 8055);
+    // The one setting that means something by being empty.
+    assert_eq!(read.bootstrap.public_user.as_deref(), Some(""));
+}

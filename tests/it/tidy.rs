@@ -1,0 +1,160 @@
+//! Rules about the source itself: who may import whom, and who may grant rights.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+
+/// The layers, each with those it may see. `config` and `clock` may be seen by all.
+const MAY_SEE: [(&str, &[&str]); 9] = [
+    ("main", &["app", "transport", "domain", "store", "bus", "query", "model", "telemetry", "cli"]),
+    ("app", &["transport", "domain", "store", "bus", "query", "model"]),
+    ("transport", &["domain", "query", "model"]),
+    ("domain", &["store", "bus", "query", "model"]),
+    ("store", &["query", "model"]),
+    ("bus", &["query", "model"]),
+    ("query", &["model"]),
+    ("model", &[]),
+    ("telemetry", &[]),
+];
+
+/// Within the domain: each module with those of its siblings that it may see.
+const DOMAIN_MAY_SEE: [(&str, &[&str]); 8] = [
+    ("realtime", &["items", "auth", "changes", "permissions", "directory", "error"]),
+    ("items", &["auth", "changes", "permissions", "directory", "error"]),
+    ("bootstrap", &["accounts", "auth", "changes", "permissions", "directory", "error"]),
+    ("accounts", &["auth", "changes", "permissions", "directory", "error"]),
+    ("auth", &["changes", "permissions", "directory", "error"]),
+    ("changes", &["permissions", "directory", "error"]),
+    ("permissions", &["directory", "error"]),
+    ("directory", &["error"]),
+];
+
+fn sources() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                found.push((path.strip_prefix(&root).unwrap().to_owned(), text));
+            }
+        }
+    }
+    assert!(found.len() > 50, "the sources are where this test looks");
+    found
+}
+
+/// Returns the modules behind `crate::` in a text, as lists of their names.
+fn imports(text: &str) -> Vec<Vec<&str>> {
+    text.match_indices("crate::")
+        .map(|(at, _)| {
+            let path = &text[at + "crate::".len()..];
+            let end = path.find(|c: char| !c.is_alphanumeric() && c != '_' && c != ':');
+            path[..end.unwrap_or(path.len())].split("::").collect()
+        })
+        .collect()
+}
+
+fn first(path: &Path) -> String {
+    let first = path.components().next().unwrap();
+    first.as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned()
+}
+
+#[test]
+fn imports_point_down() {
+    let may_see: BTreeMap<&str, &[&str]> = MAY_SEE.into();
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        let layer = first(&path);
+        let Some(allowed) = may_see.get(layer.as_str()) else { continue };
+        for import in imports(&text) {
+            let seen = import[0];
+            let fine = seen == layer
+                || ["config", "clock"].contains(&seen)
+                || allowed.contains(&seen)
+                || !may_see.contains_key(seen);
+            if !fine {
+                wrong.push(format!("{}: crate::{}", path.display(), import.join("::")));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn imports_point_down_within_the_domain() {
+    let may_see: BTreeMap<&str, &[&str]> = DOMAIN_MAY_SEE.into();
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        let Ok(inner) = path.strip_prefix("domain") else { continue };
+        let module = first(inner);
+        let Some(allowed) = may_see.get(module.as_str()) else { continue };
+        for import in imports(&text) {
+            if let ["domain", seen, ..] = import[..]
+                && seen != module
+                && may_see.contains_key(seen)
+                && !allowed.contains(&seen)
+            {
+                wrong.push(format!("{}: crate::{}", path.display(), import.join("::")));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn only_permissions_grant_scopes() {
+    let granting: Vec<PathBuf> = sources()
+        .into_iter()
+        .filter(|(_, text)| {
+            let code = text.split("#[cfg(test)]").next().unwrap();
+            code.contains("Scope::grant(")
+        })
+        .map(|(path, _)| path)
+        .collect();
+
+    assert_eq!(granting, [PathBuf::from("domain/permissions/mod.rs")]);
+}
+
+#[test]
+fn only_the_store_speaks_sql() {
+    for (path, text) in sources() {
+        if first(&path) != "store" {
+            for word in ["sqlx::", "sea_query"] {
+                assert!(!text.contains(word), "{} uses {word}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    for (path, text) in sources() {
+        assert!(text.starts_with("//! "), "{} has no header", path.display());
+    }
+}
+
+#[test]
+fn migrations_are_numbered_without_gaps_and_all_embedded() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/sqlite");
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    let embedded = sources()
+        .into_iter()
+        .find(|(path, _)| path.ends_with("store/migrate.rs"))
+        .map(|(_, text)| text)
+        .unwrap();
+
+    for (place, name) in names.iter().enumerate() {
+        assert!(name.starts_with(&format!("{:04}_", place + 1)), "{name}");
+        assert!(embedded.contains(name.as_str()), "{name} is not embedded");
+    }
+}

@@ -1,0 +1,208 @@
+// Keeps the messages on this page equal to the server's: history, live events, what was missed
+// while away, which messages are one's own, edits and deletions. Asks through a function that
+// it is given and holds no socket; sending is in outgoing.js.
+
+import { Messages } from "./messages.js";
+import { Lost } from "./words.js";
+
+const PAGE = 50;
+const WALK_PAGE = 100;
+const WALK_PAGES_MAX = 15;
+const CLAIM_DELAY_MS = 150;
+
+// From all one could wish for to the least one can show. Who may read what is the server's to say.
+const FIELDS = [
+  ["id", "content", "date_created", "date_updated", "user_created.id", "user_created.first_name"],
+  ["id", "content", "date_created", "date_updated", "user_created.first_name"],
+  ["id", "content", "date_created", "user_created.id", "user_created.first_name"],
+  ["id", "content", "date_created", "user_created.first_name"],
+  ["id", "content", "date_created"],
+  ["id", "content"],
+];
+
+export class Feed {
+  messages = new Messages();
+  fields = FIELDS[0];
+  #ask;
+  #changed;
+  #reading = new Set();
+  #deleted = new Set();
+  #earlier;
+  #claiming;
+
+  constructor({ me, ask, changed }) {
+    this.me = me;
+    this.#ask = ask;
+    this.#changed = changed;
+  }
+
+  items(frame) {
+    return this.#ask({ type: "items", collection: "messages", ...frame });
+  }
+
+  /** After every (re)connection: listen first, then read what there is, so that nothing falls between. */
+  async synchronise() {
+    await this.#chooseFields();
+    const query = { fields: this.fields };
+    const subscribe = (event) => this.#ask({ type: "subscribe", collection: "messages", event, query, uid: `${event}d` });
+    await Promise.all(["create", "update", "delete"].map(subscribe));
+    await this.#catchUp();
+    await this.#claim();
+    this.#changed();
+  }
+
+  /** Takes in one event of the three subscriptions. Returns the message a create brought. */
+  apply({ event, data = [] }) {
+    for (const row of [data].flat()) {
+      const key = String(row?.id ?? row);
+      for (const touched of this.#reading) touched.add(key);
+      if (event === "delete") {
+        this.#deleted.add(key);
+        this.messages.remove(key);
+      } else if (event === "update") {
+        if (this.messages.find(key)) this.put(row);
+      } else if (this.messages.isDetached) {
+        this.messages.missed += 1;
+      } else {
+        this.put(row);
+      }
+    }
+    this.messages.trim(false);
+    this.#claimSoon();
+    this.#changed();
+  }
+
+  put(row, extra) {
+    // An answer may be overtaken by the news that the message is gone.
+    if (!this.#deleted.has(String(row.id))) this.messages.put(row, this.me, extra);
+  }
+
+  /** Reads the page before the oldest message; calls at the same time share one read. */
+  loadEarlier() {
+    this.#earlier ??= this.#read({ limit: PAGE, sort: ["-id"], filter: { id: { _lt: this.messages.oldestId } } })
+      .then(({ rows, touched }) => {
+        this.#putAll(rows, touched);
+        this.messages.hasEarlier = rows.length === PAGE;
+        this.messages.trim(true);
+        return this.#claim();
+      })
+      .finally(() => {
+        this.#earlier = undefined;
+        this.#changed();
+      });
+    return this.#earlier;
+  }
+
+  /** Back to the newest page, after reading far up. */
+  async jumpToLatest() {
+    if (!this.messages.isDetached) return;
+    const { rows } = await this.#read({ limit: PAGE, sort: ["-id"] });
+    this.#startOver(rows);
+    await this.#claim();
+    this.#changed();
+  }
+
+  async edit(message, content) {
+    const row = await this.items({ action: "update", id: message.id, data: { content }, query: { fields: this.fields } });
+    this.put({ id: message.id, content: row?.content ?? content, date_updated: row?.date_updated ?? new Date().toISOString() });
+    this.#changed();
+  }
+
+  async delete(message) {
+    await this.items({ action: "delete", id: message.id });
+    this.apply({ event: "delete", data: [message.id] });
+  }
+
+  async #chooseFields() {
+    let choice = FIELDS.indexOf(this.fields);
+    for (;;) {
+      try {
+        await this.items({ action: "read", query: { fields: FIELDS[choice], limit: 1 } });
+        this.fields = FIELDS[choice];
+        return;
+      } catch (error) {
+        choice += 1;
+        if (error.code !== "FORBIDDEN" || choice === FIELDS.length) throw error;
+      }
+    }
+  }
+
+  /** Makes the stretch that is held true again: the newest page, then from the oldest one held up to that page. */
+  async #catchUp() {
+    const { messages } = this;
+    this.#deleted.clear();
+    let afterId = messages.oldestId - 1;
+    let beforeId = messages.newestId + 1;
+    let newest;
+    if (!messages.isDetached) {
+      const { rows, touched } = await this.#read({ limit: PAGE, sort: ["-id"] });
+      newest = rows;
+      beforeId = rows.length < PAGE ? -Infinity : rows.at(-1).id;
+      messages.removeMissing(rows, beforeId, Infinity, touched);
+      this.#putAll(rows, touched);
+      if (Number.isNaN(afterId) || rows.length < PAGE) messages.hasEarlier = rows.length === PAGE;
+      this.#changed();
+    }
+    for (let page = 0; afterId < beforeId - 1; page++) {
+      if (page === WALK_PAGES_MAX) return this.#startOver(newest);
+      const { rows, touched } = await this.#read({ limit: WALK_PAGE, sort: ["id"], filter: { id: { _gt: afterId, _lt: beforeId } } });
+      const isLast = rows.length < WALK_PAGE;
+      messages.removeMissing(rows, afterId, isLast ? beforeId : rows.at(-1).id, touched);
+      this.#putAll(rows, touched);
+      if (isLast) break;
+      afterId = rows.at(-1).id;
+    }
+    messages.trim(false);
+  }
+
+  #startOver(rows) {
+    this.messages.clear();
+    this.#putAll(rows, new Set());
+    this.messages.hasEarlier = rows.length === PAGE;
+  }
+
+  /** Rows, and the keys of what events changed while the rows were on their way: there the event is the newer. */
+  async #read(query) {
+    const touched = new Set();
+    this.#reading.add(touched);
+    try {
+      const rows = await this.items({ action: "read", query: { fields: this.fields, ...query } });
+      return { rows, touched };
+    } finally {
+      this.#reading.delete(touched);
+    }
+  }
+
+  #putAll(rows, touched) {
+    for (const row of rows) if (!touched.has(String(row.id))) this.put(row);
+  }
+
+  #claimSoon() {
+    const { me } = this;
+    for (const message of this.messages.all) {
+      // A different name is a different person; only namesakes are worth a question to the server.
+      if (message.own === undefined && me.first_name && message.name && message.name !== me.first_name) message.own = false;
+    }
+    if (this.#claiming || !this.messages.all.some((message) => message.own === undefined)) return;
+    this.#claiming = setTimeout(() => {
+      this.#claiming = undefined;
+      this.#claim().then(this.#changed, () => {});
+    }, CLAIM_DELAY_MS);
+  }
+
+  /** Finds one's own among messages whose author's id may not be read. */
+  async #claim() {
+    const unknown = this.messages.all.filter((message) => message.own === undefined);
+    for (let start = 0; start < unknown.length; start += WALK_PAGE) {
+      const asked = unknown.slice(start, start + WALK_PAGE);
+      const filter = { user_created: { _eq: "$CURRENT_USER" }, id: { _in: asked.map((message) => message.id) } };
+      const rows = await this.items({ action: "read", query: { fields: ["id"], limit: WALK_PAGE, filter } }).catch((error) => {
+        if (error instanceof Lost) throw error;
+        return [];
+      });
+      const own = new Set(rows.map((row) => String(row.id)));
+      for (const message of asked) message.own ??= own.has(message.key);
+    }
+    this.me.first_name ??= unknown.find((message) => message.own && message.name)?.name;
+  }
+}

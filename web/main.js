@@ -1,0 +1,217 @@
+// Puts the page together: decides between signing in and chatting, starts the parts and tells
+// them of each other. Every part can be read without the others; only this file knows them all.
+
+import { Composer } from "./composer.js";
+import { Connection } from "./connection.js";
+import { Feed } from "./feed.js";
+import { Outgoing } from "./outgoing.js";
+import { Session } from "./session.js";
+import { SignIn } from "./signin.js";
+import { View } from "./view.js";
+import { Lost, sentence } from "./words.js";
+
+const SHOW_LOSS_MS = 400;
+const STATES = {
+  loading: "Loading…",
+  connecting: "Connecting…",
+  connected: "Connected",
+  reconnecting: "Reconnecting… Everything you write is kept.",
+  offline: "You are offline. Everything you write is kept.",
+  unreachable: "The server cannot be reached. Trying again…",
+  "signed-out": "Not signed in",
+};
+
+const find = (id) => document.getElementById(id);
+let chat = null;
+let turn = 0;
+let lossShown;
+
+const session = new Session({
+  renewed: () => connection.renew(),
+  ended: () => endSession(),
+});
+
+const connection = new Connection({
+  opened: () => synchronise(),
+  lost: () => (lossShown ??= setTimeout(() => status(navigator.onLine ? "reconnecting" : "offline"), SHOW_LOSS_MS)),
+  refused: () => verify(),
+  unauthorised: () => (connection.restart(), verify()),
+  news: (frame) => {
+    chat?.outgoing.expect(frame);
+    chat?.feed.apply(frame);
+  },
+  failed: (frame) => {
+    console.warn("refused", frame);
+    if (frame.type !== "server") connection.restart();
+  },
+});
+
+const composer = new Composer({
+  send: (text) => {
+    chat.outgoing.send(text);
+    view.render();
+    view.scrollToEnd();
+  },
+  editLast: () => view.editLast(),
+});
+
+const view = new View({
+  edit: (message, text) => chat.feed.edit(message, text),
+  delete: (message) => chat.feed.delete(message),
+  retry: (entry) => (chat.outgoing.retry(entry), composer.focus()),
+  discard: (entry) => chat.outgoing.discard(entry),
+  loadEarlier: () => chat?.feed.loadEarlier().then(() => notice(), complain),
+  jumpToLatest: () => chat?.feed.jumpToLatest().catch(complain),
+  focusComposer: () => composer.focus(),
+  rescue: (draft) => {
+    composer.text = [composer.text, draft].filter(Boolean).join("\n");
+    notice("The message you were editing was deleted. Your text is in the box below.");
+    composer.focus();
+  },
+});
+
+const signIn = new SignIn(async ({ email, password, otp }) => {
+  await session.signIn(email, password, otp);
+  const me = await session.whoAmI();
+  if (!me) throw new Error("the session cookie was not kept");
+  enter(me);
+});
+
+find("logout").addEventListener("click", async () => {
+  try {
+    await session.signOut();
+  } catch (error) {
+    return notice(`You are still signed in. ${sentence(error)}`);
+  }
+  leave("You are signed out.");
+  chat = null;
+  view.attach(null);
+  composer.text = "";
+});
+
+addEventListener("beforeunload", (event) => {
+  if (chat?.outgoing.hasUnsent) event.preventDefault();
+});
+// Another tab signed in, out, or renewed.
+addEventListener("storage", () => isChatting() && verify());
+// Timers sleep with the machine.
+document.addEventListener("visibilitychange", () => document.hidden || !isChatting() || session.keepAlive());
+
+start();
+
+async function start() {
+  status("loading");
+  for (let pause = 1000; ; pause = Math.min(pause * 2, 15_000)) {
+    try {
+      const me = await session.whoAmI();
+      return me ? enter(me) : leave();
+    } catch {
+      status("unreachable");
+      await new Promise((resume) => setTimeout(resume, pause * (0.6 + 0.4 * Math.random())));
+    }
+  }
+}
+
+/** Shows the chat. The same person coming back finds it as it was left, unsent texts included. */
+function enter(me) {
+  if (chat?.feed.me.id !== me.id) {
+    if (chat) composer.text = "";
+    connection.close();
+    const changed = () => view.schedule();
+    const feed = new Feed({ me, ask: (frame) => connection.ask(frame), changed });
+    chat = { feed, outgoing: new Outgoing({ feed, changed }), can: { create: true }, isRead: false };
+    view.attach(chat);
+  }
+  screen("chat");
+  notice();
+  showWho();
+  status("connecting");
+  session.keepAlive();
+  connection.open();
+  composer.focus();
+}
+
+function leave(note) {
+  turn += 1;
+  session.pause();
+  connection.close();
+  screen("sign-in");
+  status("signed-out");
+  signIn.open(note);
+}
+
+function endSession() {
+  if (isChatting()) leave("Your session has ended. Sign in again to go on; what you wrote is kept.");
+}
+
+/** After the server turned us away: is it us, or is it just away? */
+async function verify() {
+  try {
+    const me = await session.whoAmI();
+    if (!isChatting()) return;
+    if (!me) await session.renew();
+    else if (me.id !== chat.feed.me.id) enter(me);
+    else session.keepAlive();
+  } catch {
+    // Out of reach: the connection goes on trying. Signed out: `ended` was called.
+  }
+}
+
+async function synchronise() {
+  const mine = ++turn;
+  const { feed, outgoing } = chat;
+  try {
+    // A socket opens for anybody. Who it speaks for is asked each time, so that nobody writes as somebody else.
+    const me = await session.whoAmI();
+    if (mine !== turn) return;
+    if (me?.id !== feed.me.id) return void (connection.restart(), verify());
+    chat.can = await session.permissions().catch(() => chat.can);
+    if (mine !== turn) return;
+    await feed.synchronise();
+    outgoing.reconcile();
+    chat.isRead = true;
+    connection.steady();
+    notice();
+  } catch (error) {
+    if (mine !== turn) return;
+    if (error.code !== "FORBIDDEN") return connection.restart();
+    chat.can = {};
+    notice("You are signed in, but may not read the messages here. Ask whoever runs this server.");
+  }
+  composer.allow(Boolean(chat.can.create));
+  clearTimeout(lossShown);
+  lossShown = undefined;
+  status("connected");
+  showWho();
+  view.render();
+}
+
+function isChatting() {
+  return document.body.dataset.screen === "chat";
+}
+
+function screen(name) {
+  document.body.dataset.screen = name;
+  find("sign-in").hidden = name !== "sign-in";
+  find("chat").hidden = name !== "chat";
+  find("logout").hidden = find("who").hidden = name !== "chat";
+}
+
+function showWho() {
+  find("who").textContent = chat.feed.me.first_name ?? "Signed in";
+}
+
+function status(state) {
+  if (state !== "reconnecting" && state !== "offline") lossShown = void clearTimeout(lossShown);
+  find("status").dataset.state = state;
+  if (find("status-text").textContent !== STATES[state]) find("status-text").textContent = STATES[state];
+}
+
+function notice(text = "") {
+  find("notice").hidden = !text;
+  if (find("notice").textContent !== text) find("notice").textContent = text;
+}
+
+function complain(error) {
+  if (!(error instanceof Lost) || !connection.isOpen) notice(sentence(error));
+}

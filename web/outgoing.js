@@ -1,0 +1,99 @@
+// What was written here and is not known to be stored yet. Nothing is sent twice on its own:
+// what got no answer waits for the person, and each text carries a key under which the server
+// stores it once however often it is tried. Order and display of the rest is feed.js.
+
+import { Lost, sentence } from "./words.js";
+
+export class Outgoing {
+  #feed;
+  #changed;
+  #count = 0;
+  waiting = [];
+
+  constructor({ feed, changed }) {
+    this.#feed = feed;
+    this.#changed = changed;
+  }
+
+  get hasUnsent() {
+    return this.waiting.length > 0;
+  }
+
+  send(text) {
+    const viewKey = `out-${++this.#count}`;
+    this.#attempt({ viewKey, text, idempotencyKey: randomKey(), afterId: this.#feed.messages.newestId ?? 0, created: new Date() });
+  }
+
+  retry(entry) {
+    this.#attempt(entry);
+  }
+
+  discard(entry) {
+    this.#forget(entry);
+    this.#changed();
+  }
+
+  /** A create event may be faster than the answer: then it stands for the entry, which keeps its place on the page. */
+  expect({ event, data }) {
+    if (event !== "create") return;
+    for (const row of data) {
+      const entry = this.waiting.find((waiting) => waiting.state === "sending" && waiting.text === row.content);
+      if (!entry || !this.#mayBeMine(row)) continue;
+      entry.shownAs = String(row.id);
+      this.#forget(entry);
+      this.#feed.put(row, { viewKey: entry.viewKey });
+    }
+  }
+
+  /** After a reconnection: what got no answer may have been stored all the same. */
+  reconcile() {
+    for (const entry of [...this.waiting]) {
+      const stored = this.#feed.messages.all.find(
+        ({ id, own, content, viewKey }) => own && id > entry.afterId && content === entry.text && !viewKey.startsWith("out-"),
+      );
+      if (entry.isLost && stored) this.discard(entry);
+    }
+  }
+
+  async #attempt(entry) {
+    Object.assign(entry, { state: "sending", problem: null, isLost: false });
+    if (!this.waiting.includes(entry)) this.waiting.push(entry);
+    this.#changed();
+    try {
+      await this.#feed.jumpToLatest();
+      const { text, idempotencyKey } = entry;
+      const query = { fields: this.#feed.fields };
+      const row = await this.#feed.items({ action: "create", data: { content: text }, query, idempotency_key: idempotencyKey });
+      this.#confirm(entry, row);
+    } catch (error) {
+      const isLost = error instanceof Lost;
+      if (isLost && entry.shownAs) return;
+      if (entry.shownAs) entry.viewKey = `out-${++this.#count}`;
+      const problem = isLost ? "This may not have arrived: the connection was lost." : sentence(error);
+      Object.assign(entry, { state: "failed", isLost, problem });
+      if (!this.waiting.includes(entry)) this.waiting.push(entry);
+    }
+    this.#changed();
+  }
+
+  #confirm(entry, row) {
+    this.#forget(entry);
+    const isNew = !entry.shownAs && !this.#feed.messages.find(row.id);
+    this.#feed.put(row, isNew ? { own: true, viewKey: entry.viewKey } : { own: true });
+    this.#feed.me.first_name ??= row.user_created?.first_name;
+  }
+
+  #forget(entry) {
+    this.waiting = this.waiting.filter((other) => other !== entry);
+  }
+
+  #mayBeMine({ user_created: author }) {
+    const { me } = this.#feed;
+    if (author?.id) return author.id === me.id;
+    return !me.first_name || !author?.first_name || author.first_name === me.first_name;
+  }
+}
+
+function randomKey() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}

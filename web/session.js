@@ -1,0 +1,132 @@
+// Who is signed in, over REST: sign in, sign out, who am I, what may I do, and keeping the
+// session alive. The token itself stays in an HttpOnly cookie that no script can read; all
+// this file remembers is when to renew it. Shows nothing.
+
+import { Lost, Refusal } from "./words.js";
+
+const RENEW_AT = "chinwag.renew-at";
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
+export class Session {
+  #timer;
+  #renewing;
+  #renewed;
+  #ended;
+
+  /** Calls `renewed` after each renewal, and `ended` once the server knows the session no more. */
+  constructor({ renewed, ended }) {
+    this.#renewed = renewed;
+    this.#ended = ended;
+  }
+
+  /** The signed-in person, `{id, first_name?}`, or null. Who may not read themselves gets the id alone. */
+  async whoAmI() {
+    try {
+      return (await rest("GET", "users/me?fields=id,first_name")).data;
+    } catch (error) {
+      if (isSignedOut(error)) return null;
+      throw error;
+    }
+  }
+
+  async signIn(email, password, otp) {
+    const body = { email, password, mode: "session", ...(otp && { otp }) };
+    const answer = await rest("POST", "auth/login", body).catch((error) => {
+      // A stale cookie fails every request, this one too; the answer removes it, so the second try counts.
+      if (!["TOKEN_EXPIRED", "INVALID_TOKEN"].includes(error.code)) throw error;
+      return rest("POST", "auth/login", body);
+    });
+    this.#remember(answer.data.expires);
+  }
+
+  async signOut() {
+    this.pause();
+    await rest("POST", "auth/logout", { mode: "session" }).catch((error) => {
+      if (error instanceof Lost || error.status >= 429) throw error;
+    });
+    remembered(null);
+  }
+
+  /** What the caller may do with messages: `{create, update, delete}`, each true or false. */
+  async permissions() {
+    const { data } = await rest("GET", "permissions/me");
+    const rules = data?.messages ?? {};
+    const may = (action) => ["full", "partial"].includes(rules[action]?.access);
+    const mayWrite = (action) => may(action) && ["*", "content"].some((field) => (rules[action].fields ?? ["*"]).includes(field));
+    return { create: mayWrite("create"), update: mayWrite("update"), delete: may("delete") };
+  }
+
+  /** Renews now if that is due, and sees to it that it happens in time. */
+  keepAlive() {
+    clearTimeout(this.#timer);
+    const wait = (remembered() ?? 0) - Date.now();
+    if (wait <= 0) return void this.renew().catch(() => {});
+    this.#timer = setTimeout(() => this.keepAlive(), Math.min(wait, TIMER_MS_MAX));
+  }
+
+  pause() {
+    clearTimeout(this.#timer);
+  }
+
+  /** A new session for the old one. Several tabs may do this at once: they get the same successor. */
+  renew() {
+    this.#renewing ??= rest("POST", "auth/refresh", { mode: "session" })
+      .then(({ data }) => {
+        this.#remember(data.expires);
+        this.keepAlive();
+        this.#renewed();
+      })
+      .catch((error) => {
+        if (error instanceof Lost || error.status >= 429) {
+          this.#timer = setTimeout(() => this.keepAlive(), 15_000);
+        } else {
+          remembered(null);
+          this.#ended();
+        }
+        throw error;
+      })
+      .finally(() => (this.#renewing = undefined));
+    return this.#renewing;
+  }
+
+  #remember(expiresMs) {
+    remembered(Date.now() + expiresMs / 2);
+  }
+}
+
+async function rest(method, path, body) {
+  let response;
+  try {
+    response = await fetch(new URL(path, document.baseURI), {
+      method,
+      credentials: "same-origin",
+      cache: "no-store",
+      headers: body && { "Content-Type": "application/json" },
+      body: body && JSON.stringify(body),
+      signal: AbortSignal.timeout?.(20_000),
+    });
+  } catch {
+    throw new Lost();
+  }
+  const answer = await response.json().catch(() => ({}));
+  if (response.ok) return answer;
+  const { message, extensions } = answer.errors?.[0] ?? { message: `The server answered ${response.status}.` };
+  throw new Refusal({ code: extensions?.code, message }, response.status);
+}
+
+function isSignedOut(error) {
+  return error.status === 401 || error.code === "INVALID_TOKEN";
+}
+
+let inMemory = null;
+
+/** Reads or (with an argument) writes the time of the next renewal, shared with the other tabs where storage is allowed. */
+function remembered(time) {
+  if (time !== undefined) inMemory = time;
+  try {
+    if (time !== undefined) localStorage.setItem(RENEW_AT, time ?? "");
+    return Number(localStorage.getItem(RENEW_AT)) || inMemory;
+  } catch {
+    return inMemory;
+  }
+}
