@@ -97,13 +97,11 @@ impl Clock {
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the one home of the system's time")]
     pub fn now(&self) -> Timestamp {
-        match &self.0 {
-            Some(manual) => Timestamp(manual.load(Ordering::SeqCst)),
-            None => {
-                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-            }
+        if let Some(manual) = &self.0 {
+            return Timestamp(manual.load(Ordering::SeqCst));
         }
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 
     /// Moves a manual clock forward; the system's clock is left alone.
@@ -121,7 +119,10 @@ mod tests {
 
     #[test]
     fn a_timestamp_prints_as_on_the_wire() {
-        assert_eq!(Timestamp::from_millis(1_769_860_800_007).to_string(), "2026-01-31T12:00:00.007Z");
+        assert_eq!(
+            Timestamp::from_millis(1_769_860_800_007).to_string(),
+            "2026-01-31T12:00:00.007Z"
+        );
     }
 
     #[test]

@@ -4,21 +4,21 @@
 
 /// The one place that knows all parts: open, wire, mount, shut down.
 pub mod app;
-/// The wire: HTTP, sockets, JSON shapes. Decides nothing.
-pub mod transport;
-/// What it means: no HTTP, no SQL, no sockets.
-pub mod domain;
-/// Storage: the only SQL.
-pub mod store;
 /// News between machines.
 pub mod bus;
-/// The query language: pure.
-pub mod query;
-/// The nouns: pure.
-pub mod model;
-/// Settings, read once.
-pub mod config;
 /// The one source of time.
 pub mod clock;
+/// Settings, read once.
+pub mod config;
+/// What it means: no HTTP, no SQL, no sockets.
+pub mod domain;
+/// The nouns: pure.
+pub mod model;
+/// The query language: pure.
+pub mod query;
+/// Storage: the only SQL.
+pub mod store;
 /// Logs, for `main`.
 pub mod telemetry;
+/// The wire: HTTP, sockets, JSON shapes. Decides nothing.
+pub mod transport;

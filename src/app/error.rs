@@ -101,7 +101,8 @@ impl StartError {
                 Self::Store(source)
             }
             source => {
-                let path = path.map_or_else(|| ":memory:".into(), |path| path.display().to_string());
+                let path =
+                    path.map_or_else(|| ":memory:".into(), |path| path.display().to_string());
                 Self::Database { path, source }
             }
         }
@@ -124,10 +125,13 @@ impl StartError {
         let mut line = self.to_string();
         let mut cause = self.source();
         while let Some(error) = cause {
-            line.push_str(": ");
-            // Drivers like to break lines.
+            // Drivers like to break lines, and to say what their causes say.
             let words = error.to_string();
-            line.push_str(&words.split_whitespace().collect::<Vec<_>>().join(" "));
+            let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+            if !line.ends_with(&words) {
+                line.push_str(": ");
+                line.push_str(&words);
+            }
             cause = error.source();
         }
         line
@@ -147,6 +151,15 @@ mod tests {
 
         assert_eq!(error.line(), "cannot listen on 127.0.0.1:80: permission denied");
         assert_eq!(error.status(), 1);
+    }
+
+    #[test]
+    fn a_cause_that_was_told_already_is_not_told_again() {
+        let source = io::Error::other("is a file");
+
+        let error = StartError::Store(StoreError::Path { path: "data".to_owned(), source });
+
+        assert_eq!(error.line().matches("is a file").count(), 1, "{}", error.line());
     }
 
     #[test]

@@ -28,7 +28,10 @@ pub fn inherit() -> Result<Option<TcpListener>, StartError> {
 ///
 /// # Errors
 /// [`StartError::AddressInUse`], [`StartError::Listen`].
-pub fn open(inherited: Option<TcpListener>, address: SocketAddr) -> Result<TcpListener, StartError> {
+pub fn open(
+    inherited: Option<TcpListener>,
+    address: SocketAddr,
+) -> Result<TcpListener, StartError> {
     match inherited {
         Some(listener) => {
             listener.set_nonblocking(true).map_err(StartError::Inherited)?;

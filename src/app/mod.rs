@@ -28,11 +28,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use poem::EndpointExt;
-use poem::EndpointExt;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -60,13 +58,15 @@ use crate::store::Store;
 use crate::transport;
 use crate::transport::Context;
 use crate::transport::ws;
-use crate::transport::ws;
 
 /// How many committed batches may wait to be delivered; while there are more the writer waits.
 const COMMITTED_MAX: usize = 1024;
 
 /// How long the last events may take to be delivered; their writes have been answered by then.
 const RELAY_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long connections that did not end in time may take to be told so.
+const LAST_WORD: Duration = Duration::from_millis(250);
 
 /// How many names, tests and values one query may have.
 const QUERY_PARTS_MAX: usize = 2000;
@@ -233,11 +233,13 @@ impl App {
         server.stop_accepting();
         self.stopping.cancel();
         server.drained().await;
-        // A request that was running may have become a socket meanwhile.
-        self.services.hub.close_all(Closing::Restart);
         self.tasks.close();
         if tokio::time::timeout_at(deadline, self.tasks.wait()).await.is_err() {
-            tracing::warn!(connections = self.tasks.len(), "connections are cut off");
+            // Told to come back earlier, they would not get the answers that were being made.
+            self.services.hub.close_all(Closing::Restart);
+            if tokio::time::timeout(LAST_WORD, self.tasks.wait()).await.is_err() {
+                tracing::warn!(tasks = self.tasks.len(), "connections are cut off");
+            }
         }
         self.close().await;
     }

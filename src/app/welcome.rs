@@ -54,6 +54,7 @@ impl fmt::Display for Welcome<'_> {
 }
 
 /// Returns an address that leads to a socket listening on this one, from the same machine.
+#[must_use]
 pub fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

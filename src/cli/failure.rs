@@ -82,7 +82,7 @@ fn words(refused: &Error) -> Option<String> {
         Error::FailedValidation(violations) => {
             let told = violations.iter().map(|broken| match (broken.field.as_str(), broken.kind) {
                 ("email", "in") => "nobody has this address".to_owned(),
-                ("email", "email") => "this is no address of mail".to_owned(),
+                ("email", "email") => "this is no email address".to_owned(),
                 ("role", "in") => "there is no role of this name".to_owned(),
                 (field, kind) => format!("{field} is not accepted ({kind})"),
             });

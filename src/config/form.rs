@@ -150,7 +150,8 @@ pub fn duration(plain: Plain, min: Duration) -> impl Fn(&str) -> Result<Duration
                     Plain::Milliseconds => "milliseconds",
                     Plain::Seconds => "seconds",
                 };
-                let least = if min.is_zero() { String::new() } else { format!(" of at least {min:?}") };
+                let least =
+                    if min.is_zero() { String::new() } else { format!(" of at least {min:?}") };
                 format!("a duration{least}, such as 500ms, 10s, 15m or 7d, or a number of {plain}")
             })
     }
@@ -179,19 +180,19 @@ pub fn size(min: u64, max: u64) -> impl Fn(&str) -> Result<usize, String> {
 /// The address of an account: something, one `@`, something, no spaces.
 pub fn email(value: &str) -> Result<String, String> {
     let parts = value.split_once('@');
-    let complete = parts.is_some_and(|(name, host)| {
-        !name.is_empty() && !host.is_empty() && !host.contains('@')
-    });
+    let complete = parts
+        .is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'));
     if complete && !value.contains(char::is_whitespace) {
         Ok(value.to_owned())
     } else {
-        Err("an address of mail, such as admin@example.com".to_owned())
+        Err("an email address, such as admin@example.com".to_owned())
     }
 }
 
 /// The name of a cookie: a token of RFC 6265.
 pub fn cookie_name(value: &str) -> Result<String, String> {
-    if value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)) {
+    if value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+    {
         Ok(value.to_owned())
     } else {
         Err("the name of a cookie: letters, digits and any of !#$%&'*+-.^_`|~".to_owned())
@@ -335,9 +336,12 @@ mod tests {
 
     #[test]
     fn addresses_are_checked_for_their_shape() {
-        for (text, good) in
-            [("https://chat.example.com", true), ("/", true), ("chat.example.com", false), ("http://", false)]
-        {
+        for (text, good) in [
+            ("https://chat.example.com", true),
+            ("/", true),
+            ("chat.example.com", false),
+            ("http://", false),
+        ] {
             assert_eq!(public_url(text).is_ok(), good, "{text}");
         }
         assert_eq!(public_url("https://x.org/chat/"), Ok("https://x.org/chat".to_owned()));

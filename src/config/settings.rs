@@ -5,6 +5,10 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::io;
+
+/// The file of settings in the working directory.
+const FILE: &str = ".env";
 
 /// The most characters of a wrong value that a report shows.
 const SHOWN_MAX: usize = 60;
@@ -58,38 +62,34 @@ impl Settings {
         settings
     }
 
-    /// Takes in `.env`. A line that cannot be read is reported by its name only: it may hold a
-    /// secret.
+    /// Takes in `.env`, if there is one.
     fn read_file(&mut self) {
-        const NAME: &str = ".env";
-        let lines = match dotenvy::from_path_iter(NAME) {
-            Ok(lines) => lines,
-            Err(error) if error.not_found() => return,
-            Err(error) => {
-                let found = error.to_string();
-                return self.report(NAME, Some(&found), "a file that can be read");
-            }
-        };
-        for line in lines {
+        match std::fs::read_to_string(FILE) {
+            Ok(text) => self.take_lines(text.trim_start_matches('\u{feff}')),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => self.report(FILE, Some(&error.to_string()), "a text file"),
+        }
+    }
+
+    /// Takes in the lines of `.env`. One that cannot be read is told by its number: it may hold a
+    /// secret.
+    fn take_lines(&mut self, text: &str) {
+        for line in dotenvy::from_read_iter(text.as_bytes()) {
             match line {
                 // The first line of a name counts, as with every reader of such files.
                 Ok((name, value)) => {
                     self.texts.entry(name).or_insert(value);
                 }
-                Err(dotenvy::Error::LineParse(line, _)) => {
-                    let name = line.split('=').next().unwrap_or_default().trim();
-                    let clean = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-                    let name = if clean && line.contains('=') { name } else { "a line" };
-                    self.report(
-                        &format!("{NAME}, {name}"),
-                        None,
-                        "NAME=value, with quotes around a value that has spaces",
+                Err(dotenvy::Error::LineParse(piece, _)) => {
+                    let number = text.lines().position(|line| line.contains(piece.trim_end()));
+                    let name = number.map_or_else(
+                        || FILE.to_owned(),
+                        |number| format!("{FILE}, line {}", number + 1),
                     );
+                    let should = "NAME=value, with quotes around a value that has spaces";
+                    self.report(&name, None, should);
                 }
-                Err(error) => {
-                    let found = error.to_string();
-                    return self.report(NAME, Some(&found), "a file that can be read");
-                }
+                Err(error) => return self.report(FILE, Some(&error.to_string()), "a text file"),
             }
         }
     }
@@ -227,6 +227,24 @@ mod tests {
             "2 settings are wrong\n  \
              PORT: found \"80\\n55\", should be a whole number from 0 to 65535\n  \
              SECRET: should be a text of at least 32 characters"
+        );
+    }
+
+    #[test]
+    fn lines_of_the_file_count_unless_the_environment_says_otherwise() {
+        let mut settings = settings(&[("DB_READERS", "2")]);
+
+        settings.take_lines(
+            "# a remark\nexport PORT=1\nPORT=2\nDB_READERS=3\nSECRET=hunter2 hunter3\n\
+             PROJECT_NAME=\"Our chat\"\n",
+        );
+
+        assert_eq!(settings.read("PORT", "8055", form::number::<u16>(0, 65535)), 1);
+        assert_eq!(settings.read("DB_READERS", "4", form::number::<u32>(1, 64)), 2);
+        assert_eq!(settings.read("PROJECT_NAME", "chinwag", form::text), "Our chat");
+        assert_eq!(
+            settings.finish(()).unwrap_err().to_string(),
+            ".env, line 5: should be NAME=value, with quotes around a value that has spaces"
         );
     }
 

@@ -84,10 +84,8 @@ impl Accounts {
             .ok_or_else(|| violation("role", "in"))?;
         let (password, generated) = password_or_generated(password)?;
         let id = id::fresh();
-        let row = self
-            .row(id, email, first_name, Some(&password))
-            .await?
-            .with("role", Value::from(role));
+        let row =
+            self.row(id, email, first_name, Some(&password)).await?.with("role", Value::from(role));
         self.commit(vec![Op::Create { collection: &USERS, rows: vec![row] }]).await?;
         Ok(Created { id, password: generated.then_some(password) })
     }
@@ -187,6 +185,9 @@ fn password_or_generated(password: Option<&str>) -> Result<(String, bool), Error
 }
 
 /// Returns a fresh password of 120 random bits.
+///
+/// # Panics
+/// If the operating system has no randomness.
 #[must_use]
 pub fn generate() -> String {
     let mut bytes = [0; 15];

@@ -30,10 +30,8 @@ const ADMIN_EMAIL: &str = "admin@example.com";
 const GUEST_EMAIL: &str = "guest@example.com";
 
 /// The accounts of a demonstration. Everybody knows these passwords.
-pub const DEMO_LOGINS: [(&str, &str, &str); 2] = [
-    ("Alice", "alice@example.com", "chinwag-alice"),
-    ("Bob", "bob@example.com", "chinwag-bob"),
-];
+pub const DEMO_LOGINS: [(&str, &str, &str); 2] =
+    [("Alice", "alice@example.com", "chinwag-alice"), ("Bob", "bob@example.com", "chinwag-bob")];
 
 /// What a start has to tell whoever runs the service.
 #[derive(Debug, Default)]
@@ -102,11 +100,7 @@ async fn public_user(config: &BootstrapConfig, store: &Store) -> Result<Option<U
 
 /// Adds the state that the tutorial ends in: visitors may read and create messages and read names;
 /// Alice and Bob have the Public policy, and may edit and delete what they wrote.
-async fn demo(
-    store: &Store,
-    accounts: &Accounts,
-    fresh: Option<&Defaults>,
-) -> Result<(), Error> {
+async fn demo(store: &Store, accounts: &Accounts, fresh: Option<&Defaults>) -> Result<(), Error> {
     if store.find_user_by_email(GUEST_EMAIL).await?.is_some() {
         return Ok(());
     }
@@ -122,9 +116,12 @@ async fn demo(
         }
         let id = id::fresh();
         users.push(accounts.row(id, email, Some(name), Some(password)).await?);
-        access.extend([public, member].into_iter().flatten().map(|policy| {
-            grant(policy).with("user", Value::Uuid(id))
-        }));
+        access.extend(
+            [public, member]
+                .into_iter()
+                .flatten()
+                .map(|policy| grant(policy).with("user", Value::Uuid(id))),
+        );
     }
     let permissions = public.map(|public| {
         vec![
@@ -244,9 +241,7 @@ fn policy(id: Uuid, name: &str, icon: &str, admin: bool) -> Row {
 
 /// An access row for a policy; as it is, for the public.
 fn grant(policy: Uuid) -> Row {
-    Row::empty(&ACCESS)
-        .with("id", Value::Uuid(id::fresh()))
-        .with("policy", Value::Uuid(policy))
+    Row::empty(&ACCESS).with("id", Value::Uuid(id::fresh())).with("policy", Value::Uuid(policy))
 }
 
 fn permission(

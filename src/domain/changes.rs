@@ -21,7 +21,11 @@ pub struct Changes {
 impl Changes {
     /// Returns the road over its parts.
     #[must_use]
-    pub fn new(store: Arc<Store>, directory: Arc<Directory>, permissions: Arc<Permissions>) -> Self {
+    pub fn new(
+        store: Arc<Store>,
+        directory: Arc<Directory>,
+        permissions: Arc<Permissions>,
+    ) -> Self {
         Self { store, directory, permissions }
     }
 

@@ -64,7 +64,10 @@ pub enum Error {
         /// After how long.
         retry_after: Duration,
     },
-    /// The store failed: told as an internal error, or as unavailable where waiting helps.
+    /// The store does not answer now, and may later: it is locked, full, slow or stopping.
+    #[error("storage does not answer")]
+    Unavailable(#[source] StoreError),
+    /// The store failed.
     #[error("storage failed")]
     Store(#[source] StoreError),
 }
@@ -146,6 +149,7 @@ impl From<StoreError> for Error {
             }
             StoreError::QueueFull => Self::TooBusy { retry_after: Duration::from_secs(1) },
             StoreError::Refused => Self::Forbidden(Forbidden::Item),
+            passing if passing.is_passing() => Self::Unavailable(passing),
             other => Self::Store(other),
         }
     }

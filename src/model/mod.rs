@@ -12,6 +12,7 @@ pub mod schema;
 
 pub mod value;
 
+pub use action::Action;
 pub use actor::Actor;
 pub use event::Change;
 pub use event::Event;
@@ -22,7 +23,6 @@ pub use row::Row;
 pub use schema::Collection;
 pub use schema::Field;
 pub use schema::Kind;
-pub use action::Action;
 
 pub use value::Key;
 pub use value::Value;

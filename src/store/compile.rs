@@ -182,12 +182,10 @@ fn compare(column: Expr, field: &'static Field, test: &Test) -> Expr {
         Test::Nin(values) => column.is_not_in(list(values)),
         Test::Between(low, high) => column.between(value(low), value(high)),
         Test::Nbetween(low, high) => column.not_between(value(low), value(high)),
-        Test::Null => column.is_null(),
-        Test::Nnull => column.is_not_null(),
         Test::Empty if is_text(field) => column.clone().is_null().or(column.eq("")),
-        Test::Empty => column.is_null(),
         Test::Nempty if is_text(field) => column.clone().is_not_null().and(column.ne("")),
-        Test::Nempty => column.is_not_null(),
+        Test::Null | Test::Empty => column.is_null(),
+        Test::Nnull | Test::Nempty => column.is_not_null(),
         Test::Text { place, text, ignore_case, negated } => {
             let holds = dialect::holds(column, *place, text, *ignore_case);
             if *negated { holds.not() } else { holds }
@@ -267,10 +265,8 @@ mod tests {
                 Box::new(Filter::Field(USERS.require("first_name"), Test::Eq(Value::text(text)))),
             )
         };
-        let select = Select {
-            filter: Filter::Or(vec![name("Bob"), name("O'Neil")]),
-            ..Select::default()
-        };
+        let select =
+            Select { filter: Filter::Or(vec![name("Bob"), name("O'Neil")]), ..Select::default() };
 
         let sql = sql(&select);
 

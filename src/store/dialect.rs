@@ -19,9 +19,7 @@ pub(super) fn holds(column: Expr, place: Place, text: &str, ignore_case: bool) -
     let length = i64::try_from(text.chars().count()).unwrap_or(i64::MAX);
     match place {
         Place::Anywhere => Expr::from(Func::cust("instr").arg(column).arg(text)).gt(0),
-        Place::Start => {
-            Expr::from(Func::cust("substr").arg(column).arg(1).arg(length)).eq(text)
-        }
+        Place::Start => Expr::from(Func::cust("substr").arg(column).arg(1).arg(length)).eq(text),
         Place::End => Expr::from(Func::cust("substr").arg(column).arg(-length)).eq(text),
     }
 }

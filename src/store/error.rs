@@ -30,6 +30,9 @@ pub enum StoreError {
     /// The writer has stopped, because the service is shutting down.
     #[error("the writer has stopped")]
     Stopped,
+    /// The database failed for another write of the same batch; this one was not tried again.
+    #[error("the database failed for a write that was queued together with this one")]
+    Abandoned,
     /// Another process uses the database.
     #[error("{0} is in use by another chinwag process")]
     InUse(String),
@@ -45,7 +48,7 @@ pub enum StoreError {
         known: i64,
     },
     /// A file or directory cannot be used.
-    #[error("cannot use {path}: {source}")]
+    #[error("cannot use {path}")]
     Path {
         /// The path.
         path: String,
@@ -67,4 +70,40 @@ pub enum StoreError {
     /// The database or its driver failed.
     #[error("database failed")]
     Database(#[from] sqlx::Error),
+}
+
+/// The primary result codes of SQLite that pass by themselves or when somebody makes room: busy,
+/// locked, read-only, I/O error, full.
+const PASSING: [i32; 5] = [5, 6, 8, 10, 13];
+
+impl StoreError {
+    /// Returns whether trying again later may succeed.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::QueueFull | Self::Stopped | Self::Abandoned => true,
+            Self::Database(sqlx::Error::Database(error)) => {
+                let code = error.code().and_then(|code| code.parse::<i32>().ok());
+                // Extended codes carry the primary one in their lowest byte.
+                code.is_some_and(|code| PASSING.contains(&(code & 0xff)))
+            }
+            Self::Database(error) => matches!(
+                error,
+                sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_)
+            ),
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_helps_against_a_queue_and_not_against_a_wrong_value() {
+        assert!(StoreError::QueueFull.is_passing());
+        assert!(StoreError::Database(sqlx::Error::PoolTimedOut).is_passing());
+        assert!(!StoreError::Inconsistent { table: "messages", column: "id" }.is_passing());
+    }
 }

@@ -1,4 +1,5 @@
-//! One process per database file: the counters of the writer live in its memory.
+//! One process per database file, since the counters of the writer live in its memory; and nobody
+//! else reads it.
 
 use std::fs::File;
 use std::fs::OpenOptions;
@@ -33,6 +34,20 @@ pub(super) fn acquire(database: &Path) -> Result<File, StoreError> {
         Err(TryLockError::WouldBlock) => Err(StoreError::InUse(database.display().to_string())),
         Err(TryLockError::Error(source)) => Err(failed(&path)(source)),
     }
+}
+
+/// Makes the database file, if there is none yet, so that only its owner can read it. SQLite gives
+/// the files beside it the same rights.
+///
+/// # Errors
+/// [`StoreError::Path`] if it cannot be made.
+pub(super) fn keep_private(database: &Path) -> Result<(), StoreError> {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let path = database.display().to_string();
+    options.open(database).map(drop).map_err(|source| StoreError::Path { path, source })
 }
 
 fn beside(database: &Path) -> PathBuf {

@@ -91,8 +91,7 @@ impl Store {
         let select = within(scope, select);
         let statement = compile::count(scope.collection(), &select);
         let (sql, values) = statement.build_sqlx(SqliteQueryBuilder);
-        let row =
-            sqlx::query_with(AssertSqlSafe(sql), values).fetch_one(self.readers()).await?;
+        let row = sqlx::query_with(AssertSqlSafe(sql), values).fetch_one(self.readers()).await?;
         Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
     }
 

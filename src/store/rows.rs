@@ -21,10 +21,7 @@ use crate::store::StoreError;
 const MASK: &str = "**********";
 
 /// Reads a row whose columns are [`Collection::columns`], in that order.
-pub(super) fn decode(
-    collection: &'static Collection,
-    row: &SqliteRow,
-) -> Result<Row, StoreError> {
+pub(super) fn decode(collection: &'static Collection, row: &SqliteRow) -> Result<Row, StoreError> {
     let mut decoded = Row::empty(collection);
     for (place, field) in collection.columns().enumerate() {
         decoded.set(field, decode_value(collection, field, row, place)?);
@@ -41,13 +38,13 @@ fn decode_value(
     let inconsistent = || StoreError::Inconsistent { table: collection.name, column: field.name };
     let value = match field.kind {
         Kind::Integer => row.try_get::<Option<i64>, _>(place)?.map(Value::Integer),
-        Kind::Boolean => row.try_get::<Option<i64>, _>(place)?.map(|flag| Value::Boolean(flag != 0)),
+        Kind::Boolean => {
+            row.try_get::<Option<i64>, _>(place)?.map(|flag| Value::Boolean(flag != 0))
+        }
         Kind::Timestamp => row
             .try_get::<Option<i64>, _>(place)?
             .map(|millis| Value::Timestamp(Timestamp::from_millis(millis))),
-        Kind::Text | Kind::Secret => {
-            row.try_get::<Option<&str>, _>(place)?.map(Value::text)
-        }
+        Kind::Text | Kind::Secret => row.try_get::<Option<&str>, _>(place)?.map(Value::text),
         Kind::Uuid | Kind::ToOne(_) => row
             .try_get::<Option<&str>, _>(place)?
             .map(|text| Uuid::try_parse(text).map(Value::Uuid).map_err(|_| inconsistent()))

@@ -55,8 +55,12 @@ impl Store {
         config: &StoreConfig,
         committed: mpsc::Sender<Committed>,
     ) -> Result<Self, StoreError> {
-        let filename = config.filename.as_deref().unwrap_or(Path::new("chinwag.db"));
+        let filename = config.filename.as_deref().ok_or_else(|| StoreError::Path {
+            path: "the database without a name (DB_FILENAME)".to_owned(),
+            source: std::io::ErrorKind::InvalidInput.into(),
+        })?;
         let lock = lock::acquire(filename)?;
+        lock::keep_private(filename)?;
         let options = options(filename);
         let mut connection = options.clone().connect().await?;
         migrate::run(&mut connection).await?;

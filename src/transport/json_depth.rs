@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn neighbours_do_not_add_up() {
-        assert!(is_within(br#"[{},{},{},[],[]]"#, 2));
+        assert!(is_within(b"[{},{},{},[],[]]", 2));
     }
 
     #[test]

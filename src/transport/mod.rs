@@ -69,6 +69,7 @@ impl Context {
 }
 
 /// Returns the whole service as one endpoint. It answers everything, errors included.
+#[must_use]
 pub fn routes(
     context: &Arc<Context>,
     websocket: BoxEndpoint<'static>,

@@ -249,7 +249,7 @@ mod tests {
             ("/", 200, Some(HTML)),
             ("/index.html", 200, Some(HTML)),
             ("/style.css", 200, Some(STYLE)),
-            ("/main.js", 200, Some(SCRIPT)),
+            ("/main.js", 200, Some("text/javascript")),
             ("/rooms/5", 200, Some(HTML)),
             ("/missing.js", 404, None),
             ("/.env", 404, None),

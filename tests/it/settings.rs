@@ -11,7 +11,9 @@ const MANUAL: &str = include_str!("../../.env.example");
 fn find_setting(line: &str) -> Option<(&str, &str)> {
     let (name, default) = line.strip_prefix("# ")?.split_once('=')?;
     let is_name = !name.is_empty()
-        && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
     is_name.then_some((name, default))
 }
 

@@ -50,7 +50,7 @@ impl Items {
         let mut row = defaults(collection);
         let key = collection.key();
         match payload.get(key.name) {
-            Some(chosen) => row.set(key, self.chosen_key(scope, chosen)?),
+            Some(chosen) => row.set(key, chosen_key(scope, chosen)?),
             None if collection.counts_keys() => {}
             None => row.set(key, Value::Uuid(id::fresh())),
         }
@@ -65,7 +65,8 @@ impl Items {
                 _ => {}
             }
         }
-        let missing = collection.fields.iter().filter(|field| field.required && row[field].is_null());
+        let missing =
+            collection.fields.iter().filter(|field| field.required && row[field].is_null());
         let mut violations: Vec<Violation> = missing.map(required).collect();
         violations.extend(self.broken(actor, scope, &payload, &row)?);
         if !violations.is_empty() {
@@ -144,27 +145,6 @@ impl Items {
         Ok(violations)
     }
 
-    /// Returns the key an administrator chose for a new item.
-    fn chosen_key(&self, scope: &Scope, chosen: &Json) -> Result<Value, Error> {
-        let collection = scope.collection();
-        let key = collection.key();
-        if !scope.is_full() {
-            return Err(fields_forbidden(collection, vec![key.name.to_owned()]));
-        }
-        if chosen.is_null() {
-            return Err(Error::FailedValidation(vec![not_null(key)]));
-        }
-        let parsed = keys::parse(collection, chosen).ok_or(Error::Forbidden(Forbidden::Item))?;
-        let value = Value::from(parsed);
-        match value.as_integer() {
-            Some(number) if !(1..=KEY_MAX).contains(&number) => Err(Error::payload(format!(
-                "\"{}\" must be between 1 and {KEY_MAX}",
-                key.name
-            ))),
-            _ => Ok(value),
-        }
-    }
-
     /// Turns the known fields of a payload into typed values; special fields are left out.
     async fn values(&self, scope: &Scope, payload: &Map<String, Json>) -> Result<Values, Error> {
         let collection = scope.collection();
@@ -200,6 +180,26 @@ impl Items {
     }
 }
 
+/// Returns the key an administrator chose for a new item.
+fn chosen_key(scope: &Scope, chosen: &Json) -> Result<Value, Error> {
+    let collection = scope.collection();
+    let key = collection.key();
+    if !scope.is_full() {
+        return Err(fields_forbidden(collection, vec![key.name.to_owned()]));
+    }
+    if chosen.is_null() {
+        return Err(Error::FailedValidation(vec![not_null(key)]));
+    }
+    let parsed = keys::parse(collection, chosen).ok_or(Error::Forbidden(Forbidden::Item))?;
+    let value = Value::from(parsed);
+    match value.as_integer() {
+        Some(number) if !(1..=KEY_MAX).contains(&number) => {
+            Err(Error::payload(format!("\"{}\" must be between 1 and {KEY_MAX}", key.name)))
+        }
+        _ => Ok(value),
+    }
+}
+
 /// Returns the part of a payload that the caller may write. Unknown fields are dropped for whoever
 /// may write all, and refused like hidden ones for everybody else.
 fn permitted(scope: &Scope, payload: &Map<String, Json>) -> Result<Map<String, Json>, Error> {
@@ -230,11 +230,7 @@ fn with_presets(scope: &Scope, mut payload: Map<String, Json>) -> Map<String, Js
 }
 
 fn fields_forbidden(collection: &'static Collection, fields: Vec<String>) -> Error {
-    Error::Forbidden(Forbidden::Fields {
-        collection: collection.name,
-        fields,
-        path: String::new(),
-    })
+    Error::Forbidden(Forbidden::Fields { collection: collection.name, fields, path: String::new() })
 }
 
 fn required(field: &Field) -> Violation {
@@ -279,10 +275,14 @@ fn attached(
         if list.is_empty() && (json.is_null() || json.is_array()) {
             continue;
         }
-        let policies = list.iter().map(|one| one.get("policy").and_then(|policy| keys::parse(&schema::POLICIES, policy)));
+        let policies = list
+            .iter()
+            .map(|one| one.get("policy").and_then(|policy| keys::parse(&schema::POLICIES, policy)));
         let policies: Option<Vec<_>> = policies.collect();
         match policies {
-            Some(policies) if *other == schema::ACCESS && field.name == "policies" && !list.is_empty() => {
+            Some(policies)
+                if *other == schema::ACCESS && field.name == "policies" && !list.is_empty() =>
+            {
                 rows.extend(policies.into_iter().map(|policy| {
                     Row::empty(other)
                         .with("id", Value::Uuid(id::fresh()))
@@ -382,7 +382,11 @@ mod tests {
 
     fn scope(fields: RuleFields) -> Scope {
         let filter = Filter::everything();
-        Scope::grant(&MESSAGES, false, vec![Rule { filter, fields, validation: None, presets: None }])
+        Scope::grant(
+            &MESSAGES,
+            false,
+            vec![Rule { filter, fields, validation: None, presets: None }],
+        )
     }
 
     fn object(json: &Json) -> Map<String, Json> {

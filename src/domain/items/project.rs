@@ -54,7 +54,10 @@ impl Projection {
         let mut columns = Vec::new();
         let mut hidden = Vec::new();
         let opened = |field: &Field| {
-            fields.0.iter().any(|one| matches!(one, Selection::Related(other, _) if *other == field))
+            fields
+                .0
+                .iter()
+                .any(|one| matches!(one, Selection::Related(other, _) if *other == field))
         };
         for selection in &fields.0 {
             match selection {

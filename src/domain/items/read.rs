@@ -47,6 +47,7 @@ impl Items {
             Which::One(key) => {
                 let query = self.parse(actor, collection, query)?;
                 let plan = Plan::new(&self.permissions, actor, collection, &query)?;
+                require_key(&plan)?;
                 let key = keys::parse(collection, &key).ok_or(Error::Forbidden(Forbidden::Item))?;
                 let Some(record) = self.find(&plan, key).await? else {
                     return Err(Error::Forbidden(Forbidden::Item));
@@ -57,6 +58,7 @@ impl Items {
                 let keys = keys::parse_all(collection, &keys)?;
                 let mut query = self.parse(actor, collection, query)?;
                 query.filter = keyed(collection, &keys).and(query.filter);
+                require_key(&Plan::new(&self.permissions, actor, collection, &query)?)?;
                 self.list(actor, collection, &query).await
             }
             Which::Query(query) => {
@@ -165,6 +167,16 @@ impl Items {
         let mut records = records::attach(&self.directory, rows, &relations).await?;
         records::attach_keys(&self.store, &mut records, projection.lists()).await?;
         Ok(records)
+    }
+}
+
+/// Refuses to name items by a key that the reader may not see: whether they are there would tell it.
+fn require_key(plan: &Plan) -> Result<(), Error> {
+    let scope = plan.projection.scope();
+    if scope.has(scope.collection().key()) {
+        Ok(())
+    } else {
+        Err(Error::Forbidden(Forbidden::Item))
     }
 }
 

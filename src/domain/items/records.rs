@@ -36,10 +36,8 @@ pub async fn attach(
         let found = directory.find_many(target, &keys).await?;
         // Behind a relation lies at most as much again; the depth is bounded by the query's.
         let related = Box::pin(attach(directory, found, behind)).await?;
-        let related: HashMap<Key, Record> = related
-            .into_iter()
-            .filter_map(|record| Some((record.row.key()?, record)))
-            .collect();
+        let related: HashMap<Key, Record> =
+            related.into_iter().filter_map(|record| Some((record.row.key()?, record))).collect();
         for record in &mut records {
             let one = record.value(field).as_key().and_then(|key| related.get(&key)).cloned();
             record.attach(field, Related::One(one.map(Box::new)));

@@ -185,9 +185,8 @@ fn check_filter(name: &'static str, row: &Row) -> Result<(), Error> {
 /// can tell.
 fn is_address(text: &str) -> bool {
     let Some((local, domain)) = text.rsplit_once('@') else { return false };
-    let fine = |part: &str| {
-        !part.is_empty() && !part.chars().any(|c| c.is_whitespace() || c.is_control())
-    };
+    let fine =
+        |part: &str| !part.is_empty() && !part.chars().any(|c| c.is_whitespace() || c.is_control());
     text.len() <= 254 && fine(local) && fine(domain) && !local.contains('@')
 }
 
@@ -207,15 +206,8 @@ mod tests {
         let now = crate::clock::Timestamp::from_millis(0);
         let environment = Environment { actor: &actor, now };
         let mut violations = Vec::new();
-        of_permission(
-            validation,
-            payload,
-            &row,
-            &environment,
-            &Limits::default(),
-            &mut violations,
-        )
-        .expect("the rule makes sense");
+        of_permission(validation, payload, &row, &environment, &Limits::default(), &mut violations)
+            .expect("the rule makes sense");
         violations.into_iter().map(|one| (one.field, one.kind)).collect()
     }
 

@@ -194,7 +194,7 @@ impl Items {
             }
             Which::Query(query) => query,
         };
-        if !query.as_object().is_some_and(|parameters| !parameters.is_empty()) {
+        if query.as_object().is_none_or(Map::is_empty) {
             return Err(Error::payload(
                 "\"query\" must say which items are meant, for instance by a filter",
             ));
@@ -259,8 +259,10 @@ impl Items {
         events: &[Arc<Event>],
         many: bool,
     ) -> Result<Written, Error> {
-        let changes =
-            events.iter().filter(|event| event.collection == collection).flat_map(|event| &event.changes);
+        let changes = events
+            .iter()
+            .filter(|event| event.collection == collection)
+            .flat_map(|event| &event.changes);
         let mut keys = Vec::new();
         let mut rows = Vec::new();
         for change in changes {

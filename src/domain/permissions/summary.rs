@@ -18,10 +18,9 @@ pub(super) fn of(permissions: &Permissions, actor: &Actor) -> Json {
     for collection in COLLECTIONS.iter().filter(|one| one.reach != Reach::Internal) {
         let mut actions = Map::new();
         for action in Action::ALL {
-            let access = permissions.scope(actor, collection, action).map_or_else(
-                |_| json!({"access": "none"}),
-                |scope| access(&scope),
-            );
+            let access = permissions
+                .scope(actor, collection, action)
+                .map_or_else(|_| json!({"access": "none"}), |scope| access(&scope));
             actions.insert(action.name().to_owned(), access);
         }
         if actions.values().any(|access| access["access"] != "none") {

@@ -137,24 +137,21 @@ impl Hub {
         if is_nobody {
             return;
         }
-        match self.auth.renew(&identity).await {
-            Ok(Some(renewed)) => {
-                let changed = rights || renewed.actor != identity.actor;
-                *seat.identity.lock() = renewed;
-                if changed {
-                    self.rescope(seat).await;
-                }
+        if let Ok(Some(renewed)) = self.auth.renew(&identity).await {
+            let changed = rights || renewed.actor != identity.actor;
+            *seat.identity.lock() = renewed;
+            if changed {
+                self.rescope(seat).await;
             }
+        } else {
             // What cannot be confirmed does not hold.
-            Ok(None) | Err(_) => {
-                let actor = Arc::new(Actor::nobody());
-                *seat.identity.lock() = Identity { actor, basis: Basis::Nothing, expires: None };
-                let listeners = seat.listeners.lock().clone();
-                for listener in listeners {
-                    self.audience.leave(&listener);
-                }
-                seat.lost.notify_one();
+            let actor = Arc::new(Actor::nobody());
+            *seat.identity.lock() = Identity { actor, basis: Basis::Nothing, expires: None };
+            let listeners = seat.listeners.lock().clone();
+            for listener in listeners {
+                self.audience.leave(&listener);
             }
+            seat.lost.notify_one();
         }
     }
 

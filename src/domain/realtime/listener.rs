@@ -81,9 +81,9 @@ impl Listener {
         let mut gate = self.gate.lock();
         let Gate::Held(held) = &mut *gate else { return };
         self.outbox.push_all(
-            first.into_iter().chain(
-                held.drain(..).filter(|(place, _)| *place > seq).map(|(_, frame)| frame),
-            ),
+            first
+                .into_iter()
+                .chain(held.drain(..).filter(|(place, _)| *place > seq).map(|(_, frame)| frame)),
         );
         *gate = Gate::Open;
     }

@@ -141,7 +141,9 @@ impl View {
             .iter()
             .filter(|change| self.subject.item.is_none_or(|item| item == change.key))
             .collect();
-        if changes.is_empty() {
+        // An event is about items by their keys, so it is for those who may read the key.
+        let scope = self.subject.plan.projection.scope();
+        if changes.is_empty() || !scope.has(scope.collection().key()) {
             return Ok(None);
         }
         let data = match event.action {

@@ -117,11 +117,12 @@ impl<'c> Batch<'c> {
             };
             row.set(collection.key(), Value::from(key));
             let after = Some(Arc::new(rows::mask(&row)));
-            self.note(write, collection, EventAction::Create, vec![Change {
-                key,
-                before: None,
-                after,
-            }]);
+            self.note(
+                write,
+                collection,
+                EventAction::Create,
+                vec![Change { key, before: None, after }],
+            );
             self.creates.push(row);
         }
         Ok(())
@@ -256,7 +257,8 @@ impl<'c> Batch<'c> {
         collection: &'static Collection,
         keys: &[Key],
     ) -> Result<Vec<Row>, StoreError> {
-        let select = Select { filter: keyed(collection, keys.iter().copied()), ..Select::default() };
+        let select =
+            Select { filter: keyed(collection, keys.iter().copied()), ..Select::default() };
         read::read(&mut self.transaction, collection, &select).await
     }
 
@@ -273,9 +275,8 @@ impl<'c> Batch<'c> {
         let filter = keyed(collection, found.iter().filter_map(Row::key)).and(filter.clone());
         let select = Select { filter, ..Select::default() };
         let (sql, values) = compile::count(collection, &select).build_sqlx(SqliteQueryBuilder);
-        let row = sqlx::query_with(AssertSqlSafe(sql), values)
-            .fetch_one(&mut *self.transaction)
-            .await?;
+        let row =
+            sqlx::query_with(AssertSqlSafe(sql), values).fetch_one(&mut *self.transaction).await?;
         Ok(usize::try_from(row.try_get::<i64, _>(0)?) == Ok(found.len()))
     }
 

@@ -68,23 +68,34 @@ impl Writer {
                 }
             }
             Err(error) if jobs.len() == 1 => {
-                for job in jobs.drain(..) {
+                if let Some(job) = jobs.pop() {
                     let _ = job.reply.send(Err(error));
-                    return;
                 }
             }
-            Err(_) => {
-                for job in jobs.drain(..) {
-                    let outcome = match self.transact(&[&job.write]).await {
-                        Ok(mut outcomes) => {
-                            self.publish(outcomes.iter().flatten()).await;
-                            Ok(outcomes.pop().unwrap_or_default())
-                        }
-                        Err(error) => Err(error),
-                    };
-                    let _ = job.reply.send(outcome);
-                }
+            Err(_) => self.commit_singly(jobs).await,
+        }
+    }
+
+    /// Commits each write in a transaction of its own. Once the database itself fails, the rest is
+    /// given up: each would only fail after the same wait.
+    async fn commit_singly(&mut self, jobs: &mut Vec<Job>) {
+        let mut failing = false;
+        for job in jobs.drain(..) {
+            if failing {
+                let _ = job.reply.send(Err(StoreError::Abandoned));
+                continue;
             }
+            let outcome = match self.transact(&[&job.write]).await {
+                Ok(mut outcomes) => {
+                    self.publish(outcomes.iter().flatten()).await;
+                    Ok(outcomes.pop().unwrap_or_default())
+                }
+                Err(error) => {
+                    failing = matches!(error, StoreError::Database(_));
+                    Err(error)
+                }
+            };
+            let _ = job.reply.send(outcome);
         }
     }
 

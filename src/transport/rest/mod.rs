@@ -17,6 +17,7 @@ pub mod query_string;
 pub mod resource;
 pub mod schemas;
 pub mod server;
+pub mod shapes;
 pub mod users;
 pub mod utils;
 

@@ -54,6 +54,7 @@ pub fn parse(query: Option<&str>) -> Result<Json, Error> {
 }
 
 /// Returns the value of one parameter as text, for the few handlers that need no more.
+#[must_use]
 pub fn find(query: Option<&str>, name: &str) -> Option<String> {
     let pairs = query.unwrap_or_default().split('&').take(PARAMETERS_MAX);
     pairs

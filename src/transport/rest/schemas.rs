@@ -128,7 +128,10 @@ pub(super) fn inline(schema: MetaSchema) -> MetaSchemaRef {
     MetaSchemaRef::Inline(Box::new(schema))
 }
 
-fn object(required: &[&'static str], properties: Vec<(&'static str, MetaSchemaRef)>) -> MetaSchema {
+pub(super) fn object(
+    required: &[&'static str],
+    properties: Vec<(&'static str, MetaSchemaRef)>,
+) -> MetaSchema {
     MetaSchema { required: required.to_vec(), properties, ..MetaSchema::new("object") }
 }
 

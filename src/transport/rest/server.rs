@@ -1,10 +1,12 @@
 //! `/server`: is it there, is it well, what is it, what can it do.
 
+use std::future::ready;
 use std::time::Duration;
 
 use poem::Response;
 use poem::http::Method;
 use poem::http::StatusCode;
+use poem_openapi::registry::MetaSchema;
 use serde_json::Value as Json;
 use serde_json::json;
 
@@ -39,20 +41,25 @@ pub fn operations() -> Vec<Operation> {
         words: Some(words),
     };
     vec![
-        operation("/server/ping", Access::Open, |call| Box::pin(ping(call)), ping_words()),
+        operation("/server/ping", Access::Open, |_| Box::pin(ready(Ok(ping()))), ping_words()),
         operation("/server/health", Access::Anyone, |call| Box::pin(health(call)), health_words()),
-        operation("/server/info", Access::Anyone, |call| Box::pin(info(call)), info_words()),
+        operation(
+            "/server/info",
+            Access::Anyone,
+            |call| Box::pin(ready(Ok(info(&call)))),
+            info_words(),
+        ),
         operation(
             "/server/specs/oas",
             Access::Administrators,
-            |call| Box::pin(specification(call)),
+            |_| Box::pin(ready(Ok(specification()))),
             specification_words(),
         ),
     ]
 }
 
-async fn ping(_: Call) -> Reply {
-    Ok(Response::builder().content_type("text/html; charset=utf-8").body("pong"))
+fn ping() -> Response {
+    Response::builder().content_type("text/html; charset=utf-8").body("pong")
 }
 
 /// Anyone learns whether the service is well, administrators also why.
@@ -98,13 +105,13 @@ fn status_of(response_time: Option<Duration>) -> &'static str {
     }
 }
 
-async fn info(call: Call) -> Reply {
+fn info(call: &Call) -> Response {
     let config = &call.context.config;
     let mut info = public_info(config);
     if call.actor().user.is_some() {
         add_details(&mut info, config);
     }
-    Ok(envelope::data(&info))
+    envelope::data(&info)
 }
 
 fn public_info(config: &Config) -> Json {
@@ -152,8 +159,8 @@ fn add_details(info: &mut Json, config: &Config) {
     info["version"] = json!(env!("CARGO_PKG_VERSION"));
 }
 
-async fn specification(_: Call) -> Reply {
-    Ok(Response::builder().content_type(envelope::JSON).body(docs::document()))
+fn specification() -> Response {
+    Response::builder().content_type(envelope::JSON).body(docs::document())
 }
 
 const TAG: &str = "Server";
@@ -177,10 +184,10 @@ fn words(
 }
 
 fn ping_words() -> Words {
-    let text = poem_openapi::registry::MetaSchema::new("string");
+    let text = MetaSchema::new("string");
     let content = Content {
         content_type: "text/html",
-        schema: poem_openapi::registry::MetaSchemaRef::Inline(Box::new(text)),
+        schema: schemas::inline(text),
         example: json!("pong"),
     };
     let success = Success {

@@ -1,7 +1,10 @@
 //! `/utils`: random text and hashes, for whoever asks.
 
+use std::future::ready;
+
 use poem::Response;
 use poem::http::Method;
+use poem_openapi::registry::MetaSchema;
 use serde_json::Value as Json;
 use serde_json::json;
 
@@ -41,7 +44,7 @@ pub fn operations() -> Vec<Operation> {
             Method::GET,
             "/utils/random/string",
             Access::Anyone,
-            |call| Box::pin(random(call)),
+            |call| Box::pin(ready(random(&call))),
             random_words(),
         ),
         operation(
@@ -62,13 +65,13 @@ pub fn operations() -> Vec<Operation> {
             Method::POST,
             "/utils/cache/clear",
             Access::Administrators,
-            |call| Box::pin(clear_cache(call)),
+            |_| Box::pin(ready(Ok(clear_cache()))),
             clear_cache_words(),
         ),
     ]
 }
 
-async fn random(call: Call) -> Reply {
+fn random(call: &Call) -> Reply {
     let length = read_length(call.parameter("length").as_deref())?;
     let mut bytes = vec![0; length];
     getrandom::fill(&mut bytes).map_err(|error| {
@@ -99,8 +102,8 @@ async fn verify(mut call: Call) -> Reply {
 }
 
 /// There is no cache that anybody would have to clear: all of them follow the changes.
-async fn clear_cache(_: Call) -> Reply {
-    Ok(Response::builder().finish())
+fn clear_cache() -> Response {
+    Response::builder().finish()
 }
 
 fn read_length(length: Option<&str>) -> Result<usize, Error> {
@@ -143,8 +146,8 @@ fn words(id: &'static str, summary: &'static str, success: Success) -> Words {
 }
 
 fn text(description: &'static str, example: &str) -> Success {
-    let schema = poem_openapi::registry::MetaSchema::new("string");
-    let schema = poem_openapi::registry::MetaSchemaRef::Inline(Box::new(schema));
+    let schema = MetaSchema::new("string");
+    let schema = schemas::inline(schema);
     Success::json(description, schemas::data(schema), json!({"data": example}))
 }
 
@@ -166,8 +169,8 @@ fn generate_words() -> Words {
 }
 
 fn verify_words() -> Words {
-    let schema = poem_openapi::registry::MetaSchema::new("boolean");
-    let schema = poem_openapi::registry::MetaSchemaRef::Inline(Box::new(schema));
+    let schema = MetaSchema::new("boolean");
+    let schema = schemas::inline(schema);
     let success = Success::json("Whether it is.", schemas::data(schema), json!({"data": true}));
     Words {
         request: Some(Content::json(

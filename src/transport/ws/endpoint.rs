@@ -26,6 +26,7 @@ use crate::transport::ws::upgrade::Offer;
 const USER_AGENT_MAX: usize = 255;
 
 /// Returns the endpoint at which clients open a socket.
+#[must_use]
 pub fn endpoint(context: Arc<Context>) -> impl Endpoint<Output = Response> {
     Websocket { context }
 }

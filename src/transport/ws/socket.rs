@@ -40,9 +40,14 @@ const SCRATCH: usize = 4096;
 pub struct Socket<S> {
     reader: WebSocketStream<CodecIo<ReadHalf<S>>>,
     outbox: Arc<Outbox>,
-    writer: AbortOnDropHandle<Option<WriteHalf<S>>>,
-    /// What the writer left behind, once it has ended.
-    written: Option<Option<WriteHalf<S>>>,
+    writer: Writer<S>,
+}
+
+/// The task that writes.
+enum Writer<S> {
+    Running(AbortOnDropHandle<Option<WriteHalf<S>>>),
+    /// With what it left behind: the write half, if that can still be used.
+    Ended(Option<WriteHalf<S>>),
 }
 
 /// What came from a client.
@@ -78,7 +83,7 @@ where
         let io = CodecIo::new(read, Arc::clone(&outbox));
         let reader = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
         let writer = tasks.spawn(writer::run(Arc::clone(&outbox), write));
-        Self { reader, outbox, writer: AbortOnDropHandle::new(writer), written: None }
+        Self { reader, outbox, writer: Writer::Running(AbortOnDropHandle::new(writer)) }
     }
 
     /// Returns where frames for the client go.
@@ -86,15 +91,12 @@ where
         &self.outbox
     }
 
-    /// Waits for what comes next. Cancelling this loses nothing.
-    pub async fn next(&mut self) -> Heard {
+    /// Waits for what comes next; not `reading`, only for the end. Cancelling this loses nothing.
+    pub async fn next(&mut self, reading: bool) -> Heard {
         tokio::select! {
             biased;
-            written = &mut self.writer, if self.written.is_none() => {
-                self.written = Some(written.ok().flatten());
-                Heard::Ended
-            }
-            message = self.reader.next() => match message {
+            () = self.writer.end() => Heard::Ended,
+            message = self.reader.next(), if reading => match message {
                 Some(Ok(Message::Text(text))) => Heard::Frame(Bytes::from(text)),
                 Some(Ok(Message::Binary(bytes))) => Heard::Frame(bytes),
                 // After a close frame the codec has its echo still to write, with the next read.
@@ -121,11 +123,8 @@ where
 
     async fn finish_within(mut self, linger: Duration) {
         self.outbox.close(Closing::Done);
-        let written = match self.written.take() {
-            Some(written) => written,
-            None => (&mut self.writer).await.ok().flatten(),
-        };
-        let Some(mut write) = written else { return };
+        self.writer.end().await;
+        let Writer::Ended(Some(mut write)) = self.writer else { return };
         let ending = async {
             while let Some(Ok(_)) = self.reader.next().await {}
             write.shutdown().await?;
@@ -136,6 +135,17 @@ where
         };
         // A client that is gone, or does not close in time, is cut off: nothing is left to do.
         let _ = tokio::time::timeout(linger, ending).await;
+    }
+}
+
+impl<S> Writer<S> {
+    /// Waits until it has ended. Cancelling this loses nothing.
+    async fn end(&mut self) {
+        if let Self::Running(task) = self {
+            // A task that was cut off or failed leaves nothing behind.
+            let half = task.await.ok().flatten();
+            *self = Self::Ended(half);
+        }
     }
 }
 
@@ -178,7 +188,7 @@ mod tests {
         near.write_all(sent).await.unwrap();
         let mut messages = Vec::new();
         loop {
-            match socket.next().await {
+            match socket.next(true).await {
                 Heard::Frame(message) => messages.push(message),
                 Heard::Pulse => {}
                 Heard::Ended => break,
@@ -261,7 +271,7 @@ mod tests {
         let (mut socket, near, tasks) = opened(100).await;
         drop(near);
 
-        assert!(matches!(socket.next().await, Heard::Ended));
+        assert!(matches!(socket.next(true).await, Heard::Ended));
 
         socket.finish().await;
         tasks.close();
@@ -274,7 +284,7 @@ mod tests {
         socket.outbox().push(Bytes::from_static(b"last words"));
         socket.outbox().close(Closing::Restart);
 
-        assert!(matches!(socket.next().await, Heard::Ended));
+        assert!(matches!(socket.next(true).await, Heard::Ended));
 
         let finish = tokio::spawn(socket.finish());
         let mut received = vec![0; 10 + encode::close(Some(encode::RESTART), "restarting").len()];

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use serde_json::Value as Json;
 
 use crate::domain::Error;
@@ -82,32 +83,38 @@ impl Connection {
 
     /// Makes the connection somebody else's, and returns whether that still held afterwards; if
     /// not, the caller has to make it nobody's or the public's.
-    pub async fn identify(&self, identity: Identity) -> bool {
-        self.peer.identify(identity.clone()).await;
-        self.confirm(identity).await
+    ///
+    /// This and its like are boxed: what they need would else be kept ready by each idle connection.
+    pub fn identify(&self, identity: Identity) -> BoxFuture<'_, bool> {
+        Box::pin(async move {
+            self.peer.identify(identity.clone()).await;
+            self.confirm(identity).await
+        })
     }
 
     /// Returns whether what the connection has just become still holds, with the rights now in
     /// force. The hub hears of changes only for whoever a connection is already, so what changed
     /// between recognising somebody and this moment would be missed for good.
-    pub async fn confirm(&self, mut identity: Identity) -> bool {
-        loop {
-            match self.context.services.auth.renew(&identity).await {
-                Ok(Some(now)) if now.actor == identity.actor => return true,
-                Ok(Some(now)) => {
-                    self.peer.identify(now.clone()).await;
-                    identity = now;
+    pub fn confirm(&self, mut identity: Identity) -> BoxFuture<'_, bool> {
+        Box::pin(async move {
+            loop {
+                match self.context.services.auth.renew(&identity).await {
+                    Ok(Some(now)) if now.actor == identity.actor => return true,
+                    Ok(Some(now)) => {
+                        self.peer.identify(now.clone()).await;
+                        identity = now;
+                    }
+                    // What cannot be confirmed does not hold.
+                    Ok(None) | Err(_) => return false,
                 }
-                // What cannot be confirmed does not hold.
-                Ok(None) | Err(_) => return false,
             }
-        }
+        })
     }
 
     /// Makes the connection nobody's or the public's.
     pub async fn fall_back(&self, becomes: Becomes) {
         match becomes {
-            Becomes::Nobody => self.peer.identify(nobody()).await,
+            Becomes::Nobody => Box::pin(self.peer.identify(nobody())).await,
             Becomes::Public => {
                 self.identify(self.context.services.auth.public()).await;
             }

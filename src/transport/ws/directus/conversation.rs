@@ -35,6 +35,7 @@ use crate::transport::ws::directus::frames::Credentials;
 use crate::transport::ws::directus::frames::Frame;
 use crate::transport::ws::directus::heartbeat::Beat;
 use crate::transport::ws::directus::heartbeat::Heartbeat;
+use crate::transport::ws::directus::meter::Meter;
 use crate::transport::ws::directus::standing::Consequence;
 use crate::transport::ws::directus::standing::Standing;
 use crate::transport::ws::directus::uid::Uid;
@@ -44,6 +45,8 @@ use crate::transport::ws::socket::Socket;
 
 /// How many creates of one connection may be under way together.
 const CREATES_MAX: usize = 32;
+/// The part of its outbox that a connection's answers may take before no more are made.
+const ANSWERS_SHARE: usize = 4;
 /// The largest frame of a connection that has yet to sign in.
 const HANDSHAKE_BYTES_MAX: usize = 16 * 1024;
 
@@ -75,7 +78,8 @@ where
     conversation.run(&mut socket).await;
     conversation.rest().await;
     drop(connection);
-    socket.finish().await;
+    // Boxed, as are others that come once: each idle connection would keep their needs ready.
+    Box::pin(socket.finish()).await;
 }
 
 /// Returns where a new connection stands.
@@ -101,15 +105,26 @@ struct Conversation<'a> {
     standing: Standing,
     heartbeat: Heartbeat,
     backlog: Backlog,
+    meter: Meter,
     /// What is under way: creates, or one thing of another kind.
     running: FuturesOrdered<BoxFuture<'a, Outcome>>,
-    running_creates: bool,
-    /// Whether that one thing is the check of a sign-in.
-    checking: bool,
+    /// What that is, if it is anything.
+    kind: Kind,
     /// Whether this connection began or renewed the session it is signed in by.
     owns_session: bool,
     /// Whether nothing follows any more.
     over: bool,
+}
+
+/// What is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Creates, which others may join.
+    Creates,
+    /// The check of a sign-in.
+    Check,
+    /// Anything else.
+    Other,
 }
 
 /// What came out of a frame.
@@ -127,9 +142,9 @@ impl<'a> Conversation<'a> {
             standing,
             heartbeat: Heartbeat::new(config.heartbeat_period, Instant::now()),
             backlog: Backlog::new(config.pending_max, config.frame_bytes_max),
+            meter: Meter::new(config.outbox_bytes_max / ANSWERS_SHARE),
             running: FuturesOrdered::new(),
-            running_creates: false,
-            checking: false,
+            kind: Kind::Other,
             owns_session: false,
             over: false,
         }
@@ -157,20 +172,23 @@ impl<'a> Conversation<'a> {
             tokio::select! {
                 biased;
                 () = &mut stopping => {
-                    self.stop().await;
+                    Box::pin(self.stop()).await;
                     break;
                 }
-                Some(outcome) = self.running.next(), if !self.running.is_empty() => {
+                Some(outcome) = self.running.next(),
+                    if !self.running.is_empty() && self.meter.has_room() =>
+                {
                     self.settle(outcome).await;
                 }
-                () = &mut alarm => self.tick().await,
+                () = self.meter.less(), if !self.meter.has_room() => {}
+                () = &mut alarm => Box::pin(self.tick()).await,
                 // While a sign-in is being checked the connection is nobody's already, and what
                 // comes out of the check decides.
-                () = connection.peer.identity_lost(), if !self.checking => {
+                () = connection.peer.identity_lost(), if !self.is_checking() => {
                     let consequence = self.standing.lose();
                     self.suffer(consequence, None).await;
                 }
-                heard = socket.next(), if self.backlog.has_room() => match heard {
+                heard = socket.next(self.backlog.has_room()) => match heard {
                     Heard::Frame(text) => self.keep(text),
                     Heard::Pulse => self.heartbeat.hear(),
                     Heard::Ended => break,
@@ -206,15 +224,20 @@ impl<'a> Conversation<'a> {
 
     /// Begins, in order, all that need not wait for what is under way.
     async fn begin_what_may(&mut self) {
-        while !self.over {
+        while !self.over && self.meter.has_room() {
             let Some(frame) = self.backlog.take() else { return };
-            let is_create = frame.as_ref().is_ok_and(Frame::is_create);
-            let joins = is_create && self.running_creates && self.running.len() < CREATES_MAX;
+            let kind = match &frame {
+                Ok(frame) if frame.is_create() => Kind::Creates,
+                _ => Kind::Other,
+            };
+            let joins = kind == Kind::Creates
+                && self.kind == Kind::Creates
+                && self.running.len() < CREATES_MAX;
             if !self.running.is_empty() && !joins {
                 self.backlog.put_back(frame);
                 return;
             }
-            self.running_creates = is_create;
+            self.kind = kind;
             if !matches!(frame, Ok(Frame::Auth(..))) {
                 self.heartbeat.hear();
             }
@@ -244,10 +267,10 @@ impl<'a> Conversation<'a> {
             Frame::Ping(uid) => self.say(answers::pong(uid.as_ref())),
             Frame::Unsubscribe(uid) => self.say(connection.unsubscribe(uid.as_ref())),
             Frame::Items(frame) => {
-                self.launch(async move { Outcome::Answer(Some(connection.items(*frame).await)) })
+                self.launch(async move { Outcome::Answer(Some(connection.items(*frame).await)) });
             }
             Frame::Subscribe(frame) => {
-                self.launch(async move { Outcome::Answer(connection.subscribe(*frame).await) })
+                self.launch(async move { Outcome::Answer(connection.subscribe(*frame).await) });
             }
         }
     }
@@ -258,7 +281,7 @@ impl<'a> Conversation<'a> {
 
     fn sign_in(&mut self, credentials: Credentials, uid: Option<Uid>) {
         let connection = self.connection;
-        self.checking = true;
+        self.kind = Kind::Check;
         self.launch(async move { Outcome::Checked(connection.check(credentials).await, uid) });
     }
 
@@ -285,10 +308,10 @@ impl<'a> Conversation<'a> {
                 }
             }
             Outcome::Checked(result, uid) => {
-                self.checking = false;
+                self.kind = Kind::Other;
                 match result {
-                    Ok(granted) => self.grant(granted, uid.as_ref()).await,
-                    Err(error) => self.deny(&error, uid.as_ref()).await,
+                    Ok(granted) => Box::pin(self.grant(granted, uid.as_ref())).await,
+                    Err(error) => Box::pin(self.deny(&error, uid.as_ref())).await,
                 }
             }
         }
@@ -331,37 +354,46 @@ impl<'a> Conversation<'a> {
         }
     }
 
+    fn is_checking(&self) -> bool {
+        self.kind == Kind::Check
+    }
+
     /// Returns when [`Conversation::tick`] is due.
     fn due(&self) -> Instant {
         let beat = self.heartbeat.due();
-        self.standing.due(self.checking).map_or(beat, |due| due.min(beat))
+        self.standing.due(self.is_checking()).map_or(beat, |due| due.min(beat))
     }
 
     async fn tick(&mut self) {
         let now = Instant::now();
-        if self.standing.due(self.checking).is_some_and(|due| due <= now) {
+        if self.standing.due(self.is_checking()).is_some_and(|due| due <= now) {
             let consequence = self.standing.expire(now);
             self.suffer(consequence, None).await;
         }
         if self.heartbeat.due() <= now {
-            let busy = !self.running.is_empty() || !self.backlog.has_room();
-            match self.heartbeat.beat(now, busy) {
+            match self.heartbeat.beat(now, self.is_busy()) {
                 Beat::Ask => self.say(self.question()),
                 Beat::Gone => self.close(),
             }
         }
     }
 
+    /// Returns whether the client has said something that is still being answered, or that has not
+    /// even been looked at.
+    fn is_busy(&self) -> bool {
+        !self.running.is_empty() || !self.backlog.has_room() || !self.meter.has_room()
+    }
+
     /// Returns what asks for a sign of life. Pages see only what comes after their sign-in; before
     /// that, and where heartbeats are switched off, browsers are asked without their knowledge.
     fn question(&self) -> Bytes {
-        let shown = self.connection.context.config.heartbeat && !self.checking;
+        let shown = self.connection.context.config.heartbeat && !self.is_checking();
         if shown && self.standing.is_signed_in() { answers::ping() } else { encode::ping() }
     }
 
     fn say(&self, frame: Bytes) {
         // A refused frame needs no report: the connection is closing then, and the writer says so.
-        self.outbox.push(frame);
+        self.outbox.push(self.meter.count(frame));
     }
 
     fn close(&mut self) {

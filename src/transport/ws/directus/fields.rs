@@ -28,7 +28,7 @@ pub struct Fields {
     pub area: &'static str,
     /// The client's name for it.
     pub uid: Option<Uid>,
-    fields: Map<String, Json>,
+    others: Map<String, Json>,
 }
 
 impl Fields {
@@ -48,11 +48,11 @@ impl Fields {
             uid: None,
         })?;
         drop_prototypes(&mut json);
-        let Json::Object(fields) = json else {
+        let Json::Object(others) = json else {
             let message = mismatch("object", Some(&json), None);
             return Err(Invalid { area: "server", message, uid: None });
         };
-        let mut fields = Self { area: "server", uid: None, fields };
+        let mut fields = Self { area: "server", uid: None, others };
         fields.uid = match fields.take("uid") {
             None => None,
             Some(Json::String(text)) if text.len() <= UID_MAX => Some(Uid::Text(text)),
@@ -68,7 +68,7 @@ impl Fields {
 
     /// Takes a field out, whatever it is.
     pub fn take(&mut self, name: &str) -> Option<Json> {
-        self.fields.remove(name)
+        self.others.remove(name)
     }
 
     /// Takes out a field that has to be there and text.

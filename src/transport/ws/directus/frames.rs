@@ -188,13 +188,11 @@ impl Subscribe {
         let collection = fields.require_text("collection")?;
         let event = match fields.take("event") {
             None | Some(Json::Null) => None,
-            Some(other) => match other.as_str().and_then(EventAction::find) {
-                Some(event) => Some(event),
-                None => {
-                    let known = "one of 'create', 'update', 'delete'";
-                    return Err(fields.invalid(known, Some(&other), "event"));
-                }
-            },
+            Some(other) => {
+                let event = other.as_str().and_then(EventAction::find);
+                let known = "one of 'create', 'update', 'delete'";
+                Some(event.ok_or_else(|| fields.invalid(known, Some(&other), "event"))?)
+            }
         };
         let item = fields.key("item")?;
         let query = fields.query()?.unwrap_or_default();

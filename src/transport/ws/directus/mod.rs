@@ -1,8 +1,8 @@
 //! The protocol of Directus, `protocol/realtime.md`.
 //!
 //! `frames` is what clients send and `answers` what they get; `connection` turns one into a call of
-//! the domain and its result into the other; `conversation` keeps the order of frames and the time;
-//! `standing` and `heartbeat` decide without waiting or sending.
+//! the domain and its result into the other; `conversation` keeps the order of frames and the time,
+//! `backlog` and `meter` the bounds; `standing` and `heartbeat` decide without waiting or sending.
 
 mod answers;
 mod backlog;
@@ -12,6 +12,7 @@ mod fields;
 mod frames;
 mod heartbeat;
 mod items;
+mod meter;
 mod standing;
 mod uid;
 

@@ -1,0 +1,183 @@
+//! The shapes of bodies and answers that belong to no collection.
+
+use poem_openapi::registry::MetaSchema;
+use poem_openapi::registry::MetaSchemaRef;
+use serde_json::Value as Json;
+
+use crate::transport::rest::schemas::either;
+use crate::transport::rest::schemas::inline;
+use crate::transport::rest::schemas::list;
+use crate::transport::rest::schemas::object;
+use crate::transport::rest::schemas::reference;
+
+/// Returns all of them, by name.
+pub(super) fn fixed() -> impl Iterator<Item = (&'static str, MetaSchema)> {
+    [of_items(), of_errors(), of_sign_in(), of_rights(), of_server(), of_utilities()]
+        .into_iter()
+        .flatten()
+}
+
+type Shapes = Vec<(&'static str, MetaSchema)>;
+
+fn of_items() -> Shapes {
+    let query = || MetaSchema {
+        description: Some("A query in its JSON form: `filter`, `limit`, …"),
+        ..open(MetaSchema::new("object"))
+    };
+    let keys = || ("keys", reference("Keys"));
+    let key = either(inline(MetaSchema::new("integer")), inline(MetaSchema::new("string")));
+    let item = open(MetaSchema::new("object"));
+    let named = object(&[], vec![keys(), ("query", inline(query()))]);
+    let changes = object(&["data"], vec![keys(), ("query", inline(query())), ("data", any())]);
+    let counts = object(
+        &[],
+        vec![
+            ("total_count", number("All items one may see.")),
+            ("filter_count", number("Those that fit `filter` and `search`.")),
+        ],
+    );
+    vec![
+        ("Item", about("An item of some collection.", item)),
+        ("Keys", MetaSchema { items: Some(Box::new(key)), ..MetaSchema::new("array") }),
+        ("Named", about("Which items: exactly one of `keys` and `query`.", named)),
+        (
+            "Changes",
+            about("Which items, by exactly one of `keys` and `query`, and their values.", changes),
+        ),
+        ("Counts", counts),
+    ]
+}
+
+fn of_errors() -> Shapes {
+    let extensions = open(object(&["code"], vec![("code", text("What programs read."))]));
+    let error = object(
+        &["message", "extensions"],
+        vec![("message", text("What people read.")), ("extensions", inline(extensions))],
+    );
+    vec![
+        ("Error", error),
+        ("Errors", object(&["errors"], vec![("errors", list(reference("Error")))])),
+    ]
+}
+
+fn of_sign_in() -> Shapes {
+    let mode = || choice("How tokens travel; `json` without it.", &["json", "cookie", "session"]);
+    let held = || object(&[], vec![("refresh_token", text("In `json` mode.")), ("mode", mode())]);
+    let login = object(
+        &["email", "password"],
+        vec![
+            ("email", text("The address of the account, in any case.")),
+            ("password", text("Its password.")),
+            ("mode", mode()),
+            ("otp", text("A one-time password, where the account asks for one.")),
+        ],
+    );
+    let tokens = object(
+        &["expires"],
+        vec![
+            ("expires", number("How long the access token lasts, in milliseconds.")),
+            ("access_token", text("For `Authorization: Bearer …`; not in `session` mode.")),
+            ("refresh_token", text("For `/auth/refresh`; in `json` mode only.")),
+        ],
+    );
+    let providers = object(
+        &["data", "disableDefault"],
+        vec![("data", list(any())), ("disableDefault", flag())],
+    );
+    vec![
+        ("Login", login),
+        ("Refresh", held()),
+        ("Logout", held()),
+        ("Tokens", tokens),
+        ("Providers", providers),
+    ]
+}
+
+fn of_rights() -> Shapes {
+    let globals = object(
+        &["app_access", "admin_access", "enforce_tfa"],
+        vec![("app_access", flag()), ("admin_access", flag()), ("enforce_tfa", flag())],
+    );
+    let right = object(
+        &["access"],
+        vec![
+            ("access", choice("`partial`: not all items.", &["full", "partial", "none"])),
+            ("fields", list(inline(MetaSchema::new("string")))),
+        ],
+    );
+    let by_action = inline(map_of(reference("Right")));
+    vec![("Globals", globals), ("Right", right), ("Rights", map_of(by_action))]
+}
+
+fn of_server() -> Shapes {
+    let health = object(
+        &["status"],
+        vec![
+            ("status", choice("The worst of all checks.", &["ok", "warn", "error"])),
+            ("releaseId", text("The version; for administrators.")),
+            ("serviceId", text("This process; for administrators.")),
+            ("checks", any()),
+        ],
+    );
+    let info = object(
+        &["project", "setupCompleted"],
+        vec![
+            ("project", any()),
+            ("setupCompleted", flag()),
+            ("version", text("The version; for whoever is signed in.")),
+        ],
+    );
+    vec![("Health", health), ("Info", open(info)), ("OpenApi", open(MetaSchema::new("object")))]
+}
+
+fn of_utilities() -> Shapes {
+    let check = object(
+        &["string", "hash"],
+        vec![("string", text("What might have been hashed.")), ("hash", text("The hash."))],
+    );
+    vec![
+        ("HashInput", object(&["string"], vec![("string", text("What to hash."))])),
+        ("HashCheck", check),
+    ]
+}
+
+fn text(description: &'static str) -> MetaSchemaRef {
+    inline(MetaSchema { description: Some(description), ..MetaSchema::new("string") })
+}
+
+fn flag() -> MetaSchemaRef {
+    inline(MetaSchema::new("boolean"))
+}
+
+fn number(description: &'static str) -> MetaSchemaRef {
+    inline(MetaSchema {
+        description: Some(description),
+        ..MetaSchema::new_with_format("integer", "int64")
+    })
+}
+
+fn choice(description: &'static str, values: &[&str]) -> MetaSchemaRef {
+    inline(MetaSchema {
+        description: Some(description),
+        enum_items: values.iter().map(|value| Json::from(*value)).collect(),
+        ..MetaSchema::new("string")
+    })
+}
+
+/// An object with fields that are not listed here, too.
+fn open(schema: MetaSchema) -> MetaSchema {
+    MetaSchema { additional_properties: Some(Box::new(inline(MetaSchema::ANY))), ..schema }
+}
+
+fn any() -> MetaSchemaRef {
+    inline(open(MetaSchema::new("object")))
+}
+
+/// Objects of one kind under names of any kind.
+fn map_of(values: MetaSchemaRef) -> MetaSchema {
+    MetaSchema { additional_properties: Some(Box::new(values)), ..MetaSchema::new("object") }
+}
+
+fn about(description: &'static str, schema: MetaSchema) -> MetaSchema {
+    MetaSchema { description: Some(description), ..schema }
+}

@@ -1,0 +1,101 @@
+//! How much of what a client asked for it has yet to read.
+//!
+//! News that a client does not read ends its connection, since nobody can make it read. Answers need
+//! not: while too many are unread, no more of its questions are looked at.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+/// The bytes of one connection's answers that have not been written yet.
+#[derive(Debug)]
+pub struct Meter {
+    unread: Arc<Unread>,
+    bytes_max: usize,
+}
+
+#[derive(Debug, Default)]
+struct Unread {
+    bytes: AtomicUsize,
+    less: Notify,
+}
+
+impl Meter {
+    /// Returns a meter that is full with so many bytes.
+    #[must_use]
+    pub fn new(bytes_max: usize) -> Self {
+        Self { unread: Arc::default(), bytes_max }
+    }
+
+    /// Counts a frame until whoever writes it lets go of it.
+    #[must_use]
+    pub fn count(&self, frame: Bytes) -> Bytes {
+        self.unread.bytes.fetch_add(frame.len(), Ordering::Relaxed);
+        Bytes::from_owner(Counted { frame, unread: Arc::clone(&self.unread) })
+    }
+
+    /// Returns whether there may be more.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.unread.bytes.load(Ordering::Relaxed) < self.bytes_max
+    }
+
+    /// Waits until a frame has been written. Worth another look at [`Meter::has_room`] then.
+    pub async fn less(&self) {
+        self.unread.less.notified().await;
+    }
+}
+
+struct Counted {
+    frame: Bytes,
+    unread: Arc<Unread>,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.frame
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.unread.bytes.fetch_sub(self.frame.len(), Ordering::Relaxed);
+        self.unread.less.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn frames_count_until_they_are_gone() {
+        let meter = Meter::new(4);
+
+        let first = meter.count(Bytes::from_static(b"abc"));
+        assert!(meter.has_room());
+        let second = meter.count(Bytes::from_static(b"d"));
+        assert!(!meter.has_room());
+        assert_eq!(first, "abc");
+
+        drop(first);
+
+        assert!(meter.has_room());
+        drop(second);
+    }
+
+    #[test]
+    fn a_written_frame_is_told_even_before_somebody_asks() {
+        let meter = Meter::new(1);
+        assert!(meter.less().now_or_never().is_none());
+
+        drop(meter.count(Bytes::from_static(b"abc")));
+
+        assert!(meter.less().now_or_never().is_some());
+    }
+}
