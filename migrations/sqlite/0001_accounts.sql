@@ -96,3 +96,4 @@ create table directus_sessions (
 ) strict;
 
 create index directus_sessions_user on directus_sessions ("user", date_created);
+create index directus_sessions_expires on directus_sessions (expires);

@@ -68,6 +68,10 @@ const RELAY_PATIENCE: Duration = Duration::from_secs(5);
 /// How long connections that did not end in time may take to be told so.
 const LAST_WORD: Duration = Duration::from_millis(250);
 
+/// How often expired sessions are ended: a socket that was signed in by one lives at most this much
+/// longer.
+const SWEEP_PERIOD: Duration = Duration::from_secs(30);
+
 /// How many names, tests and values one query may have.
 const QUERY_PARTS_MAX: usize = 2000;
 
@@ -149,6 +153,7 @@ impl App {
             Services { auth, permissions, items, hub, accounts, passwords, changes, clock };
         let config = Arc::new(config);
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
+        tasks.spawn(sweep(Arc::clone(&services.auth), stopping.clone()));
         Ok(Self { config, services, store, tasks, stopping, relay, first })
     }
 
@@ -192,6 +197,7 @@ impl App {
 
     /// Ends without having served: everything that was acknowledged is on disk.
     pub async fn close(self) {
+        self.stopping.cancel();
         self.services.hub.close_all(Closing::Restart);
         self.store.close().await;
         match tokio::time::timeout(RELAY_PATIENCE, self.relay).await {
@@ -253,6 +259,16 @@ pub async fn migrate(config: &Config) -> Result<(), StartError> {
     let (committed, _commits) = mpsc::channel(1);
     open_store(config, committed).await?.close().await;
     Ok(())
+}
+
+/// Ends expired sessions every now and then, until the service stops.
+async fn sweep(auth: Arc<Auth>, stopping: CancellationToken) {
+    let mut interval = tokio::time::interval(SWEEP_PERIOD);
+    while stopping.run_until_cancelled(interval.tick()).await.is_some() {
+        if let Err(error) = auth.sweep().await {
+            tracing::warn!(error = %error, "expired sessions could not be ended");
+        }
+    }
 }
 
 async fn open_store(

@@ -23,6 +23,7 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::clock::Timestamp;
 use crate::config::AuthConfig;
+use crate::domain::Error;
 use crate::domain::auth::access_token::AccessTokens;
 use crate::domain::auth::password::Passwords;
 use crate::domain::auth::refresh_token::RefreshTokens;
@@ -31,6 +32,7 @@ use crate::domain::directory::Directory;
 use crate::domain::permissions::Permissions;
 use crate::model::Actor;
 use crate::store::Store;
+use crate::store::Write;
 
 /// Who a connection or request was recognised as, and what that rests on.
 #[derive(Debug, Clone)]
@@ -147,6 +149,16 @@ impl Auth {
             access_tokens,
             refresh_tokens,
         }
+    }
+
+    /// Ends the sessions that have expired. To be called now and then.
+    ///
+    /// # Errors
+    /// Only when the store fails.
+    pub async fn sweep(&self) -> Result<(), Error> {
+        let now = self.clock.now();
+        let ops = vec![sessions::end_expired(now)];
+        self.changes.commit(Write { actor: None, at: now, ops }).await.map(drop)
     }
 
     /// Returns the identity of whoever shows nothing.

@@ -9,7 +9,6 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::domain::Error;
 use crate::domain::auth::Mode;
 use crate::domain::auth::Origin;
 use crate::domain::auth::refresh_token;
@@ -22,7 +21,6 @@ use crate::query::Filter;
 use crate::query::Test;
 use crate::store::Guard;
 use crate::store::Op;
-use crate::store::Store;
 use crate::store::StoreError;
 
 /// How much of a client's name for itself is kept.
@@ -152,14 +150,13 @@ pub fn end(keys: Vec<Key>) -> Op {
     Op::Delete { collection: &SESSIONS, keys, guard: Guard::Present }
 }
 
-/// Returns the sessions of an account but for one, for a change that has to end them.
-///
-/// # Errors
-/// When the store fails.
-pub async fn keys_of(store: &Store, user: Uuid, except: Option<Uuid>) -> Result<Vec<Key>, Error> {
-    let rows = store.read_sessions(user).await?;
-    let except = except.map(Key::Uuid);
-    Ok(rows.iter().filter_map(Row::key).filter(|key| Some(*key) != except).collect())
+/// Returns the change that ends the sessions that have ended by themselves: sockets that were signed
+/// in by one notice it by the event.
+#[must_use]
+pub fn end_expired(now: Timestamp) -> Op {
+    let expired = Test::Lte(Value::Timestamp(now));
+    let filter = Filter::Field(SESSIONS.require("expires"), expired);
+    Op::DeleteWhere { collection: &SESSIONS, filter }
 }
 
 /// Returns which of an account's sessions, given oldest first, make room for one more: those that

@@ -10,7 +10,6 @@ use crate::config::Config;
 use crate::config::HashConfig;
 use crate::config::Secret;
 use crate::domain::Error;
-use crate::domain::auth::sessions::keys_of;
 use crate::model::Key;
 use crate::model::Row;
 use crate::model::Value;
@@ -370,9 +369,8 @@ async fn one_session_too_many_ends_the_oldest() {
 
     assert_refused(world.auth.recognise(&oldest.access_token).await);
     world.auth.recognise(&older.access_token).await.unwrap();
-    let Basis::Session(kept) = newest.identity.basis else { panic!("{newest:?}") };
-    assert_eq!(keys_of(&world.store, world.user, Some(kept)).await.unwrap().len(), 1);
-    assert_eq!(keys_of(&world.store, world.user, None).await.unwrap().len(), 2);
+    world.auth.recognise(&newest.access_token).await.unwrap();
+    assert_eq!(world.store.read_sessions(world.user).await.unwrap().len(), 2);
 }
 
 #[tokio::test]
@@ -398,4 +396,18 @@ async fn a_password_changed_meanwhile_undoes_the_sign_in() {
 
     assert_refused(begun);
     assert_eq!(world.sessions().await, 0);
+}
+
+#[tokio::test]
+async fn a_sweep_ends_what_has_expired_and_nothing_else() {
+    let world = World::with(|config| config.refresh_token_ttl = Duration::from_secs(100)).await;
+    world.login(Mode::Json).await;
+    world.pass(60);
+    let younger = world.login(Mode::Json).await;
+    world.pass(60);
+
+    world.auth.sweep().await.unwrap();
+
+    assert_eq!(world.store.read_sessions(world.user).await.unwrap().len(), 1);
+    world.auth.recognise(&younger.access_token).await.unwrap();
 }

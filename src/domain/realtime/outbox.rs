@@ -8,7 +8,8 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 /// A bounded queue of encoded frames. When it is full the connection is closed: [`Outbox::push`]
-/// drops the frame and marks it [`Closing::SlowConsumer`]; nobody else waits.
+/// drops the frame and marks it [`Closing::SlowConsumer`]; nobody else waits. It is full once the
+/// unsent bytes have reached the bound, so one frame more than the bound may be held.
 pub struct Outbox {
     state: Mutex<State>,
     ready: Notify,
@@ -56,8 +57,8 @@ impl Outbox {
         if state.closing.is_some() {
             return false;
         }
-        // One frame alone may exceed the bound, or a large answer could never be sent.
-        if !state.frames.is_empty() && state.bytes + frame.len() > self.bytes_max {
+        // The frame that crosses the bound still goes: a large answer would otherwise never get out.
+        if state.bytes >= self.bytes_max {
             state.closing = Some(Closing::SlowConsumer);
             state.frames.clear();
         } else {
@@ -128,7 +129,8 @@ mod tests {
         let outbox = Outbox::new(10);
 
         assert!(outbox.push(Bytes::from_static(b"12345678")));
-        assert!(!outbox.push(Bytes::from_static(b"9abc")));
+        assert!(outbox.push(Bytes::from_static(b"9abc")));
+        assert!(!outbox.push(Bytes::from_static(b"d")));
 
         let batch = outbox.take().await;
         assert_eq!(batch.closing, Some(Closing::SlowConsumer));

@@ -29,6 +29,8 @@ pub async fn run(hub: Arc<Hub>, bus: Bus, mut committed: mpsc::Receiver<Arc<[Arc
             }
             for event in news.iter() {
                 hub.deliver(event).await;
+                // Lets the sockets be written before more is queued for them.
+                tokio::task::yield_now().await;
             }
         }
     };

@@ -101,7 +101,9 @@ impl Websocket {
 
     async fn identify(&self, token: &str) -> Result<Identity, Response> {
         self.context.services.auth.recognise(token).await.map_err(|error| match error {
-            Error::Store(_) | Error::TooBusy { .. } => error::respond(&error),
+            Error::Unavailable(_) | Error::Store(_) | Error::TooBusy { .. } => {
+                error::respond(&error)
+            }
             _ => bare(StatusCode::UNAUTHORIZED),
         })
     }

@@ -17,8 +17,10 @@ const HOST = '127.0.0.1';
 export const ADMIN = { email: 'admin@example.com', password: 'an administrator of the tests' };
 
 const processes = new Set();
+const directories = new Set();
 process.on('exit', () => {
 	for (const child of processes) child.kill('SIGKILL');
+	for (const directory of directories) rmSync(directory, { recursive: true, force: true });
 });
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
 
@@ -31,7 +33,7 @@ export function environment(extra = {}) {
 /** A new empty directory, removed when the suite's process ends. */
 export function freshDirectory() {
 	const directory = mkdtempSync(path.join(os.tmpdir(), 'chinwag-e2e-'));
-	process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
+	directories.add(directory);
 	return directory;
 }
 

@@ -250,7 +250,8 @@ for (const colorScheme of ['light', 'dark']) {
 		const chat = await open({ colorScheme });
 		const violations = async () => {
 			await chat.page.evaluate(AXE);
-			const { violations: found } = await chat.page.evaluate(() => window.axe.run(document));
+			const { violations: found, passes } = await chat.page.evaluate(() => window.axe.run(document));
+			assert.ok(passes.some(({ id }) => id === 'color-contrast'), 'the checker did not look at the colours');
 			return found.filter(({ impact }) => impact === 'serious' || impact === 'critical').map(({ id, impact, nodes }) => ({ id, impact, nodes: nodes.map(({ html, failureSummary }) => ({ html, failureSummary })) }));
 		};
 

@@ -193,8 +193,8 @@ describe('accounts, while no server runs', () => {
 
 	test('mistakes are refused and change nothing', async () => {
 		assertRefused(await users('create', '--email', email, '--password', 'another password'), /carol@example\.com/);
-		assertRefused(await users('password', '--email', 'nobody@example.com', '--password', 'a fine password'), /nobody@example\.com/);
-		assertRefused(await users('suspend', '--email', 'nobody@example.com'), /nobody@example\.com/);
+		assertRefused(await users('password', '--email', 'nobody@example.com', '--password', 'a fine password'), /address/);
+		assertRefused(await users('suspend', '--email', 'nobody@example.com'), /address/);
 		assert.equal((await users('list')).stdout.match(/carol@example\.com/g).length, 1);
 	});
 });
@@ -202,15 +202,14 @@ describe('accounts, while no server runs', () => {
 describe('a first start', () => {
 	test('makes an administrator, prints the password once, and never again', async () => {
 		const server = await start({ env: { ADMIN_EMAIL: undefined, ADMIN_PASSWORD: undefined } });
-		const printed = server.log.match(/^ *admin +(\S+@\S+) \/ (\S{12,})$/m);
-		assert.ok(printed, `no password in:\n${server.log}`);
-		const [, email, password] = printed;
+		const [, email, password] = await until(() => server.log.match(/^ *admin +(\S+@\S+) \/ (\S{12,})$/m), 'the password to be printed');
 
 		assert.equal(server.log.split(password).length - 1, 1, 'the password is printed once');
 		assert.equal((await new Rest(server.origin).call('POST', '/auth/login', { email, password })).status, 200);
 
 		const first = server.log.length;
 		await server.restart();
+		await until(() => server.log.includes('is ready', first), 'what the second start prints');
 		assert.doesNotMatch(server.log.slice(first), / \/ \S|password/i);
 		assert.equal((await new Rest(server.origin).call('POST', '/auth/login', { email, password })).status, 200);
 	});

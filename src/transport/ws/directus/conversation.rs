@@ -31,12 +31,10 @@ use crate::transport::ws::directus::connection::Granted;
 use crate::transport::ws::directus::connection::nobody;
 use crate::transport::ws::directus::fields::Invalid;
 use crate::transport::ws::directus::frames::Auth;
-use crate::transport::ws::directus::frames::Credentials;
 use crate::transport::ws::directus::frames::Frame;
 use crate::transport::ws::directus::heartbeat::Beat;
 use crate::transport::ws::directus::heartbeat::Heartbeat;
 use crate::transport::ws::directus::meter::Meter;
-use crate::transport::ws::directus::standing::Consequence;
 use crate::transport::ws::directus::standing::Standing;
 use crate::transport::ws::directus::uid::Uid;
 use crate::transport::ws::encode;
@@ -95,30 +93,31 @@ fn standing(context: &Context, identity: Option<&Identity>) -> Standing {
 }
 
 /// Returns when an identity expires, by a clock that nobody can set: `None` for never.
-fn expiry(identity: &Identity, clock: &Clock) -> Option<Instant> {
+pub(super) fn expiry(identity: &Identity, clock: &Clock) -> Option<Instant> {
     Instant::now().checked_add(clock.now().until(identity.expires?))
 }
 
-struct Conversation<'a> {
-    connection: &'a Connection,
-    outbox: &'a Outbox,
-    standing: Standing,
+/// What one connection is in the midst of.
+pub(super) struct Conversation<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) outbox: &'a Outbox,
+    pub(super) standing: Standing,
     heartbeat: Heartbeat,
     backlog: Backlog,
     meter: Meter,
     /// What is under way: creates, or one thing of another kind.
     running: FuturesOrdered<BoxFuture<'a, Outcome>>,
     /// What that is, if it is anything.
-    kind: Kind,
+    pub(super) kind: Kind,
     /// Whether this connection began or renewed the session it is signed in by.
-    owns_session: bool,
+    pub(super) owns_session: bool,
     /// Whether nothing follows any more.
     over: bool,
 }
 
 /// What is under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     /// Creates, which others may join.
     Creates,
     /// The check of a sign-in.
@@ -128,8 +127,10 @@ enum Kind {
 }
 
 /// What came out of a frame.
-enum Outcome {
+pub(super) enum Outcome {
+    /// The answer, if there is one.
     Answer(Option<Bytes>),
+    /// A sign-in that was checked.
     Checked(Result<Granted, Error>, Option<Uid>),
 }
 
@@ -182,8 +183,8 @@ impl<'a> Conversation<'a> {
                 }
                 () = self.meter.less(), if !self.meter.has_room() => {}
                 () = &mut alarm => Box::pin(self.tick()).await,
-                // While a sign-in is being checked the connection is nobody's already, and what
-                // comes out of the check decides.
+                // The connection is nobody's by then. While a sign-in is being checked, what comes
+                // out of that decides.
                 () = connection.peer.identity_lost(), if !self.is_checking() => {
                     let consequence = self.standing.lose();
                     self.suffer(consequence, None).await;
@@ -191,8 +192,26 @@ impl<'a> Conversation<'a> {
                 heard = socket.next(self.backlog.has_room()) => match heard {
                     Heard::Frame(text) => self.keep(text),
                     Heard::Pulse => self.heartbeat.hear(),
-                    Heard::Ended => break,
+                    Heard::Ended => {
+                        Box::pin(self.finish_unheard()).await;
+                        break;
+                    }
                 },
+            }
+        }
+    }
+
+    /// Does what the client has said before it went: a page that sends and is left at once has
+    /// still sent.
+    async fn finish_unheard(&mut self) {
+        self.outbox.close(Closing::Done);
+        // Nobody reads the answers, so none of them is waited for.
+        self.meter = Meter::new(usize::MAX);
+        loop {
+            self.begin_what_may().await;
+            match self.running.next().await {
+                Some(outcome) => self.settle(outcome).await,
+                None => return,
             }
         }
     }
@@ -275,29 +294,9 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    fn launch(&mut self, work: impl Future<Output = Outcome> + Send + 'a) {
+    /// Lets something be under way.
+    pub(super) fn launch(&mut self, work: impl Future<Output = Outcome> + Send + 'a) {
         self.running.push_back(work.boxed());
-    }
-
-    fn sign_in(&mut self, credentials: Credentials, uid: Option<Uid>) {
-        let connection = self.connection;
-        self.kind = Kind::Check;
-        self.launch(async move { Outcome::Checked(connection.check(credentials).await, uid) });
-    }
-
-    /// Signs out, without an answer. The session ends with it if this connection began or renewed
-    /// it; one that was only shown here, by an access token or a cookie, is somebody else's to end.
-    async fn sign_out(&mut self) {
-        let connection = self.connection;
-        let identity = connection.peer.identity();
-        let becomes = self.standing.sign_out();
-        connection.fall_back(becomes).await;
-        if std::mem::take(&mut self.owns_session) {
-            self.launch(async move {
-                connection.end_session(identity).await;
-                Outcome::Answer(None)
-            });
-        }
     }
 
     async fn settle(&mut self, outcome: Outcome) {
@@ -314,43 +313,6 @@ impl<'a> Conversation<'a> {
                     Err(error) => Box::pin(self.deny(&error, uid.as_ref())).await,
                 }
             }
-        }
-    }
-
-    async fn grant(&mut self, granted: Granted, uid: Option<&Uid>) {
-        let connection = self.connection;
-        let until = expiry(&granted.identity, &connection.context.services.clock);
-        if !connection.identify(granted.identity).await {
-            return self.deny(&Error::InvalidCredentials, uid).await;
-        }
-        self.standing.sign_in(until);
-        self.owns_session = granted.owns_session;
-        self.say(answers::signed_in(uid, granted.refresh_token.as_deref()));
-    }
-
-    async fn deny(&mut self, error: &Error, uid: Option<&Uid>) {
-        let consequence = self.standing.refuse();
-        match error {
-            // The credentials may be good: the client learns that it can try them again.
-            Error::Store(_) | Error::TooBusy { .. } => {
-                let frame = answers::failed("auth", error, uid);
-                self.suffer_with(consequence, frame).await;
-            }
-            _ => self.suffer(consequence, uid).await,
-        }
-    }
-
-    async fn suffer(&mut self, consequence: Consequence, uid: Option<&Uid>) {
-        self.suffer_with(consequence, answers::not_signed_in(consequence.reason, uid)).await;
-    }
-
-    /// Becomes, says and closes, in this order: no frame is handled as who it was before.
-    async fn suffer_with(&mut self, consequence: Consequence, frame: Bytes) {
-        self.owns_session = false;
-        self.connection.fall_back(consequence.becomes).await;
-        self.say(frame);
-        if consequence.closes {
-            self.close();
         }
     }
 
@@ -391,12 +353,14 @@ impl<'a> Conversation<'a> {
         if shown && self.standing.is_signed_in() { answers::ping() } else { encode::ping() }
     }
 
-    fn say(&self, frame: Bytes) {
+    /// Sends a frame.
+    pub(super) fn say(&self, frame: Bytes) {
         // A refused frame needs no report: the connection is closing then, and the writer says so.
         self.outbox.push(self.meter.count(frame));
     }
 
-    fn close(&mut self) {
+    /// Closes the connection after what has been said.
+    pub(super) fn close(&mut self) {
         self.outbox.close(Closing::Done);
         self.over = true;
     }

@@ -1,0 +1,81 @@
+//! Signing in and out in the course of a conversation, and losing that again.
+//!
+//! `standing` decides what follows; this makes it follow. Whether credentials are good is for the
+//! domain.
+
+use bytes::Bytes;
+
+use crate::domain::Error;
+use crate::transport::ws::directus::answers;
+use crate::transport::ws::directus::connection::Granted;
+use crate::transport::ws::directus::conversation::Conversation;
+use crate::transport::ws::directus::conversation::Kind;
+use crate::transport::ws::directus::conversation::Outcome;
+use crate::transport::ws::directus::conversation::expiry;
+use crate::transport::ws::directus::frames::Credentials;
+use crate::transport::ws::directus::standing::Consequence;
+use crate::transport::ws::directus::uid::Uid;
+
+impl Conversation<'_> {
+    /// Begins to check what a client shows.
+    pub(super) fn sign_in(&mut self, credentials: Credentials, uid: Option<Uid>) {
+        let connection = self.connection;
+        self.kind = Kind::Check;
+        self.launch(async move { Outcome::Checked(connection.check(credentials).await, uid) });
+    }
+
+    /// Signs out, without an answer. The session ends with it if this connection began or renewed
+    /// it; one that was only shown here, by an access token or a cookie, is somebody else's to end.
+    pub(super) async fn sign_out(&mut self) {
+        let connection = self.connection;
+        let identity = connection.peer.identity();
+        let becomes = self.standing.sign_out();
+        connection.fall_back(becomes).await;
+        if std::mem::take(&mut self.owns_session) {
+            self.launch(async move {
+                connection.end_session(identity).await;
+                Outcome::Answer(None)
+            });
+        }
+    }
+
+    /// Becomes whoever signed in.
+    pub(super) async fn grant(&mut self, granted: Granted, uid: Option<&Uid>) {
+        let connection = self.connection;
+        let until = expiry(&granted.identity, &connection.context.services.clock);
+        if !connection.identify(granted.identity).await {
+            return self.deny(&Error::InvalidCredentials, uid).await;
+        }
+        self.standing.sign_in(until);
+        self.owns_session = granted.owns_session;
+        self.say(answers::signed_in(uid, granted.refresh_token.as_deref()));
+    }
+
+    /// Answers a sign-in that failed, or could not be checked.
+    pub(super) async fn deny(&mut self, error: &Error, uid: Option<&Uid>) {
+        let consequence = self.standing.refuse();
+        match error {
+            // The credentials may be good: the client learns that it can try them again.
+            Error::Unavailable(_) | Error::Store(_) | Error::TooBusy { .. } => {
+                let frame = answers::failed("auth", error, uid);
+                self.suffer_with(consequence, frame).await;
+            }
+            _ => self.suffer(consequence, uid).await,
+        }
+    }
+
+    /// Lets a consequence follow, told in the words for it.
+    pub(super) async fn suffer(&mut self, consequence: Consequence, uid: Option<&Uid>) {
+        self.suffer_with(consequence, answers::not_signed_in(consequence.reason, uid)).await;
+    }
+
+    /// Becomes, says and closes, in this order: no frame is handled as who it was before.
+    async fn suffer_with(&mut self, consequence: Consequence, frame: Bytes) {
+        self.owns_session = false;
+        self.connection.fall_back(consequence.becomes).await;
+        self.say(frame);
+        if consequence.closes {
+            self.close();
+        }
+    }
+}
