@@ -23,6 +23,7 @@ use crate::model::Row;
 use crate::model::Value;
 use crate::query::Environment;
 use crate::query::Filter;
+use crate::query::Limit;
 use crate::query::Meta;
 use crate::query::Query;
 use crate::query::Relations;
@@ -56,7 +57,12 @@ impl Items {
             }
             Which::Keys(keys) => {
                 let keys = keys::parse_all(collection, &keys)?;
+                let says_limit = query.get("limit").is_some();
                 let mut query = self.parse(actor, collection, query)?;
+                if !says_limit {
+                    // Whoever names items wants them all, not the first page of them.
+                    query.limit = self.limits.cap(Limit::All);
+                }
                 query.filter = keyed(collection, &keys).and(query.filter);
                 require_key(&Plan::new(&self.permissions, actor, collection, &query)?)?;
                 self.list(actor, collection, &query).await
