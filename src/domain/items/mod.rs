@@ -10,6 +10,7 @@ pub mod project;
 pub mod read;
 pub mod records;
 mod rules;
+mod typed;
 pub mod write;
 
 use std::sync::Arc;

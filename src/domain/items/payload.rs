@@ -1,9 +1,7 @@
-//! A client's JSON to typed values: rights, presets, types, defaults, special fields, rules.
+//! A client's payload to a row: rights, presets, defaults, special fields, rules.
 //!
 //! What the server keeps by itself (authors, dates) is dropped wherever a client sends it; what
 //! only some may write is refused by name.
-
-use std::sync::Arc;
 
 use serde_json::Map;
 use serde_json::Value as Json;
@@ -15,6 +13,7 @@ use crate::domain::auth::static_token;
 use crate::domain::items::Items;
 use crate::domain::items::keys;
 use crate::domain::items::rules;
+use crate::domain::items::typed;
 use crate::model::Actor;
 use crate::model::Collection;
 use crate::model::Field;
@@ -26,7 +25,6 @@ use crate::model::schema;
 use crate::model::schema::Special;
 use crate::query::Environment;
 use crate::query::Scope;
-use crate::query::date;
 
 /// The greatest key a client can write without losing digits: JSON numbers are doubles to many.
 const KEY_MAX: i64 = (1 << 53) - 1;
@@ -152,15 +150,15 @@ impl Items {
         for field in collection.fields.iter().skip(1).filter(|field| field.is_stored()) {
             let Some(json) = payload.get(field.name) else { continue };
             let value = match field.special {
-                Special::None => typed(collection, field, json, self.config.text_max)?,
-                Special::Password => match text(field, json, self.config.text_max)? {
+                Special::None => typed::value(collection, field, json, self.config.text_max)?,
+                Special::Password => match typed::text(field, json, self.config.text_max)? {
                     Value::Text(password) if password.is_empty() => {
                         return Err(Error::payload("\"password\" is not allowed to be empty"));
                     }
                     Value::Text(password) => Value::text(&self.passwords.hash(&password).await?),
                     nothing => nothing,
                 },
-                Special::Token => match text(field, json, self.config.text_max)? {
+                Special::Token => match typed::text(field, json, self.config.text_max)? {
                     Value::Text(token) if token.is_empty() => Value::Null,
                     Value::Text(token) => Value::text(&static_token::digest(&token)),
                     nothing => nothing,
@@ -301,81 +299,12 @@ fn attached(
     Ok(rows)
 }
 
-/// Returns the value of a field, from whatever JSON can stand for it.
-fn typed(
-    collection: &'static Collection,
-    field: &'static Field,
-    json: &Json,
-    text_max: usize,
-) -> Result<Value, Error> {
-    if json.is_null() {
-        return Ok(Value::Null);
-    }
-    let must_be = |what: &str| Error::payload(format!("\"{}\" must be {what}", field.name));
-    match field.kind {
-        Kind::Text | Kind::Secret => text(field, json, text_max),
-        Kind::Integer => match json {
-            Json::Number(number) => number.as_i64(),
-            Json::String(text) => text.trim().parse().ok(),
-            _ => None,
-        }
-        .map(Value::Integer)
-        .ok_or_else(|| must_be("an integer")),
-        Kind::Boolean => match json {
-            Json::Bool(flag) => Some(*flag),
-            Json::Number(number) => number.as_i64().map(|number| number != 0),
-            Json::String(text) => text.parse().ok(),
-            _ => None,
-        }
-        .map(Value::Boolean)
-        .ok_or_else(|| must_be("a boolean")),
-        Kind::Timestamp => json
-            .as_str()
-            .and_then(date::parse)
-            .map(Value::Timestamp)
-            .ok_or_else(|| must_be("a date in ISO 8601")),
-        Kind::Uuid => match keys::parse(collection, json) {
-            Some(key) => Ok(Value::from(key)),
-            None => Err(must_be("a UUID")),
-        },
-        Kind::ToOne(target) => match json {
-            // An object would mean writing the item behind the relation.
-            Json::Object(_) | Json::Array(_) => Err(Error::Forbidden(Forbidden::Item)),
-            _ => keys::parse(target, json).map(Value::from).ok_or(Error::InvalidForeignKey {
-                collection: collection.name,
-                field: Some(field.name),
-            }),
-        },
-        Kind::Json => Ok(Value::Json(Arc::new(json.clone()))),
-        Kind::ToMany(..) => Ok(Value::Null),
-    }
-}
-
-fn text(field: &'static Field, json: &Json, text_max: usize) -> Result<Value, Error> {
-    let text = match json {
-        Json::Null => return Ok(Value::Null),
-        Json::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    let name = field.name;
-    if text.chars().count() > text_max {
-        return Err(Error::payload(format!(
-            "\"{name}\" must be at most {text_max} characters long"
-        )));
-    }
-    if text.contains('\0') {
-        return Err(Error::payload(format!("\"{name}\" must not hold the character U+0000")));
-    }
-    Ok(Value::text(&text))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
     use crate::model::schema::MESSAGES;
-    use crate::model::schema::USERS;
     use crate::query::Filter;
     use crate::query::Rule;
     use crate::query::RuleFields;
@@ -410,38 +339,5 @@ mod tests {
             panic!("{refused:?}");
         };
         assert_eq!(fields, ["date_created", "x"]);
-    }
-
-    #[test]
-    fn anything_can_be_text() {
-        let content = MESSAGES.require("content");
-        for (json, expected) in [
-            (json!("a"), "a"),
-            (json!(12), "12"),
-            (json!(true), "true"),
-            (json!({"a": [1]}), r#"{"a":[1]}"#),
-        ] {
-            let value = typed(&MESSAGES, content, &json, 100).expect("it is text");
-            assert_eq!(value, Value::text(expected));
-        }
-    }
-
-    #[test]
-    fn too_long_and_unstorable_text_is_refused() {
-        let content = MESSAGES.require("content");
-
-        assert!(typed(&MESSAGES, content, &json!("äöü"), 3).is_ok());
-        assert!(typed(&MESSAGES, content, &json!("äöü!"), 3).is_err());
-        assert!(typed(&MESSAGES, content, &json!("a\0b"), 9).is_err());
-    }
-
-    #[test]
-    fn a_relation_takes_a_key_and_nothing_else() {
-        let role = USERS.require("role");
-
-        assert!(typed(&USERS, role, &json!("7be1c9a2-4ec7-4666-a819-30f8e7ed735d"), 9).is_ok());
-        for wrong in [json!("x"), json!(7), json!({"name": "Admins", "admin_access": true})] {
-            assert!(typed(&USERS, role, &wrong, 9).is_err(), "{wrong}");
-        }
     }
 }

@@ -175,7 +175,7 @@ impl Hub {
             if let Err(error) = outcome
                 && was_told
             {
-                let envelope = &listener.envelope;
+                let envelope = &listener.ask.envelope;
                 seat.outbox.push((envelope.encode_error)(envelope.uid.as_deref(), &error));
             }
         }

@@ -18,18 +18,23 @@ use crate::model::Key;
 /// connection counts as one that reads too slowly.
 const HELD_MAX: usize = 10_000;
 
-/// A subscription as its client asked for it, and the view it takes part in now.
+/// A subscription: what its client asked for, and the view it takes part in now.
 pub(super) struct Listener {
     pub(super) id: u64,
+    pub(super) ask: Ask,
+    pub(super) outbox: Arc<Outbox>,
+    /// The view it takes part in; `None` while its connection has no right to what it asks for.
+    pub(super) view: Mutex<Option<Arc<View>>>,
+    gate: Mutex<Gate>,
+}
+
+/// What a client asked for.
+pub(super) struct Ask {
     pub(super) collection: &'static Collection,
     pub(super) event: Option<EventAction>,
     pub(super) item: Option<Key>,
     pub(super) query: Json,
     pub(super) envelope: Envelope,
-    pub(super) outbox: Arc<Outbox>,
-    /// The view it takes part in; `None` while its connection has no right to what it asks for.
-    pub(super) view: Mutex<Option<Arc<View>>>,
-    gate: Mutex<Gate>,
 }
 
 enum Gate {
@@ -41,23 +46,11 @@ enum Gate {
     Shut,
 }
 
-/// What a listener is made of.
-pub(super) struct Parts {
-    pub(super) id: u64,
-    pub(super) collection: &'static Collection,
-    pub(super) event: Option<EventAction>,
-    pub(super) item: Option<Key>,
-    pub(super) query: Json,
-    pub(super) envelope: Envelope,
-    pub(super) outbox: Arc<Outbox>,
-}
-
 impl Listener {
     /// Returns a listener whose news waits until [`Listener::open`].
-    pub(super) fn held(parts: Parts) -> Arc<Self> {
-        let Parts { id, collection, event, item, query, envelope, outbox } = parts;
+    pub(super) fn held(id: u64, ask: Ask, outbox: Arc<Outbox>) -> Arc<Self> {
         let (view, gate) = (Mutex::default(), Mutex::new(Gate::Held(Vec::new())));
-        Arc::new(Self { id, collection, event, item, query, envelope, outbox, view, gate })
+        Arc::new(Self { id, ask, outbox, view, gate })
     }
 
     /// Lets the frame of an event through, or holds it back until the first rows are there.

@@ -10,8 +10,8 @@ use crate::domain::auth::Identity;
 use crate::domain::realtime::Hub;
 use crate::domain::realtime::Outbox;
 use crate::domain::realtime::Subscribe;
+use crate::domain::realtime::listener::Ask;
 use crate::domain::realtime::listener::Listener;
-use crate::domain::realtime::listener::Parts;
 use crate::model::Actor;
 
 /// A connection that has joined the hub. Dropping it ends its subscriptions.
@@ -96,15 +96,9 @@ impl Peer {
         }
         let item = subscribe.key()?;
         let Subscribe { collection, event, query, envelope, .. } = subscribe;
-        let listener = Listener::held(Parts {
-            id: self.hub.next_id(),
-            collection,
-            event,
-            item,
-            query,
-            envelope,
-            outbox: Arc::clone(&self.seat.outbox),
-        });
+        let ask = Ask { collection, event, item, query, envelope };
+        let outbox = Arc::clone(&self.seat.outbox);
+        let listener = Listener::held(self.hub.next_id(), ask, outbox);
         self.sit(&listener)?;
         let actor = self.actor();
         let begun = match self.hub.subject(&actor, &listener) {
@@ -113,7 +107,7 @@ impl Peer {
         };
         match begun {
             Err(error @ Error::Forbidden(_)) if actor.user.is_none() => {
-                let envelope = &listener.envelope;
+                let envelope = &listener.ask.envelope;
                 let frame = (envelope.encode_error)(envelope.uid.as_deref(), &error);
                 self.seat.outbox.push(frame);
                 Ok(())
@@ -129,7 +123,7 @@ impl Peer {
     /// Ends the subscription with this name; with `None` all of this connection. Unknown names are
     /// no error.
     pub fn unsubscribe(&self, uid: Option<&str>) {
-        self.end(|listener| uid.is_none() || listener.envelope.uid.as_deref() == uid);
+        self.end(|listener| uid.is_none() || listener.ask.envelope.uid.as_deref() == uid);
     }
 
     fn sit(&self, listener: &Arc<Listener>) -> Result<(), Error> {

@@ -12,6 +12,7 @@ use crate::domain::items::plan::Plan;
 use crate::domain::realtime::Envelope;
 use crate::domain::realtime::Hub;
 use crate::domain::realtime::News;
+use crate::domain::realtime::listener::Ask;
 use crate::domain::realtime::listener::Listener;
 use crate::domain::realtime::view::Subject;
 use crate::model::Actor;
@@ -51,7 +52,7 @@ impl Subscribe {
 impl Hub {
     /// Works out what a listener gets to see as this actor.
     pub(super) fn subject(&self, actor: &Actor, listener: &Listener) -> Result<Subject, Error> {
-        let Listener { collection, event, item, query, .. } = listener;
+        let Ask { collection, event, item, query, .. } = &listener.ask;
         let query = self.items.parse(actor, collection, query)?;
         let plan = Plan::new(&self.permissions, actor, collection, &query)?;
         Ok(Subject { collection, event: *event, item: *item, plan, meta: query.meta })
@@ -63,7 +64,7 @@ impl Hub {
         listener: &Arc<Listener>,
         subject: Subject,
     ) -> Result<(), Error> {
-        if listener.event.is_some() {
+        if listener.ask.event.is_some() {
             let init = init(listener, &News { event: "init", data: None, counts: None });
             self.audience.enter(listener, subject, |listener| listener.open(Some(init), 0));
             return Ok(());
@@ -86,5 +87,5 @@ impl Hub {
 }
 
 fn init(listener: &Listener, news: &News<'_>) -> Bytes {
-    (listener.envelope.encode)(listener.envelope.uid.as_deref(), news)
+    (listener.ask.envelope.encode)(listener.ask.envelope.uid.as_deref(), news)
 }

@@ -79,13 +79,13 @@ impl View {
     pub(super) fn add(&self, listener: Arc<Listener>, begin: impl FnOnce(&Listener)) {
         let mut listeners = self.listeners.lock();
         begin(&listener);
-        listeners.entry(wrap(&listener.envelope)).or_default().insert(listener.id, listener);
+        listeners.entry(wrap(&listener.ask.envelope)).or_default().insert(listener.id, listener);
     }
 
     /// Removes a listener. Returns whether nobody is left.
     pub(super) fn remove(&self, listener: &Listener) -> bool {
         let mut listeners = self.listeners.lock();
-        let wrap = wrap(&listener.envelope);
+        let wrap = wrap(&listener.ask.envelope);
         if let Some(group) = listeners.get_mut(&wrap) {
             group.remove(&listener.id);
             if group.is_empty() {
@@ -123,7 +123,7 @@ impl View {
         let listeners = self.listeners.lock();
         for group in listeners.values() {
             let Some(first) = group.values().next() else { continue };
-            let frame = encode(&first.envelope);
+            let frame = encode(&first.ask.envelope);
             for listener in group.values() {
                 listener.push(seq, &frame);
             }

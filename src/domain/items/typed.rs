@@ -1,0 +1,125 @@
+//! One JSON value to the value of a field, by the field's type.
+
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+
+use crate::domain::Error;
+use crate::domain::Forbidden;
+use crate::domain::items::keys;
+use crate::model::Collection;
+use crate::model::Field;
+use crate::model::Kind;
+use crate::model::Value;
+use crate::query::date;
+
+/// Returns the value of a field, from whatever JSON can stand for it.
+pub(super) fn value(
+    collection: &'static Collection,
+    field: &'static Field,
+    json: &Json,
+    text_max: usize,
+) -> Result<Value, Error> {
+    if json.is_null() {
+        return Ok(Value::Null);
+    }
+    let must_be = |what: &str| Error::payload(format!("\"{}\" must be {what}", field.name));
+    match field.kind {
+        Kind::Text | Kind::Secret => text(field, json, text_max),
+        Kind::Integer => match json {
+            Json::Number(number) => number.as_i64(),
+            Json::String(text) => text.trim().parse().ok(),
+            _ => None,
+        }
+        .map(Value::Integer)
+        .ok_or_else(|| must_be("an integer")),
+        Kind::Boolean => match json {
+            Json::Bool(flag) => Some(*flag),
+            Json::Number(number) => number.as_i64().map(|number| number != 0),
+            Json::String(text) => text.parse().ok(),
+            _ => None,
+        }
+        .map(Value::Boolean)
+        .ok_or_else(|| must_be("a boolean")),
+        Kind::Timestamp => json
+            .as_str()
+            .and_then(date::parse)
+            .map(Value::Timestamp)
+            .ok_or_else(|| must_be("a date in ISO 8601")),
+        Kind::Uuid => match keys::parse(collection, json) {
+            Some(key) => Ok(Value::from(key)),
+            None => Err(must_be("a UUID")),
+        },
+        Kind::ToOne(target) => match json {
+            // An object would mean writing the item behind the relation.
+            Json::Object(_) | Json::Array(_) => Err(Error::Forbidden(Forbidden::Item)),
+            _ => keys::parse(target, json).map(Value::from).ok_or(Error::InvalidForeignKey {
+                collection: collection.name,
+                field: Some(field.name),
+            }),
+        },
+        Kind::Json => Ok(Value::Json(Arc::new(json.clone()))),
+        Kind::ToMany(..) => Ok(Value::Null),
+    }
+}
+
+/// Returns text, from any JSON; null for null.
+pub(super) fn text(field: &'static Field, json: &Json, text_max: usize) -> Result<Value, Error> {
+    let text = match json {
+        Json::Null => return Ok(Value::Null),
+        Json::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let name = field.name;
+    if text.chars().count() > text_max {
+        return Err(Error::payload(format!(
+            "\"{name}\" must be at most {text_max} characters long"
+        )));
+    }
+    if text.contains('\0') {
+        return Err(Error::payload(format!("\"{name}\" must not hold the character U+0000")));
+    }
+    Ok(Value::text(&text))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::schema::MESSAGES;
+    use crate::model::schema::USERS;
+
+    #[test]
+    fn anything_can_be_text() {
+        let content = MESSAGES.require("content");
+        for (json, expected) in [
+            (json!("a"), "a"),
+            (json!(12), "12"),
+            (json!(true), "true"),
+            (json!({"a": [1]}), r#"{"a":[1]}"#),
+        ] {
+            let found = value(&MESSAGES, content, &json, 100).expect("it is text");
+            assert_eq!(found, Value::text(expected));
+        }
+    }
+
+    #[test]
+    fn too_long_and_unstorable_text_is_refused() {
+        let content = MESSAGES.require("content");
+
+        assert!(value(&MESSAGES, content, &json!("äöü"), 3).is_ok());
+        assert!(value(&MESSAGES, content, &json!("äöü!"), 3).is_err());
+        assert!(value(&MESSAGES, content, &json!("a\0b"), 9).is_err());
+    }
+
+    #[test]
+    fn a_relation_takes_a_key_and_nothing_else() {
+        let role = USERS.require("role");
+
+        assert!(value(&USERS, role, &json!("7be1c9a2-4ec7-4666-a819-30f8e7ed735d"), 9).is_ok());
+        for wrong in [json!("x"), json!(7), json!({"name": "Admins", "admin_access": true})] {
+            assert!(value(&USERS, role, &wrong, 9).is_err(), "{wrong}");
+        }
+    }
+}
