@@ -10,6 +10,7 @@ mod event_log;
 mod lock;
 mod migrate;
 mod read;
+mod recent;
 mod rows;
 mod sqlite;
 mod write;

@@ -1,5 +1,6 @@
 //! What can be asked of the readers.
 
+use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -53,14 +54,54 @@ impl Default for Select {
     }
 }
 
+impl Select {
+    /// Returns the selection of the newest messages, newest first.
+    pub(super) fn newest(limit: usize) -> Self {
+        let field = schema::MESSAGES.require("date_created");
+        let sort = vec![Sort { path: Vec::new(), field, descending: true }];
+        Self { sort, limit: u64::try_from(limit).ok(), ..Self::default() }
+    }
+
+    /// Returns how many of the newest messages this selects, and after how many, if that is all it
+    /// asks for.
+    fn as_newest(&self, scope: &Scope) -> Option<(u64, u64)> {
+        let key = schema::MESSAGES.key();
+        let by_date = match self.sort.as_slice() {
+            [date] => date.field.name == "date_created" && date.descending,
+            [date, tie] => {
+                date.field.name == "date_created"
+                    && date.descending
+                    && tie.field == key
+                    && tie.descending
+                    && tie.path.is_empty()
+            }
+            _ => false,
+        };
+        let plain = *scope.collection() == schema::MESSAGES
+            && by_date
+            && self.sort[0].path.is_empty()
+            && self.search.is_none()
+            && self.filter.is_everything()
+            && scope.filter().is_everything();
+        if plain { self.limit.map(|limit| (limit, self.offset)) } else { None }
+    }
+}
+
 impl Store {
-    /// Returns the rows within the scope that a selection finds.
+    /// Returns the rows within the scope that a selection finds. The newest messages come from
+    /// memory, everything else from the database.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn read(&self, scope: &Scope, select: Select) -> Result<Vec<Row>, StoreError> {
+    pub async fn read(&self, scope: &Scope, select: Select) -> Result<Vec<Arc<Row>>, StoreError> {
+        if let Some((limit, offset)) = select.as_newest(scope)
+            && let Some(rows) = self.recent().newest(limit, offset)
+        {
+            return Ok(rows);
+        }
         let mut connection = self.readers().acquire().await?;
-        read(&mut connection, scope.collection(), &within(scope, select)).await
+        let rows = read(&mut connection, scope.collection(), &within(scope, select)).await?;
+        Ok(rows.into_iter().map(Arc::new).collect())
     }
 
     /// Returns as [`Store::read`], and the place in the order of events at which they were so.

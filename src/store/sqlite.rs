@@ -23,9 +23,14 @@ use tokio::task::JoinHandle;
 
 use crate::config::StoreConfig;
 use crate::model::Event;
+use crate::model::schema::MESSAGES;
 use crate::store::StoreError;
 use crate::store::lock;
 use crate::store::migrate;
+use crate::store::read;
+use crate::store::read::Select;
+use crate::store::recent::ROWS_MAX;
+use crate::store::recent::Recent;
 use crate::store::write::Committed;
 use crate::store::write::Write;
 use crate::store::writer::Counters;
@@ -39,6 +44,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// An open database.
 pub struct Store {
     readers: SqlitePool,
+    recent: Arc<Recent>,
     queue: Mutex<Option<mpsc::Sender<Job>>>,
     writer: Mutex<Option<JoinHandle<SqliteConnection>>>,
     _lock: File,
@@ -70,9 +76,13 @@ impl Store {
             .acquire_timeout(PATIENCE)
             .connect_lazy_with(options.pragma("query_only", "on"));
         let (queue, jobs) = mpsc::channel(config.write_queue_max);
-        let writer = Writer::new(connection, counters, committed, config.write_batch_max);
+        let newest = read::read(&mut connection, &MESSAGES, &Select::newest(ROWS_MAX)).await?;
+        let recent = Arc::new(Recent::of(newest));
+        let ring = Arc::clone(&recent);
+        let writer = Writer::new(connection, counters, ring, committed, config.write_batch_max);
         Ok(Self {
             readers,
+            recent,
             queue: Mutex::new(Some(queue)),
             writer: Mutex::new(Some(tokio::spawn(writer.run(jobs)))),
             _lock: lock,
@@ -107,6 +117,10 @@ impl Store {
                 tracing::warn!(error = %error, "the database was not closed cleanly");
             }
         }
+    }
+
+    pub(super) fn recent(&self) -> &Recent {
+        &self.recent
     }
 
     pub(super) const fn readers(&self) -> &SqlitePool {

@@ -1,4 +1,4 @@
-//! Reading items.
+//! Reading items: one, some, or those that a query finds.
 
 use std::sync::Arc;
 

@@ -210,7 +210,7 @@ impl Items {
         }
         let rows = self.store.read(plan.projection.scope(), select).await?;
         self.check_size(rows.len())?;
-        Ok(rows.iter().filter_map(Row::key).collect())
+        Ok(rows.iter().filter_map(|row| row.key()).collect())
     }
 
     /// Adds what changes of accounts bring with them.

@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 
 use crate::model::Event;
 use crate::store::StoreError;
+use crate::store::recent::Recent;
 use crate::store::write::Committed;
 use crate::store::write::Write;
 use crate::store::writer::batch::Batch;
@@ -34,6 +35,7 @@ pub(super) struct Job {
 pub(super) struct Writer {
     connection: SqliteConnection,
     counters: Counters,
+    recent: Arc<Recent>,
     committed: mpsc::Sender<Committed>,
     batch_max: usize,
 }
@@ -42,10 +44,11 @@ impl Writer {
     pub(super) fn new(
         connection: SqliteConnection,
         counters: Counters,
+        recent: Arc<Recent>,
         committed: mpsc::Sender<Committed>,
         batch_max: usize,
     ) -> Self {
-        Self { connection, counters, committed, batch_max }
+        Self { connection, counters, recent, committed, batch_max }
     }
 
     /// Commits what is queued until nobody can queue any more; returns the connection to be closed.
@@ -121,8 +124,12 @@ impl Writer {
             .collect())
     }
 
+    /// Lets everybody know of what is committed.
     async fn publish<'a>(&self, events: impl Iterator<Item = &'a Arc<Event>>) {
         let committed: Committed = events.cloned().collect();
+        for event in committed.iter() {
+            self.recent.apply(event);
+        }
         if !committed.is_empty() {
             // A full channel makes the writer wait, and with it those who queue: nothing is lost.
             // A closed one means that the service is ending and nobody listens any more.

@@ -1,0 +1,211 @@
+//! The newest messages, in memory: the hottest read of all is answered from here.
+//!
+//! The writer applies each committed event before anybody is answered, so whoever has written sees
+//! it here, and rows are what the database would give.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+use crate::clock::Timestamp;
+use crate::model::Event;
+use crate::model::EventAction;
+use crate::model::Field;
+use crate::model::Key;
+use crate::model::Row;
+use crate::model::Value;
+use crate::model::schema::MESSAGES;
+use crate::model::schema::USERS;
+
+/// How many messages are kept.
+pub(super) const ROWS_MAX: usize = 1000;
+
+/// The newest messages by `date_created`, ties by key, newest last.
+#[derive(Default)]
+pub(super) struct Recent {
+    state: RwLock<State>,
+}
+
+#[derive(Default)]
+struct State {
+    rows: VecDeque<Arc<Row>>,
+    /// Whether these are all messages there are.
+    whole: bool,
+}
+
+/// The place of a message in the order.
+type Place = (Option<Timestamp>, Option<Key>);
+
+impl Recent {
+    /// Returns the newest messages out of the newest [`ROWS_MAX`], in any order.
+    pub(super) fn of(rows: Vec<Row>) -> Self {
+        let whole = rows.len() < ROWS_MAX;
+        let mut rows: Vec<Arc<Row>> = rows.into_iter().map(Arc::new).collect();
+        rows.sort_by_key(|row| place(row));
+        Self { state: RwLock::new(State { rows: rows.into(), whole }) }
+    }
+
+    /// Returns the newest messages, newest first, after passing over some; `None` if more are asked
+    /// for than are kept.
+    pub(super) fn newest(&self, limit: u64, offset: u64) -> Option<Vec<Arc<Row>>> {
+        let limit = usize::try_from(limit).ok()?;
+        let offset = usize::try_from(offset).ok()?;
+        let state = self.state.read();
+        if !state.whole && offset.checked_add(limit)? > state.rows.len() {
+            return None;
+        }
+        Some(state.rows.iter().rev().skip(offset).take(limit).cloned().collect())
+    }
+
+    /// Takes notice of a committed event.
+    pub(super) fn apply(&self, event: &Event) {
+        if *event.collection == MESSAGES {
+            let mut state = self.state.write();
+            for change in &event.changes {
+                state.remove(change.key);
+                if let Some(row) = &change.after {
+                    state.insert(row);
+                }
+            }
+        } else if *event.collection == USERS && event.action == EventAction::Delete {
+            // The database takes an account that goes away out of what it wrote.
+            let mut state = self.state.write();
+            for change in &event.changes {
+                state.forget(change.key);
+            }
+        }
+    }
+}
+
+impl State {
+    fn insert(&mut self, row: &Arc<Row>) {
+        let at = self.rows.partition_point(|other| place(other) < place(row));
+        if at == 0 && !self.whole {
+            // Older than all that are kept: there may be others in between.
+            return;
+        }
+        self.rows.insert(at, Arc::clone(row));
+        if self.rows.len() > ROWS_MAX {
+            self.rows.pop_front();
+            self.whole = false;
+        }
+    }
+
+    fn remove(&mut self, key: Key) {
+        // What changes is mostly new.
+        if let Some(at) = self.rows.iter().rposition(|row| row.key() == Some(key)) {
+            self.rows.remove(at);
+        }
+    }
+
+    fn forget(&mut self, user: Key) {
+        let authors: Vec<&'static Field> =
+            MESSAGES.columns().filter(|field| field.target() == Some(&USERS)).collect();
+        for row in &mut self.rows {
+            for field in &authors {
+                if row[*field].as_key() == Some(user) {
+                    Arc::make_mut(row).set(field, Value::Null);
+                }
+            }
+        }
+    }
+}
+
+fn place(row: &Row) -> Place {
+    (row.value("date_created").as_timestamp(), row.key())
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::model::Change;
+    use crate::model::Collection;
+
+    fn message(id: i64, at: i64) -> Row {
+        Row::empty(&MESSAGES)
+            .with("id", Value::Integer(id))
+            .with("date_created", Value::Timestamp(Timestamp::from_millis(at)))
+            .with("user_created", Value::Uuid(Uuid::from_u128(7)))
+    }
+
+    fn event(
+        collection: &'static Collection,
+        action: EventAction,
+        key: Key,
+        after: Option<Row>,
+    ) -> Event {
+        let changes = vec![Change { key, before: None, after: after.map(Arc::new) }];
+        let at = Timestamp::from_millis(0);
+        Event { seq: 1, collection, action, changes, actor: None, at }
+    }
+
+    fn created(id: i64, at: i64) -> Event {
+        event(&MESSAGES, EventAction::Create, Key::Integer(id), Some(message(id, at)))
+    }
+
+    fn keys(rows: Option<Vec<Arc<Row>>>) -> Option<Vec<i64>> {
+        rows.map(|rows| rows.iter().filter_map(|row| row.value("id").as_integer()).collect())
+    }
+
+    #[test]
+    fn the_newest_come_first_and_ties_by_key() {
+        let recent = Recent::of(vec![message(2, 10), message(1, 10), message(3, 5)]);
+
+        recent.apply(&created(4, 10));
+
+        assert_eq!(keys(recent.newest(3, 0)), Some(vec![4, 2, 1]));
+        assert_eq!(keys(recent.newest(9, 1)), Some(vec![2, 1, 3]));
+    }
+
+    #[test]
+    fn a_message_that_changes_keeps_its_place_and_one_that_goes_leaves_it() {
+        let recent = Recent::of(vec![message(1, 1), message(2, 2), message(3, 3)]);
+        let changed = message(2, 2).with("content", Value::text("new"));
+
+        recent.apply(&event(&MESSAGES, EventAction::Update, Key::Integer(2), Some(changed)));
+        recent.apply(&event(&MESSAGES, EventAction::Delete, Key::Integer(3), None));
+
+        let rows = recent.newest(9, 0).expect("these are all there are");
+        assert_eq!(rows[0].value("content").as_text(), Some("new"));
+        assert_eq!(keys(Some(rows)), Some(vec![2, 1]));
+    }
+
+    #[test]
+    fn what_is_not_kept_is_not_made_up() {
+        let rows = (1..=1000).map(|id| message(id, id)).collect();
+        let recent = Recent::of(rows);
+
+        recent.apply(&event(&MESSAGES, EventAction::Delete, Key::Integer(1000), None));
+        // An import with an old date: others may lie between it and the oldest that is kept.
+        recent.apply(&created(2000, 0));
+
+        assert_eq!(recent.newest(999, 0).map(|rows| rows.len()), Some(999));
+        assert!(recent.newest(1000, 0).is_none());
+        assert!(recent.newest(u64::MAX, u64::MAX).is_none());
+    }
+
+    #[test]
+    fn a_full_ring_lets_the_oldest_go() {
+        let recent = Recent::of((1..=999).map(|id| message(id, id)).collect());
+
+        recent.apply(&created(1000, 1000));
+        recent.apply(&created(1001, 1001));
+
+        assert_eq!(keys(recent.newest(1, 999)), Some(vec![2]));
+        assert!(recent.newest(1, 1000).is_none());
+    }
+
+    #[test]
+    fn an_account_that_goes_leaves_its_messages_without_author() {
+        let recent = Recent::of(vec![message(1, 1)]);
+        let user = Key::Uuid(Uuid::from_u128(7));
+
+        recent.apply(&event(&USERS, EventAction::Delete, user, None));
+
+        let rows = recent.newest(1, 0).expect("these are all there are");
+        assert!(rows[0].value("user_created").is_null());
+    }
+}
