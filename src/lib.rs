@@ -1,6 +1,8 @@
 //! chinwag: a persistent chat backend that speaks Directus over REST and WebSocket.
 //!
-//! The layers, each of which may call only those below it (`tests/it/tidy.rs` holds the table):
+//! The layers, from the top: `app`, `transport`, `domain`, then `store` and `bus`, `query`, `model`.
+//! Each may call only those below it, and `transport` neither `store` nor `bus`; `clock` and `config`
+//! are for all (`tests/it/tidy.rs` holds the table).
 
 /// The one place that knows all parts: open, wire, mount, shut down.
 pub mod app;

@@ -1,6 +1,6 @@
 //! The command line: what can be asked for, and which function does it.
 //!
-//! Knows no part of the service but `app`. Each command is one function in a file of its name; what
+//! The service is reached through `app` alone. The larger commands have a file of their name; what
 //! goes wrong becomes one line and a status in `failure`.
 
 mod failure;

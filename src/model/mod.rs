@@ -1,4 +1,4 @@
-//! The nouns: collections and their fields, values, rows, actors, scopes, events.
+//! The nouns: collections and their fields, values, rows, records, actors, events.
 //!
 //! Pure: no input, no output, no wire shapes, no SQL. Everything above builds on these.
 

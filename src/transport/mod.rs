@@ -19,8 +19,8 @@
 //! | `/websocket` | upgrade | `ws` |
 //! | `/` `/chat/…` | GET | `pages` |
 //!
-//! With a front end in a directory, that has `/` and whatever else nothing here answers, and all of
-//! the above is also found under `/directus/…`.
+//! With a front end in a directory, that takes the place of the last row and gets whatever else
+//! nothing here answers; all the other rows are also found under `/directus/…`.
 
 pub mod actor;
 pub mod cookies;

@@ -1,7 +1,7 @@
 //! Signing in with an address and a password, and what a sign-in is answered with.
 //!
 //! Whoever is refused learns neither from the answer nor from its time whether there is such an
-//! account. Slowing down those who guess is left to `throttle`.
+//! account. Nothing here slows down those who guess, beyond the time of a refusal.
 
 use std::sync::Arc;
 use std::time::Duration;

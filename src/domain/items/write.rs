@@ -194,9 +194,9 @@ impl Items {
             }
             Which::Query(query) => query,
         };
-        if query.as_object().is_none_or(Map::is_empty) {
+        if !says_which(&query) {
             return Err(Error::payload(
-                "\"query\" must say which items are meant, for instance by a filter",
+                "\"query\" must say which items are meant: by a filter, a search or a limit",
             ));
         }
         let unlimited = query.get("limit").is_none();
@@ -304,6 +304,16 @@ fn object(payload: Json) -> Result<Map<String, Json>, Error> {
         Json::Object(payload) => Ok(payload),
         _ => Err(Error::payload("\"data\" must be of type object")),
     }
+}
+
+/// Returns whether a query restricts what it finds, be it only by an express `limit`.
+fn says_which(query: &Json) -> bool {
+    ["filter", "search", "limit"].iter().any(|name| match query.get(name) {
+        None | Some(Json::Null) => false,
+        Some(Json::Object(parts)) => !parts.is_empty(),
+        Some(Json::String(text)) => !text.is_empty(),
+        Some(_) => true,
+    })
 }
 
 /// Returns the names of the fields that updates set, apart from those the server keeps.
