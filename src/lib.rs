@@ -4,23 +4,23 @@
 //! Each may call only those below it, and `transport` neither `store` nor `bus`; `clock` and `config`
 //! are for all (`tests/it/tidy.rs` holds the table).
 
-/// The one place that knows all parts: open, wire, mount, shut down.
+// The one place that knows all parts: open, wire, mount, shut down.
 pub mod app;
-/// News between machines.
+// News between machines.
 pub mod bus;
-/// The one source of time.
+// The one source of time.
 pub mod clock;
-/// Settings, read once.
+// Settings, read once.
 pub mod config;
-/// What it means: no HTTP, no SQL, no sockets.
+// What it means: no HTTP, no SQL, no sockets.
 pub mod domain;
-/// The nouns: pure.
+// The nouns: pure.
 pub mod model;
-/// The query language: pure.
+// The query language: pure.
 pub mod query;
-/// Storage: the only SQL.
+// Storage: the only SQL.
 pub mod store;
-/// Logs, for `main`.
+// Logs, for `main`.
 pub mod telemetry;
-/// The wire: HTTP, sockets, JSON shapes. Decides nothing.
+// The wire: HTTP, sockets, JSON shapes. Decides nothing.
 pub mod transport;

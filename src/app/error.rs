@@ -87,6 +87,9 @@ pub enum StartError {
     /// The server ended although nobody asked it to.
     #[error("the server ended by itself: the log says why")]
     ServerEnded,
+    /// A part without which nothing works has ended by itself, which is a mistake in this program.
+    #[error("{0} has failed, see the log")]
+    PartEnded(&'static str),
     /// Work was cut off by a second signal.
     #[error("stopped at once by a second signal: requests were cut off, nothing stored is lost")]
     Hurried,

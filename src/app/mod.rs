@@ -68,9 +68,16 @@ const RELAY_PATIENCE: Duration = Duration::from_secs(5);
 /// How long connections that did not end in time may take to be told so.
 const LAST_WORD: Duration = Duration::from_millis(250);
 
+/// How long the store may take to commit what is queued and to close its file.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
+
 /// How often expired sessions are ended: a socket that was signed in by one lives at most this much
 /// longer.
 const SWEEP_PERIOD: Duration = Duration::from_secs(30);
+
+/// How many hashes that anyone may ask for, other than those of passwords, may wait for the one
+/// thread they have.
+const HASHES_WAITING_MAX: usize = 10;
 
 /// How many names, tests and values one query may have.
 const QUERY_PARTS_MAX: usize = 2000;
@@ -135,7 +142,7 @@ impl App {
             changes: Arc::clone(&changes),
             permissions: Arc::clone(&permissions),
             directory,
-            passwords: Arc::clone(&passwords),
+            passwords,
             limits,
             config: config.query.clone(),
             public_user: first.public_user,
@@ -149,8 +156,11 @@ impl App {
         ));
         let relay = tokio::spawn(realtime::run(Arc::clone(&hub), Bus::local(), commits));
 
+        let hashing = Passwords::with_places(config.auth.hash, 1, HASHES_WAITING_MAX);
+        let hashing = Arc::new(hashing);
+
         let services =
-            Services { auth, permissions, items, hub, accounts, passwords, changes, clock };
+            Services { auth, permissions, items, hub, accounts, hashing, changes, clock };
         let config = Arc::new(config);
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
         tasks.spawn(sweep(Arc::clone(&services.auth), stopping.clone()));
@@ -164,7 +174,7 @@ impl App {
     /// # Errors
     /// When the server cannot start; [`StartError::Hurried`] when a second signal cut it short.
     pub async fn serve(
-        self,
+        mut self,
         listener: &TcpListener,
         signals: &mut Signals,
         handover: &Handover,
@@ -186,6 +196,10 @@ impl App {
         let mut ending = tokio::select! {
             ending = next_ending(signals, handover) => ending,
             () = server.ended() => return Err(StartError::ServerEnded),
+            // Half a service would acknowledge what it does not deliver, or refuse everything for
+            // ever: whoever supervises the process starts a whole one.
+            () = self.store.failed() => return Err(StartError::PartEnded("the writer")),
+            _ = &mut self.relay => return Err(StartError::PartEnded("the delivery of events")),
         };
         tracing::info!(ending = ?ending, "finishing running work");
         tokio::select! {
@@ -199,11 +213,16 @@ impl App {
     pub async fn close(self) {
         self.stopping.cancel();
         self.services.hub.close_all(Closing::Restart);
-        self.store.close().await;
+        if tokio::time::timeout(CLOSE_PATIENCE, self.store.close()).await.is_err() {
+            tracing::warn!("the database was not closed in time; what was acknowledged is in it");
+        }
         match tokio::time::timeout(RELAY_PATIENCE, self.relay).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(error = %error, "the delivery of events had failed"),
             Err(_) => tracing::warn!("the delivery of events did not end in time"),
+        }
+        if tokio::time::timeout(RELAY_PATIENCE, self.services.hub.finish()).await.is_err() {
+            tracing::warn!("some subscriptions did not end in time");
         }
     }
 

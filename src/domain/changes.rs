@@ -8,6 +8,7 @@ use crate::domain::Error;
 use crate::domain::directory::Directory;
 use crate::domain::permissions::Permissions;
 use crate::model::Event;
+use crate::model::schema::Reach;
 use crate::store::Store;
 use crate::store::Write;
 
@@ -36,26 +37,24 @@ impl Changes {
     /// has happened then.
     pub async fn commit(&self, write: Write) -> Result<Vec<Arc<Event>>, Error> {
         let events = self.store.write(write).await?;
-        self.apply(&events).await?;
+        self.apply(&events).await;
         Ok(events)
     }
 
     /// Takes notice of committed events, whoever made them. Doing so twice does no harm.
-    ///
-    /// # Errors
-    /// When rights changed and the store fails to tell them; the old ones are dropped all the same.
-    pub async fn apply(&self, events: &[Arc<Event>]) -> Result<(), Error> {
-        let mut rights = false;
+    pub async fn apply(&self, events: &[Arc<Event>]) {
+        let mut rights = None;
         for event in events {
-            if event.collection.reach != crate::model::schema::Reach::Items {
+            if event.collection.reach != Reach::Items {
                 self.directory.apply(event);
-                rights |= Permissions::depend_on(event.collection);
+                if Permissions::depend_on(event.collection) {
+                    rights = Some(event.seq);
+                }
             }
         }
-        if rights {
-            self.permissions.refresh().await?;
+        if let Some(seq) = rights {
+            self.permissions.refresh(seq).await;
         }
-        Ok(())
     }
 
     /// Returns how long the store takes to answer a small read.

@@ -147,6 +147,14 @@ impl From<StoreError> for Error {
             StoreError::NoSuchTarget { collection, field } => {
                 Self::InvalidForeignKey { collection, field }
             }
+            StoreError::Null { field, .. } => Self::FailedValidation(vec![Violation {
+                field: field.to_owned(),
+                kind: "nnull",
+                details: Vec::new(),
+            }]),
+            StoreError::NoAdministrator => Self::Unprocessable(
+                "the last active administrator has to stay: make another one first".to_owned(),
+            ),
             StoreError::QueueFull => Self::TooBusy { retry_after: Duration::from_secs(1) },
             StoreError::Refused => Self::Forbidden(Forbidden::Item),
             passing if passing.is_passing() => Self::Unavailable(passing),

@@ -40,8 +40,9 @@ pub struct Services {
     pub hub: Arc<Hub>,
     /// Accounts, as whoever runs the service makes them.
     pub accounts: Arc<Accounts>,
-    /// Making and checking password hashes.
-    pub passwords: Arc<Passwords>,
+    /// Making and checking hashes for whoever asks, in places of their own: sign-ins never wait
+    /// for them.
+    pub hashing: Arc<Passwords>,
     /// Commits, and the health of the store.
     pub changes: Arc<Changes>,
     /// The time.

@@ -12,6 +12,8 @@ use uuid::Uuid;
 pub struct Actor {
     /// The account; `None` for the public.
     pub user: Option<Uuid>,
+    /// The session the account was recognised by, if it was by one.
+    pub session: Option<Uuid>,
     /// The account's own role.
     pub role: Option<Uuid>,
     /// The role and its ancestors, nearest first.
@@ -31,6 +33,7 @@ impl Actor {
     pub fn nobody() -> Self {
         Self {
             user: None,
+            session: None,
             role: None,
             roles: Arc::from([]),
             policies: Arc::from([]),

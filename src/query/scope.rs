@@ -99,12 +99,19 @@ impl Scope {
         self.filter_where(|_| true)
     }
 
-    /// Returns the items for which all these fields are within the scope; `None` if there can be
-    /// none.
+    /// Returns the items of which each of these fields is within the scope, be it by different
+    /// rules; `None` if there is a field that no rule gives.
     #[must_use]
     pub fn filter_for(&self, fields: &[&'static Field]) -> Option<Filter> {
-        let fits = |rule: &Rule| fields.iter().all(|field| rule.has(field));
-        (self.full || self.rules.iter().any(fits)).then(|| self.filter_where(fits))
+        let mut filter = Filter::everything();
+        for field in fields {
+            if !self.has(field) {
+                return None;
+            }
+            let of_field = self.filter_where(|rule| rule.has(field));
+            filter = filter.and(of_field);
+        }
+        Some(filter.and(self.filter()))
     }
 
     fn filter_where(&self, fits: impl Fn(&Rule) -> bool) -> Filter {
@@ -147,5 +154,65 @@ impl Scope {
     #[must_use]
     pub fn fits(&self, record: &Record) -> bool {
         self.full || self.rules.iter().any(|rule| rule.filter.matches(record))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Row;
+    use crate::model::Value;
+    use crate::model::schema::MESSAGES;
+    use crate::query::Test;
+
+    fn rule(filter: Filter, fields: &[&str]) -> Rule {
+        let fields = match fields {
+            ["*"] => RuleFields::All,
+            names => RuleFields::Some(names.iter().map(|name| MESSAGES.require(name)).collect()),
+        };
+        Rule { filter, fields, validation: None, presets: None }
+    }
+
+    fn first() -> Filter {
+        Filter::Field(MESSAGES.key(), Test::Eq(Value::Integer(1)))
+    }
+
+    fn message(id: i64) -> Record {
+        Record::from(Row::empty(&MESSAGES).with("id", Value::Integer(id)))
+    }
+
+    fn scope(rules: Vec<Rule>) -> Scope {
+        Scope::grant(&MESSAGES, false, rules)
+    }
+
+    #[test]
+    fn fields_may_come_from_different_rules() {
+        let scope =
+            scope(vec![rule(Filter::everything(), &["id"]), rule(first(), &["id", "content"])]);
+        let content = MESSAGES.require("content");
+
+        assert!(scope.filter_for(&[MESSAGES.key()]).unwrap().is_everything());
+        let both = scope.filter_for(&[MESSAGES.key(), content]).unwrap();
+        assert!(both.matches(&message(1)) && !both.matches(&message(2)));
+        assert!(scope.filter_for(&[MESSAGES.require("date_created")]).is_none());
+    }
+
+    #[test]
+    fn what_a_rule_gives_of_some_items_is_shown_of_those_alone() {
+        let scope =
+            scope(vec![rule(Filter::everything(), &["id"]), rule(first(), &["id", "content"])]);
+        let content = MESSAGES.require("content");
+
+        assert!(scope.varies());
+        assert!(scope.shows(&message(1), content));
+        assert!(!scope.shows(&message(2), content));
+    }
+
+    #[test]
+    fn an_open_rule_for_everything_leaves_nothing_to_vary() {
+        let scope = scope(vec![rule(first(), &["content"]), rule(Filter::everything(), &["*"])]);
+
+        assert!(!scope.varies());
+        assert!(scope.filter().is_everything());
     }
 }

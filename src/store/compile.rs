@@ -127,28 +127,17 @@ impl Builder {
     fn condition(&mut self, filter: &Filter, table: &str) -> Condition {
         match filter {
             Filter::And(parts) => {
-                let mut all = Cond::all();
-                for part in parts {
-                    let part = self.condition(part, table);
-                    if !part.is_empty() {
-                        all = all.add(part);
-                    }
-                }
-                all
+                let parts = parts.iter().map(|part| self.condition(part, table));
+                balanced(parts.filter(|part| !part.is_empty()).collect(), Cond::all)
             }
             Filter::Or(parts) if parts.is_empty() => Cond::all().add(Expr::val(1).eq(0)),
             Filter::Or(parts) => {
-                let mut any = Cond::any();
-                for part in parts {
-                    let part = self.condition(part, table);
-                    // An empty condition would vanish from the list instead of being true.
-                    any = any.add(if part.is_empty() {
-                        Cond::all().add(Expr::val(1).eq(1))
-                    } else {
-                        part
-                    });
-                }
-                any
+                let parts = parts.iter().map(|part| self.condition(part, table));
+                // An empty condition would vanish from the list instead of being true.
+                let parts = parts.map(|part| {
+                    if part.is_empty() { Cond::all().add(Expr::val(1).eq(1)) } else { part }
+                });
+                balanced(parts.collect(), Cond::any)
             }
             Filter::Field(field, test) => {
                 let column = Expr::col((sea_query::Alias::new(table), field.name));
@@ -168,9 +157,21 @@ impl Builder {
     }
 }
 
+/// Joins conditions as a tree instead of a chain, since the depth of expressions is bounded.
+fn balanced(mut parts: Vec<Condition>, join: fn() -> Condition) -> Condition {
+    const WIDTH: usize = 16;
+    while parts.len() > WIDTH {
+        parts = parts
+            .chunks(WIDTH)
+            .map(|parts| parts.iter().cloned().fold(join(), Condition::add))
+            .collect();
+    }
+    parts.into_iter().fold(join(), Condition::add)
+}
+
 fn compare(column: Expr, field: &'static Field, test: &Test) -> Expr {
     let value = |value: &Value| Expr::val(rows::bind(value));
-    let list = |values: &[Value]| -> Vec<Expr> { values.iter().map(value).collect() };
+    let list = |values: &[Value]| rows::pack_values(values);
     match test {
         Test::Eq(to) => column.eq(value(to)),
         Test::Neq(to) => column.ne(value(to)),
@@ -178,8 +179,8 @@ fn compare(column: Expr, field: &'static Field, test: &Test) -> Expr {
         Test::Lte(to) => column.lte(value(to)),
         Test::Gt(to) => column.gt(value(to)),
         Test::Gte(to) => column.gte(value(to)),
-        Test::In(values) => column.is_in(list(values)),
-        Test::Nin(values) => column.is_not_in(list(values)),
+        Test::In(values) => dialect::is_in(column, &list(values)),
+        Test::Nin(values) => dialect::is_in(column, &list(values)).not(),
         Test::Between(low, high) => column.between(value(low), value(high)),
         Test::Nbetween(low, high) => column.not_between(value(low), value(high)),
         Test::Empty if is_text(field) => column.clone().is_null().or(column.eq("")),
@@ -284,6 +285,18 @@ mod tests {
 
         assert!(sql(&Select { filter: open, ..Select::default() }).contains("1 = 1 OR"));
         assert!(sql(&Select { filter: shut, ..Select::default() }).contains("1 = 0"));
+    }
+
+    #[test]
+    fn a_thousand_alternatives_are_no_deep_expression() {
+        let test = |number| Filter::Field(MESSAGES.key(), Test::Eq(Value::Integer(number)));
+        let filter = Filter::Or((0..1000).map(test).collect());
+
+        let sql = sql(&Select { filter, ..Select::default() });
+
+        let alone = sql.split(['(', ')']).map(|part| part.matches(" OR ").count()).max();
+        assert!(alone <= Some(16), "{alone:?}");
+        assert_eq!(sql.matches(" OR ").count(), 999);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use sea_query::Expr;
 use sea_query::ExprTrait;
 use sea_query::Func;
+use serde_json::Value as Json;
 
 use crate::model::Collection;
 use crate::query::Place;
@@ -22,6 +23,13 @@ pub(super) fn holds(column: Expr, place: Place, text: &str, ignore_case: bool) -
         Place::Start => Expr::from(Func::cust("substr").arg(column).arg(1).arg(length)).eq(text),
         Place::End => Expr::from(Func::cust("substr").arg(column).arg(-length)).eq(text),
     }
+}
+
+/// Returns the expression that is true where `column` is one of a JSON list. However long the list
+/// is, it is one parameter.
+pub(super) fn is_in(column: Expr, list: &Json) -> Expr {
+    let values = Expr::val(list.to_string());
+    Expr::cust_with_exprs("? in (select value from json_each(?))", [column, values])
 }
 
 /// Returns the statement that inserts the rows of a JSON list of lists, whose values are in the

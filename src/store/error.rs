@@ -13,6 +13,17 @@ pub enum StoreError {
         /// The value, masked for secrets.
         value: String,
     },
+    /// A value that has to be there is null.
+    #[error("{collection}.{field} is null")]
+    Null {
+        /// The collection.
+        collection: &'static str,
+        /// The field.
+        field: &'static str,
+    },
+    /// There would be no active administrator any more.
+    #[error("nobody would be an administrator any more")]
+    NoAdministrator,
     /// A relation names an item that does not exist.
     #[error("a relation of {collection} leads nowhere")]
     NoSuchTarget {
@@ -77,6 +88,12 @@ pub enum StoreError {
 const PASSING: [i32; 5] = [5, 6, 8, 10, 13];
 
 impl StoreError {
+    /// Returns whether the store was closed, so that nothing will succeed any more.
+    #[must_use]
+    pub const fn is_closed(&self) -> bool {
+        matches!(self, Self::Stopped | Self::Database(sqlx::Error::PoolClosed))
+    }
+
     /// Returns whether trying again later may succeed.
     #[must_use]
     pub fn is_passing(&self) -> bool {

@@ -11,6 +11,7 @@ use sqlx::Row as _;
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
+use crate::clock::Timestamp;
 use crate::model::Collection;
 use crate::model::Field;
 use crate::model::Key;
@@ -24,6 +25,7 @@ use crate::query::Sort;
 use crate::query::Test;
 use crate::store::Store;
 use crate::store::StoreError;
+use crate::store::Write;
 use crate::store::compile;
 use crate::store::rows;
 
@@ -167,7 +169,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn all(&self, collection: &'static Collection) -> Result<Vec<Row>, StoreError> {
-        let mut connection = self.readers().acquire().await?;
+        let mut connection = self.reserved().acquire().await?;
         read(&mut connection, collection, &Select::default()).await
     }
 
@@ -192,7 +194,7 @@ impl Store {
     pub async fn find_user_by_email(&self, email: &str) -> Result<Option<Row>, StoreError> {
         let row = sqlx::query("select id from directus_users where lower(email) = lower(?)")
             .bind(email)
-            .fetch_optional(self.readers())
+            .fetch_optional(self.reserved())
             .await?;
         let Some(row) = row else { return Ok(None) };
         match Uuid::try_parse(row.try_get(0)?) {
@@ -218,7 +220,7 @@ impl Store {
     pub async fn read_sessions(&self, user: Uuid) -> Result<Vec<Row>, StoreError> {
         let field = schema::SESSIONS.require("user");
         let created = schema::SESSIONS.require("date_created");
-        let mut connection = self.readers().acquire().await?;
+        let mut connection = self.reserved().acquire().await?;
         let select = Select {
             filter: Filter::Field(field, Test::Eq(Value::Uuid(user))),
             sort: vec![Sort { path: Vec::new(), field: created, descending: false }],
@@ -227,15 +229,17 @@ impl Store {
         read(&mut connection, &schema::SESSIONS, &select).await
     }
 
-    /// Returns how long a small read takes.
+    /// Returns how long a small read and an empty write take, one after the other.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn response_time(&self) -> Result<Duration, StoreError> {
         let start = Instant::now();
         sqlx::query("select value from chinwag_counters where name = 'seq'")
-            .fetch_one(self.readers())
+            .fetch_one(self.reserved())
             .await?;
+        let nothing = Write { actor: None, at: Timestamp::from_millis(0), ops: Vec::new() };
+        self.write(nothing).await?;
         Ok(start.elapsed())
     }
 
@@ -245,7 +249,7 @@ impl Store {
         field: &'static Field,
         test: Test,
     ) -> Result<Vec<Row>, StoreError> {
-        let mut connection = self.readers().acquire().await?;
+        let mut connection = self.reserved().acquire().await?;
         let select = Select { filter: Filter::Field(field, test), ..Select::default() };
         read(&mut connection, collection, &select).await
     }

@@ -109,6 +109,11 @@ pub(super) fn pack_keys(keys: impl IntoIterator<Item = Key>) -> Json {
     keys.into_iter().map(|key| pack_value(&Value::from(key))).collect()
 }
 
+/// Returns values as a JSON list, to be compared with a column.
+pub(super) fn pack_values(values: &[Value]) -> Json {
+    values.iter().map(pack_value).collect()
+}
+
 /// Returns the row as it may leave the store in an event: whether there is a secret, not which.
 pub(super) fn mask(row: &Row) -> Row {
     let mut masked = row.clone();

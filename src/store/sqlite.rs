@@ -6,6 +6,8 @@
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -44,9 +46,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// An open database.
 pub struct Store {
     readers: SqlitePool,
+    /// A connection for what the service itself has to know, whatever clients keep the others busy
+    /// with.
+    reserved: SqlitePool,
     recent: Arc<Recent>,
+    position: Arc<AtomicI64>,
     queue: Mutex<Option<mpsc::Sender<Job>>>,
-    writer: Mutex<Option<JoinHandle<SqliteConnection>>>,
+    writer: Mutex<Option<JoinHandle<Option<SqliteConnection>>>>,
     _lock: File,
 }
 
@@ -71,22 +77,42 @@ impl Store {
         let mut connection = options.clone().connect().await?;
         migrate::run(&mut connection).await?;
         let counters = Counters::load(&mut connection).await?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(config.readers)
-            .acquire_timeout(PATIENCE)
-            .connect_lazy_with(options.pragma("query_only", "on"));
+        let pool = |connections| {
+            SqlitePoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(PATIENCE)
+                .connect_lazy_with(options.clone().pragma("query_only", "on"))
+        };
+        let (readers, reserved) = (pool(config.readers), pool(2));
         let (queue, jobs) = mpsc::channel(config.write_queue_max);
         let newest = read::read(&mut connection, &MESSAGES, &Select::newest(ROWS_MAX)).await?;
         let recent = Arc::new(Recent::of(newest));
-        let ring = Arc::clone(&recent);
-        let writer = Writer::new(connection, counters, ring, committed, config.write_batch_max);
+        let position = Arc::new(AtomicI64::new(counters.seq()));
+        let writer = Writer {
+            options: options.clone(),
+            connection: Some(connection),
+            counters,
+            recent: Arc::clone(&recent),
+            position: Arc::clone(&position),
+            committed,
+            batch_max: config.write_batch_max,
+        };
         Ok(Self {
             readers,
+            reserved,
             recent,
+            position,
             queue: Mutex::new(Some(queue)),
             writer: Mutex::new(Some(tokio::spawn(writer.run(jobs)))),
             _lock: lock,
         })
+    }
+
+    /// Returns the place of the last event that was committed, in the order of events. Whoever was
+    /// answered is not behind it.
+    #[must_use]
+    pub fn position(&self) -> i64 {
+        self.position.load(Ordering::Acquire)
     }
 
     /// Queues a write, waits for its commit, and returns its events in order. Secrets are masked
@@ -105,6 +131,15 @@ impl Store {
         answer.await.map_err(|_| StoreError::Stopped)?
     }
 
+    /// Waits until the writer has ended although nobody closed the store: nothing can be committed any
+    /// more.
+    pub async fn failed(&self) {
+        let queue = self.queue.lock().clone();
+        if let Some(queue) = queue {
+            queue.closed().await;
+        }
+    }
+
     /// Commits what is queued, takes no more, and closes the file. Later writes are refused.
     pub async fn close(&self) {
         self.queue.lock().take();
@@ -113,7 +148,10 @@ impl Store {
             && let Ok(connection) = writer.await
         {
             self.readers.close().await;
-            if let Err(error) = connection.close().await {
+            self.reserved.close().await;
+            if let Some(connection) = connection
+                && let Err(error) = connection.close().await
+            {
                 tracing::warn!(error = %error, "the database was not closed cleanly");
             }
         }
@@ -121,6 +159,10 @@ impl Store {
 
     pub(super) fn recent(&self) -> &Recent {
         &self.recent
+    }
+
+    pub(super) const fn reserved(&self) -> &SqlitePool {
+        &self.reserved
     }
 
     pub(super) const fn readers(&self) -> &SqlitePool {

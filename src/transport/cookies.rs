@@ -25,9 +25,9 @@ pub fn find<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
         .iter()
         .filter_map(|line| line.to_str().ok())
         .flat_map(|line| line.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(key, _)| *key == name)
-        .map(|(_, value)| value.trim_matches('"'))
+        .filter_map(|pair| pair.split_once('='))
+        .find(|(key, _)| key.trim() == name)
+        .map(|(_, value)| value.trim().trim_matches('"'))
         .filter(|value| !value.is_empty())
 }
 
@@ -39,7 +39,7 @@ pub fn has(headers: &HeaderMap, name: &str) -> bool {
         .iter()
         .filter_map(|line| line.to_str().ok())
         .flat_map(|line| line.split(';'))
-        .any(|pair| pair.trim().split_once('=').is_some_and(|(key, _)| key == name))
+        .any(|pair| pair.split_once('=').is_some_and(|(key, _)| key.trim() == name))
 }
 
 /// Returns the `Set-Cookie` line that keeps a token for some time.
@@ -122,14 +122,15 @@ mod tests {
     #[test]
     fn a_cookie_is_found_by_its_whole_name() {
         let mut headers = HeaderMap::new();
-        headers.append(header::COOKIE, HeaderValue::from_static("xa=1; a=2;b=; c=\"q\""));
+        headers.append(header::COOKIE, HeaderValue::from_static("xa=1; a=2;b=; c=\"q\"; e = x=y "));
         headers.append(header::COOKIE, HeaderValue::from_static("d=4"));
 
         assert_eq!(find(&headers, "a"), Some("2"));
         assert_eq!(find(&headers, "b"), None);
         assert_eq!(find(&headers, "c"), Some("q"));
         assert_eq!(find(&headers, "d"), Some("4"));
-        assert_eq!(find(&headers, "e"), None);
+        assert_eq!(find(&headers, "e"), Some("x=y"));
+        assert_eq!(find(&headers, "f"), None);
         assert!(has(&headers, "b"));
         assert!(!has(&headers, "x"));
     }

@@ -28,6 +28,7 @@ pub mod docs;
 pub mod error;
 pub mod json_depth;
 pub mod middleware;
+pub mod origin;
 pub mod pages;
 pub mod rest;
 pub mod ws;

@@ -193,10 +193,14 @@ impl Endpoint for Files {
     }
 }
 
-/// Returns whether a path names a file that is not for the public: `.env`, `.git/…`.
+/// Returns whether a path names a file that is not for the public (`.env`, `.git/…`), or leads
+/// upwards, or hides where its segments end: there is no file whose name has a slash in it.
 fn is_hidden(path: &str) -> bool {
-    let dot = |segment: &str| segment.starts_with('.') || segment.to_lowercase().starts_with("%2e");
-    path.split('/').any(|segment| dot(segment) && segment != ".well-known")
+    // Files are found by the decoded path; of these three characters each has one encoding.
+    let path = path.to_ascii_lowercase().replace("%2e", ".").replace("%5c", "\\");
+    path.contains("%2f")
+        || path.contains('\\')
+        || path.split('/').any(|segment| segment.starts_with('.') && segment != ".well-known")
 }
 
 #[cfg(test)]
@@ -266,12 +270,58 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn no_spelling_of_a_path_gets_at_a_hidden_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().join("public");
+        for folder in ["sub/.git", ".well-known"] {
+            std::fs::create_dir_all(root.join(folder)).unwrap();
+        }
+        for file in [".env", "index.html", "sub/.git/index.html", "sub/.git/config", "../above"] {
+            std::fs::write(root.join(file), file).unwrap();
+        }
+        std::fs::write(root.join(".well-known/a b"), "shown").unwrap();
+        let files = mount_files(Route::new(), &root);
+
+        for path in [
+            "/.env",
+            "/%2eenv",
+            "/x%2f..%2f.env",
+            "/sub%2f.git",
+            "/sub%2F%2Egit%2Fconfig",
+            "/sub/.git/config",
+            "/x%2f..%2f..%2fabove",
+            "/sub%5c..%5c.env",
+        ] {
+            let response = files.get_response(request(path)).await;
+            assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
+        }
+        let shown = files.get_response(request("/.well-known/a%20b")).await;
+        assert_eq!(shown.into_body().into_string().await.unwrap(), "shown");
+    }
+
     #[test]
     fn hidden_files_stay_hidden() {
-        for hidden in ["/.env", "/a/.git/config", "/%2eenv", "/a/../b"] {
+        for hidden in [
+            "/.env",
+            "/a/.git/config",
+            "/%2eenv",
+            "/%2Eenv",
+            "/a/../b",
+            "/a/%2e./b",
+            "/x%2f..%2f.env",
+            "/x%2F.env",
+            "/sub%2f.git",
+            "/a%2fb",
+            "/a%5c.env",
+            "/a%5C..%5Cb",
+            "/a\\.env",
+            "/.well-known/.env",
+            "/.well-known%2f.env",
+        ] {
             assert!(is_hidden(hidden), "{hidden}");
         }
-        for shown in ["/", "/a.b", "/.well-known/security.txt"] {
+        for shown in ["/", "/a.b", "/a%20b", "/.well-known/security.txt", "/%2ewell-known/a"] {
             assert!(!is_hidden(shown), "{shown}");
         }
     }

@@ -34,6 +34,9 @@ use crate::model::Actor;
 use crate::store::Store;
 use crate::store::Write;
 
+/// How much of a client's name for itself is kept.
+const USER_AGENT_CHARACTERS_MAX: usize = 255;
+
 /// Who a connection or request was recognised as, and what that rests on.
 #[derive(Debug, Clone)]
 pub struct Identity {
@@ -92,6 +95,15 @@ pub struct Origin {
     pub ip: Option<String>,
     /// The client's name for itself, cut to 255 characters.
     pub user_agent: Option<String>,
+}
+
+impl Origin {
+    /// Returns the origin with as much of the client's name as is kept.
+    #[must_use]
+    pub fn new(ip: Option<String>, user_agent: Option<&str>) -> Self {
+        let cut = |name: &str| name.chars().take(USER_AGENT_CHARACTERS_MAX).collect();
+        Self { ip, user_agent: user_agent.map(cut) }
+    }
 }
 
 /// A successful sign-in or refresh.

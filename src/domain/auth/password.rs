@@ -1,7 +1,8 @@
 //! Password hashes: argon2id on a bounded pool of blocking threads.
 //!
 //! A hash costs memory and a core for tens of milliseconds on purpose, so only a few run at once,
-//! a bounded number waits, and one core is left to everything else where there is more than one.
+//! a bounded number waits, and sign-ins leave one core to everything else where there is more than
+//! one.
 //! What a good password is, and whose it is, is decided elsewhere.
 
 use std::num::NonZero;
@@ -36,9 +37,10 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 /// After how long it is worth another try.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// The costliest hash that is checked, where the settings do not ask for more. Directus makes them
-/// with 65536 KiB, 3 passes and 4 lanes.
+/// The costliest hash that is checked, where the settings do not ask for more.
 const COST_MAX: HashConfig = HashConfig { memory_kib: 262_144, passes: 16, lanes: 16 };
+/// The cost of the hashes that Directus makes.
+const COST_USUAL: HashConfig = HashConfig { memory_kib: 65_536, passes: 3, lanes: 4 };
 
 /// Makes and checks password hashes.
 pub struct Passwords {
@@ -57,10 +59,15 @@ impl Passwords {
     #[must_use]
     pub fn new(config: HashConfig) -> Self {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        Self::with_bounds(config, cores.saturating_sub(1).max(1), WAITING_MAX)
+        Self::with_places(config, cores.saturating_sub(1).max(1), WAITING_MAX)
     }
 
-    fn with_bounds(config: HashConfig, threads: usize, waiting_max: usize) -> Self {
+    /// Returns the maker of hashes of this cost that makes so many at once, while so many wait.
+    ///
+    /// # Panics
+    /// If there are more places than a semaphore can count, 2^61.
+    #[must_use]
+    pub fn with_places(config: HashConfig, threads: usize, waiting_max: usize) -> Self {
         let lanes = config.lanes.clamp(Params::MIN_P_COST, 255);
         let memory = config.memory_kib.max(Params::MIN_M_COST * lanes);
         let passes = config.passes.max(Params::MIN_T_COST);
@@ -125,14 +132,25 @@ impl Passwords {
         !same
     }
 
+    /// Returns whether the hash is one that takes no more work to check than those of Directus or
+    /// those that are made here.
+    #[must_use]
+    pub fn is_usual(&self, hash: &str) -> bool {
+        self.parse_within(COST_USUAL, hash).is_some()
+    }
+
     /// Returns the hash if it is one that can be checked within bounds.
     fn parse(&self, hash: &str) -> Option<PasswordHash> {
+        self.parse_within(COST_MAX, hash)
+    }
+
+    fn parse_within(&self, cost_max: HashConfig, hash: &str) -> Option<PasswordHash> {
         let hash = PasswordHash::new(hash).ok()?;
         Algorithm::try_from(hash.algorithm.as_str()).ok()?;
         let params = Params::try_from(&hash).ok()?;
-        let bounded = params.m_cost() <= COST_MAX.memory_kib.max(self.params.m_cost())
-            && params.t_cost() <= COST_MAX.passes.max(self.params.t_cost())
-            && params.p_cost() <= COST_MAX.lanes.max(self.params.p_cost());
+        let bounded = params.m_cost() <= cost_max.memory_kib.max(self.params.m_cost())
+            && params.t_cost() <= cost_max.passes.max(self.params.t_cost())
+            && params.p_cost() <= cost_max.lanes.max(self.params.p_cost());
         (bounded && hash.salt.is_some() && hash.hash.is_some()).then_some(hash)
     }
 
@@ -274,6 +292,27 @@ mod tests {
         assert!(passwords().parse(&format!("$argon2id$v=19$m=65536,t=3,p=4${digest}")).is_some());
     }
 
+    #[test]
+    fn a_usual_hash_costs_no_more_than_those_of_directus_or_our_own() {
+        let digest = "c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+        let costly = HashConfig { memory_kib: 65_537, passes: 4, lanes: 5 };
+        for (cost, is_usual) in [
+            ("m=16,t=1,p=1", true),
+            ("m=65536,t=3,p=4", true),
+            ("m=65537,t=3,p=4", false),
+            ("m=65536,t=4,p=4", false),
+            ("m=65536,t=3,p=5", false),
+            ("m=262144,t=16,p=16", false),
+        ] {
+            let hash = format!("$argon2id$v=19${cost}${digest}");
+            assert_eq!(passwords().is_usual(&hash), is_usual, "{cost}");
+        }
+        let own = format!("$argon2id$v=19$m=65537,t=4,p=5${digest}");
+        assert!(Passwords::with_places(costly, 1, 0).is_usual(&own));
+        assert!(!passwords().is_usual("$argon2id$"));
+        assert!(!passwords().is_usual("secret"));
+    }
+
     #[tokio::test]
     async fn costs_below_what_argon2id_can_do_are_raised() {
         let passwords = Passwords::new(HashConfig { memory_kib: 0, passes: 0, lanes: 0 });
@@ -286,7 +325,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_finds_no_place_to_wait_is_told_so() {
-        let passwords = Passwords::with_bounds(CHEAP, 1, 2);
+        let passwords = Passwords::with_places(CHEAP, 1, 2);
         let _taken = Arc::clone(&passwords.places).try_acquire_many_owned(3).unwrap();
 
         assert!(matches!(passwords.hash("secret").await, Err(Error::TooBusy { .. })));
@@ -295,7 +334,7 @@ mod tests {
 
     #[tokio::test]
     async fn places_and_threads_are_given_back() {
-        let passwords = Passwords::with_bounds(CHEAP, 1, 0);
+        let passwords = Passwords::with_places(CHEAP, 1, 0);
 
         for _ in 0..3 {
             passwords.hash("secret").await.unwrap();

@@ -69,7 +69,11 @@ impl Auth {
                 .filter(|user| user.value("token").as_text() == Some(digest)),
         };
         Ok(user.map(|user| {
-            let actor = self.permissions.actor(&user);
+            let session = match identity.basis {
+                Basis::Session(id) => Some(id),
+                Basis::Nothing | Basis::StaticToken(_) => None,
+            };
+            let actor = self.permissions.actor(&user, session);
             let actor = if actor == *identity.actor {
                 Arc::clone(&identity.actor)
             } else {
@@ -88,7 +92,7 @@ impl Auth {
         let session = session.ok_or(Error::InvalidCredentials)?;
         let user = self.active_user(session.user).await?.ok_or(Error::InvalidCredentials)?;
         Ok(Identity {
-            actor: Arc::new(self.permissions.actor(&user)),
+            actor: Arc::new(self.permissions.actor(&user, Some(session.id))),
             basis: Basis::Session(session.id),
             expires: Some(claims.expires()),
         })
@@ -99,7 +103,7 @@ impl Auth {
         let user = self.store.find_user_by_token(&digest).await?;
         let user = user.filter(is_active).ok_or(Error::InvalidCredentials)?;
         Ok(Identity {
-            actor: Arc::new(self.permissions.actor(&user)),
+            actor: Arc::new(self.permissions.actor(&user, None)),
             basis: Basis::StaticToken(digest),
             expires: None,
         })

@@ -23,8 +23,6 @@ use crate::store::Guard;
 use crate::store::Op;
 use crate::store::StoreError;
 
-/// How much of a client's name for itself is kept.
-const USER_AGENT_CHARACTERS_MAX: usize = 255;
 /// The generation of a session's first token.
 const FIRST: i64 = 1;
 
@@ -108,10 +106,6 @@ impl Session {
     #[must_use]
     pub fn create(&self, origin: &Origin) -> Op {
         let text = |text: Option<&str>| text.map_or(Value::Null, Value::text);
-        let user_agent: Option<String> = origin
-            .user_agent
-            .as_ref()
-            .map(|name| name.chars().take(USER_AGENT_CHARACTERS_MAX).collect());
         let row = Row::empty(&SESSIONS)
             .with("id", Value::Uuid(self.id))
             .with("user", Value::Uuid(self.user))
@@ -122,7 +116,7 @@ impl Session {
             .with("date_rotated", Value::Timestamp(self.date_rotated))
             .with("expires", Value::Timestamp(self.expires))
             .with("ip", text(origin.ip.as_deref()))
-            .with("user_agent", text(user_agent.as_deref()));
+            .with("user_agent", text(origin.user_agent.as_deref()));
         Op::Create { collection: &SESSIONS, rows: vec![row] }
     }
 
@@ -243,7 +237,7 @@ mod tests {
     #[test]
     fn a_long_user_agent_is_cut() {
         let session = Session::begin(Uuid::from_u128(1), Mode::Json, NOW, WEEK);
-        let origin = Origin { ip: Some("::1".to_owned()), user_agent: Some("é".repeat(300)) };
+        let origin = Origin::new(Some("::1".to_owned()), Some(&"é".repeat(300)));
 
         let row = row(session.create(&origin));
 

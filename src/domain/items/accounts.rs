@@ -1,25 +1,25 @@
-//! What changes of accounts bring with them: sessions that end, and the administrator who must stay.
-
-use uuid::Uuid;
+//! What changes of accounts bring with them: sessions that end, and rights that stay where they are.
 
 use crate::domain::Error;
+use crate::domain::Forbidden;
+use crate::domain::auth::Mode;
+use crate::domain::directory::Directory;
 use crate::domain::permissions::Permissions;
-use crate::model::Key;
-use crate::model::Row;
+use crate::model::Actor;
 use crate::model::Value;
 use crate::model::schema::SESSIONS;
 use crate::model::schema::USERS;
 use crate::query::Filter;
 use crate::query::Test;
 use crate::store::Op;
-use crate::store::Store;
 
 /// The fields whose change ends the sessions of an account.
 const GROUNDS: [&str; 3] = ["email", "password", "status"];
 
 /// Adds the end of the sessions of accounts that are deleted, or whose address, password or status
-/// changes. It happens in the same transaction, so no sign-in slips through between.
-pub(super) fn end_sessions(ops: &mut Vec<Op>) {
+/// changes. It happens in the same transaction, so no sign-in slips through between. A session that
+/// lives in a cookie survives the change that it makes itself.
+pub(super) fn end_sessions(actor: &Actor, ops: &mut Vec<Op>) {
     let mut ending: Vec<Value> = Vec::new();
     for op in ops.iter() {
         match op {
@@ -33,55 +33,68 @@ pub(super) fn end_sessions(ops: &mut Vec<Op>) {
         }
     }
     if !ending.is_empty() {
-        let filter = Filter::Field(SESSIONS.require("user"), Test::In(ending));
+        let mut filter = Filter::Field(SESSIONS.require("user"), Test::In(ending));
+        if let Some(own) = actor.session {
+            let other = Test::Neq(Value::Uuid(own));
+            let in_body = Test::Neq(Value::text(Mode::Session.name()));
+            filter = filter.and(Filter::Or(vec![
+                Filter::Field(SESSIONS.key(), other),
+                Filter::Field(SESSIONS.require("mode"), in_body),
+            ]));
+        }
         // Before the accounts go, since their sessions would go with them without an event.
         ops.insert(0, Op::DeleteWhere { collection: &SESSIONS, filter });
     }
 }
 
-/// Refuses changes after which there would be no active administrator.
+/// Refuses what would give rights away that its author does not have: whoever is no administrator
+/// makes none, touches none, and leaves roles, policies and what hangs on them alone, whatever the
+/// permissions say.
 ///
 /// # Errors
-/// [`Error::Unprocessable`].
-pub(super) async fn keep_an_administrator(
-    store: &Store,
+/// [`Error::Forbidden`].
+pub(super) async fn keep_in_place(
+    directory: &Directory,
     permissions: &Permissions,
+    actor: &Actor,
     ops: &[Op],
 ) -> Result<(), Error> {
-    let mut losing: Vec<Key> = Vec::new();
-    for op in ops {
-        match op {
-            Op::Delete { keys, .. } => losing.extend(keys),
-            Op::Update { keys, set, .. } => {
-                let loses = set.iter().any(|(field, value)| match field.name {
-                    "status" => value.as_text() != Some("active"),
-                    "role" => true,
-                    _ => false,
-                });
-                if loses {
-                    losing.extend(keys);
-                }
-            }
-            _ => {}
-        }
-    }
-    if losing.is_empty() {
+    if actor.admin {
         return Ok(());
     }
     let (users, roles) = permissions.administrators();
-    let keys = |ids: Vec<Uuid>| ids.into_iter().map(Key::Uuid).collect::<Vec<_>>();
-    let mut administrators = store.find_many(&USERS, &keys(users)).await?;
-    administrators.extend(store.pointing(&USERS, USERS.require("role"), &keys(roles)).await?);
-    let active: Vec<Key> = administrators
-        .iter()
-        .filter(|row| row.value("status").as_text() == Some("active"))
-        .filter_map(Row::key)
-        .collect();
-    let stays = active.iter().any(|key| !losing.contains(key));
-    if !stays && active.iter().any(|key| losing.contains(key)) {
-        return Err(Error::Unprocessable(
-            "the last active administrator has to stay: make another one first".into(),
-        ));
+    let gives_all = |role: &Value| role.as_uuid().is_some_and(|role| roles.contains(&role));
+    for op in ops {
+        let (collection, touched) = match op {
+            Op::Create { collection, rows } => {
+                let role = USERS.require("role");
+                if **collection == USERS && rows.iter().any(|row| gives_all(&row[role])) {
+                    return Err(Error::Forbidden(Forbidden::Action));
+                }
+                (*collection, &[][..])
+            }
+            Op::Update { collection, keys, set, .. } => {
+                if set.iter().any(|(field, value)| field.name == "role" && gives_all(value)) {
+                    return Err(Error::Forbidden(Forbidden::Action));
+                }
+                (*collection, keys.as_slice())
+            }
+            Op::Delete { collection, keys, .. } => (*collection, keys.as_slice()),
+            Op::DeleteWhere { .. } => continue,
+        };
+        if Permissions::depend_on(collection) {
+            return Err(Error::collection(collection.name));
+        }
+        if *collection != USERS {
+            continue;
+        }
+        for row in directory.find_many(&USERS, touched).await? {
+            let id = row.value("id").as_uuid();
+            let is_admin = id.is_some_and(|id| users.contains(&id)) || gives_all(row.value("role"));
+            if is_admin && id != actor.user {
+                return Err(Error::Forbidden(Forbidden::Item));
+            }
+        }
     }
     Ok(())
 }

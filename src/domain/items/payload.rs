@@ -25,6 +25,7 @@ use crate::model::schema;
 use crate::model::schema::Special;
 use crate::query::Environment;
 use crate::query::Scope;
+use crate::query::environment::Variable;
 
 /// The greatest key a client can write without losing digits: JSON numbers are doubles to many.
 const KEY_MAX: i64 = (1 << 53) - 1;
@@ -44,7 +45,7 @@ impl Items {
         payload: &Map<String, Json>,
     ) -> Result<(Row, Vec<Row>), Error> {
         let collection = scope.collection();
-        let payload = with_presets(scope, permitted(scope, payload)?);
+        let payload = self.with_presets(actor, scope, permitted(scope, payload)?)?;
         let mut row = defaults(collection);
         let key = collection.key();
         match payload.get(key.name) {
@@ -85,10 +86,10 @@ impl Items {
         payload: &Map<String, Json>,
     ) -> Result<Values, Error> {
         let collection = scope.collection();
-        let mut payload = permitted(scope, payload)?;
-        // An item keeps its key.
+        // An item keeps its key, which names it in a list of changes.
+        let mut payload = payload.clone();
         payload.remove(collection.key().name);
-        let payload = with_presets(scope, payload);
+        let payload = self.with_presets(actor, scope, permitted(scope, &payload)?)?;
         for field in collection.fields {
             if payload.contains_key(field.name) && !field.is_stored() {
                 let name = field.name;
@@ -116,6 +117,32 @@ impl Items {
             }
         }
         Ok(values)
+    }
+
+    /// Fills in what the payload leaves out and a rule of the caller presets.
+    fn with_presets(
+        &self,
+        actor: &Actor,
+        scope: &Scope,
+        mut payload: Map<String, Json>,
+    ) -> Result<Map<String, Json>, Error> {
+        let environment = Environment { actor, now: self.clock.now() };
+        for rule in scope.rules() {
+            for (name, value) in rule.presets.iter().flatten() {
+                if payload.contains_key(name) || scope.collection().field(name).is_none() {
+                    continue;
+                }
+                let value =
+                    match value.as_str().map(|text| environment.resolve(text)).transpose()? {
+                        None | Some(None) => value.clone(),
+                        Some(Some(Variable::Unset)) => Json::Null,
+                        Some(Some(Variable::One(text))) => Json::String(text),
+                        Some(Some(Variable::Many(texts))) => texts.into(),
+                    };
+                payload.insert(name.clone(), value);
+            }
+        }
+        Ok(payload)
     }
 
     /// Returns the rules that a payload breaks: of permissions, and of the collection itself.
@@ -214,17 +241,6 @@ fn permitted(scope: &Scope, payload: &Map<String, Json>) -> Result<Map<String, J
         }
     }
     if refused.is_empty() { Ok(kept) } else { Err(fields_forbidden(collection, refused)) }
-}
-
-fn with_presets(scope: &Scope, mut payload: Map<String, Json>) -> Map<String, Json> {
-    for rule in scope.rules() {
-        for (name, value) in rule.presets.iter().flatten() {
-            if !payload.contains_key(name) && scope.collection().field(name).is_some() {
-                payload.insert(name.clone(), value.clone());
-            }
-        }
-    }
-    payload
 }
 
 fn fields_forbidden(collection: &'static Collection, fields: Vec<String>) -> Error {

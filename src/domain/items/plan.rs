@@ -126,13 +126,14 @@ impl Guide<'_> {
     ) -> Result<(), Error> {
         let mut scope = scope.clone();
         let mut path = Vec::new();
-        for step in steps {
+        for (place, step) in steps.iter().enumerate() {
             self.use_field(&scope, step, &path)?;
             let target = step.target().ok_or_else(|| forbidden(&scope, step, &path))?;
             path.push(step.name);
             scope = self.permissions.scope(self.actor, target, Action::Read)?;
-            if !scope.filter().is_everything() || scope.varies() {
-                return Err(forbidden(&scope, field, &path));
+            let next = steps.get(place + 1).copied().unwrap_or(field);
+            if !scope.filter_for(&[next]).is_some_and(|filter| filter.is_everything()) {
+                return Err(forbidden(&scope, next, &path));
             }
         }
         self.use_field(&scope, field, &path)

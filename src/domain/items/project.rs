@@ -34,7 +34,8 @@ pub struct Projection {
 enum Column {
     Field(&'static Field),
     Opened(&'static Field, Projection),
-    Keys(&'static Field),
+    /// A list of keys, and what may be read of the items in it.
+    Keys(&'static Field, Scope),
 }
 
 impl Projection {
@@ -62,21 +63,19 @@ impl Projection {
         for selection in &fields.0 {
             match selection {
                 Selection::All => {
-                    for field in collection.fields {
-                        if !field.by_name
-                            && scope.has(field)
-                            && !opened(field)
-                            && is_listed(permissions, actor, field)
-                        {
-                            add(&mut columns, Column::bare(field));
-                        }
+                    let shown = collection
+                        .fields
+                        .iter()
+                        .filter(|field| !field.by_name && scope.has(field) && !opened(field));
+                    for column in shown.filter_map(|field| Column::bare(permissions, actor, field))
+                    {
+                        add(&mut columns, column);
                     }
                 }
                 Selection::Field(field) if scope.has(field) => {
-                    if is_listed(permissions, actor, field) {
-                        add(&mut columns, Column::bare(field));
-                    } else {
-                        hidden.push(field.name.to_owned());
+                    match Column::bare(permissions, actor, field) {
+                        Some(column) => add(&mut columns, column),
+                        None => hidden.push(field.name.to_owned()),
                     }
                 }
                 Selection::Related(field, inner) if scope.has(field) => {
@@ -132,10 +131,11 @@ impl Projection {
         relations
     }
 
-    /// Returns the lists of keys that must be attached to a record of the collection itself.
-    pub fn lists(&self) -> impl Iterator<Item = &'static Field> {
+    /// Returns the lists of keys that must be attached to a record of the collection itself, and
+    /// what may be read of the items in them.
+    pub fn lists(&self) -> impl Iterator<Item = (&'static Field, &Scope)> {
         self.columns.iter().filter_map(|column| match column {
-            Column::Keys(field) => Some(*field),
+            Column::Keys(field, scope) => Some((*field, scope)),
             Column::Field(_) | Column::Opened(..) => None,
         })
     }
@@ -144,6 +144,12 @@ impl Projection {
     #[must_use]
     pub fn fits(&self, record: &Record) -> bool {
         self.scope.fits(record)
+    }
+
+    /// Returns whether the reader may see the record's key, and so hear of it by events.
+    #[must_use]
+    pub fn shows_key(&self, record: &Record) -> bool {
+        self.scope.shows(record, self.scope.collection().key())
     }
 
     /// Writes the records as a JSON list.
@@ -190,7 +196,7 @@ impl Projection {
                     Some(behind) if nested.fits(behind) => nested.write(behind, text),
                     _ => text.0.push_str("null"),
                 },
-                Column::Keys(field) => match record.related(field) {
+                Column::Keys(field, _) => match record.related(field) {
                     Some(Related::Keys(keys)) => text.keys(keys),
                     _ => text.0.push_str("[]"),
                 },
@@ -217,24 +223,19 @@ pub fn key(key: Key) -> Box<RawValue> {
 }
 
 impl Column {
-    const fn bare(field: &'static Field) -> Self {
-        if field.is_stored() { Self::Field(field) } else { Self::Keys(field) }
+    /// Returns the column of a field that is not opened; `None` for a list of items of which the
+    /// reader may not read that they are in it.
+    fn bare(permissions: &Permissions, actor: &Actor, field: &'static Field) -> Option<Self> {
+        let Kind::ToMany(other, back) = field.kind else { return Some(Self::Field(field)) };
+        let scope = permissions.scope(actor, other, Action::Read).ok()?;
+        let readable = scope.has(other.require(back)) && scope.has(other.key());
+        readable.then_some(Self::Keys(field, scope))
     }
 
     const fn field(&self) -> &'static Field {
         match self {
-            Self::Field(field) | Self::Opened(field, _) | Self::Keys(field) => field,
+            Self::Field(field) | Self::Opened(field, _) | Self::Keys(field, _) => field,
         }
-    }
-}
-
-/// Returns whether a field may be shown: a list of keys needs the right to read what it lists.
-fn is_listed(permissions: &Permissions, actor: &Actor, field: &Field) -> bool {
-    match field.kind {
-        Kind::ToMany(other, back) => permissions
-            .scope(actor, other, Action::Read)
-            .is_ok_and(|scope| scope.is_full() || scope.has(other.require(back))),
-        _ => true,
     }
 }
 

@@ -14,8 +14,16 @@ use crate::model::Kind;
 use crate::model::Record;
 use crate::model::Related;
 use crate::model::Row;
+use crate::model::Value;
+use crate::query::Filter;
 use crate::query::Relations;
+use crate::query::Scope;
+use crate::query::Test;
+use crate::store::Select;
 use crate::store::Store;
+
+/// How many keys the lists of one answer may have in all.
+const LISTED_MAX: u64 = 10_000;
 
 /// Makes records of rows, each with these relations attached.
 ///
@@ -46,24 +54,29 @@ pub async fn attach(
     Ok(records)
 }
 
-/// Attaches the keys of the items that point at the records, for fields that are lists of them.
+/// Attaches the keys of the items that point at the records, for fields that are lists of them: of
+/// those within the scope, and of no more than 10,000 in all.
 ///
 /// # Errors
 /// When the store fails.
 pub async fn attach_keys(
     store: &Store,
     records: &mut [Record],
-    lists: impl Iterator<Item = &'static Field>,
+    lists: impl Iterator<Item = (&'static Field, &Scope)>,
 ) -> Result<(), Error> {
     let keys: Vec<Key> = records.iter().filter_map(|record| record.row.key()).collect();
     if keys.is_empty() {
         return Ok(());
     }
-    for field in lists {
+    for (field, scope) in lists {
         let Kind::ToMany(other, back) = field.kind else { continue };
         let back = other.require(back);
         let mut pointing: HashMap<Key, Vec<Key>> = HashMap::new();
-        for row in store.pointing(other, back, &keys).await? {
+        let to = keys.iter().map(|key| Value::from(*key)).collect();
+        let visible = scope.filter_for(&[back, other.key()]).unwrap_or(Filter::Or(Vec::new()));
+        let filter = Filter::Field(back, Test::In(to)).and(visible);
+        let select = Select { filter, limit: Some(LISTED_MAX), ..Select::default() };
+        for row in store.read(scope, select).await? {
             if let (Some(to), Some(key)) = (row[back].as_key(), row.key()) {
                 pointing.entry(to).or_default().push(key);
             }

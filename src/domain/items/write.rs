@@ -73,6 +73,7 @@ impl Items {
         if !attached.is_empty() {
             ops.push(Op::Create { collection: &schema::ACCESS, rows: attached });
         }
+        self.with_consequences(actor, collection, &mut ops).await?;
         let events = self.commit(actor, ops).await?;
         self.written(actor, collection, query, &events, many).await
     }
@@ -113,7 +114,7 @@ impl Items {
             }
         }
         let fields = named_fields(&ops);
-        self.with_consequences(collection, &mut ops).await?;
+        self.with_consequences(actor, collection, &mut ops).await?;
         let events = self.commit(actor, ops).await.map_err(|error| match error {
             Error::Forbidden(Forbidden::Item) => {
                 Error::Forbidden(Forbidden::Update { collection: collection.name, fields })
@@ -140,7 +141,7 @@ impl Items {
         }
         let guard = if scope.is_full() { Guard::Present } else { Guard::Every(scope.filter()) };
         let mut ops = vec![Op::Delete { collection, keys: keys.clone(), guard }];
-        self.with_consequences(collection, &mut ops).await?;
+        self.with_consequences(actor, collection, &mut ops).await?;
         self.commit(actor, ops).await.map_err(|error| match error {
             Error::Forbidden(Forbidden::Item) => {
                 Error::Forbidden(Forbidden::Delete { collection: collection.name })
@@ -167,9 +168,11 @@ impl Items {
             return Ok((set, Guard::Present));
         }
         let collection = scope.collection();
-        let fields: Vec<&'static Field> =
-            payload.keys().filter_map(|name| collection.field(name)).collect();
-        // Several rules may give the fields one by one, and none of them all.
+        let fields: Vec<&'static Field> = payload
+            .keys()
+            .filter_map(|name| collection.field(name))
+            .filter(|field| *field != collection.key())
+            .collect();
         let filter = scope.filter_for(&fields).ok_or_else(|| {
             let fields = fields.iter().map(|field| field.name.to_owned()).collect();
             Error::Forbidden(Forbidden::Update { collection: collection.name, fields })
@@ -194,13 +197,13 @@ impl Items {
             }
             Which::Query(query) => query,
         };
-        if !says_which(&query) {
+        let unlimited = query.get("limit").is_none();
+        let query = self.parse(actor, collection, &query)?;
+        if unlimited && query.search.is_none() && query.filter.is_everything() {
             return Err(Error::payload(
                 "\"query\" must say which items are meant: by a filter, a search or a limit",
             ));
         }
-        let unlimited = query.get("limit").is_none();
-        let query = self.parse(actor, collection, &query)?;
         let plan = Plan::new(&self.permissions, actor, collection, &query)?;
         let mut select = plan.select;
         select.filter = scope.filter().and(select.filter);
@@ -213,15 +216,18 @@ impl Items {
         Ok(rows.iter().filter_map(|row| row.key()).collect())
     }
 
-    /// Adds what changes of accounts bring with them.
+    /// Adds what changes of accounts bring with them, and refuses those that would give rights away.
     async fn with_consequences(
         &self,
+        actor: &Actor,
         collection: &'static Collection,
         ops: &mut Vec<Op>,
     ) -> Result<(), Error> {
+        if collection.reach == schema::Reach::System {
+            accounts::keep_in_place(&self.directory, &self.permissions, actor, ops).await?;
+        }
         if *collection == schema::USERS {
-            accounts::keep_an_administrator(&self.store, &self.permissions, ops).await?;
-            accounts::end_sessions(ops);
+            accounts::end_sessions(actor, ops);
         }
         Ok(())
     }
@@ -304,16 +310,6 @@ fn object(payload: Json) -> Result<Map<String, Json>, Error> {
         Json::Object(payload) => Ok(payload),
         _ => Err(Error::payload("\"data\" must be of type object")),
     }
-}
-
-/// Returns whether a query restricts what it finds, be it only by an express `limit`.
-fn says_which(query: &Json) -> bool {
-    ["filter", "search", "limit"].iter().any(|name| match query.get(name) {
-        None | Some(Json::Null) => false,
-        Some(Json::Object(parts)) => !parts.is_empty(),
-        Some(Json::String(text)) => !text.is_empty(),
-        Some(_) => true,
-    })
 }
 
 /// Returns the names of the fields that updates set, apart from those the server keeps.

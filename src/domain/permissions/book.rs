@@ -26,6 +26,8 @@ const ANCESTORS_MAX: usize = 32;
 /// A reading of roles, policies, access rows and permissions.
 #[derive(Default)]
 pub(super) struct Book {
+    /// The place in the order of events up to which changes are in it, at least.
+    pub(super) seq: i64,
     parents: HashMap<Uuid, Option<Uuid>>,
     policies: HashMap<Uuid, Policy>,
     of_users: HashMap<Uuid, Vec<Uuid>>,
@@ -51,7 +53,7 @@ struct Permission {
 
 impl Book {
     pub(super) async fn read(store: &Store) -> Result<Self, StoreError> {
-        let mut book = Self::default();
+        let mut book = Self { seq: store.position(), ..Self::default() };
         for role in store.all(&schema::ROLES).await? {
             if let Some(id) = role.value("id").as_uuid() {
                 book.parents.insert(id, role.value("parent").as_uuid());
@@ -98,7 +100,15 @@ impl Book {
             user.is_some() && policies.iter().filter_map(|id| self.policies.get(id)).any(right)
         };
         let (admin, app) = (has(|policy| policy.admin), has(|policy| policy.app));
-        Actor { user, role, roles: roles.into(), policies: policies.into(), admin, app }
+        Actor {
+            user,
+            session: None,
+            role,
+            roles: roles.into(),
+            policies: policies.into(),
+            admin,
+            app,
+        }
     }
 
     /// Returns the role and its ancestors, nearest first.

@@ -7,6 +7,7 @@ mod book;
 mod summary;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::RwLock;
 use serde_json::Value as Json;
@@ -28,6 +29,10 @@ use crate::query::Limits;
 use crate::query::Scope;
 use crate::store::Store;
 
+/// How long a failed reading of rights waits before it is tried again, at first and at most.
+const RETRY_FIRST: Duration = Duration::from_millis(50);
+const RETRY_MAX: Duration = Duration::from_secs(5);
+
 /// The roles, policies and permissions in force.
 pub struct Permissions {
     store: Arc<Store>,
@@ -44,15 +49,8 @@ impl Permissions {
     /// # Errors
     /// When the store fails.
     pub async fn open(store: Arc<Store>, clock: Clock, limits: Limits) -> Result<Self, Error> {
-        let permissions = Self {
-            store,
-            clock,
-            limits,
-            book: RwLock::default(),
-            refreshing: tokio::sync::Mutex::default(),
-        };
-        permissions.refresh().await?;
-        Ok(permissions)
+        let book = RwLock::new(Arc::new(Book::read(&store).await?));
+        Ok(Self { store, clock, limits, book, refreshing: tokio::sync::Mutex::default() })
     }
 
     /// Returns whether rights may change when items of this collection do.
@@ -61,23 +59,29 @@ impl Permissions {
         [&ROLES, &POLICIES, &ACCESS, &PERMISSIONS].contains(&collection)
     }
 
-    /// Reads all rights anew.
-    ///
-    /// # Errors
-    /// When the store fails; nobody has any rights then, until it is tried again with success.
-    pub async fn refresh(&self) -> Result<(), Error> {
+    /// Reads all rights anew, unless the event at this place is in them already; again and again
+    /// until it succeeds, since a change that is committed holds. After the first failure nobody has
+    /// any rights until then: those in memory may be too many.
+    pub async fn refresh(&self, seq: i64) {
         let _one = self.refreshing.lock().await;
-        let book = Book::read(&self.store).await;
-        let mut current = self.book.write();
-        match book {
-            Ok(book) => {
-                *current = Arc::new(book);
-                Ok(())
+        if self.book.read().seq >= seq {
+            return;
+        }
+        let mut wait = RETRY_FIRST;
+        loop {
+            match Book::read(&self.store).await {
+                Ok(book) => {
+                    *self.book.write() = Arc::new(book);
+                    return;
+                }
+                Err(error) if error.is_closed() => return,
+                Err(error) => {
+                    tracing::error!(error = %error, "rights could not be read; nobody has any for now");
+                    *self.book.write() = Arc::default();
+                }
             }
-            Err(error) => {
-                *current = Arc::default();
-                Err(error.into())
-            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(RETRY_MAX);
         }
     }
 
@@ -87,12 +91,12 @@ impl Permissions {
         Arc::new(self.book.read().actor(None, None))
     }
 
-    /// Returns the actor that an account is, with the rights now in force.
+    /// Returns the actor that an account is, with the rights now in force, recognised by this session.
     #[must_use]
-    pub fn actor(&self, user: &Row) -> Actor {
+    pub fn actor(&self, user: &Row, session: Option<Uuid>) -> Actor {
         let id = user.value("id").as_uuid();
         let role = user.value("role").as_uuid();
-        self.book.read().actor(id, role)
+        Actor { session, ..self.book.read().actor(id, role) }
     }
 
     /// Returns what the actor may do in this way with items of the collection.

@@ -3,21 +3,36 @@
 use std::sync::Arc;
 
 use parking_lot::RwLock;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
+use crate::domain::items::Items;
 use crate::domain::realtime::listener::Listener;
 use crate::domain::realtime::view::Subject;
 use crate::domain::realtime::view::View;
 use crate::model::Collection;
 
 /// All views of this process.
-#[derive(Default)]
 pub(super) struct Audience {
     views: RwLock<Vec<Arc<View>>>,
+    items: Arc<Items>,
+    /// The tasks of views that cannot keep up with the others, and what ends them.
+    lanes: TaskTracker,
+    stopping: CancellationToken,
 }
 
 impl Audience {
+    pub(super) fn new(items: Arc<Items>) -> Self {
+        Self {
+            views: RwLock::default(),
+            items,
+            lanes: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+        }
+    }
+
     /// Lets a listener take part in the view of a subject, instead of the one it was in. `begin`
-    /// runs before any event can reach it.
+    /// runs before any event can reach it. A subscription that has ended stays out.
     pub(super) fn enter(
         &self,
         listener: &Arc<Listener>,
@@ -25,6 +40,9 @@ impl Audience {
         begin: impl FnOnce(&Listener),
     ) {
         let mut current = listener.view.lock();
+        if listener.is_shut() {
+            return;
+        }
         if current.as_ref().is_some_and(|view| view.subject == subject) {
             begin(listener);
             return;
@@ -34,7 +52,7 @@ impl Audience {
         let view = if let Some(view) = views.iter().find(|view| view.subject == subject) {
             Arc::clone(view)
         } else {
-            let view = Arc::new(View::new(subject));
+            let view = View::new(subject, &self.items, &self.lanes, &self.stopping);
             views.push(Arc::clone(&view));
             view
         };
@@ -56,6 +74,20 @@ impl Audience {
                 views.retain(|other| !Arc::ptr_eq(other, &view));
             }
         }
+    }
+
+    /// Drops all views and waits for their tasks.
+    pub(super) async fn finish(&self) {
+        self.views.write().clear();
+        self.stopping.cancel();
+        self.lanes.close();
+        self.lanes.wait().await;
+    }
+
+    /// Ends all subscriptions of a view.
+    pub(super) fn dissolve(&self, view: &Arc<View>) {
+        self.views.write().retain(|other| !Arc::ptr_eq(other, view));
+        view.shut_all();
     }
 
     /// Returns the views on a collection.

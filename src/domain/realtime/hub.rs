@@ -9,6 +9,8 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
+use tokio::sync::RwLock;
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::domain::auth::Auth;
@@ -36,7 +38,12 @@ pub struct Hub {
     auth: Arc<Auth>,
     changes: Arc<Changes>,
     pub(super) audience: Audience,
+    /// Held while an event goes round the views, and shared by those who move listeners from view to
+    /// view: a move between two views of one event would lose it or tell it twice.
+    pub(super) order: RwLock<()>,
     seats: Mutex<HashMap<u64, Arc<Seat>>>,
+    /// Subscriptions that begin by themselves, when their connection signs in.
+    pub(super) beginnings: TaskTracker,
     ids: AtomicU64,
     pub(super) subscriptions_max: usize,
 }
@@ -52,12 +59,14 @@ impl Hub {
         subscriptions_max: usize,
     ) -> Self {
         Self {
-            items,
+            items: Arc::clone(&items),
             permissions,
             auth,
             changes,
-            audience: Audience::default(),
+            audience: Audience::new(items),
+            order: RwLock::new(()),
             seats: Mutex::default(),
+            beginnings: TaskTracker::new(),
             ids: AtomicU64::new(1),
             subscriptions_max,
         }
@@ -84,14 +93,22 @@ impl Hub {
         }
     }
 
+    /// Waits for what the hub does by itself; to be called once nothing is delivered any more.
+    pub async fn finish(&self) {
+        self.beginnings.close();
+        self.beginnings.wait().await;
+        self.audience.finish().await;
+    }
+
     /// Delivers a committed event. Events must come in order.
-    pub async fn deliver(&self, event: &Arc<Event>) {
-        if let Err(error) = self.changes.apply(std::slice::from_ref(event)).await {
-            tracing::error!(error = %error, "rights could not be read; nobody has any for now");
-        }
+    pub async fn deliver(self: &Arc<Self>, event: &Arc<Event>) {
+        self.changes.apply(std::slice::from_ref(event)).await;
         self.review(event).await;
+        let _round = self.order.write().await;
         for view in self.audience.of(event.collection) {
-            view.deliver(&self.items, event).await;
+            if view.deliver(&self.items, event).await.is_err() {
+                self.audience.dissolve(&view);
+            }
         }
     }
 
@@ -104,7 +121,7 @@ impl Hub {
     }
 
     /// Looks again at who the connections are that an event concerns.
-    async fn review(&self, event: &Event) {
+    async fn review(self: &Arc<Self>, event: &Event) {
         let named = |id: Option<Uuid>| {
             id.is_some_and(|id| event.changes.iter().any(|change| change.key == Key::Uuid(id)))
         };
@@ -130,7 +147,7 @@ impl Hub {
         }
     }
 
-    async fn renew(&self, seat: &Arc<Seat>, rights: bool) {
+    async fn renew(self: &Arc<Self>, seat: &Arc<Seat>, rights: bool) {
         let _one = seat.changing.lock().await;
         let identity = seat.identity.lock().clone();
         let is_nobody = identity.actor.user.is_none() && identity.actor.policies.is_empty();
@@ -156,27 +173,28 @@ impl Hub {
     }
 
     /// Lets every subscription of a connection show what its actor may see now.
-    pub(super) async fn rescope(&self, seat: &Seat) {
+    pub(super) async fn rescope(self: &Arc<Self>, seat: &Arc<Seat>) {
+        let _between_events = self.order.read().await;
         let actor = Arc::clone(&seat.identity.lock().actor);
         let listeners = seat.listeners.lock().clone();
         for listener in listeners {
             let was_told = listener.view.lock().is_some();
-            let outcome = match self.subject(&actor, &listener) {
-                Ok(subject) if listener.is_held() => self.begin(&listener, subject).await,
+            match self.subject(&actor, &listener) {
                 Ok(subject) => {
-                    self.audience.enter(&listener, subject, |_| {});
-                    Ok(())
+                    let begins = listener.is_held();
+                    self.enter(&listener, subject);
+                    if begins && listener.is_held() && !was_told {
+                        self.begin_later(seat, listener);
+                    }
                 }
                 Err(error) => {
                     self.audience.leave(&listener);
-                    Err(error)
+                    if was_told {
+                        let envelope = &listener.ask.envelope;
+                        let frame = (envelope.encode_error)(envelope.uid.as_deref(), &error);
+                        seat.outbox.push(frame);
+                    }
                 }
-            };
-            if let Err(error) = outcome
-                && was_told
-            {
-                let envelope = &listener.ask.envelope;
-                seat.outbox.push((envelope.encode_error)(envelope.uid.as_deref(), &error));
             }
         }
     }

@@ -38,8 +38,8 @@ pub(super) struct Ask {
 }
 
 enum Gate {
-    /// News goes to the outbox.
-    Open,
+    /// News goes to the outbox, if it is newer than what the first frame shows.
+    Open { after: i64 },
     /// The first rows are being read: news waits, with its place in the order.
     Held(Vec<(i64, Bytes)>),
     /// The subscription has ended.
@@ -57,8 +57,11 @@ impl Listener {
     pub(super) fn push(&self, seq: i64, frame: &Bytes) {
         let mut gate = self.gate.lock();
         match &mut *gate {
-            Gate::Open => {
-                self.outbox.push(frame.clone());
+            Gate::Open { after } => {
+                // Delivery lags behind the commit, so older events may still come.
+                if seq > *after {
+                    self.outbox.push(frame.clone());
+                }
             }
             Gate::Held(frames) if frames.len() < HELD_MAX => frames.push((seq, frame.clone())),
             Gate::Held(_) => {
@@ -78,12 +81,17 @@ impl Listener {
                 .into_iter()
                 .chain(held.drain(..).filter(|(place, _)| *place > seq).map(|(_, frame)| frame)),
         );
-        *gate = Gate::Open;
+        *gate = Gate::Open { after: seq };
     }
 
     /// Returns whether the subscription has not begun yet.
     pub(super) fn is_held(&self) -> bool {
         matches!(*self.gate.lock(), Gate::Held(_))
+    }
+
+    /// Returns whether the subscription has ended.
+    pub(super) fn is_shut(&self) -> bool {
+        matches!(*self.gate.lock(), Gate::Shut)
     }
 
     /// Ends the subscription: nothing reaches the outbox any more.

@@ -90,19 +90,25 @@ impl Peer {
     /// [`Error::Forbidden`], [`Error::InvalidQuery`]; [`Error::LimitExceeded`] beyond the
     /// subscriptions that one connection may have. There is no subscription then.
     pub async fn subscribe(&self, subscribe: Subscribe) -> Result<(), Error> {
-        let _one = self.seat.changing.lock().await;
-        if subscribe.uid.is_some() {
-            self.unsubscribe(subscribe.uid.as_deref());
-        }
         let item = subscribe.key()?;
-        let Subscribe { collection, event, query, envelope, .. } = subscribe;
+        let Subscribe { uid, collection, event, query, envelope, .. } = subscribe;
         let ask = Ask { collection, event, item, query, envelope };
         let outbox = Arc::clone(&self.seat.outbox);
         let listener = Listener::held(self.hub.next_id(), ask, outbox);
-        self.sit(&listener)?;
-        let actor = self.actor();
-        let begun = match self.hub.subject(&actor, &listener) {
-            Ok(subject) => self.hub.begin(&listener, subject).await,
+        let (actor, entered) = {
+            let _one = self.seat.changing.lock().await;
+            let _between_events = self.hub.order.read().await;
+            if uid.is_some() {
+                self.unsubscribe(uid.as_deref());
+            }
+            self.sit(&listener)?;
+            let actor = self.actor();
+            let subject = self.hub.subject(&actor, &listener);
+            (actor, subject.map(|subject| self.hub.enter(&listener, subject)))
+        };
+        // The reading is nobody's wait but its own.
+        let begun = match entered {
+            Ok(()) => self.hub.begin(&listener).await,
             Err(error) => Err(error),
         };
         match begun {

@@ -14,6 +14,7 @@ use crate::domain::realtime::Hub;
 use crate::domain::realtime::News;
 use crate::domain::realtime::listener::Ask;
 use crate::domain::realtime::listener::Listener;
+use crate::domain::realtime::peer::Seat;
 use crate::domain::realtime::view::Subject;
 use crate::model::Actor;
 use crate::model::Collection;
@@ -55,34 +56,55 @@ impl Hub {
         let Ask { collection, event, item, query, .. } = &listener.ask;
         let query = self.items.parse(actor, collection, query)?;
         let plan = Plan::new(&self.permissions, actor, collection, &query)?;
+        if item.is_some() && !plan.projection.scope().has(collection.key()) {
+            return Err(Error::Forbidden(Forbidden::Item));
+        }
         Ok(Subject { collection, event: *event, item: *item, plan, meta: query.meta })
     }
 
-    /// Begins to tell a listener: `init`, then news.
-    pub(super) async fn begin(
-        &self,
-        listener: &Arc<Listener>,
-        subject: Subject,
-    ) -> Result<(), Error> {
-        if listener.ask.event.is_some() {
+    /// Lets a listener take part in the view of its subject. With one kind of event it is told at
+    /// once that it begins; without, its news is held back until [`Hub::begin`].
+    pub(super) fn enter(&self, listener: &Arc<Listener>, subject: Subject) {
+        if listener.ask.event.is_some() && listener.is_held() {
             let init = init(listener, &News { event: "init", data: None, counts: None });
-            self.audience.enter(listener, subject, |listener| listener.open(Some(init), 0));
-            return Ok(());
+            let position = self.items.store.position();
+            self.audience.enter(listener, subject, |listener| listener.open(Some(init), position));
+        } else {
+            self.audience.enter(listener, subject, |_| {});
         }
-        // News is held back from here on; what the reading below shows already is dropped then.
-        self.audience.enter(listener, subject.clone(), |_| {});
-        let present = self.items.present(&subject.plan, subject.item, subject.meta).await;
-        match present {
-            Ok((data, counts, seq)) => {
-                let news = News { event: "init", data: Some(&data), counts };
-                listener.open(Some(init(listener, &news)), seq);
-                Ok(())
-            }
-            Err(error) => {
-                self.audience.leave(listener);
-                Err(error)
+    }
+
+    /// Tells a listener that takes part in a view, and whose news is held back, what is there now,
+    /// and then lets its news through. If it was moved to another view meanwhile, what it may see has
+    /// changed, and it is read anew.
+    ///
+    /// # Errors
+    /// What the reading fails with; [`Error::Forbidden`] if it takes part in no view any more.
+    pub(super) async fn begin(&self, listener: &Arc<Listener>) -> Result<(), Error> {
+        while listener.is_held() {
+            let view = listener.view.lock().clone();
+            let view = view.ok_or_else(|| Error::collection(listener.ask.collection.name))?;
+            let Subject { plan, item, meta, .. } = &view.subject;
+            let (data, counts, seq) = self.items.present(plan, *item, *meta).await?;
+            let init = init(listener, &News { event: "init", data: Some(&data), counts });
+            let current = listener.view.lock();
+            if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, &view)) {
+                listener.open(Some(init), seq);
             }
         }
+        Ok(())
+    }
+
+    /// Begins in a task of its own, for whoever cannot wait for a reading.
+    pub(super) fn begin_later(self: &Arc<Self>, seat: &Arc<Seat>, listener: Arc<Listener>) {
+        let (hub, outbox) = (Arc::clone(self), Arc::clone(&seat.outbox));
+        self.beginnings.spawn(async move {
+            if let Err(error) = hub.begin(&listener).await {
+                hub.audience.leave(&listener);
+                let envelope = &listener.ask.envelope;
+                outbox.push((envelope.encode_error)(envelope.uid.as_deref(), &error));
+            }
+        });
     }
 }
 

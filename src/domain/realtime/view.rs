@@ -7,6 +7,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::domain::Error;
 use crate::domain::items::Counts;
@@ -46,6 +49,10 @@ pub struct Envelope {
     pub encode_error: fn(uid: Option<&str>, error: &Error) -> Bytes,
 }
 
+/// An event could not be told.
+#[derive(Debug)]
+pub(super) struct Failed;
+
 /// What some listeners have in common.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Subject {
@@ -61,6 +68,9 @@ pub(super) struct View {
     pub(super) subject: Subject,
     /// By envelope, then by listener.
     listeners: Mutex<HashMap<Wrap, HashMap<u64, Arc<Listener>>>>,
+    /// A queue and a task of its own, where every event takes a question to the database (counts):
+    /// nobody else waits for that. Its end is the end of the view.
+    lane: Option<mpsc::Sender<Arc<Event>>>,
 }
 
 /// Envelopes are equal if they make equal frames: the same protocol, the same name.
@@ -70,9 +80,32 @@ struct Wrap {
     uid: Option<String>,
 }
 
+/// How many events may wait in the lane of a view; one more, and its subscriptions end.
+const LANE_MAX: usize = 1024;
+
 impl View {
-    pub(super) fn new(subject: Subject) -> Self {
-        Self { subject, listeners: Mutex::default() }
+    pub(super) fn new(
+        subject: Subject,
+        items: &Arc<Items>,
+        lanes: &TaskTracker,
+        stopping: &CancellationToken,
+    ) -> Arc<Self> {
+        if !subject.meta.any() {
+            return Arc::new(Self { subject, listeners: Mutex::default(), lane: None });
+        }
+        let (lane, mut events) = mpsc::channel::<Arc<Event>>(LANE_MAX);
+        let view = Arc::new(Self { subject, listeners: Mutex::default(), lane: Some(lane) });
+        let (weak, items) = (Arc::downgrade(&view), Arc::clone(items));
+        let stopping = stopping.clone();
+        lanes.spawn(async move {
+            while let Some(Some(event)) = stopping.run_until_cancelled(events.recv()).await {
+                let Some(view) = weak.upgrade() else { break };
+                if view.tell(&items, &event).await.is_err() {
+                    view.shut_all();
+                }
+            }
+        });
+        view
     }
 
     /// Adds a listener; `begin` runs before any event can reach it.
@@ -96,26 +129,54 @@ impl View {
     }
 
     /// Tells all listeners of an event, if it is one for them.
-    pub(super) async fn deliver(&self, items: &Items, event: &Event) {
+    ///
+    /// # Errors
+    /// If that was not possible; the listeners were told so, and the view has to be dissolved, since
+    /// it would go on with a gap.
+    pub(super) async fn deliver(&self, items: &Items, event: &Arc<Event>) -> Result<(), Failed> {
+        let Some(lane) = &self.lane else { return self.tell(items, event).await };
+        if lane.try_send(Arc::clone(event)).is_ok() {
+            return Ok(());
+        }
+        let error = Error::LimitExceeded(
+            "events come faster than they can be counted for this subscription".to_owned(),
+        );
+        self.fail(event.seq, &error);
+        Err(Failed)
+    }
+
+    async fn tell(&self, items: &Items, event: &Event) -> Result<(), Failed> {
         if self.subject.event.is_some_and(|wanted| wanted != event.action) {
-            return;
+            return Ok(());
         }
         match self.news(items, event).await {
             Ok(Some((data, counts))) => {
                 let news = News { event: event.action.name(), data: Some(&data), counts };
                 self.send(event.seq, |envelope| (envelope.encode)(envelope.uid.as_deref(), &news));
+                Ok(())
             }
-            Ok(None) => {}
+            Ok(None) => Ok(()),
             Err(error) => {
                 tracing::warn!(
                     collection = event.collection.name,
                     error = %error,
-                    "an event could not be read for a view; its subscriptions are told"
+                    "an event could not be read for a view; its subscriptions end"
                 );
-                self.send(event.seq, |envelope| {
-                    (envelope.encode_error)(envelope.uid.as_deref(), &error)
-                });
+                self.fail(event.seq, &error);
+                Err(Failed)
             }
+        }
+    }
+
+    fn fail(&self, seq: i64, error: &Error) {
+        self.send(seq, |envelope| (envelope.encode_error)(envelope.uid.as_deref(), error));
+    }
+
+    /// Ends all subscriptions.
+    pub(super) fn shut_all(&self) {
+        let groups = std::mem::take(&mut *self.listeners.lock());
+        for listener in groups.values().flat_map(HashMap::values) {
+            listener.shut();
         }
     }
 
@@ -166,7 +227,7 @@ impl View {
         let records = items.records(projection, rows, select.filter.relations()).await?;
         let fitting: Vec<&Record> = records
             .iter()
-            .filter(|record| projection.fits(record) && select.filter.matches(record))
+            .filter(|record| projection.shows_key(record) && select.filter.matches(record))
             .collect();
         Ok(match (fitting.first(), self.subject.item) {
             (None, _) => None,
@@ -187,7 +248,7 @@ impl View {
         let records = items.records(projection, rows, projection.relations()).await?;
         let keys: Vec<Key> = records
             .iter()
-            .filter(|record| projection.fits(record))
+            .filter(|record| projection.shows_key(record))
             .filter_map(|record| record.row.key())
             .collect();
         Ok(match (keys.first(), self.subject.item) {

@@ -81,7 +81,9 @@ impl Query {
         if let Some(json) = present(parameters, "fields") {
             query.fields = fields(collection, json, &mut budget)?;
         }
-        if let Some(json) = present(parameters, "filter") {
+        // The one parameter whose null is no absence.
+        let null = parameters.get("filter").filter(|json| json.is_null());
+        if let Some(json) = null.or_else(|| present(parameters, "filter")) {
             query.filter = filter(collection, json, environment, &mut budget)?;
         }
         if let Some(json) = present(parameters, "sort") {
@@ -180,7 +182,7 @@ mod tests {
             json!({}),
             json!({"fields": "", "filter": "", "sort": "", "offset": "", "page": "", "meta": ""}),
             json!({"fields": [], "filter": {}, "sort": [], "meta": [], "search": " "}),
-            json!({"fields": null, "filter": null, "sort": null, "limit": null, "search": null}),
+            json!({"fields": null, "filter": "", "sort": null, "limit": null, "search": null}),
             json!({"aggregate": "", "groupBy": [], "alias": {}, "deep": "{}", "export": null}),
             json!({"frobnicate": {"_eq": 1}, "access_token": "x", "version": "main"}),
         ] {
@@ -188,6 +190,18 @@ mod tests {
         }
         let none = read(&json!({"limit": ""})).expect("it has a meaning");
         assert_eq!(none.limit, Limit::Of(0));
+    }
+
+    #[test]
+    fn a_filter_of_null_is_none() {
+        for json in [json!({"filter": null}), json!({"filter": "null"})] {
+            let expected = QueryError::invalid("\"filter\" must be of type object");
+            assert_eq!(read(&json), Err(expected), "{json}");
+        }
+        let everything = Query::everything(&Limits::default());
+        for json in [json!({}), json!({"filter": ""}), json!({"filter": {}})] {
+            assert_eq!(read(&json).as_ref(), Ok(&everything), "{json}");
+        }
     }
 
     #[test]

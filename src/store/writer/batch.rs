@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use sea_query::Expr;
-use sea_query::ExprTrait;
 use sea_query::Query as Sql;
 use sea_query::SqliteQueryBuilder;
 use sea_query_sqlx::SqlxBinder;
@@ -36,6 +35,7 @@ use crate::store::rows;
 use crate::store::write::Guard;
 use crate::store::write::Op;
 use crate::store::write::Write;
+use crate::store::writer::administrators;
 use crate::store::writer::counters::Counters;
 use crate::store::writer::failure;
 
@@ -63,25 +63,37 @@ impl<'c> Batch<'c> {
     }
 
     pub(super) async fn run(&mut self, write: &Write) -> Result<(), StoreError> {
+        let takes = write.ops.iter().any(administrators::may_take_away);
+        if takes {
+            self.insert().await?;
+        }
+        let had_one = takes && administrators::exist(&mut self.transaction).await?;
         for op in &write.ops {
-            match op {
-                Op::Create { collection, rows } => self.create(write, collection, rows).await?,
-                Op::Update { collection, keys, set, guard } => {
-                    self.update(write, collection, keys, set, guard).await?;
-                }
-                Op::Delete { collection, keys, guard } => {
-                    let before = self.guarded(collection, keys, guard).await?;
-                    self.delete(write, collection, before).await?;
-                }
-                Op::DeleteWhere { collection, filter } => {
-                    self.insert().await?;
-                    let select = Select { filter: filter.clone(), ..Select::default() };
-                    let before = read::read(&mut self.transaction, collection, &select).await?;
-                    self.delete(write, collection, before).await?;
-                }
-            }
+            self.run_op(write, op).await?;
+        }
+        if had_one && !administrators::exist(&mut self.transaction).await? {
+            return Err(StoreError::NoAdministrator);
         }
         Ok(())
+    }
+
+    async fn run_op(&mut self, write: &Write, op: &Op) -> Result<(), StoreError> {
+        match op {
+            Op::Create { collection, rows } => self.create(write, collection, rows).await,
+            Op::Update { collection, keys, set, guard } => {
+                self.update(write, collection, keys, set, guard).await
+            }
+            Op::Delete { collection, keys, guard } => {
+                let before = self.guarded(collection, keys, guard).await?;
+                self.delete(write, collection, before).await
+            }
+            Op::DeleteWhere { collection, filter } => {
+                self.insert().await?;
+                let select = Select { filter: filter.clone(), ..Select::default() };
+                let before = read::read(&mut self.transaction, collection, &select).await?;
+                self.delete(write, collection, before).await
+            }
+        }
     }
 
     pub(super) async fn commit(mut self) -> Result<(Vec<Arc<Event>>, Counters), StoreError> {
@@ -109,7 +121,7 @@ impl<'c> Batch<'c> {
             let key = match row.key() {
                 Some(key) => {
                     if let Key::Integer(number) = key {
-                        self.counters.chosen(collection, number);
+                        self.counters.choose(collection, number);
                     }
                     key
                 }
@@ -130,13 +142,12 @@ impl<'c> Batch<'c> {
 
     async fn next_key(&mut self, collection: &'static Collection) -> Result<Key, StoreError> {
         loop {
-            let key = self.counters.next_key(collection);
-            if !self.counters.may_collide(collection) {
+            let (key, may_be_taken) = self.counters.next_key(collection);
+            if !may_be_taken {
                 return Ok(Key::Integer(key));
             }
             self.insert().await?;
-            let taken = self.present(collection, &[Key::Integer(key)]).await?;
-            if taken.is_empty() {
+            if self.present(collection, &[Key::Integer(key)]).await?.is_empty() {
                 return Ok(Key::Integer(key));
             }
         }
@@ -298,6 +309,6 @@ fn keyed(collection: &'static Collection, keys: impl Iterator<Item = Key>) -> Fi
 }
 
 fn one_of(collection: &'static Collection, rows: &[Row]) -> Expr {
-    let keys = rows.iter().map(|row| rows::bind(&row[collection.key()]));
-    Expr::col(collection.key().name).is_in(keys)
+    let keys = rows.iter().filter_map(Row::key);
+    dialect::is_in(Expr::col(collection.key().name), &rows::pack_keys(keys))
 }

@@ -12,13 +12,21 @@ use crate::model::schema::PERMISSIONS;
 use crate::store::StoreError;
 
 /// The last numbers given out.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(in crate::store) struct Counters {
     pub(super) seq: i64,
-    messages: i64,
-    permissions: i64,
-    /// Whether messages exist beyond the counter: imported with their keys. They are stepped over.
-    ahead: bool,
+    messages: Count,
+    permissions: Count,
+}
+
+/// The keys of one collection.
+#[derive(Debug, Clone, Copy, Default)]
+struct Count {
+    /// The last key given out.
+    last: i64,
+    /// The greatest key that a client chose, as far as it matters: while it lies ahead, keys on the
+    /// way there may be taken.
+    chosen: i64,
 }
 
 impl Counters {
@@ -26,25 +34,25 @@ impl Counters {
     pub(in crate::store) async fn load(
         connection: &mut SqliteConnection,
     ) -> Result<Self, StoreError> {
-        let mut counters = Self { seq: 0, messages: 0, permissions: 0, ahead: false };
-        let rows = sqlx::query("select name, value from chinwag_counters")
-            .fetch_all(&mut *connection)
-            .await?;
-        for row in rows {
-            let value = row.try_get(1)?;
-            match row.try_get::<&str, _>(0)? {
-                "seq" => counters.seq = value,
-                name if name == MESSAGES.name => counters.messages = value,
-                name if name == PERMISSIONS.name => counters.permissions = value,
-                _ => {}
-            }
-        }
-        let row = sqlx::query("select exists (select 1 from messages where id > ?)")
-            .bind(counters.messages)
-            .fetch_one(connection)
-            .await?;
-        counters.ahead = row.try_get::<i64, _>(0)? != 0;
-        Ok(counters)
+        let row = sqlx::query(
+            "select (select value from chinwag_counters where name = 'seq'), \
+             (select value from chinwag_counters where name = 'messages'), \
+             (select value from chinwag_counters where name = 'directus_permissions'), \
+             (select coalesce(max(id), 0) from messages), \
+             (select coalesce(max(id), 0) from directus_permissions)",
+        )
+        .fetch_one(connection)
+        .await?;
+        Ok(Self {
+            seq: row.try_get(0)?,
+            messages: Count { last: row.try_get(1)?, chosen: row.try_get(3)? },
+            permissions: Count { last: row.try_get(2)?, chosen: row.try_get(4)? },
+        })
+    }
+
+    /// Returns the place of the last event.
+    pub(in crate::store) const fn seq(&self) -> i64 {
+        self.seq
     }
 
     /// Writes the counters down, as part of the transaction that used them.
@@ -54,8 +62,8 @@ impl Counters {
              then ? when 'directus_permissions' then ? else value end",
         )
         .bind(self.seq)
-        .bind(self.messages)
-        .bind(self.permissions)
+        .bind(self.messages.last)
+        .bind(self.permissions.last)
         .execute(connection)
         .await?;
         Ok(())
@@ -67,21 +75,21 @@ impl Counters {
         self.seq
     }
 
-    /// Returns the next key of a collection whose keys are counted.
-    pub(super) fn next_key(&mut self, collection: &'static Collection) -> i64 {
-        let counter =
-            if *collection == MESSAGES { &mut self.messages } else { &mut self.permissions };
-        *counter += 1;
-        *counter
-    }
-
-    /// Returns whether the next key of the collection may be taken already.
-    pub(super) fn may_collide(&self, collection: &'static Collection) -> bool {
-        self.ahead && *collection == MESSAGES
+    /// Returns the next key of a collection whose keys are counted, and whether it may be taken.
+    pub(super) fn next_key(&mut self, collection: &'static Collection) -> (i64, bool) {
+        let count = self.of(collection);
+        count.last += 1;
+        (count.last, count.last <= count.chosen)
     }
 
     /// Takes notice of a key that was chosen by a client.
-    pub(super) fn chosen(&mut self, collection: &'static Collection, key: i64) {
-        self.ahead |= *collection == MESSAGES && key > self.messages;
+    pub(super) fn choose(&mut self, collection: &'static Collection, key: i64) {
+        let count = self.of(collection);
+        count.chosen = count.chosen.max(key);
+    }
+
+    fn of(&mut self, collection: &'static Collection) -> &mut Count {
+        debug_assert!(*collection == MESSAGES || *collection == PERMISSIONS, "keys are counted");
+        if *collection == MESSAGES { &mut self.messages } else { &mut self.permissions }
     }
 }

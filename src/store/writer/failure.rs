@@ -27,6 +27,10 @@ pub(super) fn name(
             };
             StoreError::NotUnique { collection: collection.name, field: field.name, value }
         }
+        Some((ErrorKind::NotNullViolation, message)) => {
+            let field = violated(collection, &message).unwrap_or(collection.key());
+            StoreError::Null { collection: collection.name, field: field.name }
+        }
         Some((ErrorKind::ForeignKeyViolation, _)) => {
             StoreError::NoSuchTarget { collection: collection.name, field: None }
         }
@@ -56,6 +60,10 @@ mod tests {
         assert_eq!(
             field(&USERS, "UNIQUE constraint failed: index 'directus_users_email'"),
             Some("email")
+        );
+        assert_eq!(
+            field(&USERS, "NOT NULL constraint failed: directus_users.provider"),
+            Some("provider")
         );
         assert_eq!(field(&USERS, "something else"), None);
     }

@@ -5,13 +5,19 @@
 //! answers. A lone write waits for nobody: a batch is what queued while the last one committed. If
 //! a batch fails it is repeated one write at a time, so that a bad write fails alone.
 
+mod administrators;
 mod batch;
 mod counters;
 mod failure;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use std::sync::atomic::Ordering;
 
+use sqlx::ConnectOptions;
+use sqlx::Connection;
 use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteConnectOptions;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 
@@ -33,26 +39,21 @@ pub(super) struct Job {
 
 /// The state of the writer's task.
 pub(super) struct Writer {
-    connection: SqliteConnection,
-    counters: Counters,
-    recent: Arc<Recent>,
-    committed: mpsc::Sender<Committed>,
-    batch_max: usize,
+    pub(super) options: SqliteConnectOptions,
+    /// `None` after a failure of the database: what state the connection is in is then not known, so
+    /// the next batch begins with a new one.
+    pub(super) connection: Option<SqliteConnection>,
+    pub(super) counters: Counters,
+    pub(super) recent: Arc<Recent>,
+    /// The place of the last committed event.
+    pub(super) position: Arc<AtomicI64>,
+    pub(super) committed: mpsc::Sender<Committed>,
+    pub(super) batch_max: usize,
 }
 
 impl Writer {
-    pub(super) fn new(
-        connection: SqliteConnection,
-        counters: Counters,
-        recent: Arc<Recent>,
-        committed: mpsc::Sender<Committed>,
-        batch_max: usize,
-    ) -> Self {
-        Self { connection, counters, recent, committed, batch_max }
-    }
-
     /// Commits what is queued until nobody can queue any more; returns the connection to be closed.
-    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Job>) -> SqliteConnection {
+    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Job>) -> Option<SqliteConnection> {
         let mut jobs = Vec::with_capacity(self.batch_max);
         while queue.recv_many(&mut jobs, self.batch_max).await > 0 {
             self.commit(&mut jobs).await;
@@ -94,7 +95,7 @@ impl Writer {
                     Ok(outcomes.pop().unwrap_or_default())
                 }
                 Err(error) => {
-                    failing = matches!(error, StoreError::Database(_));
+                    failing = error.is_passing();
                     Err(error)
                 }
             };
@@ -104,7 +105,30 @@ impl Writer {
 
     /// Runs writes in one transaction, all or none, and returns the events of each.
     async fn transact(&mut self, writes: &[&Write]) -> Result<Vec<Vec<Arc<Event>>>, StoreError> {
-        let mut batch = Batch::begin(&mut self.connection, self.counters.clone()).await?;
+        let outcome = self.attempt(writes).await;
+        if let Err(StoreError::Database(error)) = &outcome {
+            tracing::error!(error = %error, "a transaction failed, the connection is made anew");
+            if let Some(connection) = self.connection.take() {
+                // What was begun is rolled back by that; if it cannot be, the file's lock is gone
+                // with the connection all the same.
+                let _ = connection.close_hard().await;
+            }
+        }
+        outcome
+    }
+
+    async fn attempt(&mut self, writes: &[&Write]) -> Result<Vec<Vec<Arc<Event>>>, StoreError> {
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            none => {
+                let mut connection = self.options.connect().await?;
+                // The counters in memory are those of the last commit that returned; one that
+                // failed may have happened all the same.
+                self.counters = Counters::load(&mut connection).await?;
+                none.insert(connection)
+            }
+        };
+        let mut batch = Batch::begin(connection, self.counters.clone()).await?;
         let mut ends = Vec::with_capacity(writes.len());
         for write in writes {
             batch.run(write).await?;
@@ -129,6 +153,7 @@ impl Writer {
         let committed: Committed = events.cloned().collect();
         for event in committed.iter() {
             self.recent.apply(event);
+            self.position.store(event.seq, Ordering::Release);
         }
         if !committed.is_empty() {
             // A full channel makes the writer wait, and with it those who queue: nothing is lost.

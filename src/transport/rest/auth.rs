@@ -12,7 +12,6 @@ use serde_json::json;
 
 use crate::domain::Error;
 use crate::domain::auth::Mode;
-use crate::domain::auth::Origin;
 use crate::domain::auth::SignIn;
 use crate::transport::actor;
 use crate::transport::cookies;
@@ -27,9 +26,6 @@ use crate::transport::rest::operation::Reply;
 use crate::transport::rest::operation::Success;
 use crate::transport::rest::operation::Words;
 use crate::transport::rest::schemas;
-
-/// How many characters of a client's name for itself are kept.
-const USER_AGENT_MAX: usize = 255;
 
 /// Returns the operations under `/auth`.
 #[must_use]
@@ -71,7 +67,8 @@ fn providers() -> Response {
 async fn login(mut call: Call) -> Reply {
     let body = call.body().await?;
     let (email, password, mode) = credentials(body.as_ref())?;
-    let sign_in = call.context.services.auth.login(email, password, mode, &origin(&call)).await?;
+    let origin = actor::origin(call.request());
+    let sign_in = call.context.services.auth.login(email, password, mode, &origin).await?;
     Ok(signed_in(&call, mode, &sign_in))
 }
 
@@ -110,7 +107,7 @@ fn credentials(body: Option<&Json>) -> Result<(&str, &str, Mode), Error> {
         None => Mode::Json,
         Some(mode) => mode
             .as_str()
-            .and_then(find_mode)
+            .and_then(Mode::find)
             .ok_or_else(|| Error::payload("\"mode\" must be one of [cookie, json, session]"))?,
     };
     Ok((email, password, mode))
@@ -132,22 +129,13 @@ fn looks_like_an_address(email: &str) -> bool {
     })
 }
 
-fn find_mode(name: &str) -> Option<Mode> {
-    match name {
-        "json" => Some(Mode::Json),
-        "cookie" => Some(Mode::Cookie),
-        "session" => Some(Mode::Session),
-        _ => None,
-    }
-}
-
 /// Returns the refresh or session token of a request, from where its mode says it is.
 async fn token(call: &mut Call) -> Result<(String, Mode), Refusal> {
     let body = call.body().await?;
     let field = |name: &str| body.as_ref().and_then(|body| body.get(name));
     let in_body = field("refresh_token").and_then(Json::as_str).filter(|token| !token.is_empty());
     let mode = match field("mode").filter(|mode| !mode.is_null()) {
-        Some(mode) => mode.as_str().and_then(find_mode),
+        Some(mode) => mode.as_str().and_then(Mode::find),
         None if in_body.is_some() => Some(Mode::Json),
         None => Some(Mode::Cookie),
     };
@@ -167,12 +155,6 @@ async fn token(call: &mut Call) -> Result<(String, Mode), Refusal> {
         actor::require_same_origin(&call.context, call.request())?;
     }
     Ok((token.to_owned(), mode))
-}
-
-fn origin(call: &Call) -> Origin {
-    let ip = call.request().remote_addr().as_socket_addr().map(|address| address.ip().to_string());
-    let user_agent = call.request().header(header::USER_AGENT);
-    Origin { ip, user_agent: user_agent.map(|name| name.chars().take(USER_AGENT_MAX).collect()) }
 }
 
 /// Returns the answer to a sign-in or refresh: each token where its mode wants it.

@@ -48,7 +48,7 @@ impl Context {
     /// Takes a place among the open sockets, until it is dropped.
     ///
     /// # Errors
-    /// [`NoPlace`] if all are taken.
+    /// `NoPlace` if all are taken.
     pub fn take_place(&self) -> Result<Place, NoPlace> {
         let permit = match &self.places {
             Some(places) => Some(Arc::clone(places).try_acquire_owned().map_err(|_| NoPlace)?),

@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use poem::Addr;
 use poem::Endpoint;
 use poem::Request;
 use poem::Response;
 use poem::http::StatusCode;
-use poem::http::header;
 
 use crate::config::WebSocketAuth;
 use crate::domain::Error;
 use crate::domain::auth::Identity;
-use crate::domain::auth::Origin;
+use crate::transport::actor;
+use crate::transport::cookies;
 use crate::transport::error;
+use crate::transport::origin;
 use crate::transport::ws::context::Context;
 use crate::transport::ws::directus;
 use crate::transport::ws::directus::Entry;
@@ -21,9 +21,6 @@ use crate::transport::ws::socket::Socket;
 use crate::transport::ws::upgrade;
 use crate::transport::ws::upgrade::Misfit;
 use crate::transport::ws::upgrade::Offer;
-
-/// What is kept of a client's name for itself.
-const USER_AGENT_MAX: usize = 255;
 
 /// Returns the endpoint at which clients open a socket.
 #[must_use]
@@ -57,7 +54,8 @@ impl Websocket {
         }
         // Asked first, so that whoever comes back every second is refused cheaply.
         let place = context.take_place().map_err(|_| bare(StatusCode::FORBIDDEN))?;
-        let entry = Entry { identity: self.recognise(request).await?, origin: origin(request) };
+        let identity = self.recognise(request).await?;
+        let entry = Entry { identity, origin: actor::origin(request) };
         let upgraded = request.take_upgrade().map_err(|_| bare(StatusCode::BAD_REQUEST))?;
 
         let context = Arc::clone(context);
@@ -84,15 +82,14 @@ impl Websocket {
         if let Some(token) = upgrade::address_token(request) {
             return self.identify(&token).await.map(Some);
         }
-        let headers = request.headers();
-        let Some(token) = upgrade::cookie(headers, &self.context.session_cookie) else {
+        let Some(token) = cookies::find(request.headers(), &self.context.session_cookie) else {
             return match self.context.config.auth {
                 WebSocketAuth::Strict => Err(bare(StatusCode::UNAUTHORIZED)),
                 WebSocketAuth::Public | WebSocketAuth::Handshake => Ok(None),
             };
         };
-        let identity = self.identify(&token).await?;
-        if upgrade::is_same_origin(headers, &self.context.public_url) {
+        let identity = self.identify(token).await?;
+        if origin::is_own(request, &self.context.public_url) {
             Ok(Some(identity))
         } else {
             Err(bare(StatusCode::FORBIDDEN))
@@ -111,15 +108,4 @@ impl Websocket {
 
 fn bare(status: StatusCode) -> Response {
     status.into()
-}
-
-fn origin(request: &Request) -> Origin {
-    let ip = match &request.remote_addr().0 {
-        Addr::SocketAddr(address) => Some(address.ip().to_string()),
-        _ => None,
-    };
-    let user_agent = request
-        .header(header::USER_AGENT)
-        .map(|agent| agent.chars().take(USER_AGENT_MAX).collect());
-    Origin { ip, user_agent }
 }

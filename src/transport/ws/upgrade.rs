@@ -104,51 +104,6 @@ pub fn address_token(request: &Request) -> Option<String> {
         .filter(|token| !token.is_empty())
 }
 
-/// Returns the value of a cookie; an empty one counts as none.
-#[must_use]
-pub fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
-    headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.split_once('='))
-        .find(|(key, _)| key.trim() == name)
-        .map(|(_, value)| value.trim().trim_matches('"').to_owned())
-        .filter(|value| !value.is_empty())
-}
-
-/// Returns whether a request comes from a page of this very service, or from no page at all.
-///
-/// Browsers send cookies along with the upgrades of any page, and tell whose it is in `Origin`;
-/// what is no browser sends none.
-#[must_use]
-pub fn is_same_origin(headers: &HeaderMap, public_url: &str) -> bool {
-    let Some(origin) = headers.get(header::ORIGIN) else { return true };
-    let Some((scheme, authority)) = origin.to_str().ok().and_then(split_origin) else {
-        return false;
-    };
-    let host = headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok())
-        .map(|host| without_default_port(&scheme, host));
-    host.as_ref() == Some(&authority) || split_origin(public_url) == Some((scheme, authority))
-}
-
-/// Returns scheme and authority of an address, in small letters and without a default port.
-fn split_origin(url: &str) -> Option<(String, String)> {
-    let (scheme, rest) = url.split_once("://")?;
-    let authority = rest.split(['/', '?', '#']).next()?;
-    let scheme = scheme.to_ascii_lowercase();
-    let authority = without_default_port(&scheme, authority);
-    (!authority.is_empty()).then_some((scheme, authority))
-}
-
-fn without_default_port(scheme: &str, authority: &str) -> String {
-    let default = if scheme == "https" { ":443" } else { ":80" };
-    authority.strip_suffix(default).unwrap_or(authority).to_ascii_lowercase()
-}
-
 fn accept(key: &[u8]) -> String {
     let mut hash = Sha1::new();
     hash.update(key);
@@ -254,45 +209,5 @@ mod tests {
         assert_eq!(token("/websocket?a=1&access_token=x%2By&access_token=z"), Some("x+y".into()));
         assert_eq!(token("/websocket?access_token="), None);
         assert_eq!(token("/websocket"), None);
-    }
-
-    #[test]
-    fn a_cookie_is_found_among_others() {
-        let jar = headers(&[("cookie", "a=b; directus_session_token=eyJ.x=y"), ("cookie", "c=d")]);
-
-        assert_eq!(cookie(&jar, "directus_session_token").as_deref(), Some("eyJ.x=y"));
-        assert_eq!(cookie(&jar, "c").as_deref(), Some("d"));
-        assert_eq!(cookie(&jar, "session_token"), None);
-        assert_eq!(cookie(&headers(&[("cookie", "a=")]), "a"), None);
-    }
-
-    #[test]
-    fn only_pages_of_this_service_count_as_the_same_origin() {
-        let url = "https://chat.example.com/base";
-        for (origin, host, same) in [
-            (None, "10.0.0.1:8055", true),
-            (Some("http://10.0.0.1:8055"), "10.0.0.1:8055", true),
-            (Some("https://chat.example.com"), "10.0.0.1:8055", true),
-            (Some("https://CHAT.example.com:443"), "10.0.0.1:8055", true),
-            (Some("https://other.org"), "other.org:443", true),
-            (Some("http://chat.example.com"), "10.0.0.1:8055", false),
-            (Some("https://evil.example"), "10.0.0.1:8055", false),
-            (Some("https://chat.example.com.evil.example"), "10.0.0.1:8055", false),
-            (Some("http://10.0.0.1"), "10.0.0.1:8055", false),
-            (Some("null"), "null", false),
-            (Some("file://"), "", false),
-        ] {
-            let mut pairs = vec![("host", host)];
-            pairs.extend(origin.map(|origin| ("origin", origin)));
-
-            assert_eq!(is_same_origin(&headers(&pairs), url), same, "{origin:?} {host}");
-        }
-    }
-
-    #[test]
-    fn an_unknown_public_address_matches_nothing() {
-        let page = headers(&[("host", "a"), ("origin", "http://b")]);
-
-        assert!(!is_same_origin(&page, "/"));
     }
 }

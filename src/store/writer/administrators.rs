@@ -1,0 +1,49 @@
+//! The administrator who must stay: checked within the transaction, so that two changes at once
+//! cannot take the last one away together.
+
+use sqlx::Row as _;
+use sqlx::SqliteConnection;
+
+use crate::model::schema::ACCESS;
+use crate::model::schema::POLICIES;
+use crate::model::schema::ROLES;
+use crate::model::schema::USERS;
+use crate::store::StoreError;
+use crate::store::write::Op;
+
+/// An active account that is an administrator by itself, or by its role or one above it.
+const EXISTS: &str = "\
+    with recursive granting (id) as (\
+        select id from directus_policies where admin_access = 1\
+    ), admins (role) as (\
+        select role from directus_access where role is not null and policy in granting \
+        union select id from directus_roles join admins on parent = admins.role\
+    ) select exists (\
+        select 1 from directus_users where status = 'active' and (role in admins or id in (\
+            select \"user\" from directus_access where \"user\" is not null and policy in granting\
+        ))\
+    )";
+
+/// Returns whether a change may take rights away from an administrator.
+pub(super) fn may_take_away(op: &Op) -> bool {
+    match op {
+        Op::Delete { collection, .. } => [&USERS, &ROLES, &POLICIES, &ACCESS].contains(collection),
+        Op::Update { collection, set, .. } => set.iter().any(|(field, _)| {
+            let grounds: &[&str] = match collection.name {
+                "directus_users" => &["status", "role"],
+                "directus_roles" => &["parent"],
+                "directus_policies" => &["admin_access"],
+                "directus_access" => &["user", "role", "policy"],
+                _ => &[],
+            };
+            grounds.contains(&field.name)
+        }),
+        Op::Create { .. } | Op::DeleteWhere { .. } => false,
+    }
+}
+
+/// Returns whether there is an active administrator now.
+pub(super) async fn exist(connection: &mut SqliteConnection) -> Result<bool, StoreError> {
+    let row = sqlx::query(EXISTS).fetch_one(connection).await?;
+    Ok(row.try_get::<i64, _>(0)? != 0)
+}
