@@ -1,0 +1,15 @@
+//! The socket as Directus speaks it: one file per behaviour.
+
+mod auth;
+mod errors;
+mod expiry;
+mod handshake;
+mod heartbeat;
+mod items;
+mod limits;
+mod order;
+mod protocol;
+mod public_rights;
+mod revocation;
+mod rights;
+mod subscribe;

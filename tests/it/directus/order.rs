@@ -1,0 +1,226 @@
+//! Every subscriber sees every event once and in one order, however many write at once; and a
+//! subscription that begins in the middle has neither gap nor repetition.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
+use serde_json::Value as Json;
+use serde_json::json;
+
+use crate::support::Client;
+use crate::support::Permission;
+use crate::support::Socket;
+use crate::support::TestServer;
+use crate::support::User;
+
+const WRITERS: usize = 10;
+const EACH: usize = 50;
+
+/// Creates messages over REST and sockets at once.
+async fn storm(server: &TestServer, user: &User) {
+    let rest = join_all((0..WRITERS / 2).map(|writer| say_over_rest(user, writer)));
+    let sockets =
+        join_all((WRITERS / 2..WRITERS).map(|writer| say_over_socket(server, user, writer)));
+    tokio::join!(rest, sockets);
+}
+
+async fn say_over_rest(user: &User, writer: usize) {
+    for number in 0..EACH {
+        user.say(&format!("{writer}.{number}")).await;
+    }
+}
+
+async fn say_over_socket(server: &TestServer, user: &User, writer: usize) {
+    let mut socket = Socket::signed_in(server, user).await;
+    for number in 0..EACH {
+        let data = json!({"content": format!("{writer}.{number}")});
+        let create =
+            json!({"type": "items", "collection": "messages", "action": "create", "data": data});
+        socket.send(&create).await;
+    }
+    for _ in 0..EACH {
+        assert!(socket.next().await.get("data").is_some());
+    }
+}
+
+/// Hears of every message of a storm.
+async fn hear_all(mut socket: Socket) -> Vec<Json> {
+    let mut heard = Vec::new();
+    while heard.len() < WRITERS * EACH {
+        let frame = socket.next().await;
+        assert_eq!(frame["data"].as_array().unwrap().len(), 1);
+        heard.push(frame["data"][0].clone());
+    }
+    socket.quiet().await;
+    heard
+}
+
+/// Subscribes again and again in the course of a storm, at last until its end, and returns whether
+/// some of that was in its midst.
+async fn come_late(server: &TestServer, user: &User, which: usize) -> bool {
+    const TIMES: usize = 8;
+    let all = i64::try_from(WRITERS * EACH).unwrap();
+    // Some share a view, others have one of their own.
+    let narrow = json!({"limit": -1, "fields": ["id"], "filter": {"id": {"_gt": 0}}});
+    let query = if which.is_multiple_of(2) { json!({"limit": -1}) } else { narrow };
+    let mut midst = false;
+    for time in 0..TIMES {
+        let mut socket = Socket::signed_in(server, user).await;
+        let init = socket.subscribe(&format!("{which}.{time}"), json!({"query": query})).await;
+        let mut ids: Vec<i64> = init["data"].as_array().unwrap().iter().map(id).collect();
+        let present = i64::try_from(ids.len()).unwrap();
+        midst |= present > 0 && present < all;
+        let last = if time == TIMES - 1 { all } else { all.min(present + 20) };
+        while ids.last().copied().unwrap_or(0) < last {
+            let frame = socket.next().await;
+            assert_eq!(frame["event"], "create");
+            ids.push(id(&frame["data"][0]));
+        }
+        assert_each_once(&ids, last, &format!("{present} of them with init"));
+    }
+    midst
+}
+
+/// Signs in in turns as one and another, with each answer anew, until the storm is over, and
+/// returns what was heard meanwhile.
+async fn turn(mut socket: Socket, users: [&User; 2]) -> Vec<i64> {
+    let (mut ids, mut sign_ins) = (Vec::new(), 0);
+    loop {
+        let frame = socket.next().await;
+        if frame["data"][0]["content"] == "the end" {
+            assert!(sign_ins > 10, "{sign_ins} are not enough to tell anything");
+            return ids;
+        }
+        match frame["type"].as_str() {
+            Some("subscription") => ids.push(id(&frame["data"][0])),
+            _ => assert_eq!(frame["status"], "ok"),
+        }
+        if frame["type"] == "auth" || ids.len() == 1 {
+            let token = &users[sign_ins % 2].token;
+            socket.send(&json!({"type": "auth", "access_token": token})).await;
+            sign_ins += 1;
+        }
+    }
+}
+
+fn id(item: &Json) -> i64 {
+    item["id"].as_i64().unwrap()
+}
+
+/// Asserts that these are all ids up to the last, in order and each once.
+fn assert_each_once(ids: &[i64], last: i64, what: &str) {
+    let missing: Vec<i64> = (1..=last).filter(|id| !ids.contains(id)).collect();
+    let out_of_order: Vec<_> = ids.windows(2).filter(|pair| pair[1] <= pair[0]).collect();
+    assert!(
+        missing.is_empty() && out_of_order.is_empty() && ids.last() == Some(&last),
+        "{what}: {missing:?} were lost, {out_of_order:?} came twice or too late"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn all_subscribers_see_all_creates_in_the_order_of_their_ids() {
+    let server = TestServer::start().await;
+    let alice = server.member("alice").await;
+    let mut subscribers = Vec::new();
+    for _ in 0..5 {
+        let mut socket = Socket::signed_in(&server, &alice).await;
+        socket.subscribe("s", json!({"event": "create"})).await;
+        subscribers.push(socket);
+    }
+
+    let (heard, ()) =
+        tokio::join!(join_all(subscribers.into_iter().map(hear_all)), storm(&server, &alice));
+
+    let stored = alice.get("/items/messages?limit=-1").await.ok();
+    let ids: Vec<i64> = stored.as_array().unwrap().iter().map(id).collect();
+    assert_each_once(&ids, i64::try_from(WRITERS * EACH).unwrap(), "stored");
+    for heard in &heard {
+        assert_eq!(json!(heard), stored);
+    }
+    // What one writer said before is before what it said after.
+    for writer in 0..WRITERS {
+        let of_writer = heard[0].iter().filter_map(|item| {
+            item["content"].as_str()?.strip_prefix(&format!("{writer}."))?.parse::<usize>().ok()
+        });
+        assert!(of_writer.eq(0..EACH), "{writer}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_subscription_in_a_storm_has_neither_gap_nor_repetition() {
+    let server = TestServer::start().await;
+    let alice = server.member("alice").await;
+
+    let late = join_all((0..6).map(|which| come_late(&server, &alice, which)));
+    let (midst, ()) = tokio::join!(late, storm(&server, &alice));
+
+    assert!(midst.contains(&true), "nobody came in the middle: the test tells nothing");
+    server.stop().await;
+}
+
+/// Makes, changes and deletes messages.
+async fn live(client: &Client) {
+    for _ in 0..20 {
+        let id = client.say("new").await;
+        let path = format!("/items/messages/{id}");
+        client.patch(&path, &json!({"content": "changed"})).await.ok();
+        client.delete(&path).await.nothing();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn updates_and_deletes_keep_their_place_among_creates() {
+    let server = TestServer::start().await;
+    let alice = server.member("alice").await;
+    let mut socket = Socket::signed_in(&server, &alice).await;
+    socket.subscribe("s", json!({})).await;
+
+    join_all((0..5).map(|_| live(&alice))).await;
+
+    let mut present = BTreeSet::new();
+    let mut changed = BTreeSet::new();
+    for _ in 0..300 {
+        let frame = socket.next().await;
+        let data = &frame["data"][0];
+        match frame["event"].as_str().unwrap() {
+            "create" => assert!(present.insert(id(data))),
+            "update" => assert!(present.contains(&id(data)) && changed.insert(id(data))),
+            "delete" => {
+                let key: i64 = data.to_string().replace('"', "").parse().unwrap();
+                assert!(present.remove(&key) && changed.remove(&key));
+            }
+            other => panic!("{other}"),
+        }
+    }
+    assert!(present.is_empty());
+    socket.quiet().await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn signing_in_anew_in_a_storm_loses_and_doubles_nothing() {
+    let server = TestServer::start().await;
+    let alice = server.member("alice").await;
+    // Their subscriptions show different fields, so each sign-in moves them to another view.
+    let permissions = [Permission::to("read", "messages").fields(&["id", "content"])];
+    let reader = server.user_with("reader", &permissions).await;
+    let mut sockets = Vec::new();
+    for _ in 0..4 {
+        let mut socket = Socket::signed_in(&server, &alice).await;
+        socket.subscribe("s", json!({"event": "create"})).await;
+        sockets.push(socket);
+    }
+
+    let turning = join_all(sockets.into_iter().map(|socket| turn(socket, [&reader, &alice])));
+    let weather = async {
+        storm(&server, &alice).await;
+        alice.say("the end").await;
+    };
+    let (heard, ()) = tokio::join!(turning, weather);
+
+    for ids in heard {
+        assert_each_once(&ids, i64::try_from(WRITERS * EACH).unwrap(), "heard");
+    }
+    server.stop().await;
+}

@@ -1,0 +1,289 @@
+//! `subscribe` and `unsubscribe`: what a subscription begins with, what it brings, and how it ends.
+
+use serde_json::Value as Json;
+use serde_json::json;
+
+use crate::support::Socket;
+use crate::support::TestServer;
+use crate::support::User;
+
+async fn signed_in(server: &TestServer) -> (User, Socket) {
+    let alice = server.member("alice").await;
+    let socket = Socket::signed_in(server, &alice).await;
+    (alice, socket)
+}
+
+fn short() -> Json {
+    json!({"fields": ["id", "content"]})
+}
+
+#[tokio::test]
+async fn init_has_data_unless_one_kind_of_event_is_asked_for() {
+    let server = TestServer::start().await;
+    let (alice, mut socket) = signed_in(&server).await;
+    for content in ["b0", "b1", "b2"] {
+        alice.say(content).await;
+    }
+
+    let with_event = socket.subscribe("a", json!({"event": "delete"})).await;
+    let query = json!({"limit": 2, "fields": ["id", "content"], "sort": ["-id"], "meta": "*"});
+    let without = socket.subscribe("b", json!({"query": query})).await;
+
+    assert_eq!(with_event, json!({"type": "subscription", "event": "init", "uid": "a"}));
+    assert_eq!(
+        without,
+        json!({"type": "subscription", "event": "init",
+            "data": [{"id": 3, "content": "b2"}, {"id": 2, "content": "b1"}],
+            "meta": {"total_count": 3, "filter_count": 3}, "uid": "b"})
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_before_a_subscription_is_no_news_to_it() {
+    let server = TestServer::start().await;
+    let (alice, mut socket) = signed_in(&server).await;
+
+    // Enough of them that their delivery takes longer than the answer.
+    let old: Json = (0..200).map(|_| json!({"content": "old"})).collect();
+    for round in 0..10 {
+        alice.post("/items/messages", &old).await.ok();
+        let uid = format!("{round}");
+        socket.subscribe(&uid, json!({"event": "create"})).await;
+        alice.say("new").await;
+        let first = socket.next().await;
+        assert_eq!(first["data"][0]["content"], "new", "round {round}");
+        socket.ask(&json!({"type": "unsubscribe", "uid": uid})).await;
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn each_kind_of_change_has_its_frames() {
+    let server = TestServer::start().await;
+    let (alice, mut socket) = signed_in(&server).await;
+    socket.subscribe("s", json!({"query": short()})).await;
+    let event = |event: &str, data: Json| json!({"type": "subscription", "event": event, "data": data, "uid": "s"});
+
+    // A create brings one frame for each item, also for a list.
+    alice.post("/items/messages", &json!([{"content": "a"}, {"content": "b"}])).await.ok();
+    socket.expect(&event("create", json!([{"id": 1, "content": "a"}]))).await;
+    socket.expect(&event("create", json!([{"id": 2, "content": "b"}]))).await;
+    // An update brings one frame for all it names, and one for each of a list of changes.
+    let same = json!({"keys": [1, 2], "data": {"content": "x"}});
+    alice.patch("/items/messages", &same).await.ok();
+    socket
+        .expect(&event("update", json!([{"id": 1, "content": "x"}, {"id": 2, "content": "x"}])))
+        .await;
+    alice.patch("/items/messages/2", &json!({"content": "y"})).await.ok();
+    socket.expect(&event("update", json!([{"id": 2, "content": "y"}]))).await;
+    // A delete brings the keys.
+    alice.delete_many("/items/messages", &json!([2, 1])).await.nothing();
+    let gone = socket.next().await;
+    assert_eq!(
+        (gone["event"].as_str(), gone["data"].as_array().map(Vec::len)),
+        (Some("delete"), Some(2))
+    );
+    let keys: Vec<String> = gone["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|key| key.to_string().replace('"', ""))
+        .collect();
+    assert_eq!(keys, ["2", "1"]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_list_of_different_changes_brings_a_frame_for_each() {
+    let server = TestServer::start().await;
+    let (admin, (_, mut socket)) = (server.admin().await, signed_in(&server).await);
+    socket.subscribe("s", json!({"event": "update", "query": short()})).await;
+    admin.post("/items/messages", &json!([{}, {}])).await.ok();
+
+    let each = json!([{"id": 1, "content": "one"}, {"id": 2, "content": "two"}]);
+    admin.patch("/items/messages", &each).await.ok();
+
+    assert_eq!(socket.next().await["data"], json!([{"id": 1, "content": "one"}]));
+    assert_eq!(socket.next().await["data"], json!([{"id": 2, "content": "two"}]));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_subscription_brings_only_the_events_it_asks_for() {
+    let server = TestServer::start().await;
+    let (alice, mut socket) = signed_in(&server).await;
+    socket.subscribe("s", json!({"event": "update"})).await;
+
+    let id = alice.say("created").await;
+    alice.patch(&format!("/items/messages/{id}"), &json!({"content": "updated"})).await.ok();
+    alice.delete(&format!("/items/messages/{id}")).await.nothing();
+    let id = alice.say("created").await;
+    alice.patch(&format!("/items/messages/{id}"), &json!({"content": "again"})).await.ok();
+
+    socket.expect_event("update", "updated").await;
+    socket.expect_event("update", "again").await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_filter_decides_about_items_and_not_about_deletes() {
+    let server = TestServer::start().await;
+    let (alice, mut socket) = signed_in(&server).await;
+    let query =
+        json!({"fields": ["id", "content"], "filter": {"content": {"_starts_with": "yes"}}});
+    let init = socket.subscribe("s", json!({"query": query})).await;
+    assert_eq!(init["data"], json!([]));
+
+    alice.say("no").await;
+    alice.say("yes 2").await;
+    alice.patch("/items/messages/1", &json!({"content": "yes 1"})).await.ok();
+    alice.patch("/items/messages/2", &json!({"content": "no"})).await.ok();
+    alice.delete_many("/items/messages", &json!([2])).await.nothing();
+
+    socket.expect_event("create", "yes 2").await;
+    socket.expect_event("update", "yes 1").await;
+    let gone = socket.next().await;
+    assert_eq!((&gone["event"], &gone["data"]), (&json!("delete"), &json!([2])));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_filter_through_a_relation_decides_about_events_too() {
+    let server = TestServer::start().await;
+    let (alice, mut socket) = signed_in(&server).await;
+    let bob = server.member("bob").await;
+    let filter = json!({"user_created": {"first_name": {"_eq": "bob"}}});
+    let query = json!({"fields": ["content", "user_created.first_name"], "filter": filter});
+    socket.subscribe("s", json!({"event": "create", "query": query})).await;
+
+    alice.say("alice's").await;
+    bob.say("bob's").await;
+
+    let frame = socket.expect_event("create", "bob's").await;
+    assert_eq!(frame["data"][0]["user_created"], json!({"first_name": "bob"}));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn one_item_is_shown_by_itself() {
+    let server = TestServer::start().await;
+    let (alice, mut socket) = signed_in(&server).await;
+    alice.say("item").await;
+    alice.say("other").await;
+
+    let init = socket.subscribe("it", json!({"item": "1", "query": short()})).await;
+    assert_eq!(init["data"], json!({"id": 1, "content": "item"}));
+    alice
+        .patch("/items/messages", &json!({"keys": [1, 2], "data": {"content": "both"}}))
+        .await
+        .ok();
+    let update = socket.next().await;
+    assert_eq!(
+        (&update["event"], &update["data"]),
+        (&json!("update"), &json!({"id": 1, "content": "both"}))
+    );
+    alice.delete("/items/messages/2").await.nothing();
+    alice.delete("/items/messages/1").await.nothing();
+
+    let gone = socket.next().await;
+    assert_eq!(gone["event"], "delete");
+    assert_eq!(gone["data"].to_string().replace('"', ""), "1");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn meta_comes_along_counted_anew() {
+    let server = TestServer::start().await;
+    let (alice, mut socket) = signed_in(&server).await;
+    let query = json!({"fields": "content", "meta": "*", "filter": {"content": {"_eq": "yes"}}});
+    socket.subscribe("m", json!({"event": "create", "query": query})).await;
+
+    for (content, total, fitting) in [("no", 1, 0), ("yes", 2, 1), ("yes", 3, 2)] {
+        alice.say(content).await;
+        if content == "yes" {
+            let meta = socket.expect_event("create", "yes").await["meta"].clone();
+            assert_eq!(meta, json!({"total_count": total, "filter_count": fitting}));
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_same_uid_replaces_and_a_number_becomes_text() {
+    let server = TestServer::start().await;
+    let (alice, mut socket) = signed_in(&server).await;
+    let subscribe = |uid: Json, event: &str| json!({"type": "subscribe", "collection": "messages", "event": event, "uid": uid});
+
+    assert_eq!(socket.ask(&subscribe(json!(12), "delete")).await["uid"], "12");
+    assert_eq!(socket.ask(&subscribe(json!("12"), "create")).await["uid"], "12");
+    assert_eq!(socket.ask(&subscribe(json!(12), "create")).await["uid"], "12");
+    let id = alice.say("once").await;
+    alice.delete(&format!("/items/messages/{id}")).await.nothing();
+    alice.say("twice").await;
+
+    socket.expect_event("create", "once").await;
+    socket.expect_event("create", "twice").await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn nameless_subscriptions_live_side_by_side() {
+    let server = TestServer::start().await;
+    let (alice, mut socket) = signed_in(&server).await;
+    for _ in 0..2 {
+        let frame = json!({"type": "subscribe", "collection": "messages", "event": "create"});
+        assert_eq!(socket.ask(&frame).await, json!({"type": "subscription", "event": "init"}));
+    }
+
+    alice.say("twice").await;
+
+    for _ in 0..2 {
+        assert!(socket.expect_event("create", "twice").await.get("uid").is_none());
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn unsubscribing_ends_one_or_all() {
+    let server = TestServer::start().await;
+    let (alice, mut socket) = signed_in(&server).await;
+    for uid in ["a", "b", "c"] {
+        socket.subscribe(uid, json!({"event": "create"})).await;
+    }
+    let ended = |uid: Json| json!({"type": "subscription", "event": "unsubscribe", "uid": uid});
+
+    socket.send(&json!({"type": "unsubscribe", "uid": "a"})).await;
+    socket.expect(&ended(json!("a"))).await;
+    socket.send(&json!({"type": "unsubscribe", "uid": 99})).await;
+    socket.expect(&ended(json!(99))).await;
+    alice.say("for two").await;
+    let mut uids = [socket.next().await["uid"].clone(), socket.next().await["uid"].clone()];
+    uids.sort_by_key(ToString::to_string);
+    assert_eq!(uids, ["b", "c"]);
+
+    socket.send(&json!({"type": "unsubscribe"})).await;
+    socket.expect(&json!({"type": "subscription", "event": "unsubscribe"})).await;
+    let mut witness = Socket::signed_in(&server, &alice).await;
+    witness.subscribe("w", json!({"query": short()})).await;
+    alice.say("for nobody here").await;
+    witness.expect_event("create", "for nobody here").await;
+    socket.quiet().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_author_of_a_change_hears_of_it() {
+    let server = TestServer::start().await;
+    let (_, mut socket) = signed_in(&server).await;
+    socket.subscribe("s", json!({"event": "create"})).await;
+
+    let create = json!({"type": "items", "collection": "messages", "action": "create",
+        "data": {"content": "mine"}, "uid": "c"});
+    socket.send(&create).await;
+
+    let mut kinds = [socket.next().await["type"].clone(), socket.next().await["type"].clone()];
+    kinds.sort_by_key(ToString::to_string);
+    assert_eq!(kinds, ["items", "subscription"]);
+    server.stop().await;
+}

@@ -1,0 +1,15 @@
+//! The service as its clients see it: in-process, over real HTTP and real sockets, each test with a
+//! database of its own.
+//!
+//! Folders follow `src/transport`; `support` starts servers and speaks to them.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod directus;
+mod openapi;
+mod permissions;
+mod query_agrees;
+mod rest;
+mod settings;
+mod store;
+mod support;
+mod tidy;

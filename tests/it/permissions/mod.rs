@@ -1,0 +1,6 @@
+//! Who may do what, over every way in. After each refusal the items are as they were.
+
+mod accounts;
+mod fields;
+mod hidden;
+mod matrix;

@@ -1,0 +1,101 @@
+//! Request bodies: how large, how deep, and of what type they may be.
+
+use serde_json::Value as Json;
+use serde_json::json;
+
+use crate::support::Answer;
+use crate::support::TestServer;
+
+const LIMIT: usize = 64 * 1024;
+
+fn nested(depth: usize) -> Json {
+    (1..depth).fold(json!([]), |inner, _| json!([inner]))
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_refused_and_nothing_happens() {
+    let server = TestServer::with(|config| {
+        config.server.body_bytes_max = LIMIT;
+        config.query.text_max = 10 * LIMIT;
+    })
+    .await;
+    let alice = server.member("alice").await;
+    let body = |bytes: usize| {
+        let around = json!({"content": ""}).to_string().len();
+        json!({"content": "x".repeat(bytes - around)}).to_string()
+    };
+    let post = async |body: String| {
+        let request = alice.request("POST", "/items/messages");
+        Answer::to(request.header("content-type", "application/json").body(body)).await
+    };
+
+    post(body(LIMIT)).await.ok();
+    post(body(LIMIT + 1)).await.refused(413, "CONTENT_TOO_LARGE");
+    post(body(20 * LIMIT)).await.refused(413, "CONTENT_TOO_LARGE");
+
+    assert_eq!(alice.get("/items/messages?fields=id").await.ok(), json!([{"id": 1}]));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn json_nests_32_levels_and_no_more() {
+    let server = TestServer::start().await;
+    let alice = server.member("alice").await;
+
+    // Together with the object around it.
+    alice.post("/items/messages", &json!({"content": nested(31)})).await.ok();
+    for depth in [32, 1_000, 20_000] {
+        let body = format!("{{\"content\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+        let request = alice.request("POST", "/items/messages");
+        let request = request.header("content-type", "application/json").body(body);
+        Answer::to(request).await.refused(400, "INVALID_PAYLOAD");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_no_json_is_refused() {
+    let server = TestServer::start().await;
+    let alice = server.member("alice").await;
+
+    for body in
+        ["{", "{\"content\":", "hello", "\"text\"", "5", "null", "{}{}", "{\"a\":\"\\ud800\"}"]
+    {
+        let request = alice.request("POST", "/items/messages");
+        let request = request.header("content-type", "application/json; charset=utf-8").body(body);
+        Answer::to(request).await.refused(400, "INVALID_PAYLOAD");
+    }
+    let request = alice.request("POST", "/items/messages");
+    let request = request.header("content-type", "application/json").body(vec![b'"', 0xff, b'"']);
+    Answer::to(request).await.refused(400, "INVALID_PAYLOAD");
+
+    assert_eq!(alice.get("/items/messages").await.ok(), json!([]));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_of_another_type_counts_as_none() {
+    let server = TestServer::start().await;
+    let alice = server.member("alice").await;
+
+    for content_type in ["text/plain", "application/x-www-form-urlencoded", "application/jsonx"] {
+        let request = alice.request("POST", "/items/messages");
+        let request = request.header("content-type", content_type).body("{\"content\":\"x\"}");
+        assert_eq!(Answer::to(request).await.ok()["content"], Json::Null, "{content_type}");
+    }
+    assert_eq!(alice.send("POST", "/items/messages").await.ok()["content"], Json::Null);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_text_has_a_longest_length() {
+    let server = TestServer::with(|config| config.query.text_max = 10).await;
+    let alice = server.member("alice").await;
+
+    alice.say("🎉".repeat(10).as_str()).await;
+    let long = alice.post("/items/messages", &json!({"content": "x".repeat(11)})).await;
+
+    assert!((400..500).contains(&long.status), "{}", long.text);
+    assert_eq!(alice.get("/items/messages?fields=id").await.ok(), json!([{"id": 1}]));
+    server.stop().await;
+}

@@ -1,0 +1,12 @@
+//! REST: one file per behaviour, as `src/transport/rest` is cut.
+
+mod bodies;
+mod credentials;
+mod errors;
+mod items;
+mod login;
+mod pages;
+mod refresh;
+mod revocation;
+mod utils;
+mod writes;

@@ -1,0 +1,210 @@
+//! `POST /auth/refresh` and `POST /auth/logout`: a used refresh token stays good until its successor
+//! is first used. After that it is dead, and shown late it ends the whole family.
+
+use std::time::Duration;
+
+use serde_json::Value as Json;
+use serde_json::json;
+
+use crate::support::Answer;
+use crate::support::Client;
+use crate::support::TestServer;
+
+const GRACE: Duration = Duration::from_secs(10);
+
+async fn try_refresh(client: &Client, token: &str) -> Answer {
+    client.post("/auth/refresh", &json!({"refresh_token": token, "mode": "json"})).await
+}
+
+async fn refresh(client: &Client, token: &str) -> String {
+    text(&try_refresh(client, token).await.ok(), "refresh_token")
+}
+
+fn text(json: &Json, name: &str) -> String {
+    json[name].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_used_token_gives_the_same_successor_until_that_is_used() {
+    let server = TestServer::at_noon(|_| {}).await;
+    let (alice, nobody) = (server.member("alice").await, server.anonymous());
+    let first = alice.refresh_token.clone();
+
+    let second = refresh(&nobody, &first).await;
+    assert_ne!(second, first);
+
+    // However long the page that lost its connection takes.
+    server.clock.advance(Duration::from_hours(24));
+    assert_eq!(refresh(&nobody, &first).await, second);
+
+    let third = refresh(&nobody, &second).await;
+    assert_ne!(third, second);
+    try_refresh(&nobody, &first).await.unknown();
+    assert_eq!(refresh(&nobody, &second).await, third);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_replay_within_the_grace_harms_nobody() {
+    let server = TestServer::at_noon(|_| {}).await;
+    let (alice, nobody) = (server.member("alice").await, server.anonymous());
+    let second = refresh(&nobody, &alice.refresh_token).await;
+    let third = refresh(&nobody, &second).await;
+
+    server.clock.advance(GRACE);
+    try_refresh(&nobody, &alice.refresh_token).await.unknown();
+
+    refresh(&nobody, &third).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_late_replay_ends_the_family() {
+    let server = TestServer::at_noon(|_| {}).await;
+    let (alice, nobody) = (server.member("alice").await, server.anonymous());
+    let second = refresh(&nobody, &alice.refresh_token).await;
+    let newest = try_refresh(&nobody, &second).await.ok();
+    let login = json!({"email": alice.email, "password": alice.password});
+    let other = nobody.post("/auth/login", &login).await.ok();
+
+    server.clock.advance(GRACE + Duration::from_millis(1));
+    try_refresh(&nobody, &alice.refresh_token).await.unknown();
+
+    try_refresh(&nobody, &text(&newest, "refresh_token")).await.unknown();
+    nobody.bearing(&text(&newest, "access_token")).get("/users/me").await.unknown();
+    // Another sign-in of the same account is another family.
+    nobody.bearing(&text(&other, "access_token")).get("/users/me").await.ok();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn two_tabs_that_refresh_at_once_get_the_same_token() {
+    let server = TestServer::start().await;
+    let (alice, nobody) = (server.member("alice").await, server.anonymous());
+
+    let tabs =
+        futures_util::future::join_all((0..8).map(|_| refresh(&nobody, &alice.refresh_token)));
+    let tokens = tabs.await;
+
+    assert!(tokens.iter().all(|token| *token == tokens[0]), "{tokens:?}");
+    refresh(&nobody, &tokens[0]).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_lifetime_starts_anew_with_each_refresh_and_then_ends() {
+    let server = TestServer::at_noon(|_| {}).await;
+    let (alice, nobody) = (server.member("alice").await, server.anonymous());
+
+    server.clock.advance(Duration::from_hours(6 * 24));
+    let second = refresh(&nobody, &alice.refresh_token).await;
+    server.clock.advance(Duration::from_hours(6 * 24));
+    let third = refresh(&nobody, &second).await;
+    server.clock.advance(Duration::from_hours(7 * 24));
+
+    try_refresh(&nobody, &third).await.unknown();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_token_has_ten_seconds_after_its_successor_came() {
+    let server = TestServer::at_noon(|_| {}).await;
+    let (alice, nobody) = (server.member("alice").await, server.anonymous());
+    let login = json!({"email": alice.email, "password": alice.password, "mode": "session"});
+    let login = nobody.post("/auth/login", &login).await;
+    let first = login.cookie("directus_session_token").unwrap().split(';').next().unwrap();
+    let call = async |method: &str, path: &str, cookie: &str| {
+        let request = nobody.request(method, path).header("cookie", cookie);
+        let request =
+            if method == "POST" { request.json(&json!({"mode": "session"})) } else { request };
+        Answer::to(request).await
+    };
+
+    let refreshed = call("POST", "/auth/refresh", first).await;
+    assert_eq!(refreshed.ok(), json!({"expires": 86_400_000}));
+    let second = refreshed.cookie("directus_session_token").unwrap().split(';').next().unwrap();
+    assert_ne!(second, first);
+    let again = call("POST", "/auth/refresh", first).await;
+    assert!(again.cookie("directus_session_token").unwrap().starts_with(second));
+    call("GET", "/users/me", first).await.ok();
+
+    server.clock.advance(GRACE + Duration::from_millis(1));
+    call("GET", "/users/me", first).await.unknown();
+    call("POST", "/auth/refresh", first).await.unknown();
+    call("GET", "/users/me", second).await.ok();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_out_of_the_cookie_is_good_in_a_body() {
+    let server = TestServer::start().await;
+    let (alice, nobody) = (server.member("alice").await, server.anonymous());
+    let cookie = format!("directus_refresh_token={}", alice.refresh_token);
+
+    let request = nobody.request("POST", "/auth/refresh").header("cookie", cookie);
+    let answer = Answer::to(request).await;
+
+    assert!(answer.ok().get("refresh_token").is_none());
+    let cookie = answer.cookie("directus_refresh_token").unwrap();
+    let token = cookie.split(['=', ';']).nth(1).unwrap();
+    refresh(&nobody, token).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn logout_ends_the_access_token_as_well() {
+    let server = TestServer::start().await;
+    let (alice, nobody) = (server.member("alice").await, server.anonymous());
+    let body = json!({"refresh_token": alice.refresh_token});
+
+    nobody.post("/auth/logout", &body).await.nothing();
+
+    alice.get("/users/me").await.unknown();
+    try_refresh(&nobody, &alice.refresh_token).await.unknown();
+    nobody.post("/auth/logout", &body).await.nothing();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn logout_empties_the_cookies_that_came() {
+    let server = TestServer::start().await;
+    let (alice, nobody) = (server.member("alice").await, server.anonymous());
+    let cookie = format!("directus_refresh_token={}", alice.refresh_token);
+
+    let request = nobody.request("POST", "/auth/logout").header("cookie", cookie);
+    let answer = Answer::to(request).await;
+
+    answer.nothing();
+    assert_eq!(
+        answer.cookie("directus_refresh_token").unwrap(),
+        "directus_refresh_token=; Max-Age=0; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; \
+         HttpOnly; SameSite=Lax"
+    );
+    assert!(answer.cookie("directus_session_token").is_none());
+    alice.get("/users/me").await.unknown();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn without_a_token_there_is_nothing_to_refresh_or_end() {
+    let server = TestServer::start().await;
+    let nobody = server.anonymous();
+    let required =
+        "Invalid payload. The refresh token is required in either the payload or cookie.";
+
+    for path in ["/auth/refresh", "/auth/logout"] {
+        for body in [
+            json!({}),
+            json!({"mode": "json"}),
+            json!({"mode": "cookie"}),
+            json!({"mode": "session"}),
+            json!({"mode": "pigeon", "refresh_token": "x"}),
+            json!({"refresh_token": ""}),
+        ] {
+            nobody.post(path, &body).await.refused_with(400, "INVALID_PAYLOAD", required);
+        }
+    }
+    try_refresh(&nobody, "x").await.unknown();
+    try_refresh(&nobody, &"x".repeat(64)).await.unknown();
+    server.stop().await;
+}

@@ -1,0 +1,69 @@
+//! `/utils/hash`: what anyone may have hashed, and what that must not do to others.
+
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::support::ADMIN;
+use crate::support::TestServer;
+
+/// "password", at the cost of Directus.
+const HASH: &str = "$argon2id$v=19$m=65536,t=3,p=4$MDEyMzQ1Njc4OWFiY2RlZg\
+                    $uKZLaN6muIyoyIYr5waqw3y+zaDbe9aLSPj6Ln/rbz4";
+
+#[tokio::test]
+async fn a_hash_is_made_and_checked() {
+    let server = TestServer::start().await;
+    let nobody = server.anonymous();
+
+    let own = nobody.post("/utils/hash/generate", &json!({"string": "password"})).await.ok();
+    for hash in [&own, &json!(HASH)] {
+        for (string, fits) in [("password", true), ("passw0rd", false)] {
+            let check = json!({"string": string, "hash": hash});
+            assert_eq!(nobody.post("/utils/hash/verify", &check).await.ok(), fits, "{check}");
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_hash_that_takes_seconds_is_not_checked() {
+    let server = TestServer::start().await;
+    let nobody = server.anonymous();
+
+    for hash in [
+        HASH.replace("m=65536", "m=65537"),
+        HASH.replace("t=3", "t=4"),
+        HASH.replace("p=4", "p=5"),
+        HASH.replace("m=65536,t=3,p=4", "m=262144,t=16,p=16"),
+        "$argon2id$".to_owned(),
+        "password".to_owned(),
+    ] {
+        let check = json!({"string": "password", "hash": hash});
+        nobody.post("/utils/hash/verify", &check).await.refused(400, "INVALID_PAYLOAD");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_has_hashes_checked_keeps_nobody_from_signing_in() {
+    let server = TestServer::start().await;
+    let nobody = server.anonymous();
+    let mut checks = JoinSet::new();
+    for _ in 0..150 {
+        let nobody = nobody.clone();
+        checks.spawn(async move {
+            let check = json!({"string": "password", "hash": HASH});
+            nobody.post("/utils/hash/verify", &check).await.status
+        });
+    }
+    // The first to be answered may be one that found a place.
+    while checks.join_next().await.unwrap().unwrap() != 503 {}
+
+    let (email, password) = ADMIN;
+    let sign_in = json!({"email": email, "password": password});
+    nobody.post("/auth/login", &sign_in).await.ok();
+
+    assert!(!checks.is_empty(), "hashes are still being checked");
+    checks.shutdown().await;
+    server.stop().await;
+}

@@ -1,0 +1,373 @@
+//! What the store promises: group commit, one order, numbers that only rise, one process, bounds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chinwag::clock::Timestamp;
+use chinwag::config::Config;
+use chinwag::config::StoreConfig;
+use chinwag::model::Event;
+use chinwag::model::Key;
+use chinwag::model::Row;
+use chinwag::model::Value;
+use chinwag::model::schema::MESSAGES;
+use chinwag::model::schema::USERS;
+use chinwag::store::Committed;
+use chinwag::store::Guard;
+use chinwag::store::Op;
+use chinwag::store::Store;
+use chinwag::store::StoreError;
+use chinwag::store::Write;
+use serde_json::json;
+use sqlx::Connection;
+use sqlx::Row as _;
+use sqlx::SqliteConnection;
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+
+use crate::support::TestServer;
+use crate::support::soon;
+
+/// A store in a directory of its own, and what it publishes.
+struct Opened {
+    store: Arc<Store>,
+    published: mpsc::Receiver<Committed>,
+    config: StoreConfig,
+    directory: TempDir,
+}
+
+impl Opened {
+    async fn new() -> Self {
+        Self::with(10_000).await
+    }
+
+    async fn with(committed_max: usize) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = Config::for_tests().store;
+        config.filename = Some(directory.path().join("chinwag.db"));
+        let (committed, published) = mpsc::channel(committed_max);
+        let store = Arc::new(Store::open(&config, committed).await.unwrap());
+        Self { store, published, config, directory }
+    }
+
+    async fn reopened(self) -> Self {
+        self.store.close().await;
+        drop(self.store);
+        let (committed, published) = mpsc::channel(10_000);
+        let store = Arc::new(Store::open(&self.config, committed).await.unwrap());
+        Self { store, published, config: self.config, directory: self.directory }
+    }
+
+    /// Opens the file beside the store, to look at what is there.
+    async fn look(&self) -> SqliteConnection {
+        let file = self.directory.path().join("chinwag.db");
+        SqliteConnection::connect(&format!("sqlite:{}", file.display())).await.unwrap()
+    }
+
+    async fn published(&mut self, count: usize) -> Vec<Arc<Event>> {
+        let mut events = Vec::new();
+        while events.len() < count {
+            events.extend(soon(self.published.recv()).await.unwrap().iter().cloned());
+        }
+        events
+    }
+}
+
+fn create(rows: Vec<Row>) -> Write {
+    let ops = vec![Op::Create { collection: &MESSAGES, rows }];
+    Write { actor: None, at: Timestamp::from_millis(0), ops }
+}
+
+fn delete(keys: Vec<Key>) -> Write {
+    let ops = vec![Op::Delete { collection: &MESSAGES, keys, guard: Guard::Present }];
+    Write { actor: None, at: Timestamp::from_millis(0), ops }
+}
+
+fn message(content: &str) -> Row {
+    Row::empty(&MESSAGES)
+        .with("content", Value::text(content))
+        .with("date_created", Value::Timestamp(Timestamp::from_millis(1)))
+}
+
+fn number(events: &[Arc<Event>]) -> i64 {
+    match events[0].changes[0].key {
+        Key::Integer(number) => number,
+        Key::Uuid(id) => panic!("{id}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn concurrent_creates_are_one_dense_order_in_table_log_and_news() {
+    let mut opened = Opened::new().await;
+    let writes = (0..300).map(|place| {
+        let store = Arc::clone(&opened.store);
+        tokio::spawn(async move { store.write(create(vec![message(&format!("m{place}"))])).await })
+    });
+
+    let mut ids = Vec::new();
+    for write in writes.collect::<Vec<_>>() {
+        ids.push(number(&soon(write).await.unwrap().unwrap()));
+    }
+
+    ids.sort_unstable();
+    assert_eq!(ids, (1..=300).collect::<Vec<_>>());
+    let events = opened.published(300).await;
+    let seqs: Vec<i64> = events.iter().map(|event| event.seq).collect();
+    assert_eq!(seqs, (1..=300).collect::<Vec<_>>());
+    let rows = sqlx::query(
+        "select seq, keys ->> 0, content from event_log join messages on id = keys ->> 0 \
+         where action = 'create' order by seq",
+    )
+    .fetch_all(&mut opened.look().await)
+    .await
+    .unwrap();
+    assert_eq!(rows.len(), 300);
+    for (row, event) in rows.iter().zip(&events) {
+        assert_eq!(row.get::<i64, _>(0), event.seq);
+        assert_eq!(Key::Integer(row.get(1)), event.changes[0].key);
+        let after = event.changes[0].after.as_ref().unwrap();
+        assert_eq!(after.value("content").as_text(), Some(row.get(2)));
+    }
+}
+
+#[tokio::test]
+async fn a_bad_write_among_good_ones_fails_alone() {
+    let opened = Opened::new().await;
+    let nobody = Value::Uuid(uuid::Uuid::from_u128(404));
+    let bad = message("bad").with("user_created", nobody);
+
+    // Queued in one poll, so they are one batch.
+    let (first, second, third) = tokio::join!(
+        opened.store.write(create(vec![message("first")])),
+        opened.store.write(create(vec![bad])),
+        opened.store.write(create(vec![message("third")])),
+    );
+
+    first.unwrap();
+    assert!(matches!(second, Err(StoreError::NoSuchTarget { .. })), "{second:?}");
+    third.unwrap();
+    let contents = sqlx::query("select content from messages order by id")
+        .fetch_all(&mut opened.look().await)
+        .await
+        .unwrap();
+    let contents: Vec<&str> = contents.iter().map(|row| row.get(0)).collect();
+    assert_eq!(contents, ["first", "third"]);
+}
+
+#[tokio::test]
+async fn several_changes_of_one_write_happen_together_or_not_at_all() {
+    let opened = Opened::new().await;
+    let kept = number(&opened.store.write(create(vec![message("kept")])).await.unwrap());
+    let nobody = Value::Uuid(uuid::Uuid::from_u128(404));
+    let mut write = delete(vec![Key::Integer(kept)]);
+    write.ops.extend(create(vec![message("bad").with("user_created", nobody)]).ops);
+
+    opened.store.write(write).await.unwrap_err();
+
+    assert!(opened.store.find(&MESSAGES, Key::Integer(kept)).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_number_is_never_used_twice_not_even_after_a_restart() {
+    let opened = Opened::new().await;
+    let first = opened.store.write(create(vec![message("first")])).await.unwrap();
+    let gone = number(&opened.store.write(create(vec![message("gone")])).await.unwrap());
+    let last = opened.store.write(delete(vec![Key::Integer(gone)])).await.unwrap();
+
+    let opened = opened.reopened().await;
+    let next = opened.store.write(create(vec![message("next")])).await.unwrap();
+
+    assert_eq!(number(&next), gone + 1);
+    assert_eq!(next[0].seq, last[0].seq + 1);
+    let kept = opened.store.find(&MESSAGES, Key::Integer(number(&first))).await.unwrap().unwrap();
+    assert_eq!(kept.value("content").as_text(), Some("first"));
+}
+
+#[tokio::test]
+async fn keys_that_were_chosen_are_stepped_over_and_do_not_move_the_count() {
+    let opened = Opened::new().await;
+    let chosen = |id| message("chosen").with("id", Value::Integer(id));
+    opened.store.write(create(vec![message("1")])).await.unwrap();
+
+    opened.store.write(create(vec![chosen(3), chosen(1_000_000)])).await.unwrap();
+    let mut counted = Vec::new();
+    for _ in 0..2 {
+        counted.push(number(&opened.store.write(create(vec![message("m")])).await.unwrap()));
+    }
+    let opened = opened.reopened().await;
+    counted.push(number(&opened.store.write(create(vec![message("m")])).await.unwrap()));
+    let taken = opened.store.write(create(vec![chosen(3)])).await;
+
+    assert_eq!(counted, [2, 4, 5]);
+    let Err(StoreError::NotUnique { field, value, .. }) = taken else { panic!("{taken:?}") };
+    assert_eq!((field, value.as_str()), ("id", "3"));
+}
+
+#[tokio::test]
+async fn the_log_keeps_what_a_row_was_and_no_secret() {
+    let opened = Opened::new().await;
+    let user = Row::empty(&USERS)
+        .with("id", Value::Uuid(uuid::Uuid::from_u128(1)))
+        .with("first_name", Value::text("Ann"))
+        .with("status", Value::text("active"))
+        .with("provider", Value::text("default"))
+        .with("password", Value::text("$argon2id$a-hash"));
+    let key = user.key().unwrap();
+    let at = Timestamp::from_millis(0);
+    let write = |ops| Write { actor: None, at, ops };
+    let made = write(vec![Op::Create { collection: &USERS, rows: vec![user] }]);
+    opened.store.write(made).await.unwrap();
+
+    let renamed = write(vec![Op::Update {
+        collection: &USERS,
+        keys: vec![key],
+        set: vec![(USERS.require("first_name"), Value::text("Anna"))],
+        guard: Guard::Present,
+    }]);
+    opened.store.write(renamed).await.unwrap();
+
+    let rows = sqlx::query("select action, before from event_log order by seq")
+        .fetch_all(&mut opened.look().await)
+        .await
+        .unwrap();
+    let before: &str = rows[1].get(1);
+    assert_eq!(rows[1].get::<&str, _>(0), "update");
+    assert!(before.contains("Ann") && !before.contains("Anna"), "{before}");
+    assert!(!before.contains("argon2id"), "{before}");
+}
+
+#[tokio::test]
+async fn one_process_uses_a_database() {
+    let opened = Opened::new().await;
+    let (committed, _published) = mpsc::channel(1);
+
+    let second = Store::open(&opened.config, committed).await;
+
+    assert!(matches!(second, Err(StoreError::InUse(_))), "{:?}", second.err());
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused_and_left_alone() {
+    let opened = Opened::new().await;
+    opened.store.close().await;
+    let insert = "insert into _sqlx_migrations (version, description, success, checksum, \
+                  execution_time) values (999, 'from the future', true, x'00', 0)";
+    sqlx::query(insert).execute(&mut opened.look().await).await.unwrap();
+    let Opened { store, config, directory, .. } = opened;
+    drop(store);
+    let (committed, _published) = mpsc::channel(1);
+
+    let refused = Store::open(&config, committed).await.err();
+
+    assert!(matches!(refused, Some(StoreError::NewerSchema { found: 999, .. })), "{refused:?}");
+    drop(directory);
+}
+
+#[tokio::test]
+async fn more_writes_than_may_wait_are_refused_and_the_others_are_kept() {
+    // Nobody takes the news, so the writer stops behind its first batch.
+    let mut opened = Opened::with(1).await;
+    let writes: Vec<_> = (0..20_000)
+        .map(|_| {
+            let store = Arc::clone(&opened.store);
+            tokio::spawn(async move { store.write(create(vec![message("m")])).await })
+        })
+        .collect();
+    let drain = tokio::spawn(async move { while opened.published.recv().await.is_some() {} });
+
+    let (mut kept, mut refused) = (0, 0);
+    for write in writes {
+        match soon(write).await.unwrap() {
+            Ok(_) => kept += 1,
+            Err(StoreError::QueueFull) => refused += 1,
+            Err(other) => panic!("{other}"),
+        }
+    }
+    opened.store.close().await;
+
+    assert!(refused > 0, "{kept} were kept");
+    let file = opened.directory.path().join("chinwag.db");
+    let mut look = SqliteConnection::connect(&format!("sqlite:{}", file.display())).await.unwrap();
+    let row = sqlx::query("select count(*) from messages").fetch_one(&mut look).await.unwrap();
+    assert_eq!(row.get::<i64, _>(0), kept);
+    drop(opened.store);
+    soon(drain).await.unwrap();
+}
+
+#[tokio::test]
+async fn lists_in_their_usual_order_use_an_index() {
+    let opened = Opened::new().await;
+    let mut look = opened.look().await;
+
+    for order in ["date_created desc, id desc", "date_created, id", "id desc", "id"] {
+        let plan = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "explain query plan select * from messages order by {order} limit 10"
+        )))
+        .fetch_all(&mut look)
+        .await
+        .unwrap();
+        let plan: Vec<&str> = plan.iter().map(|step| step.get("detail")).collect();
+
+        assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "{order}: {plan:?}");
+    }
+}
+
+/// The newest messages come out of memory; they have to be what the database holds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_newest_messages_in_memory_are_those_in_the_database() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    let fast = "/items/messages?sort=-date_created&limit=50&fields=*,user_created.first_name";
+    // A filter that fits everything goes to the database.
+    let slow = format!("{fast}&filter[id][_gt]=0");
+    let members = [server.member("ann").await, server.member("ben").await];
+
+    let storm = members.iter().map(|member| async move {
+        for place in 0..60 {
+            let id = member.say(&format!("{} {place}", member.email)).await;
+            let path = format!("/items/messages/{id}");
+            match place % 3 {
+                0 => {
+                    member.patch(&path, &json!({"content": "edited"})).await.ok();
+                }
+                1 => member.delete(&path).await.nothing(),
+                _ => {}
+            }
+            // Whoever has written reads their own write.
+            let newest = member.get(fast).await.ok();
+            let shown = newest.as_array().unwrap().iter().any(|row| row["id"] == id);
+            assert_eq!(shown, place % 3 != 1, "{id}");
+        }
+    });
+    soon(futures_util::future::join_all(storm)).await;
+    let ann = format!("/users/{}", members[0].id);
+    admin.patch(&ann, &json!({"first_name": "Anna"})).await.ok();
+
+    assert_eq!(admin.get(fast).await.text, admin.get(&slow).await.text);
+    admin.delete(&ann).await.nothing();
+    let after = admin.get(fast).await;
+    assert_eq!(after.text, admin.get(&slow).await.text);
+    assert!(after.text.contains("\"user_created\":null"), "{}", after.text);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_queued_is_committed_when_the_store_closes() {
+    let opened = Opened::new().await;
+    let mut queued: Vec<_> =
+        (0..50).map(|_| Box::pin(opened.store.write(create(vec![message("queued")])))).collect();
+    for write in &mut queued {
+        // Polled once, so that they are in the queue.
+        let _ = futures_util::poll!(write.as_mut());
+    }
+
+    tokio::time::timeout(Duration::from_secs(10), opened.store.close()).await.unwrap();
+
+    for write in queued {
+        soon(write).await.unwrap();
+    }
+    assert!(matches!(
+        opened.store.write(create(vec![message("late")])).await,
+        Err(StoreError::Stopped)
+    ));
+}

@@ -1,0 +1,163 @@
+//! A REST client with short calls, and answers that say what was wrong with them.
+
+use std::net::SocketAddr;
+
+use reqwest::Method;
+use reqwest::RequestBuilder;
+use reqwest::header::HeaderMap;
+use reqwest::header::SET_COOKIE;
+use serde_json::Value as Json;
+
+use crate::support::soon;
+
+/// Somebody who sends requests, perhaps with a token.
+#[derive(Clone)]
+pub struct Client {
+    /// Where to.
+    pub address: SocketAddr,
+    http: reqwest::Client,
+    token: Option<String>,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body as it came.
+    pub text: String,
+    /// The body as JSON; null if it is none.
+    pub body: Json,
+}
+
+impl Client {
+    /// Returns a client without credentials.
+    pub fn new(address: SocketAddr) -> Self {
+        let http = reqwest::Client::builder().no_proxy().tcp_nodelay(true).build().unwrap();
+        Self { address, http, token: None }
+    }
+
+    /// Returns a client that shows this token in `Authorization`.
+    pub fn bearing(&self, token: &str) -> Self {
+        Self { token: Some(token.to_owned()), ..self.clone() }
+    }
+
+    /// Begins a request, for what the short calls below cannot say.
+    pub fn request(&self, method: &str, path: &str) -> RequestBuilder {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let request = self.http.request(method, format!("http://{}{path}", self.address));
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    /// Sends a request without a body.
+    pub async fn send(&self, method: &str, path: &str) -> Answer {
+        Answer::to(self.request(method, path)).await
+    }
+
+    /// Sends a request with a body.
+    pub async fn send_json(&self, method: &str, path: &str, body: &Json) -> Answer {
+        Answer::to(self.request(method, path).json(body)).await
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send("GET", path).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Json) -> Answer {
+        self.send_json("POST", path, body).await
+    }
+
+    pub async fn patch(&self, path: &str, body: &Json) -> Answer {
+        self.send_json("PATCH", path, body).await
+    }
+
+    pub async fn search(&self, path: &str, body: &Json) -> Answer {
+        self.send_json("SEARCH", path, body).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send("DELETE", path).await
+    }
+
+    /// Deletes several.
+    pub async fn delete_many(&self, path: &str, body: &Json) -> Answer {
+        self.send_json("DELETE", path, body).await
+    }
+
+    /// Creates a message and returns its id.
+    pub async fn say(&self, content: &str) -> i64 {
+        let message = self.post("/items/messages", &serde_json::json!({"content": content})).await;
+        message.ok()["id"].as_i64().unwrap()
+    }
+}
+
+impl Answer {
+    /// Sends a request and waits for its answer.
+    pub async fn to(request: RequestBuilder) -> Self {
+        soon(async {
+            let response = request.send().await.unwrap();
+            let (status, headers) = (response.status().as_u16(), response.headers().clone());
+            let text = response.text().await.unwrap();
+            let body = serde_json::from_str(&text).unwrap_or_default();
+            Self { status, headers, text, body }
+        })
+        .await
+    }
+
+    /// Returns the data of a success.
+    #[track_caller]
+    pub fn ok(&self) -> Json {
+        assert_eq!(self.status, 200, "{}", self.text);
+        self.body["data"].clone()
+    }
+
+    /// Asserts a success without a body.
+    #[track_caller]
+    pub fn nothing(&self) {
+        assert_eq!((self.status, self.text.as_str()), (204, ""));
+    }
+
+    /// Asserts a refusal with this status and code.
+    #[track_caller]
+    pub fn refused(&self, status: u16, code: &str) {
+        assert_eq!((self.status, self.code()), (status, code), "{}", self.text);
+    }
+
+    /// Asserts a refusal with these words.
+    #[track_caller]
+    pub fn refused_with(&self, status: u16, code: &str, message: &str) {
+        assert_eq!((self.status, self.code(), self.message()), (status, code, message));
+    }
+
+    /// Asserts the refusal of a token or password that is no good.
+    #[track_caller]
+    pub fn unknown(&self) {
+        self.refused_with(401, "INVALID_CREDENTIALS", "Invalid user credentials.");
+    }
+
+    /// Returns the code of the first error; empty for a success.
+    pub fn code(&self) -> &str {
+        self.body["errors"][0]["extensions"]["code"].as_str().unwrap_or_default()
+    }
+
+    /// Returns the words of the first error; empty for a success.
+    pub fn message(&self) -> &str {
+        self.body["errors"][0]["message"].as_str().unwrap_or_default()
+    }
+
+    /// Returns a header; empty if there is none.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Returns the `Set-Cookie` line of a cookie.
+    pub fn cookie(&self, name: &str) -> Option<&str> {
+        let lines = self.headers.get_all(SET_COOKIE).iter().map(|line| line.to_str().unwrap());
+        lines.into_iter().find(|line| line.starts_with(&format!("{name}=")))
+    }
+}

@@ -1,0 +1,32 @@
+//! What the tests are written with: a server, its users, and clients for both ways in.
+
+mod client;
+mod panics;
+mod raw;
+mod server;
+mod socket;
+mod users;
+
+use std::time::Duration;
+
+pub use client::Answer;
+pub use client::Client;
+pub use raw::RawSocket;
+pub use raw::masked;
+pub use server::ADMIN;
+pub use server::TestServer;
+pub use socket::Socket;
+pub use socket::error;
+pub use users::Permission;
+pub use users::User;
+
+/// How long anything may take that is waited for. Nothing takes it unless the test fails.
+pub const DEADLINE: Duration = Duration::from_secs(15);
+
+/// Waits for something under the deadline.
+///
+/// # Panics
+/// If it does not happen in time.
+pub async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(DEADLINE, what).await.expect("it happens before the deadline")
+}

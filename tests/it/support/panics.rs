@@ -1,0 +1,33 @@
+//! Panics of tasks that nobody waits for, by the runtime they happened in: a test has one of its own.
+
+use std::panic;
+use std::sync::Mutex;
+use std::sync::Once;
+
+use tokio::runtime::Handle;
+use tokio::runtime::Id;
+
+static HAPPENED: Mutex<Vec<(Option<Id>, String)>> = Mutex::new(Vec::new());
+static WATCHING: Once = Once::new();
+
+/// Remembers every panic from now on.
+pub fn watch() {
+    WATCHING.call_once(|| {
+        let print = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            HAPPENED.lock().unwrap().push((runtime(), info.to_string()));
+            print(info);
+        }));
+    });
+}
+
+/// Returns the panics of the runtime that this is called in.
+pub fn here() -> Vec<String> {
+    let runtime = runtime();
+    let happened = HAPPENED.lock().unwrap();
+    happened.iter().filter(|(of, _)| *of == runtime).map(|(_, text)| text.clone()).collect()
+}
+
+fn runtime() -> Option<Id> {
+    Handle::try_current().ok().map(|handle| handle.id())
+}

@@ -1,0 +1,158 @@
+//! A whole service on a free port, with its database in a directory of its own.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chinwag::app::App;
+use chinwag::clock::Clock;
+use chinwag::clock::Timestamp;
+use chinwag::config::Config;
+use chinwag::config::Secret;
+use poem::http::uri::Scheme;
+use poem::listener::Acceptor;
+use poem::web::LocalAddr;
+use poem::web::RemoteAddr;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::Client;
+use crate::support::panics;
+use crate::support::soon;
+
+/// The administrator's address and password.
+pub const ADMIN: (&str, &str) = ("admin@example.com", "the administrator's password");
+
+/// When tests with a clock in hand begin: 2026-01-31T12:00:00.000Z.
+const NOON: Timestamp = Timestamp::from_millis(1_769_860_800_000);
+
+/// How long requests may take once a test has ended.
+const DRAIN: Duration = Duration::from_millis(200);
+
+/// A running service. A test stops it as its last step, which fails if a task behind it panicked.
+pub struct TestServer {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its clock.
+    pub clock: Clock,
+    config: Config,
+    running: Option<Running>,
+}
+
+struct Running {
+    app: App,
+    task: JoinHandle<io::Result<()>>,
+    stop: CancellationToken,
+    directory: TempDir,
+}
+
+impl TestServer {
+    /// Starts a service as it is before anybody has changed anything: an administrator, the Member
+    /// role, and a Public policy that allows nothing.
+    pub async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// Starts a service with other settings.
+    pub async fn with(bend: impl FnOnce(&mut Config)) -> Self {
+        Self::open(tempfile::tempdir().unwrap(), Clock::system(), config(bend)).await
+    }
+
+    /// Starts a service whose clock stands still until the test moves it.
+    pub async fn at_noon(bend: impl FnOnce(&mut Config)) -> Self {
+        Self::open(tempfile::tempdir().unwrap(), Clock::manual(NOON), config(bend)).await
+    }
+
+    async fn open(directory: TempDir, clock: Clock, config: Config) -> Self {
+        panics::watch();
+        let mut settings = config.clone();
+        settings.store.filename = Some(directory.path().join("chinwag.db"));
+        let app = App::open(settings, clock.clone()).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let server = poem::Server::new_with_acceptor(Prompt(listener));
+        let stopped = stop.clone().cancelled_owned();
+        let run = server.run_with_graceful_shutdown(app.endpoint(), stopped, Some(DRAIN));
+        let running = Running { app, task: tokio::spawn(run), stop, directory };
+        Self { address, clock, config, running: Some(running) }
+    }
+
+    /// Ends the service and waits for its parts.
+    ///
+    /// # Panics
+    /// If a task of it panicked at any time.
+    pub async fn stop(mut self) {
+        self.end().await;
+    }
+
+    /// Ends the service and starts it again on the same database.
+    pub async fn restart(mut self) -> Self {
+        let directory = self.end().await;
+        Self::open(directory, self.clock.clone(), self.config.clone()).await
+    }
+
+    async fn end(&mut self) -> TempDir {
+        let Running { app, task, stop, directory } = self.running.take().unwrap();
+        stop.cancel();
+        soon(task).await.unwrap().unwrap();
+        soon(app.close()).await;
+        let panics = panics::here();
+        assert!(panics.is_empty(), "tasks panicked: {panics:#?}");
+        directory
+    }
+
+    /// Returns the file of the database.
+    pub fn database(&self) -> PathBuf {
+        self.running.as_ref().unwrap().directory.path().join("chinwag.db")
+    }
+
+    /// Returns the service behind the wire.
+    pub fn app(&self) -> &App {
+        &self.running.as_ref().unwrap().app
+    }
+
+    /// Returns a client that shows no credentials.
+    pub fn anonymous(&self) -> Client {
+        Client::new(self.address)
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        assert!(
+            self.running.is_none() || std::thread::panicking(),
+            "the last step of a test is `server.stop().await`"
+        );
+    }
+}
+
+fn config(bend: impl FnOnce(&mut Config)) -> Config {
+    let mut config = Config::for_tests();
+    config.bootstrap.admin_email = Some(ADMIN.0.to_owned());
+    config.bootstrap.admin_password = Some(Secret(ADMIN.1.to_owned()));
+    bend(&mut config);
+    config
+}
+
+/// Accepts as the program does, without delay of small writes.
+struct Prompt(TcpListener);
+
+impl Acceptor for Prompt {
+    type Io = TcpStream;
+
+    fn local_addr(&self) -> Vec<LocalAddr> {
+        self.0.local_addr().map(|address| LocalAddr(address.into())).into_iter().collect()
+    }
+
+    async fn accept(&mut self) -> io::Result<(TcpStream, LocalAddr, RemoteAddr, Scheme)> {
+        let (stream, remote) = self.0.accept().await?;
+        stream.set_nodelay(true)?;
+        let local = LocalAddr(stream.local_addr()?.into());
+        Ok((stream, local, RemoteAddr(remote.into()), Scheme::HTTP))
+    }
+}

@@ -1,0 +1,167 @@
+//! A client of `/websocket` that waits for frames instead of sleeping.
+
+use futures_util::SinkExt;
+use futures_util::StreamExt;
+use serde_json::Value as Json;
+use serde_json::json;
+use tokio::net::TcpStream;
+use tokio_tungstenite::MaybeTlsStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::connect_async_with_config;
+use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
+
+use crate::support::TestServer;
+use crate::support::User;
+use crate::support::soon;
+
+/// An open connection.
+pub struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Socket {
+    /// Connects without credentials.
+    pub async fn connect(server: &TestServer) -> Self {
+        Self::open(Self::request(server, "")).await.unwrap()
+    }
+
+    /// Connects and signs in with an access token.
+    pub async fn signed_in(server: &TestServer, user: &User) -> Self {
+        let mut socket = Self::connect(server).await;
+        socket.auth(user).await;
+        socket
+    }
+
+    /// Returns a request for a connection, with this query string.
+    pub fn request(server: &TestServer, query: &str) -> Request {
+        format!("ws://{}/websocket{query}", server.address).into_client_request().unwrap()
+    }
+
+    /// Sends a request for a connection, and returns the status of a refusal.
+    pub async fn open(request: Request) -> Result<Self, u16> {
+        match soon(connect_async_with_config(request, None, true)).await {
+            Ok((stream, _)) => Ok(Self(stream)),
+            Err(Error::Http(response)) => Err(response.status().as_u16()),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Signs in with the access token of a user.
+    pub async fn auth(&mut self, user: &User) {
+        self.send(&json!({"type": "auth", "access_token": user.token})).await;
+        self.expect(&json!({"type": "auth", "status": "ok"})).await;
+    }
+
+    /// Sends a frame.
+    pub async fn send(&mut self, frame: &Json) {
+        self.send_message(Message::text(frame.to_string())).await;
+    }
+
+    /// Sends a text as it is.
+    pub async fn send_text(&mut self, text: &str) {
+        self.send_message(Message::text(text)).await;
+    }
+
+    /// Sends any message.
+    pub async fn send_message(&mut self, message: Message) {
+        soon(self.0.send(message)).await.unwrap();
+    }
+
+    /// Returns the next message, of whatever kind; `None` at the end.
+    pub async fn message(&mut self) -> Option<Message> {
+        soon(self.0.next()).await?.ok()
+    }
+
+    /// Returns the next frame.
+    ///
+    /// # Panics
+    /// If none comes in time, or the connection ends before.
+    pub async fn next(&mut self) -> Json {
+        loop {
+            match self.message().await {
+                Some(Message::Text(text)) => return serde_json::from_str(&text).unwrap(),
+                Some(Message::Ping(_) | Message::Pong(_)) => {}
+                other => panic!("a frame was expected, not {other:?}"),
+            }
+        }
+    }
+
+    /// Waits for exactly this frame, which has to be the next.
+    #[track_caller]
+    pub fn expect(&mut self, frame: &Json) -> impl Future<Output = ()> {
+        let place = std::panic::Location::caller();
+        async move {
+            let next = self.next().await;
+            assert_eq!(next, *frame, "expected at {place}");
+        }
+    }
+
+    /// Sends a frame and returns the next one that comes.
+    pub async fn ask(&mut self, frame: &Json) -> Json {
+        self.send(frame).await;
+        self.next().await
+    }
+
+    /// Asserts that nothing came before the answer to a frame that is sent now.
+    pub async fn quiet(&mut self) {
+        self.send(&json!({"type": "ping", "uid": "quiet?"})).await;
+        self.expect(&json!({"type": "pong", "uid": "quiet?"})).await;
+    }
+
+    /// Subscribes and returns the first frame.
+    pub async fn subscribe(&mut self, uid: &str, frame: Json) -> Json {
+        let mut frame = frame;
+        frame["type"] = json!("subscribe");
+        frame["uid"] = json!(uid);
+        if frame.get("collection").is_none() {
+            frame["collection"] = json!("messages");
+        }
+        self.ask(&frame).await
+    }
+
+    /// Asserts that the next event is this one of a message, shown by its content, and returns it.
+    ///
+    /// Whatever came in between would have been the next: this also tells what did not come.
+    #[track_caller]
+    pub fn expect_event(&mut self, event: &str, content: &str) -> impl Future<Output = Json> {
+        let place = std::panic::Location::caller();
+        async move {
+            let frame = self.next().await;
+            let found = (frame["event"].as_str(), frame["data"][0]["content"].as_str());
+            assert_eq!(found, (Some(event), Some(content)), "expected at {place}, got {frame}");
+            frame
+        }
+    }
+
+    /// Creates a message over this connection and returns its id.
+    pub async fn say(&mut self, content: &str) -> i64 {
+        let frame = json!({"type": "items", "collection": "messages", "action": "create",
+            "data": {"content": content}});
+        self.ask(&frame).await["data"]["id"].as_i64().unwrap()
+    }
+
+    /// Waits for the end of the connection and returns its code, `None` for none.
+    ///
+    /// # Panics
+    /// If anything comes before it.
+    pub async fn closed(&mut self) -> Option<u16> {
+        loop {
+            match self.message().await {
+                Some(Message::Close(close)) => return close.map(|close| close.code.into()),
+                Some(Message::Ping(_) | Message::Pong(_)) => {}
+                other => panic!("the end was expected, not {other:?}"),
+            }
+        }
+    }
+}
+
+/// Returns area, code and message of an error frame.
+pub fn error(frame: &Json) -> (&str, &str, &str) {
+    assert_eq!(frame["status"], "error", "{frame}");
+    (
+        frame["type"].as_str().unwrap(),
+        frame["error"]["code"].as_str().unwrap(),
+        frame["error"]["message"].as_str().unwrap(),
+    )
+}

@@ -1,0 +1,156 @@
+//! Accounts of tests: signed in, with exactly the rights a test names.
+
+use std::ops::Deref;
+
+use chinwag::domain::accounts::Created;
+use serde_json::Value as Json;
+use serde_json::json;
+
+use crate::support::Client;
+use crate::support::TestServer;
+use crate::support::server::ADMIN;
+
+/// Somebody who has an account and is signed in over REST. Calls go out with the access token.
+pub struct User {
+    /// The key of the account.
+    pub id: String,
+    /// The address.
+    pub email: String,
+    /// The password.
+    pub password: String,
+    /// The access token.
+    pub token: String,
+    /// The refresh token that came with it.
+    pub refresh_token: String,
+    client: Client,
+}
+
+impl Deref for User {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl User {
+    /// Signs in with an address and a password.
+    pub async fn sign_in(client: &Client, id: &str, email: &str, password: &str) -> Self {
+        let login = json!({"email": email, "password": password});
+        let data = client.post("/auth/login", &login).await.ok();
+        let text = |name: &str| data[name].as_str().unwrap().to_owned();
+        let token = text("access_token");
+        Self {
+            id: id.to_owned(),
+            email: email.to_owned(),
+            password: password.to_owned(),
+            client: client.bearing(&token),
+            refresh_token: text("refresh_token"),
+            token,
+        }
+    }
+}
+
+/// One row of `directus_permissions`.
+#[derive(Clone)]
+pub struct Permission(Json);
+
+impl Permission {
+    /// Allows an action on all items and fields of a collection.
+    pub fn to(action: &str, collection: &str) -> Self {
+        Self(json!({"action": action, "collection": collection, "fields": ["*"]}))
+    }
+
+    /// Allows these fields alone.
+    pub fn fields(self, fields: &[&str]) -> Self {
+        self.with("fields", json!(fields))
+    }
+
+    /// Allows it on items that fit this filter alone.
+    pub fn on(self, filter: Json) -> Self {
+        self.with("permissions", filter)
+    }
+
+    /// Demands this of payloads.
+    pub fn validation(self, filter: Json) -> Self {
+        self.with("validation", filter)
+    }
+
+    /// Fills this in.
+    pub fn presets(self, presets: Json) -> Self {
+        self.with("presets", presets)
+    }
+
+    fn with(mut self, name: &str, value: Json) -> Self {
+        self.0[name] = value;
+        self
+    }
+
+    fn of(&self, policy: &Json) -> Json {
+        self.clone().with("policy", policy.clone()).0
+    }
+}
+
+impl TestServer {
+    /// Returns the administrator.
+    pub async fn admin(&self) -> User {
+        let user = User::sign_in(&self.anonymous(), "", ADMIN.0, ADMIN.1).await;
+        let me = user.get("/users/me").await.ok();
+        User { id: me["id"].as_str().unwrap().to_owned(), ..user }
+    }
+
+    /// Returns somebody with the Member role: may read and create messages, and change their own.
+    pub async fn member(&self, name: &str) -> User {
+        let (email, password) = (format!("{name}@example.com"), format!("{name}'s password"));
+        let accounts = &self.app().services().accounts;
+        let created = accounts.create(&email, Some(name), None, Some(&password)).await;
+        let Created { id, .. } = created.unwrap();
+        User::sign_in(&self.anonymous(), &id.to_string(), &email, &password).await
+    }
+
+    /// Returns somebody whose role allows this and nothing else.
+    pub async fn user_with(&self, name: &str, permissions: &[Permission]) -> User {
+        let admin = self.admin().await;
+        let policy = admin.policy(name, permissions).await;
+        let role = json!({"name": name, "policies": [{"policy": policy}]});
+        let role = admin.post("/roles", &role).await.ok()["id"].clone();
+        self.user(&admin, name, &role).await
+    }
+
+    /// Returns somebody without a role, who has what the public has.
+    pub async fn user_without_role(&self, name: &str) -> User {
+        self.user(&self.admin().await, name, &Json::Null).await
+    }
+
+    async fn user(&self, admin: &User, name: &str, role: &Json) -> User {
+        let (email, password) = (format!("{name}@example.com"), format!("{name}'s password"));
+        let account =
+            json!({"email": email, "password": password, "first_name": name, "role": role});
+        let id = admin.post("/users", &account).await.ok()["id"].clone();
+        User::sign_in(&self.anonymous(), id.as_str().unwrap(), &email, &password).await
+    }
+
+    /// Adds to what the public may do.
+    pub async fn allow_public(&self, permissions: &[Permission]) {
+        let admin = self.admin().await;
+        let public = "/access?filter[role][_null]=true&filter[user][_null]=true&fields=policy";
+        let policy = admin.get(public).await.ok()[0]["policy"].clone();
+        admin.grant(&policy, permissions).await;
+    }
+}
+
+impl User {
+    /// Makes a policy and returns its key; for administrators.
+    pub async fn policy(&self, name: &str, permissions: &[Permission]) -> Json {
+        let policy = self.post("/policies", &json!({"name": name})).await.ok()["id"].clone();
+        self.grant(&policy, permissions).await;
+        policy
+    }
+
+    /// Adds permissions to a policy and returns their keys; for administrators.
+    pub async fn grant(&self, policy: &Json, permissions: &[Permission]) -> Vec<Json> {
+        let rows: Vec<Json> = permissions.iter().map(|permission| permission.of(policy)).collect();
+        let made = self.post("/permissions", &json!(rows)).await.ok();
+        made.as_array().unwrap().iter().map(|row| row["id"].clone()).collect()
+    }
+}
