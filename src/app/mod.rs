@@ -1,6 +1,6 @@
 //! The one place that knows all parts: open, wire, serve, shut down.
 //!
-//! [`App::open`] reads from top to bottom in the order in which parts need each other; nothing else
+//! `App::open` reads from top to bottom in the order in which parts need each other; nothing else
 //! constructs any of them. `server` is the life of the HTTP server between start and drain; it knows
 //! no part by name.
 

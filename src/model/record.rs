@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use crate::model::row::Row;
 use crate::model::schema::Field;
-use crate::model::value::Key;
 use crate::model::value::Value;
 
 /// A row and, for each relation that was followed, what lies behind it.
@@ -13,6 +12,7 @@ pub struct Record {
     /// The row itself.
     pub row: Arc<Row>,
     related: Vec<(usize, Related)>,
+    lists: Vec<(usize, Vec<Record>)>,
 }
 
 /// What lies behind a relation.
@@ -20,15 +20,15 @@ pub struct Record {
 pub enum Related {
     /// The one related item; `None` where the relation is null or points nowhere.
     One(Option<Box<Record>>),
-    /// The keys of the items that point here.
-    Keys(Vec<Key>),
+    /// All items that point here.
+    Many(Vec<Record>),
 }
 
 impl Record {
     /// Returns a record that follows no relation yet.
     #[must_use]
     pub fn new(row: Arc<Row>) -> Self {
-        Self { row, related: Vec::new() }
+        Self { row, related: Vec::new(), lists: Vec::new() }
     }
 
     /// Attaches what lies behind a relation of this row.
@@ -49,6 +49,48 @@ impl Record {
             Some(Related::One(Some(record))) => Some(record),
             _ => None,
         }
+    }
+
+    /// Returns as [`Record::one`], to attach more to it.
+    #[must_use]
+    pub fn one_mut(&mut self, field: &'static Field) -> Option<&mut Record> {
+        match self.related.iter_mut().find(|(index, _)| *index == field.index) {
+            Some((_, Related::One(Some(record)))) => Some(record),
+            _ => None,
+        }
+    }
+
+    /// Returns all items of a to-many relation, or `None` if it was not followed.
+    #[must_use]
+    pub fn many(&self, field: &'static Field) -> Option<&[Record]> {
+        match self.related(field) {
+            Some(Related::Many(records)) => Some(records),
+            _ => None,
+        }
+    }
+
+    /// Attaches some items of a to-many relation, for whoever knows the number of the list: one
+    /// relation can be asked for in several ways.
+    pub fn attach_list(&mut self, number: usize, records: Vec<Record>) {
+        self.lists.push((number, records));
+    }
+
+    /// Returns the items of the list with this number.
+    #[must_use]
+    pub fn list(&self, number: usize) -> &[Record] {
+        let list = self.lists.iter().find(|(known, _)| *known == number);
+        list.map_or(&[], |(_, records)| records)
+    }
+
+    /// Returns how many records of lists there are in here, on all levels, and this one.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let behind = self.related.iter().filter_map(|(_, related)| match related {
+            Related::One(Some(record)) => Some(record.weight() - 1),
+            Related::One(None) | Related::Many(_) => None,
+        });
+        let lists = self.lists.iter().flat_map(|(_, records)| records).map(Self::weight);
+        1 + behind.sum::<usize>() + lists.sum::<usize>()
     }
 
     /// Returns the value of a field of the row.

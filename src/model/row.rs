@@ -8,7 +8,7 @@ use crate::model::value::Key;
 use crate::model::value::Value;
 
 /// One item as it is stored. Fields that are lists of other items (`Kind::ToMany`) are null here.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
     collection: &'static Collection,
     values: Box<[Value]>,

@@ -152,6 +152,27 @@ impl Field {
     }
 }
 
+impl Field {
+    /// Returns the collection that a relation of either kind leads to.
+    #[must_use]
+    pub const fn leads_to(&self) -> Option<&'static Collection> {
+        match self.kind {
+            Kind::ToOne(target) | Kind::ToMany(target, _) => Some(target),
+            _ => None,
+        }
+    }
+
+    /// Returns, for a to-many relation, the collection of its items and their field that points
+    /// back.
+    #[must_use]
+    pub fn pointing(&self) -> Option<(&'static Collection, &'static Field)> {
+        match self.kind {
+            Kind::ToMany(other, back) => Some((other, other.require(back))),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Debug for Field {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name)

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::clock::Timestamp;
 
 /// The value of one field of one item.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
     /// Nothing.
     Null,

@@ -5,9 +5,11 @@ use uuid::Uuid;
 use crate::clock::Timestamp;
 use crate::model::Actor;
 use crate::query::QueryError;
+use crate::query::profile;
 use crate::query::shift::shift;
 
-/// The values of `$CURRENT_USER`, `$CURRENT_ROLE`, `$CURRENT_ROLES`, `$CURRENT_POLICIES`, `$NOW`.
+/// The values of `$CURRENT_USER`, `$CURRENT_ROLE`, `$CURRENT_ROLES`, `$CURRENT_POLICIES`, `$NOW`, and of
+/// the fields of what they name (`$CURRENT_USER.email`).
 #[derive(Debug, Clone)]
 pub struct Environment<'a> {
     /// Who is asking.
@@ -26,10 +28,6 @@ pub enum Variable {
     /// Any number of values.
     Many(Vec<String>),
 }
-
-/// The variables that Directus also lets one follow into the item they name.
-const ITEMS: [&str; 4] =
-    ["$CURRENT_USER.", "$CURRENT_ROLE.", "$CURRENT_ROLES.", "$CURRENT_POLICIES."];
 
 impl Environment<'_> {
     /// Returns the caller's account, `None` for the public.
@@ -50,8 +48,8 @@ impl Environment<'_> {
             "$CURRENT_ROLES" => self.actor.roles.as_ref().into(),
             "$CURRENT_POLICIES" => self.actor.policies.as_ref().into(),
             "$NOW" => Variable::One(self.now.to_string()),
-            _ if ITEMS.iter().any(|prefix| text.starts_with(prefix)) => {
-                return Err(QueryError::invalid(format!("\"{text}\" is not supported yet")));
+            _ if text.starts_with("$CURRENT_") && text.contains('.') => {
+                return profile::resolve(self.actor, text).map(Some);
             }
             _ => match text.strip_prefix("$NOW(").and_then(|rest| rest.strip_suffix(')')) {
                 Some(adjustment) => match shift(self.now, adjustment) {
@@ -133,7 +131,7 @@ mod tests {
 
     #[test]
     fn what_only_looks_like_a_variable_is_refused() {
-        for text in ["$CURRENT_USER.role", "$CURRENT_ROLE.name", "$NOW(soon)", "$NOW()"] {
+        for text in ["$CURRENT_USER.nope", "$CURRENT_THING.id", "$NOW(soon)", "$NOW()"] {
             assert!(resolve(&Actor::nobody(), text).is_err(), "{text}");
         }
     }

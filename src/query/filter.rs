@@ -6,6 +6,7 @@
 use crate::model::Collection;
 use crate::model::Field;
 use crate::model::Value;
+use crate::query::DatePart;
 
 /// A condition on a record.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,8 +18,14 @@ pub enum Filter {
     Or(Vec<Filter>),
     /// A test on one field of the row itself.
     Field(&'static Field, Test),
+    /// A test on a part of the date in one field.
+    Part(&'static Field, DatePart, Test),
     /// A condition on the item behind a to-one relation; an absent item fits nothing.
     Related(&'static Field, Box<Filter>),
+    /// `_some`: a condition that at least one item behind a to-many relation fits.
+    Some(&'static Field, Box<Filter>),
+    /// `_none`: a condition that no item behind a to-many relation fits.
+    None(&'static Field, Box<Filter>),
 }
 
 /// A test on the value of one field. Values have the type of the field.
@@ -94,7 +101,7 @@ impl Filter {
     pub fn is_everything(&self) -> bool {
         match self {
             Self::And(parts) => parts.iter().all(Self::is_everything),
-            Self::Or(_) | Self::Field(..) | Self::Related(..) => false,
+            _ => false,
         }
     }
 
@@ -152,10 +159,12 @@ impl Filter {
                     part.walk(collection, path, see);
                 }
             }
-            Self::Field(field, _) => see(collection, field, path),
-            Self::Related(field, behind) => {
+            Self::Field(field, _) | Self::Part(field, ..) => see(collection, field, path),
+            Self::Related(field, behind)
+            | Self::Some(field, behind)
+            | Self::None(field, behind) => {
                 see(collection, field, path);
-                if let Some(target) = field.target() {
+                if let Some(target) = field.leads_to() {
                     path.push(field);
                     behind.walk(target, path, see);
                     path.pop();

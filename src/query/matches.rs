@@ -9,20 +9,32 @@ use crate::model::Record;
 use crate::model::Value;
 use crate::query::Filter;
 use crate::query::Place;
+use crate::query::Term;
 use crate::query::Test;
 
 impl Filter {
     /// Returns whether the record fits. Relations that the filter follows must be attached to the
-    /// record (see [`Filter::relations`]); one that is not counts as absent.
+    /// record (see [`Filter::relations`]); what lies behind one that is not fits nothing.
     #[must_use]
     pub fn matches(&self, record: &Record) -> bool {
         match self {
             Self::And(parts) => parts.iter().all(|part| part.matches(record)),
             Self::Or(parts) => parts.iter().any(|part| part.matches(record)),
             Self::Field(field, test) => test.fits(record.value(field)),
+            Self::Part(field, part, test) => {
+                let term = Term { field, part: Some(*part) };
+                test.fits(&term.of(record.value(field)))
+            }
             Self::Related(field, behind) => {
                 record.one(field).is_some_and(|related| behind.matches(related))
             }
+            // Of a list that is not attached nothing is known, not even that it is empty.
+            Self::Some(field, behind) => record
+                .many(field)
+                .is_some_and(|list| list.iter().any(|related| behind.matches(related))),
+            Self::None(field, behind) => record
+                .many(field)
+                .is_some_and(|list| !list.iter().any(|related| behind.matches(related))),
         }
     }
 }
@@ -97,8 +109,10 @@ mod tests {
     use crate::model::Key;
     use crate::model::Related;
     use crate::model::Row;
+    use crate::model::schema::ACCESS;
     use crate::model::schema::MESSAGES;
     use crate::model::schema::USERS;
+    use crate::query::DatePart;
 
     fn at(millis: i64) -> Value {
         Value::Timestamp(Timestamp::from_millis(millis))
@@ -285,5 +299,45 @@ mod tests {
             assert!(!behind(Test::Null).matches(&absent));
             assert!(!behind(Test::Neq(Value::text("Bob"))).matches(&absent));
         }
+    }
+
+    #[test]
+    fn parts_of_dates() {
+        let created = MESSAGES.require("date_created");
+        let record = |millis| {
+            let mut row = Row::empty(&MESSAGES);
+            row.set(created, at(millis));
+            Record::from(row)
+        };
+        let year = |test| Filter::Part(created, DatePart::Year, test);
+
+        assert!(year(Test::Eq(Value::Integer(1970))).matches(&record(0)));
+        assert!(year(Test::Eq(Value::Integer(1969))).matches(&record(-1)));
+        assert!(year(Test::Null).matches(&Record::from(Row::empty(&MESSAGES))));
+        assert!(!year(Test::Neq(Value::Integer(1))).matches(&Record::from(Row::empty(&MESSAGES))));
+    }
+
+    #[test]
+    fn the_items_of_a_list() {
+        let policies = USERS.require("policies");
+        let sorted = ACCESS.require("sort");
+        let first = || Box::new(Filter::Field(sorted, Test::Eq(Value::Integer(1))));
+        let user = |places: &[i64]| {
+            let mut user = Record::from(Row::empty(&USERS));
+            let access = |place: &i64| {
+                let mut row = Row::empty(&ACCESS);
+                row.set(sorted, Value::Integer(*place));
+                Record::from(row)
+            };
+            user.attach(policies, Related::Many(places.iter().map(access).collect()));
+            user
+        };
+        for (places, some) in [(&[][..], false), (&[2, 3], false), (&[2, 1], true)] {
+            assert_eq!(Filter::Some(policies, first()).matches(&user(places)), some, "{places:?}");
+            assert_eq!(Filter::None(policies, first()).matches(&user(places)), !some, "{places:?}");
+        }
+        let unknown = Record::from(Row::empty(&USERS));
+        assert!(!Filter::Some(policies, first()).matches(&unknown));
+        assert!(!Filter::None(policies, first()).matches(&unknown));
     }
 }

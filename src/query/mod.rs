@@ -1,10 +1,11 @@
-//! The query language of Directus, as far as a chat needs it: one checked, bounded [`Query`] out
+//! The query language of Directus, as far as a chat needs it: one checked, bounded `Query` out
 //! of JSON, and filters that can be asked in memory.
 //!
 //! Pure. It knows the schema, but not who may see what (`domain::permissions`), not where the
 //! JSON came from (`transport`), and no SQL (`store::compile`).
 
 pub mod date;
+pub mod date_part;
 pub mod environment;
 pub mod error;
 pub mod fields;
@@ -12,17 +13,24 @@ pub mod filter;
 pub mod matches;
 pub mod page;
 pub mod parse;
+pub mod profile;
 pub mod relations;
 pub mod scope;
 pub mod shift;
+pub mod term;
+pub mod totals;
 
+pub use date_part::DatePart;
 pub use environment::Environment;
 pub use error::QueryError;
 pub use fields::Fields;
+pub use fields::Nested;
+pub use fields::Opened;
 pub use fields::Selection;
 pub use filter::Filter;
 pub use filter::Place;
 pub use filter::Test;
+pub use page::Export;
 pub use page::Limit;
 pub use page::Limits;
 pub use page::Meta;
@@ -32,3 +40,10 @@ pub use relations::Relations;
 pub use scope::Rule;
 pub use scope::RuleFields;
 pub use scope::Scope;
+pub use term::Name;
+pub use term::Term;
+pub use totals::Operation;
+pub use totals::Total;
+pub use totals::Totals;
+pub use totals::TotalsKey;
+pub use totals::TotalsSort;

@@ -2,6 +2,7 @@
 
 use crate::model::Collection;
 use crate::model::Field;
+use crate::query::DatePart;
 
 /// The bounds of a query, from the settings.
 #[derive(Debug, Clone)]
@@ -57,6 +58,8 @@ pub struct Sort {
     pub path: Vec<&'static Field>,
     /// The field to order by.
     pub field: &'static Field,
+    /// The part of its date to order by; `None` for all of it.
+    pub part: Option<DatePart>,
     /// Whether the greatest comes first.
     pub descending: bool,
 }
@@ -96,6 +99,17 @@ impl Meta {
     }
 }
 
+/// The form of a file that a list is exported to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Export {
+    /// Text with commas.
+    Csv,
+    /// The same, begun with the mark by which spreadsheets recognise UTF-8.
+    CsvUtf8,
+    /// JSON, without envelope.
+    Json,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,6 +121,7 @@ mod tests {
         let sort = Sort {
             path: vec![MESSAGES.require("user_created")],
             field: USERS.require("email"),
+            part: None,
             descending: true,
         };
 

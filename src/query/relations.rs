@@ -1,16 +1,12 @@
-//! Which to-one relations a query or filter follows: what a reader has to attach to a row before
-//! the filter can be asked about it, or the fields can be answered.
+//! Which relations a filter or an order follows: what a reader has to attach to a row before the
+//! filter can be asked about it.
 //!
-//! Lists of keys (`Kind::ToMany`) are not in here: which of them `*` stands for depends on rights.
+//! What `fields` opens is not in here: which relations that are depends on rights.
 
 use crate::model::Field;
-use crate::query::Fields;
 use crate::query::Filter;
-use crate::query::Query;
-use crate::query::Selection;
-use crate::query::Sort;
 
-/// A tree of to-one relations, each named once at its level.
+/// A tree of relations, each named once at its level.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Relations(pub Vec<(&'static Field, Relations)>);
 
@@ -54,46 +50,11 @@ impl Filter {
                     part.follow(relations);
                 }
             }
-            Self::Field(..) => {}
-            Self::Related(field, behind) => behind.follow(relations.open(field)),
+            Self::Field(..) | Self::Part(..) => {}
+            Self::Related(field, behind)
+            | Self::Some(field, behind)
+            | Self::None(field, behind) => behind.follow(relations.open(field)),
         }
-    }
-}
-
-impl Fields {
-    /// Returns the relations that are opened.
-    #[must_use]
-    pub fn relations(&self) -> Relations {
-        let mut relations = Relations::default();
-        for selection in &self.0 {
-            if let Selection::Related(field, behind) = selection {
-                relations.open(field).merge(behind.relations());
-            }
-        }
-        relations
-    }
-}
-
-impl Sort {
-    /// Returns the relations on the way to the field.
-    #[must_use]
-    pub fn relations(&self) -> Relations {
-        let mut relations = Relations::default();
-        self.path.iter().fold(&mut relations, |behind, field| behind.open(field));
-        relations
-    }
-}
-
-impl Query {
-    /// Returns the relations that fields, filter and order follow.
-    #[must_use]
-    pub fn relations(&self) -> Relations {
-        let mut relations = self.fields.relations();
-        relations.merge(self.filter.relations());
-        for sort in &self.sort {
-            relations.merge(sort.relations());
-        }
-        relations
     }
 }
 
@@ -104,7 +65,6 @@ mod tests {
     use crate::model::schema::MESSAGES;
     use crate::model::schema::ROLES;
     use crate::model::schema::USERS;
-    use crate::query::Limits;
     use crate::query::Test;
 
     fn related(field: &'static Field, behind: Filter) -> Filter {
@@ -137,30 +97,5 @@ mod tests {
             ]),
         );
         assert!(named(&MESSAGES, "content").relations().is_empty());
-    }
-
-    #[test]
-    fn fields_and_order_contribute() {
-        let author = MESSAGES.require("user_created");
-        let editor = MESSAGES.require("user_updated");
-        let role = USERS.require("role");
-        let query = Query {
-            fields: Fields(vec![Selection::All, Selection::Related(author, Fields::all())]),
-            sort: vec![Sort {
-                path: vec![author, role],
-                field: ROLES.require("name"),
-                descending: false,
-            }],
-            filter: related(editor, Filter::everything()),
-            ..Query::everything(&Limits::default())
-        };
-
-        assert_eq!(
-            query.relations(),
-            Relations(vec![
-                (author, Relations(vec![(role, Relations::default())])),
-                (editor, Relations::default()),
-            ]),
-        );
     }
 }

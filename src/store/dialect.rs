@@ -1,4 +1,4 @@
-//! Where the engines differ: how text is searched and how JSON becomes rows.
+//! Where the engines differ: how text is searched, dates are taken apart and JSON becomes rows.
 
 use sea_query::Expr;
 use sea_query::ExprTrait;
@@ -6,6 +6,7 @@ use sea_query::Func;
 use serde_json::Value as Json;
 
 use crate::model::Collection;
+use crate::query::DatePart;
 use crate::query::Place;
 
 /// Returns the expression that is true where `column` holds `text` at this place. Letters are
@@ -23,6 +24,31 @@ pub(super) fn holds(column: Expr, place: Place, text: &str, ignore_case: bool) -
         Place::Start => Expr::from(Func::cust("substr").arg(column).arg(1).arg(length)).eq(text),
         Place::End => Expr::from(Func::cust("substr").arg(column).arg(-length)).eq(text),
     }
+}
+
+/// Returns the expression that is a part of the date in `column`, which holds milliseconds; null
+/// outside the calendar. The same as [`DatePart::of`].
+pub(super) fn date_part(column: Expr, part: DatePart) -> Expr {
+    let format = match part {
+        DatePart::Year => "%Y",
+        DatePart::Month => "%m",
+        DatePart::Week => "%W",
+        DatePart::Day => "%d",
+        DatePart::Weekday => "%w",
+        DatePart::Hour => "%H",
+        DatePart::Minute => "%M",
+        DatePart::Second => "%S",
+    };
+    // A division of integers cuts towards zero, which is up before 1970.
+    let millis = column.clone().modulo(1000).add(1000).modulo(1000);
+    let seconds = column.sub(millis).div(1000);
+    let text = Func::cust("strftime").arg(format).arg(seconds).arg("unixepoch");
+    Func::cast_as(text, "integer").into()
+}
+
+/// Returns the expression as a number with a fraction, in which sums do not overflow.
+pub(super) fn real(expression: Expr) -> Expr {
+    Func::cast_as(expression, "real").into()
 }
 
 /// Returns the expression that is true where `column` is one of a JSON list. However long the list
@@ -44,4 +70,44 @@ pub(super) fn insert(collection: &'static Collection) -> String {
         names.join(", "),
         values.join(", ")
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_query::Query;
+    use sea_query::SqliteQueryBuilder;
+    use sea_query_sqlx::SqlxBinder;
+    use sqlx::AssertSqlSafe;
+    use sqlx::Connection;
+    use sqlx::Row;
+    use sqlx::SqliteConnection;
+
+    use super::*;
+    use crate::clock::Timestamp;
+
+    /// Milliseconds from year 0 to 9999.
+    const CALENDAR: std::ops::RangeInclusive<i64> = -62_167_219_200_000..=253_402_300_799_999;
+
+    #[tokio::test]
+    async fn parts_of_dates_are_the_same_in_sql_and_in_memory() {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        let step = 86_399_999 * 1_361;
+        let mut instants: Vec<i64> = CALENDAR.step_by(step).collect();
+        instants.extend([*CALENDAR.start(), *CALENDAR.end(), -1, 0, 999, -1000, -1001]);
+        // Every day around some new years, at its last millisecond.
+        instants.extend((20_000..22_000).map(|day| day * 86_400_000 - 1));
+        instants.push(*CALENDAR.start() - 1);
+
+        for millis in instants {
+            let parts = DatePart::ALL.map(|part| date_part(Expr::val(millis), part));
+            let (sql, values) = Query::select().exprs(parts).build_sqlx(SqliteQueryBuilder);
+            let query = sqlx::query_with(AssertSqlSafe(sql), values);
+            let row = query.fetch_one(&mut connection).await.unwrap();
+
+            for (place, part) in DatePart::ALL.into_iter().enumerate() {
+                let found: Option<i64> = row.try_get(place).unwrap();
+                assert_eq!(found, part.of(Timestamp::from_millis(millis)), "{part:?} {millis}");
+            }
+        }
+    }
 }

@@ -7,6 +7,7 @@ mod compile;
 mod dialect;
 mod error;
 mod event_log;
+mod figures;
 mod lock;
 mod migrate;
 mod read;
@@ -17,6 +18,7 @@ mod write;
 mod writer;
 
 pub use error::StoreError;
+pub use figures::Figure;
 pub use read::Select;
 pub use sqlite::Store;
 pub use write::Committed;

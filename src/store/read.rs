@@ -23,10 +23,13 @@ use crate::query::Filter;
 use crate::query::Scope;
 use crate::query::Sort;
 use crate::query::Test;
+use crate::query::Totals;
+use crate::store::Figure;
 use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::Write;
 use crate::store::compile;
+use crate::store::figures;
 use crate::store::rows;
 
 /// Which rows of a collection, in which order.
@@ -60,7 +63,7 @@ impl Select {
     /// Returns the selection of the newest messages, newest first.
     pub(super) fn newest(limit: usize) -> Self {
         let field = schema::MESSAGES.require("date_created");
-        let sort = vec![Sort { path: Vec::new(), field, descending: true }];
+        let sort = vec![Sort { path: Vec::new(), field, part: None, descending: true }];
         Self { sort, limit: u64::try_from(limit).ok(), ..Self::default() }
     }
 
@@ -75,13 +78,12 @@ impl Select {
                     && date.descending
                     && tie.field == key
                     && tie.descending
-                    && tie.path.is_empty()
             }
             _ => false,
         };
         let plain = *scope.collection() == schema::MESSAGES
             && by_date
-            && self.sort[0].path.is_empty()
+            && self.sort.iter().all(|key| key.path.is_empty() && key.part.is_none())
             && self.search.is_none()
             && self.filter.is_everything()
             && scope.filter().is_everything();
@@ -138,6 +140,44 @@ impl Store {
         Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
     }
 
+    /// Returns, of the rows within the scope that a selection finds, a page for each of the items
+    /// with these keys that their `back` points at. Rows of one item are in order.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn read_of_each(
+        &self,
+        scope: &Scope,
+        back: &'static Field,
+        keys: &[Key],
+        select: Select,
+    ) -> Result<Vec<Row>, StoreError> {
+        let collection = scope.collection();
+        let select = within(scope, select);
+        let statement = compile::rows_of_each(collection, back, keys, &select);
+        let (sql, values) = statement.build_sqlx(SqliteQueryBuilder);
+        let found = sqlx::query_with(AssertSqlSafe(sql), values).fetch_all(self.readers()).await?;
+        found.iter().map(|row| rows::decode(collection, row)).collect()
+    }
+
+    /// Returns, for each group of the rows within the scope that a selection finds, what divides it
+    /// from the others and then its totals.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn totals(
+        &self,
+        scope: &Scope,
+        select: Select,
+        totals: &Totals,
+    ) -> Result<Vec<Vec<Figure>>, StoreError> {
+        let collection = scope.collection();
+        let statement = compile::totals(collection, &within(scope, select), totals);
+        let (sql, values) = statement.build_sqlx(SqliteQueryBuilder);
+        let found = sqlx::query_with(AssertSqlSafe(sql), values).fetch_all(self.readers()).await?;
+        found.iter().map(|row| figures::decode(collection, totals, row)).collect()
+    }
+
     /// Returns the item with this key, secrets included, or `None`. For recognising who is asking
     /// and for following relations: what is shown of it is for the caller to decide.
     ///
@@ -160,8 +200,7 @@ impl Store {
         collection: &'static Collection,
         keys: &[Key],
     ) -> Result<Vec<Row>, StoreError> {
-        let values = keys.iter().map(|key| Value::from(*key)).collect();
-        self.where_field(collection, collection.key(), Test::In(values)).await
+        self.where_field_leads(collection, collection.key(), keys).await
     }
 
     /// Returns all items of a collection of which there are few (roles, policies, …).
@@ -183,8 +222,7 @@ impl Store {
         field: &'static Field,
         keys: &[Key],
     ) -> Result<Vec<Row>, StoreError> {
-        let values = keys.iter().map(|key| Value::from(*key)).collect();
-        self.where_field(collection, field, Test::In(values)).await
+        self.where_field_leads(collection, field, keys).await
     }
 
     /// Returns the account with this address, compared without regard to ASCII case.
@@ -223,7 +261,7 @@ impl Store {
         let mut connection = self.reserved().acquire().await?;
         let select = Select {
             filter: Filter::Field(field, Test::Eq(Value::Uuid(user))),
-            sort: vec![Sort { path: Vec::new(), field: created, descending: false }],
+            sort: vec![Sort { path: Vec::new(), field: created, part: None, descending: false }],
             ..Select::default()
         };
         read(&mut connection, &schema::SESSIONS, &select).await
@@ -241,6 +279,16 @@ impl Store {
         let nothing = Write { actor: None, at: Timestamp::from_millis(0), ops: Vec::new() };
         self.write(nothing).await?;
         Ok(start.elapsed())
+    }
+
+    async fn where_field_leads(
+        &self,
+        collection: &'static Collection,
+        field: &'static Field,
+        keys: &[Key],
+    ) -> Result<Vec<Row>, StoreError> {
+        let values = keys.iter().map(|key| Value::from(*key)).collect();
+        self.where_field(collection, field, Test::In(values)).await
     }
 
     async fn where_field(

@@ -29,7 +29,8 @@ pub(super) fn decode(collection: &'static Collection, row: &SqliteRow) -> Result
     Ok(decoded)
 }
 
-fn decode_value(
+/// Reads the value of a field out of the column at this place.
+pub(super) fn decode_value(
     collection: &'static Collection,
     field: &'static Field,
     row: &SqliteRow,

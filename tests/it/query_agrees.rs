@@ -13,6 +13,7 @@ use chinwag::model::schema::USERS;
 use chinwag::query::Environment;
 use chinwag::query::Filter;
 use chinwag::query::Limits;
+use chinwag::query::date;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -66,10 +67,25 @@ fn number_test() -> impl Strategy<Value = Json> {
     ]
 }
 
+fn date_test() -> impl Strategy<Value = Json> {
+    let parts = select(vec!["month", "week", "day", "weekday", "hour", "minute", "second"]);
+    let operators = || select(vec!["_eq", "_neq", "_lt", "_lte", "_gt", "_gte"]);
+    prop_oneof![
+        4 => (parts, operators(), 0..60_i64).prop_map(|(part, operator, number)| {
+            json!({format!("{part}(date_created)"): {operator: number}})
+        }),
+        1 => (operators(), 2025..2030_i64)
+            .prop_map(|(operator, year)| json!({"year(date_created)": {operator: year}})),
+        1 => (0..60_i64, 0..60_i64)
+            .prop_map(|(low, high)| json!({"second(date_created)": {"_between": [low, high]}})),
+    ]
+}
+
 fn filter() -> impl Strategy<Value = Json> {
     let leaf = prop_oneof![
         3 => text_test().prop_map(|test| json!({"content": test})),
         2 => number_test().prop_map(|test| json!({"id": test})),
+        1 => date_test(),
         1 => any::<bool>().prop_map(|flag| json!({"user_created": {"_null": flag}})),
         2 => text_test().prop_map(|test| json!({"user_created": {"first_name": test}})),
         1 => Just(json!({"user_created": {"_or": [
@@ -121,6 +137,9 @@ fn the_database_and_memory_find_the_same() {
             if let Some(text) = text.as_str() {
                 message = message.with("content", Value::text(text));
             }
+            let made = admin.get(&format!("/items/messages/{id}?fields=date_created")).await;
+            let made = date::parse(made.body["data"]["date_created"].as_str().unwrap()).unwrap();
+            message = message.with("date_created", Value::Timestamp(made));
             let behind = author.map(|author| {
                 let name = AUTHORS[place % 4].map_or(Value::Null, Value::text);
                 let key = Value::Uuid(author.id.parse().unwrap());

@@ -103,7 +103,7 @@ impl Auth {
         let user = self.store.find_user_by_token(&digest).await?;
         let user = user.filter(is_active).ok_or(Error::InvalidCredentials)?;
         Ok(Identity {
-            actor: Arc::new(self.permissions.actor(&user, None)),
+            actor: Arc::new(self.permissions.actor(&Arc::new(user), None)),
             basis: Basis::StaticToken(digest),
             expires: None,
         })

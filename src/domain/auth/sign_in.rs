@@ -118,7 +118,7 @@ impl Auth {
     /// Returns the newest tokens of a session. In session mode the token is the same each time (as
     /// long as the account's rights are), since it dates from the rotation.
     pub(super) fn issue(&self, user: &Row, session: &Session, now: Timestamp) -> SignIn {
-        let actor = Arc::new(self.permissions.actor(user, Some(session.id)));
+        let actor = Arc::new(self.permissions.actor(&Arc::new(user.clone()), Some(session.id)));
         let (generation, at, lifetime) = match session.mode {
             Mode::Session => {
                 (Some(session.generation), session.date_rotated, self.config.session_ttl)

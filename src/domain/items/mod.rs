@@ -3,13 +3,19 @@
 //! The same for every collection and every road; it knows neither HTTP nor sockets nor SQL.
 
 mod accounts;
+mod asker;
+mod guide;
 pub mod keys;
 pub mod payload;
 pub mod plan;
 pub mod project;
 pub mod read;
-pub mod records;
+mod records;
 mod rules;
+pub mod show;
+#[cfg(test)]
+mod tests;
+mod text;
 mod typed;
 pub mod write;
 
@@ -29,6 +35,7 @@ use crate::model::Collection;
 use crate::model::Key;
 use crate::model::schema;
 use crate::model::schema::Reach;
+use crate::query::Export;
 use crate::query::Limits;
 use crate::store::Store;
 
@@ -53,6 +60,17 @@ pub struct Answer {
     pub data: Box<RawValue>,
     /// The counts, where the query asks for some.
     pub counts: Option<Counts>,
+    /// How to make a file of it, where the query asks for one.
+    pub sheet: Option<Sheet>,
+}
+
+/// How an answer becomes a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sheet {
+    /// The form of the file.
+    pub export: Export,
+    /// What is shown, each with the names that lead to it.
+    pub columns: Vec<Vec<String>>,
 }
 
 /// How many items there are.

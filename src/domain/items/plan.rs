@@ -1,23 +1,20 @@
 //! A query and its caller's rights to what is asked of the store and shown of its answer.
-//!
-//! A field that may not be read may not be filtered or sorted by either, on whatever way it is
-//! reached, since the order or the number of items would tell its value.
 
 use crate::domain::Error;
-use crate::domain::Forbidden;
+use crate::domain::items::guide::Guide;
 use crate::domain::items::project::Projection;
 use crate::domain::permissions::Permissions;
 use crate::model::Action;
 use crate::model::Actor;
 use crate::model::Collection;
 use crate::model::Field;
-use crate::query::Filter;
 use crate::query::Limit;
 use crate::query::Query;
 use crate::query::Scope;
+use crate::query::Totals;
 use crate::store::Select;
 
-/// A query that its caller may ask.
+/// A query for items that its caller may ask.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// What is asked of the store; it adds the rows of the scope itself.
@@ -26,139 +23,90 @@ pub struct Plan {
     pub projection: Projection,
 }
 
+/// A query for totals that its caller may ask.
+#[derive(Debug)]
+pub(super) struct TotalsPlan {
+    /// The items that count; the store adds the rows of the scope itself.
+    pub(super) select: Select,
+    /// The scope of the reader.
+    pub(super) scope: Scope,
+}
+
 impl Plan {
     /// Works out what a caller gets for a query.
     ///
     /// # Errors
-    /// [`Error::Forbidden`], naming what may not be read.
+    /// [`Error::Forbidden`], naming what may not be read. [`Error::InvalidQuery`] if the query asks
+    /// for totals: there are no items then.
     pub fn new(
         permissions: &Permissions,
         actor: &Actor,
         collection: &'static Collection,
         query: &Query,
     ) -> Result<Self, Error> {
+        if query.totals.is_some() {
+            return Err(Error::InvalidQuery(
+                "\"aggregate\" and \"groupBy\" are for reading lists only".to_owned(),
+            ));
+        }
         let scope = permissions.scope(actor, collection, Action::Read)?;
-        let mut guide = Guide { permissions, actor, used: Vec::new() };
-        let mut filter = guide.filter(&scope, &query.filter, &mut Vec::new())?;
-        for sort in &query.sort {
-            guide.sort(&scope, &sort.path, sort.field)?;
-        }
-        if scope.varies() {
-            // Some items show these fields and some do not: those that do not are out of reach.
-            let visible = scope.filter_for(&guide.used).unwrap_or(Filter::Or(Vec::new()));
-            filter = visible.and(filter);
-        }
-        let search = query.search.clone().map(|text| (text, collection.columns().collect()));
-        let projection =
-            Projection::new(permissions, actor, scope, &query.fields, &mut Vec::new())?;
+        let mut guide = Guide::new(permissions, actor, &scope, &[]);
+        let filter = guide.filter(&query.filter)?;
+        guide.sort(&query.sort)?;
         let select = Select {
-            filter,
-            search,
+            filter: guide.visible(filter),
+            search: search(collection, query.search.as_deref()),
             sort: query.sort.clone(),
-            limit: match query.limit {
-                Limit::Of(limit) => Some(limit),
-                Limit::All => None,
-            },
+            limit: length(query.limit),
             offset: query.offset,
         };
+        let projection = Projection::new(permissions, actor, scope, &query.fields)?;
         Ok(Self { select, projection })
     }
 }
 
-struct Guide<'a> {
-    permissions: &'a Permissions,
-    actor: &'a Actor,
-    /// The fields of the collection itself that the query looks at.
-    used: Vec<&'static Field>,
-}
-
-impl Guide<'_> {
-    /// Returns the filter, kept to the items that the caller may see behind each relation.
-    fn filter(
-        &mut self,
-        scope: &Scope,
-        filter: &Filter,
-        path: &mut Vec<&'static str>,
-    ) -> Result<Filter, Error> {
-        Ok(match filter {
-            Filter::And(parts) => Filter::And(self.filters(scope, parts, path)?),
-            Filter::Or(parts) => Filter::Or(self.filters(scope, parts, path)?),
-            Filter::Field(field, test) => {
-                self.use_field(scope, field, path)?;
-                Filter::Field(field, test.clone())
-            }
-            Filter::Related(field, inner) => {
-                self.use_field(scope, field, path)?;
-                let Some(target) = field.target() else {
-                    return Err(forbidden(scope, field, path));
-                };
-                let nested = self.permissions.scope(self.actor, target, Action::Read)?;
-                path.push(field.name);
-                let inside = self.filter(&nested, inner, path)?;
-                path.pop();
-                let mut looked_at = Vec::new();
-                inner.visit(target, &mut |_, field, path| {
-                    if path.is_empty() {
-                        looked_at.push(field);
-                    }
-                });
-                let visible = nested.filter_for(&looked_at).unwrap_or(Filter::Or(Vec::new()));
-                Filter::Related(field, Box::new(visible.and(inside)))
-            }
-        })
-    }
-
-    fn filters(
-        &mut self,
-        scope: &Scope,
-        parts: &[Filter],
-        path: &mut Vec<&'static str>,
-    ) -> Result<Vec<Filter>, Error> {
-        parts.iter().map(|part| self.filter(scope, part, path)).collect()
-    }
-
-    /// Checks an order; behind a relation it needs items that are all visible.
-    fn sort(
-        &mut self,
-        scope: &Scope,
-        steps: &[&'static Field],
-        field: &'static Field,
-    ) -> Result<(), Error> {
-        let mut scope = scope.clone();
-        let mut path = Vec::new();
-        for (place, step) in steps.iter().enumerate() {
-            self.use_field(&scope, step, &path)?;
-            let target = step.target().ok_or_else(|| forbidden(&scope, step, &path))?;
-            path.push(step.name);
-            scope = self.permissions.scope(self.actor, target, Action::Read)?;
-            let next = steps.get(place + 1).copied().unwrap_or(field);
-            if !scope.filter_for(&[next]).is_some_and(|filter| filter.is_everything()) {
-                return Err(forbidden(&scope, next, &path));
-            }
+impl TotalsPlan {
+    /// Works out what a caller gets for a query for totals. Items that hide from them what it looks
+    /// at do not count.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`], naming what may not be read.
+    pub(super) fn new(
+        permissions: &Permissions,
+        actor: &Actor,
+        collection: &'static Collection,
+        query: &Query,
+        totals: &Totals,
+    ) -> Result<Self, Error> {
+        let scope = permissions.scope(actor, collection, Action::Read)?;
+        let mut guide = Guide::new(permissions, actor, &scope, &[]);
+        let filter = guide.filter(&query.filter)?;
+        for term in totals.terms() {
+            guide.look_at(term.field)?;
         }
-        self.use_field(&scope, field, &path)
-    }
-
-    fn use_field(
-        &mut self,
-        scope: &Scope,
-        field: &'static Field,
-        path: &[&'static str],
-    ) -> Result<(), Error> {
-        if !scope.has(field) {
-            return Err(forbidden(scope, field, path));
-        }
-        if path.is_empty() {
-            self.used.push(field);
-        }
-        Ok(())
+        let select = Select {
+            filter: guide.visible(filter),
+            search: search(collection, query.search.as_deref()),
+            sort: Vec::new(),
+            limit: length(query.limit),
+            offset: query.offset,
+        };
+        Ok(Self { select, scope })
     }
 }
 
-fn forbidden(scope: &Scope, field: &'static Field, path: &[&'static str]) -> Error {
-    Error::Forbidden(Forbidden::Fields {
-        collection: scope.collection().name,
-        fields: vec![field.name.to_owned()],
-        path: path.join("."),
-    })
+/// Returns what a search looks for and where; the store leaves out what the scope hides.
+pub(super) fn search(
+    collection: &'static Collection,
+    text: Option<&str>,
+) -> Option<(String, Vec<&'static Field>)> {
+    text.map(|text| (text.to_owned(), collection.columns().collect()))
+}
+
+/// Returns a limit as the store has it.
+pub(super) const fn length(limit: Limit) -> Option<u64> {
+    match limit {
+        Limit::Of(limit) => Some(limit),
+        Limit::All => None,
+    }
 }

@@ -1,41 +1,61 @@
-//! A record to the JSON that its reader may see: written straight to text, since a tree of values
-//! for each item would cost more than everything else on the way.
-
-use serde_json::value::RawValue;
-
-use crate::domain::permissions::Permissions;
-use crate::model::Action;
-use crate::model::Actor;
-use crate::model::Field;
-use crate::model::Key;
-use crate::model::Kind;
-use crate::model::Record;
-use crate::model::Related;
-use crate::model::Value;
-use crate::query::Fields;
-use crate::query::Relations;
-use crate::query::Scope;
-use crate::query::Selection;
+//! What is shown of the items of a level and of those behind its relations, and to whom.
+//!
+//! Writing it is left to [`show`](super::show), reading it to `records`.
 
 use crate::domain::Error;
 use crate::domain::Forbidden;
-
-/// What stands for a secret that is set.
-const MASK: &str = "**********";
+use crate::domain::items::guide::Guide;
+use crate::domain::items::plan::length;
+use crate::domain::items::plan::search;
+use crate::domain::permissions::Permissions;
+use crate::model::Action;
+use crate::model::Actor;
+use crate::model::Collection;
+use crate::model::Field;
+use crate::model::Record;
+use crate::query::Fields;
+use crate::query::Filter;
+use crate::query::Name;
+use crate::query::Opened;
+use crate::query::Relations;
+use crate::query::Scope;
+use crate::query::Selection;
+use crate::query::Term;
+use crate::store::Select;
 
 /// The fields that a reader asked for and may see, and the scope that says of which items.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Projection {
-    scope: Scope,
-    columns: Vec<Column>,
+    pub(super) scope: Scope,
+    pub(super) columns: Vec<Column>,
 }
 
+/// One thing that is shown, under its name.
 #[derive(Debug, Clone, PartialEq)]
-enum Column {
-    Field(&'static Field),
-    Opened(&'static Field, Projection),
-    /// A list of keys, and what may be read of the items in it.
-    Keys(&'static Field, Scope),
+pub(super) enum Column {
+    /// A field as it is, or a part of the date in it.
+    Term(Name, Term),
+    /// The item behind a to-one relation; null if it does not fit the filter.
+    One(Name, &'static Field, Projection, Filter),
+    /// Items behind a to-many relation.
+    Many(Name, Box<List>),
+}
+
+/// Items behind a to-many relation.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct List {
+    /// The relation.
+    pub(super) field: &'static Field,
+    /// Their field that points back.
+    pub(super) back: &'static Field,
+    /// Under which number they are attached to a record.
+    pub(super) number: usize,
+    /// Which of them, for each item of the level above.
+    pub(super) select: Select,
+    /// What is shown of them.
+    pub(super) projection: Projection,
+    /// Whether only their keys are shown.
+    pub(super) bare: bool,
 }
 
 impl Projection {
@@ -48,65 +68,8 @@ impl Projection {
         actor: &Actor,
         scope: Scope,
         fields: &Fields,
-        path: &mut Vec<&'static str>,
     ) -> Result<Self, Error> {
-        let collection = scope.collection();
-        let starred = fields.0.contains(&Selection::All);
-        let mut columns = Vec::new();
-        let mut hidden = Vec::new();
-        let opened = |field: &Field| {
-            fields
-                .0
-                .iter()
-                .any(|one| matches!(one, Selection::Related(other, _) if *other == field))
-        };
-        for selection in &fields.0 {
-            match selection {
-                Selection::All => {
-                    let shown = collection
-                        .fields
-                        .iter()
-                        .filter(|field| !field.by_name && scope.has(field) && !opened(field));
-                    for column in shown.filter_map(|field| Column::bare(permissions, actor, field))
-                    {
-                        add(&mut columns, column);
-                    }
-                }
-                Selection::Field(field) if scope.has(field) => {
-                    match Column::bare(permissions, actor, field) {
-                        Some(column) => add(&mut columns, column),
-                        None => hidden.push(field.name.to_owned()),
-                    }
-                }
-                Selection::Related(field, inner) if scope.has(field) => {
-                    let Some(target) = field.target() else { continue };
-                    match permissions.scope(actor, target, Action::Read) {
-                        Ok(nested) => {
-                            path.push(field.name);
-                            let nested = Self::new(permissions, actor, nested, inner, path)?;
-                            path.pop();
-                            columns.push(Column::Opened(field, nested));
-                        }
-                        // A star shows what may be read, and here that is the bare key.
-                        Err(_) if *inner == Fields::all() => columns.push(Column::Field(field)),
-                        Err(error) => return Err(error),
-                    }
-                }
-                Selection::Related(_, inner) if starred && *inner == Fields::all() => {}
-                Selection::Field(field) | Selection::Related(field, _) => {
-                    hidden.push(field.name.to_owned());
-                }
-            }
-        }
-        if hidden.is_empty() {
-            return Ok(Self { scope, columns });
-        }
-        let path = path.join(".");
-        Err(Error::Forbidden(Forbidden::Fields {
-            collection: collection.name,
-            fields: hidden,
-            path,
-        }))
+        Projector { permissions, actor, path: Vec::new(), lists: 0 }.level(scope, fields)
     }
 
     /// Returns the scope of the reader.
@@ -115,8 +78,8 @@ impl Projection {
         &self.scope
     }
 
-    /// Returns the to-one relations that must be attached to a record before it can be written:
-    /// those that are shown, and those that the rules of a scope look through.
+    /// Returns the relations that must be attached to a record before it can be written: the to-one
+    /// relations that are shown, and all that rules and filters look through.
     #[must_use]
     pub fn relations(&self) -> Relations {
         let mut relations = Relations::default();
@@ -124,20 +87,13 @@ impl Projection {
             relations.merge(rule.filter.relations());
         }
         for column in &self.columns {
-            if let Column::Opened(field, nested) = column {
-                relations.open(field).merge(nested.relations());
+            if let Column::One(_, field, nested, filter) = column {
+                let behind = relations.open(field);
+                behind.merge(nested.relations());
+                behind.merge(filter.relations());
             }
         }
         relations
-    }
-
-    /// Returns the lists of keys that must be attached to a record of the collection itself, and
-    /// what may be read of the items in them.
-    pub fn lists(&self) -> impl Iterator<Item = (&'static Field, &Scope)> {
-        self.columns.iter().filter_map(|column| match column {
-            Column::Keys(field, scope) => Some((*field, scope)),
-            Column::Field(_) | Column::Opened(..) => None,
-        })
     }
 
     /// Returns whether the reader may see the record at all.
@@ -151,141 +107,155 @@ impl Projection {
     pub fn shows_key(&self, record: &Record) -> bool {
         self.scope.shows(record, self.scope.collection().key())
     }
-
-    /// Writes the records as a JSON list.
-    #[must_use]
-    pub fn list<'r>(&self, records: impl IntoIterator<Item = &'r Record>) -> Box<RawValue> {
-        let mut text = Text::default();
-        text.0.push('[');
-        for (place, record) in records.into_iter().enumerate() {
-            if place > 0 {
-                text.0.push(',');
-            }
-            self.write(record, &mut text);
-        }
-        text.0.push(']');
-        text.finish()
-    }
-
-    /// Writes one record as a JSON object.
-    #[must_use]
-    pub fn object(&self, record: &Record) -> Box<RawValue> {
-        let mut text = Text::default();
-        self.write(record, &mut text);
-        text.finish()
-    }
-
-    fn write(&self, record: &Record, text: &mut Text) {
-        let varies = self.scope.varies();
-        text.0.push('{');
-        for (place, column) in self.columns.iter().enumerate() {
-            if place > 0 {
-                text.0.push(',');
-            }
-            let field = column.field();
-            text.0.push('"');
-            text.0.push_str(field.name);
-            text.0.push_str("\":");
-            if varies && !self.scope.shows(record, field) {
-                text.0.push_str("null");
-                continue;
-            }
-            match column {
-                Column::Field(field) => text.field(field, record.value(field)),
-                Column::Opened(field, nested) => match record.one(field) {
-                    Some(behind) if nested.fits(behind) => nested.write(behind, text),
-                    _ => text.0.push_str("null"),
-                },
-                Column::Keys(field, _) => match record.related(field) {
-                    Some(Related::Keys(keys)) => text.keys(keys),
-                    _ => text.0.push_str("[]"),
-                },
-            }
-        }
-        text.0.push('}');
-    }
 }
 
-/// Writes keys as a JSON list.
-#[must_use]
-pub fn keys(keys: &[Key]) -> Box<RawValue> {
-    let mut text = Text::default();
-    text.keys(keys);
-    text.finish()
+/// What working it out goes by.
+struct Projector<'a> {
+    permissions: &'a Permissions,
+    actor: &'a Actor,
+    /// The relations that were followed to the level.
+    path: Vec<&'static str>,
+    /// How many lists there are.
+    lists: usize,
 }
 
-/// Writes one key as JSON.
-#[must_use]
-pub fn key(key: Key) -> Box<RawValue> {
-    let mut text = Text::default();
-    text.value(&Value::from(key));
-    text.finish()
+impl Projector<'_> {
+    fn level(&mut self, scope: Scope, fields: &Fields) -> Result<Projection, Error> {
+        let collection = scope.collection();
+        let mut columns = Vec::new();
+        let mut hidden = Vec::new();
+        for selection in &fields.0 {
+            match selection {
+                Selection::All => {
+                    let stars = collection.columns().filter(|field| {
+                        !field.by_name
+                            && !is_named(fields, field)
+                            && !is_shown(&columns, field.name)
+                    });
+                    let shown: Vec<_> = stars.filter(|field| scope.has(field)).collect();
+                    let bare =
+                        |field: &'static Field| Column::Term(field.name.into(), field.into());
+                    columns.extend(shown.into_iter().map(bare));
+                }
+                Selection::Term(name, _) if is_shown(&columns, name) => {}
+                Selection::Term(name, term) if scope.has(term.field) => {
+                    columns.push(Column::Term(name.clone(), *term));
+                }
+                Selection::Related(opened) if scope.has(opened.field) => {
+                    match self.opened(opened) {
+                        Ok(column) => columns.push(column),
+                        // A star shows what may be read.
+                        Err(Error::Forbidden(_)) if opened.by_star => {
+                            if opened.field.is_stored() {
+                                let bare = Term::from(opened.field);
+                                columns.push(Column::Term(opened.name.clone(), bare));
+                            }
+                        }
+                        Err(Error::Forbidden(_)) if opened.fields.is_none() => {
+                            hidden.push(opened.field.name.to_owned());
+                        }
+                        Err(error) => return Err(error),
+                    }
+                }
+                Selection::Related(opened) if opened.by_star => {}
+                Selection::Term(_, Term { field, .. })
+                | Selection::Related(Opened { field, .. }) => hidden.push(field.name.to_owned()),
+            }
+        }
+        if hidden.is_empty() {
+            return Ok(Projection { scope, columns });
+        }
+        Err(self.forbidden(collection, hidden))
+    }
+
+    fn opened(&mut self, opened: &Opened) -> Result<Column, Error> {
+        let depth = self.path.len();
+        self.path.push(opened.field.name);
+        let column = match opened.field.pointing() {
+            Some((other, back)) => self.many(opened, other, back),
+            None => self.one(opened),
+        };
+        self.path.truncate(depth);
+        column
+    }
+
+    fn one(&mut self, opened: &Opened) -> Result<Column, Error> {
+        let Opened { name, field, fields, nested, .. } = opened;
+        let (Some(target), Some(fields)) = (field.target(), fields) else {
+            return Ok(Column::Term(name.clone(), (*field).into()));
+        };
+        let scope = self.permissions.scope(self.actor, target, Action::Read)?;
+        let mut guide = Guide::new(self.permissions, self.actor, &scope, &self.path);
+        let filter = guide.filter(&nested.filter)?;
+        guide.sort(&nested.sort)?;
+        let filter = guide.visible(filter);
+        let projection = self.level(scope, fields)?;
+        Ok(Column::One(name.clone(), field, projection, filter))
+    }
+
+    fn many(
+        &mut self,
+        opened: &Opened,
+        other: &'static Collection,
+        back: &'static Field,
+    ) -> Result<Column, Error> {
+        let Opened { name, field, fields, nested, .. } = opened;
+        let scope = self.permissions.scope(self.actor, other, Action::Read)?;
+        let mut guide = Guide::new(self.permissions, self.actor, &scope, &self.path);
+        // Whose items they are and, without more, which they are is what a list tells.
+        guide.look_at(back)?;
+        if fields.is_none() {
+            guide.look_at(other.key())?;
+        }
+        let filter = guide.filter(&nested.filter)?;
+        guide.sort(&nested.sort)?;
+        let select = Select {
+            filter: guide.visible(filter),
+            search: search(other, nested.search.as_deref()),
+            sort: nested.sort.clone(),
+            limit: length(nested.limit),
+            offset: nested.offset,
+        };
+        let number = self.lists;
+        self.lists += 1;
+        let bare = fields.is_none();
+        let projection = self.level(scope, fields.as_ref().unwrap_or(&Fields::default()))?;
+        let list = List { field, back, number, select, projection, bare };
+        Ok(Column::Many(name.clone(), Box::new(list)))
+    }
+
+    fn forbidden(&self, collection: &'static Collection, fields: Vec<String>) -> Error {
+        let path = self.path.join(".");
+        Error::Forbidden(Forbidden::Fields { collection: collection.name, fields, path })
+    }
 }
 
 impl Column {
-    /// Returns the column of a field that is not opened; `None` for a list of items of which the
-    /// reader may not read that they are in it.
-    fn bare(permissions: &Permissions, actor: &Actor, field: &'static Field) -> Option<Self> {
-        let Kind::ToMany(other, back) = field.kind else { return Some(Self::Field(field)) };
-        let scope = permissions.scope(actor, other, Action::Read).ok()?;
-        let readable = scope.has(other.require(back)) && scope.has(other.key());
-        readable.then_some(Self::Keys(field, scope))
-    }
-
-    const fn field(&self) -> &'static Field {
+    /// Returns the name under which it is shown.
+    pub(super) fn name(&self) -> &str {
         match self {
-            Self::Field(field) | Self::Opened(field, _) | Self::Keys(field, _) => field,
+            Self::Term(name, _) | Self::One(name, ..) | Self::Many(name, _) => name,
+        }
+    }
+
+    /// Returns the field that it is about.
+    pub(super) const fn field(&self) -> &'static Field {
+        match self {
+            Self::Term(_, Term { field, .. }) | Self::One(_, field, ..) => field,
+            Self::Many(_, list) => list.field,
         }
     }
 }
 
-fn add(columns: &mut Vec<Column>, column: Column) {
-    if !columns.contains(&column) {
-        columns.push(column);
-    }
+/// Returns whether the name of a field is taken: by the field, opened, or by another field.
+fn is_named(fields: &Fields, field: &'static Field) -> bool {
+    fields.0.iter().any(|one| match one {
+        Selection::All => false,
+        Selection::Term(name, term) => *name == field.name && *term != Term::from(field),
+        Selection::Related(opened) => opened.name == field.name,
+    })
 }
 
-/// JSON under construction.
-#[derive(Default)]
-struct Text(String);
-
-impl Text {
-    fn field(&mut self, field: &Field, value: &Value) {
-        if matches!(field.kind, Kind::Secret) && !value.is_null() {
-            self.string(MASK);
-        } else {
-            self.value(value);
-        }
-    }
-
-    fn value(&mut self, value: &Value) {
-        match value {
-            Value::Null => self.0.push_str("null"),
-            Value::Boolean(flag) => self.0.push_str(if *flag { "true" } else { "false" }),
-            Value::Integer(number) => self.0.push_str(&number.to_string()),
-            Value::Text(text) => self.string(text),
-            Value::Uuid(id) => self.string(id.hyphenated().encode_lower(&mut [0; 36])),
-            Value::Timestamp(at) => self.string(&at.to_string()),
-            Value::Json(document) => self.0.push_str(&document.to_string()),
-        }
-    }
-
-    fn string(&mut self, text: &str) {
-        self.0.push_str(&serde_json::to_string(text).expect("text is always JSON"));
-    }
-
-    fn keys(&mut self, keys: &[Key]) {
-        self.0.push('[');
-        for (place, key) in keys.iter().enumerate() {
-            if place > 0 {
-                self.0.push(',');
-            }
-            self.value(&Value::from(*key));
-        }
-        self.0.push(']');
-    }
-
-    fn finish(self) -> Box<RawValue> {
-        RawValue::from_string(self.0).expect("what is written here is JSON")
-    }
+fn is_shown(columns: &[Column], name: &str) -> bool {
+    columns.iter().any(|column| column.name() == name)
 }

@@ -1,7 +1,5 @@
 //! Reading items: one, some, or those that a query finds.
 
-use std::sync::Arc;
-
 use serde_json::Value as Json;
 use serde_json::value::RawValue;
 
@@ -10,16 +8,18 @@ use crate::domain::Forbidden;
 use crate::domain::items::Answer;
 use crate::domain::items::Counts;
 use crate::domain::items::Items;
+use crate::domain::items::Sheet;
 use crate::domain::items::Which;
+use crate::domain::items::asker;
 use crate::domain::items::keys;
 use crate::domain::items::plan::Plan;
-use crate::domain::items::project::Projection;
-use crate::domain::items::records;
+use crate::domain::items::plan::TotalsPlan;
+use crate::domain::items::show;
+use crate::model::Action;
 use crate::model::Actor;
 use crate::model::Collection;
 use crate::model::Key;
 use crate::model::Record;
-use crate::model::Row;
 use crate::model::Value;
 use crate::query::Environment;
 use crate::query::Filter;
@@ -27,7 +27,9 @@ use crate::query::Limit;
 use crate::query::Meta;
 use crate::query::Query;
 use crate::query::Relations;
+use crate::query::Scope;
 use crate::query::Test;
+use crate::query::Totals;
 use crate::store::Select;
 
 impl Items {
@@ -48,12 +50,14 @@ impl Items {
             Which::One(key) => {
                 let query = self.parse(actor, collection, query)?;
                 let plan = Plan::new(&self.permissions, actor, collection, &query)?;
-                require_key(&plan)?;
+                require_key(plan.projection.scope())?;
                 let key = keys::parse(collection, &key).ok_or(Error::Forbidden(Forbidden::Item))?;
                 let Some(record) = self.find(&plan, key).await? else {
                     return Err(Error::Forbidden(Forbidden::Item));
                 };
-                Ok(Answer { data: plan.projection.object(&record), counts: None })
+                let sheet =
+                    query.export.map(|export| Sheet { export, columns: plan.projection.names() });
+                Ok(Answer { data: plan.projection.object(&record), counts: None, sheet })
             }
             Which::Keys(keys) => {
                 let keys = keys::parse_all(collection, &keys)?;
@@ -64,7 +68,7 @@ impl Items {
                     query.limit = self.limits.cap(Limit::All);
                 }
                 query.filter = keyed(collection, &keys).and(query.filter);
-                require_key(&Plan::new(&self.permissions, actor, collection, &query)?)?;
+                require_key(&self.permissions.scope(actor, collection, Action::Read)?)?;
                 self.list(actor, collection, &query).await
             }
             Which::Query(query) => {
@@ -81,6 +85,13 @@ impl Items {
         collection: &'static Collection,
         query: &Json,
     ) -> Result<Query, Error> {
+        let seen;
+        let actor = if asker::is_named(query) {
+            seen = asker::as_seen(&self.permissions, actor);
+            &seen
+        } else {
+            actor
+        };
         let environment = Environment { actor, now: self.clock.now() };
         Ok(Query::parse(collection, query, &environment, &self.limits)?)
     }
@@ -91,6 +102,9 @@ impl Items {
         collection: &'static Collection,
         query: &Query,
     ) -> Result<Answer, Error> {
+        if let Some(totals) = &query.totals {
+            return self.totals(actor, collection, query, totals).await;
+        }
         let plan = Plan::new(&self.permissions, actor, collection, query)?;
         let rows = if plan.select.limit == Some(0) {
             Vec::new()
@@ -99,7 +113,28 @@ impl Items {
         };
         let records = self.records(&plan.projection, rows, Relations::default()).await?;
         let counts = self.count(&plan, query.meta).await?;
-        Ok(Answer { data: plan.projection.list(&records), counts })
+        let sheet = query.export.map(|export| Sheet { export, columns: plan.projection.names() });
+        Ok(Answer { data: plan.projection.list(&records), counts, sheet })
+    }
+
+    /// Works out totals instead of showing items.
+    async fn totals(
+        &self,
+        actor: &Actor,
+        collection: &'static Collection,
+        query: &Query,
+        totals: &Totals,
+    ) -> Result<Answer, Error> {
+        let TotalsPlan { select, scope } =
+            TotalsPlan::new(&self.permissions, actor, collection, query, totals)?;
+        let groups = if select.limit == Some(0) {
+            Vec::new()
+        } else {
+            self.store.totals(&scope, select.clone(), totals).await?
+        };
+        let counts = self.counts(&scope, &select, query.meta).await?;
+        let sheet = query.export.map(|export| Sheet { export, columns: show::group_names(totals) });
+        Ok(Answer { data: show::groups(totals, &groups), counts, sheet })
     }
 
     /// Returns the counts that are asked for, if any.
@@ -108,16 +143,24 @@ impl Items {
         plan: &Plan,
         meta: Meta,
     ) -> Result<Option<Counts>, Error> {
+        self.counts(plan.projection.scope(), &plan.select, meta).await
+    }
+
+    async fn counts(
+        &self,
+        scope: &Scope,
+        select: &Select,
+        meta: Meta,
+    ) -> Result<Option<Counts>, Error> {
         if !meta.any() {
             return Ok(None);
         }
-        let scope = plan.projection.scope();
         let mut counts = Counts::default();
         if meta.total {
             counts.total = Some(self.store.count(scope, Select::default()).await?);
         }
         if meta.filter {
-            let select = Select { limit: None, offset: 0, ..plan.select.clone() };
+            let select = Select { limit: None, offset: 0, ..select.clone() };
             counts.filter = Some(self.store.count(scope, select).await?);
         }
         Ok(Some(counts))
@@ -159,26 +202,10 @@ impl Items {
         let rows = self.store.read(scope, select).await?;
         Ok(self.records(&plan.projection, rows, Relations::default()).await?.pop())
     }
-
-    /// Makes records of rows with all that a projection shows of them and, besides, `more` relations.
-    pub(in crate::domain) async fn records(
-        &self,
-        projection: &Projection,
-        rows: impl IntoIterator<Item = impl Into<Arc<Row>>>,
-        more: Relations,
-    ) -> Result<Vec<Record>, Error> {
-        let mut relations = projection.relations();
-        relations.merge(more);
-        let rows = rows.into_iter().map(Into::into).collect();
-        let mut records = records::attach(&self.directory, rows, &relations).await?;
-        records::attach_keys(&self.store, &mut records, projection.lists()).await?;
-        Ok(records)
-    }
 }
 
 /// Refuses to name items by a key that the reader may not see: whether they are there would tell it.
-fn require_key(plan: &Plan) -> Result<(), Error> {
-    let scope = plan.projection.scope();
+fn require_key(scope: &Scope) -> Result<(), Error> {
     if scope.has(scope.collection().key()) {
         Ok(())
     } else {

@@ -1,90 +1,153 @@
 //! Rows to records: following the relations that a query needs.
 //!
 //! To-one relations are looked up in the directory, which keeps what is asked for often in memory;
-//! so a list costs no join, and an event no query at all.
+//! so a list costs no join, and an event no query at all. Lists take one query for each level.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::domain::Error;
-use crate::domain::directory::Directory;
+use crate::domain::items::Items;
+use crate::domain::items::project::Column;
+use crate::domain::items::project::List;
+use crate::domain::items::project::Projection;
+use crate::model::Collection;
 use crate::model::Field;
 use crate::model::Key;
-use crate::model::Kind;
 use crate::model::Record;
 use crate::model::Related;
 use crate::model::Row;
-use crate::model::Value;
-use crate::query::Filter;
 use crate::query::Relations;
-use crate::query::Scope;
-use crate::query::Test;
-use crate::store::Select;
-use crate::store::Store;
 
-/// How many keys the lists of one answer may have in all.
-const LISTED_MAX: u64 = 10_000;
+/// How many items all lists of one answer hold at most. Lists in lists multiply: a query of a few
+/// words could ask for more than there is memory.
+const LISTED_MAX: usize = 100_000;
 
-/// Makes records of rows, each with these relations attached.
-///
-/// # Errors
-/// When the store fails.
-pub async fn attach(
-    directory: &Directory,
-    rows: Vec<Arc<Row>>,
-    relations: &Relations,
-) -> Result<Vec<Record>, Error> {
-    let mut records: Vec<Record> = rows.into_iter().map(Record::new).collect();
-    for (field, behind) in &relations.0 {
-        let Some(target) = field.target() else { continue };
-        let mut keys: Vec<Key> =
-            records.iter().filter_map(|record| record.value(field).as_key()).collect();
-        keys.sort_unstable();
-        keys.dedup();
-        let found = directory.find_many(target, &keys).await?;
-        // Behind a relation lies at most as much again; the depth is bounded by the query's.
-        let related = Box::pin(attach(directory, found, behind)).await?;
-        let related: HashMap<Key, Record> =
-            related.into_iter().filter_map(|record| Some((record.row.key()?, record))).collect();
-        for record in &mut records {
-            let one = record.value(field).as_key().and_then(|key| related.get(&key)).cloned();
-            record.attach(field, Related::One(one.map(Box::new)));
-        }
+impl Items {
+    /// Makes records of rows with all that a projection shows of them and, besides, `more` relations.
+    pub(in crate::domain) async fn records(
+        &self,
+        projection: &Projection,
+        rows: impl IntoIterator<Item = impl Into<Arc<Row>>>,
+        more: Relations,
+    ) -> Result<Vec<Record>, Error> {
+        let mut relations = projection.relations();
+        relations.merge(more);
+        let rows = rows.into_iter().map(Into::into).collect();
+        let mut records = self.attach(rows, &relations).await?;
+        self.attach_lists(projection, records.iter_mut().collect()).await?;
+        Ok(records)
     }
-    Ok(records)
-}
 
-/// Attaches the keys of the items that point at the records, for fields that are lists of them: of
-/// those within the scope, and of no more than 10,000 in all.
-///
-/// # Errors
-/// When the store fails.
-pub async fn attach_keys(
-    store: &Store,
-    records: &mut [Record],
-    lists: impl Iterator<Item = (&'static Field, &Scope)>,
-) -> Result<(), Error> {
-    let keys: Vec<Key> = records.iter().filter_map(|record| record.row.key()).collect();
-    if keys.is_empty() {
-        return Ok(());
-    }
-    for (field, scope) in lists {
-        let Kind::ToMany(other, back) = field.kind else { continue };
-        let back = other.require(back);
-        let mut pointing: HashMap<Key, Vec<Key>> = HashMap::new();
-        let to = keys.iter().map(|key| Value::from(*key)).collect();
-        let visible = scope.filter_for(&[back, other.key()]).unwrap_or(Filter::Or(Vec::new()));
-        let filter = Filter::Field(back, Test::In(to)).and(visible);
-        let select = Select { filter, limit: Some(LISTED_MAX), ..Select::default() };
-        for row in store.read(scope, select).await? {
-            if let (Some(to), Some(key)) = (row[back].as_key(), row.key()) {
-                pointing.entry(to).or_default().push(key);
+    /// Makes records of rows, each with these relations attached.
+    async fn attach(
+        &self,
+        rows: Vec<Arc<Row>>,
+        relations: &Relations,
+    ) -> Result<Vec<Record>, Error> {
+        let mut records: Vec<Record> = rows.into_iter().map(Record::new).collect();
+        for (field, behind) in &relations.0 {
+            // Behind a relation lies at most as much again; the depth is bounded by the query's.
+            if let Some((other, back)) = field.pointing() {
+                let keys = keys(records.iter().filter_map(|record| record.row.key()));
+                let found = self.store.pointing(other, back, &keys).await?;
+                let found = found.into_iter().map(Arc::new).collect();
+                let mut pointing = by(back, Box::pin(self.attach(found, behind)).await?);
+                for record in &mut records {
+                    let key = record.row.key();
+                    let many = key.and_then(|key| pointing.remove(&key)).unwrap_or_default();
+                    record.attach(field, Related::Many(many));
+                }
+            } else if let Some(target) = field.target() {
+                let related = self.behind(&records, field, target, behind).await?;
+                for record in &mut records {
+                    let key = record.value(field).as_key();
+                    let one = key.and_then(|key| related.get(&key)).cloned();
+                    record.attach(field, Related::One(one.map(Box::new)));
+                }
             }
         }
-        for record in records.iter_mut() {
-            let keys = record.row.key().and_then(|key| pointing.remove(&key)).unwrap_or_default();
-            record.attach(field, Related::Keys(keys));
+        Ok(records)
+    }
+
+    /// Returns what is behind a to-one relation of any of the records.
+    async fn behind(
+        &self,
+        records: &[Record],
+        field: &'static Field,
+        target: &'static Collection,
+        relations: &Relations,
+    ) -> Result<HashMap<Key, Record>, Error> {
+        let keys = keys(records.iter().filter_map(|record| record.value(field).as_key()));
+        let found = self.directory.find_many(target, &keys).await?;
+        let found = Box::pin(self.attach(found, relations)).await?;
+        Ok(found.into_iter().filter_map(|record| Some((record.row.key()?, record))).collect())
+    }
+
+    /// Attaches the lists that a projection shows, of the records and of what is behind them.
+    async fn attach_lists(
+        &self,
+        projection: &Projection,
+        mut records: Vec<&mut Record>,
+    ) -> Result<(), Error> {
+        for column in &projection.columns {
+            match column {
+                Column::Term(..) => {}
+                Column::One(_, field, nested, _) => {
+                    let behind = records.iter_mut().filter_map(|record| record.one_mut(field));
+                    Box::pin(self.attach_lists(nested, behind.collect())).await?;
+                }
+                Column::Many(_, list) => self.attach_list(list, &mut records).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn attach_list(&self, list: &List, records: &mut [&mut Record]) -> Result<(), Error> {
+        let keys = keys(records.iter().filter_map(|record| record.row.key()));
+        if keys.is_empty() || list.select.limit == Some(0) {
+            return Ok(());
+        }
+        let scope = list.projection.scope();
+        let rows = self.store.read_of_each(scope, list.back, &keys, list.select.clone()).await?;
+        let found = Box::pin(self.records(&list.projection, rows, Relations::default())).await?;
+        let pointing = by(list.back, found);
+        let weights: HashMap<Key, usize> = pointing
+            .iter()
+            .map(|(key, records)| (*key, records.iter().map(Record::weight).sum()))
+            .collect();
+        let mut left = LISTED_MAX;
+        for record in records {
+            let Some(key) = record.row.key() else { continue };
+            let weight = weights.get(&key).copied().unwrap_or_default();
+            left = left.checked_sub(weight).ok_or_else(|| {
+                Error::InvalidQuery(format!(
+                    "The lists in the answer would hold more than {LISTED_MAX} items; ask for \
+                     fewer by \"limit\", or by \"_limit\" in \"deep\""
+                ))
+            })?;
+            // The same item can be behind several records.
+            record.attach_list(list.number, pointing.get(&key).cloned().unwrap_or_default());
+        }
+        Ok(())
+    }
+}
+
+/// Returns keys in order, each once.
+fn keys(all: impl Iterator<Item = Key>) -> Vec<Key> {
+    let mut keys: Vec<Key> = all.collect();
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}
+
+/// Returns records by the item that their field points at, in the order in which they are.
+fn by(back: &'static Field, records: Vec<Record>) -> HashMap<Key, Vec<Record>> {
+    let mut pointing: HashMap<Key, Vec<Record>> = HashMap::new();
+    for record in records {
+        if let Some(key) = record.value(back).as_key() {
+            pointing.entry(key).or_default().push(record);
         }
     }
-    Ok(())
+    pointing
 }

@@ -61,19 +61,19 @@ fn collect(
             }
             violations.extend(broken.into_iter().flatten());
         }
-        Filter::Field(field, test) => {
+        Filter::Field(field, test) | Filter::Part(field, _, test) => {
             let name = field.name.to_owned();
             if !payload.contains_key(field.name) {
                 if *test == Test::Nnull || *test == Test::Nempty {
                     violations.push(Violation { field: name, kind: "required", details: vec![] });
                 }
-            } else if !test.fits(&row[field]) {
+            } else if !filter.matches(&Record::from(row.clone())) {
                 let (kind, details) = describe(test);
                 violations.push(Violation { field: name, kind, details });
             }
         }
         // What lies behind a relation is not in the payload: such a rule is about items as they are.
-        Filter::Related(..) => {
+        Filter::Related(..) | Filter::Some(..) | Filter::None(..) => {
             if !filter.matches(&Record::from(row.clone())) {
                 let field = first_field(filter).to_owned();
                 violations.push(Violation { field, kind: "relation", details: vec![] });
@@ -84,7 +84,11 @@ fn collect(
 
 const fn first_field(filter: &Filter) -> &str {
     match filter {
-        Filter::Field(field, _) | Filter::Related(field, _) => field.name,
+        Filter::Field(field, _)
+        | Filter::Part(field, ..)
+        | Filter::Related(field, _)
+        | Filter::Some(field, _)
+        | Filter::None(field, _) => field.name,
         Filter::And(_) | Filter::Or(_) => "",
     }
 }

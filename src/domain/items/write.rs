@@ -301,7 +301,7 @@ impl Items {
             Some(record) => projection.object(record),
             None => return Err(Error::Forbidden(Forbidden::Item)),
         };
-        Ok(Answer { data, counts: None })
+        Ok(Answer { data, counts: None, sheet: None })
     }
 }
 

@@ -1,6 +1,7 @@
 //! All rights of the service, in memory.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde_json::Map;
 use serde_json::Value as Json;
@@ -11,6 +12,7 @@ use crate::model::Actor;
 use crate::model::Collection;
 use crate::model::Row;
 use crate::model::Value;
+use crate::model::actor::Profile;
 use crate::model::schema;
 use crate::query::Environment;
 use crate::query::Filter;
@@ -28,15 +30,15 @@ const ANCESTORS_MAX: usize = 32;
 pub(super) struct Book {
     /// The place in the order of events up to which changes are in it, at least.
     pub(super) seq: i64,
-    parents: HashMap<Uuid, Option<Uuid>>,
+    roles: HashMap<Uuid, Arc<Row>>,
     policies: HashMap<Uuid, Policy>,
     of_users: HashMap<Uuid, Vec<Uuid>>,
     of_roles: HashMap<Uuid, Vec<Uuid>>,
     of_public: Vec<Uuid>,
 }
 
-#[derive(Default)]
 struct Policy {
+    row: Arc<Row>,
     admin: bool,
     app: bool,
     permissions: Vec<Permission>,
@@ -56,14 +58,15 @@ impl Book {
         let mut book = Self { seq: store.position(), ..Self::default() };
         for role in store.all(&schema::ROLES).await? {
             if let Some(id) = role.value("id").as_uuid() {
-                book.parents.insert(id, role.value("parent").as_uuid());
+                book.roles.insert(id, Arc::new(role));
             }
         }
         for policy in store.all(&schema::POLICIES).await? {
             if let Some(id) = policy.value("id").as_uuid() {
                 let admin = policy.value("admin_access").is_true();
                 let app = admin || policy.value("app_access").is_true();
-                book.policies.insert(id, Policy { admin, app, permissions: Vec::new() });
+                let row = Arc::new(policy);
+                book.policies.insert(id, Policy { row, admin, app, permissions: Vec::new() });
             }
         }
         for row in store.all(&schema::PERMISSIONS).await? {
@@ -83,8 +86,10 @@ impl Book {
         Ok(book)
     }
 
-    /// Returns the actor that an account with this role is; without an account, the public.
-    pub(super) fn actor(&self, user: Option<Uuid>, role: Option<Uuid>) -> Actor {
+    /// Returns the actor that an account is; without one, the public.
+    pub(super) fn actor(&self, account: Option<&Arc<Row>>) -> Actor {
+        let at = |name| account.and_then(|row| row.value(name).as_uuid());
+        let (user, role) = (at("id"), at("role"));
         let roles = self.lineage(role);
         let mut policies: Vec<Uuid> = Vec::new();
         // The public's rights reach visitors, and accounts without a role.
@@ -100,6 +105,14 @@ impl Book {
             user.is_some() && policies.iter().filter_map(|id| self.policies.get(id)).any(right)
         };
         let (admin, app) = (has(|policy| policy.admin), has(|policy| policy.app));
+        let profile = Profile {
+            user: account.cloned(),
+            roles: roles.iter().filter_map(|id| self.roles.get(id).cloned()).collect(),
+            policies: policies
+                .iter()
+                .filter_map(|id| Some(Arc::clone(&self.policies.get(id)?.row)))
+                .collect(),
+        };
         Actor {
             user,
             session: None,
@@ -108,6 +121,7 @@ impl Book {
             policies: policies.into(),
             admin,
             app,
+            profile,
         }
     }
 
@@ -120,7 +134,7 @@ impl Book {
             && !lineage.contains(&role)
         {
             lineage.push(role);
-            next = self.parents.get(&role).copied().flatten();
+            next = self.roles.get(&role).and_then(|row| row.value("parent").as_uuid());
         }
         lineage
     }
@@ -160,7 +174,7 @@ impl Book {
             policies.iter().filter_map(|id| self.policies.get(id)).any(|policy| policy.admin)
         };
         let users = self.of_users.iter().filter(|(_, policies)| gives(policies));
-        let roles = self.parents.keys().copied().filter(|role| {
+        let roles = self.roles.keys().copied().filter(|role| {
             let lineage = self.lineage(Some(*role));
             lineage.iter().filter_map(|role| self.of_roles.get(role)).any(gives)
         });

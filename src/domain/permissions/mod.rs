@@ -88,15 +88,13 @@ impl Permissions {
     /// Returns the public.
     #[must_use]
     pub fn public(&self) -> Arc<Actor> {
-        Arc::new(self.book.read().actor(None, None))
+        Arc::new(self.book.read().actor(None))
     }
 
     /// Returns the actor that an account is, with the rights now in force, recognised by this session.
     #[must_use]
-    pub fn actor(&self, user: &Row, session: Option<Uuid>) -> Actor {
-        let id = user.value("id").as_uuid();
-        let role = user.value("role").as_uuid();
-        Actor { session, ..self.book.read().actor(id, role) }
+    pub fn actor(&self, user: &Arc<Row>, session: Option<Uuid>) -> Actor {
+        Actor { session, ..self.book.read().actor(Some(user)) }
     }
 
     /// Returns what the actor may do in this way with items of the collection.

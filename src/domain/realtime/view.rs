@@ -15,7 +15,7 @@ use crate::domain::Error;
 use crate::domain::items::Counts;
 use crate::domain::items::Items;
 use crate::domain::items::plan::Plan;
-use crate::domain::items::project;
+use crate::domain::items::show;
 use crate::domain::realtime::listener::Listener;
 use crate::model::Change;
 use crate::model::Collection;
@@ -253,8 +253,8 @@ impl View {
             .collect();
         Ok(match (keys.first(), self.subject.item) {
             (None, _) => None,
-            (Some(key), Some(_)) => Some(project::key(*key)),
-            (Some(_), None) => Some(project::keys(&keys)),
+            (Some(key), Some(_)) => Some(show::key(*key)),
+            (Some(_), None) => Some(show::keys(&keys)),
         })
     }
 }

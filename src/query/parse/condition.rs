@@ -7,11 +7,11 @@
 
 use serde_json::Value as Json;
 
-use crate::model::Field;
 use crate::model::Value;
 use crate::query::Environment;
 use crate::query::Filter;
 use crate::query::QueryError;
+use crate::query::Term;
 use crate::query::Test;
 use crate::query::parse::budget::Budget;
 use crate::query::parse::operand::Operand;
@@ -19,17 +19,17 @@ use crate::query::parse::operand::Place;
 use crate::query::parse::operator;
 use crate::query::parse::operator::Operator;
 
-/// Reads `{"<field>": {"<name>": <json>}}`.
+/// Reads `{"<term>": {"<name>": <json>}}`.
 pub fn condition(
-    field: &'static Field,
+    term: Term,
     name: &str,
     json: &Json,
     environment: &Environment<'_>,
     budget: &mut Budget,
 ) -> Result<Filter, QueryError> {
     budget.take()?;
-    let operator = operator::find(field, name)?;
-    let place = Place { kind: operator::held(field.kind), operator: name, environment };
+    let operator = operator::find(term.kind(), name)?;
+    let place = Place { kind: term.kind(), operator: name, environment };
     let test = match operator {
         Operator::Switch(on, off) => Some(if switch(name, json)? { on() } else { off() }),
         Operator::In => some_of(place.operands(json, budget)?).map(Test::In),
@@ -66,7 +66,10 @@ pub fn condition(
             }
         }
     };
-    Ok(test.map_or(Filter::nothing(), |test| Filter::Field(field, test)))
+    Ok(test.map_or(Filter::nothing(), |test| match term {
+        Term { field, part: Some(part) } => Filter::Part(field, part, test),
+        Term { field, part: None } => Filter::Field(field, test),
+    }))
 }
 
 /// Reads an operand that is no list.

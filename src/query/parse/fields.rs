@@ -1,94 +1,145 @@
 //! `fields`: names, stars and dotted paths to a tree.
 
+use std::borrow::Cow;
+
 use serde_json::Value as Json;
 
 use crate::model::Collection;
 use crate::model::Field;
 use crate::query::Fields;
+use crate::query::Name;
+use crate::query::Nested;
+use crate::query::Opened;
 use crate::query::QueryError;
 use crate::query::Selection;
 use crate::query::parse::budget::Budget;
 use crate::query::parse::names;
+use crate::query::parse::shape::Shape;
 
-/// Reads which fields are asked for.
+/// Reads which fields are asked for; without a parameter, all.
 pub fn fields(
     collection: &'static Collection,
-    json: &Json,
+    json: Option<&Json>,
+    shape: &Shape,
     budget: &mut Budget,
 ) -> Result<Fields, QueryError> {
-    let names = names::split("fields", json)?;
+    let mut names = json.map_or(Ok(Vec::new()), |json| names::split("fields", json))?;
     if names.is_empty() {
-        return Ok(Fields::all());
+        names.push("*");
     }
     for name in &names {
-        names::refuse_function(name)?;
         budget.check_depth(name.split('.').count())?;
     }
-    level(collection, &names, &mut Vec::new(), budget)
+    level(collection, &names, shape, &mut Vec::new(), budget)
 }
 
 /// Reads one level; all paths into one relation are read together, so that they merge.
 fn level(
     collection: &'static Collection,
     names: &[&str],
+    shape: &Shape,
     path: &mut Vec<&'static Field>,
     budget: &mut Budget,
 ) -> Result<Fields, QueryError> {
     let mut plain = Vec::new();
-    let mut opened = Opened(Vec::new());
+    let mut ways = Ways(Vec::new());
     let mut unknown = Vec::new();
     for &name in names {
         budget.take()?;
-        names::refuse_function(name)?;
         let (head, behind) = match name.split_once('.') {
             Some((head, behind)) => (head, Some(behind)),
             None => (name, None),
         };
-        match (head, collection.field(head), behind) {
-            ("*", _, behind) => {
-                add(&mut plain, Selection::All);
-                if let Some(behind) = behind {
-                    let stars = collection.fields.iter().filter(|field| !field.by_name);
-                    for field in stars {
-                        if let Some(target) = field.target() {
-                            opened.add((field, target), behind);
-                        }
-                    }
+        if head == "*" {
+            add(&mut plain, Selection::All);
+            let stars = collection.fields.iter().filter(|field| !field.by_name);
+            for field in stars.filter(|field| field.leads_to().is_some()) {
+                if behind.is_some() || field.pointing().is_some() {
+                    ways.add(Cow::Borrowed(field.name), field, behind, true);
                 }
             }
-            (_, Some(field), None) => add(&mut plain, Selection::Field(field)),
-            (_, Some(field), Some(behind)) => match names::follow(field)? {
-                Some(target) => opened.add((field, target), behind),
-                None => add(&mut unknown, name.to_owned()),
-            },
-            (_, None, _) => add(&mut unknown, head.to_owned()),
+            continue;
+        }
+        let (answered, term) = match (shape.alias(head), names::find_term(collection, head)?) {
+            (Some(term), _) => (Cow::Owned(head.to_owned()), term),
+            (None, Ok(term)) => (term.name(), term),
+            (None, Err(name)) => {
+                add(&mut unknown, name);
+                continue;
+            }
+        };
+        match behind {
+            None if term.field.pointing().is_none() => {
+                add(&mut plain, Selection::Term(answered, term));
+            }
+            _ if term.part.is_none() && term.field.leads_to().is_some() => {
+                ways.add(answered, term.field, behind, false);
+            }
+            _ => add(&mut unknown, name.to_owned()),
         }
     }
     if !unknown.is_empty() {
         return Err(names::unknown(collection, unknown, path));
     }
+    if plain.contains(&Selection::All) {
+        // A star stands for the other names as well.
+        for (alias, term) in &shape.aliases {
+            let name = Cow::Owned(alias.clone());
+            match term.field.pointing() {
+                None => add(&mut plain, Selection::Term(name, *term)),
+                Some(_) => ways.add(name, term.field, None, false),
+            }
+        }
+    }
     // A path into a relation beats its bare key.
-    plain.retain(|selection| !matches!(selection, Selection::Field(field) if opened.has(field)));
-    for (field, target, behind) in opened.0 {
+    plain.retain(|one| !matches!(one, Selection::Term(name, _) if ways.lead_to(name)));
+    let everywhere = Shape::default();
+    for Way { name, field, target, paths, by_star } in ways.0 {
+        let nested = Nested::everything(budget.limits().unasked());
+        let (nested, shape) = match shape.behind(&name) {
+            Some((nested, shape)) => (nested.clone(), shape),
+            None => (nested, &everywhere),
+        };
         path.push(field);
-        plain.push(Selection::Related(field, level(target, &behind, path, budget)?));
+        let fields = match paths.as_slice() {
+            [] => None,
+            paths => Some(level(target, paths, shape, path, budget)?),
+        };
         path.pop();
+        plain.push(Selection::Related(Opened { name, field, fields, nested, by_star }));
     }
     Ok(Fields(plain))
 }
 
-/// The relations of one level that are opened, each with the paths that lead on from there.
-struct Opened<'t>(Vec<(&'static Field, &'static Collection, Vec<&'t str>)>);
+/// The relations of one level that are opened, each with the paths that lead on from there; and the
+/// lists, which without a path show keys.
+struct Ways<'t>(Vec<Way<'t>>);
 
-impl<'t> Opened<'t> {
-    fn has(&self, field: &'static Field) -> bool {
-        self.0.iter().any(|(known, ..)| *known == field)
+struct Way<'t> {
+    name: Name,
+    field: &'static Field,
+    target: &'static Collection,
+    paths: Vec<&'t str>,
+    by_star: bool,
+}
+
+impl<'t> Ways<'t> {
+    fn lead_to(&self, name: &str) -> bool {
+        self.0.iter().any(|way| way.name == name)
     }
 
-    fn add(&mut self, (field, target): (&'static Field, &'static Collection), behind: &'t str) {
-        match self.0.iter_mut().find(|(known, ..)| *known == field) {
-            Some((.., paths)) => add(paths, behind),
-            None => self.0.push((field, target, vec![behind])),
+    fn add(&mut self, name: Name, field: &'static Field, behind: Option<&'t str>, star: bool) {
+        let Some(target) = field.leads_to() else { return };
+        let mut on = behind.iter().flat_map(|behind| behind.split('.'));
+        let by_star = star && on.all(|name| name == "*");
+        let place = self.0.iter().position(|way| way.name == name).unwrap_or_else(|| {
+            self.0.push(Way { name, field, target, paths: Vec::new(), by_star });
+            self.0.len() - 1
+        });
+        let way = &mut self.0[place];
+        way.by_star &= by_star;
+        if let Some(behind) = behind {
+            add(&mut way.paths, behind);
         }
     }
 }
@@ -119,14 +170,18 @@ mod tests {
         collection: &'static Collection,
         json: &Json,
     ) -> Result<String, QueryError> {
-        fields(collection, json, &mut Budget::new(limits)).map(|fields| show(&fields))
+        fields(collection, Some(json), &Shape::default(), &mut Budget::new(limits))
+            .map(|fields| show(&fields))
     }
 
     fn show(fields: &Fields) -> String {
         let shown = fields.0.iter().map(|selection| match selection {
             Selection::All => "*".to_owned(),
-            Selection::Field(field) => field.name.to_owned(),
-            Selection::Related(field, behind) => format!("{}({})", field.name, show(behind)),
+            Selection::Term(name, _) => name.to_string(),
+            Selection::Related(way) => match &way.fields {
+                None => way.name.to_string(),
+                Some(fields) => format!("{}({})", way.name, show(fields)),
+            },
         });
         shown.collect::<Vec<_>>().join(" ")
     }
@@ -157,16 +212,27 @@ mod tests {
                 json!("user_created.id,user_created.id,user_created.role.name,user_created.role"),
                 "user_created(id role(name))",
             ),
-            (json!("user_created.*"), "user_created(*)"),
-            (json!("*.*"), "* user_created(*)"),
-            (json!("*.*,user_created.email"), "* user_created(* email)"),
+            (json!("user_created.*"), "user_created(* policies)"),
+            (json!("*.*"), "* user_created(* policies)"),
+            (json!("*.*,user_created.email"), "* user_created(* email policies)"),
             (json!("*.first_name"), "* user_created(first_name)"),
-            (json!("*.*.*"), "* user_created(* role(*))"),
+            (json!("*.*.*"), "* user_created(* role(* children policies users) policies(*))"),
+            (json!("id,year(date_created)"), "id date_created_year"),
+            (json!("user_created.week(last_access)"), "user_created(last_access_week)"),
         ] {
             assert_eq!(read(&MESSAGES, &json).as_deref(), Ok(expected), "{json}");
         }
         assert_eq!(read(&USERS, &json!("policies")).as_deref(), Ok("policies"));
-        assert_eq!(read(&ACCESS, &json!("*.*")).as_deref(), Ok("* role(*) user(*) policy(*)"));
+        assert_eq!(
+            read(&USERS, &json!("policies.policy.name,policies.id")).as_deref(),
+            Ok("policies(id policy(name))")
+        );
+        assert_eq!(
+            read(&ACCESS, &json!("*.*")).as_deref(),
+            Ok(
+                "* role(* children policies users) user(* policies) policy(* permissions users roles)"
+            )
+        );
     }
 
     #[test]
@@ -181,6 +247,8 @@ mod tests {
             (json!("id from messages; --"), "messages", vec!["id from messages; --"], ""),
             (json!("**"), "messages", vec!["**"], ""),
             (json!("content.foo"), "messages", vec!["content.foo"], ""),
+            (json!("year(nope),frob(id)"), "messages", vec!["nope", "frob(id)"], ""),
+            (json!("year(date_created).x"), "messages", vec!["year(date_created).x"], ""),
             (
                 json!("user_created.a,user_created.b"),
                 "directus_users",
@@ -204,16 +272,15 @@ mod tests {
     #[test]
     fn refusals() {
         for (json, expected) in [
-            (json!("year(date_created)"), "\"year(date_created)\" is not supported yet"),
-            (json!("user_created.year(last_access)"), "\"year(last_access)\" is not supported yet"),
+            (json!("year(id)"), "\"year\" is a function of dates, and \"id\" is none"),
             (json!(["id", 5]), "\"fields[1]\" must be a string"),
             (json!({"id": true}), "\"fields\" must be an array"),
             (json!(5), "\"fields\" must be an array"),
         ] {
             assert_eq!(read(&MESSAGES, &json), Err(QueryError::invalid(expected)), "{json}");
         }
-        let error = read(&USERS, &json!("policies.policy")).expect_err("it is refused");
-        assert!(error.to_string().starts_with("\"policies\" is a list"), "{error}");
+        let error = read(&USERS, &json!("count(policies)")).expect_err("it is refused");
+        assert!(error.to_string().starts_with("There is no function \"count\""), "{error}");
     }
 
     #[test]

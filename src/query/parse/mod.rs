@@ -13,7 +13,9 @@ mod operand;
 mod operator;
 mod page;
 mod query;
+mod shape;
 mod sort;
+mod totals;
 mod value;
 
 pub use query::Query;

@@ -5,13 +5,12 @@ use serde_json::Value as Json;
 use crate::model::Collection;
 use crate::model::Field;
 use crate::model::Kind;
+use crate::query::DatePart;
 use crate::query::QueryError;
+use crate::query::Term;
 
-/// The functions of Directus on the values of a field.
-const FUNCTIONS: [&str; 10] = [
-    "year(", "month(", "week(", "day(", "weekday(", "hour(", "minute(", "second(", "count(",
-    "json(",
-];
+/// The functions of Directus on values that are no dates.
+const OTHER_FUNCTIONS: [&str; 2] = ["count", "json"];
 
 /// Returns the names in a list or a text with commas, without the blanks around them and without
 /// empty ones.
@@ -39,24 +38,58 @@ pub fn find(
     name: &str,
     path: &[&'static Field],
 ) -> Result<&'static Field, QueryError> {
-    refuse_function(name)?;
     collection.field(name).ok_or_else(|| unknown(collection, vec![name.to_owned()], path))
 }
 
-/// Returns the collection behind a relation, `None` if the field is none.
-pub fn follow(field: &'static Field) -> Result<Option<&'static Collection>, QueryError> {
-    match field.kind {
-        Kind::ToMany(..) => Err(to_many(field)),
-        _ => Ok(field.target()),
+/// Returns the field, or the part of a date, that a name stands for.
+pub fn require_term(
+    collection: &'static Collection,
+    name: &str,
+    path: &[&'static Field],
+) -> Result<Term, QueryError> {
+    find_term(collection, name)?.map_err(|name| unknown(collection, vec![name], path))
+}
+
+/// Returns as [`require_term`], or the name of the field that does not exist.
+pub fn find_term(
+    collection: &'static Collection,
+    name: &str,
+) -> Result<Result<Term, String>, QueryError> {
+    let call = name.strip_suffix(')').and_then(|call| call.split_once('('));
+    let Some((function, argument)) = call else {
+        return Ok(collection.field(name).map(Term::from).ok_or_else(|| name.to_owned()));
+    };
+    let Some(part) = DatePart::find(function) else {
+        if OTHER_FUNCTIONS.contains(&function) {
+            let names = DatePart::ALL.map(DatePart::name).join(", ");
+            return Err(QueryError::invalid(format!(
+                "There is no function \"{function}\" here, only those of dates: {names}"
+            )));
+        }
+        return Ok(Err(name.to_owned()));
+    };
+    match collection.field(argument) {
+        None => Ok(Err(argument.to_owned())),
+        Some(field) if matches!(field.kind, Kind::Timestamp) => {
+            Ok(Ok(Term { field, part: Some(part) }))
+        }
+        Some(field) => Err(QueryError::invalid(format!(
+            "\"{function}\" is a function of dates, and \"{}\" is none",
+            field.name
+        ))),
     }
 }
 
-/// Refuses `year(date_created)` and the like.
-pub fn refuse_function(name: &str) -> Result<(), QueryError> {
-    if name.ends_with(')') && FUNCTIONS.iter().any(|function| name.starts_with(function)) {
-        return Err(QueryError::invalid(format!("\"{name}\" is not supported yet")));
+/// Returns an error of something behind these relations as one of the whole query.
+pub fn behind(path: &[&'static Field], error: QueryError) -> QueryError {
+    match error {
+        QueryError::UnknownFields { collection, fields, path: rest } => {
+            let mut names: Vec<&str> = path.iter().map(|field| field.name).collect();
+            names.extend((!rest.is_empty()).then_some(rest.as_str()));
+            QueryError::UnknownFields { collection, fields, path: names.join(".") }
+        }
+        error @ QueryError::Invalid(_) => error,
     }
-    Ok(())
 }
 
 pub fn unknown(
@@ -71,7 +104,7 @@ pub fn unknown(
 pub fn to_many(field: &'static Field) -> QueryError {
     let name = field.name;
     QueryError::invalid(format!(
-        "\"{name}\" is a list of other items: it can be named in \"fields\", but not followed, \
-         filtered or sorted by"
+        "\"{name}\" is a list of other items: it can be shown, and asked about with \"_some\" \
+         and \"_none\", but nothing can be sorted, grouped or aggregated by it"
     ))
 }

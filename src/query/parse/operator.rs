@@ -1,6 +1,5 @@
 //! The operators of filters, and which kinds of field have which.
 
-use crate::model::Field;
 use crate::model::Kind;
 use crate::model::Value;
 use crate::query::Place;
@@ -30,9 +29,8 @@ pub enum Operator {
     Text { place: Place, ignore_case: bool, negated: bool },
 }
 
-/// Returns the operator, if fields of this kind have it.
-pub fn find(field: &'static Field, name: &str) -> Result<Operator, QueryError> {
-    let kind = held(field.kind);
+/// Returns the operator, if values of this kind have it.
+pub fn find(kind: Kind, name: &str) -> Result<Operator, QueryError> {
     named(name).filter(|_| has(kind, name)).ok_or_else(|| {
         let kind = kind_name(kind);
         QueryError::invalid(format!(
@@ -41,18 +39,12 @@ pub fn find(field: &'static Field, name: &str) -> Result<Operator, QueryError> {
     })
 }
 
-/// Returns the kind of value a field holds: for a relation, that of the keys it leads to.
-pub const fn held(kind: Kind) -> Kind {
-    match kind {
-        Kind::ToOne(target) => target.key().kind,
-        kind => kind,
-    }
-}
-
 fn has(kind: Kind, operator: &str) -> bool {
     match operator {
-        "_null" | "_nnull" => true,
-        "_eq" | "_neq" | "_in" | "_nin" => !matches!(kind, Kind::Secret | Kind::Json),
+        "_null" | "_nnull" => !matches!(kind, Kind::ToMany(..)),
+        "_eq" | "_neq" | "_in" | "_nin" => {
+            !matches!(kind, Kind::Secret | Kind::Json | Kind::ToMany(..))
+        }
         "_lt" | "_lte" | "_gt" | "_gte" | "_between" | "_nbetween" => {
             matches!(kind, Kind::Integer | Kind::Timestamp)
         }
@@ -97,7 +89,7 @@ fn named(name: &str) -> Option<Operator> {
 }
 
 /// Returns Directus's name of a kind.
-const fn kind_name(kind: Kind) -> &'static str {
+pub const fn kind_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Integer => "integer",
         Kind::Text => "text",
@@ -116,6 +108,7 @@ mod tests {
     use crate::model::Collection;
     use crate::model::schema::MESSAGES;
     use crate::model::schema::USERS;
+    use crate::query::Term;
 
     const ALL: [&str; 25] = [
         "_eq",
@@ -146,8 +139,8 @@ mod tests {
     ];
 
     fn operators(collection: &'static Collection, field: &str) -> String {
-        let field = collection.require(field);
-        ALL.into_iter().filter(|name| find(field, name).is_ok()).collect::<Vec<_>>().join(" ")
+        let kind = Term::from(collection.require(field)).kind();
+        ALL.into_iter().filter(|name| find(kind, name).is_ok()).collect::<Vec<_>>().join(" ")
     }
 
     #[test]
@@ -161,6 +154,7 @@ mod tests {
         assert_eq!(operators(&USERS, "email_notifications"), equal);
         assert_eq!(operators(&USERS, "password"), "_null _nnull _empty _nempty");
         assert_eq!(operators(&USERS, "tags"), "_null _nnull");
+        assert_eq!(operators(&USERS, "policies"), "");
         assert_eq!(
             operators(&MESSAGES, "content"),
             "_eq _neq _in _nin _null _nnull _empty _nempty _contains _ncontains _icontains \

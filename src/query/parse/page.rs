@@ -1,7 +1,8 @@
-//! `limit`, `offset`, `page`, `search`, `meta`.
+//! `limit`, `offset`, `page`, `search`, `meta`, `export`.
 
 use serde_json::Value as Json;
 
+use crate::query::Export;
 use crate::query::Limit;
 use crate::query::Meta;
 use crate::query::QueryError;
@@ -64,6 +65,19 @@ pub fn meta(json: &Json) -> Result<Meta, QueryError> {
         }
     }
     Ok(meta)
+}
+
+/// Returns the form of file asked for.
+pub fn export(json: &Json) -> Result<Export, QueryError> {
+    match json.as_str() {
+        Some("csv") => Ok(Export::Csv),
+        Some("csv_utf8") => Ok(Export::CsvUtf8),
+        Some("json") => Ok(Export::Json),
+        Some(name @ ("xml" | "yaml")) => Err(QueryError::invalid(format!(
+            "\"export\" does not know \"{name}\" here: use csv, csv_utf8 or json"
+        ))),
+        _ => Err(QueryError::invalid("\"export\" must be one of [csv, csv_utf8, json]")),
+    }
 }
 
 fn number(parameter: &str, json: &Json, least: i64) -> Result<i64, QueryError> {

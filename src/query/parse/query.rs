@@ -5,6 +5,7 @@ use serde_json::Value as Json;
 
 use crate::model::Collection;
 use crate::query::Environment;
+use crate::query::Export;
 use crate::query::Fields;
 use crate::query::Filter;
 use crate::query::Limit;
@@ -12,11 +13,14 @@ use crate::query::Limits;
 use crate::query::Meta;
 use crate::query::QueryError;
 use crate::query::Sort;
+use crate::query::Totals;
 use crate::query::parse::budget::Budget;
 use crate::query::parse::fields::fields;
 use crate::query::parse::filter::filter;
 use crate::query::parse::page;
+use crate::query::parse::shape::shape;
 use crate::query::parse::sort::sort;
+use crate::query::parse::totals::totals;
 
 /// A query on one collection whose every part is known to have a meaning.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,14 +39,14 @@ pub struct Query {
     pub search: Option<String>,
     /// The counts asked for.
     pub meta: Meta,
+    /// What is worked out about the items instead of showing them.
+    pub totals: Option<Totals>,
+    /// The form of the file that a list is exported to.
+    pub export: Option<Export>,
 }
 
-/// Parameters that Directus has and we do not have yet: to ignore them would be to answer
-/// something else than what was asked.
-const UNSUPPORTED: [&str; 5] = ["aggregate", "groupBy", "alias", "deep", "export"];
-
 impl Query {
-    /// Returns the query that an absent one stands for.
+    /// Returns the query that an absent one stands for, apart from the lists that `*` shows.
     #[must_use]
     pub fn everything(limits: &Limits) -> Self {
         Self {
@@ -53,6 +57,8 @@ impl Query {
             offset: 0,
             search: None,
             meta: Meta::default(),
+            totals: None,
+            export: None,
         }
     }
 
@@ -67,39 +73,40 @@ impl Query {
         limits: &Limits,
     ) -> Result<Self, QueryError> {
         let mut query = Self::everything(limits);
+        let none = Map::new();
         let parameters = match json {
-            Json::Null => return Ok(query),
+            Json::Null => &none,
             Json::Object(parameters) => parameters,
             _ => return Err(QueryError::invalid("\"query\" must be of type object")),
         };
-        for name in UNSUPPORTED {
-            if present(parameters, name).is_some_and(|json| !is_empty_text(json)) {
-                return Err(QueryError::invalid(format!("\"{name}\" is not supported yet")));
-            }
-        }
         let mut budget = Budget::new(limits);
-        if let Some(json) = present(parameters, "fields") {
-            query.fields = fields(collection, json, &mut budget)?;
-        }
+        let at = |name| present(parameters, name);
+        let said = |name| at(name).filter(|json| !is_empty_text(json));
+        let shape = shape(collection, said("alias"), said("deep"), environment, &mut budget)?;
+        query.fields = fields(collection, at("fields"), &shape, &mut budget)?;
         // The one parameter whose null is no absence.
         let null = parameters.get("filter").filter(|json| json.is_null());
-        if let Some(json) = null.or_else(|| present(parameters, "filter")) {
+        if let Some(json) = null.or_else(|| at("filter")) {
             query.filter = filter(collection, json, environment, &mut budget)?;
         }
-        if let Some(json) = present(parameters, "sort") {
+        let (aggregate, group_by) = (said("aggregate"), said("groupBy"));
+        query.totals = totals(collection, aggregate, group_by, at("sort"), &mut budget)?;
+        if let Some(json) = at("sort").filter(|_| query.totals.is_none()) {
             query.sort = sort(collection, json, &mut budget)?;
         }
         // The one parameter whose empty value counts.
         if let Some(json) = parameters.get("limit").filter(|json| !json.is_null()) {
             query.limit = limits.cap(page::limit(json)?);
         }
-        query.offset =
-            page::offset(present(parameters, "offset"), present(parameters, "page"), query.limit)?;
-        if let Some(json) = present(parameters, "search") {
+        query.offset = page::offset(at("offset"), at("page"), query.limit)?;
+        if let Some(json) = at("search") {
             query.search = page::search(json)?;
         }
-        if let Some(json) = present(parameters, "meta") {
+        if let Some(json) = at("meta") {
             query.meta = page::meta(json)?;
+        }
+        if let Some(json) = at("export") {
+            query.export = Some(page::export(json)?);
         }
         Ok(query)
     }
@@ -129,6 +136,9 @@ mod tests {
     use crate::clock::Timestamp;
     use crate::model::Actor;
     use crate::model::schema::MESSAGES;
+    use crate::query::Opened;
+    use crate::query::Selection;
+    use crate::query::Term;
 
     fn read(json: &Json) -> Result<Query, QueryError> {
         read_within(&Limits::default(), json)
@@ -193,6 +203,50 @@ mod tests {
     }
 
     #[test]
+    fn other_names() {
+        let query = read(&json!({
+            "fields": "id,words,author.first_name",
+            "alias": {"words": "content", "author": "user_created", "unused": "id"},
+        }));
+        let Selection::Related(author) = &query.as_ref().expect("it has a meaning").fields.0[2]
+        else {
+            panic!("{query:?}");
+        };
+        assert_eq!((author.name.as_ref(), author.field.name), ("author", "user_created"));
+
+        let star = read(&json!({"alias": "{\"words\":\"content\"}"})).expect("it has a meaning");
+        let content = Term::from(MESSAGES.require("content"));
+        assert_eq!(star.fields.0, [Selection::All, Selection::Term("words".into(), content)]);
+    }
+
+    fn behind(opened: &Opened) -> &[Selection] {
+        opened.fields.as_ref().map_or(&[], |fields| &fields.0)
+    }
+
+    #[test]
+    fn what_lies_behind_a_relation() {
+        let deep = json!({"user_created": {
+            "_filter": {"first_name": {"_eq": "Bob"}},
+            "_sort": "id",
+            "_limit": "1",
+            "role": {"users": {"_limit": 5, "_page": 2}},
+        }});
+        let fields = "user_created.first_name,user_created.role.users.id";
+        for deep in [deep.clone(), json!(deep.to_string())] {
+            let query = read(&json!({"fields": fields, "deep": deep})).expect("it has a meaning");
+            let Selection::Related(author) = &query.fields.0[0] else { panic!("{query:?}") };
+            assert_eq!(
+                format!("{:?}", author.nested.filter),
+                "Field(first_name, Eq(Text(\"Bob\")))"
+            );
+            assert_eq!(author.nested.limit, Limit::Of(1));
+            let Some(Selection::Related(role)) = behind(author).get(1) else { panic!("{query:?}") };
+            let Some(Selection::Related(users)) = behind(role).first() else { panic!("{query:?}") };
+            assert_eq!((users.nested.limit, users.nested.offset), (Limit::Of(5), 5));
+        }
+    }
+
+    #[test]
     fn a_filter_of_null_is_none() {
         for json in [json!({"filter": null}), json!({"filter": "null"})] {
             let expected = QueryError::invalid("\"filter\" must be of type object");
@@ -205,17 +259,38 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_built_yet_is_refused() {
-        for (json, name) in [
-            (json!({"aggregate": {"count": "*"}}), "aggregate"),
-            (json!({"aggregate": "{\"count\":\"*\"}"}), "aggregate"),
-            (json!({"groupBy": ["content"]}), "groupBy"),
-            (json!({"alias": {"words": "content"}}), "alias"),
-            (json!({"deep": {"user_created": {"_limit": 1}}}), "deep"),
-            (json!({"export": "csv"}), "export"),
+    fn shapes_that_make_no_sense() {
+        let period = "\"alias\" key/value can't contain a period character `.`";
+        for (json, expected) in [
+            (json!({"alias": "x"}), "\"alias\" has to be an object"),
+            (json!({"alias": {"a": 1}}), "\"alias\" value has to be a string"),
+            (json!({"alias": {"a.b": "id"}}), period),
+            (json!({"alias": {"a": "user_created.id"}}), period),
+            (json!({"deep": "x"}), "\"deep\" must be of type object"),
+            (json!({"deep": {"user_created": 1}}), "\"user_created\" must be of type object"),
+            (
+                json!({"deep": {"content": {}}}),
+                "\"deep\" is about relations, and \"content\" is none",
+            ),
+            (
+                json!({"deep": {"user_created": {"_limit": -2}}}),
+                "\"limit\" must be greater than or equal to -1",
+            ),
+            (json!({"export": "pdf"}), "\"export\" must be one of [csv, csv_utf8, json]"),
         ] {
-            let expected = QueryError::invalid(format!("\"{name}\" is not supported yet"));
-            assert_eq!(read(&json), Err(expected), "{json}");
+            assert_eq!(read(&json), Err(QueryError::invalid(expected)), "{json}");
+        }
+        for json in [
+            json!({"alias": {"a": "nope"}}),
+            json!({"deep": {"nope": {}}}),
+            json!({"deep": {"user_created": {"_filter": {"nope": 1}}}}),
+            json!({"deep": {"user_created": {"_sort": "nope"}}}),
+        ] {
+            assert!(matches!(read(&json), Err(QueryError::UnknownFields { .. })), "{json}");
+        }
+        for name in ["xml", "yaml"] {
+            let error = read(&json!({"export": name})).expect_err("it is refused");
+            assert!(error.to_string().contains(name), "{error}");
         }
     }
 

@@ -7,6 +7,7 @@ use crate::model::Field;
 use crate::model::Kind;
 use crate::query::QueryError;
 use crate::query::Sort;
+use crate::query::Term;
 use crate::query::parse::budget::Budget;
 use crate::query::parse::names;
 
@@ -20,7 +21,10 @@ pub fn sort(
     for name in names::split("sort", json)? {
         budget.take()?;
         let key = key(collection, name, budget)?;
-        if !keys.iter().any(|known| known.path == key.path && known.field == key.field) {
+        let known = |known: &Sort| {
+            (&known.path, known.field, known.part) == (&key.path, key.field, key.part)
+        };
+        if !keys.iter().any(known) {
             keys.push(key);
         }
     }
@@ -28,32 +32,38 @@ pub fn sort(
 }
 
 fn key(collection: &'static Collection, name: &str, budget: &Budget) -> Result<Sort, QueryError> {
-    let (descending, name) = match name.strip_prefix('-') {
-        Some(name) => (true, name.trim_start()),
-        None => (false, name),
-    };
-    names::refuse_function(name)?;
+    let (descending, name) = direction(name);
     budget.check_depth(name.split('.').count())?;
     let mut path: Vec<&'static Field> = Vec::new();
     let mut collection = collection;
     let mut rest = name;
     while let Some((relation, behind)) = rest.split_once('.') {
         let field = names::find(collection, relation, &path)?;
-        let Some(target) = names::follow(field)? else {
-            return Err(names::unknown(collection, vec![rest.to_owned()], &path));
+        let target = match field.kind {
+            Kind::ToOne(target) => target,
+            Kind::ToMany(..) => return Err(names::to_many(field)),
+            _ => return Err(names::unknown(collection, vec![rest.to_owned()], &path)),
         };
         path.push(field);
         collection = target;
         rest = behind;
     }
-    let field = names::find(collection, rest, &path)?;
+    let Term { field, part } = names::require_term(collection, rest, &path)?;
     match field.kind {
         Kind::ToMany(..) => Err(names::to_many(field)),
         // The order of secrets would tell something about them.
         Kind::Secret | Kind::Json => {
             Err(QueryError::invalid(format!("\"{}\" has no order", field.name)))
         }
-        _ => Ok(Sort { path, field, descending }),
+        _ => Ok(Sort { path, field, part, descending }),
+    }
+}
+
+/// Returns whether a key of an order descends, and its name.
+pub fn direction(name: &str) -> (bool, &str) {
+    match name.strip_prefix('-') {
+        Some(name) => (true, name.trim_start()),
+        None => (false, name),
     }
 }
 
@@ -69,7 +79,8 @@ mod tests {
     fn read(collection: &'static Collection, json: &Json) -> Result<String, QueryError> {
         let keys = sort(collection, json, &mut Budget::new(&Limits::default()))?;
         let keys = keys.into_iter().map(|key| {
-            let names = key.path.iter().chain([&key.field]).map(|field| field.name);
+            let last = Term { field: key.field, part: key.part }.name();
+            let names = key.path.iter().map(|field| field.name).chain([&*last]);
             let sign = if key.descending { "-" } else { "" };
             sign.to_owned() + &names.collect::<Vec<_>>().join(".")
         });
@@ -87,6 +98,8 @@ mod tests {
             (json!("-user_created.first_name"), "-user_created.first_name"),
             (json!("user_created.role.name"), "user_created.role.name"),
             (json!("id,-id,content"), "id content"),
+            (json!("-year(date_created),date_created"), "-date_created_year date_created"),
+            (json!("user_created.hour(last_access)"), "user_created.last_access_hour"),
             (json!(","), ""),
         ] {
             assert_eq!(read(&MESSAGES, &json).as_deref(), Ok(expected), "{json}");
@@ -118,7 +131,7 @@ mod tests {
     #[test]
     fn what_has_no_order_is_refused() {
         for (json, expected) in [
-            (json!("year(last_access)"), "\"year(last_access)\" is not supported yet"),
+            (json!("year(email)"), "\"year\" is a function of dates, and \"email\" is none"),
             (json!("password"), "\"password\" has no order"),
             (json!("tags"), "\"tags\" has no order"),
             (json!([5]), "\"sort[0]\" must be a string"),

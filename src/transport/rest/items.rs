@@ -5,11 +5,14 @@ use serde_json::Map;
 use serde_json::Value as Json;
 
 use crate::domain::Error;
+use crate::domain::items::Answer;
 use crate::domain::items::Update;
 use crate::domain::items::Which;
 use crate::domain::items::Written;
+use crate::model::Collection;
 use crate::transport::error::Refusal;
 use crate::transport::rest::envelope;
+use crate::transport::rest::export;
 use crate::transport::rest::operation::Call;
 use crate::transport::rest::operation::Reply;
 
@@ -19,7 +22,7 @@ pub(super) async fn list(call: Call) -> Reply {
     let which = Which::Query(call.query()?);
     let answer =
         call.context.services.items.read(call.actor(), collection, which, &Json::Null).await?;
-    Ok(envelope::list(&answer))
+    Ok(listed(&call, collection, &answer))
 }
 
 /// `SEARCH`: a list, with the query in the body.
@@ -29,7 +32,7 @@ pub(super) async fn search(mut call: Call) -> Reply {
     let address = call.query()?;
     let (which, query) = searched(body, address)?;
     let answer = call.context.services.items.read(call.actor(), collection, which, &query).await?;
-    Ok(envelope::list(&answer))
+    Ok(listed(&call, collection, &answer))
 }
 
 /// `GET` of one item.
@@ -38,7 +41,14 @@ pub(super) async fn one(call: Call) -> Reply {
     let query = call.query()?;
     let answer =
         call.context.services.items.read(call.actor(), collection, call.item(), &query).await?;
-    Ok(envelope::one(&answer))
+    let file = export::file(collection, &answer, call.context.services.clock.now());
+    Ok(file.unwrap_or_else(|| envelope::one(&answer)))
+}
+
+/// Returns the answer to a read of several: a list or, where the query asks for one, a file.
+fn listed(call: &Call, collection: &'static Collection, answer: &Answer) -> Response {
+    let file = export::file(collection, answer, call.context.services.clock.now());
+    file.unwrap_or_else(|| envelope::list(answer))
 }
 
 /// `POST` of one item or a list.

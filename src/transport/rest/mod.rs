@@ -9,6 +9,7 @@ pub mod auth;
 pub mod body;
 pub mod describe;
 pub mod envelope;
+pub mod export;
 pub mod items;
 pub mod operation;
 pub mod parameters;

@@ -47,13 +47,57 @@ pub fn of_list() -> Vec<MetaOperationParam> {
             "Which counts to add: `total_count`, `filter_count`, or `*` for both.",
             json!("filter_count"),
         ),
+        query(
+            "aggregate",
+            "string",
+            "Totals instead of items, as JSON text: `count`, `countDistinct`, `countAll`, `sum`, \
+             `sumDistinct`, `avg`, `avgDistinct`, `min`, `max`, each of a field or of several; \
+             `count` also of `*`. `aggregate[count]=*` says the same.",
+            json!("{\"count\":\"*\"}"),
+        ),
+        query(
+            "groupBy",
+            "string",
+            "What to group by, with commas: fields, and parts of dates such as \
+             `year(date_created)`. `sort` then takes these, and totals (`-count`).",
+            json!("user_created"),
+        ),
+        alias(),
+        deep(),
+        query(
+            "export",
+            "string",
+            "Makes a file of the answer: `csv`, `csv_utf8` (for spreadsheets) or `json`.",
+            json!("json"),
+        ),
     ]
 }
 
 /// Returns the parameters that shape one item, or what came of a write.
 #[must_use]
 pub fn of_one() -> Vec<MetaOperationParam> {
-    vec![fields()]
+    vec![fields(), alias(), deep()]
+}
+
+fn alias() -> MetaOperationParam {
+    query(
+        "alias",
+        "string",
+        "Other names for fields, as JSON text: `{\"name\":\"field\"}`, to be used in `fields`. \
+         `alias[name]=field` says the same.",
+        json!("{\"author\":\"user_created\"}"),
+    )
+}
+
+fn deep() -> MetaOperationParam {
+    query(
+        "deep",
+        "string",
+        "Which of the related items, as JSON text: `_filter`, `_sort`, `_limit`, `_offset`, \
+         `_page`, `_search` and `_alias` under the name of the relation. A single item that does \
+         not fit is null.",
+        json!("{\"user_created\":{\"_filter\":{\"first_name\":{\"_eq\":\"Alice\"}}}}"),
+    )
 }
 
 fn fields() -> MetaOperationParam {
@@ -61,7 +105,8 @@ fn fields() -> MetaOperationParam {
         "fields",
         "string",
         "Which fields, with commas: names, `*` for all one may read, `relation.name` for those of \
-         a related item. `fields[]=…` may be repeated instead.",
+         a related item, `year(date)` for parts of dates (also `month`, `week`, `day`, `weekday`, \
+         `hour`, `minute`, `second`). `fields[]=…` may be repeated instead.",
         json!("*,user_created.first_name"),
     )
 }

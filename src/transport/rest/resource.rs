@@ -145,11 +145,13 @@ impl Resource {
     fn list(&self) -> Operation {
         let words = Words {
             description: "What there is to see for whoever asks, 100 items at most unless `limit` \
-                          says otherwise. `SEARCH` with `{\"query\":{…}}` or `{\"keys\":[…]}` as \
+                          says otherwise. With `aggregate` or `groupBy`, numbers about them \
+                          instead. `SEARCH` with `{\"query\":{…}}` or `{\"keys\":[…]}` as \
                           its body does the same for queries that are too long for an address.",
             parameters: self.parameters(false, parameters::of_list()),
             success: Success::json(
-                "The items, with counts beside them if `meta` asks for some.",
+                "The items, with counts beside them if `meta` asks for some; or groups, if \
+                 `aggregate` or `groupBy` does. With `export` the list alone, as a file.",
                 schemas::data_with_meta(schemas::list(self.item())),
                 json!({"data": [self.example()]}),
             ),

@@ -6,6 +6,7 @@ mod errors;
 mod items;
 mod login;
 mod pages;
+mod queries;
 mod refresh;
 mod revocation;
 mod utils;

@@ -168,7 +168,7 @@ impl Connection {
     ) -> Result<Bytes, Error> {
         let uid = frame.uid.take();
         let (which, query) = items::read(frame);
-        let Answer { data, counts } =
+        let Answer { data, counts, .. } =
             self.context.services.items.read(actor, collection, which, &query).await?;
         Ok(answers::items(&data, counts, uid.as_ref()))
     }
@@ -238,7 +238,7 @@ pub fn nobody() -> Identity {
 /// Returns the answer to a write. As in Directus it is an error if the caller may not see what was
 /// written, although it was.
 fn shown(written: Written, uid: Option<&Uid>) -> Result<Bytes, Error> {
-    let Answer { data, counts } = written.answer?;
+    let Answer { data, counts, .. } = written.answer?;
     Ok(answers::items(&data, counts, uid))
 }
 

@@ -1,0 +1,235 @@
+//! Records to the JSON that their reader may see: written straight to text, since a tree of values
+//! for each item would cost more than everything else on the way.
+
+use serde_json::value::RawValue;
+
+use crate::domain::items::project::Column;
+use crate::domain::items::project::Projection;
+use crate::domain::items::text::Text;
+use crate::model::Key;
+use crate::model::Record;
+use crate::model::Value;
+use crate::query::Term;
+use crate::query::Totals;
+use crate::store::Figure;
+
+impl Projection {
+    /// Writes the records as a JSON list.
+    #[must_use]
+    pub fn list<'r>(&self, records: impl IntoIterator<Item = &'r Record>) -> Box<RawValue> {
+        let mut text = Text::default();
+        text.list(records, |text, record| self.write(record, text));
+        text.finish()
+    }
+
+    /// Writes one record as a JSON object.
+    #[must_use]
+    pub fn object(&self, record: &Record) -> Box<RawValue> {
+        let mut text = Text::default();
+        self.write(record, &mut text);
+        text.finish()
+    }
+
+    /// Returns the names of what is shown, each with the names that lead to it.
+    #[must_use]
+    pub fn names(&self) -> Vec<Vec<String>> {
+        let mut names = Vec::new();
+        for column in &self.columns {
+            let name = column.name().to_owned();
+            match column {
+                Column::One(_, _, nested, _) => {
+                    let behind = nested.names().into_iter();
+                    names.extend(behind.map(|rest| [vec![name.clone()], rest].concat()));
+                }
+                Column::Term(..) | Column::Many(..) => names.push(vec![name]),
+            }
+        }
+        names
+    }
+
+    fn write(&self, record: &Record, text: &mut Text) {
+        let varies = self.scope().varies();
+        text.object(&self.columns, Column::name, |text, column| {
+            if varies && !self.scope().shows(record, column.field()) {
+                return text.null();
+            }
+            match column {
+                Column::Term(_, Term { field, part: None }) => {
+                    text.field(field, record.value(field));
+                }
+                Column::Term(_, term) => text.value(&term.of(record.value(term.field))),
+                Column::One(_, field, nested, filter) => match record.one(field) {
+                    Some(behind) if nested.fits(behind) && filter.matches(behind) => {
+                        nested.write(behind, text);
+                    }
+                    _ => text.null(),
+                },
+                Column::Many(_, list) => {
+                    let records = record.list(list.number);
+                    text.list(records, |text, record| {
+                        if list.bare {
+                            text.value(record.value(record.row.collection().key()));
+                        } else {
+                            list.projection.write(record, text);
+                        }
+                    });
+                }
+            }
+        });
+    }
+}
+
+/// Writes keys as a JSON list.
+#[must_use]
+pub fn keys(keys: &[Key]) -> Box<RawValue> {
+    let mut text = Text::default();
+    text.list(keys, |text, key| text.value(&Value::from(*key)));
+    text.finish()
+}
+
+/// Writes one key as JSON.
+#[must_use]
+pub fn key(key: Key) -> Box<RawValue> {
+    let mut text = Text::default();
+    text.value(&Value::from(key));
+    text.finish()
+}
+
+/// Writes groups and their totals as a JSON list: `[{"content":"a","count":1,"max":{"id":5}}]`.
+pub(super) fn groups(totals: &Totals, groups: &[Vec<Figure>]) -> Box<RawValue> {
+    let layout = layout(totals);
+    let mut text = Text::default();
+    text.list(groups, |text, figures| {
+        text.object(
+            &layout,
+            |(name, _)| name,
+            |text, (_, places)| match places {
+                Places::One(place) => text.figure(figures, *place),
+                Places::Named(named) => {
+                    text.object(
+                        named,
+                        |(name, _)| name,
+                        |text, (_, place)| text.figure(figures, *place),
+                    );
+                }
+            },
+        );
+    });
+    text.finish()
+}
+
+/// Returns the names of what groups show, each with the names that lead to it.
+pub(super) fn group_names(totals: &Totals) -> Vec<Vec<String>> {
+    let mut names = Vec::new();
+    for (name, places) in layout(totals) {
+        match places {
+            Places::One(_) => names.push(vec![name]),
+            Places::Named(figures) => {
+                names.extend(figures.into_iter().map(|(rest, _)| vec![name.clone(), rest]));
+            }
+        }
+    }
+    names
+}
+
+/// Where the figures of a group stand in its row.
+enum Places {
+    One(usize),
+    Named(Vec<(String, usize)>),
+}
+
+/// Returns what a group is made of: what divides it from others, and by operation the totals. What
+/// counts items, without a field to name it by, stands alone.
+fn layout(totals: &Totals) -> Vec<(String, Places)> {
+    let mut layout: Vec<(String, Places)> = Vec::new();
+    for (place, (name, _)) in totals.groups.iter().enumerate() {
+        layout.push((name.to_string(), Places::One(place)));
+    }
+    let groups = totals.groups.len();
+    for (place, total) in totals.totals.iter().enumerate() {
+        let place = groups + place;
+        let operation = total.operation.name();
+        let alone =
+            totals.totals.iter().filter(|one| one.operation == total.operation).count() == 1;
+        let name = match total.of {
+            None if alone => {
+                layout.push((operation.to_owned(), Places::One(place)));
+                continue;
+            }
+            None => "*".to_owned(),
+            Some(term) => term.name().into_owned(),
+        };
+        let known = layout[groups..].iter_mut().find(|(known, _)| known == operation);
+        match known {
+            Some((_, Places::Named(named))) => named.push((name, place)),
+            _ => layout.push((operation.to_owned(), Places::Named(vec![(name, place)]))),
+        }
+    }
+    layout
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::schema::MESSAGES;
+    use crate::query::Operation;
+    use crate::query::Total;
+
+    fn total(operation: Operation, field: Option<&str>) -> Total {
+        Total { operation, of: field.map(|name| Term::from(MESSAGES.require(name))) }
+    }
+
+    fn written(groups: &[&str], asked: Vec<Total>, figures: Vec<Figure>) -> String {
+        let groups = groups.iter().map(|name| {
+            let term = Term::from(MESSAGES.require(name));
+            (term.name(), term)
+        });
+        let totals = Totals { groups: groups.collect(), totals: asked, sort: Vec::new() };
+        super::groups(&totals, &[figures]).get().to_owned()
+    }
+
+    fn number(number: i64) -> Figure {
+        Figure::Value(Value::Integer(number))
+    }
+
+    #[test]
+    fn totals_are_keyed_by_operation_and_field() {
+        let count = || total(Operation::Count, None);
+        let of = |operation, name| total(operation, Some(name));
+        for (groups, asked, figures, expected) in [
+            (vec![], vec![count()], vec![number(13)], r#"[{"count":13}]"#),
+            (
+                vec![],
+                vec![total(Operation::CountAll, None)],
+                vec![number(13)],
+                r#"[{"countAll":13}]"#,
+            ),
+            (
+                vec![],
+                vec![of(Operation::Count, "id"), of(Operation::Count, "content")],
+                vec![number(13), number(11)],
+                r#"[{"count":{"id":13,"content":11}}]"#,
+            ),
+            (
+                vec![],
+                vec![of(Operation::Min, "id"), of(Operation::Avg, "id"), of(Operation::Sum, "id")],
+                vec![number(1), Figure::Real(1.5), Figure::Real(3.0)],
+                r#"[{"min":{"id":1},"avg":{"id":1.5},"sum":{"id":3}}]"#,
+            ),
+            (
+                vec!["content"],
+                vec![count()],
+                vec![Figure::Value(Value::Null), number(1)],
+                r#"[{"content":null,"count":1}]"#,
+            ),
+            (
+                vec![],
+                vec![count(), of(Operation::Count, "id")],
+                vec![number(2), number(2)],
+                r#"[{"count":{"*":2,"id":2}}]"#,
+            ),
+        ] {
+            assert_eq!(written(&groups, asked, figures), expected);
+        }
+    }
+}

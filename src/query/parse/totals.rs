@@ -1,0 +1,274 @@
+//! `aggregate` and `groupBy`, and the order of what they come to.
+
+use serde_json::Value as Json;
+
+use crate::model::Collection;
+use crate::model::Kind;
+use crate::query::Operation;
+use crate::query::QueryError;
+use crate::query::Term;
+use crate::query::Total;
+use crate::query::Totals;
+use crate::query::TotalsKey;
+use crate::query::TotalsSort;
+use crate::query::parse::budget::Budget;
+use crate::query::parse::names;
+use crate::query::parse::operator::kind_name;
+use crate::query::parse::sort::direction;
+
+/// Reads what is to be worked out; `None` if neither parameter says anything.
+pub fn totals(
+    collection: &'static Collection,
+    aggregate: Option<&Json>,
+    group_by: Option<&Json>,
+    sort: Option<&Json>,
+    budget: &mut Budget,
+) -> Result<Option<Totals>, QueryError> {
+    let mut totals = Totals::default();
+    if let Some(json) = group_by {
+        for name in names::split("groupBy", json)? {
+            budget.take()?;
+            let term = names::require_term(collection, name, &[])?;
+            if !is_comparable(term.kind()) {
+                return Err(unfit("groupBy", term));
+            }
+            let group = (term.name(), term);
+            if !totals.groups.contains(&group) {
+                totals.groups.push(group);
+            }
+        }
+    }
+    if let Some(json) = aggregate {
+        totals.totals = aggregated(collection, json, budget)?;
+    }
+    if totals.groups.is_empty() && totals.totals.is_empty() {
+        return Ok(None);
+    }
+    if let Some(json) = sort {
+        for name in names::split("sort", json)? {
+            budget.take()?;
+            totals.sort.extend(sort_key(collection, name, &totals)?);
+        }
+    }
+    Ok(Some(totals))
+}
+
+fn aggregated(
+    collection: &'static Collection,
+    json: &Json,
+    budget: &mut Budget,
+) -> Result<Vec<Total>, QueryError> {
+    let parsed;
+    let json = match json {
+        Json::String(text) => {
+            parsed = serde_json::from_str(text)
+                .map_err(|_| QueryError::invalid("Invalid JSON for aggregate object"))?;
+            &parsed
+        }
+        json => json,
+    };
+    let Json::Object(entries) = json else {
+        return Err(QueryError::invalid("\"aggregate\" must be of type object"));
+    };
+    let mut totals = Vec::new();
+    for (name, json) in entries {
+        let operation = Operation::find(name).ok_or_else(|| {
+            let known = Operation::ALL.map(Operation::name).join(", ");
+            QueryError::invalid(format!("There is no aggregate function \"{name}\", only {known}"))
+        })?;
+        for name in names::split("aggregate", json)? {
+            budget.take()?;
+            let total = Total { operation, of: subject(collection, operation, name)? };
+            if !totals.contains(&total) {
+                totals.push(total);
+            }
+        }
+    }
+    Ok(totals)
+}
+
+/// Returns what a total is about.
+fn subject(
+    collection: &'static Collection,
+    operation: Operation,
+    name: &str,
+) -> Result<Option<Term>, QueryError> {
+    match (operation, name) {
+        (Operation::CountAll, _) | (Operation::Count, "*") => return Ok(None),
+        _ => {}
+    }
+    let term = names::require_term(collection, name, &[])?;
+    let kind = term.kind();
+    let fits = match operation {
+        Operation::CountAll => true,
+        Operation::Count => !matches!(kind, Kind::ToMany(..)),
+        Operation::CountDistinct => is_comparable(kind),
+        Operation::Min | Operation::Max => {
+            matches!(kind, Kind::Integer | Kind::Timestamp | Kind::Text | Kind::Uuid)
+        }
+        Operation::Sum | Operation::SumDistinct | Operation::Avg | Operation::AvgDistinct => {
+            matches!(kind, Kind::Integer)
+        }
+    };
+    if fits { Ok(Some(term)) } else { Err(unfit(operation.name(), term)) }
+}
+
+/// Returns one key of the order. Where there is but one group, fields that could order the items
+/// change nothing.
+fn sort_key(
+    collection: &'static Collection,
+    name: &str,
+    totals: &Totals,
+) -> Result<Option<TotalsSort>, QueryError> {
+    let (descending, name) = direction(name);
+    let (head, rest) = name.split_once('.').unwrap_or((name, "*"));
+    let total = totals.totals.iter().position(|total| {
+        total.operation.name() == head && total.of.map_or("*".into(), Term::name) == rest
+    });
+    if let Some(place) = total {
+        return Ok(Some(TotalsSort { by: TotalsKey::Total(place), descending }));
+    }
+    if let Some(place) = totals.groups.iter().position(|(group, _)| group == name) {
+        return Ok(Some(TotalsSort { by: TotalsKey::Group(place), descending }));
+    }
+    let term = names::require_term(collection, name, &[])?;
+    match totals.groups.iter().position(|(_, group)| *group == term) {
+        Some(place) => Ok(Some(TotalsSort { by: TotalsKey::Group(place), descending })),
+        None if totals.groups.is_empty() => Ok(None),
+        None => Err(QueryError::invalid(format!(
+            "Groups can be sorted by what they are grouped by, or by what is aggregated, and \
+             \"{name}\" is neither"
+        ))),
+    }
+}
+
+/// Returns whether values of this kind can be told apart by whoever may see them.
+const fn is_comparable(kind: Kind) -> bool {
+    !matches!(kind, Kind::Secret | Kind::Json | Kind::ToMany(..))
+}
+
+fn unfit(what: &str, term: Term) -> QueryError {
+    if matches!(term.field.kind, Kind::ToMany(..)) {
+        return names::to_many(term.field);
+    }
+    QueryError::invalid(format!(
+        "\"{}\" field type does not contain the \"{what}\" function",
+        kind_name(term.kind())
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::schema::MESSAGES;
+    use crate::model::schema::USERS;
+    use crate::query::Limits;
+
+    fn read(collection: &'static Collection, query: &Json) -> Result<Option<Totals>, QueryError> {
+        let at = |name: &str| query.get(name);
+        let mut budget = Budget::new(&Limits::default());
+        totals(collection, at("aggregate"), at("groupBy"), at("sort"), &mut budget)
+    }
+
+    fn shown(query: &Json) -> String {
+        let totals = read(&MESSAGES, query).expect("it has a meaning").expect("it asks something");
+        let groups = totals.groups.iter().map(|(name, _)| name.to_string());
+        let sums = totals.totals.iter().map(|total| {
+            let of = total.of.map_or("*".into(), Term::name);
+            format!("{}({of})", total.operation.name())
+        });
+        let sort = totals.sort.iter().map(|sort| {
+            let sign = if sort.descending { '-' } else { '+' };
+            format!("{sign}{:?}", sort.by)
+        });
+        groups.chain(sums).chain(sort).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn all_spellings() {
+        for (query, expected) in [
+            (json!({"aggregate": {"count": "*"}}), "count(*)"),
+            (json!({"aggregate": {"count": ["*"]}}), "count(*)"),
+            (json!({"aggregate": "{\"count\":\"*\"}"}), "count(*)"),
+            (json!({"aggregate": {"countAll": "*"}}), "countAll(*)"),
+            (json!({"aggregate": {"count": "id, content"}}), "count(id) count(content)"),
+            (json!({"aggregate": {"min": "id", "max": ["id"]}}), "min(id) max(id)"),
+            (
+                json!({"aggregate": {"countDistinct": "year(date_created)"}}),
+                "countDistinct(date_created_year)",
+            ),
+            (json!({"groupBy": "content"}), "content"),
+            (
+                json!({"groupBy": ["user_created", "year(date_created)"]}),
+                "user_created date_created_year",
+            ),
+            (
+                json!({
+                    "aggregate": {"count": ["*", "id"]},
+                    "groupBy": "user_created,month(date_created)",
+                    "sort": "-count,count.id,month(date_created),-date_created_month,user_created",
+                }),
+                "user_created date_created_month count(*) count(id) \
+                 -Total(0) +Total(1) +Group(1) -Group(1) +Group(0)",
+            ),
+            (json!({"aggregate": {"count": "*"}, "sort": "-id"}), "count(*)"),
+        ] {
+            assert_eq!(shown(&query), expected, "{query}");
+        }
+        assert_eq!(read(&MESSAGES, &json!({"aggregate": {"count": ""}})), Ok(None));
+        assert_eq!(read(&MESSAGES, &json!({"sort": "id"})), Ok(None));
+    }
+
+    #[test]
+    fn refusals() {
+        for (query, expected) in [
+            (json!({"aggregate": "{bad"}), "Invalid JSON for aggregate object"),
+            (json!({"aggregate": ["count"]}), "\"aggregate\" must be of type object"),
+            (json!({"aggregate": {"count": 1}}), "\"aggregate\" must be an array"),
+            (
+                json!({"aggregate": {"avg": "email"}}),
+                "\"text\" field type does not contain the \"avg\" function",
+            ),
+            (
+                json!({"aggregate": {"max": "password"}}),
+                "\"hash\" field type does not contain the \"max\" function",
+            ),
+            (
+                json!({"aggregate": {"countDistinct": "password"}}),
+                "\"hash\" field type does not contain the \"countDistinct\" function",
+            ),
+            (
+                json!({"groupBy": "token"}),
+                "\"hash\" field type does not contain the \"groupBy\" function",
+            ),
+        ] {
+            assert_eq!(read(&USERS, &query), Err(QueryError::invalid(expected)), "{query}");
+        }
+        for (query, expected) in [
+            (json!({"aggregate": {"frob": "*"}}), "There is no aggregate function \"frob\""),
+            (json!({"aggregate": {"count": "policies"}}), "\"policies\" is a list"),
+            (json!({"groupBy": "policies"}), "\"policies\" is a list"),
+            (json!({"groupBy": "status", "sort": "email"}), "Groups can be sorted by"),
+        ] {
+            let error = read(&USERS, &query).expect_err("it is refused").to_string();
+            assert!(error.starts_with(expected), "{query}: {error}");
+        }
+    }
+
+    #[test]
+    fn names_that_do_not_exist() {
+        for query in [
+            json!({"aggregate": {"count": "nope"}}),
+            json!({"aggregate": {"sum": "*"}}),
+            json!({"aggregate": {"count": "user_created.first_name"}}),
+            json!({"groupBy": "nope"}),
+            json!({"groupBy": "year(nope)"}),
+            json!({"groupBy": "content", "sort": "nope"}),
+        ] {
+            let error = read(&MESSAGES, &query).expect_err("it is refused");
+            assert!(matches!(error, QueryError::UnknownFields { .. }), "{query}");
+        }
+    }
+}

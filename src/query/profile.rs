@@ -1,0 +1,167 @@
+//! `$CURRENT_USER.email`, `$CURRENT_ROLE.name` and the like: fields of what the variables name.
+//!
+//! Read from the rows that the actor brings along; what is not there is null, and stands for nothing.
+
+use std::sync::Arc;
+
+use crate::model::Actor;
+use crate::model::Collection;
+use crate::model::Kind;
+use crate::model::Row;
+use crate::model::Value;
+use crate::model::schema;
+use crate::query::QueryError;
+use crate::query::environment::Variable;
+
+/// Returns what a variable with a path stands for.
+///
+/// # Errors
+/// [`QueryError::Invalid`] if there is no such variable, or no field behind it that has a plain value.
+pub(super) fn resolve(actor: &Actor, text: &str) -> Result<Variable, QueryError> {
+    let invalid = || QueryError::invalid(format!("There is no variable \"{text}\""));
+    let (variable, path) = text.split_once('.').ok_or_else(invalid)?;
+    let profile = &actor.profile;
+    let (collection, rows, many) = match variable {
+        "$CURRENT_USER" => (&schema::USERS, profile.user.as_slice(), false),
+        "$CURRENT_ROLE" => (&schema::ROLES, own_role(actor), false),
+        "$CURRENT_ROLES" => (&schema::ROLES, &*profile.roles, true),
+        "$CURRENT_POLICIES" => (&schema::POLICIES, &*profile.policies, true),
+        _ => return Err(invalid()),
+    };
+    if !is_plain(collection, path) {
+        return Err(invalid());
+    }
+    let mut values = rows.iter().filter_map(|row| follow(actor, row, path));
+    if many {
+        return Ok(Variable::Many(values.collect()));
+    }
+    Ok(values.next().map_or(Variable::Unset, Variable::One))
+}
+
+/// Returns whether a path leads to a field with a plain value, over to-one relations. Secrets are
+/// none: to compare with them would tell them.
+fn is_plain(collection: &'static Collection, path: &str) -> bool {
+    let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
+    match (collection.field(name), rest) {
+        (None, _) => false,
+        (Some(field), Some(rest)) => field.target().is_some_and(|target| is_plain(target, rest)),
+        (Some(field), None) => !matches!(field.kind, Kind::Secret | Kind::Json | Kind::ToMany(..)),
+    }
+}
+
+/// Returns the value at a path, in the form in which a client would have written it.
+fn follow(actor: &Actor, row: &Row, path: &str) -> Option<String> {
+    let Some((name, rest)) = path.split_once('.') else {
+        return match row.value(path) {
+            Value::Null | Value::Json(_) => None,
+            Value::Boolean(flag) => Some(flag.to_string()),
+            Value::Integer(number) => Some(number.to_string()),
+            Value::Text(text) => Some(text.to_string()),
+            Value::Uuid(id) => Some(id.to_string()),
+            Value::Timestamp(at) => Some(at.to_string()),
+        };
+    };
+    let target = row.collection().field(name)?.target()?;
+    let key = row.value(name).as_key()?;
+    let known = if *target == schema::ROLES {
+        &*actor.profile.roles
+    } else if *target == schema::USERS {
+        actor.profile.user.as_slice()
+    } else {
+        &[]
+    };
+    let behind = known.iter().find(|row| row.key() == Some(key))?;
+    follow(actor, behind, rest)
+}
+
+/// Returns the row of the actor's own role; the roles are in order, nearest first.
+fn own_role(actor: &Actor) -> &[Arc<Row>] {
+    let roles = &actor.profile.roles;
+    let is_own = |row: &&Arc<Row>| row.value("id").as_uuid() == actor.role;
+    match roles.first().filter(is_own) {
+        Some(_) => &roles[..1],
+        None => &[],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::model::actor::Profile;
+    use crate::model::schema::POLICIES;
+    use crate::model::schema::ROLES;
+    use crate::model::schema::USERS;
+
+    fn row(collection: &'static Collection, id: u128, name: &str, text: &str) -> Row {
+        Row::empty(collection).with("id", Some(Uuid::from_u128(id))).with(name, Value::text(text))
+    }
+
+    fn alice() -> Actor {
+        let [user, role, above] = [1, 2, 3].map(Uuid::from_u128);
+        Actor {
+            user: Some(user),
+            role: Some(role),
+            profile: Profile {
+                user: Some(Arc::new(
+                    row(&USERS, 1, "first_name", "Alice")
+                        .with("role", Some(role))
+                        .with("password", Value::text("hash")),
+                )),
+                roles: [
+                    row(&ROLES, 2, "name", "Member").with("parent", Some(above)),
+                    row(&ROLES, 3, "name", "Everybody"),
+                ]
+                .map(Arc::new)
+                .into(),
+                policies: [Arc::new(row(&POLICIES, 4, "name", "Chat"))].into(),
+            },
+            ..Actor::nobody()
+        }
+    }
+
+    #[test]
+    fn fields_of_what_variables_name() {
+        let one = |text: &str| Ok(Variable::One(text.to_owned()));
+        let many = |texts: &[&str]| {
+            Ok(Variable::Many(texts.iter().map(|text| (*text).to_owned()).collect()))
+        };
+        for (text, expected) in [
+            ("$CURRENT_USER.first_name", one("Alice")),
+            ("$CURRENT_USER.last_name", Ok(Variable::Unset)),
+            ("$CURRENT_USER.role", one(&Uuid::from_u128(2).to_string())),
+            ("$CURRENT_USER.role.name", one("Member")),
+            ("$CURRENT_USER.role.parent.name", one("Everybody")),
+            ("$CURRENT_ROLE.name", one("Member")),
+            ("$CURRENT_ROLE.parent.parent.name", Ok(Variable::Unset)),
+            ("$CURRENT_ROLES.name", many(&["Member", "Everybody"])),
+            ("$CURRENT_POLICIES.name", many(&["Chat"])),
+        ] {
+            assert_eq!(resolve(&alice(), text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn nobody_has_no_fields() {
+        for text in ["$CURRENT_USER.first_name", "$CURRENT_ROLE.name", "$CURRENT_USER.role.name"] {
+            assert_eq!(resolve(&Actor::nobody(), text), Ok(Variable::Unset), "{text}");
+        }
+    }
+
+    #[test]
+    fn secrets_and_nonsense_are_refused() {
+        for text in [
+            "$CURRENT_USER.password",
+            "$CURRENT_USER.tags",
+            "$CURRENT_USER.policies",
+            "$CURRENT_USER.nope",
+            "$CURRENT_USER.first_name.x",
+            "$CURRENT_USER.",
+            "$CURRENT_ROLE.users.id",
+            "$CURRENT_TIME.x",
+        ] {
+            assert!(resolve(&alice(), text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! A query and a scope to one statement. Names come from the schema, values are always bound.
+
+mod condition;
+mod totals;
+
+use sea_query::Alias;
+use sea_query::Expr;
+use sea_query::ExprTrait;
+use sea_query::Func;
+use sea_query::NullOrdering;
+use sea_query::Order;
+use sea_query::OrderedStatement;
+use sea_query::OverStatement;
+use sea_query::Query as Sql;
+use sea_query::SelectStatement;
+use sea_query::WindowStatement;
+
+use crate::model::Collection;
+use crate::model::Field;
+use crate::model::Key;
+use crate::model::Value;
+use crate::query::Sort;
+use crate::query::Term;
+use crate::store::compile::condition::column;
+use crate::store::compile::condition::search;
+use crate::store::compile::condition::term;
+use crate::store::dialect;
+use crate::store::read::Select;
+use crate::store::rows;
+
+pub(super) use totals::totals;
+
+/// The alias of the table that a statement is about.
+const ROOT: &str = "t";
+
+/// The alias of the place of a row among those that point at the same item.
+const PLACE: &str = "place";
+
+/// Returns the statement that reads whole rows.
+pub(super) fn rows(collection: &'static Collection, select: &Select) -> SelectStatement {
+    let mut builder = Builder::new(collection);
+    builder.columns();
+    builder.restrict(select);
+    for key in builder.order(&select.sort) {
+        key.add_to(&mut builder.sql);
+    }
+    builder.page(select);
+    builder.sql
+}
+
+/// Returns the statement that counts what [`rows`] finds, whatever the page.
+pub(super) fn count(collection: &'static Collection, select: &Select) -> SelectStatement {
+    let mut builder = Builder::new(collection);
+    builder.sql.expr(Expr::from(Func::count(Expr::val(1))));
+    builder.restrict(select);
+    builder.sql
+}
+
+/// Returns the statement that reads as [`rows`], but a page for each of the items with these keys
+/// that `back` points at.
+pub(super) fn rows_of_each(
+    collection: &'static Collection,
+    back: &'static Field,
+    keys: &[Key],
+    select: &Select,
+) -> SelectStatement {
+    let mut builder = Builder::new(collection);
+    builder.columns();
+    let keys: Vec<Value> = keys.iter().map(|key| Value::from(*key)).collect();
+    let pointing = dialect::is_in(column(ROOT, back), &rows::pack_values(&keys));
+    builder.sql.and_where(pointing);
+    builder.restrict(select);
+    let mut window = WindowStatement::new();
+    window.add_partition_by(column(ROOT, back));
+    for key in builder.order(&select.sort) {
+        key.add_to(&mut window);
+    }
+    builder.sql.expr_window_as(Func::cust("ROW_NUMBER"), window, PLACE);
+
+    let mut outer = Sql::select();
+    for field in collection.columns() {
+        outer.column((ROOT, field.name));
+    }
+    outer.from_subquery(builder.sql, ROOT);
+    let place = || Expr::col((ROOT, PLACE));
+    let offset = i64::try_from(select.offset).unwrap_or(i64::MAX);
+    if offset > 0 {
+        outer.and_where(place().gt(offset));
+    }
+    if let Some(limit) = select.limit {
+        let last = offset.saturating_add(i64::try_from(limit).unwrap_or(i64::MAX));
+        outer.and_where(place().lte(last));
+    }
+    outer.order_by((ROOT, PLACE), Order::Asc);
+    outer
+}
+
+struct Builder {
+    collection: &'static Collection,
+    root: String,
+    sql: SelectStatement,
+    joined: Vec<String>,
+}
+
+/// One key of an order.
+struct OrderKey {
+    by: Expr,
+    order: Order,
+    nulls: Option<NullOrdering>,
+}
+
+impl OrderKey {
+    fn add_to(self, statement: &mut impl OrderedStatement) {
+        match self.nulls {
+            None => statement.order_by_expr(self.by, self.order),
+            Some(nulls) => statement.order_by_expr_with_nulls(self.by, self.order, nulls),
+        };
+    }
+}
+
+impl Builder {
+    fn new(collection: &'static Collection) -> Self {
+        Self::at(collection, ROOT)
+    }
+
+    fn at(collection: &'static Collection, root: &str) -> Self {
+        let mut sql = Sql::select();
+        sql.from_as(collection.name, Alias::new(root));
+        Self { collection, root: root.to_owned(), sql, joined: Vec::new() }
+    }
+
+    fn columns(&mut self) {
+        for field in self.collection.columns() {
+            self.sql.column((ROOT, field.name));
+        }
+    }
+
+    fn restrict(&mut self, select: &Select) {
+        let root = self.root.clone();
+        let condition = self.condition(&select.filter, &root);
+        if !condition.is_empty() {
+            self.sql.cond_where(condition);
+        }
+        if let Some((text, fields)) = &select.search {
+            self.sql.cond_where(search(&root, text, fields));
+        }
+    }
+
+    fn page(&mut self, select: &Select) {
+        if let Some(limit) = select.limit {
+            self.sql.limit(limit);
+        } else if select.offset > 0 {
+            // An offset needs a limit in front of it.
+            self.sql.limit(i64::MAX.unsigned_abs());
+        }
+        if select.offset > 0 {
+            self.sql.offset(select.offset);
+        }
+    }
+
+    fn order(&mut self, sort: &[Sort]) -> Vec<OrderKey> {
+        let mut keys = Vec::with_capacity(sort.len() + 1);
+        let mut last = Order::Asc;
+        let mut by_key = false;
+        for key in sort {
+            let mut table = self.root.clone();
+            for step in &key.path {
+                table = self.join(&table, step);
+            }
+            last = if key.descending { Order::Desc } else { Order::Asc };
+            // Without an author comes where null comes: first, as the reference has it.
+            let nulls = (!key.path.is_empty() && key.field.index != 0).then_some({
+                if key.descending { NullOrdering::Last } else { NullOrdering::First }
+            });
+            let by = term(&table, Term { field: key.field, part: key.part });
+            keys.push(OrderKey { by, order: last.clone(), nulls });
+            by_key |= key.path.is_empty() && key.field == self.collection.key();
+        }
+        if !by_key {
+            // Items that are alike otherwise come in the order in which they were made.
+            let by = column(&self.root, self.collection.key());
+            keys.push(OrderKey { by, order: last, nulls: None });
+        }
+        keys
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_query::SqliteQueryBuilder;
+
+    use super::*;
+    use crate::model::schema::ACCESS;
+    use crate::model::schema::MESSAGES;
+    use crate::model::schema::POLICIES;
+    use crate::model::schema::USERS;
+    use crate::query::Filter;
+    use crate::query::Place;
+    use crate::query::Test;
+
+    fn sql(select: &Select) -> String {
+        rows(&MESSAGES, select).to_string(SqliteQueryBuilder)
+    }
+
+    #[test]
+    fn the_tutorials_history() {
+        let select = Select {
+            sort: vec![Sort {
+                path: Vec::new(),
+                field: MESSAGES.require("date_created"),
+                part: None,
+                descending: true,
+            }],
+            limit: Some(10),
+            ..Select::default()
+        };
+
+        assert_eq!(
+            sql(&select),
+            r#"SELECT "t"."id", "t"."user_created", "t"."date_created", "t"."content", "#
+                .to_owned()
+                + r#""t"."user_updated", "t"."date_updated" FROM "messages" AS "t" "#
+                + r#"ORDER BY "t"."date_created" DESC, "t"."id" DESC LIMIT 10"#
+        );
+    }
+
+    #[test]
+    fn a_filter_through_a_relation_is_one_join() {
+        let name = |text: &str| {
+            Filter::Related(
+                MESSAGES.require("user_created"),
+                Box::new(Filter::Field(USERS.require("first_name"), Test::Eq(Value::text(text)))),
+            )
+        };
+        let select =
+            Select { filter: Filter::Or(vec![name("Bob"), name("O'Neil")]), ..Select::default() };
+
+        let sql = sql(&select);
+
+        assert_eq!(sql.matches("LEFT JOIN").count(), 1, "{sql}");
+        assert!(sql.contains("'O''Neil'"), "{sql}");
+    }
+
+    #[test]
+    fn an_empty_alternative_is_true_and_an_empty_list_of_them_false() {
+        let open = Filter::Or(vec![
+            Filter::everything(),
+            Filter::Field(MESSAGES.require("content"), Test::Null),
+        ]);
+        let shut = Filter::Or(Vec::new());
+
+        assert!(sql(&Select { filter: open, ..Select::default() }).contains("1 = 1 OR"));
+        assert!(sql(&Select { filter: shut, ..Select::default() }).contains("1 = 0"));
+    }
+
+    #[test]
+    fn a_thousand_alternatives_are_no_deep_expression() {
+        let test = |number| Filter::Field(MESSAGES.key(), Test::Eq(Value::Integer(number)));
+        let filter = Filter::Or((0..1000).map(test).collect());
+
+        let sql = sql(&Select { filter, ..Select::default() });
+
+        let alone = sql.split(['(', ')']).map(|part| part.matches(" OR ").count()).max();
+        assert!(alone <= Some(16), "{alone:?}");
+        assert_eq!(sql.matches(" OR ").count(), 999);
+    }
+
+    #[test]
+    fn wildcards_in_a_text_are_ordinary_characters() {
+        let test = Test::Text {
+            place: Place::Anywhere,
+            text: "100%".into(),
+            ignore_case: false,
+            negated: true,
+        };
+        let filter = Filter::Field(MESSAGES.require("content"), test);
+
+        let sql = sql(&Select { filter, ..Select::default() });
+
+        assert!(sql.contains(r#"NOT instr("t"."content", '100%') > 0"#), "{sql}");
+    }
+
+    #[test]
+    fn a_condition_on_a_list_is_a_subquery() {
+        let named = Filter::Related(
+            ACCESS.require("policy"),
+            Box::new(Filter::Field(POLICIES.require("name"), Test::Eq(Value::text("A")))),
+        );
+        let policies = USERS.require("policies");
+        let some = Filter::Some(policies, Box::new(named.clone()));
+        let none = Filter::None(policies, Box::new(named));
+        let sql = |filter| {
+            let select = Select { filter, ..Select::default() };
+            count(&USERS, &select).to_string(SqliteQueryBuilder)
+        };
+
+        let exists = r#"EXISTS(SELECT 1 FROM "directus_access" AS "t_policies" "#.to_owned()
+            + r#"LEFT JOIN "directus_policies" AS "t_policies_policy" "#
+            + r#"ON "t_policies"."policy" = "t_policies_policy"."id" "#
+            + r#"WHERE "t_policies"."user" = "t"."id" AND "#
+            + r#""t_policies_policy"."id" IS NOT NULL AND "t_policies_policy"."name" = 'A')"#;
+        let from = r#"SELECT COUNT(1) FROM "directus_users" AS "t" WHERE "#;
+        assert_eq!(sql(some), format!("{from}{exists}"));
+        assert_eq!(sql(none), format!("{from}NOT {exists}"));
+    }
+
+    #[test]
+    fn a_page_for_each_is_a_window() {
+        let select = Select { limit: Some(2), offset: 3, ..Select::default() };
+        let keys = [1, 2].map(|id| Key::Uuid(uuid::Uuid::from_u128(id)));
+
+        let statement = rows_of_each(&ACCESS, ACCESS.require("user"), &keys, &select);
+
+        let sql = statement.to_string(SqliteQueryBuilder);
+        let window = r#"ROW_NUMBER() OVER ( PARTITION BY "t"."user" ORDER BY "t"."id" ASC )"#;
+        assert!(sql.contains(window), "{sql}");
+        let page = r#"WHERE "t"."place" > 3 AND "t"."place" <= 5 ORDER BY "t"."place" ASC"#;
+        assert!(sql.ends_with(page), "{sql}");
+    }
+}

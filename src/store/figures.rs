@@ -1,0 +1,50 @@
+//! What aggregate functions come to, out of SQL.
+
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+
+use crate::model::Collection;
+use crate::model::Value;
+use crate::query::Operation;
+use crate::query::Term;
+use crate::query::Totals;
+use crate::store::StoreError;
+use crate::store::rows;
+
+/// One figure of a group.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Figure {
+    /// What a field holds, or a count.
+    Value(Value),
+    /// A sum or an average.
+    Real(f64),
+}
+
+/// Reads a row of what `compile::totals` asks for.
+pub(super) fn decode(
+    collection: &'static Collection,
+    totals: &Totals,
+    row: &SqliteRow,
+) -> Result<Vec<Figure>, StoreError> {
+    let groups = totals.groups.iter().map(|(_, term)| (Operation::Min, Some(*term)));
+    let sums = totals.totals.iter().map(|total| (total.operation, total.of));
+    let asked = groups.chain(sums).enumerate();
+    asked
+        .map(|(place, (operation, of))| match (operation, of) {
+            (
+                Operation::Sum | Operation::SumDistinct | Operation::Avg | Operation::AvgDistinct,
+                _,
+            ) => {
+                let real = row.try_get::<Option<f64>, _>(place)?;
+                Ok(real.map_or(Figure::Value(Value::Null), Figure::Real))
+            }
+            (Operation::Min | Operation::Max, Some(Term { field, part: None })) => {
+                rows::decode_value(collection, field, row, place).map(Figure::Value)
+            }
+            _ => {
+                let number = row.try_get::<Option<i64>, _>(place)?;
+                Ok(Figure::Value(number.map_or(Value::Null, Value::Integer)))
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,134 @@
+//! `export`: an answer as a file to be downloaded, without envelope.
+//!
+//! CSV is quoted as in RFC 4180, with lines that end as on Unix, as Directus writes them: texts in
+//! quotes, numbers bare, nothing for null. What is in a text is not changed, so whoever opens the
+//! file in a spreadsheet has to trust who wrote it.
+
+use bytes::Bytes;
+use poem::Response;
+use poem::http::header;
+use serde_json::Map;
+use serde_json::Value as Json;
+
+use crate::clock::Timestamp;
+use crate::domain::items::Answer;
+use crate::model::Collection;
+use crate::query::Export;
+use crate::transport::rest::envelope;
+
+/// The mark by which spreadsheets recognise UTF-8.
+const MARK: &str = "\u{feff}";
+
+/// Returns the answer as a file, if it is to be one.
+#[must_use]
+pub fn file(collection: &'static Collection, answer: &Answer, at: Timestamp) -> Option<Response> {
+    let sheet = answer.sheet.as_ref()?;
+    let (content_type, extension) = match sheet.export {
+        Export::Csv | Export::CsvUtf8 => ("text/csv; charset=utf-8", "csv"),
+        Export::Json => (envelope::JSON, "json"),
+    };
+    let body = match sheet.export {
+        Export::Csv => csv(&sheet.columns, answer.data.get()),
+        Export::CsvUtf8 => MARK.to_owned() + &csv(&sheet.columns, answer.data.get()),
+        Export::Json => answer.data.get().to_owned(),
+    };
+    let name = format!("{} {}.{extension}", collection.name, stamp(at));
+    let disposition = format!("attachment; filename=\"{name}\"");
+    let response = Response::builder()
+        .content_type(content_type)
+        .header(header::CONTENT_DISPOSITION, disposition)
+        .body(Bytes::from(body));
+    Some(response)
+}
+
+/// Returns an instant as it stands in names of files: `20261121-231805`.
+fn stamp(at: Timestamp) -> String {
+    let digits = |c: &char| c.is_ascii_digit();
+    let text: String = at.to_string().chars().filter(digits).take(14).collect();
+    let (date, time) = text.split_at(text.len().min(8));
+    format!("{date}-{time}")
+}
+
+/// Returns a line of names, and one for each item.
+fn csv(columns: &[Vec<String>], items: &str) -> String {
+    let items = match serde_json::from_str(items) {
+        Ok(Json::Array(items)) => items,
+        Ok(item) => vec![item],
+        Err(_) => Vec::new(),
+    };
+    let mut lines = vec![line(columns.iter().map(|path| quoted(&path.join("."))))];
+    let empty = Map::new();
+    for item in &items {
+        let item = item.as_object().unwrap_or(&empty);
+        lines.push(line(columns.iter().map(|path| cell(at(item, path)))));
+    }
+    lines.join("\n")
+}
+
+fn line(cells: impl Iterator<Item = String>) -> String {
+    cells.collect::<Vec<_>>().join(",")
+}
+
+/// Returns what a path leads to; null behind an item that is not there.
+fn at<'j>(item: &'j Map<String, Json>, path: &[String]) -> &'j Json {
+    let (name, rest) = match path {
+        [] => return &Json::Null,
+        [name, rest @ ..] => (name, rest),
+    };
+    match (item.get(name), rest) {
+        (Some(value), []) => value,
+        (Some(Json::Object(behind)), rest) => at(behind, rest),
+        _ => &Json::Null,
+    }
+}
+
+fn cell(value: &Json) -> String {
+    match value {
+        Json::Null => String::new(),
+        Json::Bool(flag) => flag.to_string(),
+        Json::Number(number) => number.to_string(),
+        Json::String(text) => quoted(text),
+        Json::Array(_) | Json::Object(_) => quoted(&value.to_string()),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::query::date;
+
+    fn columns(names: &[&str]) -> Vec<Vec<String>> {
+        names.iter().map(|name| name.split('.').map(str::to_owned).collect()).collect()
+    }
+
+    #[test]
+    fn a_table_of_values() {
+        let columns = columns(&["id", "content", "user_created.first_name", "tags"]);
+        let items = r#"[
+            {"id":1,"content":"x","user_created":{"first_name":"Alice"},"tags":["a"]},
+            {"id":-2,"content":"a \"b\",\nc","user_created":null,"tags":null},
+            {"id":true,"content":"=1+1","user_created":{"first_name":""},"tags":{}}
+        ]"#;
+
+        assert_eq!(
+            csv(&columns, items),
+            "\"id\",\"content\",\"user_created.first_name\",\"tags\"\n\
+             1,\"x\",\"Alice\",\"[\"\"a\"\"]\"\n\
+             -2,\"a \"\"b\"\",\nc\",,\n\
+             true,\"=1+1\",\"\",\"{}\""
+        );
+        assert_eq!(csv(&columns[..2], "[]"), "\"id\",\"content\"");
+        assert_eq!(csv(&columns[..1], r#"{"id":5}"#), "\"id\"\n5");
+    }
+
+    #[test]
+    fn names_of_files_tell_the_time() {
+        let at = date::parse("2026-11-21T23:18:05.678Z").expect("it is a date");
+
+        assert_eq!(stamp(at), "20261121-231805");
+    }
+}
