@@ -1,5 +1,6 @@
 //! One transaction: changes, their events, the counters.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use sea_query::Expr;
@@ -252,13 +253,13 @@ impl<'c> Batch<'c> {
     ) -> Result<Vec<Row>, StoreError> {
         self.insert().await?;
         let mut found = self.present(collection, keys).await?;
-        let place = |row: &Row| keys.iter().position(|key| Some(*key) == row.key());
-        found.sort_by_cached_key(place);
-        if let Guard::Every(filter) = guard {
-            let every = keys.iter().all(|key| found.iter().any(|row| row.key() == Some(*key)));
-            if !every || !self.fit(collection, &found, filter).await? {
-                return Err(StoreError::Refused);
-            }
+        let places: HashMap<Key, usize> =
+            keys.iter().enumerate().map(|(place, key)| (*key, place)).collect();
+        found.sort_by_cached_key(|row| row.key().and_then(|key| places.get(&key).copied()));
+        if let Guard::Every(filter) = guard
+            && (found.len() < places.len() || !self.fit(collection, &found, filter).await?)
+        {
+            return Err(StoreError::Refused);
         }
         Ok(found)
     }

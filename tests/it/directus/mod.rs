@@ -5,6 +5,7 @@ mod errors;
 mod expiry;
 mod handshake;
 mod heartbeat;
+mod identity_storm;
 mod items;
 mod limits;
 mod order;

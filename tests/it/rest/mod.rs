@@ -5,6 +5,7 @@ mod credentials;
 mod errors;
 mod items;
 mod login;
+mod many;
 mod pages;
 mod queries;
 mod refresh;

@@ -1,0 +1,252 @@
+//! Very many at once: keys, tests of a filter, sessions; and keys and nulls that trip a database.
+
+use serde_json::Value as Json;
+use serde_json::json;
+use sqlx::Connection;
+use sqlx::SqliteConnection;
+
+use crate::support::Permission;
+use crate::support::TestServer;
+use crate::support::User;
+
+/// More than SQLite lets one statement bind.
+const SESSIONS: i64 = 33_000;
+
+/// Opens the file beside the service.
+async fn beside(server: &TestServer) -> SqliteConnection {
+    let file = format!("sqlite:{}", server.database().display());
+    SqliteConnection::connect(&file).await.unwrap()
+}
+
+/// Writes sessions of a user into the file, which end at this time.
+async fn add_sessions(server: &TestServer, user: &User, expires: i64) {
+    let insert = format!(
+        "with recursive n (n) as (select 1 union all select n + 1 from n where n < {SESSIONS}) \
+         insert into directus_sessions \
+         (id, \"user\", mode, seed, generation, date_created, date_rotated, expires) \
+         select printf('%08x-0000-4000-8000-%012x', {expires} % 1000000, n), ?1, 'json', \
+         '', 0, 0, 0, {expires} from n"
+    );
+    let mut connection = beside(server).await;
+    let insert = sqlx::query(sqlx::AssertSqlSafe(insert)).bind(&user.id);
+    insert.execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+async fn count_sessions(server: &TestServer, user: &User) -> i64 {
+    let mut connection = beside(server).await;
+    let count = sqlx::query_scalar("select count(*) from directus_sessions where \"user\" = ?1");
+    let count = count.bind(&user.id).fetch_one(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    count
+}
+
+#[tokio::test]
+async fn as_many_messages_as_one_request_may_change_are_made_changed_and_deleted() {
+    let server = TestServer::start().await;
+    let alice = server.member("alice").await;
+    let list = |count: usize| Json::from(vec![json!({"content": "x"}); count]);
+    let count = async || {
+        let all = alice.get("/items/messages?limit=0&meta=total_count").await;
+        all.body["meta"]["total_count"].clone()
+    };
+
+    alice.post("/items/messages?fields=id", &list(10_001)).await.refused(403, "LIMIT_EXCEEDED");
+    assert_eq!(count().await, 0);
+    let made = alice.post("/items/messages?fields=id", &list(10_000)).await.ok();
+    let keys: Vec<Json> =
+        made.as_array().unwrap().iter().map(|message| message["id"].clone()).collect();
+    assert_eq!((keys.len(), count().await), (10_000, json!(10_000)));
+    let change = json!({"keys": keys, "data": {"content": "y"}});
+    let changed = alice.patch("/items/messages?fields=content", &change).await.ok();
+    assert_eq!(changed, Json::from(vec![json!({"content": "y"}); 10_000]));
+    let mut more = keys.clone();
+    more.push(json!(10_001));
+    alice.delete_many("/items/messages", &json!(more)).await.refused(403, "LIMIT_EXCEEDED");
+    assert_eq!(count().await, 10_000);
+    alice.delete_many("/items/messages", &json!(keys)).await.nothing();
+    assert_eq!(count().await, 0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn filters_with_very_many_tests_find_what_they_say() {
+    let server = TestServer::start().await;
+    let own = Permission::to("read", "messages").on(json!({"content": {"_starts_with": "m"}}));
+    let reader = server.user_with("reader", &[own]).await;
+    let admin = server.admin().await;
+    for number in 1..=5 {
+        admin.say(&format!("m{number}")).await;
+    }
+    admin.say("secret").await;
+    let ids: Vec<i64> = (3..1903).collect();
+    let tests: Vec<Json> = ids.iter().map(|id| json!({"id": {"_eq": id}})).collect();
+    let any = json!({"_or": tests});
+
+    for (user, found) in [(&admin, json!([3, 4, 5, 6])), (&reader, json!([3, 4, 5]))] {
+        for filter in [json!({"id": {"_in": ids}}), any.clone()] {
+            let query = json!({"query": {"filter": filter, "fields": "id"}});
+            let list = user.search("/items/messages", &query).await.ok();
+            let list: Json =
+                list.as_array().unwrap().iter().map(|item| item["id"].clone()).collect();
+            assert_eq!(list, found);
+        }
+    }
+    let half = json!({"_or": any["_or"].as_array().unwrap()[..900]});
+    let both = json!({"query": {"filter": {"_and": [{"id": {"_nin": ids[..900]}}, half]}}});
+    assert_eq!(admin.search("/items/messages", &both).await.ok(), json!([]));
+    let too_many: Vec<Json> = (0..2001).map(|id| json!({"id": {"_eq": id}})).collect();
+    let too_many = json!({"query": {"filter": {"_or": too_many}}});
+    admin.search("/items/messages", &too_many).await.refused(400, "INVALID_QUERY");
+    let all: Vec<Json> = (3..1903).map(|id| json!({"id": {"_neq": id}})).collect();
+    let query = json!({"query": {"filter": {"_and": all}, "fields": "id"}});
+    assert_eq!(admin.search("/items/messages", &query).await.ok(), json!([{"id": 1}, {"id": 2}]));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn very_many_sessions_end_at_once() {
+    let server = TestServer::start().await;
+    let (admin, alice) = (server.admin().await, server.member("alice").await);
+    add_sessions(&server, &alice, 1000).await;
+    assert_eq!(count_sessions(&server, &alice).await, SESSIONS + 1);
+
+    server.app().services().auth.sweep().await.unwrap();
+
+    assert_eq!(count_sessions(&server, &alice).await, 1);
+    alice.say("not expired").await;
+    // Those that are in force end with a new password.
+    add_sessions(&server, &alice, 9_999_999_999_999).await;
+    let path = format!("/users/{}", alice.id);
+    admin.patch(&path, &json!({"password": "a new password"})).await.ok();
+    assert_eq!(count_sessions(&server, &alice).await, 0);
+    // And they go with the account.
+    add_sessions(&server, &alice, 9_999_999_999_998).await;
+    admin.delete(&path).await.nothing();
+    assert_eq!(count_sessions(&server, &alice).await, 0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn one_more_session_makes_very_many_go() {
+    let server = TestServer::start().await;
+    let alice = server.member("alice").await;
+    add_sessions(&server, &alice, 9_999_999_999_999).await;
+
+    let alice = User::sign_in(&server.anonymous(), &alice.id, &alice.email, &alice.password).await;
+
+    assert!(count_sessions(&server, &alice).await < SESSIONS);
+    alice.say("signed in").await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_chosen_key_does_not_stand_in_the_way_of_counted_ones() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    let policy = admin.policy("some", &[]).await;
+    let row =
+        json!({"policy": policy, "collection": "messages", "action": "read", "fields": ["id"]});
+    let made = admin.post("/permissions", &row).await.ok()["id"].as_i64().unwrap();
+
+    for ahead in [1, 1, 5] {
+        let all = admin.get("/permissions?limit=-1").await.ok();
+        let keys = all.as_array().unwrap().iter().map(|row| row["id"].as_i64().unwrap());
+        let mut chosen = row.clone();
+        chosen["id"] = json!(keys.max().unwrap() + ahead);
+        assert_eq!(admin.post("/permissions", &chosen).await.ok()["id"], chosen["id"]);
+        admin.post("/permissions", &chosen).await.refused(400, "RECORD_NOT_UNIQUE");
+        let mut seen = vec![made];
+        for _ in 0..7 {
+            let id = admin.post("/permissions", &row).await.ok()["id"].as_i64().unwrap();
+            assert!(!seen.contains(&id), "{id} was given out twice");
+            seen.push(id);
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn null_where_there_has_to_be_a_value_is_a_mistake_of_the_payload() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    let (user, policy) = (server.member("alice").await.id, admin.policy("some", &[]).await);
+    let (user, policy) =
+        (format!("/users/{user}"), format!("/policies/{}", policy.as_str().unwrap()));
+
+    for (collection, item, create, update, field) in [
+        (
+            "/users",
+            &user,
+            json!({"email": "x@example.com", "provider": null}),
+            json!({"provider": null}),
+            "provider",
+        ),
+        (
+            "/policies",
+            &policy,
+            json!({"name": "x", "admin_access": null}),
+            json!({"admin_access": null}),
+            "admin_access",
+        ),
+        (
+            "/policies",
+            &policy,
+            json!({"name": "x", "enforce_tfa": null}),
+            json!({"enforce_tfa": null}),
+            "enforce_tfa",
+        ),
+        ("/policies", &policy, json!({"name": null}), json!({"name": null}), "name"),
+    ] {
+        let before = admin.get(item).await.ok();
+        for answer in [admin.post(collection, &create).await, admin.patch(item, &update).await] {
+            answer.refused(400, "FAILED_VALIDATION");
+            assert_eq!(answer.body["errors"][0]["extensions"]["field"], field);
+        }
+        assert_eq!(admin.get(item).await.ok(), before);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_member_changes_their_own_messages_each_its_own_way() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.member("alice").await, server.member("bob").await);
+    for content in ["a", "b"] {
+        alice.say(content).await;
+    }
+    bob.say("bob's").await;
+    let contents = async || alice.get("/items/messages?fields=id,content").await.ok();
+
+    let each = json!([{"id": 2, "content": "b2"}, {"id": 1, "content": "a2"}]);
+    alice.patch("/items/messages", &each).await.ok();
+    let changed = json!([{"id": 1, "content": "a2"}, {"id": 2, "content": "b2"},
+        {"id": 3, "content": "bob's"}]);
+    assert_eq!(contents().await, changed);
+
+    let with_other = json!([{"id": 1, "content": "a3"}, {"id": 3, "content": "alice's"}]);
+    alice.patch("/items/messages", &with_other).await.refused(403, "FORBIDDEN");
+    assert_eq!(contents().await, changed);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_query_that_says_nothing_deletes_nothing() {
+    let server = TestServer::start().await;
+    let (admin, alice) = (server.admin().await, server.member("alice").await);
+    alice.say("here").await;
+
+    for user in [&admin, &alice] {
+        for query in [json!({"filter": {}}), json!({}), json!({"filter": {"_and": []}})] {
+            let body = json!({"query": query});
+            user.delete_many("/items/messages", &body).await.refused(400, "INVALID_PAYLOAD");
+            let change = json!({"query": query, "data": {"content": "x"}});
+            user.patch("/items/messages", &change).await.refused(400, "INVALID_PAYLOAD");
+        }
+    }
+    assert_eq!(
+        alice.get("/items/messages?fields=content").await.ok(),
+        json!([{"content": "here"}])
+    );
+    server.stop().await;
+}
