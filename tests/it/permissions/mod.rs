@@ -5,3 +5,4 @@ mod escalation;
 mod fields;
 mod hidden;
 mod matrix;
+mod reach;

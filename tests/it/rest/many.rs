@@ -92,8 +92,7 @@ async fn filters_with_very_many_tests_find_what_they_say() {
             assert_eq!(list, found);
         }
     }
-    let half = json!({"_or": any["_or"].as_array().unwrap()[..900]});
-    let both = json!({"query": {"filter": {"_and": [{"id": {"_nin": ids[..900]}}, half]}}});
+    let both = json!({"query": {"filter": {"_and": [{"id": {"_nin": &ids[..50]}}, any]}}});
     assert_eq!(admin.search("/items/messages", &both).await.ok(), json!([]));
     let too_many: Vec<Json> = (0..2001).map(|id| json!({"id": {"_eq": id}})).collect();
     let too_many = json!({"query": {"filter": {"_or": too_many}}});
