@@ -72,6 +72,9 @@ pub struct StoreConfig {
     pub filename: Option<PathBuf>,
     /// `DB_READERS`, default 4: connections for reading.
     pub readers: u32,
+    /// `DB_QUERY_TIMEOUT`, in milliseconds, default 10000: how long a client's query may take in the
+    /// database. One that takes longer is ended and answered 503.
+    pub query_timeout: Duration,
     /// `DB_WRITE_QUEUE_MAX`, default 10000: writes that may wait; more are refused with 503.
     pub write_queue_max: usize,
     /// `DB_WRITE_BATCH_MAX`, default 1000: writes in one transaction.

@@ -75,6 +75,11 @@ impl StoreConfig {
         Self {
             filename: Some(from.read("DB_FILENAME", "data/chinwag.db", form::file)),
             readers: from.read("DB_READERS", "4", form::number(1, 64)),
+            query_timeout: from.read(
+                "DB_QUERY_TIMEOUT",
+                "10000",
+                form::duration(Plain::Milliseconds, Duration::from_millis(1)),
+            ),
             write_queue_max: from.read("DB_WRITE_QUEUE_MAX", "10000", form::number(1, 1_000_000)),
             write_batch_max: from.read("DB_WRITE_BATCH_MAX", "1000", form::number(1, 100_000)),
         }

@@ -64,6 +64,12 @@ pub enum Error {
         /// After how long.
         retry_after: Duration,
     },
+    /// A query that takes longer than it may.
+    #[error("the query takes longer than {allowed:?}")]
+    TooCostly {
+        /// How long it may take.
+        allowed: Duration,
+    },
     /// The store does not answer now, and may later: it is locked, full, slow or stopping.
     #[error("storage does not answer")]
     Unavailable(#[source] StoreError),
@@ -155,7 +161,10 @@ impl From<StoreError> for Error {
             StoreError::NoAdministrator => Self::Unprocessable(
                 "the last active administrator has to stay: make another one first".to_owned(),
             ),
-            StoreError::QueueFull => Self::TooBusy { retry_after: Duration::from_secs(1) },
+            StoreError::OutOfTime(allowed) => Self::TooCostly { allowed },
+            StoreError::QueueFull | StoreError::Crowded => {
+                Self::TooBusy { retry_after: Duration::from_secs(1) }
+            }
             StoreError::Refused => Self::Forbidden(Forbidden::Item),
             passing if passing.is_passing() => Self::Unavailable(passing),
             other => Self::Store(other),

@@ -1,5 +1,7 @@
 //! What failed in storage, for logs and for `domain::Error`.
 
+use std::time::Duration;
+
 /// Why the store could not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -35,6 +37,12 @@ pub enum StoreError {
     /// An item that a write names is not there, or does not fit the guard of the write.
     #[error("the guard of a write refused it")]
     Refused,
+    /// A read took longer than it may.
+    #[error("a read took longer than {0:?}")]
+    OutOfTime(Duration),
+    /// No connection became free in time, or a costly read had to make room for others.
+    #[error("too much is being read")]
+    Crowded,
     /// More writes wait than may wait.
     #[error("the write queue is full")]
     QueueFull,

@@ -11,6 +11,7 @@ mod figures;
 mod lock;
 mod migrate;
 mod read;
+mod readers;
 mod recent;
 mod rows;
 mod sqlite;

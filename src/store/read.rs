@@ -7,6 +7,7 @@ use std::time::Instant;
 use sea_query::SqliteQueryBuilder;
 use sea_query_sqlx::SqlxBinder;
 use sqlx::AssertSqlSafe;
+use sqlx::Connection;
 use sqlx::Row as _;
 use sqlx::SqliteConnection;
 use uuid::Uuid;
@@ -103,9 +104,9 @@ impl Store {
         {
             return Ok(rows);
         }
-        let mut connection = self.readers().acquire().await?;
-        let rows = read(&mut connection, scope.collection(), &within(scope, select)).await?;
-        Ok(rows.into_iter().map(Arc::new).collect())
+        let mut reader = self.readers().borrow().await?;
+        let rows = read(&mut reader, scope.collection(), &within(scope, select)).await;
+        Ok(reader.finish(rows)?.into_iter().map(Arc::new).collect())
     }
 
     /// Returns as [`Store::read`], and the place in the order of events at which they were so.
@@ -117,15 +118,9 @@ impl Store {
         scope: &Scope,
         select: Select,
     ) -> Result<(Vec<Row>, i64), StoreError> {
-        let mut snapshot = self.readers().begin().await?;
-        // The first read of a transaction fixes what the later ones see.
-        let seq = sqlx::query("select value from chinwag_counters where name = 'seq'")
-            .fetch_one(&mut *snapshot)
-            .await?
-            .try_get(0)?;
-        let rows = read(&mut snapshot, scope.collection(), &within(scope, select)).await?;
-        snapshot.rollback().await?;
-        Ok((rows, seq))
+        let mut reader = self.readers().borrow().await?;
+        let read = read_at(&mut reader, scope.collection(), &within(scope, select)).await;
+        reader.finish(read)
     }
 
     /// Returns how many rows within the scope a selection finds, whatever its page.
@@ -136,7 +131,9 @@ impl Store {
         let select = within(scope, select);
         let statement = compile::count(scope.collection(), &select);
         let (sql, values) = statement.build_sqlx(SqliteQueryBuilder);
-        let row = sqlx::query_with(AssertSqlSafe(sql), values).fetch_one(self.readers()).await?;
+        let mut reader = self.readers().borrow().await?;
+        let row = sqlx::query_with(AssertSqlSafe(sql), values).fetch_one(&mut *reader).await;
+        let row = reader.finish(row)?;
         Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
     }
 
@@ -156,7 +153,9 @@ impl Store {
         let select = within(scope, select);
         let statement = compile::rows_of_each(collection, back, keys, &select);
         let (sql, values) = statement.build_sqlx(SqliteQueryBuilder);
-        let found = sqlx::query_with(AssertSqlSafe(sql), values).fetch_all(self.readers()).await?;
+        let mut reader = self.readers().borrow().await?;
+        let found = sqlx::query_with(AssertSqlSafe(sql), values).fetch_all(&mut *reader).await;
+        let found = reader.finish(found)?;
         found.iter().map(|row| rows::decode(collection, row)).collect()
     }
 
@@ -174,7 +173,9 @@ impl Store {
         let collection = scope.collection();
         let statement = compile::totals(collection, &within(scope, select), totals);
         let (sql, values) = statement.build_sqlx(SqliteQueryBuilder);
-        let found = sqlx::query_with(AssertSqlSafe(sql), values).fetch_all(self.readers()).await?;
+        let mut reader = self.readers().borrow().await?;
+        let found = sqlx::query_with(AssertSqlSafe(sql), values).fetch_all(&mut *reader).await;
+        let found = reader.finish(found)?;
         found.iter().map(|row| figures::decode(collection, totals, row)).collect()
     }
 
@@ -312,6 +313,23 @@ pub(super) async fn read(
     let (sql, values) = compile::rows(collection, select).build_sqlx(SqliteQueryBuilder);
     let found = sqlx::query_with(AssertSqlSafe(sql), values).fetch_all(connection).await?;
     found.iter().map(|row| rows::decode(collection, row)).collect()
+}
+
+/// Reads rows on a connection, and the place in the order of events at which they were so.
+async fn read_at(
+    connection: &mut SqliteConnection,
+    collection: &'static Collection,
+    select: &Select,
+) -> Result<(Vec<Row>, i64), StoreError> {
+    let mut snapshot = connection.begin().await?;
+    // The first read of a transaction fixes what the later ones see.
+    let seq = sqlx::query("select value from chinwag_counters where name = 'seq'")
+        .fetch_one(&mut *snapshot)
+        .await?
+        .try_get(0)?;
+    let rows = read(&mut snapshot, collection, select).await?;
+    snapshot.rollback().await?;
+    Ok((rows, seq))
 }
 
 /// Keeps a selection to what the scope allows: its rows, and a search to the fields that it shows of

@@ -31,6 +31,7 @@ use crate::store::lock;
 use crate::store::migrate;
 use crate::store::read;
 use crate::store::read::Select;
+use crate::store::readers::Readers;
 use crate::store::recent::ROWS_MAX;
 use crate::store::recent::Recent;
 use crate::store::write::Committed;
@@ -45,7 +46,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// An open database.
 pub struct Store {
-    readers: SqlitePool,
+    readers: Readers,
     /// A connection for what the service itself has to know, whatever clients keep the others busy
     /// with.
     reserved: SqlitePool,
@@ -77,13 +78,12 @@ impl Store {
         let mut connection = options.clone().connect().await?;
         migrate::run(&mut connection).await?;
         let counters = Counters::load(&mut connection).await?;
-        let pool = |connections| {
-            SqlitePoolOptions::new()
-                .max_connections(connections)
-                .acquire_timeout(PATIENCE)
-                .connect_lazy_with(options.clone().pragma("query_only", "on"))
-        };
-        let (readers, reserved) = (pool(config.readers), pool(2));
+        let reading = options.clone().pragma("query_only", "on");
+        let readers = Readers::new(reading.clone(), config.readers, config.query_timeout, PATIENCE);
+        let reserved = SqlitePoolOptions::new()
+            .max_connections(2)
+            .acquire_timeout(PATIENCE)
+            .connect_lazy_with(reading);
         let (queue, jobs) = mpsc::channel(config.write_queue_max);
         let newest = read::read(&mut connection, &MESSAGES, &Select::newest(ROWS_MAX)).await?;
         let recent = Arc::new(Recent::of(newest));
@@ -165,7 +165,7 @@ impl Store {
         &self.reserved
     }
 
-    pub(super) const fn readers(&self) -> &SqlitePool {
+    pub(super) const fn readers(&self) -> &Readers {
         &self.readers
     }
 }

@@ -158,6 +158,14 @@ pub fn wire(error: &Error) -> Vec<Wire> {
             reasoned(StatusCode::FORBIDDEN, "LIMIT_EXCEEDED", "Limit exceeded", reason)
         }
         Error::TooBusy { .. } => unavailable("api", "Under pressure"),
+        Error::TooCostly { allowed } => unavailable(
+            "database",
+            &format!(
+                "The query takes longer than {} ms. Ask for less: fewer conditions, a narrower \
+                 filter, a smaller limit or offset",
+                allowed.as_millis()
+            ),
+        ),
         Error::Unavailable(failure) => {
             tracing::error!(error.chain = %chain(failure), "storage does not answer");
             unavailable("database", "It does not answer right now, try again later")
@@ -178,6 +186,8 @@ pub fn respond(error: &Error) -> Response {
         Error::TooBusy { retry_after } => {
             Some(retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0))
         }
+        // The same query will not be any cheaper.
+        Error::TooCostly { .. } => None,
         _ => wires
             .iter()
             .any(|wire| wire.status == StatusCode::SERVICE_UNAVAILABLE)

@@ -57,8 +57,8 @@ pub struct Entry {
     pub origin: Origin,
 }
 
-/// Speaks with a client until either side ends the connection. What has begun by then is carried
-/// to its end, heard or not, so that no change is left half done.
+/// Speaks with a client until either side ends the connection. A change that has begun by then is
+/// carried to its end, heard or not, so that none is left half done.
 pub async fn converse<S>(mut socket: Socket<S>, context: Arc<Context>, entry: Entry)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -120,6 +120,8 @@ pub(super) struct Conversation<'a> {
 pub(super) enum Kind {
     /// Creates, which others may join.
     Creates,
+    /// What changes nothing.
+    Read,
     /// The check of a sign-in.
     Check,
     /// Anything else.
@@ -202,13 +204,18 @@ impl<'a> Conversation<'a> {
     }
 
     /// Does what the client has said before it went: a page that sends and is left at once has
-    /// still sent.
+    /// still sent. What it only wanted to read is given up.
     async fn finish_unheard(&mut self) {
         self.outbox.close(Closing::Done);
         // Nobody reads the answers, so none of them is waited for.
         self.meter = Meter::new(usize::MAX);
         loop {
             self.begin_what_may().await;
+            if self.kind == Kind::Read {
+                self.running.clear();
+                self.kind = Kind::Other;
+                continue;
+            }
             match self.running.next().await {
                 Some(outcome) => self.settle(outcome).await,
                 None => return,
@@ -216,9 +223,9 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// Waits for what has begun.
+    /// Waits for what has begun, unless it only reads.
     async fn rest(mut self) {
-        if !self.running.is_empty() {
+        if !self.running.is_empty() && self.kind != Kind::Read {
             self.outbox.close(Closing::Done);
             while self.running.next().await.is_some() {}
         }
@@ -247,6 +254,7 @@ impl<'a> Conversation<'a> {
             let Some(frame) = self.backlog.take() else { return };
             let kind = match &frame {
                 Ok(frame) if frame.is_create() => Kind::Creates,
+                Ok(frame) if frame.is_read() => Kind::Read,
                 _ => Kind::Other,
             };
             let joins = kind == Kind::Creates

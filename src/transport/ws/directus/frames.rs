@@ -133,6 +133,16 @@ impl Frame {
             _ => false,
         }
     }
+
+    /// Returns whether this changes nothing: without anybody to hear the answer it is in vain.
+    #[must_use]
+    pub const fn is_read(&self) -> bool {
+        match self {
+            Self::Items(items) => matches!(items.action, ItemsAction::Read),
+            Self::Subscribe(_) => true,
+            _ => false,
+        }
+    }
 }
 
 impl Auth {

@@ -1,0 +1,248 @@
+//! The connections that clients' queries are read on, and when a statement has to end.
+//!
+//! A statement ends early when its time is over, when nobody waits for its result any more, and when
+//! others wait while more costly ones run than may. What it reads is not known here (`read`).
+
+use std::ops::Deref;
+use std::ops::DerefMut;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use sqlx::ConnectOptions;
+use sqlx::Connection;
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteConnectOptions;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::Semaphore;
+use tokio::sync::SemaphorePermit;
+
+use crate::store::StoreError;
+
+/// How many steps of the database's machine lie between two looks at the time: some tens of
+/// microseconds.
+const STEPS: i32 = 4_000;
+
+/// From when on a statement counts as costly.
+const COSTLY: Duration = Duration::from_millis(250);
+
+/// A bounded number of connections, opened when first needed.
+pub(super) struct Readers {
+    options: SqliteConnectOptions,
+    limits: Arc<Limits>,
+    turns: Semaphore,
+    idle: Mutex<Vec<Reader>>,
+}
+
+/// What all connections go by.
+struct Limits {
+    connections: u32,
+    /// How long a statement may take.
+    timeout: Duration,
+    /// How long it may be waited for a connection.
+    patience: Duration,
+    /// Half of the connections, so that costly statements leave some to the others.
+    costly: Arc<Semaphore>,
+    /// How many wait for a connection.
+    waiting: AtomicUsize,
+}
+
+struct Reader {
+    connection: SqliteConnection,
+    watch: Arc<Mutex<Watch>>,
+}
+
+/// What the database asks, while it works, whether to go on.
+enum Watch {
+    /// Nothing runs.
+    Idle,
+    /// Nobody waits for a result any more: what still runs has to end.
+    Nobody,
+    /// Somebody waits.
+    Somebody {
+        /// When the statement began.
+        since: Instant,
+        /// One of the turns of costly statements, once it has become one.
+        costly: Option<OwnedSemaphorePermit>,
+    },
+    /// The statement was told to end, for this.
+    Ended(StoreError),
+}
+
+/// A connection for one read, to be given back with its result ([`Borrowed::finish`]). When it is
+/// dropped instead, because whoever asked has gone, the statement ends.
+pub(super) struct Borrowed<'a> {
+    readers: &'a Readers,
+    reader: Option<Reader>,
+    _turn: SemaphorePermit<'a>,
+}
+
+impl Readers {
+    pub fn new(
+        options: SqliteConnectOptions,
+        connections: u32,
+        timeout: Duration,
+        patience: Duration,
+    ) -> Self {
+        let permits = |count: u32| Semaphore::new(usize::try_from(count).unwrap_or(usize::MAX));
+        let costly = Arc::new(permits((connections / 2).max(1)));
+        let waiting = AtomicUsize::new(0);
+        let limits = Arc::new(Limits { connections, timeout, patience, costly, waiting });
+        Self { options, limits, turns: permits(connections), idle: Mutex::default() }
+    }
+
+    /// Returns a connection, waiting for one if all are busy. Its time runs from now on.
+    ///
+    /// # Errors
+    /// [`StoreError::Crowded`] if none becomes free in time, [`StoreError::Stopped`], and what the
+    /// database fails with.
+    pub async fn borrow(&self) -> Result<Borrowed<'_>, StoreError> {
+        let mut borrowed =
+            Borrowed { readers: self, _turn: self.turn().await?, reader: self.idle.lock().pop() };
+        match &mut borrowed.reader {
+            None => borrowed.reader = Some(Reader::open(&self.options, &self.limits).await?),
+            Some(reader) if reader.is_left_behind() => {
+                if let Err(error) = reader.connection.ping().await {
+                    borrowed.reader = None;
+                    return Err(error.into());
+                }
+            }
+            Some(_) => {}
+        }
+        if let Some(reader) = &borrowed.reader {
+            *reader.watch.lock() = Watch::Somebody { since: Instant::now(), costly: None };
+        }
+        Ok(borrowed)
+    }
+
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, StoreError> {
+        if let Ok(turn) = self.turns.try_acquire() {
+            return Ok(turn);
+        }
+        let _waiting = Waiting::new(&self.limits.waiting);
+        match tokio::time::timeout(self.limits.patience, self.turns.acquire()).await {
+            Ok(turn) => turn.map_err(|_| StoreError::Stopped),
+            Err(_) => Err(StoreError::Crowded),
+        }
+    }
+
+    /// Waits for what is being read, and closes all connections. Later reads are refused.
+    pub async fn close(&self) {
+        let all = self.turns.acquire_many(self.limits.connections).await;
+        self.turns.close();
+        drop(all);
+        let idle = std::mem::take(&mut *self.idle.lock());
+        for reader in idle {
+            if let Err(error) = reader.connection.close().await {
+                tracing::warn!(error = %error, "a reader was not closed cleanly");
+            }
+        }
+    }
+}
+
+impl Reader {
+    async fn open(
+        options: &SqliteConnectOptions,
+        limits: &Arc<Limits>,
+    ) -> Result<Self, StoreError> {
+        let mut connection = options.connect().await?;
+        let watch = Arc::new(Mutex::new(Watch::Idle));
+        let (seen, limits) = (Arc::clone(&watch), Arc::clone(limits));
+        connection
+            .lock_handle()
+            .await?
+            .set_progress_handler(STEPS, move || seen.lock().goes_on(&limits));
+        Ok(Self { connection, watch })
+    }
+
+    /// Returns whether the last read was given up, so that its statement may still be ending.
+    fn is_left_behind(&self) -> bool {
+        matches!(*self.watch.lock(), Watch::Nobody)
+    }
+}
+
+impl Watch {
+    fn goes_on(&mut self, limits: &Limits) -> bool {
+        let Self::Somebody { since, costly } = self else { return matches!(self, Self::Idle) };
+        let taken = since.elapsed();
+        if taken >= limits.timeout {
+            *self = Self::Ended(StoreError::OutOfTime(limits.timeout));
+            return false;
+        }
+        if taken >= COSTLY && costly.is_none() {
+            *costly = Arc::clone(&limits.costly).try_acquire_owned().ok();
+            if costly.is_none() && limits.waiting.load(Ordering::Relaxed) > 0 {
+                *self = Self::Ended(StoreError::Crowded);
+                return false;
+            }
+        }
+        true
+    }
+}
+
+impl Borrowed<'_> {
+    /// Gives the connection back, and returns the result of what was read on it: if it was told to
+    /// end, why.
+    ///
+    /// # Errors
+    /// Those of the result; [`StoreError::OutOfTime`], [`StoreError::Crowded`].
+    pub fn finish<T>(mut self, result: Result<T, impl Into<StoreError>>) -> Result<T, StoreError> {
+        let result = result.map_err(Into::into);
+        let Some(reader) = self.reader.take() else { return result };
+        let ended = std::mem::replace(&mut *reader.watch.lock(), Watch::Idle);
+        match (result, ended) {
+            (Err(_), Watch::Ended(why)) => {
+                self.readers.idle.lock().push(reader);
+                Err(why)
+            }
+            // The connection may be what failed: the next read opens another.
+            (Err(error @ StoreError::Database(_)), _) => Err(error),
+            (result, _) => {
+                self.readers.idle.lock().push(reader);
+                result
+            }
+        }
+    }
+}
+
+impl Drop for Borrowed<'_> {
+    fn drop(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            *reader.watch.lock() = Watch::Nobody;
+            self.readers.idle.lock().push(reader);
+        }
+    }
+}
+
+impl Deref for Borrowed<'_> {
+    type Target = SqliteConnection;
+
+    fn deref(&self) -> &SqliteConnection {
+        &self.reader.as_ref().expect("only finishing and dropping take it").connection
+    }
+}
+
+impl DerefMut for Borrowed<'_> {
+    fn deref_mut(&mut self) -> &mut SqliteConnection {
+        &mut self.reader.as_mut().expect("only finishing and dropping take it").connection
+    }
+}
+
+/// One more that waits, as long as it lives.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

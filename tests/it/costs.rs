@@ -1,0 +1,137 @@
+//! What costly queries may take from others: a bounded time, and never all connections.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::Value as Json;
+use serde_json::json;
+use sqlx::Connection;
+use sqlx::SqliteConnection;
+
+use crate::support::Socket;
+use crate::support::TestServer;
+use crate::support::User;
+use crate::support::soon;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Returns a server with so many messages that [`costly`] takes longer than any test waits, and its
+/// administrator.
+async fn crowded(readers: u32, timeout: Duration) -> (TestServer, User) {
+    let server = TestServer::with(|config| {
+        config.store.readers = readers;
+        config.store.query_timeout = timeout;
+    })
+    .await;
+    let mut database =
+        SqliteConnection::connect(&format!("sqlite:{}", server.database().display()))
+            .await
+            .unwrap();
+    sqlx::query(
+        "insert into messages (id, content, date_created) \
+         with recursive n(i) as (select 1000 union all select i + 1 from n where i < 100000) \
+         select i, 'message ' || i || printf('%.200c', 'm'), 0 from n",
+    )
+    .execute(&mut database)
+    .await
+    .unwrap();
+    database.close().await.unwrap();
+    let admin = server.admin().await;
+    (server, admin)
+}
+
+/// Returns a query of hundreds of conditions, each of which looks through every text.
+fn costly() -> Json {
+    let conditions: Vec<Json> = (0..400)
+        .map(|word| json!({"content": {"_icontains": format!("nowhere {word}")}}))
+        .collect();
+    json!({"query": {"filter": {"_or": conditions}, "aggregate": {"count": "*"}}})
+}
+
+/// A small query that memory cannot answer.
+const QUICK: &str = "/items/messages?filter[id][_eq]=1000&fields=id";
+
+#[tokio::test]
+async fn a_query_that_takes_too_long_is_refused_and_its_connection_is_used_again() {
+    let (server, admin) = crowded(1, Duration::from_millis(50)).await;
+
+    let refused = admin.search("/items/messages", &costly()).await;
+
+    refused.refused_with(
+        503,
+        "SERVICE_UNAVAILABLE",
+        "Service \"database\" is unavailable. The query takes longer than 50 ms. Ask for less: \
+         fewer conditions, a narrower filter, a smaller limit or offset.",
+    );
+    assert_eq!(refused.header("retry-after"), "");
+    for _ in 0..3 {
+        assert_eq!(admin.get(QUICK).await.ok(), json!([{"id": 1000}]));
+        admin.search("/items/messages", &costly()).await.refused(503, "SERVICE_UNAVAILABLE");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_same_holds_on_the_socket_and_for_changes_by_query() {
+    let (server, admin) = crowded(1, Duration::from_millis(50)).await;
+    let mut socket = Socket::signed_in(&server, &admin).await;
+    let query = costly()["query"].clone();
+
+    let read = json!({"type": "items", "collection": "messages", "action": "read", "query": query});
+    assert_eq!(socket.ask(&read).await["error"]["code"], "SERVICE_UNAVAILABLE");
+    let first = socket.subscribe("s", json!({"query": {"filter": query["filter"]}})).await;
+    assert_eq!(first["error"]["code"], "SERVICE_UNAVAILABLE", "{first}");
+    let by_query = json!({"query": {"filter": query["filter"]}, "data": {"content": "x"}});
+    admin.patch("/items/messages", &by_query).await.refused(503, "SERVICE_UNAVAILABLE");
+
+    assert_eq!(admin.get(QUICK).await.ok(), json!([{"id": 1000}]));
+    socket.quiet().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_query_ends_with_the_socket_that_asked_it() {
+    let (server, admin) = crowded(1, MINUTE).await;
+    let mut socket = Socket::signed_in(&server, &admin).await;
+    let read = json!({"type": "items", "collection": "messages", "action": "read",
+        "query": costly()["query"]});
+
+    socket.send(&read).await;
+    // The query does not come to its end by itself.
+    tokio::time::timeout(Duration::from_millis(300), socket.next()).await.unwrap_err();
+    drop(socket);
+
+    // There is one connection, and nobody waits for it as long as that query would take.
+    assert_eq!(admin.get(QUICK).await.ok(), json!([{"id": 1000}]));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn costly_queries_leave_connections_to_the_others_and_to_sign_in() {
+    let (server, admin) = crowded(2, MINUTE).await;
+    let costly_ones: Vec<_> = (0..4)
+        .map(|_| {
+            let admin = (*admin).clone();
+            tokio::spawn(async move { admin.search("/items/messages", &costly()).await })
+        })
+        .collect();
+
+    let quick = join_all((0..5).map(|_| admin.get(QUICK))).await;
+    let again = server.admin().await;
+
+    for answer in quick {
+        assert_eq!(answer.ok(), json!([{"id": 1000}]));
+    }
+    again.get("/users/me?fields=id").await.ok();
+    let mut refused = 0;
+    for one in costly_ones {
+        if one.is_finished() {
+            soon(one).await.unwrap().refused(503, "SERVICE_UNAVAILABLE");
+            refused += 1;
+        } else {
+            one.abort();
+        }
+    }
+    assert!(refused > 0, "somebody had to make room");
+    server.stop().await;
+}
