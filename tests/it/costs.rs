@@ -13,7 +13,7 @@ use crate::support::TestServer;
 use crate::support::User;
 use crate::support::soon;
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// Returns a server with so many messages that [`costly`] takes longer than any test waits, and its
 /// administrator.
