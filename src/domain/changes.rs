@@ -9,6 +9,8 @@ use crate::domain::directory::Directory;
 use crate::domain::permissions::Permissions;
 use crate::model::Event;
 use crate::model::schema::Reach;
+use crate::store::Done;
+use crate::store::Once;
 use crate::store::Store;
 use crate::store::Write;
 
@@ -39,6 +41,18 @@ impl Changes {
         let events = self.store.write(write).await?;
         self.apply(&events).await;
         Ok(events)
+    }
+
+    /// As [`Changes::commit`], unless the same has happened under this key already.
+    ///
+    /// # Errors
+    /// As [`Changes::commit`]; [`Error::Unprocessable`] if the key stands for something else.
+    pub async fn commit_once(&self, write: Write, once: Once) -> Result<Done, Error> {
+        let done = self.store.write_once(write, once).await?;
+        if let Done::Now(events) = &done {
+            self.apply(events).await;
+        }
+        Ok(done)
     }
 
     /// Takes notice of committed events, whoever made them. Doing so twice does no harm.

@@ -127,6 +127,16 @@ impl Error {
         Self::InvalidPayload(reason.into())
     }
 
+    /// Returns what an idempotency key is refused with that stands for something else.
+    #[must_use]
+    pub fn key_reused() -> Self {
+        Self::Unprocessable(
+            "this idempotency key was used for something else before: use a new one for something \
+             new"
+            .to_owned(),
+        )
+    }
+
     /// Returns a `FORBIDDEN` that names the collection.
     pub fn collection(name: impl Into<String>) -> Self {
         Self::Forbidden(Forbidden::Collection(name.into()))
@@ -162,6 +172,7 @@ impl From<StoreError> for Error {
                 "the last active administrator has to stay: make another one first".to_owned(),
             ),
             StoreError::OutOfTime(allowed) => Self::TooCostly { allowed },
+            StoreError::KeyReused => Self::key_reused(),
             StoreError::QueueFull | StoreError::Crowded => {
                 Self::TooBusy { retry_after: Duration::from_secs(1) }
             }

@@ -43,6 +43,9 @@ pub enum StoreError {
     /// No connection became free in time, or a costly read had to make room for others.
     #[error("too much is being read")]
     Crowded,
+    /// What made a write happen once was used for another write before.
+    #[error("the key of a write that happens once was used for another")]
+    KeyReused,
     /// More writes wait than may wait.
     #[error("the write queue is full")]
     QueueFull,

@@ -11,10 +11,11 @@ use sqlx::migrate::Migrator;
 
 use crate::store::StoreError;
 
-const SQLITE: [(i64, &str, &str); 3] = [
+const SQLITE: [(i64, &str, &str); 4] = [
     (1, "accounts", include_str!("../../migrations/sqlite/0001_accounts.sql")),
     (2, "messages", include_str!("../../migrations/sqlite/0002_messages.sql")),
     (3, "event log", include_str!("../../migrations/sqlite/0003_event_log.sql")),
+    (6, "idempotency", include_str!("../../migrations/sqlite/0006_idempotency.sql")),
 ];
 
 /// Brings the schema to the version this program knows, each migration in a transaction.

@@ -23,6 +23,8 @@ pub use figures::Figure;
 pub use read::Select;
 pub use sqlite::Store;
 pub use write::Committed;
+pub use write::Done;
 pub use write::Guard;
+pub use write::Once;
 pub use write::Op;
 pub use write::Write;

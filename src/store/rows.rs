@@ -110,6 +110,17 @@ pub(super) fn pack_keys(keys: impl IntoIterator<Item = Key>) -> Json {
     keys.into_iter().map(|key| pack_value(&Value::from(key))).collect()
 }
 
+/// Returns the keys that were packed, or `None` if these are none.
+pub(super) fn unpack_keys(packed: &str) -> Option<Vec<Key>> {
+    let keys: Vec<Json> = serde_json::from_str(packed).ok()?;
+    keys.iter()
+        .map(|key| match key {
+            Json::String(text) => Uuid::try_parse(text).ok().map(Key::Uuid),
+            number => number.as_i64().map(Key::Integer),
+        })
+        .collect()
+}
+
 /// Returns values as a JSON list, to be compared with a column.
 pub(super) fn pack_values(values: &[Value]) -> Json {
     values.iter().map(pack_value).collect()

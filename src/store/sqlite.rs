@@ -35,6 +35,8 @@ use crate::store::readers::Readers;
 use crate::store::recent::ROWS_MAX;
 use crate::store::recent::Recent;
 use crate::store::write::Committed;
+use crate::store::write::Done;
+use crate::store::write::Once;
 use crate::store::write::Write;
 use crate::store::writer::Counters;
 use crate::store::writer::Job;
@@ -121,9 +123,26 @@ impl Store {
     /// # Errors
     /// [`StoreError::QueueFull`]; what the write itself is refused for: nothing has happened then.
     pub async fn write(&self, write: Write) -> Result<Vec<Arc<Event>>, StoreError> {
+        match self.queue_up(write, None).await? {
+            Done::Now(events) => Ok(events),
+            // Only what has a key can have happened before.
+            Done::Before(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// As [`Store::write`], unless the same has happened under this key already, or happens at the
+    /// same moment. It is remembered as long as the log keeps its events.
+    ///
+    /// # Errors
+    /// As [`Store::write`]; [`StoreError::KeyReused`] if the key stands for something else.
+    pub async fn write_once(&self, write: Write, once: Once) -> Result<Done, StoreError> {
+        self.queue_up(write, Some(once)).await
+    }
+
+    async fn queue_up(&self, write: Write, once: Option<Once>) -> Result<Done, StoreError> {
         let (reply, answer) = oneshot::channel();
         let queue = self.queue.lock().clone().ok_or(StoreError::Stopped)?;
-        queue.try_send(Job { write, reply }).map_err(|refused| match refused {
+        queue.try_send(Job { write, once, reply }).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => StoreError::QueueFull,
             mpsc::error::TrySendError::Closed(_) => StoreError::Stopped,
         })?;

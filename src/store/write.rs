@@ -73,5 +73,25 @@ pub enum Guard {
     Every(Filter),
 }
 
+/// What makes a write happen once, however often it is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Once {
+    /// Whose key it is; `None` for all who have not signed in.
+    pub owner: Option<Uuid>,
+    /// The key the client chose.
+    pub key: String,
+    /// A digest of all that was asked for.
+    pub digest: String,
+}
+
+/// What became of a write that happens once.
+#[derive(Debug)]
+pub enum Done {
+    /// It has happened now: its events, in order.
+    Now(Vec<Arc<Event>>),
+    /// It had happened before: the items that were created then. Nothing has happened now.
+    Before(Vec<Key>),
+}
+
 /// The events of one transaction, in order, as they leave the writer.
 pub type Committed = Arc<[Arc<Event>]>;

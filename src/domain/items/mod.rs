@@ -6,6 +6,7 @@ mod accounts;
 mod asker;
 mod guide;
 pub mod keys;
+mod once;
 pub mod payload;
 pub mod plan;
 pub mod project;

@@ -14,7 +14,9 @@ use crate::domain::items::Which;
 use crate::domain::items::Written;
 use crate::domain::items::accounts;
 use crate::domain::items::keys;
+use crate::domain::items::once;
 use crate::domain::items::plan::Plan;
+use crate::domain::items::read::keyed;
 use crate::model::Action;
 use crate::model::Actor;
 use crate::model::Collection;
@@ -25,11 +27,14 @@ use crate::model::Record;
 use crate::model::Row;
 use crate::model::Value;
 use crate::model::schema;
+use crate::query::Limit;
 use crate::query::Query;
 use crate::query::Relations;
 use crate::query::Scope;
+use crate::store::Done;
 use crate::store::Guard;
 use crate::store::Op;
+use crate::store::Select;
 use crate::store::Write;
 
 impl Items {
@@ -47,35 +52,80 @@ impl Items {
         query: &Json,
     ) -> Result<Written, Error> {
         let query = self.parse_for_answer(actor, collection, query)?;
+        let ops = self.creation(actor, collection, &payload).await?;
+        let events = if ops.is_empty() { Vec::new() } else { self.commit(actor, ops).await? };
+        self.written(actor, collection, query, &events, payload.is_array()).await
+    }
+
+    /// Creates as [`Items::create`], unless the caller has done the same under this key already:
+    /// then nothing happens, and the answer shows what was created then, as it is now.
+    ///
+    /// # Errors
+    /// As [`Items::create`]; [`Error::Unprocessable`] if the key was used for something else.
+    pub async fn create_once(
+        &self,
+        actor: &Actor,
+        collection: &'static Collection,
+        payload: Json,
+        query: &Json,
+        key: String,
+    ) -> Result<Written, Error> {
+        let once = once::once(actor, collection, &payload, key)?;
+        let query = self.parse_for_answer(actor, collection, query)?;
+        let ops = self.creation(actor, collection, &payload).await?;
+        let many = payload.is_array();
+        if ops.is_empty() {
+            return self.written(actor, collection, query, &[], many).await;
+        }
+        let write = Write { actor: actor.user, at: self.clock.now(), ops };
+        match self.changes.commit_once(write, once).await? {
+            Done::Now(events) => self.written(actor, collection, query, &events, many).await,
+            Done::Before(keys) => {
+                let answer = match query {
+                    Ok(query) => self.found(actor, collection, &query, &keys, many).await,
+                    Err(hidden) => Err(hidden),
+                };
+                Ok(Written { keys, answer })
+            }
+        }
+    }
+
+    /// Returns what creates the items of a payload; nothing if there are none.
+    async fn creation(
+        &self,
+        actor: &Actor,
+        collection: &'static Collection,
+        payload: &Json,
+    ) -> Result<Vec<Op>, Error> {
         let scope = self.permissions.scope(actor, collection, Action::Create)?;
-        let (payloads, many) = match payload {
-            Json::Array(payloads) => (payloads, true),
-            payload => (vec![payload], false),
+        let empty = Map::new();
+        let payloads = match payload {
+            Json::Array(payloads) => {
+                self.check_size(payloads.len())?;
+                let objects = payloads.iter().map(Json::as_object);
+                objects
+                    .collect::<Option<Vec<_>>>()
+                    .ok_or_else(|| Error::payload("every item must be of type object"))?
+            }
+            Json::Object(payload) => vec![payload],
+            _ => vec![&empty],
         };
-        self.check_size(payloads.len())?;
+        if payloads.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut rows = Vec::with_capacity(payloads.len());
         let mut attached = Vec::new();
         for payload in payloads {
-            let payload = match payload {
-                Json::Object(payload) => payload,
-                _ if many => return Err(Error::payload("every item must be of type object")),
-                _ => Map::new(),
-            };
-            let (row, access) = self.row(actor, &scope, &payload).await?;
+            let (row, access) = self.row(actor, &scope, payload).await?;
             rows.push(row);
             attached.extend(access);
-        }
-        if rows.is_empty() {
-            let answer = self.answer(actor, collection, &query?, Vec::new(), many).await;
-            return Ok(Written { keys: Vec::new(), answer });
         }
         let mut ops = vec![Op::Create { collection, rows }];
         if !attached.is_empty() {
             ops.push(Op::Create { collection: &schema::ACCESS, rows: attached });
         }
         self.with_consequences(actor, collection, &mut ops).await?;
-        let events = self.commit(actor, ops).await?;
-        self.written(actor, collection, query, &events, many).await
+        Ok(ops)
     }
 
     /// Updates items, all or none. `query` shapes the answer.
@@ -280,6 +330,23 @@ impl Items {
             Err(hidden) => Err(hidden),
         };
         Ok(Written { keys, answer })
+    }
+
+    /// Shows items as they are now, in the order of their keys, to whoever wrote them.
+    async fn found(
+        &self,
+        actor: &Actor,
+        collection: &'static Collection,
+        query: &Query,
+        keys: &[Key],
+        many: bool,
+    ) -> Result<Answer, Error> {
+        let everything = Query { limit: Limit::All, ..Query::everything(&self.limits) };
+        let plan = Plan::new(&self.permissions, actor, collection, &everything)?;
+        let select = Select { filter: keyed(collection, keys), ..plan.select };
+        let mut rows = self.store.read(plan.projection.scope(), select).await?;
+        rows.sort_by_key(|row| keys.iter().position(|key| row.key() == Some(*key)));
+        self.answer(actor, collection, query, rows, many).await
     }
 
     /// Shows rows as their writer may see them.

@@ -34,11 +34,13 @@ use crate::store::read;
 use crate::store::read::Select;
 use crate::store::rows;
 use crate::store::write::Guard;
+use crate::store::write::Once;
 use crate::store::write::Op;
 use crate::store::write::Write;
 use crate::store::writer::administrators;
 use crate::store::writer::counters::Counters;
 use crate::store::writer::failure;
+use crate::store::writer::idempotency::Idempotency;
 
 /// A transaction under way. Dropped without [`Batch::commit`] it leaves nothing behind.
 pub(super) struct Batch<'c> {
@@ -58,9 +60,17 @@ impl<'c> Batch<'c> {
         Ok(Self { transaction, counters, events: Vec::new(), creates: Vec::new() })
     }
 
-    /// Returns how many events there are so far.
-    pub(super) const fn events(&self) -> usize {
-        self.events.len()
+    /// Returns the events so far.
+    pub(super) fn events(&self) -> &[Arc<Event>] {
+        &self.events
+    }
+
+    /// Returns what has been done under these keys before.
+    pub(super) async fn recall(
+        &mut self,
+        keys: impl Iterator<Item = &Once>,
+    ) -> Result<Idempotency, StoreError> {
+        Idempotency::load(&mut self.transaction, keys).await
     }
 
     pub(super) async fn run(&mut self, write: &Write) -> Result<(), StoreError> {
@@ -97,15 +107,17 @@ impl<'c> Batch<'c> {
         }
     }
 
-    pub(super) async fn commit(mut self) -> Result<(Vec<Arc<Event>>, Counters), StoreError> {
+    /// Commits, and returns the counters that are in force from now on.
+    pub(super) async fn commit(mut self, done: &Idempotency) -> Result<Counters, StoreError> {
         self.insert().await?;
         if !self.events.is_empty() {
             let events = self.events.iter().map(Arc::as_ref);
             event_log::append(&mut self.transaction, events).await?;
             self.counters.save(&mut self.transaction).await?;
+            done.save(&mut self.transaction).await?;
         }
         self.transaction.commit().await?;
-        Ok((self.events, self.counters))
+        Ok(self.counters)
     }
 
     async fn create(

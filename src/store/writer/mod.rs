@@ -9,6 +9,7 @@ mod administrators;
 mod batch;
 mod counters;
 mod failure;
+mod idempotency;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -21,19 +22,21 @@ use sqlx::sqlite::SqliteConnectOptions;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 
-use crate::model::Event;
 use crate::store::StoreError;
 use crate::store::recent::Recent;
 use crate::store::write::Committed;
+use crate::store::write::Done;
+use crate::store::write::Once;
 use crate::store::write::Write;
 use crate::store::writer::batch::Batch;
 pub(super) use crate::store::writer::counters::Counters;
 
-type Outcome = Result<Vec<Arc<Event>>, StoreError>;
+type Outcome = Result<Done, StoreError>;
 
 /// A write that waits, and whom to tell.
 pub(super) struct Job {
     pub(super) write: Write,
+    pub(super) once: Option<Once>,
     pub(super) reply: oneshot::Sender<Outcome>,
 }
 
@@ -62,13 +65,12 @@ impl Writer {
     }
 
     async fn commit(&mut self, jobs: &mut Vec<Job>) {
-        let writes: Vec<&Write> = jobs.iter().map(|job| &job.write).collect();
-        match self.transact(&writes).await {
+        match self.transact(jobs).await {
             Ok(outcomes) => {
-                self.publish(outcomes.iter().flatten()).await;
-                for (job, events) in jobs.drain(..).zip(outcomes) {
+                self.publish(&outcomes).await;
+                for (job, done) in jobs.drain(..).zip(outcomes) {
                     // Whoever asked may have gone; the write has happened all the same.
-                    let _ = job.reply.send(Ok(events));
+                    let _ = job.reply.send(Ok(done));
                 }
             }
             Err(error) if jobs.len() == 1 => {
@@ -89,10 +91,10 @@ impl Writer {
                 let _ = job.reply.send(Err(StoreError::Abandoned));
                 continue;
             }
-            let outcome = match self.transact(&[&job.write]).await {
+            let outcome = match self.transact(std::slice::from_ref(&job)).await {
                 Ok(mut outcomes) => {
-                    self.publish(outcomes.iter().flatten()).await;
-                    Ok(outcomes.pop().unwrap_or_default())
+                    self.publish(&outcomes).await;
+                    Ok(outcomes.pop().unwrap_or_else(|| Done::Now(Vec::new())))
                 }
                 Err(error) => {
                     failing = error.is_passing();
@@ -103,9 +105,9 @@ impl Writer {
         }
     }
 
-    /// Runs writes in one transaction, all or none, and returns the events of each.
-    async fn transact(&mut self, writes: &[&Write]) -> Result<Vec<Vec<Arc<Event>>>, StoreError> {
-        let outcome = self.attempt(writes).await;
+    /// Runs writes in one transaction, all or none, and returns what became of each.
+    async fn transact(&mut self, jobs: &[Job]) -> Result<Vec<Done>, StoreError> {
+        let outcome = self.attempt(jobs).await;
         if let Err(StoreError::Database(error)) = &outcome {
             tracing::error!(error = %error, "a transaction failed, the connection is made anew");
             if let Some(connection) = self.connection.take() {
@@ -117,7 +119,7 @@ impl Writer {
         outcome
     }
 
-    async fn attempt(&mut self, writes: &[&Write]) -> Result<Vec<Vec<Arc<Event>>>, StoreError> {
+    async fn attempt(&mut self, jobs: &[Job]) -> Result<Vec<Done>, StoreError> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
             none => {
@@ -129,27 +131,31 @@ impl Writer {
             }
         };
         let mut batch = Batch::begin(connection, self.counters.clone()).await?;
-        let mut ends = Vec::with_capacity(writes.len());
-        for write in writes {
+        let mut done = batch.recall(jobs.iter().filter_map(|job| job.once.as_ref())).await?;
+        let mut outcomes = Vec::with_capacity(jobs.len());
+        for Job { write, once, .. } in jobs {
+            if let Some(items) = once.as_ref().map(|once| done.find(once)).transpose()?.flatten() {
+                outcomes.push(Done::Before(items));
+                continue;
+            }
+            let begin = batch.events().len();
             batch.run(write).await?;
-            ends.push(batch.events());
+            let events = batch.events()[begin..].to_vec();
+            if let Some(once) = once {
+                done.note(once, &events);
+            }
+            outcomes.push(Done::Now(events));
         }
-        let (events, counters) = batch.commit().await?;
-        self.counters = counters;
-        let mut events = events.into_iter();
-        let mut begin = 0;
-        Ok(ends
-            .into_iter()
-            .map(|end| {
-                let outcome = events.by_ref().take(end - begin).collect();
-                begin = end;
-                outcome
-            })
-            .collect())
+        self.counters = batch.commit(&done).await?;
+        Ok(outcomes)
     }
 
     /// Lets everybody know of what is committed.
-    async fn publish<'a>(&self, events: impl Iterator<Item = &'a Arc<Event>>) {
+    async fn publish(&self, outcomes: &[Done]) {
+        let events = outcomes.iter().flat_map(|done| match done {
+            Done::Now(events) => events.as_slice(),
+            Done::Before(_) => &[],
+        });
         let committed: Committed = events.cloned().collect();
         for event in committed.iter() {
             self.recent.apply(event);

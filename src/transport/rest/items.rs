@@ -57,7 +57,19 @@ pub(super) async fn create(mut call: Call) -> Reply {
     let payload = call.body().await?.unwrap_or_default();
     let query = call.query()?;
     let items = &call.context.services.items;
-    written(items.create(call.actor(), collection, payload, &query).await?)
+    written(match idempotency_key(&call)? {
+        Some(key) => items.create_once(call.actor(), collection, payload, &query, key).await?,
+        None => items.create(call.actor(), collection, payload, &query).await?,
+    })
+}
+
+/// Returns what makes a create happen once, if the request says so.
+fn idempotency_key(call: &Call) -> Result<Option<String>, Error> {
+    let Some(key) = call.headers().get("idempotency-key") else { return Ok(None) };
+    match key.to_str() {
+        Ok(key) => Ok(Some(key.to_owned())),
+        Err(_) => Err(Error::payload("the header Idempotency-Key must be plain text")),
+    }
 }
 
 /// `PATCH` of one item.

@@ -111,6 +111,21 @@ fn fields() -> MetaOperationParam {
     )
 }
 
+/// Returns the header that makes a create happen once.
+#[must_use]
+pub fn idempotency_key() -> MetaOperationParam {
+    parameter(
+        "Idempotency-Key",
+        MetaParamIn::Header,
+        "string",
+        "A text of your own, such as a UUID, that makes the create happen once: sent again with the \
+         same body, also at the same moment, it creates nothing and answers what the first did, as \
+         that is now. With another body it is `422`. It is yours alone, and kept as long as the \
+         log of events. Without a sign-in it needs at least 16 characters.",
+        json!("6c7c7ae4-6b3b-4a7c-9c3b-5f0f5f1c2d3e"),
+    )
+}
+
 /// Returns a variable part of a path.
 #[must_use]
 pub fn path(name: &str, description: &str, example: Json) -> MetaOperationParam {

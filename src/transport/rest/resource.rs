@@ -165,7 +165,7 @@ impl Resource {
         let words = Words {
             description: "One item, or several as a list: then all of them or none. Whoever may \
                           not see what came of it gets `204`.",
-            parameters: self.parameters(false, parameters::of_one()),
+            parameters: self.parameters(false, with_idempotency_key(parameters::of_one())),
             request: Some(Content::json(
                 schemas::either(self.input(), schemas::list(self.input())),
                 self.input_example(),
@@ -176,7 +176,7 @@ impl Resource {
                 json!({"data": self.example()}),
             )
             .or_unseen(),
-            failures: self.write_failures(),
+            failures: self.write_failures().into_iter().chain([reused_key()]).collect(),
             ..self.words(&self.names.create)
         };
         self.operation(Method::POST, false, |call| Box::pin(items::create(call)), Some(words))
@@ -351,6 +351,15 @@ impl Resource {
 
 fn search_method() -> Method {
     Method::from_bytes(b"SEARCH").expect("a method is any word")
+}
+
+fn with_idempotency_key(mut parameters: Vec<MetaOperationParam>) -> Vec<MetaOperationParam> {
+    parameters.push(parameters::idempotency_key());
+    parameters
+}
+
+fn reused_key() -> Error {
+    Error::key_reused()
 }
 
 fn numeric() -> Error {

@@ -3,6 +3,7 @@
 mod bodies;
 mod credentials;
 mod errors;
+mod idempotency;
 mod items;
 mod login;
 mod many;

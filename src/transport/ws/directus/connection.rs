@@ -156,7 +156,10 @@ impl Connection {
     ) -> Result<Bytes, Error> {
         let query = frame.query.unwrap_or_else(items::empty);
         let items = &self.context.services.items;
-        let written = items.create(actor, collection, frame.data, &query).await?;
+        let written = match frame.idempotency_key {
+            Some(key) => items.create_once(actor, collection, frame.data, &query, key).await?,
+            None => items.create(actor, collection, frame.data, &query).await?,
+        };
         shown(written, frame.uid.as_ref())
     }
 

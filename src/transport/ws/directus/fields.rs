@@ -82,6 +82,18 @@ impl Fields {
         }
     }
 
+    /// Takes out a field that is text, or nothing.
+    ///
+    /// # Errors
+    /// [`Invalid`], about this area.
+    pub fn text(&mut self, name: &str) -> Result<Option<String>, Invalid> {
+        match self.take(name) {
+            None | Some(Json::Null) => Ok(None),
+            Some(Json::String(text)) => Ok(Some(text)),
+            Some(other) => Err(self.invalid("string", Some(&other), name)),
+        }
+    }
+
     /// Takes out a field that is the key of an item, or nothing.
     ///
     /// # Errors

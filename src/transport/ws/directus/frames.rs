@@ -69,6 +69,8 @@ pub struct Items {
     pub data: Json,
     /// The query, an object; `None` if there is none.
     pub query: Option<Json>,
+    /// What makes a create happen once; of no meaning elsewhere.
+    pub idempotency_key: Option<String>,
     /// The client's name for the request.
     pub uid: Option<Uid>,
 }
@@ -188,7 +190,8 @@ impl Items {
         };
         let data = fields.take("data").unwrap_or_default();
         let query = fields.query()?;
-        Ok(Self { action, collection, id, ids, data, query, uid: fields.uid })
+        let idempotency_key = fields.text("idempotency_key")?;
+        Ok(Self { action, collection, id, ids, data, query, idempotency_key, uid: fields.uid })
     }
 }
 

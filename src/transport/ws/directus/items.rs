@@ -92,6 +92,7 @@ mod tests {
             ids: field("ids").and_then(|ids| ids.as_array().cloned()),
             data: field("data").unwrap_or_default(),
             query: field("query"),
+            idempotency_key: None,
             uid: None,
         }
     }

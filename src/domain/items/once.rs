@@ -1,0 +1,163 @@
+//! Creates that happen once, however often they are asked for: under a key that the client chose.
+
+use data_encoding::HEXLOWER;
+use serde_json::Map;
+use serde_json::Value as Json;
+use sha2::Digest;
+use sha2::Sha256;
+
+use crate::domain::Error;
+use crate::model::Actor;
+use crate::model::Collection;
+use crate::model::Kind;
+use crate::store::Once;
+
+/// How long a key may be, in bytes.
+const KEY_BYTES_MAX: usize = 255;
+/// How long it has to be where nobody is signed in: all visitors share one set of keys, since their
+/// addresses change when they move to another network, which is when repeats happen. So a key must
+/// not be one that another visitor thinks of as well.
+const PUBLIC_KEY_BYTES_MIN: usize = 16;
+
+/// Returns what makes a create happen once. The key is the caller's own: another account may use the
+/// same.
+///
+/// # Errors
+/// [`Error::InvalidPayload`] if the key is too long, empty, or too short for a visitor.
+pub(super) fn once(
+    actor: &Actor,
+    collection: &'static Collection,
+    payload: &Json,
+    key: String,
+) -> Result<Once, Error> {
+    if key.is_empty() || key.len() > KEY_BYTES_MAX {
+        return Err(Error::payload(format!(
+            "the idempotency key must have 1 to {KEY_BYTES_MAX} characters"
+        )));
+    }
+    if actor.user.is_none() && key.len() < PUBLIC_KEY_BYTES_MIN {
+        return Err(Error::payload(format!(
+            "without a sign-in the idempotency key must have at least {PUBLIC_KEY_BYTES_MIN} \
+             characters: use a random one, such as a UUID"
+        )));
+    }
+    Ok(Once { owner: actor.user, key, digest: digest(collection, payload) })
+}
+
+/// Returns a digest of what is asked for. Secrets are left out: what guards a password must not be
+/// cheaper to guess than its hash.
+fn digest(collection: &'static Collection, payload: &Json) -> String {
+    let mut text = collection.name.to_owned();
+    let open = |item: &Json| match item {
+        Json::Object(fields) => Json::Object(without_secrets(collection, fields)),
+        other => other.clone(),
+    };
+    match payload {
+        Json::Array(items) => write(&items.iter().map(open).collect(), &mut text),
+        item => write(&open(item), &mut text),
+    }
+    HEXLOWER.encode(&Sha256::digest(text.as_bytes()))
+}
+
+fn without_secrets(
+    collection: &'static Collection,
+    fields: &Map<String, Json>,
+) -> Map<String, Json> {
+    let is_secret =
+        |name: &str| collection.field(name).is_some_and(|field| matches!(field.kind, Kind::Secret));
+    fields
+        .iter()
+        .filter(|(name, _)| !is_secret(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+/// Writes JSON in one way only: the order of keys says nothing.
+fn write(value: &Json, text: &mut String) {
+    match value {
+        Json::Array(values) => {
+            text.push('[');
+            for value in values {
+                write(value, text);
+                text.push(',');
+            }
+            text.push(']');
+        }
+        Json::Object(fields) => {
+            let mut fields: Vec<_> = fields.iter().collect();
+            fields.sort_unstable_by_key(|(name, _)| *name);
+            text.push('{');
+            for (name, value) in fields {
+                write(&Json::from(name.as_str()), text);
+                write(value, text);
+            }
+            text.push('}');
+        }
+        plain => text.push_str(&plain.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::model::schema::MESSAGES;
+    use crate::model::schema::USERS;
+
+    fn of(payload: &Json) -> String {
+        digest(&MESSAGES, payload)
+    }
+
+    #[test]
+    fn the_same_in_another_order_is_the_same() {
+        assert_eq!(of(&json!({"a": 1, "b": [{"c": 2, "d": 3}]})), {
+            of(&json!({"b": [{"d": 3, "c": 2}], "a": 1}))
+        });
+    }
+
+    #[test]
+    fn what_differs_differs() {
+        let payloads = [
+            json!({"content": "a"}),
+            json!([{"content": "a"}]),
+            json!([{"content": "a"}, {}]),
+            json!([["content", "a"]]),
+            json!({"content": "1"}),
+            json!({"content": 1}),
+            json!({"content": null}),
+            json!({}),
+            json!(null),
+        ];
+        let digests: std::collections::HashSet<String> = payloads.iter().map(of).collect();
+
+        assert_eq!(digests.len(), payloads.len());
+        assert_ne!(digest(&USERS, &json!({})), of(&json!({})));
+    }
+
+    #[test]
+    fn a_password_leaves_no_trace() {
+        let user = json!({"email": "a@b.c", "password": "secret"});
+
+        assert_eq!(digest(&USERS, &user), digest(&USERS, &json!({"email": "a@b.c"})));
+    }
+
+    #[test]
+    fn keys_have_a_length_and_those_of_visitors_are_no_simple_ones() {
+        let asked = |actor: &Actor, key: &str| once(actor, &MESSAGES, &json!({}), key.to_owned());
+        let visitor = Actor::nobody();
+        let alice = Actor { user: Some(Uuid::from_u128(7)), ..Actor::nobody() };
+
+        assert!(asked(&alice, "1").is_ok());
+        for (actor, key) in [
+            (&alice, ""),
+            (&alice, &"x".repeat(256)),
+            (&visitor, "1"),
+            (&visitor, "123456789012345"),
+        ] {
+            assert!(matches!(asked(actor, key), Err(Error::InvalidPayload(_))), "{key}");
+        }
+        assert!(asked(&visitor, "1234567890123456").is_ok());
+    }
+}

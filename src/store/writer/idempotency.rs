@@ -1,0 +1,110 @@
+//! What was done under a key of the client's choice, so that a repeat does not do it again.
+//!
+//! Looked up and written down once for a whole batch, within its transaction: of two repeats that
+//! come at once, also in one batch, one is the first.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+use serde_json::json;
+use sqlx::Row as _;
+use sqlx::SqliteConnection;
+
+use crate::model::Collection;
+use crate::model::Event;
+use crate::model::EventAction;
+use crate::model::Key;
+use crate::store::StoreError;
+use crate::store::rows;
+use crate::store::write::Once;
+
+const FIND: &str = "select i.owner, i.key, i.digest, i.items from json_each(?) as asked \
+     join chinwag_idempotency as i on i.owner = asked.value ->> 0 and i.key = asked.value ->> 1";
+
+const SAVE: &str = "insert into chinwag_idempotency (owner, key, digest, items, seq) \
+     select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 from json_each(?)";
+
+/// The keys that matter to one batch.
+#[derive(Debug, Default)]
+pub(super) struct Idempotency {
+    /// By owner and key.
+    done: HashMap<(String, String), Line>,
+}
+
+#[derive(Debug)]
+struct Line {
+    digest: String,
+    items: Vec<Key>,
+    /// The place of the first event; `None` if it was written down by an earlier batch.
+    new: Option<i64>,
+}
+
+impl Idempotency {
+    /// Reads what has been done under these keys.
+    pub(super) async fn load(
+        connection: &mut SqliteConnection,
+        keys: impl Iterator<Item = &Once>,
+    ) -> Result<Self, StoreError> {
+        let asked: Vec<Json> = keys.map(|once| json!([owner(once), once.key])).collect();
+        let mut done = HashMap::new();
+        if !asked.is_empty() {
+            let asked = Json::Array(asked).to_string();
+            for row in sqlx::query(FIND).bind(asked).fetch_all(connection).await? {
+                let items = rows::unpack_keys(row.try_get(3)?).ok_or(StoreError::Inconsistent {
+                    table: "chinwag_idempotency",
+                    column: "items",
+                })?;
+                let line = Line { digest: row.try_get(2)?, items, new: None };
+                done.insert((row.try_get(0)?, row.try_get(1)?), line);
+            }
+        }
+        Ok(Self { done })
+    }
+
+    /// Returns the items that were created under a key, if it was used.
+    pub(super) fn find(&self, once: &Once) -> Result<Option<Vec<Key>>, StoreError> {
+        match self.done.get(&(owner(once), once.key.clone())) {
+            None => Ok(None),
+            Some(line) if line.digest == once.digest => Ok(Some(line.items.clone())),
+            Some(_) => Err(StoreError::KeyReused),
+        }
+    }
+
+    /// Takes notice of what is done under a key: the items of the first collection that something
+    /// was created in. What created nothing is not remembered.
+    pub(super) fn note(&mut self, once: &Once, events: &[Arc<Event>]) {
+        let Some(first) = events.iter().find(|event| event.action == EventAction::Create) else {
+            return;
+        };
+        let collection: &'static Collection = first.collection;
+        let items = events
+            .iter()
+            .filter(|event| event.collection == collection && event.action == EventAction::Create)
+            .flat_map(|event| event.changes.iter().map(|change| change.key))
+            .collect();
+        let line = Line { digest: once.digest.clone(), items, new: Some(first.seq) };
+        self.done.insert((owner(once), once.key.clone()), line);
+    }
+
+    /// Writes down what this batch has done.
+    pub(super) async fn save(&self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
+        let lines: Vec<Json> = self
+            .done
+            .iter()
+            .filter_map(|((owner, key), line)| {
+                let items = rows::pack_keys(line.items.iter().copied()).to_string();
+                Some(json!([owner, key, line.digest, items, line.new?]))
+            })
+            .collect();
+        if !lines.is_empty() {
+            let lines = Json::Array(lines).to_string();
+            sqlx::query(SAVE).bind(lines).execute(connection).await?;
+        }
+        Ok(())
+    }
+}
+
+fn owner(once: &Once) -> String {
+    once.owner.map(|owner| owner.to_string()).unwrap_or_default()
+}

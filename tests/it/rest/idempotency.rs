@@ -1,0 +1,195 @@
+//! Creates under a key of the client's own choice happen once, over REST and through sockets.
+
+use futures_util::future::join_all;
+use reqwest::Method;
+use serde_json::Value as Json;
+use serde_json::json;
+
+use crate::support::Answer;
+use crate::support::Client;
+use crate::support::Permission;
+use crate::support::Socket;
+use crate::support::TestServer;
+use crate::support::error;
+
+/// A key that a visitor may use as well.
+const KEY: &str = "6c7c7ae4-6b3b-4a7c-9c3b-5f0f5f1c2d3e";
+
+async fn post(client: &Client, key: &str, body: &Json) -> Answer {
+    let request = client.request(Method::POST.as_str(), "/items/messages");
+    Answer::to(request.header("Idempotency-Key", key).json(body)).await
+}
+
+fn create(key: &str, data: &Json) -> Json {
+    json!({"type": "items", "collection": "messages", "action": "create", "data": data,
+        "idempotency_key": key, "uid": "c"})
+}
+
+async fn count(client: &Client) -> Json {
+    client.get("/items/messages?aggregate[count]=*").await.ok()[0]["count"].clone()
+}
+
+#[tokio::test]
+async fn a_repeat_creates_nothing_and_answers_what_the_first_did() {
+    let server = TestServer::start().await;
+    let alice = server.member("alice").await;
+    let mut socket = Socket::signed_in(&server, &alice).await;
+    socket.subscribe("s", json!({"event": "create"})).await;
+
+    let first = post(&alice, "k1", &json!({"content": "once"})).await.ok();
+    socket.expect_event("create", "once").await;
+    let again = post(&alice, "k1", &json!({"content": "once"})).await.ok();
+    // By whatever road, and whatever the answer is to show.
+    let frame = socket.ask(&create("k1", &json!({"content": "once"}))).await;
+
+    assert_eq!(again, first);
+    assert_eq!(frame["data"], first);
+    assert_eq!(count(&alice).await, 1);
+    // No second event: the next is that of the next message.
+    alice.say("next").await;
+    socket.expect_event("create", "next").await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_key_stands_for_one_thing() {
+    let server = TestServer::start().await;
+    let alice = server.member("alice").await;
+    let mut socket = Socket::signed_in(&server, &alice).await;
+    post(&alice, "k1", &json!({"content": "once"})).await.ok();
+
+    let other = post(&alice, "k1", &json!({"content": "something else"})).await;
+    let frame = socket.ask(&create("k1", &json!([{"content": "once"}]))).await;
+
+    other.refused(422, "UNPROCESSABLE_CONTENT");
+    let (area, code, message) = error(&frame);
+    assert_eq!((area, code), ("items", "UNPROCESSABLE_CONTENT"));
+    assert!(message.contains("use a new one"), "{message}");
+    assert_eq!(count(&alice).await, 1);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn repeats_at_the_same_moment_have_one_first() {
+    let server = TestServer::start().await;
+    let alice = server.member("alice").await;
+
+    let body = json!({"content": "many at once"});
+    let answers = join_all((0..40).map(|number| {
+        let (alice, body) = (&alice, &body);
+        async move { post(alice, &format!("key {}", number % 2), body).await.ok() }
+    }))
+    .await;
+
+    assert_eq!(count(&alice).await, 2);
+    for (number, answer) in answers.iter().enumerate() {
+        assert_eq!(answer, &answers[number % 2]);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_list_is_repeated_as_a_whole_and_in_its_order() {
+    let server = TestServer::start().await;
+    let alice = server.member("alice").await;
+    let list = json!([{"content": "a"}, {"content": "b"}, {"content": "c"}]);
+
+    let first = post(&alice, "list", &list).await.ok();
+    let again = post(&alice, "list", &list).await.ok();
+
+    assert_eq!(again, first);
+    assert_eq!(first.as_array().unwrap().len(), 3);
+    assert_eq!(count(&alice).await, 3);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn keys_are_each_accounts_own_and_outlive_a_restart() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.member("alice").await, server.member("bob").await);
+    let body = json!({"content": "the same words"});
+    let first = post(&alice, "k", &body).await.ok();
+    let others = post(&bob, "k", &body).await.ok();
+    assert_ne!(first["id"], others["id"]);
+
+    let server = server.restart().await;
+    let alice = server.anonymous().bearing(&alice.token);
+    let again = post(&alice, "k", &body).await.ok();
+
+    assert_eq!(again, first);
+    assert_eq!(count(&alice).await, 2);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_repeat_shows_the_row_as_it_is_and_as_the_caller_may_see_it() {
+    let server = TestServer::start().await;
+    let alice = server.member("alice").await;
+    let body = json!({"content": "first"});
+    let id = post(&alice, "k", &body).await.ok()["id"].clone();
+
+    alice.patch(&format!("/items/messages/{id}"), &json!({"content": "edited"})).await.ok();
+    assert_eq!(post(&alice, "k", &body).await.ok()["content"], "edited");
+
+    // What is gone cannot be shown, and is not made again.
+    alice.delete(&format!("/items/messages/{id}")).await.nothing();
+    post(&alice, "k", &body).await.nothing();
+    assert_eq!(count(&alice).await, 0);
+
+    // Who may create and not read learns nothing more by a repeat than by the first.
+    let writer = server.user_with("writer", &[Permission::to("create", "messages")]).await;
+    post(&writer, "k", &body).await.nothing();
+    post(&writer, "k", &body).await.nothing();
+    assert_eq!(count(&alice).await, 1);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_failed_may_be_tried_again_under_its_key() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    admin.post("/items/messages", &json!({"id": 7, "content": "in the way"})).await.ok();
+
+    let refused = post(&admin, "k", &json!([{"content": "a"}, {"id": 7}])).await;
+    refused.refused(400, "RECORD_NOT_UNIQUE");
+    let other = post(&admin, "k", &json!({"content": "a"})).await.ok();
+
+    assert_eq!(other["content"], "a");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn visitors_share_their_keys_which_must_not_be_simple() {
+    let server = TestServer::start().await;
+    server
+        .allow_public(&[Permission::to("create", "messages"), Permission::to("read", "messages")])
+        .await;
+    let visitor = server.anonymous();
+    let body = json!({"content": "from a visitor"});
+
+    let simple = post(&visitor, "1", &body).await;
+    simple.refused(400, "INVALID_PAYLOAD");
+    let first = post(&visitor, KEY, &body).await.ok();
+    let mut socket = Socket::connect(&server).await;
+    let frame = socket.ask(&create(KEY, &body)).await;
+
+    assert_eq!(frame["data"], first);
+    assert_eq!(count(&visitor).await, 1);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_key_that_is_none_is_refused() {
+    let server = TestServer::start().await;
+    let alice = server.member("alice").await;
+    let mut socket = Socket::signed_in(&server, &alice).await;
+
+    post(&alice, "", &json!({})).await.refused(400, "INVALID_PAYLOAD");
+    let long = "x".repeat(256);
+    post(&alice, &long, &json!({})).await.refused(400, "INVALID_PAYLOAD");
+    let mut number = create("", &json!({}));
+    number["idempotency_key"] = json!(7);
+    assert_eq!(error(&socket.ask(&number).await).1, "INVALID_PAYLOAD");
+    assert_eq!(count(&alice).await, 0);
+    server.stop().await;
+}
