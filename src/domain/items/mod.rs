@@ -23,7 +23,6 @@ pub mod write;
 use std::sync::Arc;
 
 use serde_json::Value as Json;
-use serde_json::value::RawValue;
 
 use crate::clock::Clock;
 use crate::config::QueryConfig;
@@ -31,6 +30,7 @@ use crate::domain::Error;
 use crate::domain::auth::password::Passwords;
 use crate::domain::changes::Changes;
 use crate::domain::directory::Directory;
+pub use crate::domain::items::text::JsonText;
 use crate::domain::permissions::Permissions;
 use crate::model::Collection;
 use crate::model::Key;
@@ -58,7 +58,7 @@ pub struct Items {
 #[derive(Debug)]
 pub struct Answer {
     /// One item or a list.
-    pub data: Box<RawValue>,
+    pub data: JsonText,
     /// The counts, where the query asks for some.
     pub counts: Option<Counts>,
     /// How to make a file of it, where the query asks for one.

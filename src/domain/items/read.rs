@@ -1,13 +1,13 @@
 //! Reading items: one, some, or those that a query finds.
 
 use serde_json::Value as Json;
-use serde_json::value::RawValue;
 
 use crate::domain::Error;
 use crate::domain::Forbidden;
 use crate::domain::items::Answer;
 use crate::domain::items::Counts;
 use crate::domain::items::Items;
+use crate::domain::items::JsonText;
 use crate::domain::items::Sheet;
 use crate::domain::items::Which;
 use crate::domain::items::asker;
@@ -173,7 +173,7 @@ impl Items {
         plan: &Plan,
         item: Option<Key>,
         meta: Meta,
-    ) -> Result<(Box<RawValue>, Option<Counts>, i64), Error> {
+    ) -> Result<(JsonText, Option<Counts>, i64), Error> {
         let scope = plan.projection.scope();
         let mut select = plan.select.clone();
         if let Some(key) = item {

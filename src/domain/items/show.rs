@@ -1,10 +1,9 @@
 //! Records to the JSON that their reader may see: written straight to text, since a tree of values
 //! for each item would cost more than everything else on the way.
 
-use serde_json::value::RawValue;
-
 use crate::domain::items::project::Column;
 use crate::domain::items::project::Projection;
+use crate::domain::items::text::JsonText;
 use crate::domain::items::text::Text;
 use crate::model::Key;
 use crate::model::Record;
@@ -16,7 +15,7 @@ use crate::store::Figure;
 impl Projection {
     /// Writes the records as a JSON list.
     #[must_use]
-    pub fn list<'r>(&self, records: impl IntoIterator<Item = &'r Record>) -> Box<RawValue> {
+    pub fn list<'r>(&self, records: impl IntoIterator<Item = &'r Record>) -> JsonText {
         let mut text = Text::default();
         text.list(records, |text, record| self.write(record, text));
         text.finish()
@@ -24,7 +23,7 @@ impl Projection {
 
     /// Writes one record as a JSON object.
     #[must_use]
-    pub fn object(&self, record: &Record) -> Box<RawValue> {
+    pub fn object(&self, record: &Record) -> JsonText {
         let mut text = Text::default();
         self.write(record, &mut text);
         text.finish()
@@ -81,7 +80,7 @@ impl Projection {
 
 /// Writes keys as a JSON list.
 #[must_use]
-pub fn keys(keys: &[Key]) -> Box<RawValue> {
+pub fn keys(keys: &[Key]) -> JsonText {
     let mut text = Text::default();
     text.list(keys, |text, key| text.value(&Value::from(*key)));
     text.finish()
@@ -89,14 +88,14 @@ pub fn keys(keys: &[Key]) -> Box<RawValue> {
 
 /// Writes one key as JSON.
 #[must_use]
-pub fn key(key: Key) -> Box<RawValue> {
+pub fn key(key: Key) -> JsonText {
     let mut text = Text::default();
     text.value(&Value::from(key));
     text.finish()
 }
 
 /// Writes groups and their totals as a JSON list: `[{"content":"a","count":1,"max":{"id":5}}]`.
-pub(super) fn groups(totals: &Totals, groups: &[Vec<Figure>]) -> Box<RawValue> {
+pub(super) fn groups(totals: &Totals, groups: &[Vec<Figure>]) -> JsonText {
     let layout = layout(totals);
     let mut text = Text::default();
     text.list(groups, |text, figures| {

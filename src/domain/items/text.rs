@@ -1,8 +1,9 @@
 //! JSON written straight to text, value by value.
 
-use std::fmt::Write as _;
+use std::io::Write as _;
 
-use serde_json::value::RawValue;
+use serde::Serialize;
+use serde_json::Value as Json;
 
 use crate::model::Field;
 use crate::model::Kind;
@@ -15,9 +16,30 @@ const MASK: &str = "**********";
 /// The greatest whole number that a number with a fraction holds exactly.
 const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 
+/// Why writing does not fail.
+const GROWS: &str = "values have a JSON form, and memory takes all that is written";
+
+/// JSON as text, finished: it goes out as it is and is not looked at again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JsonText(String);
+
+impl JsonText {
+    /// Returns the text.
+    #[must_use]
+    pub fn get(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&Json> for JsonText {
+    fn from(value: &Json) -> Self {
+        Self(value.to_string())
+    }
+}
+
 /// JSON under construction.
 #[derive(Default)]
-pub(super) struct Text(String);
+pub(super) struct Text(Vec<u8>);
 
 impl Text {
     /// Writes a list.
@@ -26,14 +48,14 @@ impl Text {
         items: impl IntoIterator<Item = T>,
         write: impl Fn(&mut Self, T),
     ) {
-        self.0.push('[');
+        self.0.push(b'[');
         for (place, item) in items.into_iter().enumerate() {
             if place > 0 {
-                self.0.push(',');
+                self.0.push(b',');
             }
             write(self, item);
         }
-        self.0.push(']');
+        self.0.push(b']');
     }
 
     /// Writes an object.
@@ -43,21 +65,21 @@ impl Text {
         name: impl Fn(&T) -> &str,
         write: impl Fn(&mut Self, &T),
     ) {
-        self.0.push('{');
+        self.0.push(b'{');
         for (place, entry) in entries.iter().enumerate() {
             if place > 0 {
-                self.0.push(',');
+                self.0.push(b',');
             }
             self.string(name(entry));
-            self.0.push(':');
+            self.0.push(b':');
             write(self, entry);
         }
-        self.0.push('}');
+        self.0.push(b'}');
     }
 
     /// Writes null.
     pub(super) fn null(&mut self) {
-        self.0.push_str("null");
+        self.0.extend_from_slice(b"null");
     }
 
     /// Writes one of some figures.
@@ -72,9 +94,9 @@ impl Text {
     /// Writes a number as JavaScript does: whole ones without a fraction.
     pub(super) fn real(&mut self, real: f64) {
         if real.fract() == 0.0 && real.abs() <= WHOLE_MAX {
-            write!(self.0, "{real:.0}").expect("a String takes any text");
+            write!(self.0, "{real:.0}").expect(GROWS);
         } else {
-            self.0.push_str(&serde_json::Value::from(real).to_string());
+            self.json(&real);
         }
     }
 
@@ -91,23 +113,28 @@ impl Text {
     pub(super) fn value(&mut self, value: &Value) {
         match value {
             Value::Null => self.null(),
-            Value::Boolean(flag) => self.0.push_str(if *flag { "true" } else { "false" }),
-            Value::Integer(number) => self.0.push_str(&number.to_string()),
+            Value::Boolean(flag) => self.json(flag),
+            Value::Integer(number) => self.json(number),
             Value::Text(text) => self.string(text),
             Value::Uuid(id) => self.string(id.hyphenated().encode_lower(&mut [0; 36])),
-            Value::Timestamp(at) => self.string(&at.to_string()),
-            Value::Json(document) => self.0.push_str(&document.to_string()),
+            // Neither digits nor what stands between them is ever escaped.
+            Value::Timestamp(at) => write!(self.0, "\"{at}\"").expect(GROWS),
+            Value::Json(document) => self.json(&**document),
         }
     }
 
     /// Writes a text.
     pub(super) fn string(&mut self, text: &str) {
-        self.0.push_str(&serde_json::to_string(text).expect("text is always JSON"));
+        self.json(text);
     }
 
     /// Returns what was written.
-    pub(super) fn finish(self) -> Box<RawValue> {
-        RawValue::from_string(self.0).expect("what is written here is JSON")
+    pub(super) fn finish(self) -> JsonText {
+        JsonText(String::from_utf8(self.0).expect("JSON is written as UTF-8"))
+    }
+
+    fn json<T: Serialize + ?Sized>(&mut self, value: &T) {
+        serde_json::to_writer(&mut self.0, value).expect(GROWS);
     }
 }
 
@@ -126,7 +153,7 @@ mod tests {
         ] {
             let mut text = Text::default();
             text.real(real);
-            assert_eq!(text.0, expected);
+            assert_eq!(text.finish().get(), expected);
         }
     }
 }

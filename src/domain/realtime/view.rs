@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -14,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use crate::domain::Error;
 use crate::domain::items::Counts;
 use crate::domain::items::Items;
+use crate::domain::items::JsonText;
 use crate::domain::items::plan::Plan;
 use crate::domain::items::show;
 use crate::domain::realtime::listener::Listener;
@@ -32,7 +32,7 @@ pub struct News<'a> {
     pub event: &'static str,
     /// Items, or for a delete keys: a list, or one where the subscription is about one item. `None`
     /// for an `init` that only says that it begins.
-    pub data: Option<&'a RawValue>,
+    pub data: Option<&'a JsonText>,
     /// The counts, where the query asks for some.
     pub counts: Option<Counts>,
 }
@@ -196,7 +196,7 @@ impl View {
         &self,
         items: &Items,
         event: &Event,
-    ) -> Result<Option<(Box<RawValue>, Option<Counts>)>, Error> {
+    ) -> Result<Option<(JsonText, Option<Counts>)>, Error> {
         let changes: Vec<&Change> = event
             .changes
             .iter()
@@ -217,11 +217,7 @@ impl View {
     }
 
     /// Returns the items as they are now, those that fit.
-    async fn items(
-        &self,
-        items: &Items,
-        changes: &[&Change],
-    ) -> Result<Option<Box<RawValue>>, Error> {
+    async fn items(&self, items: &Items, changes: &[&Change]) -> Result<Option<JsonText>, Error> {
         let Plan { select, projection } = &self.subject.plan;
         let rows = changes.iter().filter_map(|change| change.after.clone());
         let records = items.records(projection, rows, select.filter.relations()).await?;
@@ -238,11 +234,7 @@ impl View {
 
     /// Returns the keys of what is gone, of those that could be read. The filter of the query does
     /// not count, as with Directus: whoever listens may show an item that once fitted.
-    async fn keys(
-        &self,
-        items: &Items,
-        changes: &[&Change],
-    ) -> Result<Option<Box<RawValue>>, Error> {
+    async fn keys(&self, items: &Items, changes: &[&Change]) -> Result<Option<JsonText>, Error> {
         let projection = &self.subject.plan.projection;
         let rows = changes.iter().filter_map(|change| change.before.clone());
         let records = items.records(projection, rows, projection.relations()).await?;

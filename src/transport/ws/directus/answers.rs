@@ -4,10 +4,10 @@
 
 use bytes::Bytes;
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use crate::domain::Error;
 use crate::domain::items::Counts;
+use crate::domain::items::JsonText;
 use crate::domain::realtime::News;
 use crate::transport::error;
 use crate::transport::ws::directus::fields::Invalid;
@@ -52,7 +52,7 @@ pub fn not_signed_in(reason: Reason, uid: Option<&Uid>) -> Bytes {
 
 /// Returns the answer to an `items` frame that reads or writes items.
 #[must_use]
-pub fn items(data: &RawValue, counts: Option<Counts>, uid: Option<&Uid>) -> Bytes {
+pub fn items(data: &JsonText, counts: Option<Counts>, uid: Option<&Uid>) -> Bytes {
     let mut frame = begin(r#"{"type":"items","data":"#, data.get().len());
     frame.raw(data.get()).counts(counts);
     frame.end_with(uid)
@@ -194,8 +194,8 @@ mod tests {
         std::str::from_utf8(&frame[start..]).unwrap()
     }
 
-    fn raw(json: &str) -> Box<RawValue> {
-        RawValue::from_string(json.to_owned()).unwrap()
+    fn raw(json: &str) -> JsonText {
+        JsonText::from(&serde_json::from_str::<serde_json::Value>(json).unwrap())
     }
 
     #[test]
