@@ -31,6 +31,7 @@ use poem::EndpointExt;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -53,6 +54,7 @@ use crate::domain::permissions::Permissions;
 use crate::domain::realtime;
 use crate::domain::realtime::Closing;
 use crate::domain::realtime::Hub;
+use crate::domain::settings::Settings;
 use crate::query::Limits;
 use crate::store::Store;
 use crate::transport;
@@ -74,6 +76,11 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
 /// How often expired sessions are ended: a socket that was signed in by one lives at most this much
 /// longer.
 const SWEEP_PERIOD: Duration = Duration::from_secs(30);
+
+/// How often lines of activity that are owed are written, and in how many transactions at most: it
+/// keeps up with 2,000 messages a second, and those who write messages hardly wait for it.
+const CATCH_UP_PERIOD: Duration = Duration::from_secs(10);
+const CATCH_UP_TRANSACTIONS_MAX: usize = 20;
 
 /// How many hashes that anyone may ask for, other than those of passwords, may wait for the one
 /// thread they have.
@@ -114,6 +121,7 @@ impl App {
         let permissions =
             Permissions::open(Arc::clone(&store), clock.clone(), limits.clone()).await?;
         let permissions = Arc::new(permissions);
+        let settings = Arc::new(Settings::new(Arc::clone(&directory)));
         let changes = Arc::new(Changes::new(
             Arc::clone(&store),
             Arc::clone(&directory),
@@ -160,10 +168,11 @@ impl App {
         let hashing = Arc::new(hashing);
 
         let services =
-            Services { auth, permissions, items, hub, accounts, hashing, changes, clock };
+            Services { auth, permissions, items, hub, accounts, hashing, changes, settings, clock };
         let config = Arc::new(config);
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
         tasks.spawn(sweep(Arc::clone(&services.auth), stopping.clone()));
+        tasks.spawn(catch_up(Arc::clone(&store), stopping.clone()));
         Ok(Self { config, services, store, tasks, stopping, relay, first })
     }
 
@@ -286,6 +295,19 @@ async fn sweep(auth: Arc<Auth>, stopping: CancellationToken) {
     while stopping.run_until_cancelled(interval.tick()).await.is_some() {
         if let Err(error) = auth.sweep().await {
             tracing::warn!(error = %error, "expired sessions could not be ended");
+        }
+    }
+}
+
+/// Writes lines of activity that are owed every now and then, so that whoever reads them need not
+/// wait for many, until the service stops.
+async fn catch_up(store: Arc<Store>, stopping: CancellationToken) {
+    let mut interval = tokio::time::interval(CATCH_UP_PERIOD);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while stopping.run_until_cancelled(interval.tick()).await.is_some() {
+        let catching_up = store.catch_up(Some(CATCH_UP_TRANSACTIONS_MAX));
+        if let Some(Err(error)) = stopping.run_until_cancelled(catching_up).await {
+            tracing::warn!(error = %error, "lines of activity could not be written");
         }
     }
 }

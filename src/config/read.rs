@@ -207,7 +207,7 @@ impl QueryConfig {
             limit_default: from.read("QUERY_LIMIT_DEFAULT", "100", form::number(1, 1_000_000_000)),
             limit_max: from.read("QUERY_LIMIT_MAX", "-1", form::number_or_none(1_000_000_000)),
             depth_max: from.read("MAX_RELATIONAL_DEPTH", "10", form::number(2, 32)),
-            batch_max: from.read("MAX_BATCH_MUTATION", "10000", form::number(1, 1_000_000)),
+            batch_max: from.read("MAX_BATCH_MUTATION", "10000", form::number(1, 100_000)),
             text_max: from.read("CONTENT_LENGTH_MAX", "65536", form::number(1, 10_000_000)),
         }
     }

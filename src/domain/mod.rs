@@ -1,6 +1,6 @@
 //! What it means: who may do what, and what happens then. No HTTP, no SQL, no sockets.
 //!
-//! Calls go down: `realtime > items > accounts, auth > changes > permissions > directory`.
+//! Calls go down: `realtime > items > accounts, auth > settings, changes > permissions > directory`.
 
 pub mod accounts;
 pub mod auth;
@@ -11,6 +11,7 @@ pub mod error;
 pub mod items;
 pub mod permissions;
 pub mod realtime;
+pub mod settings;
 
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ use crate::domain::changes::Changes;
 use crate::domain::items::Items;
 use crate::domain::permissions::Permissions;
 use crate::domain::realtime::Hub;
+use crate::domain::settings::Settings;
 
 /// The handle that transports hold: every call the outside can make goes through one of these.
 #[derive(Clone)]
@@ -45,6 +47,8 @@ pub struct Services {
     pub hashing: Arc<Passwords>,
     /// Commits, and the health of the store.
     pub changes: Arc<Changes>,
+    /// What an operator has set.
+    pub settings: Arc<Settings>,
     /// The time.
     pub clock: Clock,
 }

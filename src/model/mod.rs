@@ -5,6 +5,7 @@
 pub mod action;
 pub mod actor;
 pub mod event;
+pub mod history;
 pub mod id;
 pub mod record;
 pub mod row;

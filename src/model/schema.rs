@@ -5,6 +5,9 @@
 use std::fmt;
 use std::ptr;
 
+use crate::model::history::ACTIVITY;
+use crate::model::history::REVISIONS;
+
 /// A collection: a table whose items clients can name.
 pub struct Collection {
     /// The name, on the wire and in SQL.
@@ -13,6 +16,8 @@ pub struct Collection {
     pub fields: &'static [Field],
     /// Who can name it.
     pub reach: Reach,
+    /// What there is of items.
+    pub form: Form,
 }
 
 /// By which road clients can name a collection.
@@ -25,6 +30,20 @@ pub enum Reach {
     /// Not at all.
     Internal,
 }
+
+/// What there is of the items of a collection, and what can be done with them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Any number, which come and go.
+    Items,
+    /// One, with the key [`SINGLE_KEY`]: it is always there and can only be changed.
+    Single,
+    /// Any number, which the store writes along with its log and clients can only read.
+    History,
+}
+
+/// The key of the one item of a [`Form::Single`] collection.
+pub const SINGLE_KEY: i64 = 1;
 
 /// One field of a collection.
 #[derive(Clone, Copy)]
@@ -114,7 +133,7 @@ impl Collection {
         self.fields.iter().filter(|field| field.is_stored())
     }
 
-    /// Returns whether keys are integers that the server counts up.
+    /// Returns whether keys are integers that the server counts up or keeps to itself.
     #[must_use]
     pub const fn counts_keys(&'static self) -> bool {
         matches!(self.key().kind, Kind::Integer)
@@ -192,10 +211,20 @@ pub fn find(name: &str) -> Option<&'static Collection> {
 }
 
 /// All collections, in an order in which none points at a later one except by its own parent.
-pub static COLLECTIONS: [&Collection; 7] =
-    [&ROLES, &POLICIES, &USERS, &ACCESS, &PERMISSIONS, &SESSIONS, &MESSAGES];
+pub static COLLECTIONS: [&Collection; 10] = [
+    &ROLES,
+    &POLICIES,
+    &USERS,
+    &ACCESS,
+    &PERMISSIONS,
+    &SETTINGS,
+    &SESSIONS,
+    &MESSAGES,
+    &ACTIVITY,
+    &REVISIONS,
+];
 
-const fn field(name: &'static str, kind: Kind) -> Field {
+pub(super) const fn field(name: &'static str, kind: Kind) -> Field {
     Field { name, kind, special: Special::None, by_name: false, required: false, index: 0 }
 }
 
@@ -217,7 +246,7 @@ impl Field {
 }
 
 /// Numbers the fields by their position.
-const fn numbered<const N: usize>(mut fields: [Field; N]) -> [Field; N] {
+pub(super) const fn numbered<const N: usize>(mut fields: [Field; N]) -> [Field; N] {
     let mut index = 0;
     while index < N {
         fields[index].index = index;
@@ -227,8 +256,12 @@ const fn numbered<const N: usize>(mut fields: [Field; N]) -> [Field; N] {
 }
 
 /// What people say.
-pub static MESSAGES: Collection =
-    Collection { name: "messages", fields: &MESSAGE_FIELDS, reach: Reach::Items };
+pub static MESSAGES: Collection = Collection {
+    name: "messages",
+    fields: &MESSAGE_FIELDS,
+    reach: Reach::Items,
+    form: Form::Items,
+};
 
 static MESSAGE_FIELDS: [Field; 6] = numbered([
     field("id", Kind::Integer),
@@ -240,8 +273,12 @@ static MESSAGE_FIELDS: [Field; 6] = numbered([
 ]);
 
 /// Accounts.
-pub static USERS: Collection =
-    Collection { name: "directus_users", fields: &USER_FIELDS, reach: Reach::System };
+pub static USERS: Collection = Collection {
+    name: "directus_users",
+    fields: &USER_FIELDS,
+    reach: Reach::System,
+    form: Form::Items,
+};
 
 static USER_FIELDS: [Field; 28] = numbered([
     field("id", Kind::Uuid),
@@ -275,8 +312,12 @@ static USER_FIELDS: [Field; 28] = numbered([
 ]);
 
 /// Named groups of accounts, nested by `parent`.
-pub static ROLES: Collection =
-    Collection { name: "directus_roles", fields: &ROLE_FIELDS, reach: Reach::System };
+pub static ROLES: Collection = Collection {
+    name: "directus_roles",
+    fields: &ROLE_FIELDS,
+    reach: Reach::System,
+    form: Form::Items,
+};
 
 static ROLE_FIELDS: [Field; 8] = numbered([
     field("id", Kind::Uuid),
@@ -290,8 +331,12 @@ static ROLE_FIELDS: [Field; 8] = numbered([
 ]);
 
 /// Sets of permissions.
-pub static POLICIES: Collection =
-    Collection { name: "directus_policies", fields: &POLICY_FIELDS, reach: Reach::System };
+pub static POLICIES: Collection = Collection {
+    name: "directus_policies",
+    fields: &POLICY_FIELDS,
+    reach: Reach::System,
+    form: Form::Items,
+};
 
 static POLICY_FIELDS: [Field; 11] = numbered([
     field("id", Kind::Uuid),
@@ -308,8 +353,12 @@ static POLICY_FIELDS: [Field; 11] = numbered([
 ]);
 
 /// Which policy holds for whom: a user, a role or, with neither, the public.
-pub static ACCESS: Collection =
-    Collection { name: "directus_access", fields: &ACCESS_FIELDS, reach: Reach::System };
+pub static ACCESS: Collection = Collection {
+    name: "directus_access",
+    fields: &ACCESS_FIELDS,
+    reach: Reach::System,
+    form: Form::Items,
+};
 
 static ACCESS_FIELDS: [Field; 5] = numbered([
     field("id", Kind::Uuid),
@@ -320,8 +369,12 @@ static ACCESS_FIELDS: [Field; 5] = numbered([
 ]);
 
 /// What a policy allows.
-pub static PERMISSIONS: Collection =
-    Collection { name: "directus_permissions", fields: &PERMISSION_FIELDS, reach: Reach::System };
+pub static PERMISSIONS: Collection = Collection {
+    name: "directus_permissions",
+    fields: &PERMISSION_FIELDS,
+    reach: Reach::System,
+    form: Form::Items,
+};
 
 static PERMISSION_FIELDS: [Field; 8] = numbered([
     field("id", Kind::Integer),
@@ -334,9 +387,38 @@ static PERMISSION_FIELDS: [Field; 8] = numbered([
     field("policy", Kind::ToOne(&POLICIES)).required(),
 ]);
 
+/// What an operator sets while the service runs.
+pub static SETTINGS: Collection = Collection {
+    name: "directus_settings",
+    fields: &SETTING_FIELDS,
+    reach: Reach::System,
+    form: Form::Single,
+};
+
+static SETTING_FIELDS: [Field; 14] = numbered([
+    field("id", Kind::Integer),
+    field("project_name", Kind::Text),
+    field("project_descriptor", Kind::Text),
+    field("project_url", Kind::Text),
+    field("project_color", Kind::Text).required(),
+    field("default_language", Kind::Text).required(),
+    field("default_appearance", Kind::Text).required(),
+    field("public_note", Kind::Text),
+    field("auth_login_attempts", Kind::Integer),
+    field("auth_password_policy", Kind::Text),
+    field("public_registration", Kind::Boolean).required(),
+    field("public_registration_verify_email", Kind::Boolean).required(),
+    field("public_registration_role", Kind::ToOne(&ROLES)),
+    field("public_registration_email_filter", Kind::Json),
+]);
+
 /// Sign-ins: one row for each chain of refresh tokens.
-pub static SESSIONS: Collection =
-    Collection { name: "directus_sessions", fields: &SESSION_FIELDS, reach: Reach::Internal };
+pub static SESSIONS: Collection = Collection {
+    name: "directus_sessions",
+    fields: &SESSION_FIELDS,
+    reach: Reach::Internal,
+    form: Form::Items,
+};
 
 static SESSION_FIELDS: [Field; 10] = numbered([
     field("id", Kind::Uuid),

@@ -3,6 +3,7 @@
 //! Readers and the one writer of an embedded database. It knows rows, scopes and queries; it does
 //! not know who is asking or why. Nothing here is answered or published before it is committed.
 
+mod activity;
 mod compile;
 mod dialect;
 mod error;

@@ -39,6 +39,9 @@ pub(super) fn decode_value(
     let inconsistent = || StoreError::Inconsistent { table: collection.name, column: field.name };
     let value = match field.kind {
         Kind::Integer => row.try_get::<Option<i64>, _>(place)?.map(Value::Integer),
+        Kind::ToOne(target) if target.counts_keys() => {
+            row.try_get::<Option<i64>, _>(place)?.map(Value::Integer)
+        }
         Kind::Boolean => {
             row.try_get::<Option<i64>, _>(place)?.map(|flag| Value::Boolean(flag != 0))
         }

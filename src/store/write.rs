@@ -61,6 +61,8 @@ pub enum Op {
         /// What goes.
         filter: Filter,
     },
+    /// Writes some of the lines of activity that earlier creates are owed; no event.
+    CatchUp,
 }
 
 /// What must hold of items for a write to touch them, checked within its transaction.

@@ -10,6 +10,9 @@
 //! | `/items/messages/{id}` `/items/{collection}/{id}` | GET PATCH DELETE | `rest::resource` |
 //! | `/users` `/roles` `/policies` `/permissions` `/access` | as `/items/…` | `rest::resource` |
 //! | `/users/{id}` `/roles/{id}` `/policies/{id}` `/permissions/{id}` `/access/{id}` | as `/items/…/{id}` | `rest::resource` |
+//! | `/settings` | GET SEARCH PATCH | `rest::resource` |
+//! | `/activity` `/revisions` | GET SEARCH | `rest::resource` |
+//! | `/activity/{id}` `/revisions/{id}` | GET | `rest::resource` |
 //! | `/users/me` | GET PATCH | `rest::users` |
 //! | `/roles/me` `/policies/me/globals` `/permissions/me` | GET | `rest::access` |
 //! | `/server/ping` `/server/health` `/server/info` `/server/specs/oas` | GET | `rest::server` |

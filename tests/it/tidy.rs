@@ -19,12 +19,16 @@ const MAY_SEE: [(&str, &[&str]); 9] = [
 ];
 
 /// Within the domain: each module with those of its siblings that it may see.
-const DOMAIN_MAY_SEE: [(&str, &[&str]); 8] = [
-    ("realtime", &["items", "auth", "changes", "permissions", "directory", "error"]),
-    ("items", &["auth", "changes", "permissions", "directory", "error"]),
-    ("bootstrap", &["accounts", "auth", "changes", "permissions", "directory", "error"]),
-    ("accounts", &["auth", "changes", "permissions", "directory", "error"]),
-    ("auth", &["changes", "permissions", "directory", "error"]),
+const DOMAIN_MAY_SEE: [(&str, &[&str]); 9] = [
+    ("realtime", &["items", "auth", "settings", "changes", "permissions", "directory", "error"]),
+    ("items", &["auth", "settings", "changes", "permissions", "directory", "error"]),
+    (
+        "bootstrap",
+        &["accounts", "auth", "settings", "changes", "permissions", "directory", "error"],
+    ),
+    ("accounts", &["auth", "settings", "changes", "permissions", "directory", "error"]),
+    ("auth", &["settings", "changes", "permissions", "directory", "error"]),
+    ("settings", &["directory", "error"]),
     ("changes", &["permissions", "directory", "error"]),
     ("permissions", &["directory", "error"]),
     ("directory", &["error"]),

@@ -16,6 +16,9 @@ use crate::store::Op;
 /// The fields whose change ends the sessions of an account.
 const GROUNDS: [&str; 3] = ["email", "password", "status"];
 
+/// The fields that say which role an account has, or will have.
+const ROLES: [&str; 2] = ["role", "public_registration_role"];
+
 /// Adds the end of the sessions of accounts that are deleted, or whose address, password or status
 /// changes. It happens in the same transaction, so no sign-in slips through between. A session that
 /// lives in a cookie survives the change that it makes itself.
@@ -74,13 +77,14 @@ pub(super) async fn keep_in_place(
                 (*collection, &[][..])
             }
             Op::Update { collection, keys, set, .. } => {
-                if set.iter().any(|(field, value)| field.name == "role" && gives_all(value)) {
+                if set.iter().any(|(field, value)| ROLES.contains(&field.name) && gives_all(value))
+                {
                     return Err(Error::Forbidden(Forbidden::Action));
                 }
                 (*collection, keys.as_slice())
             }
             Op::Delete { collection, keys, .. } => (*collection, keys.as_slice()),
-            Op::DeleteWhere { .. } => continue,
+            Op::DeleteWhere { .. } | Op::CatchUp => continue,
         };
         if Permissions::depend_on(collection) {
             return Err(Error::collection(collection.name));

@@ -7,6 +7,7 @@ mod asker;
 mod guide;
 pub mod keys;
 mod once;
+mod past;
 pub mod payload;
 pub mod plan;
 pub mod project;

@@ -5,6 +5,7 @@
 use crate::domain::Error;
 use crate::domain::Forbidden;
 use crate::domain::items::guide::Guide;
+use crate::domain::items::past::Past;
 use crate::domain::items::plan::length;
 use crate::domain::items::plan::search;
 use crate::domain::permissions::Permissions;
@@ -28,6 +29,8 @@ use crate::store::Select;
 pub struct Projection {
     pub(super) scope: Scope,
     pub(super) columns: Vec<Column>,
+    /// How much of items as they were is shown.
+    pub(super) past: Past,
 }
 
 /// One thing that is shown, under its name.
@@ -163,7 +166,8 @@ impl Projector<'_> {
             }
         }
         if hidden.is_empty() {
-            return Ok(Projection { scope, columns });
+            let past = Past::of(self.permissions, self.actor, &scope);
+            return Ok(Projection { scope, columns, past });
         }
         Err(self.forbidden(collection, hidden))
     }

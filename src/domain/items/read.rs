@@ -21,6 +21,7 @@ use crate::model::Collection;
 use crate::model::Key;
 use crate::model::Record;
 use crate::model::Value;
+use crate::model::schema::Form;
 use crate::query::Environment;
 use crate::query::Filter;
 use crate::query::Limit;
@@ -46,11 +47,18 @@ impl Items {
         which: Which,
         query: &Json,
     ) -> Result<Answer, Error> {
+        if collection.form == Form::History {
+            self.permissions.scope(actor, collection, Action::Read)?;
+            self.store.catch_up(None).await?;
+        }
         match which {
             Which::One(key) => {
                 let query = self.parse(actor, collection, query)?;
                 let plan = Plan::new(&self.permissions, actor, collection, &query)?;
-                require_key(plan.projection.scope())?;
+                // That there is one is no news where it is the only one.
+                if collection.form != Form::Single {
+                    require_key(plan.projection.scope())?;
+                }
                 let key = keys::parse(collection, &key).ok_or(Error::Forbidden(Forbidden::Item))?;
                 let Some(record) = self.find(&plan, key).await? else {
                     return Err(Error::Forbidden(Forbidden::Item));

@@ -34,13 +34,14 @@ impl Items {
         let mut relations = projection.relations();
         relations.merge(more);
         let rows = rows.into_iter().map(Into::into).collect();
+        let rows = self.veil(&projection.past, rows).await?;
         let mut records = self.attach(rows, &relations).await?;
         self.attach_lists(projection, records.iter_mut().collect()).await?;
         Ok(records)
     }
 
     /// Makes records of rows, each with these relations attached.
-    async fn attach(
+    pub(super) async fn attach(
         &self,
         rows: Vec<Arc<Row>>,
         relations: &Relations,

@@ -22,6 +22,9 @@ use crate::query::Test;
 /// The states an account can be in; only in the first can it be used.
 const STATES: [&str; 6] = ["active", "draft", "invited", "unverified", "archived", "suspended"];
 
+/// How pages may look by default.
+const LOOKS: [&str; 3] = ["auto", "light", "dark"];
+
 /// Adds what a payload breaks of a permission's rule. A test looks only at fields that the payload
 /// has, but a field that must not be null must be there.
 pub(super) fn of_permission(
@@ -160,9 +163,27 @@ pub(super) fn of_collection(
             let names = Action::ALL.map(Action::name);
             violations.push(violation("action", "in", vec![("valid", json!(names))]));
         }
+        let collection = row.value("collection").as_text().and_then(schema::find);
         for name in ["permissions", "validation"] {
-            check_filter(name, row)?;
+            check_filter(collection, name, row)?;
         }
+    } else if *collection == schema::SETTINGS {
+        let attempts = row.value("auth_login_attempts").as_integer();
+        if attempts.is_some_and(|attempts| attempts < 1) {
+            violations.push(violation("auth_login_attempts", "gte", vec![("valid", json!(1))]));
+        }
+        if sent("default_appearance")
+            && !row.value("default_appearance").as_text().is_some_and(|it| LOOKS.contains(&it))
+        {
+            violations.push(violation("default_appearance", "in", vec![("valid", json!(LOOKS))]));
+        }
+        let filter = "public_registration_email_filter";
+        if sent(filter)
+            && !matches!(row.value(filter), Value::Json(json) if json.is_object() || json.is_null())
+        {
+            return Err(Error::payload(format!("\"{filter}\" must be of type object")));
+        }
+        check_filter(Some(&schema::USERS), filter, row)?;
     }
     Ok(violations)
 }
@@ -171,8 +192,11 @@ fn violation(field: &str, kind: &'static str, details: Vec<(&'static str, Json)>
     Violation { field: field.to_owned(), kind, details }
 }
 
-fn check_filter(name: &'static str, row: &Row) -> Result<(), Error> {
-    let collection = row.value("collection").as_text().and_then(schema::find);
+fn check_filter(
+    collection: Option<&'static Collection>,
+    name: &'static str,
+    row: &Row,
+) -> Result<(), Error> {
     if let (Some(collection), Value::Json(filter)) = (collection, row.value(name))
         && filter.is_object()
     {

@@ -27,6 +27,7 @@ use crate::model::Record;
 use crate::model::Row;
 use crate::model::Value;
 use crate::model::schema;
+use crate::model::schema::Form;
 use crate::query::Limit;
 use crate::query::Query;
 use crate::query::Relations;
@@ -97,6 +98,7 @@ impl Items {
         collection: &'static Collection,
         payload: &Json,
     ) -> Result<Vec<Op>, Error> {
+        require_form(collection, &[Form::Items])?;
         let scope = self.permissions.scope(actor, collection, Action::Create)?;
         let empty = Map::new();
         let payloads = match payload {
@@ -139,6 +141,7 @@ impl Items {
         update: Update,
         query: &Json,
     ) -> Result<Written, Error> {
+        require_form(collection, &[Form::Items, Form::Single])?;
         let query = self.parse_for_answer(actor, collection, query)?;
         let scope = self.permissions.scope(actor, collection, Action::Update)?;
         let many = !matches!(update, Update::Same(Which::One(_), _));
@@ -184,6 +187,7 @@ impl Items {
         collection: &'static Collection,
         which: Which,
     ) -> Result<Vec<Key>, Error> {
+        require_form(collection, &[Form::Items])?;
         let scope = self.permissions.scope(actor, collection, Action::Delete)?;
         let keys = self.named(actor, collection, &scope, which).await?;
         if keys.is_empty() {
@@ -370,6 +374,11 @@ impl Items {
         };
         Ok(Answer { data, counts: None, sheet: None })
     }
+}
+
+/// Refuses, to administrators too, what cannot be done with items of a collection of this form.
+fn require_form(collection: &'static Collection, forms: &[Form]) -> Result<(), Error> {
+    if forms.contains(&collection.form) { Ok(()) } else { Err(Error::collection(collection.name)) }
 }
 
 fn object(payload: Json) -> Result<Map<String, Json>, Error> {

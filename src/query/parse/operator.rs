@@ -93,6 +93,7 @@ pub const fn kind_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Integer => "integer",
         Kind::Text => "text",
+        Kind::ToOne(target) if target.counts_keys() => "integer",
         Kind::Uuid | Kind::ToOne(_) => "uuid",
         Kind::Timestamp => "timestamp",
         Kind::Boolean => "boolean",

@@ -27,6 +27,7 @@ use crate::model::Value;
 use crate::query::Filter;
 use crate::query::Test;
 use crate::store::StoreError;
+use crate::store::activity;
 use crate::store::compile;
 use crate::store::dialect;
 use crate::store::event_log;
@@ -98,6 +99,7 @@ impl<'c> Batch<'c> {
                 let before = self.guarded(collection, keys, guard).await?;
                 self.delete(write, collection, before).await
             }
+            Op::CatchUp => activity::append_owed(&mut self.transaction).await,
             Op::DeleteWhere { collection, filter } => {
                 self.insert().await?;
                 let select = Select { filter: filter.clone(), ..Select::default() };
@@ -113,6 +115,8 @@ impl<'c> Batch<'c> {
         if !self.events.is_empty() {
             let events = self.events.iter().map(Arc::as_ref);
             event_log::append(&mut self.transaction, events).await?;
+            let events = self.events.iter().map(Arc::as_ref);
+            activity::append(&mut self.transaction, events).await?;
             self.counters.save(&mut self.transaction).await?;
             done.save(&mut self.transaction).await?;
         }

@@ -83,15 +83,18 @@ impl OpenApi for Description {
     fn add_routes(self, _: &mut HashMap<String, HashMap<Method, BoxEndpoint<'static>>>) {}
 }
 
-const TAGS: [(&str, &str); 10] = [
+const TAGS: [(&str, &str); 13] = [
     ("Access", "Which policy holds for whom."),
+    ("Activity", "Who did what to which item."),
     ("Authentication", "Signing in, staying signed in, signing out."),
     ("Items", "The items of any collection, by its name."),
     ("Messages", "What people say."),
     ("Permissions", "What a policy allows."),
     ("Policies", "Sets of permissions."),
+    ("Revisions", "What messages were."),
     ("Roles", "Named groups of accounts."),
     ("Server", "Is it there, is it well, what is it."),
+    ("Settings", "What an operator sets while the service runs."),
     ("Users", "Accounts."),
     ("Utilities", "Random text and hashes."),
 ];

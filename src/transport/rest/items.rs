@@ -10,6 +10,7 @@ use crate::domain::items::Update;
 use crate::domain::items::Which;
 use crate::domain::items::Written;
 use crate::model::Collection;
+use crate::model::schema::SINGLE_KEY;
 use crate::transport::error::Refusal;
 use crate::transport::rest::envelope;
 use crate::transport::rest::export;
@@ -49,6 +50,26 @@ pub(super) async fn one(call: Call) -> Reply {
 fn listed(call: &Call, collection: &'static Collection, answer: &Answer) -> Response {
     let file = export::file(collection, answer, call.context.services.clock.now());
     file.unwrap_or_else(|| envelope::list(answer))
+}
+
+/// `GET` and, with the query in the body, `SEARCH` of the one item of a collection.
+pub(super) async fn single(mut call: Call) -> Reply {
+    let collection = call.collection()?;
+    let address = call.query()?;
+    let query = match call.request().method().as_str() {
+        "SEARCH" => searched_single(call.body().await?, address)?,
+        _ => address,
+    };
+    let which = Which::One(Json::from(SINGLE_KEY));
+    let answer = call.context.services.items.read(call.actor(), collection, which, &query).await?;
+    let file = export::file(collection, &answer, call.context.services.clock.now());
+    Ok(file.unwrap_or_else(|| envelope::one(&answer)))
+}
+
+/// `PATCH` of the one item of a collection.
+pub(super) async fn update_single(mut call: Call) -> Reply {
+    let payload = require_object(call.body().await?)?;
+    update(&call, Which::One(Json::from(SINGLE_KEY)), payload).await
 }
 
 /// `POST` of one item or a list.
@@ -151,6 +172,17 @@ fn searched(body: Option<Json>, address: Json) -> Result<(Which, Json), Error> {
         Some(keys) => (Which::Keys(keys), query),
         None => (Which::Query(query), Json::Null),
     })
+}
+
+/// Returns the query of a `SEARCH` for the one item of a collection.
+fn searched_single(body: Option<Json>, address: Json) -> Result<Json, Error> {
+    let mut body = match body {
+        None => Map::new(),
+        Some(Json::Object(body)) => body,
+        Some(_) => return Err(not_an_object()),
+    };
+    only(&body, &["query"])?;
+    Ok(optional_query(&mut body)?.unwrap_or(address))
 }
 
 /// Returns what a `PATCH` of several items changes.

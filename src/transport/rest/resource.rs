@@ -10,7 +10,10 @@ use crate::domain::Error;
 use crate::domain::Forbidden;
 use crate::domain::Violation;
 use crate::model::Collection;
+use crate::model::history::ACTIVITY;
+use crate::model::history::REVISIONS;
 use crate::model::schema;
+use crate::model::schema::Form;
 use crate::transport::rest::items;
 use crate::transport::rest::operation::Access;
 use crate::transport::rest::operation::Content;
@@ -105,14 +108,41 @@ pub fn operations() -> Vec<Operation> {
             tag: "Access",
             names: names!("an access row", "access rows", "AccessRow", "AccessRows"),
         },
+        Resource {
+            path: "/settings",
+            collection: Some(&schema::SETTINGS),
+            tag: "Settings",
+            names: names!("the settings", "the settings", "Settings", "AllSettings"),
+        },
+        Resource {
+            path: "/activity",
+            collection: Some(&ACTIVITY),
+            tag: "Activity",
+            names: names!("what somebody did", "what was done", "Activity", "Activities"),
+        },
+        Resource {
+            path: "/revisions",
+            collection: Some(&REVISIONS),
+            tag: "Revisions",
+            names: names!("a revision", "revisions", "Revision", "Revisions"),
+        },
     ];
     resources.iter().flat_map(Resource::operations).collect()
 }
 
 impl Resource {
     fn operations(&self) -> Vec<Operation> {
-        let search =
-            self.operation(search_method(), false, |call| Box::pin(items::search(call)), None);
+        let form = self.collection.map_or(Form::Items, |collection| collection.form);
+        let handler: Handler = match form {
+            Form::Single => |call| Box::pin(items::single(call)),
+            Form::Items | Form::History => |call| Box::pin(items::search(call)),
+        };
+        let search = self.operation(search_method(), false, handler, None);
+        match form {
+            Form::Single => return vec![self.read_single(), search, self.update_single()],
+            Form::History => return vec![self.list(), search, self.read()],
+            Form::Items => {}
+        }
         vec![
             self.list(),
             search,
@@ -269,6 +299,41 @@ impl Resource {
         };
         let handler: Handler = |call| Box::pin(items::delete_one(call));
         self.operation(Method::DELETE, true, handler, Some(words))
+    }
+
+    fn read_single(&self) -> Operation {
+        let words = Words {
+            description: "There is one item. `SEARCH` with `{\"query\":{…}}` as its body does the \
+                          same for queries that are too long for an address.",
+            parameters: self.parameters(false, parameters::of_one()),
+            success: Success::json(
+                "The item.",
+                schemas::data(self.item()),
+                json!({"data": self.example()}),
+            ),
+            failures: vec![numeric(), self.hidden()],
+            ..self.words(&self.names.read)
+        };
+        self.operation(Method::GET, false, |call| Box::pin(items::single(call)), Some(words))
+    }
+
+    fn update_single(&self) -> Operation {
+        let words = Words {
+            description: "The fields that are sent; the others stay. Whoever may not see what came \
+                          of it gets `204`.",
+            parameters: self.parameters(false, parameters::of_one()),
+            request: Some(Content::json(self.input(), self.input_example())),
+            success: Success::json(
+                "The item as it is now.",
+                schemas::data(self.item()),
+                json!({"data": self.example()}),
+            )
+            .or_unseen(),
+            failures: self.write_failures(),
+            ..self.words(&self.names.update)
+        };
+        let handler: Handler = |call| Box::pin(items::update_single(call));
+        self.operation(Method::PATCH, false, handler, Some(words))
     }
 
     fn words(&self, named: &Named) -> Words {

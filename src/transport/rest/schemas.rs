@@ -101,6 +101,7 @@ pub fn input_example(collection: &Collection) -> Json {
             "permissions": {"user_created": {"_eq": "$CURRENT_USER"}},
         }),
         "directus_access" => json!({"user": ID, "policy": ID}),
+        "directus_settings" => json!({"project_name": "Our chat", "public_registration": true}),
         _ => json!({"content": "Hello, everybody!"}),
     }
 }
@@ -115,6 +116,9 @@ fn name_of(collection: &Collection) -> String {
         "directus_policies" => "Policy",
         "directus_permissions" => "Permission",
         "directus_access" => "Access",
+        "directus_settings" => "Settings",
+        "directus_activity" => "Activity",
+        "directus_revisions" => "Revision",
         other => other,
     }
     .to_owned()
@@ -245,6 +249,12 @@ fn about(collection: &Collection) -> Option<&'static str> {
         "directus_access" => {
             Some("Which policy holds for whom: a user, a role or, with neither, the public.")
         }
+        "directus_settings" => Some("What an operator sets while the service runs."),
+        "directus_activity" => Some("Who did what to which item; `login` is a sign-in."),
+        "directus_revisions" => Some(
+            "What a message was after a change (`data`), and what the change set (`delta`). Whoever \
+             may not read all messages sees of both what they may read of messages.",
+        ),
         _ => None,
     }
 }
@@ -283,6 +293,15 @@ fn example_value(collection: &Collection, field: &Field) -> Json {
         (_, "name") => json!("Moderators"),
         (_, "collection") => json!("messages"),
         (_, "action") => json!("update"),
+        (_, "item") => json!("213149"),
+        (_, "data") => json!({"id": 213_149, "content": "Hello, everybody!"}),
+        (_, "delta") => json!({"content": "Hello, everybody!"}),
+        (_, "project_name") => json!("Our chat"),
+        (_, "project_color") => json!("#6644FF"),
+        (_, "default_language") => json!("en-US"),
+        (_, "default_appearance") => json!("auto"),
+        (_, "auth_login_attempts") => json!(25),
+        ("directus_settings", "id") => json!(1),
         ("directus_permissions", "permissions") => {
             json!({"user_created": {"_eq": "$CURRENT_USER"}})
         }

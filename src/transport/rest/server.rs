@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::config::Config;
 use crate::config::WebSocketAuth;
+use crate::domain::settings::InForce;
 use crate::transport::docs;
 use crate::transport::rest::envelope;
 use crate::transport::rest::operation::Access;
@@ -43,12 +44,7 @@ pub fn operations() -> Vec<Operation> {
     vec![
         operation("/server/ping", Access::Open, |_| Box::pin(ready(Ok(ping()))), ping_words()),
         operation("/server/health", Access::Anyone, |call| Box::pin(health(call)), health_words()),
-        operation(
-            "/server/info",
-            Access::Anyone,
-            |call| Box::pin(ready(Ok(info(&call)))),
-            info_words(),
-        ),
+        operation("/server/info", Access::Anyone, |call| Box::pin(info(call)), info_words()),
         operation(
             "/server/specs/oas",
             Access::Administrators,
@@ -105,25 +101,28 @@ fn status_of(response_time: Option<Duration>) -> &'static str {
     }
 }
 
-fn info(call: &Call) -> Response {
+async fn info(call: Call) -> Reply {
     let config = &call.context.config;
-    let mut info = public_info(config);
+    let settings = call.context.services.settings.in_force().await?;
+    let mut info = public_info(config, &settings);
     if call.actor().user.is_some() {
         add_details(&mut info, config);
     }
-    envelope::data(&info)
+    Ok(envelope::data(&info))
 }
 
-fn public_info(config: &Config) -> Json {
+fn public_info(config: &Config, settings: &InForce) -> Json {
     json!({
         "project": {
-            "project_name": config.server.project_name,
-            "project_descriptor": null,
+            "project_name": settings.project_name().unwrap_or(&config.server.project_name),
+            "project_descriptor": settings.project_descriptor(),
             "project_logo": null,
-            "project_color": null,
-            "default_language": "en-US",
-            "public_registration": false,
-            "public_registration_verify_email": true,
+            "project_color": settings.project_color(),
+            "default_language": settings.default_language(),
+            "default_appearance": settings.default_appearance(),
+            "public_note": settings.public_note(),
+            "public_registration": settings.public_registration(),
+            "public_registration_verify_email": settings.public_registration_verify_email(),
         },
         "setupCompleted": true,
     })
@@ -262,9 +261,10 @@ mod tests {
     fn the_signed_in_learn_where_the_socket_is() {
         let config = Config::for_tests();
 
-        let mut info = public_info(&config);
+        let mut info = public_info(&config, &InForce::default());
         assert!(info.get("websocket").is_none());
         assert!(info.get("version").is_none());
+        assert_eq!(info["project"]["project_name"], config.server.project_name.as_str());
 
         add_details(&mut info, &config);
         assert_eq!(info["websocket"]["rest"]["path"], "/websocket");

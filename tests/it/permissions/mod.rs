@@ -5,4 +5,5 @@ mod escalation;
 mod fields;
 mod hidden;
 mod matrix;
+mod past;
 mod reach;

@@ -3,6 +3,7 @@
 mod bodies;
 mod credentials;
 mod errors;
+mod history;
 mod idempotency;
 mod items;
 mod login;
@@ -11,5 +12,6 @@ mod pages;
 mod queries;
 mod refresh;
 mod revocation;
+mod settings;
 mod utils;
 mod writes;

@@ -21,6 +21,7 @@ use crate::model::Actor;
 use crate::model::Collection;
 use crate::model::Key;
 use crate::model::schema;
+use crate::model::schema::Form;
 use crate::model::schema::Reach;
 use crate::transport::ws::context::Context;
 use crate::transport::ws::directus::answers;
@@ -208,7 +209,7 @@ impl Connection {
     /// Begins a subscription, and returns the answer if there is none: the first news is one.
     pub async fn subscribe(&self, frame: Subscribe) -> Option<Bytes> {
         let Some(collection) =
-            schema::find(&frame.collection).filter(|found| found.reach != Reach::Internal)
+            schema::find(&frame.collection).filter(|found| can_be_subscribed(found))
         else {
             return Some(answers::invalid_collection("subscribe", frame.uid.as_ref()));
         };
@@ -230,6 +231,12 @@ impl Connection {
         self.peer.unsubscribe(uid.map(Uid::to_text).as_deref());
         answers::unsubscribed(uid)
     }
+}
+
+/// Returns whether there is news of a collection: of what happened there is none, since it is made of
+/// the news of all others.
+fn can_be_subscribed(collection: &Collection) -> bool {
+    collection.reach != Reach::Internal && collection.form != Form::History
 }
 
 /// Returns the identity of whoever has to sign in first.

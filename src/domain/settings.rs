@@ -1,0 +1,168 @@
+//! What an operator has set by `/settings`, for those who act by it.
+//!
+//! Reading and changing it as an item is left to `items`, and so is who may. Each call looks at the
+//! row that the directory keeps true by events, so a change holds from the next call on.
+
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+use uuid::Uuid;
+
+use crate::domain::Error;
+use crate::domain::directory::Directory;
+use crate::model::Key;
+use crate::model::Row;
+use crate::model::Value;
+use crate::model::schema::SETTINGS;
+use crate::model::schema::SINGLE_KEY;
+
+/// The one row of `directus_settings`.
+pub struct Settings {
+    directory: Arc<Directory>,
+}
+
+/// The settings at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct InForce(Option<Arc<Row>>);
+
+impl Settings {
+    /// Returns the settings that the directory knows.
+    #[must_use]
+    pub const fn new(directory: Arc<Directory>) -> Self {
+        Self { directory }
+    }
+
+    /// Returns the settings as they are now: out of memory, unless they have just changed.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn in_force(&self) -> Result<InForce, Error> {
+        let row = self.directory.find(&SETTINGS, Key::Integer(SINGLE_KEY)).await?;
+        Ok(InForce(row))
+    }
+}
+
+impl InForce {
+    /// Returns the name of the project; `None` leaves it to `PROJECT_NAME`.
+    #[must_use]
+    pub fn project_name(&self) -> Option<&str> {
+        self.text("project_name")
+    }
+
+    /// Returns the line below the name.
+    #[must_use]
+    pub fn project_descriptor(&self) -> Option<&str> {
+        self.text("project_descriptor")
+    }
+
+    /// Returns the colour of the project, as it was written.
+    #[must_use]
+    pub fn project_color(&self) -> Option<&str> {
+        self.text("project_color")
+    }
+
+    /// Returns the language for whoever has chosen none.
+    #[must_use]
+    pub fn default_language(&self) -> Option<&str> {
+        self.text("default_language")
+    }
+
+    /// Returns `auto`, `light` or `dark`.
+    #[must_use]
+    pub fn default_appearance(&self) -> Option<&str> {
+        self.text("default_appearance")
+    }
+
+    /// Returns what is told to everybody before they sign in.
+    #[must_use]
+    pub fn public_note(&self) -> Option<&str> {
+        self.text("public_note")
+    }
+
+    /// Returns whether people may make accounts for themselves.
+    #[must_use]
+    pub fn public_registration(&self) -> bool {
+        self.value("public_registration").is_true()
+    }
+
+    /// Returns whether a new account waits until its address is confirmed.
+    #[must_use]
+    pub fn public_registration_verify_email(&self) -> bool {
+        *self.value("public_registration_verify_email") != Value::Boolean(false)
+    }
+
+    /// Returns the role of accounts that people make for themselves.
+    #[must_use]
+    pub fn public_registration_role(&self) -> Option<Uuid> {
+        self.value("public_registration_role").as_uuid()
+    }
+
+    /// Returns the filter of accounts that an address has to fit: `{"email":{"_ends_with":…}}`.
+    #[must_use]
+    pub fn public_registration_email_filter(&self) -> Option<&Json> {
+        match self.value("public_registration_email_filter") {
+            Value::Json(filter) if !filter.is_null() => Some(filter),
+            _ => None,
+        }
+    }
+
+    /// Returns how many wrong guesses in a row an account may have; `None` for any number.
+    #[must_use]
+    pub fn auth_login_attempts(&self) -> Option<u32> {
+        self.value("auth_login_attempts").as_integer().and_then(|number| number.try_into().ok())
+    }
+
+    /// Returns the pattern that new passwords have to fit, as it was written.
+    #[must_use]
+    pub fn auth_password_policy(&self) -> Option<&str> {
+        self.text("auth_password_policy")
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.value(name).as_text().filter(|text| !text.is_empty())
+    }
+
+    fn value(&self, name: &str) -> &Value {
+        self.0.as_ref().map_or(&Value::Null, |row| row.value(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn without_a_row_nobody_registers_and_addresses_are_checked() {
+        let none = InForce(None);
+
+        assert!(!none.public_registration());
+        assert!(none.public_registration_verify_email());
+        assert_eq!(none.project_name(), None);
+        assert_eq!(none.public_registration_email_filter(), None);
+    }
+
+    #[test]
+    fn a_row_says_what_was_set() {
+        let filter = json!({"email": {"_ends_with": "@example.com"}});
+        let row = Row::empty(&SETTINGS)
+            .with("project_name", Value::text("Our chat"))
+            .with("project_descriptor", Value::text(""))
+            .with("public_registration", Value::Boolean(true))
+            .with("public_registration_verify_email", Value::Boolean(false))
+            .with("public_registration_role", Value::Uuid(Uuid::from_u128(7)))
+            .with("public_registration_email_filter", Value::Json(Arc::new(filter.clone())))
+            .with("auth_login_attempts", Value::Integer(25));
+        let settings = InForce(Some(Arc::new(row)));
+
+        assert_eq!(settings.project_name(), Some("Our chat"));
+        assert_eq!(settings.project_descriptor(), None);
+        assert!(settings.public_registration());
+        assert!(!settings.public_registration_verify_email());
+        assert_eq!(settings.public_registration_role(), Some(Uuid::from_u128(7)));
+        assert_eq!(settings.public_registration_email_filter(), Some(&filter));
+        assert_eq!(settings.auth_login_attempts(), Some(25));
+        assert_eq!(settings.auth_password_policy(), None);
+    }
+}

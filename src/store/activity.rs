@@ -1,0 +1,258 @@
+//! Events to the lines of `directus_activity`: who did what to which item, a line for each.
+//!
+//! Most are written in the transaction of their events. Creates of messages, which come by the
+//! thousand, owe theirs: they are written later out of `event_log`, before anybody reads them, so
+//! that a create costs nothing more for it. Sessions show as sign-ins alone: neither their ends nor
+//! the rotation of their tokens is anything that somebody did to an item.
+
+use serde_json::Value as Json;
+use serde_json::json;
+use sqlx::Row as _;
+use sqlx::SqliteConnection;
+
+use crate::clock::Timestamp;
+use crate::model::Change;
+use crate::model::Event;
+use crate::model::EventAction;
+use crate::model::Row;
+use crate::model::history::ACTIVITY_PLACES;
+use crate::model::history::LOGIN;
+use crate::model::schema::COLLECTIONS;
+use crate::model::schema::Reach;
+use crate::model::schema::SESSIONS;
+use crate::model::schema::USERS;
+use crate::store::Op;
+use crate::store::Store;
+use crate::store::StoreError;
+use crate::store::Write;
+
+/// How many events one transaction goes through at most for the lines that are owed. It takes a few
+/// milliseconds, for which messages wait.
+const EVENTS_MAX: i64 = 1_000;
+
+const APPEND: &str = "insert into directus_activity \
+     (id, action, \"user\", timestamp, collection, item, ip, user_agent) \
+     select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, \
+     value ->> 6, value ->> 7 from json_each(?)";
+
+/// From which event on lines are owed, and up to which there are events.
+const OWED: &str = "select \
+     max(done.value, coalesce((select min(seq) - 1 from event_log), last.value)), last.value \
+     from chinwag_counters as done, chinwag_counters as last \
+     where done.name = 'directus_activity' and last.name = 'seq'";
+
+const APPEND_OWED: &str = "insert into directus_activity \
+     (id, action, \"user\", timestamp, collection, item) \
+     select seq * ?1, action, actor, date_created, collection, keys ->> 0 from event_log \
+     where seq > ?2 and seq <= ?3 and action = 'create' \
+     and collection in (select value from json_each(?4))";
+
+impl Store {
+    /// Writes the lines of activity that creates are still owed, those of at most so many
+    /// transactions. Whoever reads activity waits for all (`None`) first.
+    ///
+    /// # Errors
+    /// As [`Store::write`].
+    pub async fn catch_up(&self, transactions_max: Option<usize>) -> Result<(), StoreError> {
+        let goal = self.position();
+        let mut transactions = 0;
+        while self.caught_up().await? < goal
+            && transactions_max.is_none_or(|max| transactions < max)
+        {
+            let at = Timestamp::from_millis(0);
+            self.write(Write { actor: None, at, ops: vec![Op::CatchUp] }).await?;
+            transactions += 1;
+        }
+        Ok(())
+    }
+
+    /// Returns the place of the last event that owes no lines, nor do those before it.
+    async fn caught_up(&self) -> Result<i64, StoreError> {
+        let done =
+            sqlx::query("select value from chinwag_counters where name = 'directus_activity'")
+                .fetch_one(self.reserved())
+                .await?;
+        Ok(done.try_get(0)?)
+    }
+}
+
+/// Appends the lines of events, which must come in order, apart from those they may owe.
+pub(super) async fn append(
+    connection: &mut SqliteConnection,
+    events: impl Iterator<Item = &Event>,
+) -> Result<(), StoreError> {
+    let lines: Vec<Json> = events.filter(|event| !may_owe(event)).flat_map(lines).collect();
+    if lines.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(APPEND).bind(Json::Array(lines).to_string()).execute(connection).await?;
+    Ok(())
+}
+
+/// Appends lines that are owed, of the events of earlier transactions.
+pub(super) async fn append_owed(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    let owed = sqlx::query(OWED).fetch_one(&mut *connection).await?;
+    let (from, last): (i64, i64) = (owed.try_get(0)?, owed.try_get(1)?);
+    let to = last.min(from + EVENTS_MAX);
+    let collections = COLLECTIONS.iter().filter(|one| one.reach == Reach::Items);
+    let collections: Json = collections.map(|collection| collection.name).collect();
+    sqlx::query(APPEND_OWED)
+        .bind(ACTIVITY_PLACES)
+        .bind(from)
+        .bind(to)
+        .bind(collections.to_string())
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query("update chinwag_counters set value = ? where name = 'directus_activity'")
+        .bind(to)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+fn may_owe(event: &Event) -> bool {
+    event.action == EventAction::Create && event.collection.reach == Reach::Items
+}
+
+fn lines(event: &Event) -> impl Iterator<Item = Json> {
+    let first = event.seq * ACTIVITY_PLACES;
+    (first..first + ACTIVITY_PLACES)
+        .zip(&event.changes)
+        .filter_map(move |(id, change)| line(event, id, change))
+}
+
+fn line(event: &Event, id: i64, change: &Change) -> Option<Json> {
+    let (action, at) = (event.action.name(), event.at.millis());
+    if *event.collection == SESSIONS {
+        let session = change.after.as_ref().filter(|_| event.action == EventAction::Create)?;
+        let text = |name| session.value(name).as_text();
+        let user = session.value("user").as_uuid()?.to_string();
+        return Some(json!([
+            id,
+            LOGIN,
+            user,
+            at,
+            USERS.name,
+            user,
+            text("ip"),
+            text("user_agent")
+        ]));
+    }
+    if let (Some(before), Some(after)) = (&change.before, &change.after)
+        && is_access_alone(before, after)
+    {
+        return None;
+    }
+    let actor = event.actor.map(|actor| actor.to_string());
+    Some(json!([id, action, actor, at, event.collection.name, change.key.to_string()]))
+}
+
+/// Returns whether only the time of the last access of an account changed: part of a sign-in.
+fn is_access_alone(before: &Row, after: &Row) -> bool {
+    let collection = before.collection();
+    *collection == USERS
+        && before.value("last_access") != after.value("last_access")
+        && collection
+            .columns()
+            .all(|field| field.name == "last_access" || before[field] == after[field])
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_query::SqliteQueryBuilder;
+    use sqlx::AssertSqlSafe;
+    use sqlx::Connection;
+
+    use super::*;
+    use crate::model::Collection;
+    use crate::model::Value;
+    use crate::model::history::ACTIVITY;
+    use crate::model::history::REVISIONS;
+    use crate::model::schema::MESSAGES;
+    use crate::query::Filter;
+    use crate::query::Sort;
+    use crate::query::Test;
+    use crate::store::compile;
+    use crate::store::migrate;
+    use crate::store::read::Select;
+
+    async fn database() -> SqliteConnection {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        migrate::run(&mut connection).await.unwrap();
+        connection
+    }
+
+    async fn plan(collection: &'static Collection, select: Select) -> String {
+        let sql = compile::rows(collection, &select).to_string(SqliteQueryBuilder);
+        let explained = format!("explain query plan {sql}");
+        let mut connection = database().await;
+        let steps = sqlx::query(AssertSqlSafe(explained)).fetch_all(&mut connection).await.unwrap();
+        let steps = steps.iter().map(|step| step.get::<String, _>("detail"));
+        steps.collect::<Vec<_>>().join("\n")
+    }
+
+    fn newest(collection: &'static Collection, field: &str) -> Select {
+        let field = collection.require(field);
+        let sort = vec![Sort { path: Vec::new(), field, part: None, descending: true }];
+        Select { sort, limit: Some(100), ..Select::default() }
+    }
+
+    fn of_item(collection: &'static Collection) -> Select {
+        let is =
+            |name, value| Filter::Field(collection.require(name), Test::Eq(Value::text(value)));
+        let filter = is("collection", "messages").and(is("item", "5"));
+        Select { filter, limit: Some(100), ..Select::default() }
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_for_has_an_index() {
+        let by_item = "USING INDEX directus_activity_item (item=? AND collection=?)";
+        for (collection, select, step) in [
+            (&ACTIVITY, newest(&ACTIVITY, "timestamp"), "USING INDEX directus_activity_timestamp"),
+            (&ACTIVITY, newest(&ACTIVITY, "id"), "SCAN t"),
+            (&ACTIVITY, of_item(&ACTIVITY), by_item),
+            (&REVISIONS, newest(&REVISIONS, "id"), "SCAN activity"),
+            (&REVISIONS, newest(&REVISIONS, "activity"), "SCAN activity"),
+            (&REVISIONS, of_item(&REVISIONS), by_item),
+        ] {
+            let plan = plan(collection, select).await;
+
+            assert!(plan.contains(step), "{collection:?} {plan}");
+            assert!(!plan.contains("TEMP B-TREE"), "{collection:?} {plan}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_revision_has_all_that_a_message_has() {
+        let mut connection = database().await;
+        sqlx::raw_sql(
+            "insert into event_log (seq, collection, action, keys, date_created) \
+             values (1, 'messages', 'create', '[5]', 0); \
+             insert into messages (id, date_created) values (5, 0); \
+             update chinwag_counters set value = 1 where name = 'seq'",
+        )
+        .execute(&mut connection)
+        .await
+        .unwrap();
+        append_owed(&mut connection).await.unwrap();
+
+        for change in [
+            "select 1",
+            "insert into event_log (seq, collection, action, keys, date_created, before) \
+             values (2, 'messages', 'delete', '[5]', 0, '[{\"id\":5}]'); \
+             insert into directus_activity (id, action, timestamp, collection, item) \
+             values (200000, 'delete', 0, 'messages', '5'); delete from messages",
+        ] {
+            sqlx::raw_sql(change).execute(&mut connection).await.unwrap();
+            let found = sqlx::query("select data from directus_revisions")
+                .fetch_one(&mut connection)
+                .await
+                .unwrap();
+
+            let data: Json = serde_json::from_str(found.get(0)).unwrap();
+            let names: Vec<&String> = data.as_object().unwrap().keys().collect();
+            let columns: Vec<&str> = MESSAGES.columns().map(|field| field.name).collect();
+            assert_eq!(names, columns, "give directus_revisions the new column by a migration");
+        }
+    }
+}
