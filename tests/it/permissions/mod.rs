@@ -7,3 +7,4 @@ mod hidden;
 mod matrix;
 mod past;
 mod reach;
+mod specials;
