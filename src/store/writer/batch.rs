@@ -172,15 +172,29 @@ impl<'c> Batch<'c> {
 
     /// Inserts the creates that wait.
     async fn insert(&mut self) -> Result<(), StoreError> {
-        let Some(first) = self.creates.first() else { return Ok(()) };
+        let creates = std::mem::take(&mut self.creates);
+        match self.insert_rows(&creates).await {
+            // Which of them it is shows when they come one at a time. What was inserted meanwhile
+            // goes with the transaction.
+            Err(StoreError::NotUnique { .. }) if creates.len() > 1 => {
+                for row in &creates {
+                    self.insert_rows(std::slice::from_ref(row)).await?;
+                }
+                Ok(())
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn insert_rows(&mut self, creates: &[Row]) -> Result<(), StoreError> {
+        let Some(first) = creates.first() else { return Ok(()) };
         let collection = first.collection();
-        let packed = Json::Array(self.creates.iter().map(rows::pack).collect()).to_string();
+        let packed = Json::Array(creates.iter().map(rows::pack).collect()).to_string();
         sqlx::query(AssertSqlSafe(dialect::insert(collection)))
             .bind(packed)
             .execute(&mut *self.transaction)
             .await
-            .map_err(|error| failure::name(error, collection, &self.creates))?;
-        self.creates.clear();
+            .map_err(|error| failure::name(error, collection, creates))?;
         Ok(())
     }
 

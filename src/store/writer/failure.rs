@@ -17,7 +17,7 @@ pub(super) fn name(
     match error.as_database_error().map(|inner| (inner.kind(), inner.message().to_owned())) {
         Some((ErrorKind::UniqueViolation, message)) => {
             let field = violated(collection, &message).unwrap_or(collection.key());
-            // Among several rows it is not known which; the batch is then repeated one by one.
+            // Among several rows it is not known which.
             let value = match rows {
                 [row] if !matches!(field.kind, Kind::Secret) => match row[field].to_json() {
                     serde_json::Value::String(text) => text,

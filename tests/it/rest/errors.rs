@@ -224,3 +224,32 @@ async fn hostile_input_is_refused_and_tells_nothing_of_the_inside() {
     }
     server.stop().await;
 }
+
+#[tokio::test]
+async fn among_several_the_one_that_is_taken_is_told_and_none_is_made() {
+    let server = TestServer::start().await;
+    let (admin, alice) = (server.admin().await, server.member("alice").await);
+    let before = admin.get("/users?aggregate[count]=*").await.ok();
+
+    for (second, third) in
+        [("Carol@Example.com", "x@example.com"), (&*alice.email, "x@example.com")]
+    {
+        let of = |email: &str| json!({"email": email});
+        let list = json!([of("carol@example.com"), of(second), of(third)]);
+        let refused = admin.post("/users", &list).await;
+        let words = format!(
+            "Value \"{second}\" for field \"email\" in collection \"directus_users\" has to be unique."
+        );
+        refused.refused_with(400, "RECORD_NOT_UNIQUE", &words);
+        assert_eq!(refused.body["errors"][0]["extensions"]["value"], second);
+    }
+    // Nor is a secret that is taken told.
+    let of = |email: &str| json!({"email": email, "token": "the same token"});
+    let list = json!([of("a@example.com"), of("b@example.com")]);
+    let refused = admin.post("/users", &list).await;
+    refused.refused(400, "RECORD_NOT_UNIQUE");
+    assert_eq!(refused.body["errors"][0]["extensions"]["value"], "");
+
+    assert_eq!(admin.get("/users?aggregate[count]=*").await.ok(), before);
+    server.stop().await;
+}
