@@ -86,9 +86,6 @@ const CATCH_UP_TRANSACTIONS_MAX: usize = 20;
 /// thread they have.
 const HASHES_WAITING_MAX: usize = 10;
 
-/// How many names, tests and values one query may have.
-const QUERY_PARTS_MAX: usize = 2000;
-
 /// The whole service, open and ready to serve.
 pub struct App {
     config: Arc<Config>,
@@ -325,7 +322,7 @@ fn limits(config: &Config) -> Limits {
         default: config.query.limit_default,
         max: config.query.limit_max,
         depth: config.query.depth_max,
-        parts: QUERY_PARTS_MAX,
+        ..Limits::default()
     }
 }
 

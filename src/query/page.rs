@@ -16,6 +16,12 @@ pub struct Limits {
     pub depth: usize,
     /// How many fields, sort keys, filter tests and values in lists one query may name in all.
     pub parts: usize,
+    /// How many relations one query may follow in all: in its fields, its order and its filters.
+    /// Each costs a join, or a query of its own.
+    pub relations: usize,
+    /// How many characters a text may have that is looked for inside others: each place of each
+    /// text is compared with it.
+    pub needle: usize,
 }
 
 impl Limits {
@@ -38,7 +44,7 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { default: 100, max: None, depth: 10, parts: 1000 }
+        Self { default: 100, max: None, depth: 10, parts: 2000, relations: 250, needle: 1000 }
     }
 }
 

@@ -59,6 +59,7 @@ pub fn condition(
             refuse_empty(name, json)?;
             match place.literal(json)? {
                 Operand::One(Value::Text(text)) => {
+                    budget.check_needle(&text)?;
                     Some(Test::Text { place: within, text: text.to_string(), ignore_case, negated })
                 }
                 Operand::Unset => negated.then_some(Test::Nnull),

@@ -95,6 +95,7 @@ fn level(
     plain.retain(|one| !matches!(one, Selection::Term(name, _) if ways.lead_to(name)));
     let everywhere = Shape::default();
     for Way { name, field, target, paths, by_star } in ways.0 {
+        budget.follow(1)?;
         let nested = Nested::everything(budget.limits().unasked());
         let (nested, shape) = match shape.behind(&name) {
             Some((nested, shape)) => (nested.clone(), shape),

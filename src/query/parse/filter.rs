@@ -157,6 +157,7 @@ impl Reader<'_> {
     ) -> Result<Filter, QueryError> {
         self.path.push(field);
         self.budget.check_depth(self.path.len() + 1)?;
+        self.budget.follow(1)?;
         let mut parts = Vec::new();
         for (key, json) in entries {
             match key.as_str() {
@@ -202,6 +203,7 @@ impl Reader<'_> {
         }
         self.path.push(field);
         self.budget.check_depth(self.path.len() + 1)?;
+        self.budget.follow(1)?;
         let filter = self.entries(target, entries)?;
         self.path.pop();
         if filter.is_everything() {

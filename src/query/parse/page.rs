@@ -6,6 +6,7 @@ use crate::query::Export;
 use crate::query::Limit;
 use crate::query::Meta;
 use crate::query::QueryError;
+use crate::query::parse::budget::Budget;
 use crate::query::parse::number::Fault;
 use crate::query::parse::number::whole;
 
@@ -34,13 +35,14 @@ pub fn offset(offset: Option<&Json>, page: Option<&Json>, limit: Limit) -> Resul
 }
 
 /// Returns the text to look for, `None` if it is blank.
-pub fn search(json: &Json) -> Result<Option<String>, QueryError> {
+pub fn search(json: &Json, budget: &Budget) -> Result<Option<String>, QueryError> {
     let text = match json {
         Json::String(text) => text.trim().to_owned(),
         Json::Number(number) => number.to_string(),
         Json::Bool(flag) => flag.to_string(),
         _ => return Err(QueryError::invalid("\"search\" must be a string")),
     };
+    budget.check_needle(&text)?;
     Ok((!text.is_empty()).then_some(text))
 }
 
@@ -96,6 +98,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::query::Limits;
 
     fn reason<T: std::fmt::Debug>(result: Result<T, QueryError>) -> String {
         result.expect_err("it is refused").to_string()
@@ -160,10 +163,16 @@ mod tests {
 
     #[test]
     fn searches_are_trimmed() {
-        assert_eq!(search(&json!("  héllo wörld ")), Ok(Some("héllo wörld".to_owned())));
-        assert_eq!(search(&json!("   ")), Ok(None));
-        assert_eq!(search(&json!(5)), Ok(Some("5".to_owned())));
-        assert_eq!(reason(search(&json!(["a"]))), "\"search\" must be a string");
+        let budget = Budget::new(&Limits { needle: 11, ..Limits::default() });
+        assert_eq!(search(&json!("  héllo wörld "), &budget), Ok(Some("héllo wörld".to_owned())));
+        assert_eq!(search(&json!("   "), &budget), Ok(None));
+        assert_eq!(search(&json!(5), &budget), Ok(Some("5".to_owned())));
+        assert_eq!(reason(search(&json!(["a"]), &budget)), "\"search\" must be a string");
+        // Characters count, not bytes.
+        assert_eq!(
+            reason(search(&json!("hello worlds"), &budget)),
+            "A text to look for may have at most 11 characters"
+        );
     }
 
     #[test]

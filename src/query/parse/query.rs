@@ -100,7 +100,7 @@ impl Query {
         }
         query.offset = page::offset(at("offset"), at("page"), query.limit)?;
         if let Some(json) = at("search") {
-            query.search = page::search(json)?;
+            query.search = page::search(json, &budget)?;
         }
         if let Some(json) = at("meta") {
             query.meta = page::meta(json)?;
@@ -330,5 +330,47 @@ mod tests {
         let json = json!({"fields": "id", "filter": {"id": 1}, "sort": "id,content"});
         let expected = QueryError::invalid("A query may have at most 3 parts");
         assert_eq!(read_within(&limits, &json), Err(expected));
+    }
+
+    #[test]
+    fn relations_share_one_bound_wherever_they_are_followed() {
+        let limits = Limits { relations: 3, ..Limits::default() };
+        let name = json!({"user_created": {"first_name": "x"}});
+        let expected = QueryError::invalid("A query may follow at most 3 relations");
+        for (json, refused) in [
+            (json!({"filter": {"_or": [name, name, name]}}), false),
+            (json!({"filter": {"_or": [name, name, name, name]}}), true),
+            (json!({"filter": name, "sort": "user_created.role.name"}), false),
+            (json!({"filter": name, "sort": "user_created.role.parent.name"}), true),
+            (json!({"filter": name, "fields": "user_created.role.name"}), false),
+            (json!({"filter": name, "fields": "user_created.role.parent.name"}), true),
+            (json!({"filter": {"user_created": {"policies": {"_some": {}}}}}), false),
+            (
+                json!({"filter": name, "fields": "user_created.role.name",
+                    "deep": {"user_created": {"_filter": {"role": {"name": "x"}}}}}),
+                true,
+            ),
+        ] {
+            let result = read_within(&limits, &json);
+            assert_eq!(result.err(), refused.then(|| expected.clone()), "{json}");
+        }
+    }
+
+    #[test]
+    fn texts_to_look_for_have_a_length() {
+        let limits = Limits { needle: 3, ..Limits::default() };
+        let expected = QueryError::invalid("A text to look for may have at most 3 characters");
+        for (json, refused) in [
+            (json!({"search": "äöü"}), false),
+            (json!({"search": "äöüß"}), true),
+            (json!({"filter": {"content": {"_icontains": "äöü"}}}), false),
+            (json!({"filter": {"content": {"_icontains": "äöüß"}}}), true),
+            (json!({"filter": {"content": {"_nstarts_with": "abcd"}}}), true),
+            (json!({"filter": {"content": {"_eq": "abcd"}}}), false),
+            (json!({"deep": {"user_created": {"_search": "abcd"}}}), true),
+        ] {
+            let result = read_within(&limits, &json);
+            assert_eq!(result.err(), refused.then(|| expected.clone()), "{json}");
+        }
     }
 }

@@ -168,7 +168,7 @@ impl Reader<'_> {
         }
         nested.offset = page::offset(at("_offset"), at("_page"), nested.limit)?;
         if let Some(json) = at("_search") {
-            nested.search = page::search(json)?;
+            nested.search = page::search(json, self.budget)?;
         }
         if let Some(json) = at("_alias") {
             shape.aliases = self.aliases(target, json)?;

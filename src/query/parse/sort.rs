@@ -31,7 +31,11 @@ pub fn sort(
     Ok(keys)
 }
 
-fn key(collection: &'static Collection, name: &str, budget: &Budget) -> Result<Sort, QueryError> {
+fn key(
+    collection: &'static Collection,
+    name: &str,
+    budget: &mut Budget,
+) -> Result<Sort, QueryError> {
     let (descending, name) = direction(name);
     budget.check_depth(name.split('.').count())?;
     let mut path: Vec<&'static Field> = Vec::new();
@@ -44,6 +48,7 @@ fn key(collection: &'static Collection, name: &str, budget: &Budget) -> Result<S
             Kind::ToMany(..) => return Err(names::to_many(field)),
             _ => return Err(names::unknown(collection, vec![rest.to_owned()], &path)),
         };
+        budget.follow(1)?;
         path.push(field);
         collection = target;
         rest = behind;
