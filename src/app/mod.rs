@@ -252,6 +252,7 @@ impl App {
             self.config.websockets.clone(),
             self.config.auth.session_cookie.name.clone(),
             self.config.server.public_url.clone(),
+            self.config.server.trust_proxy.clone(),
             self.tasks.clone(),
             self.stopping.clone(),
         );

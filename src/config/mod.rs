@@ -8,10 +8,12 @@
 mod form;
 mod read;
 mod settings;
+mod trust_proxy;
 
 pub use settings::Setting;
 pub use settings::Wrong;
 pub use settings::WrongSettings;
+pub use trust_proxy::TrustProxy;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -61,6 +63,8 @@ pub struct ServerConfig {
     /// `HEADER_TIMEOUT`, default `10s`: how long a connection may take for the head of its first
     /// request.
     pub header_timeout: Duration,
+    /// `IP_TRUST_PROXY`, default false: whose `X-Forwarded-For` says where a request comes from.
+    pub trust_proxy: TrustProxy,
     /// `PROJECT_NAME`, default `chinwag`: shown by `/server/info` and the chat page.
     pub project_name: String,
 }

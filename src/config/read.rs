@@ -20,6 +20,7 @@ use crate::config::WebSocketConfig;
 use crate::config::form;
 use crate::config::form::Plain;
 use crate::config::settings::Settings;
+use crate::config::trust_proxy::trust_proxy;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -60,6 +61,7 @@ impl ServerConfig {
             connections_max: from.read("CONNECTIONS_MAX", "100000", form::number(1, 10_000_000)),
             header_timeout: from.read("HEADER_TIMEOUT", "10s", header),
             drain: from.read("SERVER_SHUTDOWN_TIMEOUT", "5000", drain),
+            trust_proxy: from.read("IP_TRUST_PROXY", "false", trust_proxy),
         }
     }
 }

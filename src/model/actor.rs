@@ -4,6 +4,7 @@
 //! the public, and the public is what is left when a sign-in fails.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -22,7 +23,8 @@ pub struct Actor {
     /// The role and its ancestors, nearest first.
     pub roles: Arc<[Uuid]>,
     /// The policies in force, sorted, each once: two actors with equal lists have equal rights,
-    /// apart from what rules say about `$CURRENT_USER` and `$CURRENT_ROLE`.
+    /// apart from what rules say about `$CURRENT_USER` and `$CURRENT_ROLE`. Those that do not count at
+    /// the address of whoever asks are not among them.
     pub policies: Arc<[Uuid]>,
     /// Whether some policy gives everything.
     pub admin: bool,
@@ -32,7 +34,7 @@ pub struct Actor {
     pub profile: Profile,
 }
 
-/// The rows of an actor's account, roles and policies.
+/// The rows of an actor's account, roles and policies, and where they ask from.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Profile {
     /// The account.
@@ -41,16 +43,25 @@ pub struct Profile {
     pub roles: Arc<[Arc<Row>]>,
     /// The policies, in the order of [`Actor::policies`].
     pub policies: Arc<[Arc<Row>]>,
+    /// The address they ask from: which policies are in force depends on it.
+    pub address: Option<IpAddr>,
 }
 
 impl fmt::Debug for Profile {
-    /// Says nothing: a row of an account holds secrets.
+    /// Says nothing: a row of an account holds secrets, and an address is somebody's.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Profile")
     }
 }
 
 impl Actor {
+    /// Returns whether some policy demands a second factor. It is for administration apps to ask for
+    /// it, as in Directus: a request is not refused for want of one.
+    #[must_use]
+    pub fn enforce_tfa(&self) -> bool {
+        self.profile.policies.iter().any(|policy| policy.value("enforce_tfa").is_true())
+    }
+
     /// Returns an actor whom nothing is allowed.
     #[must_use]
     pub fn nobody() -> Self {

@@ -116,6 +116,7 @@ mod tests {
                 .map(Arc::new)
                 .into(),
                 policies: [Arc::new(row(&POLICIES, 4, "name", "Chat"))].into(),
+                address: None,
             },
             ..Actor::nobody()
         }

@@ -3,6 +3,8 @@
 //! Reading and writing rows takes a `Scope`. Only `domain::permissions` grants them (a test looks),
 //! so a forgotten check does not compile.
 
+use std::sync::Arc;
+
 use serde_json::Map;
 use serde_json::Value as Json;
 
@@ -11,12 +13,13 @@ use crate::model::Field;
 use crate::model::Record;
 use crate::query::Filter;
 
-/// What an actor may do in one way with the items of one collection: the union of its rules.
+/// What an actor may do in one way with the items of one collection: the union of its rules, which
+/// copies share.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scope {
     collection: &'static Collection,
     full: bool,
-    rules: Vec<Rule>,
+    rules: Arc<[Rule]>,
 }
 
 /// What one permission allows.
@@ -58,8 +61,8 @@ impl Scope {
     ///
     /// To be called by `domain::permissions` alone.
     #[must_use]
-    pub const fn grant(collection: &'static Collection, full: bool, rules: Vec<Rule>) -> Self {
-        Self { collection, full, rules }
+    pub fn grant(collection: &'static Collection, full: bool, rules: Vec<Rule>) -> Self {
+        Self { collection, full, rules: rules.into() }
     }
 
     /// Returns the collection.

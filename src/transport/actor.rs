@@ -8,11 +8,13 @@ use poem::http::HeaderMap;
 use poem::http::Method;
 use poem::http::header;
 
+use crate::config::TrustProxy;
 use crate::domain::Error;
 use crate::domain::Forbidden;
 use crate::domain::auth::Identity;
 use crate::domain::auth::Origin;
 use crate::transport::Context;
+use crate::transport::address;
 use crate::transport::cookies;
 use crate::transport::error::Refusal;
 use crate::transport::origin;
@@ -30,21 +32,22 @@ pub async fn recognise(context: &Context, request: &Request) -> Result<Identity,
     let headers = request.headers();
     let query = query_string::find(request.uri().query(), "access_token");
     let auth = &context.services.auth;
+    let from = address::of(request, &context.config.server.trust_proxy);
     match (query.filter(|token| !token.is_empty()), bearer(headers)) {
         (Some(_), Some(_)) => Err(Refusal::from(Error::payload(
             "The request uses more than one method for including an access token",
         ))),
-        (Some(token), None) => Ok(auth.recognise(&token).await?),
-        (None, Some(token)) => Ok(auth.recognise(token).await?),
+        (Some(token), None) => Ok(auth.recognise(&token, from).await?),
+        (None, Some(token)) => Ok(auth.recognise(token, from).await?),
         (None, None) => {
             let cookie = &context.config.auth.session_cookie;
             let Some(token) = cookies::find(headers, &cookie.name) else {
-                return Ok(auth.public());
+                return Ok(auth.public(from));
             };
             if changes_something(request.method()) {
                 require_same_origin(context, request)?;
             }
-            auth.recognise(token).await.map_err(|error| match error {
+            auth.recognise(token, from).await.map_err(|error| match error {
                 Error::InvalidCredentials | Error::InvalidToken | Error::TokenExpired => {
                     Refusal::BadCookie(error, cookies::empty(cookie))
                 }
@@ -67,11 +70,10 @@ pub fn require_same_origin(context: &Context, request: &Request) -> Result<(), E
     }
 }
 
-/// Returns where a request comes from, for the list of sessions.
+/// Returns where a request comes from.
 #[must_use]
-pub fn origin(request: &Request) -> Origin {
-    let ip = request.remote_addr().as_socket_addr().map(|address| address.ip().to_string());
-    Origin::new(ip, request.header(header::USER_AGENT))
+pub fn origin(request: &Request, trust: &TrustProxy) -> Origin {
+    Origin::new(address::of(request, trust), request.header(header::USER_AGENT))
 }
 
 /// Returns whether a method is one that changes things.

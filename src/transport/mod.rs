@@ -26,6 +26,7 @@
 //! nothing here answers; all the other rows are also found under `/directus/…`.
 
 pub mod actor;
+pub mod address;
 pub mod cookies;
 pub mod docs;
 pub mod error;

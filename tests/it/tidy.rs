@@ -122,7 +122,8 @@ fn only_permissions_grant_scopes() {
         .map(|(path, _)| path)
         .collect();
 
-    assert_eq!(granting, [PathBuf::from("domain/permissions/mod.rs")]);
+    assert!(!granting.is_empty());
+    assert!(granting.iter().all(|path| path.starts_with("domain/permissions")), "{granting:?}");
 }
 
 #[test]

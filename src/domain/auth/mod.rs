@@ -15,6 +15,7 @@ pub mod static_token;
 #[cfg(test)]
 mod tests;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -88,11 +89,11 @@ impl Mode {
     }
 }
 
-/// Where a sign-in comes from, for the list of sessions.
+/// Where a request comes from.
 #[derive(Debug, Clone, Default)]
 pub struct Origin {
-    /// The client's address.
-    pub ip: Option<String>,
+    /// The client's address: some policies count only at some addresses.
+    pub ip: Option<IpAddr>,
     /// The client's name for itself, cut to 255 characters.
     pub user_agent: Option<String>,
 }
@@ -100,7 +101,7 @@ pub struct Origin {
 impl Origin {
     /// Returns the origin with as much of the client's name as is kept.
     #[must_use]
-    pub fn new(ip: Option<String>, user_agent: Option<&str>) -> Self {
+    pub fn new(ip: Option<IpAddr>, user_agent: Option<&str>) -> Self {
         let cut = |name: &str| name.chars().take(USER_AGENT_CHARACTERS_MAX).collect();
         Self { ip, user_agent: user_agent.map(cut) }
     }
@@ -173,9 +174,9 @@ impl Auth {
         self.changes.commit(Write { actor: None, at: now, ops }).await.map(drop)
     }
 
-    /// Returns the identity of whoever shows nothing.
+    /// Returns the identity of whoever shows nothing, and asks from this address.
     #[must_use]
-    pub fn public(&self) -> Identity {
-        Identity { actor: self.permissions.public(), basis: Basis::Nothing, expires: None }
+    pub fn public(&self, from: Option<IpAddr>) -> Identity {
+        Identity { actor: self.permissions.public(from), basis: Basis::Nothing, expires: None }
     }
 }

@@ -3,6 +3,7 @@
 //! The session and the account are looked up on every use. They are kept in memory and kept true
 //! by the events of their changes, so a logout or a suspension holds from the next use on.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -28,24 +29,25 @@ use crate::model::schema::USERS;
 const TOKEN_BYTES_MAX: usize = 4096;
 
 impl Auth {
-    /// Recognises whoever shows an access token, a session token or a static token.
+    /// Recognises whoever shows an access token, a session token or a static token, and asks from
+    /// this address.
     ///
     /// # Errors
     /// [`Error::InvalidCredentials`] for a token nobody knows or whose session or account ended,
     /// [`Error::InvalidToken`] for a forged one, [`Error::TokenExpired`].
-    pub async fn recognise(&self, token: &str) -> Result<Identity, Error> {
+    pub async fn recognise(&self, token: &str, from: Option<IpAddr>) -> Result<Identity, Error> {
         if token.is_empty() || token.len() > TOKEN_BYTES_MAX {
             return Err(Error::InvalidCredentials);
         }
         if !access_token::claims_to_be_ours(token) {
-            return self.recognise_static(token).await;
+            return self.recognise_static(token, from).await;
         }
         let now = self.clock.now();
         let claims = self.access_tokens.open(token, now)?;
         if claims.is_expired(now) {
             return Err(Error::TokenExpired);
         }
-        self.recognise_session(&claims, now).await
+        self.recognise_session(&claims, now, from).await
     }
 
     /// Returns the identity as it is now, with the rights now in force, or `None` if what it rests
@@ -55,8 +57,9 @@ impl Auth {
     /// # Errors
     /// Only when the store fails.
     pub async fn renew(&self, identity: &Identity) -> Result<Option<Identity>, Error> {
+        let from = identity.actor.profile.address;
         let user = match (&identity.basis, identity.actor.user) {
-            (Basis::Nothing, _) => return Ok(Some(self.public())),
+            (Basis::Nothing, _) => return Ok(Some(self.public(from))),
             (_, None) => return Ok(None),
             (Basis::Session(id), Some(user)) => {
                 let row = self.directory.find(&SESSIONS, Key::Uuid(*id)).await?;
@@ -73,7 +76,7 @@ impl Auth {
                 Basis::Session(id) => Some(id),
                 Basis::Nothing | Basis::StaticToken(_) => None,
             };
-            let actor = self.permissions.actor(&user, session);
+            let actor = self.permissions.actor(&user, session, from);
             let actor = if actor == *identity.actor {
                 Arc::clone(&identity.actor)
             } else {
@@ -83,7 +86,12 @@ impl Auth {
         }))
     }
 
-    async fn recognise_session(&self, claims: &Claims, now: Timestamp) -> Result<Identity, Error> {
+    async fn recognise_session(
+        &self,
+        claims: &Claims,
+        now: Timestamp,
+        from: Option<IpAddr>,
+    ) -> Result<Identity, Error> {
         let session = self.session(claims).await?.filter(|session| {
             session.user == claims.id
                 && !session.is_expired(now)
@@ -92,18 +100,18 @@ impl Auth {
         let session = session.ok_or(Error::InvalidCredentials)?;
         let user = self.active_user(session.user).await?.ok_or(Error::InvalidCredentials)?;
         Ok(Identity {
-            actor: Arc::new(self.permissions.actor(&user, Some(session.id))),
+            actor: Arc::new(self.permissions.actor(&user, Some(session.id), from)),
             basis: Basis::Session(session.id),
             expires: Some(claims.expires()),
         })
     }
 
-    async fn recognise_static(&self, token: &str) -> Result<Identity, Error> {
+    async fn recognise_static(&self, token: &str, from: Option<IpAddr>) -> Result<Identity, Error> {
         let digest = static_token::digest(token);
         let user = self.store.find_user_by_token(&digest).await?;
         let user = user.filter(is_active).ok_or(Error::InvalidCredentials)?;
         Ok(Identity {
-            actor: Arc::new(self.permissions.actor(&Arc::new(user), None)),
+            actor: Arc::new(self.permissions.actor(&Arc::new(user), None, from)),
             basis: Basis::StaticToken(digest),
             expires: None,
         })

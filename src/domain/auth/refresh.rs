@@ -3,6 +3,8 @@
 //! `rotation` judges; this acts. Sessions are read from the store here, not from memory: a token
 //! may be a moment younger than what this machine has heard of its session.
 
+use std::net::IpAddr;
+
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
@@ -58,16 +60,22 @@ impl Shown {
 }
 
 impl Auth {
-    /// Exchanges a refresh token (in session mode: a session token) for its successor.
+    /// Exchanges a refresh token (in session mode: a session token) for its successor, for whoever
+    /// asks from this address.
     ///
     /// # Errors
     /// [`Error::InvalidCredentials`] for a token that is unknown, expired or used up.
-    pub async fn refresh(&self, token: &str, mode: Mode) -> Result<SignIn, Error> {
+    pub async fn refresh(
+        &self,
+        token: &str,
+        mode: Mode,
+        from: Option<IpAddr>,
+    ) -> Result<SignIn, Error> {
         let shown = self.shown(token, mode).ok_or(Error::InvalidCredentials)?;
-        match self.exchange(&shown).await {
+        match self.exchange(&shown, from).await {
             // Somebody else used the same token at the same moment and was first. That made the
             // session's generation rise, so this time there is nothing to rotate.
-            Err(Error::Forbidden(_)) => match self.exchange(&shown).await {
+            Err(Error::Forbidden(_)) => match self.exchange(&shown, from).await {
                 Err(Error::Forbidden(_)) => Err(Error::InvalidCredentials),
                 answer => answer,
             },
@@ -99,7 +107,7 @@ impl Auth {
     }
 
     /// Exchanges a token once; [`Error::Forbidden`] if somebody else was faster.
-    async fn exchange(&self, shown: &Shown) -> Result<SignIn, Error> {
+    async fn exchange(&self, shown: &Shown, from: Option<IpAddr>) -> Result<SignIn, Error> {
         let now = self.clock.now();
         let session = self.proven(shown).await?.filter(|session| !session.is_expired(now));
         let session = session.ok_or(Error::InvalidCredentials)?;
@@ -115,9 +123,9 @@ impl Auth {
             Verdict::Rotate => {
                 let rotated = session.rotated(now, self.lifetime(session.mode));
                 self.commit(Some(session.user), now, rotated.rotate(newest)).await?;
-                Ok(self.issue(&user, &rotated, now))
+                Ok(self.issue(&user, &rotated, now, from))
             }
-            Verdict::Again => Ok(self.issue(&user, &session, now)),
+            Verdict::Again => Ok(self.issue(&user, &session, now, from)),
             Verdict::Refuse => Err(Error::InvalidCredentials),
             Verdict::End => {
                 self.end_session(session.id, Some(session.user)).await?;

@@ -3,6 +3,7 @@
 //! Whoever is refused learns neither from the answer nor from its time whether there is such an
 //! account. Nothing here slows down those who guess, beyond the time of a refusal.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -108,7 +109,7 @@ impl Auth {
         }
         ops.push(session.create(origin));
         match self.changes.commit(Write { actor: Some(id), at: now, ops }).await {
-            Ok(_) => Ok(self.issue(user, &session, now)),
+            Ok(_) => Ok(self.issue(user, &session, now, origin.ip)),
             // The account changed while its password was being checked.
             Err(Error::Forbidden(_)) => Err(Error::InvalidCredentials),
             Err(error) => Err(error),
@@ -117,8 +118,15 @@ impl Auth {
 
     /// Returns the newest tokens of a session. In session mode the token is the same each time (as
     /// long as the account's rights are), since it dates from the rotation.
-    pub(super) fn issue(&self, user: &Row, session: &Session, now: Timestamp) -> SignIn {
-        let actor = Arc::new(self.permissions.actor(&Arc::new(user.clone()), Some(session.id)));
+    pub(super) fn issue(
+        &self,
+        user: &Row,
+        session: &Session,
+        now: Timestamp,
+        from: Option<IpAddr>,
+    ) -> SignIn {
+        let user = Arc::new(user.clone());
+        let actor = Arc::new(self.permissions.actor(&user, Some(session.id), from));
         let (generation, at, lifetime) = match session.mode {
             Mode::Session => {
                 (Some(session.generation), session.date_rotated, self.config.session_ttl)

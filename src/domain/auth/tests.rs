@@ -92,7 +92,7 @@ impl World {
     }
 
     async fn refresh(&self, token: &str) -> String {
-        self.auth.refresh(token, Mode::Json).await.unwrap().refresh_token.unwrap()
+        self.auth.refresh(token, Mode::Json, None).await.unwrap().refresh_token.unwrap()
     }
 
     async fn sessions(&self) -> usize {
@@ -123,13 +123,13 @@ async fn a_sign_in_is_recognised_until_it_expires() {
     let signed_in = world.login(Mode::Json).await;
 
     assert_eq!(signed_in.expires_in, Duration::from_mins(15));
-    let identity = world.auth.recognise(&signed_in.access_token).await.unwrap();
+    let identity = world.auth.recognise(&signed_in.access_token, None).await.unwrap();
     assert_eq!(identity.actor.user, Some(world.user));
     assert_eq!(identity.basis, signed_in.identity.basis);
     assert_eq!(identity.expires, signed_in.identity.expires);
     assert_eq!(identity.expires, Some(Timestamp::from_millis(1_795_303_907_000)));
     world.pass(900);
-    let late = world.auth.recognise(&signed_in.access_token).await;
+    let late = world.auth.recognise(&signed_in.access_token, None).await;
     assert!(matches!(late, Err(Error::TokenExpired)));
     let user = world.store.find(&USERS, Key::Uuid(world.user)).await.unwrap().unwrap();
     assert!(!user.value("last_access").is_null());
@@ -186,11 +186,11 @@ async fn a_token_stays_good_until_its_successor_is_used_and_then_ends_the_sessio
     world.pass(3600);
     assert_eq!(world.refresh(&first).await, second);
     let third = world.refresh(&second).await;
-    assert_refused(world.auth.refresh(&first, Mode::Json).await);
+    assert_refused(world.auth.refresh(&first, Mode::Json, None).await);
     assert_eq!(world.refresh(&second).await, third);
     world.pass(60);
-    assert_refused(world.auth.refresh(&first, Mode::Json).await);
-    assert_refused(world.auth.refresh(&third, Mode::Json).await);
+    assert_refused(world.auth.refresh(&first, Mode::Json, None).await);
+    assert_refused(world.auth.refresh(&third, Mode::Json, None).await);
     assert_eq!(world.sessions().await, 0);
 }
 
@@ -217,7 +217,7 @@ async fn a_refresh_starts_the_lifetime_anew() {
     let third = world.refresh(&second).await;
     world.pass(7 * day);
 
-    assert_refused(world.auth.refresh(&third, Mode::Json).await);
+    assert_refused(world.auth.refresh(&third, Mode::Json, None).await);
 }
 
 #[tokio::test]
@@ -227,7 +227,7 @@ async fn an_access_token_ends_with_its_session() {
 
     world.pass(60);
 
-    assert_refused(world.auth.recognise(&signed_in.access_token).await);
+    assert_refused(world.auth.recognise(&signed_in.access_token, None).await);
 }
 
 #[tokio::test]
@@ -256,18 +256,18 @@ async fn a_session_token_is_good_for_the_grace_after_its_successor_came() {
     assert_eq!(first.expires_in, Duration::from_hours(24));
     world.pass(60);
 
-    let second = world.auth.refresh(&first.access_token, Mode::Session).await.unwrap();
+    let second = world.auth.refresh(&first.access_token, Mode::Session, None).await.unwrap();
     world.pass(10);
-    let again = world.auth.refresh(&first.access_token, Mode::Session).await.unwrap();
+    let again = world.auth.refresh(&first.access_token, Mode::Session, None).await.unwrap();
 
     assert_eq!(again.access_token, second.access_token);
-    world.auth.recognise(&first.access_token).await.unwrap();
-    world.auth.recognise(&second.access_token).await.unwrap();
+    world.auth.recognise(&first.access_token, None).await.unwrap();
+    world.auth.recognise(&second.access_token, None).await.unwrap();
     world.pass(1);
-    assert_refused(world.auth.recognise(&first.access_token).await);
-    assert_refused(world.auth.refresh(&first.access_token, Mode::Session).await);
-    world.auth.recognise(&second.access_token).await.unwrap();
-    assert_refused(world.auth.refresh(&second.access_token, Mode::Json).await);
+    assert_refused(world.auth.recognise(&first.access_token, None).await);
+    assert_refused(world.auth.refresh(&first.access_token, Mode::Session, None).await);
+    world.auth.recognise(&second.access_token, None).await.unwrap();
+    assert_refused(world.auth.refresh(&second.access_token, Mode::Json, None).await);
 }
 
 #[tokio::test]
@@ -275,10 +275,10 @@ async fn an_access_token_is_no_session_token() {
     let world = World::new().await;
     let signed_in = world.login(Mode::Json).await;
 
-    assert_refused(world.auth.refresh(&signed_in.access_token, Mode::Session).await);
+    assert_refused(world.auth.refresh(&signed_in.access_token, Mode::Session, None).await);
     world.auth.logout(&signed_in.access_token, Mode::Session).await.unwrap();
 
-    world.auth.recognise(&signed_in.access_token).await.unwrap();
+    world.auth.recognise(&signed_in.access_token, None).await.unwrap();
 }
 
 #[tokio::test]
@@ -291,14 +291,14 @@ async fn a_logout_ends_the_session_at_once_and_no_other() {
 
     world.auth.logout(&used, Mode::Json).await.unwrap();
 
-    assert_refused(world.auth.recognise(&goes.access_token).await);
-    assert_refused(world.auth.refresh(&used, Mode::Json).await);
+    assert_refused(world.auth.recognise(&goes.access_token, None).await);
+    assert_refused(world.auth.refresh(&used, Mode::Json, None).await);
     assert!(world.auth.renew(&goes.identity).await.unwrap().is_none());
     assert!(world.auth.renew(&stays.identity).await.unwrap().is_some());
     world.auth.logout(&used, Mode::Json).await.unwrap();
     world.auth.logout("nonsense", Mode::Session).await.unwrap();
     world.auth.end(&stays.identity).await.unwrap();
-    assert_refused(world.auth.recognise(&stays.access_token).await);
+    assert_refused(world.auth.recognise(&stays.access_token, None).await);
 }
 
 #[tokio::test]
@@ -308,7 +308,7 @@ async fn an_expired_session_token_can_still_log_out_but_not_refresh() {
     // Tokens count in seconds: this one ends a moment before its session.
     world.clock.advance(Duration::from_millis(24 * 3_600_000 - 100));
 
-    assert_refused(world.auth.refresh(&signed_in.access_token, Mode::Session).await);
+    assert_refused(world.auth.refresh(&signed_in.access_token, Mode::Session, None).await);
     world.auth.logout(&signed_in.access_token, Mode::Session).await.unwrap();
 
     assert_eq!(world.sessions().await, 0);
@@ -318,12 +318,12 @@ async fn an_expired_session_token_can_still_log_out_but_not_refresh() {
 async fn a_suspension_holds_from_the_next_use_on() {
     let world = World::new().await;
     let signed_in = world.login(Mode::Json).await;
-    world.auth.recognise(&signed_in.access_token).await.unwrap();
+    world.auth.recognise(&signed_in.access_token, None).await.unwrap();
 
     world.set("status", Value::text("suspended")).await;
 
-    assert_refused(world.auth.recognise(&signed_in.access_token).await);
-    assert_refused(world.auth.refresh(&signed_in.refresh_token.unwrap(), Mode::Json).await);
+    assert_refused(world.auth.recognise(&signed_in.access_token, None).await);
+    assert_refused(world.auth.refresh(&signed_in.refresh_token.unwrap(), Mode::Json, None).await);
     assert!(world.auth.renew(&signed_in.identity).await.unwrap().is_none());
 }
 
@@ -332,14 +332,14 @@ async fn a_static_token_is_good_until_it_is_changed() {
     let world = World::new().await;
     world.set("token", Value::text(&static_token::digest("a-long-static-token"))).await;
 
-    let identity = world.auth.recognise("a-long-static-token").await.unwrap();
+    let identity = world.auth.recognise("a-long-static-token", None).await.unwrap();
 
     assert_eq!((identity.actor.user, identity.expires), (Some(world.user), None));
     assert!(world.auth.renew(&identity).await.unwrap().is_some());
-    assert_refused(world.auth.recognise("another-token").await);
-    assert_refused(world.auth.recognise("").await);
+    assert_refused(world.auth.recognise("another-token", None).await);
+    assert_refused(world.auth.recognise("", None).await);
     world.set("token", Value::text(&static_token::digest("a-new-static-token"))).await;
-    assert_refused(world.auth.recognise("a-long-static-token").await);
+    assert_refused(world.auth.recognise("a-long-static-token", None).await);
     assert!(world.auth.renew(&identity).await.unwrap().is_none());
 }
 
@@ -349,12 +349,12 @@ async fn a_forged_token_is_invalid_and_a_foreign_one_unknown() {
     let elsewhere = World::with(|config| config.secret = Secret("another".repeat(8))).await;
     let forged = elsewhere.login(Mode::Json).await;
 
-    let answer = world.auth.recognise(&forged.access_token).await;
+    let answer = world.auth.recognise(&forged.access_token, None).await;
 
     assert!(matches!(answer, Err(Error::InvalidToken)), "{answer:?}");
-    assert_refused(world.auth.refresh(&forged.refresh_token.unwrap(), Mode::Json).await);
-    assert_refused(world.auth.refresh(&forged.access_token, Mode::Session).await);
-    assert_refused(world.auth.recognise("eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJtZSJ9.AAAA").await);
+    assert_refused(world.auth.refresh(&forged.refresh_token.unwrap(), Mode::Json, None).await);
+    assert_refused(world.auth.refresh(&forged.access_token, Mode::Session, None).await);
+    assert_refused(world.auth.recognise("eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJtZSJ9.AAAA", None).await);
 }
 
 #[tokio::test]
@@ -367,9 +367,9 @@ async fn one_session_too_many_ends_the_oldest() {
 
     let newest = world.login(Mode::Json).await;
 
-    assert_refused(world.auth.recognise(&oldest.access_token).await);
-    world.auth.recognise(&older.access_token).await.unwrap();
-    world.auth.recognise(&newest.access_token).await.unwrap();
+    assert_refused(world.auth.recognise(&oldest.access_token, None).await);
+    world.auth.recognise(&older.access_token, None).await.unwrap();
+    world.auth.recognise(&newest.access_token, None).await.unwrap();
     assert_eq!(world.store.read_sessions(world.user).await.unwrap().len(), 2);
 }
 
@@ -409,5 +409,5 @@ async fn a_sweep_ends_what_has_expired_and_nothing_else() {
     world.auth.sweep().await.unwrap();
 
     assert_eq!(world.store.read_sessions(world.user).await.unwrap().len(), 1);
-    world.auth.recognise(&younger.access_token).await.unwrap();
+    world.auth.recognise(&younger.access_token, None).await.unwrap();
 }

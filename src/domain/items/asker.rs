@@ -32,6 +32,7 @@ pub(super) fn as_seen(permissions: &Permissions, actor: &Actor) -> Actor {
         user: actor.profile.user.as_ref().map(seen),
         roles: actor.profile.roles.iter().map(seen).collect(),
         policies: actor.profile.policies.iter().map(seen).collect(),
+        address: actor.profile.address,
     };
     Actor { profile, ..actor.clone() }
 }

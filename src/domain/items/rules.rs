@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::domain::Error;
 use crate::domain::Violation;
+use crate::domain::permissions::Networks;
 use crate::model::Action;
 use crate::model::Actor;
 use crate::model::Collection;
@@ -141,7 +142,8 @@ fn describe(test: &Test) -> (&'static str, Vec<(&'static str, Json)>) {
 /// Returns what a payload breaks of the collection's own rules.
 ///
 /// # Errors
-/// [`Error::InvalidPayload`] for a permission whose filter makes no sense: it would give nothing.
+/// [`Error::InvalidPayload`] for a permission whose filter makes no sense: it would give nothing;
+/// and for a policy that counts at what is no address.
 pub(super) fn of_collection(
     collection: &'static Collection,
     payload: &Map<String, Json>,
@@ -157,6 +159,15 @@ pub(super) fn of_collection(
             && !row.value("status").as_text().is_some_and(|status| STATES.contains(&status))
         {
             violations.push(violation("status", "in", vec![("valid", json!(STATES))]));
+        }
+    } else if *collection == schema::POLICIES {
+        if let Value::Json(list) = row.value("ip_access")
+            && let Some(entry) = Networks::nonsense(list)
+        {
+            return Err(Error::payload(format!(
+                "\"ip_access\" takes addresses (10.0.0.1), networks (10.0.0.0/8) and ranges \
+                 (10.0.0.1-10.0.0.9), and {entry} is none"
+            )));
         }
     } else if *collection == schema::PERMISSIONS {
         if sent("action") && row.value("action").as_text().and_then(Action::find).is_none() {

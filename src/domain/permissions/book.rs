@@ -1,32 +1,34 @@
 //! All rights of the service, in memory.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use serde_json::Map;
-use serde_json::Value as Json;
+use quick_cache::sync::Cache;
 use uuid::Uuid;
 
+use crate::domain::permissions::compiled::Compiled;
+use crate::domain::permissions::compiled::Permission;
+use crate::domain::permissions::networks::Networks;
 use crate::model::Action;
 use crate::model::Actor;
 use crate::model::Collection;
 use crate::model::Row;
-use crate::model::Value;
 use crate::model::actor::Profile;
 use crate::model::schema;
 use crate::query::Environment;
-use crate::query::Filter;
 use crate::query::Limits;
-use crate::query::Rule;
-use crate::query::RuleFields;
+use crate::query::Scope;
 use crate::store::Store;
 use crate::store::StoreError;
 
 /// How many roles lie above another at most; what lies beyond gives no rights. It also ends a circle.
 const ANCESTORS_MAX: usize = 32;
 
+/// How many compiled sets of rules are kept.
+const COMPILED_MAX: usize = 10_000;
+
 /// A reading of roles, policies, access rows and permissions.
-#[derive(Default)]
 pub(super) struct Book {
     /// The place in the order of events up to which changes are in it, at least.
     pub(super) seq: i64,
@@ -35,22 +37,43 @@ pub(super) struct Book {
     of_users: HashMap<Uuid, Vec<Uuid>>,
     of_roles: HashMap<Uuid, Vec<Uuid>>,
     of_public: Vec<Uuid>,
+    /// What was asked for before. It ends with the book, so it knows nothing of earlier rights; and
+    /// which policies are in force at an address is decided before it is asked.
+    compiled: Cache<Asked, Arc<Compiled>>,
+}
+
+/// Policies in force, the name of a collection, and what is to be done there.
+type Asked = (Arc<[Uuid]>, &'static str, Action);
+
+impl Default for Book {
+    fn default() -> Self {
+        Self {
+            seq: 0,
+            roles: HashMap::new(),
+            policies: HashMap::new(),
+            of_users: HashMap::new(),
+            of_roles: HashMap::new(),
+            of_public: Vec::new(),
+            compiled: Cache::new(COMPILED_MAX),
+        }
+    }
 }
 
 struct Policy {
     row: Arc<Row>,
     admin: bool,
     app: bool,
-    permissions: Vec<Permission>,
+    /// Where it counts; `None` for everywhere.
+    networks: Option<Networks>,
+    permissions: Vec<Arc<Permission>>,
 }
 
-struct Permission {
-    collection: &'static Collection,
-    action: Action,
-    fields: RuleFields,
-    filter: Json,
-    validation: Option<Json>,
-    presets: Option<Map<String, Json>>,
+impl Policy {
+    fn counts_at(&self, address: Option<IpAddr>) -> bool {
+        self.networks
+            .as_ref()
+            .is_none_or(|networks| address.is_some_and(|address| networks.contain(address)))
+    }
 }
 
 impl Book {
@@ -65,14 +88,15 @@ impl Book {
             if let Some(id) = policy.value("id").as_uuid() {
                 let admin = policy.value("admin_access").is_true();
                 let app = admin || policy.value("app_access").is_true();
-                let row = Arc::new(policy);
-                book.policies.insert(id, Policy { row, admin, app, permissions: Vec::new() });
+                let networks = Networks::of(&policy);
+                let (row, permissions) = (Arc::new(policy), Vec::new());
+                book.policies.insert(id, Policy { row, admin, app, networks, permissions });
             }
         }
         for row in store.all(&schema::PERMISSIONS).await? {
             let policy = row.value("policy").as_uuid().and_then(|id| book.policies.get_mut(&id));
             if let (Some(policy), Some(permission)) = (policy, Permission::read(&row)) {
-                policy.permissions.push(permission);
+                policy.permissions.push(Arc::new(permission));
             }
         }
         for access in store.all(&schema::ACCESS).await? {
@@ -86,8 +110,8 @@ impl Book {
         Ok(book)
     }
 
-    /// Returns the actor that an account is; without one, the public.
-    pub(super) fn actor(&self, account: Option<&Arc<Row>>) -> Actor {
+    /// Returns the actor that an account is at this address; without one, the public.
+    pub(super) fn actor(&self, account: Option<&Arc<Row>>, address: Option<IpAddr>) -> Actor {
         let at = |name| account.and_then(|row| row.value(name).as_uuid());
         let (user, role) = (at("id"), at("role"));
         let roles = self.lineage(role);
@@ -98,6 +122,7 @@ impl Book {
         }
         policies.extend(user.iter().filter_map(|user| self.of_users.get(user)).flatten());
         policies.extend(roles.iter().filter_map(|role| self.of_roles.get(role)).flatten());
+        policies.retain(|id| self.policies.get(id).is_some_and(|policy| policy.counts_at(address)));
         policies.sort_unstable();
         policies.dedup();
         // A visitor is never an administrator, whatever the Public policy says.
@@ -112,6 +137,7 @@ impl Book {
                 .iter()
                 .filter_map(|id| Some(Arc::clone(&self.policies.get(id)?.row)))
                 .collect(),
+            address,
         };
         Actor {
             user,
@@ -139,33 +165,36 @@ impl Book {
         lineage
     }
 
-    /// Returns the rules of all permissions that the actor has for this.
-    pub(super) fn rules(
+    /// Returns what the policies of the environment's actor give for this, `None` if nothing.
+    pub(super) fn scope(
         &self,
-        actor: &Actor,
         collection: &'static Collection,
         action: Action,
         environment: &Environment<'_>,
         limits: &Limits,
-    ) -> Vec<Rule> {
-        let mut rules = Vec::new();
-        for policy in actor.policies.iter().filter_map(|id| self.policies.get(id)) {
-            for permission in &policy.permissions {
-                if *permission.collection != *collection || permission.action != action {
-                    continue;
-                }
-                match permission.rule(environment, limits) {
-                    Some(rule) if rules.contains(&rule) => {}
-                    Some(rule) => rules.push(rule),
-                    None => tracing::warn!(
-                        collection = collection.name,
-                        action = action.name(),
-                        "a permission has a rule that makes no sense and gives nothing"
-                    ),
-                }
-            }
-        }
-        rules
+    ) -> Option<Scope> {
+        let policies = &environment.actor.policies;
+        let key = (Arc::clone(policies), collection.name, action);
+        let compiled = self.compiled.get(&key).unwrap_or_else(|| {
+            let permissions = self.permissions(policies, collection, action);
+            let compiled = Arc::new(Compiled::of(collection, permissions, environment, limits));
+            self.compiled.insert(key, Arc::clone(&compiled));
+            compiled
+        });
+        compiled.scope(environment, limits)
+    }
+
+    /// Returns the permissions that policies hold for this.
+    fn permissions<'a>(
+        &'a self,
+        policies: &'a [Uuid],
+        collection: &'static Collection,
+        action: Action,
+    ) -> impl Iterator<Item = &'a Arc<Permission>> {
+        let policies = policies.iter().filter_map(|id| self.policies.get(id));
+        policies.flat_map(|policy| &policy.permissions).filter(move |permission| {
+            *permission.collection == *collection && permission.action == action
+        })
     }
 
     /// Returns the accounts and the roles that are administrators.
@@ -179,46 +208,5 @@ impl Book {
             lineage.iter().filter_map(|role| self.of_roles.get(role)).any(gives)
         });
         (users.map(|(user, _)| *user).collect(), roles.collect())
-    }
-}
-
-impl Permission {
-    /// Reads a row; `None` if it names what does not exist, and so allows nothing.
-    fn read(row: &Row) -> Option<Self> {
-        let collection = schema::find(row.value("collection").as_text()?)?;
-        let action = Action::find(row.value("action").as_text()?)?;
-        let json = |name: &str| match row.value(name) {
-            Value::Json(json) if !json.is_null() => Some(Json::clone(json)),
-            _ => None,
-        };
-        let names: Vec<String> = match json("fields") {
-            Some(Json::Array(names)) => {
-                names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect()
-            }
-            Some(Json::String(names)) => names.split(',').map(|name| name.trim().into()).collect(),
-            _ => Vec::new(),
-        };
-        let fields = if names.iter().any(|name| name == "*") {
-            RuleFields::All
-        } else {
-            RuleFields::Some(names.iter().filter_map(|name| collection.field(name)).collect())
-        };
-        let presets = match json("presets") {
-            Some(Json::Object(presets)) => Some(presets),
-            _ => None,
-        };
-        let filter = json("permissions").unwrap_or(Json::Object(Map::new()));
-        Some(Self { collection, action, fields, filter, validation: json("validation"), presets })
-    }
-
-    /// Returns the rule for whoever asks now; `None` if its filter makes no sense.
-    fn rule(&self, environment: &Environment<'_>, limits: &Limits) -> Option<Rule> {
-        let filter = Filter::parse(self.collection, &self.filter, environment, limits).ok()?;
-        Some(Rule {
-            filter,
-            fields: self.fields.clone(),
-            validation: self.validation.clone(),
-            presets: self.presets.clone(),
-        })
     }
 }

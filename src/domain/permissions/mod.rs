@@ -1,14 +1,18 @@
 //! Who may do what: actor, collection and action to a [`Scope`], or Forbidden.
 //!
-//! Rights are rows. All of them are kept in memory, compiled into a book that is replaced whole
-//! when one changes. It knows nothing of tokens or sessions (`auth`).
+//! Rights are rows. All of them are kept in memory, in a book that is replaced whole when one
+//! changes; what a set of policies gives is compiled when it is first asked for. It knows nothing of tokens or sessions (`auth`).
 
 mod book;
+mod compiled;
+mod networks;
 mod summary;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use networks::Networks;
 use parking_lot::RwLock;
 use serde_json::Value as Json;
 use uuid::Uuid;
@@ -85,16 +89,17 @@ impl Permissions {
         }
     }
 
-    /// Returns the public.
+    /// Returns the public at this address.
     #[must_use]
-    pub fn public(&self) -> Arc<Actor> {
-        Arc::new(self.book.read().actor(None))
+    pub fn public(&self, from: Option<IpAddr>) -> Arc<Actor> {
+        Arc::new(self.book.read().actor(None, from))
     }
 
-    /// Returns the actor that an account is, with the rights now in force, recognised by this session.
+    /// Returns the actor that an account is, with the rights now in force at this address, recognised
+    /// by this session.
     #[must_use]
-    pub fn actor(&self, user: &Arc<Row>, session: Option<Uuid>) -> Actor {
-        Actor { session, ..self.book.read().actor(Some(user)) }
+    pub fn actor(&self, user: &Arc<Row>, session: Option<Uuid>, from: Option<IpAddr>) -> Actor {
+        Actor { session, ..self.book.read().actor(Some(user), from) }
     }
 
     /// Returns what the actor may do in this way with items of the collection.
@@ -112,11 +117,8 @@ impl Permissions {
         }
         let environment = Environment { actor, now: self.clock.now() };
         let book = Arc::clone(&self.book.read());
-        let rules = book.rules(actor, collection, action, &environment, &self.limits);
-        if rules.is_empty() {
-            return Err(Error::collection(collection.name));
-        }
-        Ok(Scope::grant(collection, false, rules))
+        let scope = book.scope(collection, action, &environment, &self.limits);
+        scope.ok_or_else(|| Error::collection(collection.name))
     }
 
     /// Returns what the actor may do, as `GET /permissions/me` shows it.

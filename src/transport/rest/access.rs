@@ -60,7 +60,7 @@ fn globals(call: &Call) -> Response {
     envelope::data(&json!({
         "app_access": actor.app,
         "admin_access": actor.admin,
-        "enforce_tfa": false,
+        "enforce_tfa": actor.enforce_tfa(),
     }))
 }
 
@@ -91,7 +91,8 @@ fn globals_words() -> Words {
         id: "readMyGlobals",
         tag: "Policies",
         summary: "Read what one's policies give in general",
-        description: "Whether some policy gives access to an administration app, or everything.",
+        description: "Whether some policy gives access to an administration app, or everything, \
+                      and whether one demands a second factor from whoever uses such an app.",
         parameters: vec![],
         request: None,
         success: Success::json(

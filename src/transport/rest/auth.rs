@@ -67,14 +67,15 @@ fn providers() -> Response {
 async fn login(mut call: Call) -> Reply {
     let body = call.body().await?;
     let (email, password, mode) = credentials(body.as_ref())?;
-    let origin = actor::origin(call.request());
+    let origin = call.origin();
     let sign_in = call.context.services.auth.login(email, password, mode, &origin).await?;
     Ok(signed_in(&call, mode, &sign_in))
 }
 
 async fn refresh(mut call: Call) -> Reply {
     let (token, mode) = token(&mut call).await?;
-    let sign_in = call.context.services.auth.refresh(&token, mode).await?;
+    let from = call.origin().ip;
+    let sign_in = call.context.services.auth.refresh(&token, mode, from).await?;
     Ok(signed_in(&call, mode, &sign_in))
 }
 

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use crate::domain::Error;
 use crate::domain::Forbidden;
 use crate::domain::auth::Identity;
+use crate::domain::auth::Origin;
 use crate::domain::items;
 use crate::domain::items::Which;
 use crate::model::Actor;
@@ -24,6 +25,7 @@ use crate::model::Collection;
 use crate::model::schema::Reach;
 use crate::transport::Context;
 use crate::transport::actor;
+use crate::transport::address;
 use crate::transport::error::Refusal;
 use crate::transport::rest::body;
 use crate::transport::rest::query_string;
@@ -153,6 +155,12 @@ pub struct Call {
 }
 
 impl Call {
+    /// Returns where the request comes from.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        actor::origin(&self.request, &self.context.config.server.trust_proxy)
+    }
+
     /// Returns who asks.
     #[must_use]
     pub fn actor(&self) -> &Actor {
@@ -246,7 +254,10 @@ impl Mounted {
     async fn reply(&self, request: Request) -> Reply {
         let context = Arc::clone(&self.context);
         let identity = match self.access {
-            Access::Open => context.services.auth.public(),
+            Access::Open => {
+                let from = address::of(&request, &context.config.server.trust_proxy);
+                context.services.auth.public(from)
+            }
             _ => actor::recognise(&context, &request).await?,
         };
         let call = Call { context, identity, request, collection: self.collection };

@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::config::TrustProxy;
 use crate::config::WebSocketConfig;
 use crate::domain::Services;
 
@@ -20,6 +21,8 @@ pub struct Context {
     pub session_cookie: String,
     /// The address under which browsers reach the service, as far as it is known.
     pub public_url: String,
+    /// Whose word counts for where a connection comes from.
+    pub trust_proxy: TrustProxy,
     /// Where all tasks of sockets run; whoever shuts down closes it and waits for it.
     pub tasks: TaskTracker,
     /// Says that the service is stopping: sockets begin nothing new, finish what has begun, answer
@@ -36,13 +39,23 @@ impl Context {
         config: WebSocketConfig,
         session_cookie: String,
         public_url: String,
+        trust_proxy: TrustProxy,
         tasks: TaskTracker,
         stopping: CancellationToken,
     ) -> Arc<Self> {
         let places = config
             .connections_max
             .map(|max| Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS))));
-        Arc::new(Self { services, config, session_cookie, public_url, tasks, stopping, places })
+        Arc::new(Self {
+            services,
+            config,
+            session_cookie,
+            public_url,
+            trust_proxy,
+            tasks,
+            stopping,
+            places,
+        })
     }
 
     /// Takes a place among the open sockets, until it is dropped.

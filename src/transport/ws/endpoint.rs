@@ -1,5 +1,6 @@
 //! `/websocket`: from a request to an open connection, or the reason why not.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use poem::Endpoint;
@@ -54,8 +55,9 @@ impl Websocket {
         }
         // Asked first, so that whoever comes back every second is refused cheaply.
         let place = context.take_place().map_err(|_| bare(StatusCode::FORBIDDEN))?;
-        let identity = self.recognise(request).await?;
-        let entry = Entry { identity, origin: actor::origin(request) };
+        let origin = actor::origin(request, &context.trust_proxy);
+        let identity = self.recognise(request, origin.ip).await?;
+        let entry = Entry { identity, origin };
         let upgraded = request.take_upgrade().map_err(|_| bare(StatusCode::BAD_REQUEST))?;
 
         let context = Arc::clone(context);
@@ -78,9 +80,13 @@ impl Websocket {
     }
 
     /// Returns whoever the request shows itself to be; `None` if it shows nothing.
-    async fn recognise(&self, request: &Request) -> Result<Option<Identity>, Response> {
+    async fn recognise(
+        &self,
+        request: &Request,
+        from: Option<IpAddr>,
+    ) -> Result<Option<Identity>, Response> {
         if let Some(token) = upgrade::address_token(request) {
-            return self.identify(&token).await.map(Some);
+            return self.identify(&token, from).await.map(Some);
         }
         let Some(token) = cookies::find(request.headers(), &self.context.session_cookie) else {
             return match self.context.config.auth {
@@ -88,7 +94,7 @@ impl Websocket {
                 WebSocketAuth::Public | WebSocketAuth::Handshake => Ok(None),
             };
         };
-        let identity = self.identify(token).await?;
+        let identity = self.identify(token, from).await?;
         if origin::is_own(request, &self.context.public_url) {
             Ok(Some(identity))
         } else {
@@ -96,8 +102,8 @@ impl Websocket {
         }
     }
 
-    async fn identify(&self, token: &str) -> Result<Identity, Response> {
-        self.context.services.auth.recognise(token).await.map_err(|error| match error {
+    async fn identify(&self, token: &str, from: Option<IpAddr>) -> Result<Identity, Response> {
+        self.context.services.auth.recognise(token, from).await.map_err(|error| match error {
             Error::Unavailable(_) | Error::Store(_) | Error::TooBusy { .. } => {
                 error::respond(&error)
             }

@@ -5,7 +5,8 @@
 //!
 //! The public may read messages. `owner` has a role that reads and changes its own ones alone.
 //! What is `own` to a visitor is what visitors wrote: it is nobody's. Who was suspended while
-//! connected is the public over the socket, and gone over REST.
+//! connected is the public over the socket, and gone over REST. Where the public may do nothing,
+//! visitors are nobody, and so are accounts without a role.
 
 use serde_json::Value as Json;
 use serde_json::json;
@@ -19,13 +20,24 @@ use crate::support::User;
 
 const TABLE: &str = "
     way in               row    visitor  roleless  owner  member  admin  suspended
+    create rest   one    -      no       no        no     yes     yes    out
+    create rest   many   -      no       no        no     yes     yes    out
+    create socket one    -      no       no        no     yes     yes    no
+    create socket many   -      no       no        no     yes     yes    no
+
     read   rest   id     own    yes      yes       yes    yes     yes    out
     read   rest   id     other  yes      yes       no     yes     yes    out
+    read   rest   keys   own    yes      yes       yes    yes     yes    out
     read   rest   keys   other  yes      yes       none   yes     yes    out
+    read   rest   query  own    yes      yes       yes    yes     yes    out
     read   rest   query  other  yes      yes       none   yes     yes    out
+    read   rest   search own    yes      yes       yes    yes     yes    out
+    read   rest   search other  yes      yes       none   yes     yes    out
     read   socket id     own    yes      yes       yes    yes     yes    yes
     read   socket id     other  yes      yes       no     yes     yes    yes
+    read   socket keys   own    yes      yes       yes    yes     yes    yes
     read   socket keys   other  yes      yes       none   yes     yes    yes
+    read   socket query  own    yes      yes       yes    yes     yes    yes
     read   socket query  other  yes      yes       none   yes     yes    yes
     hear   socket -      own    yes      yes       yes    yes     yes    yes
     hear   socket -      other  yes      yes       none   yes     yes    yes
@@ -80,8 +92,14 @@ struct World {
 
 impl World {
     async fn new() -> Self {
+        let world = Self::without_public().await;
+        world.server.allow_public(&[Permission::to("read", "messages")]).await;
+        world
+    }
+
+    /// As it is where the public may do nothing.
+    async fn without_public() -> Self {
         let server = TestServer::start().await;
-        server.allow_public(&[Permission::to("read", "messages")]).await;
         let (admin, bystander) = (server.admin().await, server.member("bystander").await);
         let own = || json!({"user_created": {"_eq": "$CURRENT_USER"}});
         let owner = ["read", "update", "delete"].map(|to| Permission::to(to, "messages").on(own()));
@@ -163,6 +181,7 @@ async fn rest(client: &Client, action: &str, by: &str, id: i64) -> Answer {
     match (action, by) {
         ("read", "id") => client.get(&one).await,
         ("read", "query") => client.get(&format!("{all}?filter[id][_eq]={id}")).await,
+        ("read", "search") => client.search(all, &body("query", id, None)).await,
         ("read", _) => client.search(all, &body(by, id, None)).await,
         ("update", "id") => client.patch(&one, &data).await,
         ("update", _) => client.patch(all, &body(by, id, Some(data))).await,
@@ -200,6 +219,9 @@ fn told(code: Option<&str>, found: bool) -> &'static str {
 /// Returns what came of an attempt, and looks at what became of the item.
 async fn outcome(world: &mut World, place: usize, way: &[&str]) -> &'static str {
     let [action, road, by, row] = *way else { panic!("{way:?}") };
+    if action == "create" {
+        return created(world, place, road, by).await;
+    }
     let author =
         if row == "own" { world.people[place].author.clone() } else { json!(world.bystander.id) };
     let id = world.message(&author).await;
@@ -244,6 +266,31 @@ async fn outcome(world: &mut World, place: usize, way: &[&str]) -> &'static str 
     }
 }
 
+/// Returns what came of creating messages, and looks at what there is.
+async fn created(world: &mut World, place: usize, road: &str, by: &str) -> &'static str {
+    let person = &mut world.people[place];
+    let content = format!("{} by {road}, {by}", person.name);
+    let message = json!({"content": content});
+    let data = if by == "one" { message } else { json!([message, message]) };
+    let told = if road == "rest" {
+        let answer = person.client.post("/items/messages", &data).await;
+        told((answer.status >= 400).then(|| answer.code()), true)
+    } else {
+        let frame = json!({"type": "items", "collection": "messages", "action": "create",
+            "data": data});
+        told(person.socket.ask(&frame).await["error"]["code"].as_str(), true)
+    };
+    let query = json!({"query": {"filter": {"content": content}}});
+    let made = world.admin.search("/items/messages", &query).await.ok().as_array().unwrap().len();
+    let expected = match (told, by) {
+        ("yes", "one") => 1,
+        ("yes", _) => 2,
+        _ => 0,
+    };
+    assert_eq!(made, expected, "{content}: {told}");
+    told
+}
+
 /// Returns whether somebody hears of a change of an item.
 async fn heard(world: &mut World, place: usize, id: i64) -> &'static str {
     // The message's own making has been heard by then.
@@ -270,6 +317,20 @@ async fn heard(world: &mut World, place: usize, id: i64) -> &'static str {
             heard = "yes";
         }
     }
+}
+
+#[tokio::test]
+async fn nobody_may_do_anything_where_the_public_may_do_nothing() {
+    let mut world = World::without_public().await;
+
+    for line in TABLE.lines().skip(2).filter(|line| !line.trim().is_empty()) {
+        let way = &line.split_whitespace().collect::<Vec<_>>()[..4];
+        for place in [0, 1] {
+            assert_eq!(outcome(&mut world, place, way).await, "no", "{way:?} {place}");
+        }
+    }
+
+    world.server.stop().await;
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Who may do what, over every way in. After each refusal the items are as they were.
 
 mod accounts;
+mod addresses;
 mod escalation;
 mod fields;
 mod hidden;

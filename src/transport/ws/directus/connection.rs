@@ -67,10 +67,12 @@ impl Connection {
         let auth = &self.context.services.auth;
         let signed_in = match credentials {
             Credentials::AccessToken(token) => {
-                let identity = auth.recognise(&token).await?;
+                let identity = auth.recognise(&token, self.origin.ip).await?;
                 return Ok(Granted { identity, refresh_token: None, owns_session: false });
             }
-            Credentials::RefreshToken(token) => auth.refresh(&token, Mode::Json).await?,
+            Credentials::RefreshToken(token) => {
+                auth.refresh(&token, Mode::Json, self.origin.ip).await?
+            }
             Credentials::Password { email, password } => {
                 auth.login(&email, &password, Mode::Json, &self.origin).await?
             }
@@ -117,7 +119,7 @@ impl Connection {
         match becomes {
             Becomes::Nobody => Box::pin(self.peer.identify(nobody())).await,
             Becomes::Public => {
-                self.identify(self.context.services.auth.public()).await;
+                self.identify(self.context.services.auth.public(self.origin.ip)).await;
             }
         }
     }

@@ -68,7 +68,7 @@ where
     let identity = match entry.identity {
         Some(identity) => identity,
         None if standing.is_waiting() => nobody(),
-        None => context.services.auth.public(),
+        None => context.services.auth.public(entry.origin.ip),
     };
     let peer = context.services.hub.join(Arc::clone(&outbox), identity);
     let connection = Connection { context, peer, origin: entry.origin };

@@ -1,0 +1,114 @@
+//! Which proxies may say where a request comes from: the forms of `IP_TRUST_PROXY`, those of the
+//! `trust proxy` that Directus hands to Express.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+/// Which addresses count as those of proxies of our own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TrustProxy {
+    /// None: a request comes from wherever its connection does.
+    Nobody,
+    /// All: a request comes from wherever the first proxy says, so from wherever a client says.
+    Everybody,
+    /// So many, counted from this service.
+    Hops(usize),
+    /// Those within these networks.
+    Networks(Vec<IpNet>),
+}
+
+impl TrustProxy {
+    /// Returns whether the address so many steps away from this service is that of a proxy.
+    #[must_use]
+    pub fn trusts(&self, address: IpAddr, steps: usize) -> bool {
+        match self {
+            Self::Nobody => false,
+            Self::Everybody => true,
+            Self::Hops(hops) => steps < *hops,
+            Self::Networks(networks) => {
+                networks.iter().any(|network| network.contains(&address.to_canonical()))
+            }
+        }
+    }
+}
+
+/// Reads the setting: `true`, `false`, a number of hops, or addresses and networks with commas.
+pub fn trust_proxy(text: &str) -> Result<TrustProxy, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" => return Ok(TrustProxy::Everybody),
+        "false" => return Ok(TrustProxy::Nobody),
+        _ => {}
+    }
+    if let Ok(hops) = text.parse() {
+        return Ok(if hops == 0 { TrustProxy::Nobody } else { TrustProxy::Hops(hops) });
+    }
+    let networks: Option<Vec<Vec<IpNet>>> =
+        text.split(',').map(|name| named(name.trim())).collect();
+    networks.map(|networks| TrustProxy::Networks(networks.concat())).ok_or_else(|| {
+        "true, false, a number of hops, or a list of addresses, networks (10.0.0.0/8), loopback, \
+         linklocal and uniquelocal"
+            .to_owned()
+    })
+}
+
+fn named(name: &str) -> Option<Vec<IpNet>> {
+    let networks: &[&str] = match name.to_ascii_lowercase().as_str() {
+        "loopback" => &["127.0.0.0/8", "::1/128"],
+        "linklocal" => &["169.254.0.0/16", "fe80::/10"],
+        "uniquelocal" => &["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"],
+        _ => &[name],
+    };
+    networks.iter().map(|text| network(text)).collect()
+}
+
+/// Reads one address or network.
+fn network(text: &str) -> Option<IpNet> {
+    let address = |text: &str| text.parse::<IpAddr>().ok().map(|ip| ip.to_canonical().into());
+    text.parse().ok().or_else(|| address(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms() {
+        let networks = |texts: &[&str]| {
+            TrustProxy::Networks(texts.iter().map(|text| text.parse().unwrap()).collect())
+        };
+        for (text, expected) in [
+            ("false", Some(TrustProxy::Nobody)),
+            ("0", Some(TrustProxy::Nobody)),
+            ("TRUE", Some(TrustProxy::Everybody)),
+            ("2", Some(TrustProxy::Hops(2))),
+            ("10.1.2.3", Some(networks(&["10.1.2.3/32"]))),
+            ("::ffff:10.1.2.3", Some(networks(&["10.1.2.3/32"]))),
+            ("10.0.0.0/8, fd00::/8", Some(networks(&["10.0.0.0/8", "fd00::/8"]))),
+            ("loopback", Some(networks(&["127.0.0.0/8", "::1/128"]))),
+            ("-1", None),
+            ("yes", None),
+            ("10.0.0.0/33", None),
+            ("10.0.0.1,", None),
+        ] {
+            assert_eq!(trust_proxy(text).ok(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn who_is_trusted() {
+        let near = "10.0.0.1".parse().unwrap();
+        for (text, steps, trusted) in [
+            ("false", 0, false),
+            ("true", 5, true),
+            ("1", 0, true),
+            ("1", 1, false),
+            ("10.0.0.0/8", 3, true),
+            ("10.0.0.2", 0, false),
+        ] {
+            assert_eq!(trust_proxy(text).unwrap().trusts(near, steps), trusted, "{text} {steps}");
+        }
+        let mapped = "::ffff:10.0.0.1".parse().unwrap();
+        assert!(trust_proxy("10.0.0.1").unwrap().trusts(mapped, 0));
+    }
+}

@@ -1,0 +1,172 @@
+//! Permissions made ready to be asked: read once, so far as they do not depend on who asks.
+//!
+//! Which permissions these are is decided in `book`.
+
+use std::sync::Arc;
+
+use serde_json::Map;
+use serde_json::Value as Json;
+
+use crate::model::Action;
+use crate::model::Collection;
+use crate::model::Row;
+use crate::model::Value;
+use crate::model::schema;
+use crate::query::Environment;
+use crate::query::Filter;
+use crate::query::Limits;
+use crate::query::Rule;
+use crate::query::RuleFields;
+use crate::query::Scope;
+
+/// One row of `directus_permissions`.
+pub(super) struct Permission {
+    pub(super) collection: &'static Collection,
+    pub(super) action: Action,
+    fields: RuleFields,
+    filter: Json,
+    validation: Option<Json>,
+    presets: Option<Map<String, Json>>,
+}
+
+/// What a set of policies gives in one way on one collection.
+pub(super) enum Compiled {
+    /// The same to everybody who has them; `None` for nothing.
+    Fixed(Option<Scope>),
+    /// Something else to each: some rule names who asks, or the time.
+    Open(&'static Collection, Vec<Part>),
+}
+
+pub(super) enum Part {
+    Fixed(Box<Rule>),
+    /// To be read anew for whoever asks.
+    Open(Arc<Permission>),
+}
+
+impl Compiled {
+    pub fn of<'a>(
+        collection: &'static Collection,
+        permissions: impl Iterator<Item = &'a Arc<Permission>>,
+        environment: &Environment<'_>,
+        limits: &Limits,
+    ) -> Self {
+        let mut parts = Vec::new();
+        for permission in permissions {
+            if names_a_variable(&permission.filter) {
+                parts.push(Part::Open(Arc::clone(permission)));
+            } else if let Some(rule) = permission.rule(environment, limits) {
+                parts.push(Part::Fixed(Box::new(rule)));
+            }
+        }
+        if parts.iter().any(|part| matches!(part, Part::Open(_))) {
+            return Self::Open(collection, parts);
+        }
+        Self::Fixed(grant(collection, &parts, environment, limits))
+    }
+
+    /// Returns the scope of whoever asks now.
+    pub fn scope(&self, environment: &Environment<'_>, limits: &Limits) -> Option<Scope> {
+        match self {
+            Self::Fixed(scope) => scope.clone(),
+            Self::Open(collection, parts) => grant(collection, parts, environment, limits),
+        }
+    }
+}
+
+fn grant(
+    collection: &'static Collection,
+    parts: &[Part],
+    environment: &Environment<'_>,
+    limits: &Limits,
+) -> Option<Scope> {
+    let mut rules: Vec<Rule> = Vec::with_capacity(parts.len());
+    for part in parts {
+        let rule = match part {
+            Part::Fixed(rule) => Some(Rule::clone(rule)),
+            Part::Open(permission) => permission.rule(environment, limits),
+        };
+        rules.extend(rule.filter(|rule| !rules.contains(rule)));
+    }
+    (!rules.is_empty()).then(|| Scope::grant(collection, false, rules))
+}
+
+/// Returns whether some value could be a variable: those begin with `$`, also within a filter that is
+/// written as a text.
+fn names_a_variable(filter: &Json) -> bool {
+    match filter {
+        Json::String(text) => text.contains('$'),
+        Json::Array(parts) => parts.iter().any(names_a_variable),
+        Json::Object(parts) => parts.values().any(names_a_variable),
+        Json::Null | Json::Bool(_) | Json::Number(_) => false,
+    }
+}
+
+impl Permission {
+    /// Reads a row; `None` if it names what does not exist, and so allows nothing.
+    pub fn read(row: &Row) -> Option<Self> {
+        let collection = schema::find(row.value("collection").as_text()?)?;
+        let action = Action::find(row.value("action").as_text()?)?;
+        let json = |name: &str| match row.value(name) {
+            Value::Json(json) if !json.is_null() => Some(Json::clone(json)),
+            _ => None,
+        };
+        let names: Vec<String> = match json("fields") {
+            Some(Json::Array(names)) => {
+                names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect()
+            }
+            Some(Json::String(names)) => names.split(',').map(|name| name.trim().into()).collect(),
+            _ => Vec::new(),
+        };
+        let fields = if names.iter().any(|name| name == "*") {
+            RuleFields::All
+        } else {
+            RuleFields::Some(names.iter().filter_map(|name| collection.field(name)).collect())
+        };
+        let presets = match json("presets") {
+            Some(Json::Object(presets)) => Some(presets),
+            _ => None,
+        };
+        let filter = json("permissions").unwrap_or(Json::Object(Map::new()));
+        Some(Self { collection, action, fields, filter, validation: json("validation"), presets })
+    }
+
+    /// Returns the rule for whoever asks now; `None` if its filter makes no sense.
+    fn rule(&self, environment: &Environment<'_>, limits: &Limits) -> Option<Rule> {
+        let read = Filter::parse(self.collection, &self.filter, environment, limits);
+        let Ok(filter) = read else {
+            tracing::warn!(
+                collection = self.collection.name,
+                action = self.action.name(),
+                "a permission has a rule that makes no sense and gives nothing"
+            );
+            return None;
+        };
+        Some(Rule {
+            filter,
+            fields: self.fields.clone(),
+            validation: self.validation.clone(),
+            presets: self.presets.clone(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_may_name_who_asks_is_read_for_each() {
+        for (filter, expected) in [
+            (json!({}), false),
+            (json!({"content": {"_eq": "plain"}}), false),
+            (json!({"user_created": {"_eq": "$CURRENT_USER"}}), true),
+            (json!({"_or": [{"id": 1}, {"date_created": {"_gt": "$NOW(-1 day)"}}]}), true),
+            (json!({"id": {"_in": [1, "$CURRENT_ROLES"]}}), true),
+            (json!("{\"user_created\":\"$CURRENT_USER\"}"), true),
+        ] {
+            assert_eq!(names_a_variable(&filter), expected, "{filter}");
+        }
+    }
+}
