@@ -50,6 +50,10 @@ const BEARER: &str = "bearer";
 const QUERY: &str = "query";
 const COOKIE: &str = "cookie";
 
+/// The version of the interface, not of the program: anybody may read the document, and which program
+/// runs is for administrators to know.
+const INTERFACE_VERSION: &str = "1";
+
 /// With an icon of its own the page does not ask for `/favicon.ico`.
 const TITLE: &str = "<title>chinwag API</title>\n    <link rel=\"icon\" href=\"data:,\">";
 
@@ -134,7 +138,7 @@ pub fn page() -> String {
 }
 
 fn service() -> OpenApiService<Description, ()> {
-    OpenApiService::new(Description, "chinwag", env!("CARGO_PKG_VERSION"))
+    OpenApiService::new(Description, "chinwag", INTERFACE_VERSION)
         .description(ABOUT)
         .license(LicenseObject::new("MIT OR Apache-2.0"))
         .server("/")

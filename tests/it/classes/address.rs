@@ -1,0 +1,17 @@
+//! Addresses with any text in them.
+
+use std::fmt::Write as _;
+
+/// Returns a text with each of its bytes written as `%xx`.
+pub fn encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut encoded, byte| {
+        write!(encoded, "%{byte:02x}").unwrap();
+        encoded
+    })
+}
+
+/// Returns a path with a query string of these parameters.
+pub fn with_query(path: &str, pairs: &[(String, String)]) -> String {
+    let pairs = pairs.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value)));
+    format!("{path}?{}", pairs.collect::<Vec<_>>().join("&"))
+}

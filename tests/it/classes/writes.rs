@@ -1,0 +1,199 @@
+//! What a change may touch, and that a refused one has touched nothing: classes 6 and 8.
+
+use serde_json::Value as Json;
+use serde_json::json;
+
+use crate::classes::dump::dump;
+use crate::support::Permission;
+use crate::support::Socket;
+use crate::support::TestServer;
+use crate::support::User;
+
+/// What was read of messages, accounts and rights.
+async fn state(admin: &User) -> Vec<Json> {
+    let mut state = Vec::new();
+    for path in [
+        "/items/messages?fields=*,user_updated,date_updated",
+        "/users?fields=id,email,first_name,role,status,token,policies.policy&sort=id",
+        "/roles?sort=id",
+        "/policies?sort=id",
+        "/permissions?sort=id&limit=-1",
+        "/access?sort=id",
+    ] {
+        state.push(admin.get(path).await.ok());
+    }
+    state
+}
+
+/// Sends a change of a message of one's own by every way in.
+async fn change_by_every_way(user: &User, socket: &mut Socket, id: i64, data: &Json) -> Vec<Json> {
+    let path = "/items/messages";
+    let mut each = data.clone();
+    each["id"] = json!(id);
+    let mut answers = vec![
+        user.patch(&format!("{path}/{id}"), data).await.body,
+        user.patch(path, &json!({"keys": [id], "data": data})).await.body,
+        user.patch(path, &json!({"query": {"filter": {"id": id}}, "data": data})).await.body,
+        user.patch(path, &json!([each])).await.body,
+    ];
+    let frame = |more: Json| {
+        let mut frame = more;
+        frame["type"] = json!("items");
+        frame["collection"] = json!("messages");
+        frame["action"] = json!("update");
+        frame
+    };
+    for frame in [
+        frame(json!({"id": id, "data": data})),
+        frame(json!({"ids": [id], "data": data})),
+        frame(json!({"query": {"filter": {"id": id}}, "data": data})),
+        frame(json!({"data": [each]})),
+    ] {
+        answers.push(socket.ask(&frame).await);
+    }
+    answers
+}
+
+/// Class 6: who may change a message cannot give it to somebody else, or change through it what it
+/// leads to; nor do more fields come along by other names.
+#[tokio::test]
+async fn class_6_a_change_assigns_no_more_than_its_right_says() {
+    let server = TestServer::start().await;
+    let (admin, member, other) =
+        (server.admin().await, server.member("member").await, server.member("other").await);
+    let all = [Permission::to("read", "messages"), Permission::to("update", "messages")];
+    let mighty = server.user_with("mighty", &all).await;
+    let id = member.say("hers").await;
+    let mut socket = Socket::signed_in(&server, &member).await;
+    let mut mighty_socket = Socket::signed_in(&server, &mighty).await;
+    let before = state(&admin).await;
+    let role = admin.get("/users/me?fields=role").await.ok()["role"].clone();
+
+    for data in [
+        json!({"user_created": other.id}),
+        json!({"user_created": null}),
+        json!({"user_created": {"id": other.id}}),
+        json!({"user_created": {"id": member.id, "role": role}}),
+        json!({"user_created": [other.id]}),
+        json!({"user_created.role": role}),
+        json!({"user_created[role]": role}),
+        json!({"User_Created": other.id}),
+        json!({"user_created ": other.id}),
+        json!({"user_updated": other.id}),
+        json!({"date_created": "2001-01-01T00:00:00Z"}),
+        json!({"date_updated": "2001-01-01T00:00:00Z"}),
+        json!({"__proto__": {"user_created": other.id}}),
+        json!({"constructor": {"prototype": {"admin": true}}}),
+        json!({"rowid": 4711}),
+    ] {
+        let answers = change_by_every_way(&member, &mut socket, id, &data).await;
+        // Sockets drop this name from whatever they hear, as those of Directus do.
+        let dropped = data.get("__proto__").is_some();
+        for (way, answer) in answers.iter().enumerate().filter(|_| !dropped) {
+            assert!(
+                answer.get("data").is_none() || answer["errors"].is_array(),
+                "{data} {way}: {answer}"
+            );
+        }
+        // Who may write all fields has unknown ones dropped, and those that the server keeps.
+        change_by_every_way(&mighty, &mut mighty_socket, id, &data).await;
+        let now = state(&admin).await;
+        let strip = |state: &[Json]| {
+            let mut state = state.to_vec();
+            for name in ["user_updated", "date_updated"] {
+                state[0][0].as_object_mut().unwrap().remove(name);
+            }
+            state
+        };
+        assert_eq!(strip(&now), strip(&before), "{data}");
+    }
+
+    for data in [
+        json!({"role": role}),
+        json!({"policies": [{"policy": role}]}),
+        json!({"status": "active", "role": role}),
+        json!({"id": admin.id}),
+        json!({"token": "a static token", "admin_access": true}),
+        json!({"first_name": "x", "role": {"name": "mine", "policies": []}}),
+    ] {
+        member.patch("/users/me", &data).await.refused(403, "FORBIDDEN");
+        member.patch(&format!("/users/{}", member.id), &data).await.refused(403, "FORBIDDEN");
+        member.patch(&format!("/users/{}", other.id), &data).await.refused(403, "FORBIDDEN");
+    }
+    assert_eq!(state(&admin).await[1..], before[1..]);
+    server.stop().await;
+}
+
+/// Class 8: of a change that is refused in any part nothing has happened: no row, no event, no news.
+#[tokio::test]
+async fn class_8_what_is_refused_has_left_nothing() {
+    let server = TestServer::start().await;
+    let (admin, member) = (server.admin().await, server.member("member").await);
+    let rule = json!({"content": {"_nstarts_with": "bad"}});
+    let rights = [
+        Permission::to("read", "messages"),
+        Permission::to("create", "messages").fields(&["content"]).validation(rule),
+    ];
+    let writer = server.user_with("writer", &rights).await;
+    admin.say("the administrator's").await;
+    let (mine, second) = (member.say("mine").await, member.say("mine too").await);
+    let mut witness = Socket::signed_in(&server, &admin).await;
+    witness.subscribe("w", json!({})).await;
+    let mut sockets =
+        [Socket::signed_in(&server, &member).await, Socket::signed_in(&server, &writer).await];
+    let before = dump(&server).await;
+    let path = "/items/messages";
+    let change = |id: i64| json!({"id": id, "content": "changed"});
+
+    for (method, path, body) in [
+        ("PATCH", path, json!([change(mine), change(1)])),
+        ("PATCH", path, json!([change(mine), change(404)])),
+        ("PATCH", path, json!([change(mine), {"content": "no key"}])),
+        ("PATCH", path, json!([change(mine), {"id": second, "user_created": admin.id}])),
+        ("PATCH", path, json!([change(mine), {"id": second, "nope": 1}])),
+        ("PATCH", path, json!({"keys": [mine, 1], "data": {"content": "changed"}})),
+        ("PATCH", path, json!({"keys": [mine, 404], "data": {"content": "changed"}})),
+        ("PATCH", path, json!({"keys": [mine], "data": {"content": "changed", "nope": 1}})),
+        ("PATCH", path, json!({"query": {"filter": {"nope": 1}}, "data": {"content": "changed"}})),
+        ("DELETE", path, json!([mine, 1])),
+        ("DELETE", path, json!({"keys": [mine, "404"]})),
+        ("DELETE", path, json!({"query": {"filter": {"nope": 1}}})),
+        ("POST", path, json!([{"content": "made"}, {"content": "made", "id": 77}])),
+        ("POST", path, json!([{"content": "made"}, {"content": "ma\u{0}de"}])),
+        ("POST", "/users", json!({"email": "new@example.com", "password": "longenough"})),
+        ("POST", "/roles", json!([{"name": "x", "policies": [{"policy": {"name": "y"}}]}])),
+        ("PATCH", "/users/me", json!({"first_name": "x", "role": null})),
+    ] {
+        let refused = member.send_json(method, path, &body).await;
+        assert!([400, 403].contains(&refused.status), "{method} {path} {body}: {}", refused.text);
+        assert!(dump(&server).await == before, "{method} {path} {body} left something");
+    }
+    let items = |action: &str, more: Json| {
+        let mut frame = more;
+        frame["type"] = json!("items");
+        frame["collection"] = json!("messages");
+        frame["action"] = json!(action);
+        frame
+    };
+    for (who, frame) in [
+        (0, items("update", json!({"data": [change(mine), change(1)]}))),
+        (0, items("update", json!({"ids": [mine, 1], "data": {"content": "changed"}}))),
+        (0, items("delete", json!({"ids": [mine, 1]}))),
+        (0, items("create", json!({"data": [{"content": "made"}, {"id": 77}]}))),
+        (1, items("create", json!({"data": [{"content": "made"}, {"content": "bad"}]}))),
+        (1, items("create", json!({"data": [{"content": "made", "user_created": admin.id}]}))),
+        (1, items("update", json!({"id": mine, "data": {"content": "changed"}}))),
+    ] {
+        let refused = sockets[who].ask(&frame).await;
+        assert_eq!(refused["status"], "error", "{frame}: {refused}");
+        assert!(dump(&server).await == before, "{frame} left something");
+    }
+    let list = json!([{"content": "made"}, {"content": "bad"}]);
+    writer.post(path, &list).await.refused(400, "FAILED_VALIDATION");
+    assert!(dump(&server).await == before);
+
+    // The first news that anybody hears is of what did happen.
+    admin.say("mark").await;
+    witness.expect_event("create", "mark").await;
+    server.stop().await;
+}
