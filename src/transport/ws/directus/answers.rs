@@ -10,6 +10,7 @@ use crate::domain::items::Counts;
 use crate::domain::items::JsonText;
 use crate::domain::realtime::News;
 use crate::transport::error;
+use crate::transport::error::codes;
 use crate::transport::ws::directus::fields::Invalid;
 use crate::transport::ws::directus::standing::Reason;
 use crate::transport::ws::directus::uid::Uid;
@@ -42,10 +43,10 @@ pub fn signed_in(uid: Option<&Uid>, refresh_token: Option<&str>) -> Bytes {
 #[must_use]
 pub fn not_signed_in(reason: Reason, uid: Option<&Uid>) -> Bytes {
     let (code, message, uid) = match reason {
-        Reason::Handshake => ("AUTH_FAILED", "Authentication handshake failed.", None),
-        Reason::Failed => ("AUTH_FAILED", "Authentication failed.", uid),
-        Reason::Expired => ("TOKEN_EXPIRED", "Token expired.", None),
-        Reason::TimedOut => ("AUTH_TIMEOUT", "Authentication timed out.", None),
+        Reason::Handshake => (codes::AUTH_FAILED.name, "Authentication handshake failed.", None),
+        Reason::Failed => (codes::AUTH_FAILED.name, "Authentication failed.", uid),
+        Reason::Expired => (codes::TOKEN_EXPIRED.name, "Token expired.", None),
+        Reason::TimedOut => (codes::AUTH_TIMEOUT.name, "Authentication timed out.", None),
     };
     refused("auth", code, message, uid)
 }
@@ -98,14 +99,14 @@ pub fn news_failed(uid: Option<&str>, error: &Error) -> Bytes {
 /// Returns the answer to a frame that makes no sense.
 #[must_use]
 pub fn invalid(invalid: &Invalid) -> Bytes {
-    refused(invalid.area, "INVALID_PAYLOAD", &invalid.message, invalid.uid.as_ref())
+    refused(invalid.area, codes::INVALID_PAYLOAD.name, &invalid.message, invalid.uid.as_ref())
 }
 
 /// Returns the answer to a frame whose collection cannot be named here.
 #[must_use]
 pub fn invalid_collection(area: &'static str, uid: Option<&Uid>) -> Bytes {
     let message = "The provided collection does not exists or is not accessible.";
-    refused(area, "INVALID_COLLECTION", message, uid)
+    refused(area, codes::INVALID_COLLECTION.name, message, uid)
 }
 
 /// Returns the answer to a frame that the domain refused or failed with. Of several broken rules
@@ -124,7 +125,7 @@ fn refused(area: &str, code: &str, message: &str, uid: Option<&Uid>) -> Bytes {
 
 fn words(error: &Error) -> (&'static str, String) {
     error::wire(error).into_iter().next().map_or_else(
-        || ("INTERNAL_SERVER_ERROR", "An unexpected error occurred.".to_owned()),
+        || (codes::INTERNAL_SERVER_ERROR.name, "An unexpected error occurred.".to_owned()),
         |wire| (wire.code, wire.message),
     )
 }

@@ -1,0 +1,143 @@
+//! The one table of error codes: which status, what it means, what to do.
+//!
+//! The words of a single refusal are those of its cause (`super`, `words`). `docs/errors.md` is this
+//! table; a test compares them.
+
+use poem::http::StatusCode;
+
+/// One code.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Code {
+    /// What programs read.
+    pub name: &'static str,
+    /// The status of an HTTP answer; `None` where only sockets have it.
+    pub status: Option<StatusCode>,
+    /// What it means.
+    pub meaning: &'static str,
+    /// What a client can do about it.
+    pub advice: &'static str,
+}
+
+/// Defines each code by a line of the table.
+macro_rules! codes {
+    ($($name:ident, $status:expr, $meaning:literal, $advice:literal;)*) => {
+        $(
+            #[doc = $meaning]
+            pub static $name: Code = Code {
+                name: stringify!($name),
+                status: $status,
+                meaning: $meaning,
+                advice: $advice,
+            };
+        )*
+
+        /// Every code that clients may meet, in the order of their statuses.
+        pub const CODES: &[&Code] = &[$(&$name),*];
+    };
+}
+
+codes! {
+    FAILED_VALIDATION, Some(StatusCode::BAD_REQUEST),
+        "A value breaks a rule. There is one error for each broken rule.",
+        "Change the field that `field` names to fit what `type` demands.";
+    INVALID_FOREIGN_KEY, Some(StatusCode::BAD_REQUEST),
+        "A relation names an item that does not exist.",
+        "Name one that does, or null.";
+    INVALID_PAYLOAD, Some(StatusCode::BAD_REQUEST),
+        "A body or frame makes no sense.",
+        "Mend what `reason` names.";
+    INVALID_QUERY, Some(StatusCode::BAD_REQUEST),
+        "A query makes no sense, or asks for more than a query may.",
+        "Mend what `reason` names.";
+    RECORD_NOT_UNIQUE, Some(StatusCode::BAD_REQUEST),
+        "A value that has to be unique is taken.",
+        "Choose another `value` for `field`.";
+    INVALID_CREDENTIALS, Some(StatusCode::UNAUTHORIZED),
+        "Address, password or token are wrong, or what they rested on has ended: never told which.",
+        "Sign in anew.";
+    INVALID_OTP, Some(StatusCode::UNAUTHORIZED),
+        "The one-time password is missing or wrong.",
+        "Sign in with the one shown now.";
+    TOKEN_EXPIRED, Some(StatusCode::UNAUTHORIZED),
+        "The access token was good, and has expired.",
+        "Get another by `POST /auth/refresh`, and repeat the request.";
+    FORBIDDEN, Some(StatusCode::FORBIDDEN),
+        "It is not allowed, or not there: never told which.",
+        "Look at `GET /permissions/me`, or sign in as somebody who may.";
+    INVALID_TOKEN, Some(StatusCode::FORBIDDEN),
+        "What looks like a token of this service is none.",
+        "Sign in anew.";
+    LIMIT_EXCEEDED, Some(StatusCode::FORBIDDEN),
+        "Too much of something that is bounded.",
+        "Ask for less at once; `reason` names the bound.";
+    ROUTE_NOT_FOUND, Some(StatusCode::NOT_FOUND),
+        "There is no such path, or not with this method.",
+        "Look at the path in `/openapi.json`.";
+    OUT_OF_TIME, Some(StatusCode::REQUEST_TIMEOUT),
+        "The body did not arrive in time.",
+        "Send the request again.";
+    CONTENT_TOO_LARGE, Some(StatusCode::PAYLOAD_TOO_LARGE),
+        "The body is larger than `MAX_PAYLOAD_SIZE`.",
+        "Send less at once.";
+    UNPROCESSABLE_CONTENT, Some(StatusCode::UNPROCESSABLE_ENTITY),
+        "It makes sense and is allowed, but cannot be done as things are.",
+        "Change first what `reason` names.";
+    INTERNAL_SERVER_ERROR, Some(StatusCode::INTERNAL_SERVER_ERROR),
+        "Something broke. The log has more under the `X-Request-Id` of the answer.",
+        "Tell whoever runs the service.";
+    SERVICE_UNAVAILABLE, Some(StatusCode::SERVICE_UNAVAILABLE),
+        "The service is too busy, its database does not answer, or a query took too long.",
+        "Try again after `Retry-After` seconds; without that header, do what `reason` says.";
+    AUTH_FAILED, None,
+        "The sign-in of a socket failed, or no longer holds.",
+        "Send an `auth` frame with credentials that are good, on a new connection if this one closes.";
+    AUTH_TIMEOUT, None,
+        "No good sign-in came in time.",
+        "Connect again and send the `auth` frame first.";
+    INVALID_COLLECTION, None,
+        "A frame names a collection that does not exist or cannot be named here.",
+        "Mend `collection`.";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+
+    const DOCUMENT: &str = include_str!("../../../docs/errors.md");
+
+    /// Returns the table as the document has it.
+    fn table() -> String {
+        let mut table = String::from(
+            "| code | status | what it means | what to do |\n| --- | --- | --- | --- |\n",
+        );
+        for Code { name, status, meaning, advice } in CODES {
+            let status =
+                status.map_or("sockets only".to_owned(), |status| status.as_u16().to_string());
+            writeln!(table, "| `{name}` | {status} | {meaning} | {advice} |").unwrap();
+        }
+        table
+    }
+
+    #[test]
+    fn the_document_has_this_table() {
+        let table = table();
+
+        assert!(DOCUMENT.ends_with(&table), "docs/errors.md should end with\n\n{table}");
+    }
+
+    #[test]
+    fn each_code_is_there_once_and_says_what_to_do() {
+        let mut names: Vec<&str> = CODES.iter().map(|code| code.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), CODES.len());
+        for Code { name, meaning, advice, .. } in CODES {
+            assert!(meaning.ends_with('.') && advice.ends_with('.'), "{name}");
+        }
+        assert!(
+            CODES.is_sorted_by_key(|code| code.status.map_or(u16::MAX, |status| status.as_u16()))
+        );
+    }
+}

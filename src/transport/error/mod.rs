@@ -1,0 +1,243 @@
+//! Errors on the wire: what went wrong, to status, code (`codes`) and words for the client.
+//!
+//! REST answers with [`respond`], the socket puts [`wire`] into its frames. The words are those of
+//! Directus wherever its own are fixed.
+
+pub mod codes;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use poem::Response;
+use poem::http::HeaderValue;
+use poem::http::StatusCode;
+use poem::http::header;
+use serde_json::Map;
+use serde_json::Value as Json;
+use serde_json::json;
+
+use crate::domain::Error;
+use crate::transport::error::codes::Code;
+
+/// Seconds after which a client may try again when storage did not answer.
+const STORE_RETRY_SECONDS: u64 = 2;
+
+/// One error as clients see it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wire {
+    /// The status of an HTTP answer.
+    pub status: StatusCode,
+    /// What programs read.
+    pub code: &'static str,
+    /// What people read.
+    pub message: String,
+    /// What else programs may read, without the code.
+    pub extensions: Map<String, Json>,
+}
+
+/// Why a request was refused, in transport or below.
+#[derive(Debug)]
+pub enum Refusal {
+    /// By the domain.
+    Domain(Error),
+    /// By the domain, for a session cookie that is no good: the answer carries this `Set-Cookie`
+    /// line, which empties it.
+    BadCookie(Error, HeaderValue),
+    /// No such path, or not with this method.
+    RouteNotFound(String),
+    /// A body over the limit.
+    ContentTooLarge,
+    /// A body that did not arrive in time.
+    OutOfTime,
+    /// Something broke that clients can do nothing about. Whoever answers so has logged it.
+    Internal,
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Domain(error)
+    }
+}
+
+impl Refusal {
+    /// Returns the answer.
+    #[must_use]
+    pub fn respond(&self) -> Response {
+        match self {
+            Self::Domain(error) => respond(error),
+            Self::BadCookie(error, set_cookie) => {
+                let mut response = respond(error);
+                response.headers_mut().append(header::SET_COOKIE, set_cookie.clone());
+                response
+            }
+            Self::RouteNotFound(path) => route_not_found(path),
+            Self::ContentTooLarge | Self::OutOfTime | Self::Internal => answer(&self.wires(), None),
+        }
+    }
+
+    /// Returns the errors of the answer.
+    #[must_use]
+    pub fn wires(&self) -> Vec<Wire> {
+        let one = match self {
+            Self::Domain(error) | Self::BadCookie(error, _) => return wire(error),
+            Self::RouteNotFound(path) => no_route(path),
+            Self::ContentTooLarge => Wire::new(
+                &codes::CONTENT_TOO_LARGE,
+                "Content is too large. Send less at once, or raise MAX_PAYLOAD_SIZE.",
+            ),
+            Self::OutOfTime => Wire::new(
+                &codes::OUT_OF_TIME,
+                "The request body did not arrive in time. Send it again.",
+            ),
+            Self::Internal => internal(),
+        };
+        vec![one]
+    }
+}
+
+impl Wire {
+    fn new(code: &Code, message: impl Into<String>) -> Self {
+        // What only sockets have is no error of this kind.
+        let status = code.status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self { status, code: code.name, message: message.into(), extensions: Map::new() }
+    }
+
+    fn with(mut self, name: &str, value: impl Into<Json>) -> Self {
+        self.extensions.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Returns the form within `errors`: the code comes last among the extensions.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        let mut extensions = self.extensions.clone();
+        extensions.insert("code".to_owned(), Json::from(self.code));
+        json!({ "message": self.message, "extensions": extensions })
+    }
+}
+
+/// Returns the errors of an answer: one, or one for each broken rule.
+///
+/// It is called where an error is answered, so it also logs failures of storage, with all causes.
+#[must_use]
+pub fn wire(error: &Error) -> Vec<Wire> {
+    let one = match error {
+        Error::InvalidCredentials => {
+            Wire::new(&codes::INVALID_CREDENTIALS, "Invalid user credentials.")
+        }
+        Error::InvalidOtp => Wire::new(&codes::INVALID_OTP, "Invalid user OTP."),
+        Error::TokenExpired => Wire::new(&codes::TOKEN_EXPIRED, "Token expired."),
+        Error::InvalidToken => Wire::new(&codes::INVALID_TOKEN, "Invalid token."),
+        Error::InvalidPayload(reason) => {
+            reasoned(&codes::INVALID_PAYLOAD, "Invalid payload", reason)
+        }
+        Error::InvalidQuery(reason) => reasoned(&codes::INVALID_QUERY, "Invalid query", reason),
+        Error::Forbidden(what) => words::forbidden(what),
+        Error::FailedValidation(violations) => {
+            return violations.iter().map(words::violated).collect();
+        }
+        Error::RecordNotUnique { collection, field, value } => Wire::new(
+            &codes::RECORD_NOT_UNIQUE,
+            format!(
+                "Value \"{value}\" for field \"{field}\" in collection \"{collection}\" has to be \
+                 unique."
+            ),
+        )
+        .with("collection", *collection)
+        .with("field", *field)
+        .with("value", value.as_str()),
+        Error::InvalidForeignKey { collection, field } => words::foreign_key(collection, *field),
+        Error::Unprocessable(reason) => {
+            reasoned(&codes::UNPROCESSABLE_CONTENT, "Can't process content", reason)
+        }
+        Error::LimitExceeded(reason) => reasoned(&codes::LIMIT_EXCEEDED, "Limit exceeded", reason),
+        Error::TooBusy { .. } => unavailable("api", "Under pressure"),
+        Error::TooCostly { allowed } => unavailable(
+            "database",
+            &format!(
+                "The query takes longer than {} ms. Ask for less: fewer conditions, a narrower \
+                 filter, a smaller limit or offset",
+                allowed.as_millis()
+            ),
+        ),
+        Error::Unavailable(failure) => {
+            tracing::error!(error.chain = %chain(failure), "storage does not answer");
+            unavailable("database", "It does not answer right now, try again later")
+        }
+        Error::Store(failure) => {
+            tracing::error!(error.chain = %chain(failure), "storage failed");
+            internal()
+        }
+    };
+    vec![one]
+}
+
+/// Returns the answer to a request that failed so.
+#[must_use]
+pub fn respond(error: &Error) -> Response {
+    let wires = wire(error);
+    let retry_after = match error {
+        Error::TooBusy { retry_after } => {
+            Some(retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0))
+        }
+        // The same query will not be any cheaper.
+        Error::TooCostly { .. } => None,
+        _ => wires
+            .iter()
+            .any(|wire| wire.status == StatusCode::SERVICE_UNAVAILABLE)
+            .then_some(STORE_RETRY_SECONDS),
+    };
+    answer(&wires, retry_after)
+}
+
+/// Returns the answer to a path or method that does not exist; `path` comes without query string.
+#[must_use]
+pub fn route_not_found(path: &str) -> Response {
+    answer(&[no_route(path)], None)
+}
+
+fn no_route(path: &str) -> Wire {
+    Wire::new(&codes::ROUTE_NOT_FOUND, format!("Route {path} doesn't exist.")).with("path", path)
+}
+
+fn answer(wires: &[Wire], retry_after: Option<u64>) -> Response {
+    let status = wires.first().map_or(StatusCode::INTERNAL_SERVER_ERROR, |wire| wire.status);
+    let errors = wires.iter().map(Wire::to_json).collect::<Vec<_>>();
+    let mut response = Response::builder()
+        .status(status)
+        .content_type("application/json; charset=utf-8")
+        .body(json!({ "errors": errors }).to_string());
+    if let Some(seconds) = retry_after {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+fn internal() -> Wire {
+    Wire::new(&codes::INTERNAL_SERVER_ERROR, "An unexpected error occurred.")
+}
+
+fn unavailable(service: &str, reason: &str) -> Wire {
+    Wire::new(
+        &codes::SERVICE_UNAVAILABLE,
+        format!("Service \"{service}\" is unavailable. {reason}."),
+    )
+    .with("service", service)
+    .with("reason", reason)
+}
+
+fn reasoned(code: &Code, what: &str, reason: &str) -> Wire {
+    Wire::new(code, format!("{what}. {reason}.")).with("reason", reason)
+}
+
+/// Returns an error and all its causes, outermost first.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text.push_str(": ");
+        text.push_str(&next.to_string());
+        cause = next.source();
+    }
+    text
+}

@@ -1,0 +1,110 @@
+//! The words of refusals that have many: rights, relations, broken rules.
+
+use serde_json::Value as Json;
+
+use crate::domain::Forbidden;
+use crate::domain::Violation;
+use crate::transport::error::Wire;
+use crate::transport::error::codes;
+
+pub(super) fn forbidden(what: &Forbidden) -> Wire {
+    let reason = match what {
+        Forbidden::Item | Forbidden::Action => {
+            return Wire::new(&codes::FORBIDDEN, "You don't have permission to access this.");
+        }
+        Forbidden::Collection(name) => format!(
+            "You don't have permission to access collection \"{name}\" or it does not exist. \
+             Queried in root."
+        ),
+        Forbidden::Fields { collection, fields, path } => {
+            let place = if path.is_empty() { "root".to_owned() } else { format!("\"{path}\"") };
+            let (noun, verb) =
+                if fields.len() == 1 { ("field", "it does") } else { ("fields", "they do") };
+            format!(
+                "You don't have permission to access {noun} {} in collection \"{collection}\" or \
+                 {verb} not exist. Queried in {place}.",
+                quoted(fields)
+            )
+        }
+        Forbidden::Update { collection, fields } => format!(
+            "You don't have permissions to perform \"update\" for the field(s) {} in collection \
+             \"{collection}\" or it does not exist.",
+            quoted(fields)
+        ),
+        Forbidden::Delete { collection } => format!(
+            "You don't have permission to perform \"delete\" for collection \"{collection}\" or \
+             it does not exist."
+        ),
+    };
+    Wire::new(&codes::FORBIDDEN, reason.clone()).with("reason", reason)
+}
+
+pub(super) fn foreign_key(collection: &str, field: Option<&str>) -> Wire {
+    let place = field.map(|field| format!(" for field \"{field}\"")).unwrap_or_default();
+    let mut wire = Wire::new(
+        &codes::INVALID_FOREIGN_KEY,
+        format!("Invalid foreign key{place} in collection \"{collection}\"."),
+    )
+    .with("collection", collection);
+    if let Some(field) = field {
+        wire = wire.with("field", field);
+    }
+    wire
+}
+
+pub(super) fn violated(violation: &Violation) -> Wire {
+    let Violation { field, kind, details } = violation;
+    let detail =
+        |name: &str| details.iter().find(|(key, _)| *key == name).map(|(_, value)| in_words(value));
+    let demand = match *kind {
+        "null" => Some("Value has to be null.".to_owned()),
+        "nnull" => Some("Value can't be null.".to_owned()),
+        "empty" => Some("Value has to be empty.".to_owned()),
+        "nempty" => Some("Value can't be empty.".to_owned()),
+        "required" => Some("Value is required.".to_owned()),
+        "regex" => Some("Value doesn't have the correct format.".to_owned()),
+        "email" => Some("Value has to be a valid email address.".to_owned()),
+        "eq" => detail("valid").map(|valid| format!("Value has to be {valid}.")),
+        "neq" => detail("invalid").map(|invalid| format!("Value can't be {invalid}.")),
+        "in" => detail("valid").map(|valid| format!("Value has to be one of {valid}.")),
+        "nin" => detail("invalid").map(|invalid| format!("Value can't be one of {invalid}.")),
+        "lt" => detail("valid").map(|valid| format!("Value has to be less than {valid}.")),
+        "lte" => {
+            detail("valid").map(|valid| format!("Value has to be less than or equal to {valid}."))
+        }
+        "gt" => detail("valid").map(|valid| format!("Value has to be greater than {valid}.")),
+        "gte" => detail("valid")
+            .map(|valid| format!("Value has to be greater than or equal to {valid}.")),
+        "contains" | "icontains" => {
+            detail("substring").map(|part| format!("Value has to contain {part}."))
+        }
+        "ncontains" => detail("substring").map(|part| format!("Value can't contain {part}.")),
+        _ => None,
+    };
+    let mut message = format!("Validation failed for field \"{field}\".");
+    if let Some(demand) = demand {
+        message = format!("{message} {demand}");
+    }
+    let mut wire = Wire::new(&codes::FAILED_VALIDATION, message)
+        .with("field", field.as_str())
+        .with("path", Json::Array(Vec::new()))
+        .with("type", *kind);
+    for (name, value) in details {
+        wire = wire.with(name, value.clone());
+    }
+    wire
+}
+
+/// Returns names in quotation marks, with commas.
+fn quoted(names: &[String]) -> String {
+    names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
+}
+
+/// Returns a value, or each value of a list, in quotation marks.
+fn in_words(value: &Json) -> String {
+    match value {
+        Json::Array(values) => values.iter().map(in_words).collect::<Vec<_>>().join(", "),
+        Json::String(text) => format!("\"{text}\""),
+        other => format!("\"{other}\""),
+    }
+}
