@@ -41,6 +41,7 @@ use crate::app::welcome::Welcome;
 use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::config::StoreConfig;
 use crate::domain::Services;
 use crate::domain::accounts::Accounts;
 use crate::domain::auth::Auth;
@@ -56,6 +57,7 @@ use crate::domain::realtime::Closing;
 use crate::domain::realtime::Hub;
 use crate::domain::settings::Settings;
 use crate::query::Limits;
+use crate::store::Retention;
 use crate::store::Store;
 use crate::transport;
 use crate::transport::Context;
@@ -63,6 +65,9 @@ use crate::transport::ws;
 
 /// How many committed batches may wait to be delivered; while there are more the writer waits.
 const COMMITTED_MAX: usize = 1024;
+
+/// The part of its outbox that what one subscription missed may take before no more is read of it.
+const REPLAY_SHARE: usize = 8;
 
 /// How long the last events may take to be delivered; their writes have been answered by then.
 const RELAY_PATIENCE: Duration = Duration::from_secs(5);
@@ -81,6 +86,9 @@ const SWEEP_PERIOD: Duration = Duration::from_secs(30);
 /// keeps up with 2,000 messages a second, and those who write messages hardly wait for it.
 const CATCH_UP_PERIOD: Duration = Duration::from_secs(10);
 const CATCH_UP_TRANSACTIONS_MAX: usize = 20;
+/// How often the log of events is shortened, and the pause between two steps of that.
+const SHORTEN_PERIOD: Duration = Duration::from_secs(10);
+const SHORTEN_PAUSE: Duration = Duration::from_millis(10);
 
 /// How many hashes that anyone may ask for, other than those of passwords, may wait for the one
 /// thread they have.
@@ -158,6 +166,7 @@ impl App {
             Arc::clone(&auth),
             Arc::clone(&changes),
             config.websockets.subscriptions_max,
+            config.websockets.outbox_bytes_max / REPLAY_SHARE,
         ));
         let relay = tokio::spawn(realtime::run(Arc::clone(&hub), Bus::local(), commits));
 
@@ -170,6 +179,13 @@ impl App {
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
         tasks.spawn(sweep(Arc::clone(&services.auth), stopping.clone()));
         tasks.spawn(catch_up(Arc::clone(&store), stopping.clone()));
+        tasks.spawn(shorten_log(
+            Arc::clone(&store),
+            Arc::clone(&services.hub),
+            config.store.clone(),
+            services.clock.clone(),
+            stopping.clone(),
+        ));
         Ok(Self { config, services, store, tasks, stopping, relay, first })
     }
 
@@ -306,6 +322,38 @@ async fn catch_up(store: Arc<Store>, stopping: CancellationToken) {
         let catching_up = store.catch_up(Some(CATCH_UP_TRANSACTIONS_MAX));
         if let Some(Err(error)) = stopping.run_until_cancelled(catching_up).await {
             tracing::warn!(error = %error, "lines of activity could not be written");
+        }
+    }
+}
+
+/// Drops the events that need not be kept, in small steps, until the service stops.
+async fn shorten_log(
+    store: Arc<Store>,
+    hub: Arc<Hub>,
+    config: StoreConfig,
+    clock: Clock,
+    stopping: CancellationToken,
+) {
+    let retention = config.log_retention;
+    let mut interval = tokio::time::interval(SHORTEN_PERIOD);
+    while stopping.run_until_cancelled(interval.tick()).await.is_some() {
+        loop {
+            store.hold_log("delivery", hub.delivered());
+            let since = (!retention.is_zero()).then(|| clock.now().minus(retention));
+            let events_max = (config.log_events_max > 0).then_some(config.log_events_max);
+            match store.shorten_log(Retention { since, events_max }).await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    tracing::warn!(error = %error, "the log of events could not be shortened");
+                    break;
+                }
+            }
+            // Writes that wait come first.
+            let pause = tokio::time::sleep(SHORTEN_PAUSE);
+            if stopping.run_until_cancelled(pause).await.is_none() {
+                return;
+            }
         }
     }
 }

@@ -83,6 +83,10 @@ pub struct StoreConfig {
     pub write_queue_max: usize,
     /// `DB_WRITE_BATCH_MAX`, default 1000: writes in one transaction.
     pub write_batch_max: usize,
+    /// `EVENT_LOG_RETENTION`, default `7d`: how long events are kept; zero for ever.
+    pub log_retention: Duration,
+    /// `EVENT_LOG_EVENTS_MAX`, default 1000000: how many events are kept; 0 for all.
+    pub log_events_max: i64,
 }
 
 /// How people sign in.
@@ -168,6 +172,9 @@ pub struct WebSocketConfig {
     pub outbox_bytes_max: usize,
     /// `WEBSOCKETS_SUBSCRIPTIONS_MAX`, default 128: subscriptions of one socket.
     pub subscriptions_max: usize,
+    /// `WEBSOCKETS_CURSORS`, default true, with `handshake` false: whether the frames of subscriptions
+    /// that do not ask for it carry cursors as well.
+    pub cursors: bool,
     /// `WEBSOCKETS_PENDING_MAX`, default 128: frames of one socket that may wait to be handled;
     /// while there are more the socket is not read.
     pub pending_max: usize,

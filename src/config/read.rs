@@ -84,6 +84,16 @@ impl StoreConfig {
             ),
             write_queue_max: from.read("DB_WRITE_QUEUE_MAX", "10000", form::number(1, 1_000_000)),
             write_batch_max: from.read("DB_WRITE_BATCH_MAX", "1000", form::number(1, 100_000)),
+            log_retention: from.read(
+                "EVENT_LOG_RETENTION",
+                "7d",
+                form::duration(Plain::Milliseconds, Duration::ZERO),
+            ),
+            log_events_max: from.read(
+                "EVENT_LOG_EVENTS_MAX",
+                "1000000",
+                form::number(0, 1_000_000_000_000),
+            ),
         }
     }
 }
@@ -184,9 +194,15 @@ impl WebSocketConfig {
         let size = |from: &mut Settings, name, default| {
             from.read(name, default, form::size(1 << 10, 1 << 30))
         };
+        let enabled = from.read("WEBSOCKETS_ENABLED", "true", form::boolean);
+        let auth = from.read("WEBSOCKETS_REST_AUTH", "public", form::choice(WEBSOCKET_AUTHS));
         Self {
-            enabled: from.read("WEBSOCKETS_ENABLED", "true", form::boolean),
-            auth: from.read("WEBSOCKETS_REST_AUTH", "public", form::choice(WEBSOCKET_AUTHS)),
+            enabled,
+            auth,
+            // The mode of Directus itself has its frames, to the byte.
+            cursors: from
+                .find("WEBSOCKETS_CURSORS", form::boolean)
+                .unwrap_or(auth != WebSocketAuth::Handshake),
             auth_timeout: seconds(from, "WEBSOCKETS_REST_AUTH_TIMEOUT", "10"),
             heartbeat: from.read("WEBSOCKETS_HEARTBEAT_ENABLED", "true", form::boolean),
             heartbeat_period: seconds(from, "WEBSOCKETS_HEARTBEAT_PERIOD", "30"),

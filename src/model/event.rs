@@ -28,6 +28,24 @@ pub struct Event {
     pub at: Timestamp,
 }
 
+impl Event {
+    /// Returns its place.
+    #[must_use]
+    pub const fn place(&self) -> Place {
+        Place { seq: self.seq, at: self.at }
+    }
+}
+
+/// A place in the order of events: behind the event it names. The instant tells two orders apart
+/// that went different ways, as after a backup was restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The number of the event; 0 before the first.
+    pub seq: i64,
+    /// When it was committed; 1970 before the first.
+    pub at: Timestamp,
+}
+
 /// What a change did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EventAction {

@@ -18,6 +18,7 @@ pub use actor::Actor;
 pub use event::Change;
 pub use event::Event;
 pub use event::EventAction;
+pub use event::Place;
 pub use record::Record;
 pub use record::Related;
 pub use row::Row;

@@ -46,6 +46,9 @@ pub enum StoreError {
     /// What made a write happen once was used for another write before.
     #[error("the key of a write that happens once was used for another")]
     KeyReused,
+    /// Events are asked for that the log does not keep any more.
+    #[error("the log does not reach back that far")]
+    Forgotten,
     /// More writes wait than may wait.
     #[error("the write queue is full")]
     QueueFull,

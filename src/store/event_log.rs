@@ -1,17 +1,33 @@
-//! Events to the lines of `event_log`, written in the transaction of their changes.
+//! Events to the lines of `event_log`, written in the transaction of their changes, and back.
 
+use std::sync::Arc;
+
+use futures_util::TryStreamExt;
+use serde_json::Map;
 use serde_json::Value as Json;
 use serde_json::json;
+use sqlx::Row as _;
 use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+use uuid::Uuid;
 
+use crate::clock::Timestamp;
+use crate::model::Change;
+use crate::model::Collection;
 use crate::model::Event;
+use crate::model::EventAction;
+use crate::model::Row;
+use crate::model::schema;
 use crate::store::StoreError;
 use crate::store::rows;
 
 const APPEND: &str = "insert into event_log \
-     (seq, collection, action, keys, actor, date_created, before) \
+     (seq, collection, action, keys, actor, date_created, before, after) \
      select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, \
-     value ->> 6 from json_each(?)";
+     value ->> 6, value ->> 7 from json_each(?)";
+
+/// Once the rows of a page have so many bytes, it ends.
+const PAGE_BYTES: usize = 1 << 20;
 
 /// Appends events, which must come in order.
 pub(super) async fn append(
@@ -23,10 +39,78 @@ pub(super) async fn append(
     Ok(())
 }
 
+const READ: &str = "select seq, collection, action, keys, actor, date_created, before, after \
+     from event_log where seq > ? and seq <= ? order by seq limit ?";
+
+/// Reads the events behind a place, in order, up to another one: so many, or fewer once they are
+/// long. Those of collections that are not known are left out. Returns as well how far that reached.
+pub(super) async fn read(
+    connection: &mut SqliteConnection,
+    after: i64,
+    to: i64,
+    limit: u32,
+) -> Result<(Vec<Arc<Event>>, i64), StoreError> {
+    let mut lines = sqlx::query(READ).bind(after).bind(to).bind(limit).fetch(connection);
+    let (mut events, mut last, mut bytes) = (Vec::new(), after, 0);
+    while bytes < PAGE_BYTES
+        && let Some(line) = lines.try_next().await?
+    {
+        let seq: i64 = line.try_get(0)?;
+        if seq != last + 1 {
+            // What was here is gone.
+            return Err(StoreError::Forgotten);
+        }
+        last = seq;
+        bytes += line.try_get::<Option<&str>, _>(6)?.map_or(0, str::len);
+        bytes += line.try_get::<Option<&str>, _>(7)?.map_or(0, str::len);
+        events.extend(event(seq, &line)?.map(Arc::new));
+    }
+    Ok((events, last))
+}
+
+fn event(seq: i64, line: &SqliteRow) -> Result<Option<Event>, StoreError> {
+    let Some(collection) = schema::find(line.try_get(1)?) else { return Ok(None) };
+    let inconsistent = |column| StoreError::Inconsistent { table: "event_log", column };
+    let action = EventAction::find(line.try_get(2)?).ok_or_else(|| inconsistent("action"))?;
+    let keys = rows::unpack_keys(line.try_get(3)?).ok_or_else(|| inconsistent("keys"))?;
+    let actor = line.try_get::<Option<&str>, _>(4)?.and_then(|id| Uuid::try_parse(id).ok());
+    let at = Timestamp::from_millis(line.try_get(5)?);
+    let side = |column, place| {
+        line.try_get::<Option<&str>, _>(place).map_err(StoreError::from).and_then(|packed| {
+            side(collection, packed, keys.len()).ok_or_else(|| inconsistent(column))
+        })
+    };
+    let (before, after) = (side("before", 6)?, side("after", 7)?);
+    let changes = keys
+        .into_iter()
+        .zip(before.into_iter().zip(after))
+        .map(|(key, (before, after))| Change { key, before, after })
+        .collect();
+    Ok(Some(Event { seq, collection, action, changes, actor, at }))
+}
+
+/// Returns the rows of one side of an event, each `None` if it has none.
+fn side(
+    collection: &'static Collection,
+    packed: Option<&str>,
+    changes: usize,
+) -> Option<Vec<Option<Arc<Row>>>> {
+    let Some(packed) = packed else { return Some(vec![None; changes]) };
+    let described: Vec<Map<String, Json>> = serde_json::from_str(packed).ok()?;
+    let rows: Option<Vec<_>> = described
+        .iter()
+        .map(|row| rows::restore(collection, row).map(|row| Some(Arc::new(row))))
+        .collect();
+    rows.filter(|rows| rows.len() == changes)
+}
+
 fn line(event: &Event) -> Json {
     let keys = rows::pack_keys(event.changes.iter().map(|change| change.key));
-    let before: Option<Vec<Json>> =
-        event.changes.iter().map(|change| change.before.as_deref().map(rows::describe)).collect();
+    let side = |side: fn(&Change) -> Option<&Row>| -> Option<String> {
+        let rows: Option<Vec<Json>> =
+            event.changes.iter().map(|change| side(change).map(rows::describe)).collect();
+        rows.map(|rows| Json::Array(rows).to_string())
+    };
     json!([
         event.seq,
         event.collection.name,
@@ -34,6 +118,7 @@ fn line(event: &Event) -> Json {
         keys.to_string(),
         event.actor.map(|actor| actor.to_string()),
         event.at.millis(),
-        before.map(|before| Json::Array(before).to_string()),
+        side(|change| change.before.as_deref()),
+        side(|change| change.after.as_deref()),
     ])
 }

@@ -11,12 +11,13 @@ use sqlx::migrate::Migrator;
 
 use crate::store::StoreError;
 
-const SQLITE: [(i64, &str, &str); 6] = [
+const SQLITE: [(i64, &str, &str); 7] = [
     (1, "accounts", include_str!("../../migrations/sqlite/0001_accounts.sql")),
     (2, "messages", include_str!("../../migrations/sqlite/0002_messages.sql")),
     (3, "event log", include_str!("../../migrations/sqlite/0003_event_log.sql")),
     (4, "settings", include_str!("../../migrations/sqlite/0004_settings.sql")),
     (6, "idempotency", include_str!("../../migrations/sqlite/0006_idempotency.sql")),
+    (7, "cursors", include_str!("../../migrations/sqlite/0007_cursors.sql")),
     (10, "activity", include_str!("../../migrations/sqlite/0010_activity.sql")),
 ];
 

@@ -4,12 +4,14 @@
 //! not know who is asking or why. Nothing here is answered or published before it is committed.
 
 mod activity;
+mod chore;
 mod compile;
 mod dialect;
 mod error;
 mod event_log;
 mod figures;
 mod lock;
+mod log;
 mod migrate;
 mod read;
 mod readers;
@@ -19,8 +21,11 @@ mod sqlite;
 mod write;
 mod writer;
 
+pub use chore::Position;
 pub use error::StoreError;
 pub use figures::Figure;
+pub use log::Page;
+pub use log::Retention;
 pub use read::Select;
 pub use sqlite::Store;
 pub use write::Committed;

@@ -17,6 +17,7 @@ use crate::model::Collection;
 use crate::model::Field;
 use crate::model::Key;
 use crate::model::Kind;
+use crate::model::Place;
 use crate::model::Row;
 use crate::model::Value;
 use crate::model::schema;
@@ -117,7 +118,7 @@ impl Store {
         &self,
         scope: &Scope,
         select: Select,
-    ) -> Result<(Vec<Row>, i64), StoreError> {
+    ) -> Result<(Vec<Row>, Place), StoreError> {
         let mut reader = self.readers().borrow().await?;
         let read = read_at(&mut reader, scope.collection(), &within(scope, select)).await;
         reader.finish(read)
@@ -320,16 +321,20 @@ async fn read_at(
     connection: &mut SqliteConnection,
     collection: &'static Collection,
     select: &Select,
-) -> Result<(Vec<Row>, i64), StoreError> {
+) -> Result<(Vec<Row>, Place), StoreError> {
     let mut snapshot = connection.begin().await?;
     // The first read of a transaction fixes what the later ones see.
-    let seq = sqlx::query("select value from chinwag_counters where name = 'seq'")
-        .fetch_one(&mut *snapshot)
-        .await?
-        .try_get(0)?;
+    let line = sqlx::query(
+        "select value, (select date_created from event_log where seq = value) \
+         from chinwag_counters where name = 'seq'",
+    )
+    .fetch_one(&mut *snapshot)
+    .await?;
+    let at = line.try_get::<Option<i64>, _>(1)?.unwrap_or(0);
+    let place = Place { seq: line.try_get(0)?, at: Timestamp::from_millis(at) };
     let rows = read(&mut snapshot, collection, select).await?;
     snapshot.rollback().await?;
-    Ok((rows, seq))
+    Ok((rows, place))
 }
 
 /// Keeps a selection to what the scope allows: its rows, and a search to the fields that it shows of

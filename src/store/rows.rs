@@ -15,6 +15,7 @@ use crate::model::Key;
 use crate::model::Kind;
 use crate::model::Row;
 use crate::model::Value;
+use crate::query::date;
 use crate::store::StoreError;
 
 /// What stands for a secret in events and in the log.
@@ -106,6 +107,36 @@ pub(super) fn describe(row: &Row) -> Json {
         .map(|field| (field.name.to_owned(), row[field].to_json()))
         .collect::<serde_json::Map<_, _>>()
         .into()
+}
+
+/// Returns the row that was described. Names that are not known any more are passed over; fields it
+/// does not name are null. `None` if a value has not the form of its field.
+pub(super) fn restore(
+    collection: &'static Collection,
+    described: &serde_json::Map<String, Json>,
+) -> Option<Row> {
+    let mut row = Row::empty(collection);
+    for (name, value) in described {
+        if let Some(field) = collection.field(name).filter(|field| field.is_stored()) {
+            row.set(field, restore_value(field, value)?);
+        }
+    }
+    Some(row)
+}
+
+fn restore_value(field: &'static Field, value: &Json) -> Option<Value> {
+    Some(match (field.kind, value) {
+        (Kind::Json, document) => Value::Json(Arc::new(document.clone())),
+        (_, Json::Null) | (Kind::ToMany(..), _) => Value::Null,
+        (Kind::Integer, number) => Value::Integer(number.as_i64()?),
+        (Kind::Boolean, flag) => Value::Boolean(flag.as_bool()?),
+        (Kind::Timestamp, at) => Value::Timestamp(date::parse(at.as_str()?)?),
+        (Kind::Text | Kind::Secret, text) => Value::text(text.as_str()?),
+        (Kind::Uuid | Kind::ToOne(_), id) => match id {
+            Json::String(text) => Value::Uuid(Uuid::try_parse(text).ok()?),
+            number => Value::Integer(number.as_i64()?),
+        },
+    })
 }
 
 /// Returns the keys as a JSON list.

@@ -27,7 +27,9 @@ use crate::config::StoreConfig;
 use crate::model::Event;
 use crate::model::schema::MESSAGES;
 use crate::store::StoreError;
+use crate::store::chore::Chore;
 use crate::store::lock;
+use crate::store::log::Log;
 use crate::store::migrate;
 use crate::store::read;
 use crate::store::read::Select;
@@ -40,6 +42,7 @@ use crate::store::write::Once;
 use crate::store::write::Write;
 use crate::store::writer::Counters;
 use crate::store::writer::Job;
+use crate::store::writer::Work;
 use crate::store::writer::Writer;
 
 /// How long a statement waits for another process that holds the file, and a reader for a
@@ -54,6 +57,7 @@ pub struct Store {
     reserved: SqlitePool,
     recent: Arc<Recent>,
     position: Arc<AtomicI64>,
+    log: Log,
     queue: Mutex<Option<mpsc::Sender<Job>>>,
     writer: Mutex<Option<JoinHandle<Option<SqliteConnection>>>>,
     _lock: File,
@@ -90,12 +94,14 @@ impl Store {
         let newest = read::read(&mut connection, &MESSAGES, &Select::newest(ROWS_MAX)).await?;
         let recent = Arc::new(Recent::of(newest));
         let position = Arc::new(AtomicI64::new(counters.seq()));
+        let log = Log::open(&mut connection).await?;
         let writer = Writer {
             options: options.clone(),
             connection: Some(connection),
             counters,
             recent: Arc::clone(&recent),
             position: Arc::clone(&position),
+            head: Arc::clone(&log.head),
             committed,
             batch_max: config.write_batch_max,
         };
@@ -104,6 +110,7 @@ impl Store {
             reserved,
             recent,
             position,
+            log,
             queue: Mutex::new(Some(queue)),
             writer: Mutex::new(Some(tokio::spawn(writer.run(jobs)))),
             _lock: lock,
@@ -123,7 +130,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::QueueFull`]; what the write itself is refused for: nothing has happened then.
     pub async fn write(&self, write: Write) -> Result<Vec<Arc<Event>>, StoreError> {
-        match self.queue_up(write, None).await? {
+        match self.queue_up(Work::Write(write, None)).await? {
             Done::Now(events) => Ok(events),
             // Only what has a key can have happened before.
             Done::Before(_) => Ok(Vec::new()),
@@ -136,13 +143,18 @@ impl Store {
     /// # Errors
     /// As [`Store::write`]; [`StoreError::KeyReused`] if the key stands for something else.
     pub async fn write_once(&self, write: Write, once: Once) -> Result<Done, StoreError> {
-        self.queue_up(write, Some(once)).await
+        self.queue_up(Work::Write(write, Some(once))).await
     }
 
-    async fn queue_up(&self, write: Write, once: Option<Once>) -> Result<Done, StoreError> {
+    /// Queues what keeps the service's own tables in order, and waits for its commit.
+    pub(super) async fn keep_house(&self, chore: Chore) -> Result<(), StoreError> {
+        self.queue_up(Work::Chore(chore)).await.map(drop)
+    }
+
+    async fn queue_up(&self, work: Work) -> Result<Done, StoreError> {
         let (reply, answer) = oneshot::channel();
         let queue = self.queue.lock().clone().ok_or(StoreError::Stopped)?;
-        queue.try_send(Job { write, once, reply }).map_err(|refused| match refused {
+        queue.try_send(Job { work, reply }).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => StoreError::QueueFull,
             mpsc::error::TrySendError::Closed(_) => StoreError::Stopped,
         })?;
@@ -174,6 +186,10 @@ impl Store {
                 tracing::warn!(error = %error, "the database was not closed cleanly");
             }
         }
+    }
+
+    pub(super) const fn log(&self) -> &Log {
+        &self.log
     }
 
     pub(super) fn recent(&self) -> &Recent {

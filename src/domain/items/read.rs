@@ -19,6 +19,7 @@ use crate::model::Action;
 use crate::model::Actor;
 use crate::model::Collection;
 use crate::model::Key;
+use crate::model::Place;
 use crate::model::Record;
 use crate::model::Value;
 use crate::model::schema::Form;
@@ -181,13 +182,13 @@ impl Items {
         plan: &Plan,
         item: Option<Key>,
         meta: Meta,
-    ) -> Result<(JsonText, Option<Counts>, i64), Error> {
+    ) -> Result<(JsonText, Option<Counts>, Place), Error> {
         let scope = plan.projection.scope();
         let mut select = plan.select.clone();
         if let Some(key) = item {
             select.filter = keyed(scope.collection(), &[key]).and(select.filter);
         }
-        let (rows, seq) = self.store.read_at(scope, select).await?;
+        let (rows, place) = self.store.read_at(scope, select).await?;
         let records = self.records(&plan.projection, rows, Relations::default()).await?;
         let counts = self.count(plan, meta).await?;
         let data = match (item, records.first()) {
@@ -195,7 +196,7 @@ impl Items {
             (Some(_), Some(record)) => plan.projection.object(record),
             (Some(_), None) => return Err(Error::Forbidden(Forbidden::Item)),
         };
-        Ok((data, counts, seq))
+        Ok((data, counts, place))
     }
 
     /// Returns the item with this key, if the plan's reader may see it and it fits the plan's filter.

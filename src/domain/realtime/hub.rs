@@ -5,11 +5,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
 use tokio::sync::RwLock;
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -23,13 +25,20 @@ use crate::domain::realtime::Closing;
 use crate::domain::realtime::Outbox;
 use crate::domain::realtime::Peer;
 use crate::domain::realtime::audience::Audience;
+use crate::domain::realtime::cursor::Cursors;
 use crate::domain::realtime::peer::Seat;
+use crate::domain::realtime::view::Occurrence;
 use crate::model::Actor;
 use crate::model::Event;
 use crate::model::EventAction;
 use crate::model::Key;
 use crate::model::schema::SESSIONS;
 use crate::model::schema::USERS;
+use crate::store::Page;
+use crate::store::StoreError;
+
+/// How many pages of the log are read at a time for clients that are behind.
+const READING_MAX: usize = 2;
 
 /// All connections of this process and what they listen to.
 pub struct Hub {
@@ -46,6 +55,13 @@ pub struct Hub {
     pub(super) beginnings: TaskTracker,
     ids: AtomicU64,
     pub(super) subscriptions_max: usize,
+    pub(super) cursors: Cursors,
+    /// The last event that went round the views.
+    delivered: AtomicI64,
+    /// Those who read the log for clients that are behind: a few at a time.
+    pub(super) reading: Semaphore,
+    /// How much may wait to be sent of what one subscription missed.
+    pub(super) replay_bytes_max: usize,
 }
 
 impl Hub {
@@ -57,8 +73,13 @@ impl Hub {
         auth: Arc<Auth>,
         changes: Arc<Changes>,
         subscriptions_max: usize,
+        replay_bytes_max: usize,
     ) -> Self {
         Self {
+            cursors: Cursors::new(items.store.seed()),
+            delivered: AtomicI64::new(items.store.position()),
+            reading: Semaphore::new(READING_MAX),
+            replay_bytes_max,
             items: Arc::clone(&items),
             permissions,
             auth,
@@ -105,11 +126,43 @@ impl Hub {
         self.changes.apply(std::slice::from_ref(event)).await;
         self.review(event).await;
         let _round = self.order.write().await;
-        for view in self.audience.of(event.collection) {
-            if view.deliver(&self.items, event).await.is_err() {
-                self.audience.dissolve(&view);
+        let views = self.audience.of(event.collection);
+        if !views.is_empty() {
+            let cursor = Arc::from(self.cursors.make(event.place()));
+            let news = Occurrence { event: Arc::clone(event), cursor };
+            for view in views {
+                if view.deliver(&self.items, &news).await.is_err() {
+                    self.audience.dissolve(&view);
+                }
             }
         }
+        self.delivered.store(event.seq, Ordering::Release);
+    }
+
+    /// Returns the last event that was delivered. Nothing that is delivered later is before it.
+    #[must_use]
+    pub fn delivered(&self) -> i64 {
+        self.delivered.load(Ordering::Acquire)
+    }
+
+    /// Notes that there is nothing to deliver at a place.
+    pub(super) fn pass(&self, place: i64) {
+        self.delivered.store(place, Ordering::Release);
+    }
+
+    /// Returns the last event that was committed, as far as is known here.
+    pub(super) fn committed(&self) -> i64 {
+        self.items.store.position()
+    }
+
+    /// Reads events that the bus has not brought.
+    pub(super) async fn missing(
+        &self,
+        after: i64,
+        to: i64,
+        limit: u32,
+    ) -> Result<Page, StoreError> {
+        self.items.store.events(after, to, limit).await
     }
 
     pub(super) fn next_id(&self) -> u64 {
@@ -167,7 +220,9 @@ impl Hub {
             let listeners = seat.listeners.lock().clone();
             for listener in listeners {
                 self.audience.leave(&listener);
+                listener.fall_behind(self.delivered());
             }
+            seat.leave(identity.actor.user);
             seat.lost.notify_one();
         }
     }
@@ -184,11 +239,14 @@ impl Hub {
                     let begins = listener.is_held();
                     self.enter(&listener, subject);
                     if begins && listener.is_held() && !was_told {
-                        self.begin_later(seat, listener);
+                        self.begin_later(listener);
+                    } else {
+                        self.catch_up(&listener);
                     }
                 }
                 Err(error) => {
                     self.audience.leave(&listener);
+                    listener.fall_behind(self.delivered());
                     if was_told {
                         let envelope = &listener.ask.envelope;
                         let frame = (envelope.encode_error)(envelope.uid.as_deref(), &error);

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::Value as Json;
+use tokio::sync::Notify;
 
 use crate::domain::realtime::Closing;
 use crate::domain::realtime::Envelope;
 use crate::domain::realtime::Outbox;
+use crate::domain::realtime::Resume;
 use crate::domain::realtime::view::View;
 use crate::model::Collection;
 use crate::model::EventAction;
@@ -26,6 +28,8 @@ pub(super) struct Listener {
     /// The view it takes part in; `None` while its connection has no right to what it asks for.
     pub(super) view: Mutex<Option<Arc<View>>>,
     gate: Mutex<Gate>,
+    /// Told when the subscription ends, for whoever reads the log on its behalf.
+    pub(super) ended: Notify,
 }
 
 /// What a client asked for.
@@ -34,14 +38,33 @@ pub(super) struct Ask {
     pub(super) event: Option<EventAction>,
     pub(super) item: Option<Key>,
     pub(super) query: Json,
+    pub(super) resume: Resume,
     pub(super) envelope: Envelope,
 }
 
+impl Ask {
+    /// Returns whether another subscription takes the place of this one and asks for the same.
+    pub(super) fn is_replaced_by(&self, other: &Self) -> bool {
+        self.envelope.uid.is_some()
+            && self.envelope.uid == other.envelope.uid
+            && self.collection == other.collection
+            && (self.event, self.item) == (other.event, other.item)
+            && self.query == other.query
+            && self.resume.is_like(&other.resume)
+    }
+}
+
 enum Gate {
-    /// News goes to the outbox, if it is newer than what the first frame shows.
+    /// News goes to the outbox, if it is newer than what was told already.
     Open { after: i64 },
     /// The first rows are being read: news waits, with its place in the order.
     Held(Vec<(i64, Bytes)>),
+    /// What happened after `told` is in the log, to be told from there: news is passed over.
+    Behind {
+        told: i64,
+        /// Whether somebody is about to tell it.
+        reading: bool,
+    },
     /// The subscription has ended.
     Shut,
 }
@@ -50,7 +73,7 @@ impl Listener {
     /// Returns a listener whose news waits until [`Listener::open`].
     pub(super) fn held(id: u64, ask: Ask, outbox: Arc<Outbox>) -> Arc<Self> {
         let (view, gate) = (Mutex::default(), Mutex::new(Gate::Held(Vec::new())));
-        Arc::new(Self { id, ask, outbox, view, gate })
+        Arc::new(Self { id, ask, outbox, view, gate, ended: Notify::new() })
     }
 
     /// Lets the frame of an event through, or holds it back until the first rows are there.
@@ -68,7 +91,7 @@ impl Listener {
                 *gate = Gate::Shut;
                 self.outbox.close(Closing::SlowConsumer);
             }
-            Gate::Shut => {}
+            Gate::Behind { .. } | Gate::Shut => {}
         }
     }
 
@@ -84,6 +107,112 @@ impl Listener {
         *gate = Gate::Open { after: seq };
     }
 
+    /// Sends the first frame of a subscription that is to be told from the log what happened after
+    /// `seq`.
+    pub(super) fn open_behind(&self, first: Bytes, seq: i64) {
+        let mut gate = self.gate.lock();
+        if matches!(*gate, Gate::Held(_)) {
+            self.outbox.push(first);
+            *gate = Gate::Behind { told: seq, reading: false };
+        }
+    }
+
+    /// Notes that what happens after `seq` is not told: it may be, later, from the log.
+    pub(super) fn fall_behind(&self, seq: i64) {
+        let mut gate = self.gate.lock();
+        if let Gate::Open { after } = *gate {
+            *gate = Gate::Behind { told: after.max(seq), reading: false };
+        }
+    }
+
+    /// Gives up telling what happened before `seq`.
+    pub(super) fn leap(&self, seq: i64) {
+        let mut gate = self.gate.lock();
+        if let Gate::Behind { told, .. } = *gate {
+            *gate = Gate::Open { after: told.max(seq) };
+        }
+    }
+
+    /// Holds news back again, for a beginning anew.
+    pub(super) fn hold(&self) {
+        let mut gate = self.gate.lock();
+        if matches!(*gate, Gate::Behind { .. }) {
+            *gate = Gate::Held(Vec::new());
+        }
+    }
+
+    /// Returns whether the caller is now the one who tells what is in the log.
+    pub(super) fn begin_reading(&self) -> bool {
+        match &mut *self.gate.lock() {
+            Gate::Behind { reading, .. } => !std::mem::replace(reading, true),
+            Gate::Open { .. } | Gate::Held(_) | Gate::Shut => false,
+        }
+    }
+
+    /// Returns the view that what is in the log is to be told by. Without one, reading has ended
+    /// and begins anew when there is one.
+    pub(super) fn reading_view(&self) -> Option<Arc<View>> {
+        let view = self.view.lock();
+        if view.is_none()
+            && let Gate::Behind { reading, .. } = &mut *self.gate.lock()
+        {
+            *reading = false;
+        }
+        view.clone()
+    }
+
+    /// Returns up to where a subscription has been told what is in the log, if it is behind.
+    pub(super) fn behind(&self) -> Option<i64> {
+        match *self.gate.lock() {
+            Gate::Behind { told, .. } => Some(told),
+            Gate::Open { .. } | Gate::Held(_) | Gate::Shut => None,
+        }
+    }
+
+    /// Tells what was read in the log, up to `seq`, as long as it is still this view that decides.
+    pub(super) fn tell(&self, view: &Arc<View>, seq: i64, frame: Option<Bytes>) -> bool {
+        let current = self.view.lock();
+        if !current.as_ref().is_some_and(|current| Arc::ptr_eq(current, view)) {
+            return false;
+        }
+        match &mut *self.gate.lock() {
+            Gate::Behind { told, .. } => {
+                *told = seq;
+                frame.is_none_or(|frame| self.outbox.push(frame))
+            }
+            Gate::Open { .. } | Gate::Held(_) | Gate::Shut => false,
+        }
+    }
+
+    /// Opens the gate once everything in the log is told. The caller sees to it that nothing is
+    /// delivered meanwhile.
+    pub(super) fn catch_up(&self) {
+        let view = self.view.lock();
+        let mut gate = self.gate.lock();
+        if let Gate::Behind { told, reading } = &mut *gate {
+            if view.is_some() {
+                *gate = Gate::Open { after: *told };
+            } else {
+                // Nothing would come through an open gate, and be missed.
+                *reading = false;
+            }
+        }
+    }
+
+    /// Returns up to where this subscription was told everything, if all up to `delivered` was
+    /// delivered; `None` before its first frame.
+    pub(super) fn position(&self, delivered: i64) -> Option<i64> {
+        let delivered = match &*self.view.lock() {
+            Some(view) => view.told(delivered),
+            None => delivered,
+        };
+        match *self.gate.lock() {
+            Gate::Open { after } => Some(after.max(delivered)),
+            Gate::Behind { told, .. } => Some(told),
+            Gate::Held(_) | Gate::Shut => None,
+        }
+    }
+
     /// Returns whether the subscription has not begun yet.
     pub(super) fn is_held(&self) -> bool {
         matches!(*self.gate.lock(), Gate::Held(_))
@@ -97,5 +226,6 @@ impl Listener {
     /// Ends the subscription: nothing reaches the outbox any more.
     pub(super) fn shut(&self) {
         *self.gate.lock() = Gate::Shut;
+        self.ended.notify_one();
     }
 }

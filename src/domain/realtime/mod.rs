@@ -3,23 +3,29 @@
 //! The hub knows who is connected and hands each event to each view; a view matches and encodes an
 //! event once for all who listen alike; a listener is one subscription, an outbox one connection's
 //! bounded queue. None of them knows a protocol: the envelope that a transport hands in turns news
-//! into frames.
+//! into frames. What a client missed it is told by `replay`, from the log, by the same views.
 
 mod audience;
+mod cursor;
 pub mod hub;
+mod in_order;
 mod listener;
+mod meter;
 pub mod outbox;
 pub mod peer;
 mod relay;
+mod replay;
 pub mod subscribe;
 pub mod view;
 
 pub use hub::Hub;
+pub use meter::Meter;
 pub use outbox::Batch;
 pub use outbox::Closing;
 pub use outbox::Outbox;
 pub use peer::Peer;
 pub use relay::run;
+pub use subscribe::Resume;
 pub use subscribe::Subscribe;
 pub use view::Envelope;
 pub use view::News;

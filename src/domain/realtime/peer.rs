@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use uuid::Uuid;
 
 use crate::domain::Error;
 use crate::domain::auth::Identity;
@@ -26,6 +27,9 @@ pub(super) struct Seat {
     pub(super) outbox: Arc<Outbox>,
     pub(super) identity: Mutex<Identity>,
     pub(super) listeners: Mutex<Vec<Arc<Listener>>>,
+    /// Who it was before it became nobody's or the public's: only the same one is told what happened
+    /// meanwhile.
+    left: Mutex<Option<Uuid>>,
     /// Told when the identity was taken away.
     pub(super) lost: Notify,
     /// One change of who this is at a time.
@@ -39,9 +43,17 @@ impl Seat {
             outbox,
             identity: Mutex::new(identity),
             listeners: Mutex::default(),
+            left: Mutex::default(),
             lost: Notify::new(),
             changing: tokio::sync::Mutex::default(),
         })
+    }
+
+    /// Notes who this was until now.
+    pub(super) fn leave(&self, user: Option<Uuid>) {
+        if user.is_some() {
+            *self.left.lock() = user;
+        }
     }
 }
 
@@ -66,10 +78,33 @@ impl Peer {
     /// one may see.
     pub async fn identify(&self, identity: Identity) {
         let _one = self.seat.changing.lock().await;
-        *self.seat.identity.lock() = identity;
+        let user = identity.actor.user;
+        let before = std::mem::replace(&mut *self.seat.identity.lock(), identity);
+        self.seat.leave(before.actor.user.filter(|before| Some(*before) != user));
+        if user.is_some() {
+            let left = self.seat.left.lock().take();
+            if left.is_some_and(|left| Some(left) != user) {
+                self.skip_missed();
+            }
+        }
         self.hub.rescope(&self.seat).await;
         // What was lost before belonged to the identity before.
         let _ = futures_util::FutureExt::now_or_never(self.seat.lost.notified());
+    }
+
+    /// Forgets who this connection was: whoever it is next is not told what happened meanwhile.
+    pub fn forget(&self) {
+        *self.seat.left.lock() = None;
+        self.skip_missed();
+        // Nobody has this key.
+        *self.seat.left.lock() = Some(Uuid::nil());
+    }
+
+    fn skip_missed(&self) {
+        let delivered = self.hub.delivered();
+        for listener in self.seat.listeners.lock().iter() {
+            listener.leap(delivered);
+        }
     }
 
     /// Waits until what the identity rests on is gone (signed out elsewhere, suspended, deleted,
@@ -91,20 +126,22 @@ impl Peer {
     /// subscriptions that one connection may have. There is no subscription then.
     pub async fn subscribe(&self, subscribe: Subscribe) -> Result<(), Error> {
         let item = subscribe.key()?;
-        let Subscribe { uid, collection, event, query, envelope, .. } = subscribe;
-        let ask = Ask { collection, event, item, query, envelope };
+        let Subscribe { uid, collection, event, query, resume, envelope, .. } = subscribe;
+        let mut ask = Ask { collection, event, item, query, resume, envelope };
         let outbox = Arc::clone(&self.seat.outbox);
-        let listener = Listener::held(self.hub.next_id(), ask, outbox);
-        let (actor, entered) = {
+        let (actor, listener, entered) = {
             let _one = self.seat.changing.lock().await;
             let _between_events = self.hub.order.read().await;
+            self.carry_on(&mut ask);
+            let listener = Listener::held(self.hub.next_id(), ask, outbox);
             if uid.is_some() {
                 self.unsubscribe(uid.as_deref());
             }
             self.sit(&listener)?;
             let actor = self.actor();
             let subject = self.hub.subject(&actor, &listener);
-            (actor, subject.map(|subject| self.hub.enter(&listener, subject)))
+            let entered = subject.map(|subject| self.hub.enter(&listener, subject));
+            (actor, listener, entered)
         };
         // The reading is nobody's wait but its own.
         let begun = match entered {
@@ -130,6 +167,17 @@ impl Peer {
     /// no error.
     pub fn unsubscribe(&self, uid: Option<&str>) {
         self.end(|listener| uid.is_none() || listener.ask.envelope.uid.as_deref() == uid);
+    }
+
+    /// Lets what takes the place of an equal subscription go on where that has got to: what was sent on
+    /// this connection need not be sent again. The SDK repeats each subscription twice.
+    fn carry_on(&self, ask: &mut Ask) {
+        if !ask.resume.is_asked() {
+            return;
+        }
+        let listeners = self.seat.listeners.lock();
+        let same = listeners.iter().find(|listener| listener.ask.is_replaced_by(ask));
+        ask.resume.told = same.and_then(|same| same.position(self.hub.delivered()));
     }
 
     fn sit(&self, listener: &Arc<Listener>) -> Result<(), Error> {

@@ -1,12 +1,26 @@
 //! From the writer to the bus, and from the bus to the hub.
+//!
+//! The bus is a hint, the log is the truth: what the bus brings late, twice or not at all is put in
+//! order from the log, so that every event is delivered once, in the order of `seq`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
 use crate::bus::Bus;
 use crate::domain::realtime::Hub;
+use crate::domain::realtime::in_order::InOrder;
+use crate::domain::realtime::in_order::Step;
 use crate::model::Event;
+use crate::store::StoreError;
+
+/// How many events of a gap are read at once.
+const PAGE_EVENTS: u32 = 256;
+/// How long the bus may say nothing before the log is asked whether there is something.
+const SILENCE_MAX: Duration = Duration::from_secs(1);
+/// How long to wait before the log is read again that could not be.
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// Publishes what the writer commits and delivers what the bus brings, until the writer has stopped
 /// and all it committed is delivered.
@@ -23,16 +37,43 @@ pub async fn run(hub: Arc<Hub>, bus: Bus, mut committed: mpsc::Receiver<Arc<[Arc
         bus.publish(Arc::from([])).await;
     };
     let deliver = async {
-        while let Some(news) = bus.next().await {
-            if news.is_empty() {
-                break;
+        let mut order = InOrder::new(hub.delivered());
+        loop {
+            match tokio::time::timeout(SILENCE_MAX, bus.next()).await {
+                Ok(Some(news)) if !news.is_empty() => order.hear(&news),
+                Ok(_) => break,
+                Err(_) => order.expect(hub.committed()),
             }
-            for event in news.iter() {
-                hub.deliver(event).await;
-                // Lets the sockets be written before more is queued for them.
-                tokio::task::yield_now().await;
-            }
+            deliver(&hub, &mut order).await;
         }
     };
     tokio::join!(publish, deliver);
+}
+
+/// Delivers what there is. Nothing may be delivered before what is missing, so that is read until it
+/// can be read.
+async fn deliver(hub: &Arc<Hub>, order: &mut InOrder) {
+    loop {
+        match order.next() {
+            Step::Deliver(event) => {
+                hub.deliver(&event).await;
+                // Lets the sockets be written before more is queued for them.
+                tokio::task::yield_now().await;
+            }
+            Step::Pass(place) => hub.pass(place),
+            Step::Read(after, to) => match hub.missing(after, to, PAGE_EVENTS).await {
+                Ok(page) => order.read(page),
+                Err(StoreError::Forgotten) => {
+                    tracing::error!("events are gone from the log that were not delivered yet");
+                    order.give_up(to);
+                }
+                Err(error) if error.is_closed() => return,
+                Err(error) => {
+                    tracing::error!(error = %error, "the log cannot be read, delivery waits");
+                    tokio::time::sleep(PATIENCE).await;
+                }
+            },
+            Step::Wait => return,
+        }
+    }
 }

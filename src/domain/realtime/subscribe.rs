@@ -14,12 +14,12 @@ use crate::domain::realtime::Hub;
 use crate::domain::realtime::News;
 use crate::domain::realtime::listener::Ask;
 use crate::domain::realtime::listener::Listener;
-use crate::domain::realtime::peer::Seat;
 use crate::domain::realtime::view::Subject;
 use crate::model::Actor;
 use crate::model::Collection;
 use crate::model::EventAction;
 use crate::model::Key;
+use crate::model::Place;
 
 /// What a client wants to hear of.
 #[derive(Debug, Clone)]
@@ -35,8 +35,38 @@ pub struct Subscribe {
     pub item: Option<Json>,
     /// Fields, filter, and for what comes first also sort and limit; null for none.
     pub query: Json,
+    /// Where to go on.
+    pub resume: Resume,
     /// How news becomes a frame.
     pub envelope: Envelope,
+}
+
+/// Where a subscription goes on that had begun before.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Resume {
+    /// Behind the last thing the client was told, by its cursor.
+    pub since: Option<String>,
+    /// Where the one it takes the place of has got to.
+    pub(super) told: Option<i64>,
+}
+
+impl Resume {
+    /// Returns what goes on behind a cursor; from now on without one.
+    #[must_use]
+    pub const fn since(since: Option<String>) -> Self {
+        Self { since, told: None }
+    }
+
+    /// Returns whether the client asks for what it missed.
+    #[must_use]
+    pub const fn is_asked(&self) -> bool {
+        self.since.is_some()
+    }
+
+    /// Returns whether clients asked for the same.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self.since == other.since
+    }
 }
 
 impl Subscribe {
@@ -65,10 +95,11 @@ impl Hub {
     /// Lets a listener take part in the view of its subject. With one kind of event it is told at
     /// once that it begins; without, its news is held back until [`Hub::begin`].
     pub(super) fn enter(&self, listener: &Arc<Listener>, subject: Subject) {
-        if listener.ask.event.is_some() && listener.is_held() {
-            let init = init(listener, &News { event: "init", data: None, counts: None });
-            let position = self.items.store.position();
-            self.audience.enter(listener, subject, |listener| listener.open(Some(init), position));
+        let at_once = listener.ask.event.is_some() && !listener.ask.resume.is_asked();
+        if at_once && listener.is_held() {
+            let head = self.items.store.head();
+            let init = self.init(listener, head, None);
+            self.audience.enter(listener, subject, |listener| listener.open(Some(init), head.seq));
         } else {
             self.audience.enter(listener, subject, |_| {});
         }
@@ -80,34 +111,70 @@ impl Hub {
     ///
     /// # Errors
     /// What the reading fails with; [`Error::Forbidden`] if it takes part in no view any more.
-    pub(super) async fn begin(&self, listener: &Arc<Listener>) -> Result<(), Error> {
+    ///
+    /// If its client asks for what it missed, that is told instead, and then the news.
+    pub(super) async fn begin(self: &Arc<Self>, listener: &Arc<Listener>) -> Result<(), Error> {
+        let asked = listener.ask.resume.is_asked();
+        if asked
+            && listener.is_held()
+            && let Some(place) = self.resumption(listener).await?
+        {
+            let first = self.init(listener, place, Some(true));
+            listener.open_behind(first, place.seq);
+            self.catch_up(listener);
+            return Ok(());
+        }
+        self.begin_anew(listener, asked.then_some(false)).await
+    }
+
+    /// Begins with what is there now.
+    pub(super) async fn begin_anew(
+        &self,
+        listener: &Arc<Listener>,
+        recovered: Option<bool>,
+    ) -> Result<(), Error> {
         while listener.is_held() {
             let view = listener.view.lock().clone();
             let view = view.ok_or_else(|| Error::collection(listener.ask.collection.name))?;
-            let Subject { plan, item, meta, .. } = &view.subject;
-            let (data, counts, seq) = self.items.present(plan, *item, *meta).await?;
-            let init = init(listener, &News { event: "init", data: Some(&data), counts });
+            let Subject { plan, item, meta, event, .. } = &view.subject;
+            let (init, place) = if event.is_some() {
+                let head = self.items.store.head();
+                (self.init(listener, head, recovered), head)
+            } else {
+                let (data, counts, place) = self.items.present(plan, *item, *meta).await?;
+                let cursor = self.cursors.make(place);
+                let begins = News::init(Some(&cursor), recovered);
+                let news = News { data: Some(&data), counts, ..begins };
+                (listener.ask.envelope.wrap(news), place)
+            };
             let current = listener.view.lock();
             if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, &view)) {
-                listener.open(Some(init), seq);
+                listener.open(Some(init), place.seq);
             }
         }
         Ok(())
     }
 
+    /// Returns the frame that says that a subscription begins at a place.
+    fn init(&self, listener: &Listener, place: Place, recovered: Option<bool>) -> Bytes {
+        let cursor = self.cursors.make(place);
+        listener.ask.envelope.wrap(News::init(Some(&cursor), recovered))
+    }
+
     /// Begins in a task of its own, for whoever cannot wait for a reading.
-    pub(super) fn begin_later(self: &Arc<Self>, seat: &Arc<Seat>, listener: Arc<Listener>) {
-        let (hub, outbox) = (Arc::clone(self), Arc::clone(&seat.outbox));
+    pub(super) fn begin_later(self: &Arc<Self>, listener: Arc<Listener>) {
+        let hub = Arc::clone(self);
         self.beginnings.spawn(async move {
             if let Err(error) = hub.begin(&listener).await {
-                hub.audience.leave(&listener);
-                let envelope = &listener.ask.envelope;
-                outbox.push((envelope.encode_error)(envelope.uid.as_deref(), &error));
+                hub.end_with(&listener, &error);
             }
         });
     }
-}
 
-fn init(listener: &Listener, news: &News<'_>) -> Bytes {
-    (listener.ask.envelope.encode)(listener.ask.envelope.uid.as_deref(), news)
+    /// Takes a listener out of its view, and says why.
+    pub(super) fn end_with(&self, listener: &Listener, error: &Error) {
+        self.audience.leave(listener);
+        let envelope = &listener.ask.envelope;
+        listener.outbox.push((envelope.encode_error)(envelope.uid.as_deref(), error));
+    }
 }

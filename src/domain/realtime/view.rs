@@ -3,6 +3,9 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -35,6 +38,20 @@ pub struct News<'a> {
     pub data: Option<&'a JsonText>,
     /// The counts, where the query asks for some.
     pub counts: Option<Counts>,
+    /// Where in the order of events this is, for clients that keep it; `None` for those that do not.
+    pub cursor: Option<&'a str>,
+    /// In an `init`, whether the client is told what it missed; `None` if it did not ask.
+    pub recovered: Option<bool>,
+    /// Whether this happened before, while the client was away.
+    pub replayed: bool,
+}
+
+impl<'a> News<'a> {
+    /// Returns the news that a subscription begins.
+    #[must_use]
+    pub const fn init(cursor: Option<&'a str>, recovered: Option<bool>) -> Self {
+        Self { event: "init", data: None, counts: None, cursor, recovered, replayed: false }
+    }
 }
 
 /// How a transport wraps news into a frame, ready to be written to a socket. Listeners of one view
@@ -43,10 +60,21 @@ pub struct News<'a> {
 pub struct Envelope {
     /// The client's name for the subscription, as it goes into the frame.
     pub uid: Option<String>,
+    /// Whether frames carry cursors.
+    pub cursors: bool,
     /// Makes the frame, header included.
     pub encode: fn(uid: Option<&str>, news: &News<'_>) -> Bytes,
     /// Makes the frame that tells of an error of a running subscription, which ends with it.
     pub encode_error: fn(uid: Option<&str>, error: &Error) -> Bytes,
+}
+
+impl Envelope {
+    /// Returns the frame of some news.
+    #[must_use]
+    pub fn wrap(&self, news: News<'_>) -> Bytes {
+        let cursor = news.cursor.filter(|_| self.cursors);
+        (self.encode)(self.uid.as_deref(), &News { cursor, ..news })
+    }
 }
 
 /// An event could not be told.
@@ -70,7 +98,17 @@ pub(super) struct View {
     listeners: Mutex<HashMap<Wrap, HashMap<u64, Arc<Listener>>>>,
     /// A queue and a task of its own, where every event takes a question to the database (counts):
     /// nobody else waits for that. Its end is the end of the view.
-    lane: Option<mpsc::Sender<Arc<Event>>>,
+    lane: Option<mpsc::Sender<Occurrence>>,
+    /// How many events wait in the lane, and the last one that does not any more.
+    waiting: AtomicUsize,
+    told: AtomicI64,
+}
+
+/// An event on its way out, with the cursor of its place.
+#[derive(Debug, Clone)]
+pub(super) struct Occurrence {
+    pub(super) event: Arc<Event>,
+    pub(super) cursor: Arc<str>,
 }
 
 /// Envelopes are equal if they make equal frames: the same protocol, the same name.
@@ -78,6 +116,7 @@ pub(super) struct View {
 struct Wrap {
     encode: usize,
     uid: Option<String>,
+    cursors: bool,
 }
 
 /// How many events may wait in the lane of a view; one more, and its subscriptions end.
@@ -90,19 +129,26 @@ impl View {
         lanes: &TaskTracker,
         stopping: &CancellationToken,
     ) -> Arc<Self> {
-        if !subject.meta.any() {
-            return Arc::new(Self { subject, listeners: Mutex::default(), lane: None });
-        }
-        let (lane, mut events) = mpsc::channel::<Arc<Event>>(LANE_MAX);
-        let view = Arc::new(Self { subject, listeners: Mutex::default(), lane: Some(lane) });
+        let (lane, events) =
+            subject.meta.any().then(|| mpsc::channel::<Occurrence>(LANE_MAX)).unzip();
+        let view = Arc::new(Self {
+            subject,
+            listeners: Mutex::default(),
+            lane,
+            waiting: AtomicUsize::new(0),
+            told: AtomicI64::new(0),
+        });
+        let Some(mut events) = events else { return view };
         let (weak, items) = (Arc::downgrade(&view), Arc::clone(items));
         let stopping = stopping.clone();
         lanes.spawn(async move {
-            while let Some(Some(event)) = stopping.run_until_cancelled(events.recv()).await {
+            while let Some(Some(news)) = stopping.run_until_cancelled(events.recv()).await {
                 let Some(view) = weak.upgrade() else { break };
-                if view.tell(&items, &event).await.is_err() {
+                if view.tell(&items, &news).await.is_err() {
                     view.shut_all();
                 }
+                view.told.store(news.event.seq, Ordering::Release);
+                view.waiting.fetch_sub(1, Ordering::AcqRel);
             }
         });
         view
@@ -133,26 +179,45 @@ impl View {
     /// # Errors
     /// If that was not possible; the listeners were told so, and the view has to be dissolved, since
     /// it would go on with a gap.
-    pub(super) async fn deliver(&self, items: &Items, event: &Arc<Event>) -> Result<(), Failed> {
-        let Some(lane) = &self.lane else { return self.tell(items, event).await };
-        if lane.try_send(Arc::clone(event)).is_ok() {
+    pub(super) async fn deliver(&self, items: &Items, news: &Occurrence) -> Result<(), Failed> {
+        let Some(lane) = &self.lane else { return self.tell(items, news).await };
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        if lane.try_send(news.clone()).is_ok() {
             return Ok(());
         }
         let error = Error::LimitExceeded(
             "events come faster than they can be counted for this subscription".to_owned(),
         );
-        self.fail(event.seq, &error);
+        self.fail(news.event.seq, &error);
         Err(Failed)
     }
 
-    async fn tell(&self, items: &Items, event: &Event) -> Result<(), Failed> {
-        if self.subject.event.is_some_and(|wanted| wanted != event.action) {
-            return Ok(());
+    /// Returns up to where the listeners were told everything, if all up to `delivered` was
+    /// delivered to the views.
+    pub(super) fn told(&self, delivered: i64) -> i64 {
+        if self.waiting.load(Ordering::Acquire) == 0 {
+            return delivered;
         }
-        match self.news(items, event).await {
+        self.told.load(Ordering::Acquire)
+    }
+
+    async fn tell(&self, items: &Items, news: &Occurrence) -> Result<(), Failed> {
+        let Occurrence { event, cursor } = news;
+        let found = async {
+            let Some(data) = self.news(items, event).await? else { return Ok(None) };
+            Ok(Some((data, self.counts(items).await?)))
+        };
+        match found.await {
             Ok(Some((data, counts))) => {
-                let news = News { event: event.action.name(), data: Some(&data), counts };
-                self.send(event.seq, |envelope| (envelope.encode)(envelope.uid.as_deref(), &news));
+                let news = News {
+                    event: event.action.name(),
+                    data: Some(&data),
+                    counts,
+                    cursor: Some(cursor),
+                    recovered: None,
+                    replayed: false,
+                };
+                self.send(event.seq, |envelope| envelope.wrap(news));
                 Ok(())
             }
             Ok(None) => Ok(()),
@@ -191,12 +256,22 @@ impl View {
         }
     }
 
-    /// Returns what of an event is for the listeners, as JSON, and the counts they ask for.
-    async fn news(
+    /// Returns the counts that the listeners ask for.
+    pub(super) async fn counts(&self, items: &Items) -> Result<Option<Counts>, Error> {
+        items.count(&self.subject.plan, self.subject.meta).await
+    }
+
+    /// Returns what of an event is for the listeners, as JSON.
+    pub(super) async fn news(
         &self,
         items: &Items,
         event: &Event,
-    ) -> Result<Option<(JsonText, Option<Counts>)>, Error> {
+    ) -> Result<Option<JsonText>, Error> {
+        if event.collection != self.subject.collection
+            || self.subject.event.is_some_and(|wanted| wanted != event.action)
+        {
+            return Ok(None);
+        }
         let changes: Vec<&Change> = event
             .changes
             .iter()
@@ -207,13 +282,10 @@ impl View {
         if changes.is_empty() || !scope.has(scope.collection().key()) {
             return Ok(None);
         }
-        let data = match event.action {
-            EventAction::Create | EventAction::Update => self.items(items, &changes).await?,
-            EventAction::Delete => self.keys(items, &changes).await?,
-        };
-        let Some(data) = data else { return Ok(None) };
-        let counts = items.count(&self.subject.plan, self.subject.meta).await?;
-        Ok(Some((data, counts)))
+        match event.action {
+            EventAction::Create | EventAction::Update => self.items(items, &changes).await,
+            EventAction::Delete => self.keys(items, &changes).await,
+        }
     }
 
     /// Returns the items as they are now, those that fit.
@@ -252,5 +324,6 @@ impl View {
 }
 
 fn wrap(envelope: &Envelope) -> Wrap {
-    Wrap { encode: envelope.encode as usize, uid: envelope.uid.clone() }
+    let Envelope { uid, cursors, encode, .. } = envelope;
+    Wrap { encode: *encode as usize, uid: uid.clone(), cursors: *cursors }
 }

@@ -28,6 +28,7 @@ use crate::query::Filter;
 use crate::query::Test;
 use crate::store::StoreError;
 use crate::store::activity;
+use crate::store::chore::Chore;
 use crate::store::compile;
 use crate::store::dialect;
 use crate::store::event_log;
@@ -107,6 +108,11 @@ impl<'c> Batch<'c> {
                 self.delete(write, collection, before).await
             }
         }
+    }
+
+    /// Does what no event tells of.
+    pub(super) async fn keep_house(&mut self, chore: &Chore) -> Result<(), StoreError> {
+        chore.run(&mut self.transaction).await
     }
 
     /// Commits, and returns the counters that are in force from now on.

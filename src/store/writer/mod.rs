@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::sync::atomic::Ordering;
 
+use parking_lot::Mutex;
 use sqlx::ConnectOptions;
 use sqlx::Connection;
 use sqlx::SqliteConnection;
@@ -22,7 +23,9 @@ use sqlx::sqlite::SqliteConnectOptions;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 
+use crate::model::Place;
 use crate::store::StoreError;
+use crate::store::chore::Chore;
 use crate::store::recent::Recent;
 use crate::store::write::Committed;
 use crate::store::write::Done;
@@ -33,11 +36,27 @@ pub(super) use crate::store::writer::counters::Counters;
 
 type Outcome = Result<Done, StoreError>;
 
-/// A write that waits, and whom to tell.
+/// What waits to be done, and whom to tell.
 pub(super) struct Job {
-    pub(super) write: Write,
-    pub(super) once: Option<Once>,
+    pub(super) work: Work,
     pub(super) reply: oneshot::Sender<Outcome>,
+}
+
+/// What a transaction can hold.
+pub(super) enum Work {
+    /// Changes, perhaps such as happen once.
+    Write(Write, Option<Once>),
+    /// What no event tells of.
+    Chore(Chore),
+}
+
+impl Work {
+    const fn once(&self) -> Option<&Once> {
+        match self {
+            Self::Write(_, once) => once.as_ref(),
+            Self::Chore(_) => None,
+        }
+    }
 }
 
 /// The state of the writer's task.
@@ -50,6 +69,8 @@ pub(super) struct Writer {
     pub(super) recent: Arc<Recent>,
     /// The place of the last committed event.
     pub(super) position: Arc<AtomicI64>,
+    /// The same, with the instant of that event.
+    pub(super) head: Arc<Mutex<Place>>,
     pub(super) committed: mpsc::Sender<Committed>,
     pub(super) batch_max: usize,
 }
@@ -131,9 +152,17 @@ impl Writer {
             }
         };
         let mut batch = Batch::begin(connection, self.counters.clone()).await?;
-        let mut done = batch.recall(jobs.iter().filter_map(|job| job.once.as_ref())).await?;
+        let mut done = batch.recall(jobs.iter().filter_map(|job| job.work.once())).await?;
         let mut outcomes = Vec::with_capacity(jobs.len());
-        for Job { write, once, .. } in jobs {
+        for Job { work, .. } in jobs {
+            let (write, once) = match work {
+                Work::Write(write, once) => (write, once),
+                Work::Chore(chore) => {
+                    batch.keep_house(chore).await?;
+                    outcomes.push(Done::Now(Vec::new()));
+                    continue;
+                }
+            };
             if let Some(items) = once.as_ref().map(|once| done.find(once)).transpose()?.flatten() {
                 outcomes.push(Done::Before(items));
                 continue;
@@ -160,6 +189,9 @@ impl Writer {
         for event in committed.iter() {
             self.recent.apply(event);
             self.position.store(event.seq, Ordering::Release);
+        }
+        if let Some(last) = committed.last() {
+            *self.head.lock() = last.place();
         }
         if !committed.is_empty() {
             // A full channel makes the writer wait, and with it those who queue: nothing is lost.

@@ -107,3 +107,89 @@ async fn a_sign_in_by_password_lasts_as_long_as_its_session() {
     socket.say("still here").await;
     server.stop().await;
 }
+
+#[tokio::test]
+async fn what_fell_between_is_told_after_the_new_sign_in() {
+    let server = TestServer::with(|config| {
+        short(config);
+        config.websockets.auth = WebSocketAuth::Handshake;
+    })
+    .await;
+    let (alice, bob) = (server.member("alice").await, server.member("bob").await);
+    let mut socket = Socket::signed_in(&server, &alice).await;
+    socket.subscribe("s", json!({"event": "create"})).await;
+    socket.subscribe("all", json!({})).await;
+    let mut others = Socket::connect(&server).await;
+    let login = json!({"type": "auth", "email": bob.email, "password": bob.password});
+    assert_eq!(others.ask(&login).await["status"], "ok");
+    while socket.next().await != expired() {}
+
+    let id = others.say("while away").await;
+    let update = json!({"type": "items", "collection": "messages", "action": "update", "id": id,
+        "data": {"content": "edited"}});
+    assert_eq!(others.ask(&update).await["data"]["content"], "edited");
+    let login = json!({"type": "auth", "email": alice.email, "password": alice.password});
+    socket.send(&login).await;
+    let mut told = Vec::new();
+    while told.len() < 3 {
+        let frame = socket.next().await;
+        if frame["replayed"] == true {
+            told.push(format!("{} {}", frame["uid"], frame["data"][0]["content"]));
+        }
+    }
+    told.sort();
+
+    assert_eq!(told, ["\"all\" \"edited\"", "\"all\" \"while away\"", "\"s\" \"while away\""]);
+    others.say("and now").await;
+    let mut live = [socket.next().await, socket.next().await];
+    live.sort_by_key(|frame| frame["uid"].to_string());
+    for (frame, uid) in live.iter().zip(["all", "s"]) {
+        assert_eq!((&frame["uid"], &frame["data"][0]["content"]), (&json!(uid), &json!("and now")));
+        assert!(frame.get("replayed").is_none(), "{frame}");
+    }
+    socket.quiet().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn somebody_else_is_not_told_what_happened_before() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.member("alice").await, server.member("bob").await);
+    let mut socket = Socket::signed_in(&server, &alice).await;
+    socket.subscribe("s", json!({"event": "create"})).await;
+
+    // Signed out: in this mode the public is left, which may read nothing.
+    socket.send(&json!({"type": "auth", "action": "logout"})).await;
+    assert_eq!(socket.next().await["event"], "error");
+    bob.say("while nobody was there").await;
+    socket.auth(&bob).await;
+    socket.quiet().await;
+
+    bob.say("from now on").await;
+    socket.expect_event("create", "from now on").await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_right_that_comes_back_brings_what_was_kept_from_it() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    let reader = server.user_with("reader", &[Permission::to("read", "messages")]).await;
+    let permissions =
+        admin.get("/permissions?filter[action][_eq]=read&sort=-id&limit=1").await.ok();
+    let permission = format!("/permissions/{}", permissions[0]["id"]);
+    let mut socket = Socket::signed_in(&server, &reader).await;
+    socket.subscribe("s", json!({"event": "create"})).await;
+
+    admin.patch(&permission, &json!({"action": "update"})).await.ok();
+    assert_eq!(socket.next().await["event"], "error");
+    admin.say("unseen").await;
+    socket.quiet().await;
+    admin.patch(&permission, &json!({"action": "read"})).await.ok();
+
+    let frame = socket.expect_event("create", "unseen").await;
+    assert_eq!(frame["replayed"], true);
+    admin.say("seen").await;
+    socket.expect_event("create", "seen").await;
+    server.stop().await;
+}

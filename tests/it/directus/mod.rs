@@ -1,6 +1,7 @@
 //! The socket as Directus speaks it: one file per behaviour.
 
 mod auth;
+mod cursors;
 mod errors;
 mod expiry;
 mod handshake;

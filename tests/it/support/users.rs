@@ -99,6 +99,18 @@ impl TestServer {
         User { id: me["id"].as_str().unwrap().to_owned(), ..user }
     }
 
+    /// Returns somebody who signed in before this server was started anew.
+    pub fn signed_in_again(&self, user: &User) -> User {
+        User {
+            id: user.id.clone(),
+            email: user.email.clone(),
+            password: user.password.clone(),
+            token: user.token.clone(),
+            refresh_token: user.refresh_token.clone(),
+            client: self.anonymous().bearing(&user.token),
+        }
+    }
+
     /// Returns somebody with the Member role: may read and create messages, and change their own.
     pub async fn member(&self, name: &str) -> User {
         let (email, password) = (format!("{name}@example.com"), format!("{name}'s password"));

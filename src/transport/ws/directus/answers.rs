@@ -83,7 +83,10 @@ pub fn news(uid: Option<&str>, news: &News<'_>) -> Bytes {
         frame.raw(r#","data":"#).raw(data.get());
     }
     frame.counts(news.counts);
-    frame.end_with(uid)
+    frame.field("uid", uid).field("cursor", news.cursor);
+    frame.field("recovered", news.recovered.as_ref());
+    frame.field("replayed", news.replayed.then_some(&true));
+    frame.end()
 }
 
 /// Returns the frame of a running subscription's error. It is not of the type `subscribe`: that
@@ -271,15 +274,31 @@ mod tests {
             event: "create",
             data: Some(&data),
             counts: Some(Counts { total: Some(2), filter: Some(1) }),
+            cursor: None,
+            recovered: None,
+            replayed: false,
         };
-        let init = News { event: "init", data: None, counts: None };
+        let missed = News { cursor: Some("AAA"), counts: None, replayed: true, ..all };
 
         assert_eq!(
             text(&news(Some("a\"b"), &all)),
             "{\"type\":\"subscription\",\"event\":\"create\",\"data\":[{\"id\":1}],\
              \"meta\":{\"total_count\":2,\"filter_count\":1},\"uid\":\"a\\\"b\"}"
         );
-        assert_eq!(text(&news(None, &init)), r#"{"type":"subscription","event":"init"}"#);
+        assert_eq!(
+            text(&news(Some("s"), &missed)),
+            "{\"type\":\"subscription\",\"event\":\"create\",\"data\":[{\"id\":1}],\
+             \"uid\":\"s\",\"cursor\":\"AAA\",\"replayed\":true}"
+        );
+        assert_eq!(
+            text(&news(None, &News::init(None, None))),
+            r#"{"type":"subscription","event":"init"}"#
+        );
+        assert_eq!(
+            text(&news(Some("s"), &News::init(Some("AAA"), Some(false)))),
+            "{\"type\":\"subscription\",\"event\":\"init\",\"uid\":\"s\",\"cursor\":\"AAA\",\
+             \"recovered\":false}"
+        );
     }
 
     #[test]

@@ -222,7 +222,13 @@ impl Connection {
             event: frame.event,
             item: frame.item,
             query: frame.query,
-            envelope: Envelope { uid, encode: answers::news, encode_error: answers::news_failed },
+            envelope: Envelope {
+                uid,
+                cursors: self.context.config.cursors || frame.resume.is_asked(),
+                encode: answers::news,
+                encode_error: answers::news_failed,
+            },
+            resume: frame.resume,
         };
         let error = self.peer.subscribe(subscribe).await.err()?;
         Some(answers::failed("subscribe", &error, frame.uid.as_ref()))

@@ -4,6 +4,7 @@
 
 use serde_json::Value as Json;
 
+use crate::domain::realtime::Resume;
 use crate::model::EventAction;
 use crate::transport::ws::directus::fields::Fields;
 use crate::transport::ws::directus::fields::Invalid;
@@ -99,6 +100,8 @@ pub struct Subscribe {
     pub item: Option<Json>,
     /// The query, an object; null if there is none.
     pub query: Json,
+    /// Where to go on.
+    pub resume: Resume,
     /// The client's name for the subscription.
     pub uid: Option<Uid>,
 }
@@ -209,7 +212,8 @@ impl Subscribe {
         };
         let item = fields.key("item")?;
         let query = fields.query()?.unwrap_or_default();
-        Ok(Self { collection, event, item, query, uid: fields.uid })
+        let resume = Resume::since(fields.text("since")?);
+        Ok(Self { collection, event, item, query, resume, uid: fields.uid })
     }
 }
 

@@ -31,6 +31,7 @@ impl Conversation<'_> {
         let identity = connection.peer.identity();
         let becomes = self.standing.sign_out();
         connection.fall_back(becomes).await;
+        connection.peer.forget();
         if std::mem::take(&mut self.owns_session) {
             self.launch(async move {
                 connection.end_session(identity).await;

@@ -1,0 +1,152 @@
+//! One order out of what a bus brings: late, twice, or not at all.
+//!
+//! Decides only what to do next; reading the log and delivering are for `relay`.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::model::Event;
+use crate::store::Page;
+
+/// Events on their way to be delivered, each once and in the order of `seq`.
+#[derive(Debug)]
+pub(super) struct InOrder {
+    /// The last place that was delivered.
+    last: i64,
+    /// Up to where there is something to deliver, whether or not it is known.
+    expected: i64,
+    /// What is known, by place; `None` for an event that nobody can be told.
+    known: VecDeque<(i64, Option<Arc<Event>>)>,
+}
+
+/// What is to be done next.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Deliver this.
+    Deliver(Arc<Event>),
+    /// Go past a place that has nothing to deliver.
+    Pass(i64),
+    /// Read the log from behind the first place up to the second.
+    Read(i64, i64),
+    /// Wait for news.
+    Wait,
+}
+
+impl InOrder {
+    /// Begins behind a place.
+    pub(super) const fn new(last: i64) -> Self {
+        Self { last, expected: last, known: VecDeque::new() }
+    }
+
+    /// Takes in what the bus has brought.
+    pub(super) fn hear(&mut self, news: &[Arc<Event>]) {
+        self.known.extend(news.iter().map(|event| (event.seq, Some(Arc::clone(event)))));
+    }
+
+    /// Takes in that events up to a place were committed.
+    pub(super) fn expect(&mut self, to: i64) {
+        self.expected = self.expected.max(to);
+    }
+
+    /// Takes in what the log has behind the last place.
+    pub(super) fn read(&mut self, page: Page) {
+        let mut events = page.events.into_iter().rev().peekable();
+        for place in (self.last + 1..=page.last).rev() {
+            self.known.push_front((place, events.next_if(|event| event.seq == place)));
+        }
+    }
+
+    /// Gives up everything up to a place.
+    pub(super) fn give_up(&mut self, to: i64) {
+        self.last = self.last.max(to);
+    }
+
+    /// Returns what is to be done next.
+    pub(super) fn next(&mut self) -> Step {
+        while let Some((place, _)) = self.known.front() {
+            let place = *place;
+            if place > self.last + 1 {
+                return Step::Read(self.last, place - 1);
+            }
+            let event = self.known.pop_front().and_then(|(_, event)| event);
+            if place > self.last {
+                self.last = place;
+                return event.map_or(Step::Pass(place), Step::Deliver);
+            }
+        }
+        if self.expected > self.last {
+            return Step::Read(self.last, self.expected);
+        }
+        Step::Wait
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::model::EventAction;
+    use crate::model::schema::MESSAGES;
+
+    fn event(seq: i64) -> Arc<Event> {
+        let at = Timestamp::from_millis(0);
+        let action = EventAction::Create;
+        Arc::new(Event { seq, collection: &MESSAGES, action, changes: vec![], actor: None, at })
+    }
+
+    /// Returns a page of the log, which has no event at places that can be divided by 7.
+    fn page(after: i64, to: i64, limit: i64) -> Page {
+        let last = to.min(after + limit);
+        let known = |seq: &i64| seq % 7 != 0;
+        Page { events: (after + 1..=last).filter(known).map(event).collect(), last }
+    }
+
+    /// Does all there is to do, and notes what was delivered.
+    fn work(order: &mut InOrder, delivered: &mut Vec<i64>, limit: i64) {
+        loop {
+            match order.next() {
+                Step::Deliver(event) => delivered.push(event.seq),
+                Step::Pass(place) => assert_eq!(place % 7, 0),
+                Step::Read(after, to) => order.read(page(after, to, limit)),
+                Step::Wait => return,
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_bus_does_everything_comes_once_and_in_order(
+            batches in prop::collection::vec((1..300_i64, 1..9_i64), 0..60),
+            limit in 1..20_i64,
+            end in 300..320_i64,
+        ) {
+            let (mut order, mut delivered) = (InOrder::new(0), Vec::new());
+            // Batches that are dropped, doubled, late, and overlap.
+            for (begin, length) in batches {
+                let news: Vec<_> =
+                    (begin..begin + length).filter(|seq| seq % 7 != 0).map(event).collect();
+                order.hear(&news);
+                work(&mut order, &mut delivered, limit);
+            }
+            order.expect(end);
+            work(&mut order, &mut delivered, limit);
+
+            let all: Vec<i64> = (1..=end.max(order.last)).filter(|seq| seq % 7 != 0).collect();
+            prop_assert_eq!(delivered, all);
+        }
+    }
+
+    #[test]
+    fn what_is_gone_can_be_given_up() {
+        let mut order = InOrder::new(5);
+        order.hear(&[event(9)]);
+        assert!(matches!(order.next(), Step::Read(5, 8)));
+
+        order.give_up(8);
+
+        assert!(matches!(order.next(), Step::Deliver(event) if event.seq == 9));
+        assert!(matches!(order.next(), Step::Wait));
+    }
+}

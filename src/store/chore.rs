@@ -1,0 +1,117 @@
+//! What the writer does between other writes that no event tells of: the log is shortened, and how
+//! far clients have got is written down.
+
+use serde_json::Value as Json;
+use serde_json::json;
+use sqlx::Row as _;
+use sqlx::SqliteConnection;
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::store::Store;
+use crate::store::StoreError;
+
+/// A change of the service's own tables.
+#[derive(Debug)]
+pub(super) enum Chore {
+    /// Drops the events up to this place, and what is kept as long as they are.
+    Forget(i64),
+    /// Keeps some positions and drops others.
+    Remember(Vec<Position>, Vec<Position>),
+}
+
+/// How far a client has got with one of its subscriptions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// Whose it is; `None` where the name alone says that.
+    pub owner: Option<Uuid>,
+    /// The name that the client's page chose.
+    pub recover: String,
+    /// The name of the subscription; empty for none.
+    pub uid: String,
+    /// The last place the client is known to have.
+    pub seq: i64,
+    /// When that was confirmed.
+    pub confirmed: Timestamp,
+}
+
+impl Position {
+    fn pack(&self) -> Json {
+        let owner = self.owner.map(|owner| owner.to_string()).unwrap_or_default();
+        json!([owner, self.recover, self.uid, self.seq, self.confirmed.millis()])
+    }
+}
+
+const KEEP: &str = "insert into chinwag_positions (owner, recover, uid, seq, date_confirmed) \
+     select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 from json_each(?) \
+     where true \
+     on conflict do update set seq = excluded.seq, date_confirmed = excluded.date_confirmed";
+
+const DROP: &str = "delete from chinwag_positions where (owner, recover, uid) in \
+     (select value ->> 0, value ->> 1, value ->> 2 from json_each(?))";
+
+impl Chore {
+    /// Does it, within a transaction.
+    pub(super) async fn run(&self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
+        match self {
+            Self::Forget(to) => {
+                for statement in [
+                    "delete from event_log where seq <= ?",
+                    "delete from chinwag_idempotency where seq <= ?",
+                    "update chinwag_counters set value = ? where name = 'log_floor'",
+                ] {
+                    sqlx::query(statement).bind(to).execute(&mut *connection).await?;
+                }
+            }
+            Self::Remember(kept, dropped) => {
+                for (statement, positions) in [(DROP, dropped), (KEEP, kept)] {
+                    if !positions.is_empty() {
+                        let packed: Json = positions.iter().map(Position::pack).collect();
+                        let packed = packed.to_string();
+                        sqlx::query(statement).bind(packed).execute(&mut *connection).await?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Store {
+    /// Keeps some positions, in place of those with the same names, and drops others.
+    ///
+    /// # Errors
+    /// As [`Store::write`].
+    pub async fn keep_positions(
+        &self,
+        kept: Vec<Position>,
+        dropped: Vec<Position>,
+    ) -> Result<(), StoreError> {
+        self.keep_house(Chore::Remember(kept, dropped)).await
+    }
+
+    /// Returns the positions that were kept, those confirmed last first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn positions(&self) -> Result<Vec<Position>, StoreError> {
+        let lines = sqlx::query(
+            "select owner, recover, uid, seq, date_confirmed from chinwag_positions \
+             order by date_confirmed desc",
+        )
+        .fetch_all(self.reserved())
+        .await?;
+        lines
+            .iter()
+            .map(|line| {
+                Ok(Position {
+                    owner: Uuid::try_parse(line.try_get(0)?).ok(),
+                    recover: line.try_get(1)?,
+                    uid: line.try_get(2)?,
+                    seq: line.try_get(3)?,
+                    confirmed: Timestamp::from_millis(line.try_get(4)?),
+                })
+            })
+            .collect()
+    }
+}
