@@ -85,6 +85,17 @@ pub enum Kind {
     ToMany(&'static Collection, &'static str),
 }
 
+/// What a JSON document has to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Document {
+    /// A list of texts.
+    Texts,
+    /// An object.
+    Object,
+    /// Anything.
+    Any,
+}
+
 /// What the server does with a field by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Special {
@@ -172,6 +183,16 @@ impl Field {
 }
 
 impl Field {
+    /// Returns what the document of a JSON field has to be.
+    #[must_use]
+    pub fn document(&self) -> Document {
+        match self.name {
+            "fields" | "tags" | "ip_access" => Document::Texts,
+            "permissions" | "validation" | "presets" => Document::Object,
+            _ => Document::Any,
+        }
+    }
+
     /// Returns the collection that a relation of either kind leads to.
     #[must_use]
     pub const fn leads_to(&self) -> Option<&'static Collection> {

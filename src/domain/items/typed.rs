@@ -11,6 +11,7 @@ use crate::model::Collection;
 use crate::model::Field;
 use crate::model::Kind;
 use crate::model::Value;
+use crate::model::schema::Document;
 use crate::query::date;
 
 /// Returns the value of a field, from whatever JSON can stand for it.
@@ -58,8 +59,25 @@ pub(super) fn value(
                 field: Some(field.name),
             }),
         },
-        Kind::Json => Ok(Value::Json(Arc::new(json.clone()))),
+        Kind::Json => document(field, json).map(|json| Value::Json(Arc::new(json))),
         Kind::ToMany(..) => Ok(Value::Null),
+    }
+}
+
+/// Returns a document of the shape that the field has. A list of texts may also be sent as one text
+/// with commas.
+fn document(field: &'static Field, json: &Json) -> Result<Json, Error> {
+    let must_be = |what: &str| Error::payload(format!("\"{}\" must be {what}", field.name));
+    match (field.document(), json) {
+        (Document::Texts, Json::String(text)) => {
+            Ok(text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect())
+        }
+        (Document::Texts, Json::Array(parts)) if parts.iter().all(Json::is_string) => {
+            Ok(json.clone())
+        }
+        (Document::Texts, _) => Err(must_be("a list of texts")),
+        (Document::Object, Json::Object(_)) | (Document::Any, _) => Ok(json.clone()),
+        (Document::Object, _) => Err(must_be("of type object")),
     }
 }
 
@@ -88,6 +106,7 @@ mod tests {
 
     use super::*;
     use crate::model::schema::MESSAGES;
+    use crate::model::schema::PERMISSIONS;
     use crate::model::schema::USERS;
 
     #[test]
@@ -111,6 +130,29 @@ mod tests {
         assert!(value(&MESSAGES, content, &json!("äöü"), 3).is_ok());
         assert!(value(&MESSAGES, content, &json!("äöü!"), 3).is_err());
         assert!(value(&MESSAGES, content, &json!("a\0b"), 9).is_err());
+    }
+
+    #[test]
+    fn documents_have_the_shape_that_they_are_read_as() {
+        let fields = PERMISSIONS.require("fields");
+        let filter = PERMISSIONS.require("permissions");
+        let overrides = USERS.require("theme_dark_overrides");
+        let read = |field, json| match value(&PERMISSIONS, field, &json, 9) {
+            Ok(Value::Json(json)) => Some(Json::clone(&json)),
+            Err(Error::InvalidPayload(_)) => None,
+            other => panic!("{other:?}"),
+        };
+
+        assert_eq!(read(fields, json!(["a", "b"])), Some(json!(["a", "b"])));
+        assert_eq!(read(fields, json!("a, b,")), Some(json!(["a", "b"])));
+        assert_eq!(read(filter, json!({"id": 1})), Some(json!({"id": 1})));
+        assert_eq!(read(overrides, json!([5])), Some(json!([5])));
+        for wrong in [json!({}), json!(5), json!(["a", 5])] {
+            assert_eq!(read(fields, wrong.clone()), None, "{wrong}");
+        }
+        for wrong in [json!([]), json!("x"), json!(false)] {
+            assert_eq!(read(filter, wrong.clone()), None, "{wrong}");
+        }
     }
 
     #[test]
