@@ -36,6 +36,7 @@ pub use page::Limits;
 pub use page::Meta;
 pub use page::Sort;
 pub use parse::Query;
+pub use parse::operators;
 pub use relations::Relations;
 pub use scope::Rule;
 pub use scope::RuleFields;

@@ -21,6 +21,8 @@ mod text;
 mod typed;
 pub mod write;
 
+pub use rules::STATES;
+
 use std::sync::Arc;
 
 use serde_json::Value as Json;

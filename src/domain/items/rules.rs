@@ -21,7 +21,7 @@ use crate::query::Place;
 use crate::query::Test;
 
 /// The states an account can be in; only in the first can it be used.
-const STATES: [&str; 6] = ["active", "draft", "invited", "unverified", "archived", "suspended"];
+pub const STATES: [&str; 6] = ["active", "draft", "invited", "unverified", "archived", "suspended"];
 
 /// How pages may look by default.
 const LOOKS: [&str; 3] = ["auto", "light", "dark"];

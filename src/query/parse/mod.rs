@@ -18,4 +18,5 @@ mod sort;
 mod totals;
 mod value;
 
+pub use operator::names as operators;
 pub use query::Query;

@@ -29,6 +29,40 @@ pub enum Operator {
     Text { place: Place, ignore_case: bool, negated: bool },
 }
 
+/// The names of all operators.
+const ALL: [&str; 25] = [
+    "_eq",
+    "_neq",
+    "_lt",
+    "_lte",
+    "_gt",
+    "_gte",
+    "_in",
+    "_nin",
+    "_between",
+    "_nbetween",
+    "_null",
+    "_nnull",
+    "_empty",
+    "_nempty",
+    "_contains",
+    "_ncontains",
+    "_icontains",
+    "_starts_with",
+    "_nstarts_with",
+    "_istarts_with",
+    "_nistarts_with",
+    "_ends_with",
+    "_nends_with",
+    "_iends_with",
+    "_niends_with",
+];
+
+/// Returns the names of the operators that values of this kind have.
+pub fn names(kind: Kind) -> impl Iterator<Item = &'static str> {
+    ALL.into_iter().filter(move |name| has(kind, name))
+}
+
 /// Returns the operator, if values of this kind have it.
 pub fn find(kind: Kind, name: &str) -> Result<Operator, QueryError> {
     named(name).filter(|_| has(kind, name)).ok_or_else(|| {
@@ -110,34 +144,6 @@ mod tests {
     use crate::model::schema::MESSAGES;
     use crate::model::schema::USERS;
     use crate::query::Term;
-
-    const ALL: [&str; 25] = [
-        "_eq",
-        "_neq",
-        "_lt",
-        "_lte",
-        "_gt",
-        "_gte",
-        "_in",
-        "_nin",
-        "_between",
-        "_nbetween",
-        "_null",
-        "_nnull",
-        "_empty",
-        "_nempty",
-        "_contains",
-        "_ncontains",
-        "_icontains",
-        "_starts_with",
-        "_nstarts_with",
-        "_istarts_with",
-        "_nistarts_with",
-        "_ends_with",
-        "_nends_with",
-        "_iends_with",
-        "_niends_with",
-    ];
 
     fn operators(collection: &'static Collection, field: &str) -> String {
         let kind = Term::from(collection.require(field)).kind();

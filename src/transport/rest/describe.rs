@@ -15,6 +15,7 @@ use poem_openapi::registry::MetaHeader;
 use poem_openapi::registry::MetaMediaType;
 use poem_openapi::registry::MetaOperation;
 use poem_openapi::registry::MetaOperationParam;
+use poem_openapi::registry::MetaParamIn;
 use poem_openapi::registry::MetaPath;
 use poem_openapi::registry::MetaRequest;
 use poem_openapi::registry::MetaResponse;
@@ -24,9 +25,7 @@ use poem_openapi::registry::MetaSchemaRef;
 use poem_openapi::registry::MetaSecurityScheme;
 use poem_openapi::registry::MetaTag;
 use poem_openapi::registry::Registry;
-use serde_json::Map;
 use serde_json::Value as Json;
-use serde_json::json;
 
 use crate::domain::Error;
 use crate::domain::Forbidden;
@@ -34,6 +33,8 @@ use crate::transport::error;
 use crate::transport::error::Refusal;
 use crate::transport::error::Wire;
 use crate::transport::rest;
+use crate::transport::rest::merge;
+use crate::transport::rest::merge::Shared;
 use crate::transport::rest::operation::Access;
 use crate::transport::rest::operation::Content;
 use crate::transport::rest::operation::Operation;
@@ -111,13 +112,14 @@ const TAGS: [(&str, &str); 13] = [
 pub fn document() -> String {
     let mut document =
         serde_json::from_str::<Json>(&service().spec()).expect("poem-openapi writes JSON");
-    let mut examples = Map::new();
+    let mut shared = Shared::default();
     for operation in rest::operations() {
         if let Some(words) = &operation.words {
-            complete(&mut document, &mut examples, &operation, words);
+            let refusals = refusals(&operation, words);
+            merge::complete(&mut document, &mut shared, &operation, words, refusals);
         }
     }
-    document["components"]["examples"] = Json::Object(examples);
+    merge::add_shared(&mut document, shared);
     let mut text = serde_json::to_string_pretty(&document).expect("a JSON value is JSON");
     text.push('\n');
     text
@@ -265,19 +267,11 @@ fn set_cookie() -> MetaHeader {
 
 /// Returns what can go wrong, by status. The errors are real ones, so their words are right.
 fn refusals(operation: &Operation, words: &Words) -> Vec<(u16, Vec<Wire>)> {
-    let mut samples = Vec::new();
-    if operation.access != Access::Open {
-        samples.extend([Error::InvalidCredentials, Error::TokenExpired, Error::InvalidToken]);
-        let retry_after = std::time::Duration::from_secs(1);
-        samples.push(Error::TooBusy { retry_after });
-    }
-    if operation.access == Access::Administrators {
-        samples.push(Error::Forbidden(Forbidden::Action));
-    }
     let mut wires = words.failures.iter().flat_map(error::wire).collect::<Vec<_>>();
-    wires.extend(samples.iter().flat_map(error::wire));
+    wires.extend(common_failures(operation, words).iter().flat_map(error::wire));
     if words.request.is_some() {
         wires.extend(Refusal::ContentTooLarge.wires());
+        wires.extend(Refusal::OutOfTime.wires());
     }
     wires.extend(Refusal::Internal.wires());
     let mut by_status: Vec<(u16, Vec<Wire>)> = Vec::new();
@@ -292,11 +286,41 @@ fn refusals(operation: &Operation, words: &Words) -> Vec<(u16, Vec<Wire>)> {
     by_status
 }
 
+/// Returns what can go wrong with every operation of this kind.
+fn common_failures(operation: &Operation, words: &Words) -> Vec<Error> {
+    let known =
+        |code: &str| words.failures.iter().flat_map(error::wire).any(|wire| wire.code == code);
+    let mut failures = Vec::new();
+    if words.request.is_some() && !known("INVALID_PAYLOAD") {
+        failures.push(Error::payload("The body has to be a JSON object or a list"));
+    }
+    let in_query = |parameter: &MetaOperationParam| parameter.in_type == MetaParamIn::Query;
+    if words.parameters.iter().any(in_query) && !known("INVALID_QUERY") {
+        failures.push(Error::InvalidQuery("\"limit\" must be a number".to_owned()));
+    }
+    if operation.access == Access::Open {
+        return failures;
+    }
+    failures.extend([
+        Error::payload("The request uses more than one method for including an access token"),
+        Error::InvalidCredentials,
+        Error::TokenExpired,
+        Error::InvalidToken,
+        Error::TooBusy { retry_after: std::time::Duration::from_secs(1) },
+    ]);
+    let only_reads = matches!(operation.method.as_str(), "GET" | "SEARCH");
+    if operation.access == Access::Administrators || !only_reads {
+        failures.push(Error::Forbidden(Forbidden::Action));
+    }
+    failures
+}
+
 fn reason_phrase(status: u16) -> &'static str {
     match status {
         400 => "The request makes no sense.",
         401 => "The credentials are missing or no good.",
         403 => "Not allowed, or not there.",
+        408 => "The body did not arrive in time.",
         413 => "The body is too large.",
         422 => "Makes sense, but cannot be done now.",
         500 => "Something broke here; it is in the log under the answer's `X-Request-Id`.",
@@ -315,57 +339,21 @@ fn security(access: Access) -> Vec<HashMap<&'static str, Vec<&'static str>>> {
     }
 }
 
-/// Puts examples, and an explicit "no security" where there is none, into the document.
-fn complete(
-    document: &mut Json,
-    examples: &mut Map<String, Json>,
-    operation: &Operation,
-    words: &Words,
-) {
-    let method = operation.method.as_str().to_lowercase();
-    let Some(entry) = document["paths"][&operation.path].get_mut(&method) else { return };
-    if operation.access == Access::Open {
-        entry["security"] = json!([]);
-    }
-    if let Some(content) = &words.request {
-        entry["requestBody"]["content"][content.content_type]["example"] = content.example.clone();
-    }
-    let responses = &mut entry["responses"];
-    if let Some(content) = &words.success.content {
-        let status = words.success.status.to_string();
-        responses[&status]["content"][content.content_type]["example"] = content.example.clone();
-    }
-    for (status, wires) in refusals(operation, words) {
-        let mut shown = Map::new();
-        for wire in wires {
-            let name = share_example(examples, &wire);
-            let reference = format!("#/components/examples/{name}");
-            let key = if shown.contains_key(wire.code) { name.as_str() } else { wire.code };
-            shown.insert(key.to_owned(), json!({ "$ref": reference }));
-        }
-        responses[status.to_string()]["content"]["application/json"]["examples"] =
-            Json::Object(shown);
-    }
-}
-
-/// Returns the name under which the example of an error is kept, for all operations that have it.
-fn share_example(examples: &mut Map<String, Json>, wire: &Wire) -> String {
-    let example = json!({"summary": wire.message, "value": {"errors": [wire.to_json()]}});
-    let mut name = wire.code.to_owned();
-    let mut number = 1;
-    while examples.get(&name).is_some_and(|known| *known != example) {
-        number += 1;
-        name = format!("{}_{number}", wire.code);
-    }
-    examples.insert(name.clone(), example);
-    name
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
+    use serde_json::Map;
+
     use super::*;
+
+    /// Returns what a part of the document says, wherever it says so.
+    fn resolved<'d>(document: &'d Json, part: &'d Json) -> &'d Json {
+        match part["$ref"].as_str() {
+            Some(target) => document.pointer(target.trim_start_matches('#')).unwrap(),
+            None => part,
+        }
+    }
 
     #[test]
     fn every_operation_is_described_in_full() {
@@ -384,6 +372,7 @@ mod tests {
                 assert!(ids.insert(id.to_owned()), "{id} twice");
                 let mut refused = false;
                 for (status, response) in operation["responses"].as_object().unwrap() {
+                    let response = resolved(&document, response);
                     for content in response["content"].as_object().into_iter().flat_map(Map::values)
                     {
                         let shown = content.get("example").or(content.get("examples"));
@@ -398,6 +387,41 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_openapi_has_no_method_for_stands_beside_the_others() {
+        let document: Json = serde_json::from_str(&document()).unwrap();
+        let list = &document["paths"]["/items/messages"];
+        let named = |operation: &Json, name: &str| {
+            let mut parameters = operation["parameters"].as_array().unwrap().iter();
+            parameters.any(|parameter| resolved(&document, parameter)["name"] == name)
+        };
+
+        let query = &list["x-search"]["requestBody"]["content"]["application/json"]["schema"];
+        assert_eq!(query["$ref"], "#/components/schemas/MessageSearch");
+        assert!(list["x-search"]["responses"]["200"]["content"]["text/csv"].is_object());
+        assert!(named(&list["x-export"], "export"));
+        assert!(list["x-export"]["responses"]["200"]["content"]["text/csv"].is_object());
+        // A client made from the list gets JSON and nothing else.
+        assert!(!named(&list["get"], "export"));
+        let kinds = list["get"]["responses"]["200"]["content"].as_object().unwrap();
+        assert_eq!(kinds.keys().collect::<Vec<_>>(), ["application/json"]);
+    }
+
+    #[test]
+    fn each_refusal_is_told_by_its_code() {
+        let document: Json = serde_json::from_str(&document()).unwrap();
+        let codes = |status: &str| {
+            let create = &document["paths"]["/items/messages"]["post"]["responses"];
+            let content = &resolved(&document, &create[status])["content"]["application/json"];
+            let error = &content["schema"]["properties"]["errors"]["items"]["allOf"][1];
+            error["properties"]["extensions"]["properties"]["code"]["enum"].clone()
+        };
+
+        assert_eq!(codes("401"), serde_json::json!(["INVALID_CREDENTIALS", "TOKEN_EXPIRED"]));
+        assert_eq!(codes("413"), serde_json::json!(["CONTENT_TOO_LARGE"]));
+        assert!(codes("400").as_array().unwrap().contains(&Json::from("FAILED_VALIDATION")));
     }
 
     #[test]

@@ -27,14 +27,9 @@ pub fn of_list() -> Vec<MetaOperationParam> {
              key, ascending.",
             json!("-date_created,id"),
         ),
-        query("limit", "integer", "How many items; 100 without it, -1 for all.", json!(10)),
-        query("offset", "integer", "How many items to pass over first.", json!(0)),
-        query(
-            "page",
-            "integer",
-            "Which page of `limit` items, from 1; wins over `offset`.",
-            json!(1),
-        ),
+        count("limit", -1, "How many items; 100 without it, -1 for all.", 10),
+        count("offset", 0, "How many items to pass over first.", 0),
+        count("page", 0, "Which page of `limit` items, from 1; wins over `offset`.", 1),
         query(
             "search",
             "string",
@@ -64,16 +59,17 @@ pub fn of_list() -> Vec<MetaOperationParam> {
         ),
         alias(),
         deep(),
-        query(
-            "export",
-            "string",
-            "Makes a file of the answer: `csv`, `csv_utf8` (for spreadsheets) or `json`.",
-            json!("json"),
-        ),
+        export(),
     ]
 }
 
-/// Returns the parameters that shape one item, or what came of a write.
+/// Returns the parameters that shape one item that is read.
+#[must_use]
+pub fn of_item() -> Vec<MetaOperationParam> {
+    vec![fields(), alias(), deep(), export()]
+}
+
+/// Returns the parameters that shape what came of a write.
 #[must_use]
 pub fn of_one() -> Vec<MetaOperationParam> {
     vec![fields(), alias(), deep()]
@@ -117,7 +113,7 @@ pub fn idempotency_key() -> MetaOperationParam {
     parameter(
         "Idempotency-Key",
         MetaParamIn::Header,
-        "string",
+        MetaSchema::new("string"),
         "A text of your own, such as a UUID, that makes the create happen once: sent again with the \
          same body, also at the same moment, it creates nothing and answers what the first did, as \
          that is now. With another body it is `422`. It is yours alone, and kept as long as the \
@@ -126,26 +122,50 @@ pub fn idempotency_key() -> MetaOperationParam {
     )
 }
 
+/// `describe` shows it apart, since the answer is of another kind.
+fn export() -> MetaOperationParam {
+    let names = ["csv", "csv_utf8", "json"];
+    let schema = MetaSchema {
+        enum_items: names.into_iter().map(Json::from).collect(),
+        ..MetaSchema::new("string")
+    };
+    let description = "Makes a file of the answer: `csv`, `csv_utf8` (for spreadsheets) or `json`.";
+    parameter("export", MetaParamIn::Query, schema, description, json!("csv"))
+}
+
+fn count(name: &str, least: i32, description: &str, example: u32) -> MetaOperationParam {
+    let schema = MetaSchema {
+        minimum: Some(f64::from(least)),
+        ..MetaSchema::new_with_format("integer", "int64")
+    };
+    parameter(name, MetaParamIn::Query, schema, description, json!(example))
+}
+
 /// Returns a variable part of a path.
 #[must_use]
-pub fn path(name: &str, description: &str, example: Json) -> MetaOperationParam {
-    parameter(name, MetaParamIn::Path, "string", description, example)
+pub fn path(
+    name: &str,
+    schema: MetaSchema,
+    description: &str,
+    example: Json,
+) -> MetaOperationParam {
+    parameter(name, MetaParamIn::Path, schema, description, example)
 }
 
 /// Returns a parameter of the address.
 #[must_use]
 pub fn query(name: &str, ty: &'static str, description: &str, example: Json) -> MetaOperationParam {
-    parameter(name, MetaParamIn::Query, ty, description, example)
+    parameter(name, MetaParamIn::Query, MetaSchema::new(ty), description, example)
 }
 
 fn parameter(
     name: &str,
     in_type: MetaParamIn,
-    ty: &'static str,
+    schema: MetaSchema,
     description: &str,
     example: Json,
 ) -> MetaOperationParam {
-    let schema = MetaSchema { example: Some(example), ..MetaSchema::new(ty) };
+    let schema = MetaSchema { example: Some(example), ..schema };
     MetaOperationParam {
         name: name.to_owned(),
         schema: MetaSchemaRef::Inline(Box::new(schema)),

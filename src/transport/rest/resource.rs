@@ -2,6 +2,7 @@
 
 use poem::http::Method;
 use poem_openapi::registry::MetaOperationParam;
+use poem_openapi::registry::MetaSchema;
 use poem_openapi::registry::MetaSchemaRef;
 use serde_json::Value as Json;
 use serde_json::json;
@@ -36,6 +37,7 @@ struct Resource {
 /// The words of the operations on one resource.
 struct Names {
     list: Named,
+    search: Named,
     create: Named,
     update_many: Named,
     delete_many: Named,
@@ -52,6 +54,7 @@ macro_rules! names {
     ($one:literal, $many:literal, $id:literal, $ids:literal) => {
         Names {
             list: Named(concat!("read", $ids), concat!("List ", $many)),
+            search: Named(concat!("search", $ids), concat!("Look for ", $many)),
             create: Named(concat!("create", $ids), concat!("Create ", $many)),
             update_many: Named(concat!("update", $ids), concat!("Change several ", $many)),
             delete_many: Named(concat!("delete", $ids), concat!("Delete several ", $many)),
@@ -132,20 +135,16 @@ pub fn operations() -> Vec<Operation> {
 
 impl Resource {
     fn operations(&self) -> Vec<Operation> {
-        let form = self.collection.map_or(Form::Items, |collection| collection.form);
-        let handler: Handler = match form {
-            Form::Single => |call| Box::pin(items::single(call)),
-            Form::Items | Form::History => |call| Box::pin(items::search(call)),
-        };
-        let search = self.operation(search_method(), false, handler, None);
-        match form {
-            Form::Single => return vec![self.read_single(), search, self.update_single()],
-            Form::History => return vec![self.list(), search, self.read()],
+        match self.collection.map_or(Form::Items, |collection| collection.form) {
+            Form::Single => {
+                return vec![self.read_single(), self.search_single(), self.update_single()];
+            }
+            Form::History => return vec![self.list(), self.search(), self.read()],
             Form::Items => {}
         }
         vec![
             self.list(),
-            search,
+            self.search(),
             self.create(),
             self.update_many(),
             self.delete_many(),
@@ -173,22 +172,41 @@ impl Resource {
     }
 
     fn list(&self) -> Operation {
-        let words = Words {
+        let words = self.list_words(&self.names.list);
+        self.operation(Method::GET, false, |call| Box::pin(items::list(call)), Some(words))
+    }
+
+    fn list_words(&self, named: &Named) -> Words {
+        Words {
             description: "What there is to see for whoever asks, 100 items at most unless `limit` \
                           says otherwise. With `aggregate` or `groupBy`, numbers about them \
-                          instead. `SEARCH` with `{\"query\":{…}}` or `{\"keys\":[…]}` as \
-                          its body does the same for queries that are too long for an address.",
+                          instead. With `export`, a file (`x-export` of this path). `SEARCH` \
+                          takes the same query as its body (`x-search`).",
             parameters: self.parameters(false, parameters::of_list()),
             success: Success::json(
                 "The items, with counts beside them if `meta` asks for some; or groups, if \
-                 `aggregate` or `groupBy` does. With `export` the list alone, as a file.",
+                 `aggregate` or `groupBy` does.",
                 schemas::data_with_meta(schemas::list(self.item())),
                 json!({"data": [self.example()]}),
             ),
             failures: vec![numeric(), self.hidden(), unknown_field()],
-            ..self.words(&self.names.list)
+            ..self.words(named)
+        }
+    }
+
+    fn search(&self) -> Operation {
+        let query = json!({"query": {
+            "filter": {self.shown().key().name: {"_in": [self.key_example()]}}, "limit": 10,
+        }});
+        let words = Words {
+            description: "A list, for queries that are too long for an address: by the method \
+                          `SEARCH`, which OpenAPI 3.0 has no place for. A `query` in the body \
+                          makes the one of the address count for nothing; with `keys`, the \
+                          address says how the items are shown.",
+            request: Some(Content::json(self.search_input(), query)),
+            ..self.list_words(&self.names.search)
         };
-        self.operation(Method::GET, false, |call| Box::pin(items::list(call)), Some(words))
+        self.operation(search_method(), false, |call| Box::pin(items::search(call)), Some(words))
     }
 
     fn create(&self) -> Operation {
@@ -197,7 +215,7 @@ impl Resource {
                           not see what came of it gets `204`.",
             parameters: self.parameters(false, with_idempotency_key(parameters::of_one())),
             request: Some(Content::json(
-                schemas::either(self.input(), schemas::list(self.input())),
+                schemas::either(self.create_input(), schemas::list(self.create_input())),
                 self.input_example(),
             )),
             success: Success::json(
@@ -219,8 +237,8 @@ impl Resource {
                           none.",
             parameters: self.parameters(false, parameters::of_one()),
             request: Some(Content::json(
-                schemas::either(schemas::reference("Changes"), schemas::list(schemas::any_item())),
-                json!({"keys": [self.key_example()], "data": self.input_example()}),
+                schemas::either(self.changes(), schemas::list(self.keyed_update())),
+                json!({"keys": [self.key_example()], "data": self.update_example()}),
             )),
             success: Success::json(
                 "The items as they are now.",
@@ -241,13 +259,16 @@ impl Resource {
                           none.",
             parameters: self.parameters(false, vec![]),
             request: Some(Content::json(
-                schemas::either(schemas::reference("Keys"), schemas::reference("Named")),
+                schemas::either(self.keys(), self.named()),
                 json!([self.key_example()]),
             )),
             success: Success::nothing("Done."),
             failures: vec![
                 Error::payload("\"value\" must contain at least one of [query, keys]"),
+                numeric(),
                 self.undeletable(),
+                too_many(),
+                last_administrator(),
             ],
             ..self.words(&self.names.delete_many)
         };
@@ -258,7 +279,7 @@ impl Resource {
     fn read(&self) -> Operation {
         let words = Words {
             description: "What is not there and what one may not see are the same answer: `403`.",
-            parameters: self.parameters(true, parameters::of_one()),
+            parameters: self.parameters(true, parameters::of_item()),
             success: Success::json(
                 "The item.",
                 schemas::data(self.item()),
@@ -275,7 +296,7 @@ impl Resource {
             description: "The fields that are sent; the others stay. Whoever may not see what came \
                           of it gets `204`.",
             parameters: self.parameters(true, parameters::of_one()),
-            request: Some(Content::json(self.input(), self.input_example())),
+            request: Some(Content::json(self.update_input(), self.update_example())),
             success: Success::json(
                 "The item as it is now.",
                 schemas::data(self.item()),
@@ -294,7 +315,7 @@ impl Resource {
             description: "For administrators, deleting what is not there is no error.",
             parameters: self.parameters(true, vec![]),
             success: Success::nothing("Done."),
-            failures: vec![self.undeletable()],
+            failures: vec![self.undeletable(), last_administrator()],
             ..self.words(&self.names.delete)
         };
         let handler: Handler = |call| Box::pin(items::delete_one(call));
@@ -302,19 +323,36 @@ impl Resource {
     }
 
     fn read_single(&self) -> Operation {
+        let words = self.single_words(&self.names.read);
+        self.operation(Method::GET, false, |call| Box::pin(items::single(call)), Some(words))
+    }
+
+    fn search_single(&self) -> Operation {
         let words = Words {
-            description: "There is one item. `SEARCH` with `{\"query\":{…}}` as its body does the \
-                          same for queries that are too long for an address.",
-            parameters: self.parameters(false, parameters::of_one()),
+            description: "The one item, for queries that are too long for an address: by the \
+                          method `SEARCH`, which OpenAPI 3.0 has no place for.",
+            request: Some(Content::json(
+                self.search_input(),
+                json!({"query": {"fields": [self.shown().key().name]}}),
+            )),
+            ..self.single_words(&self.names.search)
+        };
+        self.operation(search_method(), false, |call| Box::pin(items::single(call)), Some(words))
+    }
+
+    fn single_words(&self, named: &Named) -> Words {
+        Words {
+            description: "There is one item. With `export`, a file (`x-export` of this path). \
+                          `SEARCH` takes the same query as its body (`x-search`).",
+            parameters: self.parameters(false, parameters::of_item()),
             success: Success::json(
                 "The item.",
                 schemas::data(self.item()),
                 json!({"data": self.example()}),
             ),
             failures: vec![numeric(), self.hidden()],
-            ..self.words(&self.names.read)
-        };
-        self.operation(Method::GET, false, |call| Box::pin(items::single(call)), Some(words))
+            ..self.words(named)
+        }
     }
 
     fn update_single(&self) -> Operation {
@@ -322,7 +360,7 @@ impl Resource {
             description: "The fields that are sent; the others stay. Whoever may not see what came \
                           of it gets `204`.",
             parameters: self.parameters(false, parameters::of_one()),
-            request: Some(Content::json(self.input(), self.input_example())),
+            request: Some(Content::json(self.update_input(), self.update_example())),
             success: Success::json(
                 "The item as it is now.",
                 schemas::data(self.item()),
@@ -353,10 +391,15 @@ impl Resource {
     fn parameters(&self, one: bool, query: Vec<MetaOperationParam>) -> Vec<MetaOperationParam> {
         let mut path = Vec::new();
         if self.collection.is_none() {
-            path.push(parameters::path("collection", "The collection's name.", json!("messages")));
+            let name = MetaSchema::new("string");
+            path.push(parameters::path("collection", name, "Its name.", json!("messages")));
         }
         if one {
-            path.push(parameters::path("id", "The item's key.", self.key_example()));
+            let (key, example) = match self.collection {
+                Some(collection) => (schemas::key_schema(collection), self.key_example()),
+                None => (MetaSchema::new("string"), json!("213149")),
+            };
+            path.push(parameters::path("id", key, "The item's key.", example));
         }
         path.into_iter().chain(query).collect()
     }
@@ -377,6 +420,8 @@ impl Resource {
             },
             Error::InvalidForeignKey { collection: collection.name, field: None },
             self.hidden(),
+            too_many(),
+            last_administrator(),
         ]
     }
 
@@ -409,8 +454,36 @@ impl Resource {
         self.collection.map_or_else(schemas::any_item, schemas::of)
     }
 
-    fn input(&self) -> MetaSchemaRef {
-        self.collection.map_or_else(schemas::any_item, schemas::input_of)
+    fn update_example(&self) -> Json {
+        schemas::update_example(self.shown())
+    }
+
+    fn create_input(&self) -> MetaSchemaRef {
+        self.collection.map_or_else(schemas::any_item, schemas::create_of)
+    }
+
+    fn update_input(&self) -> MetaSchemaRef {
+        self.collection.map_or_else(schemas::any_item, schemas::update_of)
+    }
+
+    fn keyed_update(&self) -> MetaSchemaRef {
+        self.collection.map_or_else(schemas::any_item, schemas::keyed_update_of)
+    }
+
+    fn changes(&self) -> MetaSchemaRef {
+        self.collection.map_or_else(|| schemas::reference("Changes"), schemas::changes_of)
+    }
+
+    fn keys(&self) -> MetaSchemaRef {
+        self.collection.map_or_else(|| schemas::reference("Keys"), schemas::keys_of)
+    }
+
+    fn named(&self) -> MetaSchemaRef {
+        self.collection.map_or_else(|| schemas::reference("Named"), schemas::named_of)
+    }
+
+    fn search_input(&self) -> MetaSchemaRef {
+        self.collection.map_or_else(|| schemas::reference("Search"), schemas::search_of)
     }
 }
 
@@ -429,6 +502,17 @@ fn reused_key() -> Error {
 
 fn numeric() -> Error {
     Error::InvalidQuery("Invalid numeric value".to_owned())
+}
+
+fn too_many() -> Error {
+    Error::LimitExceeded("one request may change at most 1000 items".to_owned())
+}
+
+/// Whatever changes accounts or rights can come to this.
+fn last_administrator() -> Error {
+    Error::Unprocessable(
+        "the last active administrator has to stay: make another one first".to_owned(),
+    )
 }
 
 fn unknown_field() -> Error {

@@ -7,24 +7,37 @@ use poem_openapi::registry::Registry;
 use serde_json::Value as Json;
 use serde_json::json;
 
+use crate::domain::items::STATES;
+use crate::model::Action;
 use crate::model::Collection;
 use crate::model::Field;
 use crate::model::Kind;
 use crate::model::schema::COLLECTIONS;
+use crate::model::schema::Document;
 use crate::model::schema::Reach;
 use crate::model::schema::Special;
+use crate::transport::rest::query_schemas;
 use crate::transport::rest::shapes;
 
 /// Adds all shapes. Those that no operation uses are left out of the document.
 pub fn register(registry: &mut Registry) {
     for collection in COLLECTIONS {
         if collection.reach != Reach::Internal {
-            registry.schemas.insert(name_of(collection), item(collection));
-            registry.schemas.insert(input_name_of(collection), input(collection));
+            let name = name_of(collection);
+            registry.schemas.insert(format!("{name}Create"), create(collection));
+            registry.schemas.insert(format!("{name}Update"), update(collection));
+            registry.schemas.insert(format!("{name}Changes"), changes(collection));
+            registry.schemas.insert(format!("{name}Named"), named(collection));
+            registry.schemas.insert(format!("{name}Search"), search(collection));
+            registry.schemas.insert(name, item(collection));
         }
     }
     for (name, schema) in shapes::fixed() {
         registry.schemas.insert(name.to_owned(), schema);
+    }
+    // poem-openapi wants to know every name; what they stand for is merged later.
+    for (name, _) in query_schemas::all() {
+        registry.schemas.insert(name, MetaSchema::new("object"));
     }
 }
 
@@ -40,10 +53,49 @@ pub fn of(collection: &Collection) -> MetaSchemaRef {
     MetaSchemaRef::Reference(name_of(collection))
 }
 
-/// Returns a reference to the shape of what is sent to create or change an item.
+/// Returns a reference to the shape of what is sent to create an item.
 #[must_use]
-pub fn input_of(collection: &Collection) -> MetaSchemaRef {
-    MetaSchemaRef::Reference(input_name_of(collection))
+pub fn create_of(collection: &Collection) -> MetaSchemaRef {
+    reference(&format!("{}Create", name_of(collection)))
+}
+
+/// Returns a reference to the shape of what is sent to change an item.
+#[must_use]
+pub fn update_of(collection: &Collection) -> MetaSchemaRef {
+    reference(&format!("{}Update", name_of(collection)))
+}
+
+/// Returns a reference to the shape of one change for several items.
+#[must_use]
+pub fn changes_of(collection: &Collection) -> MetaSchemaRef {
+    reference(&format!("{}Changes", name_of(collection)))
+}
+
+/// Returns the shape of what is sent to change an item among others: its key, too.
+#[must_use]
+pub fn keyed_update_of(collection: &'static Collection) -> MetaSchemaRef {
+    let key = collection.key().name;
+    let keyed = object(&[key], vec![(key, key_of(collection))]);
+    let all_of = vec![inline(keyed), update_of(collection)];
+    inline(MetaSchema { all_of, ..MetaSchema::ANY })
+}
+
+/// Returns a reference to the shape of what says which items to delete.
+#[must_use]
+pub fn named_of(collection: &Collection) -> MetaSchemaRef {
+    reference(&format!("{}Named", name_of(collection)))
+}
+
+/// Returns a reference to the shape of the body of a `SEARCH`.
+#[must_use]
+pub fn search_of(collection: &Collection) -> MetaSchemaRef {
+    reference(&format!("{}Search", name_of(collection)))
+}
+
+/// Returns the shape of a list of keys of the collection.
+#[must_use]
+pub fn keys_of(collection: &'static Collection) -> MetaSchemaRef {
+    list(key_of(collection))
 }
 
 /// Returns the shape of an item of some collection or other.
@@ -106,26 +158,34 @@ pub fn input_example(collection: &Collection) -> Json {
     }
 }
 
-const ID: &str = "a7e169a7-5c4e-4b8e-9d3b-2f8f6c1d0e77";
-
-fn name_of(collection: &Collection) -> String {
+/// Returns what might be sent to change an item.
+#[must_use]
+pub fn update_example(collection: &Collection) -> Json {
     match collection.name {
-        "messages" => "Message",
-        "directus_users" => "User",
-        "directus_roles" => "Role",
-        "directus_policies" => "Policy",
-        "directus_permissions" => "Permission",
-        "directus_access" => "Access",
-        "directus_settings" => "Settings",
-        "directus_activity" => "Activity",
-        "directus_revisions" => "Revision",
-        other => other,
+        "directus_users" => json!({"status": "suspended"}),
+        "directus_permissions" => json!({"fields": ["content"]}),
+        "directus_access" => json!({"sort": 1}),
+        _ => input_example(collection),
     }
-    .to_owned()
 }
 
-fn input_name_of(collection: &Collection) -> String {
-    format!("{}Input", name_of(collection))
+const ID: &str = "a7e169a7-5c4e-4b8e-9d3b-2f8f6c1d0e77";
+
+/// Returns the name of the shape of an item: that of one, where the collection is named for many.
+pub(super) fn name_of(collection: &Collection) -> String {
+    match collection.name {
+        "messages" => "Message".to_owned(),
+        "directus_users" => "User".to_owned(),
+        "directus_roles" => "Role".to_owned(),
+        "directus_policies" => "Policy".to_owned(),
+        "directus_permissions" => "Permission".to_owned(),
+        "directus_revisions" => "Revision".to_owned(),
+        other => {
+            let plain = other.trim_start_matches("directus_");
+            let (first, rest) = plain.split_at(plain.len().min(1));
+            first.to_ascii_uppercase() + rest
+        }
+    }
 }
 
 pub(super) fn inline(schema: MetaSchema) -> MetaSchemaRef {
@@ -149,15 +209,48 @@ fn item(collection: &'static Collection) -> MetaSchema {
     MetaSchema { description: about(collection), ..object(&[], properties) }
 }
 
-/// The shape of what is sent: the fields that clients may set.
-fn input(collection: &'static Collection) -> MetaSchema {
-    let properties = collection
-        .fields
-        .iter()
-        .filter(|field| is_settable(collection, field))
-        .map(|field| (field.name, inline(input_value(collection, field))))
-        .collect();
-    object(&[], properties)
+/// The shape of what is sent to create an item: the fields that clients may set, and the key.
+fn create(collection: &'static Collection) -> MetaSchema {
+    let required = collection.fields.iter().filter(|field| field.required).map(|field| field.name);
+    let key = MetaSchema {
+        description: Some("Chosen by the server; only administrators may choose another."),
+        ..key_schema(collection)
+    };
+    let properties = [(collection.key().name, inline(key))].into_iter().chain(settable(collection));
+    object(&required.collect::<Vec<_>>(), properties.collect())
+}
+
+/// The shape of what is sent to change an item: the fields that clients may set.
+fn update(collection: &'static Collection) -> MetaSchema {
+    object(&[], settable(collection).collect())
+}
+
+fn settable(
+    collection: &'static Collection,
+) -> impl Iterator<Item = (&'static str, MetaSchemaRef)> {
+    let fields = collection.fields.iter().filter(move |field| is_settable(collection, field));
+    fields.map(move |field| (field.name, inline(input_value(collection, field))))
+}
+
+/// The shape of one change for several items.
+fn changes(collection: &'static Collection) -> MetaSchema {
+    let [keys, query] = which(collection);
+    shapes::changes(keys, query, update_of(collection))
+}
+
+/// The shape of what names several items.
+fn named(collection: &'static Collection) -> MetaSchema {
+    let [keys, query] = which(collection);
+    shapes::named(keys, query)
+}
+
+fn which(collection: &'static Collection) -> [MetaSchemaRef; 2] {
+    [keys_of(collection), reference(&query_schemas::selection_name(collection))]
+}
+
+/// The shape of the body of a `SEARCH`.
+fn search(collection: &'static Collection) -> MetaSchema {
+    shapes::search(keys_of(collection), reference(&query_schemas::query_name(collection)))
 }
 
 fn is_settable(collection: &'static Collection, field: &'static Field) -> bool {
@@ -181,18 +274,36 @@ fn value(collection: &'static Collection, field: &'static Field) -> MetaSchema {
         Kind::Boolean => MetaSchema::new("boolean"),
         Kind::Json => json_value(field),
         Kind::ToOne(target) => {
-            MetaSchema { one_of: vec![key_of(target), of(target)], ..MetaSchema::ANY }
+            // OpenAPI 3.0 knows null only beside a type.
+            let key = MetaSchema { nullable: true, ..key_schema(target) };
+            let one_of = vec![inline(key), of(target)];
+            return MetaSchema { one_of, description: hint(field), ..MetaSchema::ANY };
         }
         Kind::ToMany(target, _) => {
             let items = Box::new(either(key_of(target), of(target)));
             MetaSchema { items: Some(items), ..MetaSchema::new("array") }
         }
     };
+    let can_be_null = field != collection.key() && !matches!(field.kind, Kind::ToMany(..));
     MetaSchema {
-        nullable: field != collection.key() && !matches!(field.kind, Kind::ToMany(..)),
+        nullable: can_be_null && !schema.ty.is_empty(),
         description: hint(field),
+        enum_items: choices(collection, field, can_be_null),
         ..schema
     }
+}
+
+/// Returns the values that a field is confined to, if it is.
+fn choices(collection: &Collection, field: &Field, or_null: bool) -> Vec<Json> {
+    let values: Vec<Json> = match (collection.name, field.name) {
+        ("directus_users", "status") => STATES.iter().copied().map(Json::from).collect(),
+        ("directus_permissions", "action") => {
+            Action::ALL.iter().map(|action| Json::from(action.name())).collect()
+        }
+        _ => return Vec::new(),
+    };
+    let null = or_null.then_some(Json::Null);
+    values.into_iter().chain(null).collect()
 }
 
 fn input_value(collection: &'static Collection, field: &'static Field) -> MetaSchema {
@@ -206,25 +317,29 @@ fn input_value(collection: &'static Collection, field: &'static Field) -> MetaSc
             description: Some("Items to create along with this one."),
             ..MetaSchema::new("array")
         },
-        _ => MetaSchema {
-            nullable: !field.required,
-            description: input_hint(field),
-            ..value(collection, field)
-        },
+        _ => {
+            let schema = value(collection, field);
+            MetaSchema {
+                nullable: schema.nullable && !field.required,
+                description: input_hint(field),
+                enum_items: choices(collection, field, false),
+                ..schema
+            }
+        }
     }
 }
 
-/// Documents are lists of texts or objects of whatever the client keeps there.
 fn json_value(field: &Field) -> MetaSchema {
-    match field.name {
-        "fields" | "tags" | "ip_access" => MetaSchema {
+    match field.document() {
+        Document::Texts => MetaSchema {
             items: Some(Box::new(inline(MetaSchema::new("string")))),
             ..MetaSchema::new("array")
         },
-        _ => MetaSchema {
+        Document::Object => MetaSchema {
             additional_properties: Some(Box::new(inline(MetaSchema::ANY))),
             ..MetaSchema::new("object")
         },
+        Document::Any => MetaSchema::ANY,
     }
 }
 
@@ -232,7 +347,7 @@ fn key_of(collection: &'static Collection) -> MetaSchemaRef {
     inline(key_schema(collection))
 }
 
-fn key_schema(collection: &'static Collection) -> MetaSchema {
+pub(super) fn key_schema(collection: &'static Collection) -> MetaSchema {
     match collection.key().kind {
         Kind::Integer => MetaSchema::new_with_format("integer", "int64"),
         _ => MetaSchema::new_with_format("string", "uuid"),

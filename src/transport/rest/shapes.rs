@@ -4,6 +4,7 @@ use poem_openapi::registry::MetaSchema;
 use poem_openapi::registry::MetaSchemaRef;
 use serde_json::Value as Json;
 
+use crate::transport::rest::query_schemas;
 use crate::transport::rest::schemas::either;
 use crate::transport::rest::schemas::inline;
 use crate::transport::rest::schemas::list;
@@ -20,15 +21,8 @@ pub(super) fn fixed() -> impl Iterator<Item = (&'static str, MetaSchema)> {
 type Shapes = Vec<(&'static str, MetaSchema)>;
 
 fn of_items() -> Shapes {
-    let query = || MetaSchema {
-        description: Some("A query in its JSON form: `filter`, `limit`, …"),
-        ..open(MetaSchema::new("object"))
-    };
-    let keys = || ("keys", reference("Keys"));
     let key = either(inline(MetaSchema::new("integer")), inline(MetaSchema::new("string")));
     let item = open(MetaSchema::new("object"));
-    let named = object(&[], vec![keys(), ("query", inline(query()))]);
-    let changes = object(&["data"], vec![keys(), ("query", inline(query())), ("data", any())]);
     let counts = object(
         &[],
         vec![
@@ -36,16 +30,37 @@ fn of_items() -> Shapes {
             ("filter_count", number("Those that fit `filter` and `search`.")),
         ],
     );
+    let keys = || reference("Keys");
     vec![
         ("Item", about("An item of some collection.", item)),
         ("Keys", MetaSchema { items: Some(Box::new(key)), ..MetaSchema::new("array") }),
-        ("Named", about("Which items: exactly one of `keys` and `query`.", named)),
-        (
-            "Changes",
-            about("Which items, by exactly one of `keys` and `query`, and their values.", changes),
-        ),
+        ("Named", named(keys(), reference(query_schemas::ANY_SELECTION))),
+        ("Changes", changes(keys(), reference(query_schemas::ANY_SELECTION), any())),
+        ("Search", search(keys(), reference(query_schemas::ANY_QUERY))),
         ("Counts", counts),
     ]
+}
+
+/// Items that keys or a query name.
+pub(super) fn named(keys: MetaSchemaRef, query: MetaSchemaRef) -> MetaSchema {
+    let either = object(&[], vec![("keys", keys), ("query", query)]);
+    about("Which items: exactly one of `keys` and `query`.", either)
+}
+
+/// Items that keys or a query name, and the values that they get.
+pub(super) fn changes(
+    keys: MetaSchemaRef,
+    query: MetaSchemaRef,
+    data: MetaSchemaRef,
+) -> MetaSchema {
+    let changes = object(&["data"], vec![("keys", keys), ("query", query), ("data", data)]);
+    about("Which items, by exactly one of `keys` and `query`, and their values.", changes)
+}
+
+/// Items that are looked for.
+pub(super) fn search(keys: MetaSchemaRef, query: MetaSchemaRef) -> MetaSchema {
+    let search = object(&[], vec![("keys", keys), ("query", query)]);
+    about("What to look for: a query, or keys; without either, what the address says.", search)
 }
 
 fn of_errors() -> Shapes {

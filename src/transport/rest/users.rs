@@ -87,7 +87,7 @@ fn update_me_words() -> Words {
         description: "Needs the right to update the fields of one's own account. A new password \
                       ends all other sessions.",
         parameters: parameters::of_one(),
-        request: Some(Content::json(schemas::input_of(&USERS), json!({"first_name": "Alice"}))),
+        request: Some(Content::json(schemas::update_of(&USERS), json!({"first_name": "Alice"}))),
         success: success().or_unseen(),
         failures: vec![
             Error::payload("\"value\" must be of type object"),

@@ -8,6 +8,8 @@ import path from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { Validator } from '@seriousme/openapi-schema-validator';
+import Ajv from 'ajv';
+import addFormats from 'ajv-formats';
 import { build } from 'esbuild';
 import openapiTypeScript, { astToString } from 'openapi-typescript';
 import { launchBrowser, Window } from '../lib/browser.mjs';
@@ -72,6 +74,44 @@ test('every operation has a summary, an error, an example, and says who may call
 	}
 
 	assert.deepEqual(lacking, []);
+});
+
+test('every example has the shape that is said of it', async () => {
+	const ajv = new Ajv({ strict: false, validateFormats: true, allErrors: true });
+	addFormats(ajv);
+	// Operations of methods that OpenAPI has no place for stand beside the others as extensions.
+	const everyOperation = Object.entries(description.paths).flatMap(([route, item]) => Object.entries(item).map(([method, operation]) => [`${method} ${route}`, operation]));
+	const follow = (part) => (part?.$ref ? follow(part.$ref.slice(2).split('/').reduce((found, key) => found[key], description)) : part);
+	ajv.addSchema({ $id: 'document', components: description.components });
+	const inDocument = (schema) => JSON.parse(JSON.stringify(schema).replaceAll('"$ref":"#/', '"$ref":"document#/'));
+	const wrong = [];
+	let checked = 0;
+	const check = (place, schema, example) => {
+		const validate = ajv.compile(inDocument(schema));
+		checked += 1;
+		if (!validate(example)) wrong.push(`${place}: ${ajv.errorsText(validate.errors)}`);
+	};
+	const checkPart = (place, part) => {
+		if (!part?.schema) return;
+		const example = part.example ?? follow(part.schema).example;
+		if (example !== undefined) check(place, part.schema, example);
+		for (const shared of Object.values(part.examples ?? {})) check(place, part.schema, follow(shared).value);
+	};
+	check('what is no filter', { $ref: '#/components/schemas/MessageFilter' }, { content: { _nope: 'x' } });
+	assert.equal(wrong.splice(0).length, 1, 'this should have been noticed');
+	for (const [name, operation] of everyOperation) {
+		for (const parameter of (operation.parameters ?? []).map(follow)) {
+			checkPart(`${name} ${parameter.name}`, parameter);
+			for (const media of Object.values(parameter.content ?? {})) checkPart(`${name} ${parameter.name}`, media);
+		}
+		for (const media of Object.values(operation.requestBody?.content ?? {})) checkPart(`${name} body`, media);
+		for (const [status, answer] of Object.entries(operation.responses)) {
+			for (const media of Object.values(follow(answer).content ?? {})) checkPart(`${name} ${status}`, media);
+		}
+	}
+
+	assert.deepEqual(wrong, []);
+	assert.ok(checked > 500, `only ${checked} examples`);
 });
 
 test('every security scheme that is named is defined, and every operation has a name of its own', () => {

@@ -1,0 +1,264 @@
+//! What poem-openapi has no place for, put into the document that it made: examples of each body,
+//! the codes of each error, an explicit "no security", JSON in query strings, `SEARCH`, files.
+//!
+//! OpenAPI 3.0 has no method `SEARCH`, and clients made from a list that is either JSON or CSV could
+//! not read the JSON without asking first. So both are whole Operation Objects of their own beside
+//! the others of a path, as the extensions `x-search` and `x-export`.
+
+use serde_json::Map;
+use serde_json::Value as Json;
+use serde_json::json;
+
+use crate::model::Collection;
+use crate::transport::error::Wire;
+use crate::transport::rest::operation::Access;
+use crate::transport::rest::operation::Operation;
+use crate::transport::rest::operation::Words;
+use crate::transport::rest::query_schemas;
+use crate::transport::rest::query_schemas::reference;
+
+const JSON: &str = "application/json";
+
+/// What operations have in common, by name: written once, and referred to.
+#[derive(Default)]
+pub struct Shared {
+    examples: Map<String, Json>,
+    parameters: Map<String, Json>,
+    responses: Map<String, Json>,
+}
+
+/// Puts what is known about one operation into the document, and what it has in common with others
+/// into `shared`. `refusals` are all that the operation can answer instead, by status.
+pub fn complete(
+    document: &mut Json,
+    shared: &mut Shared,
+    operation: &Operation,
+    words: &Words,
+    refusals: Vec<(u16, Vec<Wire>)>,
+) {
+    let method = operation.method.as_str().to_lowercase();
+    let Some(path) = document["paths"][&operation.path].as_object_mut() else { return };
+    let Some(entry) = path.get_mut(&method) else { return };
+    if operation.access == Access::Open {
+        entry["security"] = json!([]);
+    }
+    if let Some(content) = &words.request {
+        entry["requestBody"]["content"][content.content_type]["example"] = content.example.clone();
+    }
+    let responses = &mut entry["responses"];
+    if let Some(content) = &words.success.content {
+        let status = words.success.status.to_string();
+        responses[&status]["content"][content.content_type]["example"] = content.example.clone();
+    }
+    for (status, wires) in refusals {
+        let response = &mut responses[status.to_string()];
+        response["content"][JSON] = refused(&mut shared.examples, &wires);
+        let (name, whole) = (name_of(status), response.take());
+        *response = share(&mut shared.responses, "responses", name, whole);
+    }
+    let export = refine_parameters(entry, operation.collection, shared);
+    let export = export.map(|parameter| exported(entry, words, parameter));
+    if method == "search" {
+        let mut search = path.remove(&method).unwrap_or_default();
+        if let Some(export) = export {
+            take_content(&mut search, &export);
+        }
+        path.insert("x-search".to_owned(), search);
+    } else if let Some(export) = export {
+        path.insert("x-export".to_owned(), export);
+    }
+}
+
+/// Puts what is shared and the shapes of the query language into the document, and takes out the
+/// shapes that nothing refers to.
+pub fn add_shared(document: &mut Json, shared: Shared) {
+    let Shared { examples, parameters, responses } = shared;
+    let mut used: Vec<String> = Vec::new();
+    for (name, entries) in
+        [("examples", examples), ("parameters", parameters), ("responses", responses)]
+    {
+        let entries = Json::Object(entries);
+        collect_references(&entries, &mut used);
+        document["components"][name] = entries;
+    }
+    if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
+        schemas.extend(query_schemas::all());
+    }
+    collect_references(&document["paths"], &mut used);
+    let mut at = 0;
+    while let Some(name) = used.get(at).cloned() {
+        collect_references(&document["components"]["schemas"][&name], &mut used);
+        at += 1;
+    }
+    if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
+        schemas.retain(|name, _| used.contains(name));
+        schemas.sort_keys();
+    }
+}
+
+fn collect_references(json: &Json, used: &mut Vec<String>) {
+    match json {
+        Json::Object(entries) => {
+            if let Some(Json::String(target)) = entries.get("$ref")
+                && let Some(name) = target.strip_prefix("#/components/schemas/")
+                && !used.iter().any(|known| known == name)
+            {
+                used.push(name.to_owned());
+            }
+            entries.values().for_each(|json| collect_references(json, used));
+        }
+        Json::Array(list) => list.iter().for_each(|json| collect_references(json, used)),
+        _ => {}
+    }
+}
+
+/// Returns the body of an answer that says one of these errors: their codes, and one example of
+/// each.
+fn refused(examples: &mut Map<String, Json>, wires: &[Wire]) -> Json {
+    let mut codes: Vec<&str> = wires.iter().map(|wire| wire.code).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    let mut shown = Map::new();
+    for wire in wires {
+        let example = json!({"summary": wire.message, "value": {"errors": [wire.to_json()]}});
+        let example = share(examples, "examples", wire.code, example);
+        let mut key = wire.code.to_owned();
+        if shown.contains_key(&key) {
+            key = format!("{key}_{}", shown.len());
+        }
+        shown.insert(key, example);
+    }
+    let code = json!({"type": "string", "enum": codes});
+    let extensions = json!({"type": "object", "properties": {"code": code}});
+    let narrower = json!({"type": "object", "properties": {"extensions": extensions}});
+    let error = json!({"allOf": [reference("Error"), narrower]});
+    json!({
+        "schema": {
+            "type": "object",
+            "required": ["errors"],
+            "properties": {"errors": {"type": "array", "items": error, "minItems": 1}},
+        },
+        "examples": shown,
+    })
+}
+
+/// Keeps something under a name of its own among what is shared, once, and returns a reference to it.
+fn share(shared: &mut Map<String, Json>, place: &str, name: &str, whole: Json) -> Json {
+    let mut chosen = name.to_owned();
+    let mut number = 1;
+    while shared.get(&chosen).is_some_and(|known| *known != whole) {
+        number += 1;
+        chosen = format!("{name}_{number}");
+    }
+    let reference = json!({"$ref": format!("#/components/{place}/{chosen}")});
+    shared.insert(chosen, whole);
+    reference
+}
+
+/// Returns the name under which an answer of this status is shared.
+const fn name_of(status: u16) -> &'static str {
+    match status {
+        400 => "BadRequest",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        408 => "RequestTimeout",
+        413 => "ContentTooLarge",
+        422 => "UnprocessableContent",
+        500 => "InternalServerError",
+        503 => "ServiceUnavailable",
+        _ => "Refused",
+    }
+}
+
+/// Says of the parameters that are JSON text which JSON it is. Takes out and returns the one that
+/// makes a file of the answer, if there is one.
+fn refine_parameters(
+    entry: &mut Json,
+    collection: Option<&Collection>,
+    shared: &mut Shared,
+) -> Option<Json> {
+    let parameters = entry.get_mut("parameters")?.as_array_mut()?;
+    for parameter in parameters.iter_mut().filter(|parameter| parameter["in"] == "query") {
+        let shape = match parameter["name"].as_str() {
+            Some("filter") => collection
+                .map_or_else(|| query_schemas::ANY_FILTER.to_owned(), query_schemas::filter_name),
+            Some("deep") => query_schemas::DEEP.to_owned(),
+            Some("aggregate") => query_schemas::AGGREGATE.to_owned(),
+            Some("alias") => query_schemas::ALIAS.to_owned(),
+            _ => continue,
+        };
+        describe_as_json(parameter, &shape);
+    }
+    let place = parameters.iter().position(|parameter| parameter["name"] == "export");
+    let export = place.map(|place| parameters.remove(place));
+    for parameter in parameters.iter_mut().filter(|parameter| parameter["in"] == "query") {
+        let whole = parameter.take();
+        let shape = whole["content"][JSON]["schema"]["$ref"].as_str();
+        let shape = shape.and_then(|target| target.rsplit('/').next());
+        let name = shape.or(whole["name"].as_str()).unwrap_or_default().to_owned();
+        *parameter = share(&mut shared.parameters, "parameters", &name, whole);
+    }
+    export
+}
+
+/// Turns a text with an example that is JSON into JSON with that example.
+fn describe_as_json(parameter: &mut Json, shape: &str) {
+    let Some(parameter) = parameter.as_object_mut() else { return };
+    let example = parameter.remove("schema").map(|schema| schema["example"].clone());
+    let example =
+        example.as_ref().and_then(Json::as_str).and_then(|s| serde_json::from_str(s).ok());
+    let mut content = json!({"schema": reference(shape)});
+    if let Some(Json::Object(example)) = example {
+        content["example"] = Json::Object(example);
+    }
+    parameter.remove("explode");
+    parameter.insert("content".to_owned(), json!({JSON: content}));
+}
+
+/// Returns the same operation with its answer as a file.
+fn exported(entry: &Json, words: &Words, mut parameter: Json) -> Json {
+    let mut export = entry.clone();
+    let status = words.success.status.to_string();
+    let answer = &mut export["responses"][&status];
+    let envelope = &answer["content"][JSON];
+    let data = envelope["schema"]["properties"]["data"].clone();
+    let example = envelope["example"]["data"].clone();
+    answer["description"] = json!("The data alone, without an envelope, as a file.");
+    answer["headers"]["Content-Disposition"] = json!({
+        "description": "`attachment`, with a name made of the collection and the time.",
+        "schema": {"type": "string"},
+    });
+    answer["content"] = json!({
+        JSON: {"schema": data, "example": example},
+        "text/csv": {
+            "schema": {"type": "string"},
+            "example": csv(&example),
+        },
+    });
+    parameter["required"] = json!(true);
+    if let Some(parameters) = export["parameters"].as_array_mut() {
+        parameters.push(parameter);
+    }
+    export["operationId"] = json!(format!("export{}", words.id.trim_start_matches("read")));
+    export["summary"] = json!(format!("{}, as a file", words.summary));
+    export
+}
+
+/// Returns the first column of an example as CSV: the name and one line.
+fn csv(example: &Json) -> String {
+    let item = example.get(0).unwrap_or(example).as_object();
+    match item.and_then(|item| item.iter().next()) {
+        Some((name, value)) => format!("\"{name}\"\n{value}"),
+        None => String::new(),
+    }
+}
+
+/// Adds the answers of one operation to those of another that can give either.
+fn take_content(entry: &mut Json, other: &Json) {
+    let answer = &mut entry["responses"]["200"];
+    let file = &other["responses"]["200"];
+    let schemas = [&answer["content"][JSON]["schema"], &file["content"][JSON]["schema"]];
+    let either = json!({"anyOf": schemas});
+    answer["content"][JSON]["schema"] = either;
+    answer["content"]["text/csv"] = file["content"]["text/csv"].clone();
+}

@@ -1,0 +1,303 @@
+//! The shapes of the query language, as the documentation shows them: filters, queries, `deep`,
+//! `aggregate`. Those of collections are made from `model::schema` and the operators from `query`,
+//! so that what is added there shows here.
+//!
+//! Behind a relation they say no more than what any filter looks like: tools that walk through a
+//! document would walk through every collection from each. They are JSON, which `merge` puts into
+//! the document: poem-openapi cannot forbid names that a shape does not list.
+
+use serde_json::Map;
+use serde_json::Value as Json;
+use serde_json::json;
+
+use crate::model::Collection;
+use crate::model::Field;
+use crate::model::Kind;
+use crate::model::schema::COLLECTIONS;
+use crate::model::schema::Reach;
+use crate::query;
+use crate::query::Operation;
+use crate::transport::rest::schemas;
+
+/// The filter for a collection that is not known in advance.
+pub const ANY_FILTER: &str = "Filter";
+/// `deep`.
+pub const DEEP: &str = "Deep";
+/// The query for a collection that is not known in advance.
+pub const ANY_QUERY: &str = "Query";
+/// The selection for a collection that is not known in advance.
+pub const ANY_SELECTION: &str = "Selection";
+/// `aggregate`.
+pub const AGGREGATE: &str = "Aggregate";
+/// `alias`.
+pub const ALIAS: &str = "Alias";
+
+/// Returns all shapes, by name.
+#[must_use]
+pub fn all() -> Map<String, Json> {
+    let mut shapes = Map::new();
+    for kind in [Kind::Integer, Kind::Text, Kind::Uuid, Kind::Timestamp, Kind::Boolean] {
+        shapes.insert(operators_name(kind).to_owned(), operators(kind));
+    }
+    for kind in [Kind::Json, Kind::Secret] {
+        shapes.insert(operators_name(kind).to_owned(), operators(kind));
+    }
+    for collection in COLLECTIONS.iter().filter(|known| known.reach != Reach::Internal) {
+        shapes.insert(filter_name(collection), filter(collection));
+        shapes.insert(query_name(collection), query(&filter_name(collection)));
+        shapes.insert(selection_name(collection), selection(&filter_name(collection)));
+    }
+    shapes.insert(ANY_FILTER.to_owned(), any_filter());
+    shapes.insert("Nested".to_owned(), nested());
+    shapes.insert(
+        DEEP.to_owned(),
+        json!({
+            "type": "object",
+            "description": "What is asked of related items, by the name of the relation.",
+            "additionalProperties": reference("Nested"),
+        }),
+    );
+    shapes.insert(ANY_QUERY.to_owned(), query(ANY_FILTER));
+    shapes.insert(ANY_SELECTION.to_owned(), selection(ANY_FILTER));
+    shapes.insert(AGGREGATE.to_owned(), aggregate());
+    shapes.insert(
+        ALIAS.to_owned(),
+        json!({
+            "type": "object",
+            "description": "Other names for fields: `{\"name\":\"field\"}`.",
+            "additionalProperties": {"type": "string"},
+        }),
+    );
+    shapes
+}
+
+/// Returns the name of the filter for items of the collection.
+#[must_use]
+pub fn filter_name(collection: &Collection) -> String {
+    format!("{}Filter", schemas::name_of(collection))
+}
+
+/// Returns the name of the query for items of the collection.
+#[must_use]
+pub fn query_name(collection: &Collection) -> String {
+    format!("{}Query", schemas::name_of(collection))
+}
+
+/// Returns the name of what says which items of the collection are to be changed.
+#[must_use]
+pub fn selection_name(collection: &Collection) -> String {
+    format!("{}Selection", schemas::name_of(collection))
+}
+
+/// Returns a reference to the shape of this name.
+#[must_use]
+pub fn reference(name: &str) -> Json {
+    json!({"$ref": format!("#/components/schemas/{name}")})
+}
+
+const fn operators_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Integer => "IntegerOperators",
+        Kind::Text => "TextOperators",
+        Kind::Timestamp => "TimestampOperators",
+        Kind::Boolean => "BooleanOperators",
+        Kind::Json => "JsonOperators",
+        Kind::Secret => "SecretOperators",
+        Kind::Uuid | Kind::ToOne(_) | Kind::ToMany(..) => "UuidOperators",
+    }
+}
+
+/// What may be asked of one value.
+fn operators(kind: Kind) -> Json {
+    let mut properties = Map::new();
+    for name in query::operators(kind) {
+        properties.insert(name.to_owned(), operand(kind, name));
+    }
+    let about = match kind {
+        Kind::Integer => "What is asked of a number. Its text does as well.",
+        Kind::Text => "What is asked of a text.",
+        Kind::Timestamp => {
+            "What is asked of an instant: a date in ISO 8601, or `$NOW`, also with a shift \
+             (`$NOW(-1 day)`)."
+        }
+        Kind::Boolean => "What is asked of a flag.",
+        Kind::Json => "What is asked of a document.",
+        Kind::Secret => "What is asked of a value that is never shown.",
+        Kind::Uuid | Kind::ToOne(_) | Kind::ToMany(..) => {
+            "What is asked of a key: a UUID, or a variable (`$CURRENT_USER`, `$CURRENT_ROLE`, \
+             `$CURRENT_ROLES`, `$CURRENT_POLICIES`)."
+        }
+    };
+    json!({
+        "type": "object",
+        "description": about,
+        "properties": properties,
+        "additionalProperties": false,
+    })
+}
+
+fn operand(kind: Kind, operator: &str) -> Json {
+    match operator {
+        "_null" | "_nnull" | "_empty" | "_nempty" => json!({"type": "boolean"}),
+        "_in" | "_nin" => json!({"type": "array", "items": value(kind), "minItems": 1}),
+        "_between" | "_nbetween" => {
+            json!({"type": "array", "items": value(kind), "minItems": 2, "maxItems": 2})
+        }
+        _ => value(kind),
+    }
+}
+
+fn value(kind: Kind) -> Json {
+    match kind {
+        Kind::Integer => json!({"type": "integer", "format": "int64"}),
+        Kind::Boolean => json!({"type": "boolean"}),
+        _ => json!({"type": "string"}),
+    }
+}
+
+/// Which items: conditions on fields, on parts of dates, and on related items.
+fn filter(collection: &'static Collection) -> Json {
+    let own = reference(&filter_name(collection));
+    let mut properties = combined(&own);
+    for field in collection.fields {
+        properties.insert(field.name.to_owned(), asked(field));
+    }
+    json!({
+        "type": "object",
+        "description": "Which items: all that is asked holds at once. A bare value means `_eq`. \
+                        Parts of dates are asked as numbers: `year(field)`, and so on. Behind a \
+                        relation are the fields of the related item.",
+        "properties": properties,
+    })
+}
+
+/// What is asked of one field.
+fn asked(field: &'static Field) -> Json {
+    match field.kind {
+        Kind::ToOne(target) => either([
+            reference(operators_name(target.key().kind)),
+            reference(ANY_FILTER),
+            value(target.key().kind),
+        ]),
+        Kind::ToMany(..) => json!({
+            "type": "object",
+            "description": "Whether some item, or none, is like this; without either, some.",
+            "properties": {"_some": reference(ANY_FILTER), "_none": reference(ANY_FILTER)},
+        }),
+        Kind::Json | Kind::Secret => reference(operators_name(field.kind)),
+        kind => either([reference(operators_name(kind)), value(kind)]),
+    }
+}
+
+fn any_filter() -> Json {
+    let own = reference(ANY_FILTER);
+    json!({
+        "type": "object",
+        "description": "Which items: `{\"field\":{\"_operator\":value}}`, through relations by \
+                        nesting, with `_some` and `_none` through lists. The filters of the \
+                        collections (`MessageFilter`, …) say which fields and operators there are.",
+        "properties": combined(&own),
+        "additionalProperties": either([
+            own,
+            json!({"type": "string"}),
+            json!({"type": "number"}),
+            json!({"type": "boolean"}),
+            json!({"type": "array", "items": {}}),
+        ]),
+    })
+}
+
+fn combined(own: &Json) -> Map<String, Json> {
+    let list = json!({"type": "array", "items": own});
+    ["_and", "_or"].into_iter().map(|name| (name.to_owned(), list.clone())).collect()
+}
+
+/// What is asked of the items behind a relation, and behind those.
+fn nested() -> Json {
+    let mut properties = Map::new();
+    properties.insert("_filter".to_owned(), reference(ANY_FILTER));
+    for (name, shape) in page_parts().into_iter().chain([("alias", reference(ALIAS))]) {
+        properties.insert(format!("_{name}"), shape);
+    }
+    json!({
+        "type": "object",
+        "description": "Which of the related items, and how they are shown.",
+        "properties": properties,
+        "additionalProperties": reference("Nested"),
+    })
+}
+
+/// A whole query, as the body of `SEARCH` and frames of the socket have it.
+fn query(filter: &str) -> Json {
+    let mut properties = Map::new();
+    properties.insert("fields".to_owned(), names("Which fields; `*` for all one may read."));
+    properties.insert("filter".to_owned(), reference(filter));
+    for (name, shape) in page_parts() {
+        properties.insert(name.to_owned(), shape);
+    }
+    properties.insert("meta".to_owned(), names("`total_count`, `filter_count`; `*` for both."));
+    properties.insert("aggregate".to_owned(), reference(AGGREGATE));
+    properties.insert("groupBy".to_owned(), names("Fields and parts of dates."));
+    properties.insert("alias".to_owned(), reference(ALIAS));
+    properties.insert("deep".to_owned(), reference(DEEP));
+    let export = json!({
+        "type": "string",
+        "enum": ["csv", "csv_utf8", "json"],
+        "description": "Makes a file of the answer.",
+    });
+    properties.insert("export".to_owned(), export);
+    json!({
+        "type": "object",
+        "description": "A query, with the same parts as the address of a list.",
+        "properties": properties,
+    })
+}
+
+/// Which items a change is about.
+fn selection(filter: &str) -> Json {
+    let mut properties = Map::new();
+    properties.insert("filter".to_owned(), reference(filter));
+    for (name, shape) in page_parts() {
+        properties.insert(name.to_owned(), shape);
+    }
+    json!({
+        "type": "object",
+        "description": "Which items: all that fit, or the page of them that is asked for.",
+        "properties": properties,
+    })
+}
+
+/// What orders, searches and cuts a list.
+fn page_parts() -> [(&'static str, Json); 5] {
+    let count = |least: i64| json!({"type": "integer", "format": "int64", "minimum": least});
+    [
+        ("sort", names("Fields, with `-` for descending.")),
+        ("limit", count(-1)),
+        ("offset", count(0)),
+        ("page", count(1)),
+        ("search", json!({"type": "string"})),
+    ]
+}
+
+/// Names as a list, or as one text with commas.
+fn names(about: &str) -> Json {
+    let list = json!({"type": "array", "items": {"type": "string"}});
+    json!({"description": about, "anyOf": [{"type": "string"}, list]})
+}
+
+fn aggregate() -> Json {
+    let mut properties = Map::new();
+    for operation in Operation::ALL {
+        properties.insert(operation.name().to_owned(), names("Of which fields."));
+    }
+    json!({
+        "type": "object",
+        "description": "Totals, each of a field or of several; `count` also of `*`.",
+        "properties": properties,
+        "additionalProperties": false,
+    })
+}
+
+fn either(shapes: impl Into<Vec<Json>>) -> Json {
+    json!({"anyOf": shapes.into()})
+}
