@@ -4,7 +4,7 @@ SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run build test check fmt-check lint doc unit fmt openapi e2e audit clean
+.PHONY: help setup run build test check fmt-check lint doc unit fmt openapi e2e bench audit clean
 
 NPM_INSTALLED := tests/e2e/node_modules/.package-lock.json
 
@@ -42,6 +42,10 @@ openapi: ## Write openapi/openapi.json anew
 
 e2e: setup $(NPM_INSTALLED) build ## Test the release binary from outside; FILES=… for some of tests/e2e/tests/
 	scripts/e2e $(FILES)
+
+bench: build ## Measure the pure parts, and what requests cost over 10,000 and 1,000,000 messages
+	cargo bench --locked
+	scripts/bench
 
 # Not part of `make test`: building the two tools takes longer than all the tests together, and what they find changes
 # with the world (new advisories), not with a commit.
