@@ -4,6 +4,7 @@ use serde_json::Value as Json;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
+use crate::classes::dump::assert_unchanged;
 use crate::classes::dump::dump;
 use crate::support::Answer;
 use crate::support::Permission;
@@ -101,7 +102,7 @@ async fn class_1_who_has_not_signed_in_is_never_more_than_the_public() {
             assert!([401, 403].contains(&answer.status), "{name}: {value}: {}", answer.text);
         }
     }
-    assert_eq!(dump(&server).await, before);
+    assert_unchanged(&server, &before, "the walk").await;
     server.stop().await;
 }
 

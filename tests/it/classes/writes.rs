@@ -3,6 +3,7 @@
 use serde_json::Value as Json;
 use serde_json::json;
 
+use crate::classes::dump::assert_unchanged;
 use crate::classes::dump::dump;
 use crate::support::Permission;
 use crate::support::Socket;
@@ -190,7 +191,7 @@ async fn class_8_what_is_refused_has_left_nothing() {
     }
     let list = json!([{"content": "made"}, {"content": "bad"}]);
     writer.post(path, &list).await.refused(400, "FAILED_VALIDATION");
-    assert!(dump(&server).await == before);
+    assert_unchanged(&server, &before, "the walk").await;
 
     // The first news that anybody hears is of what did happen.
     admin.say("mark").await;
