@@ -2,7 +2,8 @@
 //! of its first request.
 //!
 //! Without the deadline a client that sends a byte now and then would hold a connection for ever.
-//! What comes after the first head is not looked at.
+//! What comes after the first head is not looked at. The writing side is shared: once a request has
+//! become a socket, whoever writes many of them needs it.
 
 use std::io;
 use std::io::IoSlice;
@@ -15,12 +16,16 @@ use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
 
+use crate::transport::ws::Wire;
+
 /// A connection. Its place is free again when it is dropped, whatever protocol it spoke last.
 pub struct Connection {
-    stream: TcpStream,
+    read: OwnedReadHalf,
+    wire: Wire,
     /// `None` once the head of the first request is complete.
     head: Option<Head>,
     _place: OwnedSemaphorePermit,
@@ -50,7 +55,13 @@ impl Connection {
     ) -> Self {
         let deadline = Box::pin(tokio::time::sleep(head_timeout));
         let head = Head { deadline, scan: Scan::Before };
-        Self { stream, head: Some(head), _place: place }
+        let (read, write) = stream.into_split();
+        Self { read, wire: Wire::new(write), head: Some(head), _place: place }
+    }
+
+    /// Returns the writing side.
+    pub(super) const fn wire(&self) -> &Wire {
+        &self.wire
     }
 
     /// Waits until the first byte can be read.
@@ -62,7 +73,7 @@ impl Connection {
         let mut byte = [0];
         tokio::select! {
             // The system says now and then that there is something when there is not: look.
-            peeked = self.stream.peek(&mut byte) => match peeked? {
+            peeked = self.read.peek(&mut byte) => match peeked? {
                 0 => Err(io::ErrorKind::UnexpectedEof.into()),
                 _ => Ok(()),
             },
@@ -72,7 +83,7 @@ impl Connection {
 
     #[cfg(test)]
     pub(super) fn is_nodelay(&self) -> bool {
-        self.stream.nodelay().unwrap()
+        self.wire.stream().nodelay().unwrap()
     }
 }
 
@@ -100,13 +111,13 @@ impl AsyncRead for Connection {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let Some(head) = &mut this.head else {
-            return Pin::new(&mut this.stream).poll_read(cx, buffer);
+            return Pin::new(&mut this.read).poll_read(cx, buffer);
         };
         if head.deadline.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         let before = buffer.filled().len();
-        let polled = Pin::new(&mut this.stream).poll_read(cx, buffer);
+        let polled = Pin::new(&mut this.read).poll_read(cx, buffer);
         if head.scan.is_complete_after(&buffer.filled()[before..]) {
             this.head = None;
         }
@@ -120,7 +131,7 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
+        Pin::new(&mut self.get_mut().wire).poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -128,19 +139,19 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, slices)
+        Pin::new(&mut self.get_mut().wire).poll_write_vectored(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.wire.is_write_vectored()
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        Pin::new(&mut self.get_mut().wire).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+        Pin::new(&mut self.get_mut().wire).poll_shutdown(cx)
     }
 }
 

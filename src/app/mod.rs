@@ -4,14 +4,14 @@
 //! constructs any of them. `server` is the life of the HTTP server between start and drain; it knows
 //! no part by name.
 
-mod acceptor;
+pub mod acceptor;
 mod accounts;
 mod connection;
 mod error;
 pub mod handover;
 pub mod listener;
 mod secret;
-mod server;
+pub mod server;
 mod signals;
 mod welcome;
 
@@ -24,6 +24,7 @@ pub use welcome::reachable;
 
 use std::io::Write;
 use std::net::TcpListener;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,6 +63,7 @@ use crate::store::Store;
 use crate::transport;
 use crate::transport::Context;
 use crate::transport::ws;
+use crate::transport::ws::Sweep;
 
 /// How many committed batches may wait to be delivered; while there are more the writer waits.
 const COMMITTED_MAX: usize = 1024;
@@ -80,7 +82,7 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often expired sessions are ended: a socket that was signed in by one lives at most this much
 /// longer.
-const SWEEP_PERIOD: Duration = Duration::from_secs(30);
+const EXPIRY_PERIOD: Duration = Duration::from_secs(30);
 
 /// How often lines of activity that are owed are written, and in how many transactions at most: it
 /// keeps up with 2,000 messages a second, and those who write messages hardly wait for it.
@@ -103,6 +105,8 @@ pub struct App {
     tasks: TaskTracker,
     /// Tells sockets to begin nothing new.
     stopping: CancellationToken,
+    /// Writes sockets.
+    sweep: Arc<Sweep>,
     /// Carries committed events to the hub; it ends when the writer has.
     relay: JoinHandle<()>,
     first: Bootstrapped,
@@ -175,9 +179,11 @@ impl App {
 
         let services =
             Services { auth, permissions, items, hub, accounts, hashing, changes, settings, clock };
+        let sweep = Sweep::start(config.websockets.sweep_threads.unwrap_or_else(sweep_threads))
+            .map_err(|source| StartError::System { what: "threads", source })?;
         let config = Arc::new(config);
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
-        tasks.spawn(sweep(Arc::clone(&services.auth), stopping.clone()));
+        tasks.spawn(end_expired(Arc::clone(&services.auth), stopping.clone()));
         tasks.spawn(catch_up(Arc::clone(&store), stopping.clone()));
         tasks.spawn(shorten_log(
             Arc::clone(&store),
@@ -186,7 +192,7 @@ impl App {
             services.clock.clone(),
             stopping.clone(),
         ));
-        Ok(Self { config, services, store, tasks, stopping, relay, first })
+        Ok(Self { config, services, store, tasks, stopping, sweep, relay, first })
     }
 
     /// Serves until a signal says to end, prints where, and ends in good order: no new connections,
@@ -222,6 +228,7 @@ impl App {
             // ever: whoever supervises the process starts a whole one.
             () = self.store.failed() => return Err(StartError::PartEnded("the writer")),
             _ = &mut self.relay => return Err(StartError::PartEnded("the delivery of events")),
+            () = self.sweep.failed() => return Err(StartError::PartEnded("the writing of sockets")),
         };
         tracing::info!(ending = ?ending, "finishing running work");
         tokio::select! {
@@ -246,6 +253,7 @@ impl App {
         if tokio::time::timeout(RELAY_PATIENCE, self.services.hub.finish()).await.is_err() {
             tracing::warn!("some subscriptions did not end in time");
         }
+        self.sweep.stop();
     }
 
     /// Returns the service's calls, without a transport.
@@ -265,12 +273,10 @@ impl App {
     pub fn endpoint(&self) -> impl poem::Endpoint<Output = poem::Response> + use<> {
         let sockets = ws::Context::new(
             self.services.clone(),
-            self.config.websockets.clone(),
-            self.config.auth.session_cookie.name.clone(),
-            self.config.server.public_url.clone(),
-            self.config.server.trust_proxy.clone(),
+            &self.config,
             self.tasks.clone(),
             self.stopping.clone(),
+            Arc::clone(&self.sweep),
         );
         let context = Context::new(self.services.clone(), Arc::clone(&self.config));
         transport::routes(&context, ws::endpoint(sockets).boxed())
@@ -304,8 +310,8 @@ pub async fn migrate(config: &Config) -> Result<(), StartError> {
 }
 
 /// Ends expired sessions every now and then, until the service stops.
-async fn sweep(auth: Arc<Auth>, stopping: CancellationToken) {
-    let mut interval = tokio::time::interval(SWEEP_PERIOD);
+async fn end_expired(auth: Arc<Auth>, stopping: CancellationToken) {
+    let mut interval = tokio::time::interval(EXPIRY_PERIOD);
     while stopping.run_until_cancelled(interval.tick()).await.is_some() {
         if let Err(error) = auth.sweep().await {
             tracing::warn!(error = %error, "expired sessions could not be ended");
@@ -364,6 +370,13 @@ async fn open_store(
 ) -> Result<Store, StartError> {
     let opened = Store::open(&config.store, committed).await;
     opened.map_err(|error| StartError::of_database(config.store.filename.as_deref(), error))
+}
+
+/// Returns how many threads write sockets if nothing is said: the others read them, and make what is
+/// written.
+fn sweep_threads() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    cores.div_ceil(2)
 }
 
 fn limits(config: &Config) -> Limits {

@@ -1,13 +1,31 @@
 //! The HTTP server between its start and the end of its last request.
 
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::body::Incoming;
+use hyper::http;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto;
 use poem::Endpoint;
+use poem::Request;
 use poem::Response;
+use poem::http::Version;
+use poem::http::uri::Scheme;
+use poem::listener::Acceptor as _;
+use poem::web::LocalAddr;
+use poem::web::RemoteAddr;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::app::acceptor::Acceptor;
 use crate::app::acceptor::Gate;
+use crate::app::connection::Connection;
 
 /// How long connections that have said nothing may take to say what they came for, once no more are
 /// accepted: on most networks the first byte is on its way by then.
@@ -22,9 +40,18 @@ const SLACK: Duration = Duration::from_millis(500);
 
 /// A running HTTP server.
 pub struct Server {
-    task: JoinHandle<std::io::Result<()>>,
+    task: JoinHandle<()>,
     gate: Gate,
     drain: Duration,
+}
+
+/// What all connections share.
+struct Shared<E> {
+    endpoint: E,
+    /// Tells connections to answer what they have begun and to close.
+    ending: CancellationToken,
+    /// Tells them to close at once.
+    cut_off: CancellationToken,
 }
 
 impl Server {
@@ -36,18 +63,14 @@ impl Server {
         drain: Duration,
     ) -> Self {
         let gate = acceptor.gate();
-        let stopped = stopped(gate.clone(), FIRST_BYTE_GRACE.min(drain));
-        let server = poem::Server::new_with_acceptor(acceptor);
-        let task = tokio::spawn(server.run_with_graceful_shutdown(endpoint, stopped, Some(drain)));
+        let task = tokio::spawn(run(acceptor, endpoint, drain));
         Self { task, gate, drain }
     }
 
     /// Waits until the server has ended by itself, which it should not.
     pub async fn ended(&mut self) {
-        match (&mut self.task).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(error = %error, "the server failed"),
-            Err(error) => tracing::error!(error = %error, "the server failed"),
+        if let Err(error) = (&mut self.task).await {
+            tracing::error!(error = %error, "the server failed");
         }
     }
 
@@ -64,6 +87,74 @@ impl Server {
             tracing::warn!("the server did not end in time");
             self.task.abort();
         }
+    }
+}
+
+/// Serves connections until the gate is shut and those that were let in have ended.
+async fn run<E>(mut acceptor: Acceptor, endpoint: E, drain: Duration)
+where
+    E: Endpoint<Output = Response> + 'static,
+{
+    let shared = Arc::new(Shared {
+        endpoint,
+        ending: CancellationToken::new(),
+        cut_off: CancellationToken::new(),
+    });
+    let connections = TaskTracker::new();
+    let mut stopped = pin!(stopped(acceptor.gate(), FIRST_BYTE_GRACE.min(drain)));
+    loop {
+        tokio::select! {
+            () = &mut stopped => break,
+            accepted = acceptor.accept() => {
+                // It waits instead of failing.
+                let Ok((connection, local, remote, _)) = accepted else { break };
+                connections.spawn(serve(connection, local, remote, Arc::clone(&shared)));
+            }
+        }
+    }
+    drop(acceptor);
+    shared.ending.cancel();
+    connections.close();
+    if tokio::time::timeout(drain, connections.wait()).await.is_err() {
+        shared.cut_off.cancel();
+        connections.wait().await;
+    }
+}
+
+/// Serves one connection, until it ends or has become something else.
+async fn serve<E>(
+    connection: Connection,
+    local: LocalAddr,
+    remote: RemoteAddr,
+    shared: Arc<Shared<E>>,
+) where
+    E: Endpoint<Output = Response> + 'static,
+{
+    let wire = connection.wire().clone();
+    let answering = Arc::clone(&shared);
+    let service = service_fn(move |mut request: http::Request<Incoming>| {
+        // Others have several requests on one connection at once, which nobody can take over.
+        if request.version() == Version::HTTP_11 {
+            request.extensions_mut().insert(wire.clone());
+        }
+        let request = Request::from((request, local.clone(), remote.clone(), Scheme::HTTP));
+        let shared = Arc::clone(&answering);
+        async move {
+            let response = shared.endpoint.get_response(request).await;
+            Ok::<_, Infallible>(http::Response::from(response))
+        }
+    });
+    let builder = auto::Builder::new(TokioExecutor::new());
+    let mut conversation =
+        pin!(builder.serve_connection_with_upgrades(TokioIo::new(connection), service));
+    // How it ended is no news: clients come and go.
+    tokio::select! {
+        _ = &mut conversation => return,
+        () = shared.ending.cancelled() => conversation.as_mut().graceful_shutdown(),
+    }
+    tokio::select! {
+        _ = conversation => {}
+        () = shared.cut_off.cancelled() => {}
     }
 }
 

@@ -178,6 +178,9 @@ pub struct WebSocketConfig {
     /// `WEBSOCKETS_PENDING_MAX`, default 128: frames of one socket that may wait to be handled;
     /// while there are more the socket is not read.
     pub pending_max: usize,
+    /// `WEBSOCKETS_SWEEP_THREADS`: threads that write sockets, each some of them; default: one for
+    /// every two cores. With 0 each socket has a task of its own.
+    pub sweep_threads: Option<usize>,
 }
 
 /// What a socket may do before it has signed in.

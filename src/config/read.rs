@@ -215,6 +215,7 @@ impl WebSocketConfig {
                 form::number(1, 100_000),
             ),
             pending_max: from.read("WEBSOCKETS_PENDING_MAX", "128", form::number(1, 100_000)),
+            sweep_threads: from.find("WEBSOCKETS_SWEEP_THREADS", form::number(0, 64)),
         }
     }
 }

@@ -1,18 +1,19 @@
-//! One connection's bounded queue of encoded frames, between whoever has something to say and the
-//! one task that writes the socket.
+//! One connection's bounded queue of encoded frames, between whoever has something to say and
+//! whoever writes the socket: one at a time, a task of its own or a sweep over many.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
+use std::task::Waker;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 
 /// A bounded queue of encoded frames. When it is full the connection is closed: [`Outbox::push`]
 /// drops the frame and marks it [`Closing::SlowConsumer`]; nobody else waits. It is full once the
 /// unsent bytes have reached the bound, so one frame more than the bound may be held.
 pub struct Outbox {
     state: Mutex<State>,
-    ready: Notify,
     bytes_max: usize,
 }
 
@@ -21,6 +22,8 @@ struct State {
     frames: Vec<Bytes>,
     bytes: usize,
     closing: Option<Closing>,
+    /// Who is to be told of the next frame or of the end; told once, and only if it has asked.
+    writer: Option<Waker>,
 }
 
 /// Why the server closes a connection.
@@ -47,7 +50,7 @@ impl Outbox {
     /// Returns an empty outbox that holds at most `bytes_max` unsent bytes.
     #[must_use]
     pub fn new(bytes_max: usize) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), ready: Notify::new(), bytes_max })
+        Arc::new(Self { state: Mutex::default(), bytes_max })
     }
 
     /// Queues an encoded frame. Returns false, and drops it, if the connection is closing or its
@@ -66,8 +69,11 @@ impl Outbox {
             state.frames.push(frame);
         }
         let accepted = state.closing.is_none();
+        let writer = state.writer.take();
         drop(state);
-        self.ready.notify_one();
+        if let Some(writer) = writer {
+            writer.wake();
+        }
         accepted
     }
 
@@ -82,8 +88,13 @@ impl Outbox {
 
     /// Asks for the connection to be closed after what is queued. The first reason stays.
     pub fn close(&self, closing: Closing) {
-        self.state.lock().closing.get_or_insert(closing);
-        self.ready.notify_one();
+        let mut state = self.state.lock();
+        state.closing.get_or_insert(closing);
+        let writer = state.writer.take();
+        drop(state);
+        if let Some(writer) = writer {
+            writer.wake();
+        }
     }
 
     /// Returns whether the connection is to be closed.
@@ -92,19 +103,28 @@ impl Outbox {
         self.state.lock().closing.is_some()
     }
 
-    /// Takes all that is queued, waiting until there is something. One task at a time may ask.
+    /// Takes all that is queued, which may be nothing, and lets what comes next wake this writer, in
+    /// place of the one before.
+    #[must_use]
+    pub fn drain(&self, writer: Waker) -> Batch {
+        let mut state = self.state.lock();
+        state.bytes = 0;
+        // Once it is closing there is nothing to wait for, and a writer may hold the outbox.
+        state.writer = state.closing.is_none().then_some(writer);
+        Batch { frames: std::mem::take(&mut state.frames), closing: state.closing }
+    }
+
+    /// Takes all that is queued, waiting until there is something or the connection is to be closed.
+    /// One task at a time may ask.
     pub async fn take(&self) -> Batch {
-        loop {
-            {
-                let mut state = self.state.lock();
-                if !state.frames.is_empty() || state.closing.is_some() {
-                    state.bytes = 0;
-                    let frames = std::mem::take(&mut state.frames);
-                    return Batch { frames, closing: state.closing };
-                }
+        poll_fn(|context| {
+            let batch = self.drain(context.waker().clone());
+            if batch.frames.is_empty() && batch.closing.is_none() {
+                return Poll::Pending;
             }
-            self.ready.notified().await;
-        }
+            Poll::Ready(batch)
+        })
+        .await
     }
 }
 

@@ -2,14 +2,20 @@
 
 use std::sync::Arc;
 
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::config::Config;
 use crate::config::TrustProxy;
 use crate::config::WebSocketConfig;
 use crate::domain::Services;
+use crate::transport::ws::socket::Socket;
+use crate::transport::ws::sweep::Sweep;
+use crate::transport::ws::wire::Wire;
 
 /// What all sockets share.
 pub struct Context {
@@ -28,6 +34,8 @@ pub struct Context {
     /// Says that the service is stopping: sockets begin nothing new, finish what has begun, answer
     /// it, and close.
     pub stopping: CancellationToken,
+    /// Writes the sockets whose connection allows that. Whoever started it stops it.
+    pub sweep: Arc<Sweep>,
     places: Option<Arc<Semaphore>>,
 }
 
@@ -36,13 +44,15 @@ impl Context {
     #[must_use]
     pub fn new(
         services: Services,
-        config: WebSocketConfig,
-        session_cookie: String,
-        public_url: String,
-        trust_proxy: TrustProxy,
+        config: &Config,
         tasks: TaskTracker,
         stopping: CancellationToken,
+        sweep: Arc<Sweep>,
     ) -> Arc<Self> {
+        let session_cookie = config.auth.session_cookie.name.clone();
+        let public_url = config.server.public_url.clone();
+        let trust_proxy = config.server.trust_proxy.clone();
+        let config = config.websockets.clone();
         let places = config
             .connections_max
             .map(|max| Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS))));
@@ -54,8 +64,31 @@ impl Context {
             trust_proxy,
             tasks,
             stopping,
+            sweep,
             places,
         })
+    }
+
+    /// Opens a socket on an upgraded connection; the sweep writes it if there is a `wire`.
+    pub async fn open<S>(&self, stream: S, wire: Option<Wire>) -> Socket
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let WebSocketConfig { frame_bytes_max, outbox_bytes_max, .. } = self.config;
+        match wire {
+            Some(wire) => {
+                Socket::open_swept(
+                    stream,
+                    wire,
+                    &self.sweep,
+                    frame_bytes_max,
+                    outbox_bytes_max,
+                    &self.tasks,
+                )
+                .await
+            }
+            None => Socket::open(stream, frame_bytes_max, outbox_bytes_max, &self.tasks).await,
+        }
     }
 
     /// Takes a place among the open sockets, until it is dropped.

@@ -18,10 +18,10 @@ use crate::transport::origin;
 use crate::transport::ws::context::Context;
 use crate::transport::ws::directus;
 use crate::transport::ws::directus::Entry;
-use crate::transport::ws::socket::Socket;
 use crate::transport::ws::upgrade;
 use crate::transport::ws::upgrade::Misfit;
 use crate::transport::ws::upgrade::Offer;
+use crate::transport::ws::wire::Wire;
 
 /// Returns the endpoint at which clients open a socket.
 #[must_use]
@@ -58,6 +58,7 @@ impl Websocket {
         let origin = actor::origin(request, &context.trust_proxy);
         let identity = self.recognise(request, origin.ip).await?;
         let entry = Entry { identity, origin };
+        let wire = request.data::<Wire>().cloned();
         let upgraded = request.take_upgrade().map_err(|_| bare(StatusCode::BAD_REQUEST))?;
 
         let context = Arc::clone(context);
@@ -66,14 +67,7 @@ impl Websocket {
             let _place = place;
             // Fails only when the client went away before the answer reached it.
             let Ok(stream) = upgraded.await else { return };
-            let config = &context.config;
-            let socket = Socket::open(
-                stream,
-                config.frame_bytes_max,
-                config.outbox_bytes_max,
-                &context.tasks,
-            )
-            .await;
+            let socket = context.open(stream, wire).await;
             directus::converse(socket, context, entry).await;
         });
         Ok(offer.accept())

@@ -1,9 +1,9 @@
 //! Sockets: the upgrade of a request, a connection's life, and the protocols spoken over it.
 //!
 //! `endpoint` checks the upgrade and who asks for it; `socket` reads frames and ends connections;
-//! `writer` is the one task that writes a connection; `encode` makes frames; the folders beneath
-//! speak a protocol each. Reading frames is tungstenite's work, and what it has to write by itself
-//! joins the outbox through `codec_io`.
+//! `sweep` writes many connections at once, and `writer` those that have to be waited for; `encode`
+//! makes frames; the folders beneath speak a protocol each. Reading frames is tungstenite's work, and
+//! what it has to write by itself joins the outbox through `codec_io`.
 
 mod codec_io;
 mod context;
@@ -11,8 +11,12 @@ pub mod directus;
 pub mod encode;
 mod endpoint;
 mod socket;
+mod sweep;
 mod upgrade;
+mod wire;
 mod writer;
 
 pub use context::Context;
 pub use endpoint::endpoint;
+pub use sweep::Sweep;
+pub use wire::Wire;

@@ -1,4 +1,4 @@
-//! A connection's life: one reader, one writer, and an end in which no byte is lost.
+//! A connection's life: one reader, one writer at a time, and an end in which no byte is lost.
 //!
 //! Knows frames and close codes. What the frames say is the business of the protocol that reads
 //! them.
@@ -12,8 +12,6 @@ use tokio::io::AsyncRead;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWrite;
 use tokio::io::AsyncWriteExt;
-use tokio::io::ReadHalf;
-use tokio::io::WriteHalf;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::Message;
@@ -27,27 +25,38 @@ use crate::domain::realtime::Closing;
 use crate::domain::realtime::Outbox;
 use crate::transport::ws::codec_io::CodecIo;
 use crate::transport::ws::encode;
+use crate::transport::ws::sweep::Place;
+use crate::transport::ws::sweep::Sweep;
+use crate::transport::ws::wire::Wire;
 use crate::transport::ws::writer;
+use crate::transport::ws::writer::Half;
 
-/// What is read at once; it stays allocated while a connection is idle.
-const READ_BUFFER: usize = 4096;
+/// What is read at once; it stays allocated while a connection is idle. Longer frames get what they
+/// need for themselves.
+const READ_BUFFER: usize = 1024;
 /// How long a client may take to close its side after ours.
 const LINGER: Duration = Duration::from_secs(2);
 /// What is read at once of what nobody looks at any more.
 const SCRATCH: usize = 4096;
 
 /// An open connection.
-pub struct Socket<S> {
-    reader: WebSocketStream<CodecIo<ReadHalf<S>>>,
+pub struct Socket {
+    reader: WebSocketStream<CodecIo<Read>>,
     outbox: Arc<Outbox>,
-    writer: Writer<S>,
+    writing: Writing,
 }
 
-/// The task that writes.
-enum Writer<S> {
-    Running(AbortOnDropHandle<Option<WriteHalf<S>>>),
-    /// With what it left behind: the write half, if that can still be used.
-    Ended(Option<WriteHalf<S>>),
+/// The reading side.
+type Read = Box<dyn AsyncRead + Send + Unpin>;
+
+/// Who writes.
+enum Writing {
+    /// The sweep.
+    Swept(Place),
+    /// A task of its own.
+    Task(AbortOnDropHandle<Option<Half>>),
+    /// Nobody any more; with the writing side, if that can still be used.
+    Ended(Option<Half>),
 }
 
 /// What came from a client.
@@ -61,20 +70,53 @@ pub enum Heard {
     Ended,
 }
 
-impl<S> Socket<S>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    /// Takes over an upgraded connection and starts its writer. A message over `frame_bytes_max`,
-    /// or more than `outbox_bytes_max` unsent bytes, close it.
-    pub async fn open(
+impl Socket {
+    /// Takes over an upgraded connection of any kind, with a task that writes it. A message over
+    /// `frame_bytes_max`, or more than `outbox_bytes_max` unsent bytes, close it.
+    pub async fn open<S>(
         stream: S,
         frame_bytes_max: usize,
         outbox_bytes_max: usize,
         tasks: &TaskTracker,
-    ) -> Self {
+    ) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
         let outbox = Outbox::new(outbox_bytes_max);
         let (read, write) = tokio::io::split(stream);
+        let writer = writer::run(Arc::clone(&outbox), write);
+        let writer = tasks.spawn(async { writer.await.map(|half| Box::new(half) as Half) });
+        let writing = Writing::Task(AbortOnDropHandle::new(writer));
+        Self::new(Box::new(read), outbox, writing, frame_bytes_max).await
+    }
+
+    /// Takes over an upgraded connection that the sweep is to write, through its `wire`; else as
+    /// [`Socket::open`].
+    pub async fn open_swept<S>(
+        stream: S,
+        wire: Wire,
+        sweep: &Sweep,
+        frame_bytes_max: usize,
+        outbox_bytes_max: usize,
+        tasks: &TaskTracker,
+    ) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let outbox = Outbox::new(outbox_bytes_max);
+        let Some(place) = sweep.add(wire, &outbox, tasks) else {
+            return Self::open(stream, frame_bytes_max, outbox_bytes_max, tasks).await;
+        };
+        let writing = Writing::Swept(place);
+        Self::new(Box::new(stream), outbox, writing, frame_bytes_max).await
+    }
+
+    async fn new(
+        read: Read,
+        outbox: Arc<Outbox>,
+        writing: Writing,
+        frame_bytes_max: usize,
+    ) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(0)
@@ -82,8 +124,7 @@ where
             .max_frame_size(Some(frame_bytes_max));
         let io = CodecIo::new(read, Arc::clone(&outbox));
         let reader = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
-        let writer = tasks.spawn(writer::run(Arc::clone(&outbox), write));
-        Self { reader, outbox, writer: Writer::Running(AbortOnDropHandle::new(writer)) }
+        Self { reader, outbox, writing }
     }
 
     /// Returns where frames for the client go.
@@ -95,7 +136,7 @@ where
     pub async fn next(&mut self, reading: bool) -> Heard {
         tokio::select! {
             biased;
-            () = self.writer.end() => Heard::Ended,
+            () = self.writing.end() => Heard::Ended,
             message = self.reader.next(), if reading => match message {
                 Some(Ok(Message::Text(text))) => Heard::Frame(Bytes::from(text)),
                 Some(Ok(Message::Binary(bytes))) => Heard::Frame(bytes),
@@ -123,8 +164,8 @@ where
 
     async fn finish_within(mut self, linger: Duration) {
         self.outbox.close(Closing::Done);
-        self.writer.end().await;
-        let Writer::Ended(Some(mut write)) = self.writer else { return };
+        self.writing.end().await;
+        let Writing::Ended(Some(mut write)) = self.writing else { return };
         let ending = async {
             while let Some(Ok(_)) = self.reader.next().await {}
             write.shutdown().await?;
@@ -138,14 +179,16 @@ where
     }
 }
 
-impl<S> Writer<S> {
+impl Writing {
     /// Waits until it has ended. Cancelling this loses nothing.
     async fn end(&mut self) {
-        if let Self::Running(task) = self {
-            // A task that was cut off or failed leaves nothing behind.
-            let half = task.await.ok().flatten();
-            *self = Self::Ended(half);
-        }
+        // Whoever was cut off or failed leaves nothing behind.
+        let half = match self {
+            Self::Swept(place) => place.end().await,
+            Self::Task(task) => task.await.ok().flatten(),
+            Self::Ended(_) => return,
+        };
+        *self = Self::Ended(half);
     }
 }
 
@@ -175,7 +218,7 @@ mod tests {
         [head, 0x80 | length].into_iter().chain(MASK).chain(payload).collect()
     }
 
-    async fn opened(frame_bytes_max: usize) -> (Socket<DuplexStream>, DuplexStream, TaskTracker) {
+    async fn opened(frame_bytes_max: usize) -> (Socket, DuplexStream, TaskTracker) {
         let (near, far) = tokio::io::duplex(1 << 16);
         let tasks = TaskTracker::new();
         let socket = Socket::open(far, frame_bytes_max, 1 << 16, &tasks).await;

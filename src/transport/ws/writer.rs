@@ -1,8 +1,11 @@
-//! The one task that writes a connection: all that has queued since it last looked goes out
-//! together, and the close frame, once, behind it.
+//! Writing one connection with patience: all that has queued goes out together, and the close frame,
+//! once, behind it.
+//!
+//! A connection that the sweep writes comes here while its socket is full, any other for good.
 
 use std::io;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,6 +25,9 @@ const STALL_MAX: Duration = Duration::from_secs(10);
 /// Frames are gathered up to this size before they are written, and then the buffer is given back.
 const CHUNK: usize = 64 * 1024;
 
+/// The writing side of a connection, when no frames follow.
+pub type Half = Box<dyn AsyncWrite + Send + Unpin>;
+
 /// Writes what comes into the outbox until the connection is to be closed, and says so to the
 /// client. Returns the write half, still open, or `None` if the client did not take what was for it.
 pub async fn run<W>(outbox: Arc<Outbox>, half: W) -> Option<W>
@@ -31,6 +37,33 @@ where
     let mut writer = Writer { outbox: &outbox, half, stall_max: STALL_MAX, last: None };
     writer.run().await.ok()?;
     Some(writer.half)
+}
+
+/// Writes these frames, and then what the outbox holds, until it is empty. Returns whether the close
+/// frame was the last of them. What comes later wakes nobody: whoever asked has to look again.
+///
+/// # Errors
+/// If the client did not take what was for it.
+pub async fn relieve<W>(
+    outbox: &Outbox,
+    half: W,
+    mut frames: Vec<Bytes>,
+    mut is_last: bool,
+) -> io::Result<bool>
+where
+    W: AsyncWrite + Unpin,
+{
+    let mut writer = Writer { outbox, half, stall_max: STALL_MAX, last: None };
+    loop {
+        writer.write_frames(frames).await?;
+        if is_last {
+            return Ok(true);
+        }
+        (frames, is_last) = finish(outbox.drain(Waker::noop().clone()));
+        if frames.is_empty() {
+            return Ok(false);
+        }
+    }
 }
 
 struct Writer<'a, W> {
@@ -94,7 +127,7 @@ impl<W: AsyncWrite + Unpin> Writer<'_, W> {
 
 /// Returns the frames to write, and whether they are the last: up to the close frame where one is
 /// among them (the echo of the client's own, or one with a code), else with one if it is time.
-fn finish(batch: Batch) -> (Vec<Bytes>, bool) {
+pub fn finish(batch: Batch) -> (Vec<Bytes>, bool) {
     let Batch { mut frames, closing } = batch;
     if let Some(end) = frames.iter().position(|frame| encode::is_close(frame)) {
         frames.truncate(end + 1);

@@ -1,24 +1,18 @@
 //! A whole service on a free port, with its database in a directory of its own.
 
-use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use chinwag::app::App;
+use chinwag::app::acceptor::Acceptor;
+use chinwag::app::server::Server;
 use chinwag::clock::Clock;
 use chinwag::clock::Timestamp;
 use chinwag::config::Config;
 use chinwag::config::Secret;
-use poem::http::uri::Scheme;
-use poem::listener::Acceptor;
-use poem::web::LocalAddr;
-use poem::web::RemoteAddr;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
-use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use crate::support::Client;
 use crate::support::panics;
@@ -33,6 +27,12 @@ const NOON: Timestamp = Timestamp::from_millis(1_769_860_800_000);
 /// How long requests may take once a test has ended.
 const DRAIN: Duration = Duration::from_millis(200);
 
+/// How many connections a service takes.
+const CONNECTIONS_MAX: usize = 1000;
+
+/// How long a connection may take to say what it came for.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// A running service. A test stops it as its last step, which fails if a task behind it panicked.
 pub struct TestServer {
     /// Where it listens.
@@ -45,8 +45,7 @@ pub struct TestServer {
 
 struct Running {
     app: App,
-    task: JoinHandle<io::Result<()>>,
-    stop: CancellationToken,
+    server: Server,
     directory: TempDir,
 }
 
@@ -74,11 +73,9 @@ impl TestServer {
         let app = App::open(settings, clock.clone()).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let stop = CancellationToken::new();
-        let server = poem::Server::new_with_acceptor(Prompt(listener));
-        let stopped = stop.clone().cancelled_owned();
-        let run = server.run_with_graceful_shutdown(app.endpoint(), stopped, Some(DRAIN));
-        let running = Running { app, task: tokio::spawn(run), stop, directory };
+        let acceptor = Acceptor::new(listener, CONNECTIONS_MAX, HEADER_TIMEOUT).unwrap();
+        let server = Server::start(acceptor, app.endpoint(), DRAIN);
+        let running = Running { app, server, directory };
         Self { address, clock, config, running: Some(running) }
     }
 
@@ -97,9 +94,9 @@ impl TestServer {
     }
 
     async fn end(&mut self) -> TempDir {
-        let Running { app, task, stop, directory } = self.running.take().unwrap();
-        stop.cancel();
-        soon(task).await.unwrap().unwrap();
+        let Running { app, server, directory } = self.running.take().unwrap();
+        server.stop_accepting();
+        soon(server.drained()).await;
         soon(app.close()).await;
         let panics = panics::here();
         assert!(panics.is_empty(), "tasks panicked: {panics:#?}");
@@ -139,22 +136,4 @@ fn config(bend: impl FnOnce(&mut Config)) -> Config {
     config.websockets.cursors = false;
     bend(&mut config);
     config
-}
-
-/// Accepts as the program does, without delay of small writes.
-struct Prompt(TcpListener);
-
-impl Acceptor for Prompt {
-    type Io = TcpStream;
-
-    fn local_addr(&self) -> Vec<LocalAddr> {
-        self.0.local_addr().map(|address| LocalAddr(address.into())).into_iter().collect()
-    }
-
-    async fn accept(&mut self) -> io::Result<(TcpStream, LocalAddr, RemoteAddr, Scheme)> {
-        let (stream, remote) = self.0.accept().await?;
-        stream.set_nodelay(true)?;
-        let local = LocalAddr(stream.local_addr()?.into());
-        Ok((stream, local, RemoteAddr(remote.into()), Scheme::HTTP))
-    }
 }

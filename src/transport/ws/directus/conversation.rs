@@ -13,8 +13,6 @@ use futures_util::FutureExt;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
-use tokio::io::AsyncRead;
-use tokio::io::AsyncWrite;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
@@ -59,10 +57,7 @@ pub struct Entry {
 
 /// Speaks with a client until either side ends the connection. A change that has begun by then is
 /// carried to its end, heard or not, so that none is left half done.
-pub async fn converse<S>(mut socket: Socket<S>, context: Arc<Context>, entry: Entry)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+pub async fn converse(mut socket: Socket, context: Arc<Context>, entry: Entry) {
     let outbox = Arc::clone(socket.outbox());
     let standing = standing(&context, entry.identity.as_ref());
     let identity = match entry.identity {
@@ -153,10 +148,7 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    async fn run<S>(&mut self, socket: &mut Socket<S>)
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
+    async fn run(&mut self, socket: &mut Socket) {
         let connection = self.connection;
         if !self.standing.is_waiting() && !connection.confirm(connection.peer.identity()).await {
             let consequence = self.standing.lose();

@@ -1,0 +1,478 @@
+//! Writing many connections from few threads: each takes all that has queued since its last sweep
+//! and gives every socket what waits for it in one write.
+//!
+//! The kernel's send is nearly all that a delivery costs, so the saving is in fewer of them: under
+//! load many frames share one, and nobody is woken for each connection. What a socket does not take
+//! at once is left to a task that waits for it, `writer::relieve`, until all is written; meanwhile
+//! the sweep passes that connection over. A sweep that has nothing to do sleeps.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::task::Wake;
+use std::task::Waker;
+use std::thread::JoinHandle;
+
+use bytes::Buf;
+use bytes::Bytes;
+use parking_lot::Condvar;
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::domain::realtime::Closing;
+use crate::domain::realtime::Outbox;
+use crate::transport::ws::wire::TryWrite;
+use crate::transport::ws::wire::Wire;
+use crate::transport::ws::writer;
+use crate::transport::ws::writer::Half;
+
+/// Frames are gathered up to this size for one write.
+const GATHER_MAX: usize = 64 * 1024;
+
+/// The threads that write sockets.
+pub struct Sweep {
+    shards: Vec<Arc<Shard>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    next: AtomicUsize,
+    /// Cancelled when a thread has ended.
+    ended: CancellationToken,
+}
+
+/// One thread's connections that have something to write.
+struct Shard {
+    queue: Mutex<Queue>,
+    filled: Condvar,
+    /// Where the tasks run that wait for sockets.
+    runtime: Handle,
+}
+
+#[derive(Default)]
+struct Queue {
+    /// Each connection is here at most twice: once by its outbox, once by a task that gave it back.
+    lines: Vec<Arc<Line>>,
+    asleep: bool,
+    stopped: bool,
+}
+
+/// One connection.
+struct Line {
+    wire: Wire,
+    outbox: Arc<Outbox>,
+    shard: Arc<Shard>,
+    tasks: TaskTracker,
+    /// Whether a task writes at the moment, since the socket did not take everything.
+    relieved: AtomicBool,
+    /// Where to report the end; `None` once that has happened: nothing is written any more.
+    ended: Mutex<Option<oneshot::Sender<Option<Half>>>>,
+}
+
+/// A connection's place in the sweep. Dropping it closes the connection.
+pub struct Place {
+    outbox: Arc<Outbox>,
+    ended: oneshot::Receiver<Option<Half>>,
+}
+
+impl Sweep {
+    /// Starts so many threads. Call it within a runtime.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(threads: usize) -> io::Result<Arc<Self>> {
+        let runtime = Handle::current();
+        let sweep = Arc::new(Self {
+            shards: (0..threads).map(|_| Shard::new(runtime.clone())).collect(),
+            threads: Mutex::default(),
+            next: AtomicUsize::new(0),
+            ended: CancellationToken::new(),
+        });
+        for shard in &sweep.shards {
+            let (running, ended) = (Arc::clone(shard), sweep.ended.clone().drop_guard());
+            let thread = std::thread::Builder::new().name("sweep".to_owned());
+            let thread = thread.spawn(move || {
+                let _ended = ended;
+                running.run();
+            })?;
+            sweep.threads.lock().push(thread);
+        }
+        Ok(sweep)
+    }
+
+    /// Lets the sweep write a connection from now on; `None` if there are no threads.
+    pub fn add(&self, wire: Wire, outbox: &Arc<Outbox>, tasks: &TaskTracker) -> Option<Place> {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        let shard = self.shards.get(turn.checked_rem(self.shards.len())?)?;
+        let (report, ended) = oneshot::channel();
+        let line = Arc::new(Line {
+            wire,
+            outbox: Arc::clone(outbox),
+            shard: Arc::clone(shard),
+            tasks: tasks.clone(),
+            relieved: AtomicBool::new(false),
+            ended: Mutex::new(Some(report)),
+        });
+        shard.add(line);
+        Some(Place { outbox: Arc::clone(outbox), ended })
+    }
+
+    /// Waits until a thread has ended although nobody stopped the sweep: its sockets are written no
+    /// more.
+    pub async fn failed(&self) {
+        self.ended.cancelled().await;
+    }
+
+    /// Ends the threads and waits for them. What is queued by then is not written.
+    pub fn stop(&self) {
+        for shard in &self.shards {
+            shard.queue.lock().stopped = true;
+            shard.filled.notify_one();
+        }
+        for thread in self.threads.lock().drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread that writes sockets had failed");
+            }
+        }
+    }
+}
+
+impl Place {
+    /// Waits until the last frame was written, and returns the writing side; `None` if the client did
+    /// not take what was for it. To be called until it has returned, and then no more; cancelling it
+    /// loses nothing.
+    pub async fn end(&mut self) -> Option<Half> {
+        (&mut self.ended).await.ok().flatten()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // A connection that is dropped as it is must not stay in the outbox that it holds itself.
+        self.outbox.close(Closing::Done);
+    }
+}
+
+impl Shard {
+    fn new(runtime: Handle) -> Arc<Self> {
+        Arc::new(Self { queue: Mutex::default(), filled: Condvar::new(), runtime })
+    }
+
+    fn add(&self, line: Arc<Line>) {
+        let mut queue = self.queue.lock();
+        queue.lines.push(line);
+        if std::mem::take(&mut queue.asleep) {
+            drop(queue);
+            self.filled.notify_one();
+        }
+    }
+
+    /// Waits for connections that have something to write, and exchanges them for an empty list.
+    /// Returns false at the end.
+    fn wait(&self, lines: &mut Vec<Arc<Line>>) -> bool {
+        let mut queue = self.queue.lock();
+        while queue.lines.is_empty() && !queue.stopped {
+            queue.asleep = true;
+            self.filled.wait(&mut queue);
+        }
+        queue.asleep = false;
+        std::mem::swap(&mut queue.lines, lines);
+        !queue.stopped
+    }
+
+    fn run(&self) {
+        let mut lines = Vec::new();
+        let mut gathered = Vec::with_capacity(GATHER_MAX);
+        while self.wait(&mut lines) {
+            for line in lines.drain(..) {
+                line.write(&mut gathered);
+            }
+        }
+    }
+}
+
+impl Wake for Line {
+    fn wake(self: Arc<Self>) {
+        let shard = Arc::clone(&self.shard);
+        shard.add(self);
+    }
+}
+
+impl Line {
+    /// Writes what waits, as far as the socket takes it now.
+    fn write(self: Arc<Self>, gathered: &mut Vec<u8>) {
+        if self.relieved.load(Ordering::Acquire) || self.ended.lock().is_none() {
+            return;
+        }
+        let batch = self.outbox.drain(Waker::from(Arc::clone(&self)));
+        let (mut frames, is_last) = writer::finish(batch);
+        match write_now(&self.wire, &mut frames, gathered) {
+            Ok(()) if !frames.is_empty() => {
+                self.relieved.store(true, Ordering::Release);
+                let tasks = self.tasks.clone();
+                let runtime = self.shard.runtime.clone();
+                tasks.spawn_on(self.relieve(frames, is_last), &runtime);
+            }
+            Ok(()) if is_last => self.end(true),
+            Ok(()) => {}
+            Err(_) => self.end(false),
+        }
+    }
+
+    /// Writes these frames and what comes meanwhile as the socket takes them, and gives the connection
+    /// back to the sweep when nothing is left.
+    async fn relieve(self: Arc<Self>, frames: Vec<Bytes>, is_last: bool) {
+        match writer::relieve(&self.outbox, self.wire.clone(), frames, is_last).await {
+            Ok(true) => self.end(true),
+            Ok(false) => {
+                self.relieved.store(false, Ordering::Release);
+                self.wake();
+            }
+            Err(_) => self.end(false),
+        }
+    }
+
+    /// Reports the end, with the writing side if that can still be used.
+    fn end(&self, usable: bool) {
+        if let Some(report) = self.ended.lock().take() {
+            let half = usable.then(|| Box::new(self.wire.clone()) as Half);
+            // Nobody listens any more if the connection was dropped.
+            let _ = report.send(half);
+        }
+    }
+}
+
+/// Writes frames until all are written or no more is taken; what is left stays, the first of it cut
+/// to what is missing. `gathered` is room to put frames together in.
+///
+/// # Errors
+/// What ends the connection.
+fn write_now(
+    wire: &impl TryWrite,
+    frames: &mut Vec<Bytes>,
+    gathered: &mut Vec<u8>,
+) -> io::Result<()> {
+    let mut done = 0;
+    let outcome = loop {
+        let Some(first) = frames.get(done) else { break Ok(()) };
+        let mut end = done + 1;
+        let mut size = first.len();
+        while let Some(frame) = frames.get(end).filter(|next| size + next.len() <= GATHER_MAX) {
+            size += frame.len();
+            end += 1;
+        }
+        let written = if end == done + 1 {
+            wire.try_write(first)
+        } else {
+            gathered.clear();
+            for frame in &frames[done..end] {
+                gathered.extend_from_slice(frame);
+            }
+            wire.try_write(gathered)
+        };
+        match written {
+            Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                done += advance(&mut frames[done..end], written);
+                if written < size {
+                    break Ok(());
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => break Err(error),
+        }
+    };
+    frames.drain(..done);
+    outcome
+}
+
+/// Takes written bytes off these frames and returns how many are written whole.
+fn advance(frames: &mut [Bytes], mut written: usize) -> usize {
+    for (place, frame) in frames.iter_mut().enumerate() {
+        if written < frame.len() {
+            frame.advance(written);
+            return place;
+        }
+        written -= frame.len();
+    }
+    frames.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+    use tokio::net::TcpStream;
+
+    use crate::transport::ws::encode;
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(10);
+
+    /// Takes so many bytes with each write, at most; nothing after the last.
+    struct Picky {
+        takes: Mutex<std::vec::IntoIter<usize>>,
+        taken: Mutex<Vec<u8>>,
+    }
+
+    impl TryWrite for Picky {
+        fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+            match self.takes.lock().next() {
+                None | Some(0) => Err(io::ErrorKind::WouldBlock.into()),
+                Some(most) => {
+                    let size = most.min(bytes.len());
+                    self.taken.lock().extend_from_slice(&bytes[..size]);
+                    Ok(size)
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_taken_the_frames_stay_whole_and_in_order(
+            sizes in vec(prop_oneof![1_usize..300, GATHER_MAX - 2..GATHER_MAX + 2], 0..12),
+            takes in vec(prop_oneof![0_usize..400, 1_000_usize..100_000], 0..60),
+        ) {
+            let mut fill = (0..=250_u8).cycle();
+            let mut frames: Vec<Bytes> =
+                sizes.iter().map(|size| fill.by_ref().take(*size).collect()).collect();
+            let all = frames.concat();
+            let wire = Picky { takes: Mutex::new(takes.into_iter()), taken: Mutex::default() };
+
+            let mut before = all.len() + 1;
+            while frames.iter().map(Bytes::len).sum::<usize>() < before {
+                before = frames.iter().map(Bytes::len).sum();
+                write_now(&wire, &mut frames, &mut Vec::new()).unwrap();
+
+                prop_assert_eq!([wire.taken.lock().clone(), frames.concat()].concat(), &all[..]);
+                prop_assert!(frames.iter().all(|frame| !frame.is_empty()));
+            }
+        }
+    }
+
+    /// Returns both ends of a connection, the far one to be swept.
+    async fn connected() -> (TcpStream, Wire) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (far, _) = listener.accept().await.unwrap();
+        let (_, write) = far.into_split();
+        (near, Wire::new(write))
+    }
+
+    async fn read(near: &mut TcpStream, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        tokio::time::timeout(SOON, near.read_exact(&mut bytes)).await.unwrap().unwrap();
+        bytes
+    }
+
+    #[tokio::test]
+    async fn frames_are_written_as_they_come_and_the_close_frame_last() {
+        let sweep = Sweep::start(2).unwrap();
+        let (mut near, wire) = connected().await;
+        let outbox = Outbox::new(1000);
+        outbox.push(Bytes::from_static(b"before"));
+        let mut place = sweep.add(wire, &outbox, &TaskTracker::new()).unwrap();
+
+        assert_eq!(read(&mut near, 6).await, b"before");
+        outbox.push(Bytes::from_static(b"later"));
+        assert_eq!(read(&mut near, 5).await, b"later");
+        outbox.push(Bytes::from_static(b"last"));
+        outbox.close(Closing::Restart);
+
+        assert!(place.end().await.is_some());
+        assert!(!outbox.push(Bytes::from_static(b"too late")));
+        drop(place);
+        sweep.stop();
+        let mut rest = Vec::new();
+        near.read_to_end(&mut rest).await.unwrap();
+        let farewell = encode::close(Some(encode::RESTART), "restarting");
+        assert_eq!(rest, [b"last".as_slice(), &farewell].concat());
+    }
+
+    #[tokio::test]
+    async fn a_full_socket_is_waited_for_and_then_swept_again() {
+        let sweep = Sweep::start(1).unwrap();
+        let (mut near, wire) = connected().await;
+        let outbox = Outbox::new(usize::MAX);
+        let tasks = TaskTracker::new();
+        let _place = sweep.add(wire, &outbox, &tasks).unwrap();
+        let frame = Bytes::from(vec![b'x'; 100_000]);
+
+        // More than any socket takes.
+        let mut sent = 0;
+        while tasks.is_empty() {
+            outbox.push(frame.clone());
+            sent += frame.len();
+            tokio::task::yield_now().await;
+        }
+        outbox.push(Bytes::from_static(b"behind it"));
+        let received = read(&mut near, sent + 9).await;
+
+        assert!(received.ends_with(b"xbehind it"));
+        tasks.close();
+        tokio::time::timeout(SOON, tasks.wait()).await.unwrap();
+        outbox.push(Bytes::from_static(b"by the sweep"));
+        assert_eq!(read(&mut near, 12).await, b"by the sweep");
+        assert!(tasks.is_empty());
+        sweep.stop();
+    }
+
+    #[tokio::test]
+    async fn a_client_that_is_gone_ends_its_place_alone() {
+        let sweep = Sweep::start(1).unwrap();
+        let (near, wire) = connected().await;
+        let (mut other, other_wire) = connected().await;
+        let (outbox, other_outbox) = (Outbox::new(1 << 20), Outbox::new(1 << 20));
+        let tasks = TaskTracker::new();
+        let mut place = sweep.add(wire, &outbox, &tasks).unwrap();
+        let _other = sweep.add(other_wire, &other_outbox, &tasks).unwrap();
+
+        drop(near);
+        let ended = async {
+            loop {
+                outbox.push(Bytes::from_static(b"is anybody there"));
+                tokio::select! {
+                    half = place.end() => break half,
+                    () = tokio::task::yield_now() => {}
+                }
+            }
+        };
+
+        assert!(tokio::time::timeout(SOON, ended).await.unwrap().is_none());
+        other_outbox.push(Bytes::from_static(b"still here"));
+        assert_eq!(read(&mut other, 10).await, b"still here");
+        sweep.stop();
+    }
+
+    #[tokio::test]
+    async fn a_place_that_is_dropped_leaves_nothing_behind() {
+        let sweep = Sweep::start(1).unwrap();
+        let (mut near, wire) = connected().await;
+        let outbox = Outbox::new(1000);
+
+        drop(sweep.add(wire, &outbox, &TaskTracker::new()).unwrap());
+
+        let mut rest = Vec::new();
+        near.read_to_end(&mut rest).await.unwrap();
+        assert_eq!(rest, encode::close(None, ""));
+        sweep.stop();
+        assert_eq!(Arc::strong_count(&outbox), 1);
+    }
+
+    #[tokio::test]
+    async fn without_threads_there_are_no_places() {
+        let sweep = Sweep::start(0).unwrap();
+        let (_near, wire) = connected().await;
+
+        assert!(sweep.add(wire, &Outbox::new(1000), &TaskTracker::new()).is_none());
+    }
+}
