@@ -3,6 +3,8 @@
 //! Names in SQL come from here and from nowhere else. A new field is a line here and a migration.
 
 use std::fmt;
+use std::hash::Hash;
+use std::hash::Hasher;
 use std::ptr;
 
 use crate::model::history::ACTIVITY;
@@ -159,6 +161,12 @@ impl PartialEq for Collection {
 
 impl Eq for Collection {}
 
+impl Hash for Collection {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        ptr::hash(self, hasher);
+    }
+}
+
 impl fmt::Debug for Collection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name)
@@ -222,6 +230,14 @@ impl fmt::Debug for Field {
 impl PartialEq for Field {
     fn eq(&self, other: &Self) -> bool {
         ptr::eq(self, other)
+    }
+}
+
+impl Eq for Field {}
+
+impl Hash for Field {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        ptr::hash(self, hasher);
     }
 }
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::clock::Timestamp;
 
 /// The value of one field of one item.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Value {
     /// Nothing.
     Null,

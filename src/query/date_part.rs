@@ -6,7 +6,7 @@
 use crate::clock::Timestamp;
 
 /// A part of an instant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DatePart {
     /// The year.
     Year,

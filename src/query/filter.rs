@@ -9,7 +9,7 @@ use crate::model::Value;
 use crate::query::DatePart;
 
 /// A condition on a record.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Filter {
     /// All of these; an empty list restricts nothing.
     And(Vec<Filter>),
@@ -29,7 +29,7 @@ pub enum Filter {
 }
 
 /// A test on the value of one field. Values have the type of the field.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Test {
     /// `_eq`
     Eq(Value),
@@ -73,7 +73,7 @@ pub enum Test {
 }
 
 /// Where a text test looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Place {
     /// At the start.
     Start,

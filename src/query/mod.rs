@@ -4,6 +4,7 @@
 //! Pure. It knows the schema, but not who may see what (`domain::permissions`), not where the
 //! JSON came from (`transport`), and no SQL (`store::compile`).
 
+pub mod anchors;
 pub mod date;
 pub mod date_part;
 pub mod environment;
@@ -20,6 +21,7 @@ pub mod shift;
 pub mod term;
 pub mod totals;
 
+pub use anchors::Anchor;
 pub use date_part::DatePart;
 pub use environment::Environment;
 pub use error::QueryError;

@@ -58,7 +58,7 @@ pub enum Limit {
 }
 
 /// One key of an order.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Sort {
     /// The to-one relations to follow, outermost first.
     pub path: Vec<&'static Field>,
@@ -89,7 +89,7 @@ impl Sort {
 }
 
 /// Which counts a query asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Meta {
     /// `total_count`: all items the caller may see.
     pub total: bool,

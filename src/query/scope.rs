@@ -15,7 +15,7 @@ use crate::query::Filter;
 
 /// What an actor may do in one way with the items of one collection: the union of its rules, which
 /// copies share.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Scope {
     collection: &'static Collection,
     full: bool,
@@ -23,7 +23,7 @@ pub struct Scope {
 }
 
 /// What one permission allows.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Rule {
     /// The items it is about.
     pub filter: Filter,
@@ -36,7 +36,7 @@ pub struct Rule {
 }
 
 /// The fields of a rule.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum RuleFields {
     /// `*`: every field, also those that a later version adds.
     All,

@@ -11,7 +11,7 @@ use crate::query::DatePart;
 pub type Name = Cow<'static, str>;
 
 /// A field, or a part of the date in it.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Term {
     /// The field.
     pub field: &'static Field,

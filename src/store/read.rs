@@ -35,7 +35,7 @@ use crate::store::figures;
 use crate::store::rows;
 
 /// Which rows of a collection, in which order.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Select {
     /// What must hold of them.
     pub filter: Filter,

@@ -25,7 +25,7 @@ use crate::query::Relations;
 use crate::query::Scope;
 
 /// How much of items as they were a reader gets to see.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Past {
     /// All, or there is nothing of the kind in the collection.
     Whole,

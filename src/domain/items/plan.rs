@@ -15,7 +15,7 @@ use crate::query::Totals;
 use crate::store::Select;
 
 /// A query for items that its caller may ask.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Plan {
     /// What is asked of the store; it adds the rows of the scope itself.
     pub select: Select,

@@ -25,7 +25,7 @@ use crate::query::Term;
 use crate::store::Select;
 
 /// The fields that a reader asked for and may see, and the scope that says of which items.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Projection {
     pub(super) scope: Scope,
     pub(super) columns: Vec<Column>,
@@ -34,7 +34,7 @@ pub struct Projection {
 }
 
 /// One thing that is shown, under its name.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Column {
     /// A field as it is, or a part of the date in it.
     Term(Name, Term),
@@ -45,7 +45,7 @@ pub(super) enum Column {
 }
 
 /// Items behind a to-many relation.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct List {
     /// The relation.
     pub(super) field: &'static Field,

@@ -1,5 +1,13 @@
-//! The views that somebody takes part in, by collection.
+//! The views that somebody takes part in, by collection, by subject and by what their rows must have.
+//!
+//! Many who each hear of something else, such as what they wrote themselves, cost an event little:
+//! it is offered to the views that are found under its own values, and to those without any.
 
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::hash::Hash;
+use std::hash::Hasher;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
@@ -11,15 +19,33 @@ use crate::domain::realtime::listener::Listener;
 use crate::domain::realtime::view::Subject;
 use crate::domain::realtime::view::View;
 use crate::model::Collection;
+use crate::model::Event;
+use crate::model::EventAction;
+use crate::model::Field;
+use crate::model::Value;
+use crate::query::Anchor;
 
 /// All views of this process.
 pub(super) struct Audience {
-    views: RwLock<Vec<Arc<View>>>,
+    views: RwLock<HashMap<&'static Collection, Ward>>,
     items: Arc<Items>,
     /// The tasks of views that cannot keep up with the others, and what ends them.
     lanes: TaskTracker,
     stopping: CancellationToken,
 }
+
+/// The views on one collection.
+#[derive(Default)]
+struct Ward {
+    all: HashSet<BySubject>,
+    /// Those that any row may be for.
+    open: Vec<Arc<View>>,
+    /// Those that are only for rows with one of some values, by these.
+    anchored: HashMap<&'static Field, HashMap<Value, Vec<Arc<View>>>>,
+}
+
+/// A view, the same as any other on its subject.
+struct BySubject(Arc<View>);
 
 impl Audience {
     pub(super) fn new(items: Arc<Items>) -> Self {
@@ -49,11 +75,12 @@ impl Audience {
         }
         self.take_out(current.take(), listener);
         let mut views = self.views.write();
-        let view = if let Some(view) = views.iter().find(|view| view.subject == subject) {
+        let ward = views.entry(subject.collection).or_default();
+        let view = if let Some(BySubject(view)) = ward.all.get(&subject) {
             Arc::clone(view)
         } else {
             let view = View::new(subject, &self.items, &self.lanes, &self.stopping);
-            views.push(Arc::clone(&view));
+            ward.add(&view);
             view
         };
         view.add(Arc::clone(listener), begin);
@@ -71,7 +98,7 @@ impl Audience {
             // Under the lock, so that nobody enters a view that is on its way out.
             let mut views = self.views.write();
             if view.remove(listener) {
-                views.retain(|other| !Arc::ptr_eq(other, &view));
+                drop_from(&mut views, &view);
             }
         }
     }
@@ -86,13 +113,106 @@ impl Audience {
 
     /// Ends all subscriptions of a view.
     pub(super) fn dissolve(&self, view: &Arc<View>) {
-        self.views.write().retain(|other| !Arc::ptr_eq(other, view));
+        drop_from(&mut self.views.write(), view);
         view.shut_all();
     }
 
-    /// Returns the views on a collection.
-    pub(super) fn of(&self, collection: &'static Collection) -> Vec<Arc<View>> {
-        let views = self.views.read();
-        views.iter().filter(|view| view.subject.collection == collection).cloned().collect()
+    /// Returns the views that an event may be for.
+    pub(super) fn of(&self, event: &Event) -> Vec<Arc<View>> {
+        self.views.read().get(event.collection).map_or_else(Vec::new, |ward| ward.of(event))
     }
 }
+
+fn drop_from(views: &mut HashMap<&'static Collection, Ward>, view: &Arc<View>) {
+    if let Some(ward) = views.get_mut(view.subject.collection) {
+        ward.remove(view);
+    }
+}
+
+impl Ward {
+    fn add(&mut self, view: &Arc<View>) {
+        self.all.insert(BySubject(Arc::clone(view)));
+        match anchors(&view.subject) {
+            None => self.open.push(Arc::clone(view)),
+            Some(anchors) => {
+                for (field, value) in anchors {
+                    let values = self.anchored.entry(field).or_default();
+                    values.entry(value).or_default().push(Arc::clone(view));
+                }
+            }
+        }
+    }
+
+    /// Removes a view; one that was removed before, and since made anew, stays.
+    fn remove(&mut self, view: &Arc<View>) {
+        let other = |there: &Arc<View>| !Arc::ptr_eq(there, view);
+        if self.all.get(&view.subject).is_none_or(|BySubject(there)| other(there)) {
+            return;
+        }
+        self.all.remove(&view.subject);
+        let Some(anchors) = anchors(&view.subject) else {
+            return self.open.retain(other);
+        };
+        for (field, value) in anchors {
+            let Some(values) = self.anchored.get_mut(field) else { continue };
+            if let Some(views) = values.get_mut(&value) {
+                views.retain(other);
+                if views.is_empty() {
+                    values.remove(&value);
+                }
+            }
+            if values.is_empty() {
+                self.anchored.remove(field);
+            }
+        }
+    }
+
+    fn of(&self, event: &Event) -> Vec<Arc<View>> {
+        if event.action == EventAction::Delete {
+            // The filters of queries do not count then, so nothing is known by them.
+            return self.all.iter().map(|BySubject(view)| Arc::clone(view)).collect();
+        }
+        let mut views = self.open.clone();
+        for (field, values) in &self.anchored {
+            // As they were, too: a row may leave what somebody listens to.
+            let rows = event.changes.iter().flat_map(|change| [&change.before, &change.after]);
+            let found = rows.flatten().filter_map(|row| values.get(&row[field]));
+            views.extend(found.flatten().cloned());
+        }
+        // One may be found by several values.
+        views.sort_unstable_by_key(Arc::as_ptr);
+        views.dedup_by(|one, other| Arc::ptr_eq(one, other));
+        views
+    }
+}
+
+/// Returns values of which each row that a subject shows or showed has at least one, if there are
+/// such.
+fn anchors(subject: &Subject) -> Option<Vec<Anchor>> {
+    if let Some(key) = subject.item {
+        return Some(vec![(subject.collection.key(), key.into())]);
+    }
+    let of_filter = subject.plan.select.filter.anchors();
+    let of_scope = subject.plan.projection.scope().filter().anchors();
+    [of_filter, of_scope].into_iter().flatten().min_by_key(Vec::len)
+}
+
+impl Borrow<Subject> for BySubject {
+    fn borrow(&self) -> &Subject {
+        &self.0.subject
+    }
+}
+
+impl Hash for BySubject {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.0.subject.hash(hasher);
+    }
+}
+
+impl PartialEq for BySubject {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.subject == other.0.subject
+    }
+}
+
+impl Eq for BySubject {}

@@ -126,7 +126,7 @@ impl Hub {
         self.changes.apply(std::slice::from_ref(event)).await;
         self.review(event).await;
         let _round = self.order.write().await;
-        let views = self.audience.of(event.collection);
+        let views = self.audience.of(event);
         if !views.is_empty() {
             let cursor = Arc::from(self.cursors.make(event.place()));
             let news = Occurrence { event: Arc::clone(event), cursor };

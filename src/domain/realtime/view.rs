@@ -82,7 +82,7 @@ impl Envelope {
 pub(super) struct Failed;
 
 /// What some listeners have in common.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Subject {
     pub(super) collection: &'static Collection,
     pub(super) event: Option<EventAction>,

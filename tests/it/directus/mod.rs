@@ -15,3 +15,4 @@ mod public_rights;
 mod revocation;
 mod rights;
 mod subscribe;
+mod views;

@@ -1,0 +1,139 @@
+//! What a record must at least have to fit a filter: values by which filters can be looked up
+//! instead of being asked one by one.
+
+use crate::model::Field;
+use crate::model::Value;
+use crate::query::Filter;
+use crate::query::Test;
+
+/// How many anchors a filter may have; one with more is asked.
+const ANCHORS_MAX: usize = 32;
+
+/// A field of a row, and a value it may have.
+pub type Anchor = (&'static Field, Value);
+
+impl Filter {
+    /// Returns fields with values of which every record that fits has at least one, such as the
+    /// author in `user_created = $CURRENT_USER`. `None` if there are no such values, or too many.
+    /// Whether a record that has one fits is still to be asked.
+    #[must_use]
+    pub fn anchors(&self) -> Option<Vec<Anchor>> {
+        self.anchors_in(None)
+    }
+
+    /// Returns the anchors; with `only`, those that are in this field.
+    fn anchors_in(&self, only: Option<&'static Field>) -> Option<Vec<Anchor>> {
+        let wanted = |field: &'static Field| only.is_none_or(|only| only == field);
+        match self {
+            // Each part has to hold, so the one that says most is enough.
+            Self::And(parts) => {
+                parts.iter().filter_map(|part| part.anchors_in(only)).min_by_key(Vec::len)
+            }
+            Self::Or(parts) => {
+                let mut all = Vec::new();
+                for part in parts {
+                    all.extend(part.anchors_in(only)?);
+                    if all.len() > ANCHORS_MAX {
+                        return None;
+                    }
+                }
+                Some(all)
+            }
+            Self::Field(field, Test::Eq(value)) if wanted(field) => {
+                Some(vec![(*field, value.clone())])
+            }
+            Self::Field(field, Test::In(values))
+                if wanted(field) && values.len() <= ANCHORS_MAX =>
+            {
+                Some(values.iter().map(|value| (*field, value.clone())).collect())
+            }
+            // The key of what a relation leads to is the value of the relation itself.
+            Self::Related(field, behind) if wanted(field) => {
+                let anchors = behind.anchors_in(Some(field.target()?.key()))?;
+                Some(anchors.into_iter().map(|(_, key)| (*field, key)).collect())
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use crate::model::schema::MESSAGES;
+    use crate::model::schema::USERS;
+
+    use super::*;
+
+    fn author() -> &'static Field {
+        MESSAGES.require("user_created")
+    }
+
+    fn content() -> &'static Field {
+        MESSAGES.require("content")
+    }
+
+    fn user(id: u128) -> Value {
+        Value::Uuid(Uuid::from_u128(id))
+    }
+
+    fn by(id: u128) -> Filter {
+        Filter::Field(author(), Test::Eq(user(id)))
+    }
+
+    fn says(texts: &[&str]) -> Filter {
+        let texts = texts.iter().map(|text| Value::text(text)).collect();
+        Filter::Field(content(), Test::In(texts))
+    }
+
+    fn open() -> Filter {
+        Filter::Field(content(), Test::Nnull)
+    }
+
+    #[test]
+    fn equality_is_an_anchor_and_nothing_else_is() {
+        assert_eq!(by(1).anchors(), Some(vec![(author(), user(1))]));
+        assert_eq!(says(&["a", "b"]).anchors().unwrap().len(), 2);
+        for filter in [
+            open(),
+            Filter::everything(),
+            Filter::Field(author(), Test::Neq(user(1))),
+            Filter::Field(author(), Test::Nin(vec![user(1)])),
+            Filter::Field(author(), Test::Null),
+            says(&["x"; ANCHORS_MAX + 1]),
+        ] {
+            assert_eq!(filter.anchors(), None, "{filter:?}");
+        }
+    }
+
+    #[test]
+    fn of_parts_that_all_hold_the_one_that_says_most_counts() {
+        let both = Filter::And(vec![open(), says(&["a", "b"]), by(1)]);
+
+        assert_eq!(both.anchors(), Some(vec![(author(), user(1))]));
+    }
+
+    #[test]
+    fn of_alternatives_each_needs_an_anchor() {
+        assert_eq!(
+            Filter::Or(vec![by(1), says(&["a"])]).anchors(),
+            Some(vec![(author(), user(1)), (content(), Value::text("a"))])
+        );
+        assert_eq!(Filter::Or(vec![by(1), open()]).anchors(), None);
+        assert_eq!(Filter::Or(vec![by(1); ANCHORS_MAX + 1]).anchors(), None);
+        assert_eq!(Filter::nothing().anchors(), Some(vec![]));
+    }
+
+    #[test]
+    fn the_key_behind_a_relation_is_the_relation_itself() {
+        let behind = |filter| Filter::Related(author(), Box::new(filter));
+        let id = Filter::Field(USERS.key(), Test::Eq(user(1)));
+        let name = Filter::Field(USERS.require("first_name"), Test::Eq(Value::text("Ann")));
+
+        let both = behind(Filter::And(vec![name.clone(), id]));
+
+        assert_eq!(both.anchors(), Some(vec![(author(), user(1))]));
+        assert_eq!(behind(name).anchors(), None);
+    }
+}
