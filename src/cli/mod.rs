@@ -12,6 +12,7 @@ mod users;
 pub use failure::Failure;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use chinwag::app;
 use chinwag::config::Config;
@@ -21,6 +22,10 @@ use clap::CommandFactory;
 use clap::Parser;
 use clap::Subcommand;
 use clap_complete::Shell;
+
+/// How long a thread for blocking work, such as password hashes, waits for more. What it freed, tens
+/// of megabytes for a hash, goes back to the system when it ends.
+const BLOCKING_KEPT: Duration = Duration::from_secs(2);
 
 /// A persistent chat backend that speaks Directus over REST and WebSocket.
 ///
@@ -98,7 +103,10 @@ fn settings() -> Result<Config, Failure> {
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    let built = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let built = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_keep_alive(BLOCKING_KEPT)
+        .build();
     Ok(built.map_err(|source| app::StartError::System { what: "threads", source })?)
 }
 

@@ -45,36 +45,30 @@ async fn alternatives_lists_relations_and_other_tests_are_all_found() {
     let (alice, bob) = (server.member("alice").await, server.member("bob").await);
     let by_alice = json!({"user_created": {"id": {"_eq": alice.id}}});
     let filters = [
-        ("all", json!({})),
-        ("alice", by_alice.clone()),
-        ("either", json!({"_or": [by_alice.clone(), {"content": {"_eq": "two"}}]})),
-        ("some", json!({"content": {"_in": ["two", "three"]}})),
-        ("both", json!({"_and": [by_alice, {"content": {"_in": ["one", "two"]}}]})),
-        ("like", json!({"content": {"_contains": "e"}})),
-        ("none", json!({"content": {"_in": ["four"]}})),
+        (json!({}), vec!["one", "two", "three"]),
+        (by_alice.clone(), vec!["one", "three"]),
+        (
+            json!({"_or": [by_alice.clone(), {"content": {"_eq": "two"}}]}),
+            vec!["one", "two", "three"],
+        ),
+        (json!({"content": {"_in": ["two", "three"]}}), vec!["two", "three"]),
+        (json!({"_and": [by_alice, {"content": {"_in": ["one", "two"]}}]}), vec!["one"]),
+        (json!({"content": {"_contains": "e"}}), vec!["one", "three"]),
+        (json!({"content": {"_in": ["four"]}}), vec![]),
     ];
     let mut sockets = Vec::new();
-    for (name, filter) in filters {
+    for (filter, expected) in filters {
         let mut socket = Socket::signed_in(&server, &bob).await;
         let query = json!({"filter": filter, "fields": ["content"]});
-        socket.subscribe(name, json!({"event": "create", "query": query})).await;
-        sockets.push((name, socket));
+        socket.subscribe("s", json!({"event": "create", "query": query})).await;
+        sockets.push((expected, socket));
     }
 
     alice.say("one").await;
     bob.say("two").await;
     alice.say("three").await;
 
-    for (name, mut socket) in sockets {
-        let expected: &[&str] = match name {
-            "all" => &["one", "two", "three"],
-            "alice" => &["one", "three"],
-            "either" => &["one", "two", "three"],
-            "some" => &["two", "three"],
-            "both" => &["one"],
-            "like" => &["one", "three"],
-            _ => &[],
-        };
+    for (expected, mut socket) in sockets {
         for content in expected {
             socket.expect_event("create", content).await;
         }
