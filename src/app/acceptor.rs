@@ -18,11 +18,13 @@ use poem::web::LocalAddr;
 use poem::web::RemoteAddr;
 use tokio::net::TcpListener;
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::connection::Connection;
+use crate::app::places::Full;
+use crate::app::places::Places;
+use crate::config::ServerConfig;
 
 /// How long to wait when the system cannot give out another connection.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -31,19 +33,24 @@ const PAUSE: Duration = Duration::from_millis(100);
 const LOG_PERIOD: Duration = Duration::from_mins(1);
 
 /// What a client is told that is one too many, as far as it listens.
-const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+    connection: close\r\nretry-after: 5\r\ncontent-length: 0\r\n\r\n";
+
+/// What a client is told whose address has as many connections as it may have.
+const FULL_FOR_ADDRESS: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\n\
     connection: close\r\nretry-after: 5\r\ncontent-length: 0\r\n\r\n";
 
 /// Accepts connections for `poem`. Never fails: it waits until it can accept again.
 pub struct Acceptor {
     listener: TcpListener,
     local: LocalAddr,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
     head_timeout: Duration,
     /// Accepted connections that have said nothing yet. Bounded by the places.
     silent: FuturesUnordered<FirstByte>,
     gate: Gate,
     crowded: Trouble,
+    greedy: Trouble,
     shortage: Trouble,
 }
 
@@ -74,25 +81,44 @@ impl Gate {
     }
 }
 
+/// The bounds of connections.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// How many may be open.
+    pub connections_max: usize,
+    /// How many of them from one address.
+    pub per_address_max: Option<usize>,
+    /// How long one may take to deliver the head of its first request.
+    pub head_timeout: Duration,
+}
+
+impl Bounds {
+    /// Returns the bounds that are set.
+    #[must_use]
+    pub const fn of(config: &ServerConfig) -> Self {
+        Self {
+            connections_max: config.connections_max,
+            per_address_max: config.connections_per_address_max,
+            head_timeout: config.header_timeout,
+        }
+    }
+}
+
 impl Acceptor {
-    /// Returns an acceptor that keeps at most `connections_max` connections open, each of which has
-    /// to deliver the head of its first request within `head_timeout`.
+    /// Returns an acceptor that keeps to these bounds.
     ///
     /// # Errors
     /// When the listener has no address.
-    pub fn new(
-        listener: TcpListener,
-        connections_max: usize,
-        head_timeout: Duration,
-    ) -> io::Result<Self> {
+    pub fn new(listener: TcpListener, bounds: Bounds) -> io::Result<Self> {
         Ok(Self {
             local: LocalAddr(listener.local_addr()?.into()),
             listener,
-            places: Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS))),
-            head_timeout,
+            places: Places::new(bounds.connections_max, bounds.per_address_max),
+            head_timeout: bounds.head_timeout,
             silent: FuturesUnordered::new(),
             gate: Gate::default(),
             crowded: Trouble::default(),
+            greedy: Trouble::default(),
             shortage: Trouble::default(),
         })
     }
@@ -105,12 +131,27 @@ impl Acceptor {
 
     /// Gives a new connection a place, or refuses it.
     fn admit(&mut self, stream: TcpStream, remote: SocketAddr) {
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            refuse(&stream);
-            if self.crowded.is_news() {
-                tracing::warn!("as many connections as CONNECTIONS_MAX allows: more are refused");
+        let place = match self.places.take(remote.ip()) {
+            Ok(place) => place,
+            Err(Full::InAll) => {
+                refuse(&stream, FULL);
+                if self.crowded.is_news() {
+                    tracing::warn!(
+                        "as many connections as CONNECTIONS_MAX allows: more are refused"
+                    );
+                }
+                return;
             }
-            return;
+            Err(Full::ForAddress) => {
+                refuse(&stream, FULL_FOR_ADDRESS);
+                if self.greedy.is_news() {
+                    tracing::warn!(
+                        "as many connections from one address as CONNECTIONS_PER_ADDRESS_MAX \
+                         allows: more are refused"
+                    );
+                }
+                return;
+            }
         };
         // It fails on a connection that has gone already, which reading finds out as well.
         let _ = stream.set_nodelay(true);
@@ -185,8 +226,8 @@ fn is_of_the_client(error: &io::Error) -> bool {
 }
 
 /// Tells the client that it is one too many, if that can be done without waiting.
-fn refuse(stream: &TcpStream) {
-    let _ = stream.try_write(REFUSAL);
+fn refuse(stream: &TcpStream, words: &[u8]) {
+    let _ = stream.try_write(words);
 }
 
 /// Something that may go on happening and is logged only now and then.
@@ -219,9 +260,13 @@ mod tests {
     const SOON: Duration = Duration::from_secs(5);
 
     async fn acceptor(connections_max: usize) -> (Acceptor, SocketAddr) {
+        bounded(Bounds { connections_max, per_address_max: None, head_timeout: SOON }).await
+    }
+
+    async fn bounded(bounds: Bounds) -> (Acceptor, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        (Acceptor::new(listener, connections_max, SOON).unwrap(), address)
+        (Acceptor::new(listener, bounds).unwrap(), address)
     }
 
     async fn speak(address: SocketAddr) -> TcpStream {
@@ -241,12 +286,29 @@ mod tests {
         let mut answer = Vec::new();
         tokio::time::timeout(SOON, second.read_to_end(&mut answer)).await.unwrap().unwrap();
 
-        assert_eq!(answer, REFUSAL);
+        assert_eq!(answer, FULL);
         // The first goes on, and when it ends its place is free.
         assert_eq!(connection.read_u8().await.unwrap(), b'x');
         drop(connection);
         let _third = speak(address).await;
         assert!(tokio::time::timeout(SOON, accepting).await.unwrap().unwrap().is_ok());
+    }
+
+    #[tokio::test]
+    async fn an_address_with_too_many_connections_is_told() {
+        let (mut acceptor, address) =
+            bounded(Bounds { connections_max: 10, per_address_max: Some(1), head_timeout: SOON })
+                .await;
+        let _first = speak(address).await;
+        let (_connection, ..) = acceptor.accept().await.unwrap();
+
+        let mut second = TcpStream::connect(address).await.unwrap();
+        let accepting = tokio::spawn(async move { acceptor.accept().await.map(|it| it.0) });
+        let mut answer = Vec::new();
+        tokio::time::timeout(SOON, second.read_to_end(&mut answer)).await.unwrap().unwrap();
+
+        assert_eq!(answer, FULL_FOR_ADDRESS);
+        accepting.abort();
     }
 
     #[tokio::test]

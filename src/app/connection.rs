@@ -17,9 +17,9 @@ use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
 
+use crate::app::places::Place;
 use crate::transport::ws::Wire;
 
 /// A connection. Its place is free again when it is dropped, whatever protocol it spoke last.
@@ -28,7 +28,7 @@ pub struct Connection {
     wire: Wire,
     /// `None` once the head of the first request is complete.
     head: Option<Head>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 /// The head of the first request while it arrives.
@@ -48,11 +48,7 @@ enum Scan {
 
 impl Connection {
     /// Returns a connection that fails when the head of its first request is not complete in time.
-    pub(super) fn new(
-        stream: TcpStream,
-        head_timeout: Duration,
-        place: OwnedSemaphorePermit,
-    ) -> Self {
+    pub(super) fn new(stream: TcpStream, head_timeout: Duration, place: Place) -> Self {
         let deadline = Box::pin(tokio::time::sleep(head_timeout));
         let head = Head { deadline, scan: Scan::Before };
         let (read, write) = stream.into_split();
@@ -157,12 +153,11 @@ impl AsyncWrite for Connection {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use tokio::io::AsyncReadExt;
     use tokio::io::AsyncWriteExt;
     use tokio::net::TcpListener;
-    use tokio::sync::Semaphore;
+
+    use crate::app::places::Places;
 
     use super::*;
 
@@ -173,7 +168,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        let place = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
+        let place = Places::new(1, None).take([127, 0, 0, 1].into()).unwrap();
         (client, Connection::new(stream, head_timeout, place))
     }
 

@@ -10,6 +10,7 @@ mod connection;
 mod error;
 pub mod handover;
 pub mod listener;
+mod places;
 mod secret;
 pub mod server;
 mod signals;
@@ -37,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::acceptor::Acceptor;
+use crate::app::acceptor::Bounds;
 use crate::app::server::Server;
 use crate::app::welcome::Welcome;
 use crate::bus::Bus;
@@ -214,7 +216,7 @@ impl App {
         let acceptor = listener
             .try_clone()
             .and_then(tokio::net::TcpListener::from_std)
-            .and_then(|tcp| Acceptor::new(tcp, config.connections_max, config.header_timeout))
+            .and_then(|tcp| Acceptor::new(tcp, Bounds::of(config)))
             .map_err(|source| StartError::Listen { address, source })?;
         let mut server = Server::start(acceptor, self.endpoint(), config.drain);
         let welcome = Welcome::new(&self.config, address, &self.first);

@@ -178,6 +178,8 @@ mod tests {
     use tokio::net::TcpListener;
     use tokio::net::TcpStream;
 
+    use crate::app::acceptor::Bounds;
+
     use super::*;
 
     const SOON: Duration = Duration::from_secs(5);
@@ -198,7 +200,8 @@ mod tests {
     async fn server(drain: Duration) -> (Server, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        (Server::start(Acceptor::new(listener, 10, SOON).unwrap(), Slow, drain), address)
+        let bounds = Bounds { connections_max: 10, per_address_max: None, head_timeout: SOON };
+        (Server::start(Acceptor::new(listener, bounds).unwrap(), Slow, drain), address)
     }
 
     async fn ask(address: SocketAddr, millis: u64) -> TcpStream {

@@ -60,6 +60,9 @@ pub struct ServerConfig {
     pub drain: Duration,
     /// `CONNECTIONS_MAX`, default 100000: open connections in all; one more is closed at once.
     pub connections_max: usize,
+    /// `CONNECTIONS_PER_ADDRESS_MAX`, default none: open connections from one address; one more is
+    /// answered 429 and closed.
+    pub connections_per_address_max: Option<usize>,
     /// `HEADER_TIMEOUT`, default `10s`: how long a connection may take for the head of its first
     /// request.
     pub header_timeout: Duration,
@@ -178,6 +181,14 @@ pub struct WebSocketConfig {
     /// `WEBSOCKETS_PENDING_MAX`, default 128: frames of one socket that may wait to be handled;
     /// while there are more the socket is not read.
     pub pending_max: usize,
+    /// `WEBSOCKETS_UPGRADES_MAX`, default 2000: sockets that are let in each second; more wait, and
+    /// those that would wait too long are answered 503.
+    pub upgrades_per_second: u32,
+    /// `WEBSOCKETS_MESSAGES_MAX`, default 5000: messages of one socket each second; more are refused.
+    pub messages_per_second: u32,
+    /// `WEBSOCKETS_USER_MESSAGES_MAX`, default 50000: messages of all sockets of one account each
+    /// second; more are refused.
+    pub user_messages_per_second: u32,
     /// `WEBSOCKETS_SWEEP_THREADS`: threads that write sockets, each some of them; default: one for
     /// every two cores. With 0 each socket has a task of its own.
     pub sweep_threads: Option<usize>,

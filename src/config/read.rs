@@ -59,6 +59,8 @@ impl ServerConfig {
             project_name: from.read("PROJECT_NAME", "chinwag", form::text),
             body_bytes_max: from.read("MAX_PAYLOAD_SIZE", "1mb", form::size(1 << 10, 1 << 30)),
             connections_max: from.read("CONNECTIONS_MAX", "100000", form::number(1, 10_000_000)),
+            connections_per_address_max: from
+                .find("CONNECTIONS_PER_ADDRESS_MAX", form::number(1, 10_000_000)),
             header_timeout: from.read("HEADER_TIMEOUT", "10s", header),
             drain: from.read("SERVER_SHUTDOWN_TIMEOUT", "5000", drain),
             trust_proxy: from.read("IP_TRUST_PROXY", "false", trust_proxy),
@@ -196,6 +198,9 @@ impl WebSocketConfig {
         };
         let enabled = from.read("WEBSOCKETS_ENABLED", "true", form::boolean);
         let auth = from.read("WEBSOCKETS_REST_AUTH", "public", form::choice(WEBSOCKET_AUTHS));
+        let rate = |from: &mut Settings, name, default| {
+            from.read(name, default, form::number(1, 10_000_000))
+        };
         Self {
             enabled,
             auth,
@@ -215,6 +220,9 @@ impl WebSocketConfig {
                 form::number(1, 100_000),
             ),
             pending_max: from.read("WEBSOCKETS_PENDING_MAX", "128", form::number(1, 100_000)),
+            upgrades_per_second: rate(from, "WEBSOCKETS_UPGRADES_MAX", "2000"),
+            messages_per_second: rate(from, "WEBSOCKETS_MESSAGES_MAX", "5000"),
+            user_messages_per_second: rate(from, "WEBSOCKETS_USER_MESSAGES_MAX", "50000"),
             sweep_threads: from.find("WEBSOCKETS_SWEEP_THREADS", form::number(0, 64)),
         }
     }

@@ -1,20 +1,27 @@
 //! What all sockets share.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::config::TrustProxy;
 use crate::config::WebSocketConfig;
+use crate::domain::Error;
 use crate::domain::Services;
+use crate::transport::ws::rate::Rate;
 use crate::transport::ws::socket::Socket;
 use crate::transport::ws::sweep::Sweep;
+use crate::transport::ws::users::Users;
 use crate::transport::ws::wire::Wire;
 
 /// What all sockets share.
@@ -36,8 +43,15 @@ pub struct Context {
     pub stopping: CancellationToken,
     /// Writes the sockets whose connection allows that. Whoever started it stops it.
     pub sweep: Arc<Sweep>,
+    /// How fast each account may speak.
+    pub users: Users,
+    /// How fast sockets are let in.
+    admission: Mutex<Rate>,
     places: Option<Arc<Semaphore>>,
 }
+
+/// How long an upgrade may wait to be let in.
+const ADMISSION_PATIENCE: Duration = Duration::from_secs(5);
 
 impl Context {
     /// Returns the context over its parts.
@@ -56,7 +70,10 @@ impl Context {
         let places = config
             .connections_max
             .map(|max| Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS))));
+        let admission = Mutex::new(Rate::new(config.upgrades_per_second, Instant::now()));
         Arc::new(Self {
+            users: Users::default(),
+            admission,
             services,
             config,
             session_cookie,
@@ -67,6 +84,19 @@ impl Context {
             sweep,
             places,
         })
+    }
+
+    /// Waits until another socket may be let in.
+    ///
+    /// # Errors
+    /// [`Error::TooBusy`] if so many wait that it would take too long.
+    pub async fn admit(&self) -> Result<(), Error> {
+        let taken = self.admission.lock().take(Instant::now(), ADMISSION_PATIENCE);
+        let wait = taken.map_err(|retry_after| Error::TooBusy { retry_after })?;
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+        Ok(())
     }
 
     /// Opens a socket on an upgraded connection; the sweep writes it if there is a `wire`.

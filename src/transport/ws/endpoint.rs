@@ -55,6 +55,7 @@ impl Websocket {
         }
         // Asked first, so that whoever comes back every second is refused cheaply.
         let place = context.take_place().map_err(|_| bare(StatusCode::FORBIDDEN))?;
+        context.admit().await.map_err(|busy| error::respond(&busy))?;
         let origin = actor::origin(request, &context.trust_proxy);
         let identity = self.recognise(request, origin.ip).await?;
         let entry = Entry { identity, origin };

@@ -1,6 +1,6 @@
 //! Sockets: the upgrade of a request, a connection's life, and the protocols spoken over it.
 //!
-//! `endpoint` checks the upgrade and who asks for it; `socket` reads frames and ends connections;
+//! `endpoint` checks the upgrade and who asks for it, `rate` and `users` how fast; `socket` reads frames and ends connections;
 //! `sweep` writes many connections at once, and `writer` those that have to be waited for; `encode`
 //! makes frames; the folders beneath speak a protocol each. Reading frames is tungstenite's work, and
 //! what it has to write by itself joins the outbox through `codec_io`.
@@ -10,9 +10,11 @@ mod context;
 pub mod directus;
 pub mod encode;
 mod endpoint;
+mod rate;
 mod socket;
 mod sweep;
 mod upgrade;
+mod users;
 mod wire;
 mod writer;
 

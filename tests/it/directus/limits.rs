@@ -1,5 +1,8 @@
-//! What one connection may take up: subscriptions, unsent bytes, the size of a frame.
+//! What one connection may take up: subscriptions, unsent bytes, the size of a frame, messages in a
+//! second; and how fast connections are let in.
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use serde_json::json;
 
 use crate::support::RawSocket;
@@ -84,5 +87,68 @@ async fn a_message_over_the_limit_ends_its_connection_alone() {
 
     assert_eq!(socket.closed().await, Some(1009));
     other.quiet().await;
+    server.stop().await;
+}
+
+const TOO_FAST: &str = "REQUESTS_EXCEEDED";
+
+#[tokio::test]
+async fn who_speaks_too_fast_is_refused_and_heard_again_later() {
+    let server = TestServer::with(|config| config.websockets.messages_per_second = 2).await;
+    let mut socket = Socket::connect(&server).await;
+    let ping = |uid: u32| json!({"type": "ping", "uid": uid});
+    let read = json!({"type": "items", "action": "read", "collection": "messages", "uid": 3});
+
+    for frame in [ping(1), ping(2), read, ping(4)] {
+        socket.send(&frame).await;
+    }
+
+    socket.expect(&json!({"type": "pong", "uid": 1})).await;
+    socket.expect(&json!({"type": "pong", "uid": 2})).await;
+    let refused = socket.next().await;
+    let (area, code, message) = error(&refused);
+    assert_eq!((area, code, &refused["uid"]), ("items", TOO_FAST, &json!(3)));
+    assert!(message.starts_with("Too many requests, retry after "), "{message}");
+    // It was not looked at before it was in time.
+    socket.expect(&json!({"type": "pong", "uid": 4})).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_sockets_of_one_account_speak_no_faster_than_one() {
+    let server = TestServer::with(|config| config.websockets.user_messages_per_second = 2).await;
+    let (alice, bob) = (server.member("alice").await, server.member("bob").await);
+    let mut one = Socket::signed_in(&server, &alice).await;
+    let mut other = Socket::signed_in(&server, &alice).await;
+    let mut of_bob = Socket::signed_in(&server, &bob).await;
+    let ping = json!({"type": "ping"});
+
+    assert_eq!(one.ask(&ping).await, json!({"type": "pong"}));
+    assert_eq!(other.ask(&ping).await, json!({"type": "pong"}));
+    assert_eq!(error(&one.ask(&ping).await).1, TOO_FAST);
+
+    assert_eq!(of_bob.ask(&ping).await, json!({"type": "pong"}));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn of_very_many_who_come_at_once_some_are_told_to_come_later() {
+    let server = TestServer::with(|config| config.websockets.upgrades_per_second = 1).await;
+
+    // One at once, one for each of the seconds that others are made to wait, and one too many.
+    let mut coming: FuturesUnordered<_> =
+        (0..7).map(|_| Socket::open(Socket::request(&server, ""))).collect();
+    let mut let_in = 0;
+    let refused = loop {
+        match coming.next().await {
+            Some(Ok(_)) => let_in += 1,
+            Some(Err(status)) => break status,
+            None => panic!("all were let in"),
+        }
+    };
+
+    assert_eq!(refused, 503);
+    assert!(let_in <= 3, "{let_in}");
+    drop(coming);
     server.stop().await;
 }

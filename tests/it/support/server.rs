@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chinwag::app::App;
 use chinwag::app::acceptor::Acceptor;
+use chinwag::app::acceptor::Bounds;
 use chinwag::app::server::Server;
 use chinwag::clock::Clock;
 use chinwag::clock::Timestamp;
@@ -26,12 +27,6 @@ const NOON: Timestamp = Timestamp::from_millis(1_769_860_800_000);
 
 /// How long requests may take once a test has ended.
 const DRAIN: Duration = Duration::from_millis(200);
-
-/// How many connections a service takes.
-const CONNECTIONS_MAX: usize = 1000;
-
-/// How long a connection may take to say what it came for.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A running service. A test stops it as its last step, which fails if a task behind it panicked.
 pub struct TestServer {
@@ -73,7 +68,7 @@ impl TestServer {
         let app = App::open(settings, clock.clone()).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let acceptor = Acceptor::new(listener, CONNECTIONS_MAX, HEADER_TIMEOUT).unwrap();
+        let acceptor = Acceptor::new(listener, Bounds::of(&config.server)).unwrap();
         let server = Server::start(acceptor, app.endpoint(), DRAIN);
         let running = Running { app, server, directory };
         Self { address, clock, config, running: Some(running) }

@@ -2,6 +2,8 @@
 //!
 //! Items go in as the JSON they already are; no tree is built around them.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use serde::Serialize;
 
@@ -12,6 +14,7 @@ use crate::domain::realtime::News;
 use crate::transport::error;
 use crate::transport::error::codes;
 use crate::transport::ws::directus::fields::Invalid;
+use crate::transport::ws::directus::frames::Frame;
 use crate::transport::ws::directus::standing::Reason;
 use crate::transport::ws::directus::uid::Uid;
 use crate::transport::ws::encode::TextFrame;
@@ -118,6 +121,17 @@ pub fn invalid_collection(area: &'static str, uid: Option<&Uid>) -> Bytes {
 pub fn failed(area: &'static str, error: &Error, uid: Option<&Uid>) -> Bytes {
     let (code, message) = words(error);
     refused(area, code, &message, uid)
+}
+
+/// Returns the answer to a frame that came too fast after others, and was not looked at.
+#[must_use]
+pub fn too_fast(frame: &Result<Frame, Invalid>, wait: Duration) -> Bytes {
+    let (area, uid) = match frame {
+        Ok(frame) => frame.origin(),
+        Err(invalid) => (invalid.area, invalid.uid.as_ref()),
+    };
+    let message = format!("Too many requests, retry after {}ms.", wait.as_millis().max(1));
+    refused(area, "REQUESTS_EXCEEDED", &message, uid)
 }
 
 fn refused(area: &str, code: &str, message: &str, uid: Option<&Uid>) -> Bytes {

@@ -7,6 +7,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -33,6 +34,7 @@ use crate::transport::ws::directus::frames::Auth;
 use crate::transport::ws::directus::frames::Frame;
 use crate::transport::ws::directus::heartbeat::Beat;
 use crate::transport::ws::directus::heartbeat::Heartbeat;
+use crate::transport::ws::directus::pace::Pace;
 use crate::transport::ws::directus::standing::Standing;
 use crate::transport::ws::directus::uid::Uid;
 use crate::transport::ws::encode;
@@ -100,6 +102,9 @@ pub(super) struct Conversation<'a> {
     heartbeat: Heartbeat,
     backlog: Backlog,
     meter: Meter,
+    pace: Pace,
+    /// Until when nothing that was said is looked at: it came too fast.
+    deaf_until: Option<Instant>,
     /// What is under way: creates, or one thing of another kind.
     running: FuturesOrdered<BoxFuture<'a, Outcome>>,
     /// What that is, if it is anything.
@@ -141,6 +146,8 @@ impl<'a> Conversation<'a> {
             heartbeat: Heartbeat::new(config.heartbeat_period, Instant::now()),
             backlog: Backlog::new(config.pending_max, config.frame_bytes_max),
             meter: Meter::new(config.outbox_bytes_max / ANSWERS_SHARE),
+            pace: Pace::new(&connection.context, Instant::now()),
+            deaf_until: None,
             running: FuturesOrdered::new(),
             kind: Kind::Other,
             owns_session: false,
@@ -202,6 +209,7 @@ impl<'a> Conversation<'a> {
         // Nobody reads the answers, so none of them is waited for.
         self.meter = Meter::new(usize::MAX);
         loop {
+            self.deaf_until = None;
             self.begin_what_may().await;
             if self.kind == Kind::Read {
                 self.running.clear();
@@ -242,7 +250,7 @@ impl<'a> Conversation<'a> {
 
     /// Begins, in order, all that need not wait for what is under way.
     async fn begin_what_may(&mut self) {
-        while !self.over && self.meter.has_room() {
+        while !self.over && self.meter.has_room() && self.deaf_until.is_none() {
             let Some(frame) = self.backlog.take() else { return };
             let kind = match &frame {
                 Ok(frame) if frame.is_create() => Kind::Creates,
@@ -256,12 +264,26 @@ impl<'a> Conversation<'a> {
                 self.backlog.put_back(frame);
                 return;
             }
+            if let Err(wait) = self.keep_pace() {
+                self.deaf_until = Some(Instant::now() + wait);
+                self.say(answers::too_fast(&frame, wait));
+                continue;
+            }
             self.kind = kind;
             if !matches!(frame, Ok(Frame::Auth(..))) {
                 self.heartbeat.hear();
             }
             self.begin(frame).await;
         }
+    }
+
+    /// Notes that something was said.
+    ///
+    /// # Errors
+    /// How long it should have waited.
+    fn keep_pace(&mut self) -> Result<(), Duration> {
+        let Connection { context, peer, .. } = self.connection;
+        self.pace.take(context, peer.actor().user, Instant::now())
     }
 
     async fn begin(&mut self, frame: Result<Frame, Invalid>) {
@@ -322,12 +344,14 @@ impl<'a> Conversation<'a> {
 
     /// Returns when [`Conversation::tick`] is due.
     fn due(&self) -> Instant {
-        let beat = self.heartbeat.due();
-        self.standing.due(self.is_checking()).map_or(beat, |due| due.min(beat))
+        let standing = self.standing.due(self.is_checking());
+        let others = [standing, self.deaf_until].into_iter().flatten();
+        others.fold(self.heartbeat.due(), Instant::min)
     }
 
     async fn tick(&mut self) {
         let now = Instant::now();
+        self.deaf_until = self.deaf_until.filter(|until| *until > now);
         if self.standing.due(self.is_checking()).is_some_and(|due| due <= now) {
             let consequence = self.standing.expire(now);
             self.suffer(consequence, None).await;

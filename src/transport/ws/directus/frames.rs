@@ -130,6 +130,19 @@ impl Frame {
         })
     }
 
+    /// Returns the area that answers to this frame name, and the client's name for it.
+    #[must_use]
+    pub fn origin(&self) -> (&'static str, Option<&Uid>) {
+        match self {
+            Self::Auth(_, uid) => ("auth", uid.as_ref()),
+            Self::Items(items) => ("items", items.uid.as_ref()),
+            Self::Subscribe(subscribe) => ("subscribe", subscribe.uid.as_ref()),
+            Self::Unsubscribe(uid) => ("unsubscribe", uid.as_ref()),
+            Self::Ping(uid) => ("ping", uid.as_ref()),
+            Self::Other => ("server", None),
+        }
+    }
+
     /// Returns whether this creates items.
     #[must_use]
     pub const fn is_create(&self) -> bool {

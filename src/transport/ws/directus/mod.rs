@@ -2,7 +2,7 @@
 //!
 //! `frames` is what clients send and `answers` what they get; `connection` turns one into a call of
 //! the domain and its result into the other; `conversation` keeps the order of frames and the time,
-//! `backlog` the bounds, `sign_in` who it is; `standing` and `heartbeat` decide without
+//! `backlog` and `pace` the bounds, `sign_in` who it is; `standing` and `heartbeat` decide without
 //! waiting or sending.
 
 mod answers;
@@ -13,6 +13,7 @@ mod fields;
 mod frames;
 mod heartbeat;
 mod items;
+mod pace;
 mod sign_in;
 mod standing;
 mod uid;

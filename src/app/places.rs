@@ -1,0 +1,137 @@
+//! The places that open connections take: so many in all, and so many for each address.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::net::Ipv6Addr;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+/// The places of one server.
+#[derive(Debug)]
+pub(super) struct Places {
+    max: usize,
+    per_address_max: Option<usize>,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    all: usize,
+    /// Only of addresses that have any, and only if they are bounded.
+    by_address: HashMap<IpAddr, usize>,
+}
+
+/// One place; free again when it is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    places: Arc<Places>,
+    address: Option<IpAddr>,
+}
+
+/// There is no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Full {
+    /// All are taken.
+    InAll,
+    /// This address has as many as it may have.
+    ForAddress,
+}
+
+impl Places {
+    /// Returns so many free places.
+    pub(super) fn new(max: usize, per_address_max: Option<usize>) -> Arc<Self> {
+        Arc::new(Self { max, per_address_max, taken: Mutex::default() })
+    }
+
+    /// Takes a place.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub(super) fn take(self: &Arc<Self>, address: IpAddr) -> Result<Place, Full> {
+        let mut taken = self.taken.lock();
+        if taken.all >= self.max {
+            return Err(Full::InAll);
+        }
+        let address = self.per_address_max.map(|_| network(address));
+        if let (Some(address), Some(max)) = (address, self.per_address_max) {
+            let of_address = taken.by_address.entry(address).or_default();
+            if *of_address >= max {
+                return Err(Full::ForAddress);
+            }
+            *of_address += 1;
+        }
+        taken.all += 1;
+        Ok(Place { places: Arc::clone(self), address })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.places.taken.lock();
+        taken.all -= 1;
+        let Some(address) = self.address else { return };
+        if let Some(of_address) = taken.by_address.get_mut(&address) {
+            *of_address -= 1;
+            if *of_address == 0 {
+                taken.by_address.remove(&address);
+            }
+        }
+    }
+}
+
+/// Returns what counts as one address: of IPv6 the first 64 bits, since one machine has all the rest.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn places_are_free_again_when_they_are_dropped() {
+        let places = Places::new(2, None);
+        let here = address("192.0.2.1");
+
+        let first = places.take(here).unwrap();
+        let _second = places.take(here).unwrap();
+        assert_eq!(places.take(here).unwrap_err(), Full::InAll);
+        drop(first);
+
+        assert!(places.take(here).is_ok());
+    }
+
+    #[test]
+    fn one_address_leaves_places_for_others() {
+        let places = Places::new(10, Some(1));
+        let here = places.take(address("192.0.2.1")).unwrap();
+
+        assert_eq!(places.take(address("192.0.2.1")).unwrap_err(), Full::ForAddress);
+        assert_eq!(places.take(address("::ffff:192.0.2.1")).unwrap_err(), Full::ForAddress);
+        let _there = places.take(address("192.0.2.2")).unwrap();
+        drop(here);
+
+        assert!(places.take(address("192.0.2.1")).is_ok());
+        assert_eq!(places.taken.lock().by_address.len(), 1);
+    }
+
+    #[test]
+    fn one_network_of_ipv6_is_one_address() {
+        let places = Places::new(10, Some(1));
+        let _here = places.take(address("2001:db8::1")).unwrap();
+
+        assert_eq!(places.take(address("2001:db8::2")).unwrap_err(), Full::ForAddress);
+        assert!(places.take(address("2001:db8:0:1::1")).is_ok());
+    }
+}
