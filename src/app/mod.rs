@@ -29,7 +29,6 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
-use poem::EndpointExt;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -58,6 +57,7 @@ use crate::domain::permissions::Permissions;
 use crate::domain::realtime;
 use crate::domain::realtime::Closing;
 use crate::domain::realtime::Hub;
+use crate::domain::realtime::Topics;
 use crate::domain::settings::Settings;
 use crate::query::Limits;
 use crate::store::Retention;
@@ -166,11 +166,18 @@ impl App {
             config: config.query.clone(),
             public_user: first.public_user,
         });
+        let topics = Topics::start(
+            Arc::clone(&items),
+            Arc::clone(&permissions),
+            config.topics.clone(),
+            ws::topics::encode,
+        );
         let hub = Arc::new(Hub::new(
             Arc::clone(&items),
             Arc::clone(&permissions),
             Arc::clone(&auth),
             Arc::clone(&changes),
+            topics,
             config.websockets.subscriptions_max,
             config.websockets.outbox_bytes_max / REPLAY_SHARE,
         ));
@@ -281,7 +288,7 @@ impl App {
             Arc::clone(&self.sweep),
         );
         let context = Context::new(self.services.clone(), Arc::clone(&self.config));
-        transport::routes(&context, ws::endpoint(sockets).boxed())
+        transport::routes(&context, &sockets)
     }
 
     async fn finish(self, server: Server) {

@@ -34,6 +34,8 @@ pub struct Config {
     pub auth: AuthConfig,
     /// The socket.
     pub websockets: WebSocketConfig,
+    /// The socket of topics.
+    pub topics: TopicsConfig,
     /// The bounds of queries.
     pub query: QueryConfig,
     /// What a first start creates.
@@ -203,6 +205,21 @@ pub enum WebSocketAuth {
     Handshake,
     /// Nothing: without a token in its address it is refused.
     Strict,
+}
+
+/// The socket of topics. Its frames, outboxes, heartbeat and number have the bounds of the other.
+#[derive(Debug, Clone)]
+pub struct TopicsConfig {
+    /// `TOPICS_ENABLED`, default true.
+    pub enabled: bool,
+    /// `TOPICS_CHAT_LENGTH`, default 100: messages in the list.
+    pub chat_length: usize,
+    /// `TOPICS_CHAT_SIZE_MAX`, default `256kb`: bytes of the list; the oldest messages are left out.
+    pub chat_bytes_max: usize,
+    /// `TOPICS_INTERNAL`, default true: whether a connection is told its name.
+    pub internal: bool,
+    /// `TOPICS_RATE_MAX`, default 20: frames of one connection in a second; faster ones wait.
+    pub rate_max: u32,
 }
 
 /// The bounds of queries.

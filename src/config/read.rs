@@ -15,6 +15,7 @@ use crate::config::SameSite;
 use crate::config::Secret;
 use crate::config::ServerConfig;
 use crate::config::StoreConfig;
+use crate::config::TopicsConfig;
 use crate::config::WebSocketAuth;
 use crate::config::WebSocketConfig;
 use crate::config::form;
@@ -40,6 +41,7 @@ impl Config {
             store: StoreConfig::read(from),
             auth: AuthConfig::read(from),
             websockets: WebSocketConfig::read(from),
+            topics: TopicsConfig::read(from),
             query: QueryConfig::read(from),
             bootstrap: BootstrapConfig::read(from),
             log: LogConfig::read(from),
@@ -224,6 +226,22 @@ impl WebSocketConfig {
             messages_per_second: rate(from, "WEBSOCKETS_MESSAGES_MAX", "5000"),
             user_messages_per_second: rate(from, "WEBSOCKETS_USER_MESSAGES_MAX", "50000"),
             sweep_threads: from.find("WEBSOCKETS_SWEEP_THREADS", form::number(0, 64)),
+        }
+    }
+}
+
+impl TopicsConfig {
+    fn read(from: &mut Settings) -> Self {
+        Self {
+            enabled: from.read("TOPICS_ENABLED", "true", form::boolean),
+            chat_length: from.read("TOPICS_CHAT_LENGTH", "100", form::number(1, 1000)),
+            chat_bytes_max: from.read(
+                "TOPICS_CHAT_SIZE_MAX",
+                "256kb",
+                form::size(1 << 10, 1 << 24),
+            ),
+            internal: from.read("TOPICS_INTERNAL", "true", form::boolean),
+            rate_max: from.read("TOPICS_RATE_MAX", "20", form::number(1, 100_000)),
         }
     }
 }

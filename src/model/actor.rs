@@ -16,6 +16,8 @@ use crate::model::row::Row;
 pub struct Actor {
     /// The account; `None` for the public.
     pub user: Option<Uuid>,
+    /// The connection of one of the public, where what it creates is to tell it from others.
+    pub guest: Option<Uuid>,
     /// The session the account was recognised by, if it was by one.
     pub session: Option<Uuid>,
     /// The account's own role.
@@ -67,6 +69,7 @@ impl Actor {
     pub fn nobody() -> Self {
         Self {
             user: None,
+            guest: None,
             session: None,
             role: None,
             roles: Arc::from([]),

@@ -117,6 +117,8 @@ pub enum Special {
     Token,
     /// Is set by the service alone; clients who send it are refused.
     Kept,
+    /// Sets it, when the item is created, to the name of the connection of a guest.
+    Guest,
 }
 
 impl Collection {
@@ -300,13 +302,14 @@ pub static MESSAGES: Collection = Collection {
     form: Form::Items,
 };
 
-static MESSAGE_FIELDS: [Field; 6] = numbered([
+static MESSAGE_FIELDS: [Field; 7] = numbered([
     field("id", Kind::Integer),
     field("user_created", Kind::ToOne(&USERS)).special(Special::UserCreated),
     field("date_created", Kind::Timestamp).special(Special::DateCreated),
     field("content", Kind::Text),
     field("user_updated", Kind::ToOne(&USERS)).special(Special::UserUpdated).by_name(),
     field("date_updated", Kind::Timestamp).special(Special::DateUpdated).by_name(),
+    field("guest", Kind::Uuid).special(Special::Guest).by_name(),
 ]);
 
 /// Accounts.

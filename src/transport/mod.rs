@@ -19,7 +19,7 @@
 //! | `/utils/random/string` | GET | `rest::utils` |
 //! | `/utils/hash/generate` `/utils/hash/verify` `/utils/cache/clear` | POST | `rest::utils` |
 //! | `/docs` `/openapi.json` | GET | `docs` |
-//! | `/websocket` | upgrade | `ws` |
+//! | `/websocket` `/_ws` | upgrade | `ws` |
 //! | `/` `/chat/…` | GET | `pages` |
 //!
 //! With a front end in a directory, that takes the place of the last row and gets whatever else
@@ -43,7 +43,6 @@ use poem::Endpoint;
 use poem::Request;
 use poem::Response;
 use poem::Route;
-use poem::endpoint::BoxEndpoint;
 use poem::http::Uri;
 use poem::http::uri::PathAndQuery;
 use uuid::Uuid;
@@ -54,6 +53,7 @@ use crate::model::id;
 use crate::transport::middleware::Around;
 use crate::transport::pages::AsSent;
 use crate::transport::rest::path;
+use crate::transport::ws::Protocol;
 
 /// What every handler may need.
 pub struct Context {
@@ -77,11 +77,14 @@ impl Context {
 #[must_use]
 pub fn routes(
     context: &Arc<Context>,
-    websocket: BoxEndpoint<'static>,
+    sockets: &Arc<ws::Context>,
 ) -> impl Endpoint<Output = Response> + use<> {
-    let route = Route::new()
-        // Whoever wires the service makes this one with `ws::endpoint`.
-        .at("/websocket", websocket)
+    let mut route = Route::new();
+    if context.config.topics.enabled {
+        route = route.at("/_ws", ws::endpoint(Arc::clone(sockets), Protocol::Topics));
+    }
+    let route = route
+        .at("/websocket", ws::endpoint(Arc::clone(sockets), Protocol::Directus))
         .at("/docs", docs::page())
         .at("/openapi.json", docs::specification());
     let route = rest::mount(route, context);

@@ -15,3 +15,4 @@ mod settings;
 mod store;
 mod support;
 mod tidy;
+mod topics;

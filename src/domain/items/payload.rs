@@ -61,6 +61,7 @@ impl Items {
             match field.special {
                 Special::UserCreated => row.set(field, author.into()),
                 Special::DateCreated => row.set(field, Value::Timestamp(self.clock.now())),
+                Special::Guest => row.set(field, actor.guest.into()),
                 _ => {}
             }
         }
@@ -190,7 +191,7 @@ impl Items {
                     Value::Text(token) => Value::text(&static_token::digest(&token)),
                     nothing => nothing,
                 },
-                Special::Kept => {
+                Special::Kept | Special::Guest => {
                     let name = field.name;
                     return Err(Error::payload(format!("\"{name}\" cannot be set directly")));
                 }

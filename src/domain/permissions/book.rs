@@ -141,6 +141,7 @@ impl Book {
         };
         Actor {
             user,
+            guest: None,
             session: None,
             role,
             roles: roles.into(),

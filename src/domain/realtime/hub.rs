@@ -24,6 +24,7 @@ use crate::domain::permissions::Permissions;
 use crate::domain::realtime::Closing;
 use crate::domain::realtime::Outbox;
 use crate::domain::realtime::Peer;
+use crate::domain::realtime::Topics;
 use crate::domain::realtime::audience::Audience;
 use crate::domain::realtime::cursor::Cursors;
 use crate::domain::realtime::peer::Seat;
@@ -44,9 +45,10 @@ const READING_MAX: usize = 2;
 pub struct Hub {
     pub(super) items: Arc<Items>,
     pub(super) permissions: Arc<Permissions>,
-    auth: Arc<Auth>,
+    pub(super) auth: Arc<Auth>,
     changes: Arc<Changes>,
     pub(super) audience: Audience,
+    topics: Arc<Topics>,
     /// Held while an event goes round the views, and shared by those who move listeners from view to
     /// view: a move between two views of one event would lose it or tell it twice.
     pub(super) order: RwLock<()>,
@@ -72,6 +74,7 @@ impl Hub {
         permissions: Arc<Permissions>,
         auth: Arc<Auth>,
         changes: Arc<Changes>,
+        topics: Arc<Topics>,
         subscriptions_max: usize,
         replay_bytes_max: usize,
     ) -> Self {
@@ -85,6 +88,7 @@ impl Hub {
             auth,
             changes,
             audience: Audience::new(items),
+            topics,
             order: RwLock::new(()),
             seats: Mutex::default(),
             beginnings: TaskTracker::new(),
@@ -99,6 +103,12 @@ impl Hub {
         let seat = Seat::new(self.next_id(), outbox, identity);
         self.seats.lock().insert(seat.id, Arc::clone(&seat));
         Peer::new(Arc::clone(self), seat)
+    }
+
+    /// Returns the named topics.
+    #[must_use]
+    pub const fn topics(&self) -> &Arc<Topics> {
+        &self.topics
     }
 
     /// Returns how many connections have joined.
@@ -119,12 +129,14 @@ impl Hub {
         self.beginnings.close();
         self.beginnings.wait().await;
         self.audience.finish().await;
+        self.topics.finish().await;
     }
 
     /// Delivers a committed event. Events must come in order.
     pub async fn deliver(self: &Arc<Self>, event: &Arc<Event>) {
         self.changes.apply(std::slice::from_ref(event)).await;
         self.review(event).await;
+        self.topics.notice(event);
         let _round = self.order.write().await;
         let views = self.audience.of(event);
         if !views.is_empty() {

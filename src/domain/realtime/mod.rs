@@ -3,7 +3,8 @@
 //! The hub knows who is connected and hands each event to each view; a view matches and encodes an
 //! event once for all who listen alike; a listener is one subscription, an outbox one connection's
 //! bounded queue. None of them knows a protocol: the envelope that a transport hands in turns news
-//! into frames. What a client missed it is told by `replay`, from the log, by the same views.
+//! into frames. What a client missed it is told by `replay`, from the log, by the same views. `topics` are
+//! what clients of nuxt-ws follow instead of subscriptions.
 
 mod audience;
 mod cursor;
@@ -16,6 +17,7 @@ pub mod peer;
 mod relay;
 mod replay;
 pub mod subscribe;
+pub mod topics;
 pub mod view;
 
 pub use hub::Hub;
@@ -27,5 +29,6 @@ pub use peer::Peer;
 pub use relay::run;
 pub use subscribe::Resume;
 pub use subscribe::Subscribe;
+pub use topics::Topics;
 pub use view::Envelope;
 pub use view::News;

@@ -18,7 +18,7 @@ use crate::model::Actor;
 /// A connection that has joined the hub. Dropping it ends its subscriptions.
 pub struct Peer {
     hub: Arc<Hub>,
-    seat: Arc<Seat>,
+    pub(super) seat: Arc<Seat>,
 }
 
 /// What the hub keeps of a connection.
@@ -104,6 +104,24 @@ impl Peer {
         let delivered = self.hub.delivered();
         for listener in self.seat.listeners.lock().iter() {
             listener.leap(delivered);
+        }
+    }
+
+    /// Returns whether what this connection has just become still holds, with the rights now in
+    /// force; if not, the caller has to make it nobody's or the public's. The hub hears of changes
+    /// only for whoever a connection is already, so what changed between recognising somebody and
+    /// this moment would be missed for good.
+    pub async fn confirm(&self, mut identity: Identity) -> bool {
+        loop {
+            match self.hub.auth.renew(&identity).await {
+                Ok(Some(now)) if now.actor == identity.actor => return true,
+                Ok(Some(now)) => {
+                    self.identify(now.clone()).await;
+                    identity = now;
+                }
+                // What cannot be confirmed does not hold.
+                Ok(None) | Err(_) => return false,
+            }
         }
     }
 

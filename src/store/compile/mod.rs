@@ -219,7 +219,7 @@ mod tests {
             sql(&select),
             r#"SELECT "t"."id", "t"."user_created", "t"."date_created", "t"."content", "#
                 .to_owned()
-                + r#""t"."user_updated", "t"."date_updated" FROM "messages" AS "t" "#
+                + r#""t"."user_updated", "t"."date_updated", "t"."guest" FROM "messages" AS "t" "#
                 + r#"ORDER BY "t"."date_created" DESC, "t"."id" DESC LIMIT 10"#
         );
     }

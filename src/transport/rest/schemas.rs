@@ -261,6 +261,7 @@ fn is_settable(collection: &'static Collection, field: &'static Field) -> bool {
             | Special::UserUpdated
             | Special::DateUpdated
             | Special::Kept
+            | Special::Guest
     );
     !by_server && field != collection.key()
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::sync::OwnedSemaphorePermit;
@@ -14,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
+use crate::config::TopicsConfig;
 use crate::config::TrustProxy;
 use crate::config::WebSocketConfig;
 use crate::domain::Error;
@@ -30,6 +30,8 @@ pub struct Context {
     pub services: Services,
     /// The settings of sockets.
     pub config: WebSocketConfig,
+    /// The settings of topics.
+    pub topics: TopicsConfig,
     /// The name of the cookie that holds a session.
     pub session_cookie: String,
     /// The address under which browsers reach the service, as far as it is known.
@@ -63,22 +65,21 @@ impl Context {
         stopping: CancellationToken,
         sweep: Arc<Sweep>,
     ) -> Arc<Self> {
-        let session_cookie = config.auth.session_cookie.name.clone();
-        let public_url = config.server.public_url.clone();
-        let trust_proxy = config.server.trust_proxy.clone();
-        let config = config.websockets.clone();
         let places = config
+            .websockets
             .connections_max
             .map(|max| Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS))));
-        let admission = Mutex::new(Rate::new(config.upgrades_per_second, Instant::now()));
+        let admission =
+            Mutex::new(Rate::new(config.websockets.upgrades_per_second, Instant::now()));
         Arc::new(Self {
             users: Users::default(),
             admission,
             services,
-            config,
-            session_cookie,
-            public_url,
-            trust_proxy,
+            config: config.websockets.clone(),
+            topics: config.topics.clone(),
+            session_cookie: config.auth.session_cookie.name.clone(),
+            public_url: config.server.public_url.clone(),
+            trust_proxy: config.server.trust_proxy.clone(),
             tasks,
             stopping,
             sweep,

@@ -1,4 +1,4 @@
-//! `/websocket`: from a request to an open connection, or the reason why not.
+//! `/websocket` and `/_ws`: from a request to an open connection, or the reason why not.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,19 +18,30 @@ use crate::transport::origin;
 use crate::transport::ws::context::Context;
 use crate::transport::ws::directus;
 use crate::transport::ws::directus::Entry;
+use crate::transport::ws::topics;
 use crate::transport::ws::upgrade;
 use crate::transport::ws::upgrade::Misfit;
 use crate::transport::ws::upgrade::Offer;
 use crate::transport::ws::wire::Wire;
 
+/// What is spoken over a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// That of Directus.
+    Directus,
+    /// That of nuxt-ws.
+    Topics,
+}
+
 /// Returns the endpoint at which clients open a socket.
 #[must_use]
-pub fn endpoint(context: Arc<Context>) -> impl Endpoint<Output = Response> {
-    Websocket { context }
+pub fn endpoint(context: Arc<Context>, protocol: Protocol) -> impl Endpoint<Output = Response> {
+    Websocket { context, protocol }
 }
 
 struct Websocket {
     context: Arc<Context>,
+    protocol: Protocol,
 }
 
 impl Endpoint for Websocket {
@@ -62,14 +73,17 @@ impl Websocket {
         let wire = request.data::<Wire>().cloned();
         let upgraded = request.take_upgrade().map_err(|_| bare(StatusCode::BAD_REQUEST))?;
 
-        let context = Arc::clone(context);
+        let (context, protocol) = (Arc::clone(context), self.protocol);
         let tasks = context.tasks.clone();
         tasks.spawn(async move {
             let _place = place;
             // Fails only when the client went away before the answer reached it.
             let Ok(stream) = upgraded.await else { return };
             let socket = context.open(stream, wire).await;
-            directus::converse(socket, context, entry).await;
+            match protocol {
+                Protocol::Directus => directus::converse(socket, context, entry).await,
+                Protocol::Topics => topics::converse(socket, context, entry).await,
+            }
         });
         Ok(offer.accept())
     }

@@ -13,12 +13,14 @@ mod endpoint;
 mod rate;
 mod socket;
 mod sweep;
+pub mod topics;
 mod upgrade;
 mod users;
 mod wire;
 mod writer;
 
 pub use context::Context;
+pub use endpoint::Protocol;
 pub use endpoint::endpoint;
 pub use sweep::Sweep;
 pub use wire::Wire;

@@ -15,13 +15,18 @@ const MASK: [u8; 4] = [7, 11, 13, 17];
 pub struct RawSocket(TcpStream);
 
 impl RawSocket {
-    /// Connects, with a receive buffer that holds little.
+    /// Connects to the socket of Directus, with a receive buffer that holds little.
     pub async fn connect(server: &TestServer) -> Self {
+        Self::connect_to(server, "/websocket").await
+    }
+
+    /// Connects to any socket, with a receive buffer that holds little.
+    pub async fn connect_to(server: &TestServer, path: &str) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
         let mut stream = soon(socket.connect(server.address)).await.unwrap();
         let request = format!(
-            "GET /websocket HTTP/1.1\r\nhost: {}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+            "GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
              sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
             server.address
         );

@@ -95,23 +95,9 @@ impl Connection {
         })
     }
 
-    /// Returns whether what the connection has just become still holds, with the rights now in
-    /// force. The hub hears of changes only for whoever a connection is already, so what changed
-    /// between recognising somebody and this moment would be missed for good.
-    pub fn confirm(&self, mut identity: Identity) -> BoxFuture<'_, bool> {
-        Box::pin(async move {
-            loop {
-                match self.context.services.auth.renew(&identity).await {
-                    Ok(Some(now)) if now.actor == identity.actor => return true,
-                    Ok(Some(now)) => {
-                        self.peer.identify(now.clone()).await;
-                        identity = now;
-                    }
-                    // What cannot be confirmed does not hold.
-                    Ok(None) | Err(_) => return false,
-                }
-            }
-        })
+    /// Returns whether what the connection has just become still holds, as [`Peer::confirm`].
+    pub fn confirm(&self, identity: Identity) -> BoxFuture<'_, bool> {
+        Box::pin(self.peer.confirm(identity))
     }
 
     /// Makes the connection nobody's or the public's.

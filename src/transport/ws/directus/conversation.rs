@@ -90,7 +90,7 @@ fn standing(context: &Context, identity: Option<&Identity>) -> Standing {
 }
 
 /// Returns when an identity expires, by a clock that nobody can set: `None` for never.
-pub(super) fn expiry(identity: &Identity, clock: &Clock) -> Option<Instant> {
+pub fn expiry(identity: &Identity, clock: &Clock) -> Option<Instant> {
     Instant::now().checked_add(clock.now().until(identity.expires?))
 }
 

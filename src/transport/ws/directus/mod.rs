@@ -5,17 +5,17 @@
 //! `backlog` and `pace` the bounds, `sign_in` who it is; `standing` and `heartbeat` decide without
 //! waiting or sending.
 
-mod answers;
+pub(super) mod answers;
 mod backlog;
 mod connection;
-mod conversation;
+pub(super) mod conversation;
 mod fields;
 mod frames;
-mod heartbeat;
+pub(super) mod heartbeat;
 mod items;
 mod pace;
 mod sign_in;
-mod standing;
+pub(super) mod standing;
 mod uid;
 
 pub use conversation::Entry;

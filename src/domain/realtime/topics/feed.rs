@@ -1,0 +1,268 @@
+//! The newest messages as one list, for all who may see the same.
+//!
+//! Read once, then moved on by the events themselves; read anew only where an event alone does not
+//! tell what follows (a full list loses a line, an author gets another name).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use serde_json::json;
+
+use crate::domain::Error;
+use crate::domain::items::Items;
+use crate::domain::items::plan::Plan;
+use crate::domain::permissions::Permissions;
+use crate::domain::realtime::topics::Encode;
+use crate::domain::realtime::topics::Topic;
+use crate::domain::realtime::topics::line::Line;
+use crate::model::Action;
+use crate::model::Actor;
+use crate::model::Change;
+use crate::model::Event;
+use crate::model::Key;
+use crate::model::schema::MESSAGES;
+use crate::model::schema::USERS;
+use crate::query::Limit;
+use crate::query::Relations;
+
+static NUMBERS: AtomicU64 = AtomicU64::new(0);
+
+/// Returns how the newest messages are read for an actor; `None` if they may not read messages.
+///
+/// # Errors
+/// What working out a query fails with.
+pub(super) fn plan(
+    items: &Items,
+    permissions: &Permissions,
+    actor: &Actor,
+    length: usize,
+) -> Result<Option<Plan>, Error> {
+    let Ok(scope) = permissions.scope(actor, &MESSAGES, Action::Read) else { return Ok(None) };
+    let shows = |name| scope.has(MESSAGES.require(name));
+    // Without keys nobody hears of changes.
+    if !shows("id") || !shows("content") {
+        return Ok(None);
+    }
+    let mut fields = vec!["content"];
+    if shows("guest") {
+        fields.push("guest");
+    }
+    let names = permissions.scope(actor, &USERS, Action::Read);
+    if shows("user_created") && names.is_ok_and(|names| names.has(USERS.require("first_name"))) {
+        fields.push("user_created.first_name");
+    }
+    let sort = if shows("date_created") { "-date_created" } else { "-id" };
+    let mut query = items.parse(actor, &MESSAGES, &json!({"fields": fields, "sort": [sort]}))?;
+    query.limit = Limit::Of(u64::try_from(length).unwrap_or(u64::MAX));
+    Plan::new(permissions, actor, &MESSAGES, &query).map(Some)
+}
+
+/// The newest messages that one scope shows.
+pub(super) struct Feed {
+    pub(super) plan: Plan,
+    number: u64,
+    list: Mutex<List>,
+}
+
+#[derive(Default)]
+struct List {
+    /// The oldest first.
+    lines: VecDeque<Line>,
+    /// Whether there are no older ones.
+    whole: bool,
+    /// The last event that is in it.
+    seq: i64,
+    /// Rises with each change.
+    version: u64,
+    /// The frame of this version, once somebody has asked for it.
+    frame: Option<Bytes>,
+    /// Whether it could not be moved on by an event.
+    stale: bool,
+}
+
+impl Feed {
+    /// Reads the list.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(super) async fn read(plan: Plan, items: &Items) -> Result<Self, Error> {
+        let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+        let feed = Self { plan, number, list: Mutex::default() };
+        feed.read_anew(items).await?;
+        Ok(feed)
+    }
+
+    /// Returns what tells this state of the list from all others of all lists.
+    pub(super) fn mark(&self) -> (u64, u64) {
+        (self.number, self.list.lock().version)
+    }
+
+    /// Returns whether there is nothing in it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.lock().lines.is_empty()
+    }
+
+    /// Returns the frame that shows the list, and the mark of what it shows. Of lines that together
+    /// take more than `bytes_max` the oldest are left out.
+    pub(super) fn frame(&self, encode: Encode, bytes_max: usize) -> ((u64, u64), Bytes) {
+        let mut list = self.list.lock();
+        let mark = (self.number, list.version);
+        if let Some(frame) = &list.frame {
+            return (mark, frame.clone());
+        }
+        let frame = encode(Topic::Chat, &payload(&list.lines, bytes_max));
+        list.frame = Some(frame.clone());
+        (mark, frame)
+    }
+
+    /// Moves the list on by events, in order. One that fails leaves it to be read anew, now or with
+    /// the next events.
+    pub(super) async fn follow(&self, items: &Items, events: &[Arc<Event>], missed: bool) {
+        let mut anew = missed || self.list.lock().stale;
+        for event in events {
+            // What is read covers all events that are here.
+            if anew || event.seq <= self.list.lock().seq {
+                continue;
+            }
+            anew = match self.apply(items, event).await {
+                Ok(complete) => !complete,
+                Err(_) => true,
+            };
+        }
+        if anew && let Err(error) = self.read_anew(items).await {
+            tracing::warn!(error = %error, "a list of messages could not be read; it waits");
+            self.list.lock().stale = true;
+        }
+    }
+
+    async fn read_anew(&self, items: &Items) -> Result<(), Error> {
+        let Plan { select, projection } = &self.plan;
+        let (rows, at) = items.store.read_at(projection.scope(), select.clone()).await?;
+        let whole = select
+            .limit
+            .is_none_or(|limit| rows.len() < usize::try_from(limit).unwrap_or(usize::MAX));
+        let records = items.records(projection, rows, Relations::default()).await?;
+        let mut lines: Vec<Line> =
+            records.iter().filter_map(|record| Line::new(projection, record)).collect();
+        lines.sort_by_key(|line| line.place);
+        let mut list = self.list.lock();
+        if !list.lines.iter().eq(lines.iter()) {
+            list.change();
+        }
+        (list.lines, list.whole, list.seq, list.stale) = (lines.into(), whole, at.seq, false);
+        Ok(())
+    }
+
+    /// Moves the list on by one event. Returns whether that was possible.
+    async fn apply(&self, items: &Items, event: &Event) -> Result<bool, Error> {
+        if *event.collection == USERS {
+            return Ok(!self.depends_on(event));
+        }
+        if *event.collection != MESSAGES {
+            return Ok(true);
+        }
+        let Plan { select, projection } = &self.plan;
+        let rows = event.changes.iter().filter_map(|change| change.after.clone());
+        let records = items.records(projection, rows, select.filter.relations()).await?;
+        let fitting = records
+            .iter()
+            .filter(|record| projection.shows_key(record) && select.filter.matches(record));
+        let lines: Vec<Line> = fitting.filter_map(|record| Line::new(projection, record)).collect();
+        let length = select.limit.and_then(|limit| usize::try_from(limit).ok());
+        let mut list = self.list.lock();
+        list.seq = event.seq;
+        Ok(list.replace(&event.changes, lines, length.unwrap_or(usize::MAX)))
+    }
+
+    /// Returns whether a change of accounts can change what the list shows.
+    fn depends_on(&self, event: &Event) -> bool {
+        let looks_behind = !self.plan.select.filter.relations().0.is_empty()
+            || self
+                .plan
+                .projection
+                .scope()
+                .rules()
+                .iter()
+                .any(|rule| !rule.filter.relations().0.is_empty());
+        let list = self.list.lock();
+        event.changes.iter().any(|change| {
+            let shown = list.lines.iter().any(|line| line.author == Some(change.key));
+            (shown || looks_behind) && is_visible(change)
+        })
+    }
+}
+
+/// Returns whether more of an account has changed than when it was last used.
+fn is_visible(change: &Change) -> bool {
+    let (Some(before), Some(after)) = (&change.before, &change.after) else { return true };
+    let mut fields =
+        USERS.columns().filter(|field| !["last_access", "last_page"].contains(&field.name));
+    fields.any(|field| before[field] != after[field])
+}
+
+impl List {
+    fn change(&mut self) {
+        self.version += 1;
+        self.frame = None;
+    }
+
+    /// Puts lines in the place of those of changed messages. Returns whether the list is right then:
+    /// if it has become shorter, older messages may have to move up.
+    fn replace(&mut self, changes: &[Change], lines: Vec<Line>, length: usize) -> bool {
+        let before = self.lines.len();
+        let mut gone: Vec<Line> = Vec::new();
+        for change in changes {
+            if let Some(at) = self.find(change.key) {
+                gone.extend(self.lines.remove(at));
+            }
+        }
+        let mut differs = gone.iter().any(|old| !lines.contains(old));
+        for line in lines {
+            let at = self.lines.partition_point(|other| other.place < line.place);
+            if at == 0 && !self.whole {
+                // Older than all that are shown: there may be others in between.
+                continue;
+            }
+            differs = differs || !gone.contains(&line);
+            self.lines.insert(at, line);
+        }
+        let complete = self.whole || self.lines.len() >= before;
+        while self.lines.len() > length {
+            self.lines.pop_front();
+            self.whole = false;
+        }
+        if differs {
+            self.change();
+        }
+        complete
+    }
+
+    fn find(&self, key: Key) -> Option<usize> {
+        // What changes is mostly new.
+        self.lines.iter().rposition(|line| line.key() == key)
+    }
+}
+
+/// Returns the newest lines as a JSON list of at most so many bytes, but at least one.
+fn payload(lines: &VecDeque<Line>, bytes_max: usize) -> String {
+    let mut bytes = 2;
+    let fits = |line: &&Line| {
+        let first = bytes == 2;
+        bytes += line.json.len() + 1;
+        first || bytes <= bytes_max
+    };
+    let count = lines.iter().rev().take_while(fits).count();
+    let mut payload = String::from("[");
+    for (place, line) in lines.iter().skip(lines.len() - count).enumerate() {
+        if place > 0 {
+            payload.push(',');
+        }
+        payload.push_str(&line.json);
+    }
+    payload.push(']');
+    payload
+}

@@ -1,0 +1,79 @@
+//! One message as a line of the list: its text, and a name for whoever said it.
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::clock::Timestamp;
+use crate::domain::items::project::Projection;
+use crate::model::Key;
+use crate::model::Record;
+use crate::model::schema::MESSAGES;
+
+/// Who says what nobody is named for.
+const NOBODY: &str = "Guest";
+
+/// A line. Lines have the order of their places: by time, ties by key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Line {
+    pub(super) place: (Option<Timestamp>, Key),
+    /// The account behind the message, seen or not.
+    pub(super) author: Option<Key>,
+    /// `{"text":…,"user":…}`
+    pub(super) json: String,
+}
+
+/// What a reader is shown of a message.
+#[derive(Deserialize)]
+struct Shown {
+    content: Option<String>,
+    guest: Option<String>,
+    user_created: Option<Author>,
+}
+
+#[derive(Deserialize)]
+struct Author {
+    first_name: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Said<'a> {
+    text: &'a str,
+    user: &'a str,
+}
+
+impl Line {
+    /// Returns a message as a line, as its reader may see it.
+    ///
+    /// The name is that of the guest's connection, else the author's first name, else the key of
+    /// their account; what the reader may not read is passed over.
+    pub(super) fn new(projection: &Projection, record: &Record) -> Option<Self> {
+        let shown: Shown = serde_json::from_str(projection.object(record).get()).ok()?;
+        let field = MESSAGES.require("user_created");
+        let author = record.value(field).as_key();
+        let account = author.filter(|_| projection.scope().shows(record, field));
+        let first_name = shown.user_created.and_then(|author| author.first_name);
+        let user = shown
+            .guest
+            .or(first_name.filter(|name| !name.trim().is_empty()))
+            .or_else(|| account.map(key))
+            .unwrap_or_else(|| NOBODY.to_owned());
+        let said = Said { text: shown.content.as_deref().unwrap_or_default(), user: &user };
+        Some(Self {
+            place: (record.row.value("date_created").as_timestamp(), record.row.key()?),
+            author,
+            json: serde_json::to_string(&said).ok()?,
+        })
+    }
+
+    /// Returns the key of the message.
+    pub(super) const fn key(&self) -> Key {
+        self.place.1
+    }
+}
+
+fn key(key: Key) -> String {
+    match key {
+        Key::Integer(number) => number.to_string(),
+        Key::Uuid(id) => id.to_string(),
+    }
+}

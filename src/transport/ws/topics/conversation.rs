@@ -1,0 +1,159 @@
+//! One connection that speaks of topics, from its first frame to its last.
+//!
+//! Frames are handled one at a time; while one is, or while a client speaks too fast, the socket is
+//! not read. There is no sign-in here: who it is was shown by the upgrade, or it is the public.
+
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::config::WebSocketAuth;
+use crate::domain::realtime::Closing;
+use crate::domain::realtime::Outbox;
+use crate::domain::realtime::Peer;
+use crate::domain::realtime::topics::Member;
+use crate::model::id;
+use crate::transport::ws::context::Context;
+use crate::transport::ws::directus::Entry;
+use crate::transport::ws::directus::answers;
+use crate::transport::ws::directus::conversation::expiry;
+use crate::transport::ws::directus::heartbeat::Beat;
+use crate::transport::ws::directus::heartbeat::Heartbeat;
+use crate::transport::ws::directus::standing::Reason;
+use crate::transport::ws::encode;
+use crate::transport::ws::socket::Heard;
+use crate::transport::ws::socket::Socket;
+use crate::transport::ws::topics::frames;
+use crate::transport::ws::topics::frames::Frame;
+use crate::transport::ws::topics::pace::Pace;
+
+/// Speaks with a client until either side ends the connection.
+pub async fn converse(mut socket: Socket, context: Arc<Context>, entry: Entry) {
+    let outbox = Arc::clone(socket.outbox());
+    let from = entry.origin.ip;
+    let identity = entry.identity.unwrap_or_else(|| context.services.auth.public(from));
+    let expires = expiry(&identity, &context.services.clock);
+    let peer = context.services.hub.join(Arc::clone(&outbox), identity);
+    let now = Instant::now();
+    let mut conversation = Conversation {
+        context: &context,
+        outbox: &outbox,
+        peer: &peer,
+        from,
+        expires,
+        heartbeat: Heartbeat::new(context.config.heartbeat_period, now),
+        pace: Pace::new(context.topics.rate_max, now),
+        over: false,
+    };
+    conversation.run(&mut socket).await;
+    drop((peer, context));
+    // Boxed: each idle connection would keep what it needs ready.
+    Box::pin(socket.finish()).await;
+}
+
+struct Conversation<'a> {
+    context: &'a Context,
+    outbox: &'a Outbox,
+    peer: &'a Peer,
+    /// Where it comes from.
+    from: Option<IpAddr>,
+    /// When the token that the upgrade came with ends.
+    expires: Option<Instant>,
+    heartbeat: Heartbeat,
+    pace: Pace,
+    /// Whether nothing follows any more.
+    over: bool,
+}
+
+impl Conversation<'_> {
+    async fn run(&mut self, socket: &mut Socket) {
+        let (context, peer) = (self.context, self.peer);
+        if !Box::pin(peer.confirm(peer.identity())).await {
+            self.fall(Reason::Failed).await;
+        }
+        let member = Box::pin(context.services.hub.topics().enter(peer, id::fresh())).await;
+        let mut stopping = pin!(context.stopping.cancelled());
+        let mut alarm = pin!(tokio::time::sleep_until(self.due()));
+        while !self.over {
+            let pause = self.pace.pause(Instant::now());
+            let due = pause.map_or(self.due(), |pause| pause.min(self.due()));
+            if alarm.deadline() != due {
+                alarm.as_mut().reset(due);
+            }
+            tokio::select! {
+                biased;
+                () = &mut stopping => {
+                    self.outbox.close(Closing::Restart);
+                    break;
+                }
+                () = &mut alarm => Box::pin(self.tick()).await,
+                () = peer.identity_lost() => Box::pin(self.fall(Reason::Failed)).await,
+                heard = socket.next(pause.is_none()) => match heard {
+                    Heard::Frame(text) => {
+                        self.heartbeat.hear();
+                        self.pace.count(Instant::now());
+                        Box::pin(self.handle(&member, &text)).await;
+                    }
+                    Heard::Pulse => self.heartbeat.hear(),
+                    Heard::Ended => break,
+                },
+            }
+        }
+    }
+
+    async fn handle(&self, member: &Member, text: &[u8]) {
+        match Frame::parse(text) {
+            Some(Frame::Ping) => {
+                self.outbox.push(frames::pong());
+            }
+            Some(Frame::Subscribe(topic)) => member.subscribe(topic).await,
+            Some(Frame::Unsubscribe(topic)) => member.unsubscribe(topic),
+            Some(Frame::Publish(text)) => {
+                if let Err(error) = member.publish(&text).await {
+                    // Without topic and payload: pages keep it apart from the states of topics.
+                    self.outbox.push(answers::failed("publish", &error, None));
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// Returns when [`Conversation::tick`] is due, other than to read on.
+    fn due(&self) -> Instant {
+        let beat = self.heartbeat.due();
+        self.expires.map_or(beat, |expires| expires.min(beat))
+    }
+
+    async fn tick(&mut self) {
+        let now = Instant::now();
+        if self.expires.is_some_and(|expires| expires <= now) {
+            self.fall(Reason::Expired).await;
+        }
+        if self.heartbeat.due() <= now {
+            let is_unread = self.pace.pause(now).is_some();
+            match self.heartbeat.beat(now, is_unread) {
+                Beat::Ask => {
+                    self.outbox.push(encode::ping());
+                }
+                Beat::Gone => {
+                    self.outbox.close(Closing::Done);
+                    self.over = true;
+                }
+            }
+        }
+    }
+
+    /// Becomes the public, or ends where the public has no socket.
+    async fn fall(&mut self, reason: Reason) {
+        self.expires = None;
+        self.outbox.push(answers::not_signed_in(reason, None));
+        if self.context.config.auth == WebSocketAuth::Strict {
+            self.outbox.close(Closing::Done);
+            self.over = true;
+        } else {
+            self.peer.identify(self.context.services.auth.public(self.from)).await;
+        }
+    }
+}

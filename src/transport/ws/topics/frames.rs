@@ -1,0 +1,121 @@
+//! The frames of topics: what of a client's text means something, and how a state is told.
+
+use bytes::Bytes;
+use serde_json::Map;
+use serde_json::Value as Json;
+
+use crate::domain::realtime::topics::Topic;
+use crate::transport::ws::encode::TextFrame;
+
+/// Room for what stands around a payload.
+const AROUND: usize = 40;
+
+/// What a client says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Frame {
+    /// The text `ping`, by which a page looks whether somebody is there.
+    Ping,
+    /// It wants to hear of a topic.
+    Subscribe(Topic),
+    /// It wants to hear no more of one.
+    Unsubscribe(Topic),
+    /// It says something in the chat.
+    Publish(String),
+}
+
+impl Frame {
+    /// Reads a frame; `None` for what means nothing here, which is passed over as nuxt-ws does. That
+    /// holds for topics of other names as well: nothing is ever told there.
+    pub(super) fn parse(text: &[u8]) -> Option<Self> {
+        if text == b"ping" {
+            return Some(Self::Ping);
+        }
+        let frame: Map<String, Json> = serde_json::from_slice(text).ok()?;
+        let topic = Topic::find(frame.get("topic")?.as_str()?)?;
+        match frame.get("type")?.as_str()? {
+            "subscribe" => Some(Self::Subscribe(topic)),
+            "unsubscribe" => Some(Self::Unsubscribe(topic)),
+            "publish" if topic == Topic::Chat => {
+                let text = frame.get("payload")?.as_object()?.get("text")?.as_str()?;
+                Some(Self::Publish(text.to_owned()))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Returns the frame that tells the state of a topic, a JSON text.
+#[must_use]
+pub fn encode(topic: Topic, payload: &str) -> Bytes {
+    let mut frame = TextFrame::with_capacity(payload.len() + AROUND);
+    frame.push(r#"{"topic":""#).push(topic.name()).push(r#"","payload":"#);
+    frame.push(payload).push("}");
+    frame.finish()
+}
+
+/// Returns the answer to the text `ping`: the same, which a page that sends it passes over.
+pub(super) fn pong() -> Bytes {
+    let mut frame = TextFrame::with_capacity(4);
+    frame.push("ping");
+    frame.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Option<Frame> {
+        Frame::parse(text.as_bytes())
+    }
+
+    #[test]
+    fn what_means_something_is_understood() {
+        for (text, frame) in [
+            ("ping", Frame::Ping),
+            (r#"{"type":"subscribe","topic":"chat"}"#, Frame::Subscribe(Topic::Chat)),
+            (r#"{"topic":"session","type":"unsubscribe"}"#, Frame::Unsubscribe(Topic::Session)),
+            (
+                r#"{"type":"publish","topic":"chat","payload":{"text":"","user":"me"},"more":1}"#,
+                Frame::Publish(String::new()),
+            ),
+        ] {
+            assert_eq!(parse(text), Some(frame), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_means_nothing_is_passed_over() {
+        let nested = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        for text in [
+            "",
+            "PING",
+            "{\"type\":",
+            "null",
+            "[]",
+            "42",
+            "{}",
+            r#"{"type":"publish","topic":"chat"}"#,
+            r#"{"type":"publish","topic":"chat","payload":{"text":5}}"#,
+            r#"{"type":"publish","topic":"chat","payload":["text"]}"#,
+            r#"{"type":"publish","topic":"chat","payload":"text"}"#,
+            r#"{"type":"publish","topic":"session","payload":{"text":"a"}}"#,
+            r#"{"type":"publish","topic":"_internal","payload":{"text":"a"}}"#,
+            r#"{"type":"subscribe","topic":"news"}"#,
+            r#"{"type":"subscribe","topic":["chat"]}"#,
+            r#"{"type":"greet","topic":"chat"}"#,
+            r#"["publish","chat",{"text":"a"}]"#,
+            &nested,
+        ] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+        assert_eq!(Frame::parse(b"\xff\xfe"), None);
+    }
+
+    #[test]
+    fn a_state_has_its_topic_and_its_payload() {
+        let frame = encode(Topic::Session, r#"{"users":1}"#);
+
+        assert_eq!(frame[2..], *br#"{"topic":"session","payload":{"users":1}}"#);
+        assert_eq!(pong()[2..], *b"ping");
+    }
+}

@@ -1,0 +1,142 @@
+//! What a client can make grow has an end.
+
+use std::time::Instant;
+
+use serde_json::json;
+use tokio_tungstenite::tungstenite::Message;
+
+use super::Page;
+use super::line;
+use super::open;
+use super::request;
+use crate::support::Permission;
+use crate::support::Socket;
+use crate::support::TestServer;
+
+async fn with(bend: impl FnOnce(&mut chinwag::config::Config)) -> TestServer {
+    let server = TestServer::with(bend).await;
+    let rights = ["read", "create"].map(|action| Permission::to(action, "messages"));
+    server.allow_public(&rights).await;
+    server
+}
+
+#[tokio::test]
+async fn the_list_has_a_length_and_older_messages_move_up() {
+    let server = with(|config| config.topics.chat_length = 3).await;
+    let admin = server.admin().await;
+    let mut page = Page::chatting(&server).await;
+    for number in 1..=5 {
+        admin.say(&number.to_string()).await;
+        page.texts().await;
+    }
+
+    admin.delete("/items/messages/4").await.nothing();
+    assert_eq!(page.texts().await, ["2", "3", "5"]);
+    admin.patch("/items/messages/1", &json!({"content": "out of sight"})).await.ok();
+    page.settled().await;
+    admin.delete_many("/items/messages", &json!([2, 3])).await.nothing();
+    assert_eq!(page.texts().await, ["out of sight", "5"]);
+    admin.patch("/items/messages/1", &json!({"content": "in sight"})).await.ok();
+    assert_eq!(page.texts().await, ["in sight", "5"]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_list_has_a_size_but_the_newest_message_is_always_in_it() {
+    let server = with(|config| config.topics.chat_bytes_max = 1024).await;
+    let mut page = Page::chatting(&server).await;
+    let (long, huge) = ("x".repeat(500), "y".repeat(5000));
+
+    page.publish(&long).await;
+    page.texts().await;
+    page.publish("short").await;
+    assert_eq!(page.texts().await.len(), 2);
+    page.publish(&long).await;
+    assert_eq!(page.texts().await, ["short".to_owned(), long]);
+    page.publish(&huge).await;
+    assert_eq!(page.texts().await, [huge]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_speaks_too_fast_is_heard_later() {
+    let server = with(|config| config.topics.rate_max = 5).await;
+    let mut page = Page::chatting(&server).await;
+    let start = Instant::now();
+
+    for number in 0..10 {
+        page.publish(&number.to_string()).await;
+    }
+    let mut texts = Vec::new();
+    while texts.len() < 10 {
+        texts = page.texts().await;
+    }
+
+    // Three frames came before, so three of these are beyond the ten that may come at once.
+    assert!(start.elapsed().as_millis() >= 500, "{:?}", start.elapsed());
+    assert_eq!(texts, (0..10).map(|number| number.to_string()).collect::<Vec<_>>());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn frames_and_texts_have_a_size() {
+    let server = with(|config| {
+        config.websockets.frame_bytes_max = 4096;
+        config.query.text_max = 100;
+    })
+    .await;
+    let mut page = Page::chatting(&server).await;
+
+    page.publish(&"x".repeat(101)).await;
+    let refused = page.next().await;
+    assert_eq!(refused["type"], "publish", "{refused}");
+    assert_eq!(refused["status"], "error", "{refused}");
+    page.publish(&"x".repeat(5000)).await;
+
+    assert_eq!(page.closed().await, Some(1009));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn nonsense_is_passed_over_and_binary_frames_are_not() {
+    let server = open().await;
+    let mut page = Page::chatting(&server).await;
+
+    for nonsense in ["{\"type\":", "null", "[]", "42", "{}", "\u{0}", ""] {
+        page.send_text(nonsense).await;
+    }
+    for _ in 0..30 {
+        let topic = "some topic that nobody knows ".repeat(100);
+        page.send(&json!({"type": "subscribe", "topic": topic})).await;
+    }
+    page.settled().await;
+    let frame = json!({"type": "publish", "topic": "chat", "payload": {"text": "in binary"}});
+    page.send_message(Message::binary(frame.to_string().into_bytes())).await;
+
+    let name = page.name.clone();
+    assert_eq!(page.list().await, [line(&name, "in binary")]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn both_sockets_share_their_number() {
+    let server = with(|config| config.websockets.connections_max = Some(2)).await;
+    let _page = Page::open(&server).await;
+    let _socket = Socket::connect(&server).await;
+
+    assert_eq!(Socket::open(request(&server, "")).await.err(), Some(403));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn there_is_none_where_it_is_switched_off_and_no_name_where_none_is_told() {
+    let server = TestServer::with(|config| config.topics.enabled = false).await;
+    assert_eq!(Socket::open(request(&server, "")).await.err(), Some(404));
+    server.stop().await;
+
+    let server = TestServer::with(|config| config.topics.internal = false).await;
+    let mut socket = Socket::open(request(&server, "")).await.unwrap();
+    socket.expect(&json!({"topic": "session", "payload": {"users": 1}})).await;
+    assert_eq!(server.anonymous().get("/_ws").await.status, 404);
+    server.stop().await;
+}

@@ -1,0 +1,153 @@
+//! The list of the newest messages: who gets it when, and that it is the same as everywhere else.
+
+use serde_json::json;
+
+use super::Page;
+use super::line;
+use super::lines;
+use super::open;
+use crate::support::Socket;
+
+#[tokio::test]
+async fn what_is_said_comes_back_and_goes_to_whoever_hears_of_it() {
+    let server = open().await;
+    let (mut author, mut other) = (Page::chatting(&server).await, Page::chatting(&server).await);
+    let mut deaf = Page::open(&server).await;
+
+    author.publish("first").await;
+    let first = line(&author.name, "first");
+    assert_eq!(author.list().await, std::slice::from_ref(&first));
+    assert_eq!(other.list().await, std::slice::from_ref(&first));
+
+    other.publish("second").await;
+    let list = [first, line(&other.name, "second")];
+    assert_eq!(author.list().await, list);
+    assert_eq!(other.list().await, list);
+    deaf.settled().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_unsubscribes_hears_nothing_but_what_they_say_themselves() {
+    let server = open().await;
+    let (mut page, mut other) = (Page::chatting(&server).await, Page::chatting(&server).await);
+    page.tell("unsubscribe", "chat").await;
+    page.settled().await;
+
+    other.publish("unheard").await;
+    other.texts().await;
+    page.settled().await;
+    page.publish("my own").await;
+
+    assert_eq!(page.texts().await, ["unheard", "my own"]);
+    page.settled().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_newcomer_gets_the_history_and_what_came_before_they_subscribed() {
+    let server = open().await;
+    let mut early = Page::chatting(&server).await;
+    assert_eq!(early.history, None);
+    early.publish("before").await;
+    early.texts().await;
+
+    let mut late = Page::open(&server).await;
+    assert_eq!(late.history.as_ref().map(lines), Some(vec![line(&early.name, "before")]));
+
+    // Between the history and the subscription nothing is lost, and nothing comes twice.
+    early.publish("in between").await;
+    early.texts().await;
+    late.tell("unsubscribe", "session").await;
+    late.tell("subscribe", "chat").await;
+    assert_eq!(late.texts().await, ["before", "in between"]);
+    late.tell("subscribe", "chat").await;
+    late.settled().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_messages_are_those_of_the_table() {
+    let server = open().await;
+    let admin = server.admin().await;
+    let mut page = Page::chatting(&server).await;
+    let mut socket = Socket::connect(&server).await;
+    socket.subscribe("s", json!({"query": {"fields": ["content"]}})).await;
+
+    page.publish("by topic").await;
+    page.texts().await;
+    socket.expect_event("create", "by topic").await;
+    let rows = admin.get("/items/messages?fields=content,guest,user_created").await.ok();
+    let row = json!([{"content": "by topic", "guest": page.name, "user_created": null}]);
+    assert_eq!(rows, row);
+
+    let id = admin.say("by REST").await;
+    assert_eq!(page.list().await[1], line("Admin", "by REST"));
+    admin.patch(&format!("/items/messages/{id}"), &json!({"content": "changed"})).await.ok();
+    assert_eq!(page.texts().await, ["by topic", "changed"]);
+    admin.delete_many("/items/messages", &json!([1, id])).await.nothing();
+    assert_eq!(page.texts().await, [""; 0]);
+    socket.expect_event("create", "by REST").await;
+    let create = json!({"type": "items", "collection": "messages", "action": "create",
+        "data": {"content": "by socket"}});
+    socket.send(&create).await;
+    assert_eq!(page.list().await, [line("Guest", "by socket")]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn changes_that_show_nothing_are_not_told() {
+    let server = open().await;
+    let admin = server.admin().await;
+    let id = admin.say("as it was").await;
+    let mut page = Page::chatting(&server).await;
+
+    admin.patch(&format!("/items/messages/{id}"), &json!({"content": "as it was"})).await.ok();
+    // A sign-in changes the account of the author, and nothing that is shown.
+    server.admin().await;
+    page.settled().await;
+    admin.say("news").await;
+
+    assert_eq!(page.texts().await, ["as it was", "news"]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_is_lost_by_a_restart() {
+    let server = open().await;
+    let mut page = Page::chatting(&server).await;
+    page.publish("kept").await;
+    let list = page.list().await;
+
+    drop(page);
+    while server.app().services().hub.peers() > 0 {
+        tokio::task::yield_now().await;
+    }
+    let server = server.restart().await;
+
+    let page = Page::open(&server).await;
+    assert_eq!(page.history.as_ref().map(lines), Some(list));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn all_that_is_said_at_once_is_in_the_list() {
+    let server = open().await;
+    let (mut a, mut b) = (Page::chatting(&server).await, Page::chatting(&server).await);
+
+    for number in 0..10 {
+        a.publish(&format!("a{number}")).await;
+        b.publish(&format!("b{number}")).await;
+    }
+
+    let mut list = Vec::new();
+    while list.len() < 20 {
+        list = a.texts().await;
+    }
+    for from in ["a", "b"] {
+        let own = list.iter().filter(|text| text.starts_with(from));
+        let expected: Vec<String> = (0..10).map(|number| format!("{from}{number}")).collect();
+        assert!(own.eq(expected.iter()), "{list:?}");
+    }
+    server.stop().await;
+}

@@ -1,0 +1,88 @@
+//! Who a connection is, as long as it is that, and what it is then.
+
+use std::time::Duration;
+
+use chinwag::config::WebSocketAuth;
+use serde_json::json;
+
+use super::Page;
+use super::line;
+use super::open;
+use super::request;
+use crate::support::Permission;
+use crate::support::Socket;
+use crate::support::TestServer;
+use crate::support::error;
+
+#[tokio::test]
+async fn a_token_that_is_no_good_opens_nothing() {
+    let server = open().await;
+
+    let with_token = request(&server, "?access_token=forged");
+    let mut with_cookie = request(&server, "");
+    with_cookie.headers_mut().insert("cookie", "directus_session_token=forged".parse().unwrap());
+
+    assert_eq!(Socket::open(with_token).await.err(), Some(401));
+    assert_eq!(Socket::open(with_cookie).await.err(), Some(401));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_cookie_counts_from_the_own_origin_alone() {
+    let server = open().await;
+    let alice = server.member("Alice").await;
+    let login = json!({"email": alice.email, "password": alice.password, "mode": "session"});
+    let answer = server.anonymous().post("/auth/login", &login).await;
+    let cookie = answer.cookie("directus_session_token").unwrap().split(';').next().unwrap();
+
+    let mut foreign = request(&server, "");
+    foreign.headers_mut().insert("cookie", cookie.parse().unwrap());
+    foreign.headers_mut().insert("origin", "https://evil.example".parse().unwrap());
+
+    assert_eq!(Socket::open(foreign).await.err(), Some(403));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn where_the_upgrade_needs_a_token_it_does_here_too() {
+    let server = TestServer::with(|config| config.websockets.auth = WebSocketAuth::Strict).await;
+    let alice = server.member("Alice").await;
+
+    assert_eq!(Socket::open(request(&server, "")).await.err(), Some(401));
+    let mut page = Page::open_as(request(&server, &format!("?access_token={}", alice.token))).await;
+    alice.post("/auth/logout", &json!({"refresh_token": alice.refresh_token})).await.nothing();
+
+    assert_eq!(error(&page.next().await).1, "AUTH_FAILED");
+    assert_eq!(page.closed().await, None);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_signs_out_elsewhere_is_a_guest_from_then_on() {
+    let server = open().await;
+    server.allow_public(&[Permission::to("read", "messages")]).await;
+    let alice = server.member("Alice").await;
+    let mut page = Page::open_as(request(&server, &format!("?access_token={}", alice.token))).await;
+
+    alice.post("/auth/logout", &json!({"refresh_token": alice.refresh_token})).await.nothing();
+    assert_eq!(error(&page.next().await).1, "AUTH_FAILED");
+    page.publish("who am I").await;
+
+    let name = page.name.clone();
+    assert_eq!(page.list().await, [line(&name, "who am I")]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_that_expires_leaves_a_guest() {
+    let ttl = Duration::from_secs(1);
+    let server = TestServer::with(|config| config.auth.access_token_ttl = ttl).await;
+    let alice = server.member("Alice").await;
+    let mut page = Page::open_as(request(&server, &format!("?access_token={}", alice.token))).await;
+
+    assert_eq!(error(&page.next().await).1, "TOKEN_EXPIRED");
+    page.publish("who am I").await;
+
+    assert_eq!(error(&page.next().await).1, "FORBIDDEN");
+    server.stop().await;
+}
