@@ -227,7 +227,7 @@ pub struct TopicsConfig {
 pub struct QueryConfig {
     /// `QUERY_LIMIT_DEFAULT`, default 100.
     pub limit_default: u64,
-    /// `QUERY_LIMIT_MAX`, default -1 (no bound).
+    /// `QUERY_LIMIT_MAX`, default 10000; `None` (-1) for no bound.
     pub limit_max: Option<u64>,
     /// `MAX_RELATIONAL_DEPTH`, default 10.
     pub depth_max: usize,

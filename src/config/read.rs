@@ -250,7 +250,7 @@ impl QueryConfig {
     fn read(from: &mut Settings) -> Self {
         Self {
             limit_default: from.read("QUERY_LIMIT_DEFAULT", "100", form::number(1, 1_000_000_000)),
-            limit_max: from.read("QUERY_LIMIT_MAX", "-1", form::number_or_none(1_000_000_000)),
+            limit_max: from.read("QUERY_LIMIT_MAX", "10000", form::number_or_none(1_000_000_000)),
             depth_max: from.read("MAX_RELATIONAL_DEPTH", "10", form::number(2, 32)),
             batch_max: from.read("MAX_BATCH_MUTATION", "10000", form::number(1, 100_000)),
             text_max: from.read("CONTENT_LENGTH_MAX", "65536", form::number(1, 10_000_000)),
@@ -310,7 +310,7 @@ mod tests {
         assert_eq!(config.websockets.auth, WebSocketAuth::Public);
         assert_eq!(config.websockets.heartbeat_period, Duration::from_secs(30));
         assert_eq!(config.websockets.connections_max, None);
-        assert_eq!(config.query.limit_max, None);
+        assert_eq!(config.query.limit_max, Some(10_000));
         assert_eq!(config.bootstrap.admin_email.as_deref(), Some("admin@example.com"));
         assert_eq!(config.bootstrap.public_user, None);
         assert!(!config.log.json);

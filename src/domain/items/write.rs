@@ -252,6 +252,8 @@ impl Items {
             Which::Query(query) => query,
         };
         let unlimited = query.get("limit").is_none();
+        // All are meant, or none: what a list may show is no bound for them.
+        let all = query.get("limit").is_none_or(|limit| *limit == -1 || *limit == "-1");
         let query = self.parse(actor, collection, &query)?;
         if unlimited && query.search.is_none() && query.filter.is_everything() {
             return Err(Error::payload(
@@ -261,7 +263,7 @@ impl Items {
         let plan = Plan::new(&self.permissions, actor, collection, &query)?;
         let mut select = plan.select;
         select.filter = scope.filter().and(select.filter);
-        if unlimited {
+        if all {
             // One more than may be changed, to notice when there are too many.
             select.limit = Some(u64::try_from(self.config.batch_max).unwrap_or(u64::MAX - 1) + 1);
         }

@@ -178,5 +178,9 @@ async fn a_list_has_a_limit_and_an_upper_bound() {
     assert_eq!(count("?limit=4").await, Some(4));
     assert!(count("?limit=-1").await.is_none_or(|count| count <= 5));
     assert!(count("?limit=8").await.is_none_or(|count| count <= 5));
+    // Nor is it a bound for what a change by query means: all is all.
+    let query = json!({"query": {"filter": {"id": {"_gt": 0}}, "limit": -1}});
+    server.admin().await.delete_many("/items/messages", &query).await.nothing();
+    assert_eq!(count("").await, Some(0));
     server.stop().await;
 }
