@@ -16,6 +16,7 @@ const SQLITE: [(i64, &str, &str); 8] = [
     (2, "messages", include_str!("../../migrations/sqlite/0002_messages.sql")),
     (3, "event log", include_str!("../../migrations/sqlite/0003_event_log.sql")),
     (4, "settings", include_str!("../../migrations/sqlite/0004_settings.sql")),
+    (5, "search", include_str!("../../migrations/sqlite/0005_search.sql")),
     (6, "idempotency", include_str!("../../migrations/sqlite/0006_idempotency.sql")),
     (7, "cursors", include_str!("../../migrations/sqlite/0007_cursors.sql")),
     (10, "activity", include_str!("../../migrations/sqlite/0010_activity.sql")),

@@ -13,10 +13,13 @@ mod figures;
 mod lock;
 mod log;
 mod migrate;
+#[cfg(test)]
+mod plans;
 mod read;
 mod readers;
 mod recent;
 mod rows;
+mod search;
 mod sqlite;
 mod write;
 mod writer;

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
+use sea_query::SelectStatement;
 use sea_query::SqliteQueryBuilder;
 use sea_query_sqlx::SqlxBinder;
 use sqlx::AssertSqlSafe;
 use sqlx::Connection;
 use sqlx::Row as _;
 use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
@@ -33,6 +35,9 @@ use crate::store::Write;
 use crate::store::compile;
 use crate::store::figures;
 use crate::store::rows;
+use crate::store::search;
+use crate::store::search::Asked;
+use crate::store::search::Candidates;
 
 /// Which rows of a collection, in which order.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -105,9 +110,10 @@ impl Store {
         {
             return Ok(rows);
         }
-        let mut reader = self.readers().borrow().await?;
-        let rows = read(&mut reader, scope.collection(), &within(scope, select)).await;
-        Ok(reader.finish(rows)?.into_iter().map(Arc::new).collect())
+        let (collection, select) = (scope.collection(), within(scope, select));
+        let rows = |candidates: Option<&_>| compile::rows(collection, &select, candidates);
+        let found = self.ask(collection, &select, Asked::Page, rows).await?;
+        found.iter().map(|row| rows::decode(collection, row).map(Arc::new)).collect()
     }
 
     /// Returns as [`Store::read`], and the place in the order of events at which they were so.
@@ -129,12 +135,10 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn count(&self, scope: &Scope, select: Select) -> Result<u64, StoreError> {
-        let select = within(scope, select);
-        let statement = compile::count(scope.collection(), &select);
-        let (sql, values) = statement.build_sqlx(SqliteQueryBuilder);
-        let mut reader = self.readers().borrow().await?;
-        let row = sqlx::query_with(AssertSqlSafe(sql), values).fetch_one(&mut *reader).await;
-        let row = reader.finish(row)?;
+        let (collection, select) = (scope.collection(), within(scope, select));
+        let count = |candidates: Option<&_>| compile::count(collection, &select, candidates);
+        let found = self.ask(collection, &select, Asked::Whole, count).await?;
+        let row = found.first().ok_or(sqlx::Error::RowNotFound)?;
         Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
     }
 
@@ -172,11 +176,10 @@ impl Store {
         totals: &Totals,
     ) -> Result<Vec<Vec<Figure>>, StoreError> {
         let collection = scope.collection();
-        let statement = compile::totals(collection, &within(scope, select), totals);
-        let (sql, values) = statement.build_sqlx(SqliteQueryBuilder);
-        let mut reader = self.readers().borrow().await?;
-        let found = sqlx::query_with(AssertSqlSafe(sql), values).fetch_all(&mut *reader).await;
-        let found = reader.finish(found)?;
+        let select = within(scope, select);
+        let statement =
+            |candidates: Option<&_>| compile::totals(collection, &select, totals, candidates);
+        let found = self.ask(collection, &select, Asked::Whole, statement).await?;
         found.iter().map(|row| figures::decode(collection, totals, row)).collect()
     }
 
@@ -283,6 +286,23 @@ impl Store {
         Ok(start.elapsed())
     }
 
+    /// Runs the statement of a selection, with the help of the index of texts where it can help.
+    async fn ask(
+        &self,
+        collection: &'static Collection,
+        select: &Select,
+        asked: Asked,
+        statement: impl FnOnce(Option<&Candidates>) -> SelectStatement + Send,
+    ) -> Result<Vec<SqliteRow>, StoreError> {
+        let mut reader = self.readers().borrow().await?;
+        let found = if search::applies(collection, select) {
+            run_narrowed(&mut reader, collection, select, asked, statement).await
+        } else {
+            run(&mut reader, statement(None)).await
+        };
+        reader.finish(found)
+    }
+
     async fn where_field_leads(
         &self,
         collection: &'static Collection,
@@ -311,9 +331,32 @@ pub(super) async fn read(
     collection: &'static Collection,
     select: &Select,
 ) -> Result<Vec<Row>, StoreError> {
-    let (sql, values) = compile::rows(collection, select).build_sqlx(SqliteQueryBuilder);
-    let found = sqlx::query_with(AssertSqlSafe(sql), values).fetch_all(connection).await?;
+    let found = run(connection, compile::rows(collection, select, None)).await?;
     found.iter().map(|row| rows::decode(collection, row)).collect()
+}
+
+async fn run(
+    connection: &mut SqliteConnection,
+    statement: SelectStatement,
+) -> Result<Vec<SqliteRow>, StoreError> {
+    let (sql, values) = statement.build_sqlx(SqliteQueryBuilder);
+    Ok(sqlx::query_with(AssertSqlSafe(sql), values).fetch_all(connection).await?)
+}
+
+/// Runs the statement of a selection with the help of the index of texts: in one snapshot, since what
+/// the index says has to be true of the rows.
+async fn run_narrowed(
+    connection: &mut SqliteConnection,
+    collection: &'static Collection,
+    select: &Select,
+    asked: Asked,
+    statement: impl FnOnce(Option<&Candidates>) -> SelectStatement,
+) -> Result<Vec<SqliteRow>, StoreError> {
+    let mut snapshot = connection.begin().await?;
+    let candidates = search::narrow(&mut snapshot, collection, select, asked).await?;
+    let found = run(&mut snapshot, statement(candidates.as_ref())).await?;
+    snapshot.rollback().await?;
+    Ok(found)
 }
 
 /// Reads rows on a connection, and the place in the order of events at which they were so.
@@ -332,9 +375,11 @@ async fn read_at(
     .await?;
     let at = line.try_get::<Option<i64>, _>(1)?.unwrap_or(0);
     let place = Place { seq: line.try_get(0)?, at: Timestamp::from_millis(at) };
-    let rows = read(&mut snapshot, collection, select).await?;
+    let candidates = search::narrow(&mut snapshot, collection, select, Asked::Page).await?;
+    let found = run(&mut snapshot, compile::rows(collection, select, candidates.as_ref())).await?;
     snapshot.rollback().await?;
-    Ok((rows, place))
+    let rows: Result<_, _> = found.iter().map(|row| rows::decode(collection, row)).collect();
+    Ok((rows?, place))
 }
 
 /// Keeps a selection to what the scope allows: its rows, and a search to the fields that it shows of

@@ -36,6 +36,7 @@ use crate::store::read::Select;
 use crate::store::readers::Readers;
 use crate::store::recent::ROWS_MAX;
 use crate::store::recent::Recent;
+use crate::store::search::Indexer;
 use crate::store::write::Committed;
 use crate::store::write::Done;
 use crate::store::write::Once;
@@ -58,6 +59,7 @@ pub struct Store {
     recent: Arc<Recent>,
     position: Arc<AtomicI64>,
     log: Log,
+    indexed: Arc<AtomicI64>,
     queue: Mutex<Option<mpsc::Sender<Job>>>,
     writer: Mutex<Option<JoinHandle<Option<SqliteConnection>>>>,
     _lock: File,
@@ -95,6 +97,8 @@ impl Store {
         let recent = Arc::new(Recent::of(newest));
         let position = Arc::new(AtomicI64::new(counters.seq()));
         let log = Log::open(&mut connection).await?;
+        let indexed = Arc::new(AtomicI64::new(0));
+        let follower = Indexer::new(&options, Arc::clone(&indexed), counters.seq());
         let writer = Writer {
             options: options.clone(),
             connection: Some(connection),
@@ -104,6 +108,7 @@ impl Store {
             head: Arc::clone(&log.head),
             committed,
             batch_max: config.write_batch_max,
+            indexer: follower,
         };
         Ok(Self {
             readers,
@@ -111,6 +116,7 @@ impl Store {
             recent,
             position,
             log,
+            indexed,
             queue: Mutex::new(Some(queue)),
             writer: Mutex::new(Some(tokio::spawn(writer.run(jobs)))),
             _lock: lock,
@@ -122,6 +128,14 @@ impl Store {
     #[must_use]
     pub fn position(&self) -> i64 {
         self.position.load(Ordering::Acquire)
+    }
+
+    /// Returns the place of the last event that the index for searches knows, at most
+    /// [`Store::position`]. What comes after it has to stay in `event_log`; else the index is made
+    /// anew, and searches look at every message until it is whole.
+    #[must_use]
+    pub fn indexed(&self) -> i64 {
+        self.indexed.load(Ordering::Acquire)
     }
 
     /// Queues a write, waits for its commit, and returns its events in order. Secrets are masked

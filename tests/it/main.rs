@@ -11,6 +11,7 @@ mod openapi;
 mod permissions;
 mod query_agrees;
 mod rest;
+mod search;
 mod settings;
 mod store;
 mod support;

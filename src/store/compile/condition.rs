@@ -152,7 +152,7 @@ const fn is_text(field: &Field) -> bool {
 
 /// Every text field that contains the text, without case, or a number or key that equals it.
 pub(super) fn search(table: &str, text: &str, fields: &[&'static Field]) -> Condition {
-    let mut any = Cond::any().add(Expr::val(1).eq(0));
+    let mut any = Cond::any();
     for field in fields {
         let column = column(table, field);
         match field.kind {
@@ -170,5 +170,6 @@ pub(super) fn search(table: &str, text: &str, fields: &[&'static Field]) -> Cond
             _ => {}
         }
     }
-    any
+    // Without a condition it would be true.
+    if any.is_empty() { any.add(Expr::val(1).eq(0)) } else { any }
 }

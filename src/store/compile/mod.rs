@@ -4,6 +4,7 @@ mod condition;
 mod totals;
 
 use sea_query::Alias;
+use sea_query::Asterisk;
 use sea_query::Expr;
 use sea_query::ExprTrait;
 use sea_query::Func;
@@ -27,6 +28,7 @@ use crate::store::compile::condition::term;
 use crate::store::dialect;
 use crate::store::read::Select;
 use crate::store::rows;
+use crate::store::search::Candidates;
 
 pub(super) use totals::totals;
 
@@ -36,11 +38,15 @@ const ROOT: &str = "t";
 /// The alias of the place of a row among those that point at the same item.
 const PLACE: &str = "place";
 
-/// Returns the statement that reads whole rows.
-pub(super) fn rows(collection: &'static Collection, select: &Select) -> SelectStatement {
+/// Returns the statement that reads whole rows: where there are candidates, of these.
+pub(super) fn rows(
+    collection: &'static Collection,
+    select: &Select,
+    candidates: Option<&Candidates>,
+) -> SelectStatement {
     let mut builder = Builder::new(collection);
     builder.columns();
-    builder.restrict(select);
+    builder.restrict(select, candidates);
     for key in builder.order(&select.sort) {
         key.add_to(&mut builder.sql);
     }
@@ -49,10 +55,15 @@ pub(super) fn rows(collection: &'static Collection, select: &Select) -> SelectSt
 }
 
 /// Returns the statement that counts what [`rows`] finds, whatever the page.
-pub(super) fn count(collection: &'static Collection, select: &Select) -> SelectStatement {
+pub(super) fn count(
+    collection: &'static Collection,
+    select: &Select,
+    candidates: Option<&Candidates>,
+) -> SelectStatement {
     let mut builder = Builder::new(collection);
-    builder.sql.expr(Expr::from(Func::count(Expr::val(1))));
-    builder.restrict(select);
+    // Of everything, SQLite counts an index by its pages.
+    builder.sql.expr(Expr::from(Func::count(Expr::col(Asterisk))));
+    builder.restrict(select, candidates);
     builder.sql
 }
 
@@ -69,7 +80,7 @@ pub(super) fn rows_of_each(
     let keys: Vec<Value> = keys.iter().map(|key| Value::from(*key)).collect();
     let pointing = dialect::is_in(column(ROOT, back), &rows::pack_values(&keys));
     builder.sql.and_where(pointing);
-    builder.restrict(select);
+    builder.restrict(select, None);
     let mut window = WindowStatement::new();
     window.add_partition_by(column(ROOT, back));
     for key in builder.order(&select.sort) {
@@ -135,8 +146,12 @@ impl Builder {
         }
     }
 
-    fn restrict(&mut self, select: &Select) {
+    fn restrict(&mut self, select: &Select, candidates: Option<&Candidates>) {
         let root = self.root.clone();
+        if let Some(candidates) = candidates {
+            let key = column(&root, self.collection.key());
+            self.sql.and_where(candidates.condition(key));
+        }
         let condition = self.condition(&select.filter, &root);
         if !condition.is_empty() {
             self.sql.cond_where(condition);
@@ -199,7 +214,7 @@ mod tests {
     use crate::query::Test;
 
     fn sql(select: &Select) -> String {
-        rows(&MESSAGES, select).to_string(SqliteQueryBuilder)
+        rows(&MESSAGES, select, None).to_string(SqliteQueryBuilder)
     }
 
     #[test]
@@ -291,7 +306,7 @@ mod tests {
         let none = Filter::None(policies, Box::new(named));
         let sql = |filter| {
             let select = Select { filter, ..Select::default() };
-            count(&USERS, &select).to_string(SqliteQueryBuilder)
+            count(&USERS, &select, None).to_string(SqliteQueryBuilder)
         };
 
         let exists = r#"EXISTS(SELECT 1 FROM "directus_access" AS "t_policies" "#.to_owned()
@@ -299,7 +314,7 @@ mod tests {
             + r#"ON "t_policies"."policy" = "t_policies_policy"."id" "#
             + r#"WHERE "t_policies"."user" = "t"."id" AND "#
             + r#""t_policies_policy"."id" IS NOT NULL AND "t_policies_policy"."name" = 'A')"#;
-        let from = r#"SELECT COUNT(1) FROM "directus_users" AS "t" WHERE "#;
+        let from = r#"SELECT COUNT(*) FROM "directus_users" AS "t" WHERE "#;
         assert_eq!(sql(some), format!("{from}{exists}"));
         assert_eq!(sql(none), format!("{from}NOT {exists}"));
     }

@@ -16,6 +16,7 @@ use crate::store::compile::ROOT;
 use crate::store::compile::condition::term;
 use crate::store::dialect;
 use crate::store::read::Select;
+use crate::store::search::Candidates;
 
 /// Returns the statement that reads, for each group, what divides it from the others and then its
 /// totals. The order of the selection counts for nothing: groups have their own.
@@ -23,6 +24,7 @@ pub(in crate::store) fn totals(
     collection: &'static Collection,
     select: &Select,
     totals: &Totals,
+    candidates: Option<&Candidates>,
 ) -> SelectStatement {
     let mut builder = Builder::new(collection);
     for (place, (_, group)) in totals.groups.iter().enumerate() {
@@ -34,7 +36,7 @@ pub(in crate::store) fn totals(
     for (place, sum) in totals.totals.iter().enumerate() {
         builder.sql.expr_as(total(sum), name(TotalsKey::Total(place)));
     }
-    builder.restrict(select);
+    builder.restrict(select, candidates);
     for sort in &totals.sort {
         let order = if sort.descending { Order::Desc } else { Order::Asc };
         builder.sql.order_by(name(sort.by), order);
@@ -103,7 +105,7 @@ mod tests {
             ..Select::default()
         };
 
-        let sql = totals(&MESSAGES, &select, &asked).to_string(SqliteQueryBuilder);
+        let sql = totals(&MESSAGES, &select, &asked, None).to_string(SqliteQueryBuilder);
 
         assert_eq!(
             sql,

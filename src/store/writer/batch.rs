@@ -322,7 +322,8 @@ impl<'c> Batch<'c> {
         }
         let filter = keyed(collection, found.iter().filter_map(Row::key)).and(filter.clone());
         let select = Select { filter, ..Select::default() };
-        let (sql, values) = compile::count(collection, &select).build_sqlx(SqliteQueryBuilder);
+        let (sql, values) =
+            compile::count(collection, &select, None).build_sqlx(SqliteQueryBuilder);
         let row =
             sqlx::query_with(AssertSqlSafe(sql), values).fetch_one(&mut *self.transaction).await?;
         Ok(usize::try_from(row.try_get::<i64, _>(0)?) == Ok(found.len()))

@@ -27,6 +27,7 @@ use crate::model::Place;
 use crate::store::StoreError;
 use crate::store::chore::Chore;
 use crate::store::recent::Recent;
+use crate::store::search::Indexer;
 use crate::store::write::Committed;
 use crate::store::write::Done;
 use crate::store::write::Once;
@@ -73,15 +74,34 @@ pub(super) struct Writer {
     pub(super) head: Arc<Mutex<Place>>,
     pub(super) committed: mpsc::Sender<Committed>,
     pub(super) batch_max: usize,
+    /// Keeps the index for searches while there is nothing to commit.
+    pub(super) indexer: Indexer,
 }
 
 impl Writer {
     /// Commits what is queued until nobody can queue any more; returns the connection to be closed.
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Job>) -> Option<SqliteConnection> {
         let mut jobs = Vec::with_capacity(self.batch_max);
-        while queue.recv_many(&mut jobs, self.batch_max).await > 0 {
+        loop {
+            let next = queue.recv_many(&mut jobs, self.batch_max);
+            let received = match self.indexer.pause() {
+                None => Ok(next.await),
+                Some(pause) => tokio::time::timeout(pause, next).await,
+            };
+            let Ok(received) = received else {
+                self.indexer.step().await;
+                continue;
+            };
+            if received == 0 {
+                break;
+            }
             self.commit(&mut jobs).await;
+            self.indexer.notice(self.position.load(Ordering::Acquire));
+            if self.indexer.is_late() {
+                self.indexer.step().await;
+            }
         }
+        self.indexer.close().await;
         self.connection
     }
 

@@ -1,0 +1,117 @@
+//! How the database goes about what clients usually ask: by an index, without sorting. Tests only.
+
+use sea_query::SelectStatement;
+use sea_query::SqliteQueryBuilder;
+use sea_query_sqlx::SqlxBinder;
+use serde_json::Value as Json;
+use serde_json::json;
+use sqlx::AssertSqlSafe;
+use sqlx::Connection;
+use sqlx::Row as _;
+use sqlx::SqliteConnection;
+
+use crate::clock::Timestamp;
+use crate::model::Actor;
+use crate::model::Collection;
+use crate::model::schema::ACCESS;
+use crate::model::schema::COLLECTIONS;
+use crate::model::schema::MESSAGES;
+use crate::model::schema::PERMISSIONS;
+use crate::model::schema::USERS;
+use crate::query::Environment;
+use crate::query::Limit;
+use crate::query::Limits;
+use crate::query::Query;
+use crate::store::compile;
+use crate::store::migrate;
+use crate::store::read::Select;
+
+const SOMEBODY: &str = "00000000-0000-4000-8000-000000000001";
+
+async fn database() -> SqliteConnection {
+    let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+    migrate::run(&mut connection).await.unwrap();
+    connection
+}
+
+fn select(collection: &'static Collection, query: &Json) -> Select {
+    let actor = Actor::nobody();
+    let environment = Environment { actor: &actor, now: Timestamp::from_millis(0) };
+    let query = Query::parse(collection, query, &environment, &Limits::default()).unwrap();
+    let Limit::Of(limit) = query.limit else { panic!("there is a limit") };
+    let (sort, offset) = (query.sort, query.offset);
+    Select { filter: query.filter, search: None, sort, limit: Some(limit), offset }
+}
+
+async fn plan(connection: &mut SqliteConnection, statement: SelectStatement) -> String {
+    let (sql, values) = statement.build_sqlx(SqliteQueryBuilder);
+    let sql = AssertSqlSafe(format!("explain query plan {sql}"));
+    let steps = sqlx::query_with(sql, values).fetch_all(connection).await.unwrap();
+    let steps: Vec<&str> = steps.iter().map(|step| step.get("detail")).collect();
+    steps.join("; ")
+}
+
+#[tokio::test]
+async fn lists_come_in_the_order_of_an_index() {
+    let mut connection = database().await;
+    let mut lists: Vec<(&'static Collection, Json)> =
+        COLLECTIONS.iter().map(|collection| (*collection, json!({}))).collect();
+    for sort in [
+        json!("-id"),
+        json!("date_created"),
+        json!("-date_created"),
+        json!(["date_created", "id"]),
+        json!(["-date_created", "-id"]),
+    ] {
+        lists.push((&MESSAGES, json!({"sort": sort, "page": 7})));
+    }
+    lists.push((&USERS, json!({"sort": "email"})));
+
+    for (collection, query) in lists {
+        let statement = compile::rows(collection, &select(collection, &query), None);
+        let plan = plan(&mut connection, statement).await;
+
+        assert!(!plan.contains("TEMP B-TREE"), "{collection:?} {query}: {plan}");
+    }
+}
+
+#[tokio::test]
+async fn filters_that_are_usual_are_looked_up() {
+    let mut connection = database().await;
+    let older = json!({"_or": [
+        {"date_created": {"_lt": "2026-01-31T12:00:00.000Z"}},
+        {"_and": [{"date_created": {"_eq": "2026-01-31T12:00:00.000Z"}}, {"id": {"_lt": 7}}]},
+    ]});
+    let at_most = json!({"_and": [{"date_created": {"_lte": "2026-01-31T12:00:00.000Z"}}, older]});
+    let newest = json!(["-date_created", "-id"]);
+    for (collection, query) in [
+        (&MESSAGES, json!({"filter": {"user_created": SOMEBODY}, "sort": "-date_created"})),
+        (&MESSAGES, json!({"filter": {"user_created": {"_null": true}}, "sort": "date_created"})),
+        (&MESSAGES, json!({"filter": {"id": {"_lt": 7}}, "sort": "-id"})),
+        (&MESSAGES, json!({"filter": {"id": {"_in": [1, 2, 3]}}})),
+        (&MESSAGES, json!({"filter": {"date_created": {"_gt": "$NOW(-1 day)"}}, "sort": newest})),
+        (&MESSAGES, json!({"filter": at_most, "sort": newest})),
+        (&USERS, json!({"filter": {"role": SOMEBODY}})),
+        (&USERS, json!({"filter": {"email": "ann@example.com"}})),
+        (&PERMISSIONS, json!({"filter": {"policy": SOMEBODY}})),
+        (&ACCESS, json!({"filter": {"user": SOMEBODY}})),
+        (&ACCESS, json!({"filter": {"role": SOMEBODY}})),
+        (&ACCESS, json!({"filter": {"policy": SOMEBODY}})),
+    ] {
+        let select = select(collection, &query);
+        let rows = plan(&mut connection, compile::rows(collection, &select, None)).await;
+        let count = plan(&mut connection, compile::count(collection, &select, None)).await;
+
+        assert!(rows.starts_with("SEARCH t "), "{collection:?} {query}: {rows}");
+        assert!(count.starts_with("SEARCH t "), "{collection:?} {query}: {count}");
+        assert!(!rows.contains("TEMP B-TREE"), "{collection:?} {query}: {rows}");
+    }
+}
+
+#[tokio::test]
+async fn all_messages_are_counted_by_an_index_alone() {
+    let mut connection = database().await;
+    let counted = plan(&mut connection, compile::count(&MESSAGES, &Select::default(), None)).await;
+
+    assert!(counted.contains("COVERING INDEX"), "{counted}");
+}

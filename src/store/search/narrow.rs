@@ -1,0 +1,219 @@
+//! Whether the index helps a selection, and what it says.
+//!
+//! A rare word is best looked up, a frequent one in a short list is found sooner by going through
+//! the messages in the order that is asked for. What is counted here is bounded; the answer is the
+//! same either way.
+
+use sea_query::Expr;
+use sea_query::Value as SqlValue;
+use sqlx::AssertSqlSafe;
+use sqlx::Row as _;
+use sqlx::SqliteConnection;
+
+use crate::model::Collection;
+use crate::query::Filter;
+use crate::store::StoreError;
+use crate::store::read::Select;
+use crate::store::search::BEHIND_MAX;
+use crate::store::search::needle::Needle;
+
+/// So many candidates are looked up whatever else could be done.
+const FEW: i64 = 20_000;
+
+/// How many messages can be gone through while one candidate is looked up.
+const LOOKUP_COST: i64 = 8;
+
+/// How much of a selection is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Asked {
+    /// Its page.
+    Page,
+    /// All that fit: they are counted or summed up.
+    Whole,
+}
+
+/// The messages that can fit a selection, in the snapshot that they were asked for in.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::store) struct Candidates {
+    needle: Needle,
+    /// A key that fits as well.
+    key: Option<i64>,
+    /// The last event that the index knows.
+    seq: i64,
+}
+
+impl Candidates {
+    /// Returns the condition that `key`, the column of the key, is one of a candidate.
+    pub(in crate::store) fn condition(&self, key: Expr) -> Expr {
+        let found = match &self.needle {
+            Needle::Trigrams(_) => {
+                "select rowid from chinwag_search_texts where chinwag_search_texts match ?"
+            }
+            Needle::Range(_, Some(_)) => {
+                "select doc from chinwag_search_terms where term >= ? and term < ?"
+            }
+            Needle::Range(_, None) => "select doc from chinwag_search_terms where term >= ?",
+        };
+        let changed = "select changed.value from event_log join json_each(event_log.keys) as changed \
+                       where event_log.seq > ? and event_log.collection = 'messages'";
+        let mut values: Vec<SqlValue> = match &self.needle {
+            Needle::Trigrams(query) => vec![query.clone().into()],
+            Needle::Range(from, to) => [Some(from), to.as_ref()]
+                .into_iter()
+                .flatten()
+                .map(|text| text.clone().into())
+                .collect(),
+        };
+        values.push(self.seq.into());
+        let mut list = format!("{found} union all {changed}");
+        if let Some(key) = self.key {
+            list.push_str(" union all select ?");
+            values.push(key.into());
+        }
+        let values = values.into_iter().map(Expr::val);
+        Expr::cust_with_exprs(format!("? in ({list})"), [key].into_iter().chain(values))
+    }
+}
+
+/// How far the index has come, and how much there is.
+struct Standing {
+    seq: i64,
+    /// The last key that was counted up: about how many messages there are.
+    messages: i64,
+}
+
+/// Returns whether [`narrow`] has something to ask.
+pub(in crate::store) fn applies(collection: &'static Collection, select: &Select) -> bool {
+    Needle::of(collection, select).is_some()
+}
+
+/// Asks the index for the candidates of a selection. `None` if every message has to be looked at, or
+/// if that is cheaper. To be asked in the transaction that reads the messages.
+///
+/// # Errors
+/// When the database fails.
+pub(in crate::store) async fn narrow(
+    connection: &mut SqliteConnection,
+    collection: &'static Collection,
+    select: &Select,
+    asked: Asked,
+) -> Result<Option<Candidates>, StoreError> {
+    let Some((needle, key)) = Needle::of(collection, select) else { return Ok(None) };
+    let Some(Standing { seq, messages }) = standing(connection).await? else { return Ok(None) };
+    let candidates = Candidates { needle, key, seq };
+    let wanted = if asked == Asked::Page { wanted(select) } else { None };
+    let few = match wanted {
+        None => messages / LOOKUP_COST,
+        Some(wanted) => root(wanted, messages),
+    };
+    if !has_more(connection, &candidates.needle, Ord::max(few, FEW)).await? {
+        return Ok(Some(candidates));
+    }
+    // Frequent, but where? If the messages that have it lie far from where the list begins, going
+    // through those before them is dearer than to look all of them up.
+    if let (Some(wanted), Some(descending), Needle::Trigrams(query)) =
+        (wanted, direction(select), &candidates.needle)
+    {
+        let far = distance(connection, query, wanted, descending).await?.unwrap_or(messages);
+        let many = has_more(connection, &candidates.needle, far / LOOKUP_COST).await?;
+        return Ok((!many).then_some(candidates));
+    }
+    Ok(None)
+}
+
+/// Returns how many rows have to be found for the page; `None` for all.
+fn wanted(select: &Select) -> Option<i64> {
+    let limit = i64::try_from(select.limit?).ok()?;
+    limit.checked_add(i64::try_from(select.offset).ok()?)
+}
+
+/// Returns the root of a product: with so many candidates, evenly spread, both ways cost the same.
+fn root(wanted: i64, messages: i64) -> i64 {
+    let product = wanted.unsigned_abs().saturating_mul(messages.unsigned_abs());
+    i64::try_from(product.isqrt()).unwrap_or(i64::MAX)
+}
+
+/// Returns whether the order is that of keys or dates, which are as good as the same, backwards or
+/// not; `None` for any other, and where a filter makes rows not count.
+fn direction(select: &Select) -> Option<bool> {
+    let along = |name: &str| name == "id" || name == "date_created";
+    let nothing_else = match &select.search {
+        Some(_) => select.filter.is_everything(),
+        None => matches!(select.filter, Filter::Field(..)),
+    };
+    match select.sort.first() {
+        _ if !nothing_else => None,
+        None => Some(false),
+        Some(by) => (by.path.is_empty() && by.part.is_none() && along(by.field.name))
+            .then_some(by.descending),
+    }
+}
+
+async fn standing(connection: &mut SqliteConnection) -> Result<Option<Standing>, StoreError> {
+    let row = sqlx::query(
+        "select seq, below is null and seq >= 0, \
+         (select value from chinwag_counters where name = 'seq'), \
+         (select value from chinwag_counters where name = 'messages') from chinwag_search",
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let seq = row.try_get(0)?;
+    let behind = row.try_get::<i64, _>(2)? - seq;
+    if !row.try_get::<bool, _>(1)? || behind > BEHIND_MAX {
+        return Ok(None);
+    }
+    // The log may have been shortened past what the index knows.
+    let logged: i64 = sqlx::query("select count(*) from event_log where seq > ?")
+        .bind(seq)
+        .fetch_one(connection)
+        .await?
+        .try_get(0)?;
+    Ok((logged == behind).then_some(Standing { seq, messages: row.try_get(3)? }))
+}
+
+/// Returns whether the index knows more candidates than this.
+async fn has_more(
+    connection: &mut SqliteConnection,
+    needle: &Needle,
+    than: i64,
+) -> Result<bool, StoreError> {
+    let query = match needle {
+        Needle::Trigrams(query) => sqlx::query(
+            "select 1 from chinwag_search_texts where chinwag_search_texts match ? \
+             limit 1 offset ?",
+        )
+        .bind(query.as_str()),
+        Needle::Range(from, Some(to)) => sqlx::query(
+            "select 1 from chinwag_search_terms where term >= ? and term < ? limit 1 offset ?",
+        )
+        .bind(from.as_str())
+        .bind(to.as_str()),
+        Needle::Range(from, None) => {
+            sqlx::query("select 1 from chinwag_search_terms where term >= ? limit 1 offset ?")
+                .bind(from.as_str())
+        }
+    };
+    Ok(query.bind(than).fetch_optional(connection).await?.is_some())
+}
+
+/// Returns how many keys lie between the end at which a list begins and its last row; `None` if it
+/// does not get that far.
+async fn distance(
+    connection: &mut SqliteConnection,
+    query: &str,
+    wanted: i64,
+    descending: bool,
+) -> Result<Option<i64>, StoreError> {
+    let (order, edge) = if descending { ("desc", "max") } else { ("asc", "min") };
+    let sql = format!(
+        "select abs(rowid - (select {edge}(id) from messages)) from chinwag_search_texts \
+         where chinwag_search_texts match ? order by rowid {order} limit 1 offset ?"
+    );
+    let row = sqlx::query(AssertSqlSafe(sql))
+        .bind(query)
+        .bind(wanted.saturating_sub(1))
+        .fetch_optional(connection)
+        .await?;
+    row.map(|row| row.try_get(0)).transpose().map_err(StoreError::from)
+}

@@ -1,0 +1,136 @@
+//! What a selection looks for in the content of messages, in terms of the index.
+
+use crate::model::Collection;
+use crate::model::Field;
+use crate::model::Kind;
+use crate::model::schema::MESSAGES;
+use crate::query::Filter;
+use crate::query::Test;
+use crate::store::read::Select;
+
+/// How many trigrams of one text are asked for: more would hardly leave fewer candidates.
+const TRIGRAMS_MAX: usize = 12;
+
+/// What is asked of the index. All messages that can fit have it; some that have it do not fit.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Needle {
+    /// A full-text query: messages that have all these trigrams.
+    Trigrams(String),
+    /// Messages with a trigram from here on, but before the second.
+    Range(String, Option<String>),
+}
+
+impl Needle {
+    /// Returns what to ask the index for a selection, and the key that fits its search as
+    /// well, if there is one. `None` if the index is of no use.
+    pub(super) fn of(
+        collection: &'static Collection,
+        select: &Select,
+    ) -> Option<(Self, Option<i64>)> {
+        if *collection != MESSAGES {
+            return None;
+        }
+        let (key, content) = (MESSAGES.key(), MESSAGES.require("content"));
+        if let Some((text, fields)) = &select.search
+            && fields.contains(&content)
+            && fields.iter().all(|field| [content, key].contains(field) || !is_searched(field))
+        {
+            let key = text.parse().ok().filter(|_| fields.contains(&key));
+            return Some((Self::text(text)?, key));
+        }
+        Some((Self::text(required(&select.filter)?)?, None))
+    }
+
+    fn text(text: &str) -> Option<Self> {
+        let text: Vec<char> = text.to_ascii_lowercase().chars().collect();
+        if text.len() < 3 {
+            return Self::range(&text);
+        }
+        let mut trigrams: Vec<&[char]> =
+            // Nothing is looked for behind a NUL.
+            text.windows(3).filter(|trigram| !trigram.contains(&'\0')).collect();
+        let step = trigrams.len().div_ceil(TRIGRAMS_MAX).max(1);
+        trigrams = trigrams.into_iter().step_by(step).collect();
+        let quoted: Vec<String> = trigrams
+            .iter()
+            .map(|trigram| {
+                let text: String = trigram.iter().collect();
+                format!("\"{}\"", text.replace('"', "\"\""))
+            })
+            .collect();
+        (!quoted.is_empty()).then(|| Self::Trigrams(quoted.join(" ")))
+    }
+
+    fn range(text: &[char]) -> Option<Self> {
+        // The index has a replacement for these two, and nothing behind a NUL.
+        if text.iter().any(|letter| matches!(letter, '\0' | '\u{fffe}' | '\u{ffff}')) {
+            return None;
+        }
+        let (last, before) = text.split_last()?;
+        let behind = (u32::from(*last) + 1..=0x0010_FFFF).find_map(char::from_u32);
+        let end = behind.map(|behind| before.iter().copied().chain([behind]).collect());
+        Some(Self::Range(text.iter().collect(), end))
+    }
+}
+
+/// Returns whether a search looks into the field.
+const fn is_searched(field: &Field) -> bool {
+    matches!(field.kind, Kind::Text | Kind::Integer | Kind::Uuid)
+}
+
+/// Returns a text that the content of everything that fits the filter has in it.
+fn required(filter: &Filter) -> Option<&str> {
+    match filter {
+        Filter::And(parts) => parts.iter().filter_map(required).max_by_key(|text| text.len()),
+        Filter::Or(parts) if parts.len() == 1 => required(&parts[0]),
+        Filter::Field(field, test) if *field == MESSAGES.require("content") => match test {
+            Test::Text { text, negated: false, .. } => Some(text),
+            Test::Eq(value) => value.as_text().filter(|text| !text.is_empty()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trigrams(text: &str) -> Option<String> {
+        match Needle::text(text)? {
+            Needle::Trigrams(query) => Some(query),
+            Needle::Range(..) => None,
+        }
+    }
+
+    fn range(text: &str) -> Option<(String, Option<String>)> {
+        match Needle::text(text)? {
+            Needle::Range(from, to) => Some((from, to)),
+            Needle::Trigrams(_) => None,
+        }
+    }
+
+    #[test]
+    fn a_word_is_its_trigrams_in_lower_case() {
+        assert_eq!(trigrams("ABCd").as_deref(), Some(r#""abc" "bcd""#));
+        assert_eq!(trigrams("ÄÖ你").as_deref(), Some(r#""ÄÖ你""#));
+        assert_eq!(trigrams("\"*-^").as_deref(), Some(r#""""*-" "*-^""#));
+        assert_eq!(trigrams("ab\0cde").as_deref(), Some(r#""cde""#));
+        assert_eq!(trigrams("a\0b"), None);
+        let long = trigrams(&"abcdefghijklmnopqrstuvwxyz".repeat(40)).unwrap();
+        assert!(long.split(' ').count() <= TRIGRAMS_MAX, "{long}");
+    }
+
+    #[test]
+    fn a_shorter_word_begins_a_trigram() {
+        let text = |text: &str| text.to_owned();
+
+        assert_eq!(range("天气"), Some((text("天气"), Some(text("天氕")))));
+        assert_eq!(range("A"), Some((text("a"), Some(text("b")))));
+        assert_eq!(range("\u{d7ff}"), Some((text("\u{d7ff}"), Some(text("\u{e000}")))));
+        assert_eq!(range("a\u{10ffff}"), Some((text("a\u{10ffff}"), None)));
+        assert_eq!(Needle::text("a\u{fffe}"), None);
+        assert_eq!(Needle::text("\0"), None);
+        assert_eq!(Needle::text(""), None);
+    }
+}
