@@ -17,7 +17,8 @@ use crate::store::read::Select;
 use crate::store::search::BEHIND_MAX;
 use crate::store::search::needle::Needle;
 
-/// So many candidates are looked up whatever else could be done.
+/// Where going through messages may take long, since a filter or an order of its own makes it unknown
+/// when the page is full, so many candidates are looked up in any case.
 const FEW: i64 = 20_000;
 
 /// How many messages can be gone through while one candidate is looked up.
@@ -102,17 +103,19 @@ pub(in crate::store) async fn narrow(
     let Some(Standing { seq, messages }) = standing(connection).await? else { return Ok(None) };
     let candidates = Candidates { needle, key, seq };
     let wanted = if asked == Asked::Page { wanted(select) } else { None };
+    let direction = direction(select);
     let few = match wanted {
         None => messages / LOOKUP_COST,
-        Some(wanted) => root(wanted, messages),
+        Some(wanted) if direction.is_some() => root(wanted, messages),
+        Some(wanted) => Ord::max(root(wanted, messages), FEW),
     };
-    if !has_more(connection, &candidates.needle, Ord::max(few, FEW)).await? {
+    if !has_more(connection, &candidates.needle, few).await? {
         return Ok(Some(candidates));
     }
     // Frequent, but where? If the messages that have it lie far from where the list begins, going
     // through those before them is dearer than to look all of them up.
     if let (Some(wanted), Some(descending), Needle::Trigrams(query)) =
-        (wanted, direction(select), &candidates.needle)
+        (wanted, direction, &candidates.needle)
     {
         let far = distance(connection, query, wanted, descending).await?.unwrap_or(messages);
         let many = has_more(connection, &candidates.needle, far / LOOKUP_COST).await?;
