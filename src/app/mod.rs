@@ -62,6 +62,7 @@ use crate::domain::settings::Settings;
 use crate::query::Limits;
 use crate::store::Retention;
 use crate::store::Store;
+use crate::store::StoreError;
 use crate::transport;
 use crate::transport::Context;
 use crate::transport::ws;
@@ -90,6 +91,10 @@ const EXPIRY_PERIOD: Duration = Duration::from_secs(30);
 /// keeps up with 2,000 messages a second, and those who write messages hardly wait for it.
 const CATCH_UP_PERIOD: Duration = Duration::from_secs(10);
 const CATCH_UP_TRANSACTIONS_MAX: usize = 20;
+/// How often it is written down how far clients have got: should the process be killed, they are told
+/// again what they were told in that time.
+const REMEMBER_PERIOD: Duration = Duration::from_secs(2);
+
 /// How often the log of events is shortened, and the pause between two steps of that.
 const SHORTEN_PERIOD: Duration = Duration::from_secs(10);
 const SHORTEN_PAUSE: Duration = Duration::from_millis(10);
@@ -181,6 +186,9 @@ impl App {
             config.websockets.subscriptions_max,
             config.websockets.outbox_bytes_max / REPLAY_SHARE,
         ));
+        hub.recall()
+            .await
+            .map_err(|error| StartError::of_database(config.store.filename.as_deref(), error))?;
         let relay = tokio::spawn(realtime::run(Arc::clone(&hub), Bus::local(), commits));
 
         let hashing = Passwords::with_places(config.auth.hash, 1, HASHES_WAITING_MAX);
@@ -194,6 +202,12 @@ impl App {
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
         tasks.spawn(end_expired(Arc::clone(&services.auth), stopping.clone()));
         tasks.spawn(catch_up(Arc::clone(&store), stopping.clone()));
+        tasks.spawn(remember(
+            Arc::clone(&services.hub),
+            config.store.log_retention,
+            services.clock.clone(),
+            stopping.clone(),
+        ));
         tasks.spawn(shorten_log(
             Arc::clone(&store),
             Arc::clone(&services.hub),
@@ -251,6 +265,11 @@ impl App {
     pub async fn close(self) {
         self.stopping.cancel();
         self.services.hub.close_all(Closing::Restart);
+        match tokio::time::timeout(CLOSE_PATIENCE, self.services.hub.remember(None)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => warn_forgetful(&error),
+            Err(_) => tracing::warn!("how far clients have got was not written down in time"),
+        }
         if tokio::time::timeout(CLOSE_PATIENCE, self.store.close()).await.is_err() {
             tracing::warn!("the database was not closed in time; what was acknowledged is in it");
         }
@@ -339,6 +358,23 @@ async fn catch_up(store: Arc<Store>, stopping: CancellationToken) {
             tracing::warn!(error = %error, "lines of activity could not be written");
         }
     }
+}
+
+/// Writes down how far clients have got every few seconds, until the service stops.
+async fn remember(hub: Arc<Hub>, retention: Duration, clock: Clock, stopping: CancellationToken) {
+    let mut interval = tokio::time::interval(REMEMBER_PERIOD);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while stopping.run_until_cancelled(interval.tick()).await.is_some() {
+        // Whoever was away for longer has missed what is not in the log any more.
+        let since = (!retention.is_zero()).then(|| clock.now().minus(retention));
+        if let Err(error) = hub.remember(since).await {
+            warn_forgetful(&error);
+        }
+    }
+}
+
+fn warn_forgetful(error: &StoreError) {
+    tracing::warn!(error = %error, "how far clients have got could not be written down");
 }
 
 /// Drops the events that need not be kept, in small steps, until the service stops.

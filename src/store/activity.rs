@@ -183,7 +183,7 @@ mod tests {
     }
 
     async fn plan(collection: &'static Collection, select: Select) -> String {
-        let sql = compile::rows(collection, &select).to_string(SqliteQueryBuilder);
+        let sql = compile::rows(collection, &select, None).to_string(SqliteQueryBuilder);
         let explained = format!("explain query plan {sql}");
         let mut connection = database().await;
         let steps = sqlx::query(AssertSqlSafe(explained)).fetch_all(&mut connection).await.unwrap();

@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use crate::clock::Timestamp;
 use crate::domain::auth::Auth;
 use crate::domain::auth::Basis;
 use crate::domain::auth::Identity;
@@ -28,6 +29,7 @@ use crate::domain::realtime::Topics;
 use crate::domain::realtime::audience::Audience;
 use crate::domain::realtime::cursor::Cursors;
 use crate::domain::realtime::peer::Seat;
+use crate::domain::realtime::positions::Positions;
 use crate::domain::realtime::view::Occurrence;
 use crate::model::Actor;
 use crate::model::Event;
@@ -36,7 +38,11 @@ use crate::model::Key;
 use crate::model::schema::SESSIONS;
 use crate::model::schema::USERS;
 use crate::store::Page;
+use crate::store::Position;
 use crate::store::StoreError;
+
+/// How many positions are written down in one transaction.
+const REMEMBERED_AT_ONCE: usize = 500;
 
 /// How many pages of the log are read at a time for clients that are behind.
 const READING_MAX: usize = 2;
@@ -58,6 +64,8 @@ pub struct Hub {
     ids: AtomicU64,
     pub(super) subscriptions_max: usize,
     pub(super) cursors: Cursors,
+    /// How far clients have got that keep no cursors.
+    pub(super) positions: Positions,
     /// The last event that went round the views.
     delivered: AtomicI64,
     /// Those who read the log for clients that are behind: a few at a time.
@@ -80,6 +88,7 @@ impl Hub {
     ) -> Self {
         Self {
             cursors: Cursors::new(items.store.seed()),
+            positions: Positions::default(),
             delivered: AtomicI64::new(items.store.position()),
             reading: Semaphore::new(READING_MAX),
             replay_bytes_max,
@@ -122,6 +131,43 @@ impl Hub {
         for seat in self.seats.lock().values() {
             seat.outbox.close(closing);
         }
+    }
+
+    /// Takes in how far clients had got when that was last written down.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn recall(&self) -> Result<(), StoreError> {
+        self.positions.load(self.items.store.positions().await?);
+        Ok(())
+    }
+
+    /// Writes down how far clients have got, and forgets those that were last heard of before an
+    /// instant, in small steps. Best done every few seconds and at the end: a client that comes back
+    /// is told again what it was told since.
+    ///
+    /// # Errors
+    /// When the database fails; the next call tries again.
+    pub async fn remember(&self, since: Option<Timestamp>) -> Result<(), StoreError> {
+        if let Some(since) = since {
+            self.positions.forget(since);
+        }
+        let (mut kept, mut gone) = self.positions.changes();
+        while !kept.is_empty() || !gone.is_empty() {
+            let step = (last(&mut kept), last(&mut gone));
+            let written = self.items.store.keep_positions(step.0.clone(), step.1.clone()).await;
+            if let Err(error) = written {
+                kept.extend(step.0);
+                gone.extend(step.1);
+                self.positions.retry(kept, gone);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.items.clock.now()
     }
 
     /// Waits for what the hub does by itself; to be called once nothing is delivered any more.
@@ -268,4 +314,9 @@ impl Hub {
             }
         }
     }
+}
+
+/// Takes the last of some positions.
+fn last(positions: &mut Vec<Position>) -> Vec<Position> {
+    positions.split_off(positions.len().saturating_sub(REMEMBERED_AT_ONCE))
 }

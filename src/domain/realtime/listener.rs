@@ -11,6 +11,8 @@ use crate::domain::realtime::Closing;
 use crate::domain::realtime::Envelope;
 use crate::domain::realtime::Outbox;
 use crate::domain::realtime::Resume;
+use crate::domain::realtime::peer::Seat;
+use crate::domain::realtime::positions::Name;
 use crate::domain::realtime::view::View;
 use crate::model::Collection;
 use crate::model::EventAction;
@@ -25,6 +27,7 @@ pub(super) struct Listener {
     pub(super) id: u64,
     pub(super) ask: Ask,
     pub(super) outbox: Arc<Outbox>,
+    pub(super) seat: Arc<Seat>,
     /// The view it takes part in; `None` while its connection has no right to what it asks for.
     pub(super) view: Mutex<Option<Arc<View>>>,
     gate: Mutex<Gate>,
@@ -71,9 +74,26 @@ enum Gate {
 
 impl Listener {
     /// Returns a listener whose news waits until [`Listener::open`].
-    pub(super) fn held(id: u64, ask: Ask, outbox: Arc<Outbox>) -> Arc<Self> {
+    pub(super) fn held(id: u64, ask: Ask, seat: &Arc<Seat>) -> Arc<Self> {
         let (view, gate) = (Mutex::default(), Mutex::new(Gate::Held(Vec::new())));
-        Arc::new(Self { id, ask, outbox, view, gate, ended: Notify::new() })
+        let (outbox, seat) = (Arc::clone(&seat.outbox), Arc::clone(seat));
+        Arc::new(Self { id, ask, outbox, seat, view, gate, ended: Notify::new() })
+    }
+
+    /// Returns what its position is remembered under, if it is to be.
+    pub(super) fn name(&self) -> Option<Name> {
+        let recover = self.ask.resume.recover.as_ref()?;
+        let user = self.seat.identity.lock().actor.user;
+        Name::of(user, recover, self.ask.envelope.uid.as_deref())
+    }
+
+    /// Sends a frame. Returns false if the connection is closing.
+    fn send(&self, frame: Bytes) -> bool {
+        let sent = self.outbox.push(frame);
+        if self.ask.resume.recover.is_some() {
+            self.seat.told.notify_one();
+        }
+        sent
     }
 
     /// Lets the frame of an event through, or holds it back until the first rows are there.
@@ -83,7 +103,7 @@ impl Listener {
             Gate::Open { after } => {
                 // Delivery lags behind the commit, so older events may still come.
                 if seq > *after {
-                    self.outbox.push(frame.clone());
+                    self.send(frame.clone());
                 }
             }
             Gate::Held(frames) if frames.len() < HELD_MAX => frames.push((seq, frame.clone())),
@@ -99,11 +119,12 @@ impl Listener {
     pub(super) fn open(&self, first: Option<Bytes>, seq: i64) {
         let mut gate = self.gate.lock();
         let Gate::Held(held) = &mut *gate else { return };
-        self.outbox.push_all(
-            first
-                .into_iter()
-                .chain(held.drain(..).filter(|(place, _)| *place > seq).map(|(_, frame)| frame)),
-        );
+        let held = held.drain(..).filter(|(place, _)| *place > seq).map(|(_, frame)| frame);
+        for frame in first.into_iter().chain(held) {
+            if !self.send(frame) {
+                break;
+            }
+        }
         *gate = Gate::Open { after: seq };
     }
 
@@ -112,7 +133,7 @@ impl Listener {
     pub(super) fn open_behind(&self, first: Bytes, seq: i64) {
         let mut gate = self.gate.lock();
         if matches!(*gate, Gate::Held(_)) {
-            self.outbox.push(first);
+            self.send(first);
             *gate = Gate::Behind { told: seq, reading: false };
         }
     }
@@ -178,7 +199,7 @@ impl Listener {
         match &mut *self.gate.lock() {
             Gate::Behind { told, .. } => {
                 *told = seq;
-                frame.is_none_or(|frame| self.outbox.push(frame))
+                frame.is_none_or(|frame| self.send(frame))
             }
             Gate::Open { .. } | Gate::Held(_) | Gate::Shut => false,
         }

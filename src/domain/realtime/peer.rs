@@ -13,6 +13,7 @@ use crate::domain::realtime::Outbox;
 use crate::domain::realtime::Subscribe;
 use crate::domain::realtime::listener::Ask;
 use crate::domain::realtime::listener::Listener;
+use crate::domain::realtime::positions::Name;
 use crate::model::Actor;
 
 /// A connection that has joined the hub. Dropping it ends its subscriptions.
@@ -20,6 +21,11 @@ pub struct Peer {
     hub: Arc<Hub>,
     pub(super) seat: Arc<Seat>,
 }
+
+/// Up to where the subscriptions of a connection were told everything, at one moment. Empty if its
+/// client wants none of that remembered.
+#[derive(Debug, Default)]
+pub struct Mark(Vec<(Name, i64)>);
 
 /// What the hub keeps of a connection.
 pub(super) struct Seat {
@@ -30,6 +36,8 @@ pub(super) struct Seat {
     /// Who it was before it became nobody's or the public's: only the same one is told what happened
     /// meanwhile.
     left: Mutex<Option<Uuid>>,
+    /// Told when something was sent that the client is to confirm.
+    pub(super) told: Notify,
     /// Told when the identity was taken away.
     pub(super) lost: Notify,
     /// One change of who this is at a time.
@@ -44,6 +52,7 @@ impl Seat {
             identity: Mutex::new(identity),
             listeners: Mutex::default(),
             left: Mutex::default(),
+            told: Notify::new(),
             lost: Notify::new(),
             changing: tokio::sync::Mutex::default(),
         })
@@ -125,6 +134,32 @@ impl Peer {
         }
     }
 
+    /// Waits until something was sent that the client is to confirm. Cancelling this loses nothing.
+    pub async fn told(&self) {
+        self.seat.told.notified().await;
+    }
+
+    /// Returns how far the client has got once it has everything that was sent to it by now.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        let delivered = self.hub.delivered();
+        let listeners = self.seat.listeners.lock();
+        let asked = listeners.iter().filter(|listener| listener.ask.resume.recover.is_some());
+        Mark(
+            asked
+                .filter_map(|listener| Some((listener.name()?, listener.position(delivered)?)))
+                .collect(),
+        )
+    }
+
+    /// Remembers that the client has everything up to a mark.
+    pub fn remember(&self, mark: Mark) {
+        let by = self.seat.identity.lock().actor.user;
+        for (name, seq) in mark.0 {
+            self.hub.positions.advance(name, seq, by, self.hub.now());
+        }
+    }
+
     /// Waits until what the identity rests on is gone (signed out elsewhere, suspended, deleted,
     /// password changed). The hub has by then already made this connection nobody's: nothing is
     /// delivered and nothing allowed until [`Peer::identify`] is called again.
@@ -146,12 +181,11 @@ impl Peer {
         let item = subscribe.key()?;
         let Subscribe { uid, collection, event, query, resume, envelope, .. } = subscribe;
         let mut ask = Ask { collection, event, item, query, resume, envelope };
-        let outbox = Arc::clone(&self.seat.outbox);
         let (actor, listener, entered) = {
             let _one = self.seat.changing.lock().await;
             let _between_events = self.hub.order.read().await;
             self.carry_on(&mut ask);
-            let listener = Listener::held(self.hub.next_id(), ask, outbox);
+            let listener = Listener::held(self.hub.next_id(), ask, &self.seat);
             if uid.is_some() {
                 self.unsubscribe(uid.as_deref());
             }

@@ -35,6 +35,11 @@ impl Hub {
         if let Some(told) = resume.told {
             return Ok(store.find_place(told).await?);
         }
+        if let Some(seq) = listener.name().and_then(|name| self.positions.find(&name))
+            && let Some(place) = store.find_place(seq).await?
+        {
+            return Ok(Some(place));
+        }
         let Some(claimed) = resume.since.as_deref().and_then(Claimed::parse) else {
             return Ok(None);
         };

@@ -46,26 +46,30 @@ pub struct Subscribe {
 pub struct Resume {
     /// Behind the last thing the client was told, by its cursor.
     pub since: Option<String>,
+    /// Where its client is known to have got to, by the name that its page gave itself: for clients
+    /// that keep no cursor.
+    pub recover: Option<Arc<str>>,
     /// Where the one it takes the place of has got to.
     pub(super) told: Option<i64>,
 }
 
 impl Resume {
-    /// Returns what goes on behind a cursor; from now on without one.
+    /// Returns what goes on where a page of this name has got to or, where that is not known, behind
+    /// a cursor; from now on without either.
     #[must_use]
-    pub const fn since(since: Option<String>) -> Self {
-        Self { since, told: None }
+    pub fn new(recover: Option<String>, since: Option<String>) -> Self {
+        Self { since, recover: recover.map(Arc::from), told: None }
     }
 
     /// Returns whether the client asks for what it missed.
     #[must_use]
     pub const fn is_asked(&self) -> bool {
-        self.since.is_some()
+        self.since.is_some() || self.recover.is_some()
     }
 
     /// Returns whether clients asked for the same.
     pub(super) fn is_like(&self, other: &Self) -> bool {
-        self.since == other.since
+        self.since == other.since && self.recover == other.recover
     }
 }
 
@@ -150,9 +154,22 @@ impl Hub {
             let current = listener.view.lock();
             if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, &view)) {
                 listener.open(Some(init), place.seq);
+                drop(current);
+                if event.is_some() {
+                    self.remember_begin(listener, place);
+                }
             }
         }
         Ok(())
+    }
+
+    /// Remembers where a subscription begins that shows nothing at first: should its first frame be
+    /// lost, that is no loss. Of others only what was confirmed counts.
+    fn remember_begin(&self, listener: &Listener, place: Place) {
+        if let Some(name) = listener.name() {
+            let by = listener.seat.identity.lock().actor.user;
+            self.positions.begin(name, place.seq, by, self.now());
+        }
     }
 
     /// Returns the frame that says that a subscription begins at a place.

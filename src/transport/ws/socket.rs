@@ -66,6 +66,8 @@ pub enum Heard {
     Frame(Bytes),
     /// A sign of life.
     Pulse,
+    /// The answer to a ping of the protocol.
+    Pong,
     /// Nothing, and nothing will come: either side has ended the connection.
     Ended,
 }
@@ -140,6 +142,7 @@ impl Socket {
             message = self.reader.next(), if reading => match message {
                 Some(Ok(Message::Text(text))) => Heard::Frame(Bytes::from(text)),
                 Some(Ok(Message::Binary(bytes))) => Heard::Frame(bytes),
+                Some(Ok(Message::Pong(_))) => Heard::Pong,
                 // After a close frame the codec has its echo still to write, with the next read.
                 Some(Ok(_)) => Heard::Pulse,
                 Some(Err(error)) => {
@@ -233,7 +236,7 @@ mod tests {
         loop {
             match socket.next(true).await {
                 Heard::Frame(message) => messages.push(message),
-                Heard::Pulse => {}
+                Heard::Pulse | Heard::Pong => {}
                 Heard::Ended => break,
             }
         }

@@ -1,5 +1,6 @@
 // Builds the tutorial's page with one version of the SDK, doing by hand the few things Nuxt does for it: compiling the
 // single-file component, and importing what Nuxt imports by itself (`ref`, `onMounted`, `useNuxtApp`, …).
+import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { build } from 'esbuild';
@@ -24,15 +25,15 @@ const html = `<!doctype html>
 </html>
 `;
 
-/** What Nuxt's bundler does, as an esbuild plugin. */
-function nuxt(sdk) {
+/** What Nuxt's bundler does, as an esbuild plugin. `bend` is what a developer changed in the page. */
+function nuxt(sdk, bend) {
 	return {
 		name: 'nuxt',
 		setup(bundler) {
 			bundler.onResolve({ filter: /^@directus\/sdk$/ }, ({ resolveDir }) => bundler.resolve(sdk, { resolveDir, kind: 'import-statement' }));
 			bundler.onResolve({ filter: /^@nuxt$/ }, () => ({ path: path.join(PAGE, 'nuxt.ts') }));
 			bundler.onLoad({ filter: /\.vue$/ }, ({ path: file }) => {
-				const source = readFileSync(file, 'utf8').replace('<script setup lang="ts">', `<script setup lang="ts">${AUTOMATIC_IMPORTS}`);
+				const source = bend(readFileSync(file, 'utf8')).replace('<script setup lang="ts">', `<script setup lang="ts">${AUTOMATIC_IMPORTS}`);
 				const { descriptor, errors } = parse(source, { filename: file });
 				if (errors.length > 0) return { errors: errors.map(({ message }) => ({ text: message })) };
 				const { content } = compileScript(descriptor, { id: path.basename(file), inlineTemplate: true });
@@ -47,8 +48,15 @@ function nuxt(sdk) {
 	};
 }
 
+/** The page whose subscription names itself, so that it is told what it missed: one line more than the tutorial has. */
+export function withRecover(source) {
+	const uid = 'uid: "messages-subscription"';
+	assert.ok(source.includes(uid) || !source.includes('$directus.subscribe'), 'the page subscribes as it did');
+	return source.replace(uid, `${uid},\n\t\trecover: crypto.randomUUID()`);
+}
+
 /** Gives the directory with the built page. `sdk` is the alias of an installed version: `sdk-26`, `sdk-21`. */
-export async function buildPage(sdk) {
+export async function buildPage(sdk, bend = (source) => source) {
 	const directory = path.join(freshDirectory(), 'dist');
 	mkdirSync(directory);
 	await build({
@@ -59,7 +67,7 @@ export async function buildPage(sdk) {
 		platform: 'browser',
 		logLevel: 'silent',
 		define: { __VUE_OPTIONS_API__: 'true', __VUE_PROD_DEVTOOLS__: 'false', __VUE_PROD_HYDRATION_MISMATCH_DETAILS__: 'false', 'process.env.NODE_ENV': '"production"' },
-		plugins: [nuxt(sdk)],
+		plugins: [nuxt(sdk, bend)],
 	});
 	writeFileSync(path.join(directory, 'index.html'), html);
 	return directory;

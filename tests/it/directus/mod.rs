@@ -12,6 +12,7 @@ mod limits;
 mod order;
 mod protocol;
 mod public_rights;
+mod recover;
 mod revocation;
 mod rights;
 mod subscribe;

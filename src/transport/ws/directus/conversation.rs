@@ -26,6 +26,8 @@ use crate::domain::realtime::Outbox;
 use crate::transport::ws::context::Context;
 use crate::transport::ws::directus::answers;
 use crate::transport::ws::directus::backlog::Backlog;
+use crate::transport::ws::directus::confirming::Confirming;
+use crate::transport::ws::directus::confirming::Question;
 use crate::transport::ws::directus::connection::Connection;
 use crate::transport::ws::directus::connection::Granted;
 use crate::transport::ws::directus::connection::nobody;
@@ -100,6 +102,7 @@ pub(super) struct Conversation<'a> {
     pub(super) outbox: &'a Outbox,
     pub(super) standing: Standing,
     heartbeat: Heartbeat,
+    confirming: Confirming,
     backlog: Backlog,
     meter: Meter,
     pace: Pace,
@@ -144,6 +147,7 @@ impl<'a> Conversation<'a> {
             outbox,
             standing,
             heartbeat: Heartbeat::new(config.heartbeat_period, Instant::now()),
+            confirming: Confirming::new(Instant::now()),
             backlog: Backlog::new(config.pending_max, config.frame_bytes_max),
             meter: Meter::new(config.outbox_bytes_max / ANSWERS_SHARE),
             pace: Pace::new(&connection.context, Instant::now()),
@@ -190,9 +194,16 @@ impl<'a> Conversation<'a> {
                     let consequence = self.standing.lose();
                     self.suffer(consequence, None).await;
                 }
+                () = connection.peer.told(), if !self.confirming.is_wanted() => {
+                    self.confirming.want();
+                }
                 heard = socket.next(self.backlog.has_room()) => match heard {
                     Heard::Frame(text) => self.keep(text),
                     Heard::Pulse => self.heartbeat.hear(),
+                    Heard::Pong => {
+                        self.heartbeat.hear();
+                        self.confirm(Question::Protocol);
+                    }
                     Heard::Ended => {
                         Box::pin(self.finish_unheard()).await;
                         break;
@@ -305,6 +316,7 @@ impl<'a> Conversation<'a> {
         match frame {
             Frame::Auth(Auth::SignOut, _) => self.sign_out().await,
             Frame::Auth(..) | Frame::Other => {}
+            Frame::Pong => self.confirm(Question::Frame),
             Frame::Ping(uid) => self.say(answers::pong(uid.as_ref())),
             Frame::Unsubscribe(uid) => self.say(connection.unsubscribe(uid.as_ref())),
             Frame::Items(frame) => {
@@ -345,7 +357,7 @@ impl<'a> Conversation<'a> {
     /// Returns when [`Conversation::tick`] is due.
     fn due(&self) -> Instant {
         let standing = self.standing.due(self.is_checking());
-        let others = [standing, self.deaf_until].into_iter().flatten();
+        let others = [standing, self.deaf_until, self.confirming.due()].into_iter().flatten();
         others.fold(self.heartbeat.due(), Instant::min)
     }
 
@@ -358,9 +370,12 @@ impl<'a> Conversation<'a> {
         }
         if self.heartbeat.due() <= now {
             match self.heartbeat.beat(now, self.is_busy()) {
-                Beat::Ask => self.say(self.question()),
+                Beat::Ask => self.ask(now),
                 Beat::Gone => self.close(),
             }
+        }
+        if self.confirming.due().is_some_and(|due| due <= now) {
+            self.ask(now);
         }
     }
 
@@ -370,11 +385,28 @@ impl<'a> Conversation<'a> {
         !self.running.is_empty() || !self.backlog.has_room() || !self.meter.has_room()
     }
 
+    /// Asks for a sign of life, which also says how far the client has got.
+    fn ask(&mut self, now: Instant) {
+        let question = self.question();
+        // Before the ping is sent: what comes after this may be behind it.
+        self.confirming.ask(question, self.connection.peer.mark(), now);
+        self.say(match question {
+            Question::Frame => answers::ping(),
+            Question::Protocol => encode::ping(),
+        });
+    }
+
+    fn confirm(&mut self, question: Question) {
+        if let Some(mark) = self.confirming.answer(question) {
+            self.connection.peer.remember(mark);
+        }
+    }
+
     /// Returns what asks for a sign of life. Pages see only what comes after their sign-in; before
     /// that, and where heartbeats are switched off, browsers are asked without their knowledge.
-    fn question(&self) -> Bytes {
+    fn question(&self) -> Question {
         let shown = self.connection.context.config.heartbeat && !self.is_checking();
-        if shown && self.standing.is_signed_in() { answers::ping() } else { encode::ping() }
+        if shown && self.standing.is_signed_in() { Question::Frame } else { Question::Protocol }
     }
 
     /// Sends a frame.

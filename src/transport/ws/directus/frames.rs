@@ -11,6 +11,10 @@ use crate::transport::ws::directus::fields::Invalid;
 use crate::transport::ws::directus::fields::is_key;
 use crate::transport::ws::directus::uid::Uid;
 
+/// How long the name may be that a page gives itself, in bytes, and how that is said.
+const RECOVER_MAX: usize = 255;
+const RECOVER_FORM: &str = "text of 1 to 255 bytes";
+
 /// A frame of a known type and shape.
 #[derive(Debug, PartialEq)]
 pub enum Frame {
@@ -24,7 +28,9 @@ pub enum Frame {
     Unsubscribe(Option<Uid>),
     /// `ping`.
     Ping(Option<Uid>),
-    /// Anything else, which is passed over without a word; `pong` among it.
+    /// `pong`: everything before the ping that it answers has arrived.
+    Pong,
+    /// Anything else, which is passed over without a word.
     Other,
 }
 
@@ -126,6 +132,7 @@ impl Frame {
             "subscribe" => Self::Subscribe(Box::new(Subscribe::read(fields)?)),
             "unsubscribe" => Self::Unsubscribe(fields.uid),
             "ping" => Self::Ping(fields.uid),
+            "pong" => Self::Pong,
             _ => Self::Other,
         })
     }
@@ -139,7 +146,7 @@ impl Frame {
             Self::Subscribe(subscribe) => ("subscribe", subscribe.uid.as_ref()),
             Self::Unsubscribe(uid) => ("unsubscribe", uid.as_ref()),
             Self::Ping(uid) => ("ping", uid.as_ref()),
-            Self::Other => ("server", None),
+            Self::Pong | Self::Other => ("server", None),
         }
     }
 
@@ -225,7 +232,11 @@ impl Subscribe {
         };
         let item = fields.key("item")?;
         let query = fields.query()?.unwrap_or_default();
-        let resume = Resume::since(fields.text("since")?);
+        let recover = fields.text("recover")?;
+        if recover.as_ref().is_some_and(|name| name.is_empty() || name.len() > RECOVER_MAX) {
+            return Err(fields.invalid(RECOVER_FORM, None, "recover"));
+        }
+        let resume = Resume::new(recover, fields.text("since")?);
         Ok(Self { collection, event, item, query, resume, uid: fields.uid })
     }
 }
@@ -370,9 +381,9 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_type_and_a_pong_are_passed_over() {
+    fn an_unknown_type_is_passed_over_and_a_pong_is_none() {
         assert_eq!(parse(r#"{"type":"juggle","uid":"x"}"#), Ok(Frame::Other));
-        assert_eq!(parse(r#"{"type":"pong"}"#), Ok(Frame::Other));
+        assert_eq!(parse(r#"{"type":"pong"}"#), Ok(Frame::Pong));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 pub(super) mod answers;
 mod backlog;
+mod confirming;
 mod connection;
 pub(super) mod conversation;
 mod fields;

@@ -96,7 +96,7 @@ impl Conversation<'_> {
                         self.pace.count(Instant::now());
                         Box::pin(self.handle(&member, &text)).await;
                     }
-                    Heard::Pulse => self.heartbeat.hear(),
+                    Heard::Pulse | Heard::Pong => self.heartbeat.hear(),
                     Heard::Ended => break,
                 },
             }

@@ -1,0 +1,304 @@
+//! How far clients have got that do not keep cursors themselves: those of the unmodified SDK.
+//!
+//! A page that subscribes with `recover` gives itself a name. What it is known to have is remembered
+//! under that name, so that the subscription goes on from there when the SDK repeats it. In memory,
+//! bounded, and written down now and then; whoever is forgotten begins anew.
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::store::Position;
+
+/// How many positions are remembered in all; visitors have at most half of them.
+const ALL_MAX: usize = 20_000;
+/// How many of one account.
+const OF_ONE_MAX: usize = 100;
+/// The part of them that goes at once when there are too many, the oldest first.
+const SURPLUS: usize = 16;
+/// How long the name of a page has to be that is its own whoever is signed in: long enough not to be
+/// thought of twice.
+const OWN_BYTES_MIN: usize = 16;
+
+/// How much later a position is confirmed again before that is noted.
+const AGE_STEP: Duration = Duration::from_mins(10);
+
+/// What a position is remembered under.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Name {
+    owner: Option<Uuid>,
+    recover: Arc<str>,
+    uid: Arc<str>,
+}
+
+impl Name {
+    /// Returns the name of a subscription. A long name of a page is enough by itself, so that it
+    /// holds when the SDK comes back without a sign-in; nothing is given away by that, since a
+    /// position gives no rights. A short one is an account's own, and `None` without an account.
+    pub(super) fn of(user: Option<Uuid>, recover: &Arc<str>, uid: Option<&str>) -> Option<Self> {
+        let owner = if recover.len() >= OWN_BYTES_MIN { None } else { Some(user?) };
+        Some(Self { owner, recover: Arc::clone(recover), uid: uid.unwrap_or_default().into() })
+    }
+}
+
+/// The positions that are remembered.
+#[derive(Default)]
+pub(super) struct Positions {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    known: HashMap<Name, Known>,
+    /// How many there are of each account, and of visitors.
+    counts: HashMap<Option<Uuid>, usize>,
+    /// What is not written down yet.
+    changed: HashSet<Name>,
+    dropped: HashSet<Name>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    seq: i64,
+    confirmed: Timestamp,
+    /// Who confirmed it.
+    by: Option<Uuid>,
+}
+
+impl Positions {
+    /// Takes in what was written down; those that were confirmed last come first.
+    pub(super) fn load(&self, positions: Vec<Position>) {
+        let mut state = self.state.lock();
+        for position in positions {
+            let Position { owner, recover, uid, seq, confirmed } = position;
+            let name = Name { owner, recover: recover.into(), uid: uid.into() };
+            if state.known.len() < ALL_MAX / 2 {
+                state.insert(name, Known { seq, confirmed, by: owner });
+            } else {
+                state.dropped.insert(name);
+            }
+        }
+        state.changed.clear();
+    }
+
+    /// Returns how far a subscription has got.
+    pub(super) fn find(&self, name: &Name) -> Option<i64> {
+        self.state.lock().known.get(name).map(|known| known.seq)
+    }
+
+    /// Notes where a subscription begins.
+    pub(super) fn begin(&self, name: Name, seq: i64, by: Option<Uuid>, now: Timestamp) {
+        self.state.lock().insert(name, Known { seq, confirmed: now, by });
+    }
+
+    /// Notes how far a subscription has got at least.
+    pub(super) fn advance(&self, name: Name, seq: i64, by: Option<Uuid>, now: Timestamp) {
+        let mut state = self.state.lock();
+        let known = state.known.get(&name).copied();
+        match known {
+            // Nothing new; once in a while it counts as a sign of life.
+            Some(known) if known.seq >= seq && known.confirmed.until(now) < AGE_STEP => {}
+            Some(known) => {
+                let seq = known.seq.max(seq);
+                state.insert(name, Known { seq, confirmed: now, by });
+            }
+            None => state.insert(name, Known { seq, confirmed: now, by }),
+        }
+    }
+
+    /// Forgets those that were last confirmed before an instant.
+    pub(super) fn forget(&self, before: Timestamp) {
+        let mut state = self.state.lock();
+        let old: Vec<Name> = state
+            .known
+            .iter()
+            .filter(|(_, known)| known.confirmed < before)
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in old {
+            state.remove(&name);
+        }
+    }
+
+    /// Returns what has to be written down, and what may go, since the last call.
+    pub(super) fn changes(&self) -> (Vec<Position>, Vec<Position>) {
+        let mut state = self.state.lock();
+        let changed = std::mem::take(&mut state.changed);
+        let dropped = std::mem::take(&mut state.dropped);
+        let position = |name: Name, seq: i64, confirmed: Timestamp| Position {
+            owner: name.owner,
+            recover: name.recover.to_string(),
+            uid: name.uid.to_string(),
+            seq,
+            confirmed,
+        };
+        let kept = changed
+            .into_iter()
+            .filter_map(|name| {
+                let known = *state.known.get(&name)?;
+                Some(position(name, known.seq, known.confirmed))
+            })
+            .collect();
+        let gone = dropped
+            .into_iter()
+            .filter(|name| !state.known.contains_key(name))
+            .map(|name| position(name, 0, Timestamp::from_millis(0)))
+            .collect();
+        (kept, gone)
+    }
+
+    /// Takes back what could not be written down.
+    pub(super) fn retry(&self, kept: Vec<Position>, gone: Vec<Position>) {
+        let name = |position: Position| Name {
+            owner: position.owner,
+            recover: position.recover.into(),
+            uid: position.uid.into(),
+        };
+        let mut state = self.state.lock();
+        state.changed.extend(kept.into_iter().map(name));
+        state.dropped.extend(gone.into_iter().map(name));
+    }
+}
+
+impl State {
+    fn insert(&mut self, name: Name, known: Known) {
+        let by = known.by;
+        self.changed.insert(name.clone());
+        if let Some(before) = self.known.insert(name, known) {
+            self.discount(before.by);
+        }
+        *self.counts.entry(by).or_default() += 1;
+        if by.is_some() && self.counts[&by] > OF_ONE_MAX {
+            self.drop_oldest(1, |known| known.by == by);
+        } else if by.is_none() && self.counts[&by] > ALL_MAX / 2 {
+            self.drop_oldest(ALL_MAX / 2 / SURPLUS, |known| known.by.is_none());
+        }
+        if self.known.len() > ALL_MAX {
+            self.drop_oldest(ALL_MAX / SURPLUS, |_| true);
+        }
+    }
+
+    fn drop_oldest(&mut self, count: usize, of: impl Fn(&Known) -> bool) {
+        let mut oldest: Vec<(Timestamp, Name)> = self
+            .known
+            .iter()
+            .filter(|(_, known)| of(known))
+            .map(|(name, known)| (known.confirmed, name.clone()))
+            .collect();
+        oldest.sort_unstable_by_key(|(confirmed, _)| *confirmed);
+        for (_, name) in oldest.into_iter().take(count) {
+            self.remove(&name);
+        }
+    }
+
+    fn remove(&mut self, name: &Name) {
+        if let Some(known) = self.known.remove(name) {
+            self.discount(known.by);
+            self.changed.remove(name);
+            self.dropped.insert(name.clone());
+        }
+    }
+
+    fn discount(&mut self, by: Option<Uuid>) {
+        if let Some(count) = self.counts.get_mut(&by) {
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(&by);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALICE: Option<Uuid> = Some(Uuid::from_u128(1));
+    const BOB: Option<Uuid> = Some(Uuid::from_u128(2));
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    fn name(user: Option<Uuid>, recover: &str) -> Option<Name> {
+        Name::of(user, &Arc::from(recover), Some("chat"))
+    }
+
+    fn page(number: usize) -> Name {
+        name(ALICE, &format!("the page with the number {number}")).unwrap()
+    }
+
+    #[test]
+    fn a_long_name_is_enough_by_itself_and_a_short_one_is_an_accounts_own() {
+        let long = "0123456789abcdef";
+        assert_eq!(name(ALICE, long), name(None, long));
+        assert_ne!(name(ALICE, "short"), name(BOB, "short"));
+        assert_eq!(name(None, "short"), None);
+    }
+
+    #[test]
+    fn a_position_goes_forward_until_its_subscription_begins_anew() {
+        let positions = Positions::default();
+        positions.advance(page(1), 7, ALICE, at(0));
+        positions.advance(page(1), 5, ALICE, at(1));
+        assert_eq!(positions.find(&page(1)), Some(7));
+
+        positions.begin(page(1), 3, ALICE, at(2));
+
+        assert_eq!(positions.find(&page(1)), Some(3));
+        assert_eq!(positions.find(&page(2)), None);
+    }
+
+    #[test]
+    fn one_account_has_so_many_and_no_more() {
+        let positions = Positions::default();
+        positions.advance(name(BOB, "bob").unwrap(), 1, BOB, at(0));
+        for number in 0..OF_ONE_MAX + 10 {
+            positions.advance(page(number), 1, ALICE, at(1 + i64::try_from(number).unwrap()));
+        }
+
+        assert_eq!(positions.state.lock().known.len(), OF_ONE_MAX + 1);
+        assert_eq!(positions.find(&page(9)), None);
+        assert_eq!(positions.find(&page(10)), Some(1));
+        assert_eq!(positions.find(&name(BOB, "bob").unwrap()), Some(1));
+    }
+
+    #[test]
+    fn visitors_do_not_drive_out_accounts() {
+        let positions = Positions::default();
+        positions.advance(page(0), 1, ALICE, at(0));
+        for number in 1..=2 * ALL_MAX {
+            positions.advance(page(number), 1, None, at(1));
+        }
+
+        assert_eq!(positions.find(&page(0)), Some(1));
+        assert!(positions.state.lock().known.len() <= ALL_MAX / 2 + 1);
+    }
+
+    #[test]
+    fn what_was_written_down_is_known_again_and_what_went_is_taken_out() {
+        let positions = Positions::default();
+        positions.advance(page(1), 7, ALICE, at(5));
+        positions.advance(page(2), 8, ALICE, at(6));
+        let (kept, gone) = positions.changes();
+        assert_eq!((kept.len(), gone.len()), (2, 0));
+        assert_eq!(positions.changes(), (vec![], vec![]));
+        positions.retry(kept.clone(), gone);
+        assert_eq!(positions.changes().0.len(), 2);
+
+        let next = Positions::default();
+        next.load(kept);
+        assert_eq!(next.find(&page(1)), Some(7));
+        assert_eq!(next.changes(), (vec![], vec![]));
+        next.forget(at(6));
+
+        assert_eq!((next.find(&page(1)), next.find(&page(2))), (None, Some(8)));
+        let (kept, gone) = next.changes();
+        assert_eq!((kept.len(), gone.len()), (0, 1));
+    }
+}

@@ -1,0 +1,98 @@
+// The tutorial's page with one line more, `recover`, and the unmodified SDK: whatever happens to the connection, and
+// whatever others write meanwhile, the page shows every message, once and in order.
+import assert from 'node:assert/strict';
+import { after, afterEach, before, describe, test } from 'node:test';
+import { launchBrowser, Window } from '../lib/browser.mjs';
+import { buildPage, withRecover } from '../lib/build_page.mjs';
+import { Proxy } from '../lib/proxy.mjs';
+import { Administrator } from '../lib/rest.mjs';
+import { Server } from '../lib/server.mjs';
+import { LOST_CONNECTION_ERRORS, TutorialPage } from '../lib/tutorial_page.mjs';
+import { sleep, until } from '../lib/wait.mjs';
+
+/** Where the page is loaded from, and what then happens to its connection, for longer than the SDK's second. */
+const FAULTS = {
+	'its connection was cut': { from: ({ proxy }) => proxy, lose: ({ proxy }) => proxy.cut() },
+	'its connection was reset': { from: ({ proxy }) => proxy, lose: ({ proxy }) => proxy.reset() },
+	'new connections hung for three seconds': {
+		from: ({ proxy }) => proxy,
+		async lose({ proxy }) {
+			proxy.stall();
+			proxy.cut();
+			await until(() => proxy.waiting > 0, 'the page to try again');
+		},
+		async find({ proxy }) {
+			await sleep(2_000);
+			proxy.pass();
+		},
+	},
+	'the server was ended and started again': { from: ({ server }) => server, lose: ({ server }) => server.restart() },
+	'the server put itself anew on SIGHUP': { from: ({ server }) => server, lose: ({ server }) => server.reexecute() },
+};
+
+/** The page has answered the ping behind the last message: the server knows that it has it. */
+async function confirmed(chat) {
+	const types = () => chat.socket.received.map(({ type }) => type);
+	const answered = () => types().at(-1) === 'ping' && chat.sent('pong').length === chat.received('ping').length;
+	// Before a sign-in the browser answers by itself, and nothing of that is seen.
+	const visitor = () => !types().includes('auth');
+	await chat.window.until(() => answered() || visitor(), 'the page to confirm what it has');
+	await sleep(100);
+}
+
+for (const sdk of ['sdk-26', 'sdk-21']) {
+	describe(`what the tutorial's page missed with ${sdk} and recover`, () => {
+		let browser, here;
+		let failed = false;
+
+		before(async () => {
+			const server = await Server.start({ demo: true, publicDirectory: await buildPage(sdk, withRecover) });
+			const administrator = await Administrator.signIn(server);
+			const people = { alice: await administrator.person('Alice'), bob: await administrator.person('Bob') };
+			here = { server, proxy: await Proxy.start(server.port), ...people };
+			browser = await launchBrowser();
+		});
+		after(async () => {
+			await browser?.close();
+			await here?.proxy.stop();
+			await here?.server.dispose(failed);
+		});
+		afterEach(async (t) => {
+			failed ||= t.passed === false;
+			await Window.closeAll(t);
+		});
+
+		for (const [page, reloaded] of [['a page that was reloaded', true], ['a page freshly signed in', false]]) {
+			for (const [fault, { from, lose, find = () => {} }] of Object.entries(FAULTS)) {
+				test(`${page} shows every message once although ${fault}`, async () => {
+					const name = `${reloaded ? 'reloaded' : 'fresh'}, ${fault}`;
+					const chat = await TutorialPage.signedIn(browser, from(here).origin, here.alice);
+					if (reloaded) await chat.reload();
+					const lines = [];
+					const write = async (text) => {
+						await here.bob.rest.post(`${name}: ${text}`);
+						lines.push(`Bob: ${name}: ${text}`);
+					};
+					for (const round of [1, 2]) {
+						await write(`before ${round}`);
+						await chat.seesOnce(lines.at(-1));
+						await confirmed(chat);
+						const { connections } = chat;
+
+						await lose(here);
+						for (const number of [1, 2, 3]) await write(`missed ${number} in round ${round}`);
+						await find(here);
+						await chat.recovered(connections, { signsIn: reloaded });
+						await write(`after ${round}`);
+
+						await chat.sees(lines.at(-1));
+						assert.equal(chat.received('subscription').find(({ event }) => event === 'init').recovered, true);
+						const shown = (await chat.shown()).filter((line) => line.includes(`Bob: ${name}:`));
+						assert.deepEqual(shown, lines);
+					}
+					chat.assertNoErrors(LOST_CONNECTION_ERRORS);
+				});
+			}
+		}
+	});
+}

@@ -1,0 +1,242 @@
+//! `recover`: clients that keep no cursor go on from what they are known to have.
+
+use serde_json::Value as Json;
+use serde_json::json;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::support::Permission;
+use crate::support::Socket;
+use crate::support::TestServer;
+use crate::support::User;
+use crate::support::error;
+
+/// A name that no other page thinks of.
+const PAGE: &str = "1f6f3c0e-6f0e-4a57-8f7e-1c2d3e4f5a6b";
+
+/// A client that behaves as the SDK does: it answers pings and subscribes anew on each connection.
+struct Page {
+    socket: Socket,
+}
+
+impl Page {
+    async fn signed_in(server: &TestServer, user: &User) -> Self {
+        Self { socket: Socket::signed_in(server, user).await }
+    }
+
+    /// Returns the next frame that is no ping.
+    async fn next(&mut self) -> Json {
+        loop {
+            let frame = self.socket.next().await;
+            if frame["type"] != "ping" {
+                return frame;
+            }
+            self.socket.send(&json!({"type": "pong"})).await;
+        }
+    }
+
+    /// Subscribes by this name, and returns whether it recovered.
+    async fn recovers(&mut self, recover: &str) -> bool {
+        self.socket
+            .send(&json!({"type": "subscribe", "collection": "messages", "event": "create",
+                "uid": "chat", "recover": recover, "query": {"fields": ["content"]}}))
+            .await;
+        let init = self.next().await;
+        assert_eq!(init["event"], "init", "{init}");
+        init["recovered"].as_bool().unwrap()
+    }
+
+    /// Waits for a message, and returns whether it is told for the time that was missed.
+    async fn sees(&mut self, content: &str) -> bool {
+        let frame = self.next().await;
+        assert_eq!(frame["data"], json!([{"content": content}]), "{frame}");
+        frame["replayed"] == true
+    }
+
+    /// Answers all that it is asked, until the server knows what it has. (Pings for a confirmation
+    /// are sent one at a time, and this one comes behind.)
+    async fn confirm(&mut self) {
+        let frame = self.socket.next().await;
+        assert_eq!(frame["type"], "ping", "{frame}");
+        self.socket.send(&json!({"type": "pong"})).await;
+        self.quiet().await;
+    }
+
+    /// Asserts that nothing but pings comes before the answer to a frame that is sent now.
+    async fn quiet(&mut self) {
+        self.socket.send(&json!({"type": "ping", "uid": "quiet?"})).await;
+        assert_eq!(self.next().await, json!({"type": "pong", "uid": "quiet?"}));
+    }
+}
+
+#[tokio::test]
+async fn whoever_comes_back_is_told_what_it_did_not_confirm() {
+    let server = TestServer::start().await;
+    let alice = server.member("alice").await;
+    let mut page = Page::signed_in(&server, &alice).await;
+    assert!(!page.recovers(PAGE).await, "nothing is known of a new page");
+    page.confirm().await;
+    alice.say("confirmed").await;
+    assert!(!page.sees("confirmed").await);
+    page.confirm().await;
+    // This one reaches a client that is cut off before it can say so.
+    alice.say("on its way").await;
+    assert_eq!(page.socket.next().await["data"], json!([{"content": "on its way"}]));
+    drop(page);
+    alice.say("missed").await;
+
+    let mut page = Page::signed_in(&server, &alice).await;
+
+    assert!(page.recovers(PAGE).await);
+    for content in ["on its way", "missed"] {
+        assert!(page.sees(content).await);
+    }
+    alice.say("news").await;
+    assert!(!page.sees("news").await);
+    page.quiet().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_subscription_that_is_repeated_on_a_connection_tells_nothing_twice() {
+    let server = TestServer::start().await;
+    let alice = server.member("alice").await;
+    let mut page = Page::signed_in(&server, &alice).await;
+    page.recovers(PAGE).await;
+    drop(page);
+    for content in ["one", "two"] {
+        alice.say(content).await;
+    }
+
+    // The SDK sends each subscription twice after a lost connection.
+    let mut page = Page::signed_in(&server, &alice).await;
+    let subscribe = json!({"type": "subscribe", "collection": "messages", "event": "create",
+        "uid": "chat", "recover": PAGE, "query": {"fields": ["content"]}});
+    page.socket.send(&subscribe).await;
+    page.socket.send(&subscribe).await;
+
+    let mut told = Vec::new();
+    let mut inits = 0;
+    while told.len() < 2 || inits < 2 {
+        let frame = page.next().await;
+        if frame["event"] == "init" {
+            assert_eq!(frame["recovered"], true);
+            inits += 1;
+        } else {
+            told.push(frame["data"][0]["content"].clone());
+        }
+    }
+    assert_eq!(told, ["one", "two"]);
+    page.quiet().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn it_outlives_a_restart() {
+    let server = TestServer::start().await;
+    let alice = server.member("alice").await;
+    let mut page = Page::signed_in(&server, &alice).await;
+    page.recovers(PAGE).await;
+    alice.say("confirmed").await;
+    page.sees("confirmed").await;
+    page.confirm().await;
+    drop(page);
+    alice.say("before").await;
+
+    let server = server.restart().await;
+    let alice = server.signed_in_again(&alice);
+    alice.say("after").await;
+    let mut page = Page::signed_in(&server, &alice).await;
+
+    assert!(page.recovers(PAGE).await);
+    for content in ["before", "after"] {
+        assert!(page.sees(content).await);
+    }
+    page.quiet().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_list_that_may_not_have_arrived_is_shown_again() {
+    let server = TestServer::start().await;
+    let alice = server.member("alice").await;
+    alice.say("there").await;
+    let subscribe = json!({"type": "subscribe", "collection": "messages", "uid": "list",
+        "recover": PAGE, "query": {"fields": ["content"]}});
+    let mut page = Page::signed_in(&server, &alice).await;
+    assert_eq!(page.socket.ask(&subscribe).await["data"], json!([{"content": "there"}]));
+    drop(page);
+
+    // Nothing was confirmed: the list comes again.
+    let mut page = Page::signed_in(&server, &alice).await;
+    let init = page.socket.ask(&subscribe).await;
+    assert_eq!(
+        (&init["data"], &init["recovered"]),
+        (&json!([{"content": "there"}]), &json!(false))
+    );
+    page.confirm().await;
+    drop(page);
+
+    let mut page = Page::signed_in(&server, &alice).await;
+    let init = page.socket.ask(&subscribe).await;
+    assert_eq!((init.get("data"), &init["recovered"]), (None, &json!(true)));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_long_name_holds_for_whoever_comes_back_and_shows_what_they_may_see() {
+    let server = TestServer::start().await;
+    let rule = json!({"content": {"_ncontains": "secret"}});
+    server.allow_public(&[Permission::to("read", "messages").on(rule)]).await;
+    let alice = server.member("alice").await;
+    let mut page = Page::signed_in(&server, &alice).await;
+    page.recovers(PAGE).await;
+    drop(page);
+    for content in ["a secret", "for all"] {
+        alice.say(content).await;
+    }
+
+    // The SDK of a page that signed in by typing comes back without a sign-in.
+    let mut page = Page { socket: Socket::connect(&server).await };
+    assert!(page.recovers(PAGE).await);
+    assert!(page.sees("for all").await);
+    // It is asked by a ping of the protocol, since it has not signed in.
+    loop {
+        match page.socket.message().await {
+            Some(Message::Ping(_)) => break,
+            Some(Message::Text(_)) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    page.quiet().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_short_name_is_an_accounts_own() {
+    let server = TestServer::start().await;
+    server.allow_public(&[Permission::to("read", "messages")]).await;
+    let (alice, bob) = (server.member("alice").await, server.member("bob").await);
+    let mut page = Page::signed_in(&server, &alice).await;
+    page.recovers("page").await;
+    drop(page);
+
+    assert!(!Page::signed_in(&server, &bob).await.recovers("page").await);
+    assert!(!Page { socket: Socket::connect(&server).await }.recovers("page").await);
+    assert!(!Page { socket: Socket::connect(&server).await }.recovers("page").await);
+    assert!(Page::signed_in(&server, &alice).await.recovers("page").await);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_name_that_is_none_is_refused() {
+    let server = TestServer::start().await;
+    let alice = server.member("alice").await;
+    let mut socket = Socket::signed_in(&server, &alice).await;
+
+    for recover in [json!(""), json!(7), json!(["page"]), json!("x".repeat(256))] {
+        let frame = json!({"recover": recover, "event": "create"});
+        let answer = socket.subscribe("s", frame).await;
+        assert_eq!(error(&answer).1, "INVALID_PAYLOAD", "{recover}");
+    }
+    server.stop().await;
+}
