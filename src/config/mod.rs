@@ -106,6 +106,8 @@ pub struct AuthConfig {
     pub refresh_token_ttl: Duration,
     /// `SESSION_COOKIE_TTL`, default `1d`.
     pub session_ttl: Duration,
+    /// `SESSION_LIFETIME_MAX`, default `30d`: how long a session lasts however often it is renewed.
+    pub session_lifetime_max: Duration,
     /// `SESSION_REFRESH_GRACE_PERIOD`, default `10s`.
     pub refresh_grace: Duration,
     /// `LOGIN_STALL_TIME`, in milliseconds, default 500: what a refused login takes at least.

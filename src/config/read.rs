@@ -116,6 +116,7 @@ impl AuthConfig {
             access_token_ttl: lifetime(from, "ACCESS_TOKEN_TTL", "15m"),
             refresh_token_ttl: lifetime(from, "REFRESH_TOKEN_TTL", "7d"),
             session_ttl: lifetime(from, "SESSION_COOKIE_TTL", "1d"),
+            session_lifetime_max: lifetime(from, "SESSION_LIFETIME_MAX", "30d"),
             refresh_grace: wait(from, "SESSION_REFRESH_GRACE_PERIOD", "10s"),
             login_stall: wait(from, "LOGIN_STALL_TIME", "500"),
             sessions_per_user_max: from.read(

@@ -29,6 +29,19 @@ const ADMIN_EMAIL: &str = "admin@example.com";
 /// The account that `--demo` attributes to what visitors write. It has no password.
 const GUEST_EMAIL: &str = "guest@example.com";
 
+/// What members may change about themselves.
+const OWN_FIELDS: [&str; 9] = [
+    "first_name",
+    "last_name",
+    "password",
+    "avatar",
+    "title",
+    "description",
+    "language",
+    "appearance",
+    "tfa_secret",
+];
+
 /// The accounts of a demonstration. Everybody knows these passwords.
 pub const DEMO_LOGINS: [(&str, &str, &str); 2] =
     [("Alice", "alice@example.com", "chinwag-alice"), ("Bob", "bob@example.com", "chinwag-bob")];
@@ -176,6 +189,7 @@ impl Defaults {
 
     fn ops(&self, admin: Row) -> Vec<Op> {
         let own = json!({"user_created": {"_eq": "$CURRENT_USER"}});
+        let oneself = json!({"id": {"_eq": "$CURRENT_USER"}});
         let member = self.member_policy;
         vec![
             Op::Create {
@@ -215,6 +229,13 @@ impl Defaults {
                         "read",
                         &json!(["id", "first_name", "last_name"]),
                         None,
+                    ),
+                    permission(
+                        member,
+                        "directus_users",
+                        "update",
+                        &json!(OWN_FIELDS),
+                        Some(&oneself),
                     ),
                 ],
             },

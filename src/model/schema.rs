@@ -250,7 +250,7 @@ pub fn find(name: &str) -> Option<&'static Collection> {
 }
 
 /// All collections, in an order in which none points at a later one except by its own parent.
-pub static COLLECTIONS: [&Collection; 10] = [
+pub static COLLECTIONS: [&Collection; 11] = [
     &ROLES,
     &POLICIES,
     &USERS,
@@ -258,6 +258,7 @@ pub static COLLECTIONS: [&Collection; 10] = [
     &PERMISSIONS,
     &SETTINGS,
     &SESSIONS,
+    &SECOND_FACTORS,
     &MESSAGES,
     &ACTIVITY,
     &REVISIONS,
@@ -471,6 +472,20 @@ static SESSION_FIELDS: [Field; 10] = numbered([
     field("expires", Kind::Timestamp),
     field("ip", Kind::Text),
     field("user_agent", Kind::Text),
+]);
+
+/// What second factors leave behind: one row for each account that has one, under its key.
+pub static SECOND_FACTORS: Collection = Collection {
+    name: "chinwag_second_factors",
+    fields: &SECOND_FACTOR_FIELDS,
+    reach: Reach::Internal,
+    form: Form::Items,
+};
+
+static SECOND_FACTOR_FIELDS: [Field; 3] = numbered([
+    field("id", Kind::Uuid),
+    field("step", Kind::Integer),
+    field("recovery_codes", Kind::Secret),
 ]);
 
 #[cfg(test)]

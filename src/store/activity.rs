@@ -138,6 +138,9 @@ fn line(event: &Event, id: i64, change: &Change) -> Option<Json> {
             text("user_agent")
         ]));
     }
+    if event.collection.reach == Reach::Internal {
+        return None;
+    }
     if let (Some(before), Some(after)) = (&change.before, &change.after)
         && is_access_alone(before, after)
     {

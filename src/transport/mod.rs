@@ -14,6 +14,10 @@
 //! | `/activity` `/revisions` | GET SEARCH | `rest::resource` |
 //! | `/activity/{id}` `/revisions/{id}` | GET | `rest::resource` |
 //! | `/users/me` | GET PATCH | `rest::users` |
+//! | `/users/me/tfa/generate` `/users/me/tfa/enable` `/users/me/tfa/disable` | POST | `rest::second_factor` |
+//! | `/users/me/tfa/recovery-codes` `/users/{id}/tfa/disable` | POST | `rest::second_factor` |
+//! | `/users/me/sessions` `/users/{id}/sessions` | GET DELETE | `rest::sessions` |
+//! | `/users/me/sessions/{session}` `/users/{id}/sessions/{session}` | DELETE | `rest::sessions` |
 //! | `/roles/me` `/policies/me/globals` `/permissions/me` | GET | `rest::access` |
 //! | `/server/ping` `/server/health` `/server/info` `/server/specs/oas` | GET | `rest::server` |
 //! | `/utils/random/string` | GET | `rest::utils` |

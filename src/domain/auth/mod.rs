@@ -4,17 +4,24 @@
 //! (`transport`), nor what the signed-in may do (`permissions`).
 
 pub mod access_token;
+mod devices;
 pub(in crate::domain) mod mac;
 pub mod password;
 mod recognise;
+mod recovery_codes;
 mod refresh;
 pub mod refresh_token;
 pub mod rotation;
+mod sealing;
+pub mod second_factor;
 pub mod sessions;
 mod sign_in;
 pub mod static_token;
 #[cfg(test)]
 mod tests;
+mod totp;
+
+pub use devices::Device;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -29,6 +36,7 @@ use crate::domain::Error;
 use crate::domain::auth::access_token::AccessTokens;
 use crate::domain::auth::password::Passwords;
 use crate::domain::auth::refresh_token::RefreshTokens;
+use crate::domain::auth::sealing::Sealing;
 use crate::domain::changes::Changes;
 use crate::domain::directory::Directory;
 use crate::domain::permissions::Permissions;
@@ -108,6 +116,17 @@ impl Origin {
     }
 }
 
+/// What somebody shows to sign in, never to be logged.
+#[derive(Clone, Copy)]
+pub struct Login<'a> {
+    /// The address of the account, in any case.
+    pub email: &'a str,
+    /// The password.
+    pub password: &'a str,
+    /// A code of the second factor, or a recovery code.
+    pub otp: Option<&'a str>,
+}
+
 /// A successful sign-in or refresh.
 #[derive(Debug)]
 pub struct SignIn {
@@ -132,6 +151,7 @@ pub struct Auth {
     passwords: Arc<Passwords>,
     access_tokens: AccessTokens,
     refresh_tokens: RefreshTokens,
+    sealing: Sealing,
 }
 
 impl Auth {
@@ -152,6 +172,7 @@ impl Auth {
         assert!(!config.secret.0.is_empty(), "tokens are signed with a secret");
         let access_tokens = AccessTokens::new(&config.secret);
         let refresh_tokens = RefreshTokens::new(&config.secret);
+        let sealing = Sealing::new(&config.secret);
         Self {
             config,
             clock,
@@ -162,6 +183,7 @@ impl Auth {
             passwords,
             access_tokens,
             refresh_tokens,
+            sealing,
         }
     }
 

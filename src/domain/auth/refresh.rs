@@ -4,6 +4,7 @@
 //! may be a moment younger than what this machine has heard of its session.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -22,10 +23,15 @@ use crate::domain::auth::sessions;
 use crate::domain::auth::sessions::Session;
 use crate::domain::auth::sign_in::is_active;
 use crate::model::Key;
+use crate::model::Value;
 use crate::model::schema::SESSIONS;
 use crate::model::schema::USERS;
+use crate::store::Guard;
 use crate::store::Op;
 use crate::store::Write;
+
+/// How old the noted time of the last access of an account may be.
+const NOTE_PERIOD: Duration = Duration::from_mins(1);
 
 /// A token that was shown.
 enum Shown {
@@ -122,7 +128,12 @@ impl Auth {
         match rotation::judge(shown.generation(), newest, age, grace, session.mode) {
             Verdict::Rotate => {
                 let rotated = session.rotated(now, self.lifetime(session.mode));
-                self.commit(Some(session.user), now, rotated.rotate(newest)).await?;
+                let mut ops = vec![rotated.rotate(newest)];
+                let noted = user.value("last_access").as_timestamp();
+                if noted.is_none_or(|noted| noted.until(now) >= NOTE_PERIOD) {
+                    ops.push(note_use(session.user, now));
+                }
+                self.commit(Some(session.user), now, ops).await?;
                 Ok(self.issue(&user, &rotated, now, from))
             }
             Verdict::Again => Ok(self.issue(&user, &session, now, from)),
@@ -163,11 +174,21 @@ impl Auth {
 
     async fn end_session(&self, id: Uuid, actor: Option<Uuid>) -> Result<(), Error> {
         let op = sessions::end(vec![Key::Uuid(id)]);
-        self.commit(actor, self.clock.now(), op).await
+        self.commit(actor, self.clock.now(), vec![op]).await
     }
 
-    async fn commit(&self, actor: Option<Uuid>, at: Timestamp, op: Op) -> Result<(), Error> {
-        self.changes.commit(Write { actor, at, ops: vec![op] }).await?;
+    async fn commit(&self, actor: Option<Uuid>, at: Timestamp, ops: Vec<Op>) -> Result<(), Error> {
+        self.changes.commit(Write { actor, at, ops }).await?;
         Ok(())
+    }
+}
+
+/// Returns the change that notes when an account was last used.
+fn note_use(user: Uuid, now: Timestamp) -> Op {
+    Op::Update {
+        collection: &USERS,
+        keys: vec![Key::Uuid(user)],
+        set: vec![(USERS.require("last_access"), Value::Timestamp(now))],
+        guard: Guard::Present,
     }
 }

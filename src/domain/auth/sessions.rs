@@ -39,34 +39,53 @@ pub struct Session {
     pub seed: Arc<str>,
     /// The generation of the newest token issued.
     pub generation: i64,
+    /// When it began.
+    pub date_created: Timestamp,
     /// When that token was issued.
     pub date_rotated: Timestamp,
     /// When the session ends if no token is used.
     pub expires: Timestamp,
 }
 
+/// How long a session lives.
+#[derive(Debug, Clone, Copy)]
+pub struct Lifetime {
+    /// After each use of its tokens.
+    pub idle: Duration,
+    /// From its beginning on, however much it is used.
+    pub absolute: Duration,
+}
+
+impl Lifetime {
+    /// Returns when a session ends that began at `begun` and was used at `used`.
+    fn end(self, begun: Timestamp, used: Timestamp) -> Timestamp {
+        used.plus(self.idle).min(begun.plus(self.absolute))
+    }
+}
+
 impl Session {
-    /// Returns a new session of an account, good for `lifetime`.
+    /// Returns a new session of an account.
     #[must_use]
-    pub fn begin(user: Uuid, mode: Mode, now: Timestamp, lifetime: Duration) -> Self {
+    pub fn begin(user: Uuid, mode: Mode, now: Timestamp, lifetime: Lifetime) -> Self {
         Self {
             id: id::fresh(),
             user,
             mode,
             seed: Arc::from(refresh_token::fresh_seed()),
             generation: FIRST,
+            date_created: now,
             date_rotated: now,
-            expires: now.plus(lifetime),
+            expires: lifetime.end(now, now),
         }
     }
 
     /// Returns the session after the successor of its newest token was issued.
     #[must_use]
-    pub fn rotated(&self, now: Timestamp, lifetime: Duration) -> Self {
+    pub fn rotated(&self, now: Timestamp, lifetime: Lifetime) -> Self {
         Self {
             generation: self.generation.saturating_add(1),
             date_rotated: now,
-            expires: now.plus(lifetime),
+            expires: lifetime.end(self.date_created, now),
             ..self.clone()
         }
     }
@@ -85,6 +104,7 @@ impl Session {
                 _ => None,
             })?,
             generation: part(row, "generation", Value::as_integer)?,
+            date_created: part(row, "date_created", Value::as_timestamp)?,
             date_rotated: part(row, "date_rotated", Value::as_timestamp)?,
             expires: part(row, "expires", Value::as_timestamp)?,
         })
@@ -112,7 +132,7 @@ impl Session {
             .with("mode", Value::text(self.mode.name()))
             .with("seed", Value::Text(Arc::clone(&self.seed)))
             .with("generation", Value::Integer(self.generation))
-            .with("date_created", Value::Timestamp(self.date_rotated))
+            .with("date_created", Value::Timestamp(self.date_created))
             .with("date_rotated", Value::Timestamp(self.date_rotated))
             .with("expires", Value::Timestamp(self.expires))
             .with("ip", text(origin.ip.map(|ip| ip.to_string()).as_deref()))
@@ -185,6 +205,7 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_millis(1_000_000);
     const WEEK: Duration = Duration::from_hours(168);
+    const LIFETIME: Lifetime = Lifetime { idle: WEEK, absolute: Duration::from_hours(240) };
 
     fn row(of: Op) -> Row {
         match of {
@@ -218,7 +239,7 @@ mod tests {
     #[test]
     fn a_session_is_read_as_it_was_stored() {
         for mode in [Mode::Json, Mode::Cookie, Mode::Session] {
-            let session = Session::begin(Uuid::from_u128(1), mode, NOW, WEEK);
+            let session = Session::begin(Uuid::from_u128(1), mode, NOW, LIFETIME);
 
             assert_eq!(Session::read(&row(session.create(&Origin::default()))).unwrap(), session);
         }
@@ -226,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_row_of_another_hand_is_an_error_that_names_the_column() {
-        let session = Session::begin(Uuid::from_u128(1), Mode::Json, NOW, WEEK);
+        let session = Session::begin(Uuid::from_u128(1), Mode::Json, NOW, LIFETIME);
         let row = row(session.create(&Origin::default())).with("mode", Value::text("telepathy"));
 
         let error = Session::read(&row).unwrap_err();
@@ -236,7 +257,7 @@ mod tests {
 
     #[test]
     fn a_long_user_agent_is_cut() {
-        let session = Session::begin(Uuid::from_u128(1), Mode::Json, NOW, WEEK);
+        let session = Session::begin(Uuid::from_u128(1), Mode::Json, NOW, LIFETIME);
         let origin = Origin::new("::1".parse().ok(), Some(&"é".repeat(300)));
 
         let row = row(session.create(&origin));
@@ -247,13 +268,16 @@ mod tests {
 
     #[test]
     fn a_rotation_starts_the_lifetime_anew() {
-        let session = Session::begin(Uuid::from_u128(1), Mode::Json, NOW, WEEK);
+        let session = Session::begin(Uuid::from_u128(1), Mode::Json, NOW, LIFETIME);
         let later = NOW.plus(Duration::from_mins(1));
 
-        let rotated = session.rotated(later, WEEK);
+        let rotated = session.rotated(later, LIFETIME);
 
         assert_eq!(rotated.generation, session.generation + 1);
         assert_eq!((rotated.date_rotated, rotated.expires), (later, later.plus(WEEK)));
+        let late = NOW.plus(Duration::from_hours(100));
+        let end = NOW.plus(Duration::from_hours(240));
+        assert_eq!(session.rotated(late, LIFETIME).expires, end);
         assert_eq!((rotated.id, &rotated.seed), (session.id, &session.seed));
         assert!(!session.is_expired(NOW));
         assert!(session.is_expired(session.expires));

@@ -5,7 +5,6 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time;
 use tokio::time::Instant;
@@ -16,12 +15,14 @@ use crate::domain::Error;
 use crate::domain::auth::Auth;
 use crate::domain::auth::Basis;
 use crate::domain::auth::Identity;
+use crate::domain::auth::Login;
 use crate::domain::auth::Mode;
 use crate::domain::auth::Origin;
 use crate::domain::auth::SignIn;
 use crate::domain::auth::access_token;
 use crate::domain::auth::access_token::Claims;
 use crate::domain::auth::sessions;
+use crate::domain::auth::sessions::Lifetime;
 use crate::domain::auth::sessions::Session;
 use crate::model::Key;
 use crate::model::Row;
@@ -37,22 +38,22 @@ use crate::store::Write;
 const ACTIVE: &str = "active";
 
 impl Auth {
-    /// Signs in with an address and a password and begins a session.
+    /// Signs in with an address, a password and, where the account has one, a second factor, and
+    /// begins a session.
     ///
     /// # Errors
     /// [`Error::InvalidCredentials`], the same and after the same time for a wrong password, an
-    /// unknown address and an account that is not active; [`Error::TooBusy`] if too many passwords
-    /// wait to be checked.
+    /// unknown address and an account that is not active; [`Error::InvalidOtp`] only to whoever has
+    /// the right password; [`Error::TooBusy`] if too many passwords wait to be checked.
     pub async fn login(
         &self,
-        email: &str,
-        password: &str,
+        login: Login<'_>,
         mode: Mode,
         origin: &Origin,
     ) -> Result<SignIn, Error> {
         let start = Instant::now();
-        let answer = self.check_and_begin(email, password, mode, origin).await;
-        if matches!(answer, Err(Error::InvalidCredentials)) {
+        let answer = self.check_and_begin(login, mode, origin).await;
+        if matches!(answer, Err(Error::InvalidCredentials | Error::InvalidOtp)) {
             time::sleep_until(start + self.config.login_stall).await;
         }
         answer
@@ -60,19 +61,30 @@ impl Auth {
 
     async fn check_and_begin(
         &self,
-        email: &str,
-        password: &str,
+        login: Login<'_>,
         mode: Mode,
         origin: &Origin,
     ) -> Result<SignIn, Error> {
+        let Login { email, password, otp } = login;
         let user = self.store.find_user_by_email(email).await?;
         let account = user.as_ref().filter(|user| is_active(user)).and_then(account);
         let hash = account.map(|(_, hash)| hash);
         let is_right = self.passwords.verify(password, hash).await?;
         match (user.as_ref(), account) {
             (Some(user), Some((id, hash))) if is_right => {
+                let factor = self.second_factor(user, id, otp).await?;
+                let has_factor = !factor.is_empty();
                 let renewed = self.renewed_hash(password, hash).await;
-                self.begin(user, id, hash, renewed, mode, origin).await
+                let begun = self.begin(user, id, hash, renewed, factor, mode, origin).await;
+                begun.map_err(|error| match error {
+                    // The account changed while its password was being checked, or somebody was
+                    // faster with the same code.
+                    Error::Forbidden(_) | Error::RecordNotUnique { .. } if has_factor => {
+                        Error::InvalidOtp
+                    }
+                    Error::Forbidden(_) => Error::InvalidCredentials,
+                    other => other,
+                })
             }
             _ => Err(Error::InvalidCredentials),
         }
@@ -88,13 +100,16 @@ impl Auth {
         }
     }
 
-    /// Begins a session of the account whose password was right.
+    /// Begins a session of the account whose password was right, together with what its second
+    /// factor changes; [`Error::Forbidden`] if the account is not any more what was checked.
+    #[expect(clippy::too_many_arguments, reason = "what was checked, and what is to begin")]
     pub(super) async fn begin(
         &self,
         user: &Row,
         id: Uuid,
         hash: &str,
         renewed_hash: Option<String>,
+        factor: Vec<Op>,
         mode: Mode,
         origin: &Origin,
     ) -> Result<SignIn, Error> {
@@ -103,17 +118,14 @@ impl Auth {
         let earlier = self.store.read_sessions(id).await?;
         let surplus = sessions::surplus(&earlier, now, self.config.sessions_per_user_max);
 
-        let mut ops = vec![note_access(id, hash, renewed_hash, now)];
+        let mut ops = vec![note_access(user, id, hash, renewed_hash, now)];
+        ops.extend(factor);
         if !surplus.is_empty() {
             ops.push(sessions::end(surplus));
         }
         ops.push(session.create(origin));
-        match self.changes.commit(Write { actor: Some(id), at: now, ops }).await {
-            Ok(_) => Ok(self.issue(user, &session, now, origin.ip)),
-            // The account changed while its password was being checked.
-            Err(Error::Forbidden(_)) => Err(Error::InvalidCredentials),
-            Err(error) => Err(error),
-        }
+        self.changes.commit(Write { actor: Some(id), at: now, ops }).await?;
+        Ok(self.issue(user, &session, now, origin.ip))
     }
 
     /// Returns the newest tokens of a session. In session mode the token is the same each time (as
@@ -129,9 +141,12 @@ impl Auth {
         let actor = Arc::new(self.permissions.actor(&user, Some(session.id), from));
         let (generation, at, lifetime) = match session.mode {
             Mode::Session => {
-                (Some(session.generation), session.date_rotated, self.config.session_ttl)
+                let lifetime = session.date_rotated.until(session.expires);
+                (Some(session.generation), session.date_rotated, lifetime)
             }
-            Mode::Json | Mode::Cookie => (None, now, self.config.access_token_ttl),
+            Mode::Json | Mode::Cookie => {
+                (None, now, self.config.access_token_ttl.min(now.until(session.expires)))
+            }
         };
         let claims = Claims::new(session.user, &actor, session.id, generation, at, lifetime);
         let refresh_token = match session.mode {
@@ -152,12 +167,13 @@ impl Auth {
         }
     }
 
-    /// Returns how long a session lives after each use of its tokens.
-    pub(super) const fn lifetime(&self, mode: Mode) -> Duration {
-        match mode {
+    /// Returns how long a session lives.
+    pub(super) const fn lifetime(&self, mode: Mode) -> Lifetime {
+        let idle = match mode {
             Mode::Session => self.config.session_ttl,
             Mode::Json | Mode::Cookie => self.config.refresh_token_ttl,
-        }
+        };
+        Lifetime { idle, absolute: self.config.session_lifetime_max }
     }
 }
 
@@ -172,11 +188,22 @@ fn account(user: &Row) -> Option<(Uuid, &str)> {
 }
 
 /// Returns the change that notes a sign-in. It is refused, and the sign-in with it, unless the
-/// account is active and its password the one that was checked: otherwise a session could begin
-/// right after a change of password had ended them all.
-fn note_access(id: Uuid, hash: &str, renewed_hash: Option<String>, now: Timestamp) -> Op {
+/// account is active and its password and second factor those that were checked: otherwise a session
+/// could begin right after a change of password had ended them all.
+fn note_access(
+    user: &Row,
+    id: Uuid,
+    hash: &str,
+    renewed_hash: Option<String>,
+    now: Timestamp,
+) -> Op {
     let password = USERS.require("password");
     let mut set = vec![(USERS.require("last_access"), Value::Timestamp(now))];
+    let factor = USERS.require("tfa_secret");
+    let same_factor = match &user[factor] {
+        Value::Null => Test::Null,
+        secret => Test::Eq(secret.clone()),
+    };
     set.extend(renewed_hash.map(|hash| (password, Value::text(&hash))));
     Op::Update {
         collection: &USERS,
@@ -184,6 +211,7 @@ fn note_access(id: Uuid, hash: &str, renewed_hash: Option<String>, now: Timestam
         set,
         guard: Guard::Every(Filter::And(vec![
             Filter::Field(password, Test::Eq(Value::text(hash))),
+            Filter::Field(factor, same_factor),
             Filter::Field(USERS.require("status"), Test::Eq(Value::text(ACTIVE))),
         ])),
     }
@@ -212,9 +240,18 @@ mod tests {
         };
         let now = Timestamp::from_millis(0);
 
-        assert_eq!(names(note_access(Uuid::nil(), "old", None, now)), ["last_access"]);
         assert_eq!(
-            names(note_access(Uuid::nil(), "old", Some("new".to_owned()), now)),
+            names(note_access(&Row::empty(&USERS), Uuid::nil(), "old", None, now)),
+            ["last_access"]
+        );
+        assert_eq!(
+            names(note_access(
+                &Row::empty(&USERS),
+                Uuid::nil(),
+                "old",
+                Some("new".to_owned()),
+                now
+            )),
             ["last_access", "password"],
         );
     }

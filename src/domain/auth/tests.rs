@@ -88,7 +88,17 @@ impl World {
     }
 
     async fn login(&self, mode: Mode) -> SignIn {
-        self.auth.login("Alice@Example.com", PASSWORD, mode, &Origin::default()).await.unwrap()
+        self.try_login("Alice@Example.com", PASSWORD, None, mode).await.unwrap()
+    }
+
+    async fn try_login(
+        &self,
+        email: &str,
+        password: &str,
+        otp: Option<&str>,
+        mode: Mode,
+    ) -> Result<SignIn, Error> {
+        self.auth.login(Login { email, password, otp }, mode, &Origin::default()).await
     }
 
     async fn refresh(&self, token: &str) -> String {
@@ -138,16 +148,15 @@ async fn a_sign_in_is_recognised_until_it_expires() {
 #[tokio::test]
 async fn whoever_cannot_sign_in_gets_one_answer() {
     let world = World::new().await;
-    let origin = Origin::default();
 
-    assert_refused(world.auth.login(EMAIL, "wrong", Mode::Json, &origin).await);
-    assert_refused(world.auth.login(EMAIL, "", Mode::Json, &origin).await);
-    assert_refused(world.auth.login("bob@example.com", PASSWORD, Mode::Json, &origin).await);
+    assert_refused(world.try_login(EMAIL, "wrong", None, Mode::Json).await);
+    assert_refused(world.try_login(EMAIL, "", None, Mode::Json).await);
+    assert_refused(world.try_login("bob@example.com", PASSWORD, None, Mode::Json).await);
     world.set("status", Value::text("suspended")).await;
-    assert_refused(world.auth.login(EMAIL, PASSWORD, Mode::Json, &origin).await);
+    assert_refused(world.try_login(EMAIL, PASSWORD, None, Mode::Json).await);
     world.set("status", Value::text("active")).await;
     world.set("password", Value::Null).await;
-    assert_refused(world.auth.login(EMAIL, PASSWORD, Mode::Json, &origin).await);
+    assert_refused(world.try_login(EMAIL, PASSWORD, None, Mode::Json).await);
     assert_eq!(world.sessions().await, 0);
 }
 
@@ -157,7 +166,7 @@ async fn a_refused_sign_in_is_held_back() {
     let world = World::with(|config| config.login_stall = stall).await;
     let start = std::time::Instant::now();
 
-    assert_refused(world.auth.login(EMAIL, "wrong", Mode::Json, &Origin::default()).await);
+    assert_refused(world.try_login(EMAIL, "wrong", None, Mode::Json).await);
 
     assert!(start.elapsed() >= stall);
 }
@@ -224,10 +233,15 @@ async fn a_refresh_starts_the_lifetime_anew() {
 async fn an_access_token_ends_with_its_session() {
     let world = World::with(|config| config.refresh_token_ttl = Duration::from_mins(1)).await;
     let signed_in = world.login(Mode::Json).await;
+    assert_eq!(signed_in.expires_in, Duration::from_mins(1));
+    world.auth.recognise(&signed_in.access_token, None).await.unwrap();
 
-    world.pass(60);
+    world.auth.end_devices(&Actor::nobody(), world.user, None).await.unwrap();
 
     assert_refused(world.auth.recognise(&signed_in.access_token, None).await);
+    world.pass(60);
+    let late = world.auth.recognise(&signed_in.access_token, None).await;
+    assert!(matches!(late, Err(Error::TokenExpired)), "{late:?}");
 }
 
 #[tokio::test]
@@ -239,8 +253,9 @@ async fn a_rotation_that_comes_late_changes_nothing() {
     let second = world.refresh(&first).await;
     let third = world.refresh(&second).await;
 
-    let late =
-        session.rotated(world.clock.now(), Duration::from_mins(1)).rotate(session.generation);
+    let late = session
+        .rotated(world.clock.now(), world.auth.lifetime(Mode::Json))
+        .rotate(session.generation);
     let write = Write { actor: None, at: world.clock.now(), ops: vec![late] };
     let answer = world.auth.changes.commit(write).await;
 
@@ -391,10 +406,11 @@ async fn a_password_changed_meanwhile_undoes_the_sign_in() {
     let checked = user.value("password").as_text().unwrap();
     world.set("password", Value::text("a newer hash")).await;
 
+    let origin = Origin::default();
     let begun =
-        world.auth.begin(&user, world.user, checked, None, Mode::Json, &Origin::default()).await;
+        world.auth.begin(&user, world.user, checked, None, vec![], Mode::Json, &origin).await;
 
-    assert_refused(begun);
+    assert!(matches!(begun, Err(Error::Forbidden(_))), "{begun:?}");
     assert_eq!(world.sessions().await, 0);
 }
 

@@ -3,7 +3,6 @@
 use std::future::ready;
 
 use poem::Response;
-use poem::http::HeaderValue;
 use poem::http::Method;
 use poem::http::header;
 use serde_json::Map;
@@ -11,6 +10,7 @@ use serde_json::Value as Json;
 use serde_json::json;
 
 use crate::domain::Error;
+use crate::domain::auth::Login;
 use crate::domain::auth::Mode;
 use crate::domain::auth::SignIn;
 use crate::transport::actor;
@@ -66,9 +66,9 @@ fn providers() -> Response {
 
 async fn login(mut call: Call) -> Reply {
     let body = call.body().await?;
-    let (email, password, mode) = credentials(body.as_ref())?;
+    let (login, mode) = credentials(body.as_ref())?;
     let origin = call.origin();
-    let sign_in = call.context.services.auth.login(email, password, mode, &origin).await?;
+    let sign_in = call.context.services.auth.login(login, mode, &origin).await?;
     Ok(signed_in(&call, mode, &sign_in))
 }
 
@@ -82,7 +82,7 @@ async fn refresh(mut call: Call) -> Reply {
 async fn logout(mut call: Call) -> Reply {
     let (token, mode) = token(&mut call).await?;
     call.context.services.auth.logout(&token, mode).await?;
-    let mut response = without_store(envelope::nothing());
+    let mut response = envelope::without_store(envelope::nothing());
     let auth = &call.context.config.auth;
     for cookie in [&auth.refresh_cookie, &auth.session_cookie] {
         if cookies::has(call.headers(), &cookie.name) {
@@ -92,8 +92,9 @@ async fn logout(mut call: Call) -> Reply {
     Ok(response)
 }
 
-/// Returns address, password and mode of a sign-in, checked in this order.
-fn credentials(body: Option<&Json>) -> Result<(&str, &str, Mode), Error> {
+/// Returns what a sign-in shows and its mode; address, password, mode and code are checked in this
+/// order.
+fn credentials(body: Option<&Json>) -> Result<(Login<'_>, Mode), Error> {
     let body = match body {
         None => return Err(Error::payload("\"email\" is required")),
         Some(Json::Object(body)) => body,
@@ -111,10 +112,19 @@ fn credentials(body: Option<&Json>) -> Result<(&str, &str, Mode), Error> {
             .and_then(Mode::find)
             .ok_or_else(|| Error::payload("\"mode\" must be one of [cookie, json, session]"))?,
     };
-    Ok((email, password, mode))
+    let otp = match body.get("otp") {
+        None | Some(Json::Null) => None,
+        Some(Json::String(otp)) => Some(otp.as_str()),
+        Some(_) => return Err(Error::payload("\"otp\" must be a string")),
+    };
+    Ok((Login { email, password, otp }, mode))
 }
 
-fn require_text<'a>(body: &'a Map<String, Json>, name: &str) -> Result<&'a str, Error> {
+/// Returns a text of a body that has to be there and to say something.
+///
+/// # Errors
+/// [`Error::InvalidPayload`], naming it.
+pub(super) fn require_text<'a>(body: &'a Map<String, Json>, name: &str) -> Result<&'a str, Error> {
     let value = body.get(name).ok_or_else(|| Error::payload(format!("\"{name}\" is required")))?;
     match value.as_str() {
         None => Err(Error::payload(format!("\"{name}\" must be a string"))),
@@ -186,7 +196,7 @@ fn signed_in(call: &Call, mode: Mode, sign_in: &SignIn) -> Response {
             (json!({"expires": millis(sign_in)}), Some(line))
         }
     };
-    let mut response = without_store(envelope::data(&data));
+    let mut response = envelope::without_store(envelope::data(&data));
     if let Some(line) = set_cookie {
         response.headers_mut().append(header::SET_COOKIE, line);
     }
@@ -195,12 +205,6 @@ fn signed_in(call: &Call, mode: Mode, sign_in: &SignIn) -> Response {
 
 fn millis(sign_in: &SignIn) -> u64 {
     u64::try_from(sign_in.expires_in.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Keeps tokens out of caches.
-fn without_store(mut response: Response) -> Response {
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }
 
 const TAG: &str = "Authentication";
@@ -237,11 +241,13 @@ fn login_words() -> (Words, Json) {
         description: "`mode` says how the tokens travel: `json` (both in the answer), `cookie` \
                       (the refresh token in a cookie) or `session` (one session token, in a \
                       cookie). `expires` is in milliseconds. A wrong password, an unknown address \
-                      and an account that is not active get the same answer after the same time.",
+                      and an account that is not active get the same answer after the same time. \
+                      With a second factor, `otp` is its code or a recovery code; each is good \
+                      once.",
         parameters: vec![],
         request: None,
         success: tokens("Signed in."),
-        failures: vec![Error::payload("\"email\" is required")],
+        failures: vec![Error::payload("\"email\" is required"), Error::InvalidOtp],
     };
     (
         words,
@@ -302,13 +308,15 @@ mod tests {
                 json!({"email": "a@b.c", "password": "x", "mode": "pigeon"}),
                 "\"mode\" must be one of [cookie, json, session]",
             ),
+            (json!({"email": "a@b.c", "password": "x", "otp": 1}), "\"otp\" must be a string"),
             (json!({"mode": "pigeon"}), "\"email\" is required"),
             (json!([]), "\"value\" must be of type object"),
         ];
         for (body, expected) in table {
             match credentials(Some(&body)) {
                 Err(Error::InvalidPayload(reason)) => assert_eq!(reason, expected, "{body}"),
-                other => panic!("{body}: {other:?}"),
+                Err(other) => panic!("{body}: {other:?}"),
+                Ok(_) => panic!("{body}"),
             }
         }
         assert!(credentials(None).is_err());
@@ -318,6 +326,8 @@ mod tests {
     fn a_sign_in_is_json_mode_unless_it_says_otherwise() {
         let body = json!({"email": "A@chat.local", "password": "x", "otp": "1"});
 
-        assert_eq!(credentials(Some(&body)).unwrap(), ("A@chat.local", "x", Mode::Json));
+        let Ok((login, mode)) = credentials(Some(&body)) else { panic!("{body}") };
+        assert_eq!((login.email, login.password, login.otp), ("A@chat.local", "x", Some("1")));
+        assert_eq!(mode, Mode::Json);
     }
 }

@@ -4,7 +4,9 @@
 
 use bytes::Bytes;
 use poem::Response;
+use poem::http::HeaderValue;
 use poem::http::StatusCode;
+use poem::http::header;
 use serde_json::Value as Json;
 
 use crate::domain::items::Answer;
@@ -35,6 +37,13 @@ pub fn data(data: &Json) -> Response {
 #[must_use]
 pub fn nothing() -> Response {
     Response::builder().status(StatusCode::NO_CONTENT).finish()
+}
+
+/// Keeps an answer with secrets in it out of caches.
+#[must_use]
+pub fn without_store(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 fn ok(body: Bytes) -> Response {

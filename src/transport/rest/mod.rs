@@ -19,7 +19,9 @@ pub mod query_schemas;
 pub mod query_string;
 pub mod resource;
 pub mod schemas;
+pub mod second_factor;
 pub mod server;
+pub mod sessions;
 pub mod shapes;
 pub mod users;
 pub mod utils;
@@ -40,6 +42,8 @@ pub fn operations() -> Vec<Operation> {
     let mut operations = auth::operations();
     operations.extend(resource::operations());
     operations.extend(users::operations());
+    operations.extend(second_factor::operations());
+    operations.extend(sessions::operations());
     operations.extend(access::operations());
     operations.extend(server::operations());
     operations.extend(utils::operations());

@@ -192,6 +192,12 @@ impl Call {
         Which::One(Json::from(self.path_part("id")))
     }
 
+    /// Returns a variable part of the path as a key, or `None` if it is none.
+    #[must_use]
+    pub fn part(&self, name: &str) -> Option<Uuid> {
+        Uuid::try_parse(self.path_part(name)).ok()
+    }
+
     /// Returns the query of the address.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use crate::transport::rest::schemas::reference;
 
 /// Returns all of them, by name.
 pub(super) fn fixed() -> impl Iterator<Item = (&'static str, MetaSchema)> {
-    [of_items(), of_errors(), of_sign_in(), of_rights(), of_server(), of_utilities()]
+    [of_items(), of_errors(), of_sign_in(), of_accounts(), of_rights(), of_server(), of_utilities()]
         .into_iter()
         .flatten()
 }
@@ -105,6 +105,51 @@ fn of_sign_in() -> Shapes {
         ("Logout", held()),
         ("Tokens", tokens),
         ("Providers", providers),
+    ]
+}
+
+fn of_accounts() -> Shapes {
+    let again = || ("password", text("The password of one's own account, once more."));
+    let otp = || ("otp", text("A code that the authenticator app shows."));
+    let secret = || ("secret", text("The secret, in base32."));
+    let date = |description| {
+        inline(MetaSchema {
+            description: Some(description),
+            ..MetaSchema::new_with_format("string", "date-time")
+        })
+    };
+    let factor = object(
+        &["secret", "otpauth_url"],
+        vec![secret(), ("otpauth_url", text("The same as an address, for a QR code."))],
+    );
+    let nullable = |description| {
+        inline(MetaSchema {
+            description: Some(description),
+            nullable: true,
+            ..MetaSchema::new("string")
+        })
+    };
+    let session = object(
+        &["id", "mode", "date_created", "date_renewed", "expires", "current"],
+        vec![
+            ("id", inline(MetaSchema::new_with_format("string", "uuid"))),
+            ("mode", choice("How its tokens travel.", &["json", "cookie", "session"])),
+            ("ip", nullable("The address it was begun from.")),
+            ("user_agent", nullable("What the client called itself then.")),
+            ("date_created", date("When it was begun.")),
+            ("date_renewed", date("When its tokens were last exchanged.")),
+            ("expires", date("When it ends unless they are exchanged again.")),
+            ("current", flag()),
+        ],
+    );
+    let codes = list(inline(MetaSchema::new("string")));
+    vec![
+        ("PasswordAgain", object(&["password"], vec![again()])),
+        ("NewFactor", factor),
+        ("FactorProof", object(&["secret", "otp"], vec![secret(), otp()])),
+        ("Otp", object(&["otp"], vec![otp()])),
+        ("RecoveryCodes", object(&["recovery_codes"], vec![("recovery_codes", codes)])),
+        ("Session", session),
     ]
 }
 

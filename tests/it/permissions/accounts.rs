@@ -25,7 +25,7 @@ async fn a_member_changes_nothing_about_rights() {
 
     for (method, path, body) in [
         ("PATCH", "/users/me", json!({"role": admin_role})),
-        ("PATCH", "/users/me", json!({"first_name": "A"})),
+        ("PATCH", "/users/me", json!({"email": "other@example.com"})),
         ("PATCH", me.as_str(), json!({"role": admin_role})),
         ("PATCH", "/users", json!({"keys": [alice.id], "data": {"role": admin_role}})),
         ("PATCH", "/users", json!([{"id": alice.id, "role": admin_role}])),

@@ -5,6 +5,7 @@ mod panics;
 mod raw;
 mod server;
 mod socket;
+mod totp;
 mod users;
 
 use std::time::Duration;
@@ -17,6 +18,7 @@ pub use server::ADMIN;
 pub use server::TestServer;
 pub use socket::Socket;
 pub use socket::error;
+pub use totp::code;
 pub use users::Permission;
 pub use users::User;
 

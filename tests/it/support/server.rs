@@ -82,6 +82,13 @@ impl TestServer {
         self.end().await;
     }
 
+    /// Ends the service, and looks at what it left before the directory goes.
+    pub async fn stop_and(mut self, look: impl FnOnce()) {
+        let directory = self.end().await;
+        look();
+        drop(directory);
+    }
+
     /// Ends the service and starts it again on the same database.
     pub async fn restart(mut self) -> Self {
         let directory = self.end().await;

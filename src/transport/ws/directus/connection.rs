@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 use crate::domain::Error;
 use crate::domain::auth::Basis;
 use crate::domain::auth::Identity;
+use crate::domain::auth::Login;
 use crate::domain::auth::Mode;
 use crate::domain::auth::Origin;
 use crate::domain::items::Answer;
@@ -73,8 +74,9 @@ impl Connection {
             Credentials::RefreshToken(token) => {
                 auth.refresh(&token, Mode::Json, self.origin.ip).await?
             }
-            Credentials::Password { email, password } => {
-                auth.login(&email, &password, Mode::Json, &self.origin).await?
+            Credentials::Password { email, password, otp } => {
+                let login = Login { email: &email, password: &password, otp: otp.as_deref() };
+                auth.login(login, Mode::Json, &self.origin).await?
             }
         };
         Ok(Granted {

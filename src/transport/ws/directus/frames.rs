@@ -58,6 +58,8 @@ pub enum Credentials {
         email: String,
         /// The password.
         password: String,
+        /// A code of the second factor.
+        otp: Option<String>,
     },
 }
 
@@ -180,7 +182,11 @@ impl Auth {
         }
         match (fields.take("email"), fields.take("password"), fields.take("action")) {
             (Some(Json::String(email)), Some(Json::String(password)), _) if is_email(&email) => {
-                Self::SignIn(Credentials::Password { email, password })
+                let otp = match fields.take("otp") {
+                    Some(Json::String(otp)) => Some(otp),
+                    _ => None,
+                };
+                Self::SignIn(Credentials::Password { email, password, otp })
             }
             (None, None, Some(Json::String(action))) if action == "logout" => Self::SignOut,
             _ => Self::Nothing,
@@ -405,7 +411,8 @@ mod tests {
 
         assert_eq!(auth(all), Auth::SignIn(Credentials::AccessToken("t".into())));
         assert_eq!(auth(two), Auth::SignIn(Credentials::RefreshToken("r".into())));
-        let password = Credentials::Password { email: "a@b.c".into(), password: "p".into() };
+        let (email, password) = ("a@b.c".to_owned(), "p".to_owned());
+        let password = Credentials::Password { email, password, otp: None };
         assert_eq!(auth(one), Auth::SignIn(password));
     }
 

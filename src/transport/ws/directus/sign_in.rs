@@ -56,8 +56,9 @@ impl Conversation<'_> {
     pub(super) async fn deny(&mut self, error: &Error, uid: Option<&Uid>) {
         let consequence = self.standing.refuse();
         match error {
-            // The credentials may be good: the client learns that it can try them again.
-            Error::Unavailable(_) | Error::Store(_) | Error::TooBusy { .. } => {
+            // The credentials may be good: the client learns that it can try them again, or what
+            // has to come with them.
+            Error::InvalidOtp | Error::Unavailable(_) | Error::Store(_) | Error::TooBusy { .. } => {
                 let frame = answers::failed("auth", error, uid);
                 self.suffer_with(consequence, frame).await;
             }

@@ -1,0 +1,103 @@
+//! The sessions of an account as their owner or an administrator sees them, and ending them.
+
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::domain::Error;
+use crate::domain::Forbidden;
+use crate::domain::auth::Auth;
+use crate::domain::auth::Mode;
+use crate::domain::auth::sessions;
+use crate::domain::auth::sessions::Session;
+use crate::model::Actor;
+use crate::model::Key;
+use crate::model::Row;
+use crate::model::Value;
+use crate::model::schema::SESSIONS;
+use crate::query::Filter;
+use crate::query::Test;
+use crate::store::Op;
+use crate::store::Write;
+
+/// A place where somebody is signed in. Nothing of its tokens is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// The key of the session.
+    pub id: Uuid,
+    /// How its tokens travel.
+    pub mode: Mode,
+    /// The address it was begun from.
+    pub ip: Option<String>,
+    /// What the client called itself then.
+    pub user_agent: Option<String>,
+    /// When it was begun.
+    pub date_created: Timestamp,
+    /// When its tokens were last renewed.
+    pub date_renewed: Timestamp,
+    /// When it ends unless they are renewed again.
+    pub expires: Timestamp,
+}
+
+impl Auth {
+    /// Returns the sessions of an account that have not ended, oldest first.
+    ///
+    /// # Errors
+    /// Only when the store fails.
+    pub async fn devices(&self, user: Uuid) -> Result<Vec<Device>, Error> {
+        let now = self.clock.now();
+        let rows = self.store.read_sessions(user).await?;
+        let devices: Result<Vec<Device>, Error> = rows.iter().map(Device::read).collect();
+        Ok(devices?.into_iter().filter(|device| now < device.expires).collect())
+    }
+
+    /// Ends one session of an account, with its access and its open sockets.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] if the account has no such session.
+    pub async fn end_device(&self, actor: &Actor, user: Uuid, session: Uuid) -> Result<(), Error> {
+        let row = self.store.find(&SESSIONS, Key::Uuid(session)).await?;
+        if row.is_none_or(|row| row.value("user").as_uuid() != Some(user)) {
+            return Err(Error::Forbidden(Forbidden::Item));
+        }
+        self.commit_end(actor, sessions::end(vec![Key::Uuid(session)])).await
+    }
+
+    /// Ends all sessions of an account, except this one.
+    ///
+    /// # Errors
+    /// Only when the store fails.
+    pub async fn end_devices(
+        &self,
+        actor: &Actor,
+        user: Uuid,
+        except: Option<Uuid>,
+    ) -> Result<(), Error> {
+        let field = SESSIONS.require("user");
+        let mut filter = Filter::Field(field, Test::Eq(Value::Uuid(user)));
+        if let Some(kept) = except {
+            filter = filter.and(Filter::Field(SESSIONS.key(), Test::Neq(Value::Uuid(kept))));
+        }
+        self.commit_end(actor, Op::DeleteWhere { collection: &SESSIONS, filter }).await
+    }
+
+    async fn commit_end(&self, actor: &Actor, op: Op) -> Result<(), Error> {
+        let write = Write { actor: actor.user, at: self.clock.now(), ops: vec![op] };
+        self.changes.commit(write).await.map(drop)
+    }
+}
+
+impl Device {
+    fn read(row: &Row) -> Result<Self, Error> {
+        let session = Session::read(row)?;
+        let text = |name| row.value(name).as_text().map(str::to_owned);
+        Ok(Self {
+            id: session.id,
+            mode: session.mode,
+            ip: text("ip"),
+            user_agent: text("user_agent"),
+            date_created: session.date_created,
+            date_renewed: session.date_rotated,
+            expires: session.expires,
+        })
+    }
+}

@@ -1,0 +1,106 @@
+//! Secrets that have to be read again are sealed before they are stored: who has the database alone
+//! has none of them.
+//!
+//! ChaCha20-Poly1305 under a key from `SECRET`, bound to the account, with a random nonce. A value is
+//! `sealed:` and nonce, ciphertext and tag in base64url. What does not begin so is taken as it is: a
+//! row that was brought along from Directus has its secret in clear.
+
+use chacha20poly1305::ChaCha20Poly1305;
+use chacha20poly1305::KeyInit;
+use chacha20poly1305::aead::Aead;
+use chacha20poly1305::aead::Payload;
+use data_encoding::BASE64URL_NOPAD;
+use hmac::Hmac;
+use hmac::Mac;
+use sha2::Sha256;
+use uuid::Uuid;
+
+use crate::config::Secret;
+
+/// What the key is for. It has no dot, so it is never the text of a JWT under the same secret.
+const PURPOSE: &[u8] = b"chinwag sealing of secrets at rest";
+/// What a sealed value begins with.
+const PREFIX: &str = "sealed:";
+/// How long a nonce is.
+const NONCE_BYTES: usize = 12;
+
+/// Seals and opens.
+pub struct Sealing {
+    cipher: ChaCha20Poly1305,
+}
+
+impl Sealing {
+    /// Returns the sealing under this secret.
+    #[must_use]
+    pub fn new(secret: &Secret) -> Self {
+        let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(secret.0.as_bytes())
+            .expect("HMAC takes keys of any length");
+        mac.update(PURPOSE);
+        let key: [u8; 32] = mac.finalize().into_bytes().into();
+        Self { cipher: ChaCha20Poly1305::new(&key.into()) }
+    }
+
+    /// Returns the text as it may be stored with this account, and no other.
+    ///
+    /// # Panics
+    /// If the operating system has no random numbers to give.
+    #[must_use]
+    pub fn seal(&self, account: Uuid, text: &str) -> String {
+        let mut nonce = [0; NONCE_BYTES];
+        getrandom::fill(&mut nonce).expect("the operating system gives random numbers");
+        let payload = Payload { msg: text.as_bytes(), aad: account.as_bytes() };
+        let sealed =
+            self.cipher.encrypt(&nonce.into(), payload).expect("a short text can be encrypted");
+        format!("{PREFIX}{}", BASE64URL_NOPAD.encode(&[&nonce[..], &sealed].concat()))
+    }
+
+    /// Returns the text that was stored; `None` if it was sealed under another `SECRET`, for another
+    /// account, or changed.
+    #[must_use]
+    pub fn open(&self, account: Uuid, stored: &str) -> Option<String> {
+        let Some(sealed) = stored.strip_prefix(PREFIX) else { return Some(stored.to_owned()) };
+        let bytes = BASE64URL_NOPAD.decode(sealed.as_bytes()).ok()?;
+        let (nonce, sealed) = bytes.split_first_chunk::<NONCE_BYTES>()?;
+        let payload = Payload { msg: sealed, aad: account.as_bytes() };
+        String::from_utf8(self.cipher.decrypt(&(*nonce).into(), payload).ok()?).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ACCOUNT: Uuid = Uuid::from_u128(7);
+
+    fn sealing(secret: &str) -> Sealing {
+        Sealing::new(&Secret(secret.to_owned()))
+    }
+
+    #[test]
+    fn what_was_sealed_is_opened_again_and_does_not_show() {
+        let sealed = sealing("one").seal(ACCOUNT, "GEZDGNBVGY3TQOJQ");
+
+        assert!(!sealed.contains("GEZDGNBVGY3TQOJQ"), "{sealed}");
+        assert_eq!(sealing("one").open(ACCOUNT, &sealed).as_deref(), Some("GEZDGNBVGY3TQOJQ"));
+        assert_ne!(sealed, sealing("one").seal(ACCOUNT, "GEZDGNBVGY3TQOJQ"));
+    }
+
+    #[test]
+    fn another_secret_another_account_or_a_changed_value_opens_nothing() {
+        let sealed = sealing("one").seal(ACCOUNT, "GEZDGNBVGY3TQOJQ");
+
+        assert_eq!(sealing("two").open(ACCOUNT, &sealed), None);
+        assert_eq!(sealing("one").open(Uuid::from_u128(8), &sealed), None);
+        for at in PREFIX.len()..sealed.len() {
+            let other = if &sealed[at..=at] == "A" { "B" } else { "A" };
+            let changed = format!("{}{other}{}", &sealed[..at], &sealed[at + 1..]);
+            assert_eq!(sealing("one").open(ACCOUNT, &changed), None, "at {at}");
+        }
+        assert_eq!(sealing("one").open(ACCOUNT, "sealed:"), None);
+    }
+
+    #[test]
+    fn a_secret_in_clear_is_taken_as_it_is() {
+        assert_eq!(sealing("one").open(ACCOUNT, "NVCVSM").as_deref(), Some("NVCVSM"));
+    }
+}

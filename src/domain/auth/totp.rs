@@ -1,0 +1,196 @@
+//! One-time passwords from time, as RFC 6238 has them: HMAC-SHA-1, six digits, a new one every 30
+//! seconds, which is what every authenticator app takes for granted.
+//!
+//! Pure. Whether a code was used before is for `second_factor` to say.
+
+use data_encoding::BASE32_NOPAD;
+use hmac::Hmac;
+use hmac::Mac;
+use sha1::Sha1;
+use subtle::ConstantTimeEq;
+
+use crate::clock::Timestamp;
+
+/// How long one code is the current one, in seconds.
+const PERIOD_SECONDS: i64 = 30;
+/// How many digits a code has.
+const DIGITS: usize = 6;
+/// How many steps a code may be early or late: clocks of phones are seldom right to the second.
+const STEPS_AROUND: i64 = 1;
+/// How long a secret is that is made here: as long as the hash (RFC 4226, section 4).
+const SECRET_BYTES: usize = 20;
+/// How long a secret must be at least (RFC 4226, R6 asks for 128 bits, other makers give 80).
+const SECRET_BYTES_MIN: usize = 10;
+
+/// What an authenticator app and the service share.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Vec<u8>);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl Secret {
+    /// Returns a fresh secret.
+    ///
+    /// # Panics
+    /// If the operating system has no random numbers to give.
+    #[must_use]
+    pub fn fresh() -> Self {
+        let mut bytes = vec![0; SECRET_BYTES];
+        getrandom::fill(&mut bytes).expect("the operating system gives random numbers");
+        Self(bytes)
+    }
+
+    /// Reads a secret as people copy it: base32 in any case, with or without spaces and padding.
+    /// `None` if it is none or too short.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let text: String = text
+            .chars()
+            .filter(|c| !c.is_whitespace() && *c != '=')
+            .map(|c| c.to_ascii_uppercase())
+            .collect();
+        let bytes = BASE32_NOPAD.decode(text.as_bytes()).ok()?;
+        (bytes.len() >= SECRET_BYTES_MIN).then_some(Self(bytes))
+    }
+
+    /// Returns the secret in base32, as apps take it.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        BASE32_NOPAD.encode(&self.0)
+    }
+
+    /// Returns the address that a QR code for an app holds. `service` and `account` are for people to
+    /// tell one entry from the other.
+    #[must_use]
+    pub fn address(&self, service: &str, account: &str) -> String {
+        let (service, account) = (percent_encoded(service), percent_encoded(account));
+        let secret = self.to_text();
+        format!(
+            "otpauth://totp/{service}:{account}?secret={secret}&period={PERIOD_SECONDS}\
+             &digits={DIGITS}&algorithm=SHA1&issuer={service}"
+        )
+    }
+
+    /// Returns the time step whose code this is, or `None` if it is not one of about now. All steps
+    /// are compared, in the same time.
+    #[must_use]
+    pub fn step_of(&self, code: &str, now: Timestamp) -> Option<i64> {
+        let current = step_at(now);
+        let mut found = None;
+        for step in (current - STEPS_AROUND)..=(current + STEPS_AROUND) {
+            if bool::from(self.code(step).as_bytes().ct_eq(code.as_bytes())) {
+                found = Some(step);
+            }
+        }
+        found
+    }
+
+    /// Returns the code of a time step.
+    #[must_use]
+    pub fn code(&self, step: i64) -> String {
+        let mut mac = Hmac::<Sha1>::new_from_slice(&self.0).expect("HMAC takes keys of any length");
+        mac.update(&step.to_be_bytes());
+        let digest = mac.finalize().into_bytes();
+        let offset = usize::from(digest[19] & 15);
+        let cut = digest[offset..].first_chunk().expect("an offset is at most 15 of 20 bytes");
+        let number = (u32::from_be_bytes(*cut) & 0x7fff_ffff) % 10_u32.pow(6);
+        format!("{number:0DIGITS$}")
+    }
+}
+
+/// Returns the time step of an instant.
+#[must_use]
+pub const fn step_at(now: Timestamp) -> i64 {
+    now.seconds().div_euclid(PERIOD_SECONDS)
+}
+
+/// Returns whether a text has the shape of a code.
+#[must_use]
+pub fn is_code(text: &str) -> bool {
+    text.len() == DIGITS && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Returns the text with everything escaped that might mean something in an address.
+fn percent_encoded(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                char::from(byte).to_string()
+            }
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret() -> Secret {
+        Secret(b"12345678901234567890".to_vec())
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(seconds * 1000)
+    }
+
+    #[test]
+    fn codes_are_those_of_rfc_6238() {
+        // The last six of the eight digits in its appendix B.
+        for (seconds, code) in [
+            (59, "287082"),
+            (1_111_111_109, "081804"),
+            (1_111_111_111, "050471"),
+            (1_234_567_890, "005924"),
+            (2_000_000_000, "279037"),
+            (20_000_000_000, "353130"),
+        ] {
+            assert_eq!(secret().code(step_at(at(seconds))), code, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn a_code_is_good_one_step_early_and_one_step_late() {
+        let code = secret().code(100);
+
+        for (step, found) in [(98, None), (99, Some(100)), (100, Some(100)), (101, Some(100))] {
+            assert_eq!(secret().step_of(&code, at(step * 30 + 29)), found, "{step}");
+        }
+        assert_eq!(secret().step_of(&code, at(102 * 30)), None);
+        assert_eq!(secret().step_of("", at(3000)), None);
+        assert_eq!(secret().step_of(&code[..5], at(3000)), None);
+    }
+
+    #[test]
+    fn a_secret_is_read_as_people_copy_it() {
+        let text = secret().to_text();
+        assert_eq!(text, "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ");
+
+        assert_eq!(Secret::parse("gezd gnbv gy3t qojq gezd gnbv gy3t qojq"), Some(secret()));
+        assert_eq!(Secret::parse(&format!("{text}====")), Some(secret()));
+        // 80 bits, as Directus makes them.
+        assert!(Secret::parse("NVCVSMARG4FF2JI5".replace('1', "2").as_str()).is_some());
+        for wrong in ["", "GEZDGNBV", "GEZDGNBVGY3TQOJ1", "é"] {
+            assert_eq!(Secret::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn fresh_secrets_differ_and_have_160_bits() {
+        assert_ne!(Secret::fresh(), Secret::fresh());
+        assert_eq!(Secret::fresh().to_text().len(), 32);
+    }
+
+    #[test]
+    fn the_address_names_service_and_account() {
+        assert_eq!(
+            secret().address("My chat", "p4@example.com"),
+            "otpauth://totp/My%20chat:p4%40example.com?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\
+             &period=30&digits=6&algorithm=SHA1&issuer=My%20chat"
+        );
+    }
+}

@@ -1,0 +1,202 @@
+//! `/users/me/tfa/…` and `/users/{id}/tfa/disable`: the second factor of an account.
+
+use poem::http::Method;
+use serde_json::Value as Json;
+use serde_json::json;
+
+use crate::domain::Error;
+use crate::domain::Forbidden;
+use crate::model::schema::USERS;
+use crate::transport::rest::auth::require_text;
+use crate::transport::rest::envelope;
+use crate::transport::rest::items;
+use crate::transport::rest::operation::Access;
+use crate::transport::rest::operation::Call;
+use crate::transport::rest::operation::Content;
+use crate::transport::rest::operation::Handler;
+use crate::transport::rest::operation::Operation;
+use crate::transport::rest::operation::Reply;
+use crate::transport::rest::operation::Success;
+use crate::transport::rest::operation::Words;
+use crate::transport::rest::parameters;
+use crate::transport::rest::schemas;
+
+/// Returns the operations on second factors.
+#[must_use]
+pub fn operations() -> Vec<Operation> {
+    let operation = |path: &str, access, handler: Handler, words| Operation {
+        method: Method::POST,
+        path: path.to_owned(),
+        access,
+        collection: None,
+        handler,
+        words: Some(words),
+    };
+    let own = |path: &str, handler, words| operation(path, Access::SignedIn, handler, words);
+    vec![
+        own("/users/me/tfa/generate", |call| Box::pin(generate(call)), generate_words()),
+        own("/users/me/tfa/enable", |call| Box::pin(enable(call)), enable_words()),
+        own("/users/me/tfa/disable", |call| Box::pin(disable(call)), disable_words()),
+        own("/users/me/tfa/recovery-codes", |call| Box::pin(codes(call)), codes_words()),
+        operation(
+            "/users/{id}/tfa/disable",
+            Access::Administrators,
+            |call| Box::pin(remove(call)),
+            remove_words(),
+        ),
+    ]
+}
+
+async fn generate(mut call: Call) -> Reply {
+    let body = items::require_object(call.body().await?)?;
+    let password = text(&body, "password")?;
+    let settings = call.context.services.settings.in_force().await?;
+    let service = settings.project_name().unwrap_or(&call.context.config.server.project_name);
+    let auth = &call.context.services.auth;
+    let new = auth.propose_factor(call.actor(), password, service).await?;
+    let data = json!({"secret": new.secret, "otpauth_url": new.otpauth_url});
+    Ok(envelope::without_store(envelope::data(&data)))
+}
+
+async fn enable(mut call: Call) -> Reply {
+    let body = items::require_object(call.body().await?)?;
+    let (secret, otp) = (text(&body, "secret")?, text(&body, "otp")?);
+    call.context.services.auth.enable_factor(call.actor(), secret, otp).await?;
+    Ok(envelope::nothing())
+}
+
+async fn disable(mut call: Call) -> Reply {
+    let body = items::require_object(call.body().await?)?;
+    call.context.services.auth.disable_factor(call.actor(), text(&body, "otp")?).await?;
+    Ok(envelope::nothing())
+}
+
+async fn codes(mut call: Call) -> Reply {
+    let body = items::require_object(call.body().await?)?;
+    let auth = &call.context.services.auth;
+    let codes = auth.make_recovery_codes(call.actor(), text(&body, "password")?).await?;
+    Ok(envelope::without_store(envelope::data(&json!({"recovery_codes": codes}))))
+}
+
+async fn remove(call: Call) -> Reply {
+    let user = call.part("id").ok_or(Error::Forbidden(Forbidden::Item))?;
+    call.context.services.auth.remove_factor(call.actor(), user).await?;
+    Ok(envelope::nothing())
+}
+
+fn text<'a>(body: &'a Json, name: &str) -> Result<&'a str, Error> {
+    let body =
+        body.as_object().ok_or_else(|| Error::payload("\"value\" must be of type object"))?;
+    require_text(body, name)
+}
+
+const TAG: &str = "Users";
+const ID: &str = "a7e169a7-3a52-4ac8-9f02-2d6a5c6a2f3b";
+
+fn words(id: &'static str, summary: &'static str, description: &'static str) -> Words {
+    Words {
+        id,
+        tag: TAG,
+        summary,
+        description,
+        parameters: vec![],
+        request: None,
+        success: Success::nothing("Done."),
+        failures: vec![],
+    }
+}
+
+fn generate_words() -> Words {
+    let secret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+    let url = format!(
+        "otpauth://totp/chinwag:alice%40example.com?secret={secret}&period=30&digits=6\
+         &algorithm=SHA1&issuer=chinwag"
+    );
+    Words {
+        request: Some(Content::json(
+            schemas::reference("PasswordAgain"),
+            json!({"password": "correct horse battery"}),
+        )),
+        success: Success::json(
+            "A secret for an authenticator app.",
+            schemas::data(schemas::reference("NewFactor")),
+            json!({"data": {"secret": secret, "otpauth_url": url}}),
+        ),
+        failures: vec![
+            Error::payload("\"password\" is required"),
+            Error::payload("there is a second factor already: disable it first"),
+        ],
+        ..words(
+            "generateTwoFactorSecret",
+            "Make a secret for a second factor",
+            "To be put into an authenticator app, and sent to `enable` with a code that the app \
+             shows. Nothing is stored before that.",
+        )
+    }
+}
+
+fn enable_words() -> Words {
+    Words {
+        request: Some(Content::json(
+            schemas::reference("FactorProof"),
+            json!({"secret": "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", "otp": "287082"}),
+        )),
+        failures: vec![Error::payload("\"otp\" is invalid"), Error::collection(USERS.name)],
+        ..words(
+            "enableTwoFactor",
+            "Enable the second factor of one's own account",
+            "From then on a sign-in needs `otp`. Needs the right to update one's own `tfa_secret`, \
+             unless a policy asks for a second factor.",
+        )
+    }
+}
+
+fn disable_words() -> Words {
+    Words {
+        request: Some(Content::json(schemas::reference("Otp"), json!({"otp": "287082"}))),
+        failures: vec![Error::payload("\"otp\" is invalid")],
+        ..words(
+            "disableTwoFactor",
+            "Disable the second factor of one's own account",
+            "With a code of the app, or a recovery code.",
+        )
+    }
+}
+
+fn codes_words() -> Words {
+    Words {
+        request: Some(Content::json(
+            schemas::reference("PasswordAgain"),
+            json!({"password": "correct horse battery"}),
+        )),
+        success: Success::json(
+            "The codes. They are shown this once.",
+            schemas::data(schemas::reference("RecoveryCodes")),
+            json!({"data": {"recovery_codes": ["ABCD-EFGH-IJKL-MNOP"]}}),
+        ),
+        failures: vec![Error::payload("there is no second factor yet: enable one first")],
+        ..words(
+            "makeRecoveryCodes",
+            "Make recovery codes",
+            "Each is good for one sign-in, as `otp`, when the app is lost. Those made before are \
+             not good any more.",
+        )
+    }
+}
+
+fn remove_words() -> Words {
+    Words {
+        parameters: vec![parameters::path(
+            "id",
+            schemas::key_schema(&USERS),
+            "The key of the account.",
+            json!(ID),
+        )],
+        failures: vec![Error::Forbidden(Forbidden::Item)],
+        ..words(
+            "disableTwoFactorOfUser",
+            "Disable the second factor of an account",
+            "For somebody who has lost it. For administrators.",
+        )
+    }
+}

@@ -1,0 +1,236 @@
+//! `/users/me/sessions` and `/users/{id}/sessions`: where an account is signed in, and ending that.
+
+use poem::Response;
+use poem::http::Method;
+use poem::http::header;
+use serde_json::Value as Json;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::domain::Error;
+use crate::domain::Forbidden;
+use crate::domain::auth::Device;
+use crate::model::schema::SESSIONS;
+use crate::model::schema::USERS;
+use crate::transport::cookies;
+use crate::transport::error::Refusal;
+use crate::transport::rest::envelope;
+use crate::transport::rest::operation::Access;
+use crate::transport::rest::operation::Call;
+use crate::transport::rest::operation::Handler;
+use crate::transport::rest::operation::Operation;
+use crate::transport::rest::operation::Reply;
+use crate::transport::rest::operation::Success;
+use crate::transport::rest::operation::Words;
+use crate::transport::rest::parameters;
+use crate::transport::rest::schemas;
+
+/// Returns the operations on sessions.
+#[must_use]
+pub fn operations() -> Vec<Operation> {
+    let operation = |method, path: &str, access, handler: Handler, words| Operation {
+        method,
+        path: path.to_owned(),
+        access,
+        collection: None,
+        handler,
+        words: Some(words),
+    };
+    let own = |method, path: &str, handler, words| {
+        operation(method, path, Access::SignedIn, handler, words)
+    };
+    let any = |method, path: &str, handler, words| {
+        operation(method, path, Access::Administrators, handler, words)
+    };
+    vec![
+        own(Method::GET, "/users/me/sessions", |call| Box::pin(list(call)), list_words()),
+        own(Method::DELETE, "/users/me/sessions", |call| Box::pin(end_all(call)), end_all_words()),
+        own(
+            Method::DELETE,
+            "/users/me/sessions/{session}",
+            |call| Box::pin(end(call)),
+            end_words(),
+        ),
+        any(Method::GET, "/users/{id}/sessions", |call| Box::pin(list(call)), list_of_words()),
+        any(
+            Method::DELETE,
+            "/users/{id}/sessions",
+            |call| Box::pin(end_all(call)),
+            end_all_of_words(),
+        ),
+        any(
+            Method::DELETE,
+            "/users/{id}/sessions/{session}",
+            |call| Box::pin(end(call)),
+            end_of_words(),
+        ),
+    ]
+}
+
+async fn list(call: Call) -> Reply {
+    let devices = call.context.services.auth.devices(whose(&call)?).await?;
+    let own = call.actor().session;
+    let list: Vec<Json> = devices.iter().map(|device| shown(device, own)).collect();
+    Ok(envelope::data(&Json::from(list)))
+}
+
+async fn end_all(call: Call) -> Reply {
+    let keeps = call.parameter("keep_current").is_some_and(|value| value == "true");
+    let except = call.actor().session.filter(|_| keeps);
+    let user = whose(&call)?;
+    call.context.services.auth.end_devices(call.actor(), user, except).await?;
+    Ok(signed_out(&call, !keeps && call.actor().user == Some(user)))
+}
+
+async fn end(call: Call) -> Reply {
+    let session = call.part("session").ok_or(Error::Forbidden(Forbidden::Item))?;
+    call.context.services.auth.end_device(call.actor(), whose(&call)?, session).await?;
+    Ok(signed_out(&call, call.actor().session == Some(session)))
+}
+
+/// Returns whose sessions a call is about: those of the account in the path, or the caller's own.
+fn whose(call: &Call) -> Result<Uuid, Refusal> {
+    if call.request().raw_path_param("id").is_none() {
+        return Ok(call.require_user()?);
+    }
+    Ok(call.part("id").ok_or(Error::Forbidden(Forbidden::Item))?)
+}
+
+/// Returns the answer to the end of sessions; if the caller's own went, their cookies go too.
+fn signed_out(call: &Call, own: bool) -> Response {
+    let mut response = envelope::nothing();
+    let auth = &call.context.config.auth;
+    for cookie in [&auth.refresh_cookie, &auth.session_cookie] {
+        if own && cookies::has(call.headers(), &cookie.name) {
+            response.headers_mut().append(header::SET_COOKIE, cookies::empty(cookie));
+        }
+    }
+    response
+}
+
+fn shown(device: &Device, own: Option<Uuid>) -> Json {
+    json!({
+        "id": device.id,
+        "mode": device.mode.name(),
+        "ip": device.ip,
+        "user_agent": device.user_agent,
+        "date_created": device.date_created.to_string(),
+        "date_renewed": device.date_renewed.to_string(),
+        "expires": device.expires.to_string(),
+        "current": own == Some(device.id),
+    })
+}
+
+const ID: &str = "a7e169a7-3a52-4ac8-9f02-2d6a5c6a2f3b";
+
+fn words(id: &'static str, summary: &'static str, description: &'static str) -> Words {
+    Words {
+        id,
+        tag: "Users",
+        summary,
+        description,
+        parameters: vec![],
+        request: None,
+        success: Success::nothing("Ended, with their tokens and open sockets."),
+        failures: vec![],
+    }
+}
+
+fn success() -> Success {
+    Success::json(
+        "The sessions, oldest first.",
+        schemas::data(schemas::list(schemas::reference("Session"))),
+        json!({"data": [{
+            "id": ID,
+            "mode": "json",
+            "ip": "192.0.2.7",
+            "user_agent": "Mozilla/5.0",
+            "date_created": "2026-01-31T12:00:00.000Z",
+            "date_renewed": "2026-01-31T12:14:30.000Z",
+            "expires": "2026-02-07T12:14:30.000Z",
+            "current": true,
+        }]}),
+    )
+}
+
+fn list_words() -> Words {
+    let description = "`date_renewed` is when its tokens were last exchanged, `current` marks the \
+                       session of this very request.";
+    Words {
+        success: success(),
+        ..words("readMySessions", "List where one is signed in", description)
+    }
+}
+
+fn end_all_words() -> Words {
+    let description = "Also the one of this request, unless `keep_current=true`.";
+    Words {
+        parameters: vec![parameters::query(
+            "keep_current",
+            "boolean",
+            "Whether the session of this request stays.",
+            json!(true),
+        )],
+        success: Success::nothing("Signed out everywhere.").with_cookies(),
+        ..words("endMySessions", "Sign out everywhere", description)
+    }
+}
+
+fn end_words() -> Words {
+    Words {
+        parameters: vec![session()],
+        success: Success::nothing("Signed out there.").with_cookies(),
+        failures: vec![Error::Forbidden(Forbidden::Item)],
+        ..words("endMySession", "Sign out in one place", "The session need not be this one.")
+    }
+}
+
+fn list_of_words() -> Words {
+    Words {
+        parameters: vec![parameters::path(
+            "id",
+            schemas::key_schema(&USERS),
+            "The key of the account.",
+            json!(ID),
+        )],
+        success: success(),
+        ..words("readSessions", "List where an account is signed in", "For administrators.")
+    }
+}
+
+fn end_all_of_words() -> Words {
+    Words {
+        parameters: vec![parameters::path(
+            "id",
+            schemas::key_schema(&USERS),
+            "The key of the account.",
+            json!(ID),
+        )],
+        ..words("endSessions", "End all sessions of an account", "For administrators.")
+    }
+}
+
+fn end_of_words() -> Words {
+    Words {
+        parameters: vec![
+            parameters::path(
+                "id",
+                schemas::key_schema(&USERS),
+                "The key of the account.",
+                json!(ID),
+            ),
+            session(),
+        ],
+        failures: vec![Error::Forbidden(Forbidden::Item)],
+        ..words("endSession", "End one session of an account", "For administrators.")
+    }
+}
+
+fn session() -> poem_openapi::registry::MetaOperationParam {
+    parameters::path(
+        "session",
+        schemas::key_schema(&SESSIONS),
+        "The key of the session.",
+        json!(ID),
+    )
+}
