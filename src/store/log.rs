@@ -126,7 +126,8 @@ impl Store {
     }
 
     /// Drops some of what the log need not keep. Returns whether there is more to drop. The last
-    /// event always stays, and so does what somebody holds ([`Store::hold_log`]).
+    /// event always stays, and so does what somebody holds ([`Store::hold_log`]) and what the index for
+    /// searches does not know yet.
     ///
     /// # Errors
     /// As [`Store::write`].
@@ -134,6 +135,7 @@ impl Store {
         let log = self.log();
         let floor = log.floor.load(Ordering::Acquire);
         let held = log.holds.lock().values().copied().min().unwrap_or(i64::MAX);
+        let held = held.min(self.indexed());
         let last = held.min(self.head().seq - 1).min(floor + STEP);
         let surplus = retention.events_max.map_or(floor, |most| self.head().seq - most);
         let old = match retention.since {

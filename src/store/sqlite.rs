@@ -97,8 +97,8 @@ impl Store {
         let recent = Arc::new(Recent::of(newest));
         let position = Arc::new(AtomicI64::new(counters.seq()));
         let log = Log::open(&mut connection).await?;
-        let indexed = Arc::new(AtomicI64::new(0));
-        let follower = Indexer::new(&options, Arc::clone(&indexed), counters.seq());
+        let follower = Indexer::new(&mut connection, &options, counters.seq()).await?;
+        let indexed = follower.seq();
         let writer = Writer {
             options: options.clone(),
             connection: Some(connection),
@@ -131,8 +131,7 @@ impl Store {
     }
 
     /// Returns the place of the last event that the index for searches knows, at most
-    /// [`Store::position`]. What comes after it has to stay in `event_log`; else the index is made
-    /// anew, and searches look at every message until it is whole.
+    /// [`Store::position`]. What comes after it stays in the log.
     #[must_use]
     pub fn indexed(&self) -> i64 {
         self.indexed.load(Ordering::Acquire)

@@ -38,6 +38,9 @@ const EVENTS_MAX: i64 = 10_000;
 /// How much time at least passes between such steps.
 const BREATH: Duration = Duration::from_millis(25);
 
+/// How many steps are made at the end. What is left then waits for the next start.
+const LAST_STEPS: u32 = 20;
+
 /// How long to leave it after a failure.
 const RECOVERY: Duration = Duration::from_secs(5);
 
@@ -62,24 +65,34 @@ struct Progress {
 }
 
 impl Indexer {
-    /// Returns the follower of a database; `newest` is the last event there is. It tells in `seq`
-    /// which event it has come to.
-    pub(in crate::store) fn new(
+    /// Returns the follower of a database, which will open a connection of its own; `newest` is the
+    /// last event there is.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(in crate::store) async fn new(
+        connection: &mut SqliteConnection,
         options: &SqliteConnectOptions,
-        seq: Arc<AtomicI64>,
         newest: i64,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, StoreError> {
+        let row =
+            sqlx::query("select max(seq, 0) from chinwag_search").fetch_one(connection).await?;
+        Ok(Self {
             options: options.clone().synchronous(SqliteSynchronous::Normal),
             connection: None,
-            seq,
+            seq: Arc::new(AtomicI64::new(row.try_get(0)?)),
             newest,
             // Whether it is whole, the first step finds out.
             building: true,
             rows: ROWS.0 * 8,
             last: Instant::now(),
             failed: None,
-        }
+        })
+    }
+
+    /// Returns where the last event in the index can be seen.
+    pub(in crate::store) fn seq(&self) -> Arc<AtomicI64> {
+        Arc::clone(&self.seq)
     }
 
     /// Takes notice of the last event that was committed.
@@ -136,8 +149,13 @@ impl Indexer {
         self.last = Instant::now();
     }
 
-    /// Closes the connection.
-    pub(in crate::store) async fn close(self) {
+    /// Takes what little may be left, and closes the connection.
+    pub(in crate::store) async fn close(mut self) {
+        for _ in 0..LAST_STEPS {
+            if self.behind() > 0 && !self.building && self.failed.is_none() {
+                self.step().await;
+            }
+        }
         if let Some(connection) = self.connection
             && let Err(error) = connection.close().await
         {
@@ -146,7 +164,7 @@ impl Indexer {
     }
 
     fn behind(&self) -> i64 {
-        self.newest - self.seq.load(Ordering::Relaxed).max(0)
+        self.newest - self.seq.load(Ordering::Relaxed)
     }
 
     async fn attempt(&mut self) -> Result<Progress, StoreError> {
