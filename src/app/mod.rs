@@ -48,6 +48,7 @@ use crate::domain::Services;
 use crate::domain::accounts::Accounts;
 use crate::domain::auth::Auth;
 use crate::domain::auth::password::Passwords;
+use crate::domain::auth::password_policy::PasswordPolicy;
 use crate::domain::bootstrap;
 use crate::domain::bootstrap::Bootstrapped;
 use crate::domain::changes::Changes;
@@ -137,13 +138,15 @@ impl App {
         let permissions =
             Permissions::open(Arc::clone(&store), clock.clone(), limits.clone()).await?;
         let permissions = Arc::new(permissions);
-        let settings = Arc::new(Settings::new(Arc::clone(&directory)));
         let changes = Arc::new(Changes::new(
             Arc::clone(&store),
             Arc::clone(&directory),
             Arc::clone(&permissions),
         ));
-        let passwords = Arc::new(Passwords::new(config.auth.hash));
+        let settings = Arc::new(Settings::new(Arc::clone(&directory)));
+        let policy =
+            PasswordPolicy::new(config.auth.password_policy.clone(), Arc::clone(&settings));
+        let passwords = Arc::new(Passwords::new(config.auth.hash).demanding(policy));
         let accounts = Arc::new(Accounts::new(
             Arc::clone(&store),
             Arc::clone(&changes),

@@ -39,6 +39,27 @@ pub enum Users {
         #[arg(long)]
         password: Option<String>,
     },
+    /// Print everything that is kept about a person, as JSON
+    Export {
+        /// The account's address
+        #[arg(long)]
+        email: String,
+    },
+    /// Erase a person: the account, what they wrote, and what the log holds of it. For good
+    Erase {
+        /// The account's address
+        #[arg(long)]
+        email: String,
+        /// Keep what they wrote, without their name
+        #[arg(long)]
+        keep_messages: bool,
+    },
+    /// Take the second factor off an account, for somebody who has lost it
+    DisableTfa {
+        /// The account's address
+        #[arg(long)]
+        email: String,
+    },
     /// Suspend an account, which ends its sessions
     Suspend {
         /// The account's address
@@ -79,6 +100,21 @@ async fn perform(app: &App, command: Users) -> Result<String, Failure> {
             let password = given(password)?;
             let set = accounts.set_password(&email, password.as_deref()).await;
             Ok(generated(set.map_err(Failure::of_domain)?))
+        }
+        Users::Export { email } => {
+            let data = accounts.export(&email).await.map_err(Failure::of_domain)?;
+            Ok(format!("{data:#}\n"))
+        }
+        Users::Erase { email, keep_messages } => {
+            let erased = accounts.erase(&email, keep_messages).await;
+            let erased = erased.map_err(Failure::of_domain)?;
+            let lines =
+                erased.items.iter().map(|(name, count)| format!("erased    {count} {name}\n"));
+            Ok(format!("{}erased    {email}\n", lines.collect::<String>()))
+        }
+        Users::DisableTfa { email } => {
+            accounts.disable_factor(&email).await.map_err(Failure::of_domain)?;
+            Ok(String::new())
         }
         Users::Suspend { email } => {
             accounts.suspend(&email).await.map_err(Failure::of_domain)?;

@@ -6,10 +6,12 @@
 //! values look like, `settings` where they are.
 
 mod form;
+mod pattern;
 mod read;
 mod settings;
 mod trust_proxy;
 
+pub use pattern::Pattern;
 pub use settings::Setting;
 pub use settings::Wrong;
 pub use settings::WrongSettings;
@@ -119,6 +121,9 @@ pub struct AuthConfig {
     /// `HASH_MEMORY_COST` (KiB, default 19456), `HASH_TIME_COST` (default 2),
     /// `HASH_PARALLELISM` (default 1): argon2id.
     pub hash: HashConfig,
+    /// `AUTH_PASSWORD_POLICY`, default none: what new passwords have to fit, besides being long
+    /// enough and not common.
+    pub password_policy: Option<Pattern>,
     /// `SESSIONS_PER_USER_MAX`, default 100: the oldest is ended by one more.
     pub sessions_per_user_max: usize,
 }

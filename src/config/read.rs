@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::config::CookieConfig;
 use crate::config::HashConfig;
 use crate::config::LogConfig;
+use crate::config::Pattern;
 use crate::config::QueryConfig;
 use crate::config::SameSite;
 use crate::config::Secret;
@@ -138,6 +139,7 @@ impl AuthConfig {
                 "SESSION_COOKIE_SAME_SITE",
                 "SESSION_COOKIE_DOMAIN",
             ),
+            password_policy: from.find("AUTH_PASSWORD_POLICY", Pattern::parse),
             hash: HashConfig::read(from),
         };
         if config.refresh_cookie.name == config.session_cookie.name {

@@ -11,6 +11,7 @@ use crate::domain::Error;
 use crate::domain::accounts;
 use crate::domain::accounts::Accounts;
 use crate::domain::accounts::MEMBER;
+use crate::domain::auth::password_policy;
 use crate::model::Key;
 use crate::model::Row;
 use crate::model::Value;
@@ -69,7 +70,12 @@ pub async fn run(
         let defaults = Defaults::new();
         let email = config.admin_email.as_deref().unwrap_or(ADMIN_EMAIL);
         let (password, generated) = match &config.admin_password {
-            Some(password) => (password.0.clone(), false),
+            Some(password) => {
+                if password_policy::is_common(&password.0) {
+                    tracing::warn!("ADMIN_PASSWORD is one of the most common ones: change it");
+                }
+                (password.0.clone(), false)
+            }
             None => (accounts::generate(), true),
         };
         let admin = accounts

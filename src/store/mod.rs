@@ -7,6 +7,7 @@ mod activity;
 mod chore;
 mod compile;
 mod dialect;
+mod erasure;
 mod error;
 mod event_log;
 mod figures;
@@ -25,6 +26,7 @@ mod write;
 mod writer;
 
 pub use chore::Position;
+pub use erasure::Earlier;
 pub use error::StoreError;
 pub use figures::Figure;
 pub use log::Page;

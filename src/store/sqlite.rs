@@ -225,6 +225,8 @@ fn options(filename: &Path) -> SqliteConnectOptions {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
+        // What was deleted is overwritten, and not only let go.
+        .pragma("secure_delete", "on")
         .busy_timeout(PATIENCE)
         .disable_statement_logging()
 }

@@ -63,6 +63,11 @@ pub enum Op {
     },
     /// Writes some of the lines of activity that earlier creates are owed; no event.
     CatchUp,
+    /// Takes what is about an account out of the log, the lines of this very write included.
+    Forget {
+        /// The account.
+        user: Uuid,
+    },
 }
 
 /// What must hold of items for a write to touch them, checked within its transaction.

@@ -9,6 +9,7 @@ mod costs;
 mod directus;
 mod openapi;
 mod permissions;
+mod personal;
 mod query_agrees;
 mod rest;
 mod search;

@@ -7,6 +7,7 @@ pub mod access_token;
 mod devices;
 pub(in crate::domain) mod mac;
 pub mod password;
+pub mod password_policy;
 mod recognise;
 mod recovery_codes;
 mod refresh;

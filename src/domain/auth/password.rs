@@ -3,7 +3,7 @@
 //! A hash costs memory and a core for tens of milliseconds on purpose, so only a few run at once,
 //! a bounded number waits, and sign-ins leave one core to everything else where there is more than
 //! one.
-//! What a good password is, and whose it is, is decided elsewhere.
+//! What a good password is, `password_policy` knows; whose it is is decided elsewhere.
 
 use std::num::NonZero;
 use std::panic;
@@ -27,6 +27,7 @@ use tokio::time;
 
 use crate::config::HashConfig;
 use crate::domain::Error;
+use crate::domain::auth::password_policy::PasswordPolicy;
 
 /// How long a password may be; longer ones are never hashed.
 const PASSWORD_BYTES_MAX: usize = 1024;
@@ -46,6 +47,7 @@ const COST_USUAL: HashConfig = HashConfig { memory_kib: 65_536, passes: 3, lanes
 pub struct Passwords {
     argon2: Argon2<'static>,
     params: Params,
+    policy: PasswordPolicy,
     /// What a password is compared with where there is none, so that it takes as long.
     dummy: PasswordHash,
     /// One permit for each hash that is being made or may wait.
@@ -77,9 +79,25 @@ impl Passwords {
             argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone()),
             dummy: dummy(&params),
             params,
+            policy: PasswordPolicy::default(),
             places: Arc::new(Semaphore::new(threads + waiting_max)),
             threads: Arc::new(Semaphore::new(threads)),
         }
+    }
+
+    /// Returns the same maker, which asks this of new passwords.
+    #[must_use]
+    pub fn demanding(self, policy: PasswordPolicy) -> Self {
+        Self { policy, ..self }
+    }
+
+    /// Returns the hash of a password that somebody chooses, if it may be chosen.
+    ///
+    /// # Errors
+    /// [`Error::FailedValidation`] for one that is too easily guessed; as [`Passwords::hash`].
+    pub async fn hash_new(&self, password: &str) -> Result<String, Error> {
+        self.policy.check(password).await?;
+        self.hash(password).await
     }
 
     /// Returns the hash of a password, in PHC form.
@@ -321,6 +339,17 @@ mod tests {
 
         assert!(hash.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{hash}");
         assert!(!passwords.needs_rehash(&hash));
+    }
+
+    #[tokio::test]
+    async fn a_new_password_is_measured_and_an_old_one_is_not() {
+        let refused = passwords().hash_new("password").await;
+
+        assert!(matches!(refused, Err(Error::FailedValidation(_))), "{refused:?}");
+        let hash = passwords().hash_new("correct horse").await.unwrap();
+        assert!(passwords().verify("correct horse", Some(&hash)).await.unwrap());
+        let old = passwords().hash("password").await.unwrap();
+        assert!(passwords().verify("password", Some(&old)).await.unwrap());
     }
 
     #[tokio::test]

@@ -251,7 +251,7 @@ fn update(id: Uuid, field: &str, value: Value, must: Filter) -> Op {
 }
 
 /// Returns the changes that take a second factor off an account.
-fn remove(id: Uuid, guard: Guard) -> [Op; 2] {
+pub(in crate::domain) fn remove(id: Uuid, guard: Guard) -> [Op; 2] {
     let cleared = Op::Update {
         collection: &USERS,
         keys: vec![Key::Uuid(id)],

@@ -84,7 +84,7 @@ pub(super) async fn keep_in_place(
                 (*collection, keys.as_slice())
             }
             Op::Delete { collection, keys, .. } => (*collection, keys.as_slice()),
-            Op::DeleteWhere { .. } | Op::CatchUp => continue,
+            Op::DeleteWhere { .. } | Op::CatchUp | Op::Forget { .. } => continue,
         };
         if Permissions::depend_on(collection) {
             return Err(Error::collection(collection.name));

@@ -183,7 +183,9 @@ impl Items {
                     Value::Text(password) if password.is_empty() => {
                         return Err(Error::payload("\"password\" is not allowed to be empty"));
                     }
-                    Value::Text(password) => Value::text(&self.passwords.hash(&password).await?),
+                    Value::Text(password) => {
+                        Value::text(&self.passwords.hash_new(&password).await?)
+                    }
                     nothing => nothing,
                 },
                 Special::Token => match typed::text(field, json, self.config.text_max)? {

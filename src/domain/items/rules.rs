@@ -4,6 +4,7 @@ use serde_json::Map;
 use serde_json::Value as Json;
 use serde_json::json;
 
+use crate::config::Pattern;
 use crate::domain::Error;
 use crate::domain::Violation;
 use crate::domain::permissions::Networks;
@@ -187,6 +188,10 @@ pub(super) fn of_collection(
             && !row.value("default_appearance").as_text().is_some_and(|it| LOOKS.contains(&it))
         {
             violations.push(violation("default_appearance", "in", vec![("valid", json!(LOOKS))]));
+        }
+        let policy = row.value("auth_password_policy").as_text().filter(|text| !text.is_empty());
+        if let Some(Err(should)) = policy.map(Pattern::parse) {
+            return Err(Error::payload(format!("\"auth_password_policy\" must be {should}")));
         }
         let filter = "public_registration_email_filter";
         if sent(filter)

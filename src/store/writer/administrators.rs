@@ -38,7 +38,7 @@ pub(super) fn may_take_away(op: &Op) -> bool {
             };
             grounds.contains(&field.name)
         }),
-        Op::Create { .. } | Op::DeleteWhere { .. } | Op::CatchUp => false,
+        Op::Create { .. } | Op::DeleteWhere { .. } | Op::CatchUp | Op::Forget { .. } => false,
     }
 }
 

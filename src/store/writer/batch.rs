@@ -14,6 +14,7 @@ use sqlx::Row as _;
 use sqlx::Sqlite;
 use sqlx::SqliteConnection;
 use sqlx::Transaction;
+use uuid::Uuid;
 
 use crate::model::Change;
 use crate::model::Collection;
@@ -31,6 +32,7 @@ use crate::store::activity;
 use crate::store::chore::Chore;
 use crate::store::compile;
 use crate::store::dialect;
+use crate::store::erasure;
 use crate::store::event_log;
 use crate::store::read;
 use crate::store::read::Select;
@@ -51,6 +53,9 @@ pub(super) struct Batch<'c> {
     events: Vec<Arc<Event>>,
     /// Creates that were given their keys and events and wait to be inserted in one statement.
     creates: Vec<Row>,
+    /// Accounts that nothing in the log shall be about any more, once the lines of all writes are in
+    /// it.
+    forgotten: Vec<Uuid>,
 }
 
 impl<'c> Batch<'c> {
@@ -59,7 +64,13 @@ impl<'c> Batch<'c> {
         counters: Counters,
     ) -> Result<Self, StoreError> {
         let transaction = connection.begin_with("begin immediate").await?;
-        Ok(Self { transaction, counters, events: Vec::new(), creates: Vec::new() })
+        Ok(Self {
+            transaction,
+            counters,
+            events: Vec::new(),
+            creates: Vec::new(),
+            forgotten: Vec::new(),
+        })
     }
 
     /// Returns the events so far.
@@ -107,6 +118,10 @@ impl<'c> Batch<'c> {
                 let before = read::read(&mut self.transaction, collection, &select).await?;
                 self.delete(write, collection, before).await
             }
+            Op::Forget { user } => {
+                self.forgotten.push(*user);
+                Ok(())
+            }
         }
     }
 
@@ -125,6 +140,9 @@ impl<'c> Batch<'c> {
             activity::append(&mut self.transaction, events).await?;
             self.counters.save(&mut self.transaction).await?;
             done.save(&mut self.transaction).await?;
+        }
+        for user in &self.forgotten {
+            erasure::forget(&mut self.transaction, *user).await?;
         }
         self.transaction.commit().await?;
         Ok(self.counters)

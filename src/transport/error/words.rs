@@ -61,6 +61,9 @@ pub(super) fn violated(violation: &Violation) -> Wire {
         "nnull" => Some("Value can't be null.".to_owned()),
         "empty" => Some("Value has to be empty.".to_owned()),
         "nempty" => Some("Value can't be empty.".to_owned()),
+        "min_length" => detail("valid")
+            .map(|valid| format!("Value has to be at least {valid} characters long.")),
+        "common" => Some("Value is one of the most common passwords: choose another.".to_owned()),
         "required" => Some("Value is required.".to_owned()),
         "regex" => Some("Value doesn't have the correct format.".to_owned()),
         "email" => Some("Value has to be a valid email address.".to_owned()),

@@ -40,7 +40,9 @@ async fn what_ends_an_identity_acts_on_its_open_sockets() {
             match way {
                 "suspend" => drop(admin.patch(&path, &json!({"status": "suspended"})).await.ok()),
                 "delete" => admin.delete(&path).await.nothing(),
-                "password" => drop(admin.patch(&path, &json!({"password": "another"})).await.ok()),
+                "password" => {
+                    drop(admin.patch(&path, &json!({"password": "another one"})).await.ok());
+                }
                 "token" => drop(admin.patch(&path, &json!({"token": null})).await.ok()),
                 _ => {
                     let body = json!({"refresh_token": user.refresh_token});

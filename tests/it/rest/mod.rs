@@ -9,6 +9,7 @@ mod items;
 mod login;
 mod many;
 mod pages;
+mod passwords;
 mod queries;
 mod refresh;
 mod revocation;

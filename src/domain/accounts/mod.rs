@@ -3,6 +3,10 @@
 //! There is no actor here, since nobody asks over a connection. Clients make accounts through
 //! `items`, where rights are checked.
 
+mod personal;
+
+pub use personal::Erased;
+
 use std::sync::Arc;
 
 use data_encoding::BASE64URL_NOPAD;
@@ -12,6 +16,7 @@ use crate::clock::Clock;
 use crate::domain::Error;
 use crate::domain::Violation;
 use crate::domain::auth::password::Passwords;
+use crate::domain::auth::second_factor;
 use crate::domain::changes::Changes;
 use crate::model::Key;
 use crate::model::Row;
@@ -64,7 +69,7 @@ impl Accounts {
     ///
     /// # Errors
     /// [`Error::RecordNotUnique`] for an address that is taken, [`Error::FailedValidation`] for
-    /// one that is none and for a role that does not exist.
+    /// one that is none, for a role that does not exist and for a password that is too easily guessed.
     pub async fn create(
         &self,
         email: &str,
@@ -84,8 +89,12 @@ impl Accounts {
             .ok_or_else(|| violation("role", "in"))?;
         let (password, generated) = password_or_generated(password)?;
         let id = id::fresh();
-        let row =
-            self.row(id, email, first_name, Some(&password)).await?.with("role", Value::from(role));
+        let hash = self.passwords.hash_new(&password).await?;
+        let row = self
+            .row(id, email, first_name, None)
+            .await?
+            .with("password", Value::text(&hash))
+            .with("role", Value::from(role));
         self.commit(vec![Op::Create { collection: &USERS, rows: vec![row] }]).await?;
         Ok(Created { id, password: generated.then_some(password) })
     }
@@ -102,7 +111,8 @@ impl Accounts {
     /// the password where it was generated.
     ///
     /// # Errors
-    /// [`Error::FailedValidation`] for an address that nobody has.
+    /// [`Error::FailedValidation`] for an address that nobody has and for a password that is too easily
+    /// guessed.
     pub async fn set_password(
         &self,
         email: &str,
@@ -110,7 +120,7 @@ impl Accounts {
     ) -> Result<Option<String>, Error> {
         let key = self.require(email).await?;
         let (password, generated) = password_or_generated(password)?;
-        let hash = self.passwords.hash(&password).await?;
+        let hash = self.passwords.hash_new(&password).await?;
         self.change(key, "password", Value::text(&hash)).await?;
         Ok(generated.then_some(password))
     }
@@ -122,6 +132,17 @@ impl Accounts {
     pub async fn suspend(&self, email: &str) -> Result<(), Error> {
         let key = self.require(email).await?;
         self.change(key, "status", Value::text("suspended")).await
+    }
+
+    /// Takes the second factor off an account.
+    ///
+    /// # Errors
+    /// [`Error::FailedValidation`] for an address that nobody has.
+    pub async fn disable_factor(&self, email: &str) -> Result<(), Error> {
+        match self.require(email).await? {
+            Key::Uuid(id) => self.commit(second_factor::remove(id, Guard::Present).into()).await,
+            Key::Integer(_) => Ok(()),
+        }
     }
 
     /// Returns the row of an active account, its password hashed, to be created.

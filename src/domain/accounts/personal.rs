@@ -1,0 +1,124 @@
+//! All that is kept about one person: handing it out, and erasing it.
+//!
+//! Rows are theirs if they are the account itself, belong to it, or were created by it.
+
+use serde_json::Map;
+use serde_json::Value as Json;
+use serde_json::json;
+
+use crate::domain::Error;
+use crate::domain::accounts::Accounts;
+use crate::model::Collection;
+use crate::model::Field;
+use crate::model::Key;
+use crate::model::Kind;
+use crate::model::Row;
+use crate::model::Value;
+use crate::model::history::ACTIVITY;
+use crate::model::schema::COLLECTIONS;
+use crate::model::schema::Reach;
+use crate::model::schema::SESSIONS;
+use crate::model::schema::Special;
+use crate::model::schema::USERS;
+use crate::query::Filter;
+use crate::query::Test;
+use crate::store::Guard;
+use crate::store::Op;
+
+/// What an erasure took away.
+#[derive(Debug)]
+pub struct Erased {
+    /// How many items the person had created, by collection.
+    pub items: Vec<(&'static str, usize)>,
+}
+
+impl Accounts {
+    /// Returns everything that is kept about the person with this address: account, sessions, what
+    /// they created and did, and earlier states of all that in the log. Secrets are only said to be there.
+    ///
+    /// # Errors
+    /// [`Error::FailedValidation`] for an address that nobody has.
+    pub async fn export(&self, email: &str) -> Result<Json, Error> {
+        let key = self.require(email).await?;
+        let user = self.store.find_many(&USERS, &[key]).await?;
+        let user = user.first().ok_or_else(|| super::violation("email", "in"))?;
+        let sessions = self.store.pointing(&SESSIONS, SESSIONS.require("user"), &[key]).await?;
+        let mut created = Map::new();
+        for (collection, author) in authored() {
+            let rows = self.store.pointing(collection, author, &[key]).await?;
+            created.insert(collection.name.to_owned(), rows.iter().map(shown).collect());
+        }
+        self.store.catch_up(None).await?;
+        let activity = self.store.pointing(&ACTIVITY, ACTIVITY.require("user"), &[key]).await?;
+        let earlier = match key {
+            Key::Uuid(id) => self.store.earlier_rows(id).await?,
+            Key::Integer(_) => Vec::new(),
+        };
+        let earlier = earlier.into_iter().map(|line| {
+            json!({
+                "seq": line.seq,
+                "collection": line.collection,
+                "action": line.action,
+                "date": line.at.to_string(),
+                line.side: line.row,
+            })
+        });
+        Ok(json!({
+            "exported": self.clock.now().to_string(),
+            "account": shown(user),
+            "sessions": sessions.iter().map(shown).collect::<Json>(),
+            "created": created,
+            "activity": activity.iter().map(shown).collect::<Json>(),
+            "earlier": earlier.collect::<Json>(),
+        }))
+    }
+
+    /// Erases the person with this address: the account, its sessions, what they created (unless
+    /// that is to be kept, without its author), and what the log holds of all that.
+    ///
+    /// # Errors
+    /// [`Error::FailedValidation`] for an address that nobody has; [`Error::Unprocessable`] for the
+    /// last administrator.
+    pub async fn erase(&self, email: &str, keep_items: bool) -> Result<Erased, Error> {
+        let key = self.require(email).await?;
+        let is_theirs = |field: &'static Field| Filter::Field(field, Test::Eq(Value::from(key)));
+        let sessions = is_theirs(SESSIONS.require("user"));
+        let mut ops = vec![Op::DeleteWhere { collection: &SESSIONS, filter: sessions }];
+        let mut items = Vec::new();
+        for (collection, author) in authored().filter(|_| !keep_items) {
+            let rows = self.store.pointing(collection, author, &[key]).await?;
+            items.push((collection.name, rows.len()));
+            ops.push(Op::DeleteWhere { collection, filter: is_theirs(author) });
+        }
+        ops.push(Op::Delete { collection: &USERS, keys: vec![key], guard: Guard::Present });
+        if let Key::Uuid(user) = key {
+            ops.push(Op::Forget { user });
+        }
+        self.commit(ops).await?;
+        Ok(Erased { items })
+    }
+}
+
+/// Returns the collections of items that have authors, and the field that says who.
+fn authored() -> impl Iterator<Item = (&'static Collection, &'static Field)> {
+    let items = COLLECTIONS.into_iter().filter(|collection| collection.reach == Reach::Items);
+    items.filter_map(|collection| {
+        let is_author = |field: &&Field| field.special == Special::UserCreated;
+        Some((collection, collection.fields.iter().find(is_author)?))
+    })
+}
+
+/// Returns a row as JSON, secrets masked.
+fn shown(row: &Row) -> Json {
+    let columns = row.collection().columns();
+    columns
+        .map(|field| {
+            let value = match field.kind {
+                Kind::Secret if !row[field].is_null() => json!("**********"),
+                _ => row[field].to_json(),
+            };
+            (field.name.to_owned(), value)
+        })
+        .collect::<Map<_, _>>()
+        .into()
+}

@@ -1,0 +1,127 @@
+//! What a new password has to be: long enough, not one of those that everybody chooses, and what the
+//! operator asks for besides. Nothing is demanded of its characters, and it is taken as it is.
+//!
+//! Whoever sets a password asks here, by `Passwords::hash_new`. Passwords that are there already are
+//! never measured.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::LazyLock;
+
+use serde_json::json;
+
+use crate::config::Pattern;
+use crate::domain::Error;
+use crate::domain::Violation;
+use crate::domain::settings::Settings;
+
+/// How many characters a password has at least (NIST SP 800-63B, ASVS 6.2.1).
+pub const CHARACTERS_MIN: usize = 8;
+
+/// The passwords that are guessed first. The file says where they are from.
+static COMMON: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+    let lines = include_str!("common_passwords.txt").lines();
+    lines.filter(|line| !line.starts_with('#')).collect()
+});
+
+/// The demands on new passwords.
+#[derive(Clone, Default)]
+pub struct PasswordPolicy {
+    pattern: Option<Pattern>,
+    settings: Option<Arc<Settings>>,
+}
+
+impl PasswordPolicy {
+    /// Returns the demands that hold anyway, this pattern, and the one that is in force by
+    /// `/settings` at each moment.
+    #[must_use]
+    pub const fn new(pattern: Option<Pattern>, settings: Arc<Settings>) -> Self {
+        Self { pattern, settings: Some(settings) }
+    }
+
+    /// Returns nothing if the password may be set.
+    ///
+    /// # Errors
+    /// [`Error::FailedValidation`], which says what is wrong and never what the password was;
+    /// [`Error::Unprocessable`] if `auth_password_policy` makes no sense.
+    pub async fn check(&self, password: &str) -> Result<(), Error> {
+        check(password, self.pattern.as_ref())?;
+        let Some(settings) = &self.settings else { return Ok(()) };
+        let settings = settings.in_force().await?;
+        let Some(text) = settings.auth_password_policy() else { return Ok(()) };
+        let pattern = Pattern::parse(text).map_err(|should| {
+            Error::Unprocessable(format!("\"auth_password_policy\" of /settings must be {should}"))
+        })?;
+        check(password, Some(&pattern))
+    }
+}
+
+/// Returns nothing if a password has what is always asked for, and fits the pattern.
+///
+/// # Errors
+/// As [`PasswordPolicy::check`].
+pub fn check(password: &str, pattern: Option<&Pattern>) -> Result<(), Error> {
+    let (kind, details) = if password.chars().count() < CHARACTERS_MIN {
+        ("min_length", vec![("valid", json!(CHARACTERS_MIN))])
+    } else if is_common(password) {
+        ("common", vec![])
+    } else if pattern.is_some_and(|pattern| !pattern.fits(password)) {
+        ("regex", vec![])
+    } else {
+        return Ok(());
+    };
+    let field = "password".to_owned();
+    Err(Error::FailedValidation(vec![Violation { field, kind, details }]))
+}
+
+/// Returns whether a password is among those that are guessed first, in any case.
+#[must_use]
+pub fn is_common(password: &str) -> bool {
+    COMMON.contains(password.to_lowercase().as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(password: &str, pattern: Option<&str>) -> &'static str {
+        let pattern = pattern.map(|text| Pattern::parse(text).unwrap());
+        match check(password, pattern.as_ref()) {
+            Ok(()) => "",
+            Err(Error::FailedValidation(violations)) => violations[0].kind,
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn three_thousand_common_passwords_are_known() {
+        assert_eq!(COMMON.len(), 3000);
+        assert!(COMMON.iter().all(|line| line.chars().count() >= CHARACTERS_MIN));
+        assert!(COMMON.iter().all(|line| *line == line.to_lowercase()));
+    }
+
+    #[test]
+    fn a_password_is_measured_by_length_and_use_not_by_its_characters() {
+        for (password, found) in [
+            ("", "min_length"),
+            ("sevensz", "min_length"),
+            ("ééééééé", "min_length"),
+            ("password", "common"),
+            ("PassWord", "common"),
+            ("12345678", "common"),
+            ("correct horse", ""),
+            ("        ", ""),
+            ("éééééééé", ""),
+            (&"long ".repeat(200), ""),
+        ] {
+            assert_eq!(refusal(password, None), found, "{password}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_asks_for_more() {
+        assert_eq!(refusal("correct horse", Some("/^.{14,}$/")), "regex");
+        assert_eq!(refusal("correct horses", Some("/^.{14,}$/")), "");
+        assert_eq!(refusal("password", Some("/^p/")), "common");
+    }
+}

@@ -1,0 +1,107 @@
+//! What the log keeps of one person: reading it, and taking it out.
+//!
+//! Rows as they were are about an account if they are its own, name it as their owner (`user`) or
+//! their author (`user_created`).
+
+use serde_json::Value as Json;
+use sqlx::Row as _;
+use sqlx::SqliteConnection;
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::store::Store;
+use crate::store::StoreError;
+
+/// Rows as they were before and after changes, each with the line it is in. The text is looked for
+/// first, which spares most lines the parsing.
+const FIND: &str = "\
+    select seq, collection, action, date_created, 'before', row.value \
+    from event_log, json_each(event_log.before) as row \
+    where before is not null and instr(before, ?1) > 0 and ?1 in \
+    (row.value ->> 'id', row.value ->> 'user', row.value ->> 'user_created') \
+    union all \
+    select seq, collection, action, date_created, 'after', row.value \
+    from event_log, json_each(event_log.after) as row \
+    where after is not null and instr(after, ?1) > 0 and ?1 in \
+    (row.value ->> 'id', row.value ->> 'user', row.value ->> 'user_created') \
+    order by 1, 5 desc";
+
+/// Leaves of such rows only their keys.
+const STRIP_BEFORE: &str = "\
+    update event_log set before = (\
+        select json_group_array(case \
+            when ?1 in (row.value ->> 'id', row.value ->> 'user', row.value ->> 'user_created') \
+            then json_object('id', row.value ->> 'id') \
+            else json(row.value) end) \
+        from json_each(event_log.before) as row\
+    ) where before is not null and instr(before, ?1) > 0";
+const STRIP_AFTER: &str = "\
+    update event_log set after = (\
+        select json_group_array(case \
+            when ?1 in (row.value ->> 'id', row.value ->> 'user', row.value ->> 'user_created') \
+            then json_object('id', row.value ->> 'id') \
+            else json(row.value) end) \
+        from json_each(event_log.after) as row\
+    ) where after is not null and instr(after, ?1) > 0";
+
+const STRIP_ACTOR: &str = "update event_log set actor = null where actor = ?1";
+const STRIP_ACTIVITY: &str = "\
+    update directus_activity set \"user\" = null, ip = null, user_agent = null, comment = null \
+    where \"user\" = ?1";
+const STRIP_KEYS: &str = "delete from chinwag_idempotency where owner = ?1";
+const STRIP_POSITIONS: &str = "delete from chinwag_positions where owner = ?1";
+
+/// A row as it was before or after a change.
+#[derive(Debug)]
+pub struct Earlier {
+    /// The place of the change in the order of everything.
+    pub seq: i64,
+    /// The collection, by its name at that time.
+    pub collection: String,
+    /// `create`, `update` or `delete`.
+    pub action: String,
+    /// When it was changed.
+    pub at: Timestamp,
+    /// `before` or `after` the change.
+    pub side: String,
+    /// The row, with secrets masked.
+    pub row: Json,
+}
+
+impl Store {
+    /// Returns all earlier states of rows that are about an account.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn earlier_rows(&self, user: Uuid) -> Result<Vec<Earlier>, StoreError> {
+        let found = sqlx::query(FIND).bind(user.to_string()).fetch_all(self.reserved()).await?;
+        let inconsistent = || StoreError::Inconsistent { table: "event_log", column: "after" };
+        found
+            .iter()
+            .map(|line| {
+                Ok(Earlier {
+                    seq: line.try_get(0)?,
+                    collection: line.try_get(1)?,
+                    action: line.try_get(2)?,
+                    at: Timestamp::from_millis(line.try_get(3)?),
+                    side: line.try_get(4)?,
+                    row: serde_json::from_str(line.try_get(5)?).map_err(|_| inconsistent())?,
+                })
+            })
+            .collect()
+    }
+}
+
+/// Takes everything that is about an account out of the log. What happened, to which keys and when,
+/// stays.
+pub(super) async fn forget(
+    connection: &mut SqliteConnection,
+    user: Uuid,
+) -> Result<(), StoreError> {
+    for statement in
+        [STRIP_BEFORE, STRIP_AFTER, STRIP_ACTOR, STRIP_ACTIVITY, STRIP_KEYS, STRIP_POSITIONS]
+    {
+        sqlx::query(statement).bind(user.to_string()).execute(&mut *connection).await?;
+    }
+    Ok(())
+}

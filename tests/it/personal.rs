@@ -1,0 +1,159 @@
+//! `chinwag users export|erase`: all that is kept about one person, handed out and taken away.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use chinwag::domain::Error;
+use serde_json::Value as Json;
+use serde_json::json;
+use sqlx::Connection;
+use sqlx::Row;
+use sqlx::SqliteConnection;
+
+use crate::support::Answer;
+use crate::support::Permission;
+use crate::support::TestServer;
+use crate::support::User;
+
+const TRACES: [&str; 6] = [
+    "alice@example.com",
+    "Liddell",
+    "first thoughts",
+    "second thoughts",
+    "to be deleted soon",
+    "Alice's own phone",
+];
+
+/// Lets somebody leave traces everywhere: in rows, in sessions, and in what the log has of both.
+async fn live(server: &TestServer) -> User {
+    let (admin, alice) = (server.admin().await, server.member("alice").await);
+    let path = format!("/users/{}", alice.id);
+    admin.patch(&path, &json!({"last_name": "Liddell", "title": "gone"})).await.ok();
+    admin.patch(&path, &json!({"title": null, "last_name": "L"})).await.ok();
+    let said = alice.say("first thoughts").await;
+    let change = json!({"content": "second thoughts"});
+    alice.patch(&format!("/items/messages/{said}"), &change).await.ok();
+    let deleted = alice.say("to be deleted soon").await;
+    alice.delete(&format!("/items/messages/{deleted}")).await.nothing();
+    let request = server.anonymous().request("POST", "/auth/login");
+    let login = json!({"email": alice.email, "password": alice.password});
+    let request = request.header("user-agent", "Alice's own phone").json(&login);
+    let token = Answer::to(request).await.ok()["refresh_token"].clone();
+    server.anonymous().post("/auth/logout", &json!({"refresh_token": token})).await.nothing();
+    let create =
+        alice.request("POST", "/items/messages").header("idempotency-key", "a-key-of-hers");
+    Answer::to(create.json(&json!({"content": "once"}))).await.ok();
+    alice
+}
+
+fn holds(database: &Path, text: &str) -> bool {
+    let bytes = std::fs::read(database).unwrap();
+    bytes.windows(text.len()).any(|part| part == text.as_bytes())
+}
+
+#[tokio::test]
+async fn an_export_has_all_of_one_person_and_nothing_of_others() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (live(&server).await, server.member("bob").await);
+    bob.say("what Bob said").await;
+
+    let export = server.app().services().accounts.export("Alice@example.com").await.unwrap();
+
+    assert_eq!(export["account"]["id"], alice.id.as_str());
+    assert_eq!(export["account"]["email"], "alice@example.com");
+    assert_eq!(export["account"]["password"], "**********");
+    assert_eq!(export["sessions"].as_array().unwrap().len(), 1);
+    assert_eq!(export["sessions"][0]["seed"], "**********");
+    let contents: Vec<&Json> = export["created"]["messages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|message| &message["content"])
+        .collect();
+    assert_eq!(contents, ["second thoughts", "once"]);
+    let did = export["activity"].as_array().unwrap();
+    assert!(did.iter().any(|line| line["user_agent"] == "Alice's own phone"), "{did:?}");
+    let text = export.to_string();
+    for trace in TRACES {
+        assert!(text.contains(trace), "{trace}");
+    }
+    for other in ["what Bob said", "bob@example.com", "argon2"] {
+        assert!(!text.contains(other), "{other}");
+    }
+    let nobody = server.app().services().accounts.export("nobody@example.com").await;
+    assert!(matches!(nobody, Err(Error::FailedValidation(_))));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_erasure_leaves_nothing_in_the_database() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (live(&server).await, server.member("bob").await);
+    bob.say("what Bob said").await;
+    let bobs = bob.say("what Bob had said before").await;
+    bob.patch(&format!("/items/messages/{bobs}"), &json!({"content": "later"})).await.ok();
+    let database = server.database();
+
+    let erased = server.app().services().accounts.erase(&alice.email, false).await.unwrap();
+
+    assert_eq!(HashMap::from_iter(erased.items), HashMap::from([("messages", 2)]));
+    alice.get("/users/me").await.unknown();
+    let left = bob.get("/items/messages?fields=content&sort=id").await.ok();
+    assert_eq!(left, json!([{"content": "what Bob said"}, {"content": "later"}]));
+    let id = alice.id.clone();
+    server
+        .stop_and(|| {
+            assert!(holds(&database, "what Bob had said before"), "the log has what Bob said");
+            for trace in TRACES.into_iter().chain(["a-key-of-hers"]) {
+                assert!(!holds(&database, trace), "{trace} is left");
+            }
+        })
+        .await;
+    drop(id);
+}
+
+#[tokio::test]
+async fn what_happened_stays_in_the_log_without_whom() {
+    let server = TestServer::start().await;
+    let alice = live(&server).await;
+    let url = format!("sqlite://{}?mode=ro", server.database().display());
+    let count = async || {
+        let mut connection = SqliteConnection::connect(&url).await.unwrap();
+        let sql = "select count(*), sum(actor = ?1), max(seq) = count(*) from event_log";
+        let row = sqlx::query(sql).bind(&alice.id).fetch_one(&mut connection).await.unwrap();
+        (row.get::<i64, _>(0), row.get::<Option<i64>, _>(1), row.get::<bool, _>(2))
+    };
+    let (before, hers, _) = count().await;
+    assert!(hers > Some(0));
+
+    server.app().services().accounts.erase(&alice.email, false).await.unwrap();
+
+    let (after, hers, without_gaps) = count().await;
+    assert!(after > before && without_gaps);
+    assert_eq!(hers, Some(0));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn messages_may_stay_without_their_author_and_the_last_administrator_has_to() {
+    let server = TestServer::start().await;
+    let alice = live(&server).await;
+    let reader = server.user_with("reader", &[Permission::to("read", "messages")]).await;
+    let accounts = &server.app().services().accounts;
+
+    let erased = accounts.erase(&alice.email, true).await.unwrap();
+
+    assert!(erased.items.is_empty());
+    let left = reader.get("/items/messages?fields=content,user_created").await.ok();
+    assert_eq!(
+        left,
+        json!([
+            {"content": "second thoughts", "user_created": null},
+            {"content": "once", "user_created": null},
+        ])
+    );
+    let refused = accounts.erase("admin@example.com", false).await;
+    assert!(matches!(refused, Err(Error::Unprocessable(_))), "{refused:?}");
+    server.admin().await.get("/users/me").await.ok();
+    server.stop().await;
+}

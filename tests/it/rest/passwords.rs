@@ -1,0 +1,129 @@
+//! New passwords, on every road that sets one.
+
+use chinwag::config::Pattern;
+use chinwag::domain::Error;
+use serde_json::Value as Json;
+use serde_json::json;
+
+use crate::support::TestServer;
+use crate::support::User;
+
+/// What is refused, and how it is told.
+const REFUSED: [(&str, &str, &str); 4] = [
+    ("sevensz", "min_length", "Value has to be at least \"8\" characters long."),
+    ("password", "common", "Value is one of the most common passwords: choose another."),
+    ("Iloveyou", "common", "Value is one of the most common passwords: choose another."),
+    ("no digit here", "regex", "Value doesn't have the correct format."),
+];
+
+async fn server() -> TestServer {
+    TestServer::with(|config| {
+        config.auth.password_policy = Some(Pattern::parse("/[0-9]|'s password/").unwrap());
+        config.bootstrap.admin_password =
+            Some(chinwag::config::Secret("the administrator's password".to_owned()));
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_password_that_is_easily_guessed_is_refused_on_every_road() {
+    let server = server().await;
+    let (admin, alice) = (server.admin().await, server.member("alice").await);
+    let path = format!("/users/{}", alice.id);
+    let keys = json!([alice.id]);
+
+    for (password, kind, words) in REFUSED {
+        let message = format!("Validation failed for field \"password\". {words}");
+        let set = json!({"password": password});
+        let new = json!({"email": "new@example.com", "password": password});
+        for (who, method, path, body) in [
+            (&admin, "POST", "/users", new.clone()),
+            (&admin, "POST", "/users", json!([new])),
+            (&admin, "PATCH", path.as_str(), set.clone()),
+            (&admin, "PATCH", "/users", json!({"keys": keys, "data": set})),
+            (&admin, "PATCH", "/users", json!([{"id": alice.id, "password": password}])),
+            (&alice, "PATCH", "/users/me", set.clone()),
+        ] {
+            let answer = who.send_json(method, path, &body).await;
+            answer.refused_with(400, "FAILED_VALIDATION", &message);
+            assert_eq!(answer.body["errors"][0]["extensions"]["type"], kind);
+            // Directus puts the refused password into the error.
+            assert!(!answer.text.contains(password) || kind == "common", "{}", answer.text);
+            assert!(answer.body["errors"][0]["extensions"].get("invalid").is_none());
+        }
+        let accounts = &server.app().services().accounts;
+        let made = accounts.create("new@example.com", None, None, Some(password)).await;
+        assert!(matches!(made, Err(Error::FailedValidation(_))), "{made:?}");
+        let set = accounts.set_password(&alice.email, Some(password)).await;
+        assert!(matches!(set, Err(Error::FailedValidation(_))), "{set:?}");
+    }
+    let found = admin.get("/users?filter[email][_eq]=new@example.com").await.ok();
+    assert_eq!(found, json!([]));
+    alice.get("/users/me").await.ok();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_password_counts_as_it_is_up_to_a_stated_length() {
+    let server = TestServer::start().await;
+    let (admin, anyone) = (server.admin().await, server.anonymous());
+    let alice = server.member("alice").await;
+    let path = format!("/users/{}", alice.id);
+    let login = async |password: &str| {
+        let body: Json = json!({"email": alice.email, "password": password});
+        anyone.post("/auth/login", &body).await
+    };
+
+    let longest = "é".repeat(512);
+    for password in
+        ["  spaces around  ", "tab\tand\nline", "ŝtĝĵ 👩‍👩‍👧 e\u{301}", &"64".repeat(32), &longest]
+    {
+        admin.patch(&path, &json!({"password": password})).await.ok();
+        login(password).await.ok();
+        login(password.trim()).await.status.eq(&200).then(|| assert_eq!(password, password.trim()));
+        login(&password[..password.floor_char_boundary(password.len() - 1)]).await.unknown();
+        login(&password.to_uppercase()).await.status.eq(&200).then(|| {
+            assert_eq!(password, password.to_uppercase());
+        });
+    }
+    let too_long = format!("{longest}a");
+    let refused = admin.patch(&path, &json!({"password": too_long})).await;
+    refused.refused(400, "INVALID_PAYLOAD");
+    assert!(refused.message().contains("1024 bytes"), "{}", refused.text);
+    login(&longest).await.ok();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_had_an_easy_password_before_can_still_sign_in() {
+    let server = TestServer::with(|config| {
+        config.bootstrap.admin_password = Some(chinwag::config::Secret("password".to_owned()));
+    })
+    .await;
+
+    let admin = User::sign_in(&server.anonymous(), "", "admin@example.com", "password").await;
+
+    admin.get("/users/me").await.ok();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_policy_of_settings_holds_from_the_next_password_on() {
+    let server = TestServer::start().await;
+    let (admin, alice) = (server.admin().await, server.member("alice").await);
+    let set = async |password: &str| alice.patch("/users/me", &json!({"password": password})).await;
+    let policy = async |policy: Json| {
+        admin.patch("/settings", &json!({"auth_password_policy": policy})).await
+    };
+
+    policy(json!("/^.{12,}$/")).await.ok();
+    let refused = set("eleven char").await;
+    let words = "Validation failed for field \"password\". Value doesn't have the correct format.";
+    refused.refused_with(400, "FAILED_VALIDATION", words);
+    policy(json!("/(/")).await.refused(400, "INVALID_PAYLOAD");
+    set("eleven char").await.refused(400, "FAILED_VALIDATION");
+    policy(json!(null)).await.ok();
+
+    set("eleven char").await.ok();
+    server.stop().await;
+}
