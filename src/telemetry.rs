@@ -8,9 +8,12 @@ use std::fmt::Write;
 use std::io;
 use std::io::IsTerminal;
 
+use tracing::Level;
+use tracing::Metadata;
 use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format;
 use tracing_subscriber::layer::SubscriberExt;
@@ -21,7 +24,7 @@ use crate::config::LogConfig;
 /// Begins to log. Done a second time in a process it changes nothing, which tests rely on.
 pub fn init(config: &LogConfig) {
     let filter = EnvFilter::try_new(&config.level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry().with(filter).with(filter_fn(tells_nothing));
     let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr);
     let _ = if config.json {
         registry.with(layer.json().flatten_event(true)).try_init()
@@ -29,6 +32,12 @@ pub fn init(config: &LogConfig) {
         let layer = layer.with_ansi(io::stderr().is_terminal());
         registry.with(layer.fmt_fields(harmless_fields())).try_init()
     };
+}
+
+/// Returns whether lines of this kind never hold what was sent. Below `info`, libraries write down what
+/// goes over the wire, with the passwords and tokens in it.
+fn tells_nothing(metadata: &Metadata<'_>) -> bool {
+    *metadata.level() <= Level::INFO || metadata.target().starts_with(env!("CARGO_CRATE_NAME"))
 }
 
 /// Writes the fields of an event as `name=value`. The formatter of the library leaves line breaks as

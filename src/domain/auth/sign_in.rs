@@ -27,6 +27,7 @@ use crate::domain::auth::sessions::Session;
 use crate::model::Key;
 use crate::model::Row;
 use crate::model::Value;
+use crate::model::id;
 use crate::model::schema::USERS;
 use crate::query::Filter;
 use crate::query::Test;
@@ -67,6 +68,10 @@ impl Auth {
     ) -> Result<SignIn, Error> {
         let Login { email, password, otp } = login;
         let user = self.store.find_user_by_email(email).await?;
+        if user.is_none() {
+            // Where there is an account its row was looked up as well; so is one here.
+            self.store.find(&USERS, Key::Uuid(id::fresh())).await?;
+        }
         let account = user.as_ref().filter(|user| is_active(user)).and_then(account);
         let hash = account.map(|(_, hash)| hash);
         let is_right = self.passwords.verify(password, hash).await?;
