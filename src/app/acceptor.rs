@@ -1,9 +1,9 @@
 //! Taking connections: no delay of small writes, a bound on how many are open, patience when the
 //! system has no more files, and an end that loses none.
 //!
-//! A connection is handed to `poem` when its first byte has arrived: one that has said nothing yet
+//! A connection is handed to the server when its first byte has arrived: one that has said nothing yet
 //! would be closed by a shutdown, and its client takes that for a refusal. What a connection may take
-//! its time for is up to [`Connection`]; what is said on it to `poem`.
+//! its time for is up to `connection`; what is said on it to the server.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use poem::http::uri::Scheme;
 use poem::web::LocalAddr;
 use poem::web::RemoteAddr;
 use tokio::net::TcpListener;
@@ -40,7 +39,7 @@ const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
 const FULL_FOR_ADDRESS: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\n\
     connection: close\r\nretry-after: 5\r\ncontent-length: 0\r\n\r\n";
 
-/// Accepts connections for `poem`. Never fails: it waits until it can accept again.
+/// Accepts connections for the server. Never fails: it waits until it can accept again.
 pub struct Acceptor {
     listener: TcpListener,
     local: LocalAddr,
@@ -57,7 +56,8 @@ pub struct Acceptor {
 /// The connection when its first byte is there, or nothing if it took too long.
 type FirstByte = Pin<Box<dyn Future<Output = Option<(Connection, SocketAddr)>> + Send>>;
 
-/// Lets no more connections in, and tells when none is left between the listener and `poem`.
+/// Lets no more connections in, and tells when none is left between the listener and the
+/// server.
 #[derive(Debug, Clone, Default)]
 pub struct Gate {
     shut: CancellationToken,
@@ -160,17 +160,10 @@ impl Acceptor {
             connection.first_byte().await.is_ok().then_some((connection, remote))
         }));
     }
-}
 
-impl poem::listener::Acceptor for Acceptor {
-    type Io = Connection;
-
-    fn local_addr(&self) -> Vec<LocalAddr> {
-        vec![self.local.clone()]
-    }
-
-    /// Cancelling this loses nothing.
-    async fn accept(&mut self) -> io::Result<(Connection, LocalAddr, RemoteAddr, Scheme)> {
+    /// Returns the next connection, with the addresses of its two ends. It never fails: it waits until
+    /// it can accept again, for ever once the gate is shut. Cancelling this loses nothing.
+    pub(super) async fn accept(&mut self) -> (Connection, LocalAddr, RemoteAddr) {
         loop {
             let shut = self.gate.shut.is_cancelled();
             if shut && self.silent.is_empty() {
@@ -186,7 +179,7 @@ impl poem::listener::Acceptor for Acceptor {
                 Some(spoken) = self.silent.next() => {
                     if let Some((connection, remote)) = spoken {
                         let remote = RemoteAddr(remote.into());
-                        return Ok((connection, self.local.clone(), remote, Scheme::HTTP));
+                        return (connection, self.local.clone(), remote);
                     }
                 }
                 () = self.gate.shut.cancelled(), if !shut => {}
@@ -195,7 +188,7 @@ impl poem::listener::Acceptor for Acceptor {
     }
 }
 
-/// Accepts until it succeeds. `poem` asks again at once after an error and would spin.
+/// Accepts until it succeeds. To ask again at once after an error would be to spin.
 async fn patiently<T, F>(shortage: &mut Trouble, mut accept: impl FnMut() -> F) -> T
 where
     F: Future<Output = io::Result<T>>,
@@ -250,7 +243,6 @@ impl Trouble {
 mod tests {
     use std::cell::Cell;
 
-    use poem::listener::Acceptor as _;
     use tokio::io::AsyncReadExt;
     use tokio::io::AsyncWriteExt;
 
@@ -279,10 +271,10 @@ mod tests {
     async fn connections_beyond_the_bound_are_told_and_closed() {
         let (mut acceptor, address) = acceptor(1).await;
         let _first = speak(address).await;
-        let (mut connection, ..) = acceptor.accept().await.unwrap();
+        let (mut connection, ..) = acceptor.accept().await;
 
         let mut second = TcpStream::connect(address).await.unwrap();
-        let accepting = tokio::spawn(async move { acceptor.accept().await.map(|it| it.0) });
+        let accepting = tokio::spawn(async move { acceptor.accept().await.0 });
         let mut answer = Vec::new();
         tokio::time::timeout(SOON, second.read_to_end(&mut answer)).await.unwrap().unwrap();
 
@@ -291,7 +283,7 @@ mod tests {
         assert_eq!(connection.read_u8().await.unwrap(), b'x');
         drop(connection);
         let _third = speak(address).await;
-        assert!(tokio::time::timeout(SOON, accepting).await.unwrap().unwrap().is_ok());
+        assert!(tokio::time::timeout(SOON, accepting).await.unwrap().is_ok());
     }
 
     #[tokio::test]
@@ -300,10 +292,10 @@ mod tests {
             bounded(Bounds { connections_max: 10, per_address_max: Some(1), head_timeout: SOON })
                 .await;
         let _first = speak(address).await;
-        let (_connection, ..) = acceptor.accept().await.unwrap();
+        let (_connection, ..) = acceptor.accept().await;
 
         let mut second = TcpStream::connect(address).await.unwrap();
-        let accepting = tokio::spawn(async move { acceptor.accept().await.map(|it| it.0) });
+        let accepting = tokio::spawn(async move { acceptor.accept().await.0 });
         let mut answer = Vec::new();
         tokio::time::timeout(SOON, second.read_to_end(&mut answer)).await.unwrap().unwrap();
 
@@ -317,8 +309,7 @@ mod tests {
         let _silent = TcpStream::connect(address).await.unwrap();
         let _speaking = speak(address).await;
 
-        let (mut connection, ..) =
-            tokio::time::timeout(SOON, acceptor.accept()).await.unwrap().unwrap();
+        let (mut connection, ..) = tokio::time::timeout(SOON, acceptor.accept()).await.unwrap();
 
         assert_eq!(connection.read_u8().await.unwrap(), b'x');
     }
@@ -328,7 +319,7 @@ mod tests {
         let (mut acceptor, address) = acceptor(1).await;
         let _client = speak(address).await;
 
-        let (connection, ..) = acceptor.accept().await.unwrap();
+        let (connection, ..) = acceptor.accept().await;
 
         assert!(connection.is_nodelay());
     }
@@ -345,8 +336,7 @@ mod tests {
         gate.shut();
         let _late = speak(address).await;
         early.write_all(b"e").await.unwrap();
-        let (mut connection, ..) =
-            tokio::time::timeout(SOON, acceptor.accept()).await.unwrap().unwrap();
+        let (mut connection, ..) = tokio::time::timeout(SOON, acceptor.accept()).await.unwrap();
 
         assert_eq!(connection.read_u8().await.unwrap(), b'e');
         assert!(tokio::time::timeout(short, acceptor.accept()).await.is_err());

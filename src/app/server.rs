@@ -16,7 +16,6 @@ use poem::Request;
 use poem::Response;
 use poem::http::Version;
 use poem::http::uri::Scheme;
-use poem::listener::Acceptor as _;
 use poem::web::LocalAddr;
 use poem::web::RemoteAddr;
 use tokio::task::JoinHandle;
@@ -105,9 +104,7 @@ where
     loop {
         tokio::select! {
             () = &mut stopped => break,
-            accepted = acceptor.accept() => {
-                // It waits instead of failing.
-                let Ok((connection, local, remote, _)) = accepted else { break };
+            (connection, local, remote) = acceptor.accept() => {
                 connections.spawn(serve(connection, local, remote, Arc::clone(&shared)));
             }
         }
