@@ -41,7 +41,8 @@ const SCRATCH: usize = 4096;
 
 /// An open connection.
 pub struct Socket {
-    reader: WebSocketStream<CodecIo<Read>>,
+    /// In a box, since whatever a task moves it keeps twice.
+    reader: Box<WebSocketStream<CodecIo<Read>>>,
     outbox: Arc<Outbox>,
     writing: Writing,
 }
@@ -126,7 +127,7 @@ impl Socket {
             .max_frame_size(Some(frame_bytes_max));
         let io = CodecIo::new(read, Arc::clone(&outbox));
         let reader = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
-        Self { reader, outbox, writing }
+        Self { reader: Box::new(reader), outbox, writing }
     }
 
     /// Returns where frames for the client go.

@@ -73,9 +73,9 @@ pub async fn converse(mut socket: Socket, context: Arc<Context>, entry: Entry) {
     let connection = Connection { context, peer, origin: entry.origin };
     let mut conversation = Conversation::new(&connection, &outbox, standing);
     conversation.run(&mut socket).await;
-    conversation.rest().await;
-    drop(connection);
     // Boxed, as are others that come once: each idle connection would keep their needs ready.
+    Box::pin(conversation.rest()).await;
+    drop(connection);
     Box::pin(socket.finish()).await;
 }
 
@@ -184,7 +184,9 @@ impl<'a> Conversation<'a> {
                 Some(outcome) = self.running.next(),
                     if !self.running.is_empty() && self.meter.has_room() =>
                 {
-                    self.settle(outcome).await;
+                    if let Some(rest) = self.settle(outcome) {
+                        rest.await;
+                    }
                 }
                 () = self.meter.less(), if !self.meter.has_room() => {}
                 () = &mut alarm => Box::pin(self.tick()).await,
@@ -228,7 +230,11 @@ impl<'a> Conversation<'a> {
                 continue;
             }
             match self.running.next().await {
-                Some(outcome) => self.settle(outcome).await,
+                Some(outcome) => {
+                    if let Some(rest) = self.settle(outcome) {
+                        rest.await;
+                    }
+                }
                 None => return,
             }
         }
@@ -245,7 +251,9 @@ impl<'a> Conversation<'a> {
     /// Answers what has begun, drops what has not, and says that the service restarts.
     async fn stop(&mut self) {
         while let Some(outcome) = self.running.next().await {
-            self.settle(outcome).await;
+            if let Some(rest) = self.settle(outcome) {
+                rest.await;
+            }
         }
         self.outbox.close(Closing::Restart);
     }
@@ -284,7 +292,9 @@ impl<'a> Conversation<'a> {
             if !matches!(frame, Ok(Frame::Auth(..))) {
                 self.heartbeat.hear();
             }
-            self.begin(frame).await;
+            if let Some(rest) = self.begin(frame) {
+                rest.await;
+            }
         }
     }
 
@@ -297,24 +307,27 @@ impl<'a> Conversation<'a> {
         self.pace.take(context, peer.actor().user, Instant::now())
     }
 
-    async fn begin(&mut self, frame: Result<Frame, Invalid>) {
+    /// Begins what a frame asks for; what is returned belongs to it, and is rare. Frames and outcomes
+    /// are large, so nothing that is kept while a connection waits holds one.
+    fn begin(&mut self, frame: Result<Frame, Invalid>) -> Option<BoxFuture<'_, ()>> {
         let connection = self.connection;
         let frame = match frame {
             Ok(Frame::Auth(Auth::SignIn(credentials), uid)) => {
-                return self.sign_in(credentials, uid);
+                self.sign_in(credentials, uid);
+                return None;
             }
             _ if self.standing.is_waiting() => {
                 let consequence = self.standing.refuse();
-                return self.suffer(consequence, None).await;
+                return Some(self.suffer(consequence, None));
             }
             Ok(frame) => frame,
             Err(invalid) => {
                 self.say(answers::invalid(&invalid));
-                return;
+                return None;
             }
         };
         match frame {
-            Frame::Auth(Auth::SignOut, _) => self.sign_out().await,
+            Frame::Auth(Auth::SignOut, _) => return Some(self.sign_out().boxed()),
             Frame::Auth(..) | Frame::Other => {}
             Frame::Pong => self.confirm(Question::Frame),
             Frame::Ping(uid) => self.say(answers::pong(uid.as_ref())),
@@ -326,6 +339,7 @@ impl<'a> Conversation<'a> {
                 self.launch(async move { Outcome::Answer(connection.subscribe(*frame).await) });
             }
         }
+        None
     }
 
     /// Lets something be under way.
@@ -333,19 +347,24 @@ impl<'a> Conversation<'a> {
         self.running.push_back(work.boxed());
     }
 
-    async fn settle(&mut self, outcome: Outcome) {
+    /// Answers what is done; what is returned belongs to it, and is rare.
+    fn settle(&mut self, outcome: Outcome) -> Option<BoxFuture<'_, ()>> {
         match outcome {
             Outcome::Answer(frame) => {
                 if let Some(frame) = frame {
                     self.say(frame);
                 }
+                None
             }
             Outcome::Checked(result, uid) => {
                 self.kind = Kind::Other;
-                match result {
-                    Ok(granted) => Box::pin(self.grant(granted, uid.as_ref())).await,
-                    Err(error) => Box::pin(self.deny(&error, uid.as_ref())).await,
-                }
+                let answered = async move {
+                    match result {
+                        Ok(granted) => self.grant(granted, uid.as_ref()).await,
+                        Err(error) => self.deny(&error, uid.as_ref()).await,
+                    }
+                };
+                Some(answered.boxed())
             }
         }
     }

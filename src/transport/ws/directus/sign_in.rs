@@ -4,6 +4,8 @@
 //! domain.
 
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 
 use crate::domain::Error;
 use crate::transport::ws::directus::answers;
@@ -67,8 +69,13 @@ impl Conversation<'_> {
     }
 
     /// Lets a consequence follow, told in the words for it.
-    pub(super) async fn suffer(&mut self, consequence: Consequence, uid: Option<&Uid>) {
-        self.suffer_with(consequence, answers::not_signed_in(consequence.reason, uid)).await;
+    pub(super) fn suffer(
+        &mut self,
+        consequence: Consequence,
+        uid: Option<&Uid>,
+    ) -> BoxFuture<'_, ()> {
+        let frame = answers::not_signed_in(consequence.reason, uid);
+        self.suffer_with(consequence, frame).boxed()
     }
 
     /// Becomes, says and closes, in this order: no frame is handled as who it was before.
