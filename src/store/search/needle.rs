@@ -1,5 +1,7 @@
 //! What a selection looks for in the content of messages, in terms of the index.
 
+use uuid::Uuid;
+
 use crate::model::Collection;
 use crate::model::Field;
 use crate::model::Kind;
@@ -33,7 +35,7 @@ impl Needle {
         let (key, content) = (MESSAGES.key(), MESSAGES.require("content"));
         if let Some((text, fields)) = &select.search
             && fields.contains(&content)
-            && fields.iter().all(|field| [content, key].contains(field) || !is_searched(field))
+            && fields.iter().all(|field| [content, key].contains(field) || !can_fit(field, text))
         {
             let key = text.parse().ok().filter(|_| fields.contains(&key));
             return Some((Self::text(text)?, key));
@@ -73,9 +75,14 @@ impl Needle {
     }
 }
 
-/// Returns whether a search looks into the field.
-const fn is_searched(field: &Field) -> bool {
-    matches!(field.kind, Kind::Text | Kind::Integer | Kind::Uuid)
+/// Returns whether a search for the text can find something in the field.
+fn can_fit(field: &Field, text: &str) -> bool {
+    match field.kind {
+        Kind::Text => true,
+        Kind::Integer => text.parse::<i64>().is_ok(),
+        Kind::Uuid => Uuid::parse_str(text).is_ok(),
+        _ => false,
+    }
 }
 
 /// Returns a text that the content of everything that fits the filter has in it.

@@ -20,7 +20,12 @@ pub fn operations() -> Vec<Operation> {
     let mut operations = Vec::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, described) in methods.as_object().unwrap() {
-            let parameters = described["parameters"].as_array().cloned().unwrap_or_default();
+            let parameters: Vec<&Json> = described["parameters"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|parameter| resolved(&document, parameter))
+                .collect();
             let query = parameters.iter().filter(|parameter| parameter["in"] == "query");
             let mut body = BTreeSet::new();
             let content = &described["requestBody"]["content"]["application/json"]["schema"];
@@ -40,6 +45,12 @@ pub fn operations() -> Vec<Operation> {
         }
     }
     operations
+}
+
+/// Returns what a reference points at; anything else is itself.
+fn resolved<'a>(document: &'a Json, described: &'a Json) -> &'a Json {
+    let Some(reference) = described["$ref"].as_str() else { return described };
+    document.pointer(reference.trim_start_matches('#')).unwrap()
 }
 
 /// Collects the names of fields in a schema.

@@ -120,7 +120,7 @@ async fn a_revision_is_what_the_message_was_and_what_the_change_set() {
     let later = "2026-01-31T12:00:01.234Z";
     let message = |content: Json, user: Json, at: Json| {
         json!({"id": id, "user_created": alice.id, "date_created": NOON, "content": content,
-            "user_updated": user, "date_updated": at})
+            "user_updated": user, "date_updated": at, "guest": null})
     };
     let (first, by, at) =
         (message(json!("one"), Json::Null, Json::Null), json!(alice.id), json!(later));
