@@ -69,7 +69,8 @@ fn frames_with(text: &str) -> Vec<Json> {
 /// Class 16: every field of every frame.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn class_16_hostile_frames_change_nothing_and_show_nothing() {
-    let server = TestServer::start().await;
+    // However long it takes, nobody is asked for a sign of life.
+    let server = TestServer::with(|config| config.websockets.heartbeat = false).await;
     let (admin, member) = (server.admin().await, server.member("member").await);
     member.say("a message").await;
     let mut socket = Socket::signed_in(&server, &admin).await;

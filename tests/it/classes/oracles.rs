@@ -102,7 +102,8 @@ struct World {
 impl World {
     /// Somebody who reads keys, and may change what they cannot read.
     async fn new() -> Self {
-        let server = TestServer::start().await;
+        // However long it takes, nobody is asked for a sign of life.
+        let server = TestServer::with(|config| config.websockets.heartbeat = false).await;
         let rights = [
             Permission::to("read", "messages").fields(&["id", "user_created"]),
             Permission::to("update", "messages").fields(&["content"]),
