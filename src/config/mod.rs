@@ -227,6 +227,9 @@ pub struct TopicsConfig {
     pub internal: bool,
     /// `TOPICS_RATE_MAX`, default 20: frames of one connection in a second; faster ones wait.
     pub rate_max: u32,
+    /// `TYPING_TIMEOUT`, in seconds, default 5: how long somebody counts as writing who does not say
+    /// so again, on either socket.
+    pub typing_timeout: Duration,
 }
 
 /// The bounds of queries.

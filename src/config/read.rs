@@ -245,6 +245,11 @@ impl TopicsConfig {
             ),
             internal: from.read("TOPICS_INTERNAL", "true", form::boolean),
             rate_max: from.read("TOPICS_RATE_MAX", "20", form::number(1, 100_000)),
+            typing_timeout: from.read(
+                "TYPING_TIMEOUT",
+                "5",
+                form::duration(Plain::Seconds, Duration::from_millis(100)),
+            ),
         }
     }
 }

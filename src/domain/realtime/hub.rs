@@ -26,6 +26,7 @@ use crate::domain::realtime::Closing;
 use crate::domain::realtime::Outbox;
 use crate::domain::realtime::Peer;
 use crate::domain::realtime::Topics;
+use crate::domain::realtime::Typing;
 use crate::domain::realtime::audience::Audience;
 use crate::domain::realtime::cursor::Cursors;
 use crate::domain::realtime::peer::Seat;
@@ -55,6 +56,7 @@ pub struct Hub {
     changes: Arc<Changes>,
     pub(super) audience: Audience,
     topics: Arc<Topics>,
+    typing: Arc<Typing>,
     /// Held while an event goes round the views, and shared by those who move listeners from view to
     /// view: a move between two views of one event would lose it or tell it twice.
     pub(super) order: RwLock<()>,
@@ -86,6 +88,8 @@ impl Hub {
         subscriptions_max: usize,
         replay_bytes_max: usize,
     ) -> Self {
+        let patience = topics.config().typing_timeout;
+        let typing = Typing::start(Arc::clone(&items), Arc::clone(&permissions), patience);
         Self {
             cursors: Cursors::new(items.store.seed()),
             positions: Positions::default(),
@@ -98,6 +102,7 @@ impl Hub {
             changes,
             audience: Audience::new(items),
             topics,
+            typing,
             order: RwLock::new(()),
             seats: Mutex::default(),
             beginnings: TaskTracker::new(),
@@ -118,6 +123,12 @@ impl Hub {
     #[must_use]
     pub const fn topics(&self) -> &Arc<Topics> {
         &self.topics
+    }
+
+    /// Returns who is writing.
+    #[must_use]
+    pub const fn typing(&self) -> &Arc<Typing> {
+        &self.typing
     }
 
     /// Returns how many connections have joined.
@@ -176,6 +187,7 @@ impl Hub {
         self.beginnings.wait().await;
         self.audience.finish().await;
         self.topics.finish().await;
+        self.typing.finish().await;
     }
 
     /// Delivers a committed event. Events must come in order.
@@ -183,6 +195,7 @@ impl Hub {
         self.changes.apply(std::slice::from_ref(event)).await;
         self.review(event).await;
         self.topics.notice(event);
+        self.typing.notice(event);
         let _round = self.order.write().await;
         let views = self.audience.of(event);
         if !views.is_empty() {
@@ -228,6 +241,7 @@ impl Hub {
     }
 
     pub(super) fn leave(&self, seat: &Seat) {
+        self.typing.leave(seat);
         self.seats.lock().remove(&seat.id);
     }
 

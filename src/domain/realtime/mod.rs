@@ -4,7 +4,7 @@
 //! event once for all who listen alike; a listener is one subscription, an outbox one connection's
 //! bounded queue. None of them knows a protocol: the envelope that a transport hands in turns news
 //! into frames. What a client missed it is told by `replay`, from the log, by the same views. `topics` are
-//! what clients of nuxt-ws follow instead of subscriptions.
+//! what clients of nuxt-ws follow instead of subscriptions, `typing` is who is writing just now.
 
 mod audience;
 mod cursor;
@@ -19,6 +19,7 @@ mod relay;
 mod replay;
 pub mod subscribe;
 pub mod topics;
+pub mod typing;
 pub mod view;
 
 pub use hub::Hub;
@@ -32,5 +33,6 @@ pub use relay::run;
 pub use subscribe::Resume;
 pub use subscribe::Subscribe;
 pub use topics::Topics;
+pub use typing::Typing;
 pub use view::Envelope;
 pub use view::News;

@@ -21,6 +21,8 @@ pub enum Topic {
     Chat,
     /// How many are here.
     Session,
+    /// Who is writing just now.
+    Typing,
     /// What is for one connection alone.
     Internal,
 }
@@ -32,6 +34,7 @@ impl Topic {
         match self {
             Self::Chat => "chat",
             Self::Session => "session",
+            Self::Typing => "typing",
             Self::Internal => "_internal",
         }
     }
@@ -39,7 +42,8 @@ impl Topic {
     /// Returns the topic of this name.
     #[must_use]
     pub fn find(name: &str) -> Option<Self> {
-        [Self::Chat, Self::Session, Self::Internal].into_iter().find(|topic| topic.name() == name)
+        let all = [Self::Chat, Self::Session, Self::Typing, Self::Internal];
+        all.into_iter().find(|topic| topic.name() == name)
     }
 }
 
@@ -54,7 +58,13 @@ impl Member {
         Self { topics, attendee }
     }
 
-    /// Begins to hear of a topic. Whatever its state has become since this connection last saw it
+    /// Returns the name of the connection.
+    #[must_use]
+    pub fn name(&self) -> Uuid {
+        self.attendee.name
+    }
+
+    /// Begins to hear of a topic. (Of `typing` by [`crate::domain::realtime::Typing::watch`].) Whatever its state has become since this connection last saw it
     /// comes at once; else the next change. Who left `session` cannot come back, and who asks for
     /// `_internal` has it already.
     pub async fn subscribe(&self, topic: Topic) {
@@ -71,7 +81,7 @@ impl Member {
         match topic {
             Topic::Chat => state.chat = false,
             Topic::Session => state.session = false,
-            Topic::Internal => {}
+            Topic::Typing | Topic::Internal => {}
         }
     }
 

@@ -92,6 +92,12 @@ impl Topics {
         topics
     }
 
+    /// Returns the settings.
+    #[must_use]
+    pub const fn config(&self) -> &TopicsConfig {
+        &self.config
+    }
+
     /// Ends the tasks and waits for them.
     pub async fn finish(&self) {
         self.stopping.cancel();

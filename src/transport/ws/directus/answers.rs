@@ -76,6 +76,14 @@ pub fn unsubscribed(uid: Option<&Uid>) -> Bytes {
     begin(r#"{"type":"subscription","event":"unsubscribe""#, 0).end_with(uid)
 }
 
+/// Returns the frame that tells who is writing, a JSON list.
+#[must_use]
+pub fn typing(names: &str, uid: Option<&str>) -> Bytes {
+    let mut frame = begin(r#"{"type":"typing","data":"#, names.len());
+    frame.raw(names);
+    frame.end_with(uid)
+}
+
 /// Returns the frame of a subscription's news.
 #[must_use]
 pub fn news(uid: Option<&str>, news: &News<'_>) -> Bytes {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use serde_json::Value as Json;
 
 use crate::domain::Error;
@@ -18,6 +19,7 @@ use crate::domain::items::Written;
 use crate::domain::realtime;
 use crate::domain::realtime::Envelope;
 use crate::domain::realtime::Peer;
+use crate::domain::realtime::typing::Watch;
 use crate::model::Actor;
 use crate::model::Collection;
 use crate::model::Key;
@@ -30,6 +32,7 @@ use crate::transport::ws::directus::frames::Credentials;
 use crate::transport::ws::directus::frames::Items;
 use crate::transport::ws::directus::frames::ItemsAction;
 use crate::transport::ws::directus::frames::Subscribe;
+use crate::transport::ws::directus::frames::Typing;
 use crate::transport::ws::directus::items;
 use crate::transport::ws::directus::standing::Becomes;
 use crate::transport::ws::directus::uid::Uid;
@@ -42,6 +45,8 @@ pub struct Connection {
     pub peer: Peer,
     /// Where it comes from.
     pub origin: Origin,
+    /// Lets it hear of who is writing.
+    pub typing: Mutex<Option<Watch>>,
 }
 
 /// A good sign-in.
@@ -220,6 +225,29 @@ impl Connection {
         };
         let error = self.peer.subscribe(subscribe).await.err()?;
         Some(answers::failed("subscribe", &error, frame.uid.as_ref()))
+    }
+
+    /// Does what a `typing` frame asks for, and returns the answer if that was refused. To be told
+    /// who is writing, and then no more, has its answer in what is told, and in its end.
+    pub async fn typing(&self, frame: Typing, uid: Option<&Uid>) -> Option<Bytes> {
+        let typing = self.context.services.hub.typing();
+        let done = match frame {
+            Typing::Start => typing.note(&self.peer, None),
+            Typing::Stop => {
+                typing.rest(&self.peer);
+                Ok(())
+            }
+            Typing::Subscribe => {
+                let name = uid.map(Uid::to_text);
+                let watch = typing.watch(&self.peer, answers::typing, name).await;
+                watch.map(|watch| *self.typing.lock() = Some(watch))
+            }
+            Typing::Unsubscribe => {
+                self.typing.lock().take();
+                Ok(())
+            }
+        };
+        done.err().map(|error| answers::failed("typing", &error, uid))
     }
 
     /// Ends one subscription or all, and returns the answer.

@@ -14,6 +14,7 @@ use futures_util::FutureExt;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
@@ -70,7 +71,7 @@ pub async fn converse(mut socket: Socket, context: Arc<Context>, entry: Entry) {
         None => context.services.auth.public(entry.origin.ip),
     };
     let peer = context.services.hub.join(Arc::clone(&outbox), identity);
-    let connection = Connection { context, peer, origin: entry.origin };
+    let connection = Connection { context, peer, origin: entry.origin, typing: Mutex::default() };
     let mut conversation = Conversation::new(&connection, &outbox, standing);
     conversation.run(&mut socket).await;
     // Boxed, as are others that come once: each idle connection would keep their needs ready.
@@ -331,6 +332,12 @@ impl<'a> Conversation<'a> {
             Frame::Auth(..) | Frame::Other => {}
             Frame::Pong => self.confirm(Question::Frame),
             Frame::Ping(uid) => self.say(answers::pong(uid.as_ref())),
+            Frame::Typing(frame, uid) => {
+                self.launch(async move {
+                    let answer = connection.typing(frame, uid.as_ref()).await;
+                    Outcome::Answer(answer)
+                });
+            }
             Frame::Unsubscribe(uid) => self.say(connection.unsubscribe(uid.as_ref())),
             Frame::Items(frame) => {
                 self.launch(async move { Outcome::Answer(Some(connection.items(*frame).await)) });

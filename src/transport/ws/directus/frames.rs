@@ -26,12 +26,27 @@ pub enum Frame {
     Subscribe(Box<Subscribe>),
     /// `unsubscribe`: from one, or without a name from all.
     Unsubscribe(Option<Uid>),
+    /// `typing`.
+    Typing(Typing, Option<Uid>),
     /// `ping`.
     Ping(Option<Uid>),
     /// `pong`: everything before the ping that it answers has arrived.
     Pong,
     /// Anything else, which is passed over without a word.
     Other,
+}
+
+/// What a `typing` frame asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Typing {
+    /// To be told who is writing.
+    Subscribe,
+    /// To be told no more.
+    Unsubscribe,
+    /// To be known as writing.
+    Start,
+    /// To be known so no more.
+    Stop,
 }
 
 /// An `auth` frame.
@@ -133,6 +148,10 @@ impl Frame {
             "items" => Self::Items(Box::new(Items::read(fields)?)),
             "subscribe" => Self::Subscribe(Box::new(Subscribe::read(fields)?)),
             "unsubscribe" => Self::Unsubscribe(fields.uid),
+            "typing" => {
+                let typing = Typing::read(&mut fields)?;
+                Self::Typing(typing, fields.uid)
+            }
             "ping" => Self::Ping(fields.uid),
             "pong" => Self::Pong,
             _ => Self::Other,
@@ -190,6 +209,24 @@ impl Auth {
             }
             (None, None, Some(Json::String(action))) if action == "logout" => Self::SignOut,
             _ => Self::Nothing,
+        }
+    }
+}
+
+impl Typing {
+    fn read(fields: &mut Fields) -> Result<Self, Invalid> {
+        fields.area = "typing";
+        let action = fields.take("action").unwrap_or_default();
+        match action.as_str() {
+            None if action.is_null() => Ok(Self::Start),
+            Some("start") => Ok(Self::Start),
+            Some("stop") => Ok(Self::Stop),
+            Some("subscribe") => Ok(Self::Subscribe),
+            Some("unsubscribe") => Ok(Self::Unsubscribe),
+            _ => {
+                let known = "one of 'start', 'stop', 'subscribe', 'unsubscribe'";
+                Err(fields.invalid(known, Some(&action), "action"))
+            }
         }
     }
 }

@@ -14,6 +14,8 @@ use crate::domain::realtime::Closing;
 use crate::domain::realtime::Outbox;
 use crate::domain::realtime::Peer;
 use crate::domain::realtime::topics::Member;
+use crate::domain::realtime::topics::Topic;
+use crate::domain::realtime::typing::Watch;
 use crate::model::id;
 use crate::transport::ws::context::Context;
 use crate::transport::ws::directus::Entry;
@@ -45,9 +47,11 @@ pub async fn converse(mut socket: Socket, context: Arc<Context>, entry: Entry) {
         expires,
         heartbeat: Heartbeat::new(context.config.heartbeat_period, now),
         pace: Pace::new(context.topics.rate_max, now),
+        typing: None,
         over: false,
     };
     conversation.run(&mut socket).await;
+    drop(conversation);
     drop((peer, context));
     // Boxed: each idle connection would keep what it needs ready.
     Box::pin(socket.finish()).await;
@@ -63,6 +67,8 @@ struct Conversation<'a> {
     expires: Option<Instant>,
     heartbeat: Heartbeat,
     pace: Pace,
+    /// Lets it hear of who is writing.
+    typing: Option<Watch>,
     /// Whether nothing follows any more.
     over: bool,
 }
@@ -103,11 +109,22 @@ impl Conversation<'_> {
         }
     }
 
-    async fn handle(&self, member: &Member, text: &[u8]) {
+    async fn handle(&mut self, member: &Member, text: &[u8]) {
+        let typing = self.context.services.hub.typing();
         match Frame::parse(text) {
             Some(Frame::Ping) => {
                 self.outbox.push(frames::pong());
             }
+            Some(Frame::Subscribe(Topic::Typing)) if self.typing.is_none() => {
+                // Whoever may not read messages hears nothing of it either.
+                self.typing = typing.watch(self.peer, frames::typing, None).await.ok();
+            }
+            Some(Frame::Unsubscribe(Topic::Typing)) => self.typing = None,
+            Some(Frame::Typing(true)) => {
+                // Who may not write does not: nobody needs to be told.
+                let _ = typing.note(self.peer, Some(member.name()));
+            }
+            Some(Frame::Typing(false)) => typing.rest(self.peer),
             Some(Frame::Subscribe(topic)) => member.subscribe(topic).await,
             Some(Frame::Unsubscribe(topic)) => member.unsubscribe(topic),
             Some(Frame::Publish(text)) => {

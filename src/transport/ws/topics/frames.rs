@@ -21,6 +21,8 @@ pub(super) enum Frame {
     Unsubscribe(Topic),
     /// It says something in the chat.
     Publish(String),
+    /// Somebody is writing there, or is not any more.
+    Typing(bool),
 }
 
 impl Frame {
@@ -39,9 +41,18 @@ impl Frame {
                 let text = frame.get("payload")?.as_object()?.get("text")?.as_str()?;
                 Some(Self::Publish(text.to_owned()))
             }
+            "publish" if topic == Topic::Typing => {
+                let payload = frame.get("payload").and_then(|payload| payload.get("typing"));
+                Some(Self::Typing(payload != Some(&Json::Bool(false))))
+            }
             _ => None,
         }
     }
+}
+
+/// Returns the frame that tells who is writing.
+pub(super) fn typing(names: &str, _: Option<&str>) -> Bytes {
+    encode(Topic::Typing, names)
 }
 
 /// Returns the frame that tells the state of a topic, a JSON text.
@@ -77,6 +88,11 @@ mod tests {
             (
                 r#"{"type":"publish","topic":"chat","payload":{"text":"","user":"me"},"more":1}"#,
                 Frame::Publish(String::new()),
+            ),
+            (r#"{"type":"publish","topic":"typing"}"#, Frame::Typing(true)),
+            (
+                r#"{"type":"publish","topic":"typing","payload":{"typing":false}}"#,
+                Frame::Typing(false),
             ),
         ] {
             assert_eq!(parse(text), Some(frame), "{text}");

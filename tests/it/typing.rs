@@ -1,0 +1,207 @@
+//! Who is writing: told to those who ask, on both sockets, and to nobody else.
+
+use std::time::Duration;
+use std::time::Instant;
+
+use serde_json::Value as Json;
+use serde_json::json;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+
+use crate::support::Permission;
+use crate::support::Socket;
+use crate::support::TestServer;
+use crate::support::User;
+use crate::support::error;
+
+/// Signs in at the socket of Directus and asks who is writing.
+async fn watching(server: &TestServer, user: &User) -> Socket {
+    let mut socket = Socket::signed_in(server, user).await;
+    let ask = json!({"type": "typing", "action": "subscribe", "uid": "t"});
+    assert_eq!(socket.ask(&ask).await, told(&[]));
+    socket
+}
+
+/// Opens a socket of topics, subscribed to this one alone, and returns its name.
+async fn page(server: &TestServer) -> (Socket, Json) {
+    let request = format!("ws://{}/_ws", server.address).into_client_request().unwrap();
+    let mut socket = Socket::open(request).await.unwrap();
+    let mut frame = socket.next().await;
+    while frame["topic"] != "_internal" {
+        frame = socket.next().await;
+    }
+    let name = frame["payload"]["connectionId"].clone();
+    socket.next().await;
+    socket.send(&json!({"type": "unsubscribe", "topic": "session"})).await;
+    socket.send(&json!({"type": "subscribe", "topic": "typing"})).await;
+    assert_eq!(socket.next().await, state(&[]));
+    (socket, name)
+}
+
+fn told(names: &[&str]) -> Json {
+    json!({"type": "typing", "data": list(names), "uid": "t"})
+}
+
+fn state(names: &[&str]) -> Json {
+    json!({"topic": "typing", "payload": list(names)})
+}
+
+fn list(names: &[&str]) -> Json {
+    names.iter().map(|name| json!({"user": name})).collect()
+}
+
+fn typing() -> Json {
+    json!({"type": "typing"})
+}
+
+fn in_topic(payload: &Json) -> Json {
+    json!({"type": "publish", "topic": "typing", "payload": payload})
+}
+
+async fn open() -> TestServer {
+    let server = TestServer::start().await;
+    let rights = [
+        Permission::to("read", "messages"),
+        Permission::to("create", "messages"),
+        Permission::to("read", "directus_users").fields(&["first_name"]),
+    ];
+    server.allow_public(&rights).await;
+    server
+}
+
+#[tokio::test]
+async fn who_writes_is_told_on_both_sockets_until_it_is_sent() {
+    let server = open().await;
+    let (alice, bob) = (server.member("Alice").await, server.member("Bob").await);
+    let (mut of_alice, mut of_bob) =
+        (watching(&server, &alice).await, watching(&server, &bob).await);
+    let (mut page, guest) = page(&server).await;
+
+    of_alice.send(&typing()).await;
+    of_bob.expect(&told(&["Alice"])).await;
+    page.expect(&state(&["Alice"])).await;
+    page.send(&in_topic(&json!(true))).await;
+    of_bob.expect(&told(&["Alice", guest.as_str().unwrap()])).await;
+    // Nobody is told of themselves.
+    of_alice.expect(&told(&[guest.as_str().unwrap()])).await;
+
+    alice.say("sent by another road").await;
+    of_bob.expect(&told(&[guest.as_str().unwrap()])).await;
+    page.expect(&state(&[])).await;
+    page.send(&json!({"type": "publish", "topic": "chat", "payload": {"text": "sent"}})).await;
+    of_bob.expect(&told(&[])).await;
+    of_alice.expect(&told(&[])).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_stops_goes_or_falls_silent_does_not_write_any_more() {
+    let timeout = Duration::from_secs(2);
+    let server = TestServer::with(|config| config.topics.typing_timeout = timeout).await;
+    let (alice, bob) = (server.member("Alice").await, server.member("Bob").await);
+    let mut of_bob = watching(&server, &bob).await;
+    let mut of_alice = Socket::signed_in(&server, &alice).await;
+
+    // The same person at another place is the same person.
+    let mut elsewhere = Socket::signed_in(&server, &alice).await;
+    of_alice.send(&typing()).await;
+    elsewhere.send(&typing()).await;
+    of_bob.expect(&told(&["Alice"])).await;
+    of_bob.expect(&told(&[])).await;
+
+    of_alice.send(&typing()).await;
+    of_bob.expect(&told(&["Alice"])).await;
+    of_alice.send(&json!({"type": "typing", "action": "stop"})).await;
+    of_bob.expect(&told(&[])).await;
+
+    of_alice.send(&json!({"type": "typing", "action": "start"})).await;
+    of_bob.expect(&told(&["Alice"])).await;
+    drop(of_alice);
+    of_bob.expect(&told(&[])).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_has_not_asked_hears_nothing_and_nothing_any_more() {
+    let server = open().await;
+    let (alice, bob) = (server.member("Alice").await, server.member("Bob").await);
+    let mut deaf = Socket::signed_in(&server, &bob).await;
+    deaf.subscribe("s", json!({"event": "create"})).await;
+    let mut tired = watching(&server, &bob).await;
+    tired.send(&json!({"type": "typing", "action": "unsubscribe"})).await;
+    tired.quiet().await;
+    let mut of_alice = Socket::signed_in(&server, &alice).await;
+    let (mut page, _) = page(&server).await;
+
+    of_alice.send(&typing()).await;
+    page.expect(&state(&["Alice"])).await;
+
+    of_alice.quiet().await;
+    deaf.quiet().await;
+    tired.quiet().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn only_readers_are_told_and_only_writers_are_named() {
+    let server = TestServer::start().await;
+    let reader = server.user_with("reader", &[Permission::to("read", "messages")]).await;
+    let writer = server.user_with("writer", &[Permission::to("create", "messages")]).await;
+    let few = Permission::to("read", "messages").fields(&["id", "content"]);
+    let of_few = server.user_with("few", &[few]).await;
+    let mut of_reader = watching(&server, &reader).await;
+    let mut of_few = watching(&server, &of_few).await;
+    let mut of_writer = Socket::signed_in(&server, &writer).await;
+
+    let refused = of_writer.ask(&json!({"type": "typing", "action": "subscribe", "uid": 1})).await;
+    assert_eq!((error(&refused).0, error(&refused).1), ("typing", "FORBIDDEN"));
+    assert_eq!(refused["uid"], 1);
+    let refused = of_reader.ask(&typing()).await;
+    assert_eq!((error(&refused).0, error(&refused).1), ("typing", "FORBIDDEN"));
+
+    // Neither may read names; one of them may see who wrote a message.
+    of_writer.send(&typing()).await;
+    of_reader.expect(&told(&[&writer.id])).await;
+    of_few.expect(&told(&["Guest"])).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn many_who_begin_at_once_are_told_of_together() {
+    let server = open().await;
+    let bob = server.member("Bob").await;
+    let mut of_bob = watching(&server, &bob).await;
+    let mut pages = Vec::new();
+    for _ in 0..30 {
+        pages.push(page(&server).await.0);
+    }
+    let start = Instant::now();
+
+    for page in &mut pages {
+        page.send(&in_topic(&json!({}))).await;
+    }
+
+    let mut frames = 0;
+    let mut named = 0;
+    while named < 20 {
+        let frame = of_bob.next().await;
+        named = frame["data"].as_array().unwrap().len();
+        frames += 1;
+    }
+    assert!(frames <= 2 + start.elapsed().as_secs(), "{frames} frames");
+    assert_eq!(named, 20, "of more than twenty, twenty are named");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_is_answered() {
+    let server = open().await;
+    let mut socket = Socket::connect(&server).await;
+
+    let answer = socket.ask(&json!({"type": "typing", "action": "sing", "uid": "x"})).await;
+
+    let (area, code, message) = error(&answer);
+    assert_eq!((area, code), ("typing", "INVALID_PAYLOAD"));
+    assert!(message.contains("'start', 'stop', 'subscribe', 'unsubscribe'"), "{message}");
+    assert_eq!(answer["uid"], "x");
+    server.stop().await;
+}
