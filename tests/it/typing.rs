@@ -166,6 +166,81 @@ async fn only_readers_are_told_and_only_writers_are_named() {
 }
 
 #[tokio::test]
+async fn whose_messages_one_may_not_read_is_not_seen_writing_either() {
+    let server = TestServer::start().await;
+    let alice = server.member("Alice").await;
+    let own = Permission::to("read", "messages").on(json!({"user_created": "$CURRENT_USER"}));
+    let solitary = server.user_with("solitary", &[own]).await;
+    let mut of_solitary = watching(&server, &solitary).await;
+    let reader = server.member("Bob").await;
+    let mut of_reader = watching(&server, &reader).await;
+    let mut of_alice = Socket::signed_in(&server, &alice).await;
+
+    of_alice.send(&typing()).await;
+    of_reader.expect(&told(&["Alice"])).await;
+    of_alice.send(&json!({"type": "typing", "action": "stop"})).await;
+    of_reader.expect(&told(&[])).await;
+
+    of_solitary.quiet().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn rights_that_change_act_at_once_on_who_is_told_and_on_who_is_named() {
+    let timeout = Duration::from_hours(1);
+    let server = TestServer::with(|config| config.topics.typing_timeout = timeout).await;
+    let admin = server.admin().await;
+    let policy = admin.policy("given", &[]).await;
+    let role = json!({"name": "given", "policies": [{"policy": policy}]});
+    let role = admin.post("/roles", &role).await.ok()["id"].clone();
+    let rights = ["read", "create"].map(|action| Permission::to(action, "messages"));
+    let given = admin.grant(&policy, &rights).await;
+    let guest = server.user_without_role("Given").await;
+    let path = format!("/users/{}", guest.id);
+    admin.patch(&path, &json!({"role": role})).await.ok();
+    let (alice, bob) = (server.member("Alice").await, server.member("Bob").await);
+    let mut of_alice = watching(&server, &alice).await;
+    let mut of_bob = watching(&server, &bob).await;
+    let mut of_guest = watching(&server, &guest).await;
+
+    of_alice.send(&typing()).await;
+    of_bob.expect(&told(&["Alice"])).await;
+    of_guest.expect(&told(&[&alice.id])).await;
+    of_guest.send(&typing()).await;
+    of_bob.expect(&told(&["Alice", "Given"])).await;
+    of_alice.expect(&told(&["Given"])).await;
+
+    admin.delete(&format!("/permissions/{}", given[1])).await.nothing();
+    of_bob.expect(&told(&["Alice"])).await;
+    of_alice.expect(&told(&[])).await;
+    admin.delete(&format!("/permissions/{}", given[0])).await.nothing();
+    of_guest.expect(&told(&[])).await;
+
+    // Whoever signs out on the connection has not written on it.
+    of_alice.send(&json!({"type": "auth", "access_token": bob.token})).await;
+    of_bob.expect(&told(&[])).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_of_it_is_stored() {
+    let server = open().await;
+    let (alice, bob) = (server.member("Alice").await, server.member("Bob").await);
+    let mut of_bob = watching(&server, &bob).await;
+    let mut of_alice = Socket::signed_in(&server, &alice).await;
+    let place = json!({"event": "create", "since": ""});
+    let before = of_alice.subscribe("before", place.clone()).await["cursor"].clone();
+
+    of_alice.send(&typing()).await;
+    of_bob.expect(&told(&["Alice"])).await;
+
+    // Whatever is stored moves the one order of everything on.
+    assert!(before.is_string());
+    assert_eq!(of_alice.subscribe("after", place).await["cursor"], before);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn many_who_begin_at_once_are_told_of_together() {
     let server = open().await;
     let bob = server.member("Bob").await;

@@ -89,6 +89,9 @@ impl Peer {
         let _one = self.seat.changing.lock().await;
         let user = identity.actor.user;
         let before = std::mem::replace(&mut *self.seat.identity.lock(), identity);
+        if before.actor.user != user {
+            self.hub.typing().leave(&self.seat);
+        }
         self.seat.leave(before.actor.user.filter(|before| Some(*before) != user));
         if user.is_some() {
             let left = self.seat.left.lock().take();

@@ -1,5 +1,5 @@
 // The network between browser and server, on the loopback interface, with the faults of real ones: connections that end
-// (FIN), that are torn down (RST), that are accepted and then hang, and a network that is not there at all.
+// (FIN), that are torn down (RST), that are accepted and then hang, that fall silent, and a network that is not there.
 import { once } from 'node:events';
 import net from 'node:net';
 
@@ -37,6 +37,14 @@ export class Proxy {
 		for (const { client, upstream } of this.#pairs) {
 			client.resetAndDestroy();
 			upstream.destroy();
+		}
+	}
+
+	/** Nothing flows any more on the connections of now, and neither side is told: a cable is pulled. */
+	freeze() {
+		for (const { client, upstream } of this.#pairs) {
+			client.unpipe(upstream).pause();
+			upstream.unpipe(client).pause();
 		}
 	}
 

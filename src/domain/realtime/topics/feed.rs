@@ -35,7 +35,7 @@ static NUMBERS: AtomicU64 = AtomicU64::new(0);
 ///
 /// # Errors
 /// What working out a query fails with.
-pub(super) fn plan(
+pub(in crate::domain::realtime) fn plan(
     items: &Items,
     permissions: &Permissions,
     actor: &Actor,

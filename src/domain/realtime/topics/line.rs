@@ -47,20 +47,13 @@ impl Line {
     /// The name is that of the guest's connection, else the author's first name, else the key of
     /// their account; what the reader may not read is passed over.
     pub(super) fn new(projection: &Projection, record: &Record) -> Option<Self> {
-        let shown: Shown = serde_json::from_str(projection.object(record).get()).ok()?;
-        let field = MESSAGES.require("user_created");
-        let author = record.value(field).as_key();
-        let account = author.filter(|_| projection.scope().shows(record, field));
-        let first_name = shown.user_created.and_then(|author| author.first_name);
-        let user = shown
-            .guest
-            .or(first_name.filter(|name| !name.trim().is_empty()))
-            .or_else(|| account.map(key))
-            .unwrap_or_else(|| NOBODY.to_owned());
-        let said = Said { text: shown.content.as_deref().unwrap_or_default(), user: &user };
+        let mut shown: Shown = serde_json::from_str(projection.object(record).get()).ok()?;
+        let text = shown.content.take().unwrap_or_default();
+        let user = name(projection, record, shown);
+        let said = Said { text: &text, user: &user };
         Some(Self {
             place: (record.row.value("date_created").as_timestamp(), record.row.key()?),
-            author,
+            author: record.value(MESSAGES.require("user_created")).as_key(),
             json: serde_json::to_string(&said).ok()?,
         })
     }
@@ -69,6 +62,27 @@ impl Line {
     pub(super) const fn key(&self) -> Key {
         self.place.1
     }
+}
+
+/// Returns the name that a message is shown with, as its reader may see it.
+pub(in crate::domain::realtime) fn author(
+    projection: &Projection,
+    record: &Record,
+) -> Option<String> {
+    let shown = serde_json::from_str(projection.object(record).get()).ok()?;
+    Some(name(projection, record, shown))
+}
+
+fn name(projection: &Projection, record: &Record, shown: Shown) -> String {
+    let field = MESSAGES.require("user_created");
+    let account = record.value(field).as_key();
+    let account = account.filter(|_| projection.scope().shows(record, field));
+    let first_name = shown.user_created.and_then(|author| author.first_name);
+    shown
+        .guest
+        .or(first_name.filter(|name| !name.trim().is_empty()))
+        .or_else(|| account.map(key))
+        .unwrap_or_else(|| NOBODY.to_owned())
 }
 
 fn key(key: Key) -> String {

@@ -64,9 +64,9 @@ impl Member {
         self.attendee.name
     }
 
-    /// Begins to hear of a topic. (Of `typing` by [`crate::domain::realtime::Typing::watch`].) Whatever its state has become since this connection last saw it
+    /// Begins to hear of a topic. Whatever its state has become since this connection last saw it
     /// comes at once; else the next change. Who left `session` cannot come back, and who asks for
-    /// `_internal` has it already.
+    /// `_internal` has it already. `typing` is left to [`crate::domain::realtime::Typing::watch`].
     pub async fn subscribe(&self, topic: Topic) {
         if topic == Topic::Chat {
             let order = self.topics.order.lock().await;

@@ -6,8 +6,8 @@
 //! how a payload becomes a frame.
 
 mod count;
-mod feed;
-mod line;
+pub(super) mod feed;
+pub(super) mod line;
 mod member;
 
 use std::collections::HashMap;

@@ -7,6 +7,8 @@ mod names;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,11 +21,14 @@ use uuid::Uuid;
 
 use crate::domain::Error;
 use crate::domain::items::Items;
+use crate::domain::items::plan::Plan;
 use crate::domain::permissions::Permissions;
 use crate::domain::realtime::Peer;
 use crate::domain::realtime::peer::Seat;
+use crate::domain::realtime::topics::feed;
 use crate::domain::realtime::typing::names::Names;
 use crate::model::Action;
+use crate::model::Actor;
 use crate::model::Change;
 use crate::model::Event;
 use crate::model::EventAction;
@@ -34,6 +39,12 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// How many are named. Of more the ones who began last are not.
 const NAMED_MAX: usize = 20;
+
+/// How many are known. While there are as many, nobody else is; who repeats it may be later.
+const TYPISTS_MAX: usize = 100;
+
+/// After how many who were told others get their turn.
+const TOLD_AT_ONCE: usize = 256;
 
 /// Makes the frame that tells who is writing, header included: a JSON list, and the client's name for
 /// what it asked for.
@@ -49,6 +60,8 @@ pub struct Typing {
     /// Held while somebody is told, so that nobody is told an older state after a newer one.
     order: tokio::sync::Mutex<()>,
     changed: Notify,
+    /// Rises when rights may have changed.
+    rights: AtomicU64,
     tasks: TaskTracker,
     stopping: CancellationToken,
 }
@@ -61,10 +74,10 @@ struct State {
 }
 
 /// Somebody who is writing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 struct Typist {
     /// The connection that said so last.
-    seat: u64,
+    seat: Arc<Seat>,
     /// The account; `None` for one of the public.
     user: Option<Uuid>,
     /// The name of a connection of the public, where it has one.
@@ -75,7 +88,13 @@ struct Typist {
 impl Typist {
     /// Returns whether these are the same person, as far as anybody can tell.
     fn is(&self, seat: u64, user: Option<Uuid>) -> bool {
-        if user.is_some() { self.user == user } else { self.user.is_none() && self.seat == seat }
+        if user.is_some() { self.user == user } else { self.user.is_none() && self.seat.id == seat }
+    }
+
+    /// Returns whether the connection is still this person's, and they may still create messages.
+    fn holds(&self, permissions: &Permissions) -> bool {
+        let actor = Arc::clone(&self.seat.identity.lock().actor);
+        actor.user == self.user && permissions.scope(&actor, &MESSAGES, Action::Create).is_ok()
     }
 }
 
@@ -84,8 +103,20 @@ struct Watcher {
     seat: Arc<Seat>,
     encode: Encode,
     uid: Option<String>,
+    sight: Mutex<Option<Sight>>,
     /// What was told last; `None` if nothing may be told.
     told: Mutex<Option<String>>,
+}
+
+/// How somebody sees messages.
+#[derive(Clone)]
+struct Sight {
+    /// Whose sight it is.
+    actor: Arc<Actor>,
+    /// The rights that it was worked out with.
+    rights: u64,
+    /// `None` if they may see none.
+    plan: Option<Arc<Plan>>,
 }
 
 /// A connection's part in it. Dropping it ends that.
@@ -109,6 +140,7 @@ impl Typing {
             state: Mutex::default(),
             order: tokio::sync::Mutex::default(),
             changed: Notify::new(),
+            rights: AtomicU64::new(0),
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
         });
@@ -128,7 +160,7 @@ impl Typing {
     /// is told before this returns. A connection has one watch: another takes its place.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] if it may not read messages. (If that is taken from it later it hears
+    /// [`Error::Forbidden`] if it may not read what messages say. (If that is taken from it later it hears
     /// nothing more.)
     pub async fn watch(
         self: &Arc<Self>,
@@ -136,9 +168,12 @@ impl Typing {
         encode: Encode,
         uid: Option<String>,
     ) -> Result<Watch, Error> {
-        self.permissions.scope(&peer.actor(), &MESSAGES, Action::Read)?;
+        if feed::plan(&self.items, &self.permissions, &peer.actor(), 1)?.is_none() {
+            return Err(Error::collection(MESSAGES.name));
+        }
         let seat = Arc::clone(&peer.seat);
-        let watcher = Arc::new(Watcher { seat, encode, uid, told: Mutex::default() });
+        let (sight, told) = (Mutex::default(), Mutex::default());
+        let watcher = Arc::new(Watcher { seat, encode, uid, sight, told });
         self.state.lock().watchers.insert(watcher.seat.id, Arc::clone(&watcher));
         let watch = Watch { typing: Arc::clone(self), watcher };
         self.tell(&[Arc::clone(&watch.watcher)]).await;
@@ -153,13 +188,13 @@ impl Typing {
     pub fn note(&self, peer: &Peer, guest: Option<Uuid>) -> Result<(), Error> {
         let actor = peer.actor();
         self.permissions.scope(&actor, &MESSAGES, Action::Create)?;
-        let (seat, user, until) = (peer.seat.id, actor.user, Instant::now() + self.patience);
-        let guest = guest.filter(|_| user.is_none());
+        let (seat, user) = (Arc::clone(&peer.seat), actor.user);
+        let (guest, until) = (guest.filter(|_| user.is_none()), Instant::now() + self.patience);
         let mut state = self.state.lock();
-        let known = state.typists.iter_mut().find(|typist| typist.is(seat, user));
+        let known = state.typists.iter_mut().find(|typist| typist.is(seat.id, user));
         if let Some(typist) = known {
             (typist.seat, typist.until) = (seat, until);
-        } else {
+        } else if state.typists.len() < TYPISTS_MAX {
             state.typists.push(Typist { seat, user, guest, until });
             self.changed.notify_one();
         }
@@ -172,13 +207,18 @@ impl Typing {
         self.forget(|typist| typist.is(seat, user));
     }
 
-    /// Notes that a connection has gone.
+    /// Notes that a connection has gone, or is somebody else's.
     pub(super) fn leave(&self, seat: &Seat) {
-        self.forget(|typist| typist.seat == seat.id);
+        self.forget(|typist| typist.seat.id == seat.id);
     }
 
-    /// Takes notice of a committed event: who has said it writes it no more.
+    /// Takes notice of a committed event: who has said it writes it no more, and whose rights changed
+    /// may be named, or told, no more.
     pub(super) fn notice(&self, event: &Event) {
+        if Permissions::depend_on(event.collection) {
+            self.rights.fetch_add(1, Ordering::AcqRel);
+            self.changed.notify_one();
+        }
         if *event.collection != MESSAGES || event.action != EventAction::Create {
             return;
         }
@@ -229,15 +269,51 @@ impl Typing {
     async fn tell(&self, watchers: &[Arc<Watcher>]) {
         let _order = self.order.lock().await;
         let mut typists = self.state.lock().typists.clone();
+        typists.retain(|typist| typist.holds(&self.permissions));
         typists.truncate(NAMED_MAX);
-        let mut names = Names::new(&self.items, &self.permissions, &typists);
-        for watcher in watchers {
-            let actor = Arc::clone(&watcher.seat.identity.lock().actor);
-            match names.seen_by(&actor, |typist| typist.is(watcher.seat.id, actor.user)).await {
-                Ok(list) => watcher.tell(list),
-                Err(error) => tracing::warn!(error = %error, "names could not be read"),
+        let mut names = Names::new(&self.items, &typists);
+        for (count, watcher) in watchers.iter().enumerate() {
+            if count % TOLD_AT_ONCE == TOLD_AT_ONCE - 1 {
+                tokio::task::yield_now().await;
+            }
+            if let Err(error) = self.tell_one(watcher, &mut names).await {
+                tracing::warn!(error = %error, "names could not be read");
             }
         }
+    }
+
+    async fn tell_one(&self, watcher: &Watcher, names: &mut Names<'_>) -> Result<(), Error> {
+        let mut sight = self.sight(watcher)?;
+        let (seat, user) = (watcher.seat.id, sight.actor.user);
+        let list = match &mut sight.plan {
+            Some(plan) => Some(names.seen_by(plan, |typist| typist.is(seat, user)).await?),
+            None => None,
+        };
+        let actor = Arc::clone(&sight.actor);
+        *watcher.sight.lock() = Some(sight);
+        // Names may have been read from the disk meanwhile: nobody is told what they may see no more.
+        let identity = watcher.seat.identity.lock();
+        if Arc::ptr_eq(&identity.actor, &actor) {
+            watcher.tell(list);
+        } else {
+            self.changed.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Returns how a watcher sees messages now.
+    fn sight(&self, watcher: &Watcher) -> Result<Sight, Error> {
+        // Before the rights are looked at: should they change right now they are looked at again.
+        let rights = self.rights.load(Ordering::Acquire);
+        let actor = Arc::clone(&watcher.seat.identity.lock().actor);
+        let known = watcher.sight.lock().clone();
+        let is_current =
+            |sight: &Sight| sight.rights == rights && Arc::ptr_eq(&sight.actor, &actor);
+        if let Some(known) = known.filter(is_current) {
+            return Ok(known);
+        }
+        let plan = feed::plan(&self.items, &self.permissions, &actor, 1)?.map(Arc::new);
+        Ok(Sight { actor, rights, plan })
     }
 }
 

@@ -166,6 +166,7 @@ impl Frame {
             Self::Items(items) => ("items", items.uid.as_ref()),
             Self::Subscribe(subscribe) => ("subscribe", subscribe.uid.as_ref()),
             Self::Unsubscribe(uid) => ("unsubscribe", uid.as_ref()),
+            Self::Typing(_, uid) => ("typing", uid.as_ref()),
             Self::Ping(uid) => ("ping", uid.as_ref()),
             Self::Pong | Self::Other => ("server", None),
         }

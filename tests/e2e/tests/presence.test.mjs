@@ -1,0 +1,104 @@
+// How many are here, and who writes, is right whatever becomes of the clients: killed, frozen, cut off without a word.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { after, afterEach, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { Proxy } from '../lib/proxy.mjs';
+import { environment, Server } from '../lib/server.mjs';
+import { TopicsClient } from '../lib/topics_client.mjs';
+import { until, within } from '../lib/wait.mjs';
+
+const CLIENT = fileURLToPath(new URL('../lib/topics_client.mjs', import.meta.url));
+const PERIOD_SECONDS = 2;
+
+let server, witness;
+let failed = false;
+const children = new Set();
+
+/** Starts clients that are processes of their own, and waits until each is counted. */
+async function processes(count) {
+	return Promise.all(
+		Array.from({ length: count }, async () => {
+			const child = spawn(process.execPath, [CLIENT, server.origin], { env: environment(), stdio: ['ignore', 'pipe', 'inherit'] });
+			children.add(child);
+			await within(once(child.stdout, 'data'), 'the client to be counted', 30_000);
+			return child;
+		}),
+	);
+}
+
+before(async () => {
+	server = await Server.start({ demo: true, env: { WEBSOCKETS_HEARTBEAT_PERIOD: String(PERIOD_SECONDS) } });
+	witness = await TopicsClient.open(server.origin);
+	witness.say('subscribe', 'typing');
+});
+after(async () => {
+	witness?.close();
+	for (const child of children) child.kill('SIGKILL');
+	await server?.dispose(failed);
+});
+afterEach((t) => {
+	failed ||= t.passed === false;
+});
+
+test('clients whose process is killed are gone at once', async () => {
+	await witness.users(1);
+	const killed = await processes(5);
+	await witness.users(6);
+	await until(() => witness.states.typing?.length === 5, 'all to be writing');
+
+	const start = performance.now();
+	for (const child of killed) child.kill('SIGKILL');
+
+	await witness.users(1);
+	await until(() => witness.states.typing.length === 0, 'nobody to be writing');
+	// The kernel of the killed ones says so: no heartbeat is waited for. Generous, since this machine may be busy.
+	assert.ok(performance.now() - start < 20_000);
+});
+
+test('a client that is stopped and reads nothing is gone after two heartbeats, and one that lives stays', async () => {
+	const [stopped] = await processes(1);
+	await witness.users(2);
+
+	const start = performance.now();
+	stopped.kill('SIGSTOP');
+	await witness.users(1);
+
+	assert.ok(performance.now() - start < 2 * PERIOD_SECONDS * 1000 + 10_000, 'a ghost stayed longer than two heartbeats');
+	stopped.kill('SIGCONT');
+	stopped.kill('SIGKILL');
+});
+
+test('a network that falls silent, without an end of TCP, leaves no ghosts', async () => {
+	const proxy = await Proxy.start(server.port);
+	try {
+		const lost = await Promise.all(Array.from({ length: 3 }, () => TopicsClient.open(proxy.origin)));
+		await witness.users(4);
+
+		const start = performance.now();
+		proxy.freeze();
+		await witness.users(1);
+
+		assert.ok(performance.now() - start < 2 * PERIOD_SECONDS * 1000 + 10_000, 'a ghost stayed longer than two heartbeats');
+		// Nobody has told them: it was silence that ended it.
+		for (const client of lost) {
+			assert.equal(client.ws.readyState, client.ws.OPEN);
+			client.close();
+		}
+	} finally {
+		await proxy.stop();
+	}
+});
+
+test('whoever comes after a restart of the server is counted anew', async () => {
+	await server.end('SIGKILL');
+	await server.launch();
+
+	const first = await TopicsClient.open(server.origin);
+	const second = await TopicsClient.open(server.origin);
+	await first.users(2);
+	second.close();
+	await first.users(1);
+	first.close();
+});
