@@ -7,6 +7,8 @@ SHELL := /usr/bin/env bash
 .PHONY: help setup run build test check fmt-check lint doc unit fmt openapi e2e bench audit clean
 
 NPM_INSTALLED := tests/e2e/node_modules/.package-lock.json
+SCHEMATHESIS := tests/e2e/schemathesis
+SCHEMATHESIS_INSTALLED := $(SCHEMATHESIS)/.venv/installed
 
 help: ## List what there is
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1\t\2/' | expand -t 14
@@ -40,7 +42,7 @@ openapi: ## Write openapi/openapi.json anew
 	cargo run --release --locked -- openapi > openapi/openapi.json.new
 	mv openapi/openapi.json.new openapi/openapi.json
 
-e2e: setup $(NPM_INSTALLED) build ## Test the release binary from outside; FILES=… for some of tests/e2e/tests/
+e2e: setup $(NPM_INSTALLED) $(SCHEMATHESIS_INSTALLED) build ## Test the release binary from outside; FILES=… for some of tests/e2e/tests/
 	scripts/e2e $(FILES)
 
 bench: build ## Measure the pure parts, and what requests cost over 10,000 and 1,000,000 messages
@@ -59,6 +61,11 @@ $(NPM_INSTALLED): tests/e2e/package.json tests/e2e/package-lock.json
 	npm ci --prefix tests/e2e --ignore-scripts --no-audit --no-fund --loglevel=error
 	touch $@
 
+$(SCHEMATHESIS_INSTALLED): $(SCHEMATHESIS)/requirements.txt
+	python3 -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $<
+	touch $@
+
 clean: ## Remove everything that was built or installed here
 	cargo clean
-	rm -rf artifacts tests/e2e/node_modules tests/e2e/.generated
+	rm -rf artifacts tests/e2e/node_modules tests/e2e/.generated $(SCHEMATHESIS)/.venv

@@ -11,6 +11,7 @@ use crate::domain::Error;
 use crate::domain::items::Which;
 use crate::model::schema::ROLES;
 use crate::transport::rest::envelope;
+use crate::transport::rest::items;
 use crate::transport::rest::operation::Access;
 use crate::transport::rest::operation::Call;
 use crate::transport::rest::operation::Handler;
@@ -52,7 +53,7 @@ async fn roles(call: Call) -> Reply {
     let keys = call.actor().roles.iter().map(|role| Json::from(role.to_string())).collect();
     let items = &call.context.services.items;
     let answer = items.read(call.actor(), &ROLES, Which::Keys(keys), &query).await?;
-    Ok(envelope::one(&answer))
+    Ok(items::shown(&call, &ROLES, &answer))
 }
 
 fn globals(call: &Call) -> Response {

@@ -42,8 +42,14 @@ pub(super) async fn one(call: Call) -> Reply {
     let query = call.query()?;
     let answer =
         call.context.services.items.read(call.actor(), collection, call.item(), &query).await?;
-    let file = export::file(collection, &answer, call.context.services.clock.now());
-    Ok(file.unwrap_or_else(|| envelope::one(&answer)))
+    Ok(shown(&call, collection, &answer))
+}
+
+/// Returns the answer to a read of which nothing is counted: what was read or, where the query asks for
+/// one, a file.
+pub(super) fn shown(call: &Call, collection: &'static Collection, answer: &Answer) -> Response {
+    let file = export::file(collection, answer, call.context.services.clock.now());
+    file.unwrap_or_else(|| envelope::one(answer))
 }
 
 /// Returns the answer to a read of several: a list or, where the query asks for one, a file.
@@ -62,8 +68,7 @@ pub(super) async fn single(mut call: Call) -> Reply {
     };
     let which = Which::One(Json::from(SINGLE_KEY));
     let answer = call.context.services.items.read(call.actor(), collection, which, &query).await?;
-    let file = export::file(collection, &answer, call.context.services.clock.now());
-    Ok(file.unwrap_or_else(|| envelope::one(&answer)))
+    Ok(shown(&call, collection, &answer))
 }
 
 /// `PATCH` of the one item of a collection.

@@ -406,23 +406,16 @@ impl Resource {
 
     fn write_failures(&self) -> Vec<Error> {
         let collection = self.shown();
-        vec![
-            Error::payload("The body has to be a JSON object or a list"),
-            Error::FailedValidation(vec![Violation {
-                field: "content".to_owned(),
-                kind: "nnull",
-                details: vec![],
-            }]),
+        let mut failures = write_failures(collection);
+        failures.extend([
             Error::RecordNotUnique {
                 collection: collection.name,
                 field: collection.key().name,
                 value: self.key_example().to_string().trim_matches('"').to_owned(),
             },
-            Error::InvalidForeignKey { collection: collection.name, field: None },
-            self.hidden(),
             too_many(),
-            last_administrator(),
-        ]
+        ]);
+        failures
     }
 
     fn hidden(&self) -> Error {
@@ -502,6 +495,21 @@ fn reused_key() -> Error {
 
 fn numeric() -> Error {
     Error::InvalidQuery("Invalid numeric value".to_owned())
+}
+
+/// Returns what can be wrong with values for an item.
+pub(super) fn write_failures(collection: &'static Collection) -> Vec<Error> {
+    vec![
+        Error::payload("The body has to be a JSON object or a list"),
+        Error::FailedValidation(vec![Violation {
+            field: "content".to_owned(),
+            kind: "nnull",
+            details: vec![],
+        }]),
+        Error::InvalidForeignKey { collection: collection.name, field: None },
+        Error::collection(collection.name),
+        last_administrator(),
+    ]
 }
 
 fn too_many() -> Error {

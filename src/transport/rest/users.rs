@@ -17,6 +17,7 @@ use crate::transport::rest::operation::Reply;
 use crate::transport::rest::operation::Success;
 use crate::transport::rest::operation::Words;
 use crate::transport::rest::parameters;
+use crate::transport::rest::resource;
 use crate::transport::rest::schemas;
 
 /// Returns the operations on `/users/me`.
@@ -89,9 +90,13 @@ fn update_me_words() -> Words {
         parameters: parameters::of_one(),
         request: Some(Content::json(schemas::update_of(&USERS), json!({"first_name": "Alice"}))),
         success: success().or_unseen(),
-        failures: vec![
-            Error::payload("\"value\" must be of type object"),
-            Error::collection(USERS.name),
-        ],
+        failures: resource::write_failures(&USERS)
+            .into_iter()
+            .chain([Error::RecordNotUnique {
+                collection: USERS.name,
+                field: "email",
+                value: "alice@example.com".to_owned(),
+            }])
+            .collect(),
     }
 }

@@ -1,0 +1,85 @@
+// What the description says is what the service does: schemathesis makes requests out of it, sensible and senseless ones,
+// and checks every answer against it, as an administrator, as a member and as nobody. Nothing may break the server, and no
+// answer may have a status, a content type, a header, a shape or an error code that the description does not name.
+// The cases are the same at each run. `schemathesis/` has what is checked, and what is left out and why.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, test } from 'node:test';
+import { artifact, REPOSITORY, SUITE } from '../lib/paths.mjs';
+import { Administrator } from '../lib/rest.mjs';
+import { environment, freshDirectory, Server } from '../lib/server.mjs';
+
+const FOLDER = path.join(SUITE, 'schemathesis');
+const PROGRAM = path.join(FOLDER, '.venv/bin/schemathesis');
+const description = JSON.parse(readFileSync(path.join(REPOSITORY, 'openapi/openapi.json'), 'utf8'));
+const MINUTES_MAX = 8;
+
+/** Makes the items that the examples of the description are about, so that requests made of them find something. */
+async function makeExamples(administrator) {
+	for (const [route, collection] of [['/items/messages', 'Message'], ['/roles', 'Role'], ['/policies', 'Policy'], ['/users', 'User'], ['/access', 'Access'], ['/permissions', 'Permission']]) {
+		const shown = description.paths[`${route}/{id}`].get.responses['200'].content['application/json'].example.data;
+		const settable = Object.keys(description.components.schemas[`${collection}Create`].properties);
+		const values = Object.entries(shown).filter(([name, value]) => settable.includes(name) && value !== null && value !== '**********');
+		const answer = await administrator.call('POST', route, Object.fromEntries(values));
+		assert.ok(answer.status === 200 || answer.code === 'RECORD_NOT_UNIQUE', `the example of ${collection}: ${answer.text}`);
+	}
+}
+
+/** Who asks, by the token they ask with. Static tokens last, whatever is done to sessions. */
+const IDENTITIES = {
+	administrator: async (administrator) => {
+		const token = 'a token of the administrator who asks';
+		await administrator.data('PATCH', '/users/me', { token });
+		return token;
+	},
+	member: async (administrator) => (await administrator.member('Member')).token,
+	nobody: async () => null,
+};
+
+function run(args, ms) {
+	const settings = { PYTHONPATH: FOLDER, PYTHONDONTWRITEBYTECODE: '1', SCHEMATHESIS_HOOKS: 'hooks', NO_COLOR: '1' };
+	const child = spawn(PROGRAM, ['--config-file', path.join(FOLDER, 'schemathesis.toml'), 'run', ...args], { cwd: freshDirectory(), env: environment(settings), stdio: ['ignore', 'pipe', 'pipe'] });
+	const timer = setTimeout(() => child.kill('SIGKILL'), ms);
+	process.once('exit', () => child.kill('SIGKILL'));
+	let output = '';
+	for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text));
+	return new Promise((resolve, reject) => {
+		child.once('error', reject);
+		child.once('close', (code, signal) => {
+			clearTimeout(timer);
+			resolve({ code, signal, output });
+		});
+	});
+}
+
+describe('no answer is another than the description says', { concurrency: true }, () => {
+	for (const [name, tokenFor] of Object.entries(IDENTITIES)) {
+		test(`to ${name}`, { timeout: (MINUTES_MAX + 1) * 60_000 }, async () => {
+			assert.ok(existsSync(PROGRAM), 'schemathesis is not installed: `make e2e` installs it');
+			const server = await Server.start({ demo: true, env: { LOGIN_STALL_TIME: '0', LOG_LEVEL: 'warn' } });
+			let passed = false;
+			try {
+				const administrator = await Administrator.signIn(server);
+				await makeExamples(administrator);
+				const token = await tokenFor(administrator);
+				const { code, signal, output } = await run([`${server.origin}/openapi.json`, ...(token ? ['--header', `Authorization: Bearer ${token}`] : [])], MINUTES_MAX * 60_000);
+				const report = artifact(`schemathesis-${name}.log`);
+				writeFileSync(report, output);
+				const [, failures = ''] = /=+ (?:FAILURES|ERRORS) =+([\s\S]*)/.exec(output) ?? [];
+
+				assert.deepEqual({ code, signal }, { code: 0, signal: null }, `${report}\n${(failures || output).slice(0, 6_000)}`);
+				const [, selected, total] = /Operations:\s+(\d+) selected \/ (\d+) total/.exec(output) ?? [];
+				assert.equal(selected, total, 'an operation was left out');
+				assert.ok(Number(total) >= 80, `only ${total} operations`);
+				const [, cases] = /(\d+) generated/.exec(output) ?? [];
+				assert.ok(Number(cases) >= 5_000, `only ${cases} requests`);
+				server.assertAlive();
+				passed = true;
+			} finally {
+				await server.dispose(!passed);
+			}
+		});
+	}
+});
