@@ -225,6 +225,8 @@ pub struct TopicsConfig {
     pub chat_bytes_max: usize,
     /// `TOPICS_INTERNAL`, default true: whether a connection is told its name.
     pub internal: bool,
+    /// `TOPICS_CHAT_DEFAULT`, default `false`: every connection hears of `chat` from the start.
+    pub chat_default: bool,
     /// `TOPICS_RATE_MAX`, default 20: frames of one connection in a second; faster ones wait.
     pub rate_max: u32,
     /// `TYPING_TIMEOUT`, in seconds, default 5: how long somebody counts as writing who does not say

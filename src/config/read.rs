@@ -244,6 +244,7 @@ impl TopicsConfig {
                 form::size(1 << 10, 1 << 24),
             ),
             internal: from.read("TOPICS_INTERNAL", "true", form::boolean),
+            chat_default: from.read("TOPICS_CHAT_DEFAULT", "false", form::boolean),
             rate_max: from.read("TOPICS_RATE_MAX", "20", form::number(1, 100_000)),
             typing_timeout: from.read(
                 "TYPING_TIMEOUT",

@@ -44,6 +44,10 @@ export class TopicsPage {
 		await this.page.locator('input').press('Enter');
 	}
 
+	screenshot(name) {
+		return this.window.screenshot(name);
+	}
+
 	async reload() {
 		await this.page.reload();
 		await this.connected();

@@ -99,6 +99,26 @@ test('the history is there after a reload and after a restart of the server', as
 	page.assertNoErrors();
 });
 
+test('whoever is signed in has their first name, and a guest none', async () => {
+	const alice = await administrator.person('Alice');
+	const [hers, guest] = [await TopicsPage.open(browser, server.origin), await TopicsPage.open(browser, server.origin)];
+	await hers.page.evaluate(async ({ email, password }) => {
+		const body = JSON.stringify({ email, password, mode: 'session' });
+		const answer = await fetch('/auth/login', { method: 'POST', headers: { 'content-type': 'application/json' }, body });
+		if (!answer.ok) throw new Error(`the sign-in was refused: ${answer.status}`);
+	}, alice);
+	await hers.reload();
+
+	await hers.say('it is me');
+	assert.equal(await guest.last('it is me'), 'Alice');
+	await guest.say('and who am I?');
+	assert.match(await hers.last('and who am I?'), UUID);
+
+	await hers.screenshot('topics-two-people.png');
+	hers.assertNoErrors();
+	guest.assertNoErrors();
+});
+
 test('a browser that is killed is not counted', async () => {
 	const page = await TopicsPage.open(browser, server.origin);
 	const other = await launchBrowser();
@@ -134,6 +154,34 @@ test('a page that comes back by itself and listens for heartbeats stays and come
 		await page.last('after');
 		// While the server was away the browser reported what it could not reach.
 		page.assertNoErrors([/WebSocket connection to .* failed/]);
+	} finally {
+		await own.dispose(failed);
+	}
+});
+
+test('a page that comes back by itself goes on hearing others where the chat is a default', async () => {
+	const publicDirectory = await buildTopicsPage('{ autoReconnect: { retries: -1, delay: 300 } }');
+	const own = await Server.start({ demo: true, publicDirectory, env: { TOPICS_CHAT_DEFAULT: 'true' } });
+	try {
+		const alice = await (await Administrator.signIn(own)).person('Alice');
+		const [page, other] = [await TopicsPage.open(browser, own.origin), await TopicsPage.open(browser, own.origin)];
+		await other.say('before');
+		await page.last('before');
+
+		for (const way of ['SIGTERM', 'SIGKILL']) {
+			await own.end(way);
+			await page.shows('Disconnected');
+			await own.launch();
+			await page.users(2);
+			await other.users(2);
+
+			await alice.rest.post(`from REST after ${way}`);
+			assert.equal(await page.last(`from REST after ${way}`), 'Alice');
+			await other.say(`from the other after ${way}`);
+			await page.last(`from the other after ${way}`);
+			assert.deepEqual(await page.lines(), await other.lines());
+		}
+		for (const one of [page, other]) one.assertNoErrors([/WebSocket connection to .* failed/]);
 	} finally {
 		await own.dispose(failed);
 	}

@@ -6,6 +6,7 @@ use super::Page;
 use super::line;
 use super::lines;
 use super::open;
+use super::open_with;
 use crate::support::Socket;
 
 #[tokio::test]
@@ -149,5 +150,24 @@ async fn all_that_is_said_at_once_is_in_the_list() {
         let expected: Vec<String> = (0..10).map(|number| format!("{from}{number}")).collect();
         assert!(own.eq(expected.iter()), "{list:?}");
     }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn where_the_chat_is_a_default_nobody_has_to_subscribe() {
+    let server = open_with(|config| config.topics.chat_default = true).await;
+    let mut page = Page::open(&server).await;
+    page.tell("unsubscribe", "session").await;
+    page.settled().await;
+    let mut tired = Page::open(&server).await;
+    tired.tell("unsubscribe", "chat").await;
+    tired.settled().await;
+
+    server.admin().await.say("to all").await;
+
+    assert_eq!(page.texts().await, ["to all"]);
+    tired.settled().await;
+    tired.tell("subscribe", "chat").await;
+    assert_eq!(tired.texts().await, ["to all"]);
     server.stop().await;
 }

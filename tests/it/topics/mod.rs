@@ -10,6 +10,7 @@ mod session;
 use std::ops::Deref;
 use std::ops::DerefMut;
 
+use chinwag::config::Config;
 use serde_json::Value as Json;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
@@ -136,7 +137,12 @@ fn request(server: &TestServer, query: &str) -> Request {
 
 /// Returns a service whose public may read and write messages, and read names.
 async fn open() -> TestServer {
-    let server = TestServer::start().await;
+    open_with(|_| {}).await
+}
+
+/// The same with other settings.
+async fn open_with(bend: impl FnOnce(&mut Config)) -> TestServer {
+    let server = TestServer::with(bend).await;
     let rights = [
         Permission::to("read", "messages"),
         Permission::to("create", "messages"),

@@ -139,9 +139,10 @@ struct State {
 }
 
 impl Attendee {
-    pub(super) fn new(seat: Arc<Seat>, name: Uuid) -> Arc<Self> {
+    /// `chat` says whether it hears of that topic without asking.
+    pub(super) fn new(seat: Arc<Seat>, name: Uuid, chat: bool) -> Arc<Self> {
         let state = State {
-            chat: false,
+            chat,
             session: true,
             actor: None,
             feed: None,

@@ -118,7 +118,7 @@ impl Topics {
     /// returns.
     pub async fn enter(self: &Arc<Self>, peer: &Peer, name: Uuid) -> Member {
         let _order = self.order.lock().await;
-        let attendee = Attendee::new(Arc::clone(&peer.seat), name);
+        let attendee = Attendee::new(Arc::clone(&peer.seat), name, self.config.chat_default);
         self.settle(&attendee).await;
         attendee.show_unless_empty(self);
         if self.config.internal {
