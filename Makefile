@@ -38,9 +38,10 @@ unit: # nextest where it is installed: it is faster, and runs each test in a pro
 fmt: ## Format the Rust code
 	cargo fmt
 
-openapi: ## Write openapi/openapi.json anew
-	cargo run --release --locked -- openapi > openapi/openapi.json.new
-	mv openapi/openapi.json.new openapi/openapi.json
+openapi: ## Write openapi/openapi.json and openapi/asyncapi.json anew
+	for kind in openapi asyncapi; do \
+		cargo run --release --locked -- $$kind > openapi/$$kind.json.new && mv openapi/$$kind.json.new openapi/$$kind.json || exit 1; \
+	done
 
 e2e: setup $(NPM_INSTALLED) $(SCHEMATHESIS_INSTALLED) build ## Test the release binary from outside; FILES=… for some of tests/e2e/tests/
 	scripts/e2e $(FILES)

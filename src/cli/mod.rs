@@ -58,6 +58,8 @@ enum Command {
     },
     /// Print the description of the REST interface (OpenAPI, JSON)
     Openapi,
+    /// Print the description of the sockets (AsyncAPI, JSON)
+    Asyncapi,
     /// Ask the running server whether it is well: status 0 if so, else 1
     Healthcheck,
     /// Print completions for a shell
@@ -79,6 +81,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Migrate => migrate(),
         Command::Users { command } => users::run(command),
         Command::Openapi => output::print(&transport::rest::document()),
+        Command::Asyncapi => output::print(&transport::asyncapi::document()),
         Command::Healthcheck => healthcheck::healthcheck(&settings()?.server),
         Command::Completions { shell } => completions(shell),
     }
@@ -133,6 +136,7 @@ mod tests {
             "users erase --email a@example.com --keep-messages",
             "users disable-tfa --email a@example.com",
             "openapi",
+            "asyncapi",
             "healthcheck",
             "completions bash",
         ] {

@@ -23,6 +23,7 @@
 //! | `/utils/random/string` | GET | `rest::utils` |
 //! | `/utils/hash/generate` `/utils/hash/verify` `/utils/cache/clear` | POST | `rest::utils` |
 //! | `/docs` `/openapi.json` | GET | `docs` |
+//! | `/docs/websocket` `/docs/websocket.css` `/asyncapi.json` | GET | `docs` |
 //! | `/websocket` `/_ws` | upgrade | `ws` |
 //! | `/` `/chat/…` | GET | `pages` |
 //!
@@ -31,6 +32,7 @@
 
 pub mod actor;
 pub mod address;
+pub mod asyncapi;
 pub mod cookies;
 pub mod docs;
 pub mod error;
@@ -90,7 +92,10 @@ pub fn routes(
     let route = route
         .at("/websocket", ws::endpoint(Arc::clone(sockets), Protocol::Directus))
         .at("/docs", docs::page())
-        .at("/openapi.json", docs::specification());
+        .at("/openapi.json", docs::specification())
+        .at("/docs/websocket", docs::socket_page())
+        .at("/docs/websocket.css", docs::socket_style())
+        .at("/asyncapi.json", docs::socket_specification());
     let route = rest::mount(route, context);
     let directory = context.config.server.public_dir.as_deref();
     let route = match directory {

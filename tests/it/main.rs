@@ -4,6 +4,7 @@
 //! Folders follow `src/transport`; `support` starts servers and speaks to them.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod asyncapi;
 mod classes;
 mod costs;
 mod directus;

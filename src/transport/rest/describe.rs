@@ -45,7 +45,8 @@ use crate::transport::rest::schemas;
 const ABOUT: &str = "The REST interface of chinwag, a chat backend that speaks Directus. Answers \
 are `{\"data\":…}`, or `204` without a body; errors are `{\"errors\":[{\"message\":…,\
 \"extensions\":{\"code\":…}}]}`. What is not there and what one may not see are the same answer, \
-`403 FORBIDDEN`. Live messages come over the socket at `/websocket`.";
+`403 FORBIDDEN`. Live messages come \
+over the sockets, which have [a description of their own](/docs/websocket).";
 
 const BEARER: &str = "bearer";
 const QUERY: &str = "query";

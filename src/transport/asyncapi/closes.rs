@@ -1,0 +1,51 @@
+//! How connections end, and how requests for one are refused. AsyncAPI has no place for that, so it
+//! stands in extensions.
+
+use serde_json::Value as Json;
+use serde_json::json;
+
+use crate::transport::ws::encode;
+
+/// Code, reason in the close frame, what it means.
+pub(super) const CLOSES: [(Option<u16>, &str, &str); 6] = [
+    (
+        None,
+        "",
+        "The protocol says so: signing in failed or took too long, or there was no sign of life. \
+         Programs see 1005.",
+    ),
+    (Some(encode::PROTOCOL_ERROR), "", "A broken frame."),
+    (Some(encode::INVALID_TEXT), "", "Text that is not UTF-8."),
+    (Some(encode::TOO_BIG), "", "A message over `WEBSOCKETS_FRAME_SIZE_MAX`."),
+    (Some(encode::RESTART), "restarting", "The server stops or restarts: connect again."),
+    (
+        Some(encode::TRY_AGAIN),
+        "reading too slowly",
+        "More than `WEBSOCKETS_OUTBOX_SIZE_MAX` waited to be read: connect again.",
+    ),
+];
+
+/// Status, what it means.
+const REFUSALS: [(u16, &str); 5] = [
+    (400, "The handshake is none (RFC 6455, section 4)."),
+    (401, "The token in the address or the cookie is no good, or one is needed (`strict`)."),
+    (
+        403,
+        "There are `WEBSOCKETS_REST_CONN_LIMIT` connections, or a cookie comes from another origin.",
+    ),
+    (404, "It is no request for a socket."),
+    (503, "Too many came at once, or the server stops: try again after `Retry-After`."),
+];
+
+/// Returns what is said of each code.
+pub(super) fn closes() -> Json {
+    CLOSES
+        .iter()
+        .map(|(code, reason, meaning)| json!({"code": code, "reason": reason, "meaning": meaning}))
+        .collect()
+}
+
+/// Returns what is said of each status.
+pub(super) fn refusals() -> Json {
+    REFUSALS.iter().map(|(status, meaning)| json!({"status": status, "meaning": meaning})).collect()
+}

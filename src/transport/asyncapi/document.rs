@@ -1,0 +1,176 @@
+//! The parts to one AsyncAPI document.
+
+use serde_json::Map;
+use serde_json::Value as Json;
+use serde_json::json;
+
+use crate::transport::asyncapi::CONVERSATIONS;
+use crate::transport::asyncapi::closes;
+use crate::transport::asyncapi::directus;
+use crate::transport::asyncapi::message::Message;
+use crate::transport::asyncapi::message::Operation;
+use crate::transport::asyncapi::shapes;
+use crate::transport::asyncapi::topics;
+
+/// The version of the interface, not of the program, as in the OpenAPI document.
+const INTERFACE_VERSION: &str = "1";
+
+const ABOUT: &str = "The sockets of chinwag, a chat backend that speaks Directus. `/websocket` is that \
+of Directus, for clients such as `@directus/sdk`. `/_ws` speaks the topics of the Nuxt module \
+nuxt-ws. The same messages are behind both, and behind REST (`/openapi.json`). Frames are JSON in \
+text frames; the same in a binary frame is taken as well. Every example was said to a running \
+service, or by it.";
+
+/// One socket.
+pub(super) struct Channel {
+    pub(super) name: &'static str,
+    pub(super) path: &'static str,
+    pub(super) title: &'static str,
+    /// In Markdown.
+    pub(super) about: &'static str,
+    pub(super) messages: Vec<Message>,
+    pub(super) operations: Vec<Operation>,
+}
+
+/// Returns the document as text.
+///
+/// # Panics
+/// If the conversations are no list of objects: a mistake in this program.
+#[must_use]
+pub fn document() -> String {
+    serde_json::to_string_pretty(&build()).expect("what consists of texts has a JSON form") + "\n"
+}
+
+pub(super) fn build() -> Json {
+    let conversations: Vec<Json> =
+        serde_json::from_str(CONVERSATIONS).expect("the conversations are a list of objects");
+    let all = [directus::channel(), topics::channel()];
+    let (mut channels, mut operations, mut messages) = (Map::new(), Map::new(), Map::new());
+    for channel in all {
+        let mut of_channel = Map::new();
+        for message in &channel.messages {
+            let name = message.name;
+            of_channel.insert(name.to_owned(), reference("messages", name));
+            messages.insert(name.to_owned(), message.describe(&examples(&conversations, name)));
+        }
+        for operation in &channel.operations {
+            operations.insert(operation.name.to_owned(), operation.describe(channel.name));
+        }
+        channels.insert(channel.name.to_owned(), describe(&channel, &of_channel));
+    }
+    json!({
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "chinwag",
+            "version": INTERFACE_VERSION,
+            "description": ABOUT,
+            "license": {"name": "MIT OR Apache-2.0"},
+        },
+        "defaultContentType": "application/json",
+        "servers": {
+            "local": {
+                "host": "127.0.0.1:8055",
+                "protocol": "ws",
+                "description": "Where the server listens unless it is told otherwise; `wss` behind \
+                                a proxy with TLS.",
+            },
+        },
+        "channels": channels,
+        "operations": operations,
+        "components": {"messages": messages, "schemas": shapes::all()},
+        "x-conversations": conversations,
+    })
+}
+
+fn describe(channel: &Channel, messages: &Map<String, Json>) -> Json {
+    json!({
+        "address": channel.path,
+        "title": channel.title,
+        "description": channel.about,
+        "messages": messages,
+        "bindings": {"ws": {
+            "method": "GET",
+            "query": {"type": "object", "properties": {"access_token": {
+                "type": "string",
+                "description": "An access token or a static token. It decides before the cookie of a \
+                                session does, which counts from the own origin alone.",
+            }}},
+            "bindingVersion": "0.1.0",
+        }},
+        "x-refusals": closes::refusals(),
+        "x-close-codes": closes::closes(),
+    })
+}
+
+fn reference(kind: &str, name: &str) -> Json {
+    json!({"$ref": format!("#/components/{kind}/{name}")})
+}
+
+/// Returns the frames of this name out of the conversations, each once.
+fn examples(conversations: &[Json], name: &str) -> Vec<Json> {
+    let mut examples: Vec<Json> = Vec::new();
+    for conversation in conversations {
+        let steps = conversation["steps"].as_array().into_iter().flatten();
+        for step in steps.filter(|step| step["send"] == name || step["receive"] == name) {
+            let payload = &step["frame"];
+            if examples.iter().all(|example| example["payload"] != *payload) {
+                examples.push(json!({"summary": conversation["title"], "payload": payload}));
+            }
+        }
+    }
+    examples
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_message_has_an_example_and_an_operation() {
+        let document = build();
+        let operations = document["operations"].to_string();
+
+        for (name, message) in document["components"]["messages"].as_object().unwrap() {
+            assert!(!message["examples"].as_array().unwrap().is_empty(), "{name}");
+            assert!(operations.contains(&format!("/messages/{name}\"")), "{name}");
+        }
+    }
+
+    #[test]
+    fn whatever_is_said_in_a_conversation_is_a_message() {
+        let document = build();
+        let channels = &document["channels"];
+
+        for conversation in document["x-conversations"].as_array().unwrap() {
+            let channel = conversation["channel"].as_str().unwrap();
+            for step in conversation["steps"].as_array().unwrap() {
+                // Bob is always at the socket of Directus.
+                let channel = if step["by"].is_string() { "websocket" } else { channel };
+                for key in ["send", "receive"] {
+                    if let Some(name) = step[key].as_str() {
+                        assert!(channels[channel]["messages"].get(name).is_some(), "{name}");
+                        let from = &document["components"]["messages"][name]["x-from"];
+                        assert_eq!(from == "client", key == "send", "{name}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        fn walk(document: &Json, part: &Json) {
+            if let Some(path) = part["$ref"].as_str() {
+                assert!(document.pointer(path.trim_start_matches('#')).is_some(), "{path}");
+            }
+            match part {
+                Json::Object(fields) => fields.values().for_each(|part| walk(document, part)),
+                Json::Array(parts) => parts.iter().for_each(|part| walk(document, part)),
+                _ => {}
+            }
+        }
+        let document = build();
+
+        walk(&document, &document);
+    }
+}

@@ -1,0 +1,109 @@
+//! The frames of `/websocket` that read and change items.
+
+use serde_json::Value as Json;
+use serde_json::json;
+
+use crate::transport::asyncapi::message::Message;
+use crate::transport::asyncapi::shapes::always;
+use crate::transport::asyncapi::shapes::object;
+use crate::transport::asyncapi::shapes::one_of;
+use crate::transport::asyncapi::shapes::reference;
+use crate::transport::asyncapi::shapes::refusal;
+use crate::transport::asyncapi::shapes::request;
+
+/// Returns them.
+pub(super) fn messages() -> Vec<Message> {
+    let data = json!({
+        "type": ["object", "array", "null"],
+        "description": "The values; a list for several items.",
+    });
+    let id = reference("Key");
+    let ids = reference("Keys");
+    let query = reference("Query");
+    let of = |action: &str, required: &[&str], more: Json| {
+        let mut properties = json!({
+            "type": always("items"),
+            "action": always(action),
+            "collection": {"type": "string", "description": "`messages`."},
+        });
+        for (name, shape) in more.as_object().into_iter().flatten() {
+            properties[name] = shape.clone();
+        }
+        properties["uid"] = reference("Uid");
+        let mut all = vec!["type", "action", "collection"];
+        all.extend(required);
+        request(&all, properties)
+    };
+    vec![
+        Message::of_client(
+            "createItems",
+            "Create",
+            "Creates one item, or all of a list or none.",
+            of(
+                "create",
+                &[],
+                json!({
+                    "data": data,
+                    "query": query,
+                    "idempotency_key": {
+                        "type": "string",
+                        "maxLength": 255,
+                        "description": "However often it is sent with this key, it is created once.",
+                    },
+                }),
+            ),
+        ),
+        Message::of_client(
+            "readItems",
+            "Read",
+            "Reads one item, some, or what a query finds.",
+            of("read", &[], json!({"id": id, "ids": ids, "query": query})),
+        ),
+        Message::of_client(
+            "updateItems",
+            "Update",
+            "Changes one item, some, or what a query finds.",
+            of("update", &["data"], json!({"id": id, "ids": ids, "data": data, "query": query})),
+        ),
+        Message::of_client(
+            "deleteItems",
+            "Delete",
+            "Deletes one item, some, or what a query finds.",
+            of("delete", &[], json!({"id": id, "ids": ids, "query": query})),
+        ),
+        Message::of_server(
+            "items",
+            "What was read or done",
+            "The items as they are now and as far as they may be seen; of what was deleted the keys.",
+            object(
+                &["type", "data"],
+                json!({
+                    "type": always("items"),
+                    "data": {
+                        "description": "One item or key if one was named, else a list.",
+                        "anyOf": [
+                            {"$ref": "#/components/schemas/Item"},
+                            {"type": "array", "items": {"anyOf": [
+                                reference("Item"), reference("Key"),
+                            ]}},
+                            reference("Key"),
+                            {"type": "null"},
+                        ],
+                    },
+                    "meta": reference("Counts"),
+                    "uid": reference("Uid"),
+                }),
+            ),
+        ),
+        Message::of_server(
+            "refused",
+            "Refused",
+            "The answer to a frame that makes no sense, is not allowed or could not be done. `type` is \
+             what the frame was about, `server` if that cannot be told.",
+            refusal(&one_of(
+                &["server", "items", "subscribe", "unsubscribe", "typing", "ping"],
+                "What the frame was about.",
+            )),
+        ),
+    ]
+}
