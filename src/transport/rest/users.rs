@@ -1,4 +1,4 @@
-//! `/users/me`: the account of whoever asks. Accounts in general are a [resource](super::resource).
+//! `/users/me`: the account of whoever asks. Accounts in general are a [resource].
 
 use poem::http::Method;
 use serde_json::Value as Json;
