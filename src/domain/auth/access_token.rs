@@ -4,6 +4,7 @@
 //! shows one gets no rights from its claims; the session and the account are looked up on every
 //! use (`recognise`). Times are judged by the service's clock, without leeway.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jsonwebtoken::Algorithm;
@@ -12,9 +13,12 @@ use jsonwebtoken::EncodingKey;
 use jsonwebtoken::Header;
 use jsonwebtoken::Validation;
 use jsonwebtoken::dangerous;
+use quick_cache::sync::Cache;
 use serde::Deserialize;
 use serde::Serialize;
 use serde_json::Value as Json;
+use sha2::Digest;
+use sha2::Sha256;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
@@ -93,11 +97,18 @@ impl Claims {
     }
 }
 
+/// How many tokens are known again without looking into them: some megabytes at most.
+const KNOWN_MAX: usize = 10_000;
+
 /// Makes and checks access tokens.
 pub struct AccessTokens {
     encoding: EncodingKey,
     decoding: DecodingKey,
     validation: Validation,
+    /// What genuine tokens said when they were opened, by their digests: a client shows the same one
+    /// again and again. The tokens themselves are not kept, and a digest tells nothing by the time
+    /// that it takes to compare it.
+    known: Cache<[u8; 32], Arc<Claims>>,
 }
 
 impl AccessTokens {
@@ -115,6 +126,7 @@ impl AccessTokens {
             encoding: EncodingKey::from_secret(secret.0.as_bytes()),
             decoding: DecodingKey::from_secret(secret.0.as_bytes()),
             validation,
+            known: Cache::new(KNOWN_MAX),
         }
     }
 
@@ -132,15 +144,28 @@ impl AccessTokens {
     ///
     /// # Errors
     /// [`Error::InvalidToken`] if it was not made here, lacks a claim or is not good yet.
-    pub fn open(&self, token: &str, now: Timestamp) -> Result<Claims, Error> {
+    pub fn open(&self, token: &str, now: Timestamp) -> Result<Arc<Claims>, Error> {
         let claims = jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation)
             .map_err(|_| Error::InvalidToken)?
             .claims;
-        match claims.nbf {
-            Some(nbf) if now.seconds() < nbf => Err(Error::InvalidToken),
-            _ => Ok(claims),
+        if claims.nbf.is_some_and(|nbf| now.seconds() < nbf) {
+            return Err(Error::InvalidToken);
         }
+        let claims = Arc::new(claims);
+        self.known.insert(digest(token), Arc::clone(&claims));
+        Ok(claims)
     }
+
+    /// Returns what a token said that was opened before, if it is remembered. Whether it has expired
+    /// is for the caller to ask.
+    #[must_use]
+    pub fn recall(&self, token: &str) -> Option<Arc<Claims>> {
+        self.known.get(&digest(token))
+    }
+}
+
+fn digest(token: &str) -> [u8; 32] {
+    Sha256::digest(token.as_bytes()).into()
 }
 
 /// Returns whether a token claims to be one of ours. Anybody can claim that.
@@ -197,11 +222,24 @@ mod tests {
     }
 
     #[test]
+    fn only_what_was_opened_is_known_again() {
+        let (tokens, other) = (tokens(SECRET), tokens("another secret of thirty-two characters"));
+        let token = tokens.make(&claims());
+
+        assert_eq!(tokens.recall(&token), None);
+        assert!(other.open(&token, NOW).is_err());
+        assert_eq!(other.recall(&token), None);
+        tokens.open(&token, NOW).unwrap();
+        assert_eq!(*tokens.recall(&token).unwrap(), claims());
+        assert_eq!(tokens.recall(&token[..token.len() - 1]), None);
+    }
+
+    #[test]
     fn a_token_says_what_it_was_made_of() {
         let token = tokens(SECRET).make(&claims());
 
         assert!(claims_to_be_ours(&token));
-        assert_eq!(tokens(SECRET).open(&token, NOW).unwrap(), claims());
+        assert_eq!(*tokens(SECRET).open(&token, NOW).unwrap(), claims());
         assert_eq!(
             bendable(),
             json!({

@@ -4,6 +4,7 @@
 //! may be a moment younger than what this machine has heard of its session.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -38,11 +39,11 @@ enum Shown {
     /// One that has the shape of a refresh token.
     Refresh(Claimed),
     /// A genuine session token, expired or not.
-    Session(Claims, i64),
+    Session(Arc<Claims>, i64),
 }
 
 impl Shown {
-    const fn session(&self) -> Uuid {
+    fn session(&self) -> Uuid {
         match self {
             Self::Refresh(token) => token.session,
             Self::Session(claims, _) => claims.session,
