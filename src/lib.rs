@@ -1,7 +1,7 @@
 //! chinwag: a persistent chat backend that speaks Directus over REST and WebSocket.
 //!
-//! The layers, from the top: `app`, `transport`, `domain`, then `store` and `bus`, `query`, `model`.
-//! Each may call only those below it, and `transport` neither `store` nor `bus`; `clock` and `config`
+//! The layers, from the top: `app`, `transport`, `domain`, then `store`, `bus` and `mail`, `query`, `model`.
+//! Each may call only those below it, and `transport` none of `store`, `bus` and `mail`; `clock` and `config`
 //! are for all (`tests/it/tidy.rs` holds the table).
 
 // The one place that knows all parts: open, wire, mount, shut down.
@@ -14,6 +14,8 @@ pub mod clock;
 pub mod config;
 // What it means: no HTTP, no SQL, no sockets.
 pub mod domain;
+// Mail on its way out.
+pub mod mail;
 // The nouns: pure.
 pub mod model;
 // The query language: pure.

@@ -5,12 +5,17 @@
 //! nothing here are left alone. `read` is the table of names, defaults and forms; `form` knows what
 //! values look like, `settings` where they are.
 
+mod email;
 mod form;
 mod pattern;
 mod read;
 mod settings;
 mod trust_proxy;
 
+pub use email::EmailConfig;
+pub use email::EmailTransport;
+pub use email::LinksConfig;
+pub use email::SmtpConfig;
 pub use pattern::Pattern;
 pub use settings::Setting;
 pub use settings::Wrong;
@@ -34,6 +39,10 @@ pub struct Config {
     pub store: StoreConfig,
     /// How people sign in.
     pub auth: AuthConfig,
+    /// How mail leaves.
+    pub email: EmailConfig,
+    /// What is done by links in mails.
+    pub links: LinksConfig,
     /// The socket.
     pub websockets: WebSocketConfig,
     /// The socket of topics.
@@ -323,6 +332,8 @@ impl Config {
         config.server.port = 0;
         config.auth.hash = HashConfig { memory_kib: 8, passes: 1, lanes: 1 };
         config.auth.login_stall = Duration::ZERO;
+        config.links.register_stall = Duration::ZERO;
+        config.links.reset_stall = Duration::ZERO;
         config
     }
 

@@ -8,7 +8,9 @@ use crate::config::AuthConfig;
 use crate::config::BootstrapConfig;
 use crate::config::Config;
 use crate::config::CookieConfig;
+use crate::config::EmailConfig;
 use crate::config::HashConfig;
+use crate::config::LinksConfig;
 use crate::config::LogConfig;
 use crate::config::Pattern;
 use crate::config::QueryConfig;
@@ -41,6 +43,8 @@ impl Config {
             server: ServerConfig::read(from),
             store: StoreConfig::read(from),
             auth: AuthConfig::read(from),
+            email: EmailConfig::read(from),
+            links: LinksConfig::read(from),
             websockets: WebSocketConfig::read(from),
             topics: TopicsConfig::read(from),
             query: QueryConfig::read(from),

@@ -6,21 +6,51 @@ use std::path::Path;
 use std::path::PathBuf;
 
 /// The layers, each with those it may see. `config` and `clock` may be seen by all.
-const MAY_SEE: [(&str, &[&str]); 9] = [
-    ("main", &["app", "transport", "domain", "store", "bus", "query", "model", "telemetry", "cli"]),
-    ("app", &["transport", "domain", "store", "bus", "query", "model"]),
+const MAY_SEE: [(&str, &[&str]); 10] = [
+    (
+        "main",
+        &[
+            "app",
+            "transport",
+            "domain",
+            "store",
+            "bus",
+            "mail",
+            "query",
+            "model",
+            "telemetry",
+            "cli",
+        ],
+    ),
+    ("app", &["transport", "domain", "store", "bus", "mail", "query", "model"]),
     ("transport", &["domain", "query", "model"]),
-    ("domain", &["store", "bus", "query", "model"]),
+    ("domain", &["store", "bus", "mail", "query", "model"]),
     ("store", &["query", "model"]),
     ("bus", &["query", "model"]),
+    ("mail", &[]),
     ("query", &["model"]),
     ("model", &[]),
     ("telemetry", &[]),
 ];
 
 /// Within the domain: each module with those of its siblings that it may see.
-const DOMAIN_MAY_SEE: [(&str, &[&str]); 9] = [
+const DOMAIN_MAY_SEE: [(&str, &[&str]); 11] = [
     ("realtime", &["items", "auth", "settings", "changes", "permissions", "directory", "error"]),
+    (
+        "enrolment",
+        &[
+            "items",
+            "accounts",
+            "auth",
+            "mails",
+            "settings",
+            "changes",
+            "permissions",
+            "directory",
+            "error",
+        ],
+    ),
+    ("mails", &["auth", "settings", "changes", "directory", "error"]),
     ("items", &["auth", "settings", "changes", "permissions", "directory", "error"]),
     (
         "bootstrap",

@@ -1,0 +1,227 @@
+//! Mail: by which road it leaves, and where the links in it may lead.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::config::Secret;
+use crate::config::form;
+use crate::config::form::Plain;
+use crate::config::settings::Settings;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// How mail leaves.
+#[derive(Debug, Clone)]
+pub struct EmailConfig {
+    /// `EMAIL_FROM`, default `no-reply@example.com`: whom mail is from, an address alone or
+    /// `Name <address>`.
+    pub from: String,
+    /// `EMAIL_TRANSPORT`, default none, with `--demo` `log`: by which road; `None`: there is no mail.
+    pub transport: Option<EmailTransport>,
+    /// `EMAIL_SENDMAIL_PATH`, default `/usr/sbin/sendmail`.
+    pub sendmail: PathBuf,
+    /// `EMAIL_FILE_PATH`, default `data/mails`: the directory that `file` writes into.
+    pub directory: PathBuf,
+    /// The server that `smtp` hands mail to.
+    pub smtp: SmtpConfig,
+}
+
+/// The roads by which mail can leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EmailTransport {
+    /// A mail server.
+    Smtp,
+    /// A program that takes mail on its standard input.
+    Sendmail,
+    /// The log: for development, since whoever reads it can follow the links.
+    Log,
+    /// Files, one for each mail: for development.
+    File,
+}
+
+/// A mail server.
+#[derive(Debug, Clone)]
+pub struct SmtpConfig {
+    /// `EMAIL_SMTP_HOST`, default `localhost`.
+    pub host: String,
+    /// `EMAIL_SMTP_PORT`, default 587, with `EMAIL_SMTP_SECURE` 465.
+    pub port: u16,
+    /// `EMAIL_SMTP_USER`, default none.
+    pub user: Option<String>,
+    /// `EMAIL_SMTP_PASSWORD`, default none.
+    pub password: Option<Secret>,
+    /// `EMAIL_SMTP_SECURE`, default false: TLS from the first byte on. Else `STARTTLS` is used where
+    /// the server has it, and is demanded where there is a password to send.
+    pub secure: bool,
+    /// `EMAIL_SMTP_IGNORE_TLS`, default false: no TLS at all.
+    pub ignore_tls: bool,
+    /// `EMAIL_SMTP_NAME`, default the name of this machine: what it calls itself to the server.
+    pub name: Option<String>,
+}
+
+/// What is done by links in mails.
+#[derive(Debug, Clone)]
+pub struct LinksConfig {
+    /// `PASSWORD_RESET_URL_ALLOW_LIST`, default none: where links to choose a password may lead,
+    /// besides the page that is built in.
+    pub reset_urls: Vec<Url>,
+    /// `USER_INVITE_URL_ALLOW_LIST`, default none: where invitations may lead.
+    pub invite_urls: Vec<Url>,
+    /// `USER_REGISTER_URL_ALLOW_LIST`, default none: where links that confirm an address may lead.
+    pub register_urls: Vec<Url>,
+    /// `USER_INVITE_TOKEN_TTL`, default `7d`: how long an invitation is good.
+    pub invite_ttl: Duration,
+    /// `EMAIL_VERIFICATION_TOKEN_TTL`, default `7d`: how long a link that confirms an address is good.
+    pub verification_ttl: Duration,
+    /// `REGISTER_STALL_TIME`, in milliseconds, default 750: what a registration takes at least.
+    pub register_stall: Duration,
+    /// `PASSWORD_RESET_STALL_TIME`, in milliseconds, default 500: what asking for a new password
+    /// takes at least.
+    pub reset_stall: Duration,
+}
+
+impl EmailConfig {
+    pub(super) fn read(from: &mut Settings) -> Self {
+        const TRANSPORTS: &[(&str, EmailTransport)] = &[
+            ("smtp", EmailTransport::Smtp),
+            ("sendmail", EmailTransport::Sendmail),
+            ("log", EmailTransport::Log),
+            ("file", EmailTransport::File),
+        ];
+        Self {
+            transport: from.find("EMAIL_TRANSPORT", form::choice(TRANSPORTS)),
+            from: from.read("EMAIL_FROM", "no-reply@example.com", sender),
+            smtp: SmtpConfig::read(from),
+            sendmail: from.read("EMAIL_SENDMAIL_PATH", "/usr/sbin/sendmail", form::file),
+            directory: from.read("EMAIL_FILE_PATH", "data/mails", form::file),
+        }
+    }
+}
+
+impl SmtpConfig {
+    fn read(from: &mut Settings) -> Self {
+        let host = from.read("EMAIL_SMTP_HOST", "localhost", form::domain);
+        let port = from.find("EMAIL_SMTP_PORT", form::number(1, 65_535));
+        let secure = from.read("EMAIL_SMTP_SECURE", "false", form::boolean);
+        let config = Self {
+            host,
+            port: port.unwrap_or(if secure { 465 } else { 587 }),
+            secure,
+            ignore_tls: from.read("EMAIL_SMTP_IGNORE_TLS", "false", form::boolean),
+            user: from.find("EMAIL_SMTP_USER", form::text),
+            password: from.find_secret("EMAIL_SMTP_PASSWORD", form::secret(1)),
+            name: from.find("EMAIL_SMTP_NAME", form::domain),
+        };
+        if config.secure && config.ignore_tls {
+            from.report("EMAIL_SMTP_IGNORE_TLS", Some("true"), "false with EMAIL_SMTP_SECURE");
+        }
+        if config.user.is_some() != config.password.is_some() {
+            from.report("EMAIL_SMTP_PASSWORD", None, "set together with EMAIL_SMTP_USER");
+        }
+        config
+    }
+}
+
+impl LinksConfig {
+    pub(super) fn read(from: &mut Settings) -> Self {
+        let lifetime = |from: &mut Settings, name, default| {
+            from.read(name, default, form::duration(Plain::Milliseconds, SECOND))
+        };
+        let wait = |from: &mut Settings, name, default| {
+            from.read(name, default, form::duration(Plain::Milliseconds, Duration::ZERO))
+        };
+        let list = |from: &mut Settings, name| from.find(name, urls).unwrap_or_default();
+        Self {
+            reset_urls: list(from, "PASSWORD_RESET_URL_ALLOW_LIST"),
+            invite_urls: list(from, "USER_INVITE_URL_ALLOW_LIST"),
+            register_urls: list(from, "USER_REGISTER_URL_ALLOW_LIST"),
+            invite_ttl: lifetime(from, "USER_INVITE_TOKEN_TTL", "7d"),
+            verification_ttl: lifetime(from, "EMAIL_VERIFICATION_TOKEN_TTL", "7d"),
+            register_stall: wait(from, "REGISTER_STALL_TIME", "750"),
+            reset_stall: wait(from, "PASSWORD_RESET_STALL_TIME", "500"),
+        }
+    }
+}
+
+/// An address that mail can be from, perhaps with a name.
+fn sender(value: &str) -> Result<String, String> {
+    let address = match value.strip_suffix('>').and_then(|rest| rest.rsplit_once('<')) {
+        Some((_, address)) => address,
+        None => value,
+    };
+    form::text(value).and_then(|_| form::email(address)).map(|_| value.to_owned()).map_err(|_| {
+        "an address, such as chat@example.com or Our chat <chat@example.com>".to_owned()
+    })
+}
+
+/// Addresses of pages, with commas between.
+fn urls(value: &str) -> Result<Vec<Url>, String> {
+    let each = value.split(',').map(str::trim).filter(|part| !part.is_empty());
+    each.map(|part| Url::parse(part).ok().filter(Url::has_host))
+        .collect::<Option<Vec<_>>>()
+        .ok_or_else(|| {
+            "addresses of pages with commas between, such as https://chat.example.com/welcome"
+                .to_owned()
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::config::Config;
+
+    fn read(texts: &[(&str, &str)]) -> Result<Config, String> {
+        let texts = texts.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+        Config::from_texts(texts.collect::<HashMap<_, _>>()).map_err(|wrong| wrong.to_string())
+    }
+
+    #[test]
+    fn there_is_no_mail_until_a_road_is_named() {
+        let config = read(&[]).unwrap();
+
+        assert_eq!(config.email.transport, None);
+        assert_eq!((config.email.smtp.host.as_str(), config.email.smtp.port), ("localhost", 587));
+        assert!(config.links.reset_urls.is_empty());
+        assert_eq!(config.links.invite_ttl, Duration::from_hours(7 * 24));
+        assert_eq!(config.links.register_stall, Duration::from_millis(750));
+    }
+
+    #[test]
+    fn the_names_are_those_of_directus() {
+        let config = read(&[
+            ("EMAIL_TRANSPORT", "SMTP"),
+            ("EMAIL_FROM", "Our chat <chat@example.com>"),
+            ("EMAIL_SMTP_HOST", "mail.example.com"),
+            ("EMAIL_SMTP_SECURE", "true"),
+            ("EMAIL_SMTP_USER", "chat"),
+            ("EMAIL_SMTP_PASSWORD", "hunter2hunter2"),
+            ("PASSWORD_RESET_URL_ALLOW_LIST", "https://a.example.com/reset, http://b.example.com"),
+        ])
+        .unwrap();
+
+        assert_eq!(config.email.transport, Some(EmailTransport::Smtp));
+        assert_eq!(config.email.smtp.port, 465);
+        assert_eq!(config.links.reset_urls.len(), 2);
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_named() {
+        for (name, text) in [
+            ("EMAIL_TRANSPORT", "pigeon"),
+            ("EMAIL_FROM", "nobody"),
+            ("EMAIL_FROM", "Nobody <nobody>"),
+            ("EMAIL_SMTP_PORT", "0"),
+            ("EMAIL_SMTP_USER", "without a password"),
+            ("USER_INVITE_URL_ALLOW_LIST", "/relative"),
+            ("USER_INVITE_URL_ALLOW_LIST", "https://fine.example.com,mailto:x@example.com"),
+        ] {
+            let wrong = read(&[(name, text)]).unwrap_err();
+            assert!(wrong.contains(name) || wrong.contains("EMAIL_SMTP_PASSWORD"), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! The roads by which a letter can leave, and what their failures mean.
+
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lettre::AsyncSendmailTransport;
+use lettre::AsyncSmtpTransport;
+use lettre::AsyncTransport;
+use lettre::Tokio1Executor;
+use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::client::Tls;
+use lettre::transport::smtp::client::TlsParameters;
+use lettre::transport::smtp::extension::ClientId;
+use tokio::fs::OpenOptions;
+use tokio::io::AsyncWriteExt;
+
+use crate::config::EmailConfig;
+use crate::config::EmailTransport;
+use crate::config::SmtpConfig;
+use crate::mail::Letter;
+use crate::mail::MailError;
+use crate::mail::compose;
+
+/// How long a step of a conversation with a mail server may take.
+const STEP_MAX: Duration = Duration::from_secs(15);
+/// How long a whole letter may take.
+const LETTER_MAX: Duration = Duration::from_mins(1);
+
+/// Sends letters.
+pub struct Mailer {
+    from: String,
+    road: Road,
+}
+
+enum Road {
+    Smtp(Box<AsyncSmtpTransport<Tokio1Executor>>),
+    Sendmail(AsyncSendmailTransport<Tokio1Executor>),
+    File(PathBuf),
+    Log,
+}
+
+impl Mailer {
+    /// Returns what sends letters by the road of the settings; `None` if they name none. Nothing is
+    /// connected to yet.
+    ///
+    /// # Errors
+    /// When the certificates of this machine cannot be read.
+    pub fn open(config: &EmailConfig) -> io::Result<Option<Self>> {
+        let road = match config.transport {
+            None => return Ok(None),
+            Some(EmailTransport::Smtp) => Road::Smtp(Box::new(smtp(&config.smtp)?)),
+            Some(EmailTransport::Sendmail) => {
+                Road::Sendmail(AsyncSendmailTransport::new_with_command(&config.sendmail))
+            }
+            Some(EmailTransport::File) => Road::File(config.directory.clone()),
+            Some(EmailTransport::Log) => Road::Log,
+        };
+        Ok(Some(Self { from: config.from.clone(), road }))
+    }
+
+    /// Sends a letter; when this returns, it is in other hands.
+    ///
+    /// # Errors
+    /// When it is not, or nobody knows.
+    pub async fn send(&self, letter: &Letter) -> Result<(), MailError> {
+        let late = || MailError::Passing("it took too long".to_owned());
+        tokio::time::timeout(LETTER_MAX, self.hand_over(letter)).await.map_err(|_| late())?
+    }
+
+    async fn hand_over(&self, letter: &Letter) -> Result<(), MailError> {
+        let message = compose(letter, &self.from)?;
+        match &self.road {
+            Road::Smtp(smtp) => {
+                smtp.send(message).await.map(drop).map_err(|error| failure_of_smtp(&error))
+            }
+            Road::Sendmail(sendmail) => sendmail.send(message).await.map_err(|error| {
+                let what = if error.is_client() { "was refused" } else { "cannot be run" };
+                MailError::Passing(format!("EMAIL_SENDMAIL_PATH {what}"))
+            }),
+            Road::File(directory) => {
+                let name = format!("{}.eml", letter.id);
+                write(directory, &name, &message.formatted()).await.map_err(|error| {
+                    MailError::Passing(format!("EMAIL_FILE_PATH cannot be written: {error}"))
+                })
+            }
+            Road::Log => {
+                // A line each: the log shows breaks of lines for what they are.
+                tracing::warn!("a mail to {}: {}", letter.to, letter.subject);
+                for line in letter.text.lines().filter(|line| !line.is_empty()) {
+                    tracing::warn!("  {line}");
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+fn smtp(config: &SmtpConfig) -> io::Result<AsyncSmtpTransport<Tokio1Executor>> {
+    let parameters = || TlsParameters::new_rustls(config.host.clone()).map_err(io::Error::other);
+    let tls = if config.ignore_tls {
+        Tls::None
+    } else if config.secure {
+        Tls::Wrapper(parameters()?)
+    } else if config.user.is_some() {
+        // Whoever is between could leave `STARTTLS` out, and read the password.
+        Tls::Required(parameters()?)
+    } else {
+        Tls::Opportunistic(parameters()?)
+    };
+    let mut smtp = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&config.host)
+        .port(config.port)
+        .timeout(Some(STEP_MAX))
+        .tls(tls);
+    if let (Some(user), Some(password)) = (&config.user, &config.password) {
+        smtp = smtp.credentials(Credentials::new(user.clone(), password.0.clone()));
+    }
+    if let Some(name) = &config.name {
+        smtp = smtp.hello_name(ClientId::Domain(name.clone()));
+    }
+    Ok(smtp.build())
+}
+
+/// Returns what a failure means, without the words of the server: they may have the address in them.
+fn failure_of_smtp(error: &lettre::transport::smtp::Error) -> MailError {
+    let code = error.status().map(|code| code.to_string());
+    if error.is_permanent() {
+        return MailError::Refused(code.unwrap_or_default());
+    }
+    let what = if error.is_transient() {
+        let code = code.unwrap_or_default();
+        return MailError::Passing(format!("the mail server cannot take it now ({code})"));
+    } else if error.is_timeout() {
+        "the mail server does not answer in time"
+    } else if error.is_tls() {
+        "the TLS of the mail server is not as it should be"
+    } else if error.is_response() {
+        "the mail server says what cannot be understood"
+    } else if error.is_client() {
+        "the mail server has not what is needed: see EMAIL_SMTP_USER and EMAIL_SMTP_IGNORE_TLS"
+    } else {
+        "the mail server cannot be reached"
+    };
+    MailError::Passing(what.to_owned())
+}
+
+/// Writes a letter that only the owner may read, whole or not at all.
+async fn write(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    tokio::fs::create_dir_all(directory).await?;
+    let partial = directory.join(format!(".{name}.part"));
+    let mut options = OpenOptions::new();
+    let mut file =
+        options.write(true).create(true).truncate(true).mode(0o600).open(&partial).await?;
+    file.write_all(bytes).await?;
+    file.sync_all().await?;
+    tokio::fs::rename(partial, directory.join(name)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::mail::example;
+
+    fn config(texts: &[(&str, &str)]) -> EmailConfig {
+        let texts = texts.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+        Config::from_texts(texts.collect::<HashMap<_, _>>()).unwrap().email
+    }
+
+    #[test]
+    fn without_a_road_there_is_no_mailer() {
+        assert!(Mailer::open(&config(&[])).unwrap().is_none());
+        for road in ["smtp", "sendmail", "log", "file"] {
+            assert!(Mailer::open(&config(&[("EMAIL_TRANSPORT", road)])).unwrap().is_some());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_holds_the_letter_and_is_its_owners_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("mails");
+        let mut config = config(&[("EMAIL_TRANSPORT", "file")]);
+        config.directory = path.clone();
+
+        let mailer = Mailer::open(&config).unwrap().unwrap();
+        mailer.send(&example()).await.unwrap();
+
+        let file = path.join(format!("{}.eml", example().id));
+        assert!(std::fs::read_to_string(&file).unwrap().contains("To: alice@example.com"));
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_dir(&path).unwrap().count(), 1);
+    }
+
+    #[tokio::test]
+    async fn nobody_listening_is_a_passing_failure_that_names_nobody() {
+        let mut config = config(&[("EMAIL_TRANSPORT", "smtp"), ("EMAIL_SMTP_HOST", "127.0.0.1")]);
+        let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        config.smtp.port = unused.local_addr().unwrap().port();
+        drop(unused);
+
+        let failed = Mailer::open(&config).unwrap().unwrap().send(&example()).await;
+
+        let unreachable = "the mail server cannot be reached".to_owned();
+        assert_eq!(failed, Err(MailError::Passing(unreachable)));
+    }
+
+    #[tokio::test]
+    async fn sendmail_gets_the_letter_on_its_standard_input() {
+        let directory = tempfile::tempdir().unwrap();
+        let (program, taken) = (directory.path().join("sendmail"), directory.path().join("taken"));
+        let script = format!("#!/bin/sh\necho \"$@\" > {0}.args\ncat > {0}\n", taken.display());
+        std::fs::write(&program, script).unwrap();
+        std::fs::set_permissions(&program, PermissionsExt::from_mode(0o700)).unwrap();
+        let mut config = config(&[("EMAIL_TRANSPORT", "sendmail")]);
+        config.sendmail = program;
+
+        Mailer::open(&config).unwrap().unwrap().send(&example()).await.unwrap();
+
+        assert!(std::fs::read_to_string(&taken).unwrap().contains("To: alice@example.com"));
+        let arguments = std::fs::read_to_string(directory.path().join("taken.args")).unwrap();
+        assert!(arguments.contains("-- alice@example.com"), "{arguments}");
+    }
+}
