@@ -7,6 +7,7 @@
 pub mod acceptor;
 mod accounts;
 mod connection;
+mod enrolment;
 mod error;
 pub mod handover;
 pub mod listener;
@@ -53,6 +54,7 @@ use crate::domain::bootstrap;
 use crate::domain::bootstrap::Bootstrapped;
 use crate::domain::changes::Changes;
 use crate::domain::directory::Directory;
+use crate::domain::enrolment::Enrolment;
 use crate::domain::items::Items;
 use crate::domain::permissions::Permissions;
 use crate::domain::realtime;
@@ -117,6 +119,8 @@ pub struct App {
     sweep: Arc<Sweep>,
     /// Carries committed events to the hub; it ends when the writer has.
     relay: JoinHandle<()>,
+    /// Sends mail.
+    mail: JoinHandle<()>,
     first: Bootstrapped,
 }
 
@@ -163,13 +167,14 @@ impl App {
             Arc::clone(&permissions),
             Arc::clone(&passwords),
         ));
+        let mails = enrolment::mails(&config, &store, &changes, &settings, &clock)?;
         let items = Arc::new(Items {
             clock: clock.clone(),
             store: Arc::clone(&store),
             changes: Arc::clone(&changes),
             permissions: Arc::clone(&permissions),
             directory,
-            passwords,
+            passwords: Arc::clone(&passwords),
             limits,
             config: config.query.clone(),
             public_user: first.public_user,
@@ -194,31 +199,39 @@ impl App {
             .map_err(|error| StartError::of_database(config.store.filename.as_deref(), error))?;
         let relay = tokio::spawn(realtime::run(Arc::clone(&hub), Bus::local(), commits));
 
-        let hashing = Passwords::with_places(config.auth.hash, 1, HASHES_WAITING_MAX);
-        let hashing = Arc::new(hashing);
+        let enrolment = Arc::new(Enrolment {
+            config: config.links.clone(),
+            clock: clock.clone(),
+            store: Arc::clone(&store),
+            changes: Arc::clone(&changes),
+            settings: Arc::clone(&settings),
+            passwords,
+            items: Arc::clone(&items),
+            accounts: Arc::clone(&accounts),
+            mails: Arc::clone(&mails),
+        });
 
-        let services =
-            Services { auth, permissions, items, hub, accounts, hashing, changes, settings, clock };
+        let hashing = Arc::new(Passwords::with_places(config.auth.hash, 1, HASHES_WAITING_MAX));
+        let services = Services {
+            auth,
+            permissions,
+            items,
+            hub,
+            accounts,
+            enrolment,
+            mails,
+            hashing,
+            changes,
+            settings,
+            clock,
+        };
         let sweep = Sweep::start(config.websockets.sweep_threads.unwrap_or_else(sweep_threads))
             .map_err(|source| StartError::System { what: "threads", source })?;
         let config = Arc::new(config);
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
-        tasks.spawn(end_expired(Arc::clone(&services.auth), stopping.clone()));
-        tasks.spawn(catch_up(Arc::clone(&store), stopping.clone()));
-        tasks.spawn(remember(
-            Arc::clone(&services.hub),
-            config.store.log_retention,
-            services.clock.clone(),
-            stopping.clone(),
-        ));
-        tasks.spawn(shorten_log(
-            Arc::clone(&store),
-            Arc::clone(&services.hub),
-            config.store.clone(),
-            services.clock.clone(),
-            stopping.clone(),
-        ));
-        Ok(Self { config, services, store, tasks, stopping, sweep, relay, first })
+        begin_chores(&tasks, &stopping, &services, &store, &config.store);
+        let mail = tokio::spawn(enrolment::deliver(Arc::clone(&services.mails), stopping.clone()));
+        Ok(Self { config, services, store, tasks, stopping, sweep, relay, mail, first })
     }
 
     /// Serves until a signal says to end, prints where, and ends in good order: no new connections,
@@ -272,6 +285,10 @@ impl App {
             Ok(Ok(())) => {}
             Ok(Err(error)) => warn_forgetful(&error),
             Err(_) => tracing::warn!("how far clients have got was not written down in time"),
+        }
+        // What was sent is to be noted, or it would be sent again.
+        if !matches!(tokio::time::timeout(RELAY_PATIENCE, self.mail).await, Ok(Ok(()))) {
+            tracing::warn!("the sending of mails did not end in good order");
         }
         if tokio::time::timeout(CLOSE_PATIENCE, self.store.close()).await.is_err() {
             tracing::warn!("the database was not closed in time; what was acknowledged is in it");
@@ -338,6 +355,31 @@ pub async fn migrate(config: &Config) -> Result<(), StartError> {
     let (committed, _commits) = mpsc::channel(1);
     open_store(config, committed).await?.close().await;
     Ok(())
+}
+
+/// Begins what has to be done every now and then.
+fn begin_chores(
+    tasks: &TaskTracker,
+    stopping: &CancellationToken,
+    services: &Services,
+    store: &Arc<Store>,
+    config: &StoreConfig,
+) {
+    tasks.spawn(end_expired(Arc::clone(&services.auth), stopping.clone()));
+    tasks.spawn(catch_up(Arc::clone(store), stopping.clone()));
+    tasks.spawn(remember(
+        Arc::clone(&services.hub),
+        config.log_retention,
+        services.clock.clone(),
+        stopping.clone(),
+    ));
+    tasks.spawn(shorten_log(
+        Arc::clone(store),
+        Arc::clone(&services.hub),
+        config.clone(),
+        services.clock.clone(),
+        stopping.clone(),
+    ));
 }
 
 /// Ends expired sessions every now and then, until the service stops.

@@ -20,7 +20,10 @@ use crate::model::schema::ACCESS;
 use crate::model::schema::PERMISSIONS;
 use crate::model::schema::POLICIES;
 use crate::model::schema::ROLES;
+use crate::model::schema::SETTINGS;
+use crate::model::schema::SINGLE_KEY;
 use crate::model::schema::USERS;
+use crate::store::Guard;
 use crate::store::Op;
 use crate::store::Store;
 
@@ -118,7 +121,8 @@ async fn public_user(config: &BootstrapConfig, store: &Store) -> Result<Option<U
 }
 
 /// Adds the state that the tutorial ends in: visitors may read and create messages and read names;
-/// Alice and Bob have the Public policy, and may edit and delete what they wrote.
+/// Alice and Bob have the Public policy, and may edit and delete what they wrote. Whoever likes may
+/// sign up.
 async fn demo(store: &Store, accounts: &Accounts, fresh: Option<&Defaults>) -> Result<(), Error> {
     if store.find_user_by_email(GUEST_EMAIL).await?.is_some() {
         return Ok(());
@@ -149,13 +153,39 @@ async fn demo(store: &Store, accounts: &Accounts, fresh: Option<&Defaults>) -> R
             permission(public, "directus_users", "read", &json!(["first_name", "last_name"]), None),
         ]
     });
+    let member = match fresh {
+        Some(defaults) => Some(defaults.member_role),
+        None => find_role(store, MEMBER).await?,
+    };
     accounts
         .commit(vec![
             Op::Create { collection: &PERMISSIONS, rows: permissions.unwrap_or_default() },
             Op::Create { collection: &USERS, rows: users },
             Op::Create { collection: &ACCESS, rows: access },
+            registration(member),
         ])
         .await
+}
+
+/// Returns the change that lets everybody sign up and chat at once, as members.
+fn registration(role: Option<Uuid>) -> Op {
+    let role = role.map_or(Value::Null, Value::Uuid);
+    Op::Update {
+        collection: &SETTINGS,
+        keys: vec![Key::Integer(SINGLE_KEY)],
+        set: vec![
+            (SETTINGS.require("public_registration"), Value::Boolean(true)),
+            (SETTINGS.require("public_registration_verify_email"), Value::Boolean(false)),
+            (SETTINGS.require("public_registration_role"), role),
+        ],
+        guard: Guard::Present,
+    }
+}
+
+async fn find_role(store: &Store, name: &str) -> Result<Option<Uuid>, Error> {
+    let roles = store.all(&ROLES).await?;
+    let found = roles.iter().find(|row| row.value("name").as_text() == Some(name));
+    Ok(found.and_then(|row| row.value("id").as_uuid()))
 }
 
 async fn find_public(store: &Store) -> Result<Option<Uuid>, Error> {

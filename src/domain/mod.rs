@@ -1,14 +1,17 @@
 //! What it means: who may do what, and what happens then. No HTTP, no SQL, no sockets.
 //!
-//! Calls go down: `realtime > items > accounts, auth > settings, changes > permissions > directory`.
+//! Calls go down:
+//! `realtime, enrolment > items > accounts, auth, mails > settings, changes > permissions > directory`.
 
 pub mod accounts;
 pub mod auth;
 pub mod bootstrap;
 pub mod changes;
 pub mod directory;
+pub mod enrolment;
 pub mod error;
 pub mod items;
+pub mod mails;
 pub mod permissions;
 pub mod realtime;
 pub mod settings;
@@ -24,7 +27,9 @@ use crate::domain::accounts::Accounts;
 use crate::domain::auth::Auth;
 use crate::domain::auth::password::Passwords;
 use crate::domain::changes::Changes;
+use crate::domain::enrolment::Enrolment;
 use crate::domain::items::Items;
+use crate::domain::mails::Mails;
 use crate::domain::permissions::Permissions;
 use crate::domain::realtime::Hub;
 use crate::domain::settings::Settings;
@@ -42,6 +47,10 @@ pub struct Services {
     pub hub: Arc<Hub>,
     /// Accounts, as whoever runs the service makes them.
     pub accounts: Arc<Accounts>,
+    /// Signing up, invitations, forgotten passwords.
+    pub enrolment: Arc<Enrolment>,
+    /// The queue of mails.
+    pub mails: Arc<Mails>,
     /// Making and checking hashes for whoever asks, in places of their own: sign-ins never wait
     /// for them.
     pub hashing: Arc<Passwords>,

@@ -250,7 +250,7 @@ pub fn find(name: &str) -> Option<&'static Collection> {
 }
 
 /// All collections, in an order in which none points at a later one except by its own parent.
-pub static COLLECTIONS: [&Collection; 11] = [
+pub static COLLECTIONS: [&Collection; 12] = [
     &ROLES,
     &POLICIES,
     &USERS,
@@ -259,6 +259,7 @@ pub static COLLECTIONS: [&Collection; 11] = [
     &SETTINGS,
     &SESSIONS,
     &SECOND_FACTORS,
+    &MAILS,
     &MESSAGES,
     &ACTIVITY,
     &REVISIONS,
@@ -486,6 +487,25 @@ static SECOND_FACTOR_FIELDS: [Field; 3] = numbered([
     field("id", Kind::Uuid),
     field("step", Kind::Integer),
     field("recovery_codes", Kind::Secret),
+]);
+
+/// Mail that is to be sent, or was sent just now: one row for each.
+pub static MAILS: Collection = Collection {
+    name: "chinwag_mails",
+    fields: &MAIL_FIELDS,
+    reach: Reach::Internal,
+    form: Form::Items,
+};
+
+static MAIL_FIELDS: [Field; 8] = numbered([
+    field("id", Kind::Uuid),
+    field("user", Kind::ToOne(&USERS)),
+    field("kind", Kind::Text),
+    field("url", Kind::Text),
+    field("expires", Kind::Timestamp),
+    field("attempts", Kind::Integer),
+    field("date_created", Kind::Timestamp),
+    field("date_next", Kind::Timestamp),
 ]);
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use sqlx::migrate::Migrator;
 
 use crate::store::StoreError;
 
-const SQLITE: [(i64, &str, &str); 10] = [
+const SQLITE: [(i64, &str, &str); 11] = [
     (1, "accounts", include_str!("../../migrations/sqlite/0001_accounts.sql")),
     (2, "messages", include_str!("../../migrations/sqlite/0002_messages.sql")),
     (3, "event log", include_str!("../../migrations/sqlite/0003_event_log.sql")),
@@ -20,6 +20,7 @@ const SQLITE: [(i64, &str, &str); 10] = [
     (6, "idempotency", include_str!("../../migrations/sqlite/0006_idempotency.sql")),
     (7, "cursors", include_str!("../../migrations/sqlite/0007_cursors.sql")),
     (8, "second factors", include_str!("../../migrations/sqlite/0008_second_factors.sql")),
+    (9, "mails", include_str!("../../migrations/sqlite/0009_mails.sql")),
     (10, "activity", include_str!("../../migrations/sqlite/0010_activity.sql")),
     (12, "guests", include_str!("../../migrations/sqlite/0012_guests.sql")),
 ];

@@ -13,6 +13,7 @@ mod event_log;
 mod figures;
 mod lock;
 mod log;
+mod mails;
 mod migrate;
 #[cfg(test)]
 mod plans;

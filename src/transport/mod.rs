@@ -6,6 +6,9 @@
 //! | --- | --- | --- |
 //! | `/auth` | GET | `rest::auth` |
 //! | `/auth/login` `/auth/refresh` `/auth/logout` | POST | `rest::auth` |
+//! | `/auth/password/request` `/auth/password/reset` | POST | `rest::enrolment` |
+//! | `/users/register` `/users/invite` `/users/invite/accept` | POST | `rest::enrolment` |
+//! | `/users/register/verify-email` | GET | `rest::enrolment` |
 //! | `/items/messages` `/items/{collection}` | GET SEARCH POST PATCH DELETE | `rest::resource` |
 //! | `/items/messages/{id}` `/items/{collection}/{id}` | GET PATCH DELETE | `rest::resource` |
 //! | `/users` `/roles` `/policies` `/permissions` `/access` | as `/items/…` | `rest::resource` |
@@ -25,6 +28,7 @@
 //! | `/docs` `/openapi.json` | GET | `docs` |
 //! | `/docs/websocket` `/docs/websocket.css` `/asyncapi.json` | GET | `docs` |
 //! | `/websocket` `/_ws` | upgrade | `ws` |
+//! | `/admin/reset-password` `/admin/accept-invite` | GET | `pages` |
 //! | `/` `/chat/…` | GET | `pages` |
 //!
 //! With a front end in a directory, that takes the place of the last row and gets whatever else
@@ -97,6 +101,7 @@ pub fn routes(
         .at("/docs/websocket.css", docs::socket_style())
         .at("/asyncapi.json", docs::socket_specification());
     let route = rest::mount(route, context);
+    let route = pages::mount_password(route);
     let directory = context.config.server.public_dir.as_deref();
     let route = match directory {
         None => pages::mount_chat(route),

@@ -50,6 +50,8 @@ const ASSETS: &[(&str, &str, &[u8])] = &[
     asset!("main.js", SCRIPT),
     asset!("messages.js", SCRIPT),
     asset!("outgoing.js", SCRIPT),
+    asset!("password.html", HTML),
+    asset!("password.js", SCRIPT),
     asset!("session.js", SCRIPT),
     asset!("signin.js", SCRIPT),
     asset!("view.js", SCRIPT),
@@ -65,10 +67,23 @@ static CHAT: LazyLock<Vec<(&str, Page)>> = LazyLock::new(|| {
     let assets = ASSETS.iter().skip(1);
     assets
         .map(|(name, content_type, content)| {
-            (*name, Page::new(content_type, Bytes::from_static(content), None))
+            let policy = (*content_type == HTML).then_some(POLICY);
+            (*name, Page::new(content_type, Bytes::from_static(content), policy))
         })
         .collect()
 });
+
+/// Adds the page that links in mails lead to, which is there beside any front end.
+#[must_use]
+pub fn mount_password(route: Route) -> Route {
+    let page = || get(Password("password.html"));
+    route
+        .at("/admin/reset-password", page())
+        .at("/admin/accept-invite", page())
+        .at("/admin/password.js", get(Password("password.js")))
+        .at("/admin/style.css", get(Password("style.css")))
+        .at("/admin/favicon.svg", get(Password("favicon.svg")))
+}
 
 /// Adds the built-in chat page.
 #[must_use]
@@ -155,6 +170,22 @@ impl Endpoint for Chat {
                 page.map(|(_, page)| page.respond(&request)).ok_or_else(|| NotFoundError.into())
             }
         }
+    }
+}
+
+/// A file of the page to choose a password. Its address has a token in it, which it must not tell to
+/// where its links lead.
+struct Password(&'static str);
+
+impl Endpoint for Password {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        let page = CHAT.iter().find(|(known, _)| *known == self.0).ok_or(NotFoundError)?;
+        let mut response = page.1.respond(&request);
+        let referrer = HeaderValue::from_static("no-referrer");
+        response.headers_mut().insert(header::REFERRER_POLICY, referrer);
+        Ok(response)
     }
 }
 

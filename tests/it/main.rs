@@ -8,6 +8,7 @@ mod asyncapi;
 mod classes;
 mod costs;
 mod directus;
+mod enrolment;
 mod openapi;
 mod permissions;
 mod personal;

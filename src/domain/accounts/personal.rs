@@ -16,6 +16,7 @@ use crate::model::Row;
 use crate::model::Value;
 use crate::model::history::ACTIVITY;
 use crate::model::schema::COLLECTIONS;
+use crate::model::schema::MAILS;
 use crate::model::schema::Reach;
 use crate::model::schema::SESSIONS;
 use crate::model::schema::Special;
@@ -33,8 +34,8 @@ pub struct Erased {
 }
 
 impl Accounts {
-    /// Returns everything that is kept about the person with this address: account, sessions, what
-    /// they created and did, and earlier states of all that in the log. Secrets are only said to be there.
+    /// Returns everything that is kept about the person with this address: account, sessions, mails to
+    /// them (when, and what about), what they created and did, and earlier states of all that in the log. Secrets are only said to be there.
     ///
     /// # Errors
     /// [`Error::FailedValidation`] for an address that nobody has.
@@ -43,6 +44,7 @@ impl Accounts {
         let user = self.store.find_many(&USERS, &[key]).await?;
         let user = user.first().ok_or_else(|| super::violation("email", "in"))?;
         let sessions = self.store.pointing(&SESSIONS, SESSIONS.require("user"), &[key]).await?;
+        let mails = self.store.pointing(&MAILS, MAILS.require("user"), &[key]).await?;
         let mut created = Map::new();
         for (collection, author) in authored() {
             let rows = self.store.pointing(collection, author, &[key]).await?;
@@ -67,6 +69,7 @@ impl Accounts {
             "exported": self.clock.now().to_string(),
             "account": shown(user),
             "sessions": sessions.iter().map(shown).collect::<Json>(),
+            "mails": mails.iter().map(shown).collect::<Json>(),
             "created": created,
             "activity": activity.iter().map(shown).collect::<Json>(),
             "earlier": earlier.collect::<Json>(),

@@ -22,6 +22,7 @@ mod typed;
 pub mod write;
 
 pub use rules::STATES;
+pub use rules::is_address;
 
 use std::sync::Arc;
 

@@ -227,7 +227,8 @@ fn check_filter(
 
 /// Returns whether this has the shape of a mail address. Whether anybody reads mail there only mail
 /// can tell.
-fn is_address(text: &str) -> bool {
+#[must_use]
+pub fn is_address(text: &str) -> bool {
     let Some((local, domain)) = text.rsplit_once('@') else { return false };
     let fine =
         |part: &str| !part.is_empty() && !part.chars().any(|c| c.is_whitespace() || c.is_control());

@@ -91,8 +91,12 @@ impl Items {
         }
     }
 
-    /// Returns what creates the items of a payload; nothing if there are none.
-    async fn creation(
+    /// Returns what creates the items of a payload, for whoever commits more with it; nothing if there
+    /// are none.
+    ///
+    /// # Errors
+    /// As [`Items::create`].
+    pub(in crate::domain) async fn creation(
         &self,
         actor: &Actor,
         collection: &'static Collection,

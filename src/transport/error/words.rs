@@ -63,6 +63,9 @@ pub(super) fn violated(violation: &Violation) -> Wire {
         "nempty" => Some("Value can't be empty.".to_owned()),
         "min_length" => detail("valid")
             .map(|valid| format!("Value has to be at least {valid} characters long.")),
+        "max_length" => {
+            detail("valid").map(|valid| format!("Value has to be at most {valid} characters long."))
+        }
         "common" => Some("Value is one of the most common passwords: choose another.".to_owned()),
         "required" => Some("Value is required.".to_owned()),
         "regex" => Some("Value doesn't have the correct format.".to_owned()),

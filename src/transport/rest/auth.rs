@@ -133,7 +133,8 @@ pub(super) fn require_text<'a>(body: &'a Map<String, Json>, name: &str) -> Resul
     }
 }
 
-fn looks_like_an_address(email: &str) -> bool {
+/// Returns whether a text has the shape of a mail address.
+pub(super) fn looks_like_an_address(email: &str) -> bool {
     let parts = email.rsplit_once('@');
     parts.is_some_and(|(name, host)| {
         !name.is_empty() && !host.is_empty() && !email.contains(char::is_whitespace)

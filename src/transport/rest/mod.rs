@@ -8,6 +8,7 @@ pub mod access;
 pub mod auth;
 pub mod body;
 pub mod describe;
+pub mod enrolment;
 pub mod envelope;
 pub mod export;
 pub mod items;
@@ -40,6 +41,7 @@ use crate::transport::rest::operation::Operation;
 #[must_use]
 pub fn operations() -> Vec<Operation> {
     let mut operations = auth::operations();
+    operations.extend(enrolment::operations());
     operations.extend(resource::operations());
     operations.extend(users::operations());
     operations.extend(second_factor::operations());

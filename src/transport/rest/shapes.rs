@@ -13,9 +13,18 @@ use crate::transport::rest::schemas::reference;
 
 /// Returns all of them, by name.
 pub(super) fn fixed() -> impl Iterator<Item = (&'static str, MetaSchema)> {
-    [of_items(), of_errors(), of_sign_in(), of_accounts(), of_rights(), of_server(), of_utilities()]
-        .into_iter()
-        .flatten()
+    [
+        of_items(),
+        of_errors(),
+        of_sign_in(),
+        of_enrolment(),
+        of_accounts(),
+        of_rights(),
+        of_server(),
+        of_utilities(),
+    ]
+    .into_iter()
+    .flatten()
 }
 
 type Shapes = Vec<(&'static str, MetaSchema)>;
@@ -105,6 +114,41 @@ fn of_sign_in() -> Shapes {
         ("Logout", held()),
         ("Tokens", tokens),
         ("Providers", providers),
+    ]
+}
+
+fn of_enrolment() -> Shapes {
+    let email = || ("email", text("The address of the account, in any case."));
+    let password = || ("password", text("The password to be. It counts as it is."));
+    let page = |name| (name, text("A page of the front end, one of those that are allowed."));
+    let registration = object(
+        &["email", "password"],
+        vec![
+            email(),
+            password(),
+            ("first_name", text("At most 255 characters.")),
+            ("last_name", text("At most 255 characters.")),
+            page("verification_url"),
+        ],
+    );
+    let emails = either(inline(MetaSchema::new("string")), list(inline(MetaSchema::new("string"))));
+    let invitation = object(
+        &["email", "role"],
+        vec![
+            ("email", emails),
+            ("role", text("The key of the role that they get.")),
+            page("invite_url"),
+        ],
+    );
+    let proof = object(
+        &["token", "password"],
+        vec![("token", text("The token of the link in the mail.")), password()],
+    );
+    vec![
+        ("Registration", registration),
+        ("Invitation", invitation),
+        ("TokenAndPassword", proof),
+        ("ResetRequest", object(&["email"], vec![email(), page("reset_url")])),
     ]
 }
 

@@ -2,6 +2,7 @@
 
 mod client;
 mod panics;
+mod post;
 mod raw;
 mod server;
 mod socket;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 pub use client::Answer;
 pub use client::Client;
+pub use post::Post;
 pub use raw::RawSocket;
 pub use raw::masked;
 pub use server::ADMIN;

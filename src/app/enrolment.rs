@@ -1,0 +1,72 @@
+//! Mail as the settings want it: the road, where links lead, and what is warned of at the start.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::app::StartError;
+use crate::app::welcome::reachable;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::config::EmailConfig;
+use crate::config::EmailTransport;
+use crate::domain::changes::Changes;
+use crate::domain::mails::Mails;
+use crate::domain::mails::link::Links;
+use crate::domain::settings::Settings;
+use crate::mail::Mailer;
+use crate::store::Store;
+
+/// Returns the queue of mails with the road that the settings name; in a demonstration that is the
+/// log, unless they say otherwise.
+pub(super) fn mails(
+    config: &Config,
+    store: &Arc<Store>,
+    changes: &Arc<Changes>,
+    settings: &Arc<Settings>,
+    clock: &Clock,
+) -> Result<Arc<Mails>, StartError> {
+    let demo = config.bootstrap.demo.then_some(EmailTransport::Log);
+    let email = EmailConfig { transport: config.email.transport.or(demo), ..config.email.clone() };
+    if email.transport == Some(EmailTransport::Log) {
+        tracing::warn!(
+            "EMAIL_TRANSPORT=log: mails go to this log, and whoever reads it can follow their links"
+        );
+    }
+    let mailer = Mailer::open(&email)
+        .map_err(|source| StartError::System { what: "certificates for TLS", source })?;
+    Ok(Arc::new(Mails::new(
+        mailer,
+        Links::new(&config.auth.secret),
+        Arc::clone(store),
+        Arc::clone(changes),
+        Arc::clone(settings),
+        clock.clone(),
+        base(config),
+        config.server.project_name.clone(),
+    )))
+}
+
+/// Sends what is queued until the service stops.
+pub(super) async fn deliver(mails: Arc<Mails>, stopping: CancellationToken) {
+    mails.deliver(stopping).await;
+}
+
+/// Returns the address that links begin with. It is never taken from a request: whoever sends that
+/// could have people's links lead to themselves.
+fn base(config: &Config) -> String {
+    match config.server.public_url.as_str() {
+        "/" => {
+            let base = format!(
+                "http://{}",
+                reachable(SocketAddr::new(config.server.host, config.server.port))
+            );
+            if config.email.transport.is_some() {
+                tracing::warn!("PUBLIC_URL is not set: links in mails lead to {base}");
+            }
+            base
+        }
+        known => known.to_owned(),
+    }
+}

@@ -1,0 +1,117 @@
+//! Invitations: an account that waits for somebody to choose its password.
+
+use serde_json::Value as Json;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::domain::Error;
+use crate::domain::enrolment::Enrolment;
+use crate::domain::enrolment::urls;
+use crate::domain::items::Update;
+use crate::domain::items::Which;
+use crate::domain::mails::Kind;
+use crate::domain::mails::Mails;
+use crate::model::Action;
+use crate::model::Actor;
+use crate::model::Key;
+use crate::model::Value;
+use crate::model::schema::USERS;
+use crate::store::Op;
+use crate::store::Write;
+
+/// How many addresses one call may invite.
+const ADDRESSES_MAX: usize = 100;
+
+/// Who is to be invited.
+pub struct Invitation<'a> {
+    /// The addresses.
+    pub emails: Vec<&'a str>,
+    /// The role that they get.
+    pub role: Uuid,
+    /// The page that the link leads to; `None` for the one that is built in.
+    pub url: Option<&'a str>,
+}
+
+impl Enrolment {
+    /// Makes accounts for people who have none, with the rights of the actor, and mails each a link
+    /// to choose a password. Whoever was invited before is mailed another one; whoever has an account
+    /// in use is passed over.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] unless the actor may create such accounts; [`Error::InvalidPayload`] for
+    /// a page that is not on the list; as `Items::create`; [`Error::Unprocessable`] if there is no
+    /// mail here; [`Error::TooBusy`].
+    pub async fn invite(&self, actor: &Actor, invitation: &Invitation<'_>) -> Result<(), Error> {
+        self.items.permissions.scope(actor, &USERS, Action::Create)?;
+        let url = urls::allowed(invitation.url, &self.config.invite_urls, "invite users")?;
+        if invitation.emails.len() > ADDRESSES_MAX {
+            return Err(Error::LimitExceeded(format!(
+                "one request may invite at most {ADDRESSES_MAX} addresses"
+            )));
+        }
+        self.mails.require_room(invitation.emails.len()).await?;
+        let mut new: Vec<Json> = Vec::new();
+        let mut mailed = Vec::new();
+        for email in &invitation.emails {
+            match self.store.find_user_by_email(email).await? {
+                None => new.push(json!({
+                    "email": email,
+                    "role": invitation.role,
+                    "status": Kind::Invitation.status(),
+                })),
+                Some(user) => {
+                    let waits = user.value("status").as_text() == Some(Kind::Invitation.status());
+                    let Some(id) = user.value("id").as_uuid().filter(|_| waits) else { continue };
+                    if *user.value("role") != Value::Uuid(invitation.role) {
+                        let role = json!({"role": invitation.role});
+                        let which = Which::One(Json::from(id.to_string()));
+                        let update = Update::Same(which, role);
+                        self.items.update(actor, &USERS, update, &Json::Null).await?;
+                    }
+                    if self.mails.may_send(Kind::Invitation, id).await? {
+                        mailed.push(id);
+                    }
+                }
+            }
+        }
+        // Twice the same address would be refused as taken.
+        let mut seen = std::collections::HashSet::new();
+        new.retain(|one| seen.insert(one["email"].as_str().unwrap_or_default().to_lowercase()));
+        let mut ops = self.items.creation(actor, &USERS, &Json::Array(new)).await?;
+        mailed.extend(created(&ops));
+        let (now, lifetime) = (self.clock.now(), self.config.invite_ttl);
+        let mails =
+            mailed.into_iter().map(|id| Mails::queue(Kind::Invitation, id, url, now, lifetime));
+        ops.extend(mails);
+        self.changes.commit(Write { actor: actor.user, at: now, ops }).await?;
+        self.mails.wake();
+        Ok(())
+    }
+
+    /// Gives an invited account its password; it can be used from now on.
+    ///
+    /// # Errors
+    /// As [`Enrolment::reset`].
+    pub async fn accept(&self, token: &str, password: &str) -> Result<(), Error> {
+        let (id, user) = self.account_of(Kind::Invitation, token).await?;
+        let hash = self.passwords.hash_new(password).await?;
+        let set = vec![
+            (USERS.require("password"), Value::text(&hash)),
+            (USERS.require("status"), Value::text("active")),
+        ];
+        self.follow(Kind::Invitation, id, &user, set).await
+    }
+}
+
+/// Returns the accounts that changes create.
+fn created(ops: &[Op]) -> Vec<Uuid> {
+    let rows = ops.iter().flat_map(|op| match op {
+        Op::Create { collection, rows } if **collection == USERS => rows.as_slice(),
+        _ => &[],
+    });
+    let keys = rows.filter_map(|row| match row.key() {
+        Some(Key::Uuid(id)) => Some(id),
+        _ => None,
+    });
+    keys.collect()
+}

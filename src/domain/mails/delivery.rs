@@ -1,0 +1,275 @@
+//! Sending what is queued: a few mails at a time, again later if it fails, not for ever.
+//!
+//! A mail is sent at least once: should the process end between the sending and the note of it, it
+//! is sent again, under the same `Message-ID`. Why one could not be sent is logged with the keys of
+//! mail and account, and without the address.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::domain::Error;
+use crate::domain::mails::COUNTED;
+use crate::domain::mails::Kind;
+use crate::domain::mails::Mails;
+use crate::domain::mails::letter;
+use crate::domain::mails::letter::Parts;
+use crate::mail::Letter;
+use crate::mail::MailError;
+use crate::mail::Mailer;
+use crate::model::Key;
+use crate::model::Row;
+use crate::model::Value;
+use crate::model::schema::MAILS;
+use crate::model::schema::USERS;
+use crate::query::Filter;
+use crate::query::Test;
+use crate::store::Guard;
+use crate::store::Op;
+use crate::store::Write;
+
+/// How many mails are under way at once.
+const AT_ONCE: u64 = 8;
+/// How long the delivery rests at most before it looks again by itself.
+const REST_MAX: Duration = Duration::from_secs(5);
+/// How often mails that were sent are forgotten.
+const SWEEP_PERIOD: Duration = Duration::from_mins(1);
+/// How long it rests after the store failed.
+const FAILURE_REST: Duration = Duration::from_secs(1);
+/// After how long a mail is tried for the second time; the wait doubles with each try, up to the other.
+const BACKOFF: Duration = Duration::from_secs(2);
+const BACKOFF_MAX: Duration = Duration::from_hours(1);
+/// How often a mail is tried that the mail server refuses for good: its settings may be mended.
+const REFUSALS_MAX: i64 = 6;
+/// How long a mail is tried at all.
+const AGE_MAX: Duration = Duration::from_hours(24);
+/// How long mails that are under way may take once the service stops; they are sent again otherwise.
+const LAST_WORD: Duration = Duration::from_secs(3);
+
+/// What is known of a queued mail.
+struct Queued {
+    id: Uuid,
+    user: Uuid,
+    kind: Kind,
+    url: Option<String>,
+    expires: Timestamp,
+    created: Timestamp,
+    attempts: i64,
+}
+
+/// What became of a mail.
+enum Outcome {
+    Sent,
+    Later,
+    /// It is not to be sent any more.
+    Dropped,
+}
+
+impl Mails {
+    /// Sends what is queued until the service stops. Without a mailer, what was queued earlier waits.
+    pub async fn deliver(&self, stopping: CancellationToken) {
+        let Some(mailer) = &self.mailer else { return };
+        let mut swept = None;
+        loop {
+            let now = self.clock.now();
+            if swept.is_none_or(|at: Timestamp| at.until(now) >= SWEEP_PERIOD) {
+                swept = Some(now);
+                if let Err(error) = self.forget_sent().await {
+                    tracing::warn!(error = %error, "mails that were sent could not be forgotten");
+                }
+            }
+            let rest = match self.deliver_due(mailer, &stopping).await {
+                Ok(Some(next)) => self.clock.now().until(next),
+                Ok(None) => REST_MAX,
+                Err(error) => {
+                    tracing::warn!(error = %error, "the queue of mails cannot be used");
+                    FAILURE_REST
+                }
+            };
+            tokio::select! {
+                () = stopping.cancelled() => return,
+                () = self.wake.notified() => {}
+                () = time::sleep(rest.min(REST_MAX)) => {}
+            }
+        }
+    }
+
+    /// Sends what is due, and returns when the next mail is.
+    async fn deliver_due(
+        &self,
+        mailer: &Mailer,
+        stopping: &CancellationToken,
+    ) -> Result<Option<Timestamp>, Error> {
+        while !stopping.is_cancelled() {
+            let due = self.store.due_mails(self.clock.now(), AT_ONCE).await?;
+            if due.is_empty() {
+                break;
+            }
+            let sending = join_all(due.iter().map(|row| self.deliver_one(mailer, row)));
+            let last_word = async {
+                stopping.cancelled().await;
+                time::sleep(LAST_WORD).await;
+            };
+            tokio::select! {
+                outcomes = sending => outcomes.into_iter().collect::<Result<(), Error>>()?,
+                () = last_word => break,
+            }
+        }
+        Ok(self.store.waiting_mails().await?.1)
+    }
+
+    async fn deliver_one(&self, mailer: &Mailer, row: &Row) -> Result<(), Error> {
+        let Some(mail) = read(row) else {
+            tracing::error!("a queued mail makes no sense and is dropped");
+            return self.drop_mails(row.key().into_iter().collect()).await;
+        };
+        let now = self.clock.now();
+        let outcome = if now >= mail.expires || mail.created.until(now) >= AGE_MAX {
+            tracing::error!(mail.id = %mail.id, user.id = %mail.user, "a mail was never sent");
+            Outcome::Dropped
+        } else {
+            match self.letter(&mail).await? {
+                // The account has gone, or is not any more what the mail is about.
+                None => Outcome::Dropped,
+                Some(letter) => report(&mail, mailer.send(&letter).await),
+            }
+        };
+        let attempts = mail.attempts.saturating_add(1);
+        match outcome {
+            Outcome::Dropped => self.drop_mails(vec![Key::Uuid(mail.id)]).await,
+            Outcome::Sent => self.note(mail.id, vec![("date_next", Value::Null)]).await,
+            Outcome::Later => {
+                // The time of the failure, which may have taken a while to show.
+                let next = Value::Timestamp(self.clock.now().plus(backoff(mail.attempts)));
+                let set = vec![("date_next", next), ("attempts", Value::Integer(attempts))];
+                self.note(mail.id, set).await
+            }
+        }
+    }
+
+    /// Returns the mail as it is to be sent; `None` if it has lost its object.
+    async fn letter(&self, mail: &Queued) -> Result<Option<Letter>, Error> {
+        let Some(user) = self.store.find(&USERS, Key::Uuid(mail.user)).await? else {
+            return Ok(None);
+        };
+        let Some(to) = user.value("email").as_text() else { return Ok(None) };
+        if user.value("status").as_text() != Some(mail.kind.status()) {
+            return Ok(None);
+        }
+        let token = self.links.make(mail.kind, mail.user, &user, mail.created, mail.expires);
+        let Some(link) = self.link(mail, &token) else { return Ok(None) };
+        let settings = self.settings.in_force().await?;
+        let project = settings.project_name().unwrap_or(&self.project_name);
+        let color = settings.project_color();
+        let parts = Parts { project, color, link: &link, expires: mail.expires };
+        let words = letter::write(mail.kind, &parts);
+        Ok(Some(Letter {
+            id: mail.id,
+            at: mail.created,
+            sender: letter::one_line(project),
+            to: to.to_owned(),
+            subject: words.subject,
+            text: words.text,
+            html: words.html,
+        }))
+    }
+
+    /// Returns the address that the link leads to.
+    fn link(&self, mail: &Queued, token: &str) -> Option<String> {
+        let page = mail.url.clone().unwrap_or_else(|| format!("{}{}", self.base, mail.kind.path()));
+        let mut url = Url::parse(&page).ok()?;
+        url.query_pairs_mut().append_pair("token", token);
+        Some(url.into())
+    }
+
+    /// Forgets what was sent so long ago that it is not counted any more.
+    async fn forget_sent(&self) -> Result<(), Error> {
+        let before = Value::Timestamp(self.clock.now().minus(COUNTED));
+        let filter = Filter::And(vec![
+            Filter::Field(MAILS.require("date_next"), Test::Null),
+            Filter::Field(MAILS.require("date_created"), Test::Lte(before)),
+        ]);
+        self.commit(vec![Op::DeleteWhere { collection: &MAILS, filter }]).await
+    }
+
+    async fn drop_mails(&self, keys: Vec<Key>) -> Result<(), Error> {
+        self.commit(vec![Op::Delete { collection: &MAILS, keys, guard: Guard::Present }]).await
+    }
+
+    async fn note(&self, id: Uuid, set: Vec<(&'static str, Value)>) -> Result<(), Error> {
+        let set = set.into_iter().map(|(name, value)| (MAILS.require(name), value)).collect();
+        let keys = vec![Key::Uuid(id)];
+        self.commit(vec![Op::Update { collection: &MAILS, keys, set, guard: Guard::Present }]).await
+    }
+
+    async fn commit(&self, ops: Vec<Op>) -> Result<(), Error> {
+        let write = Write { actor: None, at: self.clock.now(), ops };
+        self.changes.commit(write).await.map(drop)
+    }
+}
+
+/// Says in the log what became of a mail, and what follows.
+fn report(mail: &Queued, sent: Result<(), MailError>) -> Outcome {
+    let Queued { id, user, kind, attempts, .. } = mail;
+    let attempts = attempts.saturating_add(1);
+    match sent {
+        Ok(()) => {
+            tracing::info!(mail.id = %id, mail.kind = kind.name(), user.id = %user, "a mail was sent");
+            Outcome::Sent
+        }
+        Err(error @ MailError::Address) => {
+            tracing::error!(mail.id = %id, user.id = %user, error = %error, "a mail is given up");
+            Outcome::Dropped
+        }
+        Err(error @ MailError::Refused(_)) if attempts >= REFUSALS_MAX => {
+            tracing::error!(mail.id = %id, user.id = %user, error = %error, "a mail is given up");
+            Outcome::Dropped
+        }
+        Err(error) => {
+            tracing::warn!(
+                mail.id = %id,
+                user.id = %user,
+                attempts,
+                error = %error,
+                "a mail could not be sent and is tried again later"
+            );
+            Outcome::Later
+        }
+    }
+}
+
+fn read(row: &Row) -> Option<Queued> {
+    Some(Queued {
+        id: row.value("id").as_uuid()?,
+        user: row.value("user").as_uuid()?,
+        kind: row.value("kind").as_text().and_then(Kind::find)?,
+        url: row.value("url").as_text().map(str::to_owned),
+        expires: row.value("expires").as_timestamp()?,
+        created: row.value("date_created").as_timestamp()?,
+        attempts: row.value("attempts").as_integer()?,
+    })
+}
+
+/// Returns how long to wait after so many tries in vain before this one.
+fn backoff(attempts: i64) -> Duration {
+    let doublings = u32::try_from(attempts).unwrap_or(u32::MAX).min(16);
+    BACKOFF.saturating_mul(1 << doublings).min(BACKOFF_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_doubles_up_to_an_hour() {
+        let waits: Vec<u64> =
+            [0, 1, 2, 10, 11, 100, i64::MAX].map(|attempts| backoff(attempts).as_secs()).into();
+
+        assert_eq!(waits, [2, 4, 8, 2048, 3600, 3600, 3600]);
+    }
+}

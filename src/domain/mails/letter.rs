@@ -1,0 +1,200 @@
+//! What mails say, in plain text and in HTML.
+//!
+//! Nothing in them was written by whoever made them be sent, but the project's own name: else
+//! anybody could have this service write to others in their words.
+
+use time::macros::format_description;
+
+use crate::clock::Timestamp;
+use crate::domain::mails::Kind;
+
+/// The colour of the button where the settings have none that is one.
+const COLOR: &str = "#0f766e";
+
+/// The words of a mail.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Words {
+    /// One line.
+    pub(super) subject: String,
+    /// Plain text.
+    pub(super) text: String,
+    /// HTML, escaped.
+    pub(super) html: String,
+}
+
+/// What stands in a mail besides its words.
+pub(super) struct Parts<'a> {
+    /// The name of the project.
+    pub(super) project: &'a str,
+    /// Its colour, as it was written.
+    pub(super) color: Option<&'a str>,
+    /// Where the link leads, token included.
+    pub(super) link: &'a str,
+    /// From when on the link is no good.
+    pub(super) expires: Timestamp,
+}
+
+/// Returns the words of a mail.
+pub(super) fn write(kind: Kind, parts: &Parts<'_>) -> Words {
+    let project = one_line(parts.project);
+    let (subject, lead, button, tail) = match kind {
+        Kind::Registration => (
+            format!("Confirm your address for {project}"),
+            format!(
+                "Somebody, we hope it was you, has signed up for {project} with this address. \
+                 Please confirm that it is yours."
+            ),
+            "Confirm address",
+            "If it was not you, do nothing: nobody can use the account then.",
+        ),
+        Kind::Invitation => (
+            format!("You are invited to {project}"),
+            format!("You have been invited to {project}. Choose a password to join."),
+            "Accept the invitation",
+            "If you do not know what this is about, do nothing.",
+        ),
+        Kind::Reset => (
+            format!("Choose a new password for {project}"),
+            format!(
+                "Somebody, we hope it was you, has asked for a new password for your account at \
+                 {project}."
+            ),
+            "Choose a new password",
+            "If it was not you, do nothing: your password stays what it is.",
+        ),
+    };
+    let until = format!("The link is good once, until {}.", date(parts.expires));
+    Words {
+        text: format!("{lead}\n\n{button}:\n{}\n\n{until}\n{tail}\n", parts.link),
+        html: page(&subject, &lead, button, &[&until, tail], parts, &project),
+        subject,
+    }
+}
+
+fn page(
+    subject: &str,
+    lead: &str,
+    button: &str,
+    notes: &[&str],
+    parts: &Parts<'_>,
+    project: &str,
+) -> String {
+    let color = parts.color.filter(|color| is_color(color)).unwrap_or(COLOR);
+    let link = escape(parts.link);
+    let notes = notes.iter().map(|note| {
+        format!("<p style=\"margin:0 0 8px;font-size:14px;color:#57606a\">{}</p>", escape(note))
+    });
+    let notes = notes.collect::<Vec<_>>().join("\n");
+    format!(
+        "<!doctype html>\n\
+         <html lang=\"en\">\n\
+         <head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
+         <meta name=\"color-scheme\" content=\"light\"><title>{subject}</title></head>\n\
+         <body style=\"margin:0;padding:24px;background:#f3f4f6;color:#1f2328;\
+         font:16px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,sans-serif\">\n\
+         <table role=\"presentation\" width=\"100%\" cellpadding=\"0\" cellspacing=\"0\"><tr>\
+         <td align=\"center\">\n\
+         <table role=\"presentation\" width=\"100%\" cellpadding=\"0\" cellspacing=\"0\" \
+         style=\"max-width:520px;background:#ffffff;border-radius:12px\"><tr>\
+         <td style=\"padding:32px\">\n\
+         <p style=\"margin:0 0 16px;font-size:14px;font-weight:600;color:#57606a\">{project}</p>\n\
+         <h1 style=\"margin:0 0 16px;font-size:22px;line-height:1.3\">{subject}</h1>\n\
+         <p style=\"margin:0 0 24px\">{lead}</p>\n\
+         <p style=\"margin:0 0 24px\"><a href=\"{link}\" style=\"display:inline-block;\
+         padding:12px 20px;border-radius:8px;background:{color};color:#ffffff;font-weight:600;\
+         text-decoration:none\">{button}</a></p>\n\
+         {notes}\n\
+         <p style=\"margin:16px 0 0;font-size:13px;color:#57606a\">If the button does nothing, open \
+         this address:<br><a href=\"{link}\" style=\"color:#57606a;word-break:break-all\">{link}</a>\
+         </p>\n\
+         </td></tr></table>\n\
+         </td></tr></table>\n\
+         </body>\n\
+         </html>\n",
+        subject = escape(subject),
+        lead = escape(lead),
+        button = escape(button),
+        project = escape(project),
+    )
+}
+
+/// Returns a text as it can stand in HTML, between tags and in quotation marks.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+/// Returns a name without what would break a line or turn around what follows.
+pub(super) fn one_line(name: &str) -> String {
+    let is_odd =
+        |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    name.split(is_odd).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// Returns whether this is a colour of three or six hexadecimal digits.
+fn is_color(text: &str) -> bool {
+    text.strip_prefix('#').is_some_and(|digits| {
+        matches!(digits.len(), 3 | 6) && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
+    })
+}
+
+fn date(at: Timestamp) -> String {
+    let form =
+        format_description!("[day padding:none] [month repr:long] [year], [hour]:[minute] UTC");
+    at.to_calendar().and_then(|at| at.format(form).ok()).unwrap_or_else(|| at.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KINDS: [Kind; 3] = [Kind::Registration, Kind::Invitation, Kind::Reset];
+
+    fn words(kind: Kind, project: &str, color: Option<&str>) -> Words {
+        let link = "https://chat.example.com/admin/reset-password?a=1&token=abc.def";
+        let expires = Timestamp::from_millis(1_769_860_800_000);
+        write(kind, &Parts { project, color, link, expires })
+    }
+
+    #[test]
+    fn each_says_what_it_is_for_until_when_and_where_to_go() {
+        for kind in KINDS {
+            let words = words(kind, "Our chat", Some("#0a7"));
+
+            assert!(words.subject.contains("Our chat"), "{words:?}");
+            assert!(
+                words.text.contains(
+                    "\nhttps://chat.example.com/admin/reset-password?a=1&token=abc.def\n"
+                ),
+                "{}",
+                words.text
+            );
+            assert!(words.text.contains("until 31 January 2026, 12:00 UTC."), "{}", words.text);
+            assert_eq!(words.html.matches("?a=1&amp;token=abc.def").count(), 3, "{}", words.html);
+            assert!(words.html.contains("background:#0a7;"), "{}", words.html);
+        }
+    }
+
+    #[test]
+    fn names_and_colours_cannot_break_out() {
+        let name = "A <script>\"&' \r\nBcc: x\u{202e}y";
+        for kind in KINDS {
+            let words = words(kind, name, Some("red;background:url(x)"));
+
+            assert!(!words.subject.contains(['\r', '\n', '\u{202e}']), "{:?}", words.subject);
+            assert!(!words.html.contains("<script>") && !words.html.contains("url("));
+            assert!(words.html.contains("A &lt;script&gt;&quot;&amp;&#39;"), "{}", words.html);
+            assert!(words.html.contains(COLOR));
+        }
+    }
+}

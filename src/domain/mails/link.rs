@@ -1,0 +1,225 @@
+//! The tokens of links in mails: who may do what, until when, once.
+//!
+//! JSON Web Tokens under a key of their own from `SECRET`, so that no access token is ever one of
+//! them, nor the other way round. Each says what it is for, and has a digest of the address and the
+//! password of the account as they were: once either changes, it is no good any more. Nothing is
+//! stored of them.
+
+use data_encoding::BASE64URL_NOPAD;
+use jsonwebtoken::Algorithm;
+use jsonwebtoken::DecodingKey;
+use jsonwebtoken::EncodingKey;
+use jsonwebtoken::Header;
+use jsonwebtoken::Validation;
+use serde::Deserialize;
+use serde::Serialize;
+use subtle::ConstantTimeEq;
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::config::Secret;
+use crate::domain::Error;
+use crate::domain::Forbidden;
+use crate::domain::auth::mac::MacKey;
+use crate::domain::mails::Kind;
+use crate::model::Row;
+
+/// Who issues them.
+const ISSUER: &str = "directus";
+/// How long a token may be: several times as long as any of ours.
+const TOKEN_BYTES_MAX: usize = 2048;
+
+/// What a token says.
+#[derive(Debug, Serialize, Deserialize)]
+struct Claims {
+    /// The account.
+    id: Uuid,
+    /// What it is for.
+    scope: String,
+    /// What the account was like.
+    hash: String,
+    iat: i64,
+    exp: i64,
+    iss: String,
+}
+
+/// Makes and opens tokens.
+pub struct Links {
+    encoding: EncodingKey,
+    decoding: DecodingKey,
+    validation: Validation,
+    digests: MacKey,
+}
+
+/// What a genuine token was about.
+#[derive(Debug)]
+pub struct Opened {
+    /// The account.
+    pub user: Uuid,
+    hash: String,
+}
+
+impl Links {
+    /// Returns the maker of tokens under this secret.
+    #[must_use]
+    pub fn new(secret: &Secret) -> Self {
+        let secret = secret.0.as_bytes();
+        let key = MacKey::new(secret, b"chinwag links in mails").sign(b"signature");
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.set_issuer(&[ISSUER]);
+        validation.set_required_spec_claims(&["exp", "iss"]);
+        // The library asks the system for the time; `open` asks the caller instead.
+        validation.validate_exp = false;
+        Self {
+            encoding: EncodingKey::from_secret(&key),
+            decoding: DecodingKey::from_secret(&key),
+            validation,
+            digests: MacKey::new(secret, b"chinwag accounts that links are for"),
+        }
+    }
+
+    /// Returns a token for an account as it is.
+    ///
+    /// # Panics
+    /// Never: such claims have a JSON form and HMAC takes any key.
+    #[must_use]
+    pub fn make(
+        &self,
+        kind: Kind,
+        id: Uuid,
+        user: &Row,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> String {
+        let claims = Claims {
+            id,
+            scope: kind.scope().to_owned(),
+            hash: self.digest(user),
+            iat: from.seconds(),
+            exp: until.seconds(),
+            iss: ISSUER.to_owned(),
+        };
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.encoding)
+            .expect("claims have a JSON form and HMAC takes any key")
+    }
+
+    /// Returns what a token is about. Whether the account is still what it was is for
+    /// [`Links::fits`] to say.
+    ///
+    /// # Errors
+    /// [`Error::InvalidToken`] if it was not made here, [`Error::Forbidden`] if it is for something
+    /// else, [`Error::TokenExpired`].
+    pub fn open(&self, kind: Kind, token: &str, now: Timestamp) -> Result<Opened, Error> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(Error::InvalidToken);
+        }
+        let claims = jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation)
+            .map_err(|_| Error::InvalidToken)?
+            .claims;
+        if claims.scope != kind.scope() {
+            return Err(Error::Forbidden(Forbidden::Action));
+        }
+        if now.seconds() >= claims.exp {
+            return Err(Error::TokenExpired);
+        }
+        Ok(Opened { user: claims.id, hash: claims.hash })
+    }
+
+    /// Returns whether the account has still the address and the password that it had.
+    #[must_use]
+    pub fn fits(&self, opened: &Opened, user: &Row) -> bool {
+        self.digest(user).as_bytes().ct_eq(opened.hash.as_bytes()).into()
+    }
+
+    fn digest(&self, user: &Row) -> String {
+        let mut message = Vec::new();
+        for name in ["email", "password"] {
+            let text = user.value(name).as_text().unwrap_or_default();
+            message.extend(text.len().to_be_bytes());
+            message.extend(text.as_bytes());
+        }
+        BASE64URL_NOPAD.encode(&self.digests.sign(&message)[..16])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::Value;
+    use crate::model::schema::USERS;
+
+    const NOON: Timestamp = Timestamp::from_millis(1_769_860_800_000);
+    const ID: Uuid = Uuid::from_u128(7);
+
+    fn links(secret: &str) -> Links {
+        Links::new(&Secret(secret.to_owned()))
+    }
+
+    fn user(email: &str, password: &str) -> Row {
+        let row = Row::empty(&USERS).with("email", Value::text(email));
+        row.with("password", Value::text(password))
+    }
+
+    fn token() -> String {
+        let until = NOON.plus(Duration::from_mins(1));
+        links("one").make(Kind::Reset, ID, &user("a@b.c", "old"), NOON, until)
+    }
+
+    #[test]
+    fn a_token_names_its_account_until_it_expires() {
+        let later = NOON.plus(Duration::from_secs(59));
+        let opened = links("one").open(Kind::Reset, &token(), later).unwrap();
+
+        assert_eq!(opened.user, ID);
+        assert!(links("one").fits(&opened, &user("a@b.c", "old")));
+        let expired = links("one").open(Kind::Reset, &token(), NOON.plus(Duration::from_mins(1)));
+        assert!(matches!(expired, Err(Error::TokenExpired)));
+    }
+
+    #[test]
+    fn another_address_or_password_is_another_account() {
+        let opened = links("one").open(Kind::Reset, &token(), NOON).unwrap();
+
+        for (email, password) in [("a@b.c", "new"), ("x@b.c", "old"), ("a@b.cold", ""), ("", "")] {
+            assert!(!links("one").fits(&opened, &user(email, password)), "{email}");
+        }
+    }
+
+    #[test]
+    fn what_was_made_for_something_else_or_elsewhere_is_refused() {
+        let forbidden = links("one").open(Kind::Invitation, &token(), NOON);
+        assert!(matches!(forbidden, Err(Error::Forbidden(_))), "{forbidden:?}");
+        for (links, token) in [
+            (links("two"), token()),
+            (links("one"), format!("{}x", token())),
+            (links("one"), token().replacen('.', "x.", 1)),
+            (links("one"), "made-up".to_owned()),
+            (links("one"), String::new()),
+            (links("one"), "a".repeat(100_000)),
+        ] {
+            let opened = links.open(Kind::Reset, &token, NOON);
+            assert!(matches!(opened, Err(Error::InvalidToken)), "{opened:?}");
+        }
+    }
+
+    #[test]
+    fn the_key_is_not_that_of_access_tokens_and_no_other_algorithm_counts() {
+        let claims = serde_json::json!({
+            "id": ID, "scope": "password-reset", "hash": "", "iat": 0, "exp": i64::MAX, "iss": ISSUER,
+        });
+        for (algorithm, key) in [(Algorithm::HS256, "one"), (Algorithm::HS512, "one")] {
+            let key = EncodingKey::from_secret(key.as_bytes());
+            let token = jsonwebtoken::encode(&Header::new(algorithm), &claims, &key).unwrap();
+            let opened = links("one").open(Kind::Reset, &token, NOON);
+            assert!(matches!(opened, Err(Error::InvalidToken)), "{opened:?}");
+        }
+        let none = format!(
+            "{}.{}.",
+            BASE64URL_NOPAD.encode(br#"{"alg":"none","typ":"JWT"}"#),
+            BASE64URL_NOPAD.encode(claims.to_string().as_bytes())
+        );
+        assert!(matches!(links("one").open(Kind::Reset, &none, NOON), Err(Error::InvalidToken)));
+    }
+}

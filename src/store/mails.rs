@@ -1,0 +1,48 @@
+//! Reading the queue of mails. It is written like everything else, by [`Store::write`].
+
+use sqlx::Row as _;
+
+use crate::clock::Timestamp;
+use crate::model::Row;
+use crate::model::Value;
+use crate::model::schema::MAILS;
+use crate::query::Filter;
+use crate::query::Sort;
+use crate::query::Test;
+use crate::store::Store;
+use crate::store::StoreError;
+use crate::store::read;
+use crate::store::read::Select;
+
+impl Store {
+    /// Returns the mails to be tried by now, those that have waited longest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn due_mails(&self, now: Timestamp, limit: u64) -> Result<Vec<Row>, StoreError> {
+        let next = MAILS.require("date_next");
+        let select = Select {
+            filter: Filter::Field(next, Test::Lte(Value::Timestamp(now))),
+            sort: vec![Sort { path: Vec::new(), field: next, part: None, descending: false }],
+            limit: Some(limit),
+            ..Select::default()
+        };
+        let mut connection = self.reserved().acquire().await?;
+        read::read(&mut connection, &MAILS, &select).await
+    }
+
+    /// Returns how many mails wait to be sent, and when the next one is to be tried.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn waiting_mails(&self) -> Result<(u64, Option<Timestamp>), StoreError> {
+        let row = sqlx::query(
+            "select count(*), min(date_next) from chinwag_mails where date_next is not null",
+        )
+        .fetch_one(self.reserved())
+        .await?;
+        let waiting = u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default();
+        let next = row.try_get::<Option<i64>, _>(1)?.map(Timestamp::from_millis);
+        Ok((waiting, next))
+    }
+}

@@ -1,0 +1,356 @@
+//! `/users/register`, `/users/invite` and `/auth/password`: coming in by a mail.
+//!
+//! Only invitations ask who sends them. The others are for people who are not signed in, and a token
+//! of theirs that has expired must not keep them from getting a new one: nobody looks at it.
+
+use poem::Response;
+use poem::http::HeaderValue;
+use poem::http::Method;
+use poem::http::StatusCode;
+use poem::http::header;
+use serde_json::Map;
+use serde_json::Value as Json;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::domain::Error;
+use crate::domain::Forbidden;
+use crate::domain::enrolment::Invitation;
+use crate::domain::enrolment::Registration;
+use crate::model::schema::USERS;
+use crate::transport::rest::auth::looks_like_an_address;
+use crate::transport::rest::auth::require_text;
+use crate::transport::rest::envelope;
+use crate::transport::rest::operation::Access;
+use crate::transport::rest::operation::Call;
+use crate::transport::rest::operation::Content;
+use crate::transport::rest::operation::Handler;
+use crate::transport::rest::operation::Operation;
+use crate::transport::rest::operation::Reply;
+use crate::transport::rest::operation::Success;
+use crate::transport::rest::operation::Words;
+use crate::transport::rest::parameters;
+use crate::transport::rest::schemas;
+
+/// Returns the operations by which people come in.
+#[must_use]
+pub fn operations() -> Vec<Operation> {
+    let post = |path: &str, access, handler: Handler, words| Operation {
+        method: Method::POST,
+        path: path.to_owned(),
+        access,
+        collection: None,
+        handler,
+        words: Some(words),
+    };
+    let open = |path: &str, handler, words| post(path, Access::Open, handler, words);
+    vec![
+        open("/auth/password/request", |call| Box::pin(request(call)), request_words()),
+        open("/auth/password/reset", |call| Box::pin(reset(call)), reset_words()),
+        open("/users/register", |call| Box::pin(register(call)), register_words()),
+        Operation {
+            method: Method::GET,
+            path: "/users/register/verify-email".to_owned(),
+            access: Access::Open,
+            collection: None,
+            handler: |call| Box::pin(verify(call)),
+            words: Some(verify_words()),
+        },
+        post("/users/invite", Access::SignedIn, |call| Box::pin(invite(call)), invite_words()),
+        open("/users/invite/accept", |call| Box::pin(accept(call)), accept_words()),
+    ]
+}
+
+async fn request(mut call: Call) -> Reply {
+    let body = object(call.body().await?)?;
+    let (email, url) = (require_text(&body, "email")?, optional_text(&body, "reset_url")?);
+    call.context.services.enrolment.request_reset(email, url).await?;
+    Ok(envelope::nothing())
+}
+
+async fn reset(mut call: Call) -> Reply {
+    let body = object(call.body().await?)?;
+    let (token, password) = (require_text(&body, "token")?, require_text(&body, "password")?);
+    call.context.services.enrolment.reset(token, password).await?;
+    Ok(envelope::nothing())
+}
+
+async fn register(mut call: Call) -> Reply {
+    const KNOWN: [&str; 5] = ["email", "password", "first_name", "last_name", "verification_url"];
+    let body = object(call.body().await?)?;
+    let email = require_address(&body)?;
+    let registration = Registration {
+        email,
+        password: require_text(&body, "password")?,
+        first_name: optional_text(&body, "first_name")?,
+        last_name: optional_text(&body, "last_name")?,
+        verification_url: optional_text(&body, "verification_url")?,
+    };
+    nothing_else(&body, &KNOWN)?;
+    call.context.services.enrolment.register(&registration).await?;
+    Ok(envelope::nothing())
+}
+
+/// The link in the mail of a registration. It is opened by a browser, so it leads on to the page.
+async fn verify(call: Call) -> Reply {
+    let token = call.parameter("token").unwrap_or_default();
+    if token.is_empty() {
+        return Err(Error::payload("\"token\" is required").into());
+    }
+    call.context.services.enrolment.confirm(&token).await?;
+    let base = call.context.config.server.public_url.trim_end_matches('/');
+    let location = HeaderValue::from_str(&format!("{base}/"));
+    let location = location.unwrap_or(HeaderValue::from_static("/"));
+    let mut response = Response::builder().status(StatusCode::FOUND).finish();
+    response.headers_mut().insert(header::LOCATION, location);
+    Ok(envelope::without_store(response))
+}
+
+async fn invite(mut call: Call) -> Reply {
+    const KNOWN: [&str; 3] = ["email", "role", "invite_url"];
+    let body = object(call.body().await?)?;
+    let emails = match body.get("email") {
+        Some(Json::Array(emails)) if !emails.is_empty() => emails
+            .iter()
+            .map(|email| email.as_str().filter(|email| looks_like_an_address(email)))
+            .collect::<Option<Vec<_>>>()
+            .ok_or_else(not_an_address)?,
+        Some(Json::Array(_)) => return Err(Error::payload("\"email\" must not be empty").into()),
+        _ => vec![require_address(&body)?],
+    };
+    let role = require_text(&body, "role")?;
+    let role =
+        Uuid::try_parse(role).map_err(|_| Error::payload("\"role\" must be a valid GUID"))?;
+    let url = optional_text(&body, "invite_url")?;
+    nothing_else(&body, &KNOWN)?;
+    let invitation = Invitation { emails, role, url };
+    call.context.services.enrolment.invite(call.actor(), &invitation).await?;
+    Ok(envelope::nothing())
+}
+
+async fn accept(mut call: Call) -> Reply {
+    let body = object(call.body().await?)?;
+    let (token, password) = (require_text(&body, "token")?, require_text(&body, "password")?);
+    nothing_else(&body, &["token", "password"])?;
+    call.context.services.enrolment.accept(token, password).await?;
+    Ok(envelope::nothing())
+}
+
+/// Returns the fields of a body; none if there is no body.
+fn object(body: Option<Json>) -> Result<Map<String, Json>, Error> {
+    match body {
+        None => Ok(Map::new()),
+        Some(Json::Object(body)) => Ok(body),
+        Some(_) => Err(Error::payload("\"value\" must be of type object")),
+    }
+}
+
+fn require_address(body: &Map<String, Json>) -> Result<&str, Error> {
+    let email = require_text(body, "email")?;
+    if looks_like_an_address(email) { Ok(email) } else { Err(not_an_address()) }
+}
+
+fn not_an_address() -> Error {
+    Error::payload("\"email\" must be a valid email")
+}
+
+/// Returns a text of a body that may be missing or null.
+fn optional_text<'a>(body: &'a Map<String, Json>, name: &str) -> Result<Option<&'a str>, Error> {
+    match body.get(name) {
+        None | Some(Json::Null) => Ok(None),
+        Some(Json::String(text)) => Ok(Some(text)),
+        Some(_) => Err(Error::payload(format!("\"{name}\" must be a string"))),
+    }
+}
+
+fn nothing_else(body: &Map<String, Json>, known: &[&str]) -> Result<(), Error> {
+    match body.keys().find(|name| !known.contains(&name.as_str())) {
+        None => Ok(()),
+        Some(name) => Err(Error::payload(format!("\"{name}\" is not allowed"))),
+    }
+}
+
+const TAG: &str = "Users";
+const TOKEN: &str = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.eyJzY29wZSI6Imludml0ZSJ9.c2lnbmF0dXJl";
+const ROLE: &str = "a7e169a7-3a52-4ac8-9f02-2d6a5c6a2f3b";
+
+fn words(id: &'static str, summary: &'static str, description: &'static str) -> Words {
+    Words {
+        id,
+        tag: TAG,
+        summary,
+        description,
+        parameters: vec![],
+        request: None,
+        success: Success::nothing("Done."),
+        failures: vec![],
+    }
+}
+
+fn of_links(first: Error) -> Vec<Error> {
+    vec![first, Error::Forbidden(Forbidden::Action), Error::InvalidToken, Error::TokenExpired]
+}
+
+fn no_mail() -> Error {
+    Error::Unprocessable(
+        "this service sends no mail: whoever runs it has to set EMAIL_TRANSPORT".to_owned(),
+    )
+}
+
+fn request_words() -> Words {
+    Words {
+        tag: "Authentication",
+        request: Some(Content::json(
+            schemas::reference("ResetRequest"),
+            json!({"email": "alice@example.com"}),
+        )),
+        success: Success::nothing("If there is such an account, a mail is on its way."),
+        failures: vec![Error::payload("\"email\" is required"), no_mail()],
+        ..words(
+            "requestPasswordReset",
+            "Ask for a link to choose a new password",
+            "The answer and its time are the same whether or not anybody has this address. An \
+             account is sent five such mails an hour at most. `reset_url` is a page of the front \
+             end that the link leads to, one of `PASSWORD_RESET_URL_ALLOW_LIST`.",
+        )
+    }
+}
+
+fn reset_words() -> Words {
+    Words {
+        tag: "Authentication",
+        request: Some(Content::json(
+            schemas::reference("TokenAndPassword"),
+            json!({"token": TOKEN, "password": "correct horse battery"}),
+        )),
+        success: Success::nothing("The password is changed."),
+        failures: of_links(Error::payload("\"token\" is required")),
+        ..words(
+            "resetPassword",
+            "Choose a new password by a link",
+            "Ends all sessions of the account; a second factor stays. The link is good once, for a \
+             day, and not any more once the password was changed.",
+        )
+    }
+}
+
+fn register_words() -> Words {
+    Words {
+        request: Some(Content::json(
+            schemas::reference("Registration"),
+            json!({
+                "email": "alice@example.com",
+                "password": "correct horse battery",
+                "first_name": "Alice",
+            }),
+        )),
+        success: Success::nothing("Signed up, unless there was such an account."),
+        failures: vec![
+            Error::payload("\"email\" is required"),
+            Error::Forbidden(Forbidden::Action),
+            no_mail(),
+        ],
+        ..words(
+            "register",
+            "Sign up",
+            "Off unless `public_registration` of `/settings` is true. With \
+             `public_registration_verify_email` the account is `unverified` until the link in a \
+             mail was followed. An address that is taken gets the same answer after the same time.",
+        )
+    }
+}
+
+fn verify_words() -> Words {
+    Words {
+        parameters: vec![parameters::query(
+            "token",
+            "string",
+            "The token of the link.",
+            json!(TOKEN),
+        )],
+        success: Success {
+            status: 302,
+            ..Success::nothing("The address is confirmed; on to the page at `PUBLIC_URL`.")
+        },
+        failures: of_links(Error::payload("\"token\" is required")),
+        ..words(
+            "verifyRegistration",
+            "Confirm the address of a registration",
+            "The link in the mail leads here, unless `verification_url` named a page of the front \
+             end; that page then sends the token here.",
+        )
+    }
+}
+
+fn invite_words() -> Words {
+    Words {
+        request: Some(Content::json(
+            schemas::reference("Invitation"),
+            json!({"email": ["bob@example.com"], "role": ROLE}),
+        )),
+        success: Success::nothing("Mails are on their way."),
+        failures: vec![
+            Error::payload("\"email\" is required"),
+            Error::collection(USERS.name),
+            no_mail(),
+        ],
+        ..words(
+            "inviteUsers",
+            "Invite people by mail",
+            "Needs the right to create accounts. Each address gets an account with the status \
+             `invited` and a link to choose a password. Whoever was invited already gets another \
+             link; whoever has an account in use gets nothing. `invite_url` is a page of the front \
+             end that the link leads to, one of `USER_INVITE_URL_ALLOW_LIST`.",
+        )
+    }
+}
+
+fn accept_words() -> Words {
+    Words {
+        request: Some(Content::json(
+            schemas::reference("TokenAndPassword"),
+            json!({"token": TOKEN, "password": "correct horse battery"}),
+        )),
+        success: Success::nothing("The account can be used."),
+        failures: of_links(Error::payload("\"token\" is required")),
+        ..words(
+            "acceptInvite",
+            "Accept an invitation",
+            "Sets the password of the invited account, which is `active` from then on.",
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(json: Json) -> Map<String, Json> {
+        object(Some(json)).unwrap()
+    }
+
+    fn reason<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
+        match result {
+            Err(Error::InvalidPayload(reason)) => reason,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        assert_eq!(reason(object(Some(json!([])))), "\"value\" must be of type object");
+        assert_eq!(
+            reason(require_address(&body(json!({"email": "x"})))),
+            "\"email\" must be a valid email"
+        );
+        assert_eq!(
+            reason(optional_text(&body(json!({"first_name": 7})), "first_name")),
+            "\"first_name\" must be a string"
+        );
+        assert_eq!(
+            reason(nothing_else(&body(json!({"email": 1, "role": 2})), &["email"])),
+            "\"role\" is not allowed"
+        );
+        assert_eq!(optional_text(&body(json!({"x": null})), "x").unwrap(), None);
+    }
+}

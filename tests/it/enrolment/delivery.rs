@@ -1,0 +1,213 @@
+//! The queue of mails: it outlives failures and restarts, gives up at last, and has no secrets in it.
+
+use std::time::Duration;
+
+use chinwag::domain::mails::Kind;
+use serde_json::json;
+
+use super::PASSWORD;
+use super::ask_reset;
+use super::register;
+use super::reset;
+use super::set;
+use super::start;
+use crate::support::Post;
+use crate::support::TestServer;
+use crate::support::soon;
+
+/// Lets time pass until no mail waits for an account.
+async fn given_up(server: &TestServer, user: &str) {
+    let id = user.parse().unwrap();
+    let mails = &server.app().services().mails;
+    soon(async {
+        // A try is noted a moment after the mail server has heard of it, with the time of then.
+        while !mails.waiting(Kind::Reset, id).await.unwrap().is_empty() {
+            server.clock.advance(Duration::from_mins(1));
+            mails.wake();
+            // Only so that the machine can do what is waited for.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_mail_that_is_refused_for_now_is_tried_again_after_a_while() {
+    let (server, mut post) = start(|_| {}).await;
+    let alice = server.member("alice").await;
+    post.answer_with(451);
+
+    ask_reset(&server, &alice.email).await.nothing();
+    post.tried().await;
+    post.answer_with(250);
+    // The time of the next try counts from the note of the first, which may come after this.
+    let mail = loop {
+        server.clock.advance(Duration::from_secs(3));
+        server.app().services().mails.wake();
+        let soon = tokio::time::timeout(Duration::from_millis(200), post.mail());
+        if let Ok(mail) = soon.await {
+            break mail;
+        }
+    };
+
+    assert_eq!(mail.to, alice.email);
+    reset(&server, mail.token(), PASSWORD).await.nothing();
+    assert!(post.all_so_far(&server).await.is_empty());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_waits_is_sent_after_a_restart_once() {
+    let (server, mut post) = start(|_| {}).await;
+    let alice = server.member("alice").await;
+    post.answer_with(451);
+    ask_reset(&server, &alice.email).await.nothing();
+    post.tried().await;
+
+    let server = server.restart().await;
+    post.answer_with(250);
+    server.clock.advance(Duration::from_mins(1));
+    server.app().services().mails.wake();
+
+    let mail = post.mail().await;
+    assert_eq!(mail.to, alice.email);
+    let server = server.restart().await;
+    assert!(post.all_so_far(&server).await.is_empty());
+    reset(&server, mail.token(), PASSWORD).await.nothing();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_refused_for_good_is_given_up_after_some_tries() {
+    let (server, mut post) = start(|_| {}).await;
+    let alice = server.member("alice").await;
+    post.answer_with(550);
+    ask_reset(&server, &alice.email).await.nothing();
+
+    let mut tries = 0;
+    let mails = &server.app().services().mails;
+    soon(async {
+        while !mails.waiting(Kind::Reset, alice.id.parse().unwrap()).await.unwrap().is_empty() {
+            server.clock.advance(Duration::from_mins(10));
+            mails.wake();
+            if tokio::time::timeout(Duration::from_millis(100), post.tried()).await.is_ok() {
+                tries += 1;
+            }
+        }
+    })
+    .await;
+
+    assert!((1..=6).contains(&tries), "{tries}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_mail_is_not_sent_any_more_once_its_account_has_gone_or_a_day_has_passed() {
+    let (server, mut post) = start(|_| {}).await;
+    let (admin, alice) = (server.admin().await, server.member("alice").await);
+    let bob = server.member("bob").await;
+    post.answer_with(451);
+    for user in [&alice, &bob] {
+        ask_reset(&server, &user.email).await.nothing();
+        post.tried().await;
+    }
+
+    admin.patch(&format!("/users/{}", alice.id), &json!({"status": "suspended"})).await.ok();
+    given_up(&server, &alice.id).await;
+    // Nothing is taken before it is too late for the other one.
+    server.clock.advance(Duration::from_hours(24));
+    given_up(&server, &bob.id).await;
+    post.answer_with(250);
+
+    let server = server.restart().await;
+    assert!(post.all_so_far(&server).await.is_empty());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn neither_addresses_nor_tokens_are_in_the_queue_or_its_history() {
+    let (server, mut post) = start(|_| {}).await;
+    set(&server, json!({"public_registration": true})).await;
+    let alice = server.member("alice").await;
+    ask_reset(&server, &alice.email).await.nothing();
+    let asked = post.mail().await;
+    register(&server, "new@example.com").await.nothing();
+    let registered = post.mail().await;
+
+    let database = server.database();
+    server
+        .stop_and(|| {
+            let bytes = std::fs::read(&database).unwrap();
+            let has = |text: &str| bytes.windows(text.len()).any(|part| part == text.as_bytes());
+            assert!(has("chinwag_mails") && has("registration"), "the queue is in the file");
+            for mail in [&asked, &registered] {
+                for part in mail.token().split('.').skip(1) {
+                    assert!(!has(part), "{part}");
+                }
+                assert!(!has(PASSWORD));
+            }
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn nothing_of_a_mail_is_left_when_its_account_is_erased() {
+    let (server, mut post) = start(|config| {
+        config.links.reset_urls =
+            vec!["https://chat.example.com/unlike-any-other".parse().unwrap()];
+    })
+    .await;
+    let alice = server.member("alice").await;
+    let body = json!({
+        "email": alice.email,
+        "reset_url": "https://chat.example.com/unlike-any-other",
+    });
+    server.anonymous().post("/auth/password/request", &body).await.nothing();
+    post.mail().await;
+
+    server.app().services().accounts.erase(&alice.email, false).await.unwrap();
+
+    let database = server.database();
+    server
+        .stop_and(|| {
+            let bytes = std::fs::read(&database).unwrap();
+            let text = b"unlike-any-other";
+            assert!(!bytes.windows(text.len()).any(|part| part == text));
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn names_and_colours_come_from_the_settings_of_the_moment_and_cannot_break_out() {
+    let (server, mut post) = start(|_| {}).await;
+    let alice = server.member("alice").await;
+    set(&server, json!({"project_name": "Grüße <b>& Co", "project_color": "#0a7"})).await;
+
+    ask_reset(&server, &alice.email).await.nothing();
+    let mail = post.mail().await;
+
+    assert!(mail.text.contains("Grüße <b>& Co"), "{}", mail.text);
+    assert!(mail.html.contains("Grüße &lt;b&gt;&amp; Co"), "{}", mail.html);
+    assert!(mail.html.contains("background:#0a7"), "{}", mail.html);
+    assert_eq!(mail.header("Auto-Submitted"), "auto-generated");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_mail_server_that_never_answers_holds_nothing_else_up() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let post = Post::start().await;
+    let server = TestServer::with(|config| {
+        post.serve(config);
+        config.email.smtp.port = silent.local_addr().unwrap().port();
+    })
+    .await;
+    let alice = server.member("alice").await;
+
+    ask_reset(&server, &alice.email).await.nothing();
+    let _connection = soon(silent.accept()).await.unwrap();
+
+    ask_reset(&server, &alice.email).await.nothing();
+    alice.say("meanwhile").await;
+    server.stop().await;
+}

@@ -1,0 +1,283 @@
+//! Signing up: off until it is switched on, the same answer for everybody, a link that counts once.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::PASSWORD;
+use super::find;
+use super::login;
+use super::register;
+use super::reset;
+use super::role;
+use super::set;
+use super::start;
+use super::verify;
+use crate::support::TestServer;
+
+#[tokio::test]
+async fn nobody_signs_up_until_the_settings_say_so() {
+    let server = TestServer::start().await;
+
+    register(&server, "new@example.com").await.refused(403, "FORBIDDEN");
+    set(&server, json!({"public_registration": true, "public_registration_verify_email": false}))
+        .await;
+    register(&server, "new@example.com").await.nothing();
+    set(&server, json!({"public_registration": false})).await;
+    register(&server, "newer@example.com").await.refused(403, "FORBIDDEN");
+
+    login(&server, "new@example.com", PASSWORD).await.ok();
+    login(&server, "newer@example.com", PASSWORD).await.unknown();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_demonstration_lets_everybody_sign_up_as_a_member() {
+    let server = TestServer::with(|config| config.bootstrap.demo = true).await;
+
+    register(&server, "new@example.com").await.nothing();
+
+    let token = login(&server, "new@example.com", PASSWORD).await.ok()["access_token"].clone();
+    let new = server.anonymous().bearing(token.as_str().unwrap());
+    new.say("hello").await;
+    let me = new.patch("/users/me", &json!({"title": "newcomer"})).await;
+    assert_eq!(me.status, 200, "{}", me.text);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_account_waits_for_its_address_to_be_confirmed_and_gets_the_role() {
+    let (server, mut post) = start(|_| {}).await;
+    let admin = server.admin().await;
+    let member = role(&admin, "Member").await;
+    set(&server, json!({"public_registration": true, "public_registration_role": member})).await;
+
+    register(&server, "new@example.com").await.nothing();
+    let mail = post.mail().await;
+
+    assert_eq!(mail.to, "new@example.com");
+    assert_eq!(mail.header("Subject"), "Confirm your address for chinwag");
+    let link = "https://chat.example.com/users/register/verify-email?token=";
+    assert!(mail.link().starts_with(link), "{}", mail.link());
+    // Nothing that was typed in goes out to whoever's address it is.
+    assert!(!mail.raw.contains("New"), "{}", mail.raw);
+    let account = find(&admin, "new@example.com").await;
+    assert_eq!((&account["status"], &account["role"]), (&json!("unverified"), &member));
+    login(&server, "new@example.com", PASSWORD).await.unknown();
+
+    let confirmed = verify(&server, mail.token()).await;
+    assert_eq!(
+        (confirmed.status, confirmed.header("location")),
+        (302, "https://chat.example.com/")
+    );
+    login(&server, "new@example.com", PASSWORD).await.ok();
+    verify(&server, mail.token()).await.refused(403, "FORBIDDEN");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_is_answered_like_one_that_is_not() {
+    let (server, mut post) = start(|_| {}).await;
+    set(&server, json!({"public_registration": true})).await;
+    let alice = server.member("alice").await;
+
+    let new = register(&server, "new@example.com").await;
+    let taken = register(&server, &alice.email).await;
+    let spelt = register(&server, "ALICE@example.com").await;
+
+    for answer in [&new, &taken, &spelt] {
+        answer.nothing();
+        let names = |answer: &crate::support::Answer| {
+            answer.headers.keys().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(names(answer), names(&new));
+    }
+    let mails = post.all_so_far(&server).await;
+    let to: Vec<&str> = mails.iter().map(|mail| mail.to.as_str()).collect();
+    assert_eq!(to, ["new@example.com"]);
+    login(&server, &alice.email, PASSWORD).await.unknown();
+    login(&server, &alice.email, &alice.password).await.ok();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_signs_up_again_gets_another_link_and_the_newer_password_counts() {
+    let (server, mut post) = start(|_| {}).await;
+    set(&server, json!({"public_registration": true})).await;
+    let again = |password: &'static str| {
+        let client = server.anonymous();
+        async move {
+            let body = json!({"email": "new@example.com", "password": password});
+            client.post("/users/register", &body).await.nothing();
+        }
+    };
+
+    again("what somebody else chose").await;
+    let first = post.mail().await;
+    again(PASSWORD).await;
+    let second = post.mail().await;
+
+    verify(&server, first.token()).await.refused(403, "FORBIDDEN");
+    assert_eq!(verify(&server, second.token()).await.status, 302);
+    login(&server, "new@example.com", "what somebody else chose").await.unknown();
+    login(&server, "new@example.com", PASSWORD).await.ok();
+    again("somebody else once more").await;
+    login(&server, "new@example.com", PASSWORD).await.ok();
+    assert!(post.all_so_far(&server).await.is_empty());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_fills_an_inbox_by_signing_up_again_and_again() {
+    let (server, mut post) = start(|_| {}).await;
+    set(&server, json!({"public_registration": true})).await;
+
+    for _ in 0..8 {
+        register(&server, "new@example.com").await.nothing();
+    }
+    let mails = post.all_so_far(&server).await;
+    assert!((1..=5).contains(&mails.len()), "{}", mails.len());
+    // The last one that was sent is good: those that were not changed nothing.
+    let good = mails.last().unwrap();
+    server.clock.advance(Duration::from_hours(2));
+    assert_eq!(verify(&server, good.token()).await.status, 302);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_link_is_good_until_it_expires_and_for_nothing_else() {
+    let (server, mut post) = start(|_| {}).await;
+    set(&server, json!({"public_registration": true})).await;
+    register(&server, "new@example.com").await.nothing();
+    let mail = post.mail().await;
+
+    reset(&server, mail.token(), PASSWORD).await.refused(403, "FORBIDDEN");
+    super::accept(&server, mail.token(), PASSWORD).await.refused(403, "FORBIDDEN");
+    verify(&server, "made-up").await.refused(403, "INVALID_TOKEN");
+    verify(&server, &format!("{}x", mail.token())).await.refused(403, "INVALID_TOKEN");
+    verify(&server, "").await.refused(400, "INVALID_PAYLOAD");
+    let admin = server.admin().await;
+    verify(&server, &admin.token).await.refused(403, "INVALID_TOKEN");
+    // Nor is it a token to sign in with.
+    let shown = server.anonymous().bearing(mail.token()).get("/users/me").await;
+    shown.refused(403, "INVALID_TOKEN");
+
+    server.clock.advance(Duration::from_hours(7 * 24));
+    verify(&server, mail.token()).await.refused(401, "TOKEN_EXPIRED");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_link_of_another_secret_is_none() {
+    let (server, mut post) = start(|config| {
+        config.auth.secret =
+            chinwag::config::Secret("another secret, of another service".to_owned());
+    })
+    .await;
+    set(&server, json!({"public_registration": true})).await;
+    register(&server, "new@example.com").await.nothing();
+    let mail = post.mail().await;
+    let (other, _) = start(|_| {}).await;
+
+    verify(&other, mail.token()).await.refused(403, "INVALID_TOKEN");
+    other.stop().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn only_addresses_that_fit_the_filter_sign_up() {
+    let server = TestServer::start().await;
+    set(
+        &server,
+        json!({
+            "public_registration": true,
+            "public_registration_verify_email": false,
+            "public_registration_email_filter": {"email": {"_ends_with": "@example.com"}},
+        }),
+    )
+    .await;
+
+    register(&server, "new@example.com").await.nothing();
+    register(&server, "new@example.net").await.refused(403, "FORBIDDEN");
+    register(&server, "new@example.com.example.net").await.refused(403, "FORBIDDEN");
+
+    login(&server, "new@example.com", PASSWORD).await.ok();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_is_refused_before_anything_is_looked_up() {
+    let (server, mut post) = start(|config| {
+        config.links.register_urls = vec!["https://chat.example.com/confirm".parse().unwrap()];
+    })
+    .await;
+    set(&server, json!({"public_registration": true})).await;
+    let alice = server.member("alice").await;
+    let anyone = server.anonymous();
+
+    for email in ["new@example.com", alice.email.as_str()] {
+        for (extra, status, code) in [
+            (json!({"role": "x"}), 400, "INVALID_PAYLOAD"),
+            (json!({"status": "active"}), 400, "INVALID_PAYLOAD"),
+            (json!({"password": "password"}), 400, "FAILED_VALIDATION"),
+            (json!({"password": "short"}), 400, "FAILED_VALIDATION"),
+            (json!({"password": ""}), 400, "INVALID_PAYLOAD"),
+            (json!({"password": null}), 400, "INVALID_PAYLOAD"),
+            (json!({"email": "nobody"}), 400, "INVALID_PAYLOAD"),
+            (json!({"email": ["a@b.c"]}), 400, "INVALID_PAYLOAD"),
+            (
+                json!({"email": format!("{}@example.com", "a".repeat(250))}),
+                400,
+                "FAILED_VALIDATION",
+            ),
+            (json!({"first_name": "x".repeat(256)}), 400, "FAILED_VALIDATION"),
+            (json!({"last_name": "a\u{0}b"}), 400, "INVALID_PAYLOAD"),
+            (json!({"verification_url": "https://evil.example/"}), 400, "INVALID_PAYLOAD"),
+            (json!({"verification_url": "https://chat.example.com/"}), 400, "INVALID_PAYLOAD"),
+        ] {
+            let mut body = json!({"email": email, "password": PASSWORD});
+            body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+            let answer = anyone.post("/users/register", &body).await;
+            assert_eq!((answer.status, answer.code()), (status, code), "{body}: {}", answer.text);
+        }
+    }
+    anyone.post("/users/register", &json!([])).await.refused(400, "INVALID_PAYLOAD");
+    anyone.send("POST", "/users/register").await.refused(400, "INVALID_PAYLOAD");
+    assert!(post.all_so_far(&server).await.is_empty());
+
+    let url = "https://chat.example.com/confirm?lang=eo";
+    let body = json!({"email": "new@example.com", "password": PASSWORD, "verification_url": url});
+    anyone.post("/users/register", &body).await.nothing();
+    let mail = post.mail().await;
+    assert!(mail.link().starts_with(&format!("{url}&token=")), "{}", mail.link());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn without_mail_nobody_can_be_asked_to_confirm_an_address() {
+    let server = TestServer::start().await;
+    set(&server, json!({"public_registration": true})).await;
+
+    register(&server, "new@example.com").await.refused(422, "UNPROCESSABLE_CONTENT");
+
+    let admin = server.admin().await;
+    assert_eq!(find(&admin, "new@example.com").await, json!(null));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn of_two_who_sign_up_at_once_with_one_address_one_has_it() {
+    let server = TestServer::start().await;
+    set(&server, json!({"public_registration": true, "public_registration_verify_email": false}))
+        .await;
+
+    let many = (0..8).map(|_| register(&server, "new@example.com"));
+    for answer in futures_util::future::join_all(many).await {
+        answer.nothing();
+    }
+
+    let admin = server.admin().await;
+    let found = admin.get("/users?filter[email][_eq]=new@example.com").await.ok();
+    assert_eq!(found.as_array().unwrap().len(), 1);
+    server.stop().await;
+}

@@ -1,0 +1,84 @@
+//! What the time of an answer tells about accounts.
+
+use std::time::Duration;
+use std::time::Instant;
+
+use chinwag::model::id;
+use serde_json::Value as Json;
+use serde_json::json;
+
+use super::PASSWORD;
+use super::set;
+use super::start;
+use crate::support::TestServer;
+
+/// What a registration and a request take at least here. It is more than either does, so that the
+/// test measures the stall and not the machine.
+const STEP: Duration = Duration::from_millis(250);
+/// How many pairs are measured at a time.
+const ROUNDS: usize = 8;
+/// How far apart the least times of both kinds may be. The least, since whatever else the machine does
+/// only adds to them.
+const APART_MAX: Duration = Duration::from_millis(10);
+/// How often it is measured until they are not: what tells accounts apart does so each time.
+const TRIES: usize = 4;
+
+/// Returns the least time of answers for addresses that somebody has, and of those for others. They
+/// take turns, so that whatever else the machine does falls upon both alike.
+async fn least(
+    server: &TestServer,
+    path: &str,
+    body: impl Fn(&str) -> Json,
+    known: &[String],
+) -> [Duration; 2] {
+    let client = server.anonymous();
+    let mut least = [Duration::MAX; 2];
+    for email in known {
+        let unknown = format!("{}@example.com", id::fresh());
+        for (kind, email) in [email, &unknown].into_iter().enumerate() {
+            let body = body(email);
+            let start = Instant::now();
+            client.post(path, &body).await.nothing();
+            least[kind] = least[kind].min(start.elapsed());
+        }
+    }
+    least
+}
+
+#[tokio::test]
+async fn the_time_of_an_answer_tells_nothing_about_accounts() {
+    let (server, _post) = start(|config| {
+        config.links.register_stall = STEP;
+        config.links.reset_stall = STEP;
+    })
+    .await;
+    set(&server, json!({"public_registration": true})).await;
+    let accounts = &server.app().services().accounts;
+    let mut known = Vec::new();
+    for number in 0..ROUNDS {
+        let email = format!("known{number}@example.com");
+        accounts.create(&email, None, None, Some(PASSWORD)).await.unwrap();
+        known.push(email);
+    }
+
+    for path in ["/auth/password/request", "/users/register"] {
+        let body = |email: &str| match path {
+            "/users/register" => json!({"email": email, "password": PASSWORD}),
+            _ => json!({"email": email}),
+        };
+        let mut measured = Vec::new();
+        let same = async {
+            for _ in 0..TRIES {
+                let [with, without] = least(&server, path, body, &known).await;
+                assert!(with >= STEP && without >= STEP, "{path}: {with:?}, {without:?}");
+                measured.push((with, without));
+                if with.abs_diff(without) < APART_MAX {
+                    return true;
+                }
+            }
+            false
+        };
+        assert!(same.await, "{path}: {measured:?}, with and without an account");
+    }
+    server.stop().await;
+}
