@@ -17,8 +17,9 @@ use crate::transport::asyncapi::subscriptions;
 
 const ABOUT: &str = "The socket of Directus. `WEBSOCKETS_REST_AUTH` says what a connection may do before \
 it signs in: as much as the public (`public`), nothing, and it has ten seconds to sign in \
-(`handshake`), or there is none without a token (`strict`). Requests are answered in any order; \
-`uid` tells which answer belongs to which. Frames of an unknown `type` are passed over. Every \
+(`handshake`), or there is none without a token (`strict`). Frames of one \
+connection are handled and answered in order; news comes in between, and `uid` tells what an answer \
+belongs to. Frames of an unknown `type` are passed over. Every \
 connection is asked for a sign of life each `WEBSOCKETS_HEARTBEAT_PERIOD`.";
 
 /// Returns the socket.
