@@ -9,6 +9,7 @@ mod classes;
 mod costs;
 mod directus;
 mod enrolment;
+mod log;
 mod openapi;
 mod permissions;
 mod personal;

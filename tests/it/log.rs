@@ -1,0 +1,156 @@
+//! The log of events: what comes back out of it, and how far back it is kept.
+
+use std::sync::Arc;
+
+use chinwag::clock::Timestamp;
+use chinwag::config::Config;
+use chinwag::model::Event;
+use chinwag::model::Key;
+use chinwag::model::Row;
+use chinwag::model::Value;
+use chinwag::model::schema::MESSAGES;
+use chinwag::store::Done;
+use chinwag::store::Guard;
+use chinwag::store::Once;
+use chinwag::store::Op;
+use chinwag::store::Retention;
+use chinwag::store::Store;
+use chinwag::store::StoreError;
+use chinwag::store::Write;
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+
+use crate::support::soon;
+
+/// Everything that happened, in events.
+const ALL: u32 = u32::MAX;
+
+async fn opened() -> (Store, TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = Config::for_tests().store;
+    config.filename = Some(directory.path().join("chinwag.db"));
+    let (committed, mut published) = mpsc::channel(10_000);
+    tokio::spawn(async move { while published.recv().await.is_some() {} });
+    (Store::open(&config, committed).await.unwrap(), directory)
+}
+
+fn write(at: i64, ops: Vec<Op>) -> Write {
+    Write { actor: None, at: Timestamp::from_millis(at), ops }
+}
+
+fn create(at: i64, content: &str) -> Write {
+    let row = Row::empty(&MESSAGES)
+        .with("content", Value::text(content))
+        .with("date_created", Value::Timestamp(Timestamp::from_millis(at)));
+    write(at, vec![Op::Create { collection: &MESSAGES, rows: vec![row] }])
+}
+
+const fn keeping(events_max: i64) -> Retention {
+    Retention { since: None, events_max: Some(events_max) }
+}
+
+/// Waits until the index for searches knows every event: what it does not know stays in the log.
+async fn indexed(store: &Store) {
+    soon(async {
+        while store.indexed() < store.position() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+/// Shortens the log as far as that goes, and returns the first event that is left.
+async fn shortened(store: &Store, retention: Retention) -> i64 {
+    indexed(store).await;
+    while store.shorten_log(retention).await.unwrap() {}
+    let head = store.head().seq;
+    let mut before = head;
+    while before > 0 && store.events(before - 1, head, 1).await.is_ok() {
+        before -= 1;
+    }
+    before + 1
+}
+
+#[tokio::test]
+async fn what_comes_out_of_the_log_is_what_happened() {
+    let (store, _directory) = opened().await;
+    let mut happened: Vec<Arc<Event>> = Vec::new();
+    happened.extend(store.write(create(5, "héllo \" 🎉")).await.unwrap());
+    happened.extend(store.write(create(6, "other")).await.unwrap());
+    let (keys, guard) = (vec![Key::Integer(1), Key::Integer(2)], Guard::Present);
+    let set = vec![(MESSAGES.require("content"), Value::Null)];
+    let update = Op::Update { collection: &MESSAGES, keys: keys.clone(), set, guard };
+    happened.extend(store.write(write(7, vec![update])).await.unwrap());
+    let delete = Op::Delete { collection: &MESSAGES, keys, guard: Guard::Present };
+    happened.extend(store.write(write(8, vec![delete])).await.unwrap());
+
+    let page = store.events(0, store.head().seq, ALL).await.unwrap();
+
+    assert_eq!(page.last, 4);
+    assert_eq!(format!("{:?}", page.events), format!("{happened:?}"));
+    let part = store.events(1, 3, 1).await.unwrap();
+    assert_eq!((part.events[0].seq, part.last), (2, 2));
+    assert_eq!(store.find_place(3).await.unwrap(), Some(happened[2].place()));
+    assert_eq!(store.find_place(5).await.unwrap(), None);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn it_is_shortened_by_count_and_age_and_never_to_nothing() {
+    let (store, _directory) = opened().await;
+    for at in 1..=1200 {
+        store.write(create(at, "x")).await.unwrap();
+    }
+
+    indexed(&store).await;
+    // Each call drops a part, so that writes in between need not wait for all.
+    assert!(store.shorten_log(keeping(100)).await.unwrap());
+    assert!(matches!(store.events(0, 1200, ALL).await, Err(StoreError::Forgotten)));
+    assert_eq!(store.events(500, 1200, ALL).await.unwrap().events.len(), 700);
+    assert_eq!(shortened(&store, keeping(100)).await, 1101);
+    let since = Some(Timestamp::from_millis(1151));
+    assert_eq!(shortened(&store, Retention { since, events_max: None }).await, 1151);
+    let forever = Retention { since: None, events_max: None };
+    assert_eq!(shortened(&store, forever).await, 1151);
+    let since = Some(Timestamp::from_millis(i64::MAX));
+    assert_eq!(shortened(&store, Retention { since, events_max: Some(1) }).await, 1200);
+
+    assert_eq!(store.find_place(1199).await.unwrap(), None);
+    assert_eq!(store.find_place(1200).await.unwrap(), Some(store.head()));
+    store.close().await;
+}
+
+#[tokio::test]
+async fn what_somebody_has_yet_to_read_stays() {
+    let (store, _directory) = opened().await;
+    for at in 1..=20 {
+        store.write(create(at, "x")).await.unwrap();
+    }
+
+    store.hold_log("one", 7);
+    store.hold_log("another", 12);
+    assert_eq!(shortened(&store, keeping(1)).await, 8);
+    store.hold_log("one", 15);
+    assert_eq!(shortened(&store, keeping(1)).await, 13);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_key_is_forgotten_together_with_what_was_done_under_it() {
+    let (store, _directory) = opened().await;
+    let once = Once { owner: None, key: "k".to_owned(), digest: "d".to_owned() };
+    let first = store.write_once(create(1, "x"), once.clone()).await.unwrap();
+    assert!(matches!(first, Done::Now(events) if events.len() == 1));
+    let again = store.write_once(create(2, "x"), once.clone()).await.unwrap();
+    assert!(matches!(again, Done::Before(keys) if keys == [Key::Integer(1)]));
+    let other = Once { digest: "e".to_owned(), ..once.clone() };
+    let reused = store.write_once(create(3, "x"), other).await;
+    assert!(matches!(reused, Err(StoreError::KeyReused)));
+
+    store.write(create(4, "y")).await.unwrap();
+    shortened(&store, keeping(1)).await;
+
+    let anew = store.write_once(create(5, "x"), once).await.unwrap();
+    assert!(matches!(anew, Done::Now(_)));
+    store.close().await;
+}
