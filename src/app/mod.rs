@@ -96,7 +96,7 @@ const CATCH_UP_PERIOD: Duration = Duration::from_secs(10);
 const CATCH_UP_TRANSACTIONS_MAX: usize = 20;
 /// How often it is written down how far clients have got: should the process be killed, they are told
 /// again what they were told in that time.
-const REMEMBER_PERIOD: Duration = Duration::from_secs(2);
+const REMEMBER_PERIOD: Duration = Duration::from_secs(1);
 
 /// How often the log of events is shortened, and the pause between two steps of that.
 const SHORTEN_PERIOD: Duration = Duration::from_secs(10);

@@ -10,6 +10,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
+use tokio::sync::Mutex as AsyncMutex;
 use tokio::sync::RwLock;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
@@ -68,6 +69,9 @@ pub struct Hub {
     pub(super) cursors: Cursors,
     /// How far clients have got that keep no cursors.
     pub(super) positions: Positions,
+    /// Held while positions are written down, so that whoever finds none left to write knows that
+    /// theirs is on the disk and not only on its way.
+    remembering: AsyncMutex<()>,
     /// The last event that went round the views.
     delivered: AtomicI64,
     /// Those who read the log for clients that are behind: a few at a time.
@@ -93,6 +97,7 @@ impl Hub {
         Self {
             cursors: Cursors::new(items.store.seed()),
             positions: Positions::default(),
+            remembering: AsyncMutex::default(),
             delivered: AtomicI64::new(items.store.position()),
             reading: Semaphore::new(READING_MAX),
             replay_bytes_max,
@@ -160,6 +165,7 @@ impl Hub {
     /// # Errors
     /// When the database fails; the next call tries again.
     pub async fn remember(&self, since: Option<Timestamp>) -> Result<(), StoreError> {
+        let _one = self.remembering.lock().await;
         if let Some(since) = since {
             self.positions.forget(since);
         }

@@ -56,7 +56,7 @@ impl Hub {
         }
     }
 
-    async fn replay(&self, listener: &Arc<Listener>) {
+    async fn replay(self: &Arc<Self>, listener: &Arc<Listener>) {
         let meter = Meter::new(self.replay_bytes_max);
         while let Some(told) = listener.behind() {
             if told >= self.delivered() {

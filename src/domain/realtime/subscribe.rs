@@ -133,7 +133,7 @@ impl Hub {
 
     /// Begins with what is there now.
     pub(super) async fn begin_anew(
-        &self,
+        self: &Arc<Self>,
         listener: &Arc<Listener>,
         recovered: Option<bool>,
     ) -> Result<(), Error> {
@@ -143,6 +143,7 @@ impl Hub {
             let Subject { plan, item, meta, event, .. } = &view.subject;
             let (init, place) = if event.is_some() {
                 let head = self.items.store.head();
+                self.remember_begin(listener, head).await;
                 (self.init(listener, head, recovered), head)
             } else {
                 let (data, counts, place) = self.items.present(plan, *item, *meta).await?;
@@ -154,10 +155,6 @@ impl Hub {
             let current = listener.view.lock();
             if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, &view)) {
                 listener.open(Some(init), place.seq);
-                drop(current);
-                if event.is_some() {
-                    self.remember_begin(listener, place);
-                }
             }
         }
         Ok(())
@@ -165,10 +162,19 @@ impl Hub {
 
     /// Remembers where a subscription begins that shows nothing at first: should its first frame be
     /// lost, that is no loss. Of others only what was confirmed counts.
-    fn remember_begin(&self, listener: &Listener, place: Place) {
-        if let Some(name) = listener.name() {
-            let by = listener.seat.identity.lock().actor.user;
-            self.positions.begin(name, place.seq, by, self.now());
+    ///
+    /// It is written down before the client hears of it: else a process that is killed would have
+    /// forgotten a subscription that had begun.
+    async fn remember_begin(self: &Arc<Self>, listener: &Listener, place: Place) {
+        let Some(name) = listener.name() else { return };
+        let by = listener.seat.identity.lock().actor.user;
+        self.positions.begin(name, place.seq, by, self.now());
+        // In a task of its own: the positions of others are among those that it writes, and would
+        // stay unwritten if it were dropped together with this connection.
+        let hub = Arc::clone(self);
+        let written = self.beginnings.spawn(async move { hub.remember(None).await }).await;
+        if let Ok(Err(error)) = written {
+            tracing::warn!(error = %error, "where a subscription begins could not be written down");
         }
     }
 
