@@ -6,6 +6,7 @@
 
 mod asyncapi;
 mod classes;
+mod conformance;
 mod costs;
 mod directus;
 mod enrolment;

@@ -45,13 +45,19 @@ impl Offer {
         if method != Method::GET || !has_token(headers, &header::UPGRADE, "websocket") {
             return Err(Misfit::NotAnUpgrade);
         }
-        if !has_token(headers, &header::CONNECTION, "upgrade") {
+        // Required of every request of HTTP/1.1, and by RFC 6455 (4.2.1) once more.
+        let has_host = headers.contains_key(header::HOST);
+        if !has_host || !has_token(headers, &header::CONNECTION, "upgrade") {
             return Err(Misfit::Malformed);
         }
         if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != VERSION) {
             return Err(Misfit::Version);
         }
-        let key = headers.get(header::SEC_WEBSOCKET_KEY).ok_or(Misfit::Malformed)?.as_bytes();
+        let mut keys = headers.get_all(header::SEC_WEBSOCKET_KEY).iter();
+        let (Some(key), None) = (keys.next(), keys.next()) else {
+            return Err(Misfit::Malformed);
+        };
+        let key = key.as_bytes();
         if BASE64.decode(key).map(|nonce| nonce.len()) != Ok(16) {
             return Err(Misfit::Malformed);
         }
@@ -141,7 +147,8 @@ mod tests {
         headers
     }
 
-    const GOOD: [(&str, &str); 4] = [
+    const GOOD: [(&str, &str); 5] = [
+        ("host", "chat.example"),
         ("connection", "keep-alive, Upgrade"),
         ("upgrade", "WebSocket"),
         ("sec-websocket-version", "13"),
@@ -183,9 +190,11 @@ mod tests {
             (headers(&[]), Misfit::NotAnUpgrade),
             (with("upgrade", "h2c"), Misfit::NotAnUpgrade),
             (with("connection", "keep-alive"), Misfit::Malformed),
+            (headers(&GOOD[1..]), Misfit::Malformed),
             (with("sec-websocket-version", "8"), Misfit::Version),
             (with("sec-websocket-key", "short"), Misfit::Malformed),
             (with("sec-websocket-key", "c2hvcnQ="), Misfit::Malformed),
+            (headers(&[&GOOD[..], &GOOD[4..]].concat()), Misfit::Malformed),
         ] {
             assert_eq!(Offer::read(&Method::GET, &headers), Err(misfit));
         }

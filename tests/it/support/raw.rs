@@ -22,6 +22,11 @@ impl RawSocket {
 
     /// Connects to any socket, with a receive buffer that holds little.
     pub async fn connect_to(server: &TestServer, path: &str) -> Self {
+        Self::upgrade(server, path, b"").await
+    }
+
+    /// Connects to any socket, and sends bytes together with the request, before the answer to it.
+    pub async fn upgrade(server: &TestServer, path: &str, bytes: &[u8]) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
         let mut stream = soon(socket.connect(server.address)).await.unwrap();
@@ -30,7 +35,8 @@ impl RawSocket {
              sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
             server.address
         );
-        stream.write_all(request.as_bytes()).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.write_all(&[request.as_bytes(), bytes].concat()).await.unwrap();
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             head.push(soon(stream.read_u8()).await.unwrap());
@@ -42,6 +48,11 @@ impl RawSocket {
     /// Sends bytes.
     pub async fn send(&mut self, bytes: &[u8]) {
         soon(self.0.write_all(bytes)).await.unwrap();
+    }
+
+    /// Sends bytes to a server that may have gone already.
+    pub async fn try_send(&mut self, bytes: &[u8]) {
+        let _ = soon(self.0.write_all(bytes)).await;
     }
 
     /// Sends a JSON text in one proper frame.

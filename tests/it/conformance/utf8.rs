@@ -1,0 +1,96 @@
+//! What is text: UTF-8 as a whole, whatever the pieces it comes in (8.1).
+
+use crate::conformance::BINARY;
+use crate::conformance::ENDS;
+use crate::conformance::GOES_ON;
+use crate::conformance::Reply;
+use crate::conformance::TEXT;
+use crate::conformance::TEXT_BEGINS;
+use crate::conformance::case;
+use crate::conformance::hold;
+use crate::conformance::named;
+use crate::support::masked;
+
+const NO_TEXT: Reply = Reply::Close(Some(1007));
+const SECTION: &str = "8.1";
+
+/// Texts of every length of a letter, its bounds, and what is no letter and is allowed.
+const TEXTS: [&str; 9] = [
+    "κόσμε",
+    "Hello-µ@ßöäüàá-UTF-8!!",
+    "\u{80}\u{7ff}\u{800}\u{ffff}",
+    "\u{10000}\u{10ffff}",
+    "\u{d7ff}\u{e000}",
+    "\u{fffd}\u{fffe}\u{1fffe}",
+    "👩‍👩‍👧‍👦 🇩🇪",
+    "e\u{301}\u{200b}\u{202e}",
+    "\u{feff}",
+];
+
+/// What is no UTF-8, each with why.
+const NO_TEXTS: [(&str, &[u8]); 14] = [
+    ("a continuation alone", b"\x80"),
+    ("the last continuation alone", b"\xbf"),
+    ("a beginning without its continuation", b"\xce."),
+    ("a slash in two bytes", b"\xc0\xaf"),
+    ("a slash in three bytes", b"\xe0\x80\xaf"),
+    ("a slash in four bytes", b"\xf0\x80\x80\xaf"),
+    ("NUL in two bytes", b"\xc0\x80"),
+    ("the first surrogate", b"\xed\xa0\x80"),
+    ("the last surrogate", b"\xed\xbf\xbf"),
+    ("a pair of surrogates", b"\xed\xa0\x80\xed\xb0\x80"),
+    ("behind the last letter", b"\xf4\x90\x80\x80"),
+    ("five bytes", b"\xf8\x88\x80\x80\x80"),
+    ("0xfe", b"\xfe"),
+    ("0xff", b"\xff"),
+];
+
+#[tokio::test]
+async fn what_is_text_arrives_as_it_was_however_it_is_cut() {
+    let mut cases = Vec::new();
+    for text in TEXTS {
+        let message = named(text);
+        cases.push(case(SECTION, text, [masked(TEXT, &message)], [Reply::Named(text.to_owned())]));
+        let last = message.len() - 1;
+        let pieces = message.iter().enumerate().map(|(index, byte)| {
+            let head = [GOES_ON, TEXT_BEGINS, ENDS];
+            masked(head[usize::from(index == 0) + 2 * usize::from(index == last)], &[*byte])
+        });
+        let what = format!("{text}, cut within letters");
+        cases.push(case(SECTION, &what, pieces, [Reply::Named(text.to_owned())]));
+    }
+    hold(cases).await;
+}
+
+#[tokio::test]
+async fn what_is_no_text_is_refused_at_the_end_of_the_frame_that_shows_it() {
+    let mut cases = Vec::new();
+    for (why, bytes) in NO_TEXTS {
+        let around = [b"\"", bytes, b"\""].concat();
+        let begin = || masked(TEXT_BEGINS, b"\"\xce\xba");
+        cases.push(case(SECTION, why, [masked(TEXT, &around)], [NO_TEXT]));
+        cases.push(case(
+            SECTION,
+            &format!("{why}, in a message that goes on"),
+            [begin(), masked(GOES_ON, &around)],
+            [NO_TEXT],
+        ));
+        let pieces = bytes.iter().map(|byte| masked(GOES_ON, &[*byte]));
+        cases.push(case(
+            SECTION,
+            &format!("{why}, cut within, in a message that goes on"),
+            [begin()].into_iter().chain(pieces).chain([masked(GOES_ON, b"\"")]),
+            [NO_TEXT],
+        ));
+        let what = format!("{why}, in a binary message");
+        cases.push(case(SECTION, &what, [masked(BINARY, &around)], [Reply::Nonsense]));
+    }
+    for letter in ["\u{e9}", "\u{20ac}", "\u{10ffff}"] {
+        let (_, part) = letter.as_bytes().split_last().unwrap();
+        let what = format!("a message that ends within {letter:?}");
+        cases.push(case(SECTION, &what, [masked(TEXT, part)], [NO_TEXT]));
+        let sent = [masked(TEXT_BEGINS, part), masked(ENDS, b"")];
+        cases.push(case(SECTION, &format!("{what}, in pieces"), sent, [NO_TEXT]));
+    }
+    hold(cases).await;
+}
