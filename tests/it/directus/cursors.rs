@@ -297,8 +297,14 @@ async fn far_more_than_may_wait_to_be_sent_is_told_to_whoever_reads_it() {
     drop(socket);
     let text = "x".repeat(4000);
     let list: Vec<Json> = (0..500).map(|n| json!({"content": format!("{n} {text}")})).collect();
-    for part in list.chunks(200) {
+    // Somebody who is told the news as such: whatever they have is not news to others any more.
+    let mut witness = Socket::signed_in(&server, &alice).await;
+    witness.subscribe("w", json!({"event": "create", "query": {"fields": "id"}})).await;
+    for part in list.chunks(50) {
         alice.post("/items/messages", &json!(part)).await.ok();
+        for _ in part {
+            witness.next().await;
+        }
     }
 
     let (mut socket, _) = resumed(&server, &alice, &begin, json!({"event": "create"})).await;
