@@ -4,7 +4,7 @@ SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run build test check fmt-check lint doc unit fmt openapi e2e history bench audit clean
+.PHONY: help setup run build test check fmt-check lint doc unit fmt openapi e2e history fuzz bench audit clean
 
 NPM_INSTALLED := tests/e2e/node_modules/.package-lock.json
 SCHEMATHESIS := tests/e2e/schemathesis
@@ -52,6 +52,9 @@ bench: build ## Measure the pure parts, and what requests cost over 10,000 and 1
 
 history: setup $(NPM_INSTALLED) build ## Kill the server KILLS times (200) under publishers and subscribers that come back
 	KILLS=$${KILLS:-200} scripts/e2e resume
+
+fuzz: ## Make up frames and messages for SECONDS_EACH (600) seconds a target
+	BOLERO_RANDOM_TEST_TIME_MS=$${SECONDS_EACH:-600}000 cargo test --locked --lib fuzz:: -- --nocapture
 
 # Not part of `make test`: building the two tools takes longer than all the tests together, and what they find changes
 # with the world (new advisories), not with a commit.

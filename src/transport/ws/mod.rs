@@ -10,6 +10,8 @@ mod context;
 pub mod directus;
 pub mod encode;
 mod endpoint;
+#[cfg(test)]
+mod fuzz;
 mod rate;
 mod socket;
 mod sweep;

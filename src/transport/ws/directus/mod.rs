@@ -11,7 +11,7 @@ mod confirming;
 mod connection;
 pub(super) mod conversation;
 mod fields;
-mod frames;
+pub(super) mod frames;
 pub(super) mod heartbeat;
 mod items;
 mod pace;

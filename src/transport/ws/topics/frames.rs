@@ -12,7 +12,7 @@ const AROUND: usize = 40;
 
 /// What a client says.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Frame {
+pub enum Frame {
     /// The text `ping`, by which a page looks whether somebody is there.
     Ping,
     /// It wants to hear of a topic.
@@ -28,7 +28,8 @@ pub(super) enum Frame {
 impl Frame {
     /// Reads a frame; `None` for what means nothing here, which is passed over as nuxt-ws does. That
     /// holds for topics of other names as well: nothing is ever told there.
-    pub(super) fn parse(text: &[u8]) -> Option<Self> {
+    #[must_use]
+    pub fn parse(text: &[u8]) -> Option<Self> {
         if text == b"ping" {
             return Some(Self::Ping);
         }

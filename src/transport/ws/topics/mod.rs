@@ -5,7 +5,7 @@
 //! connection's life. What the topics hold is for `domain::realtime::topics`.
 
 mod conversation;
-mod frames;
+pub(super) mod frames;
 mod pace;
 
 pub use conversation::converse;

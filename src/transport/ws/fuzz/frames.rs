@@ -1,0 +1,218 @@
+//! The reader of frames, from the bytes of a connection to messages and what is answered by itself.
+
+use bolero::TypeGenerator;
+use bolero::check;
+use bolero::generator::produce;
+use bytes::Bytes;
+use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWriteExt;
+use tokio_util::task::TaskTracker;
+
+use crate::transport::ws::fuzz::TEST_TIME;
+use crate::transport::ws::fuzz::reference;
+use crate::transport::ws::socket::Heard;
+use crate::transport::ws::socket::Socket;
+
+/// The longest message: short, so that the limit is met often.
+const SIZE_MAX: usize = 300;
+/// More than is ever answered.
+const OUTBOX_MAX: usize = 1 << 16;
+/// How many frames a client sends at most.
+const PIECES_MAX: usize = 16;
+
+/// A frame as a client may send it, mostly a good one.
+#[derive(Debug, Clone, TypeGenerator)]
+struct Piece {
+    kind: u8,
+    is_last: bool,
+    mask: [u8; 4],
+    payload: Payload,
+    oddity: u8,
+    odd: [u8; 8],
+}
+
+#[derive(Debug, Clone, TypeGenerator)]
+enum Payload {
+    Empty,
+    Bytes(Vec<u8>),
+    Text(Vec<char>),
+    /// Text that may end within a letter.
+    Cut(Vec<char>, u8),
+    Long(u8, u8),
+    Close(u16, Vec<char>),
+    UsualClose(u8),
+}
+
+impl Payload {
+    fn bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Empty => Vec::new(),
+            Self::Bytes(bytes) => bytes.clone(),
+            Self::Text(letters) => letters.iter().collect::<String>().into_bytes(),
+            Self::Cut(letters, off) => {
+                let mut bytes = letters.iter().collect::<String>().into_bytes();
+                bytes.truncate(bytes.len().saturating_sub(usize::from(off % 4)));
+                bytes
+            }
+            Self::Long(byte, length) => vec![byte & 0x7f; 2 * usize::from(*length)],
+            Self::Close(code, reason) => {
+                let reason: String = reason.iter().collect();
+                [&code.to_be_bytes(), reason.as_bytes()].concat()
+            }
+            Self::UsualClose(code) => (1000 + u16::from(code % 16)).to_be_bytes().to_vec(),
+        }
+    }
+}
+
+impl Piece {
+    /// Returns the frame. `open` says whether a message has begun: mostly it goes on then.
+    fn bytes(&self, open: &mut bool) -> Vec<u8> {
+        let opcode = match self.kind {
+            0..176 if *open => 0,
+            0..128 => 1,
+            128..176 => 2,
+            176..224 => 9,
+            224..240 => 10,
+            240..248 => 8,
+            // Out of turn.
+            248.. => u8::from(*open),
+        };
+        if opcode < 8 {
+            *open = !self.is_last;
+        }
+        let mut head = opcode | if self.is_last || opcode >= 8 { 0x80 } else { 0 };
+        let mut payload = self.payload.bytes();
+        if opcode >= 8 {
+            payload.truncate(125);
+        } else if self.oddity >= 64 {
+            // Text that is short enough, so that there is something behind it.
+            let text = String::from_utf8_lossy(&payload);
+            payload = text[..text.floor_char_boundary(SIZE_MAX / 4)].into();
+        }
+        let mut length = payload.len() as u64;
+        let (mut form, mut mask_bit) = (0, 0x80);
+        match self.oddity {
+            0..4 => head ^= self.odd[0],
+            4..6 => mask_bit = 0,
+            6..9 => length = u64::from_be_bytes(self.odd) >> (self.odd[7] % 64),
+            12..24 => form = 2,
+            24..36 => form = 8,
+            36..38 => return self.odd.to_vec(),
+            _ => {}
+        }
+        let mut frame = vec![head];
+        match u8::try_from(length) {
+            Ok(short @ ..126) if form == 0 => frame.push(mask_bit | short),
+            _ => match u16::try_from(length) {
+                Ok(medium) if form < 8 => {
+                    frame.push(mask_bit | 0x7e);
+                    frame.extend(medium.to_be_bytes());
+                }
+                _ => {
+                    frame.push(mask_bit | 0x7f);
+                    frame.extend(length.to_be_bytes());
+                }
+            },
+        }
+        if mask_bit == 0 {
+            frame.extend(payload);
+        } else {
+            frame.extend(self.mask);
+            frame.extend(payload.iter().zip(self.mask.iter().cycle()).map(|(a, b)| a ^ b));
+        }
+        frame
+    }
+}
+
+/// What a connection heard and sent.
+#[derive(Debug)]
+struct Talk {
+    messages: Vec<Bytes>,
+    sent: Vec<u8>,
+}
+
+/// Lets a connection read these bytes, which come in pieces of this size, and then no more.
+async fn talk(bytes: &[u8], piece: usize) -> Talk {
+    let (mut near, far) = tokio::io::duplex(OUTBOX_MAX);
+    let tasks = TaskTracker::new();
+    let mut socket = Socket::open(far, SIZE_MAX, OUTBOX_MAX, &tasks).await;
+    let mut messages = Vec::new();
+    let writing = async {
+        for bytes in bytes.chunks(piece) {
+            near.write_all(bytes).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        near.shutdown().await.unwrap();
+    };
+    let reading = async {
+        loop {
+            match socket.next(true).await {
+                Heard::Frame(message) => messages.push(message),
+                Heard::Pulse | Heard::Pong => {}
+                Heard::Ended => break,
+            }
+        }
+        socket.finish().await;
+    };
+    tokio::join!(writing, reading);
+    tasks.close();
+    tasks.wait().await;
+    let mut sent = Vec::new();
+    near.read_to_end(&mut sent).await.unwrap();
+    Talk { messages, sent }
+}
+
+/// Splits what a server sent into frames: short, whole, and without masks.
+fn frames(mut sent: &[u8]) -> Vec<(u8, &[u8])> {
+    let mut frames = Vec::new();
+    while let Some(([head, length], rest)) = sent.split_first_chunk() {
+        assert!(*length <= 125, "what is answered by itself is a short control frame");
+        let (payload, rest) = rest.split_at(usize::from(*length));
+        frames.push((*head, payload));
+        sent = rest;
+    }
+    assert!(sent.is_empty(), "a frame was cut");
+    frames
+}
+
+/// Compares what a connection makes of these bytes with what the reference says.
+fn hold(runtime: &tokio::runtime::Runtime, bytes: &[u8], piece: usize) {
+    let expected = reference::read(bytes, SIZE_MAX);
+    let talk = runtime.block_on(talk(bytes, piece));
+
+    assert_eq!(talk.messages, expected.messages);
+    let mut frames = frames(&talk.sent);
+    let (head, payload) = frames.pop().expect("there is a close frame at least");
+    assert_eq!(head, 0x88, "the last word");
+    let code = payload.first_chunk().map(|code| u16::from_be_bytes(*code));
+    assert!(expected.ends.contains(&code), "{code:?} is none of {:?}", expected.ends);
+    assert!(std::str::from_utf8(payload.get(2..).unwrap_or_default()).is_ok());
+    let pongs: Vec<(u8, &[u8])> = expected.pongs.iter().map(|pong| (0x8a, &pong[..])).collect();
+    assert_eq!(frames, pongs);
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
+}
+
+#[test]
+fn frames_of_every_kind() {
+    let runtime = runtime();
+    check!(name = "frames")
+        .with_generator((produce::<Vec<Piece>>().with().len(..PIECES_MAX), produce::<u8>()))
+        .with_test_time(TEST_TIME)
+        .for_each(|(pieces, size)| {
+            let mut open = false;
+            let bytes: Vec<u8> = pieces.iter().flat_map(|piece| piece.bytes(&mut open)).collect();
+            hold(&runtime, &bytes, usize::from(*size).max(1));
+        });
+}
+
+#[test]
+fn bytes_of_every_kind() {
+    let runtime = runtime();
+    check!(name = "bytes").with_test_time(TEST_TIME).for_each(|bytes| {
+        hold(&runtime, bytes, usize::MAX);
+        hold(&runtime, bytes, 1);
+    });
+}
