@@ -4,14 +4,15 @@ SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run build test check fmt-check lint doc unit fmt openapi e2e history fuzz bench audit clean
+.PHONY: help setup run build test check fmt-check lint doc unit fmt openapi e2e history fuzz bench bench-realtime audit clean
 
+LOAD := benches/load/Cargo.toml
 NPM_INSTALLED := tests/e2e/node_modules/.package-lock.json
 SCHEMATHESIS := tests/e2e/schemathesis
 SCHEMATHESIS_INSTALLED := $(SCHEMATHESIS)/.venv/installed
 
 help: ## List what there is
-	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1\t\2/' | expand -t 14
+	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1\t\2/' | expand -t 18
 
 run: ## Start the server with the demo data, on http://127.0.0.1:8055
 	cargo run --release -- serve --demo
@@ -25,18 +26,22 @@ check: setup fmt-check lint doc unit ## Format, lints, documentation and tests o
 
 fmt-check:
 	cargo fmt --check
+	cargo fmt --check --manifest-path $(LOAD)
 
 lint:
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --all-targets --manifest-path $(LOAD) --target-dir target/load -- -D warnings
 
 doc:
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 
 unit: # nextest where it is installed: it is faster, and runs each test in a process of its own
 	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked; else cargo test --locked; fi
+	cargo test --quiet --locked --manifest-path $(LOAD) --target-dir target/load
 
 fmt: ## Format the Rust code
 	cargo fmt
+	cargo fmt --manifest-path $(LOAD)
 
 openapi: ## Write openapi/openapi.json and openapi/asyncapi.json anew
 	for kind in openapi asyncapi; do \
@@ -49,6 +54,9 @@ e2e: setup $(NPM_INSTALLED) $(SCHEMATHESIS_INSTALLED) build ## Test the release 
 bench: build ## Measure the pure parts, and what requests cost over 10,000 and 1,000,000 messages
 	cargo bench --locked
 	scripts/bench
+
+bench-realtime: setup build ## Measure realtime beside ws and socket.io, and check its bounds
+	scripts/bench-realtime
 
 history: setup $(NPM_INSTALLED) build ## Kill the server KILLS times (200) under publishers and subscribers that come back
 	KILLS=$${KILLS:-200} scripts/e2e resume
@@ -75,4 +83,4 @@ $(SCHEMATHESIS_INSTALLED): $(SCHEMATHESIS)/requirements.txt
 
 clean: ## Remove everything that was built or installed here
 	cargo clean
-	rm -rf artifacts tests/e2e/node_modules tests/e2e/.generated $(SCHEMATHESIS)/.venv
+	rm -rf artifacts benches/peers/node_modules tests/e2e/node_modules tests/e2e/.generated $(SCHEMATHESIS)/.venv
