@@ -4,18 +4,29 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::model::Actor;
+use crate::model::Collection;
+use crate::model::Field;
 use crate::query::QueryError;
 use crate::query::profile;
 use crate::query::shift::shift;
 
 /// The values of `$CURRENT_USER`, `$CURRENT_ROLE`, `$CURRENT_ROLES`, `$CURRENT_POLICIES`, `$NOW`, and of
 /// the fields of what they name (`$CURRENT_USER.email`).
-#[derive(Debug, Clone)]
+#[derive(Clone, Copy)]
 pub struct Environment<'a> {
     /// Who is asking.
     pub actor: &'a Actor,
     /// The current instant.
     pub now: Timestamp,
+    /// What whoever is asking may name; `None` for everything.
+    sight: Option<&'a dyn Sight>,
+}
+
+/// Which fields somebody may name. Any other is to them as if it did not exist: what is wrong with
+/// the rest of a query must not tell the one from the other.
+pub trait Sight: Sync {
+    /// Returns whether the field can be seen, of at least some items.
+    fn sees(&self, collection: &'static Collection, field: &'static Field) -> bool;
 }
 
 /// What a variable stands for, in the form in which a client would have written it.
@@ -29,7 +40,25 @@ pub enum Variable {
     Many(Vec<String>),
 }
 
-impl Environment<'_> {
+impl<'a> Environment<'a> {
+    /// Returns the environment of somebody who may name every field.
+    #[must_use]
+    pub const fn new(actor: &'a Actor, now: Timestamp) -> Self {
+        Self { actor, now, sight: None }
+    }
+
+    /// Returns the same, for somebody who may name only what they see.
+    #[must_use]
+    pub const fn seeing(self, sight: &'a dyn Sight) -> Self {
+        Self { sight: Some(sight), ..self }
+    }
+
+    /// Returns what may be named, `None` for everything.
+    #[must_use]
+    pub const fn sight(&self) -> Option<&'a dyn Sight> {
+        self.sight
+    }
+
     /// Returns the caller's account, `None` for the public.
     #[must_use]
     pub const fn user(&self) -> Option<Uuid> {
@@ -84,7 +113,7 @@ mod tests {
 
     fn resolve(actor: &Actor, text: &str) -> Result<Option<Variable>, QueryError> {
         let now = date::parse("2026-01-31T12:00:00.007Z").expect("it is a date");
-        Environment { actor, now }.resolve(text)
+        Environment::new(actor, now).resolve(text)
     }
 
     fn one(text: &str) -> Variable {

@@ -24,6 +24,7 @@ pub mod totals;
 pub use anchors::Anchor;
 pub use date_part::DatePart;
 pub use environment::Environment;
+pub use environment::Sight;
 pub use error::QueryError;
 pub use fields::Fields;
 pub use fields::Nested;

@@ -38,7 +38,7 @@ async fn database() -> SqliteConnection {
 
 fn select(collection: &'static Collection, query: &Json) -> Select {
     let actor = Actor::nobody();
-    let environment = Environment { actor: &actor, now: Timestamp::from_millis(0) };
+    let environment = Environment::new(&actor, Timestamp::from_millis(0));
     let query = Query::parse(collection, query, &environment, &Limits::default()).unwrap();
     let Limit::Of(limit) = query.limit else { panic!("there is a limit") };
     let (sort, offset) = (query.sort, query.offset);

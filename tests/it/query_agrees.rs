@@ -103,7 +103,7 @@ fn filter() -> impl Strategy<Value = Json> {
 /// Returns the keys that memory finds.
 fn in_memory(records: &[Record], filter: &Json) -> Vec<i64> {
     let actor = Actor::nobody();
-    let environment = Environment { actor: &actor, now: Timestamp::from_millis(0) };
+    let environment = Environment::new(&actor, Timestamp::from_millis(0));
     let filter = Filter::parse(&MESSAGES, filter, &environment, &Limits::default()).unwrap();
     let fitting = records.iter().filter(|record| filter.matches(record));
     fitting.filter_map(|record| record.row.value("id").as_integer()).collect()

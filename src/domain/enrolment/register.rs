@@ -189,7 +189,7 @@ fn fits(settings: &InForce, email: &str) -> Result<bool, Error> {
 fn fits_filter(filter: &Json, email: &str) -> Result<bool, Error> {
     let actor = Actor::nobody();
     let now = crate::clock::Timestamp::from_millis(0);
-    let environment = Environment { actor: &actor, now };
+    let environment = Environment::new(&actor, now);
     let filter = Filter::parse(&USERS, filter, &environment, &Limits::default())?;
     let row = Row::empty(&USERS).with("email", Value::text(email));
     Ok(filter.matches(&Record::from(row)))

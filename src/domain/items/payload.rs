@@ -127,7 +127,7 @@ impl Items {
         scope: &Scope,
         mut payload: Map<String, Json>,
     ) -> Result<Map<String, Json>, Error> {
-        let environment = Environment { actor, now: self.clock.now() };
+        let environment = Environment::new(actor, self.clock.now());
         for rule in scope.rules() {
             for (name, value) in rule.presets.iter().flatten() {
                 if payload.contains_key(name) || scope.collection().field(name).is_none() {
@@ -154,7 +154,7 @@ impl Items {
         payload: &Map<String, Json>,
         row: &Row,
     ) -> Result<Vec<Violation>, Error> {
-        let environment = Environment { actor, now: self.clock.now() };
+        let environment = Environment::new(actor, self.clock.now());
         let mut violations = rules::of_collection(scope.collection(), payload, row)?;
         for rule in scope.rules() {
             if let Some(validation) = &rule.validation {

@@ -15,9 +15,11 @@ use crate::domain::items::keys;
 use crate::domain::items::plan::Plan;
 use crate::domain::items::plan::TotalsPlan;
 use crate::domain::items::show;
+use crate::domain::permissions::Permissions;
 use crate::model::Action;
 use crate::model::Actor;
 use crate::model::Collection;
+use crate::model::Field;
 use crate::model::Key;
 use crate::model::Place;
 use crate::model::Record;
@@ -30,6 +32,7 @@ use crate::query::Meta;
 use crate::query::Query;
 use crate::query::Relations;
 use crate::query::Scope;
+use crate::query::Sight;
 use crate::query::Test;
 use crate::query::Totals;
 use crate::store::Select;
@@ -94,6 +97,9 @@ impl Items {
         collection: &'static Collection,
         query: &Json,
     ) -> Result<Query, Error> {
+        // Whoever may read nothing here learns nothing of what they asked.
+        self.permissions.scope(actor, collection, Action::Read)?;
+        let reader = actor;
         let seen;
         let actor = if asker::is_named(query) {
             seen = asker::as_seen(&self.permissions, actor);
@@ -101,7 +107,8 @@ impl Items {
         } else {
             actor
         };
-        let environment = Environment { actor, now: self.clock.now() };
+        let eyes = Eyes { permissions: &self.permissions, actor: reader };
+        let environment = Environment::new(actor, self.clock.now()).seeing(&eyes);
         Ok(Query::parse(collection, query, &environment, &self.limits)?)
     }
 
@@ -210,6 +217,19 @@ impl Items {
         let select = Select { filter, limit: Some(1), offset: 0, ..plan.select.clone() };
         let rows = self.store.read(scope, select).await?;
         Ok(self.records(&plan.projection, rows, Relations::default()).await?.pop())
+    }
+}
+
+/// What somebody may name in a query: what they may read.
+struct Eyes<'a> {
+    permissions: &'a Permissions,
+    actor: &'a Actor,
+}
+
+impl Sight for Eyes<'_> {
+    fn sees(&self, collection: &'static Collection, field: &'static Field) -> bool {
+        let scope = self.permissions.scope(self.actor, collection, Action::Read);
+        scope.is_ok_and(|scope| scope.has(field))
     }
 }
 

@@ -115,7 +115,7 @@ impl Permissions {
         if actor.admin {
             return Ok(Scope::grant(collection, true, Vec::new()));
         }
-        let environment = Environment { actor, now: self.clock.now() };
+        let environment = Environment::new(actor, self.clock.now());
         let book = Arc::clone(&self.book.read());
         let scope = book.scope(collection, action, &environment, &self.limits);
         scope.ok_or_else(|| Error::collection(collection.name))

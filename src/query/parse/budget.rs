@@ -1,18 +1,29 @@
-//! How much one query may still ask for.
+//! How much one query may still ask for, and what it may name.
 
+use crate::model::Collection;
+use crate::model::Field;
 use crate::query::Limits;
 use crate::query::QueryError;
+use crate::query::Sight;
 
 /// What is left of the bounds of one query. A part that would exceed them is refused.
-pub struct Budget {
+pub struct Budget<'a> {
     limits: Limits,
     left: usize,
     relations_left: usize,
+    sight: Option<&'a dyn Sight>,
 }
 
-impl Budget {
-    pub fn new(limits: &Limits) -> Self {
-        Self { limits: limits.clone(), left: limits.parts, relations_left: limits.relations }
+impl<'a> Budget<'a> {
+    pub fn new(limits: &Limits, sight: Option<&'a dyn Sight>) -> Self {
+        let (left, relations_left) = (limits.parts, limits.relations);
+        Self { limits: limits.clone(), left, relations_left, sight }
+    }
+
+    /// Returns the field with this name, unless there is none or it may not be named.
+    pub fn field(&self, collection: &'static Collection, name: &str) -> Option<&'static Field> {
+        let field = collection.field(name)?;
+        self.sight.is_none_or(|sight| sight.sees(collection, field)).then_some(field)
     }
 
     /// Takes one part: a field, a sort key, a filter test, a value in a filter's list, a total.

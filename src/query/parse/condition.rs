@@ -25,7 +25,7 @@ pub fn condition(
     name: &str,
     json: &Json,
     environment: &Environment<'_>,
-    budget: &mut Budget,
+    budget: &mut Budget<'_>,
 ) -> Result<Filter, QueryError> {
     budget.take()?;
     let operator = operator::find(term.kind(), name)?;
@@ -99,7 +99,7 @@ fn some_of(operands: Vec<Operand>) -> Option<Vec<Value>> {
 fn two(
     place: Place<'_>,
     json: &Json,
-    budget: &mut Budget,
+    budget: &mut Budget<'_>,
 ) -> Result<Option<(Value, Value)>, QueryError> {
     let mut operands = place.operands(json, budget)?.into_iter();
     match (operands.next(), operands.next(), operands.next()) {
@@ -165,7 +165,7 @@ mod tests {
 
     fn read(actor: &Actor, collection: &'static Collection, json: &Json) -> Result<String, String> {
         let now = date::parse("2026-03-31T12:00:00.007Z").expect("it is a date");
-        let environment = Environment { actor, now };
+        let environment = Environment::new(actor, now);
         let filter = Filter::parse(collection, json, &environment, &Limits::default());
         match filter.map_err(|error| error.to_string())? {
             Filter::Field(_, test) => Ok(format!("{test:?}")),
@@ -214,10 +214,8 @@ mod tests {
             ("_niends_with", "End true true"),
         ] {
             for (json, text) in [(json!("NULL"), "NULL"), (json!(5), "5"), (json!(true), "true")] {
-                let environment = Environment {
-                    actor: &alice(),
-                    now: date::parse("2026-03-31").expect("it is a date"),
-                };
+                let (actor, now) = (alice(), date::parse("2026-03-31").expect("it is a date"));
+                let environment = Environment::new(&actor, now);
                 let filter = json!({"content": { operator: json }});
                 let filter = Filter::parse(&MESSAGES, &filter, &environment, &Limits::default());
                 let Ok(Filter::Field(_, Test::Text { place, text: found, ignore_case, negated })) =

@@ -21,7 +21,7 @@ pub fn fields(
     collection: &'static Collection,
     json: Option<&Json>,
     shape: &Shape,
-    budget: &mut Budget,
+    budget: &mut Budget<'_>,
 ) -> Result<Fields, QueryError> {
     let mut names = json.map_or(Ok(Vec::new()), |json| names::split("fields", json))?;
     if names.is_empty() {
@@ -39,7 +39,7 @@ fn level(
     names: &[&str],
     shape: &Shape,
     path: &mut Vec<&'static Field>,
-    budget: &mut Budget,
+    budget: &mut Budget<'_>,
 ) -> Result<Fields, QueryError> {
     let mut plain = Vec::new();
     let mut ways = Ways(Vec::new());
@@ -60,14 +60,15 @@ fn level(
             }
             continue;
         }
-        let (answered, term) = match (shape.alias(head), names::find_term(collection, head)?) {
-            (Some(term), _) => (Cow::Owned(head.to_owned()), term),
-            (None, Ok(term)) => (term.name(), term),
-            (None, Err(name)) => {
-                add(&mut unknown, name);
-                continue;
-            }
-        };
+        let (answered, term) =
+            match (shape.alias(head), names::find_term(collection, head, budget)?) {
+                (Some(term), _) => (Cow::Owned(head.to_owned()), term),
+                (None, Ok(term)) => (term.name(), term),
+                (None, Err(name)) => {
+                    add(&mut unknown, name);
+                    continue;
+                }
+            };
         match behind {
             None if term.field.pointing().is_none() => {
                 add(&mut plain, Selection::Term(answered, term));
@@ -171,7 +172,7 @@ mod tests {
         collection: &'static Collection,
         json: &Json,
     ) -> Result<String, QueryError> {
-        fields(collection, Some(json), &Shape::default(), &mut Budget::new(limits))
+        fields(collection, Some(json), &Shape::default(), &mut Budget::new(limits, None))
             .map(|fields| show(&fields))
     }
 

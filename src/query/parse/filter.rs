@@ -34,7 +34,7 @@ impl Filter {
         environment: &Environment<'_>,
         limits: &Limits,
     ) -> Result<Self, QueryError> {
-        filter(collection, json, environment, &mut Budget::new(limits))
+        filter(collection, json, environment, &mut Budget::new(limits, environment.sight()))
     }
 }
 
@@ -43,7 +43,7 @@ pub fn filter(
     collection: &'static Collection,
     json: &Json,
     environment: &Environment<'_>,
-    budget: &mut Budget,
+    budget: &mut Budget<'_>,
 ) -> Result<Filter, QueryError> {
     let parsed;
     let json = match json {
@@ -71,14 +71,14 @@ pub fn filter(
 }
 
 /// What reading goes by.
-struct Reader<'a> {
+struct Reader<'a, 'b> {
     environment: &'a Environment<'a>,
-    budget: &'a mut Budget,
+    budget: &'a mut Budget<'b>,
     /// The relations that were followed to the level that is being read.
     path: Vec<&'static Field>,
 }
 
-impl Reader<'_> {
+impl Reader<'_, '_> {
     /// Reads an object whose keys are fields of the collection.
     fn level(
         &mut self,
@@ -101,7 +101,9 @@ impl Reader<'_> {
                     join(key, parts.collect::<Result<_, _>>()?)
                 }
                 _ if key.starts_with('_') => return Err(invalid_key(collection, key)),
-                _ => self.term(names::require_term(collection, key, &self.path)?, json)?,
+                _ => {
+                    self.term(names::require_term(collection, key, &self.path, self.budget)?, json)?
+                }
             });
         }
         Ok(Filter::all(parts))
@@ -268,7 +270,8 @@ mod tests {
         json: &Json,
     ) -> Result<String, QueryError> {
         let now = Timestamp::from_millis(0);
-        let environment = Environment { actor: &Actor::nobody(), now };
+        let actor = Actor::nobody();
+        let environment = Environment::new(&actor, now);
         Filter::parse(collection, json, &environment, limits).map(|filter| format!("{filter:?}"))
     }
 

@@ -8,6 +8,7 @@ use crate::model::Kind;
 use crate::query::DatePart;
 use crate::query::QueryError;
 use crate::query::Term;
+use crate::query::parse::budget::Budget;
 
 /// The functions of Directus on values that are no dates.
 const OTHER_FUNCTIONS: [&str; 2] = ["count", "json"];
@@ -37,8 +38,9 @@ pub fn find(
     collection: &'static Collection,
     name: &str,
     path: &[&'static Field],
+    budget: &Budget<'_>,
 ) -> Result<&'static Field, QueryError> {
-    collection.field(name).ok_or_else(|| unknown(collection, vec![name.to_owned()], path))
+    budget.field(collection, name).ok_or_else(|| unknown(collection, vec![name.to_owned()], path))
 }
 
 /// Returns the field, or the part of a date, that a name stands for.
@@ -46,18 +48,20 @@ pub fn require_term(
     collection: &'static Collection,
     name: &str,
     path: &[&'static Field],
+    budget: &Budget<'_>,
 ) -> Result<Term, QueryError> {
-    find_term(collection, name)?.map_err(|name| unknown(collection, vec![name], path))
+    find_term(collection, name, budget)?.map_err(|name| unknown(collection, vec![name], path))
 }
 
 /// Returns as [`require_term`], or the name of the field that does not exist.
 pub fn find_term(
     collection: &'static Collection,
     name: &str,
+    budget: &Budget<'_>,
 ) -> Result<Result<Term, String>, QueryError> {
     let call = name.strip_suffix(')').and_then(|call| call.split_once('('));
     let Some((function, argument)) = call else {
-        return Ok(collection.field(name).map(Term::from).ok_or_else(|| name.to_owned()));
+        return Ok(budget.field(collection, name).map(Term::from).ok_or_else(|| name.to_owned()));
     };
     let Some(part) = DatePart::find(function) else {
         if OTHER_FUNCTIONS.contains(&function) {
@@ -68,7 +72,7 @@ pub fn find_term(
         }
         return Ok(Err(name.to_owned()));
     };
-    match collection.field(argument) {
+    match budget.field(collection, argument) {
         None => Ok(Err(argument.to_owned())),
         Some(field) if matches!(field.kind, Kind::Timestamp) => {
             Ok(Ok(Term { field, part: Some(part) }))

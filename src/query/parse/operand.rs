@@ -60,7 +60,11 @@ impl Place<'_> {
     }
 
     /// Reads the operands of an operator on lists: a list, a text with commas, or one alone.
-    pub fn operands(self, json: &Json, budget: &mut Budget) -> Result<Vec<Operand>, QueryError> {
+    pub fn operands(
+        self,
+        json: &Json,
+        budget: &mut Budget<'_>,
+    ) -> Result<Vec<Operand>, QueryError> {
         match json {
             Json::Array(list) if !list.is_empty() => {
                 list.iter().map(|entry| self.counted(entry, budget)).collect()
@@ -82,7 +86,7 @@ impl Place<'_> {
         not_scalar(self.operator)
     }
 
-    fn counted(self, json: &Json, budget: &mut Budget) -> Result<Operand, QueryError> {
+    fn counted(self, json: &Json, budget: &mut Budget<'_>) -> Result<Operand, QueryError> {
         budget.take()?;
         self.operand(json)
     }

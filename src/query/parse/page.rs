@@ -35,7 +35,7 @@ pub fn offset(offset: Option<&Json>, page: Option<&Json>, limit: Limit) -> Resul
 }
 
 /// Returns the text to look for, `None` if it is blank.
-pub fn search(json: &Json, budget: &Budget) -> Result<Option<String>, QueryError> {
+pub fn search(json: &Json, budget: &Budget<'_>) -> Result<Option<String>, QueryError> {
     let text = match json {
         Json::String(text) => text.trim().to_owned(),
         Json::Number(number) => number.to_string(),
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn searches_are_trimmed() {
-        let budget = Budget::new(&Limits { needle: 11, ..Limits::default() });
+        let budget = Budget::new(&Limits { needle: 11, ..Limits::default() }, None);
         assert_eq!(search(&json!("  héllo wörld "), &budget), Ok(Some("héllo wörld".to_owned())));
         assert_eq!(search(&json!("   "), &budget), Ok(None));
         assert_eq!(search(&json!(5), &budget), Ok(Some("5".to_owned())));

@@ -79,7 +79,7 @@ impl Query {
             Json::Object(parameters) => parameters,
             _ => return Err(QueryError::invalid("\"query\" must be of type object")),
         };
-        let mut budget = Budget::new(limits);
+        let mut budget = Budget::new(limits, environment.sight());
         let at = |name| present(parameters, name);
         let said = |name| at(name).filter(|json| !is_empty_text(json));
         let shape = shape(collection, said("alias"), said("deep"), environment, &mut budget)?;
@@ -146,7 +146,7 @@ mod tests {
 
     fn read_within(limits: &Limits, json: &Json) -> Result<Query, QueryError> {
         let now = Timestamp::from_millis(0);
-        Query::parse(&MESSAGES, json, &Environment { actor: &Actor::nobody(), now }, limits)
+        Query::parse(&MESSAGES, json, &Environment::new(&Actor::nobody(), now), limits)
     }
 
     #[test]

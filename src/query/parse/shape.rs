@@ -46,7 +46,7 @@ pub fn shape(
     alias: Option<&Json>,
     deep: Option<&Json>,
     environment: &Environment<'_>,
-    budget: &mut Budget,
+    budget: &mut Budget<'_>,
 ) -> Result<Shape, QueryError> {
     let mut reader = Reader { environment, budget, path: Vec::new() };
     let mut shape = Shape::default();
@@ -72,14 +72,14 @@ pub fn shape(
 }
 
 /// What reading goes by.
-struct Reader<'a> {
+struct Reader<'a, 'b> {
     environment: &'a Environment<'a>,
-    budget: &'a mut Budget,
+    budget: &'a mut Budget<'b>,
     /// The relations that were followed to the level that is being read.
     path: Vec<&'static Field>,
 }
 
-impl Reader<'_> {
+impl Reader<'_, '_> {
     fn aliases(
         &mut self,
         collection: &'static Collection,
@@ -110,7 +110,7 @@ impl Reader<'_> {
             if matches!(alias.trim(), "" | "*") || alias.trim() != alias || alias.contains(',') {
                 return Err(QueryError::invalid("\"alias\" key has to be a name"));
             }
-            let term = names::require_term(collection, name, &self.path)?;
+            let term = names::require_term(collection, name, &self.path, self.budget)?;
             aliases.push((alias.clone(), term));
         }
         Ok(aliases)
@@ -127,7 +127,7 @@ impl Reader<'_> {
             self.budget.take()?;
             let field = match shape.alias(name) {
                 Some(term) => term.field,
-                None => names::find(collection, name, &self.path)?,
+                None => names::find(collection, name, &self.path, self.budget)?,
             };
             let Some(target) = field.leads_to() else {
                 return Err(QueryError::invalid(format!(

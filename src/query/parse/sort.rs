@@ -15,7 +15,7 @@ use crate::query::parse::names;
 pub fn sort(
     collection: &'static Collection,
     json: &Json,
-    budget: &mut Budget,
+    budget: &mut Budget<'_>,
 ) -> Result<Vec<Sort>, QueryError> {
     let mut keys: Vec<Sort> = Vec::new();
     for name in names::split("sort", json)? {
@@ -34,7 +34,7 @@ pub fn sort(
 fn key(
     collection: &'static Collection,
     name: &str,
-    budget: &mut Budget,
+    budget: &mut Budget<'_>,
 ) -> Result<Sort, QueryError> {
     let (descending, name) = direction(name);
     budget.check_depth(name.split('.').count())?;
@@ -42,7 +42,7 @@ fn key(
     let mut collection = collection;
     let mut rest = name;
     while let Some((relation, behind)) = rest.split_once('.') {
-        let field = names::find(collection, relation, &path)?;
+        let field = names::find(collection, relation, &path, budget)?;
         let target = match field.kind {
             Kind::ToOne(target) => target,
             Kind::ToMany(..) => return Err(names::to_many(field)),
@@ -53,7 +53,7 @@ fn key(
         collection = target;
         rest = behind;
     }
-    let Term { field, part } = names::require_term(collection, rest, &path)?;
+    let Term { field, part } = names::require_term(collection, rest, &path, budget)?;
     match field.kind {
         Kind::ToMany(..) => Err(names::to_many(field)),
         // The order of secrets would tell something about them.
@@ -82,7 +82,7 @@ mod tests {
     use crate::query::Limits;
 
     fn read(collection: &'static Collection, json: &Json) -> Result<String, QueryError> {
-        let keys = sort(collection, json, &mut Budget::new(&Limits::default()))?;
+        let keys = sort(collection, json, &mut Budget::new(&Limits::default(), None))?;
         let keys = keys.into_iter().map(|key| {
             let last = Term { field: key.field, part: key.part }.name();
             let names = key.path.iter().map(|field| field.name).chain([&*last]);

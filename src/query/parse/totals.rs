@@ -22,13 +22,13 @@ pub fn totals(
     aggregate: Option<&Json>,
     group_by: Option<&Json>,
     sort: Option<&Json>,
-    budget: &mut Budget,
+    budget: &mut Budget<'_>,
 ) -> Result<Option<Totals>, QueryError> {
     let mut totals = Totals::default();
     if let Some(json) = group_by {
         for name in names::split("groupBy", json)? {
             budget.take()?;
-            let term = names::require_term(collection, name, &[])?;
+            let term = names::require_term(collection, name, &[], budget)?;
             if !is_comparable(term.kind()) {
                 return Err(unfit("groupBy", term));
             }
@@ -47,7 +47,7 @@ pub fn totals(
     if let Some(json) = sort {
         for name in names::split("sort", json)? {
             budget.take()?;
-            totals.sort.extend(sort_key(collection, name, &totals)?);
+            totals.sort.extend(sort_key(collection, name, &totals, budget)?);
         }
     }
     Ok(Some(totals))
@@ -56,7 +56,7 @@ pub fn totals(
 fn aggregated(
     collection: &'static Collection,
     json: &Json,
-    budget: &mut Budget,
+    budget: &mut Budget<'_>,
 ) -> Result<Vec<Total>, QueryError> {
     let parsed;
     let json = match json {
@@ -78,7 +78,7 @@ fn aggregated(
         })?;
         for name in names::split("aggregate", json)? {
             budget.take()?;
-            let total = Total { operation, of: subject(collection, operation, name)? };
+            let total = Total { operation, of: subject(collection, operation, name, budget)? };
             if !totals.contains(&total) {
                 totals.push(total);
             }
@@ -92,12 +92,13 @@ fn subject(
     collection: &'static Collection,
     operation: Operation,
     name: &str,
+    budget: &Budget<'_>,
 ) -> Result<Option<Term>, QueryError> {
     match (operation, name) {
         (Operation::CountAll, _) | (Operation::Count, "*") => return Ok(None),
         _ => {}
     }
-    let term = names::require_term(collection, name, &[])?;
+    let term = names::require_term(collection, name, &[], budget)?;
     let kind = term.kind();
     let fits = match operation {
         Operation::CountAll => true,
@@ -119,6 +120,7 @@ fn sort_key(
     collection: &'static Collection,
     name: &str,
     totals: &Totals,
+    budget: &Budget<'_>,
 ) -> Result<Option<TotalsSort>, QueryError> {
     let (descending, name) = direction(name);
     let (head, rest) = name.split_once('.').unwrap_or((name, "*"));
@@ -131,7 +133,7 @@ fn sort_key(
     if let Some(place) = totals.groups.iter().position(|(group, _)| group == name) {
         return Ok(Some(TotalsSort { by: TotalsKey::Group(place), descending }));
     }
-    let term = names::require_term(collection, name, &[])?;
+    let term = names::require_term(collection, name, &[], budget)?;
     match totals.groups.iter().position(|(_, group)| *group == term) {
         Some(place) => Ok(Some(TotalsSort { by: TotalsKey::Group(place), descending })),
         None if totals.groups.is_empty() => Ok(None),
@@ -168,7 +170,7 @@ mod tests {
 
     fn read(collection: &'static Collection, query: &Json) -> Result<Option<Totals>, QueryError> {
         let at = |name: &str| query.get(name);
-        let mut budget = Budget::new(&Limits::default());
+        let mut budget = Budget::new(&Limits::default(), None);
         totals(collection, at("aggregate"), at("groupBy"), at("sort"), &mut budget)
     }
 
