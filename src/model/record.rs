@@ -82,6 +82,16 @@ impl Record {
         list.map_or(&[], |(_, records)| records)
     }
 
+    /// Returns how many records there are in here behind relations, on all levels, and this one.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let behind = self.related.iter().map(|(_, related)| match related {
+            Related::One(record) => record.as_ref().map_or(0, |record| record.size()),
+            Related::Many(records) => records.iter().map(Self::size).sum(),
+        });
+        1 + behind.sum::<usize>()
+    }
+
     /// Returns how many records of lists there are in here, on all levels, and this one.
     #[must_use]
     pub fn weight(&self) -> usize {

@@ -217,7 +217,8 @@ impl Store {
         read(&mut connection, collection, &Select::default()).await
     }
 
-    /// Returns the items whose to-one relation `field` leads to one of these keys.
+    /// Returns the items whose to-one relation `field` leads to one of these keys; `most` bounds how
+    /// many.
     ///
     /// # Errors
     /// When the database fails.
@@ -226,8 +227,13 @@ impl Store {
         collection: &'static Collection,
         field: &'static Field,
         keys: &[Key],
+        most: Option<u64>,
     ) -> Result<Vec<Row>, StoreError> {
-        self.where_field_leads(collection, field, keys).await
+        let values = keys.iter().map(|key| Value::from(*key)).collect();
+        let mut connection = self.reserved().acquire().await?;
+        let filter = Filter::Field(field, Test::In(values));
+        let select = Select { filter, limit: most, ..Select::default() };
+        read(&mut connection, collection, &select).await
     }
 
     /// Returns the account with this address, compared without regard to ASCII case.
@@ -389,7 +395,7 @@ fn within(scope: &Scope, mut select: Select) -> Select {
     if let Some((_, fields)) = &mut select.search {
         fields.retain(|field| {
             let readable = scope.is_full() || scope.rules().iter().all(|rule| rule.has(field));
-            readable && !matches!(field.kind, Kind::Secret | Kind::ToOne(_))
+            readable && !matches!(field.kind, Kind::Secret)
         });
     }
     select

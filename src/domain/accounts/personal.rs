@@ -43,15 +43,17 @@ impl Accounts {
         let key = self.require(email).await?;
         let user = self.store.find_many(&USERS, &[key]).await?;
         let user = user.first().ok_or_else(|| super::violation("email", "in"))?;
-        let sessions = self.store.pointing(&SESSIONS, SESSIONS.require("user"), &[key]).await?;
-        let mails = self.store.pointing(&MAILS, MAILS.require("user"), &[key]).await?;
+        let sessions =
+            self.store.pointing(&SESSIONS, SESSIONS.require("user"), &[key], None).await?;
+        let mails = self.store.pointing(&MAILS, MAILS.require("user"), &[key], None).await?;
         let mut created = Map::new();
         for (collection, author) in authored() {
-            let rows = self.store.pointing(collection, author, &[key]).await?;
+            let rows = self.store.pointing(collection, author, &[key], None).await?;
             created.insert(collection.name.to_owned(), rows.iter().map(shown).collect());
         }
         self.store.catch_up(None).await?;
-        let activity = self.store.pointing(&ACTIVITY, ACTIVITY.require("user"), &[key]).await?;
+        let activity =
+            self.store.pointing(&ACTIVITY, ACTIVITY.require("user"), &[key], None).await?;
         let earlier = match key {
             Key::Uuid(id) => self.store.earlier_rows(id).await?,
             Key::Integer(_) => Vec::new(),
@@ -89,7 +91,7 @@ impl Accounts {
         let mut ops = vec![Op::DeleteWhere { collection: &SESSIONS, filter: sessions }];
         let mut items = Vec::new();
         for (collection, author) in authored().filter(|_| !keep_items) {
-            let rows = self.store.pointing(collection, author, &[key]).await?;
+            let rows = self.store.pointing(collection, author, &[key], None).await?;
             items.push((collection.name, rows.len()));
             ops.push(Op::DeleteWhere { collection, filter: is_theirs(author) });
         }

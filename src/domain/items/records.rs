@@ -19,6 +19,10 @@ use crate::model::Related;
 use crate::model::Row;
 use crate::query::Relations;
 
+/// How many items a query or a rule may look at through one relation, of all that it is about
+/// together. Relations multiply as lists do.
+const LOOKED_AT_MAX: usize = 100_000;
+
 /// How many items all lists of one answer hold at most. Lists in lists multiply: a query of a few
 /// words could ask for more than there is memory.
 const LISTED_MAX: usize = 100_000;
@@ -51,7 +55,11 @@ impl Items {
             // Behind a relation lies at most as much again; the depth is bounded by the query's.
             if let Some((other, back)) = field.pointing() {
                 let keys = keys(records.iter().filter_map(|record| record.row.key()));
-                let found = self.store.pointing(other, back, &keys).await?;
+                let found =
+                    self.store.pointing(other, back, &keys, Some(LOOKED_AT_MAX as u64 + 1)).await?;
+                if found.len() > LOOKED_AT_MAX {
+                    return Err(looks_at_too_much());
+                }
                 let found = found.into_iter().map(Arc::new).collect();
                 let mut pointing = by(back, Box::pin(self.attach(found, behind)).await?);
                 for record in &mut records {
@@ -61,28 +69,33 @@ impl Items {
                 }
             } else if let Some(target) = field.target() {
                 let related = self.behind(&records, field, target, behind).await?;
+                let mut left = LOOKED_AT_MAX;
                 for record in &mut records {
                     let key = record.value(field).as_key();
-                    let one = key.and_then(|key| related.get(&key)).cloned();
-                    record.attach(field, Related::One(one.map(Box::new)));
+                    let one = key.and_then(|key| related.get(&key));
+                    let size = one.map_or(0, |(size, _)| *size);
+                    left = left.checked_sub(size).ok_or_else(looks_at_too_much)?;
+                    let one = one.map(|(_, record)| Box::new(record.clone()));
+                    record.attach(field, Related::One(one));
                 }
             }
         }
         Ok(records)
     }
 
-    /// Returns what is behind a to-one relation of any of the records.
+    /// Returns what is behind a to-one relation of any of the records, and how many records each is.
     async fn behind(
         &self,
         records: &[Record],
         field: &'static Field,
         target: &'static Collection,
         relations: &Relations,
-    ) -> Result<HashMap<Key, Record>, Error> {
+    ) -> Result<HashMap<Key, (usize, Record)>, Error> {
         let keys = keys(records.iter().filter_map(|record| record.value(field).as_key()));
         let found = self.directory.find_many(target, &keys).await?;
         let found = Box::pin(self.attach(found, relations)).await?;
-        Ok(found.into_iter().filter_map(|record| Some((record.row.key()?, record))).collect())
+        let found = found.into_iter();
+        Ok(found.filter_map(|one| Some((one.row.key()?, (one.size(), one)))).collect())
     }
 
     /// Attaches the lists that a projection shows, of the records and of what is behind them.
@@ -132,6 +145,13 @@ impl Items {
         }
         Ok(())
     }
+}
+
+fn looks_at_too_much() -> Error {
+    Error::InvalidQuery(format!(
+        "A filter, or a rule of a permission, would look at more than {LOOKED_AT_MAX} items through \
+         its relations"
+    ))
 }
 
 /// Returns keys in order, each once.

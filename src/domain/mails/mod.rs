@@ -214,6 +214,6 @@ impl Mails {
     }
 
     async fn of(&self, user: Uuid) -> Result<Vec<Row>, Error> {
-        Ok(self.store.pointing(&MAILS, MAILS.require("user"), &[Key::Uuid(user)]).await?)
+        Ok(self.store.pointing(&MAILS, MAILS.require("user"), &[Key::Uuid(user)], None).await?)
     }
 }

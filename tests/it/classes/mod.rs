@@ -13,6 +13,7 @@ mod frames;
 mod hostile;
 mod identity;
 mod injection;
+mod lists;
 mod oracles;
 mod spelling;
 mod writes;
