@@ -32,6 +32,8 @@ struct State {
     rows: VecDeque<Arc<Row>>,
     /// Whether these are all messages there are.
     whole: bool,
+    /// A place before which messages may be missing; all that come after it are here.
+    floor: Option<Place>,
 }
 
 /// The place of a message in the order.
@@ -43,7 +45,8 @@ impl Recent {
         let whole = rows.len() < ROWS_MAX;
         let mut rows: Vec<Arc<Row>> = rows.into_iter().map(Arc::new).collect();
         rows.sort_by_key(|row| place(row));
-        Self { state: RwLock::new(State { rows: rows.into(), whole }) }
+        let floor = rows.first().map(|row| place(row));
+        Self { state: RwLock::new(State { rows: rows.into(), whole, floor }) }
     }
 
     /// Returns the newest messages, newest first, after passing over some; `None` if more are asked
@@ -80,14 +83,14 @@ impl Recent {
 
 impl State {
     fn insert(&mut self, row: &Arc<Row>) {
-        let at = self.rows.partition_point(|other| place(other) < place(row));
-        if at == 0 && !self.whole {
-            // Older than all that are kept: there may be others in between.
+        if !self.whole && Some(place(row)) < self.floor {
+            // There may be others in between.
             return;
         }
+        let at = self.rows.partition_point(|other| place(other) < place(row));
         self.rows.insert(at, Arc::clone(row));
         if self.rows.len() > ROWS_MAX {
-            self.rows.pop_front();
+            self.floor = self.rows.pop_front().map(|row| place(&row));
             self.whole = false;
         }
     }
@@ -185,6 +188,21 @@ mod tests {
         assert_eq!(recent.newest(999, 0).map(|rows| rows.len()), Some(999));
         assert!(recent.newest(1000, 0).is_none());
         assert!(recent.newest(u64::MAX, u64::MAX).is_none());
+    }
+
+    #[test]
+    fn a_ring_that_was_emptied_fills_again() {
+        let recent = Recent::of((1..=1000).map(|id| message(id, id)).collect());
+        for id in 1..=1000 {
+            recent.apply(&event(&MESSAGES, EventAction::Delete, Key::Integer(id), None));
+        }
+
+        recent.apply(&created(2000, 0));
+        recent.apply(&created(2001, 2001));
+        recent.apply(&created(2002, 2002));
+
+        assert_eq!(keys(recent.newest(2, 0)), Some(vec![2002, 2001]));
+        assert!(recent.newest(3, 0).is_none());
     }
 
     #[test]

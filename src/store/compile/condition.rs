@@ -162,7 +162,7 @@ pub(super) fn search(table: &str, text: &str, fields: &[&'static Field]) -> Cond
                     any = any.add(column.eq(number));
                 }
             }
-            Kind::Uuid => {
+            Kind::Uuid | Kind::ToOne(_) => {
                 if let Ok(id) = uuid::Uuid::try_parse(text) {
                     any = any.add(column.eq(id.to_string()));
                 }

@@ -62,6 +62,8 @@ pub(in crate::store) struct Indexer {
 struct Progress {
     seq: i64,
     building: bool,
+    /// Whether this step was the last of making it.
+    built: bool,
 }
 
 impl Indexer {
@@ -125,7 +127,7 @@ impl Indexer {
         let start = Instant::now();
         match self.attempt().await {
             Ok(progress) => {
-                if self.building && !progress.building {
+                if progress.built {
                     tracing::info!(seq = progress.seq, "the index for searches is whole");
                 }
                 self.seq.store(progress.seq, Ordering::Release);
@@ -183,9 +185,12 @@ impl Indexer {
                 seq = last;
             }
         } else {
-            tracing::info!("the index for searches is made anew");
             (seq, below) = begin_anew(&mut step).await?;
+            if below.is_some() {
+                tracing::info!("the index for searches is made anew");
+            }
         }
+        let was_building = below.is_some();
         if let Some(end) = below {
             below = build(&mut step, end, self.rows).await?;
         }
@@ -195,7 +200,8 @@ impl Indexer {
             .execute(&mut *step)
             .await?;
         step.commit().await?;
-        Ok(Progress { seq, building: below.is_some() })
+        let building = below.is_some();
+        Ok(Progress { seq, building, built: was_building && !building })
     }
 }
 

@@ -80,7 +80,7 @@ fn can_fit(field: &Field, text: &str) -> bool {
     match field.kind {
         Kind::Text => true,
         Kind::Integer => text.parse::<i64>().is_ok(),
-        Kind::Uuid => Uuid::parse_str(text).is_ok(),
+        Kind::Uuid | Kind::ToOne(_) => Uuid::parse_str(text).is_ok(),
         _ => false,
     }
 }
