@@ -13,6 +13,7 @@ pub mod plan;
 pub mod project;
 pub mod read;
 mod records;
+mod roles;
 mod rules;
 pub mod show;
 #[cfg(test)]

@@ -218,9 +218,15 @@ fn check_filter(
     {
         let actor = Actor::nobody();
         let now = crate::clock::Timestamp::from_millis(0);
-        let environment = Environment { actor: &actor, now };
-        Filter::parse(collection, filter, &environment, &Limits::default())
+        let environment = Environment::new(&actor, now);
+        let filter = Filter::parse(collection, filter, &environment, &Limits::default())
             .map_err(|error| Error::payload(format!("\"{name}\" is no filter: {error}")))?;
+        if name == "validation" && !filter.relations().0.is_empty() {
+            return Err(Error::payload(
+                "\"validation\" looks at what is sent, and what lies behind a relation is not sent: \
+                 such a rule belongs into \"permissions\"",
+            ));
+        }
     }
     Ok(())
 }
@@ -249,7 +255,7 @@ mod tests {
         }
         let actor = Actor::nobody();
         let now = crate::clock::Timestamp::from_millis(0);
-        let environment = Environment { actor: &actor, now };
+        let environment = Environment::new(&actor, now);
         let mut violations = Vec::new();
         of_permission(validation, payload, &row, &environment, &Limits::default(), &mut violations)
             .expect("the rule makes sense");

@@ -17,6 +17,7 @@ use crate::domain::items::keys;
 use crate::domain::items::once;
 use crate::domain::items::plan::Plan;
 use crate::domain::items::read::keyed;
+use crate::domain::items::roles;
 use crate::model::Action;
 use crate::model::Actor;
 use crate::model::Collection;
@@ -288,6 +289,9 @@ impl Items {
         }
         if *collection == schema::USERS {
             accounts::end_sessions(actor, ops);
+        }
+        if *collection == schema::ROLES {
+            roles::check_parents(&self.directory, ops).await?;
         }
         Ok(())
     }

@@ -9,3 +9,4 @@ mod matrix;
 mod past;
 mod reach;
 mod specials;
+mod unknown;

@@ -1,0 +1,51 @@
+//! What changes of roles must leave: a tree. No role is above itself.
+
+use std::collections::HashMap;
+
+use crate::domain::Error;
+use crate::domain::directory::Directory;
+use crate::model::Key;
+use crate::model::schema::ROLES;
+use crate::store::Op;
+
+/// How many roles can be above one another; beyond that nobody looks for rights either.
+const ANCESTORS_MAX: usize = 100;
+
+/// Refuses a role as its own parent, or below one that is below it. Two changes at the same moment can
+/// still make a circle between them; it gives no right that its roles do not give.
+///
+/// # Errors
+/// [`Error::InvalidPayload`].
+pub(super) async fn check_parents(directory: &Directory, ops: &[Op]) -> Result<(), Error> {
+    let parent = ROLES.require("parent");
+    let mut parents: HashMap<Key, Option<Key>> = HashMap::new();
+    for op in ops {
+        if let Op::Update { collection, keys, set, .. } = op
+            && **collection == ROLES
+            && let Some((_, above)) = set.iter().find(|(field, _)| *field == parent)
+        {
+            parents.extend(keys.iter().map(|key| (*key, above.as_key())));
+        }
+    }
+    for role in parents.keys().copied() {
+        let mut above = parents[&role];
+        if above == Some(role) {
+            return Err(Error::payload("A role cannot be a parent of itself"));
+        }
+        for _ in 0..ANCESTORS_MAX {
+            let Some(next) = above else { break };
+            if next == role {
+                return Err(Error::payload(
+                    "A role cannot have a parent that is already a descendant of itself",
+                ));
+            }
+            above = if let Some(above) = parents.get(&next) {
+                *above
+            } else {
+                let found = directory.find(&ROLES, next).await?;
+                found.and_then(|row| row[parent].as_key())
+            };
+        }
+    }
+    Ok(())
+}
