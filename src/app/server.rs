@@ -37,6 +37,11 @@ const SETTLING: Duration = Duration::from_millis(25);
 /// How much longer than requests the server may take to end: it only has to notice.
 const SLACK: Duration = Duration::from_millis(500);
 
+/// The largest head of a request that is taken in, line and headers; more is answered 431 by hyper, as
+/// are more than 100 headers. It leaves room for what the settings allow (64 KiB for the address, as
+/// much for headers), so that what is a little over them gets to read why it is refused.
+const HEAD_BYTES_MAX: u32 = 160 * 1024;
+
 /// A running HTTP server.
 pub struct Server {
     task: JoinHandle<()>,
@@ -141,7 +146,9 @@ async fn serve<E>(
             Ok::<_, Infallible>(http::Response::from(response))
         }
     });
-    let builder = auto::Builder::new(TokioExecutor::new());
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().max_buf_size(HEAD_BYTES_MAX as usize);
+    builder.http2().max_header_list_size(HEAD_BYTES_MAX);
     let mut conversation =
         pin!(builder.serve_connection_with_upgrades(TokioIo::new(connection), service));
     // How it ended is no news: clients come and go.

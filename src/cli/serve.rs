@@ -23,7 +23,9 @@ const BLOCKING_PATIENCE: Duration = Duration::from_secs(1);
 /// Serves until a signal ends it. A restart does not return: the next program takes over.
 pub fn serve(demo: bool, public: Option<PathBuf>) -> Result<(), Failure> {
     let mut config = cli::settings()?;
-    config.bootstrap.demo = demo;
+    if demo {
+        config.show_off();
+    }
     if let Some(directory) = &public {
         require_directory(directory)?;
     }

@@ -5,6 +5,7 @@
 //! nothing here are left alone. `read` is the table of names, defaults and forms; `form` knows what
 //! values look like, `settings` where they are.
 
+mod browser;
 mod email;
 mod form;
 mod pattern;
@@ -12,6 +13,10 @@ mod read;
 mod settings;
 mod trust_proxy;
 
+pub use browser::BrowserConfig;
+pub use browser::CorsConfig;
+pub use browser::HstsConfig;
+pub use browser::Origins;
 pub use email::EmailConfig;
 pub use email::EmailTransport;
 pub use email::LinksConfig;
@@ -35,6 +40,8 @@ use crate::config::settings::Settings;
 pub struct Config {
     /// Where and how it listens.
     pub server: ServerConfig,
+    /// What browsers may do, and are told.
+    pub browser: BrowserConfig,
     /// Where it keeps things.
     pub store: StoreConfig,
     /// How people sign in.
@@ -71,6 +78,10 @@ pub struct ServerConfig {
     /// `SERVER_SHUTDOWN_TIMEOUT`, in milliseconds, default 5000: how long running requests may take
     /// to end after a signal.
     pub drain: Duration,
+    /// `URL_SIZE_MAX`, default `32kb`: the longest address of a request, in bytes.
+    pub url_bytes_max: usize,
+    /// `HEADERS_SIZE_MAX`, default `32kb`: the largest headers of a request, in bytes.
+    pub headers_bytes_max: usize,
     /// `CONNECTIONS_MAX`, default 100000: open connections in all; one more is closed at once.
     pub connections_max: usize,
     /// `CONNECTIONS_PER_ADDRESS_MAX`, default none: open connections from one address; one more is
@@ -318,6 +329,13 @@ impl Config {
         let mut settings = Settings::new(texts);
         let config = Self::read(&mut settings);
         settings.finish(config)
+    }
+
+    /// Changes the settings as `--demo` does: first data that everybody knows, and answers for pages
+    /// of this machine, unless the settings say whose.
+    pub fn show_off(&mut self) {
+        self.bootstrap.demo = true;
+        self.browser.cors.allow_local();
     }
 
     /// Returns settings for tests: a database in memory, any free port, passwords that cost next to

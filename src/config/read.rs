@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::config::AuthConfig;
 use crate::config::BootstrapConfig;
+use crate::config::BrowserConfig;
 use crate::config::Config;
 use crate::config::CookieConfig;
 use crate::config::EmailConfig;
@@ -41,6 +42,7 @@ impl Config {
     pub(super) fn read(from: &mut Settings) -> Self {
         Self {
             server: ServerConfig::read(from),
+            browser: BrowserConfig::read(from),
             store: StoreConfig::read(from),
             auth: AuthConfig::read(from),
             email: EmailConfig::read(from),
@@ -65,6 +67,8 @@ impl ServerConfig {
             public_dir: None,
             project_name: from.read("PROJECT_NAME", "chinwag", form::text),
             body_bytes_max: from.read("MAX_PAYLOAD_SIZE", "1mb", form::size(1 << 10, 1 << 30)),
+            url_bytes_max: from.read("URL_SIZE_MAX", "32kb", form::size(1 << 10, 1 << 16)),
+            headers_bytes_max: from.read("HEADERS_SIZE_MAX", "32kb", form::size(1 << 10, 1 << 16)),
             connections_max: from.read("CONNECTIONS_MAX", "100000", form::number(1, 10_000_000)),
             connections_per_address_max: from
                 .find("CONNECTIONS_PER_ADDRESS_MAX", form::number(1, 10_000_000)),

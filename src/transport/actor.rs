@@ -10,7 +10,6 @@ use poem::http::header;
 
 use crate::config::TrustProxy;
 use crate::domain::Error;
-use crate::domain::Forbidden;
 use crate::domain::auth::Identity;
 use crate::domain::auth::Origin;
 use crate::transport::Context;
@@ -26,7 +25,7 @@ use crate::transport::rest::query_string;
 /// # Errors
 /// A token that is no good never counts as the public: [`Error::InvalidCredentials`],
 /// [`Error::InvalidToken`], [`Error::TokenExpired`]. [`Error::InvalidPayload`] for a token in the
-/// address and another in the header; [`Error::Forbidden`] for a change that a page of another
+/// address and another in the header; [`Refusal::ForeignPage`] for a change that a page of another
 /// site asks for with a cookie.
 pub async fn recognise(context: &Context, request: &Request) -> Result<Identity, Refusal> {
     let headers = request.headers();
@@ -45,7 +44,7 @@ pub async fn recognise(context: &Context, request: &Request) -> Result<Identity,
                 return Ok(auth.public(from));
             };
             if changes_something(request.method()) {
-                require_same_origin(context, request)?;
+                require_trusted_page(context, request)?;
             }
             auth.recognise(token, from).await.map_err(|error| match error {
                 Error::InvalidCredentials | Error::InvalidToken | Error::TokenExpired => {
@@ -57,16 +56,17 @@ pub async fn recognise(context: &Context, request: &Request) -> Result<Identity,
     }
 }
 
-/// Returns nothing if a request that a cookie speaks for comes from a page of this very service,
-/// or from no page at all.
+/// Returns nothing if a request that a cookie speaks for comes from a page of this very service, of
+/// one that the settings name, or from no page at all.
 ///
 /// # Errors
-/// [`Error::Forbidden`] if a page of another site sent it.
-pub fn require_same_origin(context: &Context, request: &Request) -> Result<(), Error> {
-    if origin::is_own(request, &context.config.server.public_url) {
+/// [`Refusal::ForeignPage`] if a page of another site sent it.
+pub fn require_trusted_page(context: &Context, request: &Request) -> Result<(), Refusal> {
+    let config = &context.config;
+    if origin::may_use_cookies(request, &config.server.public_url, &config.browser.cors) {
         Ok(())
     } else {
-        Err(Error::Forbidden(Forbidden::Action))
+        Err(Refusal::ForeignPage)
     }
 }
 

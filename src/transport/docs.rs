@@ -4,18 +4,16 @@
 use std::sync::LazyLock;
 
 use bytes::Bytes;
+use data_encoding::BASE64;
 use poem::Endpoint;
 use poem::RouteMethod;
 use poem::get;
+use sha2::Digest;
+use sha2::Sha256;
 
 use crate::transport::asyncapi;
 use crate::transport::pages::Page;
 use crate::transport::rest::describe;
-
-/// The page consists of inline scripts and styles; its "try it out" calls this service alone.
-const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
-                      img-src 'self' data:; font-src data:; connect-src 'self'; base-uri 'none'; \
-                      form-action 'none'; frame-ancestors 'none'";
 
 /// The page of the sockets has no scripts at all.
 const SOCKET_POLICY: &str = "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; \
@@ -26,7 +24,9 @@ static DOCUMENT: LazyLock<Page> = LazyLock::new(|| {
 });
 
 static PAGE: LazyLock<Page> = LazyLock::new(|| {
-    Page::new("text/html; charset=utf-8", Bytes::from(describe::page()), Some(POLICY))
+    let page = describe::page();
+    let policy = policy(&page);
+    Page::new("text/html; charset=utf-8", Bytes::from(page), Some(&policy))
 });
 
 static SOCKET_DOCUMENT: LazyLock<Page> = LazyLock::new(|| {
@@ -77,6 +77,34 @@ pub fn socket_specification() -> RouteMethod {
     get(Lazy(&SOCKET_DOCUMENT))
 }
 
+/// Returns what the page may do: it consists of scripts and styles within itself, which are named by
+/// their hashes, and its "try it out" calls this service alone.
+fn policy(page: &str) -> String {
+    let (scripts, styles) = (hashes(page, "script"), hashes(page, "style"));
+    // Styles of single elements are written by the scripts; they cannot be named.
+    format!(
+        "default-src 'none'; script-src {scripts}; style-src {styles}; style-src-attr \
+         'unsafe-inline'; img-src 'self' data:; font-src data:; connect-src 'self'; base-uri \
+         'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+}
+
+/// Returns the hashes of all elements of a kind, as a policy names what they hold.
+fn hashes(page: &str, element: &str) -> String {
+    let (start, end) = (format!("<{element}"), format!("</{element}>"));
+    let mut hashes = Vec::new();
+    let mut rest = page;
+    while let Some((_, from)) = rest.split_once(&start) {
+        let Some((_, from)) = from.split_once('>') else { break };
+        let Some((content, after)) = from.split_once(&end) else { break };
+        // Browsers read a page with the ends of its lines made alike.
+        let content = content.replace("\r\n", "\n").replace('\r', "\n");
+        hashes.push(format!("'sha256-{}'", BASE64.encode(&Sha256::digest(content))));
+        rest = after;
+    }
+    hashes.join(" ")
+}
+
 struct Lazy(&'static LazyLock<Page>);
 
 impl Endpoint for Lazy {
@@ -94,6 +122,20 @@ mod tests {
     use poem::http::header;
 
     use super::*;
+
+    #[test]
+    fn a_policy_names_each_script_by_its_hash() {
+        let page = "<script charset=a>alert(1)</script>\n<style>a\r\n</style><script>\r</script>";
+
+        // What `openssl dgst -sha256 -binary | base64` says of what stands between the tags.
+        assert_eq!(
+            hashes(page, "script"),
+            "'sha256-bhHHL3z2vDgxUt0W3dWQOrprscmda2Y5pLsLg4GF+pI=' \
+             'sha256-AbpHGcgLb+kRsJGnwFEktk7uzpZOCcBY74+YBdrKVGs='"
+        );
+        assert_eq!(hashes(page, "style"), "'sha256-h0KPxSKAPTEGXnvOPPA/5HUJZjHl4Hu9eg/eYMTPJcc='");
+        assert!(!super::policy(&describe::page()).contains("script-src 'unsafe-inline'"));
+    }
 
     #[tokio::test]
     async fn the_page_is_not_sent_twice() {

@@ -1,4 +1,5 @@
-//! Around every request: its id, the access log, the size of its body, panics, common headers.
+//! Around every request: its id, the access log, its size, panics, common headers, and what pages of
+//! other origins are told.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -17,10 +18,15 @@ use poem::http::HeaderValue;
 use poem::http::header;
 use tracing::Instrument;
 
+use crate::config::HstsConfig;
 use crate::model::id;
 use crate::transport::Context;
+use crate::transport::cors::Cors;
 use crate::transport::error::Refusal;
 use crate::transport::rest::body;
+
+/// The policy of what is no page: it may load nothing, and nobody may show it in a frame.
+const NO_PAGE: &str = "default-src 'none'; frame-ancestors 'none'";
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -29,13 +35,18 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub struct Around<E> {
     inner: E,
     context: Arc<Context>,
+    cors: Option<Cors>,
+    hsts: Option<HeaderValue>,
 }
 
 impl<E> Around<E> {
     /// Returns the endpoint with everything around it.
     #[must_use]
     pub fn new(inner: E, context: Arc<Context>) -> Self {
-        Self { inner, context }
+        let config = &context.config.browser;
+        let cors = Cors::of(&config.cors);
+        let hsts = config.hsts.map(strict_transport);
+        Self { inner, context, cors, hsts }
     }
 }
 
@@ -49,8 +60,19 @@ impl<E: Endpoint<Output = Response>> Endpoint for Around<E> {
         // Without its query string: there may be a token in it.
         let path = request.uri().path().to_owned();
         let span = tracing::info_span!("request", request.id = %id);
-        let mut response = self.answer(request, &path).instrument(span).await;
+        let grant = self.cors.as_ref().and_then(|cors| cors.grant(&request));
+        let mut response = match grant.as_ref().and_then(|grant| grant.preflight(&request)) {
+            // Before anybody asks who it is: browsers show no credentials here.
+            Some(response) => response,
+            None => self.answer(request, &path).instrument(span).await,
+        };
         add_headers(&mut response, &id);
+        if let Some(grant) = grant {
+            grant.mark(response.headers_mut());
+        }
+        if let Some(hsts) = &self.hsts {
+            response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, hsts.clone());
+        }
         let duration_ms = started.elapsed().as_secs_f64() * 1000.0;
         // Not in the span: as a line of JSON that would have the id three times.
         tracing::info!(
@@ -68,7 +90,14 @@ impl<E: Endpoint<Output = Response>> Endpoint for Around<E> {
 
 impl<E: Endpoint<Output = Response>> Around<E> {
     async fn answer(&self, request: Request, path: &str) -> Response {
-        if announced(&request) > self.context.config.server.body_bytes_max as u64 {
+        let config = &self.context.config.server;
+        if address_bytes(&request) > config.url_bytes_max {
+            return Refusal::UriTooLong.respond();
+        }
+        if headers_bytes(&request) > config.headers_bytes_max {
+            return Refusal::HeadersTooLarge.respond();
+        }
+        if announced(&request) > config.body_bytes_max as u64 {
             body::discard(request.into_body()).await;
             return Refusal::ContentTooLarge.respond();
         }
@@ -81,6 +110,16 @@ impl<E: Endpoint<Output = Response>> Around<E> {
             }
         }
     }
+}
+
+/// Returns how long the address of a request is, query included.
+fn address_bytes(request: &Request) -> usize {
+    request.original_uri().path_and_query().map_or(0, |address| address.as_str().len())
+}
+
+/// Returns how long all names and values of headers are together.
+fn headers_bytes(request: &Request) -> usize {
+    request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
 }
 
 /// Returns how long the body is going to be, as far as the request tells.
@@ -116,9 +155,25 @@ fn is_no_file(error: &StaticFileError) -> bool {
     )
 }
 
+/// Returns the header that makes browsers use TLS only.
+fn strict_transport(config: HstsConfig) -> HeaderValue {
+    let mut value = format!("max-age={}", config.max_age.as_secs());
+    if config.subdomains {
+        value.push_str("; includeSubDomains");
+    }
+    if config.preload {
+        value.push_str("; preload");
+    }
+    HeaderValue::from_str(&value).expect("words and digits are a header")
+}
+
 fn add_headers(response: &mut Response, id: &str) {
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // Pages have policies of their own; nothing else is to be shown as one, or in one.
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(NO_PAGE));
+    headers.entry(header::X_FRAME_OPTIONS).or_insert(HeaderValue::from_static("DENY"));
+    headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("no-referrer"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));
     headers.entry(header::VARY).or_insert(HeaderValue::from_static("Origin, Cache-Control"));
     if let Ok(id) = HeaderValue::from_str(id) {

@@ -38,6 +38,7 @@ pub mod actor;
 pub mod address;
 pub mod asyncapi;
 pub mod cookies;
+pub mod cors;
 pub mod docs;
 pub mod error;
 pub mod json_depth;
@@ -105,7 +106,9 @@ pub fn routes(
     let directory = context.config.server.public_dir.as_deref();
     let route = match directory {
         None => pages::mount_chat(route),
-        Some(directory) => pages::mount_files(route, directory),
+        Some(directory) => {
+            pages::mount_files(route, directory, &context.config.browser.content_security_policy)
+        }
     };
     let one_spelling = OneSpelling { inner: route, has_prefix: directory.is_some() };
     Around::new(one_spelling, Arc::clone(context))

@@ -1,4 +1,4 @@
-//! Whether a request comes from a page of this very service.
+//! Whose page a request comes from, and whether cookies may speak for it.
 //!
 //! Browsers send cookies along with the requests and upgrades of any page, and tell whose it is in
 //! `Origin`. What is refused to pages of others is decided by whoever asks.
@@ -7,14 +7,41 @@ use poem::Request;
 use poem::http::header;
 use poem::http::uri::Authority;
 
+use crate::config::CorsConfig;
+use crate::config::Origins;
+
+/// Where browsers say by themselves how a page and what it asks for are related.
+const FETCH_SITE: &str = "sec-fetch-site";
+
+/// Returns whether the cookies of a request may speak for it: it comes from a page of this service,
+/// of an origin that `CORS_ORIGIN` names (for everybody's pages they never do), or of nobody.
+#[must_use]
+pub fn may_use_cookies(request: &Request, public_url: &str, cors: &CorsConfig) -> bool {
+    if is_own(request, public_url) {
+        return true;
+    }
+    let origin = request.header(header::ORIGIN);
+    cors.credentials
+        && cors.origins != Origins::Any
+        && origin.is_some_and(|origin| cors.origins.contain(origin))
+}
+
 /// Returns whether the `Origin` of a request names this service: the host it was called by, or its
-/// public address. Without the header there is no page that could be another site's.
+/// public address. So it does if the browser says that the page is of the origin it calls, which a
+/// proxy in between may have changed. Without the header there is no page that could be another
+/// site's, unless the browser says that there is.
 ///
 /// The scheme counts for the public address only: behind a proxy that has the certificate, this
 /// service does not see by which scheme it was called.
 #[must_use]
 pub fn is_own(request: &Request, public_url: &str) -> bool {
-    let Some(origin) = request.headers().get(header::ORIGIN) else { return true };
+    let site = request.header(FETCH_SITE);
+    if site == Some("same-origin") {
+        return true;
+    }
+    let Some(origin) = request.headers().get(header::ORIGIN) else {
+        return site.is_none_or(|site| site == "none");
+    };
     let Some((scheme, authority)) = origin.to_str().ok().and_then(split) else { return false };
     let host = request
         .header(header::HOST)
@@ -43,6 +70,7 @@ mod tests {
     use poem::http::Uri;
 
     use super::*;
+    use crate::config::Config;
 
     fn request(origin: Option<&'static [u8]>, host: Option<&'static str>) -> Request {
         let mut request = Request::default();
@@ -93,6 +121,52 @@ mod tests {
     fn an_unknown_public_address_matches_nothing() {
         assert!(!is_own(&request(Some(b"http://b"), Some("a")), "/"));
         assert!(!is_own(&request(Some(b"http://b"), None), "/"));
+    }
+
+    #[test]
+    fn what_the_browser_says_counts_where_hosts_do_not_tell() {
+        for (origin, site, own) in [
+            (None, "none", true),
+            (None, "same-origin", true),
+            (None, "same-site", false),
+            (None, "cross-site", false),
+            // A proxy that calls this service by another name.
+            (Some("http://localhost:3000"), "same-origin", true),
+            (Some("http://localhost:3000"), "same-site", false),
+            (Some("http://localhost:3000"), "none", false),
+            // A proxy that hides from the browser that both are of one host.
+            (Some("http://a"), "cross-site", true),
+        ] {
+            let mut request = request(origin.map(str::as_bytes), Some("a"));
+            request.headers_mut().insert(FETCH_SITE, HeaderValue::from_static(site));
+
+            assert_eq!(is_own(&request, "/"), own, "{origin:?} {site}");
+        }
+    }
+
+    #[test]
+    fn pages_of_named_origins_may_use_cookies_and_anybodys_may_not() {
+        let listed = || Origins::Listed(vec!["https://b.example".to_owned()]);
+        for (origins, credentials, origin, may) in [
+            (Origins::None, true, "https://b.example", false),
+            (Origins::None, true, "http://a", true),
+            (listed(), true, "https://b.example", true),
+            (listed(), true, "https://b.example.evil", false),
+            (listed(), true, "null", false),
+            (listed(), false, "https://b.example", false),
+            (listed(), false, "http://a", true),
+            (Origins::Any, true, "https://b.example", false),
+            (Origins::Any, true, "http://a", true),
+            (Origins::Local, true, "http://localhost:3000", true),
+            (Origins::Local, true, "https://b.example", false),
+        ] {
+            let mut cors = Config::for_tests().browser.cors;
+            let told = format!("{origins:?} {credentials} {origin}");
+            (cors.origins, cors.credentials) = (origins, credentials);
+            let request = request(Some(origin.as_bytes()), Some("a"));
+
+            assert_eq!(may_use_cookies(&request, "/", &cors), may, "{told}");
+        }
     }
 
     #[test]

@@ -23,8 +23,8 @@ use crate::transport::rest::path;
 
 /// What the chat page may load: what this service serves, and nothing else.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' \
-                      data:; connect-src 'self' ws: wss:; base-uri 'none'; form-action 'self'; \
-                      frame-ancestors 'none'";
+                      data:; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors \
+                      'none'";
 
 const HTML: &str = "text/html; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
@@ -91,10 +91,14 @@ pub fn mount_chat(route: Route) -> Route {
     route.at("/", get(Chat)).at("/chat/:name", get(Chat))
 }
 
-/// Adds a front end out of a directory, for all paths that nothing else answers.
+/// Adds a front end out of a directory, for all paths that nothing else answers, with what its pages
+/// may load.
+///
+/// # Panics
+/// If the policy is no header value, which the settings make sure of.
 #[must_use]
-pub fn mount_files(route: Route, directory: &Path) -> Route {
-    route.at("/*file", get(Files::new(directory)))
+pub fn mount_files(route: Route, directory: &Path, policy: &str) -> Route {
+    route.at("/*file", get(Files::new(directory, policy)))
 }
 
 /// Something that does not change while the program runs.
@@ -112,14 +116,14 @@ impl Page {
     /// # Panics
     /// If content type or policy are no header values: mistakes in this program.
     #[must_use]
-    pub fn new(content_type: &'static str, content: Bytes, policy: Option<&'static str>) -> Self {
+    pub fn new(content_type: &'static str, content: Bytes, policy: Option<&str>) -> Self {
         let digest = Sha256::digest(&content);
         let etag = format!("\"{}\"", BASE64URL_NOPAD.encode(&digest[..16]));
         Self {
             content,
             content_type: HeaderValue::from_static(content_type),
             etag: HeaderValue::from_str(&etag).expect("base64 is ASCII"),
-            policy: policy.map(HeaderValue::from_static),
+            policy: policy.map(|policy| HeaderValue::from_str(policy).expect("policies are ASCII")),
         }
     }
 
@@ -198,14 +202,16 @@ pub struct AsSent(pub Uri);
 /// routes, so it gets the index.
 struct Files {
     pages: StaticFilesEndpoint,
-    files: StaticFilesEndpoint,
+    assets: StaticFilesEndpoint,
+    policy: HeaderValue,
 }
 
 impl Files {
-    fn new(directory: &Path) -> Self {
+    fn new(directory: &Path, policy: &str) -> Self {
         let files =
             || StaticFilesEndpoint::new(directory).index_file("index.html").no_cache_index();
-        Self { pages: files().fallback_to_index(), files: files() }
+        let policy = HeaderValue::from_str(policy).expect("the settings have ASCII only");
+        Self { pages: files().fallback_to_index(), assets: files(), policy }
     }
 }
 
@@ -220,7 +226,18 @@ impl Endpoint for Files {
         }
         let has_extension = uri.path().rsplit('/').next().is_some_and(|name| name.contains('.'));
         *request.uri_mut() = uri;
-        if has_extension { self.files.call(request).await } else { self.pages.call(request).await }
+        let files = if has_extension { &self.assets } else { &self.pages };
+        let mut response = files.call(request).await?;
+        for (name, value) in [
+            (header::CONTENT_SECURITY_POLICY, self.policy.clone()),
+            // For browsers that do not know what a policy says about frames; it wins with all others.
+            (header::X_FRAME_OPTIONS, HeaderValue::from_static("SAMEORIGIN")),
+            // What browsers do unasked: what the page embeds may depend on it.
+            (header::REFERRER_POLICY, HeaderValue::from_static("strict-origin-when-cross-origin")),
+        ] {
+            response.headers_mut().insert(name, value);
+        }
+        Ok(response)
     }
 }
 
@@ -279,7 +296,7 @@ mod tests {
     async fn a_front_end_has_its_files_and_its_own_routes() {
         // The chat page's own files do for a front end.
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("web");
-        let files = mount_files(Route::new(), &directory);
+        let files = mount_files(Route::new(), &directory, "object-src 'none'");
         let table = [
             ("/", 200, Some(HTML)),
             ("/index.html", 200, Some(HTML)),
@@ -312,7 +329,7 @@ mod tests {
             std::fs::write(root.join(file), file).unwrap();
         }
         std::fs::write(root.join(".well-known/a b"), "shown").unwrap();
-        let files = mount_files(Route::new(), &root);
+        let files = mount_files(Route::new(), &root, "object-src 'none'");
 
         for path in [
             "/.env",

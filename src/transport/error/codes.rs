@@ -79,9 +79,15 @@ codes! {
     CONTENT_TOO_LARGE, Some(StatusCode::PAYLOAD_TOO_LARGE),
         "The body is larger than `MAX_PAYLOAD_SIZE`.",
         "Send less at once.";
+    URI_TOO_LONG, Some(StatusCode::URI_TOO_LONG),
+        "The address is longer than `URL_SIZE_MAX`.",
+        "Ask by `SEARCH`, with the query in the body.";
     UNPROCESSABLE_CONTENT, Some(StatusCode::UNPROCESSABLE_ENTITY),
         "It makes sense and is allowed, but cannot be done as things are.",
         "Change first what `reason` names.";
+    HEADERS_TOO_LARGE, Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
+        "The headers are larger than `HEADERS_SIZE_MAX`.",
+        "Send less; cookies that nobody needs are the usual reason.";
     INTERNAL_SERVER_ERROR, Some(StatusCode::INTERNAL_SERVER_ERROR),
         "Something broke. The log has more under the `X-Request-Id` of the answer.",
         "Tell whoever runs the service.";

@@ -43,8 +43,14 @@ pub enum Refusal {
     /// By the domain, for a session cookie that is no good: the answer carries this `Set-Cookie`
     /// line, which empties it.
     BadCookie(Error, HeaderValue),
+    /// A cookie, sent along by a page that it does not speak for.
+    ForeignPage,
     /// No such path, or not with this method.
     RouteNotFound(String),
+    /// An address over the limit.
+    UriTooLong,
+    /// Headers over the limit.
+    HeadersTooLarge,
     /// A body over the limit.
     ContentTooLarge,
     /// A body that did not arrive in time.
@@ -71,7 +77,12 @@ impl Refusal {
                 response
             }
             Self::RouteNotFound(path) => route_not_found(path),
-            Self::ContentTooLarge | Self::OutOfTime | Self::Internal => answer(&self.wires(), None),
+            Self::ForeignPage
+            | Self::UriTooLong
+            | Self::HeadersTooLarge
+            | Self::ContentTooLarge
+            | Self::OutOfTime
+            | Self::Internal => answer(&self.wires(), None),
         }
     }
 
@@ -80,7 +91,18 @@ impl Refusal {
     pub fn wires(&self) -> Vec<Wire> {
         let one = match self {
             Self::Domain(error) | Self::BadCookie(error, _) => return wire(error),
+            Self::ForeignPage => words::foreign_page(),
             Self::RouteNotFound(path) => no_route(path),
+            Self::UriTooLong => Wire::new(
+                &codes::URI_TOO_LONG,
+                "The address is too long. Ask by SEARCH, with the query in the body, or raise \
+                 URL_SIZE_MAX.",
+            ),
+            Self::HeadersTooLarge => Wire::new(
+                &codes::HEADERS_TOO_LARGE,
+                "The headers are too large. Send less, forget old cookies, or raise \
+                 HEADERS_SIZE_MAX.",
+            ),
             Self::ContentTooLarge => Wire::new(
                 &codes::CONTENT_TOO_LARGE,
                 "Content is too large. Send less at once, or raise MAX_PAYLOAD_SIZE.",

@@ -39,6 +39,12 @@ pub(super) fn forbidden(what: &Forbidden) -> Wire {
     Wire::new(&codes::FORBIDDEN, reason.clone()).with("reason", reason)
 }
 
+pub(super) fn foreign_page() -> Wire {
+    let reason = "Cookies do not count for a page of another origin. Name its origin in CORS_ORIGIN, \
+                  or send the token in the header Authorization.";
+    Wire::new(&codes::FORBIDDEN, reason).with("reason", reason)
+}
+
 pub(super) fn foreign_key(collection: &str, field: Option<&str>) -> Wire {
     let place = field.map(|field| format!(" for field \"{field}\"")).unwrap_or_default();
     let mut wire = Wire::new(

@@ -67,6 +67,10 @@ fn providers() -> Response {
 async fn login(mut call: Call) -> Reply {
     let body = call.body().await?;
     let (login, mode) = credentials(body.as_ref())?;
+    if mode != Mode::Json {
+        // Or another's page could sign a visitor in as somebody else, and read what they write then.
+        actor::require_trusted_page(&call.context, call.request())?;
+    }
     let origin = call.origin();
     let sign_in = call.context.services.auth.login(login, mode, &origin).await?;
     Ok(signed_in(&call, mode, &sign_in))
@@ -164,7 +168,7 @@ async fn token(call: &mut Call) -> Result<(String, Mode), Refusal> {
         return Err(Error::payload(reason).into());
     };
     if mode != Mode::Json {
-        actor::require_same_origin(&call.context, call.request())?;
+        actor::require_trusted_page(&call.context, call.request())?;
     }
     Ok((token.to_owned(), mode))
 }

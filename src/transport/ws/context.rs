@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
+use crate::config::CorsConfig;
 use crate::config::TopicsConfig;
 use crate::config::TrustProxy;
 use crate::config::WebSocketConfig;
@@ -36,6 +37,8 @@ pub struct Context {
     pub session_cookie: String,
     /// The address under which browsers reach the service, as far as it is known.
     pub public_url: String,
+    /// Whose pages may use cookies, besides those of this service.
+    pub cors: CorsConfig,
     /// Whose word counts for where a connection comes from.
     pub trust_proxy: TrustProxy,
     /// Where all tasks of sockets run; whoever shuts down closes it and waits for it.
@@ -79,6 +82,7 @@ impl Context {
             topics: config.topics.clone(),
             session_cookie: config.auth.session_cookie.name.clone(),
             public_url: config.server.public_url.clone(),
+            cors: config.browser.cors.clone(),
             trust_proxy: config.server.trust_proxy.clone(),
             tasks,
             stopping,

@@ -14,6 +14,7 @@ use crate::domain::auth::Identity;
 use crate::transport::actor;
 use crate::transport::cookies;
 use crate::transport::error;
+use crate::transport::error::Refusal;
 use crate::transport::origin;
 use crate::transport::ws::context::Context;
 use crate::transport::ws::directus;
@@ -103,11 +104,10 @@ impl Websocket {
                 WebSocketAuth::Public | WebSocketAuth::Handshake => Ok(None),
             };
         };
-        let identity = self.identify(token, from).await?;
-        if origin::is_own(request, &self.context.public_url) {
-            Ok(Some(identity))
+        if origin::may_use_cookies(request, &self.context.public_url, &self.context.cors) {
+            self.identify(token, from).await.map(Some)
         } else {
-            Err(bare(StatusCode::FORBIDDEN))
+            Err(Refusal::ForeignPage.respond())
         }
     }
 

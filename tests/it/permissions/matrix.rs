@@ -335,7 +335,7 @@ async fn nobody_may_do_anything_where_the_public_may_do_nothing() {
 
 #[tokio::test]
 async fn everybody_may_do_what_the_table_says_and_nothing_else() {
-    let mut world = World::new().await;
+    let mut world = Box::pin(World::new()).await;
     let mut lines = TABLE.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     let head = lines.find(|words| !words.is_empty()).unwrap();
     let names: Vec<&str> = world.people.iter().map(|person| person.name).collect();

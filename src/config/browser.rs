@@ -1,0 +1,335 @@
+//! Settings about browsers: which pages of others may ask, and what pages of this service may do.
+//!
+//! Names and forms are those of Directus. What the lists mean is decided in `transport::origin` and
+//! `transport::cors`.
+
+use std::time::Duration;
+
+use crate::config::form;
+use crate::config::form::Plain;
+use crate::config::settings::Settings;
+
+/// What the pages of a front end may do, unless set: whatever they do, but not in anybody's frame.
+const PUBLIC_POLICY: &str = "base-uri 'self'; frame-ancestors 'self'; object-src 'none'";
+
+/// What browsers may do, and are told.
+#[derive(Debug, Clone)]
+pub struct BrowserConfig {
+    /// Whose pages may read answers, besides those of this service.
+    pub cors: CorsConfig,
+    /// `HSTS_…`: for how long browsers are to use TLS only; `None` (default) to say nothing.
+    pub hsts: Option<HstsConfig>,
+    /// `CONTENT_SECURITY_POLICY`: what the pages of `--public` may load and who may frame them. The
+    /// pages that are built in have stricter ones of their own.
+    pub content_security_policy: String,
+}
+
+/// Cross-origin resource sharing.
+#[derive(Debug, Clone)]
+pub struct CorsConfig {
+    /// `CORS_ENABLED`, `CORS_ORIGIN`: whose pages may read answers; default nobody's, with `--demo`
+    /// those on this machine.
+    pub origins: Origins,
+    /// `CORS_METHODS`, default `GET,POST,PATCH,DELETE,SEARCH`.
+    pub methods: Vec<String>,
+    /// `CORS_ALLOWED_HEADERS`, default `Content-Type,Authorization,Idempotency-Key`: what such a page
+    /// may send.
+    pub allowed_headers: Vec<String>,
+    /// `CORS_EXPOSED_HEADERS`, default `Retry-After,X-Request-Id`: what such a page may read.
+    pub exposed_headers: Vec<String>,
+    /// `CORS_CREDENTIALS`, default true: whether such a page may use cookies, if `CORS_ORIGIN` names
+    /// it.
+    pub credentials: bool,
+    /// `CORS_MAX_AGE`, in seconds, default 18000: how long browsers may remember the answer.
+    pub max_age: Duration,
+    /// Whether `CORS_ENABLED` says something.
+    is_decided: bool,
+}
+
+/// Whose pages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origins {
+    /// Nobody's.
+    None,
+    /// Those that are served from this machine, on any port.
+    Local,
+    /// These: scheme, host and port, as browsers write them.
+    Listed(Vec<String>),
+    /// Anybody's.
+    Any,
+}
+
+/// `Strict-Transport-Security`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HstsConfig {
+    /// `HSTS_MAX_AGE`, in seconds, default 31536000.
+    pub max_age: Duration,
+    /// `HSTS_INCLUDE_SUB_DOMAINS`, default true.
+    pub subdomains: bool,
+    /// `HSTS_PRELOAD`, default false.
+    pub preload: bool,
+}
+
+impl BrowserConfig {
+    pub(super) fn read(from: &mut Settings) -> Self {
+        Self {
+            cors: CorsConfig::read(from),
+            hsts: HstsConfig::read(from),
+            content_security_policy: from
+                .find("CONTENT_SECURITY_POLICY", policy)
+                .unwrap_or_else(|| PUBLIC_POLICY.to_owned()),
+        }
+    }
+}
+
+impl CorsConfig {
+    fn read(from: &mut Settings) -> Self {
+        let enabled = from.find("CORS_ENABLED", form::boolean);
+        let origins = from.read("CORS_ORIGIN", "false", origins);
+        Self {
+            origins: if enabled == Some(true) { origins } else { Origins::None },
+            methods: from.read("CORS_METHODS", "GET,POST,PATCH,DELETE,SEARCH", tokens),
+            allowed_headers: from.read(
+                "CORS_ALLOWED_HEADERS",
+                "Content-Type,Authorization,Idempotency-Key",
+                tokens,
+            ),
+            exposed_headers: from.read("CORS_EXPOSED_HEADERS", "Retry-After,X-Request-Id", tokens),
+            credentials: from.read("CORS_CREDENTIALS", "true", form::boolean),
+            max_age: from.read(
+                "CORS_MAX_AGE",
+                "18000",
+                form::duration(Plain::Seconds, Duration::ZERO),
+            ),
+            is_decided: enabled.is_some(),
+        }
+    }
+
+    /// Allows pages on this machine, unless the settings say whether and whom.
+    pub(super) fn allow_local(&mut self) {
+        if !self.is_decided {
+            self.origins = Origins::Local;
+        }
+    }
+}
+
+impl Origins {
+    /// Returns whether a page of this origin, as its browser names it, is meant.
+    #[must_use]
+    pub fn contain(&self, origin: &str) -> bool {
+        match self {
+            Self::None => false,
+            Self::Any => true,
+            Self::Local => is_local(origin),
+            Self::Listed(origins) => origins.iter().any(|listed| listed == origin),
+        }
+    }
+}
+
+impl HstsConfig {
+    fn read(from: &mut Settings) -> Option<Self> {
+        let enabled = from.read("HSTS_ENABLED", "false", form::boolean);
+        let config = Self {
+            max_age: from.read(
+                "HSTS_MAX_AGE",
+                "31536000",
+                form::duration(Plain::Seconds, Duration::ZERO),
+            ),
+            subdomains: from.read("HSTS_INCLUDE_SUB_DOMAINS", "true", form::boolean),
+            preload: from.read("HSTS_PRELOAD", "false", form::boolean),
+        };
+        enabled.then_some(config)
+    }
+}
+
+/// Returns whether an origin is of this machine: plain HTTP or TLS, any port.
+fn is_local(origin: &str) -> bool {
+    let Some((scheme, authority)) = origin.split_once("://") else { return false };
+    let (host, port) = match authority.rsplit_once(':') {
+        // The colons within an address of IPv6 are none before a port.
+        Some((host, port)) if !port.ends_with(']') => (host, port),
+        _ => (authority, "0"),
+    };
+    matches!(scheme, "http" | "https")
+        && matches!(host, "localhost" | "127.0.0.1" | "[::1]")
+        && port.parse::<u16>().is_ok()
+}
+
+/// Whose pages: nobody's, everybody's, or a list of origins.
+fn origins(value: &str) -> Result<Origins, String> {
+    let value = value.strip_prefix("array:").unwrap_or(value);
+    match value.to_ascii_lowercase().as_str() {
+        "false" => Ok(Origins::None),
+        "true" | "*" => Ok(Origins::Any),
+        listed => {
+            let origins = listed.split(',').map(|origin| origin_of(origin.trim()));
+            origins.collect::<Option<_>>().map(Origins::Listed).ok_or_else(|| {
+                "true, false, or origins without a path, such as https://chat.example.com, \
+                 separated by commas"
+                    .to_owned()
+            })
+        }
+    }
+}
+
+/// Returns an origin as browsers write it, without the port that goes without saying.
+fn origin_of(text: &str) -> Option<String> {
+    let (scheme, authority) = text.trim_end_matches('/').split_once("://")?;
+    let default = match scheme {
+        "http" => ":80",
+        "https" => ":443",
+        _ => "",
+    };
+    let authority = authority.strip_suffix(default).unwrap_or(authority);
+    let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+    let is_good = !scheme.is_empty()
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+        && !authority.is_empty()
+        && authority.bytes().all(is_host);
+    is_good.then(|| format!("{scheme}://{authority}"))
+}
+
+/// Names of methods or headers, separated by commas.
+fn tokens(value: &str) -> Result<Vec<String>, String> {
+    let value = value.strip_prefix("array:").unwrap_or(value);
+    let is_token = |name: &str| {
+        !name.is_empty()
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+    };
+    let names: Vec<String> = value.split(',').map(|name| name.trim().to_owned()).collect();
+    if names.iter().all(|name| is_token(name)) {
+        Ok(names)
+    } else {
+        Err("names without spaces, separated by commas".to_owned())
+    }
+}
+
+/// What goes into a header as it is.
+fn policy(value: &str) -> Result<String, String> {
+    if value.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        Ok(value.to_owned())
+    } else {
+        Err("a policy in one line of ASCII, such as frame-ancestors 'self'".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::config::WrongSettings;
+
+    fn read(texts: &[(&str, &str)]) -> Result<Config, WrongSettings> {
+        let texts = texts.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+        Config::from_texts(texts.collect())
+    }
+
+    #[test]
+    fn nobody_is_allowed_unless_it_is_switched_on() {
+        for (enabled, origin, expected) in [
+            ("", "", Origins::None),
+            ("", "https://a.example", Origins::None),
+            ("false", "true", Origins::None),
+            ("true", "", Origins::None),
+            ("true", "false", Origins::None),
+            ("true", "true", Origins::Any),
+            ("true", "*", Origins::Any),
+            ("true", "https://a.example", Origins::Listed(vec!["https://a.example".to_owned()])),
+        ] {
+            let config = read(&[("CORS_ENABLED", enabled), ("CORS_ORIGIN", origin)]).unwrap();
+
+            assert_eq!(config.browser.cors.origins, expected, "{enabled} {origin}");
+        }
+    }
+
+    #[test]
+    fn a_demo_allows_this_machine_unless_the_settings_say_otherwise() {
+        for (enabled, origin, expected) in [
+            ("", "", Origins::Local),
+            ("false", "", Origins::None),
+            ("true", "https://a.example", Origins::Listed(vec!["https://a.example".to_owned()])),
+        ] {
+            let mut config = read(&[("CORS_ENABLED", enabled), ("CORS_ORIGIN", origin)]).unwrap();
+            config.show_off();
+
+            assert!(config.bootstrap.demo);
+            assert_eq!(config.browser.cors.origins, expected, "{enabled} {origin}");
+        }
+    }
+
+    #[test]
+    fn origins_are_listed_as_browsers_write_them() {
+        for (text, expected) in [
+            ("https://A.example:443/ , http://b:8080", vec!["https://a.example", "http://b:8080"]),
+            (
+                "array:http://[::1]:80,capacitor://localhost",
+                vec!["http://[::1]", "capacitor://localhost"],
+            ),
+        ] {
+            let expected = expected.into_iter().map(str::to_owned).collect();
+            assert_eq!(origins(text), Ok(Origins::Listed(expected)), "{text}");
+        }
+        for refused in [
+            "null",
+            "a.example",
+            "https://",
+            "https://a.example/path",
+            "https://*.example",
+            "https://a.example,",
+            "https://user@a.example",
+            "https://ä.example",
+        ] {
+            assert!(origins(refused).is_err(), "{refused}");
+        }
+    }
+
+    #[test]
+    fn this_machine_has_three_names_and_nothing_that_looks_like_them() {
+        for local in [
+            "http://localhost",
+            "http://localhost:3000",
+            "https://127.0.0.1:5173",
+            "http://[::1]:80",
+            "http://[::1]",
+        ] {
+            assert!(Origins::Local.contain(local), "{local}");
+        }
+        for foreign in [
+            "http://localhost.evil.example",
+            "http://localhost:3000.evil.example",
+            "http://localhost:evil",
+            "http://127.0.0.1.evil.example:80",
+            "http://127.0.0.2",
+            "http://evil.example/localhost",
+            "file://localhost",
+            "null",
+            "",
+        ] {
+            assert!(!Origins::Local.contain(foreign), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn lists_and_policies_have_the_form_of_headers() {
+        assert_eq!(
+            tokens("Content-Type, X-A"),
+            Ok(vec!["Content-Type".to_owned(), "X-A".to_owned()])
+        );
+        for refused in ["a b", "a,", "a:b", "a\nb"] {
+            assert!(tokens(refused).is_err(), "{refused}");
+        }
+        assert!(policy("a\r\nset-cookie: b").is_err());
+        assert!(policy("default-src 'self'").is_ok());
+    }
+
+    #[test]
+    fn tls_only_is_said_when_it_is_switched_on() {
+        assert_eq!(read(&[("HSTS_MAX_AGE", "60")]).unwrap().browser.hsts, None);
+        let on = read(&[("HSTS_ENABLED", "true"), ("HSTS_PRELOAD", "true")]).unwrap();
+        let year = Duration::from_hours(365 * 24);
+        let expected = HstsConfig { max_age: year, subdomains: true, preload: true };
+        assert_eq!(on.browser.hsts, Some(expected));
+    }
+}

@@ -1,0 +1,258 @@
+//! Class 13: browsers send cookies along with whatever any page asks for, so a cookie speaks for
+//! pages of this service and of named origins alone, on every road.
+
+use reqwest::RequestBuilder;
+use serde_json::json;
+
+use crate::browsers::FRIEND;
+use crate::browsers::STRANGER;
+use crate::browsers::befriended;
+use crate::browsers::cookie;
+use crate::browsers::server;
+use crate::support::Answer;
+use crate::support::Socket;
+use crate::support::TestServer;
+
+const WHY: &str = "Cookies do not count for a page of another origin. Name its origin in \
+                   CORS_ORIGIN, or send the token in the header Authorization.";
+
+/// Names and values.
+type Headers = &'static [(&'static str, &'static str)];
+
+/// What a request tells of the page it comes from, and whether a cookie may speak for it. `OWN`
+/// stands for the address of the service.
+const PAGES: &[(&str, Headers, bool)] = &[
+    ("no page", &[], true),
+    ("the own page", &[("origin", "OWN")], true),
+    ("a named page", &[("origin", FRIEND)], true),
+    ("a named page of another site", &[("origin", FRIEND), ("sec-fetch-site", "cross-site")], true),
+    (
+        "the own page behind a proxy with another name",
+        &[("origin", "http://localhost:3000"), ("sec-fetch-site", "same-origin")],
+        true,
+    ),
+    ("a stranger's page", &[("origin", STRANGER)], false),
+    (
+        "a stranger's page, told twice",
+        &[("origin", STRANGER), ("sec-fetch-site", "cross-site")],
+        false,
+    ),
+    ("a page of another port", &[("origin", "http://127.0.0.1:1")], false),
+    ("a page without a name", &[("origin", "null")], false),
+    ("a page that says nothing, of another site", &[("sec-fetch-site", "cross-site")], false),
+    ("a page that says nothing, of a neighbour", &[("sec-fetch-site", "same-site")], false),
+];
+
+/// Returns the request as a page sends it.
+fn from(server: &TestServer, request: RequestBuilder, page: &[(&str, &str)]) -> RequestBuilder {
+    let own = format!("http://{}", server.address);
+    page.iter().fold(request, |request, (name, value)| {
+        request.header(*name, if *value == "OWN" { &own } else { *value })
+    })
+}
+
+#[tokio::test]
+async fn a_change_is_taken_from_trusted_pages_alone() {
+    let server = befriended().await;
+    let alice = server.member("alice").await;
+    let session = cookie(&server, &alice, "session").await;
+    let refreshing = cookie(&server, &alice, "cookie").await;
+
+    for (what, page, trusted) in PAGES {
+        let id = alice.say("before").await;
+        let item = format!("/items/messages/{id}");
+        let content = json!({"content": "after"});
+        let both = format!("{session}; {refreshing}");
+        let ask = async |method: &str, path: &str, body: &serde_json::Value| {
+            let request = server.anonymous().request(method, path).header("cookie", &both);
+            Answer::to(from(&server, request, page).json(body)).await
+        };
+        let count = async || alice.get("/items/messages?fields=id").await.ok();
+        let before = count().await;
+
+        let answers = [
+            ask("POST", "/items/messages", &content).await,
+            ask("PATCH", &item, &content).await,
+            ask("PATCH", "/users/me", &json!({"first_name": "Mallory"})).await,
+            ask("DELETE", &item, &json!(null)).await,
+        ];
+        let name = alice.get("/users/me?fields=first_name").await.ok();
+
+        if *trusted {
+            for answer in &answers {
+                assert!(answer.status < 300, "{what}: {}", answer.text);
+            }
+            assert_eq!(name["first_name"], "Mallory", "{what}");
+            alice.patch("/users/me", &json!({"first_name": "alice"})).await.ok();
+        } else {
+            for answer in &answers {
+                answer.refused_with(403, "FORBIDDEN", WHY);
+            }
+            assert_eq!(count().await, before, "{what}");
+            let there = alice.get(&format!("{item}?fields=content")).await.ok();
+            assert_eq!(there["content"], "before", "{what}");
+            assert_ne!(name["first_name"], "Mallory", "{what}");
+        }
+        // The session has to outlast what strangers ask for.
+        if !trusted {
+            for path in ["/auth/refresh", "/auth/logout"] {
+                for mode in ["cookie", "session"] {
+                    let answer = ask("POST", path, &json!({"mode": mode})).await;
+                    answer.refused_with(403, "FORBIDDEN", WHY);
+                    assert!(answer.headers.get("set-cookie").is_none(), "{what}");
+                }
+            }
+        }
+        let me =
+            server.anonymous().request("GET", "/users/me?fields=id").header("cookie", &session);
+        assert_eq!(Answer::to(me).await.ok()["id"], alice.id.as_str(), "{what}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_cookie_is_given_to_trusted_pages_alone() {
+    let server = befriended().await;
+    let alice = server.member("alice").await;
+
+    for (what, page, trusted) in PAGES {
+        for mode in ["cookie", "session", "json"] {
+            let login = json!({"email": alice.email, "password": alice.password, "mode": mode});
+            let request = server.anonymous().request("POST", "/auth/login");
+            let answer = Answer::to(from(&server, request, page).json(&login)).await;
+            if *trusted || mode == "json" {
+                answer.ok();
+                assert_eq!(answer.headers.contains_key("set-cookie"), mode != "json", "{what}");
+            } else {
+                answer.refused_with(403, "FORBIDDEN", WHY);
+                assert!(!answer.headers.contains_key("set-cookie"), "{what} {mode}");
+            }
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_page_shows_by_itself_counts_from_anywhere() {
+    let server = TestServer::start().await;
+    let alice = server.member("alice").await;
+    let session = cookie(&server, &alice, "session").await;
+    let say = json!({"content": "by a token"});
+
+    let bearer = alice.request("POST", "/items/messages").header("cookie", &session);
+    Answer::to(bearer.header("origin", STRANGER).json(&say)).await.ok();
+    let address = format!("/items/messages?access_token={}", alice.token);
+    let query = server.anonymous().request("POST", &address).header("cookie", &session);
+    Answer::to(query.header("origin", STRANGER).json(&say)).await.ok();
+    let body = json!({"refresh_token": alice.refresh_token});
+    let refresh = server.anonymous().request("POST", "/auth/refresh").header("cookie", &session);
+    // A cookie that nobody asks about would be looked at, and is no worse than none.
+    Answer::to(refresh.header("origin", STRANGER).json(&body)).await.refused(403, "FORBIDDEN");
+    let refresh = server.anonymous().request("POST", "/auth/refresh");
+    Answer::to(refresh.header("origin", STRANGER).json(&body)).await.ok();
+    server.stop().await;
+}
+
+/// A form of another site can send three kinds of bodies, none of which is JSON: nothing in them is
+/// ever read, as with Directus, and with a cookie not even that is let in.
+#[tokio::test]
+async fn nothing_that_a_form_of_another_page_says_is_read() {
+    let server = TestServer::start().await;
+    let alice = server.member("alice").await;
+    let session = cookie(&server, &alice, "session").await;
+
+    for kind in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"] {
+        let form = |request: RequestBuilder, body: String| {
+            Answer::to(request.header("content-type", kind).header("origin", STRANGER).body(body))
+        };
+        let smuggled = json!({"content": "smuggled"}).to_string();
+
+        let with_cookie = server.anonymous().request("POST", "/items/messages");
+        let with_cookie = with_cookie.header("cookie", &session);
+        form(with_cookie, smuggled.clone()).await.refused_with(403, "FORBIDDEN", WHY);
+        let with_token = alice.request("POST", "/items/messages");
+        assert_eq!(form(with_token, smuggled).await.ok()["content"], json!(null), "{kind}");
+        let login = json!({"email": alice.email, "password": alice.password}).to_string();
+        let answer = form(server.anonymous().request("POST", "/auth/login"), login).await;
+        answer.refused(400, "INVALID_PAYLOAD");
+    }
+    let there = alice.get("/items/messages?fields=content").await.ok();
+    assert_eq!(there, json!([{"content": null}, {"content": null}, {"content": null}]));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_socket_takes_a_cookie_from_trusted_pages_alone() {
+    let server = befriended().await;
+    let alice = server.member("alice").await;
+    let session = cookie(&server, &alice, "session").await;
+
+    for endpoint in ["websocket", "_ws"] {
+        for (what, page, trusted) in PAGES {
+            let open = async |with: Option<&str>, query: &str| {
+                let mut request = Socket::request(&server, query);
+                let address = format!("ws://{}/{endpoint}{query}", server.address);
+                *request.uri_mut() = address.parse().unwrap();
+                let own = format!("http://{}", server.address);
+                for (name, value) in *page {
+                    let value = if *value == "OWN" { &own } else { *value };
+                    request.headers_mut().insert(*name, value.parse().unwrap());
+                }
+                if let Some(cookie) = with {
+                    request.headers_mut().insert("cookie", cookie.parse().unwrap());
+                }
+                Socket::open(request).await.map(drop)
+            };
+            let expected = if *trusted { Ok(()) } else { Err(403) };
+
+            assert_eq!(open(Some(&session), "").await, expected, "{endpoint}: {what}");
+            // Nobody learns from the refusal whether a cookie is good.
+            let bad = if *trusted { Err(401) } else { Err(403) };
+            assert_eq!(open(Some("directus_session_token=bad"), "").await, bad, "{what}");
+            // Without a cookie, or with a token of its own, a page of anybody's may.
+            assert_eq!(open(None, "").await, Ok(()), "{endpoint}: {what}");
+            let token = format!("?access_token={}", alice.token);
+            assert_eq!(open(Some(&session), &token).await, Ok(()), "{endpoint}: {what}");
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_socket_that_is_refused_is_told_why() {
+    let server = TestServer::start().await;
+    let alice = server.member("alice").await;
+    let session = cookie(&server, &alice, "session").await;
+
+    for path in ["/websocket", "/_ws"] {
+        let request = server.anonymous().request("GET", path).header("cookie", &session);
+        let request = request
+            .header("origin", STRANGER)
+            .header("connection", "upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+        Answer::to(request).await.refused_with(403, "FORBIDDEN", WHY);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn pages_of_everybody_are_never_trusted_with_cookies() {
+    let server = server(&[("CORS_ENABLED", "true"), ("CORS_ORIGIN", "true")]).await;
+    let alice = server.member("alice").await;
+    let session = cookie(&server, &alice, "session").await;
+
+    let request = server.anonymous().request("POST", "/items/messages").header("cookie", &session);
+    let answer =
+        Answer::to(request.header("origin", STRANGER).json(&json!({"content": "x"}))).await;
+    answer.refused_with(403, "FORBIDDEN", WHY);
+    // It may read why.
+    assert_eq!(answer.header("access-control-allow-origin"), "*");
+    let mut request = Socket::request(&server, "");
+    request.headers_mut().insert("cookie", session.parse().unwrap());
+    request.headers_mut().insert("origin", STRANGER.parse().unwrap());
+    assert_eq!(Socket::open(request).await.err(), Some(403));
+    assert_eq!(alice.get("/items/messages").await.ok(), json!([]));
+    server.stop().await;
+}

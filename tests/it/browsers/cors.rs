@@ -1,0 +1,224 @@
+//! Which pages of other origins may ask and read: those that the settings name.
+
+use serde_json::json;
+
+use crate::browsers::FRIEND;
+use crate::browsers::STRANGER;
+use crate::browsers::befriended;
+use crate::browsers::server;
+use crate::support::Answer;
+use crate::support::TestServer;
+
+/// Asks as browsers do before a request that a form could not send.
+async fn ask_first(server: &TestServer, origin: &str, path: &str) -> Answer {
+    let request = server.anonymous().request("OPTIONS", path);
+    Answer::to(
+        request
+            .header("origin", origin)
+            .header("access-control-request-method", "SEARCH")
+            .header("access-control-request-headers", "authorization,content-type,idempotency-key"),
+    )
+    .await
+}
+
+/// Sends a request as a page of another origin would.
+async fn send(server: &TestServer, origin: &str, path: &str) -> Answer {
+    Answer::to(server.anonymous().request("GET", path).header("origin", origin)).await
+}
+
+/// Returns the headers that tell browsers what a page may do, in the order of their names.
+fn told(answer: &Answer) -> Vec<(&str, &str)> {
+    let mut told: Vec<_> = answer
+        .headers
+        .iter()
+        .filter_map(|(name, value)| {
+            Some((name.as_str().strip_prefix("access-control-")?, value.to_str().unwrap()))
+        })
+        .collect();
+    told.sort_unstable();
+    told
+}
+
+#[tokio::test]
+async fn without_settings_no_page_of_another_origin_is_told_anything() {
+    let server = TestServer::start().await;
+
+    for origin in [FRIEND, "http://localhost:3000", "null"] {
+        let first = ask_first(&server, origin, "/items/messages").await;
+        first.refused(404, "ROUTE_NOT_FOUND");
+        assert_eq!(told(&first), []);
+        let answer = send(&server, origin, "/server/ping").await;
+        assert_eq!((answer.status, told(&answer)), (200, vec![]));
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_page_that_is_named_is_told_what_it_may_do() {
+    let server = befriended().await;
+
+    for path in ["/items/messages", "/auth/refresh", "/users/me", "/nowhere"] {
+        let first = ask_first(&server, FRIEND, path).await;
+
+        first.nothing();
+        assert_eq!(
+            told(&first),
+            [
+                ("allow-credentials", "true"),
+                ("allow-headers", "Content-Type, Authorization, Idempotency-Key"),
+                ("allow-methods", "GET, POST, PATCH, DELETE, SEARCH"),
+                ("allow-origin", FRIEND),
+                ("expose-headers", "Retry-After, X-Request-Id"),
+                ("max-age", "18000"),
+            ]
+        );
+        assert!(first.header("vary").contains("Origin"), "{path}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_page_that_is_named_may_read_answers_and_refusals() {
+    let server = befriended().await;
+    let large = "x".repeat(2 << 20);
+
+    for (path, status) in [
+        ("/server/ping", 200),
+        ("/", 200),
+        ("/users/me", 401),
+        ("/items/messages?filter=x", 400),
+        ("/items/messages", 403),
+        ("/nowhere", 404),
+        (&*format!("/items/messages?{}", "x".repeat(33 << 10)), 414),
+    ] {
+        let answer = send(&server, FRIEND, path).await;
+
+        assert_eq!(answer.status, status, "{path:.40}");
+        assert_eq!(
+            told(&answer),
+            [
+                ("allow-credentials", "true"),
+                ("allow-origin", FRIEND),
+                ("expose-headers", "Retry-After, X-Request-Id"),
+            ],
+            "{path:.40}"
+        );
+        let answer = send(&server, STRANGER, path).await;
+        assert_eq!((answer.status, told(&answer)), (status, vec![]), "{path:.40}");
+    }
+    let upload = server.anonymous().request("POST", "/items/messages").header("origin", FRIEND);
+    let answer = Answer::to(upload.body(large)).await;
+    assert_eq!((answer.status, told(&answer).len()), (413, 3));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_looks_like_a_named_origin_is_not() {
+    let server = befriended().await;
+
+    for origin in [
+        STRANGER,
+        "null",
+        "http://friend.example",
+        "https://friend.example:444",
+        "https://friend.example.stranger.example",
+        "https://sub.friend.example",
+        "https://FRIEND.example",
+        "https://friend.example/",
+        "",
+    ] {
+        let first = ask_first(&server, origin, "/items/messages").await;
+        first.refused(404, "ROUTE_NOT_FOUND");
+        assert_eq!(told(&first), [], "{origin}");
+        assert_eq!(told(&send(&server, origin, "/server/ping").await), [], "{origin}");
+    }
+    let bytes = server.anonymous().request("GET", "/server/ping").header("origin", &b"\xff"[..]);
+    assert_eq!(told(&Answer::to(bytes).await), []);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_asks_first_needs_no_good_credentials() {
+    let server = befriended().await;
+
+    for (name, value) in [
+        ("authorization", "Bearer nobody's"),
+        ("cookie", "directus_session_token=nobody's"),
+        ("cookie", "directus_refresh_token=nobody's"),
+    ] {
+        let request = server.anonymous().request("OPTIONS", "/users/me").header(name, value);
+        let request =
+            request.header("origin", FRIEND).header("access-control-request-method", "PATCH");
+        Answer::to(request).await.nothing();
+    }
+    // What is no question of a browser is a request like any other.
+    let request = server.anonymous().request("OPTIONS", "/users/me").header("origin", FRIEND);
+    Answer::to(request).await.refused(404, "ROUTE_NOT_FOUND");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn everybodys_page_may_read_but_not_with_cookies() {
+    for everybody in ["true", "*"] {
+        let server = server(&[
+            ("CORS_ENABLED", "true"),
+            ("CORS_ORIGIN", everybody),
+            ("CORS_CREDENTIALS", "true"),
+        ])
+        .await;
+
+        for origin in [FRIEND, STRANGER, "null"] {
+            ask_first(&server, origin, "/items/messages").await.nothing();
+            let answer = send(&server, origin, "/server/ping").await;
+            assert_eq!(
+                told(&answer),
+                [("allow-origin", "*"), ("expose-headers", "Retry-After, X-Request-Id")]
+            );
+        }
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn each_part_of_the_answer_is_a_setting() {
+    let server = server(&[
+        ("CORS_ENABLED", "true"),
+        ("CORS_ORIGIN", &format!("http://one.example,{FRIEND}")),
+        ("CORS_METHODS", "GET"),
+        ("CORS_ALLOWED_HEADERS", "X-One, X-Two"),
+        ("CORS_EXPOSED_HEADERS", "X-Three"),
+        ("CORS_CREDENTIALS", "false"),
+        ("CORS_MAX_AGE", "1m"),
+    ])
+    .await;
+
+    for origin in ["http://one.example", FRIEND] {
+        assert_eq!(
+            told(&ask_first(&server, origin, "/items/messages").await),
+            [
+                ("allow-headers", "X-One, X-Two"),
+                ("allow-methods", "GET"),
+                ("allow-origin", origin),
+                ("expose-headers", "X-Three"),
+                ("max-age", "60"),
+            ]
+        );
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_demo_answers_pages_of_this_machine() {
+    let server = TestServer::with(chinwag::config::Config::show_off).await;
+    let (page, body) = ("http://localhost:3000", json!({"content": "from a page elsewhere"}));
+
+    ask_first(&server, page, "/items/messages").await.nothing();
+    let request = server.anonymous().request("POST", "/items/messages").header("origin", page);
+    let said = Answer::to(request.json(&body)).await;
+    said.ok();
+    assert_eq!(said.header("access-control-allow-origin"), page);
+    assert_eq!(said.header("access-control-allow-credentials"), "true");
+
+    ask_first(&server, STRANGER, "/items/messages").await.refused(404, "ROUTE_NOT_FOUND");
+    server.stop().await;
+}

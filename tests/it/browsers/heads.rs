@@ -1,0 +1,104 @@
+//! How much a request may be before its body: beyond that it is refused, with words as far as it can
+//! be, and the service goes on.
+
+use serde_json::Value as Json;
+use serde_json::json;
+use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use crate::support::TestServer;
+use crate::support::soon;
+
+/// What the server takes in of a head at most, whatever the settings.
+const HEAD_MAX: usize = 160 << 10;
+
+/// Sends bytes and returns status and body of the answer.
+async fn send(server: &TestServer, head: &str) -> (u16, String) {
+    let mut stream = soon(TcpStream::connect(server.address)).await.unwrap();
+    soon(stream.write_all(head.as_bytes())).await.unwrap();
+    let mut answer = String::new();
+    soon(stream.read_to_string(&mut answer)).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+/// Returns a whole request with this target and these headers.
+fn get(target: &str, headers: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{headers}\r\n")
+}
+
+fn code(body: &str) -> Json {
+    let body: Json = serde_json::from_str(body).unwrap_or_default();
+    body["errors"][0]["extensions"]["code"].clone()
+}
+
+/// Returns an address of this many bytes that is good.
+fn address(bytes: usize) -> String {
+    let address = "/server/ping?x=";
+    format!("{address}{}", "x".repeat(bytes - address.len()))
+}
+
+#[tokio::test]
+async fn an_address_has_a_length() {
+    let server = TestServer::start().await;
+    let max = 32 << 10;
+
+    assert_eq!(send(&server, &get(&address(max), "")).await, (200, "pong".to_owned()));
+    let (status, body) = send(&server, &get(&address(max + 1), "")).await;
+    assert_eq!((status, code(&body)), (414, json!("URI_TOO_LONG")));
+    let socket = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+                  sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let upgrade = format!("/websocket?{}", "x".repeat(max));
+    assert_eq!(send(&server, &get(&upgrade, socket)).await.0, 414);
+    // Longer than anything a setting allows: not even looked at.
+    assert_eq!(send(&server, &get(&address(70 << 10), "")).await.0, 414);
+    assert_eq!(server.anonymous().get("/server/ping").await.text, "pong");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn headers_have_a_size() {
+    let server = TestServer::start().await;
+    let max = 32 << 10;
+    // The others: two names, two values.
+    let others = "host".len() + 1 + "connection".len() + "close".len();
+    let one = |bytes: usize| format!("cookie: {}\r\n", "x".repeat(bytes - "cookie".len()));
+    let many = |count: usize| "x-some: y\r\n".repeat(count);
+
+    let ping = |headers: &str| get("/server/ping", headers);
+    assert_eq!(send(&server, &ping(&one(max - others))).await, (200, "pong".to_owned()));
+    let (status, body) = send(&server, &ping(&one(max - others + 1))).await;
+    assert_eq!((status, code(&body)), (431, json!("HEADERS_TOO_LARGE")));
+    // A hundred are taken, with the two that each request of this test has.
+    assert_eq!(send(&server, &ping(&many(98))).await.0, 200);
+    assert_eq!(send(&server, &ping(&many(99))).await.0, 431);
+    // A line that never ends is not waited for.
+    let endless = format!("GET / HTTP/1.1\r\ncookie: {}", "x".repeat(HEAD_MAX));
+    assert_eq!(send(&server, &endless[..HEAD_MAX]).await.0, 431);
+    assert_eq!(server.anonymous().get("/server/ping").await.text, "pong");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn both_are_settings() {
+    let server = TestServer::with(|config| {
+        config.server.url_bytes_max = 1 << 16;
+        config.server.headers_bytes_max = 1 << 16;
+    })
+    .await;
+    let cookie = format!("cookie: {}\r\n", "x".repeat(60 << 10));
+
+    assert_eq!(send(&server, &get(&address(60 << 10), &cookie)).await.0, 200);
+    server.stop().await;
+
+    let server = TestServer::with(|config| {
+        config.server.url_bytes_max = 1 << 10;
+        config.server.headers_bytes_max = 1 << 10;
+    })
+    .await;
+    assert_eq!(send(&server, &get(&address(1025), "")).await.0, 414);
+    let cookie = format!("cookie: {}\r\n", "x".repeat(1 << 10));
+    assert_eq!(send(&server, &get("/server/ping", &cookie)).await.0, 431);
+    server.stop().await;
+}
