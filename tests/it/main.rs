@@ -18,6 +18,7 @@ mod personal;
 mod query_agrees;
 mod rest;
 mod search;
+mod security;
 mod settings;
 mod store;
 mod support;

@@ -31,7 +31,7 @@ const REFUSALS: [(u16, &str); 5] = [
     (401, "The token in the address or the cookie is no good, or one is needed (`strict`)."),
     (
         403,
-        "There are `WEBSOCKETS_REST_CONN_LIMIT` connections, or a cookie comes from another origin.",
+        "There are `WEBSOCKETS_REST_CONN_LIMIT` connections, or a cookie comes from a page of another origin.",
     ),
     (404, "It is no request for a socket."),
     (503, "Too many came at once, or the server stops: try again after `Retry-After`."),

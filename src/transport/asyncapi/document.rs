@@ -93,7 +93,8 @@ fn describe(channel: &Channel, messages: &Map<String, Json>) -> Json {
             "query": {"type": "object", "properties": {"access_token": {
                 "type": "string",
                 "description": "An access token or a static token. It decides before the cookie of a \
-                                session does, which counts from the own origin alone.",
+                                session does, which counts for pages of the own origin, and of \
+                                those in `CORS_ORIGIN`.",
             }}},
             "bindingVersion": "0.1.0",
         }},

@@ -15,8 +15,8 @@ use crate::transport::asyncapi::shapes::request;
 
 const ABOUT: &str = "The topics that pages made with the Nuxt module nuxt-ws follow. Every frame of the \
 server holds the whole state of its topic and takes the place of the one before. Who it is comes \
-with the upgrade: the cookie of a session, from a page of the same origin, or `access_token` in the \
-address; otherwise it is the public. Frames that mean nothing are passed over without a word.";
+with the upgrade: the cookie of a session, from a page of the same origin or of one in `CORS_ORIGIN`, \
+or `access_token` in the address; otherwise it is the public. Frames that mean nothing are passed over without a word.";
 
 /// Returns the socket.
 pub(super) fn channel() -> Channel {

@@ -16,6 +16,8 @@ async fn every_answer_forbids_to_be_framed_guessed_at_or_told_of() {
         "/chat/main.js",
         "/docs",
         "/docs/websocket",
+        "/admin/reset-password",
+        "/admin/accept-invite",
         "/openapi.json",
         "/items/messages",
         "/items/messages?filter=x",
@@ -44,7 +46,7 @@ async fn every_answer_forbids_to_be_framed_guessed_at_or_told_of() {
 async fn pages_run_no_script_that_they_were_not_sent_with() {
     let server = TestServer::start().await;
 
-    for path in ["/", "/docs", "/docs/websocket"] {
+    for path in ["/", "/docs", "/docs/websocket", "/admin/reset-password", "/admin/accept-invite"] {
         let page = server.anonymous().get(path).await;
         let policy = page.header("content-security-policy");
         for directive in policy.split("; ") {
@@ -122,4 +124,17 @@ async fn browsers_are_told_to_use_tls_where_the_settings_say_so() {
         }
         server.stop().await;
     }
+}
+
+#[tokio::test]
+async fn no_answer_repeats_what_was_asked() {
+    let server = TestServer::start().await;
+
+    for path in ["/", "/items/messages", "/server/ping"] {
+        let request = server.anonymous().request("TRACE", path).header("cookie", "secret=1");
+        let answer = Answer::to(request).await;
+        answer.refused(404, "ROUTE_NOT_FOUND");
+        assert!(!answer.text.contains("secret"), "{path}");
+    }
+    server.stop().await;
 }
