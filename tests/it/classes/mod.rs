@@ -8,7 +8,7 @@
 mod address;
 mod caches;
 mod document;
-mod dump;
+pub mod dump;
 mod frames;
 mod hostile;
 mod identity;

@@ -1,0 +1,168 @@
+//! The table of who may do what to whose message, by every way in.
+//!
+//! `yes`: it happens. `no`: it is refused. `own`: of two it happens to the own one alone. `none`: it
+//! is answered as if there were no such item. `out`: the token is no good any more. Whatever does
+//! not happen leaves the whole database as it was, the log included.
+//!
+//! The public may read messages. `owner` has a role that reads and changes its own ones alone,
+//! `moder` one that reads, changes and deletes everybody's, without being an administrator.
+//! What is `own` to a visitor is what visitors wrote: it is nobody's. Who was suspended while
+//! connected is the public over the socket, and gone over REST. Where the public may do nothing,
+//! visitors are nobody, and so are accounts without a role.
+
+mod ways;
+mod world;
+
+use crate::permissions::matrix::ways::outcome;
+use crate::permissions::matrix::world::World;
+
+const TABLE: &str = "
+    way in               row    visitor  roleless  owner  member  moder  admin  suspended
+    create rest   one    -      no       no        no     yes     no     yes    out
+    create rest   many   -      no       no        no     yes     no     yes    out
+    create socket one    -      no       no        no     yes     no     yes    no
+    create socket many   -      no       no        no     yes     no     yes    no
+
+    read   rest   id     own    yes      yes       yes    yes     yes    yes    out
+    read   rest   id     other  yes      yes       no     yes     yes    yes    out
+    read   rest   keys   own    yes      yes       yes    yes     yes    yes    out
+    read   rest   keys   other  yes      yes       none   yes     yes    yes    out
+    read   rest   keys   both   yes      yes       own    yes     yes    yes    out
+    read   rest   query  own    yes      yes       yes    yes     yes    yes    out
+    read   rest   query  other  yes      yes       none   yes     yes    yes    out
+    read   rest   query  both   yes      yes       own    yes     yes    yes    out
+    read   rest   search own    yes      yes       yes    yes     yes    yes    out
+    read   rest   search other  yes      yes       none   yes     yes    yes    out
+    read   rest   search both   yes      yes       own    yes     yes    yes    out
+    read   socket id     own    yes      yes       yes    yes     yes    yes    yes
+    read   socket id     other  yes      yes       no     yes     yes    yes    yes
+    read   socket keys   own    yes      yes       yes    yes     yes    yes    yes
+    read   socket keys   other  yes      yes       none   yes     yes    yes    yes
+    read   socket keys   both   yes      yes       own    yes     yes    yes    yes
+    read   socket query  own    yes      yes       yes    yes     yes    yes    yes
+    read   socket query  other  yes      yes       none   yes     yes    yes    yes
+    read   socket query  both   yes      yes       own    yes     yes    yes    yes
+
+    hear   socket init   own    yes      yes       yes    yes     yes    yes    yes
+    hear   socket init   other  yes      yes       none   yes     yes    yes    yes
+    hear   socket create own    yes      yes       yes    yes     yes    yes    yes
+    hear   socket create other  yes      yes       none   yes     yes    yes    yes
+    hear   socket update own    yes      yes       yes    yes     yes    yes    yes
+    hear   socket update other  yes      yes       none   yes     yes    yes    yes
+    hear   socket delete own    yes      yes       yes    yes     yes    yes    yes
+    hear   socket delete other  yes      yes       none   yes     yes    yes    yes
+    hear   socket item   own    yes      yes       yes    yes     yes    yes    yes
+    hear   socket item   other  yes      yes       no     yes     yes    yes    yes
+
+    update rest   id     own    no       no        yes    yes     yes    yes    out
+    update rest   id     other  no       no        no     no      yes    yes    out
+    update rest   keys   own    no       no        yes    yes     yes    yes    out
+    update rest   keys   other  no       no        no     no      yes    yes    out
+    update rest   keys   both   no       no        no     no      yes    yes    out
+    update rest   query  own    no       no        yes    yes     yes    yes    out
+    update rest   query  other  no       no        none   none    yes    yes    out
+    update rest   query  both   no       no        own    own     yes    yes    out
+    update rest   each   own    no       no        yes    yes     yes    yes    out
+    update rest   each   other  no       no        no     no      yes    yes    out
+    update rest   each   both   no       no        no     no      yes    yes    out
+    update socket id     own    no       no        yes    yes     yes    yes    no
+    update socket id     other  no       no        no     no      yes    yes    no
+    update socket keys   own    no       no        yes    yes     yes    yes    no
+    update socket keys   other  no       no        no     no      yes    yes    no
+    update socket keys   both   no       no        no     no      yes    yes    no
+    update socket query  own    no       no        yes    yes     yes    yes    no
+    update socket query  other  no       no        none   none    yes    yes    no
+    update socket query  both   no       no        own    own     yes    yes    no
+    update socket each   own    no       no        yes    yes     yes    yes    no
+    update socket each   other  no       no        no     no      yes    yes    no
+    update socket each   both   no       no        no     no      yes    yes    no
+
+    delete rest   id     own    no       no        yes    yes     yes    yes    out
+    delete rest   id     other  no       no        no     no      yes    yes    out
+    delete rest   keys   own    no       no        yes    yes     yes    yes    out
+    delete rest   keys   other  no       no        no     no      yes    yes    out
+    delete rest   keys   both   no       no        no     no      yes    yes    out
+    delete rest   query  own    no       no        yes    yes     yes    yes    out
+    delete rest   query  other  no       no        none   none    yes    yes    out
+    delete rest   query  both   no       no        own    own     yes    yes    out
+    delete socket id     own    no       no        yes    yes     yes    yes    no
+    delete socket id     other  no       no        no     no      yes    yes    no
+    delete socket keys   own    no       no        yes    yes     yes    yes    no
+    delete socket keys   other  no       no        no     no      yes    yes    no
+    delete socket keys   both   no       no        no     no      yes    yes    no
+    delete socket query  own    no       no        yes    yes     yes    yes    no
+    delete socket query  other  no       no        none   none    yes    yes    no
+    delete socket query  both   no       no        own    own     yes    yes    no
+";
+
+/// Returns the lines of the table, the head first, each in words.
+fn lines() -> impl Iterator<Item = Vec<&'static str>> {
+    TABLE
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .filter(|words: &Vec<_>| !words.is_empty())
+}
+
+/// Compares what happens with the lines of the table about an action.
+async fn compare(action: &str) {
+    let mut world = Box::pin(World::new()).await;
+    let names: Vec<&str> = world.people.iter().map(|person| person.name).collect();
+    assert_eq!(lines().next().unwrap()[3..], names);
+
+    let mut wrong = Vec::new();
+    let mut compared = 0;
+    for words in lines().filter(|words| words[0] == action) {
+        let (way, expected) = words.split_at(4);
+        for (place, expected) in expected.iter().enumerate() {
+            let outcome = outcome(&mut world, place, way).await;
+            if outcome != *expected {
+                let (way, name) = (way.join(" "), names[place]);
+                wrong.push(format!("{way} {name}: {outcome}, not {expected}"));
+            }
+            compared += 1;
+        }
+    }
+
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(compared >= 4 * names.len(), "{compared}");
+    world.server.stop().await;
+}
+
+#[tokio::test]
+async fn everybody_may_create_what_the_table_says_and_nothing_else() {
+    compare("create").await;
+}
+
+#[tokio::test]
+async fn everybody_may_read_what_the_table_says_and_nothing_else() {
+    compare("read").await;
+}
+
+#[tokio::test]
+async fn everybody_hears_of_what_the_table_says_and_of_nothing_else() {
+    compare("hear").await;
+}
+
+#[tokio::test]
+async fn everybody_may_update_what_the_table_says_and_nothing_else() {
+    compare("update").await;
+}
+
+#[tokio::test]
+async fn everybody_may_delete_what_the_table_says_and_nothing_else() {
+    compare("delete").await;
+}
+
+#[tokio::test]
+async fn nobody_may_do_anything_where_the_public_may_do_nothing() {
+    let mut world = World::without_public().await;
+
+    for words in lines().skip(1) {
+        let way = &words[..4];
+        for place in [0, 1] {
+            assert_eq!(outcome(&mut world, place, way).await, "no", "{way:?} {place}");
+        }
+    }
+
+    world.server.stop().await;
+}

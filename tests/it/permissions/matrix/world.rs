@@ -1,0 +1,143 @@
+//! Who is in the table, and the messages that it is about.
+
+use chinwag::model::Key;
+use chinwag::model::Row;
+use chinwag::model::Value;
+use chinwag::model::schema::MESSAGES;
+use chinwag::store::Guard;
+use chinwag::store::Op;
+use chinwag::store::Write;
+use serde_json::Value as Json;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::support::Client;
+use crate::support::Permission;
+use crate::support::Socket;
+use crate::support::TestServer;
+use crate::support::User;
+
+/// Somebody, by both ways in.
+pub struct Person {
+    pub name: &'static str,
+    pub client: Client,
+    pub socket: Socket,
+    /// Whom the messages of theirs have as author; nobody for visitors.
+    author: Option<Uuid>,
+}
+
+pub struct World {
+    pub server: TestServer,
+    pub admin: User,
+    pub people: Vec<Person>,
+    bystander: Uuid,
+    /// Hears of every message that is made.
+    witness: Socket,
+}
+
+impl World {
+    pub async fn new() -> Self {
+        let world = Box::pin(Self::without_public()).await;
+        world.server.allow_public(&[Permission::to("read", "messages")]).await;
+        world
+    }
+
+    /// As it is where the public may do nothing.
+    pub async fn without_public() -> Self {
+        let server = TestServer::start().await;
+        let (admin, bystander) = (server.admin().await, server.member("bystander").await);
+        let own = || json!({"user_created": {"_eq": "$CURRENT_USER"}});
+        let three = ["read", "update", "delete"];
+        let owner = three.map(|to| Permission::to(to, "messages").on(own()));
+        let moderator = three.map(|to| Permission::to(to, "messages"));
+        let mut people = vec![Person {
+            name: "visitor",
+            client: server.anonymous(),
+            socket: Socket::connect(&server).await,
+            author: None,
+        }];
+        for (name, user) in [
+            ("roleless", server.user_without_role("roleless").await),
+            ("owner", server.user_with("owner", &owner).await),
+            ("member", server.member("member").await),
+            ("moder", server.user_with("moder", &moderator).await),
+            ("admin", server.admin().await),
+            ("suspended", server.member("suspended").await),
+        ] {
+            let mut socket = Socket::signed_in(&server, &user).await;
+            if name == "suspended" {
+                let status = json!({"status": "suspended"});
+                admin.patch(&format!("/users/{}", user.id), &status).await.ok();
+                assert_eq!(socket.next().await["error"]["code"], "AUTH_FAILED");
+            }
+            let (client, author) = (user.bearing(&user.token), Some(user.id.parse().unwrap()));
+            people.push(Person { name, client, socket, author });
+        }
+        let mut witness = Socket::signed_in(&server, &admin).await;
+        witness.subscribe("w", json!({"event": "create"})).await;
+        let bystander = bystander.id.parse().unwrap();
+        Self { server, admin, people, bystander, witness }
+    }
+
+    /// Makes the messages that a line of the table is about: somebody's own, another's, or both.
+    pub async fn messages(&self, place: usize, whose: &str) -> Vec<i64> {
+        let own = self.people[place].author;
+        let mut ids = Vec::new();
+        for (named, author) in [("own", own), ("other", Some(self.bystander))] {
+            if whose == named || whose == "both" {
+                ids.push(self.message(author).await);
+            }
+        }
+        ids
+    }
+
+    /// Nobody can choose an author over the wire, so the store is told.
+    async fn message(&self, author: Option<Uuid>) -> i64 {
+        let row = Row::empty(&MESSAGES)
+            .with("content", Value::text("before"))
+            .with("date_created", Value::Timestamp(self.server.clock.now()))
+            .with("user_created", author);
+        self.commit(Op::Create { collection: &MESSAGES, rows: vec![row] }).await.unwrap()
+    }
+
+    /// Has the service itself change a message.
+    pub async fn change(&self, id: i64) {
+        let set = vec![(MESSAGES.require("content"), Value::text("heard?"))];
+        let (keys, guard) = (vec![Key::Integer(id)], Guard::Present);
+        self.commit(Op::Update { collection: &MESSAGES, keys, set, guard }).await.unwrap();
+    }
+
+    /// Has the service itself delete a message.
+    pub async fn remove(&self, id: i64) {
+        let (keys, guard) = (vec![Key::Integer(id)], Guard::Present);
+        self.commit(Op::Delete { collection: &MESSAGES, keys, guard }).await.unwrap();
+    }
+
+    async fn commit(&self, op: Op) -> Option<i64> {
+        let write = Write { actor: None, at: self.server.clock.now(), ops: vec![op] };
+        let events = self.server.app().services().changes.commit(write).await.unwrap();
+        match events.first()?.changes.first()?.key {
+            Key::Integer(id) => Some(id),
+            Key::Uuid(_) => None,
+        }
+    }
+
+    /// Waits until everybody has been told of what has happened. The hub hands an event to all
+    /// before the next one, so that nothing of it can come after a message that is made now.
+    pub async fn told(&mut self) {
+        let marker = self.message(None).await;
+        while self.witness.next().await["data"][0]["id"] != marker {}
+    }
+
+    /// Returns the contents of these messages, of those that are there.
+    pub async fn contents(&self, ids: &[i64]) -> Vec<(i64, String)> {
+        let query = json!({"query": {"filter": {"id": {"_in": ids}}, "sort": ["id"]}});
+        let found = self.admin.search("/items/messages", &query).await.ok();
+        let rows = found.as_array().unwrap().iter();
+        rows.map(|row| (row["id"].as_i64().unwrap(), text(&row["content"]))).collect()
+    }
+}
+
+fn text(content: &Json) -> String {
+    content.as_str().unwrap().to_owned()
+}
