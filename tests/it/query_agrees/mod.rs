@@ -1,0 +1,122 @@
+//! One filter tree, two readers: the database and memory have to find the same rows.
+//!
+//! Rows and filters are generated. What fails is shown as small as it can be made, and its seed is
+//! kept in `query_agrees.regressions` beside this, to be tried first from then on.
+//! `PROPTEST_CASES` says how many cases there are, of some rows and some filters each.
+
+mod filters;
+mod rows;
+mod values;
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use chinwag::model::Actor;
+use chinwag::model::Record;
+use chinwag::model::schema::MESSAGES;
+use chinwag::query::Environment;
+use chinwag::query::Filter;
+use chinwag::query::Limits;
+use chinwag::store::Write;
+use futures_util::future::join_all;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
+use proptest::test_runner::TestRunner;
+use serde_json::Value as Json;
+use serde_json::json;
+
+use crate::query_agrees::rows::Given;
+use crate::support::TestServer;
+
+/// Where seeds of failures are kept.
+const REGRESSIONS: &str = "tests/it/query_agrees/query_agrees.regressions";
+
+/// Returns the keys that memory finds, `None` for a filter that has no meaning.
+fn in_memory(records: &[Record], filter: &Json, environment: &Environment<'_>) -> Option<Vec<i64>> {
+    let filter = Filter::parse(&MESSAGES, filter, environment, &Limits::default()).ok()?;
+    let fitting = records.iter().filter(|record| filter.matches(record));
+    Some(fitting.filter_map(|record| record.row.value("id").as_integer()).collect())
+}
+
+/// What filters there were, so that asking for nothing does not pass.
+#[derive(Default)]
+struct Tally {
+    all: Cell<usize>,
+    refused: Cell<usize>,
+    dividing: Cell<usize>,
+}
+
+impl Tally {
+    fn note(&self, found: Option<&[i64]>, of: usize) {
+        let count = |what: &Cell<usize>| what.set(what.get() + 1);
+        count(&self.all);
+        match found {
+            None => count(&self.refused),
+            Some(found) if !found.is_empty() && found.len() < of => count(&self.dividing),
+            Some(_) => {}
+        }
+    }
+
+    fn check(&self) {
+        let (all, refused) = (self.all.get(), self.refused.get());
+        let dividing = self.dividing.get();
+        assert!(
+            refused * 4 < all && dividing * 5 > all,
+            "of {all} filters {refused} have no meaning, {dividing} fit some and not all"
+        );
+    }
+}
+
+#[test]
+fn the_database_and_memory_find_the_same() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (server, admin, given) = runtime.block_on(async {
+        // The clock stands still, so that `$NOW` is the same to both.
+        let server = TestServer::at_noon(|_| {}).await;
+        let admin = server.admin().await;
+        let given = Given::read(&admin).await;
+        (server, admin, given)
+    });
+    let actor = Actor { user: Some(admin.id.parse().unwrap()), ..Actor::nobody() };
+    let environment = Environment::new(&actor, server.clock.now());
+    let changes = &server.app().services().changes;
+
+    let defaults = ProptestConfig::default();
+    let config = ProptestConfig {
+        max_shrink_time: u32::try_from(Duration::from_secs(30).as_millis()).unwrap(),
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(REGRESSIONS))),
+        source_file: Some(file!()),
+        ..defaults
+    };
+    let cases = (rows::rows(), vec(filters::filter(), 1..24));
+    let tally = Tally::default();
+    let outcome = TestRunner::new(config).run(&cases, |(rows, filters)| {
+        let at = server.clock.now();
+        let write = Write { actor: None, at, ops: rows.ops(&given) };
+        runtime.block_on(changes.commit(write)).unwrap();
+        let records = rows.records(&given);
+        let found = filters.iter().map(|filter| {
+            let query = json!({"filter": filter, "fields": ["id"], "sort": ["id"], "limit": -1});
+            let (admin, body) = (&admin, json!({"query": query}));
+            async move { admin.search("/items/messages", &body).await }
+        });
+        for (answer, filter) in runtime.block_on(join_all(found)).iter().zip(&filters) {
+            let memory = in_memory(&records, filter, &environment);
+            let database = answer.body["data"]
+                .as_array()
+                .map(|rows| rows.iter().filter_map(|row| row["id"].as_i64()).collect::<Vec<_>>());
+            let expected_status = if memory.is_some() { 200 } else { 400 };
+            prop_assert_eq!(answer.status, expected_status, "{}: {}", filter, &answer.text);
+            tally.note(memory.as_deref(), records.len());
+            prop_assert_eq!(database, memory, "database, memory, by {}", filter);
+        }
+        Ok(())
+    });
+
+    runtime.block_on(server.stop());
+    if let Err(error) = outcome {
+        panic!("{error}");
+    }
+    tally.check();
+}
