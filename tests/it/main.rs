@@ -16,6 +16,7 @@ mod openapi;
 mod permissions;
 mod personal;
 mod query_agrees;
+mod recent;
 mod rest;
 mod search;
 mod security;

@@ -18,14 +18,12 @@ use chinwag::store::Op;
 use chinwag::store::Store;
 use chinwag::store::StoreError;
 use chinwag::store::Write;
-use serde_json::json;
 use sqlx::Connection;
 use sqlx::Row as _;
 use sqlx::SqliteConnection;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
-use crate::support::TestServer;
 use crate::support::soon;
 
 /// A store in a directory of its own, and what it publishes.
@@ -310,45 +308,6 @@ async fn lists_in_their_usual_order_use_an_index() {
 
         assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "{order}: {plan:?}");
     }
-}
-
-/// The newest messages come out of memory; they have to be what the database holds.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_newest_messages_in_memory_are_those_in_the_database() {
-    let server = TestServer::start().await;
-    let admin = server.admin().await;
-    let fast = "/items/messages?sort=-date_created&limit=50&fields=*,user_created.first_name";
-    // A filter that fits everything goes to the database.
-    let slow = format!("{fast}&filter[id][_gt]=0");
-    let members = [server.member("ann").await, server.member("ben").await];
-
-    let storm = members.iter().map(|member| async move {
-        for place in 0..60 {
-            let id = member.say(&format!("{} {place}", member.email)).await;
-            let path = format!("/items/messages/{id}");
-            match place % 3 {
-                0 => {
-                    member.patch(&path, &json!({"content": "edited"})).await.ok();
-                }
-                1 => member.delete(&path).await.nothing(),
-                _ => {}
-            }
-            // Whoever has written reads their own write.
-            let newest = member.get(fast).await.ok();
-            let shown = newest.as_array().unwrap().iter().any(|row| row["id"] == id);
-            assert_eq!(shown, place % 3 != 1, "{id}");
-        }
-    });
-    soon(futures_util::future::join_all(storm)).await;
-    let ann = format!("/users/{}", members[0].id);
-    admin.patch(&ann, &json!({"first_name": "Anna"})).await.ok();
-
-    assert_eq!(admin.get(fast).await.text, admin.get(&slow).await.text);
-    admin.delete(&ann).await.nothing();
-    let after = admin.get(fast).await;
-    assert_eq!(after.text, admin.get(&slow).await.text);
-    assert!(after.text.contains("\"user_created\":null"), "{}", after.text);
-    server.stop().await;
 }
 
 #[tokio::test]
