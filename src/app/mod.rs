@@ -386,7 +386,9 @@ fn begin_chores(
 async fn end_expired(auth: Arc<Auth>, stopping: CancellationToken) {
     let mut interval = tokio::time::interval(EXPIRY_PERIOD);
     while stopping.run_until_cancelled(interval.tick()).await.is_some() {
-        if let Err(error) = auth.sweep().await {
+        if let Err(error) = auth.sweep().await
+            && !stopping.is_cancelled()
+        {
             tracing::warn!(error = %error, "expired sessions could not be ended");
         }
     }
