@@ -20,6 +20,7 @@ pub mod show;
 mod tests;
 mod text;
 mod typed;
+mod validation;
 pub mod write;
 
 pub use rules::STATES;

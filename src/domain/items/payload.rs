@@ -14,6 +14,7 @@ use crate::domain::items::Items;
 use crate::domain::items::keys;
 use crate::domain::items::rules;
 use crate::domain::items::typed;
+use crate::domain::items::validation::Validation;
 use crate::model::Actor;
 use crate::model::Collection;
 use crate::model::Field;
@@ -156,17 +157,9 @@ impl Items {
     ) -> Result<Vec<Violation>, Error> {
         let environment = Environment::new(actor, self.clock.now());
         let mut violations = rules::of_collection(scope.collection(), payload, row)?;
-        for rule in scope.rules() {
-            if let Some(validation) = &rule.validation {
-                rules::of_permission(
-                    validation,
-                    payload,
-                    row,
-                    &environment,
-                    &self.limits,
-                    &mut violations,
-                )?;
-            }
+        let held = Validation { payload, row, environment, limits: &self.limits };
+        for validation in scope.rules().iter().filter_map(|rule| rule.validation.as_ref()) {
+            held.check(validation, &mut violations)?;
         }
         Ok(violations)
     }

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::config::Pattern;
 use crate::domain::Error;
 use crate::domain::Violation;
+use crate::domain::items::validation::Validation;
 use crate::domain::permissions::Networks;
 use crate::model::Action;
 use crate::model::Actor;
@@ -27,22 +28,8 @@ pub const STATES: [&str; 6] = ["active", "draft", "invited", "unverified", "arch
 /// How pages may look by default.
 const LOOKS: [&str; 3] = ["auto", "light", "dark"];
 
-/// Adds what a payload breaks of a permission's rule. A test looks only at fields that the payload
-/// has, but a field that must not be null must be there.
-pub(super) fn of_permission(
-    validation: &Json,
-    payload: &Map<String, Json>,
-    row: &Row,
-    environment: &Environment<'_>,
-    limits: &Limits,
-    violations: &mut Vec<Violation>,
-) -> Result<(), Error> {
-    let filter = Filter::parse(row.collection(), validation, environment, limits)?;
-    collect(&filter, payload, row, violations);
-    Ok(())
-}
-
-fn collect(
+/// Adds what a payload breaks of a filter, each test with its name.
+pub(super) fn collect(
     filter: &Filter,
     payload: &Map<String, Json>,
     row: &Row,
@@ -219,14 +206,21 @@ fn check_filter(
         let actor = Actor::nobody();
         let now = crate::clock::Timestamp::from_millis(0);
         let environment = Environment::new(&actor, now);
-        let filter = Filter::parse(collection, filter, &environment, &Limits::default())
-            .map_err(|error| Error::payload(format!("\"{name}\" is no filter: {error}")))?;
-        if name == "validation" && !filter.relations().0.is_empty() {
-            return Err(Error::payload(
-                "\"validation\" looks at what is sent, and what lies behind a relation is not sent: \
-                 such a rule belongs into \"permissions\"",
-            ));
-        }
+        let limits = Limits::default();
+        let read = if name == "validation" {
+            let (payload, row) = (&Map::new(), &Row::empty(collection));
+            let nothing = Validation { payload, row, environment, limits: &limits };
+            nothing.check(filter, &mut Vec::new())
+        } else {
+            Filter::parse(collection, filter, &environment, &limits).map(drop).map_err(Error::from)
+        };
+        read.map_err(|error| {
+            let reason = match error {
+                Error::InvalidQuery(reason) => reason,
+                other => other.to_string(),
+            };
+            Error::payload(format!("\"{name}\" is no filter: {reason}"))
+        })?;
     }
     Ok(())
 }
@@ -244,51 +238,6 @@ pub fn is_address(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::schema::MESSAGES;
-
-    fn broken(validation: &Json, payload: &Json) -> Vec<(String, &'static str)> {
-        let payload = payload.as_object().expect("the test wrote an object");
-        let content = MESSAGES.require("content");
-        let mut row = Row::empty(&MESSAGES);
-        if let Some(text) = payload.get("content").and_then(Json::as_str) {
-            row.set(content, Value::text(text));
-        }
-        let actor = Actor::nobody();
-        let now = crate::clock::Timestamp::from_millis(0);
-        let environment = Environment::new(&actor, now);
-        let mut violations = Vec::new();
-        of_permission(validation, payload, &row, &environment, &Limits::default(), &mut violations)
-            .expect("the rule makes sense");
-        violations.into_iter().map(|one| (one.field, one.kind)).collect()
-    }
-
-    #[test]
-    fn a_rule_names_the_field_and_the_test() {
-        let starts = json!({"content": {"_starts_with": "ok"}});
-
-        assert_eq!(broken(&starts, &json!({"content": "ok then"})), []);
-        assert_eq!(
-            broken(&starts, &json!({"content": "no"})),
-            [("content".to_owned(), "starts_with")]
-        );
-        assert_eq!(broken(&starts, &json!({})), []);
-    }
-
-    #[test]
-    fn what_must_not_be_null_must_be_there() {
-        let rule = json!({"content": {"_nnull": true}});
-
-        assert_eq!(broken(&rule, &json!({"content": null})), [("content".to_owned(), "nnull")]);
-        assert_eq!(broken(&rule, &json!({})), [("content".to_owned(), "required")]);
-    }
-
-    #[test]
-    fn one_alternative_is_enough() {
-        let rule = json!({"_or": [{"content": {"_eq": "a"}}, {"content": {"_eq": "b"}}]});
-
-        assert_eq!(broken(&rule, &json!({"content": "b"})), []);
-        assert_eq!(broken(&rule, &json!({"content": "c"})).len(), 2);
-    }
 
     #[test]
     fn addresses() {

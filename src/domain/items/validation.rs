@@ -1,0 +1,225 @@
+//! The rules of permissions that a payload has to keep: their `validation`.
+//!
+//! It is a filter with two more operators, which are about what is sent and therefore none of queries:
+//! `_submitted` (the field is sent) and `_regex` (the text fits a regular expression).
+
+use serde_json::Map;
+use serde_json::Value as Json;
+
+use crate::config::Pattern;
+use crate::domain::Error;
+use crate::domain::Violation;
+use crate::domain::items::rules::collect;
+use crate::model::Row;
+use crate::query::Environment;
+use crate::query::Filter;
+use crate::query::Limits;
+use crate::query::QueryError;
+
+/// How deep a rule may be nested, as a filter.
+const NESTING_MAX: usize = 32;
+
+/// What a payload is held against.
+pub(super) struct Validation<'a> {
+    /// What is sent, with presets.
+    pub(super) payload: &'a Map<String, Json>,
+    /// What it makes of an item.
+    pub(super) row: &'a Row,
+    /// Who sends it, and when.
+    pub(super) environment: Environment<'a>,
+    /// The bounds of filters.
+    pub(super) limits: &'a Limits,
+}
+
+impl Validation<'_> {
+    /// Adds what a payload breaks of a rule. A test looks only at fields that the payload has, but a
+    /// field that must be sent, or must not be null, must be there.
+    ///
+    /// # Errors
+    /// [`Error::InvalidQuery`] for a rule that makes no sense.
+    pub(super) fn check(&self, rule: &Json, broken: &mut Vec<Violation>) -> Result<(), Error> {
+        self.level(rule, NESTING_MAX, broken)
+    }
+
+    fn level(&self, rule: &Json, left: usize, broken: &mut Vec<Violation>) -> Result<(), Error> {
+        let (Some(entries), Some(left)) = (rule.as_object(), left.checked_sub(1)) else {
+            return self.plain(rule, broken);
+        };
+        for (name, rule) in entries {
+            match (name.as_str(), rule) {
+                ("_and", Json::Array(parts)) => {
+                    for part in parts {
+                        self.level(part, left, broken)?;
+                    }
+                }
+                ("_or", Json::Array(parts)) => self.any(parts, left, broken)?,
+                (_, Json::Object(tests)) => self.field(name, tests, broken)?,
+                _ => self.plain(&entry(name, rule.clone()), broken)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn any(&self, parts: &[Json], left: usize, broken: &mut Vec<Violation>) -> Result<(), Error> {
+        let (mut of_all, mut fits) = (Vec::new(), false);
+        for part in parts {
+            let before = of_all.len();
+            self.level(part, left, &mut of_all)?;
+            fits |= of_all.len() == before;
+        }
+        if !fits {
+            broken.extend(of_all);
+        }
+        Ok(())
+    }
+
+    fn field(
+        &self,
+        name: &str,
+        tests: &Map<String, Json>,
+        broken: &mut Vec<Violation>,
+    ) -> Result<(), Error> {
+        let mut others = tests.clone();
+        if let Some(wanted) = others.remove("_submitted")
+            && !is_no(&wanted)
+            && !self.payload.contains_key(name)
+        {
+            let field = name.to_owned();
+            broken.push(Violation { field, kind: "required", details: vec![] });
+        }
+        if let Some(pattern) = others.remove("_regex") {
+            let pattern = read(&pattern)?;
+            let sent = self.payload.get(name);
+            if let Some(sent) =
+                sent.filter(|sent| !sent.as_str().is_some_and(|it| pattern.fits(it)))
+            {
+                let details = vec![("invalid", sent.clone())];
+                broken.push(Violation { field: name.to_owned(), kind: "regex", details });
+            }
+        }
+        if others.is_empty() && !tests.is_empty() && self.row.collection().field(name).is_some() {
+            return Ok(());
+        }
+        self.plain(&entry(name, Json::Object(others)), broken)
+    }
+
+    /// Checks what is a filter like any other.
+    fn plain(&self, rule: &Json, broken: &mut Vec<Violation>) -> Result<(), Error> {
+        let filter = Filter::parse(self.row.collection(), rule, &self.environment, self.limits)?;
+        if !filter.relations().0.is_empty() {
+            return Err(Error::InvalidQuery(
+                "it looks at what is sent, and what lies behind a relation is not sent: such a rule \
+                 belongs into \"permissions\""
+                    .to_owned(),
+            ));
+        }
+        collect(&filter, self.payload, self.row, broken);
+        Ok(())
+    }
+}
+
+fn entry(name: &str, rule: Json) -> Json {
+    Json::Object([(name.to_owned(), rule)].into_iter().collect())
+}
+
+fn is_no(wanted: &Json) -> bool {
+    *wanted == Json::Bool(false) || *wanted == "false"
+}
+
+fn read(pattern: &Json) -> Result<Pattern, Error> {
+    let text = pattern.as_str().unwrap_or_default();
+    let should = |should| QueryError::invalid(format!("\"_regex\" has to be {should}"));
+    Ok(Pattern::parse(text).map_err(should)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::model::Actor;
+    use crate::model::Value;
+    use crate::model::schema::MESSAGES;
+
+    fn check(rule: &Json, payload: &Json) -> Result<Vec<(String, &'static str)>, Error> {
+        let payload = payload.as_object().expect("the test wrote an object");
+        let mut row = Row::empty(&MESSAGES);
+        if let Some(text) = payload.get("content").and_then(Json::as_str) {
+            row.set(MESSAGES.require("content"), Value::text(text));
+        }
+        let (actor, limits) = (Actor::nobody(), Limits::default());
+        let environment = Environment::new(&actor, Timestamp::from_millis(0));
+        let held = Validation { payload, row: &row, environment, limits: &limits };
+        let mut broken = Vec::new();
+        held.check(rule, &mut broken)?;
+        Ok(broken.into_iter().map(|one| (one.field, one.kind)).collect())
+    }
+
+    fn broken(rule: &Json, payload: &Json) -> Vec<(String, &'static str)> {
+        check(rule, payload).expect("the rule makes sense")
+    }
+
+    #[test]
+    fn a_rule_names_the_field_and_the_test() {
+        let rule = json!({"content": {"_contains": "hi"}});
+
+        assert_eq!(broken(&rule, &json!({"content": "oh hi"})), []);
+        assert_eq!(broken(&rule, &json!({"content": "no"})), [("content".to_owned(), "contains")]);
+    }
+
+    #[test]
+    fn a_field_that_is_not_sent_passes_unless_it_must_be_there() {
+        assert_eq!(broken(&json!({"content": {"_contains": "hi"}}), &json!({})), []);
+        for rule in [
+            json!({"content": {"_nnull": true}}),
+            json!({"content": {"_nempty": true}}),
+            json!({"content": {"_submitted": true}}),
+            json!({"_and": [{"content": {"_submitted": true, "_contains": "x"}}]}),
+        ] {
+            let expected = [("content".to_owned(), "required")];
+            assert_eq!(broken(&rule, &json!({})), expected, "{rule}");
+        }
+        assert_eq!(broken(&json!({"content": {"_submitted": true}}), &json!({"content": "x"})), []);
+    }
+
+    #[test]
+    fn a_text_fits_an_expression() {
+        for rule in [
+            json!({"content": {"_regex": "^[a-z]+$"}}),
+            json!({"content": {"_regex": "/^[A-Z]+$/i"}}),
+            json!({"_or": [{"content": {"_regex": "^[a-z]+$", "_contains": "b"}}]}),
+        ] {
+            assert_eq!(broken(&rule, &json!({"content": "abc"})), [], "{rule}");
+            let found = broken(&rule, &json!({"content": "b 12"}));
+            assert_eq!(found, [("content".to_owned(), "regex")], "{rule}");
+            assert_eq!(broken(&rule, &json!({})), [], "{rule}");
+            assert!(!broken(&rule, &json!({"content": null})).is_empty(), "{rule}");
+        }
+    }
+
+    #[test]
+    fn one_of_several_alternatives_is_enough() {
+        let rule = json!({"_or": [{"content": {"_regex": "^a"}}, {"content": {"_contains": "b"}}]});
+
+        assert_eq!(broken(&rule, &json!({"content": "ax"})), []);
+        assert_eq!(broken(&rule, &json!({"content": "xb"})), []);
+        assert_eq!(broken(&rule, &json!({"content": "x"})).len(), 2);
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for rule in [
+            json!({"content": {"_regex": "("}}),
+            json!({"content": {"_regex": 5}}),
+            json!({"nope": {"_regex": "a"}}),
+            json!({"nope": {"_submitted": true}}),
+            json!({"content": {"_nonsense": 1}}),
+            json!({"content": {}, "_nor": []}),
+            json!({"user_created": {"first_name": {"_eq": "V"}}}),
+            json!("text"),
+        ] {
+            assert!(check(&rule, &json!({"content": "x"})).is_err(), "{rule}");
+        }
+    }
+}
