@@ -7,10 +7,12 @@ use parking_lot::Mutex;
 use serde_json::Value as Json;
 use tokio::sync::Notify;
 
+use crate::domain::Error;
 use crate::domain::realtime::Closing;
 use crate::domain::realtime::Envelope;
 use crate::domain::realtime::Outbox;
 use crate::domain::realtime::Resume;
+use crate::domain::realtime::Subscribe;
 use crate::domain::realtime::peer::Seat;
 use crate::domain::realtime::positions::Name;
 use crate::domain::realtime::view::View;
@@ -40,12 +42,27 @@ pub(super) struct Ask {
     pub(super) collection: &'static Collection,
     pub(super) event: Option<EventAction>,
     pub(super) item: Option<Key>,
-    pub(super) query: Json,
+    /// As text, since parsed it would take several times the memory, as long as the connection is
+    /// open. It is only read again when rights change.
+    query: Box<str>,
     pub(super) resume: Resume,
     pub(super) envelope: Envelope,
 }
 
 impl Ask {
+    /// Returns what a client asks for, in as little memory as it takes.
+    pub(super) fn new(subscribe: Subscribe) -> Result<Self, Error> {
+        let item = subscribe.key()?;
+        let Subscribe { collection, event, query, resume, envelope, .. } = subscribe;
+        let query = query.to_string().into_boxed_str();
+        Ok(Self { collection, event, item, query, resume, envelope })
+    }
+
+    /// Returns fields, filter and their like as the client sent them.
+    pub(super) fn query(&self) -> Json {
+        serde_json::from_str(&self.query).expect("it was written from JSON")
+    }
+
     /// Returns whether another subscription takes the place of this one and asks for the same.
     pub(super) fn is_replaced_by(&self, other: &Self) -> bool {
         self.envelope.uid.is_some()

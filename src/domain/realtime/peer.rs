@@ -181,16 +181,14 @@ impl Peer {
     /// [`Error::Forbidden`], [`Error::InvalidQuery`]; [`Error::LimitExceeded`] beyond the
     /// subscriptions that one connection may have. There is no subscription then.
     pub async fn subscribe(&self, subscribe: Subscribe) -> Result<(), Error> {
-        let item = subscribe.key()?;
-        let Subscribe { uid, collection, event, query, resume, envelope, .. } = subscribe;
-        let mut ask = Ask { collection, event, item, query, resume, envelope };
+        let mut ask = Ask::new(subscribe)?;
         let (actor, listener, entered) = {
             let _one = self.seat.changing.lock().await;
             let _between_events = self.hub.order.read().await;
             self.carry_on(&mut ask);
             let listener = Listener::held(self.hub.next_id(), ask, &self.seat);
-            if uid.is_some() {
-                self.unsubscribe(uid.as_deref());
+            if let Some(uid) = &listener.ask.envelope.uid {
+                self.unsubscribe(Some(uid));
             }
             self.sit(&listener)?;
             let actor = self.actor();

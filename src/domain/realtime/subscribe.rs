@@ -24,9 +24,6 @@ use crate::model::Place;
 /// What a client wants to hear of.
 #[derive(Debug, Clone)]
 pub struct Subscribe {
-    /// The client's name for it, unique on its connection: the same again replaces the first.
-    /// `None`: nameless, beside any others.
-    pub uid: Option<String>,
     /// The collection.
     pub collection: &'static Collection,
     /// One kind of event; `None` for all three, and then what is there now comes first.
@@ -87,8 +84,8 @@ impl Subscribe {
 impl Hub {
     /// Works out what a listener gets to see as this actor.
     pub(super) fn subject(&self, actor: &Actor, listener: &Listener) -> Result<Subject, Error> {
-        let Ask { collection, event, item, query, .. } = &listener.ask;
-        let query = self.items.parse(actor, collection, query)?;
+        let Ask { collection, event, item, .. } = &listener.ask;
+        let query = self.items.parse(actor, collection, &listener.ask.query())?;
         let plan = Plan::new(&self.permissions, actor, collection, &query)?;
         if item.is_some() && !plan.projection.scope().has(collection.key()) {
             return Err(Error::Forbidden(Forbidden::Item));

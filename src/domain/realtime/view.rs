@@ -58,7 +58,8 @@ impl<'a> News<'a> {
 /// with equal envelopes share the frame.
 #[derive(Debug, Clone)]
 pub struct Envelope {
-    /// The client's name for the subscription, as it goes into the frame.
+    /// The client's name for the subscription, as it goes into the frame; unique on its connection:
+    /// the same again replaces the first. `None`: nameless, beside any others.
     pub uid: Option<String>,
     /// Whether frames carry cursors.
     pub cursors: bool,

@@ -208,15 +208,13 @@ impl Connection {
         else {
             return Some(answers::invalid_collection("subscribe", frame.uid.as_ref()));
         };
-        let uid = frame.uid.as_ref().map(Uid::to_text);
         let subscribe = realtime::Subscribe {
-            uid: uid.clone(),
             collection,
             event: frame.event,
             item: frame.item,
             query: frame.query,
             envelope: Envelope {
-                uid,
+                uid: frame.uid.as_ref().map(Uid::to_text),
                 cursors: self.context.config.cursors || frame.resume.is_asked(),
                 encode: answers::news,
                 encode_error: answers::news_failed,
