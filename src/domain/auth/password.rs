@@ -1,12 +1,13 @@
-//! Password hashes: argon2id on a bounded pool of blocking threads.
+//! Password hashes: argon2id on a bounded number of threads.
 //!
 //! A hash costs memory and a core for tens of milliseconds on purpose, so only a few run at once,
-//! a bounded number waits, and sign-ins leave one core to everything else where there is more than
-//! one.
+//! a bounded number waits, sign-ins leave one core to everything else where there is more than one,
+//! and everything else goes first where all are busy.
 //! What a good password is, `password_policy` knows; whose it is is decided elsewhere.
 
 use std::num::NonZero;
 use std::panic;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -22,7 +23,7 @@ use argon2::password_hash::phc::ParamsString;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::phc::Salt;
 use tokio::sync::Semaphore;
-use tokio::task;
+use tokio::sync::oneshot;
 use tokio::time;
 
 use crate::config::HashConfig;
@@ -35,6 +36,11 @@ const PASSWORD_BYTES_MAX: usize = 1024;
 const WAITING_MAX: usize = 100;
 /// How long one may wait for a thread.
 const WAIT_MAX: Duration = Duration::from_secs(5);
+/// How much a thread that hashes gives way to all others: with all cores busy it gets a tenth of
+/// the time of another. So a flood of sign-ins costs those who chat little, and who signs in while
+/// many chat is not kept waiting for good.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 10;
 /// After how long it is worth another try.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -172,7 +178,8 @@ impl Passwords {
         (bounded && hash.salt.is_some() && hash.hash.is_some()).then_some(hash)
     }
 
-    /// Does costly work on a blocking thread as soon as one may be used.
+    /// Does costly work on a thread of its own as soon as there may be one. It is not one of the
+    /// runtime's: a thread that has given way once cannot be put first again.
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -183,16 +190,29 @@ impl Passwords {
             .await
             .map_err(|_| busy())?
             .expect("the semaphore is never closed");
-        let work = task::spawn_blocking(move || {
+        let (done, outcome) = oneshot::channel();
+        let work = move || {
+            give_way();
+            let made = panic::catch_unwind(AssertUnwindSafe(work));
             // The permits go with the work: it goes on when nobody waits for it any more.
-            let _permits = (place, thread);
-            work()
-        });
-        work.await.map_err(|error| match error.try_into_panic() {
-            Ok(cause) => panic::resume_unwind(cause),
-            Err(_) => busy(),
-        })
+            drop((place, thread));
+            // And then there is nobody to tell.
+            let _ = done.send(made);
+        };
+        thread::Builder::new().name("password".to_owned()).spawn(work).map_err(|_| busy())?;
+        match outcome.await.expect("the thread sends before it ends") {
+            Ok(made) => Ok(made),
+            Err(cause) => panic::resume_unwind(cause),
+        }
     }
+}
+
+/// Lets all other threads go before this one. Elsewhere than on Linux priorities are those of whole
+/// processes, and nothing is done.
+fn give_way() {
+    // Where it is not allowed, hashes are made like everything else.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::nice(NICE);
 }
 
 /// Returns a hash of these parameters that no password has: its digest is all zeros.
@@ -245,6 +265,25 @@ mod tests {
         for hash in [None, Some(""), Some("secret"), Some("$argon2id$v=19$m=16,t=1,p=1")] {
             assert!(!passwords().verify("secret", hash).await.unwrap(), "{hash:?}");
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn hashing_gives_way_to_everything_else() {
+        let priority = || rustix::process::getpriority_process(None).unwrap();
+
+        let (here, there) = (priority(), passwords().run(priority).await.unwrap());
+
+        assert_eq!(there, (here + NICE).min(19));
+        assert_eq!(priority(), here);
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_the_callers() {
+        let work = passwords();
+        let panics = tokio::spawn(async move { work.run(|| panic!("as it may")).await });
+
+        assert!(panics.await.unwrap_err().is_panic());
     }
 
     #[test]
