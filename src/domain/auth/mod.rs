@@ -4,6 +4,7 @@
 //! (`transport`), nor what the signed-in may do (`permissions`).
 
 pub mod access_token;
+mod background;
 mod devices;
 pub(in crate::domain) mod mac;
 pub mod password;

@@ -7,7 +7,6 @@
 
 use std::num::NonZero;
 use std::panic;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -23,11 +22,11 @@ use argon2::password_hash::phc::ParamsString;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::phc::Salt;
 use tokio::sync::Semaphore;
-use tokio::sync::oneshot;
 use tokio::time;
 
 use crate::config::HashConfig;
 use crate::domain::Error;
+use crate::domain::auth::background::Background;
 use crate::domain::auth::password_policy::PasswordPolicy;
 
 /// How long a password may be; longer ones are never hashed.
@@ -36,11 +35,6 @@ const PASSWORD_BYTES_MAX: usize = 1024;
 const WAITING_MAX: usize = 100;
 /// How long one may wait for a thread.
 const WAIT_MAX: Duration = Duration::from_secs(5);
-/// How much a thread that hashes gives way to all others: with all cores busy it gets a tenth of
-/// the time of another. So a flood of sign-ins costs those who chat little, and who signs in while
-/// many chat is not kept waiting for good.
-#[cfg(target_os = "linux")]
-const NICE: i32 = 10;
 /// After how long it is worth another try.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -60,6 +54,7 @@ pub struct Passwords {
     places: Arc<Semaphore>,
     /// One permit for each hash that may be made at the same time.
     threads: Arc<Semaphore>,
+    background: Background,
 }
 
 impl Passwords {
@@ -88,6 +83,7 @@ impl Passwords {
             policy: PasswordPolicy::default(),
             places: Arc::new(Semaphore::new(threads + waiting_max)),
             threads: Arc::new(Semaphore::new(threads)),
+            background: Background::new(threads),
         }
     }
 
@@ -178,8 +174,7 @@ impl Passwords {
         (bounded && hash.salt.is_some() && hash.hash.is_some()).then_some(hash)
     }
 
-    /// Does costly work on a thread of its own as soon as there may be one. It is not one of the
-    /// runtime's: a thread that has given way once cannot be put first again.
+    /// Does costly work on a thread in the background as soon as one may be used.
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -190,29 +185,16 @@ impl Passwords {
             .await
             .map_err(|_| busy())?
             .expect("the semaphore is never closed");
-        let (done, outcome) = oneshot::channel();
-        let work = move || {
-            give_way();
-            let made = panic::catch_unwind(AssertUnwindSafe(work));
+        let work = self.background.spawn(move || {
             // The permits go with the work: it goes on when nobody waits for it any more.
-            drop((place, thread));
-            // And then there is nobody to tell.
-            let _ = done.send(made);
-        };
-        thread::Builder::new().name("password".to_owned()).spawn(work).map_err(|_| busy())?;
-        match outcome.await.expect("the thread sends before it ends") {
-            Ok(made) => Ok(made),
-            Err(cause) => panic::resume_unwind(cause),
-        }
+            let _permits = (place, thread);
+            work()
+        });
+        work.await.map_err(|error| match error.try_into_panic() {
+            Ok(cause) => panic::resume_unwind(cause),
+            Err(_) => busy(),
+        })
     }
-}
-
-/// Lets all other threads go before this one. Elsewhere than on Linux priorities are those of whole
-/// processes, and nothing is done.
-fn give_way() {
-    // Where it is not allowed, hashes are made like everything else.
-    #[cfg(target_os = "linux")]
-    let _ = rustix::process::nice(NICE);
 }
 
 /// Returns a hash of these parameters that no password has: its digest is all zeros.
@@ -265,17 +247,6 @@ mod tests {
         for hash in [None, Some(""), Some("secret"), Some("$argon2id$v=19$m=16,t=1,p=1")] {
             assert!(!passwords().verify("secret", hash).await.unwrap(), "{hash:?}");
         }
-    }
-
-    #[cfg(target_os = "linux")]
-    #[tokio::test]
-    async fn hashing_gives_way_to_everything_else() {
-        let priority = || rustix::process::getpriority_process(None).unwrap();
-
-        let (here, there) = (priority(), passwords().run(priority).await.unwrap());
-
-        assert_eq!(there, (here + NICE).min(19));
-        assert_eq!(priority(), here);
     }
 
     #[tokio::test]
