@@ -12,8 +12,11 @@ use chinwag::model::Row;
 use chinwag::model::Value;
 use chinwag::model::schema::MESSAGES;
 use chinwag::model::schema::USERS;
+use chinwag::query::Filter;
 use chinwag::store::Committed;
+use chinwag::store::Done;
 use chinwag::store::Guard;
+use chinwag::store::Once;
 use chinwag::store::Op;
 use chinwag::store::Store;
 use chinwag::store::StoreError;
@@ -150,6 +153,67 @@ async fn a_bad_write_among_good_ones_fails_alone() {
         .unwrap();
     let contents: Vec<&str> = contents.iter().map(|row| row.get(0)).collect();
     assert_eq!(contents, ["first", "third"]);
+}
+
+#[tokio::test]
+async fn whoever_is_refused_costs_the_others_no_commit_of_their_own() {
+    let mut opened = Opened::new().await;
+    let store = &opened.store;
+    let once =
+        |digest: &str| Once { owner: None, key: "key".to_owned(), digest: digest.to_owned() };
+    let keyed = |key: i64| {
+        let mut row = message("keyed");
+        row.set(MESSAGES.key(), Value::Integer(key));
+        row
+    };
+    store.write_once(create(vec![message("first")]), once("one")).await.unwrap();
+    opened.published(1).await;
+    let nobody = Value::Uuid(uuid::Uuid::from_u128(404));
+    let missing = Op::Delete {
+        collection: &MESSAGES,
+        keys: vec![Key::Integer(404)],
+        guard: Guard::Every(Filter::And(Vec::new())),
+    };
+    let missing = Write { actor: None, at: Timestamp::from_millis(0), ops: vec![missing] };
+    let orphan =
+        || create(vec![message("half"), message("bad").with("user_created", nobody.clone())]);
+    let other = Once { key: "other".to_owned(), ..once("two") };
+    let store = &opened.store;
+
+    // Queued in one poll, so they are one batch.
+    let outcomes = tokio::join!(
+        store.write(create(vec![message("a")])),
+        store.write_once(create(vec![message("reused")]), once("two")),
+        store.write_once(orphan(), other.clone()),
+        store.write(create(vec![message("b")])),
+        store.write(create(vec![keyed(1)])),
+        store.write(missing),
+        store.write(create(vec![message("c")])),
+        store.write_once(create(vec![message("again")]), once("one")),
+        store.write_once(create(vec![message("d")]), other.clone()),
+    );
+
+    let (a, reused, orphan, b, taken, missing, c, before, d) = outcomes;
+    assert!(matches!(reused, Err(StoreError::KeyReused)), "{reused:?}");
+    assert!(matches!(orphan, Err(StoreError::NoSuchTarget { .. })), "{orphan:?}");
+    assert!(matches!(taken, Err(StoreError::NotUnique { .. })), "{taken:?}");
+    assert!(matches!(missing, Err(StoreError::Refused)), "{missing:?}");
+    assert!(matches!(before, Ok(Done::Before(keys)) if keys == [Key::Integer(1)]));
+    let Ok(Done::Now(d)) = d else { panic!("{d:?}") };
+    let done = [a.unwrap(), b.unwrap(), c.unwrap(), d];
+    assert_eq!(done.each_ref().map(|events| number(events)), [2, 3, 4, 5]);
+    assert_eq!(done.each_ref().map(|events| events[0].seq), [2, 3, 4, 5]);
+    // What one transaction has committed is published together.
+    let committed = soon(opened.published.recv()).await.unwrap();
+    assert_eq!(committed.iter().map(|event| event.seq).collect::<Vec<_>>(), [2, 3, 4, 5]);
+    let again = opened.store.write_once(create(vec![message("d")]), other).await.unwrap();
+    assert!(matches!(again, Done::Before(keys) if keys == [Key::Integer(5)]));
+    let contents = sqlx::query("select content from messages order by id")
+        .fetch_all(&mut opened.look().await)
+        .await
+        .unwrap();
+    let contents: Vec<&str> = contents.iter().map(|row| row.get(0)).collect();
+    assert_eq!(contents, ["first", "a", "b", "c", "d"]);
 }
 
 #[tokio::test]

@@ -58,6 +58,13 @@ pub(super) struct Batch<'c> {
     forgotten: Vec<Uuid>,
 }
 
+/// What a batch was before a write, to go back to.
+pub(super) struct Mark {
+    counters: Counters,
+    events: usize,
+    forgotten: usize,
+}
+
 impl<'c> Batch<'c> {
     pub(super) async fn begin(
         connection: &'c mut SqliteConnection,
@@ -123,6 +130,30 @@ impl<'c> Batch<'c> {
                 Ok(())
             }
         }
+    }
+
+    /// Remembers what the batch is now. Nothing may wait to be inserted.
+    pub(super) async fn mark(&mut self) -> Result<Mark, StoreError> {
+        sqlx::query("savepoint one").execute(&mut *self.transaction).await?;
+        let (events, forgotten) = (self.events.len(), self.forgotten.len());
+        Ok(Mark { counters: self.counters.clone(), events, forgotten })
+    }
+
+    /// Keeps what was done since.
+    pub(super) async fn keep(&mut self, _: Mark) -> Result<(), StoreError> {
+        sqlx::query("release one").execute(&mut *self.transaction).await?;
+        Ok(())
+    }
+
+    /// Undoes what was done since.
+    pub(super) async fn undo(&mut self, mark: Mark) -> Result<(), StoreError> {
+        sqlx::query("rollback to one").execute(&mut *self.transaction).await?;
+        sqlx::query("release one").execute(&mut *self.transaction).await?;
+        self.counters = mark.counters;
+        self.events.truncate(mark.events);
+        self.creates.clear();
+        self.forgotten.truncate(mark.forgotten);
+        Ok(())
     }
 
     /// Does what no event tells of.
@@ -195,7 +226,7 @@ impl<'c> Batch<'c> {
     }
 
     /// Inserts the creates that wait.
-    async fn insert(&mut self) -> Result<(), StoreError> {
+    pub(super) async fn insert(&mut self) -> Result<(), StoreError> {
         let creates = std::mem::take(&mut self.creates);
         match self.insert_rows(&creates).await {
             // Which of them it is shows when they come one at a time. What was inserted meanwhile

@@ -3,7 +3,8 @@
 //! Writes wait in a bounded queue. The writer takes all that are there, runs them in one
 //! transaction together with their lines in `event_log`, commits, and only then publishes and
 //! answers. A lone write waits for nobody: a batch is what queued while the last one committed. If
-//! a batch fails it is repeated one write at a time, so that a bad write fails alone.
+//! a write in it is refused the batch is repeated with a way back before each, so that a bad write
+//! fails alone, and costs the others no commits of their own.
 
 mod administrators;
 mod batch;
@@ -11,6 +12,7 @@ mod counters;
 mod failure;
 mod idempotency;
 
+use std::iter;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::sync::atomic::Ordering;
@@ -34,6 +36,7 @@ use crate::store::write::Once;
 use crate::store::write::Write;
 use crate::store::writer::batch::Batch;
 pub(super) use crate::store::writer::counters::Counters;
+use crate::store::writer::idempotency::Idempotency;
 
 type Outcome = Result<Done, StoreError>;
 
@@ -58,6 +61,16 @@ impl Work {
             Self::Chore(_) => None,
         }
     }
+}
+
+/// How a batch is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Care {
+    /// As if every write were good: creates are inserted together, and one refusal undoes all.
+    Swift,
+    /// With a way back before each write, so that a refusal undoes that one alone. It takes a few
+    /// statements more for each, and one commit as well.
+    Singly,
 }
 
 /// The state of the writer's task.
@@ -106,49 +119,34 @@ impl Writer {
     }
 
     async fn commit(&mut self, jobs: &mut Vec<Job>) {
-        match self.transact(jobs).await {
+        let outcomes = match self.transact(jobs, Care::Swift).await {
+            Err(_) if jobs.len() > 1 => self.transact(jobs, Care::Singly).await,
+            outcomes => outcomes,
+        };
+        match outcomes {
             Ok(outcomes) => {
                 self.publish(&outcomes).await;
-                for (job, done) in jobs.drain(..).zip(outcomes) {
+                for (job, outcome) in jobs.drain(..).zip(outcomes) {
                     // Whoever asked may have gone; the write has happened all the same.
-                    let _ = job.reply.send(Ok(done));
+                    let _ = job.reply.send(outcome);
                 }
             }
-            Err(error) if jobs.len() == 1 => {
-                if let Some(job) = jobs.pop() {
+            Err(error) => {
+                let mut errors = iter::once(error);
+                for job in jobs.drain(..) {
+                    let error = errors.next().unwrap_or(StoreError::Abandoned);
                     let _ = job.reply.send(Err(error));
                 }
             }
-            Err(_) => self.commit_singly(jobs).await,
         }
     }
 
-    /// Commits each write in a transaction of its own. Once the database itself fails, the rest is
-    /// given up: each would only fail after the same wait.
-    async fn commit_singly(&mut self, jobs: &mut Vec<Job>) {
-        let mut failing = false;
-        for job in jobs.drain(..) {
-            if failing {
-                let _ = job.reply.send(Err(StoreError::Abandoned));
-                continue;
-            }
-            let outcome = match self.transact(std::slice::from_ref(&job)).await {
-                Ok(mut outcomes) => {
-                    self.publish(&outcomes).await;
-                    Ok(outcomes.pop().unwrap_or_else(|| Done::Now(Vec::new())))
-                }
-                Err(error) => {
-                    failing = error.is_passing();
-                    Err(error)
-                }
-            };
-            let _ = job.reply.send(outcome);
-        }
-    }
-
-    /// Runs writes in one transaction, all or none, and returns what became of each.
-    async fn transact(&mut self, jobs: &[Job]) -> Result<Vec<Done>, StoreError> {
-        let outcome = self.attempt(jobs).await;
+    /// Runs writes in one transaction and returns what became of each.
+    ///
+    /// # Errors
+    /// What nothing was committed for: with [`Care::Swift`] also that one of the writes is refused.
+    async fn transact(&mut self, jobs: &[Job], care: Care) -> Result<Vec<Outcome>, StoreError> {
+        let outcome = self.attempt(jobs, care).await;
         if let Err(StoreError::Database(error)) = &outcome {
             tracing::error!(error = %error, "a transaction failed, the connection is made anew");
             if let Some(connection) = self.connection.take() {
@@ -160,7 +158,7 @@ impl Writer {
         outcome
     }
 
-    async fn attempt(&mut self, jobs: &[Job]) -> Result<Vec<Done>, StoreError> {
+    async fn attempt(&mut self, jobs: &[Job], care: Care) -> Result<Vec<Outcome>, StoreError> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
             none => {
@@ -175,35 +173,29 @@ impl Writer {
         let mut done = batch.recall(jobs.iter().filter_map(|job| job.work.once())).await?;
         let mut outcomes = Vec::with_capacity(jobs.len());
         for Job { work, .. } in jobs {
-            let (write, once) = match work {
-                Work::Write(write, once) => (write, once),
-                Work::Chore(chore) => {
-                    batch.keep_house(chore).await?;
-                    outcomes.push(Done::Now(Vec::new()));
-                    continue;
-                }
+            let mark = match care {
+                Care::Swift => None,
+                Care::Singly => Some(batch.mark().await?),
             };
-            if let Some(items) = once.as_ref().map(|once| done.find(once)).transpose()?.flatten() {
-                outcomes.push(Done::Before(items));
-                continue;
+            let outcome = do_one(&mut batch, &mut done, work, care).await;
+            match (&outcome, mark) {
+                (Ok(_), Some(mark)) => batch.keep(mark).await?,
+                (Err(error), Some(mark)) if !error.is_passing() => batch.undo(mark).await?,
+                // Nothing was begun for it.
+                (Ok(_) | Err(StoreError::KeyReused), None) => {}
+                (Err(_), _) => return outcome.map(|_| outcomes),
             }
-            let begin = batch.events().len();
-            batch.run(write).await?;
-            let events = batch.events()[begin..].to_vec();
-            if let Some(once) = once {
-                done.note(once, &events);
-            }
-            outcomes.push(Done::Now(events));
+            outcomes.push(outcome);
         }
         self.counters = batch.commit(&done).await?;
         Ok(outcomes)
     }
 
     /// Lets everybody know of what is committed.
-    async fn publish(&self, outcomes: &[Done]) {
-        let events = outcomes.iter().flat_map(|done| match done {
-            Done::Now(events) => events.as_slice(),
-            Done::Before(_) => &[],
+    async fn publish(&self, outcomes: &[Outcome]) {
+        let events = outcomes.iter().flat_map(|outcome| match outcome {
+            Ok(Done::Now(events)) => events.as_slice(),
+            Ok(Done::Before(_)) | Err(_) => &[],
         });
         let committed: Committed = events.cloned().collect();
         for event in committed.iter() {
@@ -219,4 +211,28 @@ impl Writer {
             let _ = self.committed.send(committed).await;
         }
     }
+}
+
+/// Does one thing of a batch, unless it was done before.
+async fn do_one(batch: &mut Batch<'_>, done: &mut Idempotency, work: &Work, care: Care) -> Outcome {
+    let (write, once) = match work {
+        Work::Write(write, once) => (write, once),
+        Work::Chore(chore) => {
+            batch.keep_house(chore).await?;
+            return Ok(Done::Now(Vec::new()));
+        }
+    };
+    if let Some(items) = once.as_ref().map(|once| done.find(once)).transpose()?.flatten() {
+        return Ok(Done::Before(items));
+    }
+    let begin = batch.events().len();
+    batch.run(write).await?;
+    if care == Care::Singly {
+        batch.insert().await?;
+    }
+    let events = batch.events()[begin..].to_vec();
+    if let Some(once) = once {
+        done.note(once, &events);
+    }
+    Ok(Done::Now(events))
 }
