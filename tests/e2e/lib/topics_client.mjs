@@ -7,11 +7,14 @@ import { until, within } from './wait.mjs';
 export class TopicsClient {
 	/** What each topic was last said to be. */
 	states = {};
+	/** How often the server has asked for a sign of life. */
+	beats = 0;
 
 	static async open(origin) {
 		const client = new TopicsClient();
 		client.ws = new WebSocket(`${origin.replace(/^http/, 'ws')}/_ws`, { perMessageDeflate: false });
 		client.ws.on('error', () => {});
+		client.ws.on('ping', () => (client.beats += 1));
 		client.ws.on('message', (bytes) => {
 			const { topic, payload } = JSON.parse(bytes.toString());
 			if (topic) client.states[topic] = payload;
