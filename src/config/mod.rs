@@ -144,7 +144,8 @@ pub struct AuthConfig {
     /// `AUTH_PASSWORD_POLICY`, default none: what new passwords have to fit, besides being long
     /// enough and not common.
     pub password_policy: Option<Pattern>,
-    /// `SESSIONS_PER_USER_MAX`, default 100: the oldest is ended by one more.
+    /// `SESSIONS_PER_USER_MAX`, default 1000: one more ends the one that was not refreshed for
+    /// longest.
     pub sessions_per_user_max: usize,
 }
 

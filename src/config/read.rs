@@ -130,7 +130,7 @@ impl AuthConfig {
             login_stall: wait(from, "LOGIN_STALL_TIME", "500"),
             sessions_per_user_max: from.read(
                 "SESSIONS_PER_USER_MAX",
-                "100",
+                "1000",
                 form::number(1, 10_000),
             ),
             refresh_cookie: CookieConfig::read(

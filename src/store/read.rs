@@ -278,6 +278,33 @@ impl Store {
         read(&mut connection, &schema::SESSIONS, &select).await
     }
 
+    /// Returns the keys of an account's sessions that have not expired, but for so many that were
+    /// begun or refreshed last.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn read_stale_sessions(
+        &self,
+        user: Uuid,
+        now: Timestamp,
+        but: usize,
+    ) -> Result<Vec<Key>, StoreError> {
+        let field = |name| schema::SESSIONS.require(name);
+        let refreshed = field("date_rotated");
+        let mut connection = self.reserved().acquire().await?;
+        let select = Select {
+            filter: Filter::And(vec![
+                Filter::Field(field("user"), Test::Eq(Value::Uuid(user))),
+                Filter::Field(field("expires"), Test::Gt(Value::Timestamp(now))),
+            ]),
+            sort: vec![Sort { path: Vec::new(), field: refreshed, part: None, descending: true }],
+            offset: but as u64,
+            ..Select::default()
+        };
+        let rows = read(&mut connection, &schema::SESSIONS, &select).await?;
+        Ok(rows.iter().filter_map(Row::key).collect())
+    }
+
     /// Returns how long a small read and an empty write take, one after the other.
     ///
     /// # Errors

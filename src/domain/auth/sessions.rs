@@ -173,24 +173,6 @@ pub fn end_expired(now: Timestamp) -> Op {
     Op::DeleteWhere { collection: &SESSIONS, filter }
 }
 
-/// Returns which of an account's sessions, given oldest first, make room for one more: those that
-/// have expired, and the oldest beyond `sessions_max`.
-#[must_use]
-pub fn surplus(rows: &[Row], now: Timestamp, sessions_max: usize) -> Vec<Key> {
-    let is_live = |row: &&Row| row.value("expires").as_timestamp().is_some_and(|at| now < at);
-    let live = rows.iter().filter(is_live).count();
-    let mut beyond = (live + 1).saturating_sub(sessions_max.max(1));
-    let goes = |row: &&Row| {
-        if !is_live(row) {
-            return true;
-        }
-        let oldest = beyond > 0;
-        beyond = beyond.saturating_sub(1);
-        oldest
-    };
-    rows.iter().filter(goes).filter_map(Row::key).collect()
-}
-
 fn part<T>(
     row: &Row,
     column: &'static str,
@@ -212,28 +194,6 @@ mod tests {
             Op::Create { mut rows, .. } => rows.remove(0),
             other => panic!("{other:?}"),
         }
-    }
-
-    /// Returns rows with these keys that expire so many milliseconds from now.
-    fn rows(expire: &[i64]) -> Vec<Row> {
-        (0..)
-            .zip(expire)
-            .map(|(key, expires)| {
-                Row::empty(&SESSIONS)
-                    .with("id", Value::Uuid(Uuid::from_u128(key)))
-                    .with("expires", Value::Timestamp(Timestamp::from_millis(1_000_000 + expires)))
-            })
-            .collect()
-    }
-
-    fn gone(expire: &[i64], sessions_max: usize) -> Vec<u128> {
-        let keys = surplus(&rows(expire), NOW, sessions_max);
-        keys.iter()
-            .map(|key| match key {
-                Key::Uuid(id) => id.as_u128(),
-                Key::Integer(number) => panic!("{number}"),
-            })
-            .collect()
     }
 
     #[test]
@@ -281,16 +241,5 @@ mod tests {
         assert_eq!((rotated.id, &rotated.seed), (session.id, &session.seed));
         assert!(!session.is_expired(NOW));
         assert!(session.is_expired(session.expires));
-    }
-
-    #[test]
-    fn expired_sessions_and_the_oldest_make_room() {
-        assert_eq!(gone(&[], 1), Vec::<u128>::new());
-        assert_eq!(gone(&[5, 5, 5], 4), Vec::<u128>::new());
-        assert_eq!(gone(&[5, 5, 5], 3), [0]);
-        assert_eq!(gone(&[5, -1, 5, 0], 3), [1, 3]);
-        assert_eq!(gone(&[-1, 5, 5, 5], 2), [0, 1, 2]);
-        assert_eq!(gone(&[5, 5], 1), [0, 1]);
-        assert_eq!(gone(&[5, 5], 0), [0, 1]);
     }
 }

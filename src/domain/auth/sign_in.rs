@@ -120,8 +120,9 @@ impl Auth {
     ) -> Result<SignIn, Error> {
         let now = self.clock.now();
         let session = Session::begin(id, mode, now, self.lifetime(mode));
-        let earlier = self.store.read_sessions(id).await?;
-        let surplus = sessions::surplus(&earlier, now, self.config.sessions_per_user_max);
+        // One fewer than there may be: the new one takes the place.
+        let stay = self.config.sessions_per_user_max.saturating_sub(1);
+        let surplus = self.store.read_stale_sessions(id, now, stay).await?;
 
         let mut ops = vec![note_access(user, id, hash, renewed_hash, now)];
         ops.extend(factor);

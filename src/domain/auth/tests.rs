@@ -373,17 +373,20 @@ async fn a_forged_token_is_invalid_and_a_foreign_one_unknown() {
 }
 
 #[tokio::test]
-async fn one_session_too_many_ends_the_oldest() {
+async fn one_session_too_many_ends_the_one_that_was_not_refreshed_for_longest() {
     let world = World::with(|config| config.sessions_per_user_max = 2).await;
     let oldest = world.login(Mode::Json).await;
     world.pass(1);
-    let older = world.login(Mode::Json).await;
+    let idle = world.login(Mode::Json).await;
+    world.pass(1);
+    let token = oldest.refresh_token.unwrap();
+    let refreshed = world.auth.refresh(&token, Mode::Json, None).await.unwrap();
     world.pass(1);
 
     let newest = world.login(Mode::Json).await;
 
-    assert_refused(world.auth.recognise(&oldest.access_token, None).await);
-    world.auth.recognise(&older.access_token, None).await.unwrap();
+    assert_refused(world.auth.recognise(&idle.access_token, None).await);
+    world.auth.recognise(&refreshed.access_token, None).await.unwrap();
     world.auth.recognise(&newest.access_token, None).await.unwrap();
     assert_eq!(world.store.read_sessions(world.user).await.unwrap().len(), 2);
 }
