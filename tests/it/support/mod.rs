@@ -25,7 +25,7 @@ pub use users::Permission;
 pub use users::User;
 
 /// How long anything may take that is waited for. Nothing takes it unless the test fails.
-pub const DEADLINE: Duration = Duration::from_secs(15);
+pub const DEADLINE: Duration = Duration::from_mins(1);
 
 /// Waits for something under the deadline.
 ///
