@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use std::time::Instant;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
@@ -100,7 +101,15 @@ fn write_wire(at: OffsetDateTime, wire: &mut [u8; 24]) -> &str {
 
 /// A clock: the system's, or one that a test sets.
 #[derive(Debug, Clone, Default)]
-pub struct Clock(Option<Arc<AtomicI64>>);
+pub struct Clock(Option<Arc<Manual>>);
+
+/// What a test sets.
+#[derive(Debug)]
+struct Manual {
+    millis: AtomicI64,
+    /// The two readings that belong together.
+    start: (Timestamp, Instant),
+}
 
 impl Clock {
     /// Returns the system's clock.
@@ -112,7 +121,8 @@ impl Clock {
     /// Returns a clock that stands still at `at` until [`Clock::advance`] moves it.
     #[must_use]
     pub fn manual(at: Timestamp) -> Self {
-        Self(Some(Arc::new(AtomicI64::new(at.millis()))))
+        let start = (at, Instant::now());
+        Self(Some(Arc::new(Manual { millis: AtomicI64::new(at.millis()), start })))
     }
 
     /// Returns the current instant.
@@ -120,18 +130,34 @@ impl Clock {
     #[expect(clippy::disallowed_methods, reason = "the one home of the system's time")]
     pub fn now(&self) -> Timestamp {
         if let Some(manual) = &self.0 {
-            return Timestamp(manual.load(Ordering::SeqCst));
+            return manual.now();
         }
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// Returns the current instant by a clock that nobody can set, for what is measured from one
+    /// moment to another.
+    #[must_use]
+    pub fn instant(&self) -> Instant {
+        self.0.as_ref().map_or_else(Instant::now, |manual| {
+            let (at, start) = manual.start;
+            start + at.until(manual.now())
+        })
     }
 
     /// Moves a manual clock forward; the system's clock is left alone.
     pub fn advance(&self, by: Duration) {
         if let Some(manual) = &self.0 {
             let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-            manual.fetch_add(millis, Ordering::SeqCst);
+            manual.millis.fetch_add(millis, Ordering::SeqCst);
         }
+    }
+}
+
+impl Manual {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.millis.load(Ordering::SeqCst))
     }
 }
 
@@ -161,5 +187,8 @@ mod tests {
         clock.advance(Duration::from_millis(7));
 
         assert_eq!(clock.now(), Timestamp::from_millis(12));
+        let before = clock.instant();
+        clock.advance(Duration::from_secs(3));
+        assert_eq!(clock.instant() - before, Duration::from_secs(3));
     }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+
+use crate::model::network;
 
 /// The places of one server.
 #[derive(Debug)]
@@ -76,17 +77,6 @@ impl Drop for Place {
             if *of_address == 0 {
                 taken.by_address.remove(&address);
             }
-        }
-    }
-}
-
-/// Returns what counts as one address: of IPv6 the first 64 bits, since one machine has all the rest.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
         }
     }
 }

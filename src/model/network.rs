@@ -1,0 +1,37 @@
+//! What counts as one address when clients are counted.
+
+use std::net::IpAddr;
+use std::net::Ipv6Addr;
+
+/// Returns the network that an address stands for: itself, or of IPv6 the first 64 bits, since one
+/// machine has all the rest.
+#[must_use]
+pub fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_ipv6_the_first_half_counts() {
+        for (address, expected) in [
+            ("192.0.2.1", "192.0.2.1"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+            ("2001:db8:1:2::", "2001:db8:1:2::"),
+            ("2001:db8:1:3::1", "2001:db8:1:3::"),
+        ] {
+            let address: IpAddr = address.parse().unwrap();
+
+            assert_eq!(network(address).to_string(), expected);
+        }
+    }
+}
