@@ -206,12 +206,12 @@ impl App {
             changes: Arc::clone(&changes),
             settings: Arc::clone(&settings),
             passwords,
+            throttle: Arc::clone(auth.throttle()),
             items: Arc::clone(&items),
             accounts: Arc::clone(&accounts),
             mails: Arc::clone(&mails),
         });
 
-        let hashing = Arc::new(Passwords::with_places(config.auth.hash, 1, HASHES_WAITING_MAX));
         let services = Services {
             auth,
             permissions,
@@ -220,7 +220,7 @@ impl App {
             accounts,
             enrolment,
             mails,
-            hashing,
+            hashing: Arc::new(Passwords::with_places(config.auth.hash, 1, HASHES_WAITING_MAX)),
             changes,
             settings,
             clock,
@@ -255,6 +255,7 @@ impl App {
             .and_then(tokio::net::TcpListener::from_std)
             .and_then(|tcp| Acceptor::new(tcp, Bounds::of(config)))
             .map_err(|source| StartError::Listen { address, source })?;
+        warn_of_what_is_off(&self.config);
         let mut server = Server::start(acceptor, self.endpoint(), config.drain);
         let welcome = Welcome::new(&self.config, address, &self.first);
         // Whoever started it may have closed its output; that is no reason not to serve.
@@ -355,6 +356,21 @@ pub async fn migrate(config: &Config) -> Result<(), StartError> {
     let (committed, _commits) = mpsc::channel(1);
     open_store(config, committed).await?.close().await;
     Ok(())
+}
+
+/// Says which protection is switched off: whoever did it for a test may have forgotten.
+fn warn_of_what_is_off(config: &Config) {
+    if !config.auth.throttle {
+        tracing::warn!(
+            "AUTH_THROTTLE_ENABLED is false: passwords and codes can be guessed without end"
+        );
+    }
+    if config.limits.per_address.is_none() {
+        tracing::warn!(
+            "RATE_LIMITER_ENABLED is false: nothing bounds how many requests and messages one client \
+             sends"
+        );
+    }
 }
 
 /// Begins what has to be done every now and then.

@@ -8,6 +8,7 @@
 mod browser;
 mod email;
 mod form;
+mod limits;
 mod pattern;
 mod read;
 mod settings;
@@ -21,6 +22,8 @@ pub use email::EmailConfig;
 pub use email::EmailTransport;
 pub use email::LinksConfig;
 pub use email::SmtpConfig;
+pub use limits::LimitsConfig;
+pub use limits::Quota;
 pub use pattern::Pattern;
 pub use settings::Setting;
 pub use settings::Wrong;
@@ -46,6 +49,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// How people sign in.
     pub auth: AuthConfig,
+    /// How much clients may ask for.
+    pub limits: LimitsConfig,
     /// How mail leaves.
     pub email: EmailConfig,
     /// What is done by links in mails.
@@ -144,6 +149,9 @@ pub struct AuthConfig {
     /// `AUTH_PASSWORD_POLICY`, default none: what new passwords have to fit, besides being long
     /// enough and not common.
     pub password_policy: Option<Pattern>,
+    /// `AUTH_THROTTLE_ENABLED`, default true: whether failed sign-ins and their like make the next
+    /// attempts wait.
+    pub throttle: bool,
     /// `SESSIONS_PER_USER_MAX`, default 1000: one more ends the one that was not refreshed for
     /// longest.
     pub sessions_per_user_max: usize,

@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::config::CookieConfig;
 use crate::config::EmailConfig;
 use crate::config::HashConfig;
+use crate::config::LimitsConfig;
 use crate::config::LinksConfig;
 use crate::config::LogConfig;
 use crate::config::Pattern;
@@ -45,6 +46,7 @@ impl Config {
             browser: BrowserConfig::read(from),
             store: StoreConfig::read(from),
             auth: AuthConfig::read(from),
+            limits: LimitsConfig::read(from),
             email: EmailConfig::read(from),
             links: LinksConfig::read(from),
             websockets: WebSocketConfig::read(from),
@@ -128,6 +130,7 @@ impl AuthConfig {
             session_lifetime_max: lifetime(from, "SESSION_LIFETIME_MAX", "30d"),
             refresh_grace: wait(from, "SESSION_REFRESH_GRACE_PERIOD", "10s"),
             login_stall: wait(from, "LOGIN_STALL_TIME", "500"),
+            throttle: from.read("AUTH_THROTTLE_ENABLED", "true", form::boolean),
             sessions_per_user_max: from.read(
                 "SESSIONS_PER_USER_MAX",
                 "1000",
@@ -323,6 +326,7 @@ mod tests {
         assert_eq!(config.auth.refresh_token_ttl, Duration::from_hours(7 * 24));
         assert_eq!(config.auth.session_ttl, Duration::from_hours(24));
         assert_eq!(config.auth.login_stall, Duration::from_millis(500));
+        assert!(config.auth.throttle);
         assert_eq!(config.auth.hash.memory_kib, 19_456);
         assert_eq!(config.websockets.auth, WebSocketAuth::Public);
         assert_eq!(config.websockets.heartbeat_period, Duration::from_secs(30));
@@ -344,6 +348,7 @@ mod tests {
             ("DB_CLIENT", "sqlite3"),
             ("SECRET", &secret),
             ("ACCESS_TOKEN_TTL", "4s"),
+            ("AUTH_THROTTLE_ENABLED", "false"),
             ("SESSION_COOKIE_SAME_SITE", "none"),
             ("SESSION_COOKIE_SECURE", "1"),
             ("SESSION_COOKIE_DOMAIN", "example.com"),
@@ -364,6 +369,7 @@ mod tests {
         assert_eq!(config.server.drain, Duration::from_millis(1500));
         assert_eq!(config.auth.secret.0, secret);
         assert_eq!(config.auth.access_token_ttl, Duration::from_secs(4));
+        assert!(!config.auth.throttle);
         assert_eq!(config.auth.session_cookie.same_site, SameSite::None);
         assert_eq!(config.auth.session_cookie.domain.as_deref(), Some("example.com"));
         assert_eq!(config.auth.refresh_cookie.same_site, SameSite::Lax);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
+use crate::clock::Timestamp;
 use crate::query::QueryError;
 use crate::store::StoreError;
 
@@ -58,6 +59,9 @@ pub enum Error {
     /// Too much of something that is bounded; the reason is for the client.
     #[error("limit exceeded: {0}")]
     LimitExceeded(String),
+    /// Too many attempts or requests of somebody.
+    #[error("too many requests")]
+    RequestsExceeded(Exceeded),
     /// Too much is waiting already; worth another try later.
     #[error("too busy")]
     TooBusy {
@@ -76,6 +80,19 @@ pub enum Error {
     /// The store failed.
     #[error("storage failed")]
     Store(#[source] StoreError),
+}
+
+/// What was too many, and when it is not any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exceeded {
+    /// How many there may be.
+    pub limit: u32,
+    /// How long to wait before the next.
+    pub retry_after: Duration,
+    /// When that is.
+    pub reset: Timestamp,
+    /// What can be done about it; for the client.
+    pub reason: &'static str,
 }
 
 /// What exactly was refused. The words for each are in `transport::error`.

@@ -19,6 +19,7 @@ pub mod settings;
 use std::sync::Arc;
 
 pub use error::Error;
+pub use error::Exceeded;
 pub use error::Forbidden;
 pub use error::Violation;
 

@@ -21,6 +21,7 @@ mod sign_in;
 pub mod static_token;
 #[cfg(test)]
 mod tests;
+pub mod throttle;
 mod totp;
 
 pub use devices::Device;
@@ -39,6 +40,7 @@ use crate::domain::auth::access_token::AccessTokens;
 use crate::domain::auth::password::Passwords;
 use crate::domain::auth::refresh_token::RefreshTokens;
 use crate::domain::auth::sealing::Sealing;
+use crate::domain::auth::throttle::Throttle;
 use crate::domain::changes::Changes;
 use crate::domain::directory::Directory;
 use crate::domain::permissions::Permissions;
@@ -151,6 +153,7 @@ pub struct Auth {
     directory: Arc<Directory>,
     permissions: Arc<Permissions>,
     passwords: Arc<Passwords>,
+    throttle: Arc<Throttle>,
     access_tokens: AccessTokens,
     refresh_tokens: RefreshTokens,
     sealing: Sealing,
@@ -175,6 +178,7 @@ impl Auth {
         let access_tokens = AccessTokens::new(&config.secret);
         let refresh_tokens = RefreshTokens::new(&config.secret);
         let sealing = Sealing::new(&config.secret);
+        let throttle = Arc::new(Throttle::new(config.throttle, clock.clone()));
         Self {
             config,
             clock,
@@ -183,10 +187,17 @@ impl Auth {
             directory,
             permissions,
             passwords,
+            throttle,
             access_tokens,
             refresh_tokens,
             sealing,
         }
+    }
+
+    /// Returns what slows down those who guess, for others who let people try.
+    #[must_use]
+    pub const fn throttle(&self) -> &Arc<Throttle> {
+        &self.throttle
     }
 
     /// Ends the sessions that have expired. To be called now and then.

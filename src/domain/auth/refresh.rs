@@ -23,6 +23,8 @@ use crate::domain::auth::rotation::Verdict;
 use crate::domain::auth::sessions;
 use crate::domain::auth::sessions::Session;
 use crate::domain::auth::sign_in::is_active;
+use crate::domain::auth::throttle;
+use crate::domain::auth::throttle::Way;
 use crate::model::Key;
 use crate::model::Value;
 use crate::model::schema::SESSIONS;
@@ -71,18 +73,40 @@ impl Auth {
     /// asks from this address.
     ///
     /// # Errors
-    /// [`Error::InvalidCredentials`] for a token that is unknown, expired or used up.
+    /// [`Error::InvalidCredentials`] for a token that is unknown, expired or used up;
+    /// [`Error::RequestsExceeded`] after too many of them. A token that is good is never held back
+    /// for those that others have shown.
     pub async fn refresh(
         &self,
         token: &str,
         mode: Mode,
         from: Option<IpAddr>,
     ) -> Result<SignIn, Error> {
-        let shown = self.shown(token, mode).ok_or(Error::InvalidCredentials)?;
-        match self.exchange(&shown, from).await {
+        let Some(shown) = self.shown(token, mode) else {
+            return Err(self.throttle.blame(from, Error::InvalidCredentials));
+        };
+        let attempt = self.throttle.begin(Way::Session, &shown.session().to_string(), from)?;
+        let answer = self.exchange_shown(&shown, from).await;
+        attempt.settle(&answer, |error| matches!(error, Error::InvalidCredentials));
+        match answer {
+            Ok(sign_in) => {
+                if let Some(user) = &sign_in.identity.actor.profile.user {
+                    self.throttle.welcome(&throttle::name(user), from);
+                }
+                Ok(sign_in)
+            }
+            Err(Error::InvalidCredentials) => {
+                Err(self.throttle.blame(from, Error::InvalidCredentials))
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    async fn exchange_shown(&self, shown: &Shown, from: Option<IpAddr>) -> Result<SignIn, Error> {
+        match self.exchange(shown, from).await {
             // Somebody else used the same token at the same moment and was first. That made the
             // session's generation rise, so this time there is nothing to rotate.
-            Err(Error::Forbidden(_)) => match self.exchange(&shown, from).await {
+            Err(Error::Forbidden(_)) => match self.exchange(shown, from).await {
                 Err(Error::Forbidden(_)) => Err(Error::InvalidCredentials),
                 answer => answer,
             },

@@ -9,6 +9,9 @@ use uuid::Uuid;
 use crate::domain::Error;
 use crate::domain::auth::Auth;
 use crate::domain::auth::recovery_codes;
+use crate::domain::auth::throttle;
+use crate::domain::auth::throttle::Attempt;
+use crate::domain::auth::throttle::Way;
 use crate::domain::auth::totp;
 use crate::domain::auth::totp::Secret;
 use crate::model::Action;
@@ -38,8 +41,8 @@ impl Auth {
     /// `service` is what the entry in the app is called by.
     ///
     /// # Errors
-    /// [`Error::InvalidCredentials`] for a wrong password; [`Error::InvalidPayload`] if the account
-    /// has a second factor already.
+    /// [`Error::InvalidCredentials`] for a wrong password; [`Error::RequestsExceeded`] after too many;
+    /// [`Error::InvalidPayload`] if the account has a second factor already.
     pub async fn propose_factor(
         &self,
         actor: &Actor,
@@ -62,7 +65,7 @@ impl Auth {
     /// # Errors
     /// [`Error::Forbidden`] without the right to update one's own `tfa_secret`, unless a policy asks
     /// for a second factor; [`Error::InvalidPayload`] for a secret or code that is none, or if there
-    /// is a second factor already.
+    /// is a second factor already; [`Error::RequestsExceeded`] after too many wrong codes.
     pub async fn enable_factor(&self, actor: &Actor, secret: &str, otp: &str) -> Result<(), Error> {
         let id = actor.user.ok_or(Error::InvalidCredentials)?;
         let allowed = self.own_factor(actor)?;
@@ -71,7 +74,9 @@ impl Auth {
             return Err(already_set());
         }
         let secret = Secret::parse(secret).ok_or_else(|| wrong("secret"))?;
+        let attempt = self.attempt(Way::Factor, actor, &user)?;
         let step = secret.step_of(&plain(otp), self.clock.now()).ok_or_else(|| wrong("otp"))?;
+        attempt.take_back();
 
         let sealed = self.sealing.seal(id, &secret.to_text());
         let field = USERS.require("tfa_secret");
@@ -91,14 +96,18 @@ impl Auth {
     /// Takes the second factor off the account of the actor, who shows it once more.
     ///
     /// # Errors
-    /// [`Error::InvalidPayload`] if the code is wrong, or there is no second factor.
+    /// [`Error::InvalidPayload`] if the code is wrong, or there is no second factor;
+    /// [`Error::RequestsExceeded`] after too many wrong codes.
     pub async fn disable_factor(&self, actor: &Actor, otp: &str) -> Result<(), Error> {
         let id = actor.user.ok_or(Error::InvalidCredentials)?;
         let user = self.require_user(id).await?;
         if user.value("tfa_secret").as_text().is_none() {
             return Err(Error::payload("there is no second factor to disable"));
         }
-        let mut ops = match self.second_factor(&user, id, Some(otp)).await {
+        let attempt = self.attempt(Way::Factor, actor, &user)?;
+        let factor = self.second_factor(&user, id, Some(otp)).await;
+        attempt.settle(&factor, |error| matches!(error, Error::InvalidOtp));
+        let mut ops = match factor {
             Err(Error::InvalidOtp) => return Err(wrong("otp")),
             other => other?,
         };
@@ -124,8 +133,8 @@ impl Auth {
     /// forgets those made before. They are shown this once.
     ///
     /// # Errors
-    /// [`Error::InvalidCredentials`] for a wrong password; [`Error::InvalidPayload`] if there is no
-    /// second factor.
+    /// [`Error::InvalidCredentials`] for a wrong password; [`Error::RequestsExceeded`] after too many;
+    /// [`Error::InvalidPayload`] if there is no second factor.
     pub async fn make_recovery_codes(
         &self,
         actor: &Actor,
@@ -189,12 +198,22 @@ impl Auth {
         let start = tokio::time::Instant::now();
         let id = actor.user.ok_or(Error::InvalidCredentials)?;
         let user = self.require_user(id).await?;
+        let attempt = self.attempt(Way::Password, actor, &user)?;
         let hash = user.value("password").as_text();
-        if self.passwords.verify(password, hash).await? {
-            return Ok(user);
+        let is_right = self.passwords.verify(password, hash).await;
+        let is_right =
+            is_right.and_then(|is_right| is_right.then_some(()).ok_or(Error::InvalidCredentials));
+        attempt.settle(&is_right, |error| matches!(error, Error::InvalidCredentials));
+        if matches!(is_right, Err(Error::InvalidCredentials)) {
+            tokio::time::sleep_until(start + self.config.login_stall).await;
         }
-        tokio::time::sleep_until(start + self.config.login_stall).await;
-        Err(Error::InvalidCredentials)
+        is_right.map(|()| user)
+    }
+
+    /// Begins an attempt of somebody who is signed in at what guards their own account: a session
+    /// that was stolen is no road to guess by.
+    fn attempt(&self, way: Way, actor: &Actor, user: &Row) -> Result<Attempt<'_>, Error> {
+        self.throttle.begin(way, &throttle::name(user), actor.profile.address)
     }
 
     async fn require_user(&self, id: Uuid) -> Result<Row, Error> {

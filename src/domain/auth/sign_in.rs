@@ -1,7 +1,7 @@
 //! Signing in with an address and a password, and what a sign-in is answered with.
 //!
 //! Whoever is refused learns neither from the answer nor from its time whether there is such an
-//! account. Nothing here slows down those who guess, beyond the time of a refusal.
+//! account. Whoever guesses is slowed down by the `throttle`, before anything is hashed.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -24,6 +24,8 @@ use crate::domain::auth::access_token::Claims;
 use crate::domain::auth::sessions;
 use crate::domain::auth::sessions::Lifetime;
 use crate::domain::auth::sessions::Session;
+use crate::domain::auth::throttle;
+use crate::domain::auth::throttle::Way;
 use crate::model::Key;
 use crate::model::Row;
 use crate::model::Value;
@@ -45,7 +47,8 @@ impl Auth {
     /// # Errors
     /// [`Error::InvalidCredentials`], the same and after the same time for a wrong password, an
     /// unknown address and an account that is not active; [`Error::InvalidOtp`] only to whoever has
-    /// the right password; [`Error::TooBusy`] if too many passwords wait to be checked.
+    /// the right password; [`Error::RequestsExceeded`] after too many that were wrong, whether there
+    /// is such an account or not; [`Error::TooBusy`] if too many passwords wait to be checked.
     pub async fn login(
         &self,
         login: Login<'_>,
@@ -67,32 +70,80 @@ impl Auth {
         origin: &Origin,
     ) -> Result<SignIn, Error> {
         let Login { email, password, otp } = login;
+        if otp.is_some() {
+            self.throttle.look(Way::Factor, email, origin.ip)?;
+        }
+        let attempt = self.throttle.begin(Way::Password, email, origin.ip)?;
+        let answer = match self.check_password(email, password).await {
+            Ok(user) => self.check_factor_and_begin(&user, password, otp, mode, origin).await,
+            Err(error) => Err(error),
+        };
+        // Whoever is asked for a code has given the right password.
+        attempt.settle(&answer, |error| matches!(error, Error::InvalidCredentials));
+        answer
+    }
+
+    /// Returns the active account with this address, if this is its password.
+    async fn check_password(&self, email: &str, password: &str) -> Result<Row, Error> {
         let user = self.store.find_user_by_email(email).await?;
         if user.is_none() {
             // Where there is an account its row was looked up as well; so is one here.
             self.store.find(&USERS, Key::Uuid(id::fresh())).await?;
         }
-        let account = user.as_ref().filter(|user| is_active(user)).and_then(account);
-        let hash = account.map(|(_, hash)| hash);
+        let user = user.filter(|user| is_active(user) && account(user).is_some());
+        let hash = user.as_ref().and_then(account).map(|(_, hash)| hash);
         let is_right = self.passwords.verify(password, hash).await?;
-        match (user.as_ref(), account) {
-            (Some(user), Some((id, hash))) if is_right => {
-                let factor = self.second_factor(user, id, otp).await?;
-                let has_factor = !factor.is_empty();
-                let renewed = self.renewed_hash(password, hash).await;
-                let begun = self.begin(user, id, hash, renewed, factor, mode, origin).await;
-                begun.map_err(|error| match error {
-                    // The account changed while its password was being checked, or somebody was
-                    // faster with the same code.
-                    Error::Forbidden(_) | Error::RecordNotUnique { .. } if has_factor => {
-                        Error::InvalidOtp
-                    }
-                    Error::Forbidden(_) => Error::InvalidCredentials,
-                    other => other,
-                })
+        user.filter(|_| is_right).ok_or(Error::InvalidCredentials)
+    }
+
+    async fn check_factor_and_begin(
+        &self,
+        user: &Row,
+        password: &str,
+        otp: Option<&str>,
+        mode: Mode,
+        origin: &Origin,
+    ) -> Result<SignIn, Error> {
+        let (id, hash) = account(user).ok_or(Error::InvalidCredentials)?;
+        let given = otp.filter(|otp| !otp.trim().is_empty());
+        let Some(otp) = given.filter(|_| has_factor(user)) else {
+            let factor = self.second_factor(user, id, None).await?;
+            let begun = self.renew_and_begin(user, id, hash, password, factor, mode, origin).await;
+            return begun.map_err(|error| match error {
+                // The account changed while its password was being checked.
+                Error::Forbidden(_) => Error::InvalidCredentials,
+                other => other,
+            });
+        };
+        let attempt = self.throttle.begin(Way::Factor, &throttle::name(user), origin.ip)?;
+        let begun = match self.second_factor(user, id, Some(otp)).await {
+            Ok(factor) => {
+                self.renew_and_begin(user, id, hash, password, factor, mode, origin).await
             }
-            _ => Err(Error::InvalidCredentials),
-        }
+            Err(error) => Err(error),
+        };
+        let begun = begun.map_err(|error| match error {
+            // The same, or somebody was faster with the same code.
+            Error::Forbidden(_) | Error::RecordNotUnique { .. } => Error::InvalidOtp,
+            other => other,
+        });
+        attempt.settle(&begun, |error| matches!(error, Error::InvalidOtp));
+        begun
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what was checked, and what is to begin")]
+    async fn renew_and_begin(
+        &self,
+        user: &Row,
+        id: Uuid,
+        hash: &str,
+        password: &str,
+        factor: Vec<Op>,
+        mode: Mode,
+        origin: &Origin,
+    ) -> Result<SignIn, Error> {
+        let renewed = self.renewed_hash(password, hash).await;
+        self.begin(user, id, hash, renewed, factor, mode, origin).await
     }
 
     /// Returns the hash to store instead of one that was made with other parameters. If it cannot
@@ -186,6 +237,11 @@ impl Auth {
 /// Returns whether an account can be used.
 pub(super) fn is_active(user: &Row) -> bool {
     user.value("status").as_text() == Some(ACTIVE)
+}
+
+/// Returns whether an account has a second factor.
+fn has_factor(user: &Row) -> bool {
+    user.value("tfa_secret").as_text().is_some()
 }
 
 /// Returns the key and the password hash of an account, if it has a password.

@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::config::HashConfig;
 use crate::config::Secret;
 use crate::domain::Error;
+use crate::domain::auth::throttle::Way;
 use crate::model::Key;
 use crate::model::Row;
 use crate::model::Value;
@@ -429,4 +430,22 @@ async fn a_sweep_ends_what_has_expired_and_nothing_else() {
 
     assert_eq!(world.store.read_sessions(world.user).await.unwrap().len(), 1);
     world.auth.recognise(&younger.access_token, None).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_has_to_wait_is_refused_before_anything_is_hashed() {
+    let mut world = World::new().await;
+    let cheap = HashConfig { memory_kib: 8, passes: 1, lanes: 1 };
+    world.auth.passwords = Arc::new(Passwords::with_places(cheap, 0, 0));
+    let login = async || world.try_login(EMAIL, PASSWORD, None, Mode::Json).await;
+    // What could not be checked does not count.
+    for _ in 0..20 {
+        assert!(matches!(login().await, Err(Error::TooBusy { .. })));
+    }
+
+    while let Ok(wrong) = world.auth.throttle.begin(Way::Password, EMAIL, None) {
+        drop(wrong);
+    }
+
+    assert!(matches!(login().await, Err(Error::RequestsExceeded(_))));
 }

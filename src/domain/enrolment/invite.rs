@@ -1,5 +1,7 @@
 //! Invitations: an account that waits for somebody to choose its password.
 
+use std::net::IpAddr;
+
 use serde_json::Value as Json;
 use serde_json::json;
 use uuid::Uuid;
@@ -92,14 +94,21 @@ impl Enrolment {
     ///
     /// # Errors
     /// As [`Enrolment::reset`].
-    pub async fn accept(&self, token: &str, password: &str) -> Result<(), Error> {
-        let (id, user) = self.account_of(Kind::Invitation, token).await?;
-        let hash = self.passwords.hash_new(password).await?;
-        let set = vec![
-            (USERS.require("password"), Value::text(&hash)),
-            (USERS.require("status"), Value::text("active")),
-        ];
-        self.follow(Kind::Invitation, id, &user, set).await
+    pub async fn accept(
+        &self,
+        token: &str,
+        password: &str,
+        from: Option<IpAddr>,
+    ) -> Result<(), Error> {
+        self.by_link(Kind::Invitation, token, from, async |id, user| {
+            let hash = self.passwords.hash_new(password).await?;
+            let set = vec![
+                (USERS.require("password"), Value::text(&hash)),
+                (USERS.require("status"), Value::text("active")),
+            ];
+            self.follow(Kind::Invitation, id, &user, set).await
+        })
+        .await
     }
 }
 

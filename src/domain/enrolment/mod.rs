@@ -13,6 +13,7 @@ mod urls;
 pub use invite::Invitation;
 pub use register::Registration;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,10 +27,13 @@ use crate::domain::Error;
 use crate::domain::Forbidden;
 use crate::domain::accounts::Accounts;
 use crate::domain::auth::password::Passwords;
+use crate::domain::auth::throttle::Throttle;
+use crate::domain::auth::throttle::Way;
 use crate::domain::changes::Changes;
 use crate::domain::items::Items;
 use crate::domain::mails::Kind;
 use crate::domain::mails::Mails;
+use crate::domain::mails::link::Opened;
 use crate::domain::settings::Settings;
 use crate::model::Field;
 use crate::model::Key;
@@ -58,6 +62,8 @@ pub struct Enrolment {
     pub settings: Arc<Settings>,
     /// New passwords.
     pub passwords: Arc<Passwords>,
+    /// Slows down whoever tries too much.
+    pub throttle: Arc<Throttle>,
     /// Creating accounts with the rights of whoever invites.
     pub items: Arc<Items>,
     /// Rows of accounts that nobody creates by a right.
@@ -67,13 +73,33 @@ pub struct Enrolment {
 }
 
 impl Enrolment {
+    /// Begins to follow a link, and does with its account what is to be done. A link that is genuine
+    /// is never held back for those that are not.
+    async fn by_link(
+        &self,
+        kind: Kind,
+        token: &str,
+        from: Option<IpAddr>,
+        then: impl AsyncFnOnce(Uuid, Row) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let opened = self.mails.links.open(kind, token, self.clock.now());
+        let opened = opened.map_err(|error| self.throttle.blame(from, error))?;
+        let name = opened.user.to_string();
+        let attempt = self.throttle.begin(Way::Link, &name, from)?;
+        let done = match self.account_of(kind, &opened).await {
+            Ok((id, user)) => then(id, user).await,
+            Err(error) => Err(error),
+        };
+        attempt.settle(&done, |error| matches!(error, Error::Forbidden(_)));
+        done
+    }
+
     /// Returns the account that a link is for, as it still is.
-    async fn account_of(&self, kind: Kind, token: &str) -> Result<(Uuid, Row), Error> {
-        let opened = self.mails.links.open(kind, token, self.clock.now())?;
+    async fn account_of(&self, kind: Kind, opened: &Opened) -> Result<(Uuid, Row), Error> {
         let user = self.store.find(&USERS, Key::Uuid(opened.user)).await?;
         let is_for = |user: &Row| {
             user.value("status").as_text() == Some(kind.status())
-                && self.mails.links.fits(&opened, user)
+                && self.mails.links.fits(opened, user)
         };
         user.filter(is_for).map(|user| (opened.user, user)).ok_or_else(used)
     }

@@ -4,6 +4,8 @@
 //! again before the address was confirmed gets a new link, and the newer password counts: an
 //! account that somebody else prepared in one's name does not keep theirs.
 
+use std::net::IpAddr;
+
 use serde_json::Value as Json;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -11,6 +13,7 @@ use uuid::Uuid;
 use crate::domain::Error;
 use crate::domain::Forbidden;
 use crate::domain::Violation;
+use crate::domain::auth::throttle::Way;
 use crate::domain::enrolment::Enrolment;
 use crate::domain::enrolment::stall;
 use crate::domain::enrolment::urls;
@@ -58,8 +61,13 @@ impl Enrolment {
     /// [`Error::InvalidPayload`] for a page that is not on the list; [`Error::FailedValidation`] for
     /// an address that is none, a name that is too long and a password that is too easily guessed;
     /// [`Error::Unprocessable`] if the address is to be confirmed and there is no mail here;
-    /// [`Error::TooBusy`]. None of them depends on whether there is such an account.
-    pub async fn register(&self, registration: &Registration<'_>) -> Result<(), Error> {
+    /// [`Error::RequestsExceeded`] for signing up too often from one address; [`Error::TooBusy`]. None
+    /// of them depends on whether there is such an account.
+    pub async fn register(
+        &self,
+        registration: &Registration<'_>,
+        from: Option<IpAddr>,
+    ) -> Result<(), Error> {
         let start = Instant::now();
         let settings = self.settings.in_force().await?;
         if !settings.public_registration() || !fits(&settings, registration.email)? {
@@ -72,6 +80,7 @@ impl Enrolment {
         if verifies {
             self.mails.require_room(1).await?;
         }
+        let _counted = self.throttle.begin(Way::Register, registration.email, from)?;
         let done = self.make(registration, url, settings.public_registration_role(), verifies);
         let done = done.await;
         stall(start, self.config.register_stall).await;
@@ -82,11 +91,14 @@ impl Enrolment {
     ///
     /// # Errors
     /// [`Error::InvalidToken`], [`Error::TokenExpired`]; [`Error::Forbidden`] for a link that was
-    /// followed already, or belongs to an earlier registration of the same address.
-    pub async fn confirm(&self, token: &str) -> Result<(), Error> {
-        let (id, user) = self.account_of(Kind::Registration, token).await?;
-        let set = vec![(USERS.require("status"), Value::text("active"))];
-        self.follow(Kind::Registration, id, &user, set).await
+    /// followed already, or belongs to an earlier registration of the same address;
+    /// [`Error::RequestsExceeded`] for trying too often.
+    pub async fn confirm(&self, token: &str, from: Option<IpAddr>) -> Result<(), Error> {
+        self.by_link(Kind::Registration, token, from, async |id, user| {
+            let set = vec![(USERS.require("status"), Value::text("active"))];
+            self.follow(Kind::Registration, id, &user, set).await
+        })
+        .await
     }
 
     async fn make(

@@ -1,10 +1,12 @@
 //! Forgotten passwords: asking for a link, and choosing a new password by it.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::domain::Error;
+use crate::domain::auth::throttle::Way;
 use crate::domain::enrolment::Enrolment;
 use crate::domain::enrolment::stall;
 use crate::domain::enrolment::urls;
@@ -25,12 +27,18 @@ impl Enrolment {
     ///
     /// # Errors
     /// [`Error::InvalidPayload`] for a page that is not on the list; [`Error::Unprocessable`] if
-    /// there is no mail here; [`Error::TooBusy`]. None of them depends on whether there is such an
-    /// account.
-    pub async fn request_reset(&self, email: &str, url: Option<&str>) -> Result<(), Error> {
+    /// there is no mail here; [`Error::RequestsExceeded`] for asking too often from one address;
+    /// [`Error::TooBusy`]. None of them depends on whether there is such an account.
+    pub async fn request_reset(
+        &self,
+        email: &str,
+        url: Option<&str>,
+        from: Option<IpAddr>,
+    ) -> Result<(), Error> {
         let start = Instant::now();
         let url = urls::allowed(url, &self.config.reset_urls, "reset passwords")?;
         self.mails.require_room(1).await?;
+        let _counted = self.throttle.begin(Way::Reset, email, from)?;
         let done = self.mail_reset(email, url).await;
         stall(start, self.config.reset_stall).await;
         done
@@ -41,14 +49,22 @@ impl Enrolment {
     /// # Errors
     /// [`Error::InvalidToken`], [`Error::TokenExpired`]; [`Error::Forbidden`] for a link that was
     /// followed already, or whose account is not active or has another password since;
-    /// [`Error::FailedValidation`] for a password that is too easily guessed.
-    pub async fn reset(&self, token: &str, password: &str) -> Result<(), Error> {
-        let (id, user) = self.account_of(Kind::Reset, token).await?;
-        let hash = self.passwords.hash_new(password).await?;
-        let set = vec![(USERS.require("password"), Value::text(&hash))];
-        self.follow(Kind::Reset, id, &user, set).await?;
-        tracing::info!(user.id = %id, "a password was reset");
-        Ok(())
+    /// [`Error::FailedValidation`] for a password that is too easily guessed;
+    /// [`Error::RequestsExceeded`] for trying too often.
+    pub async fn reset(
+        &self,
+        token: &str,
+        password: &str,
+        from: Option<IpAddr>,
+    ) -> Result<(), Error> {
+        self.by_link(Kind::Reset, token, from, async |id, user| {
+            let hash = self.passwords.hash_new(password).await?;
+            let set = vec![(USERS.require("password"), Value::text(&hash))];
+            self.follow(Kind::Reset, id, &user, set).await?;
+            tracing::info!(user.id = %id, "a password was reset");
+            Ok(())
+        })
+        .await
     }
 
     async fn mail_reset(&self, email: &str, url: Option<&str>) -> Result<(), Error> {

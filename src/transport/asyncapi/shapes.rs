@@ -13,12 +13,6 @@ use crate::transport::error::codes::CODES;
 /// Codes that only answers to HTTP requests have.
 const NOT_HERE: [&str; 3] = ["ROUTE_NOT_FOUND", "OUT_OF_TIME", "CONTENT_TOO_LARGE"];
 
-/// The code of a frame that came too fast, which no other answer has.
-const TOO_FAST: (&str, &str) = (
-    "REQUESTS_EXCEEDED",
-    "Frames came too fast. The frame was not looked at. Send it again later.",
-);
-
 /// Returns all of them by name.
 pub(super) fn all() -> Json {
     json!({
@@ -192,7 +186,6 @@ fn codes() -> Json {
     for code in CODES.iter().filter(|code| !NOT_HERE.contains(&code.name)) {
         meanings.insert(code.name.to_owned(), json!(format!("{} {}", code.meaning, code.advice)));
     }
-    meanings.insert(TOO_FAST.0.to_owned(), json!(TOO_FAST.1));
     json!({
         "type": "string",
         "description": "What programs read.",

@@ -85,6 +85,9 @@ codes! {
     UNPROCESSABLE_CONTENT, Some(StatusCode::UNPROCESSABLE_ENTITY),
         "It makes sense and is allowed, but cannot be done as things are.",
         "Change first what `reason` names.";
+    REQUESTS_EXCEEDED, Some(StatusCode::TOO_MANY_REQUESTS),
+        "Too many requests, messages, or attempts that failed.",
+        "Wait `Retry-After` seconds, over a socket as long as `message` says; `reason` may know more.";
     HEADERS_TOO_LARGE, Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
         "The headers are larger than `HEADERS_SIZE_MAX`.",
         "Send less; cookies that nobody needs are the usual reason.";

@@ -8,6 +8,8 @@ pub mod codes;
 mod tests;
 mod words;
 
+use std::time::Duration;
+
 use poem::Response;
 use poem::http::HeaderValue;
 use poem::http::StatusCode;
@@ -17,6 +19,7 @@ use serde_json::Value as Json;
 use serde_json::json;
 
 use crate::domain::Error;
+use crate::domain::Exceeded;
 use crate::transport::error::codes::Code;
 
 /// Seconds after which a client may try again when storage did not answer.
@@ -173,6 +176,13 @@ pub fn wire(error: &Error) -> Vec<Wire> {
             reasoned(&codes::UNPROCESSABLE_CONTENT, "Can't process content", reason)
         }
         Error::LimitExceeded(reason) => reasoned(&codes::LIMIT_EXCEEDED, "Limit exceeded", reason),
+        Error::RequestsExceeded(Exceeded { limit, retry_after, reset, reason }) => Wire::new(
+            &codes::REQUESTS_EXCEEDED,
+            format!("Too many requests, retry after {}s.", whole_seconds(*retry_after)),
+        )
+        .with("limit", *limit)
+        .with("reset", reset.to_string())
+        .with("reason", *reason),
         Error::TooBusy { .. } => unavailable("api", "Under pressure"),
         Error::TooCostly { allowed } => unavailable(
             "database",
@@ -199,8 +209,8 @@ pub fn wire(error: &Error) -> Vec<Wire> {
 pub fn respond(error: &Error) -> Response {
     let wires = wire(error);
     let retry_after = match error {
-        Error::TooBusy { retry_after } => {
-            Some(retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0))
+        Error::TooBusy { retry_after } | Error::RequestsExceeded(Exceeded { retry_after, .. }) => {
+            Some(whole_seconds(*retry_after))
         }
         // The same query will not be any cheaper.
         Error::TooCostly { .. } => None,
@@ -210,6 +220,11 @@ pub fn respond(error: &Error) -> Response {
             .then_some(STORE_RETRY_SECONDS),
     };
     answer(&wires, retry_after)
+}
+
+/// Returns the seconds after which so long a time is over for sure.
+const fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs() + (time.subsec_nanos() > 0) as u64
 }
 
 /// Returns the answer to a path or method that does not exist; `path` comes without query string.

@@ -64,14 +64,14 @@ pub fn operations() -> Vec<Operation> {
 async fn request(mut call: Call) -> Reply {
     let body = object(call.body().await?)?;
     let (email, url) = (require_text(&body, "email")?, optional_text(&body, "reset_url")?);
-    call.context.services.enrolment.request_reset(email, url).await?;
+    call.context.services.enrolment.request_reset(email, url, call.origin().ip).await?;
     Ok(envelope::nothing())
 }
 
 async fn reset(mut call: Call) -> Reply {
     let body = object(call.body().await?)?;
     let (token, password) = (require_text(&body, "token")?, require_text(&body, "password")?);
-    call.context.services.enrolment.reset(token, password).await?;
+    call.context.services.enrolment.reset(token, password, call.origin().ip).await?;
     Ok(envelope::nothing())
 }
 
@@ -87,7 +87,7 @@ async fn register(mut call: Call) -> Reply {
         verification_url: optional_text(&body, "verification_url")?,
     };
     nothing_else(&body, &KNOWN)?;
-    call.context.services.enrolment.register(&registration).await?;
+    call.context.services.enrolment.register(&registration, call.origin().ip).await?;
     Ok(envelope::nothing())
 }
 
@@ -97,7 +97,7 @@ async fn verify(call: Call) -> Reply {
     if token.is_empty() {
         return Err(Error::payload("\"token\" is required").into());
     }
-    call.context.services.enrolment.confirm(&token).await?;
+    call.context.services.enrolment.confirm(&token, call.origin().ip).await?;
     let base = call.context.config.server.public_url.trim_end_matches('/');
     let location = HeaderValue::from_str(&format!("{base}/"));
     let location = location.unwrap_or(HeaderValue::from_static("/"));
@@ -132,7 +132,7 @@ async fn accept(mut call: Call) -> Reply {
     let body = object(call.body().await?)?;
     let (token, password) = (require_text(&body, "token")?, require_text(&body, "password")?);
     nothing_else(&body, &["token", "password"])?;
-    call.context.services.enrolment.accept(token, password).await?;
+    call.context.services.enrolment.accept(token, password, call.origin().ip).await?;
     Ok(envelope::nothing())
 }
 

@@ -139,7 +139,7 @@ pub fn too_fast(frame: &Result<Frame, Invalid>, wait: Duration) -> Bytes {
         Err(invalid) => (invalid.area, invalid.uid.as_ref()),
     };
     let message = format!("Too many requests, retry after {}ms.", wait.as_millis().max(1));
-    refused(area, "REQUESTS_EXCEEDED", &message, uid)
+    refused(area, codes::REQUESTS_EXCEEDED.name, &message, uid)
 }
 
 fn refused(area: &str, code: &str, message: &str, uid: Option<&Uid>) -> Bytes {

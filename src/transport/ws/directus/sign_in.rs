@@ -60,7 +60,11 @@ impl Conversation<'_> {
         match error {
             // The credentials may be good: the client learns that it can try them again, or what
             // has to come with them.
-            Error::InvalidOtp | Error::Unavailable(_) | Error::Store(_) | Error::TooBusy { .. } => {
+            Error::InvalidOtp
+            | Error::RequestsExceeded(_)
+            | Error::Unavailable(_)
+            | Error::Store(_)
+            | Error::TooBusy { .. } => {
                 let frame = answers::failed("auth", error, uid);
                 self.suffer_with(consequence, frame).await;
             }

@@ -1,0 +1,120 @@
+//! How much one client may ask for.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use crate::config::form;
+use crate::config::form::Plain;
+use crate::config::settings::Settings;
+
+/// How much clients may ask for.
+#[derive(Debug, Clone)]
+pub struct LimitsConfig {
+    /// `RATE_LIMITER_ENABLED`, `RATE_LIMITER_POINTS`, `RATE_LIMITER_DURATION` (in seconds), default
+    /// 1000 in 1: requests of one address; `None` if switched off, and then the messages of sockets
+    /// have no rate either.
+    pub per_address: Option<Quota>,
+    /// `RATE_LIMITER_GLOBAL_ENABLED` (default false), `…_POINTS`, `…_DURATION`, default 10000 in 1:
+    /// requests of all together.
+    pub global: Option<Quota>,
+    /// `RATE_LIMITER_REGISTRATION_ENABLED` (default true), `…_POINTS`, `…_DURATION`, default 20 in
+    /// 60: registrations of one address, whatever comes of them.
+    pub registration: Option<Quota>,
+}
+
+/// So many in so much time, and at most as many at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// How many.
+    pub points: NonZeroU32,
+    /// In how much time.
+    pub duration: Duration,
+}
+
+impl LimitsConfig {
+    pub(super) fn read(from: &mut Settings) -> Self {
+        Self {
+            per_address: Quota::read(
+                from,
+                ("RATE_LIMITER_ENABLED", "true"),
+                ("RATE_LIMITER_POINTS", "1000"),
+                ("RATE_LIMITER_DURATION", "1"),
+            ),
+            global: Quota::read(
+                from,
+                ("RATE_LIMITER_GLOBAL_ENABLED", "false"),
+                ("RATE_LIMITER_GLOBAL_POINTS", "10000"),
+                ("RATE_LIMITER_GLOBAL_DURATION", "1"),
+            ),
+            registration: Quota::read(
+                from,
+                ("RATE_LIMITER_REGISTRATION_ENABLED", "true"),
+                ("RATE_LIMITER_REGISTRATION_POINTS", "20"),
+                ("RATE_LIMITER_REGISTRATION_DURATION", "60"),
+            ),
+        }
+    }
+}
+
+impl Quota {
+    fn read(
+        from: &mut Settings,
+        enabled: (&'static str, &'static str),
+        points: (&'static str, &'static str),
+        duration: (&'static str, &'static str),
+    ) -> Option<Self> {
+        let is_enabled = from.read(enabled.0, enabled.1, form::boolean);
+        let quota = Self {
+            points: from.read(points.0, points.1, |text| {
+                let points = form::number(1, 1_000_000)(text)?;
+                NonZeroU32::new(points).ok_or_else(|| "a whole number from 1".to_owned())
+            }),
+            duration: from.read(
+                duration.0,
+                duration.1,
+                form::duration(Plain::Seconds, Duration::from_millis(100)),
+            ),
+        };
+        is_enabled.then_some(quota)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::config::Config;
+
+    fn read(texts: &[(&str, &str)]) -> LimitsConfig {
+        let texts = texts.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+        Config::from_texts(texts.collect::<HashMap<_, _>>()).unwrap().limits
+    }
+
+    #[test]
+    fn floods_are_bounded_unless_it_is_said_otherwise() {
+        let limits = read(&[]);
+
+        let quota = |points, seconds| {
+            let points = NonZeroU32::new(points).unwrap();
+            Some(Quota { points, duration: Duration::from_secs(seconds) })
+        };
+        assert_eq!(limits.per_address, quota(1000, 1));
+        assert_eq!(limits.global, None);
+        assert_eq!(limits.registration, quota(20, 60));
+    }
+
+    #[test]
+    fn each_can_be_switched_and_set() {
+        let limits = read(&[
+            ("RATE_LIMITER_ENABLED", "false"),
+            ("RATE_LIMITER_GLOBAL_ENABLED", "true"),
+            ("RATE_LIMITER_GLOBAL_POINTS", "5"),
+            ("RATE_LIMITER_GLOBAL_DURATION", "2m"),
+        ]);
+
+        assert_eq!(limits.per_address, None);
+        let global = limits.global.unwrap();
+        assert_eq!((global.points.get(), global.duration), (5, Duration::from_mins(2)));
+    }
+}

@@ -1,0 +1,219 @@
+//! Guessers and owners, with the time in hand.
+
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
+
+use crate::clock::Timestamp;
+
+use super::*;
+
+const ALICE: &str = "alice@example.com";
+const HOME: Option<IpAddr> = Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
+
+fn throttle() -> Throttle {
+    Throttle::new(true, Clock::manual(Timestamp::from_millis(0)))
+}
+
+/// Returns the address of one of many machines.
+#[expect(clippy::unnecessary_wraps, reason = "as the throttle takes it")]
+fn machine(number: u32) -> Option<IpAddr> {
+    Some(Ipv4Addr::from_bits(Ipv4Addr::new(198, 18, 0, 0).to_bits() + number).into())
+}
+
+/// Guesses wrong as often as it may right now.
+fn wrong(throttle: &Throttle, way: Way, name: &str, from: Option<IpAddr>) -> usize {
+    (0..1000).take_while(|_| throttle.begin(way, name, from).is_ok()).count()
+}
+
+fn right(throttle: &Throttle, name: &str, from: Option<IpAddr>) -> bool {
+    let attempt = throttle.begin(Way::Password, name, from);
+    attempt.map(Attempt::succeed).is_ok()
+}
+
+/// How long somebody has to wait, in seconds.
+fn wait(throttle: &Throttle, way: Way, name: &str, from: Option<IpAddr>) -> u64 {
+    match throttle.look(way, name, from) {
+        Ok(()) => 0,
+        Err(Error::RequestsExceeded(exceeded)) => exceeded.retry_after.as_secs(),
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn who_guesses_waits_twice_as_long_each_time() {
+    let throttle = throttle();
+
+    assert_eq!(wrong(&throttle, Way::Password, ALICE, HOME), 11);
+
+    for expected in [1, 2, 4, 8, 16, 32, 64] {
+        assert_eq!(wait(&throttle, Way::Password, ALICE, HOME), expected);
+        // What is refused does not count.
+        assert_eq!(wrong(&throttle, Way::Password, ALICE, HOME), 0);
+        throttle.clock.advance(Duration::from_secs(expected));
+        assert_eq!(wrong(&throttle, Way::Password, ALICE, HOME), 1);
+    }
+}
+
+#[test]
+fn hours_of_patience_from_anywhere_are_bounded() {
+    let throttle = throttle();
+    let (mut passwords, mut codes) = (0, 0);
+
+    for second in 0..6 * 3600 {
+        passwords += usize::from(throttle.begin(Way::Password, ALICE, machine(second)).is_ok());
+        codes += usize::from(throttle.begin(Way::Factor, ALICE, machine(second)).is_ok());
+        throttle.clock.advance(Duration::from_secs(1));
+    }
+
+    assert!(passwords < 6 * 60 + 100, "{passwords}");
+    assert!(codes < 6 * 4 + 50, "{codes}");
+}
+
+#[test]
+fn the_owner_gets_in_from_where_they_were_before_whatever_strangers_do() {
+    let throttle = throttle();
+    assert!(right(&throttle, ALICE, HOME));
+
+    for number in 0..1000 {
+        wrong(&throttle, Way::Password, ALICE, machine(number));
+        throttle.clock.advance(Duration::from_secs(1));
+    }
+
+    assert_ne!(wait(&throttle, Way::Password, ALICE, machine(5000)), 0);
+    // They may even mistype first.
+    assert!(throttle.begin(Way::Password, ALICE, HOME).is_ok());
+    assert!(right(&throttle, ALICE, HOME));
+    // And it helps no stranger that they got in.
+    assert_ne!(wait(&throttle, Way::Password, ALICE, machine(5000)), 0);
+}
+
+#[test]
+fn a_sprayer_at_the_same_address_does_not_keep_its_people_out() {
+    let throttle = throttle();
+    assert!(right(&throttle, ALICE, HOME));
+
+    let sprayed = (0..1000)
+        .take_while(|number| {
+            throttle.begin(Way::Password, &format!("{number}@example.com"), HOME).is_ok()
+        })
+        .count();
+
+    assert_eq!(sprayed, 61);
+    assert_ne!(wait(&throttle, Way::Password, "other@example.com", HOME), 0);
+    assert_eq!(wait(&throttle, Way::Password, "other@example.com", machine(1)), 0);
+    assert!(right(&throttle, ALICE, HOME));
+    // An account of one's own does not make the sprayer begin anew.
+    assert_ne!(wait(&throttle, Way::Password, "other@example.com", HOME), 0);
+}
+
+#[test]
+fn an_office_behind_one_address_signs_in_at_once() {
+    let throttle = throttle();
+
+    let began: Vec<_> = (0..60)
+        .map(|person| throttle.begin(Way::Password, &format!("{person}@example.com"), HOME))
+        .collect();
+    for attempt in began {
+        attempt.unwrap().succeed();
+    }
+
+    for person in 0..1000 {
+        assert!(right(&throttle, &format!("{person}@example.com"), HOME), "{person}");
+    }
+}
+
+#[test]
+fn neither_many_at_once_nor_hanging_up_gets_anybody_more_guesses() {
+    let throttle = throttle();
+
+    let at_once: Vec<_> =
+        (0..100).map_while(|_| throttle.begin(Way::Password, ALICE, HOME).ok()).collect();
+
+    assert_eq!(at_once.len(), 11);
+    drop(at_once);
+    assert_ne!(wait(&throttle, Way::Password, ALICE, HOME), 0);
+}
+
+#[test]
+fn what_fails_for_a_reason_of_ours_counts_for_nobody() {
+    let throttle = throttle();
+
+    for _ in 0..1000 {
+        let attempt = throttle.begin(Way::Password, ALICE, HOME).unwrap();
+        let busy: Result<(), Error> = Err(Error::TooBusy { retry_after: Duration::ZERO });
+        attempt.settle(&busy, |error| matches!(error, Error::InvalidCredentials));
+    }
+
+    assert_eq!(wrong(&throttle, Way::Password, ALICE, HOME), 11);
+}
+
+#[test]
+fn an_account_is_one_however_it_is_spelt_and_a_network_of_ipv6_is_one_address() {
+    let throttle = throttle();
+    let here = |host| Some(Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, host).into());
+    let spelt = ["alice@example.com", "ALICE@example.com", "Alice@Example.COM"];
+
+    let began = (0..100)
+        .take_while(|number: &u16| {
+            let name = spelt[usize::from(*number) % spelt.len()];
+            throttle.begin(Way::Password, name, here(*number)).is_ok()
+        })
+        .count();
+
+    assert_eq!(began, 11);
+}
+
+#[test]
+fn each_way_has_counters_of_its_own() {
+    let throttle = throttle();
+
+    for way in [Way::Password, Way::Factor, Way::Register, Way::Reset, Way::Link] {
+        assert!(throttle.look(way, ALICE, HOME).is_ok(), "{way:?}");
+        assert!(wrong(&throttle, way, ALICE, HOME) < 20, "{way:?}");
+    }
+}
+
+#[test]
+fn tokens_of_nobody_are_counted_by_place_and_concern_no_session() {
+    let throttle = throttle();
+    let refused = || throttle.blame(HOME, Error::InvalidCredentials);
+
+    let told = (0..1000).take_while(|_| matches!(refused(), Error::InvalidCredentials)).count();
+
+    assert_eq!(told, 61);
+    assert!(matches!(refused(), Error::RequestsExceeded(_)));
+    assert!(throttle.look(Way::Session, "a session", HOME).is_ok());
+    assert!(throttle.look(Way::Password, ALICE, HOME).is_ok());
+}
+
+#[test]
+fn made_up_accounts_push_nobody_out() {
+    let throttle = throttle();
+    assert!(right(&throttle, ALICE, HOME));
+    for number in 0..20 {
+        wrong(&throttle, Way::Password, ALICE, machine(number));
+    }
+    let waits = wait(&throttle, Way::Password, ALICE, machine(99));
+    assert_ne!(waits, 0);
+
+    for number in 0..80_000 {
+        drop(throttle.begin(Way::Password, &format!("{number}@example.com"), machine(number)));
+    }
+
+    assert_eq!(wait(&throttle, Way::Password, ALICE, machine(99)), waits);
+    assert!(right(&throttle, ALICE, HOME));
+}
+
+#[test]
+fn switched_off_it_holds_nobody_back() {
+    let throttle = Throttle::new(false, Clock::system());
+
+    assert_eq!(wrong(&throttle, Way::Password, ALICE, HOME), 1000);
+}
+
+#[test]
+fn no_name_is_too_long_or_cut_in_the_midst_of_a_letter() {
+    let long = "é".repeat(NAME_BYTES_MAX);
+
+    assert!(throttle().begin(Way::Password, &long, None).is_ok());
+}
