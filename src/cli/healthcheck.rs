@@ -25,7 +25,8 @@ pub fn healthcheck(config: &ServerConfig) -> Result<(), Failure> {
     }
     let address = reachable(SocketAddr::new(config.host, config.port));
     match ask(address) {
-        Ok(200) => Ok(()),
+        // It is there, and has been asked for much from this address, which may be that of a proxy.
+        Ok(200 | 429) => Ok(()),
         Ok(status) => Err(Failure::new(format!("{address} answers with status {status}"))),
         Err(error) => Err(Failure::new(format!("{address} does not answer: {error}"))),
     }
@@ -80,10 +81,15 @@ mod tests {
 
     #[test]
     fn a_healthy_server_is_well() {
-        let (port, serving) = server("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}");
+        for answer in [
+            "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}",
+            "HTTP/1.1 429 Too Many Requests\r\nretry-after: 1\r\n\r\n",
+        ] {
+            let (port, serving) = server(answer);
 
-        assert!(healthcheck(&config(port)).is_ok());
-        serving.join().unwrap();
+            assert!(healthcheck(&config(port)).is_ok());
+            serving.join().unwrap();
+        }
     }
 
     #[test]

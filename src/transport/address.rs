@@ -4,6 +4,7 @@
 //! trust have written it (`IP_TRUST_PROXY`). What follows from an address is decided by others.
 
 use std::net::IpAddr;
+use std::sync::Once;
 
 use poem::Request;
 
@@ -18,7 +19,29 @@ pub fn of(request: &Request, trust: &TrustProxy) -> Option<IpAddr> {
     // Each proxy adds whom it heard at the end, so the nearest comes last.
     let named =
         forwarded.iter().filter_map(|line| line.to_str().ok()).collect::<Vec<_>>().join(",");
+    if !named.is_empty() && *trust == TrustProxy::Nobody && is_near(connection) {
+        warn_of_a_proxy();
+    }
     Some(nearest_stranger(connection, named.rsplit(','), trust))
+}
+
+/// Returns whether an address is of this machine or a network of its own, where proxies are.
+const fn is_near(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.is_loopback() || address.is_private(),
+        IpAddr::V6(address) => address.is_loopback() || address.is_unique_local(),
+    }
+}
+
+/// Says once that there seems to be a proxy: if so, all clients count as one address.
+fn warn_of_a_proxy() {
+    static SAID: Once = Once::new();
+    SAID.call_once(|| {
+        tracing::warn!(
+            "requests come with X-Forwarded-For and IP_TRUST_PROXY is false: if that is a proxy of \
+             yours, name it there, or all clients count as one address and wait for each other"
+        );
+    });
 }
 
 /// Walks away from this service, past proxies that are trusted, to the first that is not. What no

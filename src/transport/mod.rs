@@ -42,6 +42,7 @@ pub mod cors;
 pub mod docs;
 pub mod error;
 pub mod json_depth;
+pub mod limits;
 pub mod middleware;
 pub mod origin;
 pub mod pages;
@@ -61,6 +62,7 @@ use uuid::Uuid;
 use crate::config::Config;
 use crate::domain::Services;
 use crate::model::id;
+use crate::transport::limits::Limited;
 use crate::transport::middleware::Around;
 use crate::transport::pages::AsSent;
 use crate::transport::rest::path;
@@ -110,17 +112,18 @@ pub fn routes(
             pages::mount_files(route, directory, &context.config.browser.content_security_policy)
         }
     };
+    let route = Limited::new(route, Arc::clone(context));
     let one_spelling = OneSpelling { inner: route, has_prefix: directory.is_some() };
     Around::new(one_spelling, Arc::clone(context))
 }
 
 /// Spells each path as the routes do, before they see it.
-struct OneSpelling {
-    inner: Route,
+struct OneSpelling<E> {
+    inner: E,
     has_prefix: bool,
 }
 
-impl Endpoint for OneSpelling {
+impl<E: Endpoint<Output = Response>> Endpoint for OneSpelling<E> {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
@@ -132,7 +135,7 @@ impl Endpoint for OneSpelling {
     }
 }
 
-impl OneSpelling {
+impl<E> OneSpelling<E> {
     /// Returns the address with its path respelt, or `None` if it may stay as it is.
     fn respelt(&self, uri: &Uri) -> Option<Uri> {
         let path = uri.path();

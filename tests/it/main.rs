@@ -23,6 +23,7 @@ mod security;
 mod settings;
 mod store;
 mod support;
+mod throttle;
 mod tidy;
 mod topics;
 mod typing;

@@ -146,7 +146,7 @@ async fn delete_newest(admin: &User, count: i64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_newest_messages_in_memory_are_those_in_the_database() {
-    let server = TestServer::start().await;
+    let server = TestServer::with(|config| config.limits.per_address = None).await;
     let admin = server.admin().await;
     let mut writers = Vec::new();
     for tag in ["ann", "ben", "cleo"] {

@@ -4,6 +4,7 @@
 //! list of securities, several examples of one status) is put in afterwards.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use poem::endpoint::BoxEndpoint;
 use poem::http::Method;
@@ -27,11 +28,14 @@ use poem_openapi::registry::MetaTag;
 use poem_openapi::registry::Registry;
 use serde_json::Value as Json;
 
+use crate::clock::Timestamp;
 use crate::domain::Error;
+use crate::domain::Exceeded;
 use crate::domain::Forbidden;
 use crate::transport::error;
 use crate::transport::error::Refusal;
 use crate::transport::error::Wire;
+use crate::transport::limits;
 use crate::transport::rest;
 use crate::transport::rest::merge;
 use crate::transport::rest::merge::Shared;
@@ -205,7 +209,7 @@ fn meta_operation(operation: &Operation) -> Option<MetaOperation> {
             content_type: "application/json",
             schema: schemas::reference("Errors"),
         }],
-        headers: vec![],
+        headers: (status == 429).then(retry_after).into_iter().collect(),
     }));
     Some(MetaOperation {
         method: method.clone(),
@@ -266,6 +270,16 @@ fn set_cookie() -> MetaHeader {
     }
 }
 
+fn retry_after() -> MetaHeader {
+    MetaHeader {
+        name: "Retry-After".to_owned(),
+        description: Some("How many seconds to wait.".to_owned()),
+        required: true,
+        deprecated: false,
+        schema: MetaSchemaRef::Inline(Box::new(MetaSchema::new("integer"))),
+    }
+}
+
 /// Returns what can go wrong, by status. The errors are real ones, so their words are right.
 fn refusals(operation: &Operation, words: &Words) -> Vec<(u16, Vec<Wire>)> {
     let mut wires = words.failures.iter().flat_map(error::wire).collect::<Vec<_>>();
@@ -274,6 +288,7 @@ fn refusals(operation: &Operation, words: &Words) -> Vec<(u16, Vec<Wire>)> {
         wires.extend(Refusal::ContentTooLarge.wires());
         wires.extend(Refusal::OutOfTime.wires());
     }
+    wires.extend(error::wire(&too_many()));
     wires.extend(Refusal::Internal.wires());
     let mut by_status: Vec<(u16, Vec<Wire>)> = Vec::new();
     for wire in wires {
@@ -307,13 +322,23 @@ fn common_failures(operation: &Operation, words: &Words) -> Vec<Error> {
         Error::InvalidCredentials,
         Error::TokenExpired,
         Error::InvalidToken,
-        Error::TooBusy { retry_after: std::time::Duration::from_secs(1) },
+        Error::TooBusy { retry_after: Duration::from_secs(1) },
     ]);
     let only_reads = matches!(operation.method.as_str(), "GET" | "SEARCH");
     if operation.access == Access::Administrators || !only_reads {
         failures.push(Error::Forbidden(Forbidden::Action));
     }
     failures
+}
+
+/// Returns what whoever sends too much is refused with.
+fn too_many() -> Error {
+    Error::RequestsExceeded(Exceeded {
+        limit: 1000,
+        retry_after: Duration::from_secs(1),
+        reset: Timestamp::from_millis(1_769_860_801_000),
+        reason: limits::ADVICE,
+    })
 }
 
 fn reason_phrase(status: u16) -> &'static str {
@@ -324,6 +349,7 @@ fn reason_phrase(status: u16) -> &'static str {
         408 => "The body did not arrive in time.",
         413 => "The body is too large.",
         422 => "Makes sense, but cannot be done now.",
+        429 => "Too many requests, or attempts that failed; `Retry-After` says when to try again.",
         500 => "Something broke here; it is in the log under the answer's `X-Request-Id`.",
         503 => "Too busy; `Retry-After` says when to try again.",
         _ => "Refused.",
@@ -423,6 +449,18 @@ mod tests {
         assert_eq!(codes("401"), serde_json::json!(["INVALID_CREDENTIALS", "TOKEN_EXPIRED"]));
         assert_eq!(codes("413"), serde_json::json!(["CONTENT_TOO_LARGE"]));
         assert!(codes("400").as_array().unwrap().contains(&Json::from("FAILED_VALIDATION")));
+    }
+
+    #[test]
+    fn every_operation_says_when_to_come_back() {
+        let document: Json = serde_json::from_str(&document()).unwrap();
+        for (path, methods) in document["paths"].as_object().unwrap() {
+            for (method, operation) in methods.as_object().unwrap() {
+                let response = resolved(&document, &operation["responses"]["429"]);
+                let header = &response["headers"]["Retry-After"];
+                assert_eq!(header["schema"]["type"], "integer", "{method} {path}");
+            }
+        }
     }
 
     #[test]

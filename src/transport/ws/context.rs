@@ -50,6 +50,8 @@ pub struct Context {
     pub sweep: Arc<Sweep>,
     /// How fast each account may speak.
     pub users: Users,
+    /// Whether there is a bound to how fast clients may speak.
+    pub is_paced: bool,
     /// How fast sockets are let in.
     admission: Mutex<Rate>,
     places: Option<Arc<Semaphore>>,
@@ -76,6 +78,7 @@ impl Context {
             Mutex::new(Rate::new(config.websockets.upgrades_per_second, Instant::now()));
         Arc::new(Self {
             users: Users::default(),
+            is_paced: config.limits.per_address.is_some(),
             admission,
             services,
             config: config.websockets.clone(),

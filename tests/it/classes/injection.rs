@@ -169,7 +169,7 @@ async fn class_16_hostile_headers_change_nothing_and_show_nothing() {
 /// nothing by them; what an administrator stores by them is the text itself, and nothing else breaks.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn class_16_hostile_bodies_are_text_or_refused() {
-    let server = TestServer::start().await;
+    let server = TestServer::with(|config| config.limits.per_address = None).await;
     let (admin, roleless) = (server.admin().await, server.user_without_role("roleless").await);
     let inside = inside(&server);
     admin.say("a message").await;

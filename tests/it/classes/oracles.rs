@@ -103,7 +103,11 @@ impl World {
     /// Somebody who reads keys, and may change what they cannot read.
     async fn new() -> Self {
         // However long it takes, nobody is asked for a sign of life.
-        let server = TestServer::with(|config| config.websockets.heartbeat = false).await;
+        let server = TestServer::with(|config| {
+            config.websockets.heartbeat = false;
+            config.limits.per_address = None;
+        })
+        .await;
         let rights = [
             Permission::to("read", "messages").fields(&["id", "user_created"]),
             Permission::to("update", "messages").fields(&["content"]),

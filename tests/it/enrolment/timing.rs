@@ -50,6 +50,8 @@ async fn the_time_of_an_answer_tells_nothing_about_accounts() {
     let (server, _post) = start(|config| {
         config.links.register_stall = STEP;
         config.links.reset_stall = STEP;
+        config.auth.throttle = false;
+        config.limits.registration = None;
     })
     .await;
     set(&server, json!({"public_registration": true})).await;

@@ -73,7 +73,7 @@ fn the_database_and_memory_find_the_same() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (server, admin, given) = runtime.block_on(async {
         // The clock stands still, so that `$NOW` is the same to both.
-        let server = TestServer::at_noon(|_| {}).await;
+        let server = TestServer::at_noon(|config| config.limits.per_address = None).await;
         let admin = server.admin().await;
         let given = Given::read(&admin).await;
         (server, admin, given)

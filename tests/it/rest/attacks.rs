@@ -202,6 +202,7 @@ async fn no_cookie_goes_out_without_its_attributes() {
 async fn the_time_of_a_refusal_does_not_tell_whether_there_is_an_account() {
     let server = TestServer::with(|config| {
         config.auth.hash = HashConfig { memory_kib: 8192, passes: 2, lanes: 1 };
+        config.auth.throttle = false;
     })
     .await;
     let admin = server.admin().await;

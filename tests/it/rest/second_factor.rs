@@ -55,7 +55,7 @@ async fn once_enabled_every_sign_in_needs_a_code() {
 
 #[tokio::test]
 async fn a_code_counts_once() {
-    let server = TestServer::at_noon(|_| {}).await;
+    let server = TestServer::at_noon(|config| config.auth.throttle = false).await;
     let (alice, anyone) = (careful(&server, "alice").await, server.anonymous());
     let secret = alice.enable_factor(&server).await;
     let at = |steps| code(&secret, server.clock.now(), steps);

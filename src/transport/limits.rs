@@ -1,0 +1,270 @@
+//! How many requests there may be: of one address, of all together, and to sign up (crate
+//! `governor`).
+//!
+//! Sockets are let in at a rate of their own (`ws::Context::admit`) and keep to one afterwards
+//! (`ws::directus::pace`), so upgrades do not count here. Who guesses is the business of
+//! `domain::auth::throttle`.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use governor::NotUntil;
+use governor::RateLimiter;
+use governor::nanos::Nanos;
+use governor::state::InMemoryState;
+use governor::state::NotKeyed;
+use governor::state::StateStore;
+use poem::Endpoint;
+use poem::Request;
+use poem::Response;
+use poem::http::Method;
+use quick_cache::sync::Cache;
+
+use crate::clock::Clock;
+use crate::config::LimitsConfig;
+use crate::config::Quota;
+use crate::domain::Error;
+use crate::domain::Exceeded;
+use crate::model::network;
+use crate::transport::Context;
+use crate::transport::address;
+use crate::transport::error;
+use crate::transport::rest::body;
+
+/// How many addresses are known at once. Whoever comes once makes room for whoever comes often.
+const ADDRESSES_MAX: usize = 1 << 16;
+
+/// Where people sign up.
+const REGISTER: &str = "/users/register";
+/// Where sockets are opened.
+const SOCKETS: [&str; 2] = ["/websocket", "/_ws"];
+
+/// What can be done about too many requests.
+pub const ADVICE: &str =
+    "Send less at once. Whoever runs the service can raise RATE_LIMITER_POINTS";
+const ADVICE_GLOBAL: &str = "The service is asked for more than it may give. Try again later";
+const ADVICE_REGISTRATION: &str = "Many have signed up from your network just now. Try again later";
+
+/// The limits of one process.
+pub struct Limits {
+    clock: Clock,
+    per_address: Option<PerAddress>,
+    global: Option<RateLimiter<NotKeyed, InMemoryState, Time>>,
+    registration: Option<PerAddress>,
+}
+
+type PerAddress = RateLimiter<IpAddr, Addresses, Time>;
+
+/// An endpoint within its limits. Paths are spelt as the routes are by the time it is called.
+pub struct Limited<E> {
+    inner: E,
+    context: Arc<Context>,
+    limits: Limits,
+}
+
+impl<E> Limited<E> {
+    /// Returns the endpoint, limited as the settings say.
+    #[must_use]
+    pub fn new(inner: E, context: Arc<Context>) -> Self {
+        let limits = Limits::new(&context.config.limits, &context.services.clock);
+        Self { inner, context, limits }
+    }
+}
+
+impl<E: Endpoint<Output = Response>> Endpoint for Limited<E> {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        let from = address::of(&request, &self.context.config.server.trust_proxy);
+        match self.limits.check(request.method(), request.uri().path(), from) {
+            Ok(()) => self.inner.call(request).await,
+            Err(exceeded) => {
+                // Else the answer could be lost behind what is still being sent.
+                body::discard(request.into_body()).await;
+                Ok(error::respond(&Error::RequestsExceeded(exceeded)))
+            }
+        }
+    }
+}
+
+impl Limits {
+    fn new(config: &LimitsConfig, clock: &Clock) -> Self {
+        let time = || Time(clock.clone());
+        let per_address =
+            |quota: Quota| RateLimiter::new(governor_quota(quota), Addresses::default(), time());
+        Self {
+            per_address: config.per_address.map(per_address),
+            global: config.global.map(|quota| {
+                RateLimiter::new(governor_quota(quota), InMemoryState::default(), time())
+            }),
+            registration: config.registration.map(per_address),
+            clock: clock.clone(),
+        }
+    }
+
+    /// Counts a request. One that is refused counts for nobody but whom it is refused for.
+    fn check(&self, method: &Method, path: &str, from: Option<IpAddr>) -> Result<(), Exceeded> {
+        if SOCKETS.contains(&path) {
+            return Ok(());
+        }
+        let now = self.clock.instant();
+        let from = from.map(network);
+        if let (Some(limiter), Some(from)) = (&self.per_address, &from) {
+            limiter.check_key(from).map_err(|until| self.exceeded(&until, now, ADVICE))?;
+        }
+        if let Some(limiter) = &self.global {
+            limiter.check().map_err(|until| self.exceeded(&until, now, ADVICE_GLOBAL))?;
+        }
+        if method == Method::POST
+            && path == REGISTER
+            && let (Some(limiter), Some(from)) = (&self.registration, &from)
+        {
+            limiter
+                .check_key(from)
+                .map_err(|until| self.exceeded(&until, now, ADVICE_REGISTRATION))?;
+        }
+        Ok(())
+    }
+
+    fn exceeded(&self, until: &NotUntil<Instant>, now: Instant, reason: &'static str) -> Exceeded {
+        let retry_after = until.wait_time_from(now);
+        Exceeded {
+            limit: until.quota().burst_size().get(),
+            retry_after,
+            reset: self.clock.now().plus(retry_after),
+            reason,
+        }
+    }
+}
+
+/// Returns the quota in the terms of `governor`: all may come at once, and then they come back one by
+/// one.
+fn governor_quota(Quota { points, duration }: Quota) -> governor::Quota {
+    let each = duration / points.get();
+    let quota = governor::Quota::with_period(each.max(Duration::from_nanos(1)));
+    quota.expect("the period is at least a nanosecond").allow_burst(points)
+}
+
+/// The time of this service, for `governor`.
+struct Time(Clock);
+
+impl governor::clock::Clock for Time {
+    type Instant = Instant;
+
+    fn now(&self) -> Instant {
+        self.0.instant()
+    }
+}
+
+/// What each of a bounded number of addresses has left.
+struct Addresses(Cache<IpAddr, Arc<InMemoryState>>);
+
+impl Default for Addresses {
+    fn default() -> Self {
+        Self(Cache::new(ADDRESSES_MAX))
+    }
+}
+
+impl StateStore for Addresses {
+    type Key = IpAddr;
+
+    fn measure_and_replace<T, F, E>(&self, key: &IpAddr, decide: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        let made: Result<_, std::convert::Infallible> =
+            self.0.get_or_insert_with(key, || Ok(Arc::new(InMemoryState::default())));
+        let Ok(state) = made;
+        state.measure_and_replace(&NotKeyed::NonKey, decide)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+    use crate::clock::Timestamp;
+
+    #[expect(clippy::unnecessary_wraps, reason = "as the settings have it")]
+    fn quota(points: u32, seconds: u64) -> Option<Quota> {
+        let points = NonZeroU32::new(points).unwrap();
+        Some(Quota { points, duration: Duration::from_secs(seconds) })
+    }
+
+    fn limits(
+        per_address: Option<Quota>,
+        global: Option<Quota>,
+        registration: Option<Quota>,
+    ) -> Limits {
+        let clock = Clock::manual(Timestamp::from_millis(0));
+        Limits::new(&LimitsConfig { per_address, global, registration }, &clock)
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "as the limits take it")]
+    fn address(text: &str) -> Option<IpAddr> {
+        Some(text.parse().unwrap())
+    }
+
+    fn allowed(limits: &Limits, path: &str, from: Option<IpAddr>) -> usize {
+        let check = || limits.check(&Method::POST, path, from);
+        (0..10_000).take_while(|_| check().is_ok()).count()
+    }
+
+    #[test]
+    fn one_address_may_send_so_many_and_another_as_many_again() {
+        let limits = limits(quota(5, 1), None, None);
+
+        assert_eq!(allowed(&limits, "/x", address("192.0.2.1")), 5);
+        assert_eq!(allowed(&limits, "/x", address("192.0.2.2")), 5);
+        assert_eq!(allowed(&limits, "/x", address("2001:db8::1")), 5);
+        assert_eq!(allowed(&limits, "/x", address("2001:db8::2")), 0);
+        assert_eq!(allowed(&limits, "/x", address("2001:db8:0:1::2")), 5);
+    }
+
+    #[test]
+    fn what_is_told_to_whoever_is_refused_is_true() {
+        let limits = limits(quota(5, 10), None, None);
+        let here = address("192.0.2.1");
+        assert_eq!(allowed(&limits, "/x", here), 5);
+
+        let exceeded = limits.check(&Method::GET, "/x", here).unwrap_err();
+        assert_eq!((exceeded.limit, exceeded.retry_after), (5, Duration::from_secs(2)));
+        assert_eq!(exceeded.reset, Timestamp::from_millis(2000));
+
+        limits.clock.advance(Duration::from_millis(1999));
+        assert_eq!(allowed(&limits, "/x", here), 0);
+        limits.clock.advance(Duration::from_millis(1));
+        assert_eq!(allowed(&limits, "/x", here), 1);
+    }
+
+    #[test]
+    fn all_together_and_registrations_have_limits_of_their_own() {
+        let limits = limits(None, quota(10, 1), quota(3, 60));
+
+        assert_eq!(allowed(&limits, REGISTER, address("192.0.2.1")), 3);
+        assert_eq!(allowed(&limits, "/x", address("192.0.2.2")), 6);
+        assert!(limits.check(&Method::GET, "/websocket", address("192.0.2.2")).is_ok());
+    }
+
+    #[test]
+    fn addresses_that_come_once_are_bounded_and_do_not_help_one_that_comes_often() {
+        let limits = limits(quota(100, 60), None, None);
+        let often = address("192.0.2.1");
+        assert_eq!(allowed(&limits, "/x", often), 100);
+
+        for number in 0..4 * ADDRESSES_MAX {
+            let number = u128::try_from(number).unwrap() << 64;
+            let once = IpAddr::from((0x2001 << 112 | number).to_be_bytes());
+            assert!(limits.check(&Method::GET, "/x", Some(once)).is_ok());
+            if number % 64 == 0 {
+                assert!(limits.check(&Method::GET, "/x", often).is_err());
+            }
+        }
+
+        let known = limits.per_address.unwrap().into_state_store().0.len();
+        assert!(known <= ADDRESSES_MAX, "{known}");
+    }
+}

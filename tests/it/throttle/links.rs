@@ -1,0 +1,100 @@
+//! Signing up, asking for links, and following them, too often.
+
+use serde_json::json;
+
+use crate::support::Answer;
+use crate::support::Post;
+use crate::support::TestServer;
+use crate::support::User;
+use crate::throttle::HOME;
+use crate::throttle::before_the_wait;
+use crate::throttle::machine;
+use crate::throttle::post_from;
+use crate::throttle::start_with;
+use crate::throttle::told_to_wait;
+
+const PASSWORD: &str = "correct horse battery";
+
+async fn start() -> (TestServer, Post, User) {
+    let post = Post::start().await;
+    let server = start_with(|config| {
+        post.serve(config);
+        config.limits.registration = None;
+    })
+    .await;
+    let admin = server.admin().await;
+    admin.patch("/settings", &json!({"public_registration": true})).await.ok();
+    (server, post, admin)
+}
+
+async fn register(server: &TestServer, from: &str, email: &str) -> Answer {
+    let body = json!({"email": email, "password": PASSWORD});
+    post_from(server, from, "/users/register", &body).await
+}
+
+async fn ask(server: &TestServer, from: &str, email: &str) -> Answer {
+    post_from(server, from, "/auth/password/request", &json!({"email": email})).await
+}
+
+#[tokio::test]
+async fn one_address_signs_up_and_asks_for_links_so_often_at_one_account() {
+    let (server, _post, _) = start().await;
+    let known = server.member("known").await;
+
+    for email in [&known.email, "new@example.com"] {
+        let from = machine(email.len());
+        let again = async |_| register(&server, &from, email).await;
+        assert_eq!(before_the_wait("", again).await, 6, "{email}");
+        register(&server, HOME, email).await.nothing();
+        let again = async |_| ask(&server, &from, email).await;
+        assert_eq!(before_the_wait("", again).await, 6, "{email}");
+        // The owner asks from elsewhere.
+        ask(&server, HOME, email).await.nothing();
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn one_address_signs_up_and_asks_for_links_so_often_in_all() {
+    let (server, _post, _) = start().await;
+
+    let other = async |number| register(&server, HOME, &format!("{number}@example.com")).await;
+    assert_eq!(before_the_wait("", other).await, 31);
+    let other = async |number| ask(&server, HOME, &format!("{number}@example.com")).await;
+    assert_eq!(before_the_wait("", other).await, 31);
+
+    register(&server, &machine(1), "new@example.com").await.nothing();
+    ask(&server, &machine(1), "new@example.com").await.nothing();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn made_up_links_have_to_wait_and_good_ones_do_not() {
+    let (server, mut post, _) = start().await;
+    let alice = server.member("alice").await;
+    ask(&server, HOME, &alice.email).await.nothing();
+    let token = post.mail().await.token().to_owned();
+    let reset = async |token: &str, password: &str| {
+        let body = json!({"token": token, "password": password});
+        post_from(&server, HOME, "/auth/password/reset", &body).await
+    };
+    let made_up = async |path: &str, number: usize| {
+        let body = json!({"token": format!("made.up.{number}"), "password": PASSWORD});
+        post_from(&server, HOME, path, &body).await
+    };
+
+    let guess = async |number| made_up("/auth/password/reset", number).await;
+    assert_eq!(before_the_wait("INVALID_TOKEN", guess).await, 61);
+
+    told_to_wait(&made_up("/users/invite/accept", 1).await);
+    let verify = "/users/register/verify-email?token=made.up";
+    let verify = server.anonymous().request("GET", verify).header("x-forwarded-for", HOME);
+    told_to_wait(&Answer::to(verify).await);
+    // A genuine one is good, also after a password that was too easy to guess.
+    reset(&token, "password").await.refused(400, "FAILED_VALIDATION");
+    reset(&token, "another good password").await.nothing();
+    // But not again and again.
+    let again = async |_| reset(&token, "another good password").await;
+    assert_eq!(before_the_wait("FORBIDDEN", again).await, 11);
+    server.stop().await;
+}
