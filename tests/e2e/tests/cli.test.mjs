@@ -214,6 +214,26 @@ describe('a first start', () => {
 		assert.equal((await new Rest(server.origin).call('POST', '/auth/login', { email, password })).status, 200);
 	});
 
+	test('says in its log which protection is switched off', async () => {
+		const on = await start();
+		assert.doesNotMatch(on.log, /AUTH_THROTTLE_ENABLED|RATE_LIMITER_ENABLED/);
+
+		const off = await start({ env: { AUTH_THROTTLE_ENABLED: 'false', RATE_LIMITER_ENABLED: 'false' } });
+		await until(() => /WARN.*AUTH_THROTTLE_ENABLED is false/.test(off.log), 'a warning about guesses');
+		await until(() => /WARN.*RATE_LIMITER_ENABLED is false/.test(off.log), 'a warning about floods');
+	});
+
+	test('says once that there seems to be a proxy that nobody named', async () => {
+		const server = await start();
+		assert.doesNotMatch(server.log, /IP_TRUST_PROXY/);
+
+		for (let number = 0; number < 3; number++) await fetch(`${server.origin}/server/ping`, { headers: { 'x-forwarded-for': '192.0.2.1' } });
+
+		await until(() => /WARN.*IP_TRUST_PROXY is false/.test(server.log), 'the warning');
+		assert.equal(server.log.split('IP_TRUST_PROXY').length, 2);
+		assert.doesNotMatch(server.log, /192\.0\.2\.1/);
+	});
+
 	test('without --demo leaves nothing open to the anonymous', async () => {
 		const server = await start();
 		const administrator = await Administrator.signIn(server);
