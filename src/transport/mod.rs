@@ -17,6 +17,7 @@
 //! | `/activity` `/revisions` | GET SEARCH | `rest::resource` |
 //! | `/activity/{id}` `/revisions/{id}` | GET | `rest::resource` |
 //! | `/users/me` | GET PATCH | `rest::users` |
+//! | `/users/me/tfa` | GET | `rest::second_factor` |
 //! | `/users/me/tfa/generate` `/users/me/tfa/enable` `/users/me/tfa/disable` | POST | `rest::second_factor` |
 //! | `/users/me/tfa/recovery-codes` `/users/{id}/tfa/disable` | POST | `rest::second_factor` |
 //! | `/users/me/sessions` `/users/{id}/sessions` | GET DELETE | `rest::sessions` |

@@ -6,6 +6,7 @@
 pub mod access_token;
 mod background;
 mod devices;
+mod factor_state;
 pub(in crate::domain) mod mac;
 pub mod password;
 pub mod password_policy;
@@ -25,6 +26,7 @@ pub mod throttle;
 mod totp;
 
 pub use devices::Device;
+pub use factor_state::FactorState;
 
 use std::net::IpAddr;
 use std::sync::Arc;

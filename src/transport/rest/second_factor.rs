@@ -1,4 +1,4 @@
-//! `/users/me/tfa/…` and `/users/{id}/tfa/disable`: the second factor of an account.
+//! `/users/me/tfa`, `/users/me/tfa/…` and `/users/{id}/tfa/disable`: the second factor of an account.
 
 use poem::http::Method;
 use serde_json::Value as Json;
@@ -34,6 +34,10 @@ pub fn operations() -> Vec<Operation> {
     };
     let own = |path: &str, handler, words| operation(path, Access::SignedIn, handler, words);
     vec![
+        Operation {
+            method: Method::GET,
+            ..own("/users/me/tfa", |call| Box::pin(state(call)), state_words())
+        },
         own("/users/me/tfa/generate", |call| Box::pin(generate(call)), generate_words()),
         own("/users/me/tfa/enable", |call| Box::pin(enable(call)), enable_words()),
         own("/users/me/tfa/disable", |call| Box::pin(disable(call)), disable_words()),
@@ -45,6 +49,14 @@ pub fn operations() -> Vec<Operation> {
             remove_words(),
         ),
     ]
+}
+
+async fn state(call: Call) -> Reply {
+    let state = call.context.services.auth.factor_state(call.actor()).await?;
+    Ok(envelope::data(&json!({
+        "enabled": state.enabled,
+        "recovery_codes_left": state.recovery_codes_left,
+    })))
 }
 
 async fn generate(mut call: Call) -> Reply {
@@ -103,6 +115,21 @@ fn words(id: &'static str, summary: &'static str, description: &'static str) -> 
         request: None,
         success: Success::nothing("Done."),
         failures: vec![],
+    }
+}
+
+fn state_words() -> Words {
+    Words {
+        success: Success::json(
+            "How it stands.",
+            schemas::data(schemas::reference("FactorState")),
+            json!({"data": {"enabled": true, "recovery_codes_left": 9}}),
+        ),
+        ..words(
+            "readTwoFactorState",
+            "Read whether one's own account has a second factor",
+            "And how many recovery codes have not been used. Needs no permission.",
+        )
     }
 }
 

@@ -189,6 +189,16 @@ fn of_accounts() -> Shapes {
     let codes = list(inline(MetaSchema::new("string")));
     vec![
         ("PasswordAgain", object(&["password"], vec![again()])),
+        (
+            "FactorState",
+            object(
+                &["enabled", "recovery_codes_left"],
+                vec![
+                    ("enabled", flag()),
+                    ("recovery_codes_left", inline(MetaSchema::new("integer"))),
+                ],
+            ),
+        ),
         ("NewFactor", factor),
         ("FactorProof", object(&["secret", "otp"], vec![secret(), otp()])),
         ("Otp", object(&["otp"], vec![otp()])),

@@ -223,6 +223,28 @@ async fn a_recovery_code_stands_in_for_the_app_once() {
 }
 
 #[tokio::test]
+async fn an_account_learns_how_it_stands_with_its_second_factor_and_no_more() {
+    let server = TestServer::at_noon(|_| {}).await;
+    let (alice, anyone) = (careful(&server, "alice").await, server.anonymous());
+    let state = async || alice.get("/users/me/tfa").await.ok();
+    assert_eq!(state().await, json!({"enabled": false, "recovery_codes_left": 0}));
+
+    alice.enable_factor(&server).await;
+    assert_eq!(state().await, json!({"enabled": true, "recovery_codes_left": 0}));
+
+    let password = json!({"password": alice.password});
+    let made = alice.post("/users/me/tfa/recovery-codes", &password).await.ok();
+    login(&anyone, &alice, made["recovery_codes"][3].as_str(), "json").await.ok();
+    assert_eq!(state().await, json!({"enabled": true, "recovery_codes_left": 9}));
+
+    let otp = json!({"otp": made["recovery_codes"][4]});
+    alice.post("/users/me/tfa/disable", &otp).await.nothing();
+    assert_eq!(state().await, json!({"enabled": false, "recovery_codes_left": 0}));
+    anyone.get("/users/me/tfa").await.refused(401, "INVALID_CREDENTIALS");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn neither_secret_nor_codes_show_anywhere() {
     let server = TestServer::at_noon(|_| {}).await;
     let (admin, alice) = (server.admin().await, careful(&server, "alice").await);
