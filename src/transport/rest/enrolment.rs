@@ -91,19 +91,35 @@ async fn register(mut call: Call) -> Reply {
     Ok(envelope::nothing())
 }
 
-/// The link in the mail of a registration. It is opened by a browser, so it leads on to the page.
+/// The link in the mail of a registration. It is opened by a browser, so it leads on to the page:
+/// the built-in one says what came of it, a front end of somebody else's gets its plain address.
 async fn verify(call: Call) -> Reply {
     let token = call.parameter("token").unwrap_or_default();
     if token.is_empty() {
         return Err(Error::payload("\"token\" is required").into());
     }
-    call.context.services.enrolment.confirm(&token, call.origin().ip).await?;
+    let is_built_in = call.context.config.server.public_dir.is_none();
+    let fragment = match call.context.services.enrolment.confirm(&token, call.origin().ip).await {
+        Ok(()) if is_built_in => "#confirmed",
+        Ok(()) => "",
+        Err(Error::TokenExpired) if is_built_in && is_navigation(&call) => "#link-expired",
+        Err(Error::InvalidToken | Error::Forbidden(_)) if is_built_in && is_navigation(&call) => {
+            "#link-used"
+        }
+        Err(other) => return Err(other.into()),
+    };
     let base = call.context.config.server.public_url.trim_end_matches('/');
-    let location = HeaderValue::from_str(&format!("{base}/"));
+    let location = HeaderValue::from_str(&format!("{base}/{fragment}"));
     let location = location.unwrap_or(HeaderValue::from_static("/"));
     let mut response = Response::builder().status(StatusCode::FOUND).finish();
     response.headers_mut().insert(header::LOCATION, location);
     Ok(envelope::without_store(response))
+}
+
+/// Returns whether somebody is about to look at the answer: programs do not ask for HTML.
+fn is_navigation(call: &Call) -> bool {
+    let accepted = call.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    accepted.is_some_and(|accepted| accepted.contains("text/html"))
 }
 
 async fn invite(mut call: Call) -> Reply {
@@ -270,7 +286,11 @@ fn verify_words() -> Words {
         )],
         success: Success {
             status: 302,
-            ..Success::nothing("The address is confirmed; on to the page at `PUBLIC_URL`.")
+            ..Success::nothing(
+                "The address is confirmed; on to the page at `PUBLIC_URL`. A browser (`Accept` has \
+                 `text/html`) is led there by a link that is no good as well, and the built-in page \
+                 says so.",
+            )
         },
         failures: of_links(Error::payload("\"token\" is required")),
         ..words(

@@ -59,13 +59,24 @@ async fn accept(server: &TestServer, token: &str, password: &str) -> Answer {
 }
 
 async fn verify(server: &TestServer, token: &str) -> Answer {
+    Answer::to(open_link(server, token)).await
+}
+
+/// Follows the link as a browser does. Returns where that leads.
+async fn follow(server: &TestServer, token: &str) -> String {
+    let accept = "text/html,application/xhtml+xml,*/*;q=0.8";
+    let answer = Answer::to(open_link(server, token).header("accept", accept)).await;
+    assert_eq!(answer.status, 302, "{}", answer.text);
+    answer.header("location").to_owned()
+}
+
+fn open_link(server: &TestServer, token: &str) -> reqwest::RequestBuilder {
     let http = reqwest::Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .build()
         .unwrap();
-    let path = format!("http://{}/users/register/verify-email?token={token}", server.address);
-    Answer::to(http.get(path)).await
+    http.get(format!("http://{}/users/register/verify-email?token={token}", server.address))
 }
 
 /// Returns the key of a role.

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::PASSWORD;
 use super::find;
+use super::follow;
 use super::login;
 use super::register;
 use super::reset;
@@ -68,10 +69,29 @@ async fn an_account_waits_for_its_address_to_be_confirmed_and_gets_the_role() {
     let confirmed = verify(&server, mail.token()).await;
     assert_eq!(
         (confirmed.status, confirmed.header("location")),
-        (302, "https://chat.example.com/")
+        (302, "https://chat.example.com/#confirmed")
     );
     login(&server, "new@example.com", PASSWORD).await.ok();
     verify(&server, mail.token()).await.refused(403, "FORBIDDEN");
+    server.stop().await;
+}
+
+/// A browser asks for HTML, and shows people what it gets.
+#[tokio::test]
+async fn a_browser_is_led_to_the_page_by_a_link_that_is_no_good_too() {
+    let (server, mut post) = start(|_| {}).await;
+    set(&server, json!({"public_registration": true})).await;
+    register(&server, "new@example.com").await.nothing();
+    let mail = post.mail().await;
+
+    assert_eq!(follow(&server, mail.token()).await, "https://chat.example.com/#confirmed");
+    assert_eq!(follow(&server, mail.token()).await, "https://chat.example.com/#link-used");
+    assert_eq!(follow(&server, "made-up").await, "https://chat.example.com/#link-used");
+    register(&server, "late@example.com").await.nothing();
+    let mail = post.mail().await;
+    server.clock.advance(Duration::from_hours(8 * 24));
+    assert_eq!(follow(&server, mail.token()).await, "https://chat.example.com/#link-expired");
+    verify(&server, mail.token()).await.refused(401, "TOKEN_EXPIRED");
     server.stop().await;
 }
 
