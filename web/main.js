@@ -1,14 +1,16 @@
 // Puts the page together: decides between signing in and chatting, starts the parts and tells
 // them of each other. Every part can be read without the others; only this file knows them all.
 
+import { Account } from "./account.js";
 import { Composer } from "./composer.js";
 import { Connection } from "./connection.js";
+import { Doorway } from "./doorway.js";
 import { Feed } from "./feed.js";
+import { revealPasswords } from "./form.js";
 import { Outgoing } from "./outgoing.js";
 import { Session } from "./session.js";
-import { SignIn } from "./signin.js";
 import { View } from "./view.js";
-import { Lost, sentence } from "./words.js";
+import { Lost, Refusal, sentence } from "./words.js";
 
 const SHOW_LOSS_MS = 400;
 const STATES = {
@@ -70,23 +72,30 @@ const view = new View({
   },
 });
 
-const signIn = new SignIn(async ({ email, password, otp }) => {
+revealPasswords(find("sign-in"));
+const doorway = new Doorway(async ({ email, password, otp }) => {
   await session.signIn(email, password, otp);
   const me = await session.whoAmI();
-  if (!me) throw new Error("the session cookie was not kept");
+  if (!me) throw new Refusal({ message: "The browser did not keep the sign-in. Are cookies allowed for this page?" });
   enter(me);
 });
 
+const account = new Account(session, {
+  renamed: (name) => {
+    chat.feed.me.first_name = name;
+    showWho();
+  },
+  left: (note) => forget(note),
+});
+
+find("who").addEventListener("click", () => account.open(chat.feed.me).catch(complain));
 find("logout").addEventListener("click", async () => {
   try {
     await session.signOut();
   } catch (error) {
     return notice(`You are still signed in. ${sentence(error)}`);
   }
-  leave("You are signed out.");
-  chat = null;
-  view.attach(null);
-  composer.text = "";
+  forget("You are signed out.");
 });
 
 addEventListener("beforeunload", (event) => {
@@ -104,7 +113,9 @@ async function start() {
   for (let pause = 1000; ; pause = Math.min(pause * 2, 15_000)) {
     try {
       const me = await session.whoAmI();
-      return me ? enter(me) : leave();
+      if (me) return enter(me);
+      await doorway.learn();
+      return leave();
     } catch {
       status("unreachable");
       await new Promise((resume) => setTimeout(resume, pause * (0.6 + 0.4 * Math.random())));
@@ -122,6 +133,7 @@ function enter(me) {
     chat = { feed, outgoing: new Outgoing({ feed, changed }), can: { create: true }, isRead: false };
     view.attach(chat);
   }
+  doorway.close();
   screen("chat");
   notice();
   showWho();
@@ -135,9 +147,18 @@ function leave(note) {
   turn += 1;
   session.pause();
   connection.close();
+  account.close();
   screen("sign-in");
   status("signed-out");
-  signIn.open(note);
+  doorway.open(note);
+}
+
+/** Leaves, and nothing of it is there for whoever comes next. */
+function forget(note) {
+  leave(note);
+  chat = null;
+  view.attach(null);
+  composer.text = "";
 }
 
 function endSession() {

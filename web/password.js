@@ -1,50 +1,70 @@
-// The page that links in mails lead to: choosing a password, after an invitation or because the old one was forgotten.
-// The token is taken out of the address at once, so that neither the history nor a later page has it.
-const invited = location.pathname.replace(/\/$/, '').endsWith('/accept-invite');
-const token = new URLSearchParams(location.search).get('token') ?? '';
-history.replaceState(null, '', location.pathname);
+// The page that links in mails lead to: choosing a password, after an invitation or because the old
+// one was forgotten; and, without such a link, asking for one. The token is taken out of the address
+// at once, so that neither the history nor a later page has it.
 
-const element = (id) => document.getElementById(id);
-const [form, password, again, error, submit] = ['form', 'password', 'again', 'error', 'submit'].map(element);
-if (invited) element('title').textContent = 'Welcome! Choose a password';
+import { Form, revealPasswords } from "./form.js";
+import { rest } from "./rest.js";
+import { sentence } from "./words.js";
 
-/** What a refusal means to somebody who reads mail. */
-function explain(refusal) {
-	const code = refusal?.extensions?.code;
-	if (code === 'TOKEN_EXPIRED') return 'This link has expired. Ask for another one.';
-	if (code === 'INVALID_TOKEN' || code === 'FORBIDDEN') return 'This link is not good any more: it was used already, or a newer one was sent.';
-	if (code === 'FAILED_VALIDATION') return refusal.message.replace(/^.*?"password"\. ?/, '') || 'This password does not fit what is asked for here.';
-	return refusal?.message ?? 'That did not work. Try again in a moment.';
+const isInvited = location.pathname.replace(/\/$/, "").endsWith("/accept-invite");
+const token = new URLSearchParams(location.search).get("token") ?? "";
+history.replaceState(null, "", location.pathname);
+
+const ROOT = new URL("../", document.baseURI);
+const find = (id) => document.getElementById(id);
+
+const choose = new Form(find("form"), async ({ password, again }) => {
+  if (password !== again) throw new Mistake("The two are not the same.", "again");
+  await rest("POST", isInvited ? "users/invite/accept" : "auth/password/reset", { token, password }, ROOT);
+  show("done");
+}, ofChoosing);
+
+const ask = new Form(find("ask-form"), async ({ email }) => {
+  await rest("POST", "auth/password/request", { email: email.trim() }, ROOT);
+  find("asked-address").textContent = email.trim();
+  show("asked");
+}, ofAsking);
+
+/** What somebody typed that needs no server to be seen to be wrong. */
+class Mistake extends Error {
+  constructor(message, field) {
+    super(message);
+    this.field = field;
+  }
 }
 
-async function send() {
-	const path = invited ? '../users/invite/accept' : '../auth/password/reset';
-	const body = JSON.stringify({ token, password: password.value });
-	const answer = await fetch(path, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body });
-	if (answer.ok) return;
-	const refused = await answer.json().catch(() => null);
-	throw new Error(explain(refused?.errors?.[0]));
+function ofChoosing(error) {
+  if (error instanceof Mistake) return [error.message, error.field];
+  if (error.field === "password") return [sentence(error), "password"];
+  const isExpired = error.code === "TOKEN_EXPIRED";
+  if (!isExpired && error.code !== "INVALID_TOKEN" && error.code !== "FORBIDDEN") return sentence(error);
+  find("another").hidden = isInvited;
+  const reason = isExpired ? "This link has expired." : "This link is not good any more: it was used already, or a newer one was sent.";
+  return isInvited ? `${reason} Ask whoever invited you for another.` : reason;
 }
 
-form.addEventListener('submit', async (event) => {
-	event.preventDefault();
-	error.textContent = '';
-	if (password.value !== again.value) {
-		error.textContent = 'The two are not the same.';
-		again.focus();
-		return;
-	}
-	submit.disabled = true;
-	try {
-		await send();
-		form.hidden = true;
-		element('done').hidden = false;
-		element('done').querySelector('a').focus();
-	} catch (failure) {
-		error.textContent = failure instanceof TypeError ? 'The server does not answer. Try again in a moment.' : failure.message;
-	} finally {
-		submit.disabled = false;
-	}
-});
-password.focus();
-if (!token) error.textContent = 'This address has no token in it. Open the link in the mail again.';
+function ofAsking(error) {
+  if (error.code === "UNPROCESSABLE_CONTENT") return "This server cannot send mail. Ask whoever runs it for a new password.";
+  return [sentence(error), error.waitSeconds ? undefined : "email"];
+}
+
+function show(id) {
+  for (const part of ["form", "ask-form", "asked", "done"]) find(part).hidden = part !== id;
+  if (id === "form") choose.focus();
+  else if (id === "ask-form") ask.focus();
+  else find(id).querySelector("h1").focus();
+}
+
+revealPasswords();
+find("another").addEventListener("click", () => show("ask-form"));
+if (isInvited) {
+  document.title = "Welcome";
+  find("title").textContent = "Welcome! Choose a password";
+}
+if (!isInvited && !token) {
+  document.title = "Forgotten password";
+  show("ask-form");
+} else {
+  show("form");
+  if (!token) choose.complain("This address has no token in it. Open the link in the mail again.");
+}

@@ -2,7 +2,8 @@
 // session alive. The token itself stays in an HttpOnly cookie that no script can read; all
 // this file remembers is when to renew it. Shows nothing.
 
-import { Lost, Refusal } from "./words.js";
+import { rest } from "./rest.js";
+import { Lost } from "./words.js";
 
 const RENEW_AT = "chinwag.renew-at";
 const TIMER_MS_MAX = 2 ** 31 - 1;
@@ -47,13 +48,25 @@ export class Session {
     remembered(null);
   }
 
-  /** What the caller may do with messages: `{create, update, delete}`, each true or false. */
+  /** Ends the sessions of this account everywhere, this one included. */
+  async signOutEverywhere() {
+    await rest("DELETE", "users/me/sessions");
+    this.pause();
+    remembered(null);
+  }
+
+  /** What the caller may do: `{create, update, delete}` with messages, `own(field)` with their account. */
   async permissions() {
     const { data } = await rest("GET", "permissions/me");
-    const rules = data?.messages ?? {};
-    const may = (action) => ["full", "partial"].includes(rules[action]?.access);
-    const mayWrite = (action) => may(action) && ["*", "content"].some((field) => (rules[action].fields ?? ["*"]).includes(field));
-    return { create: mayWrite("create"), update: mayWrite("update"), delete: may("delete") };
+    const may = (collection, action) => ["full", "partial"].includes(data?.[collection]?.[action]?.access);
+    const mayWrite = (collection, action, field) =>
+      may(collection, action) && ["*", field].some((name) => (data[collection][action].fields ?? ["*"]).includes(name));
+    return {
+      create: mayWrite("messages", "create", "content"),
+      update: mayWrite("messages", "update", "content"),
+      delete: may("messages", "delete"),
+      own: (field) => mayWrite("directus_users", "update", field),
+    };
   }
 
   /** Renews now if that is due, and sees to it that it happens in time. */
@@ -92,26 +105,6 @@ export class Session {
   #remember(expiresMs) {
     remembered(Date.now() + expiresMs / 2);
   }
-}
-
-async function rest(method, path, body) {
-  let response;
-  try {
-    response = await fetch(new URL(path, document.baseURI), {
-      method,
-      credentials: "same-origin",
-      cache: "no-store",
-      headers: body && { "Content-Type": "application/json" },
-      body: body && JSON.stringify(body),
-      signal: AbortSignal.timeout?.(20_000),
-    });
-  } catch {
-    throw new Lost();
-  }
-  const answer = await response.json().catch(() => ({}));
-  if (response.ok) return answer;
-  const { message, extensions } = answer.errors?.[0] ?? { message: `The server answered ${response.status}.` };
-  throw new Refusal({ code: extensions?.code, message }, response.status);
 }
 
 function isSignedOut(error) {

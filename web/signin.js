@@ -1,63 +1,69 @@
-// The sign-in form: what is asked, what is said when it fails, and where the focus goes. What
-// signing in means is for the function it is given.
+// The sign-in form: address and password, then a one-time code or a recovery code where the account
+// asks for one. What signing in means is for the function it is given.
 
-import { Lost, sentence } from "./words.js";
+import { Form } from "./form.js";
+import { Refusal, sentence } from "./words.js";
 
 const INVITATION = "Sign in with your account on this server.";
+const WAYS = {
+  app: { label: "One-time code", hint: "The six digits that your authenticator app shows.", other: "Use a recovery code instead", inputMode: "numeric" },
+  paper: { label: "Recovery code", hint: "One of those you kept when you set this up. Each is good once.", other: "Use a code of the app instead", inputMode: "text" },
+};
 const find = (id) => document.getElementById(id);
 
 export class SignIn {
-  #form = find("login-form");
-  #submit = find("login-submit");
-  #error = find("login-error");
+  #form;
+  #way = "app";
 
-  /** `signIn({email, password, otp})` rejects with what is to be shown. */
+  /** `signIn({email, password, otp})` rejects with what is to be explained. */
   constructor(signIn) {
-    this.#form.addEventListener("submit", async (event) => {
-      event.preventDefault();
-      const { email, password, otp } = Object.fromEntries(new FormData(this.#form));
-      const missing = [email, password].findIndex((value) => !value.trim());
-      if (missing >= 0) return this.#complain("Please fill in both email and password.", missing ? "login-password" : "login-email");
-      this.#busy(true);
-      try {
-        await signIn({ email: email.trim(), password, otp: otp.trim() });
-      } catch (error) {
-        this.#explain(error);
-      }
-      this.#busy(false);
+    const send = async ({ email, password, otp }) => signIn({ email: email.trim(), password, otp: otp.trim() });
+    this.#form = new Form(find("login-form"), send, (error) => this.#explain(error));
+    find("login-otp-other").addEventListener("click", () => {
+      this.#ask(this.#way === "app" ? "paper" : "app");
+      this.#form.field("otp").focus();
     });
   }
 
-  open(note = INVITATION) {
+  show(isShown, note = INVITATION) {
+    this.#form.show(isShown);
+    this.#hideCode();
+    if (!isShown) return;
     find("login-note").textContent = note;
-    this.#error.textContent = "";
-    find("login-otp-row").hidden = true;
-    find("login-otp").value = find("login-password").value = "";
-    find(find("login-email").value ? "login-password" : "login-email").focus();
+    this.#form.focus();
+  }
+
+  complain(text) {
+    this.#form.complain(text);
   }
 
   #explain(error) {
+    if (!(error instanceof Refusal)) return sentence(error);
     if (error.code === "INVALID_OTP") {
       const isFirst = find("login-otp-row").hidden;
-      find("login-otp-row").hidden = false;
-      return this.#complain(isFirst ? "This account also asks for a one-time code." : error.message, "login-otp");
+      this.#ask(this.#way);
+      this.#form.field("otp").value = "";
+      if (isFirst) return ["This account asks for a second factor as well.", "otp"];
+      return [this.#way === "app" ? sentence(error) : "That recovery code is not right, or was used before.", "otp"];
     }
-    if (error.status === 429) return this.#complain("Too many attempts. Please wait a minute, then try again.");
-    if (error.status >= 500) return this.#complain("The server is busy. Please wait a moment, then try again.");
-    if (error instanceof Lost) return this.#complain("The server cannot be reached. Check the connection and try again.");
-    if (!error.code) return this.#complain("The browser did not keep the sign-in. Are cookies allowed for this page?");
-    this.#complain(sentence(error), "login-password");
+    if (error.code === "INVALID_PAYLOAD" && /"email"/.test(error.message)) return ["That is not an email address.", "email"];
+    if (error.code === "INVALID_CREDENTIALS") this.#hideCode();
+    return [sentence(error), error.waitSeconds ? undefined : "password"];
   }
 
-  #complain(text, focusOn) {
-    this.#error.textContent = text;
-    if (focusOn) find(focusOn).focus();
+  #ask(way) {
+    this.#way = way;
+    const { label, hint, other, inputMode } = WAYS[way];
+    find("login-otp-row").hidden = false;
+    find("login-otp-label").textContent = label;
+    find("login-otp-hint").textContent = hint;
+    find("login-otp-other").textContent = other;
+    Object.assign(this.#form.field("otp"), { inputMode, required: true });
   }
 
-  #busy(isBusy) {
-    this.#form.setAttribute("aria-busy", String(isBusy));
-    this.#submit.disabled = isBusy;
-    this.#submit.textContent = isBusy ? "Signing in…" : "Sign in";
-    if (isBusy) this.#error.textContent = "";
+  #hideCode() {
+    this.#way = "app";
+    find("login-otp-row").hidden = true;
+    Object.assign(this.#form.field("otp"), { value: "", required: false });
   }
 }

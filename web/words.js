@@ -8,10 +8,10 @@ export class Lost extends Error {
 
 export class Refusal extends Error {
   name = "Refusal";
-  constructor({ code = "UNKNOWN", message = "The server refused." } = {}, status = 0) {
+  /** `waitSeconds`: how long the server asks to wait before the next try, 0 if it does not. */
+  constructor({ code = "UNKNOWN", message = "The server refused.", field, type } = {}, status = 0, waitSeconds = 0) {
     super(message);
-    this.code = code;
-    this.status = status;
+    Object.assign(this, { code, field, type, status, waitSeconds });
   }
 }
 
@@ -21,16 +21,39 @@ const SENTENCES = {
   SERVICE_UNAVAILABLE: "The server is busy. Wait a moment, then try again.",
   CONTENT_TOO_LARGE: "That message is too long for this server.",
   INTERNAL_SERVER_ERROR: "Something went wrong on the server. Try again in a moment.",
+  INVALID_CREDENTIALS: "Email or password is wrong.",
+  INVALID_OTP: "That code is not right. Codes of the app change every 30 seconds, and each is good once.",
+};
+
+const PASSWORDS = {
+  min_length: "The password needs at least 8 characters.",
+  common: "This is one of the most common passwords. Choose another.",
+  regex: "This password does not fit what this server asks for. Make it longer, or mix in capitals, digits and signs.",
 };
 
 /** One sentence for a person; the server's own words where it chose them for this case. */
 export function sentence(error) {
-  if (error instanceof Lost) return "The server cannot be reached.";
+  if (error instanceof Lost) return "The server cannot be reached. Check the connection and try again.";
   if (!(error instanceof Refusal)) return "Something went wrong on this page. Reloading it may help.";
+  if (error.waitSeconds && error.status === 429) return `Too many attempts. Try again in ${duration(error.waitSeconds)}.`;
+  if (error.waitSeconds) return `The server is busy. Try again in ${duration(error.waitSeconds)}.`;
   if (error.status === 429) return SENTENCES.REQUESTS_EXCEEDED;
+  if (error.code === "FAILED_VALIDATION" && error.field === "password") return PASSWORDS[error.type] ?? "Choose another password.";
   if (SENTENCES[error.code]) return SENTENCES[error.code];
   if (error.status >= 500) return SENTENCES.SERVICE_UNAVAILABLE;
   return error.message;
+}
+
+/** A time to wait, in words. */
+export function duration(seconds) {
+  if (seconds <= 90) return count(seconds, "second", "seconds");
+  const minutes = Math.ceil(seconds / 60);
+  return minutes <= 90 ? count(minutes, "minute", "minutes") : count(Math.ceil(minutes / 60), "hour", "hours");
+}
+
+/** A time to wait, as a clock shows it: 0:29. */
+export function clock(seconds) {
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
 }
 
 export function initials(name) {
@@ -66,4 +89,14 @@ export function clockTime(date) {
 
 export function count(number, one, many) {
   return `${number} ${number === 1 ? one : many}`;
+}
+
+/** Puts a text into the clipboard. Returns whether that worked: it does on pages with TLS, and of one's own machine. */
+export async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -41,22 +41,37 @@ macro_rules! asset {
 /// The files of the chat page: name, content type, content.
 const ASSETS: &[(&str, &str, &[u8])] = &[
     asset!("index.html", HTML),
-    asset!("style.css", STYLE),
-    asset!("favicon.svg", IMAGE),
+    asset!("account.css", STYLE),
+    asset!("account.js", SCRIPT),
     asset!("bubble.js", SCRIPT),
     asset!("composer.js", SCRIPT),
     asset!("connection.js", SCRIPT),
+    asset!("devices.js", SCRIPT),
+    asset!("doorway.js", SCRIPT),
+    asset!("favicon.svg", IMAGE),
     asset!("feed.js", SCRIPT),
+    asset!("form.js", SCRIPT),
+    asset!("forms.css", STYLE),
     asset!("main.js", SCRIPT),
     asset!("messages.js", SCRIPT),
     asset!("outgoing.js", SCRIPT),
     asset!("password.html", HTML),
     asset!("password.js", SCRIPT),
+    asset!("qr.js", SCRIPT),
+    asset!("recovery-codes.js", SCRIPT),
+    asset!("rest.js", SCRIPT),
+    asset!("second-factor.js", SCRIPT),
     asset!("session.js", SCRIPT),
     asset!("signin.js", SCRIPT),
+    asset!("signup.js", SCRIPT),
+    asset!("style.css", STYLE),
     asset!("view.js", SCRIPT),
     asset!("words.js", SCRIPT),
 ];
+
+/// What the page to choose a password loads.
+const PASSWORD_FILES: &[&str] =
+    &["favicon.svg", "form.js", "forms.css", "password.js", "rest.js", "style.css", "words.js"];
 
 static INDEX: LazyLock<Page> = LazyLock::new(|| {
     let (_, content_type, content) = ASSETS[0];
@@ -73,16 +88,15 @@ static CHAT: LazyLock<Vec<(&str, Page)>> = LazyLock::new(|| {
         .collect()
 });
 
-/// Adds the page that links in mails lead to, which is there beside any front end.
+/// Adds the page to ask for a link and to choose a password, where links in mails lead to. It is
+/// there beside any front end.
 #[must_use]
 pub fn mount_password(route: Route) -> Route {
     let page = || get(Password("password.html"));
-    route
-        .at("/admin/reset-password", page())
-        .at("/admin/accept-invite", page())
-        .at("/admin/password.js", get(Password("password.js")))
-        .at("/admin/style.css", get(Password("style.css")))
-        .at("/admin/favicon.svg", get(Password("favicon.svg")))
+    let route = route.at("/admin/reset-password", page()).at("/admin/accept-invite", page());
+    PASSWORD_FILES
+        .iter()
+        .fold(route, |route, name| route.at(format!("/admin/{name}"), get(Password(name))))
 }
 
 /// Adds the built-in chat page.

@@ -80,7 +80,7 @@ describe('with a mail server', () => {
 			await page.getByTestId('password').fill('baseball');
 			await page.getByTestId('password-again').fill('baseball');
 			await page.getByTestId('password-submit').click();
-			await page.getByText('Value is one of the most common passwords').waitFor();
+			await page.getByText('This is one of the most common passwords').waitFor();
 			await page.getByTestId('password').fill(PASSWORD);
 			await page.getByTestId('password-again').fill(PASSWORD);
 			await page.getByTestId('password-submit').click();

@@ -1,24 +1,14 @@
 // Nothing that lets somebody in, and nothing about people, is ever in a log line or an error, however much is logged; and
 // nothing that anybody sends can forge a line or steer a terminal.
 import assert from 'node:assert/strict';
-import { createHmac, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import net from 'node:net';
 import { after, describe, test } from 'node:test';
 import { Administrator, Rest } from '../lib/rest.mjs';
 import { ADMIN, run, Server } from '../lib/server.mjs';
 import { Socket } from '../lib/socket.mjs';
-
-/** RFC 6238, as an authenticator app computes it. */
-function totp(secret) {
-	const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
-	const bits = [...secret].map((letter) => alphabet.indexOf(letter).toString(2).padStart(5, '0')).join('');
-	const key = Buffer.from(bits.match(/.{8}/g).map((byte) => Number.parseInt(byte, 2)));
-	const counter = Buffer.alloc(8);
-	counter.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000)));
-	const mac = createHmac('sha1', key).update(counter).digest();
-	return String((mac.readUInt32BE(mac[19] & 15) & 0x7fffffff) % 1e6).padStart(6, '0');
-}
+import { totp } from '../lib/totp.mjs';
 
 for (const style of ['pretty', 'raw']) {
 	describe(`the log, as ${style}, with everything logged`, () => {

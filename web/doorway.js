@@ -1,0 +1,103 @@
+// What people see before they are in: the forms to sign in and to sign up, and the buttons of those
+// who vouch for people elsewhere. Which of them, the address says after its #; what this server
+// offers, it is asked once. Shows no chat.
+
+import { rest } from "./rest.js";
+import { SignIn } from "./signin.js";
+import { SignUp } from "./signup.js";
+
+const find = (id) => document.getElementById(id);
+
+// What links lead here with: of mails after the #, of those who vouch for people as `reason`.
+const NOTES = {
+  "#confirmed": "Your address is confirmed. Sign in to begin.",
+};
+const COMPLAINTS = {
+  "#link-expired": "The link in that mail has expired. Sign up once more to get another.",
+  "#link-used": "The link in that mail is not good any more: it was used already, or a newer one was sent.",
+};
+const REASONS = {
+  INVALID_CREDENTIALS: "You were not let in: there is no account here for who you are there.",
+  INVALID_PROVIDER: "That way to sign in is not offered here.",
+  INVALID_TOKEN: "Signing in took too long, or was begun in another window. Try again.",
+  TOKEN_EXPIRED: "Signing in took too long. Try again.",
+  INVALID_OTP: "This account asks for a second factor: sign in with email and password.",
+  SERVICE_UNAVAILABLE: "The other side does not answer. Try again in a moment.",
+  USER_SUSPENDED: "You were not let in: this account cannot be used.",
+};
+
+export class Doorway {
+  #project = {};
+  #signIn;
+  #signUp;
+  #isOpen = false;
+  #isKnown = false;
+
+  /** `signIn({email, password, otp})` lets somebody in, or rejects with what is to be explained. */
+  constructor(signIn) {
+    this.#signIn = new SignIn(signIn);
+    this.#signUp = new SignUp({
+      verifies: () => this.#project.public_registration_verify_email,
+      signIn,
+      sent: () => (location.hash = "#inbox"),
+    });
+    addEventListener("hashchange", () => this.#isOpen && this.#show());
+  }
+
+  /** Asks what is offered. Without an answer, signing in is. */
+  async learn() {
+    const answers = await Promise.all([rest("GET", "server/info"), rest("GET", "auth")]).catch(() => null);
+    this.#isKnown = answers !== null;
+    const [info, auth] = answers ?? [{ data: {} }, { data: [] }];
+    this.#project = info.data.project ?? {};
+    find("signup-link").hidden = !this.#project.public_registration;
+    const offers = auth.data.filter(({ name }) => name);
+    find("providers").replaceChildren(...offers.map(button));
+    find("providers").hidden = find("providers-or").hidden = offers.length === 0;
+    for (const id of ["login-own", "login-submit", "forgot-link"]) find(id).hidden = Boolean(auth.disableDefault) && offers.length > 0;
+    find("providers-or").hidden ||= find("login-own").hidden;
+  }
+
+  open(note) {
+    this.#isOpen = true;
+    // Whoever was signed in when the page was opened has not needed to know.
+    if (!this.#isKnown) void this.learn();
+    const query = new URLSearchParams(location.search);
+    const reason = query.get("reason");
+    const complaint = COMPLAINTS[location.hash] ?? (reason && (REASONS[reason] ?? "Signing in elsewhere did not work. Try again."));
+    this.#show(note ?? NOTES[location.hash]);
+    if (complaint) this.#signIn.complain(complaint);
+    query.delete("reason");
+    // Reloading the page must not say it again.
+    if (reason || NOTES[location.hash] || COMPLAINTS[location.hash]) history.replaceState(null, "", query.size ? `?${query}` : location.pathname);
+  }
+
+  /** Somebody is in: the address is that of the chat again. */
+  close() {
+    this.#isOpen = false;
+    if (location.hash || /[?&]reason=/.test(location.search)) history.replaceState(null, "", location.pathname);
+    this.#signIn.show(false);
+    this.#signUp.show(false);
+  }
+
+  #show(note) {
+    const isOffered = this.#project.public_registration;
+    const isSent = location.hash === "#inbox" && find("signup-address").textContent !== "";
+    const isNew = location.hash === "#sign-up" && isOffered;
+    this.#signIn.show(!isSent && !isNew, note);
+    this.#signUp.show(isNew);
+    find("signup-sent").hidden = !isSent;
+    if (isSent) find("signup-sent-title").focus();
+  }
+}
+
+/** A link to one who vouches for people, and back to this page. Their icon would have to be fetched, so there is none. */
+function button({ name, label }) {
+  const link = document.createElement("a");
+  link.className = "provider";
+  link.dataset.testid = "provider";
+  link.textContent = `Sign in with ${label || name}`;
+  const back = new URL(location.pathname, location.origin);
+  link.href = new URL(`auth/login/${encodeURIComponent(name)}?redirect=${encodeURIComponent(back)}`, document.baseURI);
+  return link;
+}

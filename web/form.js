@@ -1,0 +1,123 @@
+// A form that is sent by script: asks for what is missing, is busy while it waits, says what failed
+// where it failed, and waits out what the server asks to be waited. What is sent is for the
+// function it is given; how failures are said is for `explain`.
+
+import { clock, sentence } from "./words.js";
+
+export class Form {
+  #form;
+  #error;
+  #button;
+  #idle;
+  #waiting;
+
+  /** `send(values)` rejects with what is to be explained. `explain(error)` gives a sentence, or `[sentence, name of a field]`. */
+  constructor(form, send, explain = sentence) {
+    this.#form = form;
+    this.#error = form.querySelector(".card-error");
+    this.#button = form.querySelector("[type=submit]");
+    this.#idle = this.#button.textContent;
+    form.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      if (this.#button.disabled) return;
+      this.complain("");
+      const missing = [...form.elements].find((field) => field.required && !field.value.trim() && field.offsetParent);
+      if (missing) return this.complain(`Please fill in: ${nameOf(missing)}.`, missing.name);
+      this.#busy(true);
+      try {
+        await send(Object.fromEntries(new FormData(form)));
+      } catch (error) {
+        this.#busy(false);
+        if (error.waitSeconds) this.#wait(error.waitSeconds);
+        this.complain(...[explain(error)].flat());
+      }
+      if (!this.#waiting) this.#busy(false);
+    });
+    form.addEventListener("input", ({ target }) => target.removeAttribute("aria-invalid"));
+  }
+
+  /** The field of that name. */
+  field(name) {
+    return this.#form.elements[name];
+  }
+
+  /** Shows it, or hides it. What was typed in is forgotten, except addresses and names. */
+  show(isShown = true) {
+    this.#form.hidden = !isShown;
+    this.clear();
+  }
+
+  clear() {
+    this.complain("");
+    for (const field of this.#form.elements) if (field.autocomplete && !/name|email/.test(field.autocomplete)) field.value = "";
+    // A password that was shown is not shown to whoever comes next.
+    for (const button of this.#form.querySelectorAll(".reveal[data-shown]")) button.click();
+  }
+
+  /** Puts the focus where the first thing is to be typed in. */
+  focus() {
+    const fields = [...this.#form.elements].filter((field) => field.matches("input") && field.offsetParent);
+    (fields.find((field) => !field.value) ?? fields.at(-1) ?? this.#button).focus();
+  }
+
+  /** Says what is wrong, and leads to the field that it is about. */
+  complain(text, name) {
+    delete this.#error.dataset.kind;
+    for (const field of this.#form.elements) field.removeAttribute("aria-invalid");
+    this.#error.textContent = text;
+    const field = name && this.field(name);
+    if (!field) return;
+    field.setAttribute("aria-invalid", "true");
+    field.focus();
+  }
+
+  /** Says that all is well. */
+  tell(text) {
+    this.complain(text);
+    this.#error.dataset.kind = "good";
+  }
+
+  #busy(isBusy) {
+    this.#form.setAttribute("aria-busy", String(isBusy));
+    this.#button.disabled = isBusy;
+    this.#button.textContent = isBusy ? (this.#button.dataset.busy ?? this.#idle) : this.#idle;
+  }
+
+  /** The button counts down, and works again at the end. A screen reader hears the beginning and the end only. */
+  #wait(seconds) {
+    clearInterval(this.#waiting);
+    const end = Date.now() + seconds * 1000;
+    const tell = () => {
+      const left = Math.ceil((end - Date.now()) / 1000);
+      this.#button.disabled = left > 0;
+      this.#button.textContent = left > 0 ? `Wait ${clock(left)}` : this.#idle;
+      if (left > 0) return;
+      this.#waiting = void clearInterval(this.#waiting);
+      this.tell("You can try again now.");
+    };
+    this.#waiting = setInterval(tell, 250);
+    tell();
+  }
+}
+
+/** Puts a button into each password field of a page that shows what is typed. */
+export function revealPasswords(root = document) {
+  for (const field of root.querySelectorAll("input[type=password]")) {
+    const [box, button] = [document.createElement("span"), document.createElement("button")];
+    box.className = "with-reveal";
+    Object.assign(button, { type: "button", className: "reveal", textContent: "Show" });
+    button.setAttribute("aria-label", `Show: ${nameOf(field)}`);
+    field.replaceWith(box);
+    box.append(field, button);
+    button.addEventListener("click", () => {
+      const isShown = button.toggleAttribute("data-shown");
+      field.type = isShown ? "text" : "password";
+      button.textContent = isShown ? "Hide" : "Show";
+      button.setAttribute("aria-label", `${button.textContent}: ${nameOf(field)}`);
+    });
+  }
+}
+
+function nameOf(field) {
+  return (field.labels?.[0]?.textContent ?? field.name).trim();
+}

@@ -1,0 +1,36 @@
+// One call of the REST interface: JSON there and back, with the session's cookie. What fails is one
+// of two kinds: Refusal, with the code and how long to wait if the server says so, or Lost.
+
+import { Lost, Refusal } from "./words.js";
+
+const ANSWER_MS = 20_000;
+
+/** `root`: where the interface is, seen from this page. Returns the answer, `{data}` or `{}`. */
+export async function rest(method, path, body, root = document.baseURI) {
+  let response;
+  try {
+    response = await fetch(new URL(path, root), {
+      method,
+      credentials: "same-origin",
+      cache: "no-store",
+      headers: body && { "Content-Type": "application/json" },
+      body: body && JSON.stringify(body),
+      signal: AbortSignal.timeout?.(ANSWER_MS),
+    });
+  } catch {
+    throw new Lost();
+  }
+  const answer = await response.json().catch(() => ({}));
+  if (response.ok) return answer;
+  const { message, extensions } = answer.errors?.[0] ?? { message: `The server answered ${response.status}.` };
+  const waitSeconds = seconds(response.headers.get("Retry-After"));
+  throw new Refusal({ ...extensions, message }, response.status, waitSeconds);
+}
+
+/** RFC 9110, 10.2.3: a number of seconds, or a date. */
+function seconds(retryAfter) {
+  if (!retryAfter) return 0;
+  const number = Number(retryAfter);
+  const wait = Number.isNaN(number) ? (Date.parse(retryAfter) - Date.now()) / 1000 : number;
+  return wait > 0 ? Math.ceil(wait) : 0;
+}

@@ -1,0 +1,39 @@
+// The sign-up form, and what is said after it: come in, or look into the inbox first. An address
+// that is taken is answered like a new one, so this page cannot tell either.
+
+import { Form } from "./form.js";
+import { rest } from "./rest.js";
+import { sentence } from "./words.js";
+
+const find = (id) => document.getElementById(id);
+
+export class SignUp {
+  #form;
+
+  /** `verifies()`: whether addresses are confirmed here. `signIn({email, password})` is what follows where they are not. */
+  constructor({ verifies, signIn, sent }) {
+    const send = async ({ name, email, password }) => {
+      const address = email.trim();
+      await rest("POST", "users/register", { first_name: name.trim(), email: address, password });
+      if (!verifies()) return signIn({ email: address, password });
+      find("signup-address").textContent = address;
+      sent();
+    };
+    this.#form = new Form(find("signup-form"), send, explain);
+  }
+
+  show(isShown) {
+    this.#form.show(isShown);
+    if (isShown) this.#form.focus();
+  }
+}
+
+function explain(error) {
+  if (error.field === "password") return [sentence(error), "password"];
+  if (error.field === "email" || /"email"/.test(error.message)) return ["That is not an email address.", "email"];
+  if (error.code === "FORBIDDEN") return ["This server does not take sign-ups from this address.", "email"];
+  if (error.code === "UNPROCESSABLE_CONTENT") return "This server cannot send mail, so it cannot confirm your address. Ask whoever runs it.";
+  // Signed up, but not in: somebody had this address already, with another password.
+  if (error.code === "INVALID_CREDENTIALS") return ["That did not sign you in. If you have an account with this address, sign in, or ask for a new password.", "email"];
+  return sentence(error);
+}
