@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, writeFileSync } from 'node:fs';
 import { chromium } from 'playwright-core';
+import { keepCookie, keepSecretsOfText } from './evidence.mjs';
 import { artifact } from './paths.mjs';
 import { until } from './wait.mjs';
 
@@ -12,6 +13,17 @@ export async function launchBrowser() {
 	const executablePath = CANDIDATES.find((candidate) => candidate && existsSync(candidate));
 	assert.ok(executablePath, 'no Chromium found: run `make setup`, or set CHROMIUM to its path');
 	return chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
+}
+
+/** What an answer lets somebody in with. A window that is closed meanwhile has none any more. */
+async function keepSecretsOfAnswer(response) {
+	if (!/\/(auth|users)\//.test(response.url())) return;
+	try {
+		for (const { name, value } of await response.headersArray()) if (name.toLowerCase() === 'set-cookie') value.split('\n').forEach(keepCookie);
+		keepSecretsOfText(await response.text());
+	} catch {
+		// Closed.
+	}
 }
 
 /** One browser window with storage of its own. */
@@ -36,7 +48,11 @@ export class Window {
 			window.errors.push(`console: ${message.text()}${request}`);
 		});
 		window.page.on('crash', () => window.errors.push('the page crashed'));
-		window.page.on('request', (request) => window.requests.push(request.url()));
+		window.page.on('request', (request) => {
+			window.requests.push(request.url());
+			keepSecretsOfText(request.postData());
+		});
+		window.page.on('response', (response) => void keepSecretsOfAnswer(response));
 		window.page.on('websocket', (socket) => window.#watch(socket));
 		// Playwright does not tell when a WebSocket is open; the browser does, right before the page learns it.
 		window.handshakes = 0;
@@ -53,6 +69,7 @@ export class Window {
 		this.requests.push(socket.url());
 		const record = { url: socket.url(), sent: [], received: [], open: true };
 		const parse = ({ payload }) => {
+			keepSecretsOfText(payload.toString());
 			try {
 				return JSON.parse(payload.toString());
 			} catch {

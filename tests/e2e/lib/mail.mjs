@@ -1,6 +1,7 @@
 // A real SMTP server (smtp-server), which the binary hands its mails to: on a fixed port, so that it can be down at first.
 import { once } from 'node:events';
 import { SMTPServer } from 'smtp-server';
+import { keepSecret } from './evidence.mjs';
 import { until } from './wait.mjs';
 
 /** Quoted-printable, RFC 2045, 6.7. */
@@ -38,7 +39,9 @@ export class MailServer {
 					const raw = Buffer.concat(chunks).toString();
 					const text = part(raw, 'text/plain');
 					const to = session.envelope.rcptTo.map(({ address }) => address);
-					mails.push({ to, raw, text, html: part(raw, 'text/html'), link: /^https?:\S+/m.exec(text)[0], secure: session.secure, user: session.user });
+					const link = /^https?:\S+/m.exec(text)[0];
+					keepSecret('the token of a mail', new URL(link).searchParams.get('token'));
+					mails.push({ to, raw, text, html: part(raw, 'text/html'), link, secure: session.secure, user: session.user });
 					done();
 				});
 			},

@@ -2,6 +2,7 @@
 // messages. Answers come back whole, so that a failed expectation can show them.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { keepCookie, keepError, keepSecretsOf } from './evidence.mjs';
 import { ADMIN } from './server.mjs';
 
 export const PASSWORD = 'a long enough password';
@@ -35,6 +36,9 @@ export class Rest {
 		} catch {
 			// Not JSON; `text` has it.
 		}
+		keepSecretsOf({ token: this.token, body, json });
+		for (const line of answer.headers.getSetCookie()) keepCookie(line);
+		if (answer.status >= 400) keepError(text);
 		return { status: answer.status, headers: answer.headers, text, json, data: json?.data, code: json?.errors?.[0]?.extensions?.code };
 	}
 

@@ -8,6 +8,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { keepSecret, keepSecretsOf, newLog } from './evidence.mjs';
 import { artifact, BINARY } from './paths.mjs';
 import { freePort } from './ports.mjs';
 import { alarm, until, within } from './wait.mjs';
@@ -102,6 +103,8 @@ export class Server {
 			return end;
 		});
 		for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => this.#output.push(text));
+		keepSecretsOf(settings);
+		child.stderr.on('data', newLog(`server-${this.port}`));
 		this.died = null;
 		this.#forget?.();
 		this.#forget = alarm(() => this.assertAlive());
@@ -203,6 +206,10 @@ export async function run(args, { env = {}, directory = freshDirectory(), input,
 	let stderr = '';
 	child.stdout.setEncoding('utf8').on('data', (text) => (stdout += text));
 	child.stderr.setEncoding('utf8').on('data', (text) => (stderr += text));
+	child.stderr.on('data', newLog('command'));
+	keepSecretsOf(env);
+	const password = args.indexOf('--password') + 1;
+	for (const text of [password > 0 ? args[password] : '', input ?? '']) keepSecret('a password', text.trim());
 	if (input !== undefined) child.stdin.end(input);
 	try {
 		const [code, ended] = await within(once(child, 'close'), `\`chinwag ${args.join(' ')}\` to end`, ms);

@@ -2,6 +2,7 @@
 // the SDK is used, in a browser, where what people do with it is.
 import assert from 'node:assert/strict';
 import WebSocket from 'ws';
+import { keepError, keepSecretsOf } from './evidence.mjs';
 import { until, within } from './wait.mjs';
 
 export class Socket {
@@ -25,6 +26,8 @@ export class Socket {
 		this.ws.on('message', (bytes) => {
 			const frame = JSON.parse(bytes.toString());
 			if (frame.type === 'ping') return this.ws.send('{"type":"pong"}');
+			keepSecretsOf(frame);
+			if (frame.status === 'error') keepError(JSON.stringify(frame));
 			this.frames.push(frame);
 			for (const listener of this.listeners) listener(frame);
 		});
@@ -47,6 +50,7 @@ export class Socket {
 	}
 
 	send(frame) {
+		keepSecretsOf(frame);
 		this.ws.send(JSON.stringify(frame));
 	}
 
