@@ -18,6 +18,7 @@ use crate::classes::hostile::hostile;
 use crate::classes::hostile::inside;
 use crate::support::Answer;
 use crate::support::TestServer;
+use crate::support::secrets;
 
 /// Returns whether this is for signing oneself out: whoever asks for it gets it.
 fn ends_own_sessions(operation: &Operation) -> bool {
@@ -222,5 +223,7 @@ async fn class_16_hostile_bodies_are_text_or_refused() {
     let after = dump(&server).await;
     assert_eq!(after.keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>());
     assert_eq!(after["directus_sessions"], before["directus_sessions"]);
+    // Each text was sent as a password and as the name of a field, which errors repeat.
+    secrets::forget();
     server.stop().await;
 }

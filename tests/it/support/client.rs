@@ -8,6 +8,7 @@ use reqwest::header::HeaderMap;
 use reqwest::header::SET_COOKIE;
 use serde_json::Value as Json;
 
+use crate::support::secrets;
 use crate::support::soon;
 
 /// Somebody who sends requests, perhaps with a token.
@@ -61,6 +62,7 @@ impl Client {
 
     /// Sends a request with a body.
     pub async fn send_json(&self, method: &str, path: &str, body: &Json) -> Answer {
+        secrets::keep_all(body);
         Answer::to(self.request(method, path).json(body)).await
     }
 
@@ -104,6 +106,15 @@ impl Answer {
             let (status, headers) = (response.status().as_u16(), response.headers().clone());
             let text = response.text().await.unwrap();
             let body = serde_json::from_str(&text).unwrap_or_default();
+            secrets::keep_all(&body);
+            for line in headers.get_all(SET_COOKIE) {
+                let value =
+                    line.to_str().unwrap().split(';').next().and_then(|pair| pair.split_once('='));
+                secrets::keep("a cookie", value.map_or("", |(_, value)| value));
+            }
+            if status >= 400 {
+                secrets::answered(&text);
+            }
             Self { status, headers, text, body }
         })
         .await

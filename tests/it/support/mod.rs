@@ -4,6 +4,7 @@ mod client;
 mod panics;
 mod post;
 mod raw;
+pub mod secrets;
 mod server;
 mod socket;
 mod totp;

@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 
 use crate::support::Client;
 use crate::support::panics;
+use crate::support::secrets;
 use crate::support::soon;
 
 /// The administrator's address and password.
@@ -63,6 +64,8 @@ impl TestServer {
 
     async fn open(directory: TempDir, clock: Clock, config: Config) -> Self {
         panics::watch();
+        secrets::watch();
+        secrets::keep("the administrator's password", ADMIN.1);
         let mut settings = config.clone();
         settings.store.filename = Some(directory.path().join("chinwag.db"));
         let app = App::open(settings, clock.clone()).await.unwrap();
@@ -77,7 +80,7 @@ impl TestServer {
     /// Ends the service and waits for its parts.
     ///
     /// # Panics
-    /// If a task of it panicked at any time.
+    /// If a task of it panicked at any time, or a secret was in its log or in an error.
     pub async fn stop(mut self) {
         self.end().await;
     }
@@ -102,6 +105,8 @@ impl TestServer {
         soon(app.close()).await;
         let panics = panics::here();
         assert!(panics.is_empty(), "tasks panicked: {panics:#?}");
+        let told = secrets::told();
+        assert!(told.is_empty(), "secrets were logged or answered: {told:#?}");
         directory
     }
 

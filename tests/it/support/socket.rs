@@ -15,6 +15,7 @@ use tokio_tungstenite::tungstenite::handshake::client::Request;
 
 use crate::support::TestServer;
 use crate::support::User;
+use crate::support::secrets;
 use crate::support::soon;
 
 /// An open connection.
@@ -55,6 +56,7 @@ impl Socket {
 
     /// Sends a frame.
     pub async fn send(&mut self, frame: &Json) {
+        secrets::keep_all(frame);
         self.send_message(Message::text(frame.to_string())).await;
     }
 
@@ -80,7 +82,14 @@ impl Socket {
     pub async fn next(&mut self) -> Json {
         loop {
             match self.message().await {
-                Some(Message::Text(text)) => return serde_json::from_str(&text).unwrap(),
+                Some(Message::Text(text)) => {
+                    let frame: Json = serde_json::from_str(&text).unwrap();
+                    secrets::keep_all(&frame);
+                    if frame["status"] == "error" {
+                        secrets::answered(&text);
+                    }
+                    return frame;
+                }
                 Some(Message::Ping(_) | Message::Pong(_)) => {}
                 other => panic!("a frame was expected, not {other:?}"),
             }

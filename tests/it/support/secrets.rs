@@ -1,0 +1,166 @@
+//! What a test used that lets somebody in, and what was logged and answered meanwhile: at the end of each
+//! server none of the one may be in the other.
+//!
+//! Both are kept by the runtime they happened in: a test has one of its own. What threads without a
+//! runtime log is everybody's.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::io;
+use std::sync::LazyLock;
+use std::sync::Mutex;
+use std::sync::Once;
+
+use serde_json::Value as Json;
+use tokio::runtime::Handle;
+use tokio::runtime::Id;
+use tracing::Level;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// Shorter ones are words, or numbers that occur by themselves.
+const LENGTH_MIN: usize = 10;
+
+/// What holds a secret, wherever it is in JSON.
+const FIELDS: [&str; 9] = [
+    "access_token",
+    "otp",
+    "otpauth_url",
+    "password",
+    "recovery_codes",
+    "refresh_token",
+    "secret",
+    "tfa_secret",
+    "token",
+];
+
+static KEPT: LazyLock<Mutex<HashMap<Option<Id>, Kept>>> = LazyLock::new(Mutex::default);
+static WATCHING: Once = Once::new();
+
+/// What is kept of one test.
+#[derive(Default)]
+struct Kept {
+    /// Each secret, and the field that had it.
+    secrets: BTreeMap<String, String>,
+    /// Lines of the log, and errors.
+    told: Vec<u8>,
+}
+
+/// Keeps every line of the log from now on.
+pub fn watch() {
+    WATCHING.call_once(|| {
+        let all = Targets::new().with_default(Level::INFO).with_target("chinwag", Level::TRACE);
+        let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(|| Told);
+        tracing_subscriber::registry().with(all).with(lines).init();
+    });
+}
+
+/// Keeps a secret; `name` says what it is.
+pub fn keep(name: &str, secret: &str) {
+    if secret.len() >= LENGTH_MIN {
+        with(|kept| drop(kept.secrets.insert(secret.to_owned(), name.to_owned())));
+    }
+}
+
+/// Keeps every secret in what was sent or answered.
+pub fn keep_all(json: &Json) {
+    keep_named("", json);
+}
+
+fn keep_named(name: &str, json: &Json) {
+    match json {
+        Json::String(text) if FIELDS.contains(&name) => keep(name, text),
+        Json::Array(items) => items.iter().for_each(|item| keep_named(name, item)),
+        Json::Object(fields) => fields.iter().for_each(|(name, value)| keep_named(name, value)),
+        _ => {}
+    }
+}
+
+/// Forgets the secrets so far, in tests that send the same texts where no secret is.
+pub fn forget() {
+    with(|kept| kept.secrets.clear());
+}
+
+/// Keeps an error as a client was answered it.
+pub fn answered(error: &str) {
+    with(|kept| kept.told.extend_from_slice(format!("answered: {error}\n").as_bytes()));
+}
+
+/// Returns the lines, of this runtime or of none, that have a secret of this runtime in them.
+pub fn told() -> Vec<String> {
+    let kept = KEPT.lock().unwrap();
+    let Some(own) = kept.get(&runtime()) else { return Vec::new() };
+    let told = [Some(own), kept.get(&None)];
+    let text: String = told.iter().flatten().map(|of| String::from_utf8_lossy(&of.told)).collect();
+    // By their beginnings: some tests have thousands of secrets and of lines.
+    let mut index: HashMap<&[u8], Vec<(&str, &str)>> = HashMap::new();
+    for (secret, name) in &own.secrets {
+        index.entry(&secret.as_bytes()[..LENGTH_MIN]).or_default().push((secret, name));
+    }
+    let finding = |line: &str| {
+        let bytes = line.as_bytes();
+        let named = bytes.windows(LENGTH_MIN).enumerate().find_map(|(at, beginning)| {
+            let known = index.get(beginning)?;
+            let fits = known.iter().find(|(secret, _)| bytes[at..].starts_with(secret.as_bytes()));
+            fits.map(|(_, name)| *name)
+        });
+        let name = named.or_else(|| has_token(line).then_some("JWT"));
+        name.map(|name| format!("{name} is in: {line}"))
+    };
+    text.lines().filter_map(finding).collect()
+}
+
+/// Returns whether there is a JWT in a line, also of a test that kept none: a header and a payload,
+/// which are JSON objects.
+fn has_token(line: &str) -> bool {
+    line.match_indices("eyJ").any(|(at, _)| {
+        let mut parts = line[at..].split('.');
+        let plain = |part: &str| {
+            part.len() > 10 && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+        };
+        parts.next().is_some_and(plain)
+            && parts.next().is_some_and(|part| part.starts_with("eyJ") && plain(part))
+    })
+}
+
+/// The end of the log.
+struct Told;
+
+impl io::Write for Told {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        with(|kept| kept.told.extend_from_slice(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn with(change: impl FnOnce(&mut Kept)) {
+    change(KEPT.lock().unwrap().entry(runtime()).or_default());
+}
+
+fn runtime() -> Option<Id> {
+    Handle::try_current().ok().map(|handle| handle.id())
+}
+
+#[tokio::test]
+async fn a_secret_that_was_told_is_found() {
+    watch();
+    keep_all(
+        &serde_json::json!({"data": {"recovery_codes": ["ABCD-EFGH-IJKL"], "name": "no secret here"}}),
+    );
+    tracing::info!("no secret here");
+    assert!(told().is_empty(), "{:?}", told());
+
+    tracing::info!(code = "ABCD-EFGH-IJKL", "used");
+    answered(
+        r#"{"errors":[{"message":"eyJhbGciOiJIUzI1NiJ9.eyJpZCI6ImE3ZTE2OWE3In0.x is no good"}]}"#,
+    );
+    let found = told();
+    assert!(found[0].starts_with("recovery_codes is in: "), "{found:?}");
+    assert!(found[1].starts_with("JWT is in: answered: "), "{found:?}");
+    assert_eq!(found.len(), 2);
+}
