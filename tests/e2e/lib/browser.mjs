@@ -32,7 +32,7 @@ export class Window {
 
 	static async open(browser, options = {}) {
 		const context = await browser.newContext(options);
-		context.setDefaultTimeout(10_000);
+		context.setDefaultTimeout(30_000);
 		const window = new Window();
 		window.context = context;
 		window.page = await context.newPage();

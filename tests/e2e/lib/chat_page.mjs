@@ -46,11 +46,11 @@ export class ChatPage {
 	}
 
 	/** Signed in, history shown, listening. */
-	async connected(ms = 10_000) {
+	async connected(ms = 30_000) {
 		await this.page.locator('[data-testid=status][data-state=connected]').waitFor({ state: 'attached', timeout: ms });
 	}
 
-	async disconnected(ms = 10_000) {
+	async disconnected(ms = 30_000) {
 		await this.page.locator('[data-testid=status]:not([data-state=connected])').waitFor({ state: 'attached', timeout: ms });
 	}
 
