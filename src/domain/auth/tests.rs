@@ -443,8 +443,8 @@ async fn who_has_to_wait_is_refused_before_anything_is_hashed() {
         assert!(matches!(login().await, Err(Error::TooBusy { .. })));
     }
 
-    while let Ok(wrong) = world.auth.throttle.begin(Way::Password, EMAIL, None) {
-        drop(wrong);
+    for _ in 0..100 {
+        drop(world.auth.throttle.begin(Way::Password, EMAIL, None));
     }
 
     assert!(matches!(login().await, Err(Error::RequestsExceeded(_))));
