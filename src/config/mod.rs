@@ -231,6 +231,9 @@ pub struct WebSocketConfig {
     /// every two cores. With 0 each socket has a task of its own.
     pub sweep_threads: Option<usize>,
 }
+    /// `WEBSOCKETS_FRAMES_MAX`, default 1000: pings, pongs and pieces of messages that are read from one
+    /// socket each second.
+    pub parts_per_second: u32,
 
 /// What a socket may do before it has signed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -242,6 +242,7 @@ impl WebSocketConfig {
             sweep_threads: from.find("WEBSOCKETS_SWEEP_THREADS", form::number(0, 64)),
         }
     }
+            parts_per_second: rate(from, "WEBSOCKETS_FRAMES_MAX", "1000"),
 }
 
 impl TopicsConfig {

@@ -10,7 +10,9 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-/// The bytes of one connection's answers that have not been written yet.
+use crate::domain::realtime::outbox::FRAME_OVERHEAD;
+
+/// The bytes of one connection's answers that have not been written yet, counted as the outbox does.
 #[derive(Debug)]
 pub struct Meter {
     unread: Arc<Unread>,
@@ -33,7 +35,7 @@ impl Meter {
     /// Counts a frame until whoever writes it lets go of it.
     #[must_use]
     pub fn count(&self, frame: Bytes) -> Bytes {
-        self.unread.bytes.fetch_add(frame.len(), Ordering::Relaxed);
+        self.unread.bytes.fetch_add(frame.len() + FRAME_OVERHEAD, Ordering::Relaxed);
         Bytes::from_owner(Counted { frame, unread: Arc::clone(&self.unread) })
     }
 
@@ -62,7 +64,7 @@ impl AsRef<[u8]> for Counted {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.unread.bytes.fetch_sub(self.frame.len(), Ordering::Relaxed);
+        self.unread.bytes.fetch_sub(self.frame.len() + FRAME_OVERHEAD, Ordering::Relaxed);
         self.unread.less.notify_one();
     }
 }
@@ -75,7 +77,7 @@ mod tests {
 
     #[test]
     fn frames_count_until_they_are_gone() {
-        let meter = Meter::new(4);
+        let meter = Meter::new(4 + 2 * FRAME_OVERHEAD);
 
         let first = meter.count(Bytes::from_static(b"abc"));
         assert!(meter.has_room());

@@ -9,9 +9,14 @@ use std::task::Waker;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+/// What a frame takes beside its bytes while it waits: its place in the queue, and its memory's own
+/// accounts. Small frames are mostly that.
+pub(super) const FRAME_OVERHEAD: usize = 64;
+
 /// A bounded queue of encoded frames. When it is full the connection is closed: [`Outbox::push`]
 /// drops the frame and marks it [`Closing::SlowConsumer`]; nobody else waits. It is full once the
-/// unsent bytes have reached the bound, so one frame more than the bound may be held.
+/// unsent bytes, 64 more counted for each frame, have reached the bound, so one frame more than the
+/// bound may be held.
 pub struct Outbox {
     state: Mutex<State>,
     bytes_max: usize,
@@ -21,6 +26,8 @@ pub struct Outbox {
 struct State {
     frames: Vec<Bytes>,
     bytes: usize,
+    /// Where among the frames the latest one is that the next of its kind replaces.
+    replaceable: Option<usize>,
     closing: Option<Closing>,
     /// Who is to be told of the next frame or of the end; told once, and only if it has asked.
     writer: Option<Waker>,
@@ -56,21 +63,38 @@ impl Outbox {
     /// Queues an encoded frame. Returns false, and drops it, if the connection is closing or its
     /// bound is reached; in the latter case it is closing from now on.
     pub fn push(&self, frame: Bytes) -> bool {
-        let mut state = self.state.lock();
+        self.add(frame, false)
+    }
+
+    /// Queues a frame that makes the one before of its kind needless, as the answer to a ping does:
+    /// if that one still waits, this takes its place. Otherwise as [`Outbox::push`].
+    pub fn push_latest(&self, frame: Bytes) -> bool {
+        self.add(frame, true)
+    }
+
+    fn add(&self, frame: Bytes, is_replaceable: bool) -> bool {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
         if state.closing.is_some() {
             return false;
+        }
+        if let Some(place) = state.replaceable.filter(|_| is_replaceable) {
+            state.bytes = state.bytes + frame.len() - state.frames[place].len();
+            state.frames[place] = frame;
+            return true;
         }
         // The frame that crosses the bound still goes: a large answer would otherwise never get out.
         if state.bytes >= self.bytes_max {
             state.closing = Some(Closing::SlowConsumer);
             state.frames.clear();
         } else {
-            state.bytes += frame.len();
+            state.replaceable = is_replaceable.then_some(state.frames.len()).or(state.replaceable);
+            state.bytes += frame.len() + FRAME_OVERHEAD;
             state.frames.push(frame);
         }
         let accepted = state.closing.is_none();
         let writer = state.writer.take();
-        drop(state);
+        drop(guard);
         if let Some(writer) = writer {
             writer.wake();
         }
@@ -109,6 +133,7 @@ impl Outbox {
     pub fn drain(&self, writer: Waker) -> Batch {
         let mut state = self.state.lock();
         state.bytes = 0;
+        state.replaceable = None;
         // Once it is closing there is nothing to wait for, and a writer may hold the outbox.
         state.writer = state.closing.is_none().then_some(writer);
         Batch { frames: std::mem::take(&mut state.frames), closing: state.closing }
@@ -146,7 +171,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_outbox_closes_its_connection() {
-        let outbox = Outbox::new(10);
+        let outbox = Outbox::new(10 + FRAME_OVERHEAD);
 
         assert!(outbox.push(Bytes::from_static(b"12345678")));
         assert!(outbox.push(Bytes::from_static(b"9abc")));
@@ -158,9 +183,35 @@ mod tests {
         assert!(!outbox.push(Bytes::from_static(b"x")));
     }
 
+    #[test]
+    fn small_frames_count_for_what_they_take() {
+        let outbox = Outbox::new(1 << 20);
+
+        let held = (0..100_000).take_while(|_| outbox.push(Bytes::from_static(&[0x8a, 0]))).count();
+
+        assert!((10_000..=1 << 14).contains(&held), "{held}");
+        assert!(outbox.is_closing());
+    }
+
+    #[tokio::test]
+    async fn the_latest_of_a_kind_takes_the_place_of_the_one_that_still_waits() {
+        let outbox = Outbox::new(1000);
+
+        outbox.push(Bytes::from_static(b"first"));
+        for number in 0..100_000_u32 {
+            assert!(outbox.push_latest(Bytes::from(number.to_string())));
+        }
+        outbox.push(Bytes::from_static(b"last"));
+        outbox.push_latest(Bytes::from_static(b"the latest"));
+
+        assert_eq!(outbox.take().await.frames, ["first", "the latest", "last"]);
+        outbox.push_latest(Bytes::from_static(b"one more"));
+        assert_eq!(outbox.take().await.frames, ["one more"]);
+    }
+
     #[tokio::test]
     async fn what_was_taken_no_longer_counts() {
-        let outbox = Outbox::new(10);
+        let outbox = Outbox::new(FRAME_OVERHEAD);
 
         for _ in 0..5 {
             assert!(outbox.push(Bytes::from_static(b"12345678")));

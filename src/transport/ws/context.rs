@@ -20,6 +20,7 @@ use crate::config::WebSocketConfig;
 use crate::domain::Error;
 use crate::domain::Services;
 use crate::transport::ws::rate::Rate;
+use crate::transport::ws::socket::Bounds;
 use crate::transport::ws::socket::Socket;
 use crate::transport::ws::sweep::Sweep;
 use crate::transport::ws::users::Users;
@@ -112,20 +113,14 @@ impl Context {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let WebSocketConfig { frame_bytes_max, outbox_bytes_max, .. } = self.config;
+        let bounds = Bounds {
+            frame_bytes_max: self.config.frame_bytes_max,
+            parts_per_second: self.config.parts_per_second,
+            outbox_bytes_max: self.config.outbox_bytes_max,
+        };
         match wire {
-            Some(wire) => {
-                Socket::open_swept(
-                    stream,
-                    wire,
-                    &self.sweep,
-                    frame_bytes_max,
-                    outbox_bytes_max,
-                    &self.tasks,
-                )
-                .await
-            }
-            None => Socket::open(stream, frame_bytes_max, outbox_bytes_max, &self.tasks).await,
+            Some(wire) => Socket::open_swept(stream, wire, &self.sweep, bounds, &self.tasks).await,
+            None => Socket::open(stream, bounds, &self.tasks).await,
         }
     }
 

@@ -14,6 +14,7 @@ const CONTROL_MAX: usize = 125;
 const TEXT: u8 = 0x81;
 const CLOSE: u8 = 0x88;
 const PING: u8 = 0x89;
+const PONG: u8 = 0x8a;
 
 /// The client broke the protocol.
 pub const PROTOCOL_ERROR: u16 = 1002;
@@ -92,6 +93,12 @@ pub fn close(code: Option<u16>, reason: &str) -> Bytes {
 #[must_use]
 pub fn is_close(frame: &[u8]) -> bool {
     frame.first() == Some(&CLOSE)
+}
+
+/// Returns whether this answers a ping of the protocol.
+#[must_use]
+pub fn is_pong(frame: &[u8]) -> bool {
+    frame.first() == Some(&PONG)
 }
 
 /// Returns the header of a whole, unmasked frame, and how many of its bytes count.

@@ -39,6 +39,16 @@ impl Rate {
         self.next = place + self.interval;
         Ok(wait)
     }
+
+    /// Notes so many that have come, in time or not, and returns how long to wait before the next.
+    pub fn spend(&mut self, count: u32, now: Instant) -> Duration {
+        if count == 0 {
+            return Duration::ZERO;
+        }
+        let place = self.next.max(back(now, BURST.saturating_sub(self.interval)));
+        self.next = place + self.interval * count;
+        self.next.saturating_duration_since(now)
+    }
 }
 
 fn back(now: Instant, by: Duration) -> Instant {
@@ -69,6 +79,18 @@ mod tests {
         assert_eq!(rate.take(start, NO_TIME), Err(Duration::from_millis(100)));
         assert_eq!(allowed(&mut rate, start + Duration::from_millis(250)), 2);
         assert_eq!(allowed(&mut rate, start + Duration::from_mins(1)), 10);
+    }
+
+    #[test]
+    fn what_has_come_too_early_is_waited_for_afterwards() {
+        let start = start();
+        let mut rate = Rate::new(10, start);
+
+        assert_eq!(rate.spend(9, start), NO_TIME);
+        assert_eq!(rate.spend(0, start), NO_TIME);
+        assert_eq!(rate.spend(21, start), Duration::from_millis(2100));
+        assert_eq!(rate.spend(1, start + Duration::from_secs(2)), Duration::from_millis(200));
+        assert_eq!(rate.spend(9, start + Duration::from_mins(1)), NO_TIME);
     }
 
     #[test]

@@ -24,7 +24,9 @@ use tokio_util::task::TaskTracker;
 use crate::domain::realtime::Closing;
 use crate::domain::realtime::Outbox;
 use crate::transport::ws::codec_io::CodecIo;
+use crate::transport::ws::codec_io::TooLarge;
 use crate::transport::ws::encode;
+use crate::transport::ws::life::Life;
 use crate::transport::ws::sweep::Place;
 use crate::transport::ws::sweep::Sweep;
 use crate::transport::ws::wire::Wire;
@@ -44,7 +46,19 @@ pub struct Socket {
     /// In a box, since whatever a task moves it keeps twice.
     reader: Box<WebSocketStream<CodecIo<Read>>>,
     outbox: Arc<Outbox>,
+    life: Life,
     writing: Writing,
+}
+
+/// What one connection may take up.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// The largest message a client may send; a larger one closes the connection.
+    pub frame_bytes_max: usize,
+    /// How many frames are read in a second that are no whole message.
+    pub parts_per_second: u32,
+    /// How much may wait to be sent; more closes the connection.
+    pub outbox_bytes_max: usize,
 }
 
 /// The reading side.
@@ -74,23 +88,17 @@ pub enum Heard {
 }
 
 impl Socket {
-    /// Takes over an upgraded connection of any kind, with a task that writes it. A message over
-    /// `frame_bytes_max`, or more than `outbox_bytes_max` unsent bytes, close it.
-    pub async fn open<S>(
-        stream: S,
-        frame_bytes_max: usize,
-        outbox_bytes_max: usize,
-        tasks: &TaskTracker,
-    ) -> Self
+    /// Takes over an upgraded connection of any kind, with a task that writes it.
+    pub async fn open<S>(stream: S, bounds: Bounds, tasks: &TaskTracker) -> Self
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let outbox = Outbox::new(outbox_bytes_max);
+        let (outbox, life) = (Outbox::new(bounds.outbox_bytes_max), Life::default());
         let (read, write) = tokio::io::split(stream);
-        let writer = writer::run(Arc::clone(&outbox), write);
+        let writer = writer::run(Arc::clone(&outbox), life.clone(), write);
         let writer = tasks.spawn(async { writer.await.map(|half| Box::new(half) as Half) });
         let writing = Writing::Task(AbortOnDropHandle::new(writer));
-        Self::new(Box::new(read), outbox, writing, frame_bytes_max).await
+        Self::new(Box::new(read), outbox, life, writing, bounds).await
     }
 
     /// Takes over an upgraded connection that the sweep is to write, through its `wire`; else as
@@ -99,40 +107,53 @@ impl Socket {
         stream: S,
         wire: Wire,
         sweep: &Sweep,
-        frame_bytes_max: usize,
-        outbox_bytes_max: usize,
+        bounds: Bounds,
         tasks: &TaskTracker,
     ) -> Self
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let outbox = Outbox::new(outbox_bytes_max);
-        let Some(place) = sweep.add(wire, &outbox, tasks) else {
-            return Self::open(stream, frame_bytes_max, outbox_bytes_max, tasks).await;
+        wire.keep_unsent_short();
+        let (outbox, life) = (Outbox::new(bounds.outbox_bytes_max), Life::default());
+        let Some(place) = sweep.add(wire, &outbox, &life, tasks) else {
+            return Self::open(stream, bounds, tasks).await;
         };
         let writing = Writing::Swept(place);
-        Self::new(Box::new(stream), outbox, writing, frame_bytes_max).await
+        Self::new(Box::new(stream), outbox, life, writing, bounds).await
     }
 
     async fn new(
         read: Read,
         outbox: Arc<Outbox>,
+        life: Life,
         writing: Writing,
-        frame_bytes_max: usize,
+        bounds: Bounds,
     ) -> Self {
+        let Bounds { frame_bytes_max, parts_per_second, .. } = bounds;
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(0)
             .max_message_size(Some(frame_bytes_max))
             .max_frame_size(Some(frame_bytes_max));
-        let io = CodecIo::new(read, Arc::clone(&outbox));
+        let io = CodecIo::new(read, Arc::clone(&outbox), life.clone(), parts_per_second);
         let reader = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
-        Self { reader: Box::new(reader), outbox, writing }
+        Self { reader: Box::new(reader), outbox, life, writing }
     }
 
     /// Returns where frames for the client go.
     pub const fn outbox(&self) -> &Arc<Outbox> {
         &self.outbox
+    }
+
+    /// Returns whether anything was sent or taken by the client since the last time this was asked.
+    pub fn has_lived(&self) -> bool {
+        self.life.take()
+    }
+
+    /// Bounds messages more tightly than at first, or not any more. It holds at their header, before
+    /// they are there.
+    pub fn bound_messages(&mut self, bytes_max: usize) {
+        self.reader.get_mut().bound_messages(bytes_max);
     }
 
     /// Waits for what comes next; not `reading`, only for the end. Cancelling this loses nothing.
@@ -197,9 +218,12 @@ impl Writing {
 }
 
 /// Returns what to tell a client that caused this, unless it is gone already.
-const fn code(error: &Error) -> Option<u16> {
+fn code(error: &Error) -> Option<u16> {
     match error {
         Error::Capacity(_) => Some(encode::TOO_BIG),
+        Error::Io(error) if error.get_ref().is_some_and(|inner| inner.is::<TooLarge>()) => {
+            Some(encode::TOO_BIG)
+        }
         Error::Utf8(_) => Some(encode::INVALID_TEXT),
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
         Error::Protocol(_) | Error::AttackAttempt => Some(encode::PROTOCOL_ERROR),
@@ -225,7 +249,8 @@ mod tests {
     async fn opened(frame_bytes_max: usize) -> (Socket, DuplexStream, TaskTracker) {
         let (near, far) = tokio::io::duplex(1 << 16);
         let tasks = TaskTracker::new();
-        let socket = Socket::open(far, frame_bytes_max, 1 << 16, &tasks).await;
+        let bounds = Bounds { frame_bytes_max, parts_per_second: 1000, outbox_bytes_max: 1 << 16 };
+        let socket = Socket::open(far, bounds, &tasks).await;
         (socket, near, tasks)
     }
 

@@ -26,6 +26,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::domain::realtime::Closing;
 use crate::domain::realtime::Outbox;
+use crate::transport::ws::life::Life;
 use crate::transport::ws::wire::TryWrite;
 use crate::transport::ws::wire::Wire;
 use crate::transport::ws::writer;
@@ -63,6 +64,7 @@ struct Queue {
 struct Line {
     wire: Wire,
     outbox: Arc<Outbox>,
+    life: Life,
     shard: Arc<Shard>,
     tasks: TaskTracker,
     /// Whether a task writes at the moment, since the socket did not take everything.
@@ -103,13 +105,20 @@ impl Sweep {
     }
 
     /// Lets the sweep write a connection from now on; `None` if there are no threads.
-    pub fn add(&self, wire: Wire, outbox: &Arc<Outbox>, tasks: &TaskTracker) -> Option<Place> {
+    pub fn add(
+        &self,
+        wire: Wire,
+        outbox: &Arc<Outbox>,
+        life: &Life,
+        tasks: &TaskTracker,
+    ) -> Option<Place> {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         let shard = self.shards.get(turn.checked_rem(self.shards.len())?)?;
         let (report, ended) = oneshot::channel();
         let line = Arc::new(Line {
             wire,
             outbox: Arc::clone(outbox),
+            life: life.clone(),
             shard: Arc::clone(shard),
             tasks: tasks.clone(),
             relieved: AtomicBool::new(false),
@@ -224,7 +233,7 @@ impl Line {
     /// Writes these frames and what comes meanwhile as the socket takes them, and gives the connection
     /// back to the sweep when nothing is left.
     async fn relieve(self: Arc<Self>, frames: Vec<Bytes>, is_last: bool) {
-        match writer::relieve(&self.outbox, self.wire.clone(), frames, is_last).await {
+        match writer::relieve(&self.outbox, &self.life, self.wire.clone(), frames, is_last).await {
             Ok(true) => self.end(true),
             Ok(false) => {
                 self.relieved.store(false, Ordering::Release);
@@ -380,7 +389,7 @@ mod tests {
         let (mut near, wire) = connected().await;
         let outbox = Outbox::new(1000);
         outbox.push(Bytes::from_static(b"before"));
-        let mut place = sweep.add(wire, &outbox, &TaskTracker::new()).unwrap();
+        let mut place = sweep.add(wire, &outbox, &Life::default(), &TaskTracker::new()).unwrap();
 
         assert_eq!(read(&mut near, 6).await, b"before");
         outbox.push(Bytes::from_static(b"later"));
@@ -404,7 +413,7 @@ mod tests {
         let (mut near, wire) = connected().await;
         let outbox = Outbox::new(usize::MAX);
         let tasks = TaskTracker::new();
-        let _place = sweep.add(wire, &outbox, &tasks).unwrap();
+        let _place = sweep.add(wire, &outbox, &Life::default(), &tasks).unwrap();
         let frame = Bytes::from(vec![b'x'; 100_000]);
 
         // More than any socket takes.
@@ -433,8 +442,8 @@ mod tests {
         let (mut other, other_wire) = connected().await;
         let (outbox, other_outbox) = (Outbox::new(1 << 20), Outbox::new(1 << 20));
         let tasks = TaskTracker::new();
-        let mut place = sweep.add(wire, &outbox, &tasks).unwrap();
-        let _other = sweep.add(other_wire, &other_outbox, &tasks).unwrap();
+        let mut place = sweep.add(wire, &outbox, &Life::default(), &tasks).unwrap();
+        let _other = sweep.add(other_wire, &other_outbox, &Life::default(), &tasks).unwrap();
 
         drop(near);
         let ended = async {
@@ -459,7 +468,7 @@ mod tests {
         let (mut near, wire) = connected().await;
         let outbox = Outbox::new(1000);
 
-        drop(sweep.add(wire, &outbox, &TaskTracker::new()).unwrap());
+        drop(sweep.add(wire, &outbox, &Life::default(), &TaskTracker::new()).unwrap());
 
         let mut rest = Vec::new();
         near.read_to_end(&mut rest).await.unwrap();
@@ -473,6 +482,8 @@ mod tests {
         let sweep = Sweep::start(0).unwrap();
         let (_near, wire) = connected().await;
 
-        assert!(sweep.add(wire, &Outbox::new(1000), &TaskTracker::new()).is_none());
+        assert!(
+            sweep.add(wire, &Outbox::new(1000), &Life::default(), &TaskTracker::new()).is_none()
+        );
     }
 }

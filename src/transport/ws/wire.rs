@@ -13,9 +13,14 @@ use std::task::Poll;
 use std::task::ready;
 
 use rustix::net::Shutdown;
+use socket2::SockRef;
 use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
+
+/// How much of what the system has taken may wait to be sent. By itself it takes megabytes, and what a
+/// slow client is asked waits behind them for longer than it has to answer.
+const UNSENT_MAX: u32 = 64 * 1024;
 
 /// The shared writing side of a connection. The server puts it into the extensions of its requests,
 /// so that an upgrade finds it; a stream of another kind has none.
@@ -36,6 +41,13 @@ impl Wire {
     #[must_use]
     pub fn new(half: OwnedWriteHalf) -> Self {
         Self(Arc::new(half))
+    }
+
+    /// Lets the system take no more than it can soon send. Whoever writes waits for the rest, and sees
+    /// by that whether the client takes anything.
+    pub(super) fn keep_unsent_short(&self) {
+        // It fails on what is no such connection, which has no such queue.
+        let _ = SockRef::from(self.stream()).set_tcp_notsent_lowat(UNSENT_MAX);
     }
 
     /// Returns the connection.

@@ -3,7 +3,9 @@
 //!
 //! A connection that the sweep writes comes here while its socket is full, any other for good.
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
@@ -18,10 +20,13 @@ use crate::domain::realtime::Batch;
 use crate::domain::realtime::Closing;
 use crate::domain::realtime::Outbox;
 use crate::transport::ws::encode;
+use crate::transport::ws::life::Life;
 
-/// How long a client may take nothing at all, and how long it may take for the rest once the
-/// connection is to be closed.
+/// How long a client may take nothing at all, or less than a kilobyte a second, and how long it may
+/// take for the rest once the connection is to be closed.
 const STALL_MAX: Duration = Duration::from_secs(10);
+/// What a client has to take in that time.
+const TAKEN_MIN: u32 = 10 * 1024;
 /// Frames are gathered up to this size before they are written, and then the buffer is given back.
 const CHUNK: usize = 64 * 1024;
 
@@ -30,11 +35,11 @@ pub type Half = Box<dyn AsyncWrite + Send + Unpin>;
 
 /// Writes what comes into the outbox until the connection is to be closed, and says so to the
 /// client. Returns the write half, still open, or `None` if the client did not take what was for it.
-pub async fn run<W>(outbox: Arc<Outbox>, half: W) -> Option<W>
+pub async fn run<W>(outbox: Arc<Outbox>, life: Life, half: W) -> Option<W>
 where
     W: AsyncWrite + Unpin,
 {
-    let mut writer = Writer { outbox: &outbox, half, stall_max: STALL_MAX, last: None };
+    let mut writer = Writer::new(&outbox, &life, half, STALL_MAX);
     writer.run().await.ok()?;
     Some(writer.half)
 }
@@ -46,6 +51,7 @@ where
 /// If the client did not take what was for it.
 pub async fn relieve<W>(
     outbox: &Outbox,
+    life: &Life,
     half: W,
     mut frames: Vec<Bytes>,
     mut is_last: bool,
@@ -53,7 +59,7 @@ pub async fn relieve<W>(
 where
     W: AsyncWrite + Unpin,
 {
-    let mut writer = Writer { outbox, half, stall_max: STALL_MAX, last: None };
+    let mut writer = Writer::new(outbox, life, half, STALL_MAX);
     loop {
         writer.write_frames(frames).await?;
         if is_last {
@@ -68,10 +74,19 @@ where
 
 struct Writer<'a, W> {
     outbox: &'a Outbox,
+    life: &'a Life,
     half: W,
     stall_max: Duration,
+    /// How long the client may still take for nothing. What it takes makes it longer again.
+    patience: Duration,
     /// When all has to be written, once the connection is to be closed.
     last: Option<Instant>,
+}
+
+impl<'a, W> Writer<'a, W> {
+    const fn new(outbox: &'a Outbox, life: &'a Life, half: W, stall_max: Duration) -> Self {
+        Self { outbox, life, half, stall_max, patience: stall_max, last: None }
+    }
 }
 
 impl<W: AsyncWrite + Unpin> Writer<'_, W> {
@@ -99,29 +114,52 @@ impl<W: AsyncWrite + Unpin> Writer<'_, W> {
             }
         }
         self.write(&chunk).await?;
-        let stalled = self.stalled();
-        timeout_at(stalled, self.half.flush()).await?
+        let until = self.until();
+        timeout_at(until, self.half.flush()).await?
     }
 
     async fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
-            let stalled = self.stalled();
-            match timeout_at(stalled, self.half.write(bytes)).await?? {
+            let (begun, until) = (Instant::now(), self.until());
+            let mut waited = false;
+            let writing = poll_fn(|context| {
+                let written = Pin::new(&mut self.half).poll_write(context, bytes);
+                waited |= written.is_pending();
+                written
+            });
+            match timeout_at(until, writing).await?? {
                 0 => return Err(io::ErrorKind::WriteZero.into()),
-                written => bytes = &bytes[written..],
+                written => {
+                    bytes = &bytes[written..];
+                    if waited {
+                        self.wait_for(begun.elapsed(), written);
+                    }
+                }
             }
         }
         Ok(())
     }
 
-    /// Returns when the write that is about to begin has to have made progress. A client that
-    /// takes a byte now and then is not waited for any longer once it is to be closed.
-    fn stalled(&mut self) -> Instant {
-        let stalled = Instant::now() + self.stall_max;
-        if self.last.is_none() && self.outbox.is_closing() {
-            self.last = Some(stalled);
+    /// Notes that the client took something after it had been waited for. What it took is worth as much
+    /// patience as it may need for that: who takes a byte now and then is not waited for any longer than
+    /// who takes nothing.
+    fn wait_for(&mut self, waited: Duration, taken: usize) {
+        let taken = u32::try_from(taken).unwrap_or(TAKEN_MIN).min(TAKEN_MIN);
+        let earned = self.stall_max * taken / TAKEN_MIN;
+        self.patience = (self.patience.saturating_sub(waited) + earned).min(self.stall_max);
+        if !self.patience.is_zero() {
+            self.life.note();
         }
-        self.last.map_or(stalled, |last| last.min(stalled))
+    }
+
+    /// Returns when the write that is about to begin has to have made progress.
+    fn until(&mut self) -> Instant {
+        let now = Instant::now();
+        if self.last.is_none() && self.outbox.is_closing() {
+            self.last = Some(now + self.stall_max);
+        }
+        let until = now + self.patience;
+        self.last.map_or(until, |last| last.min(until))
     }
 }
 
@@ -156,7 +194,7 @@ mod tests {
 
     async fn written(outbox: &Arc<Outbox>) -> Vec<u8> {
         let (mut near, far) = tokio::io::duplex(1 << 20);
-        let half = run(Arc::clone(outbox), far).await;
+        let half = run(Arc::clone(outbox), Life::default(), far).await;
         assert!(half.is_some());
         drop(half);
         let mut bytes = Vec::new();
@@ -209,10 +247,9 @@ mod tests {
         assert_eq!(written(&restart).await, encode::close(Some(1012), "restarting"));
     }
 
-    /// Returns whether all was taken, by a client that may take nothing for a tenth of a second.
-    async fn all_taken(outbox: &Outbox, half: DuplexStream) -> bool {
-        let stall_max = Duration::from_millis(100);
-        Writer { outbox, half, stall_max, last: None }.run().await.is_ok()
+    /// Returns whether all was taken, by a client that may take nothing for a while.
+    async fn all_taken(outbox: &Outbox, half: DuplexStream, stall_max: Duration) -> bool {
+        Writer::new(outbox, &Life::default(), half, stall_max).run().await.is_ok()
     }
 
     #[tokio::test]
@@ -221,35 +258,62 @@ mod tests {
         let (near, far) = tokio::io::duplex(4);
         outbox.push(Bytes::from_static(b"more than fits"));
 
-        assert!(!all_taken(&outbox, far).await);
+        assert!(!all_taken(&outbox, far, Duration::from_millis(100)).await);
 
         drop(near);
     }
 
-    /// Takes a byte every 50 milliseconds, forever.
-    async fn drip(mut near: DuplexStream) {
-        while near.read_u8().await.is_ok() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+    #[tokio::test]
+    async fn a_client_that_drips_is_given_up_as_one_that_takes_nothing() {
+        let outbox = Outbox::new(1000);
+        let (mut near, far) = tokio::io::duplex(1);
+        outbox.push(Bytes::from(vec![b'x'; 400]));
+        let dripping = tokio::spawn(async move {
+            while near.read_u8().await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+
+        assert!(!all_taken(&outbox, far, Duration::from_millis(500)).await);
+
+        dripping.await.unwrap();
+    }
+
+    #[test]
+    fn patience_is_for_who_takes_a_kilobyte_a_second() {
+        let (outbox, life) = (Outbox::new(1000), Life::default());
+        let second = Duration::from_secs(1);
+
+        for (taken, lives) in
+            [(1024, true), (2048, true), (1 << 30, true), (900, false), (1, false)]
+        {
+            let mut writer = Writer::new(&outbox, &life, tokio::io::sink(), STALL_MAX);
+            // So often that what is missing each time adds up.
+            let gone = (0..200).any(|_| {
+                writer.wait_for(second, taken);
+                writer.patience < second
+            });
+
+            assert_eq!(!gone, lives, "{taken}");
+            assert!(life.take());
         }
     }
 
     #[tokio::test]
-    async fn a_client_that_drips_is_given_up_only_once_it_is_to_be_closed() {
-        let outbox = Outbox::new(1000);
-        let (near, far) = tokio::io::duplex(1);
-        outbox.push(Bytes::from_static(b"all that it takes in time"));
-        let dripping = tokio::spawn(drip(near));
+    async fn once_it_is_to_be_closed_the_rest_has_to_be_taken_in_time() {
+        let outbox = Outbox::new(1 << 20);
+        let (mut near, far) = tokio::io::duplex(64 * 1024);
+        outbox.push(Bytes::from(vec![b'x'; 1 << 20]));
+        outbox.close(Closing::SlowConsumer);
+        let taking = tokio::spawn(async move {
+            let mut taken = vec![0; 64 * 1024];
+            while near.read_exact(&mut taken).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(400)).await;
+            }
+        });
 
-        let closing = async {
-            tokio::time::sleep(Duration::from_millis(400)).await;
-            outbox.push(Bytes::from_static(b"and far too much of what comes after that"));
-            outbox.close(Closing::SlowConsumer);
-        };
-        let start = Instant::now();
-        let (taken, ()) = tokio::join!(all_taken(&outbox, far), closing);
+        assert!(!all_taken(&outbox, far, Duration::from_secs(1)).await);
 
-        assert!(!taken);
-        assert!(start.elapsed() >= Duration::from_millis(400));
-        dripping.await.unwrap();
+        taking.await.unwrap();
     }
 }

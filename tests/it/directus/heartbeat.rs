@@ -6,8 +6,10 @@ use chinwag::config::Config;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
+use crate::support::RawSocket;
 use crate::support::Socket;
 use crate::support::TestServer;
+use crate::support::masked;
 
 const PERIOD: Duration = Duration::from_millis(400);
 
@@ -53,5 +55,79 @@ async fn who_has_not_signed_in_is_asked_without_the_page_knowing() {
     }
 
     socket.quiet().await;
+    server.stop().await;
+}
+
+/// A heartbeat that is long compared to how late anything may be, and short compared to the bytes.
+const LONG: Duration = Duration::from_secs(2);
+
+#[tokio::test]
+async fn whoever_sends_a_large_message_slowly_is_alive() {
+    let server = TestServer::with(|config| config.websockets.heartbeat_period = LONG).await;
+    let mut socket = RawSocket::connect(&server).await;
+    let frame = json!({"type": "ping", "filling": "x".repeat(5000)}).to_string();
+    let bytes = masked(0x81, frame.as_bytes());
+
+    // Three heartbeats long.
+    for part in bytes.chunks(bytes.len() / 60) {
+        socket.send(part).await;
+        tokio::time::sleep(LONG / 20).await;
+    }
+
+    loop {
+        match socket.frame().await.expect("it is not closed") {
+            (0x89, _) => {}
+            (0x81, payload) => break assert!(payload.starts_with(br#"{"type":"pong""#)),
+            other => panic!("{other:?}"),
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_reads_slowly_what_waited_for_it_is_alive() {
+    let server = TestServer::with(|config| config.websockets.heartbeat_period = LONG).await;
+    let alice = server.member("alice").await;
+    let mut socket = RawSocket::connect(&server).await;
+    socket.send_json(&json!({"type": "auth", "access_token": alice.token})).await;
+    assert_eq!(socket.frame().await.unwrap().0, 0x81);
+    let content = "x".repeat(60_000);
+    for _ in 0..4 {
+        alice.say(&content).await;
+    }
+
+    // More than the system takes on both sides, read in three heartbeats and never answered.
+    for _ in 0..30 {
+        let read = json!({"type": "items", "collection": "messages", "action": "read"});
+        socket.send_json(&read).await;
+    }
+    let mut frames = 0;
+    while frames < 30 {
+        match socket.frame().await.expect("it is not closed") {
+            (0x81, payload) if payload.len() > 200_000 => frames += 1,
+            (0x81 | 0x89, _) => {}
+            other => panic!("{other:?}"),
+        }
+        tokio::time::sleep(LONG / 10).await;
+    }
+
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_takes_bytes_but_says_nothing_afterwards_is_gone() {
+    let server = TestServer::with(quick).await;
+    let mut socket = RawSocket::connect(&server).await;
+
+    // Half a frame, and then nothing.
+    socket.send(&masked(0x81, &[b'x'; 100])[..50]).await;
+
+    loop {
+        match socket.frame().await {
+            Some((0x89, _)) => {}
+            Some((0x88, _)) => break,
+            other => panic!("{other:?}"),
+        }
+    }
     server.stop().await;
 }

@@ -1,6 +1,9 @@
 //! What one connection may take up: subscriptions, unsent bytes, the size of a frame, messages in a
 //! second; and how fast connections are let in.
 
+use std::time::Duration;
+use std::time::Instant;
+
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use serde_json::json;
@@ -9,6 +12,7 @@ use crate::support::RawSocket;
 use crate::support::Socket;
 use crate::support::TestServer;
 use crate::support::error;
+use crate::support::masked;
 
 #[tokio::test]
 async fn a_connection_has_a_bounded_number_of_subscriptions() {
@@ -29,7 +33,7 @@ async fn a_connection_has_a_bounded_number_of_subscriptions() {
 
 #[tokio::test]
 async fn who_reads_too_slowly_is_closed_and_nobody_else_waits() {
-    const MESSAGES: usize = 160;
+    const MESSAGES: usize = 30;
     let server = TestServer::with(|config| config.websockets.outbox_bytes_max = 256 * 1024).await;
     let alice = server.member("alice").await;
     let auth = json!({"type": "auth", "access_token": alice.token});
@@ -45,7 +49,7 @@ async fn who_reads_too_slowly_is_closed_and_nobody_else_waits() {
     let mut quick = Socket::signed_in(&server, &alice).await;
     quick.subscribe("s", json!({"event": "create"})).await;
 
-    // More than all buffers of the system between the two hold.
+    // More than outbox and system hold, and soon: who takes nothing for ten seconds is not told why.
     let content = "x".repeat(60_000);
     for number in 0..MESSAGES {
         alice.say(&content).await;
@@ -150,5 +154,67 @@ async fn of_very_many_who_come_at_once_some_are_told_to_come_later() {
     assert_eq!(refused, 503);
     assert!(let_in <= 3, "{let_in}");
     drop(coming);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn who_pings_without_reading_takes_up_nothing_and_others_go_on() {
+    const PINGS: usize = 20_000;
+    let server = TestServer::with(|config| {
+        // Held, they would be more than that; answered in place, there is one at a time.
+        config.websockets.outbox_bytes_max = 4 * 1024;
+        config.websockets.parts_per_second = 10_000_000;
+    })
+    .await;
+    let mut socket = RawSocket::connect(&server).await;
+    let mut pings = masked(0x89, b"").repeat(PINGS);
+    pings.extend(masked(0x89, b"the last"));
+    // More than the system keeps of the answers: what it does not take is for the outbox.
+    let sending = async {
+        socket.send(&pings).await;
+        let mut answered = 0;
+        loop {
+            match socket.frame().await {
+                Some((0x8a, payload)) if payload == b"the last" => break answered + 1,
+                Some((0x8a, _)) => answered += 1,
+                other => panic!("after {answered} answers: {other:?}"),
+            }
+        }
+    };
+
+    let answered = sending.await;
+
+    assert!((1..=PINGS).contains(&answered), "{answered}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn pings_and_pieces_of_messages_have_a_pace_and_nobody_is_cut_for_it() {
+    let server = TestServer::with(|config| config.websockets.parts_per_second = 100).await;
+    for (part, last) in [
+        (masked(0x89, b""), masked(0x81, br#"{"type":"ping"}"#)),
+        (masked(0x8a, b""), masked(0x81, br#"{"type":"ping"}"#)),
+        (masked(0x00, b" "), masked(0x80, br#"{"type":"ping"}"#)),
+    ] {
+        let mut socket = RawSocket::connect(&server).await;
+        let begun = Instant::now();
+        if part[0] == 0 {
+            socket.send(&masked(0x01, b" ")).await;
+        }
+
+        socket.send(&part.repeat(300)).await;
+        socket.send(&last).await;
+
+        loop {
+            match socket.frame().await {
+                Some((0x81, payload)) => break assert_eq!(payload, br#"{"type":"pong"}"#),
+                Some((0x8a, _)) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        // A second's worth came at once, and what is read in one go is read.
+        let taken = begun.elapsed();
+        assert!(taken >= Duration::from_millis(400), "{:#x}: {taken:?}", part[0]);
+    }
     server.stop().await;
 }

@@ -190,7 +190,12 @@ impl<'a> Conversation<'a> {
                     }
                 }
                 () = self.meter.less(), if !self.meter.has_room() => {}
-                () = &mut alarm => Box::pin(self.tick()).await,
+                () = &mut alarm => {
+                    if socket.has_lived() {
+                        self.heartbeat.hear();
+                    }
+                    Box::pin(self.tick()).await;
+                }
                 // The connection is nobody's by then. While a sign-in is being checked, what comes
                 // out of that decides.
                 () = connection.peer.identity_lost(), if !self.is_checking() => {

@@ -37,7 +37,7 @@ impl Heartbeat {
         self.due
     }
 
-    /// Notes a sign of life.
+    /// Notes a sign of life: something was said, or bytes have passed.
     pub const fn hear(&mut self) {
         self.heard = true;
     }

@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::transport::ws::fuzz::TEST_TIME;
 use crate::transport::ws::fuzz::reference;
+use crate::transport::ws::socket::Bounds;
 use crate::transport::ws::socket::Heard;
 use crate::transport::ws::socket::Socket;
 
@@ -135,7 +136,12 @@ struct Talk {
 async fn talk(bytes: &[u8], piece: usize) -> Talk {
     let (mut near, far) = tokio::io::duplex(OUTBOX_MAX);
     let tasks = TaskTracker::new();
-    let mut socket = Socket::open(far, SIZE_MAX, OUTBOX_MAX, &tasks).await;
+    let bounds = Bounds {
+        frame_bytes_max: SIZE_MAX,
+        parts_per_second: u32::MAX,
+        outbox_bytes_max: OUTBOX_MAX,
+    };
+    let mut socket = Socket::open(far, bounds, &tasks).await;
     let mut messages = Vec::new();
     let writing = async {
         for bytes in bytes.chunks(piece) {
@@ -188,7 +194,10 @@ fn hold(runtime: &tokio::runtime::Runtime, bytes: &[u8], piece: usize) {
     assert!(expected.ends.contains(&code), "{code:?} is none of {:?}", expected.ends);
     assert!(std::str::from_utf8(payload.get(2..).unwrap_or_default()).is_ok());
     let pongs: Vec<(u8, &[u8])> = expected.pongs.iter().map(|pong| (0x8a, &pong[..])).collect();
-    assert_eq!(frames, pongs);
+    assert_eq!(frames.last(), pongs.last());
+    // Of pings that come while an answer waits the latest alone is answered.
+    let mut owed = pongs.iter();
+    assert!(frames.iter().all(|frame| owed.any(|pong| pong == frame)), "{frames:?} of {pongs:?}");
 }
 
 fn runtime() -> tokio::runtime::Runtime {

@@ -94,7 +94,12 @@ impl Conversation<'_> {
                     self.outbox.close(Closing::Restart);
                     break;
                 }
-                () = &mut alarm => Box::pin(self.tick()).await,
+                () = &mut alarm => {
+                    if socket.has_lived() {
+                        self.heartbeat.hear();
+                    }
+                    Box::pin(self.tick()).await;
+                }
                 () = peer.identity_lost() => Box::pin(self.fall(Reason::Failed)).await,
                 heard = socket.next(pause.is_none()) => match heard {
                     Heard::Frame(text) => {
