@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::connection::Connection;
+use crate::app::connection::Patience;
 use crate::app::places::Full;
 use crate::app::places::Places;
 use crate::config::ServerConfig;
@@ -44,7 +45,7 @@ pub struct Acceptor {
     listener: TcpListener,
     local: LocalAddr,
     places: Arc<Places>,
-    head_timeout: Duration,
+    patience: Patience,
     /// Accepted connections that have said nothing yet. Bounded by the places.
     silent: FuturesUnordered<FirstByte>,
     gate: Gate,
@@ -75,6 +76,12 @@ impl Gate {
         self.shut.cancelled().await;
     }
 
+    /// Returns whether the gate is shut.
+    #[must_use]
+    pub fn has_shut(&self) -> bool {
+        self.shut.is_cancelled()
+    }
+
     /// Waits until all that were let in have been handed on or given up.
     pub async fn is_empty(&self) {
         self.empty.cancelled().await;
@@ -88,8 +95,10 @@ pub struct Bounds {
     pub connections_max: usize,
     /// How many of them from one address.
     pub per_address_max: Option<usize>,
-    /// How long one may take to deliver the head of its first request.
+    /// How long one may take to deliver the head of a request.
     pub head_timeout: Duration,
+    /// How long one may be without a request after an answer.
+    pub idle_timeout: Duration,
 }
 
 impl Bounds {
@@ -100,6 +109,7 @@ impl Bounds {
             connections_max: config.connections_max,
             per_address_max: config.connections_per_address_max,
             head_timeout: config.header_timeout,
+            idle_timeout: config.keep_alive_timeout,
         }
     }
 }
@@ -114,7 +124,7 @@ impl Acceptor {
             local: LocalAddr(listener.local_addr()?.into()),
             listener,
             places: Places::new(bounds.connections_max, bounds.per_address_max),
-            head_timeout: bounds.head_timeout,
+            patience: Patience { head: bounds.head_timeout, idle: bounds.idle_timeout },
             silent: FuturesUnordered::new(),
             gate: Gate::default(),
             crowded: Trouble::default(),
@@ -155,7 +165,7 @@ impl Acceptor {
         };
         // It fails on a connection that has gone already, which reading finds out as well.
         let _ = stream.set_nodelay(true);
-        let mut connection = Connection::new(stream, self.head_timeout, place);
+        let mut connection = Connection::new(stream, self.patience, place);
         self.silent.push(Box::pin(async move {
             connection.first_byte().await.is_ok().then_some((connection, remote))
         }));
@@ -252,7 +262,11 @@ mod tests {
     const SOON: Duration = Duration::from_secs(5);
 
     async fn acceptor(connections_max: usize) -> (Acceptor, SocketAddr) {
-        bounded(Bounds { connections_max, per_address_max: None, head_timeout: SOON }).await
+        bounded(bounds(connections_max, None)).await
+    }
+
+    const fn bounds(connections_max: usize, per_address_max: Option<usize>) -> Bounds {
+        Bounds { connections_max, per_address_max, head_timeout: SOON, idle_timeout: SOON }
     }
 
     async fn bounded(bounds: Bounds) -> (Acceptor, SocketAddr) {
@@ -288,9 +302,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_address_with_too_many_connections_is_told() {
-        let (mut acceptor, address) =
-            bounded(Bounds { connections_max: 10, per_address_max: Some(1), head_timeout: SOON })
-                .await;
+        let (mut acceptor, address) = bounded(bounds(10, Some(1))).await;
         let _first = speak(address).await;
         let (_connection, ..) = acceptor.accept().await;
 

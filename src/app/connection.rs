@@ -1,8 +1,8 @@
-//! One accepted connection: its place among those that may be open, and the deadline for the head
-//! of its first request.
+//! One accepted connection: its place among those that may be open, and how long it may wait for a
+//! request and take for the head of one.
 //!
-//! Without the deadline a client that sends a byte now and then would hold a connection for ever.
-//! What comes after the first head is not looked at. The writing side is shared: once a request has
+//! Without a deadline a client that sends a byte now and then, or none, would hold a connection for
+//! ever. What a body may take is for whoever reads it. The writing side is shared: once a request has
 //! become a socket, whoever writes many of them needs it.
 
 use std::io;
@@ -17,8 +17,10 @@ use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
+use tokio::time::Instant;
 use tokio::time::Sleep;
 
+use crate::app::exchanges::Exchanges;
 use crate::app::places::Place;
 use crate::transport::ws::Wire;
 
@@ -26,33 +28,47 @@ use crate::transport::ws::Wire;
 pub struct Connection {
     read: OwnedReadHalf,
     wire: Wire,
-    /// `None` once the head of the first request is complete.
-    head: Option<Head>,
+    exchanges: Exchanges,
+    /// `None` once the connection has become a socket.
+    waiting: Option<Waiting>,
     _place: Place,
 }
 
-/// The head of the first request while it arrives.
-struct Head {
-    deadline: Pin<Box<Sleep>>,
-    scan: Scan,
+/// How long a connection may wait for what comes from its client.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// For the head of a request, from its first byte on; for that of the first one from the
+    /// beginning.
+    pub head: Duration,
+    /// For the next request.
+    pub idle: Duration,
 }
 
-/// Where in a head a connection is. Empty lines before the first line are no head: they are skipped,
-/// as the parser does, or two of them would end the deadline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Scan {
-    Before,
-    InLine,
-    AfterLine,
+/// The wait for a request.
+struct Waiting {
+    patience: Patience,
+    deadline: Pin<Box<Sleep>>,
+    /// Whether some of the head is there, or should be.
+    is_head: bool,
+    /// How many requests had been answered when the wait began.
+    answered: u32,
+    /// Whether the client took something since.
+    has_taken: bool,
 }
 
 impl Connection {
-    /// Returns a connection that fails when the head of its first request is not complete in time.
-    pub(super) fn new(stream: TcpStream, head_timeout: Duration, place: Place) -> Self {
-        let deadline = Box::pin(tokio::time::sleep(head_timeout));
-        let head = Head { deadline, scan: Scan::Before };
+    /// Returns a connection that fails when a request does not come in time.
+    pub(super) fn new(stream: TcpStream, patience: Patience, place: Place) -> Self {
+        let exchanges = Exchanges::default();
+        let waiting = Waiting {
+            deadline: Box::pin(tokio::time::sleep(patience.head)),
+            patience,
+            is_head: true,
+            answered: exchanges.answered(),
+            has_taken: false,
+        };
         let (read, write) = stream.into_split();
-        Self { read, wire: Wire::new(write), head: Some(head), _place: place }
+        Self { read, wire: Wire::new(write), exchanges, waiting: Some(waiting), _place: place }
     }
 
     /// Returns the writing side.
@@ -60,12 +76,17 @@ impl Connection {
         &self.wire
     }
 
+    /// Returns where to count its requests.
+    pub(super) const fn exchanges(&self) -> &Exchanges {
+        &self.exchanges
+    }
+
     /// Waits until the first byte can be read.
     ///
     /// # Errors
     /// When it did not come in time, or the connection ended or failed without one.
     pub(super) async fn first_byte(&mut self) -> io::Result<()> {
-        let Some(head) = &mut self.head else { return Ok(()) };
+        let Some(waiting) = &mut self.waiting else { return Ok(()) };
         let mut byte = [0];
         tokio::select! {
             // The system says now and then that there is something when there is not: look.
@@ -73,7 +94,13 @@ impl Connection {
                 0 => Err(io::ErrorKind::UnexpectedEof.into()),
                 _ => Ok(()),
             },
-            () = head.deadline.as_mut() => Err(io::ErrorKind::TimedOut.into()),
+            () = waiting.deadline.as_mut() => Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+
+    fn note_written(&mut self, written: &Poll<io::Result<usize>>) {
+        if let (Some(waiting), Poll::Ready(Ok(1..))) = (&mut self.waiting, written) {
+            waiting.has_taken = true;
         }
     }
 
@@ -83,39 +110,61 @@ impl Connection {
     }
 }
 
-impl Scan {
-    /// Takes in the next bytes and returns whether the head is complete. A line ends with a line
-    /// feed, before which there may be a carriage return.
-    fn is_complete_after(&mut self, bytes: &[u8]) -> bool {
-        for byte in bytes {
-            *self = match (*self, *byte) {
-                (Self::AfterLine, b'\n') => return true,
-                (Self::Before, b'\r' | b'\n') => Self::Before,
-                (Self::AfterLine, b'\r') | (Self::InLine, b'\n') => Self::AfterLine,
-                _ => Self::InLine,
-            };
+impl Waiting {
+    /// Returns whether the client has let pass what it had of time.
+    fn is_over(&mut self, exchanges: &Exchanges, context: &mut Context<'_>) -> bool {
+        let answered = exchanges.answered();
+        if exchanges.running() > 0 {
+            return false;
         }
-        false
+        if self.answered != answered {
+            self.answered = answered;
+            self.is_head = false;
+            self.begin(self.patience.idle);
+        } else if !self.is_head && self.has_taken {
+            // It is reading the answer still.
+            self.begin(self.patience.idle);
+        }
+        self.deadline.as_mut().poll(context).is_ready()
+    }
+
+    /// Notes that something was read.
+    fn hear(&mut self, exchanges: &Exchanges) {
+        // With several requests at once there is more than their heads.
+        if !self.is_head && exchanges.running() == 0 && !exchanges.is_multiplexed() {
+            self.is_head = true;
+            self.begin(self.patience.head);
+        }
+    }
+
+    fn begin(&mut self, patience: Duration) {
+        self.has_taken = false;
+        self.deadline.as_mut().reset(Instant::now() + patience);
     }
 }
 
 impl AsyncRead for Connection {
     fn poll_read(
         self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
+        context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let Some(head) = &mut this.head else {
-            return Pin::new(&mut this.read).poll_read(cx, buffer);
+        let Some(waiting) = &mut this.waiting else {
+            return Pin::new(&mut this.read).poll_read(context, buffer);
         };
-        if head.deadline.as_mut().poll(cx).is_ready() {
+        if this.exchanges.is_upgraded() {
+            this.waiting = None;
+            return Pin::new(&mut this.read).poll_read(context, buffer);
+        }
+        if waiting.is_over(&this.exchanges, context) {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         let before = buffer.filled().len();
-        let polled = Pin::new(&mut this.read).poll_read(cx, buffer);
-        if head.scan.is_complete_after(&buffer.filled()[before..]) {
-            this.head = None;
+        let polled = Pin::new(&mut this.read).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            this.exchanges.hear();
+            waiting.hear(&this.exchanges);
         }
         polled
     }
@@ -127,7 +176,10 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().wire).poll_write(cx, bytes)
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.wire).poll_write(cx, bytes);
+        this.note_written(&written);
+        written
     }
 
     fn poll_write_vectored(
@@ -135,7 +187,10 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().wire).poll_write_vectored(cx, slices)
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.wire).poll_write_vectored(cx, slices);
+        this.note_written(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -162,14 +217,15 @@ mod tests {
     use super::*;
 
     const SHORT: Duration = Duration::from_millis(200);
-    const SOON: Duration = Duration::from_secs(5);
+    const LONG: Duration = Duration::from_secs(60);
+    const SOON: Duration = Duration::from_secs(20);
 
-    async fn pair(head_timeout: Duration) -> (TcpStream, Connection) {
+    async fn pair(head: Duration, idle: Duration) -> (TcpStream, Connection) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
         let place = Places::new(1, None).take([127, 0, 0, 1].into()).unwrap();
-        (client, Connection::new(stream, head_timeout, place))
+        (client, Connection::new(stream, Patience { head, idle }, place))
     }
 
     /// Reads until nothing more comes or the connection fails.
@@ -179,31 +235,9 @@ mod tests {
         Ok(bytes)
     }
 
-    #[test]
-    fn a_head_ends_with_its_first_empty_line() {
-        for (text, complete) in [
-            ("GET / HTTP/1.1\r\nhost: a\r\n\r\n", true),
-            ("GET / HTTP/1.1\nhost: a\n\n", true),
-            ("\r\n\r\nGET / HTTP/1.1\r\n\r\n", true),
-            ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", true),
-            ("GET / HTTP/1.1\r\nhost: a\r\n", false),
-            ("GET / HTTP/1.1\r\nhost: a\r\n\r", false),
-            ("\r\n\r\n\r\n", false),
-            ("\n\n", false),
-            ("", false),
-        ] {
-            let mut whole = Scan::Before;
-            let mut pieces = Scan::Before;
-            let piecewise = text.as_bytes().chunks(1).any(|byte| pieces.is_complete_after(byte));
-
-            assert_eq!(whole.is_complete_after(text.as_bytes()), complete, "{text:?}");
-            assert_eq!(piecewise, complete, "{text:?} byte by byte");
-        }
-    }
-
     #[tokio::test]
     async fn a_silent_connection_ends_at_the_deadline() {
-        let (_client, connection) = pair(SHORT).await;
+        let (_client, connection) = pair(SHORT, LONG).await;
 
         let ended = read_all(connection).await;
 
@@ -212,7 +246,7 @@ mod tests {
 
     #[tokio::test]
     async fn waiting_for_the_first_byte_has_the_same_deadline() {
-        let (mut client, mut connection) = pair(SHORT).await;
+        let (mut client, mut connection) = pair(SHORT, LONG).await;
 
         let silent = tokio::time::timeout(SOON, connection.first_byte()).await.expect("an end");
         client.write_all(b"too late").await.unwrap();
@@ -223,7 +257,7 @@ mod tests {
 
     #[tokio::test]
     async fn dripping_does_not_move_the_deadline() {
-        let (mut client, connection) = pair(SHORT).await;
+        let (mut client, connection) = pair(SHORT, LONG).await;
         let dripping = tokio::spawn(async move {
             for byte in b"GET / HTTP/1.1\r\nx-slow: ".iter().chain(std::iter::repeat(&b'a')) {
                 if client.write_all(&[*byte]).await.is_err() {
@@ -240,11 +274,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn after_the_head_a_connection_may_take_its_time() {
-        let (mut client, connection) = pair(SHORT).await;
+    async fn after_the_head_a_request_may_take_its_time() {
+        let (mut client, connection) = pair(SHORT, SHORT).await;
+        let running = connection.exchanges().begin();
         let sending = tokio::spawn(async move {
-            client.write_all(b"POST / HTTP/1.1\r\nhost: a\r").await.unwrap();
-            client.write_all(b"\n\r\n").await.unwrap();
+            client.write_all(b"POST / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
             tokio::time::sleep(2 * SHORT).await;
             client.write_all(b"body").await.unwrap();
         });
@@ -252,6 +286,48 @@ mod tests {
         let read = read_all(connection).await.unwrap();
 
         assert!(read.ends_with(b"\r\n\r\nbody"));
+        sending.await.unwrap();
+        drop(running);
+    }
+
+    #[tokio::test]
+    async fn after_an_answer_the_next_request_has_a_time_to_come() {
+        let (_client, connection) = pair(LONG, SHORT).await;
+        drop(connection.exchanges().begin());
+
+        let ended = read_all(connection).await;
+
+        assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn and_from_its_first_byte_on_as_much_as_the_first() {
+        for is_multiplexed in [false, true] {
+            let (idle, head) = if is_multiplexed { (SHORT, LONG) } else { (LONG, SHORT) };
+            let (mut client, connection) = pair(head, idle).await;
+            drop(connection.exchanges().begin());
+            if is_multiplexed {
+                // There the bytes may mean anything, so they do not begin a head.
+                connection.exchanges().multiplex();
+            }
+            client.write_all(b"GET / HT").await.unwrap();
+
+            let ended = read_all(connection).await;
+
+            assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_socket_has_no_deadline_here() {
+        let (mut client, connection) = pair(SHORT, SHORT).await;
+        connection.exchanges().upgrade();
+        let sending = tokio::spawn(async move {
+            tokio::time::sleep(2 * SHORT).await;
+            client.write_all(b"a frame").await.unwrap();
+        });
+
+        assert_eq!(read_all(connection).await.unwrap(), b"a frame");
         sending.await.unwrap();
     }
 }

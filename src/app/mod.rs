@@ -6,9 +6,11 @@
 
 pub mod acceptor;
 mod accounts;
+mod answer;
 mod connection;
 mod enrolment;
 mod error;
+mod exchanges;
 pub mod handover;
 pub mod listener;
 mod places;

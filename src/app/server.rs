@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::http;
+use hyper::http::HeaderValue;
+use hyper::http::StatusCode;
+use hyper::http::header::CONNECTION;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioExecutor;
 use hyper_util::rt::TokioIo;
@@ -24,15 +27,16 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::acceptor::Acceptor;
 use crate::app::acceptor::Gate;
+use crate::app::answer::Answer;
 use crate::app::connection::Connection;
 
 /// How long connections that have said nothing may take to say what they came for, once no more are
 /// accepted: on most networks the first byte is on its way by then.
 const FIRST_BYTE_GRACE: Duration = Duration::from_millis(250);
 
-/// How long a connection that was handed on may take to be read from: until then the end of the
-/// server closes it.
-const SETTLING: Duration = Duration::from_millis(25);
+/// How long nothing may have come on a connection before it is closed for the end of the server: a
+/// request that is on its way by then is answered.
+const QUIET: Duration = Duration::from_millis(250);
 
 /// How much longer than requests the server may take to end: it only has to notice.
 const SLACK: Duration = Duration::from_millis(500);
@@ -52,8 +56,10 @@ pub struct Server {
 /// What all connections share.
 struct Shared<E> {
     endpoint: E,
-    /// Tells connections to answer what they have begun and to close.
-    ending: CancellationToken,
+    /// Once it is shut, connections answer what has come and close.
+    gate: Gate,
+    /// How long nothing may have come on them before they do.
+    quiet: Duration,
     /// Tells them to close at once.
     cut_off: CancellationToken,
 }
@@ -78,15 +84,16 @@ impl Server {
         }
     }
 
-    /// Accepts no more connections and, a moment later, closes idle ones. New ones wait in the
-    /// listening socket, which somebody else keeps open.
+    /// Accepts no more connections and closes those there are, each with its next answer, or when none
+    /// has been asked for in a moment. New ones wait in the listening socket, which somebody else keeps
+    /// open.
     pub fn stop_accepting(&self) {
         self.gate.shut();
     }
 
     /// Waits until running requests have ended or were cut off.
     pub async fn drained(mut self) {
-        let bound = FIRST_BYTE_GRACE + SETTLING + self.drain + SLACK;
+        let bound = FIRST_BYTE_GRACE + QUIET + self.drain + SLACK;
         if tokio::time::timeout(bound, &mut self.task).await.is_err() {
             tracing::warn!("the server did not end in time");
             self.task.abort();
@@ -101,7 +108,8 @@ where
 {
     let shared = Arc::new(Shared {
         endpoint,
-        ending: CancellationToken::new(),
+        gate: acceptor.gate(),
+        quiet: QUIET.min(drain),
         cut_off: CancellationToken::new(),
     });
     let connections = TaskTracker::new();
@@ -115,7 +123,6 @@ where
         }
     }
     drop(acceptor);
-    shared.ending.cancel();
     connections.close();
     if tokio::time::timeout(drain, connections.wait()).await.is_err() {
         shared.cut_off.cancel();
@@ -133,17 +140,30 @@ async fn serve<E>(
     E: Endpoint<Output = Response> + 'static,
 {
     let wire = connection.wire().clone();
-    let answering = Arc::clone(&shared);
+    let exchanges = connection.exchanges().clone();
+    let (answering, counted) = (Arc::clone(&shared), exchanges.clone());
     let service = service_fn(move |mut request: http::Request<Incoming>| {
         // Others have several requests on one connection at once, which nobody can take over.
         if request.version() == Version::HTTP_11 {
             request.extensions_mut().insert(wire.clone());
         }
+        if request.version() == Version::HTTP_2 {
+            counted.multiplex();
+        }
+        let exchange = counted.begin();
         let request = Request::from((request, local.clone(), remote.clone(), Scheme::HTTP));
-        let shared = Arc::clone(&answering);
+        let (shared, counted) = (Arc::clone(&answering), counted.clone());
         async move {
             let response = shared.endpoint.get_response(request).await;
-            Ok::<_, Infallible>(http::Response::from(response))
+            let (mut head, body) = http::Response::from(response).into_parts();
+            if head.status == StatusCode::SWITCHING_PROTOCOLS {
+                counted.upgrade();
+            } else if shared.gate.has_shut() && !counted.is_multiplexed() {
+                // Whoever would send the next request on this connection is told not to.
+                head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            let answer = Answer::new(body, exchange);
+            Ok::<_, Infallible>(http::Response::from_parts(head, answer))
         }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
@@ -151,10 +171,18 @@ async fn serve<E>(
     builder.http2().max_header_list_size(HEAD_BYTES_MAX);
     let mut conversation =
         pin!(builder.serve_connection_with_upgrades(TokioIo::new(connection), service));
+    let ending = async {
+        shared.gate.is_shut().await;
+        if !exchanges.is_multiplexed() {
+            exchanges.quiet(shared.quiet).await;
+        }
+    };
     // How it ended is no news: clients come and go.
     tokio::select! {
+        biased;
         _ = &mut conversation => return,
-        () = shared.ending.cancelled() => conversation.as_mut().graceful_shutdown(),
+        () = shared.cut_off.cancelled() => return,
+        () = ending => conversation.as_mut().graceful_shutdown(),
     }
     tokio::select! {
         _ = conversation => {}
@@ -167,7 +195,6 @@ async fn stopped(gate: Gate, grace: Duration) {
     gate.is_shut().await;
     // Whoever stays silent longer is closed without an answer.
     let _ = tokio::time::timeout(grace, gate.is_empty()).await;
-    tokio::time::sleep(SETTLING).await;
 }
 
 #[cfg(test)]
@@ -204,7 +231,12 @@ mod tests {
     async fn server(drain: Duration) -> (Server, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let bounds = Bounds { connections_max: 10, per_address_max: None, head_timeout: SOON };
+        let bounds = Bounds {
+            connections_max: 10,
+            per_address_max: None,
+            head_timeout: SOON,
+            idle_timeout: SOON,
+        };
         (Server::start(Acceptor::new(listener, bounds).unwrap(), Slow, drain), address)
     }
 
@@ -249,6 +281,42 @@ mod tests {
         early.write_all(b"GET /0 HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
 
         assert!(read(early).await.ends_with("done"));
+        tokio::time::timeout(SOON, drained).await.unwrap().unwrap();
+    }
+
+    /// Asks on a connection that is kept, and returns the answer.
+    async fn ask_again(stream: &mut TcpStream) -> String {
+        stream.write_all(b"GET /0 HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"done") {
+            let byte = tokio::time::timeout(SOON, stream.read_u8()).await.expect("an answer");
+            answer.push(byte.expect("the connection is not closed before"));
+        }
+        String::from_utf8(answer).unwrap()
+    }
+
+    #[tokio::test]
+    async fn from_the_shutting_on_answers_say_that_the_connection_closes() {
+        let (server, address) = server(SOON).await;
+        let mut kept = TcpStream::connect(address).await.unwrap();
+        assert!(!ask_again(&mut kept).await.contains("connection: close"));
+        let mut others = Vec::new();
+        for _ in 0..5 {
+            let mut other = TcpStream::connect(address).await.unwrap();
+            ask_again(&mut other).await;
+            others.push(other);
+        }
+
+        server.stop_accepting();
+        let drained = tokio::spawn(server.drained());
+
+        // One at once; the others while nothing but the server waits for them.
+        assert!(ask_again(&mut kept).await.contains("connection: close"));
+        for mut other in others {
+            tokio::time::sleep(QUIET / 10).await;
+            assert!(ask_again(&mut other).await.contains("connection: close"));
+            assert_eq!(read(other).await, "");
+        }
         tokio::time::timeout(SOON, drained).await.unwrap().unwrap();
     }
 

@@ -92,9 +92,11 @@ pub struct ServerConfig {
     /// `CONNECTIONS_PER_ADDRESS_MAX`, default none: open connections from one address; one more is
     /// answered 429 and closed.
     pub connections_per_address_max: Option<usize>,
-    /// `HEADER_TIMEOUT`, default `10s`: how long a connection may take for the head of its first
-    /// request.
+    /// `HEADER_TIMEOUT`, default `10s`: how long a connection may take for the head of a request.
     pub header_timeout: Duration,
+    /// `SERVER_KEEP_ALIVE_TIMEOUT`, in milliseconds, default 150000: how long a connection may be without
+    /// a request after an answer.
+    pub keep_alive_timeout: Duration,
     /// `IP_TRUST_PROXY`, default false: whose `X-Forwarded-For` says where a request comes from.
     pub trust_proxy: TrustProxy,
     /// `PROJECT_NAME`, default `chinwag`: shown by `/server/info` and the chat page.

@@ -62,6 +62,7 @@ impl ServerConfig {
     fn read(from: &mut Settings) -> Self {
         let drain = form::duration(Plain::Milliseconds, Duration::ZERO);
         let header = form::duration(Plain::Milliseconds, Duration::from_millis(100));
+        let keep_alive = form::duration(Plain::Milliseconds, Duration::from_millis(100));
         Self {
             host: from.read("HOST", "127.0.0.1", form::host),
             port: from.read("PORT", "8055", form::number(0, 65_535)),
@@ -75,6 +76,7 @@ impl ServerConfig {
             connections_per_address_max: from
                 .find("CONNECTIONS_PER_ADDRESS_MAX", form::number(1, 10_000_000)),
             header_timeout: from.read("HEADER_TIMEOUT", "10s", header),
+            keep_alive_timeout: from.read("SERVER_KEEP_ALIVE_TIMEOUT", "150000", keep_alive),
             drain: from.read("SERVER_SHUTDOWN_TIMEOUT", "5000", drain),
             trust_proxy: from.read("IP_TRUST_PROXY", "false", trust_proxy),
         }

@@ -8,6 +8,7 @@ mod asyncapi;
 mod browsers;
 mod classes;
 mod conformance;
+mod connections;
 mod costs;
 mod directus;
 mod enrolment;

@@ -8,6 +8,7 @@ use futures_util::Stream;
 use futures_util::StreamExt;
 use poem::Body;
 use serde_json::Value as Json;
+use tokio::time::Instant;
 
 use crate::domain::Error;
 use crate::transport::error::Refusal;
@@ -15,6 +16,9 @@ use crate::transport::json_depth;
 
 /// How long a body may take to arrive.
 const ARRIVAL_MAX: Duration = Duration::from_secs(30);
+/// How long it may take that is small, and what larger ones have to bring each second beyond that.
+const ARRIVAL_MIN: Duration = Duration::from_secs(10);
+const BYTES_PER_SECOND: u64 = 1024;
 /// How many bytes over the limit are still taken in, so that the client, who is still sending,
 /// gets to read the refusal.
 const DISCARDED_MAX: usize = 8 * 1024 * 1024;
@@ -24,13 +28,19 @@ const DISCARD_MAX: Duration = Duration::from_secs(2);
 /// Returns the body as bytes.
 ///
 /// # Errors
-/// [`Refusal::ContentTooLarge`] above `bytes_max`, [`Refusal::OutOfTime`] if it drips.
+/// [`Refusal::ContentTooLarge`] above `bytes_max`, [`Refusal::OutOfTime`] if it drips or takes half a
+/// minute.
 pub async fn read(body: Body, bytes_max: usize) -> Result<Bytes, Refusal> {
     if body.is_empty() {
         return Ok(Bytes::new());
     }
-    let collected = tokio::time::timeout(ARRIVAL_MAX, collect(body, bytes_max)).await;
-    collected.unwrap_or(Err(Refusal::OutOfTime))
+    collect(body, bytes_max, Instant::now()).await
+}
+
+/// Returns when more has to have come of a body that began then, of which so much is there.
+fn due(begun: Instant, received: usize) -> Instant {
+    let earned = Duration::from_secs(received as u64 / BYTES_PER_SECOND);
+    begun + (ARRIVAL_MIN + earned).min(ARRIVAL_MAX)
 }
 
 /// Takes in what the client is still sending, within bounds, without keeping it.
@@ -63,10 +73,12 @@ fn is_json(content_type: &str) -> bool {
     essence.trim().eq_ignore_ascii_case("application/json")
 }
 
-async fn collect(body: Body, bytes_max: usize) -> Result<Bytes, Refusal> {
+async fn collect(body: Body, bytes_max: usize, begun: Instant) -> Result<Bytes, Refusal> {
     let mut chunks = Box::pin(body.into_bytes_stream());
     let mut collected = BytesMut::new();
-    while let Some(chunk) = chunks.next().await {
+    loop {
+        let next = tokio::time::timeout_at(due(begun, collected.len()), chunks.next()).await;
+        let Some(chunk) = next.map_err(|_| Refusal::OutOfTime)? else { break };
         let chunk = chunk.map_err(|_| Error::payload("The request body broke off"))?;
         if collected.len() + chunk.len() > bytes_max {
             discard_rest(&mut chunks).await;
@@ -124,5 +136,29 @@ mod tests {
     async fn a_body_over_the_limit_is_refused() {
         assert_eq!(read(Body::from("12345"), 5).await.unwrap(), "12345");
         assert!(matches!(read(Body::from("123456"), 5).await, Err(Refusal::ContentTooLarge)));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_drips_is_not_waited_for() {
+        let dripping = futures_util::stream::unfold((), |()| async {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            Some((Ok::<_, std::io::Error>("x"), ()))
+        });
+        let begun = Instant::now().checked_sub(ARRIVAL_MIN - Duration::from_millis(500)).unwrap();
+
+        let read = collect(Body::from_bytes_stream(dripping), 1 << 20, begun).await;
+
+        assert!(matches!(read, Err(Refusal::OutOfTime)));
+    }
+
+    #[test]
+    fn a_body_has_the_longer_the_larger_it_is_up_to_a_bound() {
+        let begun = Instant::now();
+
+        for (received, seconds) in
+            [(0, 10), (1023, 10), (5 << 10, 15), (20 << 10, 30), (1 << 20, 30)]
+        {
+            assert_eq!(due(begun, received), begun + Duration::from_secs(seconds));
+        }
     }
 }

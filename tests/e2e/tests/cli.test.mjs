@@ -5,6 +5,7 @@ import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, describe, test } from 'node:test';
 import { Administrator, Rest } from '../lib/rest.mjs';
+import { Kept } from '../lib/kept.mjs';
 import { freePort } from '../lib/ports.mjs';
 import { ADMIN, freshDirectory, run, Server } from '../lib/server.mjs';
 import { Socket } from '../lib/socket.mjs';
@@ -303,12 +304,15 @@ describe('SIGTERM', () => {
 				if (answer.status !== 'error') acknowledged.set(content, answer.data.id);
 			}
 		});
-		const overRest = [0, 1, 2].map(async (writer) => {
-			for (let number = 0; on; number++) {
+		// What is asked on a connection is answered, until an answer says that it is the last.
+		const overRest = [0, 1, 2, 3, 4, 5, 6, 7].map(async (writer) => {
+			const kept = await Kept.open({ port: server.port, token: person.token });
+			for (let number = 0, closes = false; !closes; number++) {
 				const content = `rest ${writer} ${number}`;
-				const answer = await person.rest.call('POST', '/items/messages', { content }).catch(() => null);
-				if (answer?.status !== 200) return;
+				const answer = await kept.post(content);
+				assert.equal(answer.status, 200);
 				acknowledged.set(content, answer.data.id);
+				closes = answer.closes;
 			}
 		});
 		await until(() => acknowledged.size >= 200, 'some load');
@@ -327,6 +331,39 @@ describe('SIGTERM', () => {
 		const stored = new Map((await person.rest.allMessages()).map(({ id, content }) => [id, content]));
 		const lost = [...acknowledged].filter(([content, id]) => stored.get(id) !== content);
 		assert.deepEqual(lost, [], `${lost.length} of ${acknowledged.size} acknowledged messages are lost`);
+	});
+
+	test('SIGHUP under load cuts no request: what a connection is asked it answers, until it says that it closes', async () => {
+		const server = await start({ demo: true });
+		const person = await (await Administrator.signIn(server)).person('Writer');
+		const acknowledged = new Map();
+		let on = true;
+		const writers = [0, 1, 2, 3].map(async (writer) => {
+			for (let number = 0; on; ) {
+				const kept = await Kept.open({ port: server.port, token: person.token });
+				for (let closes = false; on && !closes; number++) {
+					const content = `rest ${writer} ${number}`;
+					const answer = await kept.post(content);
+					assert.equal(answer.status, 200);
+					acknowledged.set(content, answer.data.id);
+					closes = answer.closes;
+				}
+				kept.close();
+			}
+		});
+
+		for (let restart = 0; restart < 3; restart++) {
+			const before = acknowledged.size;
+			await until(() => acknowledged.size >= before + 50, 'some load');
+			await server.reexecute();
+		}
+		const before = acknowledged.size;
+		await until(() => acknowledged.size >= before + 50, 'the last to serve');
+		on = false;
+		await within(Promise.all(writers), 'the writers to end');
+
+		const stored = new Map((await person.rest.allMessages()).map(({ id, content }) => [id, content]));
+		assert.deepEqual([...acknowledged].filter(([content, id]) => stored.get(id) !== content), []);
 	});
 
 	test('with nothing to do ends at once', async () => {

@@ -1,0 +1,175 @@
+//! What a connection may take of time and room, set from outside: heads of requests, pauses between
+//! them, connections of one address; and how sockets are kept, whatever writes them.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::support::Socket;
+use crate::support::TestServer;
+use crate::support::soon;
+
+/// Longer than anything here is late, shorter than what is waited for.
+const SHORT: Duration = Duration::from_secs(2);
+const PING: &[u8] = b"GET /server/ping HTTP/1.1\r\nhost: a\r\n\r\n";
+
+async fn connect(server: &TestServer) -> TcpStream {
+    soon(TcpStream::connect(server.address)).await.unwrap()
+}
+
+/// Asks for a ping on a connection that is kept.
+async fn ask(stream: &mut TcpStream) {
+    stream.write_all(PING).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"pong") {
+        answer.push(soon(stream.read_u8()).await.unwrap());
+    }
+}
+
+/// Waits for the end of a connection and returns what came before it.
+async fn rest(stream: &mut TcpStream) -> String {
+    let mut rest = Vec::new();
+    // Closed with something unread, it may be reset.
+    let _ = soon(stream.read_to_end(&mut rest)).await;
+    String::from_utf8(rest).unwrap()
+}
+
+/// Sends a head that never ends, a byte now and then, until the connection has ended.
+async fn drip(stream: TcpStream) {
+    let (mut read, mut write) = stream.into_split();
+    let dripping = async {
+        for byte in b"GET /server/ping HTTP/1.1\r\nx: ".iter().chain(std::iter::repeat(&b'a')) {
+            if write.write_all(&[*byte]).await.is_err() {
+                break;
+            }
+            tokio::time::sleep(SHORT / 20).await;
+        }
+    };
+    let ended = async { while let Ok(1..) = read.read(&mut [0; 64]).await {} };
+    tokio::select! {
+        () = dripping => {}
+        () = soon(ended) => {}
+    }
+}
+
+#[tokio::test]
+async fn every_head_of_a_request_has_a_time_to_arrive() {
+    let server = TestServer::with(|config| config.server.header_timeout = SHORT).await;
+
+    drip(connect(&server).await).await;
+    let mut second = connect(&server).await;
+    ask(&mut second).await;
+    drip(second).await;
+
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_only_begins_to_be_http_2_has_it_as_well() {
+    let server = TestServer::with(|config| config.server.header_timeout = SHORT).await;
+    let mut stream = connect(&server).await;
+
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+
+    let mut answer = Vec::new();
+    let _ = soon(stream.read_to_end(&mut answer)).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_connection_may_be_idle_for_a_while_and_then_ends() {
+    let server = TestServer::with(|config| config.server.keep_alive_timeout = SHORT).await;
+    let mut stream = connect(&server).await;
+
+    for _ in 0..3 {
+        ask(&mut stream).await;
+    }
+
+    assert_eq!(rest(&mut stream).await, "");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_socket_is_neither() {
+    let server = TestServer::with(|config| {
+        config.server.header_timeout = SHORT;
+        config.server.keep_alive_timeout = SHORT;
+    })
+    .await;
+    let mut socket = Socket::connect(&server).await;
+
+    tokio::time::sleep(SHORT + SHORT / 2).await;
+
+    socket.quiet().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn one_address_has_so_many_connections() {
+    let server =
+        TestServer::with(|config| config.server.connections_per_address_max = Some(2)).await;
+    let (mut one, mut two) = (connect(&server).await, connect(&server).await);
+    ask(&mut one).await;
+    ask(&mut two).await;
+
+    let mut three = connect(&server).await;
+
+    assert!(rest(&mut three).await.starts_with("HTTP/1.1 429 "));
+    ask(&mut one).await;
+    drop((one, two));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn without_threads_for_it_sockets_are_written_all_the_same() {
+    let server = TestServer::with(|config| config.websockets.sweep_threads = Some(0)).await;
+    let alice = server.member("alice").await;
+    let mut socket = Socket::signed_in(&server, &alice).await;
+    socket.subscribe("s", json!({"event": "create"})).await;
+
+    for content in ["one", "two", "three"] {
+        alice.say(content).await;
+        socket.expect_event("create", content).await;
+    }
+
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn with_one_place_for_what_waits_all_is_answered_in_order() {
+    let server = TestServer::with(|config| config.websockets.pending_max = 1).await;
+    let alice = server.member("alice").await;
+    let mut socket = Socket::signed_in(&server, &alice).await;
+
+    for uid in 0..200 {
+        let read = json!({"type": "items", "collection": "messages", "action": "read", "uid": uid});
+        socket.send(&read).await;
+    }
+
+    for uid in 0..200 {
+        assert_eq!(socket.next().await["uid"], uid);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn without_a_heartbeat_of_its_own_the_protocol_has_one() {
+    let server = TestServer::with(|config| {
+        config.websockets.heartbeat = false;
+        config.websockets.heartbeat_period = SHORT;
+    })
+    .await;
+    let alice = server.member("alice").await;
+    let mut socket = Socket::signed_in(&server, &alice).await;
+
+    for _ in 0..3 {
+        assert!(matches!(socket.message().await, Some(Message::Ping(_))));
+    }
+    socket.quiet().await;
+
+    server.stop().await;
+}
