@@ -11,6 +11,7 @@ mod connection;
 mod enrolment;
 mod error;
 mod exchanges;
+mod files;
 pub mod handover;
 pub mod listener;
 mod places;
@@ -252,10 +253,12 @@ impl App {
         let address = listener
             .local_addr()
             .map_err(|source| StartError::System { what: "the address of a socket", source })?;
+        let room = files::make_room(config.connections_max, self.config.store.readers);
+        let bounds = Bounds { connections_max: room, ..Bounds::of(config) };
         let acceptor = listener
             .try_clone()
             .and_then(tokio::net::TcpListener::from_std)
-            .and_then(|tcp| Acceptor::new(tcp, Bounds::of(config)))
+            .and_then(|tcp| Acceptor::new(tcp, bounds))
             .map_err(|source| StartError::Listen { address, source })?;
         warn_of_what_is_off(&self.config);
         let mut server = Server::start(acceptor, self.endpoint(), config.drain);

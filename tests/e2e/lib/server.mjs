@@ -48,6 +48,7 @@ export class Server {
 	 * Starts a server and waits until it answers.
 	 * `held`: behind a socket that stays open across restarts. `demo`, `publicDirectory`, `args`: the command line.
 	 * `env`: settings on top of the suite's own; undefined takes one away. `directory`: another than a fresh one.
+	 * `filesMax`: how many files the process may open, with no right to more.
 	 */
 	static async start(options = {}) {
 		const server = new Server(options);
@@ -56,11 +57,12 @@ export class Server {
 		return server;
 	}
 
-	constructor({ held = false, demo = false, publicDirectory, args = [], env = {}, directory } = {}) {
+	constructor({ held = false, demo = false, publicDirectory, args = [], env = {}, directory, filesMax } = {}) {
 		this.held = held;
 		this.directory = directory ?? freshDirectory();
 		this.args = ['serve', ...(demo ? ['--demo'] : []), ...(publicDirectory ? ['--public', publicDirectory] : []), ...args];
 		this.env = env;
+		this.filesMax = filesMax;
 	}
 
 	get origin() {
@@ -86,7 +88,8 @@ export class Server {
 		const rate = { RATE_LIMITER_POINTS: '100000' };
 		const settings = { HOST, PORT: String(this.port), ADMIN_EMAIL: ADMIN.email, ADMIN_PASSWORD: ADMIN.password, ...rate, ...this.env };
 		for (const [name, value] of Object.entries(settings)) if (value === undefined) delete settings[name];
-		const command = this.held ? ['python3', HOLDER, String(this.port), BINARY, ...this.args] : [BINARY, ...this.args];
+		const limited = this.filesMax ? ['prlimit', `--nofile=${this.filesMax}:${this.filesMax}`] : [];
+		const command = this.held ? ['python3', HOLDER, String(this.port), BINARY, ...this.args] : [...limited, BINARY, ...this.args];
 		const started = performance.now();
 		const child = spawn(command[0], command.slice(1), { cwd: this.directory, env: environment(settings), stdio: ['ignore', 'pipe', 'pipe'] });
 		processes.add(child);

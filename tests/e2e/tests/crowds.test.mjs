@@ -149,3 +149,24 @@ test('without file descriptors it waits, and goes on when there are some', async
 	await alice.rest.post('goes on');
 	execFileSync('prlimit', ['--pid', String(server.pid), `--nofile=${soft}:`]);
 });
+
+test('with room for few files it refuses whoever is one too many, and lets nobody hang', async (t) => {
+	const small = await Server.start({ filesMax: 256 });
+	t.after(() => small.dispose(t.passed === false));
+
+	const asked = Array.from({ length: 300 }, () => net.connect(small.port, '127.0.0.1').setEncoding('utf8').on('error', () => {}));
+	const upgrade = 'GET /websocket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n';
+	const answers = await within(Promise.all(asked.map((socket) => new Promise((resolve) => {
+		socket.once('data', (text) => resolve(Number(text.split(' ')[1]))).once('close', () => resolve(0));
+		socket.write(upgrade);
+	}))), 'an answer for everybody');
+	for (const socket of asked) socket.destroy();
+
+	// Whoever writes while it is being refused may find the connection reset.
+	const refused = answers.filter((status) => status === 503 || status === 0).length;
+	assert.equal(answers.filter((status) => status === 101).length + refused, asked.length, `${answers}`);
+	assert.ok(refused >= 100, `${refused} were refused`);
+	assert.match(small.log, /fewer than CONNECTIONS_MAX/);
+	assert.doesNotMatch(small.log, /cannot accept connections/);
+	await small.ready();
+});

@@ -1,0 +1,78 @@
+//! How many files the process may have open, which each connection is one of.
+//!
+//! Services are often started with room for 1024 files and the right to more. Connections beyond what
+//! there is room for would not be refused but hang, so their bound is never beyond that.
+
+use rustix::process::Resource;
+use rustix::process::Rlimit;
+use rustix::process::getrlimit;
+use rustix::process::setrlimit;
+
+/// What the database, mail, pages, logs and the runtime open, and one connection to say no on.
+const OTHERS: usize = 64;
+
+/// What each connection to the database has open, log and index included, with room.
+const PER_READER: usize = 8;
+
+/// Makes room for so many connections, as far as the system allows, and returns for how many there is.
+/// It says so in the log if that is fewer.
+pub(super) fn make_room(connections_max: usize, readers: u32) -> usize {
+    let reserve = OTHERS + PER_READER * readers as usize;
+    let wanted = connections_max.saturating_add(reserve);
+    let Some(limit) = raise(wanted as u64) else { return connections_max };
+    let room = room(limit, reserve);
+    if room < connections_max {
+        tracing::warn!(
+            files_max = limit,
+            "there is room for {room} connections, fewer than CONNECTIONS_MAX allows: more are \
+             refused, until the process may open more files (ulimit -n, LimitNOFILE)"
+        );
+    }
+    room.min(connections_max)
+}
+
+/// Raises the limit to what is wanted, if that is allowed, and returns what it is then; `None` if there
+/// is none.
+fn raise(wanted: u64) -> Option<u64> {
+    let before = getrlimit(Resource::Nofile);
+    let current = before.current?;
+    let most = before.maximum.map_or(wanted, |maximum| maximum.min(wanted));
+    if current >= most {
+        return Some(current);
+    }
+    // No further than that: programs that are started inherit it, and some go through all numbers.
+    let raised = Rlimit { current: Some(most), maximum: before.maximum };
+    Some(setrlimit(Resource::Nofile, raised).map_or(current, |()| most))
+}
+
+/// Returns for how many connections so many files are enough. With very few a quarter is theirs.
+fn room(limit: u64, reserve: usize) -> usize {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    limit.saturating_sub(reserve).max(limit / 4).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_files_are_not_for_connections() {
+        assert_eq!(room(1024, 100), 924);
+        assert_eq!(room(64, 100), 16);
+        assert_eq!(room(2, 100), 1);
+        assert_eq!(room(u64::MAX, 100), usize::MAX - 100);
+    }
+
+    #[test]
+    fn the_limit_is_raised_as_far_as_it_may_be_and_never_lowered() {
+        let before = getrlimit(Resource::Nofile);
+        let current = before.current.unwrap();
+
+        assert_eq!(raise(1), Some(current));
+        assert_eq!(getrlimit(Resource::Nofile).current, Some(current));
+
+        let most = before.maximum.unwrap_or(u64::MAX).min(current + 10);
+        assert_eq!(raise(current + 10), Some(most));
+        assert_eq!(getrlimit(Resource::Nofile).current, Some(most));
+    }
+}
