@@ -121,10 +121,11 @@ impl<W: AsyncWrite + Unpin> Writer<'_, W> {
     async fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             let (begun, until) = (Instant::now(), self.until());
-            let mut waited = false;
+            let (mut waited, life) = (false, self.life);
             let writing = poll_fn(|context| {
                 let written = Pin::new(&mut self.half).poll_write(context, bytes);
                 waited |= written.is_pending();
+                life.wait(written.is_pending());
                 written
             });
             match timeout_at(until, writing).await?? {
