@@ -211,6 +211,8 @@ pub struct WebSocketConfig {
     pub connections_max: Option<usize>,
     /// `WEBSOCKETS_FRAME_SIZE_MAX`, default `1mb`: the largest message a client may send.
     pub frame_bytes_max: usize,
+    /// `WEBSOCKETS_HANDSHAKE_SIZE_MAX`, default `16kb`: the same before it has signed in, where it has to.
+    pub handshake_bytes_max: usize,
     /// `WEBSOCKETS_OUTBOX_SIZE_MAX`, default `1mb`: unsent bytes after which a slow reader is closed.
     pub outbox_bytes_max: usize,
     /// `WEBSOCKETS_SUBSCRIPTIONS_MAX`, default 128: subscriptions of one socket.
@@ -229,13 +231,13 @@ pub struct WebSocketConfig {
     /// `WEBSOCKETS_USER_MESSAGES_MAX`, default 50000: messages of all sockets of one account each
     /// second; more are refused.
     pub user_messages_per_second: u32,
+    /// `WEBSOCKETS_FRAMES_MAX`, default 1000: pings, pongs and pieces of messages that are read from one
+    /// socket each second.
+    pub parts_per_second: u32,
     /// `WEBSOCKETS_SWEEP_THREADS`: threads that write sockets, each some of them; default: one for
     /// every two cores. With 0 each socket has a task of its own.
     pub sweep_threads: Option<usize>,
 }
-    /// `WEBSOCKETS_FRAMES_MAX`, default 1000: pings, pongs and pieces of messages that are read from one
-    /// socket each second.
-    pub parts_per_second: u32,
 
 /// What a socket may do before it has signed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -231,6 +231,7 @@ impl WebSocketConfig {
             heartbeat_period: seconds(from, "WEBSOCKETS_HEARTBEAT_PERIOD", "30"),
             connections_max: from.find("WEBSOCKETS_REST_CONN_LIMIT", form::number(1, 10_000_000)),
             frame_bytes_max: size(from, "WEBSOCKETS_FRAME_SIZE_MAX", "1mb"),
+            handshake_bytes_max: size(from, "WEBSOCKETS_HANDSHAKE_SIZE_MAX", "16kb"),
             outbox_bytes_max: size(from, "WEBSOCKETS_OUTBOX_SIZE_MAX", "1mb"),
             subscriptions_max: from.read(
                 "WEBSOCKETS_SUBSCRIPTIONS_MAX",
@@ -241,10 +242,10 @@ impl WebSocketConfig {
             upgrades_per_second: rate(from, "WEBSOCKETS_UPGRADES_MAX", "2000"),
             messages_per_second: rate(from, "WEBSOCKETS_MESSAGES_MAX", "5000"),
             user_messages_per_second: rate(from, "WEBSOCKETS_USER_MESSAGES_MAX", "50000"),
+            parts_per_second: rate(from, "WEBSOCKETS_FRAMES_MAX", "1000"),
             sweep_threads: from.find("WEBSOCKETS_SWEEP_THREADS", form::number(0, 64)),
         }
     }
-            parts_per_second: rate(from, "WEBSOCKETS_FRAMES_MAX", "1000"),
 }
 
 impl TopicsConfig {

@@ -9,8 +9,10 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 
+use crate::support::RawSocket;
 use crate::support::Socket;
 use crate::support::TestServer;
+use crate::support::masked;
 use crate::support::soon;
 
 /// Longer than anything here is late, shorter than what is waited for.
@@ -171,5 +173,32 @@ async fn without_a_heartbeat_of_its_own_the_protocol_has_one() {
     }
     socket.quiet().await;
 
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_has_yet_to_sign_in_sends_nothing_large() {
+    let server = TestServer::with(|config| {
+        config.websockets.auth = chinwag::config::WebSocketAuth::Handshake;
+        config.websockets.handshake_bytes_max = 4096;
+    })
+    .await;
+    let alice = server.member("alice").await;
+    let large = masked(0x81, &[b' '; 8000]);
+    let pieces = [masked(0x01, &[b' '; 3000]), masked(0x00, &[b' '; 3000])].concat();
+
+    // At its head: the rest never comes.
+    for beginning in [&large[..10], &pieces[..3020]] {
+        let mut socket = RawSocket::connect(&server).await;
+        socket.send(beginning).await;
+        assert_eq!(socket.close_code().await, Some(1009));
+    }
+
+    let mut socket = RawSocket::connect(&server).await;
+    socket.send_json(&json!({"type": "auth", "access_token": alice.token})).await;
+    assert_eq!(socket.frame().await.unwrap().0, 0x81);
+    let frame = format!("{}{}", r#"{"type":"ping"}"#, " ".repeat(8000));
+    socket.send(&masked(0x81, frame.as_bytes())).await;
+    assert_eq!(socket.frame().await.unwrap(), (0x81, br#"{"type":"pong"}"#.to_vec()));
     server.stop().await;
 }

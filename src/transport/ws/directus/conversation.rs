@@ -48,8 +48,6 @@ use crate::transport::ws::socket::Socket;
 const CREATES_MAX: usize = 32;
 /// The part of its outbox that a connection's answers may take before no more are made.
 const ANSWERS_SHARE: usize = 4;
-/// The largest frame of a connection that has yet to sign in.
-const HANDSHAKE_BYTES_MAX: usize = 16 * 1024;
 
 /// How a connection comes in.
 #[derive(Debug)]
@@ -176,6 +174,7 @@ impl<'a> Conversation<'a> {
             if alarm.deadline() != self.due() {
                 alarm.as_mut().reset(self.due());
             }
+            socket.bound_messages(self.message_bytes_max());
             tokio::select! {
                 biased;
                 () = &mut stopping => {
@@ -206,7 +205,7 @@ impl<'a> Conversation<'a> {
                     self.confirming.want();
                 }
                 heard = socket.next(self.backlog.has_room()) => match heard {
-                    Heard::Frame(text) => self.keep(text),
+                    Heard::Frame(text) => self.backlog.push(text),
                     Heard::Pulse => self.heartbeat.hear(),
                     Heard::Pong => {
                         self.heartbeat.hear();
@@ -264,13 +263,10 @@ impl<'a> Conversation<'a> {
         self.outbox.close(Closing::Restart);
     }
 
-    fn keep(&mut self, text: Bytes) {
-        if self.standing.is_waiting() && text.len() > HANDSHAKE_BYTES_MAX {
-            self.outbox.push(encode::close(Some(encode::TOO_BIG), ""));
-            self.close();
-            return;
-        }
-        self.backlog.push(text);
+    /// Returns how large a message may be: nobody needs much to sign in.
+    fn message_bytes_max(&self) -> usize {
+        let config = &self.connection.context.config;
+        if self.standing.is_waiting() { config.handshake_bytes_max } else { config.frame_bytes_max }
     }
 
     /// Begins, in order, all that need not wait for what is under way.

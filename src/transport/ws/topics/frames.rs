@@ -5,6 +5,7 @@ use serde_json::Map;
 use serde_json::Value as Json;
 
 use crate::domain::realtime::topics::Topic;
+use crate::transport::json_depth;
 use crate::transport::ws::encode::TextFrame;
 
 /// Room for what stands around a payload.
@@ -32,6 +33,9 @@ impl Frame {
     pub fn parse(text: &[u8]) -> Option<Self> {
         if text == b"ping" {
             return Some(Self::Ping);
+        }
+        if !json_depth::is_within(text, json_depth::DEPTH_MAX) {
+            return None;
         }
         let frame: Map<String, Json> = serde_json::from_slice(text).ok()?;
         let topic = Topic::find(frame.get("topic")?.as_str()?)?;
@@ -126,6 +130,17 @@ mod tests {
             assert_eq!(parse(text), None, "{text}");
         }
         assert_eq!(Frame::parse(b"\xff\xfe"), None);
+    }
+
+    #[test]
+    fn a_frame_nests_32_levels_and_no_more() {
+        let frame = |depth: usize| {
+            let more = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+            format!(r#"{{"type":"subscribe","topic":"chat","more":{more}}}"#)
+        };
+
+        assert_eq!(parse(&frame(31)), Some(Frame::Subscribe(Topic::Chat)));
+        assert_eq!(parse(&frame(32)), None);
     }
 
     #[test]
