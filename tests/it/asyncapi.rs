@@ -237,7 +237,7 @@ fn kind(text: &str) -> Kind {
         24 if text.ends_with('Z') && text[10..].starts_with('T') => Kind::Instant,
         22 if opaque => Kind::Cursor,
         64 if opaque => Kind::RefreshToken,
-        _ if text.starts_with("Too many requests, retry after ") => Kind::Wait,
+        _ if text.starts_with("Too many messages, retry after ") => Kind::Wait,
         _ => Kind::Words,
     }
 }
@@ -251,7 +251,9 @@ async fn connections_end_with_the_codes_of_the_document() {
         let path = channel["address"].as_str().unwrap();
         let codes: Vec<_> = channel["x-close-codes"].as_array().unwrap().iter().collect();
         let codes: Vec<_> = codes.iter().map(|close| close["code"].as_u64()).collect();
-        assert_eq!(codes, [None, Some(1002), Some(1007), Some(1009), Some(1012), Some(1013)]);
+        // 1011 is a panic, which has tests of its own.
+        let expected = [1002, 1007, 1009, 1011, 1012, 1013].map(Some);
+        assert_eq!(codes, [&[None][..], &expected].concat());
         for (bytes, code) in [
             // A reserved bit, a text that is not UTF-8, and more than is taken.
             (masked(0xc1, b"x"), 1002),

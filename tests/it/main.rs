@@ -14,6 +14,7 @@ mod directus;
 mod enrolment;
 mod log;
 mod openapi;
+mod panics;
 mod permissions;
 mod personal;
 mod query_agrees;

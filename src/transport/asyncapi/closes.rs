@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::transport::ws::encode;
 
 /// Code, reason in the close frame, what it means.
-pub(super) const CLOSES: [(Option<u16>, &str, &str); 6] = [
+pub(super) const CLOSES: [(Option<u16>, &str, &str); 7] = [
     (
         None,
         "",
@@ -17,6 +17,7 @@ pub(super) const CLOSES: [(Option<u16>, &str, &str); 6] = [
     (Some(encode::PROTOCOL_ERROR), "", "A broken frame."),
     (Some(encode::INVALID_TEXT), "", "Text that is not UTF-8."),
     (Some(encode::TOO_BIG), "", "A message over `WEBSOCKETS_FRAME_SIZE_MAX`."),
+    (Some(encode::INTERNAL_ERROR), "", "The server has failed on this connection: connect again."),
     (Some(encode::RESTART), "restarting", "The server stops or restarts: connect again."),
     (
         Some(encode::TRY_AGAIN),

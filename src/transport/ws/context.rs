@@ -1,6 +1,7 @@
 //! What all sockets share.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -53,6 +54,8 @@ pub struct Context {
     pub users: Users,
     /// Whether there is a bound to how fast clients may speak.
     pub is_paced: bool,
+    /// How many tasks of sockets have panicked.
+    pub panics: Arc<AtomicU64>,
     /// How fast sockets are let in.
     admission: Mutex<Rate>,
     places: Option<Arc<Semaphore>>,
@@ -80,6 +83,7 @@ impl Context {
         Arc::new(Self {
             users: Users::default(),
             is_paced: config.limits.per_address.is_some(),
+            panics: Arc::default(),
             admission,
             services,
             config: config.websockets.clone(),
@@ -145,5 +149,5 @@ pub struct Place {
 
 /// As many sockets are open as there may be.
 #[derive(Debug, thiserror::Error)]
-#[error("as many sockets are open as there may be")]
+#[error("As many sockets are open as there may be")]
 pub struct NoPlace;

@@ -22,6 +22,8 @@ pub const PROTOCOL_ERROR: u16 = 1002;
 pub const INVALID_TEXT: u16 = 1007;
 /// A message over the limit.
 pub const TOO_BIG: u16 = 1009;
+/// The service has failed.
+pub const INTERNAL_ERROR: u16 = 1011;
 /// The service restarts.
 pub const RESTART: u16 = 1012;
 /// Worth another try later.

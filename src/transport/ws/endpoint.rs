@@ -1,8 +1,13 @@
 //! `/websocket` and `/_ws`: from a request to an open connection, or the reason why not.
 
 use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use futures_util::FutureExt;
 use poem::Endpoint;
 use poem::Request;
 use poem::Response;
@@ -17,6 +22,7 @@ use crate::transport::error;
 use crate::transport::error::Refusal;
 use crate::transport::origin;
 use crate::transport::ws::context::Context;
+use crate::transport::ws::context::NoPlace;
 use crate::transport::ws::directus;
 use crate::transport::ws::directus::Entry;
 use crate::transport::ws::topics;
@@ -24,6 +30,9 @@ use crate::transport::ws::upgrade;
 use crate::transport::ws::upgrade::Misfit;
 use crate::transport::ws::upgrade::Offer;
 use crate::transport::ws::wire::Wire;
+
+/// After how long whoever comes while the service stops may come again: it may be back by then.
+const STOPPING_RETRY: Duration = Duration::from_secs(1);
 
 /// What is spoken over a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,12 +72,12 @@ impl Websocket {
                 other => other.respond(),
             })?;
         if context.stopping.is_cancelled() {
-            return Err(bare(StatusCode::SERVICE_UNAVAILABLE));
+            return Err(error::respond(&Error::TooBusy { retry_after: STOPPING_RETRY }));
         }
         // Asked first, so that whoever comes back every second is refused cheaply.
-        let place = context.take_place().map_err(|_| bare(StatusCode::FORBIDDEN))?;
-        context.admit().await.map_err(|busy| error::respond(&busy))?;
+        let place = context.take_place().map_err(|full| no_place(&full))?;
         let origin = actor::origin(request, &context.trust_proxy);
+        context.admit().await.map_err(|busy| error::respond(&busy))?;
         let identity = self.recognise(request, origin.ip).await?;
         let entry = Entry { identity, origin };
         let wire = request.data::<Wire>().cloned();
@@ -80,11 +89,15 @@ impl Websocket {
             let _place = place;
             // Fails only when the client went away before the answer reached it.
             let Ok(stream) = upgraded.await else { return };
-            let socket = context.open(stream, wire).await;
-            match protocol {
-                Protocol::Directus => directus::converse(socket, context, entry).await,
-                Protocol::Topics => topics::converse(socket, context, entry).await,
-            }
+            let panics = Arc::clone(&context.panics);
+            let talk = async move {
+                let socket = context.open(stream, wire).await;
+                match protocol {
+                    Protocol::Directus => directus::converse(socket, context, entry).await,
+                    Protocol::Topics => topics::converse(socket, context, entry).await,
+                }
+            };
+            survive(talk, &panics).await;
         });
         Ok(offer.accept())
     }
@@ -121,6 +134,33 @@ impl Websocket {
     }
 }
 
+/// Lets a socket talk. A panic ends that socket alone, with a close frame that says so.
+async fn survive(talk: impl Future<Output = ()>, panics: &AtomicU64) {
+    if AssertUnwindSafe(talk).catch_unwind().await.is_err() {
+        let total = panics.fetch_add(1, Ordering::Relaxed) + 1;
+        tracing::error!(panics.total = total, "the task of a socket panicked");
+    }
+}
+
+fn no_place(full: &NoPlace) -> Response {
+    error::respond(&Error::LimitExceeded(format!("{full} (WEBSOCKETS_REST_CONN_LIMIT)")))
+}
+
 fn bare(status: StatusCode) -> Response {
     status.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_counted_and_goes_no_further() {
+        let panics = AtomicU64::new(0);
+
+        survive(async {}, &panics).await;
+        survive(async { panic!("for the test") }, &panics).await;
+
+        assert_eq!(panics.load(Ordering::Relaxed), 1);
+    }
 }

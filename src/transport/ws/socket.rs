@@ -12,13 +12,13 @@ use tokio::io::AsyncRead;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWrite;
 use tokio::io::AsyncWriteExt;
+use tokio::task::JoinHandle;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_util::task::AbortOnDropHandle;
 use tokio_util::task::TaskTracker;
 
 use crate::domain::realtime::Closing;
@@ -69,9 +69,15 @@ enum Writing {
     /// The sweep.
     Swept(Place),
     /// A task of its own.
-    Task(AbortOnDropHandle<Option<Half>>),
+    Task(Task),
     /// Nobody any more; with the writing side, if that can still be used.
     Ended(Option<Half>),
+}
+
+/// A task that writes, as long as somebody is interested in it.
+struct Task {
+    writer: JoinHandle<Option<Half>>,
+    outbox: Arc<Outbox>,
 }
 
 /// What came from a client.
@@ -97,7 +103,7 @@ impl Socket {
         let (read, write) = tokio::io::split(stream);
         let writer = writer::run(Arc::clone(&outbox), life.clone(), write);
         let writer = tasks.spawn(async { writer.await.map(|half| Box::new(half) as Half) });
-        let writing = Writing::Task(AbortOnDropHandle::new(writer));
+        let writing = Writing::Task(Task { writer, outbox: Arc::clone(&outbox) });
         Self::new(Box::new(read), outbox, life, writing, bounds).await
     }
 
@@ -204,13 +210,24 @@ impl Socket {
     }
 }
 
+impl Drop for Task {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // It has a last frame to write, and whoever shuts down waits for it.
+            writer::apologise(&self.outbox);
+        } else {
+            self.writer.abort();
+        }
+    }
+}
+
 impl Writing {
     /// Waits until it has ended. Cancelling this loses nothing.
     async fn end(&mut self) {
         // Whoever was cut off or failed leaves nothing behind.
         let half = match self {
             Self::Swept(place) => place.end().await,
-            Self::Task(task) => task.await.ok().flatten(),
+            Self::Task(task) => (&mut task.writer).await.ok().flatten(),
             Self::Ended(_) => return,
         };
         *self = Self::Ended(half);
@@ -366,6 +383,24 @@ mod tests {
         assert_eq!(near.read(&mut received).await.unwrap(), 0);
         drop(near);
         finish.await.unwrap();
+        tasks.close();
+        tasks.wait().await;
+    }
+
+    #[tokio::test]
+    async fn a_panic_of_its_task_is_told() {
+        let (socket, mut near, tasks) = opened(100).await;
+
+        let panicked = tokio::spawn(async move {
+            socket.outbox().push(Bytes::from_static(b"before"));
+            panic!("for the test");
+        });
+        assert!(panicked.await.is_err());
+
+        let mut received = Vec::new();
+        near.read_to_end(&mut received).await.unwrap();
+        let close = encode::close(Some(encode::INTERNAL_ERROR), "");
+        assert_eq!(received, [b"before".as_slice(), &close].concat());
         tasks.close();
         tasks.wait().await;
     }

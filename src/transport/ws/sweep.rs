@@ -159,6 +159,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        writer::apologise(&self.outbox);
         // A connection that is dropped as it is must not stay in the outbox that it holds itself.
         self.outbox.close(Closing::Done);
     }
@@ -475,6 +476,25 @@ mod tests {
         assert_eq!(rest, encode::close(None, ""));
         sweep.stop();
         assert_eq!(Arc::strong_count(&outbox), 1);
+    }
+
+    #[tokio::test]
+    async fn a_place_that_is_dropped_by_a_panic_says_so() {
+        let sweep = Sweep::start(1).unwrap();
+        let (mut near, wire) = connected().await;
+        let outbox = Outbox::new(1000);
+        let place = sweep.add(wire, &outbox, &Life::default(), &TaskTracker::new()).unwrap();
+
+        let panicked = tokio::spawn(async move {
+            let _place = place;
+            panic!("for the test");
+        });
+
+        assert!(panicked.await.is_err());
+        let mut rest = Vec::new();
+        near.read_to_end(&mut rest).await.unwrap();
+        assert_eq!(rest, encode::close(Some(encode::INTERNAL_ERROR), ""));
+        sweep.stop();
     }
 
     #[tokio::test]

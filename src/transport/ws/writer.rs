@@ -178,6 +178,14 @@ pub fn finish(batch: Batch) -> (Vec<Bytes>, bool) {
     (frames, closing.is_some())
 }
 
+/// Ends a connection whose task is panicking, if it is: the client learns that it is not to blame.
+pub fn apologise(outbox: &Outbox) {
+    if std::thread::panicking() {
+        outbox.push(encode::close(Some(encode::INTERNAL_ERROR), ""));
+        outbox.close(Closing::Done);
+    }
+}
+
 fn farewell(closing: Closing) -> Bytes {
     match closing {
         Closing::SlowConsumer => encode::close(Some(encode::TRY_AGAIN), "reading too slowly"),

@@ -111,8 +111,8 @@ async fn who_speaks_too_fast_is_refused_and_heard_again_later() {
     socket.expect(&json!({"type": "pong", "uid": 2})).await;
     let refused = socket.next().await;
     let (area, code, message) = error(&refused);
-    assert_eq!((area, code, &refused["uid"]), ("items", TOO_FAST, &json!(3)));
-    assert!(message.starts_with("Too many requests, retry after "), "{message}");
+    assert_eq!((area, code, &refused["uid"]), ("server", TOO_FAST, &json!(3)));
+    assert!(message.starts_with("Too many messages, retry after "), "{message}");
     // It was not looked at before it was in time.
     socket.expect(&json!({"type": "pong", "uid": 4})).await;
     server.stop().await;

@@ -134,12 +134,12 @@ pub fn failed(area: &'static str, error: &Error, uid: Option<&Uid>) -> Bytes {
 /// Returns the answer to a frame that came too fast after others, and was not looked at.
 #[must_use]
 pub fn too_fast(frame: &Result<Frame, Invalid>, wait: Duration) -> Bytes {
-    let (area, uid) = match frame {
-        Ok(frame) => frame.origin(),
-        Err(invalid) => (invalid.area, invalid.uid.as_ref()),
+    let uid = match frame {
+        Ok(frame) => frame.uid(),
+        Err(invalid) => invalid.uid.as_ref(),
     };
-    let message = format!("Too many requests, retry after {}ms.", wait.as_millis().max(1));
-    refused(area, codes::REQUESTS_EXCEEDED.name, &message, uid)
+    let message = format!("Too many messages, retry after {}ms.", wait.as_millis().max(1));
+    refused("server", codes::REQUESTS_EXCEEDED.name, &message, uid)
 }
 
 fn refused(area: &str, code: &str, message: &str, uid: Option<&Uid>) -> Bytes {

@@ -158,17 +158,17 @@ impl Frame {
         })
     }
 
-    /// Returns the area that answers to this frame name, and the client's name for it.
+    /// Returns the client's name for what this frame asks for.
     #[must_use]
-    pub fn origin(&self) -> (&'static str, Option<&Uid>) {
+    pub const fn uid(&self) -> Option<&Uid> {
         match self {
-            Self::Auth(_, uid) => ("auth", uid.as_ref()),
-            Self::Items(items) => ("items", items.uid.as_ref()),
-            Self::Subscribe(subscribe) => ("subscribe", subscribe.uid.as_ref()),
-            Self::Unsubscribe(uid) => ("unsubscribe", uid.as_ref()),
-            Self::Typing(_, uid) => ("typing", uid.as_ref()),
-            Self::Ping(uid) => ("ping", uid.as_ref()),
-            Self::Pong | Self::Other => ("server", None),
+            Self::Items(items) => items.uid.as_ref(),
+            Self::Subscribe(subscribe) => subscribe.uid.as_ref(),
+            Self::Auth(_, uid)
+            | Self::Unsubscribe(uid)
+            | Self::Typing(_, uid)
+            | Self::Ping(uid) => uid.as_ref(),
+            Self::Pong | Self::Other => None,
         }
     }
 

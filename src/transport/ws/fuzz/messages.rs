@@ -172,7 +172,7 @@ fn hold_directus(text: &[u8], json: Option<&Map<String, Json>>) {
             assert!(is_shallow);
             // Nobody answers the others.
             if !matches!(frame, directus::Frame::Pong | directus::Frame::Other) {
-                let (_, uid) = frame.origin();
+                let uid = frame.uid();
                 let pong: Json = serde_json::from_slice(payload(&answers::pong(uid))).unwrap();
                 assert_eq!(pong.get("uid"), json.get("uid"), "a name comes back as it was sent");
             }
