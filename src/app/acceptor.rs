@@ -25,6 +25,7 @@ use crate::app::connection::Patience;
 use crate::app::places::Full;
 use crate::app::places::Places;
 use crate::config::ServerConfig;
+use crate::config::TrustProxy;
 
 /// How long to wait when the system cannot give out another connection.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -45,6 +46,7 @@ pub struct Acceptor {
     listener: TcpListener,
     local: LocalAddr,
     places: Arc<Places>,
+    proxies: TrustProxy,
     patience: Patience,
     /// Accepted connections that have said nothing yet. Bounded by the places.
     silent: FuturesUnordered<FirstByte>,
@@ -89,12 +91,14 @@ impl Gate {
 }
 
 /// The bounds of connections.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Bounds {
     /// How many may be open.
     pub connections_max: usize,
     /// How many of them from one address.
     pub per_address_max: Option<usize>,
+    /// Who comes for others, so that it does not count as one address.
+    pub proxies: TrustProxy,
     /// How long one may take to deliver the head of a request.
     pub head_timeout: Duration,
     /// How long one may be without a request after an answer.
@@ -104,10 +108,11 @@ pub struct Bounds {
 impl Bounds {
     /// Returns the bounds that are set.
     #[must_use]
-    pub const fn of(config: &ServerConfig) -> Self {
+    pub fn of(config: &ServerConfig) -> Self {
         Self {
             connections_max: config.connections_max,
             per_address_max: config.connections_per_address_max,
+            proxies: config.trust_proxy.clone(),
             head_timeout: config.header_timeout,
             idle_timeout: config.keep_alive_timeout,
         }
@@ -124,6 +129,7 @@ impl Acceptor {
             local: LocalAddr(listener.local_addr()?.into()),
             listener,
             places: Places::new(bounds.connections_max, bounds.per_address_max),
+            proxies: bounds.proxies,
             patience: Patience { head: bounds.head_timeout, idle: bounds.idle_timeout },
             silent: FuturesUnordered::new(),
             gate: Gate::default(),
@@ -141,7 +147,8 @@ impl Acceptor {
 
     /// Gives a new connection a place, or refuses it.
     fn admit(&mut self, stream: TcpStream, remote: SocketAddr) {
-        let place = match self.places.take(remote.ip()) {
+        let address = (!self.proxies.trusts(remote.ip(), 0)).then_some(remote.ip());
+        let place = match self.places.take(address) {
             Ok(place) => place,
             Err(Full::InAll) => {
                 refuse(&stream, FULL);
@@ -266,7 +273,13 @@ mod tests {
     }
 
     const fn bounds(connections_max: usize, per_address_max: Option<usize>) -> Bounds {
-        Bounds { connections_max, per_address_max, head_timeout: SOON, idle_timeout: SOON }
+        Bounds {
+            connections_max,
+            per_address_max,
+            proxies: TrustProxy::Nobody,
+            head_timeout: SOON,
+            idle_timeout: SOON,
+        }
     }
 
     async fn bounded(bounds: Bounds) -> (Acceptor, SocketAddr) {

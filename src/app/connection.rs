@@ -224,7 +224,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        let place = Places::new(1, None).take([127, 0, 0, 1].into()).unwrap();
+        let place = Places::new(1, None).take(None).unwrap();
         (client, Connection::new(stream, Patience { head, idle }, place))
     }
 

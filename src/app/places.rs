@@ -45,16 +45,16 @@ impl Places {
         Arc::new(Self { max, per_address_max, taken: Mutex::default() })
     }
 
-    /// Takes a place.
+    /// Takes a place, for this address; for none where that says nothing.
     ///
     /// # Errors
     /// [`Full`].
-    pub(super) fn take(self: &Arc<Self>, address: IpAddr) -> Result<Place, Full> {
+    pub(super) fn take(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Place, Full> {
         let mut taken = self.taken.lock();
         if taken.all >= self.max {
             return Err(Full::InAll);
         }
-        let address = self.per_address_max.map(|_| network(address));
+        let address = self.per_address_max.and(address).map(network);
         if let (Some(address), Some(max)) = (address, self.per_address_max) {
             let of_address = taken.by_address.entry(address).or_default();
             if *of_address >= max {
@@ -85,8 +85,9 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
-    fn address(text: &str) -> IpAddr {
-        text.parse().unwrap()
+    #[expect(clippy::unnecessary_wraps, reason = "it is what a place is taken with")]
+    fn address(text: &str) -> Option<IpAddr> {
+        Some(text.parse().unwrap())
     }
 
     #[test]
@@ -114,6 +115,14 @@ mod tests {
 
         assert!(places.take(address("192.0.2.1")).is_ok());
         assert_eq!(places.taken.lock().by_address.len(), 1);
+    }
+
+    #[test]
+    fn whoever_comes_for_others_is_not_one_address() {
+        let places = Places::new(3, Some(1));
+        let _some = [places.take(None).unwrap(), places.take(None).unwrap()];
+
+        assert!(places.take(address("192.0.2.1")).is_ok());
     }
 
     #[test]

@@ -210,6 +210,7 @@ mod tests {
     use tokio::net::TcpStream;
 
     use crate::app::acceptor::Bounds;
+    use crate::config::TrustProxy;
 
     use super::*;
 
@@ -234,6 +235,7 @@ mod tests {
         let bounds = Bounds {
             connections_max: 10,
             per_address_max: None,
+            proxies: TrustProxy::Nobody,
             head_timeout: SOON,
             idle_timeout: SOON,
         };

@@ -127,6 +127,31 @@ async fn one_address_has_so_many_connections() {
 }
 
 #[tokio::test]
+async fn behind_a_proxy_one_address_has_so_many_sockets() {
+    let server = TestServer::with(|config| {
+        config.server.connections_per_address_max = Some(2);
+        config.server.trust_proxy = chinwag::config::TrustProxy::Hops(1);
+    })
+    .await;
+    let from = |address: &'static str| {
+        let mut request = Socket::request(&server, "");
+        request.headers_mut().insert("x-forwarded-for", address.parse().unwrap());
+        Socket::open(request)
+    };
+
+    let one = from("192.0.2.1").await.unwrap();
+    let _two = from("192.0.2.1").await.unwrap();
+    assert_eq!(from("192.0.2.1").await.err(), Some(429));
+    let _other = from("192.0.2.2").await.unwrap();
+    drop(one);
+    // Until the server has noticed.
+    let again = async { while from("192.0.2.1").await.is_err() {} };
+
+    soon(again).await;
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn without_threads_for_it_sockets_are_written_all_the_same() {
     let server = TestServer::with(|config| config.websockets.sweep_threads = Some(0)).await;
     let alice = server.member("alice").await;

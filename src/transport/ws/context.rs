@@ -1,5 +1,6 @@
 //! What all sockets share.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -20,6 +21,8 @@ use crate::config::TrustProxy;
 use crate::config::WebSocketConfig;
 use crate::domain::Error;
 use crate::domain::Services;
+use crate::transport::ws::addresses::Addresses;
+use crate::transport::ws::addresses::OfAddress;
 use crate::transport::ws::rate::Rate;
 use crate::transport::ws::socket::Bounds;
 use crate::transport::ws::socket::Socket;
@@ -59,6 +62,8 @@ pub struct Context {
     /// How fast sockets are let in.
     admission: Mutex<Rate>,
     places: Option<Arc<Semaphore>>,
+    /// How many sockets each address has, where that is not seen before its request is read.
+    addresses: Option<Arc<Addresses>>,
 }
 
 /// How long an upgrade may wait to be let in.
@@ -96,6 +101,10 @@ impl Context {
             stopping,
             sweep,
             places,
+            addresses: (config.server.trust_proxy != TrustProxy::Nobody)
+                .then_some(config.server.connections_per_address_max)
+                .flatten()
+                .map(Addresses::new),
         })
     }
 
@@ -138,6 +147,16 @@ impl Context {
             None => None,
         };
         Ok(Place { _permit: permit })
+    }
+
+    /// Takes a place among the sockets of an address, until it is dropped; `None` if they are not
+    /// bounded here.
+    ///
+    /// # Errors
+    /// `NoPlace` if the address has as many as it may have.
+    pub fn take_place_of(&self, from: Option<IpAddr>) -> Result<Option<OfAddress>, NoPlace> {
+        let (Some(addresses), Some(from)) = (&self.addresses, from) else { return Ok(None) };
+        addresses.take(from).map(Some).ok_or(NoPlace)
     }
 }
 

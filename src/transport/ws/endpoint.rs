@@ -11,7 +11,9 @@ use futures_util::FutureExt;
 use poem::Endpoint;
 use poem::Request;
 use poem::Response;
+use poem::http::HeaderValue;
 use poem::http::StatusCode;
+use poem::http::header;
 
 use crate::config::WebSocketAuth;
 use crate::domain::Error;
@@ -77,6 +79,7 @@ impl Websocket {
         // Asked first, so that whoever comes back every second is refused cheaply.
         let place = context.take_place().map_err(|full| no_place(&full))?;
         let origin = actor::origin(request, &context.trust_proxy);
+        let of_address = context.take_place_of(origin.ip).map_err(|_| too_many())?;
         context.admit().await.map_err(|busy| error::respond(&busy))?;
         let identity = self.recognise(request, origin.ip).await?;
         let entry = Entry { identity, origin };
@@ -86,7 +89,7 @@ impl Websocket {
         let (context, protocol) = (Arc::clone(context), self.protocol);
         let tasks = context.tasks.clone();
         tasks.spawn(async move {
-            let _place = place;
+            let _places = (place, of_address);
             // Fails only when the client went away before the answer reached it.
             let Ok(stream) = upgraded.await else { return };
             let panics = Arc::clone(&context.panics);
@@ -144,6 +147,15 @@ async fn survive(talk: impl Future<Output = ()>, panics: &AtomicU64) {
 
 fn no_place(full: &NoPlace) -> Response {
     error::respond(&Error::LimitExceeded(format!("{full} (WEBSOCKETS_REST_CONN_LIMIT)")))
+}
+
+/// Returns the answer to one socket too many of one address, which the acceptor gives without words.
+fn too_many() -> Response {
+    let reason = format!("{NoPlace} of one address (CONNECTIONS_PER_ADDRESS_MAX)");
+    let mut response = error::respond(&Error::LimitExceeded(reason));
+    response.set_status(StatusCode::TOO_MANY_REQUESTS);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+    response
 }
 
 fn bare(status: StatusCode) -> Response {

@@ -5,6 +5,7 @@
 //! makes frames; the folders beneath speak a protocol each. Reading frames is tungstenite's work, and
 //! what it has to write by itself joins the outbox through `codec_io`.
 
+mod addresses;
 mod codec_io;
 mod context;
 pub mod directus;

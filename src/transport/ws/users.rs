@@ -1,6 +1,8 @@
-//! How fast each account may speak, over all of its sockets together.
+//! How fast each account may speak, over all of its sockets together, and the visitors of one address
+//! over all of theirs.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::Weak;
 
@@ -8,20 +10,39 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::model::network;
 use crate::transport::ws::rate::Rate;
 
 /// Below this many accounts nobody looks which of them have gone.
 const KEPT_MIN: usize = 64;
 
-/// The rates of the accounts that have a socket.
+/// Whose sockets have a rate together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Who {
+    /// An account.
+    Account(Uuid),
+    /// Those without one, by what counts as their address.
+    Visitors(IpAddr),
+}
+
+impl Who {
+    /// Returns who speaks; `None` if it has neither an account nor an address.
+    #[must_use]
+    pub fn of(user: Option<Uuid>, from: Option<IpAddr>) -> Option<Self> {
+        let visitors = || from.map(network).map(Self::Visitors);
+        user.map(Self::Account).or_else(visitors)
+    }
+}
+
+/// The rates of those who have a socket.
 #[derive(Debug, Default)]
 pub struct Users {
-    rates: Mutex<HashMap<Uuid, Weak<Mutex<Rate>>>>,
+    rates: Mutex<HashMap<Who, Weak<Mutex<Rate>>>>,
 }
 
 impl Users {
-    /// Returns the rate that all sockets of an account share.
-    pub fn rate(&self, user: Uuid, per_second: u32, now: Instant) -> Arc<Mutex<Rate>> {
+    /// Returns the rate that all sockets of somebody share.
+    pub fn rate(&self, user: Who, per_second: u32, now: Instant) -> Arc<Mutex<Rate>> {
         let mut rates = self.rates.lock();
         if let Some(rate) = rates.get(&user).and_then(Weak::upgrade) {
             return rate;
@@ -39,10 +60,27 @@ impl Users {
 mod tests {
     use super::*;
 
+    fn account(number: u128) -> Who {
+        Who::Account(Uuid::from_u128(number))
+    }
+
+    #[test]
+    fn visitors_of_one_network_are_one() {
+        let of = |address: &str| Who::of(None, Some(address.parse().unwrap()));
+
+        assert_eq!(of("2001:db8::1"), of("2001:db8::2"));
+        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+        assert_ne!(of("2001:db8:0:1::1"), of("2001:db8::1"));
+        assert_eq!(Who::of(None, None), None);
+        let user = Uuid::from_u128(1);
+        assert_eq!(Who::of(Some(user), "::1".parse().ok()), Some(Who::Account(user)));
+    }
+
     #[test]
     fn sockets_of_one_account_share_its_rate_as_long_as_there_are_any() {
         let users = Users::default();
-        let (ann, bob) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let (ann, bob) = (account(1), account(2));
         let now = Instant::now();
 
         let one = users.rate(ann, 1, now);
@@ -58,7 +96,7 @@ mod tests {
         let now = Instant::now();
 
         for user in 0..10_000 {
-            users.rate(Uuid::from_u128(user), 1, now);
+            users.rate(account(user), 1, now);
         }
 
         assert!(users.rates.lock().len() < 1000);

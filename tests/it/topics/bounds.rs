@@ -79,6 +79,59 @@ async fn whoever_speaks_too_fast_is_heard_later() {
 }
 
 #[tokio::test]
+async fn the_rates_of_all_sockets_hold_here_as_well() {
+    let of_one: fn(&mut chinwag::config::Config) =
+        |config| config.websockets.messages_per_second = 5;
+    let of_all: fn(&mut chinwag::config::Config) =
+        |config| config.websockets.user_messages_per_second = 5;
+    for bend in [of_one, of_all] {
+        let server = with(|config| {
+            config.topics.rate_max = 1000;
+            bend(config);
+        })
+        .await;
+        let mut page = Page::chatting(&server).await;
+        let start = Instant::now();
+
+        for number in 0..10 {
+            page.publish(&number.to_string()).await;
+        }
+        let mut texts = Vec::new();
+        while texts.len() < 10 {
+            texts = page.texts().await;
+        }
+
+        // Of the ten at least five are beyond those that may come at once.
+        assert!(start.elapsed().as_millis() >= 800, "{:?}", start.elapsed());
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn visitors_of_one_address_have_a_rate_together() {
+    let server = with(|config| {
+        config.topics.rate_max = 1000;
+        config.websockets.user_messages_per_second = 5;
+    })
+    .await;
+    let mut one = Page::chatting(&server).await;
+    let mut other = Socket::connect(&server).await;
+
+    for number in 0..20 {
+        one.publish(&number.to_string()).await;
+    }
+    let mut texts = Vec::new();
+    while texts.len() < 10 {
+        texts = one.texts().await;
+    }
+    // The other has said nothing so far.
+    let refused = other.ask(&json!({"type": "ping"})).await;
+
+    assert_eq!(refused["error"]["code"], "REQUESTS_EXCEEDED", "{refused}");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn frames_and_texts_have_a_size() {
     let server = with(|config| {
         config.websockets.frame_bytes_max = 4096;

@@ -43,6 +43,7 @@ use crate::transport::ws::directus::uid::Uid;
 use crate::transport::ws::encode;
 use crate::transport::ws::socket::Heard;
 use crate::transport::ws::socket::Socket;
+use crate::transport::ws::users::Who;
 
 /// How many creates of one connection may be under way together.
 const CREATES_MAX: usize = 32;
@@ -305,8 +306,8 @@ impl<'a> Conversation<'a> {
     /// # Errors
     /// How long it should have waited.
     fn keep_pace(&mut self) -> Result<(), Duration> {
-        let Connection { context, peer, .. } = self.connection;
-        self.pace.take(context, peer.actor().user, Instant::now())
+        let Connection { context, peer, origin, .. } = self.connection;
+        self.pace.take(context, Who::of(peer.actor().user, origin.ip), Instant::now())
     }
 
     /// Begins what a frame asks for; what is returned belongs to it, and is rare. Frames and outcomes

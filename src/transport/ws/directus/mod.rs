@@ -14,7 +14,7 @@ mod fields;
 pub(super) mod frames;
 pub(super) mod heartbeat;
 mod items;
-mod pace;
+pub(super) mod pace;
 mod sign_in;
 pub(super) mod standing;
 mod uid;

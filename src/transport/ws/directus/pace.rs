@@ -1,51 +1,71 @@
-//! How fast one connection may speak, and its account over all connections.
+//! How fast one connection may speak, and its account over all connections; visitors of one address
+//! have that together.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
-use uuid::Uuid;
 
 use crate::transport::ws::context::Context;
 use crate::transport::ws::rate::Rate;
+use crate::transport::ws::users::Who;
 
 /// What a connection may say each second.
 #[derive(Debug)]
 pub struct Pace {
     own: Rate,
-    /// The account that was here last, and what it may say on all its connections.
-    account: Option<(Uuid, Arc<Mutex<Rate>>)>,
+    /// Who was here last, and what they may say on all their connections.
+    shared: Option<(Who, Arc<Mutex<Rate>>)>,
 }
 
 impl Pace {
     /// Returns the pace of a new connection.
     #[must_use]
     pub fn new(context: &Context, now: Instant) -> Self {
-        Self { own: Rate::new(context.config.messages_per_second, now), account: None }
+        Self { own: Rate::new(context.config.messages_per_second, now), shared: None }
     }
 
-    /// Notes a message of somebody, of nobody who has an account for `None`.
+    /// Notes a message of somebody.
     ///
     /// # Errors
     /// When it would have been in time, counted from now, if it came too early.
     pub fn take(
         &mut self,
         context: &Context,
-        user: Option<Uuid>,
+        who: Option<Who>,
         now: Instant,
     ) -> Result<(), Duration> {
         if !context.is_paced {
             return Ok(());
         }
         self.own.take(now, Duration::ZERO)?;
-        if self.account.as_ref().map(|(user, _)| *user) != user {
-            let most = context.config.user_messages_per_second;
-            self.account = user.map(|user| (user, context.users.rate(user, most, now)));
-        }
-        match &self.account {
-            Some((_, rate)) => rate.lock().take(now, Duration::ZERO).map(drop),
+        match self.shared(context, who, now) {
+            Some(rate) => rate.lock().take(now, Duration::ZERO).map(drop),
             None => Ok(()),
         }
+    }
+
+    /// Notes a message of somebody, in time or not, and returns how long to wait before the next.
+    pub fn spend(&mut self, context: &Context, who: Option<Who>, now: Instant) -> Duration {
+        if !context.is_paced {
+            return Duration::ZERO;
+        }
+        let own = self.own.spend(1, now);
+        let shared = self.shared(context, who, now);
+        shared.map_or(own, |rate| rate.lock().spend(1, now).max(own))
+    }
+
+    fn shared(
+        &mut self,
+        context: &Context,
+        who: Option<Who>,
+        now: Instant,
+    ) -> Option<&Mutex<Rate>> {
+        if self.shared.as_ref().map(|(who, _)| *who) != who {
+            let most = context.config.user_messages_per_second;
+            self.shared = who.map(|who| (who, context.users.rate(who, most, now)));
+        }
+        self.shared.as_ref().map(|(_, rate)| rate.as_ref())
     }
 }

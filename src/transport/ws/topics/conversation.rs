@@ -23,6 +23,7 @@ use crate::transport::ws::directus::answers;
 use crate::transport::ws::directus::conversation::expiry;
 use crate::transport::ws::directus::heartbeat::Beat;
 use crate::transport::ws::directus::heartbeat::Heartbeat;
+use crate::transport::ws::directus::pace::Pace as SharedPace;
 use crate::transport::ws::directus::standing::Reason;
 use crate::transport::ws::encode;
 use crate::transport::ws::socket::Heard;
@@ -30,6 +31,7 @@ use crate::transport::ws::socket::Socket;
 use crate::transport::ws::topics::frames;
 use crate::transport::ws::topics::frames::Frame;
 use crate::transport::ws::topics::pace::Pace;
+use crate::transport::ws::users::Who;
 
 /// Speaks with a client until either side ends the connection.
 pub async fn converse(mut socket: Socket, context: Arc<Context>, entry: Entry) {
@@ -47,6 +49,8 @@ pub async fn converse(mut socket: Socket, context: Arc<Context>, entry: Entry) {
         expires,
         heartbeat: Heartbeat::new(context.config.heartbeat_period, now),
         pace: Pace::new(context.topics.rate_max, now),
+        shared_pace: SharedPace::new(&context, now),
+        pause: None,
         typing: None,
         over: false,
     };
@@ -67,6 +71,10 @@ struct Conversation<'a> {
     expires: Option<Instant>,
     heartbeat: Heartbeat,
     pace: Pace,
+    /// What holds at every socket, over all of one account too.
+    shared_pace: SharedPace,
+    /// Until when nothing is read for the sake of that.
+    pause: Option<Instant>,
     /// Lets it hear of who is writing.
     typing: Option<Watch>,
     /// Whether nothing follows any more.
@@ -83,7 +91,7 @@ impl Conversation<'_> {
         let mut stopping = pin!(context.stopping.cancelled());
         let mut alarm = pin!(tokio::time::sleep_until(self.due()));
         while !self.over {
-            let pause = self.pace.pause(Instant::now());
+            let pause = self.pause(Instant::now());
             let due = pause.map_or(self.due(), |pause| pause.min(self.due()));
             if alarm.deadline() != due {
                 alarm.as_mut().reset(due);
@@ -104,7 +112,7 @@ impl Conversation<'_> {
                 heard = socket.next(pause.is_none()) => match heard {
                     Heard::Frame(text) => {
                         self.heartbeat.hear();
-                        self.pace.count(Instant::now());
+                        self.count(Instant::now());
                         Box::pin(self.handle(&member, &text)).await;
                     }
                     Heard::Pulse | Heard::Pong => self.heartbeat.hear(),
@@ -112,6 +120,19 @@ impl Conversation<'_> {
                 },
             }
         }
+    }
+
+    /// Counts a frame.
+    fn count(&mut self, now: Instant) {
+        self.pace.count(now);
+        let who = Who::of(self.peer.actor().user, self.from);
+        let wait = self.shared_pace.spend(self.context, who, now);
+        self.pause = (!wait.is_zero()).then(|| now + wait);
+    }
+
+    /// Returns until when nothing is read; `None` if the next frame may come.
+    fn pause(&self, now: Instant) -> Option<Instant> {
+        self.pace.pause(now).max(self.pause.filter(|until| *until > now))
     }
 
     async fn handle(&mut self, member: &Member, text: &[u8]) {
@@ -154,7 +175,7 @@ impl Conversation<'_> {
             self.fall(Reason::Expired).await;
         }
         if self.heartbeat.due() <= now {
-            let is_unread = self.pace.pause(now).is_some();
+            let is_unread = self.pause(now).is_some();
             match self.heartbeat.beat(now, is_unread) {
                 Beat::Ask => {
                     self.outbox.push(encode::ping());

@@ -1,0 +1,78 @@
+//! How many sockets each address has, where proxies are trusted: all connections come from those
+//! then, and only the head of a request says for whom.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::model::network;
+
+/// The sockets of all addresses.
+#[derive(Debug)]
+pub struct Addresses {
+    max: usize,
+    /// Only of addresses that have any.
+    taken: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// A socket's place among those of its address; free again when it is dropped.
+#[derive(Debug)]
+pub struct OfAddress {
+    addresses: Arc<Addresses>,
+    address: IpAddr,
+}
+
+impl Addresses {
+    /// Returns so many free places for each address (of IPv6, each /64).
+    #[must_use]
+    pub fn new(max: usize) -> Arc<Self> {
+        Arc::new(Self { max, taken: Mutex::default() })
+    }
+
+    /// Takes a place; `None` if this address has as many as it may have.
+    pub fn take(self: &Arc<Self>, address: IpAddr) -> Option<OfAddress> {
+        let address = network(address);
+        let mut taken = self.taken.lock();
+        let of_address = taken.entry(address).or_default();
+        if *of_address >= self.max {
+            return None;
+        }
+        *of_address += 1;
+        Some(OfAddress { addresses: Arc::clone(self), address })
+    }
+}
+
+impl Drop for OfAddress {
+    fn drop(&mut self) {
+        let mut taken = self.addresses.taken.lock();
+        if let Some(of_address) = taken.get_mut(&self.address) {
+            *of_address -= 1;
+            if *of_address == 0 {
+                taken.remove(&self.address);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_so_many_and_leaves_nothing_behind() {
+        let addresses = Addresses::new(2);
+        let take = |address: &str| addresses.take(address.parse().unwrap());
+
+        let (one, two) = (take("2001:db8::1").unwrap(), take("2001:db8::2").unwrap());
+        assert!(take("2001:db8::3").is_none());
+        let other = take("192.0.2.1").unwrap();
+        drop(one);
+        let again = take("2001:db8::3");
+
+        assert!(again.is_some());
+        drop((two, other, again));
+        assert!(addresses.taken.lock().is_empty());
+    }
+}
