@@ -18,6 +18,8 @@ pub mod domain;
 pub mod mail;
 // The nouns: pure.
 pub mod model;
+// Those who know our users.
+pub mod providers;
 // The query language: pure.
 pub mod query;
 // Storage: the only SQL.

@@ -15,6 +15,7 @@ mod files;
 pub mod handover;
 pub mod listener;
 mod places;
+mod providers;
 mod secret;
 pub mod server;
 mod signals;
@@ -161,7 +162,8 @@ impl App {
             clock.clone(),
         ));
         let first = bootstrap::run(&config.bootstrap, &store, &accounts).await?;
-        let auth = Arc::new(Auth::new(
+        let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
+        let auth = Auth::new(
             config.auth.clone(),
             clock.clone(),
             Arc::clone(&store),
@@ -169,7 +171,8 @@ impl App {
             Arc::clone(&directory),
             Arc::clone(&permissions),
             Arc::clone(&passwords),
-        ));
+        );
+        let auth = providers::with_others(auth, &config, &clock, &tasks, &stopping)?;
         let mails = enrolment::mails(&config, &store, &changes, &settings, &clock)?;
         let items = Arc::new(Items {
             clock: clock.clone(),
@@ -228,10 +231,8 @@ impl App {
             settings,
             clock,
         };
-        let sweep = Sweep::start(config.websockets.sweep_threads.unwrap_or_else(sweep_threads))
-            .map_err(|source| StartError::System { what: "threads", source })?;
+        let sweep = start_sweep(&config)?;
         let config = Arc::new(config);
-        let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
         begin_chores(&tasks, &stopping, &services, &store, &config.store);
         let mail = tokio::spawn(enrolment::deliver(Arc::clone(&services.mails), stopping.clone()));
         Ok(Self { config, services, store, tasks, stopping, sweep, relay, mail, first })
@@ -376,6 +377,12 @@ fn warn_of_what_is_off(config: &Config) {
              sends"
         );
     }
+}
+
+/// Starts the threads that write sockets.
+fn start_sweep(config: &Config) -> Result<Arc<Sweep>, StartError> {
+    Sweep::start(config.websockets.sweep_threads.unwrap_or_else(sweep_threads))
+        .map_err(|source| StartError::System { what: "threads", source })
 }
 
 /// Begins what has to be done every now and then.

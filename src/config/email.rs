@@ -157,7 +157,7 @@ fn sender(value: &str) -> Result<String, String> {
 }
 
 /// Addresses of pages, with commas between.
-fn urls(value: &str) -> Result<Vec<Url>, String> {
+pub(super) fn urls(value: &str) -> Result<Vec<Url>, String> {
     let each = value.split(',').map(str::trim).filter(|part| !part.is_empty());
     each.map(|part| Url::parse(part).ok().filter(Url::has_host))
         .collect::<Option<Vec<_>>>()

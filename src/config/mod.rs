@@ -10,6 +10,7 @@ mod email;
 mod form;
 mod limits;
 mod pattern;
+mod providers;
 mod read;
 mod settings;
 mod trust_proxy;
@@ -25,6 +26,13 @@ pub use email::SmtpConfig;
 pub use limits::LimitsConfig;
 pub use limits::Quota;
 pub use pattern::Pattern;
+pub use providers::Admission;
+pub use providers::ClaimKeys;
+pub use providers::Driver;
+pub use providers::IssuerConfig;
+pub use providers::ProviderConfig;
+pub use providers::ProviderMode;
+pub use providers::ProvidersConfig;
 pub use settings::Setting;
 pub use settings::Wrong;
 pub use settings::WrongSettings;
@@ -51,6 +59,8 @@ pub struct Config {
     pub auth: AuthConfig,
     /// How much clients may ask for.
     pub limits: LimitsConfig,
+    /// With whom else.
+    pub providers: ProvidersConfig,
     /// How mail leaves.
     pub email: EmailConfig,
     /// What is done by links in mails.

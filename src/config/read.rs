@@ -15,6 +15,7 @@ use crate::config::LimitsConfig;
 use crate::config::LinksConfig;
 use crate::config::LogConfig;
 use crate::config::Pattern;
+use crate::config::ProvidersConfig;
 use crate::config::QueryConfig;
 use crate::config::SameSite;
 use crate::config::Secret;
@@ -41,12 +42,13 @@ const WEBSOCKET_AUTHS: &[(&str, WebSocketAuth)] = &[
 
 impl Config {
     pub(super) fn read(from: &mut Settings) -> Self {
-        Self {
+        let config = Self {
             server: ServerConfig::read(from),
             browser: BrowserConfig::read(from),
             store: StoreConfig::read(from),
             auth: AuthConfig::read(from),
             limits: LimitsConfig::read(from),
+            providers: ProvidersConfig::read(from),
             email: EmailConfig::read(from),
             links: LinksConfig::read(from),
             websockets: WebSocketConfig::read(from),
@@ -54,7 +56,16 @@ impl Config {
             query: QueryConfig::read(from),
             bootstrap: BootstrapConfig::read(from),
             log: LogConfig::read(from),
+        };
+        if !config.providers.providers.is_empty() && config.server.public_url == "/" {
+            // Providers send people back to it, and it is never taken from a request.
+            from.report(
+                "PUBLIC_URL",
+                None,
+                "set with AUTH_PROVIDERS, such as https://chat.example.com",
+            );
         }
+        config
     }
 }
 

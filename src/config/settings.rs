@@ -123,6 +123,29 @@ impl Settings {
         self.find_in(name, "", &form, false)
     }
 
+    /// Returns whether a setting is there and not empty.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.texts.get(name).is_some_and(|text| !text.trim().is_empty())
+    }
+
+    /// Reads a setting whose name is made of another's value: it is in no list of settings.
+    pub(super) fn find_named<T>(
+        &mut self,
+        name: &str,
+        form: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        self.parse(name, &form, true)
+    }
+
+    /// As [`Settings::find_named`], of a value that must not be shown.
+    pub(super) fn find_named_secret<T>(
+        &mut self,
+        name: &str,
+        form: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        self.parse(name, &form, false)
+    }
+
     /// Reads a setting that has no default and means something by being empty.
     pub(super) fn find_even_empty(&mut self, name: &'static str) -> Option<String> {
         self.known.push(Setting { name, default: "" });
@@ -156,6 +179,15 @@ impl Settings {
         shown: bool,
     ) -> Option<T> {
         self.known.push(Setting { name, default });
+        self.parse(name, form, shown)
+    }
+
+    fn parse<T>(
+        &mut self,
+        name: &str,
+        form: &impl Fn(&str) -> Result<T, String>,
+        shown: bool,
+    ) -> Option<T> {
         let text = self.texts.get(name).map(|text| text.trim().to_owned());
         let text = text.filter(|text| !text.is_empty())?;
         match form(&text) {

@@ -23,6 +23,13 @@ pub enum Error {
     /// A token that claims to be ours and is not.
     #[error("token invalid")]
     InvalidToken,
+    /// Not by this provider: the address belongs to an account that signs in another way, or nobody
+    /// signs in so here.
+    #[error("provider refused")]
+    InvalidProvider,
+    /// Somebody else, whom signing in depends on, does not answer as they should.
+    #[error("provider {0} does not answer as it should")]
+    ProviderUnavailable(String),
     /// The payload makes no sense; the reason is for the client.
     #[error("invalid payload: {0}")]
     InvalidPayload(String),

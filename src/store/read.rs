@@ -262,6 +262,24 @@ impl Store {
         Ok(self.where_field(&schema::USERS, field, test).await?.pop())
     }
 
+    /// Returns the account that a provider knows by this identifier, to the letter.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn find_user_by_identity(
+        &self,
+        provider: &str,
+        identifier: &str,
+    ) -> Result<Option<Row>, StoreError> {
+        let is = |name: &str, text| {
+            Filter::Field(schema::USERS.require(name), Test::Eq(Value::text(text)))
+        };
+        let filter = is("provider", provider).and(is("external_identifier", identifier));
+        let mut connection = self.reserved().acquire().await?;
+        let select = Select { filter, ..Select::default() };
+        Ok(read(&mut connection, &schema::USERS, &select).await?.pop())
+    }
+
     /// Returns the sessions of an account, oldest first.
     ///
     /// # Errors

@@ -4,7 +4,8 @@
 //!
 //! | path | methods | where |
 //! | --- | --- | --- |
-//! | `/auth` | GET | `rest::auth` |
+//! | `/auth` `/auth/login/{provider}` | GET | `rest::providers` |
+//! | `/auth/login/{provider}/callback` | GET POST | `rest::providers` |
 //! | `/auth/login` `/auth/refresh` `/auth/logout` | POST | `rest::auth` |
 //! | `/auth/password/request` `/auth/password/reset` | POST | `rest::enrolment` |
 //! | `/users/register` `/users/invite` `/users/invite/accept` | POST | `rest::enrolment` |

@@ -17,6 +17,7 @@ mod openapi;
 mod panics;
 mod permissions;
 mod personal;
+mod providers;
 mod query_agrees;
 mod recent;
 mod rest;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 /// The layers, each with those it may see. `config` and `clock` may be seen by all.
-const MAY_SEE: [(&str, &[&str]); 10] = [
+const MAY_SEE: [(&str, &[&str]); 11] = [
     (
         "main",
         &[
@@ -16,18 +16,20 @@ const MAY_SEE: [(&str, &[&str]); 10] = [
             "store",
             "bus",
             "mail",
+            "providers",
             "query",
             "model",
             "telemetry",
             "cli",
         ],
     ),
-    ("app", &["transport", "domain", "store", "bus", "mail", "query", "model"]),
+    ("app", &["transport", "domain", "store", "bus", "mail", "providers", "query", "model"]),
     ("transport", &["domain", "query", "model"]),
-    ("domain", &["store", "bus", "mail", "query", "model"]),
+    ("domain", &["store", "bus", "mail", "providers", "query", "model"]),
     ("store", &["query", "model"]),
     ("bus", &["query", "model"]),
     ("mail", &[]),
+    ("providers", &[]),
     ("query", &["model"]),
     ("model", &[]),
     ("telemetry", &[]),

@@ -7,9 +7,11 @@ pub mod access_token;
 mod background;
 mod devices;
 mod factor_state;
+mod issued;
 pub(in crate::domain) mod mac;
 pub mod password;
 pub mod password_policy;
+pub mod providers;
 mod recognise;
 mod recovery_codes;
 mod refresh;
@@ -27,6 +29,7 @@ mod totp;
 
 pub use devices::Device;
 pub use factor_state::FactorState;
+pub use issued::Issuer;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -40,6 +43,7 @@ use crate::config::AuthConfig;
 use crate::domain::Error;
 use crate::domain::auth::access_token::AccessTokens;
 use crate::domain::auth::password::Passwords;
+use crate::domain::auth::providers::Providers;
 use crate::domain::auth::refresh_token::RefreshTokens;
 use crate::domain::auth::sealing::Sealing;
 use crate::domain::auth::throttle::Throttle;
@@ -73,6 +77,8 @@ pub enum Basis {
     Session(Uuid),
     /// The account's static token, by its digest.
     StaticToken(String),
+    /// A token that an application issued itself, by whom it recognises.
+    Issued(Arc<str>),
 }
 
 /// How tokens travel.
@@ -159,6 +165,8 @@ pub struct Auth {
     access_tokens: AccessTokens,
     refresh_tokens: RefreshTokens,
     sealing: Sealing,
+    providers: Providers,
+    issuer: Option<Issuer>,
 }
 
 impl Auth {
@@ -193,6 +201,8 @@ impl Auth {
             access_tokens,
             refresh_tokens,
             sealing,
+            providers: Providers::none(),
+            issuer: None,
         }
     }
 
@@ -200,6 +210,12 @@ impl Auth {
     #[must_use]
     pub const fn throttle(&self) -> &Arc<Throttle> {
         &self.throttle
+    }
+
+    /// Returns the service with others who say who somebody is.
+    #[must_use]
+    pub fn with(self, providers: Providers, issuer: Option<Issuer>) -> Self {
+        Self { providers, issuer, ..self }
     }
 
     /// Ends the sessions that have expired. To be called now and then.

@@ -27,6 +27,8 @@ use crate::model::schema::USERS;
 
 /// How long a token may be: several times as long as any of ours.
 const TOKEN_BYTES_MAX: usize = 4096;
+/// How long a token of another issuer may be: some list all the groups somebody is in.
+const ISSUED_BYTES_MAX: usize = 16 * 1024;
 
 impl Auth {
     /// Recognises whoever shows an access token, a session token or a static token, and asks from
@@ -34,9 +36,17 @@ impl Auth {
     ///
     /// # Errors
     /// [`Error::InvalidCredentials`] for a token nobody knows or whose session or account ended,
-    /// [`Error::InvalidToken`] for a forged one, [`Error::TokenExpired`].
+    /// [`Error::InvalidToken`] for a forged one, [`Error::TokenExpired`]; for one of another issuer
+    /// also [`Error::InvalidProvider`] if another account has the address, [`Error::InvalidOtp`] for an
+    /// account with a second factor, and [`Error::ProviderUnavailable`] without the issuer's keys.
     pub async fn recognise(&self, token: &str, from: Option<IpAddr>) -> Result<Identity, Error> {
-        if token.is_empty() || token.len() > TOKEN_BYTES_MAX {
+        if token.is_empty() || token.len() > ISSUED_BYTES_MAX {
+            return Err(Error::InvalidCredentials);
+        }
+        if let Some(issuer) = self.issuer.as_ref().filter(|issuer| issuer.is_named_by(token)) {
+            return self.recognise_issued(issuer, token, from).await;
+        }
+        if token.len() > TOKEN_BYTES_MAX {
             return Err(Error::InvalidCredentials);
         }
         let now = self.clock.now();
@@ -73,11 +83,15 @@ impl Auth {
                 .active_user(user)
                 .await?
                 .filter(|user| user.value("token").as_text() == Some(digest)),
+            (Basis::Issued(identifier), Some(user)) => self
+                .active_user(user)
+                .await?
+                .filter(|user| self.issuer.as_ref().is_some_and(|by| by.knows(user, identifier))),
         };
         Ok(user.map(|user| {
             let session = match identity.basis {
                 Basis::Session(id) => Some(id),
-                Basis::Nothing | Basis::StaticToken(_) => None,
+                Basis::Nothing | Basis::StaticToken(_) | Basis::Issued(_) => None,
             };
             let actor = self.permissions.actor(&user, session, from);
             let actor = if actor == *identity.actor {
@@ -151,7 +165,7 @@ impl Auth {
         }
     }
 
-    async fn active_user(&self, id: Uuid) -> Result<Option<Arc<Row>>, Error> {
+    pub(super) async fn active_user(&self, id: Uuid) -> Result<Option<Arc<Row>>, Error> {
         let user = self.directory.find(&USERS, Key::Uuid(id)).await?;
         Ok(user.filter(|user| is_active(user)))
     }

@@ -133,7 +133,7 @@ impl Auth {
     pub async fn end(&self, identity: &Identity) -> Result<(), Error> {
         match identity.basis {
             Basis::Session(id) => self.end_session(id, identity.actor.user).await,
-            Basis::Nothing | Basis::StaticToken(_) => Ok(()),
+            Basis::Nothing | Basis::StaticToken(_) | Basis::Issued(_) => Ok(()),
         }
     }
 

@@ -38,7 +38,9 @@ use crate::store::Op;
 use crate::store::Write;
 
 /// The one status in which an account can be used.
-const ACTIVE: &str = "active";
+pub(super) const ACTIVE: &str = "active";
+/// The provider of accounts that have a password here.
+const DEFAULT: &str = "default";
 
 impl Auth {
     /// Signs in with an address, a password and, where the account has one, a second factor, and
@@ -47,8 +49,9 @@ impl Auth {
     /// # Errors
     /// [`Error::InvalidCredentials`], the same and after the same time for a wrong password, an
     /// unknown address and an account that is not active; [`Error::InvalidOtp`] only to whoever has
-    /// the right password; [`Error::RequestsExceeded`] after too many that were wrong, whether there
-    /// is such an account or not; [`Error::TooBusy`] if too many passwords wait to be checked.
+    /// the right password; [`Error::InvalidProvider`] where nobody signs in so;
+    /// [`Error::RequestsExceeded`] after too many that were wrong, whether there is such an account or
+    /// not; [`Error::TooBusy`] if too many passwords wait to be checked.
     pub async fn login(
         &self,
         login: Login<'_>,
@@ -69,6 +72,9 @@ impl Auth {
         mode: Mode,
         origin: &Origin,
     ) -> Result<SignIn, Error> {
+        if self.providers.disable_default() {
+            return Err(Error::InvalidProvider);
+        }
         let Login { email, password, otp } = login;
         if otp.is_some() {
             self.throttle.look(Way::Factor, email, origin.ip)?;
@@ -170,13 +176,26 @@ impl Auth {
         origin: &Origin,
     ) -> Result<SignIn, Error> {
         let now = self.clock.now();
+        let mut ops = vec![note_access(user, id, hash, renewed_hash, now)];
+        ops.extend(factor);
+        self.begin_session(user, id, ops, now, mode, origin).await
+    }
+
+    /// Begins a session of an account, in one write with the changes that note it; refused if one of
+    /// these is.
+    pub(super) async fn begin_session(
+        &self,
+        user: &Row,
+        id: Uuid,
+        mut ops: Vec<Op>,
+        now: Timestamp,
+        mode: Mode,
+        origin: &Origin,
+    ) -> Result<SignIn, Error> {
         let session = Session::begin(id, mode, now, self.lifetime(mode));
         // One fewer than there may be: the new one takes the place.
         let stay = self.config.sessions_per_user_max.saturating_sub(1);
         let surplus = self.store.read_stale_sessions(id, now, stay).await?;
-
-        let mut ops = vec![note_access(user, id, hash, renewed_hash, now)];
-        ops.extend(factor);
         if !surplus.is_empty() {
             ops.push(sessions::end(surplus));
         }
@@ -244,8 +263,12 @@ fn has_factor(user: &Row) -> bool {
     user.value("tfa_secret").as_text().is_some()
 }
 
-/// Returns the key and the password hash of an account, if it has a password.
+/// Returns the key and the password hash of an account, if it has a password and signs in by it:
+/// whoever comes by a provider comes by nothing else.
 fn account(user: &Row) -> Option<(Uuid, &str)> {
+    if user.value("provider").as_text() != Some(DEFAULT) {
+        return None;
+    }
     Some((user.value("id").as_uuid()?, user.value("password").as_text()?))
 }
 
@@ -275,6 +298,7 @@ fn note_access(
             Filter::Field(password, Test::Eq(Value::text(hash))),
             Filter::Field(factor, same_factor),
             Filter::Field(USERS.require("status"), Test::Eq(Value::text(ACTIVE))),
+            Filter::Field(USERS.require("provider"), Test::Eq(Value::text(DEFAULT))),
         ])),
     }
 }

@@ -6,6 +6,7 @@ use crate::domain::auth::Mode;
 use crate::domain::directory::Directory;
 use crate::domain::permissions::Permissions;
 use crate::model::Actor;
+use crate::model::Row;
 use crate::model::Value;
 use crate::model::schema::SESSIONS;
 use crate::model::schema::USERS;
@@ -14,13 +15,19 @@ use crate::query::Test;
 use crate::store::Op;
 
 /// The fields whose change ends the sessions of an account.
-const GROUNDS: [&str; 3] = ["email", "password", "status"];
+const GROUNDS: [&str; 5] = ["email", "password", "status", "provider", "external_identifier"];
+
+/// The fields that say whom a provider lets into an account.
+const IDENTITY: [&str; 3] = ["provider", "external_identifier", "auth_data"];
+
+/// The provider of accounts that have a password here.
+const DEFAULT: &str = "default";
 
 /// The fields that say which role an account has, or will have.
 const ROLES: [&str; 2] = ["role", "public_registration_role"];
 
-/// Adds the end of the sessions of accounts that are deleted, or whose address, password or status
-/// changes. It happens in the same transaction, so no sign-in slips through between. A session that
+/// Adds the end of the sessions of accounts that are deleted, or whose address, password, status or
+/// identity with a provider changes. It happens in the same transaction, so no sign-in slips through between. A session that
 /// lives in a cookie survives the change that it makes itself.
 pub(super) fn end_sessions(actor: &Actor, ops: &mut Vec<Op>) {
     let mut ending: Vec<Value> = Vec::new();
@@ -52,7 +59,8 @@ pub(super) fn end_sessions(actor: &Actor, ops: &mut Vec<Op>) {
 
 /// Refuses what would give rights away that its author does not have: whoever is no administrator
 /// makes none, touches none, and leaves roles, policies and what hangs on them alone, whatever the
-/// permissions say.
+/// permissions say. Nor do they say whom a provider lets into an account, their own included:
+/// somebody else would arrive in it.
 ///
 /// # Errors
 /// [`Error::Forbidden`].
@@ -71,14 +79,17 @@ pub(super) async fn keep_in_place(
         let (collection, touched) = match op {
             Op::Create { collection, rows } => {
                 let role = USERS.require("role");
-                if **collection == USERS && rows.iter().any(|row| gives_all(&row[role])) {
+                let refused = |row: &Row| gives_all(&row[role]) || has_identity(row);
+                if **collection == USERS && rows.iter().any(refused) {
                     return Err(Error::Forbidden(Forbidden::Action));
                 }
                 (*collection, &[][..])
             }
             Op::Update { collection, keys, set, .. } => {
-                if set.iter().any(|(field, value)| ROLES.contains(&field.name) && gives_all(value))
-                {
+                let is_identity = |field: &str| **collection == USERS && IDENTITY.contains(&field);
+                if set.iter().any(|(field, value)| {
+                    is_identity(field.name) || ROLES.contains(&field.name) && gives_all(value)
+                }) {
                     return Err(Error::Forbidden(Forbidden::Action));
                 }
                 (*collection, keys.as_slice())
@@ -101,4 +112,10 @@ pub(super) async fn keep_in_place(
         }
     }
     Ok(())
+}
+
+/// Returns whether a new account says whom a provider lets into it.
+fn has_identity(row: &Row) -> bool {
+    row.value("provider").as_text() != Some(DEFAULT)
+        || IDENTITY[1..].iter().any(|field| *row.value(field) != Value::Null)
 }

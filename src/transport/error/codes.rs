@@ -64,8 +64,11 @@ codes! {
     FORBIDDEN, Some(StatusCode::FORBIDDEN),
         "It is not allowed, or not there: never told which.",
         "Look at `GET /permissions/me`, or sign in as somebody who may.";
+    INVALID_PROVIDER, Some(StatusCode::FORBIDDEN),
+        "Nobody signs in here in this way, or the address is that of an account that does in another.",
+        "Sign in as before, or ask an administrator to change `provider` and `external_identifier`.";
     INVALID_TOKEN, Some(StatusCode::FORBIDDEN),
-        "What looks like a token of this service is none.",
+        "What looks like a token of this service, or of its issuer, is none.",
         "Sign in anew.";
     LIMIT_EXCEEDED, Some(StatusCode::FORBIDDEN),
         "Too much of something that is bounded.",
@@ -95,7 +98,7 @@ codes! {
         "Something broke. The log has more under the `X-Request-Id` of the answer.",
         "Tell whoever runs the service.";
     SERVICE_UNAVAILABLE, Some(StatusCode::SERVICE_UNAVAILABLE),
-        "The service is too busy, its database does not answer, or a query took too long.",
+        "The service is too busy, its database or a provider does not answer, or a query took too long.",
         "Try again after `Retry-After` seconds; without that header, do what `reason` says.";
     AUTH_FAILED, None,
         "The sign-in of a socket failed, or no longer holds.",

@@ -153,6 +153,10 @@ pub fn wire(error: &Error) -> Vec<Wire> {
         Error::InvalidOtp => Wire::new(&codes::INVALID_OTP, "Invalid user OTP."),
         Error::TokenExpired => Wire::new(&codes::TOKEN_EXPIRED, "Token expired."),
         Error::InvalidToken => Wire::new(&codes::INVALID_TOKEN, "Invalid token."),
+        Error::InvalidProvider => Wire::new(&codes::INVALID_PROVIDER, "Invalid provider."),
+        Error::ProviderUnavailable(provider) => {
+            unavailable(provider, "It does not answer as it should, try again later")
+        }
         Error::InvalidPayload(reason) => {
             reasoned(&codes::INVALID_PAYLOAD, "Invalid payload", reason)
         }

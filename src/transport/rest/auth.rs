@@ -1,8 +1,7 @@
 //! `/auth`: signing in, staying signed in, signing out, in the three ways tokens can travel.
 
-use std::future::ready;
-
 use poem::Response;
+use poem::http::HeaderValue;
 use poem::http::Method;
 use poem::http::header;
 use serde_json::Map;
@@ -31,37 +30,10 @@ use crate::transport::rest::schemas;
 #[must_use]
 pub fn operations() -> Vec<Operation> {
     vec![
-        Operation {
-            method: Method::GET,
-            path: "/auth".to_owned(),
-            access: Access::Anyone,
-            collection: None,
-            handler: |_| Box::pin(ready(Ok(providers()))),
-            words: Some(Words {
-                id: "readProviders",
-                tag: TAG,
-                summary: "List single-sign-on providers",
-                description: "There are none: people sign in with an address and a password.",
-                parameters: vec![],
-                request: None,
-                success: Success::json(
-                    "An empty list.",
-                    schemas::reference("Providers"),
-                    json!({"data": [], "disableDefault": false}),
-                ),
-                failures: vec![],
-            }),
-        },
         post("/auth/login", |call| Box::pin(login(call)), LOGIN, login_words()),
         post("/auth/refresh", |call| Box::pin(refresh(call)), REFRESH, refresh_words()),
         post("/auth/logout", |call| Box::pin(logout(call)), LOGOUT, logout_words()),
     ]
-}
-
-fn providers() -> Response {
-    Response::builder()
-        .content_type(envelope::JSON)
-        .body(json!({"data": [], "disableDefault": false}).to_string())
 }
 
 async fn login(mut call: Call) -> Reply {
@@ -174,45 +146,47 @@ async fn token(call: &mut Call) -> Result<(String, Mode), Refusal> {
 }
 
 /// Returns the answer to a sign-in or refresh: each token where its mode wants it.
-fn signed_in(call: &Call, mode: Mode, sign_in: &SignIn) -> Response {
-    let auth = &call.context.config.auth;
-    let now = call.context.services.clock.now();
-    let (data, set_cookie) = match mode {
-        Mode::Json => {
-            let refresh_token = sign_in.refresh_token.as_deref();
-            (
-                json!({
-                    "expires": millis(sign_in),
-                    "refresh_token": refresh_token,
-                    "access_token": sign_in.access_token,
-                }),
-                None,
-            )
-        }
+pub(super) fn signed_in(call: &Call, mode: Mode, sign_in: &SignIn) -> Response {
+    let data = match mode {
+        Mode::Json => json!({
+            "expires": millis(sign_in),
+            "refresh_token": sign_in.refresh_token.as_deref(),
+            "access_token": sign_in.access_token,
+        }),
         Mode::Cookie => {
-            let token = sign_in.refresh_token.as_deref().unwrap_or_default();
-            let line = cookies::set(&auth.refresh_cookie, token, auth.refresh_token_ttl, now);
-            let data = json!({"expires": millis(sign_in), "access_token": sign_in.access_token});
-            (data, Some(line))
+            json!({"expires": millis(sign_in), "access_token": sign_in.access_token})
         }
-        Mode::Session => {
-            let token = &sign_in.access_token;
-            let line = cookies::set(&auth.session_cookie, token, sign_in.expires_in, now);
-            (json!({"expires": millis(sign_in)}), Some(line))
-        }
+        Mode::Session => json!({"expires": millis(sign_in)}),
     };
     let mut response = envelope::without_store(envelope::data(&data));
-    if let Some(line) = set_cookie {
+    if let Some(line) = set_cookie(call, mode, sign_in) {
         response.headers_mut().append(header::SET_COOKIE, line);
     }
     response
+}
+
+/// Returns the `Set-Cookie` line of a sign-in, where its mode has one.
+pub(super) fn set_cookie(call: &Call, mode: Mode, sign_in: &SignIn) -> Option<HeaderValue> {
+    let auth = &call.context.config.auth;
+    let now = call.context.services.clock.now();
+    match mode {
+        Mode::Json => None,
+        Mode::Cookie => {
+            let token = sign_in.refresh_token.as_deref().unwrap_or_default();
+            Some(cookies::set(&auth.refresh_cookie, token, auth.refresh_token_ttl, now))
+        }
+        Mode::Session => {
+            let token = &sign_in.access_token;
+            Some(cookies::set(&auth.session_cookie, token, sign_in.expires_in, now))
+        }
+    }
 }
 
 fn millis(sign_in: &SignIn) -> u64 {
     u64::try_from(sign_in.expires_in.as_millis()).unwrap_or(u64::MAX)
 }
 
-const TAG: &str = "Authentication";
+pub(super) const TAG: &str = "Authentication";
 const LOGIN: &str = "Login";
 const REFRESH: &str = "Refresh";
 const LOGOUT: &str = "Logout";
@@ -248,11 +222,15 @@ fn login_words() -> (Words, Json) {
                       cookie). `expires` is in milliseconds. A wrong password, an unknown address \
                       and an account that is not active get the same answer after the same time. \
                       With a second factor, `otp` is its code or a recovery code; each is good \
-                      once.",
+                      once. With `AUTH_DISABLE_DEFAULT` nobody signs in so.",
         parameters: vec![],
         request: None,
         success: tokens("Signed in."),
-        failures: vec![Error::payload("\"email\" is required"), Error::InvalidOtp],
+        failures: vec![
+            Error::payload("\"email\" is required"),
+            Error::InvalidOtp,
+            Error::InvalidProvider,
+        ],
     };
     (
         words,

@@ -289,6 +289,9 @@ fn refusals(operation: &Operation, words: &Words) -> Vec<(u16, Vec<Wire>)> {
         wires.extend(Refusal::OutOfTime.wires());
     }
     wires.extend(error::wire(&too_many()));
+    if operation.path.contains("{provider}") {
+        wires.extend(Refusal::RouteNotFound(operation.path.clone()).wires());
+    }
     wires.extend(Refusal::Internal.wires());
     let mut by_status: Vec<(u16, Vec<Wire>)> = Vec::new();
     for wire in wires {
@@ -346,6 +349,7 @@ fn reason_phrase(status: u16) -> &'static str {
         400 => "The request makes no sense.",
         401 => "The credentials are missing or no good.",
         403 => "Not allowed, or not there.",
+        404 => "There is no such path.",
         408 => "The body did not arrive in time.",
         413 => "The body is too large.",
         422 => "Makes sense, but cannot be done now.",

@@ -16,6 +16,7 @@ pub mod merge;
 pub mod operation;
 pub mod parameters;
 pub mod path;
+pub mod providers;
 pub mod query_schemas;
 pub mod query_string;
 pub mod resource;
@@ -41,6 +42,7 @@ use crate::transport::rest::operation::Operation;
 #[must_use]
 pub fn operations() -> Vec<Operation> {
     let mut operations = auth::operations();
+    operations.extend(providers::operations());
     operations.extend(enrolment::operations());
     operations.extend(resource::operations());
     operations.extend(users::operations());

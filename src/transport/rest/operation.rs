@@ -222,6 +222,20 @@ impl Call {
         Ok(body::parse(self.request.content_type(), &bytes)?)
     }
 
+    /// Returns the fields of a form that a page sent; none if it is something else.
+    ///
+    /// # Errors
+    /// As [`body::read`].
+    pub async fn form(&mut self) -> Result<Vec<(String, String)>, Refusal> {
+        let bytes_max = self.context.config.server.body_bytes_max;
+        let bytes = body::read(self.request.take_body(), bytes_max).await?;
+        let kind = self.request.content_type().unwrap_or_default();
+        if !kind.starts_with("application/x-www-form-urlencoded") {
+            return Ok(Vec::new());
+        }
+        Ok(url::form_urlencoded::parse(&bytes).into_owned().collect())
+    }
+
     /// Returns the headers of the request.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
@@ -234,7 +248,9 @@ impl Call {
         &self.request
     }
 
-    fn path_part(&self, name: &str) -> &str {
+    /// Returns a variable part of the path as it was written; empty if there is none.
+    #[must_use]
+    pub fn path_part(&self, name: &str) -> &str {
         self.request.raw_path_param(name).unwrap_or_default()
     }
 }

@@ -104,15 +104,35 @@ fn of_sign_in() -> Shapes {
             ("refresh_token", text("For `/auth/refresh`; in `json` mode only.")),
         ],
     );
+    let provider = object(
+        &["name", "label", "driver", "icon"],
+        vec![
+            ("name", text("For `/auth/login/{provider}`.")),
+            ("label", text("What to write on a button.")),
+            ("driver", choice("What it speaks.", &["openid", "oauth2"])),
+            ("icon", text("The name of an icon.")),
+        ],
+    );
+    let returned = object(
+        &[],
+        vec![
+            ("code", text("What is exchanged for who somebody is.")),
+            ("state", text("What the provider was given.")),
+            ("error", text("Why there is no code.")),
+            ("iss", text("Who the provider is.")),
+        ],
+    );
     let providers = object(
         &["data", "disableDefault"],
-        vec![("data", list(any())), ("disableDefault", flag())],
+        vec![("data", list(reference("Provider"))), ("disableDefault", flag())],
     );
     vec![
         ("Login", login),
         ("Refresh", held()),
         ("Logout", held()),
         ("Tokens", tokens),
+        ("Provider", provider),
+        ("ProviderAnswer", returned),
         ("Providers", providers),
     ]
 }

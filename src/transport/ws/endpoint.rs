@@ -129,9 +129,10 @@ impl Websocket {
 
     async fn identify(&self, token: &str, from: Option<IpAddr>) -> Result<Identity, Response> {
         self.context.services.auth.recognise(token, from).await.map_err(|error| match error {
-            Error::Unavailable(_) | Error::Store(_) | Error::TooBusy { .. } => {
-                error::respond(&error)
-            }
+            Error::ProviderUnavailable(_)
+            | Error::Unavailable(_)
+            | Error::Store(_)
+            | Error::TooBusy { .. } => error::respond(&error),
             _ => bare(StatusCode::UNAUTHORIZED),
         })
     }

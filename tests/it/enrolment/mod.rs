@@ -14,6 +14,7 @@ use crate::support::Answer;
 use crate::support::Post;
 use crate::support::TestServer;
 use crate::support::User;
+use crate::support::http;
 
 /// A password that fits.
 const PASSWORD: &str = "correct horse battery";
@@ -71,11 +72,7 @@ async fn follow(server: &TestServer, token: &str) -> String {
 }
 
 fn open_link(server: &TestServer, token: &str) -> reqwest::RequestBuilder {
-    let http = reqwest::Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .unwrap();
+    let http = http().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     http.get(format!("http://{}/users/register/verify-email?token={token}", server.address))
 }
 

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 pub use client::Answer;
 pub use client::Client;
+pub use client::http;
 pub use post::Post;
 pub use raw::RawSocket;
 pub use raw::masked;

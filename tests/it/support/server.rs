@@ -68,7 +68,7 @@ impl TestServer {
         secrets::keep("the administrator's password", ADMIN.1);
         let mut settings = config.clone();
         settings.store.filename = Some(directory.path().join("chinwag.db"));
-        let app = App::open(settings, clock.clone()).await.unwrap();
+        let app = Box::pin(App::open(settings, clock.clone())).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let acceptor = Acceptor::new(listener, Bounds::of(&config.server)).unwrap();

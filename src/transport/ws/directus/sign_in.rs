@@ -62,6 +62,7 @@ impl Conversation<'_> {
             // has to come with them.
             Error::InvalidOtp
             | Error::RequestsExceeded(_)
+            | Error::ProviderUnavailable(_)
             | Error::Unavailable(_)
             | Error::Store(_)
             | Error::TooBusy { .. } => {

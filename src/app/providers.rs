@@ -1,0 +1,65 @@
+//! Those who say who somebody is, as the settings want them. None is asked at the start.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use url::Url;
+
+use crate::app::StartError;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::config::Driver;
+use crate::domain::auth::Auth;
+use crate::domain::auth::Issuer;
+use crate::domain::auth::providers::Providers;
+use crate::providers::Network;
+
+/// Returns sign-in with the providers and the issuer of the settings.
+pub(super) fn with_others(
+    auth: Auth,
+    config: &Config,
+    clock: &Clock,
+    tasks: &TaskTracker,
+    stopping: &CancellationToken,
+) -> Result<Arc<Auth>, StartError> {
+    let settings = &config.providers;
+    if settings.providers.is_empty() && settings.issuer.is_none() {
+        return Ok(Arc::new(auth));
+    }
+    let network = Network::new(tasks.clone(), stopping.clone())
+        .map_err(|source| StartError::System { what: "certificates for TLS", source })?;
+    warn_of_plain(config);
+    let issuer = settings.issuer.as_ref().map(|issuer| Issuer::new(issuer, &network, clock));
+    // An address was demanded with the settings of providers; without any it is not used.
+    let home = format!("{}/", config.server.public_url.trim_end_matches('/'));
+    let home = Url::parse(&home).or_else(|_| Url::parse("http://localhost/"));
+    let home = home.expect("the second address is one");
+    let providers = Providers::new(settings, &home, &config.auth.secret, &network, clock);
+    Ok(Arc::new(auth.with(providers, issuer)))
+}
+
+/// Warns of providers that are asked without TLS from another machine: whoever is between could say
+/// who somebody is.
+fn warn_of_plain(config: &Config) {
+    let of_providers = config.providers.providers.iter().flat_map(|provider| {
+        let urls = match &provider.driver {
+            Driver::OpenId { discovery } => vec![discovery],
+            Driver::OAuth2 { authorize, access, profile } => vec![authorize, access, profile],
+        };
+        urls.into_iter().map(|url| (provider.name.as_str(), url))
+    });
+    let of_issuer = config.providers.issuer.iter();
+    let of_issuer = of_issuer.map(|issuer| (issuer.provider.as_str(), &issuer.keys_url));
+    for (provider, url) in of_providers.chain(of_issuer) {
+        let is_here = match url.host() {
+            Some(url::Host::Domain(name)) => name == "localhost",
+            Some(url::Host::Ipv4(address)) => address.is_loopback(),
+            Some(url::Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        };
+        if url.scheme() != "https" && !is_here {
+            tracing::warn!(provider, "a provider is asked without TLS: use it for trials only");
+        }
+    }
+}

@@ -1,0 +1,550 @@
+//! Signing in with somebody else: providers (`AUTH_PROVIDERS`, `AUTH_<NAME>_…`), and an application
+//! that issues tokens itself (`AUTH_JWT_…`).
+//!
+//! The names of the settings of a provider are made of its own, so they are in no list of settings;
+//! `.env.example` shows them as a table.
+
+use std::time::Duration;
+
+use serde_json::Value as Json;
+use url::Url;
+use uuid::Uuid;
+
+use crate::config::Secret;
+use crate::config::email::urls;
+use crate::config::form;
+use crate::config::form::Plain;
+use crate::config::settings::Settings;
+
+/// The settings of a provider, without `AUTH_<NAME>_`.
+#[cfg(test)]
+const PROVIDER_SETTINGS: [&str; 22] = [
+    "DRIVER",
+    "CLIENT_ID",
+    "CLIENT_SECRET",
+    "ISSUER_URL",
+    "AUTHORIZE_URL",
+    "ACCESS_URL",
+    "PROFILE_URL",
+    "SCOPE",
+    "IDENTIFIER_KEY",
+    "EMAIL_KEY",
+    "FIRST_NAME_KEY",
+    "LAST_NAME_KEY",
+    "ALLOW_PUBLIC_REGISTRATION",
+    "REQUIRE_VERIFIED_EMAIL",
+    "DEFAULT_ROLE_ID",
+    "SYNC_USER_INFO",
+    "REDIRECT_ALLOW_LIST",
+    "MODE",
+    "LABEL",
+    "ICON",
+    "PARAMS",
+    "TIMEOUT",
+];
+
+/// What the request to a provider is made of, and nobody sets by `AUTH_<NAME>_PARAMS`.
+const OUR_PARAMS: [&str; 8] = [
+    "client_id",
+    "client_secret",
+    "redirect_uri",
+    "response_type",
+    "state",
+    "nonce",
+    "code_challenge",
+    "code_challenge_method",
+];
+
+/// Names that mean something else: `default` are those who have a password here, and `AUTH_JWT_…` are
+/// the settings of an issuer.
+const TAKEN: [&str; 2] = ["default", "jwt"];
+
+const NAME_CHARACTERS_MAX: usize = 64;
+
+/// With whom people sign in.
+#[derive(Debug, Clone)]
+pub struct ProvidersConfig {
+    /// `AUTH_PROVIDERS`, default none: names with commas between.
+    pub providers: Vec<ProviderConfig>,
+    /// `AUTH_DISABLE_DEFAULT`, default false: whether nobody signs in with a password.
+    pub disable_default: bool,
+    /// `AUTH_JWT_…`, default none: who issues tokens that count here.
+    pub issuer: Option<IssuerConfig>,
+}
+
+/// One provider. Each field is the setting `AUTH_<NAME>_…` of its name.
+#[derive(Debug, Clone)]
+pub struct ProviderConfig {
+    /// Its name, as in `AUTH_PROVIDERS`.
+    pub name: String,
+    /// `DRIVER`, with the addresses that go with it.
+    pub driver: Driver,
+    /// `CLIENT_ID`.
+    pub client_id: String,
+    /// `CLIENT_SECRET`, default none: a public client.
+    pub client_secret: Option<Secret>,
+    /// `SCOPE`, default `openid profile email`, or `email` for `oauth2`.
+    pub scope: Vec<String>,
+    /// `…_KEY`: where in a profile things are.
+    pub keys: ClaimKeys,
+    /// Who gets an account.
+    pub admission: Admission,
+    /// `REDIRECT_ALLOW_LIST`, default none: pages, besides those of `PUBLIC_URL`, that people may be
+    /// sent to once they have signed in.
+    pub redirects: Vec<Url>,
+    /// `MODE`, default `session`: which cookie a page gets.
+    pub mode: ProviderMode,
+    /// `LABEL`, default the name: what to write on a button.
+    pub label: String,
+    /// `ICON`, default `account_circle`.
+    pub icon: String,
+    /// `PARAMS`, a JSON object, default none: what to add to the address of the provider's page.
+    pub params: Vec<(String, String)>,
+    /// `TIMEOUT`, default `10s`: how long the provider may take to answer.
+    pub timeout: Duration,
+}
+
+/// What a provider speaks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Driver {
+    /// OpenID Connect: everything else is in the document at this address (`ISSUER_URL`).
+    OpenId {
+        /// The document, `…/.well-known/openid-configuration`.
+        discovery: Url,
+    },
+    /// OAuth 2 without it.
+    OAuth2 {
+        /// `AUTHORIZE_URL`: the page people sign in at.
+        authorize: Url,
+        /// `ACCESS_URL`: where a code is exchanged for a token.
+        access: Url,
+        /// `PROFILE_URL`: where the token is exchanged for a profile.
+        profile: Url,
+    },
+}
+
+/// Which cookie a page gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProviderMode {
+    /// That of a session token.
+    Session,
+    /// That of a refresh token.
+    Cookie,
+}
+
+/// Under which names things are in what is known of somebody; dots lead into objects.
+#[derive(Debug, Clone)]
+pub struct ClaimKeys {
+    /// What somebody is recognised by.
+    pub identifier: String,
+    /// The address.
+    pub email: String,
+    /// The first name.
+    pub first_name: Option<String>,
+    /// The last name.
+    pub last_name: Option<String>,
+}
+
+/// Who gets an account.
+#[derive(Debug, Clone)]
+pub struct Admission {
+    /// `ALLOW_PUBLIC_REGISTRATION`, default false: whoever has none yet.
+    pub register: bool,
+    /// `REQUIRE_VERIFIED_EMAIL`, default false: only if the address was confirmed (`email_verified`).
+    pub verified_email: bool,
+    /// `DEFAULT_ROLE_ID`, default none: the role they get.
+    pub role: Option<Uuid>,
+    /// `SYNC_USER_INFO`, default false: whether names and address follow those of the provider.
+    pub sync: bool,
+}
+
+/// Who issues tokens that count here as access tokens do.
+#[derive(Debug, Clone)]
+pub struct IssuerConfig {
+    /// `AUTH_JWT_JWKS_URL`: where the public keys are.
+    pub keys_url: Url,
+    /// `AUTH_JWT_ISSUER`: what `iss` has to be.
+    pub issuer: String,
+    /// `AUTH_JWT_AUDIENCE`, with commas between: `aud` has to have one of them.
+    pub audience: Vec<String>,
+    /// `AUTH_JWT_ALGORITHMS`, default `RS256,ES256`.
+    pub algorithms: Vec<String>,
+    /// `AUTH_JWT_PROVIDER`, default `jwt`: the `provider` of such accounts.
+    pub provider: String,
+    /// `AUTH_JWT_…_KEY`.
+    pub keys: ClaimKeys,
+    /// Who gets an account.
+    pub admission: Admission,
+    /// `AUTH_JWT_TIMEOUT`, default `10s`: how long the keys may take to arrive.
+    pub timeout: Duration,
+}
+
+impl ProvidersConfig {
+    pub(super) fn read(from: &mut Settings) -> Self {
+        let names = from.find("AUTH_PROVIDERS", names).unwrap_or_default();
+        let disable_default = from.read("AUTH_DISABLE_DEFAULT", "false", form::boolean);
+        let providers: Vec<ProviderConfig> =
+            names.iter().filter_map(|name| ProviderConfig::read(from, name)).collect();
+        let issuer = IssuerConfig::read(from);
+        if disable_default && names.is_empty() && issuer.is_none() {
+            let should = "false without AUTH_PROVIDERS: nobody could sign in";
+            from.report("AUTH_DISABLE_DEFAULT", Some("true"), should);
+        }
+        Self { providers, disable_default, issuer }
+    }
+}
+
+impl ProviderConfig {
+    /// Reads the settings of one provider; `None` if something that it needs is missing, which has
+    /// been reported then.
+    fn read(from: &mut Settings, name: &str) -> Option<Self> {
+        const DRIVERS: &[(&str, bool)] = &[("openid", true), ("oauth2", false)];
+        const MODES: &[(&str, ProviderMode)] =
+            &[("session", ProviderMode::Session), ("cookie", ProviderMode::Cookie)];
+        let of = |setting: &str| format!("AUTH_{}_{setting}", name.to_ascii_uppercase());
+        let is_openid = require(from, &of("DRIVER"), form::choice(DRIVERS));
+        let client_id = require(from, &of("CLIENT_ID"), form::text);
+        let driver = if is_openid? {
+            Driver::OpenId { discovery: require(from, &of("ISSUER_URL"), discovery)? }
+        } else {
+            let authorize = require(from, &of("AUTHORIZE_URL"), endpoint);
+            let access = require(from, &of("ACCESS_URL"), endpoint);
+            let profile = require(from, &of("PROFILE_URL"), endpoint);
+            Driver::OAuth2 { authorize: authorize?, access: access?, profile: profile? }
+        };
+        let is_openid = matches!(driver, Driver::OpenId { .. });
+        let scope = if is_openid { "openid profile email" } else { "email" };
+        let scope = from.find_named(&of("SCOPE"), form::text).unwrap_or_else(|| scope.to_owned());
+        let mut scope: Vec<String> = scope.split_whitespace().map(str::to_owned).collect();
+        if is_openid && !scope.iter().any(|part| part == "openid") {
+            scope.insert(0, "openid".to_owned());
+        }
+        let email = from.find_named(&of("EMAIL_KEY"), form::text);
+        let email = email.unwrap_or_else(|| "email".to_owned());
+        let given = |name: &str| is_openid.then(|| name.to_owned());
+        Some(Self {
+            name: name.to_owned(),
+            client_id: client_id?,
+            client_secret: from.find_named_secret(&of("CLIENT_SECRET"), form::secret(1)),
+            scope,
+            keys: ClaimKeys {
+                identifier: from
+                    .find_named(&of("IDENTIFIER_KEY"), form::text)
+                    .unwrap_or_else(|| if is_openid { "sub".to_owned() } else { email.clone() }),
+                first_name: from
+                    .find_named(&of("FIRST_NAME_KEY"), form::text)
+                    .or_else(|| given("given_name")),
+                last_name: from
+                    .find_named(&of("LAST_NAME_KEY"), form::text)
+                    .or_else(|| given("family_name")),
+                email,
+            },
+            admission: Admission {
+                register: switch(from, &of("ALLOW_PUBLIC_REGISTRATION")),
+                verified_email: switch(from, &of("REQUIRE_VERIFIED_EMAIL")),
+                role: from.find_named(&of("DEFAULT_ROLE_ID"), key),
+                sync: switch(from, &of("SYNC_USER_INFO")),
+            },
+            redirects: from.find_named(&of("REDIRECT_ALLOW_LIST"), urls).unwrap_or_default(),
+            mode: from
+                .find_named(&of("MODE"), form::choice(MODES))
+                .unwrap_or(ProviderMode::Session),
+            label: from.find_named(&of("LABEL"), form::text).unwrap_or_else(|| name.to_owned()),
+            icon: from
+                .find_named(&of("ICON"), form::text)
+                .unwrap_or_else(|| "account_circle".to_owned()),
+            params: from.find_named(&of("PARAMS"), params).unwrap_or_default(),
+            timeout: from
+                .find_named(&of("TIMEOUT"), form::duration(Plain::Milliseconds, TIMEOUT_MIN))
+                .unwrap_or(TIMEOUT),
+            driver,
+        })
+    }
+}
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT_MIN: Duration = Duration::from_millis(10);
+
+impl IssuerConfig {
+    fn read(from: &mut Settings) -> Option<Self> {
+        let keys_url = from.find("AUTH_JWT_JWKS_URL", endpoint);
+        let issuer = from.find("AUTH_JWT_ISSUER", issuer);
+        let audience = from.find("AUTH_JWT_AUDIENCE", list);
+        let text = |from: &mut Settings, name, default| from.read(name, default, form::text);
+        let algorithms = from.read("AUTH_JWT_ALGORITHMS", "RS256,ES256", algorithms);
+        let provider = from.read("AUTH_JWT_PROVIDER", "jwt", provider_name);
+        let keys = ClaimKeys {
+            identifier: text(from, "AUTH_JWT_IDENTIFIER_KEY", "sub"),
+            email: text(from, "AUTH_JWT_EMAIL_KEY", "email"),
+            first_name: Some(text(from, "AUTH_JWT_FIRST_NAME_KEY", "given_name")),
+            last_name: Some(text(from, "AUTH_JWT_LAST_NAME_KEY", "family_name")),
+        };
+        let admission = Admission {
+            register: from.read("AUTH_JWT_ALLOW_PUBLIC_REGISTRATION", "false", form::boolean),
+            verified_email: from.read("AUTH_JWT_REQUIRE_VERIFIED_EMAIL", "false", form::boolean),
+            role: from.find("AUTH_JWT_DEFAULT_ROLE_ID", key),
+            sync: false,
+        };
+        let timeout = form::duration(Plain::Milliseconds, TIMEOUT_MIN);
+        let timeout = from.read("AUTH_JWT_TIMEOUT", "10s", timeout);
+        let set = [keys_url.is_some(), issuer.is_some(), audience.is_some()];
+        if set.contains(&true) && set.contains(&false) {
+            // Without the audience, tokens for every other application of the issuer would count.
+            from.report(
+                "AUTH_JWT_JWKS_URL",
+                None,
+                "set together with AUTH_JWT_ISSUER and AUTH_JWT_AUDIENCE",
+            );
+        }
+        Some(Self {
+            keys_url: keys_url?,
+            issuer: issuer?,
+            audience: audience?,
+            algorithms,
+            provider,
+            keys,
+            admission,
+            timeout,
+        })
+    }
+}
+
+/// Reads a setting that a provider cannot do without.
+fn require<T>(
+    from: &mut Settings,
+    name: &str,
+    form: impl Fn(&str) -> Result<T, String>,
+) -> Option<T> {
+    if !from.has(name) {
+        from.report(name, None, "set, since AUTH_PROVIDERS names its provider");
+    }
+    from.find_named(name, form)
+}
+
+fn switch(from: &mut Settings, name: &str) -> bool {
+    from.find_named(name, form::boolean).unwrap_or(false)
+}
+
+/// Names of providers, with commas between.
+fn names(value: &str) -> Result<Vec<String>, String> {
+    let mut names: Vec<String> = Vec::new();
+    for name in value.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        let name = provider_name(name)?;
+        let is_taken = TAKEN.iter().any(|taken| name.eq_ignore_ascii_case(taken));
+        if is_taken || names.iter().any(|known| known.eq_ignore_ascii_case(&name)) {
+            return Err(format!(
+                "names that each are there once, and none of {}",
+                TAKEN.join(", ")
+            ));
+        }
+        names.push(name);
+    }
+    Ok(names)
+}
+
+fn provider_name(value: &str) -> Result<String, String> {
+    let is_name = value.len() <= NAME_CHARACTERS_MAX
+        && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && !value.eq_ignore_ascii_case("default");
+    if is_name && !value.is_empty() {
+        Ok(value.to_owned())
+    } else {
+        Err("names of letters, digits and _, such as google, and not default".to_owned())
+    }
+}
+
+/// The address of something that is asked over HTTP.
+fn endpoint(value: &str) -> Result<Url, String> {
+    Url::parse(value)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host())
+        .filter(|url| url.username().is_empty() && url.password().is_none())
+        .ok_or_else(|| "an address, such as https://id.example.com/path".to_owned())
+}
+
+/// The address of an issuer, or of its document.
+fn discovery(value: &str) -> Result<Url, String> {
+    const DOCUMENT: &str = "/.well-known/openid-configuration";
+    let url = endpoint(value)?;
+    if url.path().ends_with(DOCUMENT) {
+        return Ok(url);
+    }
+    endpoint(&format!("{}{DOCUMENT}", value.trim_end_matches('/')))
+}
+
+fn issuer(value: &str) -> Result<String, String> {
+    if value == "directus" {
+        return Err("the name of another issuer: directus is this service itself".to_owned());
+    }
+    form::text(value)
+}
+
+fn list(value: &str) -> Result<Vec<String>, String> {
+    let parts = value.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let parts: Vec<String> = parts.map(str::to_owned).collect();
+    if parts.is_empty() { Err("texts with commas between".to_owned()) } else { Ok(parts) }
+}
+
+/// Algorithms that sign with a key nobody else has. With a shared one whoever checks a token could make
+/// some, and a public key could be taken for it.
+fn algorithms(value: &str) -> Result<Vec<String>, String> {
+    const KNOWN: [&str; 9] =
+        ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"];
+    let algorithms = list(value)?;
+    if algorithms.iter().all(|algorithm| KNOWN.contains(&algorithm.as_str())) {
+        Ok(algorithms)
+    } else {
+        Err(format!("some of {}, with commas between", KNOWN.join(", ")))
+    }
+}
+
+fn key(value: &str) -> Result<Uuid, String> {
+    Uuid::try_parse(value).map_err(|_| "the key of a role".to_owned())
+}
+
+/// A JSON object, perhaps behind `json:`, as Directus writes it.
+fn params(value: &str) -> Result<Vec<(String, String)>, String> {
+    let should = || {
+        format!("a JSON object such as {{\"prompt\":\"login\"}}, without {}", OUR_PARAMS.join(", "))
+    };
+    let json = value.strip_prefix("json:").unwrap_or(value);
+    let Ok(Json::Object(object)) = serde_json::from_str::<Json>(json) else {
+        return Err(should());
+    };
+    let text = |value: Json| match value {
+        Json::String(text) => Some(text),
+        Json::Number(number) => Some(number.to_string()),
+        Json::Bool(switch) => Some(switch.to_string()),
+        _ => None,
+    };
+    object
+        .into_iter()
+        .map(|(name, value)| {
+            let is_ours = OUR_PARAMS.contains(&name.as_str());
+            text(value).filter(|_| !is_ours).map(|value| (name, value))
+        })
+        .collect::<Option<Vec<_>>>()
+        .ok_or_else(should)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::config::Config;
+
+    fn read(texts: &[(&str, &str)]) -> Result<ProvidersConfig, String> {
+        let texts = texts.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+        Config::from_texts(texts.collect::<HashMap<_, _>>())
+            .map(|config| config.providers)
+            .map_err(|wrong| wrong.to_string())
+    }
+
+    const GOOGLE: [(&str, &str); 5] = [
+        ("PUBLIC_URL", "https://chat.example.com"),
+        ("AUTH_PROVIDERS", "google"),
+        ("AUTH_GOOGLE_DRIVER", "openid"),
+        ("AUTH_GOOGLE_CLIENT_ID", "chat"),
+        ("AUTH_GOOGLE_ISSUER_URL", "https://accounts.google.com"),
+    ];
+
+    fn with<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+        GOOGLE.iter().chain(more).copied().collect()
+    }
+
+    #[test]
+    fn there_is_nobody_else_until_somebody_is_named() {
+        let config = read(&[("AUTH_GOOGLE_DRIVER", "carrier pigeon")]).unwrap();
+
+        assert!(config.providers.is_empty() && config.issuer.is_none() && !config.disable_default);
+    }
+
+    #[test]
+    fn a_provider_has_the_defaults_of_directus() {
+        let config = read(&GOOGLE).unwrap();
+
+        let google = &config.providers[0];
+        let discovery = "https://accounts.google.com/.well-known/openid-configuration";
+        assert_eq!(google.driver, Driver::OpenId { discovery: Url::parse(discovery).unwrap() });
+        assert_eq!(google.scope, ["openid", "profile", "email"]);
+        assert_eq!((google.keys.identifier.as_str(), google.keys.email.as_str()), ("sub", "email"));
+        assert_eq!((google.label.as_str(), google.icon.as_str()), ("google", "account_circle"));
+        assert_eq!(google.mode, ProviderMode::Session);
+        assert!(!google.admission.register && !google.admission.sync);
+    }
+
+    #[test]
+    fn the_document_of_an_issuer_may_be_named_instead_of_it() {
+        let document = "https://id.example.com/realms/x/.well-known/openid-configuration";
+        for url in [document, "https://id.example.com/realms/x", "https://id.example.com/realms/x/"]
+        {
+            let found = discovery(url).unwrap();
+            assert_eq!(found.as_str(), document, "{url}");
+        }
+    }
+
+    #[test]
+    fn plain_oauth_has_addresses_of_its_own() {
+        let texts = [
+            ("PUBLIC_URL", "https://chat.example.com"),
+            ("AUTH_PROVIDERS", "git_hub"),
+            ("AUTH_GIT_HUB_DRIVER", "oauth2"),
+            ("AUTH_GIT_HUB_CLIENT_ID", "chat"),
+            ("AUTH_GIT_HUB_CLIENT_SECRET", "hunter2hunter2"),
+            ("AUTH_GIT_HUB_AUTHORIZE_URL", "https://github.com/login/oauth/authorize"),
+            ("AUTH_GIT_HUB_ACCESS_URL", "https://github.com/login/oauth/access_token"),
+            ("AUTH_GIT_HUB_PROFILE_URL", "https://api.github.com/user"),
+            ("AUTH_GIT_HUB_PARAMS", "json:{\"allow_signup\":false}"),
+            ("AUTH_GIT_HUB_MODE", "cookie"),
+        ];
+        let config = read(&texts).unwrap();
+
+        let github = &config.providers[0];
+        assert_eq!(github.keys.identifier, "email");
+        assert_eq!(github.scope, ["email"]);
+        assert_eq!(github.params, [("allow_signup".to_owned(), "false".to_owned())]);
+        assert_eq!(github.mode, ProviderMode::Cookie);
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn what_is_missing_or_makes_no_sense_is_named() {
+        let table: &[(&[(&str, &str)], &str)] = &[
+            (&[("AUTH_GOOGLE_DRIVER", "saml")], "AUTH_GOOGLE_DRIVER"),
+            (&[("AUTH_GOOGLE_DRIVER", "")], "AUTH_GOOGLE_DRIVER"),
+            (&[("AUTH_GOOGLE_DRIVER", "oauth2")], "AUTH_GOOGLE_PROFILE_URL"),
+            (&[("AUTH_GOOGLE_CLIENT_ID", "")], "AUTH_GOOGLE_CLIENT_ID"),
+            (&[("AUTH_GOOGLE_ISSUER_URL", "")], "AUTH_GOOGLE_ISSUER_URL"),
+            (&[("AUTH_GOOGLE_ISSUER_URL", "accounts.google.com")], "AUTH_GOOGLE_ISSUER_URL"),
+            (&[("AUTH_GOOGLE_ISSUER_URL", "file:///etc/passwd")], "AUTH_GOOGLE_ISSUER_URL"),
+            (&[("AUTH_GOOGLE_DEFAULT_ROLE_ID", "admin")], "AUTH_GOOGLE_DEFAULT_ROLE_ID"),
+            (&[("AUTH_GOOGLE_MODE", "json")], "AUTH_GOOGLE_MODE"),
+            (&[("AUTH_GOOGLE_PARAMS", "{\"state\":\"x\"}")], "AUTH_GOOGLE_PARAMS"),
+            (&[("AUTH_GOOGLE_PARAMS", "prompt=login")], "AUTH_GOOGLE_PARAMS"),
+            (&[("AUTH_PROVIDERS", "google,default")], "AUTH_PROVIDERS"),
+            (&[("AUTH_PROVIDERS", "google,Google")], "AUTH_PROVIDERS"),
+            (&[("AUTH_PROVIDERS", "go ogle")], "AUTH_PROVIDERS"),
+            (&[("PUBLIC_URL", "/")], "PUBLIC_URL"),
+            (&[("AUTH_PROVIDERS", ""), ("AUTH_DISABLE_DEFAULT", "true")], "AUTH_DISABLE_DEFAULT"),
+            (&[("AUTH_JWT_JWKS_URL", "https://app.example.com/jwks")], "AUTH_JWT_AUDIENCE"),
+            (&[("AUTH_JWT_ISSUER", "directus")], "AUTH_JWT_ISSUER"),
+            (&[("AUTH_JWT_ALGORITHMS", "RS256,HS256")], "AUTH_JWT_ALGORITHMS"),
+            (&[("AUTH_JWT_ALGORITHMS", "none")], "AUTH_JWT_ALGORITHMS"),
+            (&[("AUTH_JWT_PROVIDER", "default")], "AUTH_JWT_PROVIDER"),
+        ];
+        for (texts, name) in table {
+            let wrong = read(&with(texts)).unwrap_err();
+            assert!(wrong.contains(name), "{texts:?}: {wrong}");
+        }
+    }
+
+    #[test]
+    fn the_manual_shows_every_setting_of_a_provider() {
+        const MANUAL: &str = include_str!("../../.env.example");
+
+        for setting in PROVIDER_SETTINGS {
+            assert!(MANUAL.contains(&format!("AUTH_<NAME>_{setting} ")), "{setting}");
+        }
+    }
+}

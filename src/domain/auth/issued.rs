@@ -1,0 +1,190 @@
+//! Tokens that an application issues to its own users: they count as access tokens do.
+//!
+//! `crate::providers` checks signature, key, issuer and audience; here is when a token is good, and
+//! whose it is. As with tokens of our own, claims give no rights, and the account is looked up on
+//! every use.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::OnceLock;
+
+use quick_cache::sync::Cache;
+use serde_json::Value as Json;
+use sha2::Digest;
+use sha2::Sha256;
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::clock::Timestamp;
+use crate::config::IssuerConfig;
+use crate::domain::Error;
+use crate::domain::auth::Auth;
+use crate::domain::auth::Basis;
+use crate::domain::auth::Identity;
+use crate::domain::auth::providers;
+use crate::domain::auth::sign_in::is_active;
+use crate::model::Row;
+use crate::providers::KeySet;
+use crate::providers::Network;
+use crate::providers::Profile;
+use crate::providers::TokenError;
+
+/// How many tokens are known again without checking their signatures.
+const KNOWN_MAX: usize = 10_000;
+/// How far the clock of the issuer may be ahead of ours, in seconds.
+const AHEAD_SECONDS_MAX: i64 = 60;
+
+/// Who issues tokens that count here.
+pub struct Issuer {
+    config: IssuerConfig,
+    keys: KeySet,
+    /// Genuine tokens, by their digests.
+    known: Cache<[u8; 32], Arc<Known>>,
+}
+
+/// A token whose signature was good.
+struct Known {
+    profile: Profile,
+    identifier: Arc<str>,
+    expires: Timestamp,
+    /// The set of keys that it was checked with.
+    edition: u64,
+    /// The account, once it was found.
+    user: OnceLock<Uuid>,
+}
+
+impl Issuer {
+    /// Returns the issuer of the settings. Nobody is asked for keys yet.
+    #[must_use]
+    pub fn new(config: &IssuerConfig, network: &Network, clock: &Clock) -> Self {
+        let keys = KeySet::new(config, network, clock);
+        Self { config: config.clone(), keys, known: Cache::new(KNOWN_MAX) }
+    }
+
+    /// Returns whether a token claims to be of this issuer. Anybody can claim that.
+    #[must_use]
+    pub fn is_named_by(&self, token: &str) -> bool {
+        self.keys.is_named_by(token)
+    }
+
+    /// Returns whether an account is that of whom the issuer knows by this identifier.
+    #[must_use]
+    pub fn knows(&self, user: &Row, identifier: &str) -> bool {
+        providers::identity(user, &self.config.provider, identifier)
+    }
+
+    /// Returns what a token says whose signature, issuer, audience and times are good.
+    async fn open(&self, token: &str, now: Timestamp) -> Result<Arc<Known>, Error> {
+        let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
+        let known = match self.known.get(&digest) {
+            // A key may have been taken back since.
+            Some(known)
+                if known.edition
+                    == self.keys.edition().await.map_err(|error| self.told(error))? =>
+            {
+                known
+            }
+            _ => {
+                let (profile, edition) =
+                    self.keys.open(token).await.map_err(|error| self.told(error))?;
+                let known = Arc::new(self.read(profile, edition, now).ok_or(Error::InvalidToken)?);
+                self.known.insert(digest, Arc::clone(&known));
+                known
+            }
+        };
+        if now >= known.expires {
+            return Err(Error::TokenExpired);
+        }
+        Ok(known)
+    }
+
+    fn read(&self, profile: Profile, edition: u64, now: Timestamp) -> Option<Known> {
+        let expires = seconds(profile.get("exp"))?;
+        if let Some(begins) = profile.get("nbf")
+            && seconds(Some(begins))? > now.seconds().saturating_add(AHEAD_SECONDS_MAX)
+        {
+            return None;
+        }
+        let identifier = providers::identifier(&self.config.keys, &profile)?;
+        Some(Known {
+            profile,
+            identifier: Arc::from(identifier),
+            expires: Timestamp::from_millis(expires.saturating_mul(1000)),
+            edition,
+            user: OnceLock::new(),
+        })
+    }
+
+    fn told(&self, error: TokenError) -> Error {
+        match error {
+            TokenError::Refused => Error::InvalidToken,
+            TokenError::Unavailable(reason) => {
+                let provider = &self.config.provider;
+                tracing::warn!(%provider, reason, "the keys of an issuer cannot be fetched");
+                Error::ProviderUnavailable(provider.clone())
+            }
+        }
+    }
+}
+
+impl Auth {
+    /// Recognises whoever shows a token of the issuer, and makes their account if there is none and the
+    /// settings allow it.
+    ///
+    /// # Errors
+    /// [`Error::InvalidToken`], [`Error::TokenExpired`]; [`Error::InvalidCredentials`] without an
+    /// account that can be used; [`Error::InvalidProvider`] if another account has the address;
+    /// [`Error::InvalidOtp`] for an account with a second factor; [`Error::ProviderUnavailable`].
+    pub(super) async fn recognise_issued(
+        &self,
+        issuer: &Issuer,
+        token: &str,
+        from: Option<IpAddr>,
+    ) -> Result<Identity, Error> {
+        let known = issuer.open(token, self.clock.now()).await?;
+        let user = match known.user.get() {
+            Some(id) => self.active_user(*id).await?,
+            None => None,
+        };
+        let user = user.filter(|user| issuer.knows(user, &known.identifier));
+        let user = match user {
+            Some(user) => user,
+            None => self.account_of(issuer, &known).await?,
+        };
+        providers::require_no_factor(&user)?;
+        Ok(Identity {
+            actor: Arc::new(self.permissions.actor(&user, None, from)),
+            basis: Basis::Issued(Arc::clone(&known.identifier)),
+            expires: Some(known.expires),
+        })
+    }
+
+    /// Finds the account of whom a token is for, or makes it.
+    async fn account_of(&self, issuer: &Issuer, known: &Known) -> Result<Arc<Row>, Error> {
+        let IssuerConfig { provider, keys, admission, .. } = &issuer.config;
+        let find = || self.store.find_user_by_identity(provider, &known.identifier);
+        let mut user = find().await?;
+        if user.is_none() {
+            user = match self.admit(provider, keys, admission, &known.profile).await {
+                Ok(row) => Some(row),
+                // Another request with the same token was faster.
+                Err(Error::RecordNotUnique { field: "external_identifier", .. }) => find().await?,
+                Err(other) => return Err(other),
+            };
+        }
+        let user = user.filter(is_active).ok_or(Error::InvalidCredentials)?;
+        let id = user.value("id").as_uuid().ok_or(Error::InvalidCredentials)?;
+        // Where another account was noted, which is gone, this one is looked for each time.
+        let _ = known.user.set(id);
+        // The row in memory: connections of one account share it.
+        self.active_user(id).await?.ok_or(Error::InvalidCredentials)
+    }
+}
+
+/// Returns a time that a claim names, in whole seconds.
+fn seconds(claim: Option<&Json>) -> Option<i64> {
+    let claim = claim?;
+    #[expect(clippy::cast_possible_truncation, reason = "a cast of floats stops at the bounds")]
+    let whole = || claim.as_f64().map(|seconds| seconds.floor() as i64);
+    claim.as_i64().or_else(whole)
+}

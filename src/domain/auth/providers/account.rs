@@ -1,0 +1,263 @@
+//! The account of somebody whom a provider knows: by provider and identifier, to the letter, and by
+//! nothing else. An address proves nothing here: whoever can have a provider say one must not get
+//! into the account that has it.
+
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::config::Admission;
+use crate::config::ClaimKeys;
+use crate::config::ProviderConfig;
+use crate::domain::Error;
+use crate::domain::auth::Auth;
+use crate::domain::auth::Mode;
+use crate::domain::auth::Origin;
+use crate::domain::auth::SignIn;
+use crate::domain::auth::sign_in::ACTIVE;
+use crate::domain::auth::sign_in::is_active;
+use crate::model::Field;
+use crate::model::Key;
+use crate::model::Row;
+use crate::model::Value;
+use crate::model::id;
+use crate::model::schema::USERS;
+use crate::providers::Profile;
+use crate::query::Filter;
+use crate::query::Test;
+use crate::store::Guard;
+use crate::store::Op;
+use crate::store::Write;
+
+/// How much of a name is kept, as for names that people give themselves.
+const NAME_CHARACTERS_MAX: usize = 255;
+/// How long an identifier may be. It is never cut: another's could begin the same way.
+const IDENTIFIER_BYTES_MAX: usize = 255;
+/// How long an address may be.
+const EMAIL_BYTES_MAX: usize = 254;
+
+impl Auth {
+    /// Begins a session of the account that a provider knows somebody by, and makes the account before
+    /// if there is none and the settings allow it.
+    pub(super) async fn enter(
+        &self,
+        config: &ProviderConfig,
+        profile: &Profile,
+        mode: Mode,
+        origin: &Origin,
+    ) -> Result<SignIn, Error> {
+        let ProviderConfig { name, keys, admission, .. } = config;
+        let identifier = identifier(keys, profile).ok_or(Error::InvalidCredentials)?;
+        let mut user = self.store.find_user_by_identity(name, &identifier).await?;
+        if user.is_none() {
+            let row = newcomer(name, &identifier, keys, admission, profile)?;
+            match self.settle(row, mode, origin).await {
+                // Somebody was faster: the same person, in another window.
+                Err(Error::RecordNotUnique { field: "external_identifier", .. }) => {}
+                done => return done,
+            }
+            user = self.store.find_user_by_identity(name, &identifier).await?;
+        }
+        let user = user.ok_or(Error::InvalidCredentials)?;
+        self.resume(config, &user, profile, mode, origin).await
+    }
+
+    /// Makes an account without a session. Returns its row.
+    pub(in crate::domain::auth) async fn admit(
+        &self,
+        provider: &str,
+        keys: &ClaimKeys,
+        admission: &Admission,
+        profile: &Profile,
+    ) -> Result<Row, Error> {
+        let identifier = identifier(keys, profile).ok_or(Error::InvalidCredentials)?;
+        let row = newcomer(provider, &identifier, keys, admission, profile)?;
+        let ops = vec![Op::Create { collection: &USERS, rows: vec![row.clone()] }];
+        let write = Write { actor: None, at: self.clock.now(), ops };
+        let made = self.changes.commit(write).await;
+        made.map_err(|error| made_by(provider, error))?;
+        tell(provider, &row);
+        Ok(row)
+    }
+
+    /// Makes an account, and begins its first session in the same write.
+    async fn settle(&self, row: Row, mode: Mode, origin: &Origin) -> Result<SignIn, Error> {
+        let now = self.clock.now();
+        let row = row.with("last_access", Value::Timestamp(now));
+        let id = row.value("id").as_uuid().ok_or(Error::InvalidCredentials)?;
+        let provider = row.value("provider").as_text().unwrap_or_default().to_owned();
+        let ops = vec![Op::Create { collection: &USERS, rows: vec![row.clone()] }];
+        let begun = self.begin_session(&row, id, ops, now, mode, origin).await;
+        let begun = begun.map_err(|error| made_by(&provider, error))?;
+        tell(&provider, &row);
+        Ok(begun)
+    }
+
+    /// Begins a session of an account that is there.
+    async fn resume(
+        &self,
+        config: &ProviderConfig,
+        user: &Row,
+        profile: &Profile,
+        mode: Mode,
+        origin: &Origin,
+    ) -> Result<SignIn, Error> {
+        let id = user.value("id").as_uuid().filter(|_| is_active(user));
+        let id = id.ok_or(Error::InvalidCredentials)?;
+        require_no_factor(user)?;
+        let now = self.clock.now();
+        let followed = followed(config, user, profile);
+        let attempt = |set: Vec<(&'static Field, Value)>| async move {
+            let mut row = user.clone();
+            for (field, value) in &set {
+                row = row.with(field.name, value.clone());
+            }
+            let ops = vec![note_arrival(user, id, set, now)];
+            self.begin_session(&row, id, ops, now, mode, origin).await
+        };
+        let begun = match attempt(followed.clone()).await {
+            Err(Error::RecordNotUnique { field: "email", .. }) => {
+                tracing::warn!(user.id = %id, "an account keeps its address: the new one is taken");
+                let names = followed.into_iter().filter(|(field, _)| field.name != "email");
+                attempt(names.collect()).await
+            }
+            done => done,
+        };
+        begun.map_err(|error| match error {
+            // The account is not any more what was looked at.
+            Error::Forbidden(_) => Error::InvalidCredentials,
+            other => other,
+        })
+    }
+}
+
+/// Returns whether a provider knows an account by this identifier.
+#[must_use]
+pub(in crate::domain::auth) fn identity(user: &Row, provider: &str, identifier: &str) -> bool {
+    user.value("provider").as_text() == Some(provider)
+        && user.value("external_identifier").as_text() == Some(identifier)
+}
+
+/// Returns what a provider knows somebody by.
+pub(in crate::domain::auth) fn identifier(keys: &ClaimKeys, profile: &Profile) -> Option<String> {
+    let identifier = profile.text(&keys.identifier)?;
+    let is_one = identifier.len() <= IDENTIFIER_BYTES_MAX && !identifier.contains('\0');
+    is_one.then_some(identifier)
+}
+
+/// Refuses accounts with a second factor of this service: nobody was asked for it.
+pub(in crate::domain::auth) fn require_no_factor(user: &Row) -> Result<(), Error> {
+    match user.value("tfa_secret") {
+        Value::Null => Ok(()),
+        _ => Err(Error::InvalidOtp),
+    }
+}
+
+/// Returns the row of an account for somebody who has none yet. It has no password.
+fn newcomer(
+    provider: &str,
+    identifier: &str,
+    keys: &ClaimKeys,
+    admission: &Admission,
+    profile: &Profile,
+) -> Result<Row, Error> {
+    let email = email(keys, profile);
+    let is_proven = email.is_some() && profile.email_verified() == Some(true);
+    if !admission.register || (admission.verified_email && !is_proven) {
+        return Err(Error::InvalidCredentials);
+    }
+    let text = |text: Option<String>| text.map_or(Value::Null, |text| Value::text(&text));
+    Ok(Row::empty(&USERS)
+        .with("id", Value::Uuid(id::fresh()))
+        .with("email", text(email))
+        .with("first_name", text(name(keys.first_name.as_deref(), profile)))
+        .with("last_name", text(name(keys.last_name.as_deref(), profile)))
+        .with("role", admission.role.map_or(Value::Null, Value::Uuid))
+        .with("status", Value::text(ACTIVE))
+        .with("provider", Value::text(provider))
+        .with("external_identifier", Value::text(identifier))
+        .with("email_notifications", Value::Boolean(true))
+        .with("text_direction", Value::text("auto")))
+}
+
+/// Returns what of an account follows the provider, as far as it differs.
+fn followed(
+    config: &ProviderConfig,
+    user: &Row,
+    profile: &Profile,
+) -> Vec<(&'static Field, Value)> {
+    let ProviderConfig { keys, admission, .. } = config;
+    if !admission.sync {
+        return Vec::new();
+    }
+    let may_follow = match profile.email_verified() {
+        Some(verified) => verified,
+        None => !admission.verified_email,
+    };
+    [
+        ("email", email(keys, profile).filter(|_| may_follow)),
+        ("first_name", name(keys.first_name.as_deref(), profile)),
+        ("last_name", name(keys.last_name.as_deref(), profile)),
+    ]
+    .into_iter()
+    .filter_map(|(field, text)| Some((USERS.require(field), Value::text(&text?))))
+    .filter(|(field, value)| user[*field] != *value)
+    .collect()
+}
+
+/// Returns the change that notes a sign-in, refused unless the account still is what was looked at.
+fn note_arrival(user: &Row, id: Uuid, mut set: Vec<(&'static Field, Value)>, now: Timestamp) -> Op {
+    let is = |name: &str| {
+        let field = USERS.require(name);
+        Filter::Field(field, Test::Eq(user[field].clone()))
+    };
+    set.push((USERS.require("last_access"), Value::Timestamp(now)));
+    Op::Update {
+        collection: &USERS,
+        keys: vec![Key::Uuid(id)],
+        set,
+        guard: Guard::Every(Filter::And(vec![
+            is("provider"),
+            is("external_identifier"),
+            Filter::Field(USERS.require("status"), Test::Eq(Value::text(ACTIVE))),
+            Filter::Field(USERS.require("tfa_secret"), Test::Null),
+        ])),
+    }
+}
+
+/// Returns what it means that an account could not be made.
+fn made_by(provider: &str, error: Error) -> Error {
+    match error {
+        Error::RecordNotUnique { field: "email", .. } => {
+            tracing::info!(provider, "no account was made: another one has the address");
+            Error::InvalidProvider
+        }
+        Error::InvalidForeignKey { .. } => {
+            tracing::error!(provider, "no account can be made: there is no such DEFAULT_ROLE_ID");
+            Error::ProviderUnavailable(provider.to_owned())
+        }
+        other => other,
+    }
+}
+
+fn tell(provider: &str, row: &Row) {
+    if let Some(id) = row.value("id").as_uuid() {
+        tracing::info!(user.id = %id, provider, "an account was made for somebody a provider knows");
+    }
+}
+
+/// Returns the address of a profile, if it is one.
+fn email(keys: &ClaimKeys, profile: &Profile) -> Option<String> {
+    let email = profile.text(&keys.email)?;
+    let (local, domain) = email.rsplit_once('@')?;
+    let fine =
+        |part: &str| !part.is_empty() && !part.chars().any(|c| c.is_whitespace() || c.is_control());
+    let is_one = email.len() <= EMAIL_BYTES_MAX && fine(local) && fine(domain);
+    (is_one && !local.contains('@')).then_some(email)
+}
+
+/// Returns a name of a profile, cut to what is kept of names.
+fn name(key: Option<&str>, profile: &Profile) -> Option<String> {
+    let name = profile.text(key?)?;
+    let kept: String = name.chars().filter(|c| !c.is_control()).take(NAME_CHARACTERS_MAX).collect();
+    Some(kept).filter(|name| !name.is_empty())
+}

@@ -1,0 +1,164 @@
+//! Requests to providers: over TLS by rustls, within bounds of time, size and number.
+//!
+//! No redirect is followed and no proxy asked, so what is connected to is what the settings, or the
+//! document of a provider, name.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::oauth2::HttpRequest;
+use ::oauth2::HttpResponse;
+use ::oauth2::http;
+use rustls::ClientConfig;
+use rustls::RootCertStore;
+use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use url::Url;
+
+use crate::providers::ProviderError;
+
+/// How large an answer may be. Sets of keys and profiles have some kilobytes.
+const ANSWER_BYTES_MAX: usize = 256 * 1024;
+/// How many requests to one provider may be under way; one more is refused, so that a provider that
+/// is slow holds up a bounded number of connections.
+const UNDER_WAY_MAX: usize = 32;
+/// How long a connection may take to be made.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
+
+/// What all providers share: how to connect, and who owns what goes on without its caller.
+#[derive(Clone)]
+pub struct Network {
+    client: reqwest::Client,
+    tasks: TaskTracker,
+    stopping: CancellationToken,
+}
+
+impl Network {
+    /// Returns the network with the certificates of the system. Its tasks are tracked, and end when
+    /// the service stops.
+    ///
+    /// # Errors
+    /// If there are no certificates that can be read.
+    pub fn new(tasks: TaskTracker, stopping: CancellationToken) -> io::Result<Self> {
+        let mut roots = RootCertStore::empty();
+        let found = rustls_native_certs::load_native_certs();
+        roots.add_parsable_certificates(found.certs);
+        if roots.is_empty() {
+            return Err(io::Error::other("no certificate authority is known"));
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(io::Error::other)?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .connect_timeout(CONNECT_MAX)
+            // Sign-ins are rare: nothing is left open between them.
+            .pool_max_idle_per_host(0)
+            // Some providers answer nobody who does not say what they are.
+            .user_agent("chinwag")
+            .build()
+            .map_err(io::Error::other)?;
+        Ok(Self { client, tasks, stopping })
+    }
+}
+
+/// How one provider is spoken to.
+#[derive(Clone)]
+pub struct Http {
+    network: Network,
+    timeout: Duration,
+    places: Arc<Semaphore>,
+}
+
+impl Http {
+    /// Returns the way to one provider, which may take this long for an answer.
+    #[must_use]
+    pub fn new(network: &Network, timeout: Duration) -> Self {
+        let places = Arc::new(Semaphore::new(UNDER_WAY_MAX));
+        Self { network: network.clone(), timeout, places }
+    }
+
+    /// Sends a request, and waits for the whole answer.
+    ///
+    /// # Errors
+    /// [`ProviderError::Unavailable`] if there is none in time, or it is too large, or too many wait.
+    pub async fn send(self, request: HttpRequest) -> Result<HttpResponse, ProviderError> {
+        let Ok(_place) = self.places.try_acquire() else {
+            return Err(ProviderError::Unavailable("too many requests to it are under way"));
+        };
+        let request = reqwest::Request::try_from(request)
+            .map_err(|_| ProviderError::Unavailable("its address cannot be asked"))?;
+        let answer = answer(&self.network.client, request);
+        tokio::time::timeout(self.timeout, answer)
+            .await
+            .unwrap_or(Err(ProviderError::Unavailable("it does not answer in time")))
+    }
+
+    /// Asks for a JSON document, with a token where it needs one.
+    ///
+    /// # Errors
+    /// As [`Http::send`], and if it is answered anything else than 200 and such a document.
+    pub async fn json<T: DeserializeOwned>(
+        self,
+        url: &Url,
+        bearer: Option<&str>,
+    ) -> Result<T, ProviderError> {
+        let mut request = http::Request::get(url.as_str())
+            .header(http::header::ACCEPT, http::HeaderValue::from_static("application/json"));
+        if let Some(token) = bearer {
+            request = request.header(http::header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let request = request
+            .body(Vec::new())
+            .map_err(|_| ProviderError::Unavailable("its token cannot be sent"))?;
+        let response = self.send(request).await?;
+        if response.status() != http::StatusCode::OK {
+            return Err(ProviderError::Unavailable("it answers with an error"));
+        }
+        serde_json::from_slice(response.body())
+            .map_err(|_| ProviderError::Unavailable("its answer is not what was asked for"))
+    }
+
+    /// Begins a task that its caller may leave: it is waited for at the end, and cut short then.
+    pub(super) fn spawn<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, ProviderError>> + Send + 'static,
+    ) -> tokio::task::JoinHandle<Result<T, ProviderError>> {
+        let stopping = self.network.stopping.clone();
+        self.network.tasks.spawn(async move {
+            tokio::select! {
+                done = work => done,
+                () = stopping.cancelled() => {
+                    Err(ProviderError::Unavailable("the service is stopping"))
+                }
+            }
+        })
+    }
+}
+
+async fn answer(
+    client: &reqwest::Client,
+    request: reqwest::Request,
+) -> Result<HttpResponse, ProviderError> {
+    let broken = |_| ProviderError::Unavailable("it cannot be reached");
+    let mut response = client.execute(request).await.map_err(broken)?;
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(broken)? {
+        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
+            return Err(ProviderError::Unavailable("its answer is too large"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    let mut whole = HttpResponse::new(body);
+    *whole.status_mut() = response.status();
+    *whole.headers_mut() = std::mem::take(response.headers_mut());
+    Ok(whole)
+}

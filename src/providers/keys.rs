@@ -1,0 +1,282 @@
+//! Tokens that an application issues itself, and the set of public keys they are checked with.
+//!
+//! Which key that is, the token says by its `kid` and nothing else: `jku`, `x5u`, `jwk` and `x5c` are
+//! never looked at. Only algorithms of the settings count, and all of those are asymmetric. When a
+//! token is good is for the caller to ask.
+
+use std::sync::Arc;
+
+use data_encoding::BASE64URL_NOPAD;
+use jsonwebtoken::Algorithm;
+use jsonwebtoken::DecodingKey;
+use jsonwebtoken::Validation;
+use jsonwebtoken::jwk::AlgorithmParameters;
+use jsonwebtoken::jwk::EllipticCurve;
+use jsonwebtoken::jwk::Jwk;
+use jsonwebtoken::jwk::KeyOperations;
+use jsonwebtoken::jwk::PublicKeyUse;
+use serde::Deserialize;
+use serde_json::Map;
+use serde_json::Value as Json;
+use url::Url;
+
+use crate::clock::Clock;
+use crate::config::IssuerConfig;
+use crate::providers::Http;
+use crate::providers::Network;
+use crate::providers::Profile;
+use crate::providers::ProviderError;
+use crate::providers::fetched::Edition;
+use crate::providers::fetched::Fetched;
+use crate::providers::fetched::Wanted;
+
+/// How many keys of a set are looked at.
+const KEYS_MAX: usize = 64;
+/// How short the modulus of an RSA key may be: 2048 bits.
+const RSA_BYTES_MIN: usize = 256;
+
+/// Why a token proves nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenError {
+    /// It is not good, and will not be.
+    Refused,
+    /// The keys are not known now.
+    Unavailable(&'static str),
+}
+
+/// The keys of one issuer.
+pub struct KeySet {
+    url: Url,
+    issuer: String,
+    audience: Vec<String>,
+    algorithms: Vec<Algorithm>,
+    http: Http,
+    keys: Fetched<Vec<Key>>,
+}
+
+/// One key, for one family of algorithms.
+struct Key {
+    id: Option<String>,
+    algorithms: Vec<Algorithm>,
+    decoding: DecodingKey,
+}
+
+/// What a token says of itself.
+#[derive(Deserialize)]
+struct Header {
+    alg: String,
+    kid: Option<String>,
+    /// What has to be understood, and is not.
+    crit: Option<Json>,
+}
+
+impl KeySet {
+    /// Returns the keys that the settings name. None is fetched yet.
+    #[must_use]
+    pub fn new(config: &IssuerConfig, network: &Network, clock: &Clock) -> Self {
+        Self {
+            url: config.keys_url.clone(),
+            issuer: config.issuer.clone(),
+            audience: config.audience.clone(),
+            algorithms: config.algorithms.iter().filter_map(|name| name.parse().ok()).collect(),
+            http: Http::new(network, config.timeout),
+            keys: Fetched::new(clock.clone()),
+        }
+    }
+
+    /// Returns whether a token claims to be of this issuer. Anybody can claim that.
+    #[must_use]
+    pub fn is_named_by(&self, token: &str) -> bool {
+        let mut parts = token.split('.');
+        let (Some(_), Some(claims), Some(_), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return false;
+        };
+        part::<Map<String, Json>>(claims)
+            .is_some_and(|claims| claims.get("iss").and_then(Json::as_str) == Some(&self.issuer))
+    }
+
+    /// Returns which edition of the set is known, without fetching any: what was checked with
+    /// another one has to be checked again.
+    ///
+    /// # Errors
+    /// [`TokenError::Unavailable`].
+    pub async fn edition(&self) -> Result<u64, TokenError> {
+        Ok(self.edition_of(Wanted::Any).await?.number)
+    }
+
+    /// Returns what a genuine token for this audience says, and the edition of the set that has its
+    /// key. A key that is not in the set may be a new one: the set is fetched again, now and then.
+    ///
+    /// # Errors
+    /// [`TokenError`].
+    pub async fn open(&self, token: &str) -> Result<(Profile, u64), TokenError> {
+        let header = token.split('.').next().and_then(part::<Header>);
+        let header = header.filter(|header| header.crit.is_none()).ok_or(TokenError::Refused)?;
+        let algorithm = header.alg.parse().ok();
+        let algorithm = algorithm.filter(|algorithm| self.algorithms.contains(algorithm));
+        let algorithm: Algorithm = algorithm.ok_or(TokenError::Refused)?;
+        let mut edition = self.edition_of(Wanted::Any).await?;
+        if find(&edition.value, header.kid.as_deref(), algorithm).is_none() {
+            edition = self.edition_of(Wanted::After(edition.number)).await?;
+        }
+        let key = find(&edition.value, header.kid.as_deref(), algorithm);
+        let key = key.ok_or(TokenError::Refused)?;
+        let opened = jsonwebtoken::decode(token, &key.decoding, &self.validation(algorithm));
+        let claims = opened.map_err(|_| TokenError::Refused)?.claims;
+        Ok((Profile::new(claims), edition.number))
+    }
+
+    fn validation(&self, algorithm: Algorithm) -> Validation {
+        let mut validation = Validation::new(algorithm);
+        validation.set_issuer(&[&self.issuer]);
+        validation.set_audience(&self.audience);
+        validation.set_required_spec_claims(&["exp", "iss", "aud"]);
+        // The library asks the system for the time; the caller asks our clock instead.
+        validation.validate_exp = false;
+        validation.validate_nbf = false;
+        validation
+    }
+
+    async fn edition_of(&self, wanted: Wanted) -> Result<Arc<Edition<Vec<Key>>>, TokenError> {
+        let fetch = || {
+            let (http, url) = (self.http.clone(), self.url.clone());
+            async move { read(&http.json(&url, None).await?) }
+        };
+        self.keys.get(wanted, &self.http, fetch).await.map_err(|error| match error {
+            ProviderError::Unavailable(reason) | ProviderError::Unproven(reason) => {
+                TokenError::Unavailable(reason)
+            }
+            ProviderError::Code => TokenError::Unavailable("it makes no sense"),
+        })
+    }
+}
+
+/// Reads a part of a token, whoever wrote it.
+fn part<T: for<'de> Deserialize<'de>>(text: &str) -> Option<T> {
+    serde_json::from_slice(&BASE64URL_NOPAD.decode(text.as_bytes()).ok()?).ok()
+}
+
+/// Returns the key that a token names; one that names none, the only one there is.
+fn find<'a>(keys: &'a [Key], id: Option<&str>, algorithm: Algorithm) -> Option<&'a Key> {
+    let fits = |key: &&Key| key.algorithms.contains(&algorithm);
+    match (id, keys) {
+        (Some(id), _) => keys.iter().filter(|key| key.id.as_deref() == Some(id)).find(fits),
+        (None, [only]) => Some(only).filter(fits),
+        (None, _) => None,
+    }
+}
+
+/// Reads a set of keys. Those that are for something else, or of a kind that is not known, are
+/// passed over; without any other it is no set.
+fn read(set: &Json) -> Result<Vec<Key>, ProviderError> {
+    let keys = set.get("keys").and_then(Json::as_array);
+    let keys: Vec<Key> = keys.into_iter().flatten().take(KEYS_MAX).filter_map(read_key).collect();
+    if keys.is_empty() {
+        return Err(ProviderError::Unavailable(
+            "it has no key that signatures can be checked with",
+        ));
+    }
+    Ok(keys)
+}
+
+fn read_key(key: &Json) -> Option<Key> {
+    let jwk: Jwk = serde_json::from_value(key.clone()).ok()?;
+    let signs = match &jwk.common.public_key_use {
+        Some(used) => *used == PublicKeyUse::Signature,
+        None => true,
+    };
+    let verifies = jwk
+        .common
+        .key_operations
+        .as_ref()
+        .is_none_or(|operations| operations.contains(&KeyOperations::Verify));
+    let mut algorithms = match &jwk.algorithm {
+        AlgorithmParameters::RSA(rsa) => {
+            let modulus = BASE64URL_NOPAD.decode(rsa.n.as_bytes()).unwrap_or_default();
+            let zeros = modulus.iter().take_while(|byte| **byte == 0).count();
+            let is_long = modulus.len() - zeros >= RSA_BYTES_MIN;
+            let all = [
+                Algorithm::RS256,
+                Algorithm::RS384,
+                Algorithm::RS512,
+                Algorithm::PS256,
+                Algorithm::PS384,
+                Algorithm::PS512,
+            ];
+            if is_long { all.to_vec() } else { vec![] }
+        }
+        AlgorithmParameters::EllipticCurve(curve) => match curve.curve {
+            EllipticCurve::P256 => vec![Algorithm::ES256],
+            EllipticCurve::P384 => vec![Algorithm::ES384],
+            _ => vec![],
+        },
+        AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519 => {
+            vec![Algorithm::EdDSA]
+        }
+        // Shared keys among them: whoever can read the set could make tokens.
+        _ => vec![],
+    };
+    if let Some(name) = key.get("alg").and_then(Json::as_str) {
+        let only: Option<Algorithm> = name.parse().ok();
+        algorithms.retain(|algorithm| Some(*algorithm) == only);
+    }
+    if !signs || !verifies || algorithms.is_empty() {
+        return None;
+    }
+    let decoding = DecodingKey::from_jwk(&jwk).ok()?;
+    Some(Key { id: jwk.common.key_id, algorithms, decoding })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn rsa(bytes: usize) -> Json {
+        json!({"kty": "RSA", "kid": "r", "e": "AQAB", "n": BASE64URL_NOPAD.encode(&vec![0xc5; bytes])})
+    }
+
+    fn with(mut key: Json, name: &str, value: Json) -> Json {
+        key[name] = value;
+        key
+    }
+
+    #[test]
+    fn keys_that_are_for_something_else_are_passed_over() {
+        let shared = json!({"kty": "oct", "kid": "o", "k": "c2VjcmV0", "alg": "HS256"});
+        for key in [
+            rsa(128),
+            with(rsa(256), "use", json!("enc")),
+            with(rsa(256), "alg", json!("RSA-OAEP")),
+            with(rsa(256), "alg", json!("HS256")),
+            with(rsa(256), "key_ops", json!(["encrypt"])),
+            with(rsa(256), "kty", json!("martian")),
+            shared,
+            json!("no key"),
+        ] {
+            assert!(read(&json!({"keys": [key.clone()]})).is_err(), "{key}");
+            let mixed = read(&json!({"keys": [key, rsa(256)]})).unwrap();
+            assert_eq!(mixed.len(), 1);
+        }
+        for set in [json!({}), json!({"keys": []}), json!({"keys": 7}), json!([])] {
+            assert!(read(&set).is_err(), "{set}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_found_by_its_name_and_its_algorithm() {
+        let one = read(&json!({"keys": [with(rsa(256), "alg", json!("RS256"))]})).unwrap();
+        let two = read(&json!({"keys": [rsa(256), with(rsa(256), "kid", json!("s"))]})).unwrap();
+
+        assert!(find(&one, Some("r"), Algorithm::RS256).is_some());
+        assert!(find(&one, None, Algorithm::RS256).is_some());
+        assert!(find(&one, Some("r"), Algorithm::PS256).is_none());
+        assert!(find(&one, Some("R"), Algorithm::RS256).is_none());
+        assert!(find(&one, Some("r"), Algorithm::ES256).is_none());
+        assert!(find(&two, None, Algorithm::RS256).is_none());
+        assert_eq!(find(&two, Some("s"), Algorithm::PS512).unwrap().id.as_deref(), Some("s"));
+    }
+}

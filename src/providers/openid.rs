@@ -1,0 +1,354 @@
+//! OpenID Connect with the authorization code flow and PKCE: where a provider is, what it has signed,
+//! and what of that proves who somebody is (OpenID Connect Core 1.0, section 3.1).
+
+use std::sync::Arc;
+
+use chrono::DateTime;
+use chrono::Utc;
+use data_encoding::BASE64URL_NOPAD;
+use openidconnect::AccessTokenHash;
+use openidconnect::AuthType;
+use openidconnect::AuthorizationCode;
+use openidconnect::ClaimsVerificationError;
+use openidconnect::ClientId;
+use openidconnect::ClientSecret;
+use openidconnect::CsrfToken;
+use openidconnect::Nonce;
+use openidconnect::OAuth2TokenResponse;
+use openidconnect::PkceCodeChallenge;
+use openidconnect::PkceCodeVerifier;
+use openidconnect::RedirectUrl;
+use openidconnect::RequestTokenError;
+use openidconnect::Scope;
+use openidconnect::SignatureVerificationError;
+use openidconnect::TokenResponse;
+use openidconnect::TokenUrl;
+use openidconnect::UserInfoUrl;
+use openidconnect::core::CoreAuthenticationFlow;
+use openidconnect::core::CoreClient;
+use openidconnect::core::CoreClientAuthMethod;
+use openidconnect::core::CoreErrorResponseType;
+use openidconnect::core::CoreIdToken;
+use openidconnect::core::CoreJsonWebKeySet;
+use openidconnect::core::CoreJwsSigningAlgorithm;
+use openidconnect::core::CoreProviderMetadata;
+use openidconnect::core::CoreTokenResponse;
+use serde_json::Map;
+use serde_json::Value as Json;
+use url::Url;
+
+use crate::clock::Clock;
+use crate::config::ProviderConfig;
+use crate::providers::Http;
+use crate::providers::Pending;
+use crate::providers::Profile;
+use crate::providers::ProviderError;
+use crate::providers::fetched::Edition;
+use crate::providers::fetched::Fetched;
+use crate::providers::fetched::Wanted;
+
+/// How far the provider's clock may be ahead of ours, in seconds.
+const AHEAD_SECONDS_MAX: i64 = 60;
+
+/// What every document's address ends with.
+const DOCUMENT: &str = "/.well-known/openid-configuration";
+
+/// One provider.
+pub struct OpenId {
+    discovery: Url,
+    client_id: ClientId,
+    client_secret: Option<ClientSecret>,
+    scope: Vec<Scope>,
+    params: Vec<(String, String)>,
+    callback: RedirectUrl,
+    http: Http,
+    clock: Clock,
+    metadata: Fetched<CoreProviderMetadata>,
+}
+
+impl OpenId {
+    pub(super) fn new(
+        config: &ProviderConfig,
+        discovery: Url,
+        callback: &Url,
+        http: Http,
+        clock: Clock,
+    ) -> Self {
+        let secret = config.client_secret.as_ref();
+        Self {
+            discovery,
+            client_id: ClientId::new(config.client_id.clone()),
+            client_secret: secret.map(|secret| ClientSecret::new(secret.0.clone())),
+            scope: config.scope.iter().cloned().map(Scope::new).collect(),
+            params: config.params.clone(),
+            callback: RedirectUrl::from_url(callback.clone()),
+            http,
+            metadata: Fetched::new(clock.clone()),
+            clock,
+        }
+    }
+
+    pub(super) async fn begin(&self) -> Result<(Url, Pending), ProviderError> {
+        let metadata = self.metadata(Wanted::Any).await?;
+        let client = CoreClient::from_provider_metadata(
+            metadata.value.clone(),
+            self.client_id.clone(),
+            self.client_secret.clone(),
+        )
+        .set_redirect_uri(self.callback.clone());
+        let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
+        let mut request = client
+            .authorize_url(
+                CoreAuthenticationFlow::AuthorizationCode,
+                CsrfToken::new_random,
+                Nonce::new_random,
+            )
+            // The library adds `openid` itself.
+            .add_scopes(self.scope.iter().filter(|scope| scope.as_str() != "openid").cloned())
+            .set_pkce_challenge(challenge);
+        for (name, value) in &self.params {
+            request = request.add_extra_param(name, value);
+        }
+        let (url, state, nonce) = request.url();
+        let pending = Pending {
+            state: state.into_secret(),
+            nonce: nonce.secret().clone(),
+            verifier: verifier.into_secret(),
+        };
+        Ok((url, pending))
+    }
+
+    pub(super) async fn finish(
+        &self,
+        code: &str,
+        issuer: Option<&str>,
+        pending: &Pending,
+    ) -> Result<Profile, ProviderError> {
+        let mut edition = self.metadata(Wanted::Any).await?;
+        if issuer.is_some_and(|issuer| issuer != edition.value.issuer().as_str()) {
+            return Err(ProviderError::Unproven("another provider sent them"));
+        }
+        let answer = self.exchange(&edition.value, code, pending).await?;
+        let id_token = answer.id_token();
+        let id_token = id_token.ok_or(ProviderError::Unproven("there is no ID token"))?;
+        let nonce = Nonce::new(pending.nonce.clone());
+        let mut verified = self.verify(&edition.value, id_token, &answer, &nonce);
+        if verified == Err(Doubt::Key) {
+            edition = self.metadata(Wanted::After(edition.number)).await?;
+            verified = self.verify(&edition.value, id_token, &answer, &nonce);
+        }
+        verified.map_err(|doubt| match doubt {
+            Doubt::Key => ProviderError::Unproven("the ID token names a key that is not known"),
+            Doubt::Claim(reason) => ProviderError::Unproven(reason),
+        })?;
+        let mut profile = Profile::new(claims(id_token)?);
+        self.require_ours(&profile)?;
+        self.supplement(&edition.value, &answer, &mut profile).await?;
+        Ok(profile)
+    }
+
+    /// Exchanges the code for tokens.
+    async fn exchange(
+        &self,
+        metadata: &CoreProviderMetadata,
+        code: &str,
+        pending: &Pending,
+    ) -> Result<CoreTokenResponse, ProviderError> {
+        let client = CoreClient::from_provider_metadata(
+            metadata.clone(),
+            self.client_id.clone(),
+            self.client_secret.clone(),
+        )
+        .set_redirect_uri(self.callback.clone())
+        .set_auth_type(auth_type(metadata));
+        let send = |request| self.http.clone().send(request);
+        client
+            .exchange_code(AuthorizationCode::new(code.to_owned()))
+            .map_err(|_| ProviderError::Unavailable("it has no address for tokens"))?
+            .set_pkce_verifier(PkceCodeVerifier::new(pending.verifier.clone()))
+            .request_async(&send)
+            .await
+            .map_err(|error| match error {
+                RequestTokenError::ServerResponse(refusal)
+                    if *refusal.error() == CoreErrorResponseType::InvalidGrant =>
+                {
+                    ProviderError::Code
+                }
+                RequestTokenError::ServerResponse(_) => ProviderError::Unavailable(
+                    "it refuses to give tokens: is the client known there?",
+                ),
+                RequestTokenError::Request(error) => error,
+                _ => ProviderError::Unavailable("its answer is not what was asked for"),
+            })
+    }
+
+    /// Checks signature, issuer, audience, nonce, expiry and what the access token has to be.
+    fn verify(
+        &self,
+        metadata: &CoreProviderMetadata,
+        id_token: &CoreIdToken,
+        answer: &CoreTokenResponse,
+        nonce: &Nonce,
+    ) -> Result<(), Doubt> {
+        let client = CoreClient::from_provider_metadata(
+            metadata.clone(),
+            self.client_id.clone(),
+            self.client_secret.clone(),
+        );
+        let now = self.clock.now();
+        let calendar = DateTime::<Utc>::from_timestamp_millis(now.millis()).unwrap_or_default();
+        let verifier = client
+            .id_token_verifier()
+            // Whatever the provider says it uses: not a secret that others have as well, nor none.
+            .set_allowed_algs(ALGORITHMS)
+            .set_time_fn(move || calendar)
+            .set_issue_time_verifier_fn(move |at| {
+                let is_begun = at.timestamp() <= now.seconds() + AHEAD_SECONDS_MAX;
+                if is_begun { Ok(()) } else { Err("issued later than now".to_owned()) }
+            });
+        let claims = id_token.claims(&verifier, nonce).map_err(|error| match error {
+            ClaimsVerificationError::SignatureVerification(
+                SignatureVerificationError::NoMatchingKey,
+            ) => Doubt::Key,
+            ClaimsVerificationError::Expired(_) => Doubt::Claim("the ID token has expired"),
+            ClaimsVerificationError::InvalidAudience(_) => {
+                Doubt::Claim("the ID token is for another audience")
+            }
+            ClaimsVerificationError::InvalidIssuer(_) => {
+                Doubt::Claim("the ID token is of another issuer")
+            }
+            ClaimsVerificationError::InvalidNonce(_) => {
+                Doubt::Claim("the ID token has another nonce")
+            }
+            ClaimsVerificationError::SignatureVerification(_) => {
+                Doubt::Claim("the signature of the ID token is not good")
+            }
+            _ => Doubt::Claim("the ID token is not good"),
+        })?;
+        if let Some(expected) = claims.access_token_hash() {
+            let other = Doubt::Claim("the access token is not that of the ID token");
+            let algorithm = id_token.signing_alg().map_err(|_| other)?;
+            let key = id_token.signing_key(&verifier).map_err(|_| other)?;
+            let found = AccessTokenHash::from_token(answer.access_token(), algorithm, key);
+            if found.ok().as_ref() != Some(expected) {
+                return Err(other);
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a token that is not good yet, or was made for another client: the library looks at
+    /// neither `nbf` nor `azp`.
+    fn require_ours(&self, profile: &Profile) -> Result<(), ProviderError> {
+        if profile.get("azp").is_some_and(|client| client.as_str() != Some(self.client_id.as_str()))
+        {
+            return Err(ProviderError::Unproven("the ID token was made for another client"));
+        }
+        let latest = self.clock.now().seconds() + AHEAD_SECONDS_MAX;
+        match profile.get("nbf") {
+            None => Ok(()),
+            Some(begins) if begins.as_f64().is_some_and(|begins| begins <= whole(latest)) => Ok(()),
+            Some(_) => Err(ProviderError::Unproven("the ID token is not good yet")),
+        }
+    }
+
+    /// Adds what the provider tells of the person besides the token.
+    async fn supplement(
+        &self,
+        metadata: &CoreProviderMetadata,
+        answer: &CoreTokenResponse,
+        profile: &mut Profile,
+    ) -> Result<(), ProviderError> {
+        let Some(url) = metadata.userinfo_endpoint() else { return Ok(()) };
+        let token = answer.access_token().secret();
+        let more: Map<String, Json> = self.http.clone().json(url.url(), Some(token)).await?;
+        if more.get("sub") != profile.get("sub") {
+            return Err(ProviderError::Unproven("the profile is somebody else's"));
+        }
+        profile.supplement(more);
+        Ok(())
+    }
+
+    async fn metadata(
+        &self,
+        wanted: Wanted,
+    ) -> Result<Arc<Edition<CoreProviderMetadata>>, ProviderError> {
+        let fetch = || discover(self.http.clone(), self.discovery.clone());
+        self.metadata.get(wanted, &self.http, fetch).await
+    }
+}
+
+/// Why an ID token proves nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doubt {
+    /// Its key is not in the set: the set may be old.
+    Key,
+    /// Anything else.
+    Claim(&'static str),
+}
+
+const ALGORITHMS: [CoreJwsSigningAlgorithm; 9] = [
+    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
+    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha384,
+    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha512,
+    CoreJwsSigningAlgorithm::RsaSsaPssSha256,
+    CoreJwsSigningAlgorithm::RsaSsaPssSha384,
+    CoreJwsSigningAlgorithm::RsaSsaPssSha512,
+    CoreJwsSigningAlgorithm::EcdsaP256Sha256,
+    CoreJwsSigningAlgorithm::EcdsaP384Sha384,
+    CoreJwsSigningAlgorithm::EdDsa,
+];
+
+/// Fetches the document of a provider and its keys.
+async fn discover(http: Http, discovery: Url) -> Result<CoreProviderMetadata, ProviderError> {
+    let metadata: CoreProviderMetadata = http.clone().json(&discovery, None).await?;
+    let issuer = metadata.issuer().as_str().trim_end_matches('/');
+    if discovery.as_str().strip_suffix(DOCUMENT) != Some(issuer) {
+        return Err(ProviderError::Unavailable("its document is that of another issuer"));
+    }
+    let urls = [
+        Some(metadata.authorization_endpoint().url()),
+        metadata.token_endpoint().map(TokenUrl::url),
+        metadata.userinfo_endpoint().map(UserInfoUrl::url),
+        Some(metadata.jwks_uri().url()),
+    ];
+    let is_fine = |url: &&Url| match url.scheme() {
+        "https" => true,
+        "http" => discovery.scheme() == "http",
+        _ => false,
+    };
+    if !urls.iter().flatten().all(is_fine) {
+        return Err(ProviderError::Unavailable("some of its addresses are without TLS"));
+    }
+    let keys: CoreJsonWebKeySet = http.json(metadata.jwks_uri().url(), None).await?;
+    Ok(metadata.set_jwks(keys))
+}
+
+/// Returns how this service shows that it is the client: as the provider wants it, in the header where
+/// it does not say.
+fn auth_type(metadata: &CoreProviderMetadata) -> AuthType {
+    let methods = metadata.token_endpoint_auth_methods_supported();
+    let takes = |method| methods.is_none_or(|methods| methods.contains(&method));
+    if !takes(CoreClientAuthMethod::ClientSecretBasic)
+        && takes(CoreClientAuthMethod::ClientSecretPost)
+    {
+        AuthType::RequestBody
+    } else {
+        AuthType::BasicAuth
+    }
+}
+
+/// Returns all claims of a token that was verified: the library reads only those it knows.
+fn claims(id_token: &CoreIdToken) -> Result<Map<String, Json>, ProviderError> {
+    let text = id_token.to_string();
+    let payload = text.split('.').nth(1).unwrap_or_default();
+    let bytes = BASE64URL_NOPAD.decode(payload.as_bytes()).ok();
+    bytes
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        .ok_or(ProviderError::Unproven("the ID token cannot be read"))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "seconds of this age have no more than 32 bits")]
+const fn whole(seconds: i64) -> f64 {
+    seconds as f64
+}

@@ -1,0 +1,109 @@
+//! What is known of somebody: a JSON object, looked into by names that the settings give.
+
+use serde_json::Map;
+use serde_json::Value as Json;
+
+/// The claims of a token, or a profile.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Profile(Map<String, Json>);
+
+impl Profile {
+    /// Returns a profile of these claims.
+    #[must_use]
+    pub const fn new(claims: Map<String, Json>) -> Self {
+        Self(claims)
+    }
+
+    /// Adds what is not known yet; what is known stays, since it may be better proven.
+    pub(super) fn supplement(&mut self, more: Map<String, Json>) {
+        for (name, value) in more {
+            self.0.entry(name).or_insert(value);
+        }
+    }
+
+    /// Returns a claim.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Json> {
+        self.0.get(name)
+    }
+
+    /// Returns what is under a key as text: a name, or names with dots between that lead into objects.
+    /// Numbers count as texts; what is empty counts as nothing.
+    #[must_use]
+    pub fn text(&self, key: &str) -> Option<String> {
+        let mut found = self.0.get(key);
+        if found.is_none() {
+            let mut parts = key.split('.');
+            found = parts.next().and_then(|first| self.0.get(first));
+            for part in parts {
+                found = found.and_then(|value| value.get(part));
+            }
+        }
+        match found? {
+            Json::String(text) if !text.is_empty() => Some(text.clone()),
+            Json::Number(number) => Some(number.to_string()),
+            _ => None,
+        }
+    }
+
+    /// Returns whether it is said that the address was confirmed; `None` if nothing is said.
+    #[must_use]
+    pub fn email_verified(&self) -> Option<bool> {
+        match self.0.get("email_verified")? {
+            Json::Bool(verified) => Some(*verified),
+            // Some providers write it so.
+            Json::String(text) => Some(text == "true"),
+            _ => Some(false),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn profile(json: Json) -> Profile {
+        match json {
+            Json::Object(claims) => Profile::new(claims),
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn keys_lead_into_objects_and_a_name_with_a_dot_is_a_name_first() {
+        let profile =
+            profile(json!({"id": 7, "a": {"b": "deep"}, "x.y": "flat", "x": {"y": "no"}}));
+
+        assert_eq!(profile.text("id").as_deref(), Some("7"));
+        assert_eq!(profile.text("a.b").as_deref(), Some("deep"));
+        assert_eq!(profile.text("x.y").as_deref(), Some("flat"));
+        for nothing in ["", "a", "a.c", "a.b.c", "id.x", "z"] {
+            assert_eq!(profile.text(nothing), None, "{nothing}");
+        }
+    }
+
+    #[test]
+    fn what_is_proven_is_not_overwritten() {
+        let mut known = profile(json!({"sub": "1"}));
+
+        known.supplement(profile(json!({"sub": "2", "email": "a@b.c"})).0);
+
+        assert_eq!(known, profile(json!({"sub": "1", "email": "a@b.c"})));
+    }
+
+    #[test]
+    fn an_address_is_confirmed_only_if_it_is_said_so() {
+        for (claim, verified) in [
+            (json!({}), None),
+            (json!({"email_verified": true}), Some(true)),
+            (json!({"email_verified": "true"}), Some(true)),
+            (json!({"email_verified": false}), Some(false)),
+            (json!({"email_verified": "yes"}), Some(false)),
+            (json!({"email_verified": 1}), Some(false)),
+        ] {
+            assert_eq!(profile(claim.clone()).email_verified(), verified, "{claim}");
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! `/auth` and `/auth/login/{provider}`: signing in with somebody else, by a browser that is sent there
+//! and back.
+//!
+//! Browsers come here by following links and redirects, so answers are redirects; what goes wrong is
+//! told to the page that people are sent on to as `?reason=CODE`, as Directus does. Credentials are not
+//! looked at: whoever comes back has none yet.
+
+use std::future::ready;
+
+use poem::Response;
+use poem::http::HeaderValue;
+use poem::http::Method;
+use poem::http::StatusCode;
+use poem::http::header;
+use poem_openapi::registry::MetaOperationParam;
+use poem_openapi::registry::MetaSchema;
+use serde_json::Value as Json;
+use serde_json::json;
+use url::Url;
+use url::form_urlencoded;
+
+use crate::config::CookieConfig;
+use crate::config::SameSite;
+use crate::domain::Error;
+use crate::domain::auth::Mode;
+use crate::domain::auth::providers::Arrival;
+use crate::domain::auth::providers::Callback;
+use crate::domain::auth::providers::Listed;
+use crate::domain::auth::providers::TICKET_LIFETIME;
+use crate::transport::cookies;
+use crate::transport::error;
+use crate::transport::error::Refusal;
+use crate::transport::rest::auth;
+use crate::transport::rest::envelope;
+use crate::transport::rest::operation::Access;
+use crate::transport::rest::operation::Call;
+use crate::transport::rest::operation::Content;
+use crate::transport::rest::operation::Handler;
+use crate::transport::rest::operation::Operation;
+use crate::transport::rest::operation::Reply;
+use crate::transport::rest::operation::Success;
+use crate::transport::rest::operation::Words;
+use crate::transport::rest::parameters;
+use crate::transport::rest::schemas;
+
+/// What a provider sends back.
+const RETURNED: [&str; 4] = ["code", "state", "error", "iss"];
+
+/// Returns the operations of providers.
+#[must_use]
+pub fn operations() -> Vec<Operation> {
+    const LOGIN: &str = "/auth/login/{provider}";
+    const CALLBACK: &str = "/auth/login/{provider}/callback";
+    let operation = |method, path: &str, access, handler: Handler, words| Operation {
+        method,
+        path: path.to_owned(),
+        access,
+        collection: None,
+        handler,
+        words: Some(words),
+    };
+    vec![
+        operation(
+            Method::GET,
+            "/auth",
+            Access::Anyone,
+            |call| Box::pin(ready(Ok(list(&call)))),
+            list_words(),
+        ),
+        operation(Method::GET, LOGIN, Access::Open, |call| Box::pin(begin(call)), begin_words()),
+        operation(
+            Method::GET,
+            CALLBACK,
+            Access::Open,
+            |call| Box::pin(come_back(call)),
+            callback_words(),
+        ),
+        operation(
+            Method::POST,
+            CALLBACK,
+            Access::Open,
+            |call| Box::pin(come_back_by_form(call)),
+            form_words(),
+        ),
+    ]
+}
+
+fn list(call: &Call) -> Response {
+    let providers = call.context.services.auth.providers();
+    let listed: Vec<Json> = providers.list().map(|listed| shown(&listed)).collect();
+    let body = json!({"data": listed, "disableDefault": providers.disable_default()});
+    Response::builder().content_type(envelope::JSON).body(body.to_string())
+}
+
+fn shown(listed: &Listed<'_>) -> Json {
+    let Listed { name, label, driver, icon } = listed;
+    json!({"name": name, "label": label, "driver": driver, "icon": icon})
+}
+
+/// Sends somebody to the page of a provider.
+async fn begin(call: Call) -> Reply {
+    let cookie = require_provider(&call)?;
+    let auth = &call.context.services.auth;
+    let name = call.path_part("provider");
+    let redirect = auth.providers().redirect(name, call.parameter("redirect").as_deref())?;
+    match auth.depart(name, redirect.as_ref()).await {
+        Ok(departure) => {
+            let now = call.context.services.clock.now();
+            let line = cookies::set(&cookie, &departure.ticket, TICKET_LIFETIME, now);
+            Ok(to(&departure.url, StatusCode::FOUND, [line]))
+        }
+        Err(error) => Ok(refuse(redirect, &error, [])),
+    }
+}
+
+/// Lets somebody in who comes back, and sends them on.
+async fn come_back(call: Call) -> Reply {
+    let cookie = require_provider(&call)?;
+    let name = call.path_part("provider");
+    let [code, state, error, issuer] = RETURNED.map(|name| call.parameter(name));
+    let callback = Callback {
+        ticket: cookies::find(call.headers(), &cookie.name),
+        state: state.as_deref(),
+        code: code.as_deref(),
+        error: error.as_deref(),
+        issuer: issuer.as_deref(),
+    };
+    let auth = &call.context.services.auth;
+    let arrival = auth.arrive(name, callback, &call.origin()).await?;
+    // Whatever came of it, it is over.
+    let emptied = cookies::empty(&cookie);
+    let Arrival { redirect, mode, outcome } = arrival;
+    match (outcome, redirect) {
+        (Ok(sign_in), Some(url)) => {
+            let line = auth::set_cookie(&call, mode, &sign_in);
+            Ok(to(&url, StatusCode::FOUND, [emptied].into_iter().chain(line)))
+        }
+        (Ok(sign_in), None) => {
+            let mut response = auth::signed_in(&call, Mode::Json, &sign_in);
+            response.headers_mut().append(header::SET_COOKIE, emptied);
+            Ok(response)
+        }
+        (Err(error), redirect) => Ok(refuse(redirect, &error, [emptied])),
+    }
+}
+
+/// A form that the page of a provider sends comes without the cookie, which is for links only: the
+/// browser is told to follow one. Nothing else is done here.
+async fn come_back_by_form(mut call: Call) -> Reply {
+    let fields = call.form().await?;
+    require_provider(&call)?;
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    for (name, value) in fields.iter().filter(|(name, _)| RETURNED.contains(&name.as_str())) {
+        query.append_pair(name, value);
+    }
+    let name = call.path_part("provider");
+    let home = call.context.config.server.public_url.trim_end_matches('/');
+    let url = Url::parse(&format!("{home}/auth/login/{name}/callback?{}", query.finish()));
+    let url = url.map_err(|_| Error::InvalidProvider)?;
+    Ok(to(&url, StatusCode::SEE_OTHER, []))
+}
+
+/// Returns how the browser keeps what binds a sign-in to it.
+fn require_provider(call: &Call) -> Result<CookieConfig, Refusal> {
+    let providers = call.context.services.auth.providers();
+    let Some(name) = providers.cookie(call.path_part("provider")) else {
+        return Err(Refusal::RouteNotFound(call.request().uri().path().to_owned()));
+    };
+    let secure = call.context.config.server.public_url.starts_with("https://");
+    Ok(CookieConfig { name, secure, same_site: SameSite::Lax, domain: None })
+}
+
+/// Tells a page why nobody was signed in; without a page, whoever asked.
+fn refuse(
+    redirect: Option<Url>,
+    refusal: &Error,
+    cookies: impl IntoIterator<Item = HeaderValue>,
+) -> Response {
+    let wires = error::wire(refusal);
+    let code = wires.first().map_or("INTERNAL_SERVER_ERROR", |wire| wire.code);
+    if let Some(mut url) = redirect {
+        url.query_pairs_mut().append_pair("reason", code);
+        return to(&url, StatusCode::FOUND, cookies);
+    }
+    let mut response = error::respond(refusal);
+    for cookie in cookies {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// Sends the browser somewhere.
+fn to(url: &Url, status: StatusCode, cookies: impl IntoIterator<Item = HeaderValue>) -> Response {
+    let location = HeaderValue::from_str(url.as_str());
+    let location = location.expect("an address is written in visible ASCII");
+    let mut response = Response::builder().status(status).finish();
+    response.headers_mut().insert(header::LOCATION, location);
+    for cookie in cookies {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    envelope::without_store(response)
+}
+
+fn provider_parameter() -> MetaOperationParam {
+    let schema = MetaSchema::new("string");
+    parameters::path("provider", schema, "A name that `GET /auth` lists.", json!("google"))
+}
+
+fn sent_on(description: &'static str) -> Success {
+    Success { status: 302, description, content: None, cookies: true, unseen: false }
+}
+
+fn words(id: &'static str, summary: &'static str, description: &'static str) -> Words {
+    Words {
+        id,
+        tag: auth::TAG,
+        summary,
+        description,
+        parameters: vec![provider_parameter()],
+        request: None,
+        success: sent_on("The browser is sent on."),
+        failures: vec![],
+    }
+}
+
+fn list_words() -> Words {
+    Words {
+        parameters: vec![],
+        success: Success::json(
+            "The providers, in the order of the settings.",
+            schemas::reference("Providers"),
+            json!({
+                "data": [{
+                    "name": "google", "label": "Google", "driver": "openid", "icon": "google",
+                }],
+                "disableDefault": false,
+            }),
+        ),
+        ..words(
+            "readProviders",
+            "List with whom one can sign in",
+            "Besides an address and a password, unless `disableDefault` is true. A page shows a \
+             link to `/auth/login/{provider}` for each.",
+        )
+    }
+}
+
+fn begin_words() -> Words {
+    let redirect = parameters::query(
+        "redirect",
+        "string",
+        "The page that people are sent on to: one of this service, or of \
+         `AUTH_<NAME>_REDIRECT_ALLOW_LIST`. It has a cookie then, or `?reason=CODE`. Without it \
+         the tokens are the answer.",
+        json!("https://chat.example.com/"),
+    );
+    Words {
+        parameters: vec![provider_parameter(), redirect],
+        success: sent_on("The browser is sent to the page of the provider."),
+        failures: vec![
+            Error::payload("URL \"https://example.com/\" can't be used to redirect after login"),
+            Error::ProviderUnavailable("google".to_owned()),
+        ],
+        ..words(
+            "loginWithProvider",
+            "Sign in with a provider",
+            "For browsers, as a link. The browser gets a cookie that binds what follows to it, \
+             good once and for ten minutes.",
+        )
+    }
+}
+
+fn callback_words() -> Words {
+    let text = |name, description, example: &str| {
+        parameters::query(name, "string", description, Json::from(example))
+    };
+    Words {
+        parameters: vec![
+            provider_parameter(),
+            text("code", "What is exchanged for who somebody is.", "SplxlOBeZQQYbYS6WxSbIA"),
+            text("state", "What the provider was given.", "af0ifjsldkj"),
+            text("error", "Why there is no code.", "access_denied"),
+            text("iss", "Who the provider is.", "https://accounts.google.com"),
+        ],
+        success: sent_on("The browser is sent on, signed in or with `?reason=CODE`."),
+        failures: vec![
+            Error::InvalidCredentials,
+            Error::InvalidOtp,
+            Error::InvalidProvider,
+            Error::InvalidToken,
+            Error::ProviderUnavailable("google".to_owned()),
+        ],
+        ..words(
+            "finishLoginWithProvider",
+            "Come back from a provider",
+            "Where a provider sends people back to. Without a `redirect` it is answered 200 with \
+             the tokens, or with the error; with one, always by sending them on: `reason` is \
+             `INVALID_CREDENTIALS` (not let through, not proven, no account), `INVALID_TOKEN` (the \
+             code is no good), `INVALID_PROVIDER` (the address is that of another account), \
+             `INVALID_OTP` or `SERVICE_UNAVAILABLE`.",
+        )
+    }
+}
+
+fn form_words() -> Words {
+    Words {
+        request: Some(Content {
+            content_type: "application/x-www-form-urlencoded",
+            schema: schemas::reference("ProviderAnswer"),
+            example: json!({"code": "SplxlOBeZQQYbYS6WxSbIA", "state": "af0ifjsldkj"}),
+        }),
+        success: Success {
+            status: 303,
+            cookies: false,
+            ..sent_on("The browser is sent to the same address by `GET`.")
+        },
+        ..words(
+            "finishLoginWithProviderByForm",
+            "Come back from a provider, by a form",
+            "For providers with `response_mode=form_post`.",
+        )
+    }
+}

@@ -1,0 +1,237 @@
+//! What proves nothing: tokens that are bent, and answers that belong to somebody else.
+
+use std::time::Duration;
+
+use chinwag::clock::Timestamp;
+use data_encoding::BASE64URL_NOPAD;
+use jsonwebtoken::Algorithm;
+use jsonwebtoken::EncodingKey;
+use jsonwebtoken::Header;
+use serde_json::Value as Json;
+use serde_json::json;
+
+use crate::providers::Browser;
+use crate::providers::NOON;
+use crate::providers::arrived;
+use crate::providers::claims;
+use crate::providers::idp::CLIENT;
+use crate::providers::idp::Idp;
+use crate::providers::keys::Key;
+use crate::providers::parameter;
+use crate::providers::refused;
+use crate::providers::service;
+
+type Bend = Box<dyn Fn(Json) -> String + Send + Sync>;
+
+fn with(name: &'static str, value: Json) -> Bend {
+    Box::new(move |mut claims| {
+        claims[name] = value.clone();
+        Key::one().sign(&claims)
+    })
+}
+
+fn without(name: &'static str) -> Bend {
+    Box::new(move |mut claims| {
+        claims.as_object_mut().unwrap().remove(name);
+        Key::one().sign(&claims)
+    })
+}
+
+fn shared(secret: Vec<u8>) -> Bend {
+    Box::new(move |claims| {
+        let header = Header { kid: Some("one".to_owned()), ..Header::new(Algorithm::HS256) };
+        jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(&secret)).unwrap()
+    })
+}
+
+fn unsigned(algorithm: &'static str, signature: &'static str) -> Bend {
+    Box::new(move |claims| {
+        let header = json!({"alg": algorithm, "typ": "JWT", "kid": "one"}).to_string();
+        let part = |text: &str| BASE64URL_NOPAD.encode(text.as_bytes());
+        format!("{}.{}.{signature}", part(&header), part(&claims.to_string()))
+    })
+}
+
+fn bends(idp: &Idp) -> Vec<(&'static str, Bend)> {
+    let modulus = Key::one().public()["n"].as_str().unwrap().as_bytes().to_vec();
+    let other = |key: Key| -> Bend { Box::new(move |claims| key.sign(&claims)) };
+    vec![
+        ("the signature of another key", other(Key::two().named("one"))),
+        ("a key that is not in the set", other(Key::two())),
+        ("the secret of the client", shared(CLIENT.1.as_bytes().to_vec())),
+        ("the public key as a secret", shared(modulus)),
+        ("none", unsigned("none", "")),
+        ("NONE", unsigned("NONE", "")),
+        ("a made up signature", unsigned("RS256", "c2lnbmF0dXJl")),
+        ("no token", Box::new(|_| "x.y.z".to_owned())),
+        ("another issuer", with("iss", json!("https://evil.example"))),
+        ("an issuer that begins alike", with("iss", json!(format!("{}/x", idp.url)))),
+        ("no issuer", without("iss")),
+        ("another audience", with("aud", json!("another"))),
+        ("several audiences", with("aud", json!([CLIENT.0, "another"]))),
+        ("no audience", without("aud")),
+        ("another nonce", with("nonce", json!("another"))),
+        ("no nonce", without("nonce")),
+        ("expired", with("exp", json!(NOON))),
+        ("expired long ago", with("exp", json!(NOON - 3600))),
+        ("no expiry", without("exp")),
+        ("issued tomorrow", with("iat", json!(NOON + 86_400))),
+        ("good tomorrow", with("nbf", json!(NOON + 86_400))),
+        ("nobody", without("sub")),
+        ("nobody in particular", with("sub", json!(""))),
+        ("another access token", with("at_hash", json!("AAAAAAAAAAAAAAAAAAAAAA"))),
+        ("another client of the same provider", with("azp", json!("another"))),
+    ]
+}
+
+#[tokio::test]
+async fn an_id_token_that_proves_nothing_lets_nobody_in() {
+    let idp = Idp::start().await;
+    let server = service(&idp, |_| {}).await;
+    assert_eq!(server.clock.now(), Timestamp::from_millis(NOON * 1000));
+    let mut browser = Browser::new(&server);
+
+    for (what, bend) in bends(&idp) {
+        idp.bend(bend);
+        let answer = browser.sign_in(&idp, claims(&idp, &server.clock, "ada"), json!({})).await;
+        // What cannot even be read is nonsense, as if there were no answer.
+        let reason = match what {
+            "NONE" | "no token" | "no issuer" | "no expiry" | "nobody" => "SERVICE_UNAVAILABLE",
+            _ => "INVALID_CREDENTIALS",
+        };
+        let location = format!("https://chat.example.com/room?reason={reason}");
+        assert_eq!(answer.header("location"), location, "{what}");
+        refused(&answer, reason);
+    }
+    let users = server.admin().await.get("/users?filter[provider][_eq]=idp").await.ok();
+    assert_eq!(users, json!([]));
+    idp.bend(|claims| Key::one().sign(&claims));
+    arrived(&browser.sign_in(&idp, claims(&idp, &server.clock, "ada"), json!({})).await);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn keys_of_several_kinds_are_known_and_new_ones_are_fetched() {
+    let idp = Idp::start().await;
+    let server = service(&idp, |_| {}).await;
+    let mut browser = Browser::new(&server);
+    let ada = || claims(&idp, &server.clock, "ada");
+    arrived(&browser.sign_in(&idp, ada(), json!({})).await);
+
+    idp.keys(&[&Key::curve(), &Key::two()]);
+    for key in [Key::curve(), Key::two()] {
+        server.clock.advance(Duration::from_mins(1));
+        idp.bend(move |claims| key.sign(&claims));
+        arrived(&browser.sign_in(&idp, ada(), json!({})).await);
+    }
+    // The key that is gone is good no more.
+    idp.bend(|claims| Key::one().sign(&claims));
+    refused(&browser.sign_in(&idp, ada(), json!({})).await, "INVALID_CREDENTIALS");
+    assert_eq!(idp.hits("/jwks"), 3);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_profile_of_somebody_else_is_not_taken_for_theirs() {
+    let idp = Idp::start().await;
+    let server = service(&idp, |_| {}).await;
+    let mut browser = Browser::new(&server);
+
+    let profile = json!({"sub": "bob", "email": "bob@example.com"});
+    let answer = browser.sign_in(&idp, claims(&idp, &server.clock, "ada"), profile).await;
+    refused(&answer, "INVALID_CREDENTIALS");
+    // What is signed counts more than what is not.
+    let mut ada = claims(&idp, &server.clock, "ada");
+    ada["email"] = json!("ada@example.com");
+    arrived(&browser.sign_in(&idp, ada, json!({"email": "bob@example.com"})).await);
+    assert_eq!(browser.me().await["email"], "ada@example.com");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_came_back_once_does_not_come_back_again() {
+    let idp = Idp::start().await;
+    let server = service(&idp, |_| {}).await;
+    let mut browser = Browser::new(&server);
+    let page = browser.begin(Some("/room")).await;
+    let ticket = browser.cookies["openid.idp"].clone();
+    let code = idp.approve(&page, claims(&idp, &server.clock, "ada"), json!({}));
+    arrived(&browser.back(&page, &code).await);
+
+    // The same cookie with the same answer, and with a code that is new.
+    for code in [code, idp.approve(&page, claims(&idp, &server.clock, "ada"), json!({}))] {
+        let mut thief = Browser::new(&server);
+        thief.cookies.insert("openid.idp".to_owned(), ticket.clone());
+        refused(&thief.back(&page, &code).await, "INVALID_CREDENTIALS");
+    }
+    assert_eq!(idp.hits("/token"), 1, "the provider is not even asked");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_another_browser_began_ends_nowhere() {
+    let idp = Idp::start().await;
+    let server = service(&idp, |_| {}).await;
+    let (mut victim, mut attacker) = (Browser::new(&server), Browser::new(&server));
+    let page = attacker.begin(Some("/room")).await;
+    let code = idp.approve(&page, claims(&idp, &server.clock, "mallory"), json!({}));
+
+    // A link that the attacker sends: the victim would be signed in as the attacker.
+    let answer = victim.back(&page, &code).await;
+    assert_eq!(answer.status, 302);
+    let home = "https://chat.example.com/?reason=INVALID_CREDENTIALS";
+    assert_eq!(answer.header("location"), home);
+    assert!(victim.cookies.is_empty());
+    // Nor in the midst of a sign-in of their own, whatever the state.
+    let own = victim.begin(Some("/room")).await;
+    refused(&victim.back(&page, &code).await, "INVALID_CREDENTIALS");
+    for state in ["", "x", &parameter(&own, "nonce")] {
+        victim.begin(Some("/room")).await;
+        let path = format!("/auth/login/idp/callback?code={code}&state={state}");
+        refused(&victim.get(&path).await, "INVALID_CREDENTIALS");
+    }
+    victim.begin(Some("/room")).await;
+    let path = format!("/auth/login/idp/callback?code={code}");
+    refused(&victim.get(&path).await, "INVALID_CREDENTIALS");
+    assert_eq!(idp.hits("/token"), 0);
+    arrived(&attacker.back(&page, &code).await);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_code_is_good_for_the_browser_it_was_made_for() {
+    let idp = Idp::start().await;
+    let server = service(&idp, |_| {}).await;
+    let (mut victim, mut attacker) = (Browser::new(&server), Browser::new(&server));
+    let page = victim.begin(Some("/room")).await;
+    let code = idp.approve(&page, claims(&idp, &server.clock, "victim"), json!({}));
+
+    // A code that was stolen on its way, in a sign-in of the thief: PKCE.
+    let own = attacker.begin(Some("/room")).await;
+    refused(&attacker.back(&own, &code).await, "INVALID_TOKEN");
+    // And a code that nobody has made.
+    let own = attacker.begin(Some("/room")).await;
+    refused(&attacker.back(&own, "made-up").await, "INVALID_TOKEN");
+    let own = attacker.begin(Some("/room")).await;
+    refused(&attacker.back(&own, &"x".repeat(5000)).await, "INVALID_CREDENTIALS");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_says_it_is_another_providers_is_refused() {
+    let idp = Idp::start().await;
+    let server = service(&idp, |_| {}).await;
+    let mut browser = Browser::new(&server);
+
+    for (issuer, is_in) in [("https://evil.example", false), (idp.url.as_str(), true)] {
+        let page = browser.begin(Some("/room")).await;
+        let code = idp.approve(&page, claims(&idp, &server.clock, "ada"), json!({}));
+        let answer = browser.back(&page, &format!("{code}&iss={issuer}")).await;
+        if is_in {
+            arrived(&answer);
+        } else {
+            refused(&answer, "INVALID_CREDENTIALS");
+        }
+    }
+    server.stop().await;
+}

@@ -1,0 +1,117 @@
+//! Keys that tokens of tests are signed with. They are public, and good for nothing else.
+
+use data_encoding::BASE64;
+use jsonwebtoken::Algorithm;
+use jsonwebtoken::EncodingKey;
+use jsonwebtoken::Header;
+use jsonwebtoken::jwk::Jwk;
+use serde_json::Value as Json;
+
+/// A key with a name.
+#[derive(Clone)]
+pub struct Key {
+    /// Its `kid`.
+    pub id: &'static str,
+    /// What it signs with.
+    pub algorithm: Algorithm,
+    encoding: EncodingKey,
+}
+
+impl Key {
+    /// Returns an RSA key.
+    pub fn one() -> Self {
+        Self::rsa("one", ONE)
+    }
+
+    /// Returns another one.
+    pub fn two() -> Self {
+        Self::rsa("two", TWO)
+    }
+
+    /// Returns one of an elliptic curve.
+    pub fn curve() -> Self {
+        let encoding = EncodingKey::from_ec_der(&BASE64.decode(CURVE.as_bytes()).unwrap());
+        Self { id: "curve", algorithm: Algorithm::ES256, encoding }
+    }
+
+    fn rsa(id: &'static str, der: &str) -> Self {
+        let encoding = EncodingKey::from_rsa_der(&BASE64.decode(der.as_bytes()).unwrap());
+        Self { id, algorithm: Algorithm::RS256, encoding }
+    }
+
+    /// Returns the same key under another name.
+    pub fn named(self, id: &'static str) -> Self {
+        Self { id, ..self }
+    }
+
+    /// Returns the public half, as it stands in a set.
+    pub fn public(&self) -> Json {
+        let jwk = Jwk::from_encoding_key(&self.encoding, self.algorithm).unwrap();
+        let mut jwk = serde_json::to_value(jwk).unwrap();
+        jwk["kid"] = Json::from(self.id);
+        jwk["use"] = Json::from("sig");
+        jwk
+    }
+
+    /// Returns a token with these claims.
+    pub fn sign(&self, claims: &Json) -> String {
+        self.sign_with(&self.header(), claims)
+    }
+
+    /// Returns a token with this header.
+    pub fn sign_with(&self, header: &Header, claims: &Json) -> String {
+        jsonwebtoken::encode(header, claims, &self.encoding).unwrap()
+    }
+
+    /// Returns the header of its tokens.
+    pub fn header(&self) -> Header {
+        Header { kid: Some(self.id.to_owned()), ..Header::new(self.algorithm) }
+    }
+}
+
+const ONE: &str = "\
+    MIIEowIBAAKCAQEAkth2k8tz3pkhMqSF36ArKW2uYMK2w0GrfgiCbO2k/SM7BsZ4UzCzYPwmFOYW2BEfv1mHZhd7\
+    OYaiGtMQ90ckqN2CRFlLzESzyWXOEBIxKnuTxofcpZTjDls74sXK8yIhPV14XMN7XgKEsliOPBNXZcnvIH+TCADt\
+    sCzhnZ+K74jeYg+eQ05kmUh5dpD30iantLjZ5w19N7fxKT+P05O9u5Pp4nZ2ckDgtILbjg3Lu1SV4aBYtNVa6J3U\
+    HO6vUcMOU0Wd/jLZbErOCFYKoIcIJYJYrRgVLY0AMS85UlQ0zVFcu/Kh1okLjbU3iQbM1qXM1XMsW55yxg2XFqA5\
+    frgR6wIDAQABAoIBAAK+qxC+J89MW3N/4cS5ULU4iJ7kZNgnfRYhAJcapg/ZPbw1r4AWk/PHIssXNewZ/dbszHwb\
+    CkGcA6Guuk109fl2En5GkQUjb5zfG0fvnx2lK7D1TymFK+1TxT3K5q0+wRJNkfdh7Ado0qQmxZnX3rVXXfHkkJIA\
+    unCllh4FImqxw/s7wl1Z+u+/zkzucSMwMJBtnEU1Te0X58t5pvYurMPd1/1PcIbzTVAOYwipRjC6JI/2ycBCzLKe\
+    hGfbl4Si0iPYR/s7UmMZM9RaZpbqUff8k0uHexTK9la65awifPp0DGBZ8c20QHVelO9undgYteu1w3OA/rKn09MT\
+    MlJSeVECgYEAzkwyWXhWMRYro6NQAIxET+fGWqpsrtfoBTE9M0yxTKc0LykA9VouVa9OjeAmvKu9MaYREO8Q402M\
+    /BXEdCGMBKLMXqpHegPf4P6wbUOyJeLYUl9h8RjpAec4Skr0t6A4JPVxLD65YSzRumqFmFSJMiRxzfratwIciTfR\
+    v1lPjqkCgYEAtjlx7+yLDb5OxV7n7Rw6lYeHj/47bEebEsJqwosj3QJGQ5LqxppNa5k5glUFmdK1bJHLhqpGq43a\
+    7AL8YtjKak7KySWr7CwbvNs0kZf93jnF+BIy+7C9QJmJWCONO1wdA91tJ+0QNM1XMyMyJzGJ5aCP2+s5jkfoLTzX\
+    zGAsnHMCgYADi1+aFe01LrJVP2sSd1Z9IPhRengfkOoVnMD2bqzlKkJFRSkVDhWZt0dcPKutti2r+rR0XAcoQJ7Z\
+    fe5AKItlUP696aMMv6BLF1Ukq3MWH42j7KucHtdyBuz6qcsGlKQiTm1BW1qIBuMbltTwxxMMX3/tEBBN8KVY3jKm\
+    XPx28QKBgQCUExQR+a55SYbq/ZcLZ1/3uD0hdl7FO165HMDyO2y2IC4GpTEgl6yH3egMj5hQihehFMxFLsLkjw4x\
+    sK90h2PchRBl6bXN4X3ctmf+U3sZBOtpDSjeu5zeDKW9uI4AiXaOeHVF926u6ZmNVXFgxfGfZhzggUGw65+wevuE\
+    +TXnHwKBgGLlDClXZgbdei81twPzCR2G0QJAOd61aQ53ZjzyFubf3nXGu+QJjB0OgBrHg4tnZOjeYqZzgbzOpMMB\
+    9r1Nfx7rIXXrp6/YzVRhZclL3nz9cZPau4jG6XAFk3DrlYRkYhAw1J3HcTvikNdiOdfLSQomGxrqJ48zyQGv3gR0\
+    oWUj";
+
+const TWO: &str = "\
+    MIIEowIBAAKCAQEAvPS8IYUkxyxVtGbcO+q8LrkA5Gph8OtUMmJSQFx/O14sfUH++zdz++Hw+Z3kbWr5dEjOz/N+\
+    Dss+dnajaI+iyxH9XaZYOweJos9s3TKKzL3BASVM2E1gT9pB/zF0ulsuIQdZBaa7hsC4N4fH6nVzoGaz2pSZlmWv\
+    bdT/t0kaHFjJTQinQj7NDroPofelbpMMYF4aPCktuoNR6NE9rGNw52lRgCcL5bi+vUPl3cnzVKiDMDrpcuy0OICW\
+    2SASHC2j1kws34h5bi18PKhVvafR4LJtF6C90NLqokQOt2VRFZhKKgZkjHhlN7nl3ybo8x79a6MqGAUy8YLn/vmN\
+    lwGORwIDAQABAoIBAAZOhAnGYBNGkPG9gScXnAJSagvPQfrNj/jcItl2sBRy/Z8mP1sMX19Bck6SjSSnYZewNAVP\
+    n9FHyiTs3siUCrkmasN5oUMPHfJRZAiZ/qhiXCySnYowQvR6jDtdRja2HMfWolg3vjvIKoRH9uc5CYvwAZuPdcGs\
+    US4Kru8W9IhZOFEaf40FrdICVkZkXce7+rFFIHxF3CfO6IEmd6zACx2im4z7MDop29l6TG4xtDgu2EFBlWv7QMEE\
+    CP72kuDRUV12/n8fvRAczX89NFaOE/g0mcCY23C8zAxBaocHyjYSS1J8j2Hx131zbpNjKzoIDCjP5hd0Pen8hMZc\
+    oiQgYHECgYEA9b/HX3u+k/tcuLEuzfLDwBm39qA//fl2pyCwB5O+kSJXE2QqqUuI8Ajy5j850dbOl95TjybKswls\
+    QjhcMNPyJXIhBROkyzKu7Xvc+/f3koV87BFJcv9irxIwx69h6bmG0sQdvfFZwHMTNjSv076MrpYBulRVNFtZWmvE\
+    8OS1OekCgYEAxNZ+OaugWwFSrf+qmnlJXHe7Eencox4/cldV8aEde0Z5Ef0kktlr/Bj4vgXRaScrHOg3svdkOt+j\
+    WDuaxdm0vi1C0wDU15wQJY7hEyighuarjKKCiyn7XUMtMNYSqPwug9RPGB3X/3VnpgseRp32rWQT1jiur/u4dLsi\
+    84pUOK8CgYBd9FRlTQovyYpJknQyiP4OE8cho2LT1uxmOTkTrIjPNDHWWBV3ZEmWe9Vh8gpJD7csmPOZZ1tX1+Jr\
+    7uBQSrfpWRkGt9vpVBdM9G4oZ0Vf32lDV9ic/sbb6Dh+H69vjF7fddtpIz0NNvHBZ6NRcSiYFwHSGyv4OHSQ/WLu\
+    NoKTAQKBgBVOen9XmpX/QKnhAOCTvGMr+q3nuKBXh9qipYTwQba0XCqcUjcrHcs+EL7Q9mgBe2M3p7/Rk6Hjz1Sf\
+    rxM3i58CWzdn4aItHHpUSvy96xJvKaaheKwDsVfZC607nu13zrkqZB1iLZ1TYhLRJUfTlX4TVSpdHFukTcUk9JWU\
+    JaW1AoGBAMMGJ84m/Hroz+pogw0QNnlHfpBnLHtk1djhLuwtpbJBP7em9DOv8Ij6gYDf8TFVd6TthKlJ/JXAfpdb\
+    xJ/FzlpHPRvdAIXp8C69yQCHJZQLBtxUW0l+dz/ezbc/3DtG3wILHG4VmRqgKI590uGZh4xcUJxAoJ2rh2t4jJwo\
+    hKod";
+
+const CURVE: &str = "\
+    MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQguEJhDw5SOb0FzMZuKqYbjoStncnT2okla4DdPsRD\
+    AS2hRANCAASfd3DgjiAphNZhTveLX9HEXRI4JWRzUHppxVapYIJQOMwwWRfY7PVF7uBi1rVPXtbedmWD5hIrQJHt\
+    BSLiZMm7";
