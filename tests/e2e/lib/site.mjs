@@ -5,7 +5,7 @@ import { build } from 'esbuild';
 import { SUITE } from './paths.mjs';
 
 /** Gives the SDK as a script that makes `sdk` a global name. */
-async function bundle(version) {
+export async function bundle(version) {
 	const { outputFiles } = await build({
 		stdin: { contents: `export * from '${version}';`, resolveDir: SUITE },
 		bundle: true,

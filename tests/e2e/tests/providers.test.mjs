@@ -1,0 +1,118 @@
+// Signing in with a real OpenID provider in Chromium: from a page of the service to the pages of the provider and back,
+// and then the unmodified SDK, which finds the session by its cookie.
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, afterEach, before, describe, test } from 'node:test';
+import { launchBrowser, Window } from '../lib/browser.mjs';
+import { IdentityProvider } from '../lib/identity_provider.mjs';
+import { freePort } from '../lib/ports.mjs';
+import { Administrator } from '../lib/rest.mjs';
+import { freshDirectory, Server } from '../lib/server.mjs';
+import { bundle } from '../lib/site.mjs';
+
+let browser, provider, front, port;
+const servers = new Set();
+let failed = false;
+
+before(async () => {
+	browser = await launchBrowser();
+	port = await freePort();
+	provider = await IdentityProvider.start({ callbacks: [`http://127.0.0.1:${port}/auth/login/idp/callback`] });
+	front = freshDirectory();
+	writeFileSync(path.join(front, 'index.html'), '<!doctype html><title>Front</title><link rel="icon" href="data:,"><script src="/sdk.js"></script>');
+	writeFileSync(path.join(front, 'sdk.js'), await bundle('sdk-26'));
+});
+after(async () => {
+	await browser?.close();
+	await provider?.stop();
+	await Promise.all([...servers].map((server) => server.dispose(failed)));
+});
+afterEach(async (t) => {
+	failed ||= t.passed === false;
+	await Window.closeAll(t);
+	await Promise.all([...servers].map((server) => server.end()));
+});
+
+/** A service on the port that the provider knows, with a page of its own that has the SDK. */
+async function service(more) {
+	const env = { PUBLIC_URL: `http://127.0.0.1:${port}`, ...provider.settings(more) };
+	const server = await Server.start({ port, env, publicDirectory: front });
+	servers.add(server);
+	return server;
+}
+
+/** A window that asks nobody beyond this machine: the pages of the provider would like a font. */
+async function window() {
+	const opened = await Window.open(browser);
+	await opened.context.route((url) => url.hostname !== '127.0.0.1', (route) => route.abort());
+	return opened;
+}
+
+/** What the SDK says with the session of the cookie. */
+function withSdk(page) {
+	return page.evaluate(async () => {
+		const { authentication, createDirectus, readMe, refresh, rest } = globalThis.sdk;
+		const client = createDirectus(location.origin)
+			.with(authentication('session', { credentials: 'include' }))
+			.with(rest({ credentials: 'include' }));
+		const me = await client.request(readMe());
+		await client.request(refresh({ mode: 'session' }));
+		const again = await client.request(readMe());
+		await client.logout();
+		const gone = await client.request(readMe()).then(
+			() => 'still there',
+			(error) => error.errors?.[0]?.extensions?.code,
+		);
+		return { me, again, gone };
+	});
+}
+
+describe('with an OpenID provider', () => {
+	test('a page has its session by going there and back, and the SDK finds it', async () => {
+		const server = await service({ AUTH_IDP_ALLOW_PUBLIC_REGISTRATION: 'true', AUTH_IDP_LABEL: 'Our Provider' });
+		const { page, context } = await window();
+		await page.goto(server.origin);
+		const listed = await page.evaluate(async () => (await fetch('/auth')).json());
+		assert.deepEqual(listed, { data: [{ name: 'idp', label: 'Our Provider', driver: 'openid', icon: 'account_circle' }], disableDefault: false });
+
+		await page.goto(`${server.origin}/auth/login/idp?redirect=${encodeURIComponent('/room')}`);
+		await provider.signIn(page, 'ada');
+		await page.waitForURL(`${server.origin}/room`);
+
+		assert.deepEqual(provider.refusals, []);
+		const cookies = (await context.cookies(server.origin)).filter(({ name }) => !name.startsWith('_'));
+		assert.deepEqual(
+			cookies.map(({ name, httpOnly, sameSite }) => ({ name, httpOnly, sameSite })),
+			[{ name: 'directus_session_token', httpOnly: true, sameSite: 'Lax' }],
+		);
+		const { me, again, gone } = await withSdk(page);
+		// Without a role she sees nothing of herself but her key.
+		const administrator = await Administrator.signIn(server);
+		const { email, first_name, provider: by, external_identifier } = await administrator.data('GET', `/users/${me.id}`);
+		assert.deepEqual({ email, first_name, by, external_identifier }, { email: 'ada@example.com', first_name: 'ada', by: 'idp', external_identifier: 'ada' });
+		assert.equal(again.id, me.id);
+		assert.ok(['FORBIDDEN', 'INVALID_CREDENTIALS'].includes(gone), gone);
+
+		// The provider still knows her: this time no page asks anything, and it is the same account.
+		await page.goto(`${server.origin}/auth/login/idp?redirect=/room`);
+		await page.waitForURL(`${server.origin}/room`);
+		assert.equal((await withSdk(page)).me.id, me.id);
+	});
+
+	test('somebody without an account comes back with the reason', async () => {
+		const server = await service();
+		const administrator = await Administrator.signIn(server);
+		const { page } = await window();
+
+		await page.goto(`${server.origin}/auth/login/idp?redirect=/room`);
+		await provider.signIn(page, 'bob');
+		await page.waitForURL(`${server.origin}/room?reason=INVALID_CREDENTIALS`);
+		const bob = await administrator.data('POST', '/users', { email: 'bob@example.com', provider: 'idp', external_identifier: 'bob' });
+		await page.goto(`${server.origin}/auth/login/idp?redirect=/room`);
+		await page.waitForURL(`${server.origin}/room`);
+
+		assert.equal((await withSdk(page)).me.id, bob.id);
+		assert.doesNotMatch(server.log, /bob@example\.com|code=|state=/, 'neither addresses nor codes are in the log');
+	});
+});
