@@ -2,6 +2,8 @@
 //! so that whoever made a change sees its effect with the next call.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::domain::Error;
@@ -9,6 +11,8 @@ use crate::domain::directory::Directory;
 use crate::domain::permissions::Permissions;
 use crate::model::Event;
 use crate::model::schema::Reach;
+use crate::model::schema::SESSIONS;
+use crate::model::schema::USERS;
 use crate::store::Done;
 use crate::store::Once;
 use crate::store::Store;
@@ -19,6 +23,8 @@ pub struct Changes {
     store: Arc<Store>,
     directory: Arc<Directory>,
     permissions: Arc<Permissions>,
+    /// Rises with every change of an account, a session or a right.
+    standing: AtomicU64,
 }
 
 impl Changes {
@@ -29,7 +35,7 @@ impl Changes {
         directory: Arc<Directory>,
         permissions: Arc<Permissions>,
     ) -> Self {
-        Self { store, directory, permissions }
+        Self { store, directory, permissions, standing: AtomicU64::new(0) }
     }
 
     /// Commits a write, durably, and returns its events in order.
@@ -57,18 +63,29 @@ impl Changes {
 
     /// Takes notice of committed events, whoever made them. Doing so twice does no harm.
     pub async fn apply(&self, events: &[Arc<Event>]) {
-        let mut rights = None;
+        let (mut rights, mut standing) = (None, false);
         for event in events {
             if event.collection.reach != Reach::Items {
                 self.directory.apply(event);
                 if Permissions::depend_on(event.collection) {
                     rights = Some(event.seq);
                 }
+                standing |= [&USERS, &SESSIONS].contains(&event.collection);
             }
         }
         if let Some(seq) = rights {
             self.permissions.refresh(seq).await;
         }
+        if standing || rights.is_some() {
+            self.standing.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Returns a number that is another one after each change of an account, a session or a right
+    /// that somebody was answered: as long as it stays, so does who somebody is.
+    #[must_use]
+    pub fn standing(&self) -> u64 {
+        self.standing.load(Ordering::Acquire)
     }
 
     /// Returns how long the store takes to answer a small read.

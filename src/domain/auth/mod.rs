@@ -68,6 +68,14 @@ pub struct Identity {
     pub expires: Option<Timestamp>,
 }
 
+impl Identity {
+    /// Returns whether nothing is allowed to it, whatever happens.
+    #[must_use]
+    pub fn is_nobody(&self) -> bool {
+        self.actor.user.is_none() && self.actor.policies.is_empty()
+    }
+}
+
 /// What an identity rests on; when that goes, so does the identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Basis {

@@ -54,7 +54,7 @@ pub struct Hub {
     pub(super) items: Arc<Items>,
     pub(super) permissions: Arc<Permissions>,
     pub(super) auth: Arc<Auth>,
-    changes: Arc<Changes>,
+    pub(super) changes: Arc<Changes>,
     pub(super) audience: Audience,
     topics: Arc<Topics>,
     typing: Arc<Typing>,
@@ -196,6 +196,12 @@ impl Hub {
         self.typing.finish().await;
     }
 
+    /// Holds delivery back until what is returned is dropped: for tests of what may not wait for it.
+    #[doc(hidden)]
+    pub async fn hold(&self) -> impl Sized {
+        self.order.write().await
+    }
+
     /// Delivers a committed event. Events must come in order.
     pub async fn deliver(self: &Arc<Self>, event: &Arc<Event>) {
         self.changes.apply(std::slice::from_ref(event)).await;
@@ -281,8 +287,7 @@ impl Hub {
     async fn renew(self: &Arc<Self>, seat: &Arc<Seat>, rights: bool) {
         let _one = seat.changing.lock().await;
         let identity = seat.identity.lock().clone();
-        let is_nobody = identity.actor.user.is_none() && identity.actor.policies.is_empty();
-        if is_nobody {
+        if identity.is_nobody() {
             return;
         }
         if let Ok(Some(renewed)) = self.auth.renew(&identity).await {

@@ -36,12 +36,23 @@ pub(super) struct Seat {
     /// Who it was before it became nobody's or the public's: only the same one is told what happened
     /// meanwhile.
     left: Mutex<Option<Uuid>>,
+    /// Whom it was found to be when it last did something.
+    acting: Mutex<Option<Acting>>,
     /// Told when something was sent that the client is to confirm.
     pub(super) told: Notify,
     /// Told when the identity was taken away.
     pub(super) lost: Notify,
     /// One change of who this is at a time.
     pub(super) changing: tokio::sync::Mutex<()>,
+}
+
+/// Who somebody is, and what that was found out from.
+struct Acting {
+    /// Who the connection is by what was delivered.
+    known: Arc<Actor>,
+    /// Of which moment that was.
+    standing: u64,
+    actor: Arc<Actor>,
 }
 
 impl Seat {
@@ -52,6 +63,7 @@ impl Seat {
             identity: Mutex::new(identity),
             listeners: Mutex::default(),
             left: Mutex::default(),
+            acting: Mutex::default(),
             told: Notify::new(),
             lost: Notify::new(),
             changing: tokio::sync::Mutex::default(),
@@ -81,6 +93,35 @@ impl Peer {
     #[must_use]
     pub fn actor(&self) -> Arc<Actor> {
         Arc::clone(&self.seat.identity.lock().actor)
+    }
+
+    /// Returns who is about to do something: whoever this connection is by everything that anybody
+    /// was answered, also what has yet to be delivered. Nobody, if what it rests on is gone. To be
+    /// asked before each thing that is done; unless an account, a session or a right has changed since
+    /// the last time this looks nothing up.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn acting(&self) -> Result<Arc<Actor>, Error> {
+        let standing = self.hub.changes.standing();
+        let known = self.actor();
+        let is_current = |acting: &&Acting| {
+            acting.standing == standing && Arc::ptr_eq(&acting.known, &known)
+        };
+        if let Some(acting) = self.seat.acting.lock().as_ref().filter(is_current) {
+            return Ok(Arc::clone(&acting.actor));
+        }
+        let identity = self.identity();
+        let known = Arc::clone(&identity.actor);
+        let actor = if identity.is_nobody() {
+            Arc::clone(&known)
+        } else {
+            let renewed = self.hub.auth.renew(&identity).await?;
+            renewed.map_or_else(|| Arc::new(Actor::nobody()), |renewed| renewed.actor)
+        };
+        let acting = Acting { known, standing, actor: Arc::clone(&actor) };
+        *self.seat.acting.lock() = Some(acting);
+        Ok(actor)
     }
 
     /// Makes this connection somebody else; its subscriptions stay and show from now on what the new
@@ -182,6 +223,7 @@ impl Peer {
     /// subscriptions that one connection may have. There is no subscription then.
     pub async fn subscribe(&self, subscribe: Subscribe) -> Result<(), Error> {
         let mut ask = Ask::new(subscribe)?;
+        let (before, actor) = (self.actor(), self.acting().await?);
         let (actor, listener, entered) = {
             let _one = self.seat.changing.lock().await;
             let _between_events = self.hub.order.read().await;
@@ -191,7 +233,8 @@ impl Peer {
                 self.unsubscribe(Some(uid));
             }
             self.sit(&listener)?;
-            let actor = self.actor();
+            // It may have become somebody else while this waited.
+            let actor = if Arc::ptr_eq(&before, &self.actor()) { actor } else { self.actor() };
             let subject = self.hub.subject(&actor, &listener);
             let entered = subject.map(|subject| self.hub.enter(&listener, subject));
             (actor, listener, entered)

@@ -3,10 +3,14 @@
 
 use chinwag::config::WebSocketAuth;
 use serde_json::json;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
 
 use crate::directus::handshake::server;
 use crate::support::Permission;
 use crate::support::Socket;
+use crate::support::TestServer;
+use crate::support::User;
 
 #[tokio::test]
 async fn what_ends_an_identity_acts_on_its_open_sockets() {
@@ -130,4 +134,71 @@ async fn a_role_that_is_taken_away_takes_its_rights_along() {
     let read = json!({"type": "items", "collection": "messages", "action": "read"});
     assert_eq!(socket.ask(&read).await["error"]["code"], "FORBIDDEN");
     server.stop().await;
+}
+
+#[tokio::test]
+async fn who_is_suspended_does_nothing_more_however_far_behind_delivery_is() {
+    let server = server(WebSocketAuth::Public).await;
+    server.allow_public(&[Permission::to("read", "messages")]).await;
+    let (admin, alice) = (server.admin().await, server.member("alice").await);
+    let mut socket = Socket::signed_in(&server, &alice).await;
+    socket.say("before").await;
+
+    let held = server.app().services().hub.hold().await;
+    // Whatever is delivered comes after this, and so does what it acts on.
+    admin.say("on its way").await;
+    let path = format!("/users/{}", alice.id);
+    admin.patch(&path, &json!({"status": "suspended"})).await.ok();
+
+    for action in ["create", "update", "delete"] {
+        let frame = json!({"type": "items", "collection": "messages", "action": action, "id": 1,
+            "data": {"content": "suspended"}});
+        assert_eq!(socket.ask(&frame).await["error"]["code"], "FORBIDDEN", "{action}");
+    }
+    let typing = socket.ask(&json!({"type": "typing", "action": "start"})).await;
+    assert_eq!(typing["error"]["code"], "FORBIDDEN");
+    let stored = admin.get("/items/messages?fields=id,content").await.ok();
+    assert_eq!(stored[0], json!({"id": 1, "content": "before"}));
+    assert_eq!(stored.as_array().unwrap().len(), 2);
+
+    drop(held);
+    while socket.next().await["error"]["code"] != "AUTH_FAILED" {}
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn who_is_suspended_publishes_nothing_more_either() {
+    let server = server(WebSocketAuth::Public).await;
+    server.allow_public(&[Permission::to("read", "messages")]).await;
+    let (admin, alice) = (server.admin().await, server.member("alice").await);
+    let mut topics = Socket::open(topics_request(&server, &alice)).await.unwrap();
+    assert_eq!(topics.next().await["topic"], "_internal");
+
+    let held = server.app().services().hub.hold().await;
+    // Whatever is delivered comes after this, and so does what it acts on.
+    admin.say("on its way").await;
+    let path = format!("/users/{}", alice.id);
+    admin.patch(&path, &json!({"status": "suspended"})).await.ok();
+
+    topics
+        .send(&json!({"type": "publish", "topic": "chat", "payload": {"text": "suspended"}}))
+        .await;
+    let refused = loop {
+        let frame = topics.next().await;
+        if frame["status"] == "error" {
+            break frame;
+        }
+    };
+    assert_eq!(refused["error"]["code"], "FORBIDDEN");
+    let stored = admin.get("/items/messages?fields=content").await.ok();
+    assert_eq!(stored, json!([{"content": "on its way"}]));
+
+    drop(held);
+    while topics.next().await["error"]["code"] != "AUTH_FAILED" {}
+    server.stop().await;
+}
+
+fn topics_request(server: &TestServer, user: &User) -> Request {
+    let url = format!("ws://{}/_ws?access_token={}", server.address, user.token);
+    url.into_client_request().unwrap()
 }

@@ -85,19 +85,18 @@ impl Member {
         }
     }
 
-    /// Says something: a message is created as whoever this connection is. Its author is shown the
+    /// Says something: a message is created as whoever is [`acting`](crate::domain::realtime::Peer). Its author is shown the
     /// list with it, subscribed or not.
     ///
     /// # Errors
     /// As [`crate::domain::items::Items::create`].
-    pub async fn publish(&self, text: &str) -> Result<(), Error> {
+    pub async fn publish(&self, actor: &Arc<Actor>, text: &str) -> Result<(), Error> {
         let topics = &self.topics;
-        let actor = self.attendee.seat.identity.lock().actor.clone();
         let actor = if actor.user.is_none() {
             // Accounts are known by their names, guests only by their connections.
-            Arc::new(Actor { guest: Some(self.attendee.name), ..Actor::clone(&actor) })
+            Arc::new(Actor { guest: Some(self.attendee.name), ..Actor::clone(actor) })
         } else {
-            actor
+            Arc::clone(actor)
         };
         let (payload, query) = (json!({"content": text}), json!({"fields": ["id"]}));
         topics.items.create(&actor, &MESSAGES, payload, &query).await?;

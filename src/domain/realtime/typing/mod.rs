@@ -168,7 +168,7 @@ impl Typing {
         encode: Encode,
         uid: Option<String>,
     ) -> Result<Watch, Error> {
-        if feed::plan(&self.items, &self.permissions, &peer.actor(), 1)?.is_none() {
+        if feed::plan(&self.items, &self.permissions, &*peer.acting().await?, 1)?.is_none() {
             return Err(Error::collection(MESSAGES.name));
         }
         let seat = Arc::clone(&peer.seat);
@@ -185,8 +185,8 @@ impl Typing {
     ///
     /// # Errors
     /// [`Error::Forbidden`] if they may not create messages.
-    pub fn note(&self, peer: &Peer, guest: Option<Uuid>) -> Result<(), Error> {
-        let actor = peer.actor();
+    pub async fn note(&self, peer: &Peer, guest: Option<Uuid>) -> Result<(), Error> {
+        let actor = peer.acting().await?;
         self.permissions.scope(&actor, &MESSAGES, Action::Create)?;
         let (seat, user) = (Arc::clone(&peer.seat), actor.user);
         let (guest, until) = (guest.filter(|_| user.is_none()), Instant::now() + self.patience);

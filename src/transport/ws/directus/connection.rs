@@ -134,13 +134,16 @@ impl Connection {
         else {
             return answers::invalid_collection("items", uid);
         };
-        let actor = self.peer.actor();
-        let done = match frame.action {
-            ItemsAction::Create => self.create(&actor, collection, frame).await,
-            ItemsAction::Read => self.read(&actor, collection, frame).await,
-            ItemsAction::Update => self.update(&actor, collection, frame).await,
-            ItemsAction::Delete => self.delete(&actor, collection, frame).await,
+        let done = async {
+            let actor = self.peer.acting().await?;
+            match frame.action {
+                ItemsAction::Create => self.create(&actor, collection, frame).await,
+                ItemsAction::Read => self.read(&actor, collection, frame).await,
+                ItemsAction::Update => self.update(&actor, collection, frame).await,
+                ItemsAction::Delete => self.delete(&actor, collection, frame).await,
+            }
         };
+        let done = done.await;
         done.unwrap_or_else(|error| answers::failed("items", &error, uid))
     }
 
@@ -230,7 +233,7 @@ impl Connection {
     pub async fn typing(&self, frame: Typing, uid: Option<&Uid>) -> Option<Bytes> {
         let typing = self.context.services.hub.typing();
         let done = match frame {
-            Typing::Start => typing.note(&self.peer, None),
+            Typing::Start => typing.note(&self.peer, None).await,
             Typing::Stop => {
                 typing.rest(&self.peer);
                 Ok(())

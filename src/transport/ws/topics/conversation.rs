@@ -10,6 +10,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::config::WebSocketAuth;
+use crate::domain::Error;
 use crate::domain::realtime::Closing;
 use crate::domain::realtime::Outbox;
 use crate::domain::realtime::Peer;
@@ -148,19 +149,23 @@ impl Conversation<'_> {
             Some(Frame::Unsubscribe(Topic::Typing)) => self.typing = None,
             Some(Frame::Typing(true)) => {
                 // Who may not write does not: nobody needs to be told.
-                let _ = typing.note(self.peer, Some(member.name()));
+                let _ = typing.note(self.peer, Some(member.name())).await;
             }
             Some(Frame::Typing(false)) => typing.rest(self.peer),
             Some(Frame::Subscribe(topic)) => member.subscribe(topic).await,
             Some(Frame::Unsubscribe(topic)) => member.unsubscribe(topic),
             Some(Frame::Publish(text)) => {
-                if let Err(error) = member.publish(&text).await {
+                if let Err(error) = self.publish(member, &text).await {
                     // Without topic and payload: pages keep it apart from the states of topics.
                     self.outbox.push(answers::failed("publish", &error, None));
                 }
             }
             None => {}
         }
+    }
+
+    async fn publish(&self, member: &Member, text: &str) -> Result<(), Error> {
+        member.publish(&self.peer.acting().await?, text).await
     }
 
     /// Returns when [`Conversation::tick`] is due, other than to read on.
