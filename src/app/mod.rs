@@ -78,9 +78,6 @@ use crate::transport::ws::Sweep;
 /// How many committed batches may wait to be delivered; while there are more the writer waits.
 const COMMITTED_MAX: usize = 1024;
 
-/// The part of its outbox that what one subscription missed may take before no more is read of it.
-const REPLAY_SHARE: usize = 8;
-
 /// How long the last events may take to be delivered; their writes have been answered by then.
 const RELAY_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -197,8 +194,7 @@ impl App {
             Arc::clone(&auth),
             Arc::clone(&changes),
             topics,
-            config.websockets.subscriptions_max,
-            config.websockets.outbox_bytes_max / REPLAY_SHARE,
+            &config.websockets,
         ));
         hub.recall()
             .await

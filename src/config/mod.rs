@@ -227,6 +227,16 @@ pub struct WebSocketConfig {
     pub outbox_bytes_max: usize,
     /// `WEBSOCKETS_SUBSCRIPTIONS_MAX`, default 128: subscriptions of one socket.
     pub subscriptions_max: usize,
+    /// `WEBSOCKETS_QUERIES_SIZE_MAX`, default `64kb`: queries of all subscriptions of one socket.
+    pub queries_bytes_max: usize,
+    /// `WEBSOCKETS_USER_QUERIES_SIZE_MAX`, default `1mb`: of all sockets of one account or, without one,
+    /// of one address. Short queries do not count here.
+    pub user_queries_bytes_max: usize,
+    /// `WEBSOCKETS_ALL_QUERIES_SIZE_MAX`, default `16mb`: of all sockets, in the same way.
+    pub all_queries_bytes_max: usize,
+    /// `WEBSOCKETS_ANSWER_SIZE_MAX`, default `4mb`: one answer of a socket, the first rows of a
+    /// subscription, and what it is told of one event.
+    pub answer_bytes_max: usize,
     /// `WEBSOCKETS_CURSORS`, default true, with `handshake` false: whether the frames of subscriptions
     /// that do not ask for it carry cursors as well.
     pub cursors: bool,

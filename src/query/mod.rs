@@ -5,6 +5,7 @@
 //! JSON came from (`transport`), and no SQL (`store::compile`).
 
 pub mod anchors;
+pub mod cost;
 pub mod date;
 pub mod date_part;
 pub mod environment;

@@ -37,6 +37,9 @@ pub enum StoreError {
     /// An item that a write names is not there, or does not fit the guard of the write.
     #[error("the guard of a write refused it")]
     Refused,
+    /// What was read is longer than it may be.
+    #[error("what was read is too long")]
+    TooLong,
     /// A read took longer than it may.
     #[error("a read took longer than {0:?}")]
     OutOfTime(Duration),

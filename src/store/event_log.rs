@@ -27,7 +27,7 @@ const APPEND: &str = "insert into event_log \
      value ->> 6, value ->> 7 from json_each(?)";
 
 /// Once the rows of a page have so many bytes, it ends.
-const PAGE_BYTES: usize = 1 << 20;
+pub(super) const PAGE_BYTES: usize = 1 << 20;
 
 /// Appends events, which must come in order.
 pub(super) async fn append(
@@ -49,10 +49,11 @@ pub(super) async fn read(
     after: i64,
     to: i64,
     limit: u32,
+    bytes_max: usize,
 ) -> Result<(Vec<Arc<Event>>, i64), StoreError> {
     let mut lines = sqlx::query(READ).bind(after).bind(to).bind(limit).fetch(connection);
     let (mut events, mut last, mut bytes) = (Vec::new(), after, 0);
-    while bytes < PAGE_BYTES
+    while bytes < bytes_max
         && let Some(line) = lines.try_next().await?
     {
         let seq: i64 = line.try_get(0)?;

@@ -109,11 +109,26 @@ impl Store {
     /// # Errors
     /// [`StoreError::Forgotten`] if the log does not reach back that far.
     pub async fn events(&self, after: i64, to: i64, limit: u32) -> Result<Page, StoreError> {
+        self.events_within(after, to, limit, event_log::PAGE_BYTES).await
+    }
+
+    /// Returns as [`Store::events`], up to one that makes it this long; at least one, all the same.
+    ///
+    /// # Errors
+    /// As [`Store::events`].
+    pub async fn events_within(
+        &self,
+        after: i64,
+        to: i64,
+        limit: u32,
+        bytes_max: usize,
+    ) -> Result<Page, StoreError> {
         if after < self.log().floor.load(Ordering::Acquire) {
             return Err(StoreError::Forgotten);
         }
+        let bytes_max = bytes_max.clamp(1, event_log::PAGE_BYTES);
         let mut reader = self.readers().borrow().await?;
-        let read = event_log::read(&mut reader, after, to, limit).await;
+        let read = event_log::read(&mut reader, after, to, limit, bytes_max).await;
         let (events, last) = reader.finish(read)?;
         Ok(Page { events, last })
     }

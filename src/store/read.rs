@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
+use futures_util::TryStreamExt;
 use sea_query::SelectStatement;
 use sea_query::SqliteQueryBuilder;
 use sea_query_sqlx::SqlxBinder;
@@ -105,28 +106,42 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn read(&self, scope: &Scope, select: Select) -> Result<Vec<Arc<Row>>, StoreError> {
+        self.read_within(scope, select, usize::MAX).await
+    }
+
+    /// Reads as [`Store::read`], as long as the texts of the rows have at most so many bytes together.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLong`] if they have more; when the database fails.
+    pub async fn read_within(
+        &self,
+        scope: &Scope,
+        select: Select,
+        most: usize,
+    ) -> Result<Vec<Arc<Row>>, StoreError> {
         if let Some((limit, offset)) = select.as_newest(scope)
             && let Some(rows) = self.recent().newest(limit, offset)
         {
             return Ok(rows);
         }
         let (collection, select) = (scope.collection(), within(scope, select));
-        let rows = |candidates: Option<&_>| compile::rows(collection, &select, candidates);
-        let found = self.ask(collection, &select, Asked::Page, rows).await?;
-        found.iter().map(|row| rows::decode(collection, row).map(Arc::new)).collect()
+        let mut reader = self.readers().borrow().await?;
+        let found = read_within(&mut reader, collection, &select, most).await;
+        Ok(reader.finish(found)?.into_iter().map(Arc::new).collect())
     }
 
-    /// Returns as [`Store::read`], and the place in the order of events at which they were so.
+    /// Returns as [`Store::read_within`], and the place in the order of events at which they were so.
     ///
     /// # Errors
-    /// When the database fails.
+    /// As [`Store::read_within`].
     pub async fn read_at(
         &self,
         scope: &Scope,
         select: Select,
+        most: usize,
     ) -> Result<(Vec<Row>, Place), StoreError> {
         let mut reader = self.readers().borrow().await?;
-        let read = read_at(&mut reader, scope.collection(), &within(scope, select)).await;
+        let read = read_at(&mut reader, scope.collection(), &within(scope, select), most).await;
         reader.finish(read)
     }
 
@@ -410,11 +425,53 @@ async fn run_narrowed(
     Ok(found)
 }
 
+/// Reads rows on a connection with the help of the index of texts where it can help, as long as their
+/// texts have at most so many bytes together.
+async fn read_within(
+    connection: &mut SqliteConnection,
+    collection: &'static Collection,
+    select: &Select,
+    most: usize,
+) -> Result<Vec<Row>, StoreError> {
+    if !search::applies(collection, select) {
+        return fetch(connection, collection, compile::rows(collection, select, None), most).await;
+    }
+    let mut snapshot = connection.begin().await?;
+    let candidates = search::narrow(&mut snapshot, collection, select, Asked::Page).await?;
+    let statement = compile::rows(collection, select, candidates.as_ref());
+    let rows = fetch(&mut snapshot, collection, statement, most).await?;
+    snapshot.rollback().await?;
+    Ok(rows)
+}
+
+/// Runs a statement row by row, until their texts are too long.
+async fn fetch(
+    connection: &mut SqliteConnection,
+    collection: &'static Collection,
+    statement: SelectStatement,
+    most: usize,
+) -> Result<Vec<Row>, StoreError> {
+    let (sql, values) = statement.build_sqlx(SqliteQueryBuilder);
+    let mut found = sqlx::query_with(AssertSqlSafe(sql), values).fetch(connection);
+    let (mut rows, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = found.try_next().await? {
+        let row = rows::decode(collection, &row)?;
+        let texts = collection.columns().filter_map(|field| row[field].as_text());
+        bytes += texts.map(str::len).sum::<usize>();
+        if bytes > most {
+            return Err(StoreError::TooLong);
+        }
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
 /// Reads rows on a connection, and the place in the order of events at which they were so.
 async fn read_at(
     connection: &mut SqliteConnection,
     collection: &'static Collection,
     select: &Select,
+    most: usize,
 ) -> Result<(Vec<Row>, Place), StoreError> {
     let mut snapshot = connection.begin().await?;
     // The first read of a transaction fixes what the later ones see.
@@ -427,10 +484,10 @@ async fn read_at(
     let at = line.try_get::<Option<i64>, _>(1)?.unwrap_or(0);
     let place = Place { seq: line.try_get(0)?, at: Timestamp::from_millis(at) };
     let candidates = search::narrow(&mut snapshot, collection, select, Asked::Page).await?;
-    let found = run(&mut snapshot, compile::rows(collection, select, candidates.as_ref())).await?;
+    let statement = compile::rows(collection, select, candidates.as_ref());
+    let rows = fetch(&mut snapshot, collection, statement, most).await?;
     snapshot.rollback().await?;
-    let rows: Result<_, _> = found.iter().map(|row| rows::decode(collection, row)).collect();
-    Ok((rows?, place))
+    Ok((rows, place))
 }
 
 /// Keeps a selection to what the scope allows: its rows, and a search to the fields that it shows of

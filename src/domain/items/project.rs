@@ -99,6 +99,27 @@ impl Projection {
         relations
     }
 
+    /// Returns whether items behind to-many relations are shown: each item takes a question to the
+    /// database.
+    #[must_use]
+    pub fn has_lists(&self) -> bool {
+        self.columns.iter().any(|column| match column {
+            Column::Term(..) => false,
+            Column::One(_, _, nested, _) => nested.has_lists(),
+            Column::Many(..) => true,
+        })
+    }
+
+    /// Returns about how many simple steps it takes to write an item, without its lists.
+    #[must_use]
+    pub fn cost(&self) -> usize {
+        let of = |column: &Column| match column {
+            Column::Term(..) | Column::Many(..) => 1,
+            Column::One(_, _, nested, filter) => 1 + nested.cost() + filter.cost(),
+        };
+        self.columns.iter().map(of).sum()
+    }
+
     /// Returns whether the reader may see the record at all.
     #[must_use]
     pub fn fits(&self, record: &Record) -> bool {

@@ -15,6 +15,7 @@ use crate::domain::items::keys;
 use crate::domain::items::plan::Plan;
 use crate::domain::items::plan::TotalsPlan;
 use crate::domain::items::show;
+use crate::domain::items::text::too_long;
 use crate::domain::permissions::Permissions;
 use crate::model::Action;
 use crate::model::Actor;
@@ -36,6 +37,10 @@ use crate::query::Sight;
 use crate::query::Test;
 use crate::query::Totals;
 use crate::store::Select;
+use crate::store::StoreError;
+
+/// How many times as long as its answer the texts may be that are read for it: not all of them are shown.
+const ROWS_SHARE: usize = 4;
 
 impl Items {
     /// Reads one item, some, or those that a query finds. `query` is the JSON form of the query
@@ -50,6 +55,21 @@ impl Items {
         collection: &'static Collection,
         which: Which,
         query: &Json,
+    ) -> Result<Answer, Error> {
+        self.read_within(actor, collection, which, query, usize::MAX).await
+    }
+
+    /// Reads as [`Items::read`], what has at most so many bytes as JSON.
+    ///
+    /// # Errors
+    /// As [`Items::read`]; [`Error::LimitExceeded`] if it would have more.
+    pub async fn read_within(
+        &self,
+        actor: &Actor,
+        collection: &'static Collection,
+        which: Which,
+        query: &Json,
+        most: usize,
     ) -> Result<Answer, Error> {
         if collection.form == Form::History {
             self.permissions.scope(actor, collection, Action::Read)?;
@@ -69,7 +89,8 @@ impl Items {
                 };
                 let sheet =
                     query.export.map(|export| Sheet { export, columns: plan.projection.names() });
-                Ok(Answer { data: plan.projection.object(&record), counts: None, sheet })
+                let data = plan.projection.object_within(&record, most)?;
+                Ok(Answer { data, counts: None, sheet })
             }
             Which::Keys(keys) => {
                 let keys = keys::parse_all(collection, &keys)?;
@@ -81,11 +102,11 @@ impl Items {
                 }
                 query.filter = keyed(collection, &keys).and(query.filter);
                 require_key(&self.permissions.scope(actor, collection, Action::Read)?)?;
-                self.list(actor, collection, &query).await
+                self.list(actor, collection, &query, most).await
             }
             Which::Query(query) => {
                 let query = self.parse(actor, collection, &query)?;
-                self.list(actor, collection, &query).await
+                self.list(actor, collection, &query, most).await
             }
         }
     }
@@ -117,20 +138,26 @@ impl Items {
         actor: &Actor,
         collection: &'static Collection,
         query: &Query,
+        most: usize,
     ) -> Result<Answer, Error> {
         if let Some(totals) = &query.totals {
-            return self.totals(actor, collection, query, totals).await;
+            let answer = self.totals(actor, collection, query, totals).await?;
+            let is_short = answer.data.get().len() <= most;
+            return if is_short { Ok(answer) } else { Err(too_long(most)) };
         }
         let plan = Plan::new(&self.permissions, actor, collection, query)?;
         let rows = if plan.select.limit == Some(0) {
             Vec::new()
         } else {
-            self.store.read(plan.projection.scope(), plan.select.clone()).await?
+            let (scope, select) = (plan.projection.scope(), plan.select.clone());
+            let rows = self.store.read_within(scope, select, ROWS_SHARE.saturating_mul(most)).await;
+            rows.map_err(|error| shorter(error, most))?
         };
         let records = self.records(&plan.projection, rows, Relations::default()).await?;
         let counts = self.count(&plan, query.meta).await?;
         let sheet = query.export.map(|export| Sheet { export, columns: plan.projection.names() });
-        Ok(Answer { data: plan.projection.list(&records), counts, sheet })
+        let data = plan.projection.list_within(&records, most)?;
+        Ok(Answer { data, counts, sheet })
     }
 
     /// Works out totals instead of showing items.
@@ -183,24 +210,29 @@ impl Items {
     }
 
     /// Returns what a plan finds now (one item, or a list), its counts, and the place in the order of
-    /// events at which it was so.
+    /// events at which it was so. It has at most so many bytes.
     pub(in crate::domain) async fn present(
         &self,
         plan: &Plan,
         item: Option<Key>,
         meta: Meta,
+        most: usize,
     ) -> Result<(JsonText, Option<Counts>, Place), Error> {
         let scope = plan.projection.scope();
         let mut select = plan.select.clone();
         if let Some(key) = item {
             select.filter = keyed(scope.collection(), &[key]).and(select.filter);
         }
-        let (rows, place) = self.store.read_at(scope, select).await?;
+        let (rows, place) = self
+            .store
+            .read_at(scope, select, ROWS_SHARE.saturating_mul(most))
+            .await
+            .map_err(|error| shorter(error, most))?;
         let records = self.records(&plan.projection, rows, Relations::default()).await?;
         let counts = self.count(plan, meta).await?;
         let data = match (item, records.first()) {
-            (None, _) => plan.projection.list(&records),
-            (Some(_), Some(record)) => plan.projection.object(record),
+            (None, _) => plan.projection.list_within(&records, most)?,
+            (Some(_), Some(record)) => plan.projection.object_within(record, most)?,
             (Some(_), None) => return Err(Error::Forbidden(Forbidden::Item)),
         };
         Ok((data, counts, place))
@@ -217,6 +249,14 @@ impl Items {
         let select = Select { filter, limit: Some(1), offset: 0, ..plan.select.clone() };
         let rows = self.store.read(scope, select).await?;
         Ok(self.records(&plan.projection, rows, Relations::default()).await?.pop())
+    }
+}
+
+/// Returns what a read failed with; if it was too long, what is to be done about that.
+fn shorter(error: StoreError, most: usize) -> Error {
+    match error {
+        StoreError::TooLong => too_long(most),
+        error => error.into(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Records to the JSON that their reader may see: written straight to text, since a tree of values
 //! for each item would cost more than everything else on the way.
 
+use crate::domain::Error;
 use crate::domain::items::project::Column;
 use crate::domain::items::project::Projection;
 use crate::domain::items::text::JsonText;
@@ -19,6 +20,30 @@ impl Projection {
         let mut text = Text::default();
         text.list(records, |text, record| self.write(record, text));
         text.finish()
+    }
+
+    /// Writes the records as a JSON list of at most so many bytes.
+    ///
+    /// # Errors
+    /// [`Error::LimitExceeded`] if it would have more.
+    pub fn list_within<'r>(
+        &self,
+        records: impl IntoIterator<Item = &'r Record>,
+        most: usize,
+    ) -> Result<JsonText, Error> {
+        let mut text = Text::within(most);
+        text.list(records, |text, record| self.write(record, text));
+        text.finish_within()
+    }
+
+    /// Writes one record as a JSON object of at most so many bytes.
+    ///
+    /// # Errors
+    /// [`Error::LimitExceeded`] if it would have more.
+    pub fn object_within(&self, record: &Record, most: usize) -> Result<JsonText, Error> {
+        let mut text = Text::within(most);
+        self.write(record, &mut text);
+        text.finish_within()
     }
 
     /// Writes one record as a JSON object.

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use serde::Serialize;
 use serde_json::Value as Json;
 
+use crate::domain::Error;
 use crate::model::Field;
 use crate::model::Kind;
 use crate::model::Value;
@@ -38,24 +39,41 @@ impl From<&Json> for JsonText {
 }
 
 /// JSON under construction.
-#[derive(Default)]
-pub(super) struct Text(Vec<u8>);
+pub(super) struct Text {
+    bytes: Vec<u8>,
+    most: usize,
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Self::within(usize::MAX)
+    }
+}
 
 impl Text {
+    /// Returns a text that is to have at most so many bytes: once it has more, lists are cut short,
+    /// since nobody will see them.
+    pub(super) const fn within(most: usize) -> Self {
+        Self { bytes: Vec::new(), most }
+    }
+
     /// Writes a list.
     pub(super) fn list<T>(
         &mut self,
         items: impl IntoIterator<Item = T>,
         write: impl Fn(&mut Self, T),
     ) {
-        self.0.push(b'[');
+        self.bytes.push(b'[');
         for (place, item) in items.into_iter().enumerate() {
             if place > 0 {
-                self.0.push(b',');
+                self.bytes.push(b',');
             }
             write(self, item);
+            if self.bytes.len() > self.most {
+                break;
+            }
         }
-        self.0.push(b']');
+        self.bytes.push(b']');
     }
 
     /// Writes an object.
@@ -65,21 +83,21 @@ impl Text {
         name: impl Fn(&T) -> &str,
         write: impl Fn(&mut Self, &T),
     ) {
-        self.0.push(b'{');
+        self.bytes.push(b'{');
         for (place, entry) in entries.iter().enumerate() {
             if place > 0 {
-                self.0.push(b',');
+                self.bytes.push(b',');
             }
             self.string(name(entry));
-            self.0.push(b':');
+            self.bytes.push(b':');
             write(self, entry);
         }
-        self.0.push(b'}');
+        self.bytes.push(b'}');
     }
 
     /// Writes null.
     pub(super) fn null(&mut self) {
-        self.0.extend_from_slice(b"null");
+        self.bytes.extend_from_slice(b"null");
     }
 
     /// Writes one of some figures.
@@ -94,7 +112,7 @@ impl Text {
     /// Writes a number as JavaScript does: whole ones without a fraction.
     pub(super) fn real(&mut self, real: f64) {
         if real.fract() == 0.0 && real.abs() <= WHOLE_MAX {
-            write!(self.0, "{real:.0}").expect(GROWS);
+            write!(self.bytes, "{real:.0}").expect(GROWS);
         } else {
             self.json(&real);
         }
@@ -118,7 +136,7 @@ impl Text {
             Value::Text(text) => self.string(text),
             Value::Uuid(id) => self.string(id.hyphenated().encode_lower(&mut [0; 36])),
             // Neither digits nor what stands between them is ever escaped.
-            Value::Timestamp(at) => write!(self.0, "\"{at}\"").expect(GROWS),
+            Value::Timestamp(at) => write!(self.bytes, "\"{at}\"").expect(GROWS),
             Value::Json(document) => self.json(&**document),
         }
     }
@@ -128,14 +146,29 @@ impl Text {
         self.json(text);
     }
 
+    /// Returns what was written, unless that is too long.
+    ///
+    /// # Errors
+    /// [`Error::LimitExceeded`].
+    pub(super) fn finish_within(self) -> Result<JsonText, Error> {
+        if self.bytes.len() > self.most { Err(too_long(self.most)) } else { Ok(self.finish()) }
+    }
+
     /// Returns what was written.
     pub(super) fn finish(self) -> JsonText {
-        JsonText(String::from_utf8(self.0).expect("JSON is written as UTF-8"))
+        JsonText(String::from_utf8(self.bytes).expect("JSON is written as UTF-8"))
     }
 
     fn json<T: Serialize + ?Sized>(&mut self, value: &T) {
-        serde_json::to_writer(&mut self.0, value).expect(GROWS);
+        serde_json::to_writer(&mut self.bytes, value).expect(GROWS);
     }
+}
+
+/// Returns the refusal of what has more bytes than it may.
+pub(super) fn too_long(most: usize) -> Error {
+    Error::LimitExceeded(format!(
+        "the answer would have more than {most} bytes: ask for fewer items or fields at a time"
+    ))
 }
 
 #[cfg(test)]
@@ -155,5 +188,20 @@ mod tests {
             text.real(real);
             assert_eq!(text.finish().get(), expected);
         }
+    }
+
+    #[test]
+    fn a_list_that_is_too_long_is_not_written_to_its_end() {
+        let written = |most| {
+            let mut text = Text::within(most);
+            let mut count = 0;
+            let items = (0..1000).inspect(|_| count += 1);
+            text.list(items, |text, item| text.value(&Value::Integer(item)));
+            (text.finish_within().map(|text| text.get().len()), count)
+        };
+
+        assert!(matches!(written(3891), (Ok(3891), 1000)));
+        assert!(matches!(written(3890), (Err(Error::LimitExceeded(_)), 1000)));
+        assert!(matches!(written(20), (Err(Error::LimitExceeded(_)), 11)));
     }
 }

@@ -11,13 +11,19 @@ use std::hash::Hasher;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::domain::items::Items;
 use crate::domain::realtime::listener::Listener;
+use crate::domain::realtime::shares::Owner;
+use crate::domain::realtime::shares::Shares;
+use crate::domain::realtime::view::Road;
 use crate::domain::realtime::view::Subject;
 use crate::domain::realtime::view::View;
+use crate::domain::realtime::view::Weight;
+use crate::domain::realtime::view::Workshop;
 use crate::model::Collection;
 use crate::model::Event;
 use crate::model::EventAction;
@@ -28,11 +34,25 @@ use crate::query::Anchor;
 /// All views of this process.
 pub(super) struct Audience {
     views: RwLock<HashMap<&'static Collection, Ward>>,
-    items: Arc<Items>,
-    /// The tasks of views that cannot keep up with the others, and what ends them.
-    lanes: TaskTracker,
-    stopping: CancellationToken,
+    shop: Workshop,
+    /// The time that views take which the others wait for.
+    time: Arc<Shares>,
+    /// Whose turn it is among the views that take long.
+    turns: Arc<Semaphore>,
 }
+
+/// What a view may cost that is asked along with others.
+const COST_MAX: usize = 256;
+/// What a view costs besides what it asks.
+const COST_OF_VIEW: usize = 4;
+/// What all views that are asked together may cost which one account, or the visitors of one address,
+/// were the first to ask for.
+const COST_OF_ONE_MAX: usize = 8 * 1024;
+/// What all of them may cost that cannot be found by values: the time a message takes on its way, which
+/// for the longest texts and the dearest filters is some 50 ms.
+const COST_OF_ALL_MAX: usize = 64 * 1024;
+/// How many views that take long are worked out at the same time.
+const TURNS: usize = 1;
 
 /// The views on one collection.
 #[derive(Default)]
@@ -48,12 +68,14 @@ struct Ward {
 struct BySubject(Arc<View>);
 
 impl Audience {
-    pub(super) fn new(items: Arc<Items>) -> Self {
+    /// News of one event has at most so many bytes.
+    pub(super) fn new(items: Arc<Items>, news_bytes_max: usize) -> Self {
+        let (lanes, stopping) = (TaskTracker::new(), CancellationToken::new());
         Self {
             views: RwLock::default(),
-            items,
-            lanes: TaskTracker::new(),
-            stopping: CancellationToken::new(),
+            shop: Workshop { items, news_bytes_max, lanes, stopping },
+            time: Shares::new(COST_OF_ONE_MAX, COST_OF_ALL_MAX),
+            turns: Arc::new(Semaphore::new(TURNS)),
         }
     }
 
@@ -79,12 +101,34 @@ impl Audience {
         let view = if let Some(BySubject(view)) = ward.all.get(&subject) {
             Arc::clone(view)
         } else {
-            let view = View::new(subject, &self.items, &self.lanes, &self.stopping);
+            let road = self.road(&subject, Owner::of(&listener.seat.identity.lock().actor));
+            let view = View::new(subject, road, &self.shop);
             ward.add(&view);
             view
         };
         view.add(Arc::clone(listener), begin);
         *current = Some(view);
+    }
+
+    /// Lets no view that takes long have its turn until what is returned is dropped.
+    pub(super) async fn hold_costly(&self) -> impl Sized + use<> {
+        Arc::clone(&self.turns).acquire_many_owned(u32::try_from(TURNS).expect("few")).await
+    }
+
+    /// Returns how a view on a subject is to hear of events. Whoever has used up their share, or comes
+    /// when all is used up, gets views of their own lanes: they may lag, and nobody else does.
+    fn road(&self, subject: &Subject, owner: Owner) -> Road {
+        let Weight { reads, cost } = subject.weight();
+        if cost > COST_MAX {
+            return Road::Costly(Arc::clone(&self.turns));
+        }
+        if reads {
+            return Road::Own;
+        }
+        let cost = cost + COST_OF_VIEW;
+        // What is found by values is asked only about what has them.
+        let of_all = if anchors(subject).is_some() { 0 } else { cost };
+        self.time.take(owner, cost, of_all).map_or(Road::Own, Road::Shared)
     }
 
     /// Takes a listener out of its view.
@@ -106,9 +150,9 @@ impl Audience {
     /// Drops all views and waits for their tasks.
     pub(super) async fn finish(&self) {
         self.views.write().clear();
-        self.stopping.cancel();
-        self.lanes.close();
-        self.lanes.wait().await;
+        self.shop.stopping.cancel();
+        self.shop.lanes.close();
+        self.shop.lanes.wait().await;
     }
 
     /// Ends all subscriptions of a view.

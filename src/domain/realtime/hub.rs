@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
+use crate::config::WebSocketConfig;
 use crate::domain::auth::Auth;
 use crate::domain::auth::Basis;
 use crate::domain::auth::Identity;
@@ -32,11 +33,13 @@ use crate::domain::realtime::audience::Audience;
 use crate::domain::realtime::cursor::Cursors;
 use crate::domain::realtime::peer::Seat;
 use crate::domain::realtime::positions::Positions;
+use crate::domain::realtime::shares::Shares;
 use crate::domain::realtime::view::Occurrence;
 use crate::model::Actor;
 use crate::model::Event;
 use crate::model::EventAction;
 use crate::model::Key;
+use crate::model::Place;
 use crate::model::schema::SESSIONS;
 use crate::model::schema::USERS;
 use crate::store::Page;
@@ -45,6 +48,12 @@ use crate::store::StoreError;
 
 /// How many positions are written down in one transaction.
 const REMEMBERED_AT_ONCE: usize = 500;
+
+/// After how many views that an event was offered to others get their turn.
+const AT_ONCE: usize = 64;
+
+/// The part of its outbox that what a connection missed may take before no more is read of it.
+const REPLAY_SHARE: usize = 8;
 
 /// How many pages of the log are read at a time for clients that are behind.
 const READING_MAX: usize = 2;
@@ -66,6 +75,11 @@ pub struct Hub {
     pub(super) beginnings: TaskTracker,
     ids: AtomicU64,
     pub(super) subscriptions_max: usize,
+    /// How long may be what a subscription begins with.
+    pub(super) answer_bytes_max: usize,
+    pub(super) queries_bytes_max: usize,
+    /// The bytes of queries that are kept.
+    pub(super) queries: Arc<Shares>,
     pub(super) cursors: Cursors,
     /// How far clients have got that keep no cursors.
     pub(super) positions: Positions,
@@ -74,6 +88,8 @@ pub struct Hub {
     remembering: AsyncMutex<()>,
     /// The last event that went round the views.
     delivered: AtomicI64,
+    /// The place of the last one that did, if nothing was passed over since.
+    last_delivered: Mutex<Place>,
     /// Those who read the log for clients that are behind: a few at a time.
     pub(super) reading: Semaphore,
     /// How much may wait to be sent of what one subscription missed.
@@ -89,8 +105,7 @@ impl Hub {
         auth: Arc<Auth>,
         changes: Arc<Changes>,
         topics: Arc<Topics>,
-        subscriptions_max: usize,
-        replay_bytes_max: usize,
+        config: &WebSocketConfig,
     ) -> Self {
         let patience = topics.config().typing_timeout;
         let typing = Typing::start(Arc::clone(&items), Arc::clone(&permissions), patience);
@@ -99,20 +114,24 @@ impl Hub {
             positions: Positions::default(),
             remembering: AsyncMutex::default(),
             delivered: AtomicI64::new(items.store.position()),
+            last_delivered: Mutex::new(items.store.head()),
             reading: Semaphore::new(READING_MAX),
-            replay_bytes_max,
+            replay_bytes_max: config.outbox_bytes_max / REPLAY_SHARE,
             items: Arc::clone(&items),
             permissions,
             auth,
             changes,
-            audience: Audience::new(items),
+            audience: Audience::new(items, config.answer_bytes_max),
             topics,
             typing,
             order: RwLock::new(()),
             seats: Mutex::default(),
             beginnings: TaskTracker::new(),
             ids: AtomicU64::new(1),
-            subscriptions_max,
+            subscriptions_max: config.subscriptions_max,
+            answer_bytes_max: config.answer_bytes_max,
+            queries_bytes_max: config.queries_bytes_max,
+            queries: Shares::new(config.user_queries_bytes_max, config.all_queries_bytes_max),
         }
     }
 
@@ -202,6 +221,13 @@ impl Hub {
         self.order.write().await
     }
 
+    /// Holds back the views that take long until what is returned is dropped: for tests of what may not
+    /// wait for them.
+    #[doc(hidden)]
+    pub async fn hold_costly(&self) -> impl Sized + use<> {
+        self.audience.hold_costly().await
+    }
+
     /// Delivers a committed event. Events must come in order.
     pub async fn deliver(self: &Arc<Self>, event: &Arc<Event>) {
         self.changes.apply(std::slice::from_ref(event)).await;
@@ -213,13 +239,23 @@ impl Hub {
         if !views.is_empty() {
             let cursor = Arc::from(self.cursors.make(event.place()));
             let news = Occurrence { event: Arc::clone(event), cursor };
-            for view in views {
+            for (count, view) in views.into_iter().enumerate() {
+                if count % AT_ONCE == AT_ONCE - 1 {
+                    tokio::task::yield_now().await;
+                }
                 if view.deliver(&self.items, &news).await.is_err() {
                     self.audience.dissolve(&view);
                 }
             }
         }
+        *self.last_delivered.lock() = event.place();
         self.delivered.store(event.seq, Ordering::Release);
+    }
+
+    /// Returns the place of the last event that was delivered. There may be nothing behind it that
+    /// was passed over since.
+    pub(super) fn last_delivered(&self) -> Place {
+        *self.last_delivered.lock()
     }
 
     /// Returns the last event that was delivered. Nothing that is delivered later is before it.
@@ -294,7 +330,7 @@ impl Hub {
             let changed = rights || renewed.actor != identity.actor;
             *seat.identity.lock() = renewed;
             if changed {
-                self.rescope(seat).await;
+                self.rescope(seat, false).await;
             }
         } else {
             // What cannot be confirmed does not hold.
@@ -302,25 +338,38 @@ impl Hub {
             *seat.identity.lock() = Identity { actor, basis: Basis::Nothing, expires: None };
             let listeners = seat.listeners.lock().clone();
             for listener in listeners {
+                let delivered = self.delivered();
+                listener.begin_lapse(delivered);
+                listener.fall_behind(delivered);
                 self.audience.leave(&listener);
-                listener.fall_behind(self.delivered());
             }
             seat.leave(identity.actor.user);
             seat.lost.notify_one();
         }
     }
 
-    /// Lets every subscription of a connection show what its actor may see now.
-    pub(super) async fn rescope(self: &Arc<Self>, seat: &Arc<Seat>) {
+    /// Lets every subscription of a connection show what its actor may see now. `lapsed` says that
+    /// somebody was signed in there until now and nobody is any more.
+    pub(super) async fn rescope(self: &Arc<Self>, seat: &Arc<Seat>, lapsed: bool) {
         let _between_events = self.order.read().await;
         let actor = Arc::clone(&seat.identity.lock().actor);
         let listeners = seat.listeners.lock().clone();
+        let delivered = self.delivered();
         for listener in listeners {
             let was_told = listener.view.lock().is_some();
+            if lapsed {
+                listener.begin_lapse(delivered);
+            }
+            if actor.user.is_some() {
+                listener.end_lapse(delivered);
+            }
+            listener.leave_lane(delivered);
+            let place = listener.position(delivered);
             match self.subject(&actor, &listener) {
                 Ok(subject) => {
                     let begins = listener.is_held();
                     self.enter(&listener, subject);
+                    listener.see_lapsed(place);
                     if begins && listener.is_held() && !was_told {
                         self.begin_later(listener);
                     } else {
@@ -328,8 +377,9 @@ impl Hub {
                     }
                 }
                 Err(error) => {
+                    listener.fall_behind(delivered);
                     self.audience.leave(&listener);
-                    listener.fall_behind(self.delivered());
+                    listener.see_lapsed(place);
                     if was_told {
                         let envelope = &listener.ask.envelope;
                         let frame = (envelope.encode_error)(envelope.uid.as_deref(), &error);

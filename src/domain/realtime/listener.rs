@@ -10,11 +10,15 @@ use tokio::sync::Notify;
 use crate::domain::Error;
 use crate::domain::realtime::Closing;
 use crate::domain::realtime::Envelope;
+use crate::domain::realtime::Meter;
 use crate::domain::realtime::Outbox;
 use crate::domain::realtime::Resume;
 use crate::domain::realtime::Subscribe;
+use crate::domain::realtime::lapse::Lapse;
+use crate::domain::realtime::lapse::Shown;
 use crate::domain::realtime::peer::Seat;
 use crate::domain::realtime::positions::Name;
+use crate::domain::realtime::shares::Part;
 use crate::domain::realtime::view::View;
 use crate::model::Collection;
 use crate::model::EventAction;
@@ -33,6 +37,8 @@ pub(super) struct Listener {
     /// The view it takes part in; `None` while its connection has no right to what it asks for.
     pub(super) view: Mutex<Option<Arc<View>>>,
     gate: Mutex<Gate>,
+    /// Since the rights of whoever began it lapsed; boxed, since it is rare.
+    lapse: Mutex<Option<Box<Lapse>>>,
     /// Told when the subscription ends, for whoever reads the log on its behalf.
     pub(super) ended: Notify,
 }
@@ -47,15 +53,24 @@ pub(super) struct Ask {
     query: Box<str>,
     pub(super) resume: Resume,
     pub(super) envelope: Envelope,
+    /// What counts what comes first: it may be long.
+    meter: Meter,
+    /// What the query takes of its owner's share.
+    pub(super) part: Option<Part>,
 }
 
 impl Ask {
     /// Returns what a client asks for, in as little memory as it takes.
     pub(super) fn new(subscribe: Subscribe) -> Result<Self, Error> {
         let item = subscribe.key()?;
-        let Subscribe { collection, event, query, resume, envelope, .. } = subscribe;
+        let Subscribe { collection, event, query, resume, envelope, meter, .. } = subscribe;
         let query = query.to_string().into_boxed_str();
-        Ok(Self { collection, event, item, query, resume, envelope })
+        Ok(Self { collection, event, item, query, resume, envelope, meter, part: None })
+    }
+
+    /// Returns how long the query is, as JSON.
+    pub(super) const fn query_bytes(&self) -> usize {
+        self.query.len()
     }
 
     /// Returns fields, filter and their like as the client sent them.
@@ -74,8 +89,18 @@ impl Ask {
     }
 }
 
+/// What a subscription has yet to be told from the log.
+pub(super) struct Behind {
+    /// What happened after this.
+    pub(super) told: i64,
+    /// Whether its client missed it.
+    pub(super) missed: bool,
+    /// What of it was shown already.
+    pub(super) shown: Arc<[Shown]>,
+}
+
 enum Gate {
-    /// News goes to the outbox, if it is newer than what was told already.
+    /// News goes to the outbox, if it is newer than what was told last.
     Open { after: i64 },
     /// The first rows are being read: news waits, with its place in the order.
     Held(Vec<(i64, Bytes)>),
@@ -84,9 +109,36 @@ enum Gate {
         told: i64,
         /// Whether somebody is about to tell it.
         reading: bool,
+        /// Whether its client missed it, rather than only took a subscription for another.
+        missed: bool,
+        /// What of it was shown already, while nobody was signed in.
+        shown: Arc<[Shown]>,
     },
     /// The subscription has ended.
     Shut,
+}
+
+impl Gate {
+    /// Returns up to where everything was told, if all up to `delivered` was let through.
+    fn position(&self, delivered: i64) -> Option<i64> {
+        match *self {
+            Self::Open { after } => Some(after.max(delivered)),
+            Self::Behind { told, .. } => Some(told),
+            Self::Held(_) | Self::Shut => None,
+        }
+    }
+
+    fn fall_behind(&mut self, delivered: i64, is_missed: bool) {
+        match self {
+            Self::Open { after } => {
+                let told = delivered.max(*after);
+                let shown = Arc::default();
+                *self = Self::Behind { told, reading: false, missed: is_missed, shown };
+            }
+            Self::Behind { missed, .. } => *missed |= is_missed,
+            Self::Held(_) | Self::Shut => {}
+        }
+    }
 }
 
 impl Listener {
@@ -94,7 +146,13 @@ impl Listener {
     pub(super) fn held(id: u64, ask: Ask, seat: &Arc<Seat>) -> Arc<Self> {
         let (view, gate) = (Mutex::default(), Mutex::new(Gate::Held(Vec::new())));
         let (outbox, seat) = (Arc::clone(&seat.outbox), Arc::clone(seat));
-        Arc::new(Self { id, ask, outbox, seat, view, gate, ended: Notify::new() })
+        let lapse = Mutex::default();
+        Arc::new(Self { id, ask, outbox, seat, view, gate, lapse, ended: Notify::new() })
+    }
+
+    /// Goes on in the place of another, whose rights may have lapsed.
+    pub(super) fn inherit(&self, lapse: Option<Box<Lapse>>) {
+        *self.lapse.lock() = lapse;
     }
 
     /// Returns what its position is remembered under, if it is to be.
@@ -120,6 +178,7 @@ impl Listener {
             Gate::Open { after } => {
                 // Delivery lags behind the commit, so older events may still come.
                 if seq > *after {
+                    *after = seq;
                     self.send(frame.clone());
                 }
             }
@@ -136,13 +195,18 @@ impl Listener {
     pub(super) fn open(&self, first: Option<Bytes>, seq: i64) {
         let mut gate = self.gate.lock();
         let Gate::Held(held) = &mut *gate else { return };
-        let held = held.drain(..).filter(|(place, _)| *place > seq).map(|(_, frame)| frame);
+        let mut after = seq;
+        let held = held.drain(..).filter(|(place, _)| *place > seq).map(|(place, frame)| {
+            after = place;
+            frame
+        });
+        let first = first.map(|frame| self.ask.meter.count(frame));
         for frame in first.into_iter().chain(held) {
             if !self.send(frame) {
                 break;
             }
         }
-        *gate = Gate::Open { after: seq };
+        *gate = Gate::Open { after };
     }
 
     /// Sends the first frame of a subscription that is to be told from the log what happened after
@@ -150,23 +214,71 @@ impl Listener {
     pub(super) fn open_behind(&self, first: Bytes, seq: i64) {
         let mut gate = self.gate.lock();
         if matches!(*gate, Gate::Held(_)) {
-            self.send(first);
-            *gate = Gate::Behind { told: seq, reading: false };
+            self.send(self.ask.meter.count(first));
+            let missed = self.ask.resume.is_asked();
+            *gate = Gate::Behind { told: seq, reading: false, missed, shown: Arc::default() };
         }
     }
 
-    /// Notes that what happens after `seq` is not told: it may be, later, from the log.
-    pub(super) fn fall_behind(&self, seq: i64) {
+    /// Notes that nothing more is told: it may be, later, from the log. All up to `delivered` was
+    /// delivered. To be called before it leaves its view.
+    pub(super) fn fall_behind(&self, delivered: i64) {
+        let delivered = self.delivered(delivered);
+        self.gate.lock().fall_behind(delivered, true);
+    }
+
+    /// Lets what waits in the lane of its view be told from the log, since it may be about to leave it.
+    /// All up to `delivered` was delivered to the views.
+    pub(super) fn leave_lane(&self, delivered: i64) {
+        let told = self.delivered(delivered);
+        if told < delivered {
+            self.gate.lock().fall_behind(told, false);
+        }
+    }
+
+    /// Notes that the rights of whoever began it have lapsed. All up to `delivered` was delivered.
+    pub(super) fn begin_lapse(&self, delivered: i64) {
+        let delivered = self.delivered(delivered);
+        let gate = self.gate.lock();
+        let shown = match &*gate {
+            Gate::Behind { shown, .. } => shown.to_vec(),
+            Gate::Open { .. } | Gate::Held(_) | Gate::Shut => Vec::new(),
+        };
+        if let Some(place) = gate.position(delivered) {
+            self.lapse.lock().get_or_insert_with(|| Box::new(Lapse::new(place, shown)));
+        }
+    }
+
+    /// Notes which view decides from a place on, while rights have lapsed.
+    pub(super) fn see_lapsed(&self, place: Option<i64>) {
+        let view = self.view.lock().clone();
+        let mut lapse = self.lapse.lock();
+        if let Some(place) = place
+            && let Some(lapse) = lapse.as_mut()
+        {
+            lapse.see(place, view);
+        }
+    }
+
+    /// Lets whoever has signed in again be told what they missed since their rights lapsed, less what
+    /// was shown. All up to `delivered` was delivered.
+    pub(super) fn end_lapse(&self, delivered: i64) {
+        let Some(lapse) = self.lapse.lock().take() else { return };
+        let delivered = self.delivered(delivered);
         let mut gate = self.gate.lock();
-        if let Gate::Open { after } = *gate {
-            *gate = Gate::Behind { told: after.max(seq), reading: false };
+        let Some(place) = gate.position(delivered) else { return };
+        let (from, shown) = lapse.end(place);
+        let reading = matches!(*gate, Gate::Behind { reading: true, .. });
+        if reading || from < place {
+            *gate = Gate::Behind { told: from, reading, missed: true, shown: shown.into() };
         }
     }
 
-    /// Gives up telling what happened before `seq`.
+    /// Gives up telling what was missed before `seq`. What is only late is told all the same.
     pub(super) fn leap(&self, seq: i64) {
+        *self.lapse.lock() = None;
         let mut gate = self.gate.lock();
-        if let Gate::Behind { told, .. } = *gate {
+        if let Gate::Behind { told, missed: true, .. } = *gate {
             *gate = Gate::Open { after: told.max(seq) };
         }
     }
@@ -199,26 +311,35 @@ impl Listener {
         view.clone()
     }
 
-    /// Returns up to where a subscription has been told what is in the log, if it is behind.
-    pub(super) fn behind(&self) -> Option<i64> {
-        match *self.gate.lock() {
-            Gate::Behind { told, .. } => Some(told),
+    /// Returns what there is to tell from the log, if the subscription is behind.
+    pub(super) fn behind(&self) -> Option<Behind> {
+        match &*self.gate.lock() {
+            Gate::Behind { told, missed, shown, .. } => {
+                Some(Behind { told: *told, missed: *missed, shown: Arc::clone(shown) })
+            }
             Gate::Open { .. } | Gate::Held(_) | Gate::Shut => None,
         }
     }
 
-    /// Tells what was read in the log, up to `seq`, as long as it is still this view that decides.
-    pub(super) fn tell(&self, view: &Arc<View>, seq: i64, frame: Option<Bytes>) -> bool {
+    /// Tells what was read in the log behind `after`, up to `seq`, as long as it is still this view that
+    /// decides and everything up to there is what was told last.
+    pub(super) fn tell(
+        &self,
+        view: &Arc<View>,
+        after: i64,
+        seq: i64,
+        frame: Option<Bytes>,
+    ) -> bool {
         let current = self.view.lock();
         if !current.as_ref().is_some_and(|current| Arc::ptr_eq(current, view)) {
             return false;
         }
         match &mut *self.gate.lock() {
-            Gate::Behind { told, .. } => {
+            Gate::Behind { told, .. } if *told == after => {
                 *told = seq;
                 frame.is_none_or(|frame| self.send(frame))
             }
-            Gate::Open { .. } | Gate::Held(_) | Gate::Shut => false,
+            _ => false,
         }
     }
 
@@ -227,7 +348,7 @@ impl Listener {
     pub(super) fn catch_up(&self) {
         let view = self.view.lock();
         let mut gate = self.gate.lock();
-        if let Gate::Behind { told, reading } = &mut *gate {
+        if let Gate::Behind { told, reading, .. } = &mut *gate {
             if view.is_some() {
                 *gate = Gate::Open { after: *told };
             } else {
@@ -240,15 +361,24 @@ impl Listener {
     /// Returns up to where this subscription was told everything, if all up to `delivered` was
     /// delivered; `None` before its first frame.
     pub(super) fn position(&self, delivered: i64) -> Option<i64> {
-        let delivered = match &*self.view.lock() {
-            Some(view) => view.told(delivered),
-            None => delivered,
-        };
-        match *self.gate.lock() {
-            Gate::Open { after } => Some(after.max(delivered)),
-            Gate::Behind { told, .. } => Some(told),
-            Gate::Held(_) | Gate::Shut => None,
-        }
+        let delivered = self.delivered(delivered);
+        self.gate.lock().position(delivered)
+    }
+
+    /// Ends the subscription and returns its [`Listener::position`], for the one that takes its
+    /// place: nothing is told in between.
+    pub(super) fn hand_over(&self, delivered: i64) -> (Option<i64>, Option<Box<Lapse>>) {
+        let delivered = self.delivered(delivered);
+        let mut gate = self.gate.lock();
+        let position = gate.position(delivered);
+        *gate = Gate::Shut;
+        drop(gate);
+        (position, self.lapse.lock().take())
+    }
+
+    /// Returns up to where its view has told everything, if all up to `delivered` was delivered.
+    fn delivered(&self, delivered: i64) -> i64 {
+        self.view.lock().as_ref().map_or(delivered, |view| view.told(delivered))
     }
 
     /// Returns whether the subscription has not begun yet.

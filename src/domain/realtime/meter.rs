@@ -12,8 +12,9 @@ use tokio::sync::Notify;
 
 use crate::domain::realtime::outbox::FRAME_OVERHEAD;
 
-/// The bytes of one connection's answers that have not been written yet, counted as the outbox does.
-#[derive(Debug)]
+/// The bytes of one connection's answers that have not been written yet, counted as the outbox does;
+/// copies count together.
+#[derive(Debug, Clone)]
 pub struct Meter {
     unread: Arc<Unread>,
     bytes_max: usize,

@@ -1,20 +1,31 @@
 //! One connection, as the hub sees it: who it is, and what it listens to.
 
 use std::sync::Arc;
+use std::sync::OnceLock;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::domain::Error;
 use crate::domain::auth::Identity;
 use crate::domain::realtime::Hub;
+use crate::domain::realtime::Meter;
 use crate::domain::realtime::Outbox;
 use crate::domain::realtime::Subscribe;
+use crate::domain::realtime::lapse::Lapse;
 use crate::domain::realtime::listener::Ask;
 use crate::domain::realtime::listener::Listener;
 use crate::domain::realtime::positions::Name;
+use crate::domain::realtime::shares::Owner;
+use crate::domain::realtime::shares::Part;
+use crate::domain::realtime::shares::Spent;
 use crate::model::Actor;
+
+/// How much of each query does not count for the share of its owner: the usual ones never do, however
+/// many connections there are.
+const QUERY_BYTES_FREE: usize = 256;
 
 /// A connection that has joined the hub. Dropping it ends its subscriptions.
 pub struct Peer {
@@ -36,6 +47,8 @@ pub(super) struct Seat {
     /// Who it was before it became nobody's or the public's: only the same one is told what happened
     /// meanwhile.
     left: Mutex<Option<Uuid>>,
+    /// What it is told that it missed; of most nothing.
+    replaying: OnceLock<Box<Replaying>>,
     /// Whom it was found to be when it last did something.
     acting: Mutex<Option<Acting>>,
     /// Told when something was sent that the client is to confirm.
@@ -44,6 +57,14 @@ pub(super) struct Seat {
     pub(super) lost: Notify,
     /// One change of who this is at a time.
     pub(super) changing: tokio::sync::Mutex<()>,
+}
+
+/// The one way on which all subscriptions of a connection are told what they missed.
+pub(super) struct Replaying {
+    /// What of it has yet to be read.
+    pub(super) meter: Meter,
+    /// Whose turn it is.
+    pub(super) turn: Semaphore,
 }
 
 /// Who somebody is, and what that was found out from.
@@ -63,10 +84,19 @@ impl Seat {
             identity: Mutex::new(identity),
             listeners: Mutex::default(),
             left: Mutex::default(),
+            replaying: OnceLock::new(),
             acting: Mutex::default(),
             told: Notify::new(),
             lost: Notify::new(),
             changing: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// Returns the way on which it is told what it missed.
+    pub(super) fn replaying(&self, bytes_max: usize) -> &Replaying {
+        self.replaying.get_or_init(|| {
+            let meter = Meter::new(bytes_max);
+            Box::new(Replaying { meter, turn: Semaphore::new(1) })
         })
     }
 
@@ -105,9 +135,8 @@ impl Peer {
     pub async fn acting(&self) -> Result<Arc<Actor>, Error> {
         let standing = self.hub.changes.standing();
         let known = self.actor();
-        let is_current = |acting: &&Acting| {
-            acting.standing == standing && Arc::ptr_eq(&acting.known, &known)
-        };
+        let is_current =
+            |acting: &&Acting| acting.standing == standing && Arc::ptr_eq(&acting.known, &known);
         if let Some(acting) = self.seat.acting.lock().as_ref().filter(is_current) {
             return Ok(Arc::clone(&acting.actor));
         }
@@ -140,7 +169,8 @@ impl Peer {
                 self.skip_missed();
             }
         }
-        self.hub.rescope(&self.seat).await;
+        let lapsed = before.actor.user.is_some() && user.is_none();
+        self.hub.rescope(&self.seat, lapsed).await;
         // What was lost before belonged to the identity before.
         let _ = futures_util::FutureExt::now_or_never(self.seat.lost.notified());
     }
@@ -227,14 +257,17 @@ impl Peer {
         let (actor, listener, entered) = {
             let _one = self.seat.changing.lock().await;
             let _between_events = self.hub.order.read().await;
-            self.carry_on(&mut ask);
-            let listener = Listener::held(self.hub.next_id(), ask, &self.seat);
-            if let Some(uid) = &listener.ask.envelope.uid {
-                self.unsubscribe(Some(uid));
+            let mut lapse = None;
+            if let Some(uid) = ask.envelope.uid.clone() {
+                lapse = self.carry_on(&mut ask);
+                self.unsubscribe(Some(&uid));
             }
-            self.sit(&listener)?;
             // It may have become somebody else while this waited.
             let actor = if Arc::ptr_eq(&before, &self.actor()) { actor } else { self.actor() };
+            ask.part = Some(self.room(&ask, &actor)?);
+            let listener = Listener::held(self.hub.next_id(), ask, &self.seat);
+            listener.inherit(lapse);
+            self.seat.listeners.lock().push(Arc::clone(&listener));
             let subject = self.hub.subject(&actor, &listener);
             let entered = subject.map(|subject| self.hub.enter(&listener, subject));
             (actor, listener, entered)
@@ -266,26 +299,49 @@ impl Peer {
     }
 
     /// Lets what takes the place of an equal subscription go on where that has got to: what was sent on
-    /// this connection need not be sent again. The SDK repeats each subscription twice.
-    fn carry_on(&self, ask: &mut Ask) {
-        if !ask.resume.is_asked() {
-            return;
+    /// this connection need not be sent again, and what was committed by now but not delivered yet
+    /// would else reach neither of them. The SDK repeats each subscription twice. One that begins with
+    /// what is there now needs none of that, since it shows all that has happened.
+    fn carry_on(&self, ask: &mut Ask) -> Option<Box<Lapse>> {
+        if !ask.resume.is_asked() && ask.event.is_none() {
+            return None;
         }
         let listeners = self.seat.listeners.lock();
-        let same = listeners.iter().find(|listener| listener.ask.is_replaced_by(ask));
-        ask.resume.told = same.and_then(|same| same.position(self.hub.delivered()));
+        let same = listeners.iter().find(|listener| listener.ask.is_replaced_by(ask))?;
+        let (told, lapse) = same.hand_over(self.hub.delivered());
+        ask.resume.told = told;
+        lapse
     }
 
-    fn sit(&self, listener: &Arc<Listener>) -> Result<(), Error> {
-        let most = self.hub.subscriptions_max;
-        let mut listeners = self.seat.listeners.lock();
-        if listeners.len() >= most {
+    /// Takes room for one more subscription.
+    fn room(&self, ask: &Ask, actor: &Actor) -> Result<Part, Error> {
+        let Hub { subscriptions_max, queries_bytes_max, queries, .. } = &*self.hub;
+        let listeners = self.seat.listeners.lock();
+        if listeners.len() >= *subscriptions_max {
             return Err(Error::LimitExceeded(format!(
-                "one connection may have at most {most} subscriptions: unsubscribe from some first"
+                "one connection may have at most {subscriptions_max} subscriptions: unsubscribe \
+                 from some first"
             )));
         }
-        listeners.push(Arc::clone(listener));
-        Ok(())
+        let bytes = ask.query_bytes();
+        let kept: usize = listeners.iter().map(|listener| listener.ask.query_bytes()).sum();
+        if kept + bytes > *queries_bytes_max {
+            return Err(Error::LimitExceeded(format!(
+                "the queries of one connection's subscriptions may have at most \
+                 {queries_bytes_max} bytes together: unsubscribe from some first, or ask for less"
+            )));
+        }
+        let counted = bytes.saturating_sub(QUERY_BYTES_FREE);
+        queries.take(Owner::of(actor), counted, counted).map_err(|spent| {
+            let whose = match spent {
+                Spent::One if actor.user.is_some() => "of all subscriptions of one account",
+                Spent::One => "of all visitors' subscriptions from one address",
+                Spent::All => "of all subscriptions",
+            };
+            Error::LimitExceeded(format!(
+                "the queries {whose} are as long as they may be together: make this one shorter"
+            ))
+        })
     }
 
     fn end(&self, ends: impl Fn(&Arc<Listener>) -> bool) {

@@ -1,20 +1,25 @@
 //! Telling a client what it missed, from the log, and letting it go over to news without a gap and
 //! without a repetition.
 //!
-//! A page of the log is read at a time, and its frames are queued as the client takes them, so what
-//! one client missed takes neither much memory nor the time of others. Who may see is decided as for
+//! For each connection a page of the log is read at a time, as long as the client has room for, and
+//! none is kept while it does not read: so what one client missed takes neither much memory nor the
+//! time of others. Who may see is decided as for
 //! news, event by event, by what the connection may see now.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::Error;
 use crate::domain::realtime::Hub;
-use crate::domain::realtime::Meter;
 use crate::domain::realtime::News;
 use crate::domain::realtime::cursor::Claimed;
+use crate::domain::realtime::listener::Behind;
 use crate::domain::realtime::listener::Listener;
+use crate::domain::realtime::peer::Replaying;
 use crate::domain::realtime::view::View;
+use crate::model::Event;
+use crate::model::Key;
 use crate::model::Place;
 use crate::store::Page;
 use crate::store::StoreError;
@@ -57,8 +62,9 @@ impl Hub {
     }
 
     async fn replay(self: &Arc<Self>, listener: &Arc<Listener>) {
-        let meter = Meter::new(self.replay_bytes_max);
-        while let Some(told) = listener.behind() {
+        let replaying = listener.seat.replaying(self.replay_bytes_max);
+        while let Some(behind) = listener.behind() {
+            let told = behind.told;
             if told >= self.delivered() {
                 let _between_events = self.order.read().await;
                 if told >= self.delivered() {
@@ -68,8 +74,20 @@ impl Hub {
                 continue;
             }
             let Some(view) = listener.reading_view() else { return };
+            // A connection is told one thing at a time, and nothing is read that it has no room for.
+            let turn = async {
+                let turn = replaying.turn.acquire().await.expect("nobody closes it");
+                while !replaying.meter.has_room() {
+                    replaying.meter.less().await;
+                }
+                turn
+            };
+            let _turn = tokio::select! {
+                turn = turn => turn,
+                () = listener.ended.notified() => continue,
+            };
             match self.read_on(told).await {
-                Ok(page) => match self.tell(listener, &view, page, &meter).await {
+                Ok(page) => match self.tell(listener, &view, &behind, page, replaying).await {
                     Ok(()) if listener.outbox.is_closing() => return,
                     Ok(()) => {}
                     Err(error) => return self.end_with(listener, &error),
@@ -96,20 +114,32 @@ impl Hub {
     /// Reads some of what was delivered behind a place: what is not delivered yet may change rights.
     async fn read_on(&self, told: i64) -> Result<Page, StoreError> {
         let _turn = self.reading.acquire().await.map_err(|_| StoreError::Stopped)?;
-        self.items.store.events(told, self.delivered(), PAGE_EVENTS).await
+        let (to, bytes) = (self.delivered(), self.replay_bytes_max);
+        self.items.store.events_within(told, to, PAGE_EVENTS, bytes).await
     }
 
-    /// Tells a page, as the client takes it, until the listener is gone or another view decides.
+    /// Tells a page, as far as the client takes it, until the listener is gone or another view decides.
     async fn tell(
         &self,
         listener: &Arc<Listener>,
         view: &Arc<View>,
+        behind: &Behind,
         page: Page,
-        meter: &Meter,
+        replaying: &Replaying,
     ) -> Result<(), Error> {
         let counts = view.counts(&self.items).await?;
+        let mut told = behind.told;
         for event in &page.events {
-            let Some(data) = view.news(&self.items, event).await? else { continue };
+            let shown = behind.shown.iter().find(|shown| shown.covers(event.seq));
+            let event = match shown {
+                Some(shown) => without(event, &shown.view.keys(&self.items, event).await?),
+                None => Cow::Borrowed(&**event),
+            };
+            let Some(data) = view.news(&self.items, &event).await? else { continue };
+            if !replaying.meter.has_room() {
+                // Nothing is kept until there is: it is read again then.
+                return Ok(());
+            }
             let cursor = self.cursors.make(event.place());
             let news = News {
                 event: event.action.name(),
@@ -117,20 +147,24 @@ impl Hub {
                 counts,
                 cursor: Some(&cursor),
                 recovered: None,
-                replayed: true,
+                replayed: behind.missed,
             };
-            let frame = listener.ask.envelope.wrap(news);
-            while !meter.has_room() {
-                tokio::select! {
-                    () = meter.less() => {}
-                    () = listener.ended.notified() => return Ok(()),
-                }
-            }
-            if !listener.tell(view, event.seq, Some(meter.count(frame))) {
+            let frame = replaying.meter.count(listener.ask.envelope.wrap(news));
+            if !listener.tell(view, told, event.seq, Some(frame)) {
                 return Ok(());
             }
+            told = event.seq;
         }
-        listener.tell(view, page.last, None);
+        listener.tell(view, told, page.last, None);
         Ok(())
     }
+}
+
+/// Returns an event without what it did to some items.
+fn without<'e>(event: &'e Event, keys: &[Key]) -> Cow<'e, Event> {
+    if keys.is_empty() {
+        return Cow::Borrowed(event);
+    }
+    let changes = event.changes.iter().filter(|change| !keys.contains(&change.key));
+    Cow::Owned(Event { changes: changes.cloned().collect(), ..event.clone() })
 }

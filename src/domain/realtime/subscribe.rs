@@ -11,6 +11,7 @@ use crate::domain::items::keys;
 use crate::domain::items::plan::Plan;
 use crate::domain::realtime::Envelope;
 use crate::domain::realtime::Hub;
+use crate::domain::realtime::Meter;
 use crate::domain::realtime::News;
 use crate::domain::realtime::listener::Ask;
 use crate::domain::realtime::listener::Listener;
@@ -36,6 +37,8 @@ pub struct Subscribe {
     pub resume: Resume,
     /// How news becomes a frame.
     pub envelope: Envelope,
+    /// What counts what comes first, as an answer.
+    pub meter: Meter,
 }
 
 /// Where a subscription goes on that had begun before.
@@ -46,7 +49,7 @@ pub struct Resume {
     /// Where its client is known to have got to, by the name that its page gave itself: for clients
     /// that keep no cursor.
     pub recover: Option<Arc<str>>,
-    /// Where the one it takes the place of has got to.
+    /// Where the one it takes the place of has got to: nothing behind that was told.
     pub(super) told: Option<i64>,
 }
 
@@ -97,10 +100,17 @@ impl Hub {
     /// once that it begins; without, its news is held back until [`Hub::begin`].
     pub(super) fn enter(&self, listener: &Arc<Listener>, subject: Subject) {
         let at_once = listener.ask.event.is_some() && !listener.ask.resume.is_asked();
-        if at_once && listener.is_held() {
-            let head = self.items.store.head();
-            let init = self.init(listener, head, None);
-            self.audience.enter(listener, subject, |listener| listener.open(Some(init), head.seq));
+        let place = match listener.ask.resume.told {
+            None => Some(self.items.store.head()),
+            // The usual case; any other is looked up.
+            Some(told) => Some(self.last_delivered()).filter(|place| place.seq == told),
+        };
+        if at_once
+            && listener.is_held()
+            && let Some(place) = place
+        {
+            let init = self.init(listener, place, None);
+            self.audience.enter(listener, subject, |listener| listener.open(Some(init), place.seq));
         } else {
             self.audience.enter(listener, subject, |_| {});
         }
@@ -115,12 +125,13 @@ impl Hub {
     ///
     /// If its client asks for what it missed, that is told instead, and then the news.
     pub(super) async fn begin(self: &Arc<Self>, listener: &Arc<Listener>) -> Result<(), Error> {
+        let Resume { told, .. } = listener.ask.resume;
         let asked = listener.ask.resume.is_asked();
-        if asked
+        if (asked || told.is_some())
             && listener.is_held()
             && let Some(place) = self.resumption(listener).await?
         {
-            let first = self.init(listener, place, Some(true));
+            let first = self.init(listener, place, asked.then_some(true));
             listener.open_behind(first, place.seq);
             self.catch_up(listener);
             return Ok(());
@@ -138,12 +149,13 @@ impl Hub {
             let view = listener.view.lock().clone();
             let view = view.ok_or_else(|| Error::collection(listener.ask.collection.name))?;
             let Subject { plan, item, meta, event, .. } = &view.subject;
+            let most = self.answer_bytes_max;
             let (init, place) = if event.is_some() {
                 let head = self.items.store.head();
                 self.remember_begin(listener, head).await;
                 (self.init(listener, head, recovered), head)
             } else {
-                let (data, counts, place) = self.items.present(plan, *item, *meta).await?;
+                let (data, counts, place) = self.items.present(plan, *item, *meta, most).await?;
                 let cursor = self.cursors.make(place);
                 let begins = News::init(Some(&cursor), recovered);
                 let news = News { data: Some(&data), counts, ..begins };

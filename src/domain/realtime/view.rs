@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -20,13 +21,14 @@ use crate::domain::items::JsonText;
 use crate::domain::items::plan::Plan;
 use crate::domain::items::show;
 use crate::domain::realtime::listener::Listener;
-use crate::model::Change;
+use crate::domain::realtime::shares::Part;
 use crate::model::Collection;
 use crate::model::Event;
 use crate::model::EventAction;
 use crate::model::Key;
 use crate::model::Record;
 use crate::query::Meta;
+use crate::store::StoreError;
 
 /// What a subscription has to tell.
 #[derive(Debug, Clone, Copy)]
@@ -82,6 +84,15 @@ impl Envelope {
 #[derive(Debug)]
 pub(super) struct Failed;
 
+/// What of a subject decides how much time an event takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Weight {
+    /// Whether each event takes a question to the database.
+    pub(super) reads: bool,
+    /// About how many simple comparisons an event takes.
+    pub(super) cost: usize,
+}
+
 /// What some listeners have in common.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Subject {
@@ -92,14 +103,34 @@ pub(super) struct Subject {
     pub(super) meta: Meta,
 }
 
+impl Subject {
+    /// Returns how much time an event takes. The rules of permissions count only by what they read:
+    /// whoever writes them may.
+    pub(super) fn weight(&self) -> Weight {
+        let Plan { select, projection } = &self.plan;
+        let mut relations = select.filter.relations();
+        relations.merge(projection.relations());
+        Weight {
+            reads: self.meta.any() || relations.lead_to_many() || projection.has_lists(),
+            cost: select.filter.cost() + projection.cost(),
+        }
+    }
+}
+
 /// Those who listen to one subject.
 pub(super) struct View {
     pub(super) subject: Subject,
     /// By envelope, then by listener.
     listeners: Mutex<HashMap<Wrap, HashMap<u64, Arc<Listener>>>>,
-    /// A queue and a task of its own, where every event takes a question to the database (counts):
-    /// nobody else waits for that. Its end is the end of the view.
+    /// A queue and a task of its own, where every event takes a question to the database (counts, to-many
+    /// relations) or much time: nobody else waits for that. Its end is the end of the view.
     lane: Option<mpsc::Sender<Occurrence>>,
+    /// Where what it takes much time to ask waits for its turn, on a thread of its own.
+    turns: Option<Arc<Semaphore>>,
+    /// What it takes of the time that others wait for.
+    _part: Option<Part>,
+    /// How long the news of one event may be.
+    bytes_max: usize,
     /// How many events wait in the lane, and the last one that does not any more.
     waiting: AtomicUsize,
     told: AtomicI64,
@@ -123,26 +154,48 @@ struct Wrap {
 /// How many events may wait in the lane of a view; one more, and its subscriptions end.
 const LANE_MAX: usize = 1024;
 
+/// What all views are made with.
+pub(super) struct Workshop {
+    pub(super) items: Arc<Items>,
+    /// How long the news of one event may be; subscriptions that ask for more end.
+    pub(super) news_bytes_max: usize,
+    /// The tasks of views that cannot keep up with the others, and what ends them.
+    pub(super) lanes: TaskTracker,
+    pub(super) stopping: CancellationToken,
+}
+
+/// How a view hears of events.
+pub(super) enum Road {
+    /// Along with others, which wait for it.
+    Shared(Part),
+    /// In a lane.
+    Own,
+    /// In a lane, and whenever it has its turn.
+    Costly(Arc<Semaphore>),
+}
+
 impl View {
-    pub(super) fn new(
-        subject: Subject,
-        items: &Arc<Items>,
-        lanes: &TaskTracker,
-        stopping: &CancellationToken,
-    ) -> Arc<Self> {
-        let (lane, events) =
-            subject.meta.any().then(|| mpsc::channel::<Occurrence>(LANE_MAX)).unzip();
+    pub(super) fn new(subject: Subject, road: Road, shop: &Workshop) -> Arc<Self> {
+        let (part, turns) = match road {
+            Road::Shared(part) => (Some(part), None),
+            Road::Own => (None, None),
+            Road::Costly(turns) => (None, Some(turns)),
+        };
+        let (lane, events) = part.is_none().then(|| mpsc::channel::<Occurrence>(LANE_MAX)).unzip();
         let view = Arc::new(Self {
             subject,
             listeners: Mutex::default(),
             lane,
+            turns,
+            _part: part,
+            bytes_max: shop.news_bytes_max,
             waiting: AtomicUsize::new(0),
             told: AtomicI64::new(0),
         });
         let Some(mut events) = events else { return view };
-        let (weak, items) = (Arc::downgrade(&view), Arc::clone(items));
-        let stopping = stopping.clone();
-        lanes.spawn(async move {
+        let (weak, items) = (Arc::downgrade(&view), Arc::clone(&shop.items));
+        let stopping = shop.stopping.clone();
+        shop.lanes.spawn(async move {
             while let Some(Some(news)) = stopping.run_until_cancelled(events.recv()).await {
                 let Some(view) = weak.upgrade() else { break };
                 if view.tell(&items, &news).await.is_err() {
@@ -180,14 +233,18 @@ impl View {
     /// # Errors
     /// If that was not possible; the listeners were told so, and the view has to be dissolved, since
     /// it would go on with a gap.
-    pub(super) async fn deliver(&self, items: &Items, news: &Occurrence) -> Result<(), Failed> {
+    pub(super) async fn deliver(
+        self: &Arc<Self>,
+        items: &Items,
+        news: &Occurrence,
+    ) -> Result<(), Failed> {
         let Some(lane) = &self.lane else { return self.tell(items, news).await };
         self.waiting.fetch_add(1, Ordering::AcqRel);
         if lane.try_send(news.clone()).is_ok() {
             return Ok(());
         }
         let error = Error::LimitExceeded(
-            "events come faster than they can be counted for this subscription".to_owned(),
+            "events come faster than this subscription can be worked out".to_owned(),
         );
         self.fail(news.event.seq, &error);
         Err(Failed)
@@ -202,7 +259,7 @@ impl View {
         self.told.load(Ordering::Acquire)
     }
 
-    async fn tell(&self, items: &Items, news: &Occurrence) -> Result<(), Failed> {
+    async fn tell(self: &Arc<Self>, items: &Items, news: &Occurrence) -> Result<(), Failed> {
         let Occurrence { event, cursor } = news;
         let found = async {
             let Some(data) = self.news(items, event).await? else { return Ok(None) };
@@ -264,63 +321,105 @@ impl View {
 
     /// Returns what of an event is for the listeners, as JSON.
     pub(super) async fn news(
-        &self,
+        self: &Arc<Self>,
         items: &Items,
         event: &Event,
     ) -> Result<Option<JsonText>, Error> {
+        let Some(records) = self.records(items, event).await? else { return Ok(None) };
+        let action = event.action;
+        self.work_out(move |view| view.show(action, &records)).await?
+    }
+
+    /// Returns the items of an event that were for the listeners.
+    pub(super) async fn keys(
+        self: &Arc<Self>,
+        items: &Items,
+        event: &Event,
+    ) -> Result<Vec<Key>, Error> {
+        let Some(records) = self.records(items, event).await? else { return Ok(Vec::new()) };
+        let action = event.action;
+        let keys = move |view: &Self| {
+            let fitting = view.fitting(action, &records);
+            fitting.filter_map(|record| record.row.key()).collect()
+        };
+        self.work_out(keys).await
+    }
+
+    /// Works something out here or, where that takes long, on another thread in its turn.
+    async fn work_out<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let Some(turns) = &self.turns else { return Ok(work(self)) };
+        let turn = Arc::clone(turns).acquire_owned().await.map_err(|_| StoreError::Stopped)?;
+        let view = Arc::clone(self);
+        let working = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work(&view)
+        });
+        Ok(working.await.map_err(|_| StoreError::Stopped)?)
+    }
+
+    /// Returns the items of an event that the listeners may have asked for: as they are now or, where
+    /// they are gone, as they were.
+    async fn records(&self, items: &Items, event: &Event) -> Result<Option<Vec<Record>>, Error> {
         if event.collection != self.subject.collection
             || self.subject.event.is_some_and(|wanted| wanted != event.action)
         {
             return Ok(None);
         }
-        let changes: Vec<&Change> = event
-            .changes
-            .iter()
-            .filter(|change| self.subject.item.is_none_or(|item| item == change.key))
-            .collect();
+        let Plan { select, projection } = &self.subject.plan;
         // An event is about items by their keys, so it is for those who may read the key.
-        let scope = self.subject.plan.projection.scope();
-        if changes.is_empty() || !scope.has(scope.collection().key()) {
+        let scope = projection.scope();
+        if !scope.has(scope.collection().key()) {
             return Ok(None);
         }
-        match event.action {
-            EventAction::Create | EventAction::Update => self.items(items, &changes).await,
-            EventAction::Delete => self.keys(items, &changes).await,
+        let is_gone = event.action == EventAction::Delete;
+        let changes = event
+            .changes
+            .iter()
+            .filter(|change| self.subject.item.is_none_or(|item| item == change.key));
+        let rows: Vec<_> = changes
+            .filter_map(|change| if is_gone { change.before.clone() } else { change.after.clone() })
+            .collect();
+        if rows.is_empty() {
+            return Ok(None);
         }
+        let more = if is_gone { projection.relations() } else { select.filter.relations() };
+        items.records(projection, rows, more).await.map(Some)
     }
 
-    /// Returns the items as they are now, those that fit.
-    async fn items(&self, items: &Items, changes: &[&Change]) -> Result<Option<JsonText>, Error> {
+    /// Returns those that fit. Of what is gone only who could read it counts, not the filter of the
+    /// query, as with Directus: whoever listens may show an item that once fitted.
+    fn fitting<'r>(
+        &'r self,
+        action: EventAction,
+        records: &'r [Record],
+    ) -> impl Iterator<Item = &'r Record> {
         let Plan { select, projection } = &self.subject.plan;
-        let rows = changes.iter().filter_map(|change| change.after.clone());
-        let records = items.records(projection, rows, select.filter.relations()).await?;
-        let fitting: Vec<&Record> = records
-            .iter()
-            .filter(|record| projection.shows_key(record) && select.filter.matches(record))
-            .collect();
-        Ok(match (fitting.first(), self.subject.item) {
-            (None, _) => None,
-            (Some(record), Some(_)) => Some(projection.object(record)),
-            (Some(_), None) => Some(projection.list(fitting)),
+        records.iter().filter(move |record| {
+            projection.shows_key(record)
+                && (action == EventAction::Delete || select.filter.matches(record))
         })
     }
 
-    /// Returns the keys of what is gone, of those that could be read. The filter of the query does
-    /// not count, as with Directus: whoever listens may show an item that once fitted.
-    async fn keys(&self, items: &Items, changes: &[&Change]) -> Result<Option<JsonText>, Error> {
+    /// Returns the items that fit, of what is gone their keys.
+    fn show(&self, action: EventAction, records: &[Record]) -> Result<Option<JsonText>, Error> {
         let projection = &self.subject.plan.projection;
-        let rows = changes.iter().filter_map(|change| change.before.clone());
-        let records = items.records(projection, rows, projection.relations()).await?;
-        let keys: Vec<Key> = records
-            .iter()
-            .filter(|record| projection.shows_key(record))
-            .filter_map(|record| record.row.key())
-            .collect();
-        Ok(match (keys.first(), self.subject.item) {
-            (None, _) => None,
-            (Some(key), Some(_)) => Some(show::key(*key)),
-            (Some(_), None) => Some(show::keys(&keys)),
-        })
+        let fitting: Vec<&Record> = self.fitting(action, records).collect();
+        let Some(first) = fitting.first() else { return Ok(None) };
+        let is_one = self.subject.item.is_some();
+        if action == EventAction::Delete {
+            let keys: Vec<Key> = fitting.iter().filter_map(|record| record.row.key()).collect();
+            let one = keys.first().filter(|_| is_one);
+            return Ok(Some(one.map_or_else(|| show::keys(&keys), |key| show::key(*key))));
+        }
+        let shown = if is_one {
+            projection.object_within(first, self.bytes_max)
+        } else {
+            projection.list_within(fitting, self.bytes_max)
+        };
+        shown.map(Some)
     }
 }
 

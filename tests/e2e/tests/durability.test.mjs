@@ -19,6 +19,8 @@ const ACKNOWLEDGED_MIN = 2_000;
 const READY_MS_MAX = 1_000;
 /** How long a client waits before it tries again after a refused connection. */
 const RETRY_MS = 20;
+/** After how many messages a subscriber subscribes again. */
+const REPEAT_EVERY = 5;
 
 let server, person;
 let failed = false;
@@ -88,17 +90,23 @@ async function writeThroughSocket(name) {
 	socket.close();
 }
 
-/** Watches what is created, on one connection after the other. */
+/** Watches what is created, on one connection after the other; as the SDK does it subscribes twice, and again now and then. */
 async function subscribe(name) {
 	for (let connection = 0; running.on; connection++) {
 		const socket = await connect();
 		if (!socket) return;
+		const twice = () => {
+			for (let time = 0; time < 2; time++) {
+				socket.send({ type: 'subscribe', collection: 'messages', event: 'create', query: { fields: ['id', 'content'] }, uid: name });
+			}
+		};
 		socket.onFrame((frame) => {
 			if (frame.event !== 'create') return;
 			assert.equal(frame.data.length, 1);
 			history.show(`${name}.${connection}`, frame.data[0]);
+			if (frame.data[0].id % REPEAT_EVERY === 0) twice();
 		});
-		socket.send({ type: 'subscribe', collection: 'messages', event: 'create', query: { fields: ['id', 'content'] }, uid: name });
+		twice();
 		await Promise.race([socket.ended, running.stopped]);
 		socket.close();
 	}

@@ -5,6 +5,7 @@ use serde_json::Value as Json;
 use serde_json::json;
 
 use crate::support::Permission;
+use crate::support::RawSocket;
 use crate::support::Socket;
 use crate::support::TestServer;
 use crate::support::User;
@@ -314,6 +315,48 @@ async fn far_more_than_may_wait_to_be_sent_is_told_to_whoever_reads_it() {
         assert_eq!(frame["data"][0]["content"], item["content"], "{number}");
     }
     socket.quiet().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn many_subscriptions_are_told_what_they_missed_in_turns() {
+    const SUBSCRIPTIONS: usize = 40;
+    const MESSAGES: usize = 30;
+    let server = TestServer::with(|config| {
+        with_cursors(config);
+        config.websockets.outbox_bytes_max = 32 * 1024;
+    })
+    .await;
+    let alice = server.member("alice").await;
+    let mut socket = Socket::signed_in(&server, &alice).await;
+    let begin = cursor(&socket.subscribe("s", json!({"event": "create"})).await);
+    drop(socket);
+    let list = vec![json!({"content": "x".repeat(4000)}); MESSAGES];
+    alice.post("/items/messages", &json!(list)).await.ok();
+
+    // It asks for all of it at once and reads nothing until the server has no more to do.
+    let mut socket = RawSocket::connect(&server).await;
+    socket.send_json(&json!({"type": "auth", "access_token": alice.token})).await;
+    for uid in 0..SUBSCRIPTIONS {
+        let subscribe = json!({"type": "subscribe", "collection": "messages", "event": "create",
+            "uid": uid, "since": begin});
+        socket.send_json(&subscribe).await;
+    }
+    alice.say("the end").await;
+    let mut ended = 0;
+    let mut told = 0;
+    while ended < SUBSCRIPTIONS {
+        let (head, payload) = socket.frame().await.expect("it reads as fast as it can");
+        if head == 0x81 {
+            let frame: Json = serde_json::from_slice(&payload).unwrap();
+            told += usize::from(frame["event"] == "create");
+            ended += usize::from(frame["data"][0]["content"] == "the end");
+        } else {
+            assert_ne!(head, 0x88, "closed with {:?}", String::from_utf8_lossy(&payload));
+        }
+    }
+
+    assert_eq!(told, SUBSCRIPTIONS * (MESSAGES + 1));
     server.stop().await;
 }
 

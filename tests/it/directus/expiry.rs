@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::support::Permission;
 use crate::support::Socket;
 use crate::support::TestServer;
+use crate::support::User;
 
 /// Tokens count whole seconds, so one of two seconds lasts at least one.
 fn short(config: &mut Config) {
@@ -150,6 +151,55 @@ async fn what_fell_between_is_told_after_the_new_sign_in() {
         assert_eq!((&frame["uid"], &frame["data"][0]["content"]), (&json!(uid), &json!("and now")));
         assert!(frame.get("replayed").is_none(), "{frame}");
     }
+    socket.quiet().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_public_was_not_shown_is_told_after_the_new_sign_in() {
+    let server = TestServer::with(short).await;
+    let open = Permission::to("read", "messages").on(json!({"content": {"_starts_with": "open"}}));
+    server.allow_public(&[open]).await;
+    let (alice, bob) = (server.member("alice").await, server.member("bob").await);
+    let mut others = Socket::connect(&server).await;
+    let login = json!({"type": "auth", "email": bob.email, "password": bob.password});
+    assert_eq!(others.ask(&login).await["status"], "ok");
+    let login = json!({"type": "auth", "email": alice.email, "password": alice.password});
+    let mut socket = Socket::connect(&server).await;
+    // The token that is shown last lasts longest.
+    let alice = User::sign_in(&server.anonymous(), &alice.id, &alice.email, &alice.password).await;
+    socket.auth(&alice).await;
+    let query = json!({"fields": ["content"]});
+    socket.subscribe("s", json!({"event": "create", "query": query})).await;
+    others.say("secret, while signed in").await;
+    socket.expect_event("create", "secret, while signed in").await;
+    while socket.next().await != expired() {}
+
+    for content in ["open to all", "secret to the public", "open again"] {
+        others.say(content).await;
+    }
+    for content in ["open to all", "open again"] {
+        let frame = socket.expect_event("create", content).await;
+        assert!(frame.get("replayed").is_none(), "{frame}");
+    }
+    socket.send(&login).await;
+    let mut told = Vec::new();
+    let mut answered = false;
+    // The answer and what was missed come in no certain order.
+    while told.is_empty() || !answered {
+        let frame = socket.next().await;
+        if frame["type"] == "auth" {
+            answered = true;
+            continue;
+        }
+        assert_eq!(frame["replayed"], true, "{frame}");
+        told.push(frame["data"][0]["content"].clone());
+    }
+
+    assert_eq!(told, ["secret to the public"]);
+    others.say("secret, live").await;
+    let frame = socket.expect_event("create", "secret, live").await;
+    assert!(frame.get("replayed").is_none(), "{frame}");
     socket.quiet().await;
     server.stop().await;
 }

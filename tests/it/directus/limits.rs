@@ -32,6 +32,151 @@ async fn a_connection_has_a_bounded_number_of_subscriptions() {
     server.stop().await;
 }
 
+/// Returns a subscription with a filter of so many parts, which everything fits.
+fn filtered(parts: usize) -> serde_json::Value {
+    let part = |number| json!({"content": {"_ncontains": format!("never said {number}")}});
+    let filter = json!({"_and": (0..parts).map(part).collect::<Vec<_>>()});
+    json!({"event": "create", "query": {"fields": ["content"], "filter": filter}})
+}
+
+#[tokio::test]
+async fn the_queries_of_a_connection_have_a_bound_together() {
+    let server = TestServer::with(|config| config.websockets.queries_bytes_max = 16 * 1024).await;
+    let alice = server.member("alice").await;
+    let mut socket = Socket::signed_in(&server, &alice).await;
+
+    // Each takes some 5 KiB.
+    for uid in ["a", "b", "c", "c"] {
+        assert_eq!(socket.subscribe(uid, filtered(100)).await["event"], "init", "{uid}");
+    }
+    let refused = socket.subscribe("d", filtered(100)).await;
+    assert_eq!((error(&refused).1, &refused["uid"]), ("LIMIT_EXCEEDED", &json!("d")));
+    assert_eq!(socket.subscribe("e", json!({"event": "create"})).await["event"], "init");
+    socket.ask(&json!({"type": "unsubscribe", "uid": "a"})).await;
+
+    assert_eq!(socket.subscribe("d", filtered(100)).await["event"], "init");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_takes_all_the_room_there_is_for_queries() {
+    let server = TestServer::with(|config| {
+        config.websockets.user_queries_bytes_max = 6 * 1024;
+        config.websockets.all_queries_bytes_max = 10 * 1024;
+    })
+    .await;
+    let (alice, bob) = (server.member("alice").await, server.member("bob").await);
+    let mut first = Socket::signed_in(&server, &alice).await;
+    let mut second = Socket::signed_in(&server, &alice).await;
+    let mut other = Socket::signed_in(&server, &bob).await;
+
+    assert_eq!(first.subscribe("a", filtered(100)).await["event"], "init");
+    let refused = second.subscribe("b", filtered(100)).await;
+    assert_eq!(error(&refused).1, "LIMIT_EXCEEDED");
+    assert_eq!(other.subscribe("c", filtered(100)).await["event"], "init");
+    let refused = other.subscribe("d", filtered(100)).await;
+    assert_eq!(error(&refused).1, "LIMIT_EXCEEDED");
+    // The usual queries always find room.
+    for number in 0..100 {
+        assert_eq!(second.subscribe(&format!("{number}"), filtered(1)).await["event"], "init");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_filter_that_takes_long_holds_up_nobody_else() {
+    let server = TestServer::start().await;
+    let alice = server.member("alice").await;
+    let mut costly = Socket::signed_in(&server, &alice).await;
+    costly.subscribe("s", filtered(100)).await;
+    let mut usual = Socket::signed_in(&server, &alice).await;
+    for (uid, parts) in [("s", 0), ("t", 8)] {
+        usual.subscribe(uid, filtered(parts)).await;
+    }
+
+    let held = server.app().services().hub.hold_costly().await;
+    for content in ["one", "two"] {
+        alice.say(content).await;
+        for _ in 0..2 {
+            usual.expect_event("create", content).await;
+        }
+    }
+    costly.quiet().await;
+    drop(held);
+
+    for content in ["one", "two"] {
+        costly.expect_event("create", content).await;
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_has_a_bound_and_says_so() {
+    let server = TestServer::with(|config| config.websockets.answer_bytes_max = 4096).await;
+    let alice = server.member("alice").await;
+    let mut socket = Socket::signed_in(&server, &alice).await;
+    let mut hears = Socket::signed_in(&server, &alice).await;
+    hears.subscribe("s", json!({"event": "create"})).await;
+    let text = "x".repeat(1000);
+    for _ in 0..5 {
+        socket.say(&text).await;
+        hears.next().await;
+    }
+
+    let read = |limit| {
+        json!({"type": "items", "collection": "messages", "action": "read",
+            "query": {"limit": limit, "fields": ["content"]}})
+    };
+    assert_eq!(error(&socket.ask(&read(-1)).await).1, "LIMIT_EXCEEDED");
+    assert_eq!(socket.ask(&read(3)).await["data"].as_array().unwrap().len(), 3);
+    let query = json!({"limit": -1});
+    let refused = socket.subscribe("list", json!({"query": query})).await;
+    assert_eq!((error(&refused).1, &refused["uid"]), ("LIMIT_EXCEEDED", &json!("list")));
+    let query = json!({"limit": 3});
+    assert_eq!(socket.subscribe("list", json!({"query": query})).await["event"], "init");
+
+    // One event is told as long as it is no longer.
+    socket.send(&json!({"type": "unsubscribe"})).await;
+    while socket.next().await["event"] != "unsubscribe" {}
+    socket.say(&"x".repeat(4000)).await;
+    let ended = hears.next().await;
+    assert_eq!((error(&ended).1, &ended["event"]), ("LIMIT_EXCEEDED", &json!("error")));
+    socket.say("short").await;
+    hears.quiet().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_asks_for_many_lists_at_once_is_given_one_after_the_other() {
+    const LISTS: usize = 10;
+    let server = TestServer::with(|config| config.websockets.outbox_bytes_max = 1 << 20).await;
+    let alice = server.member("alice").await;
+    let messages = vec![json!({"content": "x".repeat(60_000)}); 15];
+    alice.post("/items/messages", &json!(messages)).await.ok();
+    let mut socket = RawSocket::connect(&server).await;
+    socket.send_json(&json!({"type": "auth", "access_token": alice.token})).await;
+    assert_eq!(socket.frame().await.unwrap().0, 0x81);
+
+    for uid in 0..LISTS {
+        socket
+            .send_json(&json!({"type": "subscribe", "collection": "messages",
+                "uid": uid.to_string()}))
+            .await;
+    }
+    for uid in 0..LISTS {
+        let (head, payload) = loop {
+            let frame = socket.frame().await.expect("nobody else speaks");
+            if frame.0 != 0x89 {
+                break frame;
+            }
+        };
+        assert_eq!(head, 0x81, "{}", String::from_utf8_lossy(&payload));
+        let frame: serde_json::Value = serde_json::from_slice(&payload).unwrap();
+        assert_eq!((&frame["event"], &frame["uid"]), (&json!("init"), &json!(uid.to_string())));
+    }
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn who_reads_too_slowly_is_closed_and_nobody_else_waits() {
     const MESSAGES: usize = 30;

@@ -198,6 +198,72 @@ async fn updates_and_deletes_keep_their_place_among_creates() {
     server.stop().await;
 }
 
+/// Subscribes again and again under the same name, twice with each event, until the storm is over, and
+/// returns what was heard meanwhile.
+async fn repeat(mut socket: Socket, subscribe: Json) -> Vec<i64> {
+    let mut ids = Vec::new();
+    loop {
+        let frame = socket.next().await;
+        match frame["event"].as_str() {
+            Some("init") => {}
+            Some("create") if frame["data"][0]["content"] == "the end" => return ids,
+            Some("create") => {
+                ids.push(id(&frame["data"][0]));
+                // Nothing of it was missed.
+                assert!(frame.get("replayed").is_none(), "{frame}");
+                for _ in 0..2 {
+                    socket.send(&subscribe).await;
+                }
+            }
+            _ => panic!("{frame}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn repeating_a_subscription_in_a_storm_loses_and_doubles_nothing() {
+    let server = TestServer::start().await;
+    let alice = server.member("alice").await;
+    let mut sockets = Vec::new();
+    for filter in [json!({}), costly()] {
+        for _ in 0..3 {
+            let mut socket = Socket::signed_in(&server, &alice).await;
+            let subscribe = json!({"type": "subscribe", "collection": "messages", "uid": "s",
+                "event": "create", "query": {"filter": filter}});
+            // As the SDK does on a connection that has just been opened.
+            for _ in 0..2 {
+                assert_eq!(socket.ask(&subscribe).await["event"], "init");
+            }
+            sockets.push((socket, subscribe));
+        }
+    }
+
+    let repeating =
+        join_all(sockets.into_iter().map(|(socket, subscribe)| repeat(socket, subscribe)));
+    let weather = async {
+        storm(&server, &alice).await;
+        alice.say("the end").await;
+    };
+    let (heard, ()) = tokio::join!(repeating, weather);
+
+    for (number, ids) in heard.iter().enumerate() {
+        assert_each_once(
+            ids,
+            i64::try_from(WRITERS * EACH).unwrap(),
+            &format!("heard by {number}"),
+        );
+    }
+    server.stop().await;
+}
+
+/// Returns a filter that everything fits and that takes so long that its views do not hold up others.
+fn costly() -> Json {
+    let parts: Vec<_> = (0..40)
+        .map(|number| json!({"content": {"_ncontains": format!("never said {number}")}}))
+        .collect();
+    json!({"_and": parts})
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn signing_in_anew_in_a_storm_loses_and_doubles_nothing() {
     let server = TestServer::start().await;
@@ -206,9 +272,10 @@ async fn signing_in_anew_in_a_storm_loses_and_doubles_nothing() {
     let permissions = [Permission::to("read", "messages").fields(&["id", "content"])];
     let reader = server.user_with("reader", &permissions).await;
     let mut sockets = Vec::new();
-    for _ in 0..4 {
+    for filter in [json!({}), json!({}), costly(), costly()] {
         let mut socket = Socket::signed_in(&server, &alice).await;
-        socket.subscribe("s", json!({"event": "create"})).await;
+        let query = json!({"filter": filter});
+        socket.subscribe("s", json!({"event": "create", "query": query})).await;
         sockets.push(socket);
     }
 

@@ -141,7 +141,8 @@ impl Feed {
 
     async fn read_anew(&self, items: &Items) -> Result<(), Error> {
         let Plan { select, projection } = &self.plan;
-        let (rows, at) = items.store.read_at(projection.scope(), select.clone()).await?;
+        let (rows, at) =
+            items.store.read_at(projection.scope(), select.clone(), usize::MAX).await?;
         let whole = select
             .limit
             .is_none_or(|limit| rows.len() < usize::try_from(limit).unwrap_or(usize::MAX));

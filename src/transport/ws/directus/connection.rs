@@ -18,6 +18,7 @@ use crate::domain::items::Which;
 use crate::domain::items::Written;
 use crate::domain::realtime;
 use crate::domain::realtime::Envelope;
+use crate::domain::realtime::Meter;
 use crate::domain::realtime::Peer;
 use crate::domain::realtime::typing::Watch;
 use crate::model::Actor;
@@ -45,6 +46,8 @@ pub struct Connection {
     pub peer: Peer,
     /// Where it comes from.
     pub origin: Origin,
+    /// What of the answers has yet to be read.
+    pub meter: Meter,
     /// Lets it hear of who is writing.
     pub typing: Mutex<Option<Watch>>,
 }
@@ -170,8 +173,9 @@ impl Connection {
     ) -> Result<Bytes, Error> {
         let uid = frame.uid.take();
         let (which, query) = items::read(frame);
+        let most = self.context.config.answer_bytes_max;
         let Answer { data, counts, .. } =
-            self.context.services.items.read(actor, collection, which, &query).await?;
+            self.context.services.items.read_within(actor, collection, which, &query, most).await?;
         Ok(answers::items(&data, counts, uid.as_ref()))
     }
 
@@ -223,6 +227,7 @@ impl Connection {
                 encode_error: answers::news_failed,
             },
             resume: frame.resume,
+            meter: self.meter.clone(),
         };
         let error = self.peer.subscribe(subscribe).await.err()?;
         Some(answers::failed("subscribe", &error, frame.uid.as_ref()))

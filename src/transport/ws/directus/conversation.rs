@@ -70,7 +70,9 @@ pub async fn converse(mut socket: Socket, context: Arc<Context>, entry: Entry) {
         None => context.services.auth.public(entry.origin.ip),
     };
     let peer = context.services.hub.join(Arc::clone(&outbox), identity);
-    let connection = Connection { context, peer, origin: entry.origin, typing: Mutex::default() };
+    let meter = Meter::new(context.config.outbox_bytes_max / ANSWERS_SHARE);
+    let typing = Mutex::default();
+    let connection = Connection { context, peer, origin: entry.origin, meter, typing };
     let mut conversation = Conversation::new(&connection, &outbox, standing);
     conversation.run(&mut socket).await;
     // Boxed, as are others that come once: each idle connection would keep their needs ready.
@@ -149,7 +151,7 @@ impl<'a> Conversation<'a> {
             heartbeat: Heartbeat::new(config.heartbeat_period, Instant::now()),
             confirming: Confirming::new(Instant::now()),
             backlog: Backlog::new(config.pending_max, config.frame_bytes_max),
-            meter: Meter::new(config.outbox_bytes_max / ANSWERS_SHARE),
+            meter: connection.meter.clone(),
             pace: Pace::new(&connection.context, Instant::now()),
             deaf_until: None,
             running: FuturesOrdered::new(),

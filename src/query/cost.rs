@@ -1,0 +1,74 @@
+//! What it costs to ask a filter about a row in memory, as a number to compare with others.
+
+use crate::query::Filter;
+use crate::query::Place;
+use crate::query::Relations;
+use crate::query::Test;
+
+/// What looking for a text anywhere in another costs: it goes through all of it, where other tests
+/// look at one place.
+const ANYWHERE: usize = 16;
+
+impl Filter {
+    /// Returns about how many simple comparisons it takes to ask this about one record at worst.
+    #[must_use]
+    pub fn cost(&self) -> usize {
+        match self {
+            Self::And(parts) | Self::Or(parts) => parts.iter().map(Self::cost).sum(),
+            Self::Field(_, test) => test.cost(),
+            Self::Part(_, _, test) => 1 + test.cost(),
+            Self::Related(_, behind) | Self::Some(_, behind) | Self::None(_, behind) => {
+                1 + behind.cost()
+            }
+        }
+    }
+}
+
+impl Test {
+    fn cost(&self) -> usize {
+        match self {
+            Self::In(values) | Self::Nin(values) => values.len(),
+            Self::Text { place: Place::Anywhere, .. } => ANYWHERE,
+            _ => 1,
+        }
+    }
+}
+
+impl Relations {
+    /// Returns whether some relation leads to many items: which they are nobody has in memory.
+    #[must_use]
+    pub fn lead_to_many(&self) -> bool {
+        self.0.iter().any(|(field, behind)| field.pointing().is_some() || behind.lead_to_many())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Value;
+    use crate::model::schema::MESSAGES;
+    use crate::model::schema::USERS;
+
+    #[test]
+    fn what_looks_at_much_costs_much() {
+        let number = |test| Filter::Field(MESSAGES.key(), test);
+        let text = |place| {
+            let (text, ignore_case, negated) = ("x".to_owned(), true, false);
+            let content = MESSAGES.require("content");
+            Filter::Field(content, Test::Text { place, text, ignore_case, negated })
+        };
+        let values = vec![Value::Integer(1); 5];
+        let behind = Box::new(Filter::Field(USERS.require("first_name"), Test::Nnull));
+
+        assert_eq!(Filter::everything().cost(), 0);
+        assert_eq!(number(Test::Null).cost(), 1);
+        assert_eq!(number(Test::In(values)).cost(), 5);
+        assert_eq!(text(Place::Start).cost(), 1);
+        assert_eq!(text(Place::Anywhere).cost(), ANYWHERE);
+        let both = Filter::Or(vec![number(Test::Null), text(Place::Anywhere)]);
+        assert_eq!(both.cost(), 1 + ANYWHERE);
+        let related = Filter::Related(MESSAGES.require("user_created"), behind);
+        assert_eq!(related.cost(), 2);
+        assert!(!related.relations().lead_to_many());
+    }
+}
