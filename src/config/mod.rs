@@ -237,6 +237,11 @@ pub struct WebSocketConfig {
     /// `WEBSOCKETS_ANSWER_SIZE_MAX`, default `4mb`: one answer of a socket, the first rows of a
     /// subscription, and what it is told of one event.
     pub answer_bytes_max: usize,
+    /// `WEBSOCKETS_POSITIONS_MAX`, default 20000: positions of subscriptions with `recover` that are
+    /// remembered.
+    pub positions_max: usize,
+    /// `WEBSOCKETS_USER_POSITIONS_MAX`, default 500: of one account or, without one, of one address.
+    pub user_positions_max: usize,
     /// `WEBSOCKETS_CURSORS`, default true, with `handshake` false: whether the frames of subscriptions
     /// that do not ask for it carry cursors as well.
     pub cursors: bool,

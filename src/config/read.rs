@@ -253,6 +253,16 @@ impl WebSocketConfig {
             user_queries_bytes_max: size(from, "WEBSOCKETS_USER_QUERIES_SIZE_MAX", "1mb"),
             all_queries_bytes_max: size(from, "WEBSOCKETS_ALL_QUERIES_SIZE_MAX", "16mb"),
             answer_bytes_max: size(from, "WEBSOCKETS_ANSWER_SIZE_MAX", "4mb"),
+            positions_max: from.read(
+                "WEBSOCKETS_POSITIONS_MAX",
+                "20000",
+                form::number(2, 1_000_000),
+            ),
+            user_positions_max: from.read(
+                "WEBSOCKETS_USER_POSITIONS_MAX",
+                "500",
+                form::number(1, 1_000_000),
+            ),
             pending_max: from.read("WEBSOCKETS_PENDING_MAX", "128", form::number(1, 100_000)),
             upgrades_per_second: rate(from, "WEBSOCKETS_UPGRADES_MAX", "2000"),
             messages_per_second: rate(from, "WEBSOCKETS_MESSAGES_MAX", "5000"),

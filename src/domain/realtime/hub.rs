@@ -111,7 +111,7 @@ impl Hub {
         let typing = Typing::start(Arc::clone(&items), Arc::clone(&permissions), patience);
         Self {
             cursors: Cursors::new(items.store.seed()),
-            positions: Positions::default(),
+            positions: Positions::new(config.positions_max, config.user_positions_max),
             remembering: AsyncMutex::default(),
             delivered: AtomicI64::new(items.store.position()),
             last_delivered: Mutex::new(items.store.head()),

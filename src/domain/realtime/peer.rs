@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -47,6 +49,8 @@ pub(super) struct Seat {
     /// Who it was before it became nobody's or the public's: only the same one is told what happened
     /// meanwhile.
     left: Mutex<Option<Uuid>>,
+    /// How many positions it has had remembered.
+    remembered: AtomicUsize,
     /// What it is told that it missed; of most nothing.
     replaying: OnceLock<Box<Replaying>>,
     /// Whom it was found to be when it last did something.
@@ -84,6 +88,7 @@ impl Seat {
             identity: Mutex::new(identity),
             listeners: Mutex::default(),
             left: Mutex::default(),
+            remembered: AtomicUsize::new(0),
             replaying: OnceLock::new(),
             acting: Mutex::default(),
             told: Notify::new(),
@@ -98,6 +103,12 @@ impl Seat {
             let meter = Meter::new(bytes_max);
             Box::new(Replaying { meter, turn: Semaphore::new(1) })
         })
+    }
+
+    /// Takes one of the positions that a connection may have remembered in its time. Returns whether
+    /// there was one left.
+    pub(super) fn may_remember(&self, most: usize) -> bool {
+        self.remembered.fetch_add(1, Ordering::Relaxed) < most
     }
 
     /// Notes who this was until now.
@@ -228,8 +239,12 @@ impl Peer {
 
     /// Remembers that the client has everything up to a mark.
     pub fn remember(&self, mark: Mark) {
-        let by = self.seat.identity.lock().actor.user;
+        let by = Owner::of(&self.seat.identity.lock().actor);
         for (name, seq) in mark.0 {
+            let is_known = self.hub.positions.find(&name).is_some();
+            if !is_known && !self.seat.may_remember(2 * self.hub.subscriptions_max) {
+                continue;
+            }
             self.hub.positions.advance(name, seq, by, self.hub.now());
         }
     }

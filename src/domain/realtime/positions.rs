@@ -13,12 +13,9 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
+use crate::domain::realtime::shares::Owner;
 use crate::store::Position;
 
-/// How many positions are remembered in all; visitors have at most half of them.
-const ALL_MAX: usize = 20_000;
-/// How many of one account.
-const OF_ONE_MAX: usize = 100;
 /// The part of them that goes at once when there are too many, the oldest first.
 const SURPLUS: usize = 16;
 /// How long the name of a page has to be that is its own whoever is signed in: long enough not to be
@@ -47,16 +44,20 @@ impl Name {
 }
 
 /// The positions that are remembered.
-#[derive(Default)]
 pub(super) struct Positions {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
+    /// How many there are in all; visitors have at most half of them.
+    all_max: usize,
+    /// How many there are of one account, or of the visitors of one address.
+    of_one_max: usize,
     known: HashMap<Name, Known>,
-    /// How many there are of each account, and of visitors.
-    counts: HashMap<Option<Uuid>, usize>,
+    /// How many there are of each whose they are known to be.
+    counts: HashMap<Owner, usize>,
+    /// How many are of no account.
+    visitors: usize,
     /// What is not written down yet.
     changed: HashSet<Name>,
     dropped: HashSet<Name>,
@@ -66,19 +67,34 @@ struct State {
 struct Known {
     seq: i64,
     confirmed: Timestamp,
-    /// Who confirmed it.
-    by: Option<Uuid>,
+    /// Who confirmed it; `None` if that was before the start.
+    by: Option<Owner>,
 }
 
 impl Positions {
+    /// Returns none, of so many in all and of one account or address.
+    pub(super) fn new(all_max: usize, of_one_max: usize) -> Self {
+        let state = State {
+            all_max,
+            of_one_max,
+            known: HashMap::new(),
+            counts: HashMap::new(),
+            visitors: 0,
+            changed: HashSet::new(),
+            dropped: HashSet::new(),
+        };
+        Self { state: Mutex::new(state) }
+    }
+
     /// Takes in what was written down; those that were confirmed last come first.
     pub(super) fn load(&self, positions: Vec<Position>) {
         let mut state = self.state.lock();
         for position in positions {
             let Position { owner, recover, uid, seq, confirmed } = position;
             let name = Name { owner, recover: recover.into(), uid: uid.into() };
-            if state.known.len() < ALL_MAX / 2 {
-                state.insert(name, Known { seq, confirmed, by: owner });
+            if state.known.len() < state.all_max / 2 {
+                let by = owner.map(Owner::Account);
+                state.insert(name, Known { seq, confirmed, by });
             } else {
                 state.dropped.insert(name);
             }
@@ -92,12 +108,12 @@ impl Positions {
     }
 
     /// Notes where a subscription begins.
-    pub(super) fn begin(&self, name: Name, seq: i64, by: Option<Uuid>, now: Timestamp) {
-        self.state.lock().insert(name, Known { seq, confirmed: now, by });
+    pub(super) fn begin(&self, name: Name, seq: i64, by: Owner, now: Timestamp) {
+        self.state.lock().insert(name, Known { seq, confirmed: now, by: Some(by) });
     }
 
     /// Notes how far a subscription has got at least.
-    pub(super) fn advance(&self, name: Name, seq: i64, by: Option<Uuid>, now: Timestamp) {
+    pub(super) fn advance(&self, name: Name, seq: i64, by: Owner, now: Timestamp) {
         let mut state = self.state.lock();
         let known = state.known.get(&name).copied();
         match known {
@@ -105,9 +121,9 @@ impl Positions {
             Some(known) if known.seq >= seq && known.confirmed.until(now) < AGE_STEP => {}
             Some(known) => {
                 let seq = known.seq.max(seq);
-                state.insert(name, Known { seq, confirmed: now, by });
+                state.insert(name, Known { seq, confirmed: now, by: Some(by) });
             }
-            None => state.insert(name, Known { seq, confirmed: now, by }),
+            None => state.insert(name, Known { seq, confirmed: now, by: Some(by) }),
         }
     }
 
@@ -172,14 +188,23 @@ impl State {
         if let Some(before) = self.known.insert(name, known) {
             self.discount(before.by);
         }
-        *self.counts.entry(by).or_default() += 1;
-        if by.is_some() && self.counts[&by] > OF_ONE_MAX {
-            self.drop_oldest(1, |known| known.by == by);
-        } else if by.is_none() && self.counts[&by] > ALL_MAX / 2 {
-            self.drop_oldest(ALL_MAX / 2 / SURPLUS, |known| known.by.is_none());
+        if !is_account(by) {
+            self.visitors += 1;
         }
-        if self.known.len() > ALL_MAX {
-            self.drop_oldest(ALL_MAX / SURPLUS, |_| true);
+        // Room is made by whoever takes it.
+        if let Some(owner) = by {
+            let count = self.counts.entry(owner).or_default();
+            *count += 1;
+            if *count > self.of_one_max {
+                self.drop_oldest(self.of_one_max / SURPLUS + 1, |known| known.by == by);
+            }
+        }
+        if self.visitors > self.all_max / 2 {
+            let surplus = self.all_max / 2 / SURPLUS + 1;
+            self.drop_oldest(surplus, |known| !is_account(known.by));
+        }
+        if self.known.len() > self.all_max {
+            self.drop_oldest(self.all_max / SURPLUS + 1, |_| true);
         }
     }
 
@@ -204,22 +229,46 @@ impl State {
         }
     }
 
-    fn discount(&mut self, by: Option<Uuid>) {
-        if let Some(count) = self.counts.get_mut(&by) {
+    fn discount(&mut self, by: Option<Owner>) {
+        if !is_account(by) {
+            self.visitors -= 1;
+        }
+        if let Some(owner) = by
+            && let Some(count) = self.counts.get_mut(&owner)
+        {
             *count -= 1;
             if *count == 0 {
-                self.counts.remove(&by);
+                self.counts.remove(&owner);
             }
         }
     }
 }
 
+const fn is_account(owner: Option<Owner>) -> bool {
+    matches!(owner, Some(Owner::Account(_)))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+    use std::net::Ipv4Addr;
+
     use super::*;
 
-    const ALICE: Option<Uuid> = Some(Uuid::from_u128(1));
-    const BOB: Option<Uuid> = Some(Uuid::from_u128(2));
+    const ALICE: Uuid = Uuid::from_u128(1);
+    const BOB: Uuid = Uuid::from_u128(2);
+    const BY_ALICE: Owner = Owner::Account(ALICE);
+    const BY_BOB: Owner = Owner::Account(BOB);
+    const ALL_MAX: usize = 200;
+    const OF_ONE_MAX: usize = 20;
+
+    fn positions() -> Positions {
+        Positions::new(ALL_MAX, OF_ONE_MAX)
+    }
+
+    fn visitor(address: u32) -> Owner {
+        Owner::Visitors(Some(IpAddr::V4(Ipv4Addr::from_bits(address))))
+    }
 
     fn at(millis: i64) -> Timestamp {
         Timestamp::from_millis(millis)
@@ -230,25 +279,25 @@ mod tests {
     }
 
     fn page(number: usize) -> Name {
-        name(ALICE, &format!("the page with the number {number}")).unwrap()
+        name(Some(ALICE), &format!("the page with the number {number}")).unwrap()
     }
 
     #[test]
     fn a_long_name_is_enough_by_itself_and_a_short_one_is_an_accounts_own() {
         let long = "0123456789abcdef";
-        assert_eq!(name(ALICE, long), name(None, long));
-        assert_ne!(name(ALICE, "short"), name(BOB, "short"));
+        assert_eq!(name(Some(ALICE), long), name(None, long));
+        assert_ne!(name(Some(ALICE), "short"), name(Some(BOB), "short"));
         assert_eq!(name(None, "short"), None);
     }
 
     #[test]
     fn a_position_goes_forward_until_its_subscription_begins_anew() {
-        let positions = Positions::default();
-        positions.advance(page(1), 7, ALICE, at(0));
-        positions.advance(page(1), 5, ALICE, at(1));
+        let positions = positions();
+        positions.advance(page(1), 7, BY_ALICE, at(0));
+        positions.advance(page(1), 5, BY_ALICE, at(1));
         assert_eq!(positions.find(&page(1)), Some(7));
 
-        positions.begin(page(1), 3, ALICE, at(2));
+        positions.begin(page(1), 3, BY_ALICE, at(2));
 
         assert_eq!(positions.find(&page(1)), Some(3));
         assert_eq!(positions.find(&page(2)), None);
@@ -256,24 +305,25 @@ mod tests {
 
     #[test]
     fn one_account_has_so_many_and_no_more() {
-        let positions = Positions::default();
-        positions.advance(name(BOB, "bob").unwrap(), 1, BOB, at(0));
+        let positions = positions();
+        positions.advance(name(Some(BOB), "bob").unwrap(), 1, BY_BOB, at(0));
         for number in 0..OF_ONE_MAX + 10 {
-            positions.advance(page(number), 1, ALICE, at(1 + i64::try_from(number).unwrap()));
+            positions.advance(page(number), 1, BY_ALICE, at(1 + i64::try_from(number).unwrap()));
         }
 
-        assert_eq!(positions.state.lock().known.len(), OF_ONE_MAX + 1);
+        assert_eq!(positions.state.lock().counts[&BY_ALICE], OF_ONE_MAX);
         assert_eq!(positions.find(&page(9)), None);
-        assert_eq!(positions.find(&page(10)), Some(1));
-        assert_eq!(positions.find(&name(BOB, "bob").unwrap()), Some(1));
+        assert_eq!(positions.find(&page(OF_ONE_MAX + 9)), Some(1));
+        assert_eq!(positions.find(&name(Some(BOB), "bob").unwrap()), Some(1));
     }
 
     #[test]
     fn visitors_do_not_drive_out_accounts() {
-        let positions = Positions::default();
-        positions.advance(page(0), 1, ALICE, at(0));
+        let positions = positions();
+        positions.advance(page(0), 1, BY_ALICE, at(0));
         for number in 1..=2 * ALL_MAX {
-            positions.advance(page(number), 1, None, at(1));
+            let address = u32::try_from(number).unwrap();
+            positions.advance(page(number), 1, visitor(address), at(1));
         }
 
         assert_eq!(positions.find(&page(0)), Some(1));
@@ -281,17 +331,29 @@ mod tests {
     }
 
     #[test]
+    fn visitors_of_one_address_do_not_drive_out_others() {
+        let positions = positions();
+        positions.advance(page(0), 1, visitor(1), at(0));
+        for number in 1..=2 * ALL_MAX {
+            positions.begin(page(number), 1, visitor(2), at(1));
+        }
+
+        assert_eq!(positions.find(&page(0)), Some(1));
+        assert!(positions.state.lock().known.len() <= OF_ONE_MAX + 1);
+    }
+
+    #[test]
     fn what_was_written_down_is_known_again_and_what_went_is_taken_out() {
-        let positions = Positions::default();
-        positions.advance(page(1), 7, ALICE, at(5));
-        positions.advance(page(2), 8, ALICE, at(6));
+        let positions = positions();
+        positions.advance(page(1), 7, BY_ALICE, at(5));
+        positions.advance(page(2), 8, BY_ALICE, at(6));
         let (kept, gone) = positions.changes();
         assert_eq!((kept.len(), gone.len()), (2, 0));
         assert_eq!(positions.changes(), (vec![], vec![]));
         positions.retry(kept.clone(), gone);
         assert_eq!(positions.changes().0.len(), 2);
 
-        let next = Positions::default();
+        let next = Positions::new(ALL_MAX, OF_ONE_MAX);
         next.load(kept);
         assert_eq!(next.find(&page(1)), Some(7));
         assert_eq!(next.changes(), (vec![], vec![]));

@@ -15,6 +15,7 @@ use crate::domain::realtime::Meter;
 use crate::domain::realtime::News;
 use crate::domain::realtime::listener::Ask;
 use crate::domain::realtime::listener::Listener;
+use crate::domain::realtime::shares::Owner;
 use crate::domain::realtime::view::Subject;
 use crate::model::Actor;
 use crate::model::Collection;
@@ -173,10 +174,13 @@ impl Hub {
     /// lost, that is no loss. Of others only what was confirmed counts.
     ///
     /// It is written down before the client hears of it: else a process that is killed would have
-    /// forgotten a subscription that had begun.
+    /// forgotten a subscription that had begun. A connection that begins ever so many is not worth that.
     async fn remember_begin(self: &Arc<Self>, listener: &Listener, place: Place) {
         let Some(name) = listener.name() else { return };
-        let by = listener.seat.identity.lock().actor.user;
+        if !listener.seat.may_remember(2 * self.subscriptions_max) {
+            return;
+        }
+        let by = Owner::of(&listener.seat.identity.lock().actor);
         self.positions.begin(name, place.seq, by, self.now());
         // In a task of its own: the positions of others are among those that it writes, and would
         // stay unwritten if it were dropped together with this connection.

@@ -212,6 +212,31 @@ async fn a_long_name_holds_for_whoever_comes_back_and_shows_what_they_may_see() 
 }
 
 #[tokio::test]
+async fn nobody_makes_the_positions_of_others_be_forgotten() {
+    let server = TestServer::with(|config| {
+        config.websockets.subscriptions_max = 6;
+        config.websockets.positions_max = 20;
+        config.websockets.user_positions_max = 5;
+    })
+    .await;
+    let (alice, bob) = (server.member("alice").await, server.member("bob").await);
+    let mut page = Page::signed_in(&server, &alice).await;
+    assert!(!page.recovers(PAGE).await);
+    drop(page);
+
+    // On one connection as on many.
+    for connection in 0..4 {
+        let mut page = Page::signed_in(&server, &bob).await;
+        for number in 0..30 {
+            assert!(!page.recovers(&format!("page {connection}.{number} of bob")).await);
+        }
+    }
+
+    assert!(Page::signed_in(&server, &alice).await.recovers(PAGE).await);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_short_name_is_an_accounts_own() {
     let server = TestServer::start().await;
     server.allow_public(&[Permission::to("read", "messages")]).await;
