@@ -22,12 +22,16 @@ use crate::domain::items::plan::Plan;
 use crate::domain::items::show;
 use crate::domain::realtime::listener::Listener;
 use crate::domain::realtime::shares::Part;
+use crate::model::Change;
 use crate::model::Collection;
 use crate::model::Event;
 use crate::model::EventAction;
+use crate::model::Field;
 use crate::model::Key;
+use crate::model::Kind;
 use crate::model::Record;
 use crate::query::Meta;
+use crate::query::Scope;
 use crate::store::StoreError;
 
 /// What a subscription has to tell.
@@ -380,6 +384,7 @@ impl View {
             .iter()
             .filter(|change| self.subject.item.is_none_or(|item| item == change.key));
         let rows: Vec<_> = changes
+            .filter(|change| is_news(scope, change))
             .filter_map(|change| if is_gone { change.before.clone() } else { change.after.clone() })
             .collect();
         if rows.is_empty() {
@@ -421,6 +426,34 @@ impl View {
         };
         shown.map(Some)
     }
+}
+
+/// Returns whether a change concerns whoever reads within a scope: something changed that they may read,
+/// or that decides whether they may read the item. That something else changed is not theirs to know.
+fn is_news(scope: &Scope, change: &Change) -> bool {
+    let (Some(before), Some(after)) = (&change.before, &change.after) else { return true };
+    if scope.is_full() {
+        return true;
+    }
+    let collection = scope.collection();
+    let mut changed: Vec<&'static Field> =
+        collection.columns().filter(|field| before[field] != after[field]).collect();
+    if changed.is_empty() {
+        // Nothing did, or a secret, which events do not tell.
+        changed.extend(collection.columns().filter(|field| matches!(field.kind, Kind::Secret)));
+    }
+    changed.is_empty() || changed.into_iter().any(|field| scope.has(field) || decides(scope, field))
+}
+
+/// Returns whether a rule looks at a field.
+fn decides(scope: &Scope, field: &'static Field) -> bool {
+    let mut found = false;
+    for rule in scope.rules() {
+        rule.filter.visit(scope.collection(), &mut |_, seen, path| {
+            found |= path.is_empty() && seen == field;
+        });
+    }
+    found
 }
 
 fn wrap(envelope: &Envelope) -> Wrap {

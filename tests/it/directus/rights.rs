@@ -5,6 +5,7 @@ use serde_json::json;
 use crate::support::Permission;
 use crate::support::Socket;
 use crate::support::TestServer;
+use crate::support::User;
 
 #[tokio::test]
 async fn events_bring_the_rows_and_fields_that_a_reader_may_see() {
@@ -119,5 +120,37 @@ async fn a_subscription_before_the_sign_in_begins_with_it() {
     frames.sort_by_key(|frame| frame["type"].to_string());
     assert_eq!(frames[0], json!({"type": "auth", "status": "ok"}));
     assert_eq!(frames[1], json!({"type": "subscription", "event": "init", "uid": "s"}));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_change_of_what_one_may_not_read_is_no_news() {
+    let server = TestServer::start().await;
+    let (admin, bob) = (server.admin().await, server.member("bob").await);
+    let names = Permission::to("read", "directus_users").fields(&["id", "first_name", "status"]);
+    let active = names.on(json!({"status": {"_eq": "active"}}));
+    let reader = server.user_with("reader", &[active]).await;
+    let mut socket = Socket::signed_in(&server, &reader).await;
+    let mut of_admin = Socket::signed_in(&server, &admin).await;
+    let subscribe = json!({"collection": "directus_users", "event": "update",
+        "query": {"fields": ["first_name"]}});
+    for socket in [&mut socket, &mut of_admin] {
+        assert_eq!(socket.subscribe("users", subscribe.clone()).await["event"], "init");
+    }
+    let path = format!("/users/{}", bob.id);
+
+    User::sign_in(&server.anonymous(), &bob.id, &bob.email, &bob.password).await;
+    admin.patch(&path, &json!({"password": "another password"})).await.ok();
+    admin.patch(&path, &json!({"title": "Dr"})).await.ok();
+    admin.patch(&path, &json!({"first_name": "Robert"})).await.ok();
+
+    // Whoever may read all hears of all.
+    let mut heard = 1;
+    while of_admin.next().await["data"] != json!([{"first_name": "Robert"}]) {
+        heard += 1;
+    }
+    assert_eq!(heard, 4);
+    assert_eq!(socket.next().await["data"], json!([{"first_name": "Robert"}]));
+    socket.quiet().await;
     server.stop().await;
 }
