@@ -280,3 +280,24 @@ async fn what_makes_no_sense_is_answered() {
     assert_eq!(answer["uid"], "x");
     server.stop().await;
 }
+
+#[tokio::test]
+async fn however_many_visitors_write_accounts_are_named() {
+    let server = open().await;
+    let (alice, bob) = (server.member("Alice").await, server.member("Bob").await);
+    let mut visitors = Vec::new();
+    for _ in 0..30 {
+        let mut socket = Socket::connect(&server).await;
+        socket.send(&typing()).await;
+        // It has been heard.
+        socket.quiet().await;
+        visitors.push(socket);
+    }
+    let mut of_alice = Socket::signed_in(&server, &alice).await;
+    of_alice.send(&typing()).await;
+
+    let mut of_bob = Socket::signed_in(&server, &bob).await;
+    of_bob.send(&json!({"type": "typing", "action": "subscribe", "uid": "t"})).await;
+    while !of_bob.next().await["data"].as_array().unwrap().contains(&json!({"user": "Alice"})) {}
+    server.stop().await;
+}

@@ -25,6 +25,7 @@ use crate::domain::items::plan::Plan;
 use crate::domain::permissions::Permissions;
 use crate::domain::realtime::Peer;
 use crate::domain::realtime::peer::Seat;
+use crate::domain::realtime::shares::Owner;
 use crate::domain::realtime::topics::feed;
 use crate::domain::realtime::typing::names::Names;
 use crate::model::Action;
@@ -37,11 +38,14 @@ use crate::model::schema::MESSAGES;
 /// How long lies between two tellings at least.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How many are named. Of more the ones who began last are not.
+/// How many are named. Of more accounts come before visitors, and the ones who began last are not.
 const NAMED_MAX: usize = 20;
 
-/// How many are known. While there are as many, nobody else is; who repeats it may be later.
+/// How many accounts are known, and how many visitors. One more takes the place of the first to begin.
 const TYPISTS_MAX: usize = 100;
+
+/// How many visitors of one address are known.
+const OF_ADDRESS_MAX: usize = 20;
 
 /// After how many who were told others get their turn.
 const TOLD_AT_ONCE: usize = 256;
@@ -80,9 +84,33 @@ struct Typist {
     seat: Arc<Seat>,
     /// The account; `None` for one of the public.
     user: Option<Uuid>,
+    /// Whose place this takes.
+    owner: Owner,
     /// The name of a connection of the public, where it has one.
     guest: Option<Uuid>,
     until: Instant,
+}
+
+impl State {
+    /// Makes room for one more: nobody who is somebody gives way to visitors, and no visitor to many of
+    /// one address.
+    fn make_room(&mut self, owner: Owner) {
+        let is_account = |owner: Owner| matches!(owner, Owner::Account(_));
+        if !is_account(owner) {
+            self.drop_first(OF_ADDRESS_MAX, |typist| typist.owner == owner);
+        }
+        self.drop_first(TYPISTS_MAX, |typist| is_account(typist.owner) == is_account(owner));
+    }
+
+    /// Drops the first of a kind if there are as many as there may be.
+    fn drop_first(&mut self, most: usize, is_one: impl Fn(&Typist) -> bool) {
+        let mut places = (0..self.typists.len()).filter(|place| is_one(&self.typists[*place]));
+        if let Some(first) = places.next()
+            && places.count() + 1 >= most
+        {
+            self.typists.remove(first);
+        }
+    }
 }
 
 impl Typist {
@@ -194,8 +222,10 @@ impl Typing {
         let known = state.typists.iter_mut().find(|typist| typist.is(seat.id, user));
         if let Some(typist) = known {
             (typist.seat, typist.until) = (seat, until);
-        } else if state.typists.len() < TYPISTS_MAX {
-            state.typists.push(Typist { seat, user, guest, until });
+        } else {
+            let owner = Owner::of(&actor);
+            state.make_room(owner);
+            state.typists.push(Typist { seat, user, owner, guest, until });
             self.changed.notify_one();
         }
         Ok(())
@@ -270,7 +300,11 @@ impl Typing {
         let _order = self.order.lock().await;
         let mut typists = self.state.lock().typists.clone();
         typists.retain(|typist| typist.holds(&self.permissions));
-        typists.truncate(NAMED_MAX);
+        if typists.len() > NAMED_MAX {
+            // Stable: the first to begin comes first.
+            typists.sort_by_key(|typist| typist.user.is_none());
+            typists.truncate(NAMED_MAX);
+        }
         let mut names = Names::new(&self.items, &typists);
         for (count, watcher) in watchers.iter().enumerate() {
             if count % TOLD_AT_ONCE == TOLD_AT_ONCE - 1 {
