@@ -8,11 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::sync::RwLock;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -48,6 +50,12 @@ use crate::store::StoreError;
 
 /// How many positions are written down in one transaction.
 const REMEMBERED_AT_ONCE: usize = 500;
+
+/// How long it is tried to find out who all are whom an event concerns; nothing is delivered meanwhile.
+/// Whoever is not known by then is nobody.
+const RENEWAL_PATIENCE: Duration = Duration::from_secs(5);
+/// The pause between two tries.
+const RENEWAL_PAUSE: Duration = Duration::from_millis(250);
 
 /// After how many views that an event was offered to others get their turn.
 const AT_ONCE: usize = 64;
@@ -315,18 +323,35 @@ impl Hub {
             .filter(|seat| concerned(&seat.identity.lock()))
             .cloned()
             .collect();
+        let until = Instant::now() + RENEWAL_PATIENCE;
         for seat in seats {
-            self.renew(&seat, rights).await;
+            self.renew(&seat, rights, until).await;
         }
     }
 
-    async fn renew(self: &Arc<Self>, seat: &Arc<Seat>, rights: bool) {
+    /// Looks who somebody is now, until an instant again if that cannot be read.
+    async fn look_up(&self, identity: &Identity, until: Instant) -> Option<Identity> {
+        loop {
+            match self.auth.renew(identity).await {
+                Ok(renewed) => return renewed,
+                Err(error) => {
+                    tracing::warn!(error = %error, "who somebody is cannot be read");
+                    if Instant::now() >= until {
+                        return None;
+                    }
+                }
+            }
+            tokio::time::sleep(RENEWAL_PAUSE).await;
+        }
+    }
+
+    async fn renew(self: &Arc<Self>, seat: &Arc<Seat>, rights: bool, until: Instant) {
         let _one = seat.changing.lock().await;
         let identity = seat.identity.lock().clone();
         if identity.is_nobody() {
             return;
         }
-        if let Ok(Some(renewed)) = self.auth.renew(&identity).await {
+        if let Some(renewed) = self.look_up(&identity, until).await {
             let changed = rights || renewed.actor != identity.actor;
             *seat.identity.lock() = renewed;
             if changed {
