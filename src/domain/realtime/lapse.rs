@@ -42,6 +42,11 @@ impl Lapse {
         Self { from, shown, now: None }
     }
 
+    /// Returns up to where they were told everything.
+    pub(super) const fn from(&self) -> i64 {
+        self.from
+    }
+
     /// Notes what is shown from a place on.
     pub(super) fn see(&mut self, place: i64, view: Option<Arc<View>>) {
         if let Some((after, view)) = self.now.take()

@@ -365,6 +365,14 @@ impl Listener {
         self.gate.lock().position(delivered)
     }
 
+    /// Returns up to where its client has everything that it may be told, as [`Listener::position`]: what
+    /// was kept from it since its rights lapsed it has not.
+    pub(super) fn confirmable(&self, delivered: i64) -> Option<i64> {
+        let position = self.position(delivered)?;
+        let lapsed = self.lapse.lock().as_ref().map(|lapse| lapse.from());
+        Some(lapsed.map_or(position, |from| from.min(position)))
+    }
+
     /// Ends the subscription and returns its [`Listener::position`], for the one that takes its
     /// place: nothing is told in between.
     pub(super) fn hand_over(&self, delivered: i64) -> (Option<i64>, Option<Box<Lapse>>) {

@@ -232,7 +232,7 @@ impl Peer {
         let asked = listeners.iter().filter(|listener| listener.ask.resume.recover.is_some());
         Mark(
             asked
-                .filter_map(|listener| Some((listener.name()?, listener.position(delivered)?)))
+                .filter_map(|listener| Some((listener.name()?, listener.confirmable(delivered)?)))
                 .collect(),
         )
     }
