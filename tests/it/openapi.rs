@@ -25,6 +25,10 @@ async fn every_operation_of_the_document_is_there() {
             if !["get", "post", "patch", "delete"].contains(&method.as_str()) {
                 continue;
             }
+            if path.contains("{provider}") {
+                // There for those who are named in the settings: `providers` asks them all.
+                continue;
+            }
             let answer = admin.send(&method.to_uppercase(), &path).await;
             assert_ne!(answer.code(), "ROUTE_NOT_FOUND", "{method} {path}");
             assert!(answer.status < 500, "{method} {path}: {}", answer.text);
