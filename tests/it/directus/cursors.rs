@@ -321,7 +321,7 @@ async fn far_more_than_may_wait_to_be_sent_is_told_to_whoever_reads_it() {
 #[tokio::test]
 async fn many_subscriptions_are_told_what_they_missed_in_turns() {
     const SUBSCRIPTIONS: usize = 40;
-    const MESSAGES: usize = 30;
+    const MESSAGES: usize = 5;
     let server = TestServer::with(|config| {
         with_cursors(config);
         config.websockets.outbox_bytes_max = 32 * 1024;
