@@ -217,7 +217,7 @@ mod tests {
     use super::*;
 
     const SHORT: Duration = Duration::from_millis(200);
-    const LONG: Duration = Duration::from_secs(60);
+    const LONG: Duration = Duration::from_mins(1);
     const SOON: Duration = Duration::from_secs(20);
 
     async fn pair(head: Duration, idle: Duration) -> (TcpStream, Connection) {

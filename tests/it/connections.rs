@@ -147,7 +147,7 @@ async fn behind_a_proxy_one_address_has_so_many_sockets() {
     // Until the server has noticed.
     let again = async { while from("192.0.2.1").await.is_err() {} };
 
-    soon(again).await;
+    soon(Box::pin(again)).await;
     server.stop().await;
 }
 

@@ -129,8 +129,8 @@ mod tests {
     fn frame(head: u8, length: usize) -> Vec<u8> {
         let mut frame = vec![head];
         match length {
-            ..126 => frame.push(0x80 | u8::try_from(length).unwrap()),
-            ..65536 => {
+            0..126 => frame.push(0x80 | u8::try_from(length).unwrap()),
+            126..65536 => {
                 frame.push(0xfe);
                 frame.extend(u16::try_from(length).unwrap().to_be_bytes());
             }

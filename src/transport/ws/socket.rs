@@ -238,14 +238,17 @@ impl Writing {
 fn code(error: &Error) -> Option<u16> {
     match error {
         Error::Capacity(_) => Some(encode::TOO_BIG),
-        Error::Io(error) if error.get_ref().is_some_and(|inner| inner.is::<TooLarge>()) => {
-            Some(encode::TOO_BIG)
-        }
+        Error::Io(error) if is_too_large(error) => Some(encode::TOO_BIG),
         Error::Utf8(_) => Some(encode::INVALID_TEXT),
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
         Error::Protocol(_) | Error::AttackAttempt => Some(encode::PROTOCOL_ERROR),
         _ => None,
     }
+}
+
+fn is_too_large(error: &std::io::Error) -> bool {
+    let Some(inner) = error.get_ref() else { return false };
+    inner.is::<TooLarge>()
 }
 
 #[cfg(test)]

@@ -109,7 +109,7 @@ impl Sweep {
         &self,
         wire: Wire,
         outbox: &Arc<Outbox>,
-        life: &Life,
+        signs: &Life,
         tasks: &TaskTracker,
     ) -> Option<Place> {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
@@ -118,7 +118,7 @@ impl Sweep {
         let line = Arc::new(Line {
             wire,
             outbox: Arc::clone(outbox),
-            life: life.clone(),
+            life: signs.clone(),
             shard: Arc::clone(shard),
             tasks: tasks.clone(),
             relieved: AtomicBool::new(false),
