@@ -3,16 +3,13 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::model::Actor;
-
-/// How many bits of an IPv6 address are one customer's.
-const NETWORK_BITS: u32 = 64;
+use crate::model::network;
 
 /// Whose share something is taken from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,16 +26,6 @@ impl Owner {
         match actor.user {
             Some(user) => Self::Account(user),
             None => Self::Visitors(actor.profile.address.map(network)),
-        }
-    }
-}
-
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => {
-            let mask = u128::MAX << (128 - NETWORK_BITS);
-            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & mask))
         }
     }
 }

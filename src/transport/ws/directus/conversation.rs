@@ -116,6 +116,8 @@ pub(super) struct Conversation<'a> {
     pub(super) kind: Kind,
     /// Whether this connection began or renewed the session it is signed in by.
     pub(super) owns_session: bool,
+    /// Whether what has come waits until more of the answers are read.
+    crowded: bool,
     /// Whether nothing follows any more.
     over: bool,
 }
@@ -157,6 +159,7 @@ impl<'a> Conversation<'a> {
             running: FuturesOrdered::new(),
             kind: Kind::Other,
             owns_session: false,
+            crowded: false,
             over: false,
         }
     }
@@ -178,6 +181,8 @@ impl<'a> Conversation<'a> {
                 alarm.as_mut().reset(self.due());
             }
             socket.bound_messages(self.message_bytes_max());
+            // Asked once: what is written in between would be noticed by neither of those who ask.
+            let has_room = self.meter.has_room();
             tokio::select! {
                 biased;
                 () = &mut stopping => {
@@ -185,13 +190,13 @@ impl<'a> Conversation<'a> {
                     break;
                 }
                 Some(outcome) = self.running.next(),
-                    if !self.running.is_empty() && self.meter.has_room() =>
+                    if !self.running.is_empty() && has_room =>
                 {
                     if let Some(rest) = self.settle(outcome) {
                         rest.await;
                     }
                 }
-                () = self.meter.less(), if !self.meter.has_room() => {}
+                () = self.meter.less(), if !has_room || self.crowded => {}
                 () = &mut alarm => {
                     if socket.has_lived() {
                         self.heartbeat.hear();
@@ -274,7 +279,12 @@ impl<'a> Conversation<'a> {
 
     /// Begins, in order, all that need not wait for what is under way.
     async fn begin_what_may(&mut self) {
-        while !self.over && self.meter.has_room() && self.deaf_until.is_none() {
+        self.crowded = false;
+        while !self.over && self.deaf_until.is_none() {
+            if !self.meter.has_room() {
+                self.crowded = true;
+                return;
+            }
             let Some(frame) = self.backlog.take() else { return };
             let kind = match &frame {
                 Ok(frame) if frame.is_create() => Kind::Creates,
