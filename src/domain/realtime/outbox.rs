@@ -13,6 +13,10 @@ use parking_lot::Mutex;
 /// accounts. Small frames are mostly that.
 pub(super) const FRAME_OVERHEAD: usize = 64;
 
+/// How many frames of a kind that the next one makes needless may wait all the same. Most clients
+/// that send a few pings at once expect an answer to each.
+const LATEST_MAX: usize = 64;
+
 /// A bounded queue of encoded frames. When it is full the connection is closed: [`Outbox::push`]
 /// drops the frame and marks it [`Closing::SlowConsumer`]; nobody else waits. It is full once the
 /// unsent bytes, 64 more counted for each frame, have reached the bound, so one frame more than the
@@ -26,8 +30,10 @@ pub struct Outbox {
 struct State {
     frames: Vec<Bytes>,
     bytes: usize,
-    /// Where among the frames the latest one is that the next of its kind replaces.
-    replaceable: Option<usize>,
+    /// Where among the frames the latest one is that the next of its kind may replace.
+    latest: Option<usize>,
+    /// How many of that kind wait.
+    latest_count: usize,
     closing: Option<Closing>,
     /// Who is to be told of the next frame or of the end; told once, and only if it has asked.
     writer: Option<Waker>,
@@ -66,8 +72,8 @@ impl Outbox {
         self.add(frame, false)
     }
 
-    /// Queues a frame that makes the one before of its kind needless, as the answer to a ping does:
-    /// if that one still waits, this takes its place. Otherwise as [`Outbox::push`].
+    /// Queues a frame that makes the one before of its kind needless, as the answer to a ping does: if
+    /// 64 of them wait, this takes the place of the latest. Otherwise as [`Outbox::push`].
     pub fn push_latest(&self, frame: Bytes) -> bool {
         self.add(frame, true)
     }
@@ -78,7 +84,8 @@ impl Outbox {
         if state.closing.is_some() {
             return false;
         }
-        if let Some(place) = state.replaceable.filter(|_| is_replaceable) {
+        let is_replaced = is_replaceable && state.latest_count >= LATEST_MAX;
+        if let Some(place) = state.latest.filter(|_| is_replaced) {
             state.bytes = state.bytes + frame.len() - state.frames[place].len();
             state.frames[place] = frame;
             return true;
@@ -88,7 +95,10 @@ impl Outbox {
             state.closing = Some(Closing::SlowConsumer);
             state.frames.clear();
         } else {
-            state.replaceable = is_replaceable.then_some(state.frames.len()).or(state.replaceable);
+            if is_replaceable {
+                state.latest = Some(state.frames.len());
+                state.latest_count += 1;
+            }
             state.bytes += frame.len() + FRAME_OVERHEAD;
             state.frames.push(frame);
         }
@@ -133,7 +143,8 @@ impl Outbox {
     pub fn drain(&self, writer: Waker) -> Batch {
         let mut state = self.state.lock();
         state.bytes = 0;
-        state.replaceable = None;
+        state.latest = None;
+        state.latest_count = 0;
         // Once it is closing there is nothing to wait for, and a writer may hold the outbox.
         state.writer = state.closing.is_none().then_some(writer);
         Batch { frames: std::mem::take(&mut state.frames), closing: state.closing }
@@ -155,6 +166,8 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
+    use std::iter;
+
     use super::*;
 
     #[tokio::test]
@@ -195,16 +208,22 @@ mod tests {
 
     #[tokio::test]
     async fn the_latest_of_a_kind_takes_the_place_of_the_one_that_still_waits() {
-        let outbox = Outbox::new(1000);
+        let outbox = Outbox::new(1 << 20);
+        let most = u32::try_from(LATEST_MAX).unwrap();
 
         outbox.push(Bytes::from_static(b"first"));
-        for number in 0..100_000_u32 {
+        for number in 1..=100_000_u32 {
             assert!(outbox.push_latest(Bytes::from(number.to_string())));
         }
         outbox.push(Bytes::from_static(b"last"));
         outbox.push_latest(Bytes::from_static(b"the latest"));
 
-        assert_eq!(outbox.take().await.frames, ["first", "the latest", "last"]);
+        let kept = (1..most).map(|number| Bytes::from(number.to_string()));
+        let expected: Vec<Bytes> = iter::once(Bytes::from_static(b"first"))
+            .chain(kept)
+            .chain([Bytes::from_static(b"the latest"), Bytes::from_static(b"last")])
+            .collect();
+        assert_eq!(outbox.take().await.frames, expected);
         outbox.push_latest(Bytes::from_static(b"one more"));
         assert_eq!(outbox.take().await.frames, ["one more"]);
     }

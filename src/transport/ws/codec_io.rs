@@ -109,7 +109,8 @@ impl<R: Unpin> AsyncWrite for CodecIo<R> {
         // A refused frame needs no report: the connection is closing then, and the writer says so.
         let answer = Bytes::copy_from_slice(frame);
         if encode::is_pong(frame) {
-            // Whoever pings again before the answer went out gets one to the latest (RFC 6455, 5.5.3).
+            // Whoever pings very often before an answer goes out gets one to the latest (RFC 6455,
+            // 5.5.3).
             self.outbox.push_latest(answer);
         } else {
             self.outbox.push(answer);
