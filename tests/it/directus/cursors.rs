@@ -324,14 +324,14 @@ async fn many_subscriptions_are_told_what_they_missed_in_turns() {
     const MESSAGES: usize = 5;
     let server = TestServer::with(|config| {
         with_cursors(config);
-        config.websockets.outbox_bytes_max = 32 * 1024;
+        config.websockets.outbox_bytes_max = 16 * 1024;
     })
     .await;
     let alice = server.member("alice").await;
     let mut socket = Socket::signed_in(&server, &alice).await;
     let begin = cursor(&socket.subscribe("s", json!({"event": "create"})).await);
     drop(socket);
-    let list = vec![json!({"content": "x".repeat(4000)}); MESSAGES];
+    let list = vec![json!({"content": "x".repeat(1000)}); MESSAGES];
     alice.post("/items/messages", &json!(list)).await.ok();
 
     // It asks for all of it at once and reads nothing until the server has no more to do.
