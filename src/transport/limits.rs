@@ -20,6 +20,7 @@ use poem::Endpoint;
 use poem::Request;
 use poem::Response;
 use poem::http::Method;
+use quick_cache::UnitWeighter;
 use quick_cache::sync::Cache;
 
 use crate::clock::Clock;
@@ -35,6 +36,8 @@ use crate::transport::rest::body;
 
 /// How many addresses are known at once. Whoever comes once makes room for whoever comes often.
 const ADDRESSES_MAX: usize = 1 << 16;
+/// For how many there is memory from the start.
+const ADDRESSES_USUAL: usize = 1 << 10;
 
 /// Where people sign up.
 const REGISTER: &str = "/users/register";
@@ -159,11 +162,12 @@ impl governor::clock::Clock for Time {
 }
 
 /// What each of a bounded number of addresses has left.
-struct Addresses(Cache<IpAddr, Arc<InMemoryState>>);
+struct Addresses(Cache<IpAddr, Arc<InMemoryState>, UnitWeighter>);
 
 impl Default for Addresses {
     fn default() -> Self {
-        Self(Cache::new(ADDRESSES_MAX))
+        // It grows as they come: most services see few.
+        Self(Cache::with_weighter(ADDRESSES_USUAL, ADDRESSES_MAX as u64, UnitWeighter))
     }
 }
 

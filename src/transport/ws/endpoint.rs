@@ -100,7 +100,8 @@ impl Websocket {
                     Protocol::Topics => topics::converse(socket, context, entry).await,
                 }
             };
-            survive(talk, &panics).await;
+            // Boxed, since what a task moves it keeps twice, for as long as the connection is open.
+            survive(Box::pin(talk), &panics).await;
         });
         Ok(offer.accept())
     }
