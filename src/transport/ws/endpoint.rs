@@ -87,22 +87,18 @@ impl Websocket {
         let upgraded = request.take_upgrade().map_err(|_| bare(StatusCode::BAD_REQUEST))?;
 
         let (context, protocol) = (Arc::clone(context), self.protocol);
-        let tasks = context.tasks.clone();
-        tasks.spawn(async move {
+        let (tasks, panics) = (context.tasks.clone(), Arc::clone(&context.panics));
+        let talk = async move {
             let _places = (place, of_address);
             // Fails only when the client went away before the answer reached it.
             let Ok(stream) = upgraded.await else { return };
-            let panics = Arc::clone(&context.panics);
-            let talk = async move {
-                let socket = context.open(stream, wire).await;
-                match protocol {
-                    Protocol::Directus => directus::converse(socket, context, entry).await,
-                    Protocol::Topics => topics::converse(socket, context, entry).await,
-                }
-            };
-            // Boxed, since what a task moves it keeps twice, for as long as the connection is open.
-            survive(Box::pin(talk), &panics).await;
-        });
+            let socket = context.open(stream, wire).await;
+            match protocol {
+                Protocol::Directus => directus::converse(socket, context, entry).await,
+                Protocol::Topics => topics::converse(socket, context, entry).await,
+            }
+        };
+        tasks.spawn(survive(talk, panics));
         Ok(offer.accept())
     }
 
@@ -140,11 +136,16 @@ impl Websocket {
 }
 
 /// Lets a socket talk. A panic ends that socket alone, with a close frame that says so.
-async fn survive(talk: impl Future<Output = ()>, panics: &AtomicU64) {
-    if AssertUnwindSafe(talk).catch_unwind().await.is_err() {
-        let total = panics.fetch_add(1, Ordering::Relaxed) + 1;
-        tracing::error!(panics.total = total, "the task of a socket panicked");
-    }
+///
+/// No `async` of its own: that would keep what it is given twice, for as long as the connection is
+/// open.
+fn survive(talk: impl Future<Output = ()>, panics: Arc<AtomicU64>) -> impl Future<Output = ()> {
+    AssertUnwindSafe(talk).catch_unwind().map(move |end| {
+        if end.is_err() {
+            let total = panics.fetch_add(1, Ordering::Relaxed) + 1;
+            tracing::error!(panics.total = total, "the task of a socket panicked");
+        }
+    })
 }
 
 fn no_place(full: &NoPlace) -> Response {
@@ -170,10 +171,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_counted_and_goes_no_further() {
-        let panics = AtomicU64::new(0);
+        let panics = Arc::new(AtomicU64::new(0));
 
-        survive(async {}, &panics).await;
-        survive(async { panic!("for the test") }, &panics).await;
+        survive(async {}, Arc::clone(&panics)).await;
+        survive(async { panic!("for the test") }, Arc::clone(&panics)).await;
 
         assert_eq!(panics.load(Ordering::Relaxed), 1);
     }
