@@ -73,7 +73,8 @@ impl Outbox {
     }
 
     /// Queues a frame that makes the one before of its kind needless, as the answer to a ping does: if
-    /// 64 of them wait, this takes the place of the latest. Otherwise as [`Outbox::push`].
+    /// 64 of them wait, or half of what may, this takes the place of the latest. Otherwise as
+    /// [`Outbox::push`].
     pub fn push_latest(&self, frame: Bytes) -> bool {
         self.add(frame, true)
     }
@@ -84,8 +85,8 @@ impl Outbox {
         if state.closing.is_some() {
             return false;
         }
-        let is_replaced = is_replaceable && state.latest_count >= LATEST_MAX;
-        if let Some(place) = state.latest.filter(|_| is_replaced) {
+        let are_many = state.latest_count >= LATEST_MAX || state.bytes >= self.bytes_max / 2;
+        if let Some(place) = state.latest.filter(|_| is_replaceable && are_many) {
             state.bytes = state.bytes + frame.len() - state.frames[place].len();
             state.frames[place] = frame;
             return true;
