@@ -44,6 +44,7 @@ test('two people see each other come, talk and go', async () => {
 	assert.notEqual(nameOfA, nameOfB);
 	await a.say('and again');
 	assert.equal(await b.last('and again'), nameOfA);
+	assert.equal(await a.last('and again'), nameOfA);
 	assert.deepEqual(await a.lines(), await b.lines());
 
 	b.assertNoErrors();
