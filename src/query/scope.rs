@@ -102,6 +102,12 @@ impl Scope {
         self.filter_where(|_| true)
     }
 
+    /// Returns whether every item is within the scope.
+    #[must_use]
+    pub fn has_every_item(&self) -> bool {
+        self.full || self.rules.iter().any(|rule| rule.filter == Filter::everything())
+    }
+
     /// Returns the items of which each of these fields is within the scope, be it by different
     /// rules; `None` if there is a field that no rule gives.
     #[must_use]

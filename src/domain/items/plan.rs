@@ -33,6 +33,15 @@ pub(super) struct TotalsPlan {
 }
 
 impl Plan {
+    /// Returns whether it shows every item that another plan for the same query shows, and as many
+    /// fields of it. Where that cannot be told from their rules alone it is denied.
+    pub(in crate::domain) fn shows_all_of(&self, other: &Self) -> bool {
+        let (own, others) = (self.projection.scope(), other.projection.scope());
+        self.select == other.select
+            && self.projection.columns.len() == other.projection.columns.len()
+            && (own.has_every_item() || own.filter() == others.filter())
+    }
+
     /// Works out what a caller gets for a query.
     ///
     /// # Errors

@@ -31,6 +31,10 @@ impl Shown {
 pub(super) struct Lapse {
     /// Up to where they were told everything.
     from: i64,
+    /// By what they were told until then.
+    own: Option<Arc<View>>,
+    /// Whether something may have been kept from them since.
+    withheld: bool,
     shown: Vec<Shown>,
     /// What is shown now, and behind which place.
     now: Option<(i64, Arc<View>)>,
@@ -38,13 +42,13 @@ pub(super) struct Lapse {
 
 impl Lapse {
     /// Begins behind a place; some of what follows may have been shown before.
-    pub(super) const fn new(from: i64, shown: Vec<Shown>) -> Self {
-        Self { from, shown, now: None }
+    pub(super) const fn new(from: i64, own: Option<Arc<View>>, shown: Vec<Shown>) -> Self {
+        Self { from, own, withheld: false, shown, now: None }
     }
 
-    /// Returns up to where they were told everything.
-    pub(super) const fn from(&self) -> i64 {
-        self.from
+    /// Returns up to where they were told everything, if something may have been kept from them since.
+    pub(super) fn withheld_from(&self) -> Option<i64> {
+        self.withheld.then_some(self.from)
     }
 
     /// Notes what is shown from a place on.
@@ -53,6 +57,10 @@ impl Lapse {
             && after < place
         {
             self.shown.push(Shown { after, to: place, view });
+        }
+        if let Some(view) = &view {
+            let own = self.own.as_ref().map(|own| &own.subject.plan);
+            self.withheld |= own.is_none_or(|own| !view.subject.plan.shows_all_of(own));
         }
         self.now = view.map(|view| (place, view));
         let surplus = self.shown.len().saturating_sub(VIEWS_MAX);

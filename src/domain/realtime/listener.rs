@@ -239,13 +239,14 @@ impl Listener {
     /// Notes that the rights of whoever began it have lapsed. All up to `delivered` was delivered.
     pub(super) fn begin_lapse(&self, delivered: i64) {
         let delivered = self.delivered(delivered);
+        let own = self.view.lock().clone();
         let gate = self.gate.lock();
         let shown = match &*gate {
             Gate::Behind { shown, .. } => shown.to_vec(),
             Gate::Open { .. } | Gate::Held(_) | Gate::Shut => Vec::new(),
         };
         if let Some(place) = gate.position(delivered) {
-            self.lapse.lock().get_or_insert_with(|| Box::new(Lapse::new(place, shown)));
+            self.lapse.lock().get_or_insert_with(|| Box::new(Lapse::new(place, own, shown)));
         }
     }
 
@@ -369,8 +370,8 @@ impl Listener {
     /// was kept from it since its rights lapsed it has not.
     pub(super) fn confirmable(&self, delivered: i64) -> Option<i64> {
         let position = self.position(delivered)?;
-        let lapsed = self.lapse.lock().as_ref().map(|lapse| lapse.from());
-        Some(lapsed.map_or(position, |from| from.min(position)))
+        let withheld = self.lapse.lock().as_ref().and_then(|lapse| lapse.withheld_from());
+        Some(withheld.map_or(position, |from| from.min(position)))
     }
 
     /// Ends the subscription and returns its [`Listener::position`], for the one that takes its
