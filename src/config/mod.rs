@@ -90,6 +90,9 @@ pub struct ServerConfig {
     pub public_dir: Option<PathBuf>,
     /// `MAX_PAYLOAD_SIZE`, default `1mb`: the largest request body, in bytes.
     pub body_bytes_max: usize,
+    /// `JSON_DEPTH_MAX`, default 32: how deep the JSON of bodies, addresses and messages of sockets
+    /// may nest.
+    pub json_depth_max: usize,
     /// `SERVER_SHUTDOWN_TIMEOUT`, in milliseconds, default 5000: how long running requests may take
     /// to end after a signal.
     pub drain: Duration,

@@ -81,6 +81,7 @@ impl ServerConfig {
             public_dir: None,
             project_name: from.read("PROJECT_NAME", "chinwag", form::text),
             body_bytes_max: from.read("MAX_PAYLOAD_SIZE", "1mb", form::size(1 << 10, 1 << 30)),
+            json_depth_max: from.read("JSON_DEPTH_MAX", "32", form::number(8, 100)),
             url_bytes_max: from.read("URL_SIZE_MAX", "32kb", form::size(1 << 10, 1 << 16)),
             headers_bytes_max: from.read("HEADERS_SIZE_MAX", "32kb", form::size(1 << 10, 1 << 16)),
             connections_max: from.read("CONNECTIONS_MAX", "100000", form::number(1, 10_000_000)),

@@ -2,9 +2,7 @@
 //!
 //! A parser that builds a tree, and whatever walks that tree later, goes as deep as the text does.
 //! This looks at brackets alone and at nothing else: whether the text is JSON is the parser's business.
-
-/// How deep the JSON of a client may nest.
-pub const DEPTH_MAX: usize = 32;
+//! How deep it may nest is the setting `JSON_DEPTH_MAX`.
 
 /// Returns whether no bracket of the text is nested deeper than `depth_max` others.
 #[must_use]
@@ -47,8 +45,8 @@ mod tests {
 
     #[test]
     fn the_limit_itself_is_within() {
-        assert!(is_within(&nested(DEPTH_MAX), DEPTH_MAX));
-        assert!(!is_within(&nested(DEPTH_MAX + 1), DEPTH_MAX));
+        assert!(is_within(&nested(32), 32));
+        assert!(!is_within(&nested(33), 32));
     }
 
     #[test]

@@ -52,13 +52,16 @@ pub async fn discard(body: Body) {
 /// a body counts as absent.
 ///
 /// # Errors
-/// [`Error::InvalidPayload`] if it is no JSON, neither an object nor a list, or nests too deep.
-pub fn parse(content_type: Option<&str>, body: &[u8]) -> Result<Option<Json>, Error> {
+/// [`Error::InvalidPayload`] if it is no JSON, neither an object nor a list, or nests deeper than `depth_max`.
+pub fn parse(
+    content_type: Option<&str>,
+    body: &[u8],
+    depth_max: usize,
+) -> Result<Option<Json>, Error> {
     if !content_type.is_some_and(is_json) || body.is_empty() {
         return Ok(None);
     }
-    if !json_depth::is_within(body, json_depth::DEPTH_MAX) {
-        let depth_max = json_depth::DEPTH_MAX;
+    if !json_depth::is_within(body, depth_max) {
         return Err(Error::payload(format!("JSON nests at most {depth_max} levels deep")));
     }
     match serde_json::from_slice::<Json>(body) {
@@ -113,23 +116,30 @@ mod tests {
     fn only_json_objects_and_lists_are_bodies() {
         let json = Some("application/json; charset=utf-8");
 
-        assert_eq!(parse(json, br#"{"a":1}"#).unwrap(), Some(json!({"a": 1})));
-        assert_eq!(parse(Some("Application/JSON"), b"[]").unwrap(), Some(json!([])));
-        assert_eq!(parse(json, b"").unwrap(), None);
-        assert_eq!(parse(Some("text/plain"), b"{}").unwrap(), None);
-        assert_eq!(parse(None, b"{}").unwrap(), None);
+        assert_eq!(parse(json, br#"{"a":1}"#, 32).unwrap(), Some(json!({"a": 1})));
+        assert_eq!(parse(Some("Application/JSON"), b"[]", 32).unwrap(), Some(json!([])));
+        assert_eq!(parse(json, b"", 32).unwrap(), None);
+        assert_eq!(parse(Some("text/plain"), b"{}", 32).unwrap(), None);
+        assert_eq!(parse(None, b"{}", 32).unwrap(), None);
         for refused in [&b"{\"a\":"[..], b"\"text\"", b"5", b"null", b"\xff"] {
-            assert!(matches!(parse(json, refused), Err(Error::InvalidPayload(_))), "{refused:?}");
+            assert!(
+                matches!(parse(json, refused, 32), Err(Error::InvalidPayload(_))),
+                "{refused:?}"
+            );
         }
     }
 
     #[test]
-    fn a_body_nests_32_levels_and_no_more() {
+    fn a_body_nests_as_deep_as_it_may_and_no_deeper() {
         let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         let json = Some("application/json");
 
-        assert!(parse(json, nested(32).as_bytes()).is_ok());
-        assert!(matches!(parse(json, nested(33).as_bytes()), Err(Error::InvalidPayload(_))));
+        for most in [8, 32] {
+            let deeper = nested(most + 1);
+
+            assert!(parse(json, nested(most).as_bytes(), most).is_ok());
+            assert!(matches!(parse(json, deeper.as_bytes(), most), Err(Error::InvalidPayload(_))));
+        }
     }
 
     #[tokio::test]

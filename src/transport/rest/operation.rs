@@ -203,7 +203,7 @@ impl Call {
     /// # Errors
     /// [`Error::InvalidQuery`] if it is out of bounds.
     pub fn query(&self) -> Result<Json, Error> {
-        query_string::parse(self.request.uri().query())
+        query_string::parse(self.request.uri().query(), self.context.config.server.json_depth_max)
     }
 
     /// Returns one parameter of the address as text.
@@ -217,9 +217,10 @@ impl Call {
     /// # Errors
     /// As [`body::read`] and [`body::parse`].
     pub async fn body(&mut self) -> Result<Option<Json>, Refusal> {
+        let depth_max = self.context.config.server.json_depth_max;
         let bytes_max = self.context.config.server.body_bytes_max;
         let bytes = body::read(self.request.take_body(), bytes_max).await?;
-        Ok(body::parse(self.request.content_type(), &bytes)?)
+        Ok(body::parse(self.request.content_type(), &bytes, depth_max)?)
     }
 
     /// Returns the fields of a form that a page sent; none if it is something else.

@@ -23,9 +23,10 @@ const DROPPED: &str = "__proto__";
 /// Returns the parameters of an address as one JSON object. `access_token` is left out.
 ///
 /// # Errors
-/// [`Error::InvalidQuery`] for too many parameters, brackets or levels, and for a parameter that
+/// [`Error::InvalidQuery`] for too many parameters or brackets, JSON that nests deeper than
+/// `depth_max`, and for a parameter that
 /// is given both as text and with brackets. JSON text that is not JSON stays text.
-pub fn parse(query: Option<&str>) -> Result<Json, Error> {
+pub fn parse(query: Option<&str>, depth_max: usize) -> Result<Json, Error> {
     let mut root = Branch::default();
     let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
     for (count, pair) in pairs.enumerate() {
@@ -45,7 +46,9 @@ pub fn parse(query: Option<&str>) -> Result<Json, Error> {
     let mut json = Map::new();
     for (name, node) in root.entries {
         let value = match node {
-            Node::Leaf(text) if JSON_PARAMETERS.contains(&name.as_str()) => read_json(&name, text)?,
+            Node::Leaf(text) if JSON_PARAMETERS.contains(&name.as_str()) => {
+                read_json(&name, text, depth_max)?
+            }
             other => other.into_json(),
         };
         json.insert(name, value);
@@ -180,9 +183,8 @@ fn segments(name: &str) -> Result<Vec<&str>, Error> {
     if path.len() == 1 { Ok(vec![name]) } else { Ok(path) }
 }
 
-fn read_json(name: &str, text: String) -> Result<Json, Error> {
-    if !json_depth::is_within(text.as_bytes(), json_depth::DEPTH_MAX) {
-        let depth_max = json_depth::DEPTH_MAX;
+fn read_json(name: &str, text: String, depth_max: usize) -> Result<Json, Error> {
+    if !json_depth::is_within(text.as_bytes(), depth_max) {
         return Err(invalid(format!("\"{name}\" nests more than {depth_max} levels deep")));
     }
     Ok(serde_json::from_str(&text).unwrap_or(Json::String(text)))
@@ -218,6 +220,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn parse(query: Option<&str>) -> Result<Json, Error> {
+        super::parse(query, 32)
+    }
 
     #[test]
     fn both_spellings_say_the_same() {

@@ -44,6 +44,8 @@ pub struct Context {
     pub public_url: String,
     /// Whose pages may use cookies, besides those of this service.
     pub cors: CorsConfig,
+    /// How deep the JSON of a message may nest.
+    pub json_depth_max: usize,
     /// Whose word counts for where a connection comes from.
     pub trust_proxy: TrustProxy,
     /// Where all tasks of sockets run; whoever shuts down closes it and waits for it.
@@ -96,6 +98,7 @@ impl Context {
             session_cookie: config.auth.session_cookie.name.clone(),
             public_url: config.server.public_url.clone(),
             cors: config.browser.cors.clone(),
+            json_depth_max: config.server.json_depth_max,
             trust_proxy: config.server.trust_proxy.clone(),
             tasks,
             stopping,

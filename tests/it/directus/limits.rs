@@ -240,6 +240,24 @@ async fn a_message_over_the_limit_ends_its_connection_alone() {
     server.stop().await;
 }
 
+#[tokio::test]
+async fn how_deep_a_message_nests_is_a_setting() {
+    let server = TestServer::with(|config| config.server.json_depth_max = 8).await;
+    let mut socket = Socket::connect(&server).await;
+    let ping = |depth: usize| {
+        let x = (2..depth).fold(json!([]), |inner, _| json!([inner]));
+        json!({"type": "ping", "uid": 1, "x": x})
+    };
+
+    assert_eq!(socket.ask(&ping(8)).await, json!({"type": "pong", "uid": 1}));
+    let refused = socket.ask(&ping(9)).await;
+
+    let (area, code, message) = error(&refused);
+    assert_eq!((area, code), ("server", "INVALID_PAYLOAD"));
+    assert_eq!(message, "Validation error: Nested deeper than 8 levels");
+    server.stop().await;
+}
+
 const TOO_FAST: &str = "REQUESTS_EXCEEDED";
 
 #[tokio::test]

@@ -54,6 +54,30 @@ async fn json_nests_32_levels_and_no_more() {
 }
 
 #[tokio::test]
+async fn how_deep_json_nests_is_a_setting() {
+    for most in [8, 40] {
+        let server = TestServer::with(move |config| config.server.json_depth_max = most).await;
+        let alice = server.member("alice").await;
+        let post = async |depth: usize| {
+            let body = json!({"content": nested(depth - 1)});
+            alice.post("/items/messages", &body).await
+        };
+        // Empty lists below a test: a filter that makes no sense, once it has been parsed.
+        let get = async |depth: usize| {
+            let filter = json!({"content": {"_eq": nested(depth - 2)}});
+            alice.get(&format!("/items/messages?filter={filter}")).await
+        };
+
+        post(most).await.ok();
+        post(most + 1).await.refused(400, "INVALID_PAYLOAD");
+        let words = "nests more than";
+        assert!(!get(most).await.text.contains(words));
+        assert!(get(most + 1).await.text.contains(words));
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn what_is_no_json_is_refused() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;

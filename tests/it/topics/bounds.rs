@@ -151,6 +151,23 @@ async fn frames_and_texts_have_a_size() {
 }
 
 #[tokio::test]
+async fn how_deep_a_frame_nests_is_a_setting() {
+    let server = with(|config| config.server.json_depth_max = 8).await;
+    let mut page = Page::chatting(&server).await;
+    let publish = |text: &str, depth: usize| {
+        let more = (2..depth).fold(json!([]), |inner, _| json!([inner]));
+        json!({"type": "publish", "topic": "chat", "payload": {"text": text}, "more": more})
+    };
+
+    page.send(&publish("too deep", 9)).await;
+    page.send(&publish("deep", 8)).await;
+
+    let name = page.name.clone();
+    assert_eq!(page.list().await, [line(&name, "deep")]);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn nonsense_is_passed_over_and_binary_frames_are_not() {
     let server = open().await;
     let mut page = Page::chatting(&server).await;

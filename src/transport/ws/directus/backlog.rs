@@ -18,13 +18,15 @@ pub struct Backlog {
     bytes: usize,
     frames_max: usize,
     bytes_max: usize,
+    depth_max: usize,
 }
 
 impl Backlog {
-    /// Returns an empty backlog that is full with so many frames, or so many bytes.
+    /// Returns an empty backlog that is full with so many frames, or so many bytes. The JSON of a
+    /// frame may nest so deep.
     #[must_use]
-    pub const fn new(frames_max: usize, bytes_max: usize) -> Self {
-        Self { first: None, others: VecDeque::new(), bytes: 0, frames_max, bytes_max }
+    pub const fn new(frames_max: usize, bytes_max: usize, depth_max: usize) -> Self {
+        Self { first: None, others: VecDeque::new(), bytes: 0, frames_max, bytes_max, depth_max }
     }
 
     /// Returns whether another frame may be read.
@@ -50,7 +52,7 @@ impl Backlog {
             // Most connections are idle most of the time.
             self.others = VecDeque::new();
         }
-        Some(Frame::parse(&text))
+        Some(Frame::parse(&text, self.depth_max))
     }
 
     /// Puts the frame that was just taken out back in its place.
@@ -69,7 +71,7 @@ mod tests {
 
     #[test]
     fn frames_come_out_in_order() {
-        let mut backlog = Backlog::new(10, 1000);
+        let mut backlog = Backlog::new(10, 1000, 32);
         backlog.push(ping());
         backlog.push(Bytes::from_static(b"nonsense"));
 
@@ -80,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_frame_that_was_put_back_is_still_the_first() {
-        let mut backlog = Backlog::new(10, 1000);
+        let mut backlog = Backlog::new(10, 1000, 32);
         backlog.push(ping());
         backlog.push(Bytes::from_static(b"nonsense"));
 
@@ -92,7 +94,7 @@ mod tests {
 
     #[test]
     fn it_is_full_by_number_or_by_size_until_something_is_taken() {
-        for mut backlog in [Backlog::new(2, 1000), Backlog::new(10, 2 * ping().len())] {
+        for mut backlog in [Backlog::new(2, 1000, 32), Backlog::new(10, 2 * ping().len(), 32)] {
             backlog.push(ping());
             assert!(backlog.has_room());
             backlog.push(ping());

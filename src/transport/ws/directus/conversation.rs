@@ -146,13 +146,14 @@ pub(super) enum Outcome {
 impl<'a> Conversation<'a> {
     fn new(connection: &'a Connection, outbox: &'a Outbox, standing: Standing) -> Self {
         let config = &connection.context.config;
+        let json_depth_max = connection.context.json_depth_max;
         Self {
             connection,
             outbox,
             standing,
             heartbeat: Heartbeat::new(config.heartbeat_period, Instant::now()),
             confirming: Confirming::new(Instant::now()),
-            backlog: Backlog::new(config.pending_max, config.frame_bytes_max),
+            backlog: Backlog::new(config.pending_max, config.frame_bytes_max, json_depth_max),
             meter: connection.meter.clone(),
             pace: Pace::new(&connection.context, Instant::now()),
             deaf_until: None,

@@ -35,11 +35,10 @@ impl Fields {
     /// Reads the object that a frame has to be, and the name it may have.
     ///
     /// # Errors
-    /// [`Invalid`], about the `server`.
-    pub fn parse(text: &[u8]) -> Result<Self, Invalid> {
-        if !json_depth::is_within(text, json_depth::DEPTH_MAX) {
-            let message =
-                format!("Validation error: Nested deeper than {} levels", json_depth::DEPTH_MAX);
+    /// [`Invalid`], about the `server`, also if it nests deeper than `depth_max`.
+    pub fn parse(text: &[u8], depth_max: usize) -> Result<Self, Invalid> {
+        if !json_depth::is_within(text, depth_max) {
+            let message = format!("Validation error: Nested deeper than {depth_max} levels");
             return Err(Invalid { area: "server", message, uid: None });
         }
         let mut json = serde_json::from_slice::<Json>(text).map_err(|_| Invalid {

@@ -136,12 +136,12 @@ impl std::fmt::Debug for Credentials {
 }
 
 impl Frame {
-    /// Reads a frame.
+    /// Reads a frame, whose JSON may nest so deep.
     ///
     /// # Errors
     /// [`Invalid`], with words for the client.
-    pub fn parse(text: &[u8]) -> Result<Self, Invalid> {
-        let mut fields = Fields::parse(text)?;
+    pub fn parse(text: &[u8], depth_max: usize) -> Result<Self, Invalid> {
+        let mut fields = Fields::parse(text, depth_max)?;
         let kind = fields.require_text("type")?;
         Ok(match kind.as_str() {
             "auth" => Self::Auth(Auth::read(&mut fields), fields.uid),
@@ -306,7 +306,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Frame, Invalid> {
-        Frame::parse(text.as_bytes())
+        Frame::parse(text.as_bytes(), 32)
     }
 
     fn refusal(text: &str) -> (&'static str, String) {

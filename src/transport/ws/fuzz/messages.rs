@@ -11,6 +11,9 @@ use crate::transport::ws::directus::frames as directus;
 use crate::transport::ws::fuzz::TEST_TIME;
 use crate::transport::ws::topics::frames as topics;
 
+/// How deep they may nest.
+const DEPTH_MAX: usize = 32;
+
 /// What messages are made of: the words that mean something, and what stands between them.
 const WORDS: [&str; 64] = [
     "{",
@@ -165,8 +168,8 @@ fn hold(text: &[u8]) {
 }
 
 fn hold_directus(text: &[u8], json: Option<&Map<String, Json>>) {
-    let is_shallow = json_depth::is_within(text, json_depth::DEPTH_MAX);
-    match directus::Frame::parse(text) {
+    let is_shallow = json_depth::is_within(text, DEPTH_MAX);
+    match directus::Frame::parse(text, DEPTH_MAX) {
         Ok(frame) => {
             let json = json.expect("only objects are frames");
             assert!(is_shallow);
@@ -189,7 +192,7 @@ fn hold_directus(text: &[u8], json: Option<&Map<String, Json>>) {
 }
 
 fn hold_topics(text: &[u8], json: Option<&Map<String, Json>>) {
-    match topics::Frame::parse(text) {
+    match topics::Frame::parse(text, DEPTH_MAX) {
         None => {}
         Some(topics::Frame::Ping) => assert_eq!(text, b"ping"),
         Some(topics::Frame::Publish(said)) => {

@@ -138,7 +138,7 @@ impl Conversation<'_> {
 
     async fn handle(&mut self, member: &Member, text: &[u8]) {
         let typing = self.context.services.hub.typing();
-        match Frame::parse(text) {
+        match Frame::parse(text, self.context.json_depth_max) {
             Some(Frame::Ping) => {
                 self.outbox.push(frames::pong());
             }
