@@ -307,6 +307,10 @@ impl Hub {
             id.is_some_and(|id| event.changes.iter().any(|change| change.key == Key::Uuid(id)))
         };
         let rights = Permissions::depend_on(event.collection);
+        if !rights && ![&USERS, &SESSIONS].contains(&event.collection) {
+            // Most events are messages: that is not a reason to go through all connections.
+            return;
+        }
         let concerned = |identity: &Identity| {
             if *event.collection == USERS {
                 named(identity.actor.user)
