@@ -66,7 +66,9 @@ impl Recent {
         if *event.collection == MESSAGES {
             let mut state = self.state.write();
             for change in &event.changes {
-                state.remove(change.key);
+                if event.action != EventAction::Create {
+                    state.remove(change.key);
+                }
                 if let Some(row) = &change.after {
                     state.insert(row);
                 }
