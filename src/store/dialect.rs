@@ -65,7 +65,7 @@ pub(super) fn insert(collection: &'static Collection) -> String {
         collection.columns().map(|field| format!("\"{}\"", field.name)).collect();
     let values: Vec<String> = (0..names.len()).map(|place| format!("value ->> {place}")).collect();
     format!(
-        "insert into {} ({}) select {} from json_each(?)",
+        "insert into {} ({}) select {} from jsonb_each(?)",
         collection.name,
         names.join(", "),
         values.join(", ")

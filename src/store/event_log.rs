@@ -5,7 +5,6 @@ use std::sync::Arc;
 use futures_util::TryStreamExt;
 use serde_json::Map;
 use serde_json::Value as Json;
-use serde_json::json;
 use sqlx::Row as _;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
@@ -24,7 +23,7 @@ use crate::store::rows;
 const APPEND: &str = "insert into event_log \
      (seq, collection, action, keys, actor, date_created, before, after) \
      select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, \
-     value ->> 6, value ->> 7 from json_each(?)";
+     value ->> 6, value ->> 7 from jsonb_each(?)";
 
 /// Once the rows of a page have so many bytes, it ends.
 pub(super) const PAGE_BYTES: usize = 1 << 20;
@@ -34,8 +33,9 @@ pub(super) async fn append(
     connection: &mut SqliteConnection,
     events: impl Iterator<Item = &Event>,
 ) -> Result<(), StoreError> {
-    let lines = Json::Array(events.map(line).collect());
-    sqlx::query(APPEND).bind(lines.to_string()).execute(connection).await?;
+    let lines: Vec<Line> = events.map(line).collect();
+    let packed = serde_json::to_string(&lines).expect("texts and numbers are JSON");
+    sqlx::query(APPEND).bind(packed).execute(connection).await?;
     Ok(())
 }
 
@@ -105,21 +105,25 @@ fn side(
     rows.filter(|rows| rows.len() == changes)
 }
 
-fn line(event: &Event) -> Json {
+/// The columns of a line, in the order of [`APPEND`].
+type Line =
+    (i64, &'static str, &'static str, String, Option<Uuid>, i64, Option<String>, Option<String>);
+
+fn line(event: &Event) -> Line {
     let keys = rows::pack_keys(event.changes.iter().map(|change| change.key));
     let side = |side: fn(&Change) -> Option<&Row>| -> Option<String> {
         let rows: Option<Vec<Json>> =
             event.changes.iter().map(|change| side(change).map(rows::describe)).collect();
         rows.map(|rows| Json::Array(rows).to_string())
     };
-    json!([
+    (
         event.seq,
         event.collection.name,
         event.action.name(),
         keys.to_string(),
-        event.actor.map(|actor| actor.to_string()),
+        event.actor,
         event.at.millis(),
         side(|change| change.before.as_deref()),
         side(|change| change.after.as_deref()),
-    ])
+    )
 }

@@ -83,7 +83,10 @@ impl Store {
         let lock = lock::acquire(filename)?;
         lock::keep_private(filename)?;
         let options = options(filename);
-        let mut connection = options.clone().connect().await?;
+        // What a statement changed so far is kept to be undone, and that of a batch is larger than what
+        // SQLite would keep in memory by itself. It is bounded by `write_batch_max`.
+        let writing = options.clone().pragma("temp_store", "memory");
+        let mut connection = writing.clone().connect().await?;
         migrate::run(&mut connection).await?;
         let counters = Counters::load(&mut connection).await?;
         let reading = options.clone().pragma("query_only", "on");
@@ -97,10 +100,10 @@ impl Store {
         let recent = Arc::new(Recent::of(newest));
         let position = Arc::new(AtomicI64::new(counters.seq()));
         let log = Log::open(&mut connection).await?;
-        let follower = Indexer::new(&mut connection, &options, counters.seq()).await?;
+        let follower = Indexer::new(&mut connection, &writing, counters.seq()).await?;
         let indexed = follower.seq();
         let writer = Writer {
-            options: options.clone(),
+            options: writing,
             connection: Some(connection),
             counters,
             recent: Arc::clone(&recent),
