@@ -1,7 +1,7 @@
 //! What it means: who may do what, and what happens then. No HTTP, no SQL, no sockets.
 //!
-//! Calls go down:
-//! `realtime, enrolment > items > accounts, auth, mails > settings, changes > permissions > directory`.
+//! Calls go down: `realtime, enrolment, bootstrap > items, accounts, mails > auth > settings, changes`
+//! `> permissions > directory`.
 
 pub mod accounts;
 pub mod auth;
