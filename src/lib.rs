@@ -1,8 +1,8 @@
 //! chinwag: a persistent chat backend that speaks Directus over REST and WebSocket.
 //!
-//! The layers, from the top: `app`, `transport`, `domain`, then `store`, `bus` and `mail`, `query`, `model`.
-//! Each may call only those below it, and `transport` none of `store`, `bus` and `mail`; `clock` and `config`
-//! are for all (`tests/it/tidy.rs` holds the table).
+//! The layers, from the top: `app`, `transport`, `domain`, then `store`, `bus`, `mail` and `providers`,
+//! `query`, `model`. Each may call only those below it, and `transport` none of the four in the middle;
+//! `clock` and `config` are for all (`tests/it/tidy.rs` holds the table).
 
 // The one place that knows all parts: open, wire, mount, shut down.
 pub mod app;

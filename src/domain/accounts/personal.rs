@@ -35,7 +35,8 @@ pub struct Erased {
 
 impl Accounts {
     /// Returns everything that is kept about the person with this address: account, sessions, mails to
-    /// them (when, and what about), what they created and did, and earlier states of all that in the log. Secrets are only said to be there.
+    /// them (when, and what about), what they created and did, and earlier states of all that in the
+    /// log. Secrets are only said to be there.
     ///
     /// # Errors
     /// [`Error::FailedValidation`] for an address that nobody has.

@@ -27,8 +27,8 @@ const DEFAULT: &str = "default";
 const ROLES: [&str; 2] = ["role", "public_registration_role"];
 
 /// Adds the end of the sessions of accounts that are deleted, or whose address, password, status or
-/// identity with a provider changes. It happens in the same transaction, so no sign-in slips through between. A session that
-/// lives in a cookie survives the change that it makes itself.
+/// identity with a provider changes. It happens in the same transaction, so no sign-in slips through
+/// between. A session that lives in a cookie survives the change that it makes itself.
 pub(super) fn end_sessions(actor: &Actor, ops: &mut Vec<Op>) {
     let mut ending: Vec<Value> = Vec::new();
     for op in ops.iter() {

@@ -1,7 +1,8 @@
 //! Who may do what: actor, collection and action to a [`Scope`], or Forbidden.
 //!
 //! Rights are rows. All of them are kept in memory, in a book that is replaced whole when one
-//! changes; what a set of policies gives is compiled when it is first asked for. It knows nothing of tokens or sessions (`auth`).
+//! changes; what a set of policies gives is compiled when it is first asked for. It knows nothing of
+//! tokens or sessions (`auth`).
 
 mod book;
 mod compiled;

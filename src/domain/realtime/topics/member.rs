@@ -85,8 +85,8 @@ impl Member {
         }
     }
 
-    /// Says something: a message is created as whoever is [`acting`](crate::domain::realtime::Peer). Its author is shown the
-    /// list with it, subscribed or not.
+    /// Says something: a message is created as whoever is [`acting`](crate::domain::realtime::Peer).
+    /// Its author is shown the list with it, subscribed or not.
     ///
     /// # Errors
     /// As [`crate::domain::items::Items::create`].

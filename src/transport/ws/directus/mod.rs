@@ -1,4 +1,4 @@
-//! The protocol of Directus, `protocol/realtime.md`.
+//! The protocol of Directus.
 //!
 //! `frames` is what clients send and `answers` what they get; `connection` turns one into a call of
 //! the domain and its result into the other; `conversation` keeps the order of frames and the time,

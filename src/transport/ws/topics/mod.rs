@@ -1,5 +1,4 @@
-//! The protocol of nuxt-ws, `protocol/nuxt-ws.md`: named topics, each with its whole state in every
-//! frame.
+//! The protocol of nuxt-ws: named topics, each with its whole state in every frame.
 //!
 //! `frames` is what goes over the wire, `pace` how fast clients may speak, `conversation` a
 //! connection's life. What the topics hold is for `domain::realtime::topics`.
