@@ -90,6 +90,8 @@ pub struct ServerConfig {
     pub public_dir: Option<PathBuf>,
     /// `MAX_PAYLOAD_SIZE`, default `1mb`: the largest request body, in bytes.
     pub body_bytes_max: usize,
+    /// `ANSWERS_SIZE_MAX`, default `256mb`: all answers that wait to be read by their clients.
+    pub answers_bytes_max: usize,
     /// `JSON_DEPTH_MAX`, default 32: how deep the JSON of bodies, addresses and messages of sockets
     /// may nest.
     pub json_depth_max: usize,
@@ -311,6 +313,8 @@ pub struct QueryConfig {
     pub batch_max: usize,
     /// `CONTENT_LENGTH_MAX`, default 65536: characters in one text.
     pub text_max: usize,
+    /// `ANSWER_SIZE_MAX`, default `32mb`: the longest answer to a read by REST, in bytes.
+    pub answer_bytes_max: usize,
 }
 
 /// What a first start creates.

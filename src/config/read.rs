@@ -81,6 +81,7 @@ impl ServerConfig {
             public_dir: None,
             project_name: from.read("PROJECT_NAME", "chinwag", form::text),
             body_bytes_max: from.read("MAX_PAYLOAD_SIZE", "1mb", form::size(1 << 10, 1 << 30)),
+            answers_bytes_max: from.read("ANSWERS_SIZE_MAX", "256mb", form::size(1 << 20, 1 << 40)),
             json_depth_max: from.read("JSON_DEPTH_MAX", "32", form::number(8, 100)),
             url_bytes_max: from.read("URL_SIZE_MAX", "32kb", form::size(1 << 10, 1 << 16)),
             headers_bytes_max: from.read("HEADERS_SIZE_MAX", "32kb", form::size(1 << 10, 1 << 16)),
@@ -304,6 +305,7 @@ impl QueryConfig {
             depth_max: from.read("MAX_RELATIONAL_DEPTH", "10", form::number(2, 32)),
             batch_max: from.read("MAX_BATCH_MUTATION", "10000", form::number(1, 100_000)),
             text_max: from.read("CONTENT_LENGTH_MAX", "65536", form::number(1, 10_000_000)),
+            answer_bytes_max: from.read("ANSWER_SIZE_MAX", "32mb", form::size(1 << 16, 1 << 30)),
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod mails;
 pub mod permissions;
 pub mod realtime;
 pub mod settings;
+pub mod shares;
 
 use std::sync::Arc;
 

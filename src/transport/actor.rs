@@ -43,7 +43,7 @@ pub async fn recognise(context: &Context, request: &Request) -> Result<Identity,
             let Some(token) = cookies::find(headers, &cookie.name) else {
                 return Ok(auth.public(from));
             };
-            if changes_something(request.method()) {
+            if is_change(request.method()) {
                 require_trusted_page(context, request)?;
             }
             auth.recognise(token, from).await.map_err(|error| match error {
@@ -77,7 +77,8 @@ pub fn origin(request: &Request, trust: &TrustProxy) -> Origin {
 }
 
 /// Returns whether a method is one that changes things.
-fn changes_something(method: &Method) -> bool {
+#[must_use]
+pub fn is_change(method: &Method) -> bool {
     !matches!(method.as_str(), "GET" | "HEAD" | "OPTIONS" | "SEARCH")
 }
 

@@ -67,6 +67,7 @@ use crate::model::id;
 use crate::transport::limits::Limited;
 use crate::transport::middleware::Around;
 use crate::transport::pages::AsSent;
+use crate::transport::rest::answers::Answers;
 use crate::transport::rest::path;
 use crate::transport::ws::Protocol;
 
@@ -76,6 +77,8 @@ pub struct Context {
     pub services: Services,
     /// The settings.
     pub config: Arc<Config>,
+    /// How much of answers waits to be read, and how much may.
+    pub answers: Answers,
     /// This process, as administrators see it in `/server/health`.
     pub service_id: Uuid,
 }
@@ -84,7 +87,8 @@ impl Context {
     /// Returns the context of one process.
     #[must_use]
     pub fn new(services: Services, config: Arc<Config>) -> Arc<Self> {
-        Arc::new(Self { services, config, service_id: id::fresh() })
+        let answers = Answers::new(config.server.answers_bytes_max);
+        Arc::new(Self { services, config, answers, service_id: id::fresh() })
     }
 }
 

@@ -43,12 +43,13 @@ use crate::store::StoreError;
 const ROWS_SHARE: usize = 4;
 
 impl Items {
-    /// Reads one item, some, or those that a query finds. `query` is the JSON form of the query
+    /// Reads one item, some, or those that a query finds, at most `ANSWER_SIZE_MAX` bytes. `query` is the JSON form of the query
     /// language; with [`Which::Query`] the query in there is the one that counts and `query` is not
     /// looked at.
     ///
     /// # Errors
-    /// [`Error::Forbidden`], [`Error::InvalidQuery`], and what the store fails with.
+    /// [`Error::Forbidden`], [`Error::InvalidQuery`], [`Error::LimitExceeded`], and what the store
+    /// fails with.
     pub async fn read(
         &self,
         actor: &Actor,
@@ -56,13 +57,13 @@ impl Items {
         which: Which,
         query: &Json,
     ) -> Result<Answer, Error> {
-        self.read_within(actor, collection, which, query, usize::MAX).await
+        self.read_within(actor, collection, which, query, self.config.answer_bytes_max).await
     }
 
     /// Reads as [`Items::read`], what has at most so many bytes as JSON.
     ///
     /// # Errors
-    /// As [`Items::read`]; [`Error::LimitExceeded`] if it would have more.
+    /// As [`Items::read`].
     pub async fn read_within(
         &self,
         actor: &Actor,

@@ -17,13 +17,13 @@ use tokio_util::task::TaskTracker;
 
 use crate::domain::items::Items;
 use crate::domain::realtime::listener::Listener;
-use crate::domain::realtime::shares::Owner;
-use crate::domain::realtime::shares::Shares;
 use crate::domain::realtime::view::Road;
 use crate::domain::realtime::view::Subject;
 use crate::domain::realtime::view::View;
 use crate::domain::realtime::view::Weight;
 use crate::domain::realtime::view::Workshop;
+use crate::domain::shares::Owner;
+use crate::domain::shares::Shares;
 use crate::model::Collection;
 use crate::model::Event;
 use crate::model::EventAction;

@@ -18,7 +18,6 @@ pub mod peer;
 mod positions;
 mod relay;
 mod replay;
-mod shares;
 pub mod subscribe;
 pub mod topics;
 pub mod typing;

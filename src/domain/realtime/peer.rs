@@ -20,9 +20,9 @@ use crate::domain::realtime::lapse::Lapse;
 use crate::domain::realtime::listener::Ask;
 use crate::domain::realtime::listener::Listener;
 use crate::domain::realtime::positions::Name;
-use crate::domain::realtime::shares::Owner;
-use crate::domain::realtime::shares::Part;
-use crate::domain::realtime::shares::Spent;
+use crate::domain::shares::Owner;
+use crate::domain::shares::Part;
+use crate::domain::shares::Spent;
 use crate::model::Actor;
 
 /// How much of each query does not count for the share of its owner: the usual ones never do, however

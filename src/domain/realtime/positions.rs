@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::domain::realtime::shares::Owner;
+use crate::domain::shares::Owner;
 use crate::store::Position;
 
 /// The part of them that goes at once when there are too many, the oldest first.

@@ -21,7 +21,7 @@ use crate::domain::items::JsonText;
 use crate::domain::items::plan::Plan;
 use crate::domain::items::show;
 use crate::domain::realtime::listener::Listener;
-use crate::domain::realtime::shares::Part;
+use crate::domain::shares::Part;
 use crate::model::Change;
 use crate::model::Collection;
 use crate::model::Event;

@@ -5,6 +5,7 @@
 //! form, so poem-openapi describes but does not parse.
 
 pub mod access;
+pub mod answers;
 pub mod auth;
 pub mod body;
 pub mod describe;

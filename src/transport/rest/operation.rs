@@ -20,6 +20,7 @@ use crate::domain::auth::Identity;
 use crate::domain::auth::Origin;
 use crate::domain::items;
 use crate::domain::items::Which;
+use crate::domain::shares::Owner;
 use crate::model::Actor;
 use crate::model::Collection;
 use crate::model::schema::Reach;
@@ -283,6 +284,8 @@ impl Mounted {
             }
             _ => actor::recognise(&context, &request).await?,
         };
+        let owner = Owner::of(&identity.actor);
+        let is_change = actor::is_change(request.method());
         let call = Call { context, identity, request, collection: self.collection };
         match self.access {
             Access::Open | Access::Anyone => {}
@@ -292,7 +295,9 @@ impl Mounted {
             Access::Administrators if call.actor().admin => {}
             Access::Administrators => return Err(Error::Forbidden(Forbidden::Action).into()),
         }
-        (self.handler)(call).await
+        let answer = (self.handler)(call).await?;
+        // What was changed is not refused any more.
+        if is_change { Ok(answer) } else { self.context.answers.count(owner, answer).await }
     }
 }
 

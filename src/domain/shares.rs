@@ -1,5 +1,5 @@
-//! What is shared out among all who are connected, so that nobody can take all of it: each account,
-//! and all visitors from one address together, have at most so much.
+//! What is shared out among all clients, so that nobody can take all of it: each account, and all
+//! visitors from one address together, have at most so much.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,7 +13,7 @@ use crate::model::network;
 
 /// Whose share something is taken from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Owner {
+pub enum Owner {
     /// An account.
     Account(Uuid),
     /// All visitors from one address (of IPv6: from one network), or of whom none is known.
@@ -22,7 +22,8 @@ pub(super) enum Owner {
 
 impl Owner {
     /// Returns whose share somebody takes from.
-    pub(super) fn of(actor: &Actor) -> Self {
+    #[must_use]
+    pub fn of(actor: &Actor) -> Self {
         match actor.user {
             Some(user) => Self::Account(user),
             None => Self::Visitors(actor.profile.address.map(network)),
@@ -31,7 +32,7 @@ impl Owner {
 }
 
 /// Something of which there is only so much.
-pub(super) struct Shares {
+pub struct Shares {
     of_one_max: usize,
     of_all_max: usize,
     taken: Mutex<Taken>,
@@ -45,7 +46,7 @@ struct Taken {
 
 /// There is not as much left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Spent {
+pub enum Spent {
     /// The owner's share is.
     One,
     /// The whole is.
@@ -53,7 +54,7 @@ pub(super) enum Spent {
 }
 
 /// Part of a share, until it is dropped.
-pub(super) struct Part {
+pub struct Part {
     shares: Arc<Shares>,
     owner: Owner,
     of_one: usize,
@@ -62,12 +63,16 @@ pub(super) struct Part {
 
 impl Shares {
     /// Returns shares of which nothing is taken.
-    pub(super) fn new(of_one_max: usize, of_all_max: usize) -> Arc<Self> {
+    #[must_use]
+    pub fn new(of_one_max: usize, of_all_max: usize) -> Arc<Self> {
         Arc::new(Self { of_one_max, of_all_max, taken: Mutex::default() })
     }
 
     /// Takes `of_one` out of an owner's share and `of_all` out of the whole, or nothing.
-    pub(super) fn take(
+    ///
+    /// # Errors
+    /// [`Spent`] if that is more than is left.
+    pub fn take(
         self: &Arc<Self>,
         owner: Owner,
         of_one: usize,
