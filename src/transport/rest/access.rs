@@ -25,26 +25,13 @@ use crate::transport::rest::schemas;
 /// Returns the operations about one's own rights.
 #[must_use]
 pub fn operations() -> Vec<Operation> {
-    let operation = |path: &str, handler: Handler, words| Operation {
-        method: Method::GET,
-        path: path.to_owned(),
-        access: Access::SignedIn,
-        collection: Some(&ROLES),
-        handler,
-        words: Some(words),
+    let own = |path: &str, handler: Handler, words| {
+        Operation::new(Method::GET, path, Access::SignedIn, handler, words).about(&ROLES)
     };
     vec![
-        operation("/roles/me", |call| Box::pin(roles(call)), roles_words()),
-        operation(
-            "/policies/me/globals",
-            |call| Box::pin(ready(Ok(globals(&call)))),
-            globals_words(),
-        ),
-        operation(
-            "/permissions/me",
-            |call| Box::pin(ready(Ok(permissions(&call)))),
-            permissions_words(),
-        ),
+        own("/roles/me", |call| Box::pin(roles(call)), roles_words()),
+        own("/policies/me/globals", |call| Box::pin(ready(Ok(globals(&call)))), globals_words()),
+        own("/permissions/me", |call| Box::pin(ready(Ok(permissions(&call)))), permissions_words()),
     ]
 }
 
@@ -71,31 +58,24 @@ fn permissions(call: &Call) -> Response {
 
 fn roles_words() -> Words {
     Words {
-        id: "readMyRoles",
-        tag: "Roles",
-        summary: "List one's own roles",
-        description: "The role of one's account and the roles above it. Needs the right to read \
-                      roles.",
         parameters: parameters::of_list(),
-        request: None,
         success: Success::json(
             "The roles.",
             schemas::data(schemas::list(schemas::of(&ROLES))),
             json!({"data": [schemas::example(&ROLES)]}),
         ),
         failures: vec![Error::collection(ROLES.name)],
+        ..Words::new(
+            "Roles",
+            "readMyRoles",
+            "List one's own roles",
+            "The role of one's account and the roles above it. Needs the right to read roles.",
+        )
     }
 }
 
 fn globals_words() -> Words {
     Words {
-        id: "readMyGlobals",
-        tag: "Policies",
-        summary: "Read what one's policies give in general",
-        description: "Whether some policy gives access to an administration app, or everything, \
-                      and whether one demands a second factor from whoever uses such an app.",
-        parameters: vec![],
-        request: None,
         success: Success::json(
             "Three flags.",
             schemas::data(schemas::reference("Globals")),
@@ -103,19 +83,18 @@ fn globals_words() -> Words {
                 "app_access": false, "admin_access": false, "enforce_tfa": false,
             }}),
         ),
-        failures: vec![],
+        ..Words::new(
+            "Policies",
+            "readMyGlobals",
+            "Read what one's policies give in general",
+            "Whether some policy gives access to an administration app, or everything, and \
+             whether one demands a second factor from whoever uses such an app.",
+        )
     }
 }
 
 fn permissions_words() -> Words {
     Words {
-        id: "readMyPermissions",
-        tag: "Permissions",
-        summary: "Read one's own rights",
-        description: "For each collection and action: `full`, `partial` (not all items) or \
-                      `none`, and which fields.",
-        parameters: vec![],
-        request: None,
         success: Success::json(
             "Rights by collection and action.",
             schemas::data(schemas::reference("Rights")),
@@ -127,6 +106,12 @@ fn permissions_words() -> Words {
                 "share": {"access": "none"},
             }}}),
         ),
-        failures: vec![],
+        ..Words::new(
+            "Permissions",
+            "readMyPermissions",
+            "Read one's own rights",
+            "For each collection and action: `full`, `partial` (not all items) or `none`, and \
+             which fields.",
+        )
     }
 }

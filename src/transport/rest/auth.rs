@@ -29,10 +29,13 @@ use crate::transport::rest::schemas;
 /// Returns the operations under `/auth`.
 #[must_use]
 pub fn operations() -> Vec<Operation> {
+    let post = |path: &str, handler: Handler, words| {
+        Operation::new(Method::POST, path, Access::Anyone, handler, words)
+    };
     vec![
-        post("/auth/login", |call| Box::pin(login(call)), LOGIN, login_words()),
-        post("/auth/refresh", |call| Box::pin(refresh(call)), REFRESH, refresh_words()),
-        post("/auth/logout", |call| Box::pin(logout(call)), LOGOUT, logout_words()),
+        post("/auth/login", |call| Box::pin(login(call)), login_words()),
+        post("/auth/refresh", |call| Box::pin(refresh(call)), refresh_words()),
+        post("/auth/logout", |call| Box::pin(logout(call)), logout_words()),
     ]
 }
 
@@ -187,21 +190,6 @@ fn millis(sign_in: &SignIn) -> u64 {
 }
 
 pub(super) const TAG: &str = "Authentication";
-const LOGIN: &str = "Login";
-const REFRESH: &str = "Refresh";
-const LOGOUT: &str = "Logout";
-
-fn post(path: &str, handler: Handler, schema: &str, (words, example): (Words, Json)) -> Operation {
-    let request = Content::json(schemas::reference(schema), example);
-    Operation {
-        method: Method::POST,
-        path: path.to_owned(),
-        access: Access::Anyone,
-        collection: None,
-        handler,
-        words: Some(Words { request: Some(request), ..words }),
-    }
-}
 
 fn tokens(description: &'static str) -> Success {
     let example = json!({"data": {
@@ -212,65 +200,72 @@ fn tokens(description: &'static str) -> Success {
     Success::json(description, schemas::data(schemas::reference("Tokens")), example).with_cookies()
 }
 
-fn login_words() -> (Words, Json) {
-    let words = Words {
-        id: "login",
-        tag: TAG,
-        summary: "Sign in with an address and a password",
-        description: "`mode` says how the tokens travel: `json` (both in the answer), `cookie` \
-                      (the refresh token in a cookie) or `session` (one session token, in a \
-                      cookie). `expires` is in milliseconds. A wrong password, an unknown address \
-                      and an account that is not active get the same answer after the same time. \
-                      With a second factor, `otp` is its code or a recovery code; each is good \
-                      once. With `AUTH_DISABLE_DEFAULT` nobody signs in so.",
-        parameters: vec![],
-        request: None,
+fn login_words() -> Words {
+    let example =
+        json!({"email": "alice@example.com", "password": "correct horse battery", "mode": "json"});
+    Words {
+        request: Some(Content::json(schemas::reference("Login"), example)),
         success: tokens("Signed in."),
         failures: vec![
             Error::payload("\"email\" is required"),
             Error::InvalidOtp,
             Error::InvalidProvider,
         ],
-    };
-    (
-        words,
-        json!({"email": "alice@example.com", "password": "correct horse battery", "mode": "json"}),
-    )
+        ..Words::new(
+            TAG,
+            "login",
+            "Sign in with an address and a password",
+            "`mode` says how the tokens travel: `json` (both in the answer), `cookie` (the refresh \
+             token in a cookie) or `session` (one session token, in a cookie). `expires` is in \
+             milliseconds. A wrong password, an unknown address and an account that is not active \
+             get the same answer after the same time. With a second factor, `otp` is its code or a \
+             recovery code; each is good once. With `AUTH_DISABLE_DEFAULT` nobody signs in so.",
+        )
+    }
 }
 
-fn refresh_words() -> (Words, Json) {
-    let words = Words {
-        id: "refresh",
-        tag: TAG,
-        summary: "Exchange a refresh token for new tokens",
-        description: "The token is looked for where `mode` says: in the body (`json`), in the \
-                      refresh cookie (`cookie`) or in the session cookie (`session`). Without \
-                      `mode`, in the body if it has one, else in the refresh cookie.",
-        parameters: vec![],
-        request: None,
+fn refresh_words() -> Words {
+    Words {
         success: tokens("New tokens, in the same places."),
-        failures: vec![Error::payload(
-            "The refresh token is required in either the payload or cookie",
-        )],
-    };
-    (words, json!({"refresh_token": "5Gcy6MeCZ1bqE2uLw0hEq7tPzR4nXkVd", "mode": "json"}))
+        ..refresh_token_words(
+            "Refresh",
+            "refresh",
+            "Exchange a refresh token for new tokens",
+            "The token is looked for where `mode` says: in the body (`json`), in the refresh \
+             cookie (`cookie`) or in the session cookie (`session`). Without `mode`, in the body \
+             if it has one, else in the refresh cookie.",
+        )
+    }
 }
 
-fn logout_words() -> (Words, Json) {
-    let words = Words {
-        id: "logout",
-        tag: TAG,
-        summary: "Sign out",
-        description: "Ends the session the token belongs to, with its access tokens, and empties \
-                      the cookies the request came with. A token nobody knows is no error.",
-        parameters: vec![],
-        request: None,
+fn logout_words() -> Words {
+    Words {
         success: Success::nothing("Signed out.").with_cookies(),
+        ..refresh_token_words(
+            "Logout",
+            "logout",
+            "Sign out",
+            "Ends the session the token belongs to, with its access tokens, and empties the \
+             cookies the request came with. A token nobody knows is no error.",
+        )
+    }
+}
+
+/// Returns the words of what takes a refresh token.
+fn refresh_token_words(
+    schema: &str,
+    id: &'static str,
+    summary: &'static str,
+    description: &'static str,
+) -> Words {
+    let example = json!({"refresh_token": "5Gcy6MeCZ1bqE2uLw0hEq7tPzR4nXkVd", "mode": "json"});
+    Words {
+        request: Some(Content::json(schemas::reference(schema), example)),
         failures: vec![Error::payload(
             "The refresh token is required in either the payload or cookie",
         )],
-    };
-    (words, json!({"refresh_token": "5Gcy6MeCZ1bqE2uLw0hEq7tPzR4nXkVd", "mode": "json"}))
+        ..Words::new(TAG, id, summary, description)
+    }
 }
 
 #[cfg(test)]

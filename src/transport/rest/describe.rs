@@ -43,7 +43,6 @@ use crate::transport::rest::operation::Access;
 use crate::transport::rest::operation::Content;
 use crate::transport::rest::operation::Operation;
 use crate::transport::rest::operation::Success;
-use crate::transport::rest::operation::Words;
 use crate::transport::rest::schemas;
 
 const ABOUT: &str = "The REST interface of chinwag, a chat backend that speaks Directus. Answers \
@@ -70,7 +69,7 @@ impl OpenApi for Description {
     fn meta() -> Vec<MetaApi> {
         let mut paths: Vec<MetaPath> = Vec::new();
         for operation in rest::operations() {
-            let Some(meta) = meta_operation(&operation) else { continue };
+            let meta = meta_operation(&operation);
             match paths.iter_mut().find(|path| path.path == operation.path) {
                 Some(path) => path.operations.push(meta),
                 None => paths.push(MetaPath { path: operation.path, operations: vec![meta] }),
@@ -119,10 +118,8 @@ pub fn document() -> String {
         serde_json::from_str::<Json>(&service().spec()).expect("poem-openapi writes JSON");
     let mut shared = Shared::default();
     for operation in rest::operations() {
-        if let Some(words) = &operation.words {
-            let refusals = refusals(&operation, words);
-            merge::complete(&mut document, &mut shared, &operation, words, refusals);
-        }
+        let refusals = refusals(&operation);
+        merge::complete(&mut document, &mut shared, &operation, refusals);
     }
     merge::add_shared(&mut document, shared);
     let mut text = serde_json::to_string_pretty(&document).expect("a JSON value is JSON");
@@ -190,9 +187,8 @@ fn security_schemes() -> [(&'static str, MetaSecurityScheme); 3] {
     ]
 }
 
-fn meta_operation(operation: &Operation) -> Option<MetaOperation> {
+fn meta_operation(operation: &Operation) -> MetaOperation {
     let Operation { method, path, access, words, .. } = operation;
-    let words = words.as_ref()?;
     // Parameters are not `Clone`, although all their parts are.
     let params = words.parameters.iter().map(copy_parameter).collect();
     let request = words.request.as_ref().map(|content| MetaRequest {
@@ -201,7 +197,7 @@ fn meta_operation(operation: &Operation) -> Option<MetaOperation> {
         required: path != "/auth/logout" && path != "/auth/refresh",
     });
     let mut responses = successes(&words.success);
-    responses.extend(refusals(operation, words).into_iter().map(|(status, _)| MetaResponse {
+    responses.extend(refusals(operation).into_iter().map(|(status, _)| MetaResponse {
         description: reason_phrase(status),
         status: Some(status),
         status_range: None,
@@ -211,7 +207,7 @@ fn meta_operation(operation: &Operation) -> Option<MetaOperation> {
         }],
         headers: (status == 429).then(retry_after).into_iter().collect(),
     }));
-    Some(MetaOperation {
+    MetaOperation {
         method: method.clone(),
         tags: vec![words.tag],
         summary: Some(words.summary),
@@ -224,7 +220,7 @@ fn meta_operation(operation: &Operation) -> Option<MetaOperation> {
         security: security(*access),
         operation_id: Some(words.id),
         code_samples: vec![],
-    })
+    }
 }
 
 fn copy_parameter(parameter: &MetaOperationParam) -> MetaOperationParam {
@@ -281,9 +277,10 @@ fn retry_after() -> MetaHeader {
 }
 
 /// Returns what can go wrong, by status. The errors are real ones, so their words are right.
-fn refusals(operation: &Operation, words: &Words) -> Vec<(u16, Vec<Wire>)> {
+fn refusals(operation: &Operation) -> Vec<(u16, Vec<Wire>)> {
+    let words = &operation.words;
     let mut wires = words.failures.iter().flat_map(error::wire).collect::<Vec<_>>();
-    wires.extend(common_failures(operation, words).iter().flat_map(error::wire));
+    wires.extend(common_failures(operation).iter().flat_map(error::wire));
     if words.request.is_some() {
         wires.extend(Refusal::ContentTooLarge.wires());
         wires.extend(Refusal::OutOfTime.wires());
@@ -306,7 +303,8 @@ fn refusals(operation: &Operation, words: &Words) -> Vec<(u16, Vec<Wire>)> {
 }
 
 /// Returns what can go wrong with every operation of this kind.
-fn common_failures(operation: &Operation, words: &Words) -> Vec<Error> {
+fn common_failures(operation: &Operation) -> Vec<Error> {
+    let words = &operation.words;
     let known =
         |code: &str| words.failures.iter().flat_map(error::wire).any(|wire| wire.code == code);
     let mut failures = Vec::new();
@@ -490,9 +488,8 @@ mod tests {
     #[test]
     fn every_tag_is_explained() {
         for operation in rest::operations() {
-            if let Some(words) = operation.words {
-                assert!(TAGS.iter().any(|(name, _)| *name == words.tag), "{}", words.tag);
-            }
+            let tag = operation.words.tag;
+            assert!(TAGS.iter().any(|(name, _)| *name == tag), "{tag}");
         }
     }
 

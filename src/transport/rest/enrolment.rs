@@ -35,27 +35,21 @@ use crate::transport::rest::schemas;
 /// Returns the operations by which people come in.
 #[must_use]
 pub fn operations() -> Vec<Operation> {
-    let post = |path: &str, access, handler: Handler, words| Operation {
-        method: Method::POST,
-        path: path.to_owned(),
-        access,
-        collection: None,
-        handler,
-        words: Some(words),
+    let post = |path: &str, access, handler: Handler, words| {
+        Operation::new(Method::POST, path, access, handler, words)
     };
-    let open = |path: &str, handler, words| post(path, Access::Open, handler, words);
+    let open = |path: &str, handler: Handler, words| post(path, Access::Open, handler, words);
     vec![
         open("/auth/password/request", |call| Box::pin(request(call)), request_words()),
         open("/auth/password/reset", |call| Box::pin(reset(call)), reset_words()),
         open("/users/register", |call| Box::pin(register(call)), register_words()),
-        Operation {
-            method: Method::GET,
-            path: "/users/register/verify-email".to_owned(),
-            access: Access::Open,
-            collection: None,
-            handler: |call| Box::pin(verify(call)),
-            words: Some(verify_words()),
-        },
+        Operation::new(
+            Method::GET,
+            "/users/register/verify-email",
+            Access::Open,
+            |call| Box::pin(verify(call)),
+            verify_words(),
+        ),
         post("/users/invite", Access::SignedIn, |call| Box::pin(invite(call)), invite_words()),
         open("/users/invite/accept", |call| Box::pin(accept(call)), accept_words()),
     ]
@@ -191,16 +185,7 @@ const TOKEN: &str = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.eyJzY29wZSI6Imludml0ZS
 const ROLE: &str = "a7e169a7-3a52-4ac8-9f02-2d6a5c6a2f3b";
 
 fn words(id: &'static str, summary: &'static str, description: &'static str) -> Words {
-    Words {
-        id,
-        tag: TAG,
-        summary,
-        description,
-        parameters: vec![],
-        request: None,
-        success: Success::nothing("Done."),
-        failures: vec![],
-    }
+    Words::new(TAG, id, summary, description)
 }
 
 fn of_links(first: Error) -> Vec<Error> {

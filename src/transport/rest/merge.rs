@@ -33,9 +33,9 @@ pub fn complete(
     document: &mut Json,
     shared: &mut Shared,
     operation: &Operation,
-    words: &Words,
     refusals: Vec<(u16, Vec<Wire>)>,
 ) {
+    let words = &operation.words;
     let method = operation.method.as_str().to_lowercase();
     let Some(path) = document["paths"][&operation.path].as_object_mut() else { return };
     let Some(entry) = path.get_mut(&method) else { return };

@@ -49,8 +49,8 @@ pub struct Operation {
     pub collection: Option<&'static Collection>,
     /// What answers it.
     pub handler: Handler,
-    /// Its documentation; `None` for what OpenAPI has no words for (`SEARCH`).
-    pub words: Option<Words>,
+    /// Its documentation.
+    pub words: Words,
 }
 
 /// Whom an operation is for. Rights to items are checked below, item by item.
@@ -108,6 +108,29 @@ pub struct Success {
     pub cookies: bool,
     /// Whether it can also be `204`, for whoever may not see the result.
     pub unseen: bool,
+}
+
+impl Words {
+    /// Returns the words of an operation that takes nothing, answers `204` and cannot fail in a way
+    /// of its own. What is different is put in its place.
+    #[must_use]
+    pub fn new(
+        tag: &'static str,
+        id: &'static str,
+        summary: &'static str,
+        description: &'static str,
+    ) -> Self {
+        Self {
+            id,
+            tag,
+            summary,
+            description,
+            parameters: vec![],
+            request: None,
+            success: Success::nothing("Done."),
+            failures: vec![],
+        }
+    }
 }
 
 impl Content {
@@ -266,6 +289,24 @@ pub struct Mounted {
 }
 
 impl Operation {
+    /// Returns an operation that is about no collection, or about the one that its path names.
+    #[must_use]
+    pub fn new(
+        method: Method,
+        path: impl Into<String>,
+        access: Access,
+        handler: Handler,
+        words: Words,
+    ) -> Self {
+        Self { method, path: path.into(), access, collection: None, handler, words }
+    }
+
+    /// Returns the same operation, about a collection.
+    #[must_use]
+    pub fn about(self, collection: &'static Collection) -> Self {
+        Self { collection: Some(collection), ..self }
+    }
+
     /// Returns the operation as an endpoint of this service.
     #[must_use]
     pub fn mount(&self, context: Arc<Context>) -> Mounted {

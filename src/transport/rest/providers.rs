@@ -35,7 +35,6 @@ use crate::transport::rest::envelope;
 use crate::transport::rest::operation::Access;
 use crate::transport::rest::operation::Call;
 use crate::transport::rest::operation::Content;
-use crate::transport::rest::operation::Handler;
 use crate::transport::rest::operation::Operation;
 use crate::transport::rest::operation::Reply;
 use crate::transport::rest::operation::Success;
@@ -51,31 +50,29 @@ const RETURNED: [&str; 4] = ["code", "state", "error", "iss"];
 pub fn operations() -> Vec<Operation> {
     const LOGIN: &str = "/auth/login/{provider}";
     const CALLBACK: &str = "/auth/login/{provider}/callback";
-    let operation = |method, path: &str, access, handler: Handler, words| Operation {
-        method,
-        path: path.to_owned(),
-        access,
-        collection: None,
-        handler,
-        words: Some(words),
-    };
     vec![
-        operation(
+        Operation::new(
             Method::GET,
             "/auth",
             Access::Anyone,
             |call| Box::pin(ready(Ok(list(&call)))),
             list_words(),
         ),
-        operation(Method::GET, LOGIN, Access::Open, |call| Box::pin(begin(call)), begin_words()),
-        operation(
+        Operation::new(
+            Method::GET,
+            LOGIN,
+            Access::Open,
+            |call| Box::pin(begin(call)),
+            begin_words(),
+        ),
+        Operation::new(
             Method::GET,
             CALLBACK,
             Access::Open,
             |call| Box::pin(come_back(call)),
             callback_words(),
         ),
-        operation(
+        Operation::new(
             Method::POST,
             CALLBACK,
             Access::Open,
@@ -212,14 +209,9 @@ fn sent_on(description: &'static str) -> Success {
 
 fn words(id: &'static str, summary: &'static str, description: &'static str) -> Words {
     Words {
-        id,
-        tag: auth::TAG,
-        summary,
-        description,
         parameters: vec![provider_parameter()],
-        request: None,
         success: sent_on("The browser is sent on."),
-        failures: vec![],
+        ..Words::new(auth::TAG, id, summary, description)
     }
 }
 

@@ -154,26 +154,18 @@ impl Resource {
         ]
     }
 
-    fn operation(
-        &self,
-        method: Method,
-        one: bool,
-        handler: Handler,
-        words: Option<Words>,
-    ) -> Operation {
-        Operation {
-            method,
-            path: if one { format!("{}/{{id}}", self.path) } else { self.path.to_owned() },
-            access: Access::Anyone,
-            collection: self.collection,
-            handler,
-            words,
+    fn operation(&self, method: Method, one: bool, handler: Handler, words: Words) -> Operation {
+        let path = if one { format!("{}/{{id}}", self.path) } else { self.path.to_owned() };
+        let operation = Operation::new(method, path, Access::Anyone, handler, words);
+        match self.collection {
+            Some(collection) => operation.about(collection),
+            None => operation,
         }
     }
 
     fn list(&self) -> Operation {
         let words = self.list_words(&self.names.list);
-        self.operation(Method::GET, false, |call| Box::pin(items::list(call)), Some(words))
+        self.operation(Method::GET, false, |call| Box::pin(items::list(call)), words)
     }
 
     fn list_words(&self, named: &Named) -> Words {
@@ -206,7 +198,7 @@ impl Resource {
             request: Some(Content::json(self.search_input(), query)),
             ..self.list_words(&self.names.search)
         };
-        self.operation(search_method(), false, |call| Box::pin(items::search(call)), Some(words))
+        self.operation(search_method(), false, |call| Box::pin(items::search(call)), words)
     }
 
     fn create(&self) -> Operation {
@@ -227,7 +219,7 @@ impl Resource {
             failures: self.write_failures().into_iter().chain([reused_key()]).collect(),
             ..self.words(&self.names.create)
         };
-        self.operation(Method::POST, false, |call| Box::pin(items::create(call)), Some(words))
+        self.operation(Method::POST, false, |call| Box::pin(items::create(call)), words)
     }
 
     fn update_many(&self) -> Operation {
@@ -250,7 +242,7 @@ impl Resource {
             ..self.words(&self.names.update_many)
         };
         let handler: Handler = |call| Box::pin(items::update_many(call));
-        self.operation(Method::PATCH, false, handler, Some(words))
+        self.operation(Method::PATCH, false, handler, words)
     }
 
     fn delete_many(&self) -> Operation {
@@ -273,7 +265,7 @@ impl Resource {
             ..self.words(&self.names.delete_many)
         };
         let handler: Handler = |call| Box::pin(items::delete_many(call));
-        self.operation(Method::DELETE, false, handler, Some(words))
+        self.operation(Method::DELETE, false, handler, words)
     }
 
     fn read(&self) -> Operation {
@@ -288,7 +280,7 @@ impl Resource {
             failures: vec![numeric(), Error::Forbidden(Forbidden::Item), unknown_field()],
             ..self.words(&self.names.read)
         };
-        self.operation(Method::GET, true, |call| Box::pin(items::one(call)), Some(words))
+        self.operation(Method::GET, true, |call| Box::pin(items::one(call)), words)
     }
 
     fn update(&self) -> Operation {
@@ -307,7 +299,7 @@ impl Resource {
             ..self.words(&self.names.update)
         };
         let handler: Handler = |call| Box::pin(items::update_one(call));
-        self.operation(Method::PATCH, true, handler, Some(words))
+        self.operation(Method::PATCH, true, handler, words)
     }
 
     fn delete(&self) -> Operation {
@@ -319,12 +311,12 @@ impl Resource {
             ..self.words(&self.names.delete)
         };
         let handler: Handler = |call| Box::pin(items::delete_one(call));
-        self.operation(Method::DELETE, true, handler, Some(words))
+        self.operation(Method::DELETE, true, handler, words)
     }
 
     fn read_single(&self) -> Operation {
         let words = self.single_words(&self.names.read);
-        self.operation(Method::GET, false, |call| Box::pin(items::single(call)), Some(words))
+        self.operation(Method::GET, false, |call| Box::pin(items::single(call)), words)
     }
 
     fn search_single(&self) -> Operation {
@@ -337,7 +329,7 @@ impl Resource {
             )),
             ..self.single_words(&self.names.search)
         };
-        self.operation(search_method(), false, |call| Box::pin(items::single(call)), Some(words))
+        self.operation(search_method(), false, |call| Box::pin(items::single(call)), words)
     }
 
     fn single_words(&self, named: &Named) -> Words {
@@ -371,21 +363,12 @@ impl Resource {
             ..self.words(&self.names.update)
         };
         let handler: Handler = |call| Box::pin(items::update_single(call));
-        self.operation(Method::PATCH, false, handler, Some(words))
+        self.operation(Method::PATCH, false, handler, words)
     }
 
     fn words(&self, named: &Named) -> Words {
         let Named(id, summary) = *named;
-        Words {
-            id,
-            tag: self.tag,
-            summary,
-            description: "",
-            parameters: vec![],
-            request: None,
-            success: Success::nothing("Done."),
-            failures: vec![],
-        }
+        Words::new(self.tag, id, summary, "")
     }
 
     fn parameters(&self, one: bool, query: Vec<MetaOperationParam>) -> Vec<MetaOperationParam> {

@@ -24,25 +24,27 @@ use crate::transport::rest::schemas;
 /// Returns the operations on second factors.
 #[must_use]
 pub fn operations() -> Vec<Operation> {
-    let operation = |path: &str, access, handler: Handler, words| Operation {
-        method: Method::POST,
-        path: path.to_owned(),
-        access,
-        collection: None,
-        handler,
-        words: Some(words),
+    let own = |method, path: &str, handler: Handler, words| {
+        Operation::new(method, path, Access::SignedIn, handler, words)
     };
-    let own = |path: &str, handler, words| operation(path, Access::SignedIn, handler, words);
     vec![
-        Operation {
-            method: Method::GET,
-            ..own("/users/me/tfa", |call| Box::pin(state(call)), state_words())
-        },
-        own("/users/me/tfa/generate", |call| Box::pin(generate(call)), generate_words()),
-        own("/users/me/tfa/enable", |call| Box::pin(enable(call)), enable_words()),
-        own("/users/me/tfa/disable", |call| Box::pin(disable(call)), disable_words()),
-        own("/users/me/tfa/recovery-codes", |call| Box::pin(codes(call)), codes_words()),
-        operation(
+        own(Method::GET, "/users/me/tfa", |call| Box::pin(state(call)), state_words()),
+        own(
+            Method::POST,
+            "/users/me/tfa/generate",
+            |call| Box::pin(generate(call)),
+            generate_words(),
+        ),
+        own(Method::POST, "/users/me/tfa/enable", |call| Box::pin(enable(call)), enable_words()),
+        own(Method::POST, "/users/me/tfa/disable", |call| Box::pin(disable(call)), disable_words()),
+        own(
+            Method::POST,
+            "/users/me/tfa/recovery-codes",
+            |call| Box::pin(codes(call)),
+            codes_words(),
+        ),
+        Operation::new(
+            Method::POST,
             "/users/{id}/tfa/disable",
             Access::Administrators,
             |call| Box::pin(remove(call)),
@@ -106,16 +108,7 @@ const TAG: &str = "Users";
 const ID: &str = "a7e169a7-3a52-4ac8-9f02-2d6a5c6a2f3b";
 
 fn words(id: &'static str, summary: &'static str, description: &'static str) -> Words {
-    Words {
-        id,
-        tag: TAG,
-        summary,
-        description,
-        parameters: vec![],
-        request: None,
-        success: Success::nothing("Done."),
-        failures: vec![],
-    }
+    Words::new(TAG, id, summary, description)
 }
 
 fn state_words() -> Words {

@@ -33,19 +33,14 @@ const RESPONSE_TIME_MAX: Duration = Duration::from_secs(5);
 /// Returns the operations under `/server`.
 #[must_use]
 pub fn operations() -> Vec<Operation> {
-    let operation = |path: &str, access, handler: Handler, words| Operation {
-        method: Method::GET,
-        path: path.to_owned(),
-        access,
-        collection: None,
-        handler,
-        words: Some(words),
+    let get = |path: &str, access, handler: Handler, words| {
+        Operation::new(Method::GET, path, access, handler, words)
     };
     vec![
-        operation("/server/ping", Access::Open, |_| Box::pin(ready(Ok(ping()))), ping_words()),
-        operation("/server/health", Access::Anyone, |call| Box::pin(health(call)), health_words()),
-        operation("/server/info", Access::Anyone, |call| Box::pin(info(call)), info_words()),
-        operation(
+        get("/server/ping", Access::Open, |_| Box::pin(ready(Ok(ping()))), ping_words()),
+        get("/server/health", Access::Anyone, |call| Box::pin(health(call)), health_words()),
+        get("/server/info", Access::Anyone, |call| Box::pin(info(call)), info_words()),
+        get(
             "/server/specs/oas",
             Access::Administrators,
             |_| Box::pin(ready(Ok(specification()))),
@@ -170,16 +165,7 @@ fn words(
     description: &'static str,
     success: Success,
 ) -> Words {
-    Words {
-        id,
-        tag: TAG,
-        summary,
-        description,
-        parameters: vec![],
-        request: None,
-        success,
-        failures: vec![],
-    }
+    Words { success, ..Words::new(TAG, id, summary, description) }
 }
 
 fn ping_words() -> Words {

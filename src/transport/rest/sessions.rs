@@ -28,19 +28,11 @@ use crate::transport::rest::schemas;
 /// Returns the operations on sessions.
 #[must_use]
 pub fn operations() -> Vec<Operation> {
-    let operation = |method, path: &str, access, handler: Handler, words| Operation {
-        method,
-        path: path.to_owned(),
-        access,
-        collection: None,
-        handler,
-        words: Some(words),
+    let own = |method, path: &str, handler: Handler, words| {
+        Operation::new(method, path, Access::SignedIn, handler, words)
     };
-    let own = |method, path: &str, handler, words| {
-        operation(method, path, Access::SignedIn, handler, words)
-    };
-    let any = |method, path: &str, handler, words| {
-        operation(method, path, Access::Administrators, handler, words)
+    let any = |method, path: &str, handler: Handler, words| {
+        Operation::new(method, path, Access::Administrators, handler, words)
     };
     vec![
         own(Method::GET, "/users/me/sessions", |call| Box::pin(list(call)), list_words()),
@@ -125,14 +117,8 @@ const ID: &str = "a7e169a7-3a52-4ac8-9f02-2d6a5c6a2f3b";
 
 fn words(id: &'static str, summary: &'static str, description: &'static str) -> Words {
     Words {
-        id,
-        tag: "Users",
-        summary,
-        description,
-        parameters: vec![],
-        request: None,
         success: Success::nothing("Ended, with their tokens and open sockets."),
-        failures: vec![],
+        ..Words::new("Users", id, summary, description)
     }
 }
 

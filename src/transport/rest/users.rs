@@ -12,6 +12,7 @@ use crate::transport::rest::items;
 use crate::transport::rest::operation::Access;
 use crate::transport::rest::operation::Call;
 use crate::transport::rest::operation::Content;
+use crate::transport::rest::operation::Handler;
 use crate::transport::rest::operation::Operation;
 use crate::transport::rest::operation::Reply;
 use crate::transport::rest::operation::Success;
@@ -23,17 +24,12 @@ use crate::transport::rest::schemas;
 /// Returns the operations on `/users/me`.
 #[must_use]
 pub fn operations() -> Vec<Operation> {
-    let operation = |method, handler, words| Operation {
-        method,
-        path: "/users/me".to_owned(),
-        access: Access::SignedIn,
-        collection: Some(&USERS),
-        handler,
-        words: Some(words),
+    let own = |method, handler: Handler, words| {
+        Operation::new(method, "/users/me", Access::SignedIn, handler, words).about(&USERS)
     };
     vec![
-        operation(Method::GET, |call| Box::pin(me(call)), me_words()),
-        operation(Method::PATCH, |call| Box::pin(update_me(call)), update_me_words()),
+        own(Method::GET, |call| Box::pin(me(call)), me_words()),
+        own(Method::PATCH, |call| Box::pin(update_me(call)), update_me_words()),
     ]
 }
 
@@ -68,15 +64,16 @@ fn success() -> Success {
 
 fn me_words() -> Words {
     Words {
-        id: "readMe",
-        tag: TAG,
-        summary: "Read one's own account",
-        description: "As far as one may read it; whoever may not, or not all the fields asked \
-                      for, gets the `id` alone.",
         parameters: parameters::of_one(),
-        request: None,
         success: success(),
         failures: vec![Error::InvalidQuery("Max relational depth exceeded".to_owned())],
+        ..Words::new(
+            TAG,
+            "readMe",
+            "Read one's own account",
+            "As far as one may read it; whoever may not, or not all the fields asked for, gets \
+             the `id` alone.",
+        )
     }
 }
 

@@ -15,7 +15,6 @@ use crate::transport::rest::items;
 use crate::transport::rest::operation::Access;
 use crate::transport::rest::operation::Call;
 use crate::transport::rest::operation::Content;
-use crate::transport::rest::operation::Handler;
 use crate::transport::rest::operation::Operation;
 use crate::transport::rest::operation::Reply;
 use crate::transport::rest::operation::Success;
@@ -31,37 +30,29 @@ const LENGTH_MAX: usize = 500;
 /// Returns the operations under `/utils`.
 #[must_use]
 pub fn operations() -> Vec<Operation> {
-    let operation = |method, path: &str, access, handler: Handler, words| Operation {
-        method,
-        path: path.to_owned(),
-        access,
-        collection: None,
-        handler,
-        words: Some(words),
-    };
     vec![
-        operation(
+        Operation::new(
             Method::GET,
             "/utils/random/string",
             Access::Anyone,
             |call| Box::pin(ready(random(&call))),
             random_words(),
         ),
-        operation(
+        Operation::new(
             Method::POST,
             "/utils/hash/generate",
             Access::Anyone,
             |call| Box::pin(generate(call)),
             generate_words(),
         ),
-        operation(
+        Operation::new(
             Method::POST,
             "/utils/hash/verify",
             Access::Anyone,
             |call| Box::pin(verify(call)),
             verify_words(),
         ),
-        operation(
+        Operation::new(
             Method::POST,
             "/utils/cache/clear",
             Access::Administrators,
@@ -135,16 +126,7 @@ const HASH: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$c29tZSBzYWx0IGhlcmU$aGFzaCBvZiB0aGUgc3RyaW5nIGhlbGxv";
 
 fn words(id: &'static str, summary: &'static str, success: Success) -> Words {
-    Words {
-        id,
-        tag: TAG,
-        summary,
-        description: "",
-        parameters: vec![],
-        request: None,
-        success,
-        failures: vec![],
-    }
+    Words { success, ..Words::new(TAG, id, summary, "") }
 }
 
 fn text(description: &'static str, example: &str) -> Success {
