@@ -7,6 +7,7 @@
 pub mod acceptor;
 mod accounts;
 mod answer;
+mod chores;
 mod connection;
 mod enrolment;
 mod error;
@@ -37,7 +38,6 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -48,7 +48,6 @@ use crate::app::welcome::Welcome;
 use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::config::StoreConfig;
 use crate::domain::Services;
 use crate::domain::accounts::Accounts;
 use crate::domain::auth::Auth;
@@ -67,9 +66,7 @@ use crate::domain::realtime::Hub;
 use crate::domain::realtime::Topics;
 use crate::domain::settings::Settings;
 use crate::query::Limits;
-use crate::store::Retention;
 use crate::store::Store;
-use crate::store::StoreError;
 use crate::transport;
 use crate::transport::Context;
 use crate::transport::ws;
@@ -86,22 +83,6 @@ const LAST_WORD: Duration = Duration::from_millis(250);
 
 /// How long the store may take to commit what is queued and to close its file.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
-
-/// How often expired sessions are ended: a socket that was signed in by one lives at most this much
-/// longer.
-const EXPIRY_PERIOD: Duration = Duration::from_secs(30);
-
-/// How often lines of activity that are owed are written, and in how many transactions at most: it
-/// keeps up with 2,000 messages a second, and those who write messages hardly wait for it.
-const CATCH_UP_PERIOD: Duration = Duration::from_secs(10);
-const CATCH_UP_TRANSACTIONS_MAX: usize = 20;
-/// How often it is written down how far clients have got: should the process be killed, they are told
-/// again what they were told in that time.
-const REMEMBER_PERIOD: Duration = Duration::from_secs(1);
-
-/// How often the log of events is shortened, and the pause between two steps of that.
-const SHORTEN_PERIOD: Duration = Duration::from_secs(10);
-const SHORTEN_PAUSE: Duration = Duration::from_millis(10);
 
 /// How many hashes that anyone may ask for, other than those of passwords, may wait for the one
 /// thread they have.
@@ -229,7 +210,7 @@ impl App {
         };
         let sweep = start_sweep(&config)?;
         let config = Arc::new(config);
-        begin_chores(&tasks, &stopping, &services, &store, &config.store);
+        chores::begin(&tasks, &stopping, &services, &store, &config.store);
         let mail = tokio::spawn(enrolment::deliver(Arc::clone(&services.mails), stopping.clone()));
         Ok(Self { config, services, store, tasks, stopping, sweep, relay, mail, first })
     }
@@ -286,7 +267,7 @@ impl App {
         self.services.hub.close_all(Closing::Restart);
         match tokio::time::timeout(CLOSE_PATIENCE, self.services.hub.remember(None)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => warn_forgetful(&error),
+            Ok(Err(error)) => chores::warn_forgetful(&error),
             Err(_) => tracing::warn!("how far clients have got was not written down in time"),
         }
         // What was sent is to be noted, or it would be sent again.
@@ -379,105 +360,6 @@ fn warn_of_what_is_off(config: &Config) {
 fn start_sweep(config: &Config) -> Result<Arc<Sweep>, StartError> {
     Sweep::start(config.websockets.sweep_threads.unwrap_or_else(sweep_threads))
         .map_err(|source| StartError::System { what: "threads", source })
-}
-
-/// Begins what has to be done every now and then.
-fn begin_chores(
-    tasks: &TaskTracker,
-    stopping: &CancellationToken,
-    services: &Services,
-    store: &Arc<Store>,
-    config: &StoreConfig,
-) {
-    tasks.spawn(end_expired(Arc::clone(&services.auth), stopping.clone()));
-    tasks.spawn(catch_up(Arc::clone(store), stopping.clone()));
-    tasks.spawn(remember(
-        Arc::clone(&services.hub),
-        config.log_retention,
-        services.clock.clone(),
-        stopping.clone(),
-    ));
-    tasks.spawn(shorten_log(
-        Arc::clone(store),
-        Arc::clone(&services.hub),
-        config.clone(),
-        services.clock.clone(),
-        stopping.clone(),
-    ));
-}
-
-/// Ends expired sessions every now and then, until the service stops.
-async fn end_expired(auth: Arc<Auth>, stopping: CancellationToken) {
-    let mut interval = tokio::time::interval(EXPIRY_PERIOD);
-    while stopping.run_until_cancelled(interval.tick()).await.is_some() {
-        if let Err(error) = auth.sweep().await
-            && !stopping.is_cancelled()
-        {
-            tracing::warn!(error = %error, "expired sessions could not be ended");
-        }
-    }
-}
-
-/// Writes lines of activity that are owed every now and then, so that whoever reads them need not
-/// wait for many, until the service stops.
-async fn catch_up(store: Arc<Store>, stopping: CancellationToken) {
-    let mut interval = tokio::time::interval(CATCH_UP_PERIOD);
-    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while stopping.run_until_cancelled(interval.tick()).await.is_some() {
-        let catching_up = store.catch_up(Some(CATCH_UP_TRANSACTIONS_MAX));
-        if let Some(Err(error)) = stopping.run_until_cancelled(catching_up).await {
-            tracing::warn!(error = %error, "lines of activity could not be written");
-        }
-    }
-}
-
-/// Writes down how far clients have got every few seconds, until the service stops.
-async fn remember(hub: Arc<Hub>, retention: Duration, clock: Clock, stopping: CancellationToken) {
-    let mut interval = tokio::time::interval(REMEMBER_PERIOD);
-    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while stopping.run_until_cancelled(interval.tick()).await.is_some() {
-        // Whoever was away for longer has missed what is not in the log any more.
-        let since = (!retention.is_zero()).then(|| clock.now().minus(retention));
-        if let Err(error) = hub.remember(since).await {
-            warn_forgetful(&error);
-        }
-    }
-}
-
-fn warn_forgetful(error: &StoreError) {
-    tracing::warn!(error = %error, "how far clients have got could not be written down");
-}
-
-/// Drops the events that need not be kept, in small steps, until the service stops.
-async fn shorten_log(
-    store: Arc<Store>,
-    hub: Arc<Hub>,
-    config: StoreConfig,
-    clock: Clock,
-    stopping: CancellationToken,
-) {
-    let retention = config.log_retention;
-    let mut interval = tokio::time::interval(SHORTEN_PERIOD);
-    while stopping.run_until_cancelled(interval.tick()).await.is_some() {
-        loop {
-            store.hold_log("delivery", hub.delivered());
-            let since = (!retention.is_zero()).then(|| clock.now().minus(retention));
-            let events_max = (config.log_events_max > 0).then_some(config.log_events_max);
-            match store.shorten_log(Retention { since, events_max }).await {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => {
-                    tracing::warn!(error = %error, "the log of events could not be shortened");
-                    break;
-                }
-            }
-            // Writes that wait come first.
-            let pause = tokio::time::sleep(SHORTEN_PAUSE);
-            if stopping.run_until_cancelled(pause).await.is_none() {
-                return;
-            }
-        }
-    }
 }
 
 async fn open_store(
