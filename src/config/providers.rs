@@ -1,5 +1,5 @@
-//! Signing in with somebody else: providers (`AUTH_PROVIDERS`, `AUTH_<NAME>_…`), and an application
-//! that issues tokens itself (`AUTH_JWT_…`).
+//! Signing in with somebody else: providers (`AUTH_PROVIDERS`, `AUTH_<NAME>_…`). An application that
+//! issues tokens itself is an `issuer`.
 //!
 //! The names of the settings of a provider are made of its own, so they are in no list of settings;
 //! `.env.example` shows them as a table.
@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 use url::Url;
 use uuid::Uuid;
 
+use crate::config::IssuerConfig;
 use crate::config::Secret;
 use crate::config::email::urls;
 use crate::config::form;
@@ -158,27 +159,6 @@ pub struct Admission {
     pub sync: bool,
 }
 
-/// Who issues tokens that count here as access tokens do.
-#[derive(Debug, Clone)]
-pub struct IssuerConfig {
-    /// `AUTH_JWT_JWKS_URL`: where the public keys are.
-    pub keys_url: Url,
-    /// `AUTH_JWT_ISSUER`: what `iss` has to be.
-    pub issuer: String,
-    /// `AUTH_JWT_AUDIENCE`, with commas between: `aud` has to have one of them.
-    pub audience: Vec<String>,
-    /// `AUTH_JWT_ALGORITHMS`, default `RS256,ES256`.
-    pub algorithms: Vec<String>,
-    /// `AUTH_JWT_PROVIDER`, default `jwt`: the `provider` of such accounts.
-    pub provider: String,
-    /// `AUTH_JWT_…_KEY`.
-    pub keys: ClaimKeys,
-    /// Who gets an account.
-    pub admission: Admission,
-    /// `AUTH_JWT_TIMEOUT`, default `10s`: how long the keys may take to arrive.
-    pub timeout: Duration,
-}
-
 impl ProvidersConfig {
     pub(super) fn read(from: &mut Settings) -> Self {
         let names = from.find("AUTH_PROVIDERS", names).unwrap_or_default();
@@ -263,51 +243,7 @@ impl ProviderConfig {
 }
 
 const TIMEOUT: Duration = Duration::from_secs(10);
-const TIMEOUT_MIN: Duration = Duration::from_millis(10);
-
-impl IssuerConfig {
-    fn read(from: &mut Settings) -> Option<Self> {
-        let keys_url = from.find("AUTH_JWT_JWKS_URL", endpoint);
-        let issuer = from.find("AUTH_JWT_ISSUER", issuer);
-        let audience = from.find("AUTH_JWT_AUDIENCE", list);
-        let text = |from: &mut Settings, name, default| from.read(name, default, form::text);
-        let algorithms = from.read("AUTH_JWT_ALGORITHMS", "RS256,ES256", algorithms);
-        let provider = from.read("AUTH_JWT_PROVIDER", "jwt", provider_name);
-        let keys = ClaimKeys {
-            identifier: text(from, "AUTH_JWT_IDENTIFIER_KEY", "sub"),
-            email: text(from, "AUTH_JWT_EMAIL_KEY", "email"),
-            first_name: Some(text(from, "AUTH_JWT_FIRST_NAME_KEY", "given_name")),
-            last_name: Some(text(from, "AUTH_JWT_LAST_NAME_KEY", "family_name")),
-        };
-        let admission = Admission {
-            register: from.read("AUTH_JWT_ALLOW_PUBLIC_REGISTRATION", "false", form::boolean),
-            verified_email: from.read("AUTH_JWT_REQUIRE_VERIFIED_EMAIL", "false", form::boolean),
-            role: from.find("AUTH_JWT_DEFAULT_ROLE_ID", key),
-            sync: false,
-        };
-        let timeout = form::duration(Plain::Milliseconds, TIMEOUT_MIN);
-        let timeout = from.read("AUTH_JWT_TIMEOUT", "10s", timeout);
-        let set = [keys_url.is_some(), issuer.is_some(), audience.is_some()];
-        if set.contains(&true) && set.contains(&false) {
-            // Without the audience, tokens for every other application of the issuer would count.
-            from.report(
-                "AUTH_JWT_JWKS_URL",
-                None,
-                "set together with AUTH_JWT_ISSUER and AUTH_JWT_AUDIENCE",
-            );
-        }
-        Some(Self {
-            keys_url: keys_url?,
-            issuer: issuer?,
-            audience: audience?,
-            algorithms,
-            provider,
-            keys,
-            admission,
-            timeout,
-        })
-    }
-}
+pub(super) const TIMEOUT_MIN: Duration = Duration::from_millis(10);
 
 /// Reads a setting that a provider cannot do without.
 fn require<T>(
@@ -342,7 +278,8 @@ fn names(value: &str) -> Result<Vec<String>, String> {
     Ok(names)
 }
 
-fn provider_name(value: &str) -> Result<String, String> {
+/// A name of a provider, or of what stands for one.
+pub(super) fn provider_name(value: &str) -> Result<String, String> {
     let is_name = value.len() <= NAME_CHARACTERS_MAX
         && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         && !value.eq_ignore_ascii_case("default");
@@ -354,7 +291,7 @@ fn provider_name(value: &str) -> Result<String, String> {
 }
 
 /// The address of something that is asked over HTTP.
-fn endpoint(value: &str) -> Result<Url, String> {
+pub(super) fn endpoint(value: &str) -> Result<Url, String> {
     Url::parse(value)
         .ok()
         .filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host())
@@ -372,33 +309,8 @@ fn discovery(value: &str) -> Result<Url, String> {
     endpoint(&format!("{}{DOCUMENT}", value.trim_end_matches('/')))
 }
 
-fn issuer(value: &str) -> Result<String, String> {
-    if value == "directus" {
-        return Err("the name of another issuer: directus is this service itself".to_owned());
-    }
-    form::text(value)
-}
-
-fn list(value: &str) -> Result<Vec<String>, String> {
-    let parts = value.split(',').map(str::trim).filter(|part| !part.is_empty());
-    let parts: Vec<String> = parts.map(str::to_owned).collect();
-    if parts.is_empty() { Err("texts with commas between".to_owned()) } else { Ok(parts) }
-}
-
-/// Algorithms that sign with a key nobody else has. With a shared one whoever checks a token could make
-/// some, and a public key could be taken for it.
-fn algorithms(value: &str) -> Result<Vec<String>, String> {
-    const KNOWN: [&str; 9] =
-        ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"];
-    let algorithms = list(value)?;
-    if algorithms.iter().all(|algorithm| KNOWN.contains(&algorithm.as_str())) {
-        Ok(algorithms)
-    } else {
-        Err(format!("some of {}, with commas between", KNOWN.join(", ")))
-    }
-}
-
-fn key(value: &str) -> Result<Uuid, String> {
+/// The key of a role.
+pub(super) fn key(value: &str) -> Result<Uuid, String> {
     Uuid::try_parse(value).map_err(|_| "the key of a role".to_owned())
 }
 
@@ -527,11 +439,6 @@ mod tests {
             (&[("AUTH_PROVIDERS", "go ogle")], "AUTH_PROVIDERS"),
             (&[("PUBLIC_URL", "/")], "PUBLIC_URL"),
             (&[("AUTH_PROVIDERS", ""), ("AUTH_DISABLE_DEFAULT", "true")], "AUTH_DISABLE_DEFAULT"),
-            (&[("AUTH_JWT_JWKS_URL", "https://app.example.com/jwks")], "AUTH_JWT_AUDIENCE"),
-            (&[("AUTH_JWT_ISSUER", "directus")], "AUTH_JWT_ISSUER"),
-            (&[("AUTH_JWT_ALGORITHMS", "RS256,HS256")], "AUTH_JWT_ALGORITHMS"),
-            (&[("AUTH_JWT_ALGORITHMS", "none")], "AUTH_JWT_ALGORITHMS"),
-            (&[("AUTH_JWT_PROVIDER", "default")], "AUTH_JWT_PROVIDER"),
         ];
         for (texts, name) in table {
             let wrong = read(&with(texts)).unwrap_err();

@@ -1,0 +1,160 @@
+//! An application whose own tokens count here as access tokens (`AUTH_JWT_…`): where its keys are, and
+//! what its tokens have to say.
+//!
+//! Whom such a token is of is told, and admitted, as it is with providers.
+
+use std::time::Duration;
+
+use url::Url;
+
+use crate::config::Admission;
+use crate::config::ClaimKeys;
+use crate::config::form;
+use crate::config::form::Plain;
+use crate::config::providers::TIMEOUT_MIN;
+use crate::config::providers::endpoint;
+use crate::config::providers::key;
+use crate::config::providers::provider_name;
+use crate::config::settings::Settings;
+
+/// Who issues tokens that count here as access tokens do.
+#[derive(Debug, Clone)]
+pub struct IssuerConfig {
+    /// `AUTH_JWT_JWKS_URL`: where the public keys are.
+    pub keys_url: Url,
+    /// `AUTH_JWT_ISSUER`: what `iss` has to be.
+    pub issuer: String,
+    /// `AUTH_JWT_AUDIENCE`, with commas between: `aud` has to have one of them.
+    pub audience: Vec<String>,
+    /// `AUTH_JWT_ALGORITHMS`, default `RS256,ES256`.
+    pub algorithms: Vec<String>,
+    /// `AUTH_JWT_PROVIDER`, default `jwt`: the `provider` of such accounts.
+    pub provider: String,
+    /// `AUTH_JWT_…_KEY`.
+    pub keys: ClaimKeys,
+    /// Who gets an account.
+    pub admission: Admission,
+    /// `AUTH_JWT_TIMEOUT`, default `10s`: how long the keys may take to arrive.
+    pub timeout: Duration,
+}
+
+impl IssuerConfig {
+    /// Reads the settings of an issuer; `None` if there is none, or if something that it needs is
+    /// missing, which has been reported then.
+    pub(super) fn read(from: &mut Settings) -> Option<Self> {
+        let keys_url = from.find("AUTH_JWT_JWKS_URL", endpoint);
+        let issuer = from.find("AUTH_JWT_ISSUER", issuer);
+        let audience = from.find("AUTH_JWT_AUDIENCE", list);
+        let text = |from: &mut Settings, name, default| from.read(name, default, form::text);
+        let algorithms = from.read("AUTH_JWT_ALGORITHMS", "RS256,ES256", algorithms);
+        let provider = from.read("AUTH_JWT_PROVIDER", "jwt", provider_name);
+        let keys = ClaimKeys {
+            identifier: text(from, "AUTH_JWT_IDENTIFIER_KEY", "sub"),
+            email: text(from, "AUTH_JWT_EMAIL_KEY", "email"),
+            first_name: Some(text(from, "AUTH_JWT_FIRST_NAME_KEY", "given_name")),
+            last_name: Some(text(from, "AUTH_JWT_LAST_NAME_KEY", "family_name")),
+        };
+        let admission = Admission {
+            register: from.read("AUTH_JWT_ALLOW_PUBLIC_REGISTRATION", "false", form::boolean),
+            verified_email: from.read("AUTH_JWT_REQUIRE_VERIFIED_EMAIL", "false", form::boolean),
+            role: from.find("AUTH_JWT_DEFAULT_ROLE_ID", key),
+            sync: false,
+        };
+        let timeout = form::duration(Plain::Milliseconds, TIMEOUT_MIN);
+        let timeout = from.read("AUTH_JWT_TIMEOUT", "10s", timeout);
+        let set = [keys_url.is_some(), issuer.is_some(), audience.is_some()];
+        if set.contains(&true) && set.contains(&false) {
+            // Without the audience, tokens for every other application of the issuer would count.
+            from.report(
+                "AUTH_JWT_JWKS_URL",
+                None,
+                "set together with AUTH_JWT_ISSUER and AUTH_JWT_AUDIENCE",
+            );
+        }
+        Some(Self {
+            keys_url: keys_url?,
+            issuer: issuer?,
+            audience: audience?,
+            algorithms,
+            provider,
+            keys,
+            admission,
+            timeout,
+        })
+    }
+}
+
+fn issuer(value: &str) -> Result<String, String> {
+    if value == "directus" {
+        return Err("the name of another issuer: directus is this service itself".to_owned());
+    }
+    form::text(value)
+}
+
+fn list(value: &str) -> Result<Vec<String>, String> {
+    let parts = value.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let parts: Vec<String> = parts.map(str::to_owned).collect();
+    if parts.is_empty() { Err("texts with commas between".to_owned()) } else { Ok(parts) }
+}
+
+/// Algorithms that sign with a key nobody else has. With a shared one whoever checks a token could make
+/// some, and a public key could be taken for it.
+fn algorithms(value: &str) -> Result<Vec<String>, String> {
+    const KNOWN: [&str; 9] =
+        ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"];
+    let algorithms = list(value)?;
+    if algorithms.iter().all(|algorithm| KNOWN.contains(&algorithm.as_str())) {
+        Ok(algorithms)
+    } else {
+        Err(format!("some of {}, with commas between", KNOWN.join(", ")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::config::WrongSettings;
+
+    fn read(texts: &[(&str, &str)]) -> Result<Option<IssuerConfig>, WrongSettings> {
+        let texts = texts.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+        let config = Config::from_texts(texts.collect::<HashMap<_, _>>())?;
+        Ok(config.providers.issuer)
+    }
+
+    #[test]
+    fn an_issuer_needs_its_keys_its_name_and_an_audience() {
+        let texts = [
+            ("AUTH_JWT_JWKS_URL", "https://app.example.com/jwks"),
+            ("AUTH_JWT_ISSUER", "https://app.example.com"),
+            ("AUTH_JWT_AUDIENCE", "chat, other"),
+        ];
+
+        let issuer = read(&texts).unwrap().unwrap();
+        assert_eq!(issuer.audience, ["chat", "other"]);
+        assert_eq!(issuer.algorithms, ["RS256", "ES256"]);
+        for missing in 0..texts.len() {
+            let mut texts = texts.to_vec();
+            texts.remove(missing);
+            assert!(read(&texts).is_err(), "{texts:?}");
+        }
+        assert!(read(&[]).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_is_missing_or_makes_no_sense_is_named() {
+        let table: &[(&[(&str, &str)], &str)] = &[
+            (&[("AUTH_JWT_JWKS_URL", "https://app.example.com/jwks")], "AUTH_JWT_AUDIENCE"),
+            (&[("AUTH_JWT_ISSUER", "directus")], "AUTH_JWT_ISSUER"),
+            (&[("AUTH_JWT_ALGORITHMS", "RS256,HS256")], "AUTH_JWT_ALGORITHMS"),
+            (&[("AUTH_JWT_ALGORITHMS", "none")], "AUTH_JWT_ALGORITHMS"),
+            (&[("AUTH_JWT_PROVIDER", "default")], "AUTH_JWT_PROVIDER"),
+        ];
+        for (texts, name) in table {
+            let wrong = read(texts).unwrap_err().to_string();
+            assert!(wrong.contains(name), "{texts:?}: {wrong}");
+        }
+    }
+}
