@@ -11,6 +11,7 @@ mod erasure;
 mod error;
 mod event_log;
 mod figures;
+mod find;
 mod lock;
 mod log;
 mod mails;

@@ -1,0 +1,186 @@
+//! What the domain reads for its own use, without a scope: items by their keys, those that point at
+//! them, who an address, a token or an identity belongs to.
+//!
+//! Never for what a client named, and secrets are included. It is read on connections of its own, so
+//! that whoever asks much of the readers does not keep the service from recognising people.
+
+use sqlx::Row as _;
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::model::Collection;
+use crate::model::Field;
+use crate::model::Key;
+use crate::model::Row;
+use crate::model::Value;
+use crate::model::schema;
+use crate::query::Filter;
+use crate::query::Sort;
+use crate::query::Test;
+use crate::store::Select;
+use crate::store::Store;
+use crate::store::StoreError;
+use crate::store::read::read;
+
+impl Store {
+    /// Returns the item with this key, secrets included, or `None`. For recognising who is asking
+    /// and for following relations: what is shown of it is for the caller to decide.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn find(
+        &self,
+        collection: &'static Collection,
+        key: Key,
+    ) -> Result<Option<Row>, StoreError> {
+        Ok(self.find_many(collection, &[key]).await?.pop())
+    }
+
+    /// Returns the items with these keys that are there, in no particular order. As [`Store::find`].
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn find_many(
+        &self,
+        collection: &'static Collection,
+        keys: &[Key],
+    ) -> Result<Vec<Row>, StoreError> {
+        self.where_field_leads(collection, collection.key(), keys).await
+    }
+
+    /// Returns all items of a collection of which there are few (roles, policies, …).
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn all(&self, collection: &'static Collection) -> Result<Vec<Row>, StoreError> {
+        let mut connection = self.reserved().acquire().await?;
+        read(&mut connection, collection, &Select::default()).await
+    }
+
+    /// Returns the items whose to-one relation `field` leads to one of these keys; `most` bounds how
+    /// many.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn pointing(
+        &self,
+        collection: &'static Collection,
+        field: &'static Field,
+        keys: &[Key],
+        most: Option<u64>,
+    ) -> Result<Vec<Row>, StoreError> {
+        let values = keys.iter().map(|key| Value::from(*key)).collect();
+        let mut connection = self.reserved().acquire().await?;
+        let filter = Filter::Field(field, Test::In(values));
+        let select = Select { filter, limit: most, ..Select::default() };
+        read(&mut connection, collection, &select).await
+    }
+
+    /// Returns the account with this address, compared without regard to ASCII case.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn find_user_by_email(&self, email: &str) -> Result<Option<Row>, StoreError> {
+        let row = sqlx::query("select id from directus_users where lower(email) = lower(?)")
+            .bind(email)
+            .fetch_optional(self.reserved())
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        match Uuid::try_parse(row.try_get(0)?) {
+            Ok(id) => self.find(&schema::USERS, Key::Uuid(id)).await,
+            Err(_) => Err(StoreError::Inconsistent { table: "directus_users", column: "id" }),
+        }
+    }
+
+    /// Returns the account whose static token has this digest (hexadecimal SHA-256).
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn find_user_by_token(&self, digest: &str) -> Result<Option<Row>, StoreError> {
+        let field = schema::USERS.require("token");
+        let test = Test::Eq(Value::text(digest));
+        Ok(self.where_field(&schema::USERS, field, test).await?.pop())
+    }
+
+    /// Returns the account that a provider knows by this identifier, to the letter.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn find_user_by_identity(
+        &self,
+        provider: &str,
+        identifier: &str,
+    ) -> Result<Option<Row>, StoreError> {
+        let is = |name: &str, text| {
+            Filter::Field(schema::USERS.require(name), Test::Eq(Value::text(text)))
+        };
+        let filter = is("provider", provider).and(is("external_identifier", identifier));
+        let mut connection = self.reserved().acquire().await?;
+        let select = Select { filter, ..Select::default() };
+        Ok(read(&mut connection, &schema::USERS, &select).await?.pop())
+    }
+
+    /// Returns the sessions of an account, oldest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn read_sessions(&self, user: Uuid) -> Result<Vec<Row>, StoreError> {
+        let field = schema::SESSIONS.require("user");
+        let created = schema::SESSIONS.require("date_created");
+        let mut connection = self.reserved().acquire().await?;
+        let select = Select {
+            filter: Filter::Field(field, Test::Eq(Value::Uuid(user))),
+            sort: vec![Sort { path: Vec::new(), field: created, part: None, descending: false }],
+            ..Select::default()
+        };
+        read(&mut connection, &schema::SESSIONS, &select).await
+    }
+
+    /// Returns the keys of an account's sessions that have not expired, but for so many that were
+    /// begun or refreshed last.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn read_stale_sessions(
+        &self,
+        user: Uuid,
+        now: Timestamp,
+        but: usize,
+    ) -> Result<Vec<Key>, StoreError> {
+        let field = |name| schema::SESSIONS.require(name);
+        let refreshed = field("date_rotated");
+        let mut connection = self.reserved().acquire().await?;
+        let select = Select {
+            filter: Filter::And(vec![
+                Filter::Field(field("user"), Test::Eq(Value::Uuid(user))),
+                Filter::Field(field("expires"), Test::Gt(Value::Timestamp(now))),
+            ]),
+            sort: vec![Sort { path: Vec::new(), field: refreshed, part: None, descending: true }],
+            offset: but as u64,
+            ..Select::default()
+        };
+        let rows = read(&mut connection, &schema::SESSIONS, &select).await?;
+        Ok(rows.iter().filter_map(Row::key).collect())
+    }
+
+    async fn where_field_leads(
+        &self,
+        collection: &'static Collection,
+        field: &'static Field,
+        keys: &[Key],
+    ) -> Result<Vec<Row>, StoreError> {
+        let values = keys.iter().map(|key| Value::from(*key)).collect();
+        self.where_field(collection, field, Test::In(values)).await
+    }
+
+    async fn where_field(
+        &self,
+        collection: &'static Collection,
+        field: &'static Field,
+        test: Test,
+    ) -> Result<Vec<Row>, StoreError> {
+        let mut connection = self.reserved().acquire().await?;
+        let select = Select { filter: Filter::Field(field, test), ..Select::default() };
+        read(&mut connection, collection, &select).await
+    }
+}
