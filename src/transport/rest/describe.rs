@@ -4,7 +4,6 @@
 //! list of securities, several examples of one status) is put in afterwards.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use poem::endpoint::BoxEndpoint;
 use poem::http::Method;
@@ -16,7 +15,6 @@ use poem_openapi::registry::MetaHeader;
 use poem_openapi::registry::MetaMediaType;
 use poem_openapi::registry::MetaOperation;
 use poem_openapi::registry::MetaOperationParam;
-use poem_openapi::registry::MetaParamIn;
 use poem_openapi::registry::MetaPath;
 use poem_openapi::registry::MetaRequest;
 use poem_openapi::registry::MetaResponse;
@@ -28,14 +26,6 @@ use poem_openapi::registry::MetaTag;
 use poem_openapi::registry::Registry;
 use serde_json::Value as Json;
 
-use crate::clock::Timestamp;
-use crate::domain::Error;
-use crate::domain::Exceeded;
-use crate::domain::Forbidden;
-use crate::transport::error;
-use crate::transport::error::Refusal;
-use crate::transport::error::Wire;
-use crate::transport::limits;
 use crate::transport::rest;
 use crate::transport::rest::merge;
 use crate::transport::rest::merge::Shared;
@@ -43,6 +33,7 @@ use crate::transport::rest::operation::Access;
 use crate::transport::rest::operation::Content;
 use crate::transport::rest::operation::Operation;
 use crate::transport::rest::operation::Success;
+use crate::transport::rest::refusals;
 use crate::transport::rest::schemas;
 
 const ABOUT: &str = "The REST interface of chinwag, a chat backend that speaks Directus. Answers \
@@ -118,8 +109,7 @@ pub fn document() -> String {
         serde_json::from_str::<Json>(&service().spec()).expect("poem-openapi writes JSON");
     let mut shared = Shared::default();
     for operation in rest::operations() {
-        let refusals = refusals(&operation);
-        merge::complete(&mut document, &mut shared, &operation, refusals);
+        merge::complete(&mut document, &mut shared, &operation, refusals::of(&operation));
     }
     merge::add_shared(&mut document, shared);
     let mut text = serde_json::to_string_pretty(&document).expect("a JSON value is JSON");
@@ -197,8 +187,8 @@ fn meta_operation(operation: &Operation) -> MetaOperation {
         required: path != "/auth/logout" && path != "/auth/refresh",
     });
     let mut responses = successes(&words.success);
-    responses.extend(refusals(operation).into_iter().map(|(status, _)| MetaResponse {
-        description: reason_phrase(status),
+    responses.extend(refusals::of(operation).into_iter().map(|(status, _)| MetaResponse {
+        description: refusals::reason_phrase(status),
         status: Some(status),
         status_range: None,
         content: vec![MetaMediaType {
@@ -273,88 +263,6 @@ fn retry_after() -> MetaHeader {
         required: true,
         deprecated: false,
         schema: MetaSchemaRef::Inline(Box::new(MetaSchema::new("integer"))),
-    }
-}
-
-/// Returns what can go wrong, by status. The errors are real ones, so their words are right.
-fn refusals(operation: &Operation) -> Vec<(u16, Vec<Wire>)> {
-    let words = &operation.words;
-    let mut wires = words.failures.iter().flat_map(error::wire).collect::<Vec<_>>();
-    wires.extend(common_failures(operation).iter().flat_map(error::wire));
-    if words.request.is_some() {
-        wires.extend(Refusal::ContentTooLarge.wires());
-        wires.extend(Refusal::OutOfTime.wires());
-    }
-    wires.extend(error::wire(&too_many()));
-    if operation.path.contains("{provider}") {
-        wires.extend(Refusal::RouteNotFound(operation.path.clone()).wires());
-    }
-    wires.extend(Refusal::Internal.wires());
-    let mut by_status: Vec<(u16, Vec<Wire>)> = Vec::new();
-    for wire in wires {
-        let status = wire.status.as_u16();
-        match by_status.iter_mut().find(|(known, _)| *known == status) {
-            Some((_, same)) => same.push(wire),
-            None => by_status.push((status, vec![wire])),
-        }
-    }
-    by_status.sort_by_key(|(status, _)| *status);
-    by_status
-}
-
-/// Returns what can go wrong with every operation of this kind.
-fn common_failures(operation: &Operation) -> Vec<Error> {
-    let words = &operation.words;
-    let known =
-        |code: &str| words.failures.iter().flat_map(error::wire).any(|wire| wire.code == code);
-    let mut failures = Vec::new();
-    if words.request.is_some() && !known("INVALID_PAYLOAD") {
-        failures.push(Error::payload("The body has to be a JSON object or a list"));
-    }
-    let in_query = |parameter: &MetaOperationParam| parameter.in_type == MetaParamIn::Query;
-    if words.parameters.iter().any(in_query) && !known("INVALID_QUERY") {
-        failures.push(Error::InvalidQuery("\"limit\" must be a number".to_owned()));
-    }
-    if operation.access == Access::Open {
-        return failures;
-    }
-    failures.extend([
-        Error::payload("The request uses more than one method for including an access token"),
-        Error::InvalidCredentials,
-        Error::TokenExpired,
-        Error::InvalidToken,
-        Error::TooBusy { retry_after: Duration::from_secs(1) },
-    ]);
-    let only_reads = matches!(operation.method.as_str(), "GET" | "SEARCH");
-    if operation.access == Access::Administrators || !only_reads {
-        failures.push(Error::Forbidden(Forbidden::Action));
-    }
-    failures
-}
-
-/// Returns what whoever sends too much is refused with.
-fn too_many() -> Error {
-    Error::RequestsExceeded(Exceeded {
-        limit: 1000,
-        retry_after: Duration::from_secs(1),
-        reset: Timestamp::from_millis(1_769_860_801_000),
-        reason: limits::ADVICE,
-    })
-}
-
-fn reason_phrase(status: u16) -> &'static str {
-    match status {
-        400 => "The request makes no sense.",
-        401 => "The credentials are missing or no good.",
-        403 => "Not allowed, or not there.",
-        404 => "There is no such path.",
-        408 => "The body did not arrive in time.",
-        413 => "The body is too large.",
-        422 => "Makes sense, but cannot be done now.",
-        429 => "Too many requests, or attempts that failed; `Retry-After` says when to try again.",
-        500 => "Something broke here; it is in the log under the answer's `X-Request-Id`.",
-        503 => "Too busy; `Retry-After` says when to try again.",
-        _ => "Refused.",
     }
 }
 

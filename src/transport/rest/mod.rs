@@ -20,6 +20,7 @@ pub mod path;
 pub mod providers;
 pub mod query_schemas;
 pub mod query_string;
+pub mod refusals;
 pub mod resource;
 pub mod schemas;
 pub mod second_factor;

@@ -1,0 +1,103 @@
+//! With what an operation can be refused, as its documentation tells: what it says itself, and what goes
+//! wrong everywhere.
+//!
+//! Nothing is refused here. The errors are made as they are when something is, so their words are right.
+
+use std::time::Duration;
+
+use poem_openapi::registry::MetaOperationParam;
+use poem_openapi::registry::MetaParamIn;
+
+use crate::clock::Timestamp;
+use crate::domain::Error;
+use crate::domain::Exceeded;
+use crate::domain::Forbidden;
+use crate::transport::error;
+use crate::transport::error::Refusal;
+use crate::transport::error::Wire;
+use crate::transport::limits;
+use crate::transport::rest::operation::Access;
+use crate::transport::rest::operation::Operation;
+
+/// Returns what can go wrong, by status.
+pub(super) fn of(operation: &Operation) -> Vec<(u16, Vec<Wire>)> {
+    let words = &operation.words;
+    let mut wires = words.failures.iter().flat_map(error::wire).collect::<Vec<_>>();
+    wires.extend(common_failures(operation).iter().flat_map(error::wire));
+    if words.request.is_some() {
+        wires.extend(Refusal::ContentTooLarge.wires());
+        wires.extend(Refusal::OutOfTime.wires());
+    }
+    wires.extend(error::wire(&too_many()));
+    if operation.path.contains("{provider}") {
+        wires.extend(Refusal::RouteNotFound(operation.path.clone()).wires());
+    }
+    wires.extend(Refusal::Internal.wires());
+    let mut by_status: Vec<(u16, Vec<Wire>)> = Vec::new();
+    for wire in wires {
+        let status = wire.status.as_u16();
+        match by_status.iter_mut().find(|(known, _)| *known == status) {
+            Some((_, same)) => same.push(wire),
+            None => by_status.push((status, vec![wire])),
+        }
+    }
+    by_status.sort_by_key(|(status, _)| *status);
+    by_status
+}
+
+/// Returns what can go wrong with every operation of this kind.
+fn common_failures(operation: &Operation) -> Vec<Error> {
+    let words = &operation.words;
+    let known =
+        |code: &str| words.failures.iter().flat_map(error::wire).any(|wire| wire.code == code);
+    let mut failures = Vec::new();
+    if words.request.is_some() && !known("INVALID_PAYLOAD") {
+        failures.push(Error::payload("The body has to be a JSON object or a list"));
+    }
+    let in_query = |parameter: &MetaOperationParam| parameter.in_type == MetaParamIn::Query;
+    if words.parameters.iter().any(in_query) && !known("INVALID_QUERY") {
+        failures.push(Error::InvalidQuery("\"limit\" must be a number".to_owned()));
+    }
+    if operation.access == Access::Open {
+        return failures;
+    }
+    failures.extend([
+        Error::payload("The request uses more than one method for including an access token"),
+        Error::InvalidCredentials,
+        Error::TokenExpired,
+        Error::InvalidToken,
+        Error::TooBusy { retry_after: Duration::from_secs(1) },
+    ]);
+    let only_reads = matches!(operation.method.as_str(), "GET" | "SEARCH");
+    if operation.access == Access::Administrators || !only_reads {
+        failures.push(Error::Forbidden(Forbidden::Action));
+    }
+    failures
+}
+
+/// Returns what whoever sends too much is refused with.
+fn too_many() -> Error {
+    Error::RequestsExceeded(Exceeded {
+        limit: 1000,
+        retry_after: Duration::from_secs(1),
+        reset: Timestamp::from_millis(1_769_860_801_000),
+        reason: limits::ADVICE,
+    })
+}
+
+/// Returns what a status means.
+pub(super) fn reason_phrase(status: u16) -> &'static str {
+    match status {
+        400 => "The request makes no sense.",
+        401 => "The credentials are missing or no good.",
+        403 => "Not allowed, or not there.",
+        404 => "There is no such path.",
+        408 => "The body did not arrive in time.",
+        413 => "The body is too large.",
+        422 => "Makes sense, but cannot be done now.",
+        429 => "Too many requests, or attempts that failed; `Retry-After` says when to try again.",
+        500 => "Something broke here; it is in the log under the answer's `X-Request-Id`.",
+        503 => "Too busy; `Retry-After` says when to try again.",
+        _ => "Refused.",
+    }
+}
