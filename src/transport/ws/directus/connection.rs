@@ -29,7 +29,7 @@ use crate::model::schema::Form;
 use crate::model::schema::Reach;
 use crate::transport::ws::context::Context;
 use crate::transport::ws::directus::answers;
-use crate::transport::ws::directus::frames::Credentials;
+use crate::transport::ws::directus::auth::Credentials;
 use crate::transport::ws::directus::frames::Items;
 use crate::transport::ws::directus::frames::ItemsAction;
 use crate::transport::ws::directus::frames::Subscribe;

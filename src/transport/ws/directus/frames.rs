@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 
 use crate::domain::realtime::Resume;
 use crate::model::EventAction;
+use crate::transport::ws::directus::auth::Auth;
 use crate::transport::ws::directus::fields::Fields;
 use crate::transport::ws::directus::fields::Invalid;
 use crate::transport::ws::directus::fields::is_key;
@@ -47,35 +48,6 @@ pub enum Typing {
     Start,
     /// To be known so no more.
     Stop,
-}
-
-/// An `auth` frame.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Auth {
-    /// A sign-in.
-    SignIn(Credentials),
-    /// The tutorial's way to sign out.
-    SignOut,
-    /// Neither.
-    Nothing,
-}
-
-/// What a client shows to sign in, never to be logged.
-#[derive(PartialEq, Eq)]
-pub enum Credentials {
-    /// An access token or a static token.
-    AccessToken(String),
-    /// A refresh token.
-    RefreshToken(String),
-    /// An address and a password.
-    Password {
-        /// The address.
-        email: String,
-        /// The password.
-        password: String,
-        /// A code of the second factor.
-        otp: Option<String>,
-    },
 }
 
 /// An `items` frame.
@@ -127,12 +99,6 @@ pub struct Subscribe {
     pub resume: Resume,
     /// The client's name for the subscription.
     pub uid: Option<Uid>,
-}
-
-impl std::fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("***")
-    }
 }
 
 impl Frame {
@@ -188,28 +154,6 @@ impl Frame {
             Self::Items(items) => matches!(items.action, ItemsAction::Read),
             Self::Subscribe(_) => true,
             _ => false,
-        }
-    }
-}
-
-impl Auth {
-    fn read(fields: &mut Fields) -> Self {
-        if let Some(Json::String(token)) = fields.take("access_token") {
-            return Self::SignIn(Credentials::AccessToken(token));
-        }
-        if let Some(Json::String(token)) = fields.take("refresh_token") {
-            return Self::SignIn(Credentials::RefreshToken(token));
-        }
-        match (fields.take("email"), fields.take("password"), fields.take("action")) {
-            (Some(Json::String(email)), Some(Json::String(password)), _) if is_email(&email) => {
-                let otp = match fields.take("otp") {
-                    Some(Json::String(otp)) => Some(otp),
-                    _ => None,
-                };
-                Self::SignIn(Credentials::Password { email, password, otp })
-            }
-            (None, None, Some(Json::String(action))) if action == "logout" => Self::SignOut,
-            _ => Self::Nothing,
         }
     }
 }
@@ -293,12 +237,6 @@ fn is_falsy(key: &Json) -> bool {
     }
 }
 
-/// Returns whether this can be an address: something, an @, something, and no spaces.
-fn is_email(text: &str) -> bool {
-    !text.contains(char::is_whitespace)
-        && text.rsplit_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty())
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -317,13 +255,6 @@ mod tests {
     fn items(text: &str) -> Items {
         match parse(text) {
             Ok(Frame::Items(items)) => *items,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn auth(text: &str) -> Auth {
-        match parse(text) {
-            Ok(Frame::Auth(auth, _)) => auth,
             other => panic!("{other:?}"),
         }
     }
@@ -438,48 +369,6 @@ mod tests {
             let Ok(Frame::Ping(Some(echo))) = frame else { panic!("{frame:?}") };
             assert_eq!(serde_json::to_string(&echo).unwrap(), uid);
         }
-    }
-
-    #[test]
-    fn the_strongest_credentials_count() {
-        let all = r#"{"type":"auth","email":"a@b.c","password":"p","refresh_token":"r",
-            "access_token":"t"}"#;
-        let two = r#"{"type":"auth","email":"a@b.c","password":"p","refresh_token":"r"}"#;
-        let one = r#"{"type":"auth","email":"a@b.c","password":"p","action":"logout"}"#;
-
-        assert_eq!(auth(all), Auth::SignIn(Credentials::AccessToken("t".into())));
-        assert_eq!(auth(two), Auth::SignIn(Credentials::RefreshToken("r".into())));
-        let (email, password) = ("a@b.c".to_owned(), "p".to_owned());
-        let password = Credentials::Password { email, password, otp: None };
-        assert_eq!(auth(one), Auth::SignIn(password));
-    }
-
-    #[test]
-    fn an_auth_frame_of_no_shape_is_nothing() {
-        for text in [
-            r#"{"type":"auth"}"#,
-            r#"{"type":"auth","email":"alice","password":"p"}"#,
-            r#"{"type":"auth","email":"a lice@b.c","password":"p"}"#,
-            r#"{"type":"auth","email":"@b.c","password":"p"}"#,
-            r#"{"type":"auth","email":"a@b.c"}"#,
-            r#"{"type":"auth","access_token":5}"#,
-            r#"{"type":"auth","action":"login"}"#,
-            r#"{"type":"auth","email":"alice","action":"logout"}"#,
-        ] {
-            assert_eq!(auth(text), Auth::Nothing, "{text}");
-        }
-    }
-
-    #[test]
-    fn the_tutorials_logout_is_a_sign_out() {
-        assert_eq!(auth(r#"{"type":"auth","action":"logout","uid":"3"}"#), Auth::SignOut);
-    }
-
-    #[test]
-    fn credentials_do_not_print() {
-        let frame = parse(r#"{"type":"auth","access_token":"geheim"}"#);
-
-        assert!(!format!("{frame:?}").contains("geheim"));
     }
 
     #[test]

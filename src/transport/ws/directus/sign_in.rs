@@ -9,12 +9,12 @@ use futures_util::future::BoxFuture;
 
 use crate::domain::Error;
 use crate::transport::ws::directus::answers;
+use crate::transport::ws::directus::auth::Credentials;
 use crate::transport::ws::directus::connection::Granted;
 use crate::transport::ws::directus::conversation::Conversation;
 use crate::transport::ws::directus::conversation::Kind;
 use crate::transport::ws::directus::conversation::Outcome;
 use crate::transport::ws::directus::conversation::expiry;
-use crate::transport::ws::directus::frames::Credentials;
 use crate::transport::ws::directus::standing::Consequence;
 use crate::transport::ws::directus::uid::Uid;
 
