@@ -1,5 +1,5 @@
 //! Writing many connections from few threads: each takes all that has queued since its last sweep
-//! and gives every socket what waits for it in one write.
+//! and gives every socket what waits for it in one write (`gather`).
 //!
 //! The kernel's send is nearly all that a delivery costs, so the saving is in fewer of them: under
 //! load many frames share one, and nobody is woken for each connection. What a socket does not take
@@ -15,7 +15,6 @@ use std::task::Wake;
 use std::task::Waker;
 use std::thread::JoinHandle;
 
-use bytes::Buf;
 use bytes::Bytes;
 use parking_lot::Condvar;
 use parking_lot::Mutex;
@@ -26,14 +25,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::domain::realtime::Closing;
 use crate::domain::realtime::Outbox;
+use crate::transport::ws::gather;
+use crate::transport::ws::gather::GATHER_MAX;
 use crate::transport::ws::life::Life;
-use crate::transport::ws::wire::TryWrite;
 use crate::transport::ws::wire::Wire;
 use crate::transport::ws::writer;
 use crate::transport::ws::writer::Half;
-
-/// Frames are gathered up to this size for one write.
-const GATHER_MAX: usize = 64 * 1024;
 
 /// The threads that write sockets.
 pub struct Sweep {
@@ -218,7 +215,7 @@ impl Line {
         }
         let batch = self.outbox.drain(Waker::from(Arc::clone(&self)));
         let (mut frames, is_last) = writer::finish(batch);
-        match write_now(&self.wire, &mut frames, gathered) {
+        match gather::write_now(&self.wire, &mut frames, gathered) {
             Ok(()) if !frames.is_empty() => {
                 self.relieved.store(true, Ordering::Release);
                 let tasks = self.tasks.clone();
@@ -254,69 +251,10 @@ impl Line {
     }
 }
 
-/// Writes frames until all are written or no more is taken; what is left stays, the first of it cut
-/// to what is missing. `gathered` is room to put frames together in.
-///
-/// # Errors
-/// What ends the connection.
-fn write_now(
-    wire: &impl TryWrite,
-    frames: &mut Vec<Bytes>,
-    gathered: &mut Vec<u8>,
-) -> io::Result<()> {
-    let mut done = 0;
-    let outcome = loop {
-        let Some(first) = frames.get(done) else { break Ok(()) };
-        let mut end = done + 1;
-        let mut size = first.len();
-        while let Some(frame) = frames.get(end).filter(|next| size + next.len() <= GATHER_MAX) {
-            size += frame.len();
-            end += 1;
-        }
-        let written = if end == done + 1 {
-            wire.try_write(first)
-        } else {
-            gathered.clear();
-            for frame in &frames[done..end] {
-                gathered.extend_from_slice(frame);
-            }
-            wire.try_write(gathered)
-        };
-        match written {
-            Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => {
-                done += advance(&mut frames[done..end], written);
-                if written < size {
-                    break Ok(());
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => break Err(error),
-        }
-    };
-    frames.drain(..done);
-    outcome
-}
-
-/// Takes written bytes off these frames and returns how many are written whole.
-fn advance(frames: &mut [Bytes], mut written: usize) -> usize {
-    for (place, frame) in frames.iter_mut().enumerate() {
-        if written < frame.len() {
-            frame.advance(written);
-            return place;
-        }
-        written -= frame.len();
-    }
-    frames.len()
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use proptest::collection::vec;
-    use proptest::prelude::*;
     use tokio::io::AsyncReadExt;
     use tokio::net::TcpListener;
     use tokio::net::TcpStream;
@@ -326,48 +264,6 @@ mod tests {
     use super::*;
 
     const SOON: Duration = Duration::from_secs(10);
-
-    /// Takes so many bytes with each write, at most; nothing after the last.
-    struct Picky {
-        takes: Mutex<std::vec::IntoIter<usize>>,
-        taken: Mutex<Vec<u8>>,
-    }
-
-    impl TryWrite for Picky {
-        fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-            match self.takes.lock().next() {
-                None | Some(0) => Err(io::ErrorKind::WouldBlock.into()),
-                Some(most) => {
-                    let size = most.min(bytes.len());
-                    self.taken.lock().extend_from_slice(&bytes[..size]);
-                    Ok(size)
-                }
-            }
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_is_taken_the_frames_stay_whole_and_in_order(
-            sizes in vec(prop_oneof![1_usize..300, GATHER_MAX - 2..GATHER_MAX + 2], 0..12),
-            takes in vec(prop_oneof![0_usize..400, 1_000_usize..100_000], 0..60),
-        ) {
-            let mut fill = (0..=250_u8).cycle();
-            let mut frames: Vec<Bytes> =
-                sizes.iter().map(|size| fill.by_ref().take(*size).collect()).collect();
-            let all = frames.concat();
-            let wire = Picky { takes: Mutex::new(takes.into_iter()), taken: Mutex::default() };
-
-            let mut before = all.len() + 1;
-            while frames.iter().map(Bytes::len).sum::<usize>() < before {
-                before = frames.iter().map(Bytes::len).sum();
-                write_now(&wire, &mut frames, &mut Vec::new()).unwrap();
-
-                prop_assert_eq!([wire.taken.lock().clone(), frames.concat()].concat(), &all[..]);
-                prop_assert!(frames.iter().all(|frame| !frame.is_empty()));
-            }
-        }
-    }
 
     /// Returns both ends of a connection, the far one to be swept.
     async fn connected() -> (TcpStream, Wire) {
