@@ -1,4 +1,5 @@
-//! The tree of a filter: fields, relations, `_and`, `_or`.
+//! The tree of a filter: fields, `_and`, `_or`. What leads through a relation is read by `relations`,
+//! what one field must fit by `condition`.
 
 use serde_json::Map;
 use serde_json::Value as Json;
@@ -71,16 +72,16 @@ pub fn filter(
 }
 
 /// What reading goes by.
-struct Reader<'a, 'b> {
+pub(super) struct Reader<'a, 'b> {
     environment: &'a Environment<'a>,
-    budget: &'a mut Budget<'b>,
+    pub(super) budget: &'a mut Budget<'b>,
     /// The relations that were followed to the level that is being read.
-    path: Vec<&'static Field>,
+    pub(super) path: Vec<&'static Field>,
 }
 
 impl Reader<'_, '_> {
     /// Reads an object whose keys are fields of the collection.
-    fn level(
+    pub(super) fn level(
         &mut self,
         collection: &'static Collection,
         json: &Json,
@@ -88,7 +89,8 @@ impl Reader<'_, '_> {
         self.entries(collection, object(json)?.iter())
     }
 
-    fn entries<'j>(
+    /// Reads entries of such an object.
+    pub(super) fn entries<'j>(
         &mut self,
         collection: &'static Collection,
         entries: impl Iterator<Item = (&'j String, &'j Json)>,
@@ -149,85 +151,29 @@ impl Reader<'_, '_> {
         Ok(Filter::all(parts))
     }
 
-    /// Reads what is asked of the items behind a to-many relation: `_some`, `_none`, or fields of
-    /// theirs, which means `_some`.
-    fn items(
+    /// Reads what one operator asks of a field.
+    pub(super) fn condition(
         &mut self,
-        field: &'static Field,
-        other: &'static Collection,
-        entries: &Map<String, Json>,
+        term: Term,
+        operator: &str,
+        json: &Json,
     ) -> Result<Filter, QueryError> {
-        self.path.push(field);
-        self.budget.check_depth(self.path.len() + 1)?;
-        self.budget.follow(1)?;
-        let mut parts = Vec::new();
-        for (key, json) in entries {
-            match key.as_str() {
-                "_some" | "_none" => {
-                    // Counted, since it asks something even where it says nothing.
-                    self.budget.take()?;
-                    let inner = Box::new(self.level(other, json)?);
-                    let quantified = if key == "_some" { Filter::Some } else { Filter::None };
-                    parts.push(quantified(field, inner));
-                }
-                "_and" | "_or" => {
-                    self.path.pop();
-                    let inner =
-                        list(json)?.iter().map(|part| self.items(field, other, object(part)?));
-                    parts.push(join(key, inner.collect::<Result<_, _>>()?));
-                    self.path.push(field);
-                }
-                key if key.starts_with('_') => {
-                    parts.push(self.condition(Term::from(field), key, json)?);
-                }
-                _ => {}
-            }
-        }
-        let behind = entries.iter().filter(|(key, _)| !key.starts_with('_'));
-        let some = self.entries(other, behind)?;
-        if !some.is_everything() {
-            parts.push(Filter::Some(field, Box::new(some)));
-        }
-        self.path.pop();
-        Ok(Filter::all(parts))
-    }
-
-    /// Reads what is asked of the item behind a relation, all in one condition.
-    fn behind<'j>(
-        &mut self,
-        field: &'static Field,
-        target: &'static Collection,
-        entries: impl Iterator<Item = (&'j String, &'j Json)>,
-    ) -> Result<Filter, QueryError> {
-        let mut entries = entries.peekable();
-        if entries.peek().is_none() {
-            return Ok(Filter::everything());
-        }
-        self.path.push(field);
-        self.budget.check_depth(self.path.len() + 1)?;
-        self.budget.follow(1)?;
-        let filter = self.entries(target, entries)?;
-        self.path.pop();
-        if filter.is_everything() {
-            return Ok(filter);
-        }
-        Ok(Filter::Related(field, Box::new(filter)))
-    }
-
-    fn condition(&mut self, term: Term, operator: &str, json: &Json) -> Result<Filter, QueryError> {
         condition(term, operator, json, self.environment, self.budget)
     }
 }
 
-fn join(key: &str, parts: Vec<Filter>) -> Filter {
+/// Puts the parts of an `_and` or `_or` together.
+pub(super) fn join(key: &str, parts: Vec<Filter>) -> Filter {
     if key == "_or" { Filter::any(parts) } else { Filter::all(parts) }
 }
 
-fn object(json: &Json) -> Result<&Map<String, Json>, QueryError> {
+/// Returns what has to be an object.
+pub(super) fn object(json: &Json) -> Result<&Map<String, Json>, QueryError> {
     json.as_object().ok_or_else(invalid_object)
 }
 
-fn list(json: &Json) -> Result<&Vec<Json>, QueryError> {
+/// Returns what has to be a list.
+pub(super) fn list(json: &Json) -> Result<&Vec<Json>, QueryError> {
     json.as_array().ok_or_else(invalid_object)
 }
 
@@ -316,37 +262,6 @@ mod tests {
     }
 
     #[test]
-    fn relations() {
-        let bob = "Related(user_created, Field(first_name, Eq(Text(\"Bob\"))))";
-        let set = "Field(user_created, Nnull)";
-        for (json, expected) in [
-            (json!({"user_created": {"first_name": {"_eq": "Bob"}}}), bob.to_owned()),
-            (json!({"user_created": {"first_name": "Bob"}}), bob.to_owned()),
-            (json!({"user_created": {"_nnull": true}}), set.to_owned()),
-            (
-                json!({"user_created": {"first_name": "Bob", "_nnull": true}}),
-                format!("And([{set}, {bob}])"),
-            ),
-            (
-                json!({"user_created": {"first_name": "Bob", "last_name": {"_null": true}}}),
-                "Related(user_created, And([Field(first_name, Eq(Text(\"Bob\"))), \
-                 Field(last_name, Null)]))"
-                    .to_owned(),
-            ),
-            (
-                json!({"user_created": {"_or": [{"first_name": "Bob"}, {"_nnull": true}]}}),
-                format!("Or([{bob}, {set}])"),
-            ),
-            (
-                json!({"user_created": {"role": {"name": {"_eq": "Bot"}}}}),
-                "Related(user_created, Related(role, Field(name, Eq(Text(\"Bot\")))))".to_owned(),
-            ),
-        ] {
-            assert_eq!(read(&MESSAGES, &json), Ok(expected), "{json}");
-        }
-    }
-
-    #[test]
     fn parts_of_dates() {
         for (json, expected) in [
             (
@@ -361,30 +276,6 @@ mod tests {
         ] {
             assert_eq!(read(&MESSAGES, &json).as_deref(), Ok(expected), "{json}");
         }
-    }
-
-    #[test]
-    fn items_of_a_list() {
-        let admin = "Related(policy, Field(name, Eq(Text(\"Admin\"))))";
-        let named = json!({"policy": {"name": "Admin"}});
-        for (json, expected) in [
-            (json!({"_some": named}), format!("Some(policies, {admin})")),
-            (json!({"_none": named}), format!("None(policies, {admin})")),
-            (named.clone(), format!("Some(policies, {admin})")),
-            (json!({"_some": {}}), "Some(policies, And([]))".to_owned()),
-            (json!({}), "And([])".to_owned()),
-            (
-                json!({"_or": [{"_some": named}, {"_none": {}}]}),
-                format!("Or([Some(policies, {admin}), None(policies, And([]))])"),
-            ),
-        ] {
-            assert_eq!(read(&USERS, &json!({ "policies": json })), Ok(expected), "{json}");
-        }
-        let nested = json!({"policies": {"_some": {"nope": 1}}});
-        let Err(QueryError::UnknownFields { path, .. }) = read(&USERS, &nested) else {
-            panic!("{nested}");
-        };
-        assert_eq!(path, "policies");
     }
 
     #[test]

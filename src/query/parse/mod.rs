@@ -13,6 +13,7 @@ mod operand;
 mod operator;
 mod page;
 mod query;
+mod relations;
 mod shape;
 mod sort;
 mod totals;

@@ -1,0 +1,159 @@
+//! What a filter asks of items behind a relation: of the one that a field leads to, of some or none of
+//! those that point back.
+//!
+//! Each step counts against the depth and the budget of the query.
+
+use serde_json::Map;
+use serde_json::Value as Json;
+
+use crate::model::Collection;
+use crate::model::Field;
+use crate::query::Filter;
+use crate::query::QueryError;
+use crate::query::Term;
+use crate::query::parse::filter::Reader;
+use crate::query::parse::filter::join;
+use crate::query::parse::filter::list;
+use crate::query::parse::filter::object;
+
+impl Reader<'_, '_> {
+    /// Reads what is asked of the items behind a to-many relation: `_some`, `_none`, or fields of
+    /// theirs, which means `_some`.
+    pub(super) fn items(
+        &mut self,
+        field: &'static Field,
+        other: &'static Collection,
+        entries: &Map<String, Json>,
+    ) -> Result<Filter, QueryError> {
+        self.path.push(field);
+        self.budget.check_depth(self.path.len() + 1)?;
+        self.budget.follow(1)?;
+        let mut parts = Vec::new();
+        for (key, json) in entries {
+            match key.as_str() {
+                "_some" | "_none" => {
+                    // Counted, since it asks something even where it says nothing.
+                    self.budget.take()?;
+                    let inner = Box::new(self.level(other, json)?);
+                    let quantified = if key == "_some" { Filter::Some } else { Filter::None };
+                    parts.push(quantified(field, inner));
+                }
+                "_and" | "_or" => {
+                    self.path.pop();
+                    let inner =
+                        list(json)?.iter().map(|part| self.items(field, other, object(part)?));
+                    parts.push(join(key, inner.collect::<Result<_, _>>()?));
+                    self.path.push(field);
+                }
+                key if key.starts_with('_') => {
+                    parts.push(self.condition(Term::from(field), key, json)?);
+                }
+                _ => {}
+            }
+        }
+        let behind = entries.iter().filter(|(key, _)| !key.starts_with('_'));
+        let some = self.entries(other, behind)?;
+        if !some.is_everything() {
+            parts.push(Filter::Some(field, Box::new(some)));
+        }
+        self.path.pop();
+        Ok(Filter::all(parts))
+    }
+
+    /// Reads what is asked of the item behind a relation, all in one condition.
+    pub(super) fn behind<'j>(
+        &mut self,
+        field: &'static Field,
+        target: &'static Collection,
+        entries: impl Iterator<Item = (&'j String, &'j Json)>,
+    ) -> Result<Filter, QueryError> {
+        let mut entries = entries.peekable();
+        if entries.peek().is_none() {
+            return Ok(Filter::everything());
+        }
+        self.path.push(field);
+        self.budget.check_depth(self.path.len() + 1)?;
+        self.budget.follow(1)?;
+        let filter = self.entries(target, entries)?;
+        self.path.pop();
+        if filter.is_everything() {
+            return Ok(filter);
+        }
+        Ok(Filter::Related(field, Box::new(filter)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::model::Actor;
+    use crate::model::schema::MESSAGES;
+    use crate::model::schema::USERS;
+    use crate::query::Environment;
+    use crate::query::Limits;
+
+    fn read(collection: &'static Collection, json: &Json) -> Result<String, QueryError> {
+        let actor = Actor::nobody();
+        let environment = Environment::new(&actor, Timestamp::from_millis(0));
+        Filter::parse(collection, json, &environment, &Limits::default())
+            .map(|filter| format!("{filter:?}"))
+    }
+
+    #[test]
+    fn relations() {
+        let bob = "Related(user_created, Field(first_name, Eq(Text(\"Bob\"))))";
+        let set = "Field(user_created, Nnull)";
+        for (json, expected) in [
+            (json!({"user_created": {"first_name": {"_eq": "Bob"}}}), bob.to_owned()),
+            (json!({"user_created": {"first_name": "Bob"}}), bob.to_owned()),
+            (json!({"user_created": {"_nnull": true}}), set.to_owned()),
+            (
+                json!({"user_created": {"first_name": "Bob", "_nnull": true}}),
+                format!("And([{set}, {bob}])"),
+            ),
+            (
+                json!({"user_created": {"first_name": "Bob", "last_name": {"_null": true}}}),
+                "Related(user_created, And([Field(first_name, Eq(Text(\"Bob\"))), \
+                 Field(last_name, Null)]))"
+                    .to_owned(),
+            ),
+            (
+                json!({"user_created": {"_or": [{"first_name": "Bob"}, {"_nnull": true}]}}),
+                format!("Or([{bob}, {set}])"),
+            ),
+            (
+                json!({"user_created": {"role": {"name": {"_eq": "Bot"}}}}),
+                "Related(user_created, Related(role, Field(name, Eq(Text(\"Bot\")))))".to_owned(),
+            ),
+        ] {
+            assert_eq!(read(&MESSAGES, &json), Ok(expected), "{json}");
+        }
+    }
+
+    #[test]
+    fn items_of_a_list() {
+        let admin = "Related(policy, Field(name, Eq(Text(\"Admin\"))))";
+        let named = json!({"policy": {"name": "Admin"}});
+        for (json, expected) in [
+            (json!({"_some": named}), format!("Some(policies, {admin})")),
+            (json!({"_none": named}), format!("None(policies, {admin})")),
+            (named.clone(), format!("Some(policies, {admin})")),
+            (json!({"_some": {}}), "Some(policies, And([]))".to_owned()),
+            (json!({}), "And([])".to_owned()),
+            (
+                json!({"_or": [{"_some": named}, {"_none": {}}]}),
+                format!("Or([Some(policies, {admin}), None(policies, And([]))])"),
+            ),
+        ] {
+            assert_eq!(read(&USERS, &json!({ "policies": json })), Ok(expected), "{json}");
+        }
+        let nested = json!({"policies": {"_some": {"nope": 1}}});
+        let Err(QueryError::UnknownFields { path, .. }) = read(&USERS, &nested) else {
+            panic!("{nested}");
+        };
+        assert_eq!(path, "policies");
+    }
+}
