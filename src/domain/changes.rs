@@ -10,7 +10,7 @@ use crate::domain::Error;
 use crate::domain::directory::Directory;
 use crate::domain::permissions::Permissions;
 use crate::model::Event;
-use crate::model::schema::Reach;
+use crate::model::collection::Reach;
 use crate::model::schema::SESSIONS;
 use crate::model::schema::USERS;
 use crate::store::Done;

@@ -13,8 +13,8 @@ use crate::domain::directory::Directory;
 use crate::model::Key;
 use crate::model::Row;
 use crate::model::Value;
+use crate::model::collection::SINGLE_KEY;
 use crate::model::schema::SETTINGS;
-use crate::model::schema::SINGLE_KEY;
 
 /// The one row of `directus_settings`.
 pub struct Settings {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
+use crate::model::collection::Collection;
 use crate::model::row::Row;
-use crate::model::schema::Collection;
 use crate::model::value::Key;
 
 /// One committed change, in the one order of everything.

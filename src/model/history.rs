@@ -1,14 +1,14 @@
 //! What happened, as collections: who changed what, and what messages were before. Nobody writes
 //! them; the store keeps them along with its log of events and forgets them with it.
 
-use crate::model::schema::Collection;
-use crate::model::schema::Field;
-use crate::model::schema::Form;
-use crate::model::schema::Kind;
-use crate::model::schema::Reach;
+use crate::model::collection::Collection;
+use crate::model::collection::Field;
+use crate::model::collection::Form;
+use crate::model::collection::Kind;
+use crate::model::collection::Reach;
+use crate::model::collection::field;
+use crate::model::collection::numbered;
 use crate::model::schema::USERS;
-use crate::model::schema::field;
-use crate::model::schema::numbered;
 
 /// How many items of one event there is room for in the keys of [`ACTIVITY`]: the key of a line is
 /// the event's `seq` times this, and the place of the item in the event.

@@ -4,6 +4,7 @@
 
 pub mod action;
 pub mod actor;
+pub mod collection;
 pub mod event;
 pub mod history;
 pub mod id;
@@ -11,11 +12,13 @@ mod network;
 pub mod record;
 pub mod row;
 pub mod schema;
-
 pub mod value;
 
 pub use action::Action;
 pub use actor::Actor;
+pub use collection::Collection;
+pub use collection::Field;
+pub use collection::Kind;
 pub use event::Change;
 pub use event::Event;
 pub use event::EventAction;
@@ -24,9 +27,5 @@ pub use network::network;
 pub use record::Record;
 pub use record::Related;
 pub use row::Row;
-pub use schema::Collection;
-pub use schema::Field;
-pub use schema::Kind;
-
 pub use value::Key;
 pub use value::Value;

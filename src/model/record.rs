@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::model::collection::Field;
 use crate::model::row::Row;
-use crate::model::schema::Field;
 use crate::model::value::Value;
 
 /// A row and, for each relation that was followed, what lies behind it.

@@ -2,8 +2,8 @@
 
 use std::ops::Index;
 
-use crate::model::schema::Collection;
-use crate::model::schema::Field;
+use crate::model::collection::Collection;
+use crate::model::collection::Field;
 use crate::model::value::Key;
 use crate::model::value::Value;
 

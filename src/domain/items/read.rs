@@ -25,7 +25,7 @@ use crate::model::Key;
 use crate::model::Place;
 use crate::model::Record;
 use crate::model::Value;
-use crate::model::schema::Form;
+use crate::model::collection::Form;
 use crate::query::Environment;
 use crate::query::Filter;
 use crate::query::Limit;

@@ -11,7 +11,7 @@ use crate::model::Collection;
 use crate::model::Field;
 use crate::model::Kind;
 use crate::model::Value;
-use crate::model::schema::Document;
+use crate::model::collection::Document;
 use crate::query::date;
 
 /// Returns the value of a field, from whatever JSON can stand for it.

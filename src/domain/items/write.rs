@@ -27,8 +27,10 @@ use crate::model::Key;
 use crate::model::Record;
 use crate::model::Row;
 use crate::model::Value;
+use crate::model::collection::Form;
+use crate::model::collection::Reach;
+use crate::model::collection::Special;
 use crate::model::schema;
-use crate::model::schema::Form;
 use crate::query::Limit;
 use crate::query::Query;
 use crate::query::Relations;
@@ -284,7 +286,7 @@ impl Items {
         collection: &'static Collection,
         ops: &mut Vec<Op>,
     ) -> Result<(), Error> {
-        if collection.reach == schema::Reach::System {
+        if collection.reach == Reach::System {
             accounts::keep_in_place(&self.directory, &self.permissions, actor, ops).await?;
         }
         if *collection == schema::USERS {
@@ -404,10 +406,7 @@ fn named_fields(ops: &[Op]) -> Vec<String> {
     for op in ops {
         if let Op::Update { set, .. } = op {
             for (field, _) in set {
-                let kept = matches!(
-                    field.special,
-                    schema::Special::UserUpdated | schema::Special::DateUpdated
-                );
+                let kept = matches!(field.special, Special::UserUpdated | Special::DateUpdated);
                 if !kept && !names.iter().any(|name| name == field.name) {
                     names.push(field.name.to_owned());
                 }

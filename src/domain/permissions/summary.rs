@@ -7,8 +7,8 @@ use serde_json::json;
 use crate::domain::permissions::Permissions;
 use crate::model::Action;
 use crate::model::Actor;
+use crate::model::collection::Reach;
 use crate::model::schema::COLLECTIONS;
-use crate::model::schema::Reach;
 use crate::query::Scope;
 
 /// Returns, for each collection and action, `full` or `partial` access with the fields, or `none`.

@@ -10,7 +10,7 @@ use crate::domain::items::Update;
 use crate::domain::items::Which;
 use crate::domain::items::Written;
 use crate::model::Collection;
-use crate::model::schema::SINGLE_KEY;
+use crate::model::collection::SINGLE_KEY;
 use crate::transport::error::Refusal;
 use crate::transport::rest::envelope;
 use crate::transport::rest::export;

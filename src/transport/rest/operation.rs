@@ -23,7 +23,7 @@ use crate::domain::items::Which;
 use crate::domain::shares::Owner;
 use crate::model::Actor;
 use crate::model::Collection;
-use crate::model::schema::Reach;
+use crate::model::collection::Reach;
 use crate::transport::Context;
 use crate::transport::actor;
 use crate::transport::address;

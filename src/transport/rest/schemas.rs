@@ -12,10 +12,10 @@ use crate::model::Action;
 use crate::model::Collection;
 use crate::model::Field;
 use crate::model::Kind;
+use crate::model::collection::Document;
+use crate::model::collection::Reach;
+use crate::model::collection::Special;
 use crate::model::schema::COLLECTIONS;
-use crate::model::schema::Document;
-use crate::model::schema::Reach;
-use crate::model::schema::Special;
 use crate::transport::rest::query_schemas;
 use crate::transport::rest::shapes;
 
