@@ -1,0 +1,146 @@
+//! One collection under one path: list, search, read, create, change, delete, the same for all.
+//!
+//! Here is which collection is under which path, and what can be done with it; each operation is in
+//! `operations`, what the documentation shows of its items in `shown`.
+
+mod operations;
+mod shown;
+
+pub(super) use shown::write_failures;
+
+use crate::model::Collection;
+use crate::model::collection::Form;
+use crate::model::history::ACTIVITY;
+use crate::model::history::REVISIONS;
+use crate::model::schema;
+use crate::transport::rest::operation::Operation;
+
+/// A collection and the path it is under.
+struct Resource {
+    path: &'static str,
+    /// `None` where the path names it.
+    collection: Option<&'static Collection>,
+    tag: &'static str,
+    names: Names,
+}
+
+/// The words of the operations on one resource.
+struct Names {
+    list: Named,
+    search: Named,
+    create: Named,
+    update_many: Named,
+    delete_many: Named,
+    read: Named,
+    update: Named,
+    delete: Named,
+}
+
+/// An operation's id and summary.
+struct Named(&'static str, &'static str);
+
+/// Makes the words out of the names of one and many items.
+macro_rules! names {
+    ($one:literal, $many:literal, $id:literal, $ids:literal) => {
+        Names {
+            list: Named(concat!("read", $ids), concat!("List ", $many)),
+            search: Named(concat!("search", $ids), concat!("Look for ", $many)),
+            create: Named(concat!("create", $ids), concat!("Create ", $many)),
+            update_many: Named(concat!("update", $ids), concat!("Change several ", $many)),
+            delete_many: Named(concat!("delete", $ids), concat!("Delete several ", $many)),
+            read: Named(concat!("read", $id), concat!("Read ", $one)),
+            update: Named(concat!("update", $id), concat!("Change ", $one)),
+            delete: Named(concat!("delete", $id), concat!("Delete ", $one)),
+        }
+    };
+}
+
+/// Returns the operations on all collections.
+#[must_use]
+pub fn operations() -> Vec<Operation> {
+    let resources = [
+        Resource {
+            path: "/items/messages",
+            collection: Some(&schema::MESSAGES),
+            tag: "Messages",
+            names: names!("a message", "messages", "Message", "Messages"),
+        },
+        Resource {
+            path: "/items/{collection}",
+            collection: None,
+            tag: "Items",
+            names: names!("an item", "items", "Item", "Items"),
+        },
+        Resource {
+            path: "/users",
+            collection: Some(&schema::USERS),
+            tag: "Users",
+            names: names!("an account", "accounts", "User", "Users"),
+        },
+        Resource {
+            path: "/roles",
+            collection: Some(&schema::ROLES),
+            tag: "Roles",
+            names: names!("a role", "roles", "Role", "Roles"),
+        },
+        Resource {
+            path: "/policies",
+            collection: Some(&schema::POLICIES),
+            tag: "Policies",
+            names: names!("a policy", "policies", "Policy", "Policies"),
+        },
+        Resource {
+            path: "/permissions",
+            collection: Some(&schema::PERMISSIONS),
+            tag: "Permissions",
+            names: names!("a permission", "permissions", "Permission", "Permissions"),
+        },
+        Resource {
+            path: "/access",
+            collection: Some(&schema::ACCESS),
+            tag: "Access",
+            names: names!("an access row", "access rows", "AccessRow", "AccessRows"),
+        },
+        Resource {
+            path: "/settings",
+            collection: Some(&schema::SETTINGS),
+            tag: "Settings",
+            names: names!("the settings", "the settings", "Settings", "AllSettings"),
+        },
+        Resource {
+            path: "/activity",
+            collection: Some(&ACTIVITY),
+            tag: "Activity",
+            names: names!("what somebody did", "what was done", "Activity", "Activities"),
+        },
+        Resource {
+            path: "/revisions",
+            collection: Some(&REVISIONS),
+            tag: "Revisions",
+            names: names!("a revision", "revisions", "Revision", "Revisions"),
+        },
+    ];
+    resources.iter().flat_map(Resource::operations).collect()
+}
+
+impl Resource {
+    fn operations(&self) -> Vec<Operation> {
+        match self.collection.map_or(Form::Items, |collection| collection.form) {
+            Form::Single => {
+                return vec![self.read_single(), self.search_single(), self.update_single()];
+            }
+            Form::History => return vec![self.list(), self.search(), self.read()],
+            Form::Items => {}
+        }
+        vec![
+            self.list(),
+            self.search(),
+            self.create(),
+            self.update_many(),
+            self.delete_many(),
+            self.read(),
+            self.update(),
+            self.delete(),
+        ]
+    }
+}

@@ -1,0 +1,241 @@
+//! The operations on a resource: what answers each, and what the documentation says of it.
+
+use poem::http::Method;
+use poem_openapi::registry::MetaOperationParam;
+use serde_json::json;
+
+use crate::domain::Error;
+use crate::domain::Forbidden;
+use crate::transport::rest::items;
+use crate::transport::rest::operation::Access;
+use crate::transport::rest::operation::Content;
+use crate::transport::rest::operation::Handler;
+use crate::transport::rest::operation::Operation;
+use crate::transport::rest::operation::Success;
+use crate::transport::rest::operation::Words;
+use crate::transport::rest::parameters;
+use crate::transport::rest::resource::Named;
+use crate::transport::rest::resource::Resource;
+use crate::transport::rest::resource::shown;
+use crate::transport::rest::schemas;
+
+impl Resource {
+    pub(super) fn list(&self) -> Operation {
+        let words = self.list_words(&self.names.list);
+        self.operation(Method::GET, false, |call| Box::pin(items::list(call)), words)
+    }
+
+    fn list_words(&self, named: &Named) -> Words {
+        Words {
+            description: "What there is to see for whoever asks, 100 items at most unless `limit` \
+                          says otherwise. With `aggregate` or `groupBy`, numbers about them \
+                          instead. With `export`, a file (`x-export` of this path). `SEARCH` \
+                          takes the same query as its body (`x-search`).",
+            parameters: self.parameters(false, parameters::of_list()),
+            success: Success::json(
+                "The items, with counts beside them if `meta` asks for some; or groups, if \
+                 `aggregate` or `groupBy` does.",
+                schemas::data_with_meta(schemas::list(self.item())),
+                json!({"data": [self.example()]}),
+            ),
+            failures: vec![shown::numeric(), self.hidden(), shown::unknown_field()],
+            ..self.words(named)
+        }
+    }
+
+    pub(super) fn search(&self) -> Operation {
+        let query = json!({"query": {
+            "filter": {self.shown().key().name: {"_in": [self.key_example()]}}, "limit": 10,
+        }});
+        let words = Words {
+            description: "A list, for queries that are too long for an address: by the method \
+                          `SEARCH`, which OpenAPI 3.0 has no place for. A `query` in the body \
+                          makes the one of the address count for nothing; with `keys`, the \
+                          address says how the items are shown.",
+            request: Some(Content::json(self.search_input(), query)),
+            ..self.list_words(&self.names.search)
+        };
+        self.operation(search_method(), false, |call| Box::pin(items::search(call)), words)
+    }
+
+    pub(super) fn create(&self) -> Operation {
+        let words = Words {
+            description: "One item, or several as a list: then all of them or none. Whoever may \
+                          not see what came of it gets `204`.",
+            parameters: self.parameters(false, with_idempotency_key(parameters::of_one())),
+            request: Some(Content::json(
+                schemas::either(self.create_input(), schemas::list(self.create_input())),
+                self.input_example(),
+            )),
+            success: Success::json(
+                "The new item, or the new items in the order in which they were sent.",
+                schemas::data(schemas::either(self.item(), schemas::list(self.item()))),
+                json!({"data": self.example()}),
+            )
+            .or_unseen(),
+            failures: self.write_failures().into_iter().chain([Error::key_reused()]).collect(),
+            ..self.words(&self.names.create)
+        };
+        self.operation(Method::POST, false, |call| Box::pin(items::create(call)), words)
+    }
+
+    pub(super) fn update_many(&self) -> Operation {
+        let words = Words {
+            description: "Either the same change for all items that `keys` or `query` names, or a \
+                          list of items, each with its key and its own values. All of them or \
+                          none.",
+            parameters: self.parameters(false, parameters::of_one()),
+            request: Some(Content::json(
+                schemas::either(self.changes(), schemas::list(self.keyed_update())),
+                json!({"keys": [self.key_example()], "data": self.update_example()}),
+            )),
+            success: Success::json(
+                "The items as they are now.",
+                schemas::data(schemas::list(self.item())),
+                json!({"data": [self.example()]}),
+            )
+            .or_unseen(),
+            failures: self.write_failures(),
+            ..self.words(&self.names.update_many)
+        };
+        let handler: Handler = |call| Box::pin(items::update_many(call));
+        self.operation(Method::PATCH, false, handler, words)
+    }
+
+    pub(super) fn delete_many(&self) -> Operation {
+        let words = Words {
+            description: "The items that a list of keys, `keys` or `query` names. All of them or \
+                          none.",
+            parameters: self.parameters(false, vec![]),
+            request: Some(Content::json(
+                schemas::either(self.keys(), self.named()),
+                json!([self.key_example()]),
+            )),
+            success: Success::nothing("Done."),
+            failures: vec![
+                Error::payload("\"value\" must contain at least one of [query, keys]"),
+                shown::numeric(),
+                self.undeletable(),
+                shown::too_many(),
+                shown::last_administrator(),
+            ],
+            ..self.words(&self.names.delete_many)
+        };
+        let handler: Handler = |call| Box::pin(items::delete_many(call));
+        self.operation(Method::DELETE, false, handler, words)
+    }
+
+    pub(super) fn read(&self) -> Operation {
+        let words = Words {
+            description: "What is not there and what one may not see are the same answer: `403`.",
+            parameters: self.parameters(true, parameters::of_item()),
+            success: Success::json(
+                "The item.",
+                schemas::data(self.item()),
+                json!({"data": self.example()}),
+            ),
+            failures: vec![
+                shown::numeric(),
+                Error::Forbidden(Forbidden::Item),
+                shown::unknown_field(),
+            ],
+            ..self.words(&self.names.read)
+        };
+        self.operation(Method::GET, true, |call| Box::pin(items::one(call)), words)
+    }
+
+    pub(super) fn update(&self) -> Operation {
+        let handler: Handler = |call| Box::pin(items::update_one(call));
+        self.operation(Method::PATCH, true, handler, self.update_words(true))
+    }
+
+    fn update_words(&self, one: bool) -> Words {
+        Words {
+            description: "The fields that are sent; the others stay. Whoever may not see what came \
+                          of it gets `204`.",
+            parameters: self.parameters(one, parameters::of_one()),
+            request: Some(Content::json(self.update_input(), self.update_example())),
+            success: Success::json(
+                "The item as it is now.",
+                schemas::data(self.item()),
+                json!({"data": self.example()}),
+            )
+            .or_unseen(),
+            failures: self.write_failures(),
+            ..self.words(&self.names.update)
+        }
+    }
+
+    pub(super) fn delete(&self) -> Operation {
+        let words = Words {
+            description: "For administrators, deleting what is not there is no error.",
+            parameters: self.parameters(true, vec![]),
+            success: Success::nothing("Done."),
+            failures: vec![self.undeletable(), shown::last_administrator()],
+            ..self.words(&self.names.delete)
+        };
+        let handler: Handler = |call| Box::pin(items::delete_one(call));
+        self.operation(Method::DELETE, true, handler, words)
+    }
+
+    pub(super) fn read_single(&self) -> Operation {
+        let words = self.single_words(&self.names.read);
+        self.operation(Method::GET, false, |call| Box::pin(items::single(call)), words)
+    }
+
+    pub(super) fn search_single(&self) -> Operation {
+        let words = Words {
+            description: "The one item, for queries that are too long for an address: by the \
+                          method `SEARCH`, which OpenAPI 3.0 has no place for.",
+            request: Some(Content::json(
+                self.search_input(),
+                json!({"query": {"fields": [self.shown().key().name]}}),
+            )),
+            ..self.single_words(&self.names.search)
+        };
+        self.operation(search_method(), false, |call| Box::pin(items::single(call)), words)
+    }
+
+    fn single_words(&self, named: &Named) -> Words {
+        Words {
+            description: "There is one item. With `export`, a file (`x-export` of this path). \
+                          `SEARCH` takes the same query as its body (`x-search`).",
+            parameters: self.parameters(false, parameters::of_item()),
+            success: Success::json(
+                "The item.",
+                schemas::data(self.item()),
+                json!({"data": self.example()}),
+            ),
+            failures: vec![shown::numeric(), self.hidden()],
+            ..self.words(named)
+        }
+    }
+
+    pub(super) fn update_single(&self) -> Operation {
+        let handler: Handler = |call| Box::pin(items::update_single(call));
+        self.operation(Method::PATCH, false, handler, self.update_words(false))
+    }
+
+    fn operation(&self, method: Method, one: bool, handler: Handler, words: Words) -> Operation {
+        let path = if one { format!("{}/{{id}}", self.path) } else { self.path.to_owned() };
+        let operation = Operation::new(method, path, Access::Anyone, handler, words);
+        match self.collection {
+            Some(collection) => operation.about(collection),
+            None => operation,
+        }
+    }
+
+    fn words(&self, named: &Named) -> Words {
+        let Named(id, summary) = *named;
+        Words::new(self.tag, id, summary, "")
+    }
+}
+
+fn search_method() -> Method {
+    Method::from_bytes(b"SEARCH").expect("a method is any word")
+}
+
+fn with_idempotency_key(mut parameters: Vec<MetaOperationParam>) -> Vec<MetaOperationParam> {
+    parameters.push(parameters::idempotency_key());
+    parameters
+}
