@@ -222,8 +222,7 @@ mod tests {
     use crate::config::WrongSettings;
 
     fn read(texts: &[(&str, &str)]) -> Result<Config, WrongSettings> {
-        let texts = texts.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
-        Config::from_texts(texts.collect())
+        Config::from_texts(texts.iter().copied())
     }
 
     #[test]

@@ -7,10 +7,7 @@ use url::Url;
 
 use crate::config::Secret;
 use crate::config::form;
-use crate::config::form::Plain;
 use crate::config::settings::Settings;
-
-const SECOND: Duration = Duration::from_secs(1);
 
 /// How mail leaves.
 #[derive(Debug, Clone)]
@@ -126,21 +123,15 @@ impl SmtpConfig {
 
 impl LinksConfig {
     pub(super) fn read(from: &mut Settings) -> Self {
-        let lifetime = |from: &mut Settings, name, default| {
-            from.read(name, default, form::duration(Plain::Milliseconds, SECOND))
-        };
-        let wait = |from: &mut Settings, name, default| {
-            from.read(name, default, form::duration(Plain::Milliseconds, Duration::ZERO))
-        };
         let list = |from: &mut Settings, name| from.find(name, urls).unwrap_or_default();
         Self {
             reset_urls: list(from, "PASSWORD_RESET_URL_ALLOW_LIST"),
             invite_urls: list(from, "USER_INVITE_URL_ALLOW_LIST"),
             register_urls: list(from, "USER_REGISTER_URL_ALLOW_LIST"),
-            invite_ttl: lifetime(from, "USER_INVITE_TOKEN_TTL", "7d"),
-            verification_ttl: lifetime(from, "EMAIL_VERIFICATION_TOKEN_TTL", "7d"),
-            register_stall: wait(from, "REGISTER_STALL_TIME", "750"),
-            reset_stall: wait(from, "PASSWORD_RESET_STALL_TIME", "500"),
+            invite_ttl: from.read("USER_INVITE_TOKEN_TTL", "7d", form::lifetime),
+            verification_ttl: from.read("EMAIL_VERIFICATION_TOKEN_TTL", "7d", form::lifetime),
+            register_stall: from.read("REGISTER_STALL_TIME", "750", form::wait),
+            reset_stall: from.read("PASSWORD_RESET_STALL_TIME", "500", form::wait),
         }
     }
 }
@@ -169,14 +160,11 @@ pub(super) fn urls(value: &str) -> Result<Vec<Url>, String> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use super::*;
     use crate::config::Config;
 
     fn read(texts: &[(&str, &str)]) -> Result<Config, String> {
-        let texts = texts.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
-        Config::from_texts(texts.collect::<HashMap<_, _>>()).map_err(|wrong| wrong.to_string())
+        Config::from_texts(texts.iter().copied()).map_err(|wrong| wrong.to_string())
     }
 
     #[test]

@@ -130,6 +130,16 @@ pub fn choice<T: Copy>(words: &'static [(&'static str, T)]) -> impl Fn(&str) -> 
     }
 }
 
+/// How long something is good: a second or longer.
+pub fn lifetime(value: &str) -> Result<Duration, String> {
+    duration(Plain::Milliseconds, Duration::from_secs(1))(value)
+}
+
+/// How long something is put off or kept, perhaps not at all.
+pub fn wait(value: &str) -> Result<Duration, String> {
+    duration(Plain::Milliseconds, Duration::ZERO)(value)
+}
+
 /// A duration of at least `min`: a number with a unit, such as `15m`, `7d`, `500ms`, or a plain one.
 pub fn duration(plain: Plain, min: Duration) -> impl Fn(&str) -> Result<Duration, String> {
     /// Longer ones would leave the calendar.

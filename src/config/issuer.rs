@@ -112,15 +112,12 @@ fn algorithms(value: &str) -> Result<Vec<String>, String> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use super::*;
     use crate::config::Config;
     use crate::config::WrongSettings;
 
     fn read(texts: &[(&str, &str)]) -> Result<Option<IssuerConfig>, WrongSettings> {
-        let texts = texts.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
-        let config = Config::from_texts(texts.collect::<HashMap<_, _>>())?;
+        let config = Config::from_texts(texts.iter().copied())?;
         Ok(config.providers.issuer)
     }
 

@@ -81,14 +81,11 @@ impl Quota {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use super::*;
     use crate::config::Config;
 
     fn read(texts: &[(&str, &str)]) -> LimitsConfig {
-        let texts = texts.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
-        Config::from_texts(texts.collect::<HashMap<_, _>>()).unwrap().limits
+        Config::from_texts(texts.iter().copied()).unwrap().limits
     }
 
     #[test]

@@ -374,8 +374,11 @@ impl Config {
     ///
     /// # Errors
     /// Everything that is wrong, at once.
-    pub fn from_texts(texts: HashMap<String, String>) -> Result<Self, WrongSettings> {
-        let mut settings = Settings::new(texts);
+    pub fn from_texts<N: Into<String>, T: Into<String>>(
+        texts: impl IntoIterator<Item = (N, T)>,
+    ) -> Result<Self, WrongSettings> {
+        let texts = texts.into_iter().map(|(name, text)| (name.into(), text.into()));
+        let mut settings = Settings::new(texts.collect());
         let config = Self::read(&mut settings);
         settings.finish(config)
     }
@@ -394,7 +397,8 @@ impl Config {
     /// Never: the defaults have the form of their settings.
     #[must_use]
     pub fn for_tests() -> Self {
-        let mut config = Self::from_texts(HashMap::new()).expect("the defaults are good settings");
+        let mut config =
+            Self::from_texts::<&str, &str>([]).expect("the defaults are good settings");
         config.store.filename = None;
         config.server.port = 0;
         config.auth.hash = HashConfig { memory_kib: 8, passes: 1, lanes: 1 };

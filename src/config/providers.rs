@@ -341,14 +341,11 @@ fn params(value: &str) -> Result<Vec<(String, String)>, String> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use super::*;
     use crate::config::Config;
 
     fn read(texts: &[(&str, &str)]) -> Result<ProvidersConfig, String> {
-        let texts = texts.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
-        Config::from_texts(texts.collect::<HashMap<_, _>>())
+        Config::from_texts(texts.iter().copied())
             .map(|config| config.providers)
             .map_err(|wrong| wrong.to_string())
     }

@@ -29,8 +29,6 @@ use crate::config::form::Plain;
 use crate::config::settings::Settings;
 use crate::config::trust_proxy::trust_proxy;
 
-const SECOND: Duration = Duration::from_secs(1);
-
 const SAME_SITES: &[(&str, SameSite)] =
     &[("lax", SameSite::Lax), ("strict", SameSite::Strict), ("none", SameSite::None)];
 
@@ -71,9 +69,7 @@ impl Config {
 
 impl ServerConfig {
     fn read(from: &mut Settings) -> Self {
-        let drain = form::duration(Plain::Milliseconds, Duration::ZERO);
-        let header = form::duration(Plain::Milliseconds, Duration::from_millis(100));
-        let keep_alive = form::duration(Plain::Milliseconds, Duration::from_millis(100));
+        let patience = form::duration(Plain::Milliseconds, Duration::from_millis(100));
         Self {
             host: from.read("HOST", "127.0.0.1", form::host),
             port: from.read("PORT", "8055", form::number(0, 65_535)),
@@ -88,9 +84,9 @@ impl ServerConfig {
             connections_max: from.read("CONNECTIONS_MAX", "100000", form::number(1, 10_000_000)),
             connections_per_address_max: from
                 .find("CONNECTIONS_PER_ADDRESS_MAX", form::number(1, 10_000_000)),
-            header_timeout: from.read("HEADER_TIMEOUT", "10s", header),
-            keep_alive_timeout: from.read("SERVER_KEEP_ALIVE_TIMEOUT", "150000", keep_alive),
-            drain: from.read("SERVER_SHUTDOWN_TIMEOUT", "5000", drain),
+            header_timeout: from.read("HEADER_TIMEOUT", "10s", &patience),
+            keep_alive_timeout: from.read("SERVER_KEEP_ALIVE_TIMEOUT", "150000", &patience),
+            drain: from.read("SERVER_SHUTDOWN_TIMEOUT", "5000", form::wait),
             trust_proxy: from.read("IP_TRUST_PROXY", "false", trust_proxy),
         }
     }
@@ -114,11 +110,7 @@ impl StoreConfig {
             ),
             write_queue_max: from.read("DB_WRITE_QUEUE_MAX", "10000", form::number(1, 1_000_000)),
             write_batch_max: from.read("DB_WRITE_BATCH_MAX", "1000", form::number(1, 100_000)),
-            log_retention: from.read(
-                "EVENT_LOG_RETENTION",
-                "7d",
-                form::duration(Plain::Milliseconds, Duration::ZERO),
-            ),
+            log_retention: from.read("EVENT_LOG_RETENTION", "7d", form::wait),
             log_events_max: from.read(
                 "EVENT_LOG_EVENTS_MAX",
                 "1000000",
@@ -130,21 +122,15 @@ impl StoreConfig {
 
 impl AuthConfig {
     fn read(from: &mut Settings) -> Self {
-        let lifetime = |from: &mut Settings, name, default| {
-            from.read(name, default, form::duration(Plain::Milliseconds, SECOND))
-        };
-        let wait = |from: &mut Settings, name, default| {
-            from.read(name, default, form::duration(Plain::Milliseconds, Duration::ZERO))
-        };
         let secret = from.find_secret("SECRET", form::secret(32));
         let config = Self {
             secret: secret.unwrap_or_else(|| Secret(String::new())),
-            access_token_ttl: lifetime(from, "ACCESS_TOKEN_TTL", "15m"),
-            refresh_token_ttl: lifetime(from, "REFRESH_TOKEN_TTL", "7d"),
-            session_ttl: lifetime(from, "SESSION_COOKIE_TTL", "1d"),
-            session_lifetime_max: lifetime(from, "SESSION_LIFETIME_MAX", "30d"),
-            refresh_grace: wait(from, "SESSION_REFRESH_GRACE_PERIOD", "10s"),
-            login_stall: wait(from, "LOGIN_STALL_TIME", "500"),
+            access_token_ttl: from.read("ACCESS_TOKEN_TTL", "15m", form::lifetime),
+            refresh_token_ttl: from.read("REFRESH_TOKEN_TTL", "7d", form::lifetime),
+            session_ttl: from.read("SESSION_COOKIE_TTL", "1d", form::lifetime),
+            session_lifetime_max: from.read("SESSION_LIFETIME_MAX", "30d", form::lifetime),
+            refresh_grace: from.read("SESSION_REFRESH_GRACE_PERIOD", "10s", form::wait),
+            login_stall: from.read("LOGIN_STALL_TIME", "500", form::wait),
             throttle: from.read("AUTH_THROTTLE_ENABLED", "true", form::boolean),
             sessions_per_user_max: from.read(
                 "SESSIONS_PER_USER_MAX",
@@ -339,8 +325,7 @@ mod tests {
     use crate::config::WrongSettings;
 
     fn read(texts: &[(&str, &str)]) -> Result<Config, WrongSettings> {
-        let texts = texts.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
-        Config::from_texts(texts.collect())
+        Config::from_texts(texts.iter().copied())
     }
 
     #[test]

@@ -159,7 +159,6 @@ async fn write(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
@@ -167,8 +166,7 @@ mod tests {
     use crate::mail::example;
 
     fn config(texts: &[(&str, &str)]) -> EmailConfig {
-        let texts = texts.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
-        Config::from_texts(texts.collect::<HashMap<_, _>>()).unwrap().email
+        Config::from_texts(texts.iter().copied()).unwrap().email
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! `.env.example` is the manual of the settings: the same names and defaults as in the program, in
 //! the same order, each with an explanation.
 
-use std::collections::HashMap;
 
 use chinwag::config::Config;
 
@@ -48,13 +47,7 @@ fn the_manual_changes_nothing_as_it_is() {
 
 #[test]
 fn what_the_manual_shows_can_be_set() {
-    let texts: HashMap<String, String> = MANUAL
-        .lines()
-        .filter_map(find_setting)
-        .map(|(name, default)| (name.to_owned(), default.to_owned()))
-        .collect();
-
-    let read = Config::from_texts(texts).unwrap();
+    let read = Config::from_texts(MANUAL.lines().filter_map(find_setting)).unwrap();
 
     assert_eq!(read.server.port, 8055);
     // The one setting that means something by being empty.

@@ -5,7 +5,6 @@ mod cors;
 mod headers;
 mod heads;
 
-use std::collections::HashMap;
 
 use chinwag::config::Config;
 
@@ -22,9 +21,7 @@ const STRANGER: &str = "https://stranger.example";
 
 /// Starts a service with these settings about browsers.
 async fn server(texts: &[(&str, &str)]) -> TestServer {
-    let texts: HashMap<String, String> =
-        texts.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-    let read = Config::from_texts(texts).unwrap();
+    let read = Config::from_texts(texts.iter().copied()).unwrap();
     TestServer::with(|config| config.browser = read.browser).await
 }
 

@@ -394,8 +394,7 @@ async fn whoever_goes_in_the_midst_of_it_leaves_nothing_behind() {
 #[tokio::test]
 async fn in_the_mode_of_directus_only_who_asks_gets_cursors() {
     let settings = |texts: &[(&str, &str)]| {
-        let texts = texts.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
-        Config::from_texts(texts.collect()).unwrap().websockets.cursors
+        Config::from_texts(texts.iter().copied()).unwrap().websockets.cursors
     };
     let mode = ("WEBSOCKETS_REST_AUTH", "handshake");
     assert!(settings(&[]));
