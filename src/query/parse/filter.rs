@@ -14,6 +14,7 @@ use crate::query::Term;
 use crate::query::parse::budget::Budget;
 use crate::query::parse::condition::condition;
 use crate::query::parse::names;
+use crate::query::parse::unfold::unfold;
 use crate::query::parse::value::not_scalar;
 
 /// How many lists and objects may lie in one another.
@@ -46,15 +47,7 @@ pub fn filter(
     environment: &Environment<'_>,
     budget: &mut Budget<'_>,
 ) -> Result<Filter, QueryError> {
-    let parsed;
-    let json = match json {
-        Json::String(text) => {
-            parsed = serde_json::from_str(text)
-                .map_err(|_| QueryError::invalid("Invalid JSON for filter object"))?;
-            &parsed
-        }
-        json => json,
-    };
+    let json = &*unfold(json).map_err(|_| QueryError::invalid("Invalid JSON for filter object"))?;
     match json {
         Json::Object(_) => {}
         Json::Null | Json::Array(_) => {

@@ -17,6 +17,7 @@ mod relations;
 mod shape;
 mod sort;
 mod totals;
+mod unfold;
 mod value;
 
 pub use operator::names as operators;

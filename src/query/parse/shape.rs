@@ -14,6 +14,7 @@ use crate::query::parse::filter::filter;
 use crate::query::parse::names;
 use crate::query::parse::page;
 use crate::query::parse::sort::sort;
+use crate::query::parse::unfold::unfold;
 
 /// What `deep` takes for each relation.
 const KNOWN: [&str; 7] = ["_filter", "_sort", "_limit", "_offset", "_page", "_search", "_alias"];
@@ -54,15 +55,8 @@ pub fn shape(
         shape.aliases = reader.aliases(collection, json)?;
     }
     if let Some(json) = deep {
-        let parsed;
-        let json = match json {
-            Json::String(text) => {
-                parsed = serde_json::from_str(text).unwrap_or(Json::Null);
-                &parsed
-            }
-            json => json,
-        };
-        let Json::Object(entries) = json else { return Err(not_object("deep")) };
+        let json = unfold(json).unwrap_or_default();
+        let Json::Object(entries) = &*json else { return Err(not_object("deep")) };
         if let Some(key) = entries.keys().find(|key| key.starts_with('_')) {
             return Err(refused(key));
         }
@@ -85,15 +79,8 @@ impl Reader<'_, '_> {
         collection: &'static Collection,
         json: &Json,
     ) -> Result<Vec<(String, Term)>, QueryError> {
-        let parsed;
-        let json = match json {
-            Json::String(text) => {
-                parsed = serde_json::from_str(text).unwrap_or(Json::Null);
-                &parsed
-            }
-            json => json,
-        };
-        let Json::Object(entries) = json else {
+        let json = unfold(json).unwrap_or_default();
+        let Json::Object(entries) = &*json else {
             return Err(QueryError::invalid("\"alias\" has to be an object"));
         };
         let mut aliases = Vec::with_capacity(entries.len());

@@ -15,6 +15,7 @@ use crate::query::parse::budget::Budget;
 use crate::query::parse::names;
 use crate::query::parse::operator::kind_name;
 use crate::query::parse::sort::direction;
+use crate::query::parse::unfold::unfold;
 
 /// Reads what is to be worked out; `None` if neither parameter says anything.
 pub fn totals(
@@ -58,16 +59,9 @@ fn aggregated(
     json: &Json,
     budget: &mut Budget<'_>,
 ) -> Result<Vec<Total>, QueryError> {
-    let parsed;
-    let json = match json {
-        Json::String(text) => {
-            parsed = serde_json::from_str(text)
-                .map_err(|_| QueryError::invalid("Invalid JSON for aggregate object"))?;
-            &parsed
-        }
-        json => json,
-    };
-    let Json::Object(entries) = json else {
+    let json = unfold(json);
+    let json = json.map_err(|_| QueryError::invalid("Invalid JSON for aggregate object"))?;
+    let Json::Object(entries) = &*json else {
         return Err(QueryError::invalid("\"aggregate\" must be of type object"));
     };
     let mut totals = Vec::new();
