@@ -1,7 +1,6 @@
 //! `.env.example` is the manual of the settings: the same names and defaults as in the program, in
 //! the same order, each with an explanation.
 
-
 use chinwag::config::Config;
 
 const MANUAL: &str = include_str!("../../.env.example");

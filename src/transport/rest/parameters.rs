@@ -7,6 +7,9 @@ use poem_openapi::registry::MetaSchemaRef;
 use serde_json::Value as Json;
 use serde_json::json;
 
+use crate::model::schema::USERS;
+use crate::transport::rest::schemas;
+
 /// Returns the parameters that shape a list.
 #[must_use]
 pub fn of_list() -> Vec<MetaOperationParam> {
@@ -105,6 +108,13 @@ fn fields() -> MetaOperationParam {
          `hour`, `minute`, `second`). `fields[]=…` may be repeated instead.",
         json!("*,user_created.first_name"),
     )
+}
+
+/// Returns the key of an account, as a part of a path.
+#[must_use]
+pub fn account() -> MetaOperationParam {
+    let key = schemas::key_schema(&USERS);
+    path("id", key, "The key of the account.", json!("a7e169a7-3a52-4ac8-9f02-2d6a5c6a2f3b"))
 }
 
 /// Returns the header that makes a create happen once.

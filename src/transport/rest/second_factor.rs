@@ -105,7 +105,6 @@ fn text<'a>(body: &'a Json, name: &str) -> Result<&'a str, Error> {
 }
 
 const TAG: &str = "Users";
-const ID: &str = "a7e169a7-3a52-4ac8-9f02-2d6a5c6a2f3b";
 
 fn words(id: &'static str, summary: &'static str, description: &'static str) -> Words {
     Words::new(TAG, id, summary, description)
@@ -206,12 +205,7 @@ fn codes_words() -> Words {
 
 fn remove_words() -> Words {
     Words {
-        parameters: vec![parameters::path(
-            "id",
-            schemas::key_schema(&USERS),
-            "The key of the account.",
-            json!(ID),
-        )],
+        parameters: vec![parameters::account()],
         failures: vec![Error::Forbidden(Forbidden::Item)],
         ..words(
             "disableTwoFactorOfUser",

@@ -11,7 +11,6 @@ use crate::domain::Error;
 use crate::domain::Forbidden;
 use crate::domain::auth::Device;
 use crate::model::schema::SESSIONS;
-use crate::model::schema::USERS;
 use crate::transport::cookies;
 use crate::transport::error::Refusal;
 use crate::transport::rest::envelope;
@@ -173,12 +172,7 @@ fn end_words() -> Words {
 
 fn list_of_words() -> Words {
     Words {
-        parameters: vec![parameters::path(
-            "id",
-            schemas::key_schema(&USERS),
-            "The key of the account.",
-            json!(ID),
-        )],
+        parameters: vec![parameters::account()],
         success: success(),
         ..words("readSessions", "List where an account is signed in", "For administrators.")
     }
@@ -186,27 +180,14 @@ fn list_of_words() -> Words {
 
 fn end_all_of_words() -> Words {
     Words {
-        parameters: vec![parameters::path(
-            "id",
-            schemas::key_schema(&USERS),
-            "The key of the account.",
-            json!(ID),
-        )],
+        parameters: vec![parameters::account()],
         ..words("endSessions", "End all sessions of an account", "For administrators.")
     }
 }
 
 fn end_of_words() -> Words {
     Words {
-        parameters: vec![
-            parameters::path(
-                "id",
-                schemas::key_schema(&USERS),
-                "The key of the account.",
-                json!(ID),
-            ),
-            session(),
-        ],
+        parameters: vec![parameters::account(), session()],
         failures: vec![Error::Forbidden(Forbidden::Item)],
         ..words("endSession", "End one session of an account", "For administrators.")
     }

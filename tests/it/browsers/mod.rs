@@ -5,7 +5,6 @@ mod cors;
 mod headers;
 mod heads;
 
-
 use chinwag::config::Config;
 
 use crate::support::TestServer;
