@@ -16,6 +16,7 @@ use crate::transport::actor;
 use crate::transport::cookies;
 use crate::transport::error::Refusal;
 use crate::transport::rest::envelope;
+use crate::transport::rest::fields;
 use crate::transport::rest::operation::Access;
 use crate::transport::rest::operation::Call;
 use crate::transport::rest::operation::Content;
@@ -40,8 +41,8 @@ pub fn operations() -> Vec<Operation> {
 }
 
 async fn login(mut call: Call) -> Reply {
-    let body = call.body().await?;
-    let (login, mode) = credentials(body.as_ref())?;
+    let body = fields::object(call.body().await?)?;
+    let (login, mode) = credentials(&body)?;
     if mode != Mode::Json {
         // Or another's page could sign a visitor in as somebody else, and read what they write then.
         actor::require_trusted_page(&call.context, call.request())?;
@@ -73,17 +74,9 @@ async fn logout(mut call: Call) -> Reply {
 
 /// Returns what a sign-in shows and its mode; address, password, mode and code are checked in this
 /// order.
-fn credentials(body: Option<&Json>) -> Result<(Login<'_>, Mode), Error> {
-    let body = match body {
-        None => return Err(Error::payload("\"email\" is required")),
-        Some(Json::Object(body)) => body,
-        Some(_) => return Err(Error::payload("\"value\" must be of type object")),
-    };
-    let email = require_text(body, "email")?;
-    if !looks_like_an_address(email) {
-        return Err(Error::payload("\"email\" must be a valid email"));
-    }
-    let password = require_text(body, "password")?;
+fn credentials(body: &Map<String, Json>) -> Result<(Login<'_>, Mode), Error> {
+    let email = fields::require_address(body)?;
+    let password = fields::require_text(body, "password")?;
     let mode = match body.get("mode") {
         None => Mode::Json,
         Some(mode) => mode
@@ -91,33 +84,8 @@ fn credentials(body: Option<&Json>) -> Result<(Login<'_>, Mode), Error> {
             .and_then(Mode::find)
             .ok_or_else(|| Error::payload("\"mode\" must be one of [cookie, json, session]"))?,
     };
-    let otp = match body.get("otp") {
-        None | Some(Json::Null) => None,
-        Some(Json::String(otp)) => Some(otp.as_str()),
-        Some(_) => return Err(Error::payload("\"otp\" must be a string")),
-    };
+    let otp = fields::optional_text(body, "otp")?;
     Ok((Login { email, password, otp }, mode))
-}
-
-/// Returns a text of a body that has to be there and to say something.
-///
-/// # Errors
-/// [`Error::InvalidPayload`], naming it.
-pub(super) fn require_text<'a>(body: &'a Map<String, Json>, name: &str) -> Result<&'a str, Error> {
-    let value = body.get(name).ok_or_else(|| Error::payload(format!("\"{name}\" is required")))?;
-    match value.as_str() {
-        None => Err(Error::payload(format!("\"{name}\" must be a string"))),
-        Some("") => Err(Error::payload(format!("\"{name}\" is not allowed to be empty"))),
-        Some(text) => Ok(text),
-    }
-}
-
-/// Returns whether a text has the shape of a mail address.
-pub(super) fn looks_like_an_address(email: &str) -> bool {
-    let parts = email.rsplit_once('@');
-    parts.is_some_and(|(name, host)| {
-        !name.is_empty() && !host.is_empty() && !email.contains(char::is_whitespace)
-    })
 }
 
 /// Returns the refresh or session token of a request, from where its mode says it is.
@@ -288,23 +256,22 @@ mod tests {
             ),
             (json!({"email": "a@b.c", "password": "x", "otp": 1}), "\"otp\" must be a string"),
             (json!({"mode": "pigeon"}), "\"email\" is required"),
-            (json!([]), "\"value\" must be of type object"),
+            (json!({}), "\"email\" is required"),
         ];
         for (body, expected) in table {
-            match credentials(Some(&body)) {
+            match credentials(body.as_object().unwrap()) {
                 Err(Error::InvalidPayload(reason)) => assert_eq!(reason, expected, "{body}"),
                 Err(other) => panic!("{body}: {other:?}"),
                 Ok(_) => panic!("{body}"),
             }
         }
-        assert!(credentials(None).is_err());
     }
 
     #[test]
     fn a_sign_in_is_json_mode_unless_it_says_otherwise() {
         let body = json!({"email": "A@chat.local", "password": "x", "otp": "1"});
 
-        let Ok((login, mode)) = credentials(Some(&body)) else { panic!("{body}") };
+        let (login, mode) = credentials(body.as_object().unwrap()).unwrap();
         assert_eq!((login.email, login.password, login.otp), ("A@chat.local", "x", Some("1")));
         assert_eq!(mode, Mode::Json);
     }

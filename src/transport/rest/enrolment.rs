@@ -8,7 +8,6 @@ use poem::http::HeaderValue;
 use poem::http::Method;
 use poem::http::StatusCode;
 use poem::http::header;
-use serde_json::Map;
 use serde_json::Value as Json;
 use serde_json::json;
 use uuid::Uuid;
@@ -18,9 +17,14 @@ use crate::domain::Forbidden;
 use crate::domain::enrolment::Invitation;
 use crate::domain::enrolment::Registration;
 use crate::model::schema::USERS;
-use crate::transport::rest::auth::looks_like_an_address;
-use crate::transport::rest::auth::require_text;
 use crate::transport::rest::envelope;
+use crate::transport::rest::fields;
+use crate::transport::rest::fields::looks_like_an_address;
+use crate::transport::rest::fields::not_an_address;
+use crate::transport::rest::fields::nothing_else;
+use crate::transport::rest::fields::optional_text;
+use crate::transport::rest::fields::require_address;
+use crate::transport::rest::fields::require_text;
 use crate::transport::rest::operation::Access;
 use crate::transport::rest::operation::Call;
 use crate::transport::rest::operation::Content;
@@ -56,14 +60,14 @@ pub fn operations() -> Vec<Operation> {
 }
 
 async fn request(mut call: Call) -> Reply {
-    let body = object(call.body().await?)?;
+    let body = fields::object(call.body().await?)?;
     let (email, url) = (require_text(&body, "email")?, optional_text(&body, "reset_url")?);
     call.context.services.enrolment.request_reset(email, url, call.origin().ip).await?;
     Ok(envelope::nothing())
 }
 
 async fn reset(mut call: Call) -> Reply {
-    let body = object(call.body().await?)?;
+    let body = fields::object(call.body().await?)?;
     let (token, password) = (require_text(&body, "token")?, require_text(&body, "password")?);
     call.context.services.enrolment.reset(token, password, call.origin().ip).await?;
     Ok(envelope::nothing())
@@ -71,7 +75,7 @@ async fn reset(mut call: Call) -> Reply {
 
 async fn register(mut call: Call) -> Reply {
     const KNOWN: [&str; 5] = ["email", "password", "first_name", "last_name", "verification_url"];
-    let body = object(call.body().await?)?;
+    let body = fields::object(call.body().await?)?;
     let email = require_address(&body)?;
     let registration = Registration {
         email,
@@ -118,7 +122,7 @@ fn is_navigation(call: &Call) -> bool {
 
 async fn invite(mut call: Call) -> Reply {
     const KNOWN: [&str; 3] = ["email", "role", "invite_url"];
-    let body = object(call.body().await?)?;
+    let body = fields::object(call.body().await?)?;
     let emails = match body.get("email") {
         Some(Json::Array(emails)) if !emails.is_empty() => emails
             .iter()
@@ -139,45 +143,11 @@ async fn invite(mut call: Call) -> Reply {
 }
 
 async fn accept(mut call: Call) -> Reply {
-    let body = object(call.body().await?)?;
+    let body = fields::object(call.body().await?)?;
     let (token, password) = (require_text(&body, "token")?, require_text(&body, "password")?);
     nothing_else(&body, &["token", "password"])?;
     call.context.services.enrolment.accept(token, password, call.origin().ip).await?;
     Ok(envelope::nothing())
-}
-
-/// Returns the fields of a body; none if there is no body.
-fn object(body: Option<Json>) -> Result<Map<String, Json>, Error> {
-    match body {
-        None => Ok(Map::new()),
-        Some(Json::Object(body)) => Ok(body),
-        Some(_) => Err(Error::payload("\"value\" must be of type object")),
-    }
-}
-
-fn require_address(body: &Map<String, Json>) -> Result<&str, Error> {
-    let email = require_text(body, "email")?;
-    if looks_like_an_address(email) { Ok(email) } else { Err(not_an_address()) }
-}
-
-fn not_an_address() -> Error {
-    Error::payload("\"email\" must be a valid email")
-}
-
-/// Returns a text of a body that may be missing or null.
-fn optional_text<'a>(body: &'a Map<String, Json>, name: &str) -> Result<Option<&'a str>, Error> {
-    match body.get(name) {
-        None | Some(Json::Null) => Ok(None),
-        Some(Json::String(text)) => Ok(Some(text)),
-        Some(_) => Err(Error::payload(format!("\"{name}\" must be a string"))),
-    }
-}
-
-fn nothing_else(body: &Map<String, Json>, known: &[&str]) -> Result<(), Error> {
-    match body.keys().find(|name| !known.contains(&name.as_str())) {
-        None => Ok(()),
-        Some(name) => Err(Error::payload(format!("\"{name}\" is not allowed"))),
-    }
 }
 
 const TAG: &str = "Users";
@@ -323,39 +293,5 @@ fn accept_words() -> Words {
             "Accept an invitation",
             "Sets the password of the invited account, which is `active` from then on.",
         )
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn body(json: Json) -> Map<String, Json> {
-        object(Some(json)).unwrap()
-    }
-
-    fn reason<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
-        match result {
-            Err(Error::InvalidPayload(reason)) => reason,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn what_is_wrong_is_named() {
-        assert_eq!(reason(object(Some(json!([])))), "\"value\" must be of type object");
-        assert_eq!(
-            reason(require_address(&body(json!({"email": "x"})))),
-            "\"email\" must be a valid email"
-        );
-        assert_eq!(
-            reason(optional_text(&body(json!({"first_name": 7})), "first_name")),
-            "\"first_name\" must be a string"
-        );
-        assert_eq!(
-            reason(nothing_else(&body(json!({"email": 1, "role": 2})), &["email"])),
-            "\"role\" is not allowed"
-        );
-        assert_eq!(optional_text(&body(json!({"x": null})), "x").unwrap(), None);
     }
 }

@@ -14,6 +14,9 @@ use crate::model::collection::SINGLE_KEY;
 use crate::transport::error::Refusal;
 use crate::transport::rest::envelope;
 use crate::transport::rest::export;
+use crate::transport::rest::fields;
+use crate::transport::rest::fields::not_an_object;
+use crate::transport::rest::fields::nothing_else;
 use crate::transport::rest::operation::Call;
 use crate::transport::rest::operation::Reply;
 
@@ -73,7 +76,7 @@ pub(super) async fn single(mut call: Call) -> Reply {
 
 /// `PATCH` of the one item of a collection.
 pub(super) async fn update_single(mut call: Call) -> Reply {
-    let payload = require_object(call.body().await?)?;
+    let payload = fields::object(call.body().await?)?;
     update(&call, Which::One(Json::from(SINGLE_KEY)), payload).await
 }
 
@@ -100,15 +103,15 @@ fn idempotency_key(call: &Call) -> Result<Option<String>, Error> {
 
 /// `PATCH` of one item.
 pub(super) async fn update_one(mut call: Call) -> Reply {
-    let payload = require_object(call.body().await?)?;
+    let payload = fields::object(call.body().await?)?;
     let which = call.item();
     update(&call, which, payload).await
 }
 
 /// Changes the same fields of some items.
-pub(super) async fn update(call: &Call, which: Which, payload: Json) -> Reply {
+pub(super) async fn update(call: &Call, which: Which, payload: Map<String, Json>) -> Reply {
     let query = call.query()?;
-    let update = Update::Same(which, payload);
+    let update = Update::Same(which, Json::Object(payload));
     let items = &call.context.services.items;
     written(items.update(call.actor(), call.collection()?, update, &query).await?)
 }
@@ -137,22 +140,6 @@ pub(super) async fn delete_many(mut call: Call) -> Reply {
     Ok(envelope::nothing())
 }
 
-/// Returns the body as an object; an absent one is empty.
-///
-/// # Errors
-/// [`Error::InvalidPayload`] for a list.
-pub(super) fn require_object(body: Option<Json>) -> Result<Json, Error> {
-    match body {
-        None => Ok(Json::Object(Map::new())),
-        Some(object @ Json::Object(_)) => Ok(object),
-        Some(_) => Err(not_an_object()),
-    }
-}
-
-fn not_an_object() -> Error {
-    Error::payload("\"value\" must be of type object")
-}
-
 /// Returns the answer to a write. It has happened; without the right to see what came of it there
 /// is no body.
 fn written(written: Written) -> Result<Response, Refusal> {
@@ -166,12 +153,8 @@ fn written(written: Written) -> Result<Response, Refusal> {
 /// Returns what a `SEARCH` is about, and the query that shapes the answer. A query in the body
 /// makes the one of the address count for nothing.
 fn searched(body: Option<Json>, address: Json) -> Result<(Which, Json), Error> {
-    let mut body = match body {
-        None => Map::new(),
-        Some(Json::Object(body)) => body,
-        Some(_) => return Err(not_an_object()),
-    };
-    only(&body, &["keys", "query"])?;
+    let mut body = fields::object(body)?;
+    nothing_else(&body, &["keys", "query"])?;
     let query = optional_query(&mut body)?.unwrap_or(address);
     Ok(match optional_keys(&mut body)? {
         Some(keys) => (Which::Keys(keys), query),
@@ -181,12 +164,8 @@ fn searched(body: Option<Json>, address: Json) -> Result<(Which, Json), Error> {
 
 /// Returns the query of a `SEARCH` for the one item of a collection.
 fn searched_single(body: Option<Json>, address: Json) -> Result<Json, Error> {
-    let mut body = match body {
-        None => Map::new(),
-        Some(Json::Object(body)) => body,
-        Some(_) => return Err(not_an_object()),
-    };
-    only(&body, &["query"])?;
+    let mut body = fields::object(body)?;
+    nothing_else(&body, &["query"])?;
     Ok(optional_query(&mut body)?.unwrap_or(address))
 }
 
@@ -198,7 +177,7 @@ fn updated(body: Option<Json>) -> Result<Update, Error> {
         Some(Json::Object(body)) => body,
         Some(_) => return Err(not_an_object()),
     };
-    only(&body, &["keys", "query", "data"])?;
+    nothing_else(&body, &["keys", "query", "data"])?;
     let payload = match body.remove("data") {
         None => return Err(Error::payload("\"data\" is required")),
         Some(payload @ Json::Object(_)) => payload,
@@ -213,7 +192,7 @@ fn deleted(body: Option<Json>) -> Result<Which, Error> {
         None => Err(missing()),
         Some(Json::Array(keys)) => Ok(Which::Keys(checked_keys(keys)?)),
         Some(Json::Object(mut body)) => {
-            only(&body, &["keys", "query"])?;
+            nothing_else(&body, &["keys", "query"])?;
             named(&mut body)
         }
         Some(_) => Err(not_an_object()),
@@ -233,13 +212,6 @@ fn named(body: &mut Map<String, Json>) -> Result<Which, Error> {
         (Some(_), Some(_)) => Err(Error::payload(
             "\"value\" contains a conflict between exclusive peers [query, keys]",
         )),
-    }
-}
-
-fn only(body: &Map<String, Json>, known: &[&str]) -> Result<(), Error> {
-    match body.keys().find(|key| !known.contains(&key.as_str())) {
-        None => Ok(()),
-        Some(key) => Err(Error::payload(format!("\"{key}\" is not allowed"))),
     }
 }
 

@@ -12,6 +12,7 @@ pub mod describe;
 pub mod enrolment;
 pub mod envelope;
 pub mod export;
+pub mod fields;
 pub mod items;
 pub mod merge;
 pub mod operation;

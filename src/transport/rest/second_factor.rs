@@ -1,15 +1,14 @@
 //! `/users/me/tfa`, `/users/me/tfa/…` and `/users/{id}/tfa/disable`: the second factor of an account.
 
 use poem::http::Method;
-use serde_json::Value as Json;
 use serde_json::json;
 
 use crate::domain::Error;
 use crate::domain::Forbidden;
 use crate::model::schema::USERS;
-use crate::transport::rest::auth::require_text;
 use crate::transport::rest::envelope;
-use crate::transport::rest::items;
+use crate::transport::rest::fields;
+use crate::transport::rest::fields::require_text;
 use crate::transport::rest::operation::Access;
 use crate::transport::rest::operation::Call;
 use crate::transport::rest::operation::Content;
@@ -62,8 +61,8 @@ async fn state(call: Call) -> Reply {
 }
 
 async fn generate(mut call: Call) -> Reply {
-    let body = items::require_object(call.body().await?)?;
-    let password = text(&body, "password")?;
+    let body = fields::object(call.body().await?)?;
+    let password = require_text(&body, "password")?;
     let settings = call.context.services.settings.in_force().await?;
     let service = settings.project_name().unwrap_or(&call.context.config.server.project_name);
     let auth = &call.context.services.auth;
@@ -73,22 +72,22 @@ async fn generate(mut call: Call) -> Reply {
 }
 
 async fn enable(mut call: Call) -> Reply {
-    let body = items::require_object(call.body().await?)?;
-    let (secret, otp) = (text(&body, "secret")?, text(&body, "otp")?);
+    let body = fields::object(call.body().await?)?;
+    let (secret, otp) = (require_text(&body, "secret")?, require_text(&body, "otp")?);
     call.context.services.auth.enable_factor(call.actor(), secret, otp).await?;
     Ok(envelope::nothing())
 }
 
 async fn disable(mut call: Call) -> Reply {
-    let body = items::require_object(call.body().await?)?;
-    call.context.services.auth.disable_factor(call.actor(), text(&body, "otp")?).await?;
+    let body = fields::object(call.body().await?)?;
+    call.context.services.auth.disable_factor(call.actor(), require_text(&body, "otp")?).await?;
     Ok(envelope::nothing())
 }
 
 async fn codes(mut call: Call) -> Reply {
-    let body = items::require_object(call.body().await?)?;
+    let body = fields::object(call.body().await?)?;
     let auth = &call.context.services.auth;
-    let codes = auth.make_recovery_codes(call.actor(), text(&body, "password")?).await?;
+    let codes = auth.make_recovery_codes(call.actor(), require_text(&body, "password")?).await?;
     Ok(envelope::without_store(envelope::data(&json!({"recovery_codes": codes}))))
 }
 
@@ -96,12 +95,6 @@ async fn remove(call: Call) -> Reply {
     let user = call.part("id").ok_or(Error::Forbidden(Forbidden::Item))?;
     call.context.services.auth.remove_factor(call.actor(), user).await?;
     Ok(envelope::nothing())
-}
-
-fn text<'a>(body: &'a Json, name: &str) -> Result<&'a str, Error> {
-    let body =
-        body.as_object().ok_or_else(|| Error::payload("\"value\" must be of type object"))?;
-    require_text(body, name)
 }
 
 const TAG: &str = "Users";

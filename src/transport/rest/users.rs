@@ -8,6 +8,7 @@ use crate::domain::Error;
 use crate::domain::items::Which;
 use crate::model::schema::USERS;
 use crate::transport::rest::envelope;
+use crate::transport::rest::fields;
 use crate::transport::rest::items;
 use crate::transport::rest::operation::Access;
 use crate::transport::rest::operation::Call;
@@ -48,7 +49,7 @@ async fn me(call: Call) -> Reply {
 
 async fn update_me(mut call: Call) -> Reply {
     let user = call.require_user()?;
-    let payload = items::require_object(call.body().await?)?;
+    let payload = fields::object(call.body().await?)?;
     items::update(&call, Which::One(Json::from(user.to_string())), payload).await
 }
 

@@ -11,7 +11,8 @@ use serde_json::json;
 use crate::domain::Error;
 use crate::transport::error::Refusal;
 use crate::transport::rest::envelope;
-use crate::transport::rest::items;
+use crate::transport::rest::fields;
+use crate::transport::rest::fields::require_text_even_empty;
 use crate::transport::rest::operation::Access;
 use crate::transport::rest::operation::Call;
 use crate::transport::rest::operation::Content;
@@ -74,15 +75,16 @@ fn random(call: &Call) -> Reply {
 }
 
 async fn generate(mut call: Call) -> Reply {
-    let body = items::require_object(call.body().await?)?;
-    let hash = call.context.services.hashing.hash(require_text(&body, "string")?).await?;
+    let body = fields::object(call.body().await?)?;
+    let hash =
+        call.context.services.hashing.hash(require_text_even_empty(&body, "string")?).await?;
     Ok(envelope::data(&Json::from(hash)))
 }
 
 async fn verify(mut call: Call) -> Reply {
-    let body = items::require_object(call.body().await?)?;
-    let text = require_text(&body, "string")?;
-    let hash = require_text(&body, "hash")?;
+    let body = fields::object(call.body().await?)?;
+    let text = require_text_even_empty(&body, "string")?;
+    let hash = require_text_even_empty(&body, "hash")?;
     let hashing = &call.context.services.hashing;
     // Anyone may ask, so a hash that would take seconds is not checked.
     if !hashing.is_usual(hash) {
@@ -110,14 +112,6 @@ fn read_length(length: Option<&str>) -> Result<usize, Error> {
         Ok(length)
     } else {
         Err(Error::InvalidQuery(format!("\"length\" must be between 1 and {LENGTH_MAX}")))
-    }
-}
-
-fn require_text<'a>(body: &'a Json, name: &str) -> Result<&'a str, Error> {
-    match body.get(name) {
-        None => Err(Error::payload(format!("\"{name}\" is required"))),
-        Some(Json::String(text)) => Ok(text),
-        Some(_) => Err(Error::payload(format!("\"{name}\" must be a string"))),
     }
 }
 
