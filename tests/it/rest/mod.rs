@@ -1,5 +1,6 @@
 //! REST: one file per behaviour, as `src/transport/rest` is cut.
 
+mod answers;
 mod attacks;
 mod bodies;
 mod credentials;
