@@ -32,6 +32,7 @@ pub use welcome::reachable;
 use std::io::Write;
 use std::net::TcpListener;
 use std::num::NonZero;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -318,9 +319,7 @@ impl App {
         let deadline = Instant::now() + self.config.server.drain;
         server.stop_accepting();
         self.stopping.cancel();
-        server.drained().await;
-        self.tasks.close();
-        if tokio::time::timeout_at(deadline, self.tasks.wait()).await.is_err() {
+        if !self.drain(server, deadline).await {
             // Told to come back earlier, they would not get the answers that were being made.
             self.services.hub.close_all(Closing::Restart);
             if tokio::time::timeout(LAST_WORD, self.tasks.wait()).await.is_err() {
@@ -328,6 +327,23 @@ impl App {
             }
         }
         self.close().await;
+    }
+
+    /// Waits until all requests are answered and all sockets closed, and returns whether they were by
+    /// then.
+    async fn drain(&self, server: Server, deadline: Instant) -> bool {
+        let mut drained = pin!(async {
+            server.drained().await;
+            self.tasks.close();
+            tokio::time::timeout_at(deadline, self.tasks.wait()).await.is_ok()
+        });
+        let give_up = deadline.checked_sub(LAST_WORD).unwrap_or(deadline);
+        if let Ok(in_time) = tokio::time::timeout_at(give_up, &mut drained).await {
+            return in_time;
+        }
+        // Whoever asked for something that takes so long is told that it will not come.
+        self.store.end_reads();
+        drained.await
     }
 }
 

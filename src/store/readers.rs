@@ -1,11 +1,13 @@
 //! The connections that clients' queries are read on, and when a statement has to end.
 //!
-//! A statement ends early when its time is over, when nobody waits for its result any more, and when
-//! others wait while more costly ones run than may. What it reads is not known here (`read`).
+//! A statement ends early when its time is over, when nobody waits for its result any more, when
+//! others wait while more costly ones run than may, and when the service ends. What it reads is not
+//! known here (`read`).
 
 use std::ops::Deref;
 use std::ops::DerefMut;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -48,6 +50,8 @@ struct Limits {
     costly: Arc<Semaphore>,
     /// How many wait for a connection.
     waiting: AtomicUsize,
+    /// Whether all have to end.
+    ending: AtomicBool,
 }
 
 struct Reader {
@@ -89,8 +93,8 @@ impl Readers {
     ) -> Self {
         let permits = |count: u32| Semaphore::new(usize::try_from(count).unwrap_or(usize::MAX));
         let costly = Arc::new(permits((connections / 2).max(1)));
-        let waiting = AtomicUsize::new(0);
-        let limits = Arc::new(Limits { connections, timeout, patience, costly, waiting });
+        let (waiting, ending) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let limits = Arc::new(Limits { connections, timeout, patience, costly, waiting, ending });
         Self { options, limits, turns: permits(connections), idle: Mutex::default() }
     }
 
@@ -127,6 +131,11 @@ impl Readers {
             Ok(turn) => turn.map_err(|_| StoreError::Stopped),
             Err(_) => Err(StoreError::Crowded),
         }
+    }
+
+    /// Ends what is being read, and all that would be: [`StoreError::Stopped`].
+    pub fn end(&self) {
+        self.limits.ending.store(true, Ordering::Relaxed);
     }
 
     /// Waits for what is being read, and closes all connections. Later reads are refused.
@@ -167,6 +176,10 @@ impl Reader {
 impl Watch {
     fn goes_on(&mut self, limits: &Limits) -> bool {
         let Self::Somebody { since, costly } = self else { return matches!(self, Self::Idle) };
+        if limits.ending.load(Ordering::Relaxed) {
+            *self = Self::Ended(StoreError::Stopped);
+            return false;
+        }
         let taken = since.elapsed();
         if taken >= limits.timeout {
             *self = Self::Ended(StoreError::OutOfTime(limits.timeout));
@@ -188,7 +201,8 @@ impl Borrowed<'_> {
     /// end, why.
     ///
     /// # Errors
-    /// Those of the result; [`StoreError::OutOfTime`], [`StoreError::Crowded`].
+    /// Those of the result; [`StoreError::OutOfTime`], [`StoreError::Crowded`],
+    /// [`StoreError::Stopped`].
     pub fn finish<T>(mut self, result: Result<T, impl Into<StoreError>>) -> Result<T, StoreError> {
         let result = result.map_err(Into::into);
         let Some(reader) = self.reader.take() else { return result };

@@ -187,6 +187,12 @@ impl Store {
         }
     }
 
+    /// Ends the queries of clients that still run, and refuses further ones that take long: whoever
+    /// waits for them gets an answer before the service ends.
+    pub fn end_reads(&self) {
+        self.readers.end();
+    }
+
     /// Commits what is queued, takes no more, and closes the file. Later writes are refused.
     pub async fn close(&self) {
         self.queue.lock().take();

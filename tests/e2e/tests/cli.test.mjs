@@ -1,7 +1,7 @@
 // The command line and the life of the process, from outside: what it says about itself, what it says when it cannot
 // start, how accounts are managed without a server, and how it ends.
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, describe, test } from 'node:test';
 import { Administrator, Rest } from '../lib/rest.mjs';
@@ -25,6 +25,12 @@ afterEach(async (t) => {
 });
 
 const lines = (text) => text.split('\n').filter((line) => line.trim() !== '');
+
+/** How long a process has worked, in all its threads (proc(5), in hundredths of a second). */
+function processorSeconds(pid) {
+	const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
+	return (Number(fields[11]) + Number(fields[12])) / 100;
+}
 
 /** It ended by itself, with a failure, saying in one line on standard error what fits all patterns. */
 function assertRefused({ code, signal, stderr }, ...patterns) {
@@ -364,6 +370,30 @@ describe('SIGTERM', () => {
 
 		const stored = new Map((await person.rest.allMessages()).map(({ id, content }) => [id, content]));
 		assert.deepEqual([...acknowledged].filter(([content, id]) => stored.get(id) !== content), []);
+	});
+
+	test('waits no longer than it may for queries that take long, and tells whoever asked', async () => {
+		const server = await start({ demo: true, env: { SERVER_SHUTDOWN_TIMEOUT: '1500', DB_QUERY_TIMEOUT: '10m' } });
+		const administrator = await Administrator.signIn(server);
+		const message = { content: 'abcdefghij '.repeat(180) };
+		for (let batch = 0; batch < 20; batch++) await administrator.data('POST', '/items/messages?fields=id', Array(400).fill(message));
+		const words = Array.from({ length: 800 }, (_, word) => ({ content: { _icontains: `nowhere ${word}` } }));
+		const query = { fields: ['id'], limit: 1, sort: ['content'], filter: { _or: words } };
+		const socket = await Socket.open(server.origin, { access_token: administrator.token });
+		socket.send({ type: 'items', action: 'read', collection: 'messages', query, uid: 'slow' });
+		const asked = administrator.call('SEARCH', '/items/messages', { query });
+		const before = processorSeconds(server.pid);
+		await until(() => processorSeconds(server.pid) > before + 1, 'both to be under way');
+		const began = performance.now();
+
+		const end = await server.end('SIGTERM', 10_000);
+
+		assert.deepEqual(end, { code: 0, signal: null });
+		assert.ok(performance.now() - began < 4_000, `took ${Math.round(performance.now() - began)} ms`);
+		assert.equal((await within(asked, 'the answer to the request')).status, 503);
+		const answer = await socket.take((frame) => frame.uid === 'slow', 'the answer on the socket');
+		assert.equal(answer.error.code, 'SERVICE_UNAVAILABLE');
+		assert.equal((await within(socket.ended, 'the socket to be closed')).code, 1012);
 	});
 
 	test('with nothing to do ends at once', async () => {
