@@ -98,7 +98,7 @@ pub fn number<T: TryFrom<u64>>(min: u64, max: u64) -> impl Fn(&str) -> Result<T,
 }
 
 /// A whole number within bounds, or `-1` for no bound at all.
-pub fn number_or_none(max: u64) -> impl Fn(&str) -> Result<Option<u64>, String> {
+pub fn number_or_none<T: TryFrom<u64>>(max: u64) -> impl Fn(&str) -> Result<Option<T>, String> {
     move |value| {
         if value == "-1" {
             return Ok(None);
@@ -328,9 +328,9 @@ mod tests {
         );
         assert!(number::<u32>(1, 4)("0").is_err());
         assert!(number::<u32>(1, 4)("2.5").is_err());
-        assert_eq!(number_or_none(10)("-1"), Ok(None));
+        assert_eq!(number_or_none::<u64>(10)("-1"), Ok(None));
         assert_eq!(number_or_none(10)("7"), Ok(Some(7)));
-        assert!(number_or_none(10)("-2").is_err());
+        assert!(number_or_none::<u64>(10)("-2").is_err());
     }
 
     #[test]

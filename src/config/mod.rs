@@ -105,7 +105,7 @@ pub struct ServerConfig {
     pub headers_bytes_max: usize,
     /// `CONNECTIONS_MAX`, default 100000: open connections in all; one more is closed at once.
     pub connections_max: usize,
-    /// `CONNECTIONS_PER_ADDRESS_MAX`, default none: open connections from one address; one more is
+    /// `CONNECTIONS_PER_ADDRESS_MAX`, default 50000: open connections from one address; one more is
     /// answered 429 and closed.
     pub connections_per_address_max: Option<usize>,
     /// `HEADER_TIMEOUT`, default `10s`: how long a connection may take for the head of a request.

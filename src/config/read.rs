@@ -82,8 +82,11 @@ impl ServerConfig {
             url_bytes_max: from.read("URL_SIZE_MAX", "32kb", form::size(1 << 10, 1 << 16)),
             headers_bytes_max: from.read("HEADERS_SIZE_MAX", "32kb", form::size(1 << 10, 1 << 16)),
             connections_max: from.read("CONNECTIONS_MAX", "100000", form::number(1, 10_000_000)),
-            connections_per_address_max: from
-                .find("CONNECTIONS_PER_ADDRESS_MAX", form::number(1, 10_000_000)),
+            connections_per_address_max: from.read(
+                "CONNECTIONS_PER_ADDRESS_MAX",
+                "50000",
+                form::number_or_none(10_000_000),
+            ),
             header_timeout: from.read("HEADER_TIMEOUT", "10s", &patience),
             keep_alive_timeout: from.read("SERVER_KEEP_ALIVE_TIMEOUT", "150000", &patience),
             drain: from.read("SERVER_SHUTDOWN_TIMEOUT", "5000", form::wait),
@@ -337,6 +340,7 @@ mod tests {
         assert_eq!(config.server.body_bytes_max, 1 << 20);
         assert_eq!(config.server.drain, Duration::from_secs(5));
         assert_eq!(config.server.header_timeout, Duration::from_secs(10));
+        assert_eq!(config.server.connections_per_address_max, Some(50_000));
         assert_eq!(config.store.filename, Some(PathBuf::from("data/chinwag.db")));
         assert_eq!(config.auth.secret.0, "");
         assert_eq!(config.auth.access_token_ttl, Duration::from_mins(15));
