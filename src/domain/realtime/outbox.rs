@@ -34,9 +34,22 @@ struct State {
     latest: Option<usize>,
     /// How many of that kind wait.
     latest_count: usize,
+    /// Where among the frames the one is that tells a whole state.
+    whole: Option<usize>,
     closing: Option<Closing>,
     /// Who is to be told of the next frame or of the end; told once, and only if it has asked.
     writer: Option<Waker>,
+}
+
+/// What the next frame of its kind makes of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Nothing.
+    Plain,
+    /// Needless, if there are many.
+    Latest,
+    /// Needless.
+    Whole,
 }
 
 /// Why the server closes a connection.
@@ -69,24 +82,35 @@ impl Outbox {
     /// Queues an encoded frame. Returns false, and drops it, if the connection is closing or its
     /// bound is reached; in the latter case it is closing from now on.
     pub fn push(&self, frame: Bytes) -> bool {
-        self.add(frame, false)
+        self.add(frame, Kind::Plain)
     }
 
     /// Queues a frame that makes the one before of its kind needless, as the answer to a ping does: if
     /// 64 of them wait, or half of what may, this takes the place of the latest. Otherwise as
     /// [`Outbox::push`].
     pub fn push_latest(&self, frame: Bytes) -> bool {
-        self.add(frame, true)
+        self.add(frame, Kind::Latest)
     }
 
-    fn add(&self, frame: Bytes, is_replaceable: bool) -> bool {
+    /// Queues a frame that tells the whole of a state: one that waits still, and tells what the state
+    /// was before, makes its place for it. Otherwise as [`Outbox::push`].
+    pub fn push_whole(&self, frame: Bytes) -> bool {
+        self.add(frame, Kind::Whole)
+    }
+
+    fn add(&self, frame: Bytes, kind: Kind) -> bool {
         let mut guard = self.state.lock();
         let state = &mut *guard;
         if state.closing.is_some() {
             return false;
         }
         let are_many = state.latest_count >= LATEST_MAX || state.bytes >= self.bytes_max / 2;
-        if let Some(place) = state.latest.filter(|_| is_replaceable && are_many) {
+        let needless = match kind {
+            Kind::Plain => None,
+            Kind::Latest => state.latest.filter(|_| are_many),
+            Kind::Whole => state.whole,
+        };
+        if let Some(place) = needless {
             state.bytes = state.bytes + frame.len() - state.frames[place].len();
             state.frames[place] = frame;
             return true;
@@ -96,9 +120,13 @@ impl Outbox {
             state.closing = Some(Closing::SlowConsumer);
             state.frames.clear();
         } else {
-            if is_replaceable {
-                state.latest = Some(state.frames.len());
-                state.latest_count += 1;
+            match kind {
+                Kind::Plain => {}
+                Kind::Latest => {
+                    state.latest = Some(state.frames.len());
+                    state.latest_count += 1;
+                }
+                Kind::Whole => state.whole = Some(state.frames.len()),
             }
             state.bytes += frame.len() + FRAME_OVERHEAD;
             state.frames.push(frame);
@@ -146,6 +174,7 @@ impl Outbox {
         state.bytes = 0;
         state.latest = None;
         state.latest_count = 0;
+        state.whole = None;
         // Once it is closing there is nothing to wait for, and a writer may hold the outbox.
         state.writer = state.closing.is_none().then_some(writer);
         Batch { frames: std::mem::take(&mut state.frames), closing: state.closing }
@@ -181,6 +210,20 @@ mod tests {
         let batch = outbox.take().await;
         assert_eq!(batch.frames, ["a", "b"]);
         assert_eq!(batch.closing, None);
+    }
+
+    #[tokio::test]
+    async fn a_state_takes_the_place_of_the_one_before_until_that_was_taken() {
+        let outbox = Outbox::new(10 * FRAME_OVERHEAD);
+        outbox.push(Bytes::from_static(b"a"));
+        for number in 0..1000 {
+            assert!(outbox.push_whole(Bytes::from(format!("state {number}"))));
+        }
+        outbox.push(Bytes::from_static(b"b"));
+
+        assert_eq!(outbox.take().await.frames, ["a", "state 999", "b"]);
+        assert!(outbox.push_whole(Bytes::from_static(b"the next")));
+        assert_eq!(outbox.take().await.frames, ["the next"]);
     }
 
     #[tokio::test]

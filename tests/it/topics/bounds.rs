@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use serde_json::Value as Json;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -10,6 +11,7 @@ use super::line;
 use super::open;
 use super::request;
 use crate::support::Permission;
+use crate::support::RawSocket;
 use crate::support::Socket;
 use crate::support::TestServer;
 
@@ -147,6 +149,37 @@ async fn frames_and_texts_have_a_size() {
     page.publish(&"x".repeat(5000)).await;
 
     assert_eq!(page.closed().await, Some(1009));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn who_reads_slowly_is_shown_the_latest_list_and_stays() {
+    let server = with(|config| config.websockets.outbox_bytes_max = 512 * 1024).await;
+    let mut page = Page::chatting(&server).await;
+    for _ in 0..4 {
+        page.publish(&"x".repeat(60_000)).await;
+        page.texts().await;
+    }
+    let mut slow = RawSocket::connect_to(&server, "/_ws").await;
+    slow.send_json(&json!({"type": "subscribe", "topic": "chat"})).await;
+    let topic = |payload: &[u8]| serde_json::from_slice::<Json>(payload).unwrap();
+    while topic(&slow.frame().await.unwrap().1)["topic"] != "session" {}
+
+    // It reads nothing while some six million bytes of lists are made, each for one line.
+    for number in 0..25 {
+        page.publish(&number.to_string()).await;
+        while page.texts().await.last().unwrap() != &number.to_string() {}
+    }
+
+    let last = loop {
+        let (head, payload) = slow.frame().await.expect("it is still connected");
+        assert_eq!(head, 0x81);
+        let frame = topic(&payload);
+        if frame["topic"] == "chat" && frame["payload"].to_string().contains("\"text\":\"24\"") {
+            break frame;
+        }
+    };
+    assert!(last["payload"].as_array().unwrap().len() > 4);
     server.stop().await;
 }
 

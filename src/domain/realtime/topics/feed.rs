@@ -101,6 +101,11 @@ impl Feed {
         (self.number, self.list.lock().version)
     }
 
+    /// Returns how long its frame is, in bytes; 0 if nobody has asked for it yet.
+    pub(super) fn frame_bytes(&self) -> usize {
+        self.list.lock().frame.as_ref().map_or(0, Bytes::len)
+    }
+
     /// Returns whether there is nothing in it.
     pub(super) fn is_empty(&self) -> bool {
         self.list.lock().lines.is_empty()

@@ -175,7 +175,7 @@ impl Attendee {
         let (mark, frame) = feed.frame(topics.encode, topics.config.chat_bytes_max);
         state.shown = Some(mark);
         if !feed.is_empty() {
-            self.seat.outbox.push(frame);
+            self.seat.outbox.push_whole(frame);
         }
     }
 
@@ -196,9 +196,9 @@ impl Attendee {
             }
             let (mark, frame) = feed.frame(topics.encode, topics.config.chat_bytes_max);
             state.shown = Some(mark);
-            self.seat.outbox.push(frame);
+            self.seat.outbox.push_whole(frame);
         } else if state.actor.is_some() && state.shown.take().is_some() {
-            self.seat.outbox.push((topics.encode)(Topic::Chat, "[]"));
+            self.seat.outbox.push_whole((topics.encode)(Topic::Chat, "[]"));
         }
     }
 

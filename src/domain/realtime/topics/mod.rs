@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::Weak;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -36,6 +37,10 @@ use crate::domain::realtime::topics::feed::Feed;
 use crate::domain::realtime::topics::member::Attendee;
 use crate::model::Actor;
 use crate::model::Event;
+
+/// How long at least lies between two lists, for each byte of the longer one: as long as a line of 40
+/// Mbit/s takes for it. What is said meanwhile is in the next list.
+const PAUSE_EACH: Duration = Duration::from_nanos(200);
 
 /// How many events may wait to be taken notice of. One more, and the lists are read anew instead.
 const EVENTS_MAX: usize = 1024;
@@ -138,6 +143,8 @@ impl Topics {
             }
             self.take(&batch).await;
             batch.clear();
+            let pause = PAUSE_EACH * self.longest();
+            self.stopping.run_until_cancelled(tokio::time::sleep(pause)).await;
         }
     }
 
@@ -159,6 +166,12 @@ impl Topics {
             }
             attendee.show_if_due(self, *order);
         }
+    }
+
+    /// Returns how long the longest list is that somebody is shown, in bytes.
+    fn longest(&self) -> u32 {
+        let longest = self.feeds().iter().map(|feed| feed.frame_bytes()).max().unwrap_or(0);
+        u32::try_from(longest).unwrap_or(u32::MAX)
     }
 
     /// Works out what a connection may see now, and lets it see that from now on.
