@@ -1,5 +1,5 @@
-//! What is done every now and then, by itself: sessions that expired, lines of activity that are owed,
-//! how far clients have got, events that need not be kept.
+//! What is done every now and then, by itself: sessions that expired, lines of activity that are
+//! owed, how far clients have got, events that need not be kept.
 //!
 //! Each is a task of its own until the service stops. What they do is the domain's and the store's;
 //! here is how often, and that a failure is logged and tried again.

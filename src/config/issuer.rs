@@ -1,5 +1,5 @@
-//! An application whose own tokens count here as access tokens (`AUTH_JWT_…`): where its keys are, and
-//! what its tokens have to say.
+//! An application whose own tokens count here as access tokens (`AUTH_JWT_…`): where its keys are,
+//! and what its tokens have to say.
 //!
 //! Whom such a token is of is told, and admitted, as it is with providers.
 

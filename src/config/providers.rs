@@ -1,5 +1,5 @@
-//! Signing in with somebody else: providers (`AUTH_PROVIDERS`, `AUTH_<NAME>_…`). An application that
-//! issues tokens itself is an `issuer`.
+//! Signing in with somebody else: providers (`AUTH_PROVIDERS`, `AUTH_<NAME>_…`). An application
+//! that issues tokens itself is an `issuer`.
 //!
 //! The names of the settings of a provider are made of its own, so they are in no list of settings;
 //! `.env.example` shows them as a table.

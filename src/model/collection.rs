@@ -1,5 +1,5 @@
-//! What a collection and a field are: what they hold, who can name them, what the server does with them
-//! by itself.
+//! What a collection and a field are: what they hold, who can name them, what the server does with
+//! them by itself.
 //!
 //! Which there are is in `schema`. There is one of each, so they are compared by where they are.
 

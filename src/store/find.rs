@@ -1,8 +1,8 @@
 //! What the domain reads for its own use, without a scope: items by their keys, those that point at
 //! them, who an address, a token or an identity belongs to.
 //!
-//! Never for what a client named, and secrets are included. It is read on connections of its own, so
-//! that whoever asks much of the readers does not keep the service from recognising people.
+//! Never for what a client named, and secrets are included. It is read on connections of its own,
+//! so that whoever asks much of the readers does not keep the service from recognising people.
 
 use sqlx::Row as _;
 use uuid::Uuid;

@@ -1,5 +1,5 @@
-//! What can be asked of the readers: selections of rows, their number, totals of them, each within a
-//! scope. What the domain reads for its own use is in `find`.
+//! What can be asked of the readers: selections of rows, their number, totals of them, each within
+//! a scope. What the domain reads for its own use is in `find`.
 
 use std::sync::Arc;
 use std::time::Duration;

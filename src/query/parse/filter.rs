@@ -1,5 +1,5 @@
-//! The tree of a filter: fields, `_and`, `_or`. What leads through a relation is read by `relations`,
-//! what one field must fit by `condition`.
+//! The tree of a filter: fields, `_and`, `_or`. What leads through a relation is read by
+//! `relations`, what one field must fit by `condition`.
 
 use serde_json::Map;
 use serde_json::Value as Json;

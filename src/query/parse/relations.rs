@@ -1,5 +1,5 @@
-//! What a filter asks of items behind a relation: of the one that a field leads to, of some or none of
-//! those that point back.
+//! What a filter asks of items behind a relation: of the one that a field leads to, of some or none
+//! of those that point back.
 //!
 //! Each step counts against the depth and the budget of the query.
 

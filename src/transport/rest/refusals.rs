@@ -1,7 +1,8 @@
-//! With what an operation can be refused, as its documentation tells: what it says itself, and what goes
-//! wrong everywhere.
+//! With what an operation can be refused, as its documentation tells: what it says itself, and what
+//! goes wrong everywhere.
 //!
-//! Nothing is refused here. The errors are made as they are when something is, so their words are right.
+//! Nothing is refused here. The errors are made as they are when something is, so their words are
+//! right.
 
 use std::time::Duration;
 

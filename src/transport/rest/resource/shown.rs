@@ -1,5 +1,5 @@
-//! What the documentation shows of a resource: its parameters, the shapes and examples of its items,
-//! and what can be refused.
+//! What the documentation shows of a resource: its parameters, the shapes and examples of its
+//! items, and what can be refused.
 
 use poem_openapi::registry::MetaOperationParam;
 use poem_openapi::registry::MetaSchema;
