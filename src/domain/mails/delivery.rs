@@ -142,12 +142,19 @@ impl Mails {
         let attempts = mail.attempts.saturating_add(1);
         match outcome {
             Outcome::Dropped => self.drop_mails(vec![Key::Uuid(mail.id)]).await,
-            Outcome::Sent => self.note(mail.id, vec![("date_next", Value::Null)]).await,
+            Outcome::Sent => {
+                self.note(mail.id, vec![("date_next", Value::Null)], Guard::Present).await
+            }
             Outcome::Later => {
                 // The time of the failure, which may have taken a while to show.
                 let next = Value::Timestamp(self.clock.now().plus(backoff(mail.attempts)));
                 let set = vec![("date_next", next), ("attempts", Value::Integer(attempts))];
-                self.note(mail.id, set).await
+                // What was taken back meanwhile is not tried again.
+                let waits = Filter::Field(MAILS.require("date_next"), Test::Nnull);
+                match self.note(mail.id, set, Guard::Every(waits)).await {
+                    Err(Error::Forbidden(_)) => Ok(()),
+                    noted => noted,
+                }
             }
         }
     }
@@ -201,10 +208,15 @@ impl Mails {
         self.commit(vec![Op::Delete { collection: &MAILS, keys, guard: Guard::Present }]).await
     }
 
-    async fn note(&self, id: Uuid, set: Vec<(&'static str, Value)>) -> Result<(), Error> {
+    async fn note(
+        &self,
+        id: Uuid,
+        set: Vec<(&'static str, Value)>,
+        guard: Guard,
+    ) -> Result<(), Error> {
         let set = set.into_iter().map(|(name, value)| (MAILS.require(name), value)).collect();
         let keys = vec![Key::Uuid(id)];
-        self.commit(vec![Op::Update { collection: &MAILS, keys, set, guard: Guard::Present }]).await
+        self.commit(vec![Op::Update { collection: &MAILS, keys, set, guard }]).await
     }
 
     async fn commit(&self, ops: Vec<Op>) -> Result<(), Error> {

@@ -202,10 +202,12 @@ impl Mails {
         Op::Create { collection: &MAILS, rows: vec![row] }
     }
 
-    /// Returns the change that takes mails out of the queue.
+    /// Returns the change that takes mails out of the queue. They count as if they had been sent, since
+    /// they may be under way.
     #[must_use]
     pub fn take_back(keys: Vec<Key>) -> Op {
-        Op::Delete { collection: &MAILS, keys, guard: Guard::Present }
+        let set = vec![(MAILS.require("date_next"), Value::Null)];
+        Op::Update { collection: &MAILS, keys, set, guard: Guard::Present }
     }
 
     /// Lets the delivery know that there is something to send.

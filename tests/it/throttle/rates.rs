@@ -103,11 +103,10 @@ async fn the_rates_can_be_switched_off() {
         config.websockets.user_messages_per_second = 1;
     })
     .await;
-    let mut socket = Socket::connect(&server).await;
-
     for _ in 0..1100 {
         assert_eq!(ping(&server, HOME).await.status, 200);
     }
+    let mut socket = Socket::connect(&server).await;
     for uid in 0..20 {
         socket.send(&json!({"type": "ping", "uid": uid})).await;
         socket.expect(&json!({"type": "pong", "uid": uid})).await;
