@@ -11,6 +11,7 @@ use serde_json::Value as Json;
 use serde_json::json;
 
 use crate::config::Config;
+use crate::config::Quota;
 use crate::config::WebSocketAuth;
 use crate::domain::settings::InForce;
 use crate::transport::docs;
@@ -125,8 +126,8 @@ fn public_info(config: &Config, settings: &InForce) -> Json {
 
 fn add_details(info: &mut Json, config: &Config) {
     let sockets = &config.websockets;
-    info["rateLimit"] = json!(false);
-    info["rateLimitGlobal"] = json!(false);
+    info["rateLimit"] = rate(config.limits.per_address);
+    info["rateLimitGlobal"] = rate(config.limits.global);
     info["queryLimit"] = json!({
         "default": config.query.limit_default,
         "max": config.query.limit_max.map_or(json!(-1), Json::from),
@@ -151,6 +152,17 @@ fn add_details(info: &mut Json, config: &Config) {
         json!(false)
     };
     info["version"] = json!(env!("CARGO_PKG_VERSION"));
+}
+
+/// Returns a rate as Directus shows it, its time in seconds; false if there is none.
+fn rate(quota: Option<Quota>) -> Json {
+    let Some(Quota { points, duration }) = quota else { return json!(false) };
+    let seconds = if duration.subsec_nanos() == 0 {
+        json!(duration.as_secs())
+    } else {
+        json!(duration.as_secs_f64())
+    };
+    json!({"points": points, "duration": seconds})
 }
 
 fn specification() -> Response {
@@ -207,7 +219,9 @@ fn info_words() -> Words {
         json!({"data": {
             "project": {"project_name": "chinwag", "public_registration": false},
             "setupCompleted": true,
-            "queryLimit": {"default": 100, "max": -1},
+            "rateLimit": {"points": 1000, "duration": 1},
+            "rateLimitGlobal": false,
+            "queryLimit": {"default": 100, "max": 10000},
             "websocket": {
                 "rest": {"authentication": "public", "path": "/websocket"},
                 "graphql": false,
@@ -234,6 +248,8 @@ fn specification_words() -> Words {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use super::*;
 
     #[test]
@@ -255,5 +271,17 @@ mod tests {
         add_details(&mut info, &config);
         assert_eq!(info["websocket"]["rest"]["path"], "/websocket");
         assert_eq!(info["queryLimit"]["default"], 100);
+    }
+
+    #[test]
+    fn rates_are_told_in_seconds_and_false_for_none() {
+        let quota = |points, millis| {
+            let points = NonZeroU32::new(points).unwrap();
+            Some(Quota { points, duration: Duration::from_millis(millis) })
+        };
+
+        assert_eq!(rate(None), json!(false));
+        assert_eq!(rate(quota(50, 60_000)), json!({"points": 50, "duration": 60}));
+        assert_eq!(rate(quota(5, 500)), json!({"points": 5, "duration": 0.5}));
     }
 }

@@ -34,6 +34,24 @@ async fn ping(server: &TestServer, from: &str) -> Answer {
 }
 
 #[tokio::test]
+async fn the_signed_in_are_told_the_rates_that_hold() {
+    for (per_address, global, told) in [
+        (quota(50, 2), None, json!([{"points": 50, "duration": 2}, false])),
+        (None, quota(9, 60), json!([false, {"points": 9, "duration": 60}])),
+    ] {
+        let server = limited(|limits| {
+            (limits.per_address, limits.global) = (per_address, global);
+        })
+        .await;
+        let info = server.admin().await.get("/server/info").await.ok();
+        assert_eq!(json!([info["rateLimit"], info["rateLimitGlobal"]]), told);
+        let public = server.anonymous().get("/server/info").await.ok();
+        assert_eq!(public.get("rateLimit"), None);
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn one_address_sends_so_many_requests_and_retry_after_is_true() {
     let server = limited(|limits| limits.per_address = quota(5, 10)).await;
     for _ in 0..5 {
