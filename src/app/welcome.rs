@@ -14,6 +14,7 @@ use crate::domain::bootstrap::DEMO_LOGINS;
 pub struct Welcome<'a> {
     base: String,
     front_end: bool,
+    socket: bool,
     demo: bool,
     first: &'a Bootstrapped,
 }
@@ -26,19 +27,21 @@ impl<'a> Welcome<'a> {
             known => known.to_owned(),
         };
         let front_end = config.server.public_dir.is_some();
-        Self { base, front_end, demo: config.bootstrap.demo, first }
+        let socket = config.websockets.enabled;
+        Self { base, front_end, socket, demo: config.bootstrap.demo, first }
     }
 }
 
 impl fmt::Display for Welcome<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { base, front_end, demo, first } = self;
-        let socket = base.replacen("http", "ws", 1);
+        let Self { base, front_end, socket, demo, first } = self;
         writeln!(f, "chinwag {} is ready", env!("CARGO_PKG_VERSION"))?;
         writeln!(f, "  {:<9} {base}/", if *front_end { "page" } else { "chat" })?;
         writeln!(f, "  API docs  {base}/docs")?;
         writeln!(f, "  REST      {base}/items/messages")?;
-        writeln!(f, "  socket    {socket}/websocket")?;
+        if *socket {
+            writeln!(f, "  socket    {}/websocket", base.replacen("http", "ws", 1))?;
+        }
         writeln!(f, "  health    {base}/server/health")?;
         if *demo {
             for (_, email, password) in DEMO_LOGINS {
@@ -105,5 +108,17 @@ mod tests {
 
         assert!(told.contains("  socket    wss://chat.example.com/websocket\n"), "{told}");
         assert!(!told.contains("admin") && !told.contains("sign in"), "{told}");
+    }
+
+    #[test]
+    fn a_socket_that_is_switched_off_is_not_named() {
+        let mut config = Config::for_tests();
+        config.websockets.enabled = false;
+        let first = Bootstrapped::default();
+
+        let told = Welcome::new(&config, "[::1]:80".parse().unwrap(), &first).to_string();
+
+        assert!(!told.contains("socket"), "{told}");
+        assert!(told.contains("  REST      http://[::1]:80/items/messages\n"), "{told}");
     }
 }

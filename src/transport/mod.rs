@@ -99,11 +99,15 @@ pub fn routes(
     sockets: &Arc<ws::Context>,
 ) -> impl Endpoint<Output = Response> + use<> {
     let mut route = Route::new();
-    if context.config.topics.enabled {
-        route = route.at("/_ws", ws::endpoint(Arc::clone(sockets), Protocol::Topics));
+    for (enabled, path, protocol) in [
+        (context.config.websockets.enabled, "/websocket", Protocol::Directus),
+        (context.config.topics.enabled, "/_ws", Protocol::Topics),
+    ] {
+        if enabled {
+            route = route.at(path, ws::endpoint(Arc::clone(sockets), protocol));
+        }
     }
     let route = route
-        .at("/websocket", ws::endpoint(Arc::clone(sockets), Protocol::Directus))
         .at("/docs", docs::page())
         .at("/openapi.json", docs::specification())
         .at("/docs/websocket", docs::socket_page())

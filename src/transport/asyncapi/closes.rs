@@ -34,7 +34,10 @@ const REFUSALS: [(u16, &str); 5] = [
         403,
         "There are `WEBSOCKETS_REST_CONN_LIMIT` connections, or a cookie comes from a page of another origin.",
     ),
-    (404, "It is no request for a socket."),
+    (
+        404,
+        "It is no request for a socket, or there is none (`WEBSOCKETS_ENABLED`, `TOPICS_ENABLED`).",
+    ),
     (503, "Too many came at once, or the server stops: try again after `Retry-After`."),
 ];
 

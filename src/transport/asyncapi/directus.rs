@@ -15,7 +15,7 @@ use crate::transport::asyncapi::shapes::refusal;
 use crate::transport::asyncapi::shapes::request;
 use crate::transport::asyncapi::subscriptions;
 
-const ABOUT: &str = "The socket of Directus. `WEBSOCKETS_REST_AUTH` says what a connection may do before \
+const ABOUT: &str = "The socket of Directus, unless `WEBSOCKETS_ENABLED` is false. `WEBSOCKETS_REST_AUTH` says what a connection may do before \
 it signs in: as much as the public (`public`), nothing, and it has ten seconds to sign in \
 (`handshake`), or there is none without a token (`strict`). Frames of one \
 connection are handled and answered in order; news comes in between, and `uid` tells what an answer \

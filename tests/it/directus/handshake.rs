@@ -6,6 +6,7 @@ use chinwag::config::WebSocketAuth;
 use serde_json::Value as Json;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use crate::support::Permission;
 use crate::support::Socket;
@@ -159,6 +160,22 @@ async fn session_cookie(server: &TestServer, user: &User) -> String {
     let login = json!({"email": user.email, "password": user.password, "mode": "session"});
     let answer = server.anonymous().post("/auth/login", &login).await;
     answer.cookie("directus_session_token").unwrap().split(';').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn there_is_none_where_it_is_switched_off() {
+    let server = TestServer::with(|config| config.websockets.enabled = false).await;
+    let alice = server.member("alice").await;
+
+    for query in ["", &format!("?access_token={}", alice.token)] {
+        let request = Socket::request(&server, query);
+        assert_eq!(Socket::open(request).await.err(), Some(404), "{query}");
+    }
+    assert_eq!(alice.get("/server/info").await.ok()["websocket"], json!(false));
+    // That of topics has a setting of its own.
+    let topics = format!("ws://{}/_ws", server.address).into_client_request().unwrap();
+    assert!(Socket::open(topics).await.is_ok());
+    server.stop().await;
 }
 
 #[tokio::test]
