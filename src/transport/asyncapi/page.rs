@@ -297,11 +297,12 @@ fn fields(json: &Json) -> impl Iterator<Item = (&str, &Json)> {
     json.as_object().into_iter().flatten().map(|(name, value)| (name.as_str(), value))
 }
 
-/// Returns a frame as it is on the wire; one that is a text alone is no JSON.
+/// Returns a frame as it is on the wire; one that is a text alone is no JSON. It may be broken where
+/// its values end and begin, since there are no spaces in it.
 fn frame(payload: &Json) -> String {
     match payload {
         Json::String(text) => escape(text),
-        other => escape(&other.to_string()),
+        other => escape(&other.to_string()).replace(',', ",<wbr>").replace(':', ":<wbr>"),
     }
 }
 

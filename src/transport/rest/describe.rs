@@ -50,8 +50,10 @@ const COOKIE: &str = "cookie";
 /// runs is for administrators to know.
 const INTERFACE_VERSION: &str = "1";
 
-/// With an icon of its own the page does not ask for `/favicon.ico`.
-const TITLE: &str = "<title>chinwag API</title>\n    <link rel=\"icon\" href=\"data:,\">";
+/// What stands at the head of the page: with an icon of its own it does not ask for `/favicon.ico`, and
+/// a phone shows it as wide as it is itself.
+const HEAD: &str = "<title>chinwag API</title>\n    <link rel=\"icon\" href=\"data:,\">\n    \
+                    <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">";
 
 /// What the documentation is made of. It serves nothing itself.
 struct Description;
@@ -83,19 +85,20 @@ impl OpenApi for Description {
     fn add_routes(self, _: &mut HashMap<String, HashMap<Method, BoxEndpoint<'static>>>) {}
 }
 
+/// What operations are about, in the order in which somebody new to it wants them.
 const TAGS: [(&str, &str); 13] = [
-    ("Access", "Which policy holds for whom."),
-    ("Activity", "Who did what to which item."),
     ("Authentication", "Signing in, staying signed in, signing out."),
-    ("Items", "The items of any collection, by its name."),
     ("Messages", "What people say."),
-    ("Permissions", "What a policy allows."),
-    ("Policies", "Sets of permissions."),
-    ("Revisions", "What messages were."),
-    ("Roles", "Named groups of accounts."),
-    ("Server", "Is it there, is it well, what is it."),
-    ("Settings", "What an operator sets while the service runs."),
     ("Users", "Accounts."),
+    ("Items", "The items of any collection, by its name."),
+    ("Roles", "Named groups of accounts."),
+    ("Policies", "Sets of permissions."),
+    ("Permissions", "What a policy allows."),
+    ("Access", "Which policy holds for whom."),
+    ("Settings", "What an operator sets while the service runs."),
+    ("Activity", "Who did what to which item."),
+    ("Revisions", "What messages were."),
+    ("Server", "Is it there, is it well, what is it."),
     ("Utilities", "Random text and hashes."),
 ];
 
@@ -112,6 +115,10 @@ pub fn document() -> String {
         merge::complete(&mut document, &mut shared, &operation, refusals::of(&operation));
     }
     merge::add_shared(&mut document, shared);
+    // poem-openapi has them by the alphabet.
+    if let Some(tags) = document["tags"].as_array_mut() {
+        tags.sort_by_key(|tag| TAGS.iter().position(|(name, _)| tag["name"] == *name));
+    }
     let mut text = serde_json::to_string_pretty(&document).expect("a JSON value is JSON");
     text.push('\n');
     text
@@ -126,7 +133,7 @@ pub fn page() -> String {
     service
         .swagger_ui_html()
         .replacen(&service.spec(), &document, 1)
-        .replacen("<title>Swagger UI</title>", TITLE, 1)
+        .replacen("<title>Swagger UI</title>", HEAD, 1)
         .trim_start()
         .replacen("<html charset=\"UTF-8\">", "<!doctype html>\n<html lang=\"en\">", 1)
 }

@@ -147,6 +147,26 @@ test('the documentation of REST leads to the page of the sockets', async () => {
 	assert.deepEqual(window.foreignRequests(), []);
 });
 
+/** In the browser: the words of examples that begin on one line and end on another, though they would fit. */
+function brokenWords() {
+	const { document, NodeFilter } = globalThis;
+	const broken = [];
+	for (const example of document.querySelectorAll('pre code')) {
+		const texts = document.createTreeWalker(example, NodeFilter.SHOW_TEXT);
+		for (let node; (node = texts.nextNode()); ) {
+			for (const { 0: word, index } of node.data.matchAll(/[a-z]{2,20}/gi)) {
+				const range = document.createRange();
+				range.setStart(node, index);
+				range.setEnd(node, index + word.length);
+				// Parts of what has no words, such as a token, may be anywhere.
+				const isPart = /[\w.-]{25}/.test(node.data.slice(Math.max(0, index - 25), index + word.length + 25));
+				if (range.getClientRects().length > 1 && !isPart) broken.push(word);
+			}
+		}
+	}
+	return broken;
+}
+
 for (const colorScheme of ['light', 'dark']) {
 	for (const [device, viewport] of Object.entries({ desktop: { width: 1280, height: 900 }, phone: { width: 360, height: 740 } })) {
 		test(`the page is readable on a ${device}, ${colorScheme}`, async () => {
@@ -155,12 +175,14 @@ for (const colorScheme of ['light', 'dark']) {
 			for (const name of Object.keys(document.components.messages)) assert.equal(await window.page.locator(`article#${name}`).count(), 1, name);
 
 			const overflow = await window.page.evaluate(() => globalThis.document.documentElement.scrollWidth - globalThis.document.documentElement.clientWidth);
+			const broken = await window.page.evaluate(brokenWords);
 			await window.page.screenshot({ path: artifact(`socket-docs-${device}-${colorScheme}.png`) });
 			// The page allows itself no scripts; the checker comes in by the debugger.
 			await window.page.evaluate(AXE);
 			const { violations, passes } = await window.page.evaluate(() => globalThis.axe.run(globalThis.document));
 
 			assert.equal(overflow, 0, 'the page is wider than the window');
+			assert.deepEqual(broken, [], 'words of examples are broken');
 			assert.ok(passes.some(({ id }) => id === 'color-contrast'), 'the checker did not look at the colours');
 			assert.deepEqual(violations.map(({ id, impact, nodes }) => ({ id, impact, nodes: nodes.map(({ html, failureSummary }) => ({ html, failureSummary })) })), []);
 			assert.deepEqual(window.foreignRequests(), []);

@@ -177,3 +177,22 @@ test('/docs shows every operation without asking anybody else', async () => {
 		await browser.close();
 	}
 });
+
+test('/docs is as wide as a phone, and begins with what one begins with', async () => {
+	const browser = await launchBrowser();
+	try {
+		const window = await Window.open(browser, { viewport: { width: 390, height: 800 }, isMobile: true, hasTouch: true });
+		await window.page.goto(`${server.origin}/docs`);
+		const tags = window.page.locator('.opblock-tag');
+		await tags.first().waitFor();
+
+		const names = await tags.evaluateAll((found) => found.map((tag) => tag.dataset.tag));
+		assert.deepEqual(names, description.tags.map(({ name }) => name));
+		assert.deepEqual(names.slice(0, 2), ['Authentication', 'Messages']);
+		const widths = await window.page.evaluate(() => [globalThis.innerWidth, document.documentElement.scrollWidth]);
+		assert.deepEqual(widths, [390, 390], 'the window, and what is in it');
+		await window.page.screenshot({ path: artifact('docs-phone.png') });
+	} finally {
+		await browser.close();
+	}
+});
