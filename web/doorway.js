@@ -3,6 +3,7 @@
 // offers, it is asked once. Shows no chat.
 
 import { rest } from "./rest.js";
+import { askService } from "./service.js";
 import { SignIn } from "./signin.js";
 import { SignUp } from "./signup.js";
 
@@ -44,12 +45,13 @@ export class Doorway {
     addEventListener("hashchange", () => this.#isOpen && this.#show());
   }
 
-  /** Asks what is offered. Without an answer, signing in is. */
-  async learn() {
-    const answers = await Promise.all([rest("GET", "server/info"), rest("GET", "auth")]).catch(() => null);
+  /** Asks what is offered, as far as it is not known (`project`). Without an answer, signing in is. */
+  async learn(project) {
+    const ofProject = project ?? askService().then((service) => service.project);
+    const answers = await Promise.all([ofProject, rest("GET", "auth")]).catch(() => null);
     this.#isKnown = answers !== null;
-    const [info, auth] = answers ?? [{ data: {} }, { data: [] }];
-    this.#project = info.data.project ?? {};
+    const [known, auth] = answers ?? [{}, { data: [] }];
+    this.#project = known;
     find("signup-link").hidden = !this.#project.public_registration;
     const offers = auth.data.filter(({ name }) => name);
     find("providers").replaceChildren(...offers.map(button));

@@ -8,6 +8,7 @@ import { Doorway } from "./doorway.js";
 import { Feed } from "./feed.js";
 import { revealPasswords } from "./form.js";
 import { Outgoing } from "./outgoing.js";
+import { askService } from "./service.js";
 import { Session } from "./session.js";
 import { View } from "./view.js";
 import { Lost, Refusal, sentence } from "./words.js";
@@ -21,6 +22,7 @@ const STATES = {
   offline: "You are offline. Everything you write is kept.",
   unreachable: "The server cannot be reached. Trying again…",
   "signed-out": "Not signed in",
+  closed: "Live chat is switched off on this server.",
 };
 
 const find = (id) => document.getElementById(id);
@@ -112,9 +114,11 @@ async function start() {
   status("loading");
   for (let pause = 1000; ; pause = Math.min(pause * 2, 15_000)) {
     try {
-      const me = await session.whoAmI();
+      const { project, isSignedIn } = await askService();
+      showName(project.project_name);
+      const me = isSignedIn ? await session.whoAmI() : null;
       if (me) return enter(me);
-      await doorway.learn();
+      await doorway.learn(project);
       return leave();
     } catch {
       status("unreachable");
@@ -172,10 +176,21 @@ async function verify() {
     if (!isChatting()) return;
     if (!me) await session.renew();
     else if (me.id !== chat.feed.me.id) enter(me);
-    else session.keepAlive();
+    else {
+      session.keepAlive();
+      if (!connection.isOpen && !(await askService()).hasSocket && isChatting()) giveUp();
+    }
   } catch {
     // Out of reach: the connection goes on trying. Signed out: `ended` was called.
   }
+}
+
+/** There is no socket here (WEBSOCKETS_ENABLED), and none comes of asking again and again. */
+function giveUp() {
+  connection.close();
+  composer.allow(false);
+  status("closed");
+  notice("Without it nothing can be read or written on this page. Ask whoever runs this server.");
 }
 
 async function synchronise() {
@@ -220,6 +235,13 @@ function screen(name) {
 
 function showWho() {
   find("who").textContent = chat.feed.me.first_name ?? "Signed in";
+}
+
+/** What the service calls itself, here and in the list of tabs. */
+function showName(name) {
+  if (!name) return;
+  find("brand").textContent = name;
+  view.title = name;
 }
 
 function status(state) {

@@ -27,6 +27,11 @@ export async function rest(method, path, body, root = document.baseURI) {
   throw new Refusal({ ...extensions, message }, response.status, waitSeconds);
 }
 
+/** Whether a refusal says that who asks is not signed in, or not any more. */
+export function isSignedOut(error) {
+  return error.status === 401 || error.code === "INVALID_TOKEN";
+}
+
 /** RFC 9110, 10.2.3: a number of seconds, or a date. */
 function seconds(retryAfter) {
   if (!retryAfter) return 0;

@@ -2,7 +2,7 @@
 // session alive. The token itself stays in an HttpOnly cookie that no script can read; all
 // this file remembers is when to renew it. Shows nothing.
 
-import { rest } from "./rest.js";
+import { isSignedOut, rest } from "./rest.js";
 import { Lost } from "./words.js";
 
 const RENEW_AT = "chinwag.renew-at";
@@ -105,10 +105,6 @@ export class Session {
   #remember(expiresMs) {
     remembered(Date.now() + expiresMs / 2);
   }
-}
-
-function isSignedOut(error) {
-  return error.status === 401 || error.code === "INVALID_TOKEN";
 }
 
 let inMemory = null;

@@ -23,6 +23,7 @@ export class View {
   #isAtEnd = true;
   #seenId;
   #scheduled;
+  #title = document.title;
 
   constructor(actions) {
     this.#actions = actions;
@@ -38,6 +39,11 @@ export class View {
     const resized = new ResizeObserver(() => this.#isAtEnd && this.scrollToEnd());
     resized.observe(this.#log);
     resized.observe(this.#list);
+  }
+
+  set title(title) {
+    this.#title = title;
+    this.#countNews();
   }
 
   /** Shows another source, `{feed, outgoing, can}`, from scratch; `null` for nothing. */
@@ -179,7 +185,7 @@ export class View {
     this.#news.hidden = !isElsewhere || (news === 0 && !messages?.isDetached);
     const text = news ? count(news, "new message", "new messages") : "Back to the latest";
     if (this.#news.textContent !== text) this.#news.textContent = text;
-    document.title = document.hidden && news ? `(${news}) chinwag` : "chinwag";
+    document.title = document.hidden && news ? `(${news}) ${this.#title}` : this.#title;
   }
 }
 

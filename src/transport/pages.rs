@@ -61,6 +61,7 @@ const ASSETS: &[(&str, &str, &[u8])] = &[
     asset!("recovery-codes.js", SCRIPT),
     asset!("rest.js", SCRIPT),
     asset!("second-factor.js", SCRIPT),
+    asset!("service.js", SCRIPT),
     asset!("session.js", SCRIPT),
     asset!("signin.js", SCRIPT),
     asset!("signup.js", SCRIPT),

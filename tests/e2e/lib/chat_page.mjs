@@ -2,8 +2,6 @@
 import assert from 'node:assert/strict';
 import { Window } from './browser.mjs';
 
-/** The browser's own note that a request was answered 401, which is how the page learns that nobody is signed in. */
-const NOT_SIGNED_IN = 'console: Failed to load resource: the server responded with a status of 401 (Unauthorized) [/users/me]';
 export const WRONG_PASSWORD = 'console: Failed to load resource: the server responded with a status of 401 (Unauthorized) [/auth/login]';
 /** What the browser reports by itself while there is no network. */
 export const NO_NETWORK = [/^console: WebSocket connection to 'ws:[^']*' failed: /, /^console: Failed to load resource: net::ERR_/];
@@ -94,7 +92,7 @@ export class ChatPage {
 
 	/** Nothing but what was expected went wrong, and nobody else was asked for anything. */
 	assertClean(expected = []) {
-		assert.deepEqual(this.window.unexpectedErrors([NOT_SIGNED_IN, ...expected]), [], 'the page reported errors');
+		assert.deepEqual(this.window.unexpectedErrors(expected), [], 'the page reported errors');
 		assert.deepEqual(this.window.foreignRequests(), [], 'a request left the origin');
 	}
 }

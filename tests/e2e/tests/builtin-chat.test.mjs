@@ -269,6 +269,52 @@ for (const colorScheme of ['light', 'dark']) {
 	});
 }
 
+test('the page bears the name of the service, which is text whatever it is made of', async () => {
+	const chat = await open();
+	await chat.form.waitFor();
+	assert.equal(await chat.page.getByTestId('brand').textContent(), 'chinwag');
+	assert.equal(await chat.page.title(), 'chinwag');
+
+	await administrator.data('PATCH', '/settings', { project_name: MARKUP });
+	try {
+		await chat.page.reload();
+		await chat.form.waitFor();
+		assert.equal(await chat.page.getByTestId('brand').textContent(), MARKUP);
+		await chat.signIn(alice);
+		await chat.connected();
+		await chat.page.reload();
+		await chat.connected();
+		assert.equal(await chat.page.getByTestId('brand').textContent(), MARKUP);
+		assert.equal(await chat.page.title(), MARKUP);
+		assert.equal(await chat.page.evaluate(() => window.executed), undefined);
+	} finally {
+		await administrator.data('PATCH', '/settings', { project_name: null });
+	}
+	chat.assertClean();
+});
+
+test('where the socket is switched off the page says so and stops asking for it', async (t) => {
+	const silent = await Server.start({ env: { WEBSOCKETS_ENABLED: 'false', PROJECT_NAME: 'Our silent chat' } });
+	t.after(() => silent.dispose(t.passed === false));
+	const person = await (await Administrator.signIn(silent)).member('Carol');
+	const chat = await ChatPage.open(browser, silent.origin);
+	await chat.signIn(person);
+
+	await chat.page.locator('[data-testid=status][data-state=closed]').waitFor();
+
+	await chat.page.getByText('Live chat is switched off on this server.').waitFor();
+	assert.equal(await chat.composer.isEnabled(), false);
+	assert.equal(await chat.page.title(), 'Our silent chat');
+	// Back from another tab it would try at once.
+	const tries = chat.window.sockets.length;
+	assert.ok(tries >= 1 && tries <= 2, `${tries} sockets`);
+	await chat.page.evaluate(() => dispatchEvent(new Event('online')));
+	await chat.page.getByTestId('who').click();
+	await chat.page.getByTestId('account').waitFor();
+	assert.equal(chat.window.sockets.length, tries);
+	chat.assertClean([/^console: WebSocket connection to '[^']*' failed: /]);
+});
+
 test('the page forbids itself what it does not need', async () => {
 	const answer = await fetch(server.origin);
 	const policy = answer.headers.get('content-security-policy') ?? '';
