@@ -20,6 +20,7 @@ mod providers;
 mod secret;
 pub mod server;
 mod signals;
+mod warnings;
 mod welcome;
 
 pub use accounts::Account;
@@ -239,7 +240,9 @@ impl App {
             .and_then(tokio::net::TcpListener::from_std)
             .and_then(|tcp| Acceptor::new(tcp, bounds))
             .map_err(|source| StartError::Listen { address, source })?;
-        warn_of_what_is_off(&self.config);
+        for warning in warnings::of(&self.config, address) {
+            tracing::warn!("{warning}");
+        }
         let mut server = Server::start(acceptor, self.endpoint(), config.drain);
         let welcome = Welcome::new(&self.config, address, &self.first);
         // Whoever started it may have closed its output; that is no reason not to serve.
@@ -355,21 +358,6 @@ pub async fn migrate(config: &Config) -> Result<(), StartError> {
     let (committed, _commits) = mpsc::channel(1);
     open_store(config, committed).await?.close().await;
     Ok(())
-}
-
-/// Says which protection is switched off: whoever did it for a test may have forgotten.
-fn warn_of_what_is_off(config: &Config) {
-    if !config.auth.throttle {
-        tracing::warn!(
-            "AUTH_THROTTLE_ENABLED is false: passwords and codes can be guessed without end"
-        );
-    }
-    if config.limits.per_address.is_none() {
-        tracing::warn!(
-            "RATE_LIMITER_ENABLED is false: nothing bounds how many requests and messages one client \
-             sends"
-        );
-    }
 }
 
 /// Starts the threads that write sockets.

@@ -84,6 +84,20 @@ fn words(refused: &Error) -> Option<String> {
                 ("email", "in") => "nobody has this address".to_owned(),
                 ("email", "email") => "this is no email address".to_owned(),
                 ("role", "in") => "there is no role of this name".to_owned(),
+                ("password", "min_length") => {
+                    let least = broken.details.iter().find(|(name, _)| *name == "valid");
+                    let least =
+                        least.map_or_else(|| "more".to_owned(), |(_, least)| least.to_string());
+                    format!("the password is too short: it needs at least {least} characters")
+                }
+                ("password", "common") => {
+                    "the password is one of the most common ones: choose another".to_owned()
+                }
+                ("password", "regex") => {
+                    "the password does not fit AUTH_PASSWORD_POLICY or auth_password_policy of \
+                     /settings: choose another"
+                        .to_owned()
+                }
                 (field, kind) => format!("{field} is not accepted ({kind})"),
             });
             Some(told.collect::<Vec<_>>().join(", "))
@@ -112,6 +126,19 @@ mod tests {
 
         assert_eq!(failure.to_string(), "nobody has this address");
         assert_eq!(failure.status, 1);
+    }
+
+    #[test]
+    fn a_password_that_is_not_good_enough_is_told_why() {
+        for (password, part) in
+            [("short", "too short: it needs at least 8 characters"), ("password", "most common")]
+        {
+            let refused =
+                chinwag::domain::auth::password_policy::check(password, None).unwrap_err();
+
+            let told = Failure::of_domain(refused).to_string();
+            assert!(told.contains(part), "{told}");
+        }
     }
 
     #[test]

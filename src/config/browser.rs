@@ -42,6 +42,8 @@ pub struct CorsConfig {
     pub credentials: bool,
     /// `CORS_MAX_AGE`, in seconds, default 18000: how long browsers may remember the answer.
     pub max_age: Duration,
+    /// Whether `CORS_ORIGIN` names somebody, and has no effect since `CORS_ENABLED` says nothing.
+    pub is_ignored: bool,
     /// Whether `CORS_ENABLED` says something.
     is_decided: bool,
 }
@@ -86,6 +88,7 @@ impl CorsConfig {
     fn read(from: &mut Settings) -> Self {
         let enabled = from.find("CORS_ENABLED", form::boolean);
         let origins = from.read("CORS_ORIGIN", "false", origins);
+        let is_named = origins != Origins::None;
         Self {
             origins: if enabled == Some(true) { origins } else { Origins::None },
             methods: from.read("CORS_METHODS", "GET,POST,PATCH,DELETE,SEARCH", tokens),
@@ -101,6 +104,7 @@ impl CorsConfig {
                 "18000",
                 form::duration(Plain::Seconds, Duration::ZERO),
             ),
+            is_ignored: enabled.is_none() && is_named,
             is_decided: enabled.is_some(),
         }
     }

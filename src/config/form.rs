@@ -228,7 +228,11 @@ pub fn log_level(value: &str) -> Result<String, String> {
         _ if value.contains('=') && tracing_subscriber::EnvFilter::try_new(value).is_ok() => {
             value.to_owned()
         }
-        _ => return Err("one of trace, debug, info, warn, error, fatal, silent".to_owned()),
+        _ => {
+            return Err("one of trace, debug, info, warn, error, fatal, silent, or filters by \
+                        module, such as info,chinwag::store=debug"
+                .to_owned());
+        }
     };
     Ok(level)
 }
@@ -371,6 +375,9 @@ mod tests {
         assert_eq!(log_level("Silent"), Ok("off".to_owned()));
         assert_eq!(log_level("fatal"), Ok("error".to_owned()));
         assert_eq!(log_level("info,chinwag=debug"), Ok("info,chinwag=debug".to_owned()));
-        assert!(log_level("loud").is_err());
+        for wrong in ["loud", "info,debug", "info,chinwag=loud"] {
+            let should = log_level(wrong).unwrap_err();
+            assert!(should.contains("silent") && should.contains("info,chinwag::store=debug"));
+        }
     }
 }

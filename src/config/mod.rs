@@ -10,6 +10,7 @@ mod email;
 mod form;
 mod issuer;
 mod limits;
+mod misspelt;
 mod pattern;
 mod providers;
 mod read;
@@ -213,7 +214,7 @@ pub enum SameSite {
 /// The socket.
 #[derive(Debug, Clone)]
 pub struct WebSocketConfig {
-    /// `WEBSOCKETS_ENABLED`, default true.
+    /// `WEBSOCKETS_ENABLED`, default true: whether there is one at `/websocket`.
     pub enabled: bool,
     /// `WEBSOCKETS_REST_AUTH`, default `public`.
     pub auth: WebSocketAuth,
@@ -304,7 +305,7 @@ pub struct TopicsConfig {
 /// The bounds of queries.
 #[derive(Debug, Clone)]
 pub struct QueryConfig {
-    /// `QUERY_LIMIT_DEFAULT`, default 100.
+    /// `QUERY_LIMIT_DEFAULT`, default 100, or `QUERY_LIMIT_MAX` if that is less.
     pub limit_default: u64,
     /// `QUERY_LIMIT_MAX`, default 10000; `None` (-1) for no bound.
     pub limit_max: Option<u64>,

@@ -15,10 +15,10 @@ use crate::config::Secret;
 use crate::config::email::urls;
 use crate::config::form;
 use crate::config::form::Plain;
+use crate::config::misspelt;
 use crate::config::settings::Settings;
 
 /// The settings of a provider, without `AUTH_<NAME>_`.
-#[cfg(test)]
 const PROVIDER_SETTINGS: [&str; 22] = [
     "DRIVER",
     "CLIENT_ID",
@@ -71,6 +71,8 @@ pub struct ProvidersConfig {
     pub disable_default: bool,
     /// `AUTH_JWT_…`, default none: who issues tokens that count here.
     pub issuer: Option<IssuerConfig>,
+    /// Names of settings that are set for a provider and that it does not have.
+    pub unknown: Vec<String>,
 }
 
 /// One provider. Each field is the setting `AUTH_<NAME>_…` of its name.
@@ -160,39 +162,41 @@ pub struct Admission {
 }
 
 impl ProvidersConfig {
-    pub(super) fn read(from: &mut Settings) -> Self {
+    /// Reads the settings. Providers send people back to `PUBLIC_URL`, which is never taken from a
+    /// request.
+    pub(super) fn read(from: &mut Settings, has_public_url: bool) -> Self {
         let names = from.find("AUTH_PROVIDERS", names).unwrap_or_default();
+        if !names.is_empty() && !has_public_url {
+            let should = "set with AUTH_PROVIDERS, such as https://chat.example.com";
+            from.report("PUBLIC_URL", None, should);
+        }
         let disable_default = from.read("AUTH_DISABLE_DEFAULT", "false", form::boolean);
         let providers: Vec<ProviderConfig> =
             names.iter().filter_map(|name| ProviderConfig::read(from, name)).collect();
+        let prefixes: Vec<String> = names.iter().map(|name| prefix(name)).collect();
+        let unknown = prefixes
+            .iter()
+            .flat_map(|prefix| misspelt::report(from, prefix, &prefixes, &PROVIDER_SETTINGS))
+            .collect();
         let issuer = IssuerConfig::read(from);
         if disable_default && names.is_empty() && issuer.is_none() {
             let should = "false without AUTH_PROVIDERS: nobody could sign in";
             from.report("AUTH_DISABLE_DEFAULT", Some("true"), should);
         }
-        Self { providers, disable_default, issuer }
+        Self { providers, disable_default, issuer, unknown }
     }
 }
 
 impl ProviderConfig {
     /// Reads the settings of one provider; `None` if something that it needs is missing, which has
-    /// been reported then.
+    /// been reported then, with whatever else is wrong.
     fn read(from: &mut Settings, name: &str) -> Option<Self> {
-        const DRIVERS: &[(&str, bool)] = &[("openid", true), ("oauth2", false)];
         const MODES: &[(&str, ProviderMode)] =
             &[("session", ProviderMode::Session), ("cookie", ProviderMode::Cookie)];
-        let of = |setting: &str| format!("AUTH_{}_{setting}", name.to_ascii_uppercase());
-        let is_openid = require(from, &of("DRIVER"), form::choice(DRIVERS));
+        let of = |setting: &str| format!("{}{setting}", prefix(name));
+        let driver = Driver::read(from, &of);
         let client_id = require(from, &of("CLIENT_ID"), form::text);
-        let driver = if is_openid? {
-            Driver::OpenId { discovery: require(from, &of("ISSUER_URL"), discovery)? }
-        } else {
-            let authorize = require(from, &of("AUTHORIZE_URL"), endpoint);
-            let access = require(from, &of("ACCESS_URL"), endpoint);
-            let profile = require(from, &of("PROFILE_URL"), endpoint);
-            Driver::OAuth2 { authorize: authorize?, access: access?, profile: profile? }
-        };
-        let is_openid = matches!(driver, Driver::OpenId { .. });
+        let is_openid = matches!(driver, Some(Driver::OpenId { .. }));
         let scope = if is_openid { "openid profile email" } else { "email" };
         let scope = from.find_named(&of("SCOPE"), form::text).unwrap_or_else(|| scope.to_owned());
         let mut scope: Vec<String> = scope.split_whitespace().map(str::to_owned).collect();
@@ -204,7 +208,6 @@ impl ProviderConfig {
         let given = |name: &str| is_openid.then(|| name.to_owned());
         Some(Self {
             name: name.to_owned(),
-            client_id: client_id?,
             client_secret: from.find_named_secret(&of("CLIENT_SECRET"), form::secret(1)),
             scope,
             keys: ClaimKeys {
@@ -237,9 +240,32 @@ impl ProviderConfig {
             timeout: from
                 .find_named(&of("TIMEOUT"), form::duration(Plain::Milliseconds, TIMEOUT_MIN))
                 .unwrap_or(TIMEOUT),
-            driver,
+            // Last, so that all the others have been looked at.
+            client_id: client_id?,
+            driver: driver?,
         })
     }
+}
+
+impl Driver {
+    /// Reads what a provider speaks, and the addresses that go with it: without `DRIVER` those of
+    /// OpenID Connect, unless some of the others are there.
+    fn read(from: &mut Settings, of: &impl Fn(&str) -> String) -> Option<Self> {
+        const DRIVERS: &[(&str, bool)] = &[("openid", true), ("oauth2", false)];
+        const ADDRESSES: [&str; 3] = ["AUTHORIZE_URL", "ACCESS_URL", "PROFILE_URL"];
+        let is_openid = require(from, &of("DRIVER"), form::choice(DRIVERS));
+        if is_openid.unwrap_or_else(|| !ADDRESSES.iter().any(|name| from.has(&of(name)))) {
+            let discovery = require(from, &of("ISSUER_URL"), discovery)?;
+            return Some(Self::OpenId { discovery });
+        }
+        let [authorize, access, profile] = ADDRESSES.map(|name| require(from, &of(name), endpoint));
+        Some(Self::OAuth2 { authorize: authorize?, access: access?, profile: profile? })
+    }
+}
+
+/// Returns what the names of the settings of a provider begin with.
+fn prefix(name: &str) -> String {
+    format!("AUTH_{}_", name.to_ascii_uppercase())
 }
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -441,6 +467,43 @@ mod tests {
             let wrong = read(&with(texts)).unwrap_err();
             assert!(wrong.contains(name), "{texts:?}: {wrong}");
         }
+    }
+
+    #[test]
+    fn everything_a_provider_lacks_is_named_at_once() {
+        let wrong =
+            read(&[("AUTH_PROVIDERS", "google"), ("AUTH_GOOGLE_MODE", "json")]).unwrap_err();
+        for name in ["PUBLIC_URL", "DRIVER", "CLIENT_ID", "ISSUER_URL", "MODE"] {
+            assert!(wrong.contains(&format!("{name}: ")), "{name} is not in {wrong}");
+        }
+        assert!(wrong.starts_with("5 settings"), "{wrong}");
+
+        let profile = ("AUTH_GOOGLE_PROFILE_URL", "https://id.example.com/me");
+        let wrong = read(&[("AUTH_PROVIDERS", "google"), profile]).unwrap_err();
+        assert!(wrong.contains("AUTH_GOOGLE_ACCESS_URL") && !wrong.contains("ISSUER"), "{wrong}");
+    }
+
+    #[test]
+    fn a_misspelt_setting_of_a_provider_is_told_the_right_name() {
+        let wrong = read(&with(&[("AUTH_GOOGLE_SCPE", "email")])).unwrap_err();
+        assert_eq!(wrong, "AUTH_GOOGLE_SCPE: should be AUTH_GOOGLE_SCOPE: no such setting");
+
+        // Settings of Directus that are not here, of other providers, of nobody, and of the service.
+        let unknown = |more: &[(&str, &str)]| read(&with(more)).map(|config| config.unknown);
+        let mapping = "AUTH_GOOGLE_ROLE_MAPPING";
+        assert_eq!(unknown(&[(mapping, "{}")]), Ok(vec![mapping.to_owned()]));
+        assert_eq!(unknown(&[("AUTH_GOOGLE_SCPE", ""), ("AUTH_GITHUB_SCPE", "x")]), Ok(vec![]));
+        let both = [
+            ("AUTH_PROVIDERS", "google,google_work,throttle"),
+            ("AUTH_GOOGLE_WORK_DRIVER", "openid"),
+            ("AUTH_GOOGLE_WORK_CLIENT_ID", "chat"),
+            ("AUTH_GOOGLE_WORK_ISSUER_URL", "https://accounts.google.com"),
+            ("AUTH_THROTTLE_ENABLED", "true"),
+            ("AUTH_THROTTLE_DRIVER", "openid"),
+            ("AUTH_THROTTLE_CLIENT_ID", "chat"),
+            ("AUTH_THROTTLE_ISSUER_URL", "https://accounts.google.com"),
+        ];
+        assert_eq!(unknown(&both), Ok(vec![]));
     }
 
     #[test]

@@ -40,13 +40,15 @@ const WEBSOCKET_AUTHS: &[(&str, WebSocketAuth)] = &[
 
 impl Config {
     pub(super) fn read(from: &mut Settings) -> Self {
-        let config = Self {
-            server: ServerConfig::read(from),
+        let server = ServerConfig::read(from);
+        let has_public_url = server.public_url != "/";
+        Self {
+            server,
             browser: BrowserConfig::read(from),
             store: StoreConfig::read(from),
             auth: AuthConfig::read(from),
             limits: LimitsConfig::read(from),
-            providers: ProvidersConfig::read(from),
+            providers: ProvidersConfig::read(from, has_public_url),
             email: EmailConfig::read(from),
             links: LinksConfig::read(from),
             websockets: WebSocketConfig::read(from),
@@ -54,16 +56,7 @@ impl Config {
             query: QueryConfig::read(from),
             bootstrap: BootstrapConfig::read(from),
             log: LogConfig::read(from),
-        };
-        if !config.providers.providers.is_empty() && config.server.public_url == "/" {
-            // Providers send people back to it, and it is never taken from a request.
-            from.report(
-                "PUBLIC_URL",
-                None,
-                "set with AUTH_PROVIDERS, such as https://chat.example.com",
-            );
         }
-        config
     }
 }
 
@@ -288,9 +281,17 @@ impl TopicsConfig {
 
 impl QueryConfig {
     fn read(from: &mut Settings) -> Self {
+        let limit_default: u64 =
+            from.read("QUERY_LIMIT_DEFAULT", "100", form::number(1, 1_000_000_000));
+        let limit_max: Option<u64> =
+            from.read("QUERY_LIMIT_MAX", "10000", form::number_or_none(1_000_000_000));
+        if limit_max.is_some_and(|max| limit_default > max) && from.has("QUERY_LIMIT_DEFAULT") {
+            let found = limit_default.to_string();
+            from.report("QUERY_LIMIT_DEFAULT", Some(&found), "at most QUERY_LIMIT_MAX");
+        }
         Self {
-            limit_default: from.read("QUERY_LIMIT_DEFAULT", "100", form::number(1, 1_000_000_000)),
-            limit_max: from.read("QUERY_LIMIT_MAX", "10000", form::number_or_none(1_000_000_000)),
+            limit_default: limit_max.map_or(limit_default, |max| limit_default.min(max)),
+            limit_max,
             depth_max: from.read("MAX_RELATIONAL_DEPTH", "10", form::number(2, 32)),
             batch_max: from.read("MAX_BATCH_MUTATION", "10000", form::number(1, 100_000)),
             text_max: from.read("CONTENT_LENGTH_MAX", "65536", form::number(1, 10_000_000)),
@@ -430,6 +431,23 @@ mod tests {
             assert!(told.contains(line), "{line} is not in {told}");
         }
         assert!(!told.contains("too short to be one"), "{told}");
+    }
+
+    #[test]
+    fn a_list_has_no_more_items_by_default_than_at_most() {
+        let limits = |texts: &[(&str, &str)]| {
+            read(texts).map(|config| (config.query.limit_default, config.query.limit_max))
+        };
+
+        assert_eq!(limits(&[("QUERY_LIMIT_MAX", "50")]), Ok((50, Some(50))));
+        assert_eq!(limits(&[("QUERY_LIMIT_DEFAULT", "50")]), Ok((50, Some(10_000))));
+        let no_bound = [("QUERY_LIMIT_DEFAULT", "20000"), ("QUERY_LIMIT_MAX", "-1")];
+        assert_eq!(limits(&no_bound), Ok((20_000, None)));
+        let wrong = limits(&[("QUERY_LIMIT_DEFAULT", "51"), ("QUERY_LIMIT_MAX", "50")]);
+        assert_eq!(
+            wrong.unwrap_err().to_string(),
+            "QUERY_LIMIT_DEFAULT: found \"51\", should be at most QUERY_LIMIT_MAX"
+        );
     }
 
     #[test]

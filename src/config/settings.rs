@@ -128,6 +128,17 @@ impl Settings {
         self.texts.get(name).is_some_and(|text| !text.trim().is_empty())
     }
 
+    /// Returns the names that begin so, have a value, and are in no list of settings, in their order.
+    pub(super) fn names_with(&self, prefix: &str) -> Vec<String> {
+        let is_known = |name: &str| self.known.iter().any(|setting| setting.name == name);
+        let names = self.texts.keys();
+        let names =
+            names.filter(|name| name.starts_with(prefix) && self.has(name) && !is_known(name));
+        let mut names: Vec<String> = names.cloned().collect();
+        names.sort();
+        names
+    }
+
     /// Reads a setting whose name is made of another's value: it is in no list of settings.
     pub(super) fn find_named<T>(
         &mut self,

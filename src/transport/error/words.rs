@@ -41,7 +41,7 @@ pub(super) fn forbidden(what: &Forbidden) -> Wire {
 
 pub(super) fn foreign_page() -> Wire {
     let reason = "Cookies do not count for a page of another origin. Name its origin in CORS_ORIGIN, \
-                  or send the token in the header Authorization.";
+                  with CORS_ENABLED=true, or send the token in the header Authorization.";
     Wire::new(&codes::FORBIDDEN, reason).with("reason", reason)
 }
 

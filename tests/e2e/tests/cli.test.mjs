@@ -100,6 +100,13 @@ describe('a start that cannot succeed', () => {
 		assert.doesNotMatch(stderr, /short\b/, 'a secret is not repeated');
 	});
 
+	test('names all that a provider lacks, and a misspelt setting of one with the right name', async () => {
+		const { code, stderr } = await run(['serve'], { env: { AUTH_PROVIDERS: 'google', AUTH_GOOGLE_SCPE: 'openid' } });
+
+		assert.equal(code, 2);
+		for (const name of ['PUBLIC_URL', 'AUTH_GOOGLE_DRIVER', 'AUTH_GOOGLE_CLIENT_ID', 'AUTH_GOOGLE_ISSUER_URL', 'AUTH_GOOGLE_SCOPE']) assert.match(stderr, new RegExp(`\\b${name}\\b`), `${name} is not named:\n${stderr}`);
+	});
+
 	test('also those in a .env file', async () => {
 		const directory = freshDirectory();
 		writeFileSync(path.join(directory, '.env'), 'PORT=eighty\nACCESS_TOKEN_TTL="for ever"\n');
@@ -228,6 +235,15 @@ describe('a first start', () => {
 		const off = await start({ env: { AUTH_THROTTLE_ENABLED: 'false', RATE_LIMITER_ENABLED: 'false' } });
 		await until(() => /WARN.*AUTH_THROTTLE_ENABLED is false/.test(off.log), 'a warning about guesses');
 		await until(() => /WARN.*RATE_LIMITER_ENABLED is false/.test(off.log), 'a warning about floods');
+	});
+
+	test('says in its log what is without effect, and that a demo is not for others', async () => {
+		const here = await start({ demo: true });
+		assert.doesNotMatch(here.log, /WARN.*(--demo|CORS_ORIGIN)/);
+
+		const open = await start({ demo: true, env: { HOST: '0.0.0.0', CORS_ORIGIN: 'https://app.example.com' } });
+		await until(() => /WARN.*--demo is not for other machines/.test(open.log), 'a warning about known passwords');
+		await until(() => /WARN.*CORS_ORIGIN has no effect without CORS_ENABLED=true/.test(open.log), 'a warning about origins');
 	});
 
 	test('says once that there seems to be a proxy that nobody named', async () => {

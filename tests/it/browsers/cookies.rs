@@ -14,7 +14,7 @@ use crate::support::Socket;
 use crate::support::TestServer;
 
 const WHY: &str = "Cookies do not count for a page of another origin. Name its origin in \
-                   CORS_ORIGIN, or send the token in the header Authorization.";
+                   CORS_ORIGIN, with CORS_ENABLED=true, or send the token in the header Authorization.";
 
 /// Names and values.
 type Headers = &'static [(&'static str, &'static str)];

@@ -1,0 +1,98 @@
+//! What a start warns of: settings that switch a protection off, that have no effect, or that do harm
+//! together. It stops nobody; what makes no sense at all is refused by `config`.
+
+use std::net::SocketAddr;
+
+use crate::config::Config;
+
+/// Returns what there is to warn of, a sentence each.
+#[must_use]
+pub fn of(config: &Config, listening: SocketAddr) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let mut warn = |is_so: bool, told: &str| warnings.extend(is_so.then(|| told.to_owned()));
+    // Whoever did it for a test may have forgotten.
+    warn(
+        !config.auth.throttle,
+        "AUTH_THROTTLE_ENABLED is false: passwords and codes can be guessed without end",
+    );
+    warn(
+        config.limits.per_address.is_none(),
+        "RATE_LIMITER_ENABLED is false: nothing bounds how many requests and messages one client sends",
+    );
+    warn(
+        config.bootstrap.demo && !listening.ip().is_loopback(),
+        "--demo is not for other machines, and HOST lets them in: everybody knows its passwords, and \
+         visitors may read and write",
+    );
+    warn(
+        config.browser.cors.is_ignored,
+        "CORS_ORIGIN has no effect without CORS_ENABLED=true: pages of the origins it names are \
+         treated as before",
+    );
+    warnings.extend(
+        config
+            .providers
+            .unknown
+            .iter()
+            .map(|name| format!("{name} has no effect: there is no such setting of a provider")),
+    );
+    warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    fn told(texts: &[(&str, &str)], demo: bool, listening: &str) -> Vec<String> {
+        let texts = texts.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+        let mut config = Config::from_texts(texts.collect::<HashMap<_, _>>()).unwrap();
+        if demo {
+            config.show_off();
+        }
+        of(&config, listening.parse().unwrap())
+    }
+
+    #[test]
+    fn there_is_nothing_to_warn_of_unless_somebody_has_set_it_so() {
+        assert_eq!(told(&[], false, "0.0.0.0:8055"), Vec::<String>::new());
+        assert_eq!(told(&[], true, "127.0.0.1:8055"), Vec::<String>::new());
+        assert_eq!(told(&[], true, "[::1]:8055"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn each_mistake_is_told_by_the_name_of_its_setting() {
+        const FRIEND: (&str, &str) = ("CORS_ORIGIN", "https://a.example");
+        let google = [
+            ("PUBLIC_URL", "https://chat.example.com"),
+            ("AUTH_PROVIDERS", "google"),
+            ("AUTH_GOOGLE_DRIVER", "openid"),
+            ("AUTH_GOOGLE_CLIENT_ID", "chat"),
+            ("AUTH_GOOGLE_ISSUER_URL", "https://accounts.google.com"),
+            ("AUTH_GOOGLE_ROLE_MAPPING", "{}"),
+        ];
+        for (texts, demo, listening, name) in [
+            (
+                &[("AUTH_THROTTLE_ENABLED", "false")][..],
+                false,
+                "127.0.0.1:1",
+                "AUTH_THROTTLE_ENABLED",
+            ),
+            (&[("RATE_LIMITER_ENABLED", "false")], false, "127.0.0.1:1", "RATE_LIMITER_ENABLED"),
+            (&[], true, "0.0.0.0:8055", "--demo"),
+            (&[], true, "192.168.0.2:8055", "--demo"),
+            (&[FRIEND], false, "127.0.0.1:1", "CORS_ORIGIN"),
+            (&[FRIEND], true, "127.0.0.1:1", "CORS_ORIGIN"),
+            (&google, false, "127.0.0.1:1", "AUTH_GOOGLE_ROLE_MAPPING"),
+        ] {
+            let told = told(texts, demo, listening);
+            assert!(told.len() == 1 && told[0].starts_with(name), "{texts:?}: {told:?}");
+        }
+        // Whoever says so knows it.
+        for enabled in ["true", "false"] {
+            let told = told(&[("CORS_ENABLED", enabled), FRIEND], false, "127.0.0.1:1");
+            assert!(told.is_empty(), "{enabled}: {told:?}");
+        }
+    }
+}
