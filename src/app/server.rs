@@ -303,7 +303,7 @@ mod tests {
         let mut kept = TcpStream::connect(address).await.unwrap();
         assert!(!ask_again(&mut kept).await.contains("connection: close"));
         let mut others = Vec::new();
-        for _ in 0..5 {
+        for _ in 0..2 {
             let mut other = TcpStream::connect(address).await.unwrap();
             ask_again(&mut other).await;
             others.push(other);
@@ -315,7 +315,6 @@ mod tests {
         // One at once; the others while nothing but the server waits for them.
         assert!(ask_again(&mut kept).await.contains("connection: close"));
         for mut other in others {
-            tokio::time::sleep(QUIET / 10).await;
             assert!(ask_again(&mut other).await.contains("connection: close"));
             assert_eq!(read(other).await, "");
         }
