@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 
 use crate::model::Collection;
 use crate::model::Field;
+use crate::model::Kind;
 use crate::model::Record;
 use crate::query::Filter;
 
@@ -87,6 +88,14 @@ impl Scope {
     #[must_use]
     pub fn has(&self, field: &'static Field) -> bool {
         self.full || self.rules.iter().any(|rule| rule.has(field))
+    }
+
+    /// Returns whether a search may look at the field: it is within the scope for every item, since a find
+    /// would tell what is in the others, and no secret.
+    #[must_use]
+    pub fn searches(&self, field: &'static Field) -> bool {
+        let readable = self.full || self.rules.iter().all(|rule| rule.has(field));
+        readable && !matches!(field.kind, Kind::Secret)
     }
 
     /// Returns whether unknown fields of a payload are dropped instead of refused: for whoever may

@@ -19,7 +19,6 @@ use crate::clock::Timestamp;
 use crate::model::Collection;
 use crate::model::Field;
 use crate::model::Key;
-use crate::model::Kind;
 use crate::model::Place;
 use crate::model::Row;
 use crate::model::schema;
@@ -327,15 +326,11 @@ async fn read_at(
     Ok((rows, place))
 }
 
-/// Keeps a selection to what the scope allows: its rows, and a search to the fields that it shows of
-/// every row, since a find would tell what is in the others.
+/// Keeps a selection to what the scope allows: its rows, and the fields that a search may look at.
 fn within(scope: &Scope, mut select: Select) -> Select {
     select.filter = scope.filter().and(select.filter);
     if let Some((_, fields)) = &mut select.search {
-        fields.retain(|field| {
-            let readable = scope.is_full() || scope.rules().iter().all(|rule| rule.has(field));
-            readable && !matches!(field.kind, Kind::Secret)
-        });
+        fields.retain(|field| scope.searches(field));
     }
     select
 }

@@ -42,6 +42,39 @@ pub fn filter() -> BoxedStrategy<Json> {
     grouped(leaf.boxed())
 }
 
+/// What messages may be searched for.
+pub fn search() -> BoxedStrategy<Json> {
+    prop_oneof![
+        6 => text().prop_map(Json::String),
+        2 => number().prop_map(|number| json!(number)),
+        2 => id().prop_map(|id| json!(id)),
+        1 => id().prop_map(|id| json!(id.to_string().to_uppercase())),
+        1 => Just(json!("")),
+    ]
+    .boxed()
+}
+
+/// What messages may be ordered by.
+pub fn order() -> BoxedStrategy<Json> {
+    let names = [
+        "id",
+        "content",
+        "date_created",
+        "date_updated",
+        "guest",
+        "year(date_created)",
+        "user_created",
+        "user_updated.id",
+        "user_created.first_name",
+        "user_updated.email_notifications",
+        "user_created.last_access",
+        "user_created.role.name",
+    ];
+    let name = (any::<bool>(), select(names.to_vec()));
+    let name = name.prop_map(|(down, name)| format!("{}{name}", if down { "-" } else { "" }));
+    vec(name, 0..3).prop_map(|names| json!(names)).boxed()
+}
+
 /// What may be asked of an author.
 fn author() -> BoxedStrategy<Json> {
     let leaf = prop_oneof![

@@ -17,6 +17,9 @@ use chinwag::model::schema::MESSAGES;
 use chinwag::query::Environment;
 use chinwag::query::Filter;
 use chinwag::query::Limits;
+use chinwag::query::Query;
+use chinwag::query::order;
+use chinwag::query::search;
 use chinwag::store::Write;
 use futures_util::future::join_all;
 use proptest::collection::vec;
@@ -37,6 +40,16 @@ fn in_memory(records: &[Record], filter: &Json, environment: &Environment<'_>) -
     let filter = Filter::parse(&MESSAGES, filter, environment, &Limits::default()).ok()?;
     let fitting = records.iter().filter(|record| filter.matches(record));
     Some(fitting.filter_map(|record| record.row.value("id").as_integer()).collect())
+}
+
+/// Returns the keys that a search finds in memory, in order.
+fn searched(records: &[Record], query: &Json, environment: &Environment<'_>) -> Vec<Option<i64>> {
+    let query = Query::parse(&MESSAGES, query, environment, &Limits::default()).unwrap();
+    let found = query.search.as_deref().map(|word| search::filter(word, MESSAGES.columns()));
+    let fits = |record: &&Record| found.as_ref().is_none_or(|found| found.matches(record));
+    let mut found: Vec<&Record> = records.iter().filter(fits).collect();
+    order::sort(&mut found, &query.sort);
+    found.iter().map(|record| record.row.value("id").as_integer()).collect()
 }
 
 /// What filters there were, so that asking for nothing does not pass.
@@ -89,9 +102,13 @@ fn the_database_and_memory_find_the_same() {
         source_file: Some(file!()),
         ..defaults
     };
-    let cases = (rows::rows(), vec(filters::filter(), 1..24));
+    let cases = (
+        rows::rows(),
+        vec(filters::filter(), 1..24),
+        vec((filters::search(), filters::order()), 1..4),
+    );
     let tally = Tally::default();
-    let outcome = TestRunner::new(config).run(&cases, |(rows, filters)| {
+    let outcome = TestRunner::new(config).run(&cases, |(rows, filters, searches)| {
         let at = server.clock.now();
         let write = Write { actor: None, at, ops: rows.ops(&given) };
         runtime.block_on(changes.commit(write)).unwrap();
@@ -110,6 +127,15 @@ fn the_database_and_memory_find_the_same() {
             prop_assert_eq!(answer.status, expected_status, "{}: {}", filter, &answer.text);
             tally.note(memory.as_deref(), records.len());
             prop_assert_eq!(database, memory, "database, memory, by {}", filter);
+        }
+        for (word, order) in searches {
+            let query = json!({"search": word, "fields": ["id"], "sort": order, "limit": -1});
+            let memory = searched(&records, &query, &environment);
+            let answer =
+                runtime.block_on(admin.search("/items/messages", &json!({"query": query})));
+            let database: Vec<_> =
+                answer.ok().as_array().unwrap().iter().map(|row| row["id"].as_i64()).collect();
+            prop_assert_eq!(database, memory, "database, memory, by {}", query);
         }
         Ok(())
     });

@@ -1,0 +1,102 @@
+//! An order in memory: how realtime puts the items of one event.
+//!
+//! It must agree with what `store::compile` makes of the same order: null comes first, texts go by their
+//! bytes.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
+use crate::model::Record;
+use crate::model::Value;
+use crate::query::Relations;
+use crate::query::Sort;
+use crate::query::Term;
+
+/// Puts records in order; ties by key. Relations that the order follows must be attached (see
+/// [`relations`]).
+pub fn sort(records: &mut [&Record], keys: &[Sort]) {
+    let last = keys.last().is_some_and(|key| key.descending);
+    records.sort_by(|one, other| {
+        let by = |key: &Sort| {
+            let order = compare(&value(key, one), &value(key, other));
+            if key.descending { order.reverse() } else { order }
+        };
+        let order = keys.iter().map(by).find(|order| order.is_ne());
+        order.unwrap_or_else(|| {
+            let order = one.row.key().cmp(&other.row.key());
+            if last { order.reverse() } else { order }
+        })
+    });
+}
+
+/// Returns the relations that an order follows.
+#[must_use]
+pub fn relations(keys: &[Sort]) -> Relations {
+    let mut relations = Relations::default();
+    for key in keys {
+        key.path.iter().fold(&mut relations, |level, field| level.open(field));
+    }
+    relations
+}
+
+fn value<'r>(key: &Sort, record: &'r Record) -> Cow<'r, Value> {
+    let mut found = Some(record);
+    for field in &key.path {
+        found = found.and_then(|record| record.one(field));
+    }
+    let term = Term { field: key.field, part: key.part };
+    found.map_or(Cow::Owned(Value::Null), |record| term.of(record.value(key.field)))
+}
+
+fn compare(one: &Value, other: &Value) -> Ordering {
+    match (one, other) {
+        (Value::Boolean(one), Value::Boolean(other)) => one.cmp(other),
+        (Value::Integer(one), Value::Integer(other)) => one.cmp(other),
+        (Value::Timestamp(one), Value::Timestamp(other)) => one.cmp(other),
+        (Value::Text(one), Value::Text(other)) => one.as_bytes().cmp(other.as_bytes()),
+        (Value::Uuid(one), Value::Uuid(other)) => one.cmp(other),
+        _ => other.is_null().cmp(&one.is_null()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::model::Actor;
+    use crate::model::Key;
+    use crate::model::Row;
+    use crate::model::schema::MESSAGES;
+    use crate::query::Environment;
+    use crate::query::Limits;
+    use crate::query::Query;
+
+    #[test]
+    fn null_comes_first_and_ties_go_by_key_in_the_direction_of_the_last() {
+        let contents = [Some("b"), None, Some("a"), Some("b"), Some("B")];
+        let records: Vec<Record> = (1..)
+            .zip(contents)
+            .map(|(id, content)| {
+                let row = Row::empty(&MESSAGES).with("id", Key::Integer(id));
+                Record::from(row.with("content", content.map_or(Value::Null, Value::text)))
+            })
+            .collect();
+        for (order, expected) in [
+            ("content", [2, 5, 3, 1, 4]),
+            ("-content", [4, 1, 3, 5, 2]),
+            ("-id", [5, 4, 3, 2, 1]),
+            ("content,-id", [2, 5, 3, 4, 1]),
+        ] {
+            let actor = Actor::nobody();
+            let environment = Environment::new(&actor, Timestamp::from_millis(0));
+            let query = json!({"sort": order});
+            let query = Query::parse(&MESSAGES, &query, &environment, &Limits::default()).unwrap();
+            let mut sorted: Vec<&Record> = records.iter().collect();
+            sort(&mut sorted, &query.sort);
+            let ids: Vec<_> = sorted.iter().filter_map(|one| one.row.key()).collect();
+            assert_eq!(ids, expected.map(Key::Integer), "{order}");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! A search as a filter, which realtime asks in memory.
+//!
+//! It must agree with what `store::compile` makes of the same search.
+
+use uuid::Uuid;
+
+use crate::model::Field;
+use crate::model::Kind;
+use crate::model::Value;
+use crate::query::Filter;
+use crate::query::Place;
+use crate::query::Test;
+
+/// Returns the filter that rows fit of which one of these fields holds the word, ASCII letters without
+/// case, or is the number or key that the word is.
+#[must_use]
+pub fn filter(word: &str, fields: impl IntoIterator<Item = &'static Field>) -> Filter {
+    let test = |field: &'static Field| match field.kind {
+        Kind::Text => Some(Test::Text {
+            place: Place::Anywhere,
+            text: word.to_owned(),
+            ignore_case: true,
+            negated: false,
+        }),
+        Kind::Integer => word.parse().ok().map(|number| Test::Eq(Value::Integer(number))),
+        Kind::Uuid | Kind::ToOne(_) => {
+            Uuid::try_parse(word).ok().map(|id| Test::Eq(Value::Uuid(id)))
+        }
+        _ => None,
+    };
+    let tests = fields.into_iter().filter_map(|field| Some(Filter::Field(field, test(field)?)));
+    Filter::Or(tests.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Record;
+    use crate::model::Row;
+    use crate::model::schema::MESSAGES;
+
+    #[test]
+    fn a_text_is_found_in_texts_and_as_a_number_or_key() {
+        let author = Uuid::from_u128(0xabc);
+        let message = Row::empty(&MESSAGES)
+            .with("id", Value::Integer(42))
+            .with("content", Value::text("A Needle in hay 100%"))
+            .with("user_created", Some(author));
+        let message = Record::from(message);
+        for (text, is_found) in [
+            ("needle", true),
+            ("NEEDLE in", true),
+            ("straw", false),
+            ("42", true),
+            ("4", false),
+            ("100%", true),
+            ("1%0", false),
+            (&author.to_string(), true),
+            (&author.to_string().to_uppercase(), true),
+            (&Uuid::from_u128(0xabd).to_string(), false),
+        ] {
+            let filter = filter(text, MESSAGES.columns());
+            assert_eq!(filter.matches(&message), is_found, "{text}");
+        }
+        assert!(!filter("needle", [MESSAGES.require("id")]).matches(&message));
+        assert!(!filter("needle", []).matches(&message));
+    }
+}
