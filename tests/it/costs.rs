@@ -90,6 +90,29 @@ async fn the_same_holds_on_the_socket_and_for_changes_by_query() {
 }
 
 #[tokio::test]
+async fn a_subscription_whose_news_cannot_be_worked_out_ends_and_says_so() {
+    let (server, admin) = crowded(2, Duration::from_millis(50)).await;
+    let mut socket = Socket::signed_in(&server, &admin).await;
+    let filter = json!({"_or": [costly()["query"]["filter"], {"content": "fits"}]});
+    let query = json!({"fields": ["content"], "filter": filter, "meta": "filter_count"});
+    let usual = json!({"event": "create", "query": {"fields": ["content"]}});
+    assert_eq!(socket.subscribe("usual", usual).await["event"], "init");
+    let counting = json!({"event": "create", "query": query});
+    assert_eq!(socket.subscribe("counting", counting).await["event"], "init");
+
+    admin.say("fits").await;
+
+    socket.expect_event("create", "fits").await;
+    let ended = socket.next().await;
+    assert_eq!((&ended["event"], &ended["uid"]), (&json!("error"), &json!("counting")));
+    assert_eq!(ended["error"]["code"], "SERVICE_UNAVAILABLE");
+    admin.say("later").await;
+    socket.expect_event("create", "later").await;
+    socket.quiet().await;
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_query_ends_with_the_socket_that_asked_it() {
     let (server, admin) = crowded(1, MINUTE).await;
     let mut socket = Socket::signed_in(&server, &admin).await;

@@ -6,6 +6,7 @@ use crate::domain::items::project::Column;
 use crate::domain::items::project::Projection;
 use crate::domain::items::text::JsonText;
 use crate::domain::items::text::Text;
+use crate::model::Collection;
 use crate::model::Key;
 use crate::model::Record;
 use crate::model::Value;
@@ -108,6 +109,14 @@ impl Projection {
 pub fn keys(keys: &[Key]) -> JsonText {
     let mut text = Text::default();
     text.list(keys, |text, key| text.value(&Value::from(*key)));
+    text.finish()
+}
+
+/// Writes the object that shows of an item its key alone.
+#[must_use]
+pub fn object_of_key(collection: &'static Collection, key: Key) -> JsonText {
+    let mut text = Text::default();
+    text.object(&[key], |_| collection.key().name, |text, key| text.value(&Value::from(*key)));
     text.finish()
 }
 

@@ -30,6 +30,22 @@ impl JsonText {
     pub fn get(&self) -> &str {
         &self.0
     }
+
+    /// Returns the list of some values.
+    #[must_use]
+    pub fn list(values: &[Self]) -> Self {
+        let room: usize = values.iter().map(|value| value.0.len() + ",".len()).sum();
+        let mut text = String::with_capacity(room + "[]".len());
+        text.push('[');
+        for (place, value) in values.iter().enumerate() {
+            if place > 0 {
+                text.push(',');
+            }
+            text.push_str(&value.0);
+        }
+        text.push(']');
+        Self(text)
+    }
 }
 
 impl From<&Json> for JsonText {

@@ -15,8 +15,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::domain::items::Items;
 use crate::domain::realtime::listener::Listener;
+use crate::domain::realtime::split::Lengths;
 use crate::domain::realtime::view::Road;
 use crate::domain::realtime::view::Subject;
 use crate::domain::realtime::view::View;
@@ -68,12 +68,12 @@ struct Ward {
 struct BySubject(Arc<View>);
 
 impl Audience {
-    /// News of one event has at most so many bytes.
-    pub(super) fn new(items: Arc<Items>, news_bytes_max: usize) -> Self {
+    /// Frames of news are so long at most.
+    pub(super) fn new(lengths: Lengths) -> Self {
         let (lanes, stopping) = (TaskTracker::new(), CancellationToken::new());
         Self {
             views: RwLock::default(),
-            shop: Workshop { items, news_bytes_max, lanes, stopping },
+            shop: Workshop { lengths, lanes, stopping },
             time: Shares::new(COST_OF_ONE_MAX, COST_OF_ALL_MAX),
             turns: Arc::new(Semaphore::new(TURNS)),
         }
@@ -153,12 +153,6 @@ impl Audience {
         self.shop.stopping.cancel();
         self.shop.lanes.close();
         self.shop.lanes.wait().await;
-    }
-
-    /// Ends all subscriptions of a view.
-    pub(super) fn dissolve(&self, view: &Arc<View>) {
-        drop_from(&mut self.views.write(), view);
-        view.shut_all();
     }
 
     /// Returns the views that an event may be for.

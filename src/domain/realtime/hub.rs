@@ -35,7 +35,7 @@ use crate::domain::realtime::audience::Audience;
 use crate::domain::realtime::cursor::Cursors;
 use crate::domain::realtime::peer::Seat;
 use crate::domain::realtime::positions::Positions;
-use crate::domain::realtime::view::Occurrence;
+use crate::domain::realtime::split::Lengths;
 use crate::domain::shares::Shares;
 use crate::model::Actor;
 use crate::model::Event;
@@ -125,11 +125,14 @@ impl Hub {
             last_delivered: Mutex::new(items.store.head()),
             reading: Semaphore::new(READING_MAX),
             replay_bytes_max: config.outbox_bytes_max / REPLAY_SHARE,
-            items: Arc::clone(&items),
+            items,
             permissions,
             auth,
             changes,
-            audience: Audience::new(items, config.answer_bytes_max),
+            audience: Audience::new(Lengths {
+                whole: config.answer_bytes_max,
+                part: config.answer_bytes_max.min(config.outbox_bytes_max / REPLAY_SHARE),
+            }),
             topics,
             typing,
             order: RwLock::new(()),
@@ -244,17 +247,11 @@ impl Hub {
         self.typing.notice(event);
         let _round = self.order.write().await;
         let views = self.audience.of(event);
-        if !views.is_empty() {
-            let cursor = Arc::from(self.cursors.make(event.place()));
-            let news = Occurrence { event: Arc::clone(event), cursor };
-            for (count, view) in views.into_iter().enumerate() {
-                if count % AT_ONCE == AT_ONCE - 1 {
-                    tokio::task::yield_now().await;
-                }
-                if view.deliver(&self.items, &news).await.is_err() {
-                    self.audience.dissolve(&view);
-                }
+        for (count, view) in views.into_iter().enumerate() {
+            if count % AT_ONCE == AT_ONCE - 1 {
+                tokio::task::yield_now().await;
             }
+            view.deliver(self, event).await;
         }
         *self.last_delivered.lock() = event.place();
         self.delivered.store(event.seq, Ordering::Release);

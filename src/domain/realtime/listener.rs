@@ -102,7 +102,8 @@ pub(super) struct Behind {
 enum Gate {
     /// News goes to the outbox, if it is newer than what was told last.
     Open { after: i64 },
-    /// The first rows are being read: news waits, with its place in the order.
+    /// The first rows are being read: news waits, with its place in the order. An empty frame says that
+    /// from there on it is to be told from the log.
     Held(Vec<(i64, Bytes)>),
     /// What happened after `told` is in the log, to be told from there: news is passed over.
     Behind {
@@ -171,10 +172,14 @@ impl Listener {
         sent
     }
 
-    /// Lets the frame of an event through, or holds it back until the first rows are there.
+    /// Lets the frame of an event through, or holds it back until the first rows are there. An empty one
+    /// says that from this event on it is to be told from the log.
     pub(super) fn push(&self, seq: i64, frame: &Bytes) {
         let mut gate = self.gate.lock();
         match &mut *gate {
+            Gate::Open { after } if seq > *after && frame.is_empty() => {
+                gate.fall_behind(seq - 1, false);
+            }
             Gate::Open { after } => {
                 // Delivery lags behind the commit, so older events may still come.
                 if seq > *after {
@@ -196,17 +201,22 @@ impl Listener {
         let mut gate = self.gate.lock();
         let Gate::Held(held) = &mut *gate else { return };
         let mut after = seq;
-        let held = held.drain(..).filter(|(place, _)| *place > seq).map(|(place, frame)| {
-            after = place;
-            frame
-        });
-        let first = first.map(|frame| self.ask.meter.count(frame));
-        for frame in first.into_iter().chain(held) {
-            if !self.send(frame) {
-                break;
-            }
-        }
+        let held: Vec<_> = held.drain(..).filter(|(place, _)| *place > seq).collect();
         *gate = Gate::Open { after };
+        if first.is_some_and(|frame| !self.send(self.ask.meter.count(frame))) {
+            return;
+        }
+        for (place, frame) in held {
+            if frame.is_empty() {
+                // From here on it is told from the log.
+                return gate.fall_behind(place - 1, false);
+            }
+            if !self.send(frame) {
+                return;
+            }
+            after = place;
+            *gate = Gate::Open { after };
+        }
     }
 
     /// Sends the first frame of a subscription that is to be told from the log what happened after
@@ -225,6 +235,12 @@ impl Listener {
     pub(super) fn fall_behind(&self, delivered: i64) {
         let delivered = self.delivered(delivered);
         self.gate.lock().fall_behind(delivered, true);
+    }
+
+    /// Lets what is behind a place be told from the log, unless that was told already. Before the first
+    /// rows are there this waits for them, as news does.
+    pub(super) fn fall_back(&self, told: i64) {
+        self.push(told + 1, &Bytes::new());
     }
 
     /// Lets what waits in the lane of its view be told from the log, since it may be about to leave it.
@@ -404,5 +420,54 @@ impl Listener {
     pub(super) fn shut(&self) {
         *self.gate.lock() = Gate::Shut;
         self.ended.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::task::noop_waker;
+
+    use super::*;
+    use crate::domain::auth::Basis;
+    use crate::domain::auth::Identity;
+    use crate::model::Actor;
+    use crate::model::schema::MESSAGES;
+
+    fn listener() -> Arc<Listener> {
+        let actor = Arc::new(Actor::nobody());
+        let identity = Identity { actor, basis: Basis::Nothing, expires: None };
+        let seat = Seat::new(1, Outbox::new(1 << 20), identity);
+        let subscribe = Subscribe {
+            collection: &MESSAGES,
+            event: None,
+            item: None,
+            query: Json::Null,
+            resume: Resume::default(),
+            envelope: Envelope {
+                uid: None,
+                cursors: false,
+                encode: |_, _| Bytes::new(),
+                encode_error: |_, _| Bytes::new(),
+            },
+            meter: Meter::new(1 << 20),
+        };
+        Listener::held(1, Ask::new(subscribe).unwrap(), &seat)
+    }
+
+    #[test]
+    fn what_is_to_be_read_in_the_log_is_so_after_the_first_rows_too() {
+        let (first, frame) = (Bytes::from_static(b"first"), Bytes::from_static(b"frame"));
+        for (seq, told, sent) in [(3, Some(5), 2), (5, Some(5), 1), (6, Some(6), 1), (7, None, 2)] {
+            let listener = listener();
+            listener.push(5, &frame);
+            listener.fall_back(5);
+            listener.fall_back(6);
+            listener.push(8, &frame);
+
+            listener.open(Some(first.clone()), seq);
+
+            assert_eq!(listener.behind().map(|behind| behind.told), told, "{seq}");
+            assert_eq!(listener.outbox.drain(noop_waker()).frames.len(), sent, "{seq}");
+        }
     }
 }

@@ -7,6 +7,7 @@
 //! news, event by event, by what the connection may see now.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,9 @@ use crate::domain::realtime::cursor::Claimed;
 use crate::domain::realtime::listener::Behind;
 use crate::domain::realtime::listener::Listener;
 use crate::domain::realtime::peer::Replaying;
+use crate::domain::realtime::split::Amid;
+use crate::domain::realtime::split::Portion;
+use crate::domain::realtime::split::Split;
 use crate::domain::realtime::view::View;
 use crate::model::Event;
 use crate::model::Key;
@@ -28,6 +32,9 @@ use crate::store::StoreError;
 const PAGE_EVENTS: u32 = 256;
 /// How long to wait before the log is read again that could not be.
 const PATIENCE: Duration = Duration::from_millis(250);
+/// How often in a row it may fail for another reason than that the database does not answer just now.
+/// Then the subscription ends: what it asks for cannot be worked out.
+const FAILURES_MAX: usize = 4;
 
 impl Hub {
     /// Returns where a listener goes on, if everything that happened since then can be told.
@@ -55,14 +62,25 @@ impl Hub {
     /// Tells a listener that is behind what it missed, in a task of its own that ends once it is not
     /// behind any more, has no right to what it asks for, or is gone.
     pub(super) fn catch_up(self: &Arc<Self>, listener: &Arc<Listener>) {
+        self.catch_up_with(listener, None);
+    }
+
+    /// Does as [`Hub::catch_up`], beginning with parts of an event that are known already.
+    pub(super) fn catch_up_with(
+        self: &Arc<Self>,
+        listener: &Arc<Listener>,
+        split: Option<Arc<Split>>,
+    ) {
         if listener.begin_reading() {
             let (hub, listener) = (Arc::clone(self), Arc::clone(listener));
-            self.beginnings.spawn(async move { hub.replay(&listener).await });
+            let amid = split.map(Amid::begin).unwrap_or_default();
+            self.beginnings.spawn(async move { hub.replay(&listener, amid).await });
         }
     }
 
-    async fn replay(self: &Arc<Self>, listener: &Arc<Listener>) {
+    async fn replay(self: &Arc<Self>, listener: &Arc<Listener>, mut amid: Amid) {
         let replaying = listener.seat.replaying(self.replay_bytes_max);
+        let mut failures = 0;
         while let Some(behind) = listener.behind() {
             let told = behind.told;
             if told >= self.delivered() {
@@ -86,56 +104,76 @@ impl Hub {
                 turn = turn => turn,
                 () = listener.ended.notified() => continue,
             };
-            match self.read_on(told).await {
-                Ok(page) => match self.tell(listener, &view, &behind, page, replaying).await {
-                    Ok(()) if listener.outbox.is_closing() => return,
-                    Ok(()) => {}
-                    Err(error) => return self.end_with(listener, &error),
-                },
-                Err(StoreError::Forgotten) => {
+            let went = match amid.event_behind(told) {
+                Some(seq) => {
+                    let part = self.tell_part(listener, &view, &behind, seq, &mut amid, replaying);
+                    part.await
+                }
+                None => self.tell_page(listener, &view, &behind, &mut amid, replaying).await,
+            };
+            match went {
+                Ok(()) if listener.outbox.is_closing() => return,
+                Ok(()) => failures = 0,
+                Err(Error::Store(StoreError::Forgotten)) => {
                     listener.hold();
                     match self.begin_anew(listener, Some(false)).await {
                         Ok(()) => return,
                         Err(error) => return self.end_with(listener, &error),
                     }
                 }
-                Err(error) if error.is_closed() => return,
-                Err(error) => {
+                Err(Error::Unavailable(error)) if error.is_closed() => return,
+                Err(error) if is_passing(&error) || failures < FAILURES_MAX => {
+                    failures += 1;
                     tracing::warn!(error = %error, "the log could not be read for a client");
                     let ended = listener.ended.notified();
                     if tokio::time::timeout(PATIENCE, ended).await.is_ok() {
                         return;
                     }
                 }
+                Err(error) => return self.end_with(listener, &error),
             }
         }
     }
 
     /// Reads some of what was delivered behind a place: what is not delivered yet may change rights.
-    async fn read_on(&self, told: i64) -> Result<Page, StoreError> {
+    async fn read_on(&self, told: i64, events_max: u32) -> Result<Page, StoreError> {
         let _turn = self.reading.acquire().await.map_err(|_| StoreError::Stopped)?;
         let (to, bytes) = (self.delivered(), self.replay_bytes_max);
-        self.items.store.events_within(told, to, PAGE_EVENTS, bytes).await
+        self.items.store.events_within(told, to, events_max, bytes).await
     }
 
-    /// Tells a page, as far as the client takes it, until the listener is gone or another view decides.
-    async fn tell(
+    /// Tells a page, as far as the client takes it, until the listener is gone, another view decides, or
+    /// there is an event to be told in parts.
+    async fn tell_page(
         &self,
         listener: &Arc<Listener>,
         view: &Arc<View>,
         behind: &Behind,
-        page: Page,
+        amid: &mut Amid,
         replaying: &Replaying,
     ) -> Result<(), Error> {
+        let page = self.read_on(behind.told, PAGE_EVENTS).await?;
         let counts = view.counts(&self.items).await?;
         let mut told = behind.told;
         for event in &page.events {
-            let shown = behind.shown.iter().find(|shown| shown.covers(event.seq));
-            let event = match shown {
-                Some(shown) => without(event, &shown.view.keys(&self.items, event).await?),
-                None => Cow::Borrowed(&**event),
+            if amid.is_at(event.seq) {
+                listener.tell(view, told, event.seq - 1, None);
+                return Ok(());
+            }
+            let shown = self.shown_before(behind, event).await?;
+            let event = without(event, &shown);
+            let data = match view.news(&self.items, &event, false).await? {
+                None => continue,
+                Some(Portion::Whole(data)) => data,
+                Some(Portion::Parts(parts, is_all)) => {
+                    let split = Split::new(view, &event, shown, (parts, is_all), counts);
+                    view.share(&split);
+                    // Everything before it is told, or is no news.
+                    listener.tell(view, told, event.seq - 1, None);
+                    *amid = Amid::begin(split);
+                    return Ok(());
+                }
             };
-            let Some(data) = view.news(&self.items, &event).await? else { continue };
             if !replaying.meter.has_room() {
                 // Nothing is kept until there is: it is read again then.
                 return Ok(());
@@ -158,10 +196,89 @@ impl Hub {
         listener.tell(view, told, page.last, None);
         Ok(())
     }
+
+    /// Tells the next part of an event that is told in parts. Until the last one, the cursor is that of
+    /// what was before the event: whoever comes back with it is told all of the event.
+    async fn tell_part(
+        &self,
+        listener: &Arc<Listener>,
+        view: &Arc<View>,
+        behind: &Behind,
+        seq: i64,
+        amid: &mut Amid,
+        replaying: &Replaying,
+    ) -> Result<(), Error> {
+        if !amid.has_next(view) {
+            let Some(split) = self.next_parts(view, behind, seq, amid).await? else {
+                // By the rights of now nothing is left of it.
+                listener.tell(view, behind.told, seq, None);
+                return Ok(());
+            };
+            amid.go_on(split);
+        }
+        let Some((news, is_last)) = amid.next(view) else { return Ok(()) };
+        let told = if is_last { seq } else { behind.told };
+        let cursor = match &amid.cursor {
+            Some((place, cursor)) if *place == told => cursor.clone(),
+            _ if !listener.ask.envelope.cursors => None,
+            _ => {
+                let place = self.items.store.find_place(told).await?;
+                place.map(|place| Arc::from(self.cursors.make(place)))
+            }
+        };
+        let news = News { cursor: cursor.as_deref(), replayed: behind.missed, ..news };
+        let frame = replaying.meter.count(listener.ask.envelope.wrap(news));
+        if listener.tell(view, behind.told, told, Some(frame)) {
+            amid.advance();
+            amid.cursor = Some((told, cursor));
+        }
+        Ok(())
+    }
+
+    /// Returns what is still to be told of an event; what was made for others is used again.
+    async fn next_parts(
+        &self,
+        view: &Arc<View>,
+        behind: &Behind,
+        seq: i64,
+        amid: &Amid,
+    ) -> Result<Option<Arc<Split>>, Error> {
+        // One makes it, and whoever waits for the same meanwhile finds it.
+        let _one = view.splitting.lock().await;
+        if let Some(split) = view.find_split(amid) {
+            return Ok(Some(split));
+        }
+        let page = self.read_on(behind.told, 1).await?;
+        let Some(event) = page.events.first().filter(|event| event.seq == seq) else {
+            return Ok(None);
+        };
+        let mut told = amid.keys().clone();
+        told.extend(self.shown_before(behind, event).await?);
+        let counts = view.counts(&self.items).await?;
+        let rest = without(event, &told);
+        let Some(Portion::Parts(parts, is_all)) = view.news(&self.items, &rest, true).await? else {
+            return Ok(None);
+        };
+        let split = Split::new(view, event, told, (parts, is_all), counts);
+        view.share(&split);
+        Ok(Some(split))
+    }
+
+    /// Returns the items of an event that were shown while nobody was signed in.
+    async fn shown_before(&self, behind: &Behind, event: &Event) -> Result<HashSet<Key>, Error> {
+        let shown = behind.shown.iter().find(|shown| shown.covers(event.seq));
+        let Some(shown) = shown else { return Ok(HashSet::new()) };
+        Ok(shown.view.keys(&self.items, event).await?.into_iter().collect())
+    }
+}
+
+/// Returns whether it will be better sooner or later.
+const fn is_passing(error: &Error) -> bool {
+    matches!(error, Error::Unavailable(_) | Error::TooBusy { .. })
 }
 
 /// Returns an event without what it did to some items.
-fn without<'e>(event: &'e Event, keys: &[Key]) -> Cow<'e, Event> {
+fn without<'e>(event: &'e Event, keys: &HashSet<Key>) -> Cow<'e, Event> {
     if keys.is_empty() {
         return Cow::Borrowed(event);
     }

@@ -167,6 +167,8 @@ impl Hub {
                 listener.open(Some(init), place.seq);
             }
         }
+        // Some of what was held back may have to be read in the log.
+        self.catch_up(listener);
         Ok(())
     }
 

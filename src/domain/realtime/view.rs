@@ -2,15 +2,14 @@
 //! encoded once, however many listen.
 
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
+use std::sync::Weak;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use tokio::sync::Mutex as AsyncMutex;
 use tokio::sync::Semaphore;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -20,7 +19,14 @@ use crate::domain::items::Items;
 use crate::domain::items::JsonText;
 use crate::domain::items::plan::Plan;
 use crate::domain::items::show;
+use crate::domain::realtime::Hub;
+use crate::domain::realtime::lane::Lane;
 use crate::domain::realtime::listener::Listener;
+use crate::domain::realtime::split;
+use crate::domain::realtime::split::Amid;
+use crate::domain::realtime::split::Lengths;
+use crate::domain::realtime::split::Portion;
+use crate::domain::realtime::split::Split;
 use crate::domain::shares::Part;
 use crate::model::Change;
 use crate::model::Collection;
@@ -84,10 +90,6 @@ impl Envelope {
     }
 }
 
-/// An event could not be told.
-#[derive(Debug)]
-pub(super) struct Failed;
-
 /// What of a subject decides how much time an event takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Weight {
@@ -127,24 +129,17 @@ pub(super) struct View {
     /// By envelope, then by listener.
     listeners: Mutex<HashMap<Wrap, HashMap<u64, Arc<Listener>>>>,
     /// A queue and a task of its own, where every event takes a question to the database (counts, to-many
-    /// relations) or much time: nobody else waits for that. Its end is the end of the view.
-    lane: Option<mpsc::Sender<Occurrence>>,
+    /// relations) or much time: nobody else waits for that.
+    lane: Option<Lane>,
     /// Where what it takes much time to ask waits for its turn, on a thread of its own.
     turns: Option<Arc<Semaphore>>,
     /// What it takes of the time that others wait for.
     _part: Option<Part>,
-    /// How long the news of one event may be.
-    bytes_max: usize,
-    /// How many events wait in the lane, and the last one that does not any more.
-    waiting: AtomicUsize,
-    told: AtomicI64,
-}
-
-/// An event on its way out, with the cursor of its place.
-#[derive(Debug, Clone)]
-pub(super) struct Occurrence {
-    pub(super) event: Arc<Event>,
-    pub(super) cursor: Arc<str>,
+    lengths: Lengths,
+    /// The parts of an event that were made last, as long as somebody has yet to be told them.
+    split: Mutex<Weak<Split>>,
+    /// Held by whoever makes parts.
+    pub(super) splitting: AsyncMutex<()>,
 }
 
 /// Envelopes are equal if they make equal frames: the same protocol, the same name.
@@ -155,14 +150,9 @@ struct Wrap {
     cursors: bool,
 }
 
-/// How many events may wait in the lane of a view; one more, and its subscriptions end.
-const LANE_MAX: usize = 1024;
-
 /// What all views are made with.
 pub(super) struct Workshop {
-    pub(super) items: Arc<Items>,
-    /// How long the news of one event may be; subscriptions that ask for more end.
-    pub(super) news_bytes_max: usize,
+    pub(super) lengths: Lengths,
     /// The tasks of views that cannot keep up with the others, and what ends them.
     pub(super) lanes: TaskTracker,
     pub(super) stopping: CancellationToken,
@@ -185,30 +175,20 @@ impl View {
             Road::Own => (None, None),
             Road::Costly(turns) => (None, Some(turns)),
         };
-        let (lane, events) = part.is_none().then(|| mpsc::channel::<Occurrence>(LANE_MAX)).unzip();
+        let (lane, work) = part.is_none().then(Lane::new).unzip();
         let view = Arc::new(Self {
             subject,
             listeners: Mutex::default(),
             lane,
             turns,
             _part: part,
-            bytes_max: shop.news_bytes_max,
-            waiting: AtomicUsize::new(0),
-            told: AtomicI64::new(0),
+            lengths: shop.lengths,
+            split: Mutex::default(),
+            splitting: AsyncMutex::default(),
         });
-        let Some(mut events) = events else { return view };
-        let (weak, items) = (Arc::downgrade(&view), Arc::clone(&shop.items));
-        let stopping = shop.stopping.clone();
-        shop.lanes.spawn(async move {
-            while let Some(Some(news)) = stopping.run_until_cancelled(events.recv()).await {
-                let Some(view) = weak.upgrade() else { break };
-                if view.tell(&items, &news).await.is_err() {
-                    view.shut_all();
-                }
-                view.told.store(news.event.seq, Ordering::Release);
-                view.waiting.fetch_sub(1, Ordering::AcqRel);
-            }
-        });
+        if let Some(work) = work {
+            shop.lanes.spawn(work.run(Arc::downgrade(&view), shop.stopping.clone()));
+        }
         view
     }
 
@@ -232,79 +212,93 @@ impl View {
         listeners.is_empty()
     }
 
-    /// Tells all listeners of an event, if it is one for them.
-    ///
-    /// # Errors
-    /// If that was not possible; the listeners were told so, and the view has to be dissolved, since
-    /// it would go on with a gap.
-    pub(super) async fn deliver(
-        self: &Arc<Self>,
-        items: &Items,
-        news: &Occurrence,
-    ) -> Result<(), Failed> {
-        let Some(lane) = &self.lane else { return self.tell(items, news).await };
-        self.waiting.fetch_add(1, Ordering::AcqRel);
-        if lane.try_send(news.clone()).is_ok() {
-            return Ok(());
+    /// Returns whether nobody listens.
+    pub(super) fn is_empty(&self) -> bool {
+        self.listeners.lock().is_empty()
+    }
+
+    /// Returns the queue of its own, if it has one.
+    pub(super) const fn lane(&self) -> Option<&Lane> {
+        self.lane.as_ref()
+    }
+
+    /// Tells all listeners of an event, if it is one for them; soon, if that takes its time.
+    pub(super) async fn deliver(self: &Arc<Self>, hub: &Arc<Hub>, event: &Arc<Event>) {
+        match &self.lane {
+            Some(lane) => lane.push(hub, event),
+            None => self.tell(hub, event, None).await,
         }
-        let error = Error::LimitExceeded(
-            "events come faster than this subscription can be worked out".to_owned(),
-        );
-        self.fail(news.event.seq, &error);
-        Err(Failed)
     }
 
     /// Returns up to where the listeners were told everything, if all up to `delivered` was
     /// delivered to the views.
     pub(super) fn told(&self, delivered: i64) -> i64 {
-        if self.waiting.load(Ordering::Acquire) == 0 {
-            return delivered;
-        }
-        self.told.load(Ordering::Acquire)
+        self.lane.as_ref().map_or(delivered, |lane| lane.told(delivered))
     }
 
-    async fn tell(self: &Arc<Self>, items: &Items, news: &Occurrence) -> Result<(), Failed> {
-        let Occurrence { event, cursor } = news;
+    /// Tells all listeners of an event, with counts if they are known already. What is too long for a
+    /// frame, or cannot be told now, each is told from the log, at the pace at which they read.
+    pub(super) async fn tell(
+        self: &Arc<Self>,
+        hub: &Arc<Hub>,
+        event: &Arc<Event>,
+        counts: Option<Counts>,
+    ) {
         let found = async {
-            let Some(data) = self.news(items, event).await? else { return Ok(None) };
-            Ok(Some((data, self.counts(items).await?)))
+            let Some(portion) = self.news(&hub.items, event, false).await? else { return Ok(None) };
+            let counts = match counts {
+                None => self.counts(&hub.items).await?,
+                known => known,
+            };
+            Ok::<_, Error>(Some((portion, counts)))
         };
         match found.await {
-            Ok(Some((data, counts))) => {
+            Ok(None) => {}
+            Ok(Some((Portion::Whole(data), counts))) => {
+                let cursor = hub.cursors.make(event.place());
                 let news = News {
                     event: event.action.name(),
                     data: Some(&data),
                     counts,
-                    cursor: Some(cursor),
+                    cursor: Some(&cursor),
                     recovered: None,
                     replayed: false,
                 };
                 self.send(event.seq, |envelope| envelope.wrap(news));
-                Ok(())
             }
-            Ok(None) => Ok(()),
+            Ok(Some((Portion::Parts(parts, is_all), counts))) => {
+                let split = Split::new(self, event, HashSet::new(), (parts, is_all), counts);
+                self.fall_behind(hub, event.seq - 1, Some(&split));
+            }
             Err(error) => {
                 tracing::warn!(
                     collection = event.collection.name,
                     error = %error,
-                    "an event could not be read for a view; its subscriptions end"
+                    "an event could not be read for a view"
                 );
-                self.fail(event.seq, &error);
-                Err(Failed)
+                self.fall_behind(hub, event.seq - 1, None);
             }
         }
     }
 
-    fn fail(&self, seq: i64, error: &Error) {
-        self.send(seq, |envelope| (envelope.encode_error)(envelope.uid.as_deref(), error));
+    /// Lets all listeners be told from the log what is behind a place, beginning with some parts of an
+    /// event if they are known.
+    pub(super) fn fall_behind(&self, hub: &Arc<Hub>, told: i64, split: Option<&Arc<Split>>) {
+        let groups = self.listeners.lock();
+        for listener in groups.values().flat_map(HashMap::values) {
+            listener.fall_back(told);
+            hub.catch_up_with(listener, split.cloned());
+        }
     }
 
-    /// Ends all subscriptions.
-    pub(super) fn shut_all(&self) {
-        let groups = std::mem::take(&mut *self.listeners.lock());
-        for listener in groups.values().flat_map(HashMap::values) {
-            listener.shut();
-        }
+    /// Returns parts that were made for others who were told the same.
+    pub(super) fn find_split(self: &Arc<Self>, amid: &Amid) -> Option<Arc<Split>> {
+        self.split.lock().upgrade().filter(|split| split.follows(amid, self))
+    }
+
+    /// Lets others find parts that were made, as long as somebody keeps them.
+    pub(super) fn share(&self, split: &Arc<Split>) {
+        *self.split.lock() = Arc::downgrade(split);
     }
 
     fn send(&self, seq: i64, encode: impl Fn(&Envelope) -> Bytes) {
@@ -323,15 +317,17 @@ impl View {
         items.count(&self.subject.plan, self.subject.meta).await
     }
 
-    /// Returns what of an event is for the listeners, as JSON.
+    /// Returns what of an event is for the listeners; in parts, if it is the rest of what was told in
+    /// parts.
     pub(super) async fn news(
         self: &Arc<Self>,
         items: &Items,
         event: &Event,
-    ) -> Result<Option<JsonText>, Error> {
+        is_rest: bool,
+    ) -> Result<Option<Portion>, Error> {
         let Some(records) = self.records(items, event).await? else { return Ok(None) };
         let action = event.action;
-        self.work_out(move |view| view.show(action, &records)).await?
+        self.work_out(move |view| view.show(action, &records, is_rest)).await
     }
 
     /// Returns the items of an event that were for the listeners.
@@ -408,23 +404,38 @@ impl View {
         })
     }
 
-    /// Returns the items that fit, of what is gone their keys.
-    fn show(&self, action: EventAction, records: &[Record]) -> Result<Option<JsonText>, Error> {
+    /// Returns the items that fit, of what is gone their keys. An item that alone is longer than a frame
+    /// may be is told by its key.
+    fn show(&self, action: EventAction, records: &[Record], is_rest: bool) -> Option<Portion> {
         let projection = &self.subject.plan.projection;
+        let Lengths { whole, .. } = self.lengths;
         let fitting: Vec<&Record> = self.fitting(action, records).collect();
-        let Some(first) = fitting.first() else { return Ok(None) };
-        let is_one = self.subject.item.is_some();
-        if action == EventAction::Delete {
-            let keys: Vec<Key> = fitting.iter().filter_map(|record| record.row.key()).collect();
-            let one = keys.first().filter(|_| is_one);
-            return Ok(Some(one.map_or_else(|| show::keys(&keys), |key| show::key(*key))));
-        }
-        let shown = if is_one {
-            projection.object_within(first, self.bytes_max)
-        } else {
-            projection.list_within(fitting, self.bytes_max)
+        let first = fitting.first()?;
+        let object = |record: &Record, key: Key| {
+            let object = projection.object_within(record, whole);
+            object.unwrap_or_else(|_| show::object_of_key(self.subject.collection, key))
         };
-        shown.map(Some)
+        let piece = |record: &&Record| {
+            let key = record.row.key()?;
+            let is_gone = action == EventAction::Delete;
+            Some((key, if is_gone { show::key(key) } else { object(record, key) }))
+        };
+        if self.subject.item.is_some() {
+            return piece(first).map(|(_, text)| Portion::Whole(text));
+        }
+        if !is_rest {
+            let all = if action == EventAction::Delete {
+                let keys: Vec<Key> = fitting.iter().filter_map(|record| record.row.key()).collect();
+                Some(show::keys(&keys)).filter(|text| text.get().len() <= whole)
+            } else {
+                projection.list_within(fitting.iter().copied(), whole).ok()
+            };
+            if let Some(all) = all {
+                return Some(Portion::Whole(all));
+            }
+        }
+        let parts = split::divide(fitting.iter().filter_map(piece), self.lengths);
+        Some(if is_rest { parts } else { parts.whole_if_one() })
     }
 }
 

@@ -9,6 +9,7 @@ mod heartbeat;
 mod identity_storm;
 mod items;
 mod limits;
+mod long_news;
 mod order;
 mod protocol;
 mod public_rights;
