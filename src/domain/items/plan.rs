@@ -37,7 +37,9 @@ impl Plan {
     /// fields of it. Where that cannot be told from their rules alone it is denied.
     pub(in crate::domain) fn shows_all_of(&self, other: &Self) -> bool {
         let (own, others) = (self.projection.scope(), other.projection.scope());
+        let searched = self.select.search.iter().flat_map(|(_, fields)| fields);
         self.select == other.select
+            && searched.into_iter().all(|field| own.searches(field) || !others.searches(field))
             && self.projection.columns.len() == other.projection.columns.len()
             && (own.has_every_item() || own.filter() == others.filter())
     }

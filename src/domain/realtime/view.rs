@@ -36,8 +36,12 @@ use crate::model::Field;
 use crate::model::Key;
 use crate::model::Kind;
 use crate::model::Record;
+use crate::query::Filter;
 use crate::query::Meta;
+use crate::query::Relations;
 use crate::query::Scope;
+use crate::query::order;
+use crate::query::search;
 use crate::store::StoreError;
 
 /// What a subscription has to tell.
@@ -114,18 +118,36 @@ impl Subject {
     /// whoever writes them may.
     pub(super) fn weight(&self) -> Weight {
         let Plan { select, projection } = &self.plan;
-        let mut relations = select.filter.relations();
+        let mut relations = self.looked_at();
         relations.merge(projection.relations());
+        let search = self.search().map_or(0, |search| search.cost());
         Weight {
             reads: self.meta.any() || relations.lead_to_many() || projection.has_lists(),
-            cost: select.filter.cost() + projection.cost(),
+            cost: select.filter.cost() + search + projection.cost(),
         }
+    }
+
+    /// Returns the relations that its filter and its order follow.
+    fn looked_at(&self) -> Relations {
+        let mut relations = self.plan.select.filter.relations();
+        relations.merge(order::relations(&self.plan.select.sort));
+        relations
+    }
+
+    /// Returns what items have to fit that are searched for.
+    fn search(&self) -> Option<Filter> {
+        let Plan { select, projection } = &self.plan;
+        let (text, fields) = select.search.as_ref()?;
+        let fields = fields.iter().copied();
+        Some(search::filter(text, fields.filter(|field| projection.scope().searches(field))))
     }
 }
 
 /// Those who listen to one subject.
 pub(super) struct View {
     pub(super) subject: Subject,
+    /// What items have to fit that are searched for.
+    search: Option<Filter>,
     /// By envelope, then by listener.
     listeners: Mutex<HashMap<Wrap, HashMap<u64, Arc<Listener>>>>,
     /// A queue and a task of its own, where every event takes a question to the database (counts, to-many
@@ -177,6 +199,7 @@ impl View {
         };
         let (lane, work) = part.is_none().then(Lane::new).unzip();
         let view = Arc::new(Self {
+            search: subject.search(),
             subject,
             listeners: Mutex::default(),
             lane,
@@ -368,7 +391,7 @@ impl View {
         {
             return Ok(None);
         }
-        let Plan { select, projection } = &self.subject.plan;
+        let projection = &self.subject.plan.projection;
         // An event is about items by their keys, so it is for those who may read the key.
         let scope = projection.scope();
         if !scope.has(scope.collection().key()) {
@@ -386,11 +409,11 @@ impl View {
         if rows.is_empty() {
             return Ok(None);
         }
-        let more = if is_gone { projection.relations() } else { select.filter.relations() };
+        let more = if is_gone { projection.relations() } else { self.subject.looked_at() };
         items.records(projection, rows, more).await.map(Some)
     }
 
-    /// Returns those that fit. Of what is gone only who could read it counts, not the filter of the
+    /// Returns those that fit. Of what is gone only who could read it counts, not filter and search of the
     /// query, as with Directus: whoever listens may show an item that once fitted.
     fn fitting<'r>(
         &'r self,
@@ -400,7 +423,9 @@ impl View {
         let Plan { select, projection } = &self.subject.plan;
         records.iter().filter(move |record| {
             projection.shows_key(record)
-                && (action == EventAction::Delete || select.filter.matches(record))
+                && (action == EventAction::Delete
+                    || select.filter.matches(record)
+                        && self.search.as_ref().is_none_or(|search| search.matches(record)))
         })
     }
 
@@ -409,7 +434,11 @@ impl View {
     fn show(&self, action: EventAction, records: &[Record], is_rest: bool) -> Option<Portion> {
         let projection = &self.subject.plan.projection;
         let Lengths { whole, .. } = self.lengths;
-        let fitting: Vec<&Record> = self.fitting(action, records).collect();
+        let mut fitting: Vec<&Record> = self.fitting(action, records).collect();
+        let sort = &self.subject.plan.select.sort;
+        if action != EventAction::Delete && !sort.is_empty() {
+            order::sort(&mut fitting, sort);
+        }
         let first = fitting.first()?;
         let object = |record: &Record, key: Key| {
             let object = projection.object_within(record, whole);

@@ -3,6 +3,7 @@
 use serde_json::Value as Json;
 use serde_json::json;
 
+use crate::support::Permission;
 use crate::support::Socket;
 use crate::support::TestServer;
 use crate::support::User;
@@ -285,5 +286,90 @@ async fn the_author_of_a_change_hears_of_it() {
     let mut kinds = [socket.next().await["type"].clone(), socket.next().await["type"].clone()];
     kinds.sort_by_key(ToString::to_string);
     assert_eq!(kinds, ["items", "subscription"]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_search_narrows_the_news_as_it_narrows_the_list() {
+    let server = TestServer::start().await;
+    let (alice, mut socket) = signed_in(&server).await;
+    let hay = alice.say("hay").await;
+    let needle = alice.say("a Needle").await;
+    let query = json!({"fields": ["content"], "search": "nEEdle"});
+    let init = socket.subscribe("s", json!({"query": query})).await;
+    assert_eq!(init["data"], json!([{"content": "a Needle"}]));
+    let mut by_key = Socket::signed_in(&server, &alice).await;
+    let query = json!({"fields": ["content"], "search": hay.to_string()});
+    by_key.subscribe("k", json!({"event": "update", "query": query})).await;
+
+    alice.say("more hay").await;
+    alice.say("needles").await;
+    socket.expect_event("create", "needles").await;
+    let update = json!({"keys": [hay, needle], "data": {"content": "straw"}});
+    alice.patch("/items/messages", &update).await.ok();
+    let update = json!({"keys": [hay], "data": {"content": "no more hay: needle"}});
+    alice.patch("/items/messages", &update).await.ok();
+    socket.expect_event("update", "no more hay: needle").await;
+    by_key.expect_event("update", "straw").await;
+    by_key.expect_event("update", "no more hay: needle").await;
+    // What is gone is told to who could read it, as with a filter.
+    alice.delete(&format!("/items/messages/{needle}")).await.nothing();
+    assert_eq!(socket.next().await["data"], json!([needle]));
+    socket.quiet().await;
+    by_key.quiet().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_search_of_news_looks_at_nothing_that_is_hidden() {
+    let server = TestServer::start().await;
+    let alice = server.member("alice").await;
+    let permissions = [
+        Permission::to("read", "messages").fields(&["id"]),
+        Permission::to("read", "messages")
+            .on(json!({"content": {"_starts_with": "open"}}))
+            .fields(&["id", "content"]),
+    ];
+    let reader = server.user_with("reader", &permissions).await;
+    let mut socket = Socket::signed_in(&server, &reader).await;
+    let query = json!({"fields": ["id"], "search": "needle"});
+    socket.subscribe("s", json!({"query": query})).await;
+    let query = json!({"fields": ["id"], "search": "2"});
+    socket.subscribe("k", json!({"event": "create", "query": query})).await;
+
+    alice.say("open needle").await;
+    let second = alice.say("a hidden needle").await;
+
+    let found = socket.next().await;
+    assert_eq!((&found["uid"], &found["data"]), (&json!("k"), &json!([{"id": second}])));
+    socket.quiet().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_order_puts_the_items_of_an_update_in_order() {
+    let server = TestServer::start().await;
+    let (alice, mut socket) = signed_in(&server).await;
+    let mut keys = Vec::new();
+    for content in ["b", "c", "a"] {
+        keys.push(alice.say(content).await);
+    }
+    for order in ["-id", "id", "user_created.first_name,-id"] {
+        let query = json!({"fields": ["id"], "sort": order});
+        socket.subscribe(order, json!({"event": "update", "query": query})).await;
+    }
+
+    let update = json!({"keys": [keys[1], keys[0], keys[2]], "data": {"content": "same"}});
+    alice.patch("/items/messages", &update).await.ok();
+
+    let mut told = std::collections::HashMap::new();
+    for _ in 0..3 {
+        let frame = socket.next().await;
+        told.insert(frame["uid"].as_str().unwrap().to_owned(), frame["data"].clone());
+    }
+    let expected = |places: [usize; 3]| json!(places.map(|place| json!({"id": keys[place]})));
+    assert_eq!(told["-id"], expected([2, 1, 0]));
+    assert_eq!(told["id"], expected([0, 1, 2]));
+    assert_eq!(told["user_created.first_name,-id"], expected([2, 1, 0]));
     server.stop().await;
 }
