@@ -112,7 +112,7 @@ async fn a_filter_that_takes_long_holds_up_nobody_else() {
 
 #[tokio::test]
 async fn more_events_than_wait_in_memory_are_told_all_the_same() {
-    const MESSAGES: usize = 700;
+    const MESSAGES: usize = 1200;
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
     let mut costly = Socket::signed_in(&server, &alice).await;
@@ -311,6 +311,59 @@ async fn who_speaks_too_fast_is_refused_and_heard_again_later() {
     assert!(message.starts_with("Too many messages, retry after "), "{message}");
     // It was not looked at before it was in time.
     socket.expect(&json!({"type": "pong", "uid": 4})).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_items_of_a_list_count_as_if_they_were_said_one_by_one() {
+    let server = TestServer::with(|config| config.websockets.messages_per_second = 10).await;
+    let alice = server.member("alice").await;
+    let mut other = Socket::signed_in(&server, &alice).await;
+    let list = |count: usize| vec![json!({"content": "x"}); count];
+    let items = |action: &str, more: serde_json::Value| {
+        let mut frame = json!({"type": "items", "collection": "messages", "action": action,
+            "query": {"fields": ["id"]}});
+        frame.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        frame
+    };
+    let all: Vec<usize> = (1..=20).collect();
+    let each: Vec<_> = all.iter().map(|id| json!({"id": id, "content": "y"})).collect();
+
+    // Whoever was quiet may send a list that is longer than what may be said in a second.
+    for (frame, answered) in [
+        (items("create", json!({"data": list(20)})), 20),
+        (items("update", json!({"data": each})), 20),
+        (items("update", json!({"ids": all, "data": {"content": "z"}})), 20),
+        (items("delete", json!({"ids": all})), 20),
+    ] {
+        let mut socket = Socket::signed_in(&server, &alice).await;
+        let begun = Instant::now();
+        let answer = socket.ask(&frame).await;
+        assert_eq!(answer["data"].as_array().map(Vec::len), Some(answered), "{answer}");
+        // What follows is not refused, and waits.
+        socket.quiet().await;
+        let waited = begun.elapsed();
+        assert!(waited >= Duration::from_millis(900), "{waited:?} after {frame}");
+    }
+    other.quiet().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_list_of_one_socket_counts_for_all_of_its_account() {
+    let server = TestServer::with(|config| config.websockets.user_messages_per_second = 10).await;
+    let (alice, bob) = (server.member("alice").await, server.member("bob").await);
+    let mut one = Socket::signed_in(&server, &alice).await;
+    let mut other = Socket::signed_in(&server, &alice).await;
+    let mut of_bob = Socket::signed_in(&server, &bob).await;
+    let list = vec![json!({"content": "x"}); 1000];
+
+    let create = json!({"type": "items", "collection": "messages", "action": "create",
+        "data": list, "query": {"fields": ["id"]}});
+    assert_eq!(one.ask(&create).await["data"].as_array().unwrap().len(), 1000);
+
+    assert_eq!(error(&other.ask(&json!({"type": "ping"})).await).1, TOO_FAST);
+    of_bob.quiet().await;
     server.stop().await;
 }
 

@@ -299,7 +299,8 @@ impl<'a> Conversation<'a> {
                 self.backlog.put_back(frame);
                 return;
             }
-            if let Err(wait) = self.keep_pace() {
+            let changes = frame.as_ref().map_or(1, Frame::changes);
+            if let Err(wait) = self.keep_pace(changes) {
                 self.deaf_until = Some(Instant::now() + wait);
                 self.say(answers::too_fast(&frame, wait));
                 continue;
@@ -314,13 +315,20 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// Notes that something was said.
+    /// Notes that something was said that changes so many items. Each of them counts as a message: what
+    /// follows a long list waits as if it had been said one by one.
     ///
     /// # Errors
     /// How long it should have waited.
-    fn keep_pace(&mut self) -> Result<(), Duration> {
+    fn keep_pace(&mut self, changes: usize) -> Result<(), Duration> {
         let Connection { context, peer, origin, .. } = self.connection;
-        self.pace.take(context, Who::of(peer.actor().user, origin.ip), Instant::now())
+        let (who, now) = (Who::of(peer.actor().user, origin.ip), Instant::now());
+        self.pace.take(context, who, now)?;
+        if changes > 1 {
+            let wait = self.pace.spend(context, who, changes - 1, now);
+            self.deaf_until = (!wait.is_zero()).then(|| now + wait);
+        }
+        Ok(())
     }
 
     /// Begins what a frame asks for; what is returned belongs to it, and is rare. Frames and outcomes

@@ -147,6 +147,22 @@ impl Frame {
         }
     }
 
+    /// Returns how many items it names to be created, changed or deleted; 1 if it names none.
+    #[must_use]
+    pub fn changes(&self) -> usize {
+        let Self::Items(items) = self else { return 1 };
+        let named = match items.action {
+            ItemsAction::Read => None,
+            ItemsAction::Create => items.data.as_array().map(Vec::len),
+            ItemsAction::Update | ItemsAction::Delete => match (&items.id, &items.ids) {
+                (Some(_), _) => None,
+                (None, Some(ids)) => Some(ids.len()),
+                (None, None) => items.data.as_array().map(Vec::len),
+            },
+        };
+        named.unwrap_or(1).max(1)
+    }
+
     /// Returns whether this changes nothing: without anybody to hear the answer it is in vain.
     #[must_use]
     pub const fn is_read(&self) -> bool {
@@ -395,6 +411,25 @@ mod tests {
         assert_eq!(frame.data, json!({"content": "x"}));
         assert_eq!(frame.query, Some(json!({"fields": "*,a.b"})));
         assert_eq!(frame.uid, Some(Uid::Number(1.into())));
+    }
+
+    #[test]
+    fn a_change_counts_the_items_it_names() {
+        for (fields, changes) in [
+            (r#""action":"create","data":{}"#, 1),
+            (r#""action":"create","data":[]"#, 1),
+            (r#""action":"create","data":[{},{},{}]"#, 3),
+            (r#""action":"update","data":[{"id":1},{"id":2}]"#, 2),
+            (r#""action":"update","ids":[1,2,3],"data":{}"#, 3),
+            (r#""action":"update","id":1,"ids":[1,2,3],"data":{}"#, 1),
+            (r#""action":"delete","ids":[1,2,3,4]"#, 4),
+            (r#""action":"delete","query":{"limit":9}"#, 1),
+            (r#""action":"read","ids":[1,2,3]"#, 1),
+        ] {
+            let text = format!(r#"{{"type":"items","collection":"messages",{fields}}}"#);
+            assert_eq!(parse(&text).unwrap().changes(), changes, "{fields}");
+        }
+        assert_eq!(parse(r#"{"type":"ping"}"#).unwrap().changes(), 1);
     }
 
     #[test]

@@ -46,14 +46,21 @@ impl Pace {
         }
     }
 
-    /// Notes a message of somebody, in time or not, and returns how long to wait before the next.
-    pub fn spend(&mut self, context: &Context, who: Option<Who>, now: Instant) -> Duration {
+    /// Notes so many messages of somebody, in time or not, and returns how long to wait before the next.
+    pub fn spend(
+        &mut self,
+        context: &Context,
+        who: Option<Who>,
+        count: usize,
+        now: Instant,
+    ) -> Duration {
         if !context.is_paced {
             return Duration::ZERO;
         }
-        let own = self.own.spend(1, now);
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let own = self.own.spend(count, now);
         let shared = self.shared(context, who, now);
-        shared.map_or(own, |rate| rate.lock().spend(1, now).max(own))
+        shared.map_or(own, |rate| rate.lock().spend(count, now).max(own))
     }
 
     fn shared(

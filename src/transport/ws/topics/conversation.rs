@@ -127,7 +127,7 @@ impl Conversation<'_> {
     fn count(&mut self, now: Instant) {
         self.pace.count(now);
         let who = Who::of(self.peer.actor().user, self.from);
-        let wait = self.shared_pace.spend(self.context, who, now);
+        let wait = self.shared_pace.spend(self.context, who, 1, now);
         self.pause = (!wait.is_zero()).then(|| now + wait);
     }
 
