@@ -8,8 +8,10 @@ use crate::model::Action;
 use crate::model::Actor;
 use crate::model::Collection;
 use crate::model::Field;
+use crate::query::Filter;
 use crate::query::Limit;
 use crate::query::Query;
+use crate::query::Rule;
 use crate::query::Scope;
 use crate::query::Totals;
 use crate::store::Select;
@@ -42,6 +44,18 @@ impl Plan {
             && searched.into_iter().all(|field| own.searches(field) || !others.searches(field))
             && self.projection.columns.len() == other.projection.columns.len()
             && (own.has_every_item() || own.filter() == others.filter())
+    }
+
+    /// Returns whether there is nothing in its collection that a plan of somebody else for the same
+    /// query could show besides.
+    pub(in crate::domain) fn shows_all(&self) -> bool {
+        let scope = self.projection.scope();
+        let has_all = |rule: &Rule| {
+            rule.filter == Filter::everything()
+                && scope.collection().columns().all(|field| rule.has(field))
+        };
+        let looks_elsewhere = !self.select.filter.relations().is_empty();
+        !looks_elsewhere && (scope.is_full() || scope.rules().iter().any(has_all))
     }
 
     /// Works out what a caller gets for a query.

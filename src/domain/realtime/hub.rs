@@ -104,6 +104,17 @@ pub struct Hub {
     pub(super) replay_bytes_max: usize,
 }
 
+/// Why a connection may see something else than before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    /// Somebody signed in, or rights were changed.
+    Rights,
+    /// Nobody is signed in any more.
+    Loss,
+    /// The same, since a token expired: it is time to sign in again.
+    Expiry,
+}
+
 impl Hub {
     /// Returns a hub without connections.
     #[must_use]
@@ -356,7 +367,7 @@ impl Hub {
             let changed = rights || renewed.actor != identity.actor;
             *seat.identity.lock() = renewed;
             if changed {
-                self.rescope(seat, false).await;
+                self.rescope(seat, Change::Rights).await;
             }
         } else {
             // What cannot be confirmed does not hold.
@@ -374,21 +385,19 @@ impl Hub {
         }
     }
 
-    /// Lets every subscription of a connection show what its actor may see now. `lapsed` says that
-    /// somebody was signed in there until now and nobody is any more.
-    pub(super) async fn rescope(self: &Arc<Self>, seat: &Arc<Seat>, lapsed: bool) {
+    /// Lets every subscription of a connection show what its actor may see now.
+    pub(super) async fn rescope(self: &Arc<Self>, seat: &Arc<Seat>, change: Change) {
         let _between_events = self.order.read().await;
         let actor = Arc::clone(&seat.identity.lock().actor);
         let listeners = seat.listeners.lock().clone();
         let delivered = self.delivered();
         for listener in listeners {
             let was_told = listener.view.lock().is_some();
-            if lapsed {
+            listener.set_moving(true);
+            if change != Change::Rights {
                 listener.begin_lapse(delivered);
             }
-            if actor.user.is_some() {
-                listener.end_lapse(delivered);
-            }
+            let goes_back = actor.user.is_some() && listener.end_lapse(delivered);
             listener.leave_lane(delivered);
             let place = listener.position(delivered);
             match self.subject(&actor, &listener) {
@@ -396,6 +405,10 @@ impl Hub {
                     let begins = listener.is_held();
                     self.enter(&listener, subject);
                     listener.see_lapsed(place);
+                    if goes_back {
+                        listener.note_whole();
+                    }
+                    listener.set_moving(false);
                     if begins && listener.is_held() && !was_told {
                         self.begin_later(listener);
                     } else {
@@ -406,10 +419,11 @@ impl Hub {
                     listener.fall_behind(delivered);
                     self.audience.leave(&listener);
                     listener.see_lapsed(place);
-                    if was_told {
-                        let envelope = &listener.ask.envelope;
-                        let frame = (envelope.encode_error)(envelope.uid.as_deref(), &error);
-                        seat.outbox.push(frame);
+                    listener.set_moving(false);
+                    if was_told && change == Change::Expiry {
+                        listener.leave_unsaid();
+                    } else if was_told {
+                        seat.outbox.push(listener.ask.envelope.fail(&error));
                     }
                 }
             }

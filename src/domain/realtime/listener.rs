@@ -1,11 +1,15 @@
 //! One subscription of one connection, and whether news may reach it yet.
 
 use std::sync::Arc;
+use std::sync::Weak;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::Value as Json;
 use tokio::sync::Notify;
+use uuid::Uuid;
 
 use crate::domain::Error;
 use crate::domain::realtime::Closing;
@@ -37,8 +41,13 @@ pub(super) struct Listener {
     /// The view it takes part in; `None` while its connection has no right to what it asks for.
     pub(super) view: Mutex<Option<Arc<View>>>,
     gate: Mutex<Gate>,
-    /// Since the rights of whoever began it lapsed; boxed, since it is rare.
+    /// Since the rights of whoever began it lapsed, or since it was resumed by nobody; boxed, since it
+    /// is rare.
     lapse: Mutex<Option<Box<Lapse>>>,
+    /// The view by which everything was told behind where its client had it go on.
+    whole: Mutex<Weak<View>>,
+    /// Whether it is being worked out what may be seen: nothing is told from the log meanwhile.
+    moving: AtomicBool,
     /// Told when the subscription ends, for whoever reads the log on its behalf.
     pub(super) ended: Notify,
 }
@@ -57,6 +66,18 @@ pub(super) struct Ask {
     meter: Meter,
     /// What the query takes of its owner's share.
     pub(super) part: Option<Part>,
+    /// Where the one has got to whose place this one takes; nothing behind that was told.
+    pub(super) taken: Option<Box<Taken>>,
+}
+
+/// How far a subscription had got that another one takes the place of.
+pub(super) struct Taken {
+    /// What happened after this is to be told.
+    pub(super) told: i64,
+    /// Whether its client missed that.
+    missed: bool,
+    /// What of it was shown already.
+    shown: Arc<[Shown]>,
 }
 
 impl Ask {
@@ -65,7 +86,8 @@ impl Ask {
         let item = subscribe.key()?;
         let Subscribe { collection, event, query, resume, envelope, meter, .. } = subscribe;
         let query = query.to_string().into_boxed_str();
-        Ok(Self { collection, event, item, query, resume, envelope, meter, part: None })
+        let (part, taken) = (None, None);
+        Ok(Self { collection, event, item, query, resume, envelope, meter, part, taken })
     }
 
     /// Returns how long the query is, as JSON.
@@ -97,6 +119,15 @@ pub(super) struct Behind {
     pub(super) missed: bool,
     /// What of it was shown already.
     pub(super) shown: Arc<[Shown]>,
+}
+
+/// A position that an answer to a ping confirms.
+#[derive(Debug)]
+pub(super) struct Confirmed {
+    pub(super) name: Name,
+    pub(super) seq: i64,
+    /// Where it began, if all since then was shown whoever looks.
+    pub(super) whole_from: Option<i64>,
 }
 
 enum Gate {
@@ -147,8 +178,9 @@ impl Listener {
     pub(super) fn held(id: u64, ask: Ask, seat: &Arc<Seat>) -> Arc<Self> {
         let (view, gate) = (Mutex::default(), Mutex::new(Gate::Held(Vec::new())));
         let (outbox, seat) = (Arc::clone(&seat.outbox), Arc::clone(seat));
-        let lapse = Mutex::default();
-        Arc::new(Self { id, ask, outbox, seat, view, gate, lapse, ended: Notify::new() })
+        let (lapse, whole, moving) = (Mutex::default(), Mutex::default(), AtomicBool::new(false));
+        let ended = Notify::new();
+        Arc::new(Self { id, ask, outbox, seat, view, gate, lapse, whole, moving, ended })
     }
 
     /// Goes on in the place of another, whose rights may have lapsed.
@@ -158,8 +190,13 @@ impl Listener {
 
     /// Returns what its position is remembered under, if it is to be.
     pub(super) fn name(&self) -> Option<Name> {
-        let recover = self.ask.resume.recover.as_ref()?;
         let user = self.seat.identity.lock().actor.user;
+        self.name_of(user)
+    }
+
+    /// Returns what its position is remembered under as that of an account, or of nobody.
+    pub(super) fn name_of(&self, user: Option<Uuid>) -> Option<Name> {
+        let recover = self.ask.resume.recover.as_ref()?;
         Name::of(user, recover, self.ask.envelope.uid.as_deref())
     }
 
@@ -225,9 +262,48 @@ impl Listener {
         let mut gate = self.gate.lock();
         if matches!(*gate, Gate::Held(_)) {
             self.send(self.ask.meter.count(first));
-            let missed = self.ask.resume.is_asked();
-            *gate = Gate::Behind { told: seq, reading: false, missed, shown: Arc::default() };
+            let (missed, shown) = match &self.ask.taken {
+                Some(taken) => (taken.missed, Arc::clone(&taken.shown)),
+                None => (false, Arc::default()),
+            };
+            let missed = missed || self.ask.resume.is_asked();
+            *gate = Gate::Behind { told: seq, reading: false, missed, shown };
         }
+    }
+
+    /// Notes that its first frame was sent and that a view decides behind a place; `from` is up to where
+    /// its client has everything, unless it begins anew. If nobody is signed in, whoever signs in is
+    /// told what the public was not shown.
+    pub(super) fn note_begin(&self, view: Option<&Arc<View>>, place: i64, from: Option<i64>) {
+        *self.whole.lock() = view.map_or_else(Weak::new, Arc::downgrade);
+        let is_nobody = self.seat.identity.lock().actor.user.is_none();
+        let mut lapse = self.lapse.lock();
+        let begins = is_nobody && lapse.is_none() && self.ask.taken.is_none();
+        if begins && (from.is_some() || self.ask.resume.recover.is_some()) {
+            *lapse = Some(Box::new(Lapse::new(from, None, Vec::new())));
+        }
+        if let Some(lapse) = lapse.as_mut() {
+            lapse.see(place, view.cloned());
+        }
+    }
+
+    /// Lets nothing be told from the log, or lets it be told again.
+    pub(super) fn set_moving(&self, moving: bool) {
+        let _gate = self.gate.lock();
+        self.moving.store(moving, Ordering::Release);
+    }
+
+    /// Notes that everything behind where its client had it go on was, or will be, told by the view that
+    /// it takes part in now.
+    pub(super) fn note_whole(&self) {
+        let view = self.view.lock().as_ref().map_or_else(Weak::new, Arc::downgrade);
+        *self.whole.lock() = view;
+    }
+
+    /// Returns whether the same client would be told nothing else now if it began behind the same place.
+    pub(super) fn is_whole(&self) -> bool {
+        let view = self.view.lock().as_ref().map_or_else(Weak::new, Arc::downgrade);
+        Weak::ptr_eq(&view, &self.whole.lock())
     }
 
     /// Notes that nothing more is told: it may be, later, from the log. All up to `delivered` was
@@ -262,7 +338,8 @@ impl Listener {
             Gate::Open { .. } | Gate::Held(_) | Gate::Shut => Vec::new(),
         };
         if let Some(place) = gate.position(delivered) {
-            self.lapse.lock().get_or_insert_with(|| Box::new(Lapse::new(place, own, shown)));
+            let lapse = || Box::new(Lapse::new(Some(place), own, shown));
+            self.lapse.lock().get_or_insert_with(lapse);
         }
     }
 
@@ -277,23 +354,49 @@ impl Listener {
         }
     }
 
-    /// Lets whoever has signed in again be told what they missed since their rights lapsed, less what
-    /// was shown. All up to `delivered` was delivered.
-    pub(super) fn end_lapse(&self, delivered: i64) {
-        let Some(lapse) = self.lapse.lock().take() else { return };
-        let delivered = self.delivered(delivered);
-        let mut gate = self.gate.lock();
-        let Some(place) = gate.position(delivered) else { return };
-        let (from, shown) = lapse.end(place);
-        let reading = matches!(*gate, Gate::Behind { reading: true, .. });
-        if reading || from < place {
-            *gate = Gate::Behind { told: from, reading, missed: true, shown: shown.into() };
+    /// Notes that nothing is shown any more and its client was not told so.
+    pub(super) fn leave_unsaid(&self) {
+        if let Some(lapse) = self.lapse.lock().as_mut() {
+            lapse.is_unsaid = true;
         }
     }
 
-    /// Gives up telling what was missed before `seq`. What is only late is told all the same.
+    /// Returns whether its client has yet to be told that nothing is shown any more; only once.
+    pub(super) fn take_unsaid(&self) -> bool {
+        self.lapse.lock().as_mut().is_some_and(|lapse| std::mem::take(&mut lapse.is_unsaid))
+    }
+
+    /// Lets whoever has signed in be told what happened behind a place, once the lapse ends.
+    pub(super) fn go_back(&self, to: i64) {
+        let lapse = || Box::new(Lapse::new(None, None, Vec::new()));
+        self.lapse.lock().get_or_insert_with(lapse).go_back(to);
+    }
+
+    /// Lets whoever has signed in be told what they missed since their rights lapsed, less what was
+    /// shown. Returns whether they are. All up to `delivered` was delivered.
+    pub(super) fn end_lapse(&self, delivered: i64) -> bool {
+        let Some(lapse) = self.lapse.lock().take() else { return false };
+        let delivered = self.delivered(delivered);
+        let mut gate = self.gate.lock();
+        let Some(place) = gate.position(delivered) else { return false };
+        let Some((from, shown)) = lapse.end(place) else { return false };
+        let reading = matches!(*gate, Gate::Behind { reading: true, .. });
+        if reading || from < place {
+            let told = from.min(place);
+            *gate = Gate::Behind { told, reading, missed: true, shown: shown.into() };
+        }
+        true
+    }
+
+    /// Gives up telling what was missed before `seq`. What is only late is told all the same. What was
+    /// shown is still known where an account may go on from a position of its own.
     pub(super) fn leap(&self, seq: i64) {
-        *self.lapse.lock() = None;
+        let mut lapse = self.lapse.lock();
+        match lapse.as_mut() {
+            Some(lapse) if self.ask.resume.recover.is_some() => lapse.forget(),
+            _ => *lapse = None,
+        }
+        drop(lapse);
         let mut gate = self.gate.lock();
         if let Gate::Behind { told, missed: true, .. } = *gate {
             *gate = Gate::Open { after: told.max(seq) };
@@ -352,7 +455,7 @@ impl Listener {
             return false;
         }
         match &mut *self.gate.lock() {
-            Gate::Behind { told, .. } if *told == after => {
+            Gate::Behind { told, .. } if *told == after && !self.is_moving() => {
                 *told = seq;
                 frame.is_none_or(|frame| self.send(frame))
             }
@@ -360,12 +463,20 @@ impl Listener {
         }
     }
 
-    /// Opens the gate once everything in the log is told. The caller sees to it that nothing is
-    /// delivered meanwhile.
-    pub(super) fn catch_up(&self) {
+    /// Returns whether it is being worked out what may be seen; to be asked while holding the gate.
+    fn is_moving(&self) -> bool {
+        self.moving.load(Ordering::Acquire)
+    }
+
+    /// Opens the gate if everything in the log is told up to `last`, as it should be. The caller sees to
+    /// it that nothing is delivered meanwhile. Returns false if there is more to tell.
+    pub(super) fn catch_up(&self, last: i64) -> bool {
         let view = self.view.lock();
         let mut gate = self.gate.lock();
         if let Gate::Behind { told, reading, .. } = &mut *gate {
+            if *told != last || self.is_moving() {
+                return false;
+            }
             if view.is_some() {
                 *gate = Gate::Open { after: *told };
             } else {
@@ -373,6 +484,7 @@ impl Listener {
                 *reading = false;
             }
         }
+        true
     }
 
     /// Returns up to where this subscription was told everything, if all up to `delivered` was
@@ -382,23 +494,41 @@ impl Listener {
         self.gate.lock().position(delivered)
     }
 
-    /// Returns up to where its client has everything that it may be told, as [`Listener::position`]: what
-    /// was kept from it since its rights lapsed it has not.
-    pub(super) fn confirmable(&self, delivered: i64) -> Option<i64> {
-        let position = self.position(delivered)?;
-        let withheld = self.lapse.lock().as_ref().and_then(|lapse| lapse.withheld_from());
-        Some(withheld.map_or(position, |from| from.min(position)))
+    /// Returns what its client's answer to a ping that is sent now confirms: under which names it is
+    /// remembered, and how far each has got. `left` was signed in before. What was kept from an account
+    /// while nobody was signed in is not confirmed as that account's.
+    pub(super) fn confirmable(&self, delivered: i64, left: Option<Uuid>) -> Vec<Confirmed> {
+        if self.ask.resume.recover.is_none() {
+            return Vec::new();
+        }
+        let Some(position) = self.position(delivered) else { return Vec::new() };
+        let lapse = self.lapse.lock();
+        let lapse = lapse.as_deref();
+        let confirmed = |name, seq, whole_from| Some(Confirmed { name, seq, whole_from });
+        let now = self
+            .name()
+            .and_then(|name| confirmed(name, position, lapse.and_then(Lapse::whole_from)));
+        let before = lapse
+            .and_then(|lapse| lapse.position_of_own(position))
+            .and_then(|seq| confirmed(self.name_of(Some(left?))?, seq, None));
+        now.into_iter().chain(before).collect()
     }
 
-    /// Ends the subscription and returns its [`Listener::position`], for the one that takes its
-    /// place: nothing is told in between.
-    pub(super) fn hand_over(&self, delivered: i64) -> (Option<i64>, Option<Box<Lapse>>) {
+    /// Ends the subscription and returns how far it has got, for the one that takes its place: nothing
+    /// is told in between.
+    pub(super) fn hand_over(&self, delivered: i64) -> (Option<Box<Taken>>, Option<Box<Lapse>>) {
         let delivered = self.delivered(delivered);
         let mut gate = self.gate.lock();
-        let position = gate.position(delivered);
+        let taken = gate.position(delivered).map(|told| {
+            let (missed, shown) = match &*gate {
+                Gate::Behind { missed, shown, .. } => (*missed, Arc::clone(shown)),
+                Gate::Open { .. } | Gate::Held(_) | Gate::Shut => (false, Arc::default()),
+            };
+            Box::new(Taken { told, missed, shown })
+        });
         *gate = Gate::Shut;
         drop(gate);
-        (position, self.lapse.lock().take())
+        (taken, self.lapse.lock().take())
     }
 
     /// Returns up to where its view has told everything, if all up to `delivered` was delivered.

@@ -16,10 +16,11 @@ use crate::domain::realtime::Hub;
 use crate::domain::realtime::Meter;
 use crate::domain::realtime::Outbox;
 use crate::domain::realtime::Subscribe;
+use crate::domain::realtime::hub::Change;
 use crate::domain::realtime::lapse::Lapse;
 use crate::domain::realtime::listener::Ask;
+use crate::domain::realtime::listener::Confirmed;
 use crate::domain::realtime::listener::Listener;
-use crate::domain::realtime::positions::Name;
 use crate::domain::shares::Owner;
 use crate::domain::shares::Part;
 use crate::domain::shares::Spent;
@@ -38,7 +39,7 @@ pub struct Peer {
 /// Up to where the subscriptions of a connection were told everything, at one moment. Empty if its
 /// client wants none of that remembered.
 #[derive(Debug, Default)]
-pub struct Mark(Vec<(Name, i64)>);
+pub struct Mark(Vec<Confirmed>);
 
 /// What the hub keeps of a connection.
 pub(super) struct Seat {
@@ -167,21 +168,48 @@ impl Peer {
     /// Makes this connection somebody else; its subscriptions stay and show from now on what the new
     /// one may see.
     pub async fn identify(&self, identity: Identity) {
+        self.turn_into(identity, false).await;
+    }
+
+    /// Makes this connection nobody's or the public's since a token has expired. Subscriptions that show
+    /// nothing any more do not say so before [`Peer::say_unsaid`]: clients sign in again at once.
+    pub async fn expire(&self, identity: Identity) {
+        self.turn_into(identity, true).await;
+    }
+
+    /// Tells of the subscriptions that have shown nothing since the token expired.
+    pub fn say_unsaid(&self) {
+        let actor = self.actor();
+        let listeners = self.seat.listeners.lock();
+        for listener in listeners.iter().filter(|listener| listener.take_unsaid()) {
+            if let Err(error) = self.hub.subject(&actor, listener) {
+                self.seat.outbox.push(listener.ask.envelope.fail(&error));
+            }
+        }
+    }
+
+    async fn turn_into(&self, identity: Identity, expired: bool) {
         let _one = self.seat.changing.lock().await;
         let user = identity.actor.user;
         let before = std::mem::replace(&mut *self.seat.identity.lock(), identity);
         if before.actor.user != user {
             self.hub.typing().leave(&self.seat);
-        }
-        self.seat.leave(before.actor.user.filter(|before| Some(*before) != user));
-        if user.is_some() {
-            let left = self.seat.left.lock().take();
-            if left.is_some_and(|left| Some(left) != user) {
-                self.skip_missed();
+            self.seat.leave(before.actor.user);
+            if let Some(user) = user {
+                let left = self.seat.left.lock().take();
+                if left != Some(user) {
+                    self.go_on_as(user, left.is_some());
+                }
             }
         }
-        let lapsed = before.actor.user.is_some() && user.is_none();
-        self.hub.rescope(&self.seat, lapsed).await;
+        let change = if before.actor.user.is_none() || user.is_some() {
+            Change::Rights
+        } else if expired {
+            Change::Expiry
+        } else {
+            Change::Loss
+        };
+        self.hub.rescope(&self.seat, change).await;
         // What was lost before belonged to the identity before.
         let _ = futures_util::FutureExt::now_or_never(self.seat.lost.notified());
     }
@@ -192,6 +220,22 @@ impl Peer {
         self.skip_missed();
         // Nobody has this key.
         *self.seat.left.lock() = Some(Uuid::nil());
+    }
+
+    /// Lets each subscription go on for an account as far as that is known to have got itself. `left` says
+    /// that somebody else was here before, who is not told of.
+    fn go_on_as(&self, user: Uuid, left: bool) {
+        let delivered = self.hub.delivered();
+        for listener in self.seat.listeners.lock().iter() {
+            let name = listener.name_of(Some(user));
+            let own = name.and_then(|name| self.hub.positions.find_own(&name));
+            if left {
+                listener.leap(delivered);
+            }
+            if let Some(own) = own {
+                listener.go_back(own);
+            }
+        }
     }
 
     fn skip_missed(&self) {
@@ -228,24 +272,25 @@ impl Peer {
     #[must_use]
     pub fn mark(&self) -> Mark {
         let delivered = self.hub.delivered();
+        let left = *self.seat.left.lock();
         let listeners = self.seat.listeners.lock();
-        let asked = listeners.iter().filter(|listener| listener.ask.resume.recover.is_some());
-        Mark(
-            asked
-                .filter_map(|listener| Some((listener.name()?, listener.confirmable(delivered)?)))
-                .collect(),
-        )
+        Mark(listeners.iter().flat_map(|one| one.confirmable(delivered, left)).collect())
     }
 
     /// Remembers that the client has everything up to a mark.
     pub fn remember(&self, mark: Mark) {
         let by = Owner::of(&self.seat.identity.lock().actor);
-        for (name, seq) in mark.0 {
-            let is_known = self.hub.positions.find(&name).is_some();
+        let (positions, now) = (&self.hub.positions, self.hub.now());
+        for Confirmed { name, seq, whole_from } in mark.0 {
+            let is_known = positions.find_own(&name).is_some();
             if !is_known && !self.seat.may_remember(2 * self.hub.subscriptions_max) {
                 continue;
             }
-            self.hub.positions.advance(name, seq, by, self.hub.now());
+            if let Some(from) = whole_from {
+                positions.advance_accounts(&name, from, seq, now);
+            }
+            let by = name.owner().unwrap_or(by);
+            positions.advance(name, seq, by, now);
         }
     }
 
@@ -316,16 +361,23 @@ impl Peer {
     /// Lets what takes the place of an equal subscription go on where that has got to: what was sent on
     /// this connection need not be sent again, and what was committed by now but not delivered yet
     /// would else reach neither of them. The SDK repeats each subscription twice. One that begins with
-    /// what is there now needs none of that, since it shows all that has happened.
+    /// what is there now needs none of that, since it shows all that has happened. Nor does one that asks
+    /// for another cursor, or for the same one by other rights: it is told what is behind that.
     fn carry_on(&self, ask: &mut Ask) -> Option<Box<Lapse>> {
         if !ask.resume.is_asked() && ask.event.is_none() {
             return None;
         }
         let listeners = self.seat.listeners.lock();
-        let same = listeners.iter().find(|listener| listener.ask.is_replaced_by(ask))?;
-        let (told, lapse) = same.hand_over(self.hub.delivered());
-        ask.resume.told = told;
-        lapse
+        let uid = |listener: &&Arc<Listener>| listener.ask.envelope.uid == ask.envelope.uid;
+        let running = listeners.iter().find(uid)?;
+        let is_told_again = ask.resume.since.is_some() && !running.is_whole();
+        if running.ask.is_replaced_by(ask) && !is_told_again {
+            let (taken, lapse) = running.hand_over(self.hub.delivered());
+            ask.taken = taken;
+            return lapse;
+        }
+        ask.resume.insists = ask.resume.since.is_some();
+        None
     }
 
     /// Takes room for one more subscription.

@@ -1,8 +1,9 @@
 //! How far clients have got that do not keep cursors themselves: those of the unmodified SDK.
 //!
 //! A page that subscribes with `recover` gives itself a name. What it is known to have is remembered
-//! under that name, so that the subscription goes on from there when the SDK repeats it. In memory,
-//! bounded, and written down now and then; whoever is forgotten begins anew.
+//! under that name, so that the subscription goes on from there when the SDK repeats it: for each
+//! account that was signed in there, and for the page without one. In memory, bounded, and written
+//! down now and then; whoever is forgotten begins anew.
 
 use std::collections::HashMap;
 use std::collections::HashSet;
@@ -18,8 +19,8 @@ use crate::store::Position;
 
 /// The part of them that goes at once when there are too many, the oldest first.
 const SURPLUS: usize = 16;
-/// How long the name of a page has to be that is its own whoever is signed in: long enough not to be
-/// thought of twice.
+/// How long the name of a page has to be that is known without an account, too: long enough not to
+/// be thought of twice.
 const OWN_BYTES_MIN: usize = 16;
 
 /// How much later a position is confirmed again before that is noted.
@@ -34,12 +35,27 @@ pub(super) struct Name {
 }
 
 impl Name {
-    /// Returns the name of a subscription. A long name of a page is enough by itself, so that it
-    /// holds when the SDK comes back without a sign-in; nothing is given away by that, since a
-    /// position gives no rights. A short one is an account's own, and `None` without an account.
+    /// Returns the name of a subscription of an account, or of a page without a sign-in. That one needs
+    /// a long name, and there is `None` for a short one: nothing is given away by a position, since it
+    /// gives no rights, but two pages may have thought of a short name.
     pub(super) fn of(user: Option<Uuid>, recover: &Arc<str>, uid: Option<&str>) -> Option<Self> {
-        let owner = if recover.len() >= OWN_BYTES_MIN { None } else { Some(user?) };
-        Some(Self { owner, recover: Arc::clone(recover), uid: uid.unwrap_or_default().into() })
+        let name =
+            Self { owner: user, recover: Arc::clone(recover), uid: uid.unwrap_or_default().into() };
+        (user.is_some() || name.is_long()).then_some(name)
+    }
+
+    /// Returns whose it is, if it is an account's.
+    pub(super) fn owner(&self) -> Option<Owner> {
+        self.owner.map(Owner::Account)
+    }
+
+    fn is_long(&self) -> bool {
+        self.recover.len() >= OWN_BYTES_MIN
+    }
+
+    /// Returns the name without an account.
+    fn page(&self) -> Self {
+        Self { owner: None, ..self.clone() }
     }
 }
 
@@ -54,6 +70,8 @@ struct State {
     /// How many there are of one account, or of the visitors of one address.
     of_one_max: usize,
     known: HashMap<Name, Known>,
+    /// The accounts that are known under the long name of a page, by that name without an account.
+    accounts: HashMap<Name, Vec<Uuid>>,
     /// How many there are of each whose they are known to be.
     counts: HashMap<Owner, usize>,
     /// How many are of no account.
@@ -78,6 +96,7 @@ impl Positions {
             all_max,
             of_one_max,
             known: HashMap::new(),
+            accounts: HashMap::new(),
             counts: HashMap::new(),
             visitors: 0,
             changed: HashSet::new(),
@@ -102,9 +121,26 @@ impl Positions {
         state.changed.clear();
     }
 
-    /// Returns how far a subscription has got.
-    pub(super) fn find(&self, name: &Name) -> Option<i64> {
+    /// Returns how far a subscription has got as exactly this account's or page's.
+    pub(super) fn find_own(&self, name: &Name) -> Option<i64> {
         self.state.lock().known.get(name).map(|known| known.seq)
+    }
+
+    /// Returns how far a subscription has got: as this account's or, where that is not known and for
+    /// a page without a sign-in, how far its page has got as whoever it was.
+    pub(super) fn find(&self, name: &Name) -> Option<i64> {
+        let state = self.state.lock();
+        let seq = |name: &Name| state.known.get(name).map(|known| known.seq);
+        match seq(name) {
+            own if name.owner.is_some() && own.is_some() => own,
+            _ if !name.is_long() => None,
+            _ => {
+                let page = name.page();
+                let others = state.accounts.get(&page).into_iter().flatten();
+                let others = others.map(|user| Name { owner: Some(*user), ..page.clone() });
+                others.filter_map(|other| seq(&other)).chain(seq(&page)).max()
+            }
+        }
     }
 
     /// Notes where a subscription begins.
@@ -124,6 +160,19 @@ impl Positions {
                 state.insert(name, Known { seq, confirmed: now, by: Some(by) });
             }
             None => state.insert(name, Known { seq, confirmed: now, by: Some(by) }),
+        }
+    }
+
+    /// Notes that whoever had everything up to `from` of a page has everything up to `seq`, since all
+    /// of it was shown to the page without a sign-in.
+    pub(super) fn advance_accounts(&self, page: &Name, from: i64, seq: i64, now: Timestamp) {
+        let mut state = self.state.lock();
+        for user in state.accounts.get(page).cloned().unwrap_or_default() {
+            let name = Name { owner: Some(user), ..page.clone() };
+            let known = state.known.get(&name).copied();
+            if let Some(known) = known.filter(|known| (from..seq).contains(&known.seq)) {
+                state.insert(name, Known { seq, confirmed: now, ..known });
+            }
         }
     }
 
@@ -185,8 +234,11 @@ impl State {
     fn insert(&mut self, name: Name, known: Known) {
         let by = known.by;
         self.changed.insert(name.clone());
+        let account = name.owner.filter(|_| name.is_long()).map(|user| (name.page(), user));
         if let Some(before) = self.known.insert(name, known) {
             self.discount(before.by);
+        } else if let Some((page, user)) = account {
+            self.accounts.entry(page).or_default().push(user);
         }
         if !is_account(by) {
             self.visitors += 1;
@@ -226,6 +278,13 @@ impl State {
             self.discount(known.by);
             self.changed.remove(name);
             self.dropped.insert(name.clone());
+            let page = name.page();
+            if let Some(accounts) = self.accounts.get_mut(&page) {
+                accounts.retain(|user| Some(*user) != name.owner);
+                if accounts.is_empty() {
+                    self.accounts.remove(&page);
+                }
+            }
         }
     }
 
@@ -285,9 +344,37 @@ mod tests {
     #[test]
     fn a_long_name_is_enough_by_itself_and_a_short_one_is_an_accounts_own() {
         let long = "0123456789abcdef";
-        assert_eq!(name(Some(ALICE), long), name(None, long));
-        assert_ne!(name(Some(ALICE), "short"), name(Some(BOB), "short"));
+        let (alices, bobs) = (name(Some(ALICE), long).unwrap(), name(Some(BOB), long).unwrap());
+        let page = name(None, long).unwrap();
+        let positions = positions();
+        positions.advance(alices.clone(), 7, BY_ALICE, at(0));
+        assert_eq!([&alices, &bobs, &page].map(|name| positions.find(name)), [Some(7); 3]);
+
+        positions.advance(bobs.clone(), 5, BY_BOB, at(1));
+        positions.advance(page.clone(), 9, visitor(1), at(2));
+
+        let found = [&alices, &bobs, &page].map(|name| positions.find(name));
+        assert_eq!(found, [Some(7), Some(5), Some(9)]);
         assert_eq!(name(None, "short"), None);
+        positions.advance(name(Some(ALICE), "short").unwrap(), 3, BY_ALICE, at(0));
+        assert_eq!(positions.find(&name(Some(BOB), "short").unwrap()), None);
+    }
+
+    #[test]
+    fn what_a_page_was_shown_whole_counts_for_those_who_had_all_before() {
+        let positions = positions();
+        let long = "0123456789abcdef";
+        let (alices, bobs) = (name(Some(ALICE), long).unwrap(), name(Some(BOB), long).unwrap());
+        positions.advance(alices.clone(), 7, BY_ALICE, at(0));
+        positions.advance(bobs.clone(), 5, BY_BOB, at(1));
+
+        positions.advance_accounts(&name(None, long).unwrap(), 7, 9, at(2));
+
+        assert_eq!((positions.find(&alices), positions.find(&bobs)), (Some(9), Some(5)));
+        positions.forget(at(2));
+        assert_eq!(positions.state.lock().accounts.values().flatten().count(), 1);
+        positions.forget(at(3));
+        assert!(positions.state.lock().accounts.is_empty());
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::domain::Error;
 use crate::domain::realtime::Hub;
 use crate::domain::realtime::News;
 use crate::domain::realtime::cursor::Claimed;
+use crate::domain::realtime::listener::Ask;
 use crate::domain::realtime::listener::Behind;
 use crate::domain::realtime::listener::Listener;
 use crate::domain::realtime::peer::Replaying;
@@ -43,11 +44,12 @@ impl Hub {
     /// When the database fails.
     pub(super) async fn resumption(&self, listener: &Listener) -> Result<Option<Place>, Error> {
         let store = &self.items.store;
-        let resume = &listener.ask.resume;
-        if let Some(told) = resume.told {
-            return Ok(store.find_place(told).await?);
+        let Ask { resume, taken, .. } = &listener.ask;
+        if let Some(taken) = taken {
+            return Ok(store.find_place(taken.told).await?);
         }
-        if let Some(seq) = listener.name().and_then(|name| self.positions.find(&name))
+        if !resume.insists
+            && let Some(seq) = listener.name().and_then(|name| self.positions.find(&name))
             && let Some(place) = store.find_place(seq).await?
         {
             return Ok(Some(place));
@@ -85,8 +87,7 @@ impl Hub {
             let told = behind.told;
             if told >= self.delivered() {
                 let _between_events = self.order.read().await;
-                if told >= self.delivered() {
-                    listener.catch_up();
+                if told >= self.delivered() && listener.catch_up(told) {
                     return;
                 }
                 continue;

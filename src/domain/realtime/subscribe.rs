@@ -50,8 +50,9 @@ pub struct Resume {
     /// Where its client is known to have got to, by the name that its page gave itself: for clients
     /// that keep no cursor.
     pub recover: Option<Arc<str>>,
-    /// Where the one it takes the place of has got to: nothing behind that was told.
-    pub(super) told: Option<i64>,
+    /// Whether the cursor counts although it is known where the client has got to: on the same connection
+    /// it had asked for something else.
+    pub(super) insists: bool,
 }
 
 impl Resume {
@@ -59,7 +60,7 @@ impl Resume {
     /// a cursor; from now on without either.
     #[must_use]
     pub fn new(recover: Option<String>, since: Option<String>) -> Self {
-        Self { since, recover: recover.map(Arc::from), told: None }
+        Self { since, recover: recover.map(Arc::from), insists: false }
     }
 
     /// Returns whether the client asks for what it missed.
@@ -101,10 +102,10 @@ impl Hub {
     /// once that it begins; without, its news is held back until [`Hub::begin`].
     pub(super) fn enter(&self, listener: &Arc<Listener>, subject: Subject) {
         let at_once = listener.ask.event.is_some() && !listener.ask.resume.is_asked();
-        let place = match listener.ask.resume.told {
+        let place = match &listener.ask.taken {
             None => Some(self.items.store.head()),
             // The usual case; any other is looked up.
-            Some(told) => Some(self.last_delivered()).filter(|place| place.seq == told),
+            Some(taken) => Some(self.last_delivered()).filter(|place| place.seq == taken.told),
         };
         if at_once
             && listener.is_held()
@@ -126,14 +127,16 @@ impl Hub {
     ///
     /// If its client asks for what it missed, that is told instead, and then the news.
     pub(super) async fn begin(self: &Arc<Self>, listener: &Arc<Listener>) -> Result<(), Error> {
-        let Resume { told, .. } = listener.ask.resume;
         let asked = listener.ask.resume.is_asked();
-        if (asked || told.is_some())
+        if (asked || listener.ask.taken.is_some())
             && listener.is_held()
             && let Some(place) = self.resumption(listener).await?
         {
             let first = self.init(listener, place, asked.then_some(true));
             listener.open_behind(first, place.seq);
+            let view = listener.view.lock();
+            listener.note_begin(view.as_ref(), place.seq, asked.then_some(place.seq));
+            drop(view);
             self.catch_up(listener);
             return Ok(());
         }
@@ -165,6 +168,7 @@ impl Hub {
             let current = listener.view.lock();
             if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, &view)) {
                 listener.open(Some(init), place.seq);
+                listener.note_begin(Some(&view), place.seq, None);
             }
         }
         // Some of what was held back may have to be read in the log.

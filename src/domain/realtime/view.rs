@@ -92,6 +92,12 @@ impl Envelope {
         let cursor = news.cursor.filter(|_| self.cursors);
         (self.encode)(self.uid.as_deref(), &News { cursor, ..news })
     }
+
+    /// Returns the frame of an error of a running subscription.
+    #[must_use]
+    pub fn fail(&self, error: &Error) -> Bytes {
+        (self.encode_error)(self.uid.as_deref(), error)
+    }
 }
 
 /// What of a subject decides how much time an event takes.

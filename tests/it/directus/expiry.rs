@@ -59,11 +59,10 @@ async fn a_new_sign_in_in_time_keeps_connection_and_subscriptions() {
     let mut socket = Socket::signed_in(&server, &alice).await;
     socket.subscribe("s", json!({"event": "create"})).await;
 
-    // The subscription tells that it shows nothing any more, before or after the notice.
-    while socket.next().await != expired() {}
+    // The subscription says nothing of it: the loop of a page reads what has `data`.
+    socket.expect(&expired()).await;
     let login = json!({"type": "auth", "email": alice.email, "password": alice.password});
-    socket.send(&login).await;
-    while socket.next().await["status"] != "ok" {}
+    assert_eq!(socket.ask(&login).await["status"], "ok");
 
     socket
         .send(&json!({"type": "items", "collection": "messages", "action": "create",
@@ -89,6 +88,32 @@ async fn in_public_mode_the_public_is_left() {
     assert_eq!(socket.ask(&read()).await["data"], json!([{"id": 1}]));
     let create = json!({"type": "items", "collection": "messages", "action": "create", "data": {}});
     assert_eq!(socket.ask(&create).await["error"]["code"], "FORBIDDEN");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_subscription_that_the_public_may_not_have_says_so_once_no_sign_in_comes() {
+    let server = TestServer::with(|config| {
+        short(config);
+        config.websockets.auth_timeout = Duration::from_secs(2);
+    })
+    .await;
+    let alice = server.member("alice").await;
+    let login = json!({"type": "auth", "email": alice.email, "password": alice.password});
+    let mut late = Socket::signed_in(&server, &alice).await;
+    let mut soon = Socket::signed_in(&server, &alice).await;
+    for socket in [&mut late, &mut soon] {
+        socket.subscribe("s", json!({"event": "create"})).await;
+    }
+
+    late.expect(&expired()).await;
+    soon.expect(&expired()).await;
+    assert_eq!(soon.ask(&login).await["status"], "ok");
+
+    let told = late.next().await;
+    assert_eq!((&told["event"], &told["error"]["code"]), (&json!("error"), &json!("FORBIDDEN")));
+    late.quiet().await;
+    soon.quiet().await;
     server.stop().await;
 }
 

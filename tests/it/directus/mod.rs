@@ -14,6 +14,7 @@ mod order;
 mod protocol;
 mod public_rights;
 mod recover;
+mod resume;
 mod revocation;
 mod rights;
 mod subscribe;

@@ -11,20 +11,20 @@ use crate::support::User;
 use crate::support::error;
 
 /// A name that no other page thinks of.
-const PAGE: &str = "1f6f3c0e-6f0e-4a57-8f7e-1c2d3e4f5a6b";
+pub(super) const PAGE: &str = "1f6f3c0e-6f0e-4a57-8f7e-1c2d3e4f5a6b";
 
 /// A client that behaves as the SDK does: it answers pings and subscribes anew on each connection.
-struct Page {
-    socket: Socket,
+pub(super) struct Page {
+    pub(super) socket: Socket,
 }
 
 impl Page {
-    async fn signed_in(server: &TestServer, user: &User) -> Self {
+    pub(super) async fn signed_in(server: &TestServer, user: &User) -> Self {
         Self { socket: Socket::signed_in(server, user).await }
     }
 
     /// Returns the next frame that is no ping.
-    async fn next(&mut self) -> Json {
+    pub(super) async fn next(&mut self) -> Json {
         loop {
             let frame = self.socket.next().await;
             if frame["type"] != "ping" {
@@ -35,7 +35,7 @@ impl Page {
     }
 
     /// Subscribes by this name, and returns whether it recovered.
-    async fn recovers(&mut self, recover: &str) -> bool {
+    pub(super) async fn recovers(&mut self, recover: &str) -> bool {
         self.socket
             .send(&json!({"type": "subscribe", "collection": "messages", "event": "create",
                 "uid": "chat", "recover": recover, "query": {"fields": ["content"]}}))
@@ -46,7 +46,7 @@ impl Page {
     }
 
     /// Waits for a message, and returns whether it is told for the time that was missed.
-    async fn sees(&mut self, content: &str) -> bool {
+    pub(super) async fn sees(&mut self, content: &str) -> bool {
         let frame = self.next().await;
         assert_eq!(frame["data"], json!([{"content": content}]), "{frame}");
         frame["replayed"] == true
@@ -54,15 +54,27 @@ impl Page {
 
     /// Answers all that it is asked, until the server knows what it has. (Pings for a confirmation
     /// are sent one at a time, and this one comes behind.)
-    async fn confirm(&mut self) {
+    pub(super) async fn confirm(&mut self) {
         let frame = self.socket.next().await;
         assert_eq!(frame["type"], "ping", "{frame}");
         self.socket.send(&json!({"type": "pong"})).await;
         self.quiet().await;
     }
 
+    /// The same without a sign-in, for which it is asked by pings of the protocol.
+    pub(super) async fn confirm_unseen(&mut self) {
+        loop {
+            match self.socket.message().await {
+                Some(Message::Ping(_)) => break,
+                Some(Message::Text(_)) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        self.quiet().await;
+    }
+
     /// Asserts that nothing but pings comes before the answer to a frame that is sent now.
-    async fn quiet(&mut self) {
+    pub(super) async fn quiet(&mut self) {
         self.socket.send(&json!({"type": "ping", "uid": "quiet?"})).await;
         assert_eq!(self.next().await, json!({"type": "pong", "uid": "quiet?"}));
     }
@@ -199,13 +211,16 @@ async fn a_long_name_holds_for_whoever_comes_back_and_shows_what_they_may_see() 
     let mut page = Page { socket: Socket::connect(&server).await };
     assert!(page.recovers(PAGE).await);
     assert!(page.sees("for all").await);
-    // It is asked by a ping of the protocol, since it has not signed in.
-    loop {
-        match page.socket.message().await {
-            Some(Message::Ping(_)) => break,
-            Some(Message::Text(_)) => {}
-            other => panic!("{other:?}"),
-        }
+    page.confirm_unseen().await;
+    drop(page);
+
+    // What it was shown is confirmed, and what was kept from it is not.
+    let mut page = Page { socket: Socket::connect(&server).await };
+    assert!(page.recovers(PAGE).await);
+    page.quiet().await;
+    page.socket.auth(&alice).await;
+    for content in ["a secret", "for all"] {
+        assert!(page.sees(content).await);
     }
     page.quiet().await;
     server.stop().await;

@@ -110,6 +110,18 @@ impl Connection {
         Box::pin(self.peer.confirm(identity))
     }
 
+    /// Makes the connection nobody's or the public's since its token has expired, as [`Peer::expire`].
+    pub async fn expire(&self, becomes: Becomes) {
+        let identity = match becomes {
+            Becomes::Nobody => nobody(),
+            Becomes::Public => self.context.services.auth.public(self.origin.ip),
+        };
+        Box::pin(self.peer.expire(identity.clone())).await;
+        if becomes == Becomes::Public {
+            self.confirm(identity).await;
+        }
+    }
+
     /// Makes the connection nobody's or the public's.
     pub async fn fall_back(&self, becomes: Becomes) {
         match becomes {

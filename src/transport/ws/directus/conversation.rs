@@ -110,6 +110,8 @@ pub(super) struct Conversation<'a> {
     pace: Pace,
     /// Until when nothing that was said is looked at: it came too fast.
     deaf_until: Option<Instant>,
+    /// Until when subscriptions do not say that they show nothing since a token has expired.
+    pub(super) unsaid_until: Option<Instant>,
     /// What is under way: creates, or one thing of another kind.
     running: FuturesOrdered<BoxFuture<'a, Outcome>>,
     /// What that is, if it is anything.
@@ -157,6 +159,7 @@ impl<'a> Conversation<'a> {
             meter: connection.meter.clone(),
             pace: Pace::new(&connection.context, Instant::now()),
             deaf_until: None,
+            unsaid_until: None,
             running: FuturesOrdered::new(),
             kind: Kind::Other,
             owns_session: false,
@@ -406,8 +409,10 @@ impl<'a> Conversation<'a> {
     /// Returns when [`Conversation::tick`] is due.
     fn due(&self) -> Instant {
         let standing = self.standing.due(self.is_checking());
-        let others = [standing, self.deaf_until, self.confirming.due()].into_iter().flatten();
-        others.fold(self.heartbeat.due(), Instant::min)
+        // While a sign-in is being checked, what comes out of that decides.
+        let unsaid = self.unsaid_until.filter(|_| !self.is_checking());
+        let others = [standing, self.deaf_until, unsaid, self.confirming.due()];
+        others.into_iter().flatten().fold(self.heartbeat.due(), Instant::min)
     }
 
     async fn tick(&mut self) {
@@ -416,6 +421,10 @@ impl<'a> Conversation<'a> {
         if self.standing.due(self.is_checking()).is_some_and(|due| due <= now) {
             let consequence = self.standing.expire(now);
             self.suffer(consequence, None).await;
+        }
+        if self.unsaid_until.is_some_and(|until| until <= now) && !self.is_checking() {
+            self.unsaid_until = None;
+            self.connection.peer.say_unsaid();
         }
         if self.heartbeat.due() <= now {
             match self.heartbeat.beat(now, self.is_busy()) {

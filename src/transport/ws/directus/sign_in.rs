@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use tokio::time::Instant;
 
 use crate::domain::Error;
 use crate::transport::ws::directus::answers;
@@ -16,6 +17,7 @@ use crate::transport::ws::directus::conversation::Kind;
 use crate::transport::ws::directus::conversation::Outcome;
 use crate::transport::ws::directus::conversation::expiry;
 use crate::transport::ws::directus::standing::Consequence;
+use crate::transport::ws::directus::standing::Reason;
 use crate::transport::ws::directus::uid::Uid;
 
 impl Conversation<'_> {
@@ -50,6 +52,7 @@ impl Conversation<'_> {
             return self.deny(&Error::InvalidCredentials, uid).await;
         }
         self.standing.sign_in(until);
+        self.unsaid_until = None;
         self.owns_session = granted.owns_session;
         self.say(answers::signed_in(uid, granted.refresh_token.as_deref()));
     }
@@ -86,7 +89,14 @@ impl Conversation<'_> {
     /// Becomes, says and closes, in this order: no frame is handled as who it was before.
     async fn suffer_with(&mut self, consequence: Consequence, frame: Bytes) {
         self.owns_session = false;
-        self.connection.fall_back(consequence.becomes).await;
+        if consequence.reason == Reason::Expired {
+            self.connection.expire(consequence.becomes).await;
+            // Where it stays open, what is not shown any more is said once a sign-in does not come.
+            let patience = self.connection.context.config.auth_timeout;
+            self.unsaid_until = Some(Instant::now() + patience);
+        } else {
+            self.connection.fall_back(consequence.becomes).await;
+        }
         self.say(frame);
         if consequence.closes {
             self.close();

@@ -1,0 +1,288 @@
+//! Clients that come back before they have signed in: the SDK repeats its subscriptions at once, and
+//! the page signs in a moment later.
+
+use serde_json::Value as Json;
+use serde_json::json;
+
+use crate::directus::recover::PAGE;
+use crate::directus::recover::Page;
+use crate::support::Permission;
+use crate::support::Socket;
+use crate::support::TestServer;
+use crate::support::User;
+
+/// Starts a server where the public may read what begins with "open".
+async fn partly_open() -> TestServer {
+    let server = TestServer::start().await;
+    let open = json!({"content": {"_starts_with": "open"}});
+    server.allow_public(&[Permission::to("read", "messages").on(open)]).await;
+    server
+}
+
+fn ask(resume: &Json) -> Json {
+    let mut frame = json!({"type": "subscribe", "collection": "messages", "event": "create",
+        "uid": "chat", "query": {"fields": ["content"]}});
+    frame.as_object_mut().unwrap().extend(resume.as_object().unwrap().clone());
+    frame
+}
+
+async fn visitor(server: &TestServer) -> Page {
+    Page { socket: Socket::connect(server).await }
+}
+
+impl Page {
+    /// Sends a subscription, and returns the first frame of it.
+    async fn begins(&mut self, resume: &Json) -> Json {
+        self.socket.send(&ask(resume)).await;
+        let init = self.next().await;
+        assert_eq!(init["event"], "init", "{init}");
+        init
+    }
+
+    /// Signs in. What was missed may come before the answer, and is returned.
+    async fn signs_in(&mut self, user: &User) -> Vec<String> {
+        self.socket.send(&json!({"type": "auth", "access_token": user.token})).await;
+        let mut told = Vec::new();
+        loop {
+            let frame = self.next().await;
+            if frame["type"] == "auth" {
+                assert_eq!(frame["status"], "ok", "{frame}");
+                return told;
+            }
+            assert_eq!(frame["replayed"], true, "{frame}");
+            told.push(frame["data"][0]["content"].as_str().unwrap().to_owned());
+        }
+    }
+
+    /// Sees news, and lets the server know that it has it.
+    async fn sees_and_confirms(&mut self, user: &User, content: &str) {
+        user.say(content).await;
+        assert!(!self.sees(content).await);
+        self.confirm().await;
+    }
+
+    /// Signs in, and is told exactly this of what was missed.
+    async fn signs_in_and_is_told(&mut self, user: &User, missed: &[&str]) {
+        let mut told = self.signs_in(user).await;
+        while told.len() < missed.len() {
+            let frame = self.next().await;
+            assert_eq!(frame["replayed"], true, "{frame}");
+            told.push(frame["data"][0]["content"].as_str().unwrap().to_owned());
+        }
+        assert_eq!(told, missed);
+        self.quiet().await;
+    }
+}
+
+/// Lets a page of alice's have everything up to now, and returns what it asks for when it comes back.
+async fn left_page(server: &TestServer, alice: &User, resume: &str) -> Json {
+    let mut page = Page::signed_in(server, alice).await;
+    let init = page.begins(&json!({"recover": PAGE, "since": ""})).await;
+    page.confirm().await;
+    if resume == "recover" { json!({"recover": PAGE}) } else { json!({"since": init["cursor"]}) }
+}
+
+async fn says(user: &User, contents: &[&str]) {
+    for content in contents {
+        user.say(content).await;
+    }
+}
+
+#[tokio::test]
+async fn what_the_public_was_not_shown_is_told_after_the_sign_in() {
+    for resume in ["recover", "since"] {
+        let server = partly_open().await;
+        let alice = server.member("alice").await;
+        let resume = left_page(&server, &alice, resume).await;
+        says(&alice, &["members 1", "open 2", "members 3"]).await;
+
+        // The SDK sends each subscription twice.
+        let mut page = visitor(&server).await;
+        assert_eq!(page.begins(&resume).await["recovered"], true);
+        assert!(page.sees("open 2").await);
+        assert_eq!(page.begins(&resume).await["recovered"], true);
+        says(&alice, &["members 4", "open 5"]).await;
+        page.sees("open 5").await;
+        page.signs_in_and_is_told(&alice, &["members 1", "members 3", "members 4"]).await;
+
+        assert_eq!(page.begins(&resume).await["recovered"], true);
+        says(&alice, &["members 6"]).await;
+        assert!(!page.sees("members 6").await);
+        page.quiet().await;
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_while_the_public_is_still_told_loses_nothing() {
+    let server = partly_open().await;
+    let alice = server.member("alice").await;
+    let since = left_page(&server, &alice, "since").await;
+    let mut contents: Vec<String> = (0..300).map(|number| format!("members {number}")).collect();
+    contents.extend((0..300).map(|number| format!("open {number}")));
+    for content in &contents {
+        alice.say(content).await;
+    }
+
+    let mut page = visitor(&server).await;
+    page.socket.send(&ask(&since)).await;
+    page.socket.send(&json!({"type": "auth", "access_token": alice.token})).await;
+    let mut told = Vec::new();
+    while told.len() < contents.len() {
+        let frame = page.next().await;
+        if let Some(content) = frame["data"][0]["content"].as_str() {
+            assert_eq!(frame["replayed"], true, "{frame}");
+            told.push(content.to_owned());
+        }
+    }
+
+    told.sort();
+    contents.sort();
+    assert_eq!(told, contents);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_an_account_was_not_shown_is_not_confirmed_by_the_public() {
+    let server = partly_open().await;
+    let alice = server.member("alice").await;
+    let recover = left_page(&server, &alice, "recover").await;
+    says(&alice, &["members 1", "open 2"]).await;
+
+    // It comes back, is cut off, and comes back, before it signs in.
+    let mut page = visitor(&server).await;
+    page.begins(&recover).await;
+    assert!(page.sees("open 2").await);
+    page.confirm_unseen().await;
+    drop(page);
+    let server = server.restart().await;
+    let alice = server.signed_in_again(&alice);
+    says(&alice, &["open 3"]).await;
+    let mut page = visitor(&server).await;
+    assert_eq!(page.begins(&recover).await["recovered"], true);
+    assert!(page.sees("open 3").await);
+
+    // What was shown on the connection before is told again, marked.
+    page.signs_in_and_is_told(&alice, &["members 1", "open 2"]).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_page_that_signs_out_and_in_again_goes_on_where_its_account_had_got_to() {
+    let server = partly_open().await;
+    let alice = server.member("alice").await;
+    let recover = left_page(&server, &alice, "recover").await;
+    let mut page = visitor(&server).await;
+    page.begins(&recover).await;
+    says(&alice, &["members 1"]).await;
+    page.signs_in_and_is_told(&alice, &["members 1"]).await;
+    page.sees_and_confirms(&alice, "members, live").await;
+
+    page.socket.send(&json!({"type": "auth", "action": "logout"})).await;
+    page.quiet().await;
+    says(&alice, &["members 2", "open 3"]).await;
+    page.sees("open 3").await;
+    page.signs_in_and_is_told(&alice, &["members 2"]).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn another_account_is_told_what_it_may_see_and_its_positions_are_its_own() {
+    let server = partly_open().await;
+    let alice = server.member("alice").await;
+    let rule = json!({"content": {"_contains": "bob"}});
+    let bob = server.user_with("bob", &[Permission::to("read", "messages").on(rule)]).await;
+    let recover = left_page(&server, &alice, "recover").await;
+    says(&alice, &["members 1", "members and bob 2", "open 3"]).await;
+
+    let mut page = visitor(&server).await;
+    page.begins(&recover).await;
+    assert!(page.sees("open 3").await);
+    page.signs_in_and_is_told(&bob, &["members and bob 2"]).await;
+    page.sees_and_confirms(&alice, "bob, live").await;
+    drop(page);
+
+    let mut page = Page::signed_in(&server, &alice).await;
+    assert_eq!(page.begins(&recover).await["recovered"], true);
+    for content in ["members 1", "members and bob 2", "open 3", "bob, live"] {
+        assert!(page.sees(content).await);
+    }
+    page.quiet().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_short_name_goes_on_where_the_account_had_got_to_that_signs_in() {
+    let server = partly_open().await;
+    let alice = server.member("alice").await;
+    let mut page = Page::signed_in(&server, &alice).await;
+    page.begins(&json!({"recover": "page"})).await;
+    drop(page);
+    says(&alice, &["members 1"]).await;
+
+    let mut page = visitor(&server).await;
+    assert_eq!(page.begins(&json!({"recover": "page"})).await["recovered"], false);
+    says(&alice, &["members 2", "open 3"]).await;
+    page.sees("open 3").await;
+
+    page.signs_in_and_is_told(&alice, &["members 1", "members 2"]).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn where_the_public_sees_all_its_confirmations_are_everybodys() {
+    let server = TestServer::start().await;
+    server.allow_public(&[Permission::to("read", "messages")]).await;
+    let alice = server.member("alice").await;
+    let recover = left_page(&server, &alice, "recover").await;
+    says(&alice, &["one"]).await;
+    let mut page = visitor(&server).await;
+    page.begins(&recover).await;
+    assert!(page.sees("one").await);
+    page.confirm_unseen().await;
+    drop(page);
+
+    let mut page = visitor(&server).await;
+    assert_eq!(page.begins(&recover).await["recovered"], true);
+    says(&alice, &["two"]).await;
+    page.sees("two").await;
+    page.signs_in_and_is_told(&alice, &[]).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn another_cursor_is_honoured_and_so_is_the_same_by_other_rights() {
+    let server = partly_open().await;
+    let admin = server.admin().await;
+    let alice = server.member("alice").await;
+    let open = json!({"content": {"_starts_with": "open"}});
+    let reader = server.user_with("reader", &[Permission::to("read", "messages").on(open)]).await;
+    let first = left_page(&server, &alice, "since").await;
+    let mut page = Page::signed_in(&server, &alice).await;
+    page.begins(&first).await;
+    says(&alice, &["members 1", "open 2"]).await;
+    let frame = page.next().await;
+    let second = json!({"since": frame["cursor"]});
+    assert!(!page.sees("open 2").await);
+
+    page.begins(&second).await;
+    assert!(page.sees("open 2").await);
+    page.begins(&first).await;
+    assert!(page.sees("members 1").await);
+    assert!(page.sees("open 2").await);
+    page.begins(&first).await;
+    page.quiet().await;
+
+    // Rights that have grown since show more.
+    let permissions = "/permissions?filter[collection][_eq]=messages&sort=-id&limit=1";
+    let permission = format!("/permissions/{}", admin.get(permissions).await.ok()[0]["id"]);
+    let mut page = Page::signed_in(&server, &reader).await;
+    page.begins(&first).await;
+    assert!(page.sees("open 2").await);
+    admin.patch(&permission, &json!({"permissions": null})).await.ok();
+    page.begins(&first).await;
+    assert!(page.sees("members 1").await);
+    assert!(page.sees("open 2").await);
+    page.quiet().await;
+    server.stop().await;
+}
