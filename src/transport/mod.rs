@@ -45,6 +45,7 @@ pub mod docs;
 pub mod error;
 pub mod json_depth;
 pub mod limits;
+mod lone_surrogates;
 pub mod middleware;
 pub mod origin;
 pub mod pages;

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::domain::Error;
 use crate::transport::error::Refusal;
 use crate::transport::json_depth;
+use crate::transport::lone_surrogates;
 
 /// How long a body may take to arrive.
 const ARRIVAL_MAX: Duration = Duration::from_secs(30);
@@ -64,7 +65,7 @@ pub fn parse(
     if !json_depth::is_within(body, depth_max) {
         return Err(Error::payload(format!("JSON nests at most {depth_max} levels deep")));
     }
-    match serde_json::from_slice::<Json>(body) {
+    match lone_surrogates::from_slice::<Json>(body) {
         Ok(json @ (Json::Object(_) | Json::Array(_))) => Ok(Some(json)),
         Ok(_) => Err(Error::payload("The body has to be a JSON object or a list")),
         Err(error) => Err(Error::payload(format!("The body is not JSON: {error}"))),

@@ -43,7 +43,7 @@ async fn every_wrong_frame_has_its_answer_and_the_connection_stays() {
             messages("delete", json!({})),
             "items",
             "INVALID_PAYLOAD",
-            "Invalid payload. Either 'ids', 'id' or 'query' is required for a DELETE request.".to_owned(),
+            "Either 'ids', 'id' or 'query' is required for a DELETE request.".to_owned(),
         ),
         (messages("update", json!({"id": id})), "items", "INVALID_PAYLOAD", "Invalid payload. ".to_owned()),
         (json!({"type": "items", "action": "read", "collection": "nope"}), "items", "INVALID_COLLECTION", COLLECTION.to_owned()),

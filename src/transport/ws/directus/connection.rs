@@ -207,10 +207,13 @@ impl Connection {
         &self,
         actor: &Actor,
         collection: &'static Collection,
-        mut frame: Items,
+        frame: Items,
     ) -> Result<Bytes, Error> {
-        let uid = frame.uid.take();
-        let which = items::delete(frame)?;
+        let uid = frame.uid.clone();
+        let which = match items::delete(frame) {
+            Ok(which) => which,
+            Err(invalid) => return Ok(answers::invalid(&invalid)),
+        };
         let one = matches!(which, Which::One(_));
         let keys = self.context.services.items.delete(actor, collection, which).await?;
         let keys = keys.into_iter().map(key).collect::<Vec<_>>();

@@ -6,6 +6,7 @@ use serde_json::Map;
 use serde_json::Value as Json;
 
 use crate::transport::json_depth;
+use crate::transport::lone_surrogates;
 use crate::transport::ws::directus::uid::Uid;
 
 /// How long a client's name for something may be, in bytes: subscriptions keep theirs.
@@ -41,7 +42,7 @@ impl Fields {
             let message = format!("Validation error: Nested deeper than {depth_max} levels");
             return Err(Invalid { area: "server", message, uid: None });
         }
-        let mut json = serde_json::from_slice::<Json>(text).map_err(|_| Invalid {
+        let mut json = lone_surrogates::from_slice::<Json>(text).map_err(|_| Invalid {
             area: "server",
             message: "Unable to parse the incoming message.".to_owned(),
             uid: None,
@@ -55,11 +56,9 @@ impl Fields {
         fields.uid = match fields.take("uid") {
             None => None,
             Some(Json::String(text)) if text.len() <= UID_MAX => Some(Uid::Text(text)),
-            Some(Json::String(_)) => {
-                let message = format!("Validation error: Longer than {UID_MAX} bytes at \"uid\"");
-                return Err(Invalid { area: "server", message, uid: None });
-            }
-            Some(Json::Number(number)) => Some(Uid::Number(number)),
+            Some(Json::String(_)) => return Err(too_long()),
+            Some(Json::Number(number)) if !number.is_f64() => Some(Uid::Number(number)),
+            Some(Json::Number(_)) => Some(Uid::as_written(text, UID_MAX).ok_or_else(too_long)?),
             Some(other) => return Err(fields.invalid("string or number", Some(&other), "uid")),
         };
         Ok(fields)
@@ -125,6 +124,12 @@ impl Fields {
             uid: self.uid.clone(),
         }
     }
+}
+
+/// Returns what is wrong with a client's name that is too long.
+fn too_long() -> Invalid {
+    let message = format!("Validation error: Longer than {UID_MAX} bytes at \"uid\"");
+    Invalid { area: "server", message, uid: None }
 }
 
 /// Says what was expected, what came, and in which field.

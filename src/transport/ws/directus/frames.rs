@@ -369,6 +369,8 @@ mod tests {
         let long = format!(r#"{{"type":"ping","uid":"{}"}}"#, "x".repeat(1025));
 
         assert_eq!(refusal(&long).1, "Validation error: Longer than 1024 bytes at \"uid\"");
+        let long = format!(r#"{{"type":"ping","uid":1.{}}}"#, "0".repeat(1023));
+        assert_eq!(refusal(&long).1, "Validation error: Longer than 1024 bytes at \"uid\"");
     }
 
     #[test]
@@ -379,12 +381,25 @@ mod tests {
 
     #[test]
     fn a_uid_comes_back_as_it_was_sent() {
-        for uid in ["\"abc\"", "42", "0", "-1", "1.5", "\"\""] {
-            let frame = parse(&format!(r#"{{"type":"ping","uid":{uid}}}"#));
+        let long = "12345678901234567890.0e-0123456789";
+        for uid in ["\"abc\"", "42", "0", "-1", "1.5", "\"\"", "1e2", "-0", "1.0", "1E+2", long] {
+            let frame =
+                parse(&format!(r#"{{"uid":7,"type":"ping","\u0075id":{uid},"x":"\ud800"}}"#));
 
             let Ok(Frame::Ping(Some(echo))) = frame else { panic!("{frame:?}") };
             assert_eq!(serde_json::to_string(&echo).unwrap(), uid);
         }
+    }
+
+    #[test]
+    fn half_a_character_is_read_as_one_that_cannot_be_shown() {
+        let frame = items(
+            r#"{"type":"items","collection":"messages","action":"create",
+                "data":{"content":"cut \ud83d"},"uid":"cut \ud83d"}"#,
+        );
+
+        assert_eq!(frame.data, json!({"content": "cut \u{fffd}"}));
+        assert_eq!(frame.uid, Some(Uid::Text("cut \u{fffd}".to_owned())));
     }
 
     #[test]

@@ -5,10 +5,11 @@ use serde_json::Value as Json;
 use crate::domain::Error;
 use crate::domain::items::Update;
 use crate::domain::items::Which;
+use crate::transport::ws::directus::fields::Invalid;
 use crate::transport::ws::directus::frames::Items;
 
 /// The words of Directus for a delete that names nothing.
-const DELETE_WHAT: &str = "Either 'ids', 'id' or 'query' is required for a DELETE request";
+const DELETE_WHAT: &str = "Either 'ids', 'id' or 'query' is required for a DELETE request.";
 /// The same for an update.
 const UPDATE_WHAT: &str = "Either 'ids', 'id', 'query' or a list of items as 'data' is required \
                            for an UPDATE request";
@@ -49,13 +50,15 @@ pub fn update(frame: Items) -> Result<(Update, Json), Error> {
 /// Returns what a frame deletes.
 ///
 /// # Errors
-/// [`Error::InvalidPayload`] if it does not say which items are meant, as in [`update`].
-pub fn delete(frame: Items) -> Result<Which, Error> {
+/// [`Invalid`] if it does not say which items are meant, as in [`update`].
+pub fn delete(frame: Items) -> Result<Which, Invalid> {
     match (frame.id, frame.ids, frame.query) {
         (Some(id), _, _) => Ok(Which::One(id)),
         (None, Some(ids), _) => Ok(Which::Keys(ids)),
         (None, None, Some(query)) if is_narrow(&query) => Ok(Which::Query(query)),
-        (None, None, _) => Err(Error::payload(DELETE_WHAT)),
+        (None, None, _) => {
+            Err(Invalid { area: "items", message: DELETE_WHAT.to_owned(), uid: frame.uid })
+        }
     }
 }
 
@@ -147,7 +150,7 @@ mod tests {
             }
 
             assert!(matches!(update(frame(&fields)), Err(Error::InvalidPayload(_))), "{fields}");
-            assert!(matches!(delete(frame(&fields)), Err(Error::InvalidPayload(_))), "{fields}");
+            assert_eq!(delete(frame(&fields)).unwrap_err().message, DELETE_WHAT, "{fields}");
         }
     }
 

@@ -6,6 +6,7 @@ use serde_json::Map;
 use serde_json::Value as Json;
 
 use crate::transport::json_depth;
+use crate::transport::lone_surrogates;
 use crate::transport::ws::directus::answers;
 use crate::transport::ws::directus::frames as directus;
 use crate::transport::ws::fuzz::TEST_TIME;
@@ -162,7 +163,7 @@ fn payload(frame: &[u8]) -> &[u8] {
 }
 
 fn hold(text: &[u8]) {
-    let json = serde_json::from_slice::<Map<String, Json>>(text).ok();
+    let json = lone_surrogates::from_slice::<Map<String, Json>>(text).ok();
     hold_directus(text, json.as_ref());
     hold_topics(text, json.as_ref());
 }

@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 
 use crate::domain::realtime::topics::Topic;
 use crate::transport::json_depth;
+use crate::transport::lone_surrogates;
 use crate::transport::ws::encode::TextFrame;
 
 /// Room for what stands around a payload.
@@ -37,7 +38,7 @@ impl Frame {
         if !json_depth::is_within(text, depth_max) {
             return None;
         }
-        let frame: Map<String, Json> = serde_json::from_slice(text).ok()?;
+        let frame: Map<String, Json> = lone_surrogates::from_slice(text).ok()?;
         let topic = Topic::find(frame.get("topic")?.as_str()?)?;
         match frame.get("type")?.as_str()? {
             "subscribe" => Some(Self::Subscribe(topic)),

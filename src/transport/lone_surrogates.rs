@@ -1,0 +1,81 @@
+//! JSON with halves of characters, as JavaScript writes a text that was cut within an emoji.
+//!
+//! `JSON.parse` takes `"\\ud800"`, and whoever encodes the text that comes of it as UTF-8 gets U+FFFD in
+//! its place. `serde_json` refuses it, since no text of ours can hold it. So what it refuses is looked
+//! at once more here; what it takes costs nothing.
+
+use std::borrow::Cow;
+
+use serde::de::DeserializeOwned;
+
+/// Reads JSON in which halves of characters stand for U+FFFD.
+///
+/// # Errors
+/// What `serde_json` finds wrong with the text.
+pub fn from_slice<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
+    serde_json::from_slice(json).or_else(|error| match mend(json) {
+        Cow::Borrowed(_) => Err(error),
+        Cow::Owned(mended) => serde_json::from_slice(&mended),
+    })
+}
+
+/// Returns JSON in which U+FFFD is written for each half of a character, in as many bytes.
+#[must_use]
+pub fn mend(json: &[u8]) -> Cow<'_, [u8]> {
+    let mut mended = Cow::Borrowed(json);
+    let mut place = 0;
+    // A backslash is of a meaning within texts alone, and JSON has none elsewhere.
+    while let Some(found) = json[place..].iter().position(|byte| *byte == b'\\') {
+        let escape = place + found;
+        place = match unit(json, escape) {
+            Some(0xD800..=0xDBFF) if matches!(unit(json, escape + 6), Some(0xDC00..=0xDFFF)) => {
+                escape + 12
+            }
+            Some(0xD800..=0xDFFF) => {
+                mended.to_mut()[escape + 2..escape + 6].copy_from_slice(b"fffd");
+                escape + 6
+            }
+            Some(_) => escape + 6,
+            None => json.len().min(escape + 2),
+        };
+    }
+    mended
+}
+
+/// Returns what an escape of four hexadecimal digits stands for, if there is one at a place.
+fn unit(json: &[u8], place: usize) -> Option<u32> {
+    let digits = json.get(place..place + 6)?.strip_prefix(b"\\u")?;
+    digits.iter().try_fold(0, |value, digit| Some(value * 16 + char::from(*digit).to_digit(16)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value as Json;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn half_a_character_is_one_that_cannot_be_shown() {
+        for (text, read) in [
+            (r#""\ud83d""#, "\u{fffd}"),
+            (r#""a\udca9b""#, "a\u{fffd}b"),
+            (r#""\uD83D\uD83D\uDCA9""#, "\u{fffd}💩"),
+            (r#""\udca9\ud83d""#, "\u{fffd}\u{fffd}"),
+            (r#""\ud83d\n""#, "\u{fffd}\n"),
+            (r#""\ud83d\\udca9""#, "\u{fffd}\\udca9"),
+        ] {
+            assert_eq!(from_slice::<Json>(text.as_bytes()).unwrap(), json!(read), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_whole_stays_as_it_is_and_what_is_no_json_is_none() {
+        for whole in [r#""💩\ud83d\udca9""#, r#""\\ud83d""#, r#"["\u0041", "\\"]"#, "{}", ""] {
+            assert!(matches!(mend(whole.as_bytes()), Cow::Borrowed(_)), "{whole}");
+        }
+        for none in [r#""\ud83d"#, r#""\ud83""#, r"\ud83d", r#""\ud83d" x"#, "\\", r#""\"#] {
+            assert!(from_slice::<Json>(none.as_bytes()).is_err(), "{none}");
+        }
+    }
+}
