@@ -1,7 +1,9 @@
 // The tutorial's page with one line more, `recover`, and the unmodified SDK: whatever happens to the connection, and
 // whatever others write meanwhile, the page shows every message, once and in order.
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { after, afterEach, before, describe, test } from 'node:test';
+import WebSocket from 'ws';
 import { launchBrowser, Window } from '../lib/browser.mjs';
 import { buildPage, withRecover } from '../lib/build_page.mjs';
 import { Proxy } from '../lib/proxy.mjs';
@@ -94,5 +96,58 @@ for (const sdk of ['sdk-26', 'sdk-21']) {
 				});
 			}
 		}
+	});
+}
+
+/** One message in a task, as in browsers: the SDK listens for one at a time. */
+class OneByOne extends WebSocket {
+	constructor(address) {
+		super(address, { allowSynchronousEvents: false });
+	}
+}
+
+for (const sdk of ['sdk-26', 'sdk-21']) {
+	test(`a page that comes back with ${sdk} before it signs in is told what the public may not see`, async (t) => {
+		const { createDirectus, realtime } = await import(sdk);
+		const server = await Server.start();
+		t.after(() => server.dispose(t.passed === false));
+		const proxy = await Proxy.start(server.port);
+		t.after(() => proxy.stop());
+		const administrator = await Administrator.signIn(server);
+		const [alice, bob] = [await administrator.member('Alice'), await administrator.member('Bob')];
+		const permissions = { content: { _starts_with: 'open' } };
+		const policy = await administrator.publicPolicy();
+		await administrator.data('POST', '/permissions', { policy, collection: 'messages', action: 'read', fields: ['*'], permissions });
+		const client = createDirectus(proxy.origin, { globals: { WebSocket: OneByOne } }).with(realtime({ authMode: 'public' }));
+		t.after(() => client.disconnect());
+		const frames = [];
+		client.onWebSocket('message', (frame) => frames.push(frame));
+		const count = (fits) => frames.filter(fits).length;
+		const signIn = async () => {
+			const before = count(({ status }) => status === 'ok');
+			client.sendMessage({ type: 'auth', access_token: alice.token });
+			await until(() => count(({ status }) => status === 'ok') > before, 'the sign-in');
+		};
+		await client.connect();
+		await signIn();
+		const { subscription } = await client.subscribe('messages', { event: 'create', query: { fields: ['content'] }, uid: 'chat', recover: randomUUID() });
+		const shown = [];
+		(async () => {
+			for await (const { data } of subscription) shown.push(...(data ?? []).map(({ content }) => content));
+		})();
+		await until(() => count(({ event }) => event === 'init') > 0, 'the subscription');
+		await bob.rest.post('before');
+		await until(() => shown.includes('before'), 'what is told at once');
+
+		proxy.cut();
+		for (const content of ['members 1', 'open 2', 'members 3']) await bob.rest.post(content);
+		await until(() => shown.includes('open 2'), 'what the public may see');
+		assert.ok(!shown.includes('members 1'));
+		await signIn();
+		await bob.rest.post('members 4');
+
+		await until(() => shown.includes('members 4'), 'the news');
+		const missed = shown.filter((content) => content !== 'before');
+		assert.deepEqual(missed, ['open 2', 'members 1', 'members 3', 'members 4']);
 	});
 }
