@@ -132,8 +132,15 @@ pub struct StoreConfig {
     pub query_timeout: Duration,
     /// `DB_WRITE_QUEUE_MAX`, default 10000: writes that may wait; more are refused with 503.
     pub write_queue_max: usize,
+    /// `DB_WRITE_QUEUE_SIZE_MAX`, default `64mb`: how many bytes writes may have that wait; more are
+    /// refused with 503. A quarter of it is what one account, or all visitors from one address
+    /// together, may have waiting.
+    pub write_queue_bytes_max: usize,
     /// `DB_WRITE_BATCH_MAX`, default 1000: writes in one transaction.
     pub write_batch_max: usize,
+    /// `DB_MUTATION_SIZE_MAX`, default `32mb`: how many bytes the items may have that one request
+    /// updates or deletes, as they were and as they become; more are refused.
+    pub mutation_bytes_max: usize,
     /// `EVENT_LOG_RETENTION`, default `7d`: how long events are kept; zero for ever.
     pub log_retention: Duration,
     /// `EVENT_LOG_EVENTS_MAX`, default 1000000: how many events are kept; 0 for all.

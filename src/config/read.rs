@@ -105,7 +105,17 @@ impl StoreConfig {
                 form::duration(Plain::Milliseconds, Duration::from_millis(1)),
             ),
             write_queue_max: from.read("DB_WRITE_QUEUE_MAX", "10000", form::number(1, 1_000_000)),
+            write_queue_bytes_max: from.read(
+                "DB_WRITE_QUEUE_SIZE_MAX",
+                "64mb",
+                form::size(1 << 20, 1 << 40),
+            ),
             write_batch_max: from.read("DB_WRITE_BATCH_MAX", "1000", form::number(1, 100_000)),
+            mutation_bytes_max: from.read(
+                "DB_MUTATION_SIZE_MAX",
+                "32mb",
+                form::size(1 << 20, 1 << 40),
+            ),
             log_retention: from.read("EVENT_LOG_RETENTION", "7d", form::wait),
             log_events_max: from.read(
                 "EVENT_LOG_EVENTS_MAX",

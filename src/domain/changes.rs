@@ -9,6 +9,8 @@ use std::time::Duration;
 use crate::domain::Error;
 use crate::domain::directory::Directory;
 use crate::domain::permissions::Permissions;
+use crate::domain::shares::Owner;
+use crate::domain::shares::Shares;
 use crate::model::Event;
 use crate::model::collection::Reach;
 use crate::model::schema::SESSIONS;
@@ -16,13 +18,21 @@ use crate::model::schema::USERS;
 use crate::store::Done;
 use crate::store::Once;
 use crate::store::Store;
+use crate::store::StoreError;
+use crate::store::Turn;
 use crate::store::Write;
+
+/// The part of the queue of the writer that one owner may take. What is larger than that goes while
+/// nothing else of theirs waits.
+const WAITING_SHARE: usize = 4;
 
 /// Commits writes and keeps the caches true.
 pub struct Changes {
     store: Arc<Store>,
     directory: Arc<Directory>,
     permissions: Arc<Permissions>,
+    /// The bytes of writes that wait for the writer. The whole is the store's to refuse.
+    waiting: Arc<Shares>,
     /// Rises with every change of an account, a session or a right.
     standing: AtomicU64,
 }
@@ -35,26 +45,36 @@ impl Changes {
         directory: Arc<Directory>,
         permissions: Arc<Permissions>,
     ) -> Self {
-        Self { store, directory, permissions, standing: AtomicU64::new(0) }
+        let waiting = Shares::new(store.queue_bytes_max() / WAITING_SHARE, usize::MAX);
+        Self { store, directory, permissions, waiting, standing: AtomicU64::new(0) }
     }
 
-    /// Commits a write, durably, and returns its events in order.
+    /// Commits a write of the service's own, durably, and returns its events in order.
     ///
     /// # Errors
-    /// [`Error::TooBusy`] if too many writes wait; what the write itself is refused for; nothing
-    /// has happened then.
+    /// [`Error::TooBusy`] if too much waits to be written; what the write itself is refused for;
+    /// nothing has happened then.
     pub async fn commit(&self, write: Write) -> Result<Vec<Arc<Event>>, Error> {
         let events = self.store.write(write).await?;
         self.apply(&events).await;
         Ok(events)
     }
 
-    /// As [`Changes::commit`], unless the same has happened under this key already.
+    /// As [`Changes::commit`], out of the share of somebody and when it is their turn; with a key,
+    /// unless the same has happened under it already.
     ///
     /// # Errors
-    /// As [`Changes::commit`]; [`Error::Unprocessable`] if the key stands for something else.
-    pub async fn commit_once(&self, write: Write, once: Once) -> Result<Done, Error> {
-        let done = self.store.write_once(write, once).await?;
+    /// As [`Changes::commit`], also if too much waits of the same owner; [`Error::Unprocessable`] if
+    /// the key stands for something else.
+    pub async fn commit_for(
+        &self,
+        owner: Owner,
+        write: Write,
+        once: Option<Once>,
+    ) -> Result<Done, Error> {
+        let bytes = self.store.queue_bytes(&write).min(self.waiting.of_one_max());
+        let _part = self.waiting.take(owner, bytes, 0).map_err(|_| StoreError::QueueFull)?;
+        let done = self.store.write_in_turn(Turn::of(owner), write, once).await?;
         if let Done::Now(events) = &done {
             self.apply(events).await;
         }

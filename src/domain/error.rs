@@ -195,6 +195,10 @@ impl From<StoreError> for Error {
             StoreError::NoAdministrator => Self::Unprocessable(
                 "the last active administrator has to stay: make another one first".to_owned(),
             ),
+            StoreError::TooMuch { bytes_max } => Self::LimitExceeded(format!(
+                "the items that one request changes may have at most {bytes_max} bytes together, as \
+                 they are and as they become: change fewer at a time"
+            )),
             StoreError::OutOfTime(allowed) => Self::TooCostly { allowed },
             StoreError::KeyReused => Self::key_reused(),
             StoreError::QueueFull | StoreError::Crowded => {

@@ -68,6 +68,12 @@ impl Shares {
         Arc::new(Self { of_one_max, of_all_max, taken: Mutex::default() })
     }
 
+    /// Returns how much an owner may take.
+    #[must_use]
+    pub const fn of_one_max(&self) -> usize {
+        self.of_one_max
+    }
+
     /// Takes `of_one` out of an owner's share and `of_all` out of the whole, or nothing.
     ///
     /// # Errors

@@ -47,6 +47,12 @@ impl Row {
         self
     }
 
+    /// Returns how many bytes its texts and documents have together.
+    #[must_use]
+    pub fn text_bytes(&self) -> usize {
+        self.values.iter().map(Value::text_bytes).sum()
+    }
+
     /// Returns the key, or `None` while the writer has not given one yet.
     #[must_use]
     pub fn key(&self) -> Option<Key> {

@@ -49,6 +49,16 @@ impl Value {
         }
     }
 
+    /// Returns how many bytes its text has, or its document as text; none if it is neither.
+    #[must_use]
+    pub fn text_bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Json(document) => document.to_string().len(),
+            _ => 0,
+        }
+    }
+
     /// Returns the identifier, if this is one.
     #[must_use]
     pub const fn as_uuid(&self) -> Option<Uuid> {

@@ -40,6 +40,12 @@ pub enum StoreError {
     /// What was read is longer than it may be.
     #[error("what was read is too long")]
     TooLong,
+    /// The items that a write would touch are too much for one write.
+    #[error("a write would touch items of more than {bytes_max} bytes")]
+    TooMuch {
+        /// How many bytes they may have together, as they are and as they become.
+        bytes_max: usize,
+    },
     /// A read took longer than it may.
     #[error("a read took longer than {0:?}")]
     OutOfTime(Duration),

@@ -40,4 +40,5 @@ pub use write::Done;
 pub use write::Guard;
 pub use write::Once;
 pub use write::Op;
+pub use write::Turn;
 pub use write::Write;

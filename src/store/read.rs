@@ -127,6 +127,23 @@ impl Store {
         Ok(reader.finish(found)?.into_iter().map(Arc::new).collect())
     }
 
+    /// Reads as [`Store::read`] what one write is to change.
+    ///
+    /// # Errors
+    /// [`StoreError::TooMuch`] if that is more than one write may touch; when the database fails.
+    pub async fn read_to_change(
+        &self,
+        scope: &Scope,
+        select: Select,
+    ) -> Result<Vec<Arc<Row>>, StoreError> {
+        let bytes_max = self.mutation_bytes_max();
+        let found = self.read_within(scope, select, bytes_max).await;
+        found.map_err(|error| match error {
+            StoreError::TooLong => StoreError::TooMuch { bytes_max },
+            other => other,
+        })
+    }
+
     /// Returns as [`Store::read_within`], and the place in the order of events at which they were so.
     ///
     /// # Errors
@@ -237,6 +254,19 @@ pub(super) async fn read(
     found.iter().map(|row| rows::decode(collection, row)).collect()
 }
 
+/// Reads as [`read()`], as long as the texts of the rows have at most so many bytes together.
+///
+/// # Errors
+/// [`StoreError::TooLong`] if they have more; when the database fails.
+pub(super) async fn read_bounded(
+    connection: &mut SqliteConnection,
+    collection: &'static Collection,
+    select: &Select,
+    most: usize,
+) -> Result<Vec<Row>, StoreError> {
+    fetch(connection, collection, compile::rows(collection, select, None), most).await
+}
+
 async fn run(
     connection: &mut SqliteConnection,
     statement: SelectStatement,
@@ -292,8 +322,7 @@ async fn fetch(
     let (mut rows, mut bytes) = (Vec::new(), 0);
     while let Some(row) = found.try_next().await? {
         let row = rows::decode(collection, &row)?;
-        let texts = collection.columns().filter_map(|field| row[field].as_text());
-        bytes += texts.map(str::len).sum::<usize>();
+        bytes += row.text_bytes();
         if bytes > most {
             return Err(StoreError::TooLong);
         }

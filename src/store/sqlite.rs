@@ -20,7 +20,6 @@ use sqlx::sqlite::SqliteJournalMode;
 use sqlx::sqlite::SqlitePoolOptions;
 use sqlx::sqlite::SqliteSynchronous;
 use tokio::sync::mpsc;
-use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::config::StoreConfig;
@@ -40,9 +39,10 @@ use crate::store::search::Indexer;
 use crate::store::write::Committed;
 use crate::store::write::Done;
 use crate::store::write::Once;
+use crate::store::write::Turn;
 use crate::store::write::Write;
 use crate::store::writer::Counters;
-use crate::store::writer::Job;
+use crate::store::writer::Queue;
 use crate::store::writer::Work;
 use crate::store::writer::Writer;
 
@@ -60,7 +60,10 @@ pub struct Store {
     position: Arc<AtomicI64>,
     log: Log,
     indexed: Arc<AtomicI64>,
-    queue: Mutex<Option<mpsc::Sender<Job>>>,
+    queue: Mutex<Option<Queue>>,
+    queue_jobs_max: usize,
+    mutation_bytes_max: usize,
+    queue_bytes_max: usize,
     writer: Mutex<Option<JoinHandle<Option<SqliteConnection>>>>,
     _lock: File,
 }
@@ -84,7 +87,7 @@ impl Store {
         lock::keep_private(filename)?;
         let options = options(filename);
         // What a statement changed so far is kept to be undone, and that of a batch is larger than what
-        // SQLite would keep in memory by itself. It is bounded by `write_batch_max`.
+        // SQLite would keep in memory by itself. It is bounded as the bytes of a batch are.
         let writing = options.clone().pragma("temp_store", "memory");
         let mut connection = writing.clone().connect().await?;
         migrate::run(&mut connection).await?;
@@ -95,7 +98,7 @@ impl Store {
             .max_connections(2)
             .acquire_timeout(PATIENCE)
             .connect_lazy_with(reading);
-        let (queue, jobs) = mpsc::channel(config.write_queue_max);
+        let (queue, jobs) = Queue::new(config.write_queue_max, config.write_queue_bytes_max);
         let newest = read::read(&mut connection, &MESSAGES, &Select::newest(ROWS_MAX)).await?;
         let recent = Arc::new(Recent::of(newest));
         let position = Arc::new(AtomicI64::new(counters.seq()));
@@ -111,6 +114,7 @@ impl Store {
             head: Arc::clone(&log.head),
             committed,
             batch_max: config.write_batch_max,
+            mutation_bytes_max: config.mutation_bytes_max,
             indexer: follower,
         };
         Ok(Self {
@@ -121,6 +125,9 @@ impl Store {
             log,
             indexed,
             queue: Mutex::new(Some(queue)),
+            queue_jobs_max: config.write_queue_max,
+            mutation_bytes_max: config.mutation_bytes_max,
+            queue_bytes_max: config.write_queue_bytes_max,
             writer: Mutex::new(Some(tokio::spawn(writer.run(jobs)))),
             _lock: lock,
         })
@@ -146,35 +153,49 @@ impl Store {
     /// # Errors
     /// [`StoreError::QueueFull`]; what the write itself is refused for: nothing has happened then.
     pub async fn write(&self, write: Write) -> Result<Vec<Arc<Event>>, StoreError> {
-        match self.queue_up(Work::Write(write, None)).await? {
+        let turn = Turn::of(write.actor);
+        match self.write_in_turn(turn, write, None).await? {
             Done::Now(events) => Ok(events),
             // Only what has a key can have happened before.
             Done::Before(_) => Ok(Vec::new()),
         }
     }
 
-    /// As [`Store::write`], unless the same has happened under this key already, or happens at the
-    /// same moment. It is remembered as long as the log keeps its events.
+    /// As [`Store::write`], when it is the turn of whoever it is for; with a key, unless the same has
+    /// happened under it already, or happens at the same moment. That is remembered as long as the
+    /// log keeps its events.
     ///
     /// # Errors
     /// As [`Store::write`]; [`StoreError::KeyReused`] if the key stands for something else.
-    pub async fn write_once(&self, write: Write, once: Once) -> Result<Done, StoreError> {
-        self.queue_up(Work::Write(write, Some(once))).await
+    pub async fn write_in_turn(
+        &self,
+        turn: Turn,
+        write: Write,
+        once: Option<Once>,
+    ) -> Result<Done, StoreError> {
+        self.queue_up(Work::Write(write, once), turn).await
+    }
+
+    /// Returns how many bytes writes may have that wait.
+    #[must_use]
+    pub const fn queue_bytes_max(&self) -> usize {
+        self.queue_bytes_max
+    }
+
+    /// Returns how much of [`Store::queue_bytes_max`] a write takes: its bytes, or its part of it by
+    /// number.
+    #[must_use]
+    pub fn queue_bytes(&self, write: &Write) -> usize {
+        write.bytes().max(self.queue_bytes_max / self.queue_jobs_max)
     }
 
     /// Queues what keeps the service's own tables in order, and waits for its commit.
     pub(super) async fn keep_house(&self, chore: Chore) -> Result<(), StoreError> {
-        self.queue_up(Work::Chore(chore)).await.map(drop)
+        self.queue_up(Work::Chore(chore), Turn::of(())).await.map(drop)
     }
 
-    async fn queue_up(&self, work: Work) -> Result<Done, StoreError> {
-        let (reply, answer) = oneshot::channel();
-        let queue = self.queue.lock().clone().ok_or(StoreError::Stopped)?;
-        queue.try_send(Job { work, reply }).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => StoreError::QueueFull,
-            mpsc::error::TrySendError::Closed(_) => StoreError::Stopped,
-        })?;
-        drop(queue);
+    async fn queue_up(&self, work: Work, turn: Turn) -> Result<Done, StoreError> {
+        let answer = self.queue.lock().as_ref().ok_or(StoreError::Stopped)?.add(work, turn)?;
         answer.await.map_err(|_| StoreError::Stopped)?
     }
 
@@ -208,6 +229,11 @@ impl Store {
                 tracing::warn!(error = %error, "the database was not closed cleanly");
             }
         }
+    }
+
+    /// Returns how many bytes of items an update or a delete may touch.
+    pub(super) const fn mutation_bytes_max(&self) -> usize {
+        self.mutation_bytes_max
     }
 
     pub(super) const fn log(&self) -> &Log {

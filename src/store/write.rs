@@ -1,5 +1,8 @@
 //! What can be asked of the writer.
 
+use std::hash::DefaultHasher;
+use std::hash::Hash;
+use std::hash::Hasher;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -13,6 +16,11 @@ use crate::model::Row;
 use crate::model::Value;
 use crate::query::Filter;
 
+/// What a write takes in memory beside what it says.
+const WRITE_OVERHEAD: usize = 1024;
+/// What an item takes beside its texts: the values, their copies in the event, the accounts of both.
+pub(super) const ROW_OVERHEAD: usize = 512;
+
 /// Changes that happen together or not at all.
 #[derive(Debug)]
 pub struct Write {
@@ -22,6 +30,29 @@ pub struct Write {
     pub at: Timestamp,
     /// What, in order.
     pub ops: Vec<Op>,
+}
+
+impl Write {
+    /// Returns about how many bytes of memory it takes while it waits.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.ops.iter().map(Op::bytes).sum::<usize>() + WRITE_OVERHEAD
+    }
+}
+
+/// Whose turn it is: of all that waits to be written, those of one come in order, and those of
+/// different ones in turns, so that nobody waits for all that somebody else has queued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Turn(u64);
+
+impl Turn {
+    /// Returns the turn of whoever this stands for.
+    #[must_use]
+    pub fn of(whoever: impl Hash) -> Self {
+        let mut hasher = DefaultHasher::new();
+        whoever.hash(&mut hasher);
+        Self(hasher.finish())
+    }
 }
 
 /// One change.
@@ -68,6 +99,22 @@ pub enum Op {
         /// The account.
         user: Uuid,
     },
+}
+
+impl Op {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Create { rows, .. } => {
+                rows.iter().map(|row| row.text_bytes() + ROW_OVERHEAD).sum()
+            }
+            Self::Update { keys, set, .. } => {
+                let set: usize = set.iter().map(|(_, value)| value.text_bytes()).sum();
+                size_of_val(keys.as_slice()) + set
+            }
+            Self::Delete { keys, .. } => size_of_val(keys.as_slice()),
+            Self::DeleteWhere { .. } | Self::CatchUp | Self::Forget { .. } => 0,
+        }
+    }
 }
 
 /// What must hold of items for a write to touch them, checked within its transaction.

@@ -16,6 +16,7 @@ use chinwag::store::Op;
 use chinwag::store::Retention;
 use chinwag::store::Store;
 use chinwag::store::StoreError;
+use chinwag::store::Turn;
 use chinwag::store::Write;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -139,18 +140,20 @@ async fn what_somebody_has_yet_to_read_stays() {
 async fn a_key_is_forgotten_together_with_what_was_done_under_it() {
     let (store, _directory) = opened().await;
     let once = Once { owner: None, key: "k".to_owned(), digest: "d".to_owned() };
-    let first = store.write_once(create(1, "x"), once.clone()).await.unwrap();
+    let first =
+        store.write_in_turn(Turn::of(()), create(1, "x"), Some(once.clone())).await.unwrap();
     assert!(matches!(first, Done::Now(events) if events.len() == 1));
-    let again = store.write_once(create(2, "x"), once.clone()).await.unwrap();
+    let again =
+        store.write_in_turn(Turn::of(()), create(2, "x"), Some(once.clone())).await.unwrap();
     assert!(matches!(again, Done::Before(keys) if keys == [Key::Integer(1)]));
     let other = Once { digest: "e".to_owned(), ..once.clone() };
-    let reused = store.write_once(create(3, "x"), other).await;
+    let reused = store.write_in_turn(Turn::of(()), create(3, "x"), Some(other)).await;
     assert!(matches!(reused, Err(StoreError::KeyReused)));
 
     store.write(create(4, "y")).await.unwrap();
     shortened(&store, keeping(1)).await;
 
-    let anew = store.write_once(create(5, "x"), once).await.unwrap();
+    let anew = store.write_in_turn(Turn::of(()), create(5, "x"), Some(once)).await.unwrap();
     assert!(matches!(anew, Done::Now(_)));
     store.close().await;
 }

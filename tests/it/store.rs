@@ -20,6 +20,7 @@ use chinwag::store::Once;
 use chinwag::store::Op;
 use chinwag::store::Store;
 use chinwag::store::StoreError;
+use chinwag::store::Turn;
 use chinwag::store::Write;
 use sqlx::Connection;
 use sqlx::Row as _;
@@ -43,9 +44,14 @@ impl Opened {
     }
 
     async fn with(committed_max: usize) -> Self {
+        Self::bent(committed_max, |_| {}).await
+    }
+
+    async fn bent(committed_max: usize, bend: impl FnOnce(&mut StoreConfig)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut config = Config::for_tests().store;
         config.filename = Some(directory.path().join("chinwag.db"));
+        bend(&mut config);
         let (committed, published) = mpsc::channel(committed_max);
         let store = Arc::new(Store::open(&config, committed).await.unwrap());
         Self { store, published, config, directory }
@@ -166,7 +172,10 @@ async fn whoever_is_refused_costs_the_others_no_commit_of_their_own() {
         row.set(MESSAGES.key(), Value::Integer(key));
         row
     };
-    store.write_once(create(vec![message("first")]), once("one")).await.unwrap();
+    store
+        .write_in_turn(Turn::of(()), create(vec![message("first")]), Some(once("one")))
+        .await
+        .unwrap();
     opened.published(1).await;
     let nobody = Value::Uuid(uuid::Uuid::from_u128(404));
     let missing = Op::Delete {
@@ -183,14 +192,14 @@ async fn whoever_is_refused_costs_the_others_no_commit_of_their_own() {
     // Queued in one poll, so they are one batch.
     let outcomes = tokio::join!(
         store.write(create(vec![message("a")])),
-        store.write_once(create(vec![message("reused")]), once("two")),
-        store.write_once(orphan(), other.clone()),
+        store.write_in_turn(Turn::of(()), create(vec![message("reused")]), Some(once("two"))),
+        store.write_in_turn(Turn::of(()), orphan(), Some(other.clone())),
         store.write(create(vec![message("b")])),
         store.write(create(vec![keyed(1)])),
         store.write(missing),
         store.write(create(vec![message("c")])),
-        store.write_once(create(vec![message("again")]), once("one")),
-        store.write_once(create(vec![message("d")]), other.clone()),
+        store.write_in_turn(Turn::of(()), create(vec![message("again")]), Some(once("one"))),
+        store.write_in_turn(Turn::of(()), create(vec![message("d")]), Some(other.clone())),
     );
 
     let (a, reused, orphan, b, taken, missing, c, before, d) = outcomes;
@@ -206,7 +215,11 @@ async fn whoever_is_refused_costs_the_others_no_commit_of_their_own() {
     // What one transaction has committed is published together.
     let committed = soon(opened.published.recv()).await.unwrap();
     assert_eq!(committed.iter().map(|event| event.seq).collect::<Vec<_>>(), [2, 3, 4, 5]);
-    let again = opened.store.write_once(create(vec![message("d")]), other).await.unwrap();
+    let again = opened
+        .store
+        .write_in_turn(Turn::of(()), create(vec![message("d")]), Some(other))
+        .await
+        .unwrap();
     assert!(matches!(again, Done::Before(keys) if keys == [Key::Integer(5)]));
     let contents = sqlx::query("select content from messages order by id")
         .fetch_all(&mut opened.look().await)
@@ -354,6 +367,93 @@ async fn more_writes_than_may_wait_are_refused_and_the_others_are_kept() {
     assert_eq!(row.get::<i64, _>(0), kept);
     drop(opened.store);
     soon(drain).await.unwrap();
+}
+
+#[tokio::test]
+async fn more_than_may_wait_by_size_is_refused_and_the_others_are_kept() {
+    let opened = Opened::bent(10_000, |config| config.write_queue_bytes_max = 1 << 20).await;
+    let large = "x".repeat(300 << 10);
+
+    // Queued in one poll, before the writer takes any of them.
+    let writes = (0..10).map(|_| opened.store.write(create(vec![message(&large)])));
+    let answers = soon(futures_util::future::join_all(writes)).await;
+
+    let kept = answers.iter().filter(|answer| answer.is_ok()).count();
+    let full = |answer: &&Result<_, _>| matches!(answer, Err(StoreError::QueueFull));
+    assert_eq!((kept, answers.iter().filter(full).count()), (3, 7));
+    // What is larger than all that may wait goes when nothing else does.
+    let larger = message(&"x".repeat(2 << 20));
+    soon(opened.store.write(create(vec![larger]))).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_has_queued_much_does_not_make_others_wait_for_all_of_it() {
+    let mut opened = Opened::new().await;
+    let (much, little) = (Turn::of("much"), Turn::of("little"));
+    let large = "x".repeat(256 << 10);
+    let write =
+        |turn, text: &str| opened.store.write_in_turn(turn, create(vec![message(text)]), None);
+
+    // Queued in one poll, before the writer takes any of them.
+    let all = (0..64).map(|_| write(much, &large));
+    let (all, one) =
+        soon(futures_util::future::join(futures_util::future::join_all(all), write(little, "one")))
+            .await;
+
+    let number = |done: Result<Done, StoreError>| match done.unwrap() {
+        Done::Now(events) => number(&events),
+        Done::Before(keys) => panic!("{keys:?}"),
+    };
+    assert_eq!(number(one), 2);
+    let order: Vec<i64> = all.into_iter().map(number).collect();
+    assert!(order.is_sorted(), "{order:?}");
+    let mut left = 65;
+    while left > 0 {
+        let batch = soon(opened.published.recv()).await.unwrap();
+        assert!(batch.len() <= 17, "{} in one batch", batch.len());
+        left -= batch.len();
+    }
+}
+
+#[tokio::test]
+async fn a_batch_ends_when_it_has_touched_much() {
+    let mut opened = Opened::new().await;
+    let text = "x".repeat(60_000);
+    let rows: Vec<Row> = (0..50).map(|_| message(&text)).collect();
+    soon(opened.store.write(create(rows))).await.unwrap();
+    opened.published(50).await;
+    let keys: Vec<Key> = (1..=50).map(Key::Integer).collect();
+    let update = |text: &str| {
+        let set = vec![(MESSAGES.require("content"), Value::text(text))];
+        let (keys, guard) = (keys.clone(), Guard::Present);
+        let ops = vec![Op::Update { collection: &MESSAGES, keys, set, guard }];
+        Write { actor: None, at: Timestamp::from_millis(0), ops }
+    };
+
+    // Each takes little while it waits and touches three megabytes before and after.
+    let updates = (0..4).map(|turn| {
+        opened.store.write_in_turn(
+            Turn::of(turn / 2),
+            update(&turn.to_string().repeat(60_000)),
+            None,
+        )
+    });
+    let answers = soon(futures_util::future::join_all(updates)).await;
+
+    assert!(answers.iter().all(Result::is_ok));
+    let mut batches = Vec::new();
+    while batches.iter().sum::<usize>() < 4 {
+        batches.push(soon(opened.published.recv()).await.unwrap().len());
+    }
+    assert_eq!(batches, [1; 4]);
+    let row = sqlx::query("select distinct content from messages")
+        .fetch_all(&mut opened.look().await)
+        .await
+        .unwrap();
+    assert_eq!(row.len(), 1);
+    // The last of either turn is the last of all.
+    let last = row[0].get::<&str, _>(0);
+    assert!(last.starts_with('1') || last.starts_with('3'), "{}", &last[..1]);
 }
 
 #[tokio::test]

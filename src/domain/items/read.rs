@@ -40,7 +40,7 @@ use crate::store::Select;
 use crate::store::StoreError;
 
 /// How many times as long as its answer the texts may be that are read for it: not all of them are shown.
-const ROWS_SHARE: usize = 4;
+pub(super) const ROWS_SHARE: usize = 4;
 
 impl Items {
     /// Reads one item, some, or those that a query finds, at most `ANSWER_SIZE_MAX` bytes. `query` is the JSON form of the query
@@ -254,7 +254,7 @@ impl Items {
 }
 
 /// Returns what a read failed with; if it was too long, what is to be done about that.
-fn shorter(error: StoreError, most: usize) -> Error {
+pub(super) fn shorter(error: StoreError, most: usize) -> Error {
     match error {
         StoreError::TooLong => too_long(most),
         error => error.into(),

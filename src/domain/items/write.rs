@@ -16,8 +16,11 @@ use crate::domain::items::accounts;
 use crate::domain::items::keys;
 use crate::domain::items::once;
 use crate::domain::items::plan::Plan;
+use crate::domain::items::read::ROWS_SHARE;
 use crate::domain::items::read::keyed;
+use crate::domain::items::read::shorter;
 use crate::domain::items::roles;
+use crate::domain::shares::Owner;
 use crate::model::Action;
 use crate::model::Actor;
 use crate::model::Collection;
@@ -82,7 +85,7 @@ impl Items {
             return self.written(actor, collection, query, &[], many).await;
         }
         let write = Write { actor: actor.user, at: self.clock.now(), ops };
-        match self.changes.commit_once(write, once).await? {
+        match self.changes.commit_for(Owner::of(actor), write, Some(once)).await? {
             Done::Now(events) => self.written(actor, collection, query, &events, many).await,
             Done::Before(keys) => {
                 let answer = match query {
@@ -214,7 +217,11 @@ impl Items {
 
     async fn commit(&self, actor: &Actor, ops: Vec<Op>) -> Result<Vec<Arc<Event>>, Error> {
         let write = Write { actor: actor.user, at: self.clock.now(), ops };
-        self.changes.commit(write).await
+        match self.changes.commit_for(Owner::of(actor), write, None).await? {
+            Done::Now(events) => Ok(events),
+            // Only what has a key can have happened before.
+            Done::Before(_) => Ok(Vec::new()),
+        }
     }
 
     /// Returns what a payload sets, and which items it may be set of.
@@ -274,7 +281,7 @@ impl Items {
             // One more than may be changed, to notice when there are too many.
             select.limit = Some(u64::try_from(self.config.batch_max).unwrap_or(u64::MAX - 1) + 1);
         }
-        let rows = self.store.read(plan.projection.scope(), select).await?;
+        let rows = self.store.read_to_change(plan.projection.scope(), select).await?;
         self.check_size(rows.len())?;
         Ok(rows.iter().filter_map(|row| row.key()).collect())
     }
@@ -360,7 +367,13 @@ impl Items {
         let everything = Query { limit: Limit::All, ..Query::everything(&self.limits) };
         let plan = Plan::new(&self.permissions, actor, collection, &everything)?;
         let select = Select { filter: keyed(collection, keys), ..plan.select };
-        let mut rows = self.store.read(plan.projection.scope(), select).await?;
+        let most = self.config.answer_bytes_max;
+        let rows = self.store.read_within(
+            plan.projection.scope(),
+            select,
+            ROWS_SHARE.saturating_mul(most),
+        );
+        let mut rows = rows.await.map_err(|error| shorter(error, most))?;
         rows.sort_by_key(|row| keys.iter().position(|key| row.key() == Some(*key)));
         self.answer(actor, collection, query, rows, many).await
     }

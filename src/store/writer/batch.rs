@@ -40,6 +40,7 @@ use crate::store::rows;
 use crate::store::write::Guard;
 use crate::store::write::Once;
 use crate::store::write::Op;
+use crate::store::write::ROW_OVERHEAD;
 use crate::store::write::Write;
 use crate::store::writer::administrators;
 use crate::store::writer::counters::Counters;
@@ -56,6 +57,17 @@ pub(super) struct Batch<'c> {
     /// Accounts that nothing in the log shall be about any more, once the lines of all writes are in
     /// it.
     forgotten: Vec<Uuid>,
+    /// What was touched so far.
+    touched: Touched,
+    /// How many bytes one write may touch that changes or deletes several items.
+    mutation_bytes_max: usize,
+}
+
+/// How much a batch has touched: items as they were and as they are.
+#[derive(Debug, Clone, Copy, Default)]
+struct Touched {
+    rows: usize,
+    text_bytes: usize,
 }
 
 /// What a batch was before a write, to go back to.
@@ -63,12 +75,14 @@ pub(super) struct Mark {
     counters: Counters,
     events: usize,
     forgotten: usize,
+    touched: Touched,
 }
 
 impl<'c> Batch<'c> {
     pub(super) async fn begin(
         connection: &'c mut SqliteConnection,
         counters: Counters,
+        mutation_bytes_max: usize,
     ) -> Result<Self, StoreError> {
         let transaction = connection.begin_with("begin immediate").await?;
         Ok(Self {
@@ -77,7 +91,14 @@ impl<'c> Batch<'c> {
             events: Vec::new(),
             creates: Vec::new(),
             forgotten: Vec::new(),
+            touched: Touched::default(),
+            mutation_bytes_max,
         })
+    }
+
+    /// Returns about how many bytes of memory it takes so far.
+    pub(super) const fn bytes(&self) -> usize {
+        self.touched.text_bytes + self.touched.rows * ROW_OVERHEAD
     }
 
     /// Returns the events so far.
@@ -99,8 +120,9 @@ impl<'c> Batch<'c> {
             self.insert().await?;
         }
         let had_one = takes && administrators::exist(&mut self.transaction).await?;
+        let begin = self.touched;
         for op in &write.ops {
-            self.run_op(write, op).await?;
+            self.run_op(write, op, begin).await?;
         }
         if had_one && !administrators::exist(&mut self.transaction).await? {
             return Err(StoreError::NoAdministrator);
@@ -108,14 +130,17 @@ impl<'c> Batch<'c> {
         Ok(())
     }
 
-    async fn run_op(&mut self, write: &Write, op: &Op) -> Result<(), StoreError> {
+    /// Does one thing of a write that began when so much had been touched.
+    async fn run_op(&mut self, write: &Write, op: &Op, begin: Touched) -> Result<(), StoreError> {
         match op {
             Op::Create { collection, rows } => self.create(write, collection, rows).await,
             Op::Update { collection, keys, set, guard } => {
-                self.update(write, collection, keys, set, guard).await
+                let most = self.left(keys, begin);
+                self.update(write, collection, keys, set, guard, most).await
             }
             Op::Delete { collection, keys, guard } => {
-                let before = self.guarded(collection, keys, guard).await?;
+                let most = self.left(keys, begin);
+                let before = self.guarded(collection, keys, guard, most).await?;
                 self.delete(write, collection, before).await
             }
             Op::CatchUp => activity::append_owed(&mut self.transaction).await,
@@ -132,11 +157,21 @@ impl<'c> Batch<'c> {
         }
     }
 
+    /// Returns how many bytes the items with these keys may have, in a write that began when so much
+    /// had been touched. One item alone may have as many as it likes: there is no less to change.
+    const fn left(&self, keys: &[Key], begin: Touched) -> usize {
+        if self.touched.rows == begin.rows && keys.len() <= 1 {
+            return usize::MAX;
+        }
+        self.mutation_bytes_max.saturating_sub(self.touched.text_bytes - begin.text_bytes)
+    }
+
     /// Remembers what the batch is now. Nothing may wait to be inserted.
     pub(super) async fn mark(&mut self) -> Result<Mark, StoreError> {
         sqlx::query("savepoint one").execute(&mut *self.transaction).await?;
         let (events, forgotten) = (self.events.len(), self.forgotten.len());
-        Ok(Mark { counters: self.counters.clone(), events, forgotten })
+        let touched = self.touched;
+        Ok(Mark { counters: self.counters.clone(), events, forgotten, touched })
     }
 
     /// Keeps what was done since.
@@ -153,6 +188,7 @@ impl<'c> Batch<'c> {
         self.events.truncate(mark.events);
         self.creates.clear();
         self.forgotten.truncate(mark.forgotten);
+        self.touched = mark.touched;
         Ok(())
     }
 
@@ -219,7 +255,7 @@ impl<'c> Batch<'c> {
                 return Ok(Key::Integer(key));
             }
             self.insert().await?;
-            if self.present(collection, &[Key::Integer(key)]).await?.is_empty() {
+            if self.present(collection, &[Key::Integer(key)], usize::MAX).await?.is_empty() {
                 return Ok(Key::Integer(key));
             }
         }
@@ -260,8 +296,9 @@ impl<'c> Batch<'c> {
         keys: &[Key],
         set: &[(&'static Field, Value)],
         guard: &Guard,
+        most: usize,
     ) -> Result<(), StoreError> {
-        let before = self.guarded(collection, keys, guard).await?;
+        let before = self.guarded(collection, keys, guard, most).await?;
         if before.is_empty() {
             return Ok(());
         }
@@ -275,6 +312,9 @@ impl<'c> Batch<'c> {
                 row
             })
             .collect();
+        if before.iter().chain(&after).map(Row::text_bytes).sum::<usize>() > most {
+            return Err(self.too_much());
+        }
         if !set.is_empty() {
             let mut statement = Sql::update();
             statement.table(collection.name).and_where(one_of(collection, &before));
@@ -335,9 +375,10 @@ impl<'c> Batch<'c> {
         collection: &'static Collection,
         keys: &[Key],
         guard: &Guard,
+        most: usize,
     ) -> Result<Vec<Row>, StoreError> {
         self.insert().await?;
-        let mut found = self.present(collection, keys).await?;
+        let mut found = self.present(collection, keys, most).await?;
         let places: HashMap<Key, usize> =
             keys.iter().enumerate().map(|(place, key)| (*key, place)).collect();
         found.sort_by_cached_key(|row| row.key().and_then(|key| places.get(&key).copied()));
@@ -353,10 +394,19 @@ impl<'c> Batch<'c> {
         &mut self,
         collection: &'static Collection,
         keys: &[Key],
+        most: usize,
     ) -> Result<Vec<Row>, StoreError> {
         let select =
             Select { filter: keyed(collection, keys.iter().copied()), ..Select::default() };
-        read::read(&mut self.transaction, collection, &select).await
+        let found = read::read_bounded(&mut self.transaction, collection, &select, most).await;
+        found.map_err(|error| match error {
+            StoreError::TooLong => self.too_much(),
+            other => other,
+        })
+    }
+
+    const fn too_much(&self) -> StoreError {
+        StoreError::TooMuch { bytes_max: self.mutation_bytes_max }
     }
 
     /// Returns whether all these rows fit the filter.
@@ -387,6 +437,10 @@ impl<'c> Batch<'c> {
     ) {
         let seq = self.counters.next_seq();
         let (actor, at) = (write.actor, write.at);
+        for row in changes.iter().flat_map(|change| change.before.iter().chain(&change.after)) {
+            self.touched.rows += 1;
+            self.touched.text_bytes += row.text_bytes();
+        }
         self.events.push(Arc::new(Event { seq, collection, action, changes, actor, at }));
     }
 }

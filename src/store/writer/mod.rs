@@ -1,6 +1,7 @@
 //! The one writer: group commit.
 //!
-//! Writes wait in a bounded queue. The writer takes all that are there, runs them in one
+//! Writes wait in a bounded queue. The writer takes all that are there, as long as they are not too
+//! much for one batch (`turns` says whose come first then), runs them in one
 //! transaction together with their lines in `event_log`, commits, and only then publishes and
 //! answers. A lone write waits for nobody: a batch is what queued while the last one committed. If
 //! a write in it is refused the batch is repeated with a way back before each, so that a bad write
@@ -11,6 +12,8 @@ mod batch;
 mod counters;
 mod failure;
 mod idempotency;
+mod queue;
+mod turns;
 
 use std::iter;
 use std::sync::Arc;
@@ -23,7 +26,6 @@ use sqlx::Connection;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteConnectOptions;
 use tokio::sync::mpsc;
-use tokio::sync::oneshot;
 
 use crate::model::Place;
 use crate::store::StoreError;
@@ -37,14 +39,15 @@ use crate::store::write::Write;
 use crate::store::writer::batch::Batch;
 pub(super) use crate::store::writer::counters::Counters;
 use crate::store::writer::idempotency::Idempotency;
+pub(super) use crate::store::writer::queue::Job;
+pub(super) use crate::store::writer::queue::Queue;
+use crate::store::writer::turns::Turns;
 
-type Outcome = Result<Done, StoreError>;
+/// How many bytes of writes, and of items that they touch, come together before a batch ends: so that
+/// what comes next does not wait for long.
+const BATCH_BYTES_MAX: usize = 4 << 20;
 
-/// What waits to be done, and whom to tell.
-pub(super) struct Job {
-    pub(super) work: Work,
-    pub(super) reply: oneshot::Sender<Outcome>,
-}
+pub(super) type Outcome = Result<Done, StoreError>;
 
 /// What a transaction can hold.
 pub(super) enum Work {
@@ -55,6 +58,13 @@ pub(super) enum Work {
 }
 
 impl Work {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Write(write, _) => write.bytes(),
+            Self::Chore(_) => 0,
+        }
+    }
+
     const fn once(&self) -> Option<&Once> {
         match self {
             Self::Write(_, once) => once.as_ref(),
@@ -87,6 +97,8 @@ pub(super) struct Writer {
     pub(super) head: Arc<Mutex<Place>>,
     pub(super) committed: mpsc::Sender<Committed>,
     pub(super) batch_max: usize,
+    /// How many bytes of items an update or a delete may touch.
+    pub(super) mutation_bytes_max: usize,
     /// Keeps the index for searches while there is nothing to commit.
     pub(super) indexer: Indexer,
 }
@@ -94,21 +106,29 @@ pub(super) struct Writer {
 impl Writer {
     /// Commits what is queued until nobody can queue any more; returns the connection to be closed.
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Job>) -> Option<SqliteConnection> {
+        let mut come = Vec::with_capacity(self.batch_max);
         let mut jobs = Vec::with_capacity(self.batch_max);
+        let mut turns = Turns::new(self.batch_max);
         loop {
-            let next = queue.recv_many(&mut jobs, self.batch_max);
-            let received = match self.indexer.pause() {
-                None => Ok(next.await),
-                Some(pause) => tokio::time::timeout(pause, next).await,
-            };
-            let Ok(received) = received else {
-                self.indexer.step().await;
-                continue;
-            };
-            if received == 0 {
-                break;
+            if turns.is_empty() {
+                let next = queue.recv_many(&mut come, usize::MAX);
+                let received = match self.indexer.pause() {
+                    None => Ok(next.await),
+                    Some(pause) => tokio::time::timeout(pause, next).await,
+                };
+                let Ok(received) = received else {
+                    self.indexer.step().await;
+                    continue;
+                };
+                if received == 0 {
+                    break;
+                }
+            } else {
+                come.extend(iter::from_fn(|| queue.try_recv().ok()));
             }
+            turns.take(&mut come, &mut jobs);
             self.commit(&mut jobs).await;
+            turns.put_back(jobs.drain(..));
             self.indexer.notice(self.position.load(Ordering::Acquire));
             if self.indexer.is_late() {
                 self.indexer.step().await;
@@ -118,6 +138,8 @@ impl Writer {
         self.connection
     }
 
+    /// Does what there is room for in one transaction, and answers; what is left comes first in the
+    /// next.
     async fn commit(&mut self, jobs: &mut Vec<Job>) {
         let outcomes = match self.transact(jobs, Care::Swift).await {
             Err(_) if jobs.len() > 1 => self.transact(jobs, Care::Singly).await,
@@ -126,7 +148,7 @@ impl Writer {
         match outcomes {
             Ok(outcomes) => {
                 self.publish(&outcomes).await;
-                for (job, outcome) in jobs.drain(..).zip(outcomes) {
+                for (job, outcome) in jobs.drain(..outcomes.len()).zip(outcomes) {
                     // Whoever asked may have gone; the write has happened all the same.
                     let _ = job.reply.send(outcome);
                 }
@@ -141,7 +163,8 @@ impl Writer {
         }
     }
 
-    /// Runs writes in one transaction and returns what became of each.
+    /// Runs writes in one transaction and returns what became of each that was run: of the first ones,
+    /// if they touch so much that the others have to wait for the next.
     ///
     /// # Errors
     /// What nothing was committed for: with [`Care::Swift`] also that one of the writes is refused.
@@ -169,10 +192,14 @@ impl Writer {
                 none.insert(connection)
             }
         };
-        let mut batch = Batch::begin(connection, self.counters.clone()).await?;
+        let most = self.mutation_bytes_max;
+        let mut batch = Batch::begin(connection, self.counters.clone(), most).await?;
         let mut done = batch.recall(jobs.iter().filter_map(|job| job.work.once())).await?;
         let mut outcomes = Vec::with_capacity(jobs.len());
         for Job { work, .. } in jobs {
+            if batch.bytes() >= BATCH_BYTES_MAX {
+                break;
+            }
             let mark = match care {
                 Care::Swift => None,
                 Care::Singly => Some(batch.mark().await?),

@@ -32,6 +32,34 @@ async fn a_connection_has_a_bounded_number_of_subscriptions() {
     server.stop().await;
 }
 
+#[tokio::test]
+async fn creates_of_one_connection_are_under_way_together_as_far_as_their_size_allows() {
+    let server = TestServer::with(|config| {
+        config.websockets.frame_bytes_max = 64 << 10;
+        // A quarter of it for one account: less than 32 of these, more than there are at a time.
+        config.store.write_queue_bytes_max = 1 << 20;
+    })
+    .await;
+    let alice = server.member("alice").await;
+    let mut socket = Socket::signed_in(&server, &alice).await;
+    let large = json!({"content": "x".repeat(40_000)});
+    // As large once it is taken apart.
+    let many = serde_json::Value::from(vec![json!({"content": "x"}); 80]);
+
+    for data in [large, many] {
+        for uid in 0..64 {
+            let frame = json!({"type": "items", "action": "create", "collection": "messages",
+                "data": data, "query": {"fields": ["id"]}, "uid": uid});
+            socket.send(&frame).await;
+        }
+        for uid in 0..64 {
+            let answer = socket.next().await;
+            assert_eq!((&answer["uid"], &answer["error"]), (&json!(uid), &json!(null)), "{answer}");
+        }
+    }
+    server.stop().await;
+}
+
 /// Returns a subscription with a filter of so many parts, which everything fits.
 fn filtered(parts: usize) -> serde_json::Value {
     let part = |number| json!({"content": {"_ncontains": format!("never said {number}")}});

@@ -5,6 +5,7 @@ use serde_json::json;
 use sqlx::Connection;
 use sqlx::SqliteConnection;
 
+use crate::support::Client;
 use crate::support::Permission;
 use crate::support::TestServer;
 use crate::support::User;
@@ -66,6 +67,72 @@ async fn as_many_messages_as_one_request_may_change_are_made_changed_and_deleted
     assert_eq!(count().await, 10_000);
     alice.delete_many("/items/messages", &json!(keys)).await.nothing();
     assert_eq!(count().await, 0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn more_text_than_one_request_may_change_stays_as_it_is() {
+    let server = TestServer::with(|config| config.store.mutation_bytes_max = 1 << 20).await;
+    let alice = server.member("alice").await;
+    let text = "x".repeat(50_000);
+    let list = Json::from(vec![json!({"content": text}); 15]);
+    for _ in 0..2 {
+        alice.post("/items/messages?fields=id", &list).await.ok();
+    }
+    let keys: Vec<i64> = (1..=30).collect();
+    let all = json!({"filter": {"id": {"_gt": 0}}, "limit": -1});
+    let each: Vec<Json> = keys.iter().map(|id| json!({"id": id, "content": "y"})).collect();
+    let hint = "change fewer at a time";
+
+    for (method, body) in [
+        ("PATCH", json!({"keys": keys, "data": {"content": "y"}})),
+        ("PATCH", json!({"query": all, "data": {"content": "y"}})),
+        // Little before, much after.
+        ("PATCH", json!({"keys": &keys[..12], "data": {"content": text}})),
+        ("PATCH", Json::from(each)),
+        ("DELETE", json!(keys)),
+        ("DELETE", json!({"query": all})),
+    ] {
+        let refused = alice.send_json(method, "/items/messages", &body).await;
+        refused.refused(403, "LIMIT_EXCEEDED");
+        assert!(refused.message().contains(hint), "{}", refused.message());
+    }
+
+    let all = alice.get("/items/messages?limit=-1&fields=content").await.ok();
+    assert_eq!(all, Json::from(vec![json!({"content": text}); 30]));
+    let few = json!({"keys": &keys[..10], "data": {"content": "y"}});
+    alice.patch("/items/messages?fields=id", &few).await.ok();
+    alice.delete_many("/items/messages", &json!(&keys[..20])).await.nothing();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn one_account_queues_no_more_than_its_share() {
+    let server = TestServer::with(|config| config.store.write_queue_bytes_max = 1 << 20).await;
+    let (alice, bob) = (server.member("alice").await, server.member("bob").await);
+    let create = |user: &User| {
+        let body = Json::from(vec![json!({"content": "x".repeat(60_000)}); 3]);
+        let client = Client::clone(user);
+        tokio::spawn(async move { client.post("/items/messages?fields=id", &body).await })
+    };
+    let mut holder = beside(&server).await;
+    sqlx::query("begin immediate").execute(&mut holder).await.unwrap();
+
+    // While the file is held none of them is written: of two one is too much.
+    let (mut first, mut second) = (create(&alice), create(&alice));
+    let (refused, waiting) = tokio::select! {
+        answer = &mut first => (answer.unwrap(), second),
+        answer = &mut second => (answer.unwrap(), first),
+    };
+    let others = create(&bob);
+    sqlx::query("rollback").execute(&mut holder).await.unwrap();
+
+    refused.refused(503, "SERVICE_UNAVAILABLE");
+    waiting.await.unwrap().ok();
+    others.await.unwrap().ok();
+    // What is larger than the share goes alone.
+    let list = Json::from(vec![json!({"content": "x".repeat(60_000)}); 9]);
+    alice.post("/items/messages?fields=id", &list).await.ok();
     server.stop().await;
 }
 

@@ -7,12 +7,18 @@ use bytes::Bytes;
 use crate::transport::ws::directus::fields::Invalid;
 use crate::transport::ws::directus::frames::Frame;
 
+/// A frame whose turn it is, and about how many bytes it takes while it is under way.
+pub type Next = (Result<Frame, Invalid>, usize);
+
+/// What an item that is to be created takes beside its text: half a kilobyte, however short it is.
+const ITEM_OVERHEAD: usize = 512;
+
 /// Frames in the order in which they came. While it is full the socket is not read, so that a
 /// client that says more than can be answered is held up by itself.
 #[derive(Debug)]
 pub struct Backlog {
     /// The first frame, once it has been looked at and has to wait.
-    first: Option<Result<Frame, Invalid>>,
+    first: Option<Next>,
     /// The others, as they came: a parsed frame may take many times as much memory.
     others: VecDeque<Bytes>,
     bytes: usize,
@@ -42,7 +48,7 @@ impl Backlog {
     }
 
     /// Takes out the first frame.
-    pub fn take(&mut self) -> Option<Result<Frame, Invalid>> {
+    pub fn take(&mut self) -> Option<Next> {
         if let Some(first) = self.first.take() {
             return Some(first);
         }
@@ -52,11 +58,16 @@ impl Backlog {
             // Most connections are idle most of the time.
             self.others = VecDeque::new();
         }
-        Some(Frame::parse(&text, self.depth_max))
+        let frame = Frame::parse(&text, self.depth_max);
+        let items = match &frame {
+            Ok(frame @ Frame::Items(_)) => frame.changes(),
+            _ => 0,
+        };
+        Some((frame, text.len() + items * ITEM_OVERHEAD))
     }
 
     /// Puts the frame that was just taken out back in its place.
-    pub fn put_back(&mut self, first: Result<Frame, Invalid>) {
+    pub fn put_back(&mut self, first: Next) {
         self.first = Some(first);
     }
 }
@@ -75,8 +86,8 @@ mod tests {
         backlog.push(ping());
         backlog.push(Bytes::from_static(b"nonsense"));
 
-        assert_eq!(backlog.take(), Some(Ok(Frame::Ping(None))));
-        assert!(matches!(backlog.take(), Some(Err(_))));
+        assert_eq!(backlog.take(), Some((Ok(Frame::Ping(None)), ping().len())));
+        assert!(matches!(backlog.take(), Some((Err(_), 8))));
         assert_eq!(backlog.take(), None);
     }
 
@@ -89,7 +100,18 @@ mod tests {
         let first = backlog.take().unwrap();
         backlog.put_back(first);
 
-        assert_eq!(backlog.take(), Some(Ok(Frame::Ping(None))));
+        assert_eq!(backlog.take(), Some((Ok(Frame::Ping(None)), ping().len())));
+    }
+
+    #[test]
+    fn items_count_for_what_they_take() {
+        let mut backlog = Backlog::new(10, 1000, 32);
+        let text = br#"{"type":"items","action":"create","collection":"messages","data":[{},{}]}"#;
+        backlog.push(Bytes::from_static(text));
+
+        let (_, bytes) = backlog.take().unwrap();
+
+        assert_eq!(bytes, text.len() + 2 * ITEM_OVERHEAD);
     }
 
     #[test]

@@ -47,6 +47,8 @@ use crate::transport::ws::users::Who;
 
 /// How many creates of one connection may be under way together.
 const CREATES_MAX: usize = 32;
+/// How many times the bytes of the largest frame they may have together.
+const CREATES_FRAMES: usize = 2;
 /// The part of its outbox that a connection's answers may take before no more are made.
 const ANSWERS_SHARE: usize = 4;
 
@@ -113,7 +115,11 @@ pub(super) struct Conversation<'a> {
     /// Until when subscriptions do not say that they show nothing since a token has expired.
     pub(super) unsaid_until: Option<Instant>,
     /// What is under way: creates, or one thing of another kind.
-    running: FuturesOrdered<BoxFuture<'a, Outcome>>,
+    running: FuturesOrdered<BoxFuture<'a, Settled>>,
+    /// How many bytes that takes, about.
+    running_bytes: usize,
+    /// How many what is about to begin takes.
+    next_bytes: usize,
     /// What that is, if it is anything.
     pub(super) kind: Kind,
     /// Whether this connection began or renewed the session it is signed in by.
@@ -145,6 +151,9 @@ pub(super) enum Outcome {
     Checked(Result<Granted, Error>, Option<Uid>),
 }
 
+/// An outcome, and how many bytes what it came of had taken.
+type Settled = (Outcome, usize);
+
 impl<'a> Conversation<'a> {
     fn new(connection: &'a Connection, outbox: &'a Outbox, standing: Standing) -> Self {
         let config = &connection.context.config;
@@ -161,6 +170,8 @@ impl<'a> Conversation<'a> {
             deaf_until: None,
             unsaid_until: None,
             running: FuturesOrdered::new(),
+            running_bytes: 0,
+            next_bytes: 0,
             kind: Kind::Other,
             owns_session: false,
             crowded: false,
@@ -243,6 +254,7 @@ impl<'a> Conversation<'a> {
             self.begin_what_may().await;
             if self.kind == Kind::Read {
                 self.running.clear();
+                self.running_bytes = 0;
                 self.kind = Kind::Other;
                 continue;
             }
@@ -281,6 +293,12 @@ impl<'a> Conversation<'a> {
         if self.standing.is_waiting() { config.handshake_bytes_max } else { config.frame_bytes_max }
     }
 
+    /// Returns how many bytes the creates under way may have together. What follows waits in the
+    /// backlog, and once that is full the socket is not read.
+    fn creates_bytes_max(&self) -> usize {
+        CREATES_FRAMES * self.connection.context.config.frame_bytes_max
+    }
+
     /// Begins, in order, all that need not wait for what is under way.
     async fn begin_what_may(&mut self) {
         self.crowded = false;
@@ -289,7 +307,7 @@ impl<'a> Conversation<'a> {
                 self.crowded = true;
                 return;
             }
-            let Some(frame) = self.backlog.take() else { return };
+            let Some((frame, bytes)) = self.backlog.take() else { return };
             let kind = match &frame {
                 Ok(frame) if frame.is_create() => Kind::Creates,
                 Ok(frame) if frame.is_read() => Kind::Read,
@@ -297,9 +315,10 @@ impl<'a> Conversation<'a> {
             };
             let joins = kind == Kind::Creates
                 && self.kind == Kind::Creates
-                && self.running.len() < CREATES_MAX;
+                && self.running.len() < CREATES_MAX
+                && self.running_bytes + bytes <= self.creates_bytes_max();
             if !self.running.is_empty() && !joins {
-                self.backlog.put_back(frame);
+                self.backlog.put_back((frame, bytes));
                 return;
             }
             let changes = frame.as_ref().map_or(1, Frame::changes);
@@ -309,6 +328,7 @@ impl<'a> Conversation<'a> {
                 continue;
             }
             self.kind = kind;
+            self.next_bytes = bytes;
             if !matches!(frame, Ok(Frame::Auth(..))) {
                 self.heartbeat.hear();
             }
@@ -377,11 +397,14 @@ impl<'a> Conversation<'a> {
 
     /// Lets something be under way.
     pub(super) fn launch(&mut self, work: impl Future<Output = Outcome> + Send + 'a) {
-        self.running.push_back(work.boxed());
+        let bytes = std::mem::take(&mut self.next_bytes);
+        self.running_bytes += bytes;
+        self.running.push_back(async move { (work.await, bytes) }.boxed());
     }
 
     /// Answers what is done; what is returned belongs to it, and is rare.
-    fn settle(&mut self, outcome: Outcome) -> Option<BoxFuture<'_, ()>> {
+    fn settle(&mut self, (outcome, bytes): Settled) -> Option<BoxFuture<'_, ()>> {
+        self.running_bytes -= bytes;
         match outcome {
             Outcome::Answer(frame) => {
                 if let Some(frame) = frame {

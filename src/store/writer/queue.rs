@@ -1,0 +1,136 @@
+//! What waits to be written: bounded in number and in bytes, in all. What one of many may have
+//! waiting is for the domain to say.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+
+use crate::store::StoreError;
+use crate::store::write::Turn;
+use crate::store::writer::Outcome;
+use crate::store::writer::Work;
+
+/// What waits to be done, and whom to tell.
+pub(in crate::store) struct Job {
+    pub(super) work: Work,
+    pub(super) turn: Turn,
+    pub(super) reply: oneshot::Sender<Outcome>,
+    room: Room,
+}
+
+/// Where jobs are queued. Clones are the same queue; it ends with the last of them.
+#[derive(Clone)]
+pub(in crate::store) struct Queue {
+    jobs: mpsc::Sender<Job>,
+    bounds: Arc<Bounds>,
+}
+
+struct Bounds {
+    jobs_max: usize,
+    bytes_max: usize,
+    jobs: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+/// What one job takes of the bounds, until it is dropped.
+struct Room {
+    bounds: Arc<Bounds>,
+    bytes: usize,
+}
+
+impl Queue {
+    /// Returns a queue for so many jobs of so many bytes together, and where they come out. One that
+    /// is larger than that goes while nothing else waits.
+    pub(in crate::store) fn new(jobs_max: usize, bytes_max: usize) -> (Self, mpsc::Receiver<Job>) {
+        let (jobs, waiting) = mpsc::channel(jobs_max);
+        let (count, bytes) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let bounds = Arc::new(Bounds { jobs_max, bytes_max, jobs: count, bytes });
+        (Self { jobs, bounds }, waiting)
+    }
+
+    /// Queues what is to be done, and returns where its outcome is told.
+    pub(in crate::store) fn add(
+        &self,
+        work: Work,
+        turn: Turn,
+    ) -> Result<oneshot::Receiver<Outcome>, StoreError> {
+        let room = Bounds::take(&self.bounds, work.bytes()).ok_or(StoreError::QueueFull)?;
+        let (reply, answer) = oneshot::channel();
+        let queued = self.jobs.try_send(Job { work, turn, reply, room });
+        queued.map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => StoreError::QueueFull,
+            mpsc::error::TrySendError::Closed(_) => StoreError::Stopped,
+        })?;
+        Ok(answer)
+    }
+
+    /// Waits until nobody takes jobs out any more.
+    pub(in crate::store) async fn closed(&self) {
+        self.jobs.closed().await;
+    }
+}
+
+impl Job {
+    /// Returns about how many bytes it takes.
+    pub(super) const fn bytes(&self) -> usize {
+        self.room.bytes
+    }
+}
+
+impl Bounds {
+    fn take(self: &Arc<Self>, bytes: usize) -> Option<Room> {
+        let jobs = self.jobs.fetch_add(1, Ordering::Relaxed);
+        let others = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        // Given back at once if it is too much.
+        let room = Room { bounds: Arc::clone(self), bytes };
+        let fits = others == 0 || others.saturating_add(bytes) <= self.bytes_max;
+        (jobs < self.jobs_max && fits).then_some(room)
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.bounds.jobs.fetch_sub(1, Ordering::Relaxed);
+        self.bounds.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_room_for_so_many_and_so_much() {
+        let bounds = |jobs_max, bytes_max| {
+            let (jobs, bytes) = (AtomicUsize::new(0), AtomicUsize::new(0));
+            Arc::new(Bounds { jobs_max, bytes_max, jobs, bytes })
+        };
+
+        for bounds in [bounds(2, 1000), bounds(10, 20)] {
+            let first = bounds.take(10);
+            let second = bounds.take(10);
+            assert!(first.is_some() && second.is_some());
+            assert!(bounds.take(10).is_none());
+            assert!(bounds.take(10).is_none());
+            drop(first);
+            assert!(bounds.take(10).is_some());
+        }
+    }
+
+    #[test]
+    fn what_is_larger_than_all_goes_alone() {
+        let (jobs, bytes) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let bounds = Arc::new(Bounds { jobs_max: 9, bytes_max: 20, jobs, bytes });
+
+        let large = bounds.take(21);
+        assert!(large.is_some());
+        assert!(bounds.take(1).is_none());
+        drop(large);
+
+        let _small = bounds.take(1);
+        assert!(bounds.take(21).is_none());
+    }
+}

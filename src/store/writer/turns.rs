@@ -1,0 +1,81 @@
+//! What is written next: little enough that a transaction stays short, and of everybody in turns.
+
+use std::collections::HashMap;
+use std::collections::VecDeque;
+
+use crate::store::write::Turn;
+use crate::store::writer::BATCH_BYTES_MAX;
+use crate::store::writer::queue::Job;
+
+/// How many bytes of one come before it is the next one's turn: many small jobs, or a large one.
+const TURN_BYTES: usize = 64 * 1024;
+
+/// Jobs that wait for a later batch. Those of one turn stay in order.
+pub(super) struct Turns {
+    jobs_max: usize,
+    waiting: HashMap<Turn, VecDeque<Job>>,
+    /// Whose turn it is, and then: each of whom something waits, once.
+    order: VecDeque<Turn>,
+}
+
+impl Turns {
+    /// Returns turns without anybody, for batches of so many jobs.
+    pub(super) fn new(jobs_max: usize) -> Self {
+        Self { jobs_max, waiting: HashMap::new(), order: VecDeque::new() }
+    }
+
+    /// Returns whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    /// Takes in what has come, and moves what is written next to `batch`, which is empty.
+    pub(super) fn take(&mut self, come: &mut Vec<Job>, batch: &mut Vec<Job>) {
+        let fits = || come.iter().map(Job::bytes).sum::<usize>() <= BATCH_BYTES_MAX;
+        if self.is_empty() && come.len() <= self.jobs_max && fits() {
+            // The usual case: nobody has to wait for anybody.
+            std::mem::swap(come, batch);
+            return;
+        }
+        for job in come.drain(..) {
+            let turn = job.turn;
+            self.jobs_of(turn).push_back(job);
+        }
+        let mut bytes = 0;
+        while batch.len() < self.jobs_max
+            && bytes < BATCH_BYTES_MAX
+            && let Some(turn) = self.order.pop_front()
+        {
+            let jobs = self.waiting.get_mut(&turn).expect("of whoever has a turn something waits");
+            let before = bytes;
+            while batch.len() < self.jobs_max
+                && bytes < BATCH_BYTES_MAX
+                && bytes - before < TURN_BYTES
+                && let Some(job) = jobs.pop_front()
+            {
+                bytes += job.bytes();
+                batch.push(job);
+            }
+            if jobs.is_empty() {
+                self.waiting.remove(&turn);
+            } else {
+                self.order.push_back(turn);
+            }
+        }
+    }
+
+    /// Takes back what there was no more room for, to come before what waits of the same turn.
+    pub(super) fn put_back(&mut self, jobs: impl DoubleEndedIterator<Item = Job>) {
+        for job in jobs.rev() {
+            let turn = job.turn;
+            self.jobs_of(turn).push_front(job);
+        }
+    }
+
+    fn jobs_of(&mut self, turn: Turn) -> &mut VecDeque<Job> {
+        self.waiting.entry(turn).or_insert_with(|| {
+            self.order.push_back(turn);
+            VecDeque::new()
+        })
+    }
+}
