@@ -237,6 +237,9 @@ pub struct WebSocketConfig {
     pub frame_bytes_max: usize,
     /// `WEBSOCKETS_HANDSHAKE_SIZE_MAX`, default `16kb`: the same before it has signed in, where it has to.
     pub handshake_bytes_max: usize,
+    /// `WEBSOCKETS_OUTBOXES_SIZE_MAX`, default `32mb`: unsent bytes of all connections together, frames
+    /// that are shared counted once, after which those with most of them are closed.
+    pub outboxes_bytes_max: usize,
     /// `WEBSOCKETS_OUTBOX_SIZE_MAX`, default `1mb`: unsent bytes after which a slow reader is closed.
     pub outbox_bytes_max: usize,
     /// `WEBSOCKETS_SUBSCRIPTIONS_MAX`, default 128: subscriptions of one socket.

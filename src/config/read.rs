@@ -238,6 +238,11 @@ impl WebSocketConfig {
             frame_bytes_max: size(from, "WEBSOCKETS_FRAME_SIZE_MAX", "1mb"),
             handshake_bytes_max: size(from, "WEBSOCKETS_HANDSHAKE_SIZE_MAX", "16kb"),
             outbox_bytes_max: size(from, "WEBSOCKETS_OUTBOX_SIZE_MAX", "1mb"),
+            outboxes_bytes_max: from.read(
+                "WEBSOCKETS_OUTBOXES_SIZE_MAX",
+                "32mb",
+                form::size(1 << 20, 1 << 40),
+            ),
             subscriptions_max: from.read(
                 "WEBSOCKETS_SUBSCRIPTIONS_MAX",
                 "128",

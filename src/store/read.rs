@@ -267,6 +267,19 @@ pub(super) async fn read_bounded(
     fetch(connection, collection, compile::rows(collection, select, None), most).await
 }
 
+/// Reads the newest messages, newest first, as long as their texts have about so many bytes together.
+/// Returns whether these are all there are, too.
+pub(super) async fn read_newest(
+    connection: &mut SqliteConnection,
+    limit: usize,
+    about: usize,
+) -> Result<(Vec<Row>, bool), StoreError> {
+    let statement = compile::rows(&schema::MESSAGES, &Select::newest(limit), None);
+    let (rows, is_cut) = fetch_some(connection, &schema::MESSAGES, statement, about).await?;
+    let whole = !is_cut && rows.len() < limit;
+    Ok((rows, whole))
+}
+
 async fn run(
     connection: &mut SqliteConnection,
     statement: SelectStatement,
@@ -317,6 +330,17 @@ async fn fetch(
     statement: SelectStatement,
     most: usize,
 ) -> Result<Vec<Row>, StoreError> {
+    let (rows, is_cut) = fetch_some(connection, collection, statement, most).await?;
+    if is_cut { Err(StoreError::TooLong) } else { Ok(rows) }
+}
+
+/// Runs a statement row by row, until their texts are too long. Returns whether that was so, too.
+async fn fetch_some(
+    connection: &mut SqliteConnection,
+    collection: &'static Collection,
+    statement: SelectStatement,
+    most: usize,
+) -> Result<(Vec<Row>, bool), StoreError> {
     let (sql, values) = statement.build_sqlx(SqliteQueryBuilder);
     let mut found = sqlx::query_with(AssertSqlSafe(sql), values).fetch(connection);
     let (mut rows, mut bytes) = (Vec::new(), 0);
@@ -324,11 +348,11 @@ async fn fetch(
         let row = rows::decode(collection, &row)?;
         bytes += row.text_bytes();
         if bytes > most {
-            return Err(StoreError::TooLong);
+            return Ok((rows, true));
         }
         rows.push(row);
     }
-    Ok(rows)
+    Ok((rows, false))
 }
 
 /// Reads rows on a connection, and the place in the order of events at which they were so.

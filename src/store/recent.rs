@@ -20,6 +20,8 @@ use crate::model::schema::USERS;
 
 /// How many messages are kept.
 pub(super) const ROWS_MAX: usize = 1000;
+/// How many bytes their texts may have together.
+pub(super) const BYTES_MAX: usize = 16 << 20;
 
 /// The newest messages by `date_created`, ties by key, newest last.
 #[derive(Default)]
@@ -30,6 +32,8 @@ pub(super) struct Recent {
 #[derive(Default)]
 struct State {
     rows: VecDeque<Arc<Row>>,
+    /// How many bytes their texts have.
+    bytes: usize,
     /// Whether these are all messages there are.
     whole: bool,
     /// A place before which messages may be missing; all that come after it are here.
@@ -40,13 +44,16 @@ struct State {
 type Place = (Option<Timestamp>, Option<Key>);
 
 impl Recent {
-    /// Returns the newest messages out of the newest [`ROWS_MAX`], in any order.
-    pub(super) fn of(rows: Vec<Row>) -> Self {
-        let whole = rows.len() < ROWS_MAX;
+    /// Returns the newest messages out of the newest [`ROWS_MAX`], in any order; `whole` says that there
+    /// are no others.
+    pub(super) fn of(rows: Vec<Row>, whole: bool) -> Self {
         let mut rows: Vec<Arc<Row>> = rows.into_iter().map(Arc::new).collect();
         rows.sort_by_key(|row| place(row));
         let floor = rows.first().map(|row| place(row));
-        Self { state: RwLock::new(State { rows: rows.into(), whole, floor }) }
+        let bytes = rows.iter().map(|row| row.text_bytes()).sum();
+        let mut state = State { rows: rows.into(), bytes, whole, floor };
+        state.shorten();
+        Self { state: RwLock::new(state) }
     }
 
     /// Returns the newest messages, newest first, after passing over some; `None` if more are asked
@@ -91,8 +98,17 @@ impl State {
         }
         let at = self.rows.partition_point(|other| place(other) < place(row));
         self.rows.insert(at, Arc::clone(row));
-        if self.rows.len() > ROWS_MAX {
-            self.floor = self.rows.pop_front().map(|row| place(&row));
+        self.bytes += row.text_bytes();
+        self.shorten();
+    }
+
+    /// Lets the oldest go of those that are too many or too long.
+    fn shorten(&mut self) {
+        while (self.rows.len() > ROWS_MAX || self.bytes > BYTES_MAX)
+            && let Some(row) = self.rows.pop_front()
+        {
+            self.bytes -= row.text_bytes();
+            self.floor = Some(place(&row));
             self.whole = false;
         }
     }
@@ -100,7 +116,8 @@ impl State {
     fn remove(&mut self, key: Key) {
         // What changes is mostly new.
         if let Some(at) = self.rows.iter().rposition(|row| row.key() == Some(key)) {
-            self.rows.remove(at);
+            let gone = self.rows.remove(at).map_or(0, |row| row.text_bytes());
+            self.bytes -= gone;
         }
     }
 
@@ -157,7 +174,7 @@ mod tests {
 
     #[test]
     fn the_newest_come_first_and_ties_by_key() {
-        let recent = Recent::of(vec![message(2, 10), message(1, 10), message(3, 5)]);
+        let recent = Recent::of(vec![message(2, 10), message(1, 10), message(3, 5)], true);
 
         recent.apply(&created(4, 10));
 
@@ -167,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_message_that_changes_keeps_its_place_and_one_that_goes_leaves_it() {
-        let recent = Recent::of(vec![message(1, 1), message(2, 2), message(3, 3)]);
+        let recent = Recent::of(vec![message(1, 1), message(2, 2), message(3, 3)], true);
         let changed = message(2, 2).with("content", Value::text("new"));
 
         recent.apply(&event(&MESSAGES, EventAction::Update, Key::Integer(2), Some(changed)));
@@ -181,7 +198,7 @@ mod tests {
     #[test]
     fn what_is_not_kept_is_not_made_up() {
         let rows = (1..=1000).map(|id| message(id, id)).collect();
-        let recent = Recent::of(rows);
+        let recent = Recent::of(rows, false);
 
         recent.apply(&event(&MESSAGES, EventAction::Delete, Key::Integer(1000), None));
         // An import with an old date: others may lie between it and the oldest that is kept.
@@ -194,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_ring_that_was_emptied_fills_again() {
-        let recent = Recent::of((1..=1000).map(|id| message(id, id)).collect());
+        let recent = Recent::of((1..=1000).map(|id| message(id, id)).collect(), false);
         for id in 1..=1000 {
             recent.apply(&event(&MESSAGES, EventAction::Delete, Key::Integer(id), None));
         }
@@ -209,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_full_ring_lets_the_oldest_go() {
-        let recent = Recent::of((1..=999).map(|id| message(id, id)).collect());
+        let recent = Recent::of((1..=999).map(|id| message(id, id)).collect(), true);
 
         recent.apply(&created(1000, 1000));
         recent.apply(&created(1001, 1001));
@@ -219,8 +236,34 @@ mod tests {
     }
 
     #[test]
+    fn long_messages_are_kept_as_far_as_there_is_room() {
+        let long = |id: i64| message(id, id).with("content", Value::text(&"x".repeat(1 << 20)));
+        let write = |recent: &Recent, action, id| {
+            recent.apply(&event(&MESSAGES, action, Key::Integer(id), Some(long(id))));
+        };
+        let recent = Recent::of((1..=20).map(long).collect(), true);
+        assert_eq!(recent.newest(16, 0).map(|rows| rows.len()), Some(16));
+        assert!(recent.newest(17, 0).is_none());
+
+        write(&recent, EventAction::Create, 21);
+        assert_eq!(keys(recent.newest(1, 15)), Some(vec![6]));
+        recent.apply(&event(&MESSAGES, EventAction::Delete, Key::Integer(21), None));
+        assert!(recent.newest(16, 0).is_none());
+        // One that becomes long makes others go.
+        for id in 22..=60 {
+            recent.apply(&created(id, id));
+        }
+        assert_eq!(keys(recent.newest(1, 53)), Some(vec![6]));
+        for id in 22..=60 {
+            write(&recent, EventAction::Update, id);
+        }
+        assert_eq!(keys(recent.newest(1, 15)), Some(vec![45]));
+        assert!(recent.newest(1, 16).is_none());
+    }
+
+    #[test]
     fn an_account_that_goes_leaves_its_messages_without_author() {
-        let recent = Recent::of(vec![message(1, 1)]);
+        let recent = Recent::of(vec![message(1, 1)], true);
         let user = Key::Uuid(Uuid::from_u128(7));
 
         recent.apply(&event(&USERS, EventAction::Delete, user, None));

@@ -24,15 +24,14 @@ use tokio::task::JoinHandle;
 
 use crate::config::StoreConfig;
 use crate::model::Event;
-use crate::model::schema::MESSAGES;
 use crate::store::StoreError;
 use crate::store::chore::Chore;
 use crate::store::lock;
 use crate::store::log::Log;
 use crate::store::migrate;
 use crate::store::read;
-use crate::store::read::Select;
 use crate::store::readers::Readers;
+use crate::store::recent::BYTES_MAX;
 use crate::store::recent::ROWS_MAX;
 use crate::store::recent::Recent;
 use crate::store::search::Indexer;
@@ -99,8 +98,8 @@ impl Store {
             .acquire_timeout(PATIENCE)
             .connect_lazy_with(reading);
         let (queue, jobs) = Queue::new(config.write_queue_max, config.write_queue_bytes_max);
-        let newest = read::read(&mut connection, &MESSAGES, &Select::newest(ROWS_MAX)).await?;
-        let recent = Arc::new(Recent::of(newest));
+        let (newest, whole) = read::read_newest(&mut connection, ROWS_MAX, BYTES_MAX).await?;
+        let recent = Arc::new(Recent::of(newest, whole));
         let position = Arc::new(AtomicI64::new(counters.seq()));
         let log = Log::open(&mut connection).await?;
         let follower = Indexer::new(&mut connection, &writing, counters.seq()).await?;

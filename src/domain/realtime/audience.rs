@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::domain::realtime::Meter;
 use crate::domain::realtime::listener::Listener;
 use crate::domain::realtime::split::Lengths;
 use crate::domain::realtime::view::Road;
@@ -68,12 +69,12 @@ struct Ward {
 struct BySubject(Arc<View>);
 
 impl Audience {
-    /// Frames of news are so long at most.
-    pub(super) fn new(lengths: Lengths) -> Self {
+    /// Frames of news are so long at most; `unsent` counts them.
+    pub(super) fn new(lengths: Lengths, unsent: Meter) -> Self {
         let (lanes, stopping) = (TaskTracker::new(), CancellationToken::new());
         Self {
             views: RwLock::default(),
-            shop: Workshop { lengths, lanes, stopping },
+            shop: Workshop { lengths, unsent, lanes, stopping },
             time: Shares::new(COST_OF_ONE_MAX, COST_OF_ALL_MAX),
             turns: Arc::new(Semaphore::new(TURNS)),
         }

@@ -27,6 +27,7 @@ use crate::domain::changes::Changes;
 use crate::domain::items::Items;
 use crate::domain::permissions::Permissions;
 use crate::domain::realtime::Closing;
+use crate::domain::realtime::Meter;
 use crate::domain::realtime::Outbox;
 use crate::domain::realtime::Peer;
 use crate::domain::realtime::Topics;
@@ -78,7 +79,7 @@ pub struct Hub {
     /// Held while an event goes round the views, and shared by those who move listeners from view to
     /// view: a move between two views of one event would lose it or tell it twice.
     pub(super) order: RwLock<()>,
-    seats: Mutex<HashMap<u64, Arc<Seat>>>,
+    pub(super) seats: Mutex<HashMap<u64, Arc<Seat>>>,
     /// Subscriptions that begin by themselves, when their connection signs in.
     pub(super) beginnings: TaskTracker,
     ids: AtomicU64,
@@ -102,6 +103,10 @@ pub struct Hub {
     pub(super) reading: Semaphore,
     /// How much may wait to be sent of what one subscription missed.
     pub(super) replay_bytes_max: usize,
+    /// Frames that some connection has yet to be sent.
+    pub(super) unsent: Meter,
+    /// When it was last looked for those that leave most of that, by whoever does not wait for it.
+    pub(super) making_room: Mutex<Option<Instant>>,
 }
 
 /// Why a connection may see something else than before.
@@ -128,6 +133,7 @@ impl Hub {
     ) -> Self {
         let patience = topics.config().typing_timeout;
         let typing = Typing::start(Arc::clone(&items), Arc::clone(&permissions), patience);
+        let unsent = Meter::new(config.outboxes_bytes_max);
         Self {
             cursors: Cursors::new(items.store.seed()),
             positions: Positions::new(config.positions_max, config.user_positions_max),
@@ -140,10 +146,15 @@ impl Hub {
             permissions,
             auth,
             changes,
-            audience: Audience::new(Lengths {
-                whole: config.answer_bytes_max,
-                part: config.answer_bytes_max.min(config.outbox_bytes_max / REPLAY_SHARE),
-            }),
+            audience: Audience::new(
+                Lengths {
+                    whole: config.answer_bytes_max,
+                    part: config.answer_bytes_max.min(config.outbox_bytes_max / REPLAY_SHARE),
+                },
+                unsent.clone(),
+            ),
+            unsent,
+            making_room: Mutex::default(),
             topics,
             typing,
             order: RwLock::new(()),
@@ -252,6 +263,7 @@ impl Hub {
 
     /// Delivers a committed event. Events must come in order.
     pub async fn deliver(self: &Arc<Self>, event: &Arc<Event>) {
+        self.wait_for_room().await;
         self.changes.apply(std::slice::from_ref(event)).await;
         self.review(event).await;
         self.topics.notice(event);

@@ -12,7 +12,6 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::domain::Error;
-use crate::domain::realtime::Closing;
 use crate::domain::realtime::Envelope;
 use crate::domain::realtime::Meter;
 use crate::domain::realtime::Outbox;
@@ -20,6 +19,7 @@ use crate::domain::realtime::Resume;
 use crate::domain::realtime::Subscribe;
 use crate::domain::realtime::lapse::Lapse;
 use crate::domain::realtime::lapse::Shown;
+use crate::domain::realtime::outbox::FRAME_OVERHEAD;
 use crate::domain::realtime::peer::Seat;
 use crate::domain::realtime::positions::Name;
 use crate::domain::realtime::view::View;
@@ -27,10 +27,6 @@ use crate::domain::shares::Part;
 use crate::model::Collection;
 use crate::model::EventAction;
 use crate::model::Key;
-
-/// How many frames a subscription holds back while its first rows are read. One more, and the
-/// connection counts as one that reads too slowly.
-const HELD_MAX: usize = 10_000;
 
 /// A subscription: what its client asked for, and the view it takes part in now.
 pub(super) struct Listener {
@@ -133,9 +129,8 @@ pub(super) struct Confirmed {
 enum Gate {
     /// News goes to the outbox, if it is newer than what was told last.
     Open { after: i64 },
-    /// The first rows are being read: news waits, with its place in the order. An empty frame says that
-    /// from there on it is to be told from the log.
-    Held(Vec<(i64, Bytes)>),
+    /// The first rows are being read: news waits, with its place in the order.
+    Held(Held),
     /// What happened after `told` is in the log, to be told from there: news is passed over.
     Behind {
         told: i64,
@@ -148,6 +143,48 @@ enum Gate {
     },
     /// The subscription has ended.
     Shut,
+}
+
+/// News that waits.
+struct Held {
+    outbox: Arc<Outbox>,
+    /// With their places in the order.
+    frames: Vec<(i64, Bytes)>,
+    /// What that takes of what may be held back for the connection.
+    bytes: usize,
+    /// Whether that was too much: it is in the log, and told from there.
+    is_given_up: bool,
+}
+
+impl Held {
+    const fn new(outbox: Arc<Outbox>) -> Self {
+        Self { outbox, frames: Vec::new(), bytes: 0, is_given_up: false }
+    }
+
+    fn push(&mut self, seq: i64, frame: &Bytes) {
+        if self.is_given_up {
+            return;
+        }
+        let bytes = frame.len() + FRAME_OVERHEAD;
+        if self.outbox.hold(bytes) {
+            self.bytes += bytes;
+            self.frames.push((seq, frame.clone()));
+        } else {
+            self.give_up();
+        }
+    }
+
+    fn give_up(&mut self) {
+        self.frames = Vec::new();
+        self.outbox.release(std::mem::take(&mut self.bytes));
+        self.is_given_up = true;
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.outbox.release(self.bytes);
+    }
 }
 
 impl Gate {
@@ -176,7 +213,8 @@ impl Gate {
 impl Listener {
     /// Returns a listener whose news waits until [`Listener::open`].
     pub(super) fn held(id: u64, ask: Ask, seat: &Arc<Seat>) -> Arc<Self> {
-        let (view, gate) = (Mutex::default(), Mutex::new(Gate::Held(Vec::new())));
+        let held = Held::new(Arc::clone(&seat.outbox));
+        let (view, gate) = (Mutex::default(), Mutex::new(Gate::Held(held)));
         let (outbox, seat) = (Arc::clone(&seat.outbox), Arc::clone(seat));
         let (lapse, whole, moving) = (Mutex::default(), Mutex::default(), AtomicBool::new(false));
         let ended = Notify::new();
@@ -209,14 +247,10 @@ impl Listener {
         sent
     }
 
-    /// Lets the frame of an event through, or holds it back until the first rows are there. An empty one
-    /// says that from this event on it is to be told from the log.
+    /// Lets the frame of an event through, or holds it back until the first rows are there.
     pub(super) fn push(&self, seq: i64, frame: &Bytes) {
         let mut gate = self.gate.lock();
         match &mut *gate {
-            Gate::Open { after } if seq > *after && frame.is_empty() => {
-                gate.fall_behind(seq - 1, false);
-            }
             Gate::Open { after } => {
                 // Delivery lags behind the commit, so older events may still come.
                 if seq > *after {
@@ -224,36 +258,36 @@ impl Listener {
                     self.send(frame.clone());
                 }
             }
-            Gate::Held(frames) if frames.len() < HELD_MAX => frames.push((seq, frame.clone())),
-            Gate::Held(_) => {
-                *gate = Gate::Shut;
-                self.outbox.close(Closing::SlowConsumer);
-            }
+            Gate::Held(held) => held.push(seq, frame),
             Gate::Behind { .. } | Gate::Shut => {}
         }
     }
 
-    /// Sends the first frame, then what was held back and is newer than `seq`, and opens the gate.
+    /// Sends the first frame, then what was held back and is newer than `seq`, and opens the gate. If
+    /// that was too much, the subscription is behind, and is to be told it from the log.
     pub(super) fn open(&self, first: Option<Bytes>, seq: i64) {
         let mut gate = self.gate.lock();
         let Gate::Held(held) = &mut *gate else { return };
-        let mut after = seq;
-        let held: Vec<_> = held.drain(..).filter(|(place, _)| *place > seq).collect();
-        *gate = Gate::Open { after };
-        if first.is_some_and(|frame| !self.send(self.ask.meter.count(frame))) {
+        if held.is_given_up {
+            if let Some(first) = first {
+                self.send(self.ask.meter.count(first));
+            }
+            let shown = Arc::default();
+            *gate = Gate::Behind { told: seq, reading: false, missed: false, shown };
             return;
         }
-        for (place, frame) in held {
-            if frame.is_empty() {
-                // From here on it is told from the log.
-                return gate.fall_behind(place - 1, false);
-            }
-            if !self.send(frame) {
-                return;
-            }
+        let mut after = seq;
+        let held = held.frames.drain(..).filter(|(place, _)| *place > seq).map(|(place, frame)| {
             after = place;
-            *gate = Gate::Open { after };
+            frame
+        });
+        let first = first.map(|frame| self.ask.meter.count(frame));
+        for frame in first.into_iter().chain(held) {
+            if !self.send(frame) {
+                break;
+            }
         }
+        *gate = Gate::Open { after };
     }
 
     /// Sends the first frame of a subscription that is to be told from the log what happened after
@@ -313,10 +347,15 @@ impl Listener {
         self.gate.lock().fall_behind(delivered, true);
     }
 
-    /// Lets what is behind a place be told from the log, unless that was told already. Before the first
-    /// rows are there this waits for them, as news does.
+    /// Lets what is behind a place be told from the log, unless that was told already: while the first
+    /// rows are being read, all that these do not show.
     pub(super) fn fall_back(&self, told: i64) {
-        self.push(told + 1, &Bytes::new());
+        let mut gate = self.gate.lock();
+        match &mut *gate {
+            Gate::Open { after } if told >= *after => gate.fall_behind(told, false),
+            Gate::Held(held) => held.give_up(),
+            Gate::Open { .. } | Gate::Behind { .. } | Gate::Shut => {}
+        }
     }
 
     /// Lets what waits in the lane of its view be told from the log, since it may be about to leave it.
@@ -407,7 +446,7 @@ impl Listener {
     pub(super) fn hold(&self) {
         let mut gate = self.gate.lock();
         if matches!(*gate, Gate::Behind { .. }) {
-            *gate = Gate::Held(Vec::new());
+            *gate = Gate::Held(Held::new(Arc::clone(&self.outbox)));
         }
     }
 
@@ -555,7 +594,7 @@ impl Listener {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::task::noop_waker;
+    use futures_util::FutureExt;
 
     use super::*;
     use crate::domain::auth::Basis;
@@ -563,10 +602,7 @@ mod tests {
     use crate::model::Actor;
     use crate::model::schema::MESSAGES;
 
-    fn listener() -> Arc<Listener> {
-        let actor = Arc::new(Actor::nobody());
-        let identity = Identity { actor, basis: Basis::Nothing, expires: None };
-        let seat = Seat::new(1, Outbox::new(1 << 20), identity);
+    fn held(bytes_max: usize) -> Arc<Listener> {
         let subscribe = Subscribe {
             collection: &MESSAGES,
             event: None,
@@ -579,25 +615,76 @@ mod tests {
                 encode: |_, _| Bytes::new(),
                 encode_error: |_, _| Bytes::new(),
             },
-            meter: Meter::new(1 << 20),
+            meter: Meter::new(1000),
         };
+        let actor = Arc::new(Actor::nobody());
+        let identity = Identity { actor, basis: Basis::Nothing, expires: None };
+        let seat = Seat::new(1, Outbox::new(bytes_max), identity);
         Listener::held(1, Ask::new(subscribe).unwrap(), &seat)
     }
 
+    fn frames(listener: &Listener) -> Vec<Bytes> {
+        listener.outbox.take().now_or_never().map_or_else(Vec::new, |batch| batch.frames)
+    }
+
+    #[test]
+    fn what_is_held_back_comes_after_the_first_rows_unless_they_show_it() {
+        let listener = held(1000);
+        for (seq, frame) in [(4, "four"), (5, "five"), (6, "six")] {
+            listener.push(seq, &Bytes::from_static(frame.as_bytes()));
+        }
+        assert!(listener.outbox.unsent().bytes > 0);
+
+        listener.open(Some(Bytes::from_static(b"first")), 5);
+
+        assert_eq!(listener.outbox.unsent().bytes, 2 * FRAME_OVERHEAD + 8);
+        assert_eq!(frames(&listener), ["first", "six"]);
+        assert_eq!(listener.outbox.unsent().bytes, 0);
+        assert!(listener.behind().is_none());
+    }
+
+    #[test]
+    fn more_than_may_be_held_back_is_told_from_the_log() {
+        let listener = held(1000);
+        let frame = Bytes::from(vec![b'x'; 400]);
+        for seq in 1..=3 {
+            listener.push(seq, &frame);
+        }
+        assert_eq!(listener.outbox.unsent().bytes, 0);
+        listener.push(4, &Bytes::from_static(b"short"));
+
+        listener.open(Some(Bytes::from_static(b"first")), 2);
+
+        assert_eq!(frames(&listener), ["first"]);
+        let behind = listener.behind().unwrap();
+        assert_eq!((behind.told, behind.missed), (2, false));
+        assert!(!listener.outbox.is_closing());
+    }
     #[test]
     fn what_is_to_be_read_in_the_log_is_so_after_the_first_rows_too() {
-        let (first, frame) = (Bytes::from_static(b"first"), Bytes::from_static(b"frame"));
-        for (seq, told, sent) in [(3, Some(5), 2), (5, Some(5), 1), (6, Some(6), 1), (7, None, 2)] {
-            let listener = listener();
-            listener.push(5, &frame);
+        for (seq, told) in [(3, 3), (5, 5), (7, 7)] {
+            let listener = held(1000);
+            listener.push(5, &Bytes::from_static(b"five"));
             listener.fall_back(5);
-            listener.fall_back(6);
-            listener.push(8, &frame);
+            listener.push(8, &Bytes::from_static(b"eight"));
 
-            listener.open(Some(first.clone()), seq);
+            listener.open(Some(Bytes::from_static(b"first")), seq);
 
-            assert_eq!(listener.behind().map(|behind| behind.told), told, "{seq}");
-            assert_eq!(listener.outbox.drain(noop_waker()).frames.len(), sent, "{seq}");
+            assert_eq!(frames(&listener), ["first"]);
+            assert_eq!(listener.behind().unwrap().told, told);
+        }
+    }
+
+    #[test]
+    fn what_was_told_is_not_read_in_the_log_again() {
+        for (told, behind) in [(4, None), (5, Some(5)), (6, Some(6))] {
+            let listener = held(1000);
+            listener.open(None, 3);
+            listener.push(5, &Bytes::from_static(b"five"));
+
+            listener.fall_back(told);
+
+            assert_eq!(listener.behind().map(|behind| behind.told), behind, "{told}");
         }
     }
 }

@@ -24,6 +24,8 @@ pub struct Meter {
 struct Unread {
     bytes: AtomicUsize,
     less: Notify,
+    /// What counts the same, with that of others.
+    all: Option<Meter>,
 }
 
 impl Meter {
@@ -33,10 +35,27 @@ impl Meter {
         Self { unread: Arc::default(), bytes_max }
     }
 
+    /// Returns a meter that is full with so many bytes, and whose frames count here, too.
+    #[must_use]
+    pub fn part(&self, bytes_max: usize) -> Self {
+        let unread = Unread { all: Some(self.clone()), ..Unread::default() };
+        Self { unread: Arc::new(unread), bytes_max }
+    }
+
+    /// Returns how many bytes are unread.
+    pub(super) fn bytes(&self) -> usize {
+        self.unread.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many bytes are too many.
+    pub(super) const fn bytes_max(&self) -> usize {
+        self.bytes_max
+    }
+
     /// Counts a frame until whoever writes it lets go of it.
     #[must_use]
     pub fn count(&self, frame: Bytes) -> Bytes {
-        self.unread.bytes.fetch_add(frame.len() + FRAME_OVERHEAD, Ordering::Relaxed);
+        self.unread.add(frame.len() + FRAME_OVERHEAD);
         Bytes::from_owner(Counted { frame, unread: Arc::clone(&self.unread) })
     }
 
@@ -49,6 +68,23 @@ impl Meter {
     /// Waits until a frame has been written. Worth another look at [`Meter::has_room`] then.
     pub async fn less(&self) {
         self.unread.less.notified().await;
+    }
+}
+
+impl Unread {
+    fn add(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        if let Some(all) = &self.all {
+            all.unread.add(bytes);
+        }
+    }
+
+    fn take(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.less.notify_one();
+        if let Some(all) = &self.all {
+            all.unread.take(bytes);
+        }
     }
 }
 
@@ -65,8 +101,7 @@ impl AsRef<[u8]> for Counted {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.unread.bytes.fetch_sub(self.frame.len() + FRAME_OVERHEAD, Ordering::Relaxed);
-        self.unread.less.notify_one();
+        self.unread.take(self.frame.len() + FRAME_OVERHEAD);
     }
 }
 
@@ -90,6 +125,21 @@ mod tests {
 
         assert!(meter.has_room());
         drop(second);
+    }
+
+    #[test]
+    fn what_counts_for_one_counts_for_all() {
+        let all = Meter::new(3 + FRAME_OVERHEAD);
+        let (one, other) = (all.part(1000), all.part(1000));
+
+        let first = one.count(Bytes::from_static(b"abc"));
+        let second = other.count(Bytes::from_static(b"d"));
+
+        assert_eq!(all.bytes(), one.bytes() + other.bytes());
+        drop(first);
+        assert!(one.has_room() && all.has_room());
+        drop(second);
+        assert_eq!(all.bytes(), 0);
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub mod peer;
 mod positions;
 mod relay;
 mod replay;
+mod room;
 mod split;
 pub mod subscribe;
 pub mod topics;

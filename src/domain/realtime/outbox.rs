@@ -1,8 +1,11 @@
 //! One connection's bounded queue of encoded frames, between whoever has something to say and
 //! whoever writes the socket: one at a time, a task of its own or a sweep over many.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::task::Waker;
 
@@ -24,6 +27,8 @@ const LATEST_MAX: usize = 64;
 pub struct Outbox {
     state: Mutex<State>,
     bytes_max: usize,
+    /// The bytes of what is held back for it elsewhere.
+    held: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -36,6 +41,11 @@ struct State {
     latest_count: usize,
     /// Where among the frames the one is that tells a whole state.
     whole: Option<usize>,
+    /// What was taken out and the socket has not taken yet, to be written piece by piece.
+    begun: VecDeque<Bytes>,
+    /// How many bytes that has, with the piece that is being written, and how many that piece has.
+    begun_bytes: usize,
+    piece_bytes: usize,
     closing: Option<Closing>,
     /// Who is to be told of the next frame or of the end; told once, and only if it has asked.
     writer: Option<Waker>,
@@ -63,6 +73,17 @@ pub enum Closing {
     Done,
 }
 
+/// What of one connection has yet to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Unsent {
+    /// Whether its socket takes no more at the moment.
+    pub(super) is_stuck: bool,
+    /// How many bytes there are.
+    pub(super) bytes: usize,
+    /// How many of them go by themselves, since the connection is being closed.
+    pub(super) going: usize,
+}
+
 /// All that waits to be written, in order, and whether the connection is to be closed after it.
 #[derive(Debug)]
 pub struct Batch {
@@ -72,11 +93,26 @@ pub struct Batch {
     pub closing: Option<Closing>,
 }
 
+impl State {
+    /// Closes the connection as one that reads too slowly, unless it is closed anyhow.
+    fn give_up(&mut self) {
+        self.closing.get_or_insert(Closing::SlowConsumer);
+        self.frames = Vec::new();
+        self.bytes = 0;
+        self.latest = None;
+        self.latest_count = 0;
+        self.whole = None;
+        self.begun = VecDeque::new();
+        self.begun_bytes = self.piece_bytes;
+    }
+}
+
 impl Outbox {
     /// Returns an empty outbox that holds at most `bytes_max` unsent bytes.
     #[must_use]
     pub fn new(bytes_max: usize) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), bytes_max })
+        let held = AtomicUsize::new(0);
+        Arc::new(Self { state: Mutex::default(), bytes_max, held })
     }
 
     /// Queues an encoded frame. Returns false, and drops it, if the connection is closing or its
@@ -117,8 +153,7 @@ impl Outbox {
         }
         // The frame that crosses the bound still goes: a large answer would otherwise never get out.
         if state.bytes >= self.bytes_max {
-            state.closing = Some(Closing::SlowConsumer);
-            state.frames.clear();
+            state.give_up();
         } else {
             match kind {
                 Kind::Plain => {}
@@ -158,6 +193,70 @@ impl Outbox {
         if let Some(writer) = writer {
             writer.wake();
         }
+    }
+
+    /// Takes room for what is held back for this connection elsewhere. Returns false if there is none:
+    /// as much may be held back as may wait.
+    pub(super) fn hold(&self, bytes: usize) -> bool {
+        let before = self.held.fetch_add(bytes, Ordering::Relaxed);
+        let fits = before + bytes <= self.bytes_max;
+        if !fits {
+            self.release(bytes);
+        }
+        fits
+    }
+
+    /// Gives back what [`Outbox::hold`] took.
+    pub(super) fn release(&self, bytes: usize) {
+        self.held.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Returns what has yet to be written, or is held back.
+    pub(super) fn unsent(&self) -> Unsent {
+        let state = self.state.lock();
+        let bytes = state.bytes + state.begun_bytes + self.held.load(Ordering::Relaxed);
+        let going = if state.closing.is_some() { bytes } else { 0 };
+        Unsent { is_stuck: state.begun_bytes > 0, bytes, going }
+    }
+
+    /// Closes the connection as one that reads too slowly, and lets go of what waits for it. Returns how
+    /// many bytes go once the piece is written, or given up, that is being written.
+    pub(super) fn give_up(&self) -> usize {
+        let mut state = self.state.lock();
+        state.give_up();
+        let (piece, writer) = (state.piece_bytes, state.writer.take());
+        drop(state);
+        if let Some(writer) = writer {
+            writer.wake();
+        }
+        piece
+    }
+
+    /// Keeps what was taken out and is written piece by piece, as the socket takes it: so that it is
+    /// known how much that is, and can be let go of.
+    pub fn begin(&self, frames: Vec<Bytes>) {
+        let mut state = self.state.lock();
+        state.piece_bytes = 0;
+        state.begun_bytes = frames.iter().map(|frame| frame.len() + FRAME_OVERHEAD).sum();
+        state.begun = frames.into();
+    }
+
+    /// Takes the next piece of what has begun to be written, about so many bytes of whole frames; `None`
+    /// if there is none.
+    #[must_use]
+    pub fn next_piece(&self, about: usize) -> Option<Vec<Bytes>> {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        state.begun_bytes -= state.piece_bytes;
+        state.piece_bytes = 0;
+        let mut piece = Vec::new();
+        while state.piece_bytes < about
+            && let Some(frame) = state.begun.pop_front()
+        {
+            state.piece_bytes += frame.len() + FRAME_OVERHEAD;
+            piece.push(frame);
+        }
+        (!piece.is_empty()).then_some(piece)
     }
 
     /// Returns whether the connection is to be closed.
@@ -289,6 +388,31 @@ mod tests {
         assert!(outbox.push(Bytes::from_static(b"larger than the bound")));
 
         assert_eq!(outbox.take().await.frames.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_has_begun_comes_in_pieces_and_can_be_let_go_of() {
+        let outbox = Outbox::new(1000);
+        let frames = |count: usize| vec![Bytes::from_static(b"12345678"); count];
+        let each = 8 + FRAME_OVERHEAD;
+
+        outbox.begin(frames(5));
+        outbox.push(Bytes::from_static(b"12345678"));
+        assert!(outbox.hold(100));
+        assert!(!outbox.hold(901));
+        assert_eq!(outbox.unsent(), Unsent { is_stuck: true, bytes: 6 * each + 100, going: 0 });
+        assert_eq!(outbox.next_piece(each + 1), Some(frames(2)));
+        assert_eq!(outbox.next_piece(1), Some(frames(1)));
+        assert_eq!(outbox.unsent().bytes, 4 * each + 100);
+        outbox.release(100);
+
+        assert_eq!(outbox.give_up(), each);
+
+        assert_eq!(outbox.unsent(), Unsent { is_stuck: true, bytes: each, going: each });
+        assert_eq!(outbox.next_piece(1), None);
+        assert_eq!(outbox.unsent(), Unsent { is_stuck: false, bytes: 0, going: 0 });
+        let batch = outbox.take().await;
+        assert_eq!((batch.frames.len(), batch.closing), (0, Some(Closing::SlowConsumer)));
     }
 
     #[tokio::test]

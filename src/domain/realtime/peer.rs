@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::sync::Semaphore;
@@ -99,9 +100,9 @@ impl Seat {
     }
 
     /// Returns the way on which it is told what it missed.
-    pub(super) fn replaying(&self, bytes_max: usize) -> &Replaying {
+    pub(super) fn replaying(&self, hub: &Hub) -> &Replaying {
         self.replaying.get_or_init(|| {
-            let meter = Meter::new(bytes_max);
+            let meter = hub.meter(hub.replay_bytes_max);
             Box::new(Replaying { meter, turn: Semaphore::new(1) })
         })
     }
@@ -129,6 +130,14 @@ impl Peer {
     #[must_use]
     pub fn identity(&self) -> Identity {
         self.seat.identity.lock().clone()
+    }
+
+    /// Sends a frame that is not shared with others. It counts for what all may leave unread by the meter
+    /// that has counted it.
+    pub fn send(&self, frame: Bytes) {
+        // A refused frame needs no report: the connection is closing then, and the writer says so.
+        self.seat.outbox.push(frame);
+        self.hub.make_room();
     }
 
     /// Returns who is asking. Short for the actor of [`Peer::identity`].

@@ -81,7 +81,7 @@ impl Hub {
     }
 
     async fn replay(self: &Arc<Self>, listener: &Arc<Listener>, mut amid: Amid) {
-        let replaying = listener.seat.replaying(self.replay_bytes_max);
+        let replaying = listener.seat.replaying(self);
         let mut failures = 0;
         while let Some(behind) = listener.behind() {
             let told = behind.told;

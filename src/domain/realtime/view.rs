@@ -20,6 +20,7 @@ use crate::domain::items::JsonText;
 use crate::domain::items::plan::Plan;
 use crate::domain::items::show;
 use crate::domain::realtime::Hub;
+use crate::domain::realtime::Meter;
 use crate::domain::realtime::lane::Lane;
 use crate::domain::realtime::listener::Listener;
 use crate::domain::realtime::split;
@@ -164,6 +165,8 @@ pub(super) struct View {
     /// What it takes of the time that others wait for.
     _part: Option<Part>,
     lengths: Lengths,
+    /// What counts frames until they are sent.
+    unsent: Meter,
     /// The parts of an event that were made last, as long as somebody has yet to be told them.
     split: Mutex<Weak<Split>>,
     /// Held by whoever makes parts.
@@ -181,6 +184,8 @@ struct Wrap {
 /// What all views are made with.
 pub(super) struct Workshop {
     pub(super) lengths: Lengths,
+    /// What counts frames until they are sent.
+    pub(super) unsent: Meter,
     /// The tasks of views that cannot keep up with the others, and what ends them.
     pub(super) lanes: TaskTracker,
     pub(super) stopping: CancellationToken,
@@ -212,6 +217,7 @@ impl View {
             turns,
             _part: part,
             lengths: shop.lengths,
+            unsent: shop.unsent.clone(),
             split: Mutex::default(),
             splitting: AsyncMutex::default(),
         });
@@ -334,7 +340,7 @@ impl View {
         let listeners = self.listeners.lock();
         for group in listeners.values() {
             let Some(first) = group.values().next() else { continue };
-            let frame = encode(&first.ask.envelope);
+            let frame = self.unsent.count(encode(&first.ask.envelope));
             for listener in group.values() {
                 listener.push(seq, &frame);
             }

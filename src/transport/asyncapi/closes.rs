@@ -22,7 +22,8 @@ pub(super) const CLOSES: [(Option<u16>, &str, &str); 7] = [
     (
         Some(encode::TRY_AGAIN),
         "reading too slowly",
-        "More than `WEBSOCKETS_OUTBOX_SIZE_MAX` waited to be read: connect again.",
+        "More than `WEBSOCKETS_OUTBOX_SIZE_MAX` waited to be read, or more than \
+         `WEBSOCKETS_OUTBOXES_SIZE_MAX` of all sockets and most of it of this one: connect again.",
     ),
 ];
 

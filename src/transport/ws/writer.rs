@@ -61,7 +61,7 @@ where
 {
     let mut writer = Writer::new(outbox, life, half, STALL_MAX);
     loop {
-        writer.write_frames(frames).await?;
+        writer.write_all(frames, is_last).await?;
         if is_last {
             return Ok(true);
         }
@@ -93,10 +93,24 @@ impl<W: AsyncWrite + Unpin> Writer<'_, W> {
     async fn run(&mut self) -> io::Result<()> {
         loop {
             let (frames, is_last) = finish(self.outbox.take().await);
-            self.write_frames(frames).await?;
+            self.write_all(frames, is_last).await?;
             if is_last {
                 return Ok(());
             }
+        }
+    }
+
+    /// Writes frames piece by piece. What has not begun stays in the outbox, which may have to let go
+    /// of it; the close frame is written all the same.
+    async fn write_all(&mut self, mut frames: Vec<Bytes>, is_last: bool) -> io::Result<()> {
+        let farewell = if is_last { frames.pop() } else { None };
+        self.outbox.begin(frames);
+        while let Some(piece) = self.outbox.next_piece(CHUNK) {
+            self.write_frames(piece).await?;
+        }
+        match farewell {
+            Some(farewell) => self.write_frames(vec![farewell]).await,
+            None => Ok(()),
         }
     }
 

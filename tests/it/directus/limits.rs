@@ -7,6 +7,7 @@ use std::time::Instant;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use serde_json::json;
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::support::RawSocket;
 use crate::support::Socket;
@@ -497,5 +498,45 @@ async fn pings_and_pieces_of_messages_have_a_pace_and_nobody_is_cut_for_it() {
         let taken = begun.elapsed();
         assert!(taken >= Duration::from_millis(400), "{:#x}: {taken:?}", part[0]);
     }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn all_together_leave_so_much_unread_and_the_greediest_make_room() {
+    let server = TestServer::with(|config| {
+        config.websockets.outboxes_bytes_max = 1 << 20;
+        // So that none of them is closed for what it leaves itself.
+        config.websockets.outbox_bytes_max = 1 << 26;
+    })
+    .await;
+    let alice = server.member("alice").await;
+    let mut quick = Socket::signed_in(&server, &alice).await;
+    quick.subscribe("quick", json!({"event": "create"})).await;
+    let mut slow = Vec::new();
+    for uid in ["a", "b", "c"] {
+        let mut socket = Socket::signed_in(&server, &alice).await;
+        socket.subscribe(uid, json!({"event": "create"})).await;
+        slow.push(socket);
+    }
+
+    // More than all that the system keeps between the two ends.
+    for number in 0..250 {
+        let content = format!("{number} {}", "x".repeat(60_000));
+        alice.say(&content).await;
+        quick.expect_event("create", &content).await;
+    }
+
+    for mut socket in slow {
+        // Whoever reads too late for that does not even hear why.
+        let code = loop {
+            match socket.message().await {
+                Some(Message::Close(close)) => break close.map(|close| u16::from(close.code)),
+                Some(_) => {}
+                None => break None,
+            }
+        };
+        assert!(code.is_none_or(|code| code == 1013), "{code:?}");
+    }
+    quick.say("still there").await;
     server.stop().await;
 }

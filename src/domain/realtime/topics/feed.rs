@@ -65,6 +65,8 @@ pub(in crate::domain::realtime) fn plan(
 pub(super) struct Feed {
     pub(super) plan: Plan,
     number: u64,
+    /// How many bytes of lines are shown. No more are kept.
+    bytes_max: usize,
     list: Mutex<List>,
 }
 
@@ -74,6 +76,8 @@ struct List {
     lines: VecDeque<Line>,
     /// Whether there are no older ones.
     whole: bool,
+    /// Whether older ones were left out since they are too long together.
+    cut: bool,
     /// The last event that is in it.
     seq: i64,
     /// Rises with each change.
@@ -89,9 +93,9 @@ impl Feed {
     ///
     /// # Errors
     /// When the store fails.
-    pub(super) async fn read(plan: Plan, items: &Items) -> Result<Self, Error> {
+    pub(super) async fn read(plan: Plan, items: &Items, bytes_max: usize) -> Result<Self, Error> {
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
-        let feed = Self { plan, number, list: Mutex::default() };
+        let feed = Self { plan, number, bytes_max, list: Mutex::default() };
         feed.read_anew(items).await?;
         Ok(feed)
     }
@@ -111,15 +115,14 @@ impl Feed {
         self.list.lock().lines.is_empty()
     }
 
-    /// Returns the frame that shows the list, and the mark of what it shows. Of lines that together
-    /// take more than `bytes_max` the oldest are left out.
-    pub(super) fn frame(&self, encode: Encode, bytes_max: usize) -> ((u64, u64), Bytes) {
+    /// Returns the frame that shows the list, and the mark of what it shows.
+    pub(super) fn frame(&self, encode: Encode) -> ((u64, u64), Bytes) {
         let mut list = self.list.lock();
         let mark = (self.number, list.version);
         if let Some(frame) = &list.frame {
             return (mark, frame.clone());
         }
-        let frame = encode(Topic::Chat, &payload(&list.lines, bytes_max));
+        let frame = encode(Topic::Chat, &payload(&list.lines));
         list.frame = Some(frame.clone());
         (mark, frame)
     }
@@ -155,11 +158,14 @@ impl Feed {
         let mut lines: Vec<Line> =
             records.iter().filter_map(|record| Line::new(projection, record)).collect();
         lines.sort_by_key(|line| line.place);
+        let mut anew = List { lines: lines.into(), whole, ..List::default() };
+        anew.cut(self.bytes_max);
         let mut list = self.list.lock();
-        if !list.lines.iter().eq(lines.iter()) {
+        if list.lines != anew.lines {
             list.change();
         }
-        (list.lines, list.whole, list.seq, list.stale) = (lines.into(), whole, at.seq, false);
+        (list.lines, list.whole, list.cut) = (anew.lines, anew.whole, anew.cut);
+        (list.seq, list.stale) = (at.seq, false);
         Ok(())
     }
 
@@ -181,7 +187,9 @@ impl Feed {
         let length = select.limit.and_then(|limit| usize::try_from(limit).ok());
         let mut list = self.list.lock();
         list.seq = event.seq;
-        Ok(list.replace(&event.changes, lines, length.unwrap_or(usize::MAX)))
+        let complete = list.replace(&event.changes, lines, length.unwrap_or(usize::MAX));
+        list.cut(self.bytes_max);
+        Ok(complete)
     }
 
     /// Returns whether a change of accounts can change what the list shows.
@@ -217,9 +225,9 @@ impl List {
     }
 
     /// Puts lines in the place of those of changed messages. Returns whether the list is right then:
-    /// if it has become shorter, older messages may have to move up.
+    /// if it has become shorter, in number or in size, older messages may have to move up.
     fn replace(&mut self, changes: &[Change], lines: Vec<Line>, length: usize) -> bool {
-        let before = self.lines.len();
+        let (before, bytes_before) = (self.lines.len(), self.bytes());
         let mut gone: Vec<Line> = Vec::new();
         for change in changes {
             if let Some(at) = self.find(change.key) {
@@ -236,7 +244,8 @@ impl List {
             differs = differs || !gone.contains(&line);
             self.lines.insert(at, line);
         }
-        let complete = self.whole || self.lines.len() >= before;
+        let has_room = self.lines.len() < before || (self.cut && self.bytes() < bytes_before);
+        let complete = self.whole || !has_room;
         while self.lines.len() > length {
             self.lines.pop_front();
             self.whole = false;
@@ -247,23 +256,37 @@ impl List {
         complete
     }
 
+    /// Leaves out the oldest lines of those that together have more than so many bytes as a JSON list.
+    /// The newest stays, however long it is.
+    fn cut(&mut self, bytes_max: usize) {
+        let mut bytes = 2;
+        let fits = |line: &&Line| {
+            let first = bytes == 2;
+            bytes += line.json.len() + 1;
+            first || bytes <= bytes_max
+        };
+        let count = self.lines.iter().rev().take_while(fits).count();
+        if count < self.lines.len() {
+            self.lines.drain(..self.lines.len() - count);
+            self.lines.shrink_to_fit();
+            (self.whole, self.cut) = (false, true);
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.lines.iter().map(|line| line.json.len()).sum()
+    }
+
     fn find(&self, key: Key) -> Option<usize> {
         // What changes is mostly new.
         self.lines.iter().rposition(|line| line.key() == key)
     }
 }
 
-/// Returns the newest lines as a JSON list of at most so many bytes, but at least one.
-fn payload(lines: &VecDeque<Line>, bytes_max: usize) -> String {
-    let mut bytes = 2;
-    let fits = |line: &&Line| {
-        let first = bytes == 2;
-        bytes += line.json.len() + 1;
-        first || bytes <= bytes_max
-    };
-    let count = lines.iter().rev().take_while(fits).count();
+/// Returns lines as a JSON list.
+fn payload(lines: &VecDeque<Line>) -> String {
     let mut payload = String::from("[");
-    for (place, line) in lines.iter().skip(lines.len() - count).enumerate() {
+    for (place, line) in lines.iter().enumerate() {
         if place > 0 {
             payload.push(',');
         }
@@ -271,4 +294,43 @@ fn payload(lines: &VecDeque<Line>, bytes_max: usize) -> String {
     }
     payload.push(']');
     payload
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(number: i64, length: usize) -> Line {
+        let json = "x".repeat(length);
+        Line { place: (None, Key::Integer(number)), author: None, json }
+    }
+
+    fn change(number: i64) -> Change {
+        Change { key: Key::Integer(number), before: None, after: None }
+    }
+
+    fn keys(list: &List) -> Vec<Key> {
+        list.lines.iter().map(Line::key).collect()
+    }
+
+    #[test]
+    fn no_more_is_kept_than_is_shown() {
+        let lines = (1..=5).map(|number| line(number, 10)).collect();
+        let mut list = List { lines, whole: true, ..List::default() };
+
+        list.cut(2 + 5 * 11);
+        assert!(list.whole && list.lines.len() == 5);
+        assert!(list.replace(&[change(6)], vec![line(6, 21)], 100));
+        list.cut(2 + 5 * 11);
+        assert_eq!(keys(&list), [3, 4, 5, 6].map(Key::Integer));
+        assert!(!list.whole);
+
+        // As long as it was: there is no room for older ones. Shorter: there may be.
+        assert!(list.replace(&[change(6)], vec![line(6, 21)], 100));
+        assert!(!list.replace(&[change(6)], vec![line(6, 20)], 100));
+        assert!(list.replace(&[change(7)], vec![line(7, 1000)], 100));
+        list.cut(2 + 5 * 11);
+        assert_eq!(keys(&list), [7].map(Key::Integer));
+        assert!(!list.replace(&[change(7)], Vec::new(), 100));
+    }
 }

@@ -172,7 +172,7 @@ impl Attendee {
     pub(super) fn show_unless_empty(&self, topics: &Topics) {
         let mut state = self.state.lock();
         let Some(feed) = state.feed.clone() else { return };
-        let (mark, frame) = feed.frame(topics.encode, topics.config.chat_bytes_max);
+        let (mark, frame) = feed.frame(topics.encode);
         state.shown = Some(mark);
         if !feed.is_empty() {
             self.seat.outbox.push_whole(frame);
@@ -194,7 +194,7 @@ impl Attendee {
             if state.shown == Some(feed.mark()) {
                 return;
             }
-            let (mark, frame) = feed.frame(topics.encode, topics.config.chat_bytes_max);
+            let (mark, frame) = feed.frame(topics.encode);
             state.shown = Some(mark);
             self.seat.outbox.push_whole(frame);
         } else if state.actor.is_some() && state.shown.take().is_some() {

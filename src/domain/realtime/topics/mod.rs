@@ -195,7 +195,7 @@ impl Topics {
         if let Some(feed) = self.feeds().into_iter().find(|feed| feed.plan == plan) {
             return Ok(Some(feed));
         }
-        let feed = Arc::new(Feed::read(plan, &self.items).await?);
+        let feed = Arc::new(Feed::read(plan, &self.items, self.config.chat_bytes_max).await?);
         self.feeds.lock().push(Arc::downgrade(&feed));
         Ok(Some(feed))
     }

@@ -72,7 +72,7 @@ pub async fn converse(mut socket: Socket, context: Arc<Context>, entry: Entry) {
         None => context.services.auth.public(entry.origin.ip),
     };
     let peer = context.services.hub.join(Arc::clone(&outbox), identity);
-    let meter = Meter::new(context.config.outbox_bytes_max / ANSWERS_SHARE);
+    let meter = context.services.hub.meter(context.config.outbox_bytes_max / ANSWERS_SHARE);
     let typing = Mutex::default();
     let connection = Connection { context, peer, origin: entry.origin, meter, typing };
     let mut conversation = Conversation::new(&connection, &outbox, standing);
@@ -492,8 +492,7 @@ impl<'a> Conversation<'a> {
 
     /// Sends a frame.
     pub(super) fn say(&self, frame: Bytes) {
-        // A refused frame needs no report: the connection is closing then, and the writer says so.
-        self.outbox.push(self.meter.count(frame));
+        self.connection.peer.send(self.meter.count(frame));
     }
 
     /// Closes the connection after what has been said.
