@@ -1,4 +1,4 @@
-//! One subscription of one connection, and whether news may reach it yet.
+//! One subscription of one connection: what reaches it, and what it has yet to be told (`gate`).
 
 use std::sync::Arc;
 use std::sync::Weak;
@@ -7,26 +7,19 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use serde_json::Value as Json;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use crate::domain::Error;
-use crate::domain::realtime::Envelope;
-use crate::domain::realtime::Meter;
 use crate::domain::realtime::Outbox;
-use crate::domain::realtime::Resume;
-use crate::domain::realtime::Subscribe;
+use crate::domain::realtime::ask::Ask;
+use crate::domain::realtime::ask::Taken;
+use crate::domain::realtime::gate::Behind;
+use crate::domain::realtime::gate::Gate;
+use crate::domain::realtime::gate::Held;
 use crate::domain::realtime::lapse::Lapse;
-use crate::domain::realtime::lapse::Shown;
-use crate::domain::realtime::outbox::FRAME_OVERHEAD;
 use crate::domain::realtime::peer::Seat;
 use crate::domain::realtime::positions::Name;
 use crate::domain::realtime::view::View;
-use crate::domain::shares::Part;
-use crate::model::Collection;
-use crate::model::EventAction;
-use crate::model::Key;
 
 /// A subscription: what its client asked for, and the view it takes part in now.
 pub(super) struct Listener {
@@ -48,75 +41,6 @@ pub(super) struct Listener {
     pub(super) ended: Notify,
 }
 
-/// What a client asked for.
-pub(super) struct Ask {
-    pub(super) collection: &'static Collection,
-    pub(super) event: Option<EventAction>,
-    pub(super) item: Option<Key>,
-    /// As text, since parsed it would take several times the memory, as long as the connection is
-    /// open. It is only read again when rights change.
-    query: Box<str>,
-    pub(super) resume: Resume,
-    pub(super) envelope: Envelope,
-    /// What counts what comes first: it may be long.
-    meter: Meter,
-    /// What the query takes of its owner's share.
-    pub(super) part: Option<Part>,
-    /// Where the one has got to whose place this one takes; nothing behind that was told.
-    pub(super) taken: Option<Box<Taken>>,
-}
-
-/// How far a subscription had got that another one takes the place of.
-pub(super) struct Taken {
-    /// What happened after this is to be told.
-    pub(super) told: i64,
-    /// Whether its client missed that.
-    missed: bool,
-    /// What of it was shown already.
-    shown: Arc<[Shown]>,
-}
-
-impl Ask {
-    /// Returns what a client asks for, in as little memory as it takes.
-    pub(super) fn new(subscribe: Subscribe) -> Result<Self, Error> {
-        let item = subscribe.key()?;
-        let Subscribe { collection, event, query, resume, envelope, meter, .. } = subscribe;
-        let query = query.to_string().into_boxed_str();
-        let (part, taken) = (None, None);
-        Ok(Self { collection, event, item, query, resume, envelope, meter, part, taken })
-    }
-
-    /// Returns how long the query is, as JSON.
-    pub(super) const fn query_bytes(&self) -> usize {
-        self.query.len()
-    }
-
-    /// Returns fields, filter and their like as the client sent them.
-    pub(super) fn query(&self) -> Json {
-        serde_json::from_str(&self.query).expect("it was written from JSON")
-    }
-
-    /// Returns whether another subscription takes the place of this one and asks for the same.
-    pub(super) fn is_replaced_by(&self, other: &Self) -> bool {
-        self.envelope.uid.is_some()
-            && self.envelope.uid == other.envelope.uid
-            && self.collection == other.collection
-            && (self.event, self.item) == (other.event, other.item)
-            && self.query == other.query
-            && self.resume.is_like(&other.resume)
-    }
-}
-
-/// What a subscription has yet to be told from the log.
-pub(super) struct Behind {
-    /// What happened after this.
-    pub(super) told: i64,
-    /// Whether its client missed it.
-    pub(super) missed: bool,
-    /// What of it was shown already.
-    pub(super) shown: Arc<[Shown]>,
-}
-
 /// A position that an answer to a ping confirms.
 #[derive(Debug)]
 pub(super) struct Confirmed {
@@ -126,95 +50,11 @@ pub(super) struct Confirmed {
     pub(super) whole_from: Option<i64>,
 }
 
-enum Gate {
-    /// News goes to the outbox, if it is newer than what was told last.
-    Open { after: i64 },
-    /// The first rows are being read: news waits, with its place in the order.
-    Held(Held),
-    /// What happened after `told` is in the log, to be told from there: news is passed over.
-    Behind {
-        told: i64,
-        /// Whether somebody is about to tell it.
-        reading: bool,
-        /// Whether its client missed it, rather than only took a subscription for another.
-        missed: bool,
-        /// What of it was shown already, while nobody was signed in.
-        shown: Arc<[Shown]>,
-    },
-    /// The subscription has ended.
-    Shut,
-}
-
-/// News that waits.
-struct Held {
-    outbox: Arc<Outbox>,
-    /// With their places in the order.
-    frames: Vec<(i64, Bytes)>,
-    /// What that takes of what may be held back for the connection.
-    bytes: usize,
-    /// Whether that was too much: it is in the log, and told from there.
-    is_given_up: bool,
-}
-
-impl Held {
-    const fn new(outbox: Arc<Outbox>) -> Self {
-        Self { outbox, frames: Vec::new(), bytes: 0, is_given_up: false }
-    }
-
-    fn push(&mut self, seq: i64, frame: &Bytes) {
-        if self.is_given_up {
-            return;
-        }
-        let bytes = frame.len() + FRAME_OVERHEAD;
-        if self.outbox.hold(bytes) {
-            self.bytes += bytes;
-            self.frames.push((seq, frame.clone()));
-        } else {
-            self.give_up();
-        }
-    }
-
-    fn give_up(&mut self) {
-        self.frames = Vec::new();
-        self.outbox.release(std::mem::take(&mut self.bytes));
-        self.is_given_up = true;
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.outbox.release(self.bytes);
-    }
-}
-
-impl Gate {
-    /// Returns up to where everything was told, if all up to `delivered` was let through.
-    fn position(&self, delivered: i64) -> Option<i64> {
-        match *self {
-            Self::Open { after } => Some(after.max(delivered)),
-            Self::Behind { told, .. } => Some(told),
-            Self::Held(_) | Self::Shut => None,
-        }
-    }
-
-    fn fall_behind(&mut self, delivered: i64, is_missed: bool) {
-        match self {
-            Self::Open { after } => {
-                let told = delivered.max(*after);
-                let shown = Arc::default();
-                *self = Self::Behind { told, reading: false, missed: is_missed, shown };
-            }
-            Self::Behind { missed, .. } => *missed |= is_missed,
-            Self::Held(_) | Self::Shut => {}
-        }
-    }
-}
-
 impl Listener {
     /// Returns a listener whose news waits until [`Listener::open`].
     pub(super) fn held(id: u64, ask: Ask, seat: &Arc<Seat>) -> Arc<Self> {
         let held = Held::new(Arc::clone(&seat.outbox));
-        let (view, gate) = (Mutex::default(), Mutex::new(Gate::Held(held)));
+        let (view, gate) = (Mutex::default(), Mutex::new(Gate::Held(Box::new(held))));
         let (outbox, seat) = (Arc::clone(&seat.outbox), Arc::clone(seat));
         let (lapse, whole, moving) = (Mutex::default(), Mutex::default(), AtomicBool::new(false));
         let ended = Notify::new();
@@ -446,7 +286,7 @@ impl Listener {
     pub(super) fn hold(&self) {
         let mut gate = self.gate.lock();
         if matches!(*gate, Gate::Behind { .. }) {
-            *gate = Gate::Held(Held::new(Arc::clone(&self.outbox)));
+            *gate = Gate::Held(Box::new(Held::new(Arc::clone(&self.outbox))));
         }
     }
 
@@ -595,10 +435,16 @@ impl Listener {
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt;
+    use serde_json::Value as Json;
 
     use super::*;
     use crate::domain::auth::Basis;
     use crate::domain::auth::Identity;
+    use crate::domain::realtime::Envelope;
+    use crate::domain::realtime::Meter;
+    use crate::domain::realtime::Resume;
+    use crate::domain::realtime::Subscribe;
+    use crate::domain::realtime::outbox::FRAME_OVERHEAD;
     use crate::model::Actor;
     use crate::model::schema::MESSAGES;
 

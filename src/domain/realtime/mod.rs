@@ -6,8 +6,10 @@
 //! into frames. What a client missed it is told by `replay`, from the log, by the same views. `topics` are
 //! what clients of nuxt-ws follow instead of subscriptions, `typing` is who is writing just now.
 
+mod ask;
 mod audience;
 mod cursor;
+mod gate;
 pub mod hub;
 mod in_order;
 mod lane;

@@ -41,14 +41,20 @@ struct State {
     latest_count: usize,
     /// Where among the frames the one is that tells a whole state.
     whole: Option<usize>,
-    /// What was taken out and the socket has not taken yet, to be written piece by piece.
-    begun: VecDeque<Bytes>,
-    /// How many bytes that has, with the piece that is being written, and how many that piece has.
-    begun_bytes: usize,
-    piece_bytes: usize,
+    /// What was taken out and the socket has not taken yet; boxed, since most sockets take all.
+    begun: Option<Box<Begun>>,
     closing: Option<Closing>,
     /// Who is to be told of the next frame or of the end; told once, and only if it has asked.
     writer: Option<Waker>,
+}
+
+/// What is written piece by piece, as the socket takes it.
+#[derive(Default)]
+struct Begun {
+    frames: VecDeque<Bytes>,
+    /// How many bytes there are, with the piece that is being written, and how many that piece has.
+    bytes: usize,
+    piece_bytes: usize,
 }
 
 /// What the next frame of its kind makes of a frame.
@@ -102,8 +108,10 @@ impl State {
         self.latest = None;
         self.latest_count = 0;
         self.whole = None;
-        self.begun = VecDeque::new();
-        self.begun_bytes = self.piece_bytes;
+        if let Some(begun) = &mut self.begun {
+            begun.frames = VecDeque::new();
+            begun.bytes = begun.piece_bytes;
+        }
     }
 }
 
@@ -214,9 +222,10 @@ impl Outbox {
     /// Returns what has yet to be written, or is held back.
     pub(super) fn unsent(&self) -> Unsent {
         let state = self.state.lock();
-        let bytes = state.bytes + state.begun_bytes + self.held.load(Ordering::Relaxed);
+        let begun = state.begun.as_ref().map_or(0, |begun| begun.bytes);
+        let bytes = state.bytes + begun + self.held.load(Ordering::Relaxed);
         let going = if state.closing.is_some() { bytes } else { 0 };
-        Unsent { is_stuck: state.begun_bytes > 0, bytes, going }
+        Unsent { is_stuck: begun > 0, bytes, going }
     }
 
     /// Closes the connection as one that reads too slowly, and lets go of what waits for it. Returns how
@@ -224,7 +233,8 @@ impl Outbox {
     pub(super) fn give_up(&self) -> usize {
         let mut state = self.state.lock();
         state.give_up();
-        let (piece, writer) = (state.piece_bytes, state.writer.take());
+        let piece = state.begun.as_ref().map_or(0, |begun| begun.piece_bytes);
+        let writer = state.writer.take();
         drop(state);
         if let Some(writer) = writer {
             writer.wake();
@@ -235,28 +245,31 @@ impl Outbox {
     /// Keeps what was taken out and is written piece by piece, as the socket takes it: so that it is
     /// known how much that is, and can be let go of.
     pub fn begin(&self, frames: Vec<Bytes>) {
-        let mut state = self.state.lock();
-        state.piece_bytes = 0;
-        state.begun_bytes = frames.iter().map(|frame| frame.len() + FRAME_OVERHEAD).sum();
-        state.begun = frames.into();
+        let bytes = frames.iter().map(|frame| frame.len() + FRAME_OVERHEAD).sum();
+        let begun = Begun { frames: frames.into(), bytes, piece_bytes: 0 };
+        self.state.lock().begun = Some(Box::new(begun));
     }
 
     /// Takes the next piece of what has begun to be written, about so many bytes of whole frames; `None`
     /// if there is none.
     #[must_use]
     pub fn next_piece(&self, about: usize) -> Option<Vec<Bytes>> {
-        let mut guard = self.state.lock();
-        let state = &mut *guard;
-        state.begun_bytes -= state.piece_bytes;
-        state.piece_bytes = 0;
+        let mut state = self.state.lock();
+        let begun = state.begun.as_mut()?;
+        begun.bytes -= begun.piece_bytes;
+        begun.piece_bytes = 0;
         let mut piece = Vec::new();
-        while state.piece_bytes < about
-            && let Some(frame) = state.begun.pop_front()
+        while begun.piece_bytes < about
+            && let Some(frame) = begun.frames.pop_front()
         {
-            state.piece_bytes += frame.len() + FRAME_OVERHEAD;
+            begun.piece_bytes += frame.len() + FRAME_OVERHEAD;
             piece.push(frame);
         }
-        (!piece.is_empty()).then_some(piece)
+        if piece.is_empty() {
+            state.begun = None;
+            return None;
+        }
+        Some(piece)
     }
 
     /// Returns whether the connection is to be closed.

@@ -13,7 +13,7 @@ use crate::domain::realtime::Envelope;
 use crate::domain::realtime::Hub;
 use crate::domain::realtime::Meter;
 use crate::domain::realtime::News;
-use crate::domain::realtime::listener::Ask;
+use crate::domain::realtime::ask::Ask;
 use crate::domain::realtime::listener::Listener;
 use crate::domain::realtime::view::Subject;
 use crate::domain::shares::Owner;

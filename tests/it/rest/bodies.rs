@@ -78,12 +78,26 @@ async fn how_deep_json_nests_is_a_setting() {
 }
 
 #[tokio::test]
+async fn half_of_a_character_is_read_as_browsers_send_it() {
+    let server = TestServer::start().await;
+    let alice = server.member("alice").await;
+
+    let request = alice.request("POST", "/items/messages");
+    let body = "{\"content\":\"cut \\ud83d, whole \\ud83d\\ude00\"}";
+    let request = request.header("content-type", "application/json").body(body);
+    let created = Answer::to(request).await.ok();
+
+    assert_eq!(created["content"], "cut \u{fffd}, whole \u{1f600}");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn what_is_no_json_is_refused() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
 
     for body in
-        ["{", "{\"content\":", "hello", "\"text\"", "5", "null", "{}{}", "{\"a\":\"\\ud800\"}"]
+        ["{", "{\"content\":", "hello", "\"text\"", "5", "null", "{}{}", "{\"a\":\"\\ud80\"}"]
     {
         let request = alice.request("POST", "/items/messages");
         let request = request.header("content-type", "application/json; charset=utf-8").body(body);

@@ -4,6 +4,7 @@
 //! room. So a step costs the same however many there are, and whoever makes up accounts only pushes
 //! out others that were tried once: a count that has risen stays.
 
+use std::collections::HashMap;
 use std::time::Instant;
 
 use crate::domain::auth::throttle::rule::Count;
@@ -13,14 +14,18 @@ use crate::domain::auth::throttle::rule::Rule;
 pub const COUNTERS_MAX: usize = 1 << 16;
 /// How many of them share a set.
 const WAYS: usize = 16;
+/// How many sets there may be.
+const SETS: Key = (COUNTERS_MAX / WAYS) as Key;
 
 /// Whom a counter is about: a keyed hash, of which nobody outside knows where it leads.
 pub type Key = u128;
 
 /// Counters; each is 64 bytes or less, and takes them only once it counts something.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Counters {
-    sets: Vec<Vec<Entry>>,
+    /// Those that are not empty. A table of all, in one piece, would keep the memory around it from being
+    /// given back.
+    sets: HashMap<Key, Vec<Entry>>,
 }
 
 #[derive(Debug)]
@@ -28,12 +33,6 @@ struct Entry {
     key: Key,
     rule: &'static Rule,
     count: Count,
-}
-
-impl Default for Counters {
-    fn default() -> Self {
-        Self { sets: (0..COUNTERS_MAX / WAYS).map(|_| Vec::new()).collect() }
-    }
 }
 
 impl Counters {
@@ -50,7 +49,7 @@ impl Counters {
         }
         let mut count = Count::none(now);
         count.rise(rule, now);
-        let set = self.set(key);
+        let set = self.sets.entry(key % SETS).or_default();
         for entry in set.iter_mut() {
             entry.count.fade(entry.rule, now);
         }
@@ -73,24 +72,18 @@ impl Counters {
 
     /// Forgets all attempts of somebody.
     pub fn clear(&mut self, key: Key) {
-        let set = self.set(key);
+        let Some(set) = self.sets.get_mut(&(key % SETS)) else { return };
         set.retain(|entry| entry.key != key);
         if set.is_empty() {
-            *set = Vec::new();
+            self.sets.remove(&(key % SETS));
         }
     }
 
     fn entry(&mut self, key: Key, rule: &'static Rule, now: Instant) -> Option<&mut Entry> {
-        let entry = self.set(key).iter_mut().find(|entry| entry.key == key)?;
+        let entry = self.sets.get_mut(&(key % SETS))?.iter_mut().find(|entry| entry.key == key)?;
         entry.rule = rule;
         entry.count.fade(rule, now);
         Some(entry)
-    }
-
-    fn set(&mut self, key: Key) -> &mut Vec<Entry> {
-        let sets = self.sets.len() as u128;
-        let index = usize::try_from(key % sets).expect("it is less than the number of sets");
-        &mut self.sets[index]
     }
 }
 
@@ -108,7 +101,7 @@ mod tests {
     };
 
     fn len(counters: &Counters) -> usize {
-        counters.sets.iter().map(Vec::len).sum()
+        counters.sets.values().map(Vec::len).sum()
     }
 
     /// Keys as a keyed hash would give them: spread evenly.
@@ -139,7 +132,7 @@ mod tests {
     fn of_those_that_weigh_the_same_the_oldest_goes() {
         let now = Instant::now();
         let mut counters = Counters::default();
-        let sets = counters.sets.len() as u128;
+        let sets = SETS;
         let of_one_set = |number: usize| 5 + number as u128 * sets;
         for number in 0..=WAYS {
             counters.rise(of_one_set(number), &RULE, now + Duration::from_secs(number as u64));
@@ -155,7 +148,7 @@ mod tests {
     fn what_is_forgotten_makes_room_first() {
         let now = Instant::now();
         let mut counters = Counters::default();
-        let sets = counters.sets.len() as u128;
+        let sets = SETS;
         for number in 0..WAYS as u128 {
             counters.rise(number * sets, &RULE, now);
         }

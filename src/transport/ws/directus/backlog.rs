@@ -17,8 +17,9 @@ const ITEM_OVERHEAD: usize = 512;
 /// client that says more than can be answered is held up by itself.
 #[derive(Debug)]
 pub struct Backlog {
-    /// The first frame, once it has been looked at and has to wait.
-    first: Option<Next>,
+    /// The first frame, once it has been looked at and has to wait; boxed, since most connections are
+    /// idle.
+    first: Option<Box<Next>>,
     /// The others, as they came: a parsed frame may take many times as much memory.
     others: VecDeque<Bytes>,
     bytes: usize,
@@ -50,7 +51,7 @@ impl Backlog {
     /// Takes out the first frame.
     pub fn take(&mut self) -> Option<Next> {
         if let Some(first) = self.first.take() {
-            return Some(first);
+            return Some(*first);
         }
         let text = self.others.pop_front()?;
         self.bytes -= text.len();
@@ -68,7 +69,7 @@ impl Backlog {
 
     /// Puts the frame that was just taken out back in its place.
     pub fn put_back(&mut self, first: Next) {
-        self.first = Some(first);
+        self.first = Some(Box::new(first));
     }
 }
 
