@@ -37,7 +37,7 @@ use crate::transport::rest::body;
 /// How many addresses are known at once. Whoever comes once makes room for whoever comes often.
 const ADDRESSES_MAX: usize = 1 << 16;
 /// For how many there is memory from the start.
-const ADDRESSES_USUAL: usize = 1 << 10;
+const ADDRESSES_USUAL: usize = 1 << 6;
 
 /// Where people sign up.
 const REGISTER: &str = "/users/register";
