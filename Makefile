@@ -4,7 +4,7 @@ SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run build test check fmt-check lint doc unit fmt openapi e2e history fuzz bench bench-realtime audit clean
+.PHONY: help setup run build test check fmt-check lint doc unit fmt openapi e2e history fuzz bench bench-realtime abuse audit clean
 
 LOAD := benches/load/Cargo.toml
 NPM_INSTALLED := tests/e2e/node_modules/.package-lock.json
@@ -57,6 +57,10 @@ bench: build ## Measure the pure parts, and what requests cost over 10,000 and 1
 
 bench-realtime: setup build ## Measure realtime beside ws and socket.io, and check its bounds
 	scripts/bench-realtime
+
+abuse: setup build ## Attack the release binary, and measure other clients meanwhile
+	cargo build --quiet --release --locked --manifest-path $(LOAD) --target-dir target/load
+	scripts/abuse $(if $(ONLY),--only $(ONLY))
 
 history: setup $(NPM_INSTALLED) build ## Kill the server KILLS times (200) under publishers and subscribers that come back
 	KILLS=$${KILLS:-200} scripts/e2e resume
