@@ -34,6 +34,7 @@ use crate::domain::realtime::Topics;
 use crate::domain::realtime::Typing;
 use crate::domain::realtime::audience::Audience;
 use crate::domain::realtime::cursor::Cursors;
+use crate::domain::realtime::pages::Pages;
 use crate::domain::realtime::peer::Seat;
 use crate::domain::realtime::positions::Positions;
 use crate::domain::realtime::split::Lengths;
@@ -90,6 +91,7 @@ pub struct Hub {
     /// The bytes of queries that are kept.
     pub(super) queries: Arc<Shares>,
     pub(super) cursors: Cursors,
+    pub(super) pages: Pages,
     /// How far clients have got that keep no cursors.
     pub(super) positions: Positions,
     /// Held while positions are written down, so that whoever finds none left to write knows that
@@ -136,6 +138,7 @@ impl Hub {
         let unsent = Meter::new(config.outboxes_bytes_max);
         Self {
             cursors: Cursors::new(items.store.seed()),
+            pages: Pages::new(items.store.seed()),
             positions: Positions::new(config.positions_max, config.user_positions_max),
             remembering: AsyncMutex::default(),
             delivered: AtomicI64::new(items.store.position()),

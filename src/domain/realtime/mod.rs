@@ -17,6 +17,7 @@ mod lapse;
 mod listener;
 mod meter;
 pub mod outbox;
+pub mod pages;
 pub mod peer;
 mod positions;
 mod relay;

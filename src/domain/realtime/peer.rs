@@ -33,7 +33,7 @@ const QUERY_BYTES_FREE: usize = 256;
 
 /// A connection that has joined the hub. Dropping it ends its subscriptions.
 pub struct Peer {
-    hub: Arc<Hub>,
+    pub(super) hub: Arc<Hub>,
     pub(super) seat: Arc<Seat>,
 }
 

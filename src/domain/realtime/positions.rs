@@ -176,6 +176,11 @@ impl Positions {
         }
     }
 
+    /// Forgets a page, as exactly this account's or nobody's.
+    pub(super) fn drop_page(&self, name: &Name) {
+        self.state.lock().remove(name);
+    }
+
     /// Forgets those that were last confirmed before an instant.
     pub(super) fn forget(&self, before: Timestamp) {
         let mut state = self.state.lock();

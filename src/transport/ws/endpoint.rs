@@ -82,7 +82,8 @@ impl Websocket {
         let of_address = context.take_place_of(origin.ip).map_err(|_| too_many())?;
         context.admit().await.map_err(|busy| error::respond(&busy))?;
         let identity = self.recognise(request, origin.ip).await?;
-        let entry = Entry { identity, origin };
+        let page = request.header(header::ORIGIN).map(str::to_owned);
+        let entry = Entry { identity, origin, page };
         let wire = request.data::<Wire>().cloned();
         let upgraded = request.take_upgrade().map_err(|_| bare(StatusCode::BAD_REQUEST))?;
 

@@ -160,9 +160,35 @@ test('a page that comes back by itself and listens for heartbeats stays and come
 	}
 });
 
-test('a page that comes back by itself goes on hearing others where the chat is a default', async () => {
+test('the page as it is written hears others again once it is reloaded after a restart of the server', async () => {
+	const own = await Server.start({ demo: true, publicDirectory: await buildTopicsPage() });
+	try {
+		const alice = await (await Administrator.signIn(own)).person('Alice');
+		const page = await TopicsPage.open(browser, own.origin);
+		await page.say('before');
+		await page.last('before');
+
+		for (const way of ['SIGTERM', 'SIGKILL']) {
+			await own.end(way);
+			await page.shows('Disconnected');
+			await own.launch();
+			// It has no `autoReconnect`: the module connects once for each load of the page.
+			await sleep(1_000);
+			assert.equal(page.window.socket.open, false, 'the page came back by itself');
+			await page.reload();
+
+			await alice.rest.post(`from REST after ${way}`);
+			assert.equal(await page.last(`from REST after ${way}`), 'Alice');
+		}
+		page.assertNoErrors();
+	} finally {
+		await own.dispose(failed);
+	}
+});
+
+test('a page that comes back by itself goes on hearing others, with the settings as they are', async () => {
 	const publicDirectory = await buildTopicsPage('{ autoReconnect: { retries: -1, delay: 300 } }');
-	const own = await Server.start({ demo: true, publicDirectory, env: { TOPICS_CHAT_DEFAULT: 'true' } });
+	const own = await Server.start({ demo: true, publicDirectory });
 	try {
 		const alice = await (await Administrator.signIn(own)).person('Alice');
 		const [page, other] = [await TopicsPage.open(browser, own.origin), await TopicsPage.open(browser, own.origin)];

@@ -7,7 +7,9 @@ use super::line;
 use super::lines;
 use super::open;
 use super::open_with;
+use super::request;
 use crate::support::Socket;
+use crate::support::TestServer;
 
 #[tokio::test]
 async fn what_is_said_comes_back_and_goes_to_whoever_hears_of_it() {
@@ -169,5 +171,51 @@ async fn where_the_chat_is_a_default_nobody_has_to_subscribe() {
     tired.settled().await;
     tired.tell("subscribe", "chat").await;
     assert_eq!(tired.texts().await, ["to all"]);
+    server.stop().await;
+}
+
+/// Connects as a page in a browser, whose origin has to be named, and says nothing about `chat`.
+async fn browser(server: &TestServer, browser: &str, origin: Option<&str>) -> Page {
+    let mut request = request(server, "");
+    request.headers_mut().insert("user-agent", browser.parse().unwrap());
+    if let Some(origin) = origin {
+        request.headers_mut().insert("origin", origin.parse().unwrap());
+    }
+    let mut page = Page::open_as(request).await;
+    page.tell("unsubscribe", "session").await;
+    page.settled().await;
+    page
+}
+
+#[tokio::test]
+async fn a_page_that_had_subscribed_hears_of_the_chat_again_after_a_reconnect() {
+    const HERE: Option<&str> = Some("https://chat.example.com");
+    let server = open().await;
+    let mut page = browser(&server, "Firefox", HERE).await;
+    page.tell("subscribe", "chat").await;
+    page.settled().await;
+    let mut tired = browser(&server, "Safari", HERE).await;
+    tired.tell("subscribe", "chat").await;
+    tired.tell("unsubscribe", "chat").await;
+    tired.settled().await;
+
+    drop((page, tired));
+    while server.app().services().hub.peers() > 0 {
+        tokio::task::yield_now().await;
+    }
+    let server = server.restart().await;
+    let mut page = browser(&server, "Firefox", HERE).await;
+    let mut others = [
+        browser(&server, "Safari", HERE).await,
+        browser(&server, "Chrome", HERE).await,
+        browser(&server, "Firefox", Some("https://other.example.com")).await,
+        browser(&server, "Firefox", None).await,
+    ];
+    server.admin().await.say("after the restart").await;
+
+    assert_eq!(page.texts().await, ["after the restart"]);
+    for other in &mut others {
+        other.settled().await;
+    }
     server.stop().await;
 }

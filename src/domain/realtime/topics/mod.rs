@@ -120,10 +120,11 @@ impl Topics {
 
     /// Lets a connection take part under a name that nobody else has. The messages of now, unless
     /// there are none, its name and the number of those who are here are in its outbox when this
-    /// returns.
-    pub async fn enter(self: &Arc<Self>, peer: &Peer, name: Uuid) -> Member {
+    /// returns. `follows` says whether its page has subscribed to `chat` before.
+    pub async fn enter(self: &Arc<Self>, peer: &Peer, name: Uuid, follows: bool) -> Member {
         let _order = self.order.lock().await;
-        let attendee = Attendee::new(Arc::clone(&peer.seat), name, self.config.chat_default);
+        let hears = follows || self.config.chat_default;
+        let attendee = Attendee::new(Arc::clone(&peer.seat), name, hears);
         self.settle(&attendee).await;
         attendee.show_unless_empty(self);
         if self.config.internal {

@@ -59,6 +59,8 @@ pub struct Entry {
     pub identity: Option<Identity>,
     /// Where it comes from.
     pub origin: Origin,
+    /// The origin of the page, as browsers tell it.
+    pub page: Option<String>,
 }
 
 /// Speaks with a client until either side ends the connection. A change that has begun by then is

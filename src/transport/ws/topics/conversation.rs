@@ -14,6 +14,7 @@ use crate::domain::Error;
 use crate::domain::realtime::Closing;
 use crate::domain::realtime::Outbox;
 use crate::domain::realtime::Peer;
+use crate::domain::realtime::pages::Page;
 use crate::domain::realtime::topics::Member;
 use crate::domain::realtime::topics::Topic;
 use crate::domain::realtime::typing::Watch;
@@ -41,11 +42,13 @@ pub async fn converse(mut socket: Socket, context: Arc<Context>, entry: Entry) {
     let identity = entry.identity.unwrap_or_else(|| context.services.auth.public(from));
     let expires = expiry(&identity, &context.services.clock);
     let peer = context.services.hub.join(Arc::clone(&outbox), identity);
+    let page = peer.page(&entry.origin, entry.page.as_deref());
     let now = Instant::now();
     let mut conversation = Conversation {
         context: &context,
         outbox: &outbox,
         peer: &peer,
+        page,
         from,
         expires,
         heartbeat: Heartbeat::new(context.config.heartbeat_period, now),
@@ -66,6 +69,8 @@ struct Conversation<'a> {
     context: &'a Context,
     outbox: &'a Outbox,
     peer: &'a Peer,
+    /// The page at the other end, if it is a browser's.
+    page: Option<Page>,
     /// Where it comes from.
     from: Option<IpAddr>,
     /// When the token that the upgrade came with ends.
@@ -88,7 +93,13 @@ impl Conversation<'_> {
         if !Box::pin(peer.confirm(peer.identity())).await {
             self.fall(Reason::Failed).await;
         }
-        let member = Box::pin(context.services.hub.topics().enter(peer, id::fresh())).await;
+        let followed = self.page.as_ref().filter(|page| peer.has_followed(page));
+        if let Some(page) = followed {
+            peer.remember_page(page);
+        }
+        let follows = followed.is_some();
+        let topics = context.services.hub.topics();
+        let member = Box::pin(topics.enter(peer, id::fresh(), follows)).await;
         let mut stopping = pin!(context.stopping.cancelled());
         let mut alarm = pin!(tokio::time::sleep_until(self.due()));
         while !self.over {
@@ -152,8 +163,18 @@ impl Conversation<'_> {
                 let _ = typing.note(self.peer, Some(member.name())).await;
             }
             Some(Frame::Typing(false)) => typing.rest(self.peer),
-            Some(Frame::Subscribe(topic)) => member.subscribe(topic).await,
-            Some(Frame::Unsubscribe(topic)) => member.unsubscribe(topic),
+            Some(Frame::Subscribe(topic)) => {
+                if let (Topic::Chat, Some(page)) = (topic, &self.page) {
+                    self.peer.remember_page(page);
+                }
+                member.subscribe(topic).await;
+            }
+            Some(Frame::Unsubscribe(topic)) => {
+                if let (Topic::Chat, Some(page)) = (topic, &self.page) {
+                    self.peer.forget_page(page);
+                }
+                member.unsubscribe(topic);
+            }
             Some(Frame::Publish(text)) => {
                 if let Err(error) = self.publish(member, &text).await {
                     // Without topic and payload: pages keep it apart from the states of topics.

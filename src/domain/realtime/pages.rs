@@ -1,0 +1,115 @@
+//! Pages of topics whose connection is lost and comes back: a page made with nuxt-ws subscribes once,
+//! when it is loaded, and not again after a reconnect.
+//!
+//! A page is known by the account or address, the browser and the origin of its connection, and only
+//! as a MAC over these. That it follows `chat` is kept among the positions, so it outlives a restart, has their
+//! bounds, and is forgotten when they are.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use data_encoding::BASE64URL_NOPAD;
+
+use crate::domain::auth::Origin;
+use crate::domain::auth::mac::MacKey;
+use crate::domain::realtime::Peer;
+use crate::domain::realtime::positions::Name;
+use crate::domain::realtime::topics::Topic;
+use crate::domain::shares::Owner;
+use crate::model::network;
+
+/// What the key is for.
+const PURPOSE: &[u8] = b"chinwag page of topics";
+
+/// Makes the names of pages.
+pub(super) struct Pages {
+    key: MacKey,
+}
+
+/// The name of a page, the same on each of its connections.
+#[derive(Debug, Clone)]
+pub struct Page(Arc<str>);
+
+impl Pages {
+    /// Returns the maker of names for the database with this seed.
+    pub(super) fn new(seed: &str) -> Self {
+        Self { key: MacKey::new(seed.as_bytes(), PURPOSE) }
+    }
+
+    /// Returns the name of the page that a browser has open; `None` if the client is no browser, which
+    /// always names the origin of its page.
+    fn name(&self, client: &Origin, page: Option<&str>) -> Option<Page> {
+        let browser = client.user_agent.as_deref()?;
+        let address = client.ip.map(network).as_ref().map(IpAddr::to_string);
+        let parts = [address.as_deref().unwrap_or_default(), page?, browser];
+        let mac = self.key.sign(parts.join("\n").as_bytes());
+        Some(Page(format!("page {}", BASE64URL_NOPAD.encode(&mac)).into()))
+    }
+}
+
+impl Peer {
+    /// Returns the name of the page at the other end: of a client that comes from somewhere, with a page
+    /// of this origin.
+    #[must_use]
+    pub fn page(&self, client: &Origin, origin: Option<&str>) -> Option<Page> {
+        self.hub.pages.name(client, origin)
+    }
+
+    /// Returns whether a page had subscribed to `chat`, and not unsubscribed since.
+    #[must_use]
+    pub fn has_followed(&self, page: &Page) -> bool {
+        let name = self.name(page);
+        name.is_some_and(|name| self.hub.positions.find(&name).is_some())
+    }
+
+    /// Remembers that a page follows `chat`.
+    pub fn remember_page(&self, page: &Page) {
+        let Some(name) = self.name(page) else { return };
+        let by = Owner::of(&self.actor());
+        self.hub.positions.advance(name, self.hub.delivered(), by, self.hub.now());
+    }
+
+    /// Forgets that a page follows `chat`.
+    pub fn forget_page(&self, page: &Page) {
+        if let Some(name) = self.name(page) {
+            self.hub.positions.drop_page(&name);
+        }
+    }
+
+    fn name(&self, page: &Page) -> Option<Name> {
+        Name::of(self.actor().user, &page.0, Some(Topic::Chat.name()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_has_one_name_that_no_other_page_has() {
+        let pages = Pages::new("seed");
+        let name = |ip: &str, browser: &str, page: &str| {
+            let client = Origin::new(Some(ip.parse().unwrap()), Some(browser));
+            pages.name(&client, Some(page)).unwrap().0
+        };
+
+        let one = name("2001:db8::1", "Firefox", "https://chat.example.com");
+        assert_eq!(one, name("2001:db8::2", "Firefox", "https://chat.example.com"));
+        for other in [
+            name("2001:db8:0:1::1", "Firefox", "https://chat.example.com"),
+            name("2001:db8::1", "Chrome", "https://chat.example.com"),
+            name("2001:db8::1", "Firefox", "https://example.com"),
+        ] {
+            assert_ne!(one, other);
+        }
+    }
+
+    #[test]
+    fn a_client_that_is_no_browser_has_no_page() {
+        let pages = Pages::new("seed");
+        let (named, nameless) = (Origin::new(None, Some("curl")), Origin::new(None, None));
+
+        assert!(pages.name(&named, None).is_none());
+        assert!(pages.name(&nameless, Some("https://example.com")).is_none());
+    }
+}
