@@ -2,7 +2,7 @@
 //!
 //! The layers, from the top: `app`, `transport`, `domain`, then `store`, `bus`, `mail` and `providers`,
 //! `query`, `model`. Each may call only those below it, and `transport` none of the four in the middle;
-//! `clock` and `config` are for all (`tests/it/tidy.rs` holds the table).
+//! `clock`, `config` and `text` are for all (`tests/it/tidy.rs` holds the table).
 
 // The one place that knows all parts: open, wire, mount, shut down.
 pub mod app;
@@ -26,5 +26,7 @@ pub mod query;
 pub mod store;
 // Logs, for `main`.
 pub mod telemetry;
+// Rules about texts that every layer shares.
+pub mod text;
 // The wire: HTTP, sockets, JSON shapes. Decides nothing.
 pub mod transport;

@@ -8,6 +8,7 @@ use url::Url;
 use crate::config::Secret;
 use crate::config::form;
 use crate::config::settings::Settings;
+use crate::text;
 
 /// How mail leaves.
 #[derive(Debug, Clone)]
@@ -149,8 +150,8 @@ fn sender(value: &str) -> Result<String, String> {
 
 /// Addresses of pages, with commas between.
 pub(super) fn urls(value: &str) -> Result<Vec<Url>, String> {
-    let each = value.split(',').map(str::trim).filter(|part| !part.is_empty());
-    each.map(|part| Url::parse(part).ok().filter(Url::has_host))
+    text::names(value)
+        .map(|part| Url::parse(part).ok().filter(Url::has_host))
         .collect::<Option<Vec<_>>>()
         .ok_or_else(|| {
             "addresses of pages with commas between, such as https://chat.example.com/welcome"

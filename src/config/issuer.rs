@@ -16,6 +16,7 @@ use crate::config::providers::endpoint;
 use crate::config::providers::key;
 use crate::config::providers::provider_name;
 use crate::config::settings::Settings;
+use crate::text;
 
 /// Who issues tokens that count here as access tokens do.
 #[derive(Debug, Clone)]
@@ -92,8 +93,7 @@ fn issuer(value: &str) -> Result<String, String> {
 }
 
 fn list(value: &str) -> Result<Vec<String>, String> {
-    let parts = value.split(',').map(str::trim).filter(|part| !part.is_empty());
-    let parts: Vec<String> = parts.map(str::to_owned).collect();
+    let parts: Vec<String> = text::names(value).map(str::to_owned).collect();
     if parts.is_empty() { Err("texts with commas between".to_owned()) } else { Ok(parts) }
 }
 

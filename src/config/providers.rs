@@ -17,6 +17,7 @@ use crate::config::form;
 use crate::config::form::Plain;
 use crate::config::misspelt;
 use crate::config::settings::Settings;
+use crate::text;
 
 /// The settings of a provider, without `AUTH_<NAME>_`.
 const PROVIDER_SETTINGS: [&str; 22] = [
@@ -290,7 +291,7 @@ fn switch(from: &mut Settings, name: &str) -> bool {
 /// Names of providers, with commas between.
 fn names(value: &str) -> Result<Vec<String>, String> {
     let mut names: Vec<String> = Vec::new();
-    for name in value.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+    for name in text::names(value) {
         let name = provider_name(name)?;
         let is_taken = TAKEN.iter().any(|taken| name.eq_ignore_ascii_case(taken));
         if is_taken || names.iter().any(|known| known.eq_ignore_ascii_case(&name)) {

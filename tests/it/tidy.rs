@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 
-/// The layers, each with those it may see. `config` and `clock` may be seen by all.
+/// The layers, each with those it may see. `config`, `clock` and `text` may be seen by all.
 const MAY_SEE: [(&str, &[&str]); 11] = [
     (
         "main",

@@ -18,6 +18,7 @@ use crate::query::Limits;
 use crate::query::Rule;
 use crate::query::RuleFields;
 use crate::query::Scope;
+use crate::text;
 
 /// One row of `directus_permissions`.
 pub(super) struct Permission {
@@ -114,7 +115,7 @@ impl Permission {
             Some(Json::Array(names)) => {
                 names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect()
             }
-            Some(Json::String(names)) => names.split(',').map(|name| name.trim().into()).collect(),
+            Some(Json::String(names)) => text::names(&names).map(str::to_owned).collect(),
             _ => Vec::new(),
         };
         let fields = if names.iter().any(|name| name == "*") {

@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 
 use crate::model::Row;
 use crate::model::Value;
+use crate::text;
 
 /// Addresses from which a policy counts.
 #[derive(Debug, PartialEq, Eq)]
@@ -70,10 +71,7 @@ fn entries(json: &Json) -> Vec<Json> {
     match json {
         Json::Null => Vec::new(),
         Json::Array(entries) => entries.clone(),
-        Json::String(text) => {
-            let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
-            names.map(Json::from).collect()
-        }
+        Json::String(text) => text::names(text).map(Json::from).collect(),
         other => vec![other.clone()],
     }
 }

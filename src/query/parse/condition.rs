@@ -238,6 +238,14 @@ mod tests {
             (&MESSAGES, "id", json!({"_gte": -5.0}), "Gte(Integer(-5))".to_owned()),
             (&MESSAGES, "id", json!({"_lt": "5.0"}), "Lt(Integer(5))".to_owned()),
             (&MESSAGES, "id", json!({"_in": "3, 4"}), "In([Integer(3), Integer(4)])".to_owned()),
+            (&MESSAGES, "id", json!({"_in": "3,4,"}), "In([Integer(3), Integer(4)])".to_owned()),
+            (
+                &MESSAGES,
+                "id",
+                json!({"_between": "1, 2, "}),
+                "Between(Integer(1), Integer(2))".to_owned(),
+            ),
+            (&MESSAGES, "content", json!({"_nin": "a,"}), "Nin([Text(\"a\")])".to_owned()),
             (&MESSAGES, "id", json!({"_in": 3}), "In([Integer(3)])".to_owned()),
             (
                 &MESSAGES,

@@ -9,6 +9,7 @@ use crate::query::DatePart;
 use crate::query::QueryError;
 use crate::query::Term;
 use crate::query::parse::budget::Budget;
+use crate::text;
 
 /// The functions of Directus on values that are no dates.
 const OTHER_FUNCTIONS: [&str; 2] = ["count", "json"];
@@ -29,8 +30,7 @@ pub fn split<'j>(parameter: &str, json: &'j Json) -> Result<Vec<&'j str>, QueryE
             .collect::<Result<_, _>>()?,
         _ => return Err(QueryError::invalid(format!("\"{parameter}\" must be an array"))),
     };
-    let names = texts.into_iter().flat_map(|text| text.split(','));
-    Ok(names.map(str::trim).filter(|name| !name.is_empty()).collect())
+    Ok(texts.into_iter().flat_map(text::names).collect())
 }
 
 /// Returns the field with this name; `path` are the relations that led to the collection.

@@ -10,6 +10,7 @@ use crate::query::environment::Variable;
 use crate::query::parse::budget::Budget;
 use crate::query::parse::value::not_scalar;
 use crate::query::parse::value::value;
+use crate::text::pieces;
 
 /// One operand.
 pub enum Operand {
@@ -59,7 +60,8 @@ impl Place<'_> {
         }
     }
 
-    /// Reads the operands of an operator on lists: a list, a text with commas, or one alone.
+    /// Reads the operands of an operator on lists: a list, a text with commas, or one
+    /// alone.
     pub fn operands(
         self,
         json: &Json,
@@ -69,8 +71,7 @@ impl Place<'_> {
             Json::Array(list) if !list.is_empty() => {
                 list.iter().map(|entry| self.counted(entry, budget)).collect()
             }
-            Json::String(text) if !text.is_empty() => text
-                .split(',')
+            Json::String(text) if !text.is_empty() => pieces(text)
                 .map(|entry| self.counted(&Json::String(entry.to_owned()), budget))
                 .collect(),
             Json::Number(_) | Json::Bool(_) => self.counted(json, budget).map(|one| vec![one]),

@@ -9,6 +9,7 @@ use crate::query::QueryError;
 use crate::query::parse::budget::Budget;
 use crate::query::parse::number::Fault;
 use crate::query::parse::number::whole;
+use crate::text::pieces;
 
 /// The greatest offset: what SQL can count.
 const OFFSET_MAX: u64 = i64::MAX.unsigned_abs();
@@ -50,7 +51,7 @@ pub fn search(json: &Json, budget: &Budget<'_>) -> Result<Option<String>, QueryE
 pub fn meta(json: &Json) -> Result<Meta, QueryError> {
     let names: Vec<Option<&str>> = match json {
         Json::String(text) if text.trim() == "*" => return Ok(Meta { total: true, filter: true }),
-        Json::String(text) => text.split(',').map(Some).collect(),
+        Json::String(text) => pieces(text).map(Some).collect(),
         Json::Array(list) => list.iter().map(Json::as_str).collect(),
         _ => return Err(QueryError::invalid("\"meta\" must be an array")),
     };
@@ -183,6 +184,7 @@ mod tests {
             (json!("*"), both),
             (json!("total_count,filter_count"), both),
             (json!("total_count, filter_count"), both),
+            (json!("total_count, filter_count,"), both),
             (json!(["filter_count"]), filter),
             (json!("filter_count"), filter),
             (json!("total_count"), Meta { total: true, filter: false }),

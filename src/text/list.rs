@@ -1,0 +1,47 @@
+//! Lists that are written as one text with commas, the same in queries, documents and settings.
+
+/// Returns the pieces of a text between its commas, as they are written. A comma at the end is no
+/// beginning of another piece: a blank last piece is left out.
+pub fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    match text.rsplit_once(',') {
+        Some((before, last)) if last.trim().is_empty() => before.split(','),
+        _ => text.split(','),
+    }
+}
+
+/// Returns the [`pieces`] of a text without the blanks around them, and without empty ones.
+pub fn names(text: &str) -> impl Iterator<Item = &str> {
+    pieces(text).map(str::trim).filter(|name| !name.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_comma_at_the_end_begins_no_piece() {
+        for (text, expected) in [
+            ("", &[""][..]),
+            (" ", &[" "]),
+            ("a", &["a"]),
+            ("a,", &["a"]),
+            ("a, ", &["a"]),
+            ("a, b ,", &["a", " b "]),
+            ("a,,b", &["a", "", "b"]),
+            ("a,,", &["a", ""]),
+            (",a", &["", "a"]),
+            (",", &[""]),
+        ] {
+            assert_eq!(pieces(text).collect::<Vec<_>>(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn names_have_no_blanks_around_them() {
+        for (text, expected) in
+            [("", &[][..]), (",", &[]), (" a ,b,", &["a", "b"]), ("a,, b", &["a", "b"])]
+        {
+            assert_eq!(names(text).collect::<Vec<_>>(), expected, "{text:?}");
+        }
+    }
+}
