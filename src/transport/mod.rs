@@ -43,7 +43,6 @@ pub mod cookies;
 pub mod cors;
 pub mod docs;
 pub mod error;
-pub mod json_depth;
 pub mod limits;
 mod lone_surrogates;
 pub mod middleware;

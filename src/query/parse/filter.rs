@@ -47,7 +47,8 @@ pub fn filter(
     environment: &Environment<'_>,
     budget: &mut Budget<'_>,
 ) -> Result<Filter, QueryError> {
-    let json = &*unfold(json).map_err(|_| QueryError::invalid("Invalid JSON for filter object"))?;
+    let json = unfold(json)?;
+    let json = &*json.ok_or_else(|| QueryError::invalid("Invalid JSON for filter object"))?;
     match json {
         Json::Object(_) => {}
         Json::Null | Json::Array(_) => {
@@ -111,7 +112,11 @@ impl Reader<'_, '_> {
             (Json::Object(entries), None) => self.conditions(term, entries),
             (Json::Null, _) => Err(invalid_object()),
             (Json::Array(_), _) => Err(not_scalar("_eq")),
-            (Json::Bool(_) | Json::Number(_) | Json::String(_), _) => {
+            (Json::Bool(_) | Json::Number(_) | Json::String(_), Some((other, _))) => {
+                let key = Map::from_iter([("_eq".to_owned(), json.clone())]);
+                self.items(term.field, other, &key)
+            }
+            (Json::Bool(_) | Json::Number(_) | Json::String(_), None) => {
                 self.condition(term, "_eq", json)
             }
         }
@@ -331,8 +336,8 @@ mod tests {
                 "\"integer\" field type does not contain the \"_contains\" filter operator",
             ),
             (
-                json!({"user_created": {"policies": {"_null": true}}}),
-                "\"alias\" field type does not contain the \"_null\" filter operator",
+                json!({"user_created": {"policies": {"_contains": "a"}}}),
+                "\"uuid\" field type does not contain the \"_contains\" filter operator",
             ),
             (json!({"user_created": {"policies": {"_some": 1}}}), "Invalid filter object"),
         ] {

@@ -2,45 +2,20 @@
 
 use serde_json::Value as Json;
 
-/// Why something is no whole number.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// It is no number at all.
-    Word,
-    /// It has a fraction.
-    Fraction,
-    /// It does not fit into 64 bits.
-    Huge,
-}
+use crate::text::number;
+pub use crate::text::number::Fault;
 
 /// Returns the whole number that this is. An empty text is 0, as in JavaScript.
 pub fn whole(json: &Json) -> Result<i64, Fault> {
     match json {
         Json::Number(number) => match number.as_i64() {
             Some(number) => Ok(number),
-            None => whole_text(&number.to_string()),
+            None => number::whole(&number.to_string()),
         },
         Json::String(text) if text.trim().is_empty() => Ok(0),
-        Json::String(text) => whole_text(text.trim()),
+        Json::String(text) => number::whole(text.trim()),
         _ => Err(Fault::Word),
     }
-}
-
-fn whole_text(text: &str) -> Result<i64, Fault> {
-    if let Ok(number) = text.parse() {
-        return Ok(number);
-    }
-    // Rust would also take "inf" and "nan" for numbers.
-    let plain =
-        text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'));
-    let number = text.parse::<f64>().ok().filter(|_| plain).ok_or(Fault::Word)?;
-    if number.is_infinite() {
-        return Err(Fault::Huge);
-    }
-    if number.fract() != 0.0 {
-        return Err(Fault::Fraction);
-    }
-    format!("{number:.0}").parse().map_err(|_| Fault::Huge)
 }
 
 #[cfg(test)]
@@ -65,6 +40,7 @@ mod tests {
             (json!(-0.0), Ok(0)),
             (json!(i64::MAX), Ok(i64::MAX)),
             (json!("-9223372036854775808"), Ok(i64::MIN)),
+            (json!("9007199254740993.0"), Ok(9_007_199_254_740_993)),
             (json!(u64::MAX), Err(Fault::Huge)),
             (json!("9223372036854775808"), Err(Fault::Huge)),
             (json!("1e999"), Err(Fault::Huge)),

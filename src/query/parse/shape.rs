@@ -55,7 +55,7 @@ pub fn shape(
         shape.aliases = reader.aliases(collection, json)?;
     }
     if let Some(json) = deep {
-        let json = unfold(json).unwrap_or_default();
+        let json = unfold(json)?.unwrap_or_default();
         let Json::Object(entries) = &*json else { return Err(not_object("deep")) };
         if let Some(key) = entries.keys().find(|key| key.starts_with('_')) {
             return Err(refused(key));
@@ -79,7 +79,7 @@ impl Reader<'_, '_> {
         collection: &'static Collection,
         json: &Json,
     ) -> Result<Vec<(String, Term)>, QueryError> {
-        let json = unfold(json).unwrap_or_default();
+        let json = unfold(json)?.unwrap_or_default();
         let Json::Object(entries) = &*json else {
             return Err(QueryError::invalid("\"alias\" has to be an object"));
         };

@@ -59,8 +59,8 @@ fn aggregated(
     json: &Json,
     budget: &mut Budget<'_>,
 ) -> Result<Vec<Total>, QueryError> {
-    let json = unfold(json);
-    let json = json.map_err(|_| QueryError::invalid("Invalid JSON for aggregate object"))?;
+    let json = unfold(json)?;
+    let json = json.ok_or_else(|| QueryError::invalid("Invalid JSON for aggregate object"))?;
     let Json::Object(entries) = &*json else {
         return Err(QueryError::invalid("\"aggregate\" must be of type object"));
     };

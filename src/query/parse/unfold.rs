@@ -4,15 +4,18 @@ use std::borrow::Cow;
 
 use serde_json::Value as Json;
 
-/// Returns what a text holds, or JSON that is no text as it is.
+use crate::query::QueryError;
+use crate::text::json::check;
+
+/// Returns what a text holds, or JSON that is no text as it is; `None` for a text that is not JSON.
 ///
 /// # Errors
-/// If the text is not JSON.
-pub fn unfold(json: &Json) -> serde_json::Result<Cow<'_, Json>> {
-    match json {
-        Json::String(text) => serde_json::from_str(text).map(Cow::Owned),
-        json => Ok(Cow::Borrowed(json)),
-    }
+/// If the text has numbers that would be rounded.
+pub fn unfold(json: &Json) -> Result<Option<Cow<'_, Json>>, QueryError> {
+    let Json::String(text) = json else { return Ok(Some(Cow::Borrowed(json))) };
+    // The parser has a bound of its own for how deep it nests.
+    check(text.as_bytes(), usize::MAX).map_err(|unfit| QueryError::invalid(unfit.to_string()))?;
+    Ok(serde_json::from_str(text).ok().map(Cow::Owned))
 }
 
 #[cfg(test)]
@@ -23,9 +26,12 @@ mod tests {
 
     #[test]
     fn a_text_is_unfolded_once() {
-        assert_eq!(*unfold(&json!("{\"a\":\"1\"}")).unwrap(), json!({"a": "1"}));
-        assert_eq!(*unfold(&json!("\"1\"")).unwrap(), json!("1"));
-        assert_eq!(*unfold(&json!(1)).unwrap(), json!(1));
-        assert!(unfold(&json!("{")).is_err());
+        let unfolded = |json| unfold(&json).unwrap().map(Cow::into_owned);
+
+        assert_eq!(unfolded(json!("{\"a\":\"1\"}")), Some(json!({"a": "1"})));
+        assert_eq!(unfolded(json!("\"1\"")), Some(json!("1")));
+        assert_eq!(unfolded(json!(1)), Some(json!(1)));
+        assert_eq!(unfolded(json!("{")), None);
+        assert!(unfold(&json!("{\"a\":123456789012345678901234567890}")).is_err());
     }
 }

@@ -11,8 +11,8 @@ use serde_json::Value as Json;
 use tokio::time::Instant;
 
 use crate::domain::Error;
+use crate::text::json;
 use crate::transport::error::Refusal;
-use crate::transport::json_depth;
 use crate::transport::lone_surrogates;
 
 /// How long a body may take to arrive.
@@ -53,7 +53,8 @@ pub async fn discard(body: Body) {
 /// a body counts as absent.
 ///
 /// # Errors
-/// [`Error::InvalidPayload`] if it is no JSON, neither an object nor a list, or nests deeper than `depth_max`.
+/// [`Error::InvalidPayload`] if it is no JSON, neither an object nor a list, nests deeper than `depth_max` or
+/// has numbers that would be rounded.
 pub fn parse(
     content_type: Option<&str>,
     body: &[u8],
@@ -62,9 +63,7 @@ pub fn parse(
     if !content_type.is_some_and(is_json) || body.is_empty() {
         return Ok(None);
     }
-    if !json_depth::is_within(body, depth_max) {
-        return Err(Error::payload(format!("JSON nests at most {depth_max} levels deep")));
-    }
+    json::check(body, depth_max).map_err(|unfit| Error::payload(unfit.to_string()))?;
     match lone_surrogates::from_slice::<Json>(body) {
         Ok(json @ (Json::Object(_) | Json::Array(_))) => Ok(Some(json)),
         Ok(_) => Err(Error::payload("The body has to be a JSON object or a list")),
@@ -127,6 +126,20 @@ mod tests {
                 matches!(parse(json, refused, 32), Err(Error::InvalidPayload(_))),
                 "{refused:?}"
             );
+        }
+    }
+
+    #[test]
+    fn numbers_are_kept_or_refused() {
+        let json = Some("application/json");
+        let kept = parse(json, br#"{"a":9007199254740993}"#, 32).unwrap().unwrap();
+
+        assert_eq!(kept["a"].to_string(), "9007199254740993");
+        for number in ["123456789012345678901234567890", "1e400", "9007199254740993.0"] {
+            let refused = parse(json, format!("[{number}]").as_bytes(), 32).unwrap_err();
+
+            let Error::InvalidPayload(reason) = refused else { panic!("{number}: {refused}") };
+            assert!(reason.starts_with(&format!("The number {number} would be")), "{reason}");
         }
     }
 

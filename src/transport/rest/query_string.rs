@@ -9,7 +9,8 @@ use serde_json::Map;
 use serde_json::Value as Json;
 
 use crate::domain::Error;
-use crate::transport::json_depth;
+use crate::text::json;
+use crate::text::json::Unfit;
 
 /// How many parameters an address may have.
 const PARAMETERS_MAX: usize = 1000;
@@ -24,7 +25,7 @@ const DROPPED: &str = "__proto__";
 ///
 /// # Errors
 /// [`Error::InvalidQuery`] for too many parameters or brackets, JSON that nests deeper than
-/// `depth_max`, and for a parameter that
+/// `depth_max` or has numbers that would be rounded, and for a parameter that
 /// is given both as text and with brackets. JSON text that is not JSON stays text.
 pub fn parse(query: Option<&str>, depth_max: usize) -> Result<Json, Error> {
     let mut root = Branch::default();
@@ -184,9 +185,12 @@ fn segments(name: &str) -> Result<Vec<&str>, Error> {
 }
 
 fn read_json(name: &str, text: String, depth_max: usize) -> Result<Json, Error> {
-    if !json_depth::is_within(text.as_bytes(), depth_max) {
-        return Err(invalid(format!("\"{name}\" nests more than {depth_max} levels deep")));
-    }
+    json::check(text.as_bytes(), depth_max).map_err(|unfit| match unfit {
+        Unfit::Deep(depth_max) => {
+            invalid(format!("\"{name}\" nests more than {depth_max} levels deep"))
+        }
+        number @ Unfit::Number(_) => invalid(number.to_string()),
+    })?;
     Ok(serde_json::from_str(&text).unwrap_or(Json::String(text)))
 }
 

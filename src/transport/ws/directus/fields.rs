@@ -1,11 +1,14 @@
 //! The fields of a frame, one by one, and the words for what is wrong with them.
 
+use std::collections::HashMap;
 use std::fmt::Write;
 
 use serde_json::Map;
 use serde_json::Value as Json;
+use serde_json::value::RawValue;
 
-use crate::transport::json_depth;
+use crate::text::json;
+use crate::text::json::Unfit;
 use crate::transport::lone_surrogates;
 use crate::transport::ws::directus::uid::Uid;
 
@@ -36,11 +39,16 @@ impl Fields {
     /// Reads the object that a frame has to be, and the name it may have.
     ///
     /// # Errors
-    /// [`Invalid`], about the `server`, also if it nests deeper than `depth_max`.
+    /// [`Invalid`], about the `server`, also if it nests deeper than `depth_max` or has numbers that would be
+    /// rounded.
     pub fn parse(text: &[u8], depth_max: usize) -> Result<Self, Invalid> {
-        if !json_depth::is_within(text, depth_max) {
-            let message = format!("Validation error: Nested deeper than {depth_max} levels");
-            return Err(Invalid { area: "server", message, uid: None });
+        match json::check(text, depth_max) {
+            Ok(()) => {}
+            Err(Unfit::Deep(_)) => {
+                let message = format!("Validation error: Nested deeper than {depth_max} levels");
+                return Err(Invalid { area: "server", message, uid: None });
+            }
+            Err(Unfit::Number(_)) => check_beside_uid(text)?,
         }
         let mut json = lone_surrogates::from_slice::<Json>(text).map_err(|_| Invalid {
             area: "server",
@@ -53,14 +61,8 @@ impl Fields {
             return Err(Invalid { area: "server", message, uid: None });
         };
         let mut fields = Self { area: "server", uid: None, others };
-        fields.uid = match fields.take("uid") {
-            None => None,
-            Some(Json::String(text)) if text.len() <= UID_MAX => Some(Uid::Text(text)),
-            Some(Json::String(_)) => return Err(too_long()),
-            Some(Json::Number(number)) if !number.is_f64() => Some(Uid::Number(number)),
-            Some(Json::Number(_)) => Some(Uid::as_written(text, UID_MAX).ok_or_else(too_long)?),
-            Some(other) => return Err(fields.invalid("string or number", Some(&other), "uid")),
-        };
+        let uid = fields.take("uid");
+        fields.uid = read_uid(uid, text)?;
         Ok(fields)
     }
 
@@ -124,6 +126,40 @@ impl Fields {
             uid: self.uid.clone(),
         }
     }
+}
+
+/// Returns the client's name for a frame.
+fn read_uid(uid: Option<Json>, frame: &[u8]) -> Result<Option<Uid>, Invalid> {
+    Ok(match uid {
+        None => None,
+        Some(Json::String(text)) if text.len() <= UID_MAX => Some(Uid::Text(text)),
+        Some(Json::String(_)) => return Err(too_long()),
+        Some(Json::Number(number)) if !number.is_f64() => Some(Uid::Number(number)),
+        Some(Json::Number(_)) => Some(Uid::as_written(frame, UID_MAX).ok_or_else(too_long)?),
+        Some(other) => {
+            let message = mismatch("string or number", Some(&other), Some("uid"));
+            return Err(Invalid { area: "server", message, uid: None });
+        }
+    })
+}
+
+/// Refuses a frame with a number that would be rounded, unless that is its `uid`, which comes back as it
+/// was written.
+fn check_beside_uid(frame: &[u8]) -> Result<(), Invalid> {
+    let mended = lone_surrogates::mend(frame);
+    // What is no JSON is refused later.
+    let Ok(fields) = serde_json::from_slice::<HashMap<String, &RawValue>>(&mended) else {
+        return Ok(());
+    };
+    for (_, field) in fields.iter().filter(|(name, _)| *name != "uid") {
+        if let Err(unfit) = json::check(field.get().as_bytes(), usize::MAX) {
+            let uid = fields.get("uid").and_then(|uid| serde_json::from_str(uid.get()).ok());
+            let message = format!("Validation error: {unfit}");
+            let uid = read_uid(uid, frame).ok().flatten();
+            return Err(Invalid { area: "server", message, uid });
+        }
+    }
+    Ok(())
 }
 
 /// Returns what is wrong with a client's name that is too long.

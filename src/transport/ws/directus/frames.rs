@@ -365,6 +365,26 @@ mod tests {
     }
 
     #[test]
+    fn a_number_that_would_be_rounded_is_refused_with_the_uid_unless_it_is_the_uid() {
+        for number in ["123456789012345678901234567890", "1e400", "9007199254740993.0"] {
+            let data = format!(r#""data":{{"content":{number}}}"#);
+            let frame = format!(
+                r#"{{"type":"items","collection":"messages","action":"create",{data},"uid":7}}"#
+            );
+            let invalid = parse(&frame).unwrap_err();
+
+            let reason = format!("The number {number} would be rounded: send it as a string");
+            assert_eq!(invalid.message, format!("Validation error: {reason}"));
+            assert_eq!(invalid.uid, Some(Uid::Number(7.into())));
+        }
+        let frame = items(
+            r#"{"type":"items","collection":"messages","action":"create",
+                "data":{"content":9007199254740993}}"#,
+        );
+        assert_eq!(frame.data.to_string(), r#"{"content":9007199254740993}"#);
+    }
+
+    #[test]
     fn a_uid_has_a_bound() {
         let long = format!(r#"{{"type":"ping","uid":"{}"}}"#, "x".repeat(1025));
 

@@ -5,7 +5,8 @@ use bolero::check;
 use serde_json::Map;
 use serde_json::Value as Json;
 
-use crate::transport::json_depth;
+use crate::text::json;
+use crate::text::json::Unfit;
 use crate::transport::lone_surrogates;
 use crate::transport::ws::directus::answers;
 use crate::transport::ws::directus::frames as directus;
@@ -169,7 +170,7 @@ fn hold(text: &[u8]) {
 }
 
 fn hold_directus(text: &[u8], json: Option<&Map<String, Json>>) {
-    let is_shallow = json_depth::is_within(text, DEPTH_MAX);
+    let is_shallow = !matches!(json::check(text, DEPTH_MAX), Err(Unfit::Deep(_)));
     match directus::Frame::parse(text, DEPTH_MAX) {
         Ok(frame) => {
             let json = json.expect("only objects are frames");

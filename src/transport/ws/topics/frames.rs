@@ -5,7 +5,8 @@ use serde_json::Map;
 use serde_json::Value as Json;
 
 use crate::domain::realtime::topics::Topic;
-use crate::transport::json_depth;
+use crate::text::json;
+use crate::text::json::Unfit;
 use crate::transport::lone_surrogates;
 use crate::transport::ws::encode::TextFrame;
 
@@ -35,7 +36,8 @@ impl Frame {
         if text == b"ping" {
             return Some(Self::Ping);
         }
-        if !json_depth::is_within(text, depth_max) {
+        // No number means anything here.
+        if matches!(json::check(text, depth_max), Err(Unfit::Deep(_))) {
             return None;
         }
         let frame: Map<String, Json> = lone_surrogates::from_slice(text).ok()?;

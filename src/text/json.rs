@@ -1,0 +1,158 @@
+//! What a JSON text may be like, told before it is parsed: how deep it nests, and how exact its numbers
+//! are.
+//!
+//! A parser that builds a tree, and whatever walks that tree later, goes as deep as the text does. And it
+//! keeps numbers as 64-bit integers or floats: what neither can hold would be another number. This looks
+//! at brackets and numbers alone: whether the text is JSON is the parser's business.
+
+use std::fmt;
+
+use crate::text::number;
+
+/// How much of a number is repeated in an error.
+const SHOWN_MAX: usize = 40;
+
+/// Why a JSON text is refused.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Unfit {
+    /// It nests deeper than it may.
+    Deep(usize),
+    /// It has a number that would be rounded.
+    Number(String),
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Deep(depth_max) => write!(f, "JSON nests at most {depth_max} levels deep"),
+            Self::Number(number) => {
+                let end = number.floor_char_boundary(SHOWN_MAX);
+                let more = if end < number.len() { "…" } else { "" };
+                write!(
+                    f,
+                    "The number {}{more} would be rounded: send it as a string",
+                    &number[..end]
+                )
+            }
+        }
+    }
+}
+
+/// Returns nothing if no bracket of the text is nested deeper than `depth_max` others, and every number
+/// is kept as it is.
+///
+/// # Errors
+/// [`Unfit`], how deep it nests before all else.
+pub fn check(json: &[u8], depth_max: usize) -> Result<(), Unfit> {
+    let (mut depth, mut place) = (0_usize, 0);
+    let mut rounded = None;
+    while let Some(byte) = json.get(place) {
+        place += 1;
+        match byte {
+            b'"' => place = behind_text(json, place),
+            b'[' | b'{' => {
+                depth += 1;
+                if depth > depth_max {
+                    return Err(Unfit::Deep(depth_max));
+                }
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            b'-' | b'0'..=b'9' => {
+                let rest = &json[place - 1..];
+                let length = rest.iter().take_while(|byte| is_of_number(**byte)).count();
+                let number = str::from_utf8(&rest[..length]).unwrap_or_default();
+                if rounded.is_none() && !number::is_kept(number) {
+                    rounded = Some(Unfit::Number(number.to_owned()));
+                }
+                place += length - 1;
+            }
+            _ => {}
+        }
+    }
+    rounded.map_or(Ok(()), Err)
+}
+
+/// Returns the place behind a text that begins there.
+fn behind_text(json: &[u8], begin: usize) -> usize {
+    let mut place = begin;
+    while let Some(byte) = json.get(place) {
+        match byte {
+            b'\\' => place += 2,
+            b'"' => return place + 1,
+            _ => place += 1,
+        }
+    }
+    json.len()
+}
+
+const fn is_of_number(byte: u8) -> bool {
+    matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nested(depth: usize) -> Vec<u8> {
+        [b"[".repeat(depth), b"]".repeat(depth)].concat()
+    }
+
+    fn is_within(json: &[u8], depth_max: usize) -> bool {
+        check(json, depth_max).is_ok()
+    }
+
+    #[test]
+    fn the_limit_itself_is_within() {
+        assert!(is_within(&nested(32), 32));
+        assert!(!is_within(&nested(33), 32));
+    }
+
+    #[test]
+    fn objects_and_lists_count_alike() {
+        assert!(is_within(br#"{"a":[{}]}"#, 3));
+        assert!(!is_within(br#"{"a":[{"b":{}}]}"#, 3));
+    }
+
+    #[test]
+    fn neighbours_do_not_add_up() {
+        assert!(is_within(b"[{},{},{},[],[]]", 2));
+    }
+
+    #[test]
+    fn brackets_within_text_do_not_count() {
+        assert!(is_within(br#"["[[[[{{{{"]"#, 1));
+        assert!(is_within(br#"["\"[[[["]"#, 1));
+        assert!(!is_within(br#"["\\",[[]]]"#, 2));
+        assert!(is_within(b"\"[[[", 0));
+        assert!(is_within(b"\"\\", 0));
+    }
+
+    #[test]
+    fn closing_brackets_without_opening_ones_give_no_credit() {
+        assert!(!is_within(b"]]]][[[", 2));
+        assert_eq!(check(b"[1e400,[[[[", 2), Err(Unfit::Deep(2)));
+    }
+
+    #[test]
+    fn a_number_that_would_be_rounded_is_named_wherever_it_is() {
+        for (json, number) in [
+            ("[1,2.5,-3e2,9007199254740993]", None),
+            (r#"{"a":"123456789012345678901234567890"}"#, None),
+            (r#"{"a":[1,123456789012345678901234567890]}"#, Some("123456789012345678901234567890")),
+            ("[1e400,1e500]", Some("1e400")),
+            ("-1e-400", Some("-1e-400")),
+            (r#"{"a\"":9007199254740993.0}"#, Some("9007199254740993.0")),
+        ] {
+            let expected = number.map_or(Ok(()), |number| Err(Unfit::Number(number.to_owned())));
+            assert_eq!(check(json.as_bytes(), 32), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn of_a_long_number_the_beginning_is_shown() {
+        let refused = check("9".repeat(1000).as_bytes(), 32).unwrap_err().to_string();
+
+        let shown = "9".repeat(40);
+        assert_eq!(refused, format!("The number {shown}… would be rounded: send it as a string"));
+    }
+}

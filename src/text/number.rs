@@ -1,0 +1,165 @@
+//! Numbers as they are written, without a float in between: a float holds 53 bits.
+
+/// Why a text is no whole number.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It is no number at all.
+    Word,
+    /// It has a fraction.
+    Fraction,
+    /// It does not fit into 64 bits.
+    Huge,
+}
+
+/// How many digits of a fraction are enough to tell any float from all others.
+const FRACTION_DIGITS_MAX: usize = 17;
+
+/// A decimal number: its digits without zeros at either end, and the power of ten of the last digit.
+#[derive(Debug, PartialEq, Eq)]
+struct Decimal {
+    negative: bool,
+    digits: String,
+    exponent: i64,
+}
+
+impl Decimal {
+    /// Reads a number in digits, with or without a sign, a fraction and an exponent.
+    fn parse(text: &str) -> Option<Self> {
+        let negative = text.starts_with('-');
+        let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+        let (mantissa, power) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        let power_digits = power.strip_prefix(['-', '+']).unwrap_or(power);
+        if !is_digits(whole) || !is_digits(fraction) || !is_digits(power_digits) {
+            return None;
+        }
+        if whole.len() + fraction.len() == 0 || power_digits.is_empty() {
+            return None;
+        }
+        let far = if power.starts_with('-') { i64::MIN / 2 } else { i64::MAX / 2 };
+        let power = power.parse().unwrap_or(far).clamp(i64::MIN / 2, i64::MAX / 2);
+        let all = [whole, fraction].concat();
+        let short = all.trim_end_matches('0');
+        let digits = short.trim_start_matches('0').to_owned();
+        if digits.is_empty() {
+            return Some(Self { negative: false, digits, exponent: 0 });
+        }
+        let length = |text: &str| i64::try_from(text.len()).unwrap_or(i64::MAX / 4);
+        let exponent = power - length(fraction) + length(&all) - length(short);
+        Some(Self { negative, digits, exponent })
+    }
+}
+
+/// Returns the whole number that a text stands for: `5`, `+5`, `5.0`, `5e3`.
+///
+/// # Errors
+/// [`Fault`].
+pub fn whole(text: &str) -> Result<i64, Fault> {
+    if let Ok(number) = text.parse() {
+        return Ok(number);
+    }
+    let decimal = Decimal::parse(text).ok_or(Fault::Word)?;
+    let zeros = usize::try_from(decimal.exponent).map_err(|_| Fault::Fraction)?;
+    if zeros > 20 {
+        return Err(Fault::Huge);
+    }
+    let sign = if decimal.negative { "-" } else { "" };
+    let written = format!("{sign}{}{}", decimal.digits, "0".repeat(zeros));
+    if decimal.digits.is_empty() { Ok(0) } else { written.parse().map_err(|_| Fault::Huge) }
+}
+
+/// Returns whether a number of JSON stays the number it is once it is parsed: as an integer of 64 bits, or as
+/// a float. A fraction may have as many digits as tell one float from another.
+#[must_use]
+pub fn is_kept(number: &str) -> bool {
+    // Most numbers are short and whole.
+    let is_short = number.len() <= 15 && number.bytes().all(|byte| byte.is_ascii_digit());
+    if is_short || number.parse::<i64>().is_ok() || number.parse::<u64>().is_ok() {
+        return true;
+    }
+    // Whatever is no number is refused by the parser.
+    let (Some(decimal), Ok(float)) = (Decimal::parse(number), number.parse::<f64>()) else {
+        return true;
+    };
+    if decimal.digits.is_empty() {
+        return true;
+    }
+    if decimal.exponent >= 0 {
+        return float.is_finite() && Decimal::parse(&float.to_string()) == Some(decimal);
+    }
+    float.is_finite() && float != 0.0 && decimal.digits.len() <= FRACTION_DIGITS_MAX
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_number_is_read_to_its_last_digit() {
+        for (text, expected) in [
+            ("5", Ok(5)),
+            ("+5", Ok(5)),
+            ("-1", Ok(-1)),
+            ("5.0", Ok(5)),
+            ("5.", Ok(5)),
+            ("1e3", Ok(1000)),
+            ("1.5e1", Ok(15)),
+            ("150e-1", Ok(15)),
+            ("-0.0", Ok(0)),
+            ("0e999", Ok(0)),
+            ("9007199254740993.0", Ok(9_007_199_254_740_993)),
+            ("9.007199254740993e15", Ok(9_007_199_254_740_993)),
+            ("-9223372036854775808.0", Ok(i64::MIN)),
+            ("9223372036854775808", Err(Fault::Huge)),
+            ("1e999", Err(Fault::Huge)),
+            ("1e99999999999999999999", Err(Fault::Huge)),
+            ("1.5", Err(Fault::Fraction)),
+            ("1e-99999999999999999999", Err(Fault::Fraction)),
+            ("", Err(Fault::Word)),
+            (".", Err(Fault::Word)),
+            ("e3", Err(Fault::Word)),
+            ("1e", Err(Fault::Word)),
+            ("1-2", Err(Fault::Word)),
+            ("inf", Err(Fault::Word)),
+            ("٥", Err(Fault::Word)),
+        ] {
+            assert_eq!(whole(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_kept_if_it_can_be_written_again() {
+        for number in [
+            "0",
+            "-0",
+            "0.000",
+            "9007199254740993",
+            "-9223372036854775808",
+            "18446744073709551615",
+            "0.1",
+            "-1.50",
+            "3.141592653589793",
+            "0.10000000000000001",
+            "1e22",
+            "1.7976931348623157e308",
+            "5e-324",
+            "1-2",
+        ] {
+            assert!(is_kept(number), "{number}");
+        }
+        for number in [
+            "18446744073709551616",
+            "123456789012345678901234567890",
+            "-9223372036854775809",
+            "9007199254740993.0",
+            "9.007199254740993e15",
+            "1e400",
+            "-1e400",
+            "1e-400",
+            "0.123456789012345678901234567890",
+        ] {
+            assert!(!is_kept(number), "{number}");
+        }
+    }
+}
