@@ -1,12 +1,14 @@
 //! The filter tree: what rows a query, a subscription or a permission is about.
 //!
 //! One tree with two readers that must agree: `matches` in memory and `store::compile` in SQL.
-//! Null fits no test but `Null`, `Nnull: false` and `Empty`, negated tests included, as in SQL.
+//! Null fits no test but `Null`, `Nnull: false` and `Empty`, negated tests included, as in SQL. An
+//! item behind a relation that leads nowhere counts as in a left join: see [`Filter::fits_absence`].
 
 use crate::model::Collection;
 use crate::model::Field;
 use crate::model::Value;
 use crate::query::DatePart;
+use crate::text;
 
 /// A condition on a record.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -20,7 +22,8 @@ pub enum Filter {
     Field(&'static Field, Test),
     /// A test on a part of the date in one field.
     Part(&'static Field, DatePart, Test),
-    /// A condition on the item behind a to-one relation; an absent item fits nothing.
+    /// A condition on the item behind a to-one relation; of an absent item see
+    /// [`Filter::fits_absence`].
     Related(&'static Field, Box<Filter>),
     /// `_some`: a condition that at least one item behind a to-many relation fits.
     Some(&'static Field, Box<Filter>),
@@ -65,7 +68,7 @@ pub enum Test {
         place: Place,
         /// The text; never empty.
         text: String,
-        /// Whether ASCII letters are compared without case.
+        /// Whether texts are compared by their folds, so that case and normal form do not count.
         ignore_case: bool,
         /// Whether it must not be there.
         negated: bool,
@@ -137,6 +140,49 @@ impl Filter {
         }
     }
 
+    /// Returns the condition with the texts in its tests folded, to be asked of folded texts.
+    #[must_use]
+    pub fn folded(self) -> Self {
+        let all = |parts: Vec<Self>| parts.into_iter().map(Self::folded).collect();
+        match self {
+            Self::And(parts) => Self::And(all(parts)),
+            Self::Or(parts) => Self::Or(all(parts)),
+            Self::Field(field, test) => Self::Field(field, test.folded()),
+            Self::Part(field, part, test) => Self::Part(field, part, test),
+            Self::Related(field, behind) => Self::Related(field, Box::new(behind.folded())),
+            Self::Some(field, behind) => Self::Some(field, Box::new(behind.folded())),
+            Self::None(field, behind) => Self::None(field, Box::new(behind.folded())),
+        }
+    }
+
+    /// Returns whether an absent item fits, the one behind a relation that leads nowhere: all its
+    /// fields are null and all its lists are empty, as in a left join.
+    #[must_use]
+    pub fn fits_absence(&self) -> bool {
+        match self {
+            Self::And(parts) => parts.iter().all(Self::fits_absence),
+            Self::Or(parts) => parts.iter().any(Self::fits_absence),
+            Self::Field(_, test) | Self::Part(_, _, test) => test.fits(&Value::Null),
+            Self::Related(_, behind) => behind.fits_absence(),
+            Self::Some(..) => false,
+            Self::None(..) => true,
+        }
+    }
+
+    /// Returns the condition on the items behind a to-many relation joined from the left: at least
+    /// one item fits, or there is none and an absent item fits.
+    #[must_use]
+    pub(super) fn joined_items(field: &'static Field, behind: Self) -> Self {
+        let none = || Self::None(field, Box::new(Self::everything()));
+        match &behind {
+            Self::Field(key, Test::Null) if key.index == 0 => none(),
+            _ if behind.fits_absence() => {
+                Self::Or(vec![Self::Some(field, Box::new(behind)), none()])
+            }
+            _ => Self::Some(field, Box::new(behind)),
+        }
+    }
+
     /// Shows every field that the filter looks at, and every relation it follows, with the
     /// collection it is in and the relations that lead there, outermost first.
     pub fn visit(
@@ -170,6 +216,26 @@ impl Filter {
                     path.pop();
                 }
             }
+        }
+    }
+}
+
+impl Test {
+    fn folded(self) -> Self {
+        let fold = |value: Value| match value {
+            Value::Text(text) => Value::text(&text::fold(&text)),
+            other => other,
+        };
+        let all = |values: Vec<Value>| values.into_iter().map(fold).collect();
+        match self {
+            Self::Eq(value) => Self::Eq(fold(value)),
+            Self::Neq(value) => Self::Neq(fold(value)),
+            Self::In(values) => Self::In(all(values)),
+            Self::Nin(values) => Self::Nin(all(values)),
+            Self::Text { place, text, negated, .. } => {
+                Self::Text { place, text, ignore_case: true, negated }
+            }
+            other => other,
         }
     }
 }

@@ -1,20 +1,22 @@
 //! A filter asked in memory: the reader that realtime uses.
 //!
 //! It must agree with what `store::compile` makes of the same filter. Texts are compared by bytes,
-//! and only ASCII letters have a case.
+//! or by their [`fold`] where case does not count.
 
 use std::cmp::Ordering;
 
 use crate::model::Record;
+use crate::model::Related;
 use crate::model::Value;
 use crate::query::Filter;
 use crate::query::Place;
 use crate::query::Term;
 use crate::query::Test;
+use crate::text::fold;
 
 impl Filter {
     /// Returns whether the record fits. Relations that the filter follows must be attached to the
-    /// record (see [`Filter::relations`]); what lies behind one that is not fits nothing.
+    /// record (see [`Filter::relations`]); a condition behind one that is not attached never holds.
     #[must_use]
     pub fn matches(&self, record: &Record) -> bool {
         match self {
@@ -25,9 +27,11 @@ impl Filter {
                 let term = Term { field, part: Some(*part) };
                 test.fits(&term.of(record.value(field)))
             }
-            Self::Related(field, behind) => {
-                record.one(field).is_some_and(|related| behind.matches(related))
-            }
+            Self::Related(field, behind) => match record.related(field) {
+                Some(Related::One(Some(related))) => behind.matches(related),
+                Some(Related::One(None)) => behind.fits_absence(),
+                Some(Related::Many(_)) | None => false,
+            },
             // Of a list that is not attached nothing is known, not even that it is empty.
             Self::Some(field, behind) => record
                 .many(field)
@@ -84,20 +88,14 @@ fn compare(value: &Value, other: &Value) -> Option<Ordering> {
 }
 
 fn has(found: &str, place: Place, text: &str, ignore_case: bool) -> bool {
-    let end = match place {
-        Place::Start => found.as_bytes().get(..text.len()),
-        Place::End => {
-            found.len().checked_sub(text.len()).and_then(|start| found.as_bytes().get(start..))
-        }
-        // Lowering both copies, but stays linear, where comparing at every position would not.
-        Place::Anywhere if ignore_case => {
-            return found.to_ascii_lowercase().contains(&text.to_ascii_lowercase());
-        }
-        Place::Anywhere => return found.contains(text),
-    };
-    end.is_some_and(|end| {
-        if ignore_case { end.eq_ignore_ascii_case(text.as_bytes()) } else { end == text.as_bytes() }
-    })
+    if ignore_case {
+        return has(&fold(found), place, &fold(text), false);
+    }
+    match place {
+        Place::Start => found.starts_with(text),
+        Place::End => found.ends_with(text),
+        Place::Anywhere => found.contains(text),
+    }
 }
 
 #[cfg(test)]
@@ -107,7 +105,6 @@ mod tests {
     use super::*;
     use crate::clock::Timestamp;
     use crate::model::Key;
-    use crate::model::Related;
     use crate::model::Row;
     use crate::model::schema::ACCESS;
     use crate::model::schema::MESSAGES;
@@ -219,8 +216,12 @@ mod tests {
         let cases = [
             (Place::Anywhere, "Äpfel und Birnen", "und", true, true),
             (Place::Anywhere, "Äpfel und Birnen", "UND", false, true),
-            (Place::Anywhere, "Äpfel und Birnen", "äpfel", false, false),
+            (Place::Anywhere, "Äpfel und Birnen", "äpfel", false, true),
             (Place::Anywhere, "Äpfel", "ÄPFEL", false, true),
+            (Place::Anywhere, "Привет, Мир", "МИР", false, true),
+            (Place::Anywhere, "caf\u{e9}s", "CAFE\u{301}", false, true),
+            (Place::Anywhere, "\u{212a}elvin", "kel", false, true),
+            (Place::Anywhere, "İstanbul", "istanbul", false, false),
             (Place::Anywhere, "abc", "abcd", false, false),
             (Place::Anywhere, "100%", "0%", true, true),
             (Place::Anywhere, "abc", "%", false, false),
@@ -237,8 +238,10 @@ mod tests {
             (Place::End, "north", "no", false, false),
             (Place::End, "th", "north", false, false),
             (Place::End, "grüß", "ß", true, true),
-            (Place::End, "groß", "SS", false, false),
+            (Place::End, "groß", "SS", false, true),
+            (Place::End, "ΑΘΗΝΑΣ", "νας", false, true),
             (Place::End, "ä", "\u{308}", false, false),
+            (Place::End, "a\u{308}", "\u{308}", true, false),
         ];
         for (place, found, part, exactly, ignoring_case) in cases {
             let value = Value::text(found);
@@ -295,9 +298,12 @@ mod tests {
         assert!(behind(Test::Eq(Value::text("Bob"))).matches(&attached));
         assert!(!behind(Test::Eq(Value::text("Alice"))).matches(&attached));
         assert!(Filter::Field(author, Test::Eq(Value::Uuid(id))).matches(&attached));
-        for absent in [gone, message()] {
-            assert!(!behind(Test::Null).matches(&absent));
-            assert!(!behind(Test::Neq(Value::text("Bob"))).matches(&absent));
+        for test in [Test::Null, Test::Empty] {
+            assert!(behind(test.clone()).matches(&gone), "{test:?}");
+            assert!(!behind(test).matches(&message()), "what is not attached is unknown");
+        }
+        for test in [Test::Neq(Value::text("Bob")), Test::Nnull, Test::Nempty] {
+            assert!(!behind(test).matches(&gone));
         }
     }
 

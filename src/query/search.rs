@@ -11,8 +11,8 @@ use crate::query::Filter;
 use crate::query::Place;
 use crate::query::Test;
 
-/// Returns the filter that rows fit of which one of these fields holds the word, ASCII letters without
-/// case, or is the number or key that the word is.
+/// Returns the filter that a row fits if one of these fields holds the word, whatever the case, or is the
+/// number or key that the word is.
 #[must_use]
 pub fn filter(word: &str, fields: impl IntoIterator<Item = &'static Field>) -> Filter {
     let test = |field: &'static Field| match field.kind {

@@ -1,5 +1,10 @@
 //! Where the engines differ: how text is searched, dates are taken apart and JSON becomes rows.
 
+use std::borrow::Cow;
+use std::ffi::CStr;
+
+use chinwag_sql_function::TextFunction;
+use chinwag_sql_function::register;
 use sea_query::Expr;
 use sea_query::ExprTrait;
 use sea_query::Func;
@@ -8,13 +13,33 @@ use serde_json::Value as Json;
 use crate::model::Collection;
 use crate::query::DatePart;
 use crate::query::Place;
+use crate::store::StoreError;
+use crate::text::fold;
 
-/// Returns the expression that is true where `column` holds `text` at this place. Letters are
-/// compared by their bytes or, with `ignore_case`, ASCII letters without case; `%` and `_` are
-/// ordinary characters.
+/// The function that SQL has beside its own: `fold(text)`.
+struct Fold;
+
+impl TextFunction for Fold {
+    const NAME: &'static CStr = c"fold";
+
+    fn call(text: &str) -> Cow<'_, str> {
+        fold(text)
+    }
+}
+
+/// Adds `fold(text)`, the same as [`fold`], to each connection that is opened from now on.
+///
+/// # Errors
+/// When there is no memory for it.
+pub(super) fn add_functions() -> Result<(), StoreError> {
+    Ok(register::<Fold>()?)
+}
+
+/// Returns the expression that is true where `column` holds `text` at this place. Texts are compared
+/// by their bytes or, with `ignore_case`, by their folds; `%` and `_` are ordinary characters.
 pub(super) fn holds(column: Expr, place: Place, text: &str, ignore_case: bool) -> Expr {
     let (column, text) = if ignore_case {
-        (Expr::from(Func::lower(column)), text.to_ascii_lowercase())
+        (Func::cust("fold").arg(column).into(), fold(text).into_owned())
     } else {
         (column, text.to_owned())
     };
@@ -24,6 +49,16 @@ pub(super) fn holds(column: Expr, place: Place, text: &str, ignore_case: bool) -
         Place::Start => Expr::from(Func::cust("substr").arg(column).arg(1).arg(length)).eq(text),
         Place::End => Expr::from(Func::cust("substr").arg(column).arg(-length)).eq(text),
     }
+}
+
+/// Returns the statement that finds the accounts whose addresses have the fold that this expression
+/// stands for. One index knows the folds of all addresses in ASCII, the other one all other addresses.
+pub(super) fn with_address(fold: &str) -> String {
+    format!(
+        "select id from directus_users where lower(email) = {fold} \
+         union all select id from directus_users indexed by directus_users_email_beyond_ascii \
+         where email glob '*[^ -~]*' and fold(email) = {fold}"
+    )
 }
 
 /// Returns the expression that is a part of the date in `column`, which holds milliseconds; null
@@ -87,6 +122,21 @@ mod tests {
 
     /// Milliseconds from year 0 to 9999.
     const CALENDAR: std::ops::RangeInclusive<i64> = -62_167_219_200_000..=253_402_300_799_999;
+
+    #[tokio::test]
+    async fn texts_fold_in_sql_as_in_memory_and_all_else_stays() {
+        add_functions().unwrap();
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+
+        for text in ["", "Abc", "ÜBER Straße", "Привет", "a\u{301}", "a\0B", "\u{1F600}İ"]
+        {
+            let row = sqlx::query("select fold(?)").bind(text).fetch_one(&mut connection).await;
+            assert_eq!(row.unwrap().get::<String, _>(0), fold(text), "{text:?}");
+        }
+        let row = sqlx::query("select fold(null) is null, fold(12) = 12, fold(x'41') = x'41'");
+        let row = row.fetch_one(&mut connection).await.unwrap();
+        assert!((0..3).all(|place| row.get::<bool, _>(place)));
+    }
 
     #[tokio::test]
     async fn parts_of_dates_are_the_same_in_sql_and_in_memory() {

@@ -98,6 +98,9 @@ pub enum StoreError {
         /// The column.
         column: &'static str,
     },
+    /// SQLite does not take the functions that this program adds to it.
+    #[error(transparent)]
+    Functions(#[from] chinwag_sql_function::OutOfMemory),
     /// A migration failed.
     #[error("migration failed")]
     Migrate(#[source] sqlx::migrate::MigrateError),

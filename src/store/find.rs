@@ -4,6 +4,7 @@
 //! Never for what a client named, and secrets are included. It is read on connections of its own,
 //! so that whoever asks much of the readers does not keep the service from recognising people.
 
+use sqlx::AssertSqlSafe;
 use sqlx::Row as _;
 use uuid::Uuid;
 
@@ -20,7 +21,9 @@ use crate::query::Test;
 use crate::store::Select;
 use crate::store::Store;
 use crate::store::StoreError;
+use crate::store::dialect;
 use crate::store::read::read;
+use crate::text::fold;
 
 impl Store {
     /// Returns the item with this key, secrets included, or `None`. For recognising who is asking
@@ -76,12 +79,19 @@ impl Store {
         read(&mut connection, collection, &select).await
     }
 
-    /// Returns the account with this address, compared without regard to ASCII case.
+    /// Returns the account with this address, whatever its case. Of several accounts, which only a
+    /// database from an earlier version has, the one whose address is written so comes first.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn find_user_by_email(&self, email: &str) -> Result<Option<Row>, StoreError> {
-        let row = sqlx::query("select id from directus_users where lower(email) = lower(?)")
+        let sql = format!(
+            "select id from directus_users where id in ({}) \
+             order by email = ?2 desc, lower(email) = lower(?2) desc, id limit 1",
+            dialect::with_address("?1")
+        );
+        let row = sqlx::query(AssertSqlSafe(sql))
+            .bind(fold(email).as_ref())
             .bind(email)
             .fetch_optional(self.reserved())
             .await?;

@@ -11,7 +11,7 @@ use sqlx::migrate::Migrator;
 
 use crate::store::StoreError;
 
-const SQLITE: [(i64, &str, &str); 12] = [
+const SQLITE: [(i64, &str, &str); 13] = [
     (1, "accounts", include_str!("../../migrations/sqlite/0001_accounts.sql")),
     (2, "messages", include_str!("../../migrations/sqlite/0002_messages.sql")),
     (3, "event log", include_str!("../../migrations/sqlite/0003_event_log.sql")),
@@ -24,6 +24,7 @@ const SQLITE: [(i64, &str, &str); 12] = [
     (10, "activity", include_str!("../../migrations/sqlite/0010_activity.sql")),
     (12, "guests", include_str!("../../migrations/sqlite/0012_guests.sql")),
     (13, "providers", include_str!("../../migrations/sqlite/0013_providers.sql")),
+    (14, "folds", include_str!("../../migrations/sqlite/0014_folds.sql")),
 ];
 
 /// Brings the schema to the version this program knows, each migration in a transaction.

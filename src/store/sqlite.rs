@@ -26,6 +26,7 @@ use crate::config::StoreConfig;
 use crate::model::Event;
 use crate::store::StoreError;
 use crate::store::chore::Chore;
+use crate::store::dialect;
 use crate::store::lock;
 use crate::store::log::Log;
 use crate::store::migrate;
@@ -82,6 +83,7 @@ impl Store {
             path: "the database without a name (DB_FILENAME)".to_owned(),
             source: std::io::ErrorKind::InvalidInput.into(),
         })?;
+        dialect::add_functions()?;
         let lock = lock::acquire(filename)?;
         lock::keep_private(filename)?;
         let options = options(filename);

@@ -1,8 +1,11 @@
 //! Rules about texts that every layer shares.
 
+mod fold;
 pub mod json;
 mod list;
 pub mod number;
 
+pub use fold::fold;
+pub use fold::stands_alone;
 pub use list::names;
 pub use list::pieces;

@@ -21,6 +21,7 @@ use chinwag::store::Op;
 use chinwag::store::Select;
 use chinwag::store::Store;
 use chinwag::store::Write;
+use chinwag::text::fold;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -35,7 +36,23 @@ use crate::support::soon;
 /// What texts and words are put together from: case, other scripts, letters whose case only Unicode
 /// knows, signs of two code points, what means something to full-text queries, what an index may have no
 /// room for.
-const PIECES: [&str; 44] = [
+const PIECES: [&str; 60] = [
+    "Привет",
+    "МИР",
+    "и",
+    "\u{306}",
+    "Й",
+    "ΑΘΗΝΑΣ",
+    "ς",
+    "σ",
+    "ı",
+    "I",
+    "ẞ",
+    "ss",
+    "ﬁ",
+    "fi",
+    "\u{345}",
+    "\u{1100}\u{1161}",
     "a",
     "A",
     "b",
@@ -187,10 +204,9 @@ impl Chat {
 
     /// Returns what a look at every message finds.
     fn looked_up(&self, word: &str) -> Vec<i64> {
-        let lower = word.to_ascii_lowercase();
+        let word_folded = fold(word);
         let fits = |(key, text): (&i64, &Option<String>)| {
-            let text = text.as_ref().map(|text| text.to_ascii_lowercase());
-            let found = text.is_some_and(|text| text.contains(&lower));
+            let found = text.as_ref().is_some_and(|text| fold(text).contains(&*word_folded));
             (found || word.parse() == Ok(*key)).then_some(*key)
         };
         self.messages.iter().filter_map(fits).collect()

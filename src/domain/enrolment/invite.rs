@@ -20,6 +20,7 @@ use crate::model::Value;
 use crate::model::schema::USERS;
 use crate::store::Op;
 use crate::store::Write;
+use crate::text::fold;
 
 /// How many addresses one call may invite.
 const ADDRESSES_MAX: usize = 100;
@@ -78,7 +79,7 @@ impl Enrolment {
         }
         // Twice the same address would be refused as taken.
         let mut seen = std::collections::HashSet::new();
-        new.retain(|one| seen.insert(one["email"].as_str().unwrap_or_default().to_lowercase()));
+        new.retain(|one| seen.insert(fold(one["email"].as_str().unwrap_or_default()).into_owned()));
         let mut ops = self.items.creation(actor, &USERS, &Json::Array(new)).await?;
         mailed.extend(created(&ops));
         let (now, lifetime) = (self.clock.now(), self.config.invite_ttl);

@@ -12,6 +12,7 @@ use crate::model::Field;
 use crate::query::Filter;
 use crate::query::Scope;
 use crate::query::Sort;
+use crate::query::Test;
 
 /// Checks the parts of a query that are about the items of one level, and notes what they look at.
 pub(super) struct Guide<'a> {
@@ -82,7 +83,17 @@ impl<'a> Guide<'a> {
                 filter.clone()
             }
             Filter::Related(field, inner) => {
-                Filter::Related(field, self.behind(scope, field, inner)?)
+                let behind = self.behind(scope, field, inner)?;
+                let is_lost = inner.fits_absence() && !behind.fits_absence();
+                let behind = Filter::Related(field, behind);
+                match field.target() {
+                    // A hidden item fits nothing, but a relation that leads nowhere hides nothing.
+                    Some(target) if is_lost => {
+                        let absent = Filter::Field(target.key(), Test::Null);
+                        Filter::Or(vec![behind, Filter::Related(field, Box::new(absent))])
+                    }
+                    _ => behind,
+                }
             }
             Filter::Some(field, inner) => Filter::Some(field, self.behind(scope, field, inner)?),
             Filter::None(field, inner) => Filter::None(field, self.behind(scope, field, inner)?),

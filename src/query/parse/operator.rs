@@ -75,10 +75,10 @@ pub fn find(kind: Kind, name: &str) -> Result<Operator, QueryError> {
 
 fn has(kind: Kind, operator: &str) -> bool {
     match operator {
-        "_null" | "_nnull" => !matches!(kind, Kind::ToMany(..)),
-        "_eq" | "_neq" | "_in" | "_nin" => {
-            !matches!(kind, Kind::Secret | Kind::Json | Kind::ToMany(..))
-        }
+        // What is asked of a list is asked of the keys in it.
+        _ if matches!(kind, Kind::ToMany(..)) => false,
+        "_null" | "_nnull" => true,
+        "_eq" | "_neq" | "_in" | "_nin" => !matches!(kind, Kind::Secret | Kind::Json),
         "_lt" | "_lte" | "_gt" | "_gte" | "_between" | "_nbetween" => {
             matches!(kind, Kind::Integer | Kind::Timestamp)
         }

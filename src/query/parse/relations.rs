@@ -18,7 +18,7 @@ use crate::query::parse::filter::object;
 
 impl Reader<'_, '_> {
     /// Reads what is asked of the items behind a to-many relation: `_some`, `_none`, or fields of
-    /// theirs, which means `_some`.
+    /// the items and operators on their keys, which are joined from the left.
     pub(super) fn items(
         &mut self,
         field: &'static Field,
@@ -46,15 +46,16 @@ impl Reader<'_, '_> {
                     self.path.push(field);
                 }
                 key if key.starts_with('_') => {
-                    parts.push(self.condition(Term::from(field), key, json)?);
+                    let key = self.condition(Term::from(other.key()), key, json)?;
+                    parts.push(Filter::joined_items(field, key));
                 }
                 _ => {}
             }
         }
         let behind = entries.iter().filter(|(key, _)| !key.starts_with('_'));
-        let some = self.entries(other, behind)?;
-        if !some.is_everything() {
-            parts.push(Filter::Some(field, Box::new(some)));
+        let behind = self.entries(other, behind)?;
+        if !behind.is_everything() {
+            parts.push(Filter::joined_items(field, behind));
         }
         self.path.pop();
         Ok(Filter::all(parts))
@@ -142,6 +143,27 @@ mod tests {
             (json!({"_none": named}), format!("None(policies, {admin})")),
             (named.clone(), format!("Some(policies, {admin})")),
             (json!({"_some": {}}), "Some(policies, And([]))".to_owned()),
+            (json!({"_null": true}), "None(policies, And([]))".to_owned()),
+            (json!({"id": {"_null": true}}), "None(policies, And([]))".to_owned()),
+            (json!({"_nnull": true}), "Some(policies, Field(id, Nnull))".to_owned()),
+            (
+                json!({"sort": {"_null": true}}),
+                "Or([Some(policies, Field(sort, Null)), None(policies, And([]))])".to_owned(),
+            ),
+            (
+                json!({"sort": {"_neq": 1}}),
+                "Some(policies, Field(sort, Neq(Integer(1))))".to_owned(),
+            ),
+            (
+                json!({"policy": {"name": {"_null": true}}}),
+                "Or([Some(policies, Related(policy, Field(name, Null))), None(policies, And([]))])"
+                    .to_owned(),
+            ),
+            (
+                json!("7be1c9a2-4ec7-4666-a819-30f8e7ed735d"),
+                "Some(policies, Field(id, Eq(Uuid(7be1c9a2-4ec7-4666-a819-30f8e7ed735d))))"
+                    .to_owned(),
+            ),
             (json!({}), "And([])".to_owned()),
             (
                 json!({"_or": [{"_some": named}, {"_none": {}}]}),

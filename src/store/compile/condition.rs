@@ -1,7 +1,7 @@
 //! A filter to the condition of a statement, with the joins that it needs.
 //!
-//! A condition through a to-one relation is a left join; the item is there if its key is not null.
-//! One through a to-many relation is a subquery.
+//! A condition through a to-one relation is a left join: where the relation leads nowhere, all fields
+//! of the item are null. A condition through a to-many relation is a subquery.
 
 use sea_query::Alias;
 use sea_query::Cond;
@@ -45,14 +45,8 @@ impl Builder {
                 Cond::all().add(compare(part, field, test))
             }
             Filter::Related(field, inner) => {
-                let Some(target) = field.target() else {
-                    return Cond::all().add(Expr::val(1).eq(0));
-                };
                 let alias = self.join(table, field);
-                let there = column(&alias, target.key());
-                let inner = self.condition(inner, &alias);
-                let here = Cond::all().add(there.is_not_null());
-                if inner.is_empty() { here } else { here.add(inner) }
+                self.condition(inner, &alias)
             }
             Filter::Some(field, inner) => Cond::all().add(exists(field, inner, table)),
             Filter::None(field, inner) => Cond::all().add(exists(field, inner, table).not()),

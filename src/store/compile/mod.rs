@@ -313,7 +313,7 @@ mod tests {
             + r#"LEFT JOIN "directus_policies" AS "t_policies_policy" "#
             + r#"ON "t_policies"."policy" = "t_policies_policy"."id" "#
             + r#"WHERE "t_policies"."user" = "t"."id" AND "#
-            + r#""t_policies_policy"."id" IS NOT NULL AND "t_policies_policy"."name" = 'A')"#;
+            + r#""t_policies_policy"."name" = 'A')"#;
         let from = r#"SELECT COUNT(*) FROM "directus_users" AS "t" WHERE "#;
         assert_eq!(sql(some), format!("{from}{exists}"));
         assert_eq!(sql(none), format!("{from}NOT {exists}"));

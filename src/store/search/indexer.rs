@@ -295,7 +295,7 @@ async fn build(
 fn insert(condition: &str) -> String {
     format!(
         "insert or replace into chinwag_search_texts (rowid, content) \
-         select id, lower(content) || char(1, 1) from messages \
+         select id, fold(content) || char(1, 1) from messages \
          where content is not null and {condition}"
     )
 }

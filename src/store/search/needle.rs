@@ -1,5 +1,7 @@
 //! What a selection looks for in the content of messages, in terms of the index.
 
+use std::borrow::Cow;
+
 use uuid::Uuid;
 
 use crate::model::Collection;
@@ -9,6 +11,8 @@ use crate::model::schema::MESSAGES;
 use crate::query::Filter;
 use crate::query::Test;
 use crate::store::read::Select;
+use crate::text::fold;
+use crate::text::stands_alone;
 
 /// How many trigrams of one text are asked for: more would hardly leave fewer candidates.
 const TRIGRAMS_MAX: usize = 12;
@@ -38,13 +42,14 @@ impl Needle {
             && fields.iter().all(|field| [content, key].contains(field) || !can_fit(field, text))
         {
             let key = text.parse().ok().filter(|_| fields.contains(&key));
-            return Some((Self::text(text)?, key));
+            return Some((Self::text(&fold(text))?, key));
         }
-        Some((Self::text(required(&select.filter)?)?, None))
+        Some((Self::text(&required(&select.filter)?)?, None))
     }
 
+    /// Returns what to ask the index for texts whose fold has this text in it.
     fn text(text: &str) -> Option<Self> {
-        let text: Vec<char> = text.to_ascii_lowercase().chars().collect();
+        let text: Vec<char> = text.chars().collect();
         if text.len() < 3 {
             return Self::range(&text);
         }
@@ -85,18 +90,27 @@ fn can_fit(field: &Field, text: &str) -> bool {
     }
 }
 
-/// Returns a text that the content of everything that fits the filter has in it.
-fn required(filter: &Filter) -> Option<&str> {
+/// Returns a text that the fold of the content has in it, if the message fits the filter.
+fn required(filter: &Filter) -> Option<Cow<'_, str>> {
     match filter {
         Filter::And(parts) => parts.iter().filter_map(required).max_by_key(|text| text.len()),
         Filter::Or(parts) if parts.len() == 1 => required(&parts[0]),
         Filter::Field(field, test) if *field == MESSAGES.require("content") => match test {
-            Test::Text { text, negated: false, .. } => Some(text),
-            Test::Eq(value) => value.as_text().filter(|text| !text.is_empty()),
+            Test::Text { text, negated: false, ignore_case: true, .. } => Some(fold(text)),
+            Test::Text { text, negated: false, ignore_case: false, .. } => core(text),
+            Test::Eq(value) => value.as_text().filter(|text| !text.is_empty()).map(fold),
             _ => None,
         },
         _ => None,
     }
+}
+
+/// Returns what the fold of a text certainly has in it if the text has `part` in it: the first and the
+/// last letters of the part may combine with those before and behind it.
+fn core(part: &str) -> Option<Cow<'_, str>> {
+    let start = part.find(stands_alone)?;
+    let end = part.rfind(stands_alone)?;
+    (start < end).then(|| fold(&part[start..end]))
 }
 
 #[cfg(test)]
@@ -118,8 +132,8 @@ mod tests {
     }
 
     #[test]
-    fn a_word_is_its_trigrams_in_lower_case() {
-        assert_eq!(trigrams("ABCd").as_deref(), Some(r#""abc" "bcd""#));
+    fn a_word_is_its_trigrams() {
+        assert_eq!(trigrams("abcd").as_deref(), Some(r#""abc" "bcd""#));
         assert_eq!(trigrams("ÄÖ你").as_deref(), Some(r#""ÄÖ你""#));
         assert_eq!(trigrams("\"*-^").as_deref(), Some(r#""""*-" "*-^""#));
         assert_eq!(trigrams("ab\0cde").as_deref(), Some(r#""cde""#));
@@ -129,11 +143,26 @@ mod tests {
     }
 
     #[test]
+    fn of_a_part_that_is_compared_by_bytes_the_core_is_asked_for() {
+        for (part, expected) in [
+            ("Banana", Some("banan")),
+            ("Привет", Some("приве")),
+            ("\u{301}e\u{301}Abe\u{301}", Some("éab")),
+            ("天气不错", Some("天气不")),
+            ("\u{301}a", None),
+            ("a", None),
+            ("", None),
+        ] {
+            assert_eq!(core(part).as_deref(), expected, "{part:?}");
+        }
+    }
+
+    #[test]
     fn a_shorter_word_begins_a_trigram() {
         let text = |text: &str| text.to_owned();
 
         assert_eq!(range("天气"), Some((text("天气"), Some(text("天氕")))));
-        assert_eq!(range("A"), Some((text("a"), Some(text("b")))));
+        assert_eq!(range("a"), Some((text("a"), Some(text("b")))));
         assert_eq!(range("\u{d7ff}"), Some((text("\u{d7ff}"), Some(text("\u{e000}")))));
         assert_eq!(range("a\u{10ffff}"), Some((text("a\u{10ffff}"), None)));
         assert_eq!(Needle::text("a\u{fffe}"), None);

@@ -42,6 +42,7 @@ use crate::store::write::Once;
 use crate::store::write::Op;
 use crate::store::write::ROW_OVERHEAD;
 use crate::store::write::Write;
+use crate::store::writer::addresses;
 use crate::store::writer::administrators;
 use crate::store::writer::counters::Counters;
 use crate::store::writer::failure;
@@ -280,6 +281,7 @@ impl<'c> Batch<'c> {
     async fn insert_rows(&mut self, creates: &[Row]) -> Result<(), StoreError> {
         let Some(first) = creates.first() else { return Ok(()) };
         let collection = first.collection();
+        addresses::check(&mut self.transaction, &[], creates).await?;
         let packed = Json::Array(creates.iter().map(rows::pack).collect()).to_string();
         sqlx::query(AssertSqlSafe(dialect::insert(collection)))
             .bind(packed)
@@ -316,6 +318,7 @@ impl<'c> Batch<'c> {
             return Err(self.too_much());
         }
         if !set.is_empty() {
+            addresses::check(&mut self.transaction, &before, &after).await?;
             let mut statement = Sql::update();
             statement.table(collection.name).and_where(one_of(collection, &before));
             for (field, value) in set {

@@ -7,6 +7,7 @@
 //! a write in it is refused the batch is repeated with a way back before each, so that a bad write
 //! fails alone, and costs the others no commits of their own.
 
+mod addresses;
 mod administrators;
 mod batch;
 mod counters;

@@ -103,7 +103,9 @@ fn access_list() -> BoxedStrategy<Json> {
     let one = prop_oneof![
         2 => access.clone().prop_map(|access| json!({"_some": access})),
         2 => access.clone().prop_map(|access| json!({"_none": access})),
-        1 => access,
+        2 => access,
+        1 => switch(&["_null", "_nnull"]),
+        1 => at(&["id", "policy"], switch(&["_null", "_nnull"])),
     ];
     prop_oneof![
         4 => one.clone(),

@@ -104,3 +104,111 @@ async fn the_newest_messages_of_memory_are_not_taken_for_another_order() {
     }
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_relation_that_leads_nowhere_is_joined_from_the_left() {
+    let server = TestServer::start().await;
+    let (alice, bob) = conversation(&server).await;
+    let admin = server.admin().await;
+    bob.patch("/items/messages/3", &json!({"content": "cherries"})).await.ok();
+    admin.patch(&format!("/users/{}", bob.id), &json!({"first_name": null})).await.ok();
+    admin.post("/roles", &json!({"name": "Empty"})).await.ok();
+    let ids = async |filter: Json| {
+        let query = json!({"filter": filter, "fields": ["id"]});
+        alice.search("/items/messages", &json!({"query": query})).await.ok()
+    };
+
+    // Those never edited, and the one that somebody without a name has edited.
+    let never = json!([{"id": 1}, {"id": 2}]);
+    let all = json!([{"id": 1}, {"id": 2}, {"id": 3}]);
+    for (behind, expected) in [
+        (json!({"first_name": {"_null": true}}), &all),
+        (json!({"first_name": {"_empty": true}}), &all),
+        (json!({"id": {"_null": true}}), &never),
+        (json!({"first_name": {"_nnull": true}}), &json!([])),
+        (json!({"first_name": {"_neq": "x"}}), &json!([])),
+        (json!({"id": {"_nnull": true}}), &json!([{"id": 3}])),
+    ] {
+        assert_eq!(&ids(json!({"user_updated": behind})).await, expected, "{behind}");
+    }
+    for none in [
+        "filter[users][_null]=true",
+        "filter[users][id][_null]=true",
+        "filter[users][_nnull]=false",
+        "filter[users][_none][id][_nnull]=true",
+    ] {
+        let empty = admin.get(&format!("/roles?fields=name&{none}")).await.ok();
+        assert_eq!(empty, json!([{"name": "Empty"}]), "{none}");
+    }
+    let some = admin.get("/roles?fields=name&filter[users][_nnull]=true&sort=name").await.ok();
+    assert_eq!(some, json!([{"name": "Administrator"}, {"name": "Member"}]));
+    let nameless = admin.get("/roles?fields=name&filter[users][first_name][_null]=true&sort=name");
+    assert_eq!(
+        nameless.await.ok(),
+        json!([{"name": "Administrator"}, {"name": "Empty"}, {"name": "Member"}])
+    );
+    let of_bob = admin.get(&format!("/roles?fields=name&filter[users]={}", bob.id)).await.ok();
+    assert_eq!(of_bob, json!([{"name": "Member"}]));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_list_may_end_with_a_comma() {
+    let server = TestServer::start().await;
+    let (alice, _) = conversation(&server).await;
+    let both = json!([{"id": 1}, {"id": 2}]);
+
+    for query in [
+        "fields=id&filter[id][_in]=1,2,",
+        "fields=id,&filter[id][_between]=1,2,",
+        "fields=id&sort=id,&filter[id][_in]=2,%201,%20",
+        "fields=id&filter[id][_nin]=3,",
+        "fields=id&filter[content][_in]=Apple,banana,",
+        "fields=id&limit=2&meta=filter_count,",
+    ] {
+        assert_eq!(alice.get(&format!("/items/messages?{query}")).await.ok(), both, "{query}");
+    }
+    for query in ["filter[id][_in]=1,,2", "filter[id][_in]=,1", "filter[id][_in]=,"] {
+        alice.get(&format!("/items/messages?{query}")).await.refused(400, "INVALID_QUERY");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn numbers_are_kept_or_refused_and_never_rounded() {
+    let server = TestServer::start().await;
+    let alice = server.member("alice").await;
+    let long = "123456789012345678901234567890";
+    let send = async |body: String| {
+        let request = alice.request("POST", "/items/messages");
+        let request = request.header("content-type", "application/json").body(body);
+        crate::support::Answer::to(request).await
+    };
+
+    for number in [long, "1e400", "9007199254740993.0"] {
+        let refused = send(format!("{{\"content\":{number}}}")).await;
+        refused.refused(400, "INVALID_PAYLOAD");
+        assert!(refused.message().contains("send it as a string"), "{}", refused.text);
+    }
+    for number in ["9007199254740993", "-9223372036854775808", "18446744073709551615"] {
+        assert_eq!(send(format!("{{\"content\":{number}}}")).await.ok()["content"], number);
+    }
+    assert_eq!(send(format!("{{\"content\":\"{long}\"}}")).await.ok()["content"], long);
+    for (query, count) in [
+        ("filter={\"content\":{\"_eq\":9007199254740993}}", 1),
+        ("filter={\"content\":{\"_eq\":9007199254740992}}", 0),
+        ("filter[content][_eq]=123456789012345678901234567890", 1),
+        ("filter[id][_eq]=9007199254740993.0", 0),
+        ("filter[id][_lt]=9007199254740993.0", 4),
+    ] {
+        let found = alice.get(&format!("/items/messages?fields=id&{query}")).await.ok();
+        assert_eq!(found.as_array().unwrap().len(), count, "{query}");
+    }
+    let filter = format!("filter={{\"content\":{{\"_eq\":{long}}}}}");
+    let refused = alice.get(&format!("/items/messages?{filter}")).await;
+    refused.refused(400, "INVALID_QUERY");
+    assert!(refused.message().contains(long), "{}", refused.text);
+    let text = json!({"query": {"filter": format!("{{\"content\":{{\"_eq\":{long}}}}}")}});
+    alice.search("/items/messages", &text).await.refused(400, "INVALID_QUERY");
+    server.stop().await;
+}

@@ -30,6 +30,7 @@ use crate::domain::auth::throttle::places::Places;
 use crate::domain::auth::throttle::rule::Rule;
 use crate::model::Row;
 use crate::model::network;
+use crate::text::fold;
 use parking_lot::Mutex;
 
 /// How many bytes of an account's name are looked at: no address is longer.
@@ -252,8 +253,8 @@ pub fn name(user: &Row) -> String {
     email.or_else(|| user.value("id").as_uuid().map(|id| id.to_string())).unwrap_or_default()
 }
 
-/// Returns a name as the store compares it: letters of ASCII are the same in upper and lower case.
+/// Returns a name as the store compares it.
 fn normal(name: &str) -> String {
     let end = name.floor_char_boundary(NAME_BYTES_MAX);
-    name[..end].to_ascii_lowercase()
+    fold(&name[..end]).into_owned()
 }
