@@ -20,6 +20,7 @@ const SENTENCES = {
   REQUESTS_EXCEEDED: "That was a little fast. Wait a moment, then try again.",
   SERVICE_UNAVAILABLE: "The server is busy. Wait a moment, then try again.",
   CONTENT_TOO_LARGE: "That message is too long for this server.",
+  VALUE_TOO_LONG: "That is too long. Shorten it, then try again.",
   INTERNAL_SERVER_ERROR: "Something went wrong on the server. Try again in a moment.",
   INVALID_CREDENTIALS: "Email or password is wrong.",
   INVALID_OTP: "That code is not right. Codes of the app change every 30 seconds, and each is good once.",

@@ -323,7 +323,7 @@ pub struct QueryConfig {
     pub depth_max: usize,
     /// `MAX_BATCH_MUTATION`, default 10000: items one request may change.
     pub batch_max: usize,
-    /// `CONTENT_LENGTH_MAX`, default 65536: characters in one text.
+    /// `CONTENT_LENGTH_MAX`, default 65536: characters in the content of a message.
     pub text_max: usize,
     /// `ANSWER_SIZE_MAX`, default `32mb`: the longest answer to a read by REST, in bytes.
     pub answer_bytes_max: usize,

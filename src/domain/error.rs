@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value as Json;
 
 use crate::clock::Timestamp;
+use crate::model::TooLong;
 use crate::query::QueryError;
 use crate::store::StoreError;
 
@@ -52,6 +53,9 @@ pub enum Error {
         /// The value, as the client wrote it; masked for secrets.
         value: String,
     },
+    /// A value has more characters than its field takes.
+    #[error("value of {}.{} has more than {} characters", .0.collection, .0.field, .0.most)]
+    ValueTooLong(TooLong),
     /// A relation names an item that does not exist.
     #[error("a relation of {collection} names an item that does not exist")]
     InvalidForeignKey {
@@ -164,6 +168,12 @@ impl Error {
     /// Returns a `FORBIDDEN` that names the collection.
     pub fn collection(name: impl Into<String>) -> Self {
         Self::Forbidden(Forbidden::Collection(name.into()))
+    }
+}
+
+impl From<TooLong> for Error {
+    fn from(value: TooLong) -> Self {
+        Self::ValueTooLong(value)
     }
 }
 

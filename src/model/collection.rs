@@ -8,6 +8,8 @@ use std::hash::Hash;
 use std::hash::Hasher;
 use std::ptr;
 
+use crate::model::length::Length;
+
 /// A collection: a table whose items clients can name.
 pub struct Collection {
     /// The name, on the wire and in SQL.
@@ -58,6 +60,10 @@ pub struct Field {
     pub by_name: bool,
     /// Whether an item must have it.
     pub required: bool,
+    /// How long its values may be.
+    pub length: Length,
+    /// Whether its texts are kept as one line.
+    pub line: bool,
     /// The position within [`Collection::fields`].
     pub index: usize,
 }
@@ -241,7 +247,16 @@ impl Hash for Field {
 
 /// Returns a field that is nothing but a name and what it holds.
 pub(super) const fn field(name: &'static str, kind: Kind) -> Field {
-    Field { name, kind, special: Special::None, by_name: false, required: false, index: 0 }
+    Field {
+        name,
+        kind,
+        special: Special::None,
+        by_name: false,
+        required: false,
+        length: Length::Given,
+        line: false,
+        index: 0,
+    }
 }
 
 /// What else a line of the schema can say of a field.
@@ -258,6 +273,23 @@ impl Field {
 
     pub(super) const fn required(mut self) -> Self {
         self.required = true;
+        self
+    }
+
+    pub(super) const fn most(mut self, characters: usize) -> Self {
+        self.length = Length::Most(characters);
+        self
+    }
+
+    /// At most this number of characters, in one line.
+    pub(super) const fn line(mut self, characters: usize) -> Self {
+        self.line = true;
+        self.most(characters)
+    }
+
+    /// As long as `CONTENT_LENGTH_MAX` lets it be.
+    pub(super) const fn by_setting(mut self) -> Self {
+        self.length = Length::Setting;
         self
     }
 }

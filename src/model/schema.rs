@@ -14,6 +14,15 @@ use crate::model::collection::numbered;
 use crate::model::history::ACTIVITY;
 use crate::model::history::REVISIONS;
 
+/// How many characters a short text has at most, such as a name.
+const SHORT: usize = 255;
+/// How many characters a text of some sentences has at most: it is shown along with other items.
+const SENTENCES: usize = 5_000;
+/// How many characters a document has at most that a person keeps for their own use.
+const SMALL_DOCUMENT: usize = 16_384;
+/// How many characters a document has at most that an operator writes.
+const DOCUMENT: usize = 65_536;
+
 /// Returns the collection with this name, whatever its reach.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Collection> {
@@ -48,7 +57,7 @@ static MESSAGE_FIELDS: [Field; 7] = numbered([
     field("id", Kind::Integer),
     field("user_created", Kind::ToOne(&USERS)).special(Special::UserCreated),
     field("date_created", Kind::Timestamp).special(Special::DateCreated),
-    field("content", Kind::Text),
+    field("content", Kind::Text).by_setting(),
     field("user_updated", Kind::ToOne(&USERS)).special(Special::UserUpdated).by_name(),
     field("date_updated", Kind::Timestamp).special(Special::DateUpdated).by_name(),
     field("guest", Kind::Uuid).special(Special::Guest).by_name(),
@@ -64,32 +73,32 @@ pub static USERS: Collection = Collection {
 
 static USER_FIELDS: [Field; 28] = numbered([
     field("id", Kind::Uuid),
-    field("first_name", Kind::Text),
-    field("last_name", Kind::Text),
-    field("email", Kind::Text),
-    field("password", Kind::Secret).special(Special::Password),
-    field("location", Kind::Text),
-    field("title", Kind::Text),
-    field("description", Kind::Text),
-    field("tags", Kind::Json),
-    field("avatar", Kind::Text),
-    field("language", Kind::Text),
+    field("first_name", Kind::Text).line(SHORT),
+    field("last_name", Kind::Text).line(SHORT),
+    field("email", Kind::Text).most(254),
+    field("password", Kind::Secret).special(Special::Password).most(1024),
+    field("location", Kind::Text).line(SHORT),
+    field("title", Kind::Text).line(SHORT),
+    field("description", Kind::Text).most(SENTENCES),
+    field("tags", Kind::Json).most(SENTENCES),
+    field("avatar", Kind::Text).most(SHORT),
+    field("language", Kind::Text).most(SHORT),
     field("tfa_secret", Kind::Secret).special(Special::Kept),
-    field("status", Kind::Text),
+    field("status", Kind::Text).most(SHORT),
     field("role", Kind::ToOne(&ROLES)),
-    field("token", Kind::Secret).special(Special::Token),
+    field("token", Kind::Secret).special(Special::Token).most(SHORT),
     field("last_access", Kind::Timestamp).special(Special::Kept),
-    field("last_page", Kind::Text),
-    field("provider", Kind::Text),
-    field("external_identifier", Kind::Text),
-    field("auth_data", Kind::Json),
+    field("last_page", Kind::Text).most(2048),
+    field("provider", Kind::Text).most(SHORT),
+    field("external_identifier", Kind::Text).most(SHORT),
+    field("auth_data", Kind::Json).most(SMALL_DOCUMENT),
     field("email_notifications", Kind::Boolean),
-    field("appearance", Kind::Text),
-    field("theme_dark", Kind::Text),
-    field("theme_light", Kind::Text),
-    field("theme_light_overrides", Kind::Json),
-    field("theme_dark_overrides", Kind::Json),
-    field("text_direction", Kind::Text),
+    field("appearance", Kind::Text).most(SHORT),
+    field("theme_dark", Kind::Text).most(SHORT),
+    field("theme_light", Kind::Text).most(SHORT),
+    field("theme_light_overrides", Kind::Json).most(SMALL_DOCUMENT),
+    field("theme_dark_overrides", Kind::Json).most(SMALL_DOCUMENT),
+    field("text_direction", Kind::Text).most(SHORT),
     field("policies", Kind::ToMany(&ACCESS, "user")),
 ]);
 
@@ -103,9 +112,9 @@ pub static ROLES: Collection = Collection {
 
 static ROLE_FIELDS: [Field; 8] = numbered([
     field("id", Kind::Uuid),
-    field("name", Kind::Text).required(),
-    field("icon", Kind::Text),
-    field("description", Kind::Text),
+    field("name", Kind::Text).required().line(SHORT),
+    field("icon", Kind::Text).most(SHORT),
+    field("description", Kind::Text).most(SENTENCES),
     field("parent", Kind::ToOne(&ROLES)),
     field("children", Kind::ToMany(&ROLES, "parent")),
     field("policies", Kind::ToMany(&ACCESS, "role")),
@@ -122,10 +131,10 @@ pub static POLICIES: Collection = Collection {
 
 static POLICY_FIELDS: [Field; 11] = numbered([
     field("id", Kind::Uuid),
-    field("name", Kind::Text).required(),
-    field("icon", Kind::Text),
-    field("description", Kind::Text),
-    field("ip_access", Kind::Json),
+    field("name", Kind::Text).required().line(SHORT),
+    field("icon", Kind::Text).most(SHORT),
+    field("description", Kind::Text).most(SENTENCES),
+    field("ip_access", Kind::Json).most(DOCUMENT),
     field("enforce_tfa", Kind::Boolean),
     field("admin_access", Kind::Boolean),
     field("app_access", Kind::Boolean),
@@ -160,12 +169,12 @@ pub static PERMISSIONS: Collection = Collection {
 
 static PERMISSION_FIELDS: [Field; 8] = numbered([
     field("id", Kind::Integer),
-    field("collection", Kind::Text).required(),
-    field("action", Kind::Text).required(),
-    field("permissions", Kind::Json),
-    field("validation", Kind::Json),
-    field("presets", Kind::Json),
-    field("fields", Kind::Json),
+    field("collection", Kind::Text).required().most(SHORT),
+    field("action", Kind::Text).required().most(SHORT),
+    field("permissions", Kind::Json).most(DOCUMENT),
+    field("validation", Kind::Json).most(DOCUMENT),
+    field("presets", Kind::Json).most(DOCUMENT),
+    field("fields", Kind::Json).most(DOCUMENT),
     field("policy", Kind::ToOne(&POLICIES)).required(),
 ]);
 
@@ -179,19 +188,19 @@ pub static SETTINGS: Collection = Collection {
 
 static SETTING_FIELDS: [Field; 14] = numbered([
     field("id", Kind::Integer),
-    field("project_name", Kind::Text),
-    field("project_descriptor", Kind::Text),
-    field("project_url", Kind::Text),
-    field("project_color", Kind::Text).required(),
-    field("default_language", Kind::Text).required(),
-    field("default_appearance", Kind::Text).required(),
-    field("public_note", Kind::Text),
+    field("project_name", Kind::Text).line(SHORT),
+    field("project_descriptor", Kind::Text).line(SHORT),
+    field("project_url", Kind::Text).most(2048),
+    field("project_color", Kind::Text).required().most(SHORT),
+    field("default_language", Kind::Text).required().most(SHORT),
+    field("default_appearance", Kind::Text).required().most(SHORT),
+    field("public_note", Kind::Text).most(SENTENCES),
     field("auth_login_attempts", Kind::Integer),
-    field("auth_password_policy", Kind::Text),
+    field("auth_password_policy", Kind::Text).most(1000),
     field("public_registration", Kind::Boolean).required(),
     field("public_registration_verify_email", Kind::Boolean).required(),
     field("public_registration_role", Kind::ToOne(&ROLES)),
-    field("public_registration_email_filter", Kind::Json),
+    field("public_registration_email_filter", Kind::Json).most(DOCUMENT),
 ]);
 
 /// Sign-ins: one row for each chain of refresh tokens.

@@ -144,18 +144,20 @@ impl Store {
         })
     }
 
-    /// Returns as [`Store::read_within`], and the place in the order of events at which they were so.
+    /// Returns the first rows within the scope that a selection finds, as many as have about this number of
+    /// bytes of texts together, but at least one; whether rows are left out; and the place in the order
+    /// of events at which they were so.
     ///
     /// # Errors
-    /// As [`Store::read_within`].
+    /// When the database fails.
     pub async fn read_at(
         &self,
         scope: &Scope,
         select: Select,
-        most: usize,
-    ) -> Result<(Vec<Row>, Place), StoreError> {
+        about: usize,
+    ) -> Result<(Vec<Row>, bool, Place), StoreError> {
         let mut reader = self.readers().borrow().await?;
-        let read = read_at(&mut reader, scope.collection(), &within(scope, select), most).await;
+        let read = read_at(&mut reader, scope.collection(), &within(scope, select), about).await;
         reader.finish(read)
     }
 
@@ -275,7 +277,7 @@ pub(super) async fn read_newest(
     about: usize,
 ) -> Result<(Vec<Row>, bool), StoreError> {
     let statement = compile::rows(&schema::MESSAGES, &Select::newest(limit), None);
-    let (rows, is_cut) = fetch_some(connection, &schema::MESSAGES, statement, about).await?;
+    let (rows, is_cut) = fetch_some(connection, &schema::MESSAGES, statement, 0, about).await?;
     let whole = !is_cut && rows.len() < limit;
     Ok((rows, whole))
 }
@@ -330,15 +332,17 @@ async fn fetch(
     statement: SelectStatement,
     most: usize,
 ) -> Result<Vec<Row>, StoreError> {
-    let (rows, is_cut) = fetch_some(connection, collection, statement, most).await?;
+    let (rows, is_cut) = fetch_some(connection, collection, statement, 0, most).await?;
     if is_cut { Err(StoreError::TooLong) } else { Ok(rows) }
 }
 
-/// Runs a statement row by row, until their texts are too long. Returns whether that was so, too.
+/// Runs a statement row by row until their texts are too long, but for at least a number of rows. Returns
+/// whether that was so, too.
 async fn fetch_some(
     connection: &mut SqliteConnection,
     collection: &'static Collection,
     statement: SelectStatement,
+    least: usize,
     most: usize,
 ) -> Result<(Vec<Row>, bool), StoreError> {
     let (sql, values) = statement.build_sqlx(SqliteQueryBuilder);
@@ -347,7 +351,7 @@ async fn fetch_some(
     while let Some(row) = found.try_next().await? {
         let row = rows::decode(collection, &row)?;
         bytes += row.text_bytes();
-        if bytes > most {
+        if bytes > most && rows.len() >= least {
             return Ok((rows, true));
         }
         rows.push(row);
@@ -360,8 +364,8 @@ async fn read_at(
     connection: &mut SqliteConnection,
     collection: &'static Collection,
     select: &Select,
-    most: usize,
-) -> Result<(Vec<Row>, Place), StoreError> {
+    about: usize,
+) -> Result<(Vec<Row>, bool, Place), StoreError> {
     let mut snapshot = connection.begin().await?;
     // The first read of a transaction fixes what the later ones see.
     let line = sqlx::query(
@@ -374,9 +378,9 @@ async fn read_at(
     let place = Place { seq: line.try_get(0)?, at: Timestamp::from_millis(at) };
     let candidates = search::narrow(&mut snapshot, collection, select, Asked::Page).await?;
     let statement = compile::rows(collection, select, candidates.as_ref());
-    let rows = fetch(&mut snapshot, collection, statement, most).await?;
+    let (rows, is_cut) = fetch_some(&mut snapshot, collection, statement, 1, about).await?;
     snapshot.rollback().await?;
-    Ok((rows, place))
+    Ok((rows, is_cut, place))
 }
 
 /// Keeps a selection to what the scope allows: its rows, and the fields that a search may look at.

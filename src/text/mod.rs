@@ -2,10 +2,12 @@
 
 mod fold;
 pub mod json;
+mod line;
 mod list;
 pub mod number;
 
 pub use fold::fold;
 pub use fold::stands_alone;
+pub use line::one_line;
 pub use list::names;
 pub use list::pieces;

@@ -148,7 +148,7 @@ impl Accounts {
     /// Returns the row of an active account, its password hashed, to be created.
     ///
     /// # Errors
-    /// [`Error::TooBusy`] if too many passwords wait to be hashed.
+    /// [`Error::TooBusy`] if too many passwords wait to be hashed; [`Error::ValueTooLong`].
     pub async fn row(
         &self,
         id: Uuid,
@@ -160,10 +160,13 @@ impl Accounts {
             Some(password) => Value::text(&self.passwords.hash(password).await?),
             None => Value::Null,
         };
+        // Neither is as long as the content of a message.
+        let text = |field, text| USERS.text(USERS.require(field), text, usize::MAX);
+        let name = first_name.map_or(Ok(Value::Null), |name| text("first_name", name))?;
         Ok(Row::empty(&USERS)
             .with("id", Value::Uuid(id))
-            .with("email", Value::text(email))
-            .with("first_name", first_name.map_or(Value::Null, Value::text))
+            .with("email", text("email", email)?)
+            .with("first_name", name)
             .with("password", hash)
             .with("status", Value::text("active"))
             .with("provider", Value::text("default"))

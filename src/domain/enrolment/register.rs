@@ -34,9 +34,7 @@ use crate::query::Limits;
 use crate::query::Test;
 use crate::store::Guard;
 use crate::store::Op;
-
-/// How long a name may be.
-const NAME_CHARACTERS_MAX: usize = 255;
+use crate::text::fold;
 
 /// What somebody signs up with, never to be logged.
 pub struct Registration<'a> {
@@ -52,6 +50,12 @@ pub struct Registration<'a> {
     pub verification_url: Option<&'a str>,
 }
 
+/// The names of an account.
+struct Names {
+    first: Value,
+    last: Value,
+}
+
 impl Enrolment {
     /// Makes an account for somebody who signs up. It can be used at once, or once a link in a mail
     /// was followed, as the settings say.
@@ -59,7 +63,7 @@ impl Enrolment {
     /// # Errors
     /// [`Error::Forbidden`] if registration is off, or not for such addresses;
     /// [`Error::InvalidPayload`] for a page that is not on the list; [`Error::FailedValidation`] for
-    /// an address that is none, a name that is too long and a password that is too easily guessed;
+    /// an address that is none and a password that is too easily guessed; [`Error::ValueTooLong`];
     /// [`Error::Unprocessable`] if the address is to be confirmed and there is no mail here;
     /// [`Error::RequestsExceeded`] for signing up too often from one address; [`Error::TooBusy`]. None
     /// of them depends on whether there is such an account.
@@ -75,14 +79,15 @@ impl Enrolment {
         }
         let list = &self.config.register_urls;
         let url = urls::allowed(registration.verification_url, list, "verify registered users")?;
-        check(registration)?;
+        check_address(registration.email)?;
+        let names = Names::read(registration)?;
         let verifies = settings.public_registration_verify_email();
         if verifies {
             self.mails.require_room(1).await?;
         }
         let _counted = self.throttle.begin(Way::Register, registration.email, from)?;
-        let done = self.make(registration, url, settings.public_registration_role(), verifies);
-        let done = done.await;
+        let role = settings.public_registration_role();
+        let done = self.make(registration, names, url, role, verifies).await;
         stall(start, self.config.register_stall).await;
         done
     }
@@ -104,6 +109,7 @@ impl Enrolment {
     async fn make(
         &self,
         registration: &Registration<'_>,
+        names: Names,
         url: Option<&str>,
         role: Option<Uuid>,
         verifies: bool,
@@ -111,8 +117,8 @@ impl Enrolment {
         let hash = self.passwords.hash_new(registration.password).await?;
         let found = self.store.find_user_by_email(registration.email).await?;
         let ops = match &found {
-            None => self.newcomer(registration, &hash, url, role, verifies).await?,
-            Some(user) if verifies => self.once_more(registration, &hash, url, user).await?,
+            None => self.newcomer(registration.email, names, &hash, url, role, verifies).await?,
+            Some(user) if verifies => self.once_more(names, &hash, url, user).await?,
             // As much is written as for a newcomer, but nothing.
             Some(_) => Vec::new(),
         };
@@ -127,7 +133,8 @@ impl Enrolment {
 
     async fn newcomer(
         &self,
-        registration: &Registration<'_>,
+        email: &str,
+        names: Names,
         hash: &str,
         url: Option<&str>,
         role: Option<Uuid>,
@@ -135,12 +142,12 @@ impl Enrolment {
     ) -> Result<Vec<Op>, Error> {
         let id = id::fresh();
         let status = if verifies { Kind::Registration.status() } else { "active" };
-        let name = |name: Option<&str>| name.map_or(Value::Null, Value::text);
         let row = self
             .accounts
-            .row(id, registration.email, registration.first_name, None)
+            .row(id, email, None, None)
             .await?
-            .with("last_name", name(registration.last_name))
+            .with("first_name", names.first)
+            .with("last_name", names.last)
             .with("password", Value::text(hash))
             .with("role", role.map_or(Value::Null, Value::Uuid))
             .with("status", Value::text(status));
@@ -154,7 +161,7 @@ impl Enrolment {
     /// Returns what signing up again changes: nothing, unless the address was never confirmed.
     async fn once_more(
         &self,
-        registration: &Registration<'_>,
+        names: Names,
         hash: &str,
         url: Option<&str>,
         user: &Row,
@@ -167,14 +174,13 @@ impl Enrolment {
         if !is_pending || !self.mails.may_send(Kind::Registration, id).await? {
             return Ok(Vec::new());
         }
-        let name = |name: Option<&str>| name.map_or(Value::Null, Value::text);
         let update = Op::Update {
             collection: &USERS,
             keys: vec![Key::Uuid(id)],
             set: vec![
                 (USERS.require("password"), Value::text(hash)),
-                (USERS.require("first_name"), name(registration.first_name)),
-                (USERS.require("last_name"), name(registration.last_name)),
+                (USERS.require("first_name"), names.first),
+                (USERS.require("last_name"), names.last),
             ],
             guard: Guard::Every(pending),
         };
@@ -192,7 +198,7 @@ impl Enrolment {
     }
 }
 
-/// Returns whether people with such an address may sign up.
+/// Returns whether people with such an address may sign up. Addresses have no case here, as everywhere.
 fn fits(settings: &InForce, email: &str) -> Result<bool, Error> {
     let Some(filter) = settings.public_registration_email_filter() else { return Ok(true) };
     fits_filter(filter, email)
@@ -202,31 +208,33 @@ fn fits_filter(filter: &Json, email: &str) -> Result<bool, Error> {
     let actor = Actor::nobody();
     let now = crate::clock::Timestamp::from_millis(0);
     let environment = Environment::new(&actor, now);
-    let filter = Filter::parse(&USERS, filter, &environment, &Limits::default())?;
-    let row = Row::empty(&USERS).with("email", Value::text(email));
+    let filter = Filter::parse(&USERS, filter, &environment, &Limits::default())?.folded();
+    let row = Row::empty(&USERS).with("email", Value::text(&fold(email)));
     Ok(filter.matches(&Record::from(row)))
 }
 
-/// Refuses what is no address, and names that are too long or cannot be stored.
-fn check(registration: &Registration<'_>) -> Result<(), Error> {
-    let violation = |field: &str, kind, details| {
-        Err(Error::FailedValidation(vec![Violation { field: field.to_owned(), kind, details }]))
-    };
-    if !items::is_address(registration.email) {
-        return violation("email", "email", vec![]);
+/// Refuses what is no address.
+fn check_address(email: &str) -> Result<(), Error> {
+    if items::is_address(email) {
+        return Ok(());
     }
-    let names = [("first_name", registration.first_name), ("last_name", registration.last_name)];
-    for (field, name) in names {
-        let Some(name) = name else { continue };
-        if name.chars().count() > NAME_CHARACTERS_MAX {
-            let valid = Json::from(NAME_CHARACTERS_MAX);
-            return violation(field, "max_length", vec![("valid", valid)]);
-        }
-        if name.contains('\0') {
-            return Err(Error::payload(format!("\"{field}\" must not have a NUL character")));
-        }
+    let (field, details) = ("email".to_owned(), Vec::new());
+    Err(Error::FailedValidation(vec![Violation { field, kind: "email", details }]))
+}
+
+impl Names {
+    /// Returns the names as they are kept.
+    fn read(registration: &Registration<'_>) -> Result<Self, Error> {
+        let read = |field: &str, name: Option<&str>| {
+            let field = USERS.require(field);
+            // No name is as long as the content of a message.
+            name.map_or(Ok(Value::Null), |name| USERS.text(field, name, usize::MAX))
+        };
+        Ok(Self {
+            first: read("first_name", registration.first_name)?,
+            last: read("last_name", registration.last_name)?,
+        })
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -240,6 +248,27 @@ mod tests {
         let filter = json!({"email": {"_ends_with": "@example.com"}});
 
         assert!(fits_filter(&filter, "a@example.com").unwrap());
+        for address in ["b@Example.COM", "b@EXAMPLE.com"] {
+            assert!(fits_filter(&filter, address).unwrap(), "{address}");
+            for same in [
+                json!({"email": {"_eq": "B@example.com"}}),
+                json!({"email": {"_in": ["x@y.z", "B@Example.com"]}}),
+                json!({"email": {"_contains": "@EXAMPLE."}}),
+                json!({"email": {"_starts_with": "B@"}}),
+            ] {
+                assert!(fits_filter(&same, address).unwrap(), "{same} {address}");
+            }
+            for other in [
+                json!({"email": {"_neq": "B@example.com"}}),
+                json!({"email": {"_nin": ["B@example.com"]}}),
+                json!({"email": {"_ncontains": "EXAMPLE"}}),
+                json!({"email": {"_nends_with": ".Com"}}),
+            ] {
+                assert!(!fits_filter(&other, address).unwrap(), "{other} {address}");
+            }
+        }
+        let beyond = json!({"email": {"_ends_with": "@BÜCHER.example"}});
+        assert!(fits_filter(&beyond, "a@bu\u{308}cher.example").unwrap());
         assert!(!fits_filter(&filter, "a@example.com.evil").unwrap());
         let either = json!({"_or": [filter, {"email": {"_eq": "x@y.z"}}]});
         assert!(fits_filter(&either, "x@y.z").unwrap());

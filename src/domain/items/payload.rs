@@ -170,9 +170,10 @@ impl Items {
         let mut values = Vec::new();
         for field in collection.fields.iter().skip(1).filter(|field| field.is_stored()) {
             let Some(json) = payload.get(field.name) else { continue };
+            let text_max = self.config.text_max;
             let value = match field.special {
-                Special::None => typed::value(collection, field, json, self.config.text_max)?,
-                Special::Password => match typed::text(field, json, self.config.text_max)? {
+                Special::None => typed::value(collection, field, json, text_max)?,
+                Special::Password => match typed::text(collection, field, json, text_max)? {
                     Value::Text(password) if password.is_empty() => {
                         return Err(Error::payload("\"password\" is not allowed to be empty"));
                     }
@@ -181,7 +182,7 @@ impl Items {
                     }
                     nothing => nothing,
                 },
-                Special::Token => match typed::text(field, json, self.config.text_max)? {
+                Special::Token => match typed::text(collection, field, json, text_max)? {
                     Value::Text(token) if token.is_empty() => Value::Null,
                     Value::Text(token) => Value::text(&static_token::digest(&token)),
                     nothing => nothing,

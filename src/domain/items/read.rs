@@ -42,6 +42,18 @@ use crate::store::StoreError;
 /// How many times as long as its answer the texts may be that are read for it: not all of them are shown.
 pub(super) const ROWS_SHARE: usize = 4;
 
+/// What there is of a plan at one moment.
+pub(in crate::domain) struct Presented {
+    /// One item, or a list.
+    pub data: JsonText,
+    /// Whether items are left out, or of some their keys alone are shown, since all would be too long.
+    pub truncated: bool,
+    /// The counts that are asked for.
+    pub counts: Option<Counts>,
+    /// The place in the order of events at which it was so.
+    pub place: Place,
+}
+
 impl Items {
     /// Reads one item, some, or those that a query finds, at most `ANSWER_SIZE_MAX` bytes. `query` is the JSON form of the query
     /// language; with [`Which::Query`] the query in there is the one that counts and `query` is not
@@ -210,33 +222,34 @@ impl Items {
         Ok(Some(counts))
     }
 
-    /// Returns what a plan finds now (one item, or a list), its counts, and the place in the order of
-    /// events at which it was so. It has at most so many bytes.
+    /// Returns what a plan finds now: one item, or the first items of a list, as many as have at most this
+    /// number of bytes. Of an item that alone has more, its key is shown.
     pub(in crate::domain) async fn present(
         &self,
         plan: &Plan,
         item: Option<Key>,
         meta: Meta,
         most: usize,
-    ) -> Result<(JsonText, Option<Counts>, Place), Error> {
-        let scope = plan.projection.scope();
-        let mut select = plan.select.clone();
+    ) -> Result<Presented, Error> {
+        let Plan { projection, select } = plan;
+        let scope = projection.scope();
+        let mut select = select.clone();
         if let Some(key) = item {
             select.filter = keyed(scope.collection(), &[key]).and(select.filter);
         }
-        let (rows, place) = self
-            .store
-            .read_at(scope, select, ROWS_SHARE.saturating_mul(most))
-            .await
-            .map_err(|error| shorter(error, most))?;
-        let records = self.records(&plan.projection, rows, Relations::default()).await?;
+        let about = ROWS_SHARE.saturating_mul(most);
+        let (rows, is_cut, place) = self.store.read_at(scope, select, about).await?;
+        let records = self.records(projection, rows, Relations::default()).await?;
         let counts = self.count(plan, meta).await?;
-        let data = match (item, records.first()) {
-            (None, _) => plan.projection.list_within(&records, most)?,
-            (Some(_), Some(record)) => plan.projection.object_within(record, most)?,
+        let (data, truncated) = match (item, records.first()) {
+            (None, _) => projection.list_that_fits(&records, most),
+            (Some(_), Some(record)) => match projection.object_within(record, most) {
+                Ok(object) => (object, false),
+                Err(_) => (projection.object_of_key(record), true),
+            },
             (Some(_), None) => return Err(Error::Forbidden(Forbidden::Item)),
         };
-        Ok((data, counts, place))
+        Ok(Presented { data, truncated: truncated || is_cut, counts, place })
     }
 
     /// Returns the item with this key, if the plan's reader may see it and it fits the plan's filter.

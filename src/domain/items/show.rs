@@ -6,7 +6,6 @@ use crate::domain::items::project::Column;
 use crate::domain::items::project::Projection;
 use crate::domain::items::text::JsonText;
 use crate::domain::items::text::Text;
-use crate::model::Collection;
 use crate::model::Key;
 use crate::model::Record;
 use crate::model::Value;
@@ -37,6 +36,22 @@ impl Projection {
         text.finish_within()
     }
 
+    /// Writes the first of the records as a JSON list, as many as have at most this number of bytes. Of
+    /// a record that alone has more, the key is written. Returns whether either was so, too.
+    pub fn list_that_fits<'r>(
+        &self,
+        records: impl IntoIterator<Item = &'r Record>,
+        most: usize,
+    ) -> (JsonText, bool) {
+        let mut text = Text::within(most);
+        let truncated = text.list_that_fits(
+            records,
+            |text, record| self.write(record, text),
+            |text, record| self.write_key(record, text),
+        );
+        (text.finish(), truncated)
+    }
+
     /// Writes one record as a JSON object of at most so many bytes.
     ///
     /// # Errors
@@ -45,6 +60,14 @@ impl Projection {
         let mut text = Text::within(most);
         self.write(record, &mut text);
         text.finish_within()
+    }
+
+    /// Writes one record as a JSON object of its key alone, if its reader may see it.
+    #[must_use]
+    pub fn object_of_key(&self, record: &Record) -> JsonText {
+        let mut text = Text::default();
+        self.write_key(record, &mut text);
+        text.finish()
     }
 
     /// Writes one record as a JSON object.
@@ -70,6 +93,14 @@ impl Projection {
             }
         }
         names
+    }
+
+    /// Writes of a record its key alone, if its reader may see it.
+    fn write_key(&self, record: &Record, text: &mut Text) {
+        let key = record.row.collection().key();
+        let shown = [key];
+        let shown = if self.shows_key(record) { &shown[..] } else { &[] };
+        text.object(shown, |key| key.name, |text, key| text.value(record.value(key)));
     }
 
     fn write(&self, record: &Record, text: &mut Text) {
@@ -109,14 +140,6 @@ impl Projection {
 pub fn keys(keys: &[Key]) -> JsonText {
     let mut text = Text::default();
     text.list(keys, |text, key| text.value(&Value::from(*key)));
-    text.finish()
-}
-
-/// Writes the object that shows of an item its key alone.
-#[must_use]
-pub fn object_of_key(collection: &'static Collection, key: Key) -> JsonText {
-    let mut text = Text::default();
-    text.object(&[key], |_| collection.key().name, |text, key| text.value(&Value::from(*key)));
     text.finish()
 }
 

@@ -92,6 +92,38 @@ impl Text {
         self.bytes.push(b']');
     }
 
+    /// Writes a list of the first items that fit, and `instead` of an item that alone does not fit. Returns
+    /// whether the list is not all that it could be.
+    pub(super) fn list_that_fits<T: Copy>(
+        &mut self,
+        items: impl IntoIterator<Item = T>,
+        write: impl Fn(&mut Self, T),
+        instead: impl Fn(&mut Self, T),
+    ) -> bool {
+        let mut truncated = false;
+        self.bytes.push(b'[');
+        for (place, item) in items.into_iter().enumerate() {
+            let end = self.bytes.len();
+            if place > 0 {
+                self.bytes.push(b',');
+            }
+            let begin = self.bytes.len();
+            write(self, item);
+            if self.bytes.len() - begin + "[]".len() > self.most {
+                self.bytes.truncate(begin);
+                instead(self, item);
+                truncated = true;
+            }
+            if self.bytes.len() + "]".len() > self.most {
+                self.bytes.truncate(end);
+                truncated = true;
+                break;
+            }
+        }
+        self.bytes.push(b']');
+        truncated
+    }
+
     /// Writes an object.
     pub(super) fn object<T>(
         &mut self,
@@ -204,6 +236,27 @@ mod tests {
             text.real(real);
             assert_eq!(text.finish().get(), expected);
         }
+    }
+
+    #[test]
+    fn of_a_list_as_much_is_written_as_fits() {
+        let written = |items: &[&str], most| {
+            let mut text = Text::within(most);
+            let key = |text: &mut Text, _| text.value(&Value::Integer(7));
+            let truncated = text.list_that_fits(items, |text, item| text.string(item), key);
+            let json = text.finish();
+            assert!(json.get().len() <= most.max(2), "{json:?}");
+            (json.get().to_owned(), truncated)
+        };
+        let long = "x".repeat(20);
+
+        assert_eq!(written(&[], 2), ("[]".to_owned(), false));
+        assert_eq!(written(&["a", "b"], 9), (r#"["a","b"]"#.to_owned(), false));
+        assert_eq!(written(&["a", "b"], 8), (r#"["a"]"#.to_owned(), true));
+        assert_eq!(written(&["a", "b"], 4), ("[7]".to_owned(), true));
+        assert_eq!(written(&["a", &long, "b"], 12), (r#"["a",7,"b"]"#.to_owned(), true));
+        assert_eq!(written(&["a", &long, "b"], 10), (r#"["a",7]"#.to_owned(), true));
+        assert_eq!(written(&["a"], 2), ("[]".to_owned(), true));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! One JSON value to the value of a field, by the field's type.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::Value as Json;
@@ -13,6 +14,7 @@ use crate::model::Kind;
 use crate::model::Value;
 use crate::model::collection::Document;
 use crate::query::date;
+use crate::text::names;
 
 /// Returns the value of a field, from whatever JSON can stand for it.
 pub(super) fn value(
@@ -26,7 +28,7 @@ pub(super) fn value(
     }
     let must_be = |what: &str| Error::payload(format!("\"{}\" must be {what}", field.name));
     match field.kind {
-        Kind::Text | Kind::Secret => text(field, json, text_max),
+        Kind::Text | Kind::Secret => text(collection, field, json, text_max),
         Kind::Integer => match json {
             Json::Number(number) => number.as_i64(),
             Json::String(text) => text.trim().parse().ok(),
@@ -59,7 +61,11 @@ pub(super) fn value(
                 field: Some(field.name),
             }),
         },
-        Kind::Json => document(field, json).map(|json| Value::Json(Arc::new(json))),
+        Kind::Json => {
+            let document = document(field, json)?;
+            collection.check_length(field, &document.to_string(), text_max)?;
+            Ok(Value::Json(Arc::new(document)))
+        }
         Kind::ToMany(..) => Ok(Value::Null),
     }
 }
@@ -69,9 +75,7 @@ pub(super) fn value(
 fn document(field: &'static Field, json: &Json) -> Result<Json, Error> {
     let must_be = |what: &str| Error::payload(format!("\"{}\" must be {what}", field.name));
     match (field.document(), json) {
-        (Document::Texts, Json::String(text)) => {
-            Ok(text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect())
-        }
+        (Document::Texts, Json::String(text)) => Ok(names(text).collect()),
         (Document::Texts, Json::Array(parts)) if parts.iter().all(Json::is_string) => {
             Ok(json.clone())
         }
@@ -81,23 +85,23 @@ fn document(field: &'static Field, json: &Json) -> Result<Json, Error> {
     }
 }
 
-/// Returns text, from any JSON; null for null.
-pub(super) fn text(field: &'static Field, json: &Json, text_max: usize) -> Result<Value, Error> {
+/// Returns text, from any JSON, as the field keeps it; null for null.
+pub(super) fn text(
+    collection: &'static Collection,
+    field: &'static Field,
+    json: &Json,
+    text_max: usize,
+) -> Result<Value, Error> {
     let text = match json {
         Json::Null => return Ok(Value::Null),
-        Json::String(text) => text.clone(),
-        other => other.to_string(),
+        Json::String(text) => Cow::Borrowed(text.as_str()),
+        other => Cow::Owned(other.to_string()),
     };
-    let name = field.name;
-    if text.chars().count() > text_max {
-        return Err(Error::payload(format!(
-            "\"{name}\" must be at most {text_max} characters long"
-        )));
-    }
     if text.contains('\0') {
+        let name = field.name;
         return Err(Error::payload(format!("\"{name}\" must not hold the character U+0000")));
     }
-    Ok(Value::text(&text))
+    Ok(collection.text(field, &text, text_max)?)
 }
 
 #[cfg(test)]
@@ -130,6 +134,13 @@ mod tests {
         assert!(value(&MESSAGES, content, &json!("äöü"), 3).is_ok());
         assert!(value(&MESSAGES, content, &json!("äöü!"), 3).is_err());
         assert!(value(&MESSAGES, content, &json!("a\0b"), 9).is_err());
+        let (name, tags) = (USERS.require("first_name"), USERS.require("tags"));
+        assert!(value(&USERS, name, &json!("x".repeat(255)), 9).is_ok());
+        for (field, long) in [(name, json!("x".repeat(256))), (tags, json!(["x".repeat(5000)]))] {
+            let refused = value(&USERS, field, &long, 9);
+            let Err(Error::ValueTooLong(too_long)) = refused else { panic!("{refused:?}") };
+            assert_eq!(too_long.field, field.name);
+        }
     }
 
     #[test]

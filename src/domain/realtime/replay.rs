@@ -185,6 +185,7 @@ impl Hub {
                 data: Some(&data),
                 counts,
                 cursor: Some(&cursor),
+                truncated: false,
                 recovered: None,
                 replayed: behind.missed,
             };

@@ -172,6 +172,7 @@ impl Amid {
             data: Some(&part.data),
             counts: split.counts,
             cursor: None,
+            truncated: false,
             recovered: None,
             replayed: false,
         };

@@ -9,6 +9,7 @@ use crate::domain::Error;
 use crate::domain::Forbidden;
 use crate::domain::items::keys;
 use crate::domain::items::plan::Plan;
+use crate::domain::items::read::Presented;
 use crate::domain::realtime::Envelope;
 use crate::domain::realtime::Hub;
 use crate::domain::realtime::Meter;
@@ -159,11 +160,13 @@ impl Hub {
                 self.remember_begin(listener, head).await;
                 (self.init(listener, head, recovered), head)
             } else {
-                let (data, counts, place) = self.items.present(plan, *item, *meta, most).await?;
-                let cursor = self.cursors.make(place);
+                let now = self.items.present(plan, *item, *meta, most).await?;
+                let cursor = self.cursors.make(now.place);
+                let Presented { data, truncated, counts, place } = &now;
                 let begins = News::init(Some(&cursor), recovered);
-                let news = News { data: Some(&data), counts, ..begins };
-                (listener.ask.envelope.wrap(news), place)
+                let (truncated, counts) = (*truncated, *counts);
+                let news = News { data: Some(data), truncated, counts, ..begins };
+                (listener.ask.envelope.wrap(news), *place)
             };
             let current = listener.view.lock();
             if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, &view)) {

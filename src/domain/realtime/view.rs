@@ -53,6 +53,9 @@ pub struct News<'a> {
     /// Items, or for a delete keys: a list, or one where the subscription is about one item. `None`
     /// for an `init` that only says that it begins.
     pub data: Option<&'a JsonText>,
+    /// In an `init`, whether items are missing at the end of the list, or are shown by their keys alone, since
+    /// all would be too long.
+    pub truncated: bool,
     /// The counts, where the query asks for some.
     pub counts: Option<Counts>,
     /// Where in the order of events this is, for clients that keep it; `None` for those that do not.
@@ -67,7 +70,15 @@ impl<'a> News<'a> {
     /// Returns the news that a subscription begins.
     #[must_use]
     pub const fn init(cursor: Option<&'a str>, recovered: Option<bool>) -> Self {
-        Self { event: "init", data: None, counts: None, cursor, recovered, replayed: false }
+        Self {
+            event: "init",
+            data: None,
+            truncated: false,
+            counts: None,
+            cursor,
+            recovered,
+            replayed: false,
+        }
     }
 }
 
@@ -296,6 +307,7 @@ impl View {
                     data: Some(&data),
                     counts,
                     cursor: Some(&cursor),
+                    truncated: false,
                     recovered: None,
                     replayed: false,
                 };
@@ -452,14 +464,14 @@ impl View {
             order::sort(&mut fitting, sort);
         }
         let first = fitting.first()?;
-        let object = |record: &Record, key: Key| {
+        let object = |record: &Record| {
             let object = projection.object_within(record, whole);
-            object.unwrap_or_else(|_| show::object_of_key(self.subject.collection, key))
+            object.unwrap_or_else(|_| projection.object_of_key(record))
         };
         let piece = |record: &&Record| {
             let key = record.row.key()?;
             let is_gone = action == EventAction::Delete;
-            Some((key, if is_gone { show::key(key) } else { object(record, key) }))
+            Some((key, if is_gone { show::key(key) } else { object(record) }))
         };
         if self.subject.item.is_some() {
             return piece(first).map(|(_, text)| Portion::Whole(text));

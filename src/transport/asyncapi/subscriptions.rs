@@ -68,6 +68,12 @@ pub(super) fn of_server() -> Vec<Message> {
                         "type": ["array", "object", "null"],
                         "description": "A list; with `item` that alone.",
                     },
+                    "truncated": {
+                        "type": "boolean",
+                        "description": "All items would be too long for one frame: those at the end are \
+                                        missing, and an item that alone is too long is shown by its key. \
+                                        Read the rest with `items`.",
+                    },
                     "meta": reference("Counts"),
                     "uid": reference("TextUid"),
                     "cursor": reference("Cursor"),

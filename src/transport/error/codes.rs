@@ -52,6 +52,9 @@ codes! {
     RECORD_NOT_UNIQUE, Some(StatusCode::BAD_REQUEST),
         "A value that has to be unique is taken.",
         "Choose another `value` for `field`.";
+    VALUE_TOO_LONG, Some(StatusCode::BAD_REQUEST),
+        "A value has more characters than its field takes.",
+        "Shorten `field` to `max_length` characters.";
     INVALID_CREDENTIALS, Some(StatusCode::UNAUTHORIZED),
         "Address, password or token are wrong, or what they rested on has ended: never told which.",
         "Sign in anew.";

@@ -175,6 +175,7 @@ pub fn wire(error: &Error) -> Vec<Wire> {
         .with("collection", *collection)
         .with("field", *field)
         .with("value", value.as_str()),
+        Error::ValueTooLong(value) => words::too_long(value),
         Error::InvalidForeignKey { collection, field } => words::foreign_key(collection, *field),
         Error::Unprocessable(reason) => {
             reasoned(&codes::UNPROCESSABLE_CONTENT, "Can't process content", reason)

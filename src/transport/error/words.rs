@@ -4,6 +4,7 @@ use serde_json::Value as Json;
 
 use crate::domain::Forbidden;
 use crate::domain::Violation;
+use crate::model::TooLong;
 use crate::transport::error::Wire;
 use crate::transport::error::codes;
 
@@ -56,6 +57,19 @@ pub(super) fn foreign_key(collection: &str, field: Option<&str>) -> Wire {
         wire = wire.with("field", field);
     }
     wire
+}
+
+pub(super) fn too_long(value: &TooLong) -> Wire {
+    let TooLong { collection, field, most } = value;
+    let reason = format!("It may have at most {most} characters");
+    let message = format!(
+        "Value for field \"{field}\" in collection \"{collection}\" is too long. {reason}."
+    );
+    Wire::new(&codes::VALUE_TOO_LONG, message)
+        .with("collection", *collection)
+        .with("field", *field)
+        .with("max_length", *most)
+        .with("reason", reason)
 }
 
 pub(super) fn violated(violation: &Violation) -> Wire {

@@ -12,6 +12,7 @@ use crate::model::Action;
 use crate::model::Collection;
 use crate::model::Field;
 use crate::model::Kind;
+use crate::model::Length;
 use crate::model::collection::Document;
 use crate::model::collection::Reach;
 use crate::model::collection::Special;
@@ -322,11 +323,20 @@ fn input_value(collection: &'static Collection, field: &'static Field) -> MetaSc
             let schema = value(collection, field);
             MetaSchema {
                 nullable: schema.nullable && !field.required,
+                max_length: length_max(field),
                 description: input_hint(field),
                 enum_items: choices(collection, field, false),
                 ..schema
             }
         }
+    }
+}
+
+/// Returns how many characters a text may have, where no setting says that.
+const fn length_max(field: &Field) -> Option<usize> {
+    match (field.kind, field.length) {
+        (Kind::Text | Kind::Secret, Length::Most(most)) => Some(most),
+        _ => None,
     }
 }
 
@@ -392,6 +402,9 @@ fn input_hint(field: &Field) -> Option<&'static str> {
     match field.special {
         Special::Password => Some("In clear; only a hash of it is kept."),
         Special::Token => Some("A static token; only a digest of it is kept."),
+        _ if field.length == Length::Setting => {
+            Some("At most `CONTENT_LENGTH_MAX` characters: 65,536 unless it is set.")
+        }
         _ => None,
     }
 }

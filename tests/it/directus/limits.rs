@@ -198,11 +198,13 @@ async fn an_answer_has_a_bound_and_says_so() {
     };
     assert_eq!(error(&socket.ask(&read(-1)).await).1, "LIMIT_EXCEEDED");
     assert_eq!(socket.ask(&read(3)).await["data"].as_array().unwrap().len(), 3);
-    let query = json!({"limit": -1});
-    let refused = socket.subscribe("list", json!({"query": query})).await;
-    assert_eq!((error(&refused).1, &refused["uid"]), ("LIMIT_EXCEEDED", &json!("list")));
-    let query = json!({"limit": 3});
-    assert_eq!(socket.subscribe("list", json!({"query": query})).await["event"], "init");
+    // A subscription begins with what fits, and says so.
+    for (limit, truncated) in [(-1, json!(true)), (3, json!(null))] {
+        let query = json!({"limit": limit, "fields": ["content"]});
+        let init = socket.subscribe("list", json!({"query": query})).await;
+        assert_eq!((&init["event"], &init["truncated"]), (&json!("init"), &truncated));
+        assert_eq!(init["data"].as_array().unwrap().len(), if limit == 3 { 3 } else { 4 });
+    }
 
     server.stop().await;
 }

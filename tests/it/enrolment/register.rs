@@ -33,6 +33,24 @@ async fn nobody_signs_up_until_the_settings_say_so() {
 }
 
 #[tokio::test]
+async fn the_filter_of_addresses_knows_no_case() {
+    let server = TestServer::start().await;
+    let filter = json!({"email": {"_ends_with": "@example.com"}});
+    set(
+        &server,
+        json!({"public_registration": true, "public_registration_verify_email": false,
+            "public_registration_email_filter": filter}),
+    )
+    .await;
+
+    register(&server, "b@Example.COM").await.nothing();
+    register(&server, "c@example.com.evil").await.refused(403, "FORBIDDEN");
+
+    login(&server, "B@example.com", PASSWORD).await.ok();
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_demonstration_lets_everybody_sign_up_as_a_member() {
     let server = TestServer::with(|config| config.bootstrap.demo = true).await;
 

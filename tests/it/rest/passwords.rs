@@ -89,7 +89,7 @@ async fn a_password_counts_as_it_is_up_to_a_stated_length() {
     let too_long = format!("{longest}a");
     let refused = admin.patch(&path, &json!({"password": too_long})).await;
     refused.refused(400, "INVALID_PAYLOAD");
-    assert!(refused.message().contains("1024 bytes"), "{}", refused.text);
+    assert!(refused.message().contains("1024"), "{}", refused.text);
     login(&longest).await.ok();
     server.stop().await;
 }

@@ -28,8 +28,6 @@ use crate::store::Guard;
 use crate::store::Op;
 use crate::store::Write;
 
-/// How much of a name is kept, as for names that people give themselves.
-const NAME_CHARACTERS_MAX: usize = 255;
 /// How long an identifier may be. It is never cut: another's could begin the same way.
 const IDENTIFIER_BYTES_MAX: usize = 255;
 /// How long an address may be.
@@ -258,6 +256,7 @@ fn email(keys: &ClaimKeys, profile: &Profile) -> Option<String> {
 /// Returns a name of a profile, cut to what is kept of names.
 fn name(key: Option<&str>, profile: &Profile) -> Option<String> {
     let name = profile.text(key?)?;
-    let kept: String = name.chars().filter(|c| !c.is_control()).take(NAME_CHARACTERS_MAX).collect();
+    let field = USERS.require("first_name");
+    let kept: String = field.kept(&name).chars().take(field.length_max(usize::MAX)).collect();
     Some(kept).filter(|name| !name.is_empty())
 }

@@ -149,7 +149,7 @@ impl Feed {
 
     async fn read_anew(&self, items: &Items) -> Result<(), Error> {
         let Plan { select, projection } = &self.plan;
-        let (rows, at) =
+        let (rows, _, at) =
             items.store.read_at(projection.scope(), select.clone(), usize::MAX).await?;
         let whole = select
             .limit

@@ -8,6 +8,7 @@ use crate::domain::items::project::Projection;
 use crate::model::Key;
 use crate::model::Record;
 use crate::model::schema::MESSAGES;
+use crate::model::schema::USERS;
 
 /// Who says what nobody is named for.
 const NOBODY: &str = "Guest";
@@ -77,12 +78,22 @@ fn name(projection: &Projection, record: &Record, shown: Shown) -> String {
     let field = MESSAGES.require("user_created");
     let account = record.value(field).as_key();
     let account = account.filter(|_| projection.scope().shows(record, field));
-    let first_name = shown.user_created.and_then(|author| author.first_name);
+    let first_name = shown.user_created.and_then(|author| author.first_name).map(short);
     shown
         .guest
         .or(first_name.filter(|name| !name.trim().is_empty()))
         .or_else(|| account.map(key))
         .unwrap_or_else(|| NOBODY.to_owned())
+}
+
+/// Returns a name as long as names are: a database from an earlier version may have longer ones, and they are
+/// repeated with each message.
+fn short(mut name: String) -> String {
+    let most = USERS.require("first_name").length_max(usize::MAX);
+    if let Some((end, _)) = name.char_indices().nth(most) {
+        name.truncate(end);
+    }
+    name
 }
 
 fn key(key: Key) -> String {

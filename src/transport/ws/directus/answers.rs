@@ -93,6 +93,7 @@ pub fn news(uid: Option<&str>, news: &News<'_>) -> Bytes {
     if let Some(data) = news.data {
         frame.raw(r#","data":"#).raw(data.get());
     }
+    frame.field("truncated", news.truncated.then_some(&true));
     frame.counts(news.counts);
     frame.field("uid", uid).field("cursor", news.cursor);
     frame.field("recovered", news.recovered.as_ref());
@@ -297,6 +298,7 @@ mod tests {
             data: Some(&data),
             counts: Some(Counts { total: Some(2), filter: Some(1) }),
             cursor: None,
+            truncated: false,
             recovered: None,
             replayed: false,
         };

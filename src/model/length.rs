@@ -1,0 +1,128 @@
+//! How long the values of a field may be, and how its texts are kept. Which length each field has is in
+//! `schema`.
+
+use std::borrow::Cow;
+
+use crate::model::collection::Collection;
+use crate::model::collection::Field;
+use crate::model::value::Value;
+use crate::text::one_line;
+
+/// How long the values of a field may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Length {
+    /// The kind of the field gives its values their length, or the service, which alone writes the field.
+    Given,
+    /// At most this number of characters: of a text, or of a document written as JSON.
+    Most(usize),
+    /// At most the number of characters of the setting `CONTENT_LENGTH_MAX`.
+    Setting,
+}
+
+/// A value has more characters than its field takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooLong {
+    /// The collection.
+    pub collection: &'static str,
+    /// The field.
+    pub field: &'static str,
+    /// How many characters it takes.
+    pub most: usize,
+}
+
+impl Field {
+    /// Returns how many characters a value may have; `setting` is `CONTENT_LENGTH_MAX`.
+    #[must_use]
+    pub const fn length_max(&self, setting: usize) -> usize {
+        match self.length {
+            Length::Most(most) => most,
+            Length::Setting => setting,
+            Length::Given => usize::MAX,
+        }
+    }
+
+    /// Returns a text as the field keeps it: a name is one line.
+    #[must_use]
+    pub fn kept<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        if self.line { one_line(text) } else { Cow::Borrowed(text) }
+    }
+}
+
+impl Collection {
+    /// Returns a text as the value of a field, as the field keeps it. A name in which nothing shows is null.
+    ///
+    /// # Errors
+    /// [`TooLong`]; `setting` is `CONTENT_LENGTH_MAX`.
+    pub fn text(
+        &'static self,
+        field: &'static Field,
+        text: &str,
+        setting: usize,
+    ) -> Result<Value, TooLong> {
+        let kept = field.kept(text);
+        self.check_length(field, &kept, setting)?;
+        Ok(if kept.is_empty() && !text.is_empty() { Value::Null } else { Value::text(&kept) })
+    }
+
+    /// Checks the length of a text, or of a document written as JSON.
+    ///
+    /// # Errors
+    /// [`TooLong`]; `setting` is `CONTENT_LENGTH_MAX`.
+    pub fn check_length(
+        &'static self,
+        field: &'static Field,
+        text: &str,
+        setting: usize,
+    ) -> Result<(), TooLong> {
+        let most = field.length_max(setting);
+        // A text has at least as many bytes as characters.
+        if text.len() > most && text.chars().count() > most {
+            return Err(TooLong { collection: self.name, field: field.name, most });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::collection::Form;
+    use crate::model::collection::Kind;
+    use crate::model::collection::Reach;
+    use crate::model::collection::Special;
+    use crate::model::schema::COLLECTIONS;
+    use crate::model::schema::MESSAGES;
+    use crate::model::schema::USERS;
+
+    #[test]
+    fn every_field_that_clients_write_has_a_length() {
+        for collection in COLLECTIONS {
+            let is_written =
+                collection.reach != Reach::Internal && collection.form != Form::History;
+            for field in collection.fields {
+                let varies = matches!(field.kind, Kind::Text | Kind::Json | Kind::Secret);
+                let expected = match field.length {
+                    Length::Most(most) => (1..=65_536).contains(&most),
+                    Length::Setting => field == MESSAGES.require("content"),
+                    Length::Given => !varies || !is_written || field.special == Special::Kept,
+                };
+                assert!(expected, "{collection:?}.{field:?} {:?}", field.length);
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_is_measured_as_it_is_kept() {
+        let (name, content) = (USERS.require("first_name"), MESSAGES.require("content"));
+        let most = name.length_max(9);
+        let padded = format!(" {} ", "é".repeat(most));
+
+        assert_eq!(USERS.text(name, &padded, 9), Ok(Value::text(padded.trim())));
+        let refused = TooLong { collection: "directus_users", field: "first_name", most };
+        assert_eq!(USERS.text(name, &"x".repeat(most + 1), 9), Err(refused));
+        assert_eq!(USERS.text(name, " \u{200b}\n", 9), Ok(Value::Null));
+        assert_eq!(USERS.text(name, "", 9), Ok(Value::text("")));
+        assert_eq!(MESSAGES.text(content, " \n äöüäöü", 9), Ok(Value::text(" \n äöüäöü")));
+        assert!(MESSAGES.text(content, "0123456789", 9).is_err());
+    }
+}

@@ -1,0 +1,161 @@
+//! Each field has a longest length, on every road by which it is written.
+
+use chinwag::model::Collection;
+use chinwag::model::Field;
+use chinwag::model::Kind;
+use chinwag::model::Length;
+use chinwag::model::collection::Special;
+use chinwag::model::schema;
+use serde_json::Value as Json;
+use serde_json::json;
+
+use crate::support::Answer;
+use crate::support::Socket;
+use crate::support::TestServer;
+use crate::support::User;
+
+/// The fields that a client may set, with a value that is one character longer than may be.
+fn too_long(collection: &'static Collection) -> Vec<(&'static Field, Json)> {
+    let long = |field: &'static Field| match (field.length, field.kind) {
+        (Length::Most(most), Kind::Text | Kind::Secret) => Some(json!("x".repeat(most + 1))),
+        (Length::Most(most), Kind::Json) => match field.name {
+            "fields" | "tags" | "ip_access" => Some(json!(["x".repeat(most)])),
+            _ => Some(json!({"x": "x".repeat(most)})),
+        },
+        _ => None,
+    };
+    let settable = collection.fields.iter().filter(|field| field.special != Special::Kept);
+    settable.filter_map(|field| Some((field, long(field)?))).collect()
+}
+
+fn refused(answer: &Answer, field: &Field) {
+    let name = field.name;
+    assert_eq!((answer.status, answer.code()), (400, "VALUE_TOO_LONG"), "{name}: {}", answer.text);
+    let extensions = &answer.body["errors"][0]["extensions"];
+    assert_eq!(extensions["field"], name);
+    let most = field.length_max(0);
+    assert_eq!(extensions["max_length"], most);
+    assert!(answer.message().contains(&format!("at most {most} characters")), "{}", answer.text);
+    assert!(answer.text.len() < 1000, "the value is not repeated");
+}
+
+#[tokio::test]
+async fn what_is_longer_is_refused_by_every_resource() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    let role = admin.post("/roles", &json!({"name": "Some"})).await.ok()["id"].clone();
+    let policy = admin.post("/policies", &json!({"name": "Some"})).await.ok()["id"].clone();
+    let permission = json!({"policy": policy, "collection": "messages", "action": "read"});
+    let permission = admin.post("/permissions", &permission).await.ok()["id"].clone();
+    let path =
+        |resource: &str, key: &Json| format!("/{resource}/{}", key.to_string().trim_matches('"'));
+
+    for (collection, resource, one) in [
+        (&schema::USERS, "users", format!("/users/{}", admin.id)),
+        (&schema::USERS, "users", "/users/me".to_owned()),
+        (&schema::ROLES, "roles", path("roles", &role)),
+        (&schema::POLICIES, "policies", path("policies", &policy)),
+        (&schema::PERMISSIONS, "permissions", path("permissions", &permission)),
+        (&schema::SETTINGS, "", "/settings".to_owned()),
+    ] {
+        let fields = too_long(collection);
+        assert!(fields.len() > 2, "{collection:?}");
+        for (field, value) in fields {
+            refused(&admin.patch(&one, &json!({field.name: value})).await, field);
+            if !resource.is_empty() {
+                let item = json!({"name": "Other", field.name: value});
+                refused(&admin.post(&format!("/{resource}"), &item).await, field);
+                refused(&admin.post(&format!("/{resource}"), &json!([item])).await, field);
+            }
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_longer_is_refused_on_every_other_road() {
+    let server = TestServer::with(|config| config.bootstrap.demo = true).await;
+    let admin = server.admin().await;
+    let field = schema::USERS.require("first_name");
+    let name = "x".repeat(256);
+
+    let account = json!({"email": "n@example.com", "password": "correct horse battery",
+        "first_name": name});
+    refused(&server.anonymous().post("/users/register", &account).await, field);
+    let mut socket = Socket::signed_in(&server, &admin).await;
+    let update = json!({"type": "items", "action": "update", "collection": "directus_users",
+        "id": admin.id, "data": {"first_name": name}, "uid": 1});
+    let answer = socket.ask(&update).await;
+    assert_eq!(answer["error"]["code"], "VALUE_TOO_LONG", "{answer}");
+    assert_eq!(answer["uid"], 1);
+    let accounts = &server.app().services().accounts;
+    let made = accounts.create("n@example.com", Some(&name), None, None).await.unwrap_err();
+    assert!(matches!(made, chinwag::domain::Error::ValueTooLong(_)), "{made}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_name_shows_as_the_letters_that_it_is_made_of() {
+    let server = TestServer::start().await;
+    let alice = server.member("alice").await;
+    let named = async |name: &str| {
+        alice.patch("/users/me", &json!({"first_name": name})).await.ok()["first_name"].clone()
+    };
+
+    assert_eq!(named("  Zoë\n").await, "Zoë");
+    assert_eq!(named("Ad\u{200b}min\u{202e}").await, "Admin");
+    assert_eq!(named(" \u{3164}\t").await, Json::Null);
+    assert_eq!(named(&"é".repeat(255)).await, "é".repeat(255));
+    server.stop().await;
+}
+
+/// An earlier version took any name.
+#[tokio::test]
+async fn one_long_row_keeps_no_list_and_no_subscription_from_anybody() {
+    let server = TestServer::with(|config| config.websockets.answer_bytes_max = 64 * 1024).await;
+    let (alice, bob) = (server.member("alice").await, server.member("bob").await);
+    let messages: Vec<Json> =
+        (1..=9).map(|number| json!({"content": format!("{number}")})).collect();
+    alice.post("/items/messages", &json!(messages)).await.ok();
+    lengthen(&server, &alice, &"N".repeat(20_000)).await;
+    let query = json!({"fields": ["id", "content", "user_created.first_name"], "sort": ["-id"]});
+
+    let list = bob.search("/items/messages", &json!({"query": query})).await.ok();
+    assert_eq!(list.as_array().unwrap().len(), 9);
+    let mut socket = Socket::signed_in(&server, &bob).await;
+    let init = socket.subscribe("chat", json!({"query": query})).await;
+    assert_eq!((&init["event"], &init["truncated"]), (&json!("init"), &json!(true)));
+    let shown = init["data"].as_array().unwrap();
+    let ids: Vec<i64> = shown.iter().map(|row| row["id"].as_i64().unwrap()).collect();
+    assert_eq!(ids, [9, 8, 7]);
+    bob.say("and on").await;
+    socket.expect_event("create", "and on").await;
+
+    // One that alone is too long is shown by its key, and the rest is there.
+    lengthen(&server, &alice, &"N".repeat(70_000)).await;
+    let init = socket.subscribe("chat", json!({"query": query})).await;
+    let shown = init["data"].as_array().unwrap();
+    assert_eq!((shown.len(), &init["truncated"]), (10, &json!(true)));
+    assert_eq!(shown[1], json!({"id": 9}));
+    assert_eq!(shown[0]["content"], "and on");
+    let one = json!({"item": 9, "query": {"fields": query["fields"]}});
+    assert_eq!(socket.subscribe("one", one).await["data"], json!({"id": 9}));
+    let small = socket.subscribe("small", json!({"query": {"fields": ["id"]}})).await;
+    assert!(small.get("truncated").is_none(), "{small}");
+    server.stop().await;
+}
+
+/// Gives somebody a name as an earlier version would have.
+async fn lengthen(server: &TestServer, user: &User, name: &str) {
+    use chinwag::model::Key;
+    use chinwag::model::Value;
+    use chinwag::store::Guard;
+    use chinwag::store::Op;
+    use chinwag::store::Write;
+
+    let set = vec![(schema::USERS.require("first_name"), Value::text(name))];
+    let keys = vec![Key::Uuid(user.id.parse().unwrap())];
+    let ops = vec![Op::Update { collection: &schema::USERS, keys, set, guard: Guard::Present }];
+    let write = Write { actor: None, at: server.clock.now(), ops };
+    server.app().services().changes.commit(write).await.unwrap();
+}
