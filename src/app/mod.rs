@@ -61,6 +61,7 @@ use crate::domain::changes::Changes;
 use crate::domain::directory::Directory;
 use crate::domain::enrolment::Enrolment;
 use crate::domain::items::Items;
+use crate::domain::items::Patterns;
 use crate::domain::permissions::Permissions;
 use crate::domain::realtime;
 use crate::domain::realtime::Closing;
@@ -161,6 +162,7 @@ impl App {
             permissions: Arc::clone(&permissions),
             directory,
             passwords: Arc::clone(&passwords),
+            patterns: Patterns::default(),
             limits,
             config: config.query.clone(),
             public_user: first.public_user,

@@ -18,14 +18,14 @@ const NICE: i32 = 10;
 const KEEP_ALIVE: Duration = Duration::from_secs(2);
 
 /// A bounded number of threads. Dropped, it lets what they are doing go on, and does not wait.
-pub(super) struct Background {
+pub(in crate::domain) struct Background {
     /// Always there but while being dropped.
     runtime: Option<Runtime>,
 }
 
 impl Background {
     /// Returns threads, none of which is started before it is needed.
-    pub(super) fn new(threads: usize) -> Self {
+    pub(in crate::domain) fn new(threads: usize) -> Self {
         let runtime = Builder::new_current_thread()
             .max_blocking_threads(threads.max(1))
             .thread_keep_alive(KEEP_ALIVE)
@@ -37,7 +37,7 @@ impl Background {
     }
 
     /// Does work on one of the threads, as soon as one is free.
-    pub(super) fn spawn<T: Send + 'static>(
+    pub(in crate::domain) fn spawn<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> JoinHandle<T> {

@@ -4,7 +4,7 @@
 //! (`transport`), nor what the signed-in may do (`permissions`).
 
 pub mod access_token;
-mod background;
+pub(in crate::domain) mod background;
 mod devices;
 mod factor_state;
 mod issued;

@@ -27,6 +27,7 @@ use tokio::time;
 use crate::config::HashConfig;
 use crate::domain::Error;
 use crate::domain::auth::background::Background;
+use crate::domain::auth::password_policy;
 use crate::domain::auth::password_policy::PasswordPolicy;
 
 /// How long a password may be; longer ones are never hashed.
@@ -98,7 +99,13 @@ impl Passwords {
     /// # Errors
     /// [`Error::FailedValidation`] for one that is too easily guessed; as [`Passwords::hash`].
     pub async fn hash_new(&self, password: &str) -> Result<String, Error> {
-        self.policy.check(password).await?;
+        require_length(password)?;
+        password_policy::check(password, None)?;
+        let demands = self.policy.demands().await?;
+        if demands.have_patterns() {
+            let chosen = password.to_owned();
+            self.run(move || demands.check(&chosen)).await??;
+        }
         self.hash(password).await
     }
 
@@ -108,11 +115,7 @@ impl Passwords {
     /// [`Error::InvalidPayload`] for one of more than 1024 bytes; [`Error::TooBusy`] if too many
     /// passwords wait, or memory is short.
     pub async fn hash(&self, password: &str) -> Result<String, Error> {
-        if password.len() > PASSWORD_BYTES_MAX {
-            return Err(Error::payload(format!(
-                "\"password\" must not be longer than {PASSWORD_BYTES_MAX} bytes"
-            )));
-        }
+        require_length(password)?;
         let argon2 = self.argon2.clone();
         let password = password.to_owned();
         self.run(move || argon2.hash_password(password.as_bytes()))
@@ -195,6 +198,15 @@ impl Passwords {
             Err(_) => busy(),
         })
     }
+}
+
+fn require_length(password: &str) -> Result<(), Error> {
+    if password.len() > PASSWORD_BYTES_MAX {
+        return Err(Error::payload(format!(
+            "\"password\" must not be longer than {PASSWORD_BYTES_MAX} bytes"
+        )));
+    }
+    Ok(())
 }
 
 /// Returns a hash of these parameters that no password has: its digest is all zeros.

@@ -39,16 +39,42 @@ impl PasswordPolicy {
         Self { pattern, settings: Some(settings) }
     }
 
-    /// Returns nothing if the password may be set.
+    /// Returns what a new password has to be now.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn demands(&self) -> Result<Demands, Error> {
+        let set = match &self.settings {
+            Some(settings) => settings.in_force().await?.auth_password_policy().map(str::to_owned),
+            None => None,
+        };
+        Ok(Demands { pattern: self.pattern.clone(), set })
+    }
+}
+
+/// What a new password has to be at one moment.
+pub struct Demands {
+    pattern: Option<Pattern>,
+    /// The pattern of `/settings`, as it was written.
+    set: Option<String>,
+}
+
+impl Demands {
+    /// Returns whether an operator asks for more than what is always asked for.
+    #[must_use]
+    pub const fn have_patterns(&self) -> bool {
+        self.pattern.is_some() || self.set.is_some()
+    }
+
+    /// Returns nothing if the password may be set. A pattern may take long: not to be asked on a thread that
+    /// serves clients.
     ///
     /// # Errors
     /// [`Error::FailedValidation`], which says what is wrong and never what the password was;
-    /// [`Error::Unprocessable`] if `auth_password_policy` makes no sense.
-    pub async fn check(&self, password: &str) -> Result<(), Error> {
+    /// [`Error::Unprocessable`] if `auth_password_policy` makes no sense, or takes too long.
+    pub fn check(&self, password: &str) -> Result<(), Error> {
         check(password, self.pattern.as_ref())?;
-        let Some(settings) = &self.settings else { return Ok(()) };
-        let settings = settings.in_force().await?;
-        let Some(text) = settings.auth_password_policy() else { return Ok(()) };
+        let Some(text) = &self.set else { return Ok(()) };
         let pattern = Pattern::parse(text).map_err(|should| {
             Error::Unprocessable(format!("\"auth_password_policy\" of /settings must be {should}"))
         })?;
@@ -59,16 +85,23 @@ impl PasswordPolicy {
 /// Returns nothing if a password has what is always asked for, and fits the pattern.
 ///
 /// # Errors
-/// As [`PasswordPolicy::check`].
+/// As [`Demands::check`].
 pub fn check(password: &str, pattern: Option<&Pattern>) -> Result<(), Error> {
+    let fits = || match pattern.map_or(Ok(true), |pattern| pattern.fits(password)) {
+        Ok(fits) => Ok(fits),
+        Err(reason) => Err(Error::Unprocessable(format!(
+            "whether the password fits AUTH_PASSWORD_POLICY or \"auth_password_policy\" cannot be told: \
+             {reason}. Choose a shorter one, or have the pattern changed"
+        ))),
+    };
     let (kind, details) = if password.chars().count() < CHARACTERS_MIN {
         ("min_length", vec![("valid", json!(CHARACTERS_MIN))])
     } else if is_common(password) {
         ("common", vec![])
-    } else if pattern.is_some_and(|pattern| !pattern.fits(password)) {
-        ("regex", vec![])
-    } else {
+    } else if fits()? {
         return Ok(());
+    } else {
+        ("regex", vec![])
     };
     let field = "password".to_owned();
     Err(Error::FailedValidation(vec![Violation { field, kind, details }]))

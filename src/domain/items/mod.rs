@@ -8,6 +8,7 @@ mod guide;
 pub mod keys;
 mod once;
 mod past;
+mod patterns;
 pub mod payload;
 pub mod plan;
 pub mod project;
@@ -23,6 +24,7 @@ mod typed;
 mod validation;
 pub mod write;
 
+pub use patterns::Patterns;
 pub use rules::STATES;
 pub use rules::is_address;
 
@@ -54,6 +56,7 @@ pub struct Items {
     pub(crate) permissions: Arc<Permissions>,
     pub(crate) directory: Arc<Directory>,
     pub(crate) passwords: Arc<Passwords>,
+    pub(crate) patterns: Patterns,
     pub(crate) limits: Limits,
     pub(crate) config: QueryConfig,
     /// Whom creates of the public are attributed to.

@@ -14,6 +14,7 @@ use crate::domain::items::Items;
 use crate::domain::items::keys;
 use crate::domain::items::rules;
 use crate::domain::items::typed;
+use crate::domain::items::validation::Trials;
 use crate::domain::items::validation::Validation;
 use crate::model::Actor;
 use crate::model::Collection;
@@ -69,7 +70,7 @@ impl Items {
         let missing =
             collection.fields.iter().filter(|field| field.required && row[field].is_null());
         let mut violations: Vec<Violation> = missing.map(required).collect();
-        violations.extend(self.broken(actor, scope, &payload, &row)?);
+        violations.extend(self.broken(actor, scope, &payload, &row).await?);
         if !violations.is_empty() {
             return Err(Error::FailedValidation(violations));
         }
@@ -107,7 +108,7 @@ impl Items {
         }
         let emptied = values.iter().filter(|(field, value)| field.required && value.is_null());
         let mut violations: Vec<Violation> = emptied.map(|(field, _)| not_null(field)).collect();
-        violations.extend(self.broken(actor, scope, &payload, &row)?);
+        violations.extend(self.broken(actor, scope, &payload, &row).await?);
         if !violations.is_empty() {
             return Err(Error::FailedValidation(violations));
         }
@@ -148,17 +149,22 @@ impl Items {
     }
 
     /// Returns the rules that a payload breaks: of permissions, and of the collection itself.
-    fn broken(
+    async fn broken(
         &self,
         actor: &Actor,
         scope: &Scope,
         payload: &Map<String, Json>,
         row: &Row,
     ) -> Result<Vec<Violation>, Error> {
-        let environment = Environment::new(actor, self.clock.now());
         let mut violations = rules::of_collection(scope.collection(), payload, row)?;
-        let held = Validation { payload, row, environment, limits: &self.limits };
-        for validation in scope.rules().iter().filter_map(|rule| rule.validation.as_ref()) {
+        let validations = || scope.rules().iter().filter_map(|rule| rule.validation.as_ref());
+        let mut trials = Trials::default();
+        for validation in validations() {
+            trials.add(&self.patterns, validation, payload).await?;
+        }
+        let environment = Environment::new(actor, self.clock.now());
+        let held = Validation { payload, row, environment, limits: &self.limits, trials: &trials };
+        for validation in validations() {
             held.check(validation, &mut violations)?;
         }
         Ok(violations)

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::config::Pattern;
 use crate::domain::Error;
 use crate::domain::Violation;
+use crate::domain::items::validation::Trials;
 use crate::domain::items::validation::Validation;
 use crate::domain::permissions::Networks;
 use crate::model::Action;
@@ -209,7 +210,8 @@ fn check_filter(
         let limits = Limits::default();
         let read = if name == "validation" {
             let (payload, row) = (&Map::new(), &Row::empty(collection));
-            let nothing = Validation { payload, row, environment, limits: &limits };
+            let trials = &Trials::default();
+            let nothing = Validation { payload, row, environment, limits: &limits, trials };
             nothing.check(filter, &mut Vec::new())
         } else {
             Filter::parse(collection, filter, &environment, &limits).map(drop).map_err(Error::from)

@@ -58,6 +58,7 @@ impl World {
             permissions: book,
             directory,
             passwords,
+            patterns: Patterns::default(),
             limits,
             config: config.query,
             public_user: None,

@@ -6,15 +6,15 @@
 use serde_json::Map;
 use serde_json::Value as Json;
 
-use crate::config::Pattern;
 use crate::domain::Error;
 use crate::domain::Violation;
+use crate::domain::items::patterns;
+use crate::domain::items::patterns::Patterns;
 use crate::domain::items::rules::collect;
 use crate::model::Row;
 use crate::query::Environment;
 use crate::query::Filter;
 use crate::query::Limits;
-use crate::query::QueryError;
 
 /// How deep a rule may be nested, as a filter.
 const NESTING_MAX: usize = 32;
@@ -29,6 +29,57 @@ pub(super) struct Validation<'a> {
     pub(super) environment: Environment<'a>,
     /// The bounds of filters.
     pub(super) limits: &'a Limits,
+    /// How the patterns of the rules turned out.
+    pub(super) trials: &'a Trials,
+}
+
+/// How the patterns of rules turned out, by field and pattern.
+#[derive(Default)]
+pub(super) struct Trials(Vec<(String, String, bool)>);
+
+impl Trials {
+    /// Tries all patterns of a rule on what is sent.
+    ///
+    /// # Errors
+    /// As [`Patterns::fits`].
+    pub(super) async fn add(
+        &mut self,
+        patterns: &Patterns,
+        rule: &Json,
+        payload: &Map<String, Json>,
+    ) -> Result<(), Error> {
+        let mut found = Vec::new();
+        find_patterns(rule, NESTING_MAX, &mut found);
+        for (field, pattern) in found {
+            let Some(sent) = payload.get(field) else { continue };
+            let fits = match sent.as_str() {
+                Some(text) => patterns.fits(field, pattern, text).await?,
+                None => false,
+            };
+            self.0.push((field.to_owned(), pattern.to_owned(), fits));
+        }
+        Ok(())
+    }
+
+    fn fits(&self, field: &str, pattern: &str) -> bool {
+        self.0.iter().any(|(known, of, fits)| known == field && of == pattern && *fits)
+    }
+}
+
+/// Finds the fields that a rule has patterns for, and the patterns.
+fn find_patterns<'r>(rule: &'r Json, left: usize, found: &mut Vec<(&'r str, &'r str)>) {
+    let (Some(entries), Some(left)) = (rule.as_object(), left.checked_sub(1)) else { return };
+    for (name, rule) in entries {
+        match rule {
+            Json::Array(parts) => parts.iter().for_each(|part| find_patterns(part, left, found)),
+            Json::Object(tests) => {
+                if let Some(pattern) = tests.get("_regex") {
+                    found.push((name, pattern.as_str().unwrap_or_default()));
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 impl Validation<'_> {
@@ -88,13 +139,14 @@ impl Validation<'_> {
             broken.push(Violation { field, kind: "required", details: vec![] });
         }
         if let Some(pattern) = others.remove("_regex") {
-            let pattern = read(&pattern)?;
-            let sent = self.payload.get(name);
-            if let Some(sent) =
-                sent.filter(|sent| !sent.as_str().is_some_and(|it| pattern.fits(it)))
-            {
-                let details = vec![("invalid", sent.clone())];
-                broken.push(Violation { field: name.to_owned(), kind: "regex", details });
+            let pattern = pattern.as_str().unwrap_or_default();
+            match self.payload.get(name) {
+                None => drop(patterns::read(pattern)?),
+                Some(_) if self.trials.fits(name, pattern) => {}
+                Some(sent) => {
+                    let details = vec![("invalid", sent.clone())];
+                    broken.push(Violation { field: name.to_owned(), kind: "regex", details });
+                }
             }
         }
         if others.is_empty() && !tests.is_empty() && self.row.collection().field(name).is_some() {
@@ -126,12 +178,6 @@ fn is_no(wanted: &Json) -> bool {
     *wanted == Json::Bool(false) || *wanted == "false"
 }
 
-fn read(pattern: &Json) -> Result<Pattern, Error> {
-    let text = pattern.as_str().unwrap_or_default();
-    let should = |should| QueryError::invalid(format!("\"_regex\" has to be {should}"));
-    Ok(Pattern::parse(text).map_err(should)?)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -150,7 +196,14 @@ mod tests {
         }
         let (actor, limits) = (Actor::nobody(), Limits::default());
         let environment = Environment::new(&actor, Timestamp::from_millis(0));
-        let held = Validation { payload, row: &row, environment, limits: &limits };
+        let mut trials = Trials::default();
+        futures_util::future::FutureExt::now_or_never(trials.add(
+            &Patterns::default(),
+            rule,
+            payload,
+        ))
+        .expect("short texts are tried at once")?;
+        let held = Validation { payload, row: &row, environment, limits: &limits, trials: &trials };
         let mut broken = Vec::new();
         held.check(rule, &mut broken)?;
         Ok(broken.into_iter().map(|one| (one.field, one.kind)).collect())

@@ -1,0 +1,145 @@
+//! The regular expressions of rules, tried on what clients send: bounded in time, and away from the threads
+//! that serve all clients where it may take long.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use quick_cache::sync::Cache;
+use tokio::sync::Semaphore;
+use tokio::time;
+
+use crate::config::Pattern;
+use crate::domain::Error;
+use crate::domain::auth::background::Background;
+use crate::query::QueryError;
+
+/// How many patterns are kept compiled.
+const KEPT_MAX: usize = 32;
+/// How long a text is, in bytes, that a pattern of linear time is tried on at once.
+const SHORT_MAX: usize = 1024;
+/// How many patterns are tried at the same time: one core at most is busy with it.
+const THREADS: usize = 1;
+/// How long a trial may take, waiting included.
+const TIME_MAX: Duration = Duration::from_secs(2);
+
+/// Tries patterns on texts.
+pub struct Patterns {
+    known: Cache<String, Pattern>,
+    threads: Arc<Semaphore>,
+    background: Background,
+}
+
+impl Default for Patterns {
+    fn default() -> Self {
+        Self {
+            known: Cache::new(KEPT_MAX),
+            threads: Arc::new(Semaphore::new(THREADS)),
+            background: Background::new(THREADS),
+        }
+    }
+}
+
+impl Patterns {
+    /// Returns whether a text fits the pattern of a rule for a field.
+    ///
+    /// # Errors
+    /// [`Error::InvalidQuery`] for what is no pattern; [`Error::Unprocessable`] for a text that it takes too
+    /// long to try it on; [`Error::TooBusy`] if others take too long.
+    pub(super) async fn fits(&self, field: &str, pattern: &str, text: &str) -> Result<bool, Error> {
+        let pattern = match self.known.get(pattern) {
+            Some(known) => known,
+            None => {
+                let read = read(pattern)?;
+                self.known.insert(pattern.to_owned(), read.clone());
+                read
+            }
+        };
+        let outcome = if pattern.is_linear() && text.len() <= SHORT_MAX {
+            pattern.fits(text)
+        } else {
+            let busy = || Error::TooBusy { retry_after: TIME_MAX };
+            let end = time::Instant::now() + TIME_MAX;
+            let thread = time::timeout_at(end, Arc::clone(&self.threads).acquire_owned())
+                .await
+                .map_err(|_| busy())?
+                .expect("the semaphore is never closed");
+            let text = text.to_owned();
+            let trial = self.background.spawn(move || {
+                // The permit goes with the work: it goes on when nobody waits for it any more.
+                let _thread = thread;
+                pattern.fits(&text)
+            });
+            match time::timeout_at(end, trial).await {
+                Ok(outcome) => outcome.map_err(|_| busy())?,
+                Err(_) => return Err(undecided(field, "the pattern takes too long for this text")),
+            }
+        };
+        outcome.map_err(|reason| undecided(field, &reason.to_string()))
+    }
+}
+
+/// Reads the pattern of a rule.
+///
+/// # Errors
+/// [`Error::InvalidQuery`] for what is none.
+pub(super) fn read(pattern: &str) -> Result<Pattern, Error> {
+    let should = |should| QueryError::invalid(format!("\"_regex\" has to be {should}"));
+    Ok(Pattern::parse(pattern).map_err(should)?)
+}
+
+fn undecided(field: &str, reason: &str) -> Error {
+    Error::Unprocessable(format!(
+        "whether \"{field}\" fits the rule for it cannot be told: {reason}. Shorten the text, or have the \
+         rule changed"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_text_fits_does_not_fit_or_is_refused_in_words() {
+        let patterns = Patterns::default();
+        let long = "a".repeat(60_000);
+
+        for text in ["abc", &long] {
+            assert!(patterns.fits("content", "^[a-z]+$", text).await.unwrap());
+            assert!(!patterns.fits("content", "^[0-9]+$", text).await.unwrap());
+        }
+        assert!(patterns.fits("content", "^(?!.*spam)", "ham").await.unwrap());
+        let refused = patterns.fits("content", "^(?!.*spam)", &long).await.unwrap_err();
+        let Error::Unprocessable(reason) = refused else { panic!("{refused}") };
+        assert!(
+            reason.contains("\"content\"") && reason.contains("at most 16384 bytes"),
+            "{reason}"
+        );
+        assert!(matches!(patterns.fits("content", "(", "x").await, Err(Error::InvalidQuery(_))));
+    }
+
+    #[tokio::test]
+    async fn a_pattern_that_takes_long_is_waited_for_for_a_time_and_keeps_no_thread_from_others() {
+        let patterns = Patterns::default();
+        let text = "a".repeat(16_000) + "!";
+        let start = Instant::now();
+
+        let trials = (0..8).map(|_| patterns.fits("content", "/(?=x?)(a+)+$/", &text));
+        let all = futures_util::future::join_all(trials);
+        tokio::pin!(all);
+        let mut longest = Duration::ZERO;
+        let outcomes = loop {
+            let tick = Instant::now();
+            tokio::select! {
+                outcomes = &mut all => break outcomes,
+                () = time::sleep(Duration::from_millis(1)) => {}
+            }
+            longest = longest.max(tick.elapsed());
+        };
+
+        assert!(outcomes.iter().all(Result::is_err), "{outcomes:?}");
+        assert!(start.elapsed() < 2 * TIME_MAX, "{:?}", start.elapsed());
+        assert!(longest < Duration::from_millis(500), "{longest:?}");
+    }
+}
