@@ -56,6 +56,34 @@ pub async fn recognise(context: &Context, request: &Request) -> Result<Identity,
     }
 }
 
+/// Returns the identity that a request's credentials prove, or the public: credentials that are
+/// expired, revoked, malformed or contradictory count as none.
+///
+/// # Errors
+/// Only when the store fails or is too busy.
+pub async fn recognise_or_public(
+    context: &Context,
+    request: &Request,
+) -> Result<Identity, Refusal> {
+    match recognise(context, request).await {
+        Err(
+            Refusal::BadCookie(..)
+            | Refusal::ForeignPage
+            | Refusal::Domain(
+                Error::InvalidCredentials
+                | Error::InvalidToken
+                | Error::TokenExpired
+                | Error::InvalidPayload { .. }
+                | Error::RequestsExceeded { .. },
+            ),
+        ) => {
+            let from = address::of(request, &context.config.server.trust_proxy);
+            Ok(context.services.auth.public(from))
+        }
+        identity => identity,
+    }
+}
+
 /// Returns nothing if a request that a cookie speaks for comes from a page of this very service, of
 /// one that the settings name, or from no page at all.
 ///

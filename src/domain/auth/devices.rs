@@ -26,9 +26,9 @@ pub struct Device {
     pub id: Uuid,
     /// How its tokens travel.
     pub mode: Mode,
-    /// The address it was begun from.
+    /// The address that its tokens were last renewed from.
     pub ip: Option<String>,
-    /// What the client called itself then.
+    /// The user agent of the client that renewed them.
     pub user_agent: Option<String>,
     /// When it was begun.
     pub date_created: Timestamp,

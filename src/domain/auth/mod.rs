@@ -119,7 +119,7 @@ impl Mode {
 }
 
 /// Where a request comes from.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origin {
     /// The client's address: some policies count only at some addresses.
     pub ip: Option<IpAddr>,

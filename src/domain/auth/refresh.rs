@@ -3,7 +3,6 @@
 //! `rotation` judges; this acts. Sessions are read from the store here, not from memory: a token
 //! may be a moment younger than what this machine has heard of its session.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,10 +14,12 @@ use crate::domain::auth::Auth;
 use crate::domain::auth::Basis;
 use crate::domain::auth::Identity;
 use crate::domain::auth::Mode;
+use crate::domain::auth::Origin;
 use crate::domain::auth::SignIn;
 use crate::domain::auth::access_token::Claims;
 use crate::domain::auth::refresh_token::Claimed;
 use crate::domain::auth::rotation;
+use crate::domain::auth::rotation::Rotation;
 use crate::domain::auth::rotation::Verdict;
 use crate::domain::auth::sessions;
 use crate::domain::auth::sessions::Session;
@@ -69,24 +70,20 @@ impl Shown {
 }
 
 impl Auth {
-    /// Exchanges a refresh token (in session mode: a session token) for its successor, for whoever
-    /// asks from this address.
+    /// Exchanges a refresh token (in session mode: a session token) for its successor, which is issued
+    /// to this client.
     ///
     /// # Errors
     /// [`Error::InvalidCredentials`] for a token that is unknown, expired or used up;
     /// [`Error::RequestsExceeded`] after too many of them. A token that is good is never held back
     /// for those that others have shown.
-    pub async fn refresh(
-        &self,
-        token: &str,
-        mode: Mode,
-        from: Option<IpAddr>,
-    ) -> Result<SignIn, Error> {
+    pub async fn refresh(&self, token: &str, mode: Mode, client: &Origin) -> Result<SignIn, Error> {
+        let from = client.ip;
         let Some(shown) = self.shown(token, mode) else {
             return Err(self.throttle.blame(from, Error::InvalidCredentials));
         };
         let attempt = self.throttle.begin(Way::Session, &shown.session().to_string(), from)?;
-        let answer = self.exchange_shown(&shown, from).await;
+        let answer = self.exchange_shown(&shown, client).await;
         attempt.settle(&answer, |error| matches!(error, Error::InvalidCredentials));
         match answer {
             Ok(sign_in) => {
@@ -102,11 +99,11 @@ impl Auth {
         }
     }
 
-    async fn exchange_shown(&self, shown: &Shown, from: Option<IpAddr>) -> Result<SignIn, Error> {
-        match self.exchange(shown, from).await {
+    async fn exchange_shown(&self, shown: &Shown, client: &Origin) -> Result<SignIn, Error> {
+        match self.exchange(shown, client).await {
             // Somebody else used the same token at the same moment and was first. That made the
             // session's generation rise, so this time there is nothing to rotate.
-            Err(Error::Forbidden(_)) => match self.exchange(shown, from).await {
+            Err(Error::Forbidden(_)) => match self.exchange(shown, client).await {
                 Err(Error::Forbidden(_)) => Err(Error::InvalidCredentials),
                 answer => answer,
             },
@@ -138,7 +135,8 @@ impl Auth {
     }
 
     /// Exchanges a token once; [`Error::Forbidden`] if somebody else was faster.
-    async fn exchange(&self, shown: &Shown, from: Option<IpAddr>) -> Result<SignIn, Error> {
+    async fn exchange(&self, shown: &Shown, client: &Origin) -> Result<SignIn, Error> {
+        let from = client.ip;
         let now = self.clock.now();
         let session = self.proven(shown).await?.filter(|session| !session.is_expired(now));
         let session = session.ok_or(Error::InvalidCredentials)?;
@@ -149,10 +147,12 @@ impl Auth {
         }
 
         let grace = self.config.refresh_grace;
-        let (newest, age) = (session.generation, session.age(now));
-        match rotation::judge(shown.generation(), newest, age, grace, session.mode) {
+        let newest = session.generation;
+        let same_client = session.was_rotated_for(client);
+        let last = Rotation { newest, age: session.age(now), same_client };
+        match rotation::judge(shown.generation(), last, grace, session.mode) {
             Verdict::Rotate => {
-                let rotated = session.rotated(now, self.lifetime(session.mode));
+                let rotated = session.rotated(client.clone(), now, self.lifetime(session.mode));
                 let mut ops = vec![rotated.rotate(newest)];
                 let noted = user.value("last_access").as_timestamp();
                 if noted.is_none_or(|noted| noted.until(now) >= NOTE_PERIOD) {

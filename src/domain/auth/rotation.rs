@@ -1,8 +1,10 @@
-//! The rule of rotation: what becomes of somebody who shows the k-th token of a session.
+//! The rotation policy: the response to the k-th token of a session.
 //!
-//! Pure; `refresh` acts on it. A page may have been left before it could keep the successor it was
-//! given, so a used token stays good until that successor is used for the first time. Only a token
-//! whose successor was used can have been copied, and then nobody knows whose copy is the owner's.
+//! Pure; `refresh` acts on it. A page may have been left before it stored the successor of its token,
+//! so a used token stays good until its successor is used for the first time. After the grace period
+//! that holds only for the client that the token was rotated for (`sessions::Session::was_rotated_for`):
+//! the same token from another client is a copy, and ends the session. So does a token whose successor
+//! was used: the session cannot tell the copy from the original.
 
 use std::time::Duration;
 
@@ -17,21 +19,34 @@ pub enum Verdict {
     Again,
     /// Refuse it.
     Refuse,
-    /// Its successor was used before: refuse it and end the session.
+    /// It is a copy: refuse it and end the session.
     End,
 }
 
-/// Judges the token of generation `shown` when `newest` is the newest that was issued, `age` ago.
+/// The last rotation of a session, seen by a client that presents one of its tokens.
+#[derive(Debug, Clone, Copy)]
+pub struct Rotation {
+    /// The generation of the newest token.
+    pub newest: i64,
+    /// The time since that token was issued.
+    pub age: Duration,
+    /// Whether it was issued to the client that presents the token now.
+    pub same_client: bool,
+}
+
+/// Judges the token of generation `shown`.
 #[must_use]
-pub fn judge(shown: i64, newest: i64, age: Duration, grace: Duration, mode: Mode) -> Verdict {
-    let in_grace = age <= grace;
-    if shown > newest {
+pub fn judge(shown: i64, last: Rotation, grace: Duration, mode: Mode) -> Verdict {
+    let in_grace = last.age <= grace;
+    if shown > last.newest {
         return Verdict::Refuse;
     }
-    match newest - shown {
+    match last.newest - shown {
         0 => Verdict::Rotate,
-        // In session mode the token is also what every request shows, so the old one must go.
-        1 if mode == Mode::Session && !in_grace => Verdict::Refuse,
+        1 if in_grace => Verdict::Again,
+        1 if !last.same_client => Verdict::End,
+        // In session mode every request carries the token, so the old one must end.
+        1 if mode == Mode::Session => Verdict::Refuse,
         1 => Verdict::Again,
         // Two tabs that refresh at once are no thieves.
         _ if in_grace => Verdict::Refuse,
@@ -42,7 +57,8 @@ pub fn judge(shown: i64, newest: i64, age: Duration, grace: Duration, mode: Mode
 /// Returns whether a session token of generation `shown` says who is asking.
 #[must_use]
 pub fn is_current(shown: i64, newest: i64, age: Duration, grace: Duration) -> bool {
-    matches!(judge(shown, newest, age, grace, Mode::Session), Verdict::Rotate | Verdict::Again)
+    let last = Rotation { newest, age, same_client: true };
+    matches!(judge(shown, last, grace, Mode::Session), Verdict::Rotate | Verdict::Again)
 }
 
 #[cfg(test)]
@@ -87,7 +103,24 @@ mod tests {
             (6, EARLY, Session, Refuse),
             (i64::MAX, LATE, Json, Refuse),
         ] {
-            assert_eq!(judge(shown, 5, age, GRACE, mode), verdict, "{shown} {age:?} {mode:?}");
+            let last = Rotation { newest: 5, age, same_client: true };
+            assert_eq!(judge(shown, last, GRACE, mode), verdict, "{shown} {age:?} {mode:?}");
+        }
+    }
+
+    #[test]
+    fn after_the_grace_a_used_token_of_another_client_ends_the_session() {
+        for mode in [Mode::Json, Mode::Cookie, Mode::Session] {
+            for (shown, age, verdict) in [
+                (5, LATE, Verdict::Rotate),
+                (4, GRACE, Verdict::Again),
+                (4, LATE, Verdict::End),
+                (3, GRACE, Verdict::Refuse),
+                (3, LATE, Verdict::End),
+            ] {
+                let last = Rotation { newest: 5, age, same_client: false };
+                assert_eq!(judge(shown, last, GRACE, mode), verdict, "{shown} {age:?} {mode:?}");
+            }
         }
     }
 
@@ -101,8 +134,9 @@ mod tests {
     }
 
     #[test]
-    fn without_grace_two_tabs_still_get_the_same_successor() {
-        assert_eq!(judge(4, 5, EARLY, Duration::ZERO, Mode::Json), Verdict::Again);
-        assert_eq!(judge(3, 5, EARLY, Duration::ZERO, Mode::Json), Verdict::End);
+    fn without_grace_two_tabs_of_one_client_get_the_same_successor() {
+        let last = Rotation { newest: 5, age: EARLY, same_client: true };
+        assert_eq!(judge(4, last, Duration::ZERO, Mode::Json), Verdict::Again);
+        assert_eq!(judge(3, last, Duration::ZERO, Mode::Json), Verdict::End);
     }
 }

@@ -3,6 +3,8 @@
 //! A session is one sign-in and the chain of tokens that came out of it. Rows change only by
 //! rotation (`refresh`); when an account's address, password or status changes, `items` ends them.
 
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +18,7 @@ use crate::model::Key;
 use crate::model::Row;
 use crate::model::Value;
 use crate::model::id;
+use crate::model::network;
 use crate::model::schema::SESSIONS;
 use crate::query::Filter;
 use crate::query::Test;
@@ -43,6 +46,8 @@ pub struct Session {
     pub date_created: Timestamp,
     /// When that token was issued.
     pub date_rotated: Timestamp,
+    /// The client that it was issued to.
+    pub client: Origin,
     /// When the session ends if no token is used.
     pub expires: Timestamp,
 }
@@ -66,7 +71,13 @@ impl Lifetime {
 impl Session {
     /// Returns a new session of an account.
     #[must_use]
-    pub fn begin(user: Uuid, mode: Mode, now: Timestamp, lifetime: Lifetime) -> Self {
+    pub fn begin(
+        user: Uuid,
+        mode: Mode,
+        client: Origin,
+        now: Timestamp,
+        lifetime: Lifetime,
+    ) -> Self {
         Self {
             id: id::fresh(),
             user,
@@ -75,16 +86,18 @@ impl Session {
             generation: FIRST,
             date_created: now,
             date_rotated: now,
+            client,
             expires: lifetime.end(now, now),
         }
     }
 
-    /// Returns the session after the successor of its newest token was issued.
+    /// Returns the session after the successor of its newest token was issued to a client.
     #[must_use]
-    pub fn rotated(&self, now: Timestamp, lifetime: Lifetime) -> Self {
+    pub fn rotated(&self, client: Origin, now: Timestamp, lifetime: Lifetime) -> Self {
         Self {
             generation: self.generation.saturating_add(1),
             date_rotated: now,
+            client,
             expires: lifetime.end(self.date_created, now),
             ..self.clone()
         }
@@ -106,6 +119,10 @@ impl Session {
             generation: part(row, "generation", Value::as_integer)?,
             date_created: part(row, "date_created", Value::as_timestamp)?,
             date_rotated: part(row, "date_rotated", Value::as_timestamp)?,
+            client: Origin {
+                ip: row.value("ip").as_text().and_then(|ip| ip.parse().ok()),
+                user_agent: row.value("user_agent").as_text().map(str::to_owned),
+            },
             expires: part(row, "expires", Value::as_timestamp)?,
         })
     }
@@ -116,6 +133,14 @@ impl Session {
         now >= self.expires
     }
 
+    /// Returns whether the newest token was issued to this client, as far as user agent and address
+    /// tell: devices change their address within a network, and a copied token moves to another.
+    #[must_use]
+    pub fn was_rotated_for(&self, client: &Origin) -> bool {
+        self.client.user_agent == client.user_agent
+            && self.client.ip.map(block) == client.ip.map(block)
+    }
+
     /// Returns how long ago the newest token was issued.
     #[must_use]
     pub fn age(&self, now: Timestamp) -> Duration {
@@ -124,8 +149,8 @@ impl Session {
 
     /// Returns the change that stores a session just begun.
     #[must_use]
-    pub fn create(&self, origin: &Origin) -> Op {
-        let text = |text: Option<&str>| text.map_or(Value::Null, Value::text);
+    pub fn create(&self) -> Op {
+        let [ip, user_agent] = self.client_values();
         let row = Row::empty(&SESSIONS)
             .with("id", Value::Uuid(self.id))
             .with("user", Value::Uuid(self.user))
@@ -135,9 +160,15 @@ impl Session {
             .with("date_created", Value::Timestamp(self.date_created))
             .with("date_rotated", Value::Timestamp(self.date_rotated))
             .with("expires", Value::Timestamp(self.expires))
-            .with("ip", text(origin.ip.map(|ip| ip.to_string()).as_deref()))
-            .with("user_agent", text(origin.user_agent.as_deref()));
+            .with("ip", ip)
+            .with("user_agent", user_agent);
         Op::Create { collection: &SESSIONS, rows: vec![row] }
+    }
+
+    fn client_values(&self) -> [Value; 2] {
+        let text = |text: Option<&str>| text.map_or(Value::Null, Value::text);
+        let ip = self.client.ip.map(|ip| ip.to_string());
+        [text(ip.as_deref()), text(self.client.user_agent.as_deref())]
     }
 
     /// Returns the change that stores a rotation, refused if the newest token stored is not the one
@@ -145,6 +176,7 @@ impl Session {
     #[must_use]
     pub fn rotate(&self, used: i64) -> Op {
         let generation = SESSIONS.require("generation");
+        let [ip, user_agent] = self.client_values();
         Op::Update {
             collection: &SESSIONS,
             keys: vec![Key::Uuid(self.id)],
@@ -152,6 +184,8 @@ impl Session {
                 (generation, Value::Integer(self.generation)),
                 (SESSIONS.require("date_rotated"), Value::Timestamp(self.date_rotated)),
                 (SESSIONS.require("expires"), Value::Timestamp(self.expires)),
+                (SESSIONS.require("ip"), ip),
+                (SESSIONS.require("user_agent"), user_agent),
             ],
             guard: Guard::Every(Filter::Field(generation, Test::Eq(Value::Integer(used)))),
         }
@@ -173,6 +207,17 @@ pub fn end_expired(now: Timestamp) -> Op {
     Op::DeleteWhere { collection: &SESSIONS, filter }
 }
 
+/// Returns the block that an address belongs to: the first 24 bits of IPv4, the first 64 of IPv6.
+fn block(address: IpAddr) -> IpAddr {
+    match network(address) {
+        IpAddr::V4(address) => {
+            let [a, b, c, _] = address.octets();
+            Ipv4Addr::new(a, b, c, 0).into()
+        }
+        network @ IpAddr::V6(_) => network,
+    }
+}
+
 fn part<T>(
     row: &Row,
     column: &'static str,
@@ -189,6 +234,52 @@ mod tests {
     const WEEK: Duration = Duration::from_hours(168);
     const LIFETIME: Lifetime = Lifetime { idle: WEEK, absolute: Duration::from_hours(240) };
 
+    fn client(ip: &str, user_agent: &str) -> Origin {
+        Origin::new(ip.parse().ok(), Some(user_agent))
+    }
+
+    fn begun(client: Origin) -> Session {
+        Session::begin(Uuid::from_u128(1), Mode::Json, client, NOW, LIFETIME)
+    }
+
+    #[test]
+    fn a_client_is_the_same_with_its_user_agent_and_within_its_address_block() {
+        let nameless = |ip: &str| Origin::new(ip.parse().ok(), None);
+        for (issued, shown, is_same) in [
+            (client("192.0.2.7", "A"), client("192.0.2.7", "A"), true),
+            (client("192.0.2.7", "A"), client("192.0.2.200", "A"), true),
+            (client("192.0.2.7", "A"), client("::ffff:192.0.2.8", "A"), true),
+            (client("192.0.2.7", "A"), client("192.0.3.7", "A"), false),
+            (client("192.0.2.7", "A"), client("192.0.2.7", "B"), false),
+            (client("2001:db8:1:2::1", "A"), client("2001:db8:1:2:3::9", "A"), true),
+            (client("2001:db8:1:2::1", "A"), client("2001:db8:1:3::1", "A"), false),
+            (nameless("192.0.2.7"), nameless("192.0.2.7"), true),
+            (nameless("192.0.2.7"), client("192.0.2.7", "A"), false),
+            (Origin::default(), Origin::default(), true),
+            (Origin::default(), nameless("192.0.2.7"), false),
+        ] {
+            assert_eq!(
+                begun(issued.clone()).was_rotated_for(&shown),
+                is_same,
+                "{issued:?} {shown:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_rotation_is_stored_with_its_client() {
+        let session = begun(client("192.0.2.7", "A"));
+
+        let rotated = session.rotated(client("198.51.100.1", "B"), NOW, LIFETIME);
+
+        let Op::Update { set, .. } = rotated.rotate(session.generation) else {
+            panic!("an update")
+        };
+        let stored = |name| set.iter().find(|(field, _)| field.name == name).unwrap().1.clone();
+        assert_eq!(stored("ip"), Value::text("198.51.100.1"));
+        assert_eq!(stored("user_agent"), Value::text("B"));
+    }
+
     fn row(of: Op) -> Row {
         match of {
             Op::Create { mut rows, .. } => rows.remove(0),
@@ -199,16 +290,17 @@ mod tests {
     #[test]
     fn a_session_is_read_as_it_was_stored() {
         for mode in [Mode::Json, Mode::Cookie, Mode::Session] {
-            let session = Session::begin(Uuid::from_u128(1), mode, NOW, LIFETIME);
+            for client in [Origin::default(), client("192.0.2.7", "Browser/1")] {
+                let session = Session::begin(Uuid::from_u128(1), mode, client, NOW, LIFETIME);
 
-            assert_eq!(Session::read(&row(session.create(&Origin::default()))).unwrap(), session);
+                assert_eq!(Session::read(&row(session.create())).unwrap(), session);
+            }
         }
     }
 
     #[test]
     fn a_row_of_another_hand_is_an_error_that_names_the_column() {
-        let session = Session::begin(Uuid::from_u128(1), Mode::Json, NOW, LIFETIME);
-        let row = row(session.create(&Origin::default())).with("mode", Value::text("telepathy"));
+        let row = row(begun(Origin::default()).create()).with("mode", Value::text("telepathy"));
 
         let error = Session::read(&row).unwrap_err();
 
@@ -217,10 +309,7 @@ mod tests {
 
     #[test]
     fn a_long_user_agent_is_cut() {
-        let session = Session::begin(Uuid::from_u128(1), Mode::Json, NOW, LIFETIME);
-        let origin = Origin::new("::1".parse().ok(), Some(&"é".repeat(300)));
-
-        let row = row(session.create(&origin));
+        let row = row(begun(client("::1", &"é".repeat(300))).create());
 
         assert_eq!(row.value("ip").as_text(), Some("::1"));
         assert_eq!(row.value("user_agent").as_text(), Some("é".repeat(255).as_str()));
@@ -228,16 +317,16 @@ mod tests {
 
     #[test]
     fn a_rotation_starts_the_lifetime_anew() {
-        let session = Session::begin(Uuid::from_u128(1), Mode::Json, NOW, LIFETIME);
+        let session = begun(Origin::default());
         let later = NOW.plus(Duration::from_mins(1));
 
-        let rotated = session.rotated(later, LIFETIME);
+        let rotated = session.rotated(Origin::default(), later, LIFETIME);
 
         assert_eq!(rotated.generation, session.generation + 1);
         assert_eq!((rotated.date_rotated, rotated.expires), (later, later.plus(WEEK)));
         let late = NOW.plus(Duration::from_hours(100));
         let end = NOW.plus(Duration::from_hours(240));
-        assert_eq!(session.rotated(late, LIFETIME).expires, end);
+        assert_eq!(session.rotated(Origin::default(), late, LIFETIME).expires, end);
         assert_eq!((rotated.id, &rotated.seed), (session.id, &session.seed));
         assert!(!session.is_expired(NOW));
         assert!(session.is_expired(session.expires));

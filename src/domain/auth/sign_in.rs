@@ -192,14 +192,14 @@ impl Auth {
         mode: Mode,
         origin: &Origin,
     ) -> Result<SignIn, Error> {
-        let session = Session::begin(id, mode, now, self.lifetime(mode));
+        let session = Session::begin(id, mode, origin.clone(), now, self.lifetime(mode));
         // One fewer than there may be: the new one takes the place.
         let stay = self.config.sessions_per_user_max.saturating_sub(1);
         let surplus = self.store.read_stale_sessions(id, now, stay).await?;
         if !surplus.is_empty() {
             ops.push(sessions::end(surplus));
         }
-        ops.push(session.create(origin));
+        ops.push(session.create());
         self.changes.commit(Write { actor: Some(id), at: now, ops }).await?;
         Ok(self.issue(user, &session, now, origin.ip))
     }

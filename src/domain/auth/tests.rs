@@ -103,7 +103,12 @@ impl World {
     }
 
     async fn refresh(&self, token: &str) -> String {
-        self.auth.refresh(token, Mode::Json, None).await.unwrap().refresh_token.unwrap()
+        self.auth
+            .refresh(token, Mode::Json, &Origin::default())
+            .await
+            .unwrap()
+            .refresh_token
+            .unwrap()
     }
 
     async fn sessions(&self) -> usize {
@@ -196,11 +201,26 @@ async fn a_token_stays_good_until_its_successor_is_used_and_then_ends_the_sessio
     world.pass(3600);
     assert_eq!(world.refresh(&first).await, second);
     let third = world.refresh(&second).await;
-    assert_refused(world.auth.refresh(&first, Mode::Json, None).await);
+    assert_refused(world.auth.refresh(&first, Mode::Json, &Origin::default()).await);
     assert_eq!(world.refresh(&second).await, third);
     world.pass(60);
-    assert_refused(world.auth.refresh(&first, Mode::Json, None).await);
-    assert_refused(world.auth.refresh(&third, Mode::Json, None).await);
+    assert_refused(world.auth.refresh(&first, Mode::Json, &Origin::default()).await);
+    assert_refused(world.auth.refresh(&third, Mode::Json, &Origin::default()).await);
+    assert_eq!(world.sessions().await, 0);
+}
+
+#[tokio::test]
+async fn two_clients_that_take_turns_with_a_copied_token_lose_the_session() {
+    let world = World::new().await;
+    let (owner, thief) = (Origin::default(), Origin::new("203.0.113.9".parse().ok(), Some("Copy")));
+    let first = world.login(Mode::Json).await.refresh_token.unwrap();
+
+    let second = world.refresh(&first).await;
+    world.pass(11);
+    assert_eq!(world.refresh(&first).await, second);
+    assert_refused(world.auth.refresh(&first, Mode::Json, &thief).await);
+
+    assert_refused(world.auth.refresh(&second, Mode::Json, &owner).await);
     assert_eq!(world.sessions().await, 0);
 }
 
@@ -227,7 +247,7 @@ async fn a_refresh_starts_the_lifetime_anew() {
     let third = world.refresh(&second).await;
     world.pass(7 * day);
 
-    assert_refused(world.auth.refresh(&third, Mode::Json, None).await);
+    assert_refused(world.auth.refresh(&third, Mode::Json, &Origin::default()).await);
 }
 
 #[tokio::test]
@@ -255,7 +275,7 @@ async fn a_rotation_that_comes_late_changes_nothing() {
     let third = world.refresh(&second).await;
 
     let late = session
-        .rotated(world.clock.now(), world.auth.lifetime(Mode::Json))
+        .rotated(Origin::default(), world.clock.now(), world.auth.lifetime(Mode::Json))
         .rotate(session.generation);
     let write = Write { actor: None, at: world.clock.now(), ops: vec![late] };
     let answer = world.auth.changes.commit(write).await;
@@ -272,18 +292,22 @@ async fn a_session_token_is_good_for_the_grace_after_its_successor_came() {
     assert_eq!(first.expires_in, Duration::from_hours(24));
     world.pass(60);
 
-    let second = world.auth.refresh(&first.access_token, Mode::Session, None).await.unwrap();
+    let second =
+        world.auth.refresh(&first.access_token, Mode::Session, &Origin::default()).await.unwrap();
     world.pass(10);
-    let again = world.auth.refresh(&first.access_token, Mode::Session, None).await.unwrap();
+    let again =
+        world.auth.refresh(&first.access_token, Mode::Session, &Origin::default()).await.unwrap();
 
     assert_eq!(again.access_token, second.access_token);
     world.auth.recognise(&first.access_token, None).await.unwrap();
     world.auth.recognise(&second.access_token, None).await.unwrap();
     world.pass(1);
     assert_refused(world.auth.recognise(&first.access_token, None).await);
-    assert_refused(world.auth.refresh(&first.access_token, Mode::Session, None).await);
+    assert_refused(
+        world.auth.refresh(&first.access_token, Mode::Session, &Origin::default()).await,
+    );
     world.auth.recognise(&second.access_token, None).await.unwrap();
-    assert_refused(world.auth.refresh(&second.access_token, Mode::Json, None).await);
+    assert_refused(world.auth.refresh(&second.access_token, Mode::Json, &Origin::default()).await);
 }
 
 #[tokio::test]
@@ -291,7 +315,9 @@ async fn an_access_token_is_no_session_token() {
     let world = World::new().await;
     let signed_in = world.login(Mode::Json).await;
 
-    assert_refused(world.auth.refresh(&signed_in.access_token, Mode::Session, None).await);
+    assert_refused(
+        world.auth.refresh(&signed_in.access_token, Mode::Session, &Origin::default()).await,
+    );
     world.auth.logout(&signed_in.access_token, Mode::Session).await.unwrap();
 
     world.auth.recognise(&signed_in.access_token, None).await.unwrap();
@@ -308,7 +334,7 @@ async fn a_logout_ends_the_session_at_once_and_no_other() {
     world.auth.logout(&used, Mode::Json).await.unwrap();
 
     assert_refused(world.auth.recognise(&goes.access_token, None).await);
-    assert_refused(world.auth.refresh(&used, Mode::Json, None).await);
+    assert_refused(world.auth.refresh(&used, Mode::Json, &Origin::default()).await);
     assert!(world.auth.renew(&goes.identity).await.unwrap().is_none());
     assert!(world.auth.renew(&stays.identity).await.unwrap().is_some());
     world.auth.logout(&used, Mode::Json).await.unwrap();
@@ -324,7 +350,9 @@ async fn an_expired_session_token_can_still_log_out_but_not_refresh() {
     // Tokens count in seconds: this one ends a moment before its session.
     world.clock.advance(Duration::from_millis(24 * 3_600_000 - 100));
 
-    assert_refused(world.auth.refresh(&signed_in.access_token, Mode::Session, None).await);
+    assert_refused(
+        world.auth.refresh(&signed_in.access_token, Mode::Session, &Origin::default()).await,
+    );
     world.auth.logout(&signed_in.access_token, Mode::Session).await.unwrap();
 
     assert_eq!(world.sessions().await, 0);
@@ -339,7 +367,9 @@ async fn a_suspension_holds_from_the_next_use_on() {
     world.set("status", Value::text("suspended")).await;
 
     assert_refused(world.auth.recognise(&signed_in.access_token, None).await);
-    assert_refused(world.auth.refresh(&signed_in.refresh_token.unwrap(), Mode::Json, None).await);
+    assert_refused(
+        world.auth.refresh(&signed_in.refresh_token.unwrap(), Mode::Json, &Origin::default()).await,
+    );
     assert!(world.auth.renew(&signed_in.identity).await.unwrap().is_none());
 }
 
@@ -368,8 +398,12 @@ async fn a_forged_token_is_invalid_and_a_foreign_one_unknown() {
     let answer = world.auth.recognise(&forged.access_token, None).await;
 
     assert!(matches!(answer, Err(Error::InvalidToken)), "{answer:?}");
-    assert_refused(world.auth.refresh(&forged.refresh_token.unwrap(), Mode::Json, None).await);
-    assert_refused(world.auth.refresh(&forged.access_token, Mode::Session, None).await);
+    assert_refused(
+        world.auth.refresh(&forged.refresh_token.unwrap(), Mode::Json, &Origin::default()).await,
+    );
+    assert_refused(
+        world.auth.refresh(&forged.access_token, Mode::Session, &Origin::default()).await,
+    );
     assert_refused(world.auth.recognise("eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJtZSJ9.AAAA", None).await);
 }
 
@@ -381,7 +415,7 @@ async fn one_session_too_many_ends_the_one_that_was_not_refreshed_for_longest() 
     let idle = world.login(Mode::Json).await;
     world.pass(1);
     let token = oldest.refresh_token.unwrap();
-    let refreshed = world.auth.refresh(&token, Mode::Json, None).await.unwrap();
+    let refreshed = world.auth.refresh(&token, Mode::Json, &Origin::default()).await.unwrap();
     world.pass(1);
 
     let newest = world.login(Mode::Json).await;

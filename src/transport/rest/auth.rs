@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 use serde_json::json;
 
 use crate::domain::Error;
+use crate::domain::Forbidden;
 use crate::domain::auth::Login;
 use crate::domain::auth::Mode;
 use crate::domain::auth::SignIn;
@@ -31,7 +32,7 @@ use crate::transport::rest::schemas;
 #[must_use]
 pub fn operations() -> Vec<Operation> {
     let post = |path: &str, handler: Handler, words| {
-        Operation::new(Method::POST, path, Access::Anyone, handler, words)
+        Operation::new(Method::POST, path, Access::Open, handler, words)
     };
     vec![
         post("/auth/login", |call| Box::pin(login(call)), login_words()),
@@ -54,8 +55,8 @@ async fn login(mut call: Call) -> Reply {
 
 async fn refresh(mut call: Call) -> Reply {
     let (token, mode) = token(&mut call).await?;
-    let from = call.origin().ip;
-    let sign_in = call.context.services.auth.refresh(&token, mode, from).await?;
+    let client = call.origin();
+    let sign_in = call.context.services.auth.refresh(&token, mode, &client).await?;
     Ok(signed_in(&call, mode, &sign_in))
 }
 
@@ -176,6 +177,8 @@ fn login_words() -> Words {
         success: tokens("Signed in."),
         failures: vec![
             Error::payload("\"email\" is required"),
+            Error::InvalidCredentials,
+            Error::Forbidden(Forbidden::Action),
             Error::InvalidOtp,
             Error::InvalidProvider,
         ],
@@ -229,9 +232,11 @@ fn refresh_token_words(
     let example = json!({"refresh_token": "5Gcy6MeCZ1bqE2uLw0hEq7tPzR4nXkVd", "mode": "json"});
     Words {
         request: Some(Content::json(schemas::reference(schema), example)),
-        failures: vec![Error::payload(
-            "The refresh token is required in either the payload or cookie",
-        )],
+        failures: vec![
+            Error::payload("The refresh token is required in either the payload or cookie"),
+            Error::InvalidCredentials,
+            Error::Forbidden(Forbidden::Action),
+        ],
         ..Words::new(TAG, id, summary, description)
     }
 }

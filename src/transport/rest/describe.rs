@@ -278,7 +278,9 @@ fn security(access: Access) -> Vec<HashMap<&'static str, Vec<&'static str>>> {
     let signed_in = [with(BEARER), with(QUERY), with(COOKIE)];
     match access {
         Access::Open => vec![],
-        Access::Anyone => [HashMap::new()].into_iter().chain(signed_in).collect(),
+        Access::Optional | Access::Anyone => {
+            [HashMap::new()].into_iter().chain(signed_in).collect()
+        }
         Access::SignedIn | Access::Administrators => signed_in.into(),
     }
 }

@@ -56,8 +56,10 @@ pub struct Operation {
 /// Whom an operation is for. Rights to items are checked below, item by item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Everybody; credentials are not even looked at.
+    /// Every caller; credentials are ignored.
     Open,
+    /// Every caller; invalid or expired credentials count as none. For the operations of a sign-in page.
+    Optional,
     /// Everybody; credentials that are no good are refused.
     Anyone,
     /// Whoever is signed in.
@@ -323,13 +325,14 @@ impl Mounted {
                 let from = address::of(&request, &context.config.server.trust_proxy);
                 context.services.auth.public(from)
             }
+            Access::Optional => actor::recognise_or_public(&context, &request).await?,
             _ => actor::recognise(&context, &request).await?,
         };
         let owner = Owner::of(&identity.actor);
         let is_change = actor::is_change(request.method());
         let call = Call { context, identity, request, collection: self.collection };
         match self.access {
-            Access::Open | Access::Anyone => {}
+            Access::Open | Access::Optional | Access::Anyone => {}
             Access::SignedIn => {
                 call.require_user()?;
             }

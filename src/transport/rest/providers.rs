@@ -54,7 +54,7 @@ pub fn operations() -> Vec<Operation> {
         Operation::new(
             Method::GET,
             "/auth",
-            Access::Anyone,
+            Access::Open,
             |call| Box::pin(ready(Ok(list(&call)))),
             list_words(),
         ),

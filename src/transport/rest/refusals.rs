@@ -59,7 +59,12 @@ fn common_failures(operation: &Operation) -> Vec<Error> {
     if words.parameters.iter().any(in_query) && !known("INVALID_QUERY") {
         failures.push(Error::InvalidQuery("\"limit\" must be a number".to_owned()));
     }
-    if operation.access == Access::Open {
+    let only_reads = matches!(operation.method.as_str(), "GET" | "SEARCH");
+    if operation.access == Access::Open && only_reads {
+        return failures;
+    }
+    if matches!(operation.access, Access::Open | Access::Optional) {
+        failures.push(Error::TooBusy { retry_after: Duration::from_secs(1) });
         return failures;
     }
     failures.extend([
@@ -69,7 +74,6 @@ fn common_failures(operation: &Operation) -> Vec<Error> {
         Error::InvalidToken,
         Error::TooBusy { retry_after: Duration::from_secs(1) },
     ]);
-    let only_reads = matches!(operation.method.as_str(), "GET" | "SEARCH");
     if operation.access == Access::Administrators || !only_reads {
         failures.push(Error::Forbidden(Forbidden::Action));
     }

@@ -39,8 +39,8 @@ pub fn operations() -> Vec<Operation> {
     };
     vec![
         get("/server/ping", Access::Open, |_| Box::pin(ready(Ok(ping()))), ping_words()),
-        get("/server/health", Access::Anyone, |call| Box::pin(health(call)), health_words()),
-        get("/server/info", Access::Anyone, |call| Box::pin(info(call)), info_words()),
+        get("/server/health", Access::Optional, |call| Box::pin(health(call)), health_words()),
+        get("/server/info", Access::Optional, |call| Box::pin(info(call)), info_words()),
         get(
             "/server/specs/oas",
             Access::Administrators,

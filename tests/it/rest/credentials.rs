@@ -91,20 +91,69 @@ async fn a_bad_token_is_never_the_public() {
     for (token, status, code) in bad {
         for (method, path) in [
             ("GET", "/items/messages"),
-            ("POST", "/auth/login"),
-            ("POST", "/auth/refresh"),
-            ("GET", "/server/info"),
+            ("POST", "/items/messages"),
             ("GET", "/users/me"),
+            ("PATCH", "/users/me"),
         ] {
-            let login = json!({"email": alice.email, "password": alice.password,
-                "refresh_token": alice.refresh_token});
-            let answer = nobody.bearing(&token).send_json(method, path, &login).await;
+            let body = json!({"content": "Hello"});
+            let answer = nobody.bearing(&token).send_json(method, path, &body).await;
             answer.refused(status, code);
             assert!(!answer.text.contains(&token), "{path} tells the token");
         }
         assert_eq!(nobody.bearing(&token).get("/server/ping").await.text, "pong");
     }
     nobody.get("/items/messages").await.ok();
+    server.stop().await;
+}
+
+/// Returns the ways in which a request may carry a credential that is no longer good.
+fn dead_credentials(expired: &str) -> [(String, [(&'static str, String); 2]); 4] {
+    let none = ("x-nothing", String::new());
+    [
+        (String::new(), [("authorization", format!("Bearer {expired}")), none.clone()]),
+        (String::new(), [("cookie", format!("directus_session_token={expired}")), none.clone()]),
+        (format!("?access_token={expired}"), [none.clone(), none.clone()]),
+        (
+            format!("?access_token={expired}"),
+            [("authorization", format!("Bearer {expired}")), none],
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn dead_credentials_block_neither_a_sign_in_nor_its_page() {
+    let server = TestServer::at_noon(|_| {}).await;
+    let (alice, nobody) = (server.member("alice").await, server.anonymous());
+    let expired = alice.token.clone();
+    server.clock.advance(Duration::from_mins(15));
+
+    for dead in [expired.as_str(), "revoked"] {
+        for (query, headers) in dead_credentials(dead) {
+            let send = async |method: &str, path: &str, body: Json| {
+                let mut request = nobody.request(method, &format!("{path}{query}"));
+                for (name, value) in &headers {
+                    request = request.header(*name, value);
+                }
+                Answer::to(if method == "GET" { request } else { request.json(&body) }).await
+            };
+            let login = json!({"email": alice.email, "password": alice.password});
+            let tokens = send("POST", "/auth/login", login).await.ok();
+            let used = json!({"refresh_token": tokens["refresh_token"]});
+            let newer = send("POST", "/auth/refresh", used).await.ok();
+            let newest = json!({"refresh_token": newer["refresh_token"]});
+            send("POST", "/auth/logout", newest.clone()).await.nothing();
+            // The session has ended, and not only the response was friendly.
+            send("POST", "/auth/refresh", newest).await.unknown();
+            let request = json!({"email": alice.email});
+            // Only the missing mail transport is in the way.
+            let asked = send("POST", "/auth/password/request", request).await;
+            asked.refused(422, "UNPROCESSABLE_CONTENT");
+            for path in ["/auth", "/server/info", "/server/health", "/server/ping"] {
+                let answer = send("GET", path, Json::Null).await;
+                assert_eq!(answer.status, 200, "{path}{query} {headers:?}: {}", answer.text);
+            }
+        }
+    }
     server.stop().await;
 }
 

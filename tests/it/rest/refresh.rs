@@ -44,6 +44,45 @@ async fn a_used_token_gives_the_same_successor_until_that_is_used() {
     server.stop().await;
 }
 
+/// Refreshes as a browser of this name.
+async fn refresh_as(client: &Client, user_agent: &str, token: &str) -> Answer {
+    let body = json!({"refresh_token": token, "mode": "json"});
+    let request = client.request("POST", "/auth/refresh").header("user-agent", user_agent);
+    Answer::to(request.json(&body)).await
+}
+
+#[tokio::test]
+async fn a_copied_token_that_keeps_in_step_with_its_owner_ends_the_family() {
+    let server = TestServer::at_noon(|_| {}).await;
+    let (alice, nobody) = (server.member("alice").await, server.anonymous());
+    let second =
+        text(&refresh_as(&nobody, "Owner", &alice.refresh_token).await.ok(), "refresh_token");
+
+    server.clock.advance(GRACE + Duration::from_millis(1));
+    // The page of the owner was left before it stored the successor.
+    let again = refresh_as(&nobody, "Owner", &alice.refresh_token).await.ok();
+    assert_eq!(text(&again, "refresh_token"), second);
+    refresh_as(&nobody, "Thief", &alice.refresh_token).await.unknown();
+
+    refresh_as(&nobody, "Owner", &second).await.unknown();
+    nobody.bearing(&text(&again, "access_token")).get("/users/me").await.unknown();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn within_the_grace_another_client_gets_the_same_successor() {
+    let server = TestServer::at_noon(|_| {}).await;
+    let (alice, nobody) = (server.member("alice").await, server.anonymous());
+    let second =
+        text(&refresh_as(&nobody, "Page", &alice.refresh_token).await.ok(), "refresh_token");
+
+    server.clock.advance(GRACE);
+    let other = refresh_as(&nobody, "Server of the page", &alice.refresh_token).await.ok();
+
+    assert_eq!(text(&other, "refresh_token"), second);
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn a_replay_within_the_grace_harms_nobody() {
     let server = TestServer::at_noon(|_| {}).await;

@@ -80,7 +80,7 @@ impl Connection {
                 return Ok(Granted { identity, refresh_token: None, owns_session: false });
             }
             Credentials::RefreshToken(token) => {
-                auth.refresh(&token, Mode::Json, self.origin.ip).await?
+                auth.refresh(&token, Mode::Json, &self.origin).await?
             }
             Credentials::Password { email, password, otp } => {
                 let login = Login { email: &email, password: &password, otp: otp.as_deref() };
