@@ -107,6 +107,8 @@ pub struct Clock(Option<Arc<Manual>>);
 #[derive(Debug)]
 struct Manual {
     millis: AtomicI64,
+    /// How far it was set back in all, which [`Clock::instant`] does not notice.
+    set_back: AtomicI64,
     /// The two readings that belong together.
     start: (Timestamp, Instant),
 }
@@ -122,7 +124,8 @@ impl Clock {
     #[must_use]
     pub fn manual(at: Timestamp) -> Self {
         let start = (at, Instant::now());
-        Self(Some(Arc::new(Manual { millis: AtomicI64::new(at.millis()), start })))
+        let millis = AtomicI64::new(at.millis());
+        Self(Some(Arc::new(Manual { millis, set_back: AtomicI64::new(0), start })))
     }
 
     /// Returns the current instant.
@@ -142,8 +145,19 @@ impl Clock {
     pub fn instant(&self) -> Instant {
         self.0.as_ref().map_or_else(Instant::now, |manual| {
             let (at, start) = manual.start;
-            start + at.until(manual.now())
+            let set_back = manual.set_back.load(Ordering::SeqCst);
+            start + at.until(Timestamp(manual.now().millis() + set_back))
         })
+    }
+
+    /// Sets a manual clock back, as an operator or a time server may do; the system's clock is left
+    /// alone.
+    pub fn set_back(&self, by: Duration) {
+        if let Some(manual) = &self.0 {
+            let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+            manual.millis.fetch_sub(millis, Ordering::SeqCst);
+            manual.set_back.fetch_add(millis, Ordering::SeqCst);
+        }
     }
 
     /// Moves a manual clock forward; the system's clock is left alone.
@@ -189,6 +203,9 @@ mod tests {
         assert_eq!(clock.now(), Timestamp::from_millis(12));
         let before = clock.instant();
         clock.advance(Duration::from_secs(3));
+        clock.set_back(Duration::from_hours(1));
         assert_eq!(clock.instant() - before, Duration::from_secs(3));
+        clock.advance(Duration::from_secs(2));
+        assert_eq!(clock.instant() - before, Duration::from_secs(5));
     }
 }

@@ -26,7 +26,8 @@ pub(super) const ROW_OVERHEAD: usize = 512;
 pub struct Write {
     /// On whose behalf; `None` for the public and for the service itself.
     pub actor: Option<Uuid>,
-    /// When, for the log.
+    /// What the clock says. The date of the events is this or, if that is later, the date of the event
+    /// before.
     pub at: Timestamp,
     /// What, in order.
     pub ops: Vec<Op>,
@@ -58,14 +59,16 @@ impl Turn {
 /// One change.
 #[derive(Debug)]
 pub enum Op {
-    /// Creates items: one event each. An integer key may be null: the writer then counts one up.
+    /// Creates items: one event each. An integer key may be null: the writer then counts one up. A
+    /// null date of creation becomes that of the event.
     Create {
         /// The collection of all rows.
         collection: &'static Collection,
         /// The items, complete.
         rows: Vec<Row>,
     },
-    /// Sets the same fields of some items: one event for all of them, none if there are none.
+    /// Sets the same fields of some items: one event for all of them, none if there are none. A null
+    /// date of the update becomes that of the event.
     Update {
         /// The collection.
         collection: &'static Collection,

@@ -10,6 +10,7 @@ mod classes;
 mod conformance;
 mod connections;
 mod costs;
+mod dates;
 mod directus;
 mod enrolment;
 mod log;

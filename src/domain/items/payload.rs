@@ -75,6 +75,10 @@ impl Items {
             return Err(Error::FailedValidation(violations));
         }
         let attached = attached(collection, &row, &payload)?;
+        for field in collection.fields.iter().filter(|it| it.special == Special::DateCreated) {
+            // The writer dates it: rows are in the same order by their dates as by their keys.
+            row.set(field, Value::Null);
+        }
         Ok((row, attached))
     }
 
@@ -115,7 +119,8 @@ impl Items {
         for field in collection.fields {
             match field.special {
                 Special::UserUpdated => values.push((field, actor.user.into())),
-                Special::DateUpdated => values.push((field, Value::Timestamp(self.clock.now()))),
+                // The writer dates it.
+                Special::DateUpdated => values.push((field, Value::Null)),
                 _ => {}
             }
         }

@@ -45,6 +45,7 @@ use crate::store::write::Write;
 use crate::store::writer::addresses;
 use crate::store::writer::administrators;
 use crate::store::writer::counters::Counters;
+use crate::store::writer::dates;
 use crate::store::writer::failure;
 use crate::store::writer::idempotency::Idempotency;
 
@@ -237,6 +238,7 @@ impl<'c> Batch<'c> {
                 None => self.next_key(collection).await?,
             };
             row.set(collection.key(), Value::from(key));
+            dates::stamp_new(&mut row, self.counters.date(write.at));
             let after = Some(Arc::new(rows::mask(&row)));
             self.note(
                 write,
@@ -304,11 +306,12 @@ impl<'c> Batch<'c> {
         if before.is_empty() {
             return Ok(());
         }
+        let set = dates::stamp_changes(set, self.counters.date(write.at));
         let after: Vec<Row> = before
             .iter()
             .map(|row| {
                 let mut row = row.clone();
-                for (field, value) in set {
+                for (field, value) in &set {
                     row.set(field, value.clone());
                 }
                 row
@@ -321,7 +324,7 @@ impl<'c> Batch<'c> {
             addresses::check(&mut self.transaction, &before, &after).await?;
             let mut statement = Sql::update();
             statement.table(collection.name).and_where(one_of(collection, &before));
-            for (field, value) in set {
+            for (field, value) in &set {
                 statement.value(field.name, rows::bind(value));
             }
             let (sql, values) = statement.build_sqlx(SqliteQueryBuilder);
@@ -438,8 +441,8 @@ impl<'c> Batch<'c> {
         action: EventAction,
         changes: Vec<Change>,
     ) {
-        let seq = self.counters.next_seq();
-        let (actor, at) = (write.actor, write.at);
+        let (seq, at) = (self.counters.next_seq(), self.counters.date(write.at));
+        let actor = write.actor;
         for row in changes.iter().flat_map(|change| change.before.iter().chain(&change.after)) {
             self.touched.rows += 1;
             self.touched.text_bytes += row.text_bytes();

@@ -1,20 +1,25 @@
 //! Numbers that only rise: `seq`, and the keys that the server counts up.
 //!
 //! They are kept in a table, so that a number is never used twice, also not that of an item that
-//! was deleted or of a transaction before a restart.
+//! was deleted or of a transaction before a restart. The date of the last event is kept beside them,
+//! since dates never run backwards either.
 
 use sqlx::Row as _;
 use sqlx::SqliteConnection;
 
+use crate::clock::Timestamp;
 use crate::model::Collection;
 use crate::model::schema::MESSAGES;
 use crate::model::schema::PERMISSIONS;
 use crate::store::StoreError;
+use crate::store::writer::dates;
 
 /// The last numbers given out.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(in crate::store) struct Counters {
     pub(super) seq: i64,
+    /// The date of the last event.
+    last: Timestamp,
     messages: Count,
     permissions: Count,
 }
@@ -39,12 +44,14 @@ impl Counters {
              (select value from chinwag_counters where name = 'messages'), \
              (select value from chinwag_counters where name = 'directus_permissions'), \
              (select coalesce(max(id), 0) from messages), \
-             (select coalesce(max(id), 0) from directus_permissions)",
+             (select coalesce(max(id), 0) from directus_permissions), \
+             coalesce((select date_created from event_log order by seq desc limit 1), 0)",
         )
         .fetch_one(connection)
         .await?;
         Ok(Self {
             seq: row.try_get(0)?,
+            last: Timestamp::from_millis(row.try_get(5)?),
             messages: Count { last: row.try_get(1)?, chosen: row.try_get(3)? },
             permissions: Count { last: row.try_get(2)?, chosen: row.try_get(4)? },
         })
@@ -67,6 +74,12 @@ impl Counters {
         .execute(connection)
         .await?;
         Ok(())
+    }
+
+    /// Returns the date of the next event by what the clock says.
+    pub(super) fn date(&mut self, clock: Timestamp) -> Timestamp {
+        self.last = dates::next(clock, self.last);
+        self.last
     }
 
     /// Returns the next place in the order of events.

@@ -11,6 +11,7 @@ mod addresses;
 mod administrators;
 mod batch;
 mod counters;
+mod dates;
 mod failure;
 mod idempotency;
 mod queue;
