@@ -83,20 +83,15 @@ impl Changes {
 
     /// Takes notice of committed events, whoever made them. Doing so twice does no harm.
     pub async fn apply(&self, events: &[Arc<Event>]) {
-        let (mut rights, mut standing) = (None, false);
+        let mut standing = false;
         for event in events {
             if event.collection.reach != Reach::Items {
                 self.directory.apply(event);
-                if Permissions::depend_on(event.collection) {
-                    rights = Some(event.seq);
-                }
                 standing |= [&USERS, &SESSIONS].contains(&event.collection);
             }
         }
-        if let Some(seq) = rights {
-            self.permissions.refresh(seq).await;
-        }
-        if standing || rights.is_some() {
+        let rights = self.permissions.apply(events).await;
+        if standing || rights {
             self.standing.fetch_add(1, Ordering::AcqRel);
         }
     }

@@ -79,6 +79,18 @@ impl Store {
         read(&mut connection, collection, &select).await
     }
 
+    /// Returns the items whose to-one relation `field` leads nowhere.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn leading_nowhere(
+        &self,
+        collection: &'static Collection,
+        field: &str,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.where_field(collection, collection.require(field), Test::Null).await
+    }
+
     /// Returns the account with this address, whatever its case. Of several accounts, which only a
     /// database from an earlier version has, the one whose address is written so comes first.
     ///

@@ -153,7 +153,7 @@ impl Auth {
         };
         providers::require_no_factor(&user)?;
         Ok(Identity {
-            actor: Arc::new(self.permissions.actor(&user, None, from)),
+            actor: Arc::new(self.permissions.actor(&user, None, from).await?),
             basis: Basis::Issued(Arc::clone(&known.identifier)),
             expires: Some(known.expires),
         })

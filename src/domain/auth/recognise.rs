@@ -88,19 +88,16 @@ impl Auth {
                 .await?
                 .filter(|user| self.issuer.as_ref().is_some_and(|by| by.knows(user, identifier))),
         };
-        Ok(user.map(|user| {
-            let session = match identity.basis {
-                Basis::Session(id) => Some(id),
-                Basis::Nothing | Basis::StaticToken(_) | Basis::Issued(_) => None,
-            };
-            let actor = self.permissions.actor(&user, session, from);
-            let actor = if actor == *identity.actor {
-                Arc::clone(&identity.actor)
-            } else {
-                Arc::new(actor)
-            };
-            Identity { actor, basis: identity.basis.clone(), expires: identity.expires }
-        }))
+        let Some(user) = user else { return Ok(None) };
+        let session = match identity.basis {
+            Basis::Session(id) => Some(id),
+            Basis::Nothing | Basis::StaticToken(_) | Basis::Issued(_) => None,
+        };
+        let actor = self.permissions.actor(&user, session, from).await?;
+        let actor =
+            if actor == *identity.actor { Arc::clone(&identity.actor) } else { Arc::new(actor) };
+        let (basis, expires) = (identity.basis.clone(), identity.expires);
+        Ok(Some(Identity { actor, basis, expires }))
     }
 
     async fn recognise_session(
@@ -117,7 +114,7 @@ impl Auth {
         let session = session.ok_or(Error::InvalidCredentials)?;
         let user = self.active_user(session.user).await?.ok_or(Error::InvalidCredentials)?;
         Ok(Identity {
-            actor: Arc::new(self.permissions.actor(&user, Some(session.id), from)),
+            actor: Arc::new(self.permissions.actor(&user, Some(session.id), from).await?),
             basis: Basis::Session(session.id),
             expires: Some(claims.expires()),
         })
@@ -134,7 +131,7 @@ impl Auth {
         };
         let user = known.filter(|known| **known == user).unwrap_or_else(|| Arc::new(user));
         Ok(Identity {
-            actor: Arc::new(self.permissions.actor(&user, None, from)),
+            actor: Arc::new(self.permissions.actor(&user, None, from).await?),
             basis: Basis::StaticToken(digest),
             expires: None,
         })

@@ -159,9 +159,9 @@ impl Auth {
                     ops.push(note_use(session.user, now));
                 }
                 self.commit(Some(session.user), now, ops).await?;
-                Ok(self.issue(&user, &rotated, now, from))
+                self.issue(&user, &rotated, now, from).await
             }
-            Verdict::Again => Ok(self.issue(&user, &session, now, from)),
+            Verdict::Again => self.issue(&user, &session, now, from).await,
             Verdict::Refuse => Err(Error::InvalidCredentials),
             Verdict::End => {
                 self.end_session(session.id, Some(session.user)).await?;

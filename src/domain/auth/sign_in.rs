@@ -201,20 +201,23 @@ impl Auth {
         }
         ops.push(session.create());
         self.changes.commit(Write { actor: Some(id), at: now, ops }).await?;
-        Ok(self.issue(user, &session, now, origin.ip))
+        self.issue(user, &session, now, origin.ip).await
     }
 
     /// Returns the newest tokens of a session. In session mode the token is the same each time (as
     /// long as the account's rights are), since it dates from the rotation.
-    pub(super) fn issue(
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(super) async fn issue(
         &self,
         user: &Row,
         session: &Session,
         now: Timestamp,
         from: Option<IpAddr>,
-    ) -> SignIn {
+    ) -> Result<SignIn, Error> {
         let user = Arc::new(user.clone());
-        let actor = Arc::new(self.permissions.actor(&user, Some(session.id), from));
+        let actor = Arc::new(self.permissions.actor(&user, Some(session.id), from).await?);
         let (generation, at, lifetime) = match session.mode {
             Mode::Session => {
                 let lifetime = session.date_rotated.until(session.expires);
@@ -231,7 +234,7 @@ impl Auth {
                 Some(self.refresh_tokens.make(session.id, &session.seed, session.generation))
             }
         };
-        SignIn {
+        Ok(SignIn {
             access_token: self.access_tokens.make(&claims),
             refresh_token,
             expires_in: access_token::whole_seconds(lifetime),
@@ -240,7 +243,7 @@ impl Auth {
                 basis: Basis::Session(session.id),
                 expires: Some(claims.expires()),
             },
-        }
+        })
     }
 
     /// Returns how long a session lives.

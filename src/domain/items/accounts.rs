@@ -1,5 +1,7 @@
 //! What changes of accounts bring with them: sessions that end, and rights that stay where they are.
 
+use uuid::Uuid;
+
 use crate::domain::Error;
 use crate::domain::Forbidden;
 use crate::domain::auth::Mode;
@@ -73,7 +75,7 @@ pub(super) async fn keep_in_place(
     if actor.admin {
         return Ok(());
     }
-    let (users, roles) = permissions.administrators();
+    let roles = permissions.administrator_roles();
     let gives_all = |role: &Value| role.as_uuid().is_some_and(|role| roles.contains(&role));
     for op in ops {
         let (collection, touched) = match op {
@@ -103,7 +105,10 @@ pub(super) async fn keep_in_place(
         if *collection != USERS {
             continue;
         }
-        for row in directory.find_many(&USERS, touched).await? {
+        let rows = directory.find_many(&USERS, touched).await?;
+        let ids: Vec<Uuid> = rows.iter().filter_map(|row| row.value("id").as_uuid()).collect();
+        let users = permissions.administrators_among(&ids).await?;
+        for row in rows {
             let id = row.value("id").as_uuid();
             let is_admin = id.is_some_and(|id| users.contains(&id)) || gives_all(row.value("role"));
             if is_admin && id != actor.user {

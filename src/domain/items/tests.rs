@@ -119,7 +119,7 @@ impl World {
     async fn actor(&self, id: u128) -> Actor {
         let key = Key::Uuid(Uuid::from_u128(id));
         let row = self.items.directory.find(&USERS, key).await.unwrap().unwrap();
-        self.items.permissions.actor(&row, None, None)
+        self.items.permissions.actor(&row, None, None).await.unwrap()
     }
 
     async fn read(&self, collection: &'static Collection, query: Json) -> Result<Json, Error> {

@@ -1,6 +1,7 @@
-//! All rights of the service, in memory.
+//! All rights of the service in memory, but for the policies of single accounts.
 
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -28,13 +29,12 @@ const ANCESTORS_MAX: usize = 32;
 /// How many compiled sets of rules are kept.
 const COMPILED_MAX: usize = 10_000;
 
-/// A reading of roles, policies, access rows and permissions.
+/// A reading of roles, policies, permissions, and the access rows of roles and of the public.
 pub(super) struct Book {
     /// The place in the order of events up to which changes are in it, at least.
     pub(super) seq: i64,
     roles: HashMap<Uuid, Arc<Row>>,
     policies: HashMap<Uuid, Policy>,
-    of_users: HashMap<Uuid, Vec<Uuid>>,
     of_roles: HashMap<Uuid, Vec<Uuid>>,
     of_public: Vec<Uuid>,
     /// What was asked for before. It ends with the book, so it knows nothing of earlier rights; and
@@ -51,7 +51,6 @@ impl Default for Book {
             seq: 0,
             roles: HashMap::new(),
             policies: HashMap::new(),
-            of_users: HashMap::new(),
             of_roles: HashMap::new(),
             of_public: Vec::new(),
             compiled: Cache::new(COMPILED_MAX),
@@ -99,19 +98,24 @@ impl Book {
                 policy.permissions.push(Arc::new(permission));
             }
         }
-        for access in store.all(&schema::ACCESS).await? {
+        for access in store.leading_nowhere(&schema::ACCESS, "user").await? {
             let Some(policy) = access.value("policy").as_uuid() else { continue };
-            match (access.value("user").as_uuid(), access.value("role").as_uuid()) {
-                (Some(user), _) => book.of_users.entry(user).or_default().push(policy),
-                (None, Some(role)) => book.of_roles.entry(role).or_default().push(policy),
-                (None, None) => book.of_public.push(policy),
+            match access.value("role").as_uuid() {
+                Some(role) => book.of_roles.entry(role).or_default().push(policy),
+                None => book.of_public.push(policy),
             }
         }
         Ok(book)
     }
 
-    /// Returns the actor that an account is at this address; without one, the public.
-    pub(super) fn actor(&self, account: Option<&Arc<Row>>, address: Option<IpAddr>) -> Actor {
+    /// Returns the actor that an account is at this address, with the policies of its own; without an
+    /// account, the public.
+    pub(super) fn actor(
+        &self,
+        account: Option<&Arc<Row>>,
+        own: &[Uuid],
+        address: Option<IpAddr>,
+    ) -> Actor {
         let at = |name| account.and_then(|row| row.value(name).as_uuid());
         let (user, role) = (at("id"), at("role"));
         let roles = self.lineage(role);
@@ -120,7 +124,7 @@ impl Book {
         if role.is_none() {
             policies.extend(&self.of_public);
         }
-        policies.extend(user.iter().filter_map(|user| self.of_users.get(user)).flatten());
+        policies.extend(own);
         policies.extend(roles.iter().filter_map(|role| self.of_roles.get(role)).flatten());
         policies.retain(|id| self.policies.get(id).is_some_and(|policy| policy.counts_at(address)));
         policies.sort_unstable();
@@ -198,16 +202,18 @@ impl Book {
         })
     }
 
-    /// Returns the accounts and the roles that are administrators.
-    pub(super) fn administrators(&self) -> (Vec<Uuid>, Vec<Uuid>) {
-        let gives = |policies: &Vec<Uuid>| {
-            policies.iter().filter_map(|id| self.policies.get(id)).any(|policy| policy.admin)
-        };
-        let users = self.of_users.iter().filter(|(_, policies)| gives(policies));
+    /// Returns whether whoever has this policy is an administrator.
+    pub(super) fn makes_administrators(&self, policy: Uuid) -> bool {
+        self.policies.get(&policy).is_some_and(|policy| policy.admin)
+    }
+
+    /// Returns the roles that make administrators.
+    pub(super) fn administrator_roles(&self) -> HashSet<Uuid> {
         let roles = self.roles.keys().copied().filter(|role| {
             let lineage = self.lineage(Some(*role));
-            lineage.iter().filter_map(|role| self.of_roles.get(role)).any(gives)
+            let policies = lineage.iter().filter_map(|role| self.of_roles.get(role)).flatten();
+            policies.copied().any(|policy| self.makes_administrators(policy))
         });
-        (users.map(|(user, _)| *user).collect(), roles.collect())
+        roles.collect()
     }
 }

@@ -1,14 +1,17 @@
 //! Who may do what: actor, collection and action to a [`Scope`], or Forbidden.
 //!
-//! Rights are rows. All of them are kept in memory, in a book that is replaced whole when one
-//! changes; what a set of policies gives is compiled when it is first asked for. It knows nothing of
-//! tokens or sessions (`auth`).
+//! Rights are rows. Roles, policies, permissions, and which policies a role or the public has, are kept
+//! in memory, in a book that is replaced whole when one changes; what a set of policies gives is
+//! compiled when it is first asked for. The policies of single accounts, of which there may be many,
+//! are read with the account (`accounts`). It knows nothing of tokens or sessions (`auth`).
 
+mod accounts;
 mod book;
 mod compiled;
 mod networks;
 mod summary;
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,10 +23,12 @@ use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::domain::Error;
+use crate::domain::permissions::accounts::AccountPolicies;
 use crate::domain::permissions::book::Book;
 use crate::model::Action;
 use crate::model::Actor;
 use crate::model::Collection;
+use crate::model::Event;
 use crate::model::Row;
 use crate::model::schema::ACCESS;
 use crate::model::schema::PERMISSIONS;
@@ -33,6 +38,7 @@ use crate::query::Environment;
 use crate::query::Limits;
 use crate::query::Scope;
 use crate::store::Store;
+use crate::store::StoreError;
 
 /// How long a failed reading of rights waits before it is tried again, at first and at most.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
@@ -44,8 +50,37 @@ pub struct Permissions {
     clock: Clock,
     limits: Limits,
     book: RwLock<Arc<Book>>,
+    accounts: AccountPolicies,
     /// One refresh at a time: an older reading must not replace a newer one.
     refreshing: tokio::sync::Mutex<()>,
+}
+
+/// Whose rights an event may change.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Concern {
+    /// Nobody's.
+    Nobody,
+    /// Those of these accounts alone.
+    Accounts(HashSet<Uuid>),
+    /// Those of anyone.
+    Everybody,
+}
+
+impl Concern {
+    /// Returns whose rights an event may change.
+    #[must_use]
+    pub fn of(event: &Event) -> Self {
+        if *event.collection != ACCESS {
+            let depend = Permissions::depend_on(event.collection);
+            return if depend { Self::Everybody } else { Self::Nobody };
+        }
+        let rows =
+            event.changes.iter().flat_map(|change| change.before.iter().chain(&change.after));
+        // A row without an account is about a role or the public.
+        let accounts: Option<HashSet<Uuid>> =
+            rows.map(|access| access.value("user").as_uuid()).collect();
+        accounts.map_or(Self::Everybody, Self::Accounts)
+    }
 }
 
 impl Permissions {
@@ -55,7 +90,9 @@ impl Permissions {
     /// When the store fails.
     pub async fn open(store: Arc<Store>, clock: Clock, limits: Limits) -> Result<Self, Error> {
         let book = RwLock::new(Arc::new(Book::read(&store).await?));
-        Ok(Self { store, clock, limits, book, refreshing: tokio::sync::Mutex::default() })
+        let accounts = AccountPolicies::new(Arc::clone(&store));
+        let refreshing = tokio::sync::Mutex::default();
+        Ok(Self { store, clock, limits, book, accounts, refreshing })
     }
 
     /// Returns whether rights may change when items of this collection do.
@@ -64,10 +101,28 @@ impl Permissions {
         [&ROLES, &POLICIES, &ACCESS, &PERMISSIONS].contains(&collection)
     }
 
-    /// Reads all rights anew, unless the event at this place is in them already; again and again
+    /// Takes notice of committed events. Doing so twice does no harm. Returns whether rights may have
+    /// changed.
+    pub async fn apply(&self, events: &[Arc<Event>]) -> bool {
+        let (mut changed, mut everybody) = (false, None);
+        for event in events {
+            self.accounts.apply(event);
+            let concern = Concern::of(event);
+            changed |= concern != Concern::Nobody;
+            if concern == Concern::Everybody {
+                everybody = Some(event.seq);
+            }
+        }
+        if let Some(seq) = everybody {
+            self.refresh(seq).await;
+        }
+        changed
+    }
+
+    /// Reads the book anew, unless the event at this place is in them already; again and again
     /// until it succeeds, since a change that is committed holds. After the first failure nobody has
     /// any rights until then: those in memory may be too many.
-    pub async fn refresh(&self, seq: i64) {
+    async fn refresh(&self, seq: i64) {
         let _one = self.refreshing.lock().await;
         if self.book.read().seq >= seq {
             return;
@@ -93,14 +148,25 @@ impl Permissions {
     /// Returns the public at this address.
     #[must_use]
     pub fn public(&self, from: Option<IpAddr>) -> Arc<Actor> {
-        Arc::new(self.book.read().actor(None, from))
+        Arc::new(self.book.read().actor(None, &[], from))
     }
 
     /// Returns the actor that an account is, with the rights now in force at this address, recognised
     /// by this session.
-    #[must_use]
-    pub fn actor(&self, user: &Arc<Row>, session: Option<Uuid>, from: Option<IpAddr>) -> Actor {
-        Actor { session, ..self.book.read().actor(Some(user), from) }
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn actor(
+        &self,
+        user: &Arc<Row>,
+        session: Option<Uuid>,
+        from: Option<IpAddr>,
+    ) -> Result<Actor, StoreError> {
+        let policies = match user.value("id").as_uuid() {
+            Some(id) => self.accounts.of(id).await?,
+            None => Arc::default(),
+        };
+        Ok(Actor { session, ..self.book.read().actor(Some(user), &policies, from) })
     }
 
     /// Returns what the actor may do in this way with items of the collection.
@@ -128,10 +194,21 @@ impl Permissions {
         summary::of(self, actor)
     }
 
-    /// Returns the accounts and the roles that are administrators: directly, or by a policy of the
-    /// role or of one of its ancestors.
+    /// Returns the roles that make administrators: by a policy of the role or of one of its ancestors.
     #[must_use]
-    pub fn administrators(&self) -> (Vec<Uuid>, Vec<Uuid>) {
-        self.book.read().administrators()
+    pub fn administrator_roles(&self) -> HashSet<Uuid> {
+        self.book.read().administrator_roles()
+    }
+
+    /// Returns those of the accounts that are administrators by a policy of their own.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn administrators_among(
+        &self,
+        accounts: &[Uuid],
+    ) -> Result<HashSet<Uuid>, StoreError> {
+        let book = Arc::clone(&self.book.read());
+        self.accounts.having(accounts, |policy| book.makes_administrators(policy)).await
     }
 }

@@ -25,6 +25,7 @@ use crate::domain::auth::Basis;
 use crate::domain::auth::Identity;
 use crate::domain::changes::Changes;
 use crate::domain::items::Items;
+use crate::domain::permissions::Concern;
 use crate::domain::permissions::Permissions;
 use crate::domain::realtime::Closing;
 use crate::domain::realtime::Meter;
@@ -329,7 +330,8 @@ impl Hub {
         let named = |id: Option<Uuid>| {
             id.is_some_and(|id| event.changes.iter().any(|change| change.key == Key::Uuid(id)))
         };
-        let rights = Permissions::depend_on(event.collection);
+        let concern = Concern::of(event);
+        let rights = concern != Concern::Nobody;
         if !rights && ![&USERS, &SESSIONS].contains(&event.collection) {
             // Most events are messages: that is not a reason to go through all connections.
             return;
@@ -340,7 +342,13 @@ impl Hub {
             } else if *event.collection == SESSIONS && event.action == EventAction::Delete {
                 matches!(identity.basis, Basis::Session(session) if named(Some(session)))
             } else {
-                rights
+                match &concern {
+                    Concern::Nobody => false,
+                    Concern::Accounts(accounts) => {
+                        identity.actor.user.is_some_and(|user| accounts.contains(&user))
+                    }
+                    Concern::Everybody => true,
+                }
             }
         };
         let seats: Vec<Arc<Seat>> = self

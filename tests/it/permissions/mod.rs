@@ -7,6 +7,7 @@ mod fields;
 mod hidden;
 mod matrix;
 mod null_behind;
+mod own;
 mod past;
 mod patterns;
 mod reach;

@@ -31,6 +31,7 @@ pub use member::Topic;
 use crate::config::TopicsConfig;
 use crate::domain::Error;
 use crate::domain::items::Items;
+use crate::domain::permissions::Concern;
 use crate::domain::permissions::Permissions;
 use crate::domain::realtime::Peer;
 use crate::domain::realtime::topics::feed::Feed;
@@ -160,7 +161,9 @@ impl Topics {
         if let Some(last) = batch.last() {
             *order = last.seq;
         }
-        let rights = missed || batch.iter().any(|event| Permissions::depend_on(event.collection));
+        // Whoever's own rights change becomes another actor, which unsettles them as well.
+        let is_for_all = |event: &Arc<Event>| Concern::of(event) == Concern::Everybody;
+        let rights = missed || batch.iter().any(is_for_all);
         for attendee in self.attendees() {
             if rights || !attendee.is_settled() {
                 self.settle(&attendee).await;

@@ -22,6 +22,7 @@ use uuid::Uuid;
 use crate::domain::Error;
 use crate::domain::items::Items;
 use crate::domain::items::plan::Plan;
+use crate::domain::permissions::Concern;
 use crate::domain::permissions::Permissions;
 use crate::domain::realtime::Peer;
 use crate::domain::realtime::peer::Seat;
@@ -245,7 +246,7 @@ impl Typing {
     /// Takes notice of a committed event: who has said it writes it no more, and whose rights changed
     /// may be named, or told, no more.
     pub(super) fn notice(&self, event: &Event) {
-        if Permissions::depend_on(event.collection) {
+        if Concern::of(event) != Concern::Nobody {
             self.rights.fetch_add(1, Ordering::AcqRel);
             self.changed.notify_one();
         }
