@@ -1,5 +1,6 @@
 //! What is done every now and then, by itself: sessions that expired, lines of activity that are
-//! owed, how far clients have got, events that need not be kept.
+//! owed, how far clients have got, events that need not be kept, a write-ahead log that is long, free
+//! space in the file.
 //!
 //! Each is a task of its own until the service stops. What they do is the domain's and the store's;
 //! here is how often, and that a failure is logged and tried again.
@@ -37,6 +38,14 @@ const REMEMBER_PERIOD: Duration = Duration::from_secs(1);
 const SHORTEN_PERIOD: Duration = Duration::from_secs(10);
 const SHORTEN_PAUSE: Duration = Duration::from_millis(10);
 
+/// How often the length of the write-ahead log is looked at, and after a failure.
+const WAL_PERIOD: Duration = Duration::from_millis(100);
+const WAL_RECOVERY: Duration = Duration::from_secs(5);
+
+/// How often free space is looked for, and the pause between two steps of giving it back.
+const SPACE_PERIOD: Duration = Duration::from_secs(10);
+const SPACE_PAUSE: Duration = Duration::from_millis(20);
+
 /// Begins what has to be done every now and then.
 pub(super) fn begin(
     tasks: &TaskTracker,
@@ -47,6 +56,8 @@ pub(super) fn begin(
 ) {
     tasks.spawn(end_expired(Arc::clone(&services.auth), stopping.clone()));
     tasks.spawn(catch_up(Arc::clone(store), stopping.clone()));
+    tasks.spawn(return_space(Arc::clone(store), stopping.clone()));
+    tasks.spawn(shorten_wal(Arc::clone(store), stopping.clone()));
     tasks.spawn(remember(
         Arc::clone(&services.hub),
         config.log_retention,
@@ -84,6 +95,35 @@ async fn catch_up(store: Arc<Store>, stopping: CancellationToken) {
         if let Some(Err(error)) = stopping.run_until_cancelled(catching_up).await {
             tracing::warn!(error = %error, "lines of activity could not be written");
         }
+    }
+}
+
+/// Keeps the write-ahead log short until the service stops.
+async fn shorten_wal(store: Arc<Store>, stopping: CancellationToken) {
+    let mut pause = WAL_PERIOD;
+    while stopping.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
+        pause = match stopping.run_until_cancelled(store.shorten_wal()).await {
+            Some(Err(error)) => {
+                tracing::warn!(error = %error, "the write-ahead log could not be truncated");
+                WAL_RECOVERY
+            }
+            Some(Ok(())) | None => WAL_PERIOD,
+        };
+    }
+}
+
+/// Gives free space back to the disk, in small steps, until the service stops.
+async fn return_space(store: Arc<Store>, stopping: CancellationToken) {
+    let mut pause = SPACE_PERIOD;
+    while stopping.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
+        pause = match stopping.run_until_cancelled(store.return_space()).await {
+            Some(Ok(true)) => SPACE_PAUSE,
+            Some(Err(error)) => {
+                tracing::warn!(error = %error, "free space could not be given back");
+                SPACE_PERIOD
+            }
+            Some(Ok(false)) | None => SPACE_PERIOD,
+        };
     }
 }
 

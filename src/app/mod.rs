@@ -70,6 +70,7 @@ use crate::domain::realtime::Topics;
 use crate::domain::settings::Settings;
 use crate::query::Limits;
 use crate::store::Store;
+use crate::store::Vacuumed;
 use crate::transport;
 use crate::transport::Context;
 use crate::transport::ws;
@@ -360,6 +361,18 @@ pub async fn migrate(config: &Config) -> Result<(), StartError> {
     let (committed, _commits) = mpsc::channel(1);
     open_store(config, committed).await?.close().await;
     Ok(())
+}
+
+/// Writes the database anew without the space of deleted data, and returns its size before and after.
+///
+/// # Errors
+/// When it cannot be used.
+pub async fn vacuum(config: &Config) -> Result<(u64, u64), StartError> {
+    migrate(config).await?;
+    let vacuumed = Store::vacuum(&config.store).await;
+    let Vacuumed { before, after } = vacuumed
+        .map_err(|error| StartError::of_database(config.store.filename.as_deref(), error))?;
+    Ok((before, after))
 }
 
 /// Starts the threads that write sockets.

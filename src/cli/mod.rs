@@ -51,6 +51,8 @@ enum Command {
     },
     /// Create the database or bring its schema up to date, and end
     Migrate,
+    /// Write the database anew without the space of deleted data, while the server is not running
+    Vacuum,
     /// Manage accounts while the server is not running
     Users {
         #[command(subcommand)]
@@ -79,6 +81,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Serve { demo, public } => serve::serve(demo, public),
         Command::Migrate => migrate(),
+        Command::Vacuum => vacuum(),
         Command::Users { command } => users::run(command),
         Command::Openapi => output::print(&transport::rest::document()),
         Command::Asyncapi => output::print(&transport::asyncapi::document()),
@@ -90,6 +93,12 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
 fn migrate() -> Result<(), Failure> {
     let config = settings()?;
     runtime()?.block_on(app::migrate(&config)).map_err(Failure::of_command)
+}
+
+fn vacuum() -> Result<(), Failure> {
+    let config = settings()?;
+    let (before, after) = runtime()?.block_on(app::vacuum(&config)).map_err(Failure::of_command)?;
+    output::print(&format!("vacuumed  {} KiB, before {} KiB\n", after / 1024, before / 1024))
 }
 
 fn completions(shell: Shell) -> Result<(), Failure> {
@@ -128,6 +137,7 @@ mod tests {
             "serve",
             "serve --demo --public dist",
             "migrate",
+            "vacuum",
             "users create --email a@example.com --first-name Ann --role Member --password -",
             "users list",
             "users password --email a@example.com",

@@ -141,6 +141,10 @@ pub struct StoreConfig {
     /// `DB_MUTATION_SIZE_MAX`, default `32mb`: how many bytes the items may have that one request
     /// updates or deletes, as they were and as they become; more are refused.
     pub mutation_bytes_max: usize,
+    /// `DB_WAL_SIZE_MAX`, default `40mb`: how long the write-ahead log may become because of reads
+    /// that overlap. From half of it on costly reads wait; beyond it all reads wait for a moment, and
+    /// costly ones are ended and answered 503.
+    pub wal_bytes_max: usize,
     /// `EVENT_LOG_RETENTION`, default `7d`: how long events are kept; zero for ever.
     pub log_retention: Duration,
     /// `EVENT_LOG_EVENTS_MAX`, default 1000000: how many events are kept; 0 for all.

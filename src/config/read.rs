@@ -116,6 +116,7 @@ impl StoreConfig {
                 "32mb",
                 form::size(1 << 20, 1 << 40),
             ),
+            wal_bytes_max: from.read("DB_WAL_SIZE_MAX", "40mb", form::size(1 << 20, 1 << 40)),
             log_retention: from.read("EVENT_LOG_RETENTION", "7d", form::wait),
             log_events_max: from.read(
                 "EVENT_LOG_EVENTS_MAX",

@@ -1,5 +1,5 @@
-//! What the writer does between other writes that no event tells of: the log is shortened, and how
-//! far clients have got is written down.
+//! What the writer does between other writes that no event tells of: the log is shortened, how far
+//! clients have got is written down, and space is given back to the disk.
 
 use serde_json::Value as Json;
 use serde_json::json;
@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::clock::Timestamp;
 use crate::store::Store;
 use crate::store::StoreError;
+use crate::store::space;
 
 /// A change of the service's own tables.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub(super) enum Chore {
     Forget(i64),
     /// Keeps some positions and drops others.
     Remember(Vec<Position>, Vec<Position>),
+    /// Gives about so many free pages back to the disk.
+    Vacuum(i64),
 }
 
 /// How far a client has got with one of its subscriptions.
@@ -63,6 +66,7 @@ impl Chore {
                     sqlx::query(statement).bind(to).execute(&mut *connection).await?;
                 }
             }
+            Self::Vacuum(pages) => space::shrink(connection, *pages).await?,
             Self::Remember(kept, dropped) => {
                 for (statement, positions) in [(DROP, dropped), (KEEP, kept)] {
                     if !positions.is_empty() {

@@ -67,6 +67,12 @@ pub enum StoreError {
     /// The database failed for another write of the same batch; this one was not tried again.
     #[error("the database failed for a write that was queued together with this one")]
     Abandoned,
+    /// The write-ahead log cannot be truncated.
+    #[error(
+        "the write-ahead log cannot be truncated, since another process reads the database all the \
+         time: end that process"
+    )]
+    WalInUse,
     /// Another process uses the database.
     #[error("{0} is in use by another chinwag process")]
     InUse(String),
@@ -124,7 +130,7 @@ impl StoreError {
     #[must_use]
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::QueueFull | Self::Stopped | Self::Abandoned => true,
+            Self::QueueFull | Self::Stopped | Self::Abandoned | Self::WalInUse => true,
             Self::Database(sqlx::Error::Database(error)) => {
                 let code = error.code().and_then(|code| code.parse::<i32>().ok());
                 // Extended codes carry the primary one in their lowest byte.

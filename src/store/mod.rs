@@ -23,7 +23,9 @@ mod readers;
 mod recent;
 mod rows;
 mod search;
+mod space;
 mod sqlite;
+mod wal;
 mod write;
 mod writer;
 
@@ -34,6 +36,7 @@ pub use figures::Figure;
 pub use log::Page;
 pub use log::Retention;
 pub use read::Select;
+pub use space::Vacuumed;
 pub use sqlite::Store;
 pub use write::Committed;
 pub use write::Done;

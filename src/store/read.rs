@@ -29,7 +29,6 @@ use crate::query::Totals;
 use crate::store::Figure;
 use crate::store::Store;
 use crate::store::StoreError;
-use crate::store::Write;
 use crate::store::compile;
 use crate::store::figures;
 use crate::store::rows;
@@ -223,8 +222,7 @@ impl Store {
         sqlx::query("select value from chinwag_counters where name = 'seq'")
             .fetch_one(self.reserved())
             .await?;
-        let nothing = Write { actor: None, at: Timestamp::from_millis(0), ops: Vec::new() };
-        self.write(nothing).await?;
+        self.wake().await?;
         Ok(start.elapsed())
     }
 
@@ -236,7 +234,10 @@ impl Store {
         asked: Asked,
         statement: impl FnOnce(Option<&Candidates>) -> SelectStatement + Send,
     ) -> Result<Vec<SqliteRow>, StoreError> {
-        let mut reader = self.readers().borrow().await?;
+        let mut reader = match asked {
+            Asked::Page => self.readers().borrow().await?,
+            Asked::Whole => self.readers().borrow_for_costly().await?,
+        };
         let found = if search::applies(collection, select) {
             run_narrowed(&mut reader, collection, select, asked, statement).await
         } else {

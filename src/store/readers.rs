@@ -1,12 +1,14 @@
 //! The connections that clients' queries are read on, and when a statement has to end.
 //!
 //! A statement ends early when its time is over, when nobody waits for its result any more, when
-//! others wait while more costly ones run than may, and when the service ends. What it reads is not
-//! known here (`read`).
+//! others wait while more costly ones run than may, when all reads have to pause, and when the service
+//! ends. Statements that are likely to be costly do not begin while these are held back (`wal`). What
+//! a statement reads is not known here (`read`).
 
 use std::ops::Deref;
 use std::ops::DerefMut;
 use std::sync::Arc;
+use std::sync::Weak;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
@@ -21,6 +23,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::Semaphore;
 use tokio::sync::SemaphorePermit;
+use tokio::sync::watch;
 
 use crate::store::StoreError;
 
@@ -37,6 +40,10 @@ pub(super) struct Readers {
     limits: Arc<Limits>,
     turns: Semaphore,
     idle: Mutex<Vec<Reader>>,
+    /// What each connection does.
+    watches: Mutex<Vec<Weak<Mutex<Watch>>>>,
+    /// Whether reads that are likely to be costly are held back.
+    held: watch::Sender<bool>,
 }
 
 /// What all connections go by.
@@ -50,6 +57,8 @@ struct Limits {
     costly: Arc<Semaphore>,
     /// How many wait for a connection.
     waiting: AtomicUsize,
+    /// How many wait until no statement runs.
+    pausing: AtomicUsize,
     /// Whether all have to end.
     ending: AtomicBool,
 }
@@ -93,9 +102,27 @@ impl Readers {
     ) -> Self {
         let permits = |count: u32| Semaphore::new(usize::try_from(count).unwrap_or(usize::MAX));
         let costly = Arc::new(permits((connections / 2).max(1)));
-        let (waiting, ending) = (AtomicUsize::new(0), AtomicBool::new(false));
-        let limits = Arc::new(Limits { connections, timeout, patience, costly, waiting, ending });
-        Self { options, limits, turns: permits(connections), idle: Mutex::default() }
+        let (waiting, pausing) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let ending = AtomicBool::new(false);
+        let limits = Limits { connections, timeout, patience, costly, waiting, pausing, ending };
+        let limits = Arc::new(limits);
+        let (turns, held) = (permits(connections), watch::channel(false).0);
+        Self { options, limits, turns, idle: Mutex::default(), watches: Mutex::default(), held }
+    }
+
+    /// Returns as [`Readers::borrow`] for a read that is likely to be costly, once these are not held
+    /// back.
+    ///
+    /// # Errors
+    /// As [`Readers::borrow`].
+    pub async fn borrow_for_costly(&self) -> Result<Borrowed<'_>, StoreError> {
+        let mut held = self.held.subscribe();
+        let released = async { held.wait_for(|held| !held).await.is_ok() };
+        match tokio::time::timeout(self.limits.patience, released).await {
+            Ok(true) => self.borrow().await,
+            Ok(false) => Err(StoreError::Stopped),
+            Err(_) => Err(StoreError::Crowded),
+        }
     }
 
     /// Returns a connection, waiting for one if all are busy. Its time runs from now on.
@@ -107,7 +134,7 @@ impl Readers {
         let mut borrowed =
             Borrowed { readers: self, _turn: self.turn().await?, reader: self.idle.lock().pop() };
         match &mut borrowed.reader {
-            None => borrowed.reader = Some(Reader::open(&self.options, &self.limits).await?),
+            None => borrowed.reader = Some(self.open().await?),
             Some(reader) if reader.is_left_behind() => {
                 if let Err(error) = reader.connection.ping().await {
                     borrowed.reader = None;
@@ -122,15 +149,49 @@ impl Readers {
         Ok(borrowed)
     }
 
+    async fn open(&self) -> Result<Reader, StoreError> {
+        let reader = Reader::open(&self.options, &self.limits).await?;
+        let mut watches = self.watches.lock();
+        watches.retain(|watch| watch.strong_count() > 0);
+        watches.push(Arc::downgrade(&reader.watch));
+        Ok(reader)
+    }
+
     async fn turn(&self) -> Result<SemaphorePermit<'_>, StoreError> {
         if let Ok(turn) = self.turns.try_acquire() {
             return Ok(turn);
         }
-        let _waiting = Waiting::new(&self.limits.waiting);
+        let _waiting = Counted::new(&self.limits.waiting);
         match tokio::time::timeout(self.limits.patience, self.turns.acquire()).await {
             Ok(turn) => turn.map_err(|_| StoreError::Stopped),
             Err(_) => Err(StoreError::Crowded),
         }
+    }
+
+    /// Holds reads back that are likely to be costly, or no more.
+    pub fn hold_costly(&self, held: bool) {
+        self.held.send_if_modified(|now| std::mem::replace(now, held) != held);
+    }
+
+    /// Returns whether no statement has run for as long as this.
+    pub fn are_quick(&self, most: Duration) -> bool {
+        self.watches.lock().iter().filter_map(Weak::upgrade).all(|watch| match &*watch.lock() {
+            Watch::Idle => true,
+            Watch::Somebody { since, .. } => since.elapsed() < most,
+            // It may still be ending.
+            Watch::Nobody | Watch::Ended(_) => false,
+        })
+    }
+
+    /// Lets new reads wait until the pause is dropped, ends those that are costly
+    /// ([`StoreError::Crowded`]), and returns once none runs.
+    ///
+    /// # Errors
+    /// [`StoreError::Stopped`].
+    pub async fn pause(&self) -> Result<SemaphorePermit<'_>, StoreError> {
+        let _pausing = Counted::new(&self.limits.pausing);
+        let all = self.turns.acquire_many(self.limits.connections).await;
+        all.map_err(|_| StoreError::Stopped)
     }
 
     /// Ends what is being read, and all that would be: [`StoreError::Stopped`].
@@ -183,6 +244,10 @@ impl Watch {
         let taken = since.elapsed();
         if taken >= limits.timeout {
             *self = Self::Ended(StoreError::OutOfTime(limits.timeout));
+            return false;
+        }
+        if taken >= COSTLY && limits.pausing.load(Ordering::Relaxed) > 0 {
+            *self = Self::Ended(StoreError::Crowded);
             return false;
         }
         if taken >= COSTLY && costly.is_none() {
@@ -245,17 +310,17 @@ impl DerefMut for Borrowed<'_> {
     }
 }
 
-/// One more that waits, as long as it lives.
-struct Waiting<'a>(&'a AtomicUsize);
+/// One more in a count, as long as it lives.
+struct Counted<'a>(&'a AtomicUsize);
 
-impl<'a> Waiting<'a> {
+impl<'a> Counted<'a> {
     fn new(count: &'a AtomicUsize) -> Self {
         count.fetch_add(1, Ordering::Relaxed);
         Self(count)
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Counted<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

@@ -15,6 +15,7 @@ use sqlx::ConnectOptions;
 use sqlx::Connection;
 use sqlx::SqliteConnection;
 use sqlx::SqlitePool;
+use sqlx::sqlite::SqliteAutoVacuum;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::sqlite::SqliteJournalMode;
 use sqlx::sqlite::SqlitePoolOptions;
@@ -22,6 +23,7 @@ use sqlx::sqlite::SqliteSynchronous;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::clock::Timestamp;
 use crate::config::StoreConfig;
 use crate::model::Event;
 use crate::store::StoreError;
@@ -36,6 +38,8 @@ use crate::store::recent::BYTES_MAX;
 use crate::store::recent::ROWS_MAX;
 use crate::store::recent::Recent;
 use crate::store::search::Indexer;
+use crate::store::search::Purges;
+use crate::store::wal::Wal;
 use crate::store::write::Committed;
 use crate::store::write::Done;
 use crate::store::write::Once;
@@ -60,6 +64,8 @@ pub struct Store {
     position: Arc<AtomicI64>,
     log: Log,
     indexed: Arc<AtomicI64>,
+    purges: Purges,
+    wal: Arc<Wal>,
     queue: Mutex<Option<Queue>>,
     queue_jobs_max: usize,
     mutation_bytes_max: usize,
@@ -79,18 +85,20 @@ impl Store {
         config: &StoreConfig,
         committed: mpsc::Sender<Committed>,
     ) -> Result<Self, StoreError> {
-        let filename = config.filename.as_deref().ok_or_else(|| StoreError::Path {
-            path: "the database without a name (DB_FILENAME)".to_owned(),
-            source: std::io::ErrorKind::InvalidInput.into(),
-        })?;
         dialect::add_functions()?;
+        let filename = filename(config)?;
         let lock = lock::acquire(filename)?;
         lock::keep_private(filename)?;
-        let options = options(filename);
+        let options = options(filename, config);
         // What a statement changed so far is kept to be undone, and that of a batch is larger than what
         // SQLite would keep in memory by itself. It is bounded as the bytes of a batch are.
         let writing = options.clone().pragma("temp_store", "memory");
-        let mut connection = writing.clone().connect().await?;
+        let is_new = std::fs::metadata(filename).is_ok_and(|file| file.len() == 0);
+        let mut connection = if is_new {
+            writing.clone().auto_vacuum(SqliteAutoVacuum::Incremental).connect().await?
+        } else {
+            writing.connect().await?
+        };
         migrate::run(&mut connection).await?;
         let counters = Counters::load(&mut connection).await?;
         let reading = options.clone().pragma("query_only", "on");
@@ -105,7 +113,8 @@ impl Store {
         let position = Arc::new(AtomicI64::new(counters.seq()));
         let log = Log::open(&mut connection).await?;
         let follower = Indexer::new(&mut connection, &writing, counters.seq()).await?;
-        let indexed = follower.seq();
+        let (indexed, purges) = (follower.seq(), follower.purges());
+        let wal = Arc::new(Wal::of(config));
         let writer = Writer {
             options: writing,
             connection: Some(connection),
@@ -117,6 +126,7 @@ impl Store {
             batch_max: config.write_batch_max,
             mutation_bytes_max: config.mutation_bytes_max,
             indexer: follower,
+            wal: Arc::clone(&wal),
         };
         Ok(Self {
             readers,
@@ -125,6 +135,8 @@ impl Store {
             position,
             log,
             indexed,
+            purges,
+            wal,
             queue: Mutex::new(Some(queue)),
             queue_jobs_max: config.write_queue_max,
             mutation_bytes_max: config.mutation_bytes_max,
@@ -200,6 +212,29 @@ impl Store {
         answer.await.map_err(|_| StoreError::Stopped)?
     }
 
+    /// Lets the writer look around between two writes.
+    ///
+    /// # Errors
+    /// As [`Store::write`].
+    pub(super) async fn wake(&self) -> Result<(), StoreError> {
+        let nothing = Write { actor: None, at: Timestamp::from_millis(0), ops: Vec::new() };
+        self.write(nothing).await.map(drop)
+    }
+
+    /// Waits until the file holds no part of the texts that were deleted or edited before: neither in
+    /// the index for searches nor in the write-ahead log.
+    ///
+    /// # Errors
+    /// [`StoreError::Stopped`]; [`StoreError::WalInUse`] if another process reads the database all the
+    /// time; when the database fails.
+    pub async fn purge_texts(&self) -> Result<(), StoreError> {
+        let goal = self.position();
+        self.purges.request(goal);
+        self.wake().await?;
+        self.purges.wait(goal).await?;
+        self.truncate_wal().await
+    }
+
     /// Waits until the writer has ended although nobody closed the store: nothing can be committed any
     /// more.
     pub async fn failed(&self) {
@@ -252,9 +287,24 @@ impl Store {
     pub(super) const fn readers(&self) -> &Readers {
         &self.readers
     }
+
+    pub(super) fn wal(&self) -> &Wal {
+        &self.wal
+    }
 }
 
-fn options(filename: &Path) -> SqliteConnectOptions {
+/// Returns the file of the database.
+///
+/// # Errors
+/// [`StoreError::Path`] if there is none.
+pub(super) fn filename(config: &StoreConfig) -> Result<&Path, StoreError> {
+    config.filename.as_deref().ok_or_else(|| StoreError::Path {
+        path: "the database without a name (DB_FILENAME)".to_owned(),
+        source: std::io::ErrorKind::InvalidInput.into(),
+    })
+}
+
+pub(super) fn options(filename: &Path, config: &StoreConfig) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(filename)
         .create_if_missing(true)
@@ -263,6 +313,8 @@ fn options(filename: &Path) -> SqliteConnectOptions {
         .foreign_keys(true)
         // What was deleted is overwritten, and not only let go.
         .pragma("secure_delete", "on")
+        // After one long transaction the write-ahead log becomes shorter again.
+        .pragma("journal_size_limit", Wal::long(config).to_string())
         .busy_timeout(PATIENCE)
         .disable_statement_logging()
 }

@@ -1,7 +1,9 @@
 //! What costly queries may take from others: a bounded time, and never all connections.
 
+use std::path::Path;
 use std::time::Duration;
 
+use chinwag::config::StoreConfig;
 use futures_util::future::join_all;
 use serde_json::Value as Json;
 use serde_json::json;
@@ -18,11 +20,15 @@ const MINUTE: Duration = Duration::from_mins(1);
 /// Returns a server with so many messages that [`costly`] takes longer than any test waits, and its
 /// administrator.
 async fn crowded(readers: u32, timeout: Duration) -> (TestServer, User) {
-    let server = TestServer::with(|config| {
-        config.store.readers = readers;
-        config.store.query_timeout = timeout;
+    crowded_with(|config| {
+        config.readers = readers;
+        config.query_timeout = timeout;
     })
-    .await;
+    .await
+}
+
+async fn crowded_with(bend: impl FnOnce(&mut StoreConfig)) -> (TestServer, User) {
+    let server = TestServer::with(|config| bend(&mut config.store)).await;
     let mut database =
         SqliteConnection::connect(&format!("sqlite:{}", server.database().display()))
             .await
@@ -156,5 +162,79 @@ async fn costly_queries_leave_connections_to_the_others_and_to_sign_in() {
         }
     }
     assert!(refused > 0, "somebody had to make room");
+    server.stop().await;
+}
+
+const MEBIBYTE: u64 = 1 << 20;
+
+fn length(file: &Path) -> u64 {
+    std::fs::metadata(file).map_or(0, |file| file.len())
+}
+
+async fn shorter(file: &Path, bytes: u64) {
+    soon(async {
+        while length(file) > bytes {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_that_overlap_all_the_time_do_not_let_the_write_ahead_log_grow() {
+    let (server, admin) = crowded_with(|config| {
+        config.readers = 8;
+        config.query_timeout = MINUTE;
+        config.wal_bytes_max = 1 << 20;
+    })
+    .await;
+    let log = server.database().with_extension("db-wal");
+    shorter(&log, MEBIBYTE).await;
+    let readers: Vec<_> = (0..4)
+        .map(|_| {
+            let admin = (*admin).clone();
+            tokio::spawn(async move {
+                loop {
+                    admin.search("/items/messages", &costly()).await;
+                }
+            })
+        })
+        .collect();
+
+    let text = "m".repeat(20_000);
+    let list: Json = (0..10).map(|_| json!({"content": text})).collect();
+    let mut longest = 0;
+    for _ in 0..90 {
+        admin.post("/items/messages?fields=id", &list).await.ok();
+        longest = longest.max(length(&log));
+    }
+    for reader in &readers {
+        reader.abort();
+    }
+
+    // Each list takes half a megabyte of it.
+    assert!(longest < 16 * MEBIBYTE, "{longest}");
+    shorter(&log, MEBIBYTE / 2).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_that_is_no_client_holds_nothing_up() {
+    let (server, admin) = crowded_with(|config| config.wal_bytes_max = 1 << 20).await;
+    let log = server.database().with_extension("db-wal");
+    let file = format!("sqlite:{}", server.database().display());
+    let mut other = SqliteConnection::connect(&file).await.unwrap();
+    let mut snapshot = other.begin().await.unwrap();
+    sqlx::query("select count(*) from directus_users").fetch_one(&mut *snapshot).await.unwrap();
+    let text = "m".repeat(10_000);
+    let list: Json = (0..10).map(|_| json!({"content": text})).collect();
+
+    // The log grows all the same, as long as that reader lasts.
+    while length(&log) < 4 * MEBIBYTE {
+        admin.post("/items/messages?fields=id", &list).await.ok();
+        assert_eq!(admin.get(QUICK).await.ok(), json!([{"id": 1000}]));
+        admin.get("/items/messages?aggregate[count]=*").await.ok();
+    }
+
     server.stop().await;
 }

@@ -25,6 +25,7 @@ mod rest;
 mod search;
 mod security;
 mod settings;
+mod space;
 mod store;
 mod support;
 mod throttle;

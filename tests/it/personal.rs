@@ -14,6 +14,7 @@ use crate::support::Answer;
 use crate::support::Permission;
 use crate::support::TestServer;
 use crate::support::User;
+use crate::support::soon;
 
 const TRACES: [&str; 6] = [
     "alice@example.com",
@@ -110,6 +111,59 @@ async fn an_erasure_leaves_nothing_in_the_database() {
         })
         .await;
     drop(id);
+}
+
+/// A text of characters that nothing else has, and what the index holds of it: its trigrams. A trigram
+/// is stored without the characters that it shares with the one before.
+const RARE: &str = "\u{a101}\u{a202}\u{a303}\u{a404} \u{a105}\u{a206}\u{a307}";
+const TRIGRAMS: [&str; 3] =
+    ["\u{a101}\u{a202}\u{a303}", "\u{a202}\u{a303}\u{a404}", "\u{a105}\u{a206}\u{a307}"];
+
+fn assert_no_trigrams(database: &Path) {
+    for file in [database.to_owned(), database.with_extension("db-wal")] {
+        let bytes = std::fs::read(&file).unwrap_or_default();
+        for trigram in TRIGRAMS {
+            let rest = trigram.chars().skip(1).collect::<String>();
+            let found = bytes.windows(rest.len()).any(|part| part == rest.as_bytes());
+            assert!(!found, "{trigram} is left in {}", file.display());
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_erasure_leaves_no_trigram_in_the_index_for_searches() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (live(&server).await, server.member("bob").await);
+    let database = server.database();
+    let count = format!("sqlite://{}", database.display());
+    alice.say(RARE).await;
+    let said = alice.say("soon edited").await;
+    alice.patch(&format!("/items/messages/{said}"), &json!({"content": RARE})).await.ok();
+    alice.patch(&format!("/items/messages/{said}"), &json!({"content": "edited"})).await.ok();
+    let many = (0..300).map(|number| json!({"content": format!("message {number} of Bob")}));
+    bob.post("/items/messages", &many.collect()).await.ok();
+    let mut connection = SqliteConnection::connect(&count).await.unwrap();
+    soon(async {
+        let sql = "select count(*) from chinwag_search_terms where term = ?";
+        let mut found = 0_i64;
+        while found == 0 {
+            let query = sqlx::query(sql).bind(TRIGRAMS[0]);
+            found = query.fetch_one(&mut connection).await.unwrap().get(0);
+        }
+    })
+    .await;
+    connection.close().await.unwrap();
+
+    server.app().services().accounts.erase(&alice.email, false).await.unwrap();
+
+    assert_no_trigrams(&database);
+    let server = server.restart().await;
+    let bob = server.signed_in_again(&bob);
+    for number in 0..300 {
+        bob.say(&format!("later message {number}")).await;
+    }
+    assert_no_trigrams(&server.database());
+    server.stop().await;
 }
 
 #[tokio::test]

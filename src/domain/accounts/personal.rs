@@ -80,7 +80,8 @@ impl Accounts {
     }
 
     /// Erases the person with this address: the account, its sessions, what they created (unless
-    /// that is to be kept, without its author), and what the log holds of all that.
+    /// that is to be kept, without its author), what the log holds of all that, and what the index for
+    /// searches holds of the texts.
     ///
     /// # Errors
     /// [`Error::FailedValidation`] for an address that nobody has; [`Error::Unprocessable`] for the
@@ -101,6 +102,7 @@ impl Accounts {
             ops.push(Op::Forget { user });
         }
         self.commit(ops).await?;
+        self.store.purge_texts().await?;
         Ok(Erased { items })
     }
 }

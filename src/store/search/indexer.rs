@@ -3,7 +3,8 @@
 //! It belongs to the writer's task, so nobody ever waits for a lock, and has a connection of its
 //! own that does not sync: a step that a power cut takes away is made again. The index follows
 //! `event_log`. Where there is none yet, or the log was shortened past it, it is made from the
-//! table, newest messages first, while it goes on following.
+//! table, newest messages first, while it goes on following. Now and then, and when an erasure asks
+//! for it, its segments are merged, which removes the trigrams of deleted texts (`purge`).
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -19,6 +20,8 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::sqlite::SqliteSynchronous;
 
 use crate::store::StoreError;
+use crate::store::search::purge::Purge;
+use crate::store::search::purge::Purges;
 
 /// How long a step should take, since a write may come meanwhile.
 const STEP: Duration = Duration::from_millis(4);
@@ -56,6 +59,7 @@ pub(in crate::store) struct Indexer {
     rows: i64,
     last: Instant,
     failed: Option<Instant>,
+    purge: Purge,
 }
 
 /// What a step found to do.
@@ -64,6 +68,10 @@ struct Progress {
     building: bool,
     /// Whether this step was the last of making it.
     built: bool,
+    /// The last event that left trigrams of deleted texts in the segments.
+    stale: i64,
+    /// Whether the index was emptied, and with it all such trigrams.
+    emptied: bool,
 }
 
 impl Indexer {
@@ -77,8 +85,9 @@ impl Indexer {
         options: &SqliteConnectOptions,
         newest: i64,
     ) -> Result<Self, StoreError> {
-        let row =
-            sqlx::query("select max(seq, 0) from chinwag_search").fetch_one(connection).await?;
+        let row = sqlx::query("select max(seq, 0), stale, purged from chinwag_search")
+            .fetch_one(connection)
+            .await?;
         Ok(Self {
             options: options.clone().synchronous(SqliteSynchronous::Normal),
             connection: None,
@@ -89,12 +98,18 @@ impl Indexer {
             rows: ROWS.0 * 8,
             last: Instant::now(),
             failed: None,
+            purge: Purge::new(row.try_get(1)?, row.try_get(2)?),
         })
     }
 
     /// Returns where the last event in the index can be seen.
     pub(in crate::store) fn seq(&self) -> Arc<AtomicI64> {
         Arc::clone(&self.seq)
+    }
+
+    /// Returns where purges are requested and their progress can be followed.
+    pub(in crate::store) fn purges(&self) -> Purges {
+        self.purge.purges()
     }
 
     /// Takes notice of the last event that was committed.
@@ -105,57 +120,70 @@ impl Indexer {
     /// Returns how long the writer may wait for something else to do before [`Indexer::step`];
     /// `None` for as long as it likes.
     pub(in crate::store) fn pause(&self) -> Option<Duration> {
-        let behind = self.behind();
-        if behind == 0 && !self.building {
-            return None;
-        }
-        if let Some(failed) = self.failed {
-            return Some(RECOVERY.saturating_sub(failed.elapsed()));
-        }
-        let much = self.building || behind >= EVENTS_MIN;
-        Some(if much { Duration::ZERO } else { QUIET })
+        let purge = self.purge.pause(self.indexed(), self.last);
+        let is_behind = self.behind() > 0 || self.building;
+        let follow = is_behind.then(|| if self.has_much() { Duration::ZERO } else { QUIET });
+        let pause = purge.into_iter().chain(follow).min()?;
+        Some(self.failed.map_or(pause, |failed| RECOVERY.saturating_sub(failed.elapsed())))
     }
 
     /// Returns whether a step is due although writes wait.
     pub(in crate::store) fn is_late(&self) -> bool {
-        self.behind() > EVENTS_MAX && self.last.elapsed() > BREATH && self.failed.is_none()
+        (self.behind() > EVENTS_MAX || self.purge.is_requested())
+            && self.last.elapsed() > BREATH
+            && self.failed.is_none()
     }
 
-    /// Takes some of what is new, or of what the index does not have yet. A failure is logged; the
-    /// index then stays behind, and searches get slower and not wrong.
+    /// Takes some of what is new, or of what the index does not have yet, or merges some pages of a
+    /// purge. A failure is logged; the index then stays behind, and searches get slower and not wrong.
     pub(in crate::store) async fn step(&mut self) {
         let start = Instant::now();
-        match self.attempt().await {
-            Ok(progress) => {
-                if progress.built {
-                    tracing::info!(seq = progress.seq, "the index for searches is whole");
-                }
-                self.seq.store(progress.seq, Ordering::Release);
-                self.building = progress.building;
-                self.failed = None;
-            }
+        let has_much = self.has_much();
+        let outcome = if self.purge.takes_turn(self.indexed(), self.last, has_much) {
+            self.merge().await
+        } else {
+            self.follow().await
+        };
+        self.failed = match outcome {
+            Ok(()) => None,
             Err(error) => {
                 tracing::warn!(error = %error, "the index for searches stays behind");
                 if let Some(connection) = self.connection.take() {
                     let _ = connection.close_hard().await;
                 }
-                self.failed = Some(Instant::now());
+                Some(start)
             }
-        }
-        let took = start.elapsed();
-        if took > STEP {
-            self.rows = (self.rows / 2).max(ROWS.0);
-        } else if took < STEP / 2 {
-            self.rows = (self.rows * 2).min(ROWS.1);
-        }
+        };
         self.last = Instant::now();
+    }
+
+    async fn follow(&mut self) -> Result<(), StoreError> {
+        let start = Instant::now();
+        let outcome = self.attempt().await;
+        self.rows = adapt(self.rows, start.elapsed(), ROWS);
+        let progress = outcome?;
+        if progress.built {
+            tracing::info!(seq = progress.seq, "the index for searches is whole");
+        }
+        self.seq.store(progress.seq, Ordering::Release);
+        self.building = progress.building;
+        self.purge.note(progress.stale, progress.emptied.then_some(progress.seq));
+        Ok(())
+    }
+
+    async fn merge(&mut self) -> Result<(), StoreError> {
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            none => none.insert(self.options.connect().await?),
+        };
+        self.purge.step(connection).await
     }
 
     /// Takes what little may be left, and closes the connection.
     pub(in crate::store) async fn close(mut self) {
         for _ in 0..LAST_STEPS {
-            if self.behind() > 0 && !self.building && self.failed.is_none() {
-                self.step().await;
+            if self.behind() > 0 && !self.building && self.follow().await.is_err() {
+                break;
             }
         }
         if let Some(connection) = self.connection
@@ -165,8 +193,17 @@ impl Indexer {
         }
     }
 
+    /// Returns whether the index has events or messages to take that are not left for quiet times.
+    fn has_much(&self) -> bool {
+        self.building || self.behind() >= EVENTS_MIN || self.purge.waits_for_index(self.indexed())
+    }
+
+    fn indexed(&self) -> i64 {
+        self.seq.load(Ordering::Relaxed)
+    }
+
     fn behind(&self) -> i64 {
-        self.newest - self.seq.load(Ordering::Relaxed)
+        self.newest - self.indexed()
     }
 
     async fn attempt(&mut self) -> Result<Progress, StoreError> {
@@ -175,13 +212,17 @@ impl Indexer {
             none => none.insert(self.options.connect().await?),
         };
         let mut step = connection.begin_with("begin immediate").await?;
-        let row =
-            sqlx::query("select seq, below from chinwag_search").fetch_one(&mut *step).await?;
+        let row = sqlx::query("select seq, below, stale from chinwag_search")
+            .fetch_one(&mut *step)
+            .await?;
         let (mut seq, mut below): (i64, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
+        let mut stale: i64 = row.try_get(2)?;
         let events = if seq < 0 { None } else { events(&mut step, seq, self.rows).await? };
         if let Some(last) = events {
             if last > seq {
-                follow(&mut step, seq, last).await?;
+                if follow(&mut step, seq, last).await? {
+                    stale = last;
+                }
                 seq = last;
             }
         } else {
@@ -194,14 +235,31 @@ impl Indexer {
         if let Some(end) = below {
             below = build(&mut step, end, self.rows).await?;
         }
-        sqlx::query("update chinwag_search set seq = ?, below = ?")
-            .bind(seq)
-            .bind(below)
-            .execute(&mut *step)
-            .await?;
+        sqlx::query(
+            "update chinwag_search set seq = ?1, below = ?2, stale = ?3, \
+             purged = case when ?4 then ?1 else purged end",
+        )
+        .bind(seq)
+        .bind(below)
+        .bind(stale)
+        .bind(events.is_none())
+        .execute(&mut *step)
+        .await?;
         step.commit().await?;
         let building = below.is_some();
-        Ok(Progress { seq, building, built: was_building && !building })
+        let (built, emptied) = (was_building && !building, events.is_none());
+        Ok(Progress { seq, building, built, stale, emptied })
+    }
+}
+
+/// Returns how much the next step takes if one took so long.
+pub(super) fn adapt(count: i64, took: Duration, (least, most): (i64, i64)) -> i64 {
+    if took > STEP {
+        (count / 2).max(least)
+    } else if took < STEP / 2 {
+        (count * 2).min(most)
+    } else {
+        count
     }
 }
 
@@ -238,19 +296,23 @@ async fn events(
     Ok((last > seq || newest == seq).then_some(last))
 }
 
-/// Takes what messages say now for all that changed after one event and up to another.
-async fn follow(step: &mut SqliteConnection, after: i64, to: i64) -> Result<(), StoreError> {
+/// Takes what messages say now for all that changed after one event and up to another. Returns whether
+/// the index had other texts of some of them: their trigrams stay in its segments until these are
+/// merged.
+async fn follow(step: &mut SqliteConnection, after: i64, to: i64) -> Result<bool, StoreError> {
     const CHANGED: &str = "(select changed.value from event_log join json_each(event_log.keys) as \
                            changed where event_log.seq > ?1 and event_log.seq <= ?2 and \
                            event_log.collection = 'messages')";
-    for sql in [
-        format!("delete from chinwag_search_texts where rowid in {CHANGED}"),
-        insert(&format!("id in {CHANGED}")),
+    let mut deleted = 0;
+    for (sql, deletes) in [
+        (format!("delete from chinwag_search_texts where rowid in {CHANGED}"), true),
+        (insert(&format!("id in {CHANGED}")), false),
     ] {
         let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(after).bind(to);
-        query.execute(&mut *step).await?;
+        let done = query.execute(&mut *step).await?;
+        deleted += if deletes { done.rows_affected() } else { 0 };
     }
-    Ok(())
+    Ok(deleted > 0)
 }
 
 /// Empties the index; returns where it then stands.

@@ -34,6 +34,7 @@ use crate::store::StoreError;
 use crate::store::chore::Chore;
 use crate::store::recent::Recent;
 use crate::store::search::Indexer;
+use crate::store::wal::Wal;
 use crate::store::write::Committed;
 use crate::store::write::Done;
 use crate::store::write::Once;
@@ -103,6 +104,8 @@ pub(super) struct Writer {
     pub(super) mutation_bytes_max: usize,
     /// Keeps the index for searches while there is nothing to commit.
     pub(super) indexer: Indexer,
+    /// Asks for the write-ahead log to be truncated.
+    pub(super) wal: Arc<Wal>,
 }
 
 impl Writer {
@@ -131,6 +134,7 @@ impl Writer {
             turns.take(&mut come, &mut jobs);
             self.commit(&mut jobs).await;
             turns.put_back(jobs.drain(..));
+            self.wal.truncate_if_asked(self.connection.as_mut()).await;
             self.indexer.notice(self.position.load(Ordering::Acquire));
             if self.indexer.is_late() {
                 self.indexer.step().await;

@@ -46,11 +46,11 @@ describe('what it says about itself', () => {
 		const { code, stdout } = await run(['--help']);
 
 		assert.equal(code, 0);
-		for (const command of ['serve', 'migrate', 'users', 'openapi', 'healthcheck', 'completions']) assert.match(stdout, new RegExp(`\\b${command}\\b`));
+		for (const command of ['serve', 'migrate', 'vacuum', 'users', 'openapi', 'healthcheck', 'completions']) assert.match(stdout, new RegExp(`\\b${command}\\b`));
 	});
 
 	test('every subcommand has a help of its own', async () => {
-		for (const command of [['serve'], ['migrate'], ['users'], ['users', 'create'], ['users', 'list'], ['users', 'password'], ['users', 'suspend'], ['openapi'], ['healthcheck'], ['completions']]) {
+		for (const command of [['serve'], ['migrate'], ['vacuum'], ['users'], ['users', 'create'], ['users', 'list'], ['users', 'password'], ['users', 'suspend'], ['openapi'], ['healthcheck'], ['completions']]) {
 			const { code, stdout } = await run([...command, '--help']);
 			assert.equal(code, 0, command.join(' '));
 			assert.match(stdout, /Usage:/, command.join(' '));

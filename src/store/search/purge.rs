@@ -1,0 +1,334 @@
+//! Removing the trigrams of deleted and edited texts from the segments of the index.
+//!
+//! FTS5 deletes from a table without texts by a mark beside the segment; the trigrams stay in the file
+//! until the segment is merged. (Its option `secure-delete` has no effect on such a table.) A purge
+//! merges all segments into one, a few pages at a time. An erasure waits for one. Otherwise one runs
+//! now and then, so rarely that it takes a thousandth of the time.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
+
+use sqlx::Connection;
+use sqlx::Row as _;
+use sqlx::SqliteConnection;
+use tokio::sync::watch;
+
+use crate::store::StoreError;
+use crate::store::search::indexer::adapt;
+
+/// How many pages of the index a step writes at least and at most.
+const PAGES: (i64, i64) = (1, 256);
+
+/// The pause between two steps of a purge that no erasure waits for.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// How long the index rests after a purge, at least and as a multiple of the work of that purge.
+const REST_MIN: Duration = Duration::from_mins(1);
+const REST_OF_WORK: u32 = 1_000;
+
+/// Where purges are requested and their progress can be followed.
+#[derive(Clone)]
+pub(in crate::store) struct Purges {
+    wanted: Arc<AtomicI64>,
+    purged: watch::Receiver<i64>,
+}
+
+impl Purges {
+    /// Requests that nothing is left in the index of texts that were deleted up to an event.
+    pub(in crate::store) fn request(&self, seq: i64) {
+        self.wanted.fetch_max(seq, Ordering::AcqRel);
+    }
+
+    /// Waits until nothing is left of them.
+    ///
+    /// # Errors
+    /// [`StoreError::Stopped`] if the writer ends before that.
+    pub(in crate::store) async fn wait(&self, seq: i64) -> Result<(), StoreError> {
+        let mut purged = self.purged.clone();
+        purged.wait_for(|purged| *purged >= seq).await.map_err(|_| StoreError::Stopped)?;
+        Ok(())
+    }
+}
+
+/// The purges of one index, one at a time.
+pub(super) struct Purge {
+    wanted: Arc<AtomicI64>,
+    /// The last event whose deleted texts, and those before, have left no trigrams.
+    purged: watch::Sender<i64>,
+    /// The last event that left some.
+    stale: i64,
+    phase: Phase,
+    pages: i64,
+    /// Whether the last step was one of a purge.
+    stepped: bool,
+    /// How long the steps of this purge have taken so far.
+    work: Duration,
+    /// When the next one begins that is not requested.
+    next: Instant,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Idle,
+    /// Merges that began before this purge are brought to an end: their output may have trigrams
+    /// of texts that were deleted meanwhile.
+    Settling,
+    /// All segments are being merged that there were at this event.
+    Merging(i64),
+}
+
+impl Purge {
+    pub fn new(stale: i64, purged: i64) -> Self {
+        Self {
+            wanted: Arc::new(AtomicI64::new(i64::MIN)),
+            purged: watch::channel(purged).0,
+            stale,
+            phase: Phase::Idle,
+            pages: PAGES.0,
+            stepped: false,
+            work: Duration::ZERO,
+            next: Instant::now() + REST_MIN,
+        }
+    }
+
+    pub fn purges(&self) -> Purges {
+        Purges { wanted: Arc::clone(&self.wanted), purged: self.purged.subscribe() }
+    }
+
+    /// Takes notice of the last event that left trigrams behind; an index that was emptied at an
+    /// event has none.
+    pub fn note(&mut self, stale: i64, emptied_at: Option<i64>) {
+        self.stale = stale;
+        if let Some(seq) = emptied_at {
+            self.phase = Phase::Idle;
+            self.purged.send_replace(seq);
+        }
+    }
+
+    /// Returns whether a purge is requested that has not ended.
+    pub fn is_requested(&self) -> bool {
+        self.wanted.load(Ordering::Acquire) > *self.purged.borrow()
+    }
+
+    /// Returns whether a requested purge cannot begin before the index knows more events than this one.
+    pub fn waits_for_index(&self, indexed: i64) -> bool {
+        self.is_requested() && self.wanted.load(Ordering::Acquire) > indexed
+    }
+
+    /// Returns how long the next step has time if the last one was made at an instant; `None` if
+    /// there is nothing to purge.
+    pub fn pause(&self, indexed: i64, last: Instant) -> Option<Duration> {
+        if self.is_requested() && !self.waits_for_index(indexed) {
+            return Some(Duration::ZERO);
+        }
+        match self.phase {
+            Phase::Idle if self.stale <= *self.purged.borrow() => None,
+            Phase::Idle => Some(self.next.saturating_duration_since(Instant::now())),
+            Phase::Settling | Phase::Merging(_) => Some(PAUSE.saturating_sub(last.elapsed())),
+        }
+    }
+
+    /// Returns whether the next step of the index is one of a purge: where it has other work as well,
+    /// every other one.
+    pub fn takes_turn(&mut self, indexed: i64, last: Instant, has_other: bool) -> bool {
+        let is_due = self.pause(indexed, last).is_some_and(|pause| pause.is_zero());
+        self.stepped = is_due && !(has_other && self.stepped);
+        self.stepped
+    }
+
+    /// Merges some pages.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn step(&mut self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
+        let start = Instant::now();
+        let mut step = connection.begin_with("begin immediate").await?;
+        let row = sqlx::query("select seq from chinwag_search").fetch_one(&mut *step).await?;
+        let seq = row.try_get(0)?;
+        let (phase, purged) = match self.phase {
+            Phase::Idle if self.stale <= *self.purged.borrow() => (Phase::Idle, Some(seq)),
+            Phase::Idle | Phase::Settling => {
+                if merge(&mut step, self.pages).await? {
+                    (Phase::Settling, None)
+                } else if merge(&mut step, -self.pages).await? {
+                    (Phase::Merging(seq), None)
+                } else {
+                    (Phase::Idle, Some(seq))
+                }
+            }
+            Phase::Merging(begin) => {
+                if merge(&mut step, self.pages).await? {
+                    (self.phase, None)
+                } else {
+                    (Phase::Idle, Some(begin))
+                }
+            }
+        };
+        if let Some(purged) = purged {
+            sqlx::query("update chinwag_search set purged = ?")
+                .bind(purged)
+                .execute(&mut *step)
+                .await?;
+        }
+        step.commit().await?;
+        let took = start.elapsed();
+        self.pages = adapt(self.pages, took, PAGES);
+        self.phase = phase;
+        self.work += took;
+        if let Some(purged) = purged {
+            self.next = Instant::now() + REST_MIN.max(self.work * REST_OF_WORK);
+            self.work = Duration::ZERO;
+            self.purged.send_replace(purged);
+        }
+        Ok(())
+    }
+}
+
+/// Goes on with the merge that is under way, or begins one where a level has several segments; with
+/// a negative number of pages one of all segments. Returns whether there was something to merge.
+async fn merge(step: &mut SqliteConnection, pages: i64) -> Result<bool, StoreError> {
+    let before = changes(step).await?;
+    sqlx::query(
+        "insert into chinwag_search_texts (chinwag_search_texts, rank) values ('merge', ?)",
+    )
+    .bind(pages)
+    .execute(&mut *step)
+    .await?;
+    // The statement counts as a change itself.
+    Ok(changes(step).await? - before >= 2)
+}
+
+async fn changes(step: &mut SqliteConnection) -> Result<i64, StoreError> {
+    Ok(sqlx::query("select total_changes()").fetch_one(step).await?.try_get(0)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::migrate;
+
+    /// Two trigrams of a rare text, without their first letter: terms are stored without the letters
+    /// that they share with the term before.
+    const TRACES: [&str; 2] = ["\u{a202}\u{a303}", "\u{a303}\u{a404}"];
+    const RARE: &str = "\u{a101}\u{a202}\u{a303}\u{a404}";
+
+    /// Returns an index of some segments, the last of which has the rare text under the key 1.
+    async fn index() -> SqliteConnection {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        migrate::run(&mut connection).await.unwrap();
+        for key in (1..3_000).rev() {
+            let text = format!("{} words of message {key}", if key == 1 { RARE } else { "some" });
+            add(&mut connection, key, &text).await;
+        }
+        connection
+    }
+
+    async fn add(connection: &mut SqliteConnection, key: i64, text: &str) {
+        sqlx::query("insert into chinwag_search_texts (rowid, content) values (?, ?)")
+            .bind(key)
+            .bind(text)
+            .execute(connection)
+            .await
+            .unwrap();
+    }
+
+    async fn delete(connection: &mut SqliteConnection) {
+        let sql = "delete from chinwag_search_texts where rowid = 1";
+        sqlx::query(sql).execute(connection).await.unwrap();
+    }
+
+    async fn traces(connection: &mut SqliteConnection) -> i64 {
+        let mut found = 0;
+        for trace in TRACES {
+            let sql = "select count(*) from chinwag_search_texts_data where instr(block, ?) > 0";
+            let row = sqlx::query(sql).bind(trace.as_bytes()).fetch_one(&mut *connection).await;
+            found += row.unwrap().get::<i64, _>(0);
+        }
+        found
+    }
+
+    /// Makes steps as long as some are due; returns how many.
+    async fn run(purge: &mut Purge, connection: &mut SqliteConnection) -> usize {
+        let long_ago = Instant::now().checked_sub(REST_MIN).unwrap();
+        let mut steps = 0;
+        while purge.takes_turn(0, long_ago, false) {
+            purge.step(connection).await.unwrap();
+            steps += 1;
+        }
+        steps
+    }
+
+    #[tokio::test]
+    async fn a_purge_removes_deleted_texts_from_all_segments_in_small_steps() {
+        let mut connection = index().await;
+        delete(&mut connection).await;
+        assert_eq!(traces(&mut connection).await, 2, "a delete leaves the trigrams");
+
+        let mut purge = Purge { next: Instant::now(), ..Purge::new(5, 0) };
+        let steps = run(&mut purge, &mut connection).await;
+
+        assert_eq!(traces(&mut connection).await, 0);
+        assert!(steps > 5, "{steps}");
+        let left = sqlx::query("select count(*) from chinwag_search_texts('mes')");
+        assert_eq!(left.fetch_one(&mut connection).await.unwrap().get::<i64, _>(0), 2_998);
+    }
+
+    #[tokio::test]
+    async fn a_merge_that_was_under_way_hides_nothing() {
+        let mut connection = index().await;
+        // The rare text is in the part that is written already when it is deleted.
+        let mut merged = 0;
+        while merge(&mut connection, if merged == 0 { -1 } else { 1 }).await.unwrap() && merged < 15
+        {
+            merged += 1;
+        }
+        delete(&mut connection).await;
+
+        let mut purge = Purge { next: Instant::now(), ..Purge::new(5, 0) };
+        run(&mut purge, &mut connection).await;
+
+        assert_eq!((merged, traces(&mut connection).await), (15, 0));
+    }
+
+    #[tokio::test]
+    async fn an_index_rests_between_two_purges_unless_one_is_requested() {
+        let mut connection = index().await;
+        let mut purge = Purge::new(5, 0);
+        let now = Instant::now();
+        assert!(purge.pause(5, now) > Some(REST_MIN / 2), "the first one is not at the start");
+
+        let purges = purge.purges();
+        purges.request(7);
+        assert!(purge.waits_for_index(5));
+        assert_eq!(purge.pause(7, now), Some(Duration::ZERO));
+        delete(&mut connection).await;
+        sqlx::query("update chinwag_search set seq = 7").execute(&mut connection).await.unwrap();
+        while purge.takes_turn(7, now, false) {
+            purge.step(&mut connection).await.unwrap();
+        }
+        purges.wait(7).await.unwrap();
+        assert_eq!(traces(&mut connection).await, 0);
+        assert_eq!(purge.pause(7, now), None);
+
+        purge.note(8, None);
+        assert!(purge.pause(8, now) > Some(REST_MIN / 2));
+        purge.note(8, Some(9));
+        assert_eq!(purge.pause(9, now), None, "an index that was emptied has nothing to purge");
+    }
+
+    #[test]
+    fn a_purge_takes_every_other_step_of_a_busy_index() {
+        let mut purge = Purge::new(5, 0);
+        let now = Instant::now();
+        assert!(!purge.takes_turn(7, now, true));
+
+        purge.purges().request(7);
+
+        let turns = [true, true, true, true].map(|busy| purge.takes_turn(7, now, busy));
+        assert_eq!(turns, [true, false, true, false]);
+        assert!(purge.takes_turn(7, now, false) && purge.takes_turn(7, now, false));
+    }
+}
