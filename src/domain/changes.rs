@@ -16,6 +16,7 @@ use crate::model::collection::Reach;
 use crate::model::schema::SESSIONS;
 use crate::model::schema::USERS;
 use crate::store::Done;
+use crate::store::Integrity;
 use crate::store::Once;
 use crate::store::Store;
 use crate::store::StoreError;
@@ -101,6 +102,14 @@ impl Changes {
     #[must_use]
     pub fn standing(&self) -> u64 {
         self.standing.load(Ordering::Acquire)
+    }
+
+    /// Checks the file of the database for damage; one check at a time.
+    ///
+    /// # Errors
+    /// When the store fails otherwise.
+    pub async fn check_integrity(&self) -> Result<Integrity, Error> {
+        Ok(self.store.check_integrity().await?)
     }
 
     /// Returns how long the store takes to answer a small read.

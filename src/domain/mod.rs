@@ -35,6 +35,7 @@ use crate::domain::mails::Mails;
 use crate::domain::permissions::Permissions;
 use crate::domain::realtime::Hub;
 use crate::domain::settings::Settings;
+pub use crate::store::Integrity;
 
 /// The handle that transports hold: every call the outside can make goes through one of these.
 #[derive(Clone)]

@@ -112,8 +112,11 @@ pub enum StoreError {
     Migrate(#[source] sqlx::migrate::MigrateError),
     /// The database or its driver failed.
     #[error("database failed")]
-    Database(#[from] sqlx::Error),
+    Database(#[source] sqlx::Error),
 }
+
+/// The primary result codes of SQLite for a damaged file: corrupt, and no database at all.
+const DAMAGE: [i32; 2] = [11, 26];
 
 /// The primary result codes of SQLite that pass by themselves or when somebody makes room: busy,
 /// locked, read-only, I/O error, full.
@@ -131,18 +134,42 @@ impl StoreError {
     pub fn is_passing(&self) -> bool {
         match self {
             Self::QueueFull | Self::Stopped | Self::Abandoned | Self::WalInUse => true,
-            Self::Database(sqlx::Error::Database(error)) => {
-                let code = error.code().and_then(|code| code.parse::<i32>().ok());
-                // Extended codes carry the primary one in their lowest byte.
-                code.is_some_and(|code| PASSING.contains(&(code & 0xff)))
+            Self::Database(error) => {
+                has_code(error, &PASSING)
+                    || matches!(
+                        error,
+                        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_)
+                    )
             }
-            Self::Database(error) => matches!(
-                error,
-                sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_)
-            ),
             _ => false,
         }
     }
+
+    /// Returns whether the file is damaged.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Database(error) if has_code(error, &DAMAGE))
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        if has_code(&error, &DAMAGE) {
+            tracing::error!(
+                error = %error,
+                "the file of the database is damaged: GET /server/health?check=integrity says where; \
+                 restore a backup"
+            );
+        }
+        Self::Database(error)
+    }
+}
+
+fn has_code(error: &sqlx::Error, codes: &[i32]) -> bool {
+    let Some(error) = error.as_database_error() else { return false };
+    let code = error.code().and_then(|code| code.parse::<i32>().ok());
+    // Extended codes carry the primary one in their lowest byte.
+    code.is_some_and(|code| codes.contains(&(code & 0xff)))
 }
 
 #[cfg(test)]

@@ -66,6 +66,7 @@ pub struct Store {
     indexed: Arc<AtomicI64>,
     purges: Purges,
     wal: Arc<Wal>,
+    checking: tokio::sync::Mutex<()>,
     queue: Mutex<Option<Queue>>,
     queue_jobs_max: usize,
     mutation_bytes_max: usize,
@@ -137,6 +138,7 @@ impl Store {
             indexed,
             purges,
             wal,
+            checking: tokio::sync::Mutex::default(),
             queue: Mutex::new(Some(queue)),
             queue_jobs_max: config.write_queue_max,
             mutation_bytes_max: config.mutation_bytes_max,
@@ -286,6 +288,11 @@ impl Store {
 
     pub(super) const fn readers(&self) -> &Readers {
         &self.readers
+    }
+
+    /// Returns what is held while the file is checked for damage.
+    pub(super) const fn checking(&self) -> &tokio::sync::Mutex<()> {
+        &self.checking
     }
 
     pub(super) fn wal(&self) -> &Wal {

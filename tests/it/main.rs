@@ -13,6 +13,7 @@ mod costs;
 mod dates;
 mod directus;
 mod enrolment;
+mod health;
 mod log;
 mod openapi;
 mod panics;

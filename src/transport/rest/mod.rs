@@ -13,6 +13,7 @@ pub mod enrolment;
 pub mod envelope;
 pub mod export;
 pub mod fields;
+pub mod health;
 pub mod items;
 pub mod merge;
 pub mod operation;

@@ -1,11 +1,9 @@
-//! `/server`: is it there, is it well, what is it, what can it do.
+//! `/server`: is it there, what is it, what can it do. Whether it is well says `health`.
 
 use std::future::ready;
-use std::time::Duration;
 
 use poem::Response;
 use poem::http::Method;
-use poem::http::StatusCode;
 use poem_openapi::registry::MetaSchema;
 use serde_json::Value as Json;
 use serde_json::json;
@@ -16,6 +14,7 @@ use crate::config::WebSocketAuth;
 use crate::domain::settings::InForce;
 use crate::transport::docs;
 use crate::transport::rest::envelope;
+use crate::transport::rest::health;
 use crate::transport::rest::operation::Access;
 use crate::transport::rest::operation::Call;
 use crate::transport::rest::operation::Content;
@@ -26,11 +25,6 @@ use crate::transport::rest::operation::Success;
 use crate::transport::rest::operation::Words;
 use crate::transport::rest::schemas;
 
-/// How long the store may take to answer before that is a warning.
-const RESPONSE_TIME_WARN: Duration = Duration::from_millis(150);
-/// How long the store may take to answer before it counts as gone.
-const RESPONSE_TIME_MAX: Duration = Duration::from_secs(5);
-
 /// Returns the operations under `/server`.
 #[must_use]
 pub fn operations() -> Vec<Operation> {
@@ -39,7 +33,7 @@ pub fn operations() -> Vec<Operation> {
     };
     vec![
         get("/server/ping", Access::Open, |_| Box::pin(ready(Ok(ping()))), ping_words()),
-        get("/server/health", Access::Optional, |call| Box::pin(health(call)), health_words()),
+        health::operation(),
         get("/server/info", Access::Optional, |call| Box::pin(info(call)), info_words()),
         get(
             "/server/specs/oas",
@@ -52,49 +46,6 @@ pub fn operations() -> Vec<Operation> {
 
 fn ping() -> Response {
     Response::builder().content_type("text/html; charset=utf-8").body("pong")
-}
-
-/// Anyone learns whether the service is well, administrators also why.
-async fn health(call: Call) -> Reply {
-    let response_time = call.context.services.changes.response_time();
-    let response_time = match tokio::time::timeout(RESPONSE_TIME_MAX, response_time).await {
-        Ok(Ok(response_time)) => Some(response_time),
-        Ok(Err(error)) => {
-            tracing::error!(error.chain = ?error, "the store does not answer");
-            None
-        }
-        Err(_) => {
-            tracing::error!("the store does not answer in time");
-            None
-        }
-    };
-    let status = status_of(response_time);
-    let mut body = json!({ "status": status });
-    if call.actor().admin {
-        let observed = response_time.unwrap_or(RESPONSE_TIME_MAX).as_secs_f64() * 1000.0;
-        body["releaseId"] = json!(env!("CARGO_PKG_VERSION"));
-        body["serviceId"] = json!(call.context.service_id);
-        body["checks"] = json!({"sqlite3:responseTime": [{
-            "status": status,
-            "componentType": "datastore",
-            "observedUnit": "ms",
-            "observedValue": (observed * 1000.0).round() / 1000.0,
-            "threshold": RESPONSE_TIME_WARN.as_millis(),
-        }]});
-    }
-    let code = if status == "error" { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
-    Ok(Response::builder()
-        .status(code)
-        .content_type("application/health+json; charset=utf-8")
-        .body(body.to_string()))
-}
-
-fn status_of(response_time: Option<Duration>) -> &'static str {
-    match response_time {
-        None => "error",
-        Some(response_time) if response_time > RESPONSE_TIME_WARN => "warn",
-        Some(_) => "ok",
-    }
 }
 
 async fn info(call: Call) -> Reply {
@@ -194,24 +145,6 @@ fn ping_words() -> Words {
     words("ping", "Ask whether the server is there", "Tokens are not even looked at.", success)
 }
 
-fn health_words() -> Words {
-    let content = Content {
-        content_type: "application/health+json",
-        schema: schemas::reference("Health"),
-        example: json!({"status": "ok"}),
-    };
-    let success = Success {
-        content: Some(content),
-        ..Success::json("Well, or well enough.", schemas::any_item(), Json::Null)
-    };
-    words(
-        "health",
-        "Ask whether the server is well",
-        "`ok`, `warn` (slow) or, with status 503, `error`. Administrators see the checks behind it.",
-        success,
-    )
-}
-
 fn info_words() -> Words {
     let success = Success::json(
         "The project and, for whoever is signed in, limits, the socket and the version.",
@@ -249,15 +182,9 @@ fn specification_words() -> Words {
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU32;
+    use std::time::Duration;
 
     use super::*;
-
-    #[test]
-    fn health_is_as_good_as_the_store_is_quick() {
-        assert_eq!(status_of(Some(Duration::from_millis(150))), "ok");
-        assert_eq!(status_of(Some(Duration::from_millis(151))), "warn");
-        assert_eq!(status_of(None), "error");
-    }
 
     #[test]
     fn the_signed_in_learn_where_the_socket_is() {

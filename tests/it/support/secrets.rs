@@ -87,6 +87,13 @@ pub fn answered(error: &str) {
     with(|kept| kept.told.extend_from_slice(format!("answered: {error}\n").as_bytes()));
 }
 
+/// Returns whether a line of the log of this runtime has a text in it.
+pub fn logged(text: &str) -> bool {
+    let kept = KEPT.lock().unwrap();
+    let told = kept.get(&runtime()).map(|own| String::from_utf8_lossy(&own.told));
+    told.is_some_and(|told| told.contains(text))
+}
+
 /// Returns the lines, of this runtime or of none, that have a secret of this runtime in them.
 pub fn told() -> Vec<String> {
     let kept = KEPT.lock().unwrap();

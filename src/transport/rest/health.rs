@@ -1,0 +1,200 @@
+//! `/server/health`: is the service well, and on request whether the file of the database is whole.
+
+use std::time::Duration;
+
+use poem::Response;
+use poem::http::Method;
+use poem::http::StatusCode;
+use serde_json::Value as Json;
+use serde_json::json;
+
+use crate::domain::Error;
+use crate::domain::Forbidden;
+use crate::domain::Integrity;
+use crate::transport::rest::operation::Access;
+use crate::transport::rest::operation::Call;
+use crate::transport::rest::operation::Content;
+use crate::transport::rest::operation::Handler;
+use crate::transport::rest::operation::Operation;
+use crate::transport::rest::operation::Reply;
+use crate::transport::rest::operation::Success;
+use crate::transport::rest::operation::Words;
+use crate::transport::rest::parameters;
+use crate::transport::rest::schemas;
+
+/// How long the store may take to answer before that is a warning.
+const RESPONSE_TIME_WARN: Duration = Duration::from_millis(150);
+/// How long the store may take to answer before it counts as gone.
+const RESPONSE_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// The one check that has to be asked for.
+const INTEGRITY: &str = "integrity";
+
+/// How well something is, from well to ill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Status {
+    Ok,
+    Warn,
+    Error,
+}
+
+impl Status {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+
+    fn of_time(response_time: Option<Duration>) -> Self {
+        match response_time {
+            None => Self::Error,
+            Some(response_time) if response_time > RESPONSE_TIME_WARN => Self::Warn,
+            Some(_) => Self::Ok,
+        }
+    }
+
+    const fn of_integrity(integrity: &Integrity) -> Self {
+        match integrity {
+            Integrity::Whole => Self::Ok,
+            Integrity::Unfinished(_) | Integrity::UnderWay => Self::Warn,
+            Integrity::Damaged(_) => Self::Error,
+        }
+    }
+}
+
+/// Returns the operation.
+#[must_use]
+pub fn operation() -> Operation {
+    let handler: Handler = |call| Box::pin(health(call));
+    Operation::new(Method::GET, "/server/health", Access::Optional, handler, words())
+}
+
+/// Anyone learns whether the service is well, administrators also why.
+async fn health(call: Call) -> Reply {
+    let asked = requested(&call)?;
+    let response_time = call.context.services.changes.response_time();
+    let response_time = match tokio::time::timeout(RESPONSE_TIME_MAX, response_time).await {
+        Ok(Ok(response_time)) => Some(response_time),
+        Ok(Err(error)) => {
+            tracing::error!(error.chain = ?error, "the store does not answer");
+            None
+        }
+        Err(_) => {
+            tracing::error!("the store does not answer in time");
+            None
+        }
+    };
+    let mut status = Status::of_time(response_time);
+    let mut checks = json!({"sqlite3:responseTime": [time_check(response_time)]});
+    if asked {
+        let integrity = call.context.services.changes.check_integrity().await?;
+        status = status.max(Status::of_integrity(&integrity));
+        checks["sqlite3:integrity"] = json!([integrity_check(&integrity)]);
+    }
+    let mut body = json!({ "status": status.name() });
+    if call.actor().admin {
+        body["releaseId"] = json!(env!("CARGO_PKG_VERSION"));
+        body["serviceId"] = json!(call.context.service_id);
+        body["checks"] = checks;
+    }
+    let is_error = status == Status::Error;
+    let code = if is_error { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    Ok(Response::builder()
+        .status(code)
+        .content_type("application/health+json; charset=utf-8")
+        .body(body.to_string()))
+}
+
+/// Returns whether the file is to be checked as well.
+fn requested(call: &Call) -> Result<bool, Error> {
+    match call.parameter("check").as_deref() {
+        None => Ok(false),
+        Some(INTEGRITY) if call.actor().admin => Ok(true),
+        Some(INTEGRITY) => Err(Error::Forbidden(Forbidden::Action)),
+        Some(_) => Err(Error::InvalidQuery(format!("\"check\" must be \"{INTEGRITY}\""))),
+    }
+}
+
+fn time_check(response_time: Option<Duration>) -> Json {
+    let observed = response_time.unwrap_or(RESPONSE_TIME_MAX).as_secs_f64() * 1000.0;
+    json!({
+        "status": Status::of_time(response_time).name(),
+        "componentType": "datastore",
+        "observedUnit": "ms",
+        "observedValue": (observed * 1000.0).round() / 1000.0,
+        "threshold": RESPONSE_TIME_WARN.as_millis(),
+    })
+}
+
+fn integrity_check(integrity: &Integrity) -> Json {
+    let mut check = json!({
+        "status": Status::of_integrity(integrity).name(),
+        "componentType": "datastore",
+    });
+    match integrity {
+        Integrity::Whole => {}
+        Integrity::Damaged(findings) => check["output"] = json!(findings.join("\n")),
+        Integrity::Unfinished(tables) => {
+            check["output"] = json!(format!("not checked in time: {}", tables.join(", ")));
+        }
+        Integrity::UnderWay => check["output"] = json!("another check is under way"),
+    }
+    check
+}
+
+fn words() -> Words {
+    let content = Content {
+        content_type: "application/health+json",
+        schema: schemas::reference("Health"),
+        example: json!({"status": "ok"}),
+    };
+    let success = Success {
+        content: Some(content),
+        ..Success::json("Well, or well enough.", schemas::any_item(), Json::Null)
+    };
+    Words {
+        success,
+        parameters: vec![parameters::query(
+            "check",
+            "string",
+            "`integrity` also checks the structure of the database file, table by table, which \
+             takes seconds for millions of messages. For administrators.",
+            json!(INTEGRITY),
+        )],
+        failures: vec![Error::InvalidQuery(format!("\"check\" must be \"{INTEGRITY}\""))],
+        ..Words::new(
+            "Server",
+            "health",
+            "Ask whether the server is well",
+            "`ok`, `warn` (slow) or, with status 503, `error`. Administrators see the checks behind it.",
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn health_is_as_good_as_the_store_is_quick() {
+        assert_eq!(Status::of_time(Some(Duration::from_millis(150))), Status::Ok);
+        assert_eq!(Status::of_time(Some(Duration::from_millis(151))), Status::Warn);
+        assert_eq!(Status::of_time(None), Status::Error);
+    }
+
+    #[test]
+    fn only_damage_is_an_error() {
+        let damaged = Integrity::Damaged(vec!["one".to_owned(), "two".to_owned()]);
+        assert_eq!(integrity_check(&damaged)["output"], "one\ntwo");
+        for (integrity, status) in [
+            (Integrity::Whole, "ok"),
+            (Integrity::Unfinished(vec!["messages".to_owned()]), "warn"),
+            (Integrity::UnderWay, "warn"),
+            (damaged, "error"),
+        ] {
+            assert_eq!(integrity_check(&integrity)["status"], status, "{integrity:?}");
+        }
+    }
+}
