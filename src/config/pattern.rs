@@ -16,9 +16,9 @@ const COMPILED_BYTES_MAX: usize = 1 << 20;
 /// How many instructions it may have where it looks around.
 const INSTRUCTIONS_MAX: usize = 10_000;
 /// How often a search may go back and try another way. Each step may go through the whole text.
-const STEPS_MAX: usize = 100_000;
+const STEPS_MAX: usize = 50_000;
 /// How long a text may be, in bytes, where the pattern looks around.
-const LOOKED_AROUND_BYTES_MAX: usize = 16 * 1024;
+const LOOKED_AROUND_BYTES_MAX: usize = 8 * 1024;
 
 /// A regular expression.
 #[derive(Clone)]

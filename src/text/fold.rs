@@ -54,11 +54,13 @@ pub fn stands_alone(letter: char) -> bool {
     match letter {
         // Their small letters lie elsewhere.
         '\u{23a}' | '\u{23e}' => false,
-        '\0'..='\u{2ff}' | '\u{1e00}'..='\u{1fff}' => true,
         // Greek to N'Ko: all that combines there has a class.
         '\u{300}'..='\u{7ff}' => CanonicalCombiningClassMapBorrowed::new().get_u8(letter) == 0,
-        // Punctuation; kana; ideographs; syllables of Hangul; symbols and emoji.
-        '\u{2010}'..='\u{205e}'
+        // Latin, accented Latin and Greek; punctuation; kana; ideographs; syllables of Hangul; symbols
+        // and emoji.
+        '\0'..='\u{2ff}'
+        | '\u{1e00}'..='\u{1fff}'
+        | '\u{2010}'..='\u{205e}'
         | '\u{3000}'..='\u{3029}'
         | '\u{3041}'..='\u{3096}'
         | '\u{30a0}'..='\u{30ff}'

@@ -15,27 +15,34 @@ use crate::query::QueryError;
 
 /// How many patterns are kept compiled.
 const KEPT_MAX: usize = 32;
-/// How long a text is, in bytes, that a pattern of linear time is tried on at once.
+/// How long a short text is, in bytes. A pattern of linear time is tried on it at once, any other in a lane of
+/// its own: short texts do not wait for long ones.
 const SHORT_MAX: usize = 1024;
-/// How many patterns are tried at the same time: one core at most is busy with it.
-const THREADS: usize = 1;
 /// How long a trial may take, waiting included.
 const TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Tries patterns on texts.
 pub struct Patterns {
     known: Cache<String, Pattern>,
-    threads: Arc<Semaphore>,
+    short: Lane,
+    long: Lane,
+}
+
+/// A thread on which patterns are tried one after the other.
+struct Lane {
+    free: Arc<Semaphore>,
     background: Background,
+}
+
+impl Default for Lane {
+    fn default() -> Self {
+        Self { free: Arc::new(Semaphore::new(1)), background: Background::new(1) }
+    }
 }
 
 impl Default for Patterns {
     fn default() -> Self {
-        Self {
-            known: Cache::new(KEPT_MAX),
-            threads: Arc::new(Semaphore::new(THREADS)),
-            background: Background::new(THREADS),
-        }
+        Self { known: Cache::new(KEPT_MAX), short: Lane::default(), long: Lane::default() }
     }
 }
 
@@ -46,27 +53,21 @@ impl Patterns {
     /// [`Error::InvalidQuery`] for what is no pattern; [`Error::Unprocessable`] for a text that it takes too
     /// long to try it on; [`Error::TooBusy`] if others take too long.
     pub(super) async fn fits(&self, field: &str, pattern: &str, text: &str) -> Result<bool, Error> {
-        let pattern = match self.known.get(pattern) {
-            Some(known) => known,
-            None => {
-                let read = read(pattern)?;
-                self.known.insert(pattern.to_owned(), read.clone());
-                read
-            }
-        };
+        let pattern = self.known.get_or_insert_with(pattern, || read(pattern))?;
         let outcome = if pattern.is_linear() && text.len() <= SHORT_MAX {
             pattern.fits(text)
         } else {
             let busy = || Error::TooBusy { retry_after: TIME_MAX };
             let end = time::Instant::now() + TIME_MAX;
-            let thread = time::timeout_at(end, Arc::clone(&self.threads).acquire_owned())
+            let lane = if text.len() <= SHORT_MAX { &self.short } else { &self.long };
+            let turn = time::timeout_at(end, Arc::clone(&lane.free).acquire_owned())
                 .await
                 .map_err(|_| busy())?
                 .expect("the semaphore is never closed");
             let text = text.to_owned();
-            let trial = self.background.spawn(move || {
-                // The permit goes with the work: it goes on when nobody waits for it any more.
-                let _thread = thread;
+            let trial = lane.background.spawn(move || {
+                // The permit goes with the work, which goes on when the client is gone.
+                let _turn = turn;
                 pattern.fits(&text)
             });
             match time::timeout_at(end, trial).await {
@@ -113,7 +114,7 @@ mod tests {
         let refused = patterns.fits("content", "^(?!.*spam)", &long).await.unwrap_err();
         let Error::Unprocessable(reason) = refused else { panic!("{refused}") };
         assert!(
-            reason.contains("\"content\"") && reason.contains("at most 16384 bytes"),
+            reason.contains("\"content\"") && reason.contains("at most 8192 bytes"),
             "{reason}"
         );
         assert!(matches!(patterns.fits("content", "(", "x").await, Err(Error::InvalidQuery(_))));
@@ -122,7 +123,7 @@ mod tests {
     #[tokio::test]
     async fn a_pattern_that_takes_long_is_waited_for_for_a_time_and_keeps_no_thread_from_others() {
         let patterns = Patterns::default();
-        let text = "a".repeat(16_000) + "!";
+        let text = "a".repeat(8_000) + "!";
         let start = Instant::now();
 
         let trials = (0..8).map(|_| patterns.fits("content", "/(?=x?)(a+)+$/", &text));
