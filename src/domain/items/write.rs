@@ -308,9 +308,7 @@ impl Items {
     fn check_size(&self, items: usize) -> Result<(), Error> {
         let most = self.config.batch_max;
         if items > most {
-            return Err(Error::LimitExceeded(format!(
-                "one request may change at most {most} items"
-            )));
+            return Err(Error::payload(format!("Exceeded max batch mutation limit of {most}")));
         }
         Ok(())
     }

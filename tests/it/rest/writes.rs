@@ -3,7 +3,9 @@
 use serde_json::Value as Json;
 use serde_json::json;
 
+use crate::support::Answer;
 use crate::support::Permission;
+use crate::support::Socket;
 use crate::support::TestServer;
 use crate::support::User;
 
@@ -177,12 +179,26 @@ async fn one_request_changes_a_bounded_number_of_items() {
     let list = |count: usize| (0..count).map(|_| json!({"content": "a"})).collect::<Json>();
 
     alice.post("/items/messages", &list(3)).await.ok();
-    alice.post("/items/messages", &list(4)).await.refused(403, "LIMIT_EXCEEDED");
+    let message = "Invalid payload. Exceeded max batch mutation limit of 3.";
+    let refused = |answer: &Answer| answer.refused_with(400, "INVALID_PAYLOAD", message);
+
+    refused(&alice.post("/items/messages", &list(4)).await);
     alice.say("a").await;
 
     let query = json!({"query": {"filter": {"content": {"_eq": "a"}}}});
-    alice.delete_many("/items/messages", &query).await.refused(403, "LIMIT_EXCEEDED");
-    alice.delete_many("/items/messages", &json!([1, 2, 3, 4])).await.refused(403, "LIMIT_EXCEEDED");
+    let values = json!({"content": "b"});
+    let changes = (1..=4).map(|id| json!({"id": id, "content": "b"})).collect::<Json>();
+    refused(&alice.delete_many("/items/messages", &query).await);
+    refused(&alice.delete_many("/items/messages", &json!([1, 2, 3, 4])).await);
+    refused(&alice.patch("/items/messages", &changes).await);
+    let keys = json!({"keys": [1, 2, 3, 4], "data": values});
+    refused(&alice.patch("/items/messages", &keys).await);
     assert_eq!(contents(&alice).await.as_array().unwrap().len(), 4);
     server.stop().await;
 }
+
+    let mut socket = Socket::signed_in(&server, &alice).await;
+    let answer = socket
+        .ask(&json!({"type": "items", "collection": "messages", "action": "create", "data": list(4)}))
+        .await;
+    assert_eq!(answer["error"], json!({"code": "INVALID_PAYLOAD", "message": message}));

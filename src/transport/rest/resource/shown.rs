@@ -133,7 +133,7 @@ pub(in crate::transport::rest) fn write_failures(collection: &'static Collection
 }
 
 pub(super) fn too_many() -> Error {
-    Error::LimitExceeded("one request may change at most 1000 items".to_owned())
+    Error::payload("Exceeded max batch mutation limit of 10000")
 }
 
 /// Whatever changes accounts or rights can come to this.
