@@ -8,6 +8,7 @@ use crate::clock::Timestamp;
 use crate::model::collection::Collection;
 use crate::model::row::Row;
 use crate::model::value::Key;
+use crate::model::value::Value;
 
 /// One committed change, in the one order of everything.
 ///
@@ -26,6 +27,8 @@ pub struct Event {
     pub actor: Option<Uuid>,
     /// When it was committed, by this service's clock.
     pub at: Timestamp,
+    /// The integer keys that the request for a delete wrote as text, in ascending order.
+    pub text_keys: Arc<[Key]>,
 }
 
 impl Event {
@@ -44,6 +47,15 @@ pub struct Place {
     pub seq: i64,
     /// When it was committed; 1970 before the first.
     pub at: Timestamp,
+}
+
+/// Returns a key as text if it is among those, in ascending order, that a request wrote as text.
+#[must_use]
+pub fn key_as_written(text_keys: &[Key], key: Key) -> Value {
+    match text_keys.binary_search(&key) {
+        Ok(_) => Value::text(&key.to_string()),
+        Err(_) => Value::from(key),
+    }
 }
 
 /// What a change did.

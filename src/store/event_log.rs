@@ -21,9 +21,9 @@ use crate::store::StoreError;
 use crate::store::rows;
 
 const APPEND: &str = "insert into event_log \
-     (seq, collection, action, keys, actor, date_created, before, after) \
+     (seq, collection, action, keys, actor, date_created, before, after, text_keys) \
      select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, \
-     value ->> 6, value ->> 7 from jsonb_each(?)";
+     value ->> 6, value ->> 7, value ->> 8 from jsonb_each(?)";
 
 /// Once the rows of a page have so many bytes, it ends.
 pub(super) const PAGE_BYTES: usize = 1 << 20;
@@ -39,8 +39,8 @@ pub(super) async fn append(
     Ok(())
 }
 
-const READ: &str = "select seq, collection, action, keys, actor, date_created, before, after \
-     from event_log where seq > ? and seq <= ? order by seq limit ?";
+const READ: &str = "select seq, collection, action, keys, actor, date_created, before, after, \
+     text_keys from event_log where seq > ? and seq <= ? order by seq limit ?";
 
 /// Reads the events behind a place, in order, up to another one: so many, or fewer once they are
 /// long. Those of collections that are not known are left out. Returns as well how far that reached.
@@ -82,12 +82,16 @@ fn event(seq: i64, line: &SqliteRow) -> Result<Option<Event>, StoreError> {
         })
     };
     let (before, after) = (side("before", 6)?, side("after", 7)?);
+    let text_keys = match line.try_get::<Option<&str>, _>(8)? {
+        Some(packed) => rows::unpack_keys(packed).ok_or_else(|| inconsistent("text_keys"))?.into(),
+        None => Arc::default(),
+    };
     let changes = keys
         .into_iter()
         .zip(before.into_iter().zip(after))
         .map(|(key, (before, after))| Change { key, before, after })
         .collect();
-    Ok(Some(Event { seq, collection, action, changes, actor, at }))
+    Ok(Some(Event { seq, collection, action, changes, actor, at, text_keys }))
 }
 
 /// Returns the rows of one side of an event, each `None` if it has none.
@@ -106,8 +110,17 @@ fn side(
 }
 
 /// The columns of a line, in the order of [`APPEND`].
-type Line =
-    (i64, &'static str, &'static str, String, Option<Uuid>, i64, Option<String>, Option<String>);
+type Line = (
+    i64,
+    &'static str,
+    &'static str,
+    String,
+    Option<Uuid>,
+    i64,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+);
 
 fn line(event: &Event) -> Line {
     let keys = rows::pack_keys(event.changes.iter().map(|change| change.key));
@@ -125,5 +138,7 @@ fn line(event: &Event) -> Line {
         event.at.millis(),
         side(|change| change.before.as_deref()),
         side(|change| change.after.as_deref()),
+        (!event.text_keys.is_empty())
+            .then(|| rows::pack_keys(event.text_keys.iter().copied()).to_string()),
     )
 }

@@ -161,7 +161,7 @@ mod tests {
     ) -> Event {
         let changes = vec![Change { key, before: None, after: after.map(Arc::new) }];
         let at = Timestamp::from_millis(0);
-        Event { seq: 1, collection, action, changes, actor: None, at }
+        Event { seq: 1, collection, action, changes, actor: None, at, text_keys: Arc::default() }
     }
 
     fn created(id: i64, at: i64) -> Event {

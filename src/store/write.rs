@@ -87,6 +87,8 @@ pub enum Op {
         keys: Vec<Key>,
         /// What must hold of the items as they are.
         guard: Guard,
+        /// The integer keys that the request wrote as text, in ascending order.
+        text_keys: Arc<[Key]>,
     },
     /// Deletes whatever fits when the write runs: one event for all of them, none if there are none.
     DeleteWhere {
@@ -105,6 +107,12 @@ pub enum Op {
 }
 
 impl Op {
+    /// Returns the deletion of items whose keys no request wrote as text.
+    #[must_use]
+    pub fn delete(collection: &'static Collection, keys: Vec<Key>, guard: Guard) -> Self {
+        Self::Delete { collection, keys, guard, text_keys: Arc::default() }
+    }
+
     fn bytes(&self) -> usize {
         match self {
             Self::Create { rows, .. } => {

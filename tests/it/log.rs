@@ -82,7 +82,7 @@ async fn what_comes_out_of_the_log_is_what_happened() {
     let set = vec![(MESSAGES.require("content"), Value::Null)];
     let update = Op::Update { collection: &MESSAGES, keys: keys.clone(), set, guard };
     happened.extend(store.write(write(7, vec![update])).await.unwrap());
-    let delete = Op::Delete { collection: &MESSAGES, keys, guard: Guard::Present };
+    let delete = Op::delete(&MESSAGES, keys, Guard::Present);
     happened.extend(store.write(write(8, vec![delete])).await.unwrap());
 
     let page = store.events(0, store.head().seq, ALL).await.unwrap();

@@ -162,7 +162,7 @@ impl Chat {
             self.messages.remove(key);
         }
         let (keys, guard) = (keys.into_iter().map(Key::Integer).collect(), Guard::Present);
-        self.write(Op::Delete { collection: &MESSAGES, keys, guard }).await;
+        self.write(Op::delete(&MESSAGES, keys, guard)).await;
     }
 
     /// Runs a statement beside the store.

@@ -57,7 +57,7 @@ async fn come_and_go(store: &Store) {
         let rows = (0..50).map(message).collect();
         let events = store.write(write(Op::Create { collection: &MESSAGES, rows })).await.unwrap();
         let keys = events.iter().map(|event| event.changes[0].key).collect::<Vec<Key>>();
-        let op = Op::Delete { collection: &MESSAGES, keys, guard: Guard::Present };
+        let op = Op::delete(&MESSAGES, keys, Guard::Present);
         store.write(write(op)).await.unwrap();
     }
     soon(async {

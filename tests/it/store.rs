@@ -86,7 +86,7 @@ fn create(rows: Vec<Row>) -> Write {
 }
 
 fn delete(keys: Vec<Key>) -> Write {
-    let ops = vec![Op::Delete { collection: &MESSAGES, keys, guard: Guard::Present }];
+    let ops = vec![Op::delete(&MESSAGES, keys, Guard::Present)];
     Write { actor: None, at: Timestamp::from_millis(0), ops }
 }
 
@@ -178,11 +178,8 @@ async fn whoever_is_refused_costs_the_others_no_commit_of_their_own() {
         .unwrap();
     opened.published(1).await;
     let nobody = Value::Uuid(uuid::Uuid::from_u128(404));
-    let missing = Op::Delete {
-        collection: &MESSAGES,
-        keys: vec![Key::Integer(404)],
-        guard: Guard::Every(Filter::And(Vec::new())),
-    };
+    let guard = Guard::Every(Filter::And(Vec::new()));
+    let missing = Op::delete(&MESSAGES, vec![Key::Integer(404)], guard);
     let missing = Write { actor: None, at: Timestamp::from_millis(0), ops: vec![missing] };
     let orphan =
         || create(vec![message("half"), message("bad").with("user_created", nobody.clone())]);

@@ -97,7 +97,7 @@ impl Accounts {
             items.push((collection.name, rows.len()));
             ops.push(Op::DeleteWhere { collection, filter: is_theirs(author) });
         }
-        ops.push(Op::Delete { collection: &USERS, keys: vec![key], guard: Guard::Present });
+        ops.push(Op::delete(&USERS, vec![key], Guard::Present));
         if let Key::Uuid(user) = key {
             ops.push(Op::Forget { user });
         }

@@ -282,7 +282,7 @@ pub(in crate::domain) fn remove(id: Uuid, guard: Guard) -> [Op; 2] {
 
 /// Returns the change that forgets used steps and recovery codes.
 fn forget(id: Uuid) -> Op {
-    Op::Delete { collection: &SECOND_FACTORS, keys: vec![Key::Uuid(id)], guard: Guard::Present }
+    Op::delete(&SECOND_FACTORS, vec![Key::Uuid(id)], Guard::Present)
 }
 
 fn already_set() -> Error {

@@ -195,7 +195,7 @@ impl Session {
 /// Returns the change that ends sessions; those that are gone already are passed over.
 #[must_use]
 pub fn end(keys: Vec<Key>) -> Op {
-    Op::Delete { collection: &SESSIONS, keys, guard: Guard::Present }
+    Op::delete(&SESSIONS, keys, Guard::Present)
 }
 
 /// Returns the change that ends the sessions that have ended by themselves: sockets that were signed

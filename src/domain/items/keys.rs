@@ -1,5 +1,7 @@
 //! Keys as clients write them: a number, or text out of an address.
 
+use std::sync::Arc;
+
 use serde_json::Value as Json;
 use uuid::Uuid;
 
@@ -37,6 +39,18 @@ pub fn parse_all(collection: &'static Collection, keys: &[Json]) -> Result<Vec<K
         }
     }
     Ok(parsed)
+}
+
+/// Returns the integer keys among these that are written as text, in ascending order.
+#[must_use]
+pub fn texts(collection: &'static Collection, keys: &[Json]) -> Arc<[Key]> {
+    if !collection.counts_keys() {
+        return Arc::default();
+    }
+    let texts = keys.iter().filter(|key| key.is_string());
+    let mut texts: Vec<Key> = texts.filter_map(|key| parse(collection, key)).collect();
+    texts.sort_unstable();
+    texts.into()
 }
 
 #[cfg(test)]

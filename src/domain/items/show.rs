@@ -137,17 +137,17 @@ impl Projection {
 
 /// Writes keys as a JSON list.
 #[must_use]
-pub fn keys(keys: &[Key]) -> JsonText {
+pub fn keys(keys: &[Value]) -> JsonText {
     let mut text = Text::default();
-    text.list(keys, |text, key| text.value(&Value::from(*key)));
+    text.list(keys, |text, key| text.value(key));
     text.finish()
 }
 
 /// Writes one key as JSON.
 #[must_use]
-pub fn key(key: Key) -> JsonText {
+pub fn key(key: &Value) -> JsonText {
     let mut text = Text::default();
-    text.value(&Value::from(key));
+    text.value(key);
     text.finish()
 }
 

@@ -34,6 +34,7 @@ use crate::model::collection::Form;
 use crate::model::collection::Reach;
 use crate::model::collection::Special;
 use crate::model::schema;
+use crate::model::event::key_as_written;
 use crate::query::Limit;
 use crate::query::Query;
 use crate::query::Relations;
@@ -187,7 +188,8 @@ impl Items {
         self.written(actor, collection, query, &events, many).await
     }
 
-    /// Deletes items, all or none, and returns the keys that were named or found.
+    /// Deletes items, all or none, and returns the keys that were named or found, in the form that the
+    /// request wrote them in.
     ///
     /// # Errors
     /// [`Error::Forbidden`], [`Error::InvalidPayload`], [`Error::InvalidQuery`], [`Error::TooBusy`].
@@ -196,15 +198,15 @@ impl Items {
         actor: &Actor,
         collection: &'static Collection,
         which: Which,
-    ) -> Result<Vec<Key>, Error> {
+    ) -> Result<Vec<Json>, Error> {
         require_form(collection, &[Form::Items])?;
         let scope = self.permissions.scope(actor, collection, Action::Delete)?;
         let keys = self.named(actor, collection, &scope, which).await?;
         if keys.is_empty() {
-            return Ok(keys);
+            return Ok(answer);
         }
         let guard = if scope.is_full() { Guard::Present } else { Guard::Every(scope.filter()) };
-        let mut ops = vec![Op::Delete { collection, keys: keys.clone(), guard }];
+        let mut ops = vec![Op::Delete { collection, keys, guard, text_keys }];
         self.with_consequences(actor, collection, &mut ops).await?;
         self.commit(actor, ops).await.map_err(|error| match error {
             Error::Forbidden(Forbidden::Item) => {
@@ -212,9 +214,16 @@ impl Items {
             }
             other => other,
         })?;
-        Ok(keys)
+        Ok(answer)
     }
+        let text_keys = match &which {
+            Which::One(key) => keys::texts(collection, std::slice::from_ref(key)),
+            Which::Keys(keys) => keys::texts(collection, keys),
+            Which::Query(_) => Arc::default(),
+        };
 
+        let written = |key: &Key| key_as_written(&text_keys, *key).to_json();
+        let answer = keys.iter().map(written).collect();
     async fn commit(&self, actor: &Actor, ops: Vec<Op>) -> Result<Vec<Arc<Event>>, Error> {
         let write = Write { actor: actor.user, at: self.clock.now(), ops };
         match self.changes.commit_for(Owner::of(actor), write, None).await? {

@@ -205,7 +205,7 @@ impl Mails {
     }
 
     async fn drop_mails(&self, keys: Vec<Key>) -> Result<(), Error> {
-        self.commit(vec![Op::Delete { collection: &MAILS, keys, guard: Guard::Present }]).await
+        self.commit(vec![Op::delete(&MAILS, keys, Guard::Present)]).await
     }
 
     async fn note(

@@ -93,7 +93,8 @@ mod tests {
     fn event(seq: i64) -> Arc<Event> {
         let at = Timestamp::from_millis(0);
         let action = EventAction::Create;
-        Arc::new(Event { seq, collection: &MESSAGES, action, changes: vec![], actor: None, at })
+        let (collection, changes, actor, text_keys) = (&MESSAGES, vec![], None, Arc::default());
+        Arc::new(Event { seq, collection, action, changes, actor, at, text_keys })
     }
 
     /// Returns a page of the log, which has no event at places that can be divided by 7.

@@ -37,6 +37,7 @@ use crate::model::Field;
 use crate::model::Key;
 use crate::model::Kind;
 use crate::model::Record;
+use crate::model::event::key_as_written;
 use crate::query::Filter;
 use crate::query::Meta;
 use crate::query::Relations;
@@ -373,8 +374,8 @@ impl View {
         is_rest: bool,
     ) -> Result<Option<Portion>, Error> {
         let Some(records) = self.records(items, event).await? else { return Ok(None) };
-        let action = event.action;
-        self.work_out(move |view| view.show(action, &records, is_rest)).await
+        let (action, text_keys) = (event.action, Arc::clone(&event.text_keys));
+        self.work_out(move |view| view.show(action, &text_keys, &records, is_rest)).await
     }
 
     /// Returns the items of an event that were for the listeners.
@@ -455,7 +456,13 @@ impl View {
 
     /// Returns the items that fit, of what is gone their keys. An item that alone is longer than a frame
     /// may be is told by its key.
-    fn show(&self, action: EventAction, records: &[Record], is_rest: bool) -> Option<Portion> {
+    fn show(
+        &self,
+        action: EventAction,
+        text_keys: &[Key],
+        records: &[Record],
+        is_rest: bool,
+    ) -> Option<Portion> {
         let projection = &self.subject.plan.projection;
         let Lengths { whole, .. } = self.lengths;
         let mut fitting: Vec<&Record> = self.fitting(action, records).collect();
@@ -471,14 +478,16 @@ impl View {
         let piece = |record: &&Record| {
             let key = record.row.key()?;
             let is_gone = action == EventAction::Delete;
-            Some((key, if is_gone { show::key(key) } else { object(record) }))
+            let gone = || show::key(&key_as_written(text_keys, key));
+            Some((key, if is_gone { gone() } else { object(record) }))
         };
         if self.subject.item.is_some() {
             return piece(first).map(|(_, text)| Portion::Whole(text));
         }
         if !is_rest {
             let all = if action == EventAction::Delete {
-                let keys: Vec<Key> = fitting.iter().filter_map(|record| record.row.key()).collect();
+                let keys = fitting.iter().filter_map(|record| record.row.key());
+                let keys: Vec<_> = keys.map(|key| key_as_written(text_keys, key)).collect();
                 Some(show::keys(&keys)).filter(|text| text.get().len() <= whole)
             } else {
                 projection.list_within(fitting.iter().copied(), whole).ok()

@@ -140,17 +140,17 @@ impl<'c> Batch<'c> {
                 let most = self.left(keys, begin);
                 self.update(write, collection, keys, set, guard, most).await
             }
-            Op::Delete { collection, keys, guard } => {
+            Op::Delete { collection, keys, guard, text_keys } => {
                 let most = self.left(keys, begin);
                 let before = self.guarded(collection, keys, guard, most).await?;
-                self.delete(write, collection, before).await
+                self.delete(write, collection, before, text_keys).await
             }
             Op::CatchUp => activity::append_owed(&mut self.transaction).await,
             Op::DeleteWhere { collection, filter } => {
                 self.insert().await?;
                 let select = Select { filter: filter.clone(), ..Select::default() };
                 let before = read::read(&mut self.transaction, collection, &select).await?;
-                self.delete(write, collection, before).await
+                self.delete(write, collection, before, &Arc::default()).await
             }
             Op::Forget { user } => {
                 self.forgotten.push(*user);
@@ -245,6 +245,7 @@ impl<'c> Batch<'c> {
                 collection,
                 EventAction::Create,
                 vec![Change { key, before: None, after }],
+                Arc::default(),
             );
             self.creates.push(row);
         }
@@ -344,7 +345,7 @@ impl<'c> Batch<'c> {
                 })
             })
             .collect();
-        self.note(write, collection, EventAction::Update, changes);
+        self.note(write, collection, EventAction::Update, changes, Arc::default());
         Ok(())
     }
 
@@ -353,6 +354,7 @@ impl<'c> Batch<'c> {
         write: &Write,
         collection: &'static Collection,
         before: Vec<Row>,
+        text_keys: &Arc<[Key]>,
     ) -> Result<(), StoreError> {
         if before.is_empty() {
             return Ok(());
@@ -371,7 +373,7 @@ impl<'c> Batch<'c> {
                 Some(Change { key: row.key()?, before, after: None })
             })
             .collect();
-        self.note(write, collection, EventAction::Delete, changes);
+        self.note(write, collection, EventAction::Delete, changes, Arc::clone(text_keys));
         Ok(())
     }
 
@@ -440,6 +442,7 @@ impl<'c> Batch<'c> {
         collection: &'static Collection,
         action: EventAction,
         changes: Vec<Change>,
+        text_keys: Arc<[Key]>,
     ) {
         let (seq, at) = (self.counters.next_seq(), self.counters.date(write.at));
         let actor = write.actor;
@@ -447,7 +450,8 @@ impl<'c> Batch<'c> {
             self.touched.rows += 1;
             self.touched.text_bytes += row.text_bytes();
         }
-        self.events.push(Arc::new(Event { seq, collection, action, changes, actor, at }));
+        let event = Event { seq, collection, action, changes, actor, at, text_keys };
+        self.events.push(Arc::new(event));
     }
 }
 

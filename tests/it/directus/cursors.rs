@@ -85,7 +85,7 @@ async fn what_was_missed_comes_as_it_was_then_marked_and_then_the_news() {
     for expected in [
         told("create", message("first")),
         told("update", message("edited")),
-        told("delete", json!([id])),
+        told("delete", json!([id.to_string()])),
         told("create", message("second")),
     ] {
         assert_eq!(without_cursor(socket.next().await), expected);

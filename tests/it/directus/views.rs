@@ -95,7 +95,7 @@ async fn one_item_is_found_by_its_key_until_it_is_gone() {
     let update = socket.next().await;
     assert_eq!((&update["event"], &update["data"]["content"]), (&json!("update"), &json!("this")));
     let delete = socket.next().await;
-    assert_eq!((&delete["event"], &delete["data"]), (&json!("delete"), &json!(2)));
+    assert_eq!((&delete["event"], &delete["data"]), (&json!("delete"), &json!("2")));
     socket.quiet().await;
     server.stop().await;
 }

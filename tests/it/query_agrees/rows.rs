@@ -138,11 +138,7 @@ impl Rows {
         vec![
             Op::DeleteWhere { collection: &MESSAGES, filter: Filter::everything() },
             Op::DeleteWhere { collection: &ACCESS, filter: theirs },
-            Op::Delete {
-                collection: &USERS,
-                keys: names.into_iter().map(Key::Uuid).collect(),
-                guard: Guard::Present,
-            },
+            Op::delete(&USERS, names.into_iter().map(Key::Uuid).collect(), Guard::Present),
             Op::Create { collection: &USERS, rows: users },
             Op::Create { collection: &ACCESS, rows: access },
             Op::Create { collection: &MESSAGES, rows: messages },

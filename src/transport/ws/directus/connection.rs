@@ -5,7 +5,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
-use serde_json::Value as Json;
 
 use crate::domain::Error;
 use crate::domain::auth::Basis;
@@ -23,7 +22,6 @@ use crate::domain::realtime::Peer;
 use crate::domain::realtime::typing::Watch;
 use crate::model::Actor;
 use crate::model::Collection;
-use crate::model::Key;
 use crate::model::collection::Form;
 use crate::model::collection::Reach;
 use crate::model::schema;
@@ -216,7 +214,6 @@ impl Connection {
         };
         let one = matches!(which, Which::One(_));
         let keys = self.context.services.items.delete(actor, collection, which).await?;
-        let keys = keys.into_iter().map(key).collect::<Vec<_>>();
         Ok(match keys.first() {
             Some(key) if one => answers::deleted(key, uid.as_ref()),
             _ => answers::deleted(&keys, uid.as_ref()),
@@ -295,11 +292,4 @@ pub fn nobody() -> Identity {
 fn shown(written: Written, uid: Option<&Uid>) -> Result<Bytes, Error> {
     let Answer { data, counts, .. } = written.answer?;
     Ok(answers::items(&data, counts, uid))
-}
-
-fn key(key: Key) -> Json {
-    match key {
-        Key::Integer(number) => Json::from(number),
-        Key::Uuid(id) => Json::from(id.to_string()),
-    }
 }

@@ -110,7 +110,7 @@ impl World {
     /// Has the service itself delete a message.
     pub async fn remove(&self, id: i64) {
         let (keys, guard) = (vec![Key::Integer(id)], Guard::Present);
-        self.commit(Op::Delete { collection: &MESSAGES, keys, guard }).await.unwrap();
+        self.commit(Op::delete(&MESSAGES, keys, guard)).await.unwrap();
     }
 
     async fn commit(&self, op: Op) -> Option<i64> {
