@@ -2,6 +2,7 @@
 //!
 //! The same for every collection and every road; it knows neither HTTP nor sockets nor SQL.
 
+mod access;
 mod accounts;
 mod asker;
 mod guide;

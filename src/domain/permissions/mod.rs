@@ -19,6 +19,7 @@ use std::time::Duration;
 pub use networks::Networks;
 use parking_lot::RwLock;
 use serde_json::Value as Json;
+pub use summary::fields;
 use uuid::Uuid;
 
 use crate::clock::Clock;

@@ -32,16 +32,15 @@ pub(super) fn of(permissions: &Permissions, actor: &Actor) -> Json {
 
 fn access(scope: &Scope) -> Json {
     let open = scope.is_full() || scope.filter().is_everything();
-    let fields = if scope.has_all() {
-        json!(["*"])
-    } else {
-        scope
-            .collection()
-            .fields
-            .iter()
-            .filter(|field| scope.has(field))
-            .map(|field| field.name)
-            .collect()
-    };
-    json!({"access": if open { "full" } else { "partial" }, "fields": fields})
+    json!({"access": if open { "full" } else { "partial" }, "fields": fields(scope)})
+}
+
+/// Returns the names of the fields within a scope: `*` for all.
+#[must_use]
+pub fn fields(scope: &Scope) -> Json {
+    if scope.has_all() {
+        return json!(["*"]);
+    }
+    let fields = scope.collection().fields.iter().filter(|field| scope.has(field));
+    fields.map(|field| field.name).collect()
 }

@@ -1,13 +1,17 @@
-//! What whoever asks is allowed: `/roles/me`, `/policies/me/globals`, `/permissions/me`.
+//! What a caller is allowed: `/roles/me`, `/policies/me/globals`, `/permissions/me` and, for a
+//! collection or one item of it, `/permissions/me/…`.
 
 use std::future::ready;
 
 use poem::Response;
 use poem::http::Method;
+use poem_openapi::registry::MetaOperationParam;
+use poem_openapi::registry::MetaSchema;
 use serde_json::Value as Json;
 use serde_json::json;
 
 use crate::domain::Error;
+use crate::domain::Forbidden;
 use crate::domain::items::Which;
 use crate::model::schema::ROLES;
 use crate::transport::rest::envelope;
@@ -32,7 +36,25 @@ pub fn operations() -> Vec<Operation> {
         own("/roles/me", |call| Box::pin(roles(call)), roles_words()),
         own("/policies/me/globals", |call| Box::pin(ready(Ok(globals(&call)))), globals_words()),
         own("/permissions/me", |call| Box::pin(ready(Ok(permissions(&call)))), permissions_words()),
+        of_items("/permissions/me/{collection}", collection_words()),
+        of_items("/permissions/me/{collection}/{id}", item_words()),
     ]
+}
+
+fn of_items(path: &str, words: Words) -> Operation {
+    let handler: Handler = |call| Box::pin(item_permissions(call));
+    Operation::new(Method::GET, path, Access::Anyone, handler, words)
+}
+
+/// As in Directus, a caller who is not signed in is forbidden it.
+async fn item_permissions(call: Call) -> Reply {
+    if call.actor().user.is_none() {
+        return Err(Error::Forbidden(Forbidden::Action).into());
+    }
+    let (collection, id) = (call.path_part("collection"), call.path_part("id"));
+    let key = (!id.is_empty()).then(|| Json::from(id));
+    let items = &call.context.services.items;
+    Ok(envelope::data(&items.access(call.actor(), collection, key.as_ref()).await?))
 }
 
 async fn roles(call: Call) -> Reply {
@@ -114,4 +136,49 @@ fn permissions_words() -> Words {
              which fields.",
         )
     }
+}
+
+fn collection_words() -> Words {
+    Words {
+        parameters: vec![named_collection()],
+        ..of_items_words(
+            "readMyCollectionPermissions",
+            "Read one's own rights to a collection",
+            "Whether one may update, delete and share some item of the collection. Of a collection \
+             with one item, `update` names the fields as well, and what is preset.",
+        )
+    }
+}
+
+fn item_words() -> Words {
+    let id = MetaSchema::new("string");
+    let id = parameters::path("id", id, "The key of the item.", json!("1"));
+    Words {
+        parameters: vec![named_collection(), id],
+        ..of_items_words(
+            "readMyItemPermissions",
+            "Read one's own rights to an item",
+            "Whether one may update, delete and share the item. The answer has the same form for an \
+             item that does not exist.",
+        )
+    }
+}
+
+fn of_items_words(id: &'static str, summary: &'static str, description: &'static str) -> Words {
+    Words {
+        success: Success::json(
+            "Three rights.",
+            schemas::data(schemas::reference("ItemRights")),
+            json!({"data": {
+                "update": {"access": true}, "delete": {"access": true}, "share": {"access": false},
+            }}),
+        ),
+        failures: vec![Error::Forbidden(Forbidden::Action)],
+        ..Words::new("Permissions", id, summary, description)
+    }
+}
+
+fn named_collection() -> MetaOperationParam {
+    let name = MetaSchema::new("string");
+    parameters::path("collection", name, "The name of the collection.", json!("messages"))
 }

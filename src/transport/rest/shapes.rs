@@ -240,7 +240,26 @@ fn of_rights() -> Shapes {
         ],
     );
     let by_action = inline(map_of(reference("Right")));
-    vec![("Globals", globals), ("Right", right), ("Rights", map_of(by_action))]
+    let fields = list(inline(MetaSchema::new("string")));
+    let to_update = object(
+        &["access"],
+        vec![
+            ("access", flag()),
+            ("fields", fields),
+            ("presets", inline(open(MetaSchema::new("object")))),
+        ],
+    );
+    let yes_or_no = inline(object(&["access"], vec![("access", flag())]));
+    let of_item = object(
+        &["update", "delete", "share"],
+        vec![("update", inline(to_update)), ("delete", yes_or_no.clone()), ("share", yes_or_no)],
+    );
+    vec![
+        ("Globals", globals),
+        ("Right", right),
+        ("Rights", map_of(by_action)),
+        ("ItemRights", of_item),
+    ]
 }
 
 fn of_server() -> Shapes {

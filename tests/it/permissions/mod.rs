@@ -1,5 +1,6 @@
 //! Who may do what, over every way in. After each refusal the items are as they were.
 
+mod access;
 mod accounts;
 mod addresses;
 mod escalation;

@@ -1,0 +1,125 @@
+//! What a caller may do with one item, or with the one item of a collection: `/permissions/me/…`.
+
+use serde_json::Map;
+use serde_json::Value as Json;
+use serde_json::json;
+
+use crate::domain::Error;
+use crate::domain::items::Items;
+use crate::domain::items::accounts;
+use crate::domain::items::keys;
+use crate::domain::items::read::keyed;
+use crate::domain::permissions;
+use crate::model::Action;
+use crate::model::Actor;
+use crate::model::Collection;
+use crate::model::Key;
+use crate::model::collection::Form;
+use crate::model::collection::Reach;
+use crate::model::schema;
+use crate::query::Scope;
+use crate::store::Guard;
+use crate::store::Op;
+use crate::store::Select;
+
+impl Items {
+    /// Returns whether the caller may update, delete and share the item with this key or, without a
+    /// key, some item of the collection. The answer has the same form for an item and for a collection
+    /// that do not exist. For the one item of a collection it says as well which fields the caller may
+    /// update, and what is preset.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn access(
+        &self,
+        actor: &Actor,
+        collection: &str,
+        key: Option<&Json>,
+    ) -> Result<Json, Error> {
+        if actor.admin {
+            let yes = json!({"access": true});
+            return Ok(json!({"update": yes, "delete": yes, "share": yes}));
+        }
+        let found = schema::find(collection).filter(|found| found.reach != Reach::Internal);
+        let mut answer = Map::new();
+        for action in [Action::Update, Action::Delete, Action::Share] {
+            let scope = match found {
+                Some(collection) => self.scope_of(actor, collection, action, key).await?,
+                None => None,
+            };
+            let mut access = json!({"access": scope.is_some()});
+            if let Some(scope) = scope
+                && action == Action::Update
+                && scope.collection().form == Form::Single
+            {
+                access["fields"] = permissions::fields(&scope);
+                access["presets"] = presets(&scope);
+            }
+            answer.insert(action.name().to_owned(), access);
+        }
+        Ok(Json::Object(answer))
+    }
+
+    /// Returns the scope of an action if the caller may take it on the item.
+    async fn scope_of(
+        &self,
+        actor: &Actor,
+        collection: &'static Collection,
+        action: Action,
+        key: Option<&Json>,
+    ) -> Result<Option<Scope>, Error> {
+        let fits = match action {
+            Action::Update => collection.form != Form::History,
+            Action::Delete => collection.form == Form::Items,
+            _ => true,
+        };
+        let Ok(scope) = self.permissions.scope(actor, collection, action) else { return Ok(None) };
+        let keys = match key {
+            None => Vec::new(),
+            Some(key) => match keys::parse(collection, key) {
+                Some(key) => vec![key],
+                None => return Ok(None),
+            },
+        };
+        let is_refused = !fits || self.is_guarded(actor, collection, action, &keys).await?;
+        if is_refused {
+            return Ok(None);
+        }
+        if !keys.is_empty() {
+            let select = Select { filter: keyed(collection, &keys), ..Select::default() };
+            if self.store.count(&scope, select).await? == 0 {
+                return Ok(None);
+            }
+        }
+        Ok(Some(scope))
+    }
+
+    /// Returns whether a change is refused that permissions allow.
+    async fn is_guarded(
+        &self,
+        actor: &Actor,
+        collection: &'static Collection,
+        action: Action,
+        keys: &[Key],
+    ) -> Result<bool, Error> {
+        let (keys, guard) = (keys.to_vec(), Guard::Present);
+        let op = match action {
+            Action::Update => Op::Update { collection, keys, set: Vec::new(), guard },
+            Action::Delete => Op::delete(collection, keys, guard),
+            _ => return Ok(false),
+        };
+        match accounts::keep_in_place(&self.directory, &self.permissions, actor, &[op]).await {
+            Ok(()) => Ok(false),
+            Err(Error::Forbidden(_)) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Returns what the rules of a scope preset, of several that preset a field the last one.
+fn presets(scope: &Scope) -> Json {
+    let presets = scope.rules().iter().filter_map(|rule| rule.presets.as_ref());
+    let presets: Map<String, Json> =
+        presets.flatten().map(|(name, value)| (name.clone(), value.clone())).collect();
+    Json::Object(presets)
+}
