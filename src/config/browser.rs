@@ -35,7 +35,7 @@ pub struct CorsConfig {
     /// `CORS_ALLOWED_HEADERS`, default `Content-Type,Authorization,Idempotency-Key`: what such a page
     /// may send.
     pub allowed_headers: Vec<String>,
-    /// `CORS_EXPOSED_HEADERS`, default `Retry-After,X-Request-Id`: what such a page may read.
+    /// `CORS_EXPOSED_HEADERS`, default `Ignored-Fields,Retry-After,X-Request-Id`: what such a page may read.
     pub exposed_headers: Vec<String>,
     /// `CORS_CREDENTIALS`, default true: whether such a page may use cookies, if `CORS_ORIGIN` names
     /// it.
@@ -97,7 +97,11 @@ impl CorsConfig {
                 "Content-Type,Authorization,Idempotency-Key",
                 tokens,
             ),
-            exposed_headers: from.read("CORS_EXPOSED_HEADERS", "Retry-After,X-Request-Id", tokens),
+            exposed_headers: from.read(
+                "CORS_EXPOSED_HEADERS",
+                "Ignored-Fields,Retry-After,X-Request-Id",
+                tokens,
+            ),
             credentials: from.read("CORS_CREDENTIALS", "true", form::boolean),
             max_age: from.read(
                 "CORS_MAX_AGE",

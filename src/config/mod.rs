@@ -329,6 +329,8 @@ pub struct QueryConfig {
     pub batch_max: usize,
     /// `CONTENT_LENGTH_MAX`, default 65536: characters in the content of a message.
     pub text_max: usize,
+    /// `MESSAGES_REQUIRE_CONTENT`, default true: a message without visible text is refused.
+    pub require_content: bool,
     /// `ANSWER_SIZE_MAX`, default `32mb`: the longest answer to a read by REST, in bytes.
     pub answer_bytes_max: usize,
 }

@@ -80,7 +80,7 @@ impl Enrolment {
         // Twice the same address would be refused as taken.
         let mut seen = std::collections::HashSet::new();
         new.retain(|one| seen.insert(fold(one["email"].as_str().unwrap_or_default()).into_owned()));
-        let mut ops = self.items.creation(actor, &USERS, &Json::Array(new)).await?;
+        let mut ops = self.items.creation(actor, &USERS, &Json::Array(new)).await?.ops;
         mailed.extend(created(&ops));
         let (now, lifetime) = (self.clock.now(), self.config.invite_ttl);
         let mails =

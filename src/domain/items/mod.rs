@@ -6,6 +6,7 @@ mod access;
 mod accounts;
 mod asker;
 mod guide;
+mod ignored;
 pub mod keys;
 mod once;
 mod past;
@@ -23,6 +24,7 @@ mod tests;
 mod text;
 mod typed;
 mod validation;
+mod visible_text;
 pub mod write;
 
 pub use patterns::Patterns;
@@ -120,6 +122,8 @@ pub struct Written {
     pub keys: Vec<Key>,
     /// The items as the caller may see them; [`Error::Forbidden`] if they may not.
     pub answer: Result<Answer, Error>,
+    /// The names in the payload that are no fields, a bounded number of bounded length.
+    pub ignored: Vec<String>,
 }
 
 /// Returns the collection of this name, if it can be named by this road.

@@ -11,11 +11,14 @@ use crate::domain::Forbidden;
 use crate::domain::Violation;
 use crate::domain::auth::static_token;
 use crate::domain::items::Items;
+use crate::domain::items::ignored;
+use crate::domain::items::ignored::Ignored;
 use crate::domain::items::keys;
 use crate::domain::items::rules;
 use crate::domain::items::typed;
 use crate::domain::items::validation::Trials;
 use crate::domain::items::validation::Validation;
+use crate::domain::items::visible_text::has_visible_text;
 use crate::model::Actor;
 use crate::model::Collection;
 use crate::model::Field;
@@ -36,7 +39,8 @@ const KEY_MAX: i64 = (1 << 53) - 1;
 type Values = Vec<(&'static Field, Value)>;
 
 impl Items {
-    /// Turns a payload into a complete row, and the access rows that it attaches to it.
+    /// Turns a payload into a complete row, and the access rows that it attaches to it. Adds the names
+    /// in it that are no fields.
     ///
     /// # Errors
     /// [`Error::Forbidden`], [`Error::InvalidPayload`], [`Error::FailedValidation`].
@@ -45,9 +49,12 @@ impl Items {
         actor: &Actor,
         scope: &Scope,
         payload: &Map<String, Json>,
+        ignored: &mut Ignored,
     ) -> Result<(Row, Vec<Row>), Error> {
         let collection = scope.collection();
-        let payload = self.with_presets(actor, scope, permitted(scope, payload)?)?;
+        let (payload, unknown) = permitted(scope, payload)?;
+        ignored.extend(&unknown);
+        let payload = self.with_presets(actor, scope, payload)?;
         let mut row = defaults(collection);
         let key = collection.key();
         match payload.get(key.name) {
@@ -67,10 +74,11 @@ impl Items {
                 _ => {}
             }
         }
-        let missing =
-            collection.fields.iter().filter(|field| field.required && row[field].is_null());
-        let mut violations: Vec<Violation> = missing.map(required).collect();
+        let missing = collection.fields.iter().filter(|it| it.required && row[it].is_null());
+        let missing: Vec<&Field> = missing.collect();
+        let mut violations = ignored::missing(collection, &missing, &unknown);
         violations.extend(self.broken(actor, scope, &payload, &row).await?);
+        self.require_text(collection.fields.iter(), &row, &unknown, &mut violations);
         if !violations.is_empty() {
             return Err(Error::FailedValidation(violations));
         }
@@ -82,7 +90,8 @@ impl Items {
         Ok((row, attached))
     }
 
-    /// Turns a payload into the values that an update sets, special fields included.
+    /// Turns a payload into the values that an update sets, special fields included. Adds the names in
+    /// it that are no fields.
     ///
     /// # Errors
     /// As [`Items::row`].
@@ -91,12 +100,15 @@ impl Items {
         actor: &Actor,
         scope: &Scope,
         payload: &Map<String, Json>,
+        ignored: &mut Ignored,
     ) -> Result<Values, Error> {
         let collection = scope.collection();
         // An item keeps its key, which names it in a list of changes.
         let mut payload = payload.clone();
         payload.remove(collection.key().name);
-        let payload = self.with_presets(actor, scope, permitted(scope, &payload)?)?;
+        let (payload, unknown) = permitted(scope, &payload)?;
+        ignored.extend(&unknown);
+        let payload = self.with_presets(actor, scope, payload)?;
         for field in collection.fields {
             if payload.contains_key(field.name) && !field.is_stored() {
                 let name = field.name;
@@ -113,6 +125,7 @@ impl Items {
         let emptied = values.iter().filter(|(field, value)| field.required && value.is_null());
         let mut violations: Vec<Violation> = emptied.map(|(field, _)| not_null(field)).collect();
         violations.extend(self.broken(actor, scope, &payload, &row).await?);
+        self.require_text(values.iter().map(|(field, _)| *field), &row, &[], &mut violations);
         if !violations.is_empty() {
             return Err(Error::FailedValidation(violations));
         }
@@ -125,6 +138,31 @@ impl Items {
             }
         }
         Ok(values)
+    }
+
+    /// Adds a violation for each of the fields that has to hold visible text and does not, unless there
+    /// is one for that field.
+    fn require_text(
+        &self,
+        fields: impl Iterator<Item = &'static Field>,
+        row: &Row,
+        unknown: &[&str],
+        violations: &mut Vec<Violation>,
+    ) {
+        let content = schema::MESSAGES.require("content");
+        for field in fields.filter(|field| self.config.require_content && **field == *content) {
+            let has_text = row[field].as_text().is_some_and(has_visible_text);
+            if has_text || violations.iter().any(|violation| violation.field == field.name) {
+                continue;
+            }
+            if row[field].is_null() {
+                violations.extend(ignored::missing(row.collection(), &[field], unknown));
+            } else {
+                let details = vec![("reason", Json::from("It has no visible text."))];
+                let field = field.name.to_owned();
+                violations.push(Violation { field, kind: "required", details });
+            }
+        }
     }
 
     /// Fills in what the payload leaves out and a rule of the caller presets.
@@ -233,30 +271,34 @@ fn chosen_key(scope: &Scope, chosen: &Json) -> Result<Value, Error> {
     }
 }
 
-/// Returns the part of a payload that the caller may write. Unknown fields are dropped for whoever
-/// may write all, and refused like hidden ones for everybody else.
-fn permitted(scope: &Scope, payload: &Map<String, Json>) -> Result<Map<String, Json>, Error> {
+/// Returns the part of a payload that the caller may write, and the names in it that are no fields.
+/// Those are left out for a caller who may write all fields, and refused like hidden fields for any
+/// other.
+fn permitted<'p>(
+    scope: &Scope,
+    payload: &'p Map<String, Json>,
+) -> Result<(Map<String, Json>, Vec<&'p str>), Error> {
     let collection = scope.collection();
     let mut kept = Map::new();
-    let mut refused = Vec::new();
+    let (mut refused, mut unknown) = (Vec::new(), Vec::new());
     for (name, value) in payload {
         match collection.field(name) {
             Some(field) if scope.has(field) => {
                 kept.insert(name.clone(), value.clone());
             }
-            None if scope.has_all() => {}
+            None if scope.has_all() => unknown.push(name.as_str()),
             _ => refused.push(name.clone()),
         }
     }
-    if refused.is_empty() { Ok(kept) } else { Err(fields_forbidden(collection, refused)) }
+    if refused.is_empty() {
+        Ok((kept, unknown))
+    } else {
+        Err(fields_forbidden(collection, refused))
+    }
 }
 
 fn fields_forbidden(collection: &'static Collection, fields: Vec<String>) -> Error {
     Error::Forbidden(Forbidden::Fields { collection: collection.name, fields, path: String::new() })
-}
-
-fn required(field: &Field) -> Violation {
-    Violation { field: field.name.to_owned(), kind: "required", details: Vec::new() }
 }
 
 fn not_null(field: &Field) -> Violation {
@@ -348,16 +390,18 @@ mod tests {
 
     #[test]
     fn whoever_may_write_all_may_send_what_nobody_knows() {
-        let kept = permitted(&scope(RuleFields::All), &object(&json!({"content": 1, "x": 2})));
+        let payload = object(&json!({"content": 1, "x": 2}));
+        let kept = permitted(&scope(RuleFields::All), &payload);
 
-        assert_eq!(kept.expect("it is allowed"), object(&json!({"content": 1})));
+        assert_eq!(kept.expect("it is allowed"), (object(&json!({"content": 1})), vec!["x"]));
     }
 
     #[test]
     fn whoever_may_write_some_is_refused_the_rest_by_name() {
         let scope = scope(RuleFields::Some(vec![MESSAGES.require("content")]));
 
-        let refused = permitted(&scope, &object(&json!({"content": 1, "date_created": 2, "x": 3})));
+        let payload = object(&json!({"content": 1, "date_created": 2, "x": 3}));
+        let refused = permitted(&scope, &payload);
 
         let Err(Error::Forbidden(Forbidden::Fields { fields, .. })) = refused else {
             panic!("{refused:?}");

@@ -13,6 +13,7 @@ use crate::domain::items::Update;
 use crate::domain::items::Which;
 use crate::domain::items::Written;
 use crate::domain::items::accounts;
+use crate::domain::items::ignored::Ignored;
 use crate::domain::items::keys;
 use crate::domain::items::once;
 use crate::domain::items::plan::Plan;
@@ -33,8 +34,8 @@ use crate::model::Value;
 use crate::model::collection::Form;
 use crate::model::collection::Reach;
 use crate::model::collection::Special;
-use crate::model::schema;
 use crate::model::event::key_as_written;
+use crate::model::schema;
 use crate::query::Limit;
 use crate::query::Query;
 use crate::query::Relations;
@@ -45,9 +46,18 @@ use crate::store::Op;
 use crate::store::Select;
 use crate::store::Write;
 
+/// What creates items.
+#[derive(Debug, Default)]
+pub(in crate::domain) struct Creation {
+    /// The changes; none if there is no item.
+    pub(in crate::domain) ops: Vec<Op>,
+    /// The names in the payload that are no fields.
+    ignored: Vec<String>,
+}
+
 impl Items {
-    /// Creates one item (an object; null and other scalars make an empty one) or several (a list),
-    /// all or none. `query` shapes the answer.
+    /// Creates one item (an object) or several (a list of objects), all or none. `query` shapes the
+    /// answer.
     ///
     /// # Errors
     /// [`Error::Forbidden`], [`Error::InvalidPayload`], [`Error::FailedValidation`],
@@ -60,9 +70,10 @@ impl Items {
         query: &Json,
     ) -> Result<Written, Error> {
         let query = self.parse_for_answer(actor, collection, query)?;
-        let ops = self.creation(actor, collection, &payload).await?;
+        let Creation { ops, ignored } = self.creation(actor, collection, &payload).await?;
         let events = if ops.is_empty() { Vec::new() } else { self.commit(actor, ops).await? };
-        self.written(actor, collection, query, &events, payload.is_array()).await
+        let written = self.written(actor, collection, query, &events, payload.is_array()).await?;
+        Ok(Written { ignored, ..written })
     }
 
     /// Creates as [`Items::create`], unless the caller has done the same under this key already:
@@ -80,20 +91,23 @@ impl Items {
     ) -> Result<Written, Error> {
         let once = once::once(actor, collection, &payload, key)?;
         let query = self.parse_for_answer(actor, collection, query)?;
-        let ops = self.creation(actor, collection, &payload).await?;
+        let Creation { ops, ignored } = self.creation(actor, collection, &payload).await?;
         let many = payload.is_array();
         if ops.is_empty() {
             return self.written(actor, collection, query, &[], many).await;
         }
         let write = Write { actor: actor.user, at: self.clock.now(), ops };
         match self.changes.commit_for(Owner::of(actor), write, Some(once)).await? {
-            Done::Now(events) => self.written(actor, collection, query, &events, many).await,
+            Done::Now(events) => {
+                let written = self.written(actor, collection, query, &events, many).await?;
+                Ok(Written { ignored, ..written })
+            }
             Done::Before(keys) => {
                 let answer = match query {
                     Ok(query) => self.found(actor, collection, &query, &keys, many).await,
                     Err(hidden) => Err(hidden),
                 };
-                Ok(Written { keys, answer })
+                Ok(Written { keys, answer, ignored })
             }
         }
     }
@@ -108,10 +122,9 @@ impl Items {
         actor: &Actor,
         collection: &'static Collection,
         payload: &Json,
-    ) -> Result<Vec<Op>, Error> {
+    ) -> Result<Creation, Error> {
         require_form(collection, &[Form::Items])?;
         let scope = self.permissions.scope(actor, collection, Action::Create)?;
-        let empty = Map::new();
         let payloads = match payload {
             Json::Array(payloads) => {
                 self.check_size(payloads.len())?;
@@ -121,15 +134,16 @@ impl Items {
                     .ok_or_else(|| Error::payload("every item must be of type object"))?
             }
             Json::Object(payload) => vec![payload],
-            _ => vec![&empty],
+            _ => return Err(Error::payload("'data' has to be an object, or a list of objects")),
         };
         if payloads.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Creation::default());
         }
+        let mut ignored = Ignored::default();
         let mut rows = Vec::with_capacity(payloads.len());
         let mut attached = Vec::new();
         for payload in payloads {
-            let (row, access) = self.row(actor, &scope, payload).await?;
+            let (row, access) = self.row(actor, &scope, payload, &mut ignored).await?;
             rows.push(row);
             attached.extend(access);
         }
@@ -138,7 +152,7 @@ impl Items {
             ops.push(Op::Create { collection: &schema::ACCESS, rows: attached });
         }
         self.with_consequences(actor, collection, &mut ops).await?;
-        Ok(ops)
+        Ok(Creation { ops, ignored: ignored.report(collection) })
     }
 
     /// Updates items, all or none. `query` shapes the answer.
@@ -156,11 +170,11 @@ impl Items {
         let query = self.parse_for_answer(actor, collection, query)?;
         let scope = self.permissions.scope(actor, collection, Action::Update)?;
         let many = !matches!(update, Update::Same(Which::One(_), _));
-        let mut ops = Vec::new();
+        let (mut ops, mut ignored) = (Vec::new(), Ignored::default());
         match update {
             Update::Same(which, payload) => {
                 let payload = object(payload)?;
-                let (set, guard) = self.change(actor, &scope, &payload).await?;
+                let (set, guard) = self.change(actor, &scope, &payload, &mut ignored).await?;
                 let keys = self.named(actor, collection, &scope, which).await?;
                 ops.push(Op::Update { collection, keys, set, guard });
             }
@@ -172,7 +186,7 @@ impl Items {
                         .get(collection.key().name)
                         .ok_or_else(|| Error::payload("Item in update misses primary key"))?;
                     let keys = keys::parse_all(collection, std::slice::from_ref(key))?;
-                    let (set, guard) = self.change(actor, &scope, &payload).await?;
+                    let (set, guard) = self.change(actor, &scope, &payload, &mut ignored).await?;
                     ops.push(Op::Update { collection, keys, set, guard });
                 }
             }
@@ -185,7 +199,8 @@ impl Items {
             }
             other => other,
         })?;
-        self.written(actor, collection, query, &events, many).await
+        let written = self.written(actor, collection, query, &events, many).await?;
+        Ok(Written { ignored: ignored.report(collection), ..written })
     }
 
     /// Deletes items, all or none, and returns the keys that were named or found, in the form that the
@@ -201,7 +216,14 @@ impl Items {
     ) -> Result<Vec<Json>, Error> {
         require_form(collection, &[Form::Items])?;
         let scope = self.permissions.scope(actor, collection, Action::Delete)?;
+        let text_keys = match &which {
+            Which::One(key) => keys::texts(collection, std::slice::from_ref(key)),
+            Which::Keys(keys) => keys::texts(collection, keys),
+            Which::Query(_) => Arc::default(),
+        };
         let keys = self.named(actor, collection, &scope, which).await?;
+        let written = |key: &Key| key_as_written(&text_keys, *key).to_json();
+        let answer = keys.iter().map(written).collect();
         if keys.is_empty() {
             return Ok(answer);
         }
@@ -216,14 +238,7 @@ impl Items {
         })?;
         Ok(answer)
     }
-        let text_keys = match &which {
-            Which::One(key) => keys::texts(collection, std::slice::from_ref(key)),
-            Which::Keys(keys) => keys::texts(collection, keys),
-            Which::Query(_) => Arc::default(),
-        };
 
-        let written = |key: &Key| key_as_written(&text_keys, *key).to_json();
-        let answer = keys.iter().map(written).collect();
     async fn commit(&self, actor: &Actor, ops: Vec<Op>) -> Result<Vec<Arc<Event>>, Error> {
         let write = Write { actor: actor.user, at: self.clock.now(), ops };
         match self.changes.commit_for(Owner::of(actor), write, None).await? {
@@ -239,8 +254,9 @@ impl Items {
         actor: &Actor,
         scope: &Scope,
         payload: &Map<String, Json>,
+        ignored: &mut Ignored,
     ) -> Result<(Vec<(&'static Field, Value)>, Guard), Error> {
-        let set = self.changes(actor, scope, payload).await?;
+        let set = self.changes(actor, scope, payload, ignored).await?;
         if scope.is_full() {
             return Ok((set, Guard::Present));
         }
@@ -359,7 +375,7 @@ impl Items {
             Ok(query) => self.answer(actor, collection, &query, rows, many).await,
             Err(hidden) => Err(hidden),
         };
-        Ok(Written { keys, answer })
+        Ok(Written { keys, answer, ignored: Vec::new() })
     }
 
     /// Shows items as they are now, in the order of their keys, to whoever wrote them.

@@ -111,6 +111,9 @@ pub(super) fn violated(violation: &Violation) -> Wire {
     if let Some(demand) = demand {
         message = format!("{message} {demand}");
     }
+    if let Some((_, Json::String(reason))) = details.iter().find(|(name, _)| *name == "reason") {
+        message = format!("{message} {reason}");
+    }
     let mut wire = Wire::new(&codes::FAILED_VALIDATION, message)
         .with("field", field.as_str())
         .with("path", Json::Array(Vec::new()))

@@ -23,6 +23,8 @@ const BYTES_PER_SECOND: u64 = 1024;
 /// How many bytes over the limit are still taken in, so that the client, who is still sending,
 /// gets to read the refusal.
 const DISCARDED_MAX: usize = 8 * 1024 * 1024;
+/// How much of a content type an error shows.
+const CONTENT_TYPE_SHOWN: usize = 100;
 /// How long the rest of a refused body may take to arrive.
 const DISCARD_MAX: Duration = Duration::from_secs(2);
 
@@ -69,6 +71,24 @@ pub fn parse(
         Ok(_) => Err(Error::payload("The body has to be a JSON object or a list")),
         Err(error) => Err(Error::payload(format!("The body is not JSON: {error}"))),
     }
+}
+
+/// Makes sure that a body is said to be JSON.
+///
+/// # Errors
+/// [`Error::InvalidPayload`], naming the content type.
+pub fn require_json(content_type: Option<&str>) -> Result<(), Error> {
+    if content_type.is_some_and(is_json) {
+        return Ok(());
+    }
+    let found = match content_type {
+        Some(content_type) => {
+            let content_type: String = content_type.chars().take(CONTENT_TYPE_SHOWN).collect();
+            format!("The body has the Content-Type \"{content_type}\", not JSON")
+        }
+        None => "The body has no Content-Type".to_owned(),
+    };
+    Err(Error::payload(format!("{found}: send it with \"Content-Type: application/json\"")))
 }
 
 fn is_json(content_type: &str) -> bool {

@@ -1,6 +1,10 @@
 //! Handlers for the items of any collection: read the wire, one call to the domain, write the wire.
 
+use percent_encoding::AsciiSet;
+use percent_encoding::NON_ALPHANUMERIC;
+use percent_encoding::utf8_percent_encode;
 use poem::Response;
+use poem::http::HeaderValue;
 use serde_json::Map;
 use serde_json::Value as Json;
 
@@ -19,6 +23,9 @@ use crate::transport::rest::fields::not_an_object;
 use crate::transport::rest::fields::nothing_else;
 use crate::transport::rest::operation::Call;
 use crate::transport::rest::operation::Reply;
+
+/// What is escaped in the header `Ignored-Fields`: all but letters, digits and `-._~`.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// `GET` of a list.
 pub(super) async fn list(call: Call) -> Reply {
@@ -76,14 +83,14 @@ pub(super) async fn single(mut call: Call) -> Reply {
 
 /// `PATCH` of the one item of a collection.
 pub(super) async fn update_single(mut call: Call) -> Reply {
-    let payload = fields::object(call.body().await?)?;
+    let payload = fields::object(call.values().await?)?;
     update(&call, Which::One(Json::from(SINGLE_KEY)), payload).await
 }
 
-/// `POST` of one item or a list.
+/// `POST` of one item or a list. Without a body it is one item without values.
 pub(super) async fn create(mut call: Call) -> Reply {
     let collection = call.collection()?;
-    let payload = call.body().await?.unwrap_or_default();
+    let payload = call.values().await?.unwrap_or_else(|| Json::Object(Map::new()));
     let query = call.query()?;
     let items = &call.context.services.items;
     written(match idempotency_key(&call)? {
@@ -103,7 +110,7 @@ fn idempotency_key(call: &Call) -> Result<Option<String>, Error> {
 
 /// `PATCH` of one item.
 pub(super) async fn update_one(mut call: Call) -> Reply {
-    let payload = fields::object(call.body().await?)?;
+    let payload = fields::object(call.values().await?)?;
     let which = call.item();
     update(&call, which, payload).await
 }
@@ -119,7 +126,7 @@ pub(super) async fn update(call: &Call, which: Which, payload: Map<String, Json>
 /// `PATCH` of several items.
 pub(super) async fn update_many(mut call: Call) -> Reply {
     let collection = call.collection()?;
-    let update = updated(call.body().await?)?;
+    let update = updated(call.values().await?)?;
     let query = call.query()?;
     let items = &call.context.services.items;
     written(items.update(call.actor(), collection, update, &query).await?)
@@ -141,13 +148,21 @@ pub(super) async fn delete_many(mut call: Call) -> Reply {
 }
 
 /// Returns the answer to a write. It has happened; without the right to see what came of it there
-/// is no body.
+/// is no body. A header names what the payload has that is no field.
 fn written(written: Written) -> Result<Response, Refusal> {
-    match written.answer {
-        Ok(answer) => Ok(envelope::one(&answer)),
-        Err(Error::Forbidden(_)) => Ok(envelope::nothing()),
-        Err(other) => Err(other.into()),
+    let mut response = match written.answer {
+        Ok(answer) => envelope::one(&answer),
+        Err(Error::Forbidden(_)) => envelope::nothing(),
+        Err(other) => return Err(other.into()),
+    };
+    if !written.ignored.is_empty() {
+        let names = written.ignored.iter().map(|name| utf8_percent_encode(name, ESCAPED));
+        let names = names.map(|name| name.to_string()).collect::<Vec<_>>().join(", ");
+        if let Ok(names) = HeaderValue::try_from(names) {
+            response.headers_mut().insert("ignored-fields", names);
+        }
     }
+    Ok(response)
 }
 
 /// Returns what a `SEARCH` is about, and the query that shapes the answer. A query in the body

@@ -249,6 +249,23 @@ impl Call {
         Ok(body::parse(self.request.content_type(), &bytes, depth_max)?)
     }
 
+    /// Returns the JSON body that holds values of items, `None` if there is none.
+    ///
+    /// # Errors
+    /// As [`Call::body`]; [`Error::InvalidPayload`] for a body of another content type, whose values would
+    /// be lost. (Where messages may be empty it counts as none, as in Directus.)
+    pub async fn values(&mut self) -> Result<Option<Json>, Refusal> {
+        let config = &self.context.config;
+        let depth_max = config.server.json_depth_max;
+        let is_lenient = !config.query.require_content && self.collection()?.reach == Reach::Items;
+        let bytes = body::read(self.request.take_body(), config.server.body_bytes_max).await?;
+        let content_type = self.request.content_type();
+        if !is_lenient && !bytes.is_empty() {
+            body::require_json(content_type)?;
+        }
+        Ok(body::parse(content_type, &bytes, depth_max)?)
+    }
+
     /// Returns the fields of a form that a page sent; none if it is something else.
     ///
     /// # Errors

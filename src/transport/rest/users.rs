@@ -49,7 +49,7 @@ async fn me(call: Call) -> Reply {
 
 async fn update_me(mut call: Call) -> Reply {
     let user = call.require_user()?;
-    let payload = fields::object(call.body().await?)?;
+    let payload = fields::object(call.values().await?)?;
     items::update(&call, Which::One(Json::from(user.to_string())), payload).await
 }
 

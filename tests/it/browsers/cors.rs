@@ -68,7 +68,7 @@ async fn a_page_that_is_named_is_told_what_it_may_do() {
                 ("allow-headers", "Content-Type, Authorization, Idempotency-Key"),
                 ("allow-methods", "GET, POST, PATCH, DELETE, SEARCH"),
                 ("allow-origin", FRIEND),
-                ("expose-headers", "Retry-After, X-Request-Id"),
+                ("expose-headers", "Ignored-Fields, Retry-After, X-Request-Id"),
                 ("max-age", "18000"),
             ]
         );
@@ -99,7 +99,7 @@ async fn a_page_that_is_named_may_read_answers_and_refusals() {
             [
                 ("allow-credentials", "true"),
                 ("allow-origin", FRIEND),
-                ("expose-headers", "Retry-After, X-Request-Id"),
+                ("expose-headers", "Ignored-Fields, Retry-After, X-Request-Id"),
             ],
             "{path:.40}"
         );
@@ -172,7 +172,10 @@ async fn everybodys_page_may_read_but_not_with_cookies() {
             let answer = send(&server, origin, "/server/ping").await;
             assert_eq!(
                 told(&answer),
-                [("allow-origin", "*"), ("expose-headers", "Retry-After, X-Request-Id")]
+                [
+                    ("allow-origin", "*"),
+                    ("expose-headers", "Ignored-Fields, Retry-After, X-Request-Id")
+                ]
             );
         }
         server.stop().await;

@@ -133,7 +133,7 @@ async fn a_token_in_the_upgrade_decides_in_every_mode() {
             }
             let mut socket = Socket::open(request).await?;
             let say = json!({"type": "items", "collection": "messages", "action": "create",
-                "data": {}, "query": {"fields": "user_created"}});
+                "data": {"content": "hi"}, "query": {"fields": "user_created"}});
             Ok::<_, u16>(socket.ask(&say).await["data"]["user_created"].clone())
         };
         let token = format!("?access_token={}", alice.token);

@@ -46,10 +46,49 @@ async fn creates_answer_with_what_was_made() {
         ask(&mut socket, "create", json!({"data": list, "query": {"fields": "id,content"}})).await;
     assert_eq!(several["data"], json!([{"id": 3, "content": "m1"}, {"id": 4, "content": "m2"}]));
     assert_eq!(ask(&mut socket, "create", json!({"data": []})).await["data"], json!([]));
-    for nothing in [json!({}), json!({"data": null}), json!({"data": {}})] {
-        assert_eq!(ask(&mut socket, "create", nothing).await["data"]["content"], Json::Null);
-    }
     server.stop().await;
+}
+
+#[tokio::test]
+async fn a_frame_without_values_is_refused_and_changes_nothing() {
+    for requires_content in [true, false] {
+        let server =
+            TestServer::with(|config| config.query.require_content = requires_content).await;
+        let (alice, mut socket) = signed_in(&server).await;
+        let id = alice.say("here").await;
+        let mut listener = Socket::signed_in(&server, &alice).await;
+        listener.subscribe("s", json!({})).await;
+        let no_values = [
+            json!({}),
+            json!({"data": null}),
+            json!({"data": "hello"}),
+            json!({"data": 5}),
+            json!({"data": true}),
+            json!({"data": ["hello"]}),
+            json!({"data": [{"content": "a"}, null]}),
+            json!({"data": [[{"content": "a"}]]}),
+        ];
+
+        for target in [json!({}), json!({"id": id}), json!({"ids": [id]})] {
+            let action = if target == json!({}) { "create" } else { "update" };
+            for no_value in &no_values {
+                let mut frame = no_value.clone();
+                frame.as_object_mut().unwrap().extend(target.as_object().unwrap().clone());
+                frame["uid"] = json!("u");
+                let answer = ask(&mut socket, action, frame.clone()).await;
+                let found = (&answer["error"]["code"], &answer["uid"]);
+                assert_eq!(found, (&json!("INVALID_PAYLOAD"), &json!("u")), "{action} {frame}");
+            }
+        }
+        let created = json!({"data": [{"id": id, "content": "a"}, "b"]});
+        let answer = ask(&mut socket, "update", created).await;
+        assert_eq!(answer["error"]["code"], "INVALID_PAYLOAD");
+
+        listener.quiet().await;
+        let all = alice.get("/items/messages?fields=content").await.ok();
+        assert_eq!(all, json!([{"content": "here"}]));
+        server.stop().await;
+    }
 }
 
 #[tokio::test]
@@ -141,7 +180,7 @@ async fn answers_come_in_the_order_of_the_questions() {
     for uid in 0..200 {
         let frame = match uid % 4 {
             0 | 1 => {
-                json!({"type": "items", "collection": "messages", "action": "create", "data": {}, "uid": uid})
+                json!({"type": "items", "collection": "messages", "action": "create", "data": {"content": "hi"}, "uid": uid})
             }
             2 => {
                 json!({"type": "items", "collection": "messages", "action": "read", "query": {"limit": 1}, "uid": uid})

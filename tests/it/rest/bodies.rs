@@ -111,12 +111,51 @@ async fn what_is_no_json_is_refused() {
     server.stop().await;
 }
 
+const OTHER_TYPES: [&str; 3] =
+    ["text/plain", "application/x-www-form-urlencoded", "application/jsonx"];
+
 #[tokio::test]
-async fn a_body_of_another_type_counts_as_none() {
+async fn values_of_items_in_a_body_of_another_type_are_refused_by_name() {
     let server = TestServer::start().await;
+    let admin = server.admin().await;
+    let id = admin.say("here").await;
+    let message = format!("/items/messages/{id}");
+    let ways = [
+        ("POST", "/items/messages", r#"{"content":"x"}"#),
+        ("PATCH", &message, r#"{"content":"x"}"#),
+        ("PATCH", "/items/messages", r#"[{"id":1,"content":"x"}]"#),
+        ("POST", "/users", r#"{"email":"x@example.com"}"#),
+        ("PATCH", "/users/me", r#"{"first_name":"x"}"#),
+        ("PATCH", "/settings", r#"{"project_name":"x"}"#),
+    ];
+    let before = admin.get("/users?fields=id,first_name").await.ok();
+
+    for (method, path, body) in ways {
+        for content_type in OTHER_TYPES {
+            let request = admin.request(method, path).header("content-type", content_type);
+            let answer = Answer::to(request.body(body)).await;
+            answer.refused(400, "INVALID_PAYLOAD");
+            assert!(answer.message().contains(content_type), "{}", answer.text);
+        }
+        let answer = Answer::to(admin.request(method, path).body(body)).await;
+        answer.refused(400, "INVALID_PAYLOAD");
+        assert!(answer.message().contains("no Content-Type"), "{}", answer.text);
+    }
+
+    assert_eq!(
+        admin.get("/items/messages?fields=content").await.ok(),
+        json!([{"content": "here"}])
+    );
+    assert_eq!(admin.get("/users?fields=id,first_name").await.ok(), before);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn where_messages_may_be_empty_a_body_of_another_type_counts_as_none() {
+    let server = TestServer::with(|config| config.query.require_content = false).await;
     let alice = server.member("alice").await;
 
-    for content_type in ["text/plain", "application/x-www-form-urlencoded", "application/jsonx"] {
+    for content_type in OTHER_TYPES {
         let request = alice.request("POST", "/items/messages");
         let request = request.header("content-type", content_type).body("{\"content\":\"x\"}");
         assert_eq!(Answer::to(request).await.ok()["content"], Json::Null, "{content_type}");

@@ -4,6 +4,7 @@ mod answers;
 mod attacks;
 mod bodies;
 mod credentials;
+mod empty;
 mod errors;
 mod folds;
 mod history;

@@ -219,3 +219,21 @@ async fn a_page_that_had_subscribed_hears_of_the_chat_again_after_a_reconnect() 
     }
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_line_without_visible_text_is_refused() {
+    let server = open().await;
+    let (mut author, mut other) = (Page::chatting(&server).await, Page::chatting(&server).await);
+
+    for text in ["", " \t\r\n", "\u{a0}", "\u{200b}\u{feff}", "\u{3164}"] {
+        author.publish(text).await;
+        let answer = author.next().await;
+        assert_eq!(answer["error"]["code"], "FAILED_VALIDATION", "{text:?}: {answer}");
+    }
+    author.publish("said").await;
+
+    let said = [line(&author.name, "said")];
+    assert_eq!(author.list().await, said);
+    assert_eq!(other.list().await, said);
+    server.stop().await;
+}

@@ -1,0 +1,114 @@
+//! Names in payloads that are no fields: remembered, so that a client learns of them, and looked at
+//! where a field is missing that one of them may stand for.
+
+use serde_json::json;
+
+use crate::domain::Violation;
+use crate::model::Collection;
+use crate::model::Field;
+
+/// How many names are remembered of one request, and how many characters of each.
+const NAMES_MAX: usize = 20;
+const NAME_LENGTH_MAX: usize = 64;
+
+/// How alike a name is to that of a missing field, from 0 to 1, if several fields are missing.
+const ALIKE_MIN: f64 = 0.7;
+
+/// The names that are no fields of the collections they were sent for, each once.
+#[derive(Debug, Default)]
+pub(super) struct Ignored(Vec<String>);
+
+impl Ignored {
+    /// Adds names.
+    pub(super) fn extend(&mut self, names: &[&str]) {
+        for name in names {
+            let name = shortened(name);
+            if self.0.len() < NAMES_MAX && !self.0.contains(&name) {
+                self.0.push(name);
+            }
+        }
+    }
+
+    /// Returns the names, after a line in the log if there are some.
+    pub(super) fn report(self, collection: &Collection) -> Vec<String> {
+        if !self.0.is_empty() {
+            let (collection, names) = (collection.name, &self.0);
+            tracing::debug!(collection, ?names, "a payload has names that are no fields");
+        }
+        self.0
+    }
+}
+
+/// Returns one violation for each missing field, with the name that was sent in its place if there is
+/// one.
+pub(super) fn missing(
+    collection: &Collection,
+    fields: &[&Field],
+    unknown: &[&str],
+) -> Vec<Violation> {
+    let reason = |field: &Field| {
+        let alike = |name: &str| strsim::jaro_winkler(name, field.name);
+        let best = unknown.iter().max_by(|a, b| alike(a).total_cmp(&alike(b)))?;
+        let is_meant = fields.len() == 1 || alike(best) >= ALIKE_MIN;
+        is_meant.then(|| {
+            let (name, collection, field) = (shortened(best), collection.name, field.name);
+            format!("`{name}` is not a field of {collection}; did you mean `{field}`?")
+        })
+    };
+    let violation = |field: &&Field| Violation {
+        field: field.name.to_owned(),
+        kind: "required",
+        details: reason(field).map(|reason| ("reason", json!(reason))).into_iter().collect(),
+    };
+    fields.iter().map(violation).collect()
+}
+
+fn shortened(name: &str) -> String {
+    name.chars().take(NAME_LENGTH_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::schema::MESSAGES;
+    use crate::model::schema::PERMISSIONS;
+
+    fn reasons(collection: &'static Collection, fields: &[&str], unknown: &[&str]) -> Vec<String> {
+        let fields: Vec<&Field> = fields.iter().map(|name| collection.require(name)).collect();
+        let missing = missing(collection, &fields, unknown).into_iter();
+        let reason = |violation: Violation| match violation.details.as_slice() {
+            [(_, reason)] => reason.as_str().unwrap_or_default().to_owned(),
+            _ => String::new(),
+        };
+        missing.map(reason).collect()
+    }
+
+    #[test]
+    fn the_one_missing_field_is_what_another_name_stands_for() {
+        let found = reasons(&MESSAGES, &["content"], &["x", "text"]);
+        assert_eq!(found, ["`text` is not a field of messages; did you mean `content`?"]);
+        assert_eq!(reasons(&MESSAGES, &["content"], &[]), [""]);
+    }
+
+    #[test]
+    fn of_several_missing_fields_those_are_meant_whose_names_are_alike() {
+        let found = reasons(&PERMISSIONS, &["collection", "action"], &["colection", "x"]);
+
+        let expected = "`colection` is not a field of directus_permissions; did you mean \
+                        `collection`?";
+        assert_eq!(found, [expected, ""]);
+    }
+
+    #[test]
+    fn names_are_bounded_and_each_is_there_once() {
+        let mut ignored = Ignored::default();
+        let (long, many) = ("x".repeat(1000), (0..100).map(|n| n.to_string()));
+        let many: Vec<String> = many.collect();
+        ignored.extend(&[&long, "a", "a"]);
+        ignored.extend(&many.iter().map(String::as_str).collect::<Vec<_>>());
+
+        assert_eq!(ignored.0.len(), NAMES_MAX);
+        assert_eq!(ignored.0[0].len(), NAME_LENGTH_MAX);
+        assert_eq!(ignored.0[1..3], ["a", "0"]);
+    }
+}
