@@ -64,6 +64,8 @@ pub struct Field {
     pub length: Length,
     /// Whether its texts are kept as one line.
     pub line: bool,
+    /// Whether an item that this list lets go is deleted, instead of pointing nowhere.
+    pub owns: bool,
     /// The position within [`Collection::fields`].
     pub index: usize,
 }
@@ -255,6 +257,7 @@ pub(super) const fn field(name: &'static str, kind: Kind) -> Field {
         required: false,
         length: Length::Given,
         line: false,
+        owns: false,
         index: 0,
     }
 }
@@ -290,6 +293,11 @@ impl Field {
     /// As long as `CONTENT_LENGTH_MAX` lets it be.
     pub(super) const fn by_setting(mut self) -> Self {
         self.length = Length::Setting;
+        self
+    }
+
+    pub(super) const fn owns(mut self) -> Self {
+        self.owns = true;
         self
     }
 }

@@ -99,7 +99,7 @@ static USER_FIELDS: [Field; 28] = numbered([
     field("theme_light_overrides", Kind::Json).most(SMALL_DOCUMENT),
     field("theme_dark_overrides", Kind::Json).most(SMALL_DOCUMENT),
     field("text_direction", Kind::Text).most(SHORT),
-    field("policies", Kind::ToMany(&ACCESS, "user")),
+    field("policies", Kind::ToMany(&ACCESS, "user")).owns(),
 ]);
 
 /// Named groups of accounts, nested by `parent`.
@@ -117,7 +117,7 @@ static ROLE_FIELDS: [Field; 8] = numbered([
     field("description", Kind::Text).most(SENTENCES),
     field("parent", Kind::ToOne(&ROLES)),
     field("children", Kind::ToMany(&ROLES, "parent")),
-    field("policies", Kind::ToMany(&ACCESS, "role")),
+    field("policies", Kind::ToMany(&ACCESS, "role")).owns(),
     field("users", Kind::ToMany(&USERS, "role")),
 ]);
 
@@ -138,9 +138,9 @@ static POLICY_FIELDS: [Field; 11] = numbered([
     field("enforce_tfa", Kind::Boolean),
     field("admin_access", Kind::Boolean),
     field("app_access", Kind::Boolean),
-    field("permissions", Kind::ToMany(&PERMISSIONS, "policy")),
-    field("users", Kind::ToMany(&ACCESS, "policy")),
-    field("roles", Kind::ToMany(&ACCESS, "policy")),
+    field("permissions", Kind::ToMany(&PERMISSIONS, "policy")).owns(),
+    field("users", Kind::ToMany(&ACCESS, "policy")).owns(),
+    field("roles", Kind::ToMany(&ACCESS, "policy")).owns(),
 ]);
 
 /// Which policy holds for whom: a user, a role or, with neither, the public.

@@ -113,6 +113,18 @@ impl Op {
         Self::Delete { collection, keys, guard, text_keys: Arc::default() }
     }
 
+    /// Returns the collection whose items it changes, if it is one.
+    #[must_use]
+    pub const fn collection(&self) -> Option<&'static Collection> {
+        match self {
+            Self::Create { collection, .. }
+            | Self::Update { collection, .. }
+            | Self::Delete { collection, .. }
+            | Self::DeleteWhere { collection, .. } => Some(collection),
+            Self::CatchUp | Self::Forget { .. } => None,
+        }
+    }
+
     fn bytes(&self) -> usize {
         match self {
             Self::Create { rows, .. } => {
@@ -147,6 +159,10 @@ pub struct Once {
     pub key: String,
     /// A digest of all that was asked for.
     pub digest: String,
+    /// The collection of the items that are asked for.
+    pub collection: &'static Collection,
+    /// Their places among all items that the write creates in the collection.
+    pub roots: Vec<usize>,
 }
 
 /// What became of a write that happens once.

@@ -139,7 +139,8 @@ async fn what_somebody_has_yet_to_read_stays() {
 #[tokio::test]
 async fn a_key_is_forgotten_together_with_what_was_done_under_it() {
     let (store, _directory) = opened().await;
-    let once = Once { owner: None, key: "k".to_owned(), digest: "d".to_owned() };
+    let (key, digest) = ("k".to_owned(), "d".to_owned());
+    let once = Once { owner: None, key, digest, collection: &MESSAGES, roots: vec![0] };
     let first =
         store.write_in_turn(Turn::of(()), create(1, "x"), Some(once.clone())).await.unwrap();
     assert!(matches!(first, Done::Now(events) if events.len() == 1));

@@ -165,8 +165,13 @@ async fn a_bad_write_among_good_ones_fails_alone() {
 async fn whoever_is_refused_costs_the_others_no_commit_of_their_own() {
     let mut opened = Opened::new().await;
     let store = &opened.store;
-    let once =
-        |digest: &str| Once { owner: None, key: "key".to_owned(), digest: digest.to_owned() };
+    let once = |digest: &str| Once {
+        owner: None,
+        key: "key".to_owned(),
+        digest: digest.to_owned(),
+        collection: &MESSAGES,
+        roots: vec![0],
+    };
     let keyed = |key: i64| {
         let mut row = message("keyed");
         row.set(MESSAGES.key(), Value::Integer(key));

@@ -35,9 +35,12 @@ pub(super) fn end_sessions(actor: &Actor, ops: &mut Vec<Op>) {
     let mut ending: Vec<Value> = Vec::new();
     for op in ops.iter() {
         match op {
-            Op::Delete { keys, .. } => ending.extend(keys.iter().map(|key| Value::from(*key))),
-            Op::Update { keys, set, .. }
-                if set.iter().any(|(field, _)| GROUNDS.contains(&field.name)) =>
+            Op::Delete { collection, keys, .. } if **collection == USERS => {
+                ending.extend(keys.iter().map(|key| Value::from(*key)));
+            }
+            Op::Update { collection, keys, set, .. }
+                if **collection == USERS
+                    && set.iter().any(|(field, _)| GROUNDS.contains(&field.name)) =>
             {
                 ending.extend(keys.iter().map(|key| Value::from(*key)));
             }

@@ -5,9 +5,11 @@
 mod access;
 mod accounts;
 mod asker;
+mod draft;
 mod guide;
 mod ignored;
 pub mod keys;
+mod nested;
 mod once;
 mod past;
 mod patterns;
@@ -23,9 +25,11 @@ pub mod show;
 mod tests;
 mod text;
 mod typed;
+mod unchanged;
 mod validation;
 mod visible_text;
 pub mod write;
+mod written;
 
 pub use patterns::Patterns;
 pub use rules::STATES;

@@ -1,7 +1,6 @@
 //! Creates that happen once, however often they are asked for: under a key that the client chose.
 
 use data_encoding::HEXLOWER;
-use serde_json::Map;
 use serde_json::Value as Json;
 use sha2::Digest;
 use sha2::Sha256;
@@ -19,8 +18,8 @@ const KEY_BYTES_MAX: usize = 255;
 /// not be one that another visitor thinks of as well.
 const PUBLIC_KEY_BYTES_MIN: usize = 16;
 
-/// Returns what makes a create happen once. The key is the caller's own: another account may use the
-/// same.
+/// Returns what makes a create happen once, for the caller to add which items are asked for. The key is
+/// the caller's own: another account may use the same.
 ///
 /// # Errors
 /// [`Error::InvalidPayload`] if the key is too long, empty, or too short for a visitor.
@@ -41,35 +40,38 @@ pub(super) fn once(
              characters: use a random one, such as a UUID"
         )));
     }
-    Ok(Once { owner: actor.user, key, digest: digest(collection, payload) })
+    let digest = digest(collection, payload);
+    Ok(Once { owner: actor.user, key, digest, collection, roots: Vec::new() })
 }
 
 /// Returns a digest of what is asked for. Secrets are left out: what guards a password must not be
 /// cheaper to guess than its hash.
 fn digest(collection: &'static Collection, payload: &Json) -> String {
     let mut text = collection.name.to_owned();
-    let open = |item: &Json| match item {
-        Json::Object(fields) => Json::Object(without_secrets(collection, fields)),
-        other => other.clone(),
-    };
-    match payload {
-        Json::Array(items) => write(&items.iter().map(open).collect(), &mut text),
-        item => write(&open(item), &mut text),
-    }
+    write(&without_secrets(collection, payload), &mut text);
     HEXLOWER.encode(&Sha256::digest(text.as_bytes()))
 }
 
-fn without_secrets(
-    collection: &'static Collection,
-    fields: &Map<String, Json>,
-) -> Map<String, Json> {
-    let is_secret =
-        |name: &str| collection.field(name).is_some_and(|field| matches!(field.kind, Kind::Secret));
-    fields
-        .iter()
-        .filter(|(name, _)| !is_secret(name))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
+/// Returns what is sent for items of a collection, here or behind relations, without secrets.
+fn without_secrets(collection: &'static Collection, sent: &Json) -> Json {
+    let open = |(name, value): (&String, &Json)| {
+        let value = match collection.field(name) {
+            Some(field) if matches!(field.kind, Kind::Secret) => return None,
+            Some(field) => match field.leads_to() {
+                Some(other) => without_secrets(other, value),
+                None => value.clone(),
+            },
+            // What a list creates and updates is of the same collection.
+            None if value.is_array() => without_secrets(collection, value),
+            None => value.clone(),
+        };
+        Some((name.clone(), value))
+    };
+    match sent {
+        Json::Object(fields) => Json::Object(fields.iter().filter_map(open).collect()),
+        Json::Array(items) => items.iter().map(|it| without_secrets(collection, it)).collect(),
+        plain => plain.clone(),
+    }
 }
 
 /// Writes JSON in one way only: the order of keys says nothing.
@@ -104,6 +106,7 @@ mod tests {
 
     use super::*;
     use crate::model::schema::MESSAGES;
+    use crate::model::schema::ROLES;
     use crate::model::schema::USERS;
 
     fn of(payload: &Json) -> String {
@@ -141,6 +144,15 @@ mod tests {
         let user = json!({"email": "a@b.c", "password": "secret"});
 
         assert_eq!(digest(&USERS, &user), digest(&USERS, &json!({"email": "a@b.c"})));
+        for with in [
+            |user: Json| json!({"users": [user]}),
+            |user: Json| json!({"users": {"create": [user]}}),
+            |user: Json| json!({"users": [{"role": {"users": [user]}}]}),
+        ] {
+            let plain = with(json!({"email": "a@b.c"}));
+            assert_eq!(digest(&ROLES, &with(user.clone())), digest(&ROLES, &plain));
+            assert_ne!(digest(&ROLES, &plain), digest(&ROLES, &with(json!({"email": "b@b.c"}))));
+        }
     }
 
     #[test]

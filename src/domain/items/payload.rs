@@ -1,4 +1,5 @@
-//! A client's payload to a row: rights, presets, defaults, special fields, rules.
+//! A client's payload to a row: rights, presets, defaults, special fields, rules. What a payload says of
+//! items behind relations is for `nested`.
 //!
 //! What the server keeps by itself (authors, dates) is dropped wherever a client sends it; what
 //! only some may write is refused by name.
@@ -12,9 +13,9 @@ use crate::domain::Violation;
 use crate::domain::auth::static_token;
 use crate::domain::items::Items;
 use crate::domain::items::ignored;
-use crate::domain::items::ignored::Ignored;
 use crate::domain::items::keys;
 use crate::domain::items::rules;
+use crate::domain::items::text::MASK;
 use crate::domain::items::typed;
 use crate::domain::items::validation::Trials;
 use crate::domain::items::validation::Validation;
@@ -36,11 +37,10 @@ use crate::query::environment::Variable;
 const KEY_MAX: i64 = (1 << 53) - 1;
 
 /// Typed values for some fields of an item.
-type Values = Vec<(&'static Field, Value)>;
+pub(super) type Values = Vec<(&'static Field, Value)>;
 
 impl Items {
-    /// Turns a payload into a complete row, and the access rows that it attaches to it. Adds the names
-    /// in it that are no fields.
+    /// Turns values into a complete row. `unknown` are the names in the payload that are no fields.
     ///
     /// # Errors
     /// [`Error::Forbidden`], [`Error::InvalidPayload`], [`Error::FailedValidation`].
@@ -49,12 +49,9 @@ impl Items {
         actor: &Actor,
         scope: &Scope,
         payload: &Map<String, Json>,
-        ignored: &mut Ignored,
-    ) -> Result<(Row, Vec<Row>), Error> {
+        unknown: &[&str],
+    ) -> Result<Row, Error> {
         let collection = scope.collection();
-        let (payload, unknown) = permitted(scope, payload)?;
-        ignored.extend(&unknown);
-        let payload = self.with_presets(actor, scope, payload)?;
         let mut row = defaults(collection);
         let key = collection.key();
         match payload.get(key.name) {
@@ -62,7 +59,7 @@ impl Items {
             None if collection.counts_keys() => {}
             None => row.set(key, Value::Uuid(id::fresh())),
         }
-        for (field, value) in self.values(scope, &payload).await? {
+        for (field, value) in self.values(scope, payload).await? {
             row.set(field, value);
         }
         let author = actor.user.or(self.public_user);
@@ -76,68 +73,55 @@ impl Items {
         }
         let missing = collection.fields.iter().filter(|it| it.required && row[it].is_null());
         let missing: Vec<&Field> = missing.collect();
-        let mut violations = ignored::missing(collection, &missing, &unknown);
-        violations.extend(self.broken(actor, scope, &payload, &row).await?);
-        self.require_text(collection.fields.iter(), &row, &unknown, &mut violations);
+        let mut violations = ignored::missing(collection, &missing, unknown);
+        violations.extend(self.broken(actor, scope, payload, &row).await?);
+        self.require_text(collection.fields.iter(), &row, unknown, &mut violations);
         if !violations.is_empty() {
             return Err(Error::FailedValidation(violations));
         }
-        let attached = attached(collection, &row, &payload)?;
         for field in collection.fields.iter().filter(|it| it.special == Special::DateCreated) {
             // The writer dates it: rows are in the same order by their dates as by their keys.
             row.set(field, Value::Null);
         }
-        Ok((row, attached))
+        Ok(row)
     }
 
-    /// Turns a payload into the values that an update sets, special fields included. Adds the names in
-    /// it that are no fields.
+    /// Turns values into those that an update sets.
     ///
     /// # Errors
     /// As [`Items::row`].
-    pub(super) async fn changes(
+    pub(super) async fn set(
         &self,
         actor: &Actor,
         scope: &Scope,
         payload: &Map<String, Json>,
-        ignored: &mut Ignored,
     ) -> Result<Values, Error> {
         let collection = scope.collection();
-        // An item keeps its key, which names it in a list of changes.
-        let mut payload = payload.clone();
-        payload.remove(collection.key().name);
-        let (payload, unknown) = permitted(scope, &payload)?;
-        ignored.extend(&unknown);
-        let payload = self.with_presets(actor, scope, payload)?;
-        for field in collection.fields {
-            if payload.contains_key(field.name) && !field.is_stored() {
-                let name = field.name;
-                return Err(Error::payload(format!(
-                    "\"{name}\" is changed through the items it lists, for instance by POST /access"
-                )));
-            }
-        }
-        let mut values = self.values(scope, &payload).await?;
+        let values = self.values(scope, payload).await?;
         let mut row = Row::empty(collection);
         for (field, value) in &values {
             row.set(field, value.clone());
         }
         let emptied = values.iter().filter(|(field, value)| field.required && value.is_null());
         let mut violations: Vec<Violation> = emptied.map(|(field, _)| not_null(field)).collect();
-        violations.extend(self.broken(actor, scope, &payload, &row).await?);
+        violations.extend(self.broken(actor, scope, payload, &row).await?);
         self.require_text(values.iter().map(|(field, _)| *field), &row, &[], &mut violations);
         if !violations.is_empty() {
             return Err(Error::FailedValidation(violations));
         }
+        Ok(values)
+    }
+
+    /// Adds what an update sets by itself: who made it, and when.
+    pub(super) fn stamp(actor: &Actor, collection: &'static Collection, set: &mut Values) {
         for field in collection.fields {
             match field.special {
-                Special::UserUpdated => values.push((field, actor.user.into())),
+                Special::UserUpdated => set.push((field, actor.user.into())),
                 // The writer dates it.
-                Special::DateUpdated => values.push((field, Value::Null)),
+                Special::DateUpdated => set.push((field, Value::Null)),
                 _ => {}
             }
         }
-        Ok(values)
     }
 
     /// Adds a violation for each of the fields that has to hold visible text and does not, unless there
@@ -166,7 +150,7 @@ impl Items {
     }
 
     /// Fills in what the payload leaves out and a rule of the caller presets.
-    fn with_presets(
+    pub(super) fn with_presets(
         &self,
         actor: &Actor,
         scope: &Scope,
@@ -219,6 +203,12 @@ impl Items {
         let mut values = Vec::new();
         for field in collection.fields.iter().skip(1).filter(|field| field.is_stored()) {
             let Some(json) = payload.get(field.name) else { continue };
+            if matches!(field.kind, Kind::Secret) && json.as_str() == Some(MASK) {
+                let name = field.name;
+                return Err(Error::payload(format!(
+                    "\"{name}\" is masked: send the value itself, or leave the field out"
+                )));
+            }
             let text_max = self.config.text_max;
             let value = match field.special {
                 Special::None => typed::value(collection, field, json, text_max)?,
@@ -274,7 +264,7 @@ fn chosen_key(scope: &Scope, chosen: &Json) -> Result<Value, Error> {
 /// Returns the part of a payload that the caller may write, and the names in it that are no fields.
 /// Those are left out for a caller who may write all fields, and refused like hidden fields for any
 /// other.
-fn permitted<'p>(
+pub(super) fn permitted<'p>(
     scope: &Scope,
     payload: &'p Map<String, Json>,
 ) -> Result<(Map<String, Json>, Vec<&'p str>), Error> {
@@ -323,46 +313,6 @@ fn defaults(collection: &'static Collection) -> Row {
     } else {
         row
     }
-}
-
-/// Returns the access rows that `policies: [{"policy": …}]` attaches to a new user or role.
-fn attached(
-    collection: &'static Collection,
-    row: &Row,
-    payload: &Map<String, Json>,
-) -> Result<Vec<Row>, Error> {
-    let mut rows = Vec::new();
-    for field in collection.fields {
-        let Some(json) = payload.get(field.name).filter(|_| !field.is_stored()) else { continue };
-        let Kind::ToMany(other, back) = field.kind else { continue };
-        let list = json.as_array().map(Vec::as_slice).unwrap_or_default();
-        if list.is_empty() && (json.is_null() || json.is_array()) {
-            continue;
-        }
-        let policies = list
-            .iter()
-            .map(|one| one.get("policy").and_then(|policy| keys::parse(&schema::POLICIES, policy)));
-        let policies: Option<Vec<_>> = policies.collect();
-        match policies {
-            Some(policies)
-                if *other == schema::ACCESS && field.name == "policies" && !list.is_empty() =>
-            {
-                rows.extend(policies.into_iter().map(|policy| {
-                    Row::empty(other)
-                        .with("id", Value::Uuid(id::fresh()))
-                        .with(back, row[collection.key()].clone())
-                        .with("policy", policy)
-                }));
-            }
-            _ => {
-                return Err(Error::payload(format!(
-                    "\"{}\" must be a list like [{{\"policy\": \"<key>\"}}]; other lists are changed through the items in them",
-                    field.name
-                )));
-            }
-        }
-    }
-    Ok(rows)
 }
 
 #[cfg(test)]

@@ -20,11 +20,17 @@ pub(super) async fn check_parents(directory: &Directory, ops: &[Op]) -> Result<(
     let parent = ROLES.require("parent");
     let mut parents: HashMap<Key, Option<Key>> = HashMap::new();
     for op in ops {
-        if let Op::Update { collection, keys, set, .. } = op
-            && **collection == ROLES
-            && let Some((_, above)) = set.iter().find(|(field, _)| *field == parent)
-        {
-            parents.extend(keys.iter().map(|key| (*key, above.as_key())));
+        match op {
+            Op::Create { collection, rows } if **collection == ROLES => {
+                parents
+                    .extend(rows.iter().filter_map(|row| Some((row.key()?, row[parent].as_key()))));
+            }
+            Op::Update { collection, keys, set, .. } if **collection == ROLES => {
+                if let Some((_, above)) = set.iter().find(|(field, _)| *field == parent) {
+                    parents.extend(keys.iter().map(|key| (*key, above.as_key())));
+                }
+            }
+            _ => {}
         }
     }
     for role in parents.keys().copied() {

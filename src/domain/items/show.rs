@@ -6,7 +6,6 @@ use crate::domain::items::project::Column;
 use crate::domain::items::project::Projection;
 use crate::domain::items::text::JsonText;
 use crate::domain::items::text::Text;
-use crate::model::Key;
 use crate::model::Record;
 use crate::model::Value;
 use crate::query::Term;

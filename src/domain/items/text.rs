@@ -12,7 +12,7 @@ use crate::model::Value;
 use crate::store::Figure;
 
 /// What stands for a secret that is set.
-const MASK: &str = "**********";
+pub(super) const MASK: &str = "**********";
 
 /// The greatest whole number that a number with a fraction holds exactly.
 const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;

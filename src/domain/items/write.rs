@@ -7,43 +7,30 @@ use serde_json::Value as Json;
 
 use crate::domain::Error;
 use crate::domain::Forbidden;
-use crate::domain::items::Answer;
 use crate::domain::items::Items;
 use crate::domain::items::Update;
 use crate::domain::items::Which;
 use crate::domain::items::Written;
 use crate::domain::items::accounts;
-use crate::domain::items::ignored::Ignored;
+use crate::domain::items::draft::Draft;
 use crate::domain::items::keys;
 use crate::domain::items::once;
 use crate::domain::items::plan::Plan;
-use crate::domain::items::read::ROWS_SHARE;
-use crate::domain::items::read::keyed;
-use crate::domain::items::read::shorter;
 use crate::domain::items::roles;
+use crate::domain::items::written;
 use crate::domain::shares::Owner;
 use crate::model::Action;
 use crate::model::Actor;
 use crate::model::Collection;
 use crate::model::Event;
-use crate::model::Field;
 use crate::model::Key;
-use crate::model::Record;
-use crate::model::Row;
-use crate::model::Value;
 use crate::model::collection::Form;
 use crate::model::collection::Reach;
-use crate::model::collection::Special;
 use crate::model::event::key_as_written;
-use crate::model::schema;
-use crate::query::Limit;
-use crate::query::Query;
-use crate::query::Relations;
 use crate::query::Scope;
 use crate::store::Done;
 use crate::store::Guard;
 use crate::store::Op;
-use crate::store::Select;
 use crate::store::Write;
 
 /// What creates items.
@@ -51,6 +38,9 @@ use crate::store::Write;
 pub(in crate::domain) struct Creation {
     /// The changes; none if there is no item.
     pub(in crate::domain) ops: Vec<Op>,
+    /// The places of the items that the payload names among all that are created in their collection:
+    /// the others are behind relations.
+    roots: Vec<usize>,
     /// The names in the payload that are no fields.
     ignored: Vec<String>,
 }
@@ -70,9 +60,10 @@ impl Items {
         query: &Json,
     ) -> Result<Written, Error> {
         let query = self.parse_for_answer(actor, collection, query)?;
-        let Creation { ops, ignored } = self.creation(actor, collection, &payload).await?;
+        let Creation { ops, roots, ignored } = self.creation(actor, collection, &payload).await?;
         let events = if ops.is_empty() { Vec::new() } else { self.commit(actor, ops).await? };
-        let written = self.written(actor, collection, query, &events, payload.is_array()).await?;
+        let rows = written::created(collection, &events, &roots);
+        let written = self.written(actor, collection, query, rows, payload.is_array()).await?;
         Ok(Written { ignored, ..written })
     }
 
@@ -89,17 +80,19 @@ impl Items {
         query: &Json,
         key: String,
     ) -> Result<Written, Error> {
-        let once = once::once(actor, collection, &payload, key)?;
+        let mut once = once::once(actor, collection, &payload, key)?;
         let query = self.parse_for_answer(actor, collection, query)?;
-        let Creation { ops, ignored } = self.creation(actor, collection, &payload).await?;
+        let Creation { ops, roots, ignored } = self.creation(actor, collection, &payload).await?;
         let many = payload.is_array();
         if ops.is_empty() {
-            return self.written(actor, collection, query, &[], many).await;
+            return self.written(actor, collection, query, Vec::new(), many).await;
         }
+        once.roots.clone_from(&roots);
         let write = Write { actor: actor.user, at: self.clock.now(), ops };
         match self.changes.commit_for(Owner::of(actor), write, Some(once)).await? {
             Done::Now(events) => {
-                let written = self.written(actor, collection, query, &events, many).await?;
+                let rows = written::created(collection, &events, &roots);
+                let written = self.written(actor, collection, query, rows, many).await?;
                 Ok(Written { ignored, ..written })
             }
             Done::Before(keys) => {
@@ -139,20 +132,15 @@ impl Items {
         if payloads.is_empty() {
             return Ok(Creation::default());
         }
-        let mut ignored = Ignored::default();
-        let mut rows = Vec::with_capacity(payloads.len());
-        let mut attached = Vec::new();
+        let mut draft = Draft::new(self, actor);
+        let mut roots = Vec::with_capacity(payloads.len());
         for payload in payloads {
-            let (row, access) = self.row(actor, &scope, payload, &mut ignored).await?;
-            rows.push(row);
-            attached.extend(access);
+            roots.push(draft.create(&scope, payload, 0).await?.place);
         }
-        let mut ops = vec![Op::Create { collection, rows }];
-        if !attached.is_empty() {
-            ops.push(Op::Create { collection: &schema::ACCESS, rows: attached });
-        }
-        self.with_consequences(actor, collection, &mut ops).await?;
-        Ok(Creation { ops, ignored: ignored.report(collection) })
+        draft.write_lists().await?;
+        let Draft { mut ops, ignored, .. } = draft;
+        self.with_consequences(actor, &mut ops).await?;
+        Ok(Creation { ops, roots, ignored: ignored.report(collection) })
     }
 
     /// Updates items, all or none. `query` shapes the answer.
@@ -170,13 +158,13 @@ impl Items {
         let query = self.parse_for_answer(actor, collection, query)?;
         let scope = self.permissions.scope(actor, collection, Action::Update)?;
         let many = !matches!(update, Update::Same(Which::One(_), _));
-        let (mut ops, mut ignored) = (Vec::new(), Ignored::default());
+        let mut draft = Draft::new(self, actor);
+        let mut roots = Vec::new();
         match update {
             Update::Same(which, payload) => {
                 let payload = object(payload)?;
-                let (set, guard) = self.change(actor, &scope, &payload, &mut ignored).await?;
-                let keys = self.named(actor, collection, &scope, which).await?;
-                ops.push(Op::Update { collection, keys, set, guard });
+                roots = self.named(actor, collection, &scope, which).await?;
+                draft.update(&scope, roots.clone(), payload, 0).await?;
             }
             Update::Each(payloads) => {
                 self.check_size(payloads.len())?;
@@ -186,20 +174,22 @@ impl Items {
                         .get(collection.key().name)
                         .ok_or_else(|| Error::payload("Item in update misses primary key"))?;
                     let keys = keys::parse_all(collection, std::slice::from_ref(key))?;
-                    let (set, guard) = self.change(actor, &scope, &payload, &mut ignored).await?;
-                    ops.push(Op::Update { collection, keys, set, guard });
+                    roots.extend(&keys);
+                    draft.update(&scope, keys, payload, 0).await?;
                 }
             }
         }
-        let fields = named_fields(&ops);
-        self.with_consequences(actor, collection, &mut ops).await?;
+        draft.write_lists().await?;
+        let Draft { mut ops, ignored, fields, is_plain, .. } = draft;
+        self.with_consequences(actor, &mut ops).await?;
         let events = self.commit(actor, ops).await.map_err(|error| match error {
-            Error::Forbidden(Forbidden::Item) => {
+            Error::Forbidden(Forbidden::Item) if is_plain => {
                 Error::Forbidden(Forbidden::Update { collection: collection.name, fields })
             }
             other => other,
         })?;
-        let written = self.written(actor, collection, query, &events, many).await?;
+        let rows = written::updated(collection, &events, &roots);
+        let written = self.written(actor, collection, query, rows, many).await?;
         Ok(Written { ignored: ignored.report(collection), ..written })
     }
 
@@ -229,7 +219,7 @@ impl Items {
         }
         let guard = if scope.is_full() { Guard::Present } else { Guard::Every(scope.filter()) };
         let mut ops = vec![Op::Delete { collection, keys, guard, text_keys }];
-        self.with_consequences(actor, collection, &mut ops).await?;
+        self.with_consequences(actor, &mut ops).await?;
         self.commit(actor, ops).await.map_err(|error| match error {
             Error::Forbidden(Forbidden::Item) => {
                 Error::Forbidden(Forbidden::Delete { collection: collection.name })
@@ -246,31 +236,6 @@ impl Items {
             // Only what has a key can have happened before.
             Done::Before(_) => Ok(Vec::new()),
         }
-    }
-
-    /// Returns what a payload sets, and which items it may be set of.
-    async fn change(
-        &self,
-        actor: &Actor,
-        scope: &Scope,
-        payload: &Map<String, Json>,
-        ignored: &mut Ignored,
-    ) -> Result<(Vec<(&'static Field, Value)>, Guard), Error> {
-        let set = self.changes(actor, scope, payload, ignored).await?;
-        if scope.is_full() {
-            return Ok((set, Guard::Present));
-        }
-        let collection = scope.collection();
-        let fields: Vec<&'static Field> = payload
-            .keys()
-            .filter_map(|name| collection.field(name))
-            .filter(|field| *field != collection.key())
-            .collect();
-        let filter = scope.filter_for(&fields).ok_or_else(|| {
-            let fields = fields.iter().map(|field| field.name.to_owned()).collect();
-            Error::Forbidden(Forbidden::Update { collection: collection.name, fields })
-        })?;
-        Ok((set, Guard::Every(filter)))
     }
 
     /// Returns the keys of the items that a call is about. A query finds only what the caller may
@@ -312,115 +277,22 @@ impl Items {
     }
 
     /// Adds what changes of accounts bring with them, and refuses those that would give rights away.
-    async fn with_consequences(
-        &self,
-        actor: &Actor,
-        collection: &'static Collection,
-        ops: &mut Vec<Op>,
-    ) -> Result<(), Error> {
-        if collection.reach == Reach::System {
+    async fn with_consequences(&self, actor: &Actor, ops: &mut Vec<Op>) -> Result<(), Error> {
+        if ops.iter().any(|op| op.collection().is_some_and(|it| it.reach == Reach::System)) {
             accounts::keep_in_place(&self.directory, &self.permissions, actor, ops).await?;
-        }
-        if *collection == schema::USERS {
             accounts::end_sessions(actor, ops);
-        }
-        if *collection == schema::ROLES {
             roles::check_parents(&self.directory, ops).await?;
         }
         Ok(())
     }
 
-    fn check_size(&self, items: usize) -> Result<(), Error> {
+    /// Refuses a request that changes more items than it may.
+    pub(super) fn check_size(&self, items: usize) -> Result<(), Error> {
         let most = self.config.batch_max;
         if items > most {
             return Err(Error::payload(format!("Exceeded max batch mutation limit of {most}")));
         }
         Ok(())
-    }
-
-    /// Reads the query that shapes an answer. Nonsense refuses the call; fields that may not be seen
-    /// do not: the write happens, and only its result stays hidden.
-    fn parse_for_answer(
-        &self,
-        actor: &Actor,
-        collection: &'static Collection,
-        query: &Json,
-    ) -> Result<Result<Query, Error>, Error> {
-        match self.parse(actor, collection, query) {
-            Err(hidden @ Error::Forbidden(_)) => Ok(Err(hidden)),
-            Err(error) => Err(error),
-            Ok(query) => Ok(Ok(query)),
-        }
-    }
-
-    async fn written(
-        &self,
-        actor: &Actor,
-        collection: &'static Collection,
-        query: Result<Query, Error>,
-        events: &[Arc<Event>],
-        many: bool,
-    ) -> Result<Written, Error> {
-        let changes = events
-            .iter()
-            .filter(|event| event.collection == collection)
-            .flat_map(|event| &event.changes);
-        let mut keys = Vec::new();
-        let mut rows = Vec::new();
-        for change in changes {
-            keys.push(change.key);
-            rows.extend(change.after.clone());
-        }
-        let answer = match query {
-            Ok(query) => self.answer(actor, collection, &query, rows, many).await,
-            Err(hidden) => Err(hidden),
-        };
-        Ok(Written { keys, answer, ignored: Vec::new() })
-    }
-
-    /// Shows items as they are now, in the order of their keys, to whoever wrote them.
-    async fn found(
-        &self,
-        actor: &Actor,
-        collection: &'static Collection,
-        query: &Query,
-        keys: &[Key],
-        many: bool,
-    ) -> Result<Answer, Error> {
-        let everything = Query { limit: Limit::All, ..Query::everything(&self.limits) };
-        let plan = Plan::new(&self.permissions, actor, collection, &everything)?;
-        let select = Select { filter: keyed(collection, keys), ..plan.select };
-        let most = self.config.answer_bytes_max;
-        let rows = self.store.read_within(
-            plan.projection.scope(),
-            select,
-            ROWS_SHARE.saturating_mul(most),
-        );
-        let mut rows = rows.await.map_err(|error| shorter(error, most))?;
-        rows.sort_by_key(|row| keys.iter().position(|key| row.key() == Some(*key)));
-        self.answer(actor, collection, query, rows, many).await
-    }
-
-    /// Shows rows as their writer may see them.
-    async fn answer(
-        &self,
-        actor: &Actor,
-        collection: &'static Collection,
-        query: &Query,
-        rows: Vec<Arc<Row>>,
-        many: bool,
-    ) -> Result<Answer, Error> {
-        let query = Query { fields: query.fields.clone(), ..Query::everything(&self.limits) };
-        let projection = Plan::new(&self.permissions, actor, collection, &query)?.projection;
-        let records = self.records(&projection, rows, Relations::default()).await?;
-        let visible: Vec<&Record> =
-            records.iter().filter(|record| projection.fits(record)).collect();
-        let data = match visible.first() {
-            _ if many => projection.list(visible),
-            Some(record) => projection.object(record),
-            None => return Err(Error::Forbidden(Forbidden::Item)),
-        };
-        Ok(Answer { data, counts: None, sheet: None })
     }
 }
 
@@ -434,20 +306,4 @@ fn object(payload: Json) -> Result<Map<String, Json>, Error> {
         Json::Object(payload) => Ok(payload),
         _ => Err(Error::payload("\"data\" must be of type object")),
     }
-}
-
-/// Returns the names of the fields that updates set, apart from those the server keeps.
-fn named_fields(ops: &[Op]) -> Vec<String> {
-    let mut names = Vec::new();
-    for op in ops {
-        if let Op::Update { set, .. } = op {
-            for (field, _) in set {
-                let kept = matches!(field.special, Special::UserUpdated | Special::DateUpdated);
-                if !kept && !names.iter().any(|name| name == field.name) {
-                    names.push(field.name.to_owned());
-                }
-            }
-        }
-    }
-    names
 }

@@ -11,7 +11,6 @@ use serde_json::json;
 use sqlx::Row as _;
 use sqlx::SqliteConnection;
 
-use crate::model::Collection;
 use crate::model::Event;
 use crate::model::EventAction;
 use crate::model::Key;
@@ -71,18 +70,18 @@ impl Idempotency {
         }
     }
 
-    /// Takes notice of what is done under a key: the items of the first collection that something
-    /// was created in. What created nothing is not remembered.
+    /// Takes notice of the items that were asked for under a key and created. A write that created
+    /// nothing is not remembered.
     pub(super) fn note(&mut self, once: &Once, events: &[Arc<Event>]) {
         let Some(first) = events.iter().find(|event| event.action == EventAction::Create) else {
             return;
         };
-        let collection: &'static Collection = first.collection;
-        let items = events
-            .iter()
-            .filter(|event| event.collection == collection && event.action == EventAction::Create)
-            .flat_map(|event| event.changes.iter().map(|change| change.key))
-            .collect();
+        let creations = events.iter().filter(|event| {
+            event.collection == once.collection && event.action == EventAction::Create
+        });
+        let created: Vec<Key> =
+            creations.flat_map(|event| event.changes.iter().map(|change| change.key)).collect();
+        let items = once.roots.iter().filter_map(|place| created.get(*place).copied()).collect();
         let line = Line { digest: once.digest.clone(), items, new: Some(first.seq) };
         self.done.insert((owner(once), once.key.clone()), line);
     }

@@ -310,15 +310,31 @@ fn choices(collection: &Collection, field: &Field, or_null: bool) -> Vec<Json> {
 
 fn input_value(collection: &'static Collection, field: &'static Field) -> MetaSchema {
     match field.kind {
-        Kind::ToOne(target) => MetaSchema { nullable: !field.required, ..key_schema(target) },
-        Kind::ToMany(..) => MetaSchema {
-            items: Some(Box::new(inline(MetaSchema {
-                additional_properties: Some(Box::new(inline(MetaSchema::ANY))),
-                ..MetaSchema::new("object")
-            }))),
-            description: Some("Items to create along with this one."),
-            ..MetaSchema::new("array")
-        },
+        Kind::ToOne(target) => {
+            let key = MetaSchema { nullable: !field.required, ..key_schema(target) };
+            MetaSchema {
+                one_of: vec![inline(key), inline(open_object())],
+                description: Some(
+                    "A key; or an object, which updates the item with its key or, without \
+                                   a key, creates one.",
+                ),
+                ..MetaSchema::ANY
+            }
+        }
+        Kind::ToMany(target, _) => {
+            let objects = || list(inline(open_object()));
+            let whole = list(either(key_of(target), inline(open_object())));
+            let keys = list(key_of(target));
+            let parts = vec![("create", objects()), ("update", objects()), ("delete", keys)];
+            MetaSchema {
+                one_of: vec![whole, inline(object(&[], parts))],
+                description: Some(
+                    "The whole list, of keys and of objects, which lets all others go; or \
+                                   what of it is created, updated and let go.",
+                ),
+                ..MetaSchema::ANY
+            }
+        }
         _ => {
             let schema = value(collection, field);
             MetaSchema {
@@ -340,16 +356,20 @@ const fn length_max(field: &Field) -> Option<usize> {
     }
 }
 
+fn open_object() -> MetaSchema {
+    MetaSchema {
+        additional_properties: Some(Box::new(inline(MetaSchema::ANY))),
+        ..MetaSchema::new("object")
+    }
+}
+
 fn json_value(field: &Field) -> MetaSchema {
     match field.document() {
         Document::Texts => MetaSchema {
             items: Some(Box::new(inline(MetaSchema::new("string")))),
             ..MetaSchema::new("array")
         },
-        Document::Object => MetaSchema {
-            additional_properties: Some(Box::new(inline(MetaSchema::ANY))),
-            ..MetaSchema::new("object")
-        },
+        Document::Object => open_object(),
         Document::Any => MetaSchema::ANY,
     }
 }

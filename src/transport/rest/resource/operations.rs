@@ -61,7 +61,8 @@ impl Resource {
     pub(super) fn create(&self) -> Operation {
         let words = Words {
             description: "One item, or several as a list: then all of them or none. Whoever may \
-                          not see what came of it gets `204`.",
+                          not see what came of it gets `204`. The header `Ignored-Fields` of the \
+                          answer lists names in the body that are no fields, percent-encoded.",
             parameters: self.parameters(false, with_idempotency_key(parameters::of_one())),
             request: Some(Content::json(
                 schemas::either(self.create_input(), schemas::list(self.create_input())),

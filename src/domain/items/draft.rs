@@ -1,0 +1,271 @@
+//! A write that is being put together: the changes of one request to items and to the items behind their
+//! relations, which are committed together or not at all.
+//!
+//! Each item is checked as if a request of its own changed it: permissions, presets, rules. How a payload
+//! names the items behind a relation is in `nested`.
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use serde_json::Map;
+use serde_json::Value as Json;
+
+use crate::domain::Error;
+use crate::domain::Forbidden;
+use crate::domain::items::Items;
+use crate::domain::items::ignored::Ignored;
+use crate::domain::items::nested::Lists;
+use crate::domain::items::payload::permitted;
+use crate::domain::items::unchanged;
+use crate::domain::items::unchanged::Current;
+use crate::model::Action;
+use crate::model::Actor;
+use crate::model::Collection;
+use crate::model::Field;
+use crate::model::Key;
+use crate::model::Row;
+use crate::model::collection::Reach;
+use crate::model::collection::Special;
+use crate::query::Scope;
+use crate::store::Guard;
+use crate::store::Op;
+
+/// The changes of one request so far.
+pub(super) struct Draft<'a> {
+    pub(super) items: &'a Items,
+    pub(super) actor: &'a Actor,
+    pub(super) ops: Vec<Op>,
+    /// The names in payloads that are no fields.
+    pub(super) ignored: Ignored,
+    /// The fields that the request sets of the items that it names, apart from those the server keeps.
+    pub(super) fields: Vec<String>,
+    /// Whether nothing but the items that the request names is changed.
+    pub(super) is_plain: bool,
+    /// The lists of to-many relations that are still to be written, after the items they belong to.
+    pub(super) lists: VecDeque<Lists>,
+    /// The items that were let go by a list.
+    pub(super) released: HashSet<(&'static str, Key)>,
+    /// How many items of each collection are created.
+    created: HashMap<&'static str, usize>,
+    /// How many items are changed.
+    size: usize,
+}
+
+/// A new item in a draft.
+pub(super) struct Created {
+    /// Its key; `None` if the writer counts one up.
+    pub(super) key: Option<Key>,
+    /// Its place among the new items of its collection.
+    pub(super) place: usize,
+}
+
+impl<'a> Draft<'a> {
+    /// Returns a draft of changes on behalf of an actor.
+    pub(super) fn new(items: &'a Items, actor: &'a Actor) -> Self {
+        Self {
+            items,
+            actor,
+            ops: Vec::new(),
+            ignored: Ignored::default(),
+            fields: Vec::new(),
+            is_plain: true,
+            lists: VecDeque::new(),
+            released: HashSet::new(),
+            created: HashMap::new(),
+            size: 0,
+        }
+    }
+
+    /// Returns what the actor may do in this way with items of a collection.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`], naming the collection, if nothing.
+    pub(super) fn scope(
+        &self,
+        collection: &'static Collection,
+        action: Action,
+    ) -> Result<Scope, Error> {
+        self.items.permissions.scope(self.actor, collection, action)
+    }
+
+    /// Adds the creation of an item, `depth` relations away from the items that the request names.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`], [`Error::InvalidPayload`], [`Error::FailedValidation`].
+    pub(super) async fn create(
+        &mut self,
+        scope: &Scope,
+        payload: &Map<String, Json>,
+        depth: usize,
+    ) -> Result<Created, Error> {
+        self.is_plain &= depth == 0;
+        let (values, unknown) = permitted(scope, payload)?;
+        self.ignored.extend(&unknown);
+        let mut values = self.items.with_presets(self.actor, scope, values)?;
+        let lists = self.take_relations(scope.collection(), &mut values, depth).await?;
+        let row = self.items.row(self.actor, scope, &values, &unknown).await?;
+        let key = row.key();
+        let place = self.push_row(row)?;
+        self.queue(lists, key, true, depth)?;
+        Ok(Created { key, place })
+    }
+
+    /// Adds the same change of some items. Behind a relation, values that are there already are no
+    /// change.
+    ///
+    /// # Errors
+    /// As [`Draft::create`].
+    pub(super) async fn update(
+        &mut self,
+        scope: &Scope,
+        keys: Vec<Key>,
+        mut payload: Map<String, Json>,
+        depth: usize,
+    ) -> Result<(), Error> {
+        self.is_plain &= depth == 0;
+        let collection = scope.collection();
+        // An item keeps its key, which names it in a list of changes.
+        payload.remove(collection.key().name);
+        let current = self.current(scope, &keys, &payload, depth).await?;
+        if let Some(current) = &current {
+            payload.retain(|name, value| !current.keeps(name, value));
+        }
+        let (mut values, unknown) = permitted(scope, &payload)?;
+        self.ignored.extend(&unknown);
+        if keys.is_empty() {
+            return Ok(());
+        }
+        unchanged::leave_out_masks(collection, &mut values);
+        let guard = guard(scope, &values)?;
+        let mut values = self.items.with_presets(self.actor, scope, values)?;
+        let lists = self.take_relations(collection, &mut values, depth).await?;
+        let mut set = self.items.set(self.actor, scope, &values).await?;
+        if depth == 0 {
+            self.name_fields(set.iter().map(|(field, _)| *field));
+        }
+        if let Some(current) = &current {
+            set.retain(|entry| !current.has(entry.0, &entry.1));
+        }
+        if depth == 0 || !set.is_empty() {
+            Items::stamp(self.actor, collection, &mut set);
+            self.grow(keys.len())?;
+            self.ops.push(Op::Update { collection, keys: keys.clone(), set, guard });
+        }
+        for key in keys {
+            self.queue(lists.clone(), Some(key), false, depth)?;
+        }
+        Ok(())
+    }
+
+    /// Adds the deletion of some items behind a relation.
+    ///
+    /// # Errors
+    /// As [`Draft::create`].
+    pub(super) fn delete(
+        &mut self,
+        collection: &'static Collection,
+        keys: Vec<Key>,
+    ) -> Result<(), Error> {
+        self.is_plain = false;
+        let scope = self.scope(collection, Action::Delete)?;
+        let guard = if scope.is_full() { Guard::Present } else { Guard::Every(scope.filter()) };
+        self.grow(keys.len())?;
+        self.ops.push(Op::delete(collection, keys, guard));
+        Ok(())
+    }
+
+    /// Writes the lists that wait, and what they bring with them.
+    ///
+    /// # Errors
+    /// As [`Draft::create`].
+    pub(super) async fn write_lists(&mut self) -> Result<(), Error> {
+        while let Some(lists) = self.lists.pop_front() {
+            self.write_list(lists).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns the items as they are, where it matters what does not change: behind a relation, in
+    /// collections whose items are sent back as they were read, and for fields that the server keeps.
+    async fn current(
+        &self,
+        scope: &Scope,
+        keys: &[Key],
+        payload: &Map<String, Json>,
+        depth: usize,
+    ) -> Result<Option<Current>, Error> {
+        let collection = scope.collection();
+        let matters = |name: &String| {
+            collection.field(name).is_some_and(|field| match field.special {
+                Special::Kept | Special::Guest => true,
+                _ => unchanged::is_kept(field) && !scope.has(field),
+            })
+        };
+        if depth == 0 && collection.reach != Reach::System && !payload.keys().any(matters) {
+            return Ok(None);
+        }
+        let rows = self.items.rows(collection, keys).await?;
+        Ok(Some(Current::new(self.items, self.actor, collection, keys.len(), rows)))
+    }
+
+    /// Adds a row to the last creation, if that is of the same collection. Returns its place among the
+    /// new items of the collection.
+    fn push_row(&mut self, row: Row) -> Result<usize, Error> {
+        self.grow(1)?;
+        let collection = row.collection();
+        match self.ops.last_mut() {
+            Some(Op::Create { collection: last, rows }) if *last == collection => rows.push(row),
+            _ => self.ops.push(Op::Create { collection, rows: vec![row] }),
+        }
+        let created = self.created.entry(collection.name).or_default();
+        *created += 1;
+        Ok(*created - 1)
+    }
+
+    /// Counts items that are changed.
+    fn grow(&mut self, items: usize) -> Result<(), Error> {
+        self.size += items;
+        self.items.check_size(self.size)
+    }
+
+    fn name_fields(&mut self, fields: impl Iterator<Item = &'static Field>) {
+        for field in fields {
+            if !self.fields.iter().any(|name| name == field.name) {
+                self.fields.push(field.name.to_owned());
+            }
+        }
+    }
+}
+
+impl Items {
+    /// Returns the items with these keys as they are, whoever may see them.
+    pub(super) async fn rows(
+        &self,
+        collection: &'static Collection,
+        keys: &[Key],
+    ) -> Result<HashMap<Key, Arc<Row>>, Error> {
+        let rows = if collection.reach == Reach::Items {
+            self.store.find_many(collection, keys).await?.into_iter().map(Arc::new).collect()
+        } else {
+            self.directory.find_many(collection, keys).await?
+        };
+        Ok(rows.into_iter().filter_map(|row| Some((row.key()?, row))).collect())
+    }
+}
+
+/// Returns which items these values may be set of.
+fn guard(scope: &Scope, values: &Map<String, Json>) -> Result<Guard, Error> {
+    if scope.is_full() {
+        return Ok(Guard::Present);
+    }
+    let collection = scope.collection();
+    let fields: Vec<&'static Field> =
+        values.keys().filter_map(|name| collection.field(name)).collect();
+    let filter = scope.filter_for(&fields).ok_or_else(|| {
+        let fields = fields.iter().map(|field| field.name.to_owned()).collect();
+        Error::Forbidden(Forbidden::Update { collection: collection.name, fields })
+    })?;
+    Ok(Guard::Every(filter))
+}

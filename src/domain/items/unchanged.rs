@@ -1,0 +1,106 @@
+//! What of a payload changes nothing, so that an object that was read can be sent back as it is.
+//!
+//! Whether a value is the same as before tells that value, so it counts only for a caller who may read
+//! it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::Map;
+use serde_json::Value as Json;
+
+use crate::domain::items::Items;
+use crate::domain::items::text::MASK;
+use crate::model::Action;
+use crate::model::Actor;
+use crate::model::Collection;
+use crate::model::Field;
+use crate::model::Key;
+use crate::model::Kind;
+use crate::model::Record;
+use crate::model::Row;
+use crate::model::Value;
+use crate::model::collection::Special;
+use crate::query::Scope;
+
+/// Items as they are, and what of them a caller may read.
+pub(super) struct Current {
+    collection: &'static Collection,
+    rows: HashMap<Key, Arc<Row>>,
+    /// Whether some of the items are not there.
+    is_partial: bool,
+    sight: Sight,
+}
+
+/// What a caller may read of a collection; `None` for nothing.
+pub(super) struct Sight(pub(super) Option<Scope>);
+
+impl Sight {
+    pub(super) fn new(items: &Items, actor: &Actor, collection: &'static Collection) -> Self {
+        Self(items.permissions.scope(actor, collection, Action::Read).ok())
+    }
+
+    /// Returns whether the caller may read the field of a row. A rule that looks through a relation
+    /// gives nothing here.
+    pub(super) fn shows(&self, row: &Arc<Row>, field: &'static Field) -> bool {
+        self.0.as_ref().is_some_and(|scope| scope.shows(&Record::new(Arc::clone(row)), field))
+    }
+}
+
+impl Current {
+    /// Returns the items that were found of so many.
+    pub(super) fn new(
+        items: &Items,
+        actor: &Actor,
+        collection: &'static Collection,
+        count: usize,
+        rows: HashMap<Key, Arc<Row>>,
+    ) -> Self {
+        let is_partial = rows.len() < count;
+        Self { collection, rows, is_partial, sight: Sight::new(items, actor, collection) }
+    }
+
+    /// Returns whether all items have this value, as far as the caller may know.
+    pub(super) fn has(&self, field: &'static Field, value: &Value) -> bool {
+        self.all(field, |row| row[field] == *value)
+    }
+
+    /// Returns whether a payload leaves a field that the server keeps as it is.
+    pub(super) fn keeps(&self, name: &str, sent: &Json) -> bool {
+        let field = self.collection.field(name).filter(|field| is_kept(field));
+        field.is_some_and(|field| self.all(field, |row| shows_as(&row[field], field, sent)))
+    }
+
+    fn all(&self, field: &'static Field, fits: impl Fn(&Row) -> bool) -> bool {
+        !self.is_partial && self.rows.values().all(|row| fits(row) && self.sight.shows(row, field))
+    }
+}
+
+/// Returns whether the server alone sets the field.
+pub(super) const fn is_kept(field: &Field) -> bool {
+    match field.special {
+        Special::Kept
+        | Special::Guest
+        | Special::UserCreated
+        | Special::DateCreated
+        | Special::UserUpdated
+        | Special::DateUpdated => true,
+        Special::None | Special::Password | Special::Token => false,
+    }
+}
+
+/// Takes secrets out of a payload that are sent as they are shown.
+pub(super) fn leave_out_masks(collection: &'static Collection, values: &mut Map<String, Json>) {
+    values.retain(|name, value| {
+        let is_secret =
+            || collection.field(name).is_some_and(|field| matches!(field.kind, Kind::Secret));
+        !(value.as_str() == Some(MASK) && is_secret())
+    });
+}
+
+fn shows_as(value: &Value, field: &Field, sent: &Json) -> bool {
+    match field.kind {
+        Kind::Secret if !value.is_null() => sent.as_str() == Some(MASK),
+        _ => value.to_json() == *sent,
+    }
+}

@@ -1,0 +1,137 @@
+//! The answer to a write: the items that the request named, as their writer may see them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+
+use crate::domain::Error;
+use crate::domain::Forbidden;
+use crate::domain::items::Answer;
+use crate::domain::items::Items;
+use crate::domain::items::Written;
+use crate::domain::items::plan::Plan;
+use crate::domain::items::read::ROWS_SHARE;
+use crate::domain::items::read::keyed;
+use crate::domain::items::read::shorter;
+use crate::model::Actor;
+use crate::model::Collection;
+use crate::model::Event;
+use crate::model::EventAction;
+use crate::model::Key;
+use crate::model::Record;
+use crate::model::Row;
+use crate::query::Limit;
+use crate::query::Query;
+use crate::query::Relations;
+use crate::store::Select;
+
+/// Returns the items at these places among those that the events create in a collection, as they are
+/// after all of the events.
+pub(super) fn created(
+    collection: &'static Collection,
+    events: &[Arc<Event>],
+    places: &[usize],
+) -> Vec<Arc<Row>> {
+    let creations = events
+        .iter()
+        .filter(|event| event.collection == collection && event.action == EventAction::Create);
+    let keys: Vec<Key> =
+        creations.flat_map(|event| event.changes.iter().map(|change| change.key)).collect();
+    let keys: Vec<Key> = places.iter().filter_map(|place| keys.get(*place).copied()).collect();
+    updated(collection, events, &keys)
+}
+
+/// Returns the items with these keys as they are after the events, so far as the events are about them.
+pub(super) fn updated(
+    collection: &'static Collection,
+    events: &[Arc<Event>],
+    keys: &[Key],
+) -> Vec<Arc<Row>> {
+    let changes = events
+        .iter()
+        .filter(|event| event.collection == collection)
+        .flat_map(|event| &event.changes);
+    let rows: HashMap<Key, &Arc<Row>> =
+        changes.filter_map(|change| Some((change.key, change.after.as_ref()?))).collect();
+    keys.iter().filter_map(|key| rows.get(key).copied().cloned()).collect()
+}
+
+impl Items {
+    /// Reads the query that shapes an answer. Nonsense refuses the call; fields that may not be seen
+    /// do not: the write happens, and only its result stays hidden.
+    pub(super) fn parse_for_answer(
+        &self,
+        actor: &Actor,
+        collection: &'static Collection,
+        query: &Json,
+    ) -> Result<Result<Query, Error>, Error> {
+        match self.parse(actor, collection, query) {
+            Err(hidden @ Error::Forbidden(_)) => Ok(Err(hidden)),
+            Err(error) => Err(error),
+            Ok(query) => Ok(Ok(query)),
+        }
+    }
+
+    /// Shows the rows that a write has left to their writer.
+    pub(super) async fn written(
+        &self,
+        actor: &Actor,
+        collection: &'static Collection,
+        query: Result<Query, Error>,
+        rows: Vec<Arc<Row>>,
+        many: bool,
+    ) -> Result<Written, Error> {
+        let keys = rows.iter().filter_map(|row| row.key()).collect();
+        let answer = match query {
+            Ok(query) => self.answer(actor, collection, &query, rows, many).await,
+            Err(hidden) => Err(hidden),
+        };
+        Ok(Written { keys, answer, ignored: Vec::new() })
+    }
+
+    /// Shows items as they are now, in the order of their keys, to whoever wrote them.
+    pub(super) async fn found(
+        &self,
+        actor: &Actor,
+        collection: &'static Collection,
+        query: &Query,
+        keys: &[Key],
+        many: bool,
+    ) -> Result<Answer, Error> {
+        let everything = Query { limit: Limit::All, ..Query::everything(&self.limits) };
+        let plan = Plan::new(&self.permissions, actor, collection, &everything)?;
+        let select = Select { filter: keyed(collection, keys), ..plan.select };
+        let most = self.config.answer_bytes_max;
+        let rows = self.store.read_within(
+            plan.projection.scope(),
+            select,
+            ROWS_SHARE.saturating_mul(most),
+        );
+        let mut rows = rows.await.map_err(|error| shorter(error, most))?;
+        rows.sort_by_key(|row| keys.iter().position(|key| row.key() == Some(*key)));
+        self.answer(actor, collection, query, rows, many).await
+    }
+
+    /// Shows rows as their writer may see them.
+    async fn answer(
+        &self,
+        actor: &Actor,
+        collection: &'static Collection,
+        query: &Query,
+        rows: Vec<Arc<Row>>,
+        many: bool,
+    ) -> Result<Answer, Error> {
+        let query = Query { fields: query.fields.clone(), ..Query::everything(&self.limits) };
+        let projection = Plan::new(&self.permissions, actor, collection, &query)?.projection;
+        let records = self.records(&projection, rows, Relations::default()).await?;
+        let visible: Vec<&Record> =
+            records.iter().filter(|record| projection.fits(record)).collect();
+        let data = match visible.first() {
+            _ if many => projection.list(visible),
+            Some(record) => projection.object(record),
+            None => return Err(Error::Forbidden(Forbidden::Item)),
+        };
+        Ok(Answer { data, counts: None, sheet: None })
+    }
+}
