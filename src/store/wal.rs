@@ -21,6 +21,9 @@ use crate::store::StoreError;
 /// How long the writer waits for readers of the log that are no clients.
 const PATIENCE: Duration = Duration::from_millis(20);
 
+/// How long reads pause for the writer, which may be waiting for those who read.
+const PAUSE_MAX: Duration = Duration::from_millis(500);
+
 /// While the log is not too long yet, reads that have taken longer than this are not interrupted.
 const QUICK: Duration = Duration::from_millis(20);
 
@@ -152,13 +155,17 @@ impl Store {
         Err(StoreError::WalInUse)
     }
 
-    /// Returns whether the log could be truncated: nobody was reading it.
+    /// Returns whether the log could be truncated: nobody was reading it, and the writer came round to
+    /// it in time.
     async fn try_truncate_wal(&self) -> Result<bool, StoreError> {
-        let _turn = self.wal().turn.lock().await;
-        let (reply, outcome) = oneshot::channel();
-        *self.wal().request.lock() = Some(reply);
-        self.wake().await?;
-        outcome.await.map_err(|_| StoreError::Stopped)?
+        let truncating = async {
+            let _turn = self.wal().turn.lock().await;
+            let (reply, outcome) = oneshot::channel();
+            *self.wal().request.lock() = Some(reply);
+            self.wake().await?;
+            outcome.await.map_err(|_| StoreError::Stopped)?
+        };
+        tokio::time::timeout(PAUSE_MAX, truncating).await.unwrap_or(Ok(false))
     }
 }
 
