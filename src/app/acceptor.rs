@@ -21,11 +21,16 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::connection::Connection;
-use crate::app::connection::Patience;
 use crate::app::places::Full;
 use crate::app::places::Places;
+use crate::app::waiting::Patience;
 use crate::config::ServerConfig;
 use crate::config::TrustProxy;
+use crate::domain::memory;
+use crate::domain::memory::Reservation;
+use crate::domain::shares::Owner;
+use crate::domain::shares::Shares;
+use crate::transport::minimum_rate::STALL_MAX;
 
 /// How long to wait when the system cannot give out another connection.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -33,12 +38,17 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// At most how often each trouble is logged.
 const LOG_PERIOD: Duration = Duration::from_mins(1);
 
+/// How much larger than the settings allow the head of a request may be that is still read: so that its
+/// client gets to read why it is refused. A head that is larger still is answered 431 by hyper, as are
+/// more than 100 headers.
+const HEAD_SLACK: usize = 32 << 10;
+
 /// What a client is told that is one too many, as far as it listens.
-const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+pub(super) const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     connection: close\r\nretry-after: 5\r\ncontent-length: 0\r\n\r\n";
 
-/// What a client is told whose address has as many connections as it may have.
-const FULL_FOR_ADDRESS: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\n\
+/// What a client is told whose address has as many connections as it may have, or as much memory.
+pub(super) const FULL_FOR_ADDRESS: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\n\
     connection: close\r\nretry-after: 5\r\ncontent-length: 0\r\n\r\n";
 
 /// Accepts connections for the server. Never fails: it waits until it can accept again.
@@ -48,6 +58,8 @@ pub struct Acceptor {
     places: Arc<Places>,
     proxies: TrustProxy,
     patience: Patience,
+    memory: Arc<Shares>,
+    head_bytes_max: usize,
     /// Accepted connections that have said nothing yet. Bounded by the places.
     silent: FuturesUnordered<FirstByte>,
     gate: Gate,
@@ -91,7 +103,7 @@ impl Gate {
 }
 
 /// The bounds of connections.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Bounds {
     /// How many may be open.
     pub connections_max: usize,
@@ -103,10 +115,16 @@ pub struct Bounds {
     pub head_timeout: Duration,
     /// How long one may be without a request after an answer.
     pub idle_timeout: Duration,
+    /// How long a client may take nothing of a response.
+    pub stall_timeout: Duration,
+    /// The largest head of a request that is taken in, line and headers.
+    pub head_bytes_max: usize,
+    /// What heads take their memory from.
+    pub memory: Arc<Shares>,
 }
 
 impl Bounds {
-    /// Returns the bounds that are set.
+    /// Returns the bounds that are set, with a budget of memory of their own.
     #[must_use]
     pub fn of(config: &ServerConfig) -> Self {
         Self {
@@ -115,6 +133,9 @@ impl Bounds {
             proxies: config.trust_proxy.clone(),
             head_timeout: config.header_timeout,
             idle_timeout: config.keep_alive_timeout,
+            stall_timeout: STALL_MAX,
+            head_bytes_max: config.url_bytes_max + config.headers_bytes_max + HEAD_SLACK,
+            memory: memory::budget(config.answers_bytes_max),
         }
     }
 }
@@ -130,13 +151,25 @@ impl Acceptor {
             listener,
             places: Places::new(bounds.connections_max, bounds.per_address_max),
             proxies: bounds.proxies,
-            patience: Patience { head: bounds.head_timeout, idle: bounds.idle_timeout },
+            patience: Patience {
+                head: bounds.head_timeout,
+                idle: bounds.idle_timeout,
+                stall: bounds.stall_timeout,
+            },
+            memory: bounds.memory,
+            head_bytes_max: bounds.head_bytes_max,
             silent: FuturesUnordered::new(),
             gate: Gate::default(),
             crowded: Trouble::default(),
             greedy: Trouble::default(),
             shortage: Trouble::default(),
         })
+    }
+
+    /// Returns how large the head of a request may be.
+    #[must_use]
+    pub(super) const fn head_bytes_max(&self) -> usize {
+        self.head_bytes_max
     }
 
     /// Returns the gate before this acceptor.
@@ -172,7 +205,9 @@ impl Acceptor {
         };
         // It fails on a connection that has gone already, which reading finds out as well.
         let _ = stream.set_nodelay(true);
-        let mut connection = Connection::new(stream, self.patience, place);
+        let owner = address.map_or(Owner::Proxied, |address| Owner::of_either(None, Some(address)));
+        let memory = Reservation::new(&self.memory, owner);
+        let mut connection = Connection::new(stream, self.patience, place, memory);
         self.silent.push(Box::pin(async move {
             connection.first_byte().await.is_ok().then_some((connection, remote))
         }));
@@ -272,13 +307,16 @@ mod tests {
         bounded(bounds(connections_max, None)).await
     }
 
-    const fn bounds(connections_max: usize, per_address_max: Option<usize>) -> Bounds {
+    fn bounds(connections_max: usize, per_address_max: Option<usize>) -> Bounds {
         Bounds {
             connections_max,
             per_address_max,
             proxies: TrustProxy::Nobody,
             head_timeout: SOON,
             idle_timeout: SOON,
+            stall_timeout: SOON,
+            head_bytes_max: 1 << 16,
+            memory: memory::budget(1 << 20),
         }
     }
 

@@ -1,8 +1,10 @@
-//! The body of an answer, by which a request counts as running until all of it was handed on.
+//! The body of an answer, by which a request counts as running until all of it was handed on, and of
+//! which no more is handed on than is being written.
 
 use std::pin::Pin;
 use std::task::Context;
 use std::task::Poll;
+use std::task::ready;
 
 use hyper::body::Body;
 use hyper::body::Frame;
@@ -13,13 +15,15 @@ use crate::app::exchanges::Exchange;
 /// A body, and the request that it answers.
 pub(super) struct Answer<B> {
     body: B,
-    _exchange: Exchange,
+    exchange: Exchange,
+    /// Whether some of the body was handed on.
+    begun: bool,
 }
 
 impl<B> Answer<B> {
     /// Returns the body of the answer to this request.
     pub(super) const fn new(body: B, exchange: Exchange) -> Self {
-        Self { body, _exchange: exchange }
+        Self { body, exchange, begun: false }
     }
 }
 
@@ -31,7 +35,17 @@ impl<B: Body + Unpin> Body for Answer<B> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let this = &mut *self;
+        if this.begun {
+            // The server would gather several frames for a client that reads none of them.
+            ready!(this.exchange.exchanges().poll_written(context));
+        }
+        let frame = ready!(Pin::new(&mut this.body).poll_frame(context));
+        if frame.is_some() {
+            this.begun = true;
+            this.exchange.exchanges().hand_on();
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -40,5 +54,51 @@ impl<B: Body + Unpin> Body for Answer<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use futures_util::FutureExt;
+
+    use crate::app::exchanges::Exchanges;
+
+    use super::*;
+
+    /// A body of frames without an end.
+    struct Endless;
+
+    impl Body for Endless {
+        type Data = Bytes;
+        type Error = hyper::Error;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"a frame")))))
+        }
+    }
+
+    fn next<B: Body + Unpin>(answer: &mut Answer<B>) -> bool {
+        std::future::poll_fn(|context| Pin::new(&mut *answer).poll_frame(context))
+            .now_or_never()
+            .is_some()
+    }
+
+    #[test]
+    fn a_frame_comes_once_the_one_before_is_written() {
+        let exchanges = Exchanges::default();
+        let mut answer = Answer::new(Endless, exchanges.begin());
+        // The head is being written, and the first frame goes with it.
+        exchanges.hand_on();
+
+        assert!(next(&mut answer));
+        assert!(!next(&mut answer));
+        exchanges.note_written();
+
+        assert!(next(&mut answer));
+        assert!(!next(&mut answer));
     }
 }

@@ -1,74 +1,62 @@
-//! One accepted connection: its place among those that may be open, and how long it may wait for a
-//! request and take for the head of one.
+//! One accepted connection: its place among those that may be open, how long it may wait for a request,
+//! take for the head of one, and leave a response unread.
 //!
 //! Without a deadline a client that sends a byte now and then, or none, would hold a connection for
-//! ever. What a body may take is for whoever reads it. The writing side is shared: once a request has
-//! become a socket, whoever writes many of them needs it.
+//! ever; so would a client that does not read. What a body may take is for whoever reads it. The writing
+//! side is shared: once a request has become a socket, whoever writes many of them needs it.
 
 use std::io;
 use std::io::IoSlice;
 use std::pin::Pin;
 use std::task::Context;
 use std::task::Poll;
-use std::time::Duration;
+use std::task::ready;
 
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
-use tokio::time::Instant;
-use tokio::time::Sleep;
 
+use crate::app::acceptor::FULL;
+use crate::app::acceptor::FULL_FOR_ADDRESS;
 use crate::app::exchanges::Exchanges;
 use crate::app::places::Place;
+use crate::app::waiting::Patience;
+use crate::app::waiting::Waiting;
+use crate::domain::Error;
+use crate::domain::memory::Reservation;
+use crate::transport::ws::TryWrite;
 use crate::transport::ws::Wire;
+
+/// How much is read at once. The buffer of the HTTP server grows with what it is given at once, and is
+/// kept as long as the connection.
+const READ_MAX: usize = 4096;
 
 /// A connection. Its place is free again when it is dropped, whatever protocol it spoke last.
 pub struct Connection {
     read: OwnedReadHalf,
     wire: Wire,
     exchanges: Exchanges,
-    /// `None` once the connection has become a socket.
-    waiting: Option<Waiting>,
+    /// `None` once the connection has become a socket; in a box, since most are sockets.
+    waiting: Option<Box<Waiting>>,
     _place: Place,
-}
-
-/// How long a connection may wait for what comes from its client.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Patience {
-    /// For the head of a request, from its first byte on; for that of the first one from the
-    /// beginning.
-    pub head: Duration,
-    /// For the next request.
-    pub idle: Duration,
-}
-
-/// The wait for a request.
-struct Waiting {
-    patience: Patience,
-    deadline: Pin<Box<Sleep>>,
-    /// Whether some of the head is there, or should be.
-    is_head: bool,
-    /// How many requests had been answered when the wait began.
-    answered: u32,
-    /// Whether the client took something since.
-    has_taken: bool,
 }
 
 impl Connection {
     /// Returns a connection that fails when a request does not come in time.
-    pub(super) fn new(stream: TcpStream, patience: Patience, place: Place) -> Self {
+    pub(super) fn new(
+        stream: TcpStream,
+        patience: Patience,
+        place: Place,
+        memory: Reservation,
+    ) -> Self {
         let exchanges = Exchanges::default();
-        let waiting = Waiting {
-            deadline: Box::pin(tokio::time::sleep(patience.head)),
-            patience,
-            is_head: true,
-            answered: exchanges.answered(),
-            has_taken: false,
-        };
+        let waiting = Box::new(Waiting::new(patience, memory));
         let (read, write) = stream.into_split();
-        Self { read, wire: Wire::new(write), exchanges, waiting: Some(waiting), _place: place }
+        let wire = Wire::new(write);
+        wire.keep_unsent_short();
+        Self { read, wire, exchanges, waiting: Some(waiting), _place: place }
     }
 
     /// Returns the writing side.
@@ -94,13 +82,19 @@ impl Connection {
                 0 => Err(io::ErrorKind::UnexpectedEof.into()),
                 _ => Ok(()),
             },
-            () = waiting.deadline.as_mut() => Err(io::ErrorKind::TimedOut.into()),
+            () = waiting.overdue() => Err(io::ErrorKind::TimedOut.into()),
         }
     }
 
-    fn note_written(&mut self, written: &Poll<io::Result<usize>>) {
-        if let (Some(waiting), Poll::Ready(Ok(1..))) = (&mut self.waiting, written) {
-            waiting.has_taken = true;
+    /// Returns what a write came to, or an error if the client has taken too little for too long.
+    fn taken(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.waiting {
+            Some(waiting) => waiting.taken(context, written),
+            None => written,
         }
     }
 
@@ -110,36 +104,11 @@ impl Connection {
     }
 }
 
-impl Waiting {
-    /// Returns whether the client has let pass what it had of time.
-    fn is_over(&mut self, exchanges: &Exchanges, context: &mut Context<'_>) -> bool {
-        let answered = exchanges.answered();
-        if exchanges.running() > 0 {
-            return false;
-        }
-        if self.answered != answered {
-            self.answered = answered;
-            self.is_head = false;
-            self.begin(self.patience.idle);
-        } else if !self.is_head && self.has_taken {
-            // It is reading the answer still.
-            self.begin(self.patience.idle);
-        }
-        self.deadline.as_mut().poll(context).is_ready()
-    }
-
-    /// Notes that something was read.
-    fn hear(&mut self, exchanges: &Exchanges) {
-        // With several requests at once there is more than their heads.
-        if !self.is_head && exchanges.running() == 0 && !exchanges.is_multiplexed() {
-            self.is_head = true;
-            self.begin(self.patience.head);
-        }
-    }
-
-    fn begin(&mut self, patience: Duration) {
-        self.has_taken = false;
-        self.deadline.as_mut().reset(Instant::now() + patience);
+/// Returns what a client is told for whose head there is no memory.
+const fn refused(refusal: &Error) -> &'static [u8] {
+    match refusal {
+        Error::ShareExceeded { .. } => FULL_FOR_ADDRESS,
+        _ => FULL,
     }
 }
 
@@ -160,13 +129,22 @@ impl AsyncRead for Connection {
         if waiting.is_over(&this.exchanges, context) {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        let before = buffer.filled().len();
-        let polled = Pin::new(&mut this.read).poll_read(context, buffer);
-        if buffer.filled().len() > before {
-            this.exchanges.hear();
-            waiting.hear(&this.exchanges);
+        ready!(this.read.as_ref().poll_read_ready(context))?;
+        let most = READ_MAX.min(buffer.remaining());
+        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most));
+        ready!(Pin::new(&mut this.read).poll_read(context, &mut part))?;
+        let bytes = part.filled().len();
+        if bytes > 0
+            && let Err(refusal) = waiting.hear(part.filled(), &this.exchanges)
+        {
+            if this.exchanges.is_written() {
+                // As far as the client listens.
+                let _ = this.wire.try_write(refused(&refusal));
+            }
+            return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
         }
-        polled
+        buffer.advance(bytes);
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -178,8 +156,7 @@ impl AsyncWrite for Connection {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.wire).poll_write(cx, bytes);
-        this.note_written(&written);
-        written
+        this.taken(cx, written)
     }
 
     fn poll_write_vectored(
@@ -189,16 +166,18 @@ impl AsyncWrite for Connection {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.wire).poll_write_vectored(cx, slices);
-        this.note_written(&written);
-        written
+        this.taken(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
         self.wire.is_write_vectored()
     }
 
+    /// Called by the server when it has written everything.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().wire).poll_flush(cx)
+        let this = self.get_mut();
+        this.exchanges.note_written();
+        Pin::new(&mut this.wire).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -208,11 +187,17 @@ impl AsyncWrite for Connection {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
     use tokio::io::AsyncReadExt;
     use tokio::io::AsyncWriteExt;
     use tokio::net::TcpListener;
 
     use crate::app::places::Places;
+    use crate::domain::memory::budget;
+    use crate::domain::shares::Owner;
+    use crate::domain::shares::Shares;
 
     use super::*;
 
@@ -225,7 +210,12 @@ mod tests {
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
         let place = Places::new(1, None).take(None).unwrap();
-        (client, Connection::new(stream, Patience { head, idle }, place))
+        let patience = Patience { head, idle, stall: SHORT };
+        (client, Connection::new(stream, patience, place, reservation(&budget(1 << 20))))
+    }
+
+    fn reservation(shares: &Arc<Shares>) -> Reservation {
+        Reservation::new(shares, Owner::Visitors(None))
     }
 
     /// Reads until nothing more comes or the connection fails.
@@ -302,20 +292,96 @@ mod tests {
 
     #[tokio::test]
     async fn and_from_its_first_byte_on_as_much_as_the_first() {
-        for is_multiplexed in [false, true] {
-            let (idle, head) = if is_multiplexed { (SHORT, LONG) } else { (LONG, SHORT) };
-            let (mut client, connection) = pair(head, idle).await;
-            drop(connection.exchanges().begin());
-            if is_multiplexed {
-                // There the bytes may mean anything, so they do not begin a head.
-                connection.exchanges().multiplex();
+        let (mut client, connection) = pair(SHORT, LONG).await;
+        drop(connection.exchanges().begin());
+        client.write_all(b"GET / HT").await.unwrap();
+
+        let ended = read_all(connection).await;
+
+        assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_reads_nothing_is_given_up() {
+        let (client, mut connection) = pair(LONG, LONG).await;
+
+        let written = tokio::time::timeout(SOON, async {
+            loop {
+                connection.write_all(&vec![b'x'; 1 << 16]).await?;
             }
-            client.write_all(b"GET / HT").await.unwrap();
+        });
 
-            let ended = read_all(connection).await;
+        let ended: io::Result<()> = written.await.expect("an end");
+        assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        drop(client);
+    }
 
-            assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    #[tokio::test]
+    async fn a_client_that_pauses_for_a_moment_is_not() {
+        const BYTES: usize = 8 << 20;
+        let (mut client, mut connection) = pair(LONG, LONG).await;
+        let reading = tokio::spawn(async move {
+            let mut read = 0;
+            let mut buffer = vec![0; 1 << 20];
+            while read < BYTES {
+                tokio::time::sleep(SHORT / 4).await;
+                read += client.read(&mut buffer).await.unwrap();
+            }
+        });
+
+        connection.write_all(&vec![b'x'; BYTES]).await.unwrap();
+
+        drop(connection);
+        reading.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_large_head_takes_memory_until_the_connection_ends_and_is_refused_without() {
+        let shares = budget(16 * (64 << 10));
+        let (mut client, mut connection) = pair(LONG, LONG).await;
+        let patience = Patience { head: LONG, idle: LONG, stall: LONG };
+        connection.waiting = Some(Box::new(Waiting::new(patience, reservation(&shares))));
+        let mut head = vec![0; 20_000];
+
+        // As long as a request runs it is no head that is read.
+        let running = connection.exchanges().begin();
+        client.write_all(&head).await.unwrap();
+        connection.read_exact(&mut head).await.unwrap();
+        drop(running);
+        assert_eq!(reservation(&shares).left(), 64 << 10);
+        client.write_all(&head).await.unwrap();
+        connection.read_exact(&mut head).await.unwrap();
+        assert_eq!(reservation(&shares).left(), 16 << 10);
+        drop(connection.exchanges().begin());
+        client.write_all(b"a small one").await.unwrap();
+        connection.read_exact(&mut head[..11]).await.unwrap();
+        assert_eq!(reservation(&shares).left(), 16 << 10);
+
+        client.write_all(&vec![0; 50_000]).await.unwrap();
+        let refused = read_all(connection).await.unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::OutOfMemory);
+        assert_eq!(reservation(&shares).left(), 64 << 10);
+        let mut told = vec![0; FULL_FOR_ADDRESS.len()];
+        client.read_exact(&mut told).await.unwrap();
+        assert_eq!(told, FULL_FOR_ADDRESS);
+    }
+
+    #[tokio::test]
+    async fn what_is_read_at_once_is_bounded() {
+        let (mut client, mut connection) = pair(LONG, LONG).await;
+        client.write_all(&vec![b'x'; 4 * READ_MAX]).await.unwrap();
+        client.shutdown().await.unwrap();
+        let mut largest = 0;
+
+        loop {
+            let mut buffer = vec![0; 1 << 20];
+            match connection.read(&mut buffer).await.unwrap() {
+                0 => break,
+                bytes => largest = largest.max(bytes),
+            }
         }
+
+        assert_eq!(largest, READ_MAX);
     }
 
     #[tokio::test]

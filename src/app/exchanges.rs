@@ -1,13 +1,19 @@
-//! The requests of one connection that are being answered, as far as the time of a connection depends
-//! on them: while there are none it may wait for the next one, but not for ever.
+//! The requests of one connection, as far as the time and the memory of a connection depend on them:
+//! without a running request it may wait for the next one, but not for ever; and no response is made
+//! while an earlier one has yet to be written.
 //!
-//! Whoever answers requests counts them here; whoever reads and ends the connection asks.
+//! The server counts its requests here; the connection asks for them, and notes its writes.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
+use std::task::Context;
+use std::task::Poll;
 use std::time::Duration;
+
+use futures_util::task::AtomicWaker;
 
 /// The requests of one connection; copies are of the same.
 #[derive(Debug, Clone, Default)]
@@ -20,10 +26,14 @@ struct Inner {
     answered: AtomicU32,
     /// Whether anything was read since somebody asked.
     heard: AtomicBool,
-    /// Whether several requests may be on their way at once, with other things between them.
-    multiplexed: AtomicBool,
+    /// Whether bytes of a response were handed on and have not all been written.
+    unwritten: AtomicBool,
+    /// The task that waits until they are.
+    waiting: AtomicWaker,
     /// Whether the connection has become a socket.
     upgraded: AtomicBool,
+    /// Whether the client speaks HTTP/2, which this server does not.
+    http_2: AtomicBool,
 }
 
 /// One request that is being answered, until this is dropped.
@@ -52,14 +62,35 @@ impl Exchanges {
         self.0.heard.store(true, Ordering::Relaxed);
     }
 
-    /// Notes that several requests may come at once.
-    pub(super) fn multiplex(&self) {
-        self.0.multiplexed.store(true, Ordering::Relaxed);
+    /// Notes that some of a response was handed on to be written.
+    pub(super) fn hand_on(&self) {
+        self.0.unwritten.store(true, Ordering::Relaxed);
     }
 
-    /// Returns whether several requests may come at once.
-    pub(super) fn is_multiplexed(&self) -> bool {
-        self.0.multiplexed.load(Ordering::Relaxed)
+    /// Notes that all bytes that were handed on are written.
+    pub(super) fn note_written(&self) {
+        if self.0.unwritten.swap(false, Ordering::AcqRel) {
+            self.0.waiting.wake();
+        }
+    }
+
+    /// Waits until all bytes that were handed on are written.
+    pub(super) fn poll_written(&self, context: &Context<'_>) -> Poll<()> {
+        if self.is_written() {
+            return Poll::Ready(());
+        }
+        self.0.waiting.register(context.waker());
+        if self.is_written() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Returns whether all bytes that were handed on are written.
+    pub(super) fn is_written(&self) -> bool {
+        !self.0.unwritten.load(Ordering::Acquire)
+    }
+
+    /// As [`Exchanges::poll_written`].
+    pub(super) async fn written(&self) {
+        poll_fn(|context| self.poll_written(context)).await;
     }
 
     /// Notes that no requests follow: what follows has times of its own.
@@ -72,6 +103,16 @@ impl Exchanges {
         self.0.upgraded.load(Ordering::Relaxed)
     }
 
+    /// Notes that the client speaks HTTP/2.
+    pub(super) fn note_http_2(&self) {
+        self.0.http_2.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether the client speaks HTTP/2.
+    pub(super) fn is_http_2(&self) -> bool {
+        self.0.http_2.load(Ordering::Relaxed)
+    }
+
     /// Waits until nothing was read for so long and no request is being answered.
     pub(super) async fn quiet(&self, long: Duration) {
         loop {
@@ -81,6 +122,13 @@ impl Exchanges {
                 return;
             }
         }
+    }
+}
+
+impl Exchange {
+    /// Returns the requests that this is one of.
+    pub(super) const fn exchanges(&self) -> &Exchanges {
+        &self.0
     }
 }
 

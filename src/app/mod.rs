@@ -20,6 +20,9 @@ mod providers;
 mod secret;
 pub mod server;
 mod signals;
+#[cfg(test)]
+mod unread;
+mod waiting;
 mod warnings;
 mod welcome;
 
@@ -62,6 +65,7 @@ use crate::domain::directory::Directory;
 use crate::domain::enrolment::Enrolment;
 use crate::domain::items::Items;
 use crate::domain::items::Patterns;
+use crate::domain::memory;
 use crate::domain::permissions::Permissions;
 use crate::domain::realtime;
 use crate::domain::realtime::Closing;
@@ -125,9 +129,8 @@ impl App {
         let limits = limits(&config);
 
         let directory = Arc::new(Directory::new(Arc::clone(&store)));
-        let permissions =
-            Permissions::open(Arc::clone(&store), clock.clone(), limits.clone()).await?;
-        let permissions = Arc::new(permissions);
+        let permissions = Permissions::open(Arc::clone(&store), clock.clone(), limits.clone());
+        let permissions = Arc::new(permissions.await?);
         let changes = Arc::new(Changes::new(
             Arc::clone(&store),
             Arc::clone(&directory),
@@ -157,6 +160,7 @@ impl App {
         let auth = providers::with_others(auth, &config, &clock, &tasks, &stopping)?;
         let mails = enrolment::mails(&config, &store, &changes, &settings, &clock)?;
         let items = Arc::new(Items {
+            memory: memory::budget(config.server.answers_bytes_max),
             clock: clock.clone(),
             store: Arc::clone(&store),
             changes: Arc::clone(&changes),
@@ -203,6 +207,7 @@ impl App {
         let services = Services {
             auth,
             permissions,
+            memory: Arc::clone(&items.memory),
             items,
             hub,
             accounts,
@@ -237,7 +242,8 @@ impl App {
             .local_addr()
             .map_err(|source| StartError::System { what: "the address of a socket", source })?;
         let room = files::make_room(config.connections_max, self.config.store.readers);
-        let bounds = Bounds { connections_max: room, ..Bounds::of(config) };
+        let memory = Arc::clone(&self.services.memory);
+        let bounds = Bounds { connections_max: room, memory, ..Bounds::of(config) };
         let acceptor = listener
             .try_clone()
             .and_then(tokio::net::TcpListener::from_std)

@@ -10,10 +10,9 @@ use hyper::http;
 use hyper::http::HeaderValue;
 use hyper::http::StatusCode;
 use hyper::http::header::CONNECTION;
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioExecutor;
 use hyper_util::rt::TokioIo;
-use hyper_util::server::conn::auto;
 use poem::Endpoint;
 use poem::Request;
 use poem::Response;
@@ -29,6 +28,7 @@ use crate::app::acceptor::Acceptor;
 use crate::app::acceptor::Gate;
 use crate::app::answer::Answer;
 use crate::app::connection::Connection;
+use crate::transport::ws::TryWrite;
 
 /// How long connections that have said nothing may take to say what they came for, once no more are
 /// accepted: on most networks the first byte is on its way by then.
@@ -41,10 +41,9 @@ const QUIET: Duration = Duration::from_millis(250);
 /// How much longer than requests the server may take to end: it only has to notice.
 const SLACK: Duration = Duration::from_millis(500);
 
-/// The largest head of a request that is taken in, line and headers; more is answered 431 by hyper, as
-/// are more than 100 headers. It leaves room for what the settings allow (64 KiB for the address, as
-/// much for headers), so that what is a little over them gets to read why it is refused.
-const HEAD_BYTES_MAX: u32 = 160 * 1024;
+/// What a client that speaks HTTP/2 is told.
+const NO_HTTP_2: &[u8] = b"HTTP/1.1 505 HTTP Version Not Supported\r\n\
+    connection: close\r\ncontent-length: 0\r\n\r\n";
 
 /// A running HTTP server.
 pub struct Server {
@@ -62,6 +61,8 @@ struct Shared<E> {
     quiet: Duration,
     /// Tells them to close at once.
     cut_off: CancellationToken,
+    /// How large the head of a request may be.
+    head_bytes_max: usize,
 }
 
 impl Server {
@@ -111,6 +112,7 @@ where
         gate: acceptor.gate(),
         quiet: QUIET.min(drain),
         cut_off: CancellationToken::new(),
+        head_bytes_max: acceptor.head_bytes_max(),
     });
     let connections = TaskTracker::new();
     let mut stopped = pin!(stopped(acceptor.gate(), FIRST_BYTE_GRACE.min(drain)));
@@ -141,46 +143,48 @@ async fn serve<E>(
 {
     let wire = connection.wire().clone();
     let exchanges = connection.exchanges().clone();
-    let (answering, counted) = (Arc::clone(&shared), exchanges.clone());
+    let (answering, counted, socket) = (Arc::clone(&shared), exchanges.clone(), wire.clone());
     let service = service_fn(move |mut request: http::Request<Incoming>| {
-        // Others have several requests on one connection at once, which nobody can take over.
         if request.version() == Version::HTTP_11 {
-            request.extensions_mut().insert(wire.clone());
-        }
-        if request.version() == Version::HTTP_2 {
-            counted.multiplex();
+            request.extensions_mut().insert(socket.clone());
         }
         let exchange = counted.begin();
         let request = Request::from((request, local.clone(), remote.clone(), Scheme::HTTP));
         let (shared, counted) = (Arc::clone(&answering), counted.clone());
         async move {
+            // For a client that sends requests and reads no responses nothing more is done.
+            counted.written().await;
             let response = shared.endpoint.get_response(request).await;
             let (mut head, body) = http::Response::from(response).into_parts();
             if head.status == StatusCode::SWITCHING_PROTOCOLS {
                 counted.upgrade();
-            } else if shared.gate.has_shut() && !counted.is_multiplexed() {
+            } else if shared.gate.has_shut() {
                 // Whoever would send the next request on this connection is told not to.
                 head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
             }
+            counted.hand_on();
             let answer = Answer::new(body, exchange);
             Ok::<_, Infallible>(http::Response::from_parts(head, answer))
         }
     });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().max_buf_size(HEAD_BYTES_MAX as usize);
-    builder.http2().max_header_list_size(HEAD_BYTES_MAX);
-    let mut conversation =
-        pin!(builder.serve_connection_with_upgrades(TokioIo::new(connection), service));
+    let mut builder = http1::Builder::new();
+    builder.max_buf_size(shared.head_bytes_max).header_read_timeout(None);
+    let conversation = builder.serve_connection(TokioIo::new(connection), service).with_upgrades();
+    let mut conversation = pin!(conversation);
     let ending = async {
         shared.gate.is_shut().await;
-        if !exchanges.is_multiplexed() {
-            exchanges.quiet(shared.quiet).await;
-        }
+        exchanges.quiet(shared.quiet).await;
     };
     // How it ended is no news: clients come and go.
     tokio::select! {
         biased;
-        _ = &mut conversation => return,
+        _ = &mut conversation => {
+            if exchanges.is_http_2() {
+                // As far as the client listens.
+                let _ = wire.try_write(NO_HTTP_2);
+            }
+            return;
+        }
         () = shared.cut_off.cancelled() => return,
         () = ending => conversation.as_mut().graceful_shutdown(),
     }
@@ -211,6 +215,7 @@ mod tests {
 
     use crate::app::acceptor::Bounds;
     use crate::config::TrustProxy;
+    use crate::domain::memory;
 
     use super::*;
 
@@ -238,6 +243,9 @@ mod tests {
             proxies: TrustProxy::Nobody,
             head_timeout: SOON,
             idle_timeout: SOON,
+            stall_timeout: SOON,
+            head_bytes_max: 1 << 16,
+            memory: memory::budget(1 << 20),
         };
         (Server::start(Acceptor::new(listener, bounds).unwrap(), Slow, drain), address)
     }

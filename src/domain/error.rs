@@ -70,6 +70,14 @@ pub enum Error {
     /// Too much of something that is bounded; the reason is for the client.
     #[error("limit exceeded: {0}")]
     LimitExceeded(String),
+    /// The requests and responses under way of one account or address take too much memory.
+    #[error("the share of {share} bytes is exceeded")]
+    ShareExceeded {
+        /// How many bytes they may take.
+        share: usize,
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// Too many attempts or requests of somebody.
     #[error("too many requests")]
     RequestsExceeded(Exceeded),
@@ -211,7 +219,7 @@ impl From<StoreError> for Error {
             )),
             StoreError::OutOfTime(allowed) => Self::TooCostly { allowed },
             StoreError::KeyReused => Self::key_reused(),
-            StoreError::QueueFull | StoreError::Crowded => {
+            StoreError::QueueFull | StoreError::Crowded | StoreError::NoRoom => {
                 Self::TooBusy { retry_after: Duration::from_secs(1) }
             }
             StoreError::Refused => Self::Forbidden(Forbidden::Item),

@@ -12,6 +12,7 @@ pub mod enrolment;
 pub mod error;
 pub mod items;
 pub mod mails;
+pub mod memory;
 pub mod permissions;
 pub mod realtime;
 pub mod settings;
@@ -35,6 +36,7 @@ use crate::domain::mails::Mails;
 use crate::domain::permissions::Permissions;
 use crate::domain::realtime::Hub;
 use crate::domain::settings::Settings;
+use crate::domain::shares::Shares;
 pub use crate::store::Integrity;
 
 /// The handle that transports hold: every call the outside can make goes through one of these.
@@ -61,6 +63,8 @@ pub struct Services {
     pub changes: Arc<Changes>,
     /// What an operator has set.
     pub settings: Arc<Settings>,
+    /// The memory that clients make the process hold.
+    pub memory: Arc<Shares>,
     /// The time.
     pub clock: Clock,
 }

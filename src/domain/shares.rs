@@ -2,6 +2,7 @@
 //! visitors from one address together, have at most so much.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -18,22 +19,29 @@ pub enum Owner {
     Account(Uuid),
     /// All visitors from one address (of IPv6: from one network), or of whom none is known.
     Visitors(Option<IpAddr>),
+    /// All clients behind proxies, as long as it is not known which of them it is: they have no share, but
+    /// take from the whole.
+    Proxied,
 }
 
 impl Owner {
     /// Returns whose share somebody takes from.
     #[must_use]
     pub fn of(actor: &Actor) -> Self {
-        match actor.user {
-            Some(user) => Self::Account(user),
-            None => Self::Visitors(actor.profile.address.map(network)),
-        }
+        Self::of_either(actor.user, actor.profile.address)
+    }
+
+    /// Returns whose share an account takes from or, without one, a client at an address.
+    #[must_use]
+    pub fn of_either(user: Option<Uuid>, address: Option<IpAddr>) -> Self {
+        user.map_or_else(|| Self::Visitors(address.map(network)), Self::Account)
     }
 }
 
 /// Something of which there is only so much.
 pub struct Shares {
     of_one_max: usize,
+    of_visitors_max: usize,
     of_all_max: usize,
     taken: Mutex<Taken>,
 }
@@ -65,13 +73,43 @@ impl Shares {
     /// Returns shares of which nothing is taken.
     #[must_use]
     pub fn new(of_one_max: usize, of_all_max: usize) -> Arc<Self> {
-        Arc::new(Self { of_one_max, of_all_max, taken: Mutex::default() })
+        Self::with_visitors(of_one_max, of_one_max, of_all_max)
+    }
+
+    /// Returns shares of which nothing is taken, where visitors of one address have a share of another
+    /// size than an account.
+    #[must_use]
+    pub fn with_visitors(
+        of_one_max: usize,
+        of_visitors_max: usize,
+        of_all_max: usize,
+    ) -> Arc<Self> {
+        Arc::new(Self { of_one_max, of_visitors_max, of_all_max, taken: Mutex::default() })
     }
 
     /// Returns how much an owner may take.
     #[must_use]
     pub const fn of_one_max(&self) -> usize {
         self.of_one_max
+    }
+
+    /// Returns how much this owner may take.
+    #[must_use]
+    pub const fn max_of(&self, owner: Owner) -> usize {
+        match owner {
+            Owner::Account(_) => self.of_one_max,
+            Owner::Visitors(_) => self.of_visitors_max,
+            Owner::Proxied => self.of_all_max,
+        }
+    }
+
+    /// Returns how much this owner may still take.
+    #[must_use]
+    pub fn left_of(&self, owner: Owner) -> usize {
+        let taken = self.taken.lock();
+        let own = taken.of_each.get(&owner).copied().unwrap_or(0);
+        let all = self.of_all_max.saturating_sub(taken.of_all);
+        self.max_of(owner).saturating_sub(own).min(all)
     }
 
     /// Takes `of_one` out of an owner's share and `of_all` out of the whole, or nothing.
@@ -84,38 +122,103 @@ impl Shares {
         of_one: usize,
         of_all: usize,
     ) -> Result<Part, Spent> {
-        let mut taken = self.taken.lock();
-        let own = taken.of_each.get(&owner).copied().unwrap_or(0).saturating_add(of_one);
-        let all = taken.of_all.saturating_add(of_all);
-        if of_one > 0 && own > self.of_one_max {
+        let mut part = self.nothing(owner);
+        part.resize(of_one, of_all)?;
+        Ok(part)
+    }
+
+    /// Returns a part of an owner's share that is nothing yet.
+    #[must_use]
+    pub fn nothing(self: &Arc<Self>, owner: Owner) -> Part {
+        Part { shares: Arc::clone(self), owner, of_one: 0, of_all: 0 }
+    }
+}
+
+impl Taken {
+    /// Returns how much the owner of a part has apart from it, and how much all others have.
+    fn beside(&self, part: &Part) -> (usize, usize) {
+        let own = self.of_each.get(&part.owner).copied().unwrap_or(0);
+        (own - part.of_one, self.of_all - part.of_all)
+    }
+
+    fn set(&mut self, part: &mut Part, of_one: usize, of_all: usize) {
+        let (own, all) = self.beside(part);
+        let own = own.saturating_add(of_one);
+        if own == 0 {
+            self.of_each.remove(&part.owner);
+        } else {
+            self.of_each.insert(part.owner, own);
+        }
+        self.of_all = all.saturating_add(of_all);
+        (part.of_one, part.of_all) = (of_one, of_all);
+    }
+}
+
+impl Part {
+    /// Makes the part as large as that. A smaller one is always possible.
+    ///
+    /// # Errors
+    /// [`Spent`] if that is more than is left; the part stays as it is.
+    pub fn resize(&mut self, of_one: usize, of_all: usize) -> Result<(), Spent> {
+        let shares = Arc::clone(&self.shares);
+        let mut taken = shares.taken.lock();
+        let (own, all) = taken.beside(self);
+        if of_one > self.of_one && own.saturating_add(of_one) > shares.max_of(self.owner) {
             return Err(Spent::One);
         }
-        if of_all > 0 && all > self.of_all_max {
+        if of_all > self.of_all && all.saturating_add(of_all) > shares.of_all_max {
             return Err(Spent::All);
         }
-        if of_one > 0 {
-            taken.of_each.insert(owner, own);
-        }
-        taken.of_all = all;
-        Ok(Part { shares: Arc::clone(self), owner, of_one, of_all })
+        taken.set(self, of_one, of_all);
+        Ok(())
+    }
+
+    /// Makes the part as large as that, even if it is more than is left: nothing else is taken until enough
+    /// was given back.
+    pub fn resize_anyway(&mut self, of_one: usize, of_all: usize) {
+        let shares = Arc::clone(&self.shares);
+        shares.taken.lock().set(self, of_one, of_all);
+    }
+
+    /// Returns whose share it is part of.
+    #[must_use]
+    pub const fn owner(&self) -> Owner {
+        self.owner
+    }
+
+    /// Returns what it is part of.
+    #[must_use]
+    pub const fn shares(&self) -> &Arc<Shares> {
+        &self.shares
+    }
+
+    /// Returns how much of the owner's share it is.
+    #[must_use]
+    pub const fn of_one(&self) -> usize {
+        self.of_one
+    }
+}
+
+impl fmt::Debug for Part {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} of {:?}, {} of all", self.of_one, self.owner, self.of_all)
     }
 }
 
 impl Drop for Part {
     fn drop(&mut self) {
-        let mut taken = self.shares.taken.lock();
-        taken.of_all -= self.of_all;
-        if let Some(own) = taken.of_each.get_mut(&self.owner) {
-            *own -= self.of_one;
-            if *own == 0 {
-                taken.of_each.remove(&self.owner);
-            }
+        if self.of_one > 0 || self.of_all > 0 {
+            self.resize_anyway(0, 0);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::panic::AssertUnwindSafe;
+
+    use proptest::prelude::*;
+
     use super::*;
 
     fn account(number: u128) -> Owner {
@@ -137,6 +240,78 @@ mod tests {
         drop((second, third));
         assert!(shares.taken.lock().of_each.is_empty());
         assert_eq!(shares.taken.lock().of_all, 0);
+    }
+
+    #[test]
+    fn a_part_changes_its_size_within_what_is_left() {
+        let shares = Shares::with_visitors(10, 4, 15);
+        let visitors = Owner::Visitors(None);
+
+        let mut part = shares.take(visitors, 1, 1).ok().unwrap();
+        assert_eq!(part.resize(5, 5), Err(Spent::One));
+        assert_eq!(part.resize(4, 4), Ok(()));
+        let others = shares.take(account(1), 10, 10).ok().unwrap();
+        let mut third = shares.take(account(2), 1, 1).ok().unwrap();
+        assert_eq!(third.resize(2, 2), Err(Spent::All));
+        assert_eq!(shares.left_of(account(2)), 0);
+        part.resize(2, 2).unwrap();
+        assert_eq!(third.resize(3, 3), Ok(()));
+        assert_eq!((part.of_one(), third.of_one()), (2, 3));
+
+        drop((part, others, third));
+        assert!(shares.taken.lock().of_each.is_empty());
+        assert_eq!(shares.taken.lock().of_all, 0);
+    }
+
+    #[test]
+    fn what_is_taken_anyway_leaves_nothing_to_take() {
+        let shares = Shares::new(10, 15);
+
+        let mut much = shares.nothing(account(1));
+        much.resize_anyway(20, 20);
+        assert_eq!(shares.take(account(1), 1, 1).err(), Some(Spent::One));
+        assert_eq!(shares.take(account(2), 1, 1).err(), Some(Spent::All));
+        drop(much);
+
+        assert!(shares.take(account(1), 10, 10).is_ok());
+        assert!(shares.taken.lock().of_each.is_empty());
+    }
+
+    /// Whatever parts were taken, resized and dropped, also by a panic: what is taken is the sum of the
+    /// parts that are left.
+    #[test]
+    fn what_is_taken_is_always_the_sum_of_the_parts() {
+        let step = (0..4_u128, 0..20_usize, 0..3_u8);
+        proptest!(|(steps in prop::collection::vec(step, 0..60))| {
+            let shares = Shares::with_visitors(30, 10, 70);
+            let mut parts: Vec<Part> = Vec::new();
+            for (number, bytes, what) in steps {
+                let owner = if number == 0 { Owner::Visitors(None) } else { account(number) };
+                match what {
+                    0 => parts.extend(shares.take(owner, bytes, bytes)),
+                    1 => {
+                        if let Some(part) = parts.first_mut() {
+                            let _ = part.resize(bytes, bytes);
+                        }
+                    }
+                    _ => {
+                        let part = parts.pop();
+                        let dropped = std::panic::catch_unwind(AssertUnwindSafe(|| {
+                            let _part = part;
+                            std::panic::resume_unwind(Box::new(()));
+                        }));
+                        prop_assert!(dropped.is_err());
+                    }
+                }
+                let sum: usize = parts.iter().map(Part::of_one).sum();
+                let taken = shares.taken.lock();
+                prop_assert_eq!(taken.of_all, sum);
+                prop_assert_eq!(taken.of_each.values().sum::<usize>(), sum);
+                for (owner, own) in &taken.of_each {
+                    prop_assert!((1..=shares.max_of(*owner)).contains(own));
+                }
+            }
+        });
     }
 
     #[test]

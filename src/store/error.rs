@@ -40,6 +40,9 @@ pub enum StoreError {
     /// What was read is longer than it may be.
     #[error("what was read is too long")]
     TooLong,
+    /// What is being read takes more memory than its reader may have.
+    #[error("there is no memory for what is read")]
+    NoRoom,
     /// The items that a write would touch are too much for one write.
     #[error("a write would touch items of more than {bytes_max} bytes")]
     TooMuch {

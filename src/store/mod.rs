@@ -37,6 +37,8 @@ pub use figures::Figure;
 pub use integrity::Integrity;
 pub use log::Page;
 pub use log::Retention;
+pub use read::Grow;
+pub use read::Room;
 pub use read::Select;
 pub use space::Vacuumed;
 pub use sqlite::Store;

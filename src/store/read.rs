@@ -36,6 +36,9 @@ use crate::store::search;
 use crate::store::search::Asked;
 use crate::store::search::Candidates;
 
+/// How many bytes a row takes beside its texts, about.
+const ROW_BYTES: usize = 512;
+
 /// Which rows of a collection, in which order.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Select {
@@ -49,6 +52,36 @@ pub struct Select {
     pub limit: Option<u64>,
     /// How many to pass over.
     pub offset: u64,
+}
+
+/// How much memory the rows of a read may take.
+pub struct Room<'a> {
+    /// How many bytes their texts may have together.
+    most: usize,
+    /// Asked for more as rows come.
+    grow: Option<&'a mut dyn Grow>,
+}
+
+/// Memory that grows with what is read.
+pub trait Grow: Send {
+    /// Reserves so many bytes, all that were reserved before included.
+    ///
+    /// # Errors
+    /// [`StoreError::NoRoom`] if there are none.
+    fn grow(&mut self, bytes: usize) -> Result<(), StoreError>;
+}
+
+impl From<usize> for Room<'_> {
+    fn from(most: usize) -> Self {
+        Self { most, grow: None }
+    }
+}
+
+impl<'a> Room<'a> {
+    /// Returns room for texts of so many bytes, as far as `grow` lets rows have it.
+    pub fn growing(most: usize, grow: &'a mut dyn Grow) -> Self {
+        Self { most, grow: Some(grow) }
+    }
 }
 
 impl Default for Select {
@@ -105,15 +138,15 @@ impl Store {
         self.read_within(scope, select, usize::MAX).await
     }
 
-    /// Reads as [`Store::read`], as long as the texts of the rows have at most so many bytes together.
+    /// Reads as [`Store::read`], as long as there is room for the rows.
     ///
     /// # Errors
-    /// [`StoreError::TooLong`] if they have more; when the database fails.
+    /// [`StoreError::TooLong`] if their texts have more bytes; when the database fails.
     pub async fn read_within(
         &self,
         scope: &Scope,
         select: Select,
-        most: usize,
+        room: impl Into<Room<'_>> + Send,
     ) -> Result<Vec<Arc<Row>>, StoreError> {
         if let Some((limit, offset)) = select.as_newest(scope)
             && let Some(rows) = self.recent().newest(limit, offset)
@@ -122,7 +155,7 @@ impl Store {
         }
         let (collection, select) = (scope.collection(), within(scope, select));
         let mut reader = self.readers().borrow().await?;
-        let found = read_within(&mut reader, collection, &select, most).await;
+        let found = read_within(&mut reader, collection, &select, room.into()).await;
         Ok(reader.finish(found)?.into_iter().map(Arc::new).collect())
     }
 
@@ -153,10 +186,11 @@ impl Store {
         &self,
         scope: &Scope,
         select: Select,
-        about: usize,
+        room: impl Into<Room<'_>> + Send,
     ) -> Result<(Vec<Row>, bool, Place), StoreError> {
         let mut reader = self.readers().borrow().await?;
-        let read = read_at(&mut reader, scope.collection(), &within(scope, select), about).await;
+        let (select, room) = (within(scope, select), room.into());
+        let read = read_at(&mut reader, scope.collection(), &select, room).await;
         reader.finish(read)
     }
 
@@ -267,7 +301,7 @@ pub(super) async fn read_bounded(
     select: &Select,
     most: usize,
 ) -> Result<Vec<Row>, StoreError> {
-    fetch(connection, collection, compile::rows(collection, select, None), most).await
+    fetch(connection, collection, compile::rows(collection, select, None), most.into()).await
 }
 
 /// Reads the newest messages, newest first, as long as their texts have about so many bytes together.
@@ -278,7 +312,8 @@ pub(super) async fn read_newest(
     about: usize,
 ) -> Result<(Vec<Row>, bool), StoreError> {
     let statement = compile::rows(&schema::MESSAGES, &Select::newest(limit), None);
-    let (rows, is_cut) = fetch_some(connection, &schema::MESSAGES, statement, 0, about).await?;
+    let room = about.into();
+    let (rows, is_cut) = fetch_some(connection, &schema::MESSAGES, statement, 0, room).await?;
     let whole = !is_cut && rows.len() < limit;
     Ok((rows, whole))
 }
@@ -307,21 +342,21 @@ async fn run_narrowed(
     Ok(found)
 }
 
-/// Reads rows on a connection with the help of the index of texts where it can help, as long as their
-/// texts have at most so many bytes together.
+/// Reads rows on a connection with the help of the index of texts where it can help, as long as there is
+/// room for them.
 async fn read_within(
     connection: &mut SqliteConnection,
     collection: &'static Collection,
     select: &Select,
-    most: usize,
+    room: Room<'_>,
 ) -> Result<Vec<Row>, StoreError> {
     if !search::applies(collection, select) {
-        return fetch(connection, collection, compile::rows(collection, select, None), most).await;
+        return fetch(connection, collection, compile::rows(collection, select, None), room).await;
     }
     let mut snapshot = connection.begin().await?;
     let candidates = search::narrow(&mut snapshot, collection, select, Asked::Page).await?;
     let statement = compile::rows(collection, select, candidates.as_ref());
-    let rows = fetch(&mut snapshot, collection, statement, most).await?;
+    let rows = fetch(&mut snapshot, collection, statement, room).await?;
     snapshot.rollback().await?;
     Ok(rows)
 }
@@ -331,9 +366,9 @@ async fn fetch(
     connection: &mut SqliteConnection,
     collection: &'static Collection,
     statement: SelectStatement,
-    most: usize,
+    room: Room<'_>,
 ) -> Result<Vec<Row>, StoreError> {
-    let (rows, is_cut) = fetch_some(connection, collection, statement, 0, most).await?;
+    let (rows, is_cut) = fetch_some(connection, collection, statement, 0, room).await?;
     if is_cut { Err(StoreError::TooLong) } else { Ok(rows) }
 }
 
@@ -344,7 +379,7 @@ async fn fetch_some(
     collection: &'static Collection,
     statement: SelectStatement,
     least: usize,
-    most: usize,
+    mut room: Room<'_>,
 ) -> Result<(Vec<Row>, bool), StoreError> {
     let (sql, values) = statement.build_sqlx(SqliteQueryBuilder);
     let mut found = sqlx::query_with(AssertSqlSafe(sql), values).fetch(connection);
@@ -352,10 +387,13 @@ async fn fetch_some(
     while let Some(row) = found.try_next().await? {
         let row = rows::decode(collection, &row)?;
         bytes += row.text_bytes();
-        if bytes > most && rows.len() >= least {
+        if bytes > room.most && rows.len() >= least {
             return Ok((rows, true));
         }
         rows.push(row);
+        if let Some(grow) = &mut room.grow {
+            grow.grow(bytes + rows.len() * ROW_BYTES)?;
+        }
     }
     Ok((rows, false))
 }
@@ -365,7 +403,7 @@ async fn read_at(
     connection: &mut SqliteConnection,
     collection: &'static Collection,
     select: &Select,
-    about: usize,
+    room: Room<'_>,
 ) -> Result<(Vec<Row>, bool, Place), StoreError> {
     let mut snapshot = connection.begin().await?;
     // The first read of a transaction fixes what the later ones see.
@@ -379,7 +417,7 @@ async fn read_at(
     let place = Place { seq: line.try_get(0)?, at: Timestamp::from_millis(at) };
     let candidates = search::narrow(&mut snapshot, collection, select, Asked::Page).await?;
     let statement = compile::rows(collection, select, candidates.as_ref());
-    let (rows, is_cut) = fetch_some(&mut snapshot, collection, statement, 1, about).await?;
+    let (rows, is_cut) = fetch_some(&mut snapshot, collection, statement, 1, room).await?;
     snapshot.rollback().await?;
     Ok((rows, is_cut, place))
 }

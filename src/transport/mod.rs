@@ -38,14 +38,17 @@
 
 pub mod actor;
 pub mod address;
+mod arrival;
 pub mod asyncapi;
 pub mod cookies;
 pub mod cors;
 pub mod docs;
 pub mod error;
+mod json_size;
 pub mod limits;
 mod lone_surrogates;
 pub mod middleware;
+pub mod minimum_rate;
 pub mod origin;
 pub mod pages;
 pub mod rest;
@@ -67,7 +70,6 @@ use crate::model::id;
 use crate::transport::limits::Limited;
 use crate::transport::middleware::Around;
 use crate::transport::pages::AsSent;
-use crate::transport::rest::answers::Answers;
 use crate::transport::rest::path;
 use crate::transport::ws::Protocol;
 
@@ -77,8 +79,6 @@ pub struct Context {
     pub services: Services,
     /// The settings.
     pub config: Arc<Config>,
-    /// How much of answers waits to be read, and how much may.
-    pub answers: Answers,
     /// This process, as administrators see it in `/server/health`.
     pub service_id: Uuid,
 }
@@ -87,8 +87,7 @@ impl Context {
     /// Returns the context of one process.
     #[must_use]
     pub fn new(services: Services, config: Arc<Config>) -> Arc<Self> {
-        let answers = Answers::new(config.server.answers_bytes_max);
-        Arc::new(Self { services, config, answers, service_id: id::fresh() })
+        Arc::new(Self { services, config, service_id: id::fresh() })
     }
 }
 

@@ -71,18 +71,6 @@ async fn every_head_of_a_request_has_a_time_to_arrive() {
 }
 
 #[tokio::test]
-async fn what_only_begins_to_be_http_2_has_it_as_well() {
-    let server = TestServer::with(|config| config.server.header_timeout = SHORT).await;
-    let mut stream = connect(&server).await;
-
-    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
-
-    let mut answer = Vec::new();
-    let _ = soon(stream.read_to_end(&mut answer)).await;
-    server.stop().await;
-}
-
-#[tokio::test]
 async fn a_connection_may_be_idle_for_a_while_and_then_ends() {
     let server = TestServer::with(|config| config.server.keep_alive_timeout = SHORT).await;
     let mut stream = connect(&server).await;

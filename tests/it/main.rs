@@ -15,6 +15,7 @@ mod directus;
 mod enrolment;
 mod health;
 mod log;
+mod memory;
 mod openapi;
 mod panics;
 mod permissions;

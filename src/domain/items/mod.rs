@@ -46,7 +46,9 @@ use crate::domain::auth::password::Passwords;
 use crate::domain::changes::Changes;
 use crate::domain::directory::Directory;
 pub use crate::domain::items::text::JsonText;
+use crate::domain::memory::Reservation;
 use crate::domain::permissions::Permissions;
+use crate::domain::shares::Shares;
 use crate::model::Collection;
 use crate::model::Key;
 use crate::model::collection::Reach;
@@ -68,6 +70,7 @@ pub struct Items {
     pub(crate) config: QueryConfig,
     /// Whom creates of the public are attributed to.
     pub(crate) public_user: Option<uuid::Uuid>,
+    pub(crate) memory: Arc<Shares>,
 }
 
 /// What a read answers: JSON that goes to the client as it is.
@@ -79,6 +82,8 @@ pub struct Answer {
     pub counts: Option<Counts>,
     /// How to make a file of it, where the query asks for one.
     pub sheet: Option<Sheet>,
+    /// What is reserved for the data.
+    pub memory: Reservation,
 }
 
 /// How an answer becomes a file.

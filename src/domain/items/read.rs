@@ -16,7 +16,9 @@ use crate::domain::items::plan::Plan;
 use crate::domain::items::plan::TotalsPlan;
 use crate::domain::items::show;
 use crate::domain::items::text::too_long;
+use crate::domain::memory::Reservation;
 use crate::domain::permissions::Permissions;
+use crate::domain::shares::Owner;
 use crate::model::Action;
 use crate::model::Actor;
 use crate::model::Collection;
@@ -36,6 +38,8 @@ use crate::query::Scope;
 use crate::query::Sight;
 use crate::query::Test;
 use crate::query::Totals;
+use crate::store::Grow;
+use crate::store::Room;
 use crate::store::Select;
 use crate::store::StoreError;
 
@@ -103,7 +107,8 @@ impl Items {
                 let sheet =
                     query.export.map(|export| Sheet { export, columns: plan.projection.names() });
                 let data = plan.projection.object_within(&record, most)?;
-                Ok(Answer { data, counts: None, sheet })
+                let memory = Reservation::new(&self.memory, Owner::of(actor));
+                Ok(Answer { data, counts: None, sheet, memory })
             }
             Which::Keys(keys) => {
                 let keys = keys::parse_all(collection, &keys)?;
@@ -159,18 +164,22 @@ impl Items {
             return if is_short { Ok(answer) } else { Err(too_long(most)) };
         }
         let plan = Plan::new(&self.permissions, actor, collection, query)?;
+        let mut memory = Reservation::new(&self.memory, Owner::of(actor));
         let rows = if plan.select.limit == Some(0) {
             Vec::new()
         } else {
             let (scope, select) = (plan.projection.scope(), plan.select.clone());
-            let rows = self.store.read_within(scope, select, ROWS_SHARE.saturating_mul(most)).await;
-            rows.map_err(|error| shorter(error, most))?
+            let mut growth = Growth::new(&mut memory);
+            let rows = self.store.read_within(scope, select, growth.room(most)).await;
+            rows.map_err(|error| growth.failed(error, most))?
         };
         let records = self.records(&plan.projection, rows, Relations::default()).await?;
         let counts = self.count(&plan, query.meta).await?;
         let sheet = query.export.map(|export| Sheet { export, columns: plan.projection.names() });
-        let data = plan.projection.list_within(&records, most)?;
-        Ok(Answer { data, counts, sheet })
+        let data = written(&mut memory, most, |most| plan.projection.list_within(&records, most))?;
+        drop(records);
+        memory.resize_to_fit(data.capacity())?;
+        Ok(Answer { data, counts, sheet, memory })
     }
 
     /// Works out totals instead of showing items.
@@ -190,7 +199,8 @@ impl Items {
         };
         let counts = self.counts(&scope, &select, query.meta).await?;
         let sheet = query.export.map(|export| Sheet { export, columns: show::group_names(totals) });
-        Ok(Answer { data: show::groups(totals, &groups), counts, sheet })
+        let memory = Reservation::new(&self.memory, Owner::of(actor));
+        Ok(Answer { data: show::groups(totals, &groups), counts, sheet, memory })
     }
 
     /// Returns the counts that are asked for, if any.
@@ -223,13 +233,15 @@ impl Items {
     }
 
     /// Returns what a plan finds now: one item, or the first items of a list, as many as have at most this
-    /// number of bytes. Of an item that alone has more, its key is shown.
+    /// number of bytes. Of an item that alone has more, its key is shown. It takes them from
+    /// the memory of its reader while it is made.
     pub(in crate::domain) async fn present(
         &self,
         plan: &Plan,
         item: Option<Key>,
         meta: Meta,
         most: usize,
+        reader: Owner,
     ) -> Result<Presented, Error> {
         let Plan { projection, select } = plan;
         let scope = projection.scope();
@@ -237,8 +249,10 @@ impl Items {
         if let Some(key) = item {
             select.filter = keyed(scope.collection(), &[key]).and(select.filter);
         }
-        let about = ROWS_SHARE.saturating_mul(most);
-        let (rows, is_cut, place) = self.store.read_at(scope, select, about).await?;
+        let mut memory = Reservation::new(&self.memory, reader);
+        let mut growth = Growth::new(&mut memory);
+        let read = self.store.read_at(scope, select, growth.room(most)).await;
+        let (rows, is_cut, place) = read.map_err(|error| growth.failed(error, most))?;
         let records = self.records(projection, rows, Relations::default()).await?;
         let counts = self.count(plan, meta).await?;
         let (data, truncated) = match (item, records.first()) {
@@ -264,6 +278,58 @@ impl Items {
         let rows = self.store.read(scope, select).await?;
         Ok(self.records(&plan.projection, rows, Relations::default()).await?.pop())
     }
+}
+
+/// The memory of rows that are being read.
+struct Growth<'m> {
+    memory: &'m mut Reservation,
+    /// Why there was no more.
+    refusal: Option<Error>,
+}
+
+impl<'m> Growth<'m> {
+    const fn new(memory: &'m mut Reservation) -> Self {
+        Self { memory, refusal: None }
+    }
+
+    /// Returns the room for the rows of an answer of at most so many bytes.
+    fn room(&mut self, most: usize) -> Room<'_> {
+        Room::growing(ROWS_SHARE.saturating_mul(most), self)
+    }
+
+    /// Returns what a read failed with.
+    fn failed(self, error: StoreError, most: usize) -> Error {
+        match (error, self.refusal) {
+            (StoreError::NoRoom, Some(refusal)) => refusal,
+            (error, _) => shorter(error, most),
+        }
+    }
+}
+
+impl Grow for Growth<'_> {
+    fn grow(&mut self, bytes: usize) -> Result<(), StoreError> {
+        self.memory.resize_to_fit(bytes).map_err(|error| {
+            self.refusal = Some(error);
+            StoreError::NoRoom
+        })
+    }
+}
+
+/// Writes an answer of at most so many bytes beside the rows that it is made of, and reserves memory for
+/// both.
+fn written(
+    memory: &mut Reservation,
+    most: usize,
+    write: impl FnOnce(usize) -> Result<JsonText, Error>,
+) -> Result<JsonText, Error> {
+    let (rows, cap) = (memory.bytes(), memory.cap(most));
+    let text = match write(cap) {
+        // What there is room for at present is told otherwise than what there never is.
+        Err(Error::LimitExceeded(_)) if cap < most => return Err(memory.exceeded()),
+        written => written?,
+    };
+    memory.resize_to_fit(rows + text.capacity())?;
+    Ok(text)
 }
 
 /// Returns what a read failed with; if it was too long, what is to be done about that.

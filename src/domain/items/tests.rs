@@ -52,6 +52,7 @@ impl World {
         let changes = Changes::new(Arc::clone(&store), Arc::clone(&directory), Arc::clone(&book));
         let passwords = Arc::new(Passwords::new(config.auth.hash));
         let items = Items {
+            memory: crate::domain::memory::budget(1 << 30),
             clock,
             store,
             changes: Arc::new(changes),

@@ -31,6 +31,17 @@ impl JsonText {
         &self.0
     }
 
+    /// Returns the text itself.
+    #[must_use]
+    pub fn into_string(self) -> String {
+        self.0
+    }
+
+    /// Returns how much memory the text takes.
+    pub(super) const fn capacity(&self) -> usize {
+        self.0.capacity()
+    }
+
     /// Returns the list of some values.
     #[must_use]
     pub fn list(values: &[Self]) -> Self {

@@ -14,6 +14,8 @@ use crate::domain::items::plan::Plan;
 use crate::domain::items::read::ROWS_SHARE;
 use crate::domain::items::read::keyed;
 use crate::domain::items::read::shorter;
+use crate::domain::memory::Reservation;
+use crate::domain::shares::Owner;
 use crate::model::Actor;
 use crate::model::Collection;
 use crate::model::Event;
@@ -132,6 +134,7 @@ impl Items {
             Some(record) => projection.object(record),
             None => return Err(Error::Forbidden(Forbidden::Item)),
         };
-        Ok(Answer { data, counts: None, sheet: None })
+        let memory = Reservation::new(&self.memory, Owner::of(actor));
+        Ok(Answer { data, counts: None, sheet: None, memory })
     }
 }

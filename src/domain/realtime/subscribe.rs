@@ -160,7 +160,8 @@ impl Hub {
                 self.remember_begin(listener, head).await;
                 (self.init(listener, head, recovered), head)
             } else {
-                let now = self.items.present(plan, *item, *meta, most).await?;
+                let reader = Owner::of(&listener.seat.identity.lock().actor);
+                let now = self.items.present(plan, *item, *meta, most, reader).await?;
                 let cursor = self.cursors.make(now.place);
                 let Presented { data, truncated, counts, place } = &now;
                 let begins = News::init(Some(&cursor), recovered);

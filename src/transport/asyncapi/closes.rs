@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::transport::ws::encode;
 
 /// Code, reason in the close frame, what it means.
-pub(super) const CLOSES: [(Option<u16>, &str, &str); 7] = [
+pub(super) const CLOSES: [(Option<u16>, &str, &str); 9] = [
     (
         None,
         "",
@@ -21,7 +21,18 @@ pub(super) const CLOSES: [(Option<u16>, &str, &str); 7] = [
     (Some(encode::RESTART), "restarting", "The server stops or restarts: connect again."),
     (
         Some(encode::TRY_AGAIN),
-        "reading too slowly",
+        encode::SENDS_SLOWLY,
+        "The rest of a message did not come in time: connect again.",
+    ),
+    (
+        Some(encode::TRY_AGAIN),
+        encode::SENDS_MUCH,
+        "The messages, requests and responses under way of the account or address take more memory than \
+         its share of `ANSWERS_SIZE_MAX`: connect again, and send less at once.",
+    ),
+    (
+        Some(encode::TRY_AGAIN),
+        encode::READS_SLOWLY,
         "More than `WEBSOCKETS_OUTBOX_SIZE_MAX` waited to be read, or more than \
          `WEBSOCKETS_OUTBOXES_SIZE_MAX` of all sockets and most of it of this one: connect again.",
     ),

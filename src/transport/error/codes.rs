@@ -74,8 +74,8 @@ codes! {
         "What looks like a token of this service, or of its issuer, is none.",
         "Sign in anew.";
     LIMIT_EXCEEDED, Some(StatusCode::FORBIDDEN),
-        "Too much of something that is bounded.",
-        "Ask for less at once; `reason` names the bound.";
+        "Too much of something that is bounded; 429 where it passes.",
+        "Ask for less at once; `reason` names the bound. After a 429 try again after `Retry-After` seconds.";
     ROUTE_NOT_FOUND, Some(StatusCode::NOT_FOUND),
         "There is no such path, or not with this method.",
         "Look at the path in `/openapi.json`.";

@@ -181,6 +181,7 @@ pub fn wire(error: &Error) -> Vec<Wire> {
             reasoned(&codes::UNPROCESSABLE_CONTENT, "Can't process content", reason)
         }
         Error::LimitExceeded(reason) => reasoned(&codes::LIMIT_EXCEEDED, "Limit exceeded", reason),
+        Error::ShareExceeded { share, .. } => share_exceeded(*share),
         Error::RequestsExceeded(Exceeded { limit, retry_after, reset, reason }) => Wire::new(
             &codes::REQUESTS_EXCEEDED,
             format!("Too many requests, retry after {}s.", whole_seconds(*retry_after)),
@@ -214,7 +215,9 @@ pub fn wire(error: &Error) -> Vec<Wire> {
 pub fn respond(error: &Error) -> Response {
     let wires = wire(error);
     let retry_after = match error {
-        Error::TooBusy { retry_after } | Error::RequestsExceeded(Exceeded { retry_after, .. }) => {
+        Error::TooBusy { retry_after }
+        | Error::ShareExceeded { retry_after, .. }
+        | Error::RequestsExceeded(Exceeded { retry_after, .. }) => {
             Some(whole_seconds(*retry_after))
         }
         // The same query will not be any cheaper.
@@ -266,6 +269,17 @@ fn unavailable(service: &str, reason: &str) -> Wire {
     )
     .with("service", service)
     .with("reason", reason)
+}
+
+/// Returns the error of an account or address whose requests and responses take too much memory. Unlike
+/// other bounds of the same code, this one passes.
+fn share_exceeded(share: usize) -> Wire {
+    let reason = format!(
+        "The requests and responses under way of your account or address would take more than {share} \
+         bytes of memory: read those first, or send and ask for less at a time"
+    );
+    let status = StatusCode::TOO_MANY_REQUESTS;
+    Wire { status, ..reasoned(&codes::LIMIT_EXCEEDED, "Limit exceeded", &reason) }
 }
 
 fn reasoned(code: &Code, what: &str, reason: &str) -> Wire {

@@ -114,6 +114,11 @@ fn every_error_has_the_words_of_directus() {
             r#"{"message":"Limit exceeded. At most 10 items at once.","extensions":{"reason":"At most 10 items at once","code":"LIMIT_EXCEEDED"}}"#,
         ),
         (
+            Error::ShareExceeded { share: 16, retry_after: Duration::from_secs(1) },
+            429,
+            r#"{"message":"Limit exceeded. The requests and responses under way of your account or address would take more than 16 bytes of memory: read those first, or send and ask for less at a time.","extensions":{"reason":"The requests and responses under way of your account or address would take more than 16 bytes of memory: read those first, or send and ask for less at a time","code":"LIMIT_EXCEEDED"}}"#,
+        ),
+        (
             Error::TooBusy { retry_after: Duration::from_secs(1) },
             503,
             r#"{"message":"Service \"api\" is unavailable. Under pressure.","extensions":{"service":"api","reason":"Under pressure","code":"SERVICE_UNAVAILABLE"}}"#,

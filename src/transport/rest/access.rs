@@ -62,7 +62,7 @@ async fn roles(call: Call) -> Reply {
     let keys = call.actor().roles.iter().map(|role| Json::from(role.to_string())).collect();
     let items = &call.context.services.items;
     let answer = items.read(call.actor(), &ROLES, Which::Keys(keys), &query).await?;
-    Ok(items::shown(&call, &ROLES, &answer))
+    Ok(items::shown(&call, &ROLES, answer))
 }
 
 fn globals(call: &Call) -> Response {

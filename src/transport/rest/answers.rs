@@ -1,74 +1,46 @@
-//! How much of answers may wait until their clients have read them.
+//! How much of responses may wait until their clients have read them.
 //!
-//! An answer is in memory as a whole until its client has taken it, at the pace of the client. Each
-//! account, and all visitors from one address, have a share of what there is for that, so that whoever
-//! asks for long lists and does not read them keeps nobody else from theirs.
-
-use std::sync::Arc;
-use std::time::Duration;
+//! A response is in memory as a whole until its client has taken it, at the pace of the client. It counts
+//! for its account, or for all visitors from one address, so that a client that asks for long lists and
+//! does not read them takes nothing from others (`domain::memory`). How long a client may take is for the
+//! connection to say.
 
 use bytes::Bytes;
 use poem::Response;
 
-use crate::domain::Error;
-use crate::domain::shares::Owner;
-use crate::domain::shares::Part;
-use crate::domain::shares::Shares;
-use crate::domain::shares::Spent;
+use crate::domain::memory::Reservation;
 use crate::transport::error::Refusal;
 
-/// Shorter answers are not counted: the connections are, and the system keeps as much for each.
-const COUNTED_MIN: usize = 64 << 10;
-
-/// The part of all that one account or address may have.
-const SHARE: usize = 4;
-
-/// The answers of one process that wait to be read.
-pub struct Answers {
-    shares: Arc<Shares>,
-    of_one_max: usize,
+/// Reserves memory for a response until it was read.
+///
+/// # Errors
+/// What the reservation is refused with; never for the response to a change, which has happened.
+pub async fn hold(
+    mut response: Response,
+    mut memory: Reservation,
+    is_change: bool,
+) -> Result<Response, Refusal> {
+    let bytes = response.take_body().into_bytes().await.map_err(|_| Refusal::Internal)?;
+    if is_change {
+        memory.resize_anyway(bytes.len());
+    } else {
+        memory.resize_to_fit(bytes.len())?;
+    }
+    if memory.is_counted() {
+        response.set_body(Bytes::from_owner(Held { bytes, _memory: memory }));
+    } else {
+        response.set_body(bytes);
+    }
+    Ok(response)
 }
 
-impl Answers {
-    /// Returns the answers, of which there are none, and which may have so many bytes.
-    #[must_use]
-    pub fn new(bytes_max: usize) -> Self {
-        let of_one_max = bytes_max / SHARE;
-        Self { shares: Shares::new(of_one_max, bytes_max), of_one_max }
-    }
-
-    /// Counts an answer until it was read. One that is longer than a share takes a whole share.
-    ///
-    /// # Errors
-    /// [`Error::LimitExceeded`] if its reader has not read others, [`Error::TooBusy`] if too many
-    /// have not.
-    pub async fn count(&self, owner: Owner, mut answer: Response) -> Result<Response, Refusal> {
-        let bytes = answer.take_body().into_bytes().await.map_err(|_| Refusal::Internal)?;
-        if bytes.len() < COUNTED_MIN {
-            answer.set_body(bytes);
-            return Ok(answer);
-        }
-        let counted = bytes.len().min(self.of_one_max);
-        let part = self.shares.take(owner, counted, counted).map_err(|spent| match spent {
-            Spent::One => Error::LimitExceeded(format!(
-                "the answers that you have not read yet would have more than {} bytes: read them \
-                 first, or ask for fewer items or fields at a time",
-                self.of_one_max
-            )),
-            Spent::All => Error::TooBusy { retry_after: Duration::from_secs(1) },
-        })?;
-        answer.set_body(Bytes::from_owner(Counted { bytes, _part: part }));
-        Ok(answer)
-    }
-}
-
-/// An answer, counted until it is dropped.
-struct Counted {
+/// Bytes, for which memory is reserved until they are dropped.
+pub struct Held {
     bytes: Bytes,
-    _part: Part,
+    _memory: Reservation,
 }
 
-impl AsRef<[u8]> for Counted {
+impl AsRef<[u8]> for Held {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
@@ -76,46 +48,57 @@ impl AsRef<[u8]> for Counted {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use uuid::Uuid;
+
+    use crate::domain::Error;
+    use crate::domain::memory::budget;
+    use crate::domain::shares::Owner;
+    use crate::domain::shares::Shares;
 
     use super::*;
 
-    const SHARE_BYTES: usize = 100 << 10;
+    const SHARE: usize = 64 << 10;
 
-    fn account(number: u128) -> Owner {
-        Owner::Account(Uuid::from_u128(number))
-    }
-
-    async fn count(answers: &Answers, owner: Owner, bytes: usize) -> Result<Response, Refusal> {
-        answers.count(owner, Response::builder().body(vec![b'x'; bytes])).await
+    async fn held(
+        shares: &Arc<Shares>,
+        number: u128,
+        bytes: usize,
+        is_change: bool,
+    ) -> Result<Response, Refusal> {
+        let memory = Reservation::new(shares, Owner::Account(Uuid::from_u128(number)));
+        hold(Response::builder().body(vec![b'x'; bytes]), memory, is_change).await
     }
 
     #[tokio::test]
     async fn who_does_not_read_gets_no_more_and_keeps_nobody_else_from_theirs() {
-        let answers = Answers::new(4 * SHARE_BYTES);
+        let shares = budget(4 * SHARE);
 
-        let unread = count(&answers, account(1), SHARE_BYTES).await.ok().unwrap();
-        let refused = count(&answers, account(1), COUNTED_MIN).await.err().unwrap();
-        assert!(matches!(refused, Refusal::Domain(Error::LimitExceeded(_))));
-        // Short ones are not counted.
-        assert!(count(&answers, account(1), COUNTED_MIN - 1).await.is_ok());
-        let others = count(&answers, account(2), SHARE_BYTES).await.ok().unwrap();
-        assert_eq!(others.into_body().into_bytes().await.unwrap().len(), SHARE_BYTES);
-        assert_eq!(unread.into_body().into_bytes().await.unwrap().len(), SHARE_BYTES);
+        // Many that are small enough take as much as one that is large.
+        let mut unread = Vec::new();
+        for _ in 0..4 {
+            unread.push(held(&shares, 1, SHARE / 4, false).await.ok().unwrap());
+        }
+        let refused = held(&shares, 1, SHARE / 4, false).await.err().unwrap();
+        assert!(matches!(refused, Refusal::Domain(Error::ShareExceeded { .. })));
+        let others = held(&shares, 2, SHARE, false).await.ok().unwrap();
+        assert_eq!(others.into_body().into_bytes().await.unwrap().len(), SHARE);
+        for one in unread {
+            assert_eq!(one.into_body().into_bytes().await.unwrap().len(), SHARE / 4);
+        }
 
-        assert!(count(&answers, account(1), SHARE_BYTES).await.is_ok());
+        assert!(held(&shares, 1, SHARE, false).await.is_ok());
     }
 
     #[tokio::test]
-    async fn all_together_have_a_bound_and_an_answer_as_long_as_it_is_a_place() {
-        let answers = Answers::new(4 * SHARE_BYTES);
+    async fn the_response_to_a_change_is_not_refused_and_counts_all_the_same() {
+        let shares = budget(4 * SHARE);
 
-        let mut unread = Vec::new();
-        for number in 0..4 {
-            unread.push(count(&answers, account(number), 10 * SHARE_BYTES).await.ok().unwrap());
-        }
-        let refused = count(&answers, account(9), COUNTED_MIN).await.err().unwrap();
+        let change = held(&shares, 1, 3 * SHARE, true).await.ok().unwrap();
 
-        assert!(matches!(refused, Refusal::Domain(Error::TooBusy { .. })));
+        assert!(held(&shares, 1, SHARE / 2, false).await.is_err());
+        drop(change);
+        assert!(held(&shares, 1, SHARE / 2, false).await.is_ok());
     }
 }

@@ -1,4 +1,5 @@
-//! Request bodies: read within bounds of size and time, and parsed as JSON within bounds of depth.
+//! Request bodies: read within bounds of size, time and memory, and parsed as JSON within bounds of depth
+//! and memory.
 
 use std::time::Duration;
 
@@ -11,15 +12,15 @@ use serde_json::Value as Json;
 use tokio::time::Instant;
 
 use crate::domain::Error;
+use crate::domain::memory::Reservation;
 use crate::text::json;
+use crate::transport::arrival;
 use crate::transport::error::Refusal;
+use crate::transport::json_size;
 use crate::transport::lone_surrogates;
 
-/// How long a body may take to arrive.
-const ARRIVAL_MAX: Duration = Duration::from_secs(30);
-/// How long it may take that is small, and what larger ones have to bring each second beyond that.
-const ARRIVAL_MIN: Duration = Duration::from_secs(10);
-const BYTES_PER_SECOND: u64 = 1024;
+/// For how much of a body there is room from the start; what it announces is no reason for more.
+const ROOM: usize = 8 << 10;
 /// How many bytes over the limit are still taken in, so that the client, who is still sending,
 /// gets to read the refusal.
 const DISCARDED_MAX: usize = 8 * 1024 * 1024;
@@ -28,22 +29,21 @@ const CONTENT_TYPE_SHOWN: usize = 100;
 /// How long the rest of a refused body may take to arrive.
 const DISCARD_MAX: Duration = Duration::from_secs(2);
 
-/// Returns the body as bytes.
+/// Returns the body as bytes, and reserves memory for them beside the `other` bytes that are reserved.
 ///
 /// # Errors
-/// [`Refusal::ContentTooLarge`] above `bytes_max`, [`Refusal::OutOfTime`] if it drips or takes half a
-/// minute.
-pub async fn read(body: Body, bytes_max: usize) -> Result<Bytes, Refusal> {
+/// [`Refusal::ContentTooLarge`] above `bytes_max`, [`Refusal::OutOfTime`] if it drips or takes too long
+/// ([`arrival`]), and what the reservation is refused with.
+pub async fn read(
+    body: Body,
+    bytes_max: usize,
+    memory: &mut Reservation,
+    other: usize,
+) -> Result<Bytes, Refusal> {
     if body.is_empty() {
         return Ok(Bytes::new());
     }
-    collect(body, bytes_max, Instant::now()).await
-}
-
-/// Returns when more has to have come of a body that began then, of which so much is there.
-fn due(begun: Instant, received: usize) -> Instant {
-    let earned = Duration::from_secs(received as u64 / BYTES_PER_SECOND);
-    begun + (ARRIVAL_MIN + earned).min(ARRIVAL_MAX)
+    collect(body, bytes_max, memory, other, Instant::now()).await
 }
 
 /// Takes in what the client is still sending, within bounds, without keeping it.
@@ -52,20 +52,32 @@ pub async fn discard(body: Body) {
 }
 
 /// Returns the JSON of a body, or `None` if it is empty or of another content type than JSON: such
-/// a body counts as absent.
+/// a body counts as absent. Memory is reserved for the JSON instead of the body, beside the `other` bytes.
 ///
 /// # Errors
 /// [`Error::InvalidPayload`] if it is no JSON, neither an object nor a list, nests deeper than `depth_max` or
-/// has numbers that would be rounded.
+/// has numbers that would be rounded; [`Error::LimitExceeded`] if it would take more memory than there is
+/// for anybody, and what the reservation is refused with.
 pub fn parse(
     content_type: Option<&str>,
-    body: &[u8],
+    body: &Bytes,
     depth_max: usize,
+    memory: &mut Reservation,
+    other: usize,
 ) -> Result<Option<Json>, Error> {
     if !content_type.is_some_and(is_json) || body.is_empty() {
         return Ok(None);
     }
     json::check(body, depth_max).map_err(|unfit| Error::payload(unfit.to_string()))?;
+    let tree = other.saturating_add(json_size::of_tree(body));
+    if tree + body.len() > memory.max() {
+        return Err(Error::LimitExceeded(
+            "the JSON of the request has so many values that it would take too much memory: send fewer \
+             items at a time"
+                .to_owned(),
+        ));
+    }
+    memory.resize(tree + body.len())?;
     match lone_surrogates::from_slice::<Json>(body) {
         Ok(json @ (Json::Object(_) | Json::Array(_))) => Ok(Some(json)),
         Ok(_) => Err(Error::payload("The body has to be a JSON object or a list")),
@@ -96,20 +108,49 @@ fn is_json(content_type: &str) -> bool {
     essence.trim().eq_ignore_ascii_case("application/json")
 }
 
-async fn collect(body: Body, bytes_max: usize, begun: Instant) -> Result<Bytes, Refusal> {
+async fn collect(
+    body: Body,
+    bytes_max: usize,
+    memory: &mut Reservation,
+    other: usize,
+    begun: Instant,
+) -> Result<Bytes, Refusal> {
     let mut chunks = Box::pin(body.into_bytes_stream());
     let mut collected = BytesMut::new();
     loop {
-        let next = tokio::time::timeout_at(due(begun, collected.len()), chunks.next()).await;
+        let due = begun + arrival::allowed(collected.len() as u64);
+        let next = tokio::time::timeout_at(due, chunks.next()).await;
         let Some(chunk) = next.map_err(|_| Refusal::OutOfTime)? else { break };
         let chunk = chunk.map_err(|_| Error::payload("The request body broke off"))?;
-        if collected.len() + chunk.len() > bytes_max {
+        let refusal = if collected.len() + chunk.len() > bytes_max {
+            Some(Refusal::ContentTooLarge)
+        } else {
+            make_room(&mut collected, chunk.len(), memory, other).err().map(Refusal::from)
+        };
+        if let Some(refusal) = refusal {
+            drop((chunk, collected));
             discard_rest(&mut chunks).await;
-            return Err(Refusal::ContentTooLarge);
+            return Err(refusal);
         }
         collected.extend_from_slice(&chunk);
     }
     Ok(collected.freeze())
+}
+
+/// Makes room for more of a body: twice as much each time, of which both are held while it is moved.
+fn make_room(
+    collected: &mut BytesMut,
+    more: usize,
+    memory: &mut Reservation,
+    other: usize,
+) -> Result<(), Error> {
+    let (length, needed) = (collected.len(), collected.len() + more);
+    if needed > collected.capacity() {
+        let room = needed.max(2 * length).max(ROOM);
+        memory.resize(other.saturating_add(room).saturating_add(length))?;
+        collected.reserve(room - length);
+    }
+    Ok(())
 }
 
 async fn discard_rest(chunks: &mut (impl Stream<Item = std::io::Result<Bytes>> + Unpin)) {
@@ -130,7 +171,24 @@ async fn discard_rest(chunks: &mut (impl Stream<Item = std::io::Result<Bytes>> +
 mod tests {
     use serde_json::json;
 
+    use crate::domain::memory::budget;
+    use crate::domain::shares::Owner;
+
     use super::*;
+
+    const PLENTY: usize = 1 << 30;
+
+    fn memory(bytes_max: usize) -> Reservation {
+        Reservation::new(&budget(bytes_max), Owner::Visitors(None))
+    }
+
+    fn parse(content_type: Option<&str>, body: &[u8], depth: usize) -> Result<Option<Json>, Error> {
+        super::parse(content_type, &Bytes::copy_from_slice(body), depth, &mut memory(PLENTY), 0)
+    }
+
+    async fn read(body: Body, bytes_max: usize) -> Result<Bytes, Refusal> {
+        super::read(body, bytes_max, &mut memory(PLENTY), 0).await
+    }
 
     #[test]
     fn only_json_objects_and_lists_are_bodies() {
@@ -188,21 +246,35 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(10)).await;
             Some((Ok::<_, std::io::Error>("x"), ()))
         });
-        let begun = Instant::now().checked_sub(ARRIVAL_MIN.mul_f32(0.95)).unwrap();
+        let begun = Instant::now().checked_sub(Duration::from_millis(9500)).unwrap();
 
-        let read = collect(Body::from_bytes_stream(dripping), 1 << 20, begun).await;
+        let body = Body::from_bytes_stream(dripping);
+        let read = collect(body, 1 << 20, &mut memory(PLENTY), 0, begun).await;
 
         assert!(matches!(read, Err(Refusal::OutOfTime)));
     }
 
-    #[test]
-    fn a_body_has_the_longer_the_larger_it_is_up_to_a_bound() {
-        let begun = Instant::now();
+    #[tokio::test]
+    async fn a_body_and_its_json_have_their_share_of_memory_and_give_it_back() {
+        let owner = Owner::Visitors(None);
+        let shares = budget(16 << 20);
+        let mut held = Reservation::new(&shares, owner);
+        let pieces = || {
+            let pieces = (0..50).map(|_| Ok::<_, std::io::Error>(vec![b' '; 10_000]));
+            Body::from_bytes_stream(futures_util::stream::iter(pieces))
+        };
 
-        for (received, seconds) in
-            [(0, 10), (1023, 10), (5 << 10, 15), (20 << 10, 30), (1 << 20, 30)]
-        {
-            assert_eq!(due(begun, received), begun + Duration::from_secs(seconds));
-        }
+        let body = super::read(pieces(), PLENTY, &mut held, 0).await.unwrap();
+        assert!(held.left() < (1 << 20) - body.len(), "{}", held.left());
+        let mut second = Reservation::new(&shares, owner);
+        let refused = super::read(pieces(), PLENTY, &mut second, 0).await;
+        assert!(matches!(refused, Err(Refusal::Domain(Error::ShareExceeded { .. }))));
+        drop(second);
+        let many = Bytes::from(format!("[{}0]", "[0],".repeat(1500)));
+        let refused = super::parse(Some("application/json"), &many, 32, &mut held, 1 << 19);
+        assert!(matches!(refused, Err(Error::LimitExceeded(_))));
+        drop(held);
+
+        assert_eq!(Reservation::new(&shares, owner).left(), 1 << 20);
     }
 }

@@ -9,6 +9,7 @@ use poem::Response;
 use poem::http::header;
 use serde_json::Map;
 use serde_json::Value as Json;
+use serde_json::value::RawValue;
 
 use crate::clock::Timestamp;
 use crate::domain::items::Answer;
@@ -49,24 +50,30 @@ fn stamp(at: Timestamp) -> String {
     format!("{date}-{time}")
 }
 
-/// Returns a line of names, and one for each item.
+/// Returns a line of names, and one for each item. One item at a time is read: trees of all of them
+/// would take many times as much memory as their text.
 fn csv(columns: &[Vec<String>], items: &str) -> String {
-    let items = match serde_json::from_str(items) {
-        Ok(Json::Array(items)) => items,
-        Ok(item) => vec![item],
-        Err(_) => Vec::new(),
+    let items: Vec<&RawValue> = match items.as_bytes().first() {
+        Some(b'[') => serde_json::from_str(items).unwrap_or_default(),
+        _ => serde_json::from_str(items).into_iter().collect(),
     };
-    let mut lines = vec![line(columns.iter().map(|path| quoted(&path.join("."))))];
-    let empty = Map::new();
-    for item in &items {
-        let item = item.as_object().unwrap_or(&empty);
-        lines.push(line(columns.iter().map(|path| cell(at(item, path)))));
+    let mut text = String::new();
+    add_line(&mut text, columns.iter().map(|path| quoted(&path.join("."))));
+    for item in items {
+        let item: Map<String, Json> = serde_json::from_str(item.get()).unwrap_or_default();
+        text.push('\n');
+        add_line(&mut text, columns.iter().map(|path| cell(at(&item, path))));
     }
-    lines.join("\n")
+    text
 }
 
-fn line(cells: impl Iterator<Item = String>) -> String {
-    cells.collect::<Vec<_>>().join(",")
+fn add_line(text: &mut String, cells: impl Iterator<Item = String>) {
+    for (place, cell) in cells.enumerate() {
+        if place > 0 {
+            text.push(',');
+        }
+        text.push_str(&cell);
+    }
 }
 
 /// Returns what a path leads to; null behind an item that is not there.

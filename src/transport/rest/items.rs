@@ -33,7 +33,7 @@ pub(super) async fn list(call: Call) -> Reply {
     let which = Which::Query(call.query()?);
     let answer =
         call.context.services.items.read(call.actor(), collection, which, &Json::Null).await?;
-    Ok(listed(&call, collection, &answer))
+    Ok(listed(&call, collection, answer))
 }
 
 /// `SEARCH`: a list, with the query in the body.
@@ -43,7 +43,7 @@ pub(super) async fn search(mut call: Call) -> Reply {
     let address = call.query()?;
     let (which, query) = searched(body, address)?;
     let answer = call.context.services.items.read(call.actor(), collection, which, &query).await?;
-    Ok(listed(&call, collection, &answer))
+    Ok(listed(&call, collection, answer))
 }
 
 /// `GET` of one item.
@@ -52,19 +52,19 @@ pub(super) async fn one(call: Call) -> Reply {
     let query = call.query()?;
     let answer =
         call.context.services.items.read(call.actor(), collection, call.item(), &query).await?;
-    Ok(shown(&call, collection, &answer))
+    Ok(shown(&call, collection, answer))
 }
 
 /// Returns the answer to a read of which nothing is counted: what was read or, where the query asks for
 /// one, a file.
-pub(super) fn shown(call: &Call, collection: &'static Collection, answer: &Answer) -> Response {
-    let file = export::file(collection, answer, call.context.services.clock.now());
+pub(super) fn shown(call: &Call, collection: &'static Collection, answer: Answer) -> Response {
+    let file = export::file(collection, &answer, call.context.services.clock.now());
     file.unwrap_or_else(|| envelope::one(answer))
 }
 
 /// Returns the answer to a read of several: a list or, where the query asks for one, a file.
-fn listed(call: &Call, collection: &'static Collection, answer: &Answer) -> Response {
-    let file = export::file(collection, answer, call.context.services.clock.now());
+fn listed(call: &Call, collection: &'static Collection, answer: Answer) -> Response {
+    let file = export::file(collection, &answer, call.context.services.clock.now());
     file.unwrap_or_else(|| envelope::list(answer))
 }
 
@@ -78,7 +78,7 @@ pub(super) async fn single(mut call: Call) -> Reply {
     };
     let which = Which::One(Json::from(SINGLE_KEY));
     let answer = call.context.services.items.read(call.actor(), collection, which, &query).await?;
-    Ok(shown(&call, collection, &answer))
+    Ok(shown(&call, collection, answer))
 }
 
 /// `PATCH` of the one item of a collection.
@@ -151,7 +151,7 @@ pub(super) async fn delete_many(mut call: Call) -> Reply {
 /// is no body. A header names what the payload has that is no field.
 fn written(written: Written) -> Result<Response, Refusal> {
     let mut response = match written.answer {
-        Ok(answer) => envelope::one(&answer),
+        Ok(answer) => envelope::one(answer),
         Err(Error::Forbidden(_)) => envelope::nothing(),
         Err(other) => return Err(other.into()),
     };

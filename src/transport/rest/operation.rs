@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use poem::Endpoint;
 use poem::Request;
@@ -20,6 +21,7 @@ use crate::domain::auth::Identity;
 use crate::domain::auth::Origin;
 use crate::domain::items;
 use crate::domain::items::Which;
+use crate::domain::memory::Reservation;
 use crate::domain::shares::Owner;
 use crate::model::Actor;
 use crate::model::Collection;
@@ -28,6 +30,8 @@ use crate::transport::Context;
 use crate::transport::actor;
 use crate::transport::address;
 use crate::transport::error::Refusal;
+use crate::transport::json_size;
+use crate::transport::rest::answers;
 use crate::transport::rest::body;
 use crate::transport::rest::query_string;
 
@@ -178,6 +182,10 @@ pub struct Call {
     pub identity: Identity,
     request: Request,
     collection: Option<&'static Collection>,
+    /// What is reserved for the query and the body.
+    memory: Reservation,
+    /// How much of that is for the query.
+    query_bytes: usize,
 }
 
 impl Call {
@@ -243,10 +251,21 @@ impl Call {
     /// # Errors
     /// As [`body::read`] and [`body::parse`].
     pub async fn body(&mut self) -> Result<Option<Json>, Refusal> {
-        let depth_max = self.context.config.server.json_depth_max;
+        let bytes = self.read().await?;
+        self.parse(&bytes)
+    }
+
+    /// Reads the body, for which memory is reserved as long as the call lives.
+    async fn read(&mut self) -> Result<Bytes, Refusal> {
         let bytes_max = self.context.config.server.body_bytes_max;
-        let bytes = body::read(self.request.take_body(), bytes_max).await?;
-        Ok(body::parse(self.request.content_type(), &bytes, depth_max)?)
+        let body = self.request.take_body();
+        body::read(body, bytes_max, &mut self.memory, self.query_bytes).await
+    }
+
+    fn parse(&mut self, bytes: &Bytes) -> Result<Option<Json>, Refusal> {
+        let depth_max = self.context.config.server.json_depth_max;
+        let kind = self.request.content_type();
+        Ok(body::parse(kind, bytes, depth_max, &mut self.memory, self.query_bytes)?)
     }
 
     /// Returns the JSON body that holds values of items, `None` if there is none.
@@ -256,14 +275,12 @@ impl Call {
     /// be lost. (Where messages may be empty it counts as none, as in Directus.)
     pub async fn values(&mut self) -> Result<Option<Json>, Refusal> {
         let config = &self.context.config;
-        let depth_max = config.server.json_depth_max;
         let is_lenient = !config.query.require_content && self.collection()?.reach == Reach::Items;
-        let bytes = body::read(self.request.take_body(), config.server.body_bytes_max).await?;
-        let content_type = self.request.content_type();
+        let bytes = self.read().await?;
         if !is_lenient && !bytes.is_empty() {
-            body::require_json(content_type)?;
+            body::require_json(self.request.content_type())?;
         }
-        Ok(body::parse(content_type, &bytes, depth_max)?)
+        self.parse(&bytes)
     }
 
     /// Returns the fields of a form that a page sent; none if it is something else.
@@ -271,8 +288,7 @@ impl Call {
     /// # Errors
     /// As [`body::read`].
     pub async fn form(&mut self) -> Result<Vec<(String, String)>, Refusal> {
-        let bytes_max = self.context.config.server.body_bytes_max;
-        let bytes = body::read(self.request.take_body(), bytes_max).await?;
+        let bytes = self.read().await?;
         let kind = self.request.content_type().unwrap_or_default();
         if !kind.starts_with("application/x-www-form-urlencoded") {
             return Ok(Vec::new());
@@ -347,7 +363,12 @@ impl Mounted {
         };
         let owner = Owner::of(&identity.actor);
         let is_change = actor::is_change(request.method());
-        let call = Call { context, identity, request, collection: self.collection };
+        let mut memory = Reservation::new(&context.services.memory, owner);
+        let query = request.uri().query().unwrap_or_default();
+        let query_bytes = json_size::of_query(query.as_bytes());
+        memory.resize(query_bytes)?;
+        let call =
+            Call { context, identity, request, collection: self.collection, memory, query_bytes };
         match self.access {
             Access::Open | Access::Optional | Access::Anyone => {}
             Access::SignedIn => {
@@ -356,9 +377,9 @@ impl Mounted {
             Access::Administrators if call.actor().admin => {}
             Access::Administrators => return Err(Error::Forbidden(Forbidden::Action).into()),
         }
-        let answer = (self.handler)(call).await?;
-        // What was changed is not refused any more.
-        if is_change { Ok(answer) } else { self.context.answers.count(owner, answer).await }
+        let response = (self.handler)(call).await?;
+        let memory = Reservation::new(&self.context.services.memory, owner);
+        answers::hold(response, memory, is_change).await
     }
 }
 

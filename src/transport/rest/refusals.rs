@@ -30,6 +30,10 @@ pub(super) fn of(operation: &Operation) -> Vec<(u16, Vec<Wire>)> {
         wires.extend(Refusal::OutOfTime.wires());
     }
     wires.extend(error::wire(&too_many()));
+    wires.extend(error::wire(&Error::ShareExceeded {
+        share: 16 << 20,
+        retry_after: Duration::from_secs(1),
+    }));
     if operation.path.contains("{provider}") {
         wires.extend(Refusal::RouteNotFound(operation.path.clone()).wires());
     }
@@ -100,7 +104,10 @@ pub(super) fn reason_phrase(status: u16) -> &'static str {
         408 => "The body did not arrive in time.",
         413 => "The body is too large.",
         422 => "Makes sense, but cannot be done now.",
-        429 => "Too many requests, or attempts that failed; `Retry-After` says when to try again.",
+        429 => {
+            "Too many requests or attempts that failed, or too much under way; `Retry-After` says when to \
+             try again."
+        }
         500 => "Something broke here; it is in the log under the answer's `X-Request-Id`.",
         503 => "Too busy; `Retry-After` says when to try again.",
         _ => "Refused.",

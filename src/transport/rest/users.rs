@@ -41,7 +41,7 @@ async fn me(call: Call) -> Reply {
     let query = call.query()?;
     let which = Which::One(Json::from(user.to_string()));
     match call.context.services.items.read(call.actor(), &USERS, which, &query).await {
-        Ok(answer) => Ok(envelope::one(&answer)),
+        Ok(answer) => Ok(envelope::one(answer)),
         Err(Error::Forbidden(_)) => Ok(envelope::data(&json!({ "id": user }))),
         Err(other) => Err(other.into()),
     }

@@ -3,7 +3,8 @@
 //! and one task alone writes.
 //!
 //! What nobody above the codec sees is bounded here: control frames and pieces of messages have a
-//! rate, beyond which the socket is not read for a moment.
+//! rate, beyond which the socket is not read for a moment; a message has to come in time, and takes its
+//! memory from the share of its sender from its first bytes on.
 
 use std::io;
 use std::pin::Pin;
@@ -19,11 +20,18 @@ use tokio::io::ReadBuf;
 use tokio::time::Instant;
 use tokio::time::Sleep;
 
+use crate::domain::memory::FREE;
+use crate::domain::memory::Reservation;
 use crate::domain::realtime::Outbox;
+use crate::domain::shares::Owner;
+use crate::domain::shares::Shares;
 use crate::transport::ws::encode;
 use crate::transport::ws::incoming::Incoming;
 use crate::transport::ws::life::Life;
 use crate::transport::ws::rate::Rate;
+
+/// Up to which size the buffer of a message is none that matters.
+const SMALL: usize = 512;
 
 /// The read half of a connection, and its outbox in place of a write half.
 pub struct CodecIo<R> {
@@ -36,16 +44,46 @@ pub struct CodecIo<R> {
     parts: Rate,
     /// Until when nothing is read, since too many parts came; boxed, as it is rare.
     pause: Option<Pin<Box<Sleep>>>,
+    /// Until when the rest of a message has to come, while it is waited for.
+    deadline: Option<Pin<Box<Sleep>>>,
+    /// Since when nobody has wanted to read the rest of a message.
+    ignored: Option<Instant>,
+    memory: Reservation,
+    /// The last message, if it was large: as long as somebody holds it, the codec makes a new buffer for
+    /// what follows, else it would keep that of the message for ever. Boxed, as it is rare.
+    last: Option<Box<Bytes>>,
 }
 
-/// The message that is coming is larger than it may be at present.
-#[derive(Debug, thiserror::Error)]
-#[error("the message is larger than it may be")]
-pub struct TooLarge;
+/// Why a connection reads no further.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Stop {
+    /// The message that is coming is larger than it may be at present.
+    #[error("the message is larger than it may be")]
+    TooLarge,
+    /// The message did not come in time.
+    #[error("the message did not arrive in time")]
+    TooSlow,
+    /// There is no memory for the message.
+    #[error("there is no memory for the message")]
+    NoMemory,
+}
+
+impl From<Stop> for io::Error {
+    fn from(stop: Stop) -> Self {
+        Self::new(io::ErrorKind::InvalidData, stop)
+    }
+}
 
 impl<R> CodecIo<R> {
-    /// Returns the pair. Each second so many frames are read that are no whole message.
-    pub fn new(read: R, outbox: Arc<Outbox>, life: Life, parts_per_second: u32) -> Self {
+    /// Returns the pair. Each second so many frames are read that are no whole message; the memory of
+    /// messages is nobody's yet ([`CodecIo::belong_to`]).
+    pub fn new(
+        read: R,
+        outbox: Arc<Outbox>,
+        life: Life,
+        parts_per_second: u32,
+        memory: &Arc<Shares>,
+    ) -> Self {
         Self {
             read,
             outbox,
@@ -54,18 +92,62 @@ impl<R> CodecIo<R> {
             message_bytes_max: usize::MAX,
             parts: Rate::new(parts_per_second, Instant::now()),
             pause: None,
+            deadline: None,
+            ignored: None,
+            memory: Reservation::new(memory, Owner::Visitors(None)),
+            last: None,
         }
     }
 
-    /// Bounds messages from now on. One that is larger fails the next read with [`TooLarge`], before
+    /// Bounds messages from now on. One that is larger fails the next read with [`Stop::TooLarge`], before
     /// the rest of it has come.
     pub const fn bound_messages(&mut self, bytes_max: usize) {
         self.message_bytes_max = bytes_max;
     }
 
+    /// Notes whose memory the messages take from the next one on.
+    pub fn belong_to(&mut self, owner: Owner) {
+        self.memory.belong_to(owner);
+    }
+
+    /// Notes that nobody wants to read at the moment: the client is not to blame for what does not come.
+    pub fn ignore(&mut self) {
+        if self.ignored.is_none() && self.incoming.due().is_some() {
+            self.ignored = Some(Instant::now());
+        }
+    }
+
+    /// Returns a message, as the codec has made it, with the memory that is reserved for it.
+    pub fn hand_on(&mut self, mut message: Bytes) -> Bytes {
+        if message.len() > FREE && self.memory.is_counted() {
+            let memory = self.memory.split();
+            message = Bytes::from_owner(Held { message, _memory: memory });
+        } else {
+            // No more than is reserved already.
+            let _ = self.memory.resize(self.incoming.kept());
+        }
+        if message.len() > SMALL {
+            self.last = Some(Box::new(message.clone()));
+        }
+        message
+    }
+
     /// Returns the read half.
     pub fn into_read_half(self) -> R {
         self.read
+    }
+
+    /// Returns an error once the rest of a message should have come.
+    fn poll_late(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+        let Some(due) = self.incoming.due() else {
+            self.deadline = None;
+            return Poll::Pending;
+        };
+        let deadline = self.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+        if deadline.deadline() != due {
+            deadline.as_mut().reset(due);
+        }
+        deadline.as_mut().poll(context).map(|()| Stop::TooSlow.into())
     }
 }
 
@@ -76,25 +158,48 @@ impl<R: AsyncRead + Unpin> AsyncRead for CodecIo<R> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        // The codec has another buffer by now.
+        this.last = None;
         if this.incoming.is_over(this.message_bytes_max) {
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, TooLarge)));
+            return Poll::Ready(Err(Stop::TooLarge.into()));
         }
         if let Some(pause) = &mut this.pause {
             ready!(pause.as_mut().poll(context));
             this.pause = None;
         }
+        if let Some(since) = this.ignored.take() {
+            this.incoming.put_off(since.elapsed());
+        }
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut this.read).poll_read(context, buffer))?;
+        match Pin::new(&mut this.read).poll_read(context, buffer) {
+            Poll::Ready(read) => read?,
+            Poll::Pending => return this.poll_late(context).map(Err),
+        }
+        this.life.note();
         let now = Instant::now();
         let parts = this.incoming.take(&buffer.filled()[before..], now);
-        if !this.incoming.is_overdue(now) {
-            this.life.note();
+        // What is reserved for a message that is there stays so until it is handed on.
+        if this.memory.grow(this.incoming.kept()).is_err() {
+            return Poll::Ready(Err(Stop::NoMemory.into()));
         }
         let wait = this.parts.spend(parts, now);
         if !wait.is_zero() {
+            this.ignore();
             this.pause = Some(Box::pin(tokio::time::sleep_until(now + wait)));
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+/// A message, for which memory is reserved until it is dropped.
+struct Held {
+    message: Bytes,
+    _memory: Reservation,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.message
     }
 }
 
@@ -124,5 +229,131 @@ impl<R: Unpin> AsyncWrite for CodecIo<R> {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::FutureExt;
+    use futures_util::StreamExt;
+    use parking_lot::Mutex;
+    use tokio::io::AsyncReadExt;
+    use tokio_tungstenite::WebSocketStream;
+    use tokio_tungstenite::tungstenite::Message;
+    use tokio_tungstenite::tungstenite::protocol::Role;
+    use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+
+    use crate::domain::memory::budget;
+
+    use super::*;
+
+    /// Bytes that are there, and then none for now; and how much was asked for each time.
+    #[derive(Default)]
+    struct Source {
+        bytes: Vec<u8>,
+        asked: Arc<Mutex<Vec<usize>>>,
+    }
+
+    impl AsyncRead for Source {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            self.asked.lock().push(buffer.remaining());
+            if self.bytes.is_empty() {
+                return Poll::Pending;
+            }
+            let length = buffer.remaining().min(self.bytes.len());
+            let rest = self.bytes.split_off(length);
+            buffer.put_slice(&std::mem::replace(&mut self.bytes, rest));
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    fn message(length: usize) -> Vec<u8> {
+        let head = [&[0x82, 0xff][..], &(length as u64).to_be_bytes(), &[0; 4]].concat();
+        [head, vec![b'x'; length]].concat()
+    }
+
+    fn io(bytes: Vec<u8>, memory: &Arc<Shares>) -> (CodecIo<Source>, Arc<Mutex<Vec<usize>>>) {
+        let source = Source { bytes, ..Source::default() };
+        let asked = Arc::clone(&source.asked);
+        let outbox = Outbox::new(1 << 10);
+        (CodecIo::new(source, outbox, Life::default(), 1000, memory), asked)
+    }
+
+    fn left(memory: &Arc<Shares>) -> usize {
+        Reservation::new(memory, Owner::Visitors(None)).left()
+    }
+
+    #[tokio::test]
+    async fn a_message_takes_its_memory_along_and_leaves_no_buffer_behind() {
+        let memory = budget(16 << 20);
+        let (io, asked) = io(message(200_000), &memory);
+        let config = WebSocketConfig::default().read_buffer_size(SMALL);
+        let mut codec = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
+
+        let Some(Ok(Message::Binary(heard))) = codec.next().await else { panic!("a message") };
+        let heard = codec.get_mut().hand_on(heard);
+        assert_eq!(heard.len(), 200_000);
+        assert!(left(&memory) < (1 << 20) - 200_000);
+        drop(heard);
+        assert!(codec.next().now_or_never().is_none());
+
+        assert_eq!(left(&memory), 1 << 20);
+        // Else it would have room for what is read at once in the buffer of the message.
+        let last = *asked.lock().last().unwrap();
+        assert!(last < SMALL, "{last}");
+    }
+
+    #[tokio::test]
+    async fn a_message_without_memory_is_not_read_to_its_end() {
+        let memory = budget(1 << 20);
+        let (mut io, _) = io(message(200_000), &memory);
+
+        let mut read = Vec::new();
+        let error = io.read_to_end(&mut read).await.unwrap_err();
+
+        assert_eq!(error.get_ref().unwrap().downcast_ref(), Some(&Stop::NoMemory));
+        assert!(read.len() < 70_000, "{}", read.len());
+        drop(io);
+        assert_eq!(left(&memory), 1 << 16);
+    }
+
+    #[tokio::test]
+    async fn a_message_that_does_not_come_to_its_end_is_given_up() {
+        let memory = budget(16 << 20);
+        for withheld in [1, 199_000] {
+            let mut bytes = message(200_000);
+            bytes.truncate(bytes.len() - withheld);
+            let (mut io, _) = io(Vec::new(), &memory);
+            // It began as long ago as such a message may take, but for a moment.
+            let old = Duration::from_secs(if withheld == 1 { 33 } else { 10 });
+            let begun = Instant::now().checked_sub(old).unwrap() + Duration::from_millis(200);
+            io.incoming.take(&bytes, begun);
+
+            let read = async { io.read_u8().await };
+            let error = tokio::time::timeout(Duration::from_secs(5), read).await.expect("an end");
+
+            let error = error.unwrap_err();
+            assert_eq!(error.get_ref().unwrap().downcast_ref(), Some(&Stop::TooSlow));
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_is_given_up_for_what_nobody_reads() {
+        let memory = budget(16 << 20);
+        let (mut io, _) = io(Vec::new(), &memory);
+        let begun = Instant::now().checked_sub(Duration::from_mins(1)).unwrap();
+        io.incoming.take(&message(200_000)[..1000], begun);
+
+        // It was not read since then.
+        io.ignored = Some(begun);
+
+        let read = async { io.read_u8().await };
+        assert!(tokio::time::timeout(Duration::from_millis(300), read).await.is_err());
     }
 }

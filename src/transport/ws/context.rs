@@ -133,6 +133,7 @@ impl Context {
             frame_bytes_max: self.config.frame_bytes_max,
             parts_per_second: self.config.parts_per_second,
             outbox_bytes_max: self.config.outbox_bytes_max,
+            memory: Arc::clone(&self.services.memory),
         };
         match wire {
             Some(wire) => Socket::open_swept(stream, wire, &self.sweep, bounds, &self.tasks).await,

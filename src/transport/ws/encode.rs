@@ -29,6 +29,13 @@ pub const RESTART: u16 = 1012;
 /// Worth another try later.
 pub const TRY_AGAIN: u16 = 1013;
 
+/// Why a client is to try again: it takes too little of what is for it.
+pub const READS_SLOWLY: &str = "reading too slowly";
+/// A message of it did not come in time.
+pub const SENDS_SLOWLY: &str = "sending too slowly";
+/// Its messages, and others of its account or address, take too much memory.
+pub const SENDS_MUCH: &str = "sending too much at once";
+
 /// A text frame in the making: its payload is written behind the room for its header.
 #[derive(Debug)]
 pub struct TextFrame {

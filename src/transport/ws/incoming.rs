@@ -1,7 +1,8 @@
 //! Where in a client's frames the bytes are that come from it: how many frames they hold that are no
-//! whole message, when one has taken too long, and when one is going to be too large.
+//! whole message, when a message has to have come, how much memory it takes until then, and when one is
+//! going to be too large.
 //!
-//! The codec parses the frames, and knows neither: what it passes over it does not tell, and it is
+//! The codec parses the frames, and knows none of that: what it passes over it does not tell, and it is
 //! told its limits once. This looks at headers alone, and at nothing else: whether they are as they
 //! should be is for the codec to say.
 
@@ -9,14 +10,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::transport::arrival;
+
 /// The longest header, without its mask.
 const HEAD_MAX: usize = 10;
 /// How many bytes a mask has.
 const MASK: u64 = 4;
-
-/// How long a frame may take to arrive that is small, and how much longer for each of its bytes.
-const ARRIVAL_MAX: Duration = Duration::from_secs(30);
-const BYTES_PER_SECOND: u64 = 1024;
 
 /// The frames of one client, as they come.
 #[derive(Debug)]
@@ -26,49 +25,81 @@ pub struct Incoming {
     head_bytes: usize,
     /// How many bytes of a frame are still to come whose head was complete.
     missing: u64,
+    /// What that frame is.
+    frame: Frame,
+    /// Whether a message has begun that has not come to its end.
+    is_open: bool,
     /// The size of the message that is coming, as far as heads have announced it.
     message_bytes: u64,
-    /// When the frame began that has not come to its end, and how many of its bytes came since.
-    begun: Option<(Instant, u64)>,
+    /// How much of that was in frames that have come to their end.
+    gathered: u64,
+    /// The largest frame that was a piece of a message: the codec keeps its memory.
+    largest_piece: u64,
+    /// When the message or frame began that has not come to its end.
+    begun: Option<Instant>,
+}
+
+/// A frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Frame {
+    /// It belongs to no message.
+    Control,
+    /// It is a message.
+    Whole,
+    /// It is a piece of a message, and not the last.
+    Piece,
+    /// It is the last piece of a message.
+    LastPiece,
 }
 
 impl Incoming {
     /// Returns the state before the first byte.
     pub const fn new() -> Self {
-        Self { head: [0; HEAD_MAX], head_bytes: 0, missing: 0, message_bytes: 0, begun: None }
+        Self {
+            head: [0; HEAD_MAX],
+            head_bytes: 0,
+            missing: 0,
+            frame: Frame::Control,
+            is_open: false,
+            message_bytes: 0,
+            gathered: 0,
+            largest_piece: 0,
+            begun: None,
+        }
     }
 
     /// Takes in what was read, and returns how many frames have begun in it that are no whole message:
     /// pings, pongs, and pieces of messages.
     pub fn take(&mut self, mut bytes: &[u8], now: Instant) -> u32 {
-        let (received, before) = (bytes.len() as u64, self.is_between_frames());
         let mut parts = 0;
-        let mut ended = before;
+        let mut ended = self.is_between_messages();
         while let Some(byte) = bytes.first() {
             if self.missing > 0 {
                 let skipped = usize::try_from(self.missing)
                     .map_or(bytes.len(), |missing| missing.min(bytes.len()));
                 bytes = &bytes[skipped..];
                 self.missing -= skipped as u64;
-                ended |= self.missing == 0;
-                continue;
-            }
-            self.head[self.head_bytes] = *byte;
-            self.head_bytes += 1;
-            bytes = &bytes[1..];
-            if let Some(length) = self.length() {
-                parts += u32::from(self.count(length));
+            } else {
+                self.head[self.head_bytes] = *byte;
+                self.head_bytes += 1;
+                bytes = &bytes[1..];
+                let Some(length) = self.length() else { continue };
+                self.begin(length);
+                parts += u32::from(self.frame != Frame::Whole);
                 let mask = if self.head[1] & 0x80 == 0 { 0 } else { MASK };
                 self.missing = length.saturating_add(mask);
                 self.head_bytes = 0;
-                ended |= self.missing == 0;
             }
+            if self.missing == 0 {
+                self.end();
+            }
+            ended |= self.is_between_messages();
         }
-        self.begun = match self.begun {
-            _ if self.is_between_frames() => None,
-            Some((begun, so_far)) if !ended => Some((begun, so_far + received)),
-            _ => Some((now, 0)),
-        };
+        if self.is_between_messages() {
+            self.begun = None;
+        } else if ended {
+            self.begun = Some(now);
+        }
         parts
     }
 
@@ -77,17 +108,38 @@ impl Incoming {
         self.message_bytes > bytes_max as u64
     }
 
-    /// Returns whether a frame that has begun should have come to its end by now: it comes at less than
-    /// a kilobyte a second, after half a minute.
-    pub fn is_overdue(&self, now: Instant) -> bool {
-        self.begun.is_some_and(|(begun, received)| {
-            let earned = Duration::from_secs(received / BYTES_PER_SECOND);
-            now.duration_since(begun) > ARRIVAL_MAX + earned
-        })
+    /// Returns when more has to have come of what has begun; `None` if nothing has.
+    pub fn due(&self) -> Option<Instant> {
+        Some(self.begun? + arrival::allowed(if self.is_open { self.received() } else { 0 }))
     }
 
-    const fn is_between_frames(&self) -> bool {
-        self.head_bytes == 0 && self.missing == 0
+    /// Puts off when what has begun has to have come: for so long nobody has looked.
+    pub fn put_off(&mut self, by: Duration) {
+        self.begun = self.begun.map(|begun| begun + by);
+    }
+
+    /// Returns how many bytes the codec keeps: what has come of a message, and of one in pieces twice what
+    /// has been put together, in memory that grows twofold. The memory of its largest piece stays.
+    pub fn kept(&self) -> usize {
+        let kept = match self.frame {
+            _ if !self.is_open => self.largest_piece,
+            Frame::Whole => self.received(),
+            _ => {
+                let piece = self.received() - self.gathered;
+                self.gathered.saturating_mul(2).saturating_add(piece.max(self.largest_piece))
+            }
+        };
+        usize::try_from(kept).unwrap_or(usize::MAX)
+    }
+
+    /// Returns how many bytes have come of the message.
+    fn received(&self) -> u64 {
+        let missing = if self.frame == Frame::Control { 0 } else { self.missing };
+        self.message_bytes.saturating_sub(missing).max(self.gathered)
+    }
+
+    const fn is_between_messages(&self) -> bool {
+        self.head_bytes == 0 && self.missing == 0 && !self.is_open
     }
 
     /// Returns how long the payload is of the frame whose head is there, once that is complete.
@@ -103,15 +155,34 @@ impl Incoming {
         }
     }
 
-    /// Notes the frame whose head is complete, and returns whether it is no whole message.
-    fn count(&mut self, length: u64) -> bool {
+    /// Notes the frame whose head is complete.
+    fn begin(&mut self, length: u64) {
         let (is_last, kind) = (self.head[0] & 0x80 != 0, self.head[0] & 0x0f);
+        self.frame = match (kind, is_last) {
+            (8.., _) => Frame::Control,
+            (_, false) => Frame::Piece,
+            (0, true) => Frame::LastPiece,
+            (_, true) => Frame::Whole,
+        };
         match kind {
-            8.. => return true,
+            8.. => return,
             0 => self.message_bytes = self.message_bytes.saturating_add(length),
-            _ => self.message_bytes = length,
+            _ => (self.message_bytes, self.gathered) = (length, 0),
         }
-        kind == 0 || !is_last
+        self.is_open = true;
+    }
+
+    /// Notes that the frame has come to its end.
+    fn end(&mut self) {
+        match self.frame {
+            Frame::Control => return,
+            Frame::Whole => self.is_open = false,
+            Frame::Piece | Frame::LastPiece => {
+                self.largest_piece = self.largest_piece.max(self.message_bytes - self.gathered);
+                self.is_open = self.frame == Frame::Piece;
+            }
+        }
+        self.gathered = self.message_bytes;
     }
 }
 
@@ -164,8 +235,8 @@ mod tests {
             let counted: u32 = frames.chunks(size).map(|part| incoming.take(part, now)).sum();
 
             assert_eq!(counted, 6, "in pieces of {size}");
-            assert!(incoming.is_between_frames());
-            assert!(incoming.begun.is_none());
+            assert!(incoming.is_between_messages());
+            assert_eq!(incoming.due(), None);
         }
     }
 
@@ -193,37 +264,69 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_that_drips_is_overdue_and_one_that_is_large_and_steady_is_not() {
+    fn a_message_that_drips_is_due_however_it_drips_and_one_that_is_large_and_steady_is_not() {
         let start = Instant::now();
         let second = |count: u64| start + Duration::from_secs(count);
-        let mut dripping = Incoming::new();
         let mut steady = Incoming::new();
         let large = frame(TEXT, 200_000);
-
-        for at in 0..=30 {
-            dripping.take(&[TEXT, 0xfe, 0xff][..usize::from(at < 3)], second(at));
-        }
-        for (at, part) in large.chunks(2048).enumerate() {
+        for (at, part) in large.chunks(8192).enumerate() {
             steady.take(part, second(at as u64));
-            assert!(!steady.is_overdue(second(at as u64)), "{at}");
+            assert!(steady.due().is_none_or(|due| due > second(at as u64)), "{at}");
         }
 
-        assert!(!dripping.is_overdue(second(30)));
-        assert!(dripping.is_overdue(second(31)));
-        assert!(!steady.is_overdue(second(1000)));
+        // A byte now and then, an endless row of pieces or of pings earns no time.
+        let pieces = [frame(BEGINNING, 1), frame(PIECE, 0).repeat(1000)].concat();
+        let pings = [frame(BEGINNING, 1), frame(PING, 125).repeat(1000)].concat();
+        for bytes in [&large, &pieces, &pings] {
+            let mut dripping = Incoming::new();
+            for at in 0..10 {
+                let at = usize::try_from(at).unwrap();
+                dripping.take(&bytes[7 * at..7 * (at + 1)], second(at as u64));
+            }
+            assert_eq!(dripping.due(), Some(second(10)));
+        }
+        // Nor does what came at once keep the rest from being due.
+        let mut withheld = Incoming::new();
+        let message = frame(TEXT, 1 << 20);
+        withheld.take(&message[..message.len() - 1], start);
+        assert!(withheld.due().unwrap() <= second(46));
     }
 
     #[test]
-    fn the_time_of_a_frame_begins_with_it() {
+    fn the_time_of_a_message_begins_with_it_and_stands_still_while_nobody_reads() {
         let start = Instant::now();
-        let later = start + Duration::from_secs(29);
+        let later = start + Duration::from_secs(9);
         let mut incoming = Incoming::new();
         let (first, second) = (frame(TEXT, 100), frame(TEXT, 100));
 
         incoming.take(&first[..50], start);
         incoming.take(&[&first[50..], &second[..50]].concat(), later);
+        assert_eq!(incoming.due(), Some(later + Duration::from_secs(10)));
 
-        assert!(!incoming.is_overdue(later + ARRIVAL_MAX));
-        assert!(incoming.is_overdue(later + ARRIVAL_MAX + Duration::from_millis(1)));
+        incoming.put_off(Duration::from_secs(5));
+        assert_eq!(incoming.due(), Some(later + Duration::from_secs(15)));
+        incoming.take(&second[50..], later);
+        assert_eq!(incoming.due(), None);
+    }
+
+    #[test]
+    fn what_the_codec_keeps_is_known() {
+        let now = Instant::now();
+        let mut incoming = Incoming::new();
+        let whole = frame(TEXT, 1000);
+        let mask = usize::try_from(MASK).unwrap();
+
+        incoming.take(&whole[..500], now);
+        let kept = incoming.kept();
+        assert!((500 - HEAD_MAX - mask..=500).contains(&kept), "{kept}");
+        incoming.take(&whole[500..], now);
+        assert_eq!(incoming.kept(), 0);
+
+        incoming.take(&frame(BEGINNING, 1000), now);
+        incoming.take(&frame(PING, 10), now);
+        incoming.take(&frame(PIECE, 3000), now);
+        assert_eq!(incoming.kept(), 2 * 4000 + 3000);
+        incoming.take(&frame(LAST_PIECE, 10), now);
+        assert_eq!(incoming.kept(), 3000);
     }
 }

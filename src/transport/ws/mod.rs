@@ -31,4 +31,5 @@ pub use context::Context;
 pub use endpoint::Protocol;
 pub use endpoint::endpoint;
 pub use sweep::Sweep;
+pub use wire::TryWrite;
 pub use wire::Wire;

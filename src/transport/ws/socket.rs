@@ -23,8 +23,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::domain::realtime::Closing;
 use crate::domain::realtime::Outbox;
+use crate::domain::shares::Owner;
+use crate::domain::shares::Shares;
 use crate::transport::ws::codec_io::CodecIo;
-use crate::transport::ws::codec_io::TooLarge;
+use crate::transport::ws::codec_io::Stop;
 use crate::transport::ws::encode;
 use crate::transport::ws::life::Life;
 use crate::transport::ws::sweep::Place;
@@ -52,7 +54,7 @@ pub struct Socket {
 }
 
 /// What one connection may take up.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone)]
 pub struct Bounds {
     /// The largest message a client may send; a larger one closes the connection.
     pub frame_bytes_max: usize,
@@ -60,6 +62,8 @@ pub struct Bounds {
     pub parts_per_second: u32,
     /// How much may wait to be sent; more closes the connection.
     pub outbox_bytes_max: usize,
+    /// What messages take their memory from.
+    pub memory: Arc<Shares>,
 }
 
 /// The reading side.
@@ -120,7 +124,6 @@ impl Socket {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        wire.keep_unsent_short();
         let (outbox, life) = (Outbox::new(bounds.outbox_bytes_max), Life::default());
         let Some(place) = sweep.add(wire, &outbox, &life, tasks) else {
             return Self::open(stream, bounds, tasks).await;
@@ -136,13 +139,13 @@ impl Socket {
         writing: Writing,
         bounds: Bounds,
     ) -> Self {
-        let Bounds { frame_bytes_max, parts_per_second, .. } = bounds;
+        let Bounds { frame_bytes_max, parts_per_second, memory, .. } = bounds;
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(0)
             .max_message_size(Some(frame_bytes_max))
             .max_frame_size(Some(frame_bytes_max));
-        let io = CodecIo::new(read, Arc::clone(&outbox), life.clone(), parts_per_second);
+        let io = CodecIo::new(read, Arc::clone(&outbox), life.clone(), parts_per_second, &memory);
         let reader = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
         Self { reader: Box::new(reader), outbox, life, writing }
     }
@@ -163,26 +166,38 @@ impl Socket {
         self.reader.get_mut().bound_messages(bytes_max);
     }
 
+    /// Notes whose memory messages take from now on.
+    pub fn belong_to(&mut self, owner: Owner) {
+        self.reader.get_mut().belong_to(owner);
+    }
+
     /// Waits for what comes next; not `reading`, only for the end. Cancelling this loses nothing.
     pub async fn next(&mut self, reading: bool) -> Heard {
+        if !reading {
+            self.reader.get_mut().ignore();
+        }
         tokio::select! {
             biased;
             () = self.writing.end() => Heard::Ended,
             message = self.reader.next(), if reading => match message {
-                Some(Ok(Message::Text(text))) => Heard::Frame(Bytes::from(text)),
-                Some(Ok(Message::Binary(bytes))) => Heard::Frame(bytes),
+                Some(Ok(Message::Text(text))) => self.heard(Bytes::from(text)),
+                Some(Ok(Message::Binary(bytes))) => self.heard(bytes),
                 Some(Ok(Message::Pong(_))) => Heard::Pong,
                 // After a close frame the codec has its echo still to write, with the next read.
                 Some(Ok(_)) => Heard::Pulse,
                 Some(Err(error)) => {
-                    if let Some(code) = code(&error) {
-                        self.outbox.push(encode::close(Some(code), ""));
+                    if let Some((code, reason)) = code(&error) {
+                        self.outbox.push(encode::close(Some(code), reason));
                     }
                     Heard::Ended
                 }
                 None => Heard::Ended,
             },
         }
+    }
+
+    fn heard(&mut self, message: Bytes) -> Heard {
+        Heard::Frame(self.reader.get_mut().hand_on(message))
     }
 
     /// Ends the connection: writes what is queued and the close frame, if that has not happened
@@ -236,25 +251,26 @@ impl Writing {
 }
 
 /// Returns what to tell a client that caused this, unless it is gone already.
-fn code(error: &Error) -> Option<u16> {
+fn code(error: &Error) -> Option<(u16, &'static str)> {
     match error {
-        Error::Capacity(_) => Some(encode::TOO_BIG),
-        Error::Io(error) if is_too_large(error) => Some(encode::TOO_BIG),
-        Error::Utf8(_) => Some(encode::INVALID_TEXT),
+        Error::Capacity(_) => Some((encode::TOO_BIG, "")),
+        Error::Io(error) => Some(match error.get_ref()?.downcast_ref::<Stop>()? {
+            Stop::TooLarge => (encode::TOO_BIG, ""),
+            Stop::TooSlow => (encode::TRY_AGAIN, encode::SENDS_SLOWLY),
+            Stop::NoMemory => (encode::TRY_AGAIN, encode::SENDS_MUCH),
+        }),
+        Error::Utf8(_) => Some((encode::INVALID_TEXT, "")),
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
-        Error::Protocol(_) | Error::AttackAttempt => Some(encode::PROTOCOL_ERROR),
+        Error::Protocol(_) | Error::AttackAttempt => Some((encode::PROTOCOL_ERROR, "")),
         _ => None,
     }
-}
-
-fn is_too_large(error: &std::io::Error) -> bool {
-    let Some(inner) = error.get_ref() else { return false };
-    inner.is::<TooLarge>()
 }
 
 #[cfg(test)]
 mod tests {
     use tokio::io::DuplexStream;
+
+    use crate::domain::memory::budget;
 
     use super::*;
 
@@ -270,7 +286,12 @@ mod tests {
     async fn opened(frame_bytes_max: usize) -> (Socket, DuplexStream, TaskTracker) {
         let (near, far) = tokio::io::duplex(1 << 16);
         let tasks = TaskTracker::new();
-        let bounds = Bounds { frame_bytes_max, parts_per_second: 1000, outbox_bytes_max: 1 << 16 };
+        let bounds = Bounds {
+            frame_bytes_max,
+            parts_per_second: 1000,
+            outbox_bytes_max: 1 << 16,
+            memory: budget(1 << 20),
+        };
         let socket = Socket::open(far, bounds, &tasks).await;
         (socket, near, tasks)
     }

@@ -45,7 +45,7 @@ impl Wire {
 
     /// Lets the system take no more than it can soon send. Whoever writes waits for the rest, and sees
     /// by that whether the client takes anything.
-    pub(super) fn keep_unsent_short(&self) {
+    pub fn keep_unsent_short(&self) {
         // It fails on what is no such connection, which has no such queue.
         let _ = SockRef::from(self.stream()).set_tcp_notsent_lowat(UNSENT_MAX);
     }

@@ -19,14 +19,11 @@ use tokio::time::timeout_at;
 use crate::domain::realtime::Batch;
 use crate::domain::realtime::Closing;
 use crate::domain::realtime::Outbox;
+use crate::transport::minimum_rate::MinimumRate;
+use crate::transport::minimum_rate::STALL_MAX;
 use crate::transport::ws::encode;
 use crate::transport::ws::life::Life;
 
-/// How long a client may take nothing at all, or less than a kilobyte a second, and how long it may
-/// take for the rest once the connection is to be closed.
-const STALL_MAX: Duration = Duration::from_secs(10);
-/// What a client has to take in that time.
-const TAKEN_MIN: u32 = 10 * 1024;
 /// Frames are gathered up to this size before they are written, and then the buffer is given back.
 const CHUNK: usize = 64 * 1024;
 
@@ -77,15 +74,14 @@ struct Writer<'a, W> {
     life: &'a Life,
     half: W,
     stall_max: Duration,
-    /// How long the client may still take for nothing. What it takes makes it longer again.
-    patience: Duration,
+    rate: MinimumRate,
     /// When all has to be written, once the connection is to be closed.
     last: Option<Instant>,
 }
 
 impl<'a, W> Writer<'a, W> {
     const fn new(outbox: &'a Outbox, life: &'a Life, half: W, stall_max: Duration) -> Self {
-        Self { outbox, life, half, stall_max, patience: stall_max, last: None }
+        Self { outbox, life, half, stall_max, rate: MinimumRate::new(stall_max), last: None }
     }
 }
 
@@ -146,25 +142,13 @@ impl<W: AsyncWrite + Unpin> Writer<'_, W> {
                 0 => return Err(io::ErrorKind::WriteZero.into()),
                 written => {
                     bytes = &bytes[written..];
-                    if waited {
-                        self.wait_for(begun.elapsed(), written);
+                    if waited && self.rate.note(begun.elapsed(), written) {
+                        self.life.note();
                     }
                 }
             }
         }
         Ok(())
-    }
-
-    /// Notes that the client took something after it had been waited for. What it took is worth as much
-    /// patience as it may need for that: who takes a byte now and then is not waited for any longer than
-    /// who takes nothing.
-    fn wait_for(&mut self, waited: Duration, taken: usize) {
-        let taken = u32::try_from(taken).unwrap_or(TAKEN_MIN).min(TAKEN_MIN);
-        let earned = self.stall_max * taken / TAKEN_MIN;
-        self.patience = (self.patience.saturating_sub(waited) + earned).min(self.stall_max);
-        if !self.patience.is_zero() {
-            self.life.note();
-        }
     }
 
     /// Returns when the write that is about to begin has to have made progress.
@@ -173,7 +157,7 @@ impl<W: AsyncWrite + Unpin> Writer<'_, W> {
         if self.last.is_none() && self.outbox.is_closing() {
             self.last = Some(now + self.stall_max);
         }
-        let until = now + self.patience;
+        let until = now + self.rate.left();
         self.last.map_or(until, |last| last.min(until))
     }
 }
@@ -202,7 +186,7 @@ pub fn apologise(outbox: &Outbox) {
 
 fn farewell(closing: Closing) -> Bytes {
     match closing {
-        Closing::SlowConsumer => encode::close(Some(encode::TRY_AGAIN), "reading too slowly"),
+        Closing::SlowConsumer => encode::close(Some(encode::TRY_AGAIN), encode::READS_SLOWLY),
         Closing::Restart => encode::close(Some(encode::RESTART), "restarting"),
         Closing::Done => encode::close(None, ""),
     }
@@ -300,26 +284,6 @@ mod tests {
         assert!(!all_taken(&outbox, far, Duration::from_millis(500)).await);
 
         dripping.await.unwrap();
-    }
-
-    #[test]
-    fn patience_is_for_who_takes_a_kilobyte_a_second() {
-        let (outbox, life) = (Outbox::new(1000), Life::default());
-        let second = Duration::from_secs(1);
-
-        for (taken, lives) in
-            [(1024, true), (2048, true), (1 << 30, true), (900, false), (1, false)]
-        {
-            let mut writer = Writer::new(&outbox, &life, tokio::io::sink(), STALL_MAX);
-            // So often that what is missing each time adds up.
-            let gone = (0..200).any(|_| {
-                writer.wait_for(second, taken);
-                writer.patience < second
-            });
-
-            assert_eq!(!gone, lives, "{taken}");
-            assert!(life.take());
-        }
     }
 
     #[tokio::test]

@@ -13,6 +13,7 @@ use crate::domain::items::JsonText;
 use crate::domain::realtime::News;
 use crate::transport::error;
 use crate::transport::error::codes;
+use crate::transport::ws::directus::backlog::Refused;
 use crate::transport::ws::directus::fields::Invalid;
 use crate::transport::ws::directus::frames::Frame;
 use crate::transport::ws::directus::standing::Reason;
@@ -134,10 +135,11 @@ pub fn failed(area: &'static str, error: &Error, uid: Option<&Uid>) -> Bytes {
 
 /// Returns the answer to a frame that came too fast after others, and was not looked at.
 #[must_use]
-pub fn too_fast(frame: &Result<Frame, Invalid>, wait: Duration) -> Bytes {
+pub fn too_fast(frame: &Result<Frame, Refused>, wait: Duration) -> Bytes {
     let uid = match frame {
         Ok(frame) => frame.uid(),
-        Err(invalid) => invalid.uid.as_ref(),
+        Err(Refused::Invalid(invalid)) => invalid.uid.as_ref(),
+        Err(Refused::NoMemory(_)) => None,
     };
     let message = format!("Too many messages, retry after {}ms.", wait.as_millis().max(1));
     refused("server", codes::REQUESTS_EXCEEDED.name, &message, uid)

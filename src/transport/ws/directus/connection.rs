@@ -15,11 +15,13 @@ use crate::domain::auth::Origin;
 use crate::domain::items::Answer;
 use crate::domain::items::Which;
 use crate::domain::items::Written;
+use crate::domain::memory::Reservation;
 use crate::domain::realtime;
 use crate::domain::realtime::Envelope;
 use crate::domain::realtime::Meter;
 use crate::domain::realtime::Peer;
 use crate::domain::realtime::typing::Watch;
+use crate::domain::shares::Owner;
 use crate::model::Actor;
 use crate::model::Collection;
 use crate::model::collection::Form;
@@ -62,6 +64,16 @@ pub struct Granted {
 }
 
 impl Connection {
+    /// Returns whose memory its messages take.
+    pub fn owner(&self) -> Owner {
+        Owner::of_either(self.peer.actor().user, self.origin.ip)
+    }
+
+    /// Returns a reservation of nothing yet, for a message or what it says.
+    pub fn reservation(&self) -> Reservation {
+        Reservation::new(&self.context.services.memory, self.owner())
+    }
+
     /// Checks what a client shows.
     ///
     /// Whoever signs in here with a password or a refresh token stays signed in as long as the

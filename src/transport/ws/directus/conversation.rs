@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::domain::Error;
 use crate::domain::auth::Identity;
 use crate::domain::auth::Origin;
+use crate::domain::memory::Reservation;
 use crate::domain::realtime::Closing;
 use crate::domain::realtime::Meter;
 use crate::domain::realtime::Outbox;
@@ -28,12 +29,13 @@ use crate::transport::ws::context::Context;
 use crate::transport::ws::directus::answers;
 use crate::transport::ws::directus::auth::Auth;
 use crate::transport::ws::directus::backlog::Backlog;
+use crate::transport::ws::directus::backlog::Next;
+use crate::transport::ws::directus::backlog::Refused;
 use crate::transport::ws::directus::confirming::Confirming;
 use crate::transport::ws::directus::confirming::Question;
 use crate::transport::ws::directus::connection::Connection;
 use crate::transport::ws::directus::connection::Granted;
 use crate::transport::ws::directus::connection::nobody;
-use crate::transport::ws::directus::fields::Invalid;
 use crate::transport::ws::directus::frames::Frame;
 use crate::transport::ws::directus::heartbeat::Beat;
 use crate::transport::ws::directus::heartbeat::Heartbeat;
@@ -120,8 +122,9 @@ pub(super) struct Conversation<'a> {
     running: FuturesOrdered<BoxFuture<'a, Settled>>,
     /// How many bytes that takes, about.
     running_bytes: usize,
-    /// How many what is about to begin takes.
+    /// How many what is about to begin takes, and what is reserved for it.
     next_bytes: usize,
+    next_memory: Option<Box<Reservation>>,
     /// What that is, if it is anything.
     pub(super) kind: Kind,
     /// Whether this connection began or renewed the session it is signed in by.
@@ -174,6 +177,7 @@ impl<'a> Conversation<'a> {
             running: FuturesOrdered::new(),
             running_bytes: 0,
             next_bytes: 0,
+            next_memory: None,
             kind: Kind::Other,
             owns_session: false,
             crowded: false,
@@ -198,6 +202,7 @@ impl<'a> Conversation<'a> {
                 alarm.as_mut().reset(self.due());
             }
             socket.bound_messages(self.message_bytes_max());
+            socket.belong_to(connection.owner());
             // Asked once: what is written in between would be noticed by neither of those who ask.
             let has_room = self.meter.has_room();
             tokio::select! {
@@ -230,7 +235,7 @@ impl<'a> Conversation<'a> {
                     self.confirming.want();
                 }
                 heard = socket.next(self.backlog.has_room()) => match heard {
-                    Heard::Frame(text) => self.backlog.push(text),
+                    Heard::Frame(text) => self.backlog.push(text, || connection.reservation()),
                     Heard::Pulse => self.heartbeat.hear(),
                     Heard::Pong => {
                         self.heartbeat.hear();
@@ -309,7 +314,8 @@ impl<'a> Conversation<'a> {
                 self.crowded = true;
                 return;
             }
-            let Some((frame, bytes)) = self.backlog.take() else { return };
+            let next = self.backlog.take(|| self.connection.reservation());
+            let Some(Next { frame, bytes, memory }) = next else { return };
             let kind = match &frame {
                 Ok(frame) if frame.is_create() => Kind::Creates,
                 Ok(frame) if frame.is_read() => Kind::Read,
@@ -320,7 +326,7 @@ impl<'a> Conversation<'a> {
                 && self.running.len() < CREATES_MAX
                 && self.running_bytes + bytes <= self.creates_bytes_max();
             if !self.running.is_empty() && !joins {
-                self.backlog.put_back((frame, bytes));
+                self.backlog.put_back(Next { frame, bytes, memory });
                 return;
             }
             let changes = frame.as_ref().map_or(1, Frame::changes);
@@ -330,7 +336,7 @@ impl<'a> Conversation<'a> {
                 continue;
             }
             self.kind = kind;
-            self.next_bytes = bytes;
+            (self.next_bytes, self.next_memory) = (bytes, memory);
             if !matches!(frame, Ok(Frame::Auth(..))) {
                 self.heartbeat.hear();
             }
@@ -358,7 +364,7 @@ impl<'a> Conversation<'a> {
 
     /// Begins what a frame asks for; what is returned belongs to it, and is rare. Frames and outcomes
     /// are large, so nothing that is kept while a connection waits holds one.
-    fn begin(&mut self, frame: Result<Frame, Invalid>) -> Option<BoxFuture<'_, ()>> {
+    fn begin(&mut self, frame: Result<Frame, Refused>) -> Option<BoxFuture<'_, ()>> {
         let connection = self.connection;
         let frame = match frame {
             Ok(Frame::Auth(Auth::SignIn(credentials), uid)) => {
@@ -370,8 +376,12 @@ impl<'a> Conversation<'a> {
                 return Some(self.suffer(consequence, None));
             }
             Ok(frame) => frame,
-            Err(invalid) => {
+            Err(Refused::Invalid(invalid)) => {
                 self.say(answers::invalid(&invalid));
+                return None;
+            }
+            Err(Refused::NoMemory(error)) => {
+                self.say(answers::failed("server", &error, None));
                 return None;
             }
         };
@@ -399,9 +409,13 @@ impl<'a> Conversation<'a> {
 
     /// Lets something be under way.
     pub(super) fn launch(&mut self, work: impl Future<Output = Outcome> + Send + 'a) {
-        let bytes = std::mem::take(&mut self.next_bytes);
+        let (bytes, memory) = (std::mem::take(&mut self.next_bytes), self.next_memory.take());
         self.running_bytes += bytes;
-        self.running.push_back(async move { (work.await, bytes) }.boxed());
+        let work = async move {
+            let _memory = memory;
+            (work.await, bytes)
+        };
+        self.running.push_back(work.boxed());
     }
 
     /// Answers what is done; what is returned belongs to it, and is rare.

@@ -8,6 +8,7 @@ use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
 use tokio_util::task::TaskTracker;
 
+use crate::domain::memory::budget;
 use crate::transport::ws::fuzz::TEST_TIME;
 use crate::transport::ws::fuzz::reference;
 use crate::transport::ws::socket::Bounds;
@@ -140,6 +141,7 @@ async fn talk(bytes: &[u8], piece: usize) -> Talk {
         frame_bytes_max: SIZE_MAX,
         parts_per_second: u32::MAX,
         outbox_bytes_max: OUTBOX_MAX,
+        memory: budget(1 << 20),
     };
     let mut socket = Socket::open(far, bounds, &tasks).await;
     let mut messages = Vec::new();

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::config::WebSocketAuth;
 use crate::domain::Error;
+use crate::domain::memory::Reservation;
 use crate::domain::realtime::Closing;
 use crate::domain::realtime::Outbox;
 use crate::domain::realtime::Peer;
@@ -18,7 +19,9 @@ use crate::domain::realtime::pages::Page;
 use crate::domain::realtime::topics::Member;
 use crate::domain::realtime::topics::Topic;
 use crate::domain::realtime::typing::Watch;
+use crate::domain::shares::Owner;
 use crate::model::id;
+use crate::transport::json_size;
 use crate::transport::ws::context::Context;
 use crate::transport::ws::directus::Entry;
 use crate::transport::ws::directus::answers;
@@ -108,6 +111,7 @@ impl Conversation<'_> {
             if alarm.deadline() != due {
                 alarm.as_mut().reset(due);
             }
+            socket.belong_to(self.owner());
             tokio::select! {
                 biased;
                 () = &mut stopping => {
@@ -147,7 +151,17 @@ impl Conversation<'_> {
         self.pace.pause(now).max(self.pause.filter(|until| *until > now))
     }
 
+    /// Returns whose memory its messages take.
+    fn owner(&self) -> Owner {
+        Owner::of_either(self.peer.actor().user, self.from)
+    }
+
     async fn handle(&mut self, member: &Member, text: &[u8]) {
+        let mut memory = Reservation::new(&self.context.services.memory, self.owner());
+        if let Err(error) = memory.resize(json_size::of_tree(text)) {
+            self.outbox.push(answers::failed("server", &error, None));
+            return;
+        }
         let typing = self.context.services.hub.typing();
         match Frame::parse(text, self.context.json_depth_max) {
             Some(Frame::Ping) => {

@@ -1,0 +1,153 @@
+//! How much memory JSON text may take once it is read, told before it is read.
+//!
+//! A tree of values takes many times as much as its text: `[0]` has three bytes, and a list of its own.
+//! This counts brackets, commas and colons and is an upper bound, not the size: an object counts for
+//! what an item takes that is made of it as well.
+
+/// What a list takes, which has room for four values from the beginning.
+const LIST: usize = 320;
+/// What an object takes, and the row that is made of it.
+const OBJECT: usize = 800;
+/// What a value takes in a list or object that grows twofold.
+const VALUE: usize = 144;
+/// What the name of a field takes.
+const NAME: usize = 120;
+
+/// Returns how many bytes the tree of this JSON takes at most.
+#[must_use]
+pub fn of_tree(json: &[u8]) -> usize {
+    let mut bytes = json.len() + VALUE;
+    let mut in_text = false;
+    let mut escaped = false;
+    for byte in json {
+        if in_text {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => in_text = false,
+                _ => {}
+            }
+            continue;
+        }
+        match byte {
+            b'"' => in_text = true,
+            b'[' => bytes += LIST,
+            b'{' => bytes += OBJECT,
+            b',' => bytes += VALUE,
+            b':' => bytes += NAME,
+            _ => {}
+        }
+    }
+    bytes
+}
+
+/// Returns how many bytes the tree of a query string takes at most, whether it is written with brackets
+/// or as JSON, encoded or not.
+#[must_use]
+pub fn of_query(query: &[u8]) -> usize {
+    let mut bytes = 2 * query.len();
+    for (place, byte) in query.iter().enumerate() {
+        let meant = match (byte, query.get(place + 1..place + 3)) {
+            (b'%', Some(b"5B" | b"5b")) => b'[',
+            (b'%', Some(b"7B" | b"7b")) => b'{',
+            (b'%', Some(b"2C" | b"2c")) => b',',
+            (byte, _) => *byte,
+        };
+        match meant {
+            b'[' | b'{' | b'&' => bytes += LIST + NAME,
+            b',' => bytes += VALUE,
+            _ => {}
+        }
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value as Json;
+
+    use super::*;
+
+    /// Returns about how much the parts of a value take, itself not included.
+    fn behind(json: &Json) -> usize {
+        const SLOT: usize = size_of::<Json>();
+        // Allocators round up.
+        let text = |text: &str| text.len().next_multiple_of(16);
+        match json {
+            Json::Array(values) => {
+                let slots = values.capacity() * SLOT;
+                slots + values.iter().map(behind).sum::<usize>()
+            }
+            Json::Object(fields) => {
+                let room =
+                    if fields.is_empty() { 0 } else { (fields.len() + 1).next_power_of_two() };
+                // A hash, a name and a value for each place, and its place in the table of hashes.
+                let slots = room * (8 + 24 + SLOT + 16) + 32;
+                let parts = fields.iter().map(|(name, value)| text(name) + behind(value));
+                slots + parts.sum::<usize>()
+            }
+            Json::String(value) => text(value),
+            Json::Null | Json::Bool(_) | Json::Number(_) => 0,
+        }
+    }
+
+    fn tree(text: &str) -> usize {
+        size_of::<Json>() + behind(&serde_json::from_str(text).unwrap())
+    }
+
+    #[test]
+    fn what_is_small_as_text_and_large_as_a_tree_is_known_before() {
+        for part in
+            ["[0]", "[]", "{}", "0", "\"a\"", "{\"a\":0}", "{\"a\":[0],\"b\":null}", "[[[]]]"]
+        {
+            let text = format!("[{}{part}]", format!("{part},").repeat(5000));
+            let (told, real) = (of_tree(text.as_bytes()), tree(&text));
+
+            assert!(told >= real, "{part}: {told} < {real}");
+            // Nor does it refuse far too early; the rows of items are not in the tree.
+            assert!(told <= 8 * real + 5001 * OBJECT, "{part}: {told} > {real}");
+        }
+    }
+
+    #[test]
+    fn text_is_counted_as_text() {
+        let text = format!("{{\"content\":\"{}\"}}", r#"[[[{{{,,,:::\"[[["#.repeat(1000));
+
+        assert!(of_tree(text.as_bytes()) < text.len() + 2000);
+    }
+
+    fn json() -> impl Strategy<Value = Json> {
+        let leaf = prop_oneof![
+            Just(Json::Null),
+            any::<i32>().prop_map(Json::from),
+            ".{0,20}".prop_map(Json::from),
+        ];
+        leaf.prop_recursive(5, 200, 12, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..12).prop_map(Json::from),
+                prop::collection::btree_map(".{0,8}", inner, 0..12)
+                    .prop_map(|fields| fields.into_iter().collect()),
+            ]
+        })
+    }
+
+    #[test]
+    fn no_tree_takes_more_than_was_told() {
+        proptest!(|(json in json())| {
+            let text = json.to_string();
+            prop_assert!(of_tree(text.as_bytes()) >= tree(&text), "{}", text);
+        });
+    }
+
+    #[test]
+    fn usual_queries_take_little_and_large_ones_much() {
+        let usual = "fields[]=id&fields[]=content&sort=-id&limit=20&filter[user_created][_eq]=5";
+        let encoded = "filter=%7B%22id%22%3A%7B%22_in%22%3A%5B1%2C2%5D%7D%7D";
+
+        assert!(of_query(usual.as_bytes()) < 8 << 10);
+        assert!(of_query(encoded.as_bytes()) > 3 * LIST);
+        assert!(of_query("[0],".repeat(7000).as_bytes()) > 3 << 20);
+        assert!(of_query("%5B0%5D%2C".repeat(3000).as_bytes()) > 1 << 20);
+    }
+}

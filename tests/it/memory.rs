@@ -1,0 +1,275 @@
+//! How much memory clients can make the server hold: of one account or address, in each direction, and that
+//! nobody else is refused for it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpSocket;
+use tokio::net::TcpStream;
+
+use crate::support::Answer;
+use crate::support::Client;
+use crate::support::Permission;
+use crate::support::RawSocket;
+use crate::support::TestServer;
+use crate::support::masked;
+use crate::support::soon;
+
+/// What visitors of one address may hold.
+const SHARE: usize = 1 << 20;
+/// A large piece of that: there is no room for two.
+const LARGE: usize = SHARE / 2 + SHARE / 8;
+
+async fn server() -> TestServer {
+    TestServer::with(|config| config.server.answers_bytes_max = 16 * SHARE).await
+}
+
+async fn connect(address: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    soon(socket.connect(address)).await.unwrap()
+}
+
+/// Returns a request with a body that is longer than what is there of it.
+fn unfinished(from: &str) -> Vec<u8> {
+    let head = format!(
+        "POST /auth/login HTTP/1.1\r\nhost: a\r\nx-forwarded-for: {from}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        LARGE + 100
+    );
+    [head.as_bytes(), &vec![b' '; LARGE]].concat()
+}
+
+/// Reads the head of a response.
+async fn head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(soon(stream.read_u8()).await.unwrap());
+    }
+    String::from_utf8(head).unwrap()
+}
+
+fn is_refused(head: &str) -> bool {
+    head.starts_with("HTTP/1.1 429 ") && head.contains("retry-after: 1\r\n")
+}
+
+/// Sends a request whose memory is not refused any more.
+async fn until_there_is_room(ask: impl AsyncFn() -> Answer) -> Answer {
+    loop {
+        let answer = soon(ask()).await;
+        if answer.status != 429 {
+            return answer;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn bodies_that_do_not_end_take_the_share_of_their_address_and_nothing_else() {
+    let server = TestServer::with(|config| {
+        config.server.answers_bytes_max = 16 * SHARE;
+        config.server.trust_proxy = chinwag::config::TrustProxy::Hops(1);
+    })
+    .await;
+    let alice = server.member("alice").await;
+    let mut first = connect(server.address).await;
+    first.write_all(&unfinished("192.0.2.1")).await.unwrap();
+    // Until all of it is there.
+    let other = connect(server.address).await;
+    let mut other = until_refused(other, "192.0.2.1").await;
+
+    let mut text = String::new();
+    let length = "content-length: ".len();
+    let answered = head(&mut other).await;
+    assert!(is_refused(&answered), "{answered}");
+    let at = answered.find("content-length: ").unwrap() + length;
+    let bytes = answered[at..].split("\r\n").next().unwrap().parse().unwrap();
+    soon((&mut other).take(bytes).read_to_string(&mut text)).await.unwrap();
+    assert!(text.contains("\"code\":\"LIMIT_EXCEEDED\""), "{text}");
+
+    // Who comes from elsewhere, or has an account, has a share of their own.
+    let mut elsewhere = connect(server.address).await;
+    let body = b"POST /auth/login HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 192.0.2.2\r\n\
+                 content-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+    elsewhere.write_all(body).await.unwrap();
+    assert!(head(&mut elsewhere).await.starts_with("HTTP/1.1 400 "));
+    alice.say("still here").await;
+
+    drop((first, other));
+    server.stop().await;
+}
+
+/// Sends unfinished requests until one is refused.
+async fn until_refused(mut stream: TcpStream, from: &str) -> TcpStream {
+    soon(async {
+        loop {
+            let mut byte = [0];
+            let sent = async {
+                let _ = stream.write_all(&unfinished(from)).await;
+                stream.peek(&mut byte).await.unwrap();
+            };
+            if tokio::time::timeout(Duration::from_secs(2), sent).await.is_ok() {
+                return stream;
+            }
+            stream = connect(stream.peer_addr().unwrap()).await;
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn json_with_more_values_than_there_is_memory_for_is_not_read() {
+    let server = TestServer::start().await;
+    let alice = server.member("alice").await;
+    let post = async |client: &Client, body: String| {
+        let request = client.request("POST", "/items/messages");
+        Answer::to(request.header("content-type", "application/json").body(body)).await
+    };
+
+    let lists = format!("[{}[0]]", "[0],".repeat(249_000));
+    for client in [&server.anonymous(), &*alice] {
+        let refused = post(client, lists.clone()).await;
+        refused.refused(403, "LIMIT_EXCEEDED");
+        assert!(refused.message().contains("send fewer items at a time"), "{}", refused.text);
+    }
+    // As many items as one request may create are none too many, nor is one long text.
+    let items = vec![json!({"content": "hello"}); 10_000];
+    alice.post("/items/messages?fields=id", &json!(items)).await.ok();
+    let text = json!({"content": "[{,:".repeat(16_000)});
+    alice.post("/items/messages?fields=id", &text).await.ok();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn queries_take_their_share_as_well() {
+    let server = TestServer::with(|config| config.server.answers_bytes_max = SHARE).await;
+
+    let long = format!("/items/messages?filter=[{}0]", "[0],".repeat(7000));
+    server.anonymous().get(&long).await.refused(429, "LIMIT_EXCEEDED");
+    assert_eq!(server.anonymous().get("/server/ping").await.text, "pong");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn heads_that_do_not_end_take_their_share_until_their_connections_end() {
+    let server = TestServer::with(|config| config.server.answers_bytes_max = 4 * SHARE).await;
+    let half = format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}", "y".repeat(50_000));
+    let mut streams = Vec::new();
+    for _ in 0..8 {
+        let mut stream = connect(server.address).await;
+        // A refusal may come before all is sent.
+        let _ = soon(stream.write_all(half.as_bytes())).await;
+        streams.push(stream);
+    }
+    let mut last = streams.pop().unwrap();
+
+    let mut refused = String::new();
+    let _ = soon(last.read_to_string(&mut refused)).await;
+    assert!(refused.starts_with("HTTP/1.1 429 "), "{refused}");
+    // The usual head takes nothing of it.
+    assert_eq!(server.anonymous().get("/server/ping").await.text, "pong");
+    drop(streams);
+
+    let mut again = connect(server.address).await;
+    let whole = format!("{half}\r\nconnection: close\r\n\r\n");
+    soon(again.write_all(whole.as_bytes())).await.unwrap();
+    assert!(head(&mut again).await.starts_with("HTTP/1.1 431 "));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn messages_that_do_not_end_take_their_share_and_the_others_are_told() {
+    for path in ["/websocket", "/_ws"] {
+        let server = server().await;
+        let alice = server.member("alice").await;
+        let whole = masked(0x81, &vec![b' '; LARGE]);
+        let in_pieces =
+            [masked(0x01, &vec![b' '; LARGE / 4]), masked(0x00, &vec![b' '; LARGE / 4])];
+        for unfinished in [&whole[..whole.len() - 10], &in_pieces.concat()[..]] {
+            let mut first = RawSocket::connect_to(&server, path).await;
+            first.send(unfinished).await;
+            let mut second = RawSocket::connect_to(&server, path).await;
+            second.try_send(unfinished).await;
+            // One of them is told, whichever was read last.
+            let (code, reason) = tokio::select! {
+                told = closed(&mut first) => told,
+                told = closed(&mut second) => told,
+            };
+            assert_eq!((code, reason.as_str()), (1013, "sending too much at once"), "{path}");
+            drop((first, second));
+            // What was held is given back when the connections are noticed to have gone.
+            let mut third = RawSocket::connect_to(&server, path).await;
+            third.send(&masked(0x81, b"ping")).await;
+        }
+        alice.say("still here").await;
+        server.stop().await;
+    }
+}
+
+async fn closed(socket: &mut RawSocket) -> (u16, String) {
+    match socket.frame().await {
+        Some((0x88, payload)) => {
+            let (code, reason) = payload.split_first_chunk().unwrap();
+            (u16::from_be_bytes(*code), String::from_utf8(reason.to_vec()).unwrap())
+        }
+        other => panic!("a close frame was expected, not {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn messages_with_more_values_than_there_is_memory_for_are_answered_with_an_error() {
+    let server = server().await;
+    let frame = format!(r#"{{"type":"ping","more":[{}0]}}"#, "[0],".repeat(3000));
+    let mut socket = RawSocket::connect(&server).await;
+
+    socket.send(&masked(0x81, frame.as_bytes())).await;
+    let (_, told) = socket.frame().await.unwrap();
+    let told = String::from_utf8(told).unwrap();
+    assert!(told.contains(r#""code":"LIMIT_EXCEEDED""#), "{told}");
+    socket.send_json(&json!({"type": "ping"})).await;
+
+    assert_eq!(socket.frame().await.unwrap(), (0x81, br#"{"type":"pong"}"#.to_vec()));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn lists_take_memory_while_they_are_read_and_until_they_are_taken() {
+    let server = server().await;
+    server.allow_public(&[Permission::to("read", "messages")]).await;
+    let alice = server.member("alice").await;
+    for _ in 0..3 {
+        let message = json!({"content": "x".repeat(10_000)});
+        alice.post("/items/messages?fields=id", &json!(vec![message; 30])).await.ok();
+    }
+    let visitor = server.anonymous();
+    let list = |limit| format!("/items/messages?fields=content&sort=id&limit={limit}");
+
+    // One is larger than the whole share, and two are together: more than the system takes for them.
+    visitor.get(&list(90)).await.refused(429, "LIMIT_EXCEEDED");
+    let ask = || visitor.request("GET", &list(30)).send();
+    let (one, two) = (soon(ask()).await.unwrap(), soon(ask()).await.unwrap());
+    assert_eq!((one.status().as_u16(), two.status().as_u16()), (200, 200));
+    let mut held = vec![one, two];
+    let refused = loop {
+        let next = soon(ask()).await.unwrap();
+        if next.status() != 200 {
+            break next;
+        }
+        assert!(held.len() < 10, "unread lists are refused at last");
+        held.push(next);
+    };
+    assert_eq!(
+        (refused.status().as_u16(), &refused.headers()["retry-after"]),
+        (429, &"1".parse().unwrap())
+    );
+    alice.get(&list(90)).await.ok();
+
+    for response in held {
+        assert!(soon(response.bytes()).await.unwrap().len() > 300_000);
+    }
+    until_there_is_room(async || visitor.get(&list(30)).await).await.ok();
+    server.stop().await;
+}
