@@ -23,7 +23,7 @@ const GROUNDS: [&str; 5] = ["email", "password", "status", "provider", "external
 const IDENTITY: [&str; 3] = ["provider", "external_identifier", "auth_data"];
 
 /// The provider of accounts that have a password here.
-const DEFAULT: &str = "default";
+pub(super) const DEFAULT: &str = "default";
 
 /// The fields that say which role an account has, or will have.
 const ROLES: [&str; 2] = ["role", "public_registration_role"];

@@ -291,7 +291,7 @@ fn fields_forbidden(collection: &'static Collection, fields: Vec<String>) -> Err
     Error::Forbidden(Forbidden::Fields { collection: collection.name, fields, path: String::new() })
 }
 
-fn not_null(field: &Field) -> Violation {
+pub(super) fn not_null(field: &Field) -> Violation {
     Violation { field: field.name.to_owned(), kind: "nnull", details: Vec::new() }
 }
 

@@ -9,7 +9,11 @@ use std::sync::Arc;
 use serde_json::Map;
 use serde_json::Value as Json;
 
+use crate::domain::Error;
 use crate::domain::items::Items;
+use crate::domain::items::accounts;
+use crate::domain::items::payload::Values;
+use crate::domain::items::payload::not_null;
 use crate::domain::items::text::MASK;
 use crate::model::Action;
 use crate::model::Actor;
@@ -69,6 +73,28 @@ impl Current {
     pub(super) fn keeps(&self, name: &str, sent: &Json) -> bool {
         let field = self.collection.field(name).filter(|field| is_kept(field));
         field.is_some_and(|field| self.all(field, |row| shows_as(&row[field], field, sent)))
+    }
+
+    /// Refuses to take the password off an account: nothing else signs it in. Administrators may do so
+    /// for accounts of an identity provider.
+    ///
+    /// # Errors
+    /// [`Error::FailedValidation`].
+    pub(super) fn require_password(&self, actor: &Actor, set: &Values) -> Result<(), Error> {
+        let emptied = |entry: &&(&'static Field, Value)| {
+            entry.0.special == Special::Password && entry.1.is_null()
+        };
+        let Some((password, _)) = set.iter().find(emptied) else { return Ok(()) };
+        let provider = set.iter().find(|(field, _)| field.name == "provider");
+        let is_needed = |row: &Row| {
+            let provider = provider.map_or(row.value("provider"), |(_, value)| value);
+            !row[password].is_null()
+                && !(actor.admin && provider.as_text() != Some(accounts::DEFAULT))
+        };
+        if self.rows.values().any(|row| is_needed(row)) {
+            return Err(Error::FailedValidation(vec![not_null(password)]));
+        }
+        Ok(())
     }
 
     fn all(&self, field: &'static Field, fits: impl Fn(&Row) -> bool) -> bool {

@@ -26,6 +26,39 @@ async fn server() -> TestServer {
 }
 
 #[tokio::test]
+async fn null_takes_no_password_off_an_account_that_signs_in_with_it() {
+    let server = server().await;
+    let (admin, alice) = (server.admin().await, server.member("alice").await);
+    let path = format!("/users/{}", alice.id);
+    let set = json!({"first_name": "Renamed", "password": null});
+
+    for (who, method, path, body) in [
+        (&alice, "PATCH", "/users/me", set.clone()),
+        (&admin, "PATCH", "/users/me", set.clone()),
+        (&admin, "PATCH", path.as_str(), set.clone()),
+        (&admin, "PATCH", "/users", json!({"keys": [alice.id], "data": set})),
+    ] {
+        let answer = who.send_json(method, path, &body).await;
+        answer.refused(400, "FAILED_VALIDATION");
+        let extensions = &answer.body["errors"][0]["extensions"];
+        assert_eq!(
+            (&extensions["field"], &extensions["type"]),
+            (&json!("password"), &json!("nnull"))
+        );
+    }
+
+    assert_ne!(alice.get("/users/me").await.ok()["first_name"], "Renamed");
+    let login = json!({"email": alice.email, "password": alice.password});
+    server.anonymous().post("/auth/login", &login).await.ok();
+    // An account without a password stays without one.
+    let invited =
+        admin.post("/users", &json!({"email": "b@example.com", "password": null})).await.ok();
+    let path = format!("/users/{}", invited["id"].as_str().unwrap());
+    assert_eq!(admin.patch(&path, &set).await.ok()["first_name"], "Renamed");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_password_that_is_easily_guessed_is_refused_on_every_road() {
     let server = server().await;
     let (admin, alice) = (server.admin().await, server.member("alice").await);
