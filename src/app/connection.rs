@@ -10,6 +10,7 @@ use std::io::IoSlice;
 use std::pin::Pin;
 use std::task::Context;
 use std::task::Poll;
+use std::task::ready;
 use std::time::Duration;
 
 use tokio::io::AsyncRead;
@@ -21,6 +22,7 @@ use tokio::time::Instant;
 use tokio::time::Sleep;
 
 use crate::app::exchanges::Exchanges;
+use crate::app::linger::Linger;
 use crate::app::places::Place;
 use crate::transport::ws::Wire;
 
@@ -54,6 +56,8 @@ struct Waiting {
     answered: u32,
     /// Whether the client took something since.
     has_taken: bool,
+    /// The end of the connection, once it has begun.
+    linger: Option<Linger>,
 }
 
 impl Connection {
@@ -66,6 +70,7 @@ impl Connection {
             is_head: true,
             answered: exchanges.answered(),
             has_taken: false,
+            linger: None,
         };
         let (read, write) = stream.into_split();
         Self { read, wire: Wire::new(write), exchanges, waiting: Some(waiting), _place: place }
@@ -137,6 +142,12 @@ impl Waiting {
         }
     }
 
+    /// Returns whether the client may be sending something that no request was made of.
+    fn is_receiving(&self, exchanges: &Exchanges) -> bool {
+        let is_within_head = self.is_head && self.answered == exchanges.answered();
+        exchanges.has_unread() || is_within_head
+    }
+
     fn begin(&mut self, patience: Duration) {
         self.has_taken = false;
         self.deadline.as_mut().reset(Instant::now() + patience);
@@ -201,8 +212,19 @@ impl AsyncWrite for Connection {
         Pin::new(&mut self.get_mut().wire).poll_flush(cx)
     }
 
+    /// Ends the writing side, and then waits until the client has had time to read the last response.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().wire).poll_shutdown(cx)
+        let this = self.get_mut();
+        let Some(waiting) = this.waiting.as_mut().filter(|_| !this.exchanges.is_upgraded()) else {
+            return Pin::new(&mut this.wire).poll_shutdown(cx);
+        };
+        if waiting.linger.is_none() {
+            ready!(Pin::new(&mut this.wire).poll_shutdown(cx))?;
+            let is_sending = waiting.is_receiving(&this.exchanges);
+            waiting.linger = Some(Linger::begin(is_sending, waiting.deadline.as_mut()));
+        }
+        let Some(linger) = &mut waiting.linger else { return Poll::Ready(Ok(())) };
+        linger.poll(Pin::new(&mut this.read), waiting.deadline.as_mut(), cx).map(Ok)
     }
 }
 

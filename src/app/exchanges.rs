@@ -9,6 +9,11 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use tokio::io::AsyncWriteExt;
+
 /// The requests of one connection; copies are of the same.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Exchanges(Arc<Inner>);
@@ -22,6 +27,10 @@ struct Inner {
     heard: AtomicBool,
     /// Whether several requests may be on their way at once, with other things between them.
     multiplexed: AtomicBool,
+    /// Whether a part of a request was left unread, after which no other request can follow.
+    unread: AtomicBool,
+    /// The upgrade that the request with the unread part asked for.
+    refused: Mutex<Option<OnUpgrade>>,
     /// Whether the connection has become a socket.
     upgraded: AtomicBool,
 }
@@ -60,6 +69,29 @@ impl Exchanges {
     /// Returns whether several requests may come at once.
     pub(super) fn is_multiplexed(&self) -> bool {
         self.0.multiplexed.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a part of a request was left unread, and the upgrade that was refused to it.
+    pub(super) fn leave_unread(&self, refused: Option<OnUpgrade>) {
+        self.0.unread.store(true, Ordering::Relaxed);
+        *self.0.refused.lock() = refused;
+    }
+
+    /// Closes a connection whose upgrade was refused. The HTTP of the library hands it over nevertheless, and
+    /// does not close it by itself.
+    pub(super) async fn close_refused(&self) {
+        let refused = self.0.refused.lock().take();
+        if let Some(refused) = refused
+            && let Ok(connection) = refused.await
+        {
+            // It fails only when the client has gone.
+            let _ = TokioIo::new(connection).shutdown().await;
+        }
+    }
+
+    /// Returns whether a part of a request was left unread.
+    pub(super) fn has_unread(&self) -> bool {
+        self.0.unread.load(Ordering::Relaxed)
     }
 
     /// Notes that no requests follow: what follows has times of its own.

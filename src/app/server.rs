@@ -5,12 +5,14 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::body::Body as _;
 use hyper::body::Incoming;
 use hyper::http;
 use hyper::http::HeaderValue;
 use hyper::http::StatusCode;
 use hyper::http::header::CONNECTION;
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioExecutor;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
@@ -29,6 +31,7 @@ use crate::app::acceptor::Acceptor;
 use crate::app::acceptor::Gate;
 use crate::app::answer::Answer;
 use crate::app::connection::Connection;
+use crate::app::remainder::Remainder;
 
 /// How long connections that have said nothing may take to say what they came for, once no more are
 /// accepted: on most networks the first byte is on its way by then.
@@ -151,12 +154,23 @@ async fn serve<E>(
             counted.multiplex();
         }
         let exchange = counted.begin();
-        let request = Request::from((request, local.clone(), remote.clone(), Scheme::HTTP));
+        let has_body = !request.body().is_end_stream();
+        // A body would stand before the first frame of a socket.
+        let refused = has_body.then(|| request.extensions_mut().remove::<OnUpgrade>()).flatten();
+        let mut request = Request::from((request, local.clone(), remote.clone(), Scheme::HTTP));
+        let remainder = has_body.then(|| Remainder::share(&mut request));
         let (shared, counted) = (Arc::clone(&answering), counted.clone());
         async move {
             let response = shared.endpoint.get_response(request).await;
             let (mut head, body) = http::Response::from(response).into_parts();
-            if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            let was_read = match remainder {
+                Some(remainder) => remainder.drain().await,
+                None => true,
+            };
+            if !was_read && !counted.is_multiplexed() {
+                counted.leave_unread(refused);
+                head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            } else if head.status == StatusCode::SWITCHING_PROTOCOLS {
                 counted.upgrade();
             } else if shared.gate.has_shut() && !counted.is_multiplexed() {
                 // Whoever would send the next request on this connection is told not to.
@@ -178,14 +192,21 @@ async fn serve<E>(
         }
     };
     // How it ended is no news: clients come and go.
-    tokio::select! {
+    let has_ended = tokio::select! {
         biased;
-        _ = &mut conversation => return,
+        _ = &mut conversation => true,
         () = shared.cut_off.cancelled() => return,
-        () = ending => conversation.as_mut().graceful_shutdown(),
-    }
+        () = ending => false,
+    };
+    let end = async {
+        if !has_ended {
+            conversation.as_mut().graceful_shutdown();
+            let _ = conversation.await;
+        }
+        exchanges.close_refused().await;
+    };
     tokio::select! {
-        _ = conversation => {}
+        () = end => {}
         () = shared.cut_off.cancelled() => {}
     }
 }

@@ -98,7 +98,6 @@ impl<E: Endpoint<Output = Response>> Around<E> {
             return Refusal::HeadersTooLarge.respond();
         }
         if announced(&request) > config.body_bytes_max as u64 {
-            body::discard(request.into_body()).await;
             return Refusal::ContentTooLarge.respond();
         }
         match AssertUnwindSafe(self.inner.call(request)).catch_unwind().await {

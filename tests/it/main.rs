@@ -33,3 +33,4 @@ mod throttle;
 mod tidy;
 mod topics;
 mod typing;
+mod unread;
