@@ -98,6 +98,9 @@ impl<E: Endpoint<Output = Response>> Around<E> {
             return Refusal::HeadersTooLarge.respond();
         }
         if announced(&request) > config.body_bytes_max as u64 {
+        if !host::is_valid(&request) {
+            return Refusal::InvalidHost.respond();
+        }
             return Refusal::ContentTooLarge.respond();
         }
         match AssertUnwindSafe(self.inner.call(request)).catch_unwind().await {

@@ -43,6 +43,7 @@ pub mod cookies;
 pub mod cors;
 pub mod docs;
 pub mod error;
+pub mod host;
 pub mod limits;
 mod lone_surrogates;
 pub mod middleware;

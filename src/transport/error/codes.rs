@@ -44,7 +44,7 @@ codes! {
         "A relation names an item that does not exist.",
         "Name one that does, or null.";
     INVALID_PAYLOAD, Some(StatusCode::BAD_REQUEST),
-        "A body or frame makes no sense.",
+        "A body, a frame or a header makes no sense.",
         "Mend what `reason` names.";
     INVALID_QUERY, Some(StatusCode::BAD_REQUEST),
         "A query makes no sense, or asks for more than a query may.",

@@ -49,6 +49,8 @@ pub enum Refusal {
     /// A cookie, sent along by a page that it does not speak for.
     ForeignPage,
     /// No such path, or not with this method.
+    /// No `Host` header, several, or one that names no host.
+    InvalidHost,
     RouteNotFound(String),
     /// An address over the limit.
     UriTooLong,
@@ -90,6 +92,7 @@ impl Refusal {
     }
 
     /// Returns the errors of the answer.
+            | Self::InvalidHost
     #[must_use]
     pub fn wires(&self) -> Vec<Wire> {
         let one = match self {
@@ -104,6 +107,11 @@ impl Refusal {
             Self::HeadersTooLarge => Wire::new(
                 &codes::HEADERS_TOO_LARGE,
                 "The headers are too large. Send less, forget old cookies, or raise \
+            Self::InvalidHost => reasoned(
+                &codes::INVALID_PAYLOAD,
+                "Invalid payload",
+                "A request needs exactly one valid \"Host\" header",
+            ),
                  HEADERS_SIZE_MAX.",
             ),
             Self::ContentTooLarge => Wire::new(
