@@ -169,6 +169,8 @@ impl Page {
 
     fn is_known(&self, request: &Request) -> bool {
         let own = self.etag.to_str().unwrap_or_default();
+        // It is the same for everybody; but the headers of another origin's request are not.
+        headers.insert(header::VARY, HeaderValue::from_static("Origin"));
         request.header(header::IF_NONE_MATCH).is_some_and(|known| {
             known.split(',').any(|tag| matches!(tag.trim().trim_start_matches("W/"), tag if tag == own || tag == "*"))
         })
@@ -192,8 +194,8 @@ impl Endpoint for Chat {
     }
 }
 
-/// A file of the page to choose a password. Its address has a token in it, which it must not tell to
-/// where its links lead.
+/// A file of the page to choose a password. The address of the page has a token in it, which it must not
+/// tell to where its links lead, nor leave in a cache.
 struct Password(&'static str);
 
 impl Endpoint for Password {
@@ -202,8 +204,11 @@ impl Endpoint for Password {
     async fn call(&self, request: Request) -> poem::Result<Response> {
         let page = CHAT.iter().find(|(known, _)| *known == self.0).ok_or(NotFoundError)?;
         let mut response = page.1.respond(&request);
-        let referrer = HeaderValue::from_static("no-referrer");
-        response.headers_mut().insert(header::REFERRER_POLICY, referrer);
+        let headers = response.headers_mut();
+        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        if self.0.ends_with(".html") {
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
         Ok(response)
     }
 }

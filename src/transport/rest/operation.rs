@@ -29,6 +29,7 @@ use crate::transport::actor;
 use crate::transport::address;
 use crate::transport::error::Refusal;
 use crate::transport::rest::body;
+use crate::transport::rest::envelope;
 use crate::transport::rest::query_string;
 
 /// What a handler comes to.
@@ -47,6 +48,8 @@ pub struct Operation {
     pub access: Access,
     /// The collection it is about, where the path does not name it.
     pub collection: Option<&'static Collection>,
+    /// Whether there may be secrets in the address or the response, so that no cache may store it.
+    pub secret: bool,
     /// What answers it.
     pub handler: Handler,
     /// Its documentation.
@@ -304,6 +307,7 @@ pub struct Mounted {
     context: Arc<Context>,
     access: Access,
     collection: Option<&'static Collection>,
+    secret: bool,
     handler: Handler,
 }
 
@@ -317,7 +321,14 @@ impl Operation {
         handler: Handler,
         words: Words,
     ) -> Self {
-        Self { method, path: path.into(), access, collection: None, handler, words }
+        let secret = words.success.cookies;
+        Self { method, path: path.into(), access, collection: None, secret, handler, words }
+    }
+
+    /// Returns the same operation, with secrets in the address or the response.
+    #[must_use]
+    pub fn secret(self) -> Self {
+        Self { secret: true, ..self }
     }
 
     /// Returns the same operation, about a collection.
@@ -329,8 +340,8 @@ impl Operation {
     /// Returns the operation as an endpoint of this service.
     #[must_use]
     pub fn mount(&self, context: Arc<Context>) -> Mounted {
-        let Self { access, collection, handler, .. } = *self;
-        Mounted { context, access, collection, handler }
+        let Self { access, collection, secret, handler, .. } = *self;
+        Mounted { context, access, collection, secret, handler }
     }
 }
 
@@ -366,6 +377,7 @@ impl Endpoint for Mounted {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
-        Ok(self.reply(request).await.unwrap_or_else(|refusal| refusal.respond()))
+        let response = self.reply(request).await.unwrap_or_else(|refusal| refusal.respond());
+        Ok(if self.secret { envelope::without_store(response) } else { response })
     }
 }
