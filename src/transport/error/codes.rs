@@ -88,6 +88,9 @@ codes! {
     URI_TOO_LONG, Some(StatusCode::URI_TOO_LONG),
         "The address is longer than `URL_SIZE_MAX`.",
         "Ask by `SEARCH`, with the query in the body.";
+    UNSUPPORTED_MEDIA_TYPE, Some(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        "The body is compressed in a way that this service does not know.",
+        "Compress it in one of the ways that `Accept-Encoding` names, or not at all.";
     UNPROCESSABLE_CONTENT, Some(StatusCode::UNPROCESSABLE_ENTITY),
         "It makes sense and is allowed, but cannot be done as things are.",
         "Change first what `reason` names.";

@@ -21,6 +21,7 @@ use serde_json::json;
 use crate::domain::Error;
 use crate::domain::Exceeded;
 use crate::transport::error::codes::Code;
+use crate::transport::rest;
 
 /// Seconds after which a client may try again when storage did not answer.
 const STORE_RETRY_SECONDS: u64 = 2;
@@ -58,6 +59,8 @@ pub enum Refusal {
     HeadersTooLarge,
     /// A body over the limit.
     ContentTooLarge,
+    /// A body in this coding, which is none of those that are known.
+    UnsupportedCoding(String),
     /// A body that did not arrive in time.
     OutOfTime,
     /// Something broke that clients can do nothing about. Whoever answers so has logged it.
@@ -82,6 +85,12 @@ impl Refusal {
                 response
             }
             Self::RouteNotFound(path) => route_not_found(path),
+            Self::UnsupportedCoding(_) => {
+                let mut response = answer(&self.wires(), None);
+                let accepted = HeaderValue::from_static(rest::ACCEPTED_CODINGS);
+                response.headers_mut().insert(header::ACCEPT_ENCODING, accepted);
+                response
+            }
             Self::ForeignPage
             | Self::UriTooLong
             | Self::HeadersTooLarge
@@ -118,6 +127,7 @@ impl Refusal {
                 &codes::CONTENT_TOO_LARGE,
                 "Content is too large. Send less at once, or raise MAX_PAYLOAD_SIZE.",
             ),
+            Self::UnsupportedCoding(name) => words::unsupported_coding(name),
             Self::OutOfTime => Wire::new(
                 &codes::OUT_OF_TIME,
                 "The request body did not arrive in time. Send it again.",

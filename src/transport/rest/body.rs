@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use bytes::BytesMut;
-use futures_util::Stream;
 use futures_util::StreamExt;
 use poem::Body;
+use poem::Request;
 use serde_json::Value as Json;
 use tokio::time::Instant;
 
@@ -14,41 +14,39 @@ use crate::domain::Error;
 use crate::text::json;
 use crate::transport::error::Refusal;
 use crate::transport::lone_surrogates;
+use crate::transport::rest::content_coding::Coding;
 
 /// How long a body may take to arrive.
 const ARRIVAL_MAX: Duration = Duration::from_secs(30);
 /// How long it may take that is small, and what larger ones have to bring each second beyond that.
 const ARRIVAL_MIN: Duration = Duration::from_secs(10);
 const BYTES_PER_SECOND: u64 = 1024;
-/// How many bytes over the limit are still taken in, so that the client, who is still sending,
-/// gets to read the refusal.
-const DISCARDED_MAX: usize = 8 * 1024 * 1024;
 /// How much of a content type an error shows.
 const CONTENT_TYPE_SHOWN: usize = 100;
-/// How long the rest of a refused body may take to arrive.
-const DISCARD_MAX: Duration = Duration::from_secs(2);
 
-/// Returns the body as bytes.
+/// Returns the body of a request as bytes, inflated if it was compressed.
 ///
 /// # Errors
-/// [`Refusal::ContentTooLarge`] above `bytes_max`, [`Refusal::OutOfTime`] if it drips or takes half a
-/// minute.
-pub async fn read(body: Body, bytes_max: usize) -> Result<Bytes, Refusal> {
+/// [`Refusal::ContentTooLarge`] above `bytes_max`, compressed or not; [`Refusal::OutOfTime`] if it drips
+/// or takes half a minute; [`Refusal::UnsupportedCoding`]; [`Error::InvalidPayload`] if it is incomplete
+/// or cannot be inflated.
+pub async fn read(request: &mut Request, bytes_max: usize) -> Result<Bytes, Refusal> {
+    let body = request.take_body();
     if body.is_empty() {
         return Ok(Bytes::new());
     }
-    collect(body, bytes_max, Instant::now()).await
+    let coding = Coding::of(request.headers())?;
+    let bytes = collect(body, bytes_max, Instant::now()).await?;
+    match coding {
+        Some(coding) if !bytes.is_empty() => coding.inflate(&bytes, bytes_max),
+        _ => Ok(bytes),
+    }
 }
 
 /// Returns when more has to have come of a body that began then, of which so much is there.
 fn due(begun: Instant, received: usize) -> Instant {
     let earned = Duration::from_secs(received as u64 / BYTES_PER_SECOND);
     begun + (ARRIVAL_MIN + earned).min(ARRIVAL_MAX)
-}
-
-/// Takes in what the client is still sending, within bounds, without keeping it.
-pub async fn discard(body: Body) {
-    discard_rest(&mut Box::pin(body.into_bytes_stream())).await;
 }
 
 /// Returns the JSON of a body, or `None` if it is empty or of another content type than JSON: such
@@ -104,26 +102,11 @@ async fn collect(body: Body, bytes_max: usize, begun: Instant) -> Result<Bytes, 
         let Some(chunk) = next.map_err(|_| Refusal::OutOfTime)? else { break };
         let chunk = chunk.map_err(|_| Error::payload("The request body broke off"))?;
         if collected.len() + chunk.len() > bytes_max {
-            discard_rest(&mut chunks).await;
             return Err(Refusal::ContentTooLarge);
         }
         collected.extend_from_slice(&chunk);
     }
     Ok(collected.freeze())
-}
-
-async fn discard_rest(chunks: &mut (impl Stream<Item = std::io::Result<Bytes>> + Unpin)) {
-    let discard = async {
-        let mut discarded = 0;
-        while let Some(Ok(chunk)) = chunks.next().await {
-            discarded += chunk.len();
-            if discarded > DISCARDED_MAX {
-                break;
-            }
-        }
-    };
-    // Who sends even more, or does not go on, is cut off when the answer is out.
-    let _ = tokio::time::timeout(DISCARD_MAX, discard).await;
 }
 
 #[cfg(test)]
@@ -178,8 +161,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_over_the_limit_is_refused() {
-        assert_eq!(read(Body::from("12345"), 5).await.unwrap(), "12345");
-        assert!(matches!(read(Body::from("123456"), 5).await, Err(Refusal::ContentTooLarge)));
+        let read = async |text: &str| {
+            let mut request = Request::builder().body(text.to_owned());
+            read(&mut request, 5).await
+        };
+
+        assert_eq!(read("12345").await.unwrap(), "12345");
+        assert!(matches!(read("123456").await, Err(Refusal::ContentTooLarge)));
     }
 
     #[tokio::test]

@@ -248,7 +248,7 @@ impl Call {
     pub async fn body(&mut self) -> Result<Option<Json>, Refusal> {
         let depth_max = self.context.config.server.json_depth_max;
         let bytes_max = self.context.config.server.body_bytes_max;
-        let bytes = body::read(self.request.take_body(), bytes_max).await?;
+        let bytes = body::read(&mut self.request, bytes_max).await?;
         Ok(body::parse(self.request.content_type(), &bytes, depth_max)?)
     }
 
@@ -261,7 +261,7 @@ impl Call {
         let config = &self.context.config;
         let depth_max = config.server.json_depth_max;
         let is_lenient = !config.query.require_content && self.collection()?.reach == Reach::Items;
-        let bytes = body::read(self.request.take_body(), config.server.body_bytes_max).await?;
+        let bytes = body::read(&mut self.request, config.server.body_bytes_max).await?;
         let content_type = self.request.content_type();
         if !is_lenient && !bytes.is_empty() {
             body::require_json(content_type)?;
@@ -275,7 +275,7 @@ impl Call {
     /// As [`body::read`].
     pub async fn form(&mut self) -> Result<Vec<(String, String)>, Refusal> {
         let bytes_max = self.context.config.server.body_bytes_max;
-        let bytes = body::read(self.request.take_body(), bytes_max).await?;
+        let bytes = body::read(&mut self.request, bytes_max).await?;
         let kind = self.request.content_type().unwrap_or_default();
         if !kind.starts_with("application/x-www-form-urlencoded") {
             return Ok(Vec::new());
