@@ -6,6 +6,7 @@
 
 pub mod acceptor;
 mod accounts;
+pub mod address_space;
 mod answer;
 mod chores;
 mod connection;
@@ -14,12 +15,12 @@ mod error;
 mod exchanges;
 mod files;
 pub mod handover;
-pub mod listener;
 mod linger;
+pub mod listener;
 mod places;
 mod providers;
-mod secret;
 mod remainder;
+mod secret;
 pub mod server;
 mod signals;
 mod warnings;

@@ -49,9 +49,9 @@ pub enum Refusal {
     BadCookie(Error, HeaderValue),
     /// A cookie, sent along by a page that it does not speak for.
     ForeignPage,
-    /// No such path, or not with this method.
     /// No `Host` header, several, or one that names no host.
     InvalidHost,
+    /// No such path, or not with this method.
     RouteNotFound(String),
     /// An address over the limit.
     UriTooLong,
@@ -92,6 +92,7 @@ impl Refusal {
                 response
             }
             Self::ForeignPage
+            | Self::InvalidHost
             | Self::UriTooLong
             | Self::HeadersTooLarge
             | Self::ContentTooLarge
@@ -101,12 +102,16 @@ impl Refusal {
     }
 
     /// Returns the errors of the answer.
-            | Self::InvalidHost
     #[must_use]
     pub fn wires(&self) -> Vec<Wire> {
         let one = match self {
             Self::Domain(error) | Self::BadCookie(error, _) => return wire(error),
             Self::ForeignPage => words::foreign_page(),
+            Self::InvalidHost => reasoned(
+                &codes::INVALID_PAYLOAD,
+                "Invalid payload",
+                "A request needs exactly one valid \"Host\" header",
+            ),
             Self::RouteNotFound(path) => no_route(path),
             Self::UriTooLong => Wire::new(
                 &codes::URI_TOO_LONG,
@@ -116,11 +121,6 @@ impl Refusal {
             Self::HeadersTooLarge => Wire::new(
                 &codes::HEADERS_TOO_LARGE,
                 "The headers are too large. Send less, forget old cookies, or raise \
-            Self::InvalidHost => reasoned(
-                &codes::INVALID_PAYLOAD,
-                "Invalid payload",
-                "A request needs exactly one valid \"Host\" header",
-            ),
                  HEADERS_SIZE_MAX.",
             ),
             Self::ContentTooLarge => Wire::new(
@@ -207,6 +207,10 @@ pub fn wire(error: &Error) -> Vec<Wire> {
         .with("reset", reset.to_string())
         .with("reason", *reason),
         Error::TooBusy { .. } => unavailable("api", "Under pressure"),
+        Error::NoThread(failure) => {
+            tracing::error!(error.chain = %chain(failure), "the system refused a thread");
+            unavailable("api", "Under pressure")
+        }
         Error::TooCostly { allowed } => unavailable(
             "database",
             &format!(
