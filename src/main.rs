@@ -12,6 +12,7 @@ use mimalloc::MiMalloc;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
+    cli::end_at_panic();
     let done = cli::parse().and_then(cli::run);
     match done {
         Ok(()) => ExitCode::SUCCESS,

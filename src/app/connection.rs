@@ -180,8 +180,16 @@ impl AsyncWrite for Connection {
         Pin::new(&mut this.wire).poll_flush(cx)
     }
 
+    /// Ends the writing side, and then waits until the client has had time to read the last response.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().wire).poll_shutdown(cx)
+        let this = self.get_mut();
+        let Some(waiting) = this.waiting.as_mut().filter(|_| !this.exchanges.is_upgraded()) else {
+            return Pin::new(&mut this.wire).poll_shutdown(cx);
+        };
+        if !waiting.is_lingering() {
+            ready!(Pin::new(&mut this.wire).poll_shutdown(cx))?;
+        }
+        waiting.poll_linger(Pin::new(&mut this.read), &this.exchanges, cx).map(Ok)
     }
 }
 

@@ -75,6 +75,14 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// The process may have too little address space.
+    #[error("the address space is limited to {limit} MiB (ulimit -v), and {needed} MiB are needed")]
+    AddressSpace {
+        /// How much it may have, in MiB.
+        limit: u64,
+        /// How much it needs, in MiB.
+        needed: u64,
+    },
     /// The next program cannot take over.
     #[error("cannot start {program}")]
     Replace {

@@ -14,6 +14,10 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use tokio::io::AsyncWriteExt;
 
 /// The requests of one connection; copies are of the same.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +34,10 @@ struct Inner {
     unwritten: AtomicBool,
     /// The task that waits until they are.
     waiting: AtomicWaker,
+    /// Whether a part of a request was left unread, after which no other request can follow.
+    unread: AtomicBool,
+    /// The upgrade that the request with the unread part asked for.
+    refused: Mutex<Option<OnUpgrade>>,
     /// Whether the connection has become a socket.
     upgraded: AtomicBool,
     /// Whether the client speaks HTTP/2, which this server does not.
@@ -91,6 +99,29 @@ impl Exchanges {
     /// As [`Exchanges::poll_written`].
     pub(super) async fn written(&self) {
         poll_fn(|context| self.poll_written(context)).await;
+    }
+
+    /// Notes that a part of a request was left unread, and the upgrade that was refused to it.
+    pub(super) fn leave_unread(&self, refused: Option<OnUpgrade>) {
+        self.0.unread.store(true, Ordering::Relaxed);
+        *self.0.refused.lock() = refused;
+    }
+
+    /// Closes a connection whose upgrade was refused. The HTTP of the library hands it over nevertheless, and
+    /// does not close it by itself.
+    pub(super) async fn close_refused(&self) {
+        let refused = self.0.refused.lock().take();
+        if let Some(refused) = refused
+            && let Ok(connection) = refused.await
+        {
+            // It fails only when the client has gone.
+            let _ = TokioIo::new(connection).shutdown().await;
+        }
+    }
+
+    /// Returns whether a part of a request was left unread.
+    pub(super) fn has_unread(&self) -> bool {
+        self.0.unread.load(Ordering::Relaxed)
     }
 
     /// Notes that no requests follow: what follows has times of its own.

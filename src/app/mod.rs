@@ -6,6 +6,7 @@
 
 pub mod acceptor;
 mod accounts;
+pub mod address_space;
 mod answer;
 mod chores;
 mod connection;
@@ -14,9 +15,11 @@ mod error;
 mod exchanges;
 mod files;
 pub mod handover;
+mod linger;
 pub mod listener;
 mod places;
 mod providers;
+mod remainder;
 mod secret;
 pub mod server;
 mod signals;

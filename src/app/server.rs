@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::body::Body as _;
 use hyper::body::Incoming;
 use hyper::http;
 use hyper::http::HeaderValue;
@@ -12,6 +13,7 @@ use hyper::http::StatusCode;
 use hyper::http::header::CONNECTION;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use poem::Endpoint;
 use poem::Request;
@@ -28,6 +30,7 @@ use crate::app::acceptor::Acceptor;
 use crate::app::acceptor::Gate;
 use crate::app::answer::Answer;
 use crate::app::connection::Connection;
+use crate::app::remainder::Remainder;
 use crate::transport::ws::TryWrite;
 
 /// How long connections that have said nothing may take to say what they came for, once no more are
@@ -149,14 +152,25 @@ async fn serve<E>(
             request.extensions_mut().insert(socket.clone());
         }
         let exchange = counted.begin();
-        let request = Request::from((request, local.clone(), remote.clone(), Scheme::HTTP));
+        let has_body = !request.body().is_end_stream();
+        // A body would stand before the first frame of a socket.
+        let refused = has_body.then(|| request.extensions_mut().remove::<OnUpgrade>()).flatten();
+        let mut request = Request::from((request, local.clone(), remote.clone(), Scheme::HTTP));
+        let remainder = has_body.then(|| Remainder::share(&mut request));
         let (shared, counted) = (Arc::clone(&answering), counted.clone());
         async move {
             // For a client that sends requests and reads no responses nothing more is done.
             counted.written().await;
             let response = shared.endpoint.get_response(request).await;
             let (mut head, body) = http::Response::from(response).into_parts();
-            if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            let was_read = match remainder {
+                Some(remainder) => remainder.drain().await,
+                None => true,
+            };
+            if !was_read {
+                counted.leave_unread(refused);
+                head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            } else if head.status == StatusCode::SWITCHING_PROTOCOLS {
                 counted.upgrade();
             } else if shared.gate.has_shut() {
                 // Whoever would send the next request on this connection is told not to.
@@ -176,20 +190,27 @@ async fn serve<E>(
         exchanges.quiet(shared.quiet).await;
     };
     // How it ended is no news: clients come and go.
-    tokio::select! {
+    let has_ended = tokio::select! {
         biased;
         _ = &mut conversation => {
             if exchanges.is_http_2() {
                 // As far as the client listens.
                 let _ = wire.try_write(NO_HTTP_2);
             }
-            return;
+            true
         }
         () = shared.cut_off.cancelled() => return,
-        () = ending => conversation.as_mut().graceful_shutdown(),
-    }
+        () = ending => false,
+    };
+    let end = async {
+        if !has_ended {
+            conversation.as_mut().graceful_shutdown();
+            let _ = conversation.await;
+        }
+        exchanges.close_refused().await;
+    };
     tokio::select! {
-        _ = conversation => {}
+        () = end => {}
         () = shared.cut_off.cancelled() => {}
     }
 }

@@ -7,10 +7,12 @@ use std::task::Context;
 use std::task::Poll;
 use std::time::Duration;
 
+use tokio::io::AsyncRead;
 use tokio::time::Instant;
 use tokio::time::Sleep;
 
 use crate::app::exchanges::Exchanges;
+use crate::app::linger::Linger;
 use crate::domain::Error;
 use crate::domain::memory::FREE;
 use crate::domain::memory::Reservation;
@@ -44,6 +46,8 @@ pub(super) struct Waiting {
     /// Whether anything was read.
     has_heard: bool,
     stall: Stall,
+    /// The end of the connection, once it has begun.
+    linger: Option<Linger>,
     /// How much of a head is there.
     head_bytes: usize,
     /// What is reserved for the largest head so far: the server keeps the buffer of it.
@@ -68,6 +72,7 @@ impl Waiting {
             has_taken: false,
             has_heard: false,
             stall: Stall { rate: MinimumRate::new(patience.stall), waited_for: None },
+            linger: None,
             head_bytes: 0,
             memory,
         }
@@ -132,6 +137,26 @@ impl Waiting {
         }
         self.head_bytes += bytes.len();
         if self.head_bytes > FREE { self.memory.grow(2 * self.head_bytes) } else { Ok(()) }
+    }
+
+    /// Returns whether the connection is being closed.
+    pub(super) const fn is_lingering(&self) -> bool {
+        self.linger.is_some()
+    }
+
+    /// Waits, after the end of the writing side, until the client has had time to read the last response.
+    pub(super) fn poll_linger(
+        &mut self,
+        reader: Pin<&mut impl AsyncRead>,
+        exchanges: &Exchanges,
+        context: &mut Context<'_>,
+    ) -> Poll<()> {
+        let is_within_head = self.is_head && self.answered == exchanges.answered();
+        let is_sending = exchanges.has_unread() || is_within_head;
+        let mut deadline = self.deadline.as_mut();
+        let linger =
+            self.linger.get_or_insert_with(|| Linger::begin(is_sending, deadline.as_mut()));
+        linger.poll(reader, deadline, context)
     }
 
     fn begin(&mut self, patience: Duration) {

@@ -1,6 +1,8 @@
 //! What went wrong, as the one line and the status that a command ends with.
 
 use std::fmt;
+use std::panic;
+use std::process;
 use std::process::ExitCode;
 
 use chinwag::app::StartError;
@@ -64,6 +66,24 @@ impl Failure {
         }
         ExitCode::from(self.status)
     }
+}
+
+/// Makes every panic end the process in one line. So it is until the service has started, or a command is
+/// done: a panic means then that the system has no thread left, or that this program is broken, and
+/// nothing has begun that could go on.
+pub fn end_at_panic() {
+    panic::set_hook(Box::new(|panic| {
+        let cause = panic.payload_as_str().unwrap_or("a part of the program failed");
+        let cause = cause.split_whitespace().collect::<Vec<_>>().join(" ");
+        let place = panic.location().map(|place| format!(" ({place})")).unwrap_or_default();
+        eprintln!("chinwag: cannot go on: {cause}{place}");
+        process::exit(1);
+    }));
+}
+
+/// Lets panics end what they happen in, and no more.
+pub fn survive_panics() {
+    drop(panic::take_hook());
 }
 
 impl From<StartError> for Failure {

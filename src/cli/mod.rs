@@ -10,6 +10,7 @@ mod serve;
 mod users;
 
 pub use failure::Failure;
+pub use failure::end_at_panic;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -115,6 +116,7 @@ fn settings() -> Result<Config, Failure> {
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    app::address_space::require()?;
     let built = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_keep_alive(BLOCKING_KEPT)

@@ -16,6 +16,7 @@ use chinwag::config;
 
 use crate::cli;
 use crate::cli::Failure;
+use crate::cli::failure;
 
 /// How long work that cannot be cancelled, such as a password being hashed, is waited for.
 const BLOCKING_PATIENCE: Duration = Duration::from_secs(1);
@@ -42,6 +43,7 @@ pub fn serve(demo: bool, public: Option<PathBuf>) -> Result<(), Failure> {
         // Before the database: from now on clients wait instead of being refused.
         let listener = listener::open(inherited, address)?;
         let app = App::open(config, Clock::system()).await?;
+        failure::survive_panics();
         let ending = app.serve(&listener, &mut signals, &handover).await?;
         Ok::<_, StartError>((ending, listener))
     });

@@ -87,6 +87,9 @@ pub enum Error {
         /// After how long.
         retry_after: Duration,
     },
+    /// The system gives no thread for costly work; worth another try later.
+    #[error("the system refuses a thread")]
+    NoThread(#[source] std::io::Error),
     /// A query that takes longer than it may.
     #[error("the query takes longer than {allowed:?}")]
     TooCostly {

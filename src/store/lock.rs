@@ -1,57 +1,189 @@
 //! One process per database file, since the counters of the writer live in its memory; and nobody
 //! else reads it.
+//!
+//! The lock is a file beside the database, under the name that remains once all links are resolved. On
+//! Linux the database itself is locked as well, which another hard link to it and the removal of the file
+//! beside it do not change.
 
 use std::fs::File;
 use std::fs::OpenOptions;
 use std::fs::TryLockError;
+use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 
 use crate::store::StoreError;
 
-/// Takes the lock beside the database file; it is held until the returned file is dropped, also by
-/// a process that is killed.
-///
-/// # Errors
-/// [`StoreError::InUse`] if another process has it, [`StoreError::Path`] if it cannot be made.
-pub(super) fn acquire(database: &Path) -> Result<File, StoreError> {
-    let failed = |path: &Path| {
-        let path = path.display().to_string();
-        move |source| StoreError::Path { path, source }
-    };
-    if let Some(directory) = database.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        std::fs::create_dir_all(directory).map_err(failed(directory))?;
-    }
-    let path = beside(database);
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(failed(&path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse(database.display().to_string())),
-        Err(TryLockError::Error(source)) => Err(failed(&path)(source)),
+/// How often the file beside the database is looked for anew if it has been removed just now.
+const ATTEMPTS_MAX: usize = 10;
+
+/// The lock of a database, held until it is dropped, also by a process that is killed.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _beside: File,
+    _database: Option<File>,
+}
+
+impl Lock {
+    /// Takes the lock of a database, and makes its file if there is none yet.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] if another process has it, [`StoreError::Path`] if it cannot be made.
+    pub(super) fn acquire(database: &Path) -> Result<Self, StoreError> {
+        let failed = |path: &Path| {
+            let path = path.display().to_string();
+            move |source| StoreError::Path { path, source }
+        };
+        if let Some(directory) = database.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            std::fs::create_dir_all(directory).map_err(failed(directory))?;
+        }
+        if !database.exists() {
+            create_private(database).map_err(failed(database))?;
+        }
+        let canonical = database.canonicalize().map_err(failed(database))?;
+        let path = beside(&canonical);
+        let in_use = || StoreError::InUse(database.display().to_string());
+        let beside = lock_named(&path).map_err(failed(&path))?.ok_or_else(in_use)?;
+        // Elsewhere such a lock would be in the way of those that SQLite takes.
+        let is_apart = cfg!(target_os = "linux");
+        let itself = if is_apart {
+            let file = File::open(&canonical).map_err(failed(&canonical))?;
+            let locked = try_lock(file).map_err(failed(&canonical))?;
+            Some(locked.ok_or_else(in_use)?)
+        } else {
+            None
+        };
+        Ok(Self { _beside: beside, _database: itself })
     }
 }
 
-/// Makes the database file, if there is none yet, so that only its owner can read it. SQLite gives
-/// the files beside it the same rights.
-///
-/// # Errors
-/// [`StoreError::Path`] if it cannot be made.
-pub(super) fn keep_private(database: &Path) -> Result<(), StoreError> {
+/// Locks the file of this name; `None` if another process has. A file that was removed before it was
+/// locked keeps no other process out, so the name is looked at once more.
+fn lock_named(path: &Path) -> io::Result<Option<File>> {
+    for _ in 0..ATTEMPTS_MAX {
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+        let Some(file) = try_lock(file)? else { return Ok(None) };
+        if is_named(&file, path) {
+            return Ok(Some(file));
+        }
+    }
+    Err(io::Error::other("the file is removed again and again"))
+}
+
+fn try_lock(file: File) -> io::Result<Option<File>> {
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(source)) => Err(source),
+    }
+}
+
+/// Returns whether an open file is still the one of this name.
+#[cfg(unix)]
+fn is_named(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+
+    let identity = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+    let open = file.metadata().map(identity).ok();
+    open.is_some() && open == std::fs::metadata(path).map(identity).ok()
+}
+
+/// Elsewhere an open file cannot be removed.
+#[cfg(not(unix))]
+fn is_named(_: &File, _: &Path) -> bool {
+    true
+}
+
+/// Makes the database file so that only its owner can read it. SQLite gives the files beside it the same
+/// rights.
+fn create_private(database: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).write(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let path = database.display().to_string();
-    options.open(database).map(drop).map_err(|source| StoreError::Path { path, source })
+    options.open(database).map(drop)
 }
 
 fn beside(database: &Path) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(".lock");
     PathBuf::from(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_in_use(path: &Path) -> bool {
+        matches!(Lock::acquire(path), Err(StoreError::InUse(name)) if name == path.display().to_string())
+    }
+
+    #[test]
+    fn a_database_has_one_lock_until_it_is_dropped() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("new/folder/chinwag.db");
+
+        let lock = Lock::acquire(&path).unwrap();
+        assert!(is_in_use(&path));
+        assert!(is_in_use(&directory.path().join("new/../new/folder/chinwag.db")));
+        drop(lock);
+
+        assert!(Lock::acquire(&path).is_ok());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn every_name_of_a_database_has_the_same_lock() {
+        use std::os::unix::fs::symlink;
+
+        let directory = tempfile::tempdir().unwrap();
+        let named = |name: &str| directory.path().join(name);
+        std::fs::create_dir(named("real")).unwrap();
+        symlink("real", named("folder")).unwrap();
+        // A link may be there before the database is.
+        symlink("real/chinwag.db", named("link.db")).unwrap();
+
+        let names = ["link.db", "real/chinwag.db", "folder/chinwag.db"];
+        for held in names {
+            let lock = Lock::acquire(&named(held)).unwrap();
+            for other in names {
+                assert!(is_in_use(&named(other)), "{held} {other}");
+            }
+            drop(lock);
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn neither_a_hard_link_nor_a_removed_lock_file_lets_another_in() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, other) = (directory.path().join("a.db"), directory.path().join("b.db"));
+        let lock = Lock::acquire(&path).unwrap();
+        std::fs::hard_link(&path, &other).unwrap();
+
+        assert!(is_in_use(&other));
+        std::fs::remove_file(beside(&path)).unwrap();
+        assert!(is_in_use(&path));
+        // The file beside a database that was replaced still counts.
+        drop(lock);
+        let lock = Lock::acquire(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert!(is_in_use(&path));
+        drop(lock);
+        assert!(Lock::acquire(&path).is_ok());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_lock_file_that_was_removed_is_not_taken_for_the_one_of_its_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("chinwag.db.lock");
+
+        let file = lock_named(&path).unwrap().unwrap();
+        assert!(is_named(&file, &path));
+        std::fs::remove_file(&path).unwrap();
+        assert!(!is_named(&file, &path));
+        let _other = lock_named(&path).unwrap().unwrap();
+        assert!(!is_named(&file, &path));
+    }
 }

@@ -19,7 +19,7 @@ use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::chore::Chore;
 use crate::store::dialect;
-use crate::store::lock;
+use crate::store::lock::Lock;
 use crate::store::sqlite;
 
 /// How many free pages stay for what is written next, at least and as a part of all pages.
@@ -74,8 +74,7 @@ impl Store {
     pub async fn vacuum(config: &StoreConfig) -> Result<Vacuumed, StoreError> {
         dialect::add_functions()?;
         let filename = sqlite::filename(config)?;
-        let _lock = lock::acquire(filename)?;
-        lock::keep_private(filename)?;
+        let _lock = Lock::acquire(filename)?;
         let options = sqlite::options(filename, config).auto_vacuum(SqliteAutoVacuum::Incremental);
         let mut connection = options.connect().await?;
         let before = length(filename)?;

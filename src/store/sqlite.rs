@@ -3,7 +3,6 @@
 //! WAL, so that readers and the writer do not wait for each other; `synchronous = full`, so that a
 //! commit is on disk when it returns.
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -29,7 +28,7 @@ use crate::model::Event;
 use crate::store::StoreError;
 use crate::store::chore::Chore;
 use crate::store::dialect;
-use crate::store::lock;
+use crate::store::lock::Lock;
 use crate::store::log::Log;
 use crate::store::migrate;
 use crate::store::read;
@@ -72,7 +71,7 @@ pub struct Store {
     mutation_bytes_max: usize,
     queue_bytes_max: usize,
     writer: Mutex<Option<JoinHandle<Option<SqliteConnection>>>>,
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Store {
@@ -88,8 +87,7 @@ impl Store {
     ) -> Result<Self, StoreError> {
         dialect::add_functions()?;
         let filename = filename(config)?;
-        let lock = lock::acquire(filename)?;
-        lock::keep_private(filename)?;
+        let lock = Lock::acquire(filename)?;
         let options = options(filename, config);
         // What a statement changed so far is kept to be undone, and that of a batch is larger than what
         // SQLite would keep in memory by itself. It is bounded as the bytes of a batch are.

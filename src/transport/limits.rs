@@ -32,7 +32,6 @@ use crate::model::network;
 use crate::transport::Context;
 use crate::transport::address;
 use crate::transport::error;
-use crate::transport::rest::body;
 
 /// How many addresses are known at once. Whoever comes once makes room for whoever comes often.
 const ADDRESSES_MAX: usize = 1 << 16;
@@ -83,11 +82,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Limited<E> {
         let from = address::of(&request, &self.context.config.server.trust_proxy);
         match self.limits.check(request.method(), request.uri().path(), from) {
             Ok(()) => self.inner.call(request).await,
-            Err(exceeded) => {
-                // Else the answer could be lost behind what is still being sent.
-                body::discard(request.into_body()).await;
-                Ok(error::respond(&Error::RequestsExceeded(exceeded)))
-            }
+            Err(exceeded) => Ok(error::respond(&Error::RequestsExceeded(exceeded))),
         }
     }
 }

@@ -3,25 +3,34 @@
 //! `JSON.parse` takes `"\\ud800"`, and whoever encodes the text that comes of it as UTF-8 gets U+FFFD in
 //! its place. `serde_json` refuses it, since no text of ours can hold it. So what it refuses is looked
 //! at once more here; what it takes costs nothing.
+//!
+//! A byte order mark before the JSON is skipped, as RFC 8259 (§8.1) allows: some editors and libraries
+//! write one.
 
 use std::borrow::Cow;
 
 use serde::de::DeserializeOwned;
+
+/// U+FEFF in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Reads JSON in which halves of characters stand for U+FFFD.
 ///
 /// # Errors
 /// What `serde_json` finds wrong with the text.
 pub fn from_slice<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
+    let json = without_mark(json);
     serde_json::from_slice(json).or_else(|error| match mend(json) {
         Cow::Borrowed(_) => Err(error),
         Cow::Owned(mended) => serde_json::from_slice(&mended),
     })
 }
 
-/// Returns JSON in which U+FFFD is written for each half of a character, in as many bytes.
+/// Returns JSON without a byte order mark, in which U+FFFD is written for each half of a character, in as
+/// many bytes.
 #[must_use]
 pub fn mend(json: &[u8]) -> Cow<'_, [u8]> {
+    let json = without_mark(json);
     let mut mended = Cow::Borrowed(json);
     let mut place = 0;
     // A backslash is of a meaning within texts alone, and JSON has none elsewhere.
@@ -40,6 +49,10 @@ pub fn mend(json: &[u8]) -> Cow<'_, [u8]> {
         };
     }
     mended
+}
+
+fn without_mark(json: &[u8]) -> &[u8] {
+    json.strip_prefix(BYTE_ORDER_MARK).unwrap_or(json)
 }
 
 /// Returns what an escape of four hexadecimal digits stands for, if there is one at a place.
@@ -67,6 +80,18 @@ mod tests {
         ] {
             assert_eq!(from_slice::<Json>(text.as_bytes()).unwrap(), json!(read), "{text}");
         }
+    }
+
+    #[test]
+    fn one_byte_order_mark_may_stand_before_the_json() {
+        let marked = |text: &str| from_slice::<Json>(text.as_bytes()).ok();
+
+        assert_eq!(marked("\u{feff}{\"a\":\"\u{feff}\"}"), Some(json!({"a": "\u{feff}"})));
+        assert_eq!(marked("\u{feff}[\"\\ud83d\"]"), Some(json!(["\u{fffd}"])));
+        for refused in ["\u{feff}", "\u{feff}\u{feff}{}", " \u{feff}{}", "{}\u{feff}"] {
+            assert_eq!(marked(refused), None, "{refused:?}");
+        }
+        assert_eq!(*mend("\u{feff}{}".as_bytes()), *b"{}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use poem::error::MethodNotAllowedError;
 use poem::error::NotFoundError;
 use poem::error::ParsePathError;
 use poem::error::StaticFileError;
+use poem::http::HeaderMap;
 use poem::http::HeaderName;
 use poem::http::HeaderValue;
 use poem::http::header;
@@ -23,10 +24,14 @@ use crate::model::id;
 use crate::transport::Context;
 use crate::transport::cors::Cors;
 use crate::transport::error::Refusal;
-use crate::transport::rest::body;
+use crate::transport::host;
+use crate::transport::rest::query_string;
 
 /// The policy of what is no page: it may load nothing, and nobody may show it in a frame.
 const NO_PAGE: &str = "default-src 'none'; frame-ancestors 'none'";
+
+/// What responses depend on besides the address. `Cache-Control` is in the list of Directus.
+const VARY: &str = "Origin, Cache-Control, Authorization, Cookie";
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -60,6 +65,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Around<E> {
         // Without its query string: there may be a token in it.
         let path = request.uri().path().to_owned();
         let span = tracing::info_span!("request", request.id = %id);
+        let has_credentials = has_credentials(&request);
         let grant = self.cors.as_ref().and_then(|cors| cors.grant(&request));
         let mut response = match grant.as_ref().and_then(|grant| grant.preflight(&request)) {
             // Before anybody asks who it is: browsers show no credentials here.
@@ -67,6 +73,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Around<E> {
             None => self.answer(request, &path).instrument(span).await,
         };
         add_headers(&mut response, &id);
+        restrict_caches(response.headers_mut(), has_credentials);
         if let Some(grant) = grant {
             grant.mark(response.headers_mut());
         }
@@ -91,6 +98,9 @@ impl<E: Endpoint<Output = Response>> Endpoint for Around<E> {
 impl<E: Endpoint<Output = Response>> Around<E> {
     async fn answer(&self, request: Request, path: &str) -> Response {
         let config = &self.context.config.server;
+        if !host::is_valid(&request) {
+            return Refusal::InvalidHost.respond();
+        }
         if address_bytes(&request) > config.url_bytes_max {
             return Refusal::UriTooLong.respond();
         }
@@ -98,7 +108,6 @@ impl<E: Endpoint<Output = Response>> Around<E> {
             return Refusal::HeadersTooLarge.respond();
         }
         if announced(&request) > config.body_bytes_max as u64 {
-            body::discard(request.into_body()).await;
             return Refusal::ContentTooLarge.respond();
         }
         match AssertUnwindSafe(self.inner.call(request)).catch_unwind().await {
@@ -174,9 +183,27 @@ fn add_headers(response: &mut Response, id: &str) {
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(NO_PAGE));
     headers.entry(header::X_FRAME_OPTIONS).or_insert(HeaderValue::from_static("DENY"));
     headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("no-referrer"));
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));
-    headers.entry(header::VARY).or_insert(HeaderValue::from_static("Origin, Cache-Control"));
     if let Ok(id) = HeaderValue::from_str(id) {
         headers.insert(REQUEST_ID, id);
     }
+}
+
+/// Returns whether a request shows a token or a cookie, good or not.
+fn has_credentials(request: &Request) -> bool {
+    let headers = request.headers();
+    let query = request.uri().query();
+    headers.contains_key(header::AUTHORIZATION)
+        || headers.contains_key(header::COOKIE)
+        || query_string::find(query, "access_token").is_some()
+}
+
+/// Says what caches may do with a response, and what it depends on, as far as its handler has not. No
+/// cache stores a response with a cookie, and no shared one a response to credentials.
+fn restrict_caches(headers: &mut HeaderMap, has_credentials: bool) {
+    if headers.contains_key(header::SET_COOKIE) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    let caching = if has_credentials { "private, no-cache" } else { "no-cache" };
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static(caching));
+    headers.entry(header::VARY).or_insert(HeaderValue::from_static(VARY));
 }

@@ -44,6 +44,7 @@ pub mod cookies;
 pub mod cors;
 pub mod docs;
 pub mod error;
+pub mod host;
 mod json_size;
 pub mod limits;
 mod lone_surrogates;

@@ -5,10 +5,10 @@
 
 use poem::Request;
 use poem::http::header;
-use poem::http::uri::Authority;
 
 use crate::config::CorsConfig;
 use crate::config::Origins;
+use crate::transport::host;
 
 /// Where browsers say by themselves how a page and what it asks for are related.
 const FETCH_SITE: &str = "sec-fetch-site";
@@ -43,10 +43,7 @@ pub fn is_own(request: &Request, public_url: &str) -> bool {
         return site.is_none_or(|site| site == "none");
     };
     let Some((scheme, authority)) = origin.to_str().ok().and_then(split) else { return false };
-    let host = request
-        .header(header::HOST)
-        .or_else(|| request.uri().authority().map(Authority::as_str))
-        .map(|host| without_default_port(&scheme, host));
+    let host = host::of(request).map(|host| without_default_port(&scheme, host));
     host.as_ref() == Some(&authority) || split(public_url) == Some((scheme, authority))
 }
 
@@ -109,6 +106,18 @@ mod tests {
             let request = request(origin.map(str::as_bytes), Some(host));
 
             assert_eq!(is_own(&request, public_url), own, "{origin:?} {host}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_no_own_page_by_one_of_two_hosts() {
+        for hosts in [["a", "b"], ["b", "a"], ["a", "a"]] {
+            let mut request = request(Some(b"http://a"), None);
+            for host in hosts {
+                request.headers_mut().append(header::HOST, HeaderValue::from_static(host));
+            }
+
+            assert!(!is_own(&request, "/"), "{hosts:?}");
         }
     }
 

@@ -1,25 +1,33 @@
 //! What browsers get at `/`: the chat page that is built in, or a front end out of a directory.
 
 use std::path::Path;
+use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use bytes::Bytes;
 use data_encoding::BASE64URL_NOPAD;
+use percent_encoding::percent_decode_str;
 use poem::Endpoint;
+use poem::FromRequest;
+use poem::IntoResponse;
 use poem::Request;
 use poem::Response;
 use poem::Route;
-use poem::endpoint::StaticFilesEndpoint;
 use poem::error::NotFoundError;
 use poem::get;
 use poem::http::HeaderValue;
 use poem::http::StatusCode;
 use poem::http::Uri;
 use poem::http::header;
+use poem::web::StaticFileRequest;
 use sha2::Digest;
 use sha2::Sha256;
 
+use crate::transport::error;
 use crate::transport::rest::path;
+
+/// Where browsers say by themselves for what they load an address.
+const FETCH_DESTINATION: &str = "sec-fetch-dest";
 
 /// What the chat page may load: what this service serves, and nothing else.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' \
@@ -161,6 +169,8 @@ impl Page {
         let headers = response.headers_mut();
         headers.insert(header::ETAG, self.etag.clone());
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        // It is the same for everybody; but the headers of another origin's request are not.
+        headers.insert(header::VARY, HeaderValue::from_static("Origin"));
         if let Some(policy) = &self.policy {
             headers.insert(header::CONTENT_SECURITY_POLICY, policy.clone());
         }
@@ -192,8 +202,8 @@ impl Endpoint for Chat {
     }
 }
 
-/// A file of the page to choose a password. Its address has a token in it, which it must not tell to
-/// where its links lead.
+/// A file of the page to choose a password. The address of the page has a token in it, which it must not
+/// tell to where its links lead, nor leave in a cache.
 struct Password(&'static str);
 
 impl Endpoint for Password {
@@ -202,8 +212,11 @@ impl Endpoint for Password {
     async fn call(&self, request: Request) -> poem::Result<Response> {
         let page = CHAT.iter().find(|(known, _)| *known == self.0).ok_or(NotFoundError)?;
         let mut response = page.1.respond(&request);
-        let referrer = HeaderValue::from_static("no-referrer");
-        response.headers_mut().insert(header::REFERRER_POLICY, referrer);
+        let headers = response.headers_mut();
+        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        if self.0.ends_with(".html") {
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
         Ok(response)
     }
 }
@@ -214,45 +227,82 @@ impl Endpoint for Password {
 pub struct AsSent(pub Uri);
 
 /// A front end out of a directory. A path without an extension that is no file is one of its own
-/// routes, so it gets the index.
+/// routes, so a browser that navigates there gets the index.
 struct Files {
-    pages: StaticFilesEndpoint,
-    assets: StaticFilesEndpoint,
+    directory: PathBuf,
     policy: HeaderValue,
 }
 
 impl Files {
     fn new(directory: &Path, policy: &str) -> Self {
-        let files =
-            || StaticFilesEndpoint::new(directory).index_file("index.html").no_cache_index();
         let policy = HeaderValue::from_str(policy).expect("the settings have ASCII only");
-        Self { pages: files().fallback_to_index(), assets: files(), policy }
+        Self { directory: directory.to_owned(), policy }
+    }
+
+    /// Returns the file that a path names, with all links resolved; `None` if there is no such file in the
+    /// directory, or a link leads out of it.
+    fn find(&self, path: &str) -> Option<PathBuf> {
+        let name = percent_decode_str(path.trim_matches('/')).decode_utf8().ok()?;
+        let directory = self.directory.canonicalize().ok()?;
+        let mut file = directory.join(&*name).canonicalize().ok()?;
+        if file.is_dir() {
+            file = file.join("index.html").canonicalize().ok()?;
+        }
+        (file.starts_with(&directory) && file.is_file()).then_some(file)
+    }
+
+    /// Returns the file for a request, which was sent to this address.
+    fn find_for(&self, request: &Request, sent: &Uri) -> Option<PathBuf> {
+        let path = sent.path();
+        if path::has_prefix(path) || is_hidden(path) {
+            return None;
+        }
+        let has_extension = path.rsplit('/').next().is_some_and(|name| name.contains('.'));
+        let may_be_route = !has_extension && is_navigation(request);
+        self.find(path).or_else(|| may_be_route.then(|| self.find("/")).flatten())
     }
 }
 
 impl Endpoint for Files {
     type Output = Response;
 
-    async fn call(&self, mut request: Request) -> poem::Result<Response> {
-        let sent = request.data::<AsSent>().map(|AsSent(uri)| uri.clone());
-        let uri = sent.unwrap_or_else(|| request.uri().clone());
-        if path::has_prefix(uri.path()) || is_hidden(uri.path()) {
-            return Err(NotFoundError.into());
-        }
-        let has_extension = uri.path().rsplit('/').next().is_some_and(|name| name.contains('.'));
-        *request.uri_mut() = uri;
-        let files = if has_extension { &self.assets } else { &self.pages };
-        let mut response = files.call(request).await?;
-        for (name, value) in [
-            (header::CONTENT_SECURITY_POLICY, self.policy.clone()),
-            // For browsers that do not know what a policy says about frames; it wins with all others.
-            (header::X_FRAME_OPTIONS, HeaderValue::from_static("SAMEORIGIN")),
-            // What browsers do unasked: what the page embeds may depend on it.
-            (header::REFERRER_POLICY, HeaderValue::from_static("strict-origin-when-cross-origin")),
-        ] {
-            response.headers_mut().insert(name, value);
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        let sent = request.data::<AsSent>().map_or_else(|| request.uri(), |AsSent(uri)| uri);
+        let mut response = match self.find_for(&request, sent) {
+            None => error::route_not_found(sent.path()),
+            Some(file) => {
+                let asked = StaticFileRequest::from_request_without_body(&request).await?;
+                asked.create_response(file, true, false)?.into_response()
+            }
+        };
+        let is_file = response.status() != StatusCode::NOT_FOUND;
+        let headers = response.headers_mut();
+        headers.insert(header::VARY, HeaderValue::from_static("Origin, Accept, Sec-Fetch-Dest"));
+        if is_file {
+            for (name, value) in [
+                (header::CONTENT_SECURITY_POLICY, self.policy.clone()),
+                // For browsers that do not know what a policy says about frames; it wins with all others.
+                (header::X_FRAME_OPTIONS, HeaderValue::from_static("SAMEORIGIN")),
+                // What browsers do unasked: what the page embeds may depend on it.
+                (
+                    header::REFERRER_POLICY,
+                    HeaderValue::from_static("strict-origin-when-cross-origin"),
+                ),
+            ] {
+                headers.insert(name, value);
+            }
         }
         Ok(response)
+    }
+}
+
+/// Returns whether a browser asks for a page to show, and not a program for data.
+fn is_navigation(request: &Request) -> bool {
+    match request.header(FETCH_DESTINATION) {
+        Some(destination) => matches!(destination, "document" | "iframe" | "frame"),
+        None => request.headers().get_all(header::ACCEPT).iter().any(|accept| {
+            accept.to_str().is_ok_and(|accept| accept.to_ascii_lowercase().contains("text/html"))
+        }),
     }
 }
 
@@ -317,7 +367,7 @@ mod tests {
             ("/index.html", 200, Some(HTML)),
             ("/style.css", 200, Some(STYLE)),
             ("/main.js", 200, Some("text/javascript")),
-            ("/rooms/5", 200, Some(HTML)),
+            ("/rooms/5", 404, None),
             ("/missing.js", 404, None),
             ("/.env", 404, None),
             ("/../Cargo.toml", 404, None),
@@ -329,6 +379,90 @@ mod tests {
             assert_eq!(response.status().as_u16(), status, "{path}");
             if let Some(content_type) = content_type {
                 assert_eq!(response.content_type(), Some(content_type), "{path}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_index_stands_for_routes_that_a_browser_navigates_to() {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("web");
+        let files = mount_files(Route::new(), &directory, "object-src 'none'");
+        let browser = "text/html,application/xhtml+xml,*/*;q=0.8";
+
+        for (path, destination, accept, status) in [
+            ("/rooms/5", Some("document"), None, 200),
+            ("/rooms/5", Some("iframe"), Some("*/*"), 200),
+            ("/rooms/5", None, Some(browser), 200),
+            ("/rooms/5", None, Some("Text/HTML"), 200),
+            ("/rooms/5", Some("empty"), Some(browser), 404),
+            ("/rooms/5", Some("script"), None, 404),
+            ("/rooms/5", None, Some("application/json"), 404),
+            ("/rooms/5", None, Some("*/*"), 404),
+            ("/rooms/5", None, None, 404),
+            ("/missing.js", Some("document"), Some(browser), 404),
+            ("/directus/files", Some("document"), Some(browser), 404),
+            ("/style.css", Some("style"), None, 200),
+        ] {
+            let mut request = request(path);
+            for (name, value) in [(FETCH_DESTINATION, destination), ("accept", accept)] {
+                if let Some(value) = value {
+                    request.headers_mut().insert(name, HeaderValue::from_static(value));
+                }
+            }
+            let response = files.get_response(request).await;
+
+            assert_eq!(response.status().as_u16(), status, "{path} {destination:?} {accept:?}");
+            let varies = response.header(header::VARY).unwrap();
+            assert!(varies.contains("Accept") && varies.contains("Sec-Fetch-Dest"), "{path}");
+            if status == 404 {
+                let body = response.into_body().into_string().await.unwrap();
+                assert!(body.contains("ROUTE_NOT_FOUND"), "{path}: {body}");
+            }
+        }
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn links_are_followed_within_the_directory_only() {
+        use std::os::unix::fs::symlink;
+
+        let place = tempfile::tempdir().unwrap();
+        let (root, outside) = (place.path().join("public"), place.path().join("public-secrets"));
+        for folder in [&root.join("real"), &outside] {
+            std::fs::create_dir_all(folder).unwrap();
+            std::fs::write(folder.join("file.txt"), "text").unwrap();
+            std::fs::write(folder.join("index.html"), "index").unwrap();
+        }
+        symlink("real", root.join("folder")).unwrap();
+        symlink(root.join("real/file.txt"), root.join("absolute.txt")).unwrap();
+        symlink("folder/file.txt", root.join("chain.txt")).unwrap();
+        symlink("../public-secrets", root.join("out")).unwrap();
+        symlink(outside.join("file.txt"), root.join("out.txt")).unwrap();
+        symlink("out/file.txt", root.join("out-chain.txt")).unwrap();
+        symlink("loop.txt", root.join("loop.txt")).unwrap();
+        std::fs::create_dir(root.join("half")).unwrap();
+        symlink(outside.join("index.html"), root.join("half/index.html")).unwrap();
+        // The directory itself may be reached by a link, which changes with each deployment.
+        let current = place.path().join("current");
+        symlink("public", &current).unwrap();
+
+        for directory in [root, current] {
+            let files = mount_files(Route::new(), &directory, "object-src 'none'");
+            for (path, status) in [
+                ("/folder/file.txt", 200),
+                ("/folder/", 200),
+                ("/absolute.txt", 200),
+                ("/chain.txt", 200),
+                ("/out/file.txt", 404),
+                ("/out/", 404),
+                ("/out", 404),
+                ("/out.txt", 404),
+                ("/out-chain.txt", 404),
+                ("/loop.txt", 404),
+                ("/half/", 404),
+            ] {
+                let response = files.get_response(request(path)).await;
+                assert_eq!(response.status().as_u16(), status, "{path}");
             }
         }
     }

@@ -34,3 +34,4 @@ mod throttle;
 mod tidy;
 mod topics;
 mod typing;
+mod unread;

@@ -26,7 +26,7 @@ use tokio::time;
 
 use crate::config::HashConfig;
 use crate::domain::Error;
-use crate::domain::auth::background::Background;
+use crate::domain::auth::background;
 use crate::domain::auth::password_policy;
 use crate::domain::auth::password_policy::PasswordPolicy;
 
@@ -55,7 +55,6 @@ pub struct Passwords {
     places: Arc<Semaphore>,
     /// One permit for each hash that may be made at the same time.
     threads: Arc<Semaphore>,
-    background: Background,
 }
 
 impl Passwords {
@@ -84,7 +83,6 @@ impl Passwords {
             policy: PasswordPolicy::default(),
             places: Arc::new(Semaphore::new(threads + waiting_max)),
             threads: Arc::new(Semaphore::new(threads)),
-            background: Background::new(threads),
         }
     }
 
@@ -188,15 +186,16 @@ impl Passwords {
             .await
             .map_err(|_| busy())?
             .expect("the semaphore is never closed");
-        let work = self.background.spawn(move || {
+        let working = background::spawn(move || {
             // The permits go with the work: it goes on when nobody waits for it any more.
             let _permits = (place, thread);
             work()
         });
-        work.await.map_err(|error| match error.try_into_panic() {
-            Ok(cause) => panic::resume_unwind(cause),
-            Err(_) => busy(),
-        })
+        match working.map_err(Error::NoThread)?.await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(cause)) => panic::resume_unwind(cause),
+            Err(_) => Err(busy()),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::time;
 
 use crate::config::Pattern;
 use crate::domain::Error;
-use crate::domain::auth::background::Background;
+use crate::domain::auth::background;
 use crate::query::QueryError;
 
 /// How many patterns are kept compiled.
@@ -28,15 +28,14 @@ pub struct Patterns {
     long: Lane,
 }
 
-/// A thread on which patterns are tried one after the other.
+/// Trials of patterns that follow each other, each on a thread in the background.
 struct Lane {
     free: Arc<Semaphore>,
-    background: Background,
 }
 
 impl Default for Lane {
     fn default() -> Self {
-        Self { free: Arc::new(Semaphore::new(1)), background: Background::new(1) }
+        Self { free: Arc::new(Semaphore::new(1)) }
     }
 }
 
@@ -65,13 +64,14 @@ impl Patterns {
                 .map_err(|_| busy())?
                 .expect("the semaphore is never closed");
             let text = text.to_owned();
-            let trial = lane.background.spawn(move || {
+            let trial = background::spawn(move || {
                 // The permit goes with the work, which goes on when the client is gone.
                 let _turn = turn;
                 pattern.fits(&text)
-            });
+            })
+            .map_err(Error::NoThread)?;
             match time::timeout_at(end, trial).await {
-                Ok(outcome) => outcome.map_err(|_| busy())?,
+                Ok(outcome) => outcome.map_err(|_| busy())?.map_err(|_| busy())?,
                 Err(_) => return Err(undecided(field, "the pattern takes too long for this text")),
             }
         };

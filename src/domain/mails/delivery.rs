@@ -9,7 +9,6 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time;
 use tokio_util::sync::CancellationToken;
-use url::Url;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
@@ -19,6 +18,7 @@ use crate::domain::mails::Kind;
 use crate::domain::mails::Mails;
 use crate::domain::mails::letter;
 use crate::domain::mails::letter::Parts;
+use crate::domain::mails::link;
 use crate::mail::Letter;
 use crate::mail::MailError;
 use crate::mail::Mailer;
@@ -189,9 +189,7 @@ impl Mails {
     /// Returns the address that the link leads to.
     fn link(&self, mail: &Queued, token: &str) -> Option<String> {
         let page = mail.url.clone().unwrap_or_else(|| format!("{}{}", self.base, mail.kind.path()));
-        let mut url = Url::parse(&page).ok()?;
-        url.query_pairs_mut().append_pair("token", token);
-        Some(url.into())
+        link::address(&page, token)
     }
 
     /// Forgets what was sent so long ago that it is not counted any more.

@@ -14,6 +14,8 @@ use jsonwebtoken::Validation;
 use serde::Deserialize;
 use serde::Serialize;
 use subtle::ConstantTimeEq;
+use url::Url;
+use url::form_urlencoded;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
@@ -28,6 +30,8 @@ use crate::model::Row;
 const ISSUER: &str = "directus";
 /// How long a token may be: several times as long as any of ours.
 const TOKEN_BYTES_MAX: usize = 2048;
+/// The parameter of an address that has the token.
+const TOKEN: &str = "token";
 
 /// What a token says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -142,6 +146,34 @@ impl Links {
     }
 }
 
+/// Returns the address of a page with a token, which takes the place of any `token` that the address has,
+/// in its query and in its fragment; `None` if it is no address.
+#[must_use]
+pub(super) fn address(page: &str, token: &str) -> Option<String> {
+    let mut url = Url::parse(page).ok()?;
+    let query = url.query().map(without_token).filter(|query| !query.is_empty());
+    url.set_query(query.as_deref());
+    // Pages that find their way by the fragment read parameters there.
+    let fragment = url.fragment().map(|fragment| match fragment.split_once('?') {
+        Some((path, query)) => match without_token(query) {
+            query if query.is_empty() => path.to_owned(),
+            query => format!("{path}?{query}"),
+        },
+        None => without_token(fragment),
+    });
+    url.set_fragment(fragment.as_deref());
+    url.query_pairs_mut().append_pair(TOKEN, token);
+    Some(url.into())
+}
+
+/// Returns the parameters but for the token, as they were written.
+fn without_token(parameters: &str) -> String {
+    let is_other = |parameter: &&str| {
+        form_urlencoded::parse(parameter.as_bytes()).all(|(name, _)| name != TOKEN)
+    };
+    parameters.split('&').filter(is_other).collect::<Vec<_>>().join("&")
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -165,6 +197,30 @@ mod tests {
     fn token() -> String {
         let until = NOON.plus(Duration::from_mins(1));
         links("one").make(Kind::Reset, ID, &user("a@b.c", "old"), NOON, until)
+    }
+
+    #[test]
+    fn a_link_has_one_token() {
+        for (page, link) in [
+            ("https://a.example/reset", "https://a.example/reset?token=new"),
+            ("https://a.example/reset?", "https://a.example/reset?token=new"),
+            ("https://a.example/reset?token=x", "https://a.example/reset?token=new"),
+            ("https://a.example/reset?token", "https://a.example/reset?token=new"),
+            ("https://a.example/reset?token=x&token=y", "https://a.example/reset?token=new"),
+            ("https://a.example/reset?%74oken=x", "https://a.example/reset?token=new"),
+            ("https://a.example/?a=%20+b&token=x&c", "https://a.example/?a=%20+b&c&token=new"),
+            (
+                "https://a.example/?Token=x&token[]=y",
+                "https://a.example/?Token=x&token[]=y&token=new",
+            ),
+            ("https://a.example/#/reset", "https://a.example/?token=new#/reset"),
+            ("https://a.example/#/reset?token=x", "https://a.example/?token=new#/reset"),
+            ("https://a.example/#/r?a=1&tok%65n=x", "https://a.example/?token=new#/r?a=1"),
+            ("https://a.example/?token=x#token=y&a=1", "https://a.example/?token=new#a=1"),
+        ] {
+            assert_eq!(address(page, "new").as_deref(), Some(link), "{page}");
+        }
+        assert_eq!(address("/reset", "new"), None);
     }
 
     #[test]

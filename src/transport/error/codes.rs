@@ -44,7 +44,7 @@ codes! {
         "A relation names an item that does not exist.",
         "Name one that does, or null.";
     INVALID_PAYLOAD, Some(StatusCode::BAD_REQUEST),
-        "A body or frame makes no sense.",
+        "A body, a frame or a header makes no sense.",
         "Mend what `reason` names.";
     INVALID_QUERY, Some(StatusCode::BAD_REQUEST),
         "A query makes no sense, or asks for more than a query may.",
@@ -88,6 +88,9 @@ codes! {
     URI_TOO_LONG, Some(StatusCode::URI_TOO_LONG),
         "The address is longer than `URL_SIZE_MAX`.",
         "Ask by `SEARCH`, with the query in the body.";
+    UNSUPPORTED_MEDIA_TYPE, Some(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        "The body is compressed in a way that this service does not know.",
+        "Compress it in one of the ways that `Accept-Encoding` names, or not at all.";
     UNPROCESSABLE_CONTENT, Some(StatusCode::UNPROCESSABLE_ENTITY),
         "It makes sense and is allowed, but cannot be done as things are.",
         "Change first what `reason` names.";

@@ -21,6 +21,7 @@ use serde_json::json;
 use crate::domain::Error;
 use crate::domain::Exceeded;
 use crate::transport::error::codes::Code;
+use crate::transport::rest;
 
 /// Seconds after which a client may try again when storage did not answer.
 const STORE_RETRY_SECONDS: u64 = 2;
@@ -48,6 +49,8 @@ pub enum Refusal {
     BadCookie(Error, HeaderValue),
     /// A cookie, sent along by a page that it does not speak for.
     ForeignPage,
+    /// No `Host` header, several, or one that names no host.
+    InvalidHost,
     /// No such path, or not with this method.
     RouteNotFound(String),
     /// An address over the limit.
@@ -56,6 +59,8 @@ pub enum Refusal {
     HeadersTooLarge,
     /// A body over the limit.
     ContentTooLarge,
+    /// A body in this coding, which is none of those that are known.
+    UnsupportedCoding(String),
     /// A body that did not arrive in time.
     OutOfTime,
     /// Something broke that clients can do nothing about. Whoever answers so has logged it.
@@ -80,7 +85,14 @@ impl Refusal {
                 response
             }
             Self::RouteNotFound(path) => route_not_found(path),
+            Self::UnsupportedCoding(_) => {
+                let mut response = answer(&self.wires(), None);
+                let accepted = HeaderValue::from_static(rest::ACCEPTED_CODINGS);
+                response.headers_mut().insert(header::ACCEPT_ENCODING, accepted);
+                response
+            }
             Self::ForeignPage
+            | Self::InvalidHost
             | Self::UriTooLong
             | Self::HeadersTooLarge
             | Self::ContentTooLarge
@@ -95,6 +107,11 @@ impl Refusal {
         let one = match self {
             Self::Domain(error) | Self::BadCookie(error, _) => return wire(error),
             Self::ForeignPage => words::foreign_page(),
+            Self::InvalidHost => reasoned(
+                &codes::INVALID_PAYLOAD,
+                "Invalid payload",
+                "A request needs exactly one valid \"Host\" header",
+            ),
             Self::RouteNotFound(path) => no_route(path),
             Self::UriTooLong => Wire::new(
                 &codes::URI_TOO_LONG,
@@ -110,6 +127,7 @@ impl Refusal {
                 &codes::CONTENT_TOO_LARGE,
                 "Content is too large. Send less at once, or raise MAX_PAYLOAD_SIZE.",
             ),
+            Self::UnsupportedCoding(name) => words::unsupported_coding(name),
             Self::OutOfTime => Wire::new(
                 &codes::OUT_OF_TIME,
                 "The request body did not arrive in time. Send it again.",
@@ -190,6 +208,10 @@ pub fn wire(error: &Error) -> Vec<Wire> {
         .with("reset", reset.to_string())
         .with("reason", *reason),
         Error::TooBusy { .. } => unavailable("api", "Under pressure"),
+        Error::NoThread(failure) => {
+            tracing::error!(error.chain = %chain(failure), "the system refused a thread");
+            unavailable("api", "Under pressure")
+        }
         Error::TooCostly { allowed } => unavailable(
             "database",
             &format!(

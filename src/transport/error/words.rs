@@ -7,6 +7,7 @@ use crate::domain::Violation;
 use crate::model::TooLong;
 use crate::transport::error::Wire;
 use crate::transport::error::codes;
+use crate::transport::rest;
 
 pub(super) fn forbidden(what: &Forbidden) -> Wire {
     let reason = match what {
@@ -44,6 +45,17 @@ pub(super) fn foreign_page() -> Wire {
     let reason = "Cookies do not count for a page of another origin. Name its origin in CORS_ORIGIN, \
                   with CORS_ENABLED=true, or send the token in the header Authorization.";
     Wire::new(&codes::FORBIDDEN, reason).with("reason", reason)
+}
+
+pub(super) fn unsupported_coding(name: &str) -> Wire {
+    let message = format!(
+        "Unsupported media type \"{name}\" in header \"Content-Encoding\". Compress the body with one \
+         of {}, or not at all.",
+        rest::ACCEPTED_CODINGS
+    );
+    Wire::new(&codes::UNSUPPORTED_MEDIA_TYPE, message)
+        .with("mediaType", name)
+        .with("where", "header \"Content-Encoding\"")
 }
 
 pub(super) fn foreign_key(collection: &str, field: Option<&str>) -> Wire {

@@ -63,7 +63,7 @@ async fn refresh(mut call: Call) -> Reply {
 async fn logout(mut call: Call) -> Reply {
     let (token, mode) = token(&mut call).await?;
     call.context.services.auth.logout(&token, mode).await?;
-    let mut response = envelope::without_store(envelope::nothing());
+    let mut response = envelope::nothing();
     let auth = &call.context.config.auth;
     for cookie in [&auth.refresh_cookie, &auth.session_cookie] {
         if cookies::has(call.headers(), &cookie.name) {
@@ -130,7 +130,7 @@ pub(super) fn signed_in(call: &Call, mode: Mode, sign_in: &SignIn) -> Response {
         }
         Mode::Session => json!({"expires": millis(sign_in)}),
     };
-    let mut response = envelope::without_store(envelope::data(&data));
+    let mut response = envelope::data(&data);
     if let Some(line) = set_cookie(call, mode, sign_in) {
         response.headers_mut().append(header::SET_COOKIE, line);
     }

@@ -1,13 +1,11 @@
 //! Request bodies: read within bounds of size, time and memory, and parsed as JSON within bounds of depth
 //! and memory.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use bytes::BytesMut;
-use futures_util::Stream;
 use futures_util::StreamExt;
 use poem::Body;
+use poem::Request;
 use serde_json::Value as Json;
 use tokio::time::Instant;
 
@@ -18,37 +16,42 @@ use crate::transport::arrival;
 use crate::transport::error::Refusal;
 use crate::transport::json_size;
 use crate::transport::lone_surrogates;
+use crate::transport::rest::content_coding::Coding;
 
 /// For how much of a body there is room from the start; what it announces is no reason for more.
 const ROOM: usize = 8 << 10;
-/// How many bytes over the limit are still taken in, so that the client, who is still sending,
-/// gets to read the refusal.
-const DISCARDED_MAX: usize = 8 * 1024 * 1024;
 /// How much of a content type an error shows.
 const CONTENT_TYPE_SHOWN: usize = 100;
-/// How long the rest of a refused body may take to arrive.
-const DISCARD_MAX: Duration = Duration::from_secs(2);
 
-/// Returns the body as bytes, and reserves memory for them beside the `other` bytes that are reserved.
+/// Returns the body of a request as bytes, inflated if it was compressed, and reserves memory for them
+/// beside the `other` bytes that are reserved.
 ///
 /// # Errors
-/// [`Refusal::ContentTooLarge`] above `bytes_max`, [`Refusal::OutOfTime`] if it drips or takes too long
-/// ([`arrival`]), and what the reservation is refused with.
+/// [`Refusal::ContentTooLarge`] above `bytes_max`, compressed or not; [`Refusal::OutOfTime`] if it drips
+/// or takes too long ([`arrival`]); [`Refusal::UnsupportedCoding`]; [`Error::InvalidPayload`] if it is
+/// incomplete or cannot be inflated; and the refusal of the reservation.
 pub async fn read(
-    body: Body,
+    request: &mut Request,
     bytes_max: usize,
     memory: &mut Reservation,
     other: usize,
 ) -> Result<Bytes, Refusal> {
+    let body = request.take_body();
     if body.is_empty() {
         return Ok(Bytes::new());
     }
-    collect(body, bytes_max, memory, other, Instant::now()).await
-}
-
-/// Takes in what the client is still sending, within bounds, without keeping it.
-pub async fn discard(body: Body) {
-    discard_rest(&mut Box::pin(body.into_bytes_stream())).await;
+    let coding = Coding::of(request.headers())?;
+    let bytes = collect(body, bytes_max, memory, other, Instant::now()).await?;
+    match coding {
+        Some(coding) if !bytes.is_empty() => {
+            // Before it is inflated, its length is known only to be within the limit.
+            memory.resize(other.saturating_add(bytes.len()).saturating_add(bytes_max))?;
+            let inflated = coding.inflate(&bytes, bytes_max)?;
+            memory.resize(other.saturating_add(inflated.len()))?;
+            Ok(inflated)
+        }
+        _ => Ok(bytes),
+    }
 }
 
 /// Returns the JSON of a body, or `None` if it is empty or of another content type than JSON: such
@@ -122,16 +125,10 @@ async fn collect(
         let next = tokio::time::timeout_at(due, chunks.next()).await;
         let Some(chunk) = next.map_err(|_| Refusal::OutOfTime)? else { break };
         let chunk = chunk.map_err(|_| Error::payload("The request body broke off"))?;
-        let refusal = if collected.len() + chunk.len() > bytes_max {
-            Some(Refusal::ContentTooLarge)
-        } else {
-            make_room(&mut collected, chunk.len(), memory, other).err().map(Refusal::from)
-        };
-        if let Some(refusal) = refusal {
-            drop((chunk, collected));
-            discard_rest(&mut chunks).await;
-            return Err(refusal);
+        if collected.len() + chunk.len() > bytes_max {
+            return Err(Refusal::ContentTooLarge);
         }
+        make_room(&mut collected, chunk.len(), memory, other)?;
         collected.extend_from_slice(&chunk);
     }
     Ok(collected.freeze())
@@ -153,22 +150,10 @@ fn make_room(
     Ok(())
 }
 
-async fn discard_rest(chunks: &mut (impl Stream<Item = std::io::Result<Bytes>> + Unpin)) {
-    let discard = async {
-        let mut discarded = 0;
-        while let Some(Ok(chunk)) = chunks.next().await {
-            discarded += chunk.len();
-            if discarded > DISCARDED_MAX {
-                break;
-            }
-        }
-    };
-    // Who sends even more, or does not go on, is cut off when the answer is out.
-    let _ = tokio::time::timeout(DISCARD_MAX, discard).await;
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use serde_json::json;
 
     use crate::domain::memory::budget;
@@ -186,8 +171,8 @@ mod tests {
         super::parse(content_type, &Bytes::copy_from_slice(body), depth, &mut memory(PLENTY), 0)
     }
 
-    async fn read(body: Body, bytes_max: usize) -> Result<Bytes, Refusal> {
-        super::read(body, bytes_max, &mut memory(PLENTY), 0).await
+    async fn read(request: &mut Request, bytes_max: usize) -> Result<Bytes, Refusal> {
+        super::read(request, bytes_max, &mut memory(PLENTY), 0).await
     }
 
     #[test]
@@ -236,8 +221,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_over_the_limit_is_refused() {
-        assert_eq!(read(Body::from("12345"), 5).await.unwrap(), "12345");
-        assert!(matches!(read(Body::from("123456"), 5).await, Err(Refusal::ContentTooLarge)));
+        let read = async |text: &str| {
+            let mut request = Request::builder().body(text.to_owned());
+            read(&mut request, 5).await
+        };
+
+        assert_eq!(read("12345").await.unwrap(), "12345");
+        assert!(matches!(read("123456").await, Err(Refusal::ContentTooLarge)));
     }
 
     #[tokio::test]
@@ -261,13 +251,13 @@ mod tests {
         let mut held = Reservation::new(&shares, owner);
         let pieces = || {
             let pieces = (0..50).map(|_| Ok::<_, std::io::Error>(vec![b' '; 10_000]));
-            Body::from_bytes_stream(futures_util::stream::iter(pieces))
+            Request::builder().body(Body::from_bytes_stream(futures_util::stream::iter(pieces)))
         };
 
-        let body = super::read(pieces(), PLENTY, &mut held, 0).await.unwrap();
+        let body = super::read(&mut pieces(), PLENTY, &mut held, 0).await.unwrap();
         assert!(held.left() < (1 << 20) - body.len(), "{}", held.left());
         let mut second = Reservation::new(&shares, owner);
-        let refused = super::read(pieces(), PLENTY, &mut second, 0).await;
+        let refused = super::read(&mut pieces(), PLENTY, &mut second, 0).await;
         assert!(matches!(refused, Err(Refusal::Domain(Error::ShareExceeded { .. }))));
         drop(second);
         let many = Bytes::from(format!("[{}0]", "[0],".repeat(1500)));

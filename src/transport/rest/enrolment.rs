@@ -40,7 +40,7 @@ use crate::transport::rest::schemas;
 #[must_use]
 pub fn operations() -> Vec<Operation> {
     let post = |path: &str, access, handler: Handler, words| {
-        Operation::new(Method::POST, path, access, handler, words)
+        Operation::new(Method::POST, path, access, handler, words).secret()
     };
     let open = |path: &str, handler: Handler, words| post(path, Access::Open, handler, words);
     vec![
@@ -53,7 +53,8 @@ pub fn operations() -> Vec<Operation> {
             Access::Open,
             |call| Box::pin(verify(call)),
             verify_words(),
-        ),
+        )
+        .secret(),
         post("/users/invite", Access::SignedIn, |call| Box::pin(invite(call)), invite_words()),
         open("/users/invite/accept", |call| Box::pin(accept(call)), accept_words()),
     ]
@@ -111,7 +112,7 @@ async fn verify(call: Call) -> Reply {
     let location = location.unwrap_or(HeaderValue::from_static("/"));
     let mut response = Response::builder().status(StatusCode::FOUND).finish();
     response.headers_mut().insert(header::LOCATION, location);
-    Ok(envelope::without_store(response))
+    Ok(response)
 }
 
 /// Returns whether somebody is about to look at the answer: programs do not ask for HTML.

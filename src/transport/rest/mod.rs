@@ -8,6 +8,7 @@ pub mod access;
 pub mod answers;
 pub mod auth;
 pub mod body;
+mod content_coding;
 pub mod describe;
 pub mod enrolment;
 pub mod envelope;
@@ -37,6 +38,7 @@ use std::sync::Arc;
 use poem::Route;
 use poem::RouteMethod;
 
+pub use content_coding::ACCEPTED as ACCEPTED_CODINGS;
 pub use describe::document;
 
 use crate::transport::Context;

@@ -33,6 +33,7 @@ use crate::transport::error::Refusal;
 use crate::transport::json_size;
 use crate::transport::rest::answers;
 use crate::transport::rest::body;
+use crate::transport::rest::envelope;
 use crate::transport::rest::query_string;
 
 /// What a handler comes to.
@@ -51,6 +52,8 @@ pub struct Operation {
     pub access: Access,
     /// The collection it is about, where the path does not name it.
     pub collection: Option<&'static Collection>,
+    /// Whether there may be secrets in the address or the response, so that no cache may store it.
+    pub secret: bool,
     /// What answers it.
     pub handler: Handler,
     /// Its documentation.
@@ -258,8 +261,7 @@ impl Call {
     /// Reads the body, for which memory is reserved as long as the call lives.
     async fn read(&mut self) -> Result<Bytes, Refusal> {
         let bytes_max = self.context.config.server.body_bytes_max;
-        let body = self.request.take_body();
-        body::read(body, bytes_max, &mut self.memory, self.query_bytes).await
+        body::read(&mut self.request, bytes_max, &mut self.memory, self.query_bytes).await
     }
 
     fn parse(&mut self, bytes: &Bytes) -> Result<Option<Json>, Refusal> {
@@ -320,6 +322,7 @@ pub struct Mounted {
     context: Arc<Context>,
     access: Access,
     collection: Option<&'static Collection>,
+    secret: bool,
     handler: Handler,
 }
 
@@ -333,7 +336,14 @@ impl Operation {
         handler: Handler,
         words: Words,
     ) -> Self {
-        Self { method, path: path.into(), access, collection: None, handler, words }
+        let secret = words.success.cookies;
+        Self { method, path: path.into(), access, collection: None, secret, handler, words }
+    }
+
+    /// Returns the same operation, with secrets in the address or the response.
+    #[must_use]
+    pub fn secret(self) -> Self {
+        Self { secret: true, ..self }
     }
 
     /// Returns the same operation, about a collection.
@@ -345,8 +355,8 @@ impl Operation {
     /// Returns the operation as an endpoint of this service.
     #[must_use]
     pub fn mount(&self, context: Arc<Context>) -> Mounted {
-        let Self { access, collection, handler, .. } = *self;
-        Mounted { context, access, collection, handler }
+        let Self { access, collection, secret, handler, .. } = *self;
+        Mounted { context, access, collection, secret, handler }
     }
 }
 
@@ -387,6 +397,7 @@ impl Endpoint for Mounted {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
-        Ok(self.reply(request).await.unwrap_or_else(|refusal| refusal.respond()))
+        let response = self.reply(request).await.unwrap_or_else(|refusal| refusal.respond());
+        Ok(if self.secret { envelope::without_store(response) } else { response })
     }
 }

@@ -64,21 +64,24 @@ pub fn operations() -> Vec<Operation> {
             Access::Open,
             |call| Box::pin(begin(call)),
             begin_words(),
-        ),
+        )
+        .secret(),
         Operation::new(
             Method::GET,
             CALLBACK,
             Access::Open,
             |call| Box::pin(come_back(call)),
             callback_words(),
-        ),
+        )
+        .secret(),
         Operation::new(
             Method::POST,
             CALLBACK,
             Access::Open,
             |call| Box::pin(come_back_by_form(call)),
             form_words(),
-        ),
+        )
+        .secret(),
     ]
 }
 
@@ -195,7 +198,7 @@ fn to(url: &Url, status: StatusCode, cookies: impl IntoIterator<Item = HeaderVal
     for cookie in cookies {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
-    envelope::without_store(response)
+    response
 }
 
 fn provider_parameter() -> MetaOperationParam {

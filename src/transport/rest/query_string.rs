@@ -79,6 +79,8 @@ struct Branch {
     entries: Vec<(String, Node)>,
     /// The place of each entry, so that a long list is not searched for every element.
     places: BTreeMap<String, usize>,
+    /// The index of an element behind all others.
+    next: u32,
 }
 
 impl Branch {
@@ -96,37 +98,39 @@ impl Branch {
             self.push(key, node);
             return Ok(());
         };
-        match (&mut self.entries[place].1, rest.is_empty()) {
-            (Node::Branch(branch), false) => branch.insert(rest, value),
-            // `fields=a&fields=b` is a list, and so is `fields[]=a&fields=b`.
-            (Node::Branch(branch), true) if branch.is_list() => branch.insert(&[""], value),
-            (Node::Leaf(_), true) => {
-                let first =
-                    std::mem::replace(&mut self.entries[place].1, Node::Branch(Self::default()));
-                if let Node::Branch(branch) = &mut self.entries[place].1 {
-                    branch.push("0".to_owned(), first);
-                    branch.insert(&[""], value)?;
-                }
-                Ok(())
+        if rest.is_empty() && index(&key).is_some() && self.is_list() {
+            // `fields[0]=a&fields[0]=b`: two elements.
+            self.push(self.next_index(), Node::Leaf(value));
+            return Ok(());
+        }
+        let known = &mut self.entries[place].1;
+        // `fields=a&fields=b` is a list, and so are `fields[]=a&fields=b` and `fields=a&fields[]=b`.
+        let rest: &[&str] = if rest.is_empty() { &[""] } else { rest };
+        if matches!(known, Node::Leaf(_)) && is_element(rest) {
+            let first = std::mem::replace(known, Node::Branch(Self::default()));
+            if let Node::Branch(branch) = known {
+                branch.push("0".to_owned(), first);
             }
-            (Node::Leaf(_), false) | (Node::Branch(_), true) => Err(invalid(format!(
+        }
+        match known {
+            Node::Branch(branch) if branch.is_list() || !is_element(rest) => {
+                branch.insert(rest, value)
+            }
+            Node::Leaf(_) | Node::Branch(_) => Err(invalid(format!(
                 "\"{key}\" is given both as text and with brackets; use one of them"
             ))),
         }
     }
 
     fn push(&mut self, key: String, node: Node) {
+        self.next = self.next.max(index(&key).map_or(0, |index| index.saturating_add(1)));
         self.places.insert(key.clone(), self.entries.len());
         self.entries.push((key, node));
     }
 
-    /// Returns the key that `[]` stands for: one that no entry has yet.
+    /// Returns the key that `[]` stands for: behind all elements there are.
     fn next_index(&self) -> String {
-        let mut index = self.entries.len();
-        while self.places.contains_key(&index.to_string()) {
-            index += 1;
-        }
-        index.to_string()
+        self.next.to_string()
     }
 
     fn is_list(&self) -> bool {
@@ -157,6 +161,11 @@ impl Node {
 
 fn invalid(reason: String) -> Error {
     Error::InvalidQuery(reason)
+}
+
+/// Returns whether the names in brackets are those of one element of a list.
+fn is_element(names: &[&str]) -> bool {
+    matches!(names, [name] if name.is_empty() || index(name).is_some())
 }
 
 /// Returns the place in a list that a key names.
@@ -246,6 +255,19 @@ mod tests {
             ("fields[1]=b&fields[0]=a", json!({"fields": ["a", "b"]})),
             ("fields=a&fields=b&fields=c", json!({"fields": ["a", "b", "c"]})),
             ("fields[]=a&fields=b", json!({"fields": ["a", "b"]})),
+            ("fields=a&fields[]=b", json!({"fields": ["a", "b"]})),
+            ("fields=a&fields[]=b&fields=c", json!({"fields": ["a", "b", "c"]})),
+            ("fields=a&fields=b&fields[]=c", json!({"fields": ["a", "b", "c"]})),
+            ("fields=a,b&fields[0]=c", json!({"fields": ["a,b", "c"]})),
+            ("fields[0]=a&fields[0]=b", json!({"fields": ["a", "b"]})),
+            ("sort[3]=b&sort=a&sort[]=c", json!({"sort": ["b", "a", "c"]})),
+            ("sort=-a&sort=b&limit=1&limit=2", json!({"sort": ["-a", "b"], "limit": ["1", "2"]})),
+            (
+                "filter[a][_in]=1&filter[a][_in][]=2&filter[a][_in]=3",
+                json!({"filter": {"a": {"_in": ["1", "2", "3"]}}}),
+            ),
+            ("filter[a][_in][0]=1&filter[a][_in]=2", json!({"filter": {"a": {"_in": ["1", "2"]}}})),
+            ("alias[x][]=a&alias[x]=b", json!({"alias": {"x": ["a", "b"]}})),
             ("filter[content][_eq]=x", json!({"filter": {"content": {"_eq": "x"}}})),
             ("filter[content][_null]=", json!({"filter": {"content": {"_null": ""}}})),
             (
@@ -294,7 +316,13 @@ mod tests {
 
     #[test]
     fn a_parameter_is_text_or_brackets_but_not_both() {
-        for query in ["filter={}&filter[id][_eq]=1", "filter[id][_eq]=1&filter={}"] {
+        for query in [
+            "filter={}&filter[id][_eq]=1",
+            "filter[id][_eq]=1&filter={}",
+            "fields=a&fields[x]=b",
+            "fields[x]=b&fields=a",
+            "filter[_or]=x&filter[_or][0][id]=1",
+        ] {
             assert!(matches!(parse(Some(query)), Err(Error::InvalidQuery(_))), "{query}");
         }
     }

@@ -27,6 +27,7 @@ pub(super) fn of(operation: &Operation) -> Vec<(u16, Vec<Wire>)> {
     wires.extend(common_failures(operation).iter().flat_map(error::wire));
     if words.request.is_some() {
         wires.extend(Refusal::ContentTooLarge.wires());
+        wires.extend(Refusal::UnsupportedCoding("zstd".to_owned()).wires());
         wires.extend(Refusal::OutOfTime.wires());
     }
     wires.extend(error::wire(&too_many()));
@@ -103,6 +104,7 @@ pub(super) fn reason_phrase(status: u16) -> &'static str {
         404 => "There is no such path.",
         408 => "The body did not arrive in time.",
         413 => "The body is too large.",
+        415 => "The body is compressed in an unknown way.",
         422 => "Makes sense, but cannot be done now.",
         429 => {
             "Too many requests or attempts that failed, or too much under way; `Retry-After` says when to \

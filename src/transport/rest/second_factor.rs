@@ -24,7 +24,7 @@ use crate::transport::rest::schemas;
 #[must_use]
 pub fn operations() -> Vec<Operation> {
     let own = |method, path: &str, handler: Handler, words| {
-        Operation::new(method, path, Access::SignedIn, handler, words)
+        Operation::new(method, path, Access::SignedIn, handler, words).secret()
     };
     vec![
         own(Method::GET, "/users/me/tfa", |call| Box::pin(state(call)), state_words()),
@@ -68,7 +68,7 @@ async fn generate(mut call: Call) -> Reply {
     let auth = &call.context.services.auth;
     let new = auth.propose_factor(call.actor(), password, service).await?;
     let data = json!({"secret": new.secret, "otpauth_url": new.otpauth_url});
-    Ok(envelope::without_store(envelope::data(&data)))
+    Ok(envelope::data(&data))
 }
 
 async fn enable(mut call: Call) -> Reply {
@@ -88,7 +88,7 @@ async fn codes(mut call: Call) -> Reply {
     let body = fields::object(call.body().await?)?;
     let auth = &call.context.services.auth;
     let codes = auth.make_recovery_codes(call.actor(), require_text(&body, "password")?).await?;
-    Ok(envelope::without_store(envelope::data(&json!({"recovery_codes": codes}))))
+    Ok(envelope::data(&json!({"recovery_codes": codes})))
 }
 
 async fn remove(call: Call) -> Reply {

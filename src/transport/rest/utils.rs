@@ -38,21 +38,24 @@ pub fn operations() -> Vec<Operation> {
             Access::Anyone,
             |call| Box::pin(ready(random(&call))),
             random_words(),
-        ),
+        )
+        .secret(),
         Operation::new(
             Method::POST,
             "/utils/hash/generate",
             Access::Anyone,
             |call| Box::pin(generate(call)),
             generate_words(),
-        ),
+        )
+        .secret(),
         Operation::new(
             Method::POST,
             "/utils/hash/verify",
             Access::Anyone,
             |call| Box::pin(verify(call)),
             verify_words(),
-        ),
+        )
+        .secret(),
         Operation::new(
             Method::POST,
             "/utils/cache/clear",

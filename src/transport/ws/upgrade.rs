@@ -47,7 +47,10 @@ impl Offer {
         }
         // Required of every request of HTTP/1.1, and by RFC 6455 (4.2.1) once more.
         let has_host = headers.contains_key(header::HOST);
-        if !has_host || !has_token(headers, &header::CONNECTION, "upgrade") {
+        // A body would stand before the first frame.
+        let has_body = headers.contains_key(header::TRANSFER_ENCODING)
+            || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
+        if !has_host || has_body || !has_token(headers, &header::CONNECTION, "upgrade") {
             return Err(Misfit::Malformed);
         }
         if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != VERSION) {
@@ -191,6 +194,8 @@ mod tests {
             (with("upgrade", "h2c"), Misfit::NotAnUpgrade),
             (with("connection", "keep-alive"), Misfit::Malformed),
             (headers(&GOOD[1..]), Misfit::Malformed),
+            (with("content-length", "5"), Misfit::Malformed),
+            (with("transfer-encoding", "chunked"), Misfit::Malformed),
             (with("sec-websocket-version", "8"), Misfit::Version),
             (with("sec-websocket-key", "short"), Misfit::Malformed),
             (with("sec-websocket-key", "c2hvcnQ="), Misfit::Malformed),

@@ -201,9 +201,13 @@ export class Server {
 	}
 }
 
-/** Runs the binary to its end, with nothing on its standard input unless given: { code, signal, stdout, stderr }. */
-export async function run(args, { env = {}, directory = freshDirectory(), input, ms = 20_000 } = {}) {
-	const child = spawn(BINARY, args, { cwd: directory, env: environment(env), stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'] });
+/**
+ * Runs the binary to its end, with nothing on its standard input unless given: { code, signal, stdout, stderr }.
+ * `limits`: what the process may have of the system, as options of prlimit(1).
+ */
+export async function run(args, { env = {}, directory = freshDirectory(), input, ms = 20_000, limits = [] } = {}) {
+	const command = limits.length ? ['prlimit', ...limits, BINARY, ...args] : [BINARY, ...args];
+	const child = spawn(command[0], command.slice(1), { cwd: directory, env: environment(env), stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'] });
 	processes.add(child);
 	let stdout = '';
 	let stderr = '';

@@ -1,7 +1,7 @@
 // The command line and the life of the process, from outside: what it says about itself, what it says when it cannot
 // start, how accounts are managed without a server, and how it ends.
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, linkSync, mkdirSync, readFileSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, describe, test } from 'node:test';
 import { Administrator, Rest } from '../lib/rest.mjs';
@@ -153,6 +153,32 @@ describe('a start that cannot succeed', () => {
 
 		assertRefused(end, /chinwag\.db/);
 		await server.ready();
+	});
+
+	test('because another name of the same database is in use, or its lock file was removed', async () => {
+		const server = await start();
+		const elsewhere = freshDirectory();
+		const [link, hardLink] = ['link.db', 'hard-link.db'].map((name) => path.join(elsewhere, name));
+		symlinkSync(server.database, link);
+		linkSync(server.database, hardLink);
+		unlinkSync(`${server.database}.lock`);
+
+		for (const name of [link, hardLink, server.database]) {
+			const end = await run(['serve'], { env: { PORT: '0', DB_FILENAME: name } });
+			assert.equal(end.code, 3, name);
+			assertRefused(end, /in use/, new RegExp(path.basename(name)));
+		}
+		await server.ready();
+	});
+
+	test('because there is too little address space', async () => {
+		for (const mebibytes of [96, 128, 256, 400]) {
+			for (const args of [['serve'], ['migrate'], ['users', 'list']]) {
+				const end = await run(args, { env: { PORT: '0' }, limits: [`--as=${mebibytes * 2 ** 20}`] });
+				assert.equal(end.code, 1, `${args} with ${mebibytes} MiB`);
+				assertRefused(end, /^chinwag: /, /address space/, /ulimit -v/);
+			}
+		}
 	});
 
 	test('because the database is of a newer version', async () => {

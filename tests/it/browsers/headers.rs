@@ -88,7 +88,8 @@ async fn pages_of_a_front_end_have_the_policy_of_the_settings() {
         })
         .await;
         for path in ["/", "/rooms/5"] {
-            let page = server.anonymous().get(path).await;
+            let request = server.anonymous().request("GET", path).header("accept", "text/html");
+            let page = Answer::to(request).await;
             assert_eq!(page.text, "<title>Chat</title>");
             assert_eq!(page.header("content-security-policy"), expected);
             assert_eq!(page.header("x-frame-options"), "SAMEORIGIN");

@@ -102,3 +102,44 @@ async fn both_are_settings() {
     assert_eq!(send(&server, &get("/server/ping", &cookie)).await.0, 431);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_request_names_one_host() {
+    let server = TestServer::start().await;
+    let ping = |version: &str, hosts: &str| {
+        format!("GET /server/ping HTTP/{version}\r\nconnection: close\r\n{hosts}\r\n")
+    };
+
+    for (version, hosts, status) in [
+        ("1.1", "host: a\r\n", 200),
+        ("1.1", "Host: chat.example:8055\r\n", 200),
+        ("1.1", "host: [::1]:8055\r\n", 200),
+        ("1.0", "", 200),
+        ("1.0", "host: a\r\n", 200),
+        ("1.1", "", 400),
+        ("1.1", "host:\r\n", 400),
+        ("1.1", "host: a\r\nhost: a\r\n", 400),
+        ("1.1", "host: a\r\nhost: b\r\n", 400),
+        ("1.0", "host: a\r\nhost: b\r\n", 400),
+        ("1.1", "host: a b\r\n", 400),
+        ("1.1", "host: a/b\r\n", 400),
+        ("1.1", "host: http://a\r\n", 400),
+        ("1.1", "host: user@a\r\n", 400),
+        ("1.1", "host: a:port\r\n", 400),
+        ("1.1", "host: \u{e4}\r\n", 400),
+    ] {
+        let (found, body) = send(&server, &ping(version, hosts)).await;
+        assert_eq!(found, status, "{version} {hosts:?}: {body}");
+        if status == 400 {
+            assert_eq!(code(&body), json!("INVALID_PAYLOAD"), "{hosts:?}");
+            assert!(body.contains("\\\"Host\\\""), "{body}");
+        }
+    }
+    // The target counts, but the header has to be there.
+    for (hosts, status) in [("host: b\r\n", 200), ("", 400)] {
+        let absolute =
+            format!("GET http://a/server/ping HTTP/1.1\r\nconnection: close\r\n{hosts}\r\n");
+        assert_eq!(send(&server, &absolute).await.0, status, "{hosts:?}");
+    }
+    server.stop().await;
+}

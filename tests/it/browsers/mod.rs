@@ -1,5 +1,6 @@
 //! What pages may do that browsers show: those of this service, and those of others.
 
+mod caching;
 mod cookies;
 mod cors;
 mod headers;

@@ -1,5 +1,11 @@
 //! Request bodies: how large, how deep, and of what type they may be.
 
+use std::io::Write;
+
+use data_encoding::BASE64;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use flate2::write::ZlibEncoder;
 use serde_json::Value as Json;
 use serde_json::json;
 
@@ -7,6 +13,8 @@ use crate::support::Answer;
 use crate::support::TestServer;
 
 const LIMIT: usize = 64 * 1024;
+/// A message, compressed by the reference implementation of Brotli.
+const BROTLI: &str = "GyoA+B0JdkziNxRPDGUZ2l7p9LUIG8jblKQSfuqAC9oHqQ8B";
 
 fn nested(depth: usize) -> Json {
     (1..depth).fold(json!([]), |inner, _| json!([inner]))
@@ -175,5 +183,93 @@ async fn a_text_has_a_longest_length() {
     long.refused(400, "VALUE_TOO_LONG");
     assert_eq!(long.body["errors"][0]["extensions"]["field"], "content");
     assert_eq!(alice.get("/items/messages?fields=id").await.ok(), json!([{"id": 1}]));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_before_json_is_skipped() {
+    let server = TestServer::start().await;
+    let alice = server.member("alice").await;
+
+    for content_type in ["application/json", "application/json; charset=utf-8"] {
+        let request = alice.request("POST", "/items/messages");
+        let body = "\u{feff}{\"content\":\"\u{feff}hi\"}";
+        let request = request.header("content-type", content_type).body(body);
+        assert_eq!(Answer::to(request).await.ok()["content"], "\u{feff}hi", "{content_type}");
+    }
+    let request = alice.request("POST", "/items/messages");
+    let request = request.header("content-type", "application/json").body("\u{feff}\u{feff}{}");
+    Answer::to(request).await.refused(400, "INVALID_PAYLOAD");
+    server.stop().await;
+}
+
+fn gzip(body: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(body).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[tokio::test]
+async fn a_compressed_body_is_inflated() {
+    let server = TestServer::start().await;
+    let alice = server.member("alice").await;
+    let post = async |coding: &str, body: Vec<u8>| {
+        let request = alice.request("POST", "/items/messages");
+        let request = request.header("content-type", "application/json");
+        Answer::to(request.header("content-encoding", coding).body(body)).await
+    };
+
+    let text = br#"{"content":"hello hello hello hello hello"}"#;
+    let mut zlib = ZlibEncoder::new(Vec::new(), Compression::fast());
+    zlib.write_all(text).unwrap();
+    let marked = [b"\xef\xbb\xbf", &text[..]].concat();
+    let brotli = BASE64.decode(BROTLI.as_bytes()).unwrap();
+    for (coding, body) in [
+        ("gzip", gzip(text)),
+        ("X-GZIP", gzip(&marked)),
+        ("deflate", zlib.finish().unwrap()),
+        ("br", brotli),
+        ("identity", text.to_vec()),
+    ] {
+        let created = post(coding, body).await.ok();
+        assert_eq!(created["content"], "hello hello hello hello hello", "{coding}");
+    }
+    // One object whatever it was sent in, and none of what is refused below.
+    let refused = post("gzip", text.to_vec()).await;
+    refused.refused(400, "INVALID_PAYLOAD");
+    assert!(refused.message().contains("\"Content-Encoding\""), "{}", refused.message());
+    post("gzip", gzip(text)[..20].to_vec()).await.refused(400, "INVALID_PAYLOAD");
+    for coding in ["zstd", "gzip, gzip", "gzip, br", "compress"] {
+        let refused = post(coding, gzip(text)).await;
+        refused.refused(415, "UNSUPPORTED_MEDIA_TYPE");
+        assert_eq!(refused.header("accept-encoding"), "gzip, deflate, br");
+        assert!(refused.message().contains("\"Content-Encoding\""), "{}", refused.message());
+    }
+    let all = alice.get("/items/messages?aggregate[count]=*").await.ok();
+    assert_eq!(all[0]["count"], 5, "{all}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_inflated_is_refused() {
+    let server = TestServer::with(|config| {
+        config.server.body_bytes_max = LIMIT;
+        config.query.text_max = 10 * LIMIT;
+    })
+    .await;
+    let alice = server.member("alice").await;
+    let body = |bytes: usize| {
+        let around = json!({"content": ""}).to_string().len();
+        gzip(json!({"content": "x".repeat(bytes - around)}).to_string().as_bytes())
+    };
+    let post = async |body: Vec<u8>| {
+        let request = alice.request("POST", "/items/messages").header("content-encoding", "gzip");
+        Answer::to(request.header("content-type", "application/json").body(body)).await
+    };
+
+    post(body(LIMIT)).await.ok();
+    post(body(LIMIT + 1)).await.refused(413, "CONTENT_TOO_LARGE");
+    // A bomb: a thousand times as large as it looks.
+    post(body(8 << 20)).await.refused(413, "CONTENT_TOO_LARGE");
     server.stop().await;
 }

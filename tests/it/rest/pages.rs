@@ -50,7 +50,8 @@ async fn every_answer_has_the_security_headers() {
         let answer = nobody.get(path).await;
         assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
         assert_eq!(answer.header("cache-control"), "no-cache", "{path}");
-        assert_eq!(answer.header("vary"), "Origin, Cache-Control", "{path}");
+        let varies = answer.header("vary");
+        assert!(varies.split(", ").any(|name| name == "Origin"), "{path}: {varies}");
         assert_eq!(answer.header("x-request-id").len(), 36, "{path}");
         assert!(answer.headers.get("access-control-allow-origin").is_none(), "{path}");
         assert!(answer.headers.get("server").is_none(), "{path}");

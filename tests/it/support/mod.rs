@@ -9,6 +9,7 @@ mod server;
 mod socket;
 mod totp;
 mod users;
+pub mod wire;
 
 use std::time::Duration;
 
