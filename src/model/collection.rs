@@ -64,10 +64,19 @@ pub struct Field {
     pub length: Length,
     /// Whether its texts are kept as one line.
     pub line: bool,
-    /// Whether an item that this list lets go is deleted, instead of pointing nowhere.
-    pub owns: bool,
+    /// What becomes of an item that this list lets go.
+    pub deselect: Deselect,
     /// The position within [`Collection::fields`].
     pub index: usize,
+}
+
+/// What becomes of an item that a to-many relation lets go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deselect {
+    /// It points nowhere.
+    Nullify,
+    /// It is deleted.
+    Delete,
 }
 
 /// What a field holds.
@@ -257,7 +266,7 @@ pub(super) const fn field(name: &'static str, kind: Kind) -> Field {
         required: false,
         length: Length::Given,
         line: false,
-        owns: false,
+        deselect: Deselect::Nullify,
         index: 0,
     }
 }
@@ -297,7 +306,7 @@ impl Field {
     }
 
     pub(super) const fn owns(mut self) -> Self {
-        self.owns = true;
+        self.deselect = Deselect::Delete;
         self
     }
 }

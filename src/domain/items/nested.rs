@@ -19,6 +19,7 @@ use crate::model::Field;
 use crate::model::Key;
 use crate::model::Kind;
 use crate::model::Value;
+use crate::model::collection::Deselect;
 use crate::query::Filter;
 use crate::query::Limit;
 use crate::query::Test;
@@ -37,7 +38,8 @@ pub(super) struct Lists {
     is_new: bool,
     /// Whether an item that is let go is deleted.
     owns: bool,
-    lists: Vec<Json>,
+    /// The lists as they were sent.
+    sent: Vec<Json>,
     /// How many relations away from the items that the request names.
     depth: usize,
 }
@@ -72,7 +74,7 @@ impl Draft<'_> {
                 Kind::ToOne(target) => {
                     let value = values.get_mut(field.name).filter(|value| value.is_object());
                     if let Some(Json::Object(object)) = value.map(Json::take) {
-                        let key = Box::pin(self.to_one(target, object, depth + 1)).await?;
+                        let key = Box::pin(self.write_one(target, object, depth + 1)).await?;
                         values.insert(field.name.to_owned(), Value::from(key).to_json());
                     }
                 }
@@ -100,14 +102,14 @@ impl Draft<'_> {
             let Some((other, back)) = field.pointing() else { continue };
             let Some(parent) = parent else { return Err(not_yet_known(field.name)) };
             match self.lists.back_mut() {
-                Some(last) if last.back == back && last.parent == parent => last.lists.push(list),
+                Some(last) if last.back == back && last.parent == parent => last.sent.push(list),
                 _ => self.lists.push_back(Lists {
                     other,
                     back,
                     parent,
                     is_new,
-                    owns: field.owns || back.required,
-                    lists: vec![list],
+                    owns: field.deselect == Deselect::Delete || back.required,
+                    sent: vec![list],
                     depth: depth + 1,
                 }),
             }
@@ -116,7 +118,7 @@ impl Draft<'_> {
     }
 
     /// Writes the item that an object stands for, and returns its key.
-    async fn to_one(
+    async fn write_one(
         &mut self,
         target: &'static Collection,
         object: Map<String, Json>,
@@ -182,7 +184,7 @@ impl Draft<'_> {
     /// As [`Draft::create`].
     pub(super) async fn write_list(&mut self, mut of: Lists) -> Result<(), Error> {
         self.check_depth(of.depth)?;
-        let changes = Changes::read(of.other, std::mem::take(&mut of.lists))?;
+        let changes = Changes::read(of.other, std::mem::take(&mut of.sent))?;
         let Lists { other, back, parent, depth, .. } = of;
         let named: Vec<Key> = changes.link.iter().chain(&changes.release).copied().collect();
         let rows = self.items.rows(other, &named).await?;

@@ -138,7 +138,7 @@ impl Projection {
 #[must_use]
 pub fn keys(keys: &[Value]) -> JsonText {
     let mut text = Text::default();
-    text.list(keys, |text, key| text.value(key));
+    text.list(keys, Text::value);
     text.finish()
 }
 
