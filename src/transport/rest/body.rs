@@ -146,6 +146,8 @@ fn make_room(
         let room = needed.max(2 * length).max(ROOM);
         memory.resize(other.saturating_add(room).saturating_add(length))?;
         collected.reserve(room - length);
+        // The smaller one is gone.
+        memory.resize(other.saturating_add(collected.capacity()))?;
     }
     Ok(())
 }

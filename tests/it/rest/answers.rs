@@ -38,7 +38,7 @@ async fn an_answer_has_a_length() {
 
 #[tokio::test]
 async fn who_does_not_read_their_answers_gets_no_more_and_nobody_else_is_kept_waiting() {
-    let server = TestServer::with(|config| config.server.answers_bytes_max = 4 << 20).await;
+    let server = TestServer::with(|config| config.server.answers_bytes_max = 16 << 20).await;
     let (alice, bob) = (server.member("alice").await, server.member("bob").await);
     fill(&alice).await;
 
