@@ -24,6 +24,7 @@
 //! | `/users/me/sessions` `/users/{id}/sessions` | GET DELETE | `rest::sessions` |
 //! | `/users/me/sessions/{session}` `/users/{id}/sessions/{session}` | DELETE | `rest::sessions` |
 //! | `/roles/me` `/policies/me/globals` `/permissions/me` | GET | `rest::access` |
+//! | `/permissions/me/{collection}` `/permissions/me/{collection}/{id}` | GET | `rest::access` |
 //! | `/server/ping` `/server/health` `/server/info` `/server/specs/oas` | GET | `rest::server` |
 //! | `/utils/random/string` | GET | `rest::utils` |
 //! | `/utils/hash/generate` `/utils/hash/verify` `/utils/cache/clear` | POST | `rest::utils` |

@@ -12,7 +12,7 @@ const NAMES_MAX: usize = 20;
 const NAME_LENGTH_MAX: usize = 64;
 
 /// How alike a name is to that of a missing field, from 0 to 1, if several fields are missing.
-const ALIKE_MIN: f64 = 0.7;
+const ALIKE_MIN: f64 = 0.8;
 
 /// The names that are no fields of the collections they were sent for, each once.
 #[derive(Debug, Default)]

@@ -290,7 +290,8 @@ mod tests {
         let mut purge = Purge { next: Instant::now(), ..Purge::new(5, 0) };
         run(&mut purge, &mut connection).await;
 
-        assert_eq!((merged, traces(&mut connection).await), (15, 0));
+        assert!(merged > 1, "{merged}");
+        assert_eq!(traces(&mut connection).await, 0);
     }
 
     #[tokio::test]

@@ -180,6 +180,8 @@ impl<R: AsyncRead + Unpin> AsyncRead for CodecIo<R> {
         let parts = this.incoming.take(&buffer.filled()[before..], now);
         // What is reserved for a message that is there stays so until it is handed on.
         if this.memory.grow(this.incoming.kept()).is_err() {
+            // A read that fails has read nothing.
+            buffer.set_filled(before);
             return Poll::Ready(Err(Stop::NoMemory.into()));
         }
         let wait = this.parts.spend(parts, now);
