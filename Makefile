@@ -25,18 +25,18 @@ test: check e2e ## Check and test everything; installs what is missing
 check: setup fmt-check lint doc unit ## Format, lints, documentation and tests of the Rust code
 
 fmt-check:
-	cargo fmt --check
+	cargo fmt --all --check
 	cargo fmt --check --manifest-path $(LOAD)
 
 lint:
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo clippy --locked --all-targets --manifest-path $(LOAD) --target-dir target/load -- -D warnings
 
 doc:
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 
 unit: # nextest where it is installed: it is faster, and runs each test in a process of its own
-	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked; else cargo test --locked; fi
+	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked --workspace; else cargo test --locked --workspace; fi
 	cargo test --quiet --locked --manifest-path $(LOAD) --target-dir target/load
 
 fmt: ## Format the Rust code

@@ -156,7 +156,7 @@ async fn a_broken_rule_and_a_taken_key_are_told() {
     let mut socket = Socket::signed_in(&server, &admin).await;
 
     let taken = json!({"type": "items", "collection": "messages", "action": "create",
-        "data": {"id": 1}, "uid": 3});
+        "data": {"id": 1, "content": "another"}, "uid": 3});
     socket.send(&taken).await;
 
     socket
@@ -164,7 +164,7 @@ async fn a_broken_rule_and_a_taken_key_are_told() {
             "code": "RECORD_NOT_UNIQUE", "message":
             "Value \"1\" for field \"id\" in collection \"messages\" has to be unique."}}))
         .await;
-    let null = json!({"type": "items", "collection": "messages", "action": "create", "data": {"id": null}});
+    let null = json!({"type": "items", "collection": "messages", "action": "create", "data": {"id": null, "content": "x"}});
     assert_eq!(error(&socket.ask(&null).await).1, "FAILED_VALIDATION");
     server.stop().await;
 }

@@ -100,7 +100,7 @@ async fn a_list_of_different_changes_brings_a_frame_for_each() {
     let server = TestServer::start().await;
     let (admin, (_, mut socket)) = (server.admin().await, signed_in(&server).await);
     socket.subscribe("s", json!({"event": "update", "query": short()})).await;
-    admin.post("/items/messages", &json!([{}, {}])).await.ok();
+    admin.post("/items/messages", &json!([{"content": "a"}, {"content": "b"}])).await.ok();
 
     let each = json!([{"id": 1, "content": "one"}, {"id": 2, "content": "two"}]);
     admin.patch("/items/messages", &each).await.ok();

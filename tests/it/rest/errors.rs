@@ -127,7 +127,7 @@ async fn refused_writes_have_their_own_words() {
         "You don't have permission to perform \"delete\" for collection \"messages\" or it does not \
          exist.",
     );
-    let taken = admin.post("/items/messages", &json!({"id": id})).await;
+    let taken = admin.post("/items/messages", &json!({"id": id, "content": "x"})).await;
     let words = "Value \"1\" for field \"id\" in collection \"messages\" has to be unique.";
     taken.refused_with(400, "RECORD_NOT_UNIQUE", words);
     assert_eq!(

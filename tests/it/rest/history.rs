@@ -109,7 +109,7 @@ async fn what_is_done_to_several_at_once_is_a_line_for_each_in_order() {
 
 #[tokio::test]
 async fn a_revision_is_what_the_message_was_and_what_the_change_set() {
-    let server = TestServer::at_noon(|_| {}).await;
+    let server = TestServer::at_noon(|config| config.query.require_content = false).await;
     let (admin, alice) = (server.admin().await, server.member("alice").await);
     let id = alice.say("one").await;
     let path = format!("/items/messages/{id}");

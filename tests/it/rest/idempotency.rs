@@ -150,7 +150,7 @@ async fn what_failed_may_be_tried_again_under_its_key() {
     let admin = server.admin().await;
     admin.post("/items/messages", &json!({"id": 7, "content": "in the way"})).await.ok();
 
-    let refused = post(&admin, "k", &json!([{"content": "a"}, {"id": 7}])).await;
+    let refused = post(&admin, "k", &json!([{"content": "a"}, {"id": 7, "content": "b"}])).await;
     refused.refused(400, "RECORD_NOT_UNIQUE");
     let other = post(&admin, "k", &json!({"content": "a"})).await.ok();
 

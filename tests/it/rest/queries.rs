@@ -143,10 +143,7 @@ async fn a_relation_that_leads_nowhere_is_joined_from_the_left() {
     let some = admin.get("/roles?fields=name&filter[users][_nnull]=true&sort=name").await.ok();
     assert_eq!(some, json!([{"name": "Administrator"}, {"name": "Member"}]));
     let nameless = admin.get("/roles?fields=name&filter[users][first_name][_null]=true&sort=name");
-    assert_eq!(
-        nameless.await.ok(),
-        json!([{"name": "Administrator"}, {"name": "Empty"}, {"name": "Member"}])
-    );
+    assert_eq!(nameless.await.ok(), json!([{"name": "Empty"}, {"name": "Member"}]));
     let of_bob = admin.get(&format!("/roles?fields=name&filter[users]={}", bob.id)).await.ok();
     assert_eq!(of_bob, json!([{"name": "Member"}]));
     server.stop().await;
