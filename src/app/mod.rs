@@ -221,8 +221,7 @@ impl App {
             settings,
             clock,
         };
-        let sweep = start_sweep(&config)?;
-        let config = Arc::new(config);
+        let (sweep, config) = (start_sweep(&config)?, Arc::new(config));
         chores::begin(&tasks, &stopping, &services, &store, &config.store);
         let mail = tokio::spawn(enrolment::deliver(Arc::clone(&services.mails), stopping.clone()));
         Ok(Self { config, services, store, tasks, stopping, sweep, relay, mail, first })

@@ -143,10 +143,10 @@ mod tests {
         // A link may be there before the database is.
         symlink("real/chinwag.db", named("link.db")).unwrap();
 
-        let names = ["link.db", "real/chinwag.db", "folder/chinwag.db"];
-        for held in names {
+        let spellings = ["link.db", "real/chinwag.db", "folder/chinwag.db"];
+        for held in spellings {
             let lock = Lock::acquire(&named(held)).unwrap();
-            for other in names {
+            for other in spellings {
                 assert!(is_in_use(&named(other)), "{held} {other}");
             }
             drop(lock);

@@ -214,7 +214,7 @@ impl Endpoint for Password {
         let mut response = page.1.respond(&request);
         let headers = response.headers_mut();
         headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-        if self.0.ends_with(".html") {
+        if Path::new(self.0).extension().is_some_and(|extension| extension == "html") {
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
         Ok(response)

@@ -88,8 +88,8 @@ impl Current {
         let provider = set.iter().find(|(field, _)| field.name == "provider");
         let is_needed = |row: &Row| {
             let provider = provider.map_or(row.value("provider"), |(_, value)| value);
-            !row[password].is_null()
-                && !(actor.admin && provider.as_text() != Some(accounts::DEFAULT))
+            let signs_in = !actor.admin || provider.as_text() == Some(accounts::DEFAULT);
+            signs_in && !row[password].is_null()
         };
         if self.rows.values().any(|row| is_needed(row)) {
             return Err(Error::FailedValidation(vec![not_null(password)]));
