@@ -120,6 +120,8 @@ pub enum StoreError {
 
 /// The primary result codes of SQLite for a damaged file: corrupt, and no database at all.
 const DAMAGE: [i32; 2] = [11, 26];
+/// The one of them that comes while the service runs; the other one ends its start with a line of its own.
+const CORRUPT: [i32; 1] = [11];
 
 /// The primary result codes of SQLite that pass by themselves or when somebody makes room: busy,
 /// locked, read-only, I/O error, full.
@@ -157,7 +159,7 @@ impl StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        if has_code(&error, &DAMAGE) {
+        if has_code(&error, &CORRUPT) {
             tracing::error!(
                 error = %error,
                 "the file of the database is damaged: GET /server/health?check=integrity says where; \
