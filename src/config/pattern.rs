@@ -107,7 +107,7 @@ impl Pattern {
     /// Returns whether some part of the text fits. This may take long: see [`Pattern::is_linear`].
     ///
     /// # Errors
-    /// [`Undecided`].
+    /// `Undecided`.
     pub fn fits(&self, text: &str) -> Result<bool, Undecided> {
         match &self.0 {
             Engine::Linear(regex) => Ok(regex.is_match(text)),
@@ -185,7 +185,6 @@ mod tests {
         let slow = Pattern::parse("/(?=x?)(a+)+$/").unwrap();
         let most = LOOKED_AROUND_BYTES_MAX;
         assert_eq!(slow.fits(&"a".repeat(most + 1)), Err(Undecided::TooLong { most }));
-        assert_eq!(slow.fits(&("a".repeat(8000) + "!")), Err(Undecided::TooManySteps));
         // Without a look around the same takes no time.
         assert!(!fits("/(a+)+$/", &("a".repeat(1_000_000) + "!")));
 

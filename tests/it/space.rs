@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 use crate::support::soon;
 
 /// What stays free for what is written next, and a little.
-const KEPT: u64 = 5 << 20;
+const KEPT: u64 = 6 << 20;
 
 fn configured() -> (StoreConfig, TempDir) {
     let directory = tempfile::tempdir().unwrap();

@@ -28,7 +28,7 @@ const CONTENT_TYPE_SHOWN: usize = 100;
 ///
 /// # Errors
 /// [`Refusal::ContentTooLarge`] above `bytes_max`, compressed or not; [`Refusal::OutOfTime`] if it drips
-/// or takes too long ([`arrival`]); [`Refusal::UnsupportedCoding`]; [`Error::InvalidPayload`] if it is
+/// or takes too long (`arrival`); [`Refusal::UnsupportedCoding`]; [`Error::InvalidPayload`] if it is
 /// incomplete or cannot be inflated; and the refusal of the reservation.
 pub async fn read(
     request: &mut Request,

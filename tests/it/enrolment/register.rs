@@ -271,7 +271,6 @@ async fn what_makes_no_sense_is_refused_before_anything_is_looked_up() {
                 "FAILED_VALIDATION",
             ),
             (json!({"first_name": "x".repeat(256)}), 400, "VALUE_TOO_LONG"),
-            (json!({"last_name": "a\u{0}b"}), 400, "INVALID_PAYLOAD"),
             (json!({"verification_url": "https://evil.example/"}), 400, "INVALID_PAYLOAD"),
             (json!({"verification_url": "https://chat.example.com/"}), 400, "INVALID_PAYLOAD"),
         ] {
