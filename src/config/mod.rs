@@ -249,6 +249,12 @@ pub struct WebSocketConfig {
     pub outbox_bytes_max: usize,
     /// `WEBSOCKETS_SUBSCRIPTIONS_MAX`, default 128: subscriptions of one socket.
     pub subscriptions_max: usize,
+    /// `WEBSOCKETS_USER_SUBSCRIPTIONS_MAX`, default 50000: subscriptions of all sockets of one account
+    /// or, without one, of one address; all clients of one address have four times as many.
+    pub user_subscriptions_max: usize,
+    /// `WEBSOCKETS_USER_QUERIES_MAX`, default 2000: different queries of all these subscriptions; a
+    /// costly one counts for several.
+    pub user_queries_max: usize,
     /// `WEBSOCKETS_QUERIES_SIZE_MAX`, default `64kb`: queries of all subscriptions of one socket.
     pub queries_bytes_max: usize,
     /// `WEBSOCKETS_USER_QUERIES_SIZE_MAX`, default `1mb`: of all sockets of one account or, without one,

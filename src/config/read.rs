@@ -249,6 +249,16 @@ impl WebSocketConfig {
                 "128",
                 form::number(1, 100_000),
             ),
+            user_subscriptions_max: from.read(
+                "WEBSOCKETS_USER_SUBSCRIPTIONS_MAX",
+                "50000",
+                form::number(1, 10_000_000),
+            ),
+            user_queries_max: from.read(
+                "WEBSOCKETS_USER_QUERIES_MAX",
+                "2000",
+                form::number(1, 1_000_000),
+            ),
             queries_bytes_max: size(from, "WEBSOCKETS_QUERIES_SIZE_MAX", "64kb"),
             user_queries_bytes_max: size(from, "WEBSOCKETS_USER_QUERIES_SIZE_MAX", "1mb"),
             all_queries_bytes_max: size(from, "WEBSOCKETS_ALL_QUERIES_SIZE_MAX", "16mb"),

@@ -7,6 +7,7 @@ pub mod accounts;
 pub mod auth;
 pub mod bootstrap;
 pub mod changes;
+pub mod client_shares;
 pub mod directory;
 pub mod enrolment;
 pub mod error;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use crate::domain::Error;
+use crate::domain::client_shares::ClientPart;
 use crate::domain::realtime::Envelope;
 use crate::domain::realtime::Meter;
 use crate::domain::realtime::Resume;
@@ -27,8 +28,10 @@ pub(super) struct Ask {
     pub(super) envelope: Envelope,
     /// What counts what comes first: it may be long.
     pub(super) meter: Meter,
-    /// What the query takes of its owner's share.
-    pub(super) part: Option<Part>,
+    /// What the query takes of its owner's share, where it is long.
+    pub(super) part: Option<Box<Part>>,
+    /// Its place among the subscriptions of its account and address.
+    pub(super) place: Option<ClientPart>,
     /// Where the one has got to whose place this one takes; nothing behind that was told.
     pub(super) taken: Option<Box<Taken>>,
 }
@@ -49,8 +52,8 @@ impl Ask {
         let item = subscribe.key()?;
         let Subscribe { collection, event, query, resume, envelope, meter, .. } = subscribe;
         let query = query.to_string().into_boxed_str();
-        let (part, taken) = (None, None);
-        Ok(Self { collection, event, item, query, resume, envelope, meter, part, taken })
+        let (part, place, taken) = (None, None, None);
+        Ok(Self { collection, event, item, query, resume, envelope, meter, part, place, taken })
     }
 
     /// Returns how long the query is, as JSON.

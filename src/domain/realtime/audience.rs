@@ -15,6 +15,9 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::domain::Error;
+use crate::domain::client_shares::ClientPart;
+use crate::domain::client_shares::ClientShares;
 use crate::domain::realtime::Meter;
 use crate::domain::realtime::listener::Listener;
 use crate::domain::realtime::split::Lengths;
@@ -25,6 +28,7 @@ use crate::domain::realtime::view::Weight;
 use crate::domain::realtime::view::Workshop;
 use crate::domain::shares::Owner;
 use crate::domain::shares::Shares;
+use crate::model::Actor;
 use crate::model::Collection;
 use crate::model::Event;
 use crate::model::EventAction;
@@ -36,6 +40,8 @@ use crate::query::Anchor;
 pub(super) struct Audience {
     views: RwLock<HashMap<&'static Collection, Ward>>,
     shop: Workshop,
+    /// The costs of views, by account and address.
+    costs: Arc<ClientShares>,
     /// The time that views take which the others wait for.
     time: Arc<Shares>,
     /// Whose turn it is among the views that take long.
@@ -46,9 +52,8 @@ pub(super) struct Audience {
 const COST_MAX: usize = 256;
 /// What a view costs besides what it asks.
 const COST_OF_VIEW: usize = 4;
-/// What all views that are asked together may cost which one account, or the visitors of one address,
-/// were the first to ask for.
-const COST_OF_ONE_MAX: usize = 8 * 1024;
+/// The further cost of a view that asks the database about each event.
+const COST_OF_READING: usize = 128;
 /// What all of them may cost that cannot be found by values: the time a message takes on its way, which
 /// for the longest texts and the dearest filters is some 50 ms.
 const COST_OF_ALL_MAX: usize = 64 * 1024;
@@ -65,36 +70,52 @@ struct Ward {
     anchored: HashMap<&'static Field, HashMap<Value, Vec<Arc<View>>>>,
 }
 
+/// Whether an exhausted share of an account or address prevents a view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Charge {
+    /// Yes: a subscription begins, or its connection has another account now.
+    Bounded,
+    /// No: new rights change the view of a running subscription.
+    Anyway,
+}
+
 /// A view, the same as any other on its subject.
 struct BySubject(Arc<View>);
 
 impl Audience {
-    /// Frames of news are so long at most; `unsent` counts them.
-    pub(super) fn new(lengths: Lengths, unsent: Meter) -> Self {
+    /// Returns an audience without views. `lengths` bounds frames of news, `unsent` counts them, and an
+    /// account may have `queries_max` of the cheapest views.
+    pub(super) fn new(lengths: Lengths, unsent: Meter, queries_max: usize) -> Self {
         let (lanes, stopping) = (TaskTracker::new(), CancellationToken::new());
         Self {
             views: RwLock::default(),
             shop: Workshop { lengths, unsent, lanes, stopping },
-            time: Shares::new(COST_OF_ONE_MAX, COST_OF_ALL_MAX),
+            costs: ClientShares::new(queries_max.saturating_mul(COST_OF_VIEW)),
+            time: Shares::new(usize::MAX, COST_OF_ALL_MAX),
             turns: Arc::new(Semaphore::new(TURNS)),
         }
     }
 
     /// Lets a listener take part in the view of a subject, instead of the one it was in. `begin`
     /// runs before any event can reach it. A subscription that has ended stays out.
+    ///
+    /// # Errors
+    /// [`Error::LimitExceeded`] if there is no such view yet and the share of the account or its address is
+    /// exhausted. The listener takes part in no view then.
     pub(super) fn enter(
         &self,
         listener: &Arc<Listener>,
         subject: Subject,
+        bound: Charge,
         begin: impl FnOnce(&Listener),
-    ) {
+    ) -> Result<(), Error> {
         let mut current = listener.view.lock();
         if listener.is_shut() {
-            return;
+            return Ok(());
         }
         if current.as_ref().is_some_and(|view| view.subject == subject) {
             begin(listener);
-            return;
+            return Ok(());
         }
         self.take_out(current.take(), listener);
         let mut views = self.views.write();
@@ -102,13 +123,15 @@ impl Audience {
         let view = if let Some(BySubject(view)) = ward.all.get(&subject) {
             Arc::clone(view)
         } else {
-            let road = self.road(&subject, Owner::of(&listener.seat.identity.lock().actor));
-            let view = View::new(subject, road, &self.shop);
+            let actor = Arc::clone(&listener.seat.identity.lock().actor);
+            let (road, part) = self.road(&subject, &actor, bound)?;
+            let view = View::new(subject, road, part, &self.shop);
             ward.add(&view);
             view
         };
         view.add(Arc::clone(listener), begin);
         *current = Some(view);
+        Ok(())
     }
 
     /// Lets no view that takes long have its turn until what is returned is dropped.
@@ -116,20 +139,40 @@ impl Audience {
         Arc::clone(&self.turns).acquire_many_owned(u32::try_from(TURNS).expect("few")).await
     }
 
-    /// Returns how a view on a subject is to hear of events. Whoever has used up their share, or comes
-    /// when all is used up, gets views of their own lanes: they may lag, and nobody else does.
-    fn road(&self, subject: &Subject, owner: Owner) -> Road {
+    /// Returns how a view on a subject is to hear of events, and what it takes of the share of the actor
+    /// who is the first to ask for it. A view that comes when the time of all is used up has a lane of its
+    /// own: it may lag, and no other does.
+    fn road(
+        &self,
+        subject: &Subject,
+        actor: &Actor,
+        bound: Charge,
+    ) -> Result<(Road, Option<ClientPart>), Error> {
         let Weight { reads, cost } = subject.weight();
-        if cost > COST_MAX {
-            return Road::Costly(Arc::clone(&self.turns));
-        }
-        if reads {
-            return Road::Own;
-        }
-        let cost = cost + COST_OF_VIEW;
-        // What is found by values is asked only about what has them.
-        let of_all = if anchors(subject).is_some() { 0 } else { cost };
-        self.time.take(owner, cost, of_all).map_or(Road::Own, Road::Shared)
+        let counted = cost.min(COST_MAX) + COST_OF_VIEW + if reads { COST_OF_READING } else { 0 };
+        let part = match bound {
+            Charge::Anyway => self.costs.take_anyway(actor, counted),
+            Charge::Bounded => Some(self.costs.take(actor, counted).map_err(|spent| {
+                Error::LimitExceeded(format!(
+                    "{} may have {} different queries of subscriptions at a time, of which a costly one \
+                     counts for several (WEBSOCKETS_USER_QUERIES_MAX): unsubscribe from some first, or \
+                     subscribe with the same query",
+                    spent.clients(),
+                    self.costs.most(spent) / COST_OF_VIEW
+                ))
+            })?),
+        };
+        let road = if cost > COST_MAX {
+            Road::Costly(Arc::clone(&self.turns))
+        } else if reads {
+            Road::Own
+        } else {
+            let cost = cost + COST_OF_VIEW;
+            // A view that is found by values is asked only about events that have them.
+            let of_all = if anchors(subject).is_some() { 0 } else { cost };
+            self.time.take(Owner::of(actor), 0, of_all).map_or(Road::Own, Road::Shared)
+        };
+        Ok((road, part))
     }
 
     /// Takes a listener out of its view.

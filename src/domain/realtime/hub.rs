@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Mutex as AsyncMutex;
@@ -16,16 +15,14 @@ use tokio::sync::RwLock;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
-use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::config::WebSocketConfig;
 use crate::domain::auth::Auth;
-use crate::domain::auth::Basis;
 use crate::domain::auth::Identity;
 use crate::domain::changes::Changes;
+use crate::domain::client_shares::ClientShares;
 use crate::domain::items::Items;
-use crate::domain::permissions::Concern;
 use crate::domain::permissions::Permissions;
 use crate::domain::realtime::Closing;
 use crate::domain::realtime::Meter;
@@ -40,25 +37,14 @@ use crate::domain::realtime::peer::Seat;
 use crate::domain::realtime::positions::Positions;
 use crate::domain::realtime::split::Lengths;
 use crate::domain::shares::Shares;
-use crate::model::Actor;
 use crate::model::Event;
-use crate::model::EventAction;
-use crate::model::Key;
 use crate::model::Place;
-use crate::model::schema::SESSIONS;
-use crate::model::schema::USERS;
 use crate::store::Page;
 use crate::store::Position;
 use crate::store::StoreError;
 
 /// How many positions are written down in one transaction.
 const REMEMBERED_AT_ONCE: usize = 500;
-
-/// How long it is tried to find out who all are whom an event concerns; nothing is delivered meanwhile.
-/// Whoever is not known by then is nobody.
-const RENEWAL_PATIENCE: Duration = Duration::from_secs(5);
-/// The pause between two tries.
-const RENEWAL_PAUSE: Duration = Duration::from_millis(250);
 
 /// After how many views that an event was offered to others get their turn.
 const AT_ONCE: usize = 64;
@@ -91,6 +77,8 @@ pub struct Hub {
     pub(super) queries_bytes_max: usize,
     /// The bytes of queries that are kept.
     pub(super) queries: Arc<Shares>,
+    /// The subscriptions of each account and address.
+    pub(super) subscriptions: Arc<ClientShares>,
     pub(super) cursors: Cursors,
     pub(super) pages: Pages,
     /// How far clients have got that keep no cursors.
@@ -156,6 +144,7 @@ impl Hub {
                     part: config.answer_bytes_max.min(config.outbox_bytes_max / REPLAY_SHARE),
                 },
                 unsent.clone(),
+                config.user_queries_max,
             ),
             unsent,
             making_room: Mutex::default(),
@@ -169,6 +158,7 @@ impl Hub {
             answer_bytes_max: config.answer_bytes_max,
             queries_bytes_max: config.queries_bytes_max,
             queries: Shares::new(config.user_queries_bytes_max, config.all_queries_bytes_max),
+            subscriptions: ClientShares::new(config.user_subscriptions_max),
         }
     }
 
@@ -323,134 +313,6 @@ impl Hub {
     pub(super) fn leave(&self, seat: &Seat) {
         self.typing.leave(seat);
         self.seats.lock().remove(&seat.id);
-    }
-
-    /// Looks again at who the connections are that an event concerns.
-    async fn review(self: &Arc<Self>, event: &Event) {
-        let named = |id: Option<Uuid>| {
-            id.is_some_and(|id| event.changes.iter().any(|change| change.key == Key::Uuid(id)))
-        };
-        let concern = Concern::of(event);
-        let rights = concern != Concern::Nobody;
-        if !rights && ![&USERS, &SESSIONS].contains(&event.collection) {
-            // Most events are messages: that is not a reason to go through all connections.
-            return;
-        }
-        let concerned = |identity: &Identity| {
-            if *event.collection == USERS {
-                named(identity.actor.user)
-            } else if *event.collection == SESSIONS && event.action == EventAction::Delete {
-                matches!(identity.basis, Basis::Session(session) if named(Some(session)))
-            } else {
-                match &concern {
-                    Concern::Nobody => false,
-                    Concern::Accounts(accounts) => {
-                        identity.actor.user.is_some_and(|user| accounts.contains(&user))
-                    }
-                    Concern::Everybody => true,
-                }
-            }
-        };
-        let seats: Vec<Arc<Seat>> = self
-            .seats
-            .lock()
-            .values()
-            .filter(|seat| concerned(&seat.identity.lock()))
-            .cloned()
-            .collect();
-        let until = Instant::now() + RENEWAL_PATIENCE;
-        for seat in seats {
-            self.renew(&seat, rights, until).await;
-        }
-    }
-
-    /// Looks who somebody is now, until an instant again if that cannot be read.
-    async fn look_up(&self, identity: &Identity, until: Instant) -> Option<Identity> {
-        loop {
-            match self.auth.renew(identity).await {
-                Ok(renewed) => return renewed,
-                Err(error) => {
-                    tracing::warn!(error = %error, "who somebody is cannot be read");
-                    if Instant::now() >= until {
-                        return None;
-                    }
-                }
-            }
-            tokio::time::sleep(RENEWAL_PAUSE).await;
-        }
-    }
-
-    async fn renew(self: &Arc<Self>, seat: &Arc<Seat>, rights: bool, until: Instant) {
-        let _one = seat.changing.lock().await;
-        let identity = seat.identity.lock().clone();
-        if identity.is_nobody() {
-            return;
-        }
-        if let Some(renewed) = self.look_up(&identity, until).await {
-            let changed = rights || renewed.actor != identity.actor;
-            *seat.identity.lock() = renewed;
-            if changed {
-                self.rescope(seat, Change::Rights).await;
-            }
-        } else {
-            // What cannot be confirmed does not hold.
-            let actor = Arc::new(Actor::nobody());
-            *seat.identity.lock() = Identity { actor, basis: Basis::Nothing, expires: None };
-            let listeners = seat.listeners.lock().clone();
-            for listener in listeners {
-                let delivered = self.delivered();
-                listener.begin_lapse(delivered);
-                listener.fall_behind(delivered);
-                self.audience.leave(&listener);
-            }
-            seat.leave(identity.actor.user);
-            seat.lost.notify_one();
-        }
-    }
-
-    /// Lets every subscription of a connection show what its actor may see now.
-    pub(super) async fn rescope(self: &Arc<Self>, seat: &Arc<Seat>, change: Change) {
-        let _between_events = self.order.read().await;
-        let actor = Arc::clone(&seat.identity.lock().actor);
-        let listeners = seat.listeners.lock().clone();
-        let delivered = self.delivered();
-        for listener in listeners {
-            let was_told = listener.view.lock().is_some();
-            listener.set_moving(true);
-            if change != Change::Rights {
-                listener.begin_lapse(delivered);
-            }
-            let goes_back = actor.user.is_some() && listener.end_lapse(delivered);
-            listener.leave_lane(delivered);
-            let place = listener.position(delivered);
-            match self.subject(&actor, &listener) {
-                Ok(subject) => {
-                    let begins = listener.is_held();
-                    self.enter(&listener, subject);
-                    listener.see_lapsed(place);
-                    if goes_back {
-                        listener.note_whole();
-                    }
-                    listener.set_moving(false);
-                    if begins && listener.is_held() && !was_told {
-                        self.begin_later(listener);
-                    } else {
-                        self.catch_up(&listener);
-                    }
-                }
-                Err(error) => {
-                    listener.fall_behind(delivered);
-                    self.audience.leave(&listener);
-                    listener.see_lapsed(place);
-                    listener.set_moving(false);
-                    if was_told && change == Change::Expiry {
-                        listener.leave_unsaid();
-                    } else if was_told {
-                        seat.outbox.push(listener.ask.envelope.fail(&error));
-                    }
-                }
-            }
-        }
     }
 }
 

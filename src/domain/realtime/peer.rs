@@ -18,18 +18,13 @@ use crate::domain::realtime::Meter;
 use crate::domain::realtime::Outbox;
 use crate::domain::realtime::Subscribe;
 use crate::domain::realtime::ask::Ask;
+use crate::domain::realtime::audience::Charge;
 use crate::domain::realtime::hub::Change;
 use crate::domain::realtime::lapse::Lapse;
 use crate::domain::realtime::listener::Confirmed;
 use crate::domain::realtime::listener::Listener;
 use crate::domain::shares::Owner;
-use crate::domain::shares::Part;
-use crate::domain::shares::Spent;
 use crate::model::Actor;
-
-/// How much of each query does not count for the share of its owner: the usual ones never do, however
-/// many connections there are.
-const QUERY_BYTES_FREE: usize = 256;
 
 /// A connection that has joined the hub. Dropping it ends its subscriptions.
 pub struct Peer {
@@ -218,7 +213,9 @@ impl Peer {
         } else {
             Change::Loss
         };
-        self.hub.rescope(&self.seat, change).await;
+        let is_same = before.actor.user == user;
+        let bound = if is_same { Charge::Anyway } else { Charge::Bounded };
+        self.hub.rescope(&self.seat, change, bound).await;
         // What was lost before belonged to the identity before.
         let _ = futures_util::FutureExt::now_or_never(self.seat.lost.notified());
     }
@@ -333,12 +330,13 @@ impl Peer {
             }
             // It may have become somebody else while this waited.
             let actor = if Arc::ptr_eq(&before, &self.actor()) { actor } else { self.actor() };
-            ask.part = Some(self.room(&ask, &actor)?);
+            (ask.part, ask.place) = self.room(&ask, &actor)?;
             let listener = Listener::held(self.hub.next_id(), ask, &self.seat);
             listener.inherit(lapse);
             self.seat.listeners.lock().push(Arc::clone(&listener));
             let subject = self.hub.subject(&actor, &listener);
-            let entered = subject.map(|subject| self.hub.enter(&listener, subject));
+            let entered =
+                subject.and_then(|subject| self.hub.enter(&listener, subject, Charge::Bounded));
             (actor, listener, entered)
         };
         // The reading is nobody's wait but its own.
@@ -387,37 +385,6 @@ impl Peer {
         }
         ask.resume.insists = ask.resume.since.is_some();
         None
-    }
-
-    /// Takes room for one more subscription.
-    fn room(&self, ask: &Ask, actor: &Actor) -> Result<Part, Error> {
-        let Hub { subscriptions_max, queries_bytes_max, queries, .. } = &*self.hub;
-        let listeners = self.seat.listeners.lock();
-        if listeners.len() >= *subscriptions_max {
-            return Err(Error::LimitExceeded(format!(
-                "one connection may have at most {subscriptions_max} subscriptions: unsubscribe \
-                 from some first"
-            )));
-        }
-        let bytes = ask.query_bytes();
-        let kept: usize = listeners.iter().map(|listener| listener.ask.query_bytes()).sum();
-        if kept + bytes > *queries_bytes_max {
-            return Err(Error::LimitExceeded(format!(
-                "the queries of one connection's subscriptions may have at most \
-                 {queries_bytes_max} bytes together: unsubscribe from some first, or ask for less"
-            )));
-        }
-        let counted = bytes.saturating_sub(QUERY_BYTES_FREE);
-        queries.take(Owner::of(actor), counted, counted).map_err(|spent| {
-            let whose = match spent {
-                Spent::One if actor.user.is_some() => "of all subscriptions of one account",
-                Spent::One => "of all visitors' subscriptions from one address",
-                Spent::All => "of all subscriptions",
-            };
-            Error::LimitExceeded(format!(
-                "the queries {whose} are as long as they may be together: make this one shorter"
-            ))
-        })
     }
 
     fn end(&self, ends: impl Fn(&Arc<Listener>) -> bool) {

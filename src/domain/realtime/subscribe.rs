@@ -15,6 +15,7 @@ use crate::domain::realtime::Hub;
 use crate::domain::realtime::Meter;
 use crate::domain::realtime::News;
 use crate::domain::realtime::ask::Ask;
+use crate::domain::realtime::audience::Charge;
 use crate::domain::realtime::listener::Listener;
 use crate::domain::realtime::view::Subject;
 use crate::domain::shares::Owner;
@@ -101,7 +102,15 @@ impl Hub {
 
     /// Lets a listener take part in the view of its subject. With one kind of event it is told at
     /// once that it begins; without, its news is held back until [`Hub::begin`].
-    pub(super) fn enter(&self, listener: &Arc<Listener>, subject: Subject) {
+    ///
+    /// # Errors
+    /// As [`Audience::enter`](crate::domain::realtime::audience::Audience::enter).
+    pub(super) fn enter(
+        &self,
+        listener: &Arc<Listener>,
+        subject: Subject,
+        bound: Charge,
+    ) -> Result<(), Error> {
         let at_once = listener.ask.event.is_some() && !listener.ask.resume.is_asked();
         let place = match &listener.ask.taken {
             None => Some(self.items.store.head()),
@@ -113,9 +122,10 @@ impl Hub {
             && let Some(place) = place
         {
             let init = self.init(listener, place, None);
-            self.audience.enter(listener, subject, |listener| listener.open(Some(init), place.seq));
+            let begin = |listener: &Listener| listener.open(Some(init), place.seq);
+            self.audience.enter(listener, subject, bound, begin)
         } else {
-            self.audience.enter(listener, subject, |_| {});
+            self.audience.enter(listener, subject, bound, |_| {})
         }
     }
 

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::domain::Error;
+use crate::domain::client_shares::ClientPart;
 use crate::domain::items::Counts;
 use crate::domain::items::Items;
 use crate::domain::items::JsonText;
@@ -176,6 +177,8 @@ pub(super) struct View {
     turns: Option<Arc<Semaphore>>,
     /// What it takes of the time that others wait for.
     _part: Option<Part>,
+    /// What it takes of the share of the account that was the first to ask for it.
+    _cost: Option<ClientPart>,
     lengths: Lengths,
     /// What counts frames until they are sent.
     unsent: Meter,
@@ -214,7 +217,12 @@ pub(super) enum Road {
 }
 
 impl View {
-    pub(super) fn new(subject: Subject, road: Road, shop: &Workshop) -> Arc<Self> {
+    pub(super) fn new(
+        subject: Subject,
+        road: Road,
+        cost: Option<ClientPart>,
+        shop: &Workshop,
+    ) -> Arc<Self> {
         let (part, turns) = match road {
             Road::Shared(part) => (Some(part), None),
             Road::Own => (None, None),
@@ -228,6 +236,7 @@ impl View {
             lane,
             turns,
             _part: part,
+            _cost: cost,
             lengths: shop.lengths,
             unsent: shop.unsent.clone(),
             split: Mutex::default(),

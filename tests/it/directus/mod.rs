@@ -17,5 +17,6 @@ mod recover;
 mod resume;
 mod revocation;
 mod rights;
+mod shares;
 mod subscribe;
 mod views;

@@ -8,6 +8,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::domain::Error;
+use crate::domain::client_shares::ClientPart;
+use crate::domain::realtime::Peer;
 use crate::domain::realtime::peer::Seat;
 use crate::domain::realtime::topics::Topics;
 use crate::domain::realtime::topics::feed::Feed;
@@ -67,19 +69,24 @@ impl Member {
     /// Begins to hear of a topic. Whatever its state has become since this connection last saw it
     /// comes at once; else the next change. Who left `session` cannot come back, and who asks for
     /// `_internal` has it already. `typing` is left to [`crate::domain::realtime::Typing::watch`].
-    pub async fn subscribe(&self, topic: Topic) {
-        if topic == Topic::Chat {
+    ///
+    /// # Errors
+    /// [`Error::LimitExceeded`] beyond the subscriptions of one account or address.
+    pub async fn subscribe(&self, peer: &Peer, topic: Topic) -> Result<(), Error> {
+        if topic == Topic::Chat && self.attendee.state.lock().chat.is_none() {
+            let place = peer.take_place()?;
             let order = self.topics.order.lock().await;
-            self.attendee.state.lock().chat = true;
+            self.attendee.state.lock().chat = Some(place);
             self.attendee.show_if_due(&self.topics, *order);
         }
+        Ok(())
     }
 
     /// Hears no more of a topic.
     pub fn unsubscribe(&self, topic: Topic) {
         let mut state = self.attendee.state.lock();
         match topic {
-            Topic::Chat => state.chat = false,
+            Topic::Chat => state.chat = None,
             Topic::Session => state.session = false,
             Topic::Typing | Topic::Internal => {}
         }
@@ -124,7 +131,8 @@ pub(super) struct Attendee {
 }
 
 struct State {
-    chat: bool,
+    /// Its place among the subscriptions of its account and address, while it hears of the chat.
+    chat: Option<ClientPart>,
     session: bool,
     /// Whom the list was worked out for; `None` if it has to be worked out anew.
     actor: Option<Arc<Actor>>,
@@ -138,8 +146,8 @@ struct State {
 }
 
 impl Attendee {
-    /// `chat` says whether it hears of that topic without asking.
-    pub(super) fn new(seat: Arc<Seat>, name: Uuid, chat: bool) -> Arc<Self> {
+    /// `chat` is its place if it hears of that topic without asking.
+    pub(super) fn new(seat: Arc<Seat>, name: Uuid, chat: Option<ClientPart>) -> Arc<Self> {
         let state = State {
             chat,
             session: true,
@@ -187,7 +195,7 @@ impl Attendee {
         if owed {
             state.owed = None;
         }
-        if !state.chat && !owed {
+        if state.chat.is_none() && !owed {
             return;
         }
         if let Some(feed) = state.feed.clone() {

@@ -125,7 +125,8 @@ impl Topics {
     pub async fn enter(self: &Arc<Self>, peer: &Peer, name: Uuid, follows: bool) -> Member {
         let _order = self.order.lock().await;
         let hears = follows || self.config.chat_default;
-        let attendee = Attendee::new(Arc::clone(&peer.seat), name, hears);
+        let place = if hears { peer.take_place().ok() } else { None };
+        let attendee = Attendee::new(Arc::clone(&peer.seat), name, place);
         self.settle(&attendee).await;
         attendee.show_unless_empty(self);
         if self.config.internal {

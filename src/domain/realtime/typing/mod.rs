@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::domain::Error;
+use crate::domain::client_shares::ClientPart;
 use crate::domain::items::Items;
 use crate::domain::items::plan::Plan;
 use crate::domain::permissions::Concern;
@@ -152,6 +153,7 @@ struct Sight {
 pub struct Watch {
     typing: Arc<Typing>,
     watcher: Arc<Watcher>,
+    _place: ClientPart,
 }
 
 impl Typing {
@@ -200,11 +202,12 @@ impl Typing {
         if feed::plan(&self.items, &self.permissions, &*peer.acting().await?, 1)?.is_none() {
             return Err(Error::collection(MESSAGES.name));
         }
+        let place = peer.take_place()?;
         let seat = Arc::clone(&peer.seat);
         let (sight, told) = (Mutex::default(), Mutex::default());
         let watcher = Arc::new(Watcher { seat, encode, uid, sight, told });
         self.state.lock().watchers.insert(watcher.seat.id, Arc::clone(&watcher));
-        let watch = Watch { typing: Arc::clone(self), watcher };
+        let watch = Watch { typing: Arc::clone(self), watcher, _place: place };
         self.tell(&[Arc::clone(&watch.watcher)]).await;
         Ok(watch)
     }

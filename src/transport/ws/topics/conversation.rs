@@ -168,8 +168,12 @@ impl Conversation<'_> {
                 self.outbox.push(frames::pong());
             }
             Some(Frame::Subscribe(Topic::Typing)) if self.typing.is_none() => {
-                // Whoever may not read messages hears nothing of it either.
-                self.typing = typing.watch(self.peer, frames::typing, None).await.ok();
+                match typing.watch(self.peer, frames::typing, None).await {
+                    Ok(watch) => self.typing = Some(watch),
+                    Err(error @ Error::LimitExceeded(_)) => self.refuse("subscribe", &error),
+                    // A client that may not read messages hears nothing of it either.
+                    Err(_) => {}
+                }
             }
             Some(Frame::Unsubscribe(Topic::Typing)) => self.typing = None,
             Some(Frame::Typing(true)) => {
@@ -181,7 +185,9 @@ impl Conversation<'_> {
                 if let (Topic::Chat, Some(page)) = (topic, &self.page) {
                     self.peer.remember_page(page);
                 }
-                member.subscribe(topic).await;
+                if let Err(error) = member.subscribe(self.peer, topic).await {
+                    self.refuse("subscribe", &error);
+                }
             }
             Some(Frame::Unsubscribe(topic)) => {
                 if let (Topic::Chat, Some(page)) = (topic, &self.page) {
@@ -191,12 +197,17 @@ impl Conversation<'_> {
             }
             Some(Frame::Publish(text)) => {
                 if let Err(error) = self.publish(member, &text).await {
-                    // Without topic and payload: pages keep it apart from the states of topics.
-                    self.outbox.push(answers::failed("publish", &error, None));
+                    self.refuse("publish", &error);
                 }
             }
             None => {}
         }
+    }
+
+    /// Says that something is refused, without topic and payload: pages keep that apart from the states
+    /// of topics.
+    fn refuse(&self, what: &'static str, error: &Error) {
+        self.outbox.push(answers::failed(what, error, None));
     }
 
     async fn publish(&self, member: &Member, text: &str) -> Result<(), Error> {

@@ -1,0 +1,167 @@
+//! Shares of a resource for each account and for each address. Accounts cost nothing where sign-up is open, so
+//! all clients of one address together have only a few times the share of one account.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::domain::shares::Owner;
+use crate::model::Actor;
+use crate::model::network;
+
+/// The share of all clients of one address, as a multiple of the share of one account.
+pub const ADDRESS_FACTOR: usize = 4;
+
+/// The shares of each account, of the visitors of each address, and of all clients of each address.
+pub struct ClientShares {
+    of_owner_max: usize,
+    taken: Mutex<TakenByClients>,
+}
+
+#[derive(Default)]
+struct TakenByClients {
+    by_owner: HashMap<Owner, usize>,
+    by_address: HashMap<Option<IpAddr>, usize>,
+}
+
+/// A part of the shares of an account and of its address, which they get back when it is dropped.
+pub struct ClientPart {
+    shares: Arc<ClientShares>,
+    owner: Owner,
+    address: Option<IpAddr>,
+    count: usize,
+}
+
+/// The share that is exhausted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientSpent {
+    /// The share of the account.
+    Account,
+    /// The share of the visitors of the address.
+    Visitors,
+    /// The share of all clients of the address.
+    Address,
+}
+
+impl ClientShares {
+    /// Returns shares of this size for each account.
+    #[must_use]
+    pub fn new(of_owner_max: usize) -> Arc<Self> {
+        Arc::new(Self { of_owner_max, taken: Mutex::default() })
+    }
+
+    /// Takes a part of the share of an actor and of the share of the address, or of neither.
+    ///
+    /// # Errors
+    /// [`ClientSpent`] if one of them is exhausted.
+    pub fn take(self: &Arc<Self>, actor: &Actor, count: usize) -> Result<ClientPart, ClientSpent> {
+        self.take_if(actor, count, true)
+    }
+
+    /// Returns the size of a share that is exhausted.
+    #[must_use]
+    pub const fn most(&self, spent: ClientSpent) -> usize {
+        match spent {
+            ClientSpent::Account | ClientSpent::Visitors => self.of_owner_max,
+            ClientSpent::Address => self.of_owner_max.saturating_mul(ADDRESS_FACTOR),
+        }
+    }
+
+    /// Takes a part even of an exhausted share: a running subscription stays.
+    pub fn take_anyway(self: &Arc<Self>, actor: &Actor, count: usize) -> Option<ClientPart> {
+        self.take_if(actor, count, false).ok()
+    }
+
+    fn take_if(
+        self: &Arc<Self>,
+        actor: &Actor,
+        count: usize,
+        is_bounded: bool,
+    ) -> Result<ClientPart, ClientSpent> {
+        let (owner, address) = (Owner::of(actor), actor.profile.address.map(network));
+        let mut taken = self.taken.lock();
+        let by_owner = taken.by_owner.get(&owner).copied().unwrap_or(0) + count;
+        let by_address = taken.by_address.get(&address).copied().unwrap_or(0) + count;
+        if is_bounded && by_owner > self.of_owner_max {
+            return Err(match owner {
+                Owner::Account(_) => ClientSpent::Account,
+                Owner::Visitors(_) | Owner::Proxied => ClientSpent::Visitors,
+            });
+        }
+        if is_bounded && by_address > self.of_owner_max.saturating_mul(ADDRESS_FACTOR) {
+            return Err(ClientSpent::Address);
+        }
+        taken.by_owner.insert(owner, by_owner);
+        taken.by_address.insert(address, by_address);
+        drop(taken);
+        Ok(ClientPart { shares: Arc::clone(self), owner, address, count })
+    }
+}
+
+impl ClientSpent {
+    /// Returns a name for the clients of the share, for a message to one of them.
+    #[must_use]
+    pub const fn clients(self) -> &'static str {
+        match self {
+            Self::Account => "one account",
+            Self::Visitors => "the visitors of one address",
+            Self::Address => "all clients of one address",
+        }
+    }
+}
+
+impl Drop for ClientPart {
+    fn drop(&mut self) {
+        let mut taken = self.shares.taken.lock();
+        give_back(&mut taken.by_owner, &self.owner, self.count);
+        give_back(&mut taken.by_address, &self.address, self.count);
+    }
+}
+
+fn give_back<K: Eq + Hash>(taken: &mut HashMap<K, usize>, key: &K, count: usize) {
+    if let Some(left) = taken.get_mut(key) {
+        *left -= count;
+        if *left == 0 {
+            taken.remove(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn actor(user: Option<u128>, address: &str) -> Actor {
+        let mut actor = Actor::nobody();
+        actor.user = user.map(Uuid::from_u128);
+        actor.profile.address = Some(address.parse().unwrap());
+        actor
+    }
+
+    #[test]
+    fn an_account_and_its_address_have_shares_that_come_back() {
+        let shares = ClientShares::new(10);
+        let take = |user, address, count| shares.take(&actor(user, address), count);
+
+        let first = take(Some(1), "192.0.2.1", 10).ok().unwrap();
+        assert_eq!(take(Some(1), "192.0.2.2", 1).err(), Some(ClientSpent::Account));
+        let others: Vec<_> =
+            (2..=4).map(|user| take(Some(user), "192.0.2.1", 10).ok().unwrap()).collect();
+        assert_eq!(take(Some(5), "192.0.2.1", 1).err(), Some(ClientSpent::Address));
+        assert_eq!(take(None, "192.0.2.1", 1).err(), Some(ClientSpent::Address));
+        let elsewhere = take(Some(5), "192.0.2.2", 1).ok().unwrap();
+        let kept = shares.take_anyway(&actor(Some(1), "192.0.2.1"), 5).unwrap();
+        drop(first);
+        assert_eq!(take(Some(1), "192.0.2.2", 6).err(), Some(ClientSpent::Account));
+        let again = take(Some(1), "192.0.2.2", 5).ok().unwrap();
+
+        drop((others, elsewhere, kept, again));
+        assert!(shares.taken.lock().by_owner.is_empty());
+        assert!(shares.taken.lock().by_address.is_empty());
+    }
+}

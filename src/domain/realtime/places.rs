@@ -1,0 +1,79 @@
+//! The room that a subscription takes: on its connection, and of the shares of its account and address.
+
+use crate::domain::Error;
+use crate::domain::client_shares::ClientPart;
+use crate::domain::realtime::Hub;
+use crate::domain::realtime::Peer;
+use crate::domain::realtime::ask::Ask;
+use crate::domain::shares::Owner;
+use crate::domain::shares::Part;
+use crate::domain::shares::Spent;
+use crate::model::Actor;
+
+/// How much of each query does not count for the share of its owner: the usual ones never do, however
+/// many connections there are.
+const QUERY_BYTES_FREE: usize = 256;
+
+impl Hub {
+    /// Takes a place among the subscriptions of an actor and of their address.
+    fn take_place(&self, actor: &Actor) -> Result<ClientPart, Error> {
+        self.subscriptions.take(actor, 1).map_err(|spent| {
+            Error::LimitExceeded(format!(
+                "{} may have at most {} subscriptions (WEBSOCKETS_USER_SUBSCRIPTIONS_MAX): unsubscribe \
+                 from some first",
+                spent.clients(),
+                self.subscriptions.most(spent)
+            ))
+        })
+    }
+}
+
+impl Peer {
+    /// Takes a place among the subscriptions of its account and address, to topics too.
+    ///
+    /// # Errors
+    /// [`Error::LimitExceeded`] if these have as many as they may have.
+    pub(super) fn take_place(&self) -> Result<ClientPart, Error> {
+        self.hub.take_place(&self.actor())
+    }
+
+    /// Takes room for one more subscription: for its query, where that is long, and for itself.
+    pub(super) fn room(
+        &self,
+        ask: &Ask,
+        actor: &Actor,
+    ) -> Result<(Option<Box<Part>>, Option<ClientPart>), Error> {
+        let Hub { subscriptions_max, queries_bytes_max, queries, .. } = &*self.hub;
+        let listeners = self.seat.listeners.lock();
+        if listeners.len() >= *subscriptions_max {
+            return Err(Error::LimitExceeded(format!(
+                "one connection may have at most {subscriptions_max} subscriptions: unsubscribe \
+                 from some first"
+            )));
+        }
+        let bytes = ask.query_bytes();
+        let kept: usize = listeners.iter().map(|listener| listener.ask.query_bytes()).sum();
+        if kept + bytes > *queries_bytes_max {
+            return Err(Error::LimitExceeded(format!(
+                "the queries of one connection's subscriptions may have at most \
+                 {queries_bytes_max} bytes together: unsubscribe from some first, or ask for less"
+            )));
+        }
+        let place = self.hub.take_place(actor)?;
+        let counted = bytes.saturating_sub(QUERY_BYTES_FREE);
+        if counted == 0 {
+            return Ok((None, Some(place)));
+        }
+        let part = queries.take(Owner::of(actor), counted, counted).map_err(|spent| {
+            let whose = match spent {
+                Spent::One if actor.user.is_some() => "of all subscriptions of one account",
+                Spent::One => "of all visitors' subscriptions from one address",
+                Spent::All => "of all subscriptions",
+            };
+            Error::LimitExceeded(format!(
+                "the queries {whose} are as long as they may be together: make this one shorter"
+            ))
+        })?;
+        Ok((Some(Box::new(part)), Some(place)))
+    }
+}
