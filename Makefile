@@ -36,7 +36,7 @@ doc:
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 
 unit: # nextest where it is installed: it is faster, and runs each test in a process of its own
-	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked --workspace; else cargo test --locked --workspace; fi
+	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked --workspace --no-fail-fast; else cargo test --locked --workspace; fi
 	cargo test --quiet --locked --manifest-path $(LOAD) --target-dir target/load
 
 fmt: ## Format the Rust code

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::domain::Error;
 use crate::domain::Forbidden;
+use crate::domain::Violation;
 use crate::domain::enrolment::Invitation;
 use crate::domain::enrolment::Registration;
 use crate::model::schema::USERS;
@@ -34,6 +35,7 @@ use crate::transport::rest::operation::Reply;
 use crate::transport::rest::operation::Success;
 use crate::transport::rest::operation::Words;
 use crate::transport::rest::parameters;
+use crate::transport::rest::resource::too_long;
 use crate::transport::rest::schemas;
 
 /// Returns the operations by which people come in.
@@ -163,6 +165,26 @@ fn of_links(first: Error) -> Vec<Error> {
     vec![first, Error::Forbidden(Forbidden::Action), Error::InvalidToken, Error::TokenExpired]
 }
 
+fn of_links_to_a_password() -> Vec<Error> {
+    let mut failures = of_links(Error::payload("\"token\" is required"));
+    failures.extend([
+        weak_password(),
+        Error::Unprocessable(
+            "\"auth_password_policy\" of /settings must be a regular expression".to_owned(),
+        ),
+    ]);
+    failures
+}
+
+/// Returns the refusal of a password against the password policy.
+fn weak_password() -> Error {
+    Error::FailedValidation(vec![Violation {
+        field: "password".to_owned(),
+        kind: "min_length",
+        details: vec![("valid", json!(8))],
+    }])
+}
+
 fn no_mail() -> Error {
     Error::Unprocessable(
         "this service sends no mail: whoever runs it has to set EMAIL_TRANSPORT".to_owned(),
@@ -196,7 +218,7 @@ fn reset_words() -> Words {
             json!({"token": TOKEN, "password": "correct horse battery"}),
         )),
         success: Success::nothing("The password is changed."),
-        failures: of_links(Error::payload("\"token\" is required")),
+        failures: of_links_to_a_password(),
         ..words(
             "resetPassword",
             "Choose a new password by a link",
@@ -219,6 +241,8 @@ fn register_words() -> Words {
         success: Success::nothing("Signed up, unless there was such an account."),
         failures: vec![
             Error::payload("\"email\" is required"),
+            weak_password(),
+            too_long(USERS.name),
             Error::Forbidden(Forbidden::Action),
             no_mail(),
         ],
@@ -267,6 +291,7 @@ fn invite_words() -> Words {
         success: Success::nothing("Mails are on their way."),
         failures: vec![
             Error::payload("\"email\" is required"),
+            too_long(USERS.name),
             Error::collection(USERS.name),
             no_mail(),
         ],
@@ -288,7 +313,7 @@ fn accept_words() -> Words {
             json!({"token": TOKEN, "password": "correct horse battery"}),
         )),
         success: Success::nothing("The account can be used."),
-        failures: of_links(Error::payload("\"token\" is required")),
+        failures: of_links_to_a_password(),
         ..words(
             "acceptInvite",
             "Accept an invitation",

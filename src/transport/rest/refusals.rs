@@ -30,6 +30,9 @@ pub(super) fn of(operation: &Operation) -> Vec<(u16, Vec<Wire>)> {
         wires.extend(Refusal::UnsupportedCoding("zstd".to_owned()).wires());
         wires.extend(Refusal::OutOfTime.wires());
     }
+    if words.parameters.iter().any(is_in_query) {
+        wires.extend(Refusal::UriTooLong.wires());
+    }
     wires.extend(error::wire(&too_many()));
     wires.extend(error::wire(&Error::ShareExceeded {
         share: 16 << 20,
@@ -51,6 +54,10 @@ pub(super) fn of(operation: &Operation) -> Vec<(u16, Vec<Wire>)> {
     by_status
 }
 
+fn is_in_query(parameter: &MetaOperationParam) -> bool {
+    parameter.in_type == MetaParamIn::Query
+}
+
 /// Returns what can go wrong with every operation of this kind.
 fn common_failures(operation: &Operation) -> Vec<Error> {
     let words = &operation.words;
@@ -60,8 +67,7 @@ fn common_failures(operation: &Operation) -> Vec<Error> {
     if words.request.is_some() && !known("INVALID_PAYLOAD") {
         failures.push(Error::payload("The body has to be a JSON object or a list"));
     }
-    let in_query = |parameter: &MetaOperationParam| parameter.in_type == MetaParamIn::Query;
-    if words.parameters.iter().any(in_query) && !known("INVALID_QUERY") {
+    if words.parameters.iter().any(is_in_query) && !known("INVALID_QUERY") {
         failures.push(Error::InvalidQuery("\"limit\" must be a number".to_owned()));
     }
     let only_reads = matches!(operation.method.as_str(), "GET" | "SEARCH");
@@ -104,6 +110,7 @@ pub(super) fn reason_phrase(status: u16) -> &'static str {
         404 => "There is no such path.",
         408 => "The body did not arrive in time.",
         413 => "The body is too large.",
+        414 => "The address is too long.",
         415 => "The body is compressed in an unknown way.",
         422 => "Makes sense, but cannot be done now.",
         429 => {

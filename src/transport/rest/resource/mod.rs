@@ -6,6 +6,7 @@
 mod operations;
 mod shown;
 
+pub(super) use shown::too_long;
 pub(super) use shown::write_failures;
 
 use crate::model::Collection;

@@ -11,6 +11,7 @@ use crate::domain::Error;
 use crate::domain::Forbidden;
 use crate::domain::Violation;
 use crate::model::Collection;
+use crate::model::TooLong;
 use crate::model::schema;
 use crate::transport::rest::parameters;
 use crate::transport::rest::resource::Resource;
@@ -126,10 +127,18 @@ pub(in crate::transport::rest) fn write_failures(collection: &'static Collection
             kind: "nnull",
             details: vec![],
         }]),
+        too_long(collection.name),
         Error::InvalidForeignKey { collection: collection.name, field: None },
         Error::collection(collection.name),
         last_administrator(),
     ]
+}
+
+/// Returns the refusal of a value with more characters than its field takes.
+pub(in crate::transport::rest) fn too_long(collection: &'static str) -> Error {
+    let (field, most) =
+        if collection == schema::USERS.name { ("first_name", 255) } else { ("content", 65_536) };
+    Error::ValueTooLong(TooLong { collection, field, most })
 }
 
 pub(super) fn too_many() -> Error {
