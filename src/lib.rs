@@ -2,7 +2,7 @@
 //!
 //! The layers, from the top: `app`, `transport`, `domain`, then `store`, `bus`, `mail` and `providers`,
 //! `query`, `model`. Each may call only those below it, and `transport` none of the four in the middle;
-//! `clock`, `config` and `text` are for all (`tests/it/tidy.rs` holds the table).
+//! `clock`, `config`, `signatures` and `text` are for all (`tests/it/tidy.rs` holds the table).
 
 // The one place that knows all parts: open, wire, mount, shut down.
 pub mod app;
@@ -22,6 +22,8 @@ pub mod model;
 pub mod providers;
 // The query language: pure.
 pub mod query;
+// Signatures of tokens.
+pub mod signatures;
 // Storage: the only SQL.
 pub mod store;
 // Logs, for `main`.

@@ -29,6 +29,7 @@ use crate::providers::ProviderError;
 use crate::providers::fetched::Edition;
 use crate::providers::fetched::Fetched;
 use crate::providers::fetched::Wanted;
+use crate::signatures;
 
 /// How many keys of a set are looked at.
 const KEYS_MAX: usize = 64;
@@ -123,7 +124,7 @@ impl KeySet {
         }
         let key = find(&edition.value, header.kid.as_deref(), algorithm);
         let key = key.ok_or(TokenError::Refused)?;
-        let opened = jsonwebtoken::decode(token, &key.decoding, &self.validation(algorithm));
+        let opened = signatures::decode(token, &key.decoding, &self.validation(algorithm));
         let claims = opened.map_err(|_| TokenError::Refused)?.claims;
         Ok((Profile::new(claims), edition.number))
     }

@@ -11,6 +11,7 @@ mod conformance;
 mod connections;
 mod costs;
 mod dates;
+mod dependencies;
 mod directus;
 mod enrolment;
 mod health;

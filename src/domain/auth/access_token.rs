@@ -25,6 +25,7 @@ use crate::clock::Timestamp;
 use crate::config::Secret;
 use crate::domain::Error;
 use crate::model::Actor;
+use crate::signatures;
 
 /// Who issues our tokens: the name that Directus gives itself, and clients may look for.
 const ISSUER: &str = "directus";
@@ -136,7 +137,7 @@ impl AccessTokens {
     /// Never: such claims have a JSON form and HMAC takes any key.
     #[must_use]
     pub fn make(&self, claims: &Claims) -> String {
-        jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &self.encoding)
+        signatures::encode(&Header::new(Algorithm::HS256), claims, &self.encoding)
             .expect("claims have a JSON form and HMAC takes any key")
     }
 
@@ -145,7 +146,7 @@ impl AccessTokens {
     /// # Errors
     /// [`Error::InvalidToken`] if it was not made here, lacks a claim or is not good yet.
     pub fn open(&self, token: &str, now: Timestamp) -> Result<Arc<Claims>, Error> {
-        let claims = jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation)
+        let claims = signatures::decode::<Claims>(token, &self.decoding, &self.validation)
             .map_err(|_| Error::InvalidToken)?
             .claims;
         if claims.nbf.is_some_and(|nbf| now.seconds() < nbf) {
@@ -212,7 +213,7 @@ mod tests {
 
     fn signed(claims: &Json, algorithm: Algorithm, secret: &str) -> String {
         let key = EncodingKey::from_secret(secret.as_bytes());
-        jsonwebtoken::encode(&Header::new(algorithm), claims, &key).unwrap()
+        signatures::encode(&Header::new(algorithm), claims, &key).unwrap()
     }
 
     #[track_caller]

@@ -10,12 +10,10 @@ use chacha20poly1305::KeyInit;
 use chacha20poly1305::aead::Aead;
 use chacha20poly1305::aead::Payload;
 use data_encoding::BASE64URL_NOPAD;
-use hmac::Hmac;
-use hmac::Mac;
-use sha2::Sha256;
 use uuid::Uuid;
 
 use crate::config::Secret;
+use crate::domain::auth::mac::MacKey;
 
 /// What the key is for. It has no dot, so it is never the text of a JWT under the same secret.
 const PURPOSE: &[u8] = b"chinwag sealing of secrets at rest";
@@ -33,10 +31,7 @@ impl Sealing {
     /// Returns the sealing under this secret.
     #[must_use]
     pub fn new(secret: &Secret) -> Self {
-        let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(secret.0.as_bytes())
-            .expect("HMAC takes keys of any length");
-        mac.update(PURPOSE);
-        let key: [u8; 32] = mac.finalize().into_bytes().into();
+        let key = MacKey::raw(secret.0.as_bytes()).sign(PURPOSE);
         Self { cipher: ChaCha20Poly1305::new(&key.into()) }
     }
 

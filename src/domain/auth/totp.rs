@@ -4,9 +4,7 @@
 //! Pure. Whether a code was used before is for `second_factor` to say.
 
 use data_encoding::BASE32_NOPAD;
-use hmac::Hmac;
-use hmac::Mac;
-use sha1::Sha1;
+use ring::hmac;
 use subtle::ConstantTimeEq;
 
 use crate::clock::Timestamp;
@@ -92,9 +90,9 @@ impl Secret {
     /// Returns the code of a time step.
     #[must_use]
     pub fn code(&self, step: i64) -> String {
-        let mut mac = Hmac::<Sha1>::new_from_slice(&self.0).expect("HMAC takes keys of any length");
-        mac.update(&step.to_be_bytes());
-        let digest = mac.finalize().into_bytes();
+        let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &self.0);
+        let digest = hmac::sign(&key, &step.to_be_bytes());
+        let digest = digest.as_ref();
         let offset = usize::from(digest[19] & 15);
         let cut = digest[offset..].first_chunk().expect("an offset is at most 15 of 20 bytes");
         let number = (u32::from_be_bytes(*cut) & 0x7fff_ffff) % 10_u32.pow(6);

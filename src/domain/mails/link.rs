@@ -25,6 +25,7 @@ use crate::domain::Forbidden;
 use crate::domain::auth::mac::MacKey;
 use crate::domain::mails::Kind;
 use crate::model::Row;
+use crate::signatures;
 
 /// Who issues them.
 const ISSUER: &str = "directus";
@@ -103,7 +104,7 @@ impl Links {
             exp: until.seconds(),
             iss: ISSUER.to_owned(),
         };
-        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.encoding)
+        signatures::encode(&Header::new(Algorithm::HS256), &claims, &self.encoding)
             .expect("claims have a JSON form and HMAC takes any key")
     }
 
@@ -117,7 +118,7 @@ impl Links {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(Error::InvalidToken);
         }
-        let claims = jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation)
+        let claims = signatures::decode::<Claims>(token, &self.decoding, &self.validation)
             .map_err(|_| Error::InvalidToken)?
             .claims;
         if claims.scope != kind.scope() {
@@ -267,7 +268,7 @@ mod tests {
         });
         for (algorithm, key) in [(Algorithm::HS256, "one"), (Algorithm::HS512, "one")] {
             let key = EncodingKey::from_secret(key.as_bytes());
-            let token = jsonwebtoken::encode(&Header::new(algorithm), &claims, &key).unwrap();
+            let token = signatures::encode(&Header::new(algorithm), &claims, &key).unwrap();
             let opened = links("one").open(Kind::Reset, &token, NOON);
             assert!(matches!(opened, Err(Error::InvalidToken)), "{opened:?}");
         }

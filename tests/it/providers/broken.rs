@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chinwag::clock::Timestamp;
+use chinwag::signatures;
 use data_encoding::BASE64URL_NOPAD;
 use jsonwebtoken::Algorithm;
 use jsonwebtoken::EncodingKey;
@@ -40,7 +41,7 @@ fn without(name: &'static str) -> Bend {
 fn shared(secret: Vec<u8>) -> Bend {
     Box::new(move |claims| {
         let header = Header { kid: Some("one".to_owned()), ..Header::new(Algorithm::HS256) };
-        jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(&secret)).unwrap()
+        signatures::encode(&header, &claims, &EncodingKey::from_secret(&secret)).unwrap()
     })
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use chinwag::config::Admission;
 use chinwag::config::IssuerConfig;
 use chinwag::config::WebSocketAuth;
+use chinwag::signatures;
 use data_encoding::BASE64URL_NOPAD;
 use jsonwebtoken::Algorithm;
 use jsonwebtoken::EncodingKey;
@@ -126,7 +127,7 @@ fn bent() -> Vec<(&'static str, String)> {
     let modulus = public["n"].as_str().unwrap().to_owned();
     let shared = |secret: &[u8]| {
         let header = Header { kid: Some("one".to_owned()), ..Header::new(Algorithm::HS256) };
-        jsonwebtoken::encode(&header, &claims("ada"), &EncodingKey::from_secret(secret)).unwrap()
+        signatures::encode(&header, &claims("ada"), &EncodingKey::from_secret(secret)).unwrap()
     };
     let raw = |header: Json, signature: &str| {
         let part = |text: String| BASE64URL_NOPAD.encode(text.as_bytes());

@@ -1,20 +1,38 @@
 //! Keys that tokens of tests are signed with. They are public, and good for nothing else.
 
+use std::sync::Arc;
+
 use data_encoding::BASE64;
+use data_encoding::BASE64URL_NOPAD;
 use jsonwebtoken::Algorithm;
-use jsonwebtoken::EncodingKey;
 use jsonwebtoken::Header;
-use jsonwebtoken::jwk::Jwk;
+use ring::rand::SystemRandom;
+use ring::signature::ECDSA_P256_SHA256_FIXED_SIGNING;
+use ring::signature::EcdsaKeyPair;
+use ring::signature::KeyPair;
+use ring::signature::RSA_PKCS1_SHA256;
+use ring::signature::RSA_PKCS1_SHA384;
+use ring::signature::RSA_PSS_SHA256;
+use ring::signature::RsaEncoding;
+use ring::signature::RsaKeyPair;
+use ring::signature::RsaPublicKeyComponents;
+use serde::Serialize;
 use serde_json::Value as Json;
+use serde_json::json;
 
 /// A key with a name.
 #[derive(Clone)]
 pub struct Key {
     /// Its `kid`.
     pub id: &'static str,
-    /// What it signs with.
+    /// The algorithm it signs with, unless a header names another one.
     pub algorithm: Algorithm,
-    encoding: EncodingKey,
+    pair: Arc<Pair>,
+}
+
+enum Pair {
+    Rsa(RsaKeyPair),
+    Curve(EcdsaKeyPair),
 }
 
 impl Key {
@@ -30,13 +48,15 @@ impl Key {
 
     /// Returns one of an elliptic curve.
     pub fn curve() -> Self {
-        let encoding = EncodingKey::from_ec_der(&BASE64.decode(CURVE.as_bytes()).unwrap());
-        Self { id: "curve", algorithm: Algorithm::ES256, encoding }
+        let der = BASE64.decode(CURVE.as_bytes()).unwrap();
+        let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
+        let pair = EcdsaKeyPair::from_pkcs8(algorithm, &der, &SystemRandom::new()).unwrap();
+        Self { id: "curve", algorithm: Algorithm::ES256, pair: Arc::new(Pair::Curve(pair)) }
     }
 
     fn rsa(id: &'static str, der: &str) -> Self {
-        let encoding = EncodingKey::from_rsa_der(&BASE64.decode(der.as_bytes()).unwrap());
-        Self { id, algorithm: Algorithm::RS256, encoding }
+        let pair = RsaKeyPair::from_der(&BASE64.decode(der.as_bytes()).unwrap()).unwrap();
+        Self { id, algorithm: Algorithm::RS256, pair: Arc::new(Pair::Rsa(pair)) }
     }
 
     /// Returns the same key under another name.
@@ -46,8 +66,21 @@ impl Key {
 
     /// Returns the public half, as it stands in a set.
     pub fn public(&self) -> Json {
-        let jwk = Jwk::from_encoding_key(&self.encoding, self.algorithm).unwrap();
-        let mut jwk = serde_json::to_value(jwk).unwrap();
+        let (mut jwk, parts) = match &*self.pair {
+            Pair::Rsa(pair) => {
+                let RsaPublicKeyComponents { n, e } =
+                    RsaPublicKeyComponents::<Vec<u8>>::from(pair.public());
+                (json!({"kty": "RSA", "alg": "RS256"}), [("n", n), ("e", e)])
+            }
+            Pair::Curve(pair) => {
+                let (x, y) = pair.public_key().as_ref()[1..].split_at(32);
+                let jwk = json!({"kty": "EC", "crv": "P-256", "alg": "ES256"});
+                (jwk, [("x", x.to_vec()), ("y", y.to_vec())])
+            }
+        };
+        for (name, part) in parts {
+            jwk[name] = Json::from(BASE64URL_NOPAD.encode(&part));
+        }
         jwk["kid"] = Json::from(self.id);
         jwk["use"] = Json::from("sig");
         jwk
@@ -60,13 +93,32 @@ impl Key {
 
     /// Returns a token with this header.
     pub fn sign_with(&self, header: &Header, claims: &Json) -> String {
-        jsonwebtoken::encode(header, claims, &self.encoding).unwrap()
+        let message = format!("{}.{}", part(header), part(claims));
+        let random = SystemRandom::new();
+        let signature = match &*self.pair {
+            Pair::Curve(pair) => pair.sign(&random, message.as_bytes()).unwrap().as_ref().to_vec(),
+            Pair::Rsa(pair) => {
+                let encoding: &dyn RsaEncoding = match header.alg {
+                    Algorithm::RS384 => &RSA_PKCS1_SHA384,
+                    Algorithm::PS256 => &RSA_PSS_SHA256,
+                    _ => &RSA_PKCS1_SHA256,
+                };
+                let mut signature = vec![0; pair.public().modulus_len()];
+                pair.sign(encoding, &random, message.as_bytes(), &mut signature).unwrap();
+                signature
+            }
+        };
+        format!("{message}.{}", BASE64URL_NOPAD.encode(&signature))
     }
 
     /// Returns the header of its tokens.
     pub fn header(&self) -> Header {
         Header { kid: Some(self.id.to_owned()), ..Header::new(self.algorithm) }
     }
+}
+
+fn part(json: &impl Serialize) -> String {
+    BASE64URL_NOPAD.encode(&serde_json::to_vec(json).unwrap())
 }
 
 const ONE: &str = "\

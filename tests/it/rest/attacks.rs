@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use chinwag::config::HashConfig;
 use chinwag::config::Secret;
+use chinwag::signatures;
 use data_encoding::BASE64URL_NOPAD;
 use jsonwebtoken::Algorithm;
 use jsonwebtoken::EncodingKey;
@@ -40,7 +41,7 @@ fn with(claims: &Json, name: &str, value: Json) -> Json {
 }
 
 fn signed(claims: &Json, header: &Header, secret: &str) -> String {
-    jsonwebtoken::encode(header, claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap()
+    signatures::encode(header, claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap()
 }
 
 fn hs256(claims: &Json) -> String {

@@ -2,9 +2,7 @@
 
 use chinwag::clock::Timestamp;
 use data_encoding::BASE32_NOPAD;
-use hmac::Hmac;
-use hmac::Mac;
-use sha1::Sha1;
+use ring::hmac;
 
 use crate::support::TestServer;
 use crate::support::User;
@@ -12,9 +10,9 @@ use crate::support::User;
 /// Returns the code of RFC 6238 for a secret in base32, `steps` away from that of the instant.
 pub fn code(secret: &str, at: Timestamp, steps: i64) -> String {
     let key = BASE32_NOPAD.decode(secret.as_bytes()).unwrap();
-    let mut mac = Hmac::<Sha1>::new_from_slice(&key).unwrap();
-    mac.update(&(at.seconds() / 30 + steps).to_be_bytes());
-    let digest = mac.finalize().into_bytes();
+    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &key);
+    let digest = hmac::sign(&key, &(at.seconds() / 30 + steps).to_be_bytes());
+    let digest = digest.as_ref();
     let at = usize::from(digest[19] & 15);
     let cut = u32::from_be_bytes(digest[at..at + 4].try_into().unwrap());
     format!("{:06}", (cut & 0x7fff_ffff) % 1_000_000)
