@@ -9,11 +9,15 @@ use crate::transport::asyncapi::closes;
 use crate::transport::asyncapi::directus;
 use crate::transport::asyncapi::message::Message;
 use crate::transport::asyncapi::message::Operation;
+use crate::transport::asyncapi::names;
 use crate::transport::asyncapi::shapes;
 use crate::transport::asyncapi::topics;
 
 /// The version of the interface, not of the program, as in the OpenAPI document.
 const INTERFACE_VERSION: &str = "1";
+
+/// Of the two licenses the shorter one.
+const LICENSE_URL: &str = "https://spdx.org/licenses/MIT.html";
 
 const ABOUT: &str = "The sockets of chinwag, a chat backend that speaks Directus. `/websocket` is that \
 of Directus, for clients such as `@directus/sdk`. `/_ws` speaks the topics of the Nuxt module \
@@ -58,13 +62,21 @@ pub(super) fn build() -> Json {
         }
         channels.insert(channel.name.to_owned(), describe(&channel, &of_channel));
     }
+    let mut schemas = shapes::all();
+    names::add(&mut messages, &mut schemas);
     json!({
         "asyncapi": "3.0.0",
         "info": {
             "title": "chinwag",
             "version": INTERFACE_VERSION,
             "description": ABOUT,
-            "license": {"name": "MIT OR Apache-2.0"},
+            "license": {"name": "MIT OR Apache-2.0", "url": LICENSE_URL},
+            "contact": {
+                "name": "The administrator of this server",
+                "url": "http://127.0.0.1:8055/docs/websocket",
+                "email": "admin@example.com",
+            },
+            "tags": [{"name": "chat", "description": "Messages, and the accounts that write them."}],
         },
         "defaultContentType": "application/json",
         "servers": {
@@ -73,13 +85,44 @@ pub(super) fn build() -> Json {
                 "protocol": "ws",
                 "description": "Where the server listens unless it is told otherwise; `wss` behind \
                                 a proxy with TLS.",
+                "security": security(),
             },
         },
         "channels": channels,
         "operations": operations,
-        "components": {"messages": messages, "schemas": shapes::all()},
+        "components": {
+            "messages": messages,
+            "schemas": schemas,
+            "securitySchemes": security_schemes(),
+        },
         "x-conversations": conversations,
     })
+}
+
+/// Returns what a connection can be recognised by; one that shows nothing is the public's.
+fn security_schemes() -> Json {
+    json!({
+        "query": {
+            "type": "httpApiKey",
+            "in": "query",
+            "name": "access_token",
+            "description": "An access token or a static token.",
+        },
+        "cookie": {
+            "type": "httpApiKey",
+            "in": "cookie",
+            "name": "directus_session_token",
+            "description": "The cookie of a sign-in in `session` mode.",
+        },
+        "frame": {
+            "type": "userPassword",
+            "description": "A frame of the operation `signIn`, at `/websocket` only.",
+        },
+    })
+}
+
+fn security() -> Vec<Json> {
+    ["query", "cookie", "frame"].map(|name| reference("securitySchemes", name)).into()
 }
 
 fn describe(channel: &Channel, messages: &Map<String, Json>) -> Json {
@@ -156,6 +199,35 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn every_object_and_choice_has_a_title_of_its_own() {
+        fn walk(part: &Json, place: &str, titles: &mut Vec<String>) {
+            let is_named = part["type"] == "object" && part["properties"].is_object();
+            if is_named || part["enum"].is_array() {
+                titles.push(part["title"].as_str().expect(place).to_owned());
+            }
+            match part {
+                Json::Object(fields) => fields
+                    .iter()
+                    .for_each(|(name, part)| walk(part, &format!("{place}/{name}"), titles)),
+                Json::Array(parts) => parts.iter().for_each(|part| walk(part, place, titles)),
+                _ => {}
+            }
+        }
+        let document = build();
+        let mut titles = Vec::new();
+        for (name, message) in document["components"]["messages"].as_object().unwrap() {
+            walk(&message["payload"], name, &mut titles);
+        }
+        walk(&document["components"]["schemas"], "schemas", &mut titles);
+        let all = titles.len();
+        titles.sort_unstable();
+        titles.dedup();
+
+        assert_eq!(titles.len(), all);
+        assert!(titles.iter().any(|title| title == "SubscriptionEventFrameEvent"), "{titles:?}");
     }
 
     #[test]

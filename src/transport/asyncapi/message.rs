@@ -87,7 +87,7 @@ impl Operation {
             "action": action,
             "channel": {"$ref": format!("#/channels/{channel}")},
             "title": self.title,
-            "summary": self.about,
+            "description": self.about,
             "messages": messages,
         });
         if !self.replies.is_empty() {

@@ -9,6 +9,7 @@ mod directus;
 mod document;
 mod items;
 mod message;
+mod names;
 mod page;
 mod shapes;
 mod subscriptions;

@@ -84,7 +84,7 @@ impl Writer {
             self.add(format_args!(
                 "<section id=\"{key}\">\n<h3>{title}</h3>\n<p>{about}</p>\n",
                 title = text(&operation["title"]),
-                about = inline(&operation["summary"]),
+                about = inline(&operation["description"]),
             ));
             let messages =
                 list(&operation["messages"]).chain(list(&operation["reply"]["messages"]));

@@ -40,9 +40,8 @@ pub(super) fn all() -> Json {
         },
         "Message": message(),
         "Item": {
-            "type": "object",
-            "description": "An item, with the fields that were asked for and may be seen. Those of \
-                            `messages` are a `Message`.",
+            "description": "An item, with the fields that were asked for and may be seen.",
+            "anyOf": [reference("Message"), {"type": "object", "title": "OtherItem"}],
         },
         "Query": query(),
         "Counts": {

@@ -160,7 +160,7 @@ fn millis(sign_in: &SignIn) -> u64 {
 
 pub(super) const TAG: &str = "Authentication";
 
-fn tokens(description: &'static str) -> Success {
+pub(super) fn tokens(description: &'static str) -> Success {
     let example = json!({"data": {
         "expires": 900_000,
         "refresh_token": "5Gcy6MeCZ1bqE2uLw0hEq7tPzR4nXkVd8sAjYiOoMfTgHlBvKcFjYsNTIV3xQ9aW",

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use poem::endpoint::BoxEndpoint;
 use poem::http::Method;
+use poem_openapi::ContactObject;
 use poem_openapi::LicenseObject;
 use poem_openapi::OpenApi;
 use poem_openapi::OpenApiService;
@@ -40,7 +41,11 @@ const ABOUT: &str = "The REST interface of chinwag, a chat backend that speaks D
 are `{\"data\":…}`, or `204` without a body; errors are `{\"errors\":[{\"message\":…,\
 \"extensions\":{\"code\":…}}]}`. What is not there and what one may not see are the same answer, \
 `403 FORBIDDEN`. Live messages come \
-over the sockets, which have [a description of their own](/docs/websocket).";
+over the sockets, which have [a description of their own](/docs/websocket). Parameters that are JSON \
+text have the shape of the JSON under `x-json-schema`.";
+
+/// Of the two licenses the shorter one.
+const LICENSE_URL: &str = "https://spdx.org/licenses/MIT.html";
 
 const BEARER: &str = "bearer";
 const QUERY: &str = "query";
@@ -111,7 +116,10 @@ pub fn document() -> String {
     let mut document =
         serde_json::from_str::<Json>(&service().spec()).expect("poem-openapi writes JSON");
     let mut shared = Shared::default();
-    for operation in rest::operations() {
+    let mut operations = rest::operations();
+    // They refer to what the others share, and add nothing to it.
+    operations.sort_by_key(|operation| operation.method.as_str() == "SEARCH");
+    for operation in operations {
         merge::complete(&mut document, &mut shared, &operation, refusals::of(&operation));
     }
     merge::add_shared(&mut document, shared);
@@ -141,7 +149,8 @@ pub fn page() -> String {
 fn service() -> OpenApiService<Description, ()> {
     OpenApiService::new(Description, "chinwag", INTERFACE_VERSION)
         .description(ABOUT)
-        .license(LicenseObject::new("MIT OR Apache-2.0"))
+        .license(LicenseObject::new("MIT OR Apache-2.0").url(LICENSE_URL))
+        .contact(ContactObject::new().name("The administrator of this server"))
         .server("/")
 }
 
@@ -194,6 +203,9 @@ fn meta_operation(operation: &Operation) -> MetaOperation {
         required: path != "/auth/logout" && path != "/auth/refresh",
     });
     let mut responses = successes(&words.success);
+    if responses.iter().all(|response| response.status.is_none_or(|status| status >= 300)) {
+        responses.push(other_refusal());
+    }
     responses.extend(refusals::of(operation).into_iter().map(|(status, _)| MetaResponse {
         description: refusals::reason_phrase(status),
         status: Some(status),
@@ -250,7 +262,24 @@ fn successes(success: &Success) -> Vec<MetaResponse> {
     if success.unseen {
         responses.push(response(204, "Done, but not for the caller to see.", vec![]));
     }
+    if let Some(content) = &success.without_redirect {
+        responses.push(response(200, "Signed in without a redirect.", vec![media_type(content)]));
+    }
     responses
+}
+
+/// Linters want a response that is no redirect; where success is one, all others are errors.
+fn other_refusal() -> MetaResponse {
+    MetaResponse {
+        description: "Any other status is an error.",
+        status: None,
+        status_range: None,
+        content: vec![MetaMediaType {
+            content_type: "application/json",
+            schema: schemas::reference("Errors"),
+        }],
+        headers: vec![],
+    }
 }
 
 fn set_cookie() -> MetaHeader {
@@ -309,6 +338,7 @@ mod tests {
             for (method, operation) in methods.as_object().unwrap() {
                 let place = format!("{method} {path}");
                 assert!(operation["summary"].is_string(), "{place}");
+                assert!(operation["description"].is_string(), "{place}");
                 assert!(operation["security"].is_array(), "{place}");
                 assert!(
                     operation["tags"].as_array().is_some_and(|tags| tags.len() == 1),
@@ -345,7 +375,10 @@ mod tests {
         };
 
         let query = &list["x-search"]["requestBody"]["content"]["application/json"]["schema"];
-        assert_eq!(query["$ref"], "#/components/schemas/MessageSearch");
+        assert_eq!(
+            query["properties"]["query"]["properties"]["filter"]["$ref"],
+            "#/components/schemas/MessageFilter"
+        );
         assert!(list["x-search"]["responses"]["200"]["content"]["text/csv"].is_object());
         assert!(named(&list["x-export"], "export"));
         assert!(list["x-export"]["responses"]["200"]["content"]["text/csv"].is_object());
@@ -361,7 +394,8 @@ mod tests {
         let codes = |status: &str| {
             let create = &document["paths"]["/items/messages"]["post"]["responses"];
             let content = &resolved(&document, &create[status])["content"]["application/json"];
-            let error = &content["schema"]["properties"]["errors"]["items"]["allOf"][1];
+            let schema = resolved(&document, &content["schema"]);
+            let error = &schema["properties"]["errors"]["items"];
             error["properties"]["extensions"]["properties"]["code"]["enum"].clone()
         };
 

@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 use serde_json::json;
 
 use crate::model::Collection;
+use crate::transport::error::Refusal;
 use crate::transport::error::Wire;
 use crate::transport::rest::operation::Access;
 use crate::transport::rest::operation::Operation;
@@ -25,6 +26,7 @@ pub struct Shared {
     examples: Map<String, Json>,
     parameters: Map<String, Json>,
     responses: Map<String, Json>,
+    schemas: Map<String, Json>,
 }
 
 /// Puts what is known about one operation into the document, and what it has in common with others
@@ -50,13 +52,27 @@ pub fn complete(
         let status = words.success.status.to_string();
         responses[&status]["content"][content.content_type]["example"] = content.example.clone();
     }
+    if let Some(content) = &words.success.without_redirect {
+        responses["200"]["content"][content.content_type]["example"] = content.example.clone();
+    }
+    if responses["default"].is_object() {
+        let wires = Refusal::Internal.wires();
+        let errors: Vec<Json> = wires.iter().map(Wire::to_json).collect();
+        responses["default"]["content"][JSON]["example"] = json!({"errors": errors});
+    }
+    // Linters and generators do not look into extensions: what only those use is written there.
+    let may_add = method != "search";
     for (status, wires) in refusals {
         let response = &mut responses[status.to_string()];
-        response["content"][JSON] = refused(&mut shared.examples, &wires);
+        response["content"][JSON] = refused(shared, status, &wires, may_add);
         let (name, whole) = (name_of(status), response.take());
-        *response = share(&mut shared.responses, "responses", name, whole);
+        *response = share(&mut shared.responses, "responses", name, whole, may_add);
     }
-    let export = refine_parameters(entry, operation.collection, shared);
+    if method == "search" {
+        let schema = query_schemas::search(operation.collection);
+        entry["requestBody"]["content"][JSON]["schema"] = schema;
+    }
+    let export = refine_parameters(entry, operation.collection, shared, may_add);
     let export = export.map(|parameter| exported(entry, words, parameter));
     if method == "search" {
         let mut search = path.remove(&method).unwrap_or_default();
@@ -72,7 +88,7 @@ pub fn complete(
 /// Puts what is shared and the shapes of the query language into the document, and takes out the
 /// shapes that nothing refers to.
 pub fn add_shared(document: &mut Json, shared: Shared) {
-    let Shared { examples, parameters, responses } = shared;
+    let Shared { examples, parameters, responses, schemas: errors } = shared;
     let mut used: Vec<String> = Vec::new();
     for (name, entries) in
         [("examples", examples), ("parameters", parameters), ("responses", responses)]
@@ -83,6 +99,7 @@ pub fn add_shared(document: &mut Json, shared: Shared) {
     }
     if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
         schemas.extend(query_schemas::all());
+        schemas.extend(errors);
     }
     collect_references(&document["paths"], &mut used);
     let mut at = 0;
@@ -114,14 +131,14 @@ fn collect_references(json: &Json, used: &mut Vec<String>) {
 
 /// Returns the body of an answer that says one of these errors: their codes, and one example of
 /// each.
-fn refused(examples: &mut Map<String, Json>, wires: &[Wire]) -> Json {
+fn refused(shared: &mut Shared, status: u16, wires: &[Wire], may_add: bool) -> Json {
     let mut codes: Vec<&str> = wires.iter().map(|wire| wire.code).collect();
     codes.sort_unstable();
     codes.dedup();
     let mut shown = Map::new();
     for wire in wires {
         let example = json!({"summary": wire.message, "value": {"errors": [wire.to_json()]}});
-        let example = share(examples, "examples", wire.code, example);
+        let example = share(&mut shared.examples, "examples", wire.code, example, may_add);
         let mut key = wire.code.to_owned();
         if shown.contains_key(&key) {
             key = format!("{key}_{}", shown.len());
@@ -129,26 +146,45 @@ fn refused(examples: &mut Map<String, Json>, wires: &[Wire]) -> Json {
         shown.insert(key, example);
     }
     let code = json!({"type": "string", "enum": codes});
-    let extensions = json!({"type": "object", "properties": {"code": code}});
-    let narrower = json!({"type": "object", "properties": {"extensions": extensions}});
-    let error = json!({"allOf": [reference("Error"), narrower]});
-    json!({
-        "schema": {
+    let schema = json!({
+        "type": "object",
+        "required": ["errors"],
+        "properties": {"errors": {"type": "array", "minItems": 1, "items": {
             "type": "object",
-            "required": ["errors"],
-            "properties": {"errors": {"type": "array", "items": error, "minItems": 1}},
-        },
-        "examples": shown,
-    })
+            "required": ["message", "extensions"],
+            "properties": {
+                "message": {"type": "string", "description": "What people read."},
+                "extensions": {
+                    "type": "object",
+                    "required": ["code"],
+                    "properties": {"code": code},
+                    "additionalProperties": {},
+                },
+            },
+        }}},
+    });
+    let name = format!("{}Errors", name_of(status));
+    let schema = share(&mut shared.schemas, "schemas", &name, schema, may_add);
+    json!({"schema": schema, "examples": shown})
 }
 
-/// Keeps something under a name of its own among what is shared, once, and returns a reference to it.
-fn share(shared: &mut Map<String, Json>, place: &str, name: &str, whole: Json) -> Json {
+/// Keeps something under a name of its own among what is shared, once, and returns a reference to it;
+/// returns the thing itself if it would be new and may not be added.
+fn share(
+    shared: &mut Map<String, Json>,
+    place: &str,
+    name: &str,
+    whole: Json,
+    may_add: bool,
+) -> Json {
     let mut chosen = name.to_owned();
     let mut number = 1;
     while shared.get(&chosen).is_some_and(|known| *known != whole) {
         number += 1;
         chosen = format!("{name}_{number}");
+    }
+    if !may_add && !shared.contains_key(&chosen) {
+        return whole;
     }
     let reference = json!({"$ref": format!("#/components/{place}/{chosen}")});
     shared.insert(chosen, whole);
@@ -161,9 +197,13 @@ const fn name_of(status: u16) -> &'static str {
         400 => "BadRequest",
         401 => "Unauthorized",
         403 => "Forbidden",
+        404 => "NotFound",
         408 => "RequestTimeout",
         413 => "ContentTooLarge",
+        414 => "UriTooLong",
+        415 => "UnsupportedMediaType",
         422 => "UnprocessableContent",
+        429 => "TooManyRequests",
         500 => "InternalServerError",
         503 => "ServiceUnavailable",
         _ => "Refused",
@@ -176,43 +216,30 @@ fn refine_parameters(
     entry: &mut Json,
     collection: Option<&Collection>,
     shared: &mut Shared,
+    may_add: bool,
 ) -> Option<Json> {
     let parameters = entry.get_mut("parameters")?.as_array_mut()?;
     for parameter in parameters.iter_mut().filter(|parameter| parameter["in"] == "query") {
         let shape = match parameter["name"].as_str() {
-            Some("filter") => collection
-                .map_or_else(|| query_schemas::ANY_FILTER.to_owned(), query_schemas::filter_name),
-            Some("deep") => query_schemas::DEEP.to_owned(),
-            Some("aggregate") => query_schemas::AGGREGATE.to_owned(),
-            Some("alias") => query_schemas::ALIAS.to_owned(),
+            Some("filter") => reference(&query_schemas::filter_name(collection)),
+            Some("deep") => query_schemas::deep(),
+            Some("aggregate") => query_schemas::aggregate(),
+            Some("alias") => query_schemas::alias(),
             _ => continue,
         };
-        describe_as_json(parameter, &shape);
+        // Clients would write an object in one of several ways, none of them as JSON.
+        parameter["x-json-schema"] = shape;
     }
     let place = parameters.iter().position(|parameter| parameter["name"] == "export");
     let export = place.map(|place| parameters.remove(place));
     for parameter in parameters.iter_mut().filter(|parameter| parameter["in"] == "query") {
         let whole = parameter.take();
-        let shape = whole["content"][JSON]["schema"]["$ref"].as_str();
+        let shape = whole["x-json-schema"]["$ref"].as_str();
         let shape = shape.and_then(|target| target.rsplit('/').next());
         let name = shape.or(whole["name"].as_str()).unwrap_or_default().to_owned();
-        *parameter = share(&mut shared.parameters, "parameters", &name, whole);
+        *parameter = share(&mut shared.parameters, "parameters", &name, whole, may_add);
     }
     export
-}
-
-/// Turns a text with an example that is JSON into JSON with that example.
-fn describe_as_json(parameter: &mut Json, shape: &str) {
-    let Some(parameter) = parameter.as_object_mut() else { return };
-    let example = parameter.remove("schema").map(|schema| schema["example"].clone());
-    let example =
-        example.as_ref().and_then(Json::as_str).and_then(|s| serde_json::from_str(s).ok());
-    let mut content = json!({"schema": reference(shape)});
-    if let Some(Json::Object(example)) = example {
-        content["example"] = Json::Object(example);
-    }
-    parameter.remove("explode");
-    parameter.insert("content".to_owned(), json!({JSON: content}));
 }
 
 /// Returns the same operation with its answer as a file.

@@ -117,6 +117,8 @@ pub struct Success {
     pub cookies: bool,
     /// Whether it can also be `204`, for whoever may not see the result.
     pub unseen: bool,
+    /// The body of a `200` that takes its place where a redirect was not asked for.
+    pub without_redirect: Option<Content>,
 }
 
 impl Words {
@@ -155,13 +157,27 @@ impl Success {
     #[must_use]
     pub fn json(description: &'static str, schema: MetaSchemaRef, example: Json) -> Self {
         let content = Some(Content::json(schema, example));
-        Self { status: 200, description, content, cookies: false, unseen: false }
+        Self {
+            status: 200,
+            description,
+            content,
+            cookies: false,
+            unseen: false,
+            without_redirect: None,
+        }
     }
 
     /// Returns a `204`.
     #[must_use]
     pub fn nothing(description: &'static str) -> Self {
-        Self { status: 204, description, content: None, cookies: false, unseen: false }
+        Self {
+            status: 204,
+            description,
+            content: None,
+            cookies: false,
+            unseen: false,
+            without_redirect: None,
+        }
     }
 
     /// Returns the same answer, which may set cookies.

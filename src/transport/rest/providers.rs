@@ -207,7 +207,7 @@ fn provider_parameter() -> MetaOperationParam {
 }
 
 fn sent_on(description: &'static str) -> Success {
-    Success { status: 302, description, content: None, cookies: true, unseen: false }
+    Success { status: 302, cookies: true, ..Success::nothing(description) }
 }
 
 fn words(id: &'static str, summary: &'static str, description: &'static str) -> Words {
@@ -277,7 +277,10 @@ fn callback_words() -> Words {
             text("error", "Why there is no code.", "access_denied"),
             text("iss", "Who the provider is.", "https://accounts.google.com"),
         ],
-        success: sent_on("The browser is sent on, signed in or with `?reason=CODE`."),
+        success: Success {
+            without_redirect: auth::tokens("").content,
+            ..sent_on("The browser is sent on, signed in or with `?reason=CODE`.")
+        },
         failures: vec![
             Error::InvalidCredentials,
             Error::InvalidOtp,

@@ -21,16 +21,8 @@ use crate::transport::rest::schemas;
 
 /// The filter for a collection that is not known in advance.
 pub const ANY_FILTER: &str = "Filter";
-/// `deep`.
-pub const DEEP: &str = "Deep";
-/// The query for a collection that is not known in advance.
-pub const ANY_QUERY: &str = "Query";
 /// The selection for a collection that is not known in advance.
 pub const ANY_SELECTION: &str = "Selection";
-/// `aggregate`.
-pub const AGGREGATE: &str = "Aggregate";
-/// `alias`.
-pub const ALIAS: &str = "Alias";
 
 /// Returns all shapes, by name.
 #[must_use]
@@ -43,44 +35,62 @@ pub fn all() -> Map<String, Json> {
         shapes.insert(operators_name(kind).to_owned(), operators(kind));
     }
     for collection in COLLECTIONS.iter().filter(|known| known.reach != Reach::Internal) {
-        shapes.insert(filter_name(collection), filter(collection));
-        shapes.insert(query_name(collection), query(&filter_name(collection)));
-        shapes.insert(selection_name(collection), selection(&filter_name(collection)));
+        shapes.insert(filter_name(Some(collection)), filter(collection));
+        shapes.insert(selection_name(collection), selection(&filter_name(Some(collection))));
     }
     shapes.insert(ANY_FILTER.to_owned(), any_filter());
-    shapes.insert("Nested".to_owned(), nested());
-    shapes.insert(
-        DEEP.to_owned(),
-        json!({
-            "type": "object",
-            "description": "What is asked of related items, by the name of the relation.",
-            "additionalProperties": reference("Nested"),
-        }),
-    );
-    shapes.insert(ANY_QUERY.to_owned(), query(ANY_FILTER));
     shapes.insert(ANY_SELECTION.to_owned(), selection(ANY_FILTER));
-    shapes.insert(AGGREGATE.to_owned(), aggregate());
-    shapes.insert(
-        ALIAS.to_owned(),
-        json!({
-            "type": "object",
-            "description": "Other names for fields: `{\"name\":\"field\"}`.",
-            "additionalProperties": {"type": "string"},
-        }),
-    );
     shapes
 }
 
-/// Returns the name of the filter for items of the collection.
+/// Returns the shape of `deep`.
 #[must_use]
-pub fn filter_name(collection: &Collection) -> String {
-    format!("{}Filter", schemas::name_of(collection))
+pub fn deep() -> Json {
+    json!({
+        "type": "object",
+        "description": "What is asked of related items, by the name of the relation.",
+        "additionalProperties": nested(),
+    })
 }
 
-/// Returns the name of the query for items of the collection.
+/// Returns the shape of `alias`.
 #[must_use]
-pub fn query_name(collection: &Collection) -> String {
-    format!("{}Query", schemas::name_of(collection))
+pub fn alias() -> Json {
+    json!({
+        "type": "object",
+        "description": "Other names for fields: `{\"name\":\"field\"}`.",
+        "additionalProperties": {"type": "string"},
+    })
+}
+
+/// Returns the shape of the body of a `SEARCH`.
+#[must_use]
+pub fn search(collection: Option<&'static Collection>) -> Json {
+    let keys = collection.map_or_else(
+        || reference("Keys"),
+        |collection| json!({"type": "array", "items": key(collection)}),
+    );
+    json!({
+        "type": "object",
+        "description": "What to look for: a query, or keys; without either, what the address says.",
+        "properties": {"keys": keys, "query": query(&filter_name(collection))},
+    })
+}
+
+fn key(collection: &'static Collection) -> Json {
+    match collection.key().kind {
+        Kind::Integer => json!({"type": "integer", "format": "int64"}),
+        _ => json!({"type": "string", "format": "uuid"}),
+    }
+}
+
+/// Returns the name of the filter for items of the collection, or of one that is not known in advance.
+#[must_use]
+pub fn filter_name(collection: Option<&Collection>) -> String {
+    collection.map_or_else(
+        || ANY_FILTER.to_owned(),
+        |collection| format!("{}Filter", schemas::name_of(collection)),
+    )
 }
 
 /// Returns the name of what says which items of the collection are to be changed.
@@ -157,7 +167,7 @@ fn value(kind: Kind) -> Json {
 
 /// Which items: conditions on fields, on parts of dates, and on related items.
 fn filter(collection: &'static Collection) -> Json {
-    let own = reference(&filter_name(collection));
+    let own = reference(&filter_name(Some(collection)));
     let mut properties = combined(&own);
     for field in collection.fields {
         properties.insert(field.name.to_owned(), asked(field));
@@ -197,13 +207,7 @@ fn any_filter() -> Json {
                         nesting, with `_some` and `_none` through lists. The filters of the \
                         collections (`MessageFilter`, …) say which fields and operators there are.",
         "properties": combined(&own),
-        "additionalProperties": either([
-            own,
-            json!({"type": "string"}),
-            json!({"type": "number"}),
-            json!({"type": "boolean"}),
-            json!({"type": "array", "items": {}}),
-        ]),
+        "additionalProperties": {},
     })
 }
 
@@ -216,14 +220,14 @@ fn combined(own: &Json) -> Map<String, Json> {
 fn nested() -> Json {
     let mut properties = Map::new();
     properties.insert("_filter".to_owned(), reference(ANY_FILTER));
-    for (name, shape) in page_parts().into_iter().chain([("alias", reference(ALIAS))]) {
+    for (name, shape) in page_parts().into_iter().chain([("alias", alias())]) {
         properties.insert(format!("_{name}"), shape);
     }
     json!({
         "type": "object",
         "description": "Which of the related items, and how they are shown.",
         "properties": properties,
-        "additionalProperties": reference("Nested"),
+        "additionalProperties": {},
     })
 }
 
@@ -236,10 +240,10 @@ fn query(filter: &str) -> Json {
         properties.insert(name.to_owned(), shape);
     }
     properties.insert("meta".to_owned(), names("`total_count`, `filter_count`; `*` for both."));
-    properties.insert("aggregate".to_owned(), reference(AGGREGATE));
+    properties.insert("aggregate".to_owned(), aggregate());
     properties.insert("groupBy".to_owned(), names("Fields and parts of dates."));
-    properties.insert("alias".to_owned(), reference(ALIAS));
-    properties.insert("deep".to_owned(), reference(DEEP));
+    properties.insert("alias".to_owned(), alias());
+    properties.insert("deep".to_owned(), deep());
     let export = json!({
         "type": "string",
         "enum": ["csv", "csv_utf8", "json"],
@@ -285,7 +289,9 @@ fn names(about: &str) -> Json {
     json!({"description": about, "anyOf": [{"type": "string"}, list]})
 }
 
-fn aggregate() -> Json {
+/// Returns the shape of `aggregate`.
+#[must_use]
+pub fn aggregate() -> Json {
     let mut properties = Map::new();
     for operation in Operation::ALL {
         properties.insert(operation.name().to_owned(), names("Of which fields."));

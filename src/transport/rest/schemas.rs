@@ -29,7 +29,6 @@ pub fn register(registry: &mut Registry) {
             registry.schemas.insert(format!("{name}Update"), update(collection));
             registry.schemas.insert(format!("{name}Changes"), changes(collection));
             registry.schemas.insert(format!("{name}Named"), named(collection));
-            registry.schemas.insert(format!("{name}Search"), search(collection));
             registry.schemas.insert(name, item(collection));
         }
     }
@@ -85,12 +84,6 @@ pub fn keyed_update_of(collection: &'static Collection) -> MetaSchemaRef {
 #[must_use]
 pub fn named_of(collection: &Collection) -> MetaSchemaRef {
     reference(&format!("{}Named", name_of(collection)))
-}
-
-/// Returns a reference to the shape of the body of a `SEARCH`.
-#[must_use]
-pub fn search_of(collection: &Collection) -> MetaSchemaRef {
-    reference(&format!("{}Search", name_of(collection)))
 }
 
 /// Returns the shape of a list of keys of the collection.
@@ -247,11 +240,6 @@ fn named(collection: &'static Collection) -> MetaSchema {
 
 fn which(collection: &'static Collection) -> [MetaSchemaRef; 2] {
     [keys_of(collection), reference(&query_schemas::selection_name(collection))]
-}
-
-/// The shape of the body of a `SEARCH`.
-fn search(collection: &'static Collection) -> MetaSchema {
-    shapes::search(keys_of(collection), reference(&query_schemas::query_name(collection)))
 }
 
 fn is_settable(collection: &'static Collection, field: &'static Field) -> bool {

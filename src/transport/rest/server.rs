@@ -162,7 +162,12 @@ fn info_words() -> Words {
             },
         }}),
     );
-    words("info", "Read about this server", "", success)
+    words(
+        "info",
+        "Read about this server",
+        "Clients learn here how the server is called, and how much they may ask of it.",
+        success,
+    )
 }
 
 fn specification_words() -> Words {

@@ -45,7 +45,6 @@ fn of_items() -> Shapes {
         ("Keys", MetaSchema { items: Some(Box::new(key)), ..MetaSchema::new("array") }),
         ("Named", named(keys(), reference(query_schemas::ANY_SELECTION))),
         ("Changes", changes(keys(), reference(query_schemas::ANY_SELECTION), any())),
-        ("Search", search(keys(), reference(query_schemas::ANY_QUERY))),
         ("Counts", counts),
     ]
 }
@@ -64,12 +63,6 @@ pub(super) fn changes(
 ) -> MetaSchema {
     let changes = object(&["data"], vec![("keys", keys), ("query", query), ("data", data)]);
     about("Which items, by exactly one of `keys` and `query`, and their values.", changes)
-}
-
-/// Items that are looked for.
-pub(super) fn search(keys: MetaSchemaRef, query: MetaSchemaRef) -> MetaSchema {
-    let search = object(&[], vec![("keys", keys), ("query", query)]);
-    about("What to look for: a query, or keys; without either, what the address says.", search)
 }
 
 fn of_errors() -> Shapes {

@@ -122,8 +122,13 @@ const TAG: &str = "Utilities";
 const HASH: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$c29tZSBzYWx0IGhlcmU$aGFzaCBvZiB0aGUgc3RyaW5nIGhlbGxv";
 
-fn words(id: &'static str, summary: &'static str, success: Success) -> Words {
-    Words { success, ..Words::new(TAG, id, summary, "") }
+fn words(
+    id: &'static str,
+    summary: &'static str,
+    description: &'static str,
+    success: Success,
+) -> Words {
+    Words { success, ..Words::new(TAG, id, summary, description) }
 }
 
 fn text(description: &'static str, example: &str) -> Success {
@@ -137,7 +142,12 @@ fn random_words() -> Words {
     Words {
         parameters: vec![parameters::query("length", "integer", description, json!(5))],
         failures: vec![Error::InvalidQuery("\"length\" must be between 1 and 500".to_owned())],
-        ..words("randomString", "Make up a text", text("Letters, digits, `-` and `_`.", "fabVJ"))
+        ..words(
+            "randomString",
+            "Make up a text",
+            "The characters come from the random numbers of the operating system.",
+            text("Letters, digits, `-` and `_`.", "fabVJ"),
+        )
     }
 }
 
@@ -145,7 +155,12 @@ fn generate_words() -> Words {
     Words {
         request: Some(Content::json(schemas::reference("HashInput"), json!({"string": "hello"}))),
         failures: vec![Error::payload("\"string\" is required")],
-        ..words("generateHash", "Hash a text", text("Its argon2id hash.", HASH))
+        ..words(
+            "generateHash",
+            "Hash a text",
+            "Passwords are stored as such hashes. Nothing is stored here.",
+            text("Its argon2id hash.", HASH),
+        )
     }
 }
 
@@ -159,7 +174,12 @@ fn verify_words() -> Words {
             json!({"string": "hello", "hash": HASH}),
         )),
         failures: vec![Error::payload("\"hash\" is required")],
-        ..words("verifyHash", "Check whether a hash is that of a text", success)
+        ..words(
+            "verifyHash",
+            "Check whether a hash is that of a text",
+            "The hash has to be one that this server could have made.",
+            success,
+        )
     }
 }
 
@@ -168,10 +188,12 @@ fn clear_cache_words() -> Words {
         content: None,
         ..Success::json("Nothing to do.", schemas::any_item(), Json::Null)
     };
-    Words {
-        description: "Exists because administration tools call it; caches here follow every change.",
-        ..words("clearCache", "Clear caches", success)
-    }
+    words(
+        "clearCache",
+        "Clear caches",
+        "Exists because administration tools call it; caches here follow every change.",
+        success,
+    )
 }
 
 #[cfg(test)]

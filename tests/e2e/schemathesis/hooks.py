@@ -1,5 +1,7 @@
 """What schemathesis has to be told about this interface, and what it may not do to it."""
 
+import json
+
 import schemathesis
 
 # Sent to the account that asks, or to the policy that it lives by, these would shut it out, and every later answer would be
@@ -13,7 +15,15 @@ SHUT_OUT = {
 @schemathesis.hook
 def before_load_schema(context, schema):
     """Gives the operations that OpenAPI 3.0 has no place for a method and a path that it knows."""
+    for parameter in schema["components"]["parameters"].values():
+        shape = parameter.pop("x-json-schema", None)
+        if shape:
+            # Clients write this JSON themselves; here it is made up of its shape.
+            example = json.loads(parameter.pop("schema")["example"])
+            parameter["content"] = {"application/json": {"schema": shape, "example": example}}
+            parameter.pop("explode", None)
     lean(schema["components"]["schemas"])
+    leave_out_depth(schema)
     paths = schema["paths"]
     for path, item in list(paths.items()):
         if "x-search" in item:
@@ -32,7 +42,18 @@ def lean(shapes):
             shapes[name] = plain
     for name in ("_and", "_or"):
         shapes["MessageFilter"]["properties"][name]["items"] = plain
-    shapes["Nested"].pop("additionalProperties")
+
+
+def leave_out_depth(part):
+    """Leaves related items alone to `deep`, and not those behind them."""
+    if isinstance(part, dict):
+        if "_filter" in part.get("properties", {}):
+            part["additionalProperties"] = False
+        for value in part.values():
+            leave_out_depth(value)
+    elif isinstance(part, list):
+        for value in part:
+            leave_out_depth(value)
 
 
 @schemathesis.hook

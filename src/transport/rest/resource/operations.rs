@@ -52,7 +52,7 @@ impl Resource {
                           `SEARCH`, which OpenAPI 3.0 has no place for. A `query` in the body \
                           makes the one of the address count for nothing; with `keys`, the \
                           address says how the items are shown.",
-            request: Some(Content::json(self.search_input(), query)),
+            request: Some(Content::json(Self::search_input(), query)),
             ..self.list_words(&self.names.search)
         };
         self.operation(search_method(), false, |call| Box::pin(items::search(call)), words)
@@ -189,7 +189,7 @@ impl Resource {
             description: "The one item, for queries that are too long for an address: by the \
                           method `SEARCH`, which OpenAPI 3.0 has no place for.",
             request: Some(Content::json(
-                self.search_input(),
+                Self::search_input(),
                 json!({"query": {"fields": [self.shown().key().name]}}),
             )),
             ..self.single_words(&self.names.search)
