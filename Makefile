@@ -8,8 +8,8 @@ SHELL := /usr/bin/env bash
 
 LOAD := benches/load/Cargo.toml
 NPM_INSTALLED := tests/e2e/node_modules/.package-lock.json
-SCHEMATHESIS := tests/e2e/schemathesis
-SCHEMATHESIS_INSTALLED := $(SCHEMATHESIS)/.venv/installed
+PYTHON := tests/e2e/schemathesis tests/e2e/clients/python
+PYTHON_INSTALLED := $(PYTHON:%=%/.venv/installed)
 
 help: ## List what there is
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1\t\2/' | expand -t 18
@@ -48,7 +48,7 @@ openapi: ## Write openapi/openapi.json and openapi/asyncapi.json anew
 		cargo run --release --locked -- $$kind > openapi/$$kind.json.new && mv openapi/$$kind.json.new openapi/$$kind.json || exit 1; \
 	done
 
-e2e: setup $(NPM_INSTALLED) $(SCHEMATHESIS_INSTALLED) build ## Test the release binary from outside; FILES=… for some of tests/e2e/tests/
+e2e: setup $(NPM_INSTALLED) $(PYTHON_INSTALLED) build ## Test the release binary from outside; FILES=… for some of tests/e2e/tests/
 	scripts/e2e $(FILES)
 
 bench: build ## Measure the pure parts, and what requests cost over 10,000 and 1,000,000 messages
@@ -80,11 +80,11 @@ $(NPM_INSTALLED): tests/e2e/package.json tests/e2e/package-lock.json
 	npm ci --prefix tests/e2e --ignore-scripts --no-audit --no-fund --loglevel=error
 	touch $@
 
-$(SCHEMATHESIS_INSTALLED): $(SCHEMATHESIS)/requirements.txt
+$(PYTHON_INSTALLED): %/.venv/installed: %/requirements.txt
 	python3 -m venv --clear $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $<
 	touch $@
 
 clean: ## Remove everything that was built or installed here
 	cargo clean
-	rm -rf artifacts benches/peers/node_modules tests/e2e/node_modules tests/e2e/.generated $(SCHEMATHESIS)/.venv
+	rm -rf artifacts benches/peers/node_modules tests/e2e/node_modules tests/e2e/.generated $(PYTHON:%=%/.venv)
