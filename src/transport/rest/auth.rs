@@ -65,6 +65,10 @@ async fn logout(mut call: Call) -> Reply {
     call.context.services.auth.logout(&token, mode).await?;
     let mut response = envelope::nothing();
     let auth = &call.context.config.auth;
+    if actor::require_trusted_page(&call.context, call.request()).is_err() {
+        // Another site's page cannot take away cookies that it cannot use.
+        return Ok(response);
+    }
     for cookie in [&auth.refresh_cookie, &auth.session_cookie] {
         if cookies::has(call.headers(), &cookie.name) {
             response.headers_mut().append(header::SET_COOKIE, cookies::empty(cookie));

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
+use crate::config::CookieConfig;
 use crate::config::CorsConfig;
 use crate::config::TopicsConfig;
 use crate::config::TrustProxy;
@@ -39,7 +40,7 @@ pub struct Context {
     /// The settings of topics.
     pub topics: TopicsConfig,
     /// The name of the cookie that holds a session.
-    pub session_cookie: String,
+    pub session_cookie: CookieConfig,
     /// The address under which browsers reach the service, as far as it is known.
     pub public_url: String,
     /// Whose pages may use cookies, besides those of this service.
@@ -95,7 +96,7 @@ impl Context {
             services,
             config: config.websockets.clone(),
             topics: config.topics.clone(),
-            session_cookie: config.auth.session_cookie.name.clone(),
+            session_cookie: config.auth.session_cookie.clone(),
             public_url: config.server.public_url.clone(),
             cors: config.browser.cors.clone(),
             json_depth_max: config.server.json_depth_max,

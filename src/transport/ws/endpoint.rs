@@ -112,16 +112,27 @@ impl Websocket {
         if let Some(token) = upgrade::address_token(request) {
             return self.identify(&token, from).await.map(Some);
         }
-        let Some(token) = cookies::find(request.headers(), &self.context.session_cookie) else {
+        let Some(token) = cookies::find(request.headers(), &self.context.session_cookie.name)
+        else {
             return match self.context.config.auth {
                 WebSocketAuth::Strict => Err(bare(StatusCode::UNAUTHORIZED)),
                 WebSocketAuth::Public | WebSocketAuth::Handshake => Ok(None),
             };
         };
-        if origin::may_use_cookies(request, &self.context.public_url, &self.context.cors) {
-            self.identify(token, from).await.map(Some)
-        } else {
-            Err(Refusal::ForeignPage.respond())
+        if !origin::may_use_cookies(request, &self.context.public_url, &self.context.cors) {
+            return Err(Refusal::ForeignPage.respond());
+        }
+        match self.identify(token, from).await {
+            Err(mut refusal) if refusal.status() == StatusCode::UNAUTHORIZED => {
+                // A page cannot take off a cookie that it may not read, and asks nobody to sign in at `/_ws`.
+                if self.protocol == Protocol::Topics {
+                    return Ok(None);
+                }
+                let empty = cookies::empty(&self.context.session_cookie);
+                refusal.headers_mut().append(header::SET_COOKIE, empty);
+                Err(refusal)
+            }
+            identity => identity.map(Some),
         }
     }
 
