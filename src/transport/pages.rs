@@ -1,5 +1,6 @@
 //! What browsers get at `/`: the chat page that is built in, or a front end out of a directory.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -24,6 +25,7 @@ use sha2::Digest;
 use sha2::Sha256;
 
 use crate::transport::error;
+use crate::transport::rest;
 use crate::transport::rest::path;
 
 /// Where browsers say by themselves for what they load an address.
@@ -226,17 +228,19 @@ impl Endpoint for Password {
 #[derive(Clone)]
 pub struct AsSent(pub Uri);
 
-/// A front end out of a directory. A path without an extension that is no file is one of its own
-/// routes, so a browser that navigates there gets the index.
+/// A front end out of a directory. A path without an extension that is no file and none of the interface
+/// is one of its own routes, so a browser that navigates there gets the index.
 struct Files {
     directory: PathBuf,
     policy: HeaderValue,
+    /// With which segments the paths of the interface begin: it alone answers below them.
+    interface: HashSet<String>,
 }
 
 impl Files {
     fn new(directory: &Path, policy: &str) -> Self {
         let policy = HeaderValue::from_str(policy).expect("the settings have ASCII only");
-        Self { directory: directory.to_owned(), policy }
+        Self { directory: directory.to_owned(), policy, interface: rest::first_segments() }
     }
 
     /// Returns the file that a path names, with all links resolved; `None` if there is no such file in the
@@ -258,7 +262,9 @@ impl Files {
             return None;
         }
         let has_extension = path.rsplit('/').next().is_some_and(|name| name.contains('.'));
-        let may_be_route = !has_extension && is_navigation(request);
+        let first = path.split('/').nth(1).unwrap_or_default().to_ascii_lowercase();
+        let is_route = !has_extension && !self.interface.contains(&first);
+        let may_be_route = is_route && is_navigation(request);
         self.find(path).or_else(|| may_be_route.then(|| self.find("/")).flatten())
     }
 }
@@ -401,6 +407,9 @@ mod tests {
             ("/rooms/5", None, None, 404),
             ("/missing.js", Some("document"), Some(browser), 404),
             ("/directus/files", Some("document"), Some(browser), 404),
+            ("/items/messages/1/x", Some("document"), Some(browser), 404),
+            ("/Users/x/y", None, Some(browser), 404),
+            ("/auth", None, Some(browser), 404),
             ("/style.css", Some("style"), None, 200),
         ] {
             let mut request = request(path);

@@ -33,6 +33,7 @@ pub mod shapes;
 pub mod users;
 pub mod utils;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use poem::Route;
@@ -58,6 +59,12 @@ pub fn operations() -> Vec<Operation> {
     operations.extend(server::operations());
     operations.extend(utils::operations());
     operations
+}
+
+/// Returns the first segments of the paths of all operations.
+pub(super) fn first_segments() -> HashSet<String> {
+    let first = |operation: &Operation| operation.path.split('/').nth(1).map(str::to_owned);
+    operations().iter().filter_map(first).filter(|segment| !segment.is_empty()).collect()
 }
 
 /// Adds all operations to the routes.
