@@ -1,5 +1,7 @@
 //! The header `Host`, which names the service that a request is for (RFC 9110 §7.2, RFC 9112 §3.2).
 
+use std::net::Ipv6Addr;
+
 use poem::Request;
 use poem::http::HeaderValue;
 use poem::http::Version;
@@ -34,7 +36,9 @@ fn is_host(value: &HeaderValue) -> bool {
     let Ok(authority) = Authority::try_from(value.as_bytes()) else { return false };
     let port = authority.as_str().strip_prefix(authority.host()).unwrap_or_default();
     let is_port = port.is_empty() || port == ":" || authority.port_u16().is_some();
-    !authority.host().is_empty() && is_port && !authority.as_str().contains('@')
+    let literal = authority.host().strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let is_literal = literal.is_none_or(|literal| literal.parse::<Ipv6Addr>().is_ok());
+    !authority.host().is_empty() && is_port && is_literal && !authority.as_str().contains('@')
 }
 
 #[cfg(test)]
@@ -70,6 +74,7 @@ mod tests {
             (&["http://a"], false),
             (&["user@a"], false),
             (&["[::1"], false),
+            (&["[zz]"], false),
             (&["a,b"], true),
             (&["a", "a"], false),
             (&["a", "b"], false),
