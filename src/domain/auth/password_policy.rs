@@ -14,6 +14,7 @@ use crate::config::Pattern;
 use crate::domain::Error;
 use crate::domain::Violation;
 use crate::domain::settings::Settings;
+use crate::text::has_visible_text;
 
 /// How many characters a password has at least (NIST SP 800-63B, ASVS 6.2.1).
 pub const CHARACTERS_MIN: usize = 8;
@@ -96,6 +97,8 @@ pub fn check(password: &str, pattern: Option<&Pattern>) -> Result<(), Error> {
     };
     let (kind, details) = if password.chars().count() < CHARACTERS_MIN {
         ("min_length", vec![("valid", json!(CHARACTERS_MIN))])
+    } else if !has_visible_text(password) {
+        ("nempty", vec![])
     } else if is_common(password) {
         ("common", vec![])
     } else if fits()? {
@@ -143,7 +146,9 @@ mod tests {
             ("PassWord", "common"),
             ("12345678", "common"),
             ("correct horse", ""),
-            ("        ", ""),
+            ("        ", "nempty"),
+            (&"\u{200b}".repeat(8), "nempty"),
+            ("a       ", ""),
             ("éééééééé", ""),
             (&"long ".repeat(200), ""),
         ] {

@@ -147,7 +147,7 @@ impl<'a> Draft<'a> {
         }
         if let Some(current) = &current {
             set.retain(|entry| !current.has(entry.0, &entry.1));
-            current.require_password(self.actor, &set)?;
+            current.require_sign_in(self.actor, &set)?;
         }
         if depth == 0 || !set.is_empty() {
             Items::stamp(self.actor, collection, &mut set);

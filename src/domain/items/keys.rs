@@ -9,13 +9,14 @@ use crate::domain::Error;
 use crate::domain::Forbidden;
 use crate::model::Collection;
 use crate::model::Key;
+use crate::text::number::whole;
 
 /// Returns the key, or `None` for what cannot be a key of this collection.
 #[must_use]
 pub fn parse(collection: &'static Collection, key: &Json) -> Option<Key> {
     if collection.counts_keys() {
         let number = match key {
-            Json::Number(number) => number.as_i64()?,
+            Json::Number(number) => whole(&number.to_string()).ok()?,
             Json::String(text) => text.trim().parse().ok()?,
             _ => return None,
         };
@@ -65,6 +66,8 @@ mod tests {
     fn a_number_may_be_text_and_nothing_else_may_be_a_number() {
         assert_eq!(parse(&MESSAGES, &json!(7)), Some(Key::Integer(7)));
         assert_eq!(parse(&MESSAGES, &json!("7")), Some(Key::Integer(7)));
+        assert_eq!(parse(&MESSAGES, &json!(7.0)), Some(Key::Integer(7)));
+        assert_eq!(parse(&MESSAGES, &json!(7e0)), Some(Key::Integer(7)));
         for wrong in [json!(null), json!("seven"), json!(7.5), json!([7]), json!("7 or 1=1")] {
             assert_eq!(parse(&MESSAGES, &wrong), None, "{wrong}");
         }

@@ -27,7 +27,6 @@ mod text;
 mod typed;
 mod unchanged;
 mod validation;
-mod visible_text;
 pub mod write;
 mod written;
 

@@ -19,7 +19,6 @@ use crate::domain::items::text::MASK;
 use crate::domain::items::typed;
 use crate::domain::items::validation::Trials;
 use crate::domain::items::validation::Validation;
-use crate::domain::items::visible_text::has_visible_text;
 use crate::model::Actor;
 use crate::model::Collection;
 use crate::model::Field;
@@ -32,6 +31,7 @@ use crate::model::schema;
 use crate::query::Environment;
 use crate::query::Scope;
 use crate::query::environment::Variable;
+use crate::text::has_visible_text;
 
 /// The greatest key a client can write without losing digits: JSON numbers are doubles to many.
 const KEY_MAX: i64 = (1 << 53) - 1;
@@ -223,6 +223,9 @@ impl Items {
                 },
                 Special::Token => match typed::text(collection, field, json, text_max)? {
                     Value::Text(token) if token.is_empty() => Value::Null,
+                    Value::Text(token) if !has_visible_text(&token) => {
+                        return Err(Error::payload("\"token\" must have visible characters"));
+                    }
                     Value::Text(token) => Value::text(&static_token::digest(&token)),
                     nothing => nothing,
                 },

@@ -22,6 +22,7 @@ use crate::query::Filter;
 use crate::query::Limits;
 use crate::query::Place;
 use crate::query::Test;
+use crate::text::is_visible;
 
 /// The states an account can be in; only in the first can it be used.
 pub const STATES: [&str; 6] = ["active", "draft", "invited", "unverified", "archived", "suspended"];
@@ -232,8 +233,7 @@ fn check_filter(
 #[must_use]
 pub fn is_address(text: &str) -> bool {
     let Some((local, domain)) = text.rsplit_once('@') else { return false };
-    let fine =
-        |part: &str| !part.is_empty() && !part.chars().any(|c| c.is_whitespace() || c.is_control());
+    let fine = |part: &str| !part.is_empty() && part.chars().all(is_visible);
     text.len() <= 254 && fine(local) && fine(domain) && !local.contains('@')
 }
 
@@ -246,7 +246,18 @@ mod tests {
         for good in ["a@b", "first.last+tag@example.com", "ü@exämple.com"] {
             assert!(is_address(good), "{good}");
         }
-        for bad in ["", "a", "@b", "a@", "a b@c", "a@b c", "a@b@c", "a@b\r\nBcc: c"] {
+        for bad in [
+            "",
+            "a",
+            "@b",
+            "a@",
+            "a b@c",
+            "a@b c",
+            "a@b@c",
+            "a@b\r\nBcc: c",
+            "a\u{200b}@b",
+            "a@\u{202e}b",
+        ] {
             assert!(!is_address(bad), "{bad}");
         }
     }

@@ -1,6 +1,7 @@
 //! One JSON value to the value of a field, by the field's type.
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use serde_json::Value as Json;
@@ -15,6 +16,10 @@ use crate::model::Value;
 use crate::model::collection::Document;
 use crate::query::date;
 use crate::text::names;
+use crate::text::number::whole;
+
+/// The integers that JavaScript does not round.
+const INTEGERS: RangeInclusive<i64> = -((1 << 53) - 1)..=(1 << 53) - 1;
 
 /// Returns the value of a field, from whatever JSON can stand for it.
 pub(super) fn value(
@@ -30,12 +35,13 @@ pub(super) fn value(
     match field.kind {
         Kind::Text | Kind::Secret => text(collection, field, json, text_max),
         Kind::Integer => match json {
-            Json::Number(number) => number.as_i64(),
+            Json::Number(number) => whole(&number.to_string()).ok(),
             Json::String(text) => text.trim().parse().ok(),
             _ => None,
         }
+        .filter(|number| INTEGERS.contains(number))
         .map(Value::Integer)
-        .ok_or_else(|| must_be("an integer")),
+        .ok_or_else(|| must_be("an integer between -(2^53 - 1) and 2^53 - 1")),
         Kind::Boolean => match json {
             Json::Bool(flag) => Some(*flag),
             Json::Number(number) => number.as_i64().map(|number| number != 0),
@@ -109,6 +115,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::model::schema::ACCESS;
     use crate::model::schema::MESSAGES;
     use crate::model::schema::PERMISSIONS;
     use crate::model::schema::USERS;
@@ -124,6 +131,20 @@ mod tests {
         ] {
             let found = value(&MESSAGES, content, &json, 100).expect("it is text");
             assert_eq!(found, Value::text(expected));
+        }
+    }
+
+    #[test]
+    fn an_integer_is_one_that_javascript_does_not_round() {
+        let sort = ACCESS.require("sort");
+        let most = (1_i64 << 53) - 1;
+        for (sent, number) in [(json!(5), 5), (json!(5.0), 5), (json!("5"), 5), (json!(most), most)]
+        {
+            assert_eq!(value(&ACCESS, sort, &sent, 9).ok(), Some(Value::Integer(number)), "{sent}");
+        }
+        for sent in [json!(most + 1), json!(i64::MIN), json!(u64::MAX), json!(0.5), json!("x")] {
+            let refused = value(&ACCESS, sort, &sent, 9);
+            assert!(matches!(refused, Err(Error::InvalidPayload(_))), "{sent}: {refused:?}");
         }
     }
 

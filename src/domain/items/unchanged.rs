@@ -25,6 +25,7 @@ use crate::model::Record;
 use crate::model::Row;
 use crate::model::Value;
 use crate::model::collection::Special;
+use crate::model::schema::USERS;
 use crate::query::Scope;
 
 /// Items as they are, and what of them a caller may read.
@@ -75,12 +76,14 @@ impl Current {
         field.is_some_and(|field| self.all(field, |row| shows_as(&row[field], field, sent)))
     }
 
-    /// Refuses to take the password off an account: nothing else signs it in. Administrators may do so
-    /// for accounts of an identity provider.
+    /// Refuses to take the password off an account, since nothing else signs it in, and its address, by
+    /// which it signs in and gets links. Administrators may do so for accounts of an identity provider; the
+    /// address they may take off any account but their own.
     ///
     /// # Errors
     /// [`Error::FailedValidation`].
-    pub(super) fn require_password(&self, actor: &Actor, set: &Values) -> Result<(), Error> {
+    pub(super) fn require_sign_in(&self, actor: &Actor, set: &Values) -> Result<(), Error> {
+        self.require_address(actor, set)?;
         let emptied = |entry: &&(&'static Field, Value)| {
             entry.0.special == Special::Password && entry.1.is_null()
         };
@@ -93,6 +96,21 @@ impl Current {
         };
         if self.rows.values().any(|row| is_needed(row)) {
             return Err(Error::FailedValidation(vec![not_null(password)]));
+        }
+        Ok(())
+    }
+
+    fn require_address(&self, actor: &Actor, set: &Values) -> Result<(), Error> {
+        let emptied = |entry: &&(&'static Field, Value)| {
+            entry.0.name == "email" && self.collection == &USERS && entry.1.is_null()
+        };
+        let Some((email, _)) = set.iter().find(emptied) else { return Ok(()) };
+        let is_needed = |row: &Row| {
+            let is_own = row.key() == actor.user.map(Key::Uuid);
+            (!actor.admin || is_own) && !row[email].is_null()
+        };
+        if self.rows.values().any(|row| is_needed(row)) {
+            return Err(Error::FailedValidation(vec![not_null(email)]));
         }
         Ok(())
     }
@@ -126,6 +144,10 @@ pub(super) fn leave_out_masks(collection: &'static Collection, values: &mut Map<
 
 fn shows_as(value: &Value, field: &Field, sent: &Json) -> bool {
     match field.kind {
+        // Read with the item behind it.
+        Kind::ToOne(target) if sent.is_object() => {
+            sent.get(target.key().name) == Some(&value.to_json())
+        }
         Kind::Secret if !value.is_null() => sent.as_str() == Some(MASK),
         _ => value.to_json() == *sent,
     }

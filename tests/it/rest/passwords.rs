@@ -5,6 +5,7 @@ use chinwag::domain::Error;
 use serde_json::Value as Json;
 use serde_json::json;
 
+use crate::support::Permission;
 use crate::support::TestServer;
 use crate::support::User;
 
@@ -55,6 +56,36 @@ async fn null_takes_no_password_off_an_account_that_signs_in_with_it() {
         admin.post("/users", &json!({"email": "b@example.com", "password": null})).await.ok();
     let path = format!("/users/{}", invited["id"].as_str().unwrap());
     assert_eq!(admin.patch(&path, &set).await.ok()["first_name"], "Renamed");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_takes_off_the_address_they_sign_in_with() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    let own = Permission::to("update", "directus_users").on(json!({"id": "$CURRENT_USER"}));
+    let alice = server.user_with("alice", &[Permission::to("read", "directus_users"), own]).await;
+
+    let sent = json!({"first_name": "Alice", "email": null});
+    for user in [&alice, &admin] {
+        user.patch("/users/me", &sent).await.refused(400, "FAILED_VALIDATION");
+        user.patch(&format!("/users/{}", user.id), &sent).await.refused(400, "FAILED_VALIDATION");
+        user.get("/users/me").await.ok();
+    }
+    // An administrator may make an account one that signs in by a token alone.
+    admin.patch(&format!("/users/{}", alice.id), &sent).await.ok();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_in_which_nothing_shows_is_refused() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+
+    for token in [" ", "\t", "\u{200b}", "\u{a0}\u{3164}"] {
+        let answer = admin.patch("/users/me", &json!({"token": token})).await;
+        answer.refused(400, "INVALID_PAYLOAD");
+    }
     server.stop().await;
 }
 

@@ -16,7 +16,9 @@ pub fn has_visible_text(text: &str) -> bool {
     text.chars().any(is_visible)
 }
 
-fn is_visible(character: char) -> bool {
+/// Returns whether displays show the character, as for [`has_visible_text`].
+#[must_use]
+pub fn is_visible(character: char) -> bool {
     if character.is_ascii() {
         return character.is_ascii_graphic();
     }
