@@ -8,20 +8,30 @@ use data_encoding::BASE64;
 use poem::Endpoint;
 use poem::RouteMethod;
 use poem::get;
+use quick_cache::sync::Cache;
 use sha2::Digest;
 use sha2::Sha256;
 
+use crate::domain::permissions::Rights;
 use crate::transport::asyncapi;
+use crate::transport::error::Refusal;
 use crate::transport::pages::Page;
 use crate::transport::rest::describe;
+use crate::transport::rest::reduce;
 
 /// The page of the sockets has no scripts at all.
 const SOCKET_POLICY: &str = "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; \
                              form-action 'none'; frame-ancestors 'none'";
 
+/// How many reduced documents are kept, of at most some 400 KB each.
+const REDUCED_MAX: usize = 16;
+
 static DOCUMENT: LazyLock<Page> = LazyLock::new(|| {
     Page::new("application/json; charset=utf-8", Bytes::from(describe::document()), None)
 });
+
+/// The documents that were reduced last. Most callers share their rights with many others.
+static REDUCED: LazyLock<Cache<Rights, Bytes>> = LazyLock::new(|| Cache::new(REDUCED_MAX));
 
 static PAGE: LazyLock<Page> = LazyLock::new(|| {
     let page = describe::page();
@@ -45,6 +55,28 @@ static SOCKET_STYLE: LazyLock<Page> = LazyLock::new(|| {
 #[must_use]
 pub fn document() -> Bytes {
     DOCUMENT.bytes()
+}
+
+/// Returns the OpenAPI document reduced to the rights of a caller.
+///
+/// # Errors
+/// [`Refusal::Internal`] if the reduction fails.
+pub async fn document_for(rights: Rights) -> Result<Bytes, Refusal> {
+    if rights.is_admin() {
+        return Ok(document());
+    }
+    let known = rights.clone();
+    let reduced = async {
+        let reducing = tokio::task::spawn_blocking(move || reduced(&rights)).await;
+        reducing.ok().and_then(Result::ok).ok_or(Refusal::Internal)
+    };
+    REDUCED.get_or_insert_async(&known, reduced).await
+}
+
+fn reduced(rights: &Rights) -> serde_json::Result<Bytes> {
+    let mut reduced = serde_json::from_slice(&document())?;
+    reduce::to(rights, &mut reduced);
+    serde_json::to_vec(&reduced).map(Bytes::from)
 }
 
 /// Returns the endpoint of the page.

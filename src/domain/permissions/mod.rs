@@ -9,6 +9,7 @@ mod accounts;
 mod book;
 mod compiled;
 mod networks;
+mod rights;
 mod summary;
 
 use std::collections::HashSet;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 pub use networks::Networks;
 use parking_lot::RwLock;
+pub use rights::Rights;
 use serde_json::Value as Json;
 pub use summary::fields;
 use uuid::Uuid;
@@ -193,6 +195,12 @@ impl Permissions {
     #[must_use]
     pub fn summary(&self, actor: &Actor) -> Json {
         summary::of(self, actor)
+    }
+
+    /// Returns the rights of the actor apart from the items they are about.
+    #[must_use]
+    pub fn rights(&self, actor: &Actor) -> Rights {
+        Rights::of(self, actor)
     }
 
     /// Returns the roles that make administrators: by a policy of the role or of one of its ancestors.

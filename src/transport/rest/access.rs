@@ -13,12 +13,14 @@ use serde_json::json;
 use crate::domain::Error;
 use crate::domain::Forbidden;
 use crate::domain::items::Which;
+use crate::model::Action;
 use crate::model::schema::ROLES;
 use crate::transport::rest::envelope;
 use crate::transport::rest::items;
 use crate::transport::rest::operation::Access;
 use crate::transport::rest::operation::Call;
 use crate::transport::rest::operation::Handler;
+use crate::transport::rest::operation::Need;
 use crate::transport::rest::operation::Operation;
 use crate::transport::rest::operation::Reply;
 use crate::transport::rest::operation::Success;
@@ -33,7 +35,8 @@ pub fn operations() -> Vec<Operation> {
         Operation::new(Method::GET, path, Access::SignedIn, handler, words).about(&ROLES)
     };
     vec![
-        own("/roles/me", |call| Box::pin(roles(call)), roles_words()),
+        own("/roles/me", |call| Box::pin(roles(call)), roles_words())
+            .needing(Need::Right(Action::Read, Some(&ROLES))),
         own("/policies/me/globals", |call| Box::pin(ready(Ok(globals(&call)))), globals_words()),
         own("/permissions/me", |call| Box::pin(ready(Ok(permissions(&call)))), permissions_words()),
         of_items("/permissions/me/{collection}", collection_words()),
@@ -43,7 +46,7 @@ pub fn operations() -> Vec<Operation> {
 
 fn of_items(path: &str, words: Words) -> Operation {
     let handler: Handler = |call| Box::pin(item_permissions(call));
-    Operation::new(Method::GET, path, Access::Anyone, handler, words)
+    Operation::new(Method::GET, path, Access::Anyone, handler, words).needing(Need::SignIn)
 }
 
 /// As in Directus, a caller who is not signed in is forbidden it.

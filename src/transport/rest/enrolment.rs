@@ -17,6 +17,7 @@ use crate::domain::Forbidden;
 use crate::domain::Violation;
 use crate::domain::enrolment::Invitation;
 use crate::domain::enrolment::Registration;
+use crate::model::Action;
 use crate::model::schema::USERS;
 use crate::transport::rest::envelope;
 use crate::transport::rest::fields;
@@ -30,6 +31,7 @@ use crate::transport::rest::operation::Access;
 use crate::transport::rest::operation::Call;
 use crate::transport::rest::operation::Content;
 use crate::transport::rest::operation::Handler;
+use crate::transport::rest::operation::Need;
 use crate::transport::rest::operation::Operation;
 use crate::transport::rest::operation::Reply;
 use crate::transport::rest::operation::Success;
@@ -57,7 +59,8 @@ pub fn operations() -> Vec<Operation> {
             verify_words(),
         )
         .secret(),
-        post("/users/invite", Access::SignedIn, |call| Box::pin(invite(call)), invite_words()),
+        post("/users/invite", Access::SignedIn, |call| Box::pin(invite(call)), invite_words())
+            .needing(Need::Right(Action::Create, Some(&USERS))),
         open("/users/invite/accept", |call| Box::pin(accept(call)), accept_words()),
     ]
 }

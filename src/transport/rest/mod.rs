@@ -23,6 +23,7 @@ pub mod path;
 pub mod providers;
 pub mod query_schemas;
 pub mod query_string;
+pub mod reduce;
 pub mod refusals;
 pub mod resource;
 pub mod schemas;

@@ -23,6 +23,7 @@ use crate::domain::items;
 use crate::domain::items::Which;
 use crate::domain::memory::Reservation;
 use crate::domain::shares::Owner;
+use crate::model::Action;
 use crate::model::Actor;
 use crate::model::Collection;
 use crate::model::collection::Reach;
@@ -52,6 +53,8 @@ pub struct Operation {
     pub access: Access,
     /// The collection it is about, where the path does not name it.
     pub collection: Option<&'static Collection>,
+    /// What a caller needs besides, for the description of the interface: rights are checked below.
+    pub need: Need,
     /// Whether there may be secrets in the address or the response, so that no cache may store it.
     pub secret: bool,
     /// What answers it.
@@ -73,6 +76,17 @@ pub enum Access {
     SignedIn,
     /// Administrators.
     Administrators,
+}
+
+/// The need of an operation beyond its [`Access`]: without it each call is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Nothing.
+    Nothing,
+    /// An account.
+    SignIn,
+    /// A right to items of this collection or, without one, of some collection under `/items`.
+    Right(Action, Option<&'static Collection>),
 }
 
 /// What the documentation says about an operation.
@@ -353,7 +367,8 @@ impl Operation {
         words: Words,
     ) -> Self {
         let secret = words.success.cookies;
-        Self { method, path: path.into(), access, collection: None, secret, handler, words }
+        let (path, need) = (path.into(), Need::Nothing);
+        Self { method, path, access, collection: None, need, secret, handler, words }
     }
 
     /// Returns the same operation, with secrets in the address or the response.
@@ -366,6 +381,12 @@ impl Operation {
     #[must_use]
     pub fn about(self, collection: &'static Collection) -> Self {
         Self { collection: Some(collection), ..self }
+    }
+
+    /// Returns the same operation, which needs something besides.
+    #[must_use]
+    pub fn needing(self, need: Need) -> Self {
+        Self { need, ..self }
     }
 
     /// Returns the operation as an endpoint of this service.

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::domain::Error;
 use crate::domain::items::Which;
+use crate::model::Action;
 use crate::model::schema::USERS;
 use crate::transport::rest::envelope;
 use crate::transport::rest::fields;
@@ -14,6 +15,7 @@ use crate::transport::rest::operation::Access;
 use crate::transport::rest::operation::Call;
 use crate::transport::rest::operation::Content;
 use crate::transport::rest::operation::Handler;
+use crate::transport::rest::operation::Need;
 use crate::transport::rest::operation::Operation;
 use crate::transport::rest::operation::Reply;
 use crate::transport::rest::operation::Success;
@@ -30,7 +32,8 @@ pub fn operations() -> Vec<Operation> {
     };
     vec![
         own(Method::GET, |call| Box::pin(me(call)), me_words()),
-        own(Method::PATCH, |call| Box::pin(update_me(call)), update_me_words()),
+        own(Method::PATCH, |call| Box::pin(update_me(call)), update_me_words())
+            .needing(Need::Right(Action::Update, Some(&USERS))),
     ]
 }
 

@@ -6,10 +6,12 @@ use serde_json::json;
 
 use crate::domain::Error;
 use crate::domain::Forbidden;
+use crate::model::Action;
 use crate::transport::rest::items;
 use crate::transport::rest::operation::Access;
 use crate::transport::rest::operation::Content;
 use crate::transport::rest::operation::Handler;
+use crate::transport::rest::operation::Need;
 use crate::transport::rest::operation::Operation;
 use crate::transport::rest::operation::Success;
 use crate::transport::rest::operation::Words;
@@ -219,7 +221,14 @@ impl Resource {
 
     fn operation(&self, method: Method, one: bool, handler: Handler, words: Words) -> Operation {
         let path = if one { format!("{}/{{id}}", self.path) } else { self.path.to_owned() };
-        let operation = Operation::new(method, path, Access::Anyone, handler, words);
+        let action = match method {
+            Method::POST => Action::Create,
+            Method::PATCH => Action::Update,
+            Method::DELETE => Action::Delete,
+            _ => Action::Read,
+        };
+        let operation = Operation::new(method, path, Access::Anyone, handler, words)
+            .needing(Need::Right(action, self.collection));
         match self.collection {
             Some(collection) => operation.about(collection),
             None => operation,
