@@ -58,6 +58,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::Services;
 use crate::domain::accounts::Accounts;
+use crate::domain::admission::Admission;
 use crate::domain::auth::Auth;
 use crate::domain::auth::password::Passwords;
 use crate::domain::auth::password_policy::PasswordPolicy;
@@ -134,10 +135,12 @@ impl App {
         let directory = Arc::new(Directory::new(Arc::clone(&store)));
         let permissions = Permissions::open(Arc::clone(&store), clock.clone(), limits.clone());
         let permissions = Arc::new(permissions.await?);
+        let sweep = start_sweep(&config)?;
         let changes = Arc::new(Changes::new(
             Arc::clone(&store),
             Arc::clone(&directory),
             Arc::clone(&permissions),
+            Admission::new(clock.clone(), config.limits.items, Arc::clone(sweep.progress())),
         ));
         let settings = Arc::new(Settings::new(Arc::clone(&directory)));
         let policy =
@@ -221,7 +224,7 @@ impl App {
             settings,
             clock,
         };
-        let (sweep, config) = (start_sweep(&config)?, Arc::new(config));
+        let config = Arc::new(config);
         chores::begin(&tasks, &stopping, &services, &store, &config.store);
         let mail = tokio::spawn(enrolment::deliver(Arc::clone(&services.mails), stopping.clone()));
         Ok(Self { config, services, store, tasks, stopping, sweep, relay, mail, first })

@@ -20,6 +20,10 @@ pub struct LimitsConfig {
     /// `RATE_LIMITER_REGISTRATION_ENABLED` (default true), `…_POINTS`, `…_DURATION`, default 20 in
     /// 60: registrations of one address, whatever comes of them.
     pub registration: Option<Quota>,
+    /// `RATE_LIMITER_ITEMS_ENABLED` (default true), `…_POINTS`, `…_DURATION`, default 200000 in 100: items
+    /// that one account creates, updates or deletes at all entry points; also `None` without
+    /// `RATE_LIMITER_ENABLED`.
+    pub items: Option<Quota>,
 }
 
 /// So many in so much time, and at most as many at once.
@@ -33,13 +37,14 @@ pub struct Quota {
 
 impl LimitsConfig {
     pub(super) fn read(from: &mut Settings) -> Self {
+        let per_address = Quota::read(
+            from,
+            ("RATE_LIMITER_ENABLED", "true"),
+            ("RATE_LIMITER_POINTS", "1000"),
+            ("RATE_LIMITER_DURATION", "1"),
+        );
         Self {
-            per_address: Quota::read(
-                from,
-                ("RATE_LIMITER_ENABLED", "true"),
-                ("RATE_LIMITER_POINTS", "1000"),
-                ("RATE_LIMITER_DURATION", "1"),
-            ),
+            per_address,
             global: Quota::read(
                 from,
                 ("RATE_LIMITER_GLOBAL_ENABLED", "false"),
@@ -52,6 +57,13 @@ impl LimitsConfig {
                 ("RATE_LIMITER_REGISTRATION_POINTS", "20"),
                 ("RATE_LIMITER_REGISTRATION_DURATION", "60"),
             ),
+            items: Quota::read(
+                from,
+                ("RATE_LIMITER_ITEMS_ENABLED", "true"),
+                ("RATE_LIMITER_ITEMS_POINTS", "200000"),
+                ("RATE_LIMITER_ITEMS_DURATION", "100"),
+            )
+            .filter(|_| per_address.is_some()),
         }
     }
 }
@@ -99,6 +111,7 @@ mod tests {
         assert_eq!(limits.per_address, quota(1000, 1));
         assert_eq!(limits.global, None);
         assert_eq!(limits.registration, quota(20, 60));
+        assert_eq!(limits.items, quota(200_000, 100));
     }
 
     #[test]
@@ -110,7 +123,7 @@ mod tests {
             ("RATE_LIMITER_GLOBAL_DURATION", "2m"),
         ]);
 
-        assert_eq!(limits.per_address, None);
+        assert_eq!((limits.per_address, limits.items), (None, None));
         let global = limits.global.unwrap();
         assert_eq!((global.points.get(), global.duration), (5, Duration::from_mins(2)));
     }

@@ -7,10 +7,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::domain::Error;
+use crate::domain::admission::Admission;
 use crate::domain::directory::Directory;
 use crate::domain::permissions::Permissions;
 use crate::domain::shares::Owner;
 use crate::domain::shares::Shares;
+use crate::model::Actor;
 use crate::model::Event;
 use crate::model::collection::Reach;
 use crate::model::schema::SESSIONS;
@@ -34,6 +36,7 @@ pub struct Changes {
     permissions: Arc<Permissions>,
     /// The bytes of writes that wait for the writer. The whole is the store's to refuse.
     waiting: Arc<Shares>,
+    admission: Arc<Admission>,
     /// Rises with every change of an account, a session or a right.
     standing: AtomicU64,
 }
@@ -45,9 +48,11 @@ impl Changes {
         store: Arc<Store>,
         directory: Arc<Directory>,
         permissions: Arc<Permissions>,
+        admission: Arc<Admission>,
     ) -> Self {
         let waiting = Shares::new(store.queue_bytes_max() / WAITING_SHARE, usize::MAX);
-        Self { store, directory, permissions, waiting, standing: AtomicU64::new(0) }
+        let standing = AtomicU64::new(0);
+        Self { store, directory, permissions, waiting, admission, standing }
     }
 
     /// Commits a write of the service's own, durably, and returns its events in order.
@@ -61,25 +66,36 @@ impl Changes {
         Ok(events)
     }
 
-    /// As [`Changes::commit`], out of the share of somebody and when it is their turn; with a key,
-    /// unless the same has happened under it already.
+    /// As [`Changes::commit`], once the write is admitted, out of the share of somebody and when it is
+    /// their turn; with a key, unless the same has happened under it already.
     ///
     /// # Errors
     /// As [`Changes::commit`], also if too much waits of the same owner; [`Error::Unprocessable`] if
-    /// the key stands for something else.
+    /// the key stands for something else; as [`Admission::admit`].
     pub async fn commit_for(
         &self,
-        owner: Owner,
+        actor: &Actor,
         write: Write,
         once: Option<Once>,
     ) -> Result<Done, Error> {
+        let owner = Owner::of(actor);
         let bytes = self.store.queue_bytes(&write).min(self.waiting.of_one_max());
         let _part = self.waiting.take(owner, bytes, 0).map_err(|_| StoreError::QueueFull)?;
+        let permit = self.admission.admit(actor, &write).await?;
         let done = self.store.write_in_turn(Turn::of(owner), write, once).await?;
         if let Done::Now(events) = &done {
+            if let (Some(permit), Some(last)) = (permit, events.last()) {
+                permit.commit(last.seq);
+            }
             self.apply(events).await;
         }
         Ok(done)
+    }
+
+    /// Returns the admission of writes.
+    #[must_use]
+    pub const fn admission(&self) -> &Arc<Admission> {
+        &self.admission
     }
 
     /// Takes notice of committed events, whoever made them. Doing so twice does no harm.

@@ -1,9 +1,10 @@
 //! What it means: who may do what, and what happens then. No HTTP, no SQL, no sockets.
 //!
 //! Calls go down: `realtime, enrolment, bootstrap > items, accounts, mails > auth > settings, changes`
-//! `> permissions > directory`.
+//! `> permissions > directory`; `changes > admission`.
 
 pub mod accounts;
+pub mod admission;
 pub mod auth;
 pub mod bootstrap;
 pub mod changes;
@@ -15,6 +16,7 @@ pub mod items;
 pub mod mails;
 pub mod memory;
 pub mod permissions;
+pub mod rate;
 pub mod realtime;
 pub mod settings;
 pub mod shares;

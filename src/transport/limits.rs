@@ -199,7 +199,7 @@ mod tests {
         registration: Option<Quota>,
     ) -> Limits {
         let clock = Clock::manual(Timestamp::from_millis(0));
-        Limits::new(&LimitsConfig { per_address, global, registration }, &clock)
+        Limits::new(&LimitsConfig { per_address, global, registration, items: None }, &clock)
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "as the limits take it")]

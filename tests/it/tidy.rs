@@ -36,8 +36,11 @@ const MAY_SEE: [(&str, &[&str]); 11] = [
 ];
 
 /// Within the domain: each module with those of its siblings that it may see.
-const DOMAIN_MAY_SEE: [(&str, &[&str]); 11] = [
-    ("realtime", &["items", "auth", "settings", "changes", "permissions", "directory", "error"]),
+const DOMAIN_MAY_SEE: [(&str, &[&str]); 12] = [
+    (
+        "realtime",
+        &["admission", "items", "auth", "settings", "changes", "permissions", "directory", "error"],
+    ),
     (
         "enrolment",
         &[
@@ -53,15 +56,16 @@ const DOMAIN_MAY_SEE: [(&str, &[&str]); 11] = [
         ],
     ),
     ("mails", &["auth", "settings", "changes", "directory", "error"]),
-    ("items", &["auth", "settings", "changes", "permissions", "directory", "error"]),
+    ("items", &["auth", "settings", "changes", "admission", "permissions", "directory", "error"]),
     (
         "bootstrap",
         &["accounts", "auth", "settings", "changes", "permissions", "directory", "error"],
     ),
     ("accounts", &["auth", "settings", "changes", "permissions", "directory", "error"]),
-    ("auth", &["settings", "changes", "permissions", "directory", "error"]),
+    ("auth", &["settings", "changes", "admission", "permissions", "directory", "error"]),
     ("settings", &["directory", "error"]),
-    ("changes", &["permissions", "directory", "error"]),
+    ("changes", &["admission", "permissions", "directory", "error"]),
+    ("admission", &["error"]),
     ("permissions", &["directory", "error"]),
     ("directory", &["error"]),
 ];

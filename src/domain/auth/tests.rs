@@ -10,6 +10,8 @@ use crate::config::Config;
 use crate::config::HashConfig;
 use crate::config::Secret;
 use crate::domain::Error;
+use crate::domain::admission::Admission;
+use crate::domain::admission::Progress;
 use crate::domain::auth::throttle::Way;
 use crate::model::Key;
 use crate::model::Row;
@@ -54,8 +56,13 @@ impl World {
         let permissions = Permissions::open(Arc::clone(&store), clock.clone(), limits).await;
         let permissions = Arc::new(permissions.unwrap());
         let cache = Arc::new(Directory::new(Arc::clone(&store)));
-        let changes =
-            Changes::new(Arc::clone(&store), Arc::clone(&cache), Arc::clone(&permissions));
+        let admission = Admission::new(clock.clone(), None, Arc::new(Progress::new(0)));
+        let changes = Changes::new(
+            Arc::clone(&store),
+            Arc::clone(&cache),
+            Arc::clone(&permissions),
+            admission,
+        );
         let passwords = Arc::new(Passwords::new(config.auth.hash));
         let hash = passwords.hash(PASSWORD).await.unwrap();
         let auth = Auth::new(

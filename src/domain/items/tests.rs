@@ -10,6 +10,8 @@ use uuid::Uuid;
 use super::*;
 use crate::clock::Timestamp;
 use crate::config::Config;
+use crate::domain::admission::Admission;
+use crate::domain::admission::Progress;
 use crate::model::Actor;
 use crate::model::Row;
 use crate::model::Value;
@@ -49,7 +51,9 @@ impl World {
         let book = Permissions::open(Arc::clone(&store), clock.clone(), limits.clone()).await;
         let book = Arc::new(book.unwrap());
         let directory = Arc::new(Directory::new(Arc::clone(&store)));
-        let changes = Changes::new(Arc::clone(&store), Arc::clone(&directory), Arc::clone(&book));
+        let admission = Admission::new(clock.clone(), None, Arc::new(Progress::new(0)));
+        let changes =
+            Changes::new(Arc::clone(&store), Arc::clone(&directory), Arc::clone(&book), admission);
         let passwords = Arc::new(Passwords::new(config.auth.hash));
         let items = Items {
             memory: crate::domain::memory::budget(1 << 30),

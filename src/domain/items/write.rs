@@ -18,7 +18,6 @@ use crate::domain::items::once;
 use crate::domain::items::plan::Plan;
 use crate::domain::items::roles;
 use crate::domain::items::written;
-use crate::domain::shares::Owner;
 use crate::model::Action;
 use crate::model::Actor;
 use crate::model::Collection;
@@ -51,7 +50,8 @@ impl Items {
     ///
     /// # Errors
     /// [`Error::Forbidden`], [`Error::InvalidPayload`], [`Error::FailedValidation`],
-    /// [`Error::RecordNotUnique`], [`Error::InvalidForeignKey`], [`Error::TooBusy`].
+    /// [`Error::RecordNotUnique`], [`Error::InvalidForeignKey`], [`Error::TooBusy`],
+    /// [`Error::RequestsExceeded`], [`Error::LimitExceeded`].
     pub async fn create(
         &self,
         actor: &Actor,
@@ -89,7 +89,7 @@ impl Items {
         }
         once.roots.clone_from(&roots);
         let write = Write { actor: actor.user, at: self.clock.now(), ops };
-        match self.changes.commit_for(Owner::of(actor), write, Some(once)).await? {
+        match self.changes.commit_for(actor, write, Some(once)).await? {
             Done::Now(events) => {
                 let rows = written::created(collection, &events, &roots);
                 let written = self.written(actor, collection, query, rows, many).await?;
@@ -132,6 +132,7 @@ impl Items {
         if payloads.is_empty() {
             return Ok(Creation::default());
         }
+        self.changes.admission().foresee(actor, collection, payloads.len()).await?;
         let mut draft = Draft::new(self, actor);
         let mut roots = Vec::with_capacity(payloads.len());
         for payload in payloads {
@@ -231,7 +232,7 @@ impl Items {
 
     async fn commit(&self, actor: &Actor, ops: Vec<Op>) -> Result<Vec<Arc<Event>>, Error> {
         let write = Write { actor: actor.user, at: self.clock.now(), ops };
-        match self.changes.commit_for(Owner::of(actor), write, None).await? {
+        match self.changes.commit_for(actor, write, None).await? {
             Done::Now(events) => Ok(events),
             // Only what has a key can have happened before.
             Done::Before(_) => Ok(Vec::new()),

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::domain::Error;
+use crate::domain::admission::Admission;
 use crate::domain::client_shares::ClientPart;
 use crate::domain::client_shares::ClientShares;
 use crate::domain::realtime::Meter;
@@ -46,6 +47,7 @@ pub(super) struct Audience {
     time: Arc<Shares>,
     /// Whose turn it is among the views that take long.
     turns: Arc<Semaphore>,
+    admission: Arc<Admission>,
 }
 
 /// What a view may cost that is asked along with others.
@@ -85,7 +87,12 @@ struct BySubject(Arc<View>);
 impl Audience {
     /// Returns an audience without views. `lengths` bounds frames of news, `unsent` counts them, and an
     /// account may have `queries_max` of the cheapest views.
-    pub(super) fn new(lengths: Lengths, unsent: Meter, queries_max: usize) -> Self {
+    pub(super) fn new(
+        lengths: Lengths,
+        unsent: Meter,
+        queries_max: usize,
+        admission: Arc<Admission>,
+    ) -> Self {
         let (lanes, stopping) = (TaskTracker::new(), CancellationToken::new());
         Self {
             views: RwLock::default(),
@@ -93,6 +100,7 @@ impl Audience {
             costs: ClientShares::new(queries_max.saturating_mul(COST_OF_VIEW)),
             time: Shares::new(usize::MAX, COST_OF_ALL_MAX),
             turns: Arc::new(Semaphore::new(TURNS)),
+            admission,
         }
     }
 
@@ -125,11 +133,15 @@ impl Audience {
         } else {
             let actor = Arc::clone(&listener.seat.identity.lock().actor);
             let (road, part) = self.road(&subject, &actor, bound)?;
-            let view = View::new(subject, road, part, &self.shop);
+            let is_anchored = anchors(&subject).is_some();
+            let view = View::new(subject, is_anchored, road, part, &self.shop);
             ward.add(&view);
             view
         };
         view.add(Arc::clone(listener), begin);
+        if !view.is_anchored {
+            self.admission.followers().add(view.subject.collection);
+        }
         *current = Some(view);
         Ok(())
     }
@@ -185,6 +197,9 @@ impl Audience {
         if let Some(view) = view {
             // Under the lock, so that nobody enters a view that is on its way out.
             let mut views = self.views.write();
+            if !view.is_anchored {
+                self.admission.followers().remove(view.subject.collection);
+            }
             if view.remove(listener) {
                 drop_from(&mut views, &view);
             }

@@ -137,7 +137,6 @@ impl Hub {
             items,
             permissions,
             auth,
-            changes,
             audience: Audience::new(
                 Lengths {
                     whole: config.answer_bytes_max,
@@ -145,7 +144,9 @@ impl Hub {
                 },
                 unsent.clone(),
                 config.user_queries_max,
+                Arc::clone(changes.admission()),
             ),
+            changes,
             unsent,
             making_room: Mutex::default(),
             topics,
@@ -272,6 +273,12 @@ impl Hub {
         }
         *self.last_delivered.lock() = event.place();
         self.delivered.store(event.seq, Ordering::Release);
+        self.progress(event.seq);
+    }
+
+    /// Tells the admission of writes how far delivery has got.
+    fn progress(&self, seq: i64) {
+        self.changes.admission().progress().deliver(seq);
     }
 
     /// Returns the place of the last event that was delivered. There may be nothing behind it that
@@ -289,6 +296,7 @@ impl Hub {
     /// Notes that there is nothing to deliver at a place.
     pub(super) fn pass(&self, place: i64) {
         self.delivered.store(place, Ordering::Release);
+        self.progress(place);
     }
 
     /// Returns the last event that was committed, as far as is known here.

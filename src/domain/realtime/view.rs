@@ -166,6 +166,8 @@ impl Subject {
 /// Those who listen to one subject.
 pub(super) struct View {
     pub(super) subject: Subject,
+    /// Whether it is found by values of items.
+    pub(super) is_anchored: bool,
     /// What items have to fit that are searched for.
     search: Option<Filter>,
     /// By envelope, then by listener.
@@ -219,6 +221,7 @@ pub(super) enum Road {
 impl View {
     pub(super) fn new(
         subject: Subject,
+        is_anchored: bool,
         road: Road,
         cost: Option<ClientPart>,
         shop: &Workshop,
@@ -232,6 +235,7 @@ impl View {
         let view = Arc::new(Self {
             search: subject.search(),
             subject,
+            is_anchored,
             listeners: Mutex::default(),
             lane,
             turns,

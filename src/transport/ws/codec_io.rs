@@ -22,13 +22,13 @@ use tokio::time::Sleep;
 
 use crate::domain::memory::FREE;
 use crate::domain::memory::Reservation;
+use crate::domain::rate::Rate;
 use crate::domain::realtime::Outbox;
 use crate::domain::shares::Owner;
 use crate::domain::shares::Shares;
 use crate::transport::ws::encode;
 use crate::transport::ws::incoming::Incoming;
 use crate::transport::ws::life::Life;
-use crate::transport::ws::rate::Rate;
 
 /// Up to which size the buffer of a message is none that matters.
 const SMALL: usize = 512;
@@ -90,7 +90,7 @@ impl<R> CodecIo<R> {
             life,
             incoming: Incoming::new(),
             message_bytes_max: usize::MAX,
-            parts: Rate::new(parts_per_second, Instant::now()),
+            parts: Rate::new(parts_per_second, std::time::Instant::now()),
             pause: None,
             deadline: None,
             ignored: None,
@@ -184,7 +184,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for CodecIo<R> {
             buffer.set_filled(before);
             return Poll::Ready(Err(Stop::NoMemory.into()));
         }
-        let wait = this.parts.spend(parts, now);
+        let wait = this.parts.spend(parts, now.into_std());
         if !wait.is_zero() {
             this.ignore();
             this.pause = Some(Box::pin(tokio::time::sleep_until(now + wait)));

@@ -22,9 +22,9 @@ use crate::config::TrustProxy;
 use crate::config::WebSocketConfig;
 use crate::domain::Error;
 use crate::domain::Services;
+use crate::domain::rate::Rate;
 use crate::transport::ws::addresses::Addresses;
 use crate::transport::ws::addresses::OfAddress;
-use crate::transport::ws::rate::Rate;
 use crate::transport::ws::socket::Bounds;
 use crate::transport::ws::socket::Socket;
 use crate::transport::ws::sweep::Sweep;
@@ -87,7 +87,7 @@ impl Context {
             .connections_max
             .map(|max| Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS))));
         let admission =
-            Mutex::new(Rate::new(config.websockets.upgrades_per_second, Instant::now()));
+            Mutex::new(Rate::new(config.websockets.upgrades_per_second, Instant::now().into_std()));
         Arc::new(Self {
             users: Users::default(),
             is_paced: config.limits.per_address.is_some(),
@@ -117,7 +117,7 @@ impl Context {
     /// # Errors
     /// [`Error::TooBusy`] if so many wait that it would take too long.
     pub async fn admit(&self) -> Result<(), Error> {
-        let taken = self.admission.lock().take(Instant::now(), ADMISSION_PATIENCE);
+        let taken = self.admission.lock().take(Instant::now().into_std(), ADMISSION_PATIENCE);
         let wait = taken.map_err(|retry_after| Error::TooBusy { retry_after })?;
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;

@@ -18,7 +18,6 @@ mod fuzz;
 mod gather;
 mod incoming;
 mod life;
-mod rate;
 mod socket;
 mod sweep;
 pub mod topics;

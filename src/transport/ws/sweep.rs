@@ -14,6 +14,7 @@ use std::sync::atomic::Ordering;
 use std::task::Wake;
 use std::task::Waker;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use bytes::Bytes;
 use parking_lot::Condvar;
@@ -23,6 +24,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::domain::admission::Progress;
 use crate::domain::realtime::Closing;
 use crate::domain::realtime::Outbox;
 use crate::transport::ws::gather;
@@ -39,6 +41,7 @@ pub struct Sweep {
     next: AtomicUsize,
     /// Cancelled when a thread has ended.
     ended: CancellationToken,
+    progress: Arc<Progress>,
 }
 
 /// One thread's connections that have something to write.
@@ -47,6 +50,8 @@ struct Shard {
     filled: Condvar,
     /// Where the tasks run that wait for sockets.
     runtime: Handle,
+    number: usize,
+    progress: Arc<Progress>,
 }
 
 #[derive(Default)]
@@ -82,12 +87,15 @@ impl Sweep {
     /// # Errors
     /// When the system gives no thread.
     pub fn start(threads: usize) -> io::Result<Arc<Self>> {
-        let runtime = Handle::current();
+        let (runtime, progress) = (Handle::current(), Arc::new(Progress::new(threads)));
         let sweep = Arc::new(Self {
-            shards: (0..threads).map(|_| Shard::new(runtime.clone())).collect(),
+            shards: (0..threads)
+                .map(|number| Shard::new(runtime.clone(), number, Arc::clone(&progress)))
+                .collect(),
             threads: Mutex::default(),
             next: AtomicUsize::new(0),
             ended: CancellationToken::new(),
+            progress,
         });
         for shard in &sweep.shards {
             let (running, ended) = (Arc::clone(shard), sweep.ended.clone().drop_guard());
@@ -123,6 +131,12 @@ impl Sweep {
         });
         shard.add(line);
         Some(Place { outbox: Arc::clone(outbox), ended })
+    }
+
+    /// Returns how far the threads have got.
+    #[must_use]
+    pub const fn progress(&self) -> &Arc<Progress> {
+        &self.progress
     }
 
     /// Waits until a thread has ended although nobody stopped the sweep: its sockets are written no
@@ -163,39 +177,47 @@ impl Drop for Place {
 }
 
 impl Shard {
-    fn new(runtime: Handle) -> Arc<Self> {
-        Arc::new(Self { queue: Mutex::default(), filled: Condvar::new(), runtime })
+    fn new(runtime: Handle, number: usize, progress: Arc<Progress>) -> Arc<Self> {
+        let (queue, filled) = (Mutex::default(), Condvar::new());
+        Arc::new(Self { queue, filled, runtime, number, progress })
     }
 
     fn add(&self, line: Arc<Line>) {
         let mut queue = self.queue.lock();
         queue.lines.push(line);
         if std::mem::take(&mut queue.asleep) {
+            self.progress.wake(self.number);
             drop(queue);
             self.filled.notify_one();
         }
     }
 
     /// Waits for connections that have something to write, and exchanges them for an empty list.
-    /// Returns false at the end.
-    fn wait(&self, lines: &mut Vec<Arc<Line>>) -> bool {
+    /// Returns the last event among that; `None` at the end.
+    fn wait(&self, lines: &mut Vec<Arc<Line>>) -> Option<i64> {
         let mut queue = self.queue.lock();
         while queue.lines.is_empty() && !queue.stopped {
             queue.asleep = true;
+            self.progress.sleep(self.number);
             self.filled.wait(&mut queue);
         }
-        queue.asleep = false;
+        if std::mem::take(&mut queue.asleep) {
+            self.progress.wake(self.number);
+        }
+        let delivered = self.progress.delivered();
         std::mem::swap(&mut queue.lines, lines);
-        !queue.stopped
+        (!queue.stopped).then_some(delivered)
     }
 
     fn run(&self) {
         let mut lines = Vec::new();
         let mut gathered = Vec::with_capacity(GATHER_MAX);
-        while self.wait(&mut lines) {
+        while let Some(delivered) = self.wait(&mut lines) {
+            let (begun, count) = (Instant::now(), lines.len());
             for line in lines.drain(..) {
                 line.write(&mut gathered);
             }
+            self.progress.write(self.number, delivered, count, begun.elapsed());
         }
     }
 }
@@ -204,6 +226,22 @@ impl Wake for Line {
     fn wake(self: Arc<Self>) {
         let shard = Arc::clone(&self.shard);
         shard.add(self);
+    }
+}
+
+/// A socket that does not take what is for it at once, until this is dropped.
+struct Stuck(Arc<Progress>);
+
+impl Stuck {
+    fn new(progress: Arc<Progress>) -> Self {
+        progress.stick();
+        Self(progress)
+    }
+}
+
+impl Drop for Stuck {
+    fn drop(&mut self) {
+        self.0.unstick();
     }
 }
 
@@ -218,9 +256,10 @@ impl Line {
         match gather::write_now(&self.wire, &mut frames, gathered) {
             Ok(()) if !frames.is_empty() => {
                 self.relieved.store(true, Ordering::Release);
+                let stuck = Stuck::new(Arc::clone(&self.shard.progress));
                 let tasks = self.tasks.clone();
                 let runtime = self.shard.runtime.clone();
-                tasks.spawn_on(self.relieve(frames, is_last), &runtime);
+                tasks.spawn_on(self.relieve(frames, is_last, stuck), &runtime);
             }
             Ok(()) if is_last => self.end(true),
             Ok(()) => {}
@@ -230,10 +269,11 @@ impl Line {
 
     /// Writes these frames and what comes meanwhile as the socket takes them, and gives the connection
     /// back to the sweep when nothing is left.
-    async fn relieve(self: Arc<Self>, frames: Vec<Bytes>, is_last: bool) {
+    async fn relieve(self: Arc<Self>, frames: Vec<Bytes>, is_last: bool, stuck: Stuck) {
         match writer::relieve(&self.outbox, &self.life, self.wire.clone(), frames, is_last).await {
             Ok(true) => self.end(true),
             Ok(false) => {
+                drop(stuck);
                 self.relieved.store(false, Ordering::Release);
                 self.wake();
             }

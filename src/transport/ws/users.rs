@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::domain::rate::Rate;
 use crate::model::network;
-use crate::transport::ws::rate::Rate;
 
 /// Below this many accounts nobody looks which of them have gone.
 const KEPT_MIN: usize = 64;
@@ -50,7 +50,7 @@ impl Users {
         if rates.len() >= KEPT_MIN && rates.len() == rates.capacity() {
             rates.retain(|_, rate| rate.strong_count() > 0);
         }
-        let rate = Arc::new(Mutex::new(Rate::new(per_second, now)));
+        let rate = Arc::new(Mutex::new(Rate::new(per_second, now.into_std())));
         rates.insert(user, Arc::downgrade(&rate));
         rate
     }

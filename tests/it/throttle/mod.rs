@@ -2,7 +2,9 @@
 //!
 //! Clocks are in the hand of the tests, and addresses come from a proxy that is trusted.
 
+mod delivery;
 mod factors;
+mod items;
 mod links;
 mod passwords;
 mod rates;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use crate::domain::rate::Rate;
 use crate::transport::ws::context::Context;
-use crate::transport::ws::rate::Rate;
 use crate::transport::ws::users::Who;
 
 /// What a connection may say each second.
@@ -23,7 +23,7 @@ impl Pace {
     /// Returns the pace of a new connection.
     #[must_use]
     pub fn new(context: &Context, now: Instant) -> Self {
-        Self { own: Rate::new(context.config.messages_per_second, now), shared: None }
+        Self { own: Rate::new(context.config.messages_per_second, now.into_std()), shared: None }
     }
 
     /// Notes a message of somebody.
@@ -39,9 +39,9 @@ impl Pace {
         if !context.is_paced {
             return Ok(());
         }
-        self.own.take(now, Duration::ZERO)?;
+        self.own.take(now.into_std(), Duration::ZERO)?;
         match self.shared(context, who, now) {
-            Some(rate) => rate.lock().take(now, Duration::ZERO).map(drop),
+            Some(rate) => rate.lock().take(now.into_std(), Duration::ZERO).map(drop),
             None => Ok(()),
         }
     }
@@ -58,9 +58,9 @@ impl Pace {
             return Duration::ZERO;
         }
         let count = u32::try_from(count).unwrap_or(u32::MAX);
-        let own = self.own.spend(count, now);
+        let own = self.own.spend(count, now.into_std());
         let shared = self.shared(context, who, now);
-        shared.map_or(own, |rate| rate.lock().spend(count, now).max(own))
+        shared.map_or(own, |rate| rate.lock().spend(count, now.into_std()).max(own))
     }
 
     fn shared(

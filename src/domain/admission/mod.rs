@@ -1,0 +1,261 @@
+//! The admission of writes: a rate of items for each account and address at all entry points, and a bound
+//! on the deliveries that a client causes before earlier ones are written.
+//!
+//! Events are delivered in one order, so a committed change stands before all later ones. A flood is
+//! therefore held back before its commit, and only its own client waits.
+
+mod followers;
+mod progress;
+mod window;
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use followers::Followers;
+pub use progress::Progress;
+
+use crate::clock::Clock;
+use crate::config::Quota;
+use crate::domain::Error;
+use crate::domain::Exceeded;
+use crate::domain::admission::window::ALONE;
+use crate::domain::admission::window::Load;
+use crate::domain::admission::window::Slot;
+use crate::domain::admission::window::Windows;
+use crate::domain::rate::Rates;
+use crate::domain::shares::Owner;
+use crate::model::Actor;
+use crate::model::Collection;
+use crate::model::network;
+use crate::store::Op;
+use crate::store::Write;
+
+/// How long a write may wait to be admitted.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The multiple of the rate of an account that all clients of one address have.
+const ADDRESS_RATE: NonZeroU32 = NonZeroU32::new(4).expect("it is not zero");
+/// The multiple of its window: most of it is left to the others while one account floods.
+const ADDRESS_WINDOW: u32 = 2;
+/// The items that one request may create however many follow.
+const LIST_MIN: u64 = 100;
+/// The time that the refusal of a list takes for each of its items, up to half of the patience.
+const REFUSAL_EACH: Duration = Duration::from_micros(125);
+/// The length of a text that counts as another delivery.
+const TEXT_BYTES: usize = 1024;
+/// The changed or deleted items in one event that count as a delivery.
+const CHANGED_EACH: usize = 16;
+const DELETED_EACH: usize = 64;
+
+const ADVICE_ITEMS: &str =
+    "Create or change fewer items. The operator can raise RATE_LIMITER_ITEMS_POINTS";
+const ADVICE_DELIVERY: &str =
+    "Many follow these changes, and others write too. Send one after the other has been delivered";
+
+/// Admits writes.
+pub struct Admission {
+    clock: Clock,
+    /// The rates of items; `None` without a bound.
+    rates: Option<(Rates<Owner>, Rates<Option<IpAddr>>)>,
+    followers: Followers,
+    progress: Arc<Progress>,
+    owners: Windows<Owner>,
+    addresses: Windows<Option<IpAddr>>,
+}
+
+/// An admitted write.
+pub struct Permit {
+    owner: Slot,
+    address: Slot,
+}
+
+impl Permit {
+    /// Notes that the write is committed, and its last event.
+    pub fn commit(self, seq: i64) {
+        self.owner.commit(seq);
+        self.address.commit(seq);
+    }
+}
+
+impl Admission {
+    /// Admits items at this rate for each account, and deliveries as far as they get.
+    #[must_use]
+    pub fn new(clock: Clock, items: Option<Quota>, progress: Arc<Progress>) -> Arc<Self> {
+        let of_address = |quota: Quota| {
+            let points = quota.points.saturating_mul(ADDRESS_RATE);
+            Quota { points, ..quota }
+        };
+        Arc::new(Self {
+            clock,
+            rates: items.map(|quota| (Rates::new(quota), Rates::new(of_address(quota)))),
+            followers: Followers::default(),
+            owners: Windows::new(Arc::clone(&progress), 1, true),
+            addresses: Windows::new(Arc::clone(&progress), ADDRESS_WINDOW, false),
+            progress,
+        })
+    }
+
+    /// Returns the followers of all collections.
+    #[must_use]
+    pub const fn followers(&self) -> &Followers {
+        &self.followers
+    }
+
+    /// Returns how far delivery has got.
+    #[must_use]
+    pub const fn progress(&self) -> &Arc<Progress> {
+        &self.progress
+    }
+
+    /// Refuses a request that creates items and cannot be admitted, before more work is done for it.
+    /// Counts nothing. A refusal takes longer the longer the list is: else lists that are parsed and
+    /// refused without a pause would take the time of all.
+    ///
+    /// # Errors
+    /// As [`Admission::admit`].
+    pub async fn foresee(
+        &self,
+        actor: &Actor,
+        collection: &'static Collection,
+        items: usize,
+    ) -> Result<(), Error> {
+        let foreseen = self.look_ahead(actor, collection, items);
+        if foreseen.is_err() {
+            let items = u32::try_from(items).unwrap_or(u32::MAX);
+            tokio::time::sleep(REFUSAL_EACH.saturating_mul(items).min(PATIENCE / 2)).await;
+        }
+        foreseen
+    }
+
+    fn look_ahead(
+        &self,
+        actor: &Actor,
+        collection: &'static Collection,
+        items: usize,
+    ) -> Result<(), Error> {
+        self.check_rate(actor, items, false)?;
+        let followers = self.followers.of(collection);
+        if followers == 0 {
+            return Ok(());
+        }
+        let created = number(items);
+        let load = Load { deliveries: created * followers, followers };
+        check_list(created, load)?;
+        let address = actor.profile.address.map(network);
+        let owed = self.owed(&Owner::of(actor), address, load);
+        if owed > PATIENCE {
+            return Err(self.exceeded(1, owed, ADVICE_DELIVERY));
+        }
+        Ok(())
+    }
+
+    /// Counts the items of a write, and waits until its deliveries may be under way; `None` if there are
+    /// none.
+    ///
+    /// # Errors
+    /// [`Error::RequestsExceeded`] if its client creates or changes items too fast; [`Error::LimitExceeded`]
+    /// if it creates more items than can be delivered at once.
+    pub async fn admit(&self, actor: &Actor, write: &Write) -> Result<Option<Permit>, Error> {
+        let (mut items, mut created) = (0, 0);
+        let mut load = Load { deliveries: 0, followers: 0 };
+        for op in &write.ops {
+            let Some((collection, weight, count)) = weigh(op) else { continue };
+            items += count;
+            let followers = self.followers.of(collection);
+            load.deliveries += weight * followers;
+            load.followers = load.followers.max(followers);
+            if matches!(op, Op::Create { .. }) && followers > 0 {
+                created += number(count);
+            }
+        }
+        check_list(created, load)?;
+        self.check_rate(actor, items, true)?;
+        if load.deliveries == 0 {
+            return Ok(None);
+        }
+        let (owner, address) = (Owner::of(actor), actor.profile.address.map(network));
+        let entering = async {
+            let owner = self.owners.enter(&owner, load).await;
+            let address = self.addresses.enter(&address, load).await;
+            Permit { owner, address }
+        };
+        let entered = tokio::time::timeout(PATIENCE, entering).await;
+        entered.map(Some).map_err(|_| {
+            let owed = self.owed(&owner, address, load).max(PATIENCE);
+            self.exceeded(1, owed, ADVICE_DELIVERY)
+        })
+    }
+
+    fn owed(&self, owner: &Owner, address: Option<IpAddr>, load: Load) -> Duration {
+        self.owners.owed(owner, load).max(self.addresses.owed(&address, load))
+    }
+
+    /// Refuses items beyond the rate of an account or an address, and counts the others if they are to be
+    /// spent.
+    fn check_rate(&self, actor: &Actor, items: usize, is_spent: bool) -> Result<(), Error> {
+        let Some((owners, addresses)) = self.rates.as_ref().filter(|_| items > 0) else {
+            return Ok(());
+        };
+        let (now, count) = (self.clock.instant(), u32::try_from(items).unwrap_or(u32::MAX));
+        let owner = owners.of(&Owner::of(actor), now);
+        let address = addresses.of(&actor.profile.address.map(network), now);
+        let (mut owner, mut address) = (owner.lock(), address.lock());
+        for (rate, quota) in [(&owner, owners.quota()), (&address, addresses.quota())] {
+            let wait = rate.wait(count, now);
+            if !wait.is_zero() {
+                return Err(self.exceeded(quota.points.get(), wait, ADVICE_ITEMS));
+            }
+        }
+        if is_spent {
+            owner.spend(count, now);
+            address.spend(count, now);
+        }
+        Ok(())
+    }
+
+    fn exceeded(&self, limit: u32, retry_after: Duration, reason: &'static str) -> Error {
+        let reset = self.clock.now().plus(retry_after);
+        Error::RequestsExceeded(Exceeded { limit, retry_after, reset, reason })
+    }
+}
+
+/// Refuses a list of new items that is more than can be delivered at once: it would stand before the
+/// messages of all others, and fill the outboxes of all who follow.
+fn check_list(created: u64, load: Load) -> Result<(), Error> {
+    let Load { deliveries, followers } = load;
+    if created <= LIST_MIN || deliveries <= ALONE {
+        return Ok(());
+    }
+    let fitting = (ALONE * created / deliveries).max(LIST_MIN);
+    Err(Error::LimitExceeded(format!(
+        "{created} new items are more than can be delivered to {followers} subscriptions at once: create \
+         at most {fitting} at a time"
+    )))
+}
+
+/// Returns the collection that an operation changes, the number of deliveries to each follower that it
+/// counts as, and the number of its items.
+fn weigh(op: &Op) -> Option<(&'static Collection, u64, usize)> {
+    let (collection, weight, items) = match op {
+        Op::Create { collection, rows } => {
+            let texts = rows.iter().map(|row| row.text_bytes() / TEXT_BYTES).sum::<usize>();
+            (collection, rows.len() + texts, rows.len())
+        }
+        Op::Update { collection, keys, set, .. } => {
+            let texts: usize = set.iter().map(|(_, value)| value.text_bytes()).sum();
+            let texts = texts.saturating_mul(keys.len()) / TEXT_BYTES;
+            (collection, 1 + keys.len() / CHANGED_EACH + texts, keys.len())
+        }
+        Op::Delete { collection, keys, .. } => {
+            (collection, 1 + keys.len() / DELETED_EACH, keys.len())
+        }
+        // The service's own changes: sessions that end with an account, and changes without an event.
+        Op::DeleteWhere { .. } | Op::CatchUp | Op::Forget { .. } => return None,
+    };
+    Some((collection, number(weight), items))
+}
+
+fn number(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}

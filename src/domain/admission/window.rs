@@ -1,0 +1,341 @@
+//! The deliveries of one account, or of one address, that are under way at a time.
+//!
+//! A write that comes while few are under way goes at once, so a client that waits for the delivery of one
+//! message before the next is never held back. A client that does not wait, or sends lists, floods: while
+//! another account or address writes too, its writes go one after the other, and take a part of the time
+//! of delivery.
+
+use std::collections::VecDeque;
+use std::hash::Hash;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use quick_cache::UnitWeighter;
+use quick_cache::sync::Cache;
+use tokio::sync::Mutex as AsyncMutex;
+use tokio::time::Instant;
+
+use crate::domain::admission::progress::Progress;
+
+/// The deliveries that may be under way while no other account or address writes.
+pub(super) const ALONE: u64 = 1 << 16;
+/// The deliveries that may be under way while another writes, and the items if that is more.
+const CONTENDED: u64 = 1 << 10;
+const CONTENDED_ITEMS: u64 = 4;
+/// The time for which an account or address counts as writing.
+const RECENT: Duration = Duration::from_secs(1);
+/// The part of the time of delivery that a flood may take: one of this number.
+const PART: u32 = 10;
+/// Delivery lags once more than one follower of this number does not take frames at once.
+const STUCK_PART: u64 = 4;
+/// The pause before another look at how far delivery has got.
+const PAUSE: Duration = Duration::from_millis(1);
+/// The number of windows that are kept, and the number of those with memory from the start.
+const KNOWN_MAX: u64 = 1 << 16;
+const KNOWN_USUAL: usize = 1 << 6;
+
+/// The windows of all accounts, or of all addresses.
+pub(super) struct Windows<K> {
+    progress: Arc<Progress>,
+    /// The multiple of the window of one account.
+    factor: u32,
+    /// Whether a window is also narrow because many sockets are stuck.
+    minds_lag: bool,
+    known: Cache<K, Arc<Window>, UnitWeighter>,
+    /// The last two keys that wrote, and when.
+    last: Mutex<[Option<(K, Instant)>; 2]>,
+}
+
+#[derive(Default)]
+struct Window {
+    /// Held by the first write that waits.
+    turn: AsyncMutex<()>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The deliveries of writes that are not committed yet.
+    begun: u64,
+    /// The last events of those that are, with their deliveries.
+    committed: VecDeque<(i64, u64)>,
+    under_way: u64,
+    /// When the single writes of a flood have had their time, and when its lists have.
+    singles_paid: Option<Instant>,
+    lists_paid: Option<Instant>,
+}
+
+/// The deliveries of a write, under way until they are written or this is dropped before the commit.
+pub(super) struct Slot {
+    window: Arc<Window>,
+    deliveries: u64,
+}
+
+/// The deliveries that a write causes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Load {
+    pub(super) deliveries: u64,
+    /// The subscriptions that each item is delivered to.
+    pub(super) followers: u64,
+}
+
+impl<K: Hash + Eq + Clone> Windows<K> {
+    pub(super) fn new(progress: Arc<Progress>, factor: u32, minds_lag: bool) -> Self {
+        let known = Cache::with_weighter(KNOWN_USUAL, KNOWN_MAX, UnitWeighter);
+        Self { progress, factor, minds_lag, known, last: Mutex::default() }
+    }
+
+    /// Waits until the deliveries of a write may be under way.
+    pub(super) async fn enter(&self, key: &K, load: Load) -> Slot {
+        let (window, now) = (self.window(key), Instant::now());
+        self.note(key, now);
+        let is_free =
+            window.turn.try_lock().is_ok_and(|_turn| self.try_free(&window, key, load, now));
+        if !is_free {
+            let _turn = window.turn.lock().await;
+            while let Err(until) = self.try_in_turn(&window, key, load, Instant::now()) {
+                tokio::time::sleep_until(until).await;
+            }
+        }
+        Slot { window, deliveries: load.deliveries }
+    }
+
+    /// Returns how long a write has to wait at least because of those before.
+    pub(super) fn owed(&self, key: &K, load: Load) -> Duration {
+        let now = Instant::now();
+        let Some(window) = self.known.get(key).filter(|_| self.is_contended(key, load, now)) else {
+            return Duration::ZERO;
+        };
+        let is_list = load.deliveries > self.most(load, true);
+        let paid = *window.state.lock().paid(is_list);
+        paid.map_or(Duration::ZERO, |paid| paid.saturating_duration_since(now))
+    }
+
+    fn window(&self, key: &K) -> Arc<Window> {
+        let made: Result<_, std::convert::Infallible> =
+            self.known.get_or_insert_with(key, || Ok(Arc::new(Window::default())));
+        let Ok(window) = made;
+        window
+    }
+
+    /// Notes that a key writes.
+    fn note(&self, key: &K, now: Instant) {
+        let mut last = self.last.lock();
+        if last[0].as_ref().is_none_or(|(known, _)| known != key) {
+            last.swap(0, 1);
+        }
+        last[0] = Some((key.clone(), now));
+    }
+
+    /// Returns whether another key writes too, or delivery lags.
+    fn is_contended(&self, key: &K, load: Load, now: Instant) -> bool {
+        let last = self.last.lock();
+        let another = |(other, at): &(K, Instant)| other != key && *at + RECENT > now;
+        last.iter().flatten().any(another) || self.lags(load)
+    }
+
+    fn lags(&self, load: Load) -> bool {
+        self.minds_lag && STUCK_PART * self.progress.stuck() > load.followers
+    }
+
+    fn most(&self, load: Load, is_contended: bool) -> u64 {
+        let most =
+            if is_contended { CONTENDED.max(CONTENDED_ITEMS * load.followers) } else { ALONE };
+        most * u64::from(self.factor)
+    }
+
+    /// Lets a write in that finds few deliveries under way.
+    fn try_free(&self, window: &Window, key: &K, load: Load, now: Instant) -> bool {
+        let is_contended = self.is_contended(key, load, now);
+        let most = self.most(load, is_contended);
+        let mut state = window.state.lock();
+        state.settle(self.progress.written());
+        let floods = is_contended && state.singles_paid.is_some_and(|paid| paid > now);
+        let is_free = !floods && state.under_way + load.deliveries <= most;
+        if is_free {
+            state.begin(load.deliveries);
+        }
+        is_free
+    }
+
+    /// Lets the first write in that waits.
+    ///
+    /// # Errors
+    /// When to look again.
+    fn try_in_turn(
+        &self,
+        window: &Window,
+        key: &K,
+        load: Load,
+        now: Instant,
+    ) -> Result<(), Instant> {
+        let is_contended = self.is_contended(key, load, now);
+        let most = self.most(load, is_contended);
+        let mut state = window.state.lock();
+        state.settle(self.progress.written());
+        let is_list = load.deliveries > most;
+        if is_contended && let Some(paid) = state.paid(is_list).filter(|paid| *paid > now) {
+            return Err(paid.min(now + RECENT));
+        }
+        // More than may be under way goes while nothing else is.
+        if state.under_way > 0 && state.under_way + load.deliveries > most {
+            return Err(now + PAUSE);
+        }
+        state.begin(load.deliveries);
+        if is_contended {
+            let deliveries = u32::try_from(load.deliveries).unwrap_or(u32::MAX);
+            let time = self.progress.of_delivery().saturating_mul(deliveries) * PART / self.factor;
+            *state.paid(is_list) = Some(now + time);
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    fn paid(&mut self, is_list: bool) -> &mut Option<Instant> {
+        if is_list { &mut self.lists_paid } else { &mut self.singles_paid }
+    }
+
+    fn begin(&mut self, deliveries: u64) {
+        self.begun += deliveries;
+        self.under_way += deliveries;
+    }
+
+    /// Lets go of the writes whose deliveries were written.
+    fn settle(&mut self, written: i64) {
+        while let Some((_, deliveries)) = self.committed.pop_front_if(|(seq, _)| *seq <= written) {
+            self.under_way -= deliveries;
+        }
+    }
+}
+
+impl Slot {
+    /// Notes that the write is committed, and its last event.
+    pub(super) fn commit(mut self, seq: i64) {
+        let deliveries = std::mem::take(&mut self.deliveries);
+        let mut state = self.window.state.lock();
+        state.begun -= deliveries;
+        state.committed.push_back((seq, deliveries));
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut state = self.window.state.lock();
+        state.begun -= self.deliveries;
+        state.under_way -= self.deliveries;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicI64;
+    use std::sync::atomic::Ordering;
+
+    use futures_util::FutureExt;
+    use futures_util::future::join_all;
+
+    use super::*;
+
+    const FOLLOWERS: u64 = 500;
+    const BUSY: u8 = 1;
+    const OTHER: u8 = 2;
+
+    fn windows() -> (Arc<Progress>, Windows<u8>) {
+        let progress = Arc::new(Progress::new(0));
+        let windows = Windows::new(Arc::clone(&progress), 1, true);
+        (progress, windows)
+    }
+
+    const fn items(count: u64) -> Load {
+        Load { deliveries: count * FOLLOWERS, followers: FOLLOWERS }
+    }
+
+    fn enter(windows: &Windows<u8>, key: u8, count: u64) -> Option<Slot> {
+        windows.enter(&key, items(count)).now_or_never()
+    }
+
+    #[tokio::test]
+    async fn a_client_that_writes_alone_has_many_deliveries_under_way_until_they_are_written() {
+        let (progress, windows) = windows();
+        let most = ALONE / FOLLOWERS;
+
+        enter(&windows, BUSY, most).unwrap().commit(7);
+        assert!(enter(&windows, BUSY, 1).is_none());
+        progress.deliver(6);
+        assert!(enter(&windows, BUSY, 1).is_none());
+        progress.deliver(7);
+
+        // A write that was not committed leaves nothing.
+        drop(enter(&windows, BUSY, most).unwrap());
+        assert!(enter(&windows, BUSY, 10 * most).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_client_that_waits_for_its_deliveries_is_never_held_back() {
+        let (progress, windows) = windows();
+        enter(&windows, BUSY, 10).unwrap().commit(1);
+
+        for seq in 2..1000 {
+            let own = enter(&windows, OTHER, 1).unwrap();
+            own.commit(seq);
+            progress.deliver(seq);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_flood_has_a_part_of_the_time_while_another_client_writes_or_delivery_lags() {
+        const FLOOD: u32 = 40;
+        for (writes, lags) in [(false, false), (true, false), (false, true)] {
+            let (progress, windows) = windows();
+            if lags {
+                for _ in 0..=FOLLOWERS / STUCK_PART {
+                    progress.stick();
+                }
+            }
+            let begun = Instant::now();
+            let seq = AtomicI64::new(0);
+            let next = || seq.fetch_add(1, Ordering::Relaxed) + 1;
+            let one = async || windows.enter(&BUSY, items(1)).await.commit(next());
+            let flood = join_all((0..FLOOD).map(|_| one()));
+            let others = async {
+                loop {
+                    if writes {
+                        enter(&windows, OTHER, 1).expect("it waits for nobody").commit(next());
+                    }
+                    progress.deliver(seq.load(Ordering::Relaxed));
+                    tokio::time::sleep(PAUSE).await;
+                }
+            };
+            tokio::select! {
+                biased;
+                () = others => {}
+                _ = flood => {}
+            }
+            let each = progress.of_delivery() * u32::try_from(FOLLOWERS).unwrap() * PART;
+            let is_slow = begun.elapsed() >= each * (FLOOD - 10);
+            assert_eq!(is_slow, writes || lags, "{:?}", begun.elapsed());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_list_is_paid_for_by_the_lists_after_it_and_not_by_single_messages() {
+        let (progress, windows) = windows();
+        enter(&windows, OTHER, 1).unwrap().commit(1);
+        windows.enter(&BUSY, items(100)).await.commit(2);
+        progress.deliver(2);
+
+        let owed = progress.of_delivery() * u32::try_from(100 * FOLLOWERS).unwrap() * PART;
+        let still_owed = windows.owed(&BUSY, items(100));
+        assert!(still_owed <= owed && still_owed > owed / 2, "{still_owed:?} of {owed:?}");
+        assert_eq!(windows.owed(&BUSY, items(1)), Duration::ZERO);
+        assert!(enter(&windows, BUSY, 100).is_none());
+        drop(enter(&windows, BUSY, 1).unwrap());
+
+        // No other client writes any more: nothing is owed.
+        tokio::time::sleep(RECENT).await;
+        assert_eq!(windows.owed(&BUSY, items(100)), Duration::ZERO);
+        assert!(enter(&windows, BUSY, 100).is_some());
+    }
+}
