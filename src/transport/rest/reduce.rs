@@ -109,7 +109,9 @@ fn reduce_items(
 ) {
     match items {
         Json::Array(items) => {
-            items.iter_mut().for_each(|item| reduce_items(item, collection, action, rights));
+            for item in items {
+                reduce_items(item, collection, action, rights);
+            }
         }
         Json::Object(item) => item.retain(|name, _| is_usable(name, collection, action, rights)),
         _ => {}
