@@ -21,7 +21,6 @@ use poem_openapi::registry::MetaRequest;
 use poem_openapi::registry::MetaResponse;
 use poem_openapi::registry::MetaResponses;
 use poem_openapi::registry::MetaSchema;
-use poem_openapi::registry::MetaSchemaRef;
 use poem_openapi::registry::MetaSecurityScheme;
 use poem_openapi::registry::MetaTag;
 use poem_openapi::registry::Registry;
@@ -44,7 +43,6 @@ are `{\"data\":…}`, or `204` without a body; errors are `{\"errors\":[{\"messa
 over the sockets, which have [a description of their own](/docs/websocket). Parameters that are JSON \
 text have the shape of the JSON under `x-json-schema`.";
 
-/// Of the two licenses the shorter one.
 const LICENSE_URL: &str = "https://spdx.org/licenses/MIT.html";
 
 const BEARER: &str = "bearer";
@@ -204,18 +202,12 @@ fn meta_operation(operation: &Operation) -> MetaOperation {
     });
     let mut responses = successes(&words.success);
     if responses.iter().all(|response| response.status.is_none_or(|status| status >= 300)) {
-        responses.push(other_refusal());
+        // Linters want a response that is no redirect.
+        responses.push(errors(None, "Any other status is an error."));
     }
-    responses.extend(refusals::of(operation).into_iter().map(|(status, _)| MetaResponse {
-        description: refusals::reason_phrase(status),
-        status: Some(status),
-        status_range: None,
-        content: vec![MetaMediaType {
-            content_type: "application/json",
-            schema: schemas::reference("Errors"),
-        }],
-        headers: (status == 429).then(retry_after).into_iter().collect(),
-    }));
+    for (status, _) in refusals::of(operation) {
+        responses.push(errors(Some(status), refusals::reason_phrase(status)));
+    }
     MetaOperation {
         method: method.clone(),
         tags: vec![words.tag],
@@ -268,37 +260,36 @@ fn successes(success: &Success) -> Vec<MetaResponse> {
     responses
 }
 
-/// Linters want a response that is no redirect; where success is one, all others are errors.
-fn other_refusal() -> MetaResponse {
+/// Returns a response with errors; without a status it is that of all others.
+fn errors(status: Option<u16>, description: &'static str) -> MetaResponse {
     MetaResponse {
-        description: "Any other status is an error.",
-        status: None,
+        description,
+        status,
         status_range: None,
         content: vec![MetaMediaType {
             content_type: "application/json",
             schema: schemas::reference("Errors"),
         }],
-        headers: vec![],
+        headers: (status == Some(429)).then(retry_after).into_iter().collect(),
     }
 }
 
 fn set_cookie() -> MetaHeader {
-    MetaHeader {
-        name: "Set-Cookie".to_owned(),
-        description: Some("In `cookie` and `session` mode.".to_owned()),
-        required: false,
-        deprecated: false,
-        schema: MetaSchemaRef::Inline(Box::new(MetaSchema::new("string"))),
-    }
+    header("Set-Cookie", "In `cookie` and `session` mode.", MetaSchema::new("string"))
 }
 
 fn retry_after() -> MetaHeader {
+    let header = header("Retry-After", "How many seconds to wait.", MetaSchema::new("integer"));
+    MetaHeader { required: true, ..header }
+}
+
+fn header(name: &str, description: &str, schema: MetaSchema) -> MetaHeader {
     MetaHeader {
-        name: "Retry-After".to_owned(),
-        description: Some("How many seconds to wait.".to_owned()),
-        required: true,
+        name: name.to_owned(),
+        description: Some(description.to_owned()),
+        required: false,
         deprecated: false,
-        schema: MetaSchemaRef::Inline(Box::new(MetaSchema::new("integer"))),
+        schema: schemas::inline(schema),
     }
 }
 
@@ -375,10 +366,8 @@ mod tests {
         };
 
         let query = &list["x-search"]["requestBody"]["content"]["application/json"]["schema"];
-        assert_eq!(
-            query["properties"]["query"]["properties"]["filter"]["$ref"],
-            "#/components/schemas/MessageFilter"
-        );
+        let filter = &query["properties"]["query"]["properties"]["filter"];
+        assert_eq!(filter["$ref"], "#/components/schemas/MessageFilter");
         assert!(list["x-search"]["responses"]["200"]["content"]["text/csv"].is_object());
         assert!(named(&list["x-export"], "export"));
         assert!(list["x-export"]["responses"]["200"]["content"]["text/csv"].is_object());
@@ -394,8 +383,7 @@ mod tests {
         let codes = |status: &str| {
             let create = &document["paths"]["/items/messages"]["post"]["responses"];
             let content = &resolved(&document, &create[status])["content"]["application/json"];
-            let schema = resolved(&document, &content["schema"]);
-            let error = &schema["properties"]["errors"]["items"];
+            let error = &resolved(&document, &content["schema"])["properties"]["errors"]["items"];
             error["properties"]["extensions"]["properties"]["code"]["enum"].clone()
         };
 
