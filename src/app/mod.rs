@@ -124,6 +124,7 @@ impl App {
     ///
     /// # Errors
     /// When the database or the secret cannot be used; see [`StartError`].
+    #[expect(clippy::too_many_lines, reason = "it constructs each part once, in order")]
     pub async fn open(mut config: Config, clock: Clock) -> Result<Self, StartError> {
         let (committed, commits) = mpsc::channel(COMMITTED_MAX);
         let store = Arc::new(open_store(&config, committed).await?);
