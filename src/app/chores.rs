@@ -54,6 +54,7 @@ pub(super) fn begin(
     store: &Arc<Store>,
     config: &StoreConfig,
 ) {
+    services.changes.resume();
     tasks.spawn(end_expired(Arc::clone(&services.auth), stopping.clone()));
     tasks.spawn(catch_up(Arc::clone(store), stopping.clone()));
     tasks.spawn(return_space(Arc::clone(store), stopping.clone()));
@@ -77,9 +78,7 @@ pub(super) fn begin(
 async fn end_expired(auth: Arc<Auth>, stopping: CancellationToken) {
     let mut interval = tokio::time::interval(EXPIRY_PERIOD);
     while stopping.run_until_cancelled(interval.tick()).await.is_some() {
-        if let Err(error) = auth.sweep().await
-            && !stopping.is_cancelled()
-        {
+        if let Some(Err(error)) = stopping.run_until_cancelled(auth.sweep()).await {
             tracing::warn!(error = %error, "expired sessions could not be ended");
         }
     }

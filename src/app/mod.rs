@@ -131,10 +131,9 @@ impl App {
         if config.auth.secret.0.is_empty() {
             config.auth.secret = secret::require(config.store.filename.as_deref())?;
         }
-        let limits = limits(&config);
 
         let directory = Arc::new(Directory::new(Arc::clone(&store)));
-        let permissions = Permissions::open(Arc::clone(&store), clock.clone(), limits.clone());
+        let permissions = Permissions::open(Arc::clone(&store), clock.clone(), limits(&config));
         let permissions = Arc::new(permissions.await?);
         let sweep = start_sweep(&config)?;
         let changes = Arc::new(Changes::new(
@@ -142,6 +141,7 @@ impl App {
             Arc::clone(&directory),
             Arc::clone(&permissions),
             Admission::new(clock.clone(), config.limits.items, Arc::clone(sweep.progress())),
+            clock.clone(),
         ));
         let settings = Arc::new(Settings::new(Arc::clone(&directory)));
         let policy =
@@ -175,7 +175,7 @@ impl App {
             directory,
             passwords: Arc::clone(&passwords),
             patterns: Patterns::default(),
-            limits,
+            limits: limits(&config),
             config: config.query.clone(),
             public_user: first.public_user,
         });
@@ -296,6 +296,9 @@ impl App {
         if tokio::time::timeout(CLOSE_PATIENCE, self.store.close()).await.is_err() {
             tracing::warn!("the database was not closed in time; what was acknowledged is in it");
         }
+        if tokio::time::timeout(RELAY_PATIENCE, self.services.changes.ended()).await.is_err() {
+            tracing::warn!("writes of several transactions did not end in time");
+        }
         match tokio::time::timeout(RELAY_PATIENCE, self.relay).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(error = %error, "the delivery of events had failed"),
@@ -360,7 +363,7 @@ impl App {
             return in_time;
         }
         // Whoever asked for something that takes so long is told that it will not come.
-        self.store.end_reads();
+        self.store.end_long_work();
         drained.await
     }
 }

@@ -146,6 +146,11 @@ pub struct StoreConfig {
     /// that overlap. From half of it on costly reads wait; beyond it all reads wait for a moment, and
     /// costly ones are ended and answered 503.
     pub wal_bytes_max: usize,
+    /// How many items an event names at most, and how many follow from a write in one transaction; no
+    /// setting.
+    pub step_rows_max: usize,
+    /// How many bytes of their texts; no setting.
+    pub step_bytes_max: usize,
     /// `EVENT_LOG_RETENTION`, default `7d`: how long events are kept; zero for ever.
     pub log_retention: Duration,
     /// `EVENT_LOG_EVENTS_MAX`, default 1000000: how many events are kept; 0 for all.

@@ -88,6 +88,11 @@ impl ServerConfig {
     }
 }
 
+/// How much follows from a write in one transaction: some ten milliseconds of the writer's time, for
+/// which other writes wait.
+const STEP_ROWS_MAX: usize = 1_000;
+const STEP_BYTES_MAX: usize = 1 << 20;
+
 impl StoreConfig {
     fn read(from: &mut Settings) -> Self {
         /// Nothing is kept of it: there is no choice yet.
@@ -117,6 +122,8 @@ impl StoreConfig {
                 form::size(1 << 20, 1 << 40),
             ),
             wal_bytes_max: from.read("DB_WAL_SIZE_MAX", "40mb", form::size(1 << 20, 1 << 40)),
+            step_rows_max: STEP_ROWS_MAX,
+            step_bytes_max: STEP_BYTES_MAX,
             log_retention: from.read("EVENT_LOG_RETENTION", "7d", form::wait),
             log_events_max: from.read(
                 "EVENT_LOG_EVENTS_MAX",

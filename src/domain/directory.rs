@@ -8,10 +8,8 @@ use quick_cache::sync::Cache;
 
 use crate::model::Collection;
 use crate::model::Event;
-use crate::model::EventAction;
 use crate::model::Key;
 use crate::model::Row;
-use crate::model::schema::ROLES;
 use crate::store::Store;
 use crate::store::StoreError;
 
@@ -95,10 +93,6 @@ impl Directory {
     pub fn apply(&self, event: &Event) {
         let mut changes = self.changes.lock();
         *changes += 1;
-        if *event.collection == ROLES && event.action == EventAction::Delete {
-            // The database takes a role that goes away out of the accounts that had it.
-            self.rows.clear();
-        }
         for change in &event.changes {
             let address = (event.collection.name, change.key);
             // A secret is not in the event, so the row is read anew when next asked for.

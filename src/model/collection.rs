@@ -66,6 +66,8 @@ pub struct Field {
     pub line: bool,
     /// What becomes of an item that this list lets go.
     pub deselect: Deselect,
+    /// What the deletion of the item behind a to-one relation does to the item that has the field.
+    pub on_delete: OnDelete,
     /// The position within [`Collection::fields`].
     pub index: usize,
 }
@@ -100,6 +102,18 @@ pub enum Kind {
     ToOne(&'static Collection),
     /// The keys of the items of another collection whose named field points here. Not stored.
     ToMany(&'static Collection, &'static str),
+}
+
+/// The referential action of a to-one relation: what the deletion of the item it leads to does. The
+/// writer carries it out as an ordinary change with an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnDelete {
+    /// Nothing: the key stays, as in the history.
+    Keep,
+    /// Sets the field to null.
+    SetNull,
+    /// Deletes the item as well.
+    Cascade,
 }
 
 /// What a JSON document has to be.
@@ -256,8 +270,13 @@ impl Hash for Field {
     }
 }
 
-/// Returns a field that is nothing but a name and what it holds.
+/// Returns a field that is nothing but a name and what it holds. The deletion of the item behind a
+/// to-one relation sets it to null unless another referential action is named.
 pub(super) const fn field(name: &'static str, kind: Kind) -> Field {
+    let on_delete = match kind {
+        Kind::ToOne(_) => OnDelete::SetNull,
+        _ => OnDelete::Keep,
+    };
     Field {
         name,
         kind,
@@ -267,6 +286,7 @@ pub(super) const fn field(name: &'static str, kind: Kind) -> Field {
         length: Length::Given,
         line: false,
         deselect: Deselect::Nullify,
+        on_delete,
         index: 0,
     }
 }
@@ -307,6 +327,11 @@ impl Field {
 
     pub(super) const fn owns(mut self) -> Self {
         self.deselect = Deselect::Delete;
+        self
+    }
+
+    pub(super) const fn on_delete(mut self, action: OnDelete) -> Self {
+        self.on_delete = action;
         self
     }
 }

@@ -5,6 +5,7 @@ use crate::model::collection::Collection;
 use crate::model::collection::Field;
 use crate::model::collection::Form;
 use crate::model::collection::Kind;
+use crate::model::collection::OnDelete;
 use crate::model::collection::Reach;
 use crate::model::collection::field;
 use crate::model::collection::numbered;
@@ -28,7 +29,7 @@ pub static ACTIVITY: Collection = Collection {
 static ACTIVITY_FIELDS: [Field; 10] = numbered([
     field("id", Kind::Integer),
     field("action", Kind::Text),
-    field("user", Kind::ToOne(&USERS)),
+    field("user", Kind::ToOne(&USERS)).on_delete(OnDelete::Keep),
     field("timestamp", Kind::Timestamp),
     field("ip", Kind::Text),
     field("user_agent", Kind::Text),
@@ -49,7 +50,7 @@ pub static REVISIONS: Collection = Collection {
 
 static REVISION_FIELDS: [Field; 8] = numbered([
     field("id", Kind::Integer),
-    field("activity", Kind::ToOne(&ACTIVITY)),
+    field("activity", Kind::ToOne(&ACTIVITY)).on_delete(OnDelete::Keep),
     field("collection", Kind::Text),
     field("item", Kind::Text),
     field("data", Kind::Json),

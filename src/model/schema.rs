@@ -7,12 +7,14 @@ use crate::model::collection::Collection;
 use crate::model::collection::Field;
 use crate::model::collection::Form;
 use crate::model::collection::Kind;
+use crate::model::collection::OnDelete;
 use crate::model::collection::Reach;
 use crate::model::collection::Special;
 use crate::model::collection::field;
 use crate::model::collection::numbered;
 use crate::model::history::ACTIVITY;
 use crate::model::history::REVISIONS;
+use crate::model::value::Value;
 
 /// How many characters a short text has at most, such as a name.
 const SHORT: usize = 255;
@@ -27,6 +29,49 @@ const DOCUMENT: usize = 65_536;
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Collection> {
     COLLECTIONS.iter().copied().find(|collection| collection.name == name)
+}
+
+/// Returns the to-one relations that the deletion of an item of this collection acts on, with their
+/// collections: those whose items are deleted as well come first.
+pub fn references(
+    to: &'static Collection,
+) -> impl Iterator<Item = (&'static Collection, &'static Field)> {
+    [OnDelete::Cascade, OnDelete::SetNull].into_iter().flat_map(move |action| {
+        COLLECTIONS.into_iter().flat_map(move |collection| {
+            let acts = move |field: &&'static Field| {
+                field.on_delete == action && field.target() == Some(to)
+            };
+            collection.fields.iter().filter(acts).map(move |field| (collection, field))
+        })
+    })
+}
+
+/// Returns the values that end the use of an item while its deletion takes several transactions: an
+/// account accepts neither sign-ins nor tokens, a policy makes no administrators, a role inherits nothing.
+/// (Roles and policies grant nothing from then on, see `Book` of the permissions.)
+#[must_use]
+pub fn retired(collection: &'static Collection) -> Vec<(&'static Field, Value)> {
+    if *collection == USERS {
+        vec![
+            (USERS.require("status"), Value::text("archived")),
+            (USERS.require("token"), Value::Null),
+        ]
+    } else if *collection == POLICIES {
+        vec![(POLICIES.require("admin_access"), Value::Boolean(false))]
+    } else if *collection == ROLES {
+        vec![(ROLES.require("parent"), Value::Null)]
+    } else {
+        Vec::new()
+    }
+}
+
+/// Returns the collections of items that have authors, and the field that names the author.
+pub fn authored() -> impl Iterator<Item = (&'static Collection, &'static Field)> {
+    let items = COLLECTIONS.into_iter().filter(|collection| collection.reach == Reach::Items);
+    items.filter_map(|collection| {
+        let is_author = |field: &&Field| field.special == Special::UserCreated;
+        Some((collection, collection.fields.iter().find(is_author)?))
+    })
 }
 
 /// All collections, in an order in which none points at a later one except by its own parent.
@@ -153,9 +198,9 @@ pub static ACCESS: Collection = Collection {
 
 static ACCESS_FIELDS: [Field; 5] = numbered([
     field("id", Kind::Uuid),
-    field("role", Kind::ToOne(&ROLES)),
-    field("user", Kind::ToOne(&USERS)),
-    field("policy", Kind::ToOne(&POLICIES)).required(),
+    field("role", Kind::ToOne(&ROLES)).on_delete(OnDelete::Cascade),
+    field("user", Kind::ToOne(&USERS)).on_delete(OnDelete::Cascade),
+    field("policy", Kind::ToOne(&POLICIES)).required().on_delete(OnDelete::Cascade),
     field("sort", Kind::Integer),
 ]);
 
@@ -175,7 +220,7 @@ static PERMISSION_FIELDS: [Field; 8] = numbered([
     field("validation", Kind::Json).most(DOCUMENT),
     field("presets", Kind::Json).most(DOCUMENT),
     field("fields", Kind::Json).most(DOCUMENT),
-    field("policy", Kind::ToOne(&POLICIES)).required(),
+    field("policy", Kind::ToOne(&POLICIES)).required().on_delete(OnDelete::Cascade),
 ]);
 
 /// What an operator sets while the service runs.
@@ -213,7 +258,7 @@ pub static SESSIONS: Collection = Collection {
 
 static SESSION_FIELDS: [Field; 10] = numbered([
     field("id", Kind::Uuid),
-    field("user", Kind::ToOne(&USERS)),
+    field("user", Kind::ToOne(&USERS)).on_delete(OnDelete::Cascade),
     field("mode", Kind::Text),
     field("seed", Kind::Secret),
     field("generation", Kind::Integer),
@@ -233,7 +278,7 @@ pub static SECOND_FACTORS: Collection = Collection {
 };
 
 static SECOND_FACTOR_FIELDS: [Field; 3] = numbered([
-    field("id", Kind::Uuid),
+    field("id", Kind::ToOne(&USERS)).on_delete(OnDelete::Cascade),
     field("step", Kind::Integer),
     field("recovery_codes", Kind::Secret),
 ]);
@@ -248,7 +293,7 @@ pub static MAILS: Collection = Collection {
 
 static MAIL_FIELDS: [Field; 8] = numbered([
     field("id", Kind::Uuid),
-    field("user", Kind::ToOne(&USERS)),
+    field("user", Kind::ToOne(&USERS)).on_delete(OnDelete::Cascade),
     field("kind", Kind::Text),
     field("url", Kind::Text),
     field("expires", Kind::Timestamp),

@@ -116,6 +116,8 @@ fn may_owe(event: &Event) -> bool {
 
 fn lines(event: &Event) -> impl Iterator<Item = Json> {
     let first = event.seq * ACTIVITY_PLACES;
+    let fits = i64::try_from(event.changes.len()).is_ok_and(|count| count <= ACTIVITY_PLACES);
+    assert!(fits, "every item of an event has a line");
     (first..first + ACTIVITY_PLACES)
         .zip(&event.changes)
         .filter_map(move |(id, change)| line(event, id, change))

@@ -34,7 +34,7 @@ const STRIP_BEFORE: &str = "\
             then json_object('id', row.value ->> 'id') \
             else json(row.value) end) \
         from json_each(event_log.before) as row\
-    ) where before is not null and instr(before, ?1) > 0";
+    ) where seq > ?2 and seq <= ?3 and before is not null and instr(before, ?1) > 0";
 const STRIP_AFTER: &str = "\
     update event_log set after = (\
         select json_group_array(case \
@@ -42,14 +42,19 @@ const STRIP_AFTER: &str = "\
             then json_object('id', row.value ->> 'id') \
             else json(row.value) end) \
         from json_each(event_log.after) as row\
-    ) where after is not null and instr(after, ?1) > 0";
+    ) where seq > ?2 and seq <= ?3 and after is not null and instr(after, ?1) > 0";
 
-const STRIP_ACTOR: &str = "update event_log set actor = null where actor = ?1";
+const STRIP_ACTOR: &str =
+    "update event_log set actor = null where seq > ?2 and seq <= ?3 and actor = ?1";
+/// Keys of lines are those of [`ACTIVITY_PLACES`](crate::model::history::ACTIVITY_PLACES).
 const STRIP_ACTIVITY: &str = "\
     update directus_activity set \"user\" = null, ip = null, user_agent = null, comment = null \
-    where \"user\" = ?1";
-const STRIP_KEYS: &str = "delete from chinwag_idempotency where owner = ?1";
-const STRIP_POSITIONS: &str = "delete from chinwag_positions where owner = ?1";
+    where id >= (?2 + 1) * 100000 and id < (?3 + 1) * 100000 and \"user\" = ?1";
+
+const FORGET_KEYS: &str = "delete from chinwag_idempotency where (owner, key) in \
+    (select owner, key from chinwag_idempotency where owner = ?1 limit ?2)";
+const FORGET_ACTOR: &str = "update chinwag_deletions set actor = null where actor = ?1";
+const FORGET_POSITIONS: &str = "delete from chinwag_positions where owner = ?1";
 
 /// A row as it was before or after a change.
 #[derive(Debug)]
@@ -92,16 +97,33 @@ impl Store {
     }
 }
 
-/// Takes everything that is about an account out of the log. What happened, to which keys and when,
-/// stays.
-pub(super) async fn forget(
+/// Takes everything that is about an account out of the events after one place and up to another.
+/// What happened, to which keys and when, stays.
+pub(super) async fn strip(
     connection: &mut SqliteConnection,
     user: Uuid,
+    after: i64,
+    to: i64,
 ) -> Result<(), StoreError> {
-    for statement in
-        [STRIP_BEFORE, STRIP_AFTER, STRIP_ACTOR, STRIP_ACTIVITY, STRIP_KEYS, STRIP_POSITIONS]
-    {
-        sqlx::query(statement).bind(user.to_string()).execute(&mut *connection).await?;
+    for statement in [STRIP_BEFORE, STRIP_AFTER, STRIP_ACTOR, STRIP_ACTIVITY] {
+        let query = sqlx::query(statement).bind(user.to_string()).bind(after).bind(to);
+        query.execute(&mut *connection).await?;
     }
     Ok(())
+}
+
+/// Forgets idempotency keys and positions of an account: of the former at most this many. Returns
+/// whether none are left.
+pub(super) async fn forget_some(
+    connection: &mut SqliteConnection,
+    user: Uuid,
+    keys_max: usize,
+) -> Result<bool, StoreError> {
+    let most = i64::try_from(keys_max).unwrap_or(i64::MAX);
+    let keys = sqlx::query(FORGET_KEYS).bind(user.to_string()).bind(most);
+    let forgotten = keys.execute(&mut *connection).await?.rows_affected();
+    for statement in [FORGET_ACTOR, FORGET_POSITIONS] {
+        sqlx::query(statement).bind(user.to_string()).execute(&mut *connection).await?;
+    }
+    Ok(forgotten < keys_max as u64)
 }

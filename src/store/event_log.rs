@@ -16,9 +16,11 @@ use crate::model::Collection;
 use crate::model::Event;
 use crate::model::EventAction;
 use crate::model::Row;
+use crate::model::collection::Reach;
 use crate::model::schema;
 use crate::store::StoreError;
 use crate::store::rows;
+use crate::store::writer::Step;
 
 const APPEND: &str = "insert into event_log \
      (seq, collection, action, keys, actor, date_created, before, after, text_keys) \
@@ -39,8 +41,11 @@ pub(super) async fn append(
     Ok(())
 }
 
-const READ: &str = "select seq, collection, action, keys, actor, date_created, before, after, \
-     text_keys from event_log where seq > ? and seq <= ? order by seq limit ?";
+/// The rows of collections that clients cannot name are left out: only their keys matter to others.
+const READ: &str = "with hidden (name) as (select value from json_each(?1)) \
+     select seq, collection, action, keys, actor, date_created, \
+     iif(collection in hidden, null, before), iif(collection in hidden, null, after), text_keys \
+     from event_log where seq > ?2 and seq <= ?3 order by seq limit ?4";
 
 /// Reads the events behind a place, in order, up to another one: so many, or fewer once they are
 /// long. Those of collections that are not known are left out. Returns as well how far that reached.
@@ -51,7 +56,13 @@ pub(super) async fn read(
     limit: u32,
     bytes_max: usize,
 ) -> Result<(Vec<Arc<Event>>, i64), StoreError> {
-    let mut lines = sqlx::query(READ).bind(after).bind(to).bind(limit).fetch(connection);
+    let hidden: Json = schema::COLLECTIONS
+        .iter()
+        .filter(|collection| collection.reach == Reach::Internal)
+        .map(|collection| collection.name)
+        .collect();
+    let query = sqlx::query(READ).bind(hidden.to_string()).bind(after).bind(to).bind(limit);
+    let mut lines = query.fetch(connection);
     let (mut events, mut last, mut bytes) = (Vec::new(), after, 0);
     while bytes < bytes_max
         && let Some(line) = lines.try_next().await?
@@ -67,6 +78,33 @@ pub(super) async fn read(
         events.extend(event(seq, &line)?.map(Arc::new));
     }
     Ok((events, last))
+}
+
+const MEASURE: &str = "select seq, json_array_length(keys), \
+     octet_length(keys) + coalesce(octet_length(before), 0) + coalesce(octet_length(after), 0) \
+     from event_log where seq > ? and seq <= ? order by seq limit ?";
+
+/// Returns the place up to which the events behind `after` are about as much as one transaction should
+/// go through; at least one, and at most up to `to`.
+pub(super) async fn reach(
+    connection: &mut SqliteConnection,
+    after: i64,
+    to: i64,
+    mut step: Step,
+) -> Result<i64, StoreError> {
+    let most = i64::try_from(step.rows).unwrap_or(i64::MAX);
+    let mut events = sqlx::query(MEASURE).bind(after).bind(to).bind(most).fetch(connection);
+    let mut last = after;
+    while let Some(event) = events.try_next().await? {
+        if step.is_spent() {
+            return Ok(last);
+        }
+        last = event.try_get(0)?;
+        let size = |value: i64| usize::try_from(value).unwrap_or_default();
+        step.rows = step.rows.saturating_sub(size(event.try_get(1)?).max(1));
+        step.bytes = step.bytes.saturating_sub(size(event.try_get(2)?));
+    }
+    Ok(if step.is_spent() { last } else { to.max(after) })
 }
 
 fn event(seq: i64, line: &SqliteRow) -> Result<Option<Event>, StoreError> {

@@ -4,6 +4,8 @@
 //! Never for what a client named, and secrets are included. It is read on connections of its own,
 //! so that whoever asks much of the readers does not keep the service from recognising people.
 
+use sea_query::SqliteQueryBuilder;
+use sea_query_sqlx::SqlxBinder;
 use sqlx::AssertSqlSafe;
 use sqlx::Row as _;
 use uuid::Uuid;
@@ -21,9 +23,14 @@ use crate::query::Test;
 use crate::store::Select;
 use crate::store::Store;
 use crate::store::StoreError;
+use crate::store::compile;
 use crate::store::dialect;
 use crate::store::read::read;
 use crate::text::fold;
+
+/// How many sessions one sign-in ends at most because the account has too many; the next sign-in ends
+/// more.
+const STALE_MAX: u64 = 1_000;
 
 impl Store {
     /// Returns the item with this key, secrets included, or `None`. For recognising who is asking
@@ -89,6 +96,24 @@ impl Store {
         field: &str,
     ) -> Result<Vec<Row>, StoreError> {
         self.where_field(collection, collection.require(field), Test::Null).await
+    }
+
+    /// Returns the number of items whose to-one relation `field` leads to this key.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn count_pointing(
+        &self,
+        collection: &'static Collection,
+        field: &'static Field,
+        key: Key,
+    ) -> Result<u64, StoreError> {
+        let filter = Filter::Field(field, Test::Eq(Value::from(key)));
+        let select = Select { filter, ..Select::default() };
+        let statement = compile::count(collection, &select, None);
+        let (sql, values) = statement.build_sqlx(SqliteQueryBuilder);
+        let query = sqlx::query_with(AssertSqlSafe(sql), values);
+        Ok(query.fetch_one(self.reserved()).await?.try_get::<i64, _>(0)?.unsigned_abs())
     }
 
     /// Returns the account with this address, whatever its case. Of several accounts, which only a
@@ -158,8 +183,8 @@ impl Store {
         read(&mut connection, &schema::SESSIONS, &select).await
     }
 
-    /// Returns the keys of an account's sessions that have not expired, but for so many that were
-    /// begun or refreshed last.
+    /// Returns keys of an account's live sessions except the `but` most recently refreshed: at most
+    /// [`STALE_MAX`] of them.
     ///
     /// # Errors
     /// When the database fails.
@@ -179,6 +204,7 @@ impl Store {
             ]),
             sort: vec![Sort { path: Vec::new(), field: refreshed, part: None, descending: true }],
             offset: but as u64,
+            limit: Some(STALE_MAX),
             ..Select::default()
         };
         let rows = read(&mut connection, &schema::SESSIONS, &select).await?;

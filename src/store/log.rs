@@ -16,9 +16,11 @@ use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::chore::Chore;
 use crate::store::event_log;
+use crate::store::writer::Step;
 
-/// How many events one step of shortening drops: a few milliseconds of the writer's time.
-const STEP: i64 = 500;
+/// How many items the events may name that one step of shortening drops, and how many bytes they may
+/// have: some ten milliseconds of the writer's time.
+const STEP: Step = Step { rows: 500, bytes: 1 << 20 };
 
 /// What is known of the log without reading it.
 pub(super) struct Log {
@@ -151,19 +153,22 @@ impl Store {
         let floor = log.floor.load(Ordering::Acquire);
         let held = log.holds.lock().values().copied().min().unwrap_or(i64::MAX);
         let held = held.min(self.indexed());
-        let last = held.min(self.head().seq - 1).min(floor + STEP);
+        let last = held.min(self.head().seq - 1).max(floor);
+        let mut connection = self.reserved().acquire().await?;
+        let step = event_log::reach(&mut connection, floor, last, STEP).await?;
+        drop(connection);
         let surplus = retention.events_max.map_or(floor, |most| self.head().seq - most);
         let old = match retention.since {
-            Some(since) => self.last_before(since, floor, last).await?,
+            Some(since) => self.last_before(since, floor, step).await?,
             None => floor,
         };
-        let to = surplus.max(old).min(last);
+        let to = surplus.max(old).min(step);
         if to <= floor {
             return Ok(false);
         }
         self.keep_house(Chore::Forget(to)).await?;
         log.floor.fetch_max(to, Ordering::AcqRel);
-        Ok(to == floor + STEP)
+        Ok(to == step && step < last)
     }
 
     /// Returns the last place up to which everything happened before an instant.

@@ -11,7 +11,7 @@ use sqlx::migrate::Migrator;
 
 use crate::store::StoreError;
 
-const SQLITE: [(i64, &str, &str); 15] = [
+const SQLITE: [(i64, &str, &str); 16] = [
     (1, "accounts", include_str!("../../migrations/sqlite/0001_accounts.sql")),
     (2, "messages", include_str!("../../migrations/sqlite/0002_messages.sql")),
     (3, "event log", include_str!("../../migrations/sqlite/0003_event_log.sql")),
@@ -27,6 +27,7 @@ const SQLITE: [(i64, &str, &str); 15] = [
     (14, "folds", include_str!("../../migrations/sqlite/0014_folds.sql")),
     (15, "purges", include_str!("../../migrations/sqlite/0015_purges.sql")),
     (16, "text_keys", include_str!("../../migrations/sqlite/0016_text_keys.sql")),
+    (17, "deletions", include_str!("../../migrations/sqlite/0017_deletions.sql")),
 ];
 
 /// Brings the schema to the version this program knows, each migration in a transaction.

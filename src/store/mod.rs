@@ -49,3 +49,4 @@ pub use write::Once;
 pub use write::Op;
 pub use write::Turn;
 pub use write::Write;
+pub use writer::Begun;

@@ -1,5 +1,7 @@
 //! How the database goes about what clients usually ask: by an index, without sorting. Tests only.
 
+use std::collections::BTreeSet;
+
 use sea_query::SelectStatement;
 use sea_query::SqliteQueryBuilder;
 use sea_query_sqlx::SqlxBinder;
@@ -9,21 +11,29 @@ use sqlx::AssertSqlSafe;
 use sqlx::Connection;
 use sqlx::Row as _;
 use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
 
 use crate::clock::Timestamp;
 use crate::model::Actor;
 use crate::model::Collection;
+use crate::model::Value;
+use crate::model::collection::Form;
+use crate::model::collection::OnDelete;
 use crate::model::history::ACTIVITY;
 use crate::model::history::REVISIONS;
+use crate::model::schema;
 use crate::model::schema::ACCESS;
 use crate::model::schema::COLLECTIONS;
 use crate::model::schema::MESSAGES;
 use crate::model::schema::PERMISSIONS;
+use crate::model::schema::SESSIONS;
 use crate::model::schema::USERS;
 use crate::query::Environment;
+use crate::query::Filter;
 use crate::query::Limit;
 use crate::query::Limits;
 use crate::query::Query;
+use crate::query::Test;
 use crate::store::compile;
 use crate::store::migrate;
 use crate::store::read::Select;
@@ -111,6 +121,58 @@ async fn filters_that_are_usual_are_looked_up() {
         assert!(rows.starts_with("SEARCH t "), "{collection:?} {query}: {rows}");
         assert!(count.starts_with("SEARCH t "), "{collection:?} {query}: {count}");
         assert!(!rows.contains("TEMP B-TREE"), "{collection:?} {query}: {rows}");
+    }
+}
+
+#[tokio::test]
+async fn referential_actions_are_those_of_the_database() {
+    let mut connection = database().await;
+    for collection in COLLECTIONS.into_iter().filter(|it| it.form != Form::History) {
+        let sql = format!("pragma foreign_key_list({})", collection.name);
+        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut connection).await.unwrap();
+        let text = |row: &SqliteRow, name: &str| row.get::<String, _>(name).to_lowercase();
+        let stored: BTreeSet<[String; 3]> = rows
+            .iter()
+            .map(|row| [text(row, "from"), text(row, "table"), text(row, "on_delete")])
+            .collect();
+
+        let modelled: BTreeSet<[String; 3]> = collection
+            .fields
+            .iter()
+            .filter_map(|field| {
+                let action = match field.on_delete {
+                    OnDelete::Keep => return None,
+                    OnDelete::SetNull => "set null",
+                    OnDelete::Cascade => "cascade",
+                };
+                Some([field.name, field.target()?.name, action].map(str::to_owned))
+            })
+            .collect();
+
+        assert_eq!(modelled, stored, "{collection:?}");
+    }
+}
+
+#[tokio::test]
+async fn items_that_refer_to_others_are_looked_up() {
+    let mut connection = database().await;
+    let ids = vec![Value::Uuid(uuid::Uuid::from_u128(1)), Value::Uuid(uuid::Uuid::from_u128(2))];
+    let mut asked = 0;
+    for (collection, field) in COLLECTIONS.into_iter().flat_map(schema::references) {
+        asked += 1;
+        let filter = Filter::Field(field, Test::In(ids.clone()));
+        let plan = plan(&mut connection, compile::some_rows(collection, &filter, 1000)).await;
+
+        let only_one = collection.form == Form::Single;
+        assert!(plan.starts_with("SEARCH t ") || only_one, "{collection:?}.{field:?}: {plan}");
+    }
+    assert_eq!(asked, 12);
+    for (collection, field) in [(&SESSIONS, "expires"), (&MESSAGES, "user_created")] {
+        let test = Test::Lte(Value::Timestamp(Timestamp::from_millis(7)));
+        let filter = Filter::Field(collection.require(field), test);
+        let plan = plan(&mut connection, compile::some_rows(collection, &filter, 1000)).await;
+
+        assert!(plan.starts_with("SEARCH t ") && !plan.contains("B-TREE"), "{plan}");
     }
 }
 

@@ -304,6 +304,30 @@ pub(super) async fn read_bounded(
     fetch(connection, collection, compile::rows(collection, select, None), most.into()).await
 }
 
+/// Reads rows that fit, in no particular order, until they are so many or their texts have so many
+/// bytes. Returns whether there are more, too.
+pub(super) async fn read_some(
+    connection: &mut SqliteConnection,
+    collection: &'static Collection,
+    filter: &Filter,
+    rows_max: usize,
+    bytes_max: usize,
+) -> Result<(Vec<Row>, bool), StoreError> {
+    let statement = compile::some_rows(collection, filter, rows_max as u64 + 1);
+    let (sql, values) = statement.build_sqlx(SqliteQueryBuilder);
+    let mut found = sqlx::query_with(AssertSqlSafe(sql), values).fetch(connection);
+    let (mut rows, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = found.try_next().await? {
+        if rows.len() >= rows_max || bytes >= bytes_max {
+            return Ok((rows, true));
+        }
+        let row = rows::decode(collection, &row)?;
+        bytes += row.text_bytes();
+        rows.push(row);
+    }
+    Ok((rows, false))
+}
+
 /// Reads the newest messages, newest first, as long as their texts have about so many bytes together.
 /// Returns whether these are all there are, too.
 pub(super) async fn read_newest(

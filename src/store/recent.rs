@@ -3,20 +3,19 @@
 //! The writer applies each committed event before anybody is answered, so whoever has written sees
 //! it here, and rows are what the database would give.
 
+use std::collections::HashSet;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
 
 use crate::clock::Timestamp;
+use crate::model::Change;
 use crate::model::Event;
 use crate::model::EventAction;
-use crate::model::Field;
 use crate::model::Key;
 use crate::model::Row;
-use crate::model::Value;
 use crate::model::schema::MESSAGES;
-use crate::model::schema::USERS;
 
 /// How many messages are kept.
 pub(super) const ROWS_MAX: usize = 1000;
@@ -70,22 +69,15 @@ impl Recent {
 
     /// Takes notice of a committed event.
     pub(super) fn apply(&self, event: &Event) {
-        if *event.collection == MESSAGES {
-            let mut state = self.state.write();
-            for change in &event.changes {
-                if event.action != EventAction::Create {
-                    state.remove(change.key);
-                }
-                if let Some(row) = &change.after {
-                    state.insert(row);
-                }
-            }
-        } else if *event.collection == USERS && event.action == EventAction::Delete {
-            // The database takes an account that goes away out of what it wrote.
-            let mut state = self.state.write();
-            for change in &event.changes {
-                state.forget(change.key);
-            }
+        if *event.collection != MESSAGES {
+            return;
+        }
+        let mut state = self.state.write();
+        if event.action != EventAction::Create {
+            state.remove(&event.changes);
+        }
+        for row in event.changes.iter().filter_map(|change| change.after.as_ref()) {
+            state.insert(row);
         }
     }
 }
@@ -113,24 +105,22 @@ impl State {
         }
     }
 
-    fn remove(&mut self, key: Key) {
-        // What changes is mostly new.
-        if let Some(at) = self.rows.iter().rposition(|row| row.key() == Some(key)) {
-            let gone = self.rows.remove(at).map_or(0, |row| row.text_bytes());
-            self.bytes -= gone;
+    fn remove(&mut self, changes: &[Change]) {
+        if let [change] = changes {
+            // Most changes concern one new message.
+            let at = self.rows.iter().rposition(|row| row.key() == Some(change.key));
+            let gone = at.and_then(|at| self.rows.remove(at));
+            self.bytes -= gone.map_or(0, |row| row.text_bytes());
+            return;
         }
-    }
-
-    fn forget(&mut self, user: Key) {
-        let authors: Vec<&'static Field> =
-            MESSAGES.columns().filter(|field| field.target() == Some(&USERS)).collect();
-        for row in &mut self.rows {
-            for field in &authors {
-                if row[*field].as_key() == Some(user) {
-                    Arc::make_mut(row).set(field, Value::Null);
-                }
+        let keys: HashSet<Key> = changes.iter().map(|change| change.key).collect();
+        self.rows.retain(|row| {
+            let is_gone = row.key().is_some_and(|key| keys.contains(&key));
+            if is_gone {
+                self.bytes -= row.text_bytes();
             }
-        }
+            !is_gone
+        });
     }
 }
 
@@ -143,8 +133,8 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::model::Change;
     use crate::model::Collection;
+    use crate::model::Value;
 
     fn message(id: i64, at: i64) -> Row {
         Row::empty(&MESSAGES)
@@ -259,16 +249,5 @@ mod tests {
         }
         assert_eq!(keys(recent.newest(1, 15)), Some(vec![45]));
         assert!(recent.newest(1, 16).is_none());
-    }
-
-    #[test]
-    fn an_account_that_goes_leaves_its_messages_without_author() {
-        let recent = Recent::of(vec![message(1, 1)], true);
-        let user = Key::Uuid(Uuid::from_u128(7));
-
-        recent.apply(&event(&USERS, EventAction::Delete, user, None));
-
-        let rows = recent.newest(1, 0).expect("these are all there are");
-        assert!(rows[0].value("user_created").is_null());
     }
 }

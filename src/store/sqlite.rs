@@ -5,6 +5,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicI64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -44,8 +45,10 @@ use crate::store::write::Done;
 use crate::store::write::Once;
 use crate::store::write::Turn;
 use crate::store::write::Write;
-use crate::store::writer::Counters;
+use crate::store::writer::Bounds;
 use crate::store::writer::Queue;
+use crate::store::writer::State;
+use crate::store::writer::Step;
 use crate::store::writer::Work;
 use crate::store::writer::Writer;
 
@@ -70,6 +73,8 @@ pub struct Store {
     queue_jobs_max: usize,
     mutation_bytes_max: usize,
     queue_bytes_max: usize,
+    /// Whether the service is about to end.
+    ending: AtomicBool,
     writer: Mutex<Option<JoinHandle<Option<SqliteConnection>>>>,
     _lock: Lock,
 }
@@ -99,7 +104,8 @@ impl Store {
             writing.connect().await?
         };
         migrate::run(&mut connection).await?;
-        let counters = Counters::load(&mut connection).await?;
+        let state = State::load(&mut connection).await?;
+        let last = state.counters.seq();
         let reading = options.clone().pragma("query_only", "on");
         let readers = Readers::new(reading.clone(), config.readers, config.query_timeout, PATIENCE);
         let reserved = SqlitePoolOptions::new()
@@ -109,21 +115,24 @@ impl Store {
         let (queue, jobs) = Queue::new(config.write_queue_max, config.write_queue_bytes_max);
         let (newest, whole) = read::read_newest(&mut connection, ROWS_MAX, BYTES_MAX).await?;
         let recent = Arc::new(Recent::of(newest, whole));
-        let position = Arc::new(AtomicI64::new(counters.seq()));
+        let position = Arc::new(AtomicI64::new(last));
         let log = Log::open(&mut connection).await?;
-        let follower = Indexer::new(&mut connection, &writing, counters.seq()).await?;
+        let follower = Indexer::new(&mut connection, &writing, last).await?;
         let (indexed, purges) = (follower.seq(), follower.purges());
         let wal = Arc::new(Wal::of(config));
         let writer = Writer {
             options: writing,
             connection: Some(connection),
-            counters,
+            state,
             recent: Arc::clone(&recent),
             position: Arc::clone(&position),
             head: Arc::clone(&log.head),
             committed,
             batch_max: config.write_batch_max,
-            mutation_bytes_max: config.mutation_bytes_max,
+            bounds: Bounds {
+                mutation_bytes_max: config.mutation_bytes_max,
+                step: Step { rows: config.step_rows_max, bytes: config.step_bytes_max },
+            },
             indexer: follower,
             wal: Arc::clone(&wal),
         };
@@ -141,6 +150,7 @@ impl Store {
             queue_jobs_max: config.write_queue_max,
             mutation_bytes_max: config.mutation_bytes_max,
             queue_bytes_max: config.write_queue_bytes_max,
+            ending: AtomicBool::new(false),
             writer: Mutex::new(Some(tokio::spawn(writer.run(jobs)))),
             _lock: lock,
         })
@@ -161,17 +171,26 @@ impl Store {
     }
 
     /// Queues a write, waits for its commit, and returns its events in order. Secrets are masked
-    /// in events.
+    /// in events. A write that takes several transactions is carried out at once, and all its events are
+    /// returned: for callers who know that it is small.
     ///
     /// # Errors
     /// [`StoreError::QueueFull`]; what the write itself is refused for: nothing has happened then.
     pub async fn write(&self, write: Write) -> Result<Vec<Arc<Event>>, StoreError> {
         let turn = Turn::of(write.actor);
-        match self.write_in_turn(turn, write, None).await? {
-            Done::Now(events) => Ok(events),
-            // Only what has a key can have happened before.
-            Done::Before(_) => Ok(Vec::new()),
+        let (mut next, mut all) = (Some(write), Vec::new());
+        while let Some(write) = next.take() {
+            match self.write_in_turn(turn, write, None).await? {
+                Done::Now(events) => all.extend(events),
+                Done::Partly(events, rest) => {
+                    all.extend(events);
+                    next = Some(rest);
+                }
+                // Only what has a key can have happened before.
+                Done::Before(_) => {}
+            }
         }
+        Ok(all)
     }
 
     /// As [`Store::write`], when it is the turn of whoever it is for; with a key, unless the same has
@@ -244,14 +263,23 @@ impl Store {
         }
     }
 
-    /// Ends the queries of clients that still run, and refuses further ones that take long: whoever
-    /// waits for them gets an answer before the service ends.
-    pub fn end_reads(&self) {
+    /// Ends the queries of clients that still run, and refuses further ones that take long; writes that
+    /// take several transactions stop between two. Clients that wait get an answer before the service
+    /// ends.
+    pub fn end_long_work(&self) {
+        self.ending.store(true, Ordering::Release);
         self.readers.end();
+    }
+
+    /// Returns whether no further transaction of a long write should begin.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Acquire)
     }
 
     /// Commits what is queued, takes no more, and closes the file. Later writes are refused.
     pub async fn close(&self) {
+        self.ending.store(true, Ordering::Release);
         self.queue.lock().take();
         let writer = self.writer.lock().take();
         if let Some(writer) = writer

@@ -14,6 +14,7 @@ use crate::model::Field;
 use crate::model::Key;
 use crate::model::Row;
 use crate::model::Value;
+use crate::model::schema;
 use crate::query::Filter;
 
 /// What a write takes in memory beside what it says.
@@ -22,7 +23,10 @@ const WRITE_OVERHEAD: usize = 1024;
 pub(super) const ROW_OVERHEAD: usize = 512;
 
 /// Changes that happen together or not at all.
-#[derive(Debug)]
+///
+/// The consequences of a write (items that an [`Op::DeleteWhere`] finds, referential actions, an
+/// erasure) may be more than one transaction should hold. The write then ends as [`Done::Partly`].
+#[derive(Debug, Clone)]
 pub struct Write {
     /// On whose behalf; `None` for the public and for the service itself.
     pub actor: Option<Uuid>,
@@ -38,6 +42,23 @@ impl Write {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.ops.iter().map(Op::bytes).sum::<usize>() + WRITE_OVERHEAD
+    }
+
+    /// Returns whether it may have more consequences than one transaction should hold.
+    #[must_use]
+    pub fn may_take_steps(&self) -> bool {
+        self.ops.iter().any(|op| match op {
+            Op::Delete { collection, .. } => schema::references(collection).next().is_some(),
+            Op::DeleteWhere { .. } | Op::Finish { .. } | Op::Erase { .. } => true,
+            Op::Create { .. } | Op::Update { .. } | Op::CatchUp => false,
+        })
+    }
+
+    /// Returns whether nothing is left to decide: the write only carries out deletions that were
+    /// committed before.
+    #[must_use]
+    pub fn is_decided(&self) -> bool {
+        self.ops.iter().all(|op| matches!(op, Op::Finish { .. }))
     }
 }
 
@@ -57,7 +78,7 @@ impl Turn {
 }
 
 /// One change.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Op {
     /// Creates items: one event each. An integer key may be null: the writer then counts one up. A
     /// null date of creation becomes that of the event.
@@ -67,8 +88,8 @@ pub enum Op {
         /// The items, complete.
         rows: Vec<Row>,
     },
-    /// Sets the same fields of some items: one event for all of them, none if there are none. A null
-    /// date of the update becomes that of the event.
+    /// Sets the same fields of some items: one event for all of them, or several if they are many; none
+    /// if there are none. A null date of the update becomes that of the event.
     Update {
         /// The collection.
         collection: &'static Collection,
@@ -79,7 +100,9 @@ pub enum Op {
         /// What must hold of the items as they are.
         guard: Guard,
     },
-    /// Deletes items: one event for all of them, none if there are none.
+    /// Deletes items, with the referential actions of their relations. Events as for an update. If
+    /// the actions take more than one transaction the deletion is recorded, the items are retired
+    /// (`schema::retired`), and what is left is an [`Op::Finish`].
     Delete {
         /// The collection.
         collection: &'static Collection,
@@ -90,20 +113,31 @@ pub enum Op {
         /// The integer keys that the request wrote as text, in ascending order.
         text_keys: Arc<[Key]>,
     },
-    /// Deletes whatever fits when the write runs: one event for all of them, none if there are none.
+    /// Deletes the items that fit when the write runs, in several transactions if they are many. Comes
+    /// before all other operations of a write, which then belong to the last transaction.
     DeleteWhere {
         /// The collection.
         collection: &'static Collection,
         /// What goes.
         filter: Filter,
     },
-    /// Writes some of the lines of activity that earlier creates are owed; no event.
-    CatchUp,
-    /// Takes what is about an account out of the log, the lines of this very write included.
-    Forget {
+    /// Carries out deletions that were recorded. Items without a record are passed over.
+    Finish {
+        /// The collection.
+        collection: &'static Collection,
+        /// The items.
+        keys: Vec<Key>,
+    },
+    /// Deletes an account and takes all rows that are about it out of the log, the lines of this very
+    /// write included. Recorded as an [`Op::Delete`] if it takes more than one transaction.
+    Erase {
         /// The account.
         user: Uuid,
+        /// Whether the items that the account created are deleted as well.
+        items: bool,
     },
+    /// Writes some of the lines of activity that earlier creates are owed; no event.
+    CatchUp,
 }
 
 impl Op {
@@ -120,8 +154,9 @@ impl Op {
             Self::Create { collection, .. }
             | Self::Update { collection, .. }
             | Self::Delete { collection, .. }
-            | Self::DeleteWhere { collection, .. } => Some(collection),
-            Self::CatchUp | Self::Forget { .. } => None,
+            | Self::DeleteWhere { collection, .. }
+            | Self::Finish { collection, .. } => Some(collection),
+            Self::CatchUp | Self::Erase { .. } => None,
         }
     }
 
@@ -134,8 +169,8 @@ impl Op {
                 let set: usize = set.iter().map(|(_, value)| value.text_bytes()).sum();
                 size_of_val(keys.as_slice()) + set
             }
-            Self::Delete { keys, .. } => size_of_val(keys.as_slice()),
-            Self::DeleteWhere { .. } | Self::CatchUp | Self::Forget { .. } => 0,
+            Self::Delete { keys, .. } | Self::Finish { keys, .. } => size_of_val(keys.as_slice()),
+            Self::DeleteWhere { .. } | Self::Erase { .. } | Self::CatchUp => 0,
         }
     }
 }
@@ -165,11 +200,15 @@ pub struct Once {
     pub roots: Vec<usize>,
 }
 
-/// What became of a write that happens once.
+/// The result of a write.
 #[derive(Debug)]
 pub enum Done {
     /// It has happened now: its events, in order.
     Now(Vec<Arc<Event>>),
+    /// One transaction of several is committed: its events, and the write of the rest. If that
+    /// [is decided](Write::is_decided), the write itself has happened and its consequences follow;
+    /// otherwise some consequences have, and the write itself comes last.
+    Partly(Vec<Arc<Event>>, Write),
     /// It had happened before: the items that were created then. Nothing has happened now.
     Before(Vec<Key>),
 }

@@ -18,6 +18,8 @@ use chinwag::store::Store;
 use chinwag::store::StoreError;
 use chinwag::store::Turn;
 use chinwag::store::Write;
+use sqlx::Connection;
+use sqlx::SqliteConnection;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
@@ -118,6 +120,29 @@ async fn it_is_shortened_by_count_and_age_and_never_to_nothing() {
 
     assert_eq!(store.find_place(1199).await.unwrap(), None);
     assert_eq!(store.find_place(1200).await.unwrap(), Some(store.head()));
+    store.close().await;
+}
+
+#[tokio::test]
+async fn rows_that_no_client_can_name_are_not_read_from_the_log() {
+    let (store, directory) = opened().await;
+    store.write(create(1, "first")).await.unwrap();
+    store.write(create(2, "second")).await.unwrap();
+    let file = directory.path().join("chinwag.db");
+    let mut look = SqliteConnection::connect(&format!("sqlite:{}", file.display())).await.unwrap();
+    // What an earlier version wrote in one event of millions of sessions; here no JSON, so that reading
+    // it would fail.
+    let sql = "update event_log set collection = 'directus_sessions', action = 'delete', \
+               keys = '[\"6b9f61f5-02a9-4de6-9ea1-1a2bd5d1a6a1\"]', before = 'long', after = null \
+               where seq = 1";
+    sqlx::query(sql).execute(&mut look).await.unwrap();
+
+    let page = store.events(0, 2, ALL).await.unwrap();
+
+    let change = &page.events[0].changes[0];
+    assert!(change.before.is_none() && change.after.is_none());
+    assert_eq!(change.key.to_string(), "6b9f61f5-02a9-4de6-9ea1-1a2bd5d1a6a1");
+    assert!(page.events[1].changes[0].after.is_some());
     store.close().await;
 }
 

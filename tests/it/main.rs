@@ -29,6 +29,7 @@ mod search;
 mod security;
 mod settings;
 mod space;
+mod steps;
 mod store;
 mod support;
 mod throttle;

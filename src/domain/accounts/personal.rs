@@ -8,29 +8,21 @@ use serde_json::json;
 
 use crate::domain::Error;
 use crate::domain::accounts::Accounts;
-use crate::model::Collection;
-use crate::model::Field;
 use crate::model::Key;
 use crate::model::Kind;
 use crate::model::Row;
-use crate::model::Value;
-use crate::model::collection::Reach;
-use crate::model::collection::Special;
 use crate::model::history::ACTIVITY;
-use crate::model::schema::COLLECTIONS;
 use crate::model::schema::MAILS;
 use crate::model::schema::SESSIONS;
 use crate::model::schema::USERS;
-use crate::query::Filter;
-use crate::query::Test;
-use crate::store::Guard;
+use crate::model::schema::authored;
 use crate::store::Op;
 
 /// What an erasure took away.
 #[derive(Debug)]
 pub struct Erased {
     /// How many items the person had created, by collection.
-    pub items: Vec<(&'static str, usize)>,
+    pub items: Vec<(&'static str, u64)>,
 }
 
 impl Accounts {
@@ -88,32 +80,16 @@ impl Accounts {
     /// last administrator.
     pub async fn erase(&self, email: &str, keep_items: bool) -> Result<Erased, Error> {
         let key = self.require(email).await?;
-        let is_theirs = |field: &'static Field| Filter::Field(field, Test::Eq(Value::from(key)));
-        let sessions = is_theirs(SESSIONS.require("user"));
-        let mut ops = vec![Op::DeleteWhere { collection: &SESSIONS, filter: sessions }];
+        let Key::Uuid(user) = key else { return Ok(Erased { items: Vec::new() }) };
         let mut items = Vec::new();
         for (collection, author) in authored().filter(|_| !keep_items) {
-            let rows = self.store.pointing(collection, author, &[key], None).await?;
-            items.push((collection.name, rows.len()));
-            ops.push(Op::DeleteWhere { collection, filter: is_theirs(author) });
+            items
+                .push((collection.name, self.store.count_pointing(collection, author, key).await?));
         }
-        ops.push(Op::delete(&USERS, vec![key], Guard::Present));
-        if let Key::Uuid(user) = key {
-            ops.push(Op::Forget { user });
-        }
-        self.commit(ops).await?;
+        self.commit(vec![Op::Erase { user, items: !keep_items }]).await?;
         self.store.purge_texts().await?;
         Ok(Erased { items })
     }
-}
-
-/// Returns the collections of items that have authors, and the field that says who.
-fn authored() -> impl Iterator<Item = (&'static Collection, &'static Field)> {
-    let items = COLLECTIONS.into_iter().filter(|collection| collection.reach == Reach::Items);
-    items.filter_map(|collection| {
-        let is_author = |field: &&Field| field.special == Special::UserCreated;
-        Some((collection, collection.fields.iter().find(is_author)?))
-    })
 }
 
 /// Returns a row as JSON, secrets masked.

@@ -251,7 +251,9 @@ fn weigh(op: &Op) -> Option<(&'static Collection, u64, usize)> {
             (collection, 1 + keys.len() / DELETED_EACH, keys.len())
         }
         // The service's own changes: sessions that end with an account, and changes without an event.
-        Op::DeleteWhere { .. } | Op::CatchUp | Op::Forget { .. } => return None,
+        Op::DeleteWhere { .. } | Op::Finish { .. } | Op::Erase { .. } | Op::CatchUp => {
+            return None;
+        }
     };
     Some((collection, number(weight), items))
 }

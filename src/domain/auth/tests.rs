@@ -62,6 +62,7 @@ impl World {
             Arc::clone(&cache),
             Arc::clone(&permissions),
             admission,
+            clock.clone(),
         );
         let passwords = Arc::new(Passwords::new(config.auth.hash));
         let hash = passwords.hash(PASSWORD).await.unwrap();

@@ -28,23 +28,18 @@ pub(super) const DEFAULT: &str = "default";
 /// The fields that say which role an account has, or will have.
 const ROLES: [&str; 2] = ["role", "public_registration_role"];
 
-/// Adds the end of the sessions of accounts that are deleted, or whose address, password, status or
-/// identity with a provider changes. It happens in the same transaction, so no sign-in slips through
-/// between. A session that lives in a cookie survives the change that it makes itself.
+/// Adds the end of the sessions of accounts whose address, password, status or identity with a provider
+/// changes. It happens in the same transaction, so no sign-in slips through between. A session that
+/// lives in a cookie survives the change that it makes itself. (Those of an account that is deleted go
+/// with it.)
 pub(super) fn end_sessions(actor: &Actor, ops: &mut Vec<Op>) {
     let mut ending: Vec<Value> = Vec::new();
     for op in ops.iter() {
-        match op {
-            Op::Delete { collection, keys, .. } if **collection == USERS => {
-                ending.extend(keys.iter().map(|key| Value::from(*key)));
-            }
-            Op::Update { collection, keys, set, .. }
-                if **collection == USERS
-                    && set.iter().any(|(field, _)| GROUNDS.contains(&field.name)) =>
-            {
-                ending.extend(keys.iter().map(|key| Value::from(*key)));
-            }
-            _ => {}
+        if let Op::Update { collection, keys, set, .. } = op
+            && **collection == USERS
+            && set.iter().any(|(field, _)| GROUNDS.contains(&field.name))
+        {
+            ending.extend(keys.iter().map(|key| Value::from(*key)));
         }
     }
     if !ending.is_empty() {
@@ -57,7 +52,6 @@ pub(super) fn end_sessions(actor: &Actor, ops: &mut Vec<Op>) {
                 Filter::Field(SESSIONS.require("mode"), in_body),
             ]));
         }
-        // Before the accounts go, since their sessions would go with them without an event.
         ops.insert(0, Op::DeleteWhere { collection: &SESSIONS, filter });
     }
 }
@@ -100,7 +94,7 @@ pub(super) async fn keep_in_place(
                 (*collection, keys.as_slice())
             }
             Op::Delete { collection, keys, .. } => (*collection, keys.as_slice()),
-            Op::DeleteWhere { .. } | Op::CatchUp | Op::Forget { .. } => continue,
+            Op::DeleteWhere { .. } | Op::Finish { .. } | Op::Erase { .. } | Op::CatchUp => continue,
         };
         if Permissions::depend_on(collection) {
             return Err(Error::collection(collection.name));

@@ -52,8 +52,13 @@ impl World {
         let book = Arc::new(book.unwrap());
         let directory = Arc::new(Directory::new(Arc::clone(&store)));
         let admission = Admission::new(clock.clone(), None, Arc::new(Progress::new(0)));
-        let changes =
-            Changes::new(Arc::clone(&store), Arc::clone(&directory), Arc::clone(&book), admission);
+        let changes = Changes::new(
+            Arc::clone(&store),
+            Arc::clone(&directory),
+            Arc::clone(&book),
+            admission,
+            clock.clone(),
+        );
         let passwords = Arc::new(Passwords::new(config.auth.hash));
         let items = Items {
             memory: crate::domain::memory::budget(1 << 30),

@@ -90,7 +90,7 @@ impl Items {
         once.roots.clone_from(&roots);
         let write = Write { actor: actor.user, at: self.clock.now(), ops };
         match self.changes.commit_for(actor, write, Some(once)).await? {
-            Done::Now(events) => {
+            Done::Now(events) | Done::Partly(events, _) => {
                 let rows = written::created(collection, &events, &roots);
                 let written = self.written(actor, collection, query, rows, many).await?;
                 Ok(Written { ignored, ..written })
@@ -233,7 +233,7 @@ impl Items {
     async fn commit(&self, actor: &Actor, ops: Vec<Op>) -> Result<Vec<Arc<Event>>, Error> {
         let write = Write { actor: actor.user, at: self.clock.now(), ops };
         match self.changes.commit_for(actor, write, None).await? {
-            Done::Now(events) => Ok(events),
+            Done::Now(events) | Done::Partly(events, _) => Ok(events),
             // Only what has a key can have happened before.
             Done::Before(_) => Ok(Vec::new()),
         }

@@ -78,13 +78,15 @@ impl Policy {
 impl Book {
     pub(super) async fn read(store: &Store) -> Result<Self, StoreError> {
         let mut book = Self { seq: store.position(), ..Self::default() };
+        // Roles and policies grant nothing from the first transaction of their deletion on.
+        let gone = store.being_deleted(&[&schema::ROLES, &schema::POLICIES]).await?;
         for role in store.all(&schema::ROLES).await? {
-            if let Some(id) = role.value("id").as_uuid() {
+            if let Some(id) = role.value("id").as_uuid().filter(|id| !gone.contains(id)) {
                 book.roles.insert(id, Arc::new(role));
             }
         }
         for policy in store.all(&schema::POLICIES).await? {
-            if let Some(id) = policy.value("id").as_uuid() {
+            if let Some(id) = policy.value("id").as_uuid().filter(|id| !gone.contains(id)) {
                 let admin = policy.value("admin_access").is_true();
                 let app = admin || policy.value("app_access").is_true();
                 let networks = Networks::of(&policy);
@@ -101,6 +103,7 @@ impl Book {
         for access in store.leading_nowhere(&schema::ACCESS, "user").await? {
             let Some(policy) = access.value("policy").as_uuid() else { continue };
             match access.value("role").as_uuid() {
+                Some(role) if gone.contains(&role) => {}
                 Some(role) => book.of_roles.entry(role).or_default().push(policy),
                 None => book.of_public.push(policy),
             }

@@ -259,7 +259,7 @@ impl Hub {
     /// Delivers a committed event. Events must come in order.
     pub async fn deliver(self: &Arc<Self>, event: &Arc<Event>) {
         self.wait_for_room().await;
-        self.changes.apply(std::slice::from_ref(event)).await;
+        self.changes.hear(event).await;
         self.review(event).await;
         self.topics.notice(event);
         self.typing.notice(event);

@@ -20,6 +20,7 @@ use crate::model::Collection;
 use crate::model::Field;
 use crate::model::Key;
 use crate::model::Value;
+use crate::query::Filter;
 use crate::query::Sort;
 use crate::query::Term;
 use crate::store::compile::condition::column;
@@ -51,6 +52,21 @@ pub(super) fn rows(
         key.add_to(&mut builder.sql);
     }
     builder.page(select);
+    builder.sql
+}
+
+/// Returns the statement that reads some whole rows that fit, in no particular order: an order would
+/// have the database look at all of them first.
+pub(super) fn some_rows(
+    collection: &'static Collection,
+    filter: &Filter,
+    limit: u64,
+) -> SelectStatement {
+    let mut builder = Builder::new(collection);
+    builder.columns();
+    let select = Select { filter: filter.clone(), limit: Some(limit), ..Select::default() };
+    builder.restrict(&select, None);
+    builder.page(&select);
     builder.sql
 }
 
@@ -209,7 +225,6 @@ mod tests {
     use crate::model::schema::MESSAGES;
     use crate::model::schema::POLICIES;
     use crate::model::schema::USERS;
-    use crate::query::Filter;
     use crate::query::Place;
     use crate::query::Test;
 

@@ -296,13 +296,17 @@ async fn events(
     Ok((last > seq || newest == seq).then_some(last))
 }
 
-/// Takes what messages say now for all that changed after one event and up to another. Returns whether
-/// the index had other texts of some of them: their trigrams stay in its segments until these are
-/// merged.
+/// Takes what messages say now for all that changed after one event and up to another. Updates that
+/// left the texts alone are passed over, unless an erasure has taken the rows out of the log. Returns
+/// whether the index had other texts of some of them: their trigrams stay in its segments until these
+/// are merged.
 async fn follow(step: &mut SqliteConnection, after: i64, to: i64) -> Result<bool, StoreError> {
-    const CHANGED: &str = "(select changed.value from event_log join json_each(event_log.keys) as \
-                           changed where event_log.seq > ?1 and event_log.seq <= ?2 and \
-                           event_log.collection = 'messages')";
+    const CHANGED: &str = "(select changed.value from event_log as event join json_each(event.keys) as changed \
+         where event.seq > ?1 and event.seq <= ?2 and event.collection = 'messages' and not (\
+            event.action = 'update' \
+            and event.after ->> ('$[' || changed.key || '].date_created') is not null \
+            and event.before ->> ('$[' || changed.key || '].content') \
+                is event.after ->> ('$[' || changed.key || '].content')))";
     let mut deleted = 0;
     for (sql, deletes) in [
         (format!("delete from chinwag_search_texts where rowid in {CHANGED}"), true),

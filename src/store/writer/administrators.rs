@@ -11,15 +11,22 @@ use crate::model::schema::USERS;
 use crate::store::StoreError;
 use crate::store::write::Op;
 
-/// An active account that is an administrator by itself, or by its role or one above it.
+/// An active account that is an administrator by itself, or by its role or one above it, and stays one
+/// when all deletions that were begun have ended.
 const EXISTS: &str = "\
-    with recursive granting (id) as (\
-        select id from directus_policies where admin_access = 1\
+    with recursive gone (id) as (\
+        select key from chinwag_deletions \
+        where collection in ('directus_users', 'directus_roles', 'directus_policies')\
+    ), granting (id) as (\
+        select id from directus_policies where admin_access = 1 and id not in gone\
     ), admins (role) as (\
-        select role from directus_access where role is not null and policy in granting \
-        union select id from directus_roles join admins on parent = admins.role\
+        select role from directus_access \
+        where role is not null and role not in gone and policy in granting \
+        union select id from directus_roles join admins on parent = admins.role \
+        where id not in gone\
     ) select exists (\
-        select 1 from directus_users where status = 'active' and (role in admins or id in (\
+        select 1 from directus_users where status = 'active' and id not in gone \
+        and (role in admins or id in (\
             select \"user\" from directus_access where \"user\" is not null and policy in granting\
         ))\
     )";
@@ -38,7 +45,8 @@ pub(super) fn may_take_away(op: &Op) -> bool {
             };
             grounds.contains(&field.name)
         }),
-        Op::Create { .. } | Op::DeleteWhere { .. } | Op::CatchUp | Op::Forget { .. } => false,
+        Op::Erase { .. } => true,
+        Op::Create { .. } | Op::DeleteWhere { .. } | Op::Finish { .. } | Op::CatchUp => false,
     }
 }
 

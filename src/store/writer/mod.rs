@@ -5,16 +5,21 @@
 //! transaction together with their lines in `event_log`, commits, and only then publishes and
 //! answers. A lone write waits for nobody: a batch is what queued while the last one committed. If
 //! a write in it is refused the batch is repeated with a way back before each, so that a bad write
-//! fails alone, and costs the others no commits of their own.
+//! fails alone, and costs the others no commits of their own. A write with many consequences ends a batch
+//! with a step of them (`steps`).
 
 mod addresses;
 mod administrators;
 mod batch;
 mod counters;
 mod dates;
+mod deletions;
 mod failure;
 mod idempotency;
+mod mutations;
 mod queue;
+mod references;
+mod steps;
 mod turns;
 
 use std::iter;
@@ -40,7 +45,12 @@ use crate::store::write::Done;
 use crate::store::write::Once;
 use crate::store::write::Write;
 use crate::store::writer::batch::Batch;
-pub(super) use crate::store::writer::counters::Counters;
+pub(super) use crate::store::writer::batch::Bounds;
+use crate::store::writer::batch::Ran;
+pub(super) use crate::store::writer::batch::Step;
+use crate::store::writer::counters::Counters;
+pub use crate::store::writer::deletions::Begun;
+use crate::store::writer::deletions::Deletions;
 use crate::store::writer::idempotency::Idempotency;
 pub(super) use crate::store::writer::queue::Job;
 pub(super) use crate::store::writer::queue::Queue;
@@ -86,13 +96,28 @@ enum Care {
     Singly,
 }
 
+/// A copy of the service's own tables that each transaction needs.
+#[derive(Debug, Clone)]
+pub(super) struct State {
+    pub(super) counters: Counters,
+    pub(super) deletions: Deletions,
+}
+
+impl State {
+    /// Reads it.
+    pub(super) async fn load(connection: &mut SqliteConnection) -> Result<Self, StoreError> {
+        let counters = Counters::load(connection).await?;
+        Ok(Self { counters, deletions: Deletions::load(connection).await? })
+    }
+}
+
 /// The state of the writer's task.
 pub(super) struct Writer {
     pub(super) options: SqliteConnectOptions,
     /// `None` after a failure of the database: what state the connection is in is then not known, so
     /// the next batch begins with a new one.
     pub(super) connection: Option<SqliteConnection>,
-    pub(super) counters: Counters,
+    pub(super) state: State,
     pub(super) recent: Arc<Recent>,
     /// The place of the last committed event.
     pub(super) position: Arc<AtomicI64>,
@@ -100,8 +125,7 @@ pub(super) struct Writer {
     pub(super) head: Arc<Mutex<Place>>,
     pub(super) committed: mpsc::Sender<Committed>,
     pub(super) batch_max: usize,
-    /// How many bytes of items an update or a delete may touch.
-    pub(super) mutation_bytes_max: usize,
+    pub(super) bounds: Bounds,
     /// Keeps the index for searches while there is nothing to commit.
     pub(super) indexer: Indexer,
     /// Asks for the write-ahead log to be truncated.
@@ -192,14 +216,13 @@ impl Writer {
             Some(connection) => connection,
             none => {
                 let mut connection = self.options.connect().await?;
-                // The counters in memory are those of the last commit that returned; one that
-                // failed may have happened all the same.
-                self.counters = Counters::load(&mut connection).await?;
+                // The state in memory is that of the last commit that returned; one that failed may have
+                // happened all the same.
+                self.state = State::load(&mut connection).await?;
                 none.insert(connection)
             }
         };
-        let most = self.mutation_bytes_max;
-        let mut batch = Batch::begin(connection, self.counters.clone(), most).await?;
+        let mut batch = Batch::begin(connection, self.state.clone(), self.bounds).await?;
         let mut done = batch.recall(jobs.iter().filter_map(|job| job.work.once())).await?;
         let mut outcomes = Vec::with_capacity(jobs.len());
         for Job { work, .. } in jobs {
@@ -218,16 +241,21 @@ impl Writer {
                 (Ok(_) | Err(StoreError::KeyReused), None) => {}
                 (Err(_), _) => return outcome.map(|_| outcomes),
             }
+            let is_step = matches!(outcome, Ok(Done::Partly(..)));
             outcomes.push(outcome);
+            if is_step {
+                // Others wait for one step at a time.
+                break;
+            }
         }
-        self.counters = batch.commit(&done).await?;
+        self.state = batch.commit(&done).await?;
         Ok(outcomes)
     }
 
     /// Lets everybody know of what is committed.
     async fn publish(&self, outcomes: &[Outcome]) {
         let events = outcomes.iter().flat_map(|outcome| match outcome {
-            Ok(Done::Now(events)) => events.as_slice(),
+            Ok(Done::Now(events) | Done::Partly(events, _)) => events.as_slice(),
             Ok(Done::Before(_)) | Err(_) => &[],
         });
         let committed: Committed = events.cloned().collect();
@@ -259,13 +287,21 @@ async fn do_one(batch: &mut Batch<'_>, done: &mut Idempotency, work: &Work, care
         return Ok(Done::Before(items));
     }
     let begin = batch.events().len();
-    batch.run(write).await?;
+    let ran = batch.run(write).await?;
     if care == Care::Singly {
         batch.insert().await?;
     }
     let events = batch.events()[begin..].to_vec();
+    let rest = match ran {
+        Ran::Whole => None,
+        Ran::Again => return Ok(Done::Partly(events, write.clone())),
+        Ran::Left(ops) => Some(Write { ops, ..*write }),
+    };
     if let Some(once) = once {
         done.note(once, &events);
     }
-    Ok(Done::Now(events))
+    Ok(match rest {
+        None => Done::Now(events),
+        Some(rest) => Done::Partly(events, rest),
+    })
 }

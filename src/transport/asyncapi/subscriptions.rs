@@ -84,10 +84,12 @@ pub(super) fn of_server() -> Vec<Message> {
         Message::of_server(
             "subscriptionEvent",
             "Something happened",
-            "After the commit, in the one order of everything, as far as it may be seen by then. What \
-             would be too long for one frame comes in several of this form, each with some of the \
-             items; all but the last carry the cursor from before the event. An item that alone is too \
-             long is told by its key.",
+            "After the commit, in the one order of everything, as far as it may be seen by \
+             then. Changes that follow from a deletion are told as well: messages of an \
+             account that is deleted are updated. What would be too long for one frame \
+             comes in several of this form, each with some of the items; all but the last \
+             carry the cursor from before the event. An item that alone is too long is told \
+             by its key.",
             object(
                 &["type", "event", "data"],
                 json!({

@@ -1,0 +1,359 @@
+//! The changes of a transaction and their events: creates, updates, deletes.
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use sea_query::Expr;
+use sea_query::Query as Sql;
+use sea_query::SqliteQueryBuilder;
+use sea_query_sqlx::SqlxBinder;
+use serde_json::Value as Json;
+use sqlx::AssertSqlSafe;
+use sqlx::Row as _;
+
+use crate::model::Change;
+use crate::model::Collection;
+use crate::model::Event;
+use crate::model::EventAction;
+use crate::model::Field;
+use crate::model::Key;
+use crate::model::Record;
+use crate::model::Row;
+use crate::model::Value;
+use crate::query::Filter;
+use crate::query::Test;
+use crate::store::StoreError;
+use crate::store::compile;
+use crate::store::dialect;
+use crate::store::read;
+use crate::store::read::Select;
+use crate::store::rows;
+use crate::store::write::Guard;
+use crate::store::write::Write;
+use crate::store::writer::addresses;
+use crate::store::writer::batch::Batch;
+use crate::store::writer::dates;
+use crate::store::writer::failure;
+
+impl Batch<'_> {
+    /// Creates items. The statement that inserts them may come later.
+    pub(super) async fn create(
+        &mut self,
+        write: &Write,
+        collection: &'static Collection,
+        rows: &[Row],
+    ) -> Result<(), StoreError> {
+        if self.creates.first().is_some_and(|first| first.collection() != collection) {
+            self.insert().await?;
+        }
+        for row in rows {
+            self.require_targets(row)?;
+            let mut row = row.clone();
+            let key = match row.key() {
+                Some(key) => {
+                    if let Key::Integer(number) = key {
+                        self.state.counters.choose(collection, number);
+                    }
+                    key
+                }
+                None => self.next_key(collection).await?,
+            };
+            row.set(collection.key(), Value::from(key));
+            dates::stamp_new(&mut row, self.state.counters.date(write.at));
+            let after = Some(Arc::new(rows::mask(&row)));
+            self.note(
+                write,
+                collection,
+                EventAction::Create,
+                vec![Change { key, before: None, after }],
+                &[],
+            );
+            self.creates.push(row);
+        }
+        Ok(())
+    }
+
+    async fn next_key(&mut self, collection: &'static Collection) -> Result<Key, StoreError> {
+        loop {
+            let (key, may_be_taken) = self.state.counters.next_key(collection);
+            if !may_be_taken {
+                return Ok(Key::Integer(key));
+            }
+            self.insert().await?;
+            if self.present(collection, &[Key::Integer(key)], usize::MAX).await?.is_empty() {
+                return Ok(Key::Integer(key));
+            }
+        }
+    }
+
+    /// Inserts the creates that wait.
+    pub(super) async fn insert(&mut self) -> Result<(), StoreError> {
+        let creates = std::mem::take(&mut self.creates);
+        match self.insert_rows(&creates).await {
+            // Which of them it is shows when they come one at a time. What was inserted meanwhile
+            // goes with the transaction.
+            Err(StoreError::NotUnique { .. }) if creates.len() > 1 => {
+                for row in &creates {
+                    self.insert_rows(std::slice::from_ref(row)).await?;
+                }
+                Ok(())
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn insert_rows(&mut self, creates: &[Row]) -> Result<(), StoreError> {
+        let Some(first) = creates.first() else { return Ok(()) };
+        let collection = first.collection();
+        addresses::check(&mut self.transaction, &[], creates).await?;
+        let packed = Json::Array(creates.iter().map(rows::pack).collect()).to_string();
+        sqlx::query(AssertSqlSafe(dialect::insert(collection)))
+            .bind(packed)
+            .execute(&mut *self.transaction)
+            .await
+            .map_err(|error| failure::name(error, collection, creates))?;
+        Ok(())
+    }
+
+    /// Sets fields of items. Items whose deletion has begun are not there any more.
+    pub(super) async fn update(
+        &mut self,
+        write: &Write,
+        collection: &'static Collection,
+        keys: &[Key],
+        set: &[(&'static Field, Value)],
+        guard: &Guard,
+        most: usize,
+    ) -> Result<(), StoreError> {
+        let deletions = &self.state.deletions;
+        let is_gone = |key: &Key| deletions.contains(collection, *key);
+        if keys.iter().any(is_gone) {
+            if let Guard::Every(_) = guard {
+                return Err(StoreError::Refused);
+            }
+            let live: Vec<Key> = keys.iter().copied().filter(|key| !is_gone(key)).collect();
+            return Box::pin(self.update(write, collection, &live, set, guard, most)).await;
+        }
+        let values = set.iter().fold(Row::empty(collection), |mut row, (field, value)| {
+            row.set(field, value.clone());
+            row
+        });
+        self.require_targets(&values)?;
+        let before = self.guarded(collection, keys, guard, most).await?;
+        self.set_within(write, collection, &before, set, most).await
+    }
+
+    /// Sets fields of items as they are.
+    pub(super) async fn set(
+        &mut self,
+        write: &Write,
+        collection: &'static Collection,
+        before: &[Row],
+        set: &[(&'static Field, Value)],
+    ) -> Result<(), StoreError> {
+        if set.is_empty() {
+            return Ok(());
+        }
+        self.set_within(write, collection, before, set, usize::MAX).await
+    }
+
+    async fn set_within(
+        &mut self,
+        write: &Write,
+        collection: &'static Collection,
+        before: &[Row],
+        set: &[(&'static Field, Value)],
+        most: usize,
+    ) -> Result<(), StoreError> {
+        if before.is_empty() {
+            return Ok(());
+        }
+        let set = dates::stamp_changes(set, self.state.counters.date(write.at));
+        let after: Vec<Row> = before
+            .iter()
+            .map(|row| {
+                let mut row = row.clone();
+                for (field, value) in &set {
+                    row.set(field, value.clone());
+                }
+                row
+            })
+            .collect();
+        if before.iter().chain(&after).map(Row::text_bytes).sum::<usize>() > most {
+            return Err(self.too_much());
+        }
+        if !set.is_empty() {
+            addresses::check(&mut self.transaction, before, &after).await?;
+            let mut statement = Sql::update();
+            statement.table(collection.name).and_where(one_of(collection, before));
+            for (field, value) in &set {
+                statement.value(field.name, rows::bind(value));
+            }
+            let (sql, values) = statement.build_sqlx(SqliteQueryBuilder);
+            sqlx::query_with(AssertSqlSafe(sql), values)
+                .execute(&mut *self.transaction)
+                .await
+                .map_err(|error| failure::name(error, collection, &after))?;
+        }
+        let changes = before
+            .iter()
+            .zip(&after)
+            .filter_map(|(before, after)| {
+                Some(Change {
+                    key: before.key()?,
+                    before: Some(Arc::new(rows::mask(before))),
+                    after: Some(Arc::new(rows::mask(after))),
+                })
+            })
+            .collect();
+        self.note(write, collection, EventAction::Update, changes, &[]);
+        Ok(())
+    }
+
+    /// Deletes items that nothing refers to.
+    pub(super) async fn delete_rows(
+        &mut self,
+        write: &Write,
+        collection: &'static Collection,
+        before: &[Row],
+        text_keys: &[Key],
+    ) -> Result<(), StoreError> {
+        if before.is_empty() {
+            return Ok(());
+        }
+        let mut statement = Sql::delete();
+        statement.from_table(collection.name).and_where(one_of(collection, before));
+        let (sql, values) = statement.build_sqlx(SqliteQueryBuilder);
+        sqlx::query_with(AssertSqlSafe(sql), values)
+            .execute(&mut *self.transaction)
+            .await
+            .map_err(|error| failure::name(error, collection, before))?;
+        let changes = before
+            .iter()
+            .filter_map(|row| {
+                let before = Some(Arc::new(rows::mask(row)));
+                Some(Change { key: row.key()?, before, after: None })
+            })
+            .collect();
+        self.note(write, collection, EventAction::Delete, changes, text_keys);
+        Ok(())
+    }
+
+    /// Returns the items as they are, in the order of the keys, each once, if the guard lets them.
+    pub(super) async fn guarded(
+        &mut self,
+        collection: &'static Collection,
+        keys: &[Key],
+        guard: &Guard,
+        most: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.insert().await?;
+        let mut found = self.present(collection, keys, most).await?;
+        let places: HashMap<Key, usize> =
+            keys.iter().enumerate().map(|(place, key)| (*key, place)).collect();
+        found.sort_by_cached_key(|row| row.key().and_then(|key| places.get(&key).copied()));
+        if let Guard::Every(filter) = guard
+            && (found.len() < places.len() || !self.fit(collection, &found, filter).await?)
+        {
+            return Err(StoreError::Refused);
+        }
+        Ok(found)
+    }
+
+    /// Returns the items with these keys that are there, in no particular order.
+    pub(super) async fn present(
+        &mut self,
+        collection: &'static Collection,
+        keys: &[Key],
+        most: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        let select =
+            Select { filter: keyed(collection, keys.iter().copied()), ..Select::default() };
+        let found = read::read_bounded(&mut self.transaction, collection, &select, most).await;
+        found.map_err(|error| match error {
+            StoreError::TooLong => self.too_much(),
+            other => other,
+        })
+    }
+
+    const fn too_much(&self) -> StoreError {
+        StoreError::TooMuch { bytes_max: self.bounds.mutation_bytes_max }
+    }
+
+    /// Returns whether all these rows fit the filter.
+    async fn fit(
+        &mut self,
+        collection: &'static Collection,
+        found: &[Row],
+        filter: &Filter,
+    ) -> Result<bool, StoreError> {
+        if filter.relations().is_empty() {
+            return Ok(found.iter().all(|row| filter.matches(&Record::from(row.clone()))));
+        }
+        let filter = keyed(collection, found.iter().filter_map(Row::key)).and(filter.clone());
+        let select = Select { filter, ..Select::default() };
+        let (sql, values) =
+            compile::count(collection, &select, None).build_sqlx(SqliteQueryBuilder);
+        let row =
+            sqlx::query_with(AssertSqlSafe(sql), values).fetch_one(&mut *self.transaction).await?;
+        Ok(usize::try_from(row.try_get::<i64, _>(0)?) == Ok(found.len()))
+    }
+
+    /// Refuses a row that refers to an item whose deletion has begun.
+    fn require_targets(&self, row: &Row) -> Result<(), StoreError> {
+        match self.state.deletions.referred_by(row) {
+            None => Ok(()),
+            field => Err(StoreError::NoSuchTarget { collection: row.collection().name, field }),
+        }
+    }
+
+    /// Notes an event or, of many changes, several. `text_keys` are in ascending order.
+    fn note(
+        &mut self,
+        write: &Write,
+        collection: &'static Collection,
+        action: EventAction,
+        changes: Vec<Change>,
+        text_keys: &[Key],
+    ) {
+        let (actor, at) = (write.actor, self.state.counters.date(write.at));
+        let mut changes = changes.into_iter().peekable();
+        while changes.peek().is_some() {
+            let mut left = self.bounds.step;
+            let mut some = Vec::new();
+            while !left.is_spent()
+                && let Some(change) = changes.next()
+            {
+                let sides = change.before.iter().chain(&change.after);
+                let bytes: usize = sides.clone().map(|row| row.text_bytes()).sum();
+                self.touched.rows += sides.count();
+                self.touched.text_bytes += bytes;
+                left.rows -= 1;
+                left.bytes = left.bytes.saturating_sub(bytes);
+                some.push(change);
+            }
+            let seq = self.state.counters.next_seq();
+            if self.implying {
+                self.implied.push(seq);
+            }
+            let text_keys = if text_keys.is_empty() {
+                Arc::default()
+            } else {
+                let keys: HashSet<Key> = some.iter().map(|change| change.key).collect();
+                text_keys.iter().copied().filter(|key| keys.contains(key)).collect()
+            };
+            let event = Event { seq, collection, action, changes: some, actor, at, text_keys };
+            self.events.push(Arc::new(event));
+        }
+    }
+}
+
+fn keyed(collection: &'static Collection, keys: impl Iterator<Item = Key>) -> Filter {
+    Filter::Field(collection.key(), Test::In(keys.map(Value::from).collect()))
+}
+
+fn one_of(collection: &'static Collection, rows: &[Row]) -> Expr {
+    let keys = rows.iter().filter_map(Row::key);
+    dialect::is_in(Expr::col(collection.key().name), &rows::pack_keys(keys))
+}

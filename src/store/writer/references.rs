@@ -1,0 +1,130 @@
+//! Referential actions: what the deletion of items does to the items that refer to them.
+//!
+//! Foreign keys of the database would do the same in one statement without an event. They are a
+//! safety net: when an item is deleted nothing refers to it any more.
+
+use std::collections::HashSet;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use crate::model::Collection;
+use crate::model::Field;
+use crate::model::Key;
+use crate::model::Row;
+use crate::model::Value;
+use crate::model::collection::OnDelete;
+use crate::model::schema;
+use crate::query::Filter;
+use crate::query::Test;
+use crate::store::StoreError;
+use crate::store::write::Write;
+use crate::store::writer::batch::Batch;
+
+impl Batch<'_> {
+    /// Deletes items whose referential actions fit into this step; otherwise only carries out some of
+    /// these. Returns whether the items are deleted.
+    pub(super) fn delete<'a>(
+        &'a mut self,
+        write: &'a Write,
+        collection: &'static Collection,
+        items: &'a [Row],
+        text_keys: &'a [Key],
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+        async move {
+            let detached = self.detach(write, collection, items).await?;
+            if detached {
+                self.delete_rows(write, collection, items, text_keys).await?;
+            }
+            Ok(detached)
+        }
+        .boxed()
+    }
+
+    /// Carries out referential actions for items that are to be deleted, as many as fit into this step.
+    /// Returns whether nothing refers to the items any more.
+    pub(super) async fn detach(
+        &mut self,
+        write: &Write,
+        collection: &'static Collection,
+        items: &[Row],
+    ) -> Result<bool, StoreError> {
+        if items.is_empty() {
+            return Ok(true);
+        }
+        self.deleting.push((collection, items.iter().filter_map(Row::key).collect()));
+        let implying = std::mem::replace(&mut self.implying, true);
+        let detached = self.detach_each(write, collection).await;
+        self.implying = implying;
+        self.deleting.pop();
+        detached
+    }
+
+    /// Does so for the items that [`Batch::deleting`] ends with.
+    async fn detach_each(
+        &mut self,
+        write: &Write,
+        collection: &'static Collection,
+    ) -> Result<bool, StoreError> {
+        for (referring, field) in schema::references(collection) {
+            let filter = self.refers(referring, field);
+            let (found, more) = self.take_some(referring, &filter).await?;
+            let done = if field.on_delete == OnDelete::Cascade {
+                self.delete(write, referring, &found, &[]).await?
+            } else {
+                self.clear(write, collection, referring, found).await?;
+                true
+            };
+            if more || !done {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Returns the filter that items fit if their field leads to one that is being deleted, and they are
+    /// not being deleted themselves.
+    fn refers(&self, referring: &'static Collection, field: &'static Field) -> Filter {
+        let values = |keys: &HashSet<Key>| keys.iter().copied().map(Value::from).collect();
+        let (_, keys) = self.deleting.last().expect("something is being deleted");
+        let mut filter = Filter::Field(field, Test::In(values(keys)));
+        for (collection, keys) in &self.deleting {
+            if *collection == referring {
+                filter = filter.and(Filter::Field(referring.key(), Test::Nin(values(keys))));
+            }
+        }
+        filter
+    }
+
+    /// Sets those fields of items to null that lead to an item that is being deleted: an event for all
+    /// items that lose the same.
+    async fn clear(
+        &mut self,
+        write: &Write,
+        collection: &'static Collection,
+        referring: &'static Collection,
+        items: Vec<Row>,
+    ) -> Result<(), StoreError> {
+        let fields: Vec<&'static Field> = schema::references(collection)
+            .filter(|(other, field)| *other == referring && field.on_delete == OnDelete::SetNull)
+            .map(|(_, field)| field)
+            .collect();
+        let (_, keys) = self.deleting.last().expect("something is being deleted");
+        let mut groups: Vec<(Vec<&'static Field>, Vec<Row>)> = Vec::new();
+        for item in items {
+            let leads = |field: &&'static Field| {
+                item[*field].as_key().is_some_and(|key| keys.contains(&key))
+            };
+            let lost: Vec<&'static Field> = fields.iter().copied().filter(leads).collect();
+            match groups.iter_mut().find(|(fields, _)| *fields == lost) {
+                Some((_, items)) => items.push(item),
+                None => groups.push((lost, vec![item])),
+            }
+        }
+        for (lost, items) in groups {
+            let set: Vec<_> = lost.into_iter().map(|field| (field, Value::Null)).collect();
+            self.set(write, referring, &items, &set).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,331 @@
+//! Deletions with many references: referential actions are changes like any others, the decision is the
+//! first transaction, and the next process goes on.
+
+use chinwag::model::schema::ACCESS;
+use chinwag::model::schema::PERMISSIONS;
+use chinwag::model::schema::POLICIES;
+use chinwag::model::schema::ROLES;
+use chinwag::query::Filter;
+use chinwag::query::Test;
+
+use super::*;
+
+const ROLE: Uuid = Uuid::from_u128(0x401e);
+const OTHER: Uuid = Uuid::from_u128(0x402e);
+const POLICY: Uuid = Uuid::from_u128(0x9011c);
+
+/// Runs a write to its end; returns the events of each transaction.
+async fn steps(world: &World, ops: Vec<Op>) -> Vec<Vec<Arc<Event>>> {
+    let (mut rest, mut steps) = (Some(write(ops)), Vec::new());
+    while let Some(next) = rest {
+        let (events, left) = world.step(next).await.unwrap();
+        steps.push(events);
+        rest = left;
+    }
+    steps
+}
+
+fn named(collection: &'static Collection, id: Uuid, name: &str) -> Row {
+    let row = Row::empty(collection).with("id", Value::Uuid(id)).with("name", Value::text(name));
+    let flags = ["enforce_tfa", "admin_access", "app_access"];
+    flags.iter().fold(row, |row, flag| row.with(flag, Value::Boolean(false)))
+}
+
+fn access(policy: Uuid, field: &str, to: Uuid) -> Row {
+    Row::empty(&ACCESS)
+        .with("id", Value::Uuid(id::fresh()))
+        .with("policy", Value::Uuid(policy))
+        .with(field, Value::Uuid(to))
+}
+
+/// Creates a policy that makes administrators, and two roles, the first of which has it.
+async fn administrators(world: &World) {
+    let policy = named(&POLICIES, POLICY, "All").with("admin_access", Value::Boolean(true));
+    let roles = vec![named(&ROLES, ROLE, "Administrators"), named(&ROLES, OTHER, "Others")];
+    world
+        .write(vec![
+            Op::Create { collection: &POLICIES, rows: vec![policy] },
+            Op::Create { collection: &ROLES, rows: roles },
+            Op::Create { collection: &ACCESS, rows: vec![access(POLICY, "role", ROLE)] },
+        ])
+        .await;
+}
+
+#[tokio::test]
+async fn messages_lose_an_author_by_events_in_steps() {
+    let world = World::new().await;
+    world.users(&[ALICE, BOB], None).await;
+    world.sessions(ALICE, 2, 5).await;
+    let both = |place| match place % 4 {
+        0 => (Some(ALICE), None),
+        1 => (Some(ALICE), Some(ALICE)),
+        2 => (Some(BOB), Some(ALICE)),
+        _ => (Some(BOB), Some(BOB)),
+    };
+    world.messages((0..400).map(both)).await;
+
+    let steps = steps(&world, vec![delete(&USERS, &[ALICE])]).await;
+
+    assert!(steps.len() >= 7, "{}", steps.len());
+    for events in &steps {
+        let consequences = items(events, &MESSAGES, EventAction::Update).0
+            + items(events, &SESSIONS, EventAction::Delete).0;
+        assert!(consequences <= STEP, "{consequences} in one transaction");
+    }
+    let first = &steps[0];
+    assert_eq!(items(first, &SESSIONS, EventAction::Delete).0, 2);
+    let retired = first.iter().find(|event| event.collection == &USERS).unwrap();
+    let row = retired.changes[0].after.as_ref().unwrap();
+    assert_eq!(row.value("status").as_text(), Some("archived"));
+    assert!(row.value("token").is_null());
+    let events: Vec<Arc<Event>> = steps.into_iter().flatten().collect();
+    assert_eq!(items(&events, &MESSAGES, EventAction::Update).0, 300);
+    let last = events.last().unwrap();
+    assert_eq!((last.collection, last.action), (&USERS, EventAction::Delete));
+    for event in &events {
+        assert_eq!(event.actor, Some(ADMIN));
+        for change in event.changes.iter().filter(|_| *event.collection == MESSAGES) {
+            let [before, after] = [&change.before, &change.after].map(|row| row.clone().unwrap());
+            for field in MESSAGES.columns() {
+                let was = before[field].as_uuid();
+                let expected = if was == Some(ALICE) { &Value::Null } else { &before[field] };
+                assert_eq!(&after[field], expected, "{field:?}");
+            }
+            assert_ne!(before, after);
+        }
+    }
+    let left = "select count(*) from messages where user_created is null or user_updated is null";
+    assert_eq!(world.count(left).await, 300);
+    // Activity has what was asked for: the account was retired, and went.
+    let lines = "select count(*) from directus_activity where action not in ('create', 'login')
+                 and collection in ('messages', 'directus_users')";
+    assert_eq!(world.count(lines).await, 2);
+    assert_eq!(world.count("select count(*) from chinwag_deletions").await, 0);
+}
+
+#[tokio::test]
+async fn a_deletion_with_few_references_is_one_transaction() {
+    let mut world = World::new().await;
+    world.users(&[ALICE], None).await;
+    world.sessions(ALICE, 3, 5).await;
+    world.messages((0..9).map(|_| (Some(ALICE), None))).await;
+    while world.published.try_recv().is_ok() {}
+
+    world.write(vec![delete(&USERS, &[ALICE])]).await;
+
+    let committed = world.published.recv().await.unwrap();
+    let told = committed.iter().map(|event| (event.collection, event.action, event.changes.len()));
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        [
+            (&SESSIONS, EventAction::Delete, 3),
+            (&MESSAGES, EventAction::Update, 9),
+            (&USERS, EventAction::Delete, 1),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn roles_and_policies_take_their_access_along_by_events() {
+    let world = World::new().await;
+    world.users(&[ADMIN], None).await;
+    administrators(&world).await;
+    let members: Vec<Uuid> = (1..=120).map(|place| Uuid::from_u128(0x1000 + place)).collect();
+    world.users(&members, Some(ROLE)).await;
+    let mine = access(POLICY, "user", ADMIN);
+    let below = named(&ROLES, Uuid::from_u128(0x403e), "Below").with("parent", Value::Uuid(ROLE));
+    world
+        .write(vec![
+            Op::Create { collection: &ACCESS, rows: vec![mine] },
+            Op::Create { collection: &ROLES, rows: vec![below] },
+        ])
+        .await;
+
+    let events: Vec<_> =
+        steps(&world, vec![delete(&ROLES, &[ROLE])]).await.into_iter().flatten().collect();
+
+    assert_eq!(items(&events, &ACCESS, EventAction::Delete).0, 1);
+    // The role itself was retired, and the one below it lost its parent.
+    assert_eq!(items(&events, &ROLES, EventAction::Update).0, 2);
+    let (accounts, most) = items(&events, &USERS, EventAction::Update);
+    assert_eq!(accounts, 120);
+    assert!(most <= STEP, "{most}");
+    assert_eq!(world.count("select count(*) from directus_users where role is not null").await, 0);
+
+    let second = Uuid::from_u128(0x9022c);
+    let permission = |policy: Uuid| {
+        Row::empty(&PERMISSIONS)
+            .with("collection", Value::text("messages"))
+            .with("action", Value::text("read"))
+            .with("policy", Value::Uuid(policy))
+    };
+    let given: Vec<Row> = members.iter().map(|user| access(second, "user", *user)).collect();
+    world
+        .write(vec![
+            Op::Create { collection: &POLICIES, rows: vec![named(&POLICIES, second, "Some")] },
+            Op::Create { collection: &ACCESS, rows: given },
+            Op::Create { collection: &PERMISSIONS, rows: vec![permission(second)] },
+        ])
+        .await;
+
+    let events: Vec<_> =
+        steps(&world, vec![delete(&POLICIES, &[second])]).await.into_iter().flatten().collect();
+
+    assert_eq!(items(&events, &ACCESS, EventAction::Delete).0, 120);
+    assert!(items(&events, &ACCESS, EventAction::Delete).1 <= STEP);
+    assert_eq!(items(&events, &PERMISSIONS, EventAction::Delete).0, 1);
+}
+
+#[tokio::test]
+async fn a_parent_and_its_child_go_together_without_a_change_of_the_child() {
+    let world = World::new().await;
+    let child = named(&ROLES, OTHER, "Child").with("parent", Value::Uuid(ROLE));
+    let rows = vec![named(&ROLES, ROLE, "Parent"), child];
+    world.write(vec![Op::Create { collection: &ROLES, rows }]).await;
+
+    let events = world.write(vec![delete(&ROLES, &[ROLE, OTHER])]).await;
+
+    assert_eq!(items(&events, &ROLES, EventAction::Delete), (2, 2));
+    assert_eq!(items(&events, &ROLES, EventAction::Update).0, 0);
+}
+
+#[tokio::test]
+async fn an_account_whose_deletion_has_begun_is_gone_for_all_other_writes() {
+    let world = World::new().await;
+    world.users(&[ALICE, BOB], None).await;
+    world.messages((0..200).map(|_| (Some(ALICE), None))).await;
+    let (_, rest) = world.step(write(vec![delete(&USERS, &[ALICE])])).await.unwrap();
+    let rest = rest.expect("there are more messages than a step holds");
+
+    let late = message("late").with("user_created", Value::Uuid(ALICE));
+    let create = write(vec![Op::Create { collection: &MESSAGES, rows: vec![late] }]);
+    let refused = world.store.write(create).await;
+    assert!(
+        matches!(refused, Err(StoreError::NoSuchTarget { field: Some("user_created"), .. })),
+        "{refused:?}"
+    );
+    let edited = vec![(MESSAGES.require("user_updated"), Value::Uuid(ALICE))];
+    let keys = vec![Key::Integer(1)];
+    let edit = Op::Update { collection: &MESSAGES, keys, set: edited, guard: Guard::Present };
+    let refused = world.store.write(write(vec![edit])).await;
+    assert!(matches!(refused, Err(StoreError::NoSuchTarget { .. })), "{refused:?}");
+    let back = |guard| {
+        let set = vec![(USERS.require("status"), Value::text("active"))];
+        let keys = vec![Key::Uuid(ALICE), Key::Uuid(BOB)];
+        write(vec![Op::Update { collection: &USERS, keys, set, guard }])
+    };
+    let events = world.store.write(back(Guard::Present)).await.unwrap();
+    assert_eq!(events[0].changes.len(), 1, "passed over, as an account that is not there");
+    let every = Guard::Every(Filter::everything());
+    let refused = world.store.write(back(every)).await;
+    assert!(matches!(refused, Err(StoreError::Refused)), "{refused:?}");
+
+    // Two deletions of the same account both end when it is gone.
+    let (_, second) = world.step(write(vec![delete(&USERS, &[ALICE])])).await.unwrap();
+    let second = second.expect("the account is not gone yet");
+    world.store.write(rest).await.unwrap();
+    assert!(world.store.find(&USERS, Key::Uuid(ALICE)).await.unwrap().is_none());
+    assert!(world.store.write(second).await.unwrap().is_empty());
+    assert_eq!(world.count("select count(*) from messages where user_created is null").await, 200);
+}
+
+#[tokio::test]
+async fn the_next_process_finishes_deletions_wherever_the_last_one_stopped() {
+    for stop in 0..6 {
+        let world = World::new().await;
+        let others: Vec<Uuid> = (1..=70).map(|place| Uuid::from_u128(0x1000 + place)).collect();
+        world.users(&[ALICE, BOB], None).await;
+        world.users(&others, None).await;
+        world.messages((0..150).map(|_| (Some(ALICE), Some(BOB)))).await;
+        world.messages(others.iter().map(|id| (Some(*id), None))).await;
+        let mut begun = vec![
+            Some(write(vec![delete(&USERS, &[ALICE])])),
+            Some(write(vec![delete(&USERS, &others)])),
+        ];
+        for _ in 0..=stop {
+            for rest in &mut begun {
+                if let Some(next) = rest.take() {
+                    *rest = world.step(next).await.unwrap().1;
+                }
+            }
+        }
+
+        let world = world.reopened().await;
+        let unfinished = begun.iter().filter(|rest| rest.is_some()).count();
+        for begun in world.store.begun_deletions().await.unwrap() {
+            assert!(begun.rest.is_decided() && !begun.erases);
+            assert_eq!(begun.rest.actor, Some(ADMIN));
+            world.store.write(begun.rest).await.unwrap();
+        }
+
+        assert!(stop > 1 || unfinished > 0, "{stop}");
+        assert_eq!(world.count("select count(*) from directus_users").await, 1, "{stop}");
+        assert_eq!(world.count("select count(user_created) from messages").await, 0, "{stop}");
+        assert_eq!(world.count("select count(user_updated) from messages").await, 150, "{stop}");
+        assert_eq!(world.count("select count(*) from chinwag_deletions").await, 0, "{stop}");
+        let told = "select sum(json_array_length(keys)) from event_log
+                    where collection = 'messages' and action = 'update'";
+        assert_eq!(world.count(told).await, 220, "{stop}");
+    }
+}
+
+#[tokio::test]
+async fn an_administrator_stays_whichever_deletions_are_under_way() {
+    let world = World::new().await;
+    administrators(&world).await;
+    let members: Vec<Uuid> = (1..=120).map(|place| Uuid::from_u128(0x1000 + place)).collect();
+    world.users(&members, Some(ROLE)).await;
+
+    let refused = world.step(write(vec![delete(&ROLES, &[ROLE])])).await;
+    assert!(matches!(refused, Err(StoreError::NoAdministrator)), "{refused:?}");
+    assert_eq!(world.count("select count(role) from directus_users").await, 120);
+    let refused = world.step(write(vec![delete(&POLICIES, &[POLICY])])).await;
+    assert!(matches!(refused, Err(StoreError::NoAdministrator)), "{refused:?}");
+
+    world.users(&[ADMIN], None).await;
+    let mine = access(POLICY, "user", ADMIN);
+    world.write(vec![Op::Create { collection: &ACCESS, rows: vec![mine] }]).await;
+    let (_, rest) = world.step(write(vec![delete(&ROLES, &[ROLE])])).await.unwrap();
+    assert!(world.count("select count(role) from directus_users").await > 0);
+    // The accounts that still have the role do not count: it is as good as gone.
+    let suspended = vec![(USERS.require("status"), Value::text("suspended"))];
+    let (keys, guard) = (vec![Key::Uuid(ADMIN)], Guard::Present);
+    let suspend = Op::Update { collection: &USERS, keys, set: suspended, guard };
+    let refused = world.step(write(vec![suspend])).await;
+    assert!(matches!(refused, Err(StoreError::NoAdministrator)), "{refused:?}");
+    world.store.write(rest.unwrap()).await.unwrap();
+    assert_eq!(world.count("select count(role) from directus_users").await, 0);
+}
+
+#[tokio::test]
+async fn a_write_that_would_take_the_last_administrator_ends_no_sessions() {
+    let world = World::new().await;
+    administrators(&world).await;
+    world.users(&[ADMIN], Some(ROLE)).await;
+    world.sessions(ADMIN, 200, 5).await;
+    let ending = |to: Timestamp| {
+        let test = Test::Lte(Value::Timestamp(to));
+        let filter = Filter::Field(SESSIONS.require("expires"), test);
+        Op::DeleteWhere { collection: &SESSIONS, filter }
+    };
+    let suspend = |to: &str| {
+        let set = vec![(USERS.require("status"), Value::text(to))];
+        let (keys, guard) = (vec![Key::Uuid(ADMIN)], Guard::Present);
+        let update = Op::Update { collection: &USERS, keys, set, guard };
+        write(vec![ending(Timestamp::from_millis(5)), update])
+    };
+
+    let refused = world.step(suspend("suspended")).await;
+
+    assert!(matches!(refused, Err(StoreError::NoAdministrator)), "{refused:?}");
+    assert_eq!(world.count("select count(*) from directus_sessions").await, 200);
+    let head = world.store.position();
+    let (events, rest) = world.step(suspend("active")).await.unwrap();
+    // The rehearsal of the update leaves no event behind.
+    assert_eq!(items(&events, &SESSIONS, EventAction::Delete), (STEP, STEP));
+    assert_eq!(items(&events, &USERS, EventAction::Update).0, 0);
+    assert_eq!(world.store.position(), head + 1);
+    let events = world.store.write(rest.unwrap()).await.unwrap();
+    assert_eq!(items(&events, &USERS, EventAction::Update).0, 1);
+    assert_eq!(world.count("select count(*) from directus_sessions").await, 0);
+}

@@ -1,0 +1,167 @@
+//! Writes with many consequences: carried out in steps of bounded size with an event for every change,
+//! while other writes take their turns, and resumed by the next process.
+
+mod caches;
+mod deletions;
+mod erasure;
+mod service;
+mod sweeps;
+
+use std::sync::Arc;
+
+use chinwag::clock::Timestamp;
+use chinwag::config::Config;
+use chinwag::config::StoreConfig;
+use chinwag::model::Collection;
+use chinwag::model::Event;
+use chinwag::model::EventAction;
+use chinwag::model::Key;
+use chinwag::model::Row;
+use chinwag::model::Value;
+use chinwag::model::id;
+use chinwag::model::schema::MESSAGES;
+use chinwag::model::schema::SESSIONS;
+use chinwag::model::schema::USERS;
+use chinwag::store::Committed;
+use chinwag::store::Done;
+use chinwag::store::Guard;
+use chinwag::store::Op;
+use chinwag::store::Store;
+use chinwag::store::StoreError;
+use chinwag::store::Turn;
+use chinwag::store::Write;
+use sqlx::Connection;
+use sqlx::Row as _;
+use sqlx::SqliteConnection;
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+/// How many items one step holds in these tests.
+const STEP: usize = 50;
+
+const ALICE: Uuid = Uuid::from_u128(0xa11ce);
+const BOB: Uuid = Uuid::from_u128(0xb0b);
+const ADMIN: Uuid = Uuid::from_u128(0xad);
+
+/// A store in a directory of its own.
+struct World {
+    store: Arc<Store>,
+    config: StoreConfig,
+    published: mpsc::Receiver<Committed>,
+    directory: TempDir,
+}
+
+impl World {
+    async fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = Config::for_tests().store;
+        config.filename = Some(directory.path().join("chinwag.db"));
+        config.step_rows_max = STEP;
+        let (committed, published) = mpsc::channel(100_000);
+        let store = Arc::new(Store::open(&config, committed).await.unwrap());
+        Self { store, config, published, directory }
+    }
+
+    /// Drops the store as it is, between two steps, and opens the file again.
+    async fn reopened(self) -> Self {
+        let Self { store, config, directory, .. } = self;
+        store.close().await;
+        drop(store);
+        let (committed, published) = mpsc::channel(100_000);
+        let store = Arc::new(Store::open(&config, committed).await.unwrap());
+        Self { store, config, published, directory }
+    }
+
+    async fn write(&self, ops: Vec<Op>) -> Vec<Arc<Event>> {
+        self.store.write(write(ops)).await.unwrap()
+    }
+
+    /// Commits one transaction of a write; returns its events, and the rest of the write.
+    async fn step(&self, write: Write) -> Result<(Vec<Arc<Event>>, Option<Write>), StoreError> {
+        match self.store.write_in_turn(Turn::of(()), write, None).await? {
+            Done::Now(events) => Ok((events, None)),
+            Done::Partly(events, rest) => Ok((events, Some(rest))),
+            Done::Before(keys) => panic!("{keys:?}"),
+        }
+    }
+
+    /// Creates accounts.
+    async fn users(&self, ids: &[Uuid], role: Option<Uuid>) {
+        let rows = ids.iter().map(|id| {
+            Row::empty(&USERS)
+                .with("id", Value::Uuid(*id))
+                .with("email", Value::text(&format!("{id}@example.com")))
+                .with("status", Value::text("active"))
+                .with("token", Value::text(&id.to_string()))
+                .with("provider", Value::text("default"))
+                .with("role", role.map_or(Value::Null, Value::Uuid))
+        });
+        self.write(vec![Op::Create { collection: &USERS, rows: rows.collect() }]).await;
+    }
+
+    /// Creates messages with these authors and editors.
+    async fn messages(&self, authors: impl Iterator<Item = (Option<Uuid>, Option<Uuid>)>) {
+        let lead = |id: Option<Uuid>| id.map_or(Value::Null, Value::Uuid);
+        let rows = authors.enumerate().map(|(place, (author, editor))| {
+            message(&format!("message {place}"))
+                .with("user_created", lead(author))
+                .with("user_updated", lead(editor))
+        });
+        let rows: Vec<Row> = rows.collect();
+        self.write(vec![Op::Create { collection: &MESSAGES, rows }]).await;
+    }
+
+    /// Creates sessions of an account.
+    async fn sessions(&self, user: Uuid, count: usize, expires: i64) {
+        let rows: Vec<Row> = (0..count).map(|_| session(user, expires)).collect();
+        self.write(vec![Op::Create { collection: &SESSIONS, rows }]).await;
+    }
+
+    /// Counts what a query says of the file.
+    async fn count(&self, sql: &str) -> i64 {
+        let file = self.directory.path().join("chinwag.db");
+        let mut look =
+            SqliteConnection::connect(&format!("sqlite:{}", file.display())).await.unwrap();
+        let sql = sqlx::AssertSqlSafe(sql.to_owned());
+        sqlx::query(sql).fetch_one(&mut look).await.unwrap().get(0)
+    }
+}
+
+fn write(ops: Vec<Op>) -> Write {
+    Write { actor: Some(ADMIN), at: Timestamp::from_millis(7), ops }
+}
+
+fn delete(collection: &'static Collection, ids: &[Uuid]) -> Op {
+    let keys = ids.iter().copied().map(Key::Uuid).collect();
+    Op::delete(collection, keys, Guard::Present)
+}
+
+fn message(content: &str) -> Row {
+    Row::empty(&MESSAGES)
+        .with("content", Value::text(content))
+        .with("date_created", Value::Timestamp(Timestamp::from_millis(1)))
+}
+
+fn session(user: Uuid, expires: i64) -> Row {
+    let at = Value::Timestamp(Timestamp::from_millis(1));
+    Row::empty(&SESSIONS)
+        .with("id", Value::Uuid(id::fresh()))
+        .with("user", Value::Uuid(user))
+        .with("mode", Value::text("json"))
+        .with("seed", Value::text("seed"))
+        .with("generation", Value::Integer(1))
+        .with("date_created", at.clone())
+        .with("date_rotated", at)
+        .with("expires", Value::Timestamp(Timestamp::from_millis(expires)))
+}
+
+/// Returns how many items the events of a collection and action name, and how many the longest does.
+fn items(events: &[Arc<Event>], of: &'static Collection, action: EventAction) -> (usize, usize) {
+    let lengths = events
+        .iter()
+        .filter(|event| event.collection == of && event.action == action)
+        .map(|event| event.changes.len());
+    let lengths: Vec<usize> = lengths.collect();
+    (lengths.iter().sum(), lengths.into_iter().max().unwrap_or_default())
+}

@@ -1,0 +1,162 @@
+//! Items that fit a condition, deleted a step at a time; events of bounded length; a log that is
+//! shortened by items and not by events.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+
+use chinwag::model::Event;
+use chinwag::query::Filter;
+use chinwag::query::Test;
+use chinwag::store::Retention;
+
+use super::*;
+use crate::support::soon;
+
+fn expired(at: i64) -> Op {
+    let test = Test::Lte(Value::Timestamp(Timestamp::from_millis(at)));
+    let filter = Filter::Field(SESSIONS.require("expires"), test);
+    Op::DeleteWhere { collection: &SESSIONS, filter }
+}
+
+/// Returns whether an event ends sessions.
+fn is_end(event: &Event) -> bool {
+    *event.collection == SESSIONS && event.action == EventAction::Delete
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn expired_sessions_end_in_steps_between_which_others_write() {
+    let mut world = World::new().await;
+    world.users(&[ALICE], None).await;
+    world.sessions(ALICE, 1_000, 5).await;
+    world.sessions(ALICE, 3, 500).await;
+    let begin = world.store.position();
+    let swept = AtomicBool::new(false);
+
+    let sweeping = async {
+        world.store.write(write(vec![expired(5)])).await.unwrap();
+        swept.store(true, Ordering::SeqCst);
+    };
+    let writing = async {
+        while !swept.load(Ordering::SeqCst) {
+            let rows = vec![message("meanwhile")];
+            let ops = vec![Op::Create { collection: &MESSAGES, rows }];
+            let turn = Turn::of("another");
+            world.store.write_in_turn(turn, write(ops), None).await.unwrap();
+        }
+    };
+    soon(async { tokio::join!(sweeping, writing) }).await;
+
+    let mut events = Vec::new();
+    while let Ok(committed) = world.published.try_recv() {
+        events.extend(committed.iter().filter(|event| event.seq > begin).cloned());
+    }
+    assert_eq!(items(&events, &SESSIONS, EventAction::Delete), (1_000, STEP));
+    let ends: Vec<usize> = (0..events.len()).filter(|place| is_end(&events[*place])).collect();
+    let between = ends.windows(2).filter(|pair| pair[1] > pair[0] + 1).count();
+    assert!(between > ends.len() / 2, "others wrote between {between} of {} steps", ends.len());
+    assert_eq!(world.count("select count(*) from directus_sessions").await, 3);
+}
+
+#[tokio::test]
+async fn a_write_that_is_refused_ends_nothing_however_much_would_have_followed() {
+    let world = World::new().await;
+    world.users(&[ALICE], None).await;
+    world.sessions(ALICE, 200, 5).await;
+    let active = |status: &str| {
+        let is = Test::Eq(Value::text(status));
+        let guard = Guard::Every(Filter::Field(USERS.require("status"), is));
+        let set = vec![(USERS.require("email"), Value::text("new@example.com"))];
+        let keys = vec![Key::Uuid(ALICE)];
+        write(vec![expired(5), Op::Update { collection: &USERS, keys, set, guard }])
+    };
+
+    let refused = world.step(active("invited")).await;
+
+    assert!(matches!(refused, Err(StoreError::Refused)), "{refused:?}");
+    assert_eq!(world.count("select count(*) from directus_sessions").await, 200);
+    let events = world.store.write(active("active")).await.unwrap();
+    assert_eq!(items(&events, &SESSIONS, EventAction::Delete), (200, STEP));
+    // The write itself comes in the last transaction.
+    assert_eq!(events.last().unwrap().collection, &USERS);
+    assert_eq!(world.count("select count(*) from directus_sessions").await, 0);
+}
+
+#[tokio::test]
+async fn long_texts_make_short_steps_and_short_events() {
+    let mut world = World::new().await;
+    let long: Vec<Row> = (0..60).map(|_| message(&"x".repeat(60_000))).collect();
+    world.write(vec![Op::Create { collection: &MESSAGES, rows: long }]).await;
+    while world.published.try_recv().is_ok() {}
+    let keys: Vec<Key> = (1..=60).map(Key::Integer).collect();
+    let set = vec![(MESSAGES.require("guest"), Value::Null)];
+
+    // One update by keys is one transaction, and its events are short all the same.
+    let guard = Guard::Present;
+    world.write(vec![Op::Update { collection: &MESSAGES, keys, set, guard }]).await;
+    let committed = soon(world.published.recv()).await.unwrap();
+    let (all, most) = items(&committed, &MESSAGES, EventAction::Update);
+    assert_eq!(all, 60);
+    assert!(most <= 9, "{most} long items in one event, before and after");
+
+    let filter = Filter::everything();
+    let deletion = write(vec![Op::DeleteWhere { collection: &MESSAGES, filter }]);
+    let (events, rest) = world.step(deletion).await.unwrap();
+    assert!(rest.is_some());
+    let (all, _) = items(&events, &MESSAGES, EventAction::Delete);
+    assert!((1..=18).contains(&all), "{all} long items in one step");
+}
+
+#[tokio::test]
+async fn many_items_changed_by_their_keys_change_at_once_in_several_events() {
+    let mut world = World::new().await;
+    world.messages((0..120).map(|_| (None, None))).await;
+    while world.published.try_recv().is_ok() {}
+    let keys: Vec<Key> = (1..=120).map(Key::Integer).collect();
+    let set = vec![(MESSAGES.require("content"), Value::text("changed"))];
+    let update =
+        Op::Update { collection: &MESSAGES, keys: keys.clone(), set, guard: Guard::Present };
+
+    world.write(vec![update]).await;
+    world.write(vec![Op::delete(&MESSAGES, keys, Guard::Present)]).await;
+
+    for action in [EventAction::Update, EventAction::Delete] {
+        let committed = soon(world.published.recv()).await.unwrap();
+        let lengths: Vec<usize> = committed.iter().map(|event| event.changes.len()).collect();
+        assert_eq!(lengths, [50, 50, 20], "{action:?}");
+        let order = committed.iter().flat_map(|event| event.changes.iter().map(|it| it.key));
+        assert!(order.eq((1..=120).map(Key::Integer)), "{action:?}");
+    }
+    let lines = "select count(*) from directus_activity where action in ('update', 'delete')";
+    assert_eq!(world.count(lines).await, 240);
+}
+
+#[tokio::test]
+async fn the_log_is_shortened_by_items_and_not_by_events() {
+    let world = World::new().await;
+    for _ in 0..30 {
+        world.messages((0..STEP).map(|_| (None, None))).await;
+    }
+    let all = Filter::everything();
+    world.write(vec![Op::DeleteWhere { collection: &MESSAGES, filter: all }]).await;
+    let creates = i64::try_from(30 * STEP).unwrap();
+    assert_eq!(world.store.position(), creates + 30);
+    soon(async {
+        while world.store.indexed() < world.store.position() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+
+    let (mut steps, mut left) = (0, Vec::new());
+    let keeping = Retention { since: None, events_max: Some(1) };
+    while world.store.shorten_log(keeping).await.unwrap() {
+        steps += 1;
+        left.push(world.count("select count(*) from directus_activity").await);
+    }
+
+    // 500 items a step: 1,500 creates, and 30 deletes of 50 items each.
+    assert_eq!(steps, 5, "{left:?}");
+    let dropped = left.windows(2).map(|pair| pair[0] - pair[1]);
+    assert!(dropped.max() <= Some(500), "{left:?}");
+    assert_eq!(world.count("select count(*) from event_log").await, 1);
+}
