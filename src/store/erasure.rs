@@ -3,28 +3,20 @@
 //! Rows as they were are about an account if they are its own, name it as their owner (`user`) or
 //! their author (`user_created`).
 
+use std::pin::pin;
+
+use futures_util::TryStreamExt as _;
 use serde_json::Value as Json;
-use sqlx::Row as _;
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
+use crate::model::Row;
+use crate::model::Value;
 use crate::store::Store;
 use crate::store::StoreError;
-
-/// Rows as they were before and after changes, each with the line it is in. The text is looked for
-/// first, which spares most lines the parsing.
-const FIND: &str = "\
-    select seq, collection, action, date_created, 'before', row.value \
-    from event_log, json_each(event_log.before) as row \
-    where before is not null and instr(before, ?1) > 0 and ?1 in \
-    (row.value ->> 'id', row.value ->> 'user', row.value ->> 'user_created') \
-    union all \
-    select seq, collection, action, date_created, 'after', row.value \
-    from event_log, json_each(event_log.after) as row \
-    where after is not null and instr(after, ?1) > 0 and ?1 in \
-    (row.value ->> 'id', row.value ->> 'user', row.value ->> 'user_created') \
-    order by 1, 5 desc";
+use crate::store::event_log;
+use crate::store::rows;
 
 /// Leaves of such rows only their keys.
 const STRIP_BEFORE: &str = "\
@@ -35,14 +27,18 @@ const STRIP_BEFORE: &str = "\
             else json(row.value) end) \
         from json_each(event_log.before) as row\
     ) where seq > ?2 and seq <= ?3 and before is not null and instr(before, ?1) > 0";
+/// A created message does not repeat the actor as its author.
 const STRIP_AFTER: &str = "\
     update event_log set after = (\
         select json_group_array(case \
             when ?1 in (row.value ->> 'id', row.value ->> 'user', row.value ->> 'user_created') \
-            then json_object('id', row.value ->> 'id') \
+                or (event_log.actor = ?1 and event_log.action = 'create' \
+                and event_log.collection = 'messages' \
+                and json_type(row.value, '$.user_created') is null) \
+            then json_object('id', coalesce(row.value ->> 'id', event_log.keys ->> row.key)) \
             else json(row.value) end) \
         from json_each(event_log.after) as row\
-    ) where seq > ?2 and seq <= ?3 and after is not null and instr(after, ?1) > 0";
+    ) where seq > ?2 and seq <= ?3 and after is not null and (actor = ?1 or instr(after, ?1) > 0)";
 
 const STRIP_ACTOR: &str =
     "update event_log set actor = null where seq > ?2 and seq <= ?3 and actor = ?1";
@@ -61,14 +57,14 @@ const FORGET_POSITIONS: &str = "delete from chinwag_positions where owner = ?1";
 pub struct Earlier {
     /// The place of the change in the order of everything.
     pub seq: i64,
-    /// The collection, by its name at that time.
-    pub collection: String,
+    /// The collection.
+    pub collection: &'static str,
     /// `create`, `update` or `delete`.
-    pub action: String,
+    pub action: &'static str,
     /// When it was changed.
     pub at: Timestamp,
     /// `before` or `after` the change.
-    pub side: String,
+    pub side: &'static str,
     /// The row, with secrets masked.
     pub row: Json,
 }
@@ -79,22 +75,32 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn earlier_rows(&self, user: Uuid) -> Result<Vec<Earlier>, StoreError> {
-        let found = sqlx::query(FIND).bind(user.to_string()).fetch_all(self.reserved()).await?;
-        let inconsistent = || StoreError::Inconsistent { table: "event_log", column: "after" };
-        found
-            .iter()
-            .map(|line| {
-                Ok(Earlier {
-                    seq: line.try_get(0)?,
-                    collection: line.try_get(1)?,
-                    action: line.try_get(2)?,
-                    at: Timestamp::from_millis(line.try_get(3)?),
-                    side: line.try_get(4)?,
-                    row: serde_json::from_str(line.try_get(5)?).map_err(|_| inconsistent())?,
-                })
-            })
-            .collect()
+        let mut events = pin!(event_log::read_about(self.reserved(), user));
+        let mut found = Vec::new();
+        while let Some(event) = events.try_next().await? {
+            let sides = event.changes.iter().flat_map(|change| {
+                [("before", change.before.as_deref()), ("after", change.after.as_deref())]
+            });
+            let about = sides
+                .filter_map(|(side, row)| Some((side, row.filter(|row| is_about(row, user))?)));
+            found.extend(about.map(|(side, row)| Earlier {
+                seq: event.seq,
+                collection: event.collection.name,
+                action: event.action.name(),
+                at: event.at,
+                side,
+                row: rows::describe(row, &Row::empty(event.collection)),
+            }));
+        }
+        Ok(found)
     }
+}
+
+fn is_about(row: &Row, user: Uuid) -> bool {
+    let names = |field: &&str| {
+        row.collection().field(field).is_some_and(|field| row[field] == Value::Uuid(user))
+    };
+    ["id", "user", "user_created"].iter().any(names)
 }
 
 /// Takes everything that is about an account out of the events after one place and up to another.

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use futures_util::Stream;
 use futures_util::TryStreamExt;
 use serde_json::Map;
 use serde_json::Value as Json;
 use sqlx::Row as _;
 use sqlx::SqliteConnection;
+use sqlx::SqliteExecutor;
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
@@ -15,8 +17,11 @@ use crate::model::Change;
 use crate::model::Collection;
 use crate::model::Event;
 use crate::model::EventAction;
+use crate::model::Key;
 use crate::model::Row;
+use crate::model::Value;
 use crate::model::collection::Reach;
+use crate::model::collection::Special;
 use crate::model::schema;
 use crate::store::StoreError;
 use crate::store::rows;
@@ -80,6 +85,18 @@ pub(super) async fn read(
     Ok((events, last))
 }
 
+const READ_ABOUT: &str = "select seq, collection, action, keys, actor, date_created, before, after, \
+     text_keys from event_log where actor = ?1 or instr(before, ?1) > 0 or instr(after, ?1) > 0 order by seq";
+
+/// Reads the events that name an account, in order.
+pub(super) fn read_about<'c>(
+    connection: impl SqliteExecutor<'c> + 'c,
+    user: Uuid,
+) -> impl Stream<Item = Result<Event, StoreError>> + 'c {
+    let lines = sqlx::query(READ_ABOUT).bind(user.to_string()).fetch(connection);
+    lines.map_err(StoreError::from).try_filter_map(async |line| event(line.try_get(0)?, &line))
+}
+
 const MEASURE: &str = "select seq, json_array_length(keys), \
      octet_length(keys) + coalesce(octet_length(before), 0) + coalesce(octet_length(after), 0) \
      from event_log where seq > ? and seq <= ? order by seq limit ?";
@@ -114,10 +131,11 @@ fn event(seq: i64, line: &SqliteRow) -> Result<Option<Event>, StoreError> {
     let keys = rows::unpack_keys(line.try_get(3)?).ok_or_else(|| inconsistent("keys"))?;
     let actor = line.try_get::<Option<&str>, _>(4)?.and_then(|id| Uuid::try_parse(id).ok());
     let at = Timestamp::from_millis(line.try_get(5)?);
+    let implied = |key| implied(collection, action, key, actor, at);
     let side = |column, place| {
-        line.try_get::<Option<&str>, _>(place).map_err(StoreError::from).and_then(|packed| {
-            side(collection, packed, keys.len()).ok_or_else(|| inconsistent(column))
-        })
+        line.try_get::<Option<&str>, _>(place)
+            .map_err(StoreError::from)
+            .and_then(|packed| side(packed, &keys, implied).ok_or_else(|| inconsistent(column)))
     };
     let (before, after) = (side("before", 6)?, side("after", 7)?);
     let text_keys = match line.try_get::<Option<&str>, _>(8)? {
@@ -132,19 +150,50 @@ fn event(seq: i64, line: &SqliteRow) -> Result<Option<Event>, StoreError> {
     Ok(Some(Event { seq, collection, action, changes, actor, at, text_keys }))
 }
 
-/// Returns the rows of one side of an event, each `None` if it has none.
-fn side(
+/// Returns the values of a created item that the other columns of its line have already: its key, the actor
+/// as its author and the instant. Created messages are by far the most rows of the log, which does not repeat
+/// these values.
+fn implied(
     collection: &'static Collection,
+    action: EventAction,
+    key: Key,
+    actor: Option<Uuid>,
+    at: Timestamp,
+) -> Row {
+    let mut row = Row::empty(collection);
+    if action == EventAction::Create && collection.reach == Reach::Items {
+        row.set(collection.key(), key.into());
+        for field in collection.columns() {
+            match field.special {
+                Special::UserCreated => row.set(field, actor.map_or(Value::Null, Value::Uuid)),
+                Special::DateCreated => row.set(field, Value::Timestamp(at)),
+                _ => {}
+            }
+        }
+    }
+    row
+}
+
+/// Returns the rows of one side of an event, each `None` if it has none. `implied` returns the values that a
+/// description leaves out; one with a key is of an earlier version and leaves out nothing but nulls.
+fn side(
     packed: Option<&str>,
-    changes: usize,
+    keys: &[Key],
+    implied: impl Fn(Key) -> Row,
 ) -> Option<Vec<Option<Arc<Row>>>> {
-    let Some(packed) = packed else { return Some(vec![None; changes]) };
+    let Some(packed) = packed else { return Some(vec![None; keys.len()]) };
     let described: Vec<Map<String, Json>> = serde_json::from_str(packed).ok()?;
-    let rows: Option<Vec<_>> = described
-        .iter()
-        .map(|row| rows::restore(collection, row).map(|row| Some(Arc::new(row))))
-        .collect();
-    rows.filter(|rows| rows.len() == changes)
+    let row = |(key, described): (&Key, &Map<String, Json>)| {
+        let implied = implied(*key);
+        let collection = implied.collection();
+        let is_whole = described.contains_key(collection.key().name);
+        let row = if is_whole { Row::empty(collection) } else { implied };
+        rows::restore(row, described).map(|row| Some(Arc::new(row)))
+    };
+    if described.len() != keys.len() {
+        return None;
+    }
+    keys.iter().zip(&described).map(row).collect()
 }
 
 /// The columns of a line, in the order of [`APPEND`].
@@ -162,9 +211,13 @@ type Line = (
 
 fn line(event: &Event) -> Line {
     let keys = rows::pack_keys(event.changes.iter().map(|change| change.key));
+    let Event { collection, action, actor, at, .. } = *event;
+    let described = |change: &Change, row: &Row| {
+        rows::describe(row, &implied(collection, action, change.key, actor, at))
+    };
     let side = |side: fn(&Change) -> Option<&Row>| -> Option<String> {
-        let rows: Option<Vec<Json>> =
-            event.changes.iter().map(|change| side(change).map(rows::describe)).collect();
+        let row = |change| side(change).map(|row| described(change, row));
+        let rows: Option<Vec<Json>> = event.changes.iter().map(row).collect();
         rows.map(|rows| Json::Array(rows).to_string())
     };
     (
@@ -179,4 +232,65 @@ fn line(event: &Event) -> Line {
         (!event.text_keys.is_empty())
             .then(|| rows::pack_keys(event.text_keys.iter().copied()).to_string()),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::schema::MESSAGES;
+
+    const AT: Timestamp = Timestamp::from_millis(1_769_860_800_000);
+    const KEY: Key = Key::Integer(7);
+
+    fn packed(row: &Row, actor: Option<Uuid>) -> Json {
+        let change = Change { key: KEY, before: None, after: Some(Arc::new(row.clone())) };
+        let text_keys = Arc::default();
+        let event = Event {
+            seq: 1,
+            collection: &MESSAGES,
+            action: EventAction::Create,
+            changes: vec![change],
+            actor,
+            at: AT,
+            text_keys,
+        };
+        serde_json::from_str(&line(&event).7.unwrap()).unwrap()
+    }
+
+    fn unpacked(packed: &Json, actor: Option<Uuid>) -> Row {
+        let implied = |key| implied(&MESSAGES, EventAction::Create, key, actor, AT);
+        let rows = side(Some(&packed.to_string()), &[KEY], implied).unwrap();
+        rows[0].as_deref().unwrap().clone()
+    }
+
+    #[test]
+    fn a_created_message_is_read_back_with_any_author_and_date() {
+        let (alice, bob) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        for actor in [None, Some(alice)] {
+            for author in [None, Some(alice), Some(bob)] {
+                for date in [AT, Timestamp::from_millis(1)] {
+                    let row = Row::empty(&MESSAGES)
+                        .with("id", KEY)
+                        .with("content", Value::text("hello"))
+                        .with("date_created", Value::Timestamp(date))
+                        .with("user_created", author.map_or(Value::Null, Value::Uuid));
+                    let packed = packed(&row, actor);
+                    assert_eq!(unpacked(&packed, actor), row, "{packed}");
+                    if actor == author && date == AT {
+                        assert_eq!(packed, json!([{"content": "hello"}]));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_that_has_its_key_implies_nothing() {
+        let whole = json!([{"id": 7, "content": "hello", "date_created": AT.to_string()}]);
+        let row = unpacked(&whole, Some(Uuid::from_u128(1)));
+        assert!(row[MESSAGES.require("user_created")].is_null());
+        assert_eq!(row[MESSAGES.require("content")], Value::text("hello"));
+    }
 }

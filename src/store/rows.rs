@@ -99,25 +99,23 @@ fn pack_value(value: &Value) -> Json {
 }
 
 /// Returns the row as a JSON object, for the log: by names, so that it can be read after the schema
-/// has moved on. Fields that are null are left out.
-pub(super) fn describe(row: &Row) -> Json {
+/// has moved on. Fields with the values of `implied` are left out.
+pub(super) fn describe(row: &Row, implied: &Row) -> Json {
     row.collection()
         .columns()
-        .filter(|field| !row[field].is_null())
+        .filter(|field| row[field] != implied[field])
         .map(|field| (field.name.to_owned(), row[field].to_json()))
         .collect::<serde_json::Map<_, _>>()
         .into()
 }
 
 /// Returns the row that was described. Names that are not known any more are passed over; fields it
-/// does not name are null. `None` if a value has not the form of its field.
-pub(super) fn restore(
-    collection: &'static Collection,
-    described: &serde_json::Map<String, Json>,
-) -> Option<Row> {
-    let mut row = Row::empty(collection);
+/// does not name have the values of `implied`. `None` if a value has not the form of its field.
+pub(super) fn restore(implied: Row, described: &serde_json::Map<String, Json>) -> Option<Row> {
+    let mut row = implied;
     for (name, value) in described {
-        if let Some(field) = collection.field(name).filter(|field| field.is_stored()) {
+        let field = row.collection().field(name);
+        if let Some(field) = field.filter(|field| field.is_stored()) {
             row.set(field, restore_value(field, value)?);
         }
     }
