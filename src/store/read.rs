@@ -148,15 +148,30 @@ impl Store {
         select: Select,
         room: impl Into<Room<'_>> + Send,
     ) -> Result<Vec<Arc<Row>>, StoreError> {
+        let (rows, is_cut) = self.read_first(scope, select, room).await?;
+        if is_cut { Err(StoreError::TooLong) } else { Ok(rows) }
+    }
+
+    /// Reads as [`Store::read`] the first rows that there is room for, and returns whether there are others.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn read_first(
+        &self,
+        scope: &Scope,
+        select: Select,
+        room: impl Into<Room<'_>> + Send,
+    ) -> Result<(Vec<Arc<Row>>, bool), StoreError> {
         if let Some((limit, offset)) = select.as_newest(scope)
             && let Some(rows) = self.recent().newest(limit, offset)
         {
-            return Ok(rows);
+            return Ok((rows, false));
         }
         let (collection, select) = (scope.collection(), within(scope, select));
         let mut reader = self.readers().borrow().await?;
-        let found = read_within(&mut reader, collection, &select, room.into()).await;
-        Ok(reader.finish(found)?.into_iter().map(Arc::new).collect())
+        let found = read_first(&mut reader, collection, &select, room.into()).await;
+        let (rows, is_cut) = reader.finish(found)?;
+        Ok((rows.into_iter().map(Arc::new).collect(), is_cut))
     }
 
     /// Reads as [`Store::read`] what one write is to change.
@@ -367,22 +382,23 @@ async fn run_narrowed(
 }
 
 /// Reads rows on a connection with the help of the index of texts where it can help, as long as there is
-/// room for them.
-async fn read_within(
+/// room for them. Returns whether there are others, too.
+async fn read_first(
     connection: &mut SqliteConnection,
     collection: &'static Collection,
     select: &Select,
     room: Room<'_>,
-) -> Result<Vec<Row>, StoreError> {
+) -> Result<(Vec<Row>, bool), StoreError> {
     if !search::applies(collection, select) {
-        return fetch(connection, collection, compile::rows(collection, select, None), room).await;
+        let statement = compile::rows(collection, select, None);
+        return fetch_some(connection, collection, statement, 0, room).await;
     }
     let mut snapshot = connection.begin().await?;
     let candidates = search::narrow(&mut snapshot, collection, select, Asked::Page).await?;
     let statement = compile::rows(collection, select, candidates.as_ref());
-    let rows = fetch(&mut snapshot, collection, statement, room).await?;
+    let found = fetch_some(&mut snapshot, collection, statement, 0, room).await?;
     snapshot.rollback().await?;
-    Ok(rows)
+    Ok(found)
 }
 
 /// Runs a statement row by row, until their texts are too long.

@@ -15,6 +15,7 @@ use crate::domain::items::keys;
 use crate::domain::items::plan::Plan;
 use crate::domain::items::plan::TotalsPlan;
 use crate::domain::items::show;
+use crate::domain::items::text::list_too_long;
 use crate::domain::items::text::too_long;
 use crate::domain::memory::Reservation;
 use crate::domain::permissions::Permissions;
@@ -165,18 +166,27 @@ impl Items {
         }
         let plan = Plan::new(&self.permissions, actor, collection, query)?;
         let mut memory = Reservation::new(&self.memory, Owner::of(actor));
-        let rows = if plan.select.limit == Some(0) {
-            Vec::new()
+        let (rows, is_cut) = if plan.select.limit == Some(0) {
+            (Vec::new(), false)
         } else {
             let (scope, select) = (plan.projection.scope(), plan.select.clone());
             let mut growth = Growth::new(&mut memory);
-            let rows = self.store.read_within(scope, select, growth.room(most)).await;
-            rows.map_err(|error| growth.failed(error, most))?
+            let read = self.store.read_first(scope, select, growth.room(most)).await;
+            read.map_err(|error| growth.failed(error, most))?
         };
         let records = self.records(&plan.projection, rows, Relations::default()).await?;
+        if is_cut {
+            return Err(list_too_long(most, plan.projection.count_that_fit(&records, most)));
+        }
         let counts = self.count(&plan, query.meta).await?;
         let sheet = query.export.map(|export| Sheet { export, columns: plan.projection.names() });
-        let data = written(&mut memory, most, |most| plan.projection.list_within(&records, most))?;
+        let data = written(&mut memory, most, |most| plan.projection.list_within(&records, most));
+        let data = data.map_err(|error| match error {
+            Error::LimitExceeded(_) => {
+                list_too_long(most, plan.projection.count_that_fit(&records, most))
+            }
+            error => error,
+        })?;
         drop(records);
         memory.resize_to_fit(data.capacity())?;
         Ok(Answer { data, counts, sheet, memory })

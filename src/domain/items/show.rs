@@ -51,6 +51,19 @@ impl Projection {
         (text.finish(), truncated)
     }
 
+    /// Returns the number of the first records that have at most this number of bytes together as a JSON list.
+    #[must_use]
+    pub fn count_that_fit(&self, records: &[Record], most: usize) -> usize {
+        let mut bytes = "[]".len();
+        let fitting = records.iter().take_while(|record| {
+            bytes += self.object(record).get().len();
+            let fits = bytes <= most;
+            bytes += ",".len();
+            fits
+        });
+        fitting.count()
+    }
+
     /// Writes one record as a JSON object of at most so many bytes.
     ///
     /// # Errors

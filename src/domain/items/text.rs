@@ -230,6 +230,16 @@ pub(super) fn too_long(most: usize) -> Error {
     ))
 }
 
+/// Returns the refusal of a list of which only the first items fit.
+pub(super) fn list_too_long(most: usize, count: usize) -> Error {
+    match too_long(most) {
+        Error::LimitExceeded(reason) if count > 0 => {
+            Error::LimitExceeded(format!("{reason}. With limit={count} these items fit"))
+        }
+        refusal => refusal,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

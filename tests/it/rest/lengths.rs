@@ -13,6 +13,7 @@ use crate::support::Answer;
 use crate::support::Socket;
 use crate::support::TestServer;
 use crate::support::User;
+use crate::support::error;
 
 /// The fields that a client may set, with a value that is one character longer than may be.
 fn too_long(collection: &'static Collection) -> Vec<(&'static Field, Json)> {
@@ -99,6 +100,44 @@ async fn a_name_shows_as_the_letters_that_it_is_made_of() {
     assert_eq!(named("Ad\u{200b}min\u{202e}").await, "Admin");
     assert_eq!(named(" \u{3164}\t").await, Json::Null);
     assert_eq!(named(&"é".repeat(255)).await, "é".repeat(255));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_refusal_of_a_list_names_a_limit_that_works() {
+    let server = TestServer::with(|config| {
+        config.query.answer_bytes_max = 100_000;
+        config.websockets.answer_bytes_max = 50_000;
+    })
+    .await;
+    let alice = server.member("alice").await;
+    let messages = vec![json!({"content": "\u{1}".repeat(2_000) + "x"}); 50];
+    for _ in 0..2 {
+        alice.post("/items/messages?fields=id", &json!(messages)).await.ok();
+    }
+    let mut socket = Socket::signed_in(&server, &alice).await;
+    let limit_in = |message: &str| -> usize {
+        let (_, limit) = message.split_once("limit=").expect(message);
+        limit.split(' ').next().unwrap().parse().unwrap()
+    };
+
+    let list = |limit: usize| format!("/items/messages?limit={limit}&sort=id");
+    let refused = alice.get(&list(100)).await;
+    refused.refused(403, "LIMIT_EXCEEDED");
+    let limit = limit_in(refused.message());
+    assert_eq!(alice.get(&list(limit)).await.ok().as_array().unwrap().len(), limit);
+    alice.get(&list(limit + 1)).await.refused(403, "LIMIT_EXCEEDED");
+
+    let read = |limit: usize| {
+        let query = json!({"limit": limit, "sort": ["id"]});
+        json!({"type": "items", "action": "read", "collection": "messages", "query": query})
+    };
+    let refused = socket.ask(&read(100)).await;
+    let (_, code, message) = error(&refused);
+    assert_eq!(code, "LIMIT_EXCEEDED", "{refused}");
+    let limit = limit_in(message);
+    assert_eq!(socket.ask(&read(limit)).await["data"].as_array().unwrap().len(), limit);
+    assert_eq!(error(&socket.ask(&read(limit + 1)).await).1, "LIMIT_EXCEEDED");
     server.stop().await;
 }
 
