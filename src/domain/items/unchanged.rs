@@ -144,10 +144,6 @@ pub(super) fn leave_out_masks(collection: &'static Collection, values: &mut Map<
 
 fn shows_as(value: &Value, field: &Field, sent: &Json) -> bool {
     match field.kind {
-        // Read with the item behind it.
-        Kind::ToOne(target) if sent.is_object() => {
-            sent.get(target.key().name) == Some(&value.to_json())
-        }
         Kind::Secret if !value.is_null() => sent.as_str() == Some(MASK),
         _ => value.to_json() == *sent,
     }
