@@ -1,7 +1,6 @@
 //! The changes of a transaction and their events: creates, updates, deletes.
 
 use std::collections::HashMap;
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use sea_query::Expr;
@@ -308,7 +307,7 @@ impl Batch<'_> {
         }
     }
 
-    /// Notes an event or, of many changes, several. `text_keys` are in ascending order.
+    /// Notes an event. `text_keys` are in ascending order.
     fn note(
         &mut self,
         write: &Write,
@@ -317,35 +316,17 @@ impl Batch<'_> {
         changes: Vec<Change>,
         text_keys: &[Key],
     ) {
-        let (actor, at) = (write.actor, self.state.counters.date(write.at));
-        let mut changes = changes.into_iter().peekable();
-        while changes.peek().is_some() {
-            let mut left = self.bounds.step;
-            let mut some = Vec::new();
-            while !left.is_spent()
-                && let Some(change) = changes.next()
-            {
-                let sides = change.before.iter().chain(&change.after);
-                let bytes: usize = sides.clone().map(|row| row.text_bytes()).sum();
-                self.touched.rows += sides.count();
-                self.touched.text_bytes += bytes;
-                left.rows -= 1;
-                left.bytes = left.bytes.saturating_sub(bytes);
-                some.push(change);
-            }
-            let seq = self.state.counters.next_seq();
-            if self.implying {
-                self.implied.push(seq);
-            }
-            let text_keys = if text_keys.is_empty() {
-                Arc::default()
-            } else {
-                let keys: HashSet<Key> = some.iter().map(|change| change.key).collect();
-                text_keys.iter().copied().filter(|key| keys.contains(key)).collect()
-            };
-            let event = Event { seq, collection, action, changes: some, actor, at, text_keys };
-            self.events.push(Arc::new(event));
+        let (seq, at) = (self.state.counters.next_seq(), self.state.counters.date(write.at));
+        for row in changes.iter().flat_map(|change| change.before.iter().chain(&change.after)) {
+            self.touched.rows += 1;
+            self.touched.text_bytes += row.text_bytes();
         }
+        if self.implying {
+            self.implied.push(seq);
+        }
+        let (actor, text_keys) = (write.actor, text_keys.into());
+        let event = Event { seq, collection, action, changes, actor, at, text_keys };
+        self.events.push(Arc::new(event));
     }
 }
 
