@@ -13,7 +13,6 @@ use crate::domain::Forbidden;
 use crate::domain::items::draft::Draft;
 use crate::domain::items::keys;
 use crate::domain::items::unchanged::Sight;
-use crate::domain::items::unchanged::is_kept;
 use crate::model::Action;
 use crate::model::Collection;
 use crate::model::Field;
@@ -72,8 +71,6 @@ impl Draft<'_> {
         let mut lists = Vec::new();
         for field in collection.fields {
             match field.kind {
-                // The server sets the field: whatever the object says of the item behind it is no change.
-                Kind::ToOne(_) if is_kept(field) => {}
                 Kind::ToOne(target) => {
                     let value = values.get_mut(field.name).filter(|value| value.is_object());
                     if let Some(Json::Object(object)) = value.map(Json::take) {
