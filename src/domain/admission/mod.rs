@@ -90,8 +90,8 @@ impl Admission {
             clock,
             rates: items.map(|quota| (Rates::new(quota), Rates::new(of_address(quota)))),
             followers: Followers::default(),
-            owners: Windows::new(Arc::clone(&progress), 1, true),
-            addresses: Windows::new(Arc::clone(&progress), ADDRESS_WINDOW, false),
+            owners: Windows::new(Arc::clone(&progress), 1),
+            addresses: Windows::new(Arc::clone(&progress), ADDRESS_WINDOW),
             progress,
         })
     }

@@ -5,7 +5,6 @@
 
 use std::sync::atomic::AtomicI64;
 use std::sync::atomic::AtomicU64;
-use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -27,8 +26,6 @@ pub struct Progress {
     written: Box<[AtomicI64]>,
     /// The nanoseconds of a write to one socket.
     nanos: AtomicU64,
-    /// The sockets that do not take what is for them at once.
-    stuck: AtomicUsize,
 }
 
 impl Progress {
@@ -39,7 +36,6 @@ impl Progress {
             delivered: AtomicI64::new(0),
             written: (0..threads).map(|_| AtomicI64::new(i64::MAX)).collect(),
             nanos: AtomicU64::new(NANOS_USUAL),
-            stuck: AtomicUsize::new(0),
         }
     }
 
@@ -91,22 +87,6 @@ impl Progress {
         let delivered = self.delivered();
         let written = self.written.iter().map(|written| written.load(Ordering::SeqCst));
         written.fold(delivered, i64::min)
-    }
-
-    /// Notes that a socket does not take what is for it at once.
-    pub fn stick(&self) {
-        self.stuck.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Notes that such a socket has taken it, or is closed.
-    pub fn unstick(&self) {
-        self.stuck.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// Returns the number of sockets that do not take what is for them at once.
-    #[must_use]
-    pub fn stuck(&self) -> u64 {
-        u64::try_from(self.stuck.load(Ordering::Relaxed)).unwrap_or(u64::MAX)
     }
 
     /// Returns the time that a delivery takes of all threads.

@@ -27,8 +27,6 @@ const CONTENDED_ITEMS: u64 = 4;
 const RECENT: Duration = Duration::from_secs(1);
 /// The part of the time of delivery that a flood may take: one of this number.
 const PART: u32 = 10;
-/// Delivery lags once more than one follower of this number does not take frames at once.
-const STUCK_PART: u64 = 4;
 /// The pause before another look at how far delivery has got.
 const PAUSE: Duration = Duration::from_millis(1);
 /// The number of windows that are kept, and the number of those with memory from the start.
@@ -40,8 +38,6 @@ pub(super) struct Windows<K> {
     progress: Arc<Progress>,
     /// The multiple of the window of one account.
     factor: u32,
-    /// Whether a window is also narrow because many sockets are stuck.
-    minds_lag: bool,
     known: Cache<K, Arc<Window>, UnitWeighter>,
     /// The last two keys that wrote, and when.
     last: Mutex<[Option<(K, Instant)>; 2]>,
@@ -81,9 +77,9 @@ pub(super) struct Load {
 }
 
 impl<K: Hash + Eq + Clone> Windows<K> {
-    pub(super) fn new(progress: Arc<Progress>, factor: u32, minds_lag: bool) -> Self {
+    pub(super) fn new(progress: Arc<Progress>, factor: u32) -> Self {
         let known = Cache::with_weighter(KNOWN_USUAL, KNOWN_MAX, UnitWeighter);
-        Self { progress, factor, minds_lag, known, last: Mutex::default() }
+        Self { progress, factor, known, last: Mutex::default() }
     }
 
     /// Waits until the deliveries of a write may be under way.
@@ -104,7 +100,7 @@ impl<K: Hash + Eq + Clone> Windows<K> {
     /// Returns how long a write has to wait at least because of those before.
     pub(super) fn owed(&self, key: &K, load: Load) -> Duration {
         let now = Instant::now();
-        let Some(window) = self.known.get(key).filter(|_| self.is_contended(key, load, now)) else {
+        let Some(window) = self.known.get(key).filter(|_| self.is_contended(key, now)) else {
             return Duration::ZERO;
         };
         let is_list = load.deliveries > self.most(load, true);
@@ -128,15 +124,11 @@ impl<K: Hash + Eq + Clone> Windows<K> {
         last[0] = Some((key.clone(), now));
     }
 
-    /// Returns whether another key writes too, or delivery lags.
-    fn is_contended(&self, key: &K, load: Load, now: Instant) -> bool {
+    /// Returns whether another key writes too.
+    fn is_contended(&self, key: &K, now: Instant) -> bool {
         let last = self.last.lock();
         let another = |(other, at): &(K, Instant)| other != key && *at + RECENT > now;
-        last.iter().flatten().any(another) || self.lags(load)
-    }
-
-    fn lags(&self, load: Load) -> bool {
-        self.minds_lag && STUCK_PART * self.progress.stuck() > load.followers
+        last.iter().flatten().any(another)
     }
 
     fn most(&self, load: Load, is_contended: bool) -> u64 {
@@ -147,7 +139,7 @@ impl<K: Hash + Eq + Clone> Windows<K> {
 
     /// Lets a write in that finds few deliveries under way.
     fn try_free(&self, window: &Window, key: &K, load: Load, now: Instant) -> bool {
-        let is_contended = self.is_contended(key, load, now);
+        let is_contended = self.is_contended(key, now);
         let most = self.most(load, is_contended);
         let mut state = window.state.lock();
         state.settle(self.progress.written());
@@ -170,7 +162,7 @@ impl<K: Hash + Eq + Clone> Windows<K> {
         load: Load,
         now: Instant,
     ) -> Result<(), Instant> {
-        let is_contended = self.is_contended(key, load, now);
+        let is_contended = self.is_contended(key, now);
         let most = self.most(load, is_contended);
         let mut state = window.state.lock();
         state.settle(self.progress.written());
@@ -244,7 +236,7 @@ mod tests {
 
     fn windows() -> (Arc<Progress>, Windows<u8>) {
         let progress = Arc::new(Progress::new(0));
-        let windows = Windows::new(Arc::clone(&progress), 1, true);
+        let windows = Windows::new(Arc::clone(&progress), 1);
         (progress, windows)
     }
 
@@ -285,15 +277,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_flood_has_a_part_of_the_time_while_another_client_writes_or_delivery_lags() {
+    async fn a_flood_has_a_part_of_the_time_while_another_client_writes() {
         const FLOOD: u32 = 40;
-        for (writes, lags) in [(false, false), (true, false), (false, true)] {
+        for writes in [false, true] {
             let (progress, windows) = windows();
-            if lags {
-                for _ in 0..=FOLLOWERS / STUCK_PART {
-                    progress.stick();
-                }
-            }
             let begun = Instant::now();
             let seq = AtomicI64::new(0);
             let next = || seq.fetch_add(1, Ordering::Relaxed) + 1;
@@ -315,7 +302,7 @@ mod tests {
             }
             let each = progress.of_delivery() * u32::try_from(FOLLOWERS).unwrap() * PART;
             let is_slow = begun.elapsed() >= each * (FLOOD - 10);
-            assert_eq!(is_slow, writes || lags, "{:?}", begun.elapsed());
+            assert_eq!(is_slow, writes, "{:?}", begun.elapsed());
         }
     }
 

@@ -229,22 +229,6 @@ impl Wake for Line {
     }
 }
 
-/// A socket that does not take what is for it at once, until this is dropped.
-struct Stuck(Arc<Progress>);
-
-impl Stuck {
-    fn new(progress: Arc<Progress>) -> Self {
-        progress.stick();
-        Self(progress)
-    }
-}
-
-impl Drop for Stuck {
-    fn drop(&mut self) {
-        self.0.unstick();
-    }
-}
-
 impl Line {
     /// Writes what waits, as far as the socket takes it now.
     fn write(self: Arc<Self>, gathered: &mut Vec<u8>) {
@@ -256,10 +240,9 @@ impl Line {
         match gather::write_now(&self.wire, &mut frames, gathered) {
             Ok(()) if !frames.is_empty() => {
                 self.relieved.store(true, Ordering::Release);
-                let stuck = Stuck::new(Arc::clone(&self.shard.progress));
                 let tasks = self.tasks.clone();
                 let runtime = self.shard.runtime.clone();
-                tasks.spawn_on(self.relieve(frames, is_last, stuck), &runtime);
+                tasks.spawn_on(self.relieve(frames, is_last), &runtime);
             }
             Ok(()) if is_last => self.end(true),
             Ok(()) => {}
@@ -269,11 +252,10 @@ impl Line {
 
     /// Writes these frames and what comes meanwhile as the socket takes them, and gives the connection
     /// back to the sweep when nothing is left.
-    async fn relieve(self: Arc<Self>, frames: Vec<Bytes>, is_last: bool, stuck: Stuck) {
+    async fn relieve(self: Arc<Self>, frames: Vec<Bytes>, is_last: bool) {
         match writer::relieve(&self.outbox, &self.life, self.wire.clone(), frames, is_last).await {
             Ok(true) => self.end(true),
             Ok(false) => {
-                drop(stuck);
                 self.relieved.store(false, Ordering::Release);
                 self.wake();
             }

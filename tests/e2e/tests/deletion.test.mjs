@@ -9,7 +9,7 @@ import { Socket } from '../lib/socket.mjs';
 import { damage, sqlite } from '../lib/sqlite.mjs';
 import { sleep, until } from '../lib/wait.mjs';
 
-const MESSAGES = 12_000;
+const MESSAGES = 30_000;
 const SESSIONS = 5_000;
 /** A step, as the program has it. */
 const STEP = 1_000;
