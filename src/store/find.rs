@@ -184,7 +184,7 @@ impl Store {
     }
 
     /// Returns keys of an account's live sessions except the `but` most recently refreshed: at most
-    /// [`STALE_MAX`] of them.
+    /// `STALE_MAX` of them.
     ///
     /// # Errors
     /// When the database fails.
