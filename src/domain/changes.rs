@@ -131,7 +131,7 @@ impl Changes {
         Ok(done)
     }
 
-    /// Runs a write to its end, of which `part` is held until its first transaction. A task of its own
+    /// Runs a write to its end and holds `part` until its first transaction. A task of its own
     /// does so if there may be several: a client that goes away before the first ends must not leave
     /// the others behind.
     async fn carry_out(

@@ -24,7 +24,7 @@ const VISITORS_SHARE: usize = 16;
 /// When a client may try again that found no memory left.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Returns a budget of so many bytes, of which nothing is taken.
+/// Returns an unused budget of this number of bytes.
 #[must_use]
 pub fn budget(bytes_max: usize) -> Arc<Shares> {
     Shares::with_visitors(bytes_max / ACCOUNT_SHARE, bytes_max / VISITORS_SHARE, bytes_max)

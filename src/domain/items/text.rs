@@ -230,7 +230,7 @@ pub(super) fn too_long(most: usize) -> Error {
     ))
 }
 
-/// Returns the refusal of a list of which only the first items fit.
+/// Returns the refusal of a list whose first items alone fit.
 pub(super) fn list_too_long(most: usize, count: usize) -> Error {
     match too_long(most) {
         Error::LimitExceeded(reason) if count > 0 => {
