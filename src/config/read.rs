@@ -90,8 +90,8 @@ impl ServerConfig {
 
 /// How much follows from a write in one transaction: some ten milliseconds of the writer's time, for
 /// which other writes wait.
-const STEP_ROWS_MAX: usize = 1_000;
-const STEP_BYTES_MAX: usize = 1 << 20;
+const STEP_ROWS_MAX: usize = 250;
+const STEP_BYTES_MAX: usize = 256 << 10;
 
 impl StoreConfig {
     fn read(from: &mut Settings) -> Self {
