@@ -308,7 +308,7 @@ fn a_search_finds_what_a_look_at_every_message_finds() {
     let chat = tokio::sync::Mutex::new(runtime.block_on(Chat::new()));
 
     let config = ProptestConfig {
-        cases: 60,
+        cases: 40,
         max_shrink_iters: 0,
         failure_persistence: None,
         ..Default::default()
@@ -389,6 +389,26 @@ async fn a_database_from_before_gets_its_index() {
     .await;
     // All of them from 2900 on but the one that was taken out.
     assert_eq!(chat.search("e 29").await.len(), 110);
+    chat.stop().await;
+}
+
+#[tokio::test]
+async fn a_change_of_many_messages_at_once_is_indexed_in_steps() {
+    const COUNT: usize = 10_000;
+    let mut chat = Chat::new().await;
+    chat.say(vec![Some("before".to_owned()); COUNT]).await;
+    chat.indexed().await;
+
+    let set = vec![(MESSAGES.require("content"), Value::text("afterwards"))];
+    let keys: Vec<Key> = chat.messages.keys().map(|key| Key::Integer(*key)).collect();
+    chat.write(Op::Update { collection: &MESSAGES, keys, set, guard: Guard::Present }).await;
+    chat.say(texts(&["afterwards"])).await;
+    // The update takes many steps, so this write comes before the last one.
+    assert!(chat.store.indexed() < chat.store.position() - 1);
+    chat.indexed().await;
+
+    assert_eq!(chat.listed(searching("afterwards")).await.len(), COUNT + 1);
+    assert_eq!(chat.search("before").await, [0; 0]);
     chat.stop().await;
 }
 

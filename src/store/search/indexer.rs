@@ -6,12 +6,18 @@
 //! table, newest messages first, while it goes on following. Now and then, and when an erasure asks
 //! for it, its segments are merged, which removes the trigrams of deleted texts (`purge`).
 
+use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
+use futures_util::TryStreamExt;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::Value as Json;
 use sqlx::ConnectOptions;
 use sqlx::Connection;
 use sqlx::Row as _;
@@ -26,8 +32,10 @@ use crate::store::search::purge::Purges;
 /// How long a step should take, since a write may come meanwhile.
 const STEP: Duration = Duration::from_millis(4);
 
-/// How many messages a step takes at least and at most.
-const ROWS: (i64, i64) = (16, 2048);
+/// The bytes of text that a step takes at least and at most, and those that a message counts as beside its
+/// text.
+const BYTES: (i64, i64) = (8 << 10, 1 << 20);
+const BYTES_EACH: i64 = 512;
 
 /// Fewer new events than this are left until there is nothing else to do.
 const EVENTS_MIN: i64 = 256;
@@ -55,11 +63,21 @@ pub(in crate::store) struct Indexer {
     seq: Arc<AtomicI64>,
     /// The last event there is.
     newest: i64,
+    pending: Pending,
     building: bool,
-    rows: i64,
+    /// The bytes of the next step.
+    bytes: i64,
     last: Instant,
     failed: Option<Instant>,
     purge: Purge,
+}
+
+/// Changed messages that the index has yet to take, each with the bytes of its text. They come from the events
+/// up to one: a long event takes several steps.
+#[derive(Default)]
+struct Pending {
+    messages: VecDeque<(i64, i64)>,
+    seq: i64,
 }
 
 /// What a step found to do.
@@ -93,9 +111,10 @@ impl Indexer {
             connection: None,
             seq: Arc::new(AtomicI64::new(row.try_get(0)?)),
             newest,
+            pending: Pending::default(),
             // Whether it is whole, the first step finds out.
             building: true,
-            rows: ROWS.0 * 8,
+            bytes: BYTES.0 * 8,
             last: Instant::now(),
             failed: None,
             purge: Purge::new(row.try_get(1)?, row.try_get(2)?),
@@ -160,8 +179,8 @@ impl Indexer {
     async fn follow(&mut self) -> Result<(), StoreError> {
         let start = Instant::now();
         let outcome = self.attempt().await;
-        self.rows = adapt(self.rows, start.elapsed(), ROWS);
-        let progress = outcome?;
+        self.bytes = adapt(self.bytes, start.elapsed(), BYTES);
+        let progress = outcome.inspect_err(|_| self.pending = Pending::default())?;
         if progress.built {
             tracing::info!(seq = progress.seq, "the index for searches is whole");
         }
@@ -207,9 +226,10 @@ impl Indexer {
     }
 
     async fn attempt(&mut self) -> Result<Progress, StoreError> {
-        let connection = match &mut self.connection {
+        let Self { connection, options, pending, bytes, .. } = self;
+        let connection = match connection {
             Some(connection) => connection,
-            none => none.insert(self.options.connect().await?),
+            none => none.insert(options.connect().await?),
         };
         let mut step = connection.begin_with("begin immediate").await?;
         let row = sqlx::query("select seq, below, stale from chinwag_search")
@@ -217,23 +237,25 @@ impl Indexer {
             .await?;
         let (mut seq, mut below): (i64, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
         let mut stale: i64 = row.try_get(2)?;
-        let events = if seq < 0 { None } else { events(&mut step, seq, self.rows).await? };
-        if let Some(last) = events {
-            if last > seq {
-                if follow(&mut step, seq, last).await? {
-                    stale = last;
-                }
-                seq = last;
-            }
-        } else {
+        let has_gap = seq < 0 || !pending.fill(&mut step, seq, *bytes).await?;
+        if has_gap {
+            *pending = Pending::default();
             (seq, below) = begin_anew(&mut step).await?;
             if below.is_some() {
                 tracing::info!("the index for searches is made anew");
             }
+        } else {
+            let keys = pending.take(*bytes);
+            if follow(&mut step, keys).await? {
+                stale = pending.seq;
+            }
+            if pending.messages.is_empty() {
+                seq = pending.seq;
+            }
         }
         let was_building = below.is_some();
         if let Some(end) = below {
-            below = build(&mut step, end, self.rows).await?;
+            below = build(&mut step, end, *bytes).await?;
         }
         sqlx::query(
             "update chinwag_search set seq = ?1, below = ?2, stale = ?3, \
@@ -242,12 +264,12 @@ impl Indexer {
         .bind(seq)
         .bind(below)
         .bind(stale)
-        .bind(events.is_none())
+        .bind(has_gap)
         .execute(&mut *step)
         .await?;
         step.commit().await?;
         let building = below.is_some();
-        let (built, emptied) = (was_building && !building, events.is_none());
+        let (built, emptied) = (was_building && !building, has_gap);
         Ok(Progress { seq, building, built, stale, emptied })
     }
 }
@@ -263,59 +285,107 @@ pub(super) fn adapt(count: i64, took: Duration, (least, most): (i64, i64)) -> i6
     }
 }
 
-/// Returns the event to go on to from `seq`, so that about as many messages as given are changed on the
-/// way; `None` if the log has a gap there.
-async fn events(
-    step: &mut SqliteConnection,
-    seq: i64,
-    rows_max: i64,
-) -> Result<Option<i64>, StoreError> {
-    let newest: i64 = sqlx::query("select value from chinwag_counters where name = 'seq'")
-        .fetch_one(&mut *step)
-        .await?
-        .try_get(0)?;
-    let events = sqlx::query(
-        "select seq, case collection when 'messages' then json_array_length(keys) else 0 end \
-         from event_log where seq > ? order by seq limit ?",
-    )
-    .bind(seq)
-    .bind(rows_max)
-    .fetch_all(step)
-    .await?;
-    let (mut last, mut rows) = (seq, 0);
-    for event in &events {
-        if event.try_get::<i64, _>(0)? != last + 1 {
-            return Ok(None);
-        }
-        rows += event.try_get::<i64, _>(1)?;
-        if rows > rows_max && last > seq {
-            break;
-        }
-        last += 1;
-    }
-    Ok((last > seq || newest == seq).then_some(last))
+/// The bytes of the rows matter only of updates, whose rows are looked into.
+const EVENTS: &str = "select seq, iif(collection = 'messages', keys, '[]'), \
+     coalesce(octet_length(before), 0) + coalesce(octet_length(after), 0), \
+     iif(collection = 'messages' and action = 'update', before, null), \
+     iif(collection = 'messages' and action = 'update', after, null) \
+     from event_log where seq > ? order by seq limit ?";
+
+/// As much of a message in the log as the index depends on.
+#[derive(Deserialize)]
+struct Logged<'a> {
+    #[serde(borrow)]
+    content: Option<Cow<'a, str>>,
+    date_created: Option<IgnoredAny>,
 }
 
-/// Takes what messages say now for all that changed after one event and up to another. Updates that
-/// left the texts alone are passed over, unless an erasure has taken the rows out of the log. Returns
-/// whether the index had other texts of some of them: their trigrams stay in its segments until these
-/// are merged.
-async fn follow(step: &mut SqliteConnection, after: i64, to: i64) -> Result<bool, StoreError> {
-    const CHANGED: &str = "(select changed.value from event_log as event join json_each(event.keys) as changed \
-         where event.seq > ?1 and event.seq <= ?2 and event.collection = 'messages' and not (\
-            event.action = 'update' \
-            and event.after ->> ('$[' || changed.key || '].date_created') is not null \
-            and event.before ->> ('$[' || changed.key || '].content') \
-                is event.after ->> ('$[' || changed.key || '].content')))";
-    let mut deleted = 0;
-    for (sql, deletes) in [
-        (format!("delete from chinwag_search_texts where rowid in {CHANGED}"), true),
-        (insert(&format!("id in {CHANGED}")), false),
-    ] {
-        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(after).bind(to);
-        let done = query.execute(&mut *step).await?;
-        deleted += if deletes { done.rows_affected() } else { 0 };
+impl Pending {
+    /// Adds the messages that changed after `seq`, of about `bytes_max`, if none is left. Returns false if the
+    /// log has a gap there.
+    async fn fill(
+        &mut self,
+        step: &mut SqliteConnection,
+        seq: i64,
+        bytes_max: i64,
+    ) -> Result<bool, StoreError> {
+        if !self.messages.is_empty() {
+            return Ok(true);
+        }
+        self.seq = seq;
+        let newest: i64 = sqlx::query("select value from chinwag_counters where name = 'seq'")
+            .fetch_one(&mut *step)
+            .await?
+            .try_get(0)?;
+        let mut events = sqlx::query(EVENTS).bind(seq).bind(bytes_max / BYTES_EACH).fetch(step);
+        let mut bytes = 0;
+        while bytes < bytes_max
+            && let Some(event) = events.try_next().await?
+        {
+            if event.try_get::<i64, _>(0)? != self.seq + 1 {
+                return Ok(false);
+            }
+            self.seq += 1;
+            let keys: Vec<i64> = unpacked(event.try_get(1)?)?;
+            let sides = (event.try_get(3)?, event.try_get(4)?);
+            if let (Some(before), Some(after)) = sides {
+                let (before, after): (Vec<Logged<'_>>, Vec<Logged<'_>>) =
+                    (unpacked(before)?, unpacked(after)?);
+                let changed = before.iter().zip(&after).zip(keys).filter_map(|(sides, key)| {
+                    let bytes = changed_text(sides.0, sides.1)?;
+                    Some((key, BYTES_EACH + bytes))
+                });
+                self.messages.extend(changed);
+                bytes += event.try_get::<i64, _>(2)?;
+            } else if !keys.is_empty() {
+                let count = i64::try_from(keys.len()).unwrap_or(i64::MAX);
+                let each = BYTES_EACH + event.try_get::<i64, _>(2)? / count;
+                self.messages.extend(keys.into_iter().map(|key| (key, each)));
+                bytes += each.saturating_mul(count);
+            }
+        }
+        Ok(self.seq > seq || newest == seq)
     }
+
+    /// Takes messages of about `bytes_max`, at least one.
+    fn take(&mut self, bytes_max: i64) -> Vec<i64> {
+        let (mut keys, mut bytes) = (Vec::new(), 0);
+        while bytes < bytes_max
+            && let Some((key, size)) = self.messages.pop_front()
+        {
+            bytes += size;
+            keys.push(key);
+        }
+        keys
+    }
+}
+
+/// Returns the bytes of a text that an update has changed; `None` if it left the text alone. A row that an
+/// erasure has taken out of the log may be of either kind.
+fn changed_text(before: &Logged<'_>, after: &Logged<'_>) -> Option<i64> {
+    let is_same = before.content == after.content && after.date_created.is_some();
+    let bytes = after.content.as_ref().map_or(0, |content| content.len());
+    (!is_same).then(|| i64::try_from(bytes).unwrap_or(i64::MAX))
+}
+
+fn unpacked<'a, T: Deserialize<'a>>(column: &'a str) -> Result<T, StoreError> {
+    let inconsistent = |_| StoreError::Inconsistent { table: "event_log", column: "rows" };
+    serde_json::from_str(column).map_err(inconsistent)
+}
+
+/// Takes what these messages say now. Returns whether the index had other texts of some of them: their
+/// trigrams stay in its segments until these are merged.
+async fn follow(step: &mut SqliteConnection, keys: Vec<i64>) -> Result<bool, StoreError> {
+    const CHANGED: &str = "(select value from json_each(?))";
+    if keys.is_empty() {
+        return Ok(false);
+    }
+    let keys = Json::from(keys).to_string();
+    let delete = format!("delete from chinwag_search_texts where rowid in {CHANGED}");
+    let insert = insert(&format!("id in {CHANGED}"));
+    let delete = sqlx::query(sqlx::AssertSqlSafe(delete)).bind(&keys);
+    let deleted = delete.execute(&mut *step).await?.rows_affected();
+    sqlx::query(sqlx::AssertSqlSafe(insert)).bind(&keys).execute(step).await?;
     Ok(deleted > 0)
 }
 
@@ -338,13 +408,17 @@ async fn begin_anew(step: &mut SqliteConnection) -> Result<(i64, Option<i64>), S
 async fn build(
     step: &mut SqliteConnection,
     end: i64,
-    rows: i64,
+    bytes_max: i64,
 ) -> Result<Option<i64>, StoreError> {
     let begin: Option<i64> = sqlx::query(
-        "select min(id) from (select id from messages where id < ? order by id desc limit ?)",
+        "select min(id) from (select id, coalesce(sum(?3 + coalesce(octet_length(content), 0)) \
+             over (order by id desc rows between unbounded preceding and 1 preceding), 0) as newer \
+             from (select id, content from messages where id < ?1 order by id desc limit ?2)) \
+         where newer < ?2 * ?3",
     )
     .bind(end)
-    .bind(rows)
+    .bind(bytes_max / BYTES_EACH)
+    .bind(BYTES_EACH)
     .fetch_one(&mut *step)
     .await?
     .try_get(0)?;
