@@ -444,11 +444,11 @@ async fn a_batch_ends_when_it_has_touched_much() {
 
     assert!(answers.iter().all(Result::is_ok));
     let mut batches = Vec::new();
-    while batches.iter().sum::<usize>() < 24 {
+    while batches.iter().sum::<usize>() < 4 {
         batches.push(soon(opened.published.recv()).await.unwrap().len());
     }
-    // Six events of about a megabyte each.
-    assert_eq!(batches, [6; 4]);
+    // One event of six megabytes each.
+    assert_eq!(batches, [1; 4]);
     let row = sqlx::query("select distinct content from messages")
         .fetch_all(&mut opened.look().await)
         .await
