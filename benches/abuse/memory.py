@@ -55,9 +55,8 @@ async def h2_unread(arena):
 
     async def opening(_):
         reader, writer = await connect(arena.port, SOURCE)
-        writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + h2_frame(4, 0, 0, struct.pack(">HI", 4, 0)))
-        for stream in range(1, 401, 2):
-            writer.write(h2_frame(1, 5, stream, block(UNREAD_LIST.encode())))
+        streams = (h2_frame(1, 5, stream, block(UNREAD_LIST.encode())) for stream in range(1, 401, 2))
+        writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + h2_frame(4, 0, 0, struct.pack(">HI", 4, 0)) + b"".join(streams))
         await writer.drain()
         first = await reader.read(9)
         if first[3:4] != b"\x04":
