@@ -24,8 +24,8 @@ use clap::Parser;
 use clap::Subcommand;
 use clap_complete::Shell;
 
-/// How long a thread for blocking work, such as password hashes, waits for more. What it freed, tens
-/// of megabytes for a hash, goes back to the system when it ends.
+/// How long a thread for blocking work waits for more. The memory that it freed goes back to the system when
+/// it ends.
 const BLOCKING_KEPT: Duration = Duration::from_secs(2);
 
 /// A persistent chat backend that speaks Directus over REST and WebSocket.
