@@ -1,13 +1,18 @@
 //! Threads for long work that lets everything else go first.
 //!
-//! Each is made for one piece of work: a thread that has given way once cannot be put first again. How
-//! much work there may be is decided by others.
+//! They do nothing else: a thread that has given way once cannot be put first again. How much work there
+//! may be at a time, and thus how many threads, is decided by others.
 
 use std::io;
 use std::panic;
 use std::panic::AssertUnwindSafe;
+use std::sync::LazyLock;
 use std::thread;
+use std::time::Duration;
 
+use flume::Receiver;
+use flume::Sender;
+use flume::TrySendError;
 use tokio::sync::oneshot;
 
 /// How much these threads give way to all others: with all cores busy one gets a tenth of the time
@@ -16,7 +21,17 @@ use tokio::sync::oneshot;
 #[cfg(target_os = "linux")]
 const NICE: i32 = 10;
 
-/// Does work on a thread of its own, whether or not its result is waited for.
+/// After how long without work a thread ends. The allocator gives back what has been free for a second,
+/// and does so at the end of a thread: a thread that ended right after a hash would keep its memory.
+const KEEP_ALIVE: Duration = Duration::from_secs(2);
+
+type Work = Box<dyn FnOnce() + Send>;
+
+/// Where threads without work wait for it. It holds none: work is taken by a thread that waits, or gets
+/// a new one.
+static IDLE: LazyLock<(Sender<Work>, Receiver<Work>)> = LazyLock::new(|| flume::bounded(0));
+
+/// Does work on such a thread, at once, whether or not its result is waited for.
 ///
 /// # Errors
 /// When the system gives no thread.
@@ -24,12 +39,26 @@ pub(in crate::domain) fn spawn<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<oneshot::Receiver<thread::Result<T>>> {
     let (sender, receiver) = oneshot::channel();
-    thread::Builder::new().name("background".to_owned()).spawn(move || {
-        give_way();
+    let work: Work = Box::new(move || {
         // It fails only when the result is not waited for any more.
         let _ = sender.send(panic::catch_unwind(AssertUnwindSafe(work)));
-    })?;
+    });
+    match IDLE.0.try_send(work) {
+        Ok(()) => {}
+        Err(TrySendError::Full(work) | TrySendError::Disconnected(work)) => {
+            thread::Builder::new().name("background".to_owned()).spawn(move || run(work))?;
+        }
+    }
     Ok(receiver)
+}
+
+/// Does work after work, until none has come for a while.
+fn run(first: Work) {
+    give_way();
+    first();
+    while let Ok(next) = IDLE.1.recv_timeout(KEEP_ALIVE) {
+        next();
+    }
 }
 
 /// Lets all other threads go before this one. Elsewhere than on Linux priorities are those of whole
@@ -60,5 +89,16 @@ mod tests {
 
         let cause = panicking.await.unwrap().unwrap_err();
         assert_eq!(cause.downcast_ref::<&str>(), Some(&"for the test"));
+    }
+
+    #[tokio::test]
+    async fn work_is_done_at_once_while_other_work_goes_on() {
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let first = spawn(move || held.recv()).unwrap();
+
+        // It would wait for ever on the thread of the first.
+        spawn(|| {}).unwrap().await.unwrap().unwrap();
+        release.send(()).unwrap();
+        first.await.unwrap().unwrap().unwrap();
     }
 }
