@@ -114,7 +114,7 @@ pub fn document() -> String {
     let mut document =
         serde_json::from_str::<Json>(&service().spec()).expect("poem-openapi writes JSON");
     let mut shared = Shared::default();
-    let mut operations = rest::operations();
+    let mut operations: Vec<Operation> = rest::operations().collect();
     // They refer to what the others share, and add nothing to it.
     operations.sort_by_key(|operation| operation.method.as_str() == "SEARCH");
     for operation in operations {

@@ -47,25 +47,29 @@ use crate::transport::Context;
 use crate::transport::rest::operation::Operation;
 
 /// Returns all operations, in the order in which they are documented.
-#[must_use]
-pub fn operations() -> Vec<Operation> {
-    let mut operations = auth::operations();
-    operations.extend(providers::operations());
-    operations.extend(enrolment::operations());
-    operations.extend(resource::operations());
-    operations.extend(users::operations());
-    operations.extend(second_factor::operations());
-    operations.extend(sessions::operations());
-    operations.extend(access::operations());
-    operations.extend(server::operations());
-    operations.extend(utils::operations());
-    operations
+///
+/// They are never one block: of one above 64 KiB the allocator keeps some megabytes.
+pub fn operations() -> impl Iterator<Item = Operation> {
+    auth::operations()
+        .into_iter()
+        .chain(providers::operations())
+        .chain(enrolment::operations())
+        .chain(resource::operations())
+        .chain(users::operations())
+        .chain(second_factor::operations())
+        .chain(sessions::operations())
+        .chain(access::operations())
+        .chain(server::operations())
+        .chain(utils::operations())
 }
 
 /// Returns the first segments of the paths of all operations.
 pub(super) fn first_segments() -> HashSet<String> {
     let first = |operation: &Operation| operation.path.split('/').nth(1).map(str::to_owned);
-    operations().iter().filter_map(first).filter(|segment| !segment.is_empty()).collect()
+    operations()
+        .filter_map(|operation| first(&operation))
+        .filter(|segment| !segment.is_empty())
+        .collect()
 }
 
 /// Adds all operations to the routes.

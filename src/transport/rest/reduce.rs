@@ -33,7 +33,7 @@ pub fn to(rights: &Rights, document: &mut Json) {
 }
 
 fn reduce_paths(paths: &mut Json, rights: &Rights) {
-    let operations = rest::operations();
+    let operations: Vec<Operation> = rest::operations().collect();
     let Some(paths) = paths.as_object_mut() else { return };
     paths.retain(|path, entries| {
         let Some(entries) = entries.as_object_mut() else { return false };

@@ -57,8 +57,7 @@ macro_rules! names {
 }
 
 /// Returns the operations on all collections.
-#[must_use]
-pub fn operations() -> Vec<Operation> {
+pub fn operations() -> impl Iterator<Item = Operation> {
     let resources = [
         Resource {
             path: "/items/messages",
@@ -121,7 +120,7 @@ pub fn operations() -> Vec<Operation> {
             names: names!("a revision", "revisions", "Revision", "Revisions"),
         },
     ];
-    resources.iter().flat_map(Resource::operations).collect()
+    resources.into_iter().flat_map(|resource| resource.operations())
 }
 
 impl Resource {
