@@ -135,8 +135,8 @@ pub(super) struct Writer {
 impl Writer {
     /// Commits what is queued until nobody can queue any more; returns the connection to be closed.
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Job>) -> Option<SqliteConnection> {
-        let mut come = Vec::with_capacity(self.batch_max);
-        let mut jobs = Vec::with_capacity(self.batch_max);
+        let mut come = Vec::new();
+        let mut jobs = Vec::new();
         let mut turns = Turns::new(self.batch_max);
         loop {
             if turns.is_empty() {
