@@ -31,7 +31,7 @@ use crate::transport::ws::incoming::Incoming;
 use crate::transport::ws::life::Life;
 
 /// Up to which size the buffer of a message is none that matters.
-const SMALL: usize = 512;
+const SMALL: usize = 256;
 
 /// The read half of a connection, and its outbox in place of a write half.
 pub struct CodecIo<R> {

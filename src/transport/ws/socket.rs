@@ -36,9 +36,10 @@ use crate::transport::ws::writer;
 use crate::transport::ws::writer::Half;
 
 /// What is read at once; it stays allocated until a connection has said something. From then on what
-/// is there while it is idle are a few bytes, since below a kilobyte the buffer is not made anew as
-/// large as it was: frames get what they need for themselves, and take a second read for it.
-const READ_BUFFER: usize = 512;
+/// is there while it is idle are a few bytes, since a buffer that was below a kilobyte is not made anew as
+/// large as it was: frames get what they need for themselves, and take a second read for it. A frame that
+/// is being read may double the buffer, and the first is often a token of 300 to 400 bytes.
+const READ_BUFFER: usize = 256;
 /// How long a client may take to close its side after ours.
 const LINGER: Duration = Duration::from_secs(2);
 /// What is read at once of what nobody looks at any more.

@@ -67,7 +67,12 @@ pub struct Entry {
 
 /// Speaks with a client until either side ends the connection. A change that has begun by then is
 /// carried to its end, heard or not, so that none is left half done.
-pub async fn converse(mut socket: Socket, context: Arc<Context>, entry: Entry) {
+pub fn converse(
+    mut socket: Socket,
+    context: Arc<Context>,
+    entry: Entry,
+) -> impl Future<Output = ()> + Send {
+    // Outside of the future: each idle connection would keep what only the start needs.
     let outbox = Arc::clone(socket.outbox());
     let standing = standing(&context, entry.identity.as_ref());
     let identity = match entry.identity {
@@ -79,12 +84,14 @@ pub async fn converse(mut socket: Socket, context: Arc<Context>, entry: Entry) {
     let meter = context.services.hub.meter(context.config.outbox_bytes_max / ANSWERS_SHARE);
     let typing = Mutex::default();
     let connection = Connection { context, peer, origin: entry.origin, meter, typing };
-    let mut conversation = Conversation::new(&connection, &outbox, standing);
-    conversation.run(&mut socket).await;
-    // Boxed, as are others that come once: each idle connection would keep their needs ready.
-    Box::pin(conversation.rest()).await;
-    drop(connection);
-    Box::pin(socket.finish()).await;
+    async move {
+        let mut conversation = Conversation::new(&connection, &outbox, standing);
+        conversation.run(&mut socket).await;
+        // Boxed, as are others that come once: each idle connection would keep their needs ready.
+        Box::pin(conversation.rest()).await;
+        drop(connection);
+        Box::pin(socket.finish()).await;
+    }
 }
 
 /// Returns where a new connection stands.

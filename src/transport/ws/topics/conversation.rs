@@ -39,33 +39,40 @@ use crate::transport::ws::topics::pace::Pace;
 use crate::transport::ws::users::Who;
 
 /// Speaks with a client until either side ends the connection.
-pub async fn converse(mut socket: Socket, context: Arc<Context>, entry: Entry) {
+pub fn converse(
+    mut socket: Socket,
+    context: Arc<Context>,
+    entry: Entry,
+) -> impl Future<Output = ()> + Send {
+    // Outside of the future: each idle connection would keep what only the start needs.
     let outbox = Arc::clone(socket.outbox());
     let from = entry.origin.ip;
     let identity = entry.identity.unwrap_or_else(|| context.services.auth.public(from));
     let expires = expiry(&identity, &context.services.clock);
     let peer = context.services.hub.join(Arc::clone(&outbox), identity);
     let page = peer.page(&entry.origin, entry.page.as_deref());
-    let now = Instant::now();
-    let mut conversation = Conversation {
-        context: &context,
-        outbox: &outbox,
-        peer: &peer,
-        page,
-        from,
-        expires,
-        heartbeat: Heartbeat::new(context.config.heartbeat_period, now),
-        pace: Pace::new(context.topics.rate_max, now),
-        shared_pace: SharedPace::new(&context, now),
-        pause: None,
-        typing: None,
-        over: false,
-    };
-    conversation.run(&mut socket).await;
-    drop(conversation);
-    drop((peer, context));
-    // Boxed: each idle connection would keep what it needs ready.
-    Box::pin(socket.finish()).await;
+    async move {
+        let now = Instant::now();
+        let mut conversation = Conversation {
+            context: &context,
+            outbox: &outbox,
+            peer: &peer,
+            page,
+            from,
+            expires,
+            heartbeat: Heartbeat::new(context.config.heartbeat_period, now),
+            pace: Pace::new(context.topics.rate_max, now),
+            shared_pace: SharedPace::new(&context, now),
+            pause: None,
+            typing: None,
+            over: false,
+        };
+        conversation.run(&mut socket).await;
+        drop(conversation);
+        drop((peer, context));
+        // Boxed: each idle connection would keep what it needs ready.
+        Box::pin(socket.finish()).await;
+    }
 }
 
 struct Conversation<'a> {
