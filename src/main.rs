@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use mimalloc::MiMalloc;
 
-/// Gives large blocks (a password hash takes 19 MiB) back to the system at once, where the system's
-/// own allocator keeps them for each thread that ever hashed.
+/// Gives large blocks (a password hash takes 19 MiB) back to the system, at the latest when a thread that
+/// was idle for a while ends; the system's own allocator keeps them for each thread that ever hashed.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

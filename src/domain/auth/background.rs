@@ -1,7 +1,8 @@
 //! Threads for long work that lets everything else go first.
 //!
 //! They do nothing else: a thread that has given way once cannot be put first again. How much work there
-//! may be at a time, and thus how many threads, is decided by others.
+//! may be at a time is decided by others; there may be a thread or two more, until they were idle for long
+//! enough.
 
 use std::io;
 use std::panic;

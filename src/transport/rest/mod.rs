@@ -48,7 +48,7 @@ use crate::transport::rest::operation::Operation;
 
 /// Returns all operations, in the order in which they are documented.
 ///
-/// They are never one block: of one above 64 KiB the allocator keeps some megabytes.
+/// They are no list, which would be one block: of one above 64 KiB the allocator keeps some megabytes.
 pub fn operations() -> impl Iterator<Item = Operation> {
     auth::operations()
         .into_iter()

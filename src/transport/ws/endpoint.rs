@@ -83,7 +83,7 @@ impl Websocket {
         context.admit().await.map_err(|busy| error::respond(&busy))?;
         let identity = self.recognise(request, origin.ip).await?;
         let page = request.header(header::ORIGIN).map(str::to_owned);
-        // Boxed: an idle connection needs it no more.
+        // Boxed: an idle connection needs it no more, and the task has no room for it.
         let entry = Box::new(Entry { identity, origin, page });
         let wire = request.data::<Wire>().cloned();
         let upgraded = request.take_upgrade().map_err(|_| bare(StatusCode::BAD_REQUEST))?;
@@ -96,8 +96,8 @@ impl Websocket {
             let Ok(stream) = upgraded.await else { return };
             let socket = context.open(stream, wire).await;
             match protocol {
-                Protocol::Directus => directus::converse(socket, context, *entry).await,
-                Protocol::Topics => topics::converse(socket, context, *entry).await,
+                Protocol::Directus => directus::converse(socket, context, entry).await,
+                Protocol::Topics => topics::converse(socket, context, entry).await,
             }
         };
         tasks.spawn(survive(talk, panics));

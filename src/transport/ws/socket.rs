@@ -35,11 +35,10 @@ use crate::transport::ws::wire::Wire;
 use crate::transport::ws::writer;
 use crate::transport::ws::writer::Half;
 
-/// What is read at once; it stays allocated until a connection has said something. From then on what
-/// is there while it is idle are a few bytes, since a buffer that was below a kilobyte is not made anew as
-/// large as it was: frames get what they need for themselves, and take a second read for it. A frame that
-/// is being read may double the buffer, and the first is often a token of 300 to 400 bytes.
-const READ_BUFFER: usize = 256;
+/// The most that is read at once. The buffer stays allocated while messages are short; a longer one, as the
+/// first with a token, takes it along, and since it was below a kilobyte the next is made as large as the
+/// next frame needs.
+const READ_BUFFER: usize = 512;
 /// How long a client may take to close its side after ours.
 const LINGER: Duration = Duration::from_secs(2);
 /// What is read at once of what nobody looks at any more.

@@ -41,11 +41,6 @@ function residentBytes() {
 	return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${server.pid}/status`, 'utf8'))[1]) * 1024;
 }
 
-/** What the server holds besides what it has mapped from files. */
-function anonymousBytes() {
-	return Number(/^RssAnon:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${server.pid}/status`, 'utf8'))[1]) * 1024;
-}
-
 /** The processor time that the server has taken so far, in seconds. */
 function cpuSeconds() {
 	const fields = readFileSync(`/proc/${server.pid}/stat`, 'utf8').split(') ')[1].split(' ');
@@ -81,13 +76,6 @@ async function subscribeAndStopReading(uid) {
 	socket.pause();
 	return { socket, ended };
 }
-
-test('the memory of a password hash comes back', async () => {
-	// One hash takes 19 MiB, and the administrator and Alice have been given one each.
-	await until(() => anonymousBytes() < 15 * MIB, 'the memory of hashes');
-	await Administrator.signIn(server);
-	await until(() => anonymousBytes() < 15 * MIB, 'the memory of hashes again');
-});
 
 test('sockets that do not read take bounded memory, are closed, and slow nobody else down', async () => {
 	const quick = await Socket.open(server.origin, { access_token: alice.rest.token });

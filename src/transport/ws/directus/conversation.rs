@@ -70,9 +70,10 @@ pub struct Entry {
 pub fn converse(
     mut socket: Socket,
     context: Arc<Context>,
-    entry: Entry,
+    entry: Box<Entry>,
 ) -> impl Future<Output = ()> + Send {
     // Outside of the future: each idle connection would keep what only the start needs.
+    let entry = *entry;
     let outbox = Arc::clone(socket.outbox());
     let standing = standing(&context, entry.identity.as_ref());
     let identity = match entry.identity {

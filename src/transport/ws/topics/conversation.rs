@@ -42,9 +42,10 @@ use crate::transport::ws::users::Who;
 pub fn converse(
     mut socket: Socket,
     context: Arc<Context>,
-    entry: Entry,
+    entry: Box<Entry>,
 ) -> impl Future<Output = ()> + Send {
     // Outside of the future: each idle connection would keep what only the start needs.
+    let entry = *entry;
     let outbox = Arc::clone(socket.outbox());
     let from = entry.origin.ip;
     let identity = entry.identity.unwrap_or_else(|| context.services.auth.public(from));
