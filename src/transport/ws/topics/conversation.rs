@@ -39,6 +39,7 @@ use crate::transport::ws::topics::pace::Pace;
 use crate::transport::ws::users::Who;
 
 /// Speaks with a client until either side ends the connection.
+#[expect(clippy::boxed_local, reason = "the box is freed here, and the task has room for no more")]
 pub fn converse(
     mut socket: Socket,
     context: Arc<Context>,
