@@ -49,8 +49,8 @@ pub struct CodecIo<R> {
     /// Since when nobody has wanted to read the rest of a message.
     ignored: Option<Instant>,
     memory: Reservation,
-    /// The last message, if it was not short: as long as somebody holds it, the codec makes a new buffer for
-    /// what follows, else it would keep that of the message for ever. Boxed, as most are short.
+    /// The last message, if it was longer than [`SMALL`]. While it is held, the codec makes a new buffer for the
+    /// next frame; else it would keep the buffer of the message for ever. In a box, since most messages are short.
     last: Option<Box<Bytes>>,
 }
 
