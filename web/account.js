@@ -17,8 +17,8 @@ export class Account {
   #factor = new SecondFactor();
   #devices;
 
-  /** `renamed(name)` when the name has changed, `left(note)` once signed out everywhere. */
-  constructor(session, { renamed, left }) {
+  /** `renamed(name)` when the name has changed, `signOut(end, note)` leaves the chat once `end` has ended the session. */
+  constructor(session, { renamed, signOut }) {
     this.#session = session;
     revealPasswords(this.#dialog);
     this.#name = new Form(find("name-form"), async ({ name }) => {
@@ -28,10 +28,7 @@ export class Account {
     });
     this.#password = new Form(find("change-form"), (values) => this.#change(values), (error) => [sentence(error), "password"]);
     this.#devices = new Devices({
-      everywhere: async () => {
-        await session.signOutEverywhere();
-        left("You are signed out everywhere.");
-      },
+      everywhere: () => signOut(() => session.signOutEverywhere(), "You are signed out everywhere."),
     });
     find("account-close").addEventListener("click", () => this.close());
     // A click beside the dialog closes it; one inside has a target of its own.

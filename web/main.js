@@ -87,17 +87,16 @@ const account = new Account(session, {
     chat.feed.me.first_name = name;
     showWho();
   },
-  left: (note) => forget(note),
+  signOut,
 });
 
 find("who").addEventListener("click", () => account.open(chat.feed.me).catch(complain));
 find("logout").addEventListener("click", async () => {
   try {
-    await session.signOut();
+    await signOut(() => session.signOut(), "You are signed out.");
   } catch (error) {
-    return notice(`You are still signed in. ${sentence(error)}`);
+    notice(`You are still signed in. ${sentence(error)}`);
   }
-  forget("You are signed out.");
 });
 
 addEventListener("beforeunload", (event) => {
@@ -155,6 +154,19 @@ function leave(note) {
   screen("sign-in");
   status("signed-out");
   doorway.open(note);
+}
+
+/** Leaves once `end` has ended the session. The socket ends first: it would be closed before the answer is there, and the
+    page would ask who it is. */
+async function signOut(end, note) {
+  connection.close();
+  try {
+    await end();
+  } catch (error) {
+    if (isChatting()) enter(chat.feed.me);
+    throw error;
+  }
+  forget(note);
 }
 
 /** Leaves, and nothing of it is there for whoever comes next. */

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { after, afterEach, before, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { launchBrowser, Window } from '../lib/browser.mjs';
 import { ChatPage, NO_NETWORK, WRONG_PASSWORD } from '../lib/chat_page.mjs';
 import { Proxy } from '../lib/proxy.mjs';
@@ -210,6 +211,34 @@ test('signing out ends the session, not only the page', async () => {
 	await chat.page.reload();
 	await chat.form.waitFor();
 	chat.assertClean();
+});
+
+test('signing out is not taken for a session that ended, however late the answer comes', async () => {
+	const chat = await signedIn(alice);
+	await chat.page.route('**/auth/logout', async (route) => {
+		const response = await route.fetch();
+		await delay(3_000);
+		await route.fulfill({ response });
+	});
+
+	await chat.logout.click();
+	await chat.form.waitFor();
+
+	assert.equal(await chat.page.locator('#login-note').textContent(), 'You are signed out.');
+	chat.assertClean();
+});
+
+test('signing out that fails says so, and the chat goes on', async () => {
+	const chat = await signedIn(alice);
+	await chat.page.route('**/auth/logout', (route) => route.abort());
+
+	await chat.logout.click();
+	await chat.page.getByText('You are still signed in.').waitFor();
+
+	await chat.connected();
+	await bob.rest.post('after a failed sign-out');
+	await chat.sees('after a failed sign-out');
+	chat.assertClean(NO_NETWORK);
 });
 
 test('the keyboard is enough to sign in and to write', async () => {
