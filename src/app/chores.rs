@@ -5,6 +5,7 @@
 //! Each is a task of its own until the service stops. What they do is the domain's and the store's;
 //! here is how often, and that a failure is logged and tried again.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +20,6 @@ use crate::domain::auth::Auth;
 use crate::domain::realtime::Hub;
 use crate::store::Retention;
 use crate::store::Store;
-use crate::store::StoreError;
 
 /// How often expired sessions are ended: a socket that was signed in by one lives at most this much
 /// longer.
@@ -74,12 +74,19 @@ pub(super) fn begin(
     ));
 }
 
+/// Logs a failure of what is tried again; the end of the service is none, though it cuts work short.
+fn warn(stopping: &CancellationToken, error: &dyn Display, failure: &str) {
+    if !stopping.is_cancelled() {
+        tracing::warn!(%error, "{failure}");
+    }
+}
+
 /// Ends expired sessions every now and then, until the service stops.
 async fn end_expired(auth: Arc<Auth>, stopping: CancellationToken) {
     let mut interval = tokio::time::interval(EXPIRY_PERIOD);
     while stopping.run_until_cancelled(interval.tick()).await.is_some() {
         if let Some(Err(error)) = stopping.run_until_cancelled(auth.sweep()).await {
-            tracing::warn!(error = %error, "expired sessions could not be ended");
+            warn(&stopping, &error, "expired sessions could not be ended");
         }
     }
 }
@@ -92,7 +99,7 @@ async fn catch_up(store: Arc<Store>, stopping: CancellationToken) {
     while stopping.run_until_cancelled(interval.tick()).await.is_some() {
         let catching_up = store.catch_up(Some(CATCH_UP_TRANSACTIONS_MAX));
         if let Some(Err(error)) = stopping.run_until_cancelled(catching_up).await {
-            tracing::warn!(error = %error, "lines of activity could not be written");
+            warn(&stopping, &error, "lines of activity could not be written");
         }
     }
 }
@@ -103,7 +110,7 @@ async fn shorten_wal(store: Arc<Store>, stopping: CancellationToken) {
     while stopping.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
         pause = match stopping.run_until_cancelled(store.shorten_wal()).await {
             Some(Err(error)) => {
-                tracing::warn!(error = %error, "the write-ahead log could not be truncated");
+                warn(&stopping, &error, "the write-ahead log could not be truncated");
                 WAL_RECOVERY
             }
             Some(Ok(())) | None => WAL_PERIOD,
@@ -118,7 +125,7 @@ async fn return_space(store: Arc<Store>, stopping: CancellationToken) {
         pause = match stopping.run_until_cancelled(store.return_space()).await {
             Some(Ok(true)) => SPACE_PAUSE,
             Some(Err(error)) => {
-                tracing::warn!(error = %error, "free space could not be given back");
+                warn(&stopping, &error, "free space could not be given back");
                 SPACE_PERIOD
             }
             Some(Ok(false)) | None => SPACE_PERIOD,
@@ -133,15 +140,11 @@ async fn remember(hub: Arc<Hub>, retention: Duration, clock: Clock, stopping: Ca
     while stopping.run_until_cancelled(interval.tick()).await.is_some() {
         // Whoever was away for longer has missed what is not in the log any more.
         let since = (!retention.is_zero()).then(|| clock.now().minus(retention));
+        // What is written down is not cut short, for it would be forgotten: `close` waits for it.
         if let Err(error) = hub.remember(since).await {
-            warn_forgetful(&error);
+            warn(&stopping, &error, "how far clients have got could not be written down");
         }
     }
-}
-
-/// Says that some clients may be told again what they were told.
-pub(super) fn warn_forgetful(error: &StoreError) {
-    tracing::warn!(error = %error, "how far clients have got could not be written down");
 }
 
 /// Drops the events that need not be kept, in small steps, until the service stops.
@@ -159,11 +162,12 @@ async fn shorten_log(
             store.hold_log("delivery", hub.delivered());
             let since = (!retention.is_zero()).then(|| clock.now().minus(retention));
             let events_max = (config.log_events_max > 0).then_some(config.log_events_max);
-            match store.shorten_log(Retention { since, events_max }).await {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => {
-                    tracing::warn!(error = %error, "the log of events could not be shortened");
+            let shortening = store.shorten_log(Retention { since, events_max });
+            match stopping.run_until_cancelled(shortening).await {
+                Some(Ok(true)) => {}
+                Some(Ok(false)) | None => break,
+                Some(Err(error)) => {
+                    warn(&stopping, &error, "the log of events could not be shortened");
                     break;
                 }
             }

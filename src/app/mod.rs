@@ -286,7 +286,9 @@ impl App {
         self.services.hub.close_all(Closing::Restart);
         match tokio::time::timeout(CLOSE_PATIENCE, self.services.hub.remember(None)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => chores::warn_forgetful(&error),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "how far clients have got could not be written down");
+            }
             Err(_) => tracing::warn!("how far clients have got was not written down in time"),
         }
         // What was sent is to be noted, or it would be sent again.

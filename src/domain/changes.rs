@@ -161,6 +161,7 @@ impl Changes {
         self.long.spawn(async move {
             let begun = match changes.store.begun_deletions().await {
                 Ok(begun) => begun,
+                Err(_) if changes.store.is_ending() => return,
                 Err(error) => {
                     tracing::error!(error = %error, "deletions that were begun cannot be read");
                     return;
