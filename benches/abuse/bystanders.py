@@ -1,5 +1,6 @@
 """Clients that behave: creates and reads at a steady pace, and subscribers. Their times are the measure of an attack."""
 import asyncio
+import itertools
 import json
 import os
 import time
@@ -17,6 +18,7 @@ class Bystanders:
 
     def __init__(self, service, token):
         self.service, self.token = service, token
+        self.ended = False
         self.reset()
 
     def reset(self):
@@ -37,6 +39,8 @@ class Bystanders:
         return self
 
     async def __aexit__(self, *_):
+        # A request that ends at the same time may swallow the cancellation.
+        self.ended = True
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
@@ -44,9 +48,12 @@ class Bystanders:
             socket.close()
 
     async def watch(self, seconds):
-        """Returns the times of the next seconds."""
+        """Returns the times of the next seconds, or of more until there is one of each kind."""
         self.reset()
+        until = time.monotonic() + PATIENCE_SECONDS
         await asyncio.sleep(seconds)
+        while not (self.creates and self.reads and self.deliveries) and time.monotonic() < until:
+            await asyncio.sleep(EVERY_SECONDS)
         return self.figures()
 
     def figures(self):
@@ -61,7 +68,9 @@ class Bystanders:
 
     async def _repeat(self, one):
         client = Client(self.service.port, self.token)
-        for number in range(1 << 30):
+        for number in itertools.count():
+            if self.ended:
+                return
             begun = time.monotonic()
             await one(client, number)
             await asyncio.sleep(max(0, EVERY_SECONDS - (time.monotonic() - begun)))

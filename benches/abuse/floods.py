@@ -29,8 +29,8 @@ async def repeat(arena, clients, once, pause=0.0):
     await asyncio.gather(*(one(number) for number in range(clients)))
 
 
-async def sockets(arena, count, path="/websocket", token=None):
-    """Opens sockets from the attackers' address and reads them in the background."""
+async def sockets(arena, count, path="/websocket", token=None, query=None):
+    """Opens sockets from the attackers' address, which follow the messages of a query if one is given."""
     gate = asyncio.Semaphore(64)
 
     async def one():
@@ -39,6 +39,9 @@ async def sockets(arena, count, path="/websocket", token=None):
                 socket = await Socket.open(arena.port, path, source=SOURCE)
                 if token:
                     await sign_in(socket, token)
+                if query:
+                    await socket.send({"type": "subscribe", "collection": "messages", "uid": "i", "query": query})
+                    await socket.receive_json()
                 return socket
             except (OSError, EOFError):
                 arena.count("refused upgrades")
@@ -218,9 +221,9 @@ async def typing(arena):
 
 @attack("idle-and-rights", "8,000 idle sockets while permissions change", FAIR, fan_out=False)
 async def idle_and_rights(arena):
-    opened = await sockets(arena, arena.size(8_000, 500))
-    for socket in opened:
-        await socket.send({"type": "subscribe", "collection": "messages", "uid": "i", "query": {"limit": 1}})
+    # They stay idle: what the bystanders write is not for them, but may be after each change.
+    query = {"filter": {"content": {"_eq": "for the idle"}}, "limit": 1}
+    opened = await sockets(arena, arena.size(8_000, 500), query=query)
     reading = [asyncio.create_task(socket.drain()) for socket in opened]
     client = Client(arena.port, arena.admin)
     _, answer = await client.ask("GET", "/policies?limit=1&fields=id,name")

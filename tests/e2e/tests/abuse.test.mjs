@@ -11,10 +11,14 @@ const SCRIPT = fileURLToPath(new URL('../../../scripts/abuse', import.meta.url))
 test('the bounds hold under the short form of all attacks', async () => {
 	const output = [];
 	const child = spawn('python3', [SCRIPT, '--short', '--binary', BINARY], { env: environment(), stdio: ['ignore', 'pipe', 'pipe'] });
-	for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => output.push(text));
+	for (const stream of [child.stdout, child.stderr]) {
+		stream.setEncoding('utf8').on('data', (text) => {
+			output.push(text);
+			process.stdout.write(text);
+		});
+	}
 	const status = await new Promise((resolve) => child.once('close', resolve));
 	const table = output.join('');
-	console.log(table);
 	assert.equal(status, 0, table);
 	// Thirteen attacks, and none that was left out.
 	assert.equal(table.match(/\| holds \|$/gm)?.length, 13, table);
