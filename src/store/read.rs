@@ -1,6 +1,7 @@
 //! What can be asked of the readers: selections of rows, their number, totals of them, each within
 //! a scope. What the domain reads for its own use is in `find`.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
@@ -31,6 +32,8 @@ use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::compile;
 use crate::store::figures;
+use crate::store::recent::Order;
+use crate::store::recent::Recent;
 use crate::store::rows;
 use crate::store::search;
 use crate::store::search::Asked;
@@ -104,27 +107,23 @@ impl Select {
         Self { sort, limit: u64::try_from(limit).ok(), ..Self::default() }
     }
 
-    /// Returns how many of the newest messages this selects, and after how many, if that is all it
-    /// asks for.
-    fn as_newest(&self, scope: &Scope) -> Option<(u64, u64)> {
-        let key = schema::MESSAGES.key();
-        let by_date = match self.sort.as_slice() {
-            [date] => date.field.name == "date_created" && date.descending,
-            [date, tie] => {
-                date.field.name == "date_created"
-                    && date.descending
-                    && tie.field == key
-                    && tie.descending
-            }
-            _ => false,
+    /// Returns how many of the newest messages this selects, in which order and after how many, if
+    /// that is all it asks for.
+    fn as_newest(&self, scope: &Scope) -> Option<(Order, u64, u64)> {
+        let is_key = |sort: &Sort| sort.field == schema::MESSAGES.key();
+        let order = match self.sort.as_slice() {
+            [key] if is_key(key) => Order::Key,
+            [date] if date.field.name == "date_created" => Order::Date,
+            [date, tie] if date.field.name == "date_created" && is_key(tie) => Order::Date,
+            _ => return None,
         };
+        let is_plain = |sort: &Sort| sort.descending && sort.path.is_empty() && sort.part.is_none();
         let plain = *scope.collection() == schema::MESSAGES
-            && by_date
-            && self.sort.iter().all(|key| key.path.is_empty() && key.part.is_none())
+            && self.sort.iter().all(is_plain)
             && self.search.is_none()
             && self.filter.is_everything()
             && scope.filter().is_everything();
-        if plain { self.limit.map(|limit| (limit, self.offset)) } else { None }
+        if plain { self.limit.map(|limit| (order, limit, self.offset)) } else { None }
     }
 }
 
@@ -162,8 +161,8 @@ impl Store {
         select: Select,
         room: impl Into<Room<'_>> + Send,
     ) -> Result<(Vec<Arc<Row>>, bool), StoreError> {
-        if let Some((limit, offset)) = select.as_newest(scope)
-            && let Some(rows) = self.recent().newest(limit, offset)
+        if let Some((order, limit, offset)) = select.as_newest(scope)
+            && let Some(rows) = self.recent().newest(order, limit, offset)
         {
             return Ok((rows, false));
         }
@@ -344,17 +343,34 @@ pub(super) async fn read_some(
 }
 
 /// Reads the newest messages, newest first, as long as their texts have about so many bytes together.
-/// Returns whether these are all there are, too.
+/// Returns as what memory keeps.
 pub(super) async fn read_newest(
     connection: &mut SqliteConnection,
     limit: usize,
     about: usize,
-) -> Result<(Vec<Row>, bool), StoreError> {
+) -> Result<Recent, StoreError> {
     let statement = compile::rows(&schema::MESSAGES, &Select::newest(limit), None);
     let room = about.into();
     let (rows, is_cut) = fetch_some(connection, &schema::MESSAGES, statement, 0, room).await?;
     let whole = !is_cut && rows.len() < limit;
-    Ok((rows, whole))
+    let missing = greatest_key_but(connection, &rows).await?;
+    Ok(Recent::of(rows, whole, missing))
+}
+
+/// Returns the greatest key of a message that is none of these.
+async fn greatest_key_but(
+    connection: &mut SqliteConnection,
+    rows: &[Row],
+) -> Result<Option<Key>, StoreError> {
+    let known: HashSet<Key> = rows.iter().filter_map(Row::key).collect();
+    let mut keys =
+        sqlx::query_scalar::<_, i64>("select id from messages order by id desc").fetch(connection);
+    while let Some(key) = keys.try_next().await? {
+        if !known.contains(&Key::Integer(key)) {
+            return Ok(Some(Key::Integer(key)));
+        }
+    }
+    Ok(None)
 }
 
 async fn run(

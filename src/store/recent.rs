@@ -1,7 +1,9 @@
 //! The newest messages, in memory: the hottest read of all is answered from here.
 //!
 //! The writer applies each committed event before anybody is answered, so whoever has written sees
-//! it here, and rows are what the database would give.
+//! it here, and rows are what the database would give. Dates do not run backwards, so the newest by date
+//! are the newest by key, too; where old rows or dates of other origin make a difference, only the order
+//! by date is answered from here.
 
 use std::collections::HashSet;
 use std::collections::VecDeque;
@@ -37,6 +39,19 @@ struct State {
     whole: bool,
     /// A place before which messages may be missing; all that come after it are here.
     floor: Option<Place>,
+    /// No message that is missing has a greater key.
+    missing: Option<Key>,
+    /// Whether the rows are in the order of their keys, too.
+    by_key: bool,
+}
+
+/// An order of messages, newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// By `date_created`, ties by key.
+    Date,
+    /// By key.
+    Key,
 }
 
 /// The place of a message in the order.
@@ -44,23 +59,27 @@ type Place = (Option<Timestamp>, Option<Key>);
 
 impl Recent {
     /// Returns the newest messages out of the newest [`ROWS_MAX`], in any order; `whole` says that there
-    /// are no others.
-    pub(super) fn of(rows: Vec<Row>, whole: bool) -> Self {
+    /// are no others, and `missing` is the greatest key of the others.
+    pub(super) fn of(rows: Vec<Row>, whole: bool, missing: Option<Key>) -> Self {
         let mut rows: Vec<Arc<Row>> = rows.into_iter().map(Arc::new).collect();
         rows.sort_by_key(|row| place(row));
         let floor = rows.first().map(|row| place(row));
         let bytes = rows.iter().map(|row| row.text_bytes()).sum();
-        let mut state = State { rows: rows.into(), bytes, whole, floor };
+        let mut state = State { rows: rows.into(), bytes, whole, floor, missing, by_key: false };
         state.shorten();
+        state.look_at_keys();
         Self { state: RwLock::new(state) }
     }
 
     /// Returns the newest messages, newest first, after passing over some; `None` if more are asked
-    /// for than are kept.
-    pub(super) fn newest(&self, limit: u64, offset: u64) -> Option<Vec<Arc<Row>>> {
+    /// for than are kept, or not all that are kept are in this order.
+    pub(super) fn newest(&self, order: Order, limit: u64, offset: u64) -> Option<Vec<Arc<Row>>> {
         let limit = usize::try_from(limit).ok()?;
         let offset = usize::try_from(offset).ok()?;
         let state = self.state.read();
+        if order == Order::Key && !state.is_newest_by_key() {
+            return None;
+        }
         if !state.whole && offset.checked_add(limit)? > state.rows.len() {
             return None;
         }
@@ -79,6 +98,9 @@ impl Recent {
         for row in event.changes.iter().filter_map(|change| change.after.as_ref()) {
             state.insert(row);
         }
+        if !state.by_key {
+            state.look_at_keys();
+        }
     }
 }
 
@@ -86,12 +108,27 @@ impl State {
     fn insert(&mut self, row: &Arc<Row>) {
         if !self.whole && Some(place(row)) < self.floor {
             // There may be others in between.
+            self.missing = self.missing.max(row.key());
             return;
         }
         let at = self.rows.partition_point(|other| place(other) < place(row));
+        let is_after = |other: &Arc<Row>| other.key() < row.key();
+        self.by_key &= at.checked_sub(1).and_then(|at| self.rows.get(at)).is_none_or(is_after)
+            && self.rows.get(at).is_none_or(|other| !is_after(other));
         self.rows.insert(at, Arc::clone(row));
         self.bytes += row.text_bytes();
         self.shorten();
+    }
+
+    /// Returns whether all that is here is newer by its key than all that is not.
+    fn is_newest_by_key(&self) -> bool {
+        self.by_key
+            && (self.missing.is_none()
+                || self.rows.front().is_some_and(|row| row.key() > self.missing))
+    }
+
+    fn look_at_keys(&mut self) {
+        self.by_key = self.rows.iter().is_sorted_by_key(|row| row.key());
     }
 
     /// Lets the oldest go of those that are too many or too long.
@@ -101,6 +138,7 @@ impl State {
         {
             self.bytes -= row.text_bytes();
             self.floor = Some(place(&row));
+            self.missing = self.missing.max(row.key());
             self.whole = false;
         }
     }
@@ -164,44 +202,77 @@ mod tests {
 
     #[test]
     fn the_newest_come_first_and_ties_by_key() {
-        let recent = Recent::of(vec![message(2, 10), message(1, 10), message(3, 5)], true);
+        let recent = Recent::of(vec![message(2, 10), message(1, 10), message(3, 5)], true, None);
 
         recent.apply(&created(4, 10));
 
-        assert_eq!(keys(recent.newest(3, 0)), Some(vec![4, 2, 1]));
-        assert_eq!(keys(recent.newest(9, 1)), Some(vec![2, 1, 3]));
+        assert_eq!(keys(recent.newest(Order::Date, 3, 0)), Some(vec![4, 2, 1]));
+        assert_eq!(keys(recent.newest(Order::Date, 9, 1)), Some(vec![2, 1, 3]));
     }
 
     #[test]
     fn a_message_that_changes_keeps_its_place_and_one_that_goes_leaves_it() {
-        let recent = Recent::of(vec![message(1, 1), message(2, 2), message(3, 3)], true);
+        let recent = Recent::of(vec![message(1, 1), message(2, 2), message(3, 3)], true, None);
         let changed = message(2, 2).with("content", Value::text("new"));
 
         recent.apply(&event(&MESSAGES, EventAction::Update, Key::Integer(2), Some(changed)));
         recent.apply(&event(&MESSAGES, EventAction::Delete, Key::Integer(3), None));
 
-        let rows = recent.newest(9, 0).expect("these are all there are");
+        let rows = recent.newest(Order::Date, 9, 0).expect("these are all there are");
         assert_eq!(rows[0].value("content").as_text(), Some("new"));
         assert_eq!(keys(Some(rows)), Some(vec![2, 1]));
     }
 
     #[test]
+    fn the_order_of_keys_is_told_while_it_is_that_of_dates() {
+        let recent = Recent::of(vec![message(2, 2), message(3, 3)], false, Some(Key::Integer(1)));
+        let by_key = |limit| keys(recent.newest(Order::Key, limit, 0));
+        assert_eq!(by_key(2), Some(vec![3, 2]));
+        assert_eq!(by_key(3), None);
+
+        // An import with a date between theirs, and its end.
+        recent.apply(&created(9, 2));
+        assert_eq!(by_key(1), None);
+        assert_eq!(keys(recent.newest(Order::Date, 2, 0)), Some(vec![3, 9]));
+        recent.apply(&event(&MESSAGES, EventAction::Delete, Key::Integer(9), None));
+        assert_eq!(by_key(2), Some(vec![3, 2]));
+
+        // One with a date before theirs is not kept, but there.
+        recent.apply(&created(10, 1));
+        recent.apply(&created(4, 4));
+        assert_eq!(by_key(1), None);
+    }
+
+    #[test]
+    fn what_is_let_go_is_missing_by_its_key() {
+        let recent = Recent::of((1..=1000).map(|id| message(id, id)).collect(), true, None);
+        recent.apply(&created(1001, 1001));
+        assert_eq!(keys(recent.newest(Order::Key, 1, 0)), Some(vec![1001]));
+
+        // The oldest by date that has the greatest key.
+        let old = (2..=1000).map(|id| message(id, id)).chain([message(5000, 1)]).collect();
+        let recent = Recent::of(old, true, None);
+        recent.apply(&created(1001, 1001));
+        assert_eq!(keys(recent.newest(Order::Key, 1, 0)), None);
+    }
+
+    #[test]
     fn what_is_not_kept_is_not_made_up() {
         let rows = (1..=1000).map(|id| message(id, id)).collect();
-        let recent = Recent::of(rows, false);
+        let recent = Recent::of(rows, false, None);
 
         recent.apply(&event(&MESSAGES, EventAction::Delete, Key::Integer(1000), None));
         // An import with an old date: others may lie between it and the oldest that is kept.
         recent.apply(&created(2000, 0));
 
-        assert_eq!(recent.newest(999, 0).map(|rows| rows.len()), Some(999));
-        assert!(recent.newest(1000, 0).is_none());
-        assert!(recent.newest(u64::MAX, u64::MAX).is_none());
+        assert_eq!(recent.newest(Order::Date, 999, 0).map(|rows| rows.len()), Some(999));
+        assert!(recent.newest(Order::Date, 1000, 0).is_none());
+        assert!(recent.newest(Order::Date, u64::MAX, u64::MAX).is_none());
     }
 
     #[test]
     fn a_ring_that_was_emptied_fills_again() {
-        let recent = Recent::of((1..=1000).map(|id| message(id, id)).collect(), false);
+        let recent = Recent::of((1..=1000).map(|id| message(id, id)).collect(), false, None);
         for id in 1..=1000 {
             recent.apply(&event(&MESSAGES, EventAction::Delete, Key::Integer(id), None));
         }
@@ -210,19 +281,19 @@ mod tests {
         recent.apply(&created(2001, 2001));
         recent.apply(&created(2002, 2002));
 
-        assert_eq!(keys(recent.newest(2, 0)), Some(vec![2002, 2001]));
-        assert!(recent.newest(3, 0).is_none());
+        assert_eq!(keys(recent.newest(Order::Date, 2, 0)), Some(vec![2002, 2001]));
+        assert!(recent.newest(Order::Date, 3, 0).is_none());
     }
 
     #[test]
     fn a_full_ring_lets_the_oldest_go() {
-        let recent = Recent::of((1..=999).map(|id| message(id, id)).collect(), true);
+        let recent = Recent::of((1..=999).map(|id| message(id, id)).collect(), true, None);
 
         recent.apply(&created(1000, 1000));
         recent.apply(&created(1001, 1001));
 
-        assert_eq!(keys(recent.newest(1, 999)), Some(vec![2]));
-        assert!(recent.newest(1, 1000).is_none());
+        assert_eq!(keys(recent.newest(Order::Date, 1, 999)), Some(vec![2]));
+        assert!(recent.newest(Order::Date, 1, 1000).is_none());
     }
 
     #[test]
@@ -231,23 +302,23 @@ mod tests {
         let write = |recent: &Recent, action, id| {
             recent.apply(&event(&MESSAGES, action, Key::Integer(id), Some(long(id))));
         };
-        let recent = Recent::of((1..=20).map(long).collect(), true);
-        assert_eq!(recent.newest(16, 0).map(|rows| rows.len()), Some(16));
-        assert!(recent.newest(17, 0).is_none());
+        let recent = Recent::of((1..=20).map(long).collect(), true, None);
+        assert_eq!(recent.newest(Order::Date, 16, 0).map(|rows| rows.len()), Some(16));
+        assert!(recent.newest(Order::Date, 17, 0).is_none());
 
         write(&recent, EventAction::Create, 21);
-        assert_eq!(keys(recent.newest(1, 15)), Some(vec![6]));
+        assert_eq!(keys(recent.newest(Order::Date, 1, 15)), Some(vec![6]));
         recent.apply(&event(&MESSAGES, EventAction::Delete, Key::Integer(21), None));
-        assert!(recent.newest(16, 0).is_none());
+        assert!(recent.newest(Order::Date, 16, 0).is_none());
         // One that becomes long makes others go.
         for id in 22..=60 {
             recent.apply(&created(id, id));
         }
-        assert_eq!(keys(recent.newest(1, 53)), Some(vec![6]));
+        assert_eq!(keys(recent.newest(Order::Date, 1, 53)), Some(vec![6]));
         for id in 22..=60 {
             write(&recent, EventAction::Update, id);
         }
-        assert_eq!(keys(recent.newest(1, 15)), Some(vec![45]));
-        assert!(recent.newest(1, 16).is_none());
+        assert_eq!(keys(recent.newest(Order::Date, 1, 15)), Some(vec![45]));
+        assert!(recent.newest(Order::Date, 1, 16).is_none());
     }
 }

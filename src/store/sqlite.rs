@@ -113,8 +113,7 @@ impl Store {
             .acquire_timeout(PATIENCE)
             .connect_lazy_with(reading);
         let (queue, jobs) = Queue::new(config.write_queue_max, config.write_queue_bytes_max);
-        let (newest, whole) = read::read_newest(&mut connection, ROWS_MAX, BYTES_MAX).await?;
-        let recent = Arc::new(Recent::of(newest, whole));
+        let recent = Arc::new(read::read_newest(&mut connection, ROWS_MAX, BYTES_MAX).await?);
         let position = Arc::new(AtomicI64::new(last));
         let log = Log::open(&mut connection).await?;
         let follower = Indexer::new(&mut connection, &writing, last).await?;

@@ -27,7 +27,11 @@ const ROOMY: &str = "limit=200";
 
 /// Returns the path of the newest messages with the names of their authors.
 fn newest(page: &str) -> String {
-    format!("/items/messages?{page}&sort=-date_created&fields=*,user_created.first_name")
+    in_order("-date_created", page)
+}
+
+fn in_order(sort: &str, page: &str) -> String {
+    format!("/items/messages?{page}&sort={sort}&fields=*,user_created.first_name")
 }
 
 /// Somebody who writes, and is renamed.
@@ -87,16 +91,17 @@ async fn compare(readers: &[&User], when: &str) {
     let limits = [1, 10, 50, 200, KEPT - 1, KEPT, KEPT + 1];
     let mut pages: Vec<String> = limits.iter().map(|limit| format!("limit={limit}")).collect();
     pages.extend(["limit=10&offset=995", "limit=7&page=3", "limit=-1"].map(str::to_owned));
-    for page in pages {
+    for (page, sort) in pages.iter().flat_map(|page| [(page, "-date_created"), (page, "-id")]) {
         for reader in readers {
-            let memory = reader.get(&newest(&page)).await;
+            let memory = reader.get(&in_order(sort, page)).await;
             // A filter that fits everything goes to the database.
-            let database = reader.get(&newest(&format!("{page}&filter[id][_gt]=0"))).await;
+            let filtered = format!("{page}&filter[id][_gt]=0");
+            let database = reader.get(&in_order(sort, &filtered)).await;
             assert_eq!(memory.status, 200, "{page} {when}: {}", memory.text);
             // Not `assert_eq`: thousands of messages would be printed.
             assert!(
                 memory.text == database.text,
-                "{page} {when}: {}",
+                "{page} by {sort} {when}: {}",
                 difference(&memory.body, &database.body)
             );
         }
