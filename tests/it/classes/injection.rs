@@ -194,14 +194,19 @@ async fn class_16_hostile_bodies_are_text_or_refused() {
                 continue;
             }
             let path = operation.path_with("messages", "1");
-            for text in hostile() {
+            for (place, text) in hostile().into_iter().enumerate() {
                 let what = format!("{} {} {text:.40}", operation.method, operation.path);
                 let names = operation.body.iter().cloned().chain([text.clone()]);
-                for name in names {
-                    for body in [json!({&name: text}), json!([{&name: {&text: [text]}}])] {
-                        let answer = who.send_json(&operation.method, &path, &body).await;
-                        check(&answer, &inside, &format!("{what} in {name:.40}"));
-                    }
+                // Each text is a value of one half of the names, and a name and a value within a list of
+                // the other: both of everything would take as long as a tenth of all tests.
+                for (at, name) in names.enumerate() {
+                    let body = if (place + at).is_multiple_of(2) {
+                        json!({&name: text})
+                    } else {
+                        json!([{&name: {&text: [text]}}])
+                    };
+                    let answer = who.send_json(&operation.method, &path, &body).await;
+                    check(&answer, &inside, &format!("{what} in {name:.40}"));
                 }
             }
         }
