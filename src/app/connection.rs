@@ -203,6 +203,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use crate::app::places::Places;
+    use crate::domain::memory::VISITORS_SHARE;
     use crate::domain::memory::budget;
     use crate::domain::shares::Owner;
     use crate::domain::shares::Shares;
@@ -345,7 +346,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_large_head_takes_memory_until_the_connection_ends_and_is_refused_without() {
-        let shares = budget(16 * (64 << 10));
+        let shares = budget(VISITORS_SHARE * (64 << 10));
         let (mut client, mut connection) = pair(LONG, LONG).await;
         let patience = Patience { head: LONG, idle: LONG, stall: LONG };
         connection.waiting = Some(Box::new(Waiting::new(patience, reservation(&shares))));

@@ -93,7 +93,7 @@ pub struct ServerConfig {
     /// `MAX_PAYLOAD_SIZE`, default `1mb`: the largest request body, in bytes.
     pub body_bytes_max: usize,
     /// `ANSWERS_SIZE_MAX`, default `256mb`: what clients make the server hold, from the bytes of a request
-    /// to those of its response, until that is read. An account has a quarter, an address a sixteenth.
+    /// to those of its response, until that is read. An account has a quarter, an address a twentieth.
     pub answers_bytes_max: usize,
     /// `JSON_DEPTH_MAX`, default 32: how deep the JSON of bodies, addresses and messages of sockets
     /// may nest.

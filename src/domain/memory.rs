@@ -18,9 +18,10 @@ use crate::domain::shares::Spent;
 pub const FREE: usize = 8 << 10;
 /// In steps of how many bytes the others are counted.
 const STEP: usize = 16 << 10;
-/// The part of the whole that one account may hold, and all visitors of one address together.
-const ACCOUNT_SHARE: usize = 4;
-const VISITORS_SHARE: usize = 16;
+/// The part of the whole that one account may hold.
+pub const ACCOUNT_SHARE: usize = 4;
+/// The part of the whole that all visitors of one address may hold together.
+pub const VISITORS_SHARE: usize = 20;
 /// When a client may try again that found no memory left.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -159,7 +160,7 @@ mod tests {
 
     #[test]
     fn small_pieces_are_free_and_larger_ones_count_until_they_are_dropped() {
-        let shares = budget(16 * 4 * STEP);
+        let shares = budget(VISITORS_SHARE * 4 * STEP);
         let mut small = Reservation::new(&shares, VISITORS);
         let mut large = Reservation::new(&shares, VISITORS);
 
@@ -183,7 +184,7 @@ mod tests {
 
     #[test]
     fn what_is_split_off_is_given_back_by_itself_and_belongs_to_whom_it_did() {
-        let shares = budget(16 * 4 * STEP);
+        let shares = budget(VISITORS_SHARE * 4 * STEP);
         let other = Owner::Account(uuid::Uuid::nil());
         let mut held = Reservation::new(&shares, VISITORS);
         held.grow(2 * STEP).unwrap();
@@ -194,7 +195,10 @@ mod tests {
         assert_eq!((split.bytes(), held.bytes()), (2 * STEP, 0));
         held.belong_to(other);
         held.grow(STEP).unwrap();
-        assert_eq!((split.left(), held.left()), (2 * STEP, 15 * STEP));
+        assert_eq!(
+            (split.left(), held.left()),
+            (2 * STEP, (VISITORS_SHARE * 4 / ACCOUNT_SHARE - 1) * STEP)
+        );
         drop((split, held));
 
         assert_eq!(Reservation::new(&shares, VISITORS).left(), 4 * STEP);

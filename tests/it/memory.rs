@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use chinwag::domain::memory::VISITORS_SHARE;
 use serde_json::json;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
@@ -24,7 +25,7 @@ const SHARE: usize = 1 << 20;
 const LARGE: usize = SHARE / 2 - SHARE / 16;
 
 async fn server() -> TestServer {
-    TestServer::with(|config| config.server.answers_bytes_max = 16 * SHARE).await
+    TestServer::with(|config| config.server.answers_bytes_max = VISITORS_SHARE * SHARE).await
 }
 
 async fn connect(address: SocketAddr) -> TcpStream {
@@ -70,7 +71,7 @@ async fn until_there_is_room(ask: impl AsyncFn() -> Answer) -> Answer {
 #[tokio::test]
 async fn bodies_that_do_not_end_take_the_share_of_their_address_and_nothing_else() {
     let server = TestServer::with(|config| {
-        config.server.answers_bytes_max = 16 * SHARE;
+        config.server.answers_bytes_max = VISITORS_SHARE * SHARE;
         config.server.trust_proxy = chinwag::config::TrustProxy::Hops(1);
     })
     .await;
@@ -145,7 +146,9 @@ async fn json_with_more_values_than_there_is_memory_for_is_not_read() {
 
 #[tokio::test]
 async fn queries_take_their_share_as_well() {
-    let server = TestServer::with(|config| config.server.answers_bytes_max = SHARE).await;
+    // The address of the request fits, the JSON of its query does not.
+    let bytes_max = VISITORS_SHARE * SHARE / 16;
+    let server = TestServer::with(|config| config.server.answers_bytes_max = bytes_max).await;
 
     let long = format!("/items/messages?filter=[{}0]", "[0],".repeat(7000));
     server.anonymous().get(&long).await.refused(429, "LIMIT_EXCEEDED");

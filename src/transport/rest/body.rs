@@ -158,6 +158,7 @@ mod tests {
 
     use serde_json::json;
 
+    use crate::domain::memory::VISITORS_SHARE;
     use crate::domain::memory::budget;
     use crate::domain::shares::Owner;
 
@@ -249,7 +250,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_and_its_json_have_their_share_of_memory_and_give_it_back() {
         let owner = Owner::Visitors(None);
-        let shares = budget(16 << 20);
+        let shares = budget(VISITORS_SHARE << 20);
         let mut held = Reservation::new(&shares, owner);
         let pieces = || {
             let pieces = (0..50).map(|_| Ok::<_, std::io::Error>(vec![b' '; 10_000]));

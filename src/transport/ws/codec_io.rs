@@ -247,6 +247,7 @@ mod tests {
     use tokio_tungstenite::tungstenite::protocol::Role;
     use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
+    use crate::domain::memory::VISITORS_SHARE;
     use crate::domain::memory::budget;
 
     use super::*;
@@ -293,7 +294,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_message_takes_its_memory_along_and_leaves_no_buffer_behind() {
-        let memory = budget(16 << 20);
+        let memory = budget(VISITORS_SHARE << 20);
         let (io, asked) = io(message(200_000), &memory);
         let config = WebSocketConfig::default().read_buffer_size(SMALL);
         let mut codec = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
@@ -313,7 +314,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_message_without_memory_is_not_read_to_its_end() {
-        let memory = budget(1 << 20);
+        let memory = budget(VISITORS_SHARE << 16);
         let (mut io, _) = io(message(200_000), &memory);
 
         let mut read = Vec::new();
@@ -327,7 +328,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_message_that_does_not_come_to_its_end_is_given_up() {
-        let memory = budget(16 << 20);
+        let memory = budget(VISITORS_SHARE << 20);
         for withheld in [1, 199_000] {
             let mut bytes = message(200_000);
             bytes.truncate(bytes.len() - withheld);
@@ -347,7 +348,7 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_is_given_up_for_what_nobody_reads() {
-        let memory = budget(16 << 20);
+        let memory = budget(VISITORS_SHARE << 20);
         let (mut io, _) = io(Vec::new(), &memory);
         let begun = Instant::now().checked_sub(Duration::from_mins(1)).unwrap();
         io.incoming.take(&message(200_000)[..1000], begun);

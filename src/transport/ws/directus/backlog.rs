@@ -145,6 +145,7 @@ fn small(text: &Bytes) -> usize {
 mod tests {
     use std::sync::Arc;
 
+    use crate::domain::memory::VISITORS_SHARE;
     use crate::domain::memory::budget;
     use crate::domain::shares::Owner;
     use crate::domain::shares::Shares;
@@ -222,7 +223,7 @@ mod tests {
 
     #[test]
     fn many_small_frames_are_not_read_without_memory_for_them() {
-        let shares = budget(16 * (16 << 10));
+        let shares = budget(VISITORS_SHARE * (16 << 10));
         let mut others = of(&shares);
         others.resize(16 << 10).unwrap();
         let mut backlog = Backlog::new(1000, 1 << 20, 32);
@@ -245,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_frame_with_more_values_than_there_is_memory_for_is_not_parsed() {
-        let shares = budget(16 << 20);
+        let shares = budget(VISITORS_SHARE << 20);
         let mut backlog = Backlog::new(10, 1 << 20, 32);
         let frame = |values| format!(r#"{{"type":"ping","more":[{}0]}}"#, "[0],".repeat(values));
         backlog.push(Bytes::from(frame(1000)), || of(&shares));
