@@ -1,5 +1,5 @@
-//! What a first start creates: an administrator, the default roles and policies and, for a
-//! demonstration, the state that the tutorial ends in. From then on the rows decide.
+//! Data that the first start creates: an administrator, the default roles and policies and, with
+//! `--demo`, the state at the end of the tutorial. Afterwards the database is authoritative.
 
 use serde_json::Value as Json;
 use serde_json::json;
@@ -27,13 +27,13 @@ use crate::store::Guard;
 use crate::store::Op;
 use crate::store::Store;
 
-/// The address of the administrator where `ADMIN_EMAIL` names none.
+/// The administrator's address if `ADMIN_EMAIL` is not set.
 const ADMIN_EMAIL: &str = "admin@example.com";
 
-/// The account that `--demo` attributes to what visitors write. It has no password.
+/// The account that anonymous writes are attributed to with `--demo`. It has no password.
 const GUEST_EMAIL: &str = "guest@example.com";
 
-/// What members may change about themselves.
+/// The fields of their own account that members may update.
 const OWN_FIELDS: [&str; 9] = [
     "first_name",
     "last_name",
@@ -46,23 +46,23 @@ const OWN_FIELDS: [&str; 9] = [
     "tfa_secret",
 ];
 
-/// The accounts of a demonstration. Everybody knows these passwords.
+/// The demo accounts: first name, address and password. The passwords are public.
 pub const DEMO_LOGINS: [(&str, &str, &str); 2] =
     [("Alice", "alice@example.com", "chinwag-alice"), ("Bob", "bob@example.com", "chinwag-bob")];
 
-/// What a start has to tell whoever runs the service.
+/// The result of the bootstrap.
 #[derive(Debug, Default)]
 pub struct Bootstrapped {
-    /// The address and password of an administrator whose password was generated just now.
+    /// The address and password of a new administrator, if this start generated the password.
     pub admin: Option<(String, String)>,
-    /// Whom creates of the public are attributed to.
+    /// The account that anonymous creates are attributed to.
     pub public_user: Option<Uuid>,
 }
 
-/// Creates what is missing.
+/// Creates the missing rows.
 ///
 /// # Errors
-/// [`Error::InvalidPayload`] if `PUBLIC_USER` names nobody; when the store fails.
+/// [`Error::InvalidPayload`] if `PUBLIC_USER` matches no account; when the store fails.
 pub async fn run(
     config: &BootstrapConfig,
     store: &Store,
@@ -99,7 +99,7 @@ pub async fn run(
     Ok(done)
 }
 
-/// Finds whom `PUBLIC_USER` names.
+/// Resolves `PUBLIC_USER`, an address or an id. With `--demo` it defaults to the guest account.
 async fn public_user(config: &BootstrapConfig, store: &Store) -> Result<Option<Uuid>, Error> {
     let name = match config.public_user.as_deref() {
         Some("") => return Ok(None),
@@ -120,9 +120,8 @@ async fn public_user(config: &BootstrapConfig, store: &Store) -> Result<Option<U
     Ok(user)
 }
 
-/// Adds the state that the tutorial ends in: visitors may read and create messages and read names;
-/// Alice and Bob have the Public policy, and may edit and delete what they wrote. Whoever likes may
-/// sign up.
+/// Adds the final state of the tutorial: visitors may read and create messages and read names;
+/// Alice and Bob have the Public policy and may edit and delete their messages. Sign-up is open.
 async fn demo(store: &Store, accounts: &Accounts, fresh: Option<&Defaults>) -> Result<(), Error> {
     if store.find_user_by_email(GUEST_EMAIL).await?.is_some() {
         return Ok(());
@@ -167,7 +166,7 @@ async fn demo(store: &Store, accounts: &Accounts, fresh: Option<&Defaults>) -> R
         .await
 }
 
-/// Returns the change that lets everybody sign up and chat at once, as members.
+/// Returns the change that opens sign-up. New accounts are members, without address verification.
 fn registration(role: Option<Uuid>) -> Op {
     let role = role.map_or(Value::Null, Value::Uuid);
     Op::Update {
@@ -203,7 +202,7 @@ async fn find_policy(store: &Store, name: &str) -> Result<Option<Uuid>, Error> {
     Ok(found.and_then(|row| row.value("id").as_uuid()))
 }
 
-/// The roles and policies of a first start.
+/// The ids of the roles and policies that the first start creates.
 struct Defaults {
     admin_role: Uuid,
     admin_policy: Uuid,
@@ -296,7 +295,7 @@ fn policy(id: Uuid, name: &str, icon: &str, admin: bool) -> Row {
         .with("app_access", Value::Boolean(admin))
 }
 
-/// An access row for a policy; as it is, for the public.
+/// An access row for a policy. Without a role or an account it applies to the public.
 fn grant(policy: Uuid) -> Row {
     Row::empty(&ACCESS).with("id", Value::Uuid(id::fresh())).with("policy", Value::Uuid(policy))
 }

@@ -1,8 +1,8 @@
-//! The one road to a commit: write, then let this machine's caches know before anybody is answered,
-//! so that whoever made a change sees its effect with the next call.
+//! The commit path: writes a transaction, then updates the caches of this process before the caller
+//! gets its answer. A client therefore sees the effect of its own change with its next request.
 //!
-//! A write that takes several transactions is carried on by a task of its own: it does not end with
-//! the connection that asked for it.
+//! A write that takes several transactions runs in its own task, so it is not cancelled along with
+//! the connection that requested it.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -37,40 +37,40 @@ use crate::store::StoreError;
 use crate::store::Turn;
 use crate::store::Write;
 
-/// The part of the queue of the writer that one owner may take. What is larger than that goes while
-/// nothing else of theirs waits.
+/// The divisor that gives one owner's share of the writer's queue. A larger write is accepted only
+/// while nothing else of the same owner waits.
 const WAITING_SHARE: usize = 4;
 
-/// The pause between two transactions of one write: as long as the last one took and at least this
-/// long, so that the writer has half of its time for others.
+/// The minimum pause between two transactions of one write. The pause is at least as long as the
+/// previous transaction took, which leaves half of the writer's time to other writes.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 
-/// How long the next transaction waits for the delivery of the events of the last one, which take
-/// memory until then.
+/// The maximum time that a transaction waits for the delivery of the previous transaction's events.
+/// The events occupy memory until then.
 const DELIVERY_PATIENCE: Duration = Duration::from_millis(250);
 
-/// The pause after a failure that passes.
+/// The pause after a transient error.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// Commits writes and keeps the caches true.
+/// Commits writes and keeps the caches up to date.
 pub struct Changes {
     store: Arc<Store>,
     directory: Arc<Directory>,
     permissions: Arc<Permissions>,
     clock: Clock,
-    /// The bytes of writes that wait for the writer. The whole is the store's to refuse.
+    /// The bytes of queued writes per owner. The store itself limits their total.
     waiting: Arc<Shares>,
     admission: Arc<Admission>,
-    /// Rises with every change of an account, a session or a right.
+    /// The identity version. It changes with every change of an account, a session or a permission.
     standing: AtomicU64,
-    /// The place of the last event whose delivery has begun.
+    /// The offset of the last event whose delivery has begun.
     delivering: AtomicI64,
-    /// Writes that take several transactions.
+    /// The tasks of writes that take several transactions.
     long: TaskTracker,
 }
 
 impl Changes {
-    /// Returns the road over its parts.
+    /// Creates the commit path from its dependencies.
     #[must_use]
     pub fn new(
         store: Arc<Store>,
@@ -93,25 +93,26 @@ impl Changes {
         }
     }
 
-    /// Commits a write of the service's own, durably, and returns its events in order.
+    /// Commits a write of the service itself, durably, and returns its events in order.
     ///
     /// # Errors
-    /// [`Error::TooBusy`] if too much waits to be written; what the write itself is refused for;
-    /// nothing has happened then.
+    /// [`Error::TooBusy`] if the writer's queue is full, and the errors of the write itself.
+    /// Nothing is committed in either case.
     pub async fn commit(self: &Arc<Self>, write: Write) -> Result<Vec<Arc<Event>>, Error> {
         match self.carry_out(Turn::of(write.actor), write, None, None).await? {
             Done::Now(events) | Done::Partly(events, _) => Ok(events),
-            // Only what has a key can have happened before.
+            // Only a write with an idempotency key can be a duplicate.
             Done::Before(_) => Ok(Vec::new()),
         }
     }
 
-    /// As [`Changes::commit`], once the write is admitted, out of the share of somebody and when it is
-    /// their turn; with a key, unless the same has happened under it already.
+    /// Commits as [`Changes::commit`] on behalf of an actor. The write is admitted first, counts
+    /// towards the actor's share of the queue, and is scheduled fairly among owners. With an
+    /// idempotency key, a duplicate is not written again.
     ///
     /// # Errors
-    /// As [`Changes::commit`], also if too much waits of the same owner; [`Error::Unprocessable`] if
-    /// the key stands for something else; as [`Admission::admit`].
+    /// As [`Changes::commit`], also if the owner's share of the queue is full;
+    /// [`Error::Unprocessable`] if the key was used for another request; as [`Admission::admit`].
     pub async fn commit_for(
         self: &Arc<Self>,
         actor: &Actor,
@@ -131,9 +132,9 @@ impl Changes {
         Ok(done)
     }
 
-    /// Runs a write to its end and holds `part` until its first transaction. A task of its own
-    /// does so if there may be several: a client that goes away before the first ends must not leave
-    /// the others behind.
+    /// Runs a write to its end and holds `part` until its first transaction ends. A write that may
+    /// take several transactions runs in its own task: if the client disconnects during the first
+    /// one, the others are still executed.
     async fn carry_out(
         self: &Arc<Self>,
         turn: Turn,
@@ -155,7 +156,7 @@ impl Changes {
         running.await.map_err(|_| StoreError::Stopped)?
     }
 
-    /// Goes on with the deletions that an earlier process began.
+    /// Resumes the deletions that an earlier process left unfinished.
     pub fn resume(self: &Arc<Self>) {
         let changes = Arc::clone(self);
         self.long.spawn(async move {
@@ -169,7 +170,7 @@ impl Changes {
             };
             for Begun { rest, erases } in begun {
                 tracing::info!(actor = ?rest.actor, erases, "deletions go on that were begun before");
-                // A failure is in the log; the next start tries again.
+                // The failure is logged already; the next start tries again.
                 let done = Arc::clone(&changes).finish(rest).await;
                 if erases
                     && done.is_ok()
@@ -181,14 +182,14 @@ impl Changes {
         });
     }
 
-    /// Waits for the writes that take several transactions; to be called once the store is closed.
+    /// Waits for the writes that take several transactions. Call it once the store is closed.
     pub async fn ended(&self) {
         self.long.close();
         self.long.wait().await;
     }
 
-    /// Applies the events of a write, and waits for its other transactions if there are any. Returns the
-    /// events of the transaction that the write itself happened in.
+    /// Applies the events of a write and, if it takes several transactions, waits for the others.
+    /// Returns the events of the transaction that performs the write itself.
     async fn settle(self: &Arc<Self>, done: Done) -> Result<Done, Error> {
         match done {
             Done::Now(events) => {
@@ -206,7 +207,7 @@ impl Changes {
         }
     }
 
-    /// Commits the rest of a write, a transaction at a time; returns the events of the last.
+    /// Commits the rest of a write, one transaction at a time, and returns the events of the last.
     async fn finish(self: Arc<Self>, mut rest: Write) -> Result<Vec<Arc<Event>>, Error> {
         let turn = Turn::of(id::fresh());
         loop {
@@ -243,7 +244,7 @@ impl Changes {
         }
     }
 
-    /// Waits until the event at a place is being delivered; not for long.
+    /// Waits until the delivery of the event at `seq` begins, up to `DELIVERY_PATIENCE`.
     async fn await_delivery(&self, seq: i64) {
         let until = Instant::now() + DELIVERY_PATIENCE;
         while self.delivering.load(Ordering::Acquire) < seq && Instant::now() < until {
@@ -251,7 +252,7 @@ impl Changes {
         }
     }
 
-    /// Takes notice of an event that is about to be delivered. As [`Changes::apply`].
+    /// Applies an event that is about to be delivered, as [`Changes::apply`]. Records its offset.
     pub async fn hear(&self, event: &Arc<Event>) {
         self.apply(std::slice::from_ref(event)).await;
         self.delivering.fetch_max(event.seq, Ordering::AcqRel);
@@ -263,7 +264,7 @@ impl Changes {
         &self.admission
     }
 
-    /// Takes notice of committed events, whoever made them. Doing so twice does no harm.
+    /// Applies committed events of any origin to the caches. Idempotent.
     pub async fn apply(&self, events: &[Arc<Event>]) {
         let mut standing = false;
         for event in events {
@@ -278,25 +279,25 @@ impl Changes {
         }
     }
 
-    /// Returns a number that is another one after each change of an account, a session or a right
-    /// that somebody was answered: as long as it stays, so does who somebody is.
+    /// Returns the identity version. It changes with every applied change of an account, a session
+    /// or a permission. While it is unchanged, a principal that was resolved before stays valid.
     #[must_use]
     pub fn standing(&self) -> u64 {
         self.standing.load(Ordering::Acquire)
     }
 
-    /// Checks the file of the database for damage; one check at a time.
+    /// Checks the database file for damage. Only one check runs at a time.
     ///
     /// # Errors
-    /// When the store fails otherwise.
+    /// When the store fails during the check.
     pub async fn check_integrity(&self) -> Result<Integrity, Error> {
         Ok(self.store.check_integrity().await?)
     }
 
-    /// Returns how long the store takes to answer a small read.
+    /// Returns the latency of a small read.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// When the store does not answer.
     pub async fn response_time(&self) -> Result<Duration, Error> {
         Ok(self.store.response_time().await?)
     }

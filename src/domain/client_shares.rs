@@ -1,5 +1,5 @@
-//! Shares of a resource for each account and for each address. Accounts cost nothing where sign-up is open, so
-//! all clients of one address together have only a few times the share of one account.
+//! Quotas of a resource for each account and for each address. Where sign-up is open, accounts cost
+//! nothing, so all clients of one address together have only a few times the quota of one account.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -12,10 +12,10 @@ use crate::domain::shares::Owner;
 use crate::model::Actor;
 use crate::model::network;
 
-/// The share of all clients of one address, as a multiple of the share of one account.
+/// The quota of all clients of one address, as a multiple of the quota of one account.
 pub const ADDRESS_FACTOR: usize = 4;
 
-/// The shares of each account, of the visitors of each address, and of all clients of each address.
+/// The quotas of each account, of the visitors of each address, and of all clients of each address.
 pub struct ClientShares {
     of_owner_max: usize,
     taken: Mutex<TakenByClients>,
@@ -27,7 +27,7 @@ struct TakenByClients {
     by_address: HashMap<Option<IpAddr>, usize>,
 }
 
-/// A part of the shares of an account and of its address, which they get back when it is dropped.
+/// A permit that counts towards the quotas of an account and of its address until it is dropped.
 pub struct ClientPart {
     shares: Arc<ClientShares>,
     owner: Owner,
@@ -35,25 +35,25 @@ pub struct ClientPart {
     count: usize,
 }
 
-/// The share that is exhausted.
+/// The quota that is exhausted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientSpent {
-    /// The share of the account.
+    /// The quota of the account.
     Account,
-    /// The share of the visitors of the address.
+    /// The quota of the visitors of the address.
     Visitors,
-    /// The share of all clients of the address.
+    /// The quota of all clients of the address.
     Address,
 }
 
 impl ClientShares {
-    /// Returns shares of this size for each account.
+    /// Creates quotas of this size for each account.
     #[must_use]
     pub fn new(of_owner_max: usize) -> Arc<Self> {
         Arc::new(Self { of_owner_max, taken: Mutex::default() })
     }
 
-    /// Takes a part of the share of an actor and of the share of the address, or of neither.
+    /// Acquires a permit from the quota of an actor and from that of its address, or from neither.
     ///
     /// # Errors
     /// [`ClientSpent`] if one of them is exhausted.
@@ -61,7 +61,7 @@ impl ClientShares {
         self.take_if(actor, count, true)
     }
 
-    /// Returns the size of a share that is exhausted.
+    /// Returns the size of an exhausted quota.
     #[must_use]
     pub const fn most(&self, spent: ClientSpent) -> usize {
         match spent {
@@ -70,7 +70,7 @@ impl ClientShares {
         }
     }
 
-    /// Takes a part even of an exhausted share: a running subscription stays.
+    /// Acquires a permit even from an exhausted quota: a running subscription is kept.
     pub fn take_anyway(self: &Arc<Self>, actor: &Actor, count: usize) -> Option<ClientPart> {
         self.take_if(actor, count, false).ok()
     }
@@ -102,7 +102,7 @@ impl ClientShares {
 }
 
 impl ClientSpent {
-    /// Returns a name for the clients of the share, for a message to one of them.
+    /// Returns the description of the clients that share the quota, for an error message.
     #[must_use]
     pub const fn clients(self) -> &'static str {
         match self {

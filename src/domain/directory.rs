@@ -1,5 +1,5 @@
-//! Rows that are asked for all the time (accounts, sessions), kept in memory and kept true by the
-//! events of their changes.
+//! A read-through cache of frequently read rows (accounts, sessions). Events of their changes
+//! invalidate it.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::model::Row;
 use crate::store::Store;
 use crate::store::StoreError;
 
-/// How many rows are kept. A row of an account takes about 1 KiB.
+/// The maximum number of cached rows. The row of an account takes about 1 KiB.
 const ROWS_MAX: usize = 50_000;
 
 type Address = (&'static str, Key);
@@ -22,12 +22,12 @@ type Address = (&'static str, Key);
 pub struct Directory {
     store: Arc<Store>,
     rows: Cache<Address, Option<Arc<Row>>>,
-    /// How many changes were applied: a row that was read while one came is not kept.
+    /// The number of applied changes. A row read while a change was applied is not cached.
     changes: Mutex<u64>,
 }
 
 impl Directory {
-    /// Returns an empty directory in front of the store.
+    /// Creates an empty cache in front of the store.
     #[must_use]
     pub fn new(store: Arc<Store>) -> Self {
         Self { store, rows: Cache::new(ROWS_MAX), changes: Mutex::new(0) }
@@ -55,7 +55,7 @@ impl Directory {
         Ok(row)
     }
 
-    /// Returns the rows with these keys that are there, in no particular order.
+    /// Returns the existing rows among these keys, in no particular order.
     ///
     /// # Errors
     /// When the store fails.
@@ -89,13 +89,13 @@ impl Directory {
         Ok(found)
     }
 
-    /// Takes notice of a committed change. Doing so twice does no harm.
+    /// Invalidates the rows of a committed change. Idempotent.
     pub fn apply(&self, event: &Event) {
         let mut changes = self.changes.lock();
         *changes += 1;
         for change in &event.changes {
             let address = (event.collection.name, change.key);
-            // A secret is not in the event, so the row is read anew when next asked for.
+            // Events contain no secrets, so the row is read from the store on its next use.
             self.rows.remove(&address);
         }
     }

@@ -1,4 +1,4 @@
-//! All that can go wrong, in the caller's terms. `transport::error` turns it into wire shapes.
+//! The errors of the domain, in the caller's terms. `transport::error` maps them to responses.
 
 use std::time::Duration;
 
@@ -9,38 +9,38 @@ use crate::model::TooLong;
 use crate::query::QueryError;
 use crate::store::StoreError;
 
-/// Why a call was refused or failed.
+/// The reason why a call was refused or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Wrong password, unknown or inactive account, unknown token: never told which.
+    /// Wrong password, unknown or inactive account, unknown token. The cause is never disclosed.
     #[error("credentials refused")]
     InvalidCredentials,
     /// The one-time password is missing or wrong.
     #[error("one-time password refused")]
     InvalidOtp,
-    /// A token of ours that has expired.
+    /// A token issued by this service that has expired.
     #[error("token expired")]
     TokenExpired,
-    /// A token that claims to be ours and is not.
+    /// A token that claims to be issued by this service and is not.
     #[error("token invalid")]
     InvalidToken,
-    /// Not by this provider: the address belongs to an account that signs in another way, or nobody
-    /// signs in so here.
+    /// This sign-in method is refused: the address belongs to an account with another method, or
+    /// the method is not available here.
     #[error("provider refused")]
     InvalidProvider,
-    /// Somebody else, whom signing in depends on, does not answer as they should.
+    /// An external service that sign-in depends on gives no valid response.
     #[error("provider {0} does not answer as it should")]
     ProviderUnavailable(String),
-    /// The payload makes no sense; the reason is for the client.
+    /// The payload is invalid; the reason is for the client.
     #[error("invalid payload: {0}")]
     InvalidPayload(String),
-    /// The query makes no sense; the reason is for the client.
+    /// The query is invalid; the reason is for the client.
     #[error("invalid query: {0}")]
     InvalidQuery(String),
-    /// Not allowed, or not there: never told which.
+    /// Forbidden or missing. The response never discloses which.
     #[error("forbidden")]
     Forbidden(Forbidden),
-    /// Values that break rules; at least one.
+    /// Violated rules; at least one.
     #[error("validation failed")]
     FailedValidation(Vec<Violation>),
     /// A value that has to be unique is taken.
@@ -53,7 +53,7 @@ pub enum Error {
         /// The value, as the client wrote it; masked for secrets.
         value: String,
     },
-    /// A value has more characters than its field takes.
+    /// A value has more characters than its field allows.
     #[error("value of {}.{} has more than {} characters", .0.collection, .0.field, .0.most)]
     ValueTooLong(TooLong),
     /// A relation names an item that does not exist.
@@ -64,39 +64,40 @@ pub enum Error {
         /// The field, where known.
         field: Option<&'static str>,
     },
-    /// Makes sense and is allowed, but cannot be done in this state; the reason is for the client.
+    /// The request is valid and allowed, but cannot be carried out in this state; the reason is for
+    /// the client.
     #[error("unprocessable: {0}")]
     Unprocessable(String),
-    /// Too much of something that is bounded; the reason is for the client.
+    /// A limit is exceeded; the reason is for the client.
     #[error("limit exceeded: {0}")]
     LimitExceeded(String),
-    /// The requests and responses under way of one account or address take too much memory.
+    /// The pending requests and responses of one account or address take too much memory.
     #[error("the share of {share} bytes is exceeded")]
     ShareExceeded {
-        /// How many bytes they may take.
+        /// The memory quota in bytes.
         share: usize,
-        /// When to try again.
+        /// The time to wait before a retry.
         retry_after: Duration,
     },
-    /// Too many attempts or requests of somebody.
+    /// Too many attempts or requests: a rate limit is exceeded.
     #[error("too many requests")]
     RequestsExceeded(Exceeded),
-    /// Too much is waiting already; worth another try later.
+    /// The service is overloaded; a later retry may succeed.
     #[error("too busy")]
     TooBusy {
-        /// After how long.
+        /// The time to wait before a retry.
         retry_after: Duration,
     },
-    /// The system gives no thread for costly work; worth another try later.
+    /// The system refuses a thread for an expensive operation; a later retry may succeed.
     #[error("the system refuses a thread")]
     NoThread(#[source] std::io::Error),
-    /// A query that takes longer than it may.
+    /// A query exceeds its time limit.
     #[error("the query takes longer than {allowed:?}")]
     TooCostly {
-        /// How long it may take.
+        /// The time limit.
         allowed: Duration,
     },
-    /// The store does not answer now, and may later: it is locked, full, slow or stopping.
+    /// The store is temporarily unavailable: it is locked, full, slow or stopping.
     #[error("storage does not answer")]
     Unavailable(#[source] StoreError),
     /// The store failed.
@@ -104,25 +105,25 @@ pub enum Error {
     Store(#[source] StoreError),
 }
 
-/// What was too many, and when it is not any more.
+/// The exceeded limit and the time at which it resets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exceeded {
-    /// How many there may be.
+    /// The limit.
     pub limit: u32,
-    /// How long to wait before the next.
+    /// The time to wait before the next request.
     pub retry_after: Duration,
-    /// When that is.
+    /// The time at which the limit resets.
     pub reset: Timestamp,
-    /// What can be done about it; for the client.
+    /// Advice for the client.
     pub reason: &'static str,
 }
 
-/// What exactly was refused. The words for each are in `transport::error`.
+/// The kind of access that was refused. The messages are in `transport::error`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Forbidden {
-    /// An item: not there, of the wrong type, or hidden.
+    /// An item: missing, of the wrong type, or hidden.
     Item,
-    /// An action that only some may take, without more words.
+    /// An action that is reserved for some callers, without further details.
     Action,
     /// A collection.
     Collection(String),
@@ -130,9 +131,9 @@ pub enum Forbidden {
     Fields {
         /// The collection's name.
         collection: &'static str,
-        /// The names, as written.
+        /// The names, as the client wrote them.
         fields: Vec<String>,
-        /// The relations that led there, joined by dots; empty for the collection itself.
+        /// The relations that lead to the collection, joined by dots; empty at the top level.
         path: String,
     },
     /// Changing items outside the rules of the caller's permissions.
@@ -149,14 +150,14 @@ pub enum Forbidden {
     },
 }
 
-/// One broken rule: `FAILED_VALIDATION`.
+/// A violated rule: `FAILED_VALIDATION`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Violation {
     /// The field.
     pub field: String,
     /// The rule: `required`, `nnull`, `email`, `eq`, `contains`, …
     pub kind: &'static str,
-    /// What the rule demands, under the names that the rule has for it (`valid`, `substring`, …).
+    /// The values that the rule demands, under the rule's names for them (`valid`, `substring`, …).
     pub details: Vec<(&'static str, Json)>,
 }
 
@@ -166,7 +167,7 @@ impl Error {
         Self::InvalidPayload(reason.into())
     }
 
-    /// Returns what an idempotency key is refused with that stands for something else.
+    /// Returns the error for an idempotency key that was used for another request.
     #[must_use]
     pub fn key_reused() -> Self {
         Self::Unprocessable(

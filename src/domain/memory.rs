@@ -1,9 +1,9 @@
-//! The memory that clients make the process hold: requests and messages while they are received, the JSON
-//! that is read from them, lists while they are read, and responses until their clients have taken them.
+//! The memory that clients occupy: requests and messages while they are received, the JSON parsed
+//! from them, lists while they are read, and responses until the clients have received them.
 //!
-//! All of it counts together, for each account and for all visitors of one address, and for the process
-//! (`ANSWERS_SIZE_MAX`). Small pieces are free, so that most requests touch no counter that others
-//! touch: how many of them there can be is bounded by the number of connections.
+//! All of it counts towards the budget of an account or of all visitors of one address, and towards
+//! the budget of the process (`ANSWERS_SIZE_MAX`). Small reservations are free, so most requests
+//! touch no shared counter. The number of connections bounds the number of small reservations.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,48 +14,49 @@ use crate::domain::shares::Part;
 use crate::domain::shares::Shares;
 use crate::domain::shares::Spent;
 
-/// How many bytes a reservation has for free.
+/// The number of bytes up to which a reservation is free.
 pub const FREE: usize = 8 << 10;
-/// In steps of how many bytes the others are counted.
+/// The granularity of larger reservations, in bytes.
 const STEP: usize = 16 << 10;
-/// The part of the whole that one account may hold.
+/// The divisor that gives the budget of one account.
 pub const ACCOUNT_SHARE: usize = 4;
-/// The part of the whole that all visitors of one address may hold together.
+/// The divisor that gives the budget of all visitors of one address.
 pub const VISITORS_SHARE: usize = 20;
-/// When a client may try again that found no memory left.
+/// The retry delay after a refused reservation.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Returns an unused budget of this number of bytes.
+/// Creates an unused budget of `bytes_max` bytes.
 #[must_use]
 pub fn budget(bytes_max: usize) -> Arc<Shares> {
     Shares::with_visitors(bytes_max / ACCOUNT_SHARE, bytes_max / VISITORS_SHARE, bytes_max)
 }
 
-/// The memory that is reserved for one request, message or connection; given back when it is dropped.
+/// The memory reserved for one request, message or connection. It is released on drop.
 #[derive(Debug)]
 pub struct Reservation(Part);
 
 impl Reservation {
-    /// Returns a reservation of nothing.
+    /// Creates an empty reservation.
     #[must_use]
     pub fn new(shares: &Arc<Shares>, owner: Owner) -> Self {
         Self(shares.nothing(owner))
     }
 
-    /// Returns how many bytes its owner may have reserved at most.
+    /// Returns the owner's budget in bytes.
     #[must_use]
     pub fn max(&self) -> usize {
         self.0.shares().max_of(self.0.owner())
     }
 
-    /// Returns how many bytes more its owner may reserve.
+    /// Returns the owner's remaining budget in bytes.
     #[must_use]
     pub fn left(&self) -> usize {
         self.0.shares().left_of(self.0.owner())
     }
 
-    /// Returns how many of so many bytes its owner may hold in one piece: an account all of them, since
-    /// [`Reservation::resize_to_fit`] has a place for them, visitors no more than they have left.
+    /// Returns how many of `bytes` bytes the owner may hold in one piece. An account may hold all
+    /// of them, since [`Reservation::resize_to_fit`] admits a piece larger than its budget.
+    /// Visitors may hold no more than their remaining budget.
     #[must_use]
     pub fn cap(&self, bytes: usize) -> usize {
         match self.0.owner() {
@@ -65,13 +66,13 @@ impl Reservation {
         }
     }
 
-    /// Returns how many bytes are reserved, apart from the free ones.
+    /// Returns the number of reserved bytes, without the free ones.
     #[must_use]
     pub const fn bytes(&self) -> usize {
         self.0.of_one()
     }
 
-    /// Returns the refusal of more than the owner has left.
+    /// Returns the error for a reservation beyond the owner's remaining budget.
     #[must_use]
     pub fn exceeded(&self) -> Error {
         refused(Spent::One, self.max())
@@ -83,11 +84,11 @@ impl Reservation {
         self.0.of_one() > 0
     }
 
-    /// Reserves as many bytes as that in all, more or less than before.
+    /// Resizes the reservation to `bytes` bytes in total.
     ///
     /// # Errors
-    /// [`Error::ShareExceeded`] if that is more than its owner has left, [`Error::TooBusy`] if it is more
-    /// than the process has. The reservation stays as it is.
+    /// [`Error::ShareExceeded`] if the owner's remaining budget is too small, [`Error::TooBusy`] if
+    /// that of the process is. The reservation then keeps its size.
     pub fn resize(&mut self, bytes: usize) -> Result<(), Error> {
         let counted = counted(bytes);
         if self.0.of_one() == counted {
@@ -96,7 +97,7 @@ impl Reservation {
         self.0.resize(counted, counted).map_err(|spent| refused(spent, self.max()))
     }
 
-    /// Reserves as [`Reservation::resize`], but never less than before.
+    /// Resizes as [`Reservation::resize`], but never shrinks.
     ///
     /// # Errors
     /// As [`Reservation::resize`].
@@ -104,22 +105,22 @@ impl Reservation {
         if counted(bytes) > self.bytes() { self.resize(bytes) } else { Ok(()) }
     }
 
-    /// Returns all that is reserved, and leaves nothing.
+    /// Moves the whole reservation into the returned one and leaves this one empty.
     #[must_use]
     pub fn split(&mut self) -> Self {
         let nothing = self.0.shares().nothing(self.0.owner());
         Self(std::mem::replace(&mut self.0, nothing))
     }
 
-    /// Lets another owner have what is reserved from now on, unless something is.
+    /// Changes the owner, unless bytes are reserved.
     pub fn belong_to(&mut self, owner: Owner) {
         if self.0.owner() != owner && !self.is_counted() {
             self.0 = self.0.shares().nothing(owner);
         }
     }
 
-    /// Reserves as [`Reservation::resize`], but of an account no more than all of its share: one thing that
-    /// is larger has a place if the account holds nothing else.
+    /// Resizes as [`Reservation::resize`], but caps the reservation of an account at its whole
+    /// budget: a larger piece fits if the account holds nothing else.
     ///
     /// # Errors
     /// As [`Reservation::resize`].
@@ -130,8 +131,8 @@ impl Reservation {
         }
     }
 
-    /// Reserves as [`Reservation::resize`], even if that is more than there is: for memory that is held
-    /// already and cannot be given up.
+    /// Resizes as [`Reservation::resize`], even beyond the budget: for memory that is occupied
+    /// already and cannot be released.
     pub fn resize_anyway(&mut self, bytes: usize) {
         let counted = counted(bytes);
         if self.0.of_one() != counted {
@@ -140,7 +141,8 @@ impl Reservation {
     }
 }
 
-/// Returns how many bytes count of so many.
+/// Returns the number of bytes that count towards the budget: none up to `FREE`, otherwise a
+/// multiple of `STEP`.
 const fn counted(bytes: usize) -> usize {
     if bytes <= FREE { 0 } else { bytes.div_ceil(STEP).saturating_mul(STEP) }
 }

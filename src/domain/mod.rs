@@ -1,7 +1,7 @@
-//! What it means: who may do what, and what happens then. No HTTP, no SQL, no sockets.
+//! The domain logic: authorization and the effects of each call. No HTTP, no SQL, no sockets.
 //!
-//! Calls go down: `realtime, enrolment, bootstrap > items, accounts, mails > auth > settings, changes`
-//! `> permissions > directory`; `changes > admission`.
+//! Modules call only modules further right: `realtime, enrolment, bootstrap > items, accounts,
+//! mails > auth > settings, changes > permissions > directory`; `changes > admission`.
 
 pub mod accounts;
 pub mod admission;
@@ -42,32 +42,32 @@ use crate::domain::settings::Settings;
 use crate::domain::shares::Shares;
 pub use crate::store::Integrity;
 
-/// The handle that transports hold: every call the outside can make goes through one of these.
+/// The handle that transports hold. Every external call uses one of these services.
 #[derive(Clone)]
 pub struct Services {
-    /// Sign-in, and recognising who is asking.
+    /// Sign-in and authentication.
     pub auth: Arc<Auth>,
-    /// Who may do what.
+    /// Authorization.
     pub permissions: Arc<Permissions>,
     /// Reading and changing items.
     pub items: Arc<Items>,
     /// Live subscriptions.
     pub hub: Arc<Hub>,
-    /// Accounts, as whoever runs the service makes them.
+    /// Account management by the operator.
     pub accounts: Arc<Accounts>,
-    /// Signing up, invitations, forgotten passwords.
+    /// Sign-up, invitations and password resets.
     pub enrolment: Arc<Enrolment>,
-    /// The queue of mails.
+    /// The mail queue.
     pub mails: Arc<Mails>,
-    /// Making and checking hashes for whoever asks, in places of their own: sign-ins never wait
-    /// for them.
+    /// Hashing and verification as a service for clients. It has its own limits, so that sign-ins
+    /// never wait for these requests.
     pub hashing: Arc<Passwords>,
     /// Commits, and the health of the store.
     pub changes: Arc<Changes>,
-    /// What an operator has set.
+    /// The operator's settings.
     pub settings: Arc<Settings>,
-    /// The memory that clients make the process hold.
+    /// The memory budget of clients.
     pub memory: Arc<Shares>,
-    /// The time.
+    /// The clock.
     pub clock: Clock,
 }

@@ -1,7 +1,7 @@
-//! Token buckets: a burst may come at once, later tokens one after the other, and a large request may
-//! take tokens in advance.
+//! Token buckets. A burst of tokens is available at once, later tokens become available one after
+//! the other, and a large request may take tokens in advance.
 //!
-//! Decides only, from the instants it is given; it neither waits nor refuses.
+//! A bucket only computes waiting times from the instants passed in. The caller waits or refuses.
 
 use std::hash::Hash;
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use quick_cache::sync::Cache;
 
 use crate::config::Quota;
 
-/// The burst of a bucket that is given per second.
+/// The burst of a bucket with a rate per second.
 const BURST: Duration = Duration::from_secs(1);
-/// The number of buckets that are kept. A key that comes once makes room for one that comes often.
+/// The maximum number of buckets. A frequently used key evicts a rarely used one.
 const KEYS_MAX: u64 = 1 << 16;
-/// The number of buckets with memory from the start.
+/// The number of buckets to allocate in advance.
 const KEYS_USUAL: usize = 1 << 6;
 
 /// A token bucket.
@@ -26,7 +26,7 @@ const KEYS_USUAL: usize = 1 << 6;
 pub struct Rate {
     interval: Duration,
     burst: Duration,
-    /// When the bucket is full again.
+    /// The instant at which the bucket is full again.
     full: Instant,
 }
 
@@ -37,31 +37,31 @@ pub struct Rates<K> {
 }
 
 impl Rate {
-    /// Returns a full bucket that holds the tokens of a second.
+    /// Creates a full bucket that holds the tokens of one second.
     #[must_use]
     pub fn new(per_second: u32, now: Instant) -> Self {
         Self { interval: BURST / per_second.max(1), burst: BURST, full: now }
     }
 
-    /// Returns the full bucket of a quota.
+    /// Creates a full bucket for a quota.
     #[must_use]
     pub fn of(quota: Quota, now: Instant) -> Self {
         let interval = (quota.duration / quota.points.get()).max(Duration::from_nanos(1));
         Self { interval, burst: quota.duration, full: now }
     }
 
-    /// Returns how long to wait for a number of tokens. A request for more than the burst waits until the
-    /// bucket is full.
+    /// Returns the time to wait for `count` tokens. A request for more than the burst waits until
+    /// the bucket is full.
     #[must_use]
     pub fn wait(&self, count: u32, now: Instant) -> Duration {
         let needed = self.interval.saturating_mul(count).min(self.burst);
         (self.full.max(now) + needed).saturating_duration_since(now + self.burst)
     }
 
-    /// Takes a token, and returns how long to wait for it.
+    /// Takes a token and returns the time to wait for it.
     ///
     /// # Errors
-    /// How long it would be, if that is longer than `patience`. No token is taken then.
+    /// The time to wait, if it is longer than `patience`. No token is taken then.
     pub fn take(&mut self, now: Instant, patience: Duration) -> Result<Duration, Duration> {
         let wait = self.wait(1, now);
         if wait > patience {
@@ -71,7 +71,7 @@ impl Rate {
         Ok(wait)
     }
 
-    /// Takes tokens, in advance if there are too few, and returns how long to wait for the next.
+    /// Takes tokens, in advance if there are too few, and returns the time until the next one.
     pub fn spend(&mut self, count: u32, now: Instant) -> Duration {
         if count == 0 {
             return Duration::ZERO;
@@ -82,7 +82,7 @@ impl Rate {
 }
 
 impl<K: Hash + Eq + Clone> Rates<K> {
-    /// Returns full buckets of this quota.
+    /// Creates buckets with this quota for any number of keys. Each bucket starts full.
     #[must_use]
     pub fn new(quota: Quota) -> Self {
         Self { quota, rates: Cache::with_weighter(KEYS_USUAL, KEYS_MAX, UnitWeighter) }

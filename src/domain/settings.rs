@@ -1,7 +1,7 @@
-//! What an operator has set by `/settings`, for those who act by it.
+//! The settings that an operator makes through `/settings`, for the code that applies them.
 //!
-//! Reading and changing it as an item is left to `items`, and so is who may. Each call looks at the
-//! row that the directory keeps true by events, so a change holds from the next call on.
+//! `items` reads, authorizes and changes them as an item. Each call here reads the row from
+//! `directory`, which events keep up to date, so a change takes effect with the next call.
 
 use std::sync::Arc;
 
@@ -21,18 +21,18 @@ pub struct Settings {
     directory: Arc<Directory>,
 }
 
-/// The settings at one moment.
+/// A snapshot of the settings.
 #[derive(Debug, Clone, Default)]
 pub struct InForce(Option<Arc<Row>>);
 
 impl Settings {
-    /// Returns the settings that the directory knows.
+    /// Creates the settings on top of the row cache.
     #[must_use]
     pub const fn new(directory: Arc<Directory>) -> Self {
         Self { directory }
     }
 
-    /// Returns the settings as they are now: out of memory, unless they have just changed.
+    /// Returns the current settings. They are read from memory unless they have just changed.
     ///
     /// # Errors
     /// When the store fails.
@@ -43,7 +43,7 @@ impl Settings {
 }
 
 impl InForce {
-    /// Returns the name of the project; `None` leaves it to `PROJECT_NAME`.
+    /// Returns the name of the project; without one, `PROJECT_NAME` applies.
     #[must_use]
     pub fn project_name(&self) -> Option<&str> {
         self.text("project_name")
@@ -55,49 +55,50 @@ impl InForce {
         self.text("project_descriptor")
     }
 
-    /// Returns the colour of the project, as it was written.
+    /// Returns the colour of the project, unvalidated.
     #[must_use]
     pub fn project_color(&self) -> Option<&str> {
         self.text("project_color")
     }
 
-    /// Returns the language for whoever has chosen none.
+    /// Returns the language of users without a choice of their own.
     #[must_use]
     pub fn default_language(&self) -> Option<&str> {
         self.text("default_language")
     }
 
-    /// Returns `auto`, `light` or `dark`.
+    /// Returns the default appearance: `auto`, `light` or `dark`.
     #[must_use]
     pub fn default_appearance(&self) -> Option<&str> {
         self.text("default_appearance")
     }
 
-    /// Returns what is told to everybody before they sign in.
+    /// Returns the note for visitors before they sign in.
     #[must_use]
     pub fn public_note(&self) -> Option<&str> {
         self.text("public_note")
     }
 
-    /// Returns whether people may make accounts for themselves.
+    /// Returns whether visitors may sign up.
     #[must_use]
     pub fn public_registration(&self) -> bool {
         self.value("public_registration").is_true()
     }
 
-    /// Returns whether a new account waits until its address is confirmed.
+    /// Returns whether a new account is inactive until its address is confirmed.
     #[must_use]
     pub fn public_registration_verify_email(&self) -> bool {
         *self.value("public_registration_verify_email") != Value::Boolean(false)
     }
 
-    /// Returns the role of accounts that people make for themselves.
+    /// Returns the role of accounts created by sign-up.
     #[must_use]
     pub fn public_registration_role(&self) -> Option<Uuid> {
         self.value("public_registration_role").as_uuid()
     }
 
-    /// Returns the filter of accounts that an address has to fit: `{"email":{"_ends_with":…}}`.
+    /// Returns the filter on accounts that a new address has to match:
+    /// `{"email":{"_ends_with":…}}`.
     #[must_use]
     pub fn public_registration_email_filter(&self) -> Option<&Json> {
         match self.value("public_registration_email_filter") {
@@ -106,13 +107,13 @@ impl InForce {
         }
     }
 
-    /// Returns how many wrong guesses in a row an account may have; `None` for any number.
+    /// Returns how many consecutive failed sign-ins an account may have; `None` for no limit.
     #[must_use]
     pub fn auth_login_attempts(&self) -> Option<u32> {
         self.value("auth_login_attempts").as_integer().and_then(|number| number.try_into().ok())
     }
 
-    /// Returns the pattern that new passwords have to fit, as it was written.
+    /// Returns the pattern for new passwords, as the operator wrote it.
     #[must_use]
     pub fn auth_password_policy(&self) -> Option<&str> {
         self.text("auth_password_policy")

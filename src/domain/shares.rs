@@ -1,5 +1,5 @@
-//! What is shared out among all clients, so that nobody can take all of it: each account, and all
-//! visitors from one address together, have at most so much.
+//! Quotas of a resource shared by all clients. Each account has a quota, and so have all visitors
+//! of one address together, so that no client can exhaust the resource.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,33 +12,33 @@ use uuid::Uuid;
 use crate::model::Actor;
 use crate::model::network;
 
-/// Whose share something is taken from.
+/// The owner of a quota.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Owner {
     /// An account.
     Account(Uuid),
-    /// All visitors from one address (of IPv6: from one network), or of whom none is known.
+    /// All visitors of one address (for IPv6: of one network), or all without a known address.
     Visitors(Option<IpAddr>),
-    /// All clients behind proxies, as long as it is not known which of them it is: they have no share, but
-    /// take from the whole.
+    /// Clients behind proxies until they are identified. They have no quota of their own; only the
+    /// total limits them.
     Proxied,
 }
 
 impl Owner {
-    /// Returns whose share somebody takes from.
+    /// Returns the owner of the quota that an actor uses.
     #[must_use]
     pub fn of(actor: &Actor) -> Self {
         Self::of_either(actor.user, actor.profile.address)
     }
 
-    /// Returns whose share an account takes from or, without one, a client at an address.
+    /// Returns the owner for an account or, without one, for a client address.
     #[must_use]
     pub fn of_either(user: Option<Uuid>, address: Option<IpAddr>) -> Self {
         user.map_or_else(|| Self::Visitors(address.map(network)), Self::Account)
     }
 }
 
-/// Something of which there is only so much.
+/// A resource with a quota per owner and a total.
 pub struct Shares {
     of_one_max: usize,
     of_visitors_max: usize,
@@ -52,16 +52,16 @@ struct Taken {
     of_all: usize,
 }
 
-/// There is not as much left.
+/// The requested amount exceeds the remaining amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Spent {
-    /// The owner's share is.
+    /// The owner's quota is exceeded.
     One,
-    /// The whole is.
+    /// The total is exceeded.
     All,
 }
 
-/// Part of a share, until it is dropped.
+/// A permit for an amount of the resource. It is released on drop.
 pub struct Part {
     shares: Arc<Shares>,
     owner: Owner,
@@ -70,14 +70,13 @@ pub struct Part {
 }
 
 impl Shares {
-    /// Returns shares of which nothing is taken.
+    /// Creates unused quotas.
     #[must_use]
     pub fn new(of_one_max: usize, of_all_max: usize) -> Arc<Self> {
         Self::with_visitors(of_one_max, of_one_max, of_all_max)
     }
 
-    /// Returns shares of which nothing is taken, where visitors of one address have a share of another
-    /// size than an account.
+    /// Creates unused quotas, with a separate size for the visitors of one address.
     #[must_use]
     pub fn with_visitors(
         of_one_max: usize,
@@ -87,13 +86,13 @@ impl Shares {
         Arc::new(Self { of_one_max, of_visitors_max, of_all_max, taken: Mutex::default() })
     }
 
-    /// Returns how much an owner may take.
+    /// Returns the quota of an account.
     #[must_use]
     pub const fn of_one_max(&self) -> usize {
         self.of_one_max
     }
 
-    /// Returns how much this owner may take.
+    /// Returns the quota of this owner.
     #[must_use]
     pub const fn max_of(&self, owner: Owner) -> usize {
         match owner {
@@ -103,7 +102,7 @@ impl Shares {
         }
     }
 
-    /// Returns how much this owner may still take.
+    /// Returns the amount that this owner may still acquire.
     #[must_use]
     pub fn left_of(&self, owner: Owner) -> usize {
         let taken = self.taken.lock();
@@ -112,10 +111,10 @@ impl Shares {
         self.max_of(owner).saturating_sub(own).min(all)
     }
 
-    /// Takes `of_one` out of an owner's share and `of_all` out of the whole, or nothing.
+    /// Acquires a permit for `of_one` of the owner's quota and `of_all` of the total, or nothing.
     ///
     /// # Errors
-    /// [`Spent`] if that is more than is left.
+    /// [`Spent`] if that exceeds the remaining amount.
     pub fn take(
         self: &Arc<Self>,
         owner: Owner,
@@ -127,7 +126,7 @@ impl Shares {
         Ok(part)
     }
 
-    /// Returns a part of an owner's share that is nothing yet.
+    /// Creates an empty permit for an owner.
     #[must_use]
     pub fn nothing(self: &Arc<Self>, owner: Owner) -> Part {
         Part { shares: Arc::clone(self), owner, of_one: 0, of_all: 0 }
@@ -135,7 +134,7 @@ impl Shares {
 }
 
 impl Taken {
-    /// Returns how much the owner of a part has apart from it, and how much all others have.
+    /// Returns the amounts held apart from this permit: by its owner and in total.
     fn beside(&self, part: &Part) -> (usize, usize) {
         let own = self.of_each.get(&part.owner).copied().unwrap_or(0);
         (own - part.of_one, self.of_all - part.of_all)
@@ -155,10 +154,10 @@ impl Taken {
 }
 
 impl Part {
-    /// Makes the part as large as that. A smaller one is always possible.
+    /// Resizes the permit. Shrinking always succeeds.
     ///
     /// # Errors
-    /// [`Spent`] if that is more than is left; the part stays as it is.
+    /// [`Spent`] if that exceeds the remaining amount; the permit then keeps its size.
     pub fn resize(&mut self, of_one: usize, of_all: usize) -> Result<(), Spent> {
         let shares = Arc::clone(&self.shares);
         let mut taken = shares.taken.lock();
@@ -173,26 +172,26 @@ impl Part {
         Ok(())
     }
 
-    /// Makes the part as large as that, even if it is more than is left: nothing else is taken until enough
-    /// was given back.
+    /// Resizes the permit even beyond the remaining amount. Further permits are refused until
+    /// enough is released.
     pub fn resize_anyway(&mut self, of_one: usize, of_all: usize) {
         let shares = Arc::clone(&self.shares);
         shares.taken.lock().set(self, of_one, of_all);
     }
 
-    /// Returns whose share it is part of.
+    /// Returns the owner of the permit.
     #[must_use]
     pub const fn owner(&self) -> Owner {
         self.owner
     }
 
-    /// Returns what it is part of.
+    /// Returns the quotas that the permit counts towards.
     #[must_use]
     pub const fn shares(&self) -> &Arc<Shares> {
         &self.shares
     }
 
-    /// Returns how much of the owner's share it is.
+    /// Returns the amount that counts towards the owner's quota.
     #[must_use]
     pub const fn of_one(&self) -> usize {
         self.of_one
@@ -277,8 +276,8 @@ mod tests {
         assert!(shares.taken.lock().of_each.is_empty());
     }
 
-    /// Whatever parts were taken, resized and dropped, also by a panic: what is taken is the sum of the
-    /// parts that are left.
+    /// The total in use is the sum of the live permits after any sequence of acquiring, resizing
+    /// and dropping, including drops during a panic.
     #[test]
     fn what_is_taken_is_always_the_sum_of_the_parts() {
         let step = (0..4_u128, 0..20_usize, 0..3_u8);

@@ -1,7 +1,7 @@
-//! Accounts as whoever runs the service makes them: on a first start and from the command line.
+//! Account management by the operator: at first start and from the command line.
 //!
-//! There is no actor here, since nobody asks over a connection. Clients make accounts through
-//! `items`, where rights are checked.
+//! There is no actor, since no connection is involved. Clients create accounts through `items`,
+//! which checks permissions.
 
 mod personal;
 
@@ -32,10 +32,10 @@ use crate::store::Op;
 use crate::store::Store;
 use crate::store::Write;
 
-/// The role of accounts that are made without naming one.
+/// The default role of new accounts.
 pub const MEMBER: &str = "Member";
 
-/// Makes and changes accounts without a connection's rights.
+/// Creates and changes accounts without permission checks.
 pub struct Accounts {
     store: Arc<Store>,
     changes: Arc<Changes>,
@@ -48,12 +48,12 @@ pub struct Accounts {
 pub struct Created {
     /// Its key.
     pub id: Uuid,
-    /// Its password, where it was generated.
+    /// Its password, if it was generated.
     pub password: Option<String>,
 }
 
 impl Accounts {
-    /// Returns the service over its parts.
+    /// Creates the service.
     #[must_use]
     pub const fn new(
         store: Arc<Store>,
@@ -64,12 +64,12 @@ impl Accounts {
         Self { store, changes, passwords, clock }
     }
 
-    /// Makes an active account with a role, by name: `Member` unless told otherwise. Without a
-    /// password one is generated.
+    /// Creates an active account with the named role, by default `Member`. Generates a password if
+    /// none is given.
     ///
     /// # Errors
-    /// [`Error::RecordNotUnique`] for an address that is taken, [`Error::FailedValidation`] for
-    /// one that is none, for a role that does not exist and for a password that is too easily guessed.
+    /// [`Error::RecordNotUnique`] for an address that is taken; [`Error::FailedValidation`] for an
+    /// invalid address, an unknown role, or a password that is too easily guessed.
     pub async fn create(
         &self,
         email: &str,
@@ -107,12 +107,11 @@ impl Accounts {
         Ok(self.store.all(&USERS).await?)
     }
 
-    /// Sets the password of an account, generated if none is given, and ends its sessions. Returns
-    /// the password where it was generated.
+    /// Sets the password of an account and ends its sessions. Generates a password if none is
+    /// given, and returns it in that case.
     ///
     /// # Errors
-    /// [`Error::FailedValidation`] for an address that nobody has and for a password that is too easily
-    /// guessed.
+    /// [`Error::FailedValidation`] for an unknown address or a password that is too easily guessed.
     pub async fn set_password(
         &self,
         email: &str,
@@ -128,16 +127,16 @@ impl Accounts {
     /// Suspends an account and ends its sessions.
     ///
     /// # Errors
-    /// [`Error::FailedValidation`] for an address that nobody has.
+    /// [`Error::FailedValidation`] for an unknown address.
     pub async fn suspend(&self, email: &str) -> Result<(), Error> {
         let key = self.require(email).await?;
         self.change(key, "status", Value::text("suspended")).await
     }
 
-    /// Takes the second factor off an account.
+    /// Removes the second factor of an account.
     ///
     /// # Errors
-    /// [`Error::FailedValidation`] for an address that nobody has.
+    /// [`Error::FailedValidation`] for an unknown address.
     pub async fn disable_factor(&self, email: &str) -> Result<(), Error> {
         match self.require(email).await? {
             Key::Uuid(id) => self.commit(second_factor::remove(id, Guard::Present).into()).await,
@@ -145,7 +144,7 @@ impl Accounts {
         }
     }
 
-    /// Returns the row of an active account, its password hashed, to be created.
+    /// Returns the row of a new active account, with its password hashed.
     ///
     /// # Errors
     /// [`Error::TooBusy`] if too many passwords wait to be hashed; [`Error::ValueTooLong`].
@@ -160,7 +159,7 @@ impl Accounts {
             Some(password) => Value::text(&self.passwords.hash(password).await?),
             None => Value::Null,
         };
-        // Neither is as long as the content of a message.
+        // `CONTENT_LENGTH_MAX` does not apply to these fields.
         let text = |field, text| USERS.text(USERS.require(field), text, usize::MAX);
         let name = first_name.map_or(Ok(Value::Null), |name| text("first_name", name))?;
         Ok(Row::empty(&USERS)
@@ -174,7 +173,7 @@ impl Accounts {
             .with("text_direction", Value::text("auto")))
     }
 
-    /// Commits on the service's own behalf.
+    /// Commits on behalf of the service, without an actor.
     pub(super) async fn commit(&self, ops: Vec<Op>) -> Result<(), Error> {
         let write = Write { actor: None, at: self.clock.now(), ops };
         self.changes.commit(write).await.map(drop)
@@ -208,10 +207,10 @@ fn password_or_generated(password: Option<&str>) -> Result<(String, bool), Error
     }
 }
 
-/// Returns a fresh password of 120 random bits.
+/// Generates a password of 120 random bits.
 ///
 /// # Panics
-/// If the operating system has no randomness.
+/// If the operating system provides no random numbers.
 #[must_use]
 pub fn generate() -> String {
     let mut bytes = [0; 15];

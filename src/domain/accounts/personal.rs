@@ -1,6 +1,6 @@
-//! All that is kept about one person: handing it out, and erasing it.
+//! Export and erasure of all data about one person.
 //!
-//! Rows are theirs if they are the account itself, belong to it, or were created by it.
+//! This covers the account itself, the rows that belong to it, and the rows that it created.
 
 use serde_json::Map;
 use serde_json::Value as Json;
@@ -18,20 +18,20 @@ use crate::model::schema::USERS;
 use crate::model::schema::authored;
 use crate::store::Op;
 
-/// What an erasure took away.
+/// The result of an erasure.
 #[derive(Debug)]
 pub struct Erased {
-    /// How many items the person had created, by collection.
+    /// Number of items that the person had created, by collection.
     pub items: Vec<(&'static str, u64)>,
 }
 
 impl Accounts {
-    /// Returns everything that is kept about the person with this address: account, sessions, mails to
-    /// them (when, and what about), what they created and did, and earlier states of all that in the
-    /// log. Secrets are only said to be there.
+    /// Exports all data about the person with this address: account, sessions, mails (time and
+    /// kind), created items, activity, and earlier versions of all these rows in the log. Secrets
+    /// are masked.
     ///
     /// # Errors
-    /// [`Error::FailedValidation`] for an address that nobody has.
+    /// [`Error::FailedValidation`] for an unknown address.
     pub async fn export(&self, email: &str) -> Result<Json, Error> {
         let key = self.require(email).await?;
         let user = self.store.find_many(&USERS, &[key]).await?;
@@ -71,13 +71,13 @@ impl Accounts {
         }))
     }
 
-    /// Erases the person with this address: the account, its sessions, what they created (unless
-    /// that is to be kept, without its author), what the log holds of all that, and what the index for
-    /// searches holds of the texts.
+    /// Erases the person with this address: the account, its sessions, the items it created (with
+    /// `keep_items`, only their author), the log entries of all these rows, and their texts in the
+    /// search index.
     ///
     /// # Errors
-    /// [`Error::FailedValidation`] for an address that nobody has; [`Error::Unprocessable`] for the
-    /// last administrator.
+    /// [`Error::FailedValidation`] for an unknown address; [`Error::Unprocessable`] for the last
+    /// administrator.
     pub async fn erase(&self, email: &str, keep_items: bool) -> Result<Erased, Error> {
         let key = self.require(email).await?;
         let Key::Uuid(user) = key else { return Ok(Erased { items: Vec::new() }) };
@@ -92,7 +92,7 @@ impl Accounts {
     }
 }
 
-/// Returns a row as JSON, secrets masked.
+/// Renders a row as JSON, with secrets masked.
 fn shown(row: &Row) -> Json {
     let columns = row.collection().columns();
     columns

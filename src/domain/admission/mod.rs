@@ -1,7 +1,7 @@
-//! The admission of writes: a rate of items for each account and address at all entry points, and a bound
-//! on the deliveries that a client causes before earlier ones are written.
+//! Admission control for writes: an item rate per account and per address at all entry points, and
+//! a limit on the deliveries that a client has in flight.
 //!
-//! Events are delivered in one order, so a committed change stands before all later ones. A flood is
+//! Events are delivered in one order, so a committed change delays all later ones. A flood is
 //! therefore held back before its commit, and only its own client waits.
 
 mod followers;
@@ -32,19 +32,20 @@ use crate::model::network;
 use crate::store::Op;
 use crate::store::Write;
 
-/// How long a write may wait to be admitted.
+/// Maximum time that a write waits for admission.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// The multiple of the rate of an account that all clients of one address have.
+/// Item rate of an address, as a multiple of the rate of an account.
 const ADDRESS_RATE: NonZeroU32 = NonZeroU32::new(4).expect("it is not zero");
-/// The multiple of its window: most of it is left to the others while one account floods.
+/// Delivery window of an address, as a multiple of the window of an account. It leaves room for the
+/// other accounts of the address while one of them floods.
 const ADDRESS_WINDOW: u32 = 2;
-/// The items that one request may create however many follow.
+/// Number of items that one request may create regardless of the number of followers.
 const LIST_MIN: u64 = 100;
-/// The time that the refusal of a list takes for each of its items, up to half of the patience.
+/// Delay of a refusal for each item of the list, up to half of `PATIENCE`.
 const REFUSAL_EACH: Duration = Duration::from_micros(125);
-/// The length of a text that counts as another delivery.
+/// Number of bytes of text that count as one more delivery.
 const TEXT_BYTES: usize = 1024;
-/// The changed or deleted items in one event that count as a delivery.
+/// Numbers of changed or deleted items in one event that count as one more delivery.
 const CHANGED_EACH: usize = 16;
 const DELETED_EACH: usize = 64;
 
@@ -53,10 +54,10 @@ const ADVICE_ITEMS: &str =
 const ADVICE_DELIVERY: &str =
     "Many follow these changes, and others write too. Send one after the other has been delivered";
 
-/// Admits writes.
+/// Admission control for writes.
 pub struct Admission {
     clock: Clock,
-    /// The rates of items; `None` without a bound.
+    /// The item rates; `None` without a limit.
     rates: Option<(Rates<Owner>, Rates<Option<IpAddr>>)>,
     followers: Followers,
     progress: Arc<Progress>,
@@ -71,7 +72,7 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// Notes that the write is committed, and its last event.
+    /// Records the commit of the write, with its last event.
     pub fn commit(self, seq: i64) {
         self.owner.commit(seq);
         self.address.commit(seq);
@@ -79,7 +80,7 @@ impl Permit {
 }
 
 impl Admission {
-    /// Admits items at this rate for each account, and deliveries as far as they get.
+    /// Creates admission control with this item rate per account. `progress` paces deliveries.
     #[must_use]
     pub fn new(clock: Clock, items: Option<Quota>, progress: Arc<Progress>) -> Arc<Self> {
         let of_address = |quota: Quota| {
@@ -96,21 +97,21 @@ impl Admission {
         })
     }
 
-    /// Returns the followers of all collections.
+    /// Returns the follower counts of all collections.
     #[must_use]
     pub const fn followers(&self) -> &Followers {
         &self.followers
     }
 
-    /// Returns how far delivery has got.
+    /// Returns the delivery progress.
     #[must_use]
     pub const fn progress(&self) -> &Arc<Progress> {
         &self.progress
     }
 
-    /// Refuses a request that creates items and cannot be admitted, before more work is done for it.
-    /// Counts nothing. A refusal takes longer the longer the list is: else lists that are parsed and
-    /// refused without a pause would take the time of all.
+    /// Refuses a request that creates items and cannot be admitted, before more work is done for
+    /// it. Counts nothing. The delay of a refusal grows with the length of the list. Otherwise,
+    /// lists that are parsed and refused without a pause would take the CPU time of all clients.
     ///
     /// # Errors
     /// As [`Admission::admit`].
@@ -150,12 +151,11 @@ impl Admission {
         Ok(())
     }
 
-    /// Counts the items of a write, and waits until its deliveries may be under way; `None` if there are
-    /// none.
+    /// Counts the items of a write and waits until its deliveries may begin; `None` if it has none.
     ///
     /// # Errors
-    /// [`Error::RequestsExceeded`] if its client creates or changes items too fast; [`Error::LimitExceeded`]
-    /// if it creates more items than can be delivered at once.
+    /// [`Error::RequestsExceeded`] if the client creates or changes items too fast;
+    /// [`Error::LimitExceeded`] if the write creates more items than can be delivered at once.
     pub async fn admit(&self, actor: &Actor, write: &Write) -> Result<Option<Permit>, Error> {
         let (mut items, mut created) = (0, 0);
         let mut load = Load { deliveries: 0, followers: 0 };
@@ -191,8 +191,7 @@ impl Admission {
         self.owners.owed(owner, load).max(self.addresses.owed(&address, load))
     }
 
-    /// Refuses items beyond the rate of an account or an address, and counts the others if they are to be
-    /// spent.
+    /// Refuses items above the rate of the account or address. Counts the others if `is_spent`.
     fn check_rate(&self, actor: &Actor, items: usize, is_spent: bool) -> Result<(), Error> {
         let Some((owners, addresses)) = self.rates.as_ref().filter(|_| items > 0) else {
             return Ok(());
@@ -220,8 +219,8 @@ impl Admission {
     }
 }
 
-/// Refuses a list of new items that is more than can be delivered at once: it would stand before the
-/// messages of all others, and fill the outboxes of all who follow.
+/// Refuses a list of new items that is too large to deliver at once: it would delay the messages of
+/// all other clients, and fill the send queues of all subscribers.
 fn check_list(created: u64, load: Load) -> Result<(), Error> {
     let Load { deliveries, followers } = load;
     if created <= LIST_MIN || deliveries <= ALONE {
@@ -234,8 +233,8 @@ fn check_list(created: u64, load: Load) -> Result<(), Error> {
     )))
 }
 
-/// Returns the collection that an operation changes, the number of deliveries to each follower that it
-/// counts as, and the number of its items.
+/// Returns the collection that an operation changes, its weight in deliveries to each follower, and
+/// its number of items.
 fn weigh(op: &Op) -> Option<(&'static Collection, u64, usize)> {
     let (collection, weight, items) = match op {
         Op::Create { collection, rows } => {
@@ -250,7 +249,7 @@ fn weigh(op: &Op) -> Option<(&'static Collection, u64, usize)> {
         Op::Delete { collection, keys, .. } => {
             (collection, 1 + keys.len() / DELETED_EACH, keys.len())
         }
-        // The service's own changes: sessions that end with an account, and changes without an event.
+        // Internal changes: sessions that end with an account, and changes without an event.
         Op::DeleteWhere { .. } | Op::Finish { .. } | Op::Erase { .. } | Op::CatchUp => {
             return None;
         }

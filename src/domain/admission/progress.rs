@@ -1,35 +1,35 @@
-//! How far delivery has got: the last event whose frames were written to the sockets, and the time that
-//! writing takes.
+//! Delivery progress: the last event with all its frames written to the sockets, and the time that
+//! a write takes.
 //!
-//! A socket that takes nothing is written by a task of its own, so no event waits for it here.
+//! A blocked socket is written by a task of its own, so no event waits for it here.
 
 use std::sync::atomic::AtomicI64;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// The time of a delivery before any was measured, in nanoseconds, and the bounds of a measurement.
+/// In nanoseconds: the time of a delivery before any measurement, and the limits of a measurement.
 const NANOS_USUAL: u64 = 5_000;
 const NANOS_MIN: u64 = 1_000;
 const NANOS_MAX: u64 = 100_000;
-/// The weight of a measurement is one of this number.
+/// The inverse weight of a measurement in the moving average.
 const SMOOTHING: u64 = 8;
-/// The smallest round that is a measurement.
+/// The minimum number of sockets in a round for a measurement.
 const ROUND_MIN: u64 = 16;
 
-/// How far delivery has got.
+/// Delivery progress.
 #[derive(Debug)]
 pub struct Progress {
-    /// The last event whose frames are in the outboxes.
+    /// The last event with all its frames in the send queues.
     delivered: AtomicI64,
-    /// The last event whose frames each thread has written; `i64::MAX` for a thread without work.
+    /// The last event that each thread has written; `i64::MAX` for an idle thread.
     written: Box<[AtomicI64]>,
-    /// The nanoseconds of a write to one socket.
+    /// The average time of a write to one socket, in nanoseconds.
     nanos: AtomicU64,
 }
 
 impl Progress {
-    /// Returns the progress of a number of threads that write sockets.
+    /// Creates the progress of a number of writer threads.
     #[must_use]
     pub fn new(threads: usize) -> Self {
         Self {
@@ -39,19 +39,18 @@ impl Progress {
         }
     }
 
-    /// Notes the last event whose frames are in the outboxes.
+    /// Records the last event in the send queues.
     pub fn deliver(&self, seq: i64) {
         self.delivered.store(seq, Ordering::SeqCst);
     }
 
-    /// Returns the last event whose frames are in the outboxes. To be called by a thread before it takes
-    /// its work.
+    /// Returns the last event in the send queues. A thread must call this before it takes its work.
     #[must_use]
     pub fn delivered(&self) -> i64 {
         self.delivered.load(Ordering::SeqCst)
     }
 
-    /// Notes that a thread has written all frames up to an event, `count` sockets in `elapsed`.
+    /// Records that a thread has written all frames up to `seq`, to `count` sockets in `elapsed`.
     pub fn write(&self, thread: usize, seq: i64, count: usize, elapsed: Duration) {
         self.set(thread, seq);
         let count = u64::try_from(count).unwrap_or(u64::MAX);
@@ -64,12 +63,12 @@ impl Progress {
         }
     }
 
-    /// Notes that a thread has no work. To be called while no work can be added.
+    /// Records that a thread is idle. Must be called while no work can be added.
     pub fn sleep(&self, thread: usize) {
         self.set(thread, i64::MAX);
     }
 
-    /// Notes that a thread has work again. To be called before anything later is delivered.
+    /// Records that a thread has work again. Must be called before a later event is delivered.
     pub fn wake(&self, thread: usize) {
         self.set(thread, self.delivered());
     }
@@ -80,16 +79,16 @@ impl Progress {
         }
     }
 
-    /// Returns the last event whose frames were written.
+    /// Returns the last event that all threads have written.
     #[must_use]
     pub fn written(&self) -> i64 {
-        // Read first: a thread that has no work afterwards has written all of that.
+        // Read first: a thread that is idle afterwards has written everything up to this event.
         let delivered = self.delivered();
         let written = self.written.iter().map(|written| written.load(Ordering::SeqCst));
         written.fold(delivered, i64::min)
     }
 
-    /// Returns the time that a delivery takes of all threads.
+    /// Returns the average time of a delivery, divided among all threads.
     #[must_use]
     pub fn of_delivery(&self) -> Duration {
         let threads = u64::try_from(self.written.len().max(1)).unwrap_or(1);

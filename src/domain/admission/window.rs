@@ -1,9 +1,9 @@
-//! The deliveries of one account, or of one address, that are under way at a time.
+//! The deliveries of one account, or of one address, that are in flight.
 //!
-//! A write that comes while few are under way goes at once, so a client that waits for the delivery of one
-//! message before the next is never held back. A client that does not wait, or sends lists, floods: while
-//! another account or address writes too, its writes go one after the other, and take a part of the time
-//! of delivery.
+//! A write is admitted at once while few deliveries are in flight, so a client that waits for the
+//! delivery of one message before it sends the next is never held back. A client that does not
+//! wait, or sends lists, floods. While another account or address writes too, the writes of a flood
+//! are admitted one at a time, and take a limited share of the delivery time.
 
 use std::collections::VecDeque;
 use std::hash::Hash;
@@ -18,51 +18,53 @@ use tokio::time::Instant;
 
 use crate::domain::admission::progress::Progress;
 
-/// The deliveries that may be under way while no other account or address writes.
+/// Maximum number of deliveries in flight while no other account or address writes.
 pub(super) const ALONE: u64 = 1 << 16;
-/// The deliveries that may be under way while another writes, and the items if that is more.
+/// Maximum number of deliveries in flight while another writes, or the deliveries of
+/// `CONTENDED_ITEMS` items if that is more.
 const CONTENDED: u64 = 1 << 10;
 const CONTENDED_ITEMS: u64 = 4;
-/// The time for which an account or address counts as writing.
+/// Time for which an account or address counts as writing after a write.
 const RECENT: Duration = Duration::from_secs(1);
-/// The part of the time of delivery that a flood may take: one of this number.
+/// The inverse of the share of the delivery time that a flood may take.
 const PART: u32 = 10;
-/// The pause before another look at how far delivery has got.
+/// Polling interval of the delivery progress.
 const PAUSE: Duration = Duration::from_millis(1);
-/// The number of windows that are kept, and the number of those with memory from the start.
+/// Maximum number of windows, and the number with memory from the start.
 const KNOWN_MAX: u64 = 1 << 16;
 const KNOWN_USUAL: usize = 1 << 6;
 
 /// The windows of all accounts, or of all addresses.
 pub(super) struct Windows<K> {
     progress: Arc<Progress>,
-    /// The multiple of the window of one account.
+    /// Size of a window, as a multiple of the window of one account.
     factor: u32,
     known: Cache<K, Arc<Window>, UnitWeighter>,
-    /// The last two keys that wrote, and when.
+    /// The last two keys that wrote, with the times.
     last: Mutex<[Option<(K, Instant)>; 2]>,
 }
 
 #[derive(Default)]
 struct Window {
-    /// Held by the first write that waits.
+    /// Held by the first waiting write.
     turn: AsyncMutex<()>,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// The deliveries of writes that are not committed yet.
+    /// Deliveries of uncommitted writes.
     begun: u64,
-    /// The last events of those that are, with their deliveries.
+    /// Last events of committed writes, with their deliveries.
     committed: VecDeque<(i64, u64)>,
     under_way: u64,
-    /// When the single writes of a flood have had their time, and when its lists have.
+    /// Earliest times of the next single write and of the next list of a flood.
     singles_paid: Option<Instant>,
     lists_paid: Option<Instant>,
 }
 
-/// The deliveries of a write, under way until they are written or this is dropped before the commit.
+/// The deliveries of a write. They are in flight until they are written, or until this is dropped
+/// before the commit.
 pub(super) struct Slot {
     window: Arc<Window>,
     deliveries: u64,
@@ -72,7 +74,7 @@ pub(super) struct Slot {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Load {
     pub(super) deliveries: u64,
-    /// The subscriptions that each item is delivered to.
+    /// The number of subscriptions that each item is delivered to.
     pub(super) followers: u64,
 }
 
@@ -82,7 +84,7 @@ impl<K: Hash + Eq + Clone> Windows<K> {
         Self { progress, factor, known, last: Mutex::default() }
     }
 
-    /// Waits until the deliveries of a write may be under way.
+    /// Waits until the deliveries of a write may begin.
     pub(super) async fn enter(&self, key: &K, load: Load) -> Slot {
         let (window, now) = (self.window(key), Instant::now());
         self.note(key, now);
@@ -97,7 +99,7 @@ impl<K: Hash + Eq + Clone> Windows<K> {
         Slot { window, deliveries: load.deliveries }
     }
 
-    /// Returns how long a write has to wait at least because of those before.
+    /// Returns the minimum time that a write has to wait for earlier ones.
     pub(super) fn owed(&self, key: &K, load: Load) -> Duration {
         let now = Instant::now();
         let Some(window) = self.known.get(key).filter(|_| self.is_contended(key, now)) else {
@@ -115,7 +117,7 @@ impl<K: Hash + Eq + Clone> Windows<K> {
         window
     }
 
-    /// Notes that a key writes.
+    /// Records a write of a key.
     fn note(&self, key: &K, now: Instant) {
         let mut last = self.last.lock();
         if last[0].as_ref().is_none_or(|(known, _)| known != key) {
@@ -124,7 +126,7 @@ impl<K: Hash + Eq + Clone> Windows<K> {
         last[0] = Some((key.clone(), now));
     }
 
-    /// Returns whether another key writes too.
+    /// Returns whether another key wrote recently.
     fn is_contended(&self, key: &K, now: Instant) -> bool {
         let last = self.last.lock();
         let another = |(other, at): &(K, Instant)| other != key && *at + RECENT > now;
@@ -137,7 +139,7 @@ impl<K: Hash + Eq + Clone> Windows<K> {
         most * u64::from(self.factor)
     }
 
-    /// Lets a write in that finds few deliveries under way.
+    /// Admits a write at once if few deliveries are in flight.
     fn try_free(&self, window: &Window, key: &K, load: Load, now: Instant) -> bool {
         let is_contended = self.is_contended(key, now);
         let most = self.most(load, is_contended);
@@ -151,10 +153,10 @@ impl<K: Hash + Eq + Clone> Windows<K> {
         is_free
     }
 
-    /// Lets the first write in that waits.
+    /// Admits the first waiting write.
     ///
     /// # Errors
-    /// When to look again.
+    /// The time of the next attempt.
     fn try_in_turn(
         &self,
         window: &Window,
@@ -170,7 +172,7 @@ impl<K: Hash + Eq + Clone> Windows<K> {
         if is_contended && let Some(paid) = state.paid(is_list).filter(|paid| *paid > now) {
             return Err(paid.min(now + RECENT));
         }
-        // More than may be under way goes while nothing else is.
+        // A write above the limit is admitted while nothing else is in flight.
         if state.under_way > 0 && state.under_way + load.deliveries > most {
             return Err(now + PAUSE);
         }
@@ -194,7 +196,7 @@ impl State {
         self.under_way += deliveries;
     }
 
-    /// Lets go of the writes whose deliveries were written.
+    /// Removes the writes with all their deliveries written.
     fn settle(&mut self, written: i64) {
         while let Some((_, deliveries)) = self.committed.pop_front_if(|(seq, _)| *seq <= written) {
             self.under_way -= deliveries;
@@ -203,7 +205,7 @@ impl State {
 }
 
 impl Slot {
-    /// Notes that the write is committed, and its last event.
+    /// Records the commit of the write, with its last event.
     pub(super) fn commit(mut self, seq: i64) {
         let deliveries = std::mem::take(&mut self.deliveries);
         let mut state = self.window.state.lock();
@@ -259,7 +261,7 @@ mod tests {
         assert!(enter(&windows, BUSY, 1).is_none());
         progress.deliver(7);
 
-        // A write that was not committed leaves nothing.
+        // An uncommitted write leaves nothing in flight.
         drop(enter(&windows, BUSY, most).unwrap());
         assert!(enter(&windows, BUSY, 10 * most).is_some());
     }
@@ -320,7 +322,7 @@ mod tests {
         assert!(enter(&windows, BUSY, 100).is_none());
         drop(enter(&windows, BUSY, 1).unwrap());
 
-        // No other client writes any more: nothing is owed.
+        // No other client writes any longer, so no wait is due.
         tokio::time::sleep(RECENT).await;
         assert_eq!(windows.owed(&BUSY, items(100)), Duration::ZERO);
         assert!(enter(&windows, BUSY, 100).is_some());

@@ -1,8 +1,8 @@
 //! Access tokens and session tokens: JSON Web Tokens that name a session.
 //!
-//! Exactly HS256 under `SECRET`: what a token says about algorithm or key is never followed. Who
-//! shows one gets no rights from its claims; the session and the account are looked up on every
-//! use (`recognise`). Times are judged by the service's clock, without leeway.
+//! The algorithm is always HS256 under `SECRET`; a token's header cannot select another one. Claims
+//! grant no permissions: session and account are looked up on every use (`recognise`). Times are
+//! compared with the service's clock, without leeway.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,39 +27,39 @@ use crate::domain::Error;
 use crate::model::Actor;
 use crate::signatures;
 
-/// Who issues our tokens: the name that Directus gives itself, and clients may look for.
+/// The `iss` of tokens issued here. Directus uses the same name, and clients may check it.
 const ISSUER: &str = "directus";
 
-/// What a token says.
+/// The claims of a token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
     /// The account.
     pub id: Uuid,
     /// The account's role.
     pub role: Option<Uuid>,
-    /// Whether the account may use an administration app; for clients to read.
+    /// Whether the account may use an administration app. Informational for clients.
     pub app_access: bool,
-    /// Whether the account may do everything; for clients to read.
+    /// Whether the account has all permissions. Informational for clients.
     pub admin_access: bool,
     /// The session.
     pub session: Uuid,
-    /// In a session token, which one of its session's tokens it is.
+    /// The generation of a session token within its session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<i64>,
-    /// When it was issued, in seconds.
+    /// Time of issue, in Unix seconds.
     pub iat: i64,
-    /// From when on it is no good, in seconds.
+    /// Time of expiry, in Unix seconds.
     pub exp: i64,
-    /// Before when it is no good, in seconds. We never say so, but honour it.
+    /// Start of validity, in Unix seconds. Never set here, but checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     nbf: Option<i64>,
-    /// Who issued it.
+    /// The issuer.
     iss: String,
 }
 
 impl Claims {
-    /// Returns the claims of a token for a session of the actor, `user`, good from the second of
-    /// `at` on for `lifetime`.
+    /// Creates the claims of a token for a session of `user`, valid for `lifetime` from the second
+    /// of `at` on.
     #[must_use]
     pub fn new(
         user: Uuid,
@@ -91,36 +91,35 @@ impl Claims {
         Timestamp::from_millis(self.exp.saturating_mul(1000))
     }
 
-    /// Returns whether the token has expired: from the very instant that it names on.
+    /// Returns whether the token has expired. The time of expiry itself counts as expired.
     #[must_use]
     pub fn is_expired(&self, now: Timestamp) -> bool {
         now >= self.expires()
     }
 }
 
-/// How many tokens are known again without looking into them: some megabytes at most.
+/// Maximum number of cached tokens: some megabytes at most.
 const KNOWN_MAX: usize = 10_000;
 
-/// Makes and checks access tokens.
+/// Issues and verifies access tokens.
 pub struct AccessTokens {
     encoding: EncodingKey,
     decoding: DecodingKey,
     validation: Validation,
-    /// What genuine tokens said when they were opened, by their digests: a client shows the same one
-    /// again and again. The tokens themselves are not kept, and a digest tells nothing by the time
-    /// that it takes to compare it.
+    /// Claims of verified tokens, by token digest: clients send the same token repeatedly. The
+    /// tokens themselves are not stored, and comparing digests leaks nothing through timing.
     known: Cache<[u8; 32], Arc<Claims>>,
 }
 
 impl AccessTokens {
-    /// Returns the maker of tokens under this secret.
+    /// Creates an issuer of tokens under this secret.
     #[must_use]
     pub fn new(secret: &Secret) -> Self {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.set_issuer(&[ISSUER]);
         validation.set_required_spec_claims(&["exp", "iss"]);
         validation.leeway = 0;
-        // The library asks the system for the time; `open` and its callers ask our clock instead.
+        // The library would read the system time; `open` and its callers use the service's clock.
         validation.validate_exp = false;
         validation.validate_nbf = false;
         Self {
@@ -131,20 +130,20 @@ impl AccessTokens {
         }
     }
 
-    /// Returns the token with these claims.
+    /// Signs a token with these claims.
     ///
     /// # Panics
-    /// Never: such claims have a JSON form and HMAC takes any key.
+    /// Never: claims serialize to JSON, and HMAC accepts any key.
     #[must_use]
     pub fn make(&self, claims: &Claims) -> String {
         signatures::encode(&Header::new(Algorithm::HS256), claims, &self.encoding)
             .expect("claims have a JSON form and HMAC takes any key")
     }
 
-    /// Returns what a genuine token says. Whether it has expired is for the caller to ask.
+    /// Verifies a token and returns its claims. The caller must check the expiry.
     ///
     /// # Errors
-    /// [`Error::InvalidToken`] if it was not made here, lacks a claim or is not good yet.
+    /// [`Error::InvalidToken`] if the token was not issued here, lacks a claim or is not valid yet.
     pub fn open(&self, token: &str, now: Timestamp) -> Result<Arc<Claims>, Error> {
         let claims = signatures::decode::<Claims>(token, &self.decoding, &self.validation)
             .map_err(|_| Error::InvalidToken)?
@@ -157,8 +156,7 @@ impl AccessTokens {
         Ok(claims)
     }
 
-    /// Returns what a token said that was opened before, if it is remembered. Whether it has expired
-    /// is for the caller to ask.
+    /// Returns the cached claims of a token verified before. The caller must check the expiry.
     #[must_use]
     pub fn recall(&self, token: &str) -> Option<Arc<Claims>> {
         self.known.get(&digest(token))
@@ -169,7 +167,7 @@ fn digest(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }
 
-/// Returns whether a token claims to be one of ours. Anybody can claim that.
+/// Returns whether a token claims to be issued here. The claim is not verified.
 #[must_use]
 pub fn claims_to_be_ours(token: &str) -> bool {
     #[derive(Deserialize)]
@@ -179,7 +177,7 @@ pub fn claims_to_be_ours(token: &str) -> bool {
     dangerous::insecure_decode_claims::<Issuer>(token).is_ok_and(|claims| claims.iss == ISSUER)
 }
 
-/// Returns the time rounded up to whole seconds, which is how tokens count.
+/// Rounds up to whole seconds, the resolution of times in tokens.
 #[must_use]
 pub fn whole_seconds(time: Duration) -> Duration {
     let part = u64::from(time.subsec_nanos() > 0);
@@ -206,7 +204,7 @@ mod tests {
         Claims::new(Uuid::from_u128(1), &actor, Uuid::from_u128(2), None, NOW, ttl)
     }
 
-    /// Returns the claims as JSON, ready to be bent.
+    /// Returns the claims as JSON, for tests to modify.
     fn bendable() -> Json {
         serde_json::to_value(claims()).unwrap()
     }

@@ -1,8 +1,8 @@
-//! Threads for long work that lets everything else go first.
+//! Low-priority threads for long computations.
 //!
-//! They do nothing else: a thread that has given way once cannot be put first again. How much work there
-//! may be at a time is decided by others; there may be a thread or two more, until they were idle for long
-//! enough.
+//! They run no other work: a thread that has lowered its priority cannot raise it again. The
+//! callers limit the concurrency. There may be a thread or two above that limit, until they have
+//! been idle for long enough.
 
 use std::io;
 use std::panic;
@@ -16,32 +16,33 @@ use flume::Sender;
 use flume::TrySendError;
 use tokio::sync::oneshot;
 
-/// How much these threads give way to all others: with all cores busy one gets a tenth of the time
-/// of another. So a flood of sign-ins costs those who chat little, and who signs in while many chat
-/// is not kept waiting for good.
+/// The niceness of these threads: with all cores busy, one gets a tenth of the time of a normal
+/// thread. So a flood of sign-ins costs chat clients little, and a sign-in under heavy chat load
+/// still completes.
 #[cfg(target_os = "linux")]
 const NICE: i32 = 10;
 
-/// After how long without work a thread ends. The allocator gives back what has been free for a second,
-/// and does so at the end of a thread: a thread that ended right after a hash would keep its memory.
+/// Idle time after which a thread ends. The allocator releases memory that has been free for a
+/// second, and does so when a thread ends. Without an idle time, a thread would keep the memory of
+/// its last hash.
 const KEEP_ALIVE: Duration = Duration::from_secs(2);
 
 type Work = Box<dyn FnOnce() + Send>;
 
-/// Where threads without work wait for it. It holds none: work is taken by a thread that waits, or gets
-/// a new one.
+/// Rendezvous channel to idle threads. It buffers no work: an idle thread takes it, or a new thread
+/// is started.
 static IDLE: LazyLock<(Sender<Work>, Receiver<Work>)> = LazyLock::new(|| flume::bounded(0));
 
-/// Does work on such a thread, at once, whether or not its result is waited for.
+/// Runs work on a background thread at once, even if its result is not awaited.
 ///
 /// # Errors
-/// When the system gives no thread.
+/// If the system cannot start a thread.
 pub(in crate::domain) fn spawn<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<oneshot::Receiver<thread::Result<T>>> {
     let (sender, receiver) = oneshot::channel();
     let work: Work = Box::new(move || {
-        // It fails only when the result is not waited for any more.
+        // It fails only if the receiver was dropped.
         let _ = sender.send(panic::catch_unwind(AssertUnwindSafe(work)));
     });
     match IDLE.0.try_send(work) {
@@ -53,7 +54,7 @@ pub(in crate::domain) fn spawn<T: Send + 'static>(
     Ok(receiver)
 }
 
-/// Does work after work, until none has come for a while.
+/// Runs work until none has arrived for `KEEP_ALIVE`.
 fn run(first: Work) {
     give_way();
     first();
@@ -62,10 +63,9 @@ fn run(first: Work) {
     }
 }
 
-/// Lets all other threads go before this one. Elsewhere than on Linux priorities are those of whole
-/// processes, and nothing is done.
+/// Lowers the priority of this thread. Only on Linux: elsewhere, it applies to a whole process.
 fn give_way() {
-    // Where it is not allowed, the work is done like everything else.
+    // Without permission, the work runs at normal priority.
     #[cfg(target_os = "linux")]
     let _ = rustix::process::nice(NICE);
 }
@@ -97,7 +97,7 @@ mod tests {
         let (release, held) = std::sync::mpsc::channel::<()>();
         let first = spawn(move || held.recv()).unwrap();
 
-        // It would wait for ever on the thread of the first.
+        // On the thread of the first work, this would wait for ever.
         spawn(|| {}).unwrap().await.unwrap().unwrap();
         release.send(()).unwrap();
         first.await.unwrap().unwrap().unwrap();

@@ -1,4 +1,4 @@
-//! The sessions of an account as their owner or an administrator sees them, and ending them.
+//! The sessions of an account, for its owner or an administrator to list and end.
 
 use uuid::Uuid;
 
@@ -19,27 +19,27 @@ use crate::query::Test;
 use crate::store::Op;
 use crate::store::Write;
 
-/// A place where somebody is signed in. Nothing of its tokens is in it.
+/// A signed-in client of an account. Its tokens are not included.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
     /// The key of the session.
     pub id: Uuid,
-    /// How its tokens travel.
+    /// How its tokens are delivered.
     pub mode: Mode,
     /// The address that its tokens were last renewed from.
     pub ip: Option<String>,
     /// The user agent of the client that renewed them.
     pub user_agent: Option<String>,
-    /// When it was begun.
+    /// When the session began.
     pub date_created: Timestamp,
     /// When its tokens were last renewed.
     pub date_renewed: Timestamp,
-    /// When it ends unless they are renewed again.
+    /// When the session ends unless its tokens are renewed.
     pub expires: Timestamp,
 }
 
 impl Auth {
-    /// Returns the sessions of an account that have not ended, oldest first.
+    /// Returns the sessions of an account that have not expired, oldest first.
     ///
     /// # Errors
     /// Only when the store fails.
@@ -50,7 +50,7 @@ impl Auth {
         Ok(devices?.into_iter().filter(|device| now < device.expires).collect())
     }
 
-    /// Ends one session of an account, with its access and its open sockets.
+    /// Ends one session of an account, including its open sockets.
     ///
     /// # Errors
     /// [`Error::Forbidden`] if the account has no such session.
@@ -62,7 +62,7 @@ impl Auth {
         self.commit_end(actor, sessions::end(vec![Key::Uuid(session)])).await
     }
 
-    /// Ends all sessions of an account, except this one.
+    /// Ends all sessions of an account, except one.
     ///
     /// # Errors
     /// Only when the store fails.

@@ -1,5 +1,5 @@
-//! What an account may know about its own second factor: whether there is one, and how many recovery
-//! codes are left. Nothing of the secret or the codes is in it.
+//! The state of an account's second factor, as its owner may see it. It contains neither the secret
+//! nor the codes.
 
 use crate::domain::Error;
 use crate::domain::auth::Auth;
@@ -9,18 +9,18 @@ use crate::model::Key;
 use crate::model::schema::SECOND_FACTORS;
 use crate::model::schema::USERS;
 
-/// How an account stands with its second factor.
+/// The state of an account's second factor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FactorState {
     /// Whether a sign-in needs a code.
     pub enabled: bool,
-    /// How many recovery codes have not been used.
+    /// Number of unused recovery codes.
     pub recovery_codes_left: usize,
 }
 
 impl Auth {
-    /// Returns how the account of the actor stands with its second factor. It needs no permission:
-    /// whoever signs in with a code knows as much.
+    /// Returns the state of the second factor of the actor's account. It needs no permission: a
+    /// sign-in with a code reveals as much.
     ///
     /// # Errors
     /// [`Error::InvalidCredentials`] if the account is gone; when the store fails.

@@ -1,8 +1,8 @@
-//! Tokens that an application issues to its own users: they count as access tokens do.
+//! Tokens that an external application issues to its users, accepted as access tokens.
 //!
-//! `crate::providers` checks signature, key, issuer and audience; here is when a token is good, and
-//! whose it is. As with tokens of our own, claims give no rights, and the account is looked up on
-//! every use.
+//! `crate::providers` checks signature, key, issuer and audience. This module checks the times and
+//! finds the account. As with tokens issued here, claims grant no permissions, and the account is
+//! looked up on every use.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -29,55 +29,55 @@ use crate::providers::Network;
 use crate::providers::Profile;
 use crate::providers::TokenError;
 
-/// How many tokens are known again without checking their signatures.
+/// Maximum number of cached tokens with verified signatures.
 const KNOWN_MAX: usize = 10_000;
-/// How far the clock of the issuer may be ahead of ours, in seconds.
+/// Maximum lead of the issuer's clock, in seconds.
 const AHEAD_SECONDS_MAX: i64 = 60;
 
-/// Who issues tokens that count here.
+/// An external issuer of accepted tokens.
 pub struct Issuer {
     config: IssuerConfig,
     keys: KeySet,
-    /// Genuine tokens, by their digests.
+    /// Verified tokens, by digest.
     known: Cache<[u8; 32], Arc<Known>>,
 }
 
-/// A token whose signature was good.
+/// A token with a verified signature.
 struct Known {
     profile: Profile,
     identifier: Arc<str>,
     expires: Timestamp,
-    /// The set of keys that it was checked with.
+    /// The version of the key set that verified it.
     edition: u64,
-    /// The account, once it was found.
+    /// The account, once found.
     user: OnceLock<Uuid>,
 }
 
 impl Issuer {
-    /// Returns the issuer of the settings. Nobody is asked for keys yet.
+    /// Creates the configured issuer. No keys are fetched yet.
     #[must_use]
     pub fn new(config: &IssuerConfig, network: &Network, clock: &Clock) -> Self {
         let keys = KeySet::new(config, network, clock);
         Self { config: config.clone(), keys, known: Cache::new(KNOWN_MAX) }
     }
 
-    /// Returns whether a token claims to be of this issuer. Anybody can claim that.
+    /// Returns whether a token names this issuer. The claim is not verified.
     #[must_use]
     pub fn is_named_by(&self, token: &str) -> bool {
         self.keys.is_named_by(token)
     }
 
-    /// Returns whether an account is that of whom the issuer knows by this identifier.
+    /// Returns whether an account has this identifier at the issuer.
     #[must_use]
     pub fn knows(&self, user: &Row, identifier: &str) -> bool {
         providers::identity(user, &self.config.provider, identifier)
     }
 
-    /// Returns what a token says whose signature, issuer, audience and times are good.
+    /// Verifies the signature, issuer, audience and times of a token.
     async fn open(&self, token: &str, now: Timestamp) -> Result<Arc<Known>, Error> {
         let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         let known = match self.known.get(&digest) {
-            // A key may have been taken back since.
+            // The key may have been revoked since.
             Some(known)
                 if known.edition
                     == self.keys.edition().await.map_err(|error| self.told(error))? =>
@@ -128,12 +128,12 @@ impl Issuer {
 }
 
 impl Auth {
-    /// Recognises whoever shows a token of the issuer, and makes their account if there is none and the
-    /// settings allow it.
+    /// Authenticates a token of the issuer. Creates the account if there is none and the settings
+    /// allow it.
     ///
     /// # Errors
-    /// [`Error::InvalidToken`], [`Error::TokenExpired`]; [`Error::InvalidCredentials`] without an
-    /// account that can be used; [`Error::InvalidProvider`] if another account has the address;
+    /// [`Error::InvalidToken`], [`Error::TokenExpired`]; [`Error::InvalidCredentials`] without a
+    /// usable account; [`Error::InvalidProvider`] if another account has the email address;
     /// [`Error::InvalidOtp`] for an account with a second factor; [`Error::ProviderUnavailable`].
     pub(super) async fn recognise_issued(
         &self,
@@ -159,7 +159,7 @@ impl Auth {
         })
     }
 
-    /// Finds the account of whom a token is for, or makes it.
+    /// Finds or creates the account of a token.
     async fn account_of(&self, issuer: &Issuer, known: &Known) -> Result<Arc<Row>, Error> {
         let IssuerConfig { provider, keys, admission, .. } = &issuer.config;
         let find = || self.store.find_user_by_identity(provider, &known.identifier);
@@ -167,21 +167,21 @@ impl Auth {
         if user.is_none() {
             user = match self.admit(provider, keys, admission, &known.profile).await {
                 Ok(row) => Some(row),
-                // Another request with the same token was faster.
+                // A concurrent request with the same token created the account first.
                 Err(Error::RecordNotUnique { field: "external_identifier", .. }) => find().await?,
                 Err(other) => return Err(other),
             };
         }
         let user = user.filter(is_active).ok_or(Error::InvalidCredentials)?;
         let id = user.value("id").as_uuid().ok_or(Error::InvalidCredentials)?;
-        // Where another account was noted, which is gone, this one is looked for each time.
+        // If a deleted account was recorded before, `set` fails, and each use repeats this lookup.
         let _ = known.user.set(id);
-        // The row in memory: connections of one account share it.
+        // Uses the row in memory: all connections of an account share it.
         self.active_user(id).await?.ok_or(Error::InvalidCredentials)
     }
 }
 
-/// Returns a time that a claim names, in whole seconds.
+/// Reads a time from a claim, in whole seconds.
 fn seconds(claim: Option<&Json>) -> Option<i64> {
     let claim = claim?;
     #[expect(clippy::cast_possible_truncation, reason = "a cast of floats stops at the bounds")]

@@ -1,4 +1,4 @@
-//! HMAC-SHA256, by which this service recognises what it has made itself.
+//! HMAC-SHA256, to authenticate data that this service has issued.
 
 use ring::hmac;
 
@@ -6,8 +6,8 @@ use ring::hmac;
 pub(in crate::domain) struct MacKey(hmac::Key);
 
 impl MacKey {
-    /// Returns the key that comes from a secret for a purpose. The purpose has no dot, so that it is
-    /// never the text of a JWT under the same secret.
+    /// Derives the key for a purpose from a secret. The purpose has no dot, so that it is never the
+    /// text of a JWT under the same secret.
     pub(in crate::domain) fn new(secret: &[u8], purpose: &[u8]) -> Self {
         Self::raw(&Self::raw(secret).sign(purpose))
     }
@@ -18,7 +18,7 @@ impl MacKey {
         mac.as_ref().try_into().expect("HMAC-SHA256 gives 32 bytes")
     }
 
-    /// Returns a secret itself as a key.
+    /// Uses a secret itself as the key.
     pub(in crate::domain) fn raw(secret: &[u8]) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, secret))
     }

@@ -1,7 +1,7 @@
-//! Signing in, staying signed in, signing out, and recognising who is asking.
+//! Sign-in, token refresh, sign-out, and authentication of requests.
 //!
-//! It knows accounts and sessions. It does not know where a token came from or goes to
-//! (`transport`), nor what the signed-in may do (`permissions`).
+//! This module covers accounts and sessions. Token transport is in `transport`, authorization in
+//! `permissions`.
 
 pub mod access_token;
 pub(in crate::domain) mod background;
@@ -54,42 +54,42 @@ use crate::model::Actor;
 use crate::store::Store;
 use crate::store::Write;
 
-/// How much of a client's name for itself is kept.
+/// Maximum length of a stored user agent, in characters.
 const USER_AGENT_CHARACTERS_MAX: usize = 255;
 
-/// Who a connection or request was recognised as, and what that rests on.
+/// The authenticated principal of a connection or request, and its credential.
 #[derive(Debug, Clone)]
 pub struct Identity {
-    /// Who is asking, with the rights in force when this was made.
+    /// The principal, with the permissions in force when it was resolved.
     pub actor: Arc<Actor>,
-    /// What was shown.
+    /// The credential that it was authenticated with.
     pub basis: Basis,
-    /// When the token that was shown expires; `None` for never.
+    /// When the credential expires; `None` for never.
     pub expires: Option<Timestamp>,
 }
 
 impl Identity {
-    /// Returns whether nothing is allowed to it, whatever happens.
+    /// Returns whether the identity has neither account nor policy, so that all access is denied.
     #[must_use]
     pub fn is_nobody(&self) -> bool {
         self.actor.user.is_none() && self.actor.policies.is_empty()
     }
 }
 
-/// What an identity rests on; when that goes, so does the identity.
+/// The credential behind an identity. The identity ends with its credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Basis {
-    /// Nothing: the public.
+    /// No credential: public access.
     Nothing,
     /// A session of the account.
     Session(Uuid),
-    /// The account's static token, by its digest.
+    /// The account's static token, as a digest.
     StaticToken(String),
-    /// A token that an application issued itself, by whom it recognises.
+    /// A token of an external issuer, with the account's identifier at that issuer.
     Issued(Arc<str>),
 }
 
-/// How tokens travel.
+/// How tokens are delivered to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// Both tokens in the body.
@@ -111,24 +111,24 @@ impl Mode {
         }
     }
 
-    /// Returns the mode of this name.
+    /// Looks up a mode by its name.
     #[must_use]
     pub fn find(name: &str) -> Option<Self> {
         [Self::Json, Self::Cookie, Self::Session].into_iter().find(|mode| mode.name() == name)
     }
 }
 
-/// Where a request comes from.
+/// The client that a request comes from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origin {
-    /// The client's address: some policies count only at some addresses.
+    /// The client's IP address. Some policies apply to certain addresses only.
     pub ip: Option<IpAddr>,
-    /// The client's name for itself, cut to 255 characters.
+    /// The user agent, truncated to 255 characters.
     pub user_agent: Option<String>,
 }
 
 impl Origin {
-    /// Returns the origin with as much of the client's name as is kept.
+    /// Creates an origin, truncating the user agent.
     #[must_use]
     pub fn new(ip: Option<IpAddr>, user_agent: Option<&str>) -> Self {
         let cut = |name: &str| name.chars().take(USER_AGENT_CHARACTERS_MAX).collect();
@@ -136,31 +136,31 @@ impl Origin {
     }
 }
 
-/// What somebody shows to sign in, never to be logged.
+/// The credentials of a sign-in. Must never be logged.
 #[derive(Clone, Copy)]
 pub struct Login<'a> {
-    /// The address of the account, in any case.
+    /// The email address of the account, case-insensitive.
     pub email: &'a str,
     /// The password.
     pub password: &'a str,
-    /// A code of the second factor, or a recovery code.
+    /// A TOTP code or a recovery code.
     pub otp: Option<&'a str>,
 }
 
 /// A successful sign-in or refresh.
 #[derive(Debug)]
 pub struct SignIn {
-    /// Who signed in.
+    /// The authenticated identity.
     pub identity: Identity,
-    /// The access token; in session mode the session token.
+    /// The access token; in session mode, the session token.
     pub access_token: String,
     /// The refresh token; `None` in session mode.
     pub refresh_token: Option<String>,
-    /// How long the access token (in session mode: the session) lasts.
+    /// Lifetime of the access token; in session mode, of the session.
     pub expires_in: Duration,
 }
 
-/// Accounts and sessions.
+/// Authentication of accounts, and their sessions.
 pub struct Auth {
     config: AuthConfig,
     clock: Clock,
@@ -178,10 +178,10 @@ pub struct Auth {
 }
 
 impl Auth {
-    /// Returns the service over its parts.
+    /// Creates the service.
     ///
     /// # Panics
-    /// If the secret is empty: where none is set, one has to be made before.
+    /// If the secret is empty: a missing secret must be generated beforehand.
     #[must_use]
     pub fn new(
         config: AuthConfig,
@@ -214,19 +214,19 @@ impl Auth {
         }
     }
 
-    /// Returns what slows down those who guess, for others who let people try.
+    /// Returns the throttle, for other services that must limit attempts.
     #[must_use]
     pub const fn throttle(&self) -> &Arc<Throttle> {
         &self.throttle
     }
 
-    /// Returns the service with others who say who somebody is.
+    /// Adds identity providers and an external token issuer.
     #[must_use]
     pub fn with(self, providers: Providers, issuer: Option<Issuer>) -> Self {
         Self { providers, issuer, ..self }
     }
 
-    /// Ends the sessions that have expired. To be called now and then.
+    /// Deletes expired sessions. Must be called periodically.
     ///
     /// # Errors
     /// Only when the store fails.
@@ -236,7 +236,7 @@ impl Auth {
         self.changes.commit(Write { actor: None, at: now, ops }).await.map(drop)
     }
 
-    /// Returns the identity of whoever shows nothing, and asks from this address.
+    /// Returns the identity of an unauthenticated request from this address.
     #[must_use]
     pub fn public(&self, from: Option<IpAddr>) -> Identity {
         Identity { actor: self.permissions.public(from), basis: Basis::Nothing, expires: None }

@@ -1,9 +1,9 @@
 //! Password hashes: argon2id on a bounded number of threads.
 //!
-//! A hash costs memory and a core for tens of milliseconds on purpose, so only a few run at once,
-//! a bounded number waits, sign-ins leave one core to everything else where there is more than one,
-//! and everything else goes first where all are busy.
-//! What a good password is, `password_policy` knows; whose it is is decided elsewhere.
+//! A hash costs memory and tens of milliseconds of a core by design. Only a few hashes run at once,
+//! and a bounded number waits. If there is more than one core, one is left to other work, and the
+//! hashing threads have low priority. The rules for new passwords are in `password_policy`; this
+//! module knows no accounts.
 
 use std::num::NonZero;
 use std::panic;
@@ -30,45 +30,45 @@ use crate::domain::auth::background;
 use crate::domain::auth::password_policy;
 use crate::domain::auth::password_policy::PasswordPolicy;
 
-/// How long a password may be; longer ones are never hashed.
+/// Maximum length of a password in bytes. Longer ones are never hashed.
 const PASSWORD_BYTES_MAX: usize = 1024;
-/// How many may wait for a thread.
+/// Maximum number of hashes that wait for a thread.
 const WAITING_MAX: usize = 100;
-/// How long one may wait for a thread.
+/// Maximum time that a hash waits for a thread.
 const WAIT_MAX: Duration = Duration::from_secs(5);
-/// After how long it is worth another try.
+/// Retry delay reported with [`Error::TooBusy`].
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// The costliest hash that is checked, where the settings do not ask for more.
+/// Maximum cost of a hash to verify, unless the settings ask for more.
 const COST_MAX: HashConfig = HashConfig { memory_kib: 262_144, passes: 16, lanes: 16 };
-/// The cost of the hashes that Directus makes.
+/// Cost of the hashes that Directus makes.
 const COST_USUAL: HashConfig = HashConfig { memory_kib: 65_536, passes: 3, lanes: 4 };
 
-/// Makes and checks password hashes.
+/// Computes and verifies password hashes.
 pub struct Passwords {
     argon2: Argon2<'static>,
     params: Params,
     policy: PasswordPolicy,
-    /// What a password is compared with where there is none, so that it takes as long.
+    /// Stands in for a missing hash, so that verification takes equally long.
     dummy: PasswordHash,
-    /// One permit for each hash that is being made or may wait.
+    /// One permit for each hash that runs or waits.
     places: Arc<Semaphore>,
-    /// One permit for each hash that may be made at the same time.
+    /// One permit for each hash that may run at the same time.
     threads: Arc<Semaphore>,
 }
 
 impl Passwords {
-    /// Returns the maker of hashes of this cost. Figures below what argon2id can do are raised.
+    /// Creates a hasher of this cost. Parameters below the minimum of argon2id are raised.
     #[must_use]
     pub fn new(config: HashConfig) -> Self {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         Self::with_places(config, cores.saturating_sub(1).max(1), WAITING_MAX)
     }
 
-    /// Returns the maker of hashes of this cost that makes so many at once, while so many wait.
+    /// Creates a hasher that runs `threads` hashes at once while `waiting_max` others wait.
     ///
     /// # Panics
-    /// If there are more places than a semaphore can count, 2^61.
+    /// If `threads + waiting_max` exceeds the maximum of a semaphore, 2^61.
     #[must_use]
     pub fn with_places(config: HashConfig, threads: usize, waiting_max: usize) -> Self {
         let lanes = config.lanes.clamp(Params::MIN_P_COST, 255);
@@ -86,16 +86,16 @@ impl Passwords {
         }
     }
 
-    /// Returns the same maker, which asks this of new passwords.
+    /// Sets the policy for new passwords.
     #[must_use]
     pub fn demanding(self, policy: PasswordPolicy) -> Self {
         Self { policy, ..self }
     }
 
-    /// Returns the hash of a password that somebody chooses, if it may be chosen.
+    /// Checks a new password against the policy and hashes it.
     ///
     /// # Errors
-    /// [`Error::FailedValidation`] for one that is too easily guessed; as [`Passwords::hash`].
+    /// [`Error::FailedValidation`] for a refused password; also as [`Passwords::hash`].
     pub async fn hash_new(&self, password: &str) -> Result<String, Error> {
         require_length(password)?;
         password_policy::check(password, None)?;
@@ -107,11 +107,11 @@ impl Passwords {
         self.hash(password).await
     }
 
-    /// Returns the hash of a password, in PHC form.
+    /// Hashes a password, in PHC format.
     ///
     /// # Errors
-    /// [`Error::InvalidPayload`] for one of more than 1024 bytes; [`Error::TooBusy`] if too many
-    /// passwords wait, or memory is short.
+    /// [`Error::InvalidPayload`] for a password of more than 1024 bytes; [`Error::TooBusy`] if too
+    /// many hashes wait, or memory is short.
     pub async fn hash(&self, password: &str) -> Result<String, Error> {
         require_length(password)?;
         let argon2 = self.argon2.clone();
@@ -119,16 +119,16 @@ impl Passwords {
         self.run(move || argon2.hash_password(password.as_bytes()))
             .await?
             .map(|hash| hash.to_string())
-            // All that is left to fail is getting memory or random numbers.
+            // Only memory allocation and random numbers can still fail.
             .map_err(|_| Error::TooBusy { retry_after: RETRY_AFTER })
     }
 
-    /// Returns whether the password is the one of this hash. Without a hash, or with one that makes
-    /// no sense or asks for absurd work, the answer is no, after the same time. An empty password
-    /// and one of more than 1024 bytes are always wrong, at once.
+    /// Returns whether the password matches the hash. A hash that is missing, malformed or too
+    /// costly never matches, which takes the same time. An empty password and one of more than 1024
+    /// bytes never match, and return at once.
     ///
     /// # Errors
-    /// [`Error::TooBusy`] if too many passwords wait.
+    /// [`Error::TooBusy`] if too many hashes wait.
     pub async fn verify(&self, password: &str, hash: Option<&str>) -> Result<bool, Error> {
         if password.is_empty() || password.len() > PASSWORD_BYTES_MAX {
             return Ok(false);
@@ -143,7 +143,7 @@ impl Passwords {
         Ok(can_fit && fits)
     }
 
-    /// Returns whether the hash should be made anew: it was not made as one would be made now.
+    /// Returns whether to replace the hash because its parameters differ from those of new ones.
     #[must_use]
     pub fn needs_rehash(&self, hash: &str) -> bool {
         let Ok(hash) = PasswordHash::new(hash) else { return true };
@@ -153,14 +153,13 @@ impl Passwords {
         !same
     }
 
-    /// Returns whether the hash is one that takes no more work to check than those of Directus or
-    /// those that are made here.
+    /// Returns whether the hash costs no more to verify than those of Directus or those made here.
     #[must_use]
     pub fn is_usual(&self, hash: &str) -> bool {
         self.parse_within(COST_USUAL, hash).is_some()
     }
 
-    /// Returns the hash if it is one that can be checked within bounds.
+    /// Parses a hash, if the cost of verifying it is within bounds.
     fn parse(&self, hash: &str) -> Option<PasswordHash> {
         self.parse_within(COST_MAX, hash)
     }
@@ -175,7 +174,7 @@ impl Passwords {
         (bounded && hash.salt.is_some() && hash.hash.is_some()).then_some(hash)
     }
 
-    /// Does costly work on a thread in the background as soon as one may be used.
+    /// Runs costly work on a background thread as soon as a permit is free.
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -187,7 +186,7 @@ impl Passwords {
             .map_err(|_| busy())?
             .expect("the semaphore is never closed");
         let working = background::spawn(move || {
-            // The permits go with the work: it goes on when nobody waits for it any more.
+            // The permits move into the work, which continues even if its caller is cancelled.
             let _permits = (place, thread);
             work()
         });
@@ -208,7 +207,7 @@ fn require_length(password: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Returns a hash of these parameters that no password has: its digest is all zeros.
+/// Returns a hash with these parameters that no password matches: its digest is all zeros.
 fn dummy(params: &Params) -> PasswordHash {
     PasswordHash {
         algorithm: Algorithm::Argon2id.ident(),
@@ -229,7 +228,7 @@ mod tests {
         Passwords::new(CHEAP)
     }
 
-    /// Returns a hash of "secret" made with this kind of argon2 and these parameters.
+    /// Returns a hash of "secret" made with this argon2 variant and these parameters.
     fn foreign(algorithm: Algorithm, memory_kib: u32, passes: u32, lanes: u32) -> String {
         let params = Params::new(memory_kib, passes, lanes, None).unwrap();
         let argon2 = Argon2::new(algorithm, Version::V0x13, params);

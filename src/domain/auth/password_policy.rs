@@ -1,8 +1,7 @@
-//! What a new password has to be: long enough, not one of those that everybody chooses, and what the
-//! operator asks for besides. Nothing is demanded of its characters, and it is taken as it is.
+//! The rules for new passwords: a minimum length, some visible text, no common password, and the
+//! operator's patterns. There are no rules on character classes, and passwords are used unchanged.
 //!
-//! Whoever sets a password asks here, by `Passwords::hash_new`. Passwords that are there already are
-//! never measured.
+//! `Passwords::hash_new` applies the rules. Existing passwords are never checked.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -16,16 +15,16 @@ use crate::domain::Violation;
 use crate::domain::settings::Settings;
 use crate::text::has_visible_text;
 
-/// How many characters a password has at least (NIST SP 800-63B, ASVS 6.2.1).
+/// Minimum length of a password in characters (NIST SP 800-63B, ASVS 6.2.1).
 pub const CHARACTERS_MIN: usize = 8;
 
-/// The passwords that are guessed first. The file says where they are from.
+/// The most common passwords. The file names its source.
 static COMMON: LazyLock<HashSet<&str>> = LazyLock::new(|| {
     let lines = include_str!("common_passwords.txt").lines();
     lines.filter(|line| !line.starts_with('#')).collect()
 });
 
-/// The demands on new passwords.
+/// The policy for new passwords.
 #[derive(Clone, Default)]
 pub struct PasswordPolicy {
     pattern: Option<Pattern>,
@@ -33,14 +32,14 @@ pub struct PasswordPolicy {
 }
 
 impl PasswordPolicy {
-    /// Returns the demands that hold anyway, this pattern, and the one that is in force by
-    /// `/settings` at each moment.
+    /// Creates a policy of the built-in rules, this pattern, and the pattern that `/settings` holds
+    /// at the time of each check.
     #[must_use]
     pub const fn new(pattern: Option<Pattern>, settings: Arc<Settings>) -> Self {
         Self { pattern, settings: Some(settings) }
     }
 
-    /// Returns what a new password has to be now.
+    /// Returns the rules in force now.
     ///
     /// # Errors
     /// When the store fails.
@@ -53,26 +52,26 @@ impl PasswordPolicy {
     }
 }
 
-/// What a new password has to be at one moment.
+/// The rules in force at one moment.
 pub struct Demands {
     pattern: Option<Pattern>,
-    /// The pattern of `/settings`, as it was written.
+    /// The pattern of `/settings`, unparsed.
     set: Option<String>,
 }
 
 impl Demands {
-    /// Returns whether an operator asks for more than what is always asked for.
+    /// Returns whether there is a pattern besides the built-in rules.
     #[must_use]
     pub const fn have_patterns(&self) -> bool {
         self.pattern.is_some() || self.set.is_some()
     }
 
-    /// Returns nothing if the password may be set. A pattern may take long: not to be asked on a thread that
-    /// serves clients.
+    /// Checks a new password. Matching a pattern may take long, so this must not run on a thread
+    /// that serves clients.
     ///
     /// # Errors
-    /// [`Error::FailedValidation`], which says what is wrong and never what the password was;
-    /// [`Error::Unprocessable`] if `auth_password_policy` makes no sense, or takes too long.
+    /// [`Error::FailedValidation`], which names the violated rule and never contains the password;
+    /// [`Error::Unprocessable`] if `auth_password_policy` is malformed, or matching takes too long.
     pub fn check(&self, password: &str) -> Result<(), Error> {
         check(password, self.pattern.as_ref())?;
         let Some(text) = &self.set else { return Ok(()) };
@@ -83,7 +82,7 @@ impl Demands {
     }
 }
 
-/// Returns nothing if a password has what is always asked for, and fits the pattern.
+/// Checks a password against the built-in rules and the pattern.
 ///
 /// # Errors
 /// As [`Demands::check`].
@@ -110,7 +109,7 @@ pub fn check(password: &str, pattern: Option<&Pattern>) -> Result<(), Error> {
     Err(Error::FailedValidation(vec![Violation { field, kind, details }]))
 }
 
-/// Returns whether a password is among those that are guessed first, in any case.
+/// Returns whether a password is on the list of common ones, ignoring case.
 #[must_use]
 pub fn is_common(password: &str) -> bool {
     COMMON.contains(password.to_lowercase().as_str())

@@ -1,7 +1,7 @@
-//! Recognising who is asking, by what they show, and whether that still holds.
+//! Authentication by token, and re-validation of identities.
 //!
-//! The session and the account are looked up on every use. They are kept in memory and kept true
-//! by the events of their changes, so a logout or a suspension holds from the next use on.
+//! Session and account are looked up on every use. They are cached in memory and updated by the
+//! events of their changes, so a sign-out or suspension applies from the next use on.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -25,20 +25,21 @@ use crate::model::Row;
 use crate::model::schema::SESSIONS;
 use crate::model::schema::USERS;
 
-/// How long a token may be: several times as long as any of ours.
+/// Maximum length of a token in bytes: several times that of any token issued here.
 const TOKEN_BYTES_MAX: usize = 4096;
-/// How long a token of another issuer may be: some list all the groups somebody is in.
+/// Maximum length of an external issuer's token in bytes: some list all groups of a user.
 const ISSUED_BYTES_MAX: usize = 16 * 1024;
 
 impl Auth {
-    /// Recognises whoever shows an access token, a session token or a static token, and asks from
-    /// this address.
+    /// Authenticates an access token, a session token, a static token or a token of the external
+    /// issuer, used from this address.
     ///
     /// # Errors
-    /// [`Error::InvalidCredentials`] for a token nobody knows or whose session or account ended,
-    /// [`Error::InvalidToken`] for a forged one, [`Error::TokenExpired`]; for one of another issuer
-    /// also [`Error::InvalidProvider`] if another account has the address, [`Error::InvalidOtp`] for an
-    /// account with a second factor, and [`Error::ProviderUnavailable`] without the issuer's keys.
+    /// [`Error::InvalidCredentials`] for an unknown token or one with an ended session or inactive
+    /// account; [`Error::InvalidToken`] for a forged one; [`Error::TokenExpired`]. For a token of
+    /// the external issuer also [`Error::InvalidProvider`] if another account has the email
+    /// address, [`Error::InvalidOtp`] for an account with a second factor, and
+    /// [`Error::ProviderUnavailable`] without the issuer's keys.
     pub async fn recognise(&self, token: &str, from: Option<IpAddr>) -> Result<Identity, Error> {
         if token.is_empty() || token.len() > ISSUED_BYTES_MAX {
             return Err(Error::InvalidCredentials);
@@ -63,9 +64,9 @@ impl Auth {
         self.recognise_session(&claims, now, from).await
     }
 
-    /// Returns the identity as it is now, with the rights now in force, or `None` if what it rests
-    /// on is gone: the session ended, the token was changed, the account is not active any more.
-    /// Expiry is not looked at. The public stays the public.
+    /// Returns the identity with the permissions now in force, or `None` if its credential is no
+    /// longer valid: the session ended, the token was changed, or the account is inactive. Expiry
+    /// is not checked. Public access stays public.
     ///
     /// # Errors
     /// Only when the store fails.
@@ -124,7 +125,7 @@ impl Auth {
         let digest = static_token::digest(token);
         let user = self.store.find_user_by_token(&digest).await?;
         let user = user.filter(is_active).ok_or(Error::InvalidCredentials)?;
-        // The row in memory, where it is the same: connections of one account share it.
+        // Uses the row in memory if it is equal: all connections of an account share it.
         let known = match user.key() {
             Some(key) => self.directory.find(&USERS, key).await?,
             None => None,
@@ -137,7 +138,7 @@ impl Auth {
         })
     }
 
-    /// Returns the session that a token names.
+    /// Returns the session named in a token.
     async fn session(&self, claims: &Claims) -> Result<Option<Session>, Error> {
         let key = Key::Uuid(claims.session);
         let Some(row) = self.directory.find(&SESSIONS, key).await? else { return Ok(None) };
@@ -145,12 +146,12 @@ impl Auth {
         if claims.generation <= Some(session.generation) {
             return Ok(Some(session));
         }
-        // The token was issued a moment ago, and the news of it has yet to reach the directory.
+        // The token was just issued, and its event has not reached the directory yet.
         let row = self.store.find(&SESSIONS, key).await?;
         Ok(row.as_ref().map(Session::read).transpose()?)
     }
 
-    /// Returns whether a token is of the kind that its session has, and not superseded.
+    /// Returns whether a token fits the mode of its session and is not superseded.
     fn is_current(&self, claims: &Claims, session: &Session, now: Timestamp) -> bool {
         match (session.mode, claims.generation) {
             (Mode::Json | Mode::Cookie, None) => true,

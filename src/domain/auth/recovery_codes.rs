@@ -1,7 +1,6 @@
-//! Recovery codes: single passwords for whoever has lost the device of the second factor.
+//! Recovery codes: one-time passwords that replace a lost second factor.
 //!
-//! Random and long enough that a plain digest of each is enough to store: there is nothing to guess
-//! one from. Each is good once.
+//! Codes are random and too long to guess, so a plain digest is safe to store. Each is valid once.
 
 use data_encoding::BASE32_NOPAD;
 use data_encoding::HEXLOWER;
@@ -9,17 +8,17 @@ use sha2::Digest;
 use sha2::Sha256;
 use uuid::Uuid;
 
-/// How many are made at once.
+/// Number of codes in a set.
 const CODES: usize = 10;
-/// How many random bytes one has: 16 characters of base32.
+/// Number of random bytes in a code: 16 characters of base32.
 const CODE_BYTES: usize = 10;
-/// How many characters of a code stand together.
+/// Number of characters in a group.
 const GROUP: usize = 4;
 
-/// Returns a fresh set, as people write them down: `ABCD-EFGH-IJKL-MNOP`.
+/// Generates a set of codes in readable form: `ABCD-EFGH-IJKL-MNOP`.
 ///
 /// # Panics
-/// If the operating system has no random numbers to give.
+/// If the operating system provides no random numbers.
 #[must_use]
 pub fn fresh() -> Vec<String> {
     let one = || {
@@ -33,13 +32,13 @@ pub fn fresh() -> Vec<String> {
     (0..CODES).map(|_| one()).collect()
 }
 
-/// Returns what is stored of a set of codes of an account.
+/// Returns the stored form of an account's codes: their digests.
 #[must_use]
 pub fn stored(account: Uuid, codes: &[String]) -> String {
     codes.iter().map(|code| digest(account, code)).collect::<Vec<_>>().join(" ")
 }
 
-/// Returns what is left to store once this code is used, or `None` if it is none of those stored.
+/// Returns the stored form without this code, or `None` if the code is not in it.
 #[must_use]
 pub fn without(account: Uuid, stored: &str, code: &str) -> Option<String> {
     let used = digest(account, code);
@@ -48,7 +47,7 @@ pub fn without(account: Uuid, stored: &str, code: &str) -> Option<String> {
     (left != stored).then_some(left)
 }
 
-/// Returns how many are left.
+/// Returns the number of codes that are left.
 #[must_use]
 pub fn count(stored: &str) -> usize {
     stored.split_whitespace().count()

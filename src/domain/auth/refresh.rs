@@ -1,7 +1,7 @@
-//! Staying signed in and signing out: what the holder of a session's token can do with it.
+//! Token refresh and sign-out.
 //!
-//! `rotation` judges; this acts. Sessions are read from the store here, not from memory: a token
-//! may be a moment younger than what this machine has heard of its session.
+//! `rotation` decides, and this module applies the decision. Sessions are read from the store, not
+//! from memory: a token may be newer than the copy of its session in this process.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,12 +34,12 @@ use crate::store::Guard;
 use crate::store::Op;
 use crate::store::Write;
 
-/// How old the noted time of the last access of an account may be.
+/// Maximum age of the stored `last_access` of an account in use.
 const NOTE_PERIOD: Duration = Duration::from_mins(1);
 
-/// A token that was shown.
+/// A presented token.
 enum Shown {
-    /// One that has the shape of a refresh token.
+    /// A token in the format of a refresh token, not verified.
     Refresh(Claimed),
     /// A genuine session token, expired or not.
     Session(Arc<Claims>, i64),
@@ -62,7 +62,7 @@ impl Shown {
 
     fn is_expired(&self, now: Timestamp) -> bool {
         match self {
-            // A refresh token lives as long as its session.
+            // A refresh token is valid as long as its session.
             Self::Refresh(_) => false,
             Self::Session(claims, _) => claims.is_expired(now),
         }
@@ -70,13 +70,13 @@ impl Shown {
 }
 
 impl Auth {
-    /// Exchanges a refresh token (in session mode: a session token) for its successor, which is issued
-    /// to this client.
+    /// Exchanges a refresh token (in session mode: a session token) for its successor, which is
+    /// issued to this client.
     ///
     /// # Errors
-    /// [`Error::InvalidCredentials`] for a token that is unknown, expired or used up;
-    /// [`Error::RequestsExceeded`] after too many of them. A token that is good is never held back
-    /// for those that others have shown.
+    /// [`Error::InvalidCredentials`] for an unknown, expired or used token;
+    /// [`Error::RequestsExceeded`] after too many of them. Invalid tokens of other clients never
+    /// block a valid token.
     pub async fn refresh(&self, token: &str, mode: Mode, client: &Origin) -> Result<SignIn, Error> {
         let from = client.ip;
         let Some(shown) = self.shown(token, mode) else {
@@ -101,8 +101,8 @@ impl Auth {
 
     async fn exchange_shown(&self, shown: &Shown, client: &Origin) -> Result<SignIn, Error> {
         match self.exchange(shown, client).await {
-            // Somebody else used the same token at the same moment and was first. That made the
-            // session's generation rise, so this time there is nothing to rotate.
+            // A concurrent request used the same token first. It raised the session's generation,
+            // so this time there is nothing to rotate.
             Err(Error::Forbidden(_)) => match self.exchange(shown, client).await {
                 Err(Error::Forbidden(_)) => Err(Error::InvalidCredentials),
                 answer => answer,
@@ -111,7 +111,7 @@ impl Auth {
         }
     }
 
-    /// Ends the session that a refresh or session token belongs to. A token nobody knows is no error.
+    /// Ends the session of a refresh or session token. An unknown token is no error.
     ///
     /// # Errors
     /// Only when the store fails.
@@ -123,7 +123,7 @@ impl Auth {
         }
     }
 
-    /// Ends the session an identity rests on, if it rests on one.
+    /// Ends the session of an identity, if it has one.
     ///
     /// # Errors
     /// Only when the store fails.
@@ -134,7 +134,7 @@ impl Auth {
         }
     }
 
-    /// Exchanges a token once; [`Error::Forbidden`] if somebody else was faster.
+    /// Exchanges a token once; [`Error::Forbidden`] if a concurrent request was first.
     async fn exchange(&self, shown: &Shown, client: &Origin) -> Result<SignIn, Error> {
         let from = client.ip;
         let now = self.clock.now();
@@ -170,7 +170,7 @@ impl Auth {
         }
     }
 
-    /// Reads a token that should be of this mode.
+    /// Parses a token of this mode.
     fn shown(&self, token: &str, mode: Mode) -> Option<Shown> {
         match mode {
             Mode::Json | Mode::Cookie => Claimed::parse(token).map(Shown::Refresh),
@@ -182,7 +182,7 @@ impl Auth {
         }
     }
 
-    /// Returns the session a token belongs to, expired or not, if the token is genuine.
+    /// Returns the session of a token, expired or not, if the token is genuine.
     async fn proven(&self, shown: &Shown) -> Result<Option<Session>, Error> {
         let row = self.store.find(&SESSIONS, Key::Uuid(shown.session())).await?;
         let Some(row) = row else { return Ok(None) };
@@ -208,7 +208,7 @@ impl Auth {
     }
 }
 
-/// Returns the change that notes when an account was last used.
+/// Returns the change that updates the `last_access` of an account.
 fn note_use(user: Uuid, now: Timestamp) -> Op {
     Op::Update {
         collection: &USERS,

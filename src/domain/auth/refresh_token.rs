@@ -1,10 +1,10 @@
-//! Refresh tokens: made from the session, never stored.
+//! Refresh tokens: derived from the session, never stored.
 //!
 //! A token is 48 bytes, as 64 characters of base64url: the session's id (16), the generation (8)
-//! and a MAC over both and the session's secret seed (24), under a key that comes from `SECRET`.
-//! So the server can make the same token again, which it must: two tabs that refresh at once have
-//! to get the same successor, and a store of hashes could not give it to the second. Neither the
-//! database nor `SECRET` alone is enough to make one.
+//! and a MAC over both and the session's secret seed (24), under a key derived from `SECRET`. The
+//! server can therefore issue the same token again. Two tabs that refresh at the same time must get
+//! the same successor, which a store of hashes could not return to the second one. Neither the
+//! database nor `SECRET` alone suffices to forge a token.
 
 use data_encoding::BASE64URL_NOPAD;
 use subtle::ConstantTimeEq;
@@ -13,30 +13,30 @@ use uuid::Uuid;
 use crate::config::Secret;
 use crate::domain::auth::mac::MacKey;
 
-/// How many bytes of the MAC a token carries.
+/// Number of bytes of the MAC in a token.
 const MAC_BYTES: usize = 24;
-/// How long a token is.
+/// Length of a token in bytes.
 const TOKEN_BYTES: usize = 16 + 8 + MAC_BYTES;
-/// What the key is for.
+/// The purpose of the key.
 const PURPOSE: &[u8] = b"chinwag refresh token";
 
-/// Makes and checks refresh tokens.
+/// Issues and verifies refresh tokens.
 pub struct RefreshTokens {
     key: MacKey,
 }
 
-/// A token taken apart. Whether it is genuine is not known yet.
+/// A parsed token that is not verified yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claimed {
-    /// The session it says it is of.
+    /// The session that the token claims.
     pub session: Uuid,
-    /// Which one of that session's tokens it says it is.
+    /// The generation that the token claims.
     pub generation: i64,
     mac: [u8; MAC_BYTES],
 }
 
 impl Claimed {
-    /// Takes a token apart, or returns `None` if the text has not the shape of one.
+    /// Parses a token; `None` if its format is wrong.
     #[must_use]
     pub fn parse(token: &str) -> Option<Self> {
         let bytes = BASE64URL_NOPAD.decode(token.as_bytes()).ok()?;
@@ -52,13 +52,13 @@ impl Claimed {
 }
 
 impl RefreshTokens {
-    /// Returns the maker of tokens under this secret.
+    /// Creates an issuer of tokens under this secret.
     #[must_use]
     pub fn new(secret: &Secret) -> Self {
         Self { key: MacKey::new(secret.0.as_bytes(), PURPOSE) }
     }
 
-    /// Returns a session's token of this generation: always the same one.
+    /// Returns the session's token of this generation. The result is always the same.
     #[must_use]
     pub fn make(&self, session: Uuid, seed: &str, generation: i64) -> String {
         let mut bytes = Vec::with_capacity(TOKEN_BYTES);
@@ -68,7 +68,7 @@ impl RefreshTokens {
         BASE64URL_NOPAD.encode(&bytes)
     }
 
-    /// Returns whether the token was made by this service for the session with this seed.
+    /// Returns whether the token was issued here for the session with this seed.
     #[must_use]
     pub fn is_genuine(&self, token: &Claimed, seed: &str) -> bool {
         let mac = self.mac(token.session, seed, token.generation);
@@ -82,10 +82,10 @@ impl RefreshTokens {
     }
 }
 
-/// Returns a fresh seed for a session.
+/// Generates a seed for a session.
 ///
 /// # Panics
-/// If the operating system has no random numbers to give.
+/// If the operating system provides no random numbers.
 #[must_use]
 pub fn fresh_seed() -> String {
     let mut seed = [0; 32];

@@ -1,25 +1,26 @@
 //! The rotation policy: the response to the k-th token of a session.
 //!
-//! Pure; `refresh` acts on it. A page may have been left before it stored the successor of its token,
-//! so a used token stays good until its successor is used for the first time. After the grace period
-//! that holds only for the client that the token was rotated for (`sessions::Session::was_rotated_for`):
-//! the same token from another client is a copy, and ends the session. So does a token whose successor
-//! was used: the session cannot tell the copy from the original.
+//! Pure; `refresh` acts on it. A page may have been closed before it stored the successor of its
+//! token, so a used token stays valid until its successor is used for the first time. After the
+//! grace period, that holds only for the client that the token was rotated for
+//! (`sessions::Session::was_rotated_for`): the same token from another client is a copy, and ends
+//! the session. A token with a used successor ends the session too, since the copy cannot be told
+//! from the original.
 
 use std::time::Duration;
 
 use crate::domain::auth::Mode;
 
-/// What to answer to a genuine token of a live session.
+/// The response to a genuine token of a live session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is the newest: make its successor.
+    /// The newest token: issue its successor.
     Rotate,
-    /// Its successor is out and still unused: answer that one again.
+    /// The successor was issued but not used: issue the same successor again.
     Again,
-    /// Refuse it.
+    /// Refuse the token.
     Refuse,
-    /// It is a copy: refuse it and end the session.
+    /// A copy: refuse it and end the session.
     End,
 }
 
@@ -48,13 +49,13 @@ pub fn judge(shown: i64, last: Rotation, grace: Duration, mode: Mode) -> Verdict
         // In session mode every request carries the token, so the old one must end.
         1 if mode == Mode::Session => Verdict::Refuse,
         1 => Verdict::Again,
-        // Two tabs that refresh at once are no thieves.
+        // Two tabs that refresh at the same time are no theft.
         _ if in_grace => Verdict::Refuse,
         _ => Verdict::End,
     }
 }
 
-/// Returns whether a session token of generation `shown` says who is asking.
+/// Returns whether a session token of generation `shown` still authenticates requests.
 #[must_use]
 pub fn is_current(shown: i64, newest: i64, age: Duration, grace: Duration) -> bool {
     let last = Rotation { newest, age, same_client: true };

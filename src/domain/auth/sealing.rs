@@ -1,9 +1,8 @@
-//! Secrets that have to be read again are sealed before they are stored: who has the database alone
-//! has none of them.
+//! Encryption at rest of secrets that must be readable again: the database alone reveals none.
 //!
-//! ChaCha20-Poly1305 under a key from `SECRET`, bound to the account, with a random nonce. A value is
-//! `sealed:` and nonce, ciphertext and tag in base64url. What does not begin so is taken as it is: a
-//! row that was brought along from Directus has its secret in clear.
+//! ChaCha20-Poly1305 under a key derived from `SECRET`, bound to the account, with a random nonce.
+//! A value is `sealed:` followed by nonce, ciphertext and tag in base64url. A value without this
+//! prefix is used as it is: rows imported from Directus hold their secret in plain text.
 
 use chacha20poly1305::ChaCha20Poly1305;
 use chacha20poly1305::KeyInit;
@@ -15,30 +14,30 @@ use uuid::Uuid;
 use crate::config::Secret;
 use crate::domain::auth::mac::MacKey;
 
-/// What the key is for. It has no dot, so it is never the text of a JWT under the same secret.
+/// The purpose of the key. Without a dot, it is never the text of a JWT under the same secret.
 const PURPOSE: &[u8] = b"chinwag sealing of secrets at rest";
-/// What a sealed value begins with.
+/// The prefix of a sealed value.
 const PREFIX: &str = "sealed:";
-/// How long a nonce is.
+/// Length of a nonce in bytes.
 const NONCE_BYTES: usize = 12;
 
-/// Seals and opens.
+/// Encrypts and decrypts secrets.
 pub struct Sealing {
     cipher: ChaCha20Poly1305,
 }
 
 impl Sealing {
-    /// Returns the sealing under this secret.
+    /// Creates the cipher under this secret.
     #[must_use]
     pub fn new(secret: &Secret) -> Self {
         let key = MacKey::raw(secret.0.as_bytes()).sign(PURPOSE);
         Self { cipher: ChaCha20Poly1305::new(&key.into()) }
     }
 
-    /// Returns the text as it may be stored with this account, and no other.
+    /// Encrypts a text, bound to this account.
     ///
     /// # Panics
-    /// If the operating system has no random numbers to give.
+    /// If the operating system provides no random numbers.
     #[must_use]
     pub fn seal(&self, account: Uuid, text: &str) -> String {
         let mut nonce = [0; NONCE_BYTES];
@@ -49,8 +48,8 @@ impl Sealing {
         format!("{PREFIX}{}", BASE64URL_NOPAD.encode(&[&nonce[..], &sealed].concat()))
     }
 
-    /// Returns the text that was stored; `None` if it was sealed under another `SECRET`, for another
-    /// account, or changed.
+    /// Decrypts a stored text; `None` if it was sealed under another `SECRET`, for another account,
+    /// or was modified.
     #[must_use]
     pub fn open(&self, account: Uuid, stored: &str) -> Option<String> {
         let Some(sealed) = stored.strip_prefix(PREFIX) else { return Some(stored.to_owned()) };

@@ -1,8 +1,8 @@
-//! The second factor of an account: setting it up, asking for it, and taking it off again.
+//! The second factor of an account: enabling, verifying and disabling it.
 //!
-//! A code counts once: with the sign-in it is for, the writer notes its time step, or strikes the
-//! recovery code out, and a second sign-in with the same is refused by the guard of that change.
-//! `totp` and `recovery_codes` know what codes look like.
+//! A code is valid once. The transaction that a code authorizes records its time step, or deletes
+//! the recovery code, and a guard on that change refuses a second use. The formats of codes are in
+//! `totp` and `recovery_codes`.
 
 use uuid::Uuid;
 
@@ -27,22 +27,22 @@ use crate::store::Guard;
 use crate::store::Op;
 use crate::store::Write;
 
-/// A secret that somebody may put into an authenticator app. Nothing is stored of it yet.
+/// A new secret for an authenticator app. Not stored yet.
 #[derive(Debug)]
 pub struct NewFactor {
     /// The secret, in base32.
     pub secret: String,
-    /// The same as an address, for a QR code.
+    /// The secret as an `otpauth` URL, for a QR code.
     pub otpauth_url: String,
 }
 
 impl Auth {
-    /// Returns a fresh secret for the account of the actor, after another look at the password.
-    /// `service` is what the entry in the app is called by.
+    /// Generates a secret for the actor's account, after verifying the password. `service` becomes
+    /// the name of the entry in the app.
     ///
     /// # Errors
-    /// [`Error::InvalidCredentials`] for a wrong password; [`Error::RequestsExceeded`] after too many;
-    /// [`Error::InvalidPayload`] if the account has a second factor already.
+    /// [`Error::InvalidCredentials`] for a wrong password; [`Error::RequestsExceeded`] after too
+    /// many of them; [`Error::InvalidPayload`] if the account has a second factor already.
     pub async fn propose_factor(
         &self,
         actor: &Actor,
@@ -59,13 +59,13 @@ impl Auth {
         Ok(NewFactor { secret: secret.to_text(), otpauth_url })
     }
 
-    /// Gives the account of the actor a second factor, once a code shows that the app has it. The
-    /// same code is good for one sign-in after that.
+    /// Enables a second factor on the actor's account, once a code proves that the app has the
+    /// secret. The same code is still valid for one sign-in.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] without the right to update one's own `tfa_secret`, unless a policy asks
-    /// for a second factor; [`Error::InvalidPayload`] for a secret or code that is none, or if there
-    /// is a second factor already; [`Error::RequestsExceeded`] after too many wrong codes.
+    /// [`Error::Forbidden`] without the permission to update one's own `tfa_secret`, unless a
+    /// policy requires a second factor; [`Error::InvalidPayload`] for an invalid secret or code, or
+    /// if there is a second factor already; [`Error::RequestsExceeded`] after too many wrong codes.
     pub async fn enable_factor(&self, actor: &Actor, secret: &str, otp: &str) -> Result<(), Error> {
         let id = actor.user.ok_or(Error::InvalidCredentials)?;
         let allowed = self.own_factor(actor)?;
@@ -93,7 +93,7 @@ impl Auth {
         self.commit_factor(actor, ops).await
     }
 
-    /// Takes the second factor off the account of the actor, who shows it once more.
+    /// Disables the second factor of the actor's account, after verifying a code.
     ///
     /// # Errors
     /// [`Error::InvalidPayload`] if the code is wrong, or there is no second factor;
@@ -113,14 +113,14 @@ impl Auth {
         };
         ops.extend(remove(id, Guard::Present));
         self.commit_factor(actor, ops).await.map_err(|error| match error {
-            // Somebody else used the same code at the same moment.
+            // A concurrent request used the same code first.
             Error::Forbidden(_) => wrong("otp"),
             other => other,
         })
     }
 
-    /// Takes the second factor off any account; for administrators, which the caller has made sure
-    /// of.
+    /// Removes the second factor of any account. The caller must have verified that the actor is an
+    /// administrator.
     ///
     /// # Errors
     /// [`Error::Forbidden`] if there is no such account.
@@ -129,12 +129,12 @@ impl Auth {
         self.commit_factor(actor, remove(user, present).into()).await
     }
 
-    /// Makes a new set of recovery codes, each good for one sign-in instead of a code of the app, and
-    /// forgets those made before. They are shown this once.
+    /// Generates recovery codes, each valid for one sign-in instead of a TOTP code, and invalidates
+    /// the previous ones. The codes cannot be retrieved again.
     ///
     /// # Errors
-    /// [`Error::InvalidCredentials`] for a wrong password; [`Error::RequestsExceeded`] after too many;
-    /// [`Error::InvalidPayload`] if there is no second factor.
+    /// [`Error::InvalidCredentials`] for a wrong password; [`Error::RequestsExceeded`] after too
+    /// many of them; [`Error::InvalidPayload`] if there is no second factor.
     pub async fn make_recovery_codes(
         &self,
         actor: &Actor,
@@ -155,12 +155,12 @@ impl Auth {
         Ok(codes)
     }
 
-    /// Returns the changes that use a code up, to be committed with what it is for; none where the
-    /// account has no second factor. If somebody else uses the same code meanwhile, their guard
-    /// refuses the write.
+    /// Verifies a code and returns the changes that use it up, to commit together with the action
+    /// that it authorizes. Without a second factor, there are none. If a concurrent request uses
+    /// the same code first, a guard refuses these changes.
     ///
     /// # Errors
-    /// [`Error::InvalidOtp`] for a code that is missing, wrong or used.
+    /// [`Error::InvalidOtp`] for a missing, wrong or used code.
     pub(super) async fn second_factor(
         &self,
         user: &Row,
@@ -192,8 +192,7 @@ impl Auth {
         Ok(vec![update(id, "recovery_codes", Value::text(&left), unchanged)])
     }
 
-    /// Returns the account of the actor if this is its password. A refusal takes as long as that of
-    /// a sign-in.
+    /// Returns the actor's account if the password is right. A refusal takes as long as at sign-in.
     async fn confirm_password(&self, actor: &Actor, password: &str) -> Result<Row, Error> {
         let start = tokio::time::Instant::now();
         let id = actor.user.ok_or(Error::InvalidCredentials)?;
@@ -210,8 +209,8 @@ impl Auth {
         is_right.map(|()| user)
     }
 
-    /// Begins an attempt of somebody who is signed in at what guards their own account: a session
-    /// that was stolen is no road to guess by.
+    /// Begins an attempt of a signed-in actor on their own account. It counts like one at sign-in,
+    /// so that a stolen session is of no use for guessing.
     fn attempt(&self, way: Way, actor: &Actor, user: &Row) -> Result<Attempt<'_>, Error> {
         self.throttle.begin(way, &throttle::name(user), actor.profile.address)
     }
@@ -220,7 +219,7 @@ impl Auth {
         self.store.find(&USERS, Key::Uuid(id)).await?.ok_or(Error::InvalidCredentials)
     }
 
-    /// Returns what must hold of an account for its own second factor to be set by the actor.
+    /// Returns the condition under which the actor may set their own second factor.
     fn own_factor(&self, actor: &Actor) -> Result<Filter, Error> {
         if actor.enforce_tfa() {
             return Ok(Filter::everything());
@@ -236,9 +235,9 @@ impl Auth {
     }
 }
 
-/// Returns the change that notes the use of a code.
+/// Returns the change that records the use of a code.
 fn use_step(id: Uuid, step: i64, used: Option<&Row>) -> Result<Vec<Op>, Error> {
-    // A secret that came along from elsewhere has no row yet, and the key of the row is its guard.
+    // An imported secret has no row yet; the key of the new row is its guard.
     let Some(used) = used else { return Ok(vec![create(id, step, "")]) };
     if used.value("step").as_integer().is_none_or(|last| step <= last) {
         return Err(Error::InvalidOtp);
@@ -247,7 +246,7 @@ fn use_step(id: Uuid, step: i64, used: Option<&Row>) -> Result<Vec<Op>, Error> {
     Ok(vec![update(id, "step", Value::Integer(step), earlier)])
 }
 
-/// Returns a code as it is compared: people copy it with the space in its middle.
+/// Removes white space: authenticator apps show a space in the middle of a code.
 fn plain(otp: &str) -> String {
     otp.chars().filter(|c| !c.is_whitespace()).collect()
 }
@@ -269,7 +268,7 @@ fn update(id: Uuid, field: &str, value: Value, must: Filter) -> Op {
     }
 }
 
-/// Returns the changes that take a second factor off an account.
+/// Returns the changes that remove the second factor of an account.
 pub(in crate::domain) fn remove(id: Uuid, guard: Guard) -> [Op; 2] {
     let cleared = Op::Update {
         collection: &USERS,
@@ -280,7 +279,7 @@ pub(in crate::domain) fn remove(id: Uuid, guard: Guard) -> [Op; 2] {
     [cleared, forget(id)]
 }
 
-/// Returns the change that forgets used steps and recovery codes.
+/// Returns the change that deletes the used step and the recovery codes.
 fn forget(id: Uuid) -> Op {
     Op::delete(&SECOND_FACTORS, vec![Key::Uuid(id)], Guard::Present)
 }

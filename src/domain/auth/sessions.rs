@@ -1,7 +1,8 @@
-//! Sessions as rows of `directus_sessions`, and which of them have to go.
+//! Sessions as rows of `directus_sessions`, and their expiry.
 //!
-//! A session is one sign-in and the chain of tokens that came out of it. Rows change only by
-//! rotation (`refresh`); when an account's address, password or status changes, `items` ends them.
+//! A session is one sign-in and the chain of tokens issued for it. Its row changes only by rotation
+//! (`refresh`). `items` ends the sessions of an account when its email address, password or status
+//! changes.
 
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
@@ -36,9 +37,9 @@ pub struct Session {
     pub id: Uuid,
     /// The account.
     pub user: Uuid,
-    /// How its tokens travel.
+    /// How its tokens are delivered.
     pub mode: Mode,
-    /// What its refresh tokens are made from.
+    /// The seed of its refresh tokens.
     pub seed: Arc<str>,
     /// The generation of the newest token issued.
     pub generation: i64,
@@ -52,17 +53,17 @@ pub struct Session {
     pub expires: Timestamp,
 }
 
-/// How long a session lives.
+/// The lifetime of a session.
 #[derive(Debug, Clone, Copy)]
 pub struct Lifetime {
-    /// After each use of its tokens.
+    /// After the last use of its tokens.
     pub idle: Duration,
-    /// From its beginning on, however much it is used.
+    /// After its start, regardless of use.
     pub absolute: Duration,
 }
 
 impl Lifetime {
-    /// Returns when a session ends that began at `begun` and was used at `used`.
+    /// Returns the end of a session that began at `begun` and was last used at `used`.
     fn end(self, begun: Timestamp, used: Timestamp) -> Timestamp {
         used.plus(self.idle).min(begun.plus(self.absolute))
     }
@@ -91,7 +92,7 @@ impl Session {
         }
     }
 
-    /// Returns the session after the successor of its newest token was issued to a client.
+    /// Returns the session after the successor of its newest token was issued to `client`.
     #[must_use]
     pub fn rotated(&self, client: Origin, now: Timestamp, lifetime: Lifetime) -> Self {
         Self {
@@ -103,10 +104,10 @@ impl Session {
         }
     }
 
-    /// Returns the session that a row holds.
+    /// Reads a session from its row.
     ///
     /// # Errors
-    /// [`StoreError::Inconsistent`] for a row this service did not write.
+    /// [`StoreError::Inconsistent`] for a row that this service did not write.
     pub fn read(row: &Row) -> Result<Self, StoreError> {
         Ok(Self {
             id: part(row, "id", Value::as_uuid)?,
@@ -127,14 +128,15 @@ impl Session {
         })
     }
 
-    /// Returns whether the session has ended by itself.
+    /// Returns whether the session has expired.
     #[must_use]
     pub fn is_expired(&self, now: Timestamp) -> bool {
         now >= self.expires
     }
 
-    /// Returns whether the newest token was issued to this client, as far as user agent and address
-    /// tell: devices change their address within a network, and a copied token moves to another.
+    /// Returns whether the newest token was issued to this client, judging by user agent and
+    /// network: a device changes its address within its network, while a copied token is used from
+    /// another one.
     #[must_use]
     pub fn was_rotated_for(&self, client: &Origin) -> bool {
         self.client.user_agent == client.user_agent
@@ -147,7 +149,7 @@ impl Session {
         self.date_rotated.until(now)
     }
 
-    /// Returns the change that stores a session just begun.
+    /// Returns the change that inserts a new session.
     #[must_use]
     pub fn create(&self) -> Op {
         let [ip, user_agent] = self.client_values();
@@ -171,8 +173,8 @@ impl Session {
         [text(ip.as_deref()), text(self.client.user_agent.as_deref())]
     }
 
-    /// Returns the change that stores a rotation, refused if the newest token stored is not the one
-    /// that was used.
+    /// Returns the change that stores a rotation. Its guard refuses it if the newest stored token
+    /// is not `used`.
     #[must_use]
     pub fn rotate(&self, used: i64) -> Op {
         let generation = SESSIONS.require("generation");
@@ -192,14 +194,14 @@ impl Session {
     }
 }
 
-/// Returns the change that ends sessions; those that are gone already are passed over.
+/// Returns the change that ends sessions. Missing sessions are ignored.
 #[must_use]
 pub fn end(keys: Vec<Key>) -> Op {
     Op::delete(&SESSIONS, keys, Guard::Present)
 }
 
-/// Returns the change that ends the sessions that have ended by themselves: sockets that were signed
-/// in by one notice it by the event.
+/// Returns the change that deletes expired sessions. Its event notifies the sockets that were
+/// authenticated by one of them.
 #[must_use]
 pub fn end_expired(now: Timestamp) -> Op {
     let expired = Test::Lte(Value::Timestamp(now));
@@ -207,7 +209,7 @@ pub fn end_expired(now: Timestamp) -> Op {
     Op::DeleteWhere { collection: &SESSIONS, filter }
 }
 
-/// Returns the block that an address belongs to: the first 24 bits of IPv4, the first 64 of IPv6.
+/// Returns the network of an address: the first 24 bits of IPv4, the first 64 of IPv6.
 fn block(address: IpAddr) -> IpAddr {
     match network(address) {
         IpAddr::V4(address) => {

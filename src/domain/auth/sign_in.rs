@@ -1,7 +1,7 @@
-//! Signing in with an address and a password, and what a sign-in is answered with.
+//! Sign-in with email address and password, and issue of tokens.
 //!
-//! Whoever is refused learns neither from the answer nor from its time whether there is such an
-//! account. Whoever guesses is slowed down by the `throttle`, before anything is hashed.
+//! Neither the response to a refused sign-in nor its timing reveals whether the account exists. The
+//! `throttle` refuses guesses before any password is hashed.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -37,21 +37,21 @@ use crate::store::Guard;
 use crate::store::Op;
 use crate::store::Write;
 
-/// The one status in which an account can be used.
+/// The only status in which an account can be used.
 pub(super) const ACTIVE: &str = "active";
-/// The provider of accounts that have a password here.
+/// The provider of accounts that sign in with a password.
 const DEFAULT: &str = "default";
 
 impl Auth {
-    /// Signs in with an address, a password and, where the account has one, a second factor, and
+    /// Signs in with an email address, a password and, if the account has one, a second factor, and
     /// begins a session.
     ///
     /// # Errors
-    /// [`Error::InvalidCredentials`], the same and after the same time for a wrong password, an
-    /// unknown address and an account that is not active; [`Error::InvalidOtp`] only to whoever has
-    /// the right password; [`Error::InvalidProvider`] where nobody signs in so;
-    /// [`Error::RequestsExceeded`] after too many that were wrong, whether there is such an account or
-    /// not; [`Error::TooBusy`] if too many passwords wait to be checked.
+    /// [`Error::InvalidCredentials`] for a wrong password, an unknown address and an inactive
+    /// account, identically and after the same time; [`Error::InvalidOtp`] only after the right
+    /// password; [`Error::InvalidProvider`] if sign-in with a password is disabled;
+    /// [`Error::RequestsExceeded`] after too many failures, whether or not the account exists;
+    /// [`Error::TooBusy`] if too many passwords wait to be checked.
     pub async fn login(
         &self,
         login: Login<'_>,
@@ -84,16 +84,16 @@ impl Auth {
             Ok(user) => self.check_factor_and_begin(&user, password, otp, mode, origin).await,
             Err(error) => Err(error),
         };
-        // Whoever is asked for a code has given the right password.
+        // A code is requested only after the right password: `InvalidOtp` is no wrong guess.
         attempt.settle(&answer, |error| matches!(error, Error::InvalidCredentials));
         answer
     }
 
-    /// Returns the active account with this address, if this is its password.
+    /// Returns the active account with this address, if the password is right.
     async fn check_password(&self, email: &str, password: &str) -> Result<Row, Error> {
         let user = self.store.find_user_by_email(email).await?;
         if user.is_none() {
-            // Where there is an account its row was looked up as well; so is one here.
+            // An existing account takes a second lookup for its row; this one equalizes timing.
             self.store.find(&USERS, Key::Uuid(id::fresh())).await?;
         }
         let user = user.filter(|user| is_active(user) && account(user).is_some());
@@ -129,7 +129,7 @@ impl Auth {
             Err(error) => Err(error),
         };
         let begun = begun.map_err(|error| match error {
-            // The same, or somebody was faster with the same code.
+            // The account changed, or a concurrent sign-in used the same code first.
             Error::Forbidden(_) | Error::RecordNotUnique { .. } => Error::InvalidOtp,
             other => other,
         });
@@ -152,8 +152,8 @@ impl Auth {
         self.begin(user, id, hash, renewed, factor, mode, origin).await
     }
 
-    /// Returns the hash to store instead of one that was made with other parameters. If it cannot
-    /// be made now, the old one serves until the next sign-in.
+    /// Returns a new hash if the stored one was made with other parameters. If none can be computed
+    /// now, the old hash is kept until the next sign-in.
     async fn renewed_hash(&self, password: &str, hash: &str) -> Option<String> {
         if self.passwords.needs_rehash(hash) {
             self.passwords.hash(password).await.ok()
@@ -162,8 +162,8 @@ impl Auth {
         }
     }
 
-    /// Begins a session of the account whose password was right, together with what its second
-    /// factor changes; [`Error::Forbidden`] if the account is not any more what was checked.
+    /// Begins a session after the password was verified, in one transaction with the changes to the
+    /// second factor. Returns [`Error::Forbidden`] if the account has changed since.
     #[expect(clippy::too_many_arguments, reason = "what was checked, and what is to begin")]
     pub(super) async fn begin(
         &self,
@@ -181,8 +181,7 @@ impl Auth {
         self.begin_session(user, id, ops, now, mode, origin).await
     }
 
-    /// Begins a session of an account, in one write with the changes that note it; refused if one of
-    /// these is.
+    /// Begins a session of an account in one transaction with `ops`; fails if one is refused.
     pub(super) async fn begin_session(
         &self,
         user: &Row,
@@ -193,7 +192,7 @@ impl Auth {
         origin: &Origin,
     ) -> Result<SignIn, Error> {
         let session = Session::begin(id, mode, origin.clone(), now, self.lifetime(mode));
-        // One fewer than there may be: the new one takes the place.
+        // One below the maximum, to leave room for the new session.
         let stay = self.config.sessions_per_user_max.saturating_sub(1);
         let surplus = self.store.read_stale_sessions(id, now, stay).await?;
         if !surplus.is_empty() {
@@ -204,8 +203,8 @@ impl Auth {
         self.issue(user, &session, now, origin.ip).await
     }
 
-    /// Returns the newest tokens of a session. In session mode the token is the same each time (as
-    /// long as the account's rights are), since it dates from the rotation.
+    /// Issues the newest tokens of a session. A session token is the same each time unless the
+    /// account's permissions change, since it is dated from the rotation.
     ///
     /// # Errors
     /// When the store fails.
@@ -246,7 +245,7 @@ impl Auth {
         })
     }
 
-    /// Returns how long a session lives.
+    /// Returns the lifetime of sessions in this mode.
     pub(super) const fn lifetime(&self, mode: Mode) -> Lifetime {
         let idle = match mode {
             Mode::Session => self.config.session_ttl,
@@ -266,8 +265,8 @@ fn has_factor(user: &Row) -> bool {
     user.value("tfa_secret").as_text().is_some()
 }
 
-/// Returns the key and the password hash of an account, if it has a password and signs in by it:
-/// whoever comes by a provider comes by nothing else.
+/// Returns the key and the password hash of an account that signs in with a password. An account of
+/// an identity provider signs in there only.
 fn account(user: &Row) -> Option<(Uuid, &str)> {
     if user.value("provider").as_text() != Some(DEFAULT) {
         return None;
@@ -275,9 +274,9 @@ fn account(user: &Row) -> Option<(Uuid, &str)> {
     Some((user.value("id").as_uuid()?, user.value("password").as_text()?))
 }
 
-/// Returns the change that notes a sign-in. It is refused, and the sign-in with it, unless the
-/// account is active and its password and second factor those that were checked: otherwise a session
-/// could begin right after a change of password had ended them all.
+/// Returns the update that records a sign-in. Its guard refuses the sign-in unless the account is
+/// active and has the password and second factor that were verified. Otherwise, a session could
+/// begin just after a password change had ended all sessions.
 fn note_access(
     user: &Row,
     id: Uuid,

@@ -1,12 +1,12 @@
-//! Static tokens: secrets an administrator gives an account, kept as digests only.
+//! Static tokens: secrets that an administrator gives to an account, stored as digests only.
 //!
-//! They are random and long, so a plain hash is enough: there is nothing to guess one from.
+//! They are random and too long to guess, so a plain hash is safe to store.
 
 use data_encoding::HEXLOWER;
 use sha2::Digest;
 use sha2::Sha256;
 
-/// Returns what is stored instead of a static token: its SHA-256 in hexadecimal.
+/// Returns the stored form of a static token: its SHA-256 in hexadecimal.
 #[must_use]
 pub fn digest(token: &str) -> String {
     HEXLOWER.encode(&Sha256::digest(token.as_bytes()))

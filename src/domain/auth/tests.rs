@@ -1,4 +1,4 @@
-//! Sign-in over a real store, with the clock in hand.
+//! Sign-in tests with a real store and a manual clock.
 
 use std::fs;
 use std::path::PathBuf;
@@ -355,7 +355,7 @@ async fn a_logout_ends_the_session_at_once_and_no_other() {
 async fn an_expired_session_token_can_still_log_out_but_not_refresh() {
     let world = World::new().await;
     let signed_in = world.login(Mode::Session).await;
-    // Tokens count in seconds: this one ends a moment before its session.
+    // Token times are whole seconds: this token expires just before its session.
     world.clock.advance(Duration::from_millis(24 * 3_600_000 - 100));
 
     assert_refused(
@@ -480,7 +480,7 @@ async fn who_has_to_wait_is_refused_before_anything_is_hashed() {
     let cheap = HashConfig { memory_kib: 8, passes: 1, lanes: 1 };
     world.auth.passwords = Arc::new(Passwords::with_places(cheap, 0, 0));
     let login = async || world.try_login(EMAIL, PASSWORD, None, Mode::Json).await;
-    // What could not be checked does not count.
+    // A password that could not be checked does not count.
     for _ in 0..20 {
         assert!(matches!(login().await, Err(Error::TooBusy { .. })));
     }

@@ -1,7 +1,7 @@
-//! One-time passwords from time, as RFC 6238 has them: HMAC-SHA-1, six digits, a new one every 30
-//! seconds, which is what every authenticator app takes for granted.
+//! Time-based one-time passwords (RFC 6238): HMAC-SHA-1, six digits and a period of 30 seconds, the
+//! defaults of every authenticator app.
 //!
-//! Pure. Whether a code was used before is for `second_factor` to say.
+//! Pure. `second_factor` prevents the reuse of codes.
 
 use data_encoding::BASE32_NOPAD;
 use ring::hmac;
@@ -9,18 +9,18 @@ use subtle::ConstantTimeEq;
 
 use crate::clock::Timestamp;
 
-/// How long one code is the current one, in seconds.
+/// Length of a time step, in seconds.
 const PERIOD_SECONDS: i64 = 30;
-/// How many digits a code has.
+/// Number of digits in a code.
 const DIGITS: usize = 6;
-/// How many steps a code may be early or late: clocks of phones are seldom right to the second.
+/// Accepted steps before and after the current one: phone clocks are seldom exact.
 const STEPS_AROUND: i64 = 1;
-/// How long a secret is that is made here: as long as the hash (RFC 4226, section 4).
+/// Length of a generated secret in bytes: as long as the hash (RFC 4226, section 4).
 const SECRET_BYTES: usize = 20;
-/// How long a secret must be at least (RFC 4226, R6 asks for 128 bits, other makers give 80).
+/// Minimum length of a secret in bytes (RFC 4226, R6 requires 128 bits, other services issue 80).
 const SECRET_BYTES_MIN: usize = 10;
 
-/// What an authenticator app and the service share.
+/// The secret shared with an authenticator app.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Vec<u8>);
 
@@ -31,10 +31,10 @@ impl std::fmt::Debug for Secret {
 }
 
 impl Secret {
-    /// Returns a fresh secret.
+    /// Generates a secret.
     ///
     /// # Panics
-    /// If the operating system has no random numbers to give.
+    /// If the operating system provides no random numbers.
     #[must_use]
     pub fn fresh() -> Self {
         let mut bytes = vec![0; SECRET_BYTES];
@@ -42,8 +42,8 @@ impl Secret {
         Self(bytes)
     }
 
-    /// Reads a secret as people copy it: base32 in any case, with or without spaces and padding.
-    /// `None` if it is none or too short.
+    /// Parses a secret as users copy it: base32 in any case, with or without spaces and padding.
+    /// `None` if it is invalid or too short.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let text: String = text
@@ -55,14 +55,13 @@ impl Secret {
         (bytes.len() >= SECRET_BYTES_MIN).then_some(Self(bytes))
     }
 
-    /// Returns the secret in base32, as apps take it.
+    /// Returns the secret in base32, as apps accept it.
     #[must_use]
     pub fn to_text(&self) -> String {
         BASE32_NOPAD.encode(&self.0)
     }
 
-    /// Returns the address that a QR code for an app holds. `service` and `account` are for people to
-    /// tell one entry from the other.
+    /// Returns the `otpauth` URL for a QR code. `service` and `account` label the entry in the app.
     #[must_use]
     pub fn address(&self, service: &str, account: &str) -> String {
         let (service, account) = (percent_encoded(service), percent_encoded(account));
@@ -73,8 +72,8 @@ impl Secret {
         )
     }
 
-    /// Returns the time step whose code this is, or `None` if it is not one of about now. All steps
-    /// are compared, in the same time.
+    /// Returns the time step of a code, or `None` if no step around `now` has this code. All steps
+    /// are compared, in constant time.
     #[must_use]
     pub fn step_of(&self, code: &str, now: Timestamp) -> Option<i64> {
         let current = step_at(now);
@@ -106,13 +105,13 @@ pub const fn step_at(now: Timestamp) -> i64 {
     now.seconds().div_euclid(PERIOD_SECONDS)
 }
 
-/// Returns whether a text has the shape of a code.
+/// Returns whether a text has the format of a code.
 #[must_use]
 pub fn is_code(text: &str) -> bool {
     text.len() == DIGITS && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Returns the text with everything escaped that might mean something in an address.
+/// Percent-encodes all characters that RFC 3986 reserves or excludes.
 fn percent_encoded(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {

@@ -1,4 +1,4 @@
-//! Invitations: an account that waits for somebody to choose its password.
+//! Invitations: accounts that wait for their owners to choose a password.
 
 use std::net::IpAddr;
 
@@ -22,28 +22,28 @@ use crate::store::Op;
 use crate::store::Write;
 use crate::text::fold;
 
-/// How many addresses one call may invite.
+/// Maximum number of addresses in one request.
 const ADDRESSES_MAX: usize = 100;
 
-/// Who is to be invited.
+/// A request to invite users.
 pub struct Invitation<'a> {
-    /// The addresses.
+    /// The email addresses.
     pub emails: Vec<&'a str>,
-    /// The role that they get.
+    /// The role of the new accounts.
     pub role: Uuid,
-    /// The page that the link leads to; `None` for the one that is built in.
+    /// The page that the link leads to; `None` for the built-in page.
     pub url: Option<&'a str>,
 }
 
 impl Enrolment {
-    /// Makes accounts for people who have none, with the rights of the actor, and mails each a link
-    /// to choose a password. Whoever was invited before is mailed another one; whoever has an account
-    /// in use is passed over.
+    /// Creates accounts for new addresses with the permissions of the actor, and mails each of them
+    /// a link to choose a password. An account that was invited before gets another mail; an
+    /// account in use is skipped.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] unless the actor may create such accounts; [`Error::InvalidPayload`] for
-    /// a page that is not on the list; as `Items::create`; [`Error::Unprocessable`] if there is no
-    /// mail here; [`Error::TooBusy`].
+    /// [`Error::Forbidden`] unless the actor may create such accounts; [`Error::InvalidPayload`]
+    /// for a page that is not on the list; as `Items::create`; [`Error::Unprocessable`] if mail is
+    /// not configured; [`Error::TooBusy`].
     pub async fn invite(&self, actor: &Actor, invitation: &Invitation<'_>) -> Result<(), Error> {
         self.items.permissions.scope(actor, &USERS, Action::Create)?;
         let url = urls::allowed(invitation.url, &self.config.invite_urls, "invite users")?;
@@ -77,7 +77,7 @@ impl Enrolment {
                 }
             }
         }
-        // Twice the same address would be refused as taken.
+        // A repeated address would be refused as taken.
         let mut seen = std::collections::HashSet::new();
         new.retain(|one| seen.insert(fold(one["email"].as_str().unwrap_or_default()).into_owned()));
         let mut ops = self.items.creation(actor, &USERS, &Json::Array(new)).await?.ops;
@@ -91,7 +91,7 @@ impl Enrolment {
         Ok(())
     }
 
-    /// Gives an invited account its password; it can be used from now on.
+    /// Sets the password of an invited account and activates it.
     ///
     /// # Errors
     /// As [`Enrolment::reset`].
@@ -113,7 +113,7 @@ impl Enrolment {
     }
 }
 
-/// Returns the accounts that changes create.
+/// Returns the accounts that the operations create.
 fn created(ops: &[Op]) -> Vec<Uuid> {
     let rows = ops.iter().flat_map(|op| match op {
         Op::Create { collection, rows } if **collection == USERS => rows.as_slice(),

@@ -1,9 +1,9 @@
-//! Coming in by a mail: signing up, being invited, choosing a new password.
+//! Enrolment by mail: registration, invitation and password reset.
 //!
-//! What anybody may ask for (`register`, `reset`) tells neither by its answer nor by its time whether
-//! there is an account: see `stall`. What the links are worth, `mails::link` knows; here is what
-//! following one does. Each is good for one status of the account and for the password it had, and
-//! following it changes one of the two within the same transaction, so it is good once.
+//! Public requests (`register`, `reset`) reveal neither by their response nor by its timing whether
+//! an account exists: see `stall`. `mails::link` verifies links, and this module applies them. A
+//! link is valid for one status of the account and for the password that it had. Applying it
+//! changes one of the two in the same transaction, so a link is valid once.
 
 mod invite;
 mod register;
@@ -48,33 +48,32 @@ use crate::store::Op;
 use crate::store::Store;
 use crate::store::Write;
 
-/// Makes accounts, and gives them passwords, for people who show that they read their mail.
+/// Creates accounts and sets passwords after proof of access to an email address.
 pub struct Enrolment {
-    /// Where links may lead, how long they are good, and how long asking takes.
+    /// Allowed pages for links, lifetimes of links, and minimum response times.
     pub config: LinksConfig,
-    /// The time.
+    /// The clock.
     pub clock: Clock,
-    /// The rows.
+    /// The store.
     pub store: Arc<Store>,
-    /// The road to a commit.
+    /// Commits changes.
     pub changes: Arc<Changes>,
-    /// What an operator has set.
+    /// The operator's settings.
     pub settings: Arc<Settings>,
-    /// New passwords.
+    /// Hashes new passwords.
     pub passwords: Arc<Passwords>,
-    /// Slows down whoever tries too much.
+    /// Limits attempts.
     pub throttle: Arc<Throttle>,
-    /// Creating accounts with the rights of whoever invites.
+    /// Creates accounts with the permissions of the inviting actor.
     pub items: Arc<Items>,
-    /// Rows of accounts that nobody creates by a right.
+    /// Builds rows of accounts without permission checks.
     pub accounts: Arc<Accounts>,
-    /// The queue of mails.
+    /// The mail queue.
     pub mails: Arc<Mails>,
 }
 
 impl Enrolment {
-    /// Begins to follow a link, and does with its account what is to be done. A link that is genuine
-    /// is never held back for those that are not.
+    /// Opens a link and calls `then` with its account. Invalid links never block a genuine one.
     async fn by_link(
         &self,
         kind: Kind,
@@ -94,7 +93,7 @@ impl Enrolment {
         done
     }
 
-    /// Returns the account that a link is for, as it still is.
+    /// Returns the account of a link, unless it has changed since the link was issued.
     async fn account_of(&self, kind: Kind, opened: &Opened) -> Result<(Uuid, Row), Error> {
         let user = self.store.find(&USERS, Key::Uuid(opened.user)).await?;
         let is_for = |user: &Row| {
@@ -104,8 +103,8 @@ impl Enrolment {
         user.filter(is_for).map(|user| (opened.user, user)).ok_or_else(used)
     }
 
-    /// Changes an account by its link, ends its sessions, and takes back the mails of this kind that
-    /// wait. Refused if the account has changed since it was looked at.
+    /// Changes an account by its link, ends its sessions, and cancels the waiting mails of this
+    /// kind. Refused if the account has changed since it was read.
     async fn follow(
         &self,
         kind: Kind,
@@ -147,7 +146,7 @@ impl Enrolment {
     }
 }
 
-/// Returns what a link is refused with that was genuine and is not good any more.
+/// Returns the error for a genuine link that is no longer valid.
 fn used() -> Error {
     Error::Forbidden(Forbidden::Action)
 }
@@ -157,13 +156,13 @@ fn end_sessions(user: Uuid) -> Op {
     Op::DeleteWhere { collection: &SESSIONS, filter }
 }
 
-/// Waits until a whole number of these steps has passed since `start`: what was done meanwhile does
-/// not show in the time it took, even if it took longer than one.
+/// Waits until a whole number of steps has passed since `start`. This hides the duration of the
+/// work, even if it exceeds one step.
 async fn stall(start: Instant, step: Duration) {
     time::sleep_until(start + whole_steps(start.elapsed(), step)).await;
 }
 
-/// Returns the least whole number of steps that is longer than this; nothing where a step is nothing.
+/// Returns the smallest multiple of `step` above `elapsed`; zero if `step` is zero.
 fn whole_steps(elapsed: Duration, step: Duration) -> Duration {
     let passed = elapsed.as_nanos().checked_div(step.as_nanos()).unwrap_or_default();
     step.saturating_mul(u32::try_from(passed).unwrap_or(u32::MAX).saturating_add(1))

@@ -1,8 +1,8 @@
-//! Signing up, where the settings let people do so.
+//! Self-registration, if the settings allow it.
 //!
-//! An address that is taken is answered like one that is not, after the same work. Whoever signs up
-//! again before the address was confirmed gets a new link, and the newer password counts: an
-//! account that somebody else prepared in one's name does not keep theirs.
+//! A taken address gets the same response as a free one, after the same work. A second registration
+//! before the address is confirmed sends a new link, and the newer password applies: an account
+//! that an attacker prepared for a foreign address does not keep the attacker's password.
 
 use std::net::IpAddr;
 
@@ -36,17 +36,17 @@ use crate::store::Guard;
 use crate::store::Op;
 use crate::text::fold;
 
-/// What somebody signs up with, never to be logged.
+/// A registration request. Must never be logged.
 pub struct Registration<'a> {
-    /// The address.
+    /// The email address.
     pub email: &'a str,
-    /// The password they choose.
+    /// The chosen password.
     pub password: &'a str,
     /// A first name.
     pub first_name: Option<&'a str>,
     /// A last name.
     pub last_name: Option<&'a str>,
-    /// The page that the link to confirm the address leads to; `None` for this service itself.
+    /// The page that the confirmation link leads to; `None` for this service itself.
     pub verification_url: Option<&'a str>,
 }
 
@@ -57,16 +57,16 @@ struct Names {
 }
 
 impl Enrolment {
-    /// Makes an account for somebody who signs up. It can be used at once, or once a link in a mail
-    /// was followed, as the settings say.
+    /// Creates an account. Depending on the settings, it is usable at once, or once its address is
+    /// confirmed by a link.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] if registration is off, or not for such addresses;
-    /// [`Error::InvalidPayload`] for a page that is not on the list; [`Error::FailedValidation`] for
-    /// an address that is none and a password that is too easily guessed; [`Error::ValueTooLong`];
-    /// [`Error::Unprocessable`] if the address is to be confirmed and there is no mail here;
-    /// [`Error::RequestsExceeded`] for signing up too often from one address; [`Error::TooBusy`]. None
-    /// of them depends on whether there is such an account.
+    /// [`Error::Forbidden`] if registration is disabled, or not allowed for this address;
+    /// [`Error::InvalidPayload`] for a page that is not on the list; [`Error::FailedValidation`]
+    /// for an invalid address and for a password that is too easily guessed;
+    /// [`Error::ValueTooLong`]; [`Error::Unprocessable`] if the address must be confirmed and mail
+    /// is not configured; [`Error::RequestsExceeded`] after too many registrations from one
+    /// address; [`Error::TooBusy`]. None of them depends on whether the account exists.
     pub async fn register(
         &self,
         registration: &Registration<'_>,
@@ -92,12 +92,12 @@ impl Enrolment {
         done
     }
 
-    /// Confirms the address of an account, which can be used from now on.
+    /// Confirms the email address of an account and activates it.
     ///
     /// # Errors
     /// [`Error::InvalidToken`], [`Error::TokenExpired`]; [`Error::Forbidden`] for a link that was
-    /// followed already, or belongs to an earlier registration of the same address;
-    /// [`Error::RequestsExceeded`] for trying too often.
+    /// used already, or belongs to an earlier registration of the same address;
+    /// [`Error::RequestsExceeded`] after too many attempts.
     pub async fn confirm(&self, token: &str, from: Option<IpAddr>) -> Result<(), Error> {
         self.by_link(Kind::Registration, token, from, async |id, user| {
             let set = vec![(USERS.require("status"), Value::text("active"))];
@@ -119,12 +119,12 @@ impl Enrolment {
         let ops = match &found {
             None => self.newcomer(registration.email, names, &hash, url, role, verifies).await?,
             Some(user) if verifies => self.once_more(names, &hash, url, user).await?,
-            // As much is written as for a newcomer, but nothing.
+            // An empty write, so that a taken address takes the same path.
             Some(_) => Vec::new(),
         };
         match self.commit(ops).await {
             Ok(()) => self.mails.wake(),
-            // Somebody was faster with the same address, or it was confirmed at this moment.
+            // A concurrent request registered the same address first, or just confirmed it.
             Err(Error::RecordNotUnique { .. } | Error::Forbidden(_)) => {}
             Err(other) => return Err(other),
         }
@@ -158,7 +158,8 @@ impl Enrolment {
         Ok(ops)
     }
 
-    /// Returns what signing up again changes: nothing, unless the address was never confirmed.
+    /// Returns the changes of a repeated registration: none if the address was confirmed before, or
+    /// no mail may be sent now.
     async fn once_more(
         &self,
         names: Names,
@@ -198,7 +199,7 @@ impl Enrolment {
     }
 }
 
-/// Returns whether people with such an address may sign up. Addresses have no case here, as everywhere.
+/// Returns whether an address may register. Case is ignored, as for all addresses.
 fn fits(settings: &InForce, email: &str) -> Result<bool, Error> {
     let Some(filter) = settings.public_registration_email_filter() else { return Ok(true) };
     fits_filter(filter, email)
@@ -213,7 +214,7 @@ fn fits_filter(filter: &Json, email: &str) -> Result<bool, Error> {
     Ok(filter.matches(&Record::from(row)))
 }
 
-/// Refuses what is no address.
+/// Refuses an invalid email address.
 fn check_address(email: &str) -> Result<(), Error> {
     if items::is_address(email) {
         return Ok(());
@@ -223,11 +224,11 @@ fn check_address(email: &str) -> Result<(), Error> {
 }
 
 impl Names {
-    /// Returns the names as they are kept.
+    /// Reads the names as they are stored.
     fn read(registration: &Registration<'_>) -> Result<Self, Error> {
         let read = |field: &str, name: Option<&str>| {
             let field = USERS.require(field);
-            // No name is as long as the content of a message.
+            // `CONTENT_LENGTH_MAX` does not apply to names.
             name.map_or(Ok(Value::Null), |name| USERS.text(field, name, usize::MAX))
         };
         Ok(Self {

@@ -1,4 +1,4 @@
-//! Forgotten passwords: asking for a link, and choosing a new password by it.
+//! Password reset: requesting a link, and setting a new password with it.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -18,17 +18,17 @@ use crate::model::id;
 use crate::model::schema::USERS;
 use crate::store::Op;
 
-/// How long a link is good.
+/// Validity of a link.
 const LIFETIME: Duration = Duration::from_hours(24);
 
 impl Enrolment {
-    /// Mails whoever has this address a link to choose a new password, if they have an active account
-    /// here. `url` is the page it leads to; `None` for the one that is built in.
+    /// Mails a password reset link to this address if it has an active account. `url` is the page
+    /// that the link leads to; `None` for the built-in page.
     ///
     /// # Errors
     /// [`Error::InvalidPayload`] for a page that is not on the list; [`Error::Unprocessable`] if
-    /// there is no mail here; [`Error::RequestsExceeded`] for asking too often from one address;
-    /// [`Error::TooBusy`]. None of them depends on whether there is such an account.
+    /// mail is not configured; [`Error::RequestsExceeded`] after too many requests from one
+    /// address; [`Error::TooBusy`]. None of them depends on whether the account exists.
     pub async fn request_reset(
         &self,
         email: &str,
@@ -44,13 +44,13 @@ impl Enrolment {
         done
     }
 
-    /// Gives the account of a link a new password, and ends its sessions. A second factor stays.
+    /// Sets a new password by link and ends the account's sessions. The second factor is kept.
     ///
     /// # Errors
     /// [`Error::InvalidToken`], [`Error::TokenExpired`]; [`Error::Forbidden`] for a link that was
-    /// followed already, or whose account is not active or has another password since;
+    /// used already, or if the account is inactive or its password has changed since;
     /// [`Error::FailedValidation`] for a password that is too easily guessed;
-    /// [`Error::RequestsExceeded`] for trying too often.
+    /// [`Error::RequestsExceeded`] after too many attempts.
     pub async fn reset(
         &self,
         token: &str,
@@ -70,7 +70,7 @@ impl Enrolment {
     async fn mail_reset(&self, email: &str, url: Option<&str>) -> Result<(), Error> {
         let found = self.store.find_user_by_email(email).await?;
         if found.is_none() {
-            // Where there is an account its row was looked up as well; so is one here.
+            // An existing account takes a second lookup for its row; this one equalizes timing.
             self.store.find(&USERS, Key::Uuid(id::fresh())).await?;
         }
         let mut ops: Vec<Op> = Vec::new();
@@ -82,7 +82,7 @@ impl Enrolment {
         {
             ops.push(Mails::queue(Kind::Reset, id, url, self.clock.now(), LIFETIME));
         }
-        // Without an account an empty write: it is refused whenever another would be.
+        // An empty write without an account: it is refused whenever another write would be.
         self.commit(ops).await?;
         self.mails.wake();
         Ok(())

@@ -1,18 +1,19 @@
-//! Where links in mails may lead: to the pages an operator has listed, and nowhere else.
+//! Allowed pages for links in mails: only those that the operator has listed.
 //!
-//! Otherwise anybody could have this service mail people a link that brings their token elsewhere.
+//! Otherwise, a request could make this service mail a link that sends the recipient's token to a
+//! foreign site.
 
 use url::Url;
 
 use crate::domain::Error;
 
-/// How long an address may be.
+/// Maximum length of an address in bytes.
 const BYTES_MAX: usize = 2048;
 
-/// Returns the address if it is one of the list. A query or fragment of its own it may have.
+/// Returns the address if its page is on the list. It may have a query or fragment of its own.
 ///
 /// # Errors
-/// [`Error::InvalidPayload`], which says what the address cannot be used for.
+/// [`Error::InvalidPayload`], which names the refused purpose.
 pub(super) fn allowed<'a>(
     url: Option<&'a str>,
     list: &[Url],
@@ -24,7 +25,7 @@ pub(super) fn allowed<'a>(
     if is_allowed {
         return Ok(Some(text));
     }
-    // Cut: the whole of it may be very long.
+    // Truncated: the address may be very long.
     let shown: String = text.chars().take(100).collect();
     Err(Error::payload(format!("URL \"{shown}\" can't be used to {purpose}")))
 }

@@ -1,4 +1,4 @@
-//! What a caller may do with one item, or with the one item of a collection: `/permissions/me/…`.
+//! The caller's access to one item or to a singleton: `/permissions/me/…`.
 
 use serde_json::Map;
 use serde_json::Value as Json;
@@ -24,9 +24,9 @@ use crate::store::Select;
 
 impl Items {
     /// Returns whether the caller may update, delete and share the item with this key or, without a
-    /// key, some item of the collection. The answer has the same form for an item and for a collection
-    /// that do not exist. For the one item of a collection it says as well which fields the caller may
-    /// update, and what is preset.
+    /// key, some item of the collection. The answer has the same form if the item or the collection
+    /// does not exist. For a singleton it also contains the fields that the caller may update, and
+    /// the presets.
     ///
     /// # Errors
     /// When the store fails.
@@ -60,7 +60,7 @@ impl Items {
         Ok(Json::Object(answer))
     }
 
-    /// Returns the scope of an action if the caller may take it on the item.
+    /// Returns the scope of an action, if the caller may perform it on the item.
     async fn scope_of(
         &self,
         actor: &Actor,
@@ -94,7 +94,7 @@ impl Items {
         Ok(Some(scope))
     }
 
-    /// Returns whether a change is refused that permissions allow.
+    /// Returns whether a change is refused although the permissions allow it.
     async fn is_guarded(
         &self,
         actor: &Actor,
@@ -116,7 +116,7 @@ impl Items {
     }
 }
 
-/// Returns what the rules of a scope preset, of several that preset a field the last one.
+/// Returns the presets of the rules of a scope. If several preset a field, the last one applies.
 fn presets(scope: &Scope) -> Json {
     let presets = scope.rules().iter().filter_map(|rule| rule.presets.as_ref());
     let presets: Map<String, Json> =

@@ -1,4 +1,4 @@
-//! What changes of accounts bring with them: sessions that end, and rights that stay where they are.
+//! Side effects and limits of account changes: ended sessions, and no privilege escalation.
 
 use uuid::Uuid;
 
@@ -19,19 +19,19 @@ use crate::store::Op;
 /// The fields whose change ends the sessions of an account.
 const GROUNDS: [&str; 5] = ["email", "password", "status", "provider", "external_identifier"];
 
-/// The fields that say whom a provider lets into an account.
+/// The fields that link an account to an identity at a provider.
 const IDENTITY: [&str; 3] = ["provider", "external_identifier", "auth_data"];
 
-/// The provider of accounts that have a password here.
+/// The provider of accounts with a local password.
 pub(super) const DEFAULT: &str = "default";
 
-/// The fields that say which role an account has, or will have.
+/// The fields that set the role of an account or of future accounts.
 const ROLES: [&str; 2] = ["role", "public_registration_role"];
 
-/// Adds the end of the sessions of accounts whose address, password, status or identity with a provider
-/// changes. It happens in the same transaction, so no sign-in slips through between. A session that
-/// lives in a cookie survives the change that it makes itself. (Those of an account that is deleted go
-/// with it.)
+/// Adds the deletion of the sessions of accounts when their address, password, status or identity
+/// at a provider changes. It is part of the same transaction, so no sign-in can happen in between.
+/// A cookie session survives a change that it makes itself. (The sessions of a deleted account are
+/// deleted with it.)
 pub(super) fn end_sessions(actor: &Actor, ops: &mut Vec<Op>) {
     let mut ending: Vec<Value> = Vec::new();
     for op in ops.iter() {
@@ -56,10 +56,10 @@ pub(super) fn end_sessions(actor: &Actor, ops: &mut Vec<Op>) {
     }
 }
 
-/// Refuses what would give rights away that its author does not have: whoever is no administrator
-/// makes none, touches none, and leaves roles, policies and what hangs on them alone, whatever the
-/// permissions say. Nor do they say whom a provider lets into an account, their own included:
-/// somebody else would arrive in it.
+/// Refuses privilege escalation. Regardless of permissions, a caller without administrator access
+/// cannot create or change administrators, nor change roles, policies or the rows that depend on
+/// them. Such a caller cannot link an account to an identity at a provider either, including its
+/// own account: the holder of that identity could sign in to the account.
 ///
 /// # Errors
 /// [`Error::Forbidden`].
@@ -116,7 +116,7 @@ pub(super) async fn keep_in_place(
     Ok(())
 }
 
-/// Returns whether a new account says whom a provider lets into it.
+/// Returns whether a new account is linked to an identity at a provider.
 fn has_identity(row: &Row) -> bool {
     row.value("provider").as_text() != Some(DEFAULT)
         || IDENTITY[1..].iter().any(|field| *row.value(field) != Value::Null)

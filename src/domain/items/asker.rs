@@ -1,7 +1,8 @@
-//! What a query may learn of whoever asks it.
+//! The fields of the caller that a query may use as variables.
 //!
-//! `$CURRENT_USER.email` in a query is compared with what its writer chooses, which tells its value. So
-//! it stands for something only where they may read it. Rules of permissions see everything.
+//! A query can compare `$CURRENT_USER.email` with a value of the client's choice, which discloses
+//! the field. The variable is therefore set only if the caller may read the field. The rules of
+//! permissions are not restricted.
 
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use crate::model::Row;
 use crate::model::Value;
 use crate::model::actor::Profile;
 
-/// Returns whether a query names fields of whoever asks.
+/// Returns whether a query uses fields of the caller as variables.
 pub(super) fn is_named(query: &Json) -> bool {
     match query {
         Json::String(text) => text.contains("$CURRENT_") && text.contains('.'),
@@ -25,7 +26,7 @@ pub(super) fn is_named(query: &Json) -> bool {
     }
 }
 
-/// Returns the actor with as much of their profile as they may read.
+/// Returns the actor with the part of its profile that it may read.
 pub(super) fn as_seen(permissions: &Permissions, actor: &Actor) -> Actor {
     let seen = |row: &Arc<Row>| shown(permissions, actor, row);
     let profile = Profile {
@@ -37,15 +38,15 @@ pub(super) fn as_seen(permissions: &Permissions, actor: &Actor) -> Actor {
     Actor { profile, ..actor.clone() }
 }
 
-/// Returns the row without what the actor may not read. A rule that looks through a relation gives
-/// nothing here.
+/// Returns the row without the fields that the actor may not read. A rule that follows a relation
+/// grants nothing here.
 fn shown(permissions: &Permissions, actor: &Actor, row: &Arc<Row>) -> Arc<Row> {
     let scope = permissions.scope(actor, row.collection(), Action::Read);
     let record = Record::new(Arc::clone(row));
     let mut shown = Row::clone(row);
     for field in row.collection().columns() {
         let is_shown = scope.as_ref().is_ok_and(|scope| scope.shows(&record, field));
-        // The key is known anyway: it is what the variable itself stands for.
+        // The key is known anyway: it is the value of the variable itself.
         if !is_shown && field != row.collection().key() {
             shown.set(field, Value::Null);
         }

@@ -1,8 +1,8 @@
-//! A write that is being put together: the changes of one request to items and to the items behind their
+//! A write under construction: the changes of one request to items and to the items behind their
 //! relations, which are committed together or not at all.
 //!
-//! Each item is checked as if a request of its own changed it: permissions, presets, rules. How a payload
-//! names the items behind a relation is in `nested`.
+//! Each item is checked as if a separate request changed it: permissions, presets, rules. `nested`
+//! parses the items behind relations.
 
 use std::collections::HashMap;
 use std::collections::HashSet;
@@ -37,32 +37,32 @@ pub(super) struct Draft<'a> {
     pub(super) items: &'a Items,
     pub(super) actor: &'a Actor,
     pub(super) ops: Vec<Op>,
-    /// The names in payloads that are no fields.
+    /// The unknown names in payloads.
     pub(super) ignored: Ignored,
-    /// The fields that the request sets of the items that it names, apart from those the server keeps.
+    /// The fields that the request sets on the items that it names, except server-managed fields.
     pub(super) fields: Vec<String>,
-    /// Whether nothing but the items that the request names is changed.
+    /// Whether only the items named by the request are changed.
     pub(super) is_plain: bool,
-    /// The lists of to-many relations that are still to be written, after the items they belong to.
+    /// The queued lists of to-many relations, written after the items that they belong to.
     pub(super) lists: VecDeque<Lists>,
-    /// The items that were let go by a list.
+    /// The items released by lists.
     pub(super) released: HashSet<(&'static str, Key)>,
-    /// How many items of each collection are created.
+    /// The number of items created in each collection.
     created: HashMap<&'static str, usize>,
-    /// How many items are changed.
+    /// The number of changed items.
     size: usize,
 }
 
 /// A new item in a draft.
 pub(super) struct Created {
-    /// Its key; `None` if the writer counts one up.
+    /// The key; `None` if the writer assigns it.
     pub(super) key: Option<Key>,
-    /// Its place among the new items of its collection.
+    /// The index among the new items of its collection.
     pub(super) place: usize,
 }
 
 impl<'a> Draft<'a> {
-    /// Returns a draft of changes on behalf of an actor.
+    /// Creates an empty draft on behalf of an actor.
     pub(super) fn new(items: &'a Items, actor: &'a Actor) -> Self {
         Self {
             items,
@@ -78,10 +78,10 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Returns what the actor may do in this way with items of a collection.
+    /// Returns the scope of an action of the actor on items of a collection.
     ///
     /// # Errors
-    /// [`Error::Forbidden`], naming the collection, if nothing.
+    /// [`Error::Forbidden`], naming the collection, if the actor has no access.
     pub(super) fn scope(
         &self,
         collection: &'static Collection,
@@ -112,8 +112,7 @@ impl<'a> Draft<'a> {
         Ok(Created { key, place })
     }
 
-    /// Adds the same change of some items. Behind a relation, values that are there already are no
-    /// change.
+    /// Adds the same change to several items. Behind a relation, an equal value is not a change.
     ///
     /// # Errors
     /// As [`Draft::create`].
@@ -126,7 +125,7 @@ impl<'a> Draft<'a> {
     ) -> Result<(), Error> {
         self.is_plain &= depth == 0;
         let collection = scope.collection();
-        // An item keeps its key, which names it in a list of changes.
+        // An item keeps its key. In a list of changes the key identifies the item.
         payload.remove(collection.key().name);
         let current = self.current(scope, &keys, &payload, depth).await?;
         if let Some(current) = &current {
@@ -160,7 +159,7 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    /// Adds the deletion of some items behind a relation.
+    /// Adds the deletion of several items behind a relation.
     ///
     /// # Errors
     /// As [`Draft::create`].
@@ -177,7 +176,7 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    /// Writes the lists that wait, and what they bring with them.
+    /// Writes the queued lists and the lists that they add to the queue.
     ///
     /// # Errors
     /// As [`Draft::create`].
@@ -188,8 +187,8 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    /// Returns the items as they are, where it matters what does not change: behind a relation, in
-    /// collections whose items are sent back as they were read, and for fields that the server keeps.
+    /// Returns the current items, if unchanged values matter: behind a relation, in collections
+    /// with items that clients send back as they were read, and for server-managed fields.
     async fn current(
         &self,
         scope: &Scope,
@@ -211,8 +210,8 @@ impl<'a> Draft<'a> {
         Ok(Some(Current::new(self.items, self.actor, collection, keys.len(), rows)))
     }
 
-    /// Adds a row to the last creation, if that is of the same collection. Returns its place among the
-    /// new items of the collection.
+    /// Adds a row to the last creation, if that is in the same collection. Returns the row's index
+    /// among the new items of the collection.
     fn push_row(&mut self, row: Row) -> Result<usize, Error> {
         self.grow(1)?;
         let collection = row.collection();
@@ -225,7 +224,7 @@ impl<'a> Draft<'a> {
         Ok(*created - 1)
     }
 
-    /// Counts items that are changed.
+    /// Counts changed items against the limit.
     fn grow(&mut self, items: usize) -> Result<(), Error> {
         self.size += items;
         self.items.check_size(self.size)
@@ -241,7 +240,7 @@ impl<'a> Draft<'a> {
 }
 
 impl Items {
-    /// Returns the items with these keys as they are, whoever may see them.
+    /// Returns the current items with these keys, regardless of permissions.
     pub(super) async fn rows(
         &self,
         collection: &'static Collection,
@@ -256,7 +255,7 @@ impl Items {
     }
 }
 
-/// Returns which items these values may be set of.
+/// Returns the precondition on the items that these values are set on.
 fn guard(scope: &Scope, values: &Map<String, Json>) -> Result<Guard, Error> {
     if scope.is_full() {
         return Ok(Guard::Present);

@@ -1,7 +1,7 @@
-//! Whether a query may look at what it looks at.
+//! Authorizes the fields that a query filters, sorts, groups and aggregates by.
 //!
-//! A field that may not be read may not be filtered, sorted, grouped or aggregated by either, on
-//! whatever way it is reached, since the order or the number of items would tell its value.
+//! A field that the caller may not read must not be used in any of these ways, nor through any
+//! relation, since the order or the number of items would disclose its value.
 
 use crate::domain::Error;
 use crate::domain::Forbidden;
@@ -14,21 +14,21 @@ use crate::query::Scope;
 use crate::query::Sort;
 use crate::query::Test;
 
-/// Checks the parts of a query that are about the items of one level, and notes what they look at.
+/// Checks the parts of a query about the items of one level, and records the fields that they use.
 pub(super) struct Guide<'a> {
     permissions: &'a Permissions,
     actor: &'a Actor,
     scope: &'a Scope,
-    /// The relations that led to where the guide is.
+    /// The relations that lead to the current position.
     path: Vec<&'static str>,
-    /// How many of them led to the level itself.
+    /// The number of relations that lead to the level itself.
     level: usize,
-    /// The fields of the level itself that the query looks at.
+    /// The fields of the level itself that the query uses.
     used: Vec<&'static Field>,
 }
 
 impl<'a> Guide<'a> {
-    /// Returns a guide for a level with this scope, to which these relations led.
+    /// Creates a checker for a level with this scope, at the end of these relations.
     pub(super) fn new(
         permissions: &'a Permissions,
         actor: &'a Actor,
@@ -39,19 +39,19 @@ impl<'a> Guide<'a> {
         Self { permissions, actor, scope, path, level, used: Vec::new() }
     }
 
-    /// Returns the filter, kept to the items that the caller may see behind each relation.
+    /// Returns the filter, restricted to the items that the caller may see behind each relation.
     ///
     /// # Errors
-    /// [`Error::Forbidden`], naming what may not be read.
+    /// [`Error::Forbidden`], naming the unreadable fields.
     pub(super) fn filter(&mut self, filter: &Filter) -> Result<Filter, Error> {
         self.within(self.scope, filter)
     }
 
-    /// Checks an order.
+    /// Checks a sort order.
     ///
     /// # Errors
-    /// [`Error::Forbidden`], naming what may not be read; behind a relation, if some items there may
-    /// not be seen.
+    /// [`Error::Forbidden`], naming the unreadable fields; behind a relation, also if some of the
+    /// items there are hidden.
     pub(super) fn sort(&mut self, keys: &[Sort]) -> Result<(), Error> {
         for key in keys {
             self.key(key)?;
@@ -60,7 +60,7 @@ impl<'a> Guide<'a> {
         Ok(())
     }
 
-    /// Checks that a field of the level itself may be looked at.
+    /// Checks that the query may use a field of the level itself.
     ///
     /// # Errors
     /// [`Error::Forbidden`] if not.
@@ -68,8 +68,8 @@ impl<'a> Guide<'a> {
         self.use_field(self.scope, field)
     }
 
-    /// Returns the filter, kept to the items that show what the query looks at: where the rest hide
-    /// it, they are out of reach.
+    /// Returns the filter, restricted to the items with readable values in all used fields. Other
+    /// items are excluded.
     pub(super) fn visible(&self, filter: Filter) -> Filter {
         if self.scope.varies() { visible(self.scope, &self.used).and(filter) } else { filter }
     }
@@ -87,7 +87,7 @@ impl<'a> Guide<'a> {
                 let is_lost = inner.fits_absence() && !behind.fits_absence();
                 let behind = Filter::Related(field, behind);
                 match field.target() {
-                    // A hidden item fits nothing, but a relation that leads nowhere hides nothing.
+                    // A hidden item matches nothing, but a null relation hides nothing.
                     Some(target) if is_lost => {
                         let absent = Filter::Field(target.key(), Test::Null);
                         Filter::Or(vec![behind, Filter::Related(field, Box::new(absent))])
@@ -104,7 +104,7 @@ impl<'a> Guide<'a> {
         parts.iter().map(|part| self.within(scope, part)).collect()
     }
 
-    /// Returns a condition on what is behind a relation, kept to what may be seen there.
+    /// Returns a condition on the items behind a relation, restricted to the visible ones.
     fn behind(
         &mut self,
         scope: &Scope,
@@ -123,7 +123,7 @@ impl<'a> Guide<'a> {
             }
         });
         if let Some((_, back)) = field.pointing() {
-            // Which item it points at is what the relation tells.
+            // The relation discloses the item that `back` points at.
             self.use_field(&nested, back)?;
             looked_at.push(back);
         }
@@ -165,7 +165,7 @@ impl<'a> Guide<'a> {
     }
 }
 
-/// Returns the items that show all these fields.
+/// Returns the filter for the items on which all these fields are readable.
 fn visible(scope: &Scope, fields: &[&'static Field]) -> Filter {
     scope.filter_for(fields).unwrap_or_else(Filter::nothing)
 }

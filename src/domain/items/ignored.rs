@@ -1,5 +1,5 @@
-//! Names in payloads that are no fields: remembered, so that a client learns of them, and looked at
-//! where a field is missing that one of them may stand for.
+//! Unknown names in payloads. They are reported to the client. If a required field is missing, the
+//! error suggests it as the correction of a similar unknown name.
 
 use serde_json::json;
 
@@ -7,14 +7,15 @@ use crate::domain::Violation;
 use crate::model::Collection;
 use crate::model::Field;
 
-/// How many names are remembered of one request, and how many characters of each.
+/// The maximum number of recorded names per request, and their maximum length in characters.
 const NAMES_MAX: usize = 20;
 const NAME_LENGTH_MAX: usize = 64;
 
-/// How alike a name is to that of a missing field, from 0 to 1, if several fields are missing.
+/// The minimum similarity between a name and that of a missing field, from 0 to 1, if several
+/// fields are missing.
 const ALIKE_MIN: f64 = 0.8;
 
-/// The names that are no fields of the collections they were sent for, each once.
+/// The unknown names of a request, without duplicates.
 #[derive(Debug, Default)]
 pub(super) struct Ignored(Vec<String>);
 
@@ -29,7 +30,7 @@ impl Ignored {
         }
     }
 
-    /// Returns the names, after a line in the log if there are some.
+    /// Logs the names, if there are any, and returns them.
     pub(super) fn report(self, collection: &Collection) -> Vec<String> {
         if !self.0.is_empty() {
             let (collection, names) = (collection.name, &self.0);
@@ -39,8 +40,8 @@ impl Ignored {
     }
 }
 
-/// Returns one violation for each missing field, with the name that was sent in its place if there is
-/// one.
+/// Returns one violation for each missing field, with the unknown name that was probably sent in
+/// its place.
 pub(super) fn missing(
     collection: &Collection,
     fields: &[&Field],

@@ -1,4 +1,4 @@
-//! Keys as clients write them: a number, or text out of an address.
+//! Keys as clients write them: a number, or text from a URL.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::model::Collection;
 use crate::model::Key;
 use crate::text::number::whole;
 
-/// Returns the key, or `None` for what cannot be a key of this collection.
+/// Returns the key, or `None` if it is invalid for this collection.
 #[must_use]
 pub fn parse(collection: &'static Collection, key: &Json) -> Option<Key> {
     if collection.counts_keys() {
@@ -26,10 +26,10 @@ pub fn parse(collection: &'static Collection, key: &Json) -> Option<Key> {
     }
 }
 
-/// Returns the keys, in order and each once.
+/// Returns the keys in order, without duplicates.
 ///
 /// # Errors
-/// [`Error::Forbidden`], as for an item that is not there, if one of them cannot be a key.
+/// [`Error::Forbidden`], as for a missing item, if a key is invalid.
 pub fn parse_all(collection: &'static Collection, keys: &[Json]) -> Result<Vec<Key>, Error> {
     let mut parsed = Vec::with_capacity(keys.len());
     let mut seen = std::collections::HashSet::with_capacity(keys.len());

@@ -1,6 +1,7 @@
-//! Reading and changing items: scope, check, store, publish, in that order.
+//! Reading and changing items: authorize, validate, store, publish, in that order.
 //!
-//! The same for every collection and every road; it knows neither HTTP nor sockets nor SQL.
+//! The code is the same for every collection and every entry point. It knows neither HTTP nor
+//! sockets nor SQL.
 
 mod access;
 mod accounts;
@@ -67,77 +68,77 @@ pub struct Items {
     pub(crate) patterns: Patterns,
     pub(crate) limits: Limits,
     pub(crate) config: QueryConfig,
-    /// Whom creates of the public are attributed to.
+    /// The account that anonymous creates are attributed to.
     pub(crate) public_user: Option<uuid::Uuid>,
     pub(crate) memory: Arc<Shares>,
 }
 
-/// What a read answers: JSON that goes to the client as it is.
+/// The result of a read: JSON that is sent to the client unchanged.
 #[derive(Debug)]
 pub struct Answer {
     /// One item or a list.
     pub data: JsonText,
-    /// The counts, where the query asks for some.
+    /// The counts, if the query asks for them.
     pub counts: Option<Counts>,
-    /// How to make a file of it, where the query asks for one.
+    /// The parameters of the file, if the query asks for one.
     pub sheet: Option<Sheet>,
-    /// What is reserved for the data.
+    /// The memory reserved for the data.
     pub memory: Reservation,
 }
 
-/// How an answer becomes a file.
+/// The parameters of an exported file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sheet {
-    /// The form of the file.
+    /// The format of the file.
     pub export: Export,
-    /// What is shown, each with the names that lead to it.
+    /// The columns, each as the path of names that leads to it.
     pub columns: Vec<Vec<String>>,
 }
 
-/// How many items there are.
+/// The numbers of items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
-    /// All that the caller may see.
+    /// The number of items that the caller may see.
     pub total: Option<u64>,
-    /// Those that fit filter and search.
+    /// The number of those that match filter and search.
     pub filter: Option<u64>,
 }
 
-/// Which items a call is about. Keys are as the client wrote them: a number or text.
+/// The selector of the items of a call. Keys are as the client wrote them: a number or text.
 #[derive(Debug, Clone)]
 pub enum Which {
-    /// The one with this key; it has to be there.
+    /// The item with this key, which must exist.
     One(Json),
-    /// Those with these keys.
+    /// The items with these keys.
     Keys(Vec<Json>),
-    /// Those that a query finds.
+    /// The items that match a query.
     Query(Json),
 }
 
-/// What an update sets, and of which items.
+/// The values of an update, and the items to update.
 #[derive(Debug, Clone)]
 pub enum Update {
-    /// The same values for all of these.
+    /// The same values for all of these items.
     Same(Which, Json),
-    /// Different values for each: objects with their keys among them.
+    /// Different values for each item: objects that include its key.
     Each(Vec<Json>),
 }
 
-/// What a create or update did. It has happened, whether or not the caller may see the result.
+/// The result of a create or update. The change is committed even if the caller may not see it.
 #[derive(Debug)]
 pub struct Written {
     /// The items, in the order of the request.
     pub keys: Vec<Key>,
-    /// The items as the caller may see them; [`Error::Forbidden`] if they may not.
+    /// The items as visible to the caller; [`Error::Forbidden`] if they are not visible.
     pub answer: Result<Answer, Error>,
-    /// The names in the payload that are no fields, a bounded number of bounded length.
+    /// The unknown names in the payload, bounded in number and length.
     pub ignored: Vec<String>,
 }
 
-/// Returns the collection of this name, if it can be named by this road.
+/// Returns the collection of this name, if it has this exposure.
 ///
 /// # Errors
-/// [`Error::Forbidden`] in the words for a collection that one may not see or that is not there.
+/// [`Error::Forbidden`], with the same message for a hidden collection and for an unknown one.
 pub fn require_collection(name: &str, reach: Reach) -> Result<&'static Collection, Error> {
     schema::find(name)
         .filter(|collection| collection.reach == reach)

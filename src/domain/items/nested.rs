@@ -1,7 +1,7 @@
-//! Items behind relations, as payloads write them: an object for a to-one relation; for a to-many
-//! relation the whole list, or what of it is created, updated and let go.
+//! Items behind relations in payloads: an object for a to-one relation; for a to-many relation a
+//! complete list, or the items to create, update and release.
 //!
-//! It follows the relations of the schema and knows no collection by name.
+//! The code follows the relations of the schema and knows no collection by name.
 
 use std::collections::HashSet;
 
@@ -25,8 +25,7 @@ use crate::query::Limit;
 use crate::query::Test;
 use crate::store::Select;
 
-/// The lists that a payload gives for one to-many relation of an item. Several fields can be about the
-/// same relation.
+/// The lists of a payload for one to-many relation of an item. Several fields can share a relation.
 pub(super) struct Lists {
     /// The collection of the items in the lists.
     other: &'static Collection,
@@ -34,31 +33,31 @@ pub(super) struct Lists {
     back: &'static Field,
     /// The item that the lists belong to.
     parent: Key,
-    /// Whether that item is new, so that nothing points at it yet.
+    /// Whether that item is new, so that no item points at it yet.
     is_new: bool,
-    /// Whether an item that is let go is deleted.
+    /// Whether a released item is deleted.
     owns: bool,
-    /// The lists as they were sent.
+    /// The lists as the client sent them.
     sent: Vec<Json>,
-    /// How many relations away from the items that the request names.
+    /// The number of relations between these items and those that the request names.
     depth: usize,
 }
 
-/// What lists ask for.
+/// The changes that lists request.
 #[derive(Default)]
 struct Changes {
     create: Vec<Map<String, Json>>,
-    /// Items with keys: changed or, where there is none with the key, created.
+    /// Items with keys: updated or, if missing, created.
     update: Vec<(Key, Map<String, Json>)>,
     link: Vec<Key>,
     release: Vec<Key>,
-    /// Whether all other items are let go.
+    /// Whether all other items are released.
     is_whole: bool,
 }
 
 impl Draft<'_> {
-    /// Writes the items behind the to-one relations of a payload, which holds their keys then, and takes
-    /// out the lists of its to-many relations.
+    /// Writes the items behind the to-one relations of a payload, replaces them by their keys, and
+    /// takes the lists of to-many relations out of the payload.
     ///
     /// # Errors
     /// As [`Draft::create`].
@@ -87,10 +86,10 @@ impl Draft<'_> {
         Ok(lists)
     }
 
-    /// Lets lists of an item wait until the items are written that come before them.
+    /// Queues the lists of an item until the preceding items are written.
     ///
     /// # Errors
-    /// [`Error::InvalidPayload`] for lists of a new item whose key is counted up.
+    /// [`Error::InvalidPayload`] for lists of a new item if the writer assigns the item's key.
     pub(super) fn queue(
         &mut self,
         lists: Vec<(&'static Field, Json)>,
@@ -117,7 +116,7 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// Writes the item that an object stands for, and returns its key.
+    /// Writes the item that an object describes, and returns its key.
     async fn write_one(
         &mut self,
         target: &'static Collection,
@@ -151,8 +150,8 @@ impl Draft<'_> {
         Ok(Box::pin(self.create(&scope, object, depth)).await?.key)
     }
 
-    /// Changes the item with this key. If there is none it is created, for an administrator: nobody else
-    /// chooses keys, or learns in this way which there are.
+    /// Updates the item with this key. An administrator creates it if it is missing. Other callers
+    /// cannot choose keys, nor find out in this way which keys exist.
     async fn upsert(
         &mut self,
         collection: &'static Collection,
@@ -219,8 +218,8 @@ impl Draft<'_> {
         self.release(&of, gone).await
     }
 
-    /// Returns the items of a relation, as far as the caller may see them, that are not among those
-    /// kept; none if all are kept that a reading shows without a limit of its own.
+    /// Returns the items of a relation that are visible to the caller and not in `kept`. Returns
+    /// none if `kept` is exactly the page that a read without a limit of its own shows.
     async fn others(
         &self,
         of: &Lists,
@@ -244,7 +243,7 @@ impl Draft<'_> {
         Ok(keys.into_iter().filter(|key| !kept.contains(key)).collect())
     }
 
-    /// Lets items go: they point nowhere then, or are deleted.
+    /// Releases items: their relation is set to null, or they are deleted.
     async fn release(&mut self, of: &Lists, mut keys: Vec<Key>) -> Result<(), Error> {
         keys.retain(|key| self.released.insert((of.other.name, *key)));
         if keys.is_empty() {
@@ -268,11 +267,10 @@ impl Draft<'_> {
 }
 
 impl Changes {
-    /// Reads the lists of one relation.
+    /// Parses the lists of one relation.
     ///
     /// # Errors
-    /// [`Error::InvalidPayload`] for a list of another form, [`Error::Forbidden`] for what cannot be a
-    /// key.
+    /// [`Error::InvalidPayload`] for a malformed list, [`Error::Forbidden`] for an invalid key.
     fn read(collection: &'static Collection, lists: Vec<Json>) -> Result<Self, Error> {
         let mut changes = Self::default();
         for list in lists {
@@ -299,7 +297,7 @@ impl Changes {
         Ok(changes)
     }
 
-    /// Adds an entry of a whole list.
+    /// Adds an entry of a complete list.
     fn add(&mut self, collection: &'static Collection, entry: Json) -> Result<(), Error> {
         match entry {
             Json::Object(object) => match key_of(collection, &object)? {
@@ -312,7 +310,7 @@ impl Changes {
         Ok(())
     }
 
-    /// Adds what is to be created, updated or let go.
+    /// Adds the entries to create, update or release.
     fn add_part(
         &mut self,
         collection: &'static Collection,
@@ -351,7 +349,7 @@ impl Changes {
     }
 }
 
-/// Returns the key of an object, `None` if it has none.
+/// Returns the key of an object; `None` if it has none.
 fn key_of(
     collection: &'static Collection,
     object: &Map<String, Json>,
@@ -361,7 +359,7 @@ fn key_of(
     key.map(parse).transpose()
 }
 
-/// Adds a key.
+/// Parses and adds a key.
 fn push_key(
     found: &mut Vec<Key>,
     collection: &'static Collection,
@@ -371,7 +369,7 @@ fn push_key(
     Ok(())
 }
 
-/// Returns a payload of one value.
+/// Returns a payload with a single value.
 fn only(field: &Field, value: Json) -> Map<String, Json> {
     [(field.name.to_owned(), value)].into_iter().collect()
 }

@@ -1,4 +1,4 @@
-//! Creates that happen once, however often they are asked for: under a key that the client chose.
+//! Idempotent creates, by a key that the client chooses.
 
 use data_encoding::HEXLOWER;
 use serde_json::Value as Json;
@@ -11,15 +11,15 @@ use crate::model::Collection;
 use crate::model::Kind;
 use crate::store::Once;
 
-/// How long a key may be, in bytes.
+/// The maximum length of a key in bytes.
 const KEY_BYTES_MAX: usize = 255;
-/// How long it has to be where nobody is signed in: all visitors share one set of keys, since their
-/// addresses change when they move to another network, which is when repeats happen. So a key must
-/// not be one that another visitor thinks of as well.
+/// The minimum length of a key without a sign-in, in bytes. All visitors share one key space: their
+/// addresses change when they move to another network, which is when requests are repeated. The key
+/// must therefore be too long for two visitors to choose the same one.
 const PUBLIC_KEY_BYTES_MIN: usize = 16;
 
-/// Returns what makes a create happen once, for the caller to add which items are asked for. The key is
-/// the caller's own: another account may use the same.
+/// Returns the idempotency key of a create without its `roots`, which the caller adds. The key
+/// belongs to the actor's account: another account may use the same one.
 ///
 /// # Errors
 /// [`Error::InvalidPayload`] if the key is too long, empty, or too short for a visitor.
@@ -44,15 +44,15 @@ pub(super) fn once(
     Ok(Once { owner: actor.user, key, digest, collection, roots: Vec::new() })
 }
 
-/// Returns a digest of what is asked for. Secrets are left out: what guards a password must not be
-/// cheaper to guess than its hash.
+/// Returns a digest of the request. Secrets are left out: guessing a password from this digest
+/// would be cheaper than from the password's hash.
 fn digest(collection: &'static Collection, payload: &Json) -> String {
     let mut text = collection.name.to_owned();
     write(&without_secrets(collection, payload), &mut text);
     HEXLOWER.encode(&Sha256::digest(text.as_bytes()))
 }
 
-/// Returns what is sent for items of a collection, here or behind relations, without secrets.
+/// Returns the payload for items of a collection and behind its relations, without secrets.
 fn without_secrets(collection: &'static Collection, sent: &Json) -> Json {
     let open = |(name, value): (&String, &Json)| {
         let value = match collection.field(name) {
@@ -61,7 +61,7 @@ fn without_secrets(collection: &'static Collection, sent: &Json) -> Json {
                 Some(other) => without_secrets(other, value),
                 None => value.clone(),
             },
-            // What a list creates and updates is of the same collection.
+            // The items that a list creates and updates are of the same collection.
             None if value.is_array() => without_secrets(collection, value),
             None => value.clone(),
         };
@@ -74,7 +74,7 @@ fn without_secrets(collection: &'static Collection, sent: &Json) -> Json {
     }
 }
 
-/// Writes JSON in one way only: the order of keys says nothing.
+/// Writes canonical JSON: the order of keys makes no difference.
 fn write(value: &Json, text: &mut String) {
     match value {
         Json::Array(values) => {

@@ -1,8 +1,9 @@
-//! Items as they were, shown to those who may not read all items as they are.
+//! Redaction of earlier versions of items for readers without full access.
 //!
-//! A permission on revisions says which of them one may see, not what is in the messages they are
-//! of. So `data` and `delta` are held against the reader's scope of messages: the message as it was
-//! after the change decides, field by field. What one may not read of it is left out.
+//! A permission on revisions decides which revisions a reader may see, not which contents of their
+//! messages. `data` and `delta` are therefore filtered by the reader's scope on messages. The scope
+//! is applied to the message as it was after the change, field by field, and unreadable fields are
+//! left out.
 
 use std::sync::Arc;
 
@@ -24,19 +25,19 @@ use crate::model::schema::MESSAGES;
 use crate::query::Relations;
 use crate::query::Scope;
 
-/// How much of items as they were a reader gets to see.
+/// A reader's access to earlier versions of items.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Past {
-    /// All, or there is nothing of the kind in the collection.
+    /// Full access, or a collection without earlier versions.
     Whole,
-    /// What they may read of messages.
+    /// The content of messages within this scope.
     Within(Scope),
-    /// Nothing.
+    /// No access.
     Hidden,
 }
 
 impl Past {
-    /// Returns how much a reader with this scope sees.
+    /// Returns the access of a reader with this scope.
     pub(super) fn of(permissions: &Permissions, actor: &Actor, scope: &Scope) -> Self {
         if *scope.collection() != REVISIONS || scope.is_full() {
             return Self::Whole;
@@ -46,7 +47,7 @@ impl Past {
 }
 
 impl Items {
-    /// Takes out of revisions what their reader may not see.
+    /// Removes from revisions the content that the reader may not see.
     pub(super) async fn veil(
         &self,
         past: &Past,
@@ -61,7 +62,7 @@ impl Items {
         for rule in scope.rules() {
             relations.merge(rule.filter.relations());
         }
-        // One that cannot be told from its revision is as empty as a row can be, which shows nothing.
+        // An unidentifiable message becomes an empty row, which shows nothing.
         let messages =
             rows.iter().map(|row| Arc::new(message(row).unwrap_or(Row::empty(&MESSAGES))));
         let messages = self.attach(messages.collect(), &relations).await?;
@@ -78,7 +79,7 @@ fn shows(scope: &Scope, message: &Record, name: &str) -> bool {
         && MESSAGES.field(name).is_some_and(|field| scope.shows(message, field))
 }
 
-/// Returns the message that a revision is of, as it was after the change.
+/// Returns the message of a revision, as it was after the change.
 fn message(revision: &Row) -> Option<Row> {
     let Value::Json(data) = revision.value("data") else { return None };
     let mut message = Row::empty(&MESSAGES);
@@ -86,7 +87,7 @@ fn message(revision: &Row) -> Option<Row> {
         let json = data.get(field.name).unwrap_or(&Json::Null);
         message.set(field, typed::value(&MESSAGES, field, json, usize::MAX).ok()?);
     }
-    // The line and what is in it are the same message.
+    // The key in `data` must be that of the item that the revision names.
     let named = revision.value("item").as_text()?;
     let is_named = match message.key()? {
         Key::Integer(number) => number.to_string() == named,
@@ -95,7 +96,7 @@ fn message(revision: &Row) -> Option<Row> {
     (is_named && revision.value("collection").as_text() == Some(MESSAGES.name)).then_some(message)
 }
 
-/// Returns a revision without the fields of the message that are not to be shown; null where none is.
+/// Returns a revision without the hidden fields of the message; null if all of them are hidden.
 fn veiled(revision: &Row, shows: impl Fn(&str) -> bool) -> Arc<Row> {
     let mut veiled = revision.clone();
     let is_shown = MESSAGES.columns().any(|field| shows(field.name));

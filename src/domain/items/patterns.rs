@@ -1,5 +1,5 @@
-//! The regular expressions of rules, tried on what clients send: bounded in time, and away from the threads
-//! that serve all clients where it may take long.
+//! Regular expressions of rules, matched against values from clients. A match is limited in time. A
+//! match that may take long runs on a background thread, away from the threads that serve clients.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,22 +13,23 @@ use crate::domain::Error;
 use crate::domain::auth::background;
 use crate::query::QueryError;
 
-/// How many patterns are kept compiled.
+/// The maximum number of cached compiled patterns.
 const KEPT_MAX: usize = 32;
-/// How long a short text is, in bytes. A pattern of linear time is tried on it at once, any other in a lane of
-/// its own: short texts do not wait for long ones.
+/// The maximum length of a short text in bytes. A pattern of linear time is matched against a short
+/// text immediately. Other matches wait for a lane; short texts have a separate one, so that they
+/// do not wait for long texts.
 const SHORT_MAX: usize = 1024;
-/// How long a trial may take, waiting included.
+/// The time limit of a match, including the wait for its lane.
 const TIME_MAX: Duration = Duration::from_secs(2);
 
-/// Tries patterns on texts.
+/// Matches patterns against texts.
 pub struct Patterns {
     known: Cache<String, Pattern>,
     short: Lane,
     long: Lane,
 }
 
-/// Trials of patterns that follow each other, each on a thread in the background.
+/// A queue of matches that run one at a time, each on a background thread.
 struct Lane {
     free: Arc<Semaphore>,
 }
@@ -46,11 +47,12 @@ impl Default for Patterns {
 }
 
 impl Patterns {
-    /// Returns whether a text fits the pattern of a rule for a field.
+    /// Returns whether a text matches the pattern of a rule for a field.
     ///
     /// # Errors
-    /// [`Error::InvalidQuery`] for what is no pattern; [`Error::Unprocessable`] for a text that it takes too
-    /// long to try it on; [`Error::TooBusy`] if others take too long.
+    /// [`Error::InvalidQuery`] for an invalid pattern; [`Error::Unprocessable`] if the text is too
+    /// long or the match takes too long; [`Error::TooBusy`] if other matches take too long;
+    /// [`Error::NoThread`].
     pub(super) async fn fits(&self, field: &str, pattern: &str, text: &str) -> Result<bool, Error> {
         let pattern = self.known.get_or_insert_with(pattern, || read(pattern))?;
         let outcome = if pattern.is_linear() && text.len() <= SHORT_MAX {
@@ -65,7 +67,7 @@ impl Patterns {
                 .expect("the semaphore is never closed");
             let text = text.to_owned();
             let trial = background::spawn(move || {
-                // The permit goes with the work, which goes on when the client is gone.
+                // The thread holds the permit, since it continues after the client is gone.
                 let _turn = turn;
                 pattern.fits(&text)
             })
@@ -79,10 +81,10 @@ impl Patterns {
     }
 }
 
-/// Reads the pattern of a rule.
+/// Parses the pattern of a rule.
 ///
 /// # Errors
-/// [`Error::InvalidQuery`] for what is none.
+/// [`Error::InvalidQuery`] if it is invalid.
 pub(super) fn read(pattern: &str) -> Result<Pattern, Error> {
     let should = |should| QueryError::invalid(format!("\"_regex\" has to be {should}"));
     Ok(Pattern::parse(pattern).map_err(should)?)

@@ -1,8 +1,8 @@
-//! A client's payload to a row: rights, presets, defaults, special fields, rules. What a payload says of
-//! items behind relations is for `nested`.
+//! Conversion of a client's payload to a row: permissions, presets, defaults, special fields,
+//! rules. `nested` parses the items behind relations.
 //!
-//! What the server keeps by itself (authors, dates) is dropped wherever a client sends it; what
-//! only some may write is refused by name.
+//! Authors and dates, which the server sets, are dropped if a client sends them. Fields that the
+//! caller may not write are refused by name.
 
 use serde_json::Map;
 use serde_json::Value as Json;
@@ -33,14 +33,15 @@ use crate::query::Scope;
 use crate::query::environment::Variable;
 use crate::text::has_visible_text;
 
-/// The greatest key a client can write without losing digits: JSON numbers are doubles to many.
+/// The greatest key that a client can write without losing digits: many clients treat JSON numbers
+/// as doubles.
 const KEY_MAX: i64 = (1 << 53) - 1;
 
 /// Typed values for some fields of an item.
 pub(super) type Values = Vec<(&'static Field, Value)>;
 
 impl Items {
-    /// Turns values into a complete row. `unknown` are the names in the payload that are no fields.
+    /// Converts values to a complete row. `unknown` contains the unknown names in the payload.
     ///
     /// # Errors
     /// [`Error::Forbidden`], [`Error::InvalidPayload`], [`Error::FailedValidation`].
@@ -80,13 +81,13 @@ impl Items {
             return Err(Error::FailedValidation(violations));
         }
         for field in collection.fields.iter().filter(|it| it.special == Special::DateCreated) {
-            // The writer dates it: rows are in the same order by their dates as by their keys.
+            // The writer sets the date, so that the order of rows by date is their order by key.
             row.set(field, Value::Null);
         }
         Ok(row)
     }
 
-    /// Turns values into those that an update sets.
+    /// Converts values to those that an update sets.
     ///
     /// # Errors
     /// As [`Items::row`].
@@ -112,20 +113,20 @@ impl Items {
         Ok(values)
     }
 
-    /// Adds what an update sets by itself: who made it, and when.
+    /// Adds the author and the date of an update.
     pub(super) fn stamp(actor: &Actor, collection: &'static Collection, set: &mut Values) {
         for field in collection.fields {
             match field.special {
                 Special::UserUpdated => set.push((field, actor.user.into())),
-                // The writer dates it.
+                // The writer sets the date.
                 Special::DateUpdated => set.push((field, Value::Null)),
                 _ => {}
             }
         }
     }
 
-    /// Adds a violation for each of the fields that has to hold visible text and does not, unless there
-    /// is one for that field.
+    /// Adds a violation for each field that requires visible text and has none, unless the field
+    /// has a violation already.
     fn require_text(
         &self,
         fields: impl Iterator<Item = &'static Field>,
@@ -149,7 +150,7 @@ impl Items {
         }
     }
 
-    /// Fills in what the payload leaves out and a rule of the caller presets.
+    /// Adds the presets of the caller's rules for fields that the payload leaves out.
     pub(super) fn with_presets(
         &self,
         actor: &Actor,
@@ -175,7 +176,7 @@ impl Items {
         Ok(payload)
     }
 
-    /// Returns the rules that a payload breaks: of permissions, and of the collection itself.
+    /// Returns the violations of the rules of permissions and of the collection itself.
     async fn broken(
         &self,
         actor: &Actor,
@@ -197,7 +198,7 @@ impl Items {
         Ok(violations)
     }
 
-    /// Turns the known fields of a payload into typed values; special fields are left out.
+    /// Converts the known fields of a payload to typed values, without authors and dates.
     async fn values(&self, scope: &Scope, payload: &Map<String, Json>) -> Result<Values, Error> {
         let collection = scope.collection();
         let mut values = Vec::new();
@@ -244,7 +245,7 @@ impl Items {
     }
 }
 
-/// Returns the key an administrator chose for a new item.
+/// Returns the key that an administrator chose for a new item.
 fn chosen_key(scope: &Scope, chosen: &Json) -> Result<Value, Error> {
     let collection = scope.collection();
     let key = collection.key();
@@ -264,9 +265,9 @@ fn chosen_key(scope: &Scope, chosen: &Json) -> Result<Value, Error> {
     }
 }
 
-/// Returns the part of a payload that the caller may write, and the names in it that are no fields.
-/// Those are left out for a caller who may write all fields, and refused like hidden fields for any
-/// other.
+/// Returns the part of a payload that the caller may write, and the unknown names in the payload.
+/// Unknown names are ignored for a caller with access to all fields, and refused like hidden fields
+/// for any other caller.
 pub(super) fn permitted<'p>(
     scope: &Scope,
     payload: &'p Map<String, Json>,
@@ -298,7 +299,7 @@ pub(super) fn not_null(field: &Field) -> Violation {
     Violation { field: field.name.to_owned(), kind: "nnull", details: Vec::new() }
 }
 
-/// What a new item has where its payload says nothing.
+/// Returns the default values of a new item.
 fn defaults(collection: &'static Collection) -> Row {
     let row = Row::empty(collection);
     if *collection == schema::USERS {

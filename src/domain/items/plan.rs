@@ -1,4 +1,5 @@
-//! A query and its caller's rights to what is asked of the store and shown of its answer.
+//! Query plans: a query and its caller's permissions give the selection from the store and the
+//! projection of its result.
 
 use crate::domain::Error;
 use crate::domain::items::guide::Guide;
@@ -16,27 +17,27 @@ use crate::query::Scope;
 use crate::query::Totals;
 use crate::store::Select;
 
-/// A query for items that its caller may ask.
+/// An authorized query for items.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Plan {
-    /// What is asked of the store; it adds the rows of the scope itself.
+    /// The selection from the store, which adds the filter of the scope itself.
     pub select: Select,
-    /// What is shown of the answer, and to whom.
+    /// The projection of the result for its reader.
     pub projection: Projection,
 }
 
-/// A query for totals that its caller may ask.
+/// An authorized query for totals.
 #[derive(Debug)]
 pub(super) struct TotalsPlan {
-    /// The items that count; the store adds the rows of the scope itself.
+    /// The items to aggregate; the store adds the filter of the scope itself.
     pub(super) select: Select,
     /// The scope of the reader.
     pub(super) scope: Scope,
 }
 
 impl Plan {
-    /// Returns whether it shows every item that another plan for the same query shows, and as many
-    /// fields of it. Where that cannot be told from their rules alone it is denied.
+    /// Returns whether this plan shows every item that another plan for the same query shows, with
+    /// as many fields. Returns `false` if the rules alone do not prove it.
     pub(in crate::domain) fn shows_all_of(&self, other: &Self) -> bool {
         let (own, others) = (self.projection.scope(), other.projection.scope());
         let searched = self.select.search.iter().flat_map(|(_, fields)| fields);
@@ -46,8 +47,7 @@ impl Plan {
             && (own.has_every_item() || own.filter() == others.filter())
     }
 
-    /// Returns whether there is nothing in its collection that a plan of somebody else for the same
-    /// query could show besides.
+    /// Returns whether no other reader's plan for the same query could show more of the collection.
     pub(in crate::domain) fn shows_all(&self) -> bool {
         let scope = self.projection.scope();
         let has_all = |rule: &Rule| {
@@ -58,11 +58,11 @@ impl Plan {
         !looks_elsewhere && (scope.is_full() || scope.rules().iter().any(has_all))
     }
 
-    /// Works out what a caller gets for a query.
+    /// Authorizes a query of a caller.
     ///
     /// # Errors
-    /// [`Error::Forbidden`], naming what may not be read. [`Error::InvalidQuery`] if the query asks
-    /// for totals: there are no items then.
+    /// [`Error::Forbidden`], naming the unreadable fields. [`Error::InvalidQuery`] if the query
+    /// asks for totals instead of items.
     pub fn new(
         permissions: &Permissions,
         actor: &Actor,
@@ -91,11 +91,11 @@ impl Plan {
 }
 
 impl TotalsPlan {
-    /// Works out what a caller gets for a query for totals. Items that hide from them what it looks
-    /// at do not count.
+    /// Authorizes a query of a caller for totals. Items with unreadable values in the used fields
+    /// do not count.
     ///
     /// # Errors
-    /// [`Error::Forbidden`], naming what may not be read.
+    /// [`Error::Forbidden`], naming the unreadable fields.
     pub(super) fn new(
         permissions: &Permissions,
         actor: &Actor,
@@ -120,7 +120,7 @@ impl TotalsPlan {
     }
 }
 
-/// Returns what a search looks for and where; the store leaves out what the scope hides.
+/// Returns the text and the fields of a search; the store leaves out hidden fields.
 pub(super) fn search(
     collection: &'static Collection,
     text: Option<&str>,
@@ -128,7 +128,7 @@ pub(super) fn search(
     text.map(|text| (text.to_owned(), collection.columns().collect()))
 }
 
-/// Returns a limit as the store has it.
+/// Returns a limit in the form of the store.
 pub(super) const fn length(limit: Limit) -> Option<u64> {
     match limit {
         Limit::Of(limit) => Some(limit),

@@ -1,6 +1,6 @@
-//! What is shown of the items of a level and of those behind its relations, and to whom.
+//! Projections: the fields that a reader sees of a level's items and of those behind its relations.
 //!
-//! Writing it is left to [`show`](super::show), reading it to `records`.
+//! `records` reads the data and [`show`](super::show) writes it.
 
 use crate::domain::Error;
 use crate::domain::Forbidden;
@@ -24,21 +24,21 @@ use crate::query::Selection;
 use crate::query::Term;
 use crate::store::Select;
 
-/// The fields that a reader asked for and may see, and the scope that says of which items.
+/// The requested fields that a reader may see, and the scope that decides on which items.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Projection {
     pub(super) scope: Scope,
     pub(super) columns: Vec<Column>,
-    /// How much of items as they were is shown.
+    /// The reader's access to earlier versions of items.
     pub(super) past: Past,
 }
 
-/// One thing that is shown, under its name.
+/// A named value of the output.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Column {
-    /// A field as it is, or a part of the date in it.
+    /// A field, or a part of the date in it.
     Term(Name, Term),
-    /// The item behind a to-one relation; null if it does not fit the filter.
+    /// The item behind a to-one relation; null if it does not match the filter.
     One(Name, &'static Field, Projection, Filter),
     /// Items behind a to-many relation.
     Many(Name, Box<List>),
@@ -51,21 +51,21 @@ pub(super) struct List {
     pub(super) field: &'static Field,
     /// Their field that points back.
     pub(super) back: &'static Field,
-    /// Under which number they are attached to a record.
+    /// The number under which the items are attached to a record.
     pub(super) number: usize,
-    /// Which of them, for each item of the level above.
+    /// The selection of the items, applied for each item of the level above.
     pub(super) select: Select,
-    /// What is shown of them.
+    /// The projection of the items.
     pub(super) projection: Projection,
     /// Whether only their keys are shown.
     pub(super) bare: bool,
 }
 
 impl Projection {
-    /// Works out what a reader with this scope gets for the fields asked for.
+    /// Builds the projection of the requested fields for a reader with this scope.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] naming the fields, of one level, that they may not read.
+    /// [`Error::Forbidden`], naming the unreadable fields of one level.
     pub fn new(
         permissions: &Permissions,
         actor: &Actor,
@@ -81,8 +81,8 @@ impl Projection {
         &self.scope
     }
 
-    /// Returns the relations that must be attached to a record before it can be written: the to-one
-    /// relations that are shown, and all that rules and filters look through.
+    /// Returns the relations to attach to a record before it can be written: the to-one relations
+    /// that are shown, and all relations that rules and filters follow.
     #[must_use]
     pub fn relations(&self) -> Relations {
         let mut relations = Relations::default();
@@ -99,8 +99,7 @@ impl Projection {
         relations
     }
 
-    /// Returns whether items behind to-many relations are shown: each item takes a question to the
-    /// database.
+    /// Returns whether items behind to-many relations are shown. Each item then takes a query.
     #[must_use]
     pub fn has_lists(&self) -> bool {
         self.columns.iter().any(|column| match column {
@@ -110,7 +109,7 @@ impl Projection {
         })
     }
 
-    /// Returns about how many simple steps it takes to write an item, without its lists.
+    /// Estimates the cost of writing an item in simple steps, without its lists.
     #[must_use]
     pub fn cost(&self) -> usize {
         let of = |column: &Column| match column {
@@ -126,20 +125,20 @@ impl Projection {
         self.scope.fits(record)
     }
 
-    /// Returns whether the reader may see the record's key, and so hear of it by events.
+    /// Returns whether the reader may see the record's key, and so receive events about it.
     #[must_use]
     pub fn shows_key(&self, record: &Record) -> bool {
         self.scope.shows(record, self.scope.collection().key())
     }
 }
 
-/// What working it out goes by.
+/// The state of a projection under construction.
 struct Projector<'a> {
     permissions: &'a Permissions,
     actor: &'a Actor,
-    /// The relations that were followed to the level.
+    /// The relations that lead to the level.
     path: Vec<&'static str>,
-    /// How many lists there are.
+    /// The number of lists so far.
     lists: usize,
 }
 
@@ -168,7 +167,7 @@ impl Projector<'_> {
                 Selection::Related(opened) if scope.has(opened.field) => {
                     match self.opened(opened) {
                         Ok(column) => columns.push(column),
-                        // A star shows what may be read.
+                        // A wildcard shows only readable fields.
                         Err(Error::Forbidden(_)) if opened.by_star => {
                             if opened.field.is_stored() {
                                 let bare = Term::from(opened.field);
@@ -227,7 +226,7 @@ impl Projector<'_> {
         let Opened { name, field, fields, nested, .. } = opened;
         let scope = self.permissions.scope(self.actor, other, Action::Read)?;
         let mut guide = Guide::new(self.permissions, self.actor, &scope, &self.path);
-        // Whose items they are and, without more, which they are is what a list tells.
+        // A list discloses the parent of its items and, without selected fields, their keys.
         guide.look_at(back)?;
         if fields.is_none() {
             guide.look_at(other.key())?;
@@ -256,14 +255,14 @@ impl Projector<'_> {
 }
 
 impl Column {
-    /// Returns the name under which it is shown.
+    /// Returns the name of the value in the output.
     pub(super) fn name(&self) -> &str {
         match self {
             Self::Term(name, _) | Self::One(name, ..) | Self::Many(name, _) => name,
         }
     }
 
-    /// Returns the field that it is about.
+    /// Returns the field of the value.
     pub(super) const fn field(&self) -> &'static Field {
         match self {
             Self::Term(_, Term { field, .. }) | Self::One(_, field, ..) => field,
@@ -272,7 +271,7 @@ impl Column {
     }
 }
 
-/// Returns whether the name of a field is taken: by the field, opened, or by another field.
+/// Returns whether the name of a field is taken, by its expanded relation or by another field.
 fn is_named(fields: &Fields, field: &'static Field) -> bool {
     fields.0.iter().any(|one| match one {
         Selection::All => false,

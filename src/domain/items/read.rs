@@ -1,4 +1,4 @@
-//! Reading items: one, some, or those that a query finds.
+//! Reading items: one or several by key, or the result of a query.
 
 use serde_json::Value as Json;
 
@@ -44,29 +44,29 @@ use crate::store::Room;
 use crate::store::Select;
 use crate::store::StoreError;
 
-/// How many times as long as its answer the texts may be that are read for it: not all of them are shown.
+/// The limit on the size of the rows read for an answer, as a multiple of the limit on the answer:
+/// not all of their text is shown.
 pub(super) const ROWS_SHARE: usize = 4;
 
-/// What there is of a plan at one moment.
+/// The result of a plan at one moment.
 pub(in crate::domain) struct Presented {
     /// One item, or a list.
     pub data: JsonText,
-    /// Whether items are left out, or of some their keys alone are shown, since all would be too long.
+    /// Whether items are left out, or reduced to their keys, because of the size limit.
     pub truncated: bool,
-    /// The counts that are asked for.
+    /// The requested counts.
     pub counts: Option<Counts>,
-    /// The place in the order of events at which it was so.
+    /// The position of the snapshot in the order of events.
     pub place: Place,
 }
 
 impl Items {
-    /// Reads one item, some, or those that a query finds, at most `ANSWER_SIZE_MAX` bytes. `query` is the JSON form of the query
-    /// language; with [`Which::Query`] the query in there is the one that counts and `query` is not
-    /// looked at.
+    /// Reads one item, several, or the result of a query, up to `ANSWER_SIZE_MAX` bytes. `query` is
+    /// the JSON form of the query language. With [`Which::Query`] the query in there applies and
+    /// `query` is ignored.
     ///
     /// # Errors
-    /// [`Error::Forbidden`], [`Error::InvalidQuery`], [`Error::LimitExceeded`], and what the store
-    /// fails with.
+    /// [`Error::Forbidden`], [`Error::InvalidQuery`], [`Error::LimitExceeded`], and store errors.
     pub async fn read(
         &self,
         actor: &Actor,
@@ -77,7 +77,7 @@ impl Items {
         self.read_within(actor, collection, which, query, self.config.answer_bytes_max).await
     }
 
-    /// Reads as [`Items::read`], what has at most so many bytes as JSON.
+    /// Reads as [`Items::read`], up to `most` bytes of JSON.
     ///
     /// # Errors
     /// As [`Items::read`].
@@ -97,7 +97,7 @@ impl Items {
             Which::One(key) => {
                 let query = self.parse(actor, collection, query)?;
                 let plan = Plan::new(&self.permissions, actor, collection, &query)?;
-                // That there is one is no news where it is the only one.
+                // The existence of the item of a singleton is no secret.
                 if collection.form != Form::Single {
                     require_key(plan.projection.scope())?;
                 }
@@ -116,7 +116,7 @@ impl Items {
                 let says_limit = query.get("limit").is_some();
                 let mut query = self.parse(actor, collection, query)?;
                 if !says_limit {
-                    // Whoever names items wants them all, not the first page of them.
+                    // A request by keys returns all of the items, not only the first page.
                     query.limit = self.limits.cap(Limit::All);
                 }
                 query.filter = keyed(collection, &keys).and(query.filter);
@@ -130,14 +130,14 @@ impl Items {
         }
     }
 
-    /// Reads a query for an actor.
+    /// Parses a query for an actor.
     pub(in crate::domain) fn parse(
         &self,
         actor: &Actor,
         collection: &'static Collection,
         query: &Json,
     ) -> Result<Query, Error> {
-        // Whoever may read nothing here learns nothing of what they asked.
+        // Without read access, the errors of the query are not disclosed.
         self.permissions.scope(actor, collection, Action::Read)?;
         let reader = actor;
         let seen;
@@ -192,7 +192,7 @@ impl Items {
         Ok(Answer { data, counts, sheet, memory })
     }
 
-    /// Works out totals instead of showing items.
+    /// Computes totals instead of reading items.
     async fn totals(
         &self,
         actor: &Actor,
@@ -213,7 +213,7 @@ impl Items {
         Ok(Answer { data: show::groups(totals, &groups), counts, sheet, memory })
     }
 
-    /// Returns the counts that are asked for, if any.
+    /// Returns the requested counts, if any.
     pub(in crate::domain) async fn count(
         &self,
         plan: &Plan,
@@ -242,9 +242,9 @@ impl Items {
         Ok(Some(counts))
     }
 
-    /// Returns what a plan finds now: one item, or the first items of a list, as many as have at most this
-    /// number of bytes. Of an item that alone has more, its key is shown. It takes them from
-    /// the memory of its reader while it is made.
+    /// Returns the current result of a plan: one item, or the first items of a list, up to `most`
+    /// bytes. An item that alone exceeds the limit is reduced to its key. The memory counts towards
+    /// the budget of `reader` until the result is complete.
     pub(in crate::domain) async fn present(
         &self,
         plan: &Plan,
@@ -276,7 +276,7 @@ impl Items {
         Ok(Presented { data, truncated: truncated || is_cut, counts, place })
     }
 
-    /// Returns the item with this key, if the plan's reader may see it and it fits the plan's filter.
+    /// Returns the item with this key, if the plan's reader may see it and it matches the filter.
     pub(in crate::domain) async fn find(
         &self,
         plan: &Plan,
@@ -290,10 +290,10 @@ impl Items {
     }
 }
 
-/// The memory of rows that are being read.
+/// The growing memory reservation of a read.
 struct Growth<'m> {
     memory: &'m mut Reservation,
-    /// Why there was no more.
+    /// The error of the last refused growth.
     refusal: Option<Error>,
 }
 
@@ -302,12 +302,12 @@ impl<'m> Growth<'m> {
         Self { memory, refusal: None }
     }
 
-    /// Returns the room for the rows of an answer of at most so many bytes.
+    /// Returns the memory for the rows of an answer of at most `most` bytes.
     fn room(&mut self, most: usize) -> Room<'_> {
         Room::growing(ROWS_SHARE.saturating_mul(most), self)
     }
 
-    /// Returns what a read failed with.
+    /// Returns the error for a failed read.
     fn failed(self, error: StoreError, most: usize) -> Error {
         match (error, self.refusal) {
             (StoreError::NoRoom, Some(refusal)) => refusal,
@@ -325,8 +325,7 @@ impl Grow for Growth<'_> {
     }
 }
 
-/// Writes an answer of at most so many bytes beside the rows that it is made of, and reserves memory for
-/// both.
+/// Writes an answer of at most `most` bytes while its rows are in memory. Reserves memory for both.
 fn written(
     memory: &mut Reservation,
     most: usize,
@@ -334,7 +333,7 @@ fn written(
 ) -> Result<JsonText, Error> {
     let (rows, cap) = (memory.bytes(), memory.cap(most));
     let text = match write(cap) {
-        // What there is room for at present is told otherwise than what there never is.
+        // A temporary lack of memory and a permanent limit have different errors.
         Err(Error::LimitExceeded(_)) if cap < most => return Err(memory.exceeded()),
         written => written?,
     };
@@ -342,7 +341,7 @@ fn written(
     Ok(text)
 }
 
-/// Returns what a read failed with; if it was too long, what is to be done about that.
+/// Returns the error for a failed read. If the result was too long, it advises a smaller request.
 pub(super) fn shorter(error: StoreError, most: usize) -> Error {
     match error {
         StoreError::TooLong => too_long(most),
@@ -350,7 +349,7 @@ pub(super) fn shorter(error: StoreError, most: usize) -> Error {
     }
 }
 
-/// What somebody may name in a query: what they may read.
+/// The fields that an actor may name in a query: those that it may read.
 struct Eyes<'a> {
     permissions: &'a Permissions,
     actor: &'a Actor,
@@ -363,7 +362,8 @@ impl Sight for Eyes<'_> {
     }
 }
 
-/// Refuses to name items by a key that the reader may not see: whether they are there would tell it.
+/// Refuses access by key to a reader that may not see keys: the existence of an item would disclose
+/// its key.
 fn require_key(scope: &Scope) -> Result<(), Error> {
     if scope.has(scope.collection().key()) {
         Ok(())
@@ -372,7 +372,7 @@ fn require_key(scope: &Scope) -> Result<(), Error> {
     }
 }
 
-/// Returns the filter that these items fit.
+/// Returns the filter for the items with these keys.
 pub(super) fn keyed(collection: &'static Collection, keys: &[Key]) -> Filter {
     if keys.is_empty() {
         return Filter::Or(Vec::new());

@@ -1,7 +1,7 @@
-//! Rows to records: following the relations that a query needs.
+//! Conversion of rows to records, which follows the relations that a query needs.
 //!
-//! To-one relations are looked up in the directory, which keeps what is asked for often in memory;
-//! so a list costs no join, and an event no query at all. Lists take one query for each level.
+//! To-one relations are looked up in `directory`, which caches frequently read rows, so a list
+//! needs no join and an event no query. Lists take one query for each level.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,16 +19,16 @@ use crate::model::Related;
 use crate::model::Row;
 use crate::query::Relations;
 
-/// How many items a query or a rule may look at through one relation, of all that it is about
-/// together. Relations multiply as lists do.
+/// The maximum number of items that a query or a rule may read through one relation, for all its
+/// records together. Nested relations multiply, as lists do.
 const LOOKED_AT_MAX: usize = 100_000;
 
-/// How many items all lists of one answer hold at most. Lists in lists multiply: a query of a few
-/// words could ask for more than there is memory.
+/// The maximum number of items in all lists of one answer. Nested lists multiply: a short query
+/// could ask for more than fits into memory.
 const LISTED_MAX: usize = 100_000;
 
 impl Items {
-    /// Makes records of rows with all that a projection shows of them and, besides, `more` relations.
+    /// Makes records of rows, with all data that a projection shows and with the relations `more`.
     pub(in crate::domain) async fn records(
         &self,
         projection: &Projection,
@@ -52,7 +52,7 @@ impl Items {
     ) -> Result<Vec<Record>, Error> {
         let mut records: Vec<Record> = rows.into_iter().map(Record::new).collect();
         for (field, behind) in &relations.0 {
-            // Behind a relation lies at most as much again; the depth is bounded by the query's.
+            // Each relation adds at most the same number again; the query limits the depth.
             if let Some((other, back)) = field.pointing() {
                 let keys = keys(records.iter().filter_map(|record| record.row.key()));
                 let found =
@@ -83,7 +83,7 @@ impl Items {
         Ok(records)
     }
 
-    /// Returns what is behind a to-one relation of any of the records, and how many records each is.
+    /// Returns the records behind a to-one relation, each with its size in records.
     async fn behind(
         &self,
         records: &[Record],
@@ -98,7 +98,7 @@ impl Items {
         Ok(found.filter_map(|one| Some((one.row.key()?, (one.size(), one)))).collect())
     }
 
-    /// Attaches the lists that a projection shows, of the records and of what is behind them.
+    /// Attaches the lists of a projection to the records and to the records behind them.
     async fn attach_lists(
         &self,
         projection: &Projection,
@@ -154,7 +154,7 @@ fn looks_at_too_much() -> Error {
     ))
 }
 
-/// Returns keys in order, each once.
+/// Returns the keys, sorted and without duplicates.
 fn keys(all: impl Iterator<Item = Key>) -> Vec<Key> {
     let mut keys: Vec<Key> = all.collect();
     keys.sort_unstable();
@@ -162,7 +162,7 @@ fn keys(all: impl Iterator<Item = Key>) -> Vec<Key> {
     keys
 }
 
-/// Returns records by the item that their field points at, in the order in which they are.
+/// Groups records by the item that their field `back` points at, and keeps their order.
 fn by(back: &'static Field, records: Vec<Record>) -> HashMap<Key, Vec<Record>> {
     let mut pointing: HashMap<Key, Vec<Record>> = HashMap::new();
     for record in records {

@@ -1,4 +1,4 @@
-//! What changes of roles must leave: a tree. No role is above itself.
+//! Keeps the roles a tree: no role is its own ancestor.
 
 use std::collections::HashMap;
 
@@ -8,11 +8,11 @@ use crate::model::Key;
 use crate::model::schema::ROLES;
 use crate::store::Op;
 
-/// How many roles can be above one another; beyond that nobody looks for rights either.
+/// The maximum number of checked ancestors. Those beyond it grant no permissions anyway.
 const ANCESTORS_MAX: usize = 100;
 
-/// Refuses a role as its own parent, or below one that is below it. Two changes at the same moment can
-/// still make a circle between them; it gives no right that its roles do not give.
+/// Refuses a role as its own parent, and as a child of one of its descendants. Two concurrent
+/// changes can still create a cycle together. It grants no permission that its roles do not grant.
 ///
 /// # Errors
 /// [`Error::InvalidPayload`].

@@ -1,4 +1,4 @@
-//! Rules that a payload has to keep: those of permissions (`validation`), and those of a collection.
+//! Rules for payloads: those of permissions (`validation`), and those of collections.
 
 use serde_json::Map;
 use serde_json::Value as Json;
@@ -24,13 +24,13 @@ use crate::query::Place;
 use crate::query::Test;
 use crate::text::is_visible;
 
-/// The states an account can be in; only in the first can it be used.
+/// The states of an account. Only an account in the first one can be used.
 pub const STATES: [&str; 6] = ["active", "draft", "invited", "unverified", "archived", "suspended"];
 
-/// How pages may look by default.
+/// The values of the default appearance.
 const LOOKS: [&str; 3] = ["auto", "light", "dark"];
 
-/// Adds what a payload breaks of a filter, each test with its name.
+/// Adds the tests of a filter that a payload violates, each with its name.
 pub(super) fn collect(
     filter: &Filter,
     payload: &Map<String, Json>,
@@ -66,7 +66,7 @@ pub(super) fn collect(
                 violations.push(Violation { field: name, kind, details });
             }
         }
-        // What lies behind a relation is not in the payload: such a rule is about items as they are.
+        // Items behind a relation are not in the payload: such a rule applies to stored items.
         Filter::Related(..) | Filter::Some(..) | Filter::None(..) => {
             if !filter.matches(&Record::from(row.clone())) {
                 let field = first_field(filter).to_owned();
@@ -87,7 +87,7 @@ const fn first_field(filter: &Filter) -> &str {
     }
 }
 
-/// Returns the name of a test without its underscore, and what it demands.
+/// Returns the name of a test without its underscore, and the values that it demands.
 fn describe(test: &Test) -> (&'static str, Vec<(&'static str, Json)>) {
     let list = |values: &[Value]| Json::Array(values.iter().map(Value::to_json).collect());
     match test {
@@ -129,11 +129,11 @@ fn describe(test: &Test) -> (&'static str, Vec<(&'static str, Json)>) {
     }
 }
 
-/// Returns what a payload breaks of the collection's own rules.
+/// Returns a payload's violations of the rules of the collection itself.
 ///
 /// # Errors
-/// [`Error::InvalidPayload`] for a permission whose filter makes no sense: it would give nothing;
-/// and for a policy that counts at what is no address.
+/// [`Error::InvalidPayload`] for a permission with an invalid filter, which would grant nothing,
+/// for a policy with an invalid address, and for settings with an invalid pattern or filter.
 pub(super) fn of_collection(
     collection: &'static Collection,
     payload: &Map<String, Json>,
@@ -228,8 +228,8 @@ fn check_filter(
     Ok(())
 }
 
-/// Returns whether this has the shape of a mail address. Whether anybody reads mail there only mail
-/// can tell.
+/// Returns whether the text has the form of a mail address. Only a mail can verify that the address
+/// is in use.
 #[must_use]
 pub fn is_address(text: &str) -> bool {
     let Some((local, domain)) = text.rsplit_once('@') else { return false };

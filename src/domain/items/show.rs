@@ -1,5 +1,5 @@
-//! Records to the JSON that their reader may see: written straight to text, since a tree of values
-//! for each item would cost more than everything else on the way.
+//! Rendering of records as the JSON that their reader may see. It is written directly as text,
+//! since a tree of values for each item would cost more than the rest of the request.
 
 use crate::domain::Error;
 use crate::domain::items::project::Column;
@@ -21,10 +21,10 @@ impl Projection {
         text.finish()
     }
 
-    /// Writes the records as a JSON list of at most so many bytes.
+    /// Writes the records as a JSON list of at most `most` bytes.
     ///
     /// # Errors
-    /// [`Error::LimitExceeded`] if it would have more.
+    /// [`Error::LimitExceeded`] if it would be longer.
     pub fn list_within<'r>(
         &self,
         records: impl IntoIterator<Item = &'r Record>,
@@ -35,8 +35,8 @@ impl Projection {
         text.finish_within()
     }
 
-    /// Writes the first of the records as a JSON list, as many as have at most this number of bytes. Of
-    /// a record that alone has more, the key is written. Returns whether either was so, too.
+    /// Writes the first records as a JSON list of at most `most` bytes. A record that alone is
+    /// longer is reduced to its key. Also returns whether records were left out or reduced.
     pub fn list_that_fits<'r>(
         &self,
         records: impl IntoIterator<Item = &'r Record>,
@@ -51,7 +51,7 @@ impl Projection {
         (text.finish(), truncated)
     }
 
-    /// Returns the number of the first records that have at most this number of bytes together as a JSON list.
+    /// Returns the number of leading records that fit into a JSON list of `most` bytes.
     #[must_use]
     pub fn count_that_fit(&self, records: &[Record], most: usize) -> usize {
         let mut bytes = "[]".len();
@@ -64,17 +64,17 @@ impl Projection {
         fitting.count()
     }
 
-    /// Writes one record as a JSON object of at most so many bytes.
+    /// Writes one record as a JSON object of at most `most` bytes.
     ///
     /// # Errors
-    /// [`Error::LimitExceeded`] if it would have more.
+    /// [`Error::LimitExceeded`] if it would be longer.
     pub fn object_within(&self, record: &Record, most: usize) -> Result<JsonText, Error> {
         let mut text = Text::within(most);
         self.write(record, &mut text);
         text.finish_within()
     }
 
-    /// Writes one record as a JSON object of its key alone, if its reader may see it.
+    /// Writes one record as a JSON object with only its key, if its reader may see the key.
     #[must_use]
     pub fn object_of_key(&self, record: &Record) -> JsonText {
         let mut text = Text::default();
@@ -90,7 +90,7 @@ impl Projection {
         text.finish()
     }
 
-    /// Returns the names of what is shown, each with the names that lead to it.
+    /// Returns the output columns, each as the path of names that leads to it.
     #[must_use]
     pub fn names(&self) -> Vec<Vec<String>> {
         let mut names = Vec::new();
@@ -107,7 +107,7 @@ impl Projection {
         names
     }
 
-    /// Writes of a record its key alone, if its reader may see it.
+    /// Writes an object with only the key of a record, if its reader may see the key.
     fn write_key(&self, record: &Record, text: &mut Text) {
         let key = record.row.collection().key();
         let shown = [key];
@@ -186,7 +186,7 @@ pub(super) fn groups(totals: &Totals, groups: &[Vec<Figure>]) -> JsonText {
     text.finish()
 }
 
-/// Returns the names of what groups show, each with the names that lead to it.
+/// Returns the columns of groups, each as the path of names that leads to it.
 pub(super) fn group_names(totals: &Totals) -> Vec<Vec<String>> {
     let mut names = Vec::new();
     for (name, places) in layout(totals) {
@@ -200,14 +200,15 @@ pub(super) fn group_names(totals: &Totals) -> Vec<Vec<String>> {
     names
 }
 
-/// Where the figures of a group stand in its row.
+/// The positions of the aggregate values in the row of a group.
 enum Places {
     One(usize),
     Named(Vec<(String, usize)>),
 }
 
-/// Returns what a group is made of: what divides it from others, and by operation the totals. What
-/// counts items, without a field to name it by, stands alone.
+/// Returns the layout of a group: first the fields that items are grouped by, then the totals,
+/// nested by operation. The total of an operation without a field is not nested if it is the only
+/// one of this operation.
 fn layout(totals: &Totals) -> Vec<(String, Places)> {
     let mut layout: Vec<(String, Places)> = Vec::new();
     for (place, (name, _)) in totals.groups.iter().enumerate() {

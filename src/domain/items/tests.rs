@@ -1,4 +1,4 @@
-//! What a query gives whom, over a real store: nothing that may not be read, on no way.
+//! Access control of queries over a real store: no query discloses unreadable data.
 
 use std::fs;
 use std::path::PathBuf;
@@ -36,8 +36,8 @@ struct World {
 }
 
 impl World {
-    /// Makes a world in which alice and bob have a role with these permissions to read, and have
-    /// said something: alice "a1", "a2" and nothing, bob "b1" and "b1".
+    /// Creates a world in which Alice and Bob have a role with these read permissions. Alice has
+    /// the messages "a1", "a2" and one without content, Bob has "b1" twice.
     async fn new(permissions: &[(&str, Json, Json)]) -> Self {
         let mut config = Config::for_tests();
         let folder = std::env::temp_dir().join(format!("chinwag-items-{}", id::fresh()));
@@ -170,7 +170,7 @@ fn text(id: u128) -> String {
     Uuid::from_u128(id).to_string()
 }
 
-/// Messages whose content only their author sees.
+/// Messages with content that only their author may read.
 fn own_content() -> [(&'static str, Json, Json); 2] {
     [
         ("messages", json!(["id", "user_created"]), json!({})),
@@ -376,7 +376,7 @@ async fn variables_tell_nothing_that_may_not_be_read() {
     let hidden = world.read(&USERS, users("$CURRENT_USER.title")).await.unwrap();
     let secret = world.read(&USERS, users("$CURRENT_USER.password")).await;
 
-    // A rule may look at what its reader may not.
+    // A rule may use fields that its reader may not read.
     assert_eq!(all, json!([{"count": 5}]));
     assert_eq!(readable, json!([{"email": alice}]));
     assert_eq!(hidden, json!([]));

@@ -1,4 +1,4 @@
-//! JSON written straight to text, value by value.
+//! A JSON writer that appends values directly to text.
 
 use std::io::Write as _;
 
@@ -11,16 +11,16 @@ use crate::model::Kind;
 use crate::model::Value;
 use crate::store::Figure;
 
-/// What stands for a secret that is set.
+/// The mask of a secret that is set.
 pub(super) const MASK: &str = "**********";
 
-/// The greatest whole number that a number with a fraction holds exactly.
+/// The greatest integer up to which an `f64` represents all integers exactly.
 const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 
-/// Why writing does not fail.
+/// The reason why writing cannot fail.
 const GROWS: &str = "values have a JSON form, and memory takes all that is written";
 
-/// JSON as text, finished: it goes out as it is and is not looked at again.
+/// A complete JSON text, sent to the client without further processing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JsonText(String);
 
@@ -31,18 +31,18 @@ impl JsonText {
         &self.0
     }
 
-    /// Returns the text itself.
+    /// Converts the text into a `String`.
     #[must_use]
     pub fn into_string(self) -> String {
         self.0
     }
 
-    /// Returns how much memory the text takes.
+    /// Returns the allocated memory of the text in bytes.
     pub(super) const fn capacity(&self) -> usize {
         self.0.capacity()
     }
 
-    /// Returns the list of some values.
+    /// Concatenates values to a list.
     #[must_use]
     pub fn list(values: &[Self]) -> Self {
         let room: usize = values.iter().map(|value| value.0.len() + ",".len()).sum();
@@ -78,8 +78,8 @@ impl Default for Text {
 }
 
 impl Text {
-    /// Returns a text that is to have at most so many bytes: once it has more, lists are cut short,
-    /// since nobody will see them.
+    /// Creates a text of at most `most` bytes. Once the text is longer, lists are cut short, since
+    /// the text is going to be discarded.
     pub(super) const fn within(most: usize) -> Self {
         Self { bytes: Vec::new(), most }
     }
@@ -103,8 +103,8 @@ impl Text {
         self.bytes.push(b']');
     }
 
-    /// Writes a list of the first items that fit, and `instead` of an item that alone does not fit. Returns
-    /// whether the list is not all that it could be.
+    /// Writes a list of the first items that fit. An item that alone does not fit is written by
+    /// `instead`. Returns whether the list is incomplete.
     pub(super) fn list_that_fits<T: Copy>(
         &mut self,
         items: impl IntoIterator<Item = T>,
@@ -159,7 +159,7 @@ impl Text {
         self.bytes.extend_from_slice(b"null");
     }
 
-    /// Writes one of some figures.
+    /// Writes the aggregate value at `place`.
     pub(super) fn figure(&mut self, figures: &[Figure], place: usize) {
         match figures.get(place) {
             Some(Figure::Value(value)) => self.value(value),
@@ -168,7 +168,7 @@ impl Text {
         }
     }
 
-    /// Writes a number as JavaScript does: whole ones without a fraction.
+    /// Writes a number as JavaScript does: integers without a fraction.
     pub(super) fn real(&mut self, real: f64) {
         if real.fract() == 0.0 && real.abs() <= WHOLE_MAX {
             write!(self.bytes, "{real:.0}").expect(GROWS);
@@ -177,7 +177,7 @@ impl Text {
         }
     }
 
-    /// Writes the value of a field; of a secret, only that it is set.
+    /// Writes the value of a field; a secret is masked.
     pub(super) fn field(&mut self, field: &Field, value: &Value) {
         if matches!(field.kind, Kind::Secret) && !value.is_null() {
             self.string(MASK);
@@ -194,7 +194,7 @@ impl Text {
             Value::Integer(number) => self.json(number),
             Value::Text(text) => self.string(text),
             Value::Uuid(id) => self.string(id.hyphenated().encode_lower(&mut [0; 36])),
-            // Neither digits nor what stands between them is ever escaped.
+            // A timestamp contains no characters to escape.
             Value::Timestamp(at) => write!(self.bytes, "\"{at}\"").expect(GROWS),
             Value::Json(document) => self.json(&**document),
         }
@@ -205,7 +205,7 @@ impl Text {
         self.json(text);
     }
 
-    /// Returns what was written, unless that is too long.
+    /// Returns the text, unless it is too long.
     ///
     /// # Errors
     /// [`Error::LimitExceeded`].
@@ -213,7 +213,7 @@ impl Text {
         if self.bytes.len() > self.most { Err(too_long(self.most)) } else { Ok(self.finish()) }
     }
 
-    /// Returns what was written.
+    /// Returns the text.
     pub(super) fn finish(self) -> JsonText {
         JsonText(String::from_utf8(self.bytes).expect("JSON is written as UTF-8"))
     }
@@ -223,14 +223,14 @@ impl Text {
     }
 }
 
-/// Returns the refusal of what has more bytes than it may.
+/// Returns the error for an answer of more than `most` bytes.
 pub(super) fn too_long(most: usize) -> Error {
     Error::LimitExceeded(format!(
         "the answer would have more than {most} bytes: ask for fewer items or fields at a time"
     ))
 }
 
-/// Returns the refusal of a list whose first items alone fit.
+/// Returns the error for a list of which only the first `count` items fit.
 pub(super) fn list_too_long(most: usize, count: usize) -> Error {
     match too_long(most) {
         Error::LimitExceeded(reason) if count > 0 => {

@@ -1,4 +1,4 @@
-//! One JSON value to the value of a field, by the field's type.
+//! Conversion of a JSON value to the value of a field, by the field's type.
 
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
@@ -18,10 +18,10 @@ use crate::query::date;
 use crate::text::names;
 use crate::text::number::whole;
 
-/// The integers that JavaScript does not round.
+/// The integers that JavaScript represents exactly.
 const INTEGERS: RangeInclusive<i64> = -((1 << 53) - 1)..=(1 << 53) - 1;
 
-/// Returns the value of a field, from whatever JSON can stand for it.
+/// Converts JSON to a value of the field, from any form that the field's type accepts.
 pub(super) fn value(
     collection: &'static Collection,
     field: &'static Field,
@@ -76,8 +76,7 @@ pub(super) fn value(
     }
 }
 
-/// Returns a document of the shape that the field has. A list of texts may also be sent as one text
-/// with commas.
+/// Returns a document of the field's shape. A list of texts may also be comma-separated text.
 fn document(field: &'static Field, json: &Json) -> Result<Json, Error> {
     let must_be = |what: &str| Error::payload(format!("\"{}\" must be {what}", field.name));
     match (field.document(), json) {
@@ -91,7 +90,7 @@ fn document(field: &'static Field, json: &Json) -> Result<Json, Error> {
     }
 }
 
-/// Returns text, from any JSON, as the field keeps it; null for null.
+/// Converts any JSON to text of the field; null stays null.
 pub(super) fn text(
     collection: &'static Collection,
     field: &'static Field,

@@ -1,7 +1,6 @@
-//! What of a payload changes nothing, so that an object that was read can be sent back as it is.
+//! Detects unchanged values in a payload, so that a client can send an object back as it was read.
 //!
-//! Whether a value is the same as before tells that value, so it counts only for a caller who may read
-//! it.
+//! The comparison discloses the current value, so it is made only for a caller that may read it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,16 +27,16 @@ use crate::model::collection::Special;
 use crate::model::schema::USERS;
 use crate::query::Scope;
 
-/// Items as they are, and what of them a caller may read.
+/// The current items, and the caller's read access to them.
 pub(super) struct Current {
     collection: &'static Collection,
     rows: HashMap<Key, Arc<Row>>,
-    /// Whether some of the items are not there.
+    /// Whether some of the items are missing.
     is_partial: bool,
     sight: Sight,
 }
 
-/// What a caller may read of a collection; `None` for nothing.
+/// The caller's read scope on a collection; `None` for no access.
 pub(super) struct Sight(pub(super) Option<Scope>);
 
 impl Sight {
@@ -45,15 +44,15 @@ impl Sight {
         Self(items.permissions.scope(actor, collection, Action::Read).ok())
     }
 
-    /// Returns whether the caller may read the field of a row. A rule that looks through a relation
-    /// gives nothing here.
+    /// Returns whether the caller may read the field of a row. A rule that follows a relation
+    /// grants nothing here.
     pub(super) fn shows(&self, row: &Arc<Row>, field: &'static Field) -> bool {
         self.0.as_ref().is_some_and(|scope| scope.shows(&Record::new(Arc::clone(row)), field))
     }
 }
 
 impl Current {
-    /// Returns the items that were found of so many.
+    /// Wraps the items that were found for `count` keys.
     pub(super) fn new(
         items: &Items,
         actor: &Actor,
@@ -65,20 +64,20 @@ impl Current {
         Self { collection, rows, is_partial, sight: Sight::new(items, actor, collection) }
     }
 
-    /// Returns whether all items have this value, as far as the caller may know.
+    /// Returns whether all items have this value and the caller may read it on all of them.
     pub(super) fn has(&self, field: &'static Field, value: &Value) -> bool {
         self.all(field, |row| row[field] == *value)
     }
 
-    /// Returns whether a payload leaves a field that the server keeps as it is.
+    /// Returns whether a payload leaves a server-managed field unchanged.
     pub(super) fn keeps(&self, name: &str, sent: &Json) -> bool {
         let field = self.collection.field(name).filter(|field| is_kept(field));
         field.is_some_and(|field| self.all(field, |row| shows_as(&row[field], field, sent)))
     }
 
-    /// Refuses to take the password off an account, since nothing else signs it in, and its address, by
-    /// which it signs in and gets links. Administrators may do so for accounts of an identity provider; the
-    /// address they may take off any account but their own.
+    /// Refuses to remove the password of an account, its only means to sign in, and its address,
+    /// which it needs to sign in and to receive links. Administrators may remove the password of an
+    /// account of an identity provider, and the address of any account but their own.
     ///
     /// # Errors
     /// [`Error::FailedValidation`].
@@ -120,7 +119,7 @@ impl Current {
     }
 }
 
-/// Returns whether the server alone sets the field.
+/// Returns whether only the server sets the field.
 pub(super) const fn is_kept(field: &Field) -> bool {
     match field.special {
         Special::Kept
@@ -133,7 +132,7 @@ pub(super) const fn is_kept(field: &Field) -> bool {
     }
 }
 
-/// Takes secrets out of a payload that are sent as they are shown.
+/// Removes masked secrets from a payload: they are unchanged.
 pub(super) fn leave_out_masks(collection: &'static Collection, values: &mut Map<String, Json>) {
     values.retain(|name, value| {
         let is_secret =

@@ -1,7 +1,7 @@
-//! The rules of permissions that a payload has to keep: their `validation`.
+//! The rules of permissions for payloads: their `validation`.
 //!
-//! It is a filter with two more operators, which are about what is sent and therefore none of queries:
-//! `_submitted` (the field is sent) and `_regex` (the text fits a regular expression).
+//! A rule is a filter with two more operators. They are about the payload, so queries lack them:
+//! `_submitted` (the field is sent) and `_regex` (the text matches a regular expression).
 
 use serde_json::Map;
 use serde_json::Value as Json;
@@ -16,29 +16,29 @@ use crate::query::Environment;
 use crate::query::Filter;
 use crate::query::Limits;
 
-/// How deep a rule may be nested, as a filter.
+/// The maximum nesting depth of a rule, as of a filter.
 const NESTING_MAX: usize = 32;
 
-/// What a payload is held against.
+/// A payload to check, with the context of its rules.
 pub(super) struct Validation<'a> {
-    /// What is sent, with presets.
+    /// The payload, with presets.
     pub(super) payload: &'a Map<String, Json>,
-    /// What it makes of an item.
+    /// The row with the values of the payload.
     pub(super) row: &'a Row,
-    /// Who sends it, and when.
+    /// The sender of the payload, and the time.
     pub(super) environment: Environment<'a>,
-    /// The bounds of filters.
+    /// The limits of filters.
     pub(super) limits: &'a Limits,
-    /// How the patterns of the rules turned out.
+    /// The results of the patterns of the rules.
     pub(super) trials: &'a Trials,
 }
 
-/// How the patterns of rules turned out, by field and pattern.
+/// The results of patterns, by field and pattern.
 #[derive(Default)]
 pub(super) struct Trials(Vec<(String, String, bool)>);
 
 impl Trials {
-    /// Tries all patterns of a rule on what is sent.
+    /// Matches all patterns of a rule against the payload.
     ///
     /// # Errors
     /// As [`Patterns::fits`].
@@ -66,7 +66,7 @@ impl Trials {
     }
 }
 
-/// Finds the fields that a rule has patterns for, and the patterns.
+/// Finds the patterns of a rule and their fields.
 fn find_patterns<'r>(rule: &'r Json, left: usize, found: &mut Vec<(&'r str, &'r str)>) {
     let (Some(entries), Some(left)) = (rule.as_object(), left.checked_sub(1)) else { return };
     for (name, rule) in entries {
@@ -83,11 +83,11 @@ fn find_patterns<'r>(rule: &'r Json, left: usize, found: &mut Vec<(&'r str, &'r 
 }
 
 impl Validation<'_> {
-    /// Adds what a payload breaks of a rule. A test looks only at fields that the payload has, but a
-    /// field that must be sent, or must not be null, must be there.
+    /// Adds the violations of a rule. A test applies only to fields in the payload, but a field
+    /// that must be sent, or must not be null, must be present.
     ///
     /// # Errors
-    /// [`Error::InvalidQuery`] for a rule that makes no sense.
+    /// [`Error::InvalidQuery`] for an invalid rule.
     pub(super) fn check(&self, rule: &Json, broken: &mut Vec<Violation>) -> Result<(), Error> {
         self.level(rule, NESTING_MAX, broken)
     }
@@ -155,7 +155,7 @@ impl Validation<'_> {
         self.plain(&entry(name, Json::Object(others)), broken)
     }
 
-    /// Checks what is a filter like any other.
+    /// Checks the part of a rule that is an ordinary filter.
     fn plain(&self, rule: &Json, broken: &mut Vec<Violation>) -> Result<(), Error> {
         let filter = Filter::parse(self.row.collection(), rule, &self.environment, self.limits)?;
         if !filter.relations().0.is_empty() {

@@ -32,15 +32,15 @@ use crate::store::Guard;
 use crate::store::Op;
 use crate::store::Write;
 
-/// What creates items.
+/// The changes that create items.
 #[derive(Debug, Default)]
 pub(in crate::domain) struct Creation {
-    /// The changes; none if there is no item.
+    /// The changes; empty if there is no item.
     pub(in crate::domain) ops: Vec<Op>,
-    /// The places of the items that the payload names among all that are created in their collection:
-    /// the others are behind relations.
+    /// The indexes of the items named by the payload among all items created in their collection.
+    /// The others are behind relations.
     roots: Vec<usize>,
-    /// The names in the payload that are no fields.
+    /// The unknown names in the payload.
     ignored: Vec<String>,
 }
 
@@ -67,11 +67,12 @@ impl Items {
         Ok(Written { ignored, ..written })
     }
 
-    /// Creates as [`Items::create`], unless the caller has done the same under this key already:
-    /// then nothing happens, and the answer shows what was created then, as it is now.
+    /// Creates as [`Items::create`], unless the caller has made the same request with this key
+    /// already. In that case nothing is written, and the answer shows the current state of the
+    /// items created by the first request.
     ///
     /// # Errors
-    /// As [`Items::create`]; [`Error::Unprocessable`] if the key was used for something else.
+    /// As [`Items::create`]; [`Error::Unprocessable`] if the key was used for another request.
     pub async fn create_once(
         &self,
         actor: &Actor,
@@ -105,8 +106,8 @@ impl Items {
         }
     }
 
-    /// Returns what creates the items of a payload, for whoever commits more with it; nothing if there
-    /// are none.
+    /// Returns the changes that create the items of a payload, so that the caller can commit them
+    /// along with others. They are empty if the payload has no items.
     ///
     /// # Errors
     /// As [`Items::create`].
@@ -194,11 +195,12 @@ impl Items {
         Ok(Written { ignored: ignored.report(collection), ..written })
     }
 
-    /// Deletes items, all or none, and returns the keys that were named or found, in the form that the
-    /// request wrote them in.
+    /// Deletes items, all or none, and returns the keys that were named or found, in the form in
+    /// which the request wrote them.
     ///
     /// # Errors
-    /// [`Error::Forbidden`], [`Error::InvalidPayload`], [`Error::InvalidQuery`], [`Error::TooBusy`].
+    /// [`Error::Forbidden`], [`Error::InvalidPayload`], [`Error::InvalidQuery`],
+    /// [`Error::TooBusy`].
     pub async fn delete(
         &self,
         actor: &Actor,
@@ -234,13 +236,13 @@ impl Items {
         let write = Write { actor: actor.user, at: self.clock.now(), ops };
         match self.changes.commit_for(actor, write, None).await? {
             Done::Now(events) | Done::Partly(events, _) => Ok(events),
-            // Only what has a key can have happened before.
+            // Only a write with an idempotency key can be a duplicate.
             Done::Before(_) => Ok(Vec::new()),
         }
     }
 
-    /// Returns the keys of the items that a call is about. A query finds only what the caller may
-    /// both see and change.
+    /// Returns the keys of the selected items. A query selects only items that the caller may both
+    /// see and change.
     async fn named(
         &self,
         actor: &Actor,
@@ -257,7 +259,7 @@ impl Items {
             Which::Query(query) => query,
         };
         let unlimited = query.get("limit").is_none();
-        // All are meant, or none: what a list may show is no bound for them.
+        // Without a limit all matching items are meant, so the page limit of lists does not apply.
         let all = query.get("limit").is_none_or(|limit| *limit == -1 || *limit == "-1");
         let query = self.parse(actor, collection, &query)?;
         if unlimited && query.search.is_none() && query.filter.is_everything() {
@@ -269,7 +271,7 @@ impl Items {
         let mut select = plan.select;
         select.filter = scope.filter().and(select.filter);
         if all {
-            // One more than may be changed, to notice when there are too many.
+            // One more than the limit, to detect that there are too many.
             select.limit = Some(u64::try_from(self.config.batch_max).unwrap_or(u64::MAX - 1) + 1);
         }
         let rows = self.store.read_to_change(plan.projection.scope(), select).await?;
@@ -277,7 +279,7 @@ impl Items {
         Ok(rows.iter().filter_map(|row| row.key()).collect())
     }
 
-    /// Adds what changes of accounts bring with them, and refuses those that would give rights away.
+    /// Adds the side effects of account changes, and refuses privilege escalation.
     async fn with_consequences(&self, actor: &Actor, ops: &mut Vec<Op>) -> Result<(), Error> {
         if ops.iter().any(|op| op.collection().is_some_and(|it| it.reach == Reach::System)) {
             accounts::keep_in_place(&self.directory, &self.permissions, actor, ops).await?;
@@ -287,7 +289,7 @@ impl Items {
         Ok(())
     }
 
-    /// Refuses a request that changes more items than it may.
+    /// Refuses a request that changes more items than the limit.
     pub(super) fn check_size(&self, items: usize) -> Result<(), Error> {
         let most = self.config.batch_max;
         if items > most {
@@ -297,7 +299,7 @@ impl Items {
     }
 }
 
-/// Refuses, to administrators too, what cannot be done with items of a collection of this form.
+/// Refuses operations that collections of this form do not support, also to administrators.
 fn require_form(collection: &'static Collection, forms: &[Form]) -> Result<(), Error> {
     if forms.contains(&collection.form) { Ok(()) } else { Err(Error::collection(collection.name)) }
 }

@@ -1,4 +1,4 @@
-//! The answer to a write: the items that the request named, as their writer may see them.
+//! The answer to a write: the items named by the request, as visible to the caller.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use crate::query::Query;
 use crate::query::Relations;
 use crate::store::Select;
 
-/// Returns the items at these places among those that the events create in a collection, as they are
+/// Returns the items at `places` among those that the events create in a collection, in their state
 /// after all of the events.
 pub(super) fn created(
     collection: &'static Collection,
@@ -44,7 +44,8 @@ pub(super) fn created(
     updated(collection, events, &keys)
 }
 
-/// Returns the items with these keys as they are after the events, so far as the events are about them.
+/// Returns the items with these keys in their state after the events. Items that the events do not
+/// change are left out.
 pub(super) fn updated(
     collection: &'static Collection,
     events: &[Arc<Event>],
@@ -60,8 +61,8 @@ pub(super) fn updated(
 }
 
 impl Items {
-    /// Reads the query that shapes an answer. Nonsense refuses the call; fields that may not be seen
-    /// do not: the write happens, and only its result stays hidden.
+    /// Parses the query for the answer to a write. An invalid query refuses the call. Hidden fields
+    /// do not: the write is executed, and only its result is hidden.
     pub(super) fn parse_for_answer(
         &self,
         actor: &Actor,
@@ -75,7 +76,7 @@ impl Items {
         }
     }
 
-    /// Shows the rows that a write has left to their writer.
+    /// Returns the result of a write from the rows that it changed.
     pub(super) async fn written(
         &self,
         actor: &Actor,
@@ -92,7 +93,7 @@ impl Items {
         Ok(Written { keys, answer, ignored: Vec::new() })
     }
 
-    /// Shows items as they are now, in the order of their keys, to whoever wrote them.
+    /// Returns the current state of items, in the order of `keys`, as the answer to a write.
     pub(super) async fn found(
         &self,
         actor: &Actor,
@@ -115,7 +116,7 @@ impl Items {
         self.answer(actor, collection, query, rows, many).await
     }
 
-    /// Shows rows as their writer may see them.
+    /// Returns the answer with those of the rows that the caller may see.
     async fn answer(
         &self,
         actor: &Actor,

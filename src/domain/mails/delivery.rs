@@ -1,8 +1,8 @@
-//! Sending what is queued: a few mails at a time, again later if it fails, not for ever.
+//! Delivery of the mail queue: a few mails at a time, with retries up to a maximum age.
 //!
-//! A mail is sent at least once: should the process end between the sending and the note of it, it
-//! is sent again, under the same `Message-ID`. Why one could not be sent is logged with the keys of
-//! mail and account, and without the address.
+//! Delivery is at least once: if the process ends between sending a mail and recording it, the mail
+//! is sent again with the same `Message-ID`. Failures are logged with the keys of the mail and the
+//! account, but without the address.
 
 use std::time::Duration;
 
@@ -33,25 +33,26 @@ use crate::store::Guard;
 use crate::store::Op;
 use crate::store::Write;
 
-/// How many mails are under way at once.
+/// The maximum number of mails sent concurrently.
 const AT_ONCE: u64 = 8;
-/// How long the delivery rests at most before it looks again by itself.
+/// The maximum pause before the queue is polled again.
 const REST_MAX: Duration = Duration::from_secs(5);
-/// How often mails that were sent are forgotten.
+/// The interval at which the rows of sent mails are deleted.
 const SWEEP_PERIOD: Duration = Duration::from_mins(1);
-/// How long it rests after the store failed.
+/// The pause after an error of the store.
 const FAILURE_REST: Duration = Duration::from_secs(1);
-/// After how long a mail is tried for the second time; the wait doubles with each try, up to the other.
+/// The delay before the second attempt. It doubles with each attempt, up to `BACKOFF_MAX`.
 const BACKOFF: Duration = Duration::from_secs(2);
 const BACKOFF_MAX: Duration = Duration::from_hours(1);
-/// How often a mail is tried that the mail server refuses for good: its settings may be mended.
+/// The maximum number of attempts for a mail that the mail server rejects permanently. It is
+/// retried too, since the server's settings may be corrected meanwhile.
 const REFUSALS_MAX: i64 = 6;
-/// How long a mail is tried at all.
+/// The maximum age of a mail that is still attempted.
 const AGE_MAX: Duration = Duration::from_hours(24);
-/// How long mails that are under way may take once the service stops; they are sent again otherwise.
+/// The grace period for mails being sent when the service stops. Unfinished mails are sent again.
 const LAST_WORD: Duration = Duration::from_secs(3);
 
-/// What is known of a queued mail.
+/// A row of the mail queue.
 struct Queued {
     id: Uuid,
     user: Uuid,
@@ -62,16 +63,16 @@ struct Queued {
     attempts: i64,
 }
 
-/// What became of a mail.
+/// The result of an attempt.
 enum Outcome {
     Sent,
     Later,
-    /// It is not to be sent any more.
+    /// The mail is deleted without being sent.
     Dropped,
 }
 
 impl Mails {
-    /// Sends what is queued until the service stops. Without a mailer, what was queued earlier waits.
+    /// Sends queued mails until the service stops. Without a mailer, earlier mails stay queued.
     pub async fn deliver(&self, stopping: CancellationToken) {
         let Some(mailer) = &self.mailer else { return };
         let mut swept = None;
@@ -99,7 +100,7 @@ impl Mails {
         }
     }
 
-    /// Sends what is due, and returns when the next mail is.
+    /// Sends the mails that are due, and returns the time at which the next one is due.
     async fn deliver_due(
         &self,
         mailer: &Mailer,
@@ -134,7 +135,7 @@ impl Mails {
             Outcome::Dropped
         } else {
             match self.letter(&mail).await? {
-                // The account has gone, or is not any more what the mail is about.
+                // The account is deleted, or the mail no longer applies to its state.
                 None => Outcome::Dropped,
                 Some(letter) => report(&mail, mailer.send(&letter).await),
             }
@@ -146,10 +147,10 @@ impl Mails {
                 self.note(mail.id, vec![("date_next", Value::Null)], Guard::Present).await
             }
             Outcome::Later => {
-                // The time of the failure, which may have taken a while to show.
+                // The time of the failure: the attempt itself may have taken a while.
                 let next = Value::Timestamp(self.clock.now().plus(backoff(mail.attempts)));
                 let set = vec![("date_next", next), ("attempts", Value::Integer(attempts))];
-                // What was taken back meanwhile is not tried again.
+                // A mail that was cancelled meanwhile is not retried.
                 let waits = Filter::Field(MAILS.require("date_next"), Test::Nnull);
                 match self.note(mail.id, set, Guard::Every(waits)).await {
                     Err(Error::Forbidden(_)) => Ok(()),
@@ -159,7 +160,7 @@ impl Mails {
         }
     }
 
-    /// Returns the mail as it is to be sent; `None` if it has lost its object.
+    /// Builds the message; `None` if the mail no longer applies to its account.
     async fn letter(&self, mail: &Queued) -> Result<Option<Letter>, Error> {
         let Some(user) = self.store.find(&USERS, Key::Uuid(mail.user)).await? else {
             return Ok(None);
@@ -186,13 +187,13 @@ impl Mails {
         }))
     }
 
-    /// Returns the address that the link leads to.
+    /// Returns the URL of the link.
     fn link(&self, mail: &Queued, token: &str) -> Option<String> {
         let page = mail.url.clone().unwrap_or_else(|| format!("{}{}", self.base, mail.kind.path()));
         link::address(&page, token)
     }
 
-    /// Forgets what was sent so long ago that it is not counted any more.
+    /// Deletes the rows of sent mails that no longer count towards the limit per account.
     async fn forget_sent(&self) -> Result<(), Error> {
         let before = Value::Timestamp(self.clock.now().minus(COUNTED));
         let filter = Filter::And(vec![
@@ -223,7 +224,7 @@ impl Mails {
     }
 }
 
-/// Says in the log what became of a mail, and what follows.
+/// Logs the result of an attempt and returns the outcome.
 fn report(mail: &Queued, sent: Result<(), MailError>) -> Outcome {
     let Queued { id, user, kind, attempts, .. } = mail;
     let attempts = attempts.saturating_add(1);
@@ -265,7 +266,7 @@ fn read(row: &Row) -> Option<Queued> {
     })
 }
 
-/// Returns how long to wait after so many tries in vain before this one.
+/// Returns the delay before the next attempt, after `attempts` failures before the current one.
 fn backoff(attempts: i64) -> Duration {
     let doublings = u32::try_from(attempts).unwrap_or(u32::MAX).min(16);
     BACKOFF.saturating_mul(1 << doublings).min(BACKOFF_MAX)

@@ -1,17 +1,17 @@
-//! What mails say, in plain text and in HTML.
+//! The texts of mails, in plain text and in HTML.
 //!
-//! Nothing in them was written by whoever made them be sent, but the project's own name: else
-//! anybody could have this service write to others in their words.
+//! Apart from the name of the project, a mail contains no text from the client that causes it.
+//! Otherwise a client could use the service to send other users a text of its own.
 
 use time::macros::format_description;
 
 use crate::clock::Timestamp;
 use crate::domain::mails::Kind;
 
-/// The colour of the button where the settings have none that is one.
+/// The colour of the button if the settings have no valid colour.
 const COLOR: &str = "#0f766e";
 
-/// The words of a mail.
+/// The text of a mail.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Words {
     /// One line.
@@ -22,19 +22,19 @@ pub(super) struct Words {
     pub(super) html: String,
 }
 
-/// What stands in a mail besides its words.
+/// The variable parts of a mail.
 pub(super) struct Parts<'a> {
     /// The name of the project.
     pub(super) project: &'a str,
-    /// Its colour, as it was written.
+    /// The colour of the project, unvalidated.
     pub(super) color: Option<&'a str>,
-    /// Where the link leads, token included.
+    /// The URL of the link, including the token.
     pub(super) link: &'a str,
-    /// From when on the link is no good.
+    /// The time at which the link expires.
     pub(super) expires: Timestamp,
 }
 
-/// Returns the words of a mail.
+/// Returns the text of a mail.
 pub(super) fn write(kind: Kind, parts: &Parts<'_>) -> Words {
     let project = one_line(parts.project);
     let (subject, lead, button, tail) = match kind {
@@ -118,7 +118,7 @@ fn page(
     )
 }
 
-/// Returns a text as it can stand in HTML, between tags and in quotation marks.
+/// Escapes a text for HTML, between tags and in quoted attributes.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -134,14 +134,15 @@ fn escape(text: &str) -> String {
     escaped
 }
 
-/// Returns a name without what would break a line or turn around what follows.
+/// Replaces line breaks, other control characters and bidirectional controls in a name by spaces:
+/// they would break the line or reverse the text that follows.
 pub(super) fn one_line(name: &str) -> String {
     let is_odd =
         |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     name.split(is_odd).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// Returns whether this is a colour of three or six hexadecimal digits.
+/// Returns whether the text is a `#` followed by three or six hexadecimal digits.
 fn is_color(text: &str) -> bool {
     text.strip_prefix('#').is_some_and(|digits| {
         matches!(digits.len(), 3 | 6) && digits.bytes().all(|digit| digit.is_ascii_hexdigit())

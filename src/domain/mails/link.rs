@@ -1,9 +1,9 @@
-//! The tokens of links in mails: who may do what, until when, once.
+//! Tokens of links in mails. A token authorizes one action on one account, once, until it expires.
 //!
-//! JSON Web Tokens under a key of their own from `SECRET`, so that no access token is ever one of
-//! them, nor the other way round. Each says what it is for, and has a digest of the address and the
-//! password of the account as they were: once either changes, it is no good any more. Nothing is
-//! stored of them.
+//! Tokens are JSON Web Tokens with a signing key of their own, derived from `SECRET`, so that an
+//! access token is never valid as a link token, nor the reverse. Each token names its purpose and
+//! contains a digest of the account's address and password at the time of issue. Once either
+//! changes, the token is invalid. The server does not store tokens.
 
 use data_encoding::BASE64URL_NOPAD;
 use jsonwebtoken::Algorithm;
@@ -27,28 +27,28 @@ use crate::domain::mails::Kind;
 use crate::model::Row;
 use crate::signatures;
 
-/// Who issues them.
+/// The issuer of the tokens.
 const ISSUER: &str = "directus";
-/// How long a token may be: several times as long as any of ours.
+/// The maximum length of a token: several times the length of an issued one.
 const TOKEN_BYTES_MAX: usize = 2048;
-/// The parameter of an address that has the token.
+/// The parameter of a URL that contains the token.
 const TOKEN: &str = "token";
 
-/// What a token says.
+/// The claims of a token.
 #[derive(Debug, Serialize, Deserialize)]
 struct Claims {
     /// The account.
     id: Uuid,
-    /// What it is for.
+    /// The purpose.
     scope: String,
-    /// What the account was like.
+    /// A digest of the account's address and password at the time of issue.
     hash: String,
     iat: i64,
     exp: i64,
     iss: String,
 }
 
-/// Makes and opens tokens.
+/// Issues and verifies tokens.
 pub struct Links {
     encoding: EncodingKey,
     decoding: DecodingKey,
@@ -56,7 +56,7 @@ pub struct Links {
     digests: MacKey,
 }
 
-/// What a genuine token was about.
+/// A verified token.
 #[derive(Debug)]
 pub struct Opened {
     /// The account.
@@ -65,7 +65,7 @@ pub struct Opened {
 }
 
 impl Links {
-    /// Returns the maker of tokens under this secret.
+    /// Derives the keys from the secret.
     #[must_use]
     pub fn new(secret: &Secret) -> Self {
         let secret = secret.0.as_bytes();
@@ -73,7 +73,7 @@ impl Links {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.set_issuer(&[ISSUER]);
         validation.set_required_spec_claims(&["exp", "iss"]);
-        // The library asks the system for the time; `open` asks the caller instead.
+        // The library reads the system clock; `open` takes the time from its caller instead.
         validation.validate_exp = false;
         Self {
             encoding: EncodingKey::from_secret(&key),
@@ -83,10 +83,10 @@ impl Links {
         }
     }
 
-    /// Returns a token for an account as it is.
+    /// Issues a token for the current state of an account.
     ///
     /// # Panics
-    /// Never: such claims have a JSON form and HMAC takes any key.
+    /// Never: the claims have a JSON form and HMAC accepts any key.
     #[must_use]
     pub fn make(
         &self,
@@ -108,12 +108,11 @@ impl Links {
             .expect("claims have a JSON form and HMAC takes any key")
     }
 
-    /// Returns what a token is about. Whether the account is still what it was is for
-    /// [`Links::fits`] to say.
+    /// Verifies a token. [`Links::fits`] checks whether the account is unchanged.
     ///
     /// # Errors
-    /// [`Error::InvalidToken`] if it was not made here, [`Error::Forbidden`] if it is for something
-    /// else, [`Error::TokenExpired`].
+    /// [`Error::InvalidToken`] if it was not issued here, [`Error::Forbidden`] if it has another
+    /// purpose, [`Error::TokenExpired`].
     pub fn open(&self, kind: Kind, token: &str, now: Timestamp) -> Result<Opened, Error> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(Error::InvalidToken);
@@ -130,7 +129,7 @@ impl Links {
         Ok(Opened { user: claims.id, hash: claims.hash })
     }
 
-    /// Returns whether the account has still the address and the password that it had.
+    /// Returns whether the account still has the address and password of the token.
     #[must_use]
     pub fn fits(&self, opened: &Opened, user: &Row) -> bool {
         self.digest(user).as_bytes().ct_eq(opened.hash.as_bytes()).into()
@@ -147,14 +146,14 @@ impl Links {
     }
 }
 
-/// Returns the address of a page with a token, which takes the place of any `token` that the address has,
-/// in its query and in its fragment; `None` if it is no address.
+/// Returns the URL of a page with a token. It replaces all `token` parameters in the query and the
+/// fragment of the URL. `None` if `page` is not an absolute URL.
 #[must_use]
 pub(super) fn address(page: &str, token: &str) -> Option<String> {
     let mut url = Url::parse(page).ok()?;
     let query = url.query().map(without_token).filter(|query| !query.is_empty());
     url.set_query(query.as_deref());
-    // Pages that find their way by the fragment read parameters there.
+    // Pages that route by the fragment read parameters from it.
     let fragment = url.fragment().map(|fragment| match fragment.split_once('?') {
         Some((path, query)) => match without_token(query) {
             query if query.is_empty() => path.to_owned(),
@@ -167,7 +166,7 @@ pub(super) fn address(page: &str, token: &str) -> Option<String> {
     Some(url.into())
 }
 
-/// Returns the parameters but for the token, as they were written.
+/// Returns the parameters without the token, as they were written.
 fn without_token(parameters: &str) -> String {
     let is_other = |parameter: &&str| {
         form_urlencoded::parse(parameter.as_bytes()).all(|(name, _)| name != TOKEN)

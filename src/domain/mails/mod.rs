@@ -1,9 +1,8 @@
-//! The queue of mails: what is to be sent, to whose account, until when.
+//! The mail queue. An entry contains the kind of the mail, its account and its expiry.
 //!
-//! A mail is queued by a change in the write that causes it, so there is neither a mail without its
-//! cause nor a cause without its mail. The queue holds no address, no token and no text: `delivery`
-//! looks the account up and makes the link when it sends. What a mail says, `letter` knows; what its
-//! link is worth, `link`.
+//! A mail is queued in the same transaction as the change that causes it, so neither exists without
+//! the other. The queue contains no address, no token and no text: `delivery` reads the account and
+//! issues the token when it sends. The texts are in `letter`, the tokens in `link`.
 
 mod delivery;
 mod letter;
@@ -31,24 +30,24 @@ use crate::store::Guard;
 use crate::store::Op;
 use crate::store::Store;
 
-/// How many mails may wait; what would make one more is refused.
+/// The maximum number of queued mails. Requests that would add more are refused.
 const WAITING_MAX: u64 = 10_000;
-/// How many mails of one kind an account is sent within [`COUNTED`]: nobody can have this service fill
-/// somebody else's inbox.
+/// The maximum number of mails of one kind to an account within [`COUNTED`], so that a client
+/// cannot flood the inbox of another user.
 const PER_ACCOUNT_MAX: usize = 5;
-/// How long mails that were sent are remembered, to be counted.
+/// The time for which sent mails count towards the limit per account.
 const COUNTED: Duration = Duration::from_hours(1);
-/// After how long it is worth another try when too many mails wait.
+/// The retry delay when the queue is full.
 const RETRY_AFTER: Duration = Duration::from_mins(1);
 
-/// What a mail is about, and its link for.
+/// The purpose of a mail and of its link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Somebody signed up with the address, and has to show that they read it.
+    /// Sign-up: the new user proves access to the address.
     Registration,
-    /// Somebody was given an account, and has to choose its password.
+    /// Invitation: the user of a new account chooses its password.
     Invitation,
-    /// Somebody has forgotten the password.
+    /// Reset of a forgotten password.
     Reset,
 }
 
@@ -68,7 +67,7 @@ impl Kind {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// Returns the name in tokens, which is that of Directus.
+    /// Returns the name in tokens, as in Directus.
     const fn scope(self) -> &'static str {
         match self {
             Self::Registration => "pending-registration",
@@ -77,7 +76,7 @@ impl Kind {
         }
     }
 
-    /// Returns the one status of an account for which such a link is good.
+    /// Returns the only account status for which the link is valid.
     #[must_use]
     pub const fn status(self) -> &'static str {
         match self {
@@ -87,7 +86,7 @@ impl Kind {
         }
     }
 
-    /// Returns the path that the link leads to where nobody asks for another.
+    /// Returns the path of the link unless the request chooses another page.
     const fn path(self) -> &'static str {
         match self {
             Self::Registration => "/users/register/verify-email",
@@ -97,25 +96,25 @@ impl Kind {
     }
 }
 
-/// Queues mails, and sends what is queued.
+/// Queues and sends mails.
 pub struct Mails {
     mailer: Option<Mailer>,
     store: Arc<Store>,
     changes: Arc<Changes>,
     settings: Arc<Settings>,
     clock: Clock,
-    /// The tokens of links.
+    /// Issues and verifies the tokens of links.
     pub links: Links,
-    /// Where this service is reached, without a slash at its end.
+    /// The public URL of this service, without a trailing slash.
     base: String,
-    /// Its name where the settings have none.
+    /// The name of the project if the settings have none.
     project_name: String,
     wake: Notify,
 }
 
 impl Mails {
-    /// Returns the queue over its parts. `base` is the address that links begin with. Without a
-    /// mailer nothing can be queued.
+    /// Creates the queue from its dependencies. `base` is the URL that links begin with. Without a
+    /// mailer, no mail can be queued.
     #[must_use]
     #[expect(
         clippy::too_many_arguments,
@@ -135,10 +134,10 @@ impl Mails {
         Self { mailer, store, changes, settings, clock, links, base, project_name, wake }
     }
 
-    /// Makes sure that so many more mails can be queued.
+    /// Checks that the queue has room for `mails` more mails.
     ///
     /// # Errors
-    /// [`Error::Unprocessable`] if there is no mail here; [`Error::TooBusy`] if too many wait.
+    /// [`Error::Unprocessable`] if mail is not configured; [`Error::TooBusy`] if the queue is full.
     pub async fn require_room(&self, mails: usize) -> Result<(), Error> {
         if self.mailer.is_none() {
             return Err(Error::Unprocessable(
@@ -153,8 +152,7 @@ impl Mails {
         Ok(())
     }
 
-    /// Returns whether an account may be sent one more mail of this kind: not too many were within the
-    /// last hour.
+    /// Returns whether the limit per account, kind and hour allows one more mail.
     ///
     /// # Errors
     /// When the store fails.
@@ -168,7 +166,7 @@ impl Mails {
         Ok(recent.count() < PER_ACCOUNT_MAX)
     }
 
-    /// Returns the keys of the mails of one kind to an account that have not been sent yet.
+    /// Returns the keys of the unsent mails of one kind to an account.
     ///
     /// # Errors
     /// When the store fails.
@@ -180,8 +178,8 @@ impl Mails {
         Ok(rows.iter().filter(waits).filter_map(Row::key).collect())
     }
 
-    /// Returns the change that queues a mail whose link is good for so long, and leads to `url`, to
-    /// be committed with what it is about. Then call [`Mails::wake`].
+    /// Returns the change that queues a mail, to be committed together with its cause. The link is
+    /// valid for `lifetime` and leads to `url`. Call [`Mails::wake`] after the commit.
     #[must_use]
     pub fn queue(
         kind: Kind,
@@ -202,15 +200,15 @@ impl Mails {
         Op::Create { collection: &MAILS, rows: vec![row] }
     }
 
-    /// Returns the change that takes mails out of the queue. They count as if they had been sent, since
-    /// they may be under way.
+    /// Returns the change that takes mails out of the queue. They still count towards the limit,
+    /// since they may be in delivery already.
     #[must_use]
     pub fn take_back(keys: Vec<Key>) -> Op {
         let set = vec![(MAILS.require("date_next"), Value::Null)];
         Op::Update { collection: &MAILS, keys, set, guard: Guard::Present }
     }
 
-    /// Lets the delivery know that there is something to send.
+    /// Notifies the delivery of new mails.
     pub fn wake(&self) {
         self.wake.notify_one();
     }

@@ -1,6 +1,6 @@
-//! The policies of single accounts, as opposed to those of roles and of the public. There may be as
-//! many as there are accounts, so they are read when an account is looked up and kept in a bounded
-//! cache that events keep true.
+//! The policies attached to single accounts, as opposed to those of roles and of the public. Their
+//! number grows with that of accounts, so they are read on demand into a bounded cache. Events
+//! invalidate it.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -21,14 +21,14 @@ use crate::model::schema::USERS;
 use crate::store::Store;
 use crate::store::StoreError;
 
-/// How many accounts' policies are kept, as many as rows of accounts (`directory`).
+/// The maximum number of cached accounts, equal to the number of rows cached by `directory`.
 const ACCOUNTS_MAX: usize = 50_000;
 
 /// A bounded cache of the policies of accounts.
 pub(super) struct AccountPolicies {
     store: Arc<Store>,
     known: Cache<Uuid, Arc<[Uuid]>>,
-    /// How many changes were applied: what was read while one came is not kept.
+    /// The number of applied changes. Policies read while a change was applied are not cached.
     changes: Mutex<u64>,
 }
 
@@ -55,7 +55,7 @@ impl AccountPolicies {
         Ok(policies)
     }
 
-    /// Returns those of the accounts that have one of the policies that `is_one` accepts.
+    /// Returns the accounts that have a policy accepted by `is_one`.
     ///
     /// # Errors
     /// When the store fails.
@@ -69,11 +69,11 @@ impl AccountPolicies {
         Ok(having.filter_map(account).collect())
     }
 
-    /// Takes notice of a committed change. Doing so twice does no harm.
+    /// Invalidates the accounts affected by a committed change. Idempotent.
     pub fn apply(&self, event: &Event) {
         let accounts: HashSet<Uuid> = match Concern::of(event) {
             Concern::Accounts(accounts) => accounts,
-            // Rows of accounts may be among them, or go with a policy or a role.
+            // The change may include access rows of accounts, or delete them with a policy or role.
             Concern::Everybody
                 if *event.collection == ACCESS
                     || event.action == EventAction::Delete

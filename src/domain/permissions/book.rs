@@ -1,4 +1,4 @@
-//! All rights of the service in memory, but for the policies of single accounts.
+//! The policy snapshot: all permissions in memory, except the policies of single accounts.
 
 use std::collections::HashMap;
 use std::collections::HashSet;
@@ -23,26 +23,26 @@ use crate::query::Scope;
 use crate::store::Store;
 use crate::store::StoreError;
 
-/// How many roles lie above another at most; what lies beyond gives no rights. It also ends a circle.
+/// The maximum number of roles in a lineage. Ancestors beyond it grant nothing.
 const ANCESTORS_MAX: usize = 32;
 
-/// How many compiled sets of rules are kept.
+/// The maximum number of cached rule sets.
 const COMPILED_MAX: usize = 10_000;
 
-/// A reading of roles, policies, permissions, and the access rows of roles and of the public.
+/// A snapshot of roles, policies, permissions, and the access rows of roles and of the public.
 pub(super) struct Book {
-    /// The place in the order of events up to which changes are in it, at least.
+    /// The log offset of the snapshot. It contains at least all changes up to there.
     pub(super) seq: i64,
     roles: HashMap<Uuid, Arc<Row>>,
     policies: HashMap<Uuid, Policy>,
     of_roles: HashMap<Uuid, Vec<Uuid>>,
     of_public: Vec<Uuid>,
-    /// What was asked for before. It ends with the book, so it knows nothing of earlier rights; and
-    /// which policies are in force at an address is decided before it is asked.
+    /// The compiled rule sets. The cache is dropped with the snapshot, so it never contains
+    /// outdated permissions. Its keys contain only policies in force at the client's address.
     compiled: Cache<Asked, Arc<Compiled>>,
 }
 
-/// Policies in force, the name of a collection, and what is to be done there.
+/// Policies in force, name of the collection, and action.
 type Asked = (Arc<[Uuid]>, &'static str, Action);
 
 impl Default for Book {
@@ -62,7 +62,7 @@ struct Policy {
     row: Arc<Row>,
     admin: bool,
     app: bool,
-    /// Where it counts; `None` for everywhere.
+    /// The networks in which the policy applies; `None` for everywhere.
     networks: Option<Networks>,
     permissions: Vec<Arc<Permission>>,
 }
@@ -111,8 +111,8 @@ impl Book {
         Ok(book)
     }
 
-    /// Returns the actor that an account is at this address, with the policies of its own; without an
-    /// account, the public.
+    /// Returns the actor for an account at this address with the account's own policies; without an
+    /// account, the public actor.
     pub(super) fn actor(
         &self,
         account: Option<&Arc<Row>>,
@@ -123,7 +123,7 @@ impl Book {
         let (user, role) = (at("id"), at("role"));
         let roles = self.lineage(role);
         let mut policies: Vec<Uuid> = Vec::new();
-        // The public's rights reach visitors, and accounts without a role.
+        // The public policies apply to visitors and to accounts without a role.
         if role.is_none() {
             policies.extend(&self.of_public);
         }
@@ -132,7 +132,7 @@ impl Book {
         policies.retain(|id| self.policies.get(id).is_some_and(|policy| policy.counts_at(address)));
         policies.sort_unstable();
         policies.dedup();
-        // A visitor is never an administrator, whatever the Public policy says.
+        // A visitor is never an administrator, even if a public policy has admin access.
         let has = |right: fn(&Policy) -> bool| {
             user.is_some() && policies.iter().filter_map(|id| self.policies.get(id)).any(right)
         };
@@ -173,7 +173,7 @@ impl Book {
         lineage
     }
 
-    /// Returns what the policies of the environment's actor give for this, `None` if nothing.
+    /// Returns the scope that the policies of the environment's actor grant; `None` for no access.
     pub(super) fn scope(
         &self,
         collection: &'static Collection,
@@ -192,7 +192,7 @@ impl Book {
         compiled.scope(environment, limits)
     }
 
-    /// Returns the permissions that policies hold for this.
+    /// Returns the permissions that the policies contain for this collection and action.
     fn permissions<'a>(
         &'a self,
         policies: &'a [Uuid],
@@ -205,7 +205,7 @@ impl Book {
         })
     }
 
-    /// Returns whether whoever has this policy is an administrator.
+    /// Returns whether the policy makes its holders administrators.
     pub(super) fn makes_administrators(&self, policy: Uuid) -> bool {
         self.policies.get(&policy).is_some_and(|policy| policy.admin)
     }

@@ -1,6 +1,6 @@
-//! Permissions made ready to be asked: read once, so far as they do not depend on who asks.
+//! Compiled permissions. A rule is parsed only once, unless it depends on the caller.
 //!
-//! Which permissions these are is decided in `book`.
+//! `book` selects the permissions to compile.
 
 use std::sync::Arc;
 
@@ -30,17 +30,17 @@ pub(super) struct Permission {
     presets: Option<Map<String, Json>>,
 }
 
-/// What a set of policies gives in one way on one collection.
+/// The access that a set of policies grants to one collection for one action.
 pub(super) enum Compiled {
-    /// The same to everybody who has them; `None` for nothing.
+    /// The same scope for every caller; `None` for no access.
     Fixed(Option<Scope>),
-    /// Something else to each: some rule names who asks, or the time.
+    /// A scope for each caller: a rule contains a variable for the caller or the time.
     Open(&'static Collection, Vec<Part>),
 }
 
 pub(super) enum Part {
     Fixed(Box<Rule>),
-    /// To be read anew for whoever asks.
+    /// Parsed again for each caller.
     Open(Arc<Permission>),
 }
 
@@ -65,7 +65,7 @@ impl Compiled {
         Self::Fixed(grant(collection, &parts, environment, limits))
     }
 
-    /// Returns the scope of whoever asks now.
+    /// Returns the scope for the environment's actor.
     pub fn scope(&self, environment: &Environment<'_>, limits: &Limits) -> Option<Scope> {
         match self {
             Self::Fixed(scope) => scope.clone(),
@@ -91,8 +91,8 @@ fn grant(
     (!rules.is_empty()).then(|| Scope::grant(collection, false, rules))
 }
 
-/// Returns whether some value could be a variable: those begin with `$`, also within a filter that is
-/// written as a text.
+/// Returns whether a value of the filter may be a variable. Variables begin with `$`, also in a
+/// filter that is written as a string.
 fn names_a_variable(filter: &Json) -> bool {
     match filter {
         Json::String(text) => text.contains('$'),
@@ -103,7 +103,7 @@ fn names_a_variable(filter: &Json) -> bool {
 }
 
 impl Permission {
-    /// Reads a row; `None` if it names what does not exist, and so allows nothing.
+    /// Parses a row; `None` if its collection or action does not exist, so that it grants nothing.
     pub fn read(row: &Row) -> Option<Self> {
         let collection = schema::find(row.value("collection").as_text()?)?;
         let action = Action::find(row.value("action").as_text()?)?;
@@ -131,7 +131,7 @@ impl Permission {
         Some(Self { collection, action, fields, filter, validation: json("validation"), presets })
     }
 
-    /// Returns the rule for whoever asks now; `None` if its filter makes no sense.
+    /// Returns the rule for the environment's actor; `None` if its filter is invalid.
     fn rule(&self, environment: &Environment<'_>, limits: &Limits) -> Option<Rule> {
         let read = Filter::parse(self.collection, &self.filter, environment, limits);
         let Ok(filter) = read else {

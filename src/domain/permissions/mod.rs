@@ -1,9 +1,10 @@
-//! Who may do what: actor, collection and action to a [`Scope`], or Forbidden.
+//! Authorization: maps actor, collection and action to a [`Scope`] or to Forbidden.
 //!
-//! Rights are rows. Roles, policies, permissions, and which policies a role or the public has, are kept
-//! in memory, in a book that is replaced whole when one changes; what a set of policies gives is
-//! compiled when it is first asked for. The policies of single accounts, of which there may be many,
-//! are read with the account (`accounts`). It knows nothing of tokens or sessions (`auth`).
+//! Permissions are rows. Roles, policies, permissions, and the policies of roles and of the public
+//! are kept in memory as a snapshot, which is replaced as a whole when one of them changes. The
+//! access that a set of policies grants is compiled on first use. The policies of single accounts
+//! can be numerous, so they are read along with the account (`accounts`). This module knows nothing
+//! of tokens or sessions (`auth`).
 
 mod accounts;
 mod book;
@@ -43,7 +44,7 @@ use crate::query::Scope;
 use crate::store::Store;
 use crate::store::StoreError;
 
-/// How long a failed reading of rights waits before it is tried again, at first and at most.
+/// The delays before a failed read of the permissions is retried: first and maximum.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(5);
 
@@ -54,23 +55,23 @@ pub struct Permissions {
     limits: Limits,
     book: RwLock<Arc<Book>>,
     accounts: AccountPolicies,
-    /// One refresh at a time: an older reading must not replace a newer one.
+    /// Serializes refreshes: an older snapshot must not replace a newer one.
     refreshing: tokio::sync::Mutex<()>,
 }
 
-/// Whose rights an event may change.
+/// The accounts whose permissions an event may change.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Concern {
-    /// Nobody's.
+    /// No account.
     Nobody,
-    /// Those of these accounts alone.
+    /// Only these accounts.
     Accounts(HashSet<Uuid>),
-    /// Those of anyone.
+    /// Any account, and visitors.
     Everybody,
 }
 
 impl Concern {
-    /// Returns whose rights an event may change.
+    /// Returns the accounts whose permissions an event may change.
     #[must_use]
     pub fn of(event: &Event) -> Self {
         if *event.collection != ACCESS {
@@ -79,7 +80,7 @@ impl Concern {
         }
         let rows =
             event.changes.iter().flat_map(|change| change.before.iter().chain(&change.after));
-        // A row without an account is about a role or the public.
+        // A row without an account applies to a role or to the public.
         let accounts: Option<HashSet<Uuid>> =
             rows.map(|access| access.value("user").as_uuid()).collect();
         accounts.map_or(Self::Everybody, Self::Accounts)
@@ -87,7 +88,7 @@ impl Concern {
 }
 
 impl Permissions {
-    /// Reads the rights that the store holds.
+    /// Reads the permissions from the store.
     ///
     /// # Errors
     /// When the store fails.
@@ -98,14 +99,13 @@ impl Permissions {
         Ok(Self { store, clock, limits, book, accounts, refreshing })
     }
 
-    /// Returns whether rights may change when items of this collection do.
+    /// Returns whether permissions depend on the items of this collection.
     #[must_use]
     pub fn depend_on(collection: &'static Collection) -> bool {
         [&ROLES, &POLICIES, &ACCESS, &PERMISSIONS].contains(&collection)
     }
 
-    /// Takes notice of committed events. Doing so twice does no harm. Returns whether rights may have
-    /// changed.
+    /// Applies committed events. Idempotent. Returns whether permissions may have changed.
     pub async fn apply(&self, events: &[Arc<Event>]) -> bool {
         let (mut changed, mut everybody) = (false, None);
         for event in events {
@@ -122,9 +122,9 @@ impl Permissions {
         changed
     }
 
-    /// Reads the book anew, unless the event at this place is in them already; again and again
-    /// until it succeeds, since a change that is committed holds. After the first failure nobody has
-    /// any rights until then: those in memory may be too many.
+    /// Reads a new snapshot, unless the current one contains the event at `seq` already. Retries
+    /// until it succeeds, since the change is committed. From the first failure until then, no
+    /// permissions are in force: those in memory may grant too much.
     async fn refresh(&self, seq: i64) {
         let _one = self.refreshing.lock().await;
         if self.book.read().seq >= seq {
@@ -148,14 +148,14 @@ impl Permissions {
         }
     }
 
-    /// Returns the public at this address.
+    /// Returns the actor of a visitor at this address.
     #[must_use]
     pub fn public(&self, from: Option<IpAddr>) -> Arc<Actor> {
         Arc::new(self.book.read().actor(None, &[], from))
     }
 
-    /// Returns the actor that an account is, with the rights now in force at this address, recognised
-    /// by this session.
+    /// Returns the actor of an account, authenticated by this session, with the permissions now in
+    /// force at this address.
     ///
     /// # Errors
     /// When the store fails.
@@ -172,10 +172,10 @@ impl Permissions {
         Ok(Actor { session, ..self.book.read().actor(Some(user), &policies, from) })
     }
 
-    /// Returns what the actor may do in this way with items of the collection.
+    /// Returns the scope of an action of the actor on items of the collection.
     ///
     /// # Errors
-    /// [`Error::Forbidden`], naming the collection, if nothing.
+    /// [`Error::Forbidden`], naming the collection, if the actor has no access.
     pub fn scope(
         &self,
         actor: &Actor,
@@ -191,25 +191,25 @@ impl Permissions {
         scope.ok_or_else(|| Error::collection(collection.name))
     }
 
-    /// Returns what the actor may do, as `GET /permissions/me` shows it.
+    /// Returns the actor's permissions in the form of `GET /permissions/me`.
     #[must_use]
     pub fn summary(&self, actor: &Actor) -> Json {
         summary::of(self, actor)
     }
 
-    /// Returns the rights of the actor apart from the items they are about.
+    /// Returns the actions, collections and fields that the actor has access to.
     #[must_use]
     pub fn rights(&self, actor: &Actor) -> Rights {
         Rights::of(self, actor)
     }
 
-    /// Returns the roles that make administrators: by a policy of the role or of one of its ancestors.
+    /// Returns the roles with administrator access, by a policy of the role or of an ancestor.
     #[must_use]
     pub fn administrator_roles(&self) -> HashSet<Uuid> {
         self.book.read().administrator_roles()
     }
 
-    /// Returns those of the accounts that are administrators by a policy of their own.
+    /// Returns the accounts with administrator access by a policy of their own.
     ///
     /// # Errors
     /// When the store fails.

@@ -1,4 +1,4 @@
-//! `ip_access` of a policy: the addresses from which it counts.
+//! `ip_access` of a policy: the addresses at which the policy applies.
 //!
 //! As in Directus: single addresses, networks (`10.0.0.0/8`) and ranges (`10.0.0.1-10.0.0.9`).
 
@@ -11,7 +11,7 @@ use crate::model::Row;
 use crate::model::Value;
 use crate::text;
 
-/// Addresses from which a policy counts.
+/// Addresses at which a policy applies.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Networks(Vec<Network>);
 
@@ -22,8 +22,8 @@ enum Network {
 }
 
 impl Networks {
-    /// Reads what a policy says; `None` if it counts from everywhere. An entry that makes no sense
-    /// fits no address.
+    /// Reads the addresses of a policy; `None` if it applies everywhere. An invalid entry matches
+    /// no address.
     pub(super) fn of(policy: &Row) -> Option<Self> {
         let entries = match policy.value("ip_access") {
             Value::Json(json) => entries(json),
@@ -34,7 +34,7 @@ impl Networks {
         (!entries.is_empty()).then(|| Self(networks()))
     }
 
-    /// Returns the first entry of a list that makes no sense, as it is written.
+    /// Returns the first invalid entry of a list, as it was written.
     #[must_use]
     pub fn nonsense(json: &Json) -> Option<Json> {
         let makes_sense =
@@ -66,7 +66,7 @@ impl Network {
     }
 }
 
-/// Returns the entries of a list, which may be written as one text with commas.
+/// Returns the entries of a list, which may also be written as comma-separated text.
 fn entries(json: &Json) -> Vec<Json> {
     match json {
         Json::Null => Vec::new(),
@@ -106,7 +106,7 @@ mod tests {
                 vec!["10.0.0.4", "10.0.0.10"],
             ),
             (json!(["::1-::5"]), vec!["::3"], vec!["::6", "0.0.0.2"]),
-            // Something was meant to be shut out.
+            // An invalid entry was meant as a restriction, so it must not lift one.
             (json!(["nonsense"]), vec![], vec!["10.0.0.1"]),
             (json!([5, "10.0.0.1"]), vec!["10.0.0.1"], vec!["0.0.0.5"]),
             (json!({"a": 1}), vec![], vec!["10.0.0.1"]),

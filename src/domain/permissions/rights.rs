@@ -1,4 +1,4 @@
-//! The rights of a caller apart from the items they are about: actions, collections and fields.
+//! The permissions of a caller regardless of items: actions, collections and fields.
 
 use crate::domain::permissions::Permissions;
 use crate::model::Action;
@@ -8,8 +8,8 @@ use crate::model::Field;
 use crate::model::collection::Reach;
 use crate::model::schema::COLLECTIONS;
 
-/// The actions, collections and fields that a caller has some right to. Callers with equal rights get the same
-/// description of the interface.
+/// The actions, collections and fields that a caller has access to. Callers with equal rights get
+/// the same description of the interface.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Rights {
     is_signed_in: bool,
@@ -58,13 +58,13 @@ impl Rights {
         self.is_admin
     }
 
-    /// Returns whether the caller may do this with some item of the collection.
+    /// Returns whether the caller may perform the action on some item of the collection.
     #[must_use]
     pub fn allow(&self, collection: &Collection, action: Action) -> bool {
         self.is_admin || self.grant(collection, action).is_some()
     }
 
-    /// Returns whether the caller may do this with the field of some item of the collection.
+    /// Returns whether the caller may perform the action on this field of some item.
     #[must_use]
     pub fn allow_field(&self, collection: &Collection, action: Action, field: &Field) -> bool {
         let grant = self.grant(collection, action);

@@ -1,4 +1,4 @@
-//! `GET /permissions/me`: what the caller may do, collection by collection.
+//! `GET /permissions/me`: the caller's permissions, collection by collection.
 
 use serde_json::Map;
 use serde_json::Value as Json;
@@ -12,7 +12,7 @@ use crate::model::schema::COLLECTIONS;
 use crate::query::Scope;
 
 /// Returns, for each collection and action, `full` or `partial` access with the fields, or `none`.
-/// A collection with which nothing may be done is left out.
+/// Collections without access are left out.
 pub(super) fn of(permissions: &Permissions, actor: &Actor) -> Json {
     let mut collections = Map::new();
     for collection in COLLECTIONS.iter().filter(|one| one.reach != Reach::Internal) {

@@ -1,4 +1,4 @@
-//! What a client asked a subscription for, kept as long as it lasts in as little memory as it takes.
+//! The request of a subscription, kept as long as the subscription lasts, in little memory.
 
 use std::sync::Arc;
 
@@ -16,38 +16,38 @@ use crate::model::Collection;
 use crate::model::EventAction;
 use crate::model::Key;
 
-/// What a client asked for.
+/// The request of a subscription.
 pub(super) struct Ask {
     pub(super) collection: &'static Collection,
     pub(super) event: Option<EventAction>,
     pub(super) item: Option<Key>,
-    /// As text, since parsed it would take several times the memory, as long as the connection is
-    /// open. It is only read again when rights change.
+    /// As text: the parsed form would take several times the memory for as long as the connection
+    /// is open, and the query is only read again when permissions change.
     query: Box<str>,
     pub(super) resume: Resume,
     pub(super) envelope: Envelope,
-    /// What counts what comes first: it may be long.
+    /// Counts the snapshot, which may be long.
     pub(super) meter: Meter,
-    /// What the query takes of its owner's share, where it is long.
+    /// The permit from the owner's quota for query bytes, if the query is long.
     pub(super) part: Option<Box<Part>>,
-    /// Its place among the subscriptions of its account and address.
+    /// The permit from the subscription quota of the account and address.
     pub(super) place: Option<ClientPart>,
-    /// Where the one has got to whose place this one takes; nothing behind that was told.
+    /// The position of the subscription that this one replaces; nothing after it was delivered.
     pub(super) taken: Option<Box<Taken>>,
 }
 
-/// How far a subscription had got that another one takes the place of.
+/// The position that a replaced subscription had reached.
 pub(super) struct Taken {
-    /// What happened after this is to be told.
+    /// The last delivered offset.
     pub(super) told: i64,
-    /// Whether its client missed that.
+    /// Whether the client missed the events after it.
     pub(super) missed: bool,
-    /// What of it was shown already.
+    /// The ranges of those events that were already shown.
     pub(super) shown: Arc<[Shown]>,
 }
 
 impl Ask {
-    /// Returns what a client asks for, in as little memory as it takes.
+    /// Converts a client's request to a form that takes little memory.
     pub(super) fn new(subscribe: Subscribe) -> Result<Self, Error> {
         let item = subscribe.key()?;
         let Subscribe { collection, event, query, resume, envelope, meter, .. } = subscribe;
@@ -56,17 +56,17 @@ impl Ask {
         Ok(Self { collection, event, item, query, resume, envelope, meter, part, place, taken })
     }
 
-    /// Returns how long the query is, as JSON.
+    /// Returns the length of the query as JSON.
     pub(super) const fn query_bytes(&self) -> usize {
         self.query.len()
     }
 
-    /// Returns fields, filter and their like as the client sent them.
+    /// Returns the fields, the filter and the other parameters as the client sent them.
     pub(super) fn query(&self) -> Json {
         serde_json::from_str(&self.query).expect("it was written from JSON")
     }
 
-    /// Returns whether another subscription takes the place of this one and asks for the same.
+    /// Returns whether another request replaces this one and is equal to it.
     pub(super) fn is_replaced_by(&self, other: &Self) -> bool {
         self.envelope.uid.is_some()
             && self.envelope.uid == other.envelope.uid

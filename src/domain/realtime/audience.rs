@@ -1,7 +1,8 @@
-//! The views that somebody takes part in, by collection, by subject and by what their rows must have.
+//! The index of views, by collection, by subject and by field values.
 //!
-//! Many who each hear of something else, such as what they wrote themselves, cost an event little:
-//! it is offered to the views that are found under its own values, and to those without any.
+//! An event is offered to the views that are indexed by its own values, and to the views without an
+//! index key. Many subscriptions to different items, such as an account's own messages, thus cost
+//! an event little.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
@@ -41,51 +42,51 @@ use crate::query::Anchor;
 pub(super) struct Audience {
     views: RwLock<HashMap<&'static Collection, Ward>>,
     shop: Workshop,
-    /// The costs of views, by account and address.
+    /// The quota for the costs of views, by account and address.
     costs: Arc<ClientShares>,
-    /// The time that views take which the others wait for.
+    /// The time budget of the views that are delivered together.
     time: Arc<Shares>,
-    /// Whose turn it is among the views that take long.
+    /// Limits the concurrent evaluation of costly views.
     turns: Arc<Semaphore>,
     admission: Arc<Admission>,
 }
 
-/// What a view may cost that is asked along with others.
+/// The maximum cost of a view that is not evaluated on a blocking thread.
 const COST_MAX: usize = 256;
-/// What a view costs besides what it asks.
+/// The base cost of a view.
 const COST_OF_VIEW: usize = 4;
-/// The further cost of a view that asks the database about each event.
+/// The additional cost of a view that queries the database for each event.
 const COST_OF_READING: usize = 128;
-/// What all of them may cost that cannot be found by values: the time a message takes on its way, which
-/// for the longest texts and the dearest filters is some 50 ms.
+/// The total cost budget of the views without an index key. Bounds the matching of an event to
+/// about 50 ms, for the longest texts and the costliest filters.
 const COST_OF_ALL_MAX: usize = 64 * 1024;
-/// How many views that take long are worked out at the same time.
+/// The number of costly views that are evaluated at the same time.
 const TURNS: usize = 1;
 
 /// The views on one collection.
 #[derive(Default)]
 struct Ward {
     all: HashSet<BySubject>,
-    /// Those that any row may be for.
+    /// The views without an index key, which any row may match.
     open: Vec<Arc<View>>,
-    /// Those that are only for rows with one of some values, by these.
+    /// The other views, by field and value: a matching row has at least one of the values.
     anchored: HashMap<&'static Field, HashMap<Value, Vec<Arc<View>>>>,
 }
 
-/// Whether an exhausted share of an account or address prevents a view.
+/// Whether an exhausted quota of an account or address prevents a view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Charge {
-    /// Yes: a subscription begins, or its connection has another account now.
+    /// Yes: a subscription begins, or its connection has changed its account.
     Bounded,
-    /// No: new rights change the view of a running subscription.
+    /// No: changed permissions give a running subscription another view.
     Anyway,
 }
 
-/// A view, the same as any other on its subject.
+/// A view that is compared and hashed by its subject.
 struct BySubject(Arc<View>);
 
 impl Audience {
-    /// Returns an audience without views. `lengths` bounds frames of news, `unsent` counts them, and an
+    /// Creates an index without views. `lengths` limits frames, `unsent` counts them, and an
     /// account may have `queries_max` of the cheapest views.
     pub(super) fn new(
         lengths: Lengths,
@@ -104,12 +105,12 @@ impl Audience {
         }
     }
 
-    /// Lets a listener take part in the view of a subject, instead of the one it was in. `begin`
-    /// runs before any event can reach it. A subscription that has ended stays out.
+    /// Moves a subscription to the view of a subject. `begin` runs before any event can reach it. A
+    /// subscription that has ended is not added.
     ///
     /// # Errors
-    /// [`Error::LimitExceeded`] if there is no such view yet and the share of the account or its address is
-    /// exhausted. The listener takes part in no view then.
+    /// [`Error::LimitExceeded`] if the view does not exist yet and the quota of the account or its
+    /// address is exhausted. The subscription is in no view then.
     pub(super) fn enter(
         &self,
         listener: &Arc<Listener>,
@@ -146,14 +147,14 @@ impl Audience {
         Ok(())
     }
 
-    /// Lets no view that takes long have its turn until what is returned is dropped.
+    /// Blocks the evaluation of costly views until the returned permit is dropped.
     pub(super) async fn hold_costly(&self) -> impl Sized + use<> {
         Arc::clone(&self.turns).acquire_many_owned(u32::try_from(TURNS).expect("few")).await
     }
 
-    /// Returns how a view on a subject is to hear of events, and what it takes of the share of the actor
-    /// who is the first to ask for it. A view that comes when the time of all is used up has a lane of its
-    /// own: it may lag, and no other does.
+    /// Returns the delivery class of a view on a subject, and its permit from the quota of the
+    /// actor that first needs it. Beyond the shared time budget, a view gets a queue of its own: it
+    /// may lag without delaying the others.
     fn road(
         &self,
         subject: &Subject,
@@ -180,14 +181,14 @@ impl Audience {
             Road::Own
         } else {
             let cost = cost + COST_OF_VIEW;
-            // A view that is found by values is asked only about events that have them.
+            // An indexed view is evaluated only for events that have its values.
             let of_all = if anchors(subject).is_some() { 0 } else { cost };
             self.time.take(Owner::of(actor), 0, of_all).map_or(Road::Own, Road::Shared)
         };
         Ok((road, part))
     }
 
-    /// Takes a listener out of its view.
+    /// Removes a subscription from its view.
     pub(super) fn leave(&self, listener: &Listener) {
         let view = listener.view.lock().take();
         self.take_out(view, listener);
@@ -195,7 +196,7 @@ impl Audience {
 
     fn take_out(&self, view: Option<Arc<View>>, listener: &Listener) {
         if let Some(view) = view {
-            // Under the lock, so that nobody enters a view that is on its way out.
+            // Under the lock, so that no subscription enters a view that is being removed.
             let mut views = self.views.write();
             if !view.is_anchored {
                 self.admission.followers().remove(view.subject.collection);
@@ -214,7 +215,7 @@ impl Audience {
         self.shop.lanes.wait().await;
     }
 
-    /// Returns the views that an event may be for.
+    /// Returns the views that an event may match.
     pub(super) fn of(&self, event: &Event) -> Vec<Arc<View>> {
         self.views.read().get(event.collection).map_or_else(Vec::new, |ward| ward.of(event))
     }
@@ -240,7 +241,7 @@ impl Ward {
         }
     }
 
-    /// Removes a view; one that was removed before, and since made anew, stays.
+    /// Removes a view. A newer view on the same subject stays.
     fn remove(&mut self, view: &Arc<View>) {
         let other = |there: &Arc<View>| !Arc::ptr_eq(there, view);
         if self.all.get(&view.subject).is_none_or(|BySubject(there)| other(there)) {
@@ -266,25 +267,24 @@ impl Ward {
 
     fn of(&self, event: &Event) -> Vec<Arc<View>> {
         if event.action == EventAction::Delete {
-            // The filters of queries do not count then, so nothing is known by them.
+            // Deletes ignore the filters of queries, so the index does not apply.
             return self.all.iter().map(|BySubject(view)| Arc::clone(view)).collect();
         }
         let mut views = self.open.clone();
         for (field, values) in &self.anchored {
-            // As they were, too: a row may leave what somebody listens to.
+            // Old values count as well: the row may leave a view.
             let rows = event.changes.iter().flat_map(|change| [&change.before, &change.after]);
             let found = rows.flatten().filter_map(|row| values.get(&row[field]));
             views.extend(found.flatten().cloned());
         }
-        // One may be found by several values.
+        // A view may be found by several values.
         views.sort_unstable_by_key(Arc::as_ptr);
         views.dedup_by(|one, other| Arc::ptr_eq(one, other));
         views
     }
 }
 
-/// Returns values of which each row that a subject shows or showed has at least one, if there are
-/// such.
+/// Returns index keys of a subject: each row that it shows or showed has at least one of them.
 fn anchors(subject: &Subject) -> Option<Vec<Anchor>> {
     if let Some(key) = subject.item {
         return Some(vec![(subject.collection.key(), key.into())]);

@@ -1,9 +1,9 @@
-//! Places in the order of events as clients keep them: opaque, short, and of this database alone.
+//! Cursors: offsets in the event log as clients keep them. Opaque, short, valid for one database.
 //!
-//! A cursor is 16 bytes, as 22 characters of base64url: the number of the event and a MAC over that
-//! and its instant, under a key that only this database has. So one that is made up, that comes from
-//! another database, or from the time before a backup was restored, is recognised; nothing depends
-//! on that but whether replaying makes sense, since a cursor gives no rights.
+//! A cursor is 16 bytes, as 22 characters of base64url: the number of the event, and a MAC over the
+//! number and its instant under a key that only this database has. Cursors that are forged, come
+//! from another database, or predate the restore of a backup are thus rejected. This only tells
+//! whether a replay makes sense, since a cursor grants no access.
 
 use data_encoding::BASE64URL_NOPAD;
 use subtle::ConstantTimeEq;
@@ -11,26 +11,26 @@ use subtle::ConstantTimeEq;
 use crate::domain::auth::mac::MacKey;
 use crate::model::Place;
 
-/// How many bytes of the MAC a cursor carries.
+/// Number of bytes of the MAC in a cursor.
 const MAC_BYTES: usize = 8;
-/// What the key is for.
+/// The purpose of the key.
 const PURPOSE: &[u8] = b"chinwag cursor";
 
-/// Makes and checks cursors.
+/// Issues and verifies cursors.
 pub(super) struct Cursors {
     key: MacKey,
 }
 
-/// A cursor taken apart. Whether it is genuine is not known yet.
+/// A parsed cursor that is not verified yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Claimed {
-    /// The event it says it is behind.
+    /// The offset that it claims.
     pub(super) seq: i64,
     mac: [u8; MAC_BYTES],
 }
 
 impl Claimed {
-    /// Takes a cursor apart, or returns `None` if the text has not the shape of one.
+    /// Parses a cursor. Returns `None` if the text does not have the format of one.
     pub(super) fn parse(cursor: &str) -> Option<Self> {
         let bytes = BASE64URL_NOPAD.decode(cursor.as_bytes()).ok()?;
         let (seq, mac) = bytes.split_first_chunk::<8>()?;
@@ -40,12 +40,12 @@ impl Claimed {
 }
 
 impl Cursors {
-    /// Returns the maker of cursors for the database with this seed.
+    /// Creates the cursors of the database with this seed.
     pub(super) fn new(seed: &str) -> Self {
         Self { key: MacKey::new(seed.as_bytes(), PURPOSE) }
     }
 
-    /// Returns the cursor of a place: always the same one.
+    /// Returns the cursor of a place. The result is always the same.
     pub(super) fn make(&self, place: Place) -> String {
         let mut bytes = [0; 8 + MAC_BYTES];
         bytes[..8].copy_from_slice(&place.seq.to_be_bytes());

@@ -1,5 +1,5 @@
-//! Whether news may reach a subscription yet: not while its first rows are being read, and not while
-//! it is told from the log what came before. Who opens and shuts it is for `listener`.
+//! The delivery state of a subscription. Events are buffered while the snapshot is read, and
+//! dropped while earlier events are replayed from the log. `listener` performs the transitions.
 
 use std::sync::Arc;
 
@@ -9,54 +9,55 @@ use crate::domain::realtime::Outbox;
 use crate::domain::realtime::lapse::Shown;
 use crate::domain::realtime::outbox::FRAME_OVERHEAD;
 
-/// What a subscription has yet to be told from the log.
+/// The part of the log that a subscription has yet to receive.
 pub(super) struct Behind {
-    /// What happened after this.
+    /// The last delivered offset.
     pub(super) told: i64,
-    /// Whether its client missed it.
+    /// Whether the client missed these events; false if they are merely late.
     pub(super) missed: bool,
-    /// What of it was shown already.
+    /// The ranges already shown during an identity gap.
     pub(super) shown: Arc<[Shown]>,
 }
 
-/// Whether news may reach a subscription.
+/// The delivery state of a subscription.
 pub(super) enum Gate {
-    /// News goes to the outbox, if it is newer than what was told last.
+    /// Events newer than `after`, the last delivered offset, are sent to the outbox.
     Open { after: i64 },
-    /// The first rows are being read: news waits, with its place in the order.
+    /// The snapshot is being read: events are buffered with their offsets.
     Held(Box<Held>),
-    /// What happened after `told` is in the log, to be told from there: news is passed over.
+    /// Events after `told` are replayed from the log; live events are dropped.
     Behind {
         told: i64,
-        /// Whether somebody is about to tell it.
+        /// Whether a replay is running.
         reading: bool,
-        /// Whether its client missed it, rather than only took a subscription for another.
+        /// Whether the client missed the events; false if they are merely late, as when one
+        /// subscription replaces another.
         missed: bool,
-        /// What of it was shown already, while nobody was signed in.
+        /// The ranges already shown while no account was signed in.
         shown: Arc<[Shown]>,
     },
     /// The subscription has ended.
     Shut,
 }
 
-/// News that waits.
+/// Events buffered until the snapshot is sent.
 pub(super) struct Held {
     outbox: Arc<Outbox>,
-    /// With their places in the order.
+    /// The frames, each with its offset.
     pub(super) frames: Vec<(i64, Bytes)>,
-    /// What that takes of what may be held back for the connection.
+    /// The bytes reserved in the outbox.
     bytes: usize,
-    /// Whether that was too much: it is in the log, and told from there.
+    /// Whether the buffer was discarded: the events are replayed from the log.
     pub(super) is_given_up: bool,
 }
 
 impl Held {
-    /// Returns news of which none waits; `outbox` says how much may.
+    /// Creates an empty buffer; `outbox` limits its size.
     pub(super) const fn new(outbox: Arc<Outbox>) -> Self {
         Self { outbox, frames: Vec::new(), bytes: 0, is_given_up: false }
     }
 
-    /// Holds a frame back, as far as there is room.
+    /// Buffers a frame. Beyond the limit the whole buffer is discarded.
     pub(super) fn push(&mut self, seq: i64, frame: &Bytes) {
         if self.is_given_up {
             return;
@@ -70,7 +71,7 @@ impl Held {
         }
     }
 
-    /// Holds nothing back any more: it is told from the log.
+    /// Discards the buffer and stops buffering: the events are replayed from the log.
     pub(super) fn give_up(&mut self) {
         self.frames = Vec::new();
         self.outbox.release(std::mem::take(&mut self.bytes));
@@ -85,7 +86,8 @@ impl Drop for Held {
 }
 
 impl Gate {
-    /// Returns up to where everything was told, if all up to `delivered` was let through.
+    /// Returns the offset up to which everything was delivered, if everything up to `delivered` was
+    /// passed on.
     pub(super) fn position(&self, delivered: i64) -> Option<i64> {
         match *self {
             Self::Open { after } => Some(after.max(delivered)),
@@ -94,7 +96,7 @@ impl Gate {
         }
     }
 
-    /// Notes that what is behind `delivered` is to be told from the log, unless nothing was told yet.
+    /// Switches to replay from `delivered`, unless the subscription has not begun or has ended.
     pub(super) fn fall_behind(&mut self, delivered: i64, is_missed: bool) {
         match self {
             Self::Open { after } => {

@@ -1,7 +1,7 @@
-//! Who listens here. Hands each event to each view, in order.
+//! The hub: all connections of this process. Passes each event to each view, in order.
 //!
-//! Who may see is decided at delivery: an event that changes rights, accounts or sessions first acts
-//! on every connection it concerns, and only then do later events go out.
+//! Access is decided at delivery: an event that changes permissions, accounts or sessions first
+//! takes effect on every connection it concerns, and only then are later events sent.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -43,19 +43,19 @@ use crate::store::Page;
 use crate::store::Position;
 use crate::store::StoreError;
 
-/// How many positions are written down in one transaction.
+/// The number of positions that are written in one transaction.
 const REMEMBERED_AT_ONCE: usize = 500;
 
-/// After how many views that an event was offered to others get their turn.
+/// The number of views that an event is delivered to before the task yields.
 const AT_ONCE: usize = 64;
 
-/// The part of its outbox that what a connection missed may take before no more is read of it.
+/// The fraction of its outbox, 1/8, that a connection's replay may fill before reading pauses.
 const REPLAY_SHARE: usize = 8;
 
-/// How many pages of the log are read at a time for clients that are behind.
+/// The number of pages of the log that are read at a time for clients that are behind.
 const READING_MAX: usize = 2;
 
-/// All connections of this process and what they listen to.
+/// All connections of this process and their subscriptions.
 pub struct Hub {
     pub(super) items: Arc<Items>,
     pub(super) permissions: Arc<Permissions>,
@@ -64,55 +64,55 @@ pub struct Hub {
     pub(super) audience: Audience,
     topics: Arc<Topics>,
     typing: Arc<Typing>,
-    /// Held while an event goes round the views, and shared by those who move listeners from view to
-    /// view: a move between two views of one event would lose it or tell it twice.
+    /// Held while an event is delivered to the views, and shared while subscriptions move between
+    /// views: a move between two views that match the event would lose it or deliver it twice.
     pub(super) order: RwLock<()>,
     pub(super) seats: Mutex<HashMap<u64, Arc<Seat>>>,
-    /// Subscriptions that begin by themselves, when their connection signs in.
+    /// The tasks of subscriptions: deferred starts, replays, and writes of positions.
     pub(super) beginnings: TaskTracker,
     ids: AtomicU64,
     pub(super) subscriptions_max: usize,
-    /// How long may be what a subscription begins with.
+    /// The maximum length of a snapshot.
     pub(super) answer_bytes_max: usize,
     pub(super) queries_bytes_max: usize,
-    /// The bytes of queries that are kept.
+    /// The quota for the bytes of stored queries.
     pub(super) queries: Arc<Shares>,
-    /// The subscriptions of each account and address.
+    /// The quota for subscriptions, by account and address.
     pub(super) subscriptions: Arc<ClientShares>,
     pub(super) cursors: Cursors,
     pub(super) pages: Pages,
-    /// How far clients have got that keep no cursors.
+    /// The positions of clients that keep no cursors.
     pub(super) positions: Positions,
-    /// Held while positions are written down, so that whoever finds none left to write knows that
-    /// theirs is on the disk and not only on its way.
+    /// Held while positions are written, so that a caller that finds nothing left to write knows
+    /// that its position is on disk and not merely being written.
     remembering: AsyncMutex<()>,
-    /// The last event that went round the views.
+    /// The last offset that was delivered or passed over.
     delivered: AtomicI64,
-    /// The place of the last one that did, if nothing was passed over since.
+    /// The place of the last delivered event; offsets that were passed over since do not count.
     last_delivered: Mutex<Place>,
-    /// Those who read the log for clients that are behind: a few at a time.
+    /// Permits to read the log for clients that are behind.
     pub(super) reading: Semaphore,
-    /// How much may wait to be sent of what one subscription missed.
+    /// The maximum number of unsent bytes of replayed events per connection.
     pub(super) replay_bytes_max: usize,
-    /// Frames that some connection has yet to be sent.
+    /// The budget for unsent frames of all connections.
     pub(super) unsent: Meter,
-    /// When it was last looked for those that leave most of that, by whoever does not wait for it.
+    /// When `Hub::make_room` last searched for the connections with the largest backlog.
     pub(super) making_room: Mutex<Option<Instant>>,
 }
 
-/// Why a connection may see something else than before.
+/// Why the access of a connection may have changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
-    /// Somebody signed in, or rights were changed.
+    /// An account signed in, or permissions changed.
     Rights,
-    /// Nobody is signed in any more.
+    /// No account is signed in any longer.
     Loss,
-    /// The same, since a token expired: it is time to sign in again.
+    /// As `Loss`, since a token expired: the client is expected to sign in again.
     Expiry,
 }
 
 impl Hub {
-    /// Returns a hub without connections.
+    /// Creates a hub without connections.
     #[must_use]
     pub fn new(
         items: Arc<Items>,
@@ -163,7 +163,7 @@ impl Hub {
         }
     }
 
-    /// Lets a connection join, as whoever it is.
+    /// Adds a connection with its identity.
     #[must_use]
     pub fn join(self: &Arc<Self>, outbox: Arc<Outbox>, identity: Identity) -> Peer {
         let seat = Seat::new(self.next_id(), outbox, identity);
@@ -177,26 +177,26 @@ impl Hub {
         &self.topics
     }
 
-    /// Returns who is writing.
+    /// Returns the typing indicator.
     #[must_use]
     pub const fn typing(&self) -> &Arc<Typing> {
         &self.typing
     }
 
-    /// Returns how many connections have joined.
+    /// Returns the number of connections.
     #[must_use]
     pub fn peers(&self) -> usize {
         self.seats.lock().len()
     }
 
-    /// Closes all connections, after what is queued for them.
+    /// Closes all connections once their queued frames are sent.
     pub fn close_all(&self, closing: Closing) {
         for seat in self.seats.lock().values() {
             seat.outbox.close(closing);
         }
     }
 
-    /// Takes in how far clients had got when that was last written down.
+    /// Loads the stored positions of clients.
     ///
     /// # Errors
     /// When the database fails.
@@ -205,9 +205,9 @@ impl Hub {
         Ok(())
     }
 
-    /// Writes down how far clients have got, and forgets those that were last heard of before an
-    /// instant, in small steps. Best done every few seconds and at the end: a client that comes back
-    /// is told again what it was told since.
+    /// Drops the positions that were last confirmed before `since`, and writes all changes in small
+    /// transactions. To be called every few seconds and at shutdown: after a restart, clients
+    /// receive the events after their stored positions again.
     ///
     /// # Errors
     /// When the database fails; the next call tries again.
@@ -234,7 +234,7 @@ impl Hub {
         self.items.clock.now()
     }
 
-    /// Waits for what the hub does by itself; to be called once nothing is delivered any more.
+    /// Waits for the background tasks. Must be called after the last delivery.
     pub async fn finish(&self) {
         self.beginnings.close();
         self.beginnings.wait().await;
@@ -243,13 +243,14 @@ impl Hub {
         self.typing.finish().await;
     }
 
-    /// Holds delivery back until what is returned is dropped: for tests of what may not wait for it.
+    /// Blocks delivery until the returned guard is dropped, to test operations that must not wait
+    /// for it.
     #[doc(hidden)]
     pub async fn hold(&self) -> impl Sized {
         self.order.write().await
     }
 
-    /// Holds back the views that take long until what is returned is dropped: for tests of what may not
+    /// Blocks costly views until the returned permit is dropped, to test operations that must not
     /// wait for them.
     #[doc(hidden)]
     pub async fn hold_costly(&self) -> impl Sized + use<> {
@@ -276,35 +277,34 @@ impl Hub {
         self.progress(event.seq);
     }
 
-    /// Tells the admission of writes how far delivery has got.
+    /// Reports the progress of delivery to the admission of writes.
     fn progress(&self, seq: i64) {
         self.changes.admission().progress().deliver(seq);
     }
 
-    /// Returns the place of the last event that was delivered. There may be nothing behind it that
-    /// was passed over since.
+    /// Returns the place of the last delivered event. Offsets passed over since do not count.
     pub(super) fn last_delivered(&self) -> Place {
         *self.last_delivered.lock()
     }
 
-    /// Returns the last event that was delivered. Nothing that is delivered later is before it.
+    /// Returns the last delivered offset. Later deliveries have higher offsets.
     #[must_use]
     pub fn delivered(&self) -> i64 {
         self.delivered.load(Ordering::Acquire)
     }
 
-    /// Notes that there is nothing to deliver at a place.
+    /// Records that there is nothing to deliver at an offset.
     pub(super) fn pass(&self, place: i64) {
         self.delivered.store(place, Ordering::Release);
         self.progress(place);
     }
 
-    /// Returns the last event that was committed, as far as is known here.
+    /// Returns the last committed offset that is known here.
     pub(super) fn committed(&self) -> i64 {
         self.items.store.position()
     }
 
-    /// Reads events that the bus has not brought.
+    /// Reads a page of events from the log.
     pub(super) async fn missing(
         &self,
         after: i64,
@@ -324,7 +324,7 @@ impl Hub {
     }
 }
 
-/// Takes the last of some positions.
+/// Takes up to `REMEMBERED_AT_ONCE` positions from the end of a list.
 fn last(positions: &mut Vec<Position>) -> Vec<Position> {
     positions.split_off(positions.len().saturating_sub(REMEMBERED_AT_ONCE))
 }

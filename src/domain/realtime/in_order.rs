@@ -1,6 +1,6 @@
-//! One order out of what a bus brings: late, twice, or not at all.
+//! A reorder buffer for the bus, which may deliver events late, twice or not at all.
 //!
-//! Decides only what to do next; reading the log and delivering are for `relay`.
+//! It only decides the next step; `relay` reads the log and delivers.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,47 +8,47 @@ use std::sync::Arc;
 use crate::model::Event;
 use crate::store::Page;
 
-/// Events on their way to be delivered, each once and in the order of `seq`.
+/// Events to be delivered, each once and in the order of `seq`.
 #[derive(Debug)]
 pub(super) struct InOrder {
-    /// The last place that was delivered.
+    /// The last delivered offset.
     last: i64,
-    /// Up to where there is something to deliver, whether or not it is known.
+    /// The offset up to which events are to be delivered, whether or not they are buffered.
     expected: i64,
-    /// What is known, by place; `None` for an event that nobody can be told.
+    /// The buffered events, by offset; `None` for an offset with nothing to deliver.
     known: VecDeque<(i64, Option<Arc<Event>>)>,
 }
 
-/// What is to be done next.
+/// The next step.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// Deliver this.
+    /// Deliver this event.
     Deliver(Arc<Event>),
-    /// Go past a place that has nothing to deliver.
+    /// Pass over an offset with nothing to deliver.
     Pass(i64),
-    /// Read the log from behind the first place up to the second.
+    /// Read the log after the first offset, up to the second.
     Read(i64, i64),
-    /// Wait for news.
+    /// Wait for the bus.
     Wait,
 }
 
 impl InOrder {
-    /// Begins behind a place.
+    /// Creates a buffer that begins after an offset.
     pub(super) const fn new(last: i64) -> Self {
         Self { last, expected: last, known: VecDeque::new() }
     }
 
-    /// Takes in what the bus has brought.
+    /// Adds events from the bus.
     pub(super) fn hear(&mut self, news: &[Arc<Event>]) {
         self.known.extend(news.iter().map(|event| (event.seq, Some(Arc::clone(event)))));
     }
 
-    /// Takes in that events up to a place were committed.
+    /// Records that events up to an offset were committed.
     pub(super) fn expect(&mut self, to: i64) {
         self.expected = self.expected.max(to);
     }
 
-    /// Takes in what the log has behind the last place.
+    /// Adds a page of the log, which begins after the last delivered offset.
     pub(super) fn read(&mut self, page: Page) {
         let mut events = page.events.into_iter().rev().peekable();
         for place in (self.last + 1..=page.last).rev() {
@@ -56,12 +56,12 @@ impl InOrder {
         }
     }
 
-    /// Gives up everything up to a place.
+    /// Gives up everything up to an offset.
     pub(super) fn give_up(&mut self, to: i64) {
         self.last = self.last.max(to);
     }
 
-    /// Returns what is to be done next.
+    /// Returns the next step.
     pub(super) fn next(&mut self) -> Step {
         while let Some((place, _)) = self.known.front() {
             let place = *place;
@@ -97,14 +97,14 @@ mod tests {
         Arc::new(Event { seq, collection, action, changes, actor, at, text_keys })
     }
 
-    /// Returns a page of the log, which has no event at places that can be divided by 7.
+    /// Returns a page of the log, which has no event at multiples of 7.
     fn page(after: i64, to: i64, limit: i64) -> Page {
         let last = to.min(after + limit);
         let known = |seq: &i64| seq % 7 != 0;
         Page { events: (after + 1..=last).filter(known).map(event).collect(), last }
     }
 
-    /// Does all there is to do, and notes what was delivered.
+    /// Performs all steps and records the delivered events.
     fn work(order: &mut InOrder, delivered: &mut Vec<i64>, limit: i64) {
         loop {
             match order.next() {
@@ -124,7 +124,7 @@ mod tests {
             end in 300..320_i64,
         ) {
             let (mut order, mut delivered) = (InOrder::new(0), Vec::new());
-            // Batches that are dropped, doubled, late, and overlap.
+            // Batches are dropped, duplicated, late, and overlap.
             for (begin, length) in batches {
                 let news: Vec<_> =
                     (begin..begin + length).filter(|seq| seq % 7 != 0).map(event).collect();

@@ -1,7 +1,7 @@
-//! The queue of a view that nobody waits for, and its task.
+//! The queue of a view that the other views do not wait for, and its worker.
 //!
-//! The log has all events, so the queue need not: what does not fit into it is read again, once for
-//! all who listen, when the view has got that far.
+//! The queue is bounded, since the log has all events: those that do not fit are read from the log,
+//! once for all subscriptions of the view, when the worker reaches them.
 
 use std::sync::Arc;
 use std::sync::Weak;
@@ -16,32 +16,32 @@ use crate::domain::realtime::view::View;
 use crate::model::Event;
 use crate::store::StoreError;
 
-/// How many events wait in memory. More would take memory and save nothing that is dear: the log is read
-/// by pages, and what a page needs is asked for once.
+/// The maximum number of queued events in memory. A longer queue would take memory and save little:
+/// the log is read in pages, and the counts are queried once per page.
 const QUEUE_MAX: usize = 256;
-/// How many events are read at once.
+/// The number of events that are read at once.
 const PAGE_EVENTS: u32 = 256;
-/// How long to wait before the log is read again that could not be.
+/// The delay before a failed read of the log is retried.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// The events on their way to a view that takes its time.
+/// The queue of a view that is not delivered together with others.
 pub(super) struct Lane {
     queue: mpsc::Sender<(Arc<Hub>, Arc<Event>)>,
     state: Mutex<State>,
 }
 
-/// What a lane is to work off.
+/// The worker of a queue.
 pub(super) struct Work {
     queue: mpsc::Receiver<(Arc<Hub>, Arc<Event>)>,
 }
 
 #[derive(Default)]
 struct State {
-    /// How many events of the queue were not told yet.
+    /// The number of queued events that were not delivered yet.
     waiting: usize,
-    /// Up to where there is more in the log than the queue had room for.
+    /// The offset up to which the log has events that did not fit into the queue.
     beyond: Option<i64>,
-    /// Up to where everything was told, while anything waits.
+    /// The offset up to which everything was delivered, while events wait.
     told: i64,
 }
 
@@ -51,7 +51,7 @@ impl Lane {
         (Self { queue: sender, state: Mutex::default() }, Work { queue })
     }
 
-    /// Takes an event. Events must come in order.
+    /// Queues an event. Events must come in order.
     pub(super) fn push(&self, hub: &Arc<Hub>, event: &Arc<Event>) {
         let mut state = self.state.lock();
         if state.beyond.is_none() {
@@ -63,17 +63,19 @@ impl Lane {
                 return;
             }
         }
-        // Whoever works the queue off looks at this once it is empty.
+        // The worker checks this once the queue is empty.
         state.beyond = Some(event.seq);
     }
 
-    /// Returns up to where everything was told, if all up to `delivered` was pushed that is of interest.
+    /// Returns the offset up to which everything was delivered, if all relevant events up to
+    /// `delivered` were queued.
     pub(super) fn told(&self, delivered: i64) -> i64 {
         let state = self.state.lock();
         if state.waiting == 0 && state.beyond.is_none() { delivered } else { state.told }
     }
 
-    /// Notes that an event of the queue was told. Returns up to where the log has to be read now.
+    /// Records that a queued event was delivered. Returns the offset up to which the log has to be
+    /// read now.
     fn advance(&self, seq: i64) -> Option<i64> {
         let mut state = self.state.lock();
         state.told = seq;
@@ -81,7 +83,8 @@ impl Lane {
         state.beyond.filter(|_| state.waiting == 0)
     }
 
-    /// Notes up to where the log was told. Returns up to where there is more.
+    /// Records the offset up to which the log was delivered. Returns the offset up to which there
+    /// is more.
     fn advance_in_log(&self, seq: i64) -> Option<i64> {
         let mut state = self.state.lock();
         state.told = seq;
@@ -91,7 +94,7 @@ impl Lane {
 }
 
 impl Work {
-    /// Tells a view what waits, until nobody listens any more.
+    /// Delivers the queued events to a view until it is gone or has no subscriptions.
     pub(super) async fn run(mut self, view: Weak<View>, stopping: CancellationToken) {
         while let Some(Some((hub, event))) = stopping.run_until_cancelled(self.queue.recv()).await {
             let Some(view) = view.upgrade() else { return };
@@ -112,12 +115,13 @@ impl Work {
     }
 }
 
-/// Tells a view a page of the log, and returns up to where that reaches.
+/// Delivers a page of the log to a view, and returns the last offset of the page.
 async fn read_on(hub: &Arc<Hub>, view: &Arc<View>, told: i64, to: i64) -> i64 {
     loop {
         match hub.missing(told, to, PAGE_EVENTS).await {
             Ok(page) => {
-                // They are of this moment, as in the news itself. What fails is tried again for each.
+                // The counts are current, as for live events. If they cannot be read, each event
+                // reads its own.
                 let counts = view.counts(&hub.items).await.ok().flatten();
                 for event in &page.events {
                     view.tell(hub, event, counts).await;
@@ -125,7 +129,7 @@ async fn read_on(hub: &Arc<Hub>, view: &Arc<View>, told: i64, to: i64) -> i64 {
                 return page.last;
             }
             Err(StoreError::Forgotten) => {
-                // Whoever listens begins anew.
+                // The subscriptions restart from a snapshot.
                 view.fall_behind(hub, told, None);
                 return to;
             }

@@ -1,18 +1,18 @@
-//! What a subscription showed while nobody was signed in on its connection.
+//! The identity gap: a period in which a subscription runs without a signed-in account.
 //!
-//! A token runs out, or a client comes back before it signs in: the connection is the public's, and
-//! what the public may read is told. When somebody signs in, what they missed is told from the log,
-//! less what they were shown as the public.
+//! A gap begins when a token expires, or when a client reconnects before it signs in. The
+//! connection is then anonymous and receives the events that the public may read. When an account
+//! signs in, the events it missed are replayed from the log, without items already shown.
 
 use std::sync::Arc;
 
 use crate::domain::realtime::view::View;
 
-/// How many views are kept account of; each change of rights in the meantime may add one. Of the
-/// oldest it is then no longer known what they showed, and it is told again.
+/// The maximum number of recorded views; each change of permissions during the gap may add one.
+/// Beyond that the oldest record is dropped, and its range is delivered again.
 const VIEWS_MAX: usize = 8;
 
-/// Part of the log that was told by a view.
+/// A range of the log that a view delivered.
 #[derive(Clone)]
 pub(super) struct Shown {
     after: i64,
@@ -21,56 +21,56 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    /// Returns whether an event is in this part.
+    /// Returns whether an event is in this range.
     pub(super) fn covers(&self, seq: i64) -> bool {
         self.after < seq && seq <= self.to
     }
 }
 
-/// The time since somebody's rights lapsed, or a subscription began without a sign-in.
+/// The period since an account was last signed in, or since an anonymous subscription began.
 pub(super) struct Lapse {
-    /// Up to where they were told everything; `None` for a subscription that has begun anew.
+    /// The offset up to which the account has everything; `None` after a start from a snapshot.
     from: Option<i64>,
-    /// By what they were told until then, if that is known.
+    /// The view that the account had until then, if it is known.
     own: Option<Arc<View>>,
-    /// Whether something may have been kept from them since.
+    /// Whether events may have been withheld from the account since.
     withheld: bool,
-    /// Whether nothing is shown any more, and the client was not told so.
+    /// Whether an error frame is deferred: access was lost and the client was not told.
     pub(super) is_unsaid: bool,
     shown: Vec<Shown>,
-    /// What is shown now, and behind which place.
+    /// The current view, and the offset from which on it decides access.
     now: Option<(i64, Arc<View>)>,
 }
 
 impl Lapse {
-    /// Begins behind a place; some of what follows may have been shown before.
+    /// Begins a gap after `from`; `shown` has the later ranges that were already shown.
     pub(super) const fn new(from: Option<i64>, own: Option<Arc<View>>, shown: Vec<Shown>) -> Self {
         Self { from, own, withheld: false, is_unsaid: false, shown, now: None }
     }
 
-    /// Returns how far the one has got whose rights lapsed, if a place was reached: not beyond what may
-    /// have been kept from them since.
+    /// Returns the position of the account that was signed in before, if there is one. If events
+    /// may have been withheld since, this is at most the start of the gap.
     pub(super) fn position_of_own(&self, place: i64) -> Option<i64> {
         self.own.as_ref()?;
         self.from.map(|from| if self.withheld { from.min(place) } else { place })
     }
 
-    /// Returns up to where everything was told before, if nothing was kept since from anybody.
+    /// Returns the start of the gap, if nothing was withheld from any account since.
     pub(super) fn whole_from(&self) -> Option<i64> {
         self.from.filter(|_| !self.withheld && self.own.is_none())
     }
 
-    /// Notes that whoever signs in was told everything up to a place and not more.
+    /// Records that the account that signs in has everything up to `to` and no more.
     pub(super) fn go_back(&mut self, to: i64) {
         self.from = Some(self.from.map_or(to, |from| from.min(to)));
     }
 
-    /// Forgets whose rights lapsed, and not what was shown since.
+    /// Forgets the account that was signed in before, but not the ranges shown since.
     pub(super) fn forget(&mut self) {
         (self.from, self.own) = (None, None);
     }
 
-    /// Notes what is shown from a place on.
+    /// Records the view that decides access from `place` on.
     pub(super) fn see(&mut self, place: i64, view: Option<Arc<View>>) {
         if let (Some((_, now)), Some(view)) = (&self.now, &view)
             && now.subject == view.subject
@@ -95,8 +95,8 @@ impl Lapse {
         self.shown.drain(..surplus);
     }
 
-    /// Ends at a place, and returns where it began and what was shown since; `None` if that was
-    /// told by nobody's rights but those of the public.
+    /// Ends the gap at `place` and returns its start and the ranges shown since; `None` if the
+    /// subscription ran with public access only.
     pub(super) fn end(mut self, place: i64) -> Option<(i64, Vec<Shown>)> {
         self.see(place, None);
         Some((self.from?, self.shown))

@@ -1,4 +1,4 @@
-//! One subscription of one connection: what reaches it, and what it has yet to be told (`gate`).
+//! A subscription of a connection, with its delivery state (`gate`).
 
 use std::sync::Arc;
 use std::sync::Weak;
@@ -21,37 +21,37 @@ use crate::domain::realtime::peer::Seat;
 use crate::domain::realtime::positions::Name;
 use crate::domain::realtime::view::View;
 
-/// A subscription: what its client asked for, and the view it takes part in now.
+/// A subscription: its request and its current view.
 pub(super) struct Listener {
     pub(super) id: u64,
     pub(super) ask: Ask,
     pub(super) outbox: Arc<Outbox>,
     pub(super) seat: Arc<Seat>,
-    /// The view it takes part in; `None` while its connection has no right to what it asks for.
+    /// The current view; `None` while the connection has no access to the requested items.
     pub(super) view: Mutex<Option<Arc<View>>>,
     gate: Mutex<Gate>,
-    /// Since the rights of whoever began it lapsed, or since it was resumed by nobody; boxed, since it
-    /// is rare.
+    /// The identity gap, which begins when the account that subscribed is no longer signed in, or
+    /// when the subscription is resumed without a sign-in. Boxed, since it is rare.
     lapse: Mutex<Option<Box<Lapse>>>,
-    /// The view by which everything was told behind where its client had it go on.
+    /// The view that delivered everything since the client's resume point.
     whole: Mutex<Weak<View>>,
-    /// Whether it is being worked out what may be seen: nothing is told from the log meanwhile.
+    /// Whether the scope is being re-evaluated; replay is suspended meanwhile.
     moving: AtomicBool,
-    /// Told when the subscription ends, for whoever reads the log on its behalf.
+    /// Notified when the subscription ends; wakes the replay task.
     pub(super) ended: Notify,
 }
 
-/// A position that an answer to a ping confirms.
+/// A position that the client's answer to a ping acknowledges.
 #[derive(Debug)]
 pub(super) struct Confirmed {
     pub(super) name: Name,
     pub(super) seq: i64,
-    /// Where it began, if all since then was shown whoever looks.
+    /// The start of the range up to `seq`, if nothing in it was withheld from any account.
     pub(super) whole_from: Option<i64>,
 }
 
 impl Listener {
-    /// Returns a listener whose news waits until [`Listener::open`].
+    /// Creates a subscription that buffers events until [`Listener::open`].
     pub(super) fn held(id: u64, ask: Ask, seat: &Arc<Seat>) -> Arc<Self> {
         let held = Held::new(Arc::clone(&seat.outbox));
         let (view, gate) = (Mutex::default(), Mutex::new(Gate::Held(Box::new(held))));
@@ -61,18 +61,18 @@ impl Listener {
         Arc::new(Self { id, ask, outbox, seat, view, gate, lapse, whole, moving, ended })
     }
 
-    /// Goes on in the place of another, whose rights may have lapsed.
+    /// Takes over the identity gap of the subscription that this one replaces.
     pub(super) fn inherit(&self, lapse: Option<Box<Lapse>>) {
         *self.lapse.lock() = lapse;
     }
 
-    /// Returns what its position is remembered under, if it is to be.
+    /// Returns the name that its position is stored under for the current account, if it is.
     pub(super) fn name(&self) -> Option<Name> {
         let user = self.seat.identity.lock().actor.user;
         self.name_of(user)
     }
 
-    /// Returns what its position is remembered under as that of an account, or of nobody.
+    /// Returns the name that its position is stored under for an account or an anonymous page.
     pub(super) fn name_of(&self, user: Option<Uuid>) -> Option<Name> {
         let recover = self.ask.resume.recover.as_ref()?;
         Name::of(user, recover, self.ask.envelope.uid.as_deref())
@@ -87,12 +87,13 @@ impl Listener {
         sent
     }
 
-    /// Lets the frame of an event through, or holds it back until the first rows are there.
+    /// Sends the frame of an event, or buffers it until the snapshot is sent. During a replay the
+    /// frame is dropped, since the event is read from the log.
     pub(super) fn push(&self, seq: i64, frame: &Bytes) {
         let mut gate = self.gate.lock();
         match &mut *gate {
             Gate::Open { after } => {
-                // Delivery lags behind the commit, so older events may still come.
+                // Delivery lags behind the commit, so older events may still arrive.
                 if seq > *after {
                     *after = seq;
                     self.send(frame.clone());
@@ -103,8 +104,8 @@ impl Listener {
         }
     }
 
-    /// Sends the first frame, then what was held back and is newer than `seq`, and opens the gate. If
-    /// that was too much, the subscription is behind, and is to be told it from the log.
+    /// Sends the first frame, then the buffered events newer than `seq`, and switches to live
+    /// delivery. If the buffer was discarded, switches to replay from `seq` instead.
     pub(super) fn open(&self, first: Option<Bytes>, seq: i64) {
         let mut gate = self.gate.lock();
         let Gate::Held(held) = &mut *gate else { return };
@@ -130,8 +131,7 @@ impl Listener {
         *gate = Gate::Open { after };
     }
 
-    /// Sends the first frame of a subscription that is to be told from the log what happened after
-    /// `seq`.
+    /// Sends the first frame of a subscription and switches to replay from `seq`.
     pub(super) fn open_behind(&self, first: Bytes, seq: i64) {
         let mut gate = self.gate.lock();
         if matches!(*gate, Gate::Held(_)) {
@@ -145,9 +145,10 @@ impl Listener {
         }
     }
 
-    /// Notes that its first frame was sent and that a view decides behind a place; `from` is up to where
-    /// its client has everything, unless it begins anew. If nobody is signed in, whoever signs in is
-    /// told what the public was not shown.
+    /// Records that the first frame was sent and that `view` decides access after `place`. The
+    /// client has everything up to `from`, which is `None` for a start from a snapshot. Without a
+    /// sign-in this begins an identity gap: an account that signs in later receives the events
+    /// withheld from the public.
     pub(super) fn note_begin(&self, view: Option<&Arc<View>>, place: i64, from: Option<i64>) {
         *self.whole.lock() = view.map_or_else(Weak::new, Arc::downgrade);
         let is_nobody = self.seat.identity.lock().actor.user.is_none();
@@ -161,34 +162,35 @@ impl Listener {
         }
     }
 
-    /// Lets nothing be told from the log, or lets it be told again.
+    /// Suspends or resumes replay while the scope is re-evaluated.
     pub(super) fn set_moving(&self, moving: bool) {
         let _gate = self.gate.lock();
         self.moving.store(moving, Ordering::Release);
     }
 
-    /// Notes that everything behind where its client had it go on was, or will be, told by the view that
-    /// it takes part in now.
+    /// Records that the current view delivered, or will deliver, everything since the client's
+    /// resume point.
     pub(super) fn note_whole(&self) {
         let view = self.view.lock().as_ref().map_or_else(Weak::new, Arc::downgrade);
         *self.whole.lock() = view;
     }
 
-    /// Returns whether the same client would be told nothing else now if it began behind the same place.
+    /// Returns whether a new subscription of the client from the same resume point would receive
+    /// the same events.
     pub(super) fn is_whole(&self) -> bool {
         let view = self.view.lock().as_ref().map_or_else(Weak::new, Arc::downgrade);
         Weak::ptr_eq(&view, &self.whole.lock())
     }
 
-    /// Notes that nothing more is told: it may be, later, from the log. All up to `delivered` was
-    /// delivered. To be called before it leaves its view.
+    /// Stops live delivery. Later events may be replayed as missed. Everything up to `delivered`
+    /// was delivered. Must be called before the subscription leaves its view.
     pub(super) fn fall_behind(&self, delivered: i64) {
         let delivered = self.delivered(delivered);
         self.gate.lock().fall_behind(delivered, true);
     }
 
-    /// Lets what is behind a place be told from the log, unless that was told already: while the first
-    /// rows are being read, all that these do not show.
+    /// Switches to replay from `told`, unless events after it were already delivered. While the
+    /// snapshot is being read, discards the buffer: everything after the snapshot is replayed.
     pub(super) fn fall_back(&self, told: i64) {
         let mut gate = self.gate.lock();
         match &mut *gate {
@@ -198,8 +200,8 @@ impl Listener {
         }
     }
 
-    /// Lets what waits in the lane of its view be told from the log, since it may be about to leave it.
-    /// All up to `delivered` was delivered to the views.
+    /// Switches to replay if events still wait in the queue of its view, which the subscription may
+    /// be about to leave. Everything up to `delivered` was delivered to the views.
     pub(super) fn leave_lane(&self, delivered: i64) {
         let told = self.delivered(delivered);
         if told < delivered {
@@ -207,7 +209,8 @@ impl Listener {
         }
     }
 
-    /// Notes that the rights of whoever began it have lapsed. All up to `delivered` was delivered.
+    /// Begins an identity gap: the account is no longer signed in. Everything up to `delivered` was
+    /// delivered.
     pub(super) fn begin_lapse(&self, delivered: i64) {
         let delivered = self.delivered(delivered);
         let own = self.view.lock().clone();
@@ -222,7 +225,7 @@ impl Listener {
         }
     }
 
-    /// Notes which view decides from a place on, while rights have lapsed.
+    /// Records the view that decides access from `place` on, during an identity gap.
     pub(super) fn see_lapsed(&self, place: Option<i64>) {
         let view = self.view.lock().clone();
         let mut lapse = self.lapse.lock();
@@ -233,26 +236,27 @@ impl Listener {
         }
     }
 
-    /// Notes that nothing is shown any more and its client was not told so.
+    /// Defers the error frame: the subscription lost access and the client has not been told.
     pub(super) fn leave_unsaid(&self) {
         if let Some(lapse) = self.lapse.lock().as_mut() {
             lapse.is_unsaid = true;
         }
     }
 
-    /// Returns whether its client has yet to be told that nothing is shown any more; only once.
+    /// Returns whether an error frame was deferred, and clears the flag.
     pub(super) fn take_unsaid(&self) -> bool {
         self.lapse.lock().as_mut().is_some_and(|lapse| std::mem::take(&mut lapse.is_unsaid))
     }
 
-    /// Lets whoever has signed in be told what happened behind a place, once the lapse ends.
+    /// Sets the offset from which the account that signed in resumes when the identity gap ends.
     pub(super) fn go_back(&self, to: i64) {
         let lapse = || Box::new(Lapse::new(None, None, Vec::new()));
         self.lapse.lock().get_or_insert_with(lapse).go_back(to);
     }
 
-    /// Lets whoever has signed in be told what they missed since their rights lapsed, less what was
-    /// shown. Returns whether they are. All up to `delivered` was delivered.
+    /// Ends the identity gap and switches to replay from its start, without the items shown during
+    /// the gap. Returns whether the account continues from there. Everything up to `delivered` was
+    /// delivered.
     pub(super) fn end_lapse(&self, delivered: i64) -> bool {
         let Some(lapse) = self.lapse.lock().take() else { return false };
         let delivered = self.delivered(delivered);
@@ -267,8 +271,8 @@ impl Listener {
         true
     }
 
-    /// Gives up telling what was missed before `seq`. What is only late is told all the same. What was
-    /// shown is still known where an account may go on from a position of its own.
+    /// Skips missed events up to `seq`; events that are merely late are still delivered. The ranges
+    /// already shown are kept if an account may resume from its own position.
     pub(super) fn leap(&self, seq: i64) {
         let mut lapse = self.lapse.lock();
         match lapse.as_mut() {
@@ -282,7 +286,7 @@ impl Listener {
         }
     }
 
-    /// Holds news back again, for a beginning anew.
+    /// Buffers events again, for a restart from a snapshot.
     pub(super) fn hold(&self) {
         let mut gate = self.gate.lock();
         if matches!(*gate, Gate::Behind { .. }) {
@@ -290,7 +294,7 @@ impl Listener {
         }
     }
 
-    /// Returns whether the caller is now the one who tells what is in the log.
+    /// Claims the replay. Returns false if it is already running or the subscription is not behind.
     pub(super) fn begin_reading(&self) -> bool {
         match &mut *self.gate.lock() {
             Gate::Behind { reading, .. } => !std::mem::replace(reading, true),
@@ -298,8 +302,8 @@ impl Listener {
         }
     }
 
-    /// Returns the view that what is in the log is to be told by. Without one, reading has ended
-    /// and begins anew when there is one.
+    /// Returns the view to replay the log with. Without a view the replay ends; it restarts once
+    /// there is one.
     pub(super) fn reading_view(&self) -> Option<Arc<View>> {
         let view = self.view.lock();
         if view.is_none()
@@ -310,7 +314,7 @@ impl Listener {
         view.clone()
     }
 
-    /// Returns what there is to tell from the log, if the subscription is behind.
+    /// Returns the part of the log to replay, if the subscription is behind.
     pub(super) fn behind(&self) -> Option<Behind> {
         match &*self.gate.lock() {
             Gate::Behind { told, missed, shown, .. } => {
@@ -320,8 +324,9 @@ impl Listener {
         }
     }
 
-    /// Tells what was read in the log behind `after`, up to `seq`, as long as it is still this view that
-    /// decides and everything up to there is what was told last.
+    /// Sends the events read from the log after `after` and up to `seq`. Returns false if the
+    /// connection is closing, `view` is no longer the current view, or `after` is no longer the
+    /// last delivered offset.
     pub(super) fn tell(
         &self,
         view: &Arc<View>,
@@ -342,13 +347,13 @@ impl Listener {
         }
     }
 
-    /// Returns whether it is being worked out what may be seen; to be asked while holding the gate.
+    /// Returns whether the scope is being re-evaluated. The caller must hold the lock of the gate.
     fn is_moving(&self) -> bool {
         self.moving.load(Ordering::Acquire)
     }
 
-    /// Opens the gate if everything in the log is told up to `last`, as it should be. The caller sees to
-    /// it that nothing is delivered meanwhile. Returns false if there is more to tell.
+    /// Switches to live delivery if the replay has reached `last`. The caller must prevent
+    /// deliveries meanwhile. Returns false if there is more to replay.
     pub(super) fn catch_up(&self, last: i64) -> bool {
         let view = self.view.lock();
         let mut gate = self.gate.lock();
@@ -359,23 +364,23 @@ impl Listener {
             if view.is_some() {
                 *gate = Gate::Open { after: *told };
             } else {
-                // Nothing would come through an open gate, and be missed.
+                // Without a view, live delivery would miss every event.
                 *reading = false;
             }
         }
         true
     }
 
-    /// Returns up to where this subscription was told everything, if all up to `delivered` was
-    /// delivered; `None` before its first frame.
+    /// Returns the offset up to which this subscription received everything, if everything up to
+    /// `delivered` was delivered; `None` before its first frame.
     pub(super) fn position(&self, delivered: i64) -> Option<i64> {
         let delivered = self.delivered(delivered);
         self.gate.lock().position(delivered)
     }
 
-    /// Returns what its client's answer to a ping that is sent now confirms: under which names it is
-    /// remembered, and how far each has got. `left` was signed in before. What was kept from an account
-    /// while nobody was signed in is not confirmed as that account's.
+    /// Returns the positions that the answer to a ping sent now acknowledges, with the names they
+    /// are stored under. `left` is the account that was signed in before. Events withheld from it
+    /// during the identity gap are not acknowledged for it.
     pub(super) fn confirmable(&self, delivered: i64, left: Option<Uuid>) -> Vec<Confirmed> {
         if self.ask.resume.recover.is_none() {
             return Vec::new();
@@ -393,8 +398,8 @@ impl Listener {
         now.into_iter().chain(before).collect()
     }
 
-    /// Ends the subscription and returns how far it has got, for the one that takes its place: nothing
-    /// is told in between.
+    /// Ends the subscription and returns its position for its replacement. Nothing is delivered in
+    /// between.
     pub(super) fn hand_over(&self, delivered: i64) -> (Option<Box<Taken>>, Option<Box<Lapse>>) {
         let delivered = self.delivered(delivered);
         let mut gate = self.gate.lock();
@@ -410,7 +415,8 @@ impl Listener {
         (taken, self.lapse.lock().take())
     }
 
-    /// Returns up to where its view has told everything, if all up to `delivered` was delivered.
+    /// Returns the offset up to which its view delivered everything, if everything up to
+    /// `delivered` was delivered.
     fn delivered(&self, delivered: i64) -> i64 {
         self.view.lock().as_ref().map_or(delivered, |view| view.told(delivered))
     }
@@ -425,7 +431,7 @@ impl Listener {
         matches!(*self.gate.lock(), Gate::Shut)
     }
 
-    /// Ends the subscription: nothing reaches the outbox any more.
+    /// Ends the subscription. Nothing reaches the outbox afterwards.
     pub(super) fn shut(&self) {
         *self.gate.lock() = Gate::Shut;
         self.ended.notify_one();

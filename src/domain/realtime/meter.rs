@@ -1,7 +1,7 @@
-//! How much of what a client asked for it has yet to read.
+//! A byte budget for frames that clients have yet to read, with back-pressure.
 //!
-//! News that a client does not read ends its connection, since nobody can make it read. Answers need
-//! not: while too many are unread, no more of its questions are looked at.
+//! A client that does not read its events is disconnected, since it cannot be made to read. Answers
+//! apply back-pressure instead: while too many are unread, the client's further requests wait.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -12,8 +12,8 @@ use tokio::sync::Notify;
 
 use crate::domain::realtime::outbox::FRAME_OVERHEAD;
 
-/// The bytes of one connection's answers that have not been written yet, counted as the outbox does;
-/// copies count together.
+/// A byte budget for frames that have not been written yet, counted as in the outbox. Clones share
+/// the count.
 #[derive(Debug, Clone)]
 pub struct Meter {
     unread: Arc<Unread>,
@@ -24,48 +24,48 @@ pub struct Meter {
 struct Unread {
     bytes: AtomicUsize,
     less: Notify,
-    /// What counts the same, with that of others.
+    /// The budget of several meters, towards which these bytes count as well.
     all: Option<Meter>,
 }
 
 impl Meter {
-    /// Returns a meter that is full with so many bytes.
+    /// Creates a budget of `bytes_max` bytes.
     #[must_use]
     pub fn new(bytes_max: usize) -> Self {
         Self { unread: Arc::default(), bytes_max }
     }
 
-    /// Returns a meter that is full with so many bytes, and whose frames count here, too.
+    /// Creates a budget of `bytes_max` bytes within this one: its frames count towards both.
     #[must_use]
     pub fn part(&self, bytes_max: usize) -> Self {
         let unread = Unread { all: Some(self.clone()), ..Unread::default() };
         Self { unread: Arc::new(unread), bytes_max }
     }
 
-    /// Returns how many bytes are unread.
+    /// Returns the number of unread bytes.
     pub(super) fn bytes(&self) -> usize {
         self.unread.bytes.load(Ordering::Relaxed)
     }
 
-    /// Returns how many bytes are too many.
+    /// Returns the limit, in bytes.
     pub(super) const fn bytes_max(&self) -> usize {
         self.bytes_max
     }
 
-    /// Counts a frame until whoever writes it lets go of it.
+    /// Counts a frame until its writer drops it.
     #[must_use]
     pub fn count(&self, frame: Bytes) -> Bytes {
         self.unread.add(frame.len() + FRAME_OVERHEAD);
         Bytes::from_owner(Counted { frame, unread: Arc::clone(&self.unread) })
     }
 
-    /// Returns whether there may be more.
+    /// Returns whether the budget allows another frame.
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.unread.bytes.load(Ordering::Relaxed) < self.bytes_max
     }
 
-    /// Waits until a frame has been written. Worth another look at [`Meter::has_room`] then.
+    /// Waits until a frame was released. The caller then checks [`Meter::has_room`] again.
     pub async fn less(&self) {
         self.unread.less.notified().await;
     }

@@ -1,10 +1,11 @@
-//! Live subscriptions: first what is there, then news, each once and in one order.
+//! Realtime subscriptions: a snapshot first, then events, each exactly once and in order.
 //!
-//! The hub knows who is connected and hands each event to each view; a view matches and encodes an
-//! event once for all who listen alike; a listener is one subscription, an outbox one connection's
-//! bounded queue. None of them knows a protocol: the envelope that a transport hands in turns news
-//! into frames. What a client missed it is told by `replay`, from the log, by the same views. `topics` are
-//! what clients of nuxt-ws follow instead of subscriptions, `typing` is who is writing just now.
+//! The hub keeps the connections and passes each event to the views. A view matches and encodes an
+//! event once for all subscriptions with the same query. A listener is one subscription, an outbox
+//! the bounded send queue of one connection. None of them depends on a protocol: the envelope of
+//! the transport encodes notifications as frames. `replay` delivers missed events from the log
+//! through the same views. `topics` replace subscriptions for nuxt-ws clients; `typing` is the
+//! typing indicator.
 
 mod ask;
 mod audience;

@@ -1,5 +1,5 @@
-//! One connection's bounded queue of encoded frames, between whoever has something to say and
-//! whoever writes the socket: one at a time, a task of its own or a sweep over many.
+//! The bounded send queue of one connection: encoded frames on their way to the writer of the
+//! socket. There is one writer at a time, a task of the connection or a pool for many connections.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -12,22 +12,22 @@ use std::task::Waker;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-/// What a frame takes beside its bytes while it waits: its place in the queue, and its memory's own
-/// accounts. Small frames are mostly that.
+/// The memory that a queued frame takes beside its bytes: its entry in the queue and the overhead
+/// of its allocation. For small frames this is the larger part.
 pub(super) const FRAME_OVERHEAD: usize = 64;
 
-/// How many frames of a kind that the next one makes needless may wait all the same. Most clients
+/// The maximum number of waiting frames that the next of their kind makes obsolete. Most clients
 /// that send a few pings at once expect an answer to each.
 const LATEST_MAX: usize = 64;
 
 /// A bounded queue of encoded frames. When it is full the connection is closed: [`Outbox::push`]
-/// drops the frame and marks it [`Closing::SlowConsumer`]; nobody else waits. It is full once the
-/// unsent bytes, 64 more counted for each frame, have reached the bound, so one frame more than the
-/// bound may be held.
+/// drops the frame and marks the queue as [`Closing::SlowConsumer`]; producers never wait. The
+/// queue is full once the unsent bytes, plus 64 for each frame, have reached the limit, so it may
+/// hold one frame more than the limit.
 pub struct Outbox {
     state: Mutex<State>,
     bytes_max: usize,
-    /// The bytes of what is held back for it elsewhere.
+    /// The bytes that are buffered for this connection elsewhere.
     held: AtomicUsize,
 }
 
@@ -35,62 +35,62 @@ pub struct Outbox {
 struct State {
     frames: Vec<Bytes>,
     bytes: usize,
-    /// Where among the frames the latest one is that the next of its kind may replace.
+    /// The index of the latest frame that the next of its kind may replace.
     latest: Option<usize>,
-    /// How many of that kind wait.
+    /// The number of waiting frames of that kind.
     latest_count: usize,
-    /// Where among the frames the one is that tells a whole state.
+    /// The index of the frame with a full state.
     whole: Option<usize>,
-    /// What was taken out and the socket has not taken yet; boxed, since most sockets take all.
+    /// Frames taken out that the socket has not accepted yet; boxed, since most sockets accept all.
     begun: Option<Box<Begun>>,
     closing: Option<Closing>,
-    /// Who is to be told of the next frame or of the end; told once, and only if it has asked.
+    /// Wakes the writer at the next frame or at closing, once and only if the writer has asked.
     writer: Option<Waker>,
 }
 
-/// What is written piece by piece, as the socket takes it.
+/// Frames that are written in chunks, as the socket accepts them.
 #[derive(Default)]
 struct Begun {
     frames: VecDeque<Bytes>,
-    /// How many bytes there are, with the piece that is being written, and how many that piece has.
+    /// The bytes of all frames, including the chunk being written, and the bytes of that chunk.
     bytes: usize,
     piece_bytes: usize,
 }
 
-/// What the next frame of its kind makes of a frame.
+/// The effect of the next frame of the same kind on a queued frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// Nothing.
+    /// It stays queued.
     Plain,
-    /// Needless, if there are many.
+    /// It is replaced, if many wait.
     Latest,
-    /// Needless.
+    /// It is replaced.
     Whole,
 }
 
 /// Why the server closes a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Closing {
-    /// The client reads more slowly than there is news for it.
+    /// The client reads more slowly than its events arrive.
     SlowConsumer,
     /// The service is shutting down or restarting.
     Restart,
-    /// Said by the protocol: after what is queued, without a reason.
+    /// Closed by the protocol: after the queued frames, without a reason.
     Done,
 }
 
-/// What of one connection has yet to be written.
+/// The frames of one connection that have yet to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Unsent {
-    /// Whether its socket takes no more at the moment.
+    /// Whether its socket is blocked.
     pub(super) is_stuck: bool,
-    /// How many bytes there are.
+    /// The number of bytes.
     pub(super) bytes: usize,
-    /// How many of them go by themselves, since the connection is being closed.
+    /// The number of bytes that are released anyway, since the connection is closing.
     pub(super) going: usize,
 }
 
-/// All that waits to be written, in order, and whether the connection is to be closed after it.
+/// The queued frames, in order, and whether the connection is to be closed after them.
 #[derive(Debug)]
 pub struct Batch {
     /// The frames; may be empty if the connection is to be closed.
@@ -100,7 +100,7 @@ pub struct Batch {
 }
 
 impl State {
-    /// Closes the connection as one that reads too slowly, unless it is closed anyhow.
+    /// Closes the connection as a slow consumer, unless it is already closing.
     fn give_up(&mut self) {
         self.closing.get_or_insert(Closing::SlowConsumer);
         self.frames = Vec::new();
@@ -116,28 +116,28 @@ impl State {
 }
 
 impl Outbox {
-    /// Returns an empty outbox that holds at most `bytes_max` unsent bytes.
+    /// Creates an empty outbox for at most `bytes_max` unsent bytes.
     #[must_use]
     pub fn new(bytes_max: usize) -> Arc<Self> {
         let held = AtomicUsize::new(0);
         Arc::new(Self { state: Mutex::default(), bytes_max, held })
     }
 
-    /// Queues an encoded frame. Returns false, and drops it, if the connection is closing or its
-    /// bound is reached; in the latter case it is closing from now on.
+    /// Queues an encoded frame. Returns false and drops the frame if the connection is closing or
+    /// the limit is reached; the latter also closes the connection.
     pub fn push(&self, frame: Bytes) -> bool {
         self.add(frame, Kind::Plain)
     }
 
-    /// Queues a frame that makes the one before of its kind needless, as the answer to a ping does: if
-    /// 64 of them wait, or half of what may, this takes the place of the latest. Otherwise as
-    /// [`Outbox::push`].
+    /// Queues a frame that makes the previous one of its kind obsolete, as the answer to a ping
+    /// does. If 64 of them wait, or half the limit is used, the frame replaces the latest of them.
+    /// Otherwise as [`Outbox::push`].
     pub fn push_latest(&self, frame: Bytes) -> bool {
         self.add(frame, Kind::Latest)
     }
 
-    /// Queues a frame that tells the whole of a state: one that waits still, and tells what the state
-    /// was before, makes its place for it. Otherwise as [`Outbox::push`].
+    /// Queues a frame with a full state. The frame replaces a queued one with an earlier state.
+    /// Otherwise as [`Outbox::push`].
     pub fn push_whole(&self, frame: Bytes) -> bool {
         self.add(frame, Kind::Whole)
     }
@@ -159,7 +159,7 @@ impl Outbox {
             state.frames[place] = frame;
             return true;
         }
-        // The frame that crosses the bound still goes: a large answer would otherwise never get out.
+        // The frame that crosses the limit is still queued, or a large answer could never be sent.
         if state.bytes >= self.bytes_max {
             state.give_up();
         } else {
@@ -192,7 +192,7 @@ impl Outbox {
         }
     }
 
-    /// Asks for the connection to be closed after what is queued. The first reason stays.
+    /// Closes the connection after the queued frames. The first reason is kept.
     pub fn close(&self, closing: Closing) {
         let mut state = self.state.lock();
         state.closing.get_or_insert(closing);
@@ -203,8 +203,8 @@ impl Outbox {
         }
     }
 
-    /// Takes room for what is held back for this connection elsewhere. Returns false if there is none:
-    /// as much may be held back as may wait.
+    /// Reserves bytes for frames that are buffered for this connection elsewhere. Returns false
+    /// beyond the limit, which is the same as for queued frames and counted separately.
     pub(super) fn hold(&self, bytes: usize) -> bool {
         let before = self.held.fetch_add(bytes, Ordering::Relaxed);
         let fits = before + bytes <= self.bytes_max;
@@ -214,12 +214,12 @@ impl Outbox {
         fits
     }
 
-    /// Gives back what [`Outbox::hold`] took.
+    /// Releases bytes that [`Outbox::hold`] reserved.
     pub(super) fn release(&self, bytes: usize) {
         self.held.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Returns what has yet to be written, or is held back.
+    /// Returns the unsent bytes, including those buffered elsewhere.
     pub(super) fn unsent(&self) -> Unsent {
         let state = self.state.lock();
         let begun = state.begun.as_ref().map_or(0, |begun| begun.bytes);
@@ -228,8 +228,8 @@ impl Outbox {
         Unsent { is_stuck: begun > 0, bytes, going }
     }
 
-    /// Closes the connection as one that reads too slowly, and lets go of what waits for it. Returns how
-    /// many bytes go once the piece is written, or given up, that is being written.
+    /// Closes the connection as a slow consumer and drops its queued frames. Returns the bytes that
+    /// are released only when the current chunk is written or given up.
     pub(super) fn give_up(&self) -> usize {
         let mut state = self.state.lock();
         state.give_up();
@@ -242,16 +242,16 @@ impl Outbox {
         piece
     }
 
-    /// Keeps what was taken out and is written piece by piece, as the socket takes it: so that it is
-    /// known how much that is, and can be let go of.
+    /// Keeps frames that were taken out and are written in chunks, as the socket accepts them, so
+    /// that they are counted and can be dropped.
     pub fn begin(&self, frames: Vec<Bytes>) {
         let bytes = frames.iter().map(|frame| frame.len() + FRAME_OVERHEAD).sum();
         let begun = Begun { frames: frames.into(), bytes, piece_bytes: 0 };
         self.state.lock().begun = Some(Box::new(begun));
     }
 
-    /// Takes the next piece of what has begun to be written, about so many bytes of whole frames; `None`
-    /// if there is none.
+    /// Takes the next chunk of the frames that are being written, about `about` bytes of whole
+    /// frames; `None` if there is none.
     #[must_use]
     pub fn next_piece(&self, about: usize) -> Option<Vec<Bytes>> {
         let mut state = self.state.lock();
@@ -278,8 +278,8 @@ impl Outbox {
         self.state.lock().closing.is_some()
     }
 
-    /// Takes all that is queued, which may be nothing, and lets what comes next wake this writer, in
-    /// place of the one before.
+    /// Takes all queued frames, which may be none, and registers the waker of the writer in place
+    /// of the previous one.
     #[must_use]
     pub fn drain(&self, writer: Waker) -> Batch {
         let mut state = self.state.lock();
@@ -287,13 +287,13 @@ impl Outbox {
         state.latest = None;
         state.latest_count = 0;
         state.whole = None;
-        // Once it is closing there is nothing to wait for, and a writer may hold the outbox.
+        // A closing connection has nothing to wait for, and the waker may own the outbox.
         state.writer = state.closing.is_none().then_some(writer);
         Batch { frames: std::mem::take(&mut state.frames), closing: state.closing }
     }
 
-    /// Takes all that is queued, waiting until there is something or the connection is to be closed.
-    /// One task at a time may ask.
+    /// Takes all queued frames, waiting until there is a frame or the connection is to be closed.
+    /// Only one task may wait at a time.
     pub async fn take(&self) -> Batch {
         poll_fn(|context| {
             let batch = self.drain(context.waker().clone());

@@ -1,9 +1,9 @@
-//! Pages of topics whose connection is lost and comes back: a page made with nuxt-ws subscribes once,
-//! when it is loaded, and not again after a reconnect.
+//! Pages of topics that reconnect: a page made with nuxt-ws subscribes once, when it is loaded, and
+//! not again after a reconnect.
 //!
-//! A page is known by the account or address, the browser and the origin of its connection, and only
-//! as a MAC over these. That it follows `chat` is kept among the positions, so it outlives a restart, has their
-//! bounds, and is forgotten when they are.
+//! A page is identified by the account or address, the browser and the origin of its connection,
+//! and stored only as a MAC over these. Its subscription to `chat` is kept among the positions, so
+//! it survives a restart, and has their limits and their expiry.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use crate::domain::realtime::topics::Topic;
 use crate::domain::shares::Owner;
 use crate::model::network;
 
-/// What the key is for.
+/// The purpose of the key.
 const PURPOSE: &[u8] = b"chinwag page of topics";
 
-/// Makes the names of pages.
+/// Derives the names of pages.
 pub(super) struct Pages {
     key: MacKey,
 }
@@ -31,13 +31,13 @@ pub(super) struct Pages {
 pub struct Page(Arc<str>);
 
 impl Pages {
-    /// Returns the maker of names for the database with this seed.
+    /// Creates the names for the database with this seed.
     pub(super) fn new(seed: &str) -> Self {
         Self { key: MacKey::new(seed.as_bytes(), PURPOSE) }
     }
 
-    /// Returns the name of the page that a browser has open; `None` if the client is no browser, which
-    /// always names the origin of its page.
+    /// Returns the name of the page that a browser has open; `None` if the client is no browser,
+    /// since browsers always send the origin of their page.
     fn name(&self, client: &Origin, page: Option<&str>) -> Option<Page> {
         let browser = client.user_agent.as_deref()?;
         let address = client.ip.map(network).as_ref().map(IpAddr::to_string);
@@ -48,28 +48,28 @@ impl Pages {
 }
 
 impl Peer {
-    /// Returns the name of the page at the other end: of a client that comes from somewhere, with a page
-    /// of this origin.
+    /// Returns the name of the page at the other end of the connection, from its client and the
+    /// origin of the page.
     #[must_use]
     pub fn page(&self, client: &Origin, origin: Option<&str>) -> Option<Page> {
         self.hub.pages.name(client, origin)
     }
 
-    /// Returns whether a page had subscribed to `chat`, and not unsubscribed since.
+    /// Returns whether a page has subscribed to `chat` and not unsubscribed since.
     #[must_use]
     pub fn has_followed(&self, page: &Page) -> bool {
         let name = self.name(page);
         name.is_some_and(|name| self.hub.positions.find(&name).is_some())
     }
 
-    /// Remembers that a page follows `chat`.
+    /// Stores that a page is subscribed to `chat`.
     pub fn remember_page(&self, page: &Page) {
         let Some(name) = self.name(page) else { return };
         let by = Owner::of(&self.actor());
         self.hub.positions.advance(name, self.hub.delivered(), by, self.hub.now());
     }
 
-    /// Forgets that a page follows `chat`.
+    /// Removes the subscription of a page to `chat`.
     pub fn forget_page(&self, page: &Page) {
         if let Some(name) = self.name(page) {
             self.hub.positions.drop_page(&name);

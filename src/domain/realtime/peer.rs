@@ -1,4 +1,4 @@
-//! One connection, as the hub sees it: who it is, and what it listens to.
+//! A connection as the hub sees it: its identity and its subscriptions.
 
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -32,47 +32,46 @@ pub struct Peer {
     pub(super) seat: Arc<Seat>,
 }
 
-/// Up to where the subscriptions of a connection were told everything, at one moment. Empty if its
-/// client wants none of that remembered.
+/// The positions of a connection's subscriptions at one moment; empty if none asked for recovery.
 #[derive(Debug, Default)]
 pub struct Mark(Vec<Confirmed>);
 
-/// What the hub keeps of a connection.
+/// The hub's record of a connection.
 pub(super) struct Seat {
     pub(super) id: u64,
     pub(super) outbox: Arc<Outbox>,
     pub(super) identity: Mutex<Identity>,
     pub(super) listeners: Mutex<Vec<Arc<Listener>>>,
-    /// Who it was before it became nobody's or the public's: only the same one is told what happened
-    /// meanwhile.
+    /// The account that was signed in before the connection became anonymous. Only this account
+    /// receives the events missed meanwhile.
     left: Mutex<Option<Uuid>>,
-    /// How many positions it has had remembered.
+    /// The number of positions that were stored for this connection.
     remembered: AtomicUsize,
-    /// What it is told that it missed; of most nothing.
+    /// The replay of missed events; most connections need none.
     replaying: OnceLock<Box<Replaying>>,
-    /// Whom it was found to be when it last did something.
+    /// The principal resolved for the last command, cached.
     acting: Mutex<Option<Acting>>,
-    /// Told when something was sent that the client is to confirm.
+    /// Notified when a frame was sent that the client has to acknowledge.
     pub(super) told: Notify,
-    /// Told when the identity was taken away.
+    /// Notified when the identity was revoked.
     pub(super) lost: Notify,
-    /// One change of who this is at a time.
+    /// Serializes changes of the identity.
     pub(super) changing: tokio::sync::Mutex<()>,
 }
 
-/// The one way on which all subscriptions of a connection are told what they missed.
+/// The replay of missed events, one for all subscriptions of a connection.
 pub(super) struct Replaying {
-    /// What of it has yet to be read.
+    /// Counts the replayed bytes that the client has yet to read.
     pub(super) meter: Meter,
-    /// Whose turn it is.
+    /// Admits one subscription at a time.
     pub(super) turn: Semaphore,
 }
 
-/// Who somebody is, and what that was found out from.
+/// A resolved principal, and the state it was resolved from.
 struct Acting {
-    /// Who the connection is by what was delivered.
+    /// The principal of the connection according to the delivered events.
     known: Arc<Actor>,
-    /// Of which moment that was.
+    /// The identity version it was resolved at.
     standing: u64,
     actor: Arc<Actor>,
 }
@@ -94,7 +93,7 @@ impl Seat {
         })
     }
 
-    /// Returns the way on which it is told what it missed.
+    /// Returns the replay of the connection.
     pub(super) fn replaying(&self, hub: &Hub) -> &Replaying {
         self.replaying.get_or_init(|| {
             let meter = hub.meter(hub.replay_bytes_max);
@@ -102,13 +101,13 @@ impl Seat {
         })
     }
 
-    /// Takes one of the positions that a connection may have remembered in its time. Returns whether
-    /// there was one left.
+    /// Takes one of the `most` positions that a connection may store in its lifetime. Returns false
+    /// if none is left.
     pub(super) fn may_remember(&self, most: usize) -> bool {
         self.remembered.fetch_add(1, Ordering::Relaxed) < most
     }
 
-    /// Notes who this was until now.
+    /// Records the account that was signed in until now.
     pub(super) fn leave(&self, user: Option<Uuid>) {
         if user.is_some() {
             *self.left.lock() = user;
@@ -121,30 +120,30 @@ impl Peer {
         Self { hub, seat }
     }
 
-    /// Returns who this connection is now, with the rights now in force.
+    /// Returns the current identity of the connection, with the permissions now in force.
     #[must_use]
     pub fn identity(&self) -> Identity {
         self.seat.identity.lock().clone()
     }
 
-    /// Sends a frame that is not shared with others. It counts for what all may leave unread by the meter
-    /// that has counted it.
+    /// Sends a frame that is not shared with other connections. It counts towards the global budget
+    /// through the meter that has counted it.
     pub fn send(&self, frame: Bytes) {
-        // A refused frame needs no report: the connection is closing then, and the writer says so.
+        // A refused frame needs no report: the connection is closing, and the writer reports that.
         self.seat.outbox.push(frame);
         self.hub.make_room();
     }
 
-    /// Returns who is asking. Short for the actor of [`Peer::identity`].
+    /// Returns the current principal, the actor of [`Peer::identity`].
     #[must_use]
     pub fn actor(&self) -> Arc<Actor> {
         Arc::clone(&self.seat.identity.lock().actor)
     }
 
-    /// Returns who is about to do something: whoever this connection is by everything that anybody
-    /// was answered, also what has yet to be delivered. Nobody, if what it rests on is gone. To be
-    /// asked before each thing that is done; unless an account, a session or a right has changed since
-    /// the last time this looks nothing up.
+    /// Resolves the principal for a command. All changes that were acknowledged to a client count,
+    /// even if they are not delivered yet. Without its session or token, the principal has no
+    /// access. To be called before each command: the store is read only if an account, a session or
+    /// a permission has changed since the last call.
     ///
     /// # Errors
     /// When the store fails.
@@ -169,19 +168,20 @@ impl Peer {
         Ok(actor)
     }
 
-    /// Makes this connection somebody else; its subscriptions stay and show from now on what the new
-    /// one may see.
+    /// Changes the identity of this connection. Its subscriptions continue with the access of the
+    /// new identity.
     pub async fn identify(&self, identity: Identity) {
         self.turn_into(identity, false).await;
     }
 
-    /// Makes this connection nobody's or the public's since a token has expired. Subscriptions that show
-    /// nothing any more do not say so before [`Peer::say_unsaid`]: clients sign in again at once.
+    /// Changes the identity of this connection to one without an account, since a token has
+    /// expired. Subscriptions that lose access send no error before [`Peer::say_unsaid`]: clients
+    /// sign in again at once.
     pub async fn expire(&self, identity: Identity) {
         self.turn_into(identity, true).await;
     }
 
-    /// Tells of the subscriptions that have shown nothing since the token expired.
+    /// Sends the deferred errors of subscriptions that lost access when the token expired.
     pub fn say_unsaid(&self) {
         let actor = self.actor();
         let listeners = self.seat.listeners.lock();
@@ -216,20 +216,20 @@ impl Peer {
         let is_same = before.actor.user == user;
         let bound = if is_same { Charge::Anyway } else { Charge::Bounded };
         self.hub.rescope(&self.seat, change, bound).await;
-        // What was lost before belonged to the identity before.
+        // An earlier revocation concerned the previous identity.
         let _ = futures_util::FutureExt::now_or_never(self.seat.lost.notified());
     }
 
-    /// Forgets who this connection was: whoever it is next is not told what happened meanwhile.
+    /// Forgets the previous account: no account that signs in receives the events missed meanwhile.
     pub fn forget(&self) {
         *self.seat.left.lock() = None;
         self.skip_missed();
-        // Nobody has this key.
+        // No account has this key.
         *self.seat.left.lock() = Some(Uuid::nil());
     }
 
-    /// Lets each subscription go on for an account as far as that is known to have got itself. `left` says
-    /// that somebody else was here before, who is not told of.
+    /// Resumes each subscription from the position stored for an account, if there is one. `left`
+    /// says that another account was signed in before; the events it missed are skipped.
     fn go_on_as(&self, user: Uuid, left: bool) {
         let delivered = self.hub.delivered();
         for listener in self.seat.listeners.lock().iter() {
@@ -251,10 +251,10 @@ impl Peer {
         }
     }
 
-    /// Returns whether what this connection has just become still holds, with the rights now in
-    /// force; if not, the caller has to make it nobody's or the public's. The hub hears of changes
-    /// only for whoever a connection is already, so what changed between recognising somebody and
-    /// this moment would be missed for good.
+    /// Returns whether the new identity of this connection still holds, with the permissions now in
+    /// force. If not, the caller has to replace it with one without an account. The hub applies
+    /// changes only to identities that connections already have, so a change between authentication
+    /// and this call would otherwise be missed.
     pub async fn confirm(&self, mut identity: Identity) -> bool {
         loop {
             match self.hub.auth.renew(&identity).await {
@@ -263,18 +263,18 @@ impl Peer {
                     self.identify(now.clone()).await;
                     identity = now;
                 }
-                // What cannot be confirmed does not hold.
+                // An identity that cannot be confirmed does not hold.
                 Ok(None) | Err(_) => return false,
             }
         }
     }
 
-    /// Waits until something was sent that the client is to confirm. Cancelling this loses nothing.
+    /// Waits until a frame was sent that the client has to acknowledge. Cancel safe.
     pub async fn told(&self) {
         self.seat.told.notified().await;
     }
 
-    /// Returns how far the client has got once it has everything that was sent to it by now.
+    /// Returns the positions that the client reaches once it has received everything sent so far.
     #[must_use]
     pub fn mark(&self) -> Mark {
         let delivered = self.hub.delivered();
@@ -283,7 +283,7 @@ impl Peer {
         Mark(listeners.iter().flat_map(|one| one.confirmable(delivered, left)).collect())
     }
 
-    /// Remembers that the client has everything up to a mark.
+    /// Stores the positions of a mark that the client has acknowledged.
     pub fn remember(&self, mark: Mark) {
         let by = Owner::of(&self.seat.identity.lock().actor);
         let (positions, now) = (&self.hub.positions, self.hub.now());
@@ -300,19 +300,19 @@ impl Peer {
         }
     }
 
-    /// Waits until what the identity rests on is gone (signed out elsewhere, suspended, deleted,
-    /// password changed). The hub has by then already made this connection nobody's: nothing is
-    /// delivered and nothing allowed until [`Peer::identify`] is called again.
+    /// Waits until the identity is revoked (signed out elsewhere, suspended, deleted, password
+    /// changed). The hub has then already removed the access of this connection: nothing is
+    /// delivered or allowed until [`Peer::identify`] is called again.
     pub async fn identity_lost(&self) {
         self.seat.lost.notified().await;
     }
 
-    /// Begins a subscription: the `init` news is in the outbox when this returns, and no event of
-    /// the subscription is before it.
+    /// Begins a subscription: the `init` notification is in the outbox when this returns, before
+    /// any event of the subscription.
     ///
-    /// A connection that has not signed in and may not see what it asks for is told so by an error
-    /// frame of the envelope, and its subscription begins when it signs in: clients that reconnect
-    /// repeat their subscriptions before they sign in again.
+    /// If an anonymous connection has no access to the requested items, it receives an error frame
+    /// of the envelope, and the subscription begins when it signs in: clients that reconnect repeat
+    /// their subscriptions before they sign in again.
     ///
     /// # Errors
     /// [`Error::Forbidden`], [`Error::InvalidQuery`]; [`Error::LimitExceeded`] beyond the
@@ -328,7 +328,7 @@ impl Peer {
                 lapse = self.carry_on(&mut ask);
                 self.unsubscribe(Some(&uid));
             }
-            // It may have become somebody else while this waited.
+            // The identity may have changed while this waited.
             let actor = if Arc::ptr_eq(&before, &self.actor()) { actor } else { self.actor() };
             (ask.part, ask.place) = self.room(&ask, &actor)?;
             let listener = Listener::held(self.hub.next_id(), ask, &self.seat);
@@ -339,7 +339,7 @@ impl Peer {
                 subject.and_then(|subject| self.hub.enter(&listener, subject, Charge::Bounded));
             (actor, listener, entered)
         };
-        // The reading is nobody's wait but its own.
+        // Read outside the locks, so that only this subscription waits for it.
         let begun = match entered {
             Ok(()) => self.hub.begin(&listener).await,
             Err(error) => Err(error),
@@ -359,17 +359,18 @@ impl Peer {
         }
     }
 
-    /// Ends the subscription with this name; with `None` all of this connection. Unknown names are
-    /// no error.
+    /// Ends the subscription with this name; with `None`, all subscriptions of this connection.
+    /// Unknown names are ignored.
     pub fn unsubscribe(&self, uid: Option<&str>) {
         self.end(|listener| uid.is_none() || listener.ask.envelope.uid.as_deref() == uid);
     }
 
-    /// Lets what takes the place of an equal subscription go on where that has got to: what was sent on
-    /// this connection need not be sent again, and what was committed by now but not delivered yet
-    /// would else reach neither of them. The SDK repeats each subscription twice. One that begins with
-    /// what is there now needs none of that, since it shows all that has happened. Nor does one that asks
-    /// for another cursor, or for the same one by other rights: it is told what is behind that.
+    /// Passes the position of a running subscription to an equal one that replaces it. Events
+    /// already sent on this connection are not sent again, and events committed but not yet
+    /// delivered reach the replacement; otherwise they would reach neither. The SDK repeats each
+    /// subscription twice. A subscription that starts from a snapshot needs none of this, since the
+    /// snapshot covers all past events. Nor does one that asks for another cursor, or for the same
+    /// cursor with other permissions: it is replayed from there.
     fn carry_on(&self, ask: &mut Ask) -> Option<Box<Lapse>> {
         if !ask.resume.is_asked() && ask.event.is_none() {
             return None;

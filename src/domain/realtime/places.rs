@@ -1,4 +1,4 @@
-//! The room that a subscription takes: on its connection, and of the shares of its account and address.
+//! The limits for subscriptions: of a connection, and the quotas of an account and an address.
 
 use crate::domain::Error;
 use crate::domain::client_shares::ClientPart;
@@ -10,12 +10,12 @@ use crate::domain::shares::Part;
 use crate::domain::shares::Spent;
 use crate::model::Actor;
 
-/// How much of each query does not count for the share of its owner: the usual ones never do, however
-/// many connections there are.
+/// The bytes of a query that do not count towards its owner's quota: common queries never do,
+/// however many connections there are.
 const QUERY_BYTES_FREE: usize = 256;
 
 impl Hub {
-    /// Takes a place among the subscriptions of an actor and of their address.
+    /// Takes a permit from the subscription quota of an actor and its address.
     fn take_place(&self, actor: &Actor) -> Result<ClientPart, Error> {
         self.subscriptions.take(actor, 1).map_err(|spent| {
             Error::LimitExceeded(format!(
@@ -29,15 +29,15 @@ impl Hub {
 }
 
 impl Peer {
-    /// Takes a place among the subscriptions of its account and address, to topics too.
+    /// Takes a permit from the subscription quota of its account and address, for topics as well.
     ///
     /// # Errors
-    /// [`Error::LimitExceeded`] if these have as many as they may have.
+    /// [`Error::LimitExceeded`] if the quota is exhausted.
     pub(super) fn take_place(&self) -> Result<ClientPart, Error> {
         self.hub.take_place(&self.actor())
     }
 
-    /// Takes room for one more subscription: for its query, where that is long, and for itself.
+    /// Takes the permits for one more subscription: for its query, if that is long, and for itself.
     pub(super) fn room(
         &self,
         ask: &Ask,

@@ -1,9 +1,10 @@
-//! How far clients have got that do not keep cursors themselves: those of the unmodified SDK.
+//! Positions of clients that keep no cursors themselves: those of the unmodified SDK.
 //!
-//! A page that subscribes with `recover` gives itself a name. What it is known to have is remembered
-//! under that name, so that the subscription goes on from there when the SDK repeats it: for each
-//! account that was signed in there, and for the page without one. In memory, bounded, and written
-//! down now and then; whoever is forgotten begins anew.
+//! A page that subscribes with `recover` gives itself a name. Its acknowledged position is stored
+//! under that name, so that the subscription resumes from there when the SDK repeats it: for each
+//! account that was signed in on the page, and for the page without an account. Positions are kept
+//! in memory, bounded, and written to the database at intervals. A client without a stored position
+//! starts from the current state.
 
 use std::collections::HashMap;
 use std::collections::HashSet;
@@ -17,16 +18,16 @@ use crate::clock::Timestamp;
 use crate::domain::shares::Owner;
 use crate::store::Position;
 
-/// The part of them that goes at once when there are too many, the oldest first.
+/// The fraction of positions, 1/16, that is evicted at once when there are too many, oldest first.
 const SURPLUS: usize = 16;
-/// How long the name of a page has to be that is known without an account, too: long enough not to
-/// be thought of twice.
+/// The minimum length of a page's name that is valid without an account: long enough that no two
+/// pages choose the same.
 const OWN_BYTES_MIN: usize = 16;
 
-/// How much later a position is confirmed again before that is noted.
+/// The time after which a repeated acknowledgement of a position is recorded.
 const AGE_STEP: Duration = Duration::from_mins(10);
 
-/// What a position is remembered under.
+/// The key under which a position is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Name {
     owner: Option<Uuid>,
@@ -35,16 +36,16 @@ pub(super) struct Name {
 }
 
 impl Name {
-    /// Returns the name of a subscription of an account, or of a page without a sign-in. That one needs
-    /// a long name, and there is `None` for a short one: nothing is given away by a position, since it
-    /// gives no rights, but two pages may have thought of a short name.
+    /// Creates the name of a subscription of an account, or of a page without a sign-in. The latter
+    /// needs a long name, and `None` is returned for a short one: a position grants no access and
+    /// so discloses nothing, but two pages may choose the same short name.
     pub(super) fn of(user: Option<Uuid>, recover: &Arc<str>, uid: Option<&str>) -> Option<Self> {
         let name =
             Self { owner: user, recover: Arc::clone(recover), uid: uid.unwrap_or_default().into() };
         (user.is_some() || name.is_long()).then_some(name)
     }
 
-    /// Returns whose it is, if it is an account's.
+    /// Returns the account that owns the position, if there is one.
     pub(super) fn owner(&self) -> Option<Owner> {
         self.owner.map(Owner::Account)
     }
@@ -53,30 +54,30 @@ impl Name {
         self.recover.len() >= OWN_BYTES_MIN
     }
 
-    /// Returns the name without an account.
+    /// Returns the name without its account.
     fn page(&self) -> Self {
         Self { owner: None, ..self.clone() }
     }
 }
 
-/// The positions that are remembered.
+/// The stored positions.
 pub(super) struct Positions {
     state: Mutex<State>,
 }
 
 struct State {
-    /// How many there are in all; visitors have at most half of them.
+    /// The maximum number of positions; visitors have at most half of them.
     all_max: usize,
-    /// How many there are of one account, or of the visitors of one address.
+    /// The maximum number for one account, or for the visitors of one address.
     of_one_max: usize,
     known: HashMap<Name, Known>,
-    /// The accounts that are known under the long name of a page, by that name without an account.
+    /// The accounts with a position under the long name of a page, by that name without an account.
     accounts: HashMap<Name, Vec<Uuid>>,
-    /// How many there are of each whose they are known to be.
+    /// The number of positions of each owner.
     counts: HashMap<Owner, usize>,
-    /// How many are of no account.
+    /// The number of positions without an account.
     visitors: usize,
-    /// What is not written down yet.
+    /// The names with changes that are not written yet.
     changed: HashSet<Name>,
     dropped: HashSet<Name>,
 }
@@ -85,12 +86,12 @@ struct State {
 struct Known {
     seq: i64,
     confirmed: Timestamp,
-    /// Who confirmed it; `None` if that was before the start.
+    /// The owner that confirmed it; `None` for a visitor's position that was loaded at startup.
     by: Option<Owner>,
 }
 
 impl Positions {
-    /// Returns none, of so many in all and of one account or address.
+    /// Creates a store for `all_max` positions, and `of_one_max` for one account or address.
     pub(super) fn new(all_max: usize, of_one_max: usize) -> Self {
         let state = State {
             all_max,
@@ -105,7 +106,7 @@ impl Positions {
         Self { state: Mutex::new(state) }
     }
 
-    /// Takes in what was written down; those that were confirmed last come first.
+    /// Loads stored positions; the last confirmed must come first.
     pub(super) fn load(&self, positions: Vec<Position>) {
         let mut state = self.state.lock();
         for position in positions {
@@ -121,13 +122,13 @@ impl Positions {
         state.changed.clear();
     }
 
-    /// Returns how far a subscription has got as exactly this account's or page's.
+    /// Returns the position of exactly this account or page.
     pub(super) fn find_own(&self, name: &Name) -> Option<i64> {
         self.state.lock().known.get(name).map(|known| known.seq)
     }
 
-    /// Returns how far a subscription has got: as this account's or, where that is not known and for
-    /// a page without a sign-in, how far its page has got as whoever it was.
+    /// Returns the position of a subscription: that of its account or, if there is none and for a
+    /// page without a sign-in, the furthest position of its page under any account.
     pub(super) fn find(&self, name: &Name) -> Option<i64> {
         let state = self.state.lock();
         let seq = |name: &Name| state.known.get(name).map(|known| known.seq);
@@ -143,17 +144,17 @@ impl Positions {
         }
     }
 
-    /// Notes where a subscription begins.
+    /// Stores the position from which a subscription begins.
     pub(super) fn begin(&self, name: Name, seq: i64, by: Owner, now: Timestamp) {
         self.state.lock().insert(name, Known { seq, confirmed: now, by: Some(by) });
     }
 
-    /// Notes how far a subscription has got at least.
+    /// Records that a subscription has reached at least `seq`.
     pub(super) fn advance(&self, name: Name, seq: i64, by: Owner, now: Timestamp) {
         let mut state = self.state.lock();
         let known = state.known.get(&name).copied();
         match known {
-            // Nothing new; once in a while it counts as a sign of life.
+            // No progress; recorded at intervals as a sign of activity.
             Some(known) if known.seq >= seq && known.confirmed.until(now) < AGE_STEP => {}
             Some(known) => {
                 let seq = known.seq.max(seq);
@@ -163,8 +164,8 @@ impl Positions {
         }
     }
 
-    /// Notes that whoever had everything up to `from` of a page has everything up to `seq`, since all
-    /// of it was shown to the page without a sign-in.
+    /// Advances the accounts of a page that have everything up to `from` to `seq`: the page was
+    /// shown the full range without a sign-in.
     pub(super) fn advance_accounts(&self, page: &Name, from: i64, seq: i64, now: Timestamp) {
         let mut state = self.state.lock();
         for user in state.accounts.get(page).cloned().unwrap_or_default() {
@@ -176,12 +177,12 @@ impl Positions {
         }
     }
 
-    /// Forgets a page, as exactly this account's or nobody's.
+    /// Removes the position of exactly this account, or of the page without an account.
     pub(super) fn drop_page(&self, name: &Name) {
         self.state.lock().remove(name);
     }
 
-    /// Forgets those that were last confirmed before an instant.
+    /// Removes the positions that were last confirmed before an instant.
     pub(super) fn forget(&self, before: Timestamp) {
         let mut state = self.state.lock();
         let old: Vec<Name> = state
@@ -195,7 +196,7 @@ impl Positions {
         }
     }
 
-    /// Returns what has to be written down, and what may go, since the last call.
+    /// Returns the positions to write and those to delete, since the last call.
     pub(super) fn changes(&self) -> (Vec<Position>, Vec<Position>) {
         let mut state = self.state.lock();
         let changed = std::mem::take(&mut state.changed);
@@ -222,7 +223,7 @@ impl Positions {
         (kept, gone)
     }
 
-    /// Takes back what could not be written down.
+    /// Takes back changes that could not be written.
     pub(super) fn retry(&self, kept: Vec<Position>, gone: Vec<Position>) {
         let name = |position: Position| Name {
             owner: position.owner,
@@ -248,7 +249,7 @@ impl State {
         if !is_account(by) {
             self.visitors += 1;
         }
-        // Room is made by whoever takes it.
+        // An owner that exceeds its limit evicts its own positions.
         if let Some(owner) = by {
             let count = self.counts.entry(owner).or_default();
             *count += 1;

@@ -1,7 +1,7 @@
-//! From the writer to the bus, and from the bus to the hub.
+//! The event pump: from the writer to the bus, and from the bus to the hub.
 //!
-//! The bus is a hint, the log is the truth: what the bus brings late, twice or not at all is put in
-//! order from the log, so that every event is delivered once, in the order of `seq`.
+//! The log is authoritative, the bus only a hint. Events that the bus delivers late, twice or not
+//! at all are put in order from the log, so that each is delivered once, in the order of `seq`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,15 +15,15 @@ use crate::domain::realtime::in_order::Step;
 use crate::model::Event;
 use crate::store::StoreError;
 
-/// How many events of a gap are read at once.
+/// The number of events of a gap that are read at once.
 const PAGE_EVENTS: u32 = 256;
-/// How long the bus may say nothing before the log is asked whether there is something.
+/// The time of silence on the bus after which the log is checked for events.
 const SILENCE_MAX: Duration = Duration::from_secs(1);
-/// How long to wait before the log is read again that could not be.
+/// The delay before a failed read of the log is retried.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// Publishes what the writer commits and delivers what the bus brings, until the writer has stopped
-/// and all it committed is delivered.
+/// Publishes the events that the writer commits and delivers those from the bus, until the writer
+/// has stopped and everything it committed is delivered.
 pub async fn run(hub: Arc<Hub>, bus: Bus, mut committed: mpsc::Receiver<Arc<[Arc<Event>]>>) {
     let publish = async {
         while let Some(news) = committed.recv().await {
@@ -33,7 +33,7 @@ pub async fn run(hub: Arc<Hub>, bus: Bus, mut committed: mpsc::Receiver<Arc<[Arc
                 break;
             }
         }
-        // An empty batch says that nothing follows.
+        // An empty batch marks the end.
         bus.publish(Arc::from([])).await;
     };
     let deliver = async {
@@ -50,14 +50,14 @@ pub async fn run(hub: Arc<Hub>, bus: Bus, mut committed: mpsc::Receiver<Arc<[Arc
     tokio::join!(publish, deliver);
 }
 
-/// Delivers what there is. Nothing may be delivered before what is missing, so that is read until it
-/// can be read.
+/// Delivers all available events. Nothing is delivered before a missing event, so the log is read
+/// until the read succeeds.
 async fn deliver(hub: &Arc<Hub>, order: &mut InOrder) {
     loop {
         match order.next() {
             Step::Deliver(event) => {
                 hub.deliver(&event).await;
-                // Lets the sockets be written before more is queued for them.
+                // Gives the sockets time to be written before more is queued for them.
                 tokio::task::yield_now().await;
             }
             Step::Pass(place) => hub.pass(place),

@@ -1,10 +1,10 @@
-//! Telling a client what it missed, from the log, and letting it go over to news without a gap and
-//! without a repetition.
+//! Replays missed events from the log to a client and switches it to live delivery, without a gap
+//! or a repetition.
 //!
-//! For each connection a page of the log is read at a time, as long as the client has room for, and
-//! none is kept while it does not read: so what one client missed takes neither much memory nor the
-//! time of others. Who may see is decided as for
-//! news, event by event, by what the connection may see now.
+//! One page of the log is read at a time for each connection, while the client has room for it, and
+//! no page is kept while the client does not read. A replay thus takes little memory and does not
+//! delay other clients. Access is decided event by event, as for live events, with the current
+//! permissions of the connection.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -29,16 +29,16 @@ use crate::model::Place;
 use crate::store::Page;
 use crate::store::StoreError;
 
-/// How many events are read at once.
+/// The number of events that are read at once.
 const PAGE_EVENTS: u32 = 256;
-/// How long to wait before the log is read again that could not be.
+/// The delay before a failed read of the log is retried.
 const PATIENCE: Duration = Duration::from_millis(250);
-/// How often in a row it may fail for another reason than that the database does not answer just now.
-/// Then the subscription ends: what it asks for cannot be worked out.
+/// The number of consecutive failures that are tolerated, apart from a temporarily unavailable
+/// database. After that the subscription ends: its request cannot be evaluated.
 const FAILURES_MAX: usize = 4;
 
 impl Hub {
-    /// Returns where a listener goes on, if everything that happened since then can be told.
+    /// Returns the place where a subscription resumes, if every event since then can be replayed.
     ///
     /// # Errors
     /// When the database fails.
@@ -61,13 +61,13 @@ impl Hub {
         Ok(place.filter(|place| self.cursors.is_of(&claimed, *place)))
     }
 
-    /// Tells a listener that is behind what it missed, in a task of its own that ends once it is not
-    /// behind any more, has no right to what it asks for, or is gone.
+    /// Replays missed events to a subscription that is behind, in a task that ends once the
+    /// subscription has caught up, has no access, or has ended.
     pub(super) fn catch_up(self: &Arc<Self>, listener: &Arc<Listener>) {
         self.catch_up_with(listener, None);
     }
 
-    /// Does as [`Hub::catch_up`], beginning with parts of an event that are known already.
+    /// As [`Hub::catch_up`], starting with chunks of an event that are already known.
     pub(super) fn catch_up_with(
         self: &Arc<Self>,
         listener: &Arc<Listener>,
@@ -93,7 +93,7 @@ impl Hub {
                 continue;
             }
             let Some(view) = listener.reading_view() else { return };
-            // A connection is told one thing at a time, and nothing is read that it has no room for.
+            // One subscription of a connection is replayed at a time, and only while there is room.
             let turn = async {
                 let turn = replaying.turn.acquire().await.expect("nobody closes it");
                 while !replaying.meter.has_room() {
@@ -136,15 +136,15 @@ impl Hub {
         }
     }
 
-    /// Reads some of what was delivered behind a place: what is not delivered yet may change rights.
+    /// Reads delivered events after `told`. Undelivered events may still change permissions.
     async fn read_on(&self, told: i64, events_max: u32) -> Result<Page, StoreError> {
         let _turn = self.reading.acquire().await.map_err(|_| StoreError::Stopped)?;
         let (to, bytes) = (self.delivered(), self.replay_bytes_max);
         self.items.store.events_within(told, to, events_max, bytes).await
     }
 
-    /// Tells a page, as far as the client takes it, until the listener is gone, another view decides, or
-    /// there is an event to be told in parts.
+    /// Sends a page until the client has no room, the subscription ends or changes its view, or an
+    /// event has to be sent in chunks.
     async fn tell_page(
         &self,
         listener: &Arc<Listener>,
@@ -169,14 +169,14 @@ impl Hub {
                 Some(Portion::Parts(parts, is_all)) => {
                     let split = Split::new(view, &event, shown, (parts, is_all), counts);
                     view.share(&split);
-                    // Everything before it is told, or is no news.
+                    // All earlier events were sent or did not match.
                     listener.tell(view, told, event.seq - 1, None);
                     *amid = Amid::begin(split);
                     return Ok(());
                 }
             };
             if !replaying.meter.has_room() {
-                // Nothing is kept until there is: it is read again then.
+                // The page is not kept until there is room, but read again.
                 return Ok(());
             }
             let cursor = self.cursors.make(event.place());
@@ -199,8 +199,8 @@ impl Hub {
         Ok(())
     }
 
-    /// Tells the next part of an event that is told in parts. Until the last one, the cursor is that of
-    /// what was before the event: whoever comes back with it is told all of the event.
+    /// Sends the next chunk of an event. Before the last chunk, the cursor is still that of the
+    /// previous event: a client that resumes from it receives the whole event again.
     async fn tell_part(
         &self,
         listener: &Arc<Listener>,
@@ -212,7 +212,7 @@ impl Hub {
     ) -> Result<(), Error> {
         if !amid.has_next(view) {
             let Some(split) = self.next_parts(view, behind, seq, amid).await? else {
-                // By the rights of now nothing is left of it.
+                // With the current permissions, no items of the event are left.
                 listener.tell(view, behind.told, seq, None);
                 return Ok(());
             };
@@ -237,7 +237,7 @@ impl Hub {
         Ok(())
     }
 
-    /// Returns what is still to be told of an event; what was made for others is used again.
+    /// Returns the chunks of an event that remain; chunks made for another subscription are reused.
     async fn next_parts(
         &self,
         view: &Arc<View>,
@@ -245,7 +245,7 @@ impl Hub {
         seq: i64,
         amid: &Amid,
     ) -> Result<Option<Arc<Split>>, Error> {
-        // One makes it, and whoever waits for the same meanwhile finds it.
+        // One subscription makes the chunks; others that wait for the same ones then find them.
         let _one = view.splitting.lock().await;
         if let Some(split) = view.find_split(amid) {
             return Ok(Some(split));
@@ -266,7 +266,7 @@ impl Hub {
         Ok(Some(split))
     }
 
-    /// Returns the items of an event that were shown while nobody was signed in.
+    /// Returns the items of an event that were shown during the identity gap.
     async fn shown_before(&self, behind: &Behind, event: &Event) -> Result<HashSet<Key>, Error> {
         let shown = behind.shown.iter().find(|shown| shown.covers(event.seq));
         let Some(shown) = shown else { return Ok(HashSet::new()) };
@@ -274,12 +274,12 @@ impl Hub {
     }
 }
 
-/// Returns whether it will be better sooner or later.
+/// Returns whether the error is transient.
 const fn is_passing(error: &Error) -> bool {
     matches!(error, Error::Unavailable(_) | Error::TooBusy { .. })
 }
 
-/// Returns an event without what it did to some items.
+/// Returns an event without its changes to some items.
 fn without<'e>(event: &'e Event, keys: &HashSet<Key>) -> Cow<'e, Event> {
     if keys.is_empty() {
         return Cow::Borrowed(event);

@@ -1,5 +1,5 @@
-//! Connections whose account, session or rights an event has changed: who they are now, and what their
-//! subscriptions may show.
+//! Re-evaluates the connections whose account, session or permissions an event has changed: their
+//! identity, and the access of their subscriptions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,14 +21,14 @@ use crate::model::Key;
 use crate::model::schema::SESSIONS;
 use crate::model::schema::USERS;
 
-/// How long it is tried to find out who all are whom an event concerns; nothing is delivered meanwhile.
-/// Whoever is not known by then is nobody.
+/// The time for which failed lookups of the identities that an event concerns are retried. Nothing
+/// is delivered meanwhile. A connection whose identity is unknown by then loses its access.
 const RENEWAL_PATIENCE: Duration = Duration::from_secs(5);
-/// The pause between two tries.
+/// The pause between two attempts.
 const RENEWAL_PAUSE: Duration = Duration::from_millis(250);
 
 impl Hub {
-    /// Looks again at who the connections are that an event concerns.
+    /// Renews the identities of the connections that an event concerns.
     pub(super) async fn review(self: &Arc<Self>, event: &Event) {
         let named = |id: Option<Uuid>| {
             id.is_some_and(|id| event.changes.iter().any(|change| change.key == Key::Uuid(id)))
@@ -36,7 +36,7 @@ impl Hub {
         let concern = Concern::of(event);
         let rights = concern != Concern::Nobody;
         if !rights && ![&USERS, &SESSIONS].contains(&event.collection) {
-            // Most events are messages: that is not a reason to go through all connections.
+            // Most events are messages, which do not justify a search through all connections.
             return;
         }
         let concerned = |identity: &Identity| {
@@ -67,7 +67,7 @@ impl Hub {
         }
     }
 
-    /// Looks who somebody is now, until an instant again if that cannot be read.
+    /// Renews an identity; failed lookups are retried until an instant.
     async fn look_up(&self, identity: &Identity, until: Instant) -> Option<Identity> {
         loop {
             match self.auth.renew(identity).await {
@@ -96,7 +96,7 @@ impl Hub {
                 self.rescope(seat, Change::Rights, Charge::Anyway).await;
             }
         } else {
-            // What cannot be confirmed does not hold.
+            // An identity that cannot be confirmed does not hold.
             let actor = Arc::new(Actor::nobody());
             *seat.identity.lock() = Identity { actor, basis: Basis::Nothing, expires: None };
             let listeners = seat.listeners.lock().clone();
@@ -111,7 +111,7 @@ impl Hub {
         }
     }
 
-    /// Lets every subscription of a connection show what its actor may see now.
+    /// Re-evaluates every subscription of a connection with the current access of its actor.
     pub(super) async fn rescope(self: &Arc<Self>, seat: &Arc<Seat>, change: Change, bound: Charge) {
         let _between_events = self.order.read().await;
         let actor = Arc::clone(&seat.identity.lock().actor);

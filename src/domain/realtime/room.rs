@@ -1,7 +1,7 @@
-//! How much all connections together may leave unread: whoever leaves most of it makes room for the
-//! others.
+//! The global limit for unread frames. When it is exceeded, the connections with the largest
+//! backlog are closed.
 //!
-//! Frames count once, however many connections they are for, until the last of them has been sent it.
+//! A frame for several connections counts once, until it has been sent to the last of them.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -14,25 +14,26 @@ use crate::domain::realtime::Meter;
 use crate::domain::realtime::outbox::Unsent;
 use crate::domain::realtime::peer::Seat;
 
-/// How long nothing is delivered while there is no room and no socket is known to take nothing: those
-/// that write them may only be late.
+/// The time that delivery pauses while the limit is exceeded and no socket is known to be blocked:
+/// the writers may only be late.
 const PATIENCE: Duration = Duration::from_millis(100);
-/// How long all connections are not looked at again, where nobody waits for room.
+/// The minimum interval between searches through all connections by callers that do not wait.
 const PAUSE: Duration = Duration::from_millis(10);
 
 impl Hub {
-    /// Returns a meter for the answers of one connection, which count together with all else.
+    /// Creates a meter for the answers of one connection; they count towards the global limit.
     #[must_use]
     pub fn meter(&self, bytes_max: usize) -> Meter {
         self.unsent.part(bytes_max)
     }
 
-    /// Closes, if too much is unsent, those connections of which most is and whose sockets take no more.
+    /// When the global limit is exceeded, closes the connections with the largest backlog among
+    /// those with blocked sockets.
     pub(super) fn make_room(&self) {
         if self.unsent.has_room() {
             return;
         }
-        // All connections are looked at for that: not for each frame anew.
+        // This searches through all connections, so it is not repeated for each frame.
         let now = Instant::now();
         if let Some(mut looked) = self.making_room.try_lock()
             && looked.is_none_or(|at| now.duration_since(at) >= PAUSE)
@@ -42,8 +43,8 @@ impl Hub {
         }
     }
 
-    /// Waits, if too much is unsent, until it is not any more: a moment, then who leaves most of it
-    /// goes.
+    /// When the global limit is exceeded, closes blocked connections. If that frees too little,
+    /// waits briefly and then closes the connections with the largest backlog.
     pub(super) async fn wait_for_room(&self) {
         if self.unsent.has_room() || self.close_greediest(|unsent| unsent.is_stuck) {
             return;
@@ -58,8 +59,9 @@ impl Hub {
         }
     }
 
-    /// Closes such connections until an eighth of the room is free, and returns whether it is, or will be
-    /// once those are gone that are being closed.
+    /// Closes connections that `may_go` accepts, blocked ones and large backlogs first, until an
+    /// eighth of the limit is free. Returns whether that is reached, counting the connections that
+    /// are being closed.
     fn close_greediest(&self, may_go: impl Fn(&Unsent) -> bool) -> bool {
         let enough = self.unsent.bytes_max() / 8 * 7;
         let mut going = 0;

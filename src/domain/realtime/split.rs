@@ -1,8 +1,7 @@
-//! The news of one event that is too long for one frame: parts of it, which are told one after the
-//! other, as fast as a client reads.
+//! Chunked delivery of an event that is too long for one frame. The chunks are sent one after the
+//! other, as fast as the client reads.
 //!
-//! `View` makes them, `replay` tells them. What was made once is shared by all who are about to be told
-//! the same.
+//! `View` makes the chunks, `replay` sends them. Subscriptions with the same progress share them.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,57 +14,57 @@ use crate::domain::realtime::view::View;
 use crate::model::Event;
 use crate::model::Key;
 
-/// How long frames may be, in bytes of what they tell.
+/// Limits for the payload of a frame, in bytes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lengths {
-    /// The news of an event in one frame, and one item of it.
+    /// For the items of an event in one frame, and for a single item.
     pub(super) whole: usize,
-    /// A part of what is longer, unless it is one item.
+    /// For a chunk of a longer event, unless it is a single item.
     pub(super) part: usize,
 }
 
-/// What of an event is for somebody.
+/// The items of an event that match a view.
 #[derive(Debug)]
 pub(super) enum Portion {
-    /// All of it, which one frame can tell.
+    /// All of them, in one frame.
     Whole(JsonText),
-    /// Parts of it, and whether there are no more.
+    /// Chunks of them, and whether the last chunk is included.
     Parts(Vec<Part>, bool),
 }
 
-/// Some items of an event, or their keys: what one frame tells.
+/// A chunk: the items of an event, or their keys, that one frame carries.
 #[derive(Debug)]
 pub(super) struct Part {
     data: JsonText,
     keys: Vec<Key>,
 }
 
-/// Some parts of an event, for whoever was told the same of it before.
+/// Chunks of an event, for the subscriptions that have received the same items of it.
 pub(super) struct Split {
     seq: i64,
     action: &'static str,
     view: Weak<View>,
-    /// The items that they leave out.
+    /// The items already delivered, which the chunks leave out.
     told: HashSet<Key>,
     parts: Vec<Part>,
-    /// Whether there are no more.
+    /// Whether the last chunk is included.
     is_all: bool,
     counts: Option<Counts>,
 }
 
-/// What somebody was told of the event that they are in the midst of.
+/// The progress of a chunked delivery.
 #[derive(Default)]
 pub(super) struct Amid {
     seq: i64,
     keys: HashSet<Key>,
-    /// What comes next, and how many parts of it were told.
+    /// The current chunks, and how many of them were sent.
     next: Option<(Arc<Split>, usize)>,
-    /// The cursor that was sent last, if there was one for its place.
+    /// The last cursor sent, by its offset; `None` for an offset that has no cursor.
     pub(super) cursor: Option<(i64, Option<Arc<str>>)>,
 }
 
-/// Divides items, each with its key, into parts. There may be more than these, which hold about as
-/// much as the longest frame.
+/// Divides items, each with its key, into chunks. Stops once these hold about as much as the
+/// longest frame, so more may follow.
 pub(super) fn divide(items: impl Iterator<Item = (Key, JsonText)>, lengths: Lengths) -> Portion {
     let (mut parts, mut keys, mut texts) = (Vec::new(), Vec::new(), Vec::new());
     let (mut bytes, mut part_bytes) = (0, 0);
@@ -88,7 +87,7 @@ pub(super) fn divide(items: impl Iterator<Item = (Key, JsonText)>, lengths: Leng
 }
 
 impl Portion {
-    /// Returns the one part there is as a whole.
+    /// Turns a single chunk that is also the last into a whole.
     pub(super) fn whole_if_one(self) -> Self {
         match self {
             Self::Parts(mut parts, true) if parts.len() == 1 => {
@@ -108,7 +107,7 @@ impl Part {
 }
 
 impl Split {
-    /// Returns parts of an event as a view tells them, which leave out what was told before.
+    /// Creates the chunks of an event for a view. They leave out the items in `told`.
     pub(super) fn new(
         view: &Arc<View>,
         event: &Event,
@@ -120,46 +119,46 @@ impl Split {
         Arc::new(Self { seq: event.seq, action, view, told, parts, is_all, counts })
     }
 
-    /// Returns whether it tells what a view has to tell somebody next.
+    /// Returns whether these chunks continue a delivery for a view.
     pub(super) fn follows(&self, amid: &Amid, view: &Arc<View>) -> bool {
         self.seq == amid.seq && self.view.as_ptr() == Arc::as_ptr(view) && self.told == amid.keys
     }
 }
 
 impl Amid {
-    /// Returns what somebody is in the midst of who is about to be told some parts.
+    /// Begins a delivery with the given chunks.
     pub(super) fn begin(split: Arc<Split>) -> Self {
         let keys = split.told.clone();
         Self { seq: split.seq, keys, next: Some((split, 0)), cursor: None }
     }
 
-    /// Returns whether this is about an event.
+    /// Returns whether the event at `seq` is being delivered.
     pub(super) const fn is_at(&self, seq: i64) -> bool {
         self.seq == seq
     }
 
-    /// Returns the items that were told.
+    /// Returns the items already delivered.
     pub(super) const fn keys(&self) -> &HashSet<Key> {
         &self.keys
     }
 
-    /// Returns the event, if it comes next for whoever was told everything up to a place.
+    /// Returns the offset of the event, if it directly follows `told`.
     pub(super) fn event_behind(&self, told: i64) -> Option<i64> {
         (self.seq > 0 && self.seq == told + 1).then_some(self.seq)
     }
 
-    /// Goes on with parts that leave out what was told, and perhaps more.
+    /// Continues with new chunks, which leave out the delivered items and perhaps others.
     pub(super) fn go_on(&mut self, split: Arc<Split>) {
         self.next = Some((split, 0));
     }
 
-    /// Returns whether it is known what a view tells next.
+    /// Returns whether the next chunk for a view is available.
     pub(super) fn has_next(&self, view: &Arc<View>) -> bool {
         self.next(view).is_some()
     }
 
-    /// Returns the news of the next part, and whether it is the last one of the event; `None` if that has
-    /// yet to be made, or was for another view.
+    /// Returns the notification for the next chunk, and whether it is the last one of the event;
+    /// `None` if it has yet to be made, or was made for another view.
     pub(super) fn next(&self, view: &Arc<View>) -> Option<(News<'_>, bool)> {
         let (split, place) = self.next.as_ref()?;
         let part = split.parts.get(*place)?;
@@ -179,7 +178,7 @@ impl Amid {
         Some((news, is_last))
     }
 
-    /// Notes that the next part was told.
+    /// Records that the next chunk was sent.
     pub(super) fn advance(&mut self) {
         if let Some((split, place)) = &mut self.next {
             self.keys.extend(split.parts.get(*place).into_iter().flat_map(|part| &part.keys));

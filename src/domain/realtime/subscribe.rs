@@ -1,4 +1,4 @@
-//! Beginning a subscription: what is there now, then news, without a gap and without a repetition.
+//! Starts a subscription: a snapshot, then events, without a gap or a repetition.
 
 use std::sync::Arc;
 
@@ -25,60 +25,60 @@ use crate::model::EventAction;
 use crate::model::Key;
 use crate::model::Place;
 
-/// What a client wants to hear of.
+/// A client's request for a subscription.
 #[derive(Debug, Clone)]
 pub struct Subscribe {
     /// The collection.
     pub collection: &'static Collection,
-    /// One kind of event; `None` for all three, and then what is there now comes first.
+    /// One kind of event; `None` for all three, which adds a snapshot at the start.
     pub event: Option<EventAction>,
     /// One item only, by its key as the client wrote it.
     pub item: Option<Json>,
-    /// Fields, filter, and for what comes first also sort and limit; null for none.
+    /// Fields and filter, and for the snapshot also sort and limit; null for none.
     pub query: Json,
-    /// Where to go on.
+    /// The resume point.
     pub resume: Resume,
-    /// How news becomes a frame.
+    /// Encodes notifications as frames.
     pub envelope: Envelope,
-    /// What counts what comes first, as an answer.
+    /// Counts the snapshot, as an answer.
     pub meter: Meter,
 }
 
-/// Where a subscription goes on that had begun before.
+/// The point at which a subscription that began earlier resumes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Resume {
-    /// Behind the last thing the client was told, by its cursor.
+    /// The cursor of the last event the client received.
     pub since: Option<String>,
-    /// Where its client is known to have got to, by the name that its page gave itself: for clients
-    /// that keep no cursor.
+    /// The name that the client's page gave itself, under which its position is stored: for clients
+    /// that keep no cursors.
     pub recover: Option<Arc<str>>,
-    /// Whether the cursor counts although it is known where the client has got to: on the same connection
-    /// it had asked for something else.
+    /// Whether the cursor takes precedence over the stored position: the client had asked for
+    /// something else on the same connection.
     pub(super) insists: bool,
 }
 
 impl Resume {
-    /// Returns what goes on where a page of this name has got to or, where that is not known, behind
-    /// a cursor; from now on without either.
+    /// Creates a resume point: the stored position of the page of this name or, if there is none, a
+    /// cursor. Without either, the subscription starts from the current state.
     #[must_use]
     pub fn new(recover: Option<String>, since: Option<String>) -> Self {
         Self { since, recover: recover.map(Arc::from), insists: false }
     }
 
-    /// Returns whether the client asks for what it missed.
+    /// Returns whether the client asks for missed events.
     #[must_use]
     pub const fn is_asked(&self) -> bool {
         self.since.is_some() || self.recover.is_some()
     }
 
-    /// Returns whether clients asked for the same.
+    /// Returns whether both are the same resume point.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         self.since == other.since && self.recover == other.recover
     }
 }
 
 impl Subscribe {
-    /// Returns the key of the one item, if it is about one.
+    /// Returns the key of the item, if the subscription is for one item.
     pub(super) fn key(&self) -> Result<Option<Key>, Error> {
         let Some(item) = &self.item else { return Ok(None) };
         match keys::parse(self.collection, item) {
@@ -89,7 +89,7 @@ impl Subscribe {
 }
 
 impl Hub {
-    /// Works out what a listener gets to see as this actor.
+    /// Resolves the subject of a subscription with the permissions of an actor.
     pub(super) fn subject(&self, actor: &Actor, listener: &Listener) -> Result<Subject, Error> {
         let Ask { collection, event, item, .. } = &listener.ask;
         let query = self.items.parse(actor, collection, &listener.ask.query())?;
@@ -100,8 +100,8 @@ impl Hub {
         Ok(Subject { collection, event: *event, item: *item, plan, meta: query.meta })
     }
 
-    /// Lets a listener take part in the view of its subject. With one kind of event it is told at
-    /// once that it begins; without, its news is held back until [`Hub::begin`].
+    /// Adds a subscription to the view of its subject. With one kind of event and no resume point
+    /// it begins at once; otherwise its events are buffered until [`Hub::begin`].
     ///
     /// # Errors
     /// As [`Audience::enter`](crate::domain::realtime::audience::Audience::enter).
@@ -114,7 +114,7 @@ impl Hub {
         let at_once = listener.ask.event.is_some() && !listener.ask.resume.is_asked();
         let place = match &listener.ask.taken {
             None => Some(self.items.store.head()),
-            // The usual case; any other is looked up.
+            // The usual case; any other place is looked up.
             Some(taken) => Some(self.last_delivered()).filter(|place| place.seq == taken.told),
         };
         if at_once
@@ -129,14 +129,14 @@ impl Hub {
         }
     }
 
-    /// Tells a listener that takes part in a view, and whose news is held back, what is there now,
-    /// and then lets its news through. If it was moved to another view meanwhile, what it may see has
-    /// changed, and it is read anew.
+    /// Starts a subscription that is in a view and buffers its events: sends a snapshot, then the
+    /// buffered events. If the subscription was moved to another view meanwhile, its access has
+    /// changed, and the snapshot is read again.
+    ///
+    /// If the client asks for missed events, these are replayed instead of the snapshot.
     ///
     /// # Errors
-    /// What the reading fails with; [`Error::Forbidden`] if it takes part in no view any more.
-    ///
-    /// If its client asks for what it missed, that is told instead, and then the news.
+    /// The error of the read; [`Error::Forbidden`] if the subscription has left its view.
     pub(super) async fn begin(self: &Arc<Self>, listener: &Arc<Listener>) -> Result<(), Error> {
         let asked = listener.ask.resume.is_asked();
         if (asked || listener.ask.taken.is_some())
@@ -154,7 +154,7 @@ impl Hub {
         self.begin_anew(listener, asked.then_some(false)).await
     }
 
-    /// Begins with what is there now.
+    /// Starts a subscription from the current state.
     pub(super) async fn begin_anew(
         self: &Arc<Self>,
         listener: &Arc<Listener>,
@@ -185,16 +185,18 @@ impl Hub {
                 listener.note_begin(Some(&view), place.seq, None);
             }
         }
-        // Some of what was held back may have to be read in the log.
+        // If the buffer was discarded, its events are read from the log.
         self.catch_up(listener);
         Ok(())
     }
 
-    /// Remembers where a subscription begins that shows nothing at first: should its first frame be
-    /// lost, that is no loss. Of others only what was confirmed counts.
+    /// Stores the position at which a subscription without a snapshot begins: nothing is lost if
+    /// the client never receives its first frame. For other subscriptions only acknowledged
+    /// positions count.
     ///
-    /// It is written down before the client hears of it: else a process that is killed would have
-    /// forgotten a subscription that had begun. A connection that begins ever so many is not worth that.
+    /// The position is written before the client receives the frame, since a process that is killed
+    /// would otherwise forget a subscription that had begun. Connections that begin too many
+    /// subscriptions are excluded.
     async fn remember_begin(self: &Arc<Self>, listener: &Listener, place: Place) {
         let Some(name) = listener.name() else { return };
         if !listener.seat.may_remember(2 * self.subscriptions_max) {
@@ -202,7 +204,7 @@ impl Hub {
         }
         let by = Owner::of(&listener.seat.identity.lock().actor);
         self.positions.begin(name, place.seq, by, self.now());
-        // In a task of its own: the positions of others are among those that it writes, and would
+        // In a task of its own: the task also writes positions of other connections, which would
         // stay unwritten if it were dropped together with this connection.
         let hub = Arc::clone(self);
         let written = self.beginnings.spawn(async move { hub.remember(None).await }).await;
@@ -211,13 +213,13 @@ impl Hub {
         }
     }
 
-    /// Returns the frame that says that a subscription begins at a place.
+    /// Returns the `init` frame of a subscription that begins at a place.
     fn init(&self, listener: &Listener, place: Place, recovered: Option<bool>) -> Bytes {
         let cursor = self.cursors.make(place);
         listener.ask.envelope.wrap(News::init(Some(&cursor), recovered))
     }
 
-    /// Begins in a task of its own, for whoever cannot wait for a reading.
+    /// Starts a subscription in a task of its own, for callers that cannot wait for the read.
     pub(super) fn begin_later(self: &Arc<Self>, listener: Arc<Listener>) {
         let hub = Arc::clone(self);
         self.beginnings.spawn(async move {
@@ -227,7 +229,7 @@ impl Hub {
         });
     }
 
-    /// Takes a listener out of its view, and says why.
+    /// Removes a subscription from its view and sends the error.
     pub(super) fn end_with(&self, listener: &Listener, error: &Error) {
         self.audience.leave(listener);
         let envelope = &listener.ask.envelope;

@@ -1,5 +1,5 @@
-//! Filter, fields and scope shared by all who listen alike: an event is matched, projected and
-//! encoded once, however many listen.
+//! A view: the filter, fields and scope of equal subscriptions. An event is matched, projected and
+//! encoded once for all of them.
 
 use std::collections::HashMap;
 use std::collections::HashSet;
@@ -47,29 +47,29 @@ use crate::query::order;
 use crate::query::search;
 use crate::store::StoreError;
 
-/// What a subscription has to tell.
+/// A notification of a subscription.
 #[derive(Debug, Clone, Copy)]
 pub struct News<'a> {
     /// `init`, `create`, `update` or `delete`.
     pub event: &'static str,
-    /// Items, or for a delete keys: a list, or one where the subscription is about one item. `None`
-    /// for an `init` that only says that it begins.
+    /// Items, or keys for a delete: a list, or a single one if the subscription is for one item.
+    /// `None` for an `init` without a snapshot.
     pub data: Option<&'a JsonText>,
-    /// In an `init`, whether items are missing at the end of the list, or are shown by their keys alone, since
-    /// all would be too long.
+    /// In an `init`, whether the list is incomplete: items are missing at its end or reduced to
+    /// their keys, since the whole list would be too long.
     pub truncated: bool,
-    /// The counts, where the query asks for some.
+    /// The counts, if the query asks for them.
     pub counts: Option<Counts>,
-    /// Where in the order of events this is, for clients that keep it; `None` for those that do not.
+    /// The cursor of the event, for clients that keep cursors; `None` for others.
     pub cursor: Option<&'a str>,
-    /// In an `init`, whether the client is told what it missed; `None` if it did not ask.
+    /// In an `init`, whether missed events are replayed; `None` if the client did not ask for them.
     pub recovered: Option<bool>,
-    /// Whether this happened before, while the client was away.
+    /// Whether the event happened while the client was away.
     pub replayed: bool,
 }
 
 impl<'a> News<'a> {
-    /// Returns the news that a subscription begins.
+    /// Creates the `init` notification that a subscription begins with.
     #[must_use]
     pub const fn init(cursor: Option<&'a str>, recovered: Option<bool>) -> Self {
         Self {
@@ -84,46 +84,46 @@ impl<'a> News<'a> {
     }
 }
 
-/// How a transport wraps news into a frame, ready to be written to a socket. Listeners of one view
-/// with equal envelopes share the frame.
+/// Encodes notifications as frames that are ready to be written to a socket. Subscriptions of one
+/// view with equal envelopes share the frame.
 #[derive(Debug, Clone)]
 pub struct Envelope {
-    /// The client's name for the subscription, as it goes into the frame; unique on its connection:
-    /// the same again replaces the first. `None`: nameless, beside any others.
+    /// The client's name for the subscription, as sent in frames; unique on its connection: a
+    /// second subscription of that name replaces the first. `None`: unnamed, beside any others.
     pub uid: Option<String>,
     /// Whether frames carry cursors.
     pub cursors: bool,
-    /// Makes the frame, header included.
+    /// Encodes a frame, header included.
     pub encode: fn(uid: Option<&str>, news: &News<'_>) -> Bytes,
-    /// Makes the frame that tells of an error of a running subscription, which ends with it.
+    /// Encodes the error that ends a running subscription.
     pub encode_error: fn(uid: Option<&str>, error: &Error) -> Bytes,
 }
 
 impl Envelope {
-    /// Returns the frame of some news.
+    /// Encodes a notification.
     #[must_use]
     pub fn wrap(&self, news: News<'_>) -> Bytes {
         let cursor = news.cursor.filter(|_| self.cursors);
         (self.encode)(self.uid.as_deref(), &News { cursor, ..news })
     }
 
-    /// Returns the frame of an error of a running subscription.
+    /// Encodes the error of a running subscription.
     #[must_use]
     pub fn fail(&self, error: &Error) -> Bytes {
         (self.encode_error)(self.uid.as_deref(), error)
     }
 }
 
-/// What of a subject decides how much time an event takes.
+/// The cost of an event for a view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Weight {
-    /// Whether each event takes a question to the database.
+    /// Whether each event requires a database query.
     pub(super) reads: bool,
-    /// About how many simple comparisons an event takes.
+    /// The approximate number of simple comparisons per event.
     pub(super) cost: usize,
 }
 
-/// What some listeners have in common.
+/// The query that the subscriptions of a view share.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Subject {
     pub(super) collection: &'static Collection,
@@ -134,8 +134,8 @@ pub(super) struct Subject {
 }
 
 impl Subject {
-    /// Returns how much time an event takes. The rules of permissions count only by what they read:
-    /// whoever writes them may.
+    /// Returns the cost of an event. Permission rules count only by the relations they read, since
+    /// the accounts that write rules are trusted.
     pub(super) fn weight(&self) -> Weight {
         let Plan { select, projection } = &self.plan;
         let mut relations = self.looked_at();
@@ -147,14 +147,14 @@ impl Subject {
         }
     }
 
-    /// Returns the relations that its filter and its order follow.
+    /// Returns the relations that its filter and its sort order follow.
     fn looked_at(&self) -> Relations {
         let mut relations = self.plan.select.filter.relations();
         relations.merge(order::relations(&self.plan.select.sort));
         relations
     }
 
-    /// Returns what items have to fit that are searched for.
+    /// Returns the search as a filter.
     fn search(&self) -> Option<Filter> {
         let Plan { select, projection } = &self.plan;
         let (text, fields) = select.search.as_ref()?;
@@ -163,34 +163,34 @@ impl Subject {
     }
 }
 
-/// Those who listen to one subject.
+/// The subscriptions to one subject.
 pub(super) struct View {
     pub(super) subject: Subject,
-    /// Whether it is found by values of items.
+    /// Whether the view is indexed by field values.
     pub(super) is_anchored: bool,
-    /// What items have to fit that are searched for.
+    /// The search as a filter.
     search: Option<Filter>,
-    /// By envelope, then by listener.
+    /// By envelope, then by subscription.
     listeners: Mutex<HashMap<Wrap, HashMap<u64, Arc<Listener>>>>,
-    /// A queue and a task of its own, where every event takes a question to the database (counts, to-many
-    /// relations) or much time: nobody else waits for that.
+    /// A separate queue and task, if each event requires a database query (counts, to-many
+    /// relations) or much computation: other views do not wait for it.
     lane: Option<Lane>,
-    /// Where what it takes much time to ask waits for its turn, on a thread of its own.
+    /// Limits the concurrent evaluation of costly views, each on a blocking thread.
     turns: Option<Arc<Semaphore>>,
-    /// What it takes of the time that others wait for.
+    /// The permit from the time budget of shared views.
     _part: Option<Part>,
-    /// What it takes of the share of the account that was the first to ask for it.
+    /// The permit from the quota of the account that first needed this view.
     _cost: Option<ClientPart>,
     lengths: Lengths,
-    /// What counts frames until they are sent.
+    /// Counts frames until they are sent.
     unsent: Meter,
-    /// The parts of an event that were made last, as long as somebody has yet to be told them.
+    /// The latest chunks of an event, as long as a subscription has yet to receive them.
     split: Mutex<Weak<Split>>,
-    /// Held by whoever makes parts.
+    /// Held while chunks are made.
     pub(super) splitting: AsyncMutex<()>,
 }
 
-/// Envelopes are equal if they make equal frames: the same protocol, the same name.
+/// Envelopes are equal if they encode equal frames: the same protocol, the same name.
 #[derive(PartialEq, Eq, Hash, Clone)]
 struct Wrap {
     encode: usize,
@@ -198,23 +198,23 @@ struct Wrap {
     cursors: bool,
 }
 
-/// What all views are made with.
+/// The shared dependencies of all views.
 pub(super) struct Workshop {
     pub(super) lengths: Lengths,
-    /// What counts frames until they are sent.
+    /// Counts frames until they are sent.
     pub(super) unsent: Meter,
-    /// The tasks of views that cannot keep up with the others, and what ends them.
+    /// The tasks of views that cannot keep up with the others, and the token that stops them.
     pub(super) lanes: TaskTracker,
     pub(super) stopping: CancellationToken,
 }
 
-/// How a view hears of events.
+/// The delivery class of a view.
 pub(super) enum Road {
-    /// Along with others, which wait for it.
+    /// Together with other views, which wait for it.
     Shared(Part),
-    /// In a lane.
+    /// Through a queue of its own.
     Own,
-    /// In a lane, and whenever it has its turn.
+    /// Through a queue of its own, each evaluation with a permit.
     Costly(Arc<Semaphore>),
 }
 
@@ -252,14 +252,14 @@ impl View {
         view
     }
 
-    /// Adds a listener; `begin` runs before any event can reach it.
+    /// Adds a subscription; `begin` runs before any event can reach it.
     pub(super) fn add(&self, listener: Arc<Listener>, begin: impl FnOnce(&Listener)) {
         let mut listeners = self.listeners.lock();
         begin(&listener);
         listeners.entry(wrap(&listener.ask.envelope)).or_default().insert(listener.id, listener);
     }
 
-    /// Removes a listener. Returns whether nobody is left.
+    /// Removes a subscription. Returns whether none is left.
     pub(super) fn remove(&self, listener: &Listener) -> bool {
         let mut listeners = self.listeners.lock();
         let wrap = wrap(&listener.ask.envelope);
@@ -272,17 +272,17 @@ impl View {
         listeners.is_empty()
     }
 
-    /// Returns whether nobody listens.
+    /// Returns whether the view has no subscriptions.
     pub(super) fn is_empty(&self) -> bool {
         self.listeners.lock().is_empty()
     }
 
-    /// Returns the queue of its own, if it has one.
+    /// Returns the queue of the view, if it has one.
     pub(super) const fn lane(&self) -> Option<&Lane> {
         self.lane.as_ref()
     }
 
-    /// Tells all listeners of an event, if it is one for them; soon, if that takes its time.
+    /// Delivers an event, if it matches: directly, or through the queue of the view.
     pub(super) async fn deliver(self: &Arc<Self>, hub: &Arc<Hub>, event: &Arc<Event>) {
         match &self.lane {
             Some(lane) => lane.push(hub, event),
@@ -290,14 +290,15 @@ impl View {
         }
     }
 
-    /// Returns up to where the listeners were told everything, if all up to `delivered` was
-    /// delivered to the views.
+    /// Returns the offset up to which the subscriptions received everything, if everything up to
+    /// `delivered` was delivered to the views.
     pub(super) fn told(&self, delivered: i64) -> i64 {
         self.lane.as_ref().map_or(delivered, |lane| lane.told(delivered))
     }
 
-    /// Tells all listeners of an event, with counts if they are known already. What is too long for a
-    /// frame, or cannot be told now, each is told from the log, at the pace at which they read.
+    /// Sends an event to all subscriptions, with `counts` if they are already known. If the event
+    /// is too long for a frame or cannot be read, each subscription replays it from the log at its
+    /// client's pace.
     pub(super) async fn tell(
         self: &Arc<Self>,
         hub: &Arc<Hub>,
@@ -342,8 +343,7 @@ impl View {
         }
     }
 
-    /// Lets all listeners be told from the log what is behind a place, beginning with some parts of an
-    /// event if they are known.
+    /// Switches all subscriptions to replay from `told`, starting with the given chunks.
     pub(super) fn fall_behind(&self, hub: &Arc<Hub>, told: i64, split: Option<&Arc<Split>>) {
         let groups = self.listeners.lock();
         for listener in groups.values().flat_map(HashMap::values) {
@@ -352,12 +352,12 @@ impl View {
         }
     }
 
-    /// Returns parts that were made for others who were told the same.
+    /// Returns the chunks that another subscription with the same progress made.
     pub(super) fn find_split(self: &Arc<Self>, amid: &Amid) -> Option<Arc<Split>> {
         self.split.lock().upgrade().filter(|split| split.follows(amid, self))
     }
 
-    /// Lets others find parts that were made, as long as somebody keeps them.
+    /// Shares chunks with other subscriptions, as long as one of them keeps them.
     pub(super) fn share(&self, split: &Arc<Split>) {
         *self.split.lock() = Arc::downgrade(split);
     }
@@ -373,13 +373,13 @@ impl View {
         }
     }
 
-    /// Returns the counts that the listeners ask for.
+    /// Returns the counts that the query asks for.
     pub(super) async fn counts(&self, items: &Items) -> Result<Option<Counts>, Error> {
         items.count(&self.subject.plan, self.subject.meta).await
     }
 
-    /// Returns what of an event is for the listeners; in parts, if it is the rest of what was told in
-    /// parts.
+    /// Returns the items of an event that match the view. With `is_rest`, the remainder of a
+    /// chunked delivery, they are always in chunks.
     pub(super) async fn news(
         self: &Arc<Self>,
         items: &Items,
@@ -391,7 +391,7 @@ impl View {
         self.work_out(move |view| view.show(action, &text_keys, &records, is_rest)).await
     }
 
-    /// Returns the items of an event that were for the listeners.
+    /// Returns the keys of the items of an event that matched the view.
     pub(super) async fn keys(
         self: &Arc<Self>,
         items: &Items,
@@ -406,7 +406,7 @@ impl View {
         self.work_out(keys).await
     }
 
-    /// Works something out here or, where that takes long, on another thread in its turn.
+    /// Runs `work` here or, for a costly view, on a blocking thread once it has a permit.
     async fn work_out<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Self) -> T + Send + 'static,
@@ -421,8 +421,8 @@ impl View {
         Ok(working.await.map_err(|_| StoreError::Stopped)?)
     }
 
-    /// Returns the items of an event that the listeners may have asked for: as they are now or, where
-    /// they are gone, as they were.
+    /// Returns the items of an event that may match the view: their current state or, if deleted,
+    /// their last one.
     async fn records(&self, items: &Items, event: &Event) -> Result<Option<Vec<Record>>, Error> {
         if event.collection != self.subject.collection
             || self.subject.event.is_some_and(|wanted| wanted != event.action)
@@ -430,7 +430,7 @@ impl View {
             return Ok(None);
         }
         let projection = &self.subject.plan.projection;
-        // An event is about items by their keys, so it is for those who may read the key.
+        // Events identify items by their keys, so the scope must include the key.
         let scope = projection.scope();
         if !scope.has(scope.collection().key()) {
             return Ok(None);
@@ -451,8 +451,8 @@ impl View {
         items.records(projection, rows, more).await.map(Some)
     }
 
-    /// Returns those that fit. Of what is gone only who could read it counts, not filter and search of the
-    /// query, as with Directus: whoever listens may show an item that once fitted.
+    /// Returns the matching items. For deleted items only the scope counts, not the filter and
+    /// search of the query, as in Directus: the client may show an item that matched before.
     fn fitting<'r>(
         &'r self,
         action: EventAction,
@@ -467,8 +467,8 @@ impl View {
         })
     }
 
-    /// Returns the items that fit, of what is gone their keys. An item that alone is longer than a frame
-    /// may be is told by its key.
+    /// Renders the matching items, deleted ones as keys. An item that is longer than a frame may be
+    /// is rendered as its key.
     fn show(
         &self,
         action: EventAction,
@@ -514,8 +514,8 @@ impl View {
     }
 }
 
-/// Returns whether a change concerns whoever reads within a scope: something changed that they may read,
-/// or that decides whether they may read the item. That something else changed is not theirs to know.
+/// Returns whether a change is visible within a scope: it changed a readable field, or a field that
+/// decides access to the item. Changes of other fields are not disclosed.
 fn is_news(scope: &Scope, change: &Change) -> bool {
     let (Some(before), Some(after)) = (&change.before, &change.after) else { return true };
     if scope.is_full() {
@@ -525,13 +525,13 @@ fn is_news(scope: &Scope, change: &Change) -> bool {
     let mut changed: Vec<&'static Field> =
         collection.columns().filter(|field| before[field] != after[field]).collect();
     if changed.is_empty() {
-        // Nothing did, or a secret, which events do not tell.
+        // Nothing changed, or only a secret, which events do not contain.
         changed.extend(collection.columns().filter(|field| matches!(field.kind, Kind::Secret)));
     }
     changed.is_empty() || changed.into_iter().any(|field| scope.has(field) || decides(scope, field))
 }
 
-/// Returns whether a rule looks at a field.
+/// Returns whether a rule tests a field.
 fn decides(scope: &Scope, field: &'static Field) -> bool {
     let mut found = false;
     for rule in scope.rules() {

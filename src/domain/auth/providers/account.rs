@@ -1,6 +1,6 @@
-//! The account of somebody whom a provider knows: by provider and identifier, to the letter, and by
-//! nothing else. An address proves nothing here: whoever can have a provider say one must not get
-//! into the account that has it.
+//! Accounts of an identity provider. An account is found by the exact pair of provider and
+//! identifier. Its email address proves nothing: an attacker with a provider that reports an
+//! address must not get into the account that has this address.
 
 use uuid::Uuid;
 
@@ -28,14 +28,14 @@ use crate::store::Guard;
 use crate::store::Op;
 use crate::store::Write;
 
-/// How long an identifier may be. It is never cut: another's could begin the same way.
+/// Maximum length of an identifier in bytes. Never truncated: two identifiers may share a prefix.
 const IDENTIFIER_BYTES_MAX: usize = 255;
-/// How long an address may be.
+/// Maximum length of an email address in bytes.
 const EMAIL_BYTES_MAX: usize = 254;
 
 impl Auth {
-    /// Begins a session of the account that a provider knows somebody by, and makes the account before
-    /// if there is none and the settings allow it.
+    /// Begins a session of the account with this identity. Creates the account if there is none and
+    /// the settings allow it.
     pub(super) async fn enter(
         &self,
         config: &ProviderConfig,
@@ -49,7 +49,7 @@ impl Auth {
         if user.is_none() {
             let row = newcomer(name, &identifier, keys, admission, profile)?;
             match self.settle(row, mode, origin).await {
-                // Somebody was faster: the same person, in another window.
+                // A concurrent sign-in of the same person created the account first.
                 Err(Error::RecordNotUnique { field: "external_identifier", .. }) => {}
                 done => return done,
             }
@@ -59,7 +59,7 @@ impl Auth {
         self.resume(config, &user, profile, mode, origin).await
     }
 
-    /// Makes an account without a session. Returns its row.
+    /// Creates an account without a session. Returns its row.
     pub(in crate::domain::auth) async fn admit(
         &self,
         provider: &str,
@@ -77,7 +77,7 @@ impl Auth {
         Ok(row)
     }
 
-    /// Makes an account, and begins its first session in the same write.
+    /// Creates an account and its first session in one transaction.
     async fn settle(&self, row: Row, mode: Mode, origin: &Origin) -> Result<SignIn, Error> {
         let now = self.clock.now();
         let row = row.with("last_access", Value::Timestamp(now));
@@ -90,7 +90,7 @@ impl Auth {
         Ok(begun)
     }
 
-    /// Begins a session of an account that is there.
+    /// Begins a session of an existing account.
     async fn resume(
         &self,
         config: &ProviderConfig,
@@ -121,28 +121,28 @@ impl Auth {
             done => done,
         };
         begun.map_err(|error| match error {
-            // The account is not any more what was looked at.
+            // The account has changed since it was read.
             Error::Forbidden(_) => Error::InvalidCredentials,
             other => other,
         })
     }
 }
 
-/// Returns whether a provider knows an account by this identifier.
+/// Returns whether an account has this identifier at this provider.
 #[must_use]
 pub(in crate::domain::auth) fn identity(user: &Row, provider: &str, identifier: &str) -> bool {
     user.value("provider").as_text() == Some(provider)
         && user.value("external_identifier").as_text() == Some(identifier)
 }
 
-/// Returns what a provider knows somebody by.
+/// Returns the identifier in a profile, unless it is too long or contains NUL.
 pub(in crate::domain::auth) fn identifier(keys: &ClaimKeys, profile: &Profile) -> Option<String> {
     let identifier = profile.text(&keys.identifier)?;
     let is_one = identifier.len() <= IDENTIFIER_BYTES_MAX && !identifier.contains('\0');
     is_one.then_some(identifier)
 }
 
-/// Refuses accounts with a second factor of this service: nobody was asked for it.
+/// Refuses accounts with a second factor: a sign-in with a provider asks for no code.
 pub(in crate::domain::auth) fn require_no_factor(user: &Row) -> Result<(), Error> {
     match user.value("tfa_secret") {
         Value::Null => Ok(()),
@@ -150,7 +150,7 @@ pub(in crate::domain::auth) fn require_no_factor(user: &Row) -> Result<(), Error
     }
 }
 
-/// Returns the row of an account for somebody who has none yet. It has no password.
+/// Returns the row of a new account without a password, if the settings allow creating it.
 fn newcomer(
     provider: &str,
     identifier: &str,
@@ -177,7 +177,7 @@ fn newcomer(
         .with("text_direction", Value::text("auto")))
 }
 
-/// Returns what of an account follows the provider, as far as it differs.
+/// Returns the changed values of the fields that are synchronized from the provider.
 fn followed(
     config: &ProviderConfig,
     user: &Row,
@@ -202,7 +202,8 @@ fn followed(
     .collect()
 }
 
-/// Returns the change that notes a sign-in, refused unless the account still is what was looked at.
+/// Returns the update that records a sign-in. Its guard refuses it if the account has changed since
+/// it was read.
 fn note_arrival(user: &Row, id: Uuid, mut set: Vec<(&'static Field, Value)>, now: Timestamp) -> Op {
     let is = |name: &str| {
         let field = USERS.require(name);
@@ -222,7 +223,7 @@ fn note_arrival(user: &Row, id: Uuid, mut set: Vec<(&'static Field, Value)>, now
     }
 }
 
-/// Returns what it means that an account could not be made.
+/// Maps an error from the creation of an account.
 fn made_by(provider: &str, error: Error) -> Error {
     match error {
         Error::RecordNotUnique { field: "email", .. } => {
@@ -243,7 +244,7 @@ fn tell(provider: &str, row: &Row) {
     }
 }
 
-/// Returns the address of a profile, if it is one.
+/// Returns the email address in a profile, if it is valid.
 fn email(keys: &ClaimKeys, profile: &Profile) -> Option<String> {
     let email = profile.text(&keys.email)?;
     let (local, domain) = email.rsplit_once('@')?;
@@ -253,7 +254,7 @@ fn email(keys: &ClaimKeys, profile: &Profile) -> Option<String> {
     (is_one && !local.contains('@')).then_some(email)
 }
 
-/// Returns a name of a profile, cut to what is kept of names.
+/// Returns a name in a profile, truncated to the length of its field.
 fn name(key: Option<&str>, profile: &Profile) -> Option<String> {
     let name = profile.text(key?)?;
     let field = USERS.require("first_name");

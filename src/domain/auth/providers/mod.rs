@@ -1,8 +1,8 @@
-//! Signing in with a provider: going to its page, coming back from there, and being let in.
+//! Sign-in with an identity provider: redirect to its page, callback, and session.
 //!
-//! Who somebody is, `crate::providers` finds out. What binds the two halves together is a `ticket`
-//! in the browser's cookie; where people may be sent on to, `redirect` knows; who is let in and who
-//! gets an account, `account`.
+//! The protocol is in `crate::providers`. A `ticket` in the browser's cookie ties a callback to its
+//! authorization request. `redirect` restricts the pages to return to. `account` decides on access
+//! and on new accounts.
 
 mod account;
 mod redirect;
@@ -34,16 +34,16 @@ use crate::providers::Network;
 use crate::providers::Provider;
 use crate::providers::ProviderError;
 
-/// How long somebody may be at a provider's page.
+/// Time limit for a sign-in at the provider's page.
 pub const TICKET_LIFETIME: Duration = Duration::from_mins(10);
-/// How long a code may be.
+/// Maximum length of an authorization code in bytes.
 const CODE_BYTES_MAX: usize = 4096;
 
-/// With whom people can sign in.
+/// The configured identity providers.
 pub struct Providers {
     offered: Vec<Offered>,
     disable_default: bool,
-    /// What is there where there are providers.
+    /// `None` if no providers are configured.
     desk: Option<Desk>,
 }
 
@@ -54,16 +54,16 @@ struct Offered {
 
 struct Desk {
     tickets: Tickets,
-    /// The address under which browsers reach this service, with a slash at its end.
+    /// The public URL of this service, with a trailing slash.
     home: Url,
 }
 
-/// One provider, as everybody may know it.
+/// Public information about a provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed<'a> {
     /// Its name.
     pub name: &'a str,
-    /// What to write on a button.
+    /// The label of its sign-in button.
     pub label: &'a str,
     /// `openid` or `oauth2`.
     pub driver: &'static str,
@@ -71,49 +71,49 @@ pub struct Listed<'a> {
     pub icon: &'a str,
 }
 
-/// The way to a provider's page.
+/// An authorization request.
 #[derive(Debug)]
 pub struct Departure {
-    /// The page.
+    /// The provider's page.
     pub url: Url,
-    /// What the browser has to bring back, within [`TICKET_LIFETIME`]. Nobody else may see it.
+    /// The ticket for the browser's cookie, valid for [`TICKET_LIFETIME`]. Must not be disclosed.
     pub ticket: String,
 }
 
-/// What somebody comes back with.
+/// The parameters of a callback.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Callback<'a> {
-    /// What their browser kept.
+    /// The ticket in the browser's cookie.
     pub ticket: Option<&'a str>,
-    /// What the provider was given.
+    /// The `state` of the authorization request.
     pub state: Option<&'a str>,
-    /// What can be exchanged for who they are.
+    /// The authorization code.
     pub code: Option<&'a str>,
-    /// Why there is no code.
+    /// The provider's error, if there is no code.
     pub error: Option<&'a str>,
-    /// Which provider it was, where it says so.
+    /// The issuer, if the provider names it.
     pub issuer: Option<&'a str>,
 }
 
-/// What came of it.
+/// The result of a callback.
 #[derive(Debug)]
 pub struct Arrival {
-    /// Where they are sent on to; `None` if they get the tokens as JSON.
+    /// The page to redirect to; `None` to respond with the tokens as JSON.
     pub redirect: Option<Url>,
-    /// How their tokens travel.
+    /// How the tokens are delivered.
     pub mode: Mode,
-    /// Their session, or why there is none.
+    /// The new session, or the reason for the refusal.
     pub outcome: Result<SignIn, Error>,
 }
 
 impl Providers {
-    /// Returns nobody.
+    /// Creates an empty set of providers.
     #[must_use]
     pub const fn none() -> Self {
         Self { offered: Vec::new(), disable_default: false, desk: None }
     }
 
-    /// Returns the providers of the settings, who send people back to below `home`. None is asked yet.
+    /// Creates the configured providers, with callback URLs below `home`. Sends no requests yet.
     #[must_use]
     pub fn new(
         config: &ProvidersConfig,
@@ -134,13 +134,13 @@ impl Providers {
         }
     }
 
-    /// Returns whether nobody signs in with a password.
+    /// Returns whether sign-in with a password is disabled.
     #[must_use]
     pub const fn disable_default(&self) -> bool {
         self.disable_default
     }
 
-    /// Returns all, in the order of the settings.
+    /// Lists the providers in the order of the settings.
     pub fn list(&self) -> impl Iterator<Item = Listed<'_>> {
         self.offered.iter().map(|Offered { config, .. }| Listed {
             name: &config.name,
@@ -150,8 +150,8 @@ impl Providers {
         })
     }
 
-    /// Returns the name of the cookie that a ticket of this provider is kept in; `None` if there is no
-    /// such provider. Names are not told apart by their case.
+    /// Returns the name of the cookie for this provider's tickets; `None` if there is no such
+    /// provider. Provider names are case-insensitive.
     #[must_use]
     pub fn cookie(&self, name: &str) -> Option<String> {
         let (offered, _) = self.find(name)?;
@@ -159,11 +159,11 @@ impl Providers {
         Some(format!("{}.{name}", driver(&offered.config)))
     }
 
-    /// Returns the address that people are sent on to who ask for this one.
+    /// Validates the page to return to after a sign-in.
     ///
     /// # Errors
-    /// [`Error::InvalidPayload`] if it is neither one of this service nor on the list of the provider;
-    /// [`Error::InvalidProvider`].
+    /// [`Error::InvalidPayload`] if it is neither a page of this service nor on the provider's
+    /// list; [`Error::InvalidProvider`].
     pub fn redirect(&self, name: &str, redirect: Option<&str>) -> Result<Option<Url>, Error> {
         let (offered, desk) = self.find(name).ok_or(Error::InvalidProvider)?;
         redirect::allowed(redirect, &desk.home, &offered.config.redirects)
@@ -176,14 +176,13 @@ impl Providers {
 }
 
 impl Auth {
-    /// Returns with whom people can sign in.
+    /// Returns the configured identity providers.
     #[must_use]
     pub const fn providers(&self) -> &Providers {
         &self.providers
     }
 
-    /// Sends somebody to the page of a provider, to be sent on to an address that is allowed once they
-    /// are back.
+    /// Begins a sign-in with a provider. `redirect` is the validated page to return to.
     ///
     /// # Errors
     /// [`Error::ProviderUnavailable`], [`Error::InvalidProvider`].
@@ -196,10 +195,11 @@ impl Auth {
         Ok(Departure { url, ticket: desk.tickets.seal(&offered.config.name, &ticket) })
     }
 
-    /// Lets somebody in who comes back from the page of a provider. A ticket is good once.
+    /// Completes a sign-in with a provider. A ticket is valid once.
     ///
     /// # Errors
-    /// [`Error::InvalidProvider`] if there is no such provider; all else is in the [`Arrival`].
+    /// [`Error::InvalidProvider`] if there is no such provider; other errors are in the
+    /// [`Arrival`].
     pub async fn arrive(
         &self,
         name: &str,
@@ -261,7 +261,7 @@ fn driver(config: &ProviderConfig) -> &'static str {
     }
 }
 
-/// Returns what a provider's failure means to whoever wants to sign in.
+/// Maps a provider's error to the response, and logs its reason.
 fn refused(config: &ProviderConfig, error: ProviderError) -> Error {
     match error {
         ProviderError::Unavailable(reason) => {
@@ -279,7 +279,7 @@ fn refused(config: &ProviderConfig, error: ProviderError) -> Error {
     }
 }
 
-/// Tells the operator why somebody was not let in; those themselves are told no more than a code.
+/// Logs the reason of a refused sign-in. The client receives only an error code.
 fn tell(config: &ProviderConfig, reason: &str) {
     tracing::info!(provider = %config.name, reason, "a sign-in with a provider was refused");
 }

@@ -1,19 +1,19 @@
-//! Where people may be sent on to once they have signed in: to pages of this service, and to those
-//! that the settings list. Anything else would be an open redirect, and with the cookie mode a page of
-//! somebody else's could have people arrive signed in.
+//! Pages to return to after a sign-in: pages of this service, and pages listed in the settings. Any
+//! other target would be an open redirect. In cookie mode, a foreign page could even receive
+//! visitors with a session.
 
 use url::Url;
 
 use crate::domain::Error;
 
-/// How long an address may be.
+/// Maximum length of an address in bytes.
 const BYTES_MAX: usize = 2048;
 
-/// Returns the address to send people on to, read as browsers read it, or `None` if none is asked for.
-/// What is returned is what was checked: never the text itself.
+/// Returns the page to redirect to, parsed as browsers parse it, or `None` if none is requested.
+/// The result is the URL that was checked, never the original text.
 ///
 /// # Errors
-/// [`Error::InvalidPayload`] for any other address.
+/// [`Error::InvalidPayload`] for any other target.
 pub(super) fn allowed(
     redirect: Option<&str>,
     home: &Url,

@@ -1,8 +1,9 @@
-//! What a browser keeps while its owner is at a provider's page: what the sign-in will be recognised
-//! by, encrypted under a key from `SECRET`, for one provider, good once and for some minutes.
+//! Tickets in the cookie of a browser during a sign-in with a provider. A ticket holds the values
+//! to verify the callback with, encrypted under a key derived from `SECRET`. It is for one
+//! provider, and valid once and for some minutes.
 //!
-//! Which tickets came back is remembered in memory. After a restart there still is the provider, for
-//! whom a code is good once.
+//! Used tickets are remembered in memory. After a restart, replay is still prevented by the
+//! provider, which accepts a code once.
 
 use std::collections::HashMap;
 
@@ -25,19 +26,19 @@ use crate::domain::auth::providers::TICKET_LIFETIME;
 use crate::model::id;
 use crate::providers::Pending;
 
-/// What the key is for. It has no dot, so it is never the text of a JWT under the same secret.
+/// The purpose of the key. Without a dot, it is never the text of a JWT under the same secret.
 const PURPOSE: &[u8] = b"chinwag sign-in with a provider";
 const NONCE_BYTES: usize = 12;
-/// How long a ticket may be.
+/// Maximum length of a ticket in bytes.
 const TICKET_BYTES_MAX: usize = 4096;
-/// How many tickets that came back are remembered; more sign-ins are refused until some have expired.
+/// Maximum number of used tickets in memory. Further sign-ins are refused until some have expired.
 const SPENT_MAX: usize = 100_000;
 
-/// One sign-in that was begun.
+/// A pending sign-in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Ticket {
     id: Uuid,
-    /// What the provider's answer has to fit.
+    /// State, nonce and PKCE verifier of the authorization request.
     pub pending: Pending,
     redirect: Option<String>,
     expires: i64,
@@ -49,7 +50,7 @@ impl Ticket {
         Self { id: id::fresh(), pending, redirect, expires: expires.millis() }
     }
 
-    /// Returns where its owner is sent on to. It was checked before the ticket was made.
+    /// Returns the page to return to. It was validated before the ticket was made.
     pub(super) fn redirect(&self) -> Option<Url> {
         self.redirect.as_deref().and_then(|url| Url::parse(url).ok())
     }
@@ -59,10 +60,10 @@ impl Ticket {
     }
 }
 
-/// Makes tickets, and takes them back.
+/// Issues and redeems tickets.
 pub(super) struct Tickets {
     cipher: ChaCha20Poly1305,
-    /// Those that came back, until they expire.
+    /// Used tickets, until they expire.
     spent: Mutex<HashMap<Uuid, Timestamp>>,
 }
 
@@ -73,10 +74,10 @@ impl Tickets {
         Self { cipher, spent: Mutex::default() }
     }
 
-    /// Returns a ticket as the browser keeps it.
+    /// Encrypts a ticket for the browser's cookie.
     ///
     /// # Panics
-    /// If the operating system has no random numbers to give.
+    /// If the operating system provides no random numbers.
     pub(super) fn seal(&self, provider: &str, ticket: &Ticket) -> String {
         let text = serde_json::to_vec(ticket).expect("texts have a JSON form");
         let mut nonce = [0; NONCE_BYTES];
@@ -87,7 +88,7 @@ impl Tickets {
         BASE64URL_NOPAD.encode(&[&nonce[..], &sealed].concat())
     }
 
-    /// Returns a ticket that was made here for this provider.
+    /// Decrypts a ticket that was issued here for this provider.
     pub(super) fn open(&self, provider: &str, text: &str) -> Option<Ticket> {
         if text.len() > TICKET_BYTES_MAX {
             return None;
@@ -99,10 +100,10 @@ impl Tickets {
         serde_json::from_slice(&text).ok()
     }
 
-    /// Takes a ticket back, and returns whether it is the first time.
+    /// Redeems a ticket. Returns `false` if it was redeemed before.
     ///
     /// # Errors
-    /// [`Error::TooBusy`] if too many came back lately.
+    /// [`Error::TooBusy`] if too many were redeemed recently.
     pub(super) fn spend(&self, ticket: &Ticket, now: Timestamp) -> Result<bool, Error> {
         let mut spent = self.spent.lock();
         if spent.len() >= SPENT_MAX {

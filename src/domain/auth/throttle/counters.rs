@@ -1,8 +1,8 @@
-//! A bounded number of counters, by keyed hashes of whom they are about.
+//! A bounded table of counters, by keyed hashes of their subjects.
 //!
-//! A table of small sets: the key names the set, and in a full set the count that weighs least makes
-//! room. So a step costs the same however many there are, and whoever makes up accounts only pushes
-//! out others that were tried once: a count that has risen stays.
+//! The table is set-associative: the key selects a set, and a full set evicts the counter of least
+//! weight. The cost of an operation is independent of the number of counters. An attacker who
+//! invents accounts evicts only counters of single attempts; a counter that has risen stays.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -10,21 +10,21 @@ use std::time::Instant;
 use crate::domain::auth::throttle::rule::Count;
 use crate::domain::auth::throttle::rule::Rule;
 
-/// How many counters there may be.
+/// Maximum number of counters.
 pub const COUNTERS_MAX: usize = 1 << 16;
-/// How many of them share a set.
+/// Number of counters in a set.
 const WAYS: usize = 16;
-/// How many sets there may be.
+/// Maximum number of sets.
 const SETS: Key = (COUNTERS_MAX / WAYS) as Key;
 
-/// Whom a counter is about: a keyed hash, of which nobody outside knows where it leads.
+/// Keyed hash of a subject; unpredictable without the key.
 pub type Key = u128;
 
-/// Counters; each is 64 bytes or less, and takes them only once it counts something.
+/// Counters. Each takes at most 64 bytes, allocated once it counts an attempt.
 #[derive(Debug, Default)]
 pub struct Counters {
-    /// Those that are not empty. A table of all, in one piece, would keep the memory around it from being
-    /// given back.
+    /// The sets that are not empty. A single allocation for all sets would keep adjacent memory
+    /// from being released.
     sets: HashMap<Key, Vec<Entry>>,
 }
 
@@ -36,12 +36,12 @@ struct Entry {
 }
 
 impl Counters {
-    /// Returns the count of somebody; one of nothing if there is none.
+    /// Returns the count of a key; zero if there is none.
     pub fn count(&mut self, key: Key, rule: &'static Rule, now: Instant) -> Count {
         self.entry(key, rule, now).map_or_else(|| Count::none(now), |entry| entry.count)
     }
 
-    /// Notes an attempt of somebody.
+    /// Records an attempt.
     pub fn rise(&mut self, key: Key, rule: &'static Rule, now: Instant) {
         if let Some(entry) = self.entry(key, rule, now) {
             entry.count.rise(rule, now);
@@ -63,14 +63,14 @@ impl Counters {
         set.push(Entry { key, rule, count });
     }
 
-    /// Takes an attempt of somebody back.
+    /// Takes back one attempt.
     pub fn sink(&mut self, key: Key, rule: &'static Rule, now: Instant) {
         if let Some(entry) = self.entry(key, rule, now) {
             entry.count.sink();
         }
     }
 
-    /// Forgets all attempts of somebody.
+    /// Removes the counter of a key.
     pub fn clear(&mut self, key: Key) {
         let Some(set) = self.sets.get_mut(&(key % SETS)) else { return };
         set.retain(|entry| entry.key != key);
@@ -104,7 +104,7 @@ mod tests {
         counters.sets.values().map(Vec::len).sum()
     }
 
-    /// Keys as a keyed hash would give them: spread evenly.
+    /// Evenly distributed keys, like those of a keyed hash.
     fn made_up(count: u128) -> impl Iterator<Item = Key> {
         (1..=count).map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835))
     }

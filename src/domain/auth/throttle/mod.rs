@@ -1,11 +1,12 @@
-//! Slows down whoever guesses, and never whoever it is about.
+//! Throttling of guesses, without locking out the owner of an account.
 //!
-//! Attempts are counted per account and place, per account, and per place; a place is an address, of
-//! IPv6 a /64. Those of the last two kinds hold for strangers alone: where an account was used before,
-//! only what failed right there counts for it. An attempt counts as failed from its beginning, so
-//! neither many at once nor hanging up gets anybody more of them; one that comes out well is taken
-//! back. Whether there is such an account plays no part. All of it is in memory and bounded
-//! (`counters`, `places`); a restart forgets it. The numbers are in `ways`.
+//! Attempts are counted per account and network, per account, and per network. A network is an IPv4
+//! address or an IPv6 /64. The last two counters apply to unknown networks only: on a network where
+//! the account was used before, only failures of this account on this network count. An attempt
+//! counts as failed from its start, so neither concurrency nor disconnecting gains further
+//! attempts. A successful attempt is taken back. Whether the account exists makes no difference.
+//! The counters are in memory and bounded (`counters`, `places`); a restart resets them. The limits
+//! are in `ways`.
 
 mod counters;
 mod places;
@@ -33,14 +34,14 @@ use crate::model::network;
 use crate::text::fold;
 use parking_lot::Mutex;
 
-/// How many bytes of an account's name are looked at: no address is longer.
+/// Maximum number of hashed bytes of an account name. No email address is longer.
 const NAME_BYTES_MAX: usize = 1024;
 
-/// Counts attempts, and says who has to wait.
+/// Counts attempts and refuses those above a limit.
 pub struct Throttle {
-    /// Nothing if it is switched off.
+    /// `None` if the throttle is disabled.
     state: Option<Mutex<State>>,
-    /// Of this process alone: what leads to which counter cannot be worked out elsewhere.
+    /// Random for each process, so that the counter of a subject cannot be computed elsewhere.
     key: MacKey,
     clock: Clock,
 }
@@ -53,24 +54,24 @@ struct State {
     places: Places,
 }
 
-/// Whom an attempt is about and where it comes from, as keyed hashes: nothing here holds an address.
+/// The account and network of an attempt, as keyed hashes. No address is stored.
 #[derive(Clone, Copy)]
 struct Subject {
     account: Key,
     place: Key,
 }
 
-/// An attempt that has begun. It counts as failed unless it is said how it came out.
+/// An attempt in progress. Counts as failed unless it is settled.
 #[must_use = "an attempt that is not settled counts as failed"]
 pub struct Attempt<'a> {
     throttle: &'a Throttle,
     way: Way,
     subject: Subject,
-    /// The counters that rose.
+    /// The counters that were incremented.
     risen: Counted,
 }
 
-/// Counters, each with the rule that holds for it.
+/// Counters, each with its rule.
 #[derive(Clone, Copy, Default)]
 struct Counted {
     pair: Option<(Key, &'static Rule)>,
@@ -79,10 +80,10 @@ struct Counted {
 }
 
 impl Throttle {
-    /// Returns a throttle that has seen nobody; one that is not `enabled` never does.
+    /// Creates an empty throttle. Without `enabled`, it allows every attempt.
     ///
     /// # Panics
-    /// If the operating system has no random numbers to give.
+    /// If the operating system provides no random numbers.
     #[must_use]
     pub fn new(enabled: bool, clock: Clock) -> Self {
         let mut secret = [0; 32];
@@ -91,10 +92,10 @@ impl Throttle {
         Self { state, key: MacKey::new(&secret, b"throttle"), clock }
     }
 
-    /// Begins an attempt at what belongs to `name`, from an address.
+    /// Begins an attempt on the account, session or link `name` from an address.
     ///
     /// # Errors
-    /// [`Error::RequestsExceeded`] if there were too many. That attempt does not count.
+    /// [`Error::RequestsExceeded`] above a limit. The refused attempt does not count.
     pub fn begin(&self, way: Way, name: &str, from: Option<IpAddr>) -> Result<Attempt<'_>, Error> {
         let subject = self.subject(name, from);
         let mut attempt = Attempt { throttle: self, way, subject, risen: Counted::default() };
@@ -111,7 +112,7 @@ impl Throttle {
         Ok(attempt)
     }
 
-    /// Returns nothing if an attempt could begin now.
+    /// Checks whether an attempt could begin now, without counting it.
     ///
     /// # Errors
     /// As [`Throttle::begin`].
@@ -121,8 +122,9 @@ impl Throttle {
         self.check(&mut state.lock(), way, subject, self.clock.instant()).map(drop)
     }
 
-    /// Counts what was shown and belongs to nobody, and returns what it is refused with: `error`, or
-    /// that it was too often. What is genuine never comes here, so nobody is kept out by this.
+    /// Counts an invalid token and returns the error to respond with: `error`, or
+    /// [`Error::RequestsExceeded`] above the limit. Valid tokens never reach this function, so it
+    /// locks out no legitimate client.
     pub fn blame(&self, from: Option<IpAddr>, error: Error) -> Error {
         match self.begin(Way::Token, "", from) {
             Ok(_counted) => error,
@@ -130,7 +132,7 @@ impl Throttle {
         }
     }
 
-    /// Notes that the owner of an account was here.
+    /// Records a network as known to an account after its owner was authenticated there.
     pub fn welcome(&self, name: &str, from: Option<IpAddr>) {
         self.note(self.subject(name, from));
     }
@@ -141,7 +143,7 @@ impl Throttle {
         }
     }
 
-    /// Returns the counters that hold for somebody, if all of them allow an attempt.
+    /// Returns the counters of an attempt, if all of them allow it.
     fn check(
         &self,
         state: &mut State,
@@ -182,11 +184,11 @@ impl Throttle {
 }
 
 impl State {
-    /// Returns the counters that hold for somebody.
+    /// Returns the counters that apply to an attempt.
     fn counted(&self, way: Way, Subject { account, place }: Subject) -> Counted {
         let rules = way.rules();
         let with = |key: Key, rule: &'static Option<Rule>| {
-            // Each way has counters of its own. The keys are random, and nobody knows them.
+            // Each way has separate counters. Secret keys prevent crafted collisions.
             rule.as_ref().map(|rule| (key ^ way as Key, rule))
         };
         let pair = account ^ place.rotate_left(1);
@@ -210,8 +212,8 @@ impl State {
 }
 
 impl Attempt<'_> {
-    /// Settles the attempt by how it came out. `is_wrong` says which errors are those of a wrong
-    /// guess; of all others nobody is to blame, and the attempt is taken back.
+    /// Settles the attempt by its result. `is_wrong` selects the errors of a wrong guess; any other
+    /// error takes the attempt back.
     pub fn settle<T>(self, answer: &Result<T, Error>, is_wrong: impl Fn(&Error) -> bool) {
         match answer {
             Ok(_) => self.succeed(),
@@ -220,10 +222,9 @@ impl Attempt<'_> {
         }
     }
 
-    /// Settles an attempt that showed the owner: what failed before it from here is forgotten, and
-    /// here they are no stranger any more. What strangers did elsewhere, and what was tried at other
-    /// accounts from here, still counts: else a guesser with an account of their own would begin anew
-    /// whenever they like.
+    /// Settles an attempt that authenticated the owner. Clears the counter of this account and
+    /// network, and records the network as known. Failures elsewhere and on other accounts still
+    /// count: otherwise, a guesser could reset the counters by signing in to their own account.
     pub fn succeed(self) {
         if let (Some(state), Some((pair, _))) = (&self.throttle.state, self.risen.pair) {
             state.lock().pairs.clear(pair);
@@ -234,7 +235,7 @@ impl Attempt<'_> {
         self.take_back();
     }
 
-    /// Settles an attempt that came to nothing for a reason of ours, or did not guess at anything.
+    /// Settles an attempt that failed for an internal reason, or that guessed nothing.
     pub fn take_back(self) {
         let Some(state) = &self.throttle.state else { return };
         let now = self.throttle.clock.instant();
@@ -246,14 +247,14 @@ impl Attempt<'_> {
     }
 }
 
-/// Returns the name that an account is counted under: its address, or its key if it has none.
+/// Returns the name to count an account under: its email address, or its key if it has none.
 #[must_use]
 pub fn name(user: &Row) -> String {
     let email = user.value("email").as_text().map(str::to_owned);
     email.or_else(|| user.value("id").as_uuid().map(|id| id.to_string())).unwrap_or_default()
 }
 
-/// Returns a name as the store compares it.
+/// Normalizes a name as the store compares it.
 fn normal(name: &str) -> String {
     let end = name.floor_char_boundary(NAME_BYTES_MAX);
     fold(&name[..end]).into_owned()

@@ -1,35 +1,35 @@
-//! From where each account has been used before: there its owner is no stranger.
+//! The networks that each account was used from.
 //!
-//! Only whoever proved to be the owner gets in here, so nobody can fill it by guessing. Both how many
-//! accounts and how many places of one are kept is bounded; the place used least recently goes first.
+//! Only an authenticated owner adds an entry, so guessing cannot fill the table. The numbers of
+//! accounts and of networks per account are bounded; the least recently used are evicted first.
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
 
 use crate::domain::auth::throttle::counters::Key;
 
-/// How many accounts are remembered.
+/// Maximum number of accounts.
 pub const ACCOUNTS_MAX: usize = 1 << 16;
-/// How many places of each.
+/// Maximum number of networks of an account.
 pub const PLACES_MAX: usize = 8;
 
-/// Where accounts have been used before.
+/// The known networks of all accounts.
 #[derive(Debug, Default)]
 pub struct Places {
-    /// Two generations: when the young are half of all, they become the old, and the old that were
-    /// not used since are forgotten.
+    /// Two generations. Once `young` holds half of the maximum, it replaces `old`, and the accounts
+    /// that were not used since the last replacement are dropped.
     young: HashMap<Key, VecDeque<Key>>,
     old: HashMap<Key, VecDeque<Key>>,
 }
 
 impl Places {
-    /// Returns whether an account was used at a place before.
+    /// Returns whether an account was used from a network.
     pub fn knows(&self, account: Key, place: Key) -> bool {
         let places = self.young.get(&account).or_else(|| self.old.get(&account));
         places.is_some_and(|places| places.contains(&place))
     }
 
-    /// Notes that the owner of an account was at a place.
+    /// Records that the owner of an account was authenticated on a network.
     pub fn note(&mut self, account: Key, place: Key) {
         if !self.young.contains_key(&account) {
             if self.young.len() >= ACCOUNTS_MAX / 2 {

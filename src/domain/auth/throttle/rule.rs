@@ -1,44 +1,44 @@
-//! How long whoever has failed so often has to wait: the numbers, and the arithmetic of one counter.
+//! Back-off rules, and the arithmetic of one counter.
 //!
-//! Pure: instants come in as arguments. A counter rises by one with each attempt, and loses one
-//! whenever so much time has passed. Above what is free, each attempt doubles the wait for the next.
+//! Pure: the time is an argument. A counter rises by one with each attempt and falls by one after
+//! each interval of `forgets`. Above the free attempts, each attempt doubles the wait for the next.
 
 use std::time::Duration;
 use std::time::Instant;
 
-/// The most that a counter rises above what is free: later quiet is not spent on forgetting more.
+/// Maximum level above the free attempts. It bounds the time until a flood is forgotten.
 const ABOVE_MAX: u32 = 20;
 
-/// What one kind of counter allows.
+/// The limits of one kind of counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rule {
-    /// How many attempts cost nothing.
+    /// Number of attempts without a wait.
     pub free: u32,
-    /// How long it takes until one is forgotten.
+    /// Time after which one attempt is forgotten.
     pub forgets: Duration,
-    /// The wait after the first that is not free.
+    /// The wait after the first attempt that is not free.
     pub first: Duration,
-    /// The longest wait.
+    /// Maximum wait.
     pub longest: Duration,
 }
 
-/// The attempts of somebody, as far as they are not forgotten.
+/// The attempts on one key that are not forgotten yet.
 #[derive(Debug, Clone, Copy)]
 pub struct Count {
     level: u32,
-    /// Since when the level is what it is: forgetting is counted from here.
+    /// Start of the current interval of `forgets`.
     since: Instant,
-    /// When the last attempt was.
+    /// Time of the last attempt.
     last: Instant,
 }
 
 impl Count {
-    /// Returns the count of somebody who has not tried yet.
+    /// Returns a count of zero.
     pub const fn none(now: Instant) -> Self {
         Self { level: 0, since: now, last: now }
     }
 
-    /// Forgets what is to be forgotten by now.
+    /// Forgets the attempts that are due at `now`.
     pub fn fade(&mut self, rule: &Rule, now: Instant) {
         let quiet = now.saturating_duration_since(self.since);
         let forgotten = quiet.as_nanos() / rule.forgets.as_nanos().max(1);
@@ -57,31 +57,31 @@ impl Count {
         (self.last + rule.delay(self.level)).saturating_duration_since(now)
     }
 
-    /// Notes an attempt.
+    /// Records an attempt.
     pub fn rise(&mut self, rule: &Rule, now: Instant) {
         self.level = (self.level + 1).min(rule.free + ABOVE_MAX);
         self.last = now;
     }
 
-    /// Takes one attempt back, and with it the wait that it caused.
+    /// Takes back one attempt, together with the wait that it caused.
     pub const fn sink(&mut self) {
         self.level = self.level.saturating_sub(1);
     }
 
-    /// Returns whether there is nothing to remember.
+    /// Returns whether the count is zero.
     pub const fn is_none(&self) -> bool {
         self.level == 0
     }
 
-    /// Returns what makes one count worth more than another: how near it is to a wait, or how far
-    /// beyond, then how recent it is.
+    /// Returns the weight for eviction: the level relative to the free attempts, then the time of
+    /// the last attempt.
     pub fn weight(&self, rule: &Rule) -> (i64, Instant) {
         (i64::from(self.level) - i64::from(rule.free), self.last)
     }
 }
 
 impl Rule {
-    /// Returns the wait behind the attempt that made a counter this high.
+    /// Returns the wait after the attempt that raised a counter to `level`.
     fn delay(&self, level: u32) -> Duration {
         let Some(doublings) = level.checked_sub(self.free + 1) else { return Duration::ZERO };
         self.first.saturating_mul(1 << doublings.min(ABOVE_MAX)).min(self.longest)
@@ -99,7 +99,7 @@ mod tests {
         longest: Duration::from_mins(1),
     };
 
-    /// Tries as soon as it may, and returns how long it had to wait each time.
+    /// Makes each attempt as soon as it is allowed, and returns the waits in seconds.
     fn waits(rule: &Rule, count: &mut Count, now: &mut Instant, attempts: usize) -> Vec<u64> {
         let mut waits = Vec::new();
         for _ in 0..attempts {
@@ -134,7 +134,7 @@ mod tests {
         now += Duration::from_mins(15);
         count.fade(&RULE, now);
         assert_eq!(count.level, 4);
-        // Half of the next ten minutes has passed already.
+        // Half of the next ten minutes has already passed.
         now += Duration::from_mins(5);
         count.fade(&RULE, now);
         assert_eq!(count.level, 3);

@@ -1,4 +1,4 @@
-//! Guessers and owners, with the time in hand.
+//! Tests of the throttle with a manual clock.
 
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
@@ -20,7 +20,7 @@ fn machine(number: u32) -> Option<IpAddr> {
     Some(Ipv4Addr::from_bits(Ipv4Addr::new(198, 18, 0, 0).to_bits() + number).into())
 }
 
-/// Guesses wrong as often as it may right now.
+/// Fails attempts until one is refused, up to 1000, and returns their number.
 fn wrong(throttle: &Throttle, way: Way, name: &str, from: Option<IpAddr>) -> usize {
     (0..1000).take_while(|_| throttle.begin(way, name, from).is_ok()).count()
 }
@@ -30,7 +30,7 @@ fn right(throttle: &Throttle, name: &str, from: Option<IpAddr>) -> bool {
     attempt.map(Attempt::succeed).is_ok()
 }
 
-/// How long somebody has to wait, in seconds.
+/// Returns the current wait in seconds.
 fn wait(throttle: &Throttle, way: Way, name: &str, from: Option<IpAddr>) -> u64 {
     match throttle.look(way, name, from) {
         Ok(()) => 0,
@@ -47,7 +47,7 @@ fn who_guesses_waits_twice_as_long_each_time() {
 
     for expected in [1, 2, 4, 8, 16, 32, 64] {
         assert_eq!(wait(&throttle, Way::Password, ALICE, HOME), expected);
-        // What is refused does not count.
+        // A refused attempt does not count.
         assert_eq!(wrong(&throttle, Way::Password, ALICE, HOME), 0);
         throttle.clock.advance(Duration::from_secs(expected));
         assert_eq!(wrong(&throttle, Way::Password, ALICE, HOME), 1);
@@ -80,10 +80,10 @@ fn the_owner_gets_in_from_where_they_were_before_whatever_strangers_do() {
     }
 
     assert_ne!(wait(&throttle, Way::Password, ALICE, machine(5000)), 0);
-    // They may even mistype first.
+    // The owner may even mistype first.
     assert!(throttle.begin(Way::Password, ALICE, HOME).is_ok());
     assert!(right(&throttle, ALICE, HOME));
-    // And it helps no stranger that they got in.
+    // The owner's sign-in does not reset the counters of unknown networks.
     assert_ne!(wait(&throttle, Way::Password, ALICE, machine(5000)), 0);
 }
 
@@ -102,7 +102,7 @@ fn a_sprayer_at_the_same_address_does_not_keep_its_people_out() {
     assert_ne!(wait(&throttle, Way::Password, "other@example.com", HOME), 0);
     assert_eq!(wait(&throttle, Way::Password, "other@example.com", machine(1)), 0);
     assert!(right(&throttle, ALICE, HOME));
-    // An account of one's own does not make the sprayer begin anew.
+    // The sprayer does not reset the counters by signing in to an account of their own.
     assert_ne!(wait(&throttle, Way::Password, "other@example.com", HOME), 0);
 }
 

@@ -1,15 +1,15 @@
-//! What may be guessed at, and how often that costs nothing: the numbers.
+//! Limits of the throttle for each kind of attempt.
 //!
-//! They leave room for people who mistype and for an office behind one address. A guesser who has all
-//! the patience there is comes to about 60 passwords an hour for one account from wherever they like
-//! (OWASP ASVS: fewer than 100), to four codes of a second factor an hour, and to 30 passwords a
-//! minute from one address over all accounts.
+//! The limits allow for typing errors and for an office behind one address. A patient attacker gets
+//! about 60 passwords an hour for one account from any number of addresses (OWASP ASVS: fewer than
+//! 100), four second-factor codes an hour, and 30 passwords a minute from one address over all
+//! accounts.
 
 use std::time::Duration;
 
 use crate::domain::auth::throttle::rule::Rule;
 
-/// What is tried.
+/// The kind of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
     /// The password of an account.
@@ -18,26 +18,26 @@ pub enum Way {
     Factor,
     /// A refresh or session token of a session.
     Session,
-    /// A token of no session that could be found, or one that no link has.
+    /// A token that matches no session or link.
     Token,
-    /// A link for an account, genuine but perhaps used.
+    /// A genuine link for an account, possibly used already.
     Link,
-    /// Signing up with an address. Each counts: nothing tells a good one from a bad one.
+    /// A registration of an email address. Each counts: abuse cannot be told from regular use.
     Register,
-    /// Asking for a link to choose a new password. Each counts.
+    /// A request for a password reset link. Each counts.
     Reset,
 }
 
-/// The counters of a way; those that there are must all allow an attempt.
+/// The rules of a way. All counters that it has must allow an attempt.
 #[derive(Debug)]
 pub struct Rules {
-    /// Of one account from one place, for strangers.
+    /// For one account on one unknown network.
     pub pair: Option<Rule>,
-    /// The same at a place where the account was used before. No other counter holds there.
+    /// The same on a known network, where no other counter applies.
     pub known: Option<Rule>,
-    /// Of one account, from wherever it was not used before.
+    /// For one account, over all unknown networks.
     pub account: Option<Rule>,
-    /// Of one place, over all accounts that were not used there before.
+    /// For one network, over all accounts that are not known there.
     pub place: Option<Rule>,
 }
 
@@ -70,7 +70,7 @@ static RESET: Rules =
     Rules { pair: Some(rule(5, 300, 300)), place: Some(rule(30, 30, 300)), ..NONE };
 
 impl Way {
-    /// Returns the counters of this way.
+    /// Returns the rules of this way.
     #[must_use]
     pub const fn rules(self) -> &'static Rules {
         match self {
@@ -84,15 +84,15 @@ impl Way {
         }
     }
 
-    /// Returns how many attempts cost a stranger nothing: what is told to whoever is refused, the
-    /// same whoever they are.
+    /// Returns the number of attempts without a wait on an unknown network. Every refused client is
+    /// told the same number.
     #[must_use]
     pub fn free(self) -> u32 {
         let rules = self.rules();
         rules.pair.or(rules.place).map_or(0, |rule| rule.free)
     }
 
-    /// Returns what can be done about a refusal.
+    /// Returns advice for a refused client.
     #[must_use]
     pub const fn advice(self) -> &'static str {
         match self {
@@ -111,8 +111,8 @@ impl Way {
     }
 }
 
-/// Returns a rule whose first wait is a second: so many are free, one is forgotten in so many
-/// seconds, and no wait is longer than so many.
+/// Creates a rule with a first wait of one second: `free` attempts without a wait, one attempt
+/// forgotten every `forgets` seconds, and no wait longer than `longest` seconds.
 const fn rule(free: u32, forgets: u64, longest: u64) -> Rule {
     Rule {
         free,

@@ -1,4 +1,4 @@
-//! How many are here: told at once to whoever comes, and soon to everybody else.
+//! The number of connections: sent at once to a new connection, and soon to all others.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,29 +7,29 @@ use crate::domain::realtime::topics::Topic;
 use crate::domain::realtime::topics::Topics;
 use crate::domain::realtime::topics::member::Attendee;
 
-/// How long lies between two counts at least. When many come or go at once, each of the others is
-/// told a few times, not as often as somebody came.
+/// The minimum interval between two counts. When many connections join or leave at once, the others
+/// are sent a few counts, not one for each.
 const PAUSE: Duration = Duration::from_millis(100);
 
 impl Topics {
-    /// Counts a connection in and tells it how many there are.
+    /// Adds a connection and sends it the count.
     pub(super) fn seat(&self, attendee: &Arc<Attendee>) {
         let mut attendees = self.attendees.lock();
         attendees.insert(attendee.seat.id, Arc::clone(attendee));
         let users = attendees.len();
-        // Under the lock, so that no later count comes before this one.
+        // Under the lock, so that no later count is sent before this one.
         attendee.tell_count(users, || (self.encode)(Topic::Session, &payload(users)));
         drop(attendees);
         self.moved.notify_one();
     }
 
-    /// Counts a connection out.
+    /// Removes a connection.
     pub(super) fn unseat(&self, attendee: &Attendee) {
         self.attendees.lock().remove(&attendee.seat.id);
         self.moved.notify_one();
     }
 
-    /// Tells everybody whenever the number has changed.
+    /// Sends the count to all connections whenever it has changed.
     pub(super) async fn count(&self) {
         let telling = async {
             loop {

@@ -1,7 +1,7 @@
-//! The newest messages as one list, for all who may see the same.
+//! The newest messages as one list, shared by all readers with the same access.
 //!
-//! Read once, then moved on by the events themselves; read anew only where an event alone does not
-//! tell what follows (a full list loses a line, an author gets another name).
+//! The list is read once and then updated by the events themselves. It is read again only when an
+//! event does not determine the result (a full list loses a line, an author changes its name).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -31,10 +31,10 @@ use crate::query::Relations;
 
 static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
-/// Returns how the newest messages are read for an actor; `None` if they may not read messages.
+/// Returns the plan to read the newest messages for an actor; `None` without access to messages.
 ///
 /// # Errors
-/// What working out a query fails with.
+/// The errors of parsing and planning a query.
 pub(in crate::domain::realtime) fn plan(
     items: &Items,
     permissions: &Permissions,
@@ -43,7 +43,7 @@ pub(in crate::domain::realtime) fn plan(
 ) -> Result<Option<Plan>, Error> {
     let Ok(scope) = permissions.scope(actor, &MESSAGES, Action::Read) else { return Ok(None) };
     let shows = |name| scope.has(MESSAGES.require(name));
-    // Without keys nobody hears of changes.
+    // Without keys, changes cannot be delivered.
     if !shows("id") || !shows("content") {
         return Ok(None);
     }
@@ -61,11 +61,11 @@ pub(in crate::domain::realtime) fn plan(
     Plan::new(permissions, actor, &MESSAGES, &query).map(Some)
 }
 
-/// The newest messages that one scope shows.
+/// The newest messages within one scope.
 pub(super) struct Feed {
     pub(super) plan: Plan,
     number: u64,
-    /// How many bytes of lines are shown. No more are kept.
+    /// The maximum bytes of lines that are shown. No more are kept.
     bytes_max: usize,
     list: Mutex<List>,
 }
@@ -74,17 +74,17 @@ pub(super) struct Feed {
 struct List {
     /// The oldest first.
     lines: VecDeque<Line>,
-    /// Whether there are no older ones.
+    /// Whether there are no older messages.
     whole: bool,
-    /// Whether older ones were left out since they are too long together.
+    /// Whether older lines were left out because of the byte limit.
     cut: bool,
-    /// The last event that is in it.
+    /// The offset of the last event that is in the list.
     seq: i64,
-    /// Rises with each change.
+    /// Incremented by each change.
     version: u64,
-    /// The frame of this version, once somebody has asked for it.
+    /// The frame of this version, once it was requested.
     frame: Option<Bytes>,
-    /// Whether it could not be moved on by an event.
+    /// Whether an update by an event failed.
     stale: bool,
 }
 
@@ -100,22 +100,22 @@ impl Feed {
         Ok(feed)
     }
 
-    /// Returns what tells this state of the list from all others of all lists.
+    /// Returns the identity of this state, unique among all states of all lists.
     pub(super) fn mark(&self) -> (u64, u64) {
         (self.number, self.list.lock().version)
     }
 
-    /// Returns how long its frame is, in bytes; 0 if nobody has asked for it yet.
+    /// Returns the length of the frame in bytes; 0 if it was not requested yet.
     pub(super) fn frame_bytes(&self) -> usize {
         self.list.lock().frame.as_ref().map_or(0, Bytes::len)
     }
 
-    /// Returns whether there is nothing in it.
+    /// Returns whether the list is empty.
     pub(super) fn is_empty(&self) -> bool {
         self.list.lock().lines.is_empty()
     }
 
-    /// Returns the frame that shows the list, and the mark of what it shows.
+    /// Returns the frame of the list, and the mark of its state.
     pub(super) fn frame(&self, encode: Encode) -> ((u64, u64), Bytes) {
         let mut list = self.list.lock();
         let mark = (self.number, list.version);
@@ -127,12 +127,12 @@ impl Feed {
         (mark, frame)
     }
 
-    /// Moves the list on by events, in order. One that fails leaves it to be read anew, now or with
+    /// Updates the list with events, in order. After a failure the list is read again, now or with
     /// the next events.
     pub(super) async fn follow(&self, items: &Items, events: &[Arc<Event>], missed: bool) {
         let mut anew = missed || self.list.lock().stale;
         for event in events {
-            // What is read covers all events that are here.
+            // A new read covers all of these events.
             if anew || event.seq <= self.list.lock().seq {
                 continue;
             }
@@ -169,7 +169,7 @@ impl Feed {
         Ok(())
     }
 
-    /// Moves the list on by one event. Returns whether that was possible.
+    /// Updates the list with one event. Returns whether the event was sufficient.
     async fn apply(&self, items: &Items, event: &Event) -> Result<bool, Error> {
         if *event.collection == USERS {
             return Ok(!self.depends_on(event));
@@ -192,7 +192,7 @@ impl Feed {
         Ok(complete)
     }
 
-    /// Returns whether a change of accounts can change what the list shows.
+    /// Returns whether a change of accounts can change the list.
     fn depends_on(&self, event: &Event) -> bool {
         let looks_behind = !self.plan.select.filter.relations().0.is_empty()
             || self
@@ -210,7 +210,7 @@ impl Feed {
     }
 }
 
-/// Returns whether more of an account has changed than when it was last used.
+/// Returns whether more than the last use of an account has changed.
 fn is_visible(change: &Change) -> bool {
     let (Some(before), Some(after)) = (&change.before, &change.after) else { return true };
     let mut fields =
@@ -224,8 +224,8 @@ impl List {
         self.frame = None;
     }
 
-    /// Puts lines in the place of those of changed messages. Returns whether the list is right then:
-    /// if it has become shorter, in number or in size, older messages may have to move up.
+    /// Replaces the lines of changed messages. Returns whether the list is complete: if it has
+    /// become shorter, in number or in bytes, older messages may have to move up.
     fn replace(&mut self, changes: &[Change], lines: Vec<Line>, length: usize) -> bool {
         let (before, bytes_before) = (self.lines.len(), self.bytes());
         let mut gone: Vec<Line> = Vec::new();
@@ -238,7 +238,7 @@ impl List {
         for line in lines {
             let at = self.lines.partition_point(|other| other.place < line.place);
             if at == 0 && !self.whole {
-                // Older than all that are shown: there may be others in between.
+                // Older than all lines: other messages may be in between.
                 continue;
             }
             differs = differs || !gone.contains(&line);
@@ -256,8 +256,8 @@ impl List {
         complete
     }
 
-    /// Leaves out the oldest lines of those that together have more than so many bytes as a JSON list.
-    /// The newest stays, however long it is.
+    /// Drops the oldest lines beyond `bytes_max`, measured as a JSON list. The newest line stays,
+    /// however long it is.
     fn cut(&mut self, bytes_max: usize) {
         let mut bytes = 2;
         let fits = |line: &&Line| {
@@ -278,7 +278,7 @@ impl List {
     }
 
     fn find(&self, key: Key) -> Option<usize> {
-        // What changes is mostly new.
+        // Changed messages are mostly new.
         self.lines.iter().rposition(|line| line.key() == key)
     }
 }
@@ -325,7 +325,7 @@ mod tests {
         assert_eq!(keys(&list), [3, 4, 5, 6].map(Key::Integer));
         assert!(!list.whole);
 
-        // As long as it was: there is no room for older ones. Shorter: there may be.
+        // As long as before: no room for older lines. Shorter: there may be.
         assert!(list.replace(&[change(6)], vec![line(6, 21)], 100));
         assert!(!list.replace(&[change(6)], vec![line(6, 20)], 100));
         assert!(list.replace(&[change(7)], vec![line(7, 1000)], 100));

@@ -1,4 +1,4 @@
-//! One message as a line of the list: its text, and a name for whoever said it.
+//! One message as a line of the list: its text and the name of its author.
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -10,20 +10,20 @@ use crate::model::Record;
 use crate::model::schema::MESSAGES;
 use crate::model::schema::USERS;
 
-/// Who says what nobody is named for.
+/// The name of authors that have no other.
 const NOBODY: &str = "Guest";
 
-/// A line. Lines have the order of their places: by time, ties by key.
+/// A line. Lines are ordered by `place`: by time, ties by key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Line {
     pub(super) place: (Option<Timestamp>, Key),
-    /// The account behind the message, seen or not.
+    /// The account that wrote the message, visible or not.
     pub(super) author: Option<Key>,
     /// `{"text":…,"user":…}`
     pub(super) json: String,
 }
 
-/// What a reader is shown of a message.
+/// The fields of a message that a reader may see.
 #[derive(Deserialize)]
 struct Shown {
     content: Option<String>,
@@ -43,10 +43,10 @@ struct Said<'a> {
 }
 
 impl Line {
-    /// Returns a message as a line, as its reader may see it.
+    /// Renders a message as a line, as its reader may see it.
     ///
     /// The name is that of the guest's connection, else the author's first name, else the key of
-    /// their account; what the reader may not read is passed over.
+    /// the account; fields that the reader may not read are skipped.
     pub(super) fn new(projection: &Projection, record: &Record) -> Option<Self> {
         let mut shown: Shown = serde_json::from_str(projection.object(record).get()).ok()?;
         let text = shown.content.take().unwrap_or_default();
@@ -86,8 +86,8 @@ fn name(projection: &Projection, record: &Record, shown: Shown) -> String {
         .unwrap_or_else(|| NOBODY.to_owned())
 }
 
-/// Returns a name as long as names are: a database from an earlier version may have longer ones, and they are
-/// repeated with each message.
+/// Truncates a name to the current maximum length: a database from an earlier version may have
+/// longer names, and they are repeated with each message.
 fn short(mut name: String) -> String {
     let most = USERS.require("first_name").length_max(usize::MAX);
     if let Some((end, _)) = name.char_indices().nth(most) {

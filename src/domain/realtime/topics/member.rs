@@ -1,4 +1,4 @@
-//! One connection that speaks of topics: what it wants to hear, and what it was shown last.
+//! One connection that uses topics: its subscriptions, and the state it was sent last.
 
 use std::sync::Arc;
 
@@ -16,16 +16,16 @@ use crate::domain::realtime::topics::feed::Feed;
 use crate::model::Actor;
 use crate::model::schema::MESSAGES;
 
-/// A topic that means something here.
+/// A topic that has a meaning here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Topic {
     /// The newest messages.
     Chat,
-    /// How many are here.
+    /// The number of connections.
     Session,
-    /// Who is writing just now.
+    /// The typing users.
     Typing,
-    /// What is for one connection alone.
+    /// Frames for one connection alone.
     Internal,
 }
 
@@ -49,7 +49,7 @@ impl Topic {
     }
 }
 
-/// A connection that takes part. Dropping it ends that.
+/// A connection that uses topics. Dropping it ends that.
 pub struct Member {
     topics: Arc<Topics>,
     attendee: Arc<Attendee>,
@@ -66,9 +66,10 @@ impl Member {
         self.attendee.name
     }
 
-    /// Begins to hear of a topic. Whatever its state has become since this connection last saw it
-    /// comes at once; else the next change. Who left `session` cannot come back, and who asks for
-    /// `_internal` has it already. `typing` is left to [`crate::domain::realtime::Typing::watch`].
+    /// Subscribes to a topic. If its state has changed since this connection last received it, the
+    /// new state is sent at once, otherwise with the next change. A connection that has left
+    /// `session` cannot return, and `_internal` is always subscribed. `typing` is left to
+    /// [`crate::domain::realtime::Typing::watch`].
     ///
     /// # Errors
     /// [`Error::LimitExceeded`] beyond the subscriptions of one account or address.
@@ -82,7 +83,7 @@ impl Member {
         Ok(())
     }
 
-    /// Hears no more of a topic.
+    /// Unsubscribes from a topic.
     pub fn unsubscribe(&self, topic: Topic) {
         let mut state = self.attendee.state.lock();
         match topic {
@@ -92,8 +93,8 @@ impl Member {
         }
     }
 
-    /// Says something: a message is created as whoever is [`acting`](crate::domain::realtime::Peer).
-    /// Its author is shown the list with it, subscribed or not.
+    /// Creates a message as the principal that is [`acting`](crate::domain::realtime::Peer). Its
+    /// author is sent the list with the message, subscribed or not.
     ///
     /// # Errors
     /// As [`crate::domain::items::Items::create`].
@@ -123,7 +124,7 @@ impl Drop for Member {
     }
 }
 
-/// What is kept of a connection.
+/// The state of a connection.
 pub(super) struct Attendee {
     pub(super) seat: Arc<Seat>,
     pub(super) name: Uuid,
@@ -131,22 +132,23 @@ pub(super) struct Attendee {
 }
 
 struct State {
-    /// Its place among the subscriptions of its account and address, while it hears of the chat.
+    /// The permit from the subscription quota of its account and address, while it is subscribed to
+    /// `chat`.
     chat: Option<ClientPart>,
     session: bool,
-    /// Whom the list was worked out for; `None` if it has to be worked out anew.
+    /// The actor that the list was resolved for; `None` if it has to be resolved again.
     actor: Option<Arc<Actor>>,
     feed: Option<Arc<Feed>>,
-    /// The list that was shown last, by the numbers of the feed and of its state.
+    /// The list that was sent last, by the numbers of the feed and of its state.
     shown: Option<(u64, u64)>,
-    /// The place in the order of events from which on the list is owed to an author.
+    /// The offset from which on the list is owed to the author of a message.
     owed: Option<i64>,
-    /// The count that was told last.
+    /// The count that was sent last.
     told: usize,
 }
 
 impl Attendee {
-    /// `chat` is its place if it hears of that topic without asking.
+    /// `chat` is its permit if it is subscribed to that topic by default.
     pub(super) fn new(seat: Arc<Seat>, name: Uuid, chat: Option<ClientPart>) -> Arc<Self> {
         let state = State {
             chat,
@@ -160,7 +162,7 @@ impl Attendee {
         Arc::new(Self { seat, name, state: Mutex::new(state) })
     }
 
-    /// Returns whether the list is that of whoever the connection is now.
+    /// Returns whether the list was resolved for the current actor of the connection.
     pub(super) fn is_settled(&self) -> bool {
         let actor = self.seat.identity.lock().actor.clone();
         self.state.lock().actor.as_ref().is_some_and(|settled| Arc::ptr_eq(settled, &actor))
@@ -176,7 +178,7 @@ impl Attendee {
         (state.actor, state.feed) = (None, None);
     }
 
-    /// Shows the list to a newcomer, if there is something in it.
+    /// Sends the list to a new connection, unless it is empty.
     pub(super) fn show_unless_empty(&self, topics: &Topics) {
         let mut state = self.state.lock();
         let Some(feed) = state.feed.clone() else { return };
@@ -187,8 +189,8 @@ impl Attendee {
         }
     }
 
-    /// Shows the list if it is not the one that was shown last, to whoever wants to hear of it or has
-    /// just added to it. Where nothing may be seen any more the list is empty from then on.
+    /// Sends the list if it differs from the one that was sent last and the connection is
+    /// subscribed or has just added to it. Without access, an empty list is sent once.
     pub(super) fn show_if_due(&self, topics: &Topics, order: i64) {
         let mut state = self.state.lock();
         let owed = state.owed.is_some_and(|owed| owed <= order);
@@ -210,7 +212,7 @@ impl Attendee {
         }
     }
 
-    /// Tells how many are here, unless that is known.
+    /// Sends the number of connections, unless it was already sent.
     pub(super) fn tell_count(&self, users: usize, frame: impl FnOnce() -> Bytes) {
         let mut state = self.state.lock();
         if state.session && state.told != users {

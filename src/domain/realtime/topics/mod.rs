@@ -1,9 +1,9 @@
-//! Named topics: how many are here, and the newest messages as one list.
+//! Named topics: the number of connections, and the newest messages as one list.
 //!
-//! Each payload of a topic is its whole state and takes the place of the one before. The list is kept
-//! per scope (`feed`), moved on by committed events and encoded once for all who may see the same;
-//! `member` is one connection; `count` tells how many there are. Knows no wire: a transport hands in
-//! how a payload becomes a frame.
+//! Each payload of a topic is its full state and replaces the previous one. The list is kept per
+//! scope (`feed`), updated by committed events and encoded once for all subscribers with the same
+//! access. `member` is one connection; `count` sends the number of connections. Independent of the
+//! wire format: a transport supplies the encoder of frames.
 
 mod count;
 pub(super) mod feed;
@@ -39,17 +39,17 @@ use crate::domain::realtime::topics::member::Attendee;
 use crate::model::Actor;
 use crate::model::Event;
 
-/// How long at least lies between two lists, for each byte of the longer one: as long as a line of 40
-/// Mbit/s takes for it. What is said meanwhile is in the next list.
+/// The minimum pause between two lists, per byte of the longest one: its transmission time at 40
+/// Mbit/s. Messages sent meanwhile are in the next list.
 const PAUSE_EACH: Duration = Duration::from_nanos(200);
 
-/// How many events may wait to be taken notice of. One more, and the lists are read anew instead.
+/// The maximum number of queued events. Beyond it the lists are read again instead.
 const EVENTS_MAX: usize = 1024;
 
-/// Makes the frame that tells the state of a topic, a JSON text, header included.
+/// Encodes the state of a topic, a JSON text, as a frame, header included.
 pub type Encode = fn(topic: Topic, payload: &str) -> Bytes;
 
-/// All connections that speak of topics, and what they are shown.
+/// All connections that use topics, and the lists they are shown.
 pub struct Topics {
     items: Arc<Items>,
     permissions: Arc<Permissions>,
@@ -57,19 +57,19 @@ pub struct Topics {
     encode: Encode,
     attendees: Mutex<HashMap<u64, Arc<Attendee>>>,
     feeds: Mutex<Vec<Weak<Feed>>>,
-    /// The place of the last event that is in the lists. Held while lists change or are handed out,
-    /// so that nobody is shown an older one after a newer one.
+    /// The offset of the last event that is in the lists. Held while lists change or are sent, so
+    /// that no connection receives an older list after a newer one.
     order: tokio::sync::Mutex<i64>,
     events: mpsc::Sender<Arc<Event>>,
     missed: AtomicBool,
-    /// Told when somebody came or went.
+    /// Notified when a connection joins or leaves.
     moved: Notify,
     tasks: TaskTracker,
     stopping: CancellationToken,
 }
 
 impl Topics {
-    /// Begins to keep the topics; [`Topics::finish`] ends that.
+    /// Starts the tasks of the topics; [`Topics::finish`] ends them.
     #[must_use]
     pub fn start(
         items: Arc<Items>,
@@ -111,17 +111,17 @@ impl Topics {
         self.tasks.wait().await;
     }
 
-    /// Takes notice of a committed event, in order, without waiting. Who is connected has been looked
-    /// at by then.
+    /// Queues a committed event, in order, without waiting. The identities that it concerns must
+    /// already be renewed.
     pub(super) fn notice(&self, event: &Arc<Event>) {
         if self.events.try_send(Arc::clone(event)).is_err() {
             self.missed.store(true, Ordering::Release);
         }
     }
 
-    /// Lets a connection take part under a name that nobody else has. The messages of now, unless
-    /// there are none, its name and the number of those who are here are in its outbox when this
-    /// returns. `follows` says whether its page has subscribed to `chat` before.
+    /// Adds a connection under a unique name. When this returns, its outbox has the current
+    /// messages, unless there are none, its name and the number of connections. `follows` says
+    /// whether its page has subscribed to `chat` before.
     pub async fn enter(self: &Arc<Self>, peer: &Peer, name: Uuid, follows: bool) -> Member {
         let _order = self.order.lock().await;
         let hears = follows || self.config.chat_default;
@@ -151,8 +151,8 @@ impl Topics {
         }
     }
 
-    /// Moves all lists on by these events, and shows those that changed. Of several changes that
-    /// wait together only the last state is shown.
+    /// Updates all lists with these events, and sends those that changed. Of several changes in one
+    /// batch only the final state is sent.
     async fn take(&self, batch: &[Arc<Event>]) {
         let mut order = self.order.lock().await;
         let missed = self.missed.swap(false, Ordering::AcqRel);
@@ -162,7 +162,8 @@ impl Topics {
         if let Some(last) = batch.last() {
             *order = last.seq;
         }
-        // Whoever's own rights change becomes another actor, which unsettles them as well.
+        // A change of an account's own permissions changes its actor, which resets its connections
+        // as well.
         let is_for_all = |event: &Arc<Event>| Concern::of(event) == Concern::Everybody;
         let rights = missed || batch.iter().any(is_for_all);
         for attendee in self.attendees() {
@@ -173,13 +174,13 @@ impl Topics {
         }
     }
 
-    /// Returns how long the longest list is that somebody is shown, in bytes.
+    /// Returns the length of the longest list that is in use, in bytes.
     fn longest(&self) -> u32 {
         let longest = self.feeds().iter().map(|feed| feed.frame_bytes()).max().unwrap_or(0);
         u32::try_from(longest).unwrap_or(u32::MAX)
     }
 
-    /// Works out what a connection may see now, and lets it see that from now on.
+    /// Resolves the list that a connection may see now.
     async fn settle(&self, attendee: &Attendee) {
         let actor = attendee.seat.identity.lock().actor.clone();
         match self.feed_of(&actor).await {
@@ -191,7 +192,7 @@ impl Topics {
         }
     }
 
-    /// Returns the list that an actor may see; `None` if they may not read messages.
+    /// Returns the list that an actor may see; `None` without access to messages.
     async fn feed_of(&self, actor: &Actor) -> Result<Option<Arc<Feed>>, Error> {
         let length = self.config.chat_length;
         let Some(plan) = feed::plan(&self.items, &self.permissions, actor, length)? else {
@@ -205,7 +206,7 @@ impl Topics {
         Ok(Some(feed))
     }
 
-    /// Returns the lists that somebody is shown.
+    /// Returns the lists that are in use.
     fn feeds(&self) -> Vec<Arc<Feed>> {
         let mut feeds = self.feeds.lock();
         let alive: Vec<_> = feeds.iter().filter_map(Weak::upgrade).collect();

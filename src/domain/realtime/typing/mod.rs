@@ -1,7 +1,8 @@
-//! Who is writing a message just now: told to those who ask to hear of it, and never stored.
+//! Typing indicators: the users that are writing a message. Sent to the connections that watch
+//! them, and never stored.
 //!
-//! A state like a topic: each telling names all of them, and replaces the one before. It is told at
-//! most once a second, whatever happens in between, and once for all who may see the same names.
+//! A state, as with topics: each frame lists all typing users and replaces the previous one. Frames
+//! are sent at most once a second, and lists rendered once for watchers with equal access.
 
 mod names;
 
@@ -37,36 +38,37 @@ use crate::model::Event;
 use crate::model::EventAction;
 use crate::model::schema::MESSAGES;
 
-/// How long lies between two tellings at least.
+/// The minimum interval between two updates.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How many are named. Of more accounts come before visitors, and the ones who began last are not.
+/// The maximum number of listed users. If there are more, accounts come before visitors, and the
+/// last to start are left out.
 const NAMED_MAX: usize = 20;
 
-/// How many accounts are known, and how many visitors. One more takes the place of the first to begin.
+/// The maximum numbers of typing accounts and of visitors. One more replaces the first to start.
 const TYPISTS_MAX: usize = 100;
 
-/// How many visitors of one address are known.
+/// The maximum number of typing visitors of one address.
 const OF_ADDRESS_MAX: usize = 20;
 
-/// After how many who were told others get their turn.
+/// The number of watchers that are updated before the task yields.
 const TOLD_AT_ONCE: usize = 256;
 
-/// Makes the frame that tells who is writing, header included: a JSON list, and the client's name for
-/// what it asked for.
+/// Encodes a frame with the typing users, header included: a JSON list of names, and the client's
+/// name for its subscription.
 pub type Encode = fn(names: &str, uid: Option<&str>) -> Bytes;
 
-/// Who is writing, and who hears of it.
+/// The typing users and their watchers.
 pub struct Typing {
     items: Arc<Items>,
     permissions: Arc<Permissions>,
-    /// How long somebody counts as writing who does not say so again.
+    /// The time after which a user that does not repeat its signal no longer counts as typing.
     patience: Duration,
     state: Mutex<State>,
-    /// Held while somebody is told, so that nobody is told an older state after a newer one.
+    /// Held during an update, so that no watcher receives an older state after a newer one.
     order: tokio::sync::Mutex<()>,
     changed: Notify,
-    /// Rises when rights may have changed.
+    /// Incremented when permissions may have changed.
     rights: AtomicU64,
     tasks: TaskTracker,
     stopping: CancellationToken,
@@ -74,28 +76,28 @@ pub struct Typing {
 
 #[derive(Default)]
 struct State {
-    /// The first to begin comes first.
+    /// The first to start comes first.
     typists: Vec<Typist>,
     watchers: HashMap<u64, Arc<Watcher>>,
 }
 
-/// Somebody who is writing.
+/// A typing user.
 #[derive(Clone)]
 struct Typist {
-    /// The connection that said so last.
+    /// The connection that signalled last.
     seat: Arc<Seat>,
-    /// The account; `None` for one of the public.
+    /// The account; `None` for a visitor.
     user: Option<Uuid>,
-    /// Whose place this takes.
+    /// The account or address whose limit applies.
     owner: Owner,
-    /// The name of a connection of the public, where it has one.
+    /// The name of a visitor's connection, if it has one.
     guest: Option<Uuid>,
     until: Instant,
 }
 
 impl State {
-    /// Makes room for one more: nobody who is somebody gives way to visitors, and no visitor to many of
-    /// one address.
+    /// Makes room for one more entry. Visitors do not evict accounts, and an address at its limit
+    /// replaces its own entries.
     fn make_room(&mut self, owner: Owner) {
         let is_account = |owner: Owner| matches!(owner, Owner::Account(_));
         if !is_account(owner) {
@@ -104,7 +106,7 @@ impl State {
         self.drop_first(TYPISTS_MAX, |typist| is_account(typist.owner) == is_account(owner));
     }
 
-    /// Drops the first of a kind if there are as many as there may be.
+    /// Drops the first entry of a kind if its limit is reached.
     fn drop_first(&mut self, most: usize, is_one: impl Fn(&Typist) -> bool) {
         let mut places = (0..self.typists.len()).filter(|place| is_one(&self.typists[*place]));
         if let Some(first) = places.next()
@@ -116,40 +118,40 @@ impl State {
 }
 
 impl Typist {
-    /// Returns whether these are the same person, as far as anybody can tell.
+    /// Returns whether this entry is of the given account or, for a visitor, the given connection.
     fn is(&self, seat: u64, user: Option<Uuid>) -> bool {
         if user.is_some() { self.user == user } else { self.user.is_none() && self.seat.id == seat }
     }
 
-    /// Returns whether the connection is still this person's, and they may still create messages.
+    /// Returns whether the connection still has this account, and may still create messages.
     fn holds(&self, permissions: &Permissions) -> bool {
         let actor = Arc::clone(&self.seat.identity.lock().actor);
         actor.user == self.user && permissions.scope(&actor, &MESSAGES, Action::Create).is_ok()
     }
 }
 
-/// Somebody who hears of it.
+/// A connection that watches the typing users.
 struct Watcher {
     seat: Arc<Seat>,
     encode: Encode,
     uid: Option<String>,
     sight: Mutex<Option<Sight>>,
-    /// What was told last; `None` if nothing may be told.
+    /// The list that was sent last; `None` if the watcher may see none.
     told: Mutex<Option<String>>,
 }
 
-/// How somebody sees messages.
+/// The access of a watcher to messages.
 #[derive(Clone)]
 struct Sight {
-    /// Whose sight it is.
+    /// The actor that has this access.
     actor: Arc<Actor>,
-    /// The rights that it was worked out with.
+    /// The version of the permissions that it was resolved with.
     rights: u64,
-    /// `None` if they may see none.
+    /// `None` without access to messages.
     plan: Option<Arc<Plan>>,
 }
 
-/// A connection's part in it. Dropping it ends that.
+/// A connection's registration as a watcher. Dropping it ends the registration.
 pub struct Watch {
     typing: Arc<Typing>,
     watcher: Arc<Watcher>,
@@ -157,7 +159,7 @@ pub struct Watch {
 }
 
 impl Typing {
-    /// Begins to keep account; [`Typing::finish`] ends that.
+    /// Starts the update task; [`Typing::finish`] ends it.
     #[must_use]
     pub fn start(
         items: Arc<Items>,
@@ -187,12 +189,12 @@ impl Typing {
         self.tasks.wait().await;
     }
 
-    /// Lets a connection hear of it, from now on and until the watch is dropped. Who is writing now
-    /// is told before this returns. A connection has one watch: another takes its place.
+    /// Registers a connection as a watcher until the returned watch is dropped. The current typing
+    /// users are sent before this returns. A connection has one watch: a new one replaces it.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] if it may not read what messages say. (If that is taken from it later it hears
-    /// nothing more.)
+    /// [`Error::Forbidden`] if the connection may not read the content of messages. (A watcher that
+    /// loses this permission later is sent an empty list, and then nothing more.)
     pub async fn watch(
         self: &Arc<Self>,
         peer: &Peer,
@@ -212,11 +214,11 @@ impl Typing {
         Ok(watch)
     }
 
-    /// Notes that the person behind a connection is writing. `guest` is the name of a connection of
-    /// the public, where it has one.
+    /// Records that the user of a connection is typing. `guest` is the name of a visitor's
+    /// connection, if it has one.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] if they may not create messages.
+    /// [`Error::Forbidden`] if the user may not create messages.
     pub async fn note(&self, peer: &Peer, guest: Option<Uuid>) -> Result<(), Error> {
         let actor = peer.acting().await?;
         self.permissions.scope(&actor, &MESSAGES, Action::Create)?;
@@ -235,19 +237,19 @@ impl Typing {
         Ok(())
     }
 
-    /// Notes that the person behind a connection writes no more.
+    /// Records that the user of a connection has stopped typing.
     pub fn rest(&self, peer: &Peer) {
         let (seat, user) = (peer.seat.id, peer.actor().user);
         self.forget(|typist| typist.is(seat, user));
     }
 
-    /// Notes that a connection has gone, or is somebody else's.
+    /// Removes the entry of a connection that was closed or has changed its account.
     pub(super) fn leave(&self, seat: &Seat) {
         self.forget(|typist| typist.seat.id == seat.id);
     }
 
-    /// Takes notice of a committed event: who has said it writes it no more, and whose rights changed
-    /// may be named, or told, no more.
+    /// Applies a committed event. The author of a new message stops typing. After a change of
+    /// permissions, entries and watchers are checked again.
     pub(super) fn notice(&self, event: &Event) {
         if Concern::of(event) != Concern::Nobody {
             self.rights.fetch_add(1, Ordering::AcqRel);
@@ -285,7 +287,7 @@ impl Typing {
         self.stopping.run_until_cancelled(telling).await;
     }
 
-    /// Waits until somebody begins or ends, and lets those go who have not said so again.
+    /// Waits until a user starts or stops typing, and drops the entries that have expired.
     async fn wait(&self) {
         let next = self.state.lock().typists.iter().map(|typist| typist.until).min();
         match next {
@@ -299,13 +301,13 @@ impl Typing {
         self.state.lock().typists.retain(|typist| typist.until > now);
     }
 
-    /// Tells those of the watchers for whom something has changed.
+    /// Sends the typing users to the watchers with an outdated list.
     async fn tell(&self, watchers: &[Arc<Watcher>]) {
         let _order = self.order.lock().await;
         let mut typists = self.state.lock().typists.clone();
         typists.retain(|typist| typist.holds(&self.permissions));
         if typists.len() > NAMED_MAX {
-            // Stable: the first to begin comes first.
+            // A stable sort: the first to start comes first.
             typists.sort_by_key(|typist| typist.user.is_none());
             typists.truncate(NAMED_MAX);
         }
@@ -329,7 +331,7 @@ impl Typing {
         };
         let actor = Arc::clone(&sight.actor);
         *watcher.sight.lock() = Some(sight);
-        // Names may have been read from the disk meanwhile: nobody is told what they may see no more.
+        // The names may have been read from disk: a list for an earlier identity is not sent.
         let identity = watcher.seat.identity.lock();
         if Arc::ptr_eq(&identity.actor, &actor) {
             watcher.tell(list);
@@ -339,9 +341,9 @@ impl Typing {
         Ok(())
     }
 
-    /// Returns how a watcher sees messages now.
+    /// Returns the current access of a watcher.
     fn sight(&self, watcher: &Watcher) -> Result<Sight, Error> {
-        // Before the rights are looked at: should they change right now they are looked at again.
+        // Loaded before the permissions are read: if they change in between, they are read again.
         let rights = self.rights.load(Ordering::Acquire);
         let actor = Arc::clone(&watcher.seat.identity.lock().actor);
         let known = watcher.sight.lock().clone();
@@ -358,7 +360,7 @@ impl Typing {
 impl Watcher {
     fn tell(&self, list: Option<String>) {
         let mut told = self.told.lock();
-        // Whoever may not read any more is told once that nobody is to be seen.
+        // A watcher that has lost its access is sent one empty list.
         let now = list.as_deref().or(told.as_ref().map(|_| "[]"));
         if let Some(now) = now
             && told.as_deref() != Some(now)
@@ -373,7 +375,7 @@ impl Drop for Watch {
     fn drop(&mut self) {
         let mut state = self.typing.state.lock();
         let seat = self.watcher.seat.id;
-        // Another may have taken its place.
+        // A newer watch may have replaced this one.
         if state.watchers.get(&seat).is_some_and(|now| Arc::ptr_eq(now, &self.watcher)) {
             state.watchers.remove(&seat);
         }

@@ -1,7 +1,7 @@
-//! The names of those who are writing, as somebody may see them.
+//! The names of typing users, as a reader may see them.
 //!
-//! Whoever writes is named as the author of the message would be in the topic `chat`, by the same
-//! rules; and is not named at all to whom that message, still empty, would not be shown.
+//! A typing user has the name that the author of a message has in the topic `chat`, by the same
+//! rules. A user is not listed for a reader that could not see that message, which is still empty.
 
 use std::sync::Arc;
 
@@ -18,12 +18,11 @@ use crate::model::Row;
 use crate::model::Value;
 use crate::model::schema::MESSAGES;
 
-/// The names of some people, worked out once for all who may see the same.
+/// The names of the typing users, resolved once for all readers with the same access.
 pub(super) struct Names<'a> {
     items: &'a Items,
     typists: &'a [Typist],
-    /// For each way to see messages the names, in the order of the people; `None` for who is not
-    /// seen.
+    /// The names by plan, in the order of the users; `None` for users that are not visible.
     seen: Vec<(Arc<Plan>, Vec<Option<String>>)>,
 }
 
@@ -37,8 +36,8 @@ impl<'a> Names<'a> {
         Self { items, typists, seen: Vec::new() }
     }
 
-    /// Returns the list that somebody may see who sees messages by this plan, without themselves. A
-    /// plan that equals a known one is replaced by that, so that it is sooner found the next time.
+    /// Returns the list that a reader with this plan may see, without the reader itself. An equal
+    /// plan that is already known replaces `plan`, so that the next lookup finds it by its pointer.
     ///
     /// # Errors
     /// When the store fails.
@@ -77,7 +76,7 @@ impl<'a> Names<'a> {
         Ok(shown.collect())
     }
 
-    /// Returns the message as it would be if it were sent now, after all others and without a text.
+    /// Returns the message as if it were sent now: newer than all others and without content.
     fn message(&self, user: Option<Uuid>, guest: Option<Uuid>) -> Row {
         let author = user.or(self.items.public_user);
         Row::empty(&MESSAGES)
