@@ -1,9 +1,9 @@
-//! Events to the lines of `directus_activity`: who did what to which item, a line for each.
+//! Projection of events to `directus_activity`: one row per item, with the actor and the action.
 //!
-//! Most are written in the transaction of their events. Creates of messages, which come by the
-//! thousand, owe theirs: they are written later out of `event_log`, before anybody reads them, so
-//! that a create costs nothing more for it. Sessions show as sign-ins alone: neither their ends nor
-//! the rotation of their tokens is anything that somebody did to an item.
+//! Most rows are written in the transaction of their events. Rows for created messages, which come
+//! by the thousand, are deferred: they are projected from `event_log` before the table is read, so
+//! that a create costs nothing extra. Sessions appear only as sign-ins: their end and the rotation
+//! of their tokens are not actions on an item.
 
 use serde_json::Value as Json;
 use serde_json::json;
@@ -26,8 +26,8 @@ use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::Write;
 
-/// How many events one transaction goes through at most for the lines that are owed. It takes a few
-/// milliseconds, for which messages wait.
+/// Maximum number of events that one transaction visits to project pending rows. It takes a few
+/// milliseconds, during which other writes wait.
 const EVENTS_MAX: i64 = 1_000;
 
 const APPEND: &str = "insert into directus_activity \
@@ -35,7 +35,7 @@ const APPEND: &str = "insert into directus_activity \
      select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, \
      value ->> 6, value ->> 7 from json_each(?)";
 
-/// From which event on lines are owed, and up to which there are events.
+/// The offset after which rows are pending, and the offset of the last event.
 const OWED: &str = "select \
      max(done.value, coalesce((select min(seq) - 1 from event_log), last.value)), last.value \
      from chinwag_counters as done, chinwag_counters as last \
@@ -48,8 +48,8 @@ const APPEND_OWED: &str = "insert into directus_activity \
      and collection in (select value from json_each(?4))";
 
 impl Store {
-    /// Writes the lines of activity that creates are still owed, those of at most so many
-    /// transactions. Whoever reads activity waits for all (`None`) first.
+    /// Projects the pending rows of creates, in at most `transactions_max` transactions. Reads of
+    /// activity wait for all of them (`None`) first.
     ///
     /// # Errors
     /// As [`Store::write`].
@@ -66,7 +66,7 @@ impl Store {
         Ok(())
     }
 
-    /// Returns the place of the last event that owes no lines, nor do those before it.
+    /// Returns the offset up to which no rows are pending.
     async fn caught_up(&self) -> Result<i64, StoreError> {
         let done =
             sqlx::query("select value from chinwag_counters where name = 'directus_activity'")
@@ -76,7 +76,7 @@ impl Store {
     }
 }
 
-/// Appends the lines of events, which must come in order, apart from those they may owe.
+/// Appends the rows of events, which must be in order, except those that may be deferred.
 pub(super) async fn append(
     connection: &mut SqliteConnection,
     events: impl Iterator<Item = &Event>,
@@ -89,7 +89,7 @@ pub(super) async fn append(
     Ok(())
 }
 
-/// Appends lines that are owed, of the events of earlier transactions.
+/// Appends pending rows for events of earlier transactions.
 pub(super) async fn append_owed(connection: &mut SqliteConnection) -> Result<(), StoreError> {
     let owed = sqlx::query(OWED).fetch_one(&mut *connection).await?;
     let (from, last): (i64, i64) = (owed.try_get(0)?, owed.try_get(1)?);
@@ -152,7 +152,7 @@ fn line(event: &Event, id: i64, change: &Change) -> Option<Json> {
     Some(json!([id, action, actor, at, event.collection.name, change.key.to_string()]))
 }
 
-/// Returns whether only the time of the last access of an account changed: part of a sign-in.
+/// Returns whether only the last access time of an account changed, which is part of a sign-in.
 fn is_access_alone(before: &Row, after: &Row) -> bool {
     let collection = before.collection();
     *collection == USERS

@@ -1,5 +1,5 @@
-//! What the writer does between other writes that no event tells of: the log is shortened, how far
-//! clients have got is written down, and space is given back to the disk.
+//! Maintenance writes, which have no events: truncating the log, saving recovery positions, and
+//! giving free pages back to the file system.
 
 use serde_json::Value as Json;
 use serde_json::json;
@@ -12,29 +12,29 @@ use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::space;
 
-/// A change of the service's own tables.
+/// A maintenance write to the service's own tables.
 #[derive(Debug)]
 pub(super) enum Chore {
-    /// Drops the events up to this place, and what is kept as long as they are.
+    /// Truncates the log up to this offset, with the records that are kept as long as its events.
     Forget(i64),
-    /// Keeps some positions and drops others.
+    /// Saves some positions and deletes others.
     Remember(Vec<Position>, Vec<Position>),
-    /// Gives about so many free pages back to the disk.
+    /// Gives about this number of free pages back to the file system.
     Vacuum(i64),
 }
 
-/// How far a client has got with one of its subscriptions.
+/// The progress of a client in one of its subscriptions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
-    /// Whose it is; `None` where the name alone says that.
+    /// The owner; `None` if the name alone identifies the client.
     pub owner: Option<Uuid>,
-    /// The name that the client's page chose.
+    /// The name chosen by the client's page.
     pub recover: String,
-    /// The name of the subscription; empty for none.
+    /// The identifier of the subscription; empty if it has none.
     pub uid: String,
-    /// The last place the client is known to have.
+    /// The last offset that the client is known to have received.
     pub seq: i64,
-    /// When that was confirmed.
+    /// The time of that confirmation.
     pub confirmed: Timestamp,
 }
 
@@ -54,7 +54,7 @@ const DROP: &str = "delete from chinwag_positions where (owner, recover, uid) in
      (select value ->> 0, value ->> 1, value ->> 2 from json_each(?))";
 
 impl Chore {
-    /// Does it, within a transaction.
+    /// Runs it within a transaction.
     pub(super) async fn run(&self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
         match self {
             Self::Forget(to) => {
@@ -82,7 +82,7 @@ impl Chore {
 }
 
 impl Store {
-    /// Keeps some positions, in place of those with the same names, and drops others.
+    /// Saves some positions, replacing those with the same names, and deletes others.
     ///
     /// # Errors
     /// As [`Store::write`].
@@ -94,7 +94,7 @@ impl Store {
         self.keep_house(Chore::Remember(kept, dropped)).await
     }
 
-    /// Returns the positions that were kept, those confirmed last first.
+    /// Returns the saved positions, most recently confirmed first.
     ///
     /// # Errors
     /// When the database fails.

@@ -1,4 +1,4 @@
-//! Where the engines differ: how text is searched, dates are taken apart and JSON becomes rows.
+//! SQL that depends on the engine: text search, parts of dates, and JSON unpacked into rows.
 
 use std::borrow::Cow;
 use std::ffi::CStr;
@@ -16,7 +16,7 @@ use crate::query::Place;
 use crate::store::StoreError;
 use crate::text::fold;
 
-/// The function that SQL has beside its own: `fold(text)`.
+/// The SQL function that this program adds: `fold(text)`.
 struct Fold;
 
 impl TextFunction for Fold {
@@ -27,16 +27,16 @@ impl TextFunction for Fold {
     }
 }
 
-/// Adds `fold(text)`, the same as [`fold`], to each connection that is opened from now on.
+/// Adds `fold(text)`, which equals [`fold`], to each connection that is opened from now on.
 ///
 /// # Errors
-/// When there is no memory for it.
+/// When the program is out of memory.
 pub(super) fn add_functions() -> Result<(), StoreError> {
     Ok(register::<Fold>()?)
 }
 
-/// Returns the expression that is true where `column` holds `text` at this place. Texts are compared
-/// by their bytes or, with `ignore_case`, by their folds; `%` and `_` are ordinary characters.
+/// Returns the expression that is true if `column` contains `text` at this place. Texts are
+/// compared by bytes or, with `ignore_case`, by folds; `%` and `_` are ordinary characters.
 pub(super) fn holds(column: Expr, place: Place, text: &str, ignore_case: bool) -> Expr {
     let (column, text) = if ignore_case {
         (Func::cust("fold").arg(column).into(), fold(text).into_owned())
@@ -51,8 +51,8 @@ pub(super) fn holds(column: Expr, place: Place, text: &str, ignore_case: bool) -
     }
 }
 
-/// Returns the statement that finds the accounts whose addresses have the fold that this expression
-/// stands for. One index knows the folds of all addresses in ASCII, the other one all other addresses.
+/// Returns the statement that finds the accounts by the fold of their address, given as an SQL
+/// expression. One index has the folds of all ASCII addresses, the other one those of the rest.
 pub(super) fn with_address(fold: &str) -> String {
     format!(
         "select id from directus_users where lower(email) = {fold} \
@@ -61,8 +61,8 @@ pub(super) fn with_address(fold: &str) -> String {
     )
 }
 
-/// Returns the expression that is a part of the date in `column`, which holds milliseconds; null
-/// outside the calendar. The same as [`DatePart::of`].
+/// Returns the expression for a part of the date in `column`, which contains milliseconds; null
+/// outside the calendar. Equals [`DatePart::of`].
 pub(super) fn date_part(column: Expr, part: DatePart) -> Expr {
     let format = match part {
         DatePart::Year => "%Y",
@@ -74,27 +74,27 @@ pub(super) fn date_part(column: Expr, part: DatePart) -> Expr {
         DatePart::Minute => "%M",
         DatePart::Second => "%S",
     };
-    // A division of integers cuts towards zero, which is up before 1970.
+    // An integer division truncates towards zero, which is up before 1970.
     let millis = column.clone().modulo(1000).add(1000).modulo(1000);
     let seconds = column.sub(millis).div(1000);
     let text = Func::cust("strftime").arg(format).arg(seconds).arg("unixepoch");
     Func::cast_as(text, "integer").into()
 }
 
-/// Returns the expression as a number with a fraction, in which sums do not overflow.
+/// Returns the expression as a floating-point number, so that sums do not overflow.
 pub(super) fn real(expression: Expr) -> Expr {
     Func::cast_as(expression, "real").into()
 }
 
-/// Returns the expression that is true where `column` is one of a JSON list. However long the list
-/// is, it is one parameter.
+/// Returns the expression that is true if the value of `column` is in a JSON list. The list is one
+/// parameter, regardless of its length.
 pub(super) fn is_in(column: Expr, list: &Json) -> Expr {
     let values = Expr::val(list.to_string());
     Expr::cust_with_exprs("? in (select value from json_each(?))", [column, values])
 }
 
-/// Returns the statement that inserts the rows of a JSON list of lists, whose values are in the
-/// order of the collection's columns.
+/// Returns the statement that inserts the rows of a JSON list of lists, each in the order of the
+/// collection's columns.
 pub(super) fn insert(collection: &'static Collection) -> String {
     let names: Vec<String> =
         collection.columns().map(|field| format!("\"{}\"", field.name)).collect();

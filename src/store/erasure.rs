@@ -1,7 +1,7 @@
-//! What the log keeps of one person: reading it, and taking it out.
+//! The rows in the log that are about one account: reading and erasing them.
 //!
-//! Rows as they were are about an account if they are its own, name it as their owner (`user`) or
-//! their author (`user_created`).
+//! A logged row is about an account if it is the account itself, or names it as its owner (`user`)
+//! or its author (`user_created`).
 
 use std::pin::pin;
 
@@ -18,7 +18,7 @@ use crate::store::StoreError;
 use crate::store::event_log;
 use crate::store::rows;
 
-/// Leaves of such rows only their keys.
+/// Reduces rows about the account to their keys.
 const STRIP_BEFORE: &str = "\
     update event_log set before = (\
         select json_group_array(case \
@@ -27,7 +27,7 @@ const STRIP_BEFORE: &str = "\
             else json(row.value) end) \
         from json_each(event_log.before) as row\
     ) where seq > ?2 and seq <= ?3 and before is not null and instr(before, ?1) > 0";
-/// A created message does not repeat the actor as its author.
+/// A created message omits its author if that is the actor.
 const STRIP_AFTER: &str = "\
     update event_log set after = (\
         select json_group_array(case \
@@ -42,7 +42,7 @@ const STRIP_AFTER: &str = "\
 
 const STRIP_ACTOR: &str =
     "update event_log set actor = null where seq > ?2 and seq <= ?3 and actor = ?1";
-/// Keys of lines are those of [`ACTIVITY_PLACES`](crate::model::history::ACTIVITY_PLACES).
+/// Activity keys are derived from [`ACTIVITY_PLACES`](crate::model::history::ACTIVITY_PLACES).
 const STRIP_ACTIVITY: &str = "\
     update directus_activity set \"user\" = null, ip = null, user_agent = null, comment = null \
     where id >= (?2 + 1) * 100000 and id < (?3 + 1) * 100000 and \"user\" = ?1";
@@ -52,16 +52,16 @@ const FORGET_KEYS: &str = "delete from chinwag_idempotency where (owner, key) in
 const FORGET_ACTOR: &str = "update chinwag_deletions set actor = null where actor = ?1";
 const FORGET_POSITIONS: &str = "delete from chinwag_positions where owner = ?1";
 
-/// A row as it was before or after a change.
+/// A row before or after a change.
 #[derive(Debug)]
 pub struct Earlier {
-    /// The place of the change in the order of everything.
+    /// The offset of the change.
     pub seq: i64,
     /// The collection.
     pub collection: &'static str,
     /// `create`, `update` or `delete`.
     pub action: &'static str,
-    /// When it was changed.
+    /// The time of the change.
     pub at: Timestamp,
     /// `before` or `after` the change.
     pub side: &'static str,
@@ -70,7 +70,7 @@ pub struct Earlier {
 }
 
 impl Store {
-    /// Returns all earlier states of rows that are about an account.
+    /// Returns all logged states of rows that are about an account.
     ///
     /// # Errors
     /// When the database fails.
@@ -103,8 +103,7 @@ fn is_about(row: &Row, user: Uuid) -> bool {
     ["id", "user", "user_created"].iter().any(names)
 }
 
-/// Takes everything that is about an account out of the events after one place and up to another.
-/// What happened, to which keys and when, stays.
+/// Erases an account from the events in `(after, to]`. Their actions, keys and dates stay.
 pub(super) async fn strip(
     connection: &mut SqliteConnection,
     user: Uuid,
@@ -118,8 +117,8 @@ pub(super) async fn strip(
     Ok(())
 }
 
-/// Forgets idempotency keys and positions of an account: of the former at most this many. Returns
-/// whether none are left.
+/// Deletes the positions and up to `keys_max` idempotency keys of an account, and clears it as the
+/// actor of deletions. Returns whether no keys are left.
 pub(super) async fn forget_some(
     connection: &mut SqliteConnection,
     user: Uuid,

@@ -1,11 +1,11 @@
-//! What failed in storage, for logs and for `domain::Error`.
+//! Storage errors, for logs and for `domain::Error`.
 
 use std::time::Duration;
 
-/// Why the store could not do what it was asked to.
+/// An error of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// A value that has to be unique is taken.
+    /// A unique value is already taken.
     #[error("{collection}.{field} is not unique")]
     NotUnique {
         /// The collection.
@@ -15,7 +15,7 @@ pub enum StoreError {
         /// The value, masked for secrets.
         value: String,
     },
-    /// A value that has to be there is null.
+    /// A required value is null.
     #[error("{collection}.{field} is null")]
     Null {
         /// The collection.
@@ -23,10 +23,10 @@ pub enum StoreError {
         /// The field.
         field: &'static str,
     },
-    /// There would be no active administrator any more.
+    /// The write would leave no active administrator.
     #[error("nobody would be an administrator any more")]
     NoAdministrator,
-    /// A relation names an item that does not exist.
+    /// A relation refers to an item that does not exist.
     #[error("a relation of {collection} leads nowhere")]
     NoSuchTarget {
         /// The collection.
@@ -34,40 +34,40 @@ pub enum StoreError {
         /// The field, where known.
         field: Option<&'static str>,
     },
-    /// An item that a write names is not there, or does not fit the guard of the write.
+    /// An item that a write names is missing, or does not meet the write's precondition.
     #[error("the guard of a write refused it")]
     Refused,
-    /// What was read is longer than it may be.
+    /// The result exceeds the size limit of the read.
     #[error("what was read is too long")]
     TooLong,
-    /// What is being read takes more memory than its reader may have.
+    /// The memory for the result of a read could not be reserved.
     #[error("there is no memory for what is read")]
     NoRoom,
-    /// The items that a write would touch are too much for one write.
+    /// The items that a write would touch exceed the size limit of one write.
     #[error("a write would touch items of more than {bytes_max} bytes")]
     TooMuch {
-        /// How many bytes they may have together, as they are and as they become.
+        /// The limit in bytes, for the items before and after the write together.
         bytes_max: usize,
     },
-    /// A read took longer than it may.
+    /// A read exceeded its timeout.
     #[error("a read took longer than {0:?}")]
     OutOfTime(Duration),
-    /// No connection became free in time, or a costly read had to make room for others.
+    /// No connection became free in time, or a costly read was cancelled in favor of others.
     #[error("too much is being read")]
     Crowded,
-    /// What made a write happen once was used for another write before.
+    /// The idempotency key was used for another write before.
     #[error("the key of a write that happens once was used for another")]
     KeyReused,
-    /// Events are asked for that the log does not keep any more.
+    /// The log no longer contains the requested events.
     #[error("the log does not reach back that far")]
     Forgotten,
-    /// More writes wait than may wait.
+    /// The write queue has reached its limit of jobs or bytes.
     #[error("the write queue is full")]
     QueueFull,
     /// The writer has stopped, because the service is shutting down.
     #[error("the writer has stopped")]
     Stopped,
-    /// The database failed for another write of the same batch; this one was not tried again.
+    /// The database failed for another write of the same batch; this write was not retried.
     #[error("the database failed for a write that was queued together with this one")]
     Abandoned,
     /// The write-ahead log cannot be truncated.
@@ -95,11 +95,11 @@ pub enum StoreError {
     Path {
         /// The path.
         path: String,
-        /// Why.
+        /// The underlying I/O error.
         #[source]
         source: std::io::Error,
     },
-    /// A stored value is not what its column promises.
+    /// A stored value is invalid for its column.
     #[error("inconsistent value in {table}.{column}")]
     Inconsistent {
         /// The table.
@@ -107,7 +107,7 @@ pub enum StoreError {
         /// The column.
         column: &'static str,
     },
-    /// SQLite does not take the functions that this program adds to it.
+    /// SQLite could not register the functions of this program.
     #[error(transparent)]
     Functions(#[from] chinwag_sql_function::OutOfMemory),
     /// A migration failed.
@@ -118,23 +118,24 @@ pub enum StoreError {
     Database(#[source] sqlx::Error),
 }
 
-/// The primary result codes of SQLite for a damaged file: corrupt, and no database at all.
+/// The primary result codes of SQLite for a damaged file: `SQLITE_CORRUPT` and `SQLITE_NOTADB`.
 const DAMAGE: [i32; 2] = [11, 26];
-/// The one of them that comes while the service runs; the other one ends its start with a line of its own.
+/// The damage code that occurs while the service runs. `SQLITE_NOTADB` fails the start, which logs
+/// a line of its own.
 const CORRUPT: [i32; 1] = [11];
 
-/// The primary result codes of SQLite that pass by themselves or when somebody makes room: busy,
-/// locked, read-only, I/O error, full.
+/// The primary result codes of SQLite for transient failures, which end without intervention or
+/// once space is freed: busy, locked, read-only, I/O error, full.
 const PASSING: [i32; 5] = [5, 6, 8, 10, 13];
 
 impl StoreError {
-    /// Returns whether the store was closed, so that nothing will succeed any more.
+    /// Returns whether the store is closed, so that no later operation can succeed.
     #[must_use]
     pub const fn is_closed(&self) -> bool {
         matches!(self, Self::Stopped | Self::Database(sqlx::Error::PoolClosed))
     }
 
-    /// Returns whether trying again later may succeed.
+    /// Returns whether a retry may succeed later.
     #[must_use]
     pub fn is_passing(&self) -> bool {
         match self {
@@ -150,7 +151,7 @@ impl StoreError {
         }
     }
 
-    /// Returns whether the file is damaged.
+    /// Returns whether the database file is damaged.
     #[must_use]
     pub fn is_damage(&self) -> bool {
         matches!(self, Self::Database(error) if has_code(error, &DAMAGE))
@@ -173,7 +174,7 @@ impl From<sqlx::Error> for StoreError {
 fn has_code(error: &sqlx::Error, codes: &[i32]) -> bool {
     let Some(error) = error.as_database_error() else { return false };
     let code = error.code().and_then(|code| code.parse::<i32>().ok());
-    // Extended codes carry the primary one in their lowest byte.
+    // Extended codes carry the primary code in their lowest byte.
     code.is_some_and(|code| codes.contains(&(code & 0xff)))
 }
 

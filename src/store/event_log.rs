@@ -1,4 +1,4 @@
-//! Events to the lines of `event_log`, written in the transaction of their changes, and back.
+//! Encodes events as rows of `event_log`, in the transaction of their changes, and decodes them.
 
 use std::sync::Arc;
 
@@ -32,10 +32,10 @@ const APPEND: &str = "insert into event_log \
      select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, \
      value ->> 6, value ->> 7, value ->> 8 from jsonb_each(?)";
 
-/// Once the rows of a page have so many bytes, it ends.
+/// Size at which a page ends, in bytes of its rows.
 pub(super) const PAGE_BYTES: usize = 1 << 20;
 
-/// Appends events, which must come in order.
+/// Appends events, which must be in order.
 pub(super) async fn append(
     connection: &mut SqliteConnection,
     events: impl Iterator<Item = &Event>,
@@ -46,14 +46,14 @@ pub(super) async fn append(
     Ok(())
 }
 
-/// The rows of collections that clients cannot name are left out: only their keys matter to others.
+/// Omits the rows of collections that clients cannot name: consumers need only their keys.
 const READ: &str = "with hidden (name) as (select value from json_each(?1)) \
      select seq, collection, action, keys, actor, date_created, \
      iif(collection in hidden, null, before), iif(collection in hidden, null, after), text_keys \
      from event_log where seq > ?2 and seq <= ?3 order by seq limit ?4";
 
-/// Reads the events behind a place, in order, up to another one: so many, or fewer once they are
-/// long. Those of collections that are not known are left out. Returns as well how far that reached.
+/// Reads the events in `(after, to]` in order, up to `limit` events or about `bytes_max` bytes.
+/// Events of unknown collections are left out. Also returns the offset that was reached.
 pub(super) async fn read(
     connection: &mut SqliteConnection,
     after: i64,
@@ -74,7 +74,7 @@ pub(super) async fn read(
     {
         let seq: i64 = line.try_get(0)?;
         if seq != last + 1 {
-            // What was here is gone.
+            // The missing events were truncated.
             return Err(StoreError::Forgotten);
         }
         last = seq;
@@ -101,8 +101,8 @@ const MEASURE: &str = "select seq, json_array_length(keys), \
      octet_length(keys) + coalesce(octet_length(before), 0) + coalesce(octet_length(after), 0) \
      from event_log where seq > ? and seq <= ? order by seq limit ?";
 
-/// Returns the place up to which the events behind `after` are about as much as one transaction should
-/// go through; at least one, and at most up to `to`.
+/// Returns the end of the range of events after `after` that fits into the budget `step`: at least
+/// one event, and at most up to `to`.
 pub(super) async fn reach(
     connection: &mut SqliteConnection,
     after: i64,
@@ -150,9 +150,9 @@ fn event(seq: i64, line: &SqliteRow) -> Result<Option<Event>, StoreError> {
     Ok(Some(Event { seq, collection, action, changes, actor, at, text_keys }))
 }
 
-/// Returns the values of a created item that the other columns of its line have already: its key, the actor
-/// as its author and the instant. Created messages are by far the most rows of the log, which does not repeat
-/// these values.
+/// Returns the values of a created item that other columns of its log row already contain: its key,
+/// the actor as its author, and the date. Created messages are by far the most frequent rows of the
+/// log, which does not repeat these values.
 fn implied(
     collection: &'static Collection,
     action: EventAction,
@@ -174,8 +174,9 @@ fn implied(
     row
 }
 
-/// Returns the rows of one side of an event, each `None` if it has none. `implied` returns the values that a
-/// description leaves out; one with a key is of an earlier version and leaves out nothing but nulls.
+/// Returns the rows of one side of an event, each `None` if the event lacks that side. `implied`
+/// returns the values that a description omits. A description with a key was written by an earlier
+/// version and omits only nulls.
 fn side(
     packed: Option<&str>,
     keys: &[Key],
@@ -196,7 +197,7 @@ fn side(
     keys.iter().zip(&described).map(row).collect()
 }
 
-/// The columns of a line, in the order of [`APPEND`].
+/// The columns of a row, in the order of [`APPEND`].
 type Line = (
     i64,
     &'static str,

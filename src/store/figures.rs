@@ -1,4 +1,4 @@
-//! What aggregate functions come to, out of SQL.
+//! Decodes the results of aggregate functions.
 
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
@@ -11,16 +11,16 @@ use crate::query::Totals;
 use crate::store::StoreError;
 use crate::store::rows;
 
-/// One figure of a group.
+/// One value of a group.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Figure {
-    /// What a field holds, or a count.
+    /// The value of a field, or a count.
     Value(Value),
     /// A sum or an average.
     Real(f64),
 }
 
-/// Reads a row of what `compile::totals` asks for.
+/// Decodes a row of the statement of `compile::totals`.
 pub(super) fn decode(
     collection: &'static Collection,
     totals: &Totals,

@@ -1,8 +1,8 @@
-//! What the domain reads for its own use, without a scope: items by their keys, those that point at
-//! them, who an address, a token or an identity belongs to.
+//! Unscoped reads for the domain itself: items by key, referring items, and accounts by address,
+//! token or identity.
 //!
-//! Never for what a client named, and secrets are included. It is read on connections of its own,
-//! so that whoever asks much of the readers does not keep the service from recognising people.
+//! Not for queries that clients compose: results include secrets. The reads use connections of
+//! their own, so that a client that exhausts the read pool does not block authentication.
 
 use sea_query::SqliteQueryBuilder;
 use sea_query_sqlx::SqlxBinder;
@@ -28,13 +28,12 @@ use crate::store::dialect;
 use crate::store::read::read;
 use crate::text::fold;
 
-/// How many sessions one sign-in ends at most because the account has too many; the next sign-in ends
-/// more.
+/// Maximum number of surplus sessions that one sign-in ends; the next sign-in ends more.
 const STALE_MAX: u64 = 1_000;
 
 impl Store {
-    /// Returns the item with this key, secrets included, or `None`. For recognising who is asking
-    /// and for following relations: what is shown of it is for the caller to decide.
+    /// Returns the item with this key, secrets included, or `None`. For authentication and for
+    /// following relations: the caller decides which fields are exposed.
     ///
     /// # Errors
     /// When the database fails.
@@ -46,7 +45,7 @@ impl Store {
         Ok(self.find_many(collection, &[key]).await?.pop())
     }
 
-    /// Returns the items with these keys that are there, in no particular order. As [`Store::find`].
+    /// Returns the existing items with these keys, in no particular order. As [`Store::find`].
     ///
     /// # Errors
     /// When the database fails.
@@ -58,7 +57,7 @@ impl Store {
         self.where_field_leads(collection, collection.key(), keys).await
     }
 
-    /// Returns all items of a collection of which there are few (roles, policies, …).
+    /// Returns all items of a small collection (roles, policies, …).
     ///
     /// # Errors
     /// When the database fails.
@@ -67,8 +66,7 @@ impl Store {
         read(&mut connection, collection, &Select::default()).await
     }
 
-    /// Returns the items whose to-one relation `field` leads to one of these keys; `most` bounds how
-    /// many.
+    /// Returns up to `most` items whose to-one relation `field` refers to one of these keys.
     ///
     /// # Errors
     /// When the database fails.
@@ -86,7 +84,7 @@ impl Store {
         read(&mut connection, collection, &select).await
     }
 
-    /// Returns the items whose to-one relation `field` leads nowhere.
+    /// Returns the items in which the to-one relation `field` is null.
     ///
     /// # Errors
     /// When the database fails.
@@ -98,7 +96,7 @@ impl Store {
         self.where_field(collection, collection.require(field), Test::Null).await
     }
 
-    /// Returns the number of items whose to-one relation `field` leads to this key.
+    /// Returns the number of items whose to-one relation `field` refers to this key.
     ///
     /// # Errors
     /// When the database fails.
@@ -116,8 +114,8 @@ impl Store {
         Ok(query.fetch_one(self.reserved()).await?.try_get::<i64, _>(0)?.unsigned_abs())
     }
 
-    /// Returns the account with this address, whatever its case. Of several accounts, which only a
-    /// database from an earlier version has, the one whose address is written so comes first.
+    /// Returns the account with this address, ignoring case. A database from an earlier version may
+    /// contain several such accounts; an exact match takes precedence.
     ///
     /// # Errors
     /// When the database fails.
@@ -149,7 +147,7 @@ impl Store {
         Ok(self.where_field(&schema::USERS, field, test).await?.pop())
     }
 
-    /// Returns the account that a provider knows by this identifier, to the letter.
+    /// Returns the account with this identifier at a provider, compared exactly.
     ///
     /// # Errors
     /// When the database fails.
@@ -183,8 +181,8 @@ impl Store {
         read(&mut connection, &schema::SESSIONS, &select).await
     }
 
-    /// Returns keys of an account's live sessions except the `but` most recently refreshed: at most
-    /// `STALE_MAX` of them.
+    /// Returns the keys of an account's live sessions except the `but` most recently refreshed: at
+    /// most `STALE_MAX` keys.
     ///
     /// # Errors
     /// When the database fails.

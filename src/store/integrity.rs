@@ -1,7 +1,7 @@
-//! Looking for damage in the file, on request.
+//! The integrity check of the database file, on request.
 //!
-//! Each table is checked by itself, within the time that a query may take and with a snapshot of its
-//! own, so that a check neither lasts without end nor keeps the write-ahead log.
+//! Each table is checked separately, within the query timeout and in a snapshot of its own, so that
+//! a check neither runs without end nor keeps the write-ahead log from being truncated.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -12,22 +12,22 @@ use sqlx::Row as _;
 use crate::store::Store;
 use crate::store::StoreError;
 
-/// No further table is begun after this.
+/// Time after which no further table is checked.
 const TIME_MAX: Duration = Duration::from_mins(1);
 
-/// How many findings are told.
+/// Maximum number of reported findings.
 const FINDINGS_MAX: usize = 20;
 
-/// What a check of the file came to.
+/// The result of an integrity check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Integrity {
     /// No damage in any table.
     Whole,
-    /// Damage, in the words of the database.
+    /// Damage, as described by the database.
     Damaged(Vec<String>),
     /// No damage so far; these tables could not be checked in time.
     Unfinished(Vec<String>),
-    /// Another check is under way.
+    /// Another check is in progress.
     UnderWay,
 }
 
@@ -35,7 +35,7 @@ impl Store {
     /// Checks the structure of every table and its indexes; one check at a time.
     ///
     /// # Errors
-    /// When the database fails otherwise than by damage.
+    /// When the database fails for a reason other than damage.
     pub async fn check_integrity(&self) -> Result<Integrity, StoreError> {
         let Ok(_one) = self.checking().try_lock() else { return Ok(Integrity::UnderWay) };
         let start = Instant::now();

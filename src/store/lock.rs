@@ -1,9 +1,9 @@
-//! One process per database file, since the counters of the writer live in its memory; and nobody
-//! else reads it.
+//! One process per database file, since the writer keeps its counters in memory. No other process
+//! reads the file either.
 //!
-//! The lock is a file beside the database, under the name that remains once all links are resolved. On
-//! Linux the database itself is locked as well, which another hard link to it and the removal of the file
-//! beside it do not change.
+//! The lock is a file next to the database, under the name that remains once all links are
+//! resolved. On Linux the database file itself is locked as well, so that neither another hard link
+//! to it nor the removal of the lock file circumvents the lock.
 
 use std::fs::File;
 use std::fs::OpenOptions;
@@ -14,10 +14,10 @@ use std::path::PathBuf;
 
 use crate::store::StoreError;
 
-/// How often the file beside the database is looked for anew if it has been removed just now.
+/// Maximum number of attempts to lock a lock file that is removed at the same time.
 const ATTEMPTS_MAX: usize = 10;
 
-/// The lock of a database, held until it is dropped, also by a process that is killed.
+/// The lock of a database, released when it is dropped or the process is killed.
 #[derive(Debug)]
 pub(super) struct Lock {
     _beside: File,
@@ -25,10 +25,11 @@ pub(super) struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock of a database, and makes its file if there is none yet.
+    /// Acquires the lock of a database, creating the database file if it does not exist.
     ///
     /// # Errors
-    /// [`StoreError::InUse`] if another process has it, [`StoreError::Path`] if it cannot be made.
+    /// [`StoreError::InUse`] if another process holds it; [`StoreError::Path`] if a file cannot be
+    /// created or locked.
     pub(super) fn acquire(database: &Path) -> Result<Self, StoreError> {
         let failed = |path: &Path| {
             let path = path.display().to_string();
@@ -44,7 +45,7 @@ impl Lock {
         let path = beside(&canonical);
         let in_use = || StoreError::InUse(database.display().to_string());
         let beside = lock_named(&path).map_err(failed(&path))?.ok_or_else(in_use)?;
-        // Elsewhere such a lock would be in the way of those that SQLite takes.
+        // On other systems such a lock would conflict with the locks of SQLite.
         let is_apart = cfg!(target_os = "linux");
         let itself = if is_apart {
             let file = File::open(&canonical).map_err(failed(&canonical))?;
@@ -57,8 +58,8 @@ impl Lock {
     }
 }
 
-/// Locks the file of this name; `None` if another process has. A file that was removed before it was
-/// locked keeps no other process out, so the name is looked at once more.
+/// Locks the file with this name; `None` if another process holds the lock. A file that was removed
+/// before it was locked excludes no other process, so the name is opened again.
 fn lock_named(path: &Path) -> io::Result<Option<File>> {
     for _ in 0..ATTEMPTS_MAX {
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
@@ -78,7 +79,7 @@ fn try_lock(file: File) -> io::Result<Option<File>> {
     }
 }
 
-/// Returns whether an open file is still the one of this name.
+/// Returns whether an open file is still the one with this name.
 #[cfg(unix)]
 fn is_named(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
@@ -88,14 +89,14 @@ fn is_named(file: &File, path: &Path) -> bool {
     open.is_some() && open == std::fs::metadata(path).map(identity).ok()
 }
 
-/// Elsewhere an open file cannot be removed.
+/// On other systems an open file cannot be removed.
 #[cfg(not(unix))]
 fn is_named(_: &File, _: &Path) -> bool {
     true
 }
 
-/// Makes the database file so that only its owner can read it. SQLite gives the files beside it the same
-/// rights.
+/// Creates the database file, readable by its owner only. SQLite gives the files next to it the
+/// same permissions.
 fn create_private(database: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).write(true);
@@ -140,7 +141,7 @@ mod tests {
         let named = |name: &str| directory.path().join(name);
         std::fs::create_dir(named("real")).unwrap();
         symlink("real", named("folder")).unwrap();
-        // A link may be there before the database is.
+        // A link may exist before the database does.
         symlink("real/chinwag.db", named("link.db")).unwrap();
 
         let spellings = ["link.db", "real/chinwag.db", "folder/chinwag.db"];
@@ -164,7 +165,7 @@ mod tests {
         assert!(is_in_use(&other));
         std::fs::remove_file(beside(&path)).unwrap();
         assert!(is_in_use(&path));
-        // The file beside a database that was replaced still counts.
+        // The lock file of a database that was replaced still counts.
         drop(lock);
         let lock = Lock::acquire(&path).unwrap();
         std::fs::remove_file(&path).unwrap();

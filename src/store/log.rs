@@ -1,4 +1,4 @@
-//! The log of events as others see it: reading it from a place on, and how far back it is kept.
+//! The event log for its consumers: reading from an offset, and retention.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,37 +18,37 @@ use crate::store::chore::Chore;
 use crate::store::event_log;
 use crate::store::writer::Step;
 
-/// How many items the events may name that one step of shortening drops, and how many bytes they may
-/// have: some ten milliseconds of the writer's time.
+/// Budget of one truncation step, in items and bytes of the dropped events: some ten milliseconds
+/// of the writer's time.
 const STEP: Step = Step { rows: 500, bytes: 1 << 20 };
 
-/// What is known of the log without reading it.
+/// The state of the log that is kept in memory.
 pub(super) struct Log {
-    /// Who this database is.
+    /// The unique secret of this database.
     seed: String,
-    /// The last event.
+    /// The offset and date of the last event.
     pub(super) head: Arc<Mutex<Place>>,
-    /// The last place behind which everything can be told.
+    /// The smallest offset after which the log is complete.
     floor: AtomicI64,
-    /// How far those have got who read the log at their own pace: what they have not read stays.
+    /// Offsets of consumers that read the log at their own pace. Unread events are kept.
     holds: Mutex<HashMap<&'static str, i64>>,
 }
 
-/// Some events, in order.
+/// A page of events, in order.
 #[derive(Debug)]
 pub struct Page {
     /// The events.
     pub events: Vec<Arc<Event>>,
-    /// How far this reaches: the next page begins behind it.
+    /// The offset at which the page ends: the next page begins after it.
     pub last: i64,
 }
 
-/// What of the log is kept.
+/// The retention policy of the log.
 #[derive(Debug, Clone, Copy)]
 pub struct Retention {
-    /// What happened since then; `None` for everything.
+    /// Events before this time may be dropped; `None` for no limit.
     pub since: Option<Timestamp>,
-    /// So many events; `None` for all.
+    /// Maximum number of events; `None` for no limit.
     pub events_max: Option<i64>,
 }
 
@@ -73,20 +73,19 @@ impl Log {
 }
 
 impl Store {
-    /// Returns a secret of this database that no other one has, except its copies.
+    /// Returns the unique secret of this database, which only its copies share.
     #[must_use]
     pub fn seed(&self) -> &str {
         &self.log().seed
     }
 
-    /// Returns the place of the last event that was committed.
+    /// Returns the offset and date of the last committed event.
     #[must_use]
     pub fn head(&self) -> Place {
         *self.log().head.lock()
     }
 
-    /// Returns the place behind the event with this number, if all that happened since then can be
-    /// told.
+    /// Returns the offset and date of the event with this number, if the log is complete after it.
     ///
     /// # Errors
     /// When the database fails.
@@ -106,7 +105,8 @@ impl Store {
         Ok(Some(Place { seq, at: Timestamp::from_millis(line.try_get(0)?) }))
     }
 
-    /// Returns some of the events behind a place, up to another one. At least one, if there are any.
+    /// Returns a page of the events in `(after, to]`: up to `limit` events, and at least one if
+    /// there is any.
     ///
     /// # Errors
     /// [`StoreError::Forgotten`] if the log does not reach back that far.
@@ -114,7 +114,8 @@ impl Store {
         self.events_within(after, to, limit, event_log::PAGE_BYTES).await
     }
 
-    /// Returns as [`Store::events`], up to one that makes it this long; at least one, all the same.
+    /// Like [`Store::events`], but ends the page at about `bytes_max` bytes; it still has at least
+    /// one event.
     ///
     /// # Errors
     /// As [`Store::events`].
@@ -135,16 +136,16 @@ impl Store {
         Ok(Page { events, last })
     }
 
-    /// Keeps the log from being shortened beyond a place, in the name of somebody who reads it at
-    /// their own pace and has got that far. Each call takes the place of the last one; a reader who
-    /// never calls is not waited for.
+    /// Keeps the log from being truncated beyond `seq` for a consumer that has read up to it at its
+    /// own pace. Each call replaces the offset of the previous one. A consumer that never calls
+    /// this does not delay truncation.
     pub fn hold_log(&self, reader: &'static str, seq: i64) {
         self.log().holds.lock().insert(reader, seq);
     }
 
-    /// Drops some of what the log need not keep. Returns whether there is more to drop. The last
-    /// event always stays, and so does what somebody holds ([`Store::hold_log`]) and what the index for
-    /// searches does not know yet.
+    /// Drops some of the events that the retention policy does not keep. Returns whether there is
+    /// more to drop. The last event always stays, as do events that a consumer holds
+    /// ([`Store::hold_log`]) and events that the search index does not contain yet.
     ///
     /// # Errors
     /// As [`Store::write`].
@@ -171,9 +172,9 @@ impl Store {
         Ok(to == step && step < last)
     }
 
-    /// Returns the last place up to which everything happened before an instant.
+    /// Returns the last offset up to which every event is older than `since`.
     async fn last_before(&self, since: Timestamp, after: i64, to: i64) -> Result<i64, StoreError> {
-        // Clocks can be set back: what comes behind something younger is not looked at.
+        // Clocks can be set back: events after the first younger one are ignored.
         let row = sqlx::query(
             "select coalesce(min(case when date_created >= ?3 then seq - 1 end), max(seq), ?1) \
              from event_log where seq > ?1 and seq <= ?2",

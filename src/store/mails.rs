@@ -1,4 +1,4 @@
-//! Reading the queue of mails. It is written like everything else, by [`Store::write`].
+//! Reads of the mail queue. It is written with [`Store::write`], like other collections.
 
 use sqlx::Row as _;
 
@@ -15,7 +15,7 @@ use crate::store::read;
 use crate::store::read::Select;
 
 impl Store {
-    /// Returns the mails to be tried by now, those that have waited longest first.
+    /// Returns the mails that are due, longest waiting first.
     ///
     /// # Errors
     /// When the database fails.
@@ -31,7 +31,7 @@ impl Store {
         read::read(&mut connection, &MAILS, &select).await
     }
 
-    /// Returns how many mails wait to be sent, and when the next one is to be tried.
+    /// Returns the number of mails to be sent, and the time of the next attempt.
     ///
     /// # Errors
     /// When the database fails.

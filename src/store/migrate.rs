@@ -30,10 +30,10 @@ const SQLITE: [(i64, &str, &str); 16] = [
     (17, "deletions", include_str!("../../migrations/sqlite/0017_deletions.sql")),
 ];
 
-/// Brings the schema to the version this program knows, each migration in a transaction.
+/// Migrates the schema to the version that this program knows, each migration in a transaction.
 ///
 /// # Errors
-/// [`StoreError::NewerSchema`] before anything is touched; [`StoreError::Migrate`].
+/// [`StoreError::NewerSchema`] before any migration is applied; [`StoreError::Migrate`].
 pub(super) async fn run(connection: &mut SqliteConnection) -> Result<(), StoreError> {
     let migrations = SQLITE.map(|(version, name, sql)| {
         let name = Cow::Borrowed(name);

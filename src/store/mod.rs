@@ -1,7 +1,8 @@
-//! Storage: the only SQL.
+//! Storage: the only module with SQL.
 //!
-//! Readers and the one writer of an embedded database. It knows rows, scopes and queries; it does
-//! not know who is asking or why. Nothing here is answered or published before it is committed.
+//! The read pool and the single writer of an embedded database. The store knows rows, scopes and
+//! queries, but not which principal asks or why. A write is acknowledged and published only after
+//! its commit.
 
 mod activity;
 mod chore;

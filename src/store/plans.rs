@@ -1,4 +1,4 @@
-//! How the database goes about what clients usually ask: by an index, without sorting. Tests only.
+//! The query plans of common client queries: by an index, without sorting. Tests only.
 
 use std::collections::BTreeSet;
 
@@ -68,7 +68,7 @@ async fn lists_come_in_the_order_of_an_index() {
     let mut connection = database().await;
     let mut lists: Vec<(&'static Collection, Json)> =
         COLLECTIONS.iter().map(|collection| (*collection, json!({}))).collect();
-    // Which messages were changed, and what they said, is worked out from the log.
+    // Revisions are computed from the log.
     lists.retain(|(collection, _)| **collection != REVISIONS);
     for sort in [
         json!("-id"),

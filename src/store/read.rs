@@ -1,5 +1,5 @@
-//! What can be asked of the readers: selections of rows, their number, totals of them, each within
-//! a scope. What the domain reads for its own use is in `find`.
+//! Scoped reads for clients: rows, counts and aggregates. The domain's unscoped reads are in
+//! `find`.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -39,38 +39,38 @@ use crate::store::search;
 use crate::store::search::Asked;
 use crate::store::search::Candidates;
 
-/// How many bytes a row takes beside its texts, about.
+/// Approximate memory of a row besides its texts, in bytes.
 const ROW_BYTES: usize = 512;
 
-/// Which rows of a collection, in which order.
+/// A selection of rows of a collection, and their order.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Select {
-    /// What must hold of them.
+    /// The condition that the rows must match.
     pub filter: Filter,
-    /// Text that one of these fields must hold.
+    /// The search text, and the fields to search.
     pub search: Option<(String, Vec<&'static Field>)>,
     /// Their order; ties, and an empty list, by key.
     pub sort: Vec<Sort>,
-    /// How many at most; `None` for all.
+    /// Maximum number of rows; `None` for no limit.
     pub limit: Option<u64>,
-    /// How many to pass over.
+    /// Number of rows to skip.
     pub offset: u64,
 }
 
-/// How much memory the rows of a read may take.
+/// The memory limit of a read.
 pub struct Room<'a> {
-    /// How many bytes their texts may have together.
+    /// Maximum total size of the rows' texts, in bytes.
     most: usize,
-    /// Asked for more as rows come.
+    /// Reserves memory as rows are read.
     grow: Option<&'a mut dyn Grow>,
 }
 
-/// Memory that grows with what is read.
+/// A memory reservation that grows during a read.
 pub trait Grow: Send {
-    /// Reserves so many bytes, all that were reserved before included.
+    /// Extends the reservation to a total of `bytes`.
     ///
     /// # Errors
-    /// [`StoreError::NoRoom`] if there are none.
+    /// [`StoreError::NoRoom`] if there is not enough memory.
     fn grow(&mut self, bytes: usize) -> Result<(), StoreError>;
 }
 
@@ -81,7 +81,7 @@ impl From<usize> for Room<'_> {
 }
 
 impl<'a> Room<'a> {
-    /// Returns room for texts of so many bytes, as far as `grow` lets rows have it.
+    /// Returns a limit of `most` bytes of text, with the memory reserved through `grow`.
     pub fn growing(most: usize, grow: &'a mut dyn Grow) -> Self {
         Self { most, grow: Some(grow) }
     }
@@ -107,8 +107,7 @@ impl Select {
         Self { sort, limit: u64::try_from(limit).ok(), ..Self::default() }
     }
 
-    /// Returns how many of the newest messages this selects, in which order and after how many, if
-    /// that is all it asks for.
+    /// Returns the order, limit and offset if this selects the newest messages and nothing else.
     fn as_newest(&self, scope: &Scope) -> Option<(Order, u64, u64)> {
         let is_key = |sort: &Sort| sort.field == schema::MESSAGES.key();
         let order = match self.sort.as_slice() {
@@ -128,8 +127,8 @@ impl Select {
 }
 
 impl Store {
-    /// Returns the rows within the scope that a selection finds. The newest messages come from
-    /// memory, everything else from the database.
+    /// Returns the rows within the scope that match a selection. The newest messages come from
+    /// memory, all other rows from the database.
     ///
     /// # Errors
     /// When the database fails.
@@ -137,10 +136,10 @@ impl Store {
         self.read_within(scope, select, usize::MAX).await
     }
 
-    /// Reads as [`Store::read`], as long as there is room for the rows.
+    /// Like [`Store::read`], within a memory limit.
     ///
     /// # Errors
-    /// [`StoreError::TooLong`] if their texts have more bytes; when the database fails.
+    /// [`StoreError::TooLong`] if the texts exceed the limit; when the database fails.
     pub async fn read_within(
         &self,
         scope: &Scope,
@@ -151,7 +150,8 @@ impl Store {
         if is_cut { Err(StoreError::TooLong) } else { Ok(rows) }
     }
 
-    /// Reads as [`Store::read`] the first rows that there is room for, and returns whether there are others.
+    /// Like [`Store::read`], but returns only the first rows within a memory limit, and whether
+    /// rows are left out.
     ///
     /// # Errors
     /// When the database fails.
@@ -173,10 +173,10 @@ impl Store {
         Ok((rows.into_iter().map(Arc::new).collect(), is_cut))
     }
 
-    /// Reads as [`Store::read`] what one write is to change.
+    /// Like [`Store::read`], for rows that a write is going to change.
     ///
     /// # Errors
-    /// [`StoreError::TooMuch`] if that is more than one write may touch; when the database fails.
+    /// [`StoreError::TooMuch`] if they exceed the size limit of one write; when the database fails.
     pub async fn read_to_change(
         &self,
         scope: &Scope,
@@ -190,9 +190,8 @@ impl Store {
         })
     }
 
-    /// Returns the first rows within the scope that a selection finds, as many as have about this number of
-    /// bytes of texts together, but at least one; whether rows are left out; and the place in the order
-    /// of events at which they were so.
+    /// Returns the first rows within the scope that match a selection, up to a memory limit but at
+    /// least one; whether rows are left out; and the offset of the snapshot in the event log.
     ///
     /// # Errors
     /// When the database fails.
@@ -208,7 +207,7 @@ impl Store {
         reader.finish(read)
     }
 
-    /// Returns how many rows within the scope a selection finds, whatever its page.
+    /// Returns the number of rows within the scope that match a selection, ignoring its page.
     ///
     /// # Errors
     /// When the database fails.
@@ -220,8 +219,8 @@ impl Store {
         Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
     }
 
-    /// Returns, of the rows within the scope that a selection finds, a page for each of the items
-    /// with these keys that their `back` points at. Rows of one item are in order.
+    /// Returns the rows within the scope that match a selection, with one page for each of these
+    /// keys that `back` refers to. The rows of one key are in order.
     ///
     /// # Errors
     /// When the database fails.
@@ -242,8 +241,8 @@ impl Store {
         found.iter().map(|row| rows::decode(collection, row)).collect()
     }
 
-    /// Returns, for each group of the rows within the scope that a selection finds, what divides it
-    /// from the others and then its totals.
+    /// Returns the groups of the matching rows within the scope, each with its own values and then
+    /// its aggregates.
     ///
     /// # Errors
     /// When the database fails.
@@ -261,7 +260,7 @@ impl Store {
         found.iter().map(|row| figures::decode(collection, totals, row)).collect()
     }
 
-    /// Returns how long a small read and an empty write take, one after the other.
+    /// Returns the total duration of a small read and an empty write, one after the other.
     ///
     /// # Errors
     /// When the database fails.
@@ -274,7 +273,7 @@ impl Store {
         Ok(start.elapsed())
     }
 
-    /// Runs the statement of a selection, with the help of the index of texts where it can help.
+    /// Runs the statement of a selection, with candidates from the search index where it can help.
     async fn ask(
         &self,
         collection: &'static Collection,
@@ -295,7 +294,7 @@ impl Store {
     }
 }
 
-/// Reads rows on a connection, whoever may see them.
+/// Reads rows on a connection, without a scope.
 pub(super) async fn read(
     connection: &mut SqliteConnection,
     collection: &'static Collection,
@@ -305,10 +304,10 @@ pub(super) async fn read(
     found.iter().map(|row| rows::decode(collection, row)).collect()
 }
 
-/// Reads as [`read()`], as long as the texts of the rows have at most so many bytes together.
+/// Like [`read()`], up to `most` bytes of text in total.
 ///
 /// # Errors
-/// [`StoreError::TooLong`] if they have more; when the database fails.
+/// [`StoreError::TooLong`] if the texts are longer; when the database fails.
 pub(super) async fn read_bounded(
     connection: &mut SqliteConnection,
     collection: &'static Collection,
@@ -318,8 +317,8 @@ pub(super) async fn read_bounded(
     fetch(connection, collection, compile::rows(collection, select, None), most.into()).await
 }
 
-/// Reads rows that fit, in no particular order, until they are so many or their texts have so many
-/// bytes. Returns whether there are more, too.
+/// Reads matching rows in no particular order, up to `rows_max` rows or about `bytes_max` bytes of
+/// text. Also returns whether there are more.
 pub(super) async fn read_some(
     connection: &mut SqliteConnection,
     collection: &'static Collection,
@@ -342,8 +341,7 @@ pub(super) async fn read_some(
     Ok((rows, false))
 }
 
-/// Reads the newest messages, newest first, as long as their texts have about so many bytes together.
-/// Returns as what memory keeps.
+/// Loads the cache of the newest messages: up to `limit` messages, and `about` bytes of text.
 pub(super) async fn read_newest(
     connection: &mut SqliteConnection,
     limit: usize,
@@ -357,7 +355,7 @@ pub(super) async fn read_newest(
     Ok(Recent::of(rows, whole, missing))
 }
 
-/// Returns the greatest key of a message that is none of these.
+/// Returns the greatest key among the messages that are not in `rows`.
 async fn greatest_key_but(
     connection: &mut SqliteConnection,
     rows: &[Row],
@@ -381,8 +379,8 @@ async fn run(
     Ok(sqlx::query_with(AssertSqlSafe(sql), values).fetch_all(connection).await?)
 }
 
-/// Runs the statement of a selection with the help of the index of texts: in one snapshot, since what
-/// the index says has to be true of the rows.
+/// Runs the statement of a selection with candidates from the search index. Both use one snapshot,
+/// since the candidates must be those of the rows that are read.
 async fn run_narrowed(
     connection: &mut SqliteConnection,
     collection: &'static Collection,
@@ -397,8 +395,8 @@ async fn run_narrowed(
     Ok(found)
 }
 
-/// Reads rows on a connection with the help of the index of texts where it can help, as long as there is
-/// room for them. Returns whether there are others, too.
+/// Reads rows on a connection within a memory limit, with candidates from the search index where it
+/// can help. Also returns whether rows are left out.
 async fn read_first(
     connection: &mut SqliteConnection,
     collection: &'static Collection,
@@ -417,7 +415,7 @@ async fn read_first(
     Ok(found)
 }
 
-/// Runs a statement row by row, until their texts are too long.
+/// Runs a statement row by row. Fails with [`StoreError::TooLong`] once the texts exceed the limit.
 async fn fetch(
     connection: &mut SqliteConnection,
     collection: &'static Collection,
@@ -428,8 +426,8 @@ async fn fetch(
     if is_cut { Err(StoreError::TooLong) } else { Ok(rows) }
 }
 
-/// Runs a statement row by row until their texts are too long, but for at least a number of rows. Returns
-/// whether that was so, too.
+/// Runs a statement row by row until the texts exceed the limit, but for at least `least` rows.
+/// Also returns whether rows are left out.
 async fn fetch_some(
     connection: &mut SqliteConnection,
     collection: &'static Collection,
@@ -454,7 +452,7 @@ async fn fetch_some(
     Ok((rows, false))
 }
 
-/// Reads rows on a connection, and the place in the order of events at which they were so.
+/// Reads rows on a connection, and the offset of their snapshot in the event log.
 async fn read_at(
     connection: &mut SqliteConnection,
     collection: &'static Collection,
@@ -462,7 +460,7 @@ async fn read_at(
     room: Room<'_>,
 ) -> Result<(Vec<Row>, bool, Place), StoreError> {
     let mut snapshot = connection.begin().await?;
-    // The first read of a transaction fixes what the later ones see.
+    // The first read of a transaction fixes the snapshot of the later ones.
     let line = sqlx::query(
         "select value, (select date_created from event_log where seq = value) \
          from chinwag_counters where name = 'seq'",
@@ -478,7 +476,7 @@ async fn read_at(
     Ok((rows, is_cut, place))
 }
 
-/// Keeps a selection to what the scope allows: its rows, and the fields that a search may look at.
+/// Restricts a selection to the scope: its rows, and the fields that may be searched.
 fn within(scope: &Scope, mut select: Select) -> Select {
     select.filter = scope.filter().and(select.filter);
     if let Some((_, fields)) = &mut select.search {

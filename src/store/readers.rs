@@ -1,9 +1,9 @@
-//! The connections that clients' queries are read on, and when a statement has to end.
+//! The read pool of client queries, and the cancellation of their statements.
 //!
-//! A statement ends early when its time is over, when nobody waits for its result any more, when
-//! others wait while more costly ones run than may, when all reads have to pause, and when the service
-//! ends. Statements that are likely to be costly do not begin while these are held back (`wal`). What
-//! a statement reads is not known here (`read`).
+//! A statement is cancelled when it exceeds its timeout, when its caller is gone, when other reads
+//! wait while too many costly statements run, when all reads must pause, and when the service shuts
+//! down. Statements that are likely to be costly do not start while they are held back (`wal`). The
+//! statements themselves are in `read`.
 
 use std::ops::Deref;
 use std::ops::DerefMut;
@@ -27,39 +27,39 @@ use tokio::sync::watch;
 
 use crate::store::StoreError;
 
-/// How many steps of the database's machine lie between two looks at the time: some tens of
+/// Interval of the progress handler in instructions of SQLite's virtual machine: some tens of
 /// microseconds.
 const STEPS: i32 = 4_000;
 
-/// From when on a statement counts as costly.
+/// Running time from which on a statement counts as costly.
 const COSTLY: Duration = Duration::from_millis(250);
 
-/// A bounded number of connections, opened when first needed.
+/// A bounded pool of connections, opened on demand.
 pub(super) struct Readers {
     options: SqliteConnectOptions,
     limits: Arc<Limits>,
     turns: Semaphore,
     idle: Mutex<Vec<Reader>>,
-    /// What each connection does.
+    /// The state of each connection.
     watches: Mutex<Vec<Weak<Mutex<Watch>>>>,
     /// Whether reads that are likely to be costly are held back.
     held: watch::Sender<bool>,
 }
 
-/// What all connections go by.
+/// Settings and counters shared by all connections.
 struct Limits {
     connections: u32,
-    /// How long a statement may take.
+    /// Timeout of a statement.
     timeout: Duration,
-    /// How long it may be waited for a connection.
+    /// Timeout of waiting for a connection.
     patience: Duration,
-    /// Half of the connections, so that costly statements leave some to the others.
+    /// Permits of costly statements: half of the connections, so that the others stay available.
     costly: Arc<Semaphore>,
-    /// How many wait for a connection.
+    /// Number of callers waiting for a connection.
     waiting: AtomicUsize,
-    /// How many wait until no statement runs.
+    /// Number of callers waiting until no statement runs.
     pausing: AtomicUsize,
-    /// Whether all have to end.
+    /// Whether all statements must end.
     ending: AtomicBool,
 }
 
@@ -68,25 +68,25 @@ struct Reader {
     watch: Arc<Mutex<Watch>>,
 }
 
-/// What the database asks, while it works, whether to go on.
+/// The state of a connection. Its progress handler decides by it whether the statement continues.
 enum Watch {
-    /// Nothing runs.
+    /// No statement runs.
     Idle,
-    /// Nobody waits for a result any more: what still runs has to end.
+    /// The caller is gone: a statement that still runs must end.
     Nobody,
-    /// Somebody waits.
+    /// The caller waits for the result.
     Somebody {
-        /// When the statement began.
+        /// Start of the statement.
         since: Instant,
-        /// One of the turns of costly statements, once it has become one.
+        /// The permit of a costly statement, once the statement has become one.
         costly: Option<OwnedSemaphorePermit>,
     },
-    /// The statement was told to end, for this.
+    /// The statement was cancelled, for this reason.
     Ended(StoreError),
 }
 
-/// A connection for one read, to be given back with its result ([`Borrowed::finish`]). When it is
-/// dropped instead, because whoever asked has gone, the statement ends.
+/// A pooled connection for one read, returned to the pool together with the result
+/// ([`Borrowed::finish`]). Dropping it instead, because the caller is gone, cancels the statement.
 pub(super) struct Borrowed<'a> {
     readers: &'a Readers,
     reader: Option<Reader>,
@@ -110,8 +110,8 @@ impl Readers {
         Self { options, limits, turns, idle: Mutex::default(), watches: Mutex::default(), held }
     }
 
-    /// Returns as [`Readers::borrow`] for a read that is likely to be costly, once these are not held
-    /// back.
+    /// Like [`Readers::borrow`], for a read that is likely to be costly. Waits while such reads are
+    /// held back.
     ///
     /// # Errors
     /// As [`Readers::borrow`].
@@ -125,11 +125,11 @@ impl Readers {
         }
     }
 
-    /// Returns a connection, waiting for one if all are busy. Its time runs from now on.
+    /// Returns a connection, waiting for one if all are busy. The statement timeout starts now.
     ///
     /// # Errors
-    /// [`StoreError::Crowded`] if none becomes free in time, [`StoreError::Stopped`], and what the
-    /// database fails with.
+    /// [`StoreError::Crowded`] if none becomes free in time; [`StoreError::Stopped`]; when the
+    /// database fails.
     pub async fn borrow(&self) -> Result<Borrowed<'_>, StoreError> {
         let mut borrowed =
             Borrowed { readers: self, _turn: self.turn().await?, reader: self.idle.lock().pop() };
@@ -168,23 +168,23 @@ impl Readers {
         }
     }
 
-    /// Holds reads back that are likely to be costly, or no more.
+    /// Holds back reads that are likely to be costly, or releases them.
     pub fn hold_costly(&self, held: bool) {
         self.held.send_if_modified(|now| std::mem::replace(now, held) != held);
     }
 
-    /// Returns whether no statement has run for as long as this.
+    /// Returns whether every running statement started less than `most` ago.
     pub fn are_quick(&self, most: Duration) -> bool {
         self.watches.lock().iter().filter_map(Weak::upgrade).all(|watch| match &*watch.lock() {
             Watch::Idle => true,
             Watch::Somebody { since, .. } => since.elapsed() < most,
-            // It may still be ending.
+            // Its statement may still be ending.
             Watch::Nobody | Watch::Ended(_) => false,
         })
     }
 
-    /// Lets new reads wait until the pause is dropped, ends those that are costly
-    /// ([`StoreError::Crowded`]), and returns once none runs.
+    /// Holds back new reads until the permit is dropped, cancels costly ones
+    /// ([`StoreError::Crowded`]), and returns once no read is running.
     ///
     /// # Errors
     /// [`StoreError::Stopped`].
@@ -194,12 +194,12 @@ impl Readers {
         all.map_err(|_| StoreError::Stopped)
     }
 
-    /// Ends what is being read, and all that would be: [`StoreError::Stopped`].
+    /// Cancels running and later reads with [`StoreError::Stopped`], at their next progress check.
     pub fn end(&self) {
         self.limits.ending.store(true, Ordering::Relaxed);
     }
 
-    /// Waits for what is being read, and closes all connections. Later reads are refused.
+    /// Waits for running reads and closes all connections. Later reads are refused.
     pub async fn close(&self) {
         let all = self.turns.acquire_many(self.limits.connections).await;
         self.turns.close();
@@ -228,7 +228,7 @@ impl Reader {
         Ok(Self { connection, watch })
     }
 
-    /// Returns whether the last read was given up, so that its statement may still be ending.
+    /// Returns whether the last read was abandoned, so that its statement may still be ending.
     fn is_left_behind(&self) -> bool {
         matches!(*self.watch.lock(), Watch::Nobody)
     }
@@ -262,12 +262,12 @@ impl Watch {
 }
 
 impl Borrowed<'_> {
-    /// Gives the connection back, and returns the result of what was read on it: if it was told to
-    /// end, why.
+    /// Gives the connection back to the pool, and returns the result of the read or the reason for
+    /// its cancellation.
     ///
     /// # Errors
-    /// Those of the result; [`StoreError::OutOfTime`], [`StoreError::Crowded`],
-    /// [`StoreError::Stopped`].
+    /// The error of the result; [`StoreError::OutOfTime`], [`StoreError::Crowded`] or
+    /// [`StoreError::Stopped`] if the read was cancelled.
     pub fn finish<T>(mut self, result: Result<T, impl Into<StoreError>>) -> Result<T, StoreError> {
         let result = result.map_err(Into::into);
         let Some(reader) = self.reader.take() else { return result };
@@ -277,7 +277,7 @@ impl Borrowed<'_> {
                 self.readers.idle.lock().push(reader);
                 Err(why)
             }
-            // The connection may be what failed: the next read opens another.
+            // The connection itself may have failed. It is dropped; the next read opens another.
             (Err(error @ StoreError::Database(_)), _) => Err(error),
             (result, _) => {
                 self.readers.idle.lock().push(reader);
@@ -310,7 +310,7 @@ impl DerefMut for Borrowed<'_> {
     }
 }
 
-/// One more in a count, as long as it lives.
+/// Counts as one in a counter for as long as it lives.
 struct Counted<'a>(&'a AtomicUsize);
 
 impl<'a> Counted<'a> {

@@ -1,9 +1,9 @@
-//! The newest messages, in memory: the hottest read of all is answered from here.
+//! The cache of the newest messages, which serves the most frequent read.
 //!
-//! The writer applies each committed event before anybody is answered, so whoever has written sees
-//! it here, and rows are what the database would give. Dates do not run backwards, so the newest by date
-//! are the newest by key, too; where old rows or dates of other origin make a difference, only the order
-//! by date is answered from here.
+//! The writer applies each committed event before it replies, so that clients read their own
+//! writes, and rows equal those of the database. Dates are monotonic, so the newest messages by
+//! date are the newest by key, too. Where old rows or dates of other origin make a difference, the
+//! cache serves only the order by date.
 
 use std::collections::HashSet;
 use std::collections::VecDeque;
@@ -19,9 +19,9 @@ use crate::model::Key;
 use crate::model::Row;
 use crate::model::schema::MESSAGES;
 
-/// How many messages are kept.
+/// Maximum number of cached messages.
 pub(super) const ROWS_MAX: usize = 1000;
-/// How many bytes their texts may have together.
+/// Maximum total size of their texts, in bytes.
 pub(super) const BYTES_MAX: usize = 16 << 20;
 
 /// The newest messages by `date_created`, ties by key, newest last.
@@ -33,15 +33,15 @@ pub(super) struct Recent {
 #[derive(Default)]
 struct State {
     rows: VecDeque<Arc<Row>>,
-    /// How many bytes their texts have.
+    /// Total size of their texts, in bytes.
     bytes: usize,
-    /// Whether these are all messages there are.
+    /// Whether the cache contains all messages.
     whole: bool,
-    /// A place before which messages may be missing; all that come after it are here.
+    /// A position before which messages may be missing; all messages after it are cached.
     floor: Option<Place>,
-    /// No message that is missing has a greater key.
+    /// An upper bound of the keys of missing messages.
     missing: Option<Key>,
-    /// Whether the rows are in the order of their keys, too.
+    /// Whether the rows are in the order of their keys as well.
     by_key: bool,
 }
 
@@ -54,12 +54,12 @@ pub(super) enum Order {
     Key,
 }
 
-/// The place of a message in the order.
+/// The position of a message in the order by date.
 type Place = (Option<Timestamp>, Option<Key>);
 
 impl Recent {
-    /// Returns the newest messages out of the newest [`ROWS_MAX`], in any order; `whole` says that there
-    /// are no others, and `missing` is the greatest key of the others.
+    /// Creates the cache from the newest [`ROWS_MAX`] messages, in any order. `whole` says that
+    /// there are no other messages, and `missing` is the greatest key of the others.
     pub(super) fn of(rows: Vec<Row>, whole: bool, missing: Option<Key>) -> Self {
         let mut rows: Vec<Arc<Row>> = rows.into_iter().map(Arc::new).collect();
         rows.sort_by_key(|row| place(row));
@@ -71,8 +71,8 @@ impl Recent {
         Self { state: RwLock::new(state) }
     }
 
-    /// Returns the newest messages, newest first, after passing over some; `None` if more are asked
-    /// for than are kept, or not all that are kept are in this order.
+    /// Returns the newest messages, newest first, after skipping `offset`; `None` if the page
+    /// exceeds the cache, or the cache does not have this order.
     pub(super) fn newest(&self, order: Order, limit: u64, offset: u64) -> Option<Vec<Arc<Row>>> {
         let limit = usize::try_from(limit).ok()?;
         let offset = usize::try_from(offset).ok()?;
@@ -86,7 +86,7 @@ impl Recent {
         Some(state.rows.iter().rev().skip(offset).take(limit).cloned().collect())
     }
 
-    /// Takes notice of a committed event.
+    /// Applies a committed event.
     pub(super) fn apply(&self, event: &Event) {
         if *event.collection != MESSAGES {
             return;
@@ -107,7 +107,7 @@ impl Recent {
 impl State {
     fn insert(&mut self, row: &Arc<Row>) {
         if !self.whole && Some(place(row)) < self.floor {
-            // There may be others in between.
+            // There may be missing messages in between.
             self.missing = self.missing.max(row.key());
             return;
         }
@@ -120,7 +120,7 @@ impl State {
         self.shorten();
     }
 
-    /// Returns whether all that is here is newer by its key than all that is not.
+    /// Returns whether the cached messages are in key order and newer by key than all missing ones.
     fn is_newest_by_key(&self) -> bool {
         self.by_key
             && (self.missing.is_none()
@@ -131,7 +131,7 @@ impl State {
         self.by_key = self.rows.iter().is_sorted_by_key(|row| row.key());
     }
 
-    /// Lets the oldest go of those that are too many or too long.
+    /// Evicts the oldest messages that exceed the limits.
     fn shorten(&mut self) {
         while (self.rows.len() > ROWS_MAX || self.bytes > BYTES_MAX)
             && let Some(row) = self.rows.pop_front()
@@ -145,7 +145,7 @@ impl State {
 
     fn remove(&mut self, changes: &[Change]) {
         if let [change] = changes {
-            // Most changes concern one new message.
+            // Most changes concern one recent message.
             let at = self.rows.iter().rposition(|row| row.key() == Some(change.key));
             let gone = at.and_then(|at| self.rows.remove(at));
             self.bytes -= gone.map_or(0, |row| row.text_bytes());
@@ -230,14 +230,14 @@ mod tests {
         assert_eq!(by_key(2), Some(vec![3, 2]));
         assert_eq!(by_key(3), None);
 
-        // An import with a date between theirs, and its end.
+        // An imported message with a date between theirs, and its deletion.
         recent.apply(&created(9, 2));
         assert_eq!(by_key(1), None);
         assert_eq!(keys(recent.newest(Order::Date, 2, 0)), Some(vec![3, 9]));
         recent.apply(&event(&MESSAGES, EventAction::Delete, Key::Integer(9), None));
         assert_eq!(by_key(2), Some(vec![3, 2]));
 
-        // One with a date before theirs is not kept, but there.
+        // A message with a date before theirs is not cached, but exists.
         recent.apply(&created(10, 1));
         recent.apply(&created(4, 4));
         assert_eq!(by_key(1), None);
@@ -249,7 +249,7 @@ mod tests {
         recent.apply(&created(1001, 1001));
         assert_eq!(keys(recent.newest(Order::Key, 1, 0)), Some(vec![1001]));
 
-        // The oldest by date that has the greatest key.
+        // The oldest message by date has the greatest key.
         let old = (2..=1000).map(|id| message(id, id)).chain([message(5000, 1)]).collect();
         let recent = Recent::of(old, true, None);
         recent.apply(&created(1001, 1001));
@@ -262,7 +262,7 @@ mod tests {
         let recent = Recent::of(rows, false, None);
 
         recent.apply(&event(&MESSAGES, EventAction::Delete, Key::Integer(1000), None));
-        // An import with an old date: others may lie between it and the oldest that is kept.
+        // An import with an old date: other messages may lie between it and the oldest cached one.
         recent.apply(&created(2000, 0));
 
         assert_eq!(recent.newest(Order::Date, 999, 0).map(|rows| rows.len()), Some(999));
@@ -310,7 +310,7 @@ mod tests {
         assert_eq!(keys(recent.newest(Order::Date, 1, 15)), Some(vec![6]));
         recent.apply(&event(&MESSAGES, EventAction::Delete, Key::Integer(21), None));
         assert!(recent.newest(Order::Date, 16, 0).is_none());
-        // One that becomes long makes others go.
+        // Messages that become long evict others.
         for id in 22..=60 {
             recent.apply(&created(id, id));
         }

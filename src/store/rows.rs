@@ -1,4 +1,4 @@
-//! Rows to SQL and back.
+//! Encodes rows for SQL and decodes them.
 
 use std::sync::Arc;
 
@@ -18,10 +18,10 @@ use crate::model::Value;
 use crate::query::date;
 use crate::store::StoreError;
 
-/// What stands for a secret in events and in the log.
+/// The placeholder for a secret in events and in the log.
 const MASK: &str = "**********";
 
-/// Reads a row whose columns are [`Collection::columns`], in that order.
+/// Decodes a row with the columns [`Collection::columns`], in that order.
 pub(super) fn decode(collection: &'static Collection, row: &SqliteRow) -> Result<Row, StoreError> {
     let mut decoded = Row::empty(collection);
     for (place, field) in collection.columns().enumerate() {
@@ -30,7 +30,7 @@ pub(super) fn decode(collection: &'static Collection, row: &SqliteRow) -> Result
     Ok(decoded)
 }
 
-/// Reads the value of a field out of the column at this place.
+/// Decodes the value of a field from the column at this index.
 pub(super) fn decode_value(
     collection: &'static Collection,
     field: &'static Field,
@@ -93,13 +93,13 @@ fn pack_value(value: &Value) -> Json {
         Value::Text(text) => Json::from(text.as_ref()),
         Value::Uuid(id) => Json::from(id.to_string()),
         Value::Timestamp(at) => Json::from(at.millis()),
-        // Packed as text, since the column keeps the text and not what it says.
+        // Packed as text, since the column stores the text of the document.
         Value::Json(document) => Json::from(document.to_string()),
     }
 }
 
-/// Returns the row as a JSON object, for the log: by names, so that it can be read after the schema
-/// has moved on. Fields with the values of `implied` are left out.
+/// Returns the row as a JSON object for the log. Values are keyed by name, so that the row can be
+/// read after changes of the schema. Fields with the values of `implied` are omitted.
 pub(super) fn describe(row: &Row, implied: &Row) -> Json {
     row.collection()
         .columns()
@@ -109,8 +109,8 @@ pub(super) fn describe(row: &Row, implied: &Row) -> Json {
         .into()
 }
 
-/// Returns the row that was described. Names that are not known any more are passed over; fields it
-/// does not name have the values of `implied`. `None` if a value has not the form of its field.
+/// Returns the row of a description. Unknown names are skipped; omitted fields have the values of
+/// `implied`. `None` if a value does not fit its field.
 pub(super) fn restore(implied: Row, described: &serde_json::Map<String, Json>) -> Option<Row> {
     let mut row = implied;
     for (name, value) in described {
@@ -142,7 +142,7 @@ pub(super) fn pack_keys(keys: impl IntoIterator<Item = Key>) -> Json {
     keys.into_iter().map(|key| pack_value(&Value::from(key))).collect()
 }
 
-/// Returns the keys that were packed, or `None` if these are none.
+/// Returns the keys that were packed; `None` if the text is not a list of keys.
 pub(super) fn unpack_keys(packed: &str) -> Option<Vec<Key>> {
     let keys: Vec<Json> = serde_json::from_str(packed).ok()?;
     keys.iter()
@@ -153,12 +153,12 @@ pub(super) fn unpack_keys(packed: &str) -> Option<Vec<Key>> {
         .collect()
 }
 
-/// Returns values as a JSON list, to be compared with a column.
+/// Returns values as a JSON list, for comparison with a column.
 pub(super) fn pack_values(values: &[Value]) -> Json {
     values.iter().map(pack_value).collect()
 }
 
-/// Returns the row as it may leave the store in an event: whether there is a secret, not which.
+/// Returns the row as events expose it: secrets are masked, so that only their presence is visible.
 pub(super) fn mask(row: &Row) -> Row {
     let mut masked = row.clone();
     for field in row.collection().columns() {

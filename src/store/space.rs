@@ -1,8 +1,8 @@
-//! Giving the space of deleted data back to the disk.
+//! Gives the space of deleted data back to the file system.
 //!
-//! A new database keeps account of its pages so that free ones at its end can be cut off
-//! (`auto_vacuum = incremental`), which happens in small steps while the service runs. An older one has
-//! to be written anew once, by [`Store::vacuum`].
+//! A new database keeps track of its pages so that free ones at its end can be cut off
+//! (`auto_vacuum = incremental`), which happens in small steps while the service runs. An older one
+//! must be rewritten once, by [`Store::vacuum`].
 
 use std::path::Path;
 use std::time::Duration;
@@ -22,19 +22,19 @@ use crate::store::dialect;
 use crate::store::lock::Lock;
 use crate::store::sqlite;
 
-/// How many free pages stay for what is written next, at least and as a part of all pages.
+/// Free pages that are kept for later writes: the minimum, and the divisor of the page count.
 const KEPT_MIN: i64 = 1_024;
 const KEPT_PART: i64 = 16;
 
-/// How many pages a step gives back at most, how many at a time, and after how long no more are begun.
+/// The limits of a step: its pages, the pages per statement, and the time after which it ends.
 const STEP: i64 = 256;
 const SLICE: i64 = 16;
 const STEP_TIME: Duration = Duration::from_millis(5);
 
-/// The mode of a database that can give pages back, in numbers of SQLite.
+/// The mode of a database that can give pages back, as numbered by SQLite.
 const INCREMENTAL: i64 = 2;
 
-/// How large a file was before and after.
+/// The size of the database file before and after.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Vacuumed {
     /// Bytes before.
@@ -44,8 +44,8 @@ pub struct Vacuumed {
 }
 
 impl Store {
-    /// Gives some of the free pages back to the disk, if there are many. Returns whether there are
-    /// more to give back.
+    /// Gives some of the free pages back to the file system, if there are many. Returns whether
+    /// there are more to give back.
     ///
     /// # Errors
     /// As [`Store::write`].
@@ -66,11 +66,11 @@ impl Store {
         Ok(surplus > SLICE)
     }
 
-    /// Writes the database anew, without free pages, and so that space can be given back from then
-    /// on. No other process may have it open.
+    /// Rewrites the database without free pages, and so that space can be given back from then on.
+    /// No other process may have it open.
     ///
     /// # Errors
-    /// [`StoreError::InUse`], [`StoreError::Path`], and what the database fails with.
+    /// [`StoreError::InUse`], [`StoreError::Path`]; when the database fails.
     pub async fn vacuum(config: &StoreConfig) -> Result<Vacuumed, StoreError> {
         dialect::add_functions()?;
         let filename = sqlite::filename(config)?;
@@ -84,7 +84,7 @@ impl Store {
     }
 }
 
-/// Gives pages back within a transaction, as many as there is time for.
+/// Gives pages back within a transaction, within the time limit of a step.
 pub(super) async fn shrink(
     connection: &mut SqliteConnection,
     mut pages: i64,

@@ -1,7 +1,7 @@
 //! The embedded database: one file, one writer, some readers.
 //!
-//! WAL, so that readers and the writer do not wait for each other; `synchronous = full`, so that a
-//! commit is on disk when it returns.
+//! WAL mode lets readers and the writer run concurrently. With `synchronous = full`, a commit is on
+//! disk when it returns.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -52,15 +52,13 @@ use crate::store::writer::Step;
 use crate::store::writer::Work;
 use crate::store::writer::Writer;
 
-/// How long a statement waits for another process that holds the file, and a reader for a
-/// connection.
+/// Timeout of a statement on a locked file, and of waiting for a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// An open database.
 pub struct Store {
     readers: Readers,
-    /// A connection for what the service itself has to know, whatever clients keep the others busy
-    /// with.
+    /// Connections for the service's own reads, so that client queries cannot delay these.
     reserved: SqlitePool,
     recent: Arc<Recent>,
     position: Arc<AtomicI64>,
@@ -73,19 +71,19 @@ pub struct Store {
     queue_jobs_max: usize,
     mutation_bytes_max: usize,
     queue_bytes_max: usize,
-    /// Whether the service is about to end.
+    /// Whether the service is shutting down.
     ending: AtomicBool,
     writer: Mutex<Option<JoinHandle<Option<SqliteConnection>>>>,
     _lock: Lock,
 }
 
 impl Store {
-    /// Opens the database, creating it where there is none, and brings its schema up to date.
-    /// Committed events leave through `committed`, in order; while that is full the writer waits.
+    /// Opens the database, creating it if it does not exist, and migrates its schema. Committed
+    /// events are sent to `committed`, in order; while that channel is full, the writer waits.
     ///
     /// # Errors
-    /// [`StoreError::InUse`], [`StoreError::NewerSchema`], [`StoreError::Path`], and what the
-    /// database fails with.
+    /// [`StoreError::InUse`], [`StoreError::NewerSchema`], [`StoreError::Path`]; when the database
+    /// fails.
     pub async fn open(
         config: &StoreConfig,
         committed: mpsc::Sender<Committed>,
@@ -94,8 +92,8 @@ impl Store {
         let filename = filename(config)?;
         let lock = Lock::acquire(filename)?;
         let options = options(filename, config);
-        // What a statement changed so far is kept to be undone, and that of a batch is larger than what
-        // SQLite would keep in memory by itself. It is bounded as the bytes of a batch are.
+        // The statement journal of a batch exceeds the size that SQLite keeps in memory by default.
+        // It is bounded like the bytes of a batch.
         let writing = options.clone().pragma("temp_store", "memory");
         let is_new = std::fs::metadata(filename).is_ok_and(|file| file.len() == 0);
         let mut connection = if is_new {
@@ -155,26 +153,25 @@ impl Store {
         })
     }
 
-    /// Returns the place of the last event that was committed, in the order of events. Whoever was
-    /// answered is not behind it.
+    /// Returns the offset of the last committed event. It covers every acknowledged write.
     #[must_use]
     pub fn position(&self) -> i64 {
         self.position.load(Ordering::Acquire)
     }
 
-    /// Returns the place of the last event that the index for searches knows, at most
-    /// [`Store::position`]. What comes after it stays in the log.
+    /// Returns the offset of the last event in the search index, at most [`Store::position`]. Later
+    /// events stay in the log.
     #[must_use]
     pub fn indexed(&self) -> i64 {
         self.indexed.load(Ordering::Acquire)
     }
 
-    /// Queues a write, waits for its commit, and returns its events in order. Secrets are masked
-    /// in events. A write that takes several transactions is carried out at once, and all its events are
-    /// returned: for callers who know that it is small.
+    /// Queues a write, waits for its commit, and returns its events in order. Secrets are masked in
+    /// events. A write that takes several transactions is carried out to its end, and all its
+    /// events are returned: only for writes that are known to be small.
     ///
     /// # Errors
-    /// [`StoreError::QueueFull`]; what the write itself is refused for: nothing has happened then.
+    /// [`StoreError::QueueFull`]; the error of a refused write, which then has no effect.
     pub async fn write(&self, write: Write) -> Result<Vec<Arc<Event>>, StoreError> {
         let turn = Turn::of(write.actor);
         let (mut next, mut all) = (Some(write), Vec::new());
@@ -185,19 +182,19 @@ impl Store {
                     all.extend(events);
                     next = Some(rest);
                 }
-                // Only what has a key can have happened before.
+                // Only writes with an idempotency key have duplicates.
                 Done::Before(_) => {}
             }
         }
         Ok(all)
     }
 
-    /// As [`Store::write`], when it is the turn of whoever it is for; with a key, unless the same has
-    /// happened under it already, or happens at the same moment. That is remembered as long as the
-    /// log keeps its events.
+    /// Like [`Store::write`], for one transaction in the flow `turn`. With an idempotency key, the
+    /// write is skipped if the same write was committed under it before, or is committed at the
+    /// same moment. Keys are kept as long as the log keeps the events.
     ///
     /// # Errors
-    /// As [`Store::write`]; [`StoreError::KeyReused`] if the key stands for something else.
+    /// As [`Store::write`]; [`StoreError::KeyReused`] if the key was used for another write.
     pub async fn write_in_turn(
         &self,
         turn: Turn,
@@ -207,20 +204,20 @@ impl Store {
         self.queue_up(Work::Write(write, once), turn).await
     }
 
-    /// Returns how many bytes writes may have that wait.
+    /// Returns the size limit of the write queue, in bytes.
     #[must_use]
     pub const fn queue_bytes_max(&self) -> usize {
         self.queue_bytes_max
     }
 
-    /// Returns how much of [`Store::queue_bytes_max`] a write takes: its bytes, or its part of it by
-    /// number.
+    /// Returns the share of [`Store::queue_bytes_max`] that a write takes: its bytes, but at least
+    /// the share of one job.
     #[must_use]
     pub fn queue_bytes(&self, write: &Write) -> usize {
         write.bytes().max(self.queue_bytes_max / self.queue_jobs_max)
     }
 
-    /// Queues what keeps the service's own tables in order, and waits for its commit.
+    /// Queues a maintenance write and waits for its commit.
     pub(super) async fn keep_house(&self, chore: Chore) -> Result<(), StoreError> {
         self.queue_up(Work::Chore(chore), Turn::of(())).await.map(drop)
     }
@@ -230,7 +227,7 @@ impl Store {
         answer.await.map_err(|_| StoreError::Stopped)?
     }
 
-    /// Lets the writer look around between two writes.
+    /// Wakes the writer's task with an empty write, so that it handles pending requests.
     ///
     /// # Errors
     /// As [`Store::write`].
@@ -239,12 +236,12 @@ impl Store {
         self.write(nothing).await.map(drop)
     }
 
-    /// Waits until the file holds no part of the texts that were deleted or edited before: neither in
-    /// the index for searches nor in the write-ahead log.
+    /// Waits until the file contains no part of the texts deleted or edited so far, neither in the
+    /// search index nor in the write-ahead log.
     ///
     /// # Errors
-    /// [`StoreError::Stopped`]; [`StoreError::WalInUse`] if another process reads the database all the
-    /// time; when the database fails.
+    /// [`StoreError::Stopped`]; [`StoreError::WalInUse`] if another process keeps reading the file;
+    /// when the database fails.
     pub async fn purge_texts(&self) -> Result<(), StoreError> {
         let goal = self.position();
         self.purges.request(goal);
@@ -253,8 +250,8 @@ impl Store {
         self.truncate_wal().await
     }
 
-    /// Waits until the writer has ended although nobody closed the store: nothing can be committed any
-    /// more.
+    /// Waits until the writer has ended without a call of [`Store::close`]. No write can be
+    /// committed then.
     pub async fn failed(&self) {
         let queue = self.queue.lock().clone();
         if let Some(queue) = queue {
@@ -262,21 +259,20 @@ impl Store {
         }
     }
 
-    /// Ends the queries of clients that still run, and refuses further ones that take long; writes that
-    /// take several transactions stop between two. Clients that wait get an answer before the service
-    /// ends.
+    /// Cancels running client queries and refuses later ones that take long. Writes of several
+    /// transactions stop between two of them. Waiting clients still get a response.
     pub fn end_long_work(&self) {
         self.ending.store(true, Ordering::Release);
         self.readers.end();
     }
 
-    /// Returns whether no further transaction of a long write should begin.
+    /// Returns whether a write of several transactions should stop before the next one.
     #[must_use]
     pub fn is_ending(&self) -> bool {
         self.ending.load(Ordering::Acquire)
     }
 
-    /// Commits what is queued, takes no more, and closes the file. Later writes are refused.
+    /// Commits the queued writes, refuses later ones, and closes the file.
     pub async fn close(&self) {
         self.ending.store(true, Ordering::Release);
         self.queue.lock().take();
@@ -294,7 +290,7 @@ impl Store {
         }
     }
 
-    /// Returns how many bytes of items an update or a delete may touch.
+    /// Returns the size limit of the items that an update or a delete may touch, in bytes.
     pub(super) const fn mutation_bytes_max(&self) -> usize {
         self.mutation_bytes_max
     }
@@ -315,7 +311,7 @@ impl Store {
         &self.readers
     }
 
-    /// Returns what is held while the file is checked for damage.
+    /// Returns the lock that is held during an integrity check.
     pub(super) const fn checking(&self) -> &tokio::sync::Mutex<()> {
         &self.checking
     }
@@ -325,10 +321,10 @@ impl Store {
     }
 }
 
-/// Returns the file of the database.
+/// Returns the path of the database file.
 ///
 /// # Errors
-/// [`StoreError::Path`] if there is none.
+/// [`StoreError::Path`] if none is configured.
 pub(super) fn filename(config: &StoreConfig) -> Result<&Path, StoreError> {
     config.filename.as_deref().ok_or_else(|| StoreError::Path {
         path: "the database without a name (DB_FILENAME)".to_owned(),
@@ -343,9 +339,9 @@ pub(super) fn options(filename: &Path, config: &StoreConfig) -> SqliteConnectOpt
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
-        // What was deleted is overwritten, and not only let go.
+        // Deleted content is overwritten with zeros.
         .pragma("secure_delete", "on")
-        // After one long transaction the write-ahead log becomes shorter again.
+        // After a long transaction the write-ahead log is truncated to this size.
         .pragma("journal_size_limit", Wal::long(config).to_string())
         .busy_timeout(PATIENCE)
         .disable_statement_logging()

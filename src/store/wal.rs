@@ -1,9 +1,10 @@
-//! The write-ahead log (WAL) is kept short.
+//! Keeps the write-ahead log (WAL) short.
 //!
-//! SQLite begins the log anew only at a moment at which no reader needs it. While reads overlap all the
-//! time there is no such moment, and the log grows without end. So once it is long, no costly read
-//! begins; once it is too long, no read begins at all and those that are costly end; then the log is
-//! truncated. That takes the lock of the writer, so the writer's own task does it, between two writes.
+//! SQLite restarts the log only at a moment at which no reader needs it. While reads overlap
+//! continuously there is no such moment, and the log grows without bound. So once the log is long,
+//! no costly read starts. Once it is too long, no read starts at all and costly ones are cancelled;
+//! then the log is truncated. That takes the lock of the writer, so the writer's own task does it,
+//! between two writes.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,25 +19,25 @@ use crate::config::StoreConfig;
 use crate::store::Store;
 use crate::store::StoreError;
 
-/// How long the writer waits for readers of the log that are no clients.
+/// Timeout of the writer for readers of the log that are not clients.
 const PATIENCE: Duration = Duration::from_millis(20);
 
-/// How long reads pause for the writer, which may be waiting for those who read.
+/// Maximum pause of reads for the writer, which may itself be waiting for consumers that read.
 const PAUSE_MAX: Duration = Duration::from_millis(500);
 
-/// While the log is not too long yet, reads that have taken longer than this are not interrupted.
+/// While the log is not too long yet, reads that have run for longer than this are not cancelled.
 const QUICK: Duration = Duration::from_millis(20);
 
-/// How often truncating is tried while no client reads until another process must be what reads, and
-/// how long nothing is held back then.
+/// Number of failed attempts without client reads after which another process must be the reader,
+/// and the time for which no reads are held back then.
 const ATTEMPTS: u32 = 5;
 const RESIGNATION: Duration = Duration::from_secs(30);
 
-/// How often an erasure tries to truncate the log, and the pause between.
+/// Number of attempts of an erasure to truncate the log, and the pause between them.
 const ERASURE_ATTEMPTS: u32 = 50;
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// The log of one database, and what the writer is asked to do with it.
+/// The log of one database, and the pending request to truncate it.
 pub(super) struct Wal {
     file: PathBuf,
     bytes_max: u64,
@@ -46,7 +47,7 @@ pub(super) struct Wal {
     failures: Mutex<Failures>,
 }
 
-/// Attempts in vain while no client read.
+/// Failed attempts while no client was reading.
 #[derive(Default)]
 struct Failures {
     count: u32,
@@ -66,12 +67,12 @@ impl Wal {
         }
     }
 
-    /// Returns from how many bytes on the log is long: then costly reads wait.
+    /// Returns the size in bytes from which on the log is long, and costly reads wait.
     pub(super) const fn long(config: &StoreConfig) -> usize {
         config.wal_bytes_max / 2
     }
 
-    /// Truncates the log if that was asked for, on the connection of the writer.
+    /// Truncates the log if requested, on the connection of the writer.
     pub(super) async fn truncate_if_asked(&self, connection: Option<&mut SqliteConnection>) {
         let request = self.request.lock().take();
         if let Some(reply) = request {
@@ -79,7 +80,7 @@ impl Wal {
                 Some(connection) => truncate(connection).await,
                 None => Ok(false),
             };
-            // Whoever asked may have gone.
+            // The caller may be gone.
             let _ = reply.send(outcome);
         }
     }
@@ -92,7 +93,7 @@ impl Wal {
         self.failures.lock().until.is_some_and(|until| Instant::now() < until)
     }
 
-    /// Takes notice of an attempt while no client read.
+    /// Records an attempt while no client was reading.
     fn note(&self, truncated: bool) {
         let mut failures = self.failures.lock();
         if truncated {
@@ -112,7 +113,7 @@ impl Wal {
 }
 
 impl Store {
-    /// Keeps the write-ahead log short; to be called many times a second.
+    /// Keeps the write-ahead log short. Must be called many times a second.
     ///
     /// # Errors
     /// When the database fails.
@@ -138,11 +139,10 @@ impl Store {
         Ok(truncated)
     }
 
-    /// Copies the log into the database and cuts it to nothing, while no client reads.
+    /// Copies the log into the database and truncates it, while no client reads.
     ///
     /// # Errors
-    /// [`StoreError::WalInUse`] if another process reads the database all the time; when the
-    /// database fails.
+    /// [`StoreError::WalInUse`] if another process keeps reading the file; when the database fails.
     pub(super) async fn truncate_wal(&self) -> Result<(), StoreError> {
         for _ in 0..ERASURE_ATTEMPTS {
             let readers = self.readers().pause().await?;
@@ -155,8 +155,7 @@ impl Store {
         Err(StoreError::WalInUse)
     }
 
-    /// Returns whether the log could be truncated: nobody was reading it, and the writer came round to
-    /// it in time.
+    /// Returns whether the log was truncated: no reader used it, and the writer was ready in time.
     async fn try_truncate_wal(&self) -> Result<bool, StoreError> {
         let truncating = async {
             let _turn = self.wal().turn.lock().await;

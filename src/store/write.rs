@@ -1,4 +1,4 @@
-//! What can be asked of the writer.
+//! The input and output of the writer.
 
 use std::hash::DefaultHasher;
 use std::hash::Hash;
@@ -17,34 +17,34 @@ use crate::model::Value;
 use crate::model::schema;
 use crate::query::Filter;
 
-/// What a write takes in memory beside what it says.
+/// Memory of a queued write besides its contents, in bytes.
 const WRITE_OVERHEAD: usize = 1024;
-/// What an item takes beside its texts: the values, their copies in the event, the accounts of both.
+/// Memory of an item besides its texts, in bytes: the values, their copies in the event, and the
+/// bookkeeping of both.
 pub(super) const ROW_OVERHEAD: usize = 512;
 
-/// Changes that happen together or not at all.
+/// A set of operations that takes effect as a whole or not at all.
 ///
 /// The consequences of a write (items that an [`Op::DeleteWhere`] finds, referential actions, an
-/// erasure) may be more than one transaction should hold. The write then ends as [`Done::Partly`].
+/// erasure) may exceed the size of one transaction. The write then ends as [`Done::Partly`].
 #[derive(Debug, Clone)]
 pub struct Write {
-    /// On whose behalf; `None` for the public and for the service itself.
+    /// The acting account; `None` for anonymous requests and for the service itself.
     pub actor: Option<Uuid>,
-    /// What the clock says. The date of the events is this or, if that is later, the date of the event
-    /// before.
+    /// The current time. Events get this date or, if it is later, the date of the previous event.
     pub at: Timestamp,
-    /// What, in order.
+    /// The operations, in order.
     pub ops: Vec<Op>,
 }
 
 impl Write {
-    /// Returns about how many bytes of memory it takes while it waits.
+    /// Returns the approximate memory that the write takes while queued, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.ops.iter().map(Op::bytes).sum::<usize>() + WRITE_OVERHEAD
     }
 
-    /// Returns whether it may have more consequences than one transaction should hold.
+    /// Returns whether its consequences may exceed the size of one transaction.
     #[must_use]
     pub fn may_take_steps(&self) -> bool {
         self.ops.iter().any(|op| match op {
@@ -54,21 +54,21 @@ impl Write {
         })
     }
 
-    /// Returns whether nothing is left to decide: the write only carries out deletions that were
-    /// committed before.
+    /// Returns whether the write only carries out deletions that were committed before, so that
+    /// nothing is left to decide.
     #[must_use]
     pub fn is_decided(&self) -> bool {
         self.ops.iter().all(|op| matches!(op, Op::Finish { .. }))
     }
 }
 
-/// Whose turn it is: of all that waits to be written, those of one come in order, and those of
-/// different ones in turns, so that nobody waits for all that somebody else has queued.
+/// The flow key of fair queueing. Jobs of one flow are committed in order. Flows take turns, so
+/// that none of them waits for the whole backlog of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Turn(u64);
 
 impl Turn {
-    /// Returns the turn of whoever this stands for.
+    /// Returns the flow key of an owner.
     #[must_use]
     pub fn of(whoever: impl Hash) -> Self {
         let mut hasher = DefaultHasher::new();
@@ -77,19 +77,19 @@ impl Turn {
     }
 }
 
-/// One change.
+/// One operation of a write.
 #[derive(Debug, Clone)]
 pub enum Op {
-    /// Creates items: one event each. An integer key may be null: the writer then counts one up. A
-    /// null date of creation becomes that of the event.
+    /// Creates items: one event each. For a null integer key the writer assigns the next number. A
+    /// null creation date becomes the date of the event.
     Create {
         /// The collection of all rows.
         collection: &'static Collection,
         /// The items, complete.
         rows: Vec<Row>,
     },
-    /// Sets the same fields of some items: one event for all of them, or several if they are many; none
-    /// if there are none. A null date of the update becomes that of the event.
+    /// Sets the same fields of several items: one event for all of them, or none if there are no
+    /// items. A null update date becomes the date of the event.
     Update {
         /// The collection.
         collection: &'static Collection,
@@ -97,57 +97,57 @@ pub enum Op {
         keys: Vec<Key>,
         /// The new values.
         set: Vec<(&'static Field, Value)>,
-        /// What must hold of the items as they are.
+        /// The precondition on the current items.
         guard: Guard,
     },
     /// Deletes items, with the referential actions of their relations. Events as for an update. If
-    /// the actions take more than one transaction the deletion is recorded, the items are retired
-    /// (`schema::retired`), and what is left is an [`Op::Finish`].
+    /// the actions exceed one transaction, the deletion is recorded, the items are retired
+    /// (`schema::retired`), and an [`Op::Finish`] remains.
     Delete {
         /// The collection.
         collection: &'static Collection,
         /// The items.
         keys: Vec<Key>,
-        /// What must hold of the items as they are.
+        /// The precondition on the current items.
         guard: Guard,
         /// The integer keys that the request wrote as text, in ascending order.
         text_keys: Arc<[Key]>,
     },
-    /// Deletes the items that fit when the write runs, in several transactions if they are many. Comes
-    /// before all other operations of a write, which then belong to the last transaction.
+    /// Deletes the items that match when the write runs, in several transactions if they are many.
+    /// Must precede all other operations of a write, which then belong to the last transaction.
     DeleteWhere {
         /// The collection.
         collection: &'static Collection,
-        /// What goes.
+        /// Selects the items to delete.
         filter: Filter,
     },
-    /// Carries out deletions that were recorded. Items without a record are passed over.
+    /// Carries out deletions that were recorded. Items without a record are skipped.
     Finish {
         /// The collection.
         collection: &'static Collection,
         /// The items.
         keys: Vec<Key>,
     },
-    /// Deletes an account and takes all rows that are about it out of the log, the lines of this very
-    /// write included. Recorded as an [`Op::Delete`] if it takes more than one transaction.
+    /// Deletes an account and removes all rows about it from the log, including the log rows of
+    /// this write. Recorded like an [`Op::Delete`] if it exceeds one transaction.
     Erase {
         /// The account.
         user: Uuid,
         /// Whether the items that the account created are deleted as well.
         items: bool,
     },
-    /// Writes some of the lines of activity that earlier creates are owed; no event.
+    /// Projects some of the pending activity rows of earlier creates; no event.
     CatchUp,
 }
 
 impl Op {
-    /// Returns the deletion of items whose keys no request wrote as text.
+    /// Returns the deletion of items, without keys that a request wrote as text.
     #[must_use]
     pub fn delete(collection: &'static Collection, keys: Vec<Key>, guard: Guard) -> Self {
         Self::Delete { collection, keys, guard, text_keys: Arc::default() }
     }
 
-    /// Returns the collection whose items it changes, if it is one.
+    /// Returns the collection that the operation changes; `None` if it may change several.
     #[must_use]
     pub const fn collection(&self) -> Option<&'static Collection> {
         match self {
@@ -175,43 +175,44 @@ impl Op {
     }
 }
 
-/// What must hold of items for a write to touch them, checked within its transaction.
+/// The precondition on the items of a write, checked within its transaction.
 #[derive(Debug, Clone)]
 pub enum Guard {
-    /// Nothing: keys that are not there are passed over.
+    /// No precondition: missing keys are skipped.
     Present,
-    /// Every item must be there and fit, else the whole write is refused with
+    /// Every item must exist and match, else the whole write is refused with
     /// [`StoreError::Refused`](crate::store::StoreError::Refused).
     Every(Filter),
 }
 
-/// What makes a write happen once, however often it is asked for.
+/// The idempotency key of a write, which ensures that repeated requests are carried out once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Once {
-    /// Whose key it is; `None` for all who have not signed in.
+    /// The account that owns the key; `None` for anonymous clients, which share one key space.
     pub owner: Option<Uuid>,
     /// The key the client chose.
     pub key: String,
-    /// A digest of all that was asked for.
+    /// A digest of the whole request.
     pub digest: String,
-    /// The collection of the items that are asked for.
+    /// The collection of the requested items.
     pub collection: &'static Collection,
-    /// Their places among all items that the write creates in the collection.
+    /// Their indexes among all items that the write creates in the collection.
     pub roots: Vec<usize>,
 }
 
-/// The result of a write.
+/// The outcome of a write.
 #[derive(Debug)]
 pub enum Done {
-    /// It has happened now: its events, in order.
+    /// The write is committed: its events, in order.
     Now(Vec<Arc<Event>>),
-    /// One transaction of several is committed: its events, and the write of the rest. If that
-    /// [is decided](Write::is_decided), the write itself has happened and its consequences follow;
-    /// otherwise some consequences have, and the write itself comes last.
+    /// One transaction of several is committed: its events, and the write of the remaining
+    /// operations. If that [is decided](Write::is_decided), the write itself is committed and its
+    /// consequences follow. Otherwise only some consequences are committed, and the write itself
+    /// comes last.
     Partly(Vec<Arc<Event>>, Write),
-    /// It had happened before: the items that were created then. Nothing has happened now.
+    /// A duplicate of a committed write: the items that were created then. Nothing is written now.
     Before(Vec<Key>),
 }
 
-/// The events of one transaction, in order, as they leave the writer.
+/// The events of one transaction, in order, as published by the writer.
 pub type Committed = Arc<[Arc<Event>]>;

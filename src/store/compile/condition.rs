@@ -1,7 +1,7 @@
-//! A filter to the condition of a statement, with the joins that it needs.
+//! Compiles a filter to the condition of a statement, with the joins that it needs.
 //!
-//! A condition through a to-one relation is a left join: where the relation leads nowhere, all fields
-//! of the item are null. A condition through a to-many relation is a subquery.
+//! A condition through a to-one relation is a left join: where the relation is null, all fields of
+//! the item are null. A condition through a to-many relation is a subquery.
 
 use sea_query::Alias;
 use sea_query::Cond;
@@ -53,7 +53,7 @@ impl Builder {
         }
     }
 
-    /// Joins what lies behind a to-one relation, once, and returns its alias.
+    /// Joins the target of a to-one relation, once, and returns its alias.
     pub(super) fn join(&mut self, table: &str, field: &'static Field) -> String {
         let alias = format!("{table}_{}", field.name);
         let Some(target) = field.target() else {
@@ -73,7 +73,7 @@ impl Builder {
     }
 }
 
-/// Joins conditions as a tree instead of a chain, since the depth of expressions is bounded.
+/// Joins conditions as a tree instead of a chain, since the depth of expressions is limited.
 fn balanced(mut parts: Vec<Condition>, join: fn() -> Condition) -> Condition {
     const WIDTH: usize = 16;
     while parts.len() > WIDTH {
@@ -85,14 +85,14 @@ fn balanced(mut parts: Vec<Condition>, join: fn() -> Condition) -> Condition {
     parts.into_iter().fold(join(), Condition::add)
 }
 
-/// Returns whether an item behind a to-many relation fits.
+/// Returns the expression that is true if any item of a to-many relation matches.
 fn exists(field: &'static Field, inner: &Filter, table: &str) -> Expr {
     let Some((other, back)) = field.pointing() else { return Expr::val(1).eq(0) };
     let alias = format!("{table}_{}", field.name);
     let mut inside = Builder::at(other, &alias);
     let inner = inside.condition(inner, &alias);
     inside.sql.expr(Expr::val(1));
-    // What a to-many relation starts from is the key of its own collection.
+    // A to-many relation starts from the key of its own collection.
     let here = back.target().map_or_else(|| other.key(), |target| target.key());
     inside.sql.and_where(column(&alias, back).eq(column(table, here)));
     if !inner.is_empty() {
@@ -144,7 +144,8 @@ const fn is_text(field: &Field) -> bool {
     matches!(field.kind, Kind::Text | Kind::Secret)
 }
 
-/// Every text field that contains the text, without case, or a number or key that equals it.
+/// Returns the condition that a text field contains the text, ignoring case, or that a number or
+/// key equals it.
 pub(super) fn search(table: &str, text: &str, fields: &[&'static Field]) -> Condition {
     let mut any = Cond::any();
     for field in fields {
@@ -164,6 +165,6 @@ pub(super) fn search(table: &str, text: &str, fields: &[&'static Field]) -> Cond
             _ => {}
         }
     }
-    // Without a condition it would be true.
+    // An empty condition would be true.
     if any.is_empty() { any.add(Expr::val(1).eq(0)) } else { any }
 }

@@ -1,4 +1,4 @@
-//! A query and a scope to one statement. Names come from the schema, values are always bound.
+//! Compiles a query and a scope to one statement. Names come from the schema; values are bound.
 
 mod condition;
 mod totals;
@@ -33,13 +33,13 @@ use crate::store::search::Candidates;
 
 pub(super) use totals::totals;
 
-/// The alias of the table that a statement is about.
+/// The alias of the main table of a statement.
 const ROOT: &str = "t";
 
-/// The alias of the place of a row among those that point at the same item.
+/// The alias of the rank of a row among those that refer to the same item.
 const PLACE: &str = "place";
 
-/// Returns the statement that reads whole rows: where there are candidates, of these.
+/// Returns the statement that reads whole rows, limited to the candidates if there are any.
 pub(super) fn rows(
     collection: &'static Collection,
     select: &Select,
@@ -55,8 +55,8 @@ pub(super) fn rows(
     builder.sql
 }
 
-/// Returns the statement that reads some whole rows that fit, in no particular order: an order would
-/// have the database look at all of them first.
+/// Returns the statement that reads some matching rows, in no particular order: an order would make
+/// the database visit all of them first.
 pub(super) fn some_rows(
     collection: &'static Collection,
     filter: &Filter,
@@ -70,21 +70,20 @@ pub(super) fn some_rows(
     builder.sql
 }
 
-/// Returns the statement that counts what [`rows`] finds, whatever the page.
+/// Returns the statement that counts the rows of [`rows`], ignoring the page.
 pub(super) fn count(
     collection: &'static Collection,
     select: &Select,
     candidates: Option<&Candidates>,
 ) -> SelectStatement {
     let mut builder = Builder::new(collection);
-    // Of everything, SQLite counts an index by its pages.
+    // Without a condition, SQLite counts `*` by the pages of an index.
     builder.sql.expr(Expr::from(Func::count(Expr::col(Asterisk))));
     builder.restrict(select, candidates);
     builder.sql
 }
 
-/// Returns the statement that reads as [`rows`], but a page for each of the items with these keys
-/// that `back` points at.
+/// Like [`rows`], but with one page for each of these keys that `back` refers to.
 pub(super) fn rows_of_each(
     collection: &'static Collection,
     back: &'static Field,
@@ -181,7 +180,7 @@ impl Builder {
         if let Some(limit) = select.limit {
             self.sql.limit(limit);
         } else if select.offset > 0 {
-            // An offset needs a limit in front of it.
+            // An offset requires a limit before it.
             self.sql.limit(i64::MAX.unsigned_abs());
         }
         if select.offset > 0 {
@@ -199,7 +198,8 @@ impl Builder {
                 table = self.join(&table, step);
             }
             last = if key.descending { Order::Desc } else { Order::Asc };
-            // Without an author comes where null comes: first, as the reference has it.
+            // Items without an author sort where null does: first, as in the reference
+            // implementation.
             let nulls = (!key.path.is_empty() && key.field.index != 0).then_some({
                 if key.descending { NullOrdering::Last } else { NullOrdering::First }
             });
@@ -208,7 +208,7 @@ impl Builder {
             by_key |= key.path.is_empty() && key.field == self.collection.key();
         }
         if !by_key {
-            // Items that are alike otherwise come in the order in which they were made.
+            // Ties are sorted by key, in the order of creation.
             let by = column(&self.root, self.collection.key());
             keys.push(OrderKey { by, order: last, nulls: None });
         }

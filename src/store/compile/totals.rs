@@ -1,4 +1,4 @@
-//! `aggregate` and `groupBy` to one statement.
+//! Compiles `aggregate` and `groupBy` to one statement.
 
 use sea_query::Alias;
 use sea_query::Expr;
@@ -18,8 +18,8 @@ use crate::store::dialect;
 use crate::store::read::Select;
 use crate::store::search::Candidates;
 
-/// Returns the statement that reads, for each group, what divides it from the others and then its
-/// totals. The order of the selection counts for nothing: groups have their own.
+/// Returns the statement that reads, for each group, its own values and then its totals. The order
+/// of the selection is ignored: groups have their own.
 pub(in crate::store) fn totals(
     collection: &'static Collection,
     select: &Select,
@@ -30,7 +30,7 @@ pub(in crate::store) fn totals(
     for (place, (_, group)) in totals.groups.iter().enumerate() {
         let key = TotalsKey::Group(place);
         builder.sql.expr_as(term(ROOT, *group), name(key));
-        // By its name, since an expression with bound values is never the same one again.
+        // By name, since two expressions with bound values never count as the same.
         builder.sql.add_group_by([Expr::col(name(key))]);
     }
     for (place, sum) in totals.totals.iter().enumerate() {

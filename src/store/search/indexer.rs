@@ -1,10 +1,11 @@
-//! Keeps the index of what messages say, in small steps between commits.
+//! Updates the search index in small steps between commits.
 //!
-//! It belongs to the writer's task, so nobody ever waits for a lock, and has a connection of its
-//! own that does not sync: a step that a power cut takes away is made again. The index follows
-//! `event_log`. Where there is none yet, or the log was shortened past it, it is made from the
-//! table, newest messages first, while it goes on following. Now and then, and when an erasure asks
-//! for it, its segments are merged, which removes the trigrams of deleted texts (`purge`).
+//! The indexer runs in the writer's task, so that there is no waiting for locks. It has its own
+//! connection, which does not sync: a step that is lost in a power failure is repeated. The index
+//! follows `event_log`. Where there is no index yet, or the log was truncated past it, it is
+//! rebuilt from the table, newest messages first, while it continues to follow. From time to time,
+//! and when an erasure requests it, its segments are merged, which removes the trigrams of deleted
+//! texts (`purge`).
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -29,62 +30,62 @@ use crate::store::StoreError;
 use crate::store::search::purge::Purge;
 use crate::store::search::purge::Purges;
 
-/// How long a step should take, since a write may come meanwhile.
+/// Target duration of a step, for which a new write may have to wait.
 const STEP: Duration = Duration::from_millis(4);
 
-/// The bytes of text that a step takes at least and at most, and those that a message counts as beside its
-/// text.
+/// Minimum and maximum size of a step in bytes of text, and the bytes that a message counts besides
+/// its text.
 const BYTES: (i64, i64) = (8 << 10, 1 << 20);
 const BYTES_EACH: i64 = 512;
 
-/// Fewer new events than this are left until there is nothing else to do.
+/// A backlog of fewer new events than this waits until the writer is idle.
 const EVENTS_MIN: i64 = 256;
 
-/// How long there must be nothing to write until they are taken.
+/// Idle time after which these events are indexed.
 const QUIET: Duration = Duration::from_millis(200);
 
-/// With more than this a step is made although writes wait.
+/// Number of new events beyond which a step runs although writes wait.
 const EVENTS_MAX: i64 = 10_000;
 
-/// How much time at least passes between such steps.
+/// Minimum time between such steps.
 const BREATH: Duration = Duration::from_millis(25);
 
-/// How many steps are made at the end. What is left then waits for the next start.
+/// Maximum number of steps at shutdown. The remaining events wait for the next start.
 const LAST_STEPS: u32 = 20;
 
-/// How long to leave it after a failure.
+/// Pause after a failure.
 const RECOVERY: Duration = Duration::from_secs(5);
 
-/// The index's follower.
+/// The indexer of a database.
 pub(in crate::store) struct Indexer {
     options: SqliteConnectOptions,
     connection: Option<SqliteConnection>,
-    /// The last event in the index; others look at it.
+    /// The offset of the last indexed event, shared with readers.
     seq: Arc<AtomicI64>,
-    /// The last event there is.
+    /// The offset of the last committed event.
     newest: i64,
     pending: Pending,
     building: bool,
-    /// The bytes of the next step.
+    /// Size of the next step, in bytes.
     bytes: i64,
     last: Instant,
     failed: Option<Instant>,
     purge: Purge,
 }
 
-/// Changed messages that the index has yet to take, each with the bytes of its text. They come from the events
-/// up to one: a long event takes several steps.
+/// Changed messages that are not indexed yet, each with the bytes of its text. They come from the
+/// events up to `seq`: a long event takes several steps.
 #[derive(Default)]
 struct Pending {
     messages: VecDeque<(i64, i64)>,
     seq: i64,
 }
 
-/// What a step found to do.
+/// The result of a step.
 struct Progress {
     seq: i64,
     building: bool,
-    /// Whether this step was the last of making it.
+    /// Whether this step completed a rebuild.
     built: bool,
     /// The last event that left trigrams of deleted texts in the segments.
     stale: i64,
@@ -93,8 +94,8 @@ struct Progress {
 }
 
 impl Indexer {
-    /// Returns the follower of a database, which will open a connection of its own; `newest` is the
-    /// last event there is.
+    /// Creates the indexer of a database, which opens its own connection. `newest` is the offset of
+    /// the last event.
     ///
     /// # Errors
     /// When the database fails.
@@ -112,7 +113,7 @@ impl Indexer {
             seq: Arc::new(AtomicI64::new(row.try_get(0)?)),
             newest,
             pending: Pending::default(),
-            // Whether it is whole, the first step finds out.
+            // The first step finds out whether the index is complete.
             building: true,
             bytes: BYTES.0 * 8,
             last: Instant::now(),
@@ -121,23 +122,22 @@ impl Indexer {
         })
     }
 
-    /// Returns where the last event in the index can be seen.
+    /// Returns the shared offset of the last indexed event.
     pub(in crate::store) fn seq(&self) -> Arc<AtomicI64> {
         Arc::clone(&self.seq)
     }
 
-    /// Returns where purges are requested and their progress can be followed.
+    /// Returns the handle for requesting purges and following their progress.
     pub(in crate::store) fn purges(&self) -> Purges {
         self.purge.purges()
     }
 
-    /// Takes notice of the last event that was committed.
+    /// Records the offset of the last committed event.
     pub(in crate::store) const fn notice(&mut self, newest: i64) {
         self.newest = newest;
     }
 
-    /// Returns how long the writer may wait for something else to do before [`Indexer::step`];
-    /// `None` for as long as it likes.
+    /// Returns how long the writer may wait for jobs before [`Indexer::step`]; `None` for no limit.
     pub(in crate::store) fn pause(&self) -> Option<Duration> {
         let purge = self.purge.pause(self.indexed(), self.last);
         let is_behind = self.behind() > 0 || self.building;
@@ -153,8 +153,8 @@ impl Indexer {
             && self.failed.is_none()
     }
 
-    /// Takes some of what is new, or of what the index does not have yet, or merges some pages of a
-    /// purge. A failure is logged; the index then stays behind, and searches get slower and not wrong.
+    /// Indexes some of the new events or of the missing messages, or merges some pages for a purge.
+    /// A failure is logged; the index then lags, which makes searches slower but not wrong.
     pub(in crate::store) async fn step(&mut self) {
         let start = Instant::now();
         let has_much = self.has_much();
@@ -198,7 +198,7 @@ impl Indexer {
         self.purge.step(connection).await
     }
 
-    /// Takes what little may be left, and closes the connection.
+    /// Indexes the few remaining events, and closes the connection.
     pub(in crate::store) async fn close(mut self) {
         for _ in 0..LAST_STEPS {
             if self.behind() > 0 && !self.building && self.follow().await.is_err() {
@@ -212,7 +212,7 @@ impl Indexer {
         }
     }
 
-    /// Returns whether the index has events or messages to take that are not left for quiet times.
+    /// Returns whether there are events or messages to index that do not wait for idle times.
     fn has_much(&self) -> bool {
         self.building || self.behind() >= EVENTS_MIN || self.purge.waits_for_index(self.indexed())
     }
@@ -274,7 +274,7 @@ impl Indexer {
     }
 }
 
-/// Returns how much the next step takes if one took so long.
+/// Returns the size of the next step, given the size and the duration of one.
 pub(super) fn adapt(count: i64, took: Duration, (least, most): (i64, i64)) -> i64 {
     if took > STEP {
         (count / 2).max(least)
@@ -285,14 +285,14 @@ pub(super) fn adapt(count: i64, took: Duration, (least, most): (i64, i64)) -> i6
     }
 }
 
-/// The bytes of the rows matter only of updates, whose rows are looked into.
+/// The rows themselves are read only for updates, where both sides are compared.
 const EVENTS: &str = "select seq, iif(collection = 'messages', keys, '[]'), \
      coalesce(octet_length(before), 0) + coalesce(octet_length(after), 0), \
      iif(collection = 'messages' and action = 'update', before, null), \
      iif(collection = 'messages' and action = 'update', after, null) \
      from event_log where seq > ? order by seq limit ?";
 
-/// As much of a message in the log as the index depends on.
+/// The fields of a logged message that affect the index.
 #[derive(Deserialize)]
 struct Logged<'a> {
     #[serde(borrow)]
@@ -301,8 +301,8 @@ struct Logged<'a> {
 }
 
 impl Pending {
-    /// Adds the messages that changed after `seq`, of about `bytes_max`, if none is left. Returns false if the
-    /// log has a gap there.
+    /// Adds the messages that changed after `seq`, of about `bytes_max` bytes, if none is pending.
+    /// Returns false if the log has a gap there.
     async fn fill(
         &mut self,
         step: &mut SqliteConnection,
@@ -347,7 +347,7 @@ impl Pending {
         Ok(self.seq > seq || newest == seq)
     }
 
-    /// Takes messages of about `bytes_max`, at least one.
+    /// Takes messages of about `bytes_max` bytes, at least one.
     fn take(&mut self, bytes_max: i64) -> Vec<i64> {
         let (mut keys, mut bytes) = (Vec::new(), 0);
         while bytes < bytes_max
@@ -360,8 +360,8 @@ impl Pending {
     }
 }
 
-/// Returns the bytes of a text that an update has changed; `None` if it left the text alone. A row that an
-/// erasure has taken out of the log may be of either kind.
+/// Returns the bytes of a text that an update changed; `None` if it left the text unchanged. A row
+/// that an erasure removed from the log may be of either kind, and counts as changed.
 fn changed_text(before: &Logged<'_>, after: &Logged<'_>) -> Option<i64> {
     let is_same = before.content == after.content && after.date_created.is_some();
     let bytes = after.content.as_ref().map_or(0, |content| content.len());
@@ -373,8 +373,8 @@ fn unpacked<'a, T: Deserialize<'a>>(column: &'a str) -> Result<T, StoreError> {
     serde_json::from_str(column).map_err(inconsistent)
 }
 
-/// Takes what these messages say now. Returns whether the index had other texts of some of them: their
-/// trigrams stay in its segments until these are merged.
+/// Indexes the current texts of these messages. Returns whether the index had other texts of some
+/// of them: their trigrams stay in its segments until these are merged.
 async fn follow(step: &mut SqliteConnection, keys: Vec<i64>) -> Result<bool, StoreError> {
     const CHANGED: &str = "(select value from json_each(?))";
     if keys.is_empty() {
@@ -389,7 +389,7 @@ async fn follow(step: &mut SqliteConnection, keys: Vec<i64>) -> Result<bool, Sto
     Ok(deleted > 0)
 }
 
-/// Empties the index; returns where it then stands.
+/// Empties the index. Returns its offset, and the key below which messages are missing.
 async fn begin_anew(step: &mut SqliteConnection) -> Result<(i64, Option<i64>), StoreError> {
     sqlx::query("insert into chinwag_search_texts (chinwag_search_texts) values ('delete-all')")
         .execute(&mut *step)
@@ -404,7 +404,8 @@ async fn begin_anew(step: &mut SqliteConnection) -> Result<(i64, Option<i64>), S
     Ok((row.try_get(0)?, newest.map(|newest| newest.saturating_add(1))))
 }
 
-/// Takes the newest of the messages with keys below `end`; returns what is still missing.
+/// Indexes the newest of the messages with keys below `end`. Returns the key below which messages
+/// are still missing.
 async fn build(
     step: &mut SqliteConnection,
     end: i64,
@@ -431,7 +432,7 @@ async fn build(
     Ok(Some(begin))
 }
 
-/// Returns the statement that takes the messages for which a condition holds.
+/// Returns the statement that indexes the messages that match a condition.
 fn insert(condition: &str) -> String {
     format!(
         "insert or replace into chinwag_search_texts (rowid, content) \

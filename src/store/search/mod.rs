@@ -1,10 +1,10 @@
-//! Finding messages by what they say: an index of trigrams beside the table.
+//! Search in the texts of messages: a trigram index beside the table.
 //!
-//! The index is behind the table by what was written last, and it does not know upper from lower
-//! case nor where in a text a trigram is. So it only names candidates, together with everything that
-//! has changed since; the statement then asks each message itself (`compile`). The answer is that of
-//! a scan, at any time. `indexer` keeps the index, `needle` and `narrow` ask it, and `purge` removes what
-//! deleted texts left in it.
+//! The index lags behind the table by the latest writes, and stores neither the case nor the
+//! positions of trigrams. So it only provides candidates, together with all messages changed since;
+//! the statement then tests each candidate (`compile`). The result equals that of a scan at any
+//! time. `indexer` updates the index, `needle` and `narrow` query it, and `purge` removes the
+//! traces of deleted texts from it.
 
 mod indexer;
 mod narrow;
@@ -18,5 +18,5 @@ pub(super) use narrow::applies;
 pub(super) use narrow::narrow;
 pub(super) use purge::Purges;
 
-/// How many events the index may be behind; while it is further, searches look at every message.
+/// Maximum lag of the index, in events; beyond it, searches scan all messages.
 const BEHIND_MAX: i64 = 20_000;

@@ -1,8 +1,8 @@
-//! Whether the index helps a selection, and what it says.
+//! Decides whether the index helps a selection, and queries it.
 //!
-//! A rare word is best looked up, a frequent one in a short list is found sooner by going through
-//! the messages in the order that is asked for. What is counted here is bounded; the answer is the
-//! same either way.
+//! A rare term is best looked up. For a frequent term and a short page, it is faster to scan the
+//! messages in the requested order. The work of this decision is bounded; the result is the same
+//! either way.
 
 use sea_query::Expr;
 use sea_query::Value as SqlValue;
@@ -17,34 +17,34 @@ use crate::store::read::Select;
 use crate::store::search::BEHIND_MAX;
 use crate::store::search::needle::Needle;
 
-/// Where going through messages may take long, since a filter or an order of its own makes it unknown
-/// when the page is full, so many candidates are looked up in any case.
+/// Number of candidates that are always looked up where a scan may take long, since a filter or
+/// another order makes it unknown when the page is full.
 const FEW: i64 = 20_000;
 
-/// How many messages can be gone through while one candidate is looked up.
+/// Cost of looking up one candidate, in scanned messages.
 const LOOKUP_COST: i64 = 8;
 
-/// How much of a selection is asked for.
+/// The requested part of a selection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum Asked {
     /// Its page.
     Page,
-    /// All that fit: they are counted or summed up.
+    /// All matches, to be counted or aggregated.
     Whole,
 }
 
-/// The messages that can fit a selection, in the snapshot that they were asked for in.
+/// The messages that can match a selection, in the snapshot that was queried.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::store) struct Candidates {
     needle: Needle,
-    /// A key that fits as well.
+    /// A key that matches as well.
     key: Option<i64>,
-    /// The last event that the index knows.
+    /// The offset of the last indexed event.
     seq: i64,
 }
 
 impl Candidates {
-    /// Returns the condition that `key`, the column of the key, is one of a candidate.
+    /// Returns the condition that `key`, the key column, is the key of a candidate.
     pub(in crate::store) fn condition(&self, key: Expr) -> Expr {
         let found = match &self.needle {
             Needle::Trigrams(_) => {
@@ -76,20 +76,20 @@ impl Candidates {
     }
 }
 
-/// How far the index has come, and how much there is.
+/// The progress of the index, and the size of the table.
 struct Standing {
     seq: i64,
-    /// The last key that was counted up: about how many messages there are.
+    /// The last key assigned: about the number of messages.
     messages: i64,
 }
 
-/// Returns whether [`narrow`] has something to ask.
+/// Returns whether [`narrow`] can query the index for a selection.
 pub(in crate::store) fn applies(collection: &'static Collection, select: &Select) -> bool {
     Needle::of(collection, select).is_some()
 }
 
-/// Asks the index for the candidates of a selection. `None` if every message has to be looked at, or
-/// if that is cheaper. To be asked in the transaction that reads the messages.
+/// Queries the index for the candidates of a selection. `None` if a scan is necessary or cheaper.
+/// Must run in the transaction that reads the messages.
 ///
 /// # Errors
 /// When the database fails.
@@ -112,8 +112,8 @@ pub(in crate::store) async fn narrow(
     if !has_more(connection, &candidates.needle, few).await? {
         return Ok(Some(candidates));
     }
-    // Frequent, but where? If the messages that have it lie far from where the list begins, going
-    // through those before them is dearer than to look all of them up.
+    // A frequent term: if its matches are far from the head of the list, scanning the messages
+    // before them costs more than looking up all matches.
     if let (Some(wanted), Some(descending), Needle::Trigrams(query)) =
         (wanted, direction, &candidates.needle)
     {
@@ -124,20 +124,21 @@ pub(in crate::store) async fn narrow(
     Ok(None)
 }
 
-/// Returns how many rows have to be found for the page; `None` for all.
+/// Returns the number of rows to be found for the page; `None` for all.
 fn wanted(select: &Select) -> Option<i64> {
     let limit = i64::try_from(select.limit?).ok()?;
     limit.checked_add(i64::try_from(select.offset).ok()?)
 }
 
-/// Returns the root of a product: with so many candidates, evenly spread, both ways cost the same.
+/// Returns the number of candidates at which, if evenly spread, a scan and a lookup cost the same:
+/// the square root of the product.
 fn root(wanted: i64, messages: i64) -> i64 {
     let product = wanted.unsigned_abs().saturating_mul(messages.unsigned_abs());
     i64::try_from(product.isqrt()).unwrap_or(i64::MAX)
 }
 
-/// Returns whether the order is that of keys or dates, which are as good as the same, backwards or
-/// not; `None` for any other, and where a filter makes rows not count.
+/// Returns whether the order is descending, if it is that of keys or of dates, which are nearly the
+/// same. `None` for other orders, and where a filter excludes rows.
 fn direction(select: &Select) -> Option<bool> {
     let along = |name: &str| name == "id" || name == "date_created";
     let nothing_else = match &select.search {
@@ -166,7 +167,7 @@ async fn standing(connection: &mut SqliteConnection) -> Result<Option<Standing>,
     if !row.try_get::<bool, _>(1)? || behind > BEHIND_MAX {
         return Ok(None);
     }
-    // The log may have been shortened past what the index knows.
+    // The log may have been truncated past the index.
     let logged: i64 = sqlx::query("select count(*) from event_log where seq > ?")
         .bind(seq)
         .fetch_one(connection)
@@ -175,7 +176,7 @@ async fn standing(connection: &mut SqliteConnection) -> Result<Option<Standing>,
     Ok((logged == behind).then_some(Standing { seq, messages: row.try_get(3)? }))
 }
 
-/// Returns whether the index knows more candidates than this.
+/// Returns whether the index has more candidates than this number.
 async fn has_more(
     connection: &mut SqliteConnection,
     needle: &Needle,
@@ -200,8 +201,8 @@ async fn has_more(
     Ok(query.bind(than).fetch_optional(connection).await?.is_some())
 }
 
-/// Returns how many keys lie between the end at which a list begins and its last row; `None` if it
-/// does not get that far.
+/// Returns the distance in keys from the head of the list to the last row of the page; `None` if
+/// the list is shorter.
 async fn distance(
     connection: &mut SqliteConnection,
     query: &str,

@@ -1,4 +1,4 @@
-//! What a selection looks for in the content of messages, in terms of the index.
+//! The index query of a selection that searches the content of messages.
 
 use std::borrow::Cow;
 
@@ -14,21 +14,21 @@ use crate::store::read::Select;
 use crate::text::fold;
 use crate::text::stands_alone;
 
-/// How many trigrams of one text are asked for: more would hardly leave fewer candidates.
+/// Maximum number of trigrams queried per text: more would hardly reduce the candidates.
 const TRIGRAMS_MAX: usize = 12;
 
-/// What is asked of the index. All messages that can fit have it; some that have it do not fit.
+/// An index query. All messages that can match a selection satisfy it, as do some others.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Needle {
     /// A full-text query: messages that have all these trigrams.
     Trigrams(String),
-    /// Messages with a trigram from here on, but before the second.
+    /// Messages with a trigram from the first text on, and before the second.
     Range(String, Option<String>),
 }
 
 impl Needle {
-    /// Returns what to ask the index for a selection, and the key that fits its search as
-    /// well, if there is one. `None` if the index is of no use.
+    /// Returns the index query of a selection, and a key that its search matches as well, if there
+    /// is one. `None` if the index cannot help.
     pub(super) fn of(
         collection: &'static Collection,
         select: &Select,
@@ -47,14 +47,14 @@ impl Needle {
         Some((Self::text(&required(&select.filter)?)?, None))
     }
 
-    /// Returns what to ask the index for texts whose fold has this text in it.
+    /// Returns the index query for texts with a fold that contains `text`.
     fn text(text: &str) -> Option<Self> {
         let text: Vec<char> = text.chars().collect();
         if text.len() < 3 {
             return Self::range(&text);
         }
         let mut trigrams: Vec<&[char]> =
-            // Nothing is looked for behind a NUL.
+            // The index is not queried for trigrams with a NUL.
             text.windows(3).filter(|trigram| !trigram.contains(&'\0')).collect();
         let step = trigrams.len().div_ceil(TRIGRAMS_MAX).max(1);
         trigrams = trigrams.into_iter().step_by(step).collect();
@@ -69,7 +69,7 @@ impl Needle {
     }
 
     fn range(text: &[char]) -> Option<Self> {
-        // The index has a replacement for these two, and nothing behind a NUL.
+        // The index replaces U+FFFE and U+FFFF, and ignores the text after a NUL.
         if text.iter().any(|letter| matches!(letter, '\0' | '\u{fffe}' | '\u{ffff}')) {
             return None;
         }
@@ -80,7 +80,7 @@ impl Needle {
     }
 }
 
-/// Returns whether a search for the text can find something in the field.
+/// Returns whether a search for the text can match the field.
 fn can_fit(field: &Field, text: &str) -> bool {
     match field.kind {
         Kind::Text => true,
@@ -90,7 +90,7 @@ fn can_fit(field: &Field, text: &str) -> bool {
     }
 }
 
-/// Returns a text that the fold of the content has in it, if the message fits the filter.
+/// Returns a text that the fold of the content must contain if the message matches the filter.
 fn required(filter: &Filter) -> Option<Cow<'_, str>> {
     match filter {
         Filter::And(parts) => parts.iter().filter_map(required).max_by_key(|text| text.len()),
@@ -105,8 +105,8 @@ fn required(filter: &Filter) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Returns what the fold of a text certainly has in it if the text has `part` in it: the first and the
-/// last letters of the part may combine with those before and behind it.
+/// Returns a text that the fold of the content is certain to contain if the content contains
+/// `part`. The first and the last letters of the part may combine with adjacent ones.
 fn core(part: &str) -> Option<Cow<'_, str>> {
     let start = part.find(stands_alone)?;
     let end = part.rfind(stands_alone)?;

@@ -1,9 +1,9 @@
-//! Removing the trigrams of deleted and edited texts from the segments of the index.
+//! Removes the trigrams of deleted and edited texts from the segments of the index.
 //!
-//! FTS5 deletes from a table without texts by a mark beside the segment; the trigrams stay in the file
-//! until the segment is merged. (Its option `secure-delete` has no effect on such a table.) A purge
-//! merges all segments into one, a few pages at a time. An erasure waits for one. Otherwise one runs
-//! now and then, so rarely that it takes a thousandth of the time.
+//! In a table without texts, FTS5 deletes by a tombstone beside the segment; the trigrams stay in
+//! the file until the segment is merged. (Its option `secure-delete` has no effect on such a
+//! table.) A purge merges all segments into one, a few pages at a time. An erasure waits for a
+//! purge. Other purges run from time to time, so rarely that they take a thousandth of the time.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -19,17 +19,17 @@ use tokio::sync::watch;
 use crate::store::StoreError;
 use crate::store::search::indexer::adapt;
 
-/// How many pages of the index a step writes at least and at most.
+/// Minimum and maximum number of index pages that a step writes.
 const PAGES: (i64, i64) = (1, 256);
 
 /// The pause between two steps of a purge that no erasure waits for.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// How long the index rests after a purge, at least and as a multiple of the work of that purge.
+/// Pause after a purge: the minimum, and a multiple of the duration of that purge.
 const REST_MIN: Duration = Duration::from_mins(1);
 const REST_OF_WORK: u32 = 1_000;
 
-/// Where purges are requested and their progress can be followed.
+/// The handle for requesting purges and following their progress.
 #[derive(Clone)]
 pub(in crate::store) struct Purges {
     wanted: Arc<AtomicI64>,
@@ -37,12 +37,12 @@ pub(in crate::store) struct Purges {
 }
 
 impl Purges {
-    /// Requests that nothing is left in the index of texts that were deleted up to an event.
+    /// Requests a purge of the texts that were deleted up to an event.
     pub(in crate::store) fn request(&self, seq: i64) {
         self.wanted.fetch_max(seq, Ordering::AcqRel);
     }
 
-    /// Waits until nothing is left of them.
+    /// Waits until the purge up to an event has ended.
     ///
     /// # Errors
     /// [`StoreError::Stopped`] if the writer ends before that.
@@ -56,27 +56,27 @@ impl Purges {
 /// The purges of one index, one at a time.
 pub(super) struct Purge {
     wanted: Arc<AtomicI64>,
-    /// The last event whose deleted texts, and those before, have left no trigrams.
+    /// The offset up to which deleted texts have left no trigrams.
     purged: watch::Sender<i64>,
-    /// The last event that left some.
+    /// The offset of the last event that left trigrams.
     stale: i64,
     phase: Phase,
     pages: i64,
-    /// Whether the last step was one of a purge.
+    /// Whether the last step was part of a purge.
     stepped: bool,
-    /// How long the steps of this purge have taken so far.
+    /// Total duration of the steps of this purge.
     work: Duration,
-    /// When the next one begins that is not requested.
+    /// Start of the next purge that is not requested.
     next: Instant,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Idle,
-    /// Merges that began before this purge are brought to an end: their output may have trigrams
-    /// of texts that were deleted meanwhile.
+    /// Completes the merges that began before this purge: their output may contain trigrams of
+    /// texts that were deleted meanwhile.
     Settling,
-    /// All segments are being merged that there were at this event.
+    /// Merges all segments that existed at this event.
     Merging(i64),
 }
 
@@ -98,8 +98,7 @@ impl Purge {
         Purges { wanted: Arc::clone(&self.wanted), purged: self.purged.subscribe() }
     }
 
-    /// Takes notice of the last event that left trigrams behind; an index that was emptied at an
-    /// event has none.
+    /// Records the last event that left trigrams. An index that was emptied at an event has none.
     pub fn note(&mut self, stale: i64, emptied_at: Option<i64>) {
         self.stale = stale;
         if let Some(seq) = emptied_at {
@@ -108,18 +107,19 @@ impl Purge {
         }
     }
 
-    /// Returns whether a purge is requested that has not ended.
+    /// Returns whether a requested purge has not ended.
     pub fn is_requested(&self) -> bool {
         self.wanted.load(Ordering::Acquire) > *self.purged.borrow()
     }
 
-    /// Returns whether a requested purge cannot begin before the index knows more events than this one.
+    /// Returns whether a requested purge has to wait for the index, which has the events up to
+    /// `indexed`.
     pub fn waits_for_index(&self, indexed: i64) -> bool {
         self.is_requested() && self.wanted.load(Ordering::Acquire) > indexed
     }
 
-    /// Returns how long the next step has time if the last one was made at an instant; `None` if
-    /// there is nothing to purge.
+    /// Returns the time until the next step is due, given the time of the last one; `None` if there
+    /// is nothing to purge.
     pub fn pause(&self, indexed: i64, last: Instant) -> Option<Duration> {
         if self.is_requested() && !self.waits_for_index(indexed) {
             return Some(Duration::ZERO);
@@ -131,8 +131,8 @@ impl Purge {
         }
     }
 
-    /// Returns whether the next step of the index is one of a purge: where it has other work as well,
-    /// every other one.
+    /// Returns whether the next step of the index is part of a purge: every other step, if there is
+    /// other work.
     pub fn takes_turn(&mut self, indexed: i64, last: Instant, has_other: bool) -> bool {
         let is_due = self.pause(indexed, last).is_some_and(|pause| pause.is_zero());
         self.stepped = is_due && !(has_other && self.stepped);
@@ -187,8 +187,8 @@ impl Purge {
     }
 }
 
-/// Goes on with the merge that is under way, or begins one where a level has several segments; with
-/// a negative number of pages one of all segments. Returns whether there was something to merge.
+/// Continues the merge in progress, or begins one where a level has several segments. With a
+/// negative number of pages, begins a merge of all segments. Returns whether it merged anything.
 async fn merge(step: &mut SqliteConnection, pages: i64) -> Result<bool, StoreError> {
     let before = changes(step).await?;
     sqlx::query(
@@ -197,7 +197,7 @@ async fn merge(step: &mut SqliteConnection, pages: i64) -> Result<bool, StoreErr
     .bind(pages)
     .execute(&mut *step)
     .await?;
-    // The statement counts as a change itself.
+    // The statement itself counts as one change.
     Ok(changes(step).await? - before >= 2)
 }
 
@@ -210,12 +210,12 @@ mod tests {
     use super::*;
     use crate::store::migrate;
 
-    /// Two trigrams of a rare text, without their first letter: terms are stored without the letters
-    /// that they share with the term before.
+    /// Two trigrams of a rare text, without their first letter: terms are stored without the prefix
+    /// that they share with the previous term.
     const TRACES: [&str; 2] = ["\u{a202}\u{a303}", "\u{a303}\u{a404}"];
     const RARE: &str = "\u{a101}\u{a202}\u{a303}\u{a404}";
 
-    /// Returns an index of some segments, the last of which has the rare text under the key 1.
+    /// Returns an index of several segments. The last one contains the rare text, under the key 1.
     async fn index() -> SqliteConnection {
         let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
         migrate::run(&mut connection).await.unwrap();
@@ -250,7 +250,7 @@ mod tests {
         found
     }
 
-    /// Makes steps as long as some are due; returns how many.
+    /// Runs steps while any are due; returns their number.
     async fn run(purge: &mut Purge, connection: &mut SqliteConnection) -> usize {
         let long_ago = Instant::now().checked_sub(REST_MIN).unwrap();
         let mut steps = 0;
@@ -279,7 +279,7 @@ mod tests {
     #[tokio::test]
     async fn a_merge_that_was_under_way_hides_nothing() {
         let mut connection = index().await;
-        // The rare text is in the part that is written already when it is deleted.
+        // When the rare text is deleted, the merge has already written it.
         let mut merged = 0;
         while merge(&mut connection, if merged == 0 { -1 } else { 1 }).await.unwrap() && merged < 15
         {

@@ -1,6 +1,6 @@
-//! One account for each address, whatever its case: checked within the transaction.
+//! Unique email addresses of accounts, ignoring case: checked within the transaction.
 //!
-//! The unique index of the table knows that of addresses in ASCII alone.
+//! The unique index of the table ignores case in ASCII addresses only.
 
 use std::collections::HashMap;
 
@@ -15,8 +15,9 @@ use crate::store::StoreError;
 use crate::store::dialect;
 use crate::text::fold;
 
-/// Refuses rows, as they will be, whose address another account has or gets. Those whose
-/// address stays the same, but for case, are let through: the database may be from a time when both were.
+/// Refuses rows, as they will be written, with the address of another account or of one another.
+/// Rows that keep their address or change only its case are accepted: the database may contain
+/// duplicates from an earlier version.
 ///
 /// # Errors
 /// [`StoreError::NotUnique`]; when the database fails.

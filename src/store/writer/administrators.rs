@@ -1,5 +1,5 @@
-//! The administrator who must stay: checked within the transaction, so that two changes at once
-//! cannot take the last one away together.
+//! The requirement that an administrator remains. It is checked within the transaction, so that two
+//! concurrent changes cannot remove the last two together.
 
 use sqlx::Row as _;
 use sqlx::SqliteConnection;
@@ -11,8 +11,8 @@ use crate::model::schema::USERS;
 use crate::store::StoreError;
 use crate::store::write::Op;
 
-/// An active account that is an administrator by itself, or by its role or one above it, and stays one
-/// when all deletions that were begun have ended.
+/// Tests for an active account that is an administrator directly, through its role or through an
+/// ancestor of that role, and that remains one when all unfinished deletions have ended.
 const EXISTS: &str = "\
     with recursive gone (id) as (\
         select key from chinwag_deletions \
@@ -31,7 +31,7 @@ const EXISTS: &str = "\
         ))\
     )";
 
-/// Returns whether a change may take rights away from an administrator.
+/// Returns whether an operation may take rights away from an administrator.
 pub(super) fn may_take_away(op: &Op) -> bool {
     match op {
         Op::Delete { collection, .. } => [&USERS, &ROLES, &POLICIES, &ACCESS].contains(collection),
@@ -50,7 +50,7 @@ pub(super) fn may_take_away(op: &Op) -> bool {
     }
 }
 
-/// Returns whether there is an active administrator now.
+/// Returns whether there is an active administrator.
 pub(super) async fn exist(connection: &mut SqliteConnection) -> Result<bool, StoreError> {
     let row = sqlx::query(EXISTS).fetch_one(connection).await?;
     Ok(row.try_get::<i64, _>(0)? != 0)

@@ -1,6 +1,6 @@
-//! One transaction: the writes it holds, their events, the counters.
+//! One transaction: its writes, their events, and the counters.
 //!
-//! How items change is in `mutations`, how a write is divided into several transactions in `steps`.
+//! Mutations of items are in `mutations`, writes that take several transactions in `steps`.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -29,48 +29,48 @@ use crate::store::writer::administrators;
 use crate::store::writer::idempotency::Idempotency;
 use crate::store::writer::steps::Progress;
 
-/// A transaction under way. Dropped without [`Batch::commit`] it leaves nothing behind.
+/// A transaction in progress. Dropping it without [`Batch::commit`] rolls it back.
 pub(super) struct Batch<'c> {
     pub(super) transaction: Transaction<'c, Sqlite>,
     pub(super) state: State,
-    /// The place of the last event before this transaction.
+    /// The offset of the last event before this transaction.
     pub(super) head: i64,
     pub(super) events: Vec<Arc<Event>>,
-    /// The places of the events of referential actions, in order: activity has no lines for them.
+    /// The offsets of the events of referential actions, in order. Activity has no rows for them.
     pub(super) implied: Vec<i64>,
-    /// Whether a referential action is being carried out.
+    /// Whether a referential action is in progress.
     pub(super) implying: bool,
-    /// Creates that were given their keys and events and wait to be inserted in one statement.
+    /// Creates with assigned keys and events, waiting to be inserted in one statement.
     pub(super) creates: Vec<Row>,
-    /// Items that are about to be deleted: referential actions leave them alone.
+    /// Items that are being deleted: referential actions skip them.
     pub(super) deleting: Vec<(&'static Collection, HashSet<Key>)>,
-    /// Accounts to be taken out of the log once the lines of all writes are in it, each with the place
-    /// up to which that is done.
+    /// Accounts to be erased from the log once the rows of all writes are in it, each with the
+    /// offset up to which that is done.
     pub(super) erased: Vec<(Uuid, i64)>,
-    /// What was touched so far.
+    /// Rows and bytes touched so far.
     pub(super) touched: Touched,
-    /// What may still follow from the write that is being run.
+    /// The remaining budget for consequences of the current write.
     pub(super) left: Step,
     pub(super) bounds: Bounds,
 }
 
-/// How much a batch has touched: items as they were and as they are.
+/// Rows and text bytes that a batch has touched: items before and after their changes.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Touched {
     pub(super) rows: usize,
     pub(super) text_bytes: usize,
 }
 
-/// The bounds of one write.
+/// The limits of one write.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::store) struct Bounds {
-    /// How many bytes the items may have that it changes or deletes by their keys.
+    /// Size limit of the items that it updates or deletes by key, in bytes.
     pub(in crate::store) mutation_bytes_max: usize,
-    /// How much may follow from it in one transaction, and how much one event may hold.
+    /// Budget of its consequences in one transaction, and the size limit of their events.
     pub(in crate::store) step: Step,
 }
 
-/// A number of items, and of the bytes of their texts.
+/// A budget: a number of items, and of the bytes of their texts.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::store) struct Step {
     pub(in crate::store) rows: usize,
@@ -78,20 +78,20 @@ pub(in crate::store) struct Step {
 }
 
 impl Step {
-    /// Takes these items out of what is left.
+    /// Takes the size of these items from the budget.
     pub(super) fn take(&mut self, rows: &[Row]) {
         self.rows = self.rows.saturating_sub(rows.len());
         let bytes: usize = rows.iter().map(Row::text_bytes).sum();
         self.bytes = self.bytes.saturating_sub(bytes);
     }
 
-    /// Returns whether nothing is left.
+    /// Returns whether the budget is used up.
     pub(in crate::store) const fn is_spent(&self) -> bool {
         self.rows == 0 || self.bytes == 0
     }
 }
 
-/// What a batch was before a write, to go back to.
+/// A savepoint: the state of a batch before a write, for a rollback.
 pub(super) struct Mark {
     state: State,
     events: usize,
@@ -100,14 +100,14 @@ pub(super) struct Mark {
     touched: Touched,
 }
 
-/// How far a write has got.
+/// The progress of a write.
 #[derive(Debug)]
 pub(super) enum Ran {
-    /// It is done.
+    /// The write is done.
     Whole,
-    /// Some consequences are done; the same write has to come again.
+    /// Some consequences are done; the same write must run again.
     Again,
-    /// It is done; these consequences have to follow.
+    /// The write is done; these consequences must follow.
     Left(Vec<Op>),
 }
 
@@ -134,7 +134,7 @@ impl<'c> Batch<'c> {
         })
     }
 
-    /// Returns about how many bytes of memory it takes so far.
+    /// Returns the approximate memory taken so far, in bytes.
     pub(super) const fn bytes(&self) -> usize {
         self.touched.text_bytes + self.touched.rows * ROW_OVERHEAD
     }
@@ -144,7 +144,7 @@ impl<'c> Batch<'c> {
         &self.events
     }
 
-    /// Returns what has been done under these keys before.
+    /// Looks up which of these idempotency keys were used before.
     pub(super) async fn recall(
         &mut self,
         keys: impl Iterator<Item = &Once>,
@@ -176,7 +176,7 @@ impl<'c> Batch<'c> {
         Ok(if left.is_empty() { Ran::Whole } else { Ran::Left(left) })
     }
 
-    /// Does one thing of a write that began when so much had been touched.
+    /// Runs one operation of a write. `begin` is the amount that was touched before the write.
     async fn run_op(
         &mut self,
         write: &Write,
@@ -204,8 +204,8 @@ impl<'c> Batch<'c> {
         Ok(Progress::Whole)
     }
 
-    /// Runs the operations after a step and undoes them: a step is committed only if the write that it
-    /// belongs to would not be refused.
+    /// Runs the operations after a step and rolls them back: a step is committed only if its write
+    /// would not be refused.
     async fn rehearse(
         &mut self,
         write: &Write,
@@ -223,7 +223,7 @@ impl<'c> Batch<'c> {
         self.undo(mark).await
     }
 
-    /// Refuses a write that takes the last administrator away.
+    /// Refuses a write that removes the last administrator.
     async fn require_administrator(&mut self, had_one: bool) -> Result<(), StoreError> {
         if had_one && !administrators::exist(&mut self.transaction).await? {
             return Err(StoreError::NoAdministrator);
@@ -231,8 +231,8 @@ impl<'c> Batch<'c> {
         Ok(())
     }
 
-    /// Returns how many bytes the items with these keys may have, in a write that began when so much
-    /// had been touched. One item alone may have as many as it likes: there is no less to change.
+    /// Returns the size limit of the items with these keys, in bytes. `begin` is the amount that
+    /// was touched before the write. A single item has no limit, since there is no smaller change.
     const fn mutation_left(&self, keys: &[Key], begin: Touched) -> usize {
         if self.touched.rows == begin.rows && keys.len() <= 1 {
             return usize::MAX;
@@ -241,7 +241,7 @@ impl<'c> Batch<'c> {
         self.bounds.mutation_bytes_max.saturating_sub(touched)
     }
 
-    /// Remembers what the batch is now. Nothing may wait to be inserted.
+    /// Creates a savepoint. No create may be waiting to be inserted.
     pub(super) async fn mark(&mut self) -> Result<Mark, StoreError> {
         sqlx::query("savepoint one").execute(&mut *self.transaction).await?;
         Ok(Mark {
@@ -253,13 +253,13 @@ impl<'c> Batch<'c> {
         })
     }
 
-    /// Keeps what was done since.
+    /// Releases a savepoint and keeps the changes since.
     pub(super) async fn keep(&mut self, _: Mark) -> Result<(), StoreError> {
         sqlx::query("release one").execute(&mut *self.transaction).await?;
         Ok(())
     }
 
-    /// Undoes what was done since.
+    /// Rolls back to a savepoint.
     pub(super) async fn undo(&mut self, mark: Mark) -> Result<(), StoreError> {
         sqlx::query("rollback to one").execute(&mut *self.transaction).await?;
         sqlx::query("release one").execute(&mut *self.transaction).await?;
@@ -272,12 +272,12 @@ impl<'c> Batch<'c> {
         Ok(())
     }
 
-    /// Does what no event tells of.
+    /// Runs a maintenance write.
     pub(super) async fn keep_house(&mut self, chore: &Chore) -> Result<(), StoreError> {
         chore.run(&mut self.transaction).await
     }
 
-    /// Commits, and returns the state of the writer from now on.
+    /// Commits, and returns the new state of the writer.
     pub(super) async fn commit(mut self, done: &Idempotency) -> Result<State, StoreError> {
         self.insert().await?;
         if !self.events.is_empty() {

@@ -1,8 +1,8 @@
-//! Numbers that only rise: `seq`, and the keys that the server counts up.
+//! Counters: `seq`, and the integer keys that the server assigns.
 //!
-//! They are kept in a table, so that a number is never used twice, also not that of an item that
-//! was deleted or of a transaction before a restart. The date of the last event is kept beside them,
-//! since dates never run backwards either.
+//! They are kept in a table, so that no number is ever reused, not even that of a deleted item or
+//! of a transaction before a restart. The date of the last event is kept with them, since dates are
+//! monotonic as well.
 
 use sqlx::Row as _;
 use sqlx::SqliteConnection;
@@ -14,7 +14,7 @@ use crate::model::schema::PERMISSIONS;
 use crate::store::StoreError;
 use crate::store::writer::dates;
 
-/// The last numbers given out.
+/// The last numbers assigned.
 #[derive(Debug, Clone)]
 pub(in crate::store) struct Counters {
     pub(super) seq: i64,
@@ -24,13 +24,12 @@ pub(in crate::store) struct Counters {
     permissions: Count,
 }
 
-/// The keys of one collection.
+/// The key counter of one collection.
 #[derive(Debug, Clone, Copy, Default)]
 struct Count {
-    /// The last key given out.
+    /// The last key assigned.
     last: i64,
-    /// The greatest key that a client chose, as far as it matters: while it lies ahead, keys on the
-    /// way there may be taken.
+    /// The greatest key that may have been chosen by a client. Keys up to it may be taken already.
     chosen: i64,
 }
 
@@ -57,12 +56,12 @@ impl Counters {
         })
     }
 
-    /// Returns the place of the last event.
+    /// Returns the offset of the last event.
     pub(in crate::store) const fn seq(&self) -> i64 {
         self.seq
     }
 
-    /// Writes the counters down, as part of the transaction that used them.
+    /// Saves the counters, in the transaction that used them.
     pub(super) async fn save(&self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
         sqlx::query(
             "update chinwag_counters set value = case name when 'seq' then ? when 'messages' \
@@ -76,26 +75,26 @@ impl Counters {
         Ok(())
     }
 
-    /// Returns the date of the next event by what the clock says.
+    /// Returns the date of the next event at the time `clock`.
     pub(super) fn date(&mut self, clock: Timestamp) -> Timestamp {
         self.last = dates::next(clock, self.last);
         self.last
     }
 
-    /// Returns the next place in the order of events.
+    /// Assigns the offset of the next event.
     pub(super) const fn next_seq(&mut self) -> i64 {
         self.seq += 1;
         self.seq
     }
 
-    /// Returns the next key of a collection whose keys are counted, and whether it may be taken.
+    /// Assigns the next integer key of a collection. Also returns whether it may be taken already.
     pub(super) fn next_key(&mut self, collection: &'static Collection) -> (i64, bool) {
         let count = self.of(collection);
         count.last += 1;
         (count.last, count.last <= count.chosen)
     }
 
-    /// Takes notice of a key that was chosen by a client.
+    /// Records a key that a client chose.
     pub(super) fn choose(&mut self, collection: &'static Collection, key: i64) {
         let count = self.of(collection);
         count.chosen = count.chosen.max(key);

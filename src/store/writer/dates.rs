@@ -1,5 +1,5 @@
-//! The dates of events, and of the rows that the server dates: they never run backwards, whatever the
-//! clock does.
+//! The dates of events, and of the rows that the server dates. They are monotonic, even if the
+//! clock is set back.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use crate::model::Row;
 use crate::model::Value;
 use crate::model::collection::Special;
 
-/// How far ahead of the clock the last event may be dated for the next one to get its date. If it is
-/// further ahead, the clock was wrong then, and dates follow the clock again.
+/// Maximum lead of the last event over the clock at which the next event gets the same date. With a
+/// greater lead, the clock was wrong at that time, and dates follow the clock again.
 const AHEAD_MAX: Duration = Duration::from_hours(24);
 
-/// Returns the date of the next event by the clock and by the date of the last event.
+/// Returns the date of the next event from the clock and the date of the last event.
 pub(super) fn next(clock: Timestamp, last: Timestamp) -> Timestamp {
     let ahead = clock.until(last);
     if ahead > AHEAD_MAX {
@@ -27,7 +27,7 @@ pub(super) fn next(clock: Timestamp, last: Timestamp) -> Timestamp {
     clock.max(last)
 }
 
-/// Dates a new row where nothing else has.
+/// Dates a new row that has no date.
 pub(super) fn stamp_new(row: &mut Row, at: Timestamp) {
     for field in row.collection().columns() {
         if field.special == Special::DateCreated && row[field].is_null() {
@@ -36,7 +36,7 @@ pub(super) fn stamp_new(row: &mut Row, at: Timestamp) {
     }
 }
 
-/// Returns the values that an update sets, dated where nothing else has.
+/// Returns the values of an update, dated if they have no date.
 pub(super) fn stamp_changes(
     set: &[(&'static Field, Value)],
     at: Timestamp,
@@ -66,7 +66,7 @@ mod tests {
             (at(5), at(5), at(5)),
             (at(4), at(5), at(5)),
             (at(1), at(25), at(25)),
-            // The clock was wrong once.
+            // The clock was wrong at the last event.
             (at(1), at(26), at(1)),
         ] {
             assert_eq!(next(clock, last), expected, "{clock} {last}");

@@ -1,7 +1,7 @@
-//! Deletions that take several transactions: which were begun and have not ended.
+//! Deletions that take several transactions: those that were begun and are not finished.
 //!
-//! The table says so to the next process, the copy in memory to each write that could change such an
-//! item or refer to it.
+//! The table preserves them for the next process. The copy in memory is checked by each write that
+//! could change such an item or refer to it.
 
 use std::collections::HashMap;
 use std::collections::HashSet;
@@ -38,31 +38,31 @@ const END: &str = "delete from chinwag_deletions where collection = ? \
 const NOTE_STRIPPED: &str = "update chinwag_deletions set stripped = ? \
      where collection = 'directus_users' and key = ?";
 
-/// Deletions that were begun. Clones share them until one changes.
+/// Unfinished deletions. Clones share them until one changes.
 #[derive(Debug, Clone, Default)]
 pub(in crate::store) struct Deletions {
     begun: Arc<HashMap<(&'static str, Key), Option<Erasure>>>,
 }
 
-/// How an account is erased.
+/// The erasure of an account.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Erasure {
-    /// Whether the items that it created are deleted as well.
+    /// Whether the items that the account created are deleted as well.
     pub(super) items: bool,
-    /// The place in the log up to which nothing of the account is left.
+    /// The offset up to which the account is erased from the log.
     pub(super) stripped: i64,
 }
 
 /// Deletions of one actor that an earlier process began.
 #[derive(Debug)]
 pub struct Begun {
-    /// What is left to be done.
+    /// The remaining operations.
     pub rest: Write,
     /// Whether they are erasures.
     pub erases: bool,
 }
 
-/// A line of the table.
+/// A row of the table.
 struct Line {
     collection: &'static Collection,
     key: Key,
@@ -77,7 +77,7 @@ impl Deletions {
         Ok(Self { begun: Arc::new(begun.collect()) })
     }
 
-    /// Returns whether there is none: the usual case.
+    /// Returns whether there is no unfinished deletion, the common case.
     pub(super) fn is_empty(&self) -> bool {
         self.begun.is_empty()
     }
@@ -86,7 +86,7 @@ impl Deletions {
         !self.is_empty() && self.begun.contains_key(&(collection.name, key))
     }
 
-    /// Returns how an account is erased, if it is.
+    /// Returns the erasure of an account, if it is in progress.
     pub(super) fn erasure(&self, user: Uuid) -> Option<Erasure> {
         if self.is_empty() {
             return None;
@@ -94,7 +94,7 @@ impl Deletions {
         *self.begun.get(&(USERS.name, Key::Uuid(user)))?
     }
 
-    /// Returns the field of a row that leads to an item that is being deleted.
+    /// Returns the field of a row that refers to an item being deleted.
     pub(super) fn referred_by(&self, row: &Row) -> Option<&'static str> {
         if self.is_empty() {
             return None;
@@ -135,7 +135,7 @@ impl Deletions {
         Ok(())
     }
 
-    /// Removes the records of deletions that have ended.
+    /// Removes the records of finished deletions.
     pub(super) async fn end(
         &mut self,
         connection: &mut SqliteConnection,
@@ -168,7 +168,7 @@ impl Deletions {
 }
 
 impl Store {
-    /// Returns the UUIDs of the items of these collections whose deletion has begun and has not ended.
+    /// Returns the UUIDs of the items of these collections that have an unfinished deletion.
     ///
     /// # Errors
     /// When the database fails.
@@ -183,7 +183,7 @@ impl Store {
         Ok(keys.filter_map(uuid).collect())
     }
 
-    /// Returns the deletions that were begun and have not ended.
+    /// Returns the unfinished deletions.
     ///
     /// # Errors
     /// When the database fails.

@@ -1,4 +1,4 @@
-//! Constraint violations by name, instead of the driver's words.
+//! Constraint violations as store errors, instead of the driver's messages.
 
 use sqlx::error::ErrorKind;
 
@@ -8,7 +8,7 @@ use crate::model::Kind;
 use crate::model::Row;
 use crate::store::StoreError;
 
-/// Says what a failed statement on these rows means.
+/// Returns the store error of a failed statement on these rows.
 pub(super) fn name(
     error: sqlx::Error,
     collection: &'static Collection,
@@ -17,7 +17,7 @@ pub(super) fn name(
     match error.as_database_error().map(|inner| (inner.kind(), inner.message().to_owned())) {
         Some((ErrorKind::UniqueViolation, message)) => {
             let field = violated(collection, &message).unwrap_or(collection.key());
-            // Among several rows it is not known which.
+            // Among several rows, the violating one is unknown.
             let value = match rows {
                 [row] if !matches!(field.kind, Kind::Secret) => match row[field].to_json() {
                     serde_json::Value::String(text) => text,

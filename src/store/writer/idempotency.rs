@@ -1,7 +1,7 @@
-//! What was done under a key of the client's choice, so that a repeat does not do it again.
+//! Idempotency keys, chosen by clients, so that repeated requests are carried out once.
 //!
-//! Looked up and written down once for a whole batch, within its transaction: of two repeats that
-//! come at once, also in one batch, one is the first.
+//! The keys of a batch are looked up and saved together, within its transaction. Of two concurrent
+//! repeats, even in the same batch, only the first is carried out.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ const FIND: &str = "select i.owner, i.key, i.digest, i.items from json_each(?) a
 const SAVE: &str = "insert into chinwag_idempotency (owner, key, digest, items, seq) \
      select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 from json_each(?)";
 
-/// The keys that matter to one batch.
+/// The idempotency keys of one batch.
 #[derive(Debug, Default)]
 pub(super) struct Idempotency {
     /// By owner and key.
@@ -35,12 +35,12 @@ pub(super) struct Idempotency {
 struct Line {
     digest: String,
     items: Vec<Key>,
-    /// The place of the first event; `None` if it was written down by an earlier batch.
+    /// The offset of the first create event; `None` if an earlier batch saved the key.
     new: Option<i64>,
 }
 
 impl Idempotency {
-    /// Reads what has been done under these keys.
+    /// Reads the records of these keys.
     pub(super) async fn load(
         connection: &mut SqliteConnection,
         keys: impl Iterator<Item = &Once>,
@@ -70,8 +70,7 @@ impl Idempotency {
         }
     }
 
-    /// Takes notice of the items that were asked for under a key and created. A write that created
-    /// nothing is not remembered.
+    /// Records the requested items that were created under a key. Skips a write without creates.
     pub(super) fn note(&mut self, once: &Once, events: &[Arc<Event>]) {
         let Some(first) = events.iter().find(|event| event.action == EventAction::Create) else {
             return;
@@ -86,7 +85,7 @@ impl Idempotency {
         self.done.insert((owner(once), once.key.clone()), line);
     }
 
-    /// Writes down what this batch has done.
+    /// Saves the keys that this batch used.
     pub(super) async fn save(&self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
         let lines: Vec<Json> = self
             .done

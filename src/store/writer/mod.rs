@@ -1,12 +1,12 @@
-//! The one writer: group commit.
+//! The single writer, with group commit.
 //!
-//! Writes wait in a bounded queue. The writer takes all that are there, as long as they are not too
-//! much for one batch (`turns` says whose come first then), runs them in one
-//! transaction together with their lines in `event_log`, commits, and only then publishes and
-//! answers. A lone write waits for nobody: a batch is what queued while the last one committed. If
-//! a write in it is refused the batch is repeated with a way back before each, so that a bad write
-//! fails alone, and costs the others no commits of their own. A write with many consequences ends a batch
-//! with a step of them (`steps`).
+//! Writes wait in a bounded queue. The writer takes all queued writes up to the limits of one batch
+//! (`turns` selects them by fair queueing), runs them in one transaction together with their rows
+//! in `event_log`, commits, and only then publishes events and replies. A lone write does not wait
+//! for others: a batch consists of the writes that were queued during the previous commit. If a
+//! write of a batch is refused, the batch is retried with a savepoint before each write, so that
+//! one bad write fails alone and costs the others no commits of their own. A write with many
+//! consequences ends a batch with one step of them (`steps`).
 
 mod addresses;
 mod administrators;
@@ -56,17 +56,17 @@ pub(super) use crate::store::writer::queue::Job;
 pub(super) use crate::store::writer::queue::Queue;
 use crate::store::writer::turns::Turns;
 
-/// How many bytes of writes, and of items that they touch, come together before a batch ends: so that
-/// what comes next does not wait for long.
+/// Size of queued writes and of the items that they touch at which a batch ends, in bytes. Bounds
+/// the latency of the next batch.
 const BATCH_BYTES_MAX: usize = 4 << 20;
 
 pub(super) type Outcome = Result<Done, StoreError>;
 
-/// What a transaction can hold.
+/// The work of one job.
 pub(super) enum Work {
-    /// Changes, perhaps such as happen once.
+    /// A write, with its idempotency key if it has one.
     Write(Write, Option<Once>),
-    /// What no event tells of.
+    /// A maintenance write, without events.
     Chore(Chore),
 }
 
@@ -86,17 +86,17 @@ impl Work {
     }
 }
 
-/// How a batch is run.
+/// The execution mode of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Care {
-    /// As if every write were good: creates are inserted together, and one refusal undoes all.
+    /// Optimistic: creates are inserted together, and one refusal rolls back the whole batch.
     Swift,
-    /// With a way back before each write, so that a refusal undoes that one alone. It takes a few
-    /// statements more for each, and one commit as well.
+    /// With a savepoint before each write, so that a refusal rolls back that write alone. Costs a
+    /// few more statements per write, but still only one commit.
     Singly,
 }
 
-/// A copy of the service's own tables that each transaction needs.
+/// The in-memory copy of the service's own tables that each transaction needs.
 #[derive(Debug, Clone)]
 pub(super) struct State {
     pub(super) counters: Counters,
@@ -104,7 +104,7 @@ pub(super) struct State {
 }
 
 impl State {
-    /// Reads it.
+    /// Reads the tables.
     pub(super) async fn load(connection: &mut SqliteConnection) -> Result<Self, StoreError> {
         let counters = Counters::load(connection).await?;
         Ok(Self { counters, deletions: Deletions::load(connection).await? })
@@ -114,26 +114,26 @@ impl State {
 /// The state of the writer's task.
 pub(super) struct Writer {
     pub(super) options: SqliteConnectOptions,
-    /// `None` after a failure of the database: what state the connection is in is then not known, so
-    /// the next batch begins with a new one.
+    /// `None` after a failure of the database: the state of the connection is unknown then, so the
+    /// next batch opens a new one.
     pub(super) connection: Option<SqliteConnection>,
     pub(super) state: State,
     pub(super) recent: Arc<Recent>,
-    /// The place of the last committed event.
+    /// The offset of the last committed event.
     pub(super) position: Arc<AtomicI64>,
-    /// The same, with the instant of that event.
+    /// The offset and date of the last committed event.
     pub(super) head: Arc<Mutex<Place>>,
     pub(super) committed: mpsc::Sender<Committed>,
     pub(super) batch_max: usize,
     pub(super) bounds: Bounds,
-    /// Keeps the index for searches while there is nothing to commit.
+    /// Updates the search index while there is nothing to commit.
     pub(super) indexer: Indexer,
-    /// Asks for the write-ahead log to be truncated.
+    /// Receives requests to truncate the write-ahead log.
     pub(super) wal: Arc<Wal>,
 }
 
 impl Writer {
-    /// Commits what is queued until nobody can queue any more; returns the connection to be closed.
+    /// Commits queued writes until the queue is closed; returns the connection to be closed.
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Job>) -> Option<SqliteConnection> {
         let mut come = Vec::new();
         let mut jobs = Vec::new();
@@ -168,8 +168,8 @@ impl Writer {
         self.connection
     }
 
-    /// Does what there is room for in one transaction, and answers; what is left comes first in the
-    /// next.
+    /// Runs the jobs that fit into one transaction, and replies to them. The other jobs are left
+    /// for the next one.
     async fn commit(&mut self, jobs: &mut Vec<Job>) {
         let outcomes = match self.transact(jobs, Care::Swift).await {
             Err(_) if jobs.len() > 1 => self.transact(jobs, Care::Singly).await,
@@ -179,7 +179,7 @@ impl Writer {
             Ok(outcomes) => {
                 self.publish(&outcomes).await;
                 for (job, outcome) in jobs.drain(..outcomes.len()).zip(outcomes) {
-                    // Whoever asked may have gone; the write has happened all the same.
+                    // The caller may be gone, but the write is committed.
                     let _ = job.reply.send(outcome);
                 }
             }
@@ -193,18 +193,19 @@ impl Writer {
         }
     }
 
-    /// Runs writes in one transaction and returns what became of each that was run: of the first ones,
-    /// if they touch so much that the others have to wait for the next.
+    /// Runs jobs in one transaction and returns the outcome of each job that was run. If the batch
+    /// is full after the first jobs, the others wait for the next transaction.
     ///
     /// # Errors
-    /// What nothing was committed for: with [`Care::Swift`] also that one of the writes is refused.
+    /// When the database failed or, with [`Care::Swift`], a write was refused. Nothing is committed
+    /// in either case.
     async fn transact(&mut self, jobs: &[Job], care: Care) -> Result<Vec<Outcome>, StoreError> {
         let outcome = self.attempt(jobs, care).await;
         if let Err(StoreError::Database(error)) = &outcome {
             tracing::error!(error = %error, "a transaction failed, the connection is made anew");
             if let Some(connection) = self.connection.take() {
-                // What was begun is rolled back by that; if it cannot be, the file's lock is gone
-                // with the connection all the same.
+                // Closing rolls back the transaction. If it fails, the lock on the file is still
+                // released with the connection.
                 let _ = connection.close_hard().await;
             }
         }
@@ -216,8 +217,8 @@ impl Writer {
             Some(connection) => connection,
             none => {
                 let mut connection = self.options.connect().await?;
-                // The state in memory is that of the last commit that returned; one that failed may have
-                // happened all the same.
+                // The state in memory is that of the last commit that succeeded. A failed commit
+                // may have taken effect nevertheless.
                 self.state = State::load(&mut connection).await?;
                 none.insert(connection)
             }
@@ -237,14 +238,14 @@ impl Writer {
             match (&outcome, mark) {
                 (Ok(_), Some(mark)) => batch.keep(mark).await?,
                 (Err(error), Some(mark)) if !error.is_passing() => batch.undo(mark).await?,
-                // Nothing was begun for it.
+                // Nothing was written for this job.
                 (Ok(_) | Err(StoreError::KeyReused), None) => {}
                 (Err(_), _) => return outcome.map(|_| outcomes),
             }
             let is_step = matches!(outcome, Ok(Done::Partly(..)));
             outcomes.push(outcome);
             if is_step {
-                // Others wait for one step at a time.
+                // One step per batch, so that other writes can go in between.
                 break;
             }
         }
@@ -252,7 +253,7 @@ impl Writer {
         Ok(outcomes)
     }
 
-    /// Lets everybody know of what is committed.
+    /// Publishes committed events.
     async fn publish(&self, outcomes: &[Outcome]) {
         let events = outcomes.iter().flat_map(|outcome| match outcome {
             Ok(Done::Now(events) | Done::Partly(events, _)) => events.as_slice(),
@@ -267,14 +268,14 @@ impl Writer {
             *self.head.lock() = last.place();
         }
         if !committed.is_empty() {
-            // A full channel makes the writer wait, and with it those who queue: nothing is lost.
-            // A closed one means that the service is ending and nobody listens any more.
+            // A full channel blocks the writer, and with it the callers that queue writes: no event
+            // is lost. A closed channel means that the service is shutting down.
             let _ = self.committed.send(committed).await;
         }
     }
 }
 
-/// Does one thing of a batch, unless it was done before.
+/// Runs one job of a batch, unless it is a duplicate.
 async fn do_one(batch: &mut Batch<'_>, done: &mut Idempotency, work: &Work, care: Care) -> Outcome {
     let (write, once) = match work {
         Work::Write(write, once) => (write, once),

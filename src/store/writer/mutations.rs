@@ -1,4 +1,4 @@
-//! The changes of a transaction and their events: creates, updates, deletes.
+//! The mutations of a transaction and their events: creates, updates, deletes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ use crate::store::writer::dates;
 use crate::store::writer::failure;
 
 impl Batch<'_> {
-    /// Creates items. The statement that inserts them may come later.
+    /// Creates items. The statement that inserts them may be deferred.
     pub(super) async fn create(
         &mut self,
         write: &Write,
@@ -86,12 +86,12 @@ impl Batch<'_> {
         }
     }
 
-    /// Inserts the creates that wait.
+    /// Inserts the deferred creates.
     pub(super) async fn insert(&mut self) -> Result<(), StoreError> {
         let creates = std::mem::take(&mut self.creates);
         match self.insert_rows(&creates).await {
-            // Which of them it is shows when they come one at a time. What was inserted meanwhile
-            // goes with the transaction.
+            // Inserting one row at a time finds the violating one. The rows inserted before it are
+            // rolled back with the transaction.
             Err(StoreError::NotUnique { .. }) if creates.len() > 1 => {
                 for row in &creates {
                     self.insert_rows(std::slice::from_ref(row)).await?;
@@ -115,7 +115,7 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// Sets fields of items. Items whose deletion has begun are not there any more.
+    /// Sets fields of items. Items with an unfinished deletion count as missing.
     pub(super) async fn update(
         &mut self,
         write: &Write,
@@ -143,7 +143,7 @@ impl Batch<'_> {
         self.set_within(write, collection, &before, set, most).await
     }
 
-    /// Sets fields of items as they are.
+    /// Sets fields of these items, without a size limit.
     pub(super) async fn set(
         &mut self,
         write: &Write,
@@ -210,7 +210,7 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// Deletes items that nothing refers to.
+    /// Deletes items to which no references are left.
     pub(super) async fn delete_rows(
         &mut self,
         write: &Write,
@@ -239,7 +239,8 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// Returns the items as they are, in the order of the keys, each once, if the guard lets them.
+    /// Returns the current items in the order of the keys, each once, if they meet the
+    /// precondition.
     pub(super) async fn guarded(
         &mut self,
         collection: &'static Collection,
@@ -260,7 +261,7 @@ impl Batch<'_> {
         Ok(found)
     }
 
-    /// Returns the items with these keys that are there, in no particular order.
+    /// Returns the existing items with these keys, in no particular order.
     pub(super) async fn present(
         &mut self,
         collection: &'static Collection,
@@ -280,7 +281,7 @@ impl Batch<'_> {
         StoreError::TooMuch { bytes_max: self.bounds.mutation_bytes_max }
     }
 
-    /// Returns whether all these rows fit the filter.
+    /// Returns whether all these rows match the filter.
     async fn fit(
         &mut self,
         collection: &'static Collection,
@@ -299,7 +300,7 @@ impl Batch<'_> {
         Ok(usize::try_from(row.try_get::<i64, _>(0)?) == Ok(found.len()))
     }
 
-    /// Refuses a row that refers to an item whose deletion has begun.
+    /// Refuses a row that refers to an item with an unfinished deletion.
     fn require_targets(&self, row: &Row) -> Result<(), StoreError> {
         match self.state.deletions.referred_by(row) {
             None => Ok(()),
@@ -307,7 +308,7 @@ impl Batch<'_> {
         }
     }
 
-    /// Notes an event. `text_keys` are in ascending order.
+    /// Records an event. `text_keys` are in ascending order.
     fn note(
         &mut self,
         write: &Write,

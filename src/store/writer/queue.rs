@@ -1,5 +1,4 @@
-//! What waits to be written: bounded in number and in bytes, in all. What one of many may have
-//! waiting is for the domain to say.
+//! The write queue, bounded in jobs and in bytes. The quotas of single owners are up to the domain.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -13,7 +12,7 @@ use crate::store::write::Turn;
 use crate::store::writer::Outcome;
 use crate::store::writer::Work;
 
-/// What waits to be done, and whom to tell.
+/// A queued job, and the channel for its outcome.
 pub(in crate::store) struct Job {
     pub(super) work: Work,
     pub(super) turn: Turn,
@@ -21,7 +20,7 @@ pub(in crate::store) struct Job {
     room: Room,
 }
 
-/// Where jobs are queued. Clones are the same queue; it ends with the last of them.
+/// The sender of the queue. Clones share it, and the queue closes with the last of them.
 #[derive(Clone)]
 pub(in crate::store) struct Queue {
     jobs: mpsc::Sender<Job>,
@@ -35,15 +34,15 @@ struct Bounds {
     bytes: AtomicUsize,
 }
 
-/// What one job takes of the bounds, until it is dropped.
+/// The permit of one job, released when dropped.
 struct Room {
     bounds: Arc<Bounds>,
     bytes: usize,
 }
 
 impl Queue {
-    /// Returns a queue for so many jobs of so many bytes together, and where they come out. One that
-    /// is larger than that goes while nothing else waits.
+    /// Creates a queue of `jobs_max` jobs and `bytes_max` bytes in total, and its receiver. A
+    /// larger job is accepted while no other job is queued.
     pub(in crate::store) fn new(jobs_max: usize, bytes_max: usize) -> (Self, mpsc::Receiver<Job>) {
         let (jobs, waiting) = mpsc::channel(jobs_max);
         let (count, bytes) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -51,7 +50,7 @@ impl Queue {
         (Self { jobs, bounds }, waiting)
     }
 
-    /// Queues what is to be done, and returns where its outcome is told.
+    /// Queues a job, and returns the receiver of its outcome.
     pub(in crate::store) fn add(
         &self,
         work: Work,
@@ -67,14 +66,14 @@ impl Queue {
         Ok(answer)
     }
 
-    /// Waits until nobody takes jobs out any more.
+    /// Waits until the receiver is closed.
     pub(in crate::store) async fn closed(&self) {
         self.jobs.closed().await;
     }
 }
 
 impl Job {
-    /// Returns about how many bytes it takes.
+    /// Returns the approximate size in bytes.
     pub(super) const fn bytes(&self) -> usize {
         self.room.bytes
     }
@@ -84,7 +83,7 @@ impl Bounds {
     fn take(self: &Arc<Self>, bytes: usize) -> Option<Room> {
         let jobs = self.jobs.fetch_add(1, Ordering::Relaxed);
         let others = self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        // Given back at once if it is too much.
+        // Dropped, and thereby released, if it exceeds a limit.
         let room = Room { bounds: Arc::clone(self), bytes };
         let fits = others == 0 || others.saturating_add(bytes) <= self.bytes_max;
         (jobs < self.jobs_max && fits).then_some(room)

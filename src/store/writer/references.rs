@@ -1,7 +1,7 @@
-//! Referential actions: what the deletion of items does to the items that refer to them.
+//! Referential actions: the effect of a deletion on the items that refer to the deleted ones.
 //!
-//! Foreign keys of the database would do the same in one statement without an event. They are a
-//! safety net: when an item is deleted nothing refers to it any more.
+//! Foreign keys of the database would do the same in one statement, but without events. They are a
+//! safety net: when an item is deleted, no references to it are left.
 
 use std::collections::HashSet;
 
@@ -22,8 +22,8 @@ use crate::store::write::Write;
 use crate::store::writer::batch::Batch;
 
 impl Batch<'_> {
-    /// Deletes items whose referential actions fit into this step; otherwise only carries out some of
-    /// these. Returns whether the items are deleted.
+    /// Deletes items if their referential actions fit into this step; otherwise carries out only
+    /// some of the actions. Returns whether the items are deleted.
     pub(super) fn delete<'a>(
         &'a mut self,
         write: &'a Write,
@@ -41,8 +41,8 @@ impl Batch<'_> {
         .boxed()
     }
 
-    /// Carries out referential actions for items that are to be deleted, as many as fit into this step.
-    /// Returns whether nothing refers to the items any more.
+    /// Carries out the referential actions that fit into this step, for items to be deleted.
+    /// Returns whether no references to the items are left.
     pub(super) async fn detach(
         &mut self,
         write: &Write,
@@ -60,7 +60,7 @@ impl Batch<'_> {
         detached
     }
 
-    /// Does so for the items that [`Batch::deleting`] ends with.
+    /// Does so for the last entry of [`Batch::deleting`].
     async fn detach_each(
         &mut self,
         write: &Write,
@@ -82,8 +82,8 @@ impl Batch<'_> {
         Ok(true)
     }
 
-    /// Returns the filter that items fit if their field leads to one that is being deleted, and they are
-    /// not being deleted themselves.
+    /// Returns the filter for items whose `field` refers to an item being deleted, and that are not
+    /// being deleted themselves.
     fn refers(&self, referring: &'static Collection, field: &'static Field) -> Filter {
         let values = |keys: &HashSet<Key>| keys.iter().copied().map(Value::from).collect();
         let (_, keys) = self.deleting.last().expect("something is being deleted");
@@ -96,8 +96,8 @@ impl Batch<'_> {
         filter
     }
 
-    /// Sets those fields of items to null that lead to an item that is being deleted: an event for all
-    /// items that lose the same.
+    /// Sets the fields that refer to items being deleted to null: one event for all items that lose
+    /// the same fields.
     async fn clear(
         &mut self,
         write: &Write,

@@ -1,8 +1,8 @@
 //! Writes with more consequences than one transaction should hold, carried out in steps.
 //!
-//! A step is one transaction with its own events, between which the writes of others take their turns.
-//! A deletion that takes several is recorded (`deletions`) by the first, which decides it: the items
-//! are retired, nothing can refer to them or change them any more, and a restart goes on with it.
+//! A step is one transaction with its own events; writes of other flows are committed in between. A
+//! deletion that takes several steps is recorded (`deletions`) by the first, which decides it: the
+//! items are retired, later writes cannot refer to them or change them, and a restart resumes it.
 
 use uuid::Uuid;
 
@@ -24,25 +24,26 @@ use crate::store::writer::batch::Batch;
 use crate::store::writer::batch::Step;
 use crate::store::writer::deletions::Erasure;
 
-/// How many deletions are carried out at a time: statements that look for references name their keys.
+/// Maximum number of deletions carried out at a time, since statements that look for references
+/// list their keys.
 const FINISHED_AT_ONCE: usize = 64;
 
-/// How many times as much of the log an erasure goes through in one step.
+/// Multiple of the budget of a step that an erasure may visit in the log.
 const STRIPPED: usize = 4;
 
-/// How far an operation of a write has got.
+/// The progress of an operation of a write.
 #[derive(Debug)]
 pub(super) enum Progress {
-    /// It is done.
+    /// The operation is done.
     Whole,
-    /// A step of it is done, and the whole write has to come again.
+    /// One step is done, and the whole write must run again.
     Again,
-    /// It is decided, and this has to follow.
+    /// The operation is decided, and the remaining operation must follow.
     Left(Op),
 }
 
 impl Batch<'_> {
-    /// Deletes the items that fit, as many as one step holds.
+    /// Deletes the matching items that fit into one step.
     pub(super) async fn delete_where(
         &mut self,
         write: &Write,
@@ -54,7 +55,7 @@ impl Batch<'_> {
         Ok(if whole { Progress::Whole } else { Progress::Again })
     }
 
-    /// Deletes items, or records the deletion of those with more references than one step holds.
+    /// Deletes items, or records their deletion if the references to them exceed one step.
     pub(super) async fn delete_or_begin(
         &mut self,
         write: &Write,
@@ -73,7 +74,7 @@ impl Batch<'_> {
         Ok(rest(collection, left))
     }
 
-    /// Goes on with deletions that were begun.
+    /// Continues deletions that were begun.
     pub(super) async fn finish(
         &mut self,
         write: &Write,
@@ -94,7 +95,7 @@ impl Batch<'_> {
         Ok(rest(collection, left.to_vec()))
     }
 
-    /// Erases an account, or records that it is to be erased.
+    /// Erases an account, or records the erasure if it exceeds one step.
     pub(super) async fn erase(
         &mut self,
         write: &Write,
@@ -132,7 +133,7 @@ impl Batch<'_> {
         self.set(write, collection, items, &schema::retired(collection)).await
     }
 
-    /// Goes on with some deletions, and returns whether the items are gone.
+    /// Continues some deletions. Returns whether the items are deleted.
     async fn finish_some(
         &mut self,
         write: &Write,
@@ -171,7 +172,8 @@ impl Batch<'_> {
         Ok(true)
     }
 
-    /// Deletes items that an account created, if they are to go with it. Returns whether none is left.
+    /// Deletes items that an account created, if the erasure includes them. Returns whether no such
+    /// item is left.
     async fn delete_authored(&mut self, write: &Write, user: Uuid) -> Result<bool, StoreError> {
         if !self.state.deletions.erasure(user).is_some_and(|erasure| erasure.items) {
             return Ok(true);
@@ -185,10 +187,10 @@ impl Batch<'_> {
         Ok(true)
     }
 
-    /// Takes an account out of a part of the log, and returns whether only a last part is left, which
-    /// is for [`Batch::commit`].
+    /// Erases an account from a part of the log. Returns whether only the last part is left, which
+    /// [`Batch::commit`] handles.
     async fn strip_some(&mut self, user: Uuid) -> Result<bool, StoreError> {
-        // Most lines are about others, and looking at those is cheap.
+        // Most rows are about other accounts, and visiting those is cheap.
         let Step { rows, bytes } = self.bounds.step;
         let step = Step { rows: rows * STRIPPED, bytes: bytes * STRIPPED };
         if !erasure::forget_some(&mut self.transaction, user, step.rows).await? {
@@ -205,7 +207,7 @@ impl Batch<'_> {
         Ok(false)
     }
 
-    /// Returns items that fit, as many as are left of this step, and whether there are more.
+    /// Returns matching items within the remaining budget of this step, and whether there are more.
     pub(super) async fn take_some(
         &mut self,
         collection: &'static Collection,
@@ -219,7 +221,7 @@ impl Batch<'_> {
     }
 }
 
-/// Returns what has to follow if these deletions are left.
+/// Returns the progress of an operation that leaves these deletions unfinished.
 fn rest(collection: &'static Collection, keys: Vec<Key>) -> Progress {
     if keys.is_empty() { Progress::Whole } else { Progress::Left(Op::Finish { collection, keys }) }
 }

@@ -1,4 +1,5 @@
-//! What is written next: little enough that a transaction stays short, and of everybody in turns.
+//! Fair queueing: selects the jobs of the next batch from all flows in turn, few enough that the
+//! transaction stays short.
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
@@ -7,33 +8,33 @@ use crate::store::write::Turn;
 use crate::store::writer::BATCH_BYTES_MAX;
 use crate::store::writer::queue::Job;
 
-/// How many bytes of one come before it is the next one's turn: many small jobs, or a large one.
+/// Quantum per flow, in bytes: many small jobs, or a large one.
 const TURN_BYTES: usize = 64 * 1024;
 
-/// Jobs that wait for a later batch. Those of one turn stay in order.
+/// Jobs that wait for a later batch. Jobs of one flow stay in order.
 pub(super) struct Turns {
     jobs_max: usize,
     waiting: HashMap<Turn, VecDeque<Job>>,
-    /// Whose turn it is, and then: each of whom something waits, once.
+    /// The flows with waiting jobs, each once, in the order of their turns.
     order: VecDeque<Turn>,
 }
 
 impl Turns {
-    /// Returns turns without anybody, for batches of so many jobs.
+    /// Creates an empty queue, for batches of up to `jobs_max` jobs.
     pub(super) fn new(jobs_max: usize) -> Self {
         Self { jobs_max, waiting: HashMap::new(), order: VecDeque::new() }
     }
 
-    /// Returns whether nothing waits.
+    /// Returns whether no job is waiting.
     pub(super) fn is_empty(&self) -> bool {
         self.order.is_empty()
     }
 
-    /// Takes in what has come, and moves what is written next to `batch`, which is empty.
+    /// Adds the jobs of `come`, and moves the next batch to `batch`, which is empty.
     pub(super) fn take(&mut self, come: &mut Vec<Job>, batch: &mut Vec<Job>) {
         let fits = || come.iter().map(Job::bytes).sum::<usize>() <= BATCH_BYTES_MAX;
         if self.is_empty() && come.len() <= self.jobs_max && fits() {
-            // The usual case: nobody has to wait for anybody.
+            // Common case: all jobs fit into one batch.
             std::mem::swap(come, batch);
             return;
         }
@@ -64,7 +65,7 @@ impl Turns {
         }
     }
 
-    /// Takes back what there was no more room for, to come before what waits of the same turn.
+    /// Puts jobs that did not fit into the batch back to the front of their flows.
     pub(super) fn put_back(&mut self, jobs: impl DoubleEndedIterator<Item = Job>) {
         for job in jobs.rev() {
             let turn = job.turn;
