@@ -1,7 +1,6 @@
-//! Credentials on a request to an identity, by asking `domain::auth`.
+//! Resolves the credentials of a request to an identity, through `domain::auth`.
 //!
-//! It knows where a token may stand and which place counts; whether the token is any good is not
-//! decided here.
+//! Defines where a token may be sent and which one counts. The domain verifies tokens.
 
 use poem::Request;
 use poem::http::HeaderMap;
@@ -19,14 +18,14 @@ use crate::transport::error::Refusal;
 use crate::transport::origin;
 use crate::transport::rest::query_string;
 
-/// Returns who sends this request: whoever the token in its address, its `Authorization` header or
-/// its session cookie belongs to, or the public if there is none.
+/// Returns the identity of the token in the query, the `Authorization` header or the session
+/// cookie, or the public without a token.
 ///
 /// # Errors
-/// A token that is no good never counts as the public: [`Error::InvalidCredentials`],
-/// [`Error::InvalidToken`], [`Error::TokenExpired`]. [`Error::InvalidPayload`] for a token in the
-/// address and another in the header; [`Refusal::ForeignPage`] for a change that a page of another
-/// site asks for with a cookie.
+/// An invalid token never counts as the public: [`Error::InvalidCredentials`],
+/// [`Error::InvalidToken`], [`Error::TokenExpired`]. [`Error::InvalidPayload`] for tokens in both
+/// the query and the header; [`Refusal::ForeignPage`] for a change with a cookie from a page of
+/// another site.
 pub async fn recognise(context: &Context, request: &Request) -> Result<Identity, Refusal> {
     let headers = request.headers();
     let query = query_string::find(request.uri().query(), "access_token");
@@ -56,8 +55,8 @@ pub async fn recognise(context: &Context, request: &Request) -> Result<Identity,
     }
 }
 
-/// Returns the identity that a request's credentials prove, or the public: credentials that are
-/// expired, revoked, malformed or contradictory count as none.
+/// Returns the identity of the credentials in a request, or the public. Expired, revoked, malformed
+/// or contradictory credentials count as none.
 ///
 /// # Errors
 /// Only when the store fails or is too busy.
@@ -84,8 +83,8 @@ pub async fn recognise_or_public(
     }
 }
 
-/// Returns nothing if a request that a cookie speaks for comes from a page of this very service, of
-/// one that the settings name, or from no page at all.
+/// Checks that a request with a cookie comes from a page of this service or of a configured origin,
+/// or from no page.
 ///
 /// # Errors
 /// [`Refusal::ForeignPage`] if a page of another site sent it.
@@ -98,19 +97,19 @@ pub fn require_trusted_page(context: &Context, request: &Request) -> Result<(), 
     }
 }
 
-/// Returns where a request comes from.
+/// Returns the address and the user agent of the client.
 #[must_use]
 pub fn origin(request: &Request, trust: &TrustProxy) -> Origin {
     Origin::new(address::of(request, trust), request.header(header::USER_AGENT))
 }
 
-/// Returns whether a method is one that changes things.
+/// Returns whether requests with a method may change data.
 #[must_use]
 pub fn is_change(method: &Method) -> bool {
     !matches!(method.as_str(), "GET" | "HEAD" | "OPTIONS" | "SEARCH")
 }
 
-/// Returns the token of `Authorization: Bearer …`; another scheme, or no token, counts as nothing.
+/// Returns the token of `Authorization: Bearer …`. Another scheme or an empty token counts as none.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.trim().split_once(' ')?;

@@ -1,7 +1,7 @@
-//! The address that a request comes from.
+//! The client address of a request.
 //!
-//! `X-Forwarded-For` is what anybody can write. It counts only as far as proxies that the settings
-//! trust have written it (`IP_TRUST_PROXY`). What follows from an address is decided by others.
+//! Any client can send `X-Forwarded-For`. Only entries written by trusted proxies
+//! (`IP_TRUST_PROXY`) count.
 
 use std::net::IpAddr;
 use std::sync::Once;
@@ -10,13 +10,13 @@ use poem::Request;
 
 use crate::config::TrustProxy;
 
-/// Returns the address that a request comes from: that of its connection, or what the proxies that
-/// are trusted say. `None` if the connection has none.
+/// Returns the client address: the one of the connection, or the one that trusted proxies report.
+/// `None` if the connection has no IP address.
 #[must_use]
 pub fn of(request: &Request, trust: &TrustProxy) -> Option<IpAddr> {
     let connection = request.remote_addr().as_socket_addr()?.ip();
     let forwarded = request.headers().get_all("x-forwarded-for");
-    // Each proxy adds whom it heard at the end, so the nearest comes last.
+    // Each proxy appends the address of its peer, so the nearest one is last.
     let named =
         forwarded.iter().filter_map(|line| line.to_str().ok()).collect::<Vec<_>>().join(",");
     if !named.is_empty() && *trust == TrustProxy::Nobody && is_near(connection) {
@@ -25,7 +25,7 @@ pub fn of(request: &Request, trust: &TrustProxy) -> Option<IpAddr> {
     Some(nearest_stranger(connection, named.rsplit(','), trust))
 }
 
-/// Returns whether an address is of this machine or a network of its own, where proxies are.
+/// Returns whether an address is local or private, as those of proxies usually are.
 const fn is_near(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => address.is_loopback() || address.is_private(),
@@ -33,7 +33,7 @@ const fn is_near(address: IpAddr) -> bool {
     }
 }
 
-/// Says once that there seems to be a proxy: if so, all clients count as one address.
+/// Warns once that there seems to be an untrusted proxy, which makes all clients share one address.
 fn warn_of_a_proxy() {
     static SAID: Once = Once::new();
     SAID.call_once(|| {
@@ -44,8 +44,8 @@ fn warn_of_a_proxy() {
     });
 }
 
-/// Walks away from this service, past proxies that are trusted, to the first that is not. What no
-/// address is ends the walk where it is.
+/// Walks from the connection towards the client, past trusted proxies, to the first untrusted
+/// address. An entry that is not an address ends the walk.
 fn nearest_stranger<'a>(
     connection: IpAddr,
     named: impl Iterator<Item = &'a str>,

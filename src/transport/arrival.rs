@@ -1,20 +1,20 @@
-//! How long the body of a request, or a message of a socket, may take to arrive: some time from its
-//! beginning, and more the more of it has come, up to a deadline that depends on its size alone.
+//! Time limit for the arrival of a request body or a message: a base, extended by each received
+//! byte, up to a deadline that depends on the size alone.
 //!
-//! Without the rate a client that sends a byte now and then would make the server hold a large message
-//! for as long as it likes; without the deadline it could still do so at the lowest rate.
+//! Without the minimum rate, a client that sends single bytes could make the server hold a large
+//! message for any time; without the deadline, it could still do so at the minimum rate.
 
 use std::time::Duration;
 
-/// How long it may take whatever has come.
+/// The time limit before any byte.
 const BASE: Duration = Duration::from_secs(10);
-/// How many bytes earn a second more.
+/// Number of bytes that extend the limit by one second.
 const BYTES_PER_SECOND: u64 = 1 << 10;
-/// When all has to have come, and how many bytes make that a second later.
+/// The deadline before any byte, and the number of bytes that extend it by one second.
 const DEADLINE: Duration = Duration::from_secs(30);
 const DEADLINE_BYTES_PER_SECOND: u64 = 64 << 10;
 
-/// Returns how long after its beginning more has to have come, of which so many bytes have.
+/// Returns the time limit for the next byte, measured from the beginning, after `received` bytes.
 #[must_use]
 pub fn allowed(received: u64) -> Duration {
     let earned = BASE + Duration::from_secs(received / BYTES_PER_SECOND);

@@ -1,4 +1,5 @@
-//! The two cookies: reading them off a request, and the lines that set and empty them.
+//! The session cookie and the refresh token cookie: reads them from requests, and builds the
+//! `Set-Cookie` headers.
 
 use std::time::Duration;
 
@@ -12,12 +13,12 @@ use crate::clock::Timestamp;
 use crate::config::CookieConfig;
 use crate::config::SameSite;
 
-/// The form of dates in headers, `Sat, 28 Nov 2026 23:16:48 GMT`.
+/// Date format of headers, such as `Sat, 28 Nov 2026 23:16:48 GMT`.
 const HEADER_DATE: &[BorrowedFormatItem<'static>] = format_description!(
     "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
 );
 
-/// Returns the value of a cookie; an empty one counts as none.
+/// Returns the value of a cookie. An empty value counts as none.
 #[must_use]
 pub fn find<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers
@@ -31,7 +32,7 @@ pub fn find<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
         .filter(|value| !value.is_empty())
 }
 
-/// Returns whether the request has a cookie of this name, empty or not.
+/// Returns whether the request has a cookie of this name, even an empty one.
 #[must_use]
 pub fn has(headers: &HeaderMap, name: &str) -> bool {
     headers
@@ -42,13 +43,13 @@ pub fn has(headers: &HeaderMap, name: &str) -> bool {
         .any(|pair| pair.split_once('=').is_some_and(|(key, _)| key.trim() == name))
 }
 
-/// Returns the `Set-Cookie` line that keeps a token for some time.
+/// Returns the `Set-Cookie` header that stores a token for a period.
 #[must_use]
 pub fn set(cookie: &CookieConfig, token: &str, lasts: Duration, now: Timestamp) -> HeaderValue {
     line(cookie, token, lasts.as_secs(), now.plus(lasts))
 }
 
-/// Returns the `Set-Cookie` line that empties a cookie and makes browsers forget it.
+/// Returns the `Set-Cookie` header that empties and expires a cookie.
 #[must_use]
 pub fn empty(cookie: &CookieConfig) -> HeaderValue {
     line(cookie, "", 0, Timestamp::from_millis(0))

@@ -1,9 +1,9 @@
-//! What pages of other origins are told: whether they may ask, how, and whether they may read the
-//! answer (cross-origin resource sharing, after the Fetch standard).
+//! Cross-origin resource sharing (Fetch standard): which origins may send requests, with which
+//! methods and headers, and read the responses.
 //!
-//! Whose pages may is a setting. Everybody else's get answers without a word about it, which their
-//! browsers then keep from them. poem has a middleware for this, which does not fit: it refuses
-//! whatever comes with an `Origin` that is not on its list, and so the pages of this very service.
+//! The allowed origins are a setting. Responses to other origins have no CORS headers, so browsers
+//! withhold them from the page. The middleware of poem does not fit: it rejects every request with
+//! an `Origin` that is not on its list, including those from the pages of this service.
 
 use poem::Request;
 use poem::Response;
@@ -17,7 +17,7 @@ use poem::http::header;
 use crate::config::CorsConfig;
 use crate::config::Origins;
 
-/// The rules, as the headers that tell them.
+/// The CORS settings as header values.
 pub struct Cors {
     origins: Origins,
     credentials: bool,
@@ -27,19 +27,19 @@ pub struct Cors {
     max_age: HeaderValue,
 }
 
-/// Leave for the page that one request comes from.
+/// The permission for the origin of one request.
 pub struct Grant<'a> {
     cors: &'a Cors,
-    /// The page's, or `*` where everybody may.
+    /// The origin of the page, or `*` if all origins are allowed.
     origin: HeaderValue,
     credentials: bool,
 }
 
 impl Cors {
-    /// Returns the rules, or `None` where no page of another origin may read anything.
+    /// Returns the settings, or `None` if no other origin is allowed.
     ///
     /// # Panics
-    /// If the lists are no header values, which the settings make sure of.
+    /// If a list is not a valid header value. The configuration is validated to prevent that.
     #[must_use]
     pub fn of(config: &CorsConfig) -> Option<Self> {
         let list = |names: &[String]| {
@@ -55,8 +55,7 @@ impl Cors {
         })
     }
 
-    /// Returns leave for the page that sent a request; `None` for no page and for pages that have
-    /// none.
+    /// Returns the permission for the origin of a request; `None` if it is missing or not allowed.
     #[must_use]
     pub fn grant(&self, request: &Request) -> Option<Grant<'_>> {
         let origin = request.headers().get(header::ORIGIN)?;
@@ -65,15 +64,14 @@ impl Cors {
         may.then(|| Grant {
             cors: self,
             origin: if is_anybodys { HeaderValue::from_static("*") } else { origin.clone() },
-            // With everybody's pages cookies would be everybody's.
+            // If all origins are allowed, cookies would be usable by every site.
             credentials: self.credentials && !is_anybodys,
         })
     }
 }
 
 impl Grant<'_> {
-    /// Returns the answer to a browser that asks before it sends the request itself; `None` if this
-    /// is no such question.
+    /// Returns the response to a preflight request, or `None` if it is not one.
     #[must_use]
     pub fn preflight(&self, request: &Request) -> Option<Response> {
         let asks = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
@@ -92,7 +90,7 @@ impl Grant<'_> {
         Some(response)
     }
 
-    /// Adds to an answer that the page may read it.
+    /// Adds the headers that allow the page to read the response.
     pub fn mark(self, headers: &mut HeaderMap) {
         let mut say = |name: HeaderName, value| headers.insert(name, value);
         say(header::ACCESS_CONTROL_ALLOW_ORIGIN, self.origin);

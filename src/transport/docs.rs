@@ -1,5 +1,6 @@
-//! The documentation: `/docs` and `/docs/websocket` for people, `/openapi.json` and `/asyncapi.json`
-//! for programs. Made when first asked for, then kept; the pages ask nobody for anything.
+//! The API documentation: `/docs` and `/docs/websocket` for readers, `/openapi.json` and
+//! `/asyncapi.json` for programs. Built on first use, then cached. The pages load nothing from
+//! other hosts.
 
 use std::sync::LazyLock;
 
@@ -19,18 +20,18 @@ use crate::transport::pages::Page;
 use crate::transport::rest::describe;
 use crate::transport::rest::reduce;
 
-/// The page of the sockets has no scripts at all.
+/// The page of the WebSocket API has no scripts.
 const SOCKET_POLICY: &str = "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; \
                              form-action 'none'; frame-ancestors 'none'";
 
-/// How many reduced documents are kept, of at most some 400 KB each.
+/// Maximum number of cached reduced documents, each of at most about 400 KB.
 const REDUCED_MAX: usize = 16;
 
 static DOCUMENT: LazyLock<Page> = LazyLock::new(|| {
     Page::new("application/json; charset=utf-8", Bytes::from(describe::document()), None)
 });
 
-/// The documents that were reduced last. Most callers share their rights with many others.
+/// The cache of reduced documents. Most callers share their permissions with many others.
 static REDUCED: LazyLock<Cache<Rights, Bytes>> = LazyLock::new(|| Cache::new(REDUCED_MAX));
 
 static PAGE: LazyLock<Page> = LazyLock::new(|| {
@@ -51,13 +52,13 @@ static SOCKET_STYLE: LazyLock<Page> = LazyLock::new(|| {
     Page::new("text/css; charset=utf-8", Bytes::from_static(asyncapi::STYLE.as_bytes()), None)
 });
 
-/// Returns the OpenAPI document.
+/// Returns the complete OpenAPI document.
 #[must_use]
 pub fn document() -> Bytes {
     DOCUMENT.bytes()
 }
 
-/// Returns the OpenAPI document reduced to the rights of a caller.
+/// Returns the OpenAPI document reduced to the permissions of a caller.
 ///
 /// # Errors
 /// [`Refusal::Internal`] if the reduction fails.
@@ -79,41 +80,41 @@ fn reduced(rights: &Rights) -> serde_json::Result<Bytes> {
     serde_json::to_vec(&reduced).map(Bytes::from)
 }
 
-/// Returns the endpoint of the page.
+/// Returns the endpoint of the REST API page.
 #[must_use]
 pub fn page() -> RouteMethod {
     get(Lazy(&PAGE))
 }
 
-/// Returns the endpoint of the document.
+/// Returns the endpoint of the OpenAPI document.
 #[must_use]
 pub fn specification() -> RouteMethod {
     get(Lazy(&DOCUMENT))
 }
 
-/// Returns the endpoint of the page of the sockets.
+/// Returns the endpoint of the WebSocket API page.
 #[must_use]
 pub fn socket_page() -> RouteMethod {
     get(Lazy(&SOCKET_PAGE))
 }
 
-/// Returns the endpoint of what that page looks like.
+/// Returns the endpoint of the style sheet of that page.
 #[must_use]
 pub fn socket_style() -> RouteMethod {
     get(Lazy(&SOCKET_STYLE))
 }
 
-/// Returns the endpoint of the document of the sockets.
+/// Returns the endpoint of the AsyncAPI document.
 #[must_use]
 pub fn socket_specification() -> RouteMethod {
     get(Lazy(&SOCKET_DOCUMENT))
 }
 
-/// Returns what the page may do: it consists of scripts and styles within itself, which are named by
-/// their hashes, and its "try it out" calls this service alone.
+/// Returns the content security policy of the REST API page. Its scripts and styles are inline and
+/// listed by hash, and "try it out" calls only this service.
 fn policy(page: &str) -> String {
     let (scripts, styles) = (hashes(page, "script"), hashes(page, "style"));
-    // Styles of single elements are written by the scripts; they cannot be named.
+    // Scripts set style attributes of elements, which cannot be listed.
     format!(
         "default-src 'none'; script-src {scripts}; style-src {styles}; style-src-attr \
          'unsafe-inline'; img-src 'self' data:; font-src data:; connect-src 'self'; base-uri \
@@ -121,7 +122,7 @@ fn policy(page: &str) -> String {
     )
 }
 
-/// Returns the hashes of all elements of a kind, as a policy names what they hold.
+/// Returns the content hashes of all elements of a kind, as a content security policy lists them.
 fn hashes(page: &str, element: &str) -> String {
     let (start, end) = (format!("<{element}"), format!("</{element}>"));
     let mut hashes = Vec::new();
@@ -129,7 +130,7 @@ fn hashes(page: &str, element: &str) -> String {
     while let Some((_, from)) = rest.split_once(&start) {
         let Some((_, from)) = from.split_once('>') else { break };
         let Some((content, after)) = from.split_once(&end) else { break };
-        // Browsers read a page with the ends of its lines made alike.
+        // Browsers normalize line ends before hashing.
         let content = content.replace("\r\n", "\n").replace('\r', "\n");
         hashes.push(format!("'sha256-{}'", BASE64.encode(&Sha256::digest(content))));
         rest = after;
@@ -159,7 +160,7 @@ mod tests {
     fn a_policy_names_each_script_by_its_hash() {
         let page = "<script charset=a>alert(1)</script>\n<style>a\r\n</style><script>\r</script>";
 
-        // What `openssl dgst -sha256 -binary | base64` says of what stands between the tags.
+        // The output of `openssl dgst -sha256 -binary | base64` for the content of each element.
         assert_eq!(
             hashes(page, "script"),
             "'sha256-bhHHL3z2vDgxUt0W3dWQOrprscmda2Y5pLsLg4GF+pI=' \

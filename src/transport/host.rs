@@ -1,4 +1,4 @@
-//! The header `Host`, which names the service that a request is for (RFC 9110 §7.2, RFC 9112 §3.2).
+//! The `Host` header, which names the service a request is for (RFC 9110 §7.2, RFC 9112 §3.2).
 
 use std::net::Ipv6Addr;
 
@@ -8,7 +8,7 @@ use poem::http::Version;
 use poem::http::header;
 use poem::http::uri::Authority;
 
-/// Returns whether a request has the one valid `Host` header that its version demands.
+/// Returns whether a request has exactly the one valid `Host` header that its version requires.
 #[must_use]
 pub fn is_valid(request: &Request) -> bool {
     let mut lines = request.headers().get_all(header::HOST).iter();
@@ -19,7 +19,7 @@ pub fn is_valid(request: &Request) -> bool {
     }
 }
 
-/// Returns the host and port that a request is for: those of its target, if it names them, else those of
+/// Returns the host and port a request is for: from its target, if it contains them, otherwise from
 /// the one `Host` header.
 #[must_use]
 pub fn of(request: &Request) -> Option<&str> {
@@ -31,7 +31,7 @@ pub fn of(request: &Request) -> Option<&str> {
     if lines.next().is_some() { None } else { line.to_str().ok() }
 }
 
-/// Returns whether a value is a host and perhaps a port.
+/// Returns whether a value is a host with an optional port.
 fn is_host(value: &HeaderValue) -> bool {
     let Ok(authority) = Authority::try_from(value.as_bytes()) else { return false };
     let port = authority.as_str().strip_prefix(authority.host()).unwrap_or_default();
@@ -84,7 +84,7 @@ mod tests {
             assert_eq!(is_valid(&request), valid, "{hosts:?}");
             assert_eq!(of(&request).is_some(), valid, "{hosts:?}");
         }
-        // Older clients need not send it.
+        // HTTP/1.0 does not require it.
         assert!(is_valid(&request(Version::HTTP_10, &[])));
         assert!(!is_valid(&request(Version::HTTP_10, &["a", "a"])));
     }

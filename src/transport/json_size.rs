@@ -1,19 +1,19 @@
-//! How much memory JSON text may take once it is read, told before it is read.
+//! Estimates the memory of JSON before it is parsed.
 //!
-//! A tree of values takes many times as much as its text: `[0]` has three bytes, and a list of its own.
-//! This counts brackets, commas and colons and is an upper bound, not the size: an object counts for
-//! what an item takes that is made of it as well.
+//! A parsed tree takes many times as much memory as its text: `[0]` has three bytes, but allocates
+//! a list. The estimate counts brackets, commas and colons, and is an upper bound: each object
+//! counts as if it were an item, including the row that is made of it.
 
-/// What a list takes, which has room for four values from the beginning.
+/// Size of a list, which has an initial capacity of four values.
 const LIST: usize = 320;
-/// What an object takes, and the row that is made of it.
+/// Size of an object, and of the row that is made of it.
 const OBJECT: usize = 800;
-/// What a value takes in a list or object that grows twofold.
+/// Size of a value in a list or object, whose capacity doubles as it grows.
 const VALUE: usize = 144;
-/// What the name of a field takes.
+/// Size of a field name.
 const NAME: usize = 120;
 
-/// Returns how many bytes the tree of this JSON takes at most.
+/// Returns an upper bound for the parsed size of JSON, in bytes.
 #[must_use]
 pub fn of_tree(json: &[u8]) -> usize {
     let mut bytes = json.len() + VALUE;
@@ -41,8 +41,8 @@ pub fn of_tree(json: &[u8]) -> usize {
     bytes
 }
 
-/// Returns how many bytes the tree of a query string takes at most, whether it is written with brackets
-/// or as JSON, encoded or not.
+/// Returns an upper bound for the parsed size of a query string, in bytes. Bracket syntax and JSON
+/// count, percent-encoded or not.
 #[must_use]
 pub fn of_query(query: &[u8]) -> usize {
     let mut bytes = 2 * query.len();
@@ -69,7 +69,7 @@ mod tests {
 
     use super::*;
 
-    /// Returns about how much the parts of a value take, itself not included.
+    /// Returns the approximate size of the parts of a value, without the value itself.
     fn behind(json: &Json) -> usize {
         const SLOT: usize = size_of::<Json>();
         // Allocators round up.
@@ -82,7 +82,7 @@ mod tests {
             Json::Object(fields) => {
                 let room =
                     if fields.is_empty() { 0 } else { (fields.len() + 1).next_power_of_two() };
-                // A hash, a name and a value for each place, and its place in the table of hashes.
+                // A hash, a name and a value for each slot, and a slot in the hash table.
                 let slots = room * (8 + 24 + SLOT + 16) + 32;
                 let parts = fields.iter().map(|(name, value)| text(name) + behind(value));
                 slots + parts.sum::<usize>()
@@ -105,7 +105,7 @@ mod tests {
             let (told, real) = (of_tree(text.as_bytes()), tree(&text));
 
             assert!(told >= real, "{part}: {told} < {real}");
-            // Nor does it refuse far too early; the rows of items are not in the tree.
+            // Nor is the estimate far too high. The rows of items are not part of the tree.
             assert!(told <= 8 * real + 5001 * OBJECT, "{part}: {told} > {real}");
         }
     }

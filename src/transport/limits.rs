@@ -1,9 +1,7 @@
-//! How many requests there may be: of one address, of all together, and to sign up (crate
-//! `governor`).
+//! Request rate limits: per address, global, and for registrations (crate `governor`).
 //!
-//! Sockets are let in at a rate of their own (`ws::Context::admit`) and keep to one afterwards
-//! (`ws::directus::pace`), so upgrades do not count here. Who guesses is the business of
-//! `domain::auth::throttle`.
+//! Upgrades do not count here: sockets have their own admission rate (`ws::Context::admit`) and
+//! message rates (`ws::directus::pace`). Failed sign-ins are limited by `domain::auth::throttle`.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -33,23 +31,23 @@ use crate::transport::Context;
 use crate::transport::address;
 use crate::transport::error;
 
-/// How many addresses are known at once. Whoever comes once makes room for whoever comes often.
+/// Maximum number of tracked addresses. Rare addresses are evicted before frequent ones.
 const ADDRESSES_MAX: usize = 1 << 16;
-/// For how many there is memory from the start.
+/// Number of addresses with memory from the start.
 const ADDRESSES_USUAL: usize = 1 << 6;
 
-/// Where people sign up.
+/// The path of registrations.
 const REGISTER: &str = "/users/register";
-/// Where sockets are opened.
+/// The paths of sockets.
 const SOCKETS: [&str; 2] = ["/websocket", "/_ws"];
 
-/// What can be done about too many requests.
+/// Advice for clients that exceed a limit.
 pub const ADVICE: &str =
     "Send less at once. Whoever runs the service can raise RATE_LIMITER_POINTS";
 const ADVICE_GLOBAL: &str = "The service is asked for more than it may give. Try again later";
 const ADVICE_REGISTRATION: &str = "Many have signed up from your network just now. Try again later";
 
-/// The limits of one process.
+/// The rate limits of one process.
 pub struct Limits {
     clock: Clock,
     per_address: Option<PerAddress>,
@@ -59,7 +57,7 @@ pub struct Limits {
 
 type PerAddress = RateLimiter<IpAddr, Addresses, Time>;
 
-/// An endpoint within its limits. Paths are spelt as the routes are by the time it is called.
+/// An endpoint with rate limits. Paths are normalized before it is called.
 pub struct Limited<E> {
     inner: E,
     context: Arc<Context>,
@@ -67,7 +65,7 @@ pub struct Limited<E> {
 }
 
 impl<E> Limited<E> {
-    /// Returns the endpoint, limited as the settings say.
+    /// Wraps an endpoint with the configured limits.
     #[must_use]
     pub fn new(inner: E, context: Arc<Context>) -> Self {
         let limits = Limits::new(&context.config.limits, &context.services.clock);
@@ -102,7 +100,8 @@ impl Limits {
         }
     }
 
-    /// Counts a request. One that is refused counts for nobody but whom it is refused for.
+    /// Counts a request. One that exceeds the limit of its address does not count against the
+    /// global limit.
     fn check(&self, method: &Method, path: &str, from: Option<IpAddr>) -> Result<(), Exceeded> {
         if SOCKETS.contains(&path) {
             return Ok(());
@@ -137,15 +136,14 @@ impl Limits {
     }
 }
 
-/// Returns the quota in the terms of `governor`: all may come at once, and then they come back one by
-/// one.
+/// Returns the quota as defined by `governor`: the whole quota is the burst, refilled one by one.
 fn governor_quota(Quota { points, duration }: Quota) -> governor::Quota {
     let each = duration / points.get();
     let quota = governor::Quota::with_period(each.max(Duration::from_nanos(1)));
     quota.expect("the period is at least a nanosecond").allow_burst(points)
 }
 
-/// The time of this service, for `governor`.
+/// The clock of this service, for `governor`.
 struct Time(Clock);
 
 impl governor::clock::Clock for Time {
@@ -156,12 +154,12 @@ impl governor::clock::Clock for Time {
     }
 }
 
-/// What each of a bounded number of addresses has left.
+/// The state of each tracked address. Their number is bounded.
 struct Addresses(Cache<IpAddr, Arc<InMemoryState>, UnitWeighter>);
 
 impl Default for Addresses {
     fn default() -> Self {
-        // It grows as they come: most services see few.
+        // It grows on demand: most services see few addresses.
         Self(Cache::with_weighter(ADDRESSES_USUAL, ADDRESSES_MAX as u64, UnitWeighter))
     }
 }

@@ -1,11 +1,11 @@
-//! JSON with halves of characters, as JavaScript writes a text that was cut within an emoji.
+//! JSON with lone surrogates, as JavaScript writes a text that was cut within an emoji.
 //!
-//! `JSON.parse` takes `"\\ud800"`, and whoever encodes the text that comes of it as UTF-8 gets U+FFFD in
-//! its place. `serde_json` refuses it, since no text of ours can hold it. So what it refuses is looked
-//! at once more here; what it takes costs nothing.
+//! `JSON.parse` accepts `"\\ud800"`, and encoding the resulting text as UTF-8 yields U+FFFD.
+//! `serde_json` rejects it, since a Rust string cannot contain it. Rejected input is parsed a
+//! second time here, so valid input costs nothing extra.
 //!
-//! A byte order mark before the JSON is skipped, as RFC 8259 (§8.1) allows: some editors and libraries
-//! write one.
+//! A byte order mark before the JSON is skipped, as RFC 8259 (§8.1) allows: some editors and
+//! libraries write one.
 
 use std::borrow::Cow;
 
@@ -14,10 +14,10 @@ use serde::de::DeserializeOwned;
 /// U+FEFF in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Reads JSON in which halves of characters stand for U+FFFD.
+/// Parses JSON, with U+FFFD in place of lone surrogates.
 ///
 /// # Errors
-/// What `serde_json` finds wrong with the text.
+/// The error of `serde_json` for invalid JSON.
 pub fn from_slice<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
     let json = without_mark(json);
     serde_json::from_slice(json).or_else(|error| match mend(json) {
@@ -26,14 +26,14 @@ pub fn from_slice<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
     })
 }
 
-/// Returns JSON without a byte order mark, in which U+FFFD is written for each half of a character, in as
-/// many bytes.
+/// Replaces each lone surrogate with an escape of U+FFFD, which is equally long, and removes a byte
+/// order mark.
 #[must_use]
 pub fn mend(json: &[u8]) -> Cow<'_, [u8]> {
     let json = without_mark(json);
     let mut mended = Cow::Borrowed(json);
     let mut place = 0;
-    // A backslash is of a meaning within texts alone, and JSON has none elsewhere.
+    // In valid JSON, backslashes occur only within strings.
     while let Some(found) = json[place..].iter().position(|byte| *byte == b'\\') {
         let escape = place + found;
         place = match unit(json, escape) {
@@ -55,7 +55,7 @@ fn without_mark(json: &[u8]) -> &[u8] {
     json.strip_prefix(BYTE_ORDER_MARK).unwrap_or(json)
 }
 
-/// Returns what an escape of four hexadecimal digits stands for, if there is one at a place.
+/// Returns the code unit of the `\uXXXX` escape at an offset, if there is one.
 fn unit(json: &[u8], place: usize) -> Option<u32> {
     let digits = json.get(place..place + 6)?.strip_prefix(b"\\u")?;
     digits.iter().try_fold(0, |value, digit| Some(value * 16 + char::from(*digit).to_digit(16)?))

@@ -1,5 +1,4 @@
-//! Around every request: its id, the access log, its size, panics, common headers, and what pages of
-//! other origins are told.
+//! The outermost middleware: request id, access log, size limits, panics, common headers, and CORS.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -27,16 +26,15 @@ use crate::transport::error::Refusal;
 use crate::transport::host;
 use crate::transport::rest::query_string;
 
-/// The policy of what is no page: it may load nothing, and nobody may show it in a frame.
+/// Content security policy of responses that are not pages: they load nothing and cannot be framed.
 const NO_PAGE: &str = "default-src 'none'; frame-ancestors 'none'";
 
-/// What responses depend on besides the address. `Cache-Control` is in the list of Directus.
+/// The request headers that responses depend on. Directus lists `Cache-Control` as well.
 const VARY: &str = "Origin, Cache-Control, Authorization, Cookie";
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Everything around an endpoint. No error and no panic gets past it: whatever happens is answered
-/// in Directus's form.
+/// The outermost middleware. Turns every error and panic into a response in the format of Directus.
 pub struct Around<E> {
     inner: E,
     context: Arc<Context>,
@@ -45,7 +43,7 @@ pub struct Around<E> {
 }
 
 impl<E> Around<E> {
-    /// Returns the endpoint with everything around it.
+    /// Wraps an endpoint.
     #[must_use]
     pub fn new(inner: E, context: Arc<Context>) -> Self {
         let config = &context.config.browser;
@@ -62,13 +60,13 @@ impl<E: Endpoint<Output = Response>> Endpoint for Around<E> {
         let started = Instant::now();
         let id = id::fresh().to_string();
         let method = request.method().clone();
-        // Without its query string: there may be a token in it.
+        // Without the query string, which may contain a token.
         let path = request.uri().path().to_owned();
         let span = tracing::info_span!("request", request.id = %id);
         let has_credentials = has_credentials(&request);
         let grant = self.cors.as_ref().and_then(|cors| cors.grant(&request));
         let mut response = match grant.as_ref().and_then(|grant| grant.preflight(&request)) {
-            // Before anybody asks who it is: browsers show no credentials here.
+            // Before authentication: browsers send no credentials with a preflight.
             Some(response) => response,
             None => self.answer(request, &path).instrument(span).await,
         };
@@ -81,7 +79,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Around<E> {
             response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, hsts.clone());
         }
         let duration_ms = started.elapsed().as_secs_f64() * 1000.0;
-        // Not in the span: as a line of JSON that would have the id three times.
+        // Outside the span, which would repeat the id: a JSON line would contain it three times.
         tracing::info!(
             parent: None,
             request.id = %id,
@@ -121,23 +119,23 @@ impl<E: Endpoint<Output = Response>> Around<E> {
     }
 }
 
-/// Returns how long the address of a request is, query included.
+/// Returns the length of the URL of a request, query included.
 fn address_bytes(request: &Request) -> usize {
     request.original_uri().path_and_query().map_or(0, |address| address.as_str().len())
 }
 
-/// Returns how long all names and values of headers are together.
+/// Returns the total length of all header names and values.
 fn headers_bytes(request: &Request) -> usize {
     request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
 }
 
-/// Returns how long the body is going to be, as far as the request tells.
+/// Returns the announced length of the body, 0 if unknown.
 fn announced(request: &Request) -> u64 {
     request.header(header::CONTENT_LENGTH).and_then(|length| length.parse().ok()).unwrap_or(0)
 }
 
-/// Returns the answer to what the routing itself refuses. A path it has no handler for is one that
-/// does not exist, and so is one that has none for the method.
+/// Returns the response to an error of the router. A path without a handler counts as unknown, as
+/// does one without a handler for the method.
 fn translate(error: poem::Error, path: &str) -> Response {
     if error.is::<NotFoundError>()
         || error.is::<MethodNotAllowedError>()
@@ -153,7 +151,7 @@ fn translate(error: poem::Error, path: &str) -> Response {
     error.into_response()
 }
 
-/// Returns whether there is no such file, whatever the reason: which one is nobody's business.
+/// Returns whether a static file is unavailable. The exact reason is not disclosed.
 fn is_no_file(error: &StaticFileError) -> bool {
     matches!(
         error,
@@ -164,7 +162,7 @@ fn is_no_file(error: &StaticFileError) -> bool {
     )
 }
 
-/// Returns the header that makes browsers use TLS only.
+/// Returns the header that restricts browsers to TLS.
 fn strict_transport(config: HstsConfig) -> HeaderValue {
     let mut value = format!("max-age={}", config.max_age.as_secs());
     if config.subdomains {
@@ -179,7 +177,7 @@ fn strict_transport(config: HstsConfig) -> HeaderValue {
 fn add_headers(response: &mut Response, id: &str) {
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    // Pages have policies of their own; nothing else is to be shown as one, or in one.
+    // Pages set their own policies. Other responses must not be shown as a page or in a frame.
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(NO_PAGE));
     headers.entry(header::X_FRAME_OPTIONS).or_insert(HeaderValue::from_static("DENY"));
     headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("no-referrer"));
@@ -188,7 +186,7 @@ fn add_headers(response: &mut Response, id: &str) {
     }
 }
 
-/// Returns whether a request shows a token or a cookie, good or not.
+/// Returns whether a request contains a token or a cookie, valid or not.
 fn has_credentials(request: &Request) -> bool {
     let headers = request.headers();
     let query = request.uri().query();
@@ -197,8 +195,8 @@ fn has_credentials(request: &Request) -> bool {
         || query_string::find(query, "access_token").is_some()
 }
 
-/// Says what caches may do with a response, and what it depends on, as far as its handler has not. No
-/// cache stores a response with a cookie, and no shared one a response to credentials.
+/// Adds `Cache-Control` and `Vary` unless the handler has set them. No cache stores a response that
+/// sets a cookie, and no shared cache stores a response to a request with credentials.
 fn restrict_caches(headers: &mut HeaderMap, has_credentials: bool) {
     if headers.contains_key(header::SET_COOKIE) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

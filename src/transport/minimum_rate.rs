@@ -1,17 +1,17 @@
-//! The minimum rate at which a client has to take what is written for it: a client that takes nothing
-//! for ten seconds, or less than a kilobyte a second for longer, is not waited for any more.
+//! The minimum rate at which a client has to read a response: a client that reads nothing for ten
+//! seconds, or less than a kilobyte per second for longer, is disconnected.
 //!
-//! Decides only, from the times it is given. HTTP connections (`app::connection`) and sockets
-//! (`ws::writer`) keep to the same rate.
+//! Computes from the given times only. HTTP connections (`app::connection`) and sockets
+//! (`ws::writer`) use the same rate.
 
 use std::time::Duration;
 
-/// How long a client may take nothing at all.
+/// Maximum time without progress.
 pub const STALL_MAX: Duration = Duration::from_secs(10);
-/// How many bytes a client has to take in that time.
+/// Number of bytes a client has to read in that time.
 const TAKEN_MIN: u32 = 10 * 1024;
 
-/// How long one client is still waited for. Time without progress uses it up, bytes earn it back.
+/// The remaining time for one client. Waiting uses it up, and written bytes restore it.
 #[derive(Debug)]
 pub struct MinimumRate {
     stall_max: Duration,
@@ -19,21 +19,21 @@ pub struct MinimumRate {
 }
 
 impl MinimumRate {
-    /// Returns the rate of a client that may take nothing for `stall_max`.
+    /// Creates the rate of a client that may stall for `stall_max`.
     #[must_use]
     pub const fn new(stall_max: Duration) -> Self {
         Self { stall_max, left: stall_max }
     }
 
-    /// Returns how long the client may still take for nothing.
+    /// Returns the remaining time without progress.
     #[must_use]
     pub const fn left(&self) -> Duration {
         self.left
     }
 
-    /// Notes that the client took something after it had been waited for. The bytes earn as much time
-    /// as the client may need for them: a client that takes a byte now and then is waited for no longer
-    /// than one that takes nothing. Returns whether the client keeps to the rate.
+    /// Records progress after a wait. The bytes restore as much time as the minimum rate grants for
+    /// them: a client that reads single bytes lasts no longer than one that reads nothing. Returns
+    /// whether the client keeps the rate.
     pub fn note(&mut self, waited: Duration, taken: usize) -> bool {
         let taken = u32::try_from(taken).unwrap_or(TAKEN_MIN).min(TAKEN_MIN);
         let earned = self.stall_max * taken / TAKEN_MIN;
@@ -54,7 +54,7 @@ mod tests {
             [(1024, true), (2048, true), (1 << 30, true), (900, false), (1, false)]
         {
             let mut rate = MinimumRate::new(STALL_MAX);
-            // Repeated, so that the time that is missing each time adds up.
+            // Repeated, so that the missing time adds up.
             let is_over = (0..200).any(|_| !rate.note(second, taken) || rate.left() < second);
 
             assert_eq!(!is_over, keeps_to_it, "{taken}");

@@ -1,4 +1,4 @@
-//! The wire: HTTP, sockets, JSON shapes. It translates and decides nothing.
+//! The transport layer: HTTP, sockets, JSON shapes. It translates and makes no decisions.
 //!
 //! Every route of the service:
 //!
@@ -34,8 +34,8 @@
 //! | `/admin/reset-password` `/admin/accept-invite` | GET | `pages` |
 //! | `/` `/chat/…` | GET | `pages` |
 //!
-//! With a front end in a directory, that takes the place of the last row and gets whatever else
-//! nothing here answers; all the other rows are also found under `/directus/…`.
+//! A front end in a directory replaces the last row and serves all paths that no other row matches.
+//! All other rows are then also available under `/directus/…`.
 
 pub mod actor;
 pub mod address;
@@ -75,25 +75,25 @@ use crate::transport::pages::AsSent;
 use crate::transport::rest::path;
 use crate::transport::ws::Protocol;
 
-/// What every handler may need.
+/// State shared by all handlers.
 pub struct Context {
-    /// Every call to the domain goes through one of these.
+    /// The domain services.
     pub services: Services,
-    /// The settings.
+    /// The configuration.
     pub config: Arc<Config>,
-    /// This process, as administrators see it in `/server/health`.
+    /// Identifies this process for administrators in `/server/health`.
     pub service_id: Uuid,
 }
 
 impl Context {
-    /// Returns the context of one process.
+    /// Creates the context of a process.
     #[must_use]
     pub fn new(services: Services, config: Arc<Config>) -> Arc<Self> {
         Arc::new(Self { services, config, service_id: id::fresh() })
     }
 }
 
-/// Returns the whole service as one endpoint. It answers everything, errors included.
+/// Returns the whole service as one endpoint. Its errors are responses as well.
 #[must_use]
 pub fn routes(
     context: &Arc<Context>,
@@ -128,7 +128,7 @@ pub fn routes(
     Around::new(one_spelling, Arc::clone(context))
 }
 
-/// Spells each path as the routes do, before they see it.
+/// Normalizes paths to the form of the routes.
 struct OneSpelling<E> {
     inner: E,
     has_prefix: bool,
@@ -147,7 +147,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for OneSpelling<E> {
 }
 
 impl<E> OneSpelling<E> {
-    /// Returns the address with its path respelt, or `None` if it may stay as it is.
+    /// Returns the URI with a normalized path, or `None` if the path is normalized already.
     fn respelt(&self, uri: &Uri) -> Option<Uri> {
         let path = uri.path();
         let inner = path::without_prefix(path).filter(|_| self.has_prefix).unwrap_or(path);

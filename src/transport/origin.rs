@@ -1,7 +1,7 @@
-//! Whose page a request comes from, and whether cookies may speak for it.
+//! The page a request comes from, and whether its cookies count.
 //!
-//! Browsers send cookies along with the requests and upgrades of any page, and tell whose it is in
-//! `Origin`. What is refused to pages of others is decided by whoever asks.
+//! Browsers attach cookies to the requests and upgrades of any page, and name the origin of the
+//! page in `Origin`. The caller decides which requests of foreign pages to reject.
 
 use poem::Request;
 use poem::http::header;
@@ -10,11 +10,11 @@ use crate::config::CorsConfig;
 use crate::config::Origins;
 use crate::transport::host;
 
-/// Where browsers say by themselves how a page and what it asks for are related.
+/// The header in which browsers report the relation between a page and the service it calls.
 const FETCH_SITE: &str = "sec-fetch-site";
 
-/// Returns whether the cookies of a request may speak for it: it comes from a page of this service,
-/// of an origin that `CORS_ORIGIN` names (for everybody's pages they never do), or of nobody.
+/// Returns whether the cookies of a request count: it comes from a page of this service, from an
+/// origin in `CORS_ORIGIN` (not if that allows all origins), or from no page.
 #[must_use]
 pub fn may_use_cookies(request: &Request, public_url: &str, cors: &CorsConfig) -> bool {
     if is_own(request, public_url) {
@@ -26,13 +26,12 @@ pub fn may_use_cookies(request: &Request, public_url: &str, cors: &CorsConfig) -
         && origin.is_some_and(|origin| cors.origins.contain(origin))
 }
 
-/// Returns whether the `Origin` of a request names this service: the host it was called by, or its
-/// public address. So it does if the browser says that the page is of the origin it calls, which a
-/// proxy in between may have changed. Without the header there is no page that could be another
-/// site's, unless the browser says that there is.
+/// Returns whether a request comes from a page of this service: `Origin` names the host of the
+/// request or the public URL, or the browser reports the same origin (a proxy may have changed the
+/// host). A request without `Origin` comes from no page, unless the browser reports one.
 ///
-/// The scheme counts for the public address only: behind a proxy that has the certificate, this
-/// service does not see by which scheme it was called.
+/// The scheme counts for the public URL only: behind a proxy that terminates TLS, the service does
+/// not know the scheme of the request.
 #[must_use]
 pub fn is_own(request: &Request, public_url: &str) -> bool {
     let site = request.header(FETCH_SITE);
@@ -47,7 +46,7 @@ pub fn is_own(request: &Request, public_url: &str) -> bool {
     host.as_ref() == Some(&authority) || split(public_url) == Some((scheme, authority))
 }
 
-/// Returns scheme and authority of an address, in small letters and without a default port.
+/// Returns scheme and authority of a URL, in lower case and without a default port.
 fn split(url: &str) -> Option<(String, String)> {
     let (scheme, rest) = url.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next()?;
@@ -139,11 +138,11 @@ mod tests {
             (None, "same-origin", true),
             (None, "same-site", false),
             (None, "cross-site", false),
-            // A proxy that calls this service by another name.
+            // A proxy that calls this service by another host name.
             (Some("http://localhost:3000"), "same-origin", true),
             (Some("http://localhost:3000"), "same-site", false),
             (Some("http://localhost:3000"), "none", false),
-            // A proxy that hides from the browser that both are of one host.
+            // A proxy that serves both as one host, which the browser does not know.
             (Some("http://a"), "cross-site", true),
         ] {
             let mut request = request(origin.map(str::as_bytes), Some("a"));

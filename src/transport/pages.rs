@@ -1,4 +1,4 @@
-//! What browsers get at `/`: the chat page that is built in, or a front end out of a directory.
+//! The content at `/`: the built-in chat page, or a front end from a directory.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -28,10 +28,10 @@ use crate::transport::error;
 use crate::transport::rest;
 use crate::transport::rest::path;
 
-/// Where browsers say by themselves for what they load an address.
+/// The header in which browsers report the kind of resource they load.
 const FETCH_DESTINATION: &str = "sec-fetch-dest";
 
-/// What the chat page may load: what this service serves, and nothing else.
+/// Content security policy of the chat page: it loads resources of this service only.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' \
                       data:; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors \
                       'none'";
@@ -80,7 +80,7 @@ const ASSETS: &[(&str, &str, &[u8])] = &[
     asset!("words.js", SCRIPT),
 ];
 
-/// What the page to choose a password loads.
+/// The files that the password page loads.
 const PASSWORD_FILES: &[&str] =
     &["favicon.svg", "form.js", "forms.css", "password.js", "rest.js", "style.css", "words.js"];
 
@@ -99,8 +99,8 @@ static CHAT: LazyLock<Vec<(&str, Page)>> = LazyLock::new(|| {
         .collect()
 });
 
-/// Adds the page to ask for a link and to choose a password, where links in mails lead to. It is
-/// there beside any front end.
+/// Adds the page to request a password link and to set a password, which links in emails lead to.
+/// It is available beside any front end.
 #[must_use]
 pub fn mount_password(route: Route) -> Route {
     let page = || get(Password("password.html"));
@@ -116,17 +116,17 @@ pub fn mount_chat(route: Route) -> Route {
     route.at("/", get(Chat)).at("/chat/:name", get(Chat))
 }
 
-/// Adds a front end out of a directory, for all paths that nothing else answers, with what its pages
-/// may load.
+/// Adds a front end from a directory, with a content security policy. It serves all paths that no
+/// other route matches.
 ///
 /// # Panics
-/// If the policy is no header value, which the settings make sure of.
+/// If the policy is not a valid header value. The configuration is validated to prevent that.
 #[must_use]
 pub fn mount_files(route: Route, directory: &Path, policy: &str) -> Route {
     route.at("/*file", get(Files::new(directory, policy)))
 }
 
-/// Something that does not change while the program runs.
+/// Content that does not change while the process runs.
 #[derive(Debug)]
 pub struct Page {
     content: Bytes,
@@ -136,10 +136,10 @@ pub struct Page {
 }
 
 impl Page {
-    /// Returns a page, with what it may load if it is one that loads things.
+    /// Creates a page, with a content security policy if it loads resources.
     ///
     /// # Panics
-    /// If content type or policy are no header values: mistakes in this program.
+    /// If the content type or the policy is not a valid header value, which is a bug.
     #[must_use]
     pub fn new(content_type: &'static str, content: Bytes, policy: Option<&str>) -> Self {
         let digest = Sha256::digest(&content);
@@ -158,7 +158,7 @@ impl Page {
         self.content.clone()
     }
 
-    /// Returns the answer to a request for this page: `304` if the client has it already.
+    /// Returns the response for this page: `304` if the client has it already.
     #[must_use]
     pub fn respond(&self, request: &Request) -> Response {
         let mut response = if self.is_known(request) {
@@ -171,7 +171,7 @@ impl Page {
         let headers = response.headers_mut();
         headers.insert(header::ETAG, self.etag.clone());
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-        // It is the same for everybody; but the headers of another origin's request are not.
+        // The content is the same for all origins, but the CORS headers differ.
         headers.insert(header::VARY, HeaderValue::from_static("Origin"));
         if let Some(policy) = &self.policy {
             headers.insert(header::CONTENT_SECURITY_POLICY, policy.clone());
@@ -204,8 +204,8 @@ impl Endpoint for Chat {
     }
 }
 
-/// A file of the page to choose a password. The address of the page has a token in it, which it must not
-/// tell to where its links lead, nor leave in a cache.
+/// A file of the password page. The URL of that page contains a token, which must not leak through
+/// `Referer` or caches.
 struct Password(&'static str);
 
 impl Endpoint for Password {
@@ -223,17 +223,17 @@ impl Endpoint for Password {
     }
 }
 
-/// The address of a request as it was sent. File names, unlike the paths of the interface, keep
-/// their case, and a front end does not answer below the prefix of the interface.
+/// The original URI of a request. File names, unlike API paths, are case-sensitive, and a front end
+/// does not serve paths with the API prefix.
 #[derive(Clone)]
 pub struct AsSent(pub Uri);
 
-/// A front end out of a directory. A path without an extension that is no file and none of the interface
-/// is one of its own routes, so a browser that navigates there gets the index.
+/// A front end from a directory. A path without an extension that is neither a file nor an API path
+/// is one of its client-side routes, so a navigating browser gets the index.
 struct Files {
     directory: PathBuf,
     policy: HeaderValue,
-    /// With which segments the paths of the interface begin: it alone answers below them.
+    /// The first segments of API paths, which are reserved for the API.
     interface: HashSet<String>,
 }
 
@@ -243,8 +243,8 @@ impl Files {
         Self { directory: directory.to_owned(), policy, interface: rest::first_segments() }
     }
 
-    /// Returns the file that a path names, with all links resolved; `None` if there is no such file in the
-    /// directory, or a link leads out of it.
+    /// Returns the file at a path, with all symlinks resolved, or `None` if there is no such file
+    /// in the directory or a symlink leads out of it.
     fn find(&self, path: &str) -> Option<PathBuf> {
         let name = percent_decode_str(path.trim_matches('/')).decode_utf8().ok()?;
         let directory = self.directory.canonicalize().ok()?;
@@ -255,7 +255,7 @@ impl Files {
         (file.starts_with(&directory) && file.is_file()).then_some(file)
     }
 
-    /// Returns the file for a request, which was sent to this address.
+    /// Returns the file for a request to the URI `sent`.
     fn find_for(&self, request: &Request, sent: &Uri) -> Option<PathBuf> {
         let path = sent.path();
         if path::has_prefix(path) || is_hidden(path) {
@@ -287,9 +287,9 @@ impl Endpoint for Files {
         if is_file {
             for (name, value) in [
                 (header::CONTENT_SECURITY_POLICY, self.policy.clone()),
-                // For browsers that do not know what a policy says about frames; it wins with all others.
+                // For browsers without `frame-ancestors`, which takes precedence in all others.
                 (header::X_FRAME_OPTIONS, HeaderValue::from_static("SAMEORIGIN")),
-                // What browsers do unasked: what the page embeds may depend on it.
+                // The default of browsers, since embedded content may depend on it.
                 (
                     header::REFERRER_POLICY,
                     HeaderValue::from_static("strict-origin-when-cross-origin"),
@@ -302,7 +302,7 @@ impl Endpoint for Files {
     }
 }
 
-/// Returns whether a browser asks for a page to show, and not a program for data.
+/// Returns whether a browser navigates to a page, in contrast to a program that requests data.
 fn is_navigation(request: &Request) -> bool {
     match request.header(FETCH_DESTINATION) {
         Some(destination) => matches!(destination, "document" | "iframe" | "frame"),
@@ -312,10 +312,10 @@ fn is_navigation(request: &Request) -> bool {
     }
 }
 
-/// Returns whether a path names a file that is not for the public (`.env`, `.git/…`), or leads
-/// upwards, or hides where its segments end: there is no file whose name has a slash in it.
+/// Returns whether a path names a private file (`.env`, `.git/…`), leads upwards, or has a
+/// separator other than a plain slash, which no file name contains.
 fn is_hidden(path: &str) -> bool {
-    // Files are found by the decoded path; of these three characters each has one encoding.
+    // Files are looked up by the decoded path. Each of these three characters has one encoding.
     let path = path.to_ascii_lowercase().replace("%2e", ".").replace("%5c", "\\");
     path.contains("%2f")
         || path.contains('\\')
@@ -365,7 +365,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_front_end_has_its_files_and_its_own_routes() {
-        // The chat page's own files do for a front end.
+        // The files of the chat page serve as a front end.
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("web");
         let files = mount_files(Route::new(), &directory, "object-src 'none'");
         let table = [
@@ -451,7 +451,7 @@ mod tests {
         symlink("loop.txt", root.join("loop.txt")).unwrap();
         std::fs::create_dir(root.join("half")).unwrap();
         symlink(outside.join("index.html"), root.join("half/index.html")).unwrap();
-        // The directory itself may be reached by a link, which changes with each deployment.
+        // The directory itself may be a symlink, which changes with each deployment.
         let current = place.path().join("current");
         symlink("public", &current).unwrap();
 

@@ -1,12 +1,11 @@
-//! How connections end, and how requests for one are refused. AsyncAPI has no place for that, so it
-//! stands in extensions.
+//! Close codes, and error responses to upgrades, as extensions: AsyncAPI has no element for them.
 
 use serde_json::Value as Json;
 use serde_json::json;
 
 use crate::transport::ws::encode;
 
-/// Code, reason in the close frame, what it means.
+/// Code, reason in the close frame, meaning.
 pub(super) const CLOSES: [(Option<u16>, &str, &str); 9] = [
     (
         None,
@@ -38,7 +37,7 @@ pub(super) const CLOSES: [(Option<u16>, &str, &str); 9] = [
     ),
 ];
 
-/// Status, what it means.
+/// Status, meaning.
 const REFUSALS: [(u16, &str); 5] = [
     (400, "The handshake is none (RFC 6455, section 4)."),
     (401, "The token in the address or the cookie is no good, or one is needed (`strict`)."),
@@ -53,7 +52,7 @@ const REFUSALS: [(u16, &str); 5] = [
     (503, "Too many came at once, or the server stops: try again after `Retry-After`."),
 ];
 
-/// Returns what is said of each code.
+/// Returns the close codes.
 pub(super) fn closes() -> Json {
     CLOSES
         .iter()
@@ -61,7 +60,7 @@ pub(super) fn closes() -> Json {
         .collect()
 }
 
-/// Returns what is said of each status.
+/// Returns the error statuses.
 pub(super) fn refusals() -> Json {
     REFUSALS.iter().map(|(status, meaning)| json!({"status": status, "meaning": meaning})).collect()
 }

@@ -1,4 +1,4 @@
-//! What can be done at `/websocket`, and the frames of sign-ins, typing and signs of life.
+//! The operations of `/websocket`, and its frames for sign-in, typing and heartbeat.
 
 use serde_json::json;
 
@@ -22,7 +22,7 @@ connection are handled and answered in order; news comes in between, and `uid` t
 belongs to. Frames of an unknown `type` are passed over. Every \
 connection is asked for a sign of life each `WEBSOCKETS_HEARTBEAT_PERIOD`.";
 
-/// Returns the socket.
+/// Returns the description of `/websocket`.
 pub(super) fn channel() -> Channel {
     let messages = [
         of_sign_in(),

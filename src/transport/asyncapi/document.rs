@@ -1,4 +1,4 @@
-//! The parts to one AsyncAPI document.
+//! Assembles the AsyncAPI document.
 
 use serde_json::Map;
 use serde_json::Value as Json;
@@ -13,10 +13,10 @@ use crate::transport::asyncapi::names;
 use crate::transport::asyncapi::shapes;
 use crate::transport::asyncapi::topics;
 
-/// The version of the interface, not of the program, as in the OpenAPI document.
+/// The version of the API, not of the program, as in the OpenAPI document.
 const INTERFACE_VERSION: &str = "1";
 
-/// Of the two licenses the shorter one.
+/// The shorter one of the two licenses.
 const LICENSE_URL: &str = "https://spdx.org/licenses/MIT.html";
 
 const ABOUT: &str = "The sockets of chinwag, a chat backend that speaks Directus. `/websocket` is that \
@@ -25,7 +25,7 @@ nuxt-ws. The same messages are behind both, and behind REST (`/openapi.json`). F
 text frames; the same in a binary frame is taken as well. Every example was said to a running \
 service, or by it.";
 
-/// One socket.
+/// One WebSocket endpoint.
 pub(super) struct Channel {
     pub(super) name: &'static str,
     pub(super) path: &'static str,
@@ -36,10 +36,10 @@ pub(super) struct Channel {
     pub(super) operations: Vec<Operation>,
 }
 
-/// Returns the document as text.
+/// Returns the document as JSON text.
 ///
 /// # Panics
-/// If the conversations are no list of objects: a mistake in this program.
+/// If the conversations are not a list of objects, which is a bug in this program.
 #[must_use]
 pub fn document() -> String {
     serde_json::to_string_pretty(&build()).expect("what consists of texts has a JSON form") + "\n"
@@ -99,7 +99,7 @@ pub(super) fn build() -> Json {
     })
 }
 
-/// Returns what a connection can be recognised by; one that shows nothing is the public's.
+/// Returns the credentials that a connection can present. Without any it is public.
 fn security_schemes() -> Json {
     json!({
         "query": {
@@ -150,7 +150,7 @@ fn reference(kind: &str, name: &str) -> Json {
     json!({"$ref": format!("#/components/{kind}/{name}")})
 }
 
-/// Returns the frames of this name out of the conversations, each once.
+/// Returns the distinct frames with this name in the conversations.
 fn examples(conversations: &[Json], name: &str) -> Vec<Json> {
     let mut examples: Vec<Json> = Vec::new();
     for conversation in conversations {
@@ -188,7 +188,7 @@ mod tests {
         for conversation in document["x-conversations"].as_array().unwrap() {
             let channel = conversation["channel"].as_str().unwrap();
             for step in conversation["steps"].as_array().unwrap() {
-                // Bob is always at the socket of Directus.
+                // Bob always uses the Directus socket.
                 let channel = if step["by"].is_string() { "websocket" } else { channel };
                 for key in ["send", "receive"] {
                     if let Some(name) = step[key].as_str() {

@@ -11,7 +11,7 @@ use crate::transport::asyncapi::shapes::reference;
 use crate::transport::asyncapi::shapes::refusal;
 use crate::transport::asyncapi::shapes::request;
 
-/// Returns them.
+/// Returns the messages for reading and writing items.
 pub(super) fn messages() -> Vec<Message> {
     let data = json!({
         "type": ["object", "array", "null"],

@@ -1,9 +1,9 @@
-//! One kind of frame, as the document describes it.
+//! Message types of the document.
 
 use serde_json::Value as Json;
 use serde_json::json;
 
-/// Who sends it.
+/// The sender of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum From {
     /// The client.
@@ -12,20 +12,20 @@ pub(super) enum From {
     Server,
 }
 
-/// One kind of frame.
+/// One message type.
 pub(super) struct Message {
     /// Its name in the document, unique over both sockets.
     pub(super) name: &'static str,
     pub(super) title: &'static str,
     pub(super) from: From,
-    /// What it is for, in Markdown.
+    /// Its purpose, in Markdown.
     pub(super) about: &'static str,
-    /// What it looks like (JSON Schema).
+    /// Its JSON Schema.
     pub(super) payload: Json,
 }
 
 impl Message {
-    /// Returns a message that clients send.
+    /// Creates a message sent by clients.
     pub(super) const fn of_client(
         name: &'static str,
         title: &'static str,
@@ -35,7 +35,7 @@ impl Message {
         Self { name, title, from: From::Client, about, payload }
     }
 
-    /// Returns a message that the service sends.
+    /// Creates a message sent by the service.
     pub(super) const fn of_server(
         name: &'static str,
         title: &'static str,
@@ -45,7 +45,7 @@ impl Message {
         Self { name, title, from: From::Server, about, payload }
     }
 
-    /// Returns the message as AsyncAPI has it, with frames of this kind that were seen.
+    /// Returns the message in AsyncAPI form, with recorded frames as examples.
     pub(super) fn describe(&self, examples: &[Json]) -> Json {
         let is_text = self.payload["type"] == "string";
         json!({
@@ -60,21 +60,21 @@ impl Message {
     }
 }
 
-/// What is done with frames: some are sent, and others answer them.
+/// An operation: the frames that start it, and the replies.
 pub(super) struct Operation {
     pub(super) name: &'static str,
     pub(super) title: &'static str,
     pub(super) about: &'static str,
-    /// Who begins.
+    /// The initiator.
     pub(super) from: From,
     pub(super) messages: &'static [&'static str],
-    /// What may answer; empty if nothing does.
+    /// The possible replies; empty if there are none.
     pub(super) replies: &'static [&'static str],
 }
 
 impl Operation {
-    /// Returns the operation as AsyncAPI has it. Its words are those of the service: what a client
-    /// sends it receives.
+    /// Returns the operation in AsyncAPI form, from the perspective of the service, which receives
+    /// the frames that a client sends.
     pub(super) fn describe(&self, channel: &str) -> Json {
         let action = match self.from {
             From::Client => "receive",

@@ -1,8 +1,9 @@
-//! The description of both sockets: an AsyncAPI 3 document, and the page that is made of it.
+//! The description of both WebSocket endpoints: an AsyncAPI 3 document, and a page generated from
+//! it for readers.
 //!
-//! What frames look like is said in `directus` (with `items` and `subscriptions`) and `topics`, what
-//! they share in `shapes`, how connections end in `closes`. Examples are not written here: they are the
-//! frames of `conversations.json`, and a test holds these conversations with a running service.
+//! Frames are described in `directus` (with `items` and `subscriptions`) and `topics`, their common
+//! schemas in `shapes`, and close codes in `closes`. The examples are the frames of
+//! `conversations.json`; a test replays these conversations with a running service.
 
 mod closes;
 mod directus;
@@ -19,9 +20,8 @@ pub use document::document;
 pub use page::STYLE;
 pub use page::page;
 
-/// What was said between clients and the service: a list of conversations, each of which has `title`,
-/// `channel`, `with` (settings that a test knows by this name) and `steps`. A step has `send` or
-/// `receive` with the name of a message and `frame`, and `by` where it is somebody else's
-/// connection; or `rest`, what Bob sends otherwise; or `closed`, the code that a connection ends
-/// with.
+/// Recorded conversations between clients and the service: a list of objects with `title`,
+/// `channel`, `with` (named settings of the test) and `steps`. A step has `send` or `receive` with
+/// the name of a message and its `frame`, plus `by` if it is on the connection of another user; or
+/// `rest`, a request that Bob sends; or `closed`, the close code of the connection.
 pub const CONVERSATIONS: &str = include_str!("conversations.json");

@@ -1,10 +1,10 @@
-//! Names for the shapes of the document. Generators name the types of their code by the titles of
-//! schemas, and number those without one.
+//! Titles of the schemas. Code generators name types after the titles, and number the types of
+//! schemas without one.
 
 use serde_json::Map;
 use serde_json::Value as Json;
 
-/// Gives a title to each payload and schema, and to each object and choice of values inside.
+/// Adds a title to each payload and schema, and to each nested object and enumeration.
 pub(super) fn add(messages: &mut Map<String, Json>, schemas: &mut Json) {
     for (name, message) in messages {
         let title = format!("{}Frame", capitalised(name));
@@ -35,7 +35,7 @@ fn entitle(schema: &mut Json, title: &str) {
     parts.into_iter().flatten().for_each(|part| entitle(part, title));
 }
 
-/// Returns the name of a type that is made of the name of a value: `user_created` is `UserCreated`.
+/// Returns the type name for the name of a value: `user_created` becomes `UserCreated`.
 fn capitalised(name: &str) -> String {
     let words = name.split('_').map(|word| {
         let (first, rest) = word.split_at(word.len().min(1));

@@ -1,5 +1,5 @@
-//! The page of the socket protocol: the AsyncAPI document for people, as one HTML text without
-//! scripts. Everything it shows is out of the document.
+//! The documentation page of the WebSocket protocol: the AsyncAPI document as one HTML text without
+//! scripts. All content comes from the document.
 
 use std::fmt::Write as _;
 
@@ -7,13 +7,13 @@ use serde_json::Value as Json;
 
 use crate::transport::asyncapi::document;
 
-/// The look of the page.
+/// The style sheet of the page.
 pub const STYLE: &str = include_str!("page.css");
 
-/// Where the page finds its look, beside itself.
+/// The URL of the style sheet, relative to the page.
 const STYLE_PATH: &str = "websocket.css";
 
-/// Returns the page.
+/// Returns the page as HTML.
 #[must_use]
 pub fn page() -> String {
     Writer { document: document::build(), html: String::new() }.whole()
@@ -128,7 +128,7 @@ impl Writer {
         self.add(format_args!("</article>\n"));
     }
 
-    /// Writes a table of what an object has.
+    /// Writes a table of the properties of an object.
     fn keys(&mut self, shape: &Json) {
         let required: Vec<&str> = list(&shape["required"]).filter_map(Json::as_str).collect();
         if fields(&shape["properties"]).next().is_none() {
@@ -238,13 +238,13 @@ impl Writer {
         self.add(format_args!("</tbody>\n</table></div>\n"));
     }
 
-    /// Returns the shape that a reference leads to.
+    /// Resolves a reference.
     fn resolve<'a>(&'a self, shape: &'a Json) -> &'a Json {
         let path = shape["$ref"].as_str().map(|path| path.trim_start_matches('#'));
         path.and_then(|path| self.document.pointer(path)).unwrap_or(shape)
     }
 
-    /// Returns what a value is, in few words.
+    /// Returns a short description of the type of a value.
     fn kind(&self, shape: &Json) -> String {
         if let Some(choice) = shape["anyOf"].as_array() {
             let kinds: Vec<_> = choice.iter().map(|shape| self.kind(self.resolve(shape))).collect();
@@ -297,8 +297,8 @@ fn fields(json: &Json) -> impl Iterator<Item = (&str, &Json)> {
     json.as_object().into_iter().flatten().map(|(name, value)| (name.as_str(), value))
 }
 
-/// Returns a frame as it is on the wire; one that is a text alone is no JSON. It may be broken where
-/// its values end and begin, since there are no spaces in it.
+/// Returns a frame in wire format; a plain text frame is not JSON. Allows line breaks at commas and
+/// colons, since there are no spaces.
 fn frame(payload: &Json) -> String {
     match payload {
         Json::String(text) => escape(text),
@@ -310,7 +310,7 @@ fn text(json: &Json) -> String {
     escape(json.as_str().unwrap_or_default())
 }
 
-/// Returns a line of Markdown as HTML, of which these texts use only `code`.
+/// Converts a line of Markdown to HTML. The only markup in use is `code`.
 fn inline(json: &Json) -> String {
     let text = text(json);
     let parts = text.split('`').enumerate();

@@ -1,5 +1,5 @@
-//! Shapes that several frames share, as JSON Schema. Those of messages are made from
-//! `model::schema`, and the codes of errors from their table.
+//! JSON Schemas shared by several frames. Those of messages are generated from `model::schema`, and
+//! the error codes from their table.
 
 use serde_json::Map;
 use serde_json::Value as Json;
@@ -10,10 +10,10 @@ use crate::model::Kind;
 use crate::model::schema::MESSAGES;
 use crate::transport::error::codes::CODES;
 
-/// Codes that only answers to HTTP requests have.
+/// Codes that only occur in HTTP responses.
 const NOT_HERE: [&str; 3] = ["ROUTE_NOT_FOUND", "OUT_OF_TIME", "CONTENT_TOO_LARGE"];
 
-/// Returns all of them by name.
+/// Returns all schemas, by name.
 pub(super) fn all() -> Json {
     json!({
         "Uid": {
@@ -73,19 +73,19 @@ pub(super) fn all() -> Json {
     })
 }
 
-/// Returns a reference to a shape.
+/// Returns a reference to a schema.
 pub(super) fn reference(name: &str) -> Json {
     json!({"$ref": format!("#/components/schemas/{name}")})
 }
 
-/// Returns the shape of what the service says: exactly these keys, some of them always.
+/// Returns the schema of an object from the service: only these properties, some required.
 pub(super) fn object(required: &[&str], properties: Json) -> Json {
     let mut object = request(required, properties);
     object["additionalProperties"] = json!(false);
     object
 }
 
-/// Returns the shape of what a client says: other keys are passed over.
+/// Returns the schema of an object sent by a client: other properties are ignored.
 pub(super) fn request(required: &[&str], properties: Json) -> Json {
     let mut object = Map::new();
     object.insert("type".to_owned(), json!("object"));
@@ -96,17 +96,17 @@ pub(super) fn request(required: &[&str], properties: Json) -> Json {
     Json::Object(object)
 }
 
-/// Returns the shape of one of these texts.
+/// Returns the schema of an enumeration of texts.
 pub(super) fn one_of(texts: &[&str], about: &str) -> Json {
     json!({"type": "string", "enum": texts, "description": about})
 }
 
-/// Returns the shape of a text that is always the same.
+/// Returns the schema of a constant text.
 pub(super) fn always(text: &str) -> Json {
     json!({"type": "string", "const": text})
 }
 
-/// Returns the shape of a refusal.
+/// Returns the schema of an error frame.
 pub(super) fn refusal(kind: &Json) -> Json {
     object(
         &["type", "status", "error"],

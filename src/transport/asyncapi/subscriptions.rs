@@ -1,4 +1,4 @@
-//! The frames of `/websocket` by which clients follow what happens.
+//! The frames of `/websocket` for subscriptions.
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use crate::transport::asyncapi::shapes::one_of;
 use crate::transport::asyncapi::shapes::reference;
 use crate::transport::asyncapi::shapes::request;
 
-/// Returns those that clients send.
+/// Returns the frames sent by clients.
 pub(super) fn of_clients() -> Vec<Message> {
     vec![
         Message::of_client(
@@ -50,7 +50,7 @@ pub(super) fn of_clients() -> Vec<Message> {
     ]
 }
 
-/// Returns those that the service sends.
+/// Returns the frames sent by the service.
 pub(super) fn of_server() -> Vec<Message> {
     let event = |events: &[&str]| one_of(events, "What happened.");
     vec![

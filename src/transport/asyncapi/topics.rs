@@ -18,7 +18,7 @@ server holds the whole state of its topic and takes the place of the one before.
 with the upgrade: the cookie of a session, from a page of the same origin or of one in `CORS_ORIGIN`, \
 or `access_token` in the address; otherwise it is the public. Frames that mean nothing are passed over without a word.";
 
-/// Returns the socket.
+/// Returns the description of `/_ws`.
 pub(super) fn channel() -> Channel {
     Channel {
         name: "topics",

@@ -1,24 +1,24 @@
-//! The one table of error codes: which status, what it means, what to do.
+//! The table of error codes: their status, meaning, and advice.
 //!
-//! The words of a single refusal are those of its cause (`super`, `words`). `docs/errors.md` is this
-//! table; a test compares them.
+//! The message of an individual error depends on its cause (`super`, `words`). `docs/errors.md`
+//! contains this table; a test compares them.
 
 use poem::http::StatusCode;
 
-/// One code.
+/// An error code.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Code {
-    /// What programs read.
+    /// The code, for programs.
     pub name: &'static str,
-    /// The status of an HTTP answer; `None` where only sockets have it.
+    /// The HTTP status; `None` for codes of sockets only.
     pub status: Option<StatusCode>,
-    /// What it means.
+    /// The meaning.
     pub meaning: &'static str,
-    /// What a client can do about it.
+    /// The advice for clients.
     pub advice: &'static str,
 }
 
-/// Defines each code by a line of the table.
+/// Defines a code for each row of the table.
 macro_rules! codes {
     ($($name:ident, $status:expr, $meaning:literal, $advice:literal;)*) => {
         $(
@@ -31,7 +31,7 @@ macro_rules! codes {
             };
         )*
 
-        /// Every code that clients may meet, in the order of their statuses.
+        /// All codes in the order of their statuses.
         pub const CODES: &[&Code] = &[$(&$name),*];
     };
 }
@@ -125,7 +125,7 @@ mod tests {
 
     const DOCUMENT: &str = include_str!("../../../docs/errors.md");
 
-    /// Returns the table as the document has it.
+    /// Returns the table as it appears in the document.
     fn table() -> String {
         let mut table = String::from(
             "| code | status | what it means | what to do |\n| --- | --- | --- | --- |\n",

@@ -1,7 +1,7 @@
-//! Errors on the wire: what went wrong, to status, code (`codes`) and words for the client.
+//! Errors in responses: maps failures to a status, a code (`codes`), and a message.
 //!
-//! REST answers with [`respond`], the socket puts [`wire`] into its frames. The words are those of
-//! Directus wherever its own are fixed.
+//! REST responds with [`respond`], and sockets put [`wire`] into frames. Messages follow Directus
+//! wherever it defines one.
 
 pub mod codes;
 #[cfg(test)]
@@ -23,47 +23,47 @@ use crate::domain::Exceeded;
 use crate::transport::error::codes::Code;
 use crate::transport::rest;
 
-/// Seconds after which a client may try again when storage did not answer.
+/// Retry delay in seconds while the store does not respond.
 const STORE_RETRY_SECONDS: u64 = 2;
 
-/// One error as clients see it.
+/// One error as sent to clients.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Wire {
-    /// The status of an HTTP answer.
+    /// The HTTP status.
     pub status: StatusCode,
-    /// What programs read.
+    /// The code, for programs.
     pub code: &'static str,
-    /// What people read.
+    /// The message, for users.
     pub message: String,
-    /// What else programs may read, without the code.
+    /// Further data for programs, without the code.
     pub extensions: Map<String, Json>,
 }
 
-/// Why a request was refused, in transport or below.
+/// Reasons to reject a request, in the transport or in the domain.
 #[derive(Debug)]
 pub enum Refusal {
-    /// By the domain.
+    /// An error of the domain.
     Domain(Error),
-    /// By the domain, for a session cookie that is no good: the answer carries this `Set-Cookie`
-    /// line, which empties it.
+    /// An error of the domain for an invalid session cookie. The response has this `Set-Cookie`
+    /// header, which removes the cookie.
     BadCookie(Error, HeaderValue),
-    /// A cookie, sent along by a page that it does not speak for.
+    /// A cookie from a page of a foreign origin.
     ForeignPage,
-    /// No `Host` header, several, or one that names no host.
+    /// A missing, repeated or invalid `Host` header.
     InvalidHost,
-    /// No such path, or not with this method.
+    /// No route with this path and method.
     RouteNotFound(String),
-    /// An address over the limit.
+    /// The URL is too long.
     UriTooLong,
-    /// Headers over the limit.
+    /// The headers are too large.
     HeadersTooLarge,
-    /// A body over the limit.
+    /// The body is too large.
     ContentTooLarge,
-    /// A body in this coding, which is none of those that are known.
+    /// The content coding of the body is not supported.
     UnsupportedCoding(String),
-    /// A body that did not arrive in time.
+    /// The body did not arrive in time.
     OutOfTime,
-    /// Something broke that clients can do nothing about. Whoever answers so has logged it.
+    /// An internal error that clients cannot avoid. It is logged where it occurs.
     Internal,
 }
 
@@ -74,7 +74,7 @@ impl From<Error> for Refusal {
 }
 
 impl Refusal {
-    /// Returns the answer.
+    /// Returns the response.
     #[must_use]
     pub fn respond(&self) -> Response {
         match self {
@@ -101,7 +101,7 @@ impl Refusal {
         }
     }
 
-    /// Returns the errors of the answer.
+    /// Returns the errors in the response.
     #[must_use]
     pub fn wires(&self) -> Vec<Wire> {
         let one = match self {
@@ -140,7 +140,7 @@ impl Refusal {
 
 impl Wire {
     fn new(code: &Code, message: impl Into<String>) -> Self {
-        // What only sockets have is no error of this kind.
+        // Codes of sockets only are never used for a response.
         let status = code.status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         Self { status, code: code.name, message: message.into(), extensions: Map::new() }
     }
@@ -150,7 +150,7 @@ impl Wire {
         self
     }
 
-    /// Returns the form within `errors`: the code comes last among the extensions.
+    /// Returns the entry in `errors`. The code is the last of its extensions.
     #[must_use]
     pub fn to_json(&self) -> Json {
         let mut extensions = self.extensions.clone();
@@ -159,9 +159,9 @@ impl Wire {
     }
 }
 
-/// Returns the errors of an answer: one, or one for each broken rule.
+/// Returns the errors of a response: one, or one for each violation.
 ///
-/// It is called where an error is answered, so it also logs failures of storage, with all causes.
+/// It is called once per response, so it also logs storage failures with all of their causes.
 #[must_use]
 pub fn wire(error: &Error) -> Vec<Wire> {
     let one = match error {
@@ -232,7 +232,7 @@ pub fn wire(error: &Error) -> Vec<Wire> {
     vec![one]
 }
 
-/// Returns the answer to a request that failed so.
+/// Returns the response to a failed request.
 #[must_use]
 pub fn respond(error: &Error) -> Response {
     let wires = wire(error);
@@ -242,7 +242,7 @@ pub fn respond(error: &Error) -> Response {
         | Error::RequestsExceeded(Exceeded { retry_after, .. }) => {
             Some(whole_seconds(*retry_after))
         }
-        // The same query will not be any cheaper.
+        // The same query would exceed the limit again.
         Error::TooCostly { .. } => None,
         _ => wires
             .iter()
@@ -252,12 +252,12 @@ pub fn respond(error: &Error) -> Response {
     answer(&wires, retry_after)
 }
 
-/// Returns the seconds after which so long a time is over for sure.
+/// Returns a duration in seconds, rounded up.
 const fn whole_seconds(time: Duration) -> u64 {
     time.as_secs() + (time.subsec_nanos() > 0) as u64
 }
 
-/// Returns the answer to a path or method that does not exist; `path` comes without query string.
+/// Returns the response to an unknown path or method. `path` has no query string.
 #[must_use]
 pub fn route_not_found(path: &str) -> Response {
     answer(&[no_route(path)], None)
@@ -293,8 +293,8 @@ fn unavailable(service: &str, reason: &str) -> Wire {
     .with("reason", reason)
 }
 
-/// Returns the error of an account or address whose requests and responses take too much memory. Unlike
-/// other bounds of the same code, this one passes.
+/// Returns the error of an account or address that exceeds its memory quota. Unlike other limits
+/// with this code, it is temporary.
 fn share_exceeded(share: usize) -> Wire {
     let reason = format!(
         "The requests and responses under way of your account or address would take more than {share} \
@@ -308,7 +308,7 @@ fn reasoned(code: &Code, what: &str, reason: &str) -> Wire {
     Wire::new(code, format!("{what}. {reason}.")).with("reason", reason)
 }
 
-/// Returns an error and all its causes, outermost first.
+/// Returns an error and all of its causes, outermost first.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

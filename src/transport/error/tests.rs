@@ -1,4 +1,4 @@
-//! The words of every error, as Directus has them.
+//! The messages of all errors, as in Directus.
 
 use std::time::Duration;
 

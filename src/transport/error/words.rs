@@ -1,4 +1,4 @@
-//! The words of refusals that have many: rights, relations, broken rules.
+//! Messages of errors with several variants: permissions, foreign keys, violations.
 
 use serde_json::Value as Json;
 
@@ -136,7 +136,7 @@ pub(super) fn violated(violation: &Violation) -> Wire {
     wire
 }
 
-/// Returns names in quotation marks, with commas.
+/// Returns names in quotation marks, separated by commas.
 fn quoted(names: &[String]) -> String {
     names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
 }

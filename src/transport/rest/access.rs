@@ -1,5 +1,5 @@
-//! What a caller is allowed: `/roles/me`, `/policies/me/globals`, `/permissions/me` and, for a
-//! collection or one item of it, `/permissions/me/…`.
+//! The caller's rights: `/roles/me`, `/policies/me/globals`, `/permissions/me` and, for a
+//! collection or one of its items, `/permissions/me/…`.
 
 use std::future::ready;
 
@@ -28,7 +28,7 @@ use crate::transport::rest::operation::Words;
 use crate::transport::rest::parameters;
 use crate::transport::rest::schemas;
 
-/// Returns the operations about one's own rights.
+/// Returns the operations on the caller's rights.
 #[must_use]
 pub fn operations() -> Vec<Operation> {
     let own = |path: &str, handler: Handler, words| {
@@ -49,7 +49,7 @@ fn of_items(path: &str, words: Words) -> Operation {
     Operation::new(Method::GET, path, Access::Anyone, handler, words).needing(Need::SignIn)
 }
 
-/// As in Directus, a caller who is not signed in is forbidden it.
+/// As in Directus, forbidden without a sign-in.
 async fn item_permissions(call: Call) -> Reply {
     if call.actor().user.is_none() {
         return Err(Error::Forbidden(Forbidden::Action).into());

@@ -1,9 +1,9 @@
-//! How much of responses may wait until their clients have read them.
+//! The memory budget of responses that clients have not read yet.
 //!
-//! A response is in memory as a whole until its client has taken it, at the pace of the client. It counts
-//! for its account, or for all visitors from one address, so that a client that asks for long lists and
-//! does not read them takes nothing from others (`domain::memory`). How long a client may take is for the
-//! connection to say.
+//! A response stays in memory until its client has read it, at the pace of the client. It counts
+//! against the budget of its account, or of all visitors from one address, so that a client that
+//! requests long lists and does not read them cannot exhaust the memory of others
+//! (`domain::memory`). The connection enforces the read timeout.
 
 use bytes::Bytes;
 use poem::Response;
@@ -11,10 +11,10 @@ use poem::Response;
 use crate::domain::memory::Reservation;
 use crate::transport::error::Refusal;
 
-/// Reserves memory for a response until it was read.
+/// Reserves memory for a response until the client has read it.
 ///
 /// # Errors
-/// What the reservation is refused with; never for the response to a change, which has happened.
+/// When the budget is exceeded, but never for the response to a change, which has been committed.
 pub async fn hold(
     mut response: Response,
     mut memory: Reservation,
@@ -34,7 +34,7 @@ pub async fn hold(
     Ok(response)
 }
 
-/// Bytes, for which memory is reserved until they are dropped.
+/// Bytes with a memory reservation, released on drop.
 pub struct Held {
     bytes: Bytes,
     _memory: Reservation,
@@ -75,7 +75,7 @@ mod tests {
     async fn who_does_not_read_gets_no_more_and_keeps_nobody_else_from_theirs() {
         let shares = budget(4 * SHARE);
 
-        // Many that are small enough take as much as one that is large.
+        // Many small responses count like one large response.
         let mut unread = Vec::new();
         for _ in 0..4 {
             unread.push(held(&shares, 1, SHARE / 4, false).await.ok().unwrap());

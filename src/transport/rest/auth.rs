@@ -1,4 +1,4 @@
-//! `/auth`: signing in, staying signed in, signing out, in the three ways tokens can travel.
+//! `/auth`: sign in, refresh and sign out, in the three modes of token transport.
 
 use poem::Response;
 use poem::http::HeaderValue;
@@ -45,7 +45,8 @@ async fn login(mut call: Call) -> Reply {
     let body = fields::object(call.body().await?)?;
     let (login, mode) = credentials(&body)?;
     if mode != Mode::Json {
-        // Or another's page could sign a visitor in as somebody else, and read what they write then.
+        // Otherwise a page of another site could sign a visitor in to a foreign account and read
+        // the messages they write there.
         actor::require_trusted_page(&call.context, call.request())?;
     }
     let origin = call.origin();
@@ -66,7 +67,7 @@ async fn logout(mut call: Call) -> Reply {
     let mut response = envelope::nothing();
     let auth = &call.context.config.auth;
     if actor::require_trusted_page(&call.context, call.request()).is_err() {
-        // Another site's page cannot take away cookies that it cannot use.
+        // A page of another site must not clear cookies that it cannot use.
         return Ok(response);
     }
     for cookie in [&auth.refresh_cookie, &auth.session_cookie] {
@@ -77,8 +78,8 @@ async fn logout(mut call: Call) -> Reply {
     Ok(response)
 }
 
-/// Returns what a sign-in shows and its mode; address, password, mode and code are checked in this
-/// order.
+/// Returns the credentials of a sign-in and its mode. Address, password, mode and code are checked
+/// in this order.
 fn credentials(body: &Map<String, Json>) -> Result<(Login<'_>, Mode), Error> {
     let email = fields::require_address(body)?;
     let password = fields::require_text(body, "password")?;
@@ -93,7 +94,7 @@ fn credentials(body: &Map<String, Json>) -> Result<(Login<'_>, Mode), Error> {
     Ok((Login { email, password, otp }, mode))
 }
 
-/// Returns the refresh or session token of a request, from where its mode says it is.
+/// Returns the refresh or session token of a request, from the location its mode specifies.
 async fn token(call: &mut Call) -> Result<(String, Mode), Refusal> {
     let body = call.body().await?;
     let field = |name: &str| body.as_ref().and_then(|body| body.get(name));
@@ -121,7 +122,7 @@ async fn token(call: &mut Call) -> Result<(String, Mode), Refusal> {
     Ok((token.to_owned(), mode))
 }
 
-/// Returns the answer to a sign-in or refresh: each token where its mode wants it.
+/// Returns the response to a sign-in or refresh, with each token where its mode requires it.
 pub(super) fn signed_in(call: &Call, mode: Mode, sign_in: &SignIn) -> Response {
     let data = match mode {
         Mode::Json => json!({
@@ -141,7 +142,7 @@ pub(super) fn signed_in(call: &Call, mode: Mode, sign_in: &SignIn) -> Response {
     response
 }
 
-/// Returns the `Set-Cookie` line of a sign-in, where its mode has one.
+/// Returns the `Set-Cookie` header of a sign-in, if its mode uses cookies.
 pub(super) fn set_cookie(call: &Call, mode: Mode, sign_in: &SignIn) -> Option<HeaderValue> {
     let auth = &call.context.config.auth;
     let now = call.context.services.clock.now();
@@ -226,7 +227,7 @@ fn logout_words() -> Words {
     }
 }
 
-/// Returns the words of what takes a refresh token.
+/// Returns the documentation of an operation that takes a refresh token.
 fn refresh_token_words(
     schema: &str,
     id: &'static str,

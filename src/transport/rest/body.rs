@@ -1,5 +1,5 @@
-//! Request bodies: read within bounds of size, time and memory, and parsed as JSON within bounds of depth
-//! and memory.
+//! Request bodies: read within limits of size, time and memory, and parsed as JSON within limits of
+//! nesting and memory.
 
 use bytes::Bytes;
 use bytes::BytesMut;
@@ -18,18 +18,18 @@ use crate::transport::json_size;
 use crate::transport::lone_surrogates;
 use crate::transport::rest::content_coding::Coding;
 
-/// For how much of a body there is room from the start; what it announces is no reason for more.
+/// Initial capacity for a body. An announced length does not increase it.
 const ROOM: usize = 8 << 10;
-/// How much of a content type an error shows.
+/// Maximum length of a content type in an error message.
 const CONTENT_TYPE_SHOWN: usize = 100;
 
-/// Returns the body of a request as bytes, inflated if it was compressed, and reserves memory for them
-/// beside the `other` bytes that are reserved.
+/// Returns the body of a request as bytes, decompressed if necessary, and reserves memory for them
+/// beside the `other` reserved bytes.
 ///
 /// # Errors
-/// [`Refusal::ContentTooLarge`] above `bytes_max`, compressed or not; [`Refusal::OutOfTime`] if it drips
-/// or takes too long (`arrival`); [`Refusal::UnsupportedCoding`]; [`Error::InvalidPayload`] if it is
-/// incomplete or cannot be inflated; and the refusal of the reservation.
+/// [`Refusal::ContentTooLarge`] above `bytes_max`, compressed or not; [`Refusal::OutOfTime`] if it
+/// arrives too slowly (`arrival`); [`Refusal::UnsupportedCoding`]; [`Error::InvalidPayload`] if it
+/// is incomplete or cannot be decompressed; and the error of the reservation.
 pub async fn read(
     request: &mut Request,
     bytes_max: usize,
@@ -44,7 +44,7 @@ pub async fn read(
     let bytes = collect(body, bytes_max, memory, other, Instant::now()).await?;
     match coding {
         Some(coding) if !bytes.is_empty() => {
-            // Before it is inflated, its length is known only to be within the limit.
+            // Before decompression, the only known bound of the size is the limit.
             memory.resize(other.saturating_add(bytes.len()).saturating_add(bytes_max))?;
             let inflated = coding.inflate(&bytes, bytes_max)?;
             memory.resize(other.saturating_add(inflated.len()))?;
@@ -54,13 +54,13 @@ pub async fn read(
     }
 }
 
-/// Returns the JSON of a body, or `None` if it is empty or of another content type than JSON: such
-/// a body counts as absent. Memory is reserved for the JSON instead of the body, beside the `other` bytes.
+/// Returns the JSON of a body, or `None` if it is empty or its content type is not JSON: such a
+/// body counts as absent. Reserves memory for the JSON and the body, beside the `other` bytes.
 ///
 /// # Errors
-/// [`Error::InvalidPayload`] if it is no JSON, neither an object nor a list, nests deeper than `depth_max` or
-/// has numbers that would be rounded; [`Error::LimitExceeded`] if it would take more memory than there is
-/// for anybody, and what the reservation is refused with.
+/// [`Error::InvalidPayload`] if it is not JSON, neither an object nor a list, nested deeper than
+/// `depth_max`, or has numbers that would be rounded; [`Error::LimitExceeded`] if it would exceed
+/// the owner's whole budget; and the error of the reservation.
 pub fn parse(
     content_type: Option<&str>,
     body: &Bytes,
@@ -88,7 +88,7 @@ pub fn parse(
     }
 }
 
-/// Makes sure that a body is said to be JSON.
+/// Requires the content type of a body to be JSON.
 ///
 /// # Errors
 /// [`Error::InvalidPayload`], naming the content type.
@@ -134,7 +134,8 @@ async fn collect(
     Ok(collected.freeze())
 }
 
-/// Makes room for more of a body: twice as much each time, of which both are held while it is moved.
+/// Grows the buffer of a body, doubling its capacity. While the content is moved, both buffers are
+/// held and reserved.
 fn make_room(
     collected: &mut BytesMut,
     more: usize,
@@ -146,7 +147,7 @@ fn make_room(
         let room = needed.max(2 * length).max(ROOM);
         memory.resize(other.saturating_add(room).saturating_add(length))?;
         collected.reserve(room - length);
-        // The smaller one is gone.
+        // The smaller buffer has been freed.
         memory.resize(other.saturating_add(collected.capacity()))?;
     }
     Ok(())

@@ -1,7 +1,7 @@
-//! `Content-Encoding` of requests: bodies that arrive compressed (RFC 9110 §8.4).
+//! `Content-Encoding` of requests: compressed bodies (RFC 9110 §8.4).
 //!
-//! A body is inflated once all of it has arrived, up to the size that an uncompressed one may have.
-//! Several codings on top of each other, and unknown ones, are refused.
+//! A body is decompressed once it is complete, up to the size limit of an uncompressed body.
+//! Multiple codings and unknown ones are refused.
 
 use std::io;
 use std::io::Read;
@@ -20,13 +20,13 @@ use poem::http::header;
 use crate::domain::Error;
 use crate::transport::error::Refusal;
 
-/// The codings that a body may have, as a header names them.
+/// The supported codings, as in a header.
 pub const ACCEPTED: &str = "gzip, deflate, br";
 
-/// How many bytes the decoder of Brotli hands on at a time.
+/// Output buffer of the Brotli decoder in bytes.
 const CHUNK: usize = 16 << 10;
 
-/// How a body is compressed.
+/// A content coding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Coding {
     Gzip,
@@ -35,7 +35,7 @@ pub(super) enum Coding {
 }
 
 impl Coding {
-    /// Returns the coding of a body, or `None` for a body that is not compressed.
+    /// Returns the coding of a body, or `None` if it is not compressed.
     ///
     /// # Errors
     /// [`Refusal::UnsupportedCoding`] for an unknown coding and for more than one.
@@ -56,18 +56,18 @@ impl Coding {
             (Some("br"), []) => Ok(Some(Self::Brotli)),
             (Some(last), _) => {
                 names.push(last);
-                // Cut: a header may be long.
+                // Truncated, since a header may be long.
                 let shown = names.join(", ").chars().take(50).collect();
                 Err(Refusal::UnsupportedCoding(shown))
             }
         }
     }
 
-    /// Inflates a body.
+    /// Decompresses a body.
     ///
     /// # Errors
-    /// [`Refusal::ContentTooLarge`] if it would have more than `bytes_max`; [`Error::InvalidPayload`] if
-    /// it is incomplete, followed by other bytes, or not of this coding.
+    /// [`Refusal::ContentTooLarge`] if it would exceed `bytes_max`; [`Error::InvalidPayload`] if it
+    /// is incomplete, followed by other bytes, or not of this coding.
     pub(super) fn inflate(self, body: &[u8], bytes_max: usize) -> Result<Bytes, Refusal> {
         let inflated = match self {
             Self::Gzip => inflate_by(MultiGzDecoder::new(body), bytes_max, |_| true),
@@ -76,7 +76,7 @@ impl Coding {
                     decoder.get_ref().is_empty()
                 })
             }
-            // Some clients leave out the header and the checksum that the standard demands.
+            // Some clients omit the header and the checksum that the standard requires.
             Self::Deflate => inflate_by(DeflateDecoder::new(body), bytes_max, |decoder| {
                 decoder.get_ref().is_empty()
             }),
@@ -103,13 +103,13 @@ impl Coding {
     }
 }
 
-/// Returns whether bytes begin like the zlib format (RFC 1950 §2.2).
+/// Returns whether the bytes start with a zlib header (RFC 1950 §2.2).
 fn is_zlib(body: &[u8]) -> bool {
     let Some([method, flags]) = body.first_chunk() else { return false };
     method & 0x0f == 8 && u16::from_be_bytes([*method, *flags]).is_multiple_of(31)
 }
 
-/// Reads a decoder to its end, or to one byte beyond the most.
+/// Reads a decoder to its end, or to one byte beyond the maximum.
 fn inflate_by<D: Read>(
     mut decoder: D,
     bytes_max: usize,
@@ -123,8 +123,8 @@ fn inflate_by<D: Read>(
     Err(io::ErrorKind::InvalidData.into())
 }
 
-/// Inflates Brotli. The reader of the library would take windows of a gigabyte, which are no part of the
-/// standard.
+/// Decompresses Brotli. The reader of the library would accept windows of a gigabyte, which the
+/// standard does not allow.
 fn inflate_brotli(body: &[u8], bytes_max: usize) -> io::Result<Vec<u8>> {
     let alloc = StandardAlloc::default;
     let mut state = BrotliState::new_strict(alloc(), alloc(), alloc());
@@ -172,7 +172,7 @@ mod tests {
         0xda, 0x5e, 0xe9, 0xf4, 0xb5, 0x08, 0x1b, 0xc8, 0xdb, 0x94, 0xa4, 0x12, 0x7e, 0xea, 0x80,
         0x0b, 0xda, 0x07, 0xa9, 0x0f, 0x01,
     ];
-    /// The same, for a window of a gigabyte.
+    /// The same with a window of a gigabyte.
     const BROTLI_LARGE_WINDOW: &[u8] = &[
         0x11, 0x5e, 0xa8, 0x00, 0xe0, 0x77, 0x24, 0xd8, 0x31, 0x89, 0xdf, 0x50, 0x3c, 0x31, 0x94,
         0x65, 0x68, 0x7b, 0xa5, 0xd3, 0xd7, 0x22, 0x6c, 0x20, 0x6f, 0x53, 0x92, 0x4a, 0xf8, 0xa9,
@@ -200,7 +200,7 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    /// Returns a text in each coding.
+    /// Returns the text in each coding.
     fn compressed() -> [(Coding, Vec<u8>); 4] {
         [
             (Coding::Gzip, gzip(TEXT)),

@@ -1,7 +1,7 @@
-//! The list of operations to the OpenAPI document.
+//! Generates the OpenAPI document from the list of operations.
 //!
-//! poem-openapi makes the document; what it has no place for (an example for each body, an empty
-//! list of securities, several examples of one status) is put in afterwards.
+//! poem-openapi generates the document. Parts it does not support (an example for each body, an
+//! empty list of security requirements, several examples of one status) are added afterwards.
 
 use std::collections::HashMap;
 
@@ -49,16 +49,16 @@ const BEARER: &str = "bearer";
 const QUERY: &str = "query";
 const COOKIE: &str = "cookie";
 
-/// The version of the interface, not of the program: anybody may read the document, and which program
-/// runs is for administrators to know.
+/// The version of the API, not of the program: the document is public, while the version of the
+/// program is only for administrators.
 const INTERFACE_VERSION: &str = "1";
 
-/// What stands at the head of the page: with an icon of its own it does not ask for `/favicon.ico`, and
-/// a phone shows it as wide as it is itself.
+/// Elements in the head of the page. The icon prevents a request for `/favicon.ico`, and the
+/// viewport is as wide as the device.
 const HEAD: &str = "<title>chinwag API</title>\n    <link rel=\"icon\" href=\"data:,\">\n    \
                     <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">";
 
-/// What the documentation is made of. It serves nothing itself.
+/// The source of the document. It serves no requests.
 struct Description;
 
 impl OpenApi for Description {
@@ -88,7 +88,7 @@ impl OpenApi for Description {
     fn add_routes(self, _: &mut HashMap<String, HashMap<Method, BoxEndpoint<'static>>>) {}
 }
 
-/// What operations are about, in the order in which somebody new to it wants them.
+/// Groups of operations, in the order in which a new reader needs them.
 const TAGS: [(&str, &str); 13] = [
     ("Authentication", "Signing in, staying signed in, signing out."),
     ("Messages", "What people say."),
@@ -105,7 +105,7 @@ const TAGS: [(&str, &str); 13] = [
     ("Utilities", "Random text and hashes."),
 ];
 
-/// Returns the document as JSON text: the same text for the same program.
+/// Returns the document as JSON. The output is deterministic.
 ///
 /// # Panics
 /// If poem-openapi did not write JSON.
@@ -115,13 +115,13 @@ pub fn document() -> String {
         serde_json::from_str::<Json>(&service().spec()).expect("poem-openapi writes JSON");
     let mut shared = Shared::default();
     let mut operations: Vec<Operation> = rest::operations().collect();
-    // They refer to what the others share, and add nothing to it.
+    // `SEARCH` operations come last: they refer to shared components and add none.
     operations.sort_by_key(|operation| operation.method.as_str() == "SEARCH");
     for operation in operations {
         merge::complete(&mut document, &mut shared, &operation, refusals::of(&operation));
     }
     merge::add_shared(&mut document, shared);
-    // poem-openapi has them by the alphabet.
+    // poem-openapi sorts them alphabetically.
     if let Some(tags) = document["tags"].as_array_mut() {
         tags.sort_by_key(|tag| TAGS.iter().position(|(name, _)| tag["name"] == *name));
     }
@@ -130,11 +130,11 @@ pub fn document() -> String {
     text
 }
 
-/// Returns the page that shows the document, with everything it needs inside.
+/// Returns the documentation page, with all assets embedded.
 #[must_use]
 pub fn page() -> String {
     let service = service();
-    // Within a script, `</` could end it.
+    // `</` could end the script.
     let document = document().replace("</", "<\\/");
     service
         .swagger_ui_html()
@@ -193,7 +193,7 @@ fn security_schemes() -> [(&'static str, MetaSecurityScheme); 3] {
 
 fn meta_operation(operation: &Operation) -> MetaOperation {
     let Operation { method, path, access, words, .. } = operation;
-    // Parameters are not `Clone`, although all their parts are.
+    // Parameters are not `Clone`, although all their fields are.
     let params = words.parameters.iter().map(copy_parameter).collect();
     let request = words.request.as_ref().map(|content| MetaRequest {
         description: None,
@@ -202,7 +202,7 @@ fn meta_operation(operation: &Operation) -> MetaOperation {
     });
     let mut responses = successes(&words.success);
     if responses.iter().all(|response| response.status.is_none_or(|status| status >= 300)) {
-        // Linters want a response that is no redirect.
+        // Linters require a response that is not a redirect.
         responses.push(errors(None, "Any other status is an error."));
     }
     for (status, _) in refusals::of(operation) {
@@ -260,7 +260,7 @@ fn successes(success: &Success) -> Vec<MetaResponse> {
     responses
 }
 
-/// Returns a response with errors; without a status it is that of all others.
+/// Returns an error response; without a status, the default response.
 fn errors(status: Option<u16>, description: &'static str) -> MetaResponse {
     MetaResponse {
         description,
@@ -313,7 +313,7 @@ mod tests {
 
     use super::*;
 
-    /// Returns what a part of the document says, wherever it says so.
+    /// Returns a part of the document, following a reference.
     fn resolved<'d>(document: &'d Json, part: &'d Json) -> &'d Json {
         match part["$ref"].as_str() {
             Some(target) => document.pointer(target.trim_start_matches('#')).unwrap(),
@@ -371,7 +371,7 @@ mod tests {
         assert!(list["x-search"]["responses"]["200"]["content"]["text/csv"].is_object());
         assert!(named(&list["x-export"], "export"));
         assert!(list["x-export"]["responses"]["200"]["content"]["text/csv"].is_object());
-        // A client made from the list gets JSON and nothing else.
+        // Clients generated from the list operation get JSON only.
         assert!(!named(&list["get"], "export"));
         let kinds = list["get"]["responses"]["200"]["content"].as_object().unwrap();
         assert_eq!(kinds.keys().collect::<Vec<_>>(), ["application/json"]);

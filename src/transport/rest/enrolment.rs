@@ -1,7 +1,8 @@
-//! `/users/register`, `/users/invite` and `/auth/password`: coming in by a mail.
+//! `/users/register`, `/users/invite` and `/auth/password`: registration, invitation and password
+//! reset by email.
 //!
-//! Only invitations ask who sends them. The others are for people who are not signed in, and a token
-//! of theirs that has expired must not keep them from getting a new one: nobody looks at it.
+//! Only invitations authenticate the caller. The other operations are for clients without a sign-in
+//! and ignore credentials: an expired token must not prevent a client from getting a new one.
 
 use poem::Response;
 use poem::http::HeaderValue;
@@ -40,7 +41,7 @@ use crate::transport::rest::parameters;
 use crate::transport::rest::resource::too_long;
 use crate::transport::rest::schemas;
 
-/// Returns the operations by which people come in.
+/// Returns the operations of registration, invitation and password reset.
 #[must_use]
 pub fn operations() -> Vec<Operation> {
     let post = |path: &str, access, handler: Handler, words| {
@@ -95,8 +96,8 @@ async fn register(mut call: Call) -> Reply {
     Ok(envelope::nothing())
 }
 
-/// The link in the mail of a registration. It is opened by a browser, so it leads on to the page:
-/// the built-in one says what came of it, a front end of somebody else's gets its plain address.
+/// Handles the link in a registration email. A browser opens it, so it redirects to the page: the
+/// built-in page shows the result, and another front end is opened at its plain URL.
 async fn verify(call: Call) -> Reply {
     let token = call.parameter("token").unwrap_or_default();
     if token.is_empty() {
@@ -120,7 +121,7 @@ async fn verify(call: Call) -> Reply {
     Ok(response)
 }
 
-/// Returns whether somebody is about to look at the answer: programs do not ask for HTML.
+/// Returns whether a browser displays the response: programs do not accept HTML.
 fn is_navigation(call: &Call) -> bool {
     let accepted = call.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
     accepted.is_some_and(|accepted| accepted.contains("text/html"))
@@ -179,7 +180,7 @@ fn of_links_to_a_password() -> Vec<Error> {
     failures
 }
 
-/// Returns the refusal of a password against the password policy.
+/// Returns the error for a password that violates the password policy.
 fn weak_password() -> Error {
     Error::FailedValidation(vec![Violation {
         field: "password".to_owned(),

@@ -1,6 +1,6 @@
-//! `{"data":…}`, with `"meta":…` before it where counts were asked for.
+//! `{"data":…}`, preceded by `"meta":…` if counts were requested.
 //!
-//! Built by joining bytes, in place: what the domain answers is JSON already and is not looked at again.
+//! Built by concatenating bytes in place: the domain returns JSON, which is not parsed again.
 
 use bytes::Bytes;
 use poem::Response;
@@ -12,22 +12,22 @@ use serde_json::Value as Json;
 use crate::domain::items::Answer;
 use crate::domain::items::Counts;
 
-/// The content type of every JSON answer.
+/// The content type of JSON responses.
 pub const JSON: &str = "application/json; charset=utf-8";
 
-/// Returns `200` with an answer of the domain, counts included.
+/// Returns `200` with the result and its counts.
 #[must_use]
 pub fn list(answer: Answer) -> Response {
     ok(wrap(answer.data.into_string(), answer.counts))
 }
 
-/// Returns `200` with an answer of the domain, without counts.
+/// Returns `200` with the result, without counts.
 #[must_use]
 pub fn one(answer: Answer) -> Response {
     ok(wrap(answer.data.into_string(), None))
 }
 
-/// Returns `200` with some JSON as the data.
+/// Returns `200` with this JSON as data.
 #[must_use]
 pub fn data(data: &Json) -> Response {
     ok(wrap(data.to_string(), None))
@@ -39,7 +39,7 @@ pub fn nothing() -> Response {
     Response::builder().status(StatusCode::NO_CONTENT).finish()
 }
 
-/// Keeps an answer with secrets in it out of caches.
+/// Marks a response that contains secrets as not cacheable.
 #[must_use]
 pub fn without_store(mut response: Response) -> Response {
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -50,7 +50,7 @@ fn ok(body: Bytes) -> Response {
     Response::builder().content_type(JSON).body(body)
 }
 
-/// Puts the data into its envelope, within its own memory as far as there is room.
+/// Wraps the data in its envelope, reusing its buffer if the capacity suffices.
 fn wrap(data: String, counts: Option<Counts>) -> Bytes {
     let mut head = String::from("{");
     if let Some(counts) = counts {

@@ -1,8 +1,8 @@
-//! `export`: an answer as a file to be downloaded, without envelope.
+//! `export`: a result as a file download, without an envelope.
 //!
-//! CSV is quoted as in RFC 4180, with lines that end as on Unix, as Directus writes them: texts in
-//! quotes, numbers bare, nothing for null. What is in a text is not changed, so whoever opens the
-//! file in a spreadsheet has to trust who wrote it.
+//! CSV is quoted as in RFC 4180 but with Unix line ends, as in Directus: texts in quotes, numbers
+//! without, nothing for null. Texts are not sanitized against formula injection, so a user who
+//! opens the file in a spreadsheet has to trust its authors.
 
 use bytes::Bytes;
 use poem::Response;
@@ -17,10 +17,10 @@ use crate::model::Collection;
 use crate::query::Export;
 use crate::transport::rest::envelope;
 
-/// The mark by which spreadsheets recognise UTF-8.
+/// The byte order mark, by which spreadsheets recognize UTF-8.
 const MARK: &str = "\u{feff}";
 
-/// Returns the answer as a file, if it is to be one.
+/// Returns the result as a file, if an export was requested.
 #[must_use]
 pub fn file(collection: &'static Collection, answer: &Answer, at: Timestamp) -> Option<Response> {
     let sheet = answer.sheet.as_ref()?;
@@ -42,7 +42,7 @@ pub fn file(collection: &'static Collection, answer: &Answer, at: Timestamp) -> 
     Some(response)
 }
 
-/// Returns an instant as it stands in names of files: `20261121-231805`.
+/// Formats a timestamp for file names: `20261121-231805`.
 fn stamp(at: Timestamp) -> String {
     let digits = |c: &char| c.is_ascii_digit();
     let text: String = at.to_string().chars().filter(digits).take(14).collect();
@@ -50,8 +50,8 @@ fn stamp(at: Timestamp) -> String {
     format!("{date}-{time}")
 }
 
-/// Returns a line of names, and one for each item. One item at a time is read: trees of all of them
-/// would take many times as much memory as their text.
+/// Returns a header line and a line per item. Items are parsed one at a time, since the parsed form
+/// of all of them would take many times the memory of their text.
 fn csv(columns: &[Vec<String>], items: &str) -> String {
     let items: Vec<&RawValue> = match items.as_bytes().first() {
         Some(b'[') => serde_json::from_str(items).unwrap_or_default(),
@@ -76,7 +76,7 @@ fn add_line(text: &mut String, cells: impl Iterator<Item = String>) {
     }
 }
 
-/// Returns what a path leads to; null behind an item that is not there.
+/// Returns the value at a path; null if a related item is missing.
 fn at<'j>(item: &'j Map<String, Json>, path: &[String]) -> &'j Json {
     let (name, rest) = match path {
         [] => return &Json::Null,

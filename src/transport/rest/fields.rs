@@ -1,7 +1,7 @@
-//! The fields of a body: that it is an object, that those it needs are there and are texts or
-//! addresses, and that there are no others.
+//! Validates the fields of a body: it is an object, required fields exist and are texts or email
+//! addresses, and there are no unknown fields.
 //!
-//! Words and order of complaints are those of Directus. What the fields mean is for the handlers.
+//! Messages and order of the errors are those of Directus. The handlers interpret the fields.
 
 use serde_json::Map;
 use serde_json::Value as Json;
@@ -20,16 +20,16 @@ pub fn object(body: Option<Json>) -> Result<Map<String, Json>, Error> {
     }
 }
 
-/// Returns what is wrong with a body that has to be an object.
+/// Returns the error for a body that is not an object.
 #[must_use]
 pub fn not_an_object() -> Error {
     Error::payload("\"value\" must be of type object")
 }
 
-/// Makes sure that there are no fields but these.
+/// Requires that there are no other fields than these.
 ///
 /// # Errors
-/// [`Error::InvalidPayload`], naming the first other one.
+/// [`Error::InvalidPayload`], naming the first unknown field.
 pub fn nothing_else(body: &Map<String, Json>, known: &[&str]) -> Result<(), Error> {
     match body.keys().find(|name| !known.contains(&name.as_str())) {
         None => Ok(()),
@@ -37,10 +37,10 @@ pub fn nothing_else(body: &Map<String, Json>, known: &[&str]) -> Result<(), Erro
     }
 }
 
-/// Returns a text that has to be there and to say something.
+/// Returns a required text that must not be empty.
 ///
 /// # Errors
-/// [`Error::InvalidPayload`], naming it.
+/// [`Error::InvalidPayload`], naming the field.
 pub fn require_text<'a>(body: &'a Map<String, Json>, name: &str) -> Result<&'a str, Error> {
     match require_text_even_empty(body, name)? {
         "" => Err(Error::payload(format!("\"{name}\" is not allowed to be empty"))),
@@ -48,10 +48,10 @@ pub fn require_text<'a>(body: &'a Map<String, Json>, name: &str) -> Result<&'a s
     }
 }
 
-/// Returns a text that has to be there.
+/// Returns a required text.
 ///
 /// # Errors
-/// [`Error::InvalidPayload`], naming it.
+/// [`Error::InvalidPayload`], naming the field.
 pub fn require_text_even_empty<'a>(
     body: &'a Map<String, Json>,
     name: &str,
@@ -63,10 +63,10 @@ pub fn require_text_even_empty<'a>(
     }
 }
 
-/// Returns a text that may be missing or null.
+/// Returns an optional text that may be null.
 ///
 /// # Errors
-/// [`Error::InvalidPayload`], naming it.
+/// [`Error::InvalidPayload`], naming the field.
 pub fn optional_text<'a>(
     body: &'a Map<String, Json>,
     name: &str,
@@ -78,16 +78,16 @@ pub fn optional_text<'a>(
     }
 }
 
-/// Returns the mail address in `email`.
+/// Returns the email address in `email`.
 ///
 /// # Errors
-/// [`Error::InvalidPayload`] if there is none, or something of another shape.
+/// [`Error::InvalidPayload`] if it is missing or malformed.
 pub fn require_address(body: &Map<String, Json>) -> Result<&str, Error> {
     let email = require_text(body, "email")?;
     if looks_like_an_address(email) { Ok(email) } else { Err(not_an_address()) }
 }
 
-/// Returns whether a text has the shape of a mail address.
+/// Returns whether a text has the form of an email address.
 #[must_use]
 pub fn looks_like_an_address(email: &str) -> bool {
     let parts = email.rsplit_once('@');
@@ -96,7 +96,7 @@ pub fn looks_like_an_address(email: &str) -> bool {
     })
 }
 
-/// Returns what is wrong with an `email` of another shape.
+/// Returns the error for a malformed `email`.
 #[must_use]
 pub fn not_an_address() -> Error {
     Error::payload("\"email\" must be a valid email")

@@ -1,4 +1,4 @@
-//! `/server/health`: is the service well, and on request whether the file of the database is whole.
+//! `/server/health`: the health of the service and, on request, the integrity of the database file.
 
 use std::time::Duration;
 
@@ -21,15 +21,15 @@ use crate::transport::rest::operation::Words;
 use crate::transport::rest::parameters;
 use crate::transport::rest::schemas;
 
-/// How long the store may take to answer before that is a warning.
+/// Response time of the store above which the status is a warning.
 const RESPONSE_TIME_WARN: Duration = Duration::from_millis(150);
-/// How long the store may take to answer before it counts as gone.
+/// Timeout after which the store counts as unavailable.
 const RESPONSE_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// The one check that has to be asked for.
+/// The check that runs only on request.
 const INTEGRITY: &str = "integrity";
 
-/// How well something is, from well to ill.
+/// Health status, from good to bad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Status {
     Ok,
@@ -70,7 +70,7 @@ pub fn operation() -> Operation {
     Operation::new(Method::GET, "/server/health", Access::Optional, handler, words())
 }
 
-/// Anyone learns whether the service is well, administrators also why.
+/// Every caller gets the status, administrators also the individual checks.
 async fn health(call: Call) -> Reply {
     let asked = requested(&call)?;
     let response_time = call.context.services.changes.response_time();
@@ -106,11 +106,11 @@ async fn health(call: Call) -> Reply {
         .body(body.to_string()))
 }
 
-/// Returns whether the file is to be checked as well.
+/// Returns whether the integrity check was requested.
 fn requested(call: &Call) -> Result<bool, Error> {
     match call.parameter("check").as_deref() {
         None => Ok(false),
-        // The result is for administrators, as all checks are.
+        // The result is for administrators, like all checks.
         Some(INTEGRITY) => Ok(call.actor().admin),
         Some(_) => Err(Error::InvalidQuery(format!("\"check\" must be \"{INTEGRITY}\""))),
     }

@@ -1,4 +1,4 @@
-//! Handlers for the items of any collection: read the wire, one call to the domain, write the wire.
+//! Handlers for items of any collection: decode the request, call the domain, encode the response.
 
 use percent_encoding::AsciiSet;
 use percent_encoding::NON_ALPHANUMERIC;
@@ -24,7 +24,7 @@ use crate::transport::rest::fields::nothing_else;
 use crate::transport::rest::operation::Call;
 use crate::transport::rest::operation::Reply;
 
-/// What is escaped in the header `Ignored-Fields`: all but letters, digits and `-._~`.
+/// Characters escaped in the header `Ignored-Fields`: all but letters, digits and `-._~`.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// `GET` of a list.
@@ -55,20 +55,19 @@ pub(super) async fn one(call: Call) -> Reply {
     Ok(shown(&call, collection, answer))
 }
 
-/// Returns the answer to a read of which nothing is counted: what was read or, where the query asks for
-/// one, a file.
+/// Returns the response to a read without counts: JSON, or a file if the query requests one.
 pub(super) fn shown(call: &Call, collection: &'static Collection, answer: Answer) -> Response {
     let file = export::file(collection, &answer, call.context.services.clock.now());
     file.unwrap_or_else(|| envelope::one(answer))
 }
 
-/// Returns the answer to a read of several: a list or, where the query asks for one, a file.
+/// Returns the response to a list: JSON, or a file if the query requests one.
 fn listed(call: &Call, collection: &'static Collection, answer: Answer) -> Response {
     let file = export::file(collection, &answer, call.context.services.clock.now());
     file.unwrap_or_else(|| envelope::list(answer))
 }
 
-/// `GET` and, with the query in the body, `SEARCH` of the one item of a collection.
+/// `GET` and, with the query in the body, `SEARCH` of a singleton.
 pub(super) async fn single(mut call: Call) -> Reply {
     let collection = call.collection()?;
     let address = call.query()?;
@@ -81,13 +80,13 @@ pub(super) async fn single(mut call: Call) -> Reply {
     Ok(shown(&call, collection, answer))
 }
 
-/// `PATCH` of the one item of a collection.
+/// `PATCH` of a singleton.
 pub(super) async fn update_single(mut call: Call) -> Reply {
     let payload = fields::object(call.values().await?)?;
     update(&call, Which::One(Json::from(SINGLE_KEY)), payload).await
 }
 
-/// `POST` of one item or a list. Without a body it is one item without values.
+/// `POST` of one item or a list. Without a body it creates one item without values.
 pub(super) async fn create(mut call: Call) -> Reply {
     let collection = call.collection()?;
     let payload = call.values().await?.unwrap_or_else(|| Json::Object(Map::new()));
@@ -99,7 +98,7 @@ pub(super) async fn create(mut call: Call) -> Reply {
     })
 }
 
-/// Returns what makes a create happen once, if the request says so.
+/// Returns the idempotency key of a create, if the request has one.
 fn idempotency_key(call: &Call) -> Result<Option<String>, Error> {
     let Some(key) = call.headers().get("idempotency-key") else { return Ok(None) };
     match key.to_str() {
@@ -115,7 +114,7 @@ pub(super) async fn update_one(mut call: Call) -> Reply {
     update(&call, which, payload).await
 }
 
-/// Changes the same fields of some items.
+/// Sets the same fields on the selected items.
 pub(super) async fn update(call: &Call, which: Which, payload: Map<String, Json>) -> Reply {
     let query = call.query()?;
     let update = Update::Same(which, Json::Object(payload));
@@ -147,8 +146,8 @@ pub(super) async fn delete_many(mut call: Call) -> Reply {
     Ok(envelope::nothing())
 }
 
-/// Returns the answer to a write. It has happened; without the right to see what came of it there
-/// is no body. A header names what the payload has that is no field.
+/// Returns the response to a write. The write has been committed; if the caller may not read the
+/// result, the response has no body. A header lists unknown fields of the payload.
 fn written(written: Written) -> Result<Response, Refusal> {
     let mut response = match written.answer {
         Ok(answer) => envelope::one(answer),
@@ -165,8 +164,8 @@ fn written(written: Written) -> Result<Response, Refusal> {
     Ok(response)
 }
 
-/// Returns what a `SEARCH` is about, and the query that shapes the answer. A query in the body
-/// makes the one of the address count for nothing.
+/// Returns the items selected by a `SEARCH`, and the query that shapes the response. A query in the
+/// body replaces that of the URL.
 fn searched(body: Option<Json>, address: Json) -> Result<(Which, Json), Error> {
     let mut body = fields::object(body)?;
     nothing_else(&body, &["keys", "query"])?;
@@ -177,14 +176,14 @@ fn searched(body: Option<Json>, address: Json) -> Result<(Which, Json), Error> {
     })
 }
 
-/// Returns the query of a `SEARCH` for the one item of a collection.
+/// Returns the query of a `SEARCH` on a singleton.
 fn searched_single(body: Option<Json>, address: Json) -> Result<Json, Error> {
     let mut body = fields::object(body)?;
     nothing_else(&body, &["query"])?;
     Ok(optional_query(&mut body)?.unwrap_or(address))
 }
 
-/// Returns what a `PATCH` of several items changes.
+/// Returns the changes of a `PATCH` of several items.
 fn updated(body: Option<Json>) -> Result<Update, Error> {
     let mut body = match body {
         None => return Err(missing()),
@@ -201,7 +200,7 @@ fn updated(body: Option<Json>) -> Result<Update, Error> {
     Ok(Update::Same(named(&mut body)?, payload))
 }
 
-/// Returns what a `DELETE` of several items deletes.
+/// Returns the items selected by a `DELETE` of several items.
 fn deleted(body: Option<Json>) -> Result<Which, Error> {
     match body {
         None => Err(missing()),
@@ -218,7 +217,7 @@ fn missing() -> Error {
     Error::payload("Payload in body is required: a list, or an object with \"keys\" or \"query\"")
 }
 
-/// Returns the items that exactly one of `keys` and `query` names.
+/// Returns the items selected by `keys` or `query`, of which exactly one is required.
 fn named(body: &mut Map<String, Json>) -> Result<Which, Error> {
     match (optional_keys(body)?, optional_query(body)?) {
         (Some(keys), None) => Ok(Which::Keys(keys)),

@@ -1,9 +1,9 @@
-//! What poem-openapi has no place for, put into the document that it made: examples of each body,
-//! the codes of each error, an explicit "no security", JSON in query strings, `SEARCH`, files.
+//! Adds the parts of the OpenAPI document that poem-openapi does not support: examples of each
+//! body, codes of each error, an explicit "no security", JSON in query strings, `SEARCH` and files.
 //!
-//! OpenAPI 3.0 has no method `SEARCH`, and clients made from a list that is either JSON or CSV could
-//! not read the JSON without asking first. So both are whole Operation Objects of their own beside
-//! the others of a path, as the extensions `x-search` and `x-export`.
+//! OpenAPI 3.0 has no method `SEARCH`, and generated clients could not read a list that is either
+//! JSON or CSV without checking its type first. So both are complete Operation Objects beside the
+//! others of a path, as the extensions `x-search` and `x-export`.
 
 use serde_json::Map;
 use serde_json::Value as Json;
@@ -20,7 +20,7 @@ use crate::transport::rest::query_schemas::reference;
 
 const JSON: &str = "application/json";
 
-/// What operations have in common, by name: written once, and referred to.
+/// Components shared by operations, by name.
 #[derive(Default)]
 pub struct Shared {
     examples: Map<String, Json>,
@@ -29,8 +29,8 @@ pub struct Shared {
     schemas: Map<String, Json>,
 }
 
-/// Puts what is known about one operation into the document, and what it has in common with others
-/// into `shared`. `refusals` are all that the operation can answer instead, by status.
+/// Adds the known parts of one operation to the document, and parts it shares with others to
+/// `shared`. `refusals` has all its error responses, by status.
 pub fn complete(
     document: &mut Json,
     shared: &mut Shared,
@@ -60,7 +60,8 @@ pub fn complete(
         let errors: Vec<Json> = wires.iter().map(Wire::to_json).collect();
         responses["default"]["content"][JSON]["example"] = json!({"errors": errors});
     }
-    // Linters and generators do not look into extensions: what only those use is written there.
+    // Linters and generators do not follow references from extensions, so components that only
+    // extensions use are inlined.
     let may_add = method != "search";
     for (status, wires) in refusals {
         let response = &mut responses[status.to_string()];
@@ -85,8 +86,8 @@ pub fn complete(
     }
 }
 
-/// Puts what is shared and the shapes of the query language into the document, and takes out the
-/// shapes that nothing refers to.
+/// Adds the shared components and the schemas of the query language to the document, and removes
+/// unreferenced schemas.
 pub fn add_shared(document: &mut Json, shared: Shared) {
     let Shared { examples, parameters, responses, schemas: errors } = shared;
     let mut used: Vec<String> = Vec::new();
@@ -129,8 +130,7 @@ fn collect_references(json: &Json, used: &mut Vec<String>) {
     }
 }
 
-/// Returns the body of an answer that says one of these errors: their codes, and one example of
-/// each.
+/// Returns the body of a response with one of these errors: their codes, and an example of each.
 fn refused(shared: &mut Shared, status: u16, wires: &[Wire], may_add: bool) -> Json {
     let mut codes: Vec<&str> = wires.iter().map(|wire| wire.code).collect();
     codes.sort_unstable();
@@ -168,8 +168,8 @@ fn refused(shared: &mut Shared, status: u16, wires: &[Wire], may_add: bool) -> J
     json!({"schema": schema, "examples": shown})
 }
 
-/// Keeps something under a name of its own among what is shared, once, and returns a reference to it;
-/// returns the thing itself if it would be new and may not be added.
+/// Adds a component under its own name, once, and returns a reference to it. Returns the component
+/// itself if it would be new and may not be added.
 fn share(
     shared: &mut Map<String, Json>,
     place: &str,
@@ -191,7 +191,7 @@ fn share(
     reference
 }
 
-/// Returns the name under which an answer of this status is shared.
+/// Returns the component name of responses with this status.
 const fn name_of(status: u16) -> &'static str {
     match status {
         400 => "BadRequest",
@@ -210,8 +210,8 @@ const fn name_of(status: u16) -> &'static str {
     }
 }
 
-/// Says of the parameters that are JSON text which JSON it is. Takes out and returns the one that
-/// makes a file of the answer, if there is one.
+/// Adds the JSON schema to parameters that are JSON text. Removes and returns the parameter that
+/// requests a file, if there is one.
 fn refine_parameters(
     entry: &mut Json,
     collection: Option<&Collection>,
@@ -227,7 +227,7 @@ fn refine_parameters(
             Some("alias") => query_schemas::alias(),
             _ => continue,
         };
-        // Clients would write an object in one of several ways, none of them as JSON.
+        // Under `schema`, clients would serialize the object in an OpenAPI style instead of JSON.
         parameter["x-json-schema"] = shape;
     }
     let place = parameters.iter().position(|parameter| parameter["name"] == "export");
@@ -242,7 +242,7 @@ fn refine_parameters(
     export
 }
 
-/// Returns the same operation with its answer as a file.
+/// Returns the same operation with a file as its response.
 fn exported(entry: &Json, words: &Words, mut parameter: Json) -> Json {
     let mut export = entry.clone();
     let status = words.success.status.to_string();
@@ -271,7 +271,7 @@ fn exported(entry: &Json, words: &Words, mut parameter: Json) -> Json {
     export
 }
 
-/// Returns the first column of an example as CSV: the name and one line.
+/// Returns the first column of an example as CSV: the header and one line.
 fn csv(example: &Json) -> String {
     let item = example.get(0).unwrap_or(example).as_object();
     match item.and_then(|item| item.iter().next()) {
@@ -280,7 +280,7 @@ fn csv(example: &Json) -> String {
     }
 }
 
-/// Adds the answers of one operation to those of another that can give either.
+/// Adds the response of one operation to another that can return either.
 fn take_content(entry: &mut Json, other: &Json) {
     let answer = &mut entry["responses"]["200"];
     let file = &other["responses"]["200"];

@@ -1,8 +1,8 @@
-//! The REST interface: one list of operations, of which both the routes and the OpenAPI document
-//! are made.
+//! The REST interface: one list of operations, from which both the routes and the OpenAPI document
+//! are generated.
 //!
-//! Handlers read the wire, call the domain once, write the wire. All refusals are in Directus's
-//! form, so poem-openapi describes but does not parse.
+//! Handlers decode the request, call the domain once and encode the response. All errors have
+//! Directus's format, so poem-openapi only describes and does not parse.
 
 pub mod access;
 pub mod answers;
@@ -46,9 +46,10 @@ pub use describe::document;
 use crate::transport::Context;
 use crate::transport::rest::operation::Operation;
 
-/// Returns all operations, in the order in which they are documented.
+/// Returns all operations, in documentation order.
 ///
-/// They are no list, which would be one block: of one above 64 KiB the allocator keeps some megabytes.
+/// An iterator, since a list would be one block above 64 KiB, for which the allocator keeps some
+/// megabytes of memory.
 pub fn operations() -> impl Iterator<Item = Operation> {
     auth::operations()
         .into_iter()
@@ -63,7 +64,7 @@ pub fn operations() -> impl Iterator<Item = Operation> {
         .chain(utils::operations())
 }
 
-/// Returns the first segments of the paths of all operations.
+/// Returns the first path segments of all operations.
 pub(super) fn first_segments() -> HashSet<String> {
     let first = |operation: &Operation| operation.path.split('/').nth(1).map(str::to_owned);
     operations()

@@ -1,5 +1,5 @@
-//! One operation of the REST interface: its method, path and handler, and what its documentation
-//! says. Routes and the OpenAPI document are made of the same list, so they cannot disagree.
+//! One operation of the REST interface: its method, path, handler and documentation. Routes and the
+//! OpenAPI document are generated from the same list, so they cannot disagree.
 
 use std::sync::Arc;
 
@@ -37,10 +37,10 @@ use crate::transport::rest::body;
 use crate::transport::rest::envelope;
 use crate::transport::rest::query_string;
 
-/// What a handler comes to.
+/// The result of a handler.
 pub type Reply = Result<Response, Refusal>;
 
-/// Answers a call.
+/// Handles a call.
 pub type Handler = fn(Call) -> BoxFuture<'static, Reply>;
 
 /// One method of one path.
@@ -49,36 +49,36 @@ pub struct Operation {
     pub method: Method,
     /// The path, with `{names}` for its variable parts.
     pub path: String,
-    /// Whom it is for.
+    /// The callers it is for.
     pub access: Access,
-    /// The collection it is about, where the path does not name it.
+    /// Its collection, if the path does not name it.
     pub collection: Option<&'static Collection>,
-    /// What a caller needs besides, for the description of the interface: rights are checked below.
+    /// Additional requirement, for the API description only: the domain checks rights.
     pub need: Need,
-    /// Whether there may be secrets in the address or the response, so that no cache may store it.
+    /// Whether the URL or the response may contain secrets, so that no cache may store it.
     pub secret: bool,
-    /// What answers it.
+    /// Its handler.
     pub handler: Handler,
     /// Its documentation.
     pub words: Words,
 }
 
-/// Whom an operation is for. Rights to items are checked below, item by item.
+/// The callers an operation is for. The domain checks rights to items, item by item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// Every caller; credentials are ignored.
     Open,
-    /// Every caller; invalid or expired credentials count as none. For the operations of a sign-in page.
+    /// Every caller; invalid or expired credentials count as none. For sign-in pages.
     Optional,
-    /// Everybody; credentials that are no good are refused.
+    /// Every caller; invalid credentials are refused.
     Anyone,
-    /// Whoever is signed in.
+    /// Signed-in callers.
     SignedIn,
     /// Administrators.
     Administrators,
 }
 
-/// The need of an operation beyond its [`Access`]: without it each call is refused.
+/// A requirement beyond [`Access`], without which every call is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
     /// Nothing.
@@ -89,55 +89,55 @@ pub enum Need {
     Right(Action, Option<&'static Collection>),
 }
 
-/// What the documentation says about an operation.
+/// The documentation of an operation.
 pub struct Words {
-    /// The name that generated clients call it by.
+    /// The name of the function in generated clients.
     pub id: &'static str,
     /// The group it is listed in.
     pub tag: &'static str,
-    /// What it does, in a line.
+    /// A summary in one line.
     pub summary: &'static str,
-    /// The rest of it.
+    /// A longer description.
     pub description: &'static str,
-    /// Parameters of path and query.
+    /// Path and query parameters.
     pub parameters: Vec<MetaOperationParam>,
-    /// The body it takes.
+    /// The request body.
     pub request: Option<Content>,
-    /// What it answers when all is well.
+    /// The response on success.
     pub success: Success,
-    /// What can go wrong besides credentials and a busy server.
+    /// Errors other than those of credentials and an overloaded server.
     pub failures: Vec<Error>,
 }
 
-/// A body and an example of one.
+/// A body with an example.
 pub struct Content {
     /// Its content type.
     pub content_type: &'static str,
-    /// Its shape.
+    /// Its schema.
     pub schema: MetaSchemaRef,
-    /// One like it.
+    /// An example.
     pub example: Json,
 }
 
-/// An answer that is no error.
+/// A response that is not an error.
 pub struct Success {
     /// Its status.
     pub status: u16,
-    /// What it means.
+    /// Its description.
     pub description: &'static str,
-    /// Its body; `None` for none.
+    /// Its body, if any.
     pub content: Option<Content>,
     /// Whether it may set cookies.
     pub cookies: bool,
-    /// Whether it can also be `204`, for whoever may not see the result.
+    /// Whether the status is `204` for callers that may not read the result.
     pub unseen: bool,
-    /// The body of a `200` that takes its place where a redirect was not asked for.
+    /// The body of the `200` sent instead if no redirect was requested.
     pub without_redirect: Option<Content>,
 }
 
 impl Words {
-    /// Returns the words of an operation that takes nothing, answers `204` and cannot fail in a way
-    /// of its own. What is different is put in its place.
+    /// Creates the documentation of an operation without parameters and body that returns `204` and
+    /// has no errors of its own. Set the fields that differ.
     #[must_use]
     pub fn new(
         tag: &'static str,
@@ -159,7 +159,7 @@ impl Words {
 }
 
 impl Content {
-    /// Returns a JSON body.
+    /// Creates a JSON body.
     #[must_use]
     pub fn json(schema: MetaSchemaRef, example: Json) -> Self {
         Self { content_type: "application/json", schema, example }
@@ -167,7 +167,7 @@ impl Content {
 }
 
 impl Success {
-    /// Returns a `200` with a JSON body.
+    /// Creates a `200` with a JSON body.
     #[must_use]
     pub fn json(description: &'static str, schema: MetaSchemaRef, example: Json) -> Self {
         let content = Some(Content::json(schema, example));
@@ -181,7 +181,7 @@ impl Success {
         }
     }
 
-    /// Returns a `204`.
+    /// Creates a `204`.
     #[must_use]
     pub fn nothing(description: &'static str) -> Self {
         Self {
@@ -194,58 +194,58 @@ impl Success {
         }
     }
 
-    /// Returns the same answer, which may set cookies.
+    /// Marks the response as possibly setting cookies.
     #[must_use]
     pub fn with_cookies(self) -> Self {
         Self { cookies: true, ..self }
     }
 
-    /// Returns the same answer, which is `204` for whoever may not see the result.
+    /// Marks the status as `204` for callers that may not read the result.
     #[must_use]
     pub fn or_unseen(self) -> Self {
         Self { unseen: true, ..self }
     }
 }
 
-/// A request on its way through a handler: who asks, for what.
+/// A request in its handler, with its caller and context.
 pub struct Call {
     /// The service.
     pub context: Arc<Context>,
-    /// Who asks.
+    /// The caller.
     pub identity: Identity,
     request: Request,
     collection: Option<&'static Collection>,
-    /// What is reserved for the query and the body.
+    /// Reservation for the query and the body.
     memory: Reservation,
-    /// How much of that is for the query.
+    /// The part of it for the query.
     query_bytes: usize,
 }
 
 impl Call {
-    /// Returns where the request comes from.
+    /// Returns the client's address and user agent.
     #[must_use]
     pub fn origin(&self) -> Origin {
         actor::origin(&self.request, &self.context.config.server.trust_proxy)
     }
 
-    /// Returns who asks.
+    /// Returns the caller.
     #[must_use]
     pub fn actor(&self) -> &Actor {
         &self.identity.actor
     }
 
-    /// Returns the account of who asks.
+    /// Returns the caller's account.
     ///
     /// # Errors
-    /// [`Error::InvalidCredentials`] if nobody is signed in.
+    /// [`Error::InvalidCredentials`] without a sign-in.
     pub fn require_user(&self) -> Result<Uuid, Error> {
         self.actor().user.ok_or(Error::InvalidCredentials)
     }
 
-    /// Returns the collection the call is about.
+    /// Returns the collection of the call.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] for one that there is not, or that is not reached by this path.
+    /// [`Error::Forbidden`] if it does not exist or is not available under this path.
     pub fn collection(&self) -> Result<&'static Collection, Error> {
         self.collection.map_or_else(
             || items::require_collection(self.path_part("collection"), Reach::Items),
@@ -253,33 +253,33 @@ impl Call {
         )
     }
 
-    /// Returns the one item that the path names.
+    /// Returns the item named by the path.
     #[must_use]
     pub fn item(&self) -> Which {
         Which::One(Json::from(self.path_part("id")))
     }
 
-    /// Returns a variable part of the path as a key, or `None` if it is none.
+    /// Returns a path parameter as a key, or `None` if it is not a valid one.
     #[must_use]
     pub fn part(&self, name: &str) -> Option<Uuid> {
         Uuid::try_parse(self.path_part(name)).ok()
     }
 
-    /// Returns the query of the address.
+    /// Returns the query of the URL.
     ///
     /// # Errors
-    /// [`Error::InvalidQuery`] if it is out of bounds.
+    /// [`Error::InvalidQuery`] if it exceeds a limit.
     pub fn query(&self) -> Result<Json, Error> {
         query_string::parse(self.request.uri().query(), self.context.config.server.json_depth_max)
     }
 
-    /// Returns one parameter of the address as text.
+    /// Returns one query parameter as text.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<String> {
         query_string::find(self.request.uri().query(), name)
     }
 
-    /// Returns the JSON body, `None` if there is none or it is something else.
+    /// Returns the JSON body; `None` if there is none or its content type is not JSON.
     ///
     /// # Errors
     /// As [`body::read`] and [`body::parse`].
@@ -288,7 +288,7 @@ impl Call {
         self.parse(&bytes)
     }
 
-    /// Reads the body, for which memory is reserved as long as the call lives.
+    /// Reads the body. The memory is reserved for the lifetime of the call.
     async fn read(&mut self) -> Result<Bytes, Refusal> {
         let bytes_max = self.context.config.server.body_bytes_max;
         body::read(&mut self.request, bytes_max, &mut self.memory, self.query_bytes).await
@@ -300,11 +300,11 @@ impl Call {
         Ok(body::parse(kind, bytes, depth_max, &mut self.memory, self.query_bytes)?)
     }
 
-    /// Returns the JSON body that holds values of items, `None` if there is none.
+    /// Returns the JSON body with item values; `None` if there is none.
     ///
     /// # Errors
-    /// As [`Call::body`]; [`Error::InvalidPayload`] for a body of another content type, whose values would
-    /// be lost. (Where messages may be empty it counts as none, as in Directus.)
+    /// As [`Call::body`]; [`Error::InvalidPayload`] for another content type, since its values
+    /// would be lost. (If messages may be empty, such a body counts as none, as in Directus.)
     pub async fn values(&mut self) -> Result<Option<Json>, Refusal> {
         let config = &self.context.config;
         let is_lenient = !config.query.require_content && self.collection()?.reach == Reach::Items;
@@ -315,7 +315,7 @@ impl Call {
         self.parse(&bytes)
     }
 
-    /// Returns the fields of a form that a page sent; none if it is something else.
+    /// Returns the fields of a submitted form; none for another content type.
     ///
     /// # Errors
     /// As [`body::read`].
@@ -340,14 +340,14 @@ impl Call {
         &self.request
     }
 
-    /// Returns a variable part of the path as it was written; empty if there is none.
+    /// Returns a path parameter as written; empty if there is none.
     #[must_use]
     pub fn path_part(&self, name: &str) -> &str {
         self.request.raw_path_param(name).unwrap_or_default()
     }
 }
 
-/// An operation, ready to answer.
+/// An operation as an endpoint.
 pub struct Mounted {
     context: Arc<Context>,
     access: Access,
@@ -357,7 +357,7 @@ pub struct Mounted {
 }
 
 impl Operation {
-    /// Returns an operation that is about no collection, or about the one that its path names.
+    /// Creates an operation without a collection, or with the collection named by its path.
     #[must_use]
     pub fn new(
         method: Method,
@@ -371,19 +371,19 @@ impl Operation {
         Self { method, path, access, collection: None, need, secret, handler, words }
     }
 
-    /// Returns the same operation, with secrets in the address or the response.
+    /// Marks the URL or the response as containing secrets.
     #[must_use]
     pub fn secret(self) -> Self {
         Self { secret: true, ..self }
     }
 
-    /// Returns the same operation, about a collection.
+    /// Sets the collection.
     #[must_use]
     pub fn about(self, collection: &'static Collection) -> Self {
         Self { collection: Some(collection), ..self }
     }
 
-    /// Returns the same operation, which needs something besides.
+    /// Sets the additional requirement.
     #[must_use]
     pub fn needing(self, need: Need) -> Self {
         Self { need, ..self }

@@ -1,4 +1,4 @@
-//! The parameters of paths and addresses, as the documentation shows them.
+//! Documentation of path and query parameters.
 
 use poem_openapi::registry::MetaOperationParam;
 use poem_openapi::registry::MetaParamIn;
@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::model::schema::USERS;
 use crate::transport::rest::schemas;
 
-/// Returns the parameters that shape a list.
+/// Returns the parameters of a list.
 #[must_use]
 pub fn of_list() -> Vec<MetaOperationParam> {
     vec![
@@ -66,13 +66,13 @@ pub fn of_list() -> Vec<MetaOperationParam> {
     ]
 }
 
-/// Returns the parameters that shape one item that is read.
+/// Returns the parameters of reading one item.
 #[must_use]
 pub fn of_item() -> Vec<MetaOperationParam> {
     vec![fields(), alias(), deep(), export()]
 }
 
-/// Returns the parameters that shape what came of a write.
+/// Returns the parameters that shape the response to a write.
 #[must_use]
 pub fn of_one() -> Vec<MetaOperationParam> {
     vec![fields(), alias(), deep()]
@@ -110,14 +110,14 @@ fn fields() -> MetaOperationParam {
     )
 }
 
-/// Returns the key of an account, as a part of a path.
+/// Returns the key of an account as a path parameter.
 #[must_use]
 pub fn account() -> MetaOperationParam {
     let key = schemas::key_schema(&USERS);
     path("id", key, "The key of the account.", json!("a7e169a7-3a52-4ac8-9f02-2d6a5c6a2f3b"))
 }
 
-/// Returns the header that makes a create happen once.
+/// Returns the header with the idempotency key of a create.
 #[must_use]
 pub fn idempotency_key() -> MetaOperationParam {
     parameter(
@@ -132,7 +132,7 @@ pub fn idempotency_key() -> MetaOperationParam {
     )
 }
 
-/// `describe` shows it apart, since the answer is of another kind.
+/// `describe` documents it separately, since the response has another type.
 fn export() -> MetaOperationParam {
     let names = ["csv", "csv_utf8", "json"];
     let schema = MetaSchema {
@@ -151,7 +151,7 @@ fn count(name: &str, least: i32, description: &str, example: u32) -> MetaOperati
     parameter(name, MetaParamIn::Query, schema, description, json!(example))
 }
 
-/// Returns a variable part of a path.
+/// Returns a path parameter.
 #[must_use]
 pub fn path(
     name: &str,
@@ -162,7 +162,7 @@ pub fn path(
     parameter(name, MetaParamIn::Path, schema, description, example)
 }
 
-/// Returns a parameter of the address.
+/// Returns a query parameter.
 #[must_use]
 pub fn query(name: &str, ty: &'static str, description: &str, example: Json) -> MetaOperationParam {
     parameter(name, MetaParamIn::Query, MetaSchema::new(ty), description, example)

@@ -1,15 +1,15 @@
-//! One spelling for each path: the paths of Directus take any case, and one slash at the end.
+//! Normalizes paths: those of Directus are case-insensitive and may have a trailing slash.
 
 use std::borrow::Cow;
 
-/// The prefix under which everything is found too when a front end has the root.
+/// An additional prefix of all paths, used when a front end is served at the root.
 const PREFIX: &str = "/directus";
-/// Collections with a path of their own; what follows is `me` or a key, which keeps its case.
+/// Collections with a path of their own. The next segment is `me` or a key. Its case is kept.
 const KEYED: [&str; 5] = ["users", "roles", "policies", "permissions", "access"];
-/// What follows are names that keep their case.
+/// The following segments are names. Their case is kept.
 const NAMED: [&str; 2] = ["items", "chat"];
 
-/// Returns a path as the routes spell it.
+/// Returns the normalized path.
 #[must_use]
 pub fn canonical(path: &str) -> Cow<'_, str> {
     let path = match path.strip_suffix('/') {
@@ -42,7 +42,7 @@ pub fn has_prefix(path: &str) -> bool {
     without_prefix(path).is_some()
 }
 
-/// Returns what follows the prefix, if the path is below it.
+/// Returns the part of a path after the prefix, or `None` if the path is not below it.
 #[must_use]
 pub fn without_prefix(path: &str) -> Option<&str> {
     let (prefix, rest) = path.split_at_checked(PREFIX.len())?;

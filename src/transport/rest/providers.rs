@@ -1,9 +1,8 @@
-//! `/auth` and `/auth/login/{provider}`: signing in with somebody else, by a browser that is sent there
-//! and back.
+//! `/auth` and `/auth/login/{provider}`: sign-in with an identity provider, by browser redirects.
 //!
-//! Browsers come here by following links and redirects, so answers are redirects; what goes wrong is
-//! told to the page that people are sent on to as `?reason=CODE`, as Directus does. Credentials are not
-//! looked at: whoever comes back has none yet.
+//! Browsers follow links and redirects to these paths, so the responses are redirects. As in
+//! Directus, errors are passed to the target page as `?reason=CODE`. Credentials are ignored, since
+//! a returning browser has none yet.
 
 use std::future::ready;
 
@@ -42,7 +41,7 @@ use crate::transport::rest::operation::Words;
 use crate::transport::rest::parameters;
 use crate::transport::rest::schemas;
 
-/// What a provider sends back.
+/// Parameters of the provider's response.
 const RETURNED: [&str; 4] = ["code", "state", "error", "iss"];
 
 /// Returns the operations of providers.
@@ -97,7 +96,7 @@ fn shown(listed: &Listed<'_>) -> Json {
     json!({"name": name, "label": label, "driver": driver, "icon": icon})
 }
 
-/// Sends somebody to the page of a provider.
+/// Redirects the browser to the provider's sign-in page.
 async fn begin(call: Call) -> Reply {
     let cookie = require_provider(&call)?;
     let auth = &call.context.services.auth;
@@ -113,7 +112,7 @@ async fn begin(call: Call) -> Reply {
     }
 }
 
-/// Lets somebody in who comes back, and sends them on.
+/// Handles the return from the provider: signs the user in and redirects to the target page.
 async fn come_back(call: Call) -> Reply {
     let cookie = require_provider(&call)?;
     let name = call.path_part("provider");
@@ -127,7 +126,7 @@ async fn come_back(call: Call) -> Reply {
     };
     let auth = &call.context.services.auth;
     let arrival = auth.arrive(name, callback, &call.origin()).await?;
-    // Whatever came of it, it is over.
+    // The cookie of the sign-in is deleted, whether it succeeded or not.
     let emptied = cookies::empty(&cookie);
     let Arrival { redirect, mode, outcome } = arrival;
     match (outcome, redirect) {
@@ -144,8 +143,8 @@ async fn come_back(call: Call) -> Reply {
     }
 }
 
-/// A form that the page of a provider sends comes without the cookie, which is for links only: the
-/// browser is told to follow one. Nothing else is done here.
+/// A form submitted by the provider's page (`form_post`) arrives without the `SameSite` cookie. So
+/// the browser is only redirected to the same URL as a link.
 async fn come_back_by_form(mut call: Call) -> Reply {
     let fields = call.form().await?;
     require_provider(&call)?;
@@ -160,7 +159,7 @@ async fn come_back_by_form(mut call: Call) -> Reply {
     Ok(to(&url, StatusCode::SEE_OTHER, []))
 }
 
-/// Returns how the browser keeps what binds a sign-in to it.
+/// Returns the settings of the cookie that binds a sign-in to the browser.
 fn require_provider(call: &Call) -> Result<CookieConfig, Refusal> {
     let providers = call.context.services.auth.providers();
     let Some(name) = providers.cookie(call.path_part("provider")) else {
@@ -170,7 +169,7 @@ fn require_provider(call: &Call) -> Result<CookieConfig, Refusal> {
     Ok(CookieConfig { name, secure, same_site: SameSite::Lax, domain: None })
 }
 
-/// Tells a page why nobody was signed in; without a page, whoever asked.
+/// Passes the reason of a failed sign-in to the page or, without one, to the client.
 fn refuse(
     redirect: Option<Url>,
     refusal: &Error,
@@ -189,7 +188,7 @@ fn refuse(
     response
 }
 
-/// Sends the browser somewhere.
+/// Redirects the browser.
 fn to(url: &Url, status: StatusCode, cookies: impl IntoIterator<Item = HeaderValue>) -> Response {
     let location = HeaderValue::from_str(url.as_str());
     let location = location.expect("an address is written in visible ASCII");

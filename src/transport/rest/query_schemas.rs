@@ -1,10 +1,9 @@
-//! The shapes of the query language, as the documentation shows them: filters, queries, `deep`,
-//! `aggregate`. Those of collections are made from `model::schema` and the operators from `query`,
-//! so that what is added there shows here.
+//! Schemas of the query language for the API description: filters, queries, `deep`, `aggregate`.
+//! They are generated from `model::schema` and the operators of `query`, so additions appear here.
 //!
-//! Behind a relation they say no more than what any filter looks like: tools that walk through a
-//! document would walk through every collection from each. They are JSON, which `merge` puts into
-//! the document: poem-openapi cannot forbid names that a shape does not list.
+//! Behind a relation they only refer to the generic filter. Otherwise tools that resolve all
+//! references would traverse every collection from each other one. They are JSON, which `merge`
+//! adds to the document, because poem-openapi cannot forbid properties that a schema does not list.
 
 use serde_json::Map;
 use serde_json::Value as Json;
@@ -19,12 +18,12 @@ use crate::query;
 use crate::query::Operation;
 use crate::transport::rest::schemas;
 
-/// The filter for a collection that is not known in advance.
+/// The filter of an unspecified collection.
 pub const ANY_FILTER: &str = "Filter";
-/// The selection for a collection that is not known in advance.
+/// The selection of an unspecified collection.
 pub const ANY_SELECTION: &str = "Selection";
 
-/// Returns all shapes, by name.
+/// Returns all schemas, by name.
 #[must_use]
 pub fn all() -> Map<String, Json> {
     let mut shapes = Map::new();
@@ -43,7 +42,7 @@ pub fn all() -> Map<String, Json> {
     shapes
 }
 
-/// Returns the shape of `deep`.
+/// Returns the schema of `deep`.
 #[must_use]
 pub fn deep() -> Json {
     json!({
@@ -53,7 +52,7 @@ pub fn deep() -> Json {
     })
 }
 
-/// Returns the shape of `alias`.
+/// Returns the schema of `alias`.
 #[must_use]
 pub fn alias() -> Json {
     json!({
@@ -63,7 +62,7 @@ pub fn alias() -> Json {
     })
 }
 
-/// Returns the shape of the body of a `SEARCH`.
+/// Returns the schema of the body of a `SEARCH`.
 #[must_use]
 pub fn search(collection: Option<&'static Collection>) -> Json {
     let keys = collection.map_or_else(
@@ -84,7 +83,7 @@ fn key(collection: &'static Collection) -> Json {
     }
 }
 
-/// Returns the name of the filter for items of the collection, or of one that is not known in advance.
+/// Returns the name of the filter of the collection, or of an unspecified one.
 #[must_use]
 pub fn filter_name(collection: Option<&Collection>) -> String {
     collection.map_or_else(
@@ -93,13 +92,13 @@ pub fn filter_name(collection: Option<&Collection>) -> String {
     )
 }
 
-/// Returns the name of what says which items of the collection are to be changed.
+/// Returns the name of the schema that selects items of the collection.
 #[must_use]
 pub fn selection_name(collection: &Collection) -> String {
     format!("{}Selection", schemas::name_of(collection))
 }
 
-/// Returns a reference to the shape of this name.
+/// Returns a reference to the schema with this name.
 #[must_use]
 pub fn reference(name: &str) -> Json {
     json!({"$ref": format!("#/components/schemas/{name}")})
@@ -117,7 +116,7 @@ const fn operators_name(kind: Kind) -> &'static str {
     }
 }
 
-/// What may be asked of one value.
+/// The operators on one value.
 fn operators(kind: Kind) -> Json {
     let mut properties = Map::new();
     for name in query::operators(kind) {
@@ -165,7 +164,7 @@ fn value(kind: Kind) -> Json {
     }
 }
 
-/// Which items: conditions on fields, on parts of dates, and on related items.
+/// A filter: conditions on fields, on parts of dates, and on related items.
 fn filter(collection: &'static Collection) -> Json {
     let own = reference(&filter_name(Some(collection)));
     let mut properties = combined(&own);
@@ -181,7 +180,7 @@ fn filter(collection: &'static Collection) -> Json {
     })
 }
 
-/// What is asked of one field.
+/// The condition on one field.
 fn asked(field: &'static Field) -> Json {
     match field.kind {
         Kind::ToOne(target) => either([
@@ -216,7 +215,7 @@ fn combined(own: &Json) -> Map<String, Json> {
     ["_and", "_or"].into_iter().map(|name| (name.to_owned(), list.clone())).collect()
 }
 
-/// What is asked of the items behind a relation, and behind those.
+/// The query of items behind a relation, and behind those.
 fn nested() -> Json {
     let mut properties = Map::new();
     properties.insert("_filter".to_owned(), reference(ANY_FILTER));
@@ -231,7 +230,7 @@ fn nested() -> Json {
     })
 }
 
-/// A whole query, as the body of `SEARCH` and frames of the socket have it.
+/// A complete query, as in the body of `SEARCH` and in WebSocket frames.
 fn query(filter: &str) -> Json {
     let mut properties = Map::new();
     properties.insert("fields".to_owned(), names("Which fields; `*` for all one may read."));
@@ -257,7 +256,7 @@ fn query(filter: &str) -> Json {
     })
 }
 
-/// Which items a change is about.
+/// The items of a change.
 fn selection(filter: &str) -> Json {
     let mut properties = Map::new();
     properties.insert("filter".to_owned(), reference(filter));
@@ -271,7 +270,7 @@ fn selection(filter: &str) -> Json {
     })
 }
 
-/// What orders, searches and cuts a list.
+/// The parameters that sort, search and paginate a list.
 fn page_parts() -> [(&'static str, Json); 5] {
     let count = |least: i64| json!({"type": "integer", "format": "int64", "minimum": least});
     [
@@ -283,13 +282,13 @@ fn page_parts() -> [(&'static str, Json); 5] {
     ]
 }
 
-/// Names as a list, or as one text with commas.
+/// Names as a list, or as a comma-separated text.
 fn names(about: &str) -> Json {
     let list = json!({"type": "array", "items": {"type": "string"}});
     json!({"description": about, "anyOf": [{"type": "string"}, list]})
 }
 
-/// Returns the shape of `aggregate`.
+/// Returns the schema of `aggregate`.
 #[must_use]
 pub fn aggregate() -> Json {
     let mut properties = Map::new();

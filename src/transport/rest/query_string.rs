@@ -1,7 +1,7 @@
-//! The query string to the JSON that `query::parse` takes.
+//! Converts the query string to the JSON that `query::parse` accepts.
 //!
-//! Two spellings may be mixed: brackets (`filter[content][_eq]=x`, `fields[]=id`) and JSON text
-//! (`filter={"content":"x"}`). What the values mean is left to the parser: they stay texts.
+//! Two notations may be mixed: brackets (`filter[content][_eq]=x`, `fields[]=id`) and JSON text
+//! (`filter={"content":"x"}`). Values stay texts, which the parser interprets.
 
 use std::collections::BTreeMap;
 
@@ -12,21 +12,21 @@ use crate::domain::Error;
 use crate::text::json;
 use crate::text::json::Unfit;
 
-/// How many parameters an address may have.
+/// Maximum number of parameters of a URL.
 const PARAMETERS_MAX: usize = 1000;
-/// How many brackets one name may have.
+/// Maximum number of brackets of a name.
 const BRACKETS_MAX: usize = 10;
 /// The parameters that may be JSON text.
 const JSON_PARAMETERS: [&str; 4] = ["filter", "aggregate", "alias", "deep"];
-/// A name that clients could mistake for a part of their language; it never gets further.
+/// A name with a special meaning in JavaScript. It is always dropped.
 const DROPPED: &str = "__proto__";
 
-/// Returns the parameters of an address as one JSON object. `access_token` is left out.
+/// Returns the query parameters as one JSON object, without `access_token`.
 ///
 /// # Errors
-/// [`Error::InvalidQuery`] for too many parameters or brackets, JSON that nests deeper than
-/// `depth_max` or has numbers that would be rounded, and for a parameter that
-/// is given both as text and with brackets. JSON text that is not JSON stays text.
+/// [`Error::InvalidQuery`] for too many parameters or brackets, for JSON that is nested deeper than
+/// `depth_max` or has numbers that would be rounded, and for a parameter given both as text and
+/// with brackets. Invalid JSON stays text.
 pub fn parse(query: Option<&str>, depth_max: usize) -> Result<Json, Error> {
     let mut root = Branch::default();
     let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
@@ -57,7 +57,7 @@ pub fn parse(query: Option<&str>, depth_max: usize) -> Result<Json, Error> {
     Ok(Json::Object(json))
 }
 
-/// Returns the value of one parameter as text, for the few handlers that need no more.
+/// Returns the value of one parameter as text, for handlers that need no more.
 #[must_use]
 pub fn find(query: Option<&str>, name: &str) -> Option<String> {
     let pairs = query.unwrap_or_default().split('&').take(PARAMETERS_MAX);
@@ -73,13 +73,13 @@ enum Node {
     Branch(Branch),
 }
 
-/// The entries below one bracket, in the order in which they came.
+/// The entries below one bracket, in the order of the query string.
 #[derive(Debug, Default)]
 struct Branch {
     entries: Vec<(String, Node)>,
-    /// The place of each entry, so that a long list is not searched for every element.
+    /// The index of each entry, so that a long list is not searched for every element.
     places: BTreeMap<String, usize>,
-    /// The index of an element behind all others.
+    /// The list index after all existing elements.
     next: u32,
 }
 
@@ -99,12 +99,12 @@ impl Branch {
             return Ok(());
         };
         if rest.is_empty() && index(&key).is_some() && self.is_list() {
-            // `fields[0]=a&fields[0]=b`: two elements.
+            // `fields[0]=a&fields[0]=b` has two elements.
             self.push(self.next_index(), Node::Leaf(value));
             return Ok(());
         }
         let known = &mut self.entries[place].1;
-        // `fields=a&fields=b` is a list, and so are `fields[]=a&fields=b` and `fields=a&fields[]=b`.
+        // `fields=a&fields=b` is a list, as are `fields[]=a&fields=b` and `fields=a&fields[]=b`.
         let rest: &[&str] = if rest.is_empty() { &[""] } else { rest };
         if matches!(known, Node::Leaf(_)) && is_element(rest) {
             let first = std::mem::replace(known, Node::Branch(Self::default()));
@@ -128,7 +128,7 @@ impl Branch {
         self.entries.push((key, node));
     }
 
-    /// Returns the key that `[]` stands for: behind all elements there are.
+    /// Returns the key for `[]`, after all existing elements.
     fn next_index(&self) -> String {
         self.next.to_string()
     }
@@ -163,18 +163,18 @@ fn invalid(reason: String) -> Error {
     Error::InvalidQuery(reason)
 }
 
-/// Returns whether the names in brackets are those of one element of a list.
+/// Returns whether the names in brackets denote one element of a list.
 fn is_element(names: &[&str]) -> bool {
     matches!(names, [name] if name.is_empty() || index(name).is_some())
 }
 
-/// Returns the place in a list that a key names.
+/// Returns the list index of a key.
 fn index(key: &str) -> Option<u32> {
     let digits = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| key.parse().ok()).flatten()
 }
 
-/// Splits `a[b][c]` into its names; a name without a closing bracket is taken as it is written.
+/// Splits `a[b][c]` into its names; a name without a closing bracket is kept as written.
 fn segments(name: &str) -> Result<Vec<&str>, Error> {
     let Some(open) = name.find('[').filter(|open| *open > 0) else { return Ok(vec![name]) };
     let mut path = vec![&name[..open]];
@@ -203,7 +203,7 @@ fn read_json(name: &str, text: String, depth_max: usize) -> Result<Json, Error> 
     Ok(serde_json::from_str(&text).unwrap_or(Json::String(text)))
 }
 
-/// Undoes the encoding of forms: `+` is a blank, `%41` a byte. Anything else stands for itself.
+/// Decodes form encoding: `+` is a space, `%41` a byte. Anything else is kept.
 fn decode(text: &str) -> String {
     if !text.contains(['+', '%']) {
         return text.to_owned();

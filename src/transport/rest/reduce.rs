@@ -1,5 +1,5 @@
-//! The OpenAPI document reduced to the rights of a caller: without the operations that the caller may not use,
-//! and without the fields that the caller may not read, create or update.
+//! Reduces the OpenAPI document to the rights of a caller: removes operations that the caller may
+//! not use and fields that the caller may not read, create or update.
 
 use std::collections::HashSet;
 
@@ -18,7 +18,7 @@ use crate::transport::rest::operation::Need;
 use crate::transport::rest::operation::Operation;
 use crate::transport::rest::schemas;
 
-/// The kinds of components that only exist where something refers to them.
+/// Kinds of components that are only kept if they are referenced.
 const SHARED: [&str; 4] = ["schemas", "parameters", "responses", "examples"];
 
 /// Reduces the complete document to the rights of a caller.
@@ -48,7 +48,7 @@ fn reduce_paths(paths: &mut Json, rights: &Rights) {
     });
 }
 
-/// Returns whether an operation is described by an entry of its path, a method or an extension.
+/// Returns whether the entry of a path, a method or an extension, describes this operation.
 fn has_entry(operation: &Operation, name: &str) -> bool {
     let method = operation.method.as_str();
     match name {
@@ -75,7 +75,7 @@ fn is_for(operation: &Operation, rights: &Rights) -> bool {
         }
 }
 
-/// Takes the fields that the caller may not use out of the examples of an operation.
+/// Removes fields that the caller may not use from the examples of an operation.
 fn reduce_examples(entry: &mut Json, operation: &Operation, rights: &Rights) {
     let Some(collection) = operation.collection else { return };
     if let Need::Right(action, _) = operation.need
@@ -118,10 +118,10 @@ fn reduce_items(
     }
 }
 
-/// Returns whether a caller may use a name: a field within the rights, or no field at all.
+/// Returns whether a caller may use a name: a field within the rights, or not a field at all.
 fn is_usable(name: &str, collection: &'static Collection, action: Action, rights: &Rights) -> bool {
     collection.field(name).is_none_or(|field| {
-        // Only administrators choose keys.
+        // Only administrators may choose keys.
         (action != Action::Create || field != collection.key() || rights.is_admin())
             && rights.allow_field(collection, action, field)
     })
@@ -154,7 +154,7 @@ fn reduce_schemas(schemas: &mut Json, collection: &'static Collection, rights: &
     }
 }
 
-/// Leaves only the keys of relations that lead to items the caller may not read.
+/// Reduces relations to their keys if the caller may not read the related items.
 fn remove_relations(schemas: &mut Json, target: &Json) {
     for schema in schemas.as_object_mut().into_iter().flat_map(Map::values_mut) {
         let properties = schema.get_mut("properties").and_then(Json::as_object_mut);

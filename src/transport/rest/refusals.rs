@@ -1,8 +1,8 @@
-//! With what an operation can be refused, as its documentation tells: what it says itself, and what
-//! goes wrong everywhere.
+//! The error responses of an operation, for its documentation: its own errors, and those common to
+//! all operations.
 //!
-//! Nothing is refused here. The errors are made as they are when something is, so their words are
-//! right.
+//! The errors are constructed as the handlers construct them, so the documented messages are those
+//! that clients get.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::transport::limits;
 use crate::transport::rest::operation::Access;
 use crate::transport::rest::operation::Operation;
 
-/// Returns what can go wrong, by status.
+/// Returns the errors of an operation, by status.
 pub(super) fn of(operation: &Operation) -> Vec<(u16, Vec<Wire>)> {
     let words = &operation.words;
     let mut wires = words.failures.iter().flat_map(error::wire).collect::<Vec<_>>();
@@ -58,7 +58,7 @@ fn is_in_query(parameter: &MetaOperationParam) -> bool {
     parameter.in_type == MetaParamIn::Query
 }
 
-/// Returns what can go wrong with every operation of this kind.
+/// Returns the errors common to all operations of this kind.
 fn common_failures(operation: &Operation) -> Vec<Error> {
     let words = &operation.words;
     let known =
@@ -91,7 +91,7 @@ fn common_failures(operation: &Operation) -> Vec<Error> {
     failures
 }
 
-/// Returns what whoever sends too much is refused with.
+/// Returns the error for exceeding the rate limit.
 fn too_many() -> Error {
     Error::RequestsExceeded(Exceeded {
         limit: 1000,
@@ -101,7 +101,7 @@ fn too_many() -> Error {
     })
 }
 
-/// Returns what a status means.
+/// Returns the description of a status.
 pub(super) fn reason_phrase(status: u16) -> &'static str {
     match status {
         400 => "The request makes no sense.",

@@ -1,5 +1,5 @@
-//! The shapes of bodies and answers, as the documentation shows them. Those of collections are
-//! made from `model::schema`, so that a field that is added there shows here.
+//! Schemas of request and response bodies. Those of collections are generated from `model::schema`,
+//! so fields added there appear here.
 
 use poem_openapi::registry::MetaSchema;
 use poem_openapi::registry::MetaSchemaRef;
@@ -20,7 +20,7 @@ use crate::model::schema::COLLECTIONS;
 use crate::transport::rest::query_schemas;
 use crate::transport::rest::shapes;
 
-/// Adds all shapes. Those that no operation uses are left out of the document.
+/// Adds all schemas. Unused ones are left out of the document.
 pub fn register(registry: &mut Registry) {
     for collection in COLLECTIONS {
         if collection.reach != Reach::Internal {
@@ -35,43 +35,43 @@ pub fn register(registry: &mut Registry) {
     for (name, schema) in shapes::fixed() {
         registry.schemas.insert(name.to_owned(), schema);
     }
-    // poem-openapi wants to know every name; what they stand for is merged later.
+    // poem-openapi requires every name to be registered; the schemas are merged later.
     for (name, _) in query_schemas::all() {
         registry.schemas.insert(name, MetaSchema::new("object"));
     }
 }
 
-/// Returns a reference to the shape of this name.
+/// Returns a reference to the schema with this name.
 #[must_use]
 pub fn reference(name: &str) -> MetaSchemaRef {
     MetaSchemaRef::Reference(name.to_owned())
 }
 
-/// Returns a reference to the shape of an item of the collection.
+/// Returns a reference to the schema of an item of the collection.
 #[must_use]
 pub fn of(collection: &Collection) -> MetaSchemaRef {
     MetaSchemaRef::Reference(name_of(collection))
 }
 
-/// Returns a reference to the shape of what is sent to create an item.
+/// Returns a reference to the schema of the body that creates an item.
 #[must_use]
 pub fn create_of(collection: &Collection) -> MetaSchemaRef {
     reference(&format!("{}Create", name_of(collection)))
 }
 
-/// Returns a reference to the shape of what is sent to change an item.
+/// Returns a reference to the schema of the body that updates an item.
 #[must_use]
 pub fn update_of(collection: &Collection) -> MetaSchemaRef {
     reference(&format!("{}Update", name_of(collection)))
 }
 
-/// Returns a reference to the shape of one change for several items.
+/// Returns a reference to the schema of one change of several items.
 #[must_use]
 pub fn changes_of(collection: &Collection) -> MetaSchemaRef {
     reference(&format!("{}Changes", name_of(collection)))
 }
 
-/// Returns the shape of what is sent to change an item among others: its key, too.
+/// Returns the schema of one update in a list, which includes the key.
 #[must_use]
 pub fn keyed_update_of(collection: &'static Collection) -> MetaSchemaRef {
     let key = collection.key().name;
@@ -80,49 +80,49 @@ pub fn keyed_update_of(collection: &'static Collection) -> MetaSchemaRef {
     inline(MetaSchema { all_of, ..MetaSchema::ANY })
 }
 
-/// Returns a reference to the shape of what says which items to delete.
+/// Returns a reference to the schema that selects the items to delete.
 #[must_use]
 pub fn named_of(collection: &Collection) -> MetaSchemaRef {
     reference(&format!("{}Named", name_of(collection)))
 }
 
-/// Returns the shape of a list of keys of the collection.
+/// Returns the schema of a list of keys of the collection.
 #[must_use]
 pub fn keys_of(collection: &'static Collection) -> MetaSchemaRef {
     list(key_of(collection))
 }
 
-/// Returns the shape of an item of some collection or other.
+/// Returns the schema of an item of an unspecified collection.
 #[must_use]
 pub fn any_item() -> MetaSchemaRef {
     reference("Item")
 }
 
-/// Returns the shape of a list.
+/// Returns the schema of a list.
 #[must_use]
 pub fn list(items: MetaSchemaRef) -> MetaSchemaRef {
     inline(MetaSchema { items: Some(Box::new(items)), ..MetaSchema::new("array") })
 }
 
-/// Returns the shape of either of two.
+/// Returns a schema that exactly one of two schemas has to match.
 #[must_use]
 pub fn either(first: MetaSchemaRef, second: MetaSchemaRef) -> MetaSchemaRef {
     inline(MetaSchema { one_of: vec![first, second], ..MetaSchema::ANY })
 }
 
-/// Returns the shape of an answer with these data.
+/// Returns the schema of a response with this data.
 #[must_use]
 pub fn data(data: MetaSchemaRef) -> MetaSchemaRef {
     inline(object(&["data"], vec![("data", data)]))
 }
 
-/// Returns the shape of an answer with these data and, where asked for, counts.
+/// Returns the schema of a response with this data and optional counts.
 #[must_use]
 pub fn data_with_meta(data: MetaSchemaRef) -> MetaSchemaRef {
     inline(object(&["data"], vec![("data", data), ("meta", reference("Counts"))]))
 }
 
-/// Returns an item of the collection as an administrator might see it.
+/// Returns an example item of the collection, as an administrator sees it.
 #[must_use]
 pub fn example(collection: &Collection) -> Json {
     let mut example = serde_json::Map::new();
@@ -132,7 +132,7 @@ pub fn example(collection: &Collection) -> Json {
     Json::Object(example)
 }
 
-/// Returns what might be sent to create an item.
+/// Returns an example body that creates an item.
 #[must_use]
 pub fn input_example(collection: &Collection) -> Json {
     match collection.name {
@@ -152,7 +152,7 @@ pub fn input_example(collection: &Collection) -> Json {
     }
 }
 
-/// Returns what might be sent to change an item.
+/// Returns an example body that updates an item.
 #[must_use]
 pub fn update_example(collection: &Collection) -> Json {
     match collection.name {
@@ -165,7 +165,7 @@ pub fn update_example(collection: &Collection) -> Json {
 
 const ID: &str = "a7e169a7-5c4e-4b8e-9d3b-2f8f6c1d0e77";
 
-/// Returns the name of the shape of an item: that of one, where the collection is named for many.
+/// Returns the schema name of an item, which is singular where the collection name is plural.
 pub(super) fn name_of(collection: &Collection) -> String {
     match collection.name {
         "messages" => "Message".to_owned(),
@@ -193,7 +193,7 @@ pub(super) fn object(
     MetaSchema { required: required.to_vec(), properties, ..MetaSchema::new("object") }
 }
 
-/// The shape of an item. No field is sure to be there: which are is up to `fields` and to rights.
+/// The schema of an item. No field is required: `fields` and rights determine which are present.
 fn item(collection: &'static Collection) -> MetaSchema {
     let properties = collection
         .fields
@@ -203,7 +203,7 @@ fn item(collection: &'static Collection) -> MetaSchema {
     MetaSchema { description: about(collection), ..object(&[], properties) }
 }
 
-/// The shape of what is sent to create an item: the fields that clients may set, and the key.
+/// The schema of the body that creates an item: the fields that clients may set, and the key.
 fn create(collection: &'static Collection) -> MetaSchema {
     let required = collection.fields.iter().filter(|field| field.required).map(|field| field.name);
     let key = MetaSchema {
@@ -214,7 +214,7 @@ fn create(collection: &'static Collection) -> MetaSchema {
     object(&required.collect::<Vec<_>>(), properties.collect())
 }
 
-/// The shape of what is sent to change an item: the fields that clients may set.
+/// The schema of the body that updates an item: the fields that clients may set.
 fn update(collection: &'static Collection) -> MetaSchema {
     object(&[], settable(collection).collect())
 }
@@ -226,13 +226,13 @@ fn settable(
     fields.map(move |field| (field.name, inline(input_value(collection, field))))
 }
 
-/// The shape of one change for several items.
+/// The schema of one change of several items.
 fn changes(collection: &'static Collection) -> MetaSchema {
     let [keys, query] = which(collection);
     shapes::changes(keys, query, update_of(collection))
 }
 
-/// The shape of what names several items.
+/// The schema of a selection of items.
 fn named(collection: &'static Collection) -> MetaSchema {
     let [keys, query] = which(collection);
     shapes::named(keys, query)
@@ -264,7 +264,7 @@ fn value(collection: &'static Collection, field: &'static Field) -> MetaSchema {
         Kind::Boolean => MetaSchema::new("boolean"),
         Kind::Json => json_value(field),
         Kind::ToOne(target) => {
-            // OpenAPI 3.0 knows null only beside a type.
+            // OpenAPI 3.0 allows `nullable` only beside a type.
             let key = MetaSchema { nullable: true, ..key_schema(target) };
             let one_of = vec![inline(key), of(target)];
             return MetaSchema { one_of, description: hint(field), ..MetaSchema::ANY };
@@ -283,7 +283,7 @@ fn value(collection: &'static Collection, field: &'static Field) -> MetaSchema {
     }
 }
 
-/// Returns the values that a field is confined to, if it is.
+/// Returns the allowed values of a field, if they are restricted.
 fn choices(collection: &Collection, field: &Field, or_null: bool) -> Vec<Json> {
     let values: Vec<Json> = match (collection.name, field.name) {
         ("directus_users", "status") => STATES.iter().copied().map(Json::from).collect(),
@@ -336,7 +336,7 @@ fn input_value(collection: &'static Collection, field: &'static Field) -> MetaSc
     }
 }
 
-/// Returns how many characters a text may have, where no setting says that.
+/// Returns the maximum length of a text in characters, if it does not depend on a setting.
 const fn length_max(field: &Field) -> Option<usize> {
     match (field.kind, field.length) {
         (Kind::Text | Kind::Secret, Length::Most(most)) => Some(most),

@@ -1,4 +1,4 @@
-//! `/users/me/tfa`, `/users/me/tfa/…` and `/users/{id}/tfa/disable`: the second factor of an account.
+//! `/users/me/tfa`, `/users/me/tfa/…` and `/users/{id}/tfa/disable`: two-factor sign-in.
 
 use poem::http::Method;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! `/server`: is it there, what is it, what can it do. Whether it is well says `health`.
+//! `/server`: ping, server info and API descriptions. `health` has the health check.
 
 use std::future::ready;
 
@@ -105,7 +105,7 @@ fn add_details(info: &mut Json, config: &Config) {
     info["version"] = json!(env!("CARGO_PKG_VERSION"));
 }
 
-/// Returns a rate as Directus shows it, its time in seconds; false if there is none.
+/// Returns a rate limit in Directus's format, with the period in seconds; false if there is none.
 fn rate(quota: Option<Quota>) -> Json {
     let Some(Quota { points, duration }) = quota else { return json!(false) };
     let seconds = if duration.subsec_nanos() == 0 {

@@ -1,4 +1,4 @@
-//! `/users/me/sessions` and `/users/{id}/sessions`: where an account is signed in, and ending that.
+//! `/users/me/sessions` and `/users/{id}/sessions`: lists and ends the sessions of an account.
 
 use poem::Response;
 use poem::http::Method;
@@ -79,7 +79,7 @@ async fn end(call: Call) -> Reply {
     Ok(signed_out(&call, call.actor().session == Some(session)))
 }
 
-/// Returns whose sessions a call is about: those of the account in the path, or the caller's own.
+/// Returns the account whose sessions a call concerns: that in the path, or the caller's own.
 fn whose(call: &Call) -> Result<Uuid, Refusal> {
     if call.request().raw_path_param("id").is_none() {
         return Ok(call.require_user()?);
@@ -87,7 +87,7 @@ fn whose(call: &Call) -> Result<Uuid, Refusal> {
     Ok(call.part("id").ok_or(Error::Forbidden(Forbidden::Item))?)
 }
 
-/// Returns the answer to the end of sessions; if the caller's own went, their cookies go too.
+/// Returns the response to ending sessions. Clears the cookies if the caller's own one ended.
 fn signed_out(call: &Call, own: bool) -> Response {
     let mut response = envelope::nothing();
     let auth = &call.context.config.auth;

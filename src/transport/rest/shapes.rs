@@ -1,4 +1,4 @@
-//! The shapes of bodies and answers that belong to no collection.
+//! Schemas of request and response bodies that belong to no collection.
 
 use poem_openapi::registry::MetaSchema;
 use poem_openapi::registry::MetaSchemaRef;
@@ -49,13 +49,13 @@ fn of_items() -> Shapes {
     ]
 }
 
-/// Items that keys or a query name.
+/// A selection of items by keys or query.
 pub(super) fn named(keys: MetaSchemaRef, query: MetaSchemaRef) -> MetaSchema {
     let either = object(&[], vec![("keys", keys), ("query", query)]);
     about("Which items: exactly one of `keys` and `query`.", either)
 }
 
-/// Items that keys or a query name, and the values that they get.
+/// A selection of items by keys or query, with their new values.
 pub(super) fn changes(
     keys: MetaSchemaRef,
     query: MetaSchemaRef,
@@ -310,7 +310,7 @@ fn choice(description: &'static str, values: &[&str]) -> MetaSchemaRef {
     })
 }
 
-/// An object with fields that are not listed here, too.
+/// Allows additional properties.
 fn open(schema: MetaSchema) -> MetaSchema {
     MetaSchema { additional_properties: Some(Box::new(inline(MetaSchema::ANY))), ..schema }
 }
@@ -319,7 +319,7 @@ fn any() -> MetaSchemaRef {
     inline(open(MetaSchema::new("object")))
 }
 
-/// Objects of one kind under names of any kind.
+/// A map from arbitrary names to values of one type.
 fn map_of(values: MetaSchemaRef) -> MetaSchema {
     MetaSchema { additional_properties: Some(Box::new(values)), ..MetaSchema::new("object") }
 }

@@ -1,4 +1,4 @@
-//! `/users/me`: the account of whoever asks. Accounts in general are a [resource].
+//! `/users/me`: the caller's account. For accounts in general see [resource].
 
 use poem::http::Method;
 use serde_json::Value as Json;
@@ -37,8 +37,8 @@ pub fn operations() -> Vec<Operation> {
     ]
 }
 
-/// Whoever may not read their own account, or not all the fields asked for, still learns who they
-/// are: so it is in Directus, and clients rely on it.
+/// Returns the key even if the caller may not read the account or all requested fields. Directus
+/// does so, and clients rely on it.
 async fn me(call: Call) -> Reply {
     let user = call.require_user()?;
     let query = call.query()?;

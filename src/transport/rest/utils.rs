@@ -1,4 +1,4 @@
-//! `/utils`: random text and hashes, for whoever asks.
+//! `/utils`: random text and hashes.
 
 use std::future::ready;
 
@@ -23,7 +23,7 @@ use crate::transport::rest::operation::Words;
 use crate::transport::rest::parameters;
 use crate::transport::rest::schemas;
 
-/// 64 characters that need no escaping in addresses: six random bits choose one.
+/// 64 characters that need no escaping in URLs; six random bits select one.
 const URL_SAFE: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 const LENGTH_DEFAULT: usize = 32;
 const LENGTH_MAX: usize = 500;
@@ -89,7 +89,7 @@ async fn verify(mut call: Call) -> Reply {
     let text = require_text_even_empty(&body, "string")?;
     let hash = require_text_even_empty(&body, "hash")?;
     let hashing = &call.context.services.hashing;
-    // Anyone may ask, so a hash that would take seconds is not checked.
+    // Every caller may use this, so hashes that would take seconds are not verified.
     if !hashing.is_usual(hash) {
         return Err(
             Error::payload("\"hash\" must be a hash that this server could have made").into()
@@ -99,7 +99,7 @@ async fn verify(mut call: Call) -> Reply {
     Ok(envelope::data(&Json::from(fits)))
 }
 
-/// There is no cache that anybody would have to clear: all of them follow the changes.
+/// There is no cache to clear manually: all caches are invalidated by changes.
 fn clear_cache() -> Response {
     Response::builder().finish()
 }

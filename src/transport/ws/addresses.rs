@@ -1,5 +1,5 @@
-//! How many sockets each address has, where proxies are trusted: all connections come from those
-//! then, and only the head of a request says for whom.
+//! Socket limits per address behind trusted proxies. All connections come from the proxies there,
+//! and only the request head names the address of the client.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -9,15 +9,15 @@ use parking_lot::Mutex;
 
 use crate::model::network;
 
-/// The sockets of all addresses.
+/// The number of open sockets of each address.
 #[derive(Debug)]
 pub struct Addresses {
     max: usize,
-    /// Only of addresses that have any.
+    /// Contains only addresses with open sockets.
     taken: Mutex<HashMap<IpAddr, usize>>,
 }
 
-/// A socket's place among those of its address; free again when it is dropped.
+/// A slot of an address, released on drop.
 #[derive(Debug)]
 pub struct OfAddress {
     addresses: Arc<Addresses>,
@@ -25,13 +25,13 @@ pub struct OfAddress {
 }
 
 impl Addresses {
-    /// Returns so many free places for each address (of IPv6, each /64).
+    /// Allows `max` sockets for each IPv4 address and each IPv6 /64.
     #[must_use]
     pub fn new(max: usize) -> Arc<Self> {
         Arc::new(Self { max, taken: Mutex::default() })
     }
 
-    /// Takes a place; `None` if this address has as many as it may have.
+    /// Acquires a slot. Returns `None` if the address has none left.
     pub fn take(self: &Arc<Self>, address: IpAddr) -> Option<OfAddress> {
         let address = network(address);
         let mut taken = self.taken.lock();

@@ -1,10 +1,10 @@
-//! What the reading codec takes for its socket: it reads from the real one, and what it writes by
-//! itself (pongs, the echo of a close frame) joins the outbox, so that the order of frames holds
-//! and one task alone writes.
+//! The stream that the reading codec uses as its socket. Reads come from the real socket. Frames
+//! that the codec writes on its own (pongs, the echo of a close frame) join the send queue, which
+//! keeps the order of frames and leaves a single writer.
 //!
-//! What nobody above the codec sees is bounded here: control frames and pieces of messages have a
-//! rate, beyond which the socket is not read for a moment; a message has to come in time, and takes its
-//! memory from the share of its sender from its first bytes on.
+//! Enforces the limits that are invisible above the codec. Control frames and fragments have a rate
+//! limit, and exceeding it pauses reading. A message has to arrive in time, and reserves memory
+//! from the quota of its sender from its first bytes on.
 
 use std::io;
 use std::pin::Pin;
@@ -30,40 +30,42 @@ use crate::transport::ws::encode;
 use crate::transport::ws::incoming::Incoming;
 use crate::transport::ws::life::Life;
 
-/// Up to which size the buffer of a message is none that matters.
+/// Message buffers up to this size may be kept.
 const SMALL: usize = 256;
 
-/// The read half of a connection, and its outbox in place of a write half.
+/// The read half of a connection, with its send queue in place of a write half.
 pub struct CodecIo<R> {
     read: R,
     outbox: Arc<Outbox>,
     life: Life,
     incoming: Incoming,
-    /// The largest message at present.
+    /// The current maximum message size.
     message_bytes_max: usize,
     parts: Rate,
-    /// Until when nothing is read, since too many parts came; boxed, as it is rare.
+    /// Reading is paused until then because too many control frames and fragments arrived. Boxed,
+    /// since pauses are rare.
     pause: Option<Pin<Box<Sleep>>>,
-    /// Until when the rest of a message has to come, while it is waited for.
+    /// Time limit for more bytes of an incomplete message, while they are awaited.
     deadline: Option<Pin<Box<Sleep>>>,
-    /// Since when nobody has wanted to read the rest of a message.
+    /// The instant since which an incomplete message has not been read.
     ignored: Option<Instant>,
     memory: Reservation,
-    /// The last message, if it was longer than [`SMALL`]. While it is held, the codec makes a new buffer for the
-    /// next frame; else it would keep the buffer of the message for ever. In a box, since most messages are short.
+    /// The last message, if it was longer than [`SMALL`]. While this reference exists, the codec
+    /// allocates a new buffer for the next frame; otherwise it would keep the buffer of the message
+    /// forever. Boxed, since most messages are short.
     last: Option<Box<Bytes>>,
 }
 
-/// Why a connection reads no further.
+/// Reasons to stop reading a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Stop {
-    /// The message that is coming is larger than it may be at present.
+    /// The incoming message exceeds the current maximum size.
     #[error("the message is larger than it may be")]
     TooLarge,
-    /// The message did not come in time.
+    /// The message did not arrive in time.
     #[error("the message did not arrive in time")]
     TooSlow,
-    /// There is no memory for the message.
+    /// The memory quota has no room for the message.
     #[error("there is no memory for the message")]
     NoMemory,
 }
@@ -75,8 +77,8 @@ impl From<Stop> for io::Error {
 }
 
 impl<R> CodecIo<R> {
-    /// Returns the pair. Each second so many frames are read that are no whole message; the memory of
-    /// messages is nobody's yet ([`CodecIo::belong_to`]).
+    /// Combines a read half and a send queue. `parts_per_second` limits control frames and
+    /// fragments. The memory quota has no known owner until [`CodecIo::belong_to`] is called.
     pub fn new(
         read: R,
         outbox: Arc<Outbox>,
@@ -99,31 +101,31 @@ impl<R> CodecIo<R> {
         }
     }
 
-    /// Bounds messages from now on. One that is larger fails the next read with [`Stop::TooLarge`], before
-    /// the rest of it has come.
+    /// Sets the maximum message size. A larger message makes the next read fail with
+    /// [`Stop::TooLarge`] before the rest of it has arrived.
     pub const fn bound_messages(&mut self, bytes_max: usize) {
         self.message_bytes_max = bytes_max;
     }
 
-    /// Notes whose memory the messages take from the next one on.
+    /// Charges the memory of messages to an owner, from the next message on.
     pub fn belong_to(&mut self, owner: Owner) {
         self.memory.belong_to(owner);
     }
 
-    /// Notes that nobody wants to read at the moment: the client is not to blame for what does not come.
+    /// Records that reading is paused. The time until the next read is not charged to the client.
     pub fn ignore(&mut self) {
         if self.ignored.is_none() && self.incoming.due().is_some() {
             self.ignored = Some(Instant::now());
         }
     }
 
-    /// Returns a message, as the codec has made it, with the memory that is reserved for it.
+    /// Attaches the memory reservation to a message that the codec has assembled.
     pub fn hand_on(&mut self, mut message: Bytes) -> Bytes {
         if message.len() > FREE && self.memory.is_counted() {
             let memory = self.memory.split();
             message = Bytes::from_owner(Held { message, _memory: memory });
         } else {
-            // No more than is reserved already.
+            // Cannot fail: the reservation does not grow.
             let _ = self.memory.resize(self.incoming.kept());
         }
         if message.len() > SMALL {
@@ -137,7 +139,7 @@ impl<R> CodecIo<R> {
         self.read
     }
 
-    /// Returns an error once the rest of a message should have come.
+    /// Returns an error once more bytes of an incomplete message are overdue.
     fn poll_late(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
         let Some(due) = self.incoming.due() else {
             self.deadline = None;
@@ -158,7 +160,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for CodecIo<R> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        // The codec has another buffer by now.
+        // The codec has allocated another buffer by now.
         this.last = None;
         if this.incoming.is_over(this.message_bytes_max) {
             return Poll::Ready(Err(Stop::TooLarge.into()));
@@ -178,9 +180,9 @@ impl<R: AsyncRead + Unpin> AsyncRead for CodecIo<R> {
         this.life.note();
         let now = Instant::now();
         let parts = this.incoming.take(&buffer.filled()[before..], now);
-        // What is reserved for a message that is there stays so until it is handed on.
+        // The reservation of a complete message stays until `hand_on`.
         if this.memory.grow(this.incoming.kept()).is_err() {
-            // A read that fails has read nothing.
+            // A failed read must not report any bytes.
             buffer.set_filled(before);
             return Poll::Ready(Err(Stop::NoMemory.into()));
         }
@@ -193,7 +195,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for CodecIo<R> {
     }
 }
 
-/// A message, for which memory is reserved until it is dropped.
+/// A message with its memory reservation.
 struct Held {
     message: Bytes,
     _memory: Reservation,
@@ -206,18 +208,17 @@ impl AsRef<[u8]> for Held {
 }
 
 impl<R: Unpin> AsyncWrite for CodecIo<R> {
-    /// Takes one whole control frame: the codec writes each as soon as it has made it, and this
-    /// never takes less than it is given.
+    /// Queues one complete control frame. The codec writes each frame as soon as it is made, and
+    /// this always accepts the whole frame.
     fn poll_write(
         self: Pin<&mut Self>,
         _: &mut Context<'_>,
         frame: &[u8],
     ) -> Poll<io::Result<usize>> {
-        // A refused frame needs no report: the connection is closing then, and the writer says so.
+        // A rejected frame needs no report: the connection is closing, and the writer reports that.
         let answer = Bytes::copy_from_slice(frame);
         if encode::is_pong(frame) {
-            // Whoever pings very often before an answer goes out gets one to the latest (RFC 6455,
-            // 5.5.3).
+            // Of several unanswered pings, only the latest needs an answer (RFC 6455, 5.5.3).
             self.outbox.push_latest(answer);
         } else {
             self.outbox.push(answer);
@@ -252,7 +253,7 @@ mod tests {
 
     use super::*;
 
-    /// Bytes that are there, and then none for now; and how much was asked for each time.
+    /// Yields its bytes, then stays pending. Records the size of each read.
     #[derive(Default)]
     struct Source {
         bytes: Vec<u8>,
@@ -307,7 +308,7 @@ mod tests {
         assert!(codec.next().now_or_never().is_none());
 
         assert_eq!(left(&memory), 1 << 20);
-        // Else it would have room for what is read at once in the buffer of the message.
+        // Otherwise the codec would read into the spare capacity of the buffer of the message.
         let last = *asked.lock().last().unwrap();
         assert!(last < SMALL, "{last}");
     }
@@ -333,7 +334,7 @@ mod tests {
             let mut bytes = message(200_000);
             bytes.truncate(bytes.len() - withheld);
             let (mut io, _) = io(Vec::new(), &memory);
-            // It began as long ago as such a message may take, but for a moment.
+            // 200 ms are left of the time limit of the message.
             let old = Duration::from_secs(if withheld == 1 { 33 } else { 10 });
             let begun = Instant::now().checked_sub(old).unwrap() + Duration::from_millis(200);
             io.incoming.take(&bytes, begun);
@@ -353,7 +354,7 @@ mod tests {
         let begun = Instant::now().checked_sub(Duration::from_mins(1)).unwrap();
         io.incoming.take(&message(200_000)[..1000], begun);
 
-        // It was not read since then.
+        // No read since then.
         io.ignored = Some(begun);
 
         let read = async { io.read_u8().await };

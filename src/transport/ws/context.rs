@@ -1,4 +1,4 @@
-//! What all sockets share.
+//! State shared by all sockets.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -31,49 +31,49 @@ use crate::transport::ws::sweep::Sweep;
 use crate::transport::ws::users::Users;
 use crate::transport::ws::wire::Wire;
 
-/// What all sockets share.
+/// State shared by all sockets.
 pub struct Context {
-    /// Every call that a frame can make.
+    /// All domain services.
     pub services: Services,
-    /// The settings of sockets.
+    /// The socket settings.
     pub config: WebSocketConfig,
-    /// The settings of topics.
+    /// The topic settings.
     pub topics: TopicsConfig,
-    /// The name of the cookie that holds a session.
+    /// The settings of the session cookie.
     pub session_cookie: CookieConfig,
-    /// The address under which browsers reach the service, as far as it is known.
+    /// The public URL of the service, if it is known.
     pub public_url: String,
-    /// Whose pages may use cookies, besides those of this service.
+    /// Other origins with access to cookies.
     pub cors: CorsConfig,
-    /// How deep the JSON of a message may nest.
+    /// Maximum nesting of JSON in a message.
     pub json_depth_max: usize,
-    /// Whose word counts for where a connection comes from.
+    /// The proxies that are trusted to set `X-Forwarded-For`.
     pub trust_proxy: TrustProxy,
-    /// Where all tasks of sockets run; whoever shuts down closes it and waits for it.
+    /// Tracks the tasks of all sockets. A shutdown closes it and waits for them.
     pub tasks: TaskTracker,
-    /// Says that the service is stopping: sockets begin nothing new, finish what has begun, answer
-    /// it, and close.
+    /// Cancelled when the service stops: sockets start no new work, finish and answer the running
+    /// work, and close.
     pub stopping: CancellationToken,
-    /// Writes the sockets whose connection allows that. Whoever started it stops it.
+    /// The writer pool, for connections that support it. Stopped by the code that started it.
     pub sweep: Arc<Sweep>,
-    /// How fast each account may speak.
+    /// Message rate limits of accounts and addresses.
     pub users: Users,
-    /// Whether there is a bound to how fast clients may speak.
+    /// Whether message rate limits are enabled.
     pub is_paced: bool,
-    /// How many tasks of sockets have panicked.
+    /// Number of socket tasks that have panicked.
     pub panics: Arc<AtomicU64>,
-    /// How fast sockets are let in.
+    /// Token bucket of upgrades.
     admission: Mutex<Rate>,
     places: Option<Arc<Semaphore>>,
-    /// How many sockets each address has, where that is not seen before its request is read.
+    /// The socket limit per address, where the address is known only from the request.
     addresses: Option<Arc<Addresses>>,
 }
 
-/// How long an upgrade may wait to be let in.
+/// Maximum wait of an upgrade for admission.
 const ADMISSION_PATIENCE: Duration = Duration::from_secs(5);
 
 impl Context {
-    /// Returns the context over its parts.
+    /// Creates the context.
     #[must_use]
     pub fn new(
         services: Services,
@@ -112,10 +112,10 @@ impl Context {
         })
     }
 
-    /// Waits until another socket may be let in.
+    /// Waits for a token of the upgrade rate limit.
     ///
     /// # Errors
-    /// [`Error::TooBusy`] if so many wait that it would take too long.
+    /// [`Error::TooBusy`] if the wait would be too long.
     pub async fn admit(&self) -> Result<(), Error> {
         let taken = self.admission.lock().take(Instant::now().into_std(), ADMISSION_PATIENCE);
         let wait = taken.map_err(|retry_after| Error::TooBusy { retry_after })?;
@@ -125,7 +125,7 @@ impl Context {
         Ok(())
     }
 
-    /// Opens a socket on an upgraded connection; the sweep writes it if there is a `wire`.
+    /// Opens a socket on an upgraded connection. With a `wire`, it is written by the pool.
     pub async fn open<S>(&self, stream: S, wire: Option<Wire>) -> Socket
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -142,10 +142,10 @@ impl Context {
         }
     }
 
-    /// Takes a place among the open sockets, until it is dropped.
+    /// Acquires a connection slot, released on drop.
     ///
     /// # Errors
-    /// `NoPlace` if all are taken.
+    /// `NoPlace` if all slots are in use.
     pub fn take_place(&self) -> Result<Place, NoPlace> {
         let permit = match &self.places {
             Some(places) => Some(Arc::clone(places).try_acquire_owned().map_err(|_| NoPlace)?),
@@ -154,24 +154,23 @@ impl Context {
         Ok(Place { _permit: permit })
     }
 
-    /// Takes a place among the sockets of an address, until it is dropped; `None` if they are not
-    /// bounded here.
+    /// Acquires a slot of an address, released on drop. Returns `None` if that is not limited here.
     ///
     /// # Errors
-    /// `NoPlace` if the address has as many as it may have.
+    /// `NoPlace` if all slots of the address are in use.
     pub fn take_place_of(&self, from: Option<IpAddr>) -> Result<Option<OfAddress>, NoPlace> {
         let (Some(addresses), Some(from)) = (&self.addresses, from) else { return Ok(None) };
         addresses.take(from).map(Some).ok_or(NoPlace)
     }
 }
 
-/// A place among the open sockets.
+/// A connection slot.
 #[derive(Debug)]
 pub struct Place {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-/// As many sockets are open as there may be.
+/// The limit of open sockets is reached.
 #[derive(Debug, thiserror::Error)]
 #[error("As many sockets are open as there may be")]
 pub struct NoPlace;

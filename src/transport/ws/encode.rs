@@ -1,14 +1,14 @@
-//! The bytes of the frames that the server sends: whole, unmasked, header included.
+//! Encodes frames from the server: complete, unmasked, header included.
 //!
-//! A frame is made once, in one piece of memory, and is then shared by all who get it. Reading
-//! frames is left to tungstenite.
+//! A frame is encoded once, into one allocation, which all of its recipients share. Decoding is
+//! left to tungstenite.
 
 use bytes::Bytes;
 use serde::Serialize;
 
 /// The longest header: two bytes, and eight for the length.
 const HEADER_MAX: usize = 10;
-/// What fits into a control frame.
+/// Maximum payload of a control frame.
 const CONTROL_MAX: usize = 125;
 
 const TEXT: u8 = 0x81;
@@ -16,34 +16,34 @@ const CLOSE: u8 = 0x88;
 const PING: u8 = 0x89;
 const PONG: u8 = 0x8a;
 
-/// The client broke the protocol.
+/// Close code: the client violated the protocol.
 pub const PROTOCOL_ERROR: u16 = 1002;
-/// Text that is not UTF-8.
+/// Close code: a text is not valid UTF-8.
 pub const INVALID_TEXT: u16 = 1007;
-/// A message over the limit.
+/// Close code: a message exceeds the maximum size.
 pub const TOO_BIG: u16 = 1009;
-/// The service has failed.
+/// Close code: the service has failed.
 pub const INTERNAL_ERROR: u16 = 1011;
-/// The service restarts.
+/// Close code: the service restarts.
 pub const RESTART: u16 = 1012;
-/// Worth another try later.
+/// Close code: the client may try again later.
 pub const TRY_AGAIN: u16 = 1013;
 
-/// Why a client is to try again: it takes too little of what is for it.
+/// Reason with [`TRY_AGAIN`]: the client reads its frames too slowly.
 pub const READS_SLOWLY: &str = "reading too slowly";
-/// A message of it did not come in time.
+/// Reason with [`TRY_AGAIN`]: a message did not arrive in time.
 pub const SENDS_SLOWLY: &str = "sending too slowly";
-/// Its messages, and others of its account or address, take too much memory.
+/// Reason with [`TRY_AGAIN`]: the messages of the account or address take too much memory.
 pub const SENDS_MUCH: &str = "sending too much at once";
 
-/// A text frame in the making: its payload is written behind the room for its header.
+/// An unfinished text frame. The payload is written behind space reserved for the header.
 #[derive(Debug)]
 pub struct TextFrame {
     bytes: Vec<u8>,
 }
 
 impl TextFrame {
-    /// Returns an empty frame with room for `payload` bytes.
+    /// Creates an empty frame with capacity for `payload` bytes.
     #[must_use]
     pub fn with_capacity(payload: usize) -> Self {
         let mut bytes = Vec::with_capacity(HEADER_MAX + payload);
@@ -51,16 +51,16 @@ impl TextFrame {
         Self { bytes }
     }
 
-    /// Adds text as it is.
+    /// Appends text verbatim.
     pub fn push(&mut self, text: &str) -> &mut Self {
         self.bytes.extend_from_slice(text.as_bytes());
         self
     }
 
-    /// Adds the JSON form of a value.
+    /// Appends a value as JSON.
     ///
     /// # Panics
-    /// If the value has no JSON form, as a map with keys that are no text has none.
+    /// If the value cannot be serialized, such as a map with keys that are not text.
     pub fn push_json<T: Serialize + ?Sized>(&mut self, value: &T) -> &mut Self {
         serde_json::to_writer(&mut self.bytes, value)
             .expect("texts and numbers have a JSON form, and memory takes all that is written");
@@ -78,13 +78,13 @@ impl TextFrame {
     }
 }
 
-/// Returns a ping that browsers answer by themselves and never show to a page.
+/// Returns a ping. Browsers answer it on their own and hide it from the page.
 #[must_use]
 pub const fn ping() -> Bytes {
     Bytes::from_static(&[PING, 0])
 }
 
-/// Returns a close frame; without a code clients report 1005.
+/// Returns a close frame. Without a code, clients report 1005.
 #[must_use]
 pub fn close(code: Option<u16>, reason: &str) -> Bytes {
     let Some(code) = code else {
@@ -98,19 +98,19 @@ pub fn close(code: Option<u16>, reason: &str) -> Bytes {
     Bytes::from(bytes)
 }
 
-/// Returns whether this is a close frame, after which nothing may be sent.
+/// Returns whether a frame is a close frame. No frame may be sent after it.
 #[must_use]
 pub fn is_close(frame: &[u8]) -> bool {
     frame.first() == Some(&CLOSE)
 }
 
-/// Returns whether this answers a ping of the protocol.
+/// Returns whether a frame is a pong.
 #[must_use]
 pub fn is_pong(frame: &[u8]) -> bool {
     frame.first() == Some(&PONG)
 }
 
-/// Returns the header of a whole, unmasked frame, and how many of its bytes count.
+/// Returns the header of a complete, unmasked frame, and its length.
 fn header(kind: u8, length: usize) -> ([u8; HEADER_MAX], usize) {
     let mut header = [0; HEADER_MAX];
     header[0] = kind;

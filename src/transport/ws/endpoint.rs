@@ -1,4 +1,4 @@
-//! `/websocket` and `/_ws`: from a request to an open connection, or the reason why not.
+//! `/websocket` and `/_ws`: upgrades a request to an open connection, or rejects it.
 
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
@@ -33,19 +33,19 @@ use crate::transport::ws::upgrade::Misfit;
 use crate::transport::ws::upgrade::Offer;
 use crate::transport::ws::wire::Wire;
 
-/// After how long whoever comes while the service stops may come again: it may be back by then.
+/// Retry delay for clients that connect while the service stops: it may have restarted by then.
 const STOPPING_RETRY: Duration = Duration::from_secs(1);
 
-/// What is spoken over a socket.
+/// The protocol of a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
-    /// That of Directus.
+    /// The Directus protocol.
     Directus,
-    /// That of nuxt-ws.
+    /// The nuxt-ws protocol.
     Topics,
 }
 
-/// Returns the endpoint at which clients open a socket.
+/// Returns the endpoint that upgrades requests to sockets.
 #[must_use]
 pub fn endpoint(context: Arc<Context>, protocol: Protocol) -> impl Endpoint<Output = Response> {
     Websocket { context, protocol }
@@ -65,7 +65,7 @@ impl Endpoint for Websocket {
 }
 
 impl Websocket {
-    /// Upgrades a request, or returns the answer that refuses it.
+    /// Upgrades a request, or returns the response that rejects it.
     async fn open(&self, request: &Request) -> Result<Response, Response> {
         let context = &self.context;
         let offer =
@@ -76,14 +76,14 @@ impl Websocket {
         if context.stopping.is_cancelled() {
             return Err(error::respond(&Error::TooBusy { retry_after: STOPPING_RETRY }));
         }
-        // Asked first, so that whoever comes back every second is refused cheaply.
+        // The first check, so that clients that reconnect every second are rejected cheaply.
         let place = context.take_place().map_err(|full| no_place(&full))?;
         let origin = actor::origin(request, &context.trust_proxy);
         let of_address = context.take_place_of(origin.ip).map_err(|_| too_many())?;
         context.admit().await.map_err(|busy| error::respond(&busy))?;
         let identity = self.recognise(request, origin.ip).await?;
         let page = request.header(header::ORIGIN).map(str::to_owned);
-        // Boxed: an idle connection needs it no more, and the task has no room for it.
+        // Boxed: the future of an open connection would keep room for it.
         let entry = Box::new(Entry { identity, origin, page });
         let wire = request.data::<Wire>().cloned();
         let upgraded = request.take_upgrade().map_err(|_| bare(StatusCode::BAD_REQUEST))?;
@@ -92,7 +92,7 @@ impl Websocket {
         let (tasks, panics) = (context.tasks.clone(), Arc::clone(&context.panics));
         let talk = async move {
             let _places = (place, of_address);
-            // Fails only when the client went away before the answer reached it.
+            // Fails only if the client disconnected before the response reached it.
             let Ok(stream) = upgraded.await else { return };
             let socket = context.open(stream, wire).await;
             match protocol {
@@ -104,7 +104,7 @@ impl Websocket {
         Ok(offer.accept())
     }
 
-    /// Returns whoever the request shows itself to be; `None` if it shows nothing.
+    /// Returns the identity of the credentials in the request, or `None` without credentials.
     async fn recognise(
         &self,
         request: &Request,
@@ -125,7 +125,8 @@ impl Websocket {
         }
         match self.identify(token, from).await {
             Err(mut refusal) if refusal.status() == StatusCode::UNAUTHORIZED => {
-                // A page cannot take off a cookie that it may not read, and asks nobody to sign in at `/_ws`.
+                // A page cannot remove an `HttpOnly` cookie, and `/_ws` never asks for a sign-in.
+                // The client falls back to the public.
                 if self.protocol == Protocol::Topics {
                     return Ok(None);
                 }
@@ -148,10 +149,9 @@ impl Websocket {
     }
 }
 
-/// Lets a socket talk. A panic ends that socket alone, with a close frame that says so.
+/// Runs a socket. A panic ends only that socket, with a close frame that reports it.
 ///
-/// No `async` of its own: that would keep what it is given twice, for as long as the connection is
-/// open.
+/// Not an `async fn`, which would store its arguments twice while the connection is open.
 fn survive(talk: impl Future<Output = ()>, panics: Arc<AtomicU64>) -> impl Future<Output = ()> {
     AssertUnwindSafe(talk).catch_unwind().map(move |end| {
         if end.is_err() {
@@ -165,7 +165,7 @@ fn no_place(full: &NoPlace) -> Response {
     error::respond(&Error::LimitExceeded(format!("{full} (WEBSOCKETS_REST_CONN_LIMIT)")))
 }
 
-/// Returns the answer to one socket too many of one address, which the acceptor gives without words.
+/// Returns the response for an address with too many sockets: that of the acceptor, plus a body.
 fn too_many() -> Response {
     let reason = format!("{NoPlace} of one address (CONNECTIONS_PER_ADDRESS_MAX)");
     let mut response = error::respond(&Error::LimitExceeded(reason));

@@ -1,7 +1,6 @@
-//! Several frames in one write: put together as far as that pays, and what the socket does not take
-//! stays whole and in order.
+//! Coalesces frames into few writes. Frames that the socket does not take stay whole and in order.
 //!
-//! It waits for nothing. Which connection is written when is for `sweep`.
+//! Never blocks. `sweep` decides which connection is written when.
 
 use std::io;
 
@@ -10,14 +9,14 @@ use bytes::Bytes;
 
 use crate::transport::ws::wire::TryWrite;
 
-/// Frames are gathered up to this size for one write.
+/// Frames are coalesced up to this size for one write.
 pub(super) const GATHER_MAX: usize = 64 * 1024;
 
-/// Writes frames until all are written or no more is taken; what is left stays, the first of it cut
-/// to what is missing. `gathered` is room to put frames together in.
+/// Writes frames until all are written or the socket would block. Unwritten frames stay in
+/// `frames`, and the first of them is cut to its unwritten part. `gathered` is a scratch buffer.
 ///
 /// # Errors
-/// What ends the connection.
+/// The error that ends the connection.
 pub(super) fn write_now(
     wire: &impl TryWrite,
     frames: &mut Vec<Bytes>,
@@ -58,7 +57,7 @@ pub(super) fn write_now(
     outcome
 }
 
-/// Takes written bytes off these frames and returns how many are written whole.
+/// Removes written bytes from these frames, and returns the number of completely written ones.
 fn advance(frames: &mut [Bytes], mut written: usize) -> usize {
     for (place, frame) in frames.iter_mut().enumerate() {
         if written < frame.len() {
@@ -78,7 +77,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes so many bytes with each write, at most; nothing after the last.
+    /// Accepts a given number of bytes with each write, and nothing after the last.
     struct Picky {
         takes: Mutex<std::vec::IntoIter<usize>>,
         taken: Mutex<Vec<u8>>,

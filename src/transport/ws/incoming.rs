@@ -1,10 +1,10 @@
-//! Where in a client's frames the bytes are that come from it: how many frames they hold that are no
-//! whole message, when a message has to have come, how much memory it takes until then, and when one is
-//! going to be too large.
+//! Tracks frame boundaries in the input of a client: the number of control frames and fragments,
+//! the time limit of a message, the memory an incomplete message takes, and whether a message is
+//! going to exceed the maximum size.
 //!
-//! The codec parses the frames, and knows none of that: what it passes over it does not tell, and it is
-//! told its limits once. This looks at headers alone, and at nothing else: whether they are as they
-//! should be is for the codec to say.
+//! The codec parses the frames but reports none of this: control frames and fragments are invisible
+//! above it, and its limits cannot change. This module reads headers only and does not validate
+//! them; validation is left to the codec.
 
 use std::time::Duration;
 
@@ -12,48 +12,48 @@ use tokio::time::Instant;
 
 use crate::transport::arrival;
 
-/// The longest header, without its mask.
+/// Length of the longest header, without its mask.
 const HEAD_MAX: usize = 10;
-/// How many bytes a mask has.
+/// Length of a mask in bytes.
 const MASK: u64 = 4;
 
-/// The frames of one client, as they come.
+/// The parser state of one client.
 #[derive(Debug)]
 pub struct Incoming {
     head: [u8; HEAD_MAX],
-    /// How many bytes of the next frame's head are there.
+    /// Number of header bytes of the next frame that have arrived.
     head_bytes: usize,
-    /// How many bytes of a frame are still to come whose head was complete.
+    /// Number of bytes of the current frame that have not arrived.
     missing: u64,
-    /// What that frame is.
+    /// Kind of the current frame.
     frame: Frame,
-    /// Whether a message has begun that has not come to its end.
+    /// Whether a message is incomplete.
     is_open: bool,
-    /// The size of the message that is coming, as far as heads have announced it.
+    /// Size of the current message as announced by its headers so far.
     message_bytes: u64,
-    /// How much of that was in frames that have come to their end.
+    /// The part of `message_bytes` that belongs to complete frames.
     gathered: u64,
-    /// The largest frame that was a piece of a message: the codec keeps its memory.
+    /// Size of the largest fragment so far: the codec keeps a buffer of that size.
     largest_piece: u64,
-    /// When the message or frame began that has not come to its end.
+    /// When the incomplete message or frame began.
     begun: Option<Instant>,
 }
 
-/// A frame.
+/// The kind of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Frame {
-    /// It belongs to no message.
+    /// A control frame.
     Control,
-    /// It is a message.
+    /// An unfragmented message.
     Whole,
-    /// It is a piece of a message, and not the last.
+    /// A fragment that is not the last.
     Piece,
-    /// It is the last piece of a message.
+    /// The last fragment of a message.
     LastPiece,
 }
 
 impl Incoming {
-    /// Returns the state before the first byte.
+    /// Creates the state before the first byte.
     pub const fn new() -> Self {
         Self {
             head: [0; HEAD_MAX],
@@ -68,8 +68,8 @@ impl Incoming {
         }
     }
 
-    /// Takes in what was read, and returns how many frames have begun in it that are no whole message:
-    /// pings, pongs, and pieces of messages.
+    /// Processes the bytes of a read. Returns the number of control frames and fragments whose
+    /// headers were completed by them.
     pub fn take(&mut self, mut bytes: &[u8], now: Instant) -> u32 {
         let mut parts = 0;
         let mut ended = self.is_between_messages();
@@ -103,23 +103,24 @@ impl Incoming {
         parts
     }
 
-    /// Returns whether the message that is coming, or one before it that came with it, is larger.
+    /// Returns whether the current message, or an earlier one from the same read, exceeds a size.
     pub const fn is_over(&self, bytes_max: usize) -> bool {
         self.message_bytes > bytes_max as u64
     }
 
-    /// Returns when more has to have come of what has begun; `None` if nothing has.
+    /// Returns when more bytes of the incomplete message or frame are due, if there is one.
     pub fn due(&self) -> Option<Instant> {
         Some(self.begun? + arrival::allowed(if self.is_open { self.received() } else { 0 }))
     }
 
-    /// Puts off when what has begun has to have come: for so long nobody has looked.
+    /// Extends the time limit by a period without reads.
     pub fn put_off(&mut self, by: Duration) {
         self.begun = self.begun.map(|begun| begun + by);
     }
 
-    /// Returns how many bytes the codec keeps: what has come of a message, and of one in pieces twice what
-    /// has been put together, in memory that grows twofold. The memory of its largest piece stays.
+    /// Returns the size of the buffers of the codec: the received bytes of an unfragmented message.
+    /// For a fragmented one, twice the assembled bytes, since that buffer doubles as it grows, plus
+    /// the largest fragment, whose buffer stays allocated.
     pub fn kept(&self) -> usize {
         let kept = match self.frame {
             _ if !self.is_open => self.largest_piece,
@@ -132,7 +133,7 @@ impl Incoming {
         usize::try_from(kept).unwrap_or(usize::MAX)
     }
 
-    /// Returns how many bytes have come of the message.
+    /// Returns the number of received bytes of the current message.
     fn received(&self) -> u64 {
         let missing = if self.frame == Frame::Control { 0 } else { self.missing };
         self.message_bytes.saturating_sub(missing).max(self.gathered)
@@ -142,7 +143,7 @@ impl Incoming {
         self.head_bytes == 0 && self.missing == 0 && !self.is_open
     }
 
-    /// Returns how long the payload is of the frame whose head is there, once that is complete.
+    /// Returns the payload length of the current frame once its header is complete.
     fn length(&self) -> Option<u64> {
         let (head, there) = (&self.head, self.head_bytes);
         match head[1] & 0x7f {
@@ -155,7 +156,7 @@ impl Incoming {
         }
     }
 
-    /// Notes the frame whose head is complete.
+    /// Starts the current frame, after its header is complete.
     fn begin(&mut self, length: u64) {
         let (is_last, kind) = (self.head[0] & 0x80 != 0, self.head[0] & 0x0f);
         self.frame = match (kind, is_last) {
@@ -172,7 +173,7 @@ impl Incoming {
         self.is_open = true;
     }
 
-    /// Notes that the frame has come to its end.
+    /// Finishes the current frame.
     fn end(&mut self) {
         match self.frame {
             Frame::Control => return,
@@ -251,7 +252,7 @@ mod tests {
             (vec![frame(TEXT, 1000), frame(TEXT, 1000)], false),
         ] {
             let mut incoming = Incoming::new();
-            // What the last announces has yet to come.
+            // The payload that the last header announces has not arrived.
             let last = frames.last().unwrap().len() - frames.last().unwrap().len().min(300);
             let bytes = frames.concat();
             incoming.take(&bytes[..bytes.len() - last], now);
@@ -274,7 +275,7 @@ mod tests {
             assert!(steady.due().is_none_or(|due| due > second(at as u64)), "{at}");
         }
 
-        // A byte now and then, an endless row of pieces or of pings earns no time.
+        // Single bytes, an endless series of fragments, or pings do not extend the time limit.
         let pieces = [frame(BEGINNING, 1), frame(PIECE, 0).repeat(1000)].concat();
         let pings = [frame(BEGINNING, 1), frame(PING, 125).repeat(1000)].concat();
         for bytes in [&large, &pieces, &pings] {
@@ -285,7 +286,7 @@ mod tests {
             }
             assert_eq!(dripping.due(), Some(second(10)));
         }
-        // Nor does what came at once keep the rest from being due.
+        // Bytes that arrived at once do not postpone the rest indefinitely.
         let mut withheld = Incoming::new();
         let message = frame(TEXT, 1 << 20);
         withheld.take(&message[..message.len() - 1], start);

@@ -1,38 +1,37 @@
-//! Whether anything has passed between a client and this service since somebody last looked.
+//! Liveness of a client: whether bytes were received or sent since the last check.
 //!
-//! A client that sends a large message, or reads much that waited for it, cannot answer a question in
-//! between: that bytes pass is as good a sign of life.
+//! A client that sends a large message, or reads a large backlog, cannot answer a ping meanwhile.
+//! The transfer of bytes is equal evidence of liveness.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
-/// The life of one connection; copies are of the same.
+/// The liveness of one connection. Clones share their state.
 #[derive(Debug, Clone, Default)]
 pub struct Life(Arc<Signs>);
 
 #[derive(Debug, Default)]
 struct Signs {
-    /// Whether bytes have passed since somebody looked.
+    /// Whether bytes were received or sent since the last check.
     passed: AtomicBool,
-    /// Whether somebody waits for the client to take something, and will not wait for ever.
+    /// Whether a write is blocked by the client. The writer limits that time.
     waits: AtomicBool,
 }
 
 impl Life {
-    /// Notes that the client has sent something, or taken something it was waited for.
+    /// Records that bytes were received, or that a blocked write has made progress.
     pub fn note(&self) {
         self.0.passed.store(true, Ordering::Relaxed);
     }
 
-    /// Notes whether the client is waited for to take something: until it does, it has not been asked
-    /// for anything either. Whoever waits gives it up in time.
+    /// Records whether a write is blocked. While it is, the client has not received the last ping
+    /// either. The writer disconnects it in time.
     pub fn wait(&self, waits: bool) {
         self.0.waits.store(waits, Ordering::Relaxed);
     }
 
-    /// Returns whether anything was noted since the last time this was asked, or the client is waited
-    /// for.
+    /// Returns whether there was activity since the last call, or a write is blocked.
     pub fn take(&self) -> bool {
         let passed = self.0.passed.swap(false, Ordering::Relaxed);
         passed || self.0.waits.load(Ordering::Relaxed)

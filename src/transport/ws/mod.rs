@@ -1,11 +1,11 @@
-//! Sockets: the upgrade of a request, a connection's life, and the protocols spoken over it.
+//! WebSocket connections: the upgrade of a request, the lifecycle, and the protocols.
 //!
-//! `endpoint` checks the upgrade and who asks for it, `rate` and `users` how fast; `socket` reads
-//! frames and ends connections; `incoming` counts what the codec passes over, `life` whether bytes
-//! pass; `sweep` writes many connections at once, each as `gather` puts its frames together, and
-//! `writer` those that have to be waited for; `encode` makes frames; the folders beneath speak a
-//! protocol each. Reading frames is tungstenite's work, and what it has to write by itself joins the
-//! outbox through `codec_io`.
+//! `endpoint` checks the upgrade and its credentials, and `addresses` and `users` apply limits.
+//! `socket` reads frames and closes connections, `incoming` tracks frames that the codec hides, and
+//! `life` records activity. `sweep` writes many connections per thread, with frames coalesced by
+//! `gather`, and `writer` waits for blocked sockets. `encode` builds frames. Each subdirectory
+//! implements a protocol. Frames are parsed by tungstenite, and the frames that it writes on its
+//! own join the send queue through `codec_io`.
 
 mod addresses;
 mod codec_io;

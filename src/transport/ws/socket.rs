@@ -1,7 +1,7 @@
-//! A connection's life: one reader, one writer at a time, and an end in which no byte is lost.
+//! Lifecycle of a WebSocket connection: one reader, one writer at a time, and a close that loses no
+//! queued frame.
 //!
-//! Knows frames and close codes. What the frames say is the business of the protocol that reads
-//! them.
+//! Handles frames and close codes only. The payload is interpreted by the protocol that reads it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,71 +35,71 @@ use crate::transport::ws::wire::Wire;
 use crate::transport::ws::writer;
 use crate::transport::ws::writer::Half;
 
-/// The most that is read at once. The buffer stays allocated while messages are short; a longer one, as the
-/// first with a token, takes it along, and since it was below a kilobyte the next is made as large as the
-/// next frame needs.
+/// Size of the read buffer, and so the largest single read. The buffer is reused while messages are
+/// short. A longer message, such as the first one with a token, keeps the buffer for itself.
+/// Because the buffer is smaller than a kilobyte, its replacement is then sized for the next frame.
 const READ_BUFFER: usize = 512;
-/// How long a client may take to close its side after ours.
+/// Time for the client to close its side after the server has closed its own.
 const LINGER: Duration = Duration::from_secs(2);
-/// What is read at once of what nobody looks at any more.
+/// Read size while the remaining input is drained and discarded.
 const SCRATCH: usize = 4096;
 
 /// An open connection.
 pub struct Socket {
-    /// In a box, since whatever a task moves it keeps twice.
+    /// Boxed, since a future keeps two copies of a value that is moved within it.
     reader: Box<WebSocketStream<CodecIo<Read>>>,
     outbox: Arc<Outbox>,
     life: Life,
     writing: Writing,
 }
 
-/// What one connection may take up.
+/// Limits of one connection.
 #[derive(Clone)]
 pub struct Bounds {
     /// The largest message a client may send; a larger one closes the connection.
     pub frame_bytes_max: usize,
-    /// How many frames are read in a second that are no whole message.
+    /// Maximum number of control frames and fragments that are read per second.
     pub parts_per_second: u32,
-    /// How much may wait to be sent; more closes the connection.
+    /// Capacity of the send queue. When it is exceeded, the connection is closed.
     pub outbox_bytes_max: usize,
-    /// What messages take their memory from.
+    /// The quota that incoming messages reserve memory from.
     pub memory: Arc<Shares>,
 }
 
 /// The reading side.
 type Read = Box<dyn AsyncRead + Send + Unpin>;
 
-/// Who writes.
+/// The current writer of a connection.
 enum Writing {
-    /// The sweep.
+    /// The writer pool.
     Swept(Place),
-    /// A task of its own.
+    /// A dedicated task.
     Task(Task),
-    /// Nobody any more; with the writing side, if that can still be used.
+    /// Writing has ended. Holds the write half if it is still usable.
     Ended(Option<Half>),
 }
 
-/// A task that writes, as long as somebody is interested in it.
+/// A dedicated writer task, aborted on drop.
 struct Task {
     writer: JoinHandle<Option<Half>>,
     outbox: Arc<Outbox>,
 }
 
-/// What came from a client.
+/// An event read from a socket.
 #[derive(Debug)]
 pub enum Heard {
-    /// A whole message.
+    /// A complete message.
     Frame(Bytes),
-    /// A sign of life.
+    /// Any other frame: evidence that the client is alive.
     Pulse,
-    /// The answer to a ping of the protocol.
+    /// A pong frame.
     Pong,
-    /// Nothing, and nothing will come: either side has ended the connection.
+    /// The connection was ended by either side.
     Ended,
 }
 
 impl Socket {
-    /// Takes over an upgraded connection of any kind, with a task that writes it.
+    /// Takes over an upgraded connection of any kind and spawns a task that writes it.
     pub async fn open<S>(stream: S, bounds: Bounds, tasks: &TaskTracker) -> Self
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -112,8 +112,8 @@ impl Socket {
         Self::new(Box::new(read), outbox, life, writing, bounds).await
     }
 
-    /// Takes over an upgraded connection that the sweep is to write, through its `wire`; else as
-    /// [`Socket::open`].
+    /// Takes over an upgraded connection and registers its `wire` with the writer pool. Falls back
+    /// to [`Socket::open`] if the pool has no threads.
     pub async fn open_swept<S>(
         stream: S,
         wire: Wire,
@@ -150,28 +150,27 @@ impl Socket {
         Self { reader: Box::new(reader), outbox, life, writing }
     }
 
-    /// Returns where frames for the client go.
+    /// Returns the send queue.
     pub const fn outbox(&self) -> &Arc<Outbox> {
         &self.outbox
     }
 
-    /// Returns whether anything was sent or taken by the client since the last time this was asked.
+    /// Returns whether bytes were received or sent since the last call, and resets that flag.
     pub fn has_lived(&self) -> bool {
         self.life.take()
     }
 
-    /// Bounds messages more tightly than at first, or not any more. It holds at their header, before
-    /// they are there.
+    /// Sets the maximum message size. It is enforced at the header, before the payload arrives.
     pub fn bound_messages(&mut self, bytes_max: usize) {
         self.reader.get_mut().bound_messages(bytes_max);
     }
 
-    /// Notes whose memory messages take from now on.
+    /// Charges the memory of messages to an owner.
     pub fn belong_to(&mut self, owner: Owner) {
         self.reader.get_mut().belong_to(owner);
     }
 
-    /// Waits for what comes next; not `reading`, only for the end. Cancelling this loses nothing.
+    /// Waits for the next event. Without `reading`, it waits for the end only. Cancel safe.
     pub async fn next(&mut self, reading: bool) -> Heard {
         if !reading {
             self.reader.get_mut().ignore();
@@ -183,7 +182,7 @@ impl Socket {
                 Some(Ok(Message::Text(text))) => self.heard(Bytes::from(text)),
                 Some(Ok(Message::Binary(bytes))) => self.heard(bytes),
                 Some(Ok(Message::Pong(_))) => Heard::Pong,
-                // After a close frame the codec has its echo still to write, with the next read.
+                // After a close frame, the codec writes its echo during the next read.
                 Some(Ok(_)) => Heard::Pulse,
                 Some(Err(error)) => {
                     if let Some((code, reason)) = code(&error) {
@@ -200,11 +199,12 @@ impl Socket {
         Heard::Frame(self.reader.get_mut().hand_on(message))
     }
 
-    /// Ends the connection: writes what is queued and the close frame, if that has not happened
-    /// yet, waits a moment for the client's own, and closes.
+    /// Ends the connection: writes the queued frames and the close frame, unless it was sent
+    /// already, waits briefly for the close frame of the client, and closes the socket.
     ///
-    /// A socket that is closed with unread bytes in it resets the connection, and a reset may eat
-    /// what the client has not read yet; so this reads until the client has closed as well.
+    /// Closing a socket that has unread input resets the connection, and a reset can discard data
+    /// that the client has not read yet. Therefore this reads until the client has closed its side
+    /// as well.
     pub async fn finish(self) {
         self.finish_within(LINGER).await;
     }
@@ -221,7 +221,7 @@ impl Socket {
             while read.read(&mut scratch).await? > 0 {}
             std::io::Result::Ok(())
         };
-        // A client that is gone, or does not close in time, is cut off: nothing is left to do.
+        // A client that is gone or does not close in time is disconnected; nothing is left to do.
         let _ = tokio::time::timeout(linger, ending).await;
     }
 }
@@ -229,7 +229,7 @@ impl Socket {
 impl Drop for Task {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            // It has a last frame to write, and whoever shuts down waits for it.
+            // The task still writes the close frame, and the shutdown waits for it.
             writer::apologise(&self.outbox);
         } else {
             self.writer.abort();
@@ -238,9 +238,9 @@ impl Drop for Task {
 }
 
 impl Writing {
-    /// Waits until it has ended. Cancelling this loses nothing.
+    /// Waits until the writer has ended. Cancel safe.
     async fn end(&mut self) {
-        // Whoever was cut off or failed leaves nothing behind.
+        // A failed or aborted writer returns no write half.
         let half = match self {
             Self::Swept(place) => place.end().await,
             Self::Task(task) => (&mut task.writer).await.ok().flatten(),
@@ -250,7 +250,7 @@ impl Writing {
     }
 }
 
-/// Returns what to tell a client that caused this, unless it is gone already.
+/// Returns the close code and reason for an error, or `None` if the client is already gone.
 fn code(error: &Error) -> Option<(u16, &'static str)> {
     match error {
         Error::Capacity(_) => Some((encode::TOO_BIG, "")),
@@ -276,7 +276,7 @@ mod tests {
 
     const MASK: [u8; 4] = [1, 2, 3, 4];
 
-    /// Returns a frame as clients send it, up to 125 bytes long.
+    /// Returns a masked frame, as a client sends it, with at most 125 bytes of payload.
     fn masked(head: u8, payload: &[u8]) -> Vec<u8> {
         let length = u8::try_from(payload.len()).unwrap();
         let payload = payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask);
@@ -296,7 +296,8 @@ mod tests {
         (socket, near, tasks)
     }
 
-    /// Sends bytes, reads the socket to its end, and returns the messages and what it sent.
+    /// Sends bytes, reads the socket to its end, and returns the messages received and the bytes
+    /// sent back.
     async fn exchange(sent: &[u8]) -> (Vec<Bytes>, Vec<u8>) {
         let (mut socket, mut near, tasks) = opened(100).await;
         near.write_all(sent).await.unwrap();

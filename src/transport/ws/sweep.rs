@@ -1,10 +1,11 @@
-//! Writing many connections from few threads: each takes all that has queued since its last sweep
-//! and gives every socket what waits for it in one write (`gather`).
+//! A pool of threads that write many connections. Each thread takes all connections that have
+//! queued frames since its last pass and writes the frames of each in one call (`gather`).
 //!
-//! The kernel's send is nearly all that a delivery costs, so the saving is in fewer of them: under
-//! load many frames share one, and nobody is woken for each connection. What a socket does not take
-//! at once is left to a task that waits for it, `writer::relieve`, until all is written; meanwhile
-//! the sweep passes that connection over. A sweep that has nothing to do sleeps.
+//! The send system call is nearly the whole cost of a delivery, so the saving is in fewer calls:
+//! under load many frames share one call, and no task is woken per connection. If a socket is
+//! blocked, the remaining bytes are left to a task, `writer::relieve`, which waits for the socket
+//! until everything is written. Meanwhile the thread skips that connection. It sleeps when it has
+//! no work.
 
 use std::io;
 use std::sync::Arc;
@@ -34,21 +35,21 @@ use crate::transport::ws::wire::Wire;
 use crate::transport::ws::writer;
 use crate::transport::ws::writer::Half;
 
-/// The threads that write sockets.
+/// A pool of writer threads.
 pub struct Sweep {
     shards: Vec<Arc<Shard>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     next: AtomicUsize,
-    /// Cancelled when a thread has ended.
+    /// Cancelled when any of the threads has ended.
     ended: CancellationToken,
     progress: Arc<Progress>,
 }
 
-/// One thread's connections that have something to write.
+/// The queue of one thread.
 struct Shard {
     queue: Mutex<Queue>,
     filled: Condvar,
-    /// Where the tasks run that wait for sockets.
+    /// The runtime for the tasks that wait for blocked sockets.
     runtime: Handle,
     number: usize,
     progress: Arc<Progress>,
@@ -56,36 +57,37 @@ struct Shard {
 
 #[derive(Default)]
 struct Queue {
-    /// Each connection is here at most twice: once by its outbox, once by a task that gave it back.
+    /// Contains a connection at most twice: once added by its send queue, once by a task that
+    /// returned it.
     lines: Vec<Arc<Line>>,
     asleep: bool,
     stopped: bool,
 }
 
-/// One connection.
+/// A connection that is written by the pool.
 struct Line {
     wire: Wire,
     outbox: Arc<Outbox>,
     life: Life,
     shard: Arc<Shard>,
     tasks: TaskTracker,
-    /// Whether a task writes at the moment, since the socket did not take everything.
+    /// Whether a task is writing because the socket was blocked.
     relieved: AtomicBool,
-    /// Where to report the end; `None` once that has happened: nothing is written any more.
+    /// Reports the end. `None` once it was reported; nothing is written after that.
     ended: Mutex<Option<oneshot::Sender<Option<Half>>>>,
 }
 
-/// A connection's place in the sweep. Dropping it closes the connection.
+/// Handle of a connection in the pool. Dropping it closes the connection.
 pub struct Place {
     outbox: Arc<Outbox>,
     ended: oneshot::Receiver<Option<Half>>,
 }
 
 impl Sweep {
-    /// Starts so many threads. Call it within a runtime.
+    /// Starts the threads. Must be called within a runtime.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// Fails if the system cannot create a thread.
     pub fn start(threads: usize) -> io::Result<Arc<Self>> {
         let (runtime, progress) = (Handle::current(), Arc::new(Progress::new(threads)));
         let sweep = Arc::new(Self {
@@ -109,7 +111,7 @@ impl Sweep {
         Ok(sweep)
     }
 
-    /// Lets the sweep write a connection from now on; `None` if there are no threads.
+    /// Adds a connection to the pool. Returns `None` if the pool has no threads.
     pub fn add(
         &self,
         wire: Wire,
@@ -133,19 +135,19 @@ impl Sweep {
         Some(Place { outbox: Arc::clone(outbox), ended })
     }
 
-    /// Returns how far the threads have got.
+    /// Returns the progress of the threads.
     #[must_use]
     pub const fn progress(&self) -> &Arc<Progress> {
         &self.progress
     }
 
-    /// Waits until a thread has ended although nobody stopped the sweep: its sockets are written no
-    /// more.
+    /// Waits until a thread has ended without [`Sweep::stop`]. The sockets of that thread are no
+    /// longer written.
     pub async fn failed(&self) {
         self.ended.cancelled().await;
     }
 
-    /// Ends the threads and waits for them. What is queued by then is not written.
+    /// Stops the threads and waits for them. Frames that are still queued are not written.
     pub fn stop(&self) {
         for shard in &self.shards {
             shard.queue.lock().stopped = true;
@@ -160,9 +162,8 @@ impl Sweep {
 }
 
 impl Place {
-    /// Waits until the last frame was written, and returns the writing side; `None` if the client did
-    /// not take what was for it. To be called until it has returned, and then no more; cancelling it
-    /// loses nothing.
+    /// Waits until the last frame was written, and returns the write half, or `None` if the client
+    /// did not take all frames. Cancel safe. Must not be called again after it has returned.
     pub async fn end(&mut self) -> Option<Half> {
         (&mut self.ended).await.ok().flatten()
     }
@@ -171,7 +172,8 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         writer::apologise(&self.outbox);
-        // A connection that is dropped as it is must not stay in the outbox that it holds itself.
+        // The send queue holds a waker for the connection, and the connection holds the send queue.
+        // Closing the queue breaks that cycle.
         self.outbox.close(Closing::Done);
     }
 }
@@ -192,8 +194,8 @@ impl Shard {
         }
     }
 
-    /// Waits for connections that have something to write, and exchanges them for an empty list.
-    /// Returns the last event among that; `None` at the end.
+    /// Waits for connections with queued frames and swaps their list with an empty one. Returns the
+    /// last event whose frames are among them, or `None` when the pool is stopped.
     fn wait(&self, lines: &mut Vec<Arc<Line>>) -> Option<i64> {
         let mut queue = self.queue.lock();
         while queue.lines.is_empty() && !queue.stopped {
@@ -230,7 +232,7 @@ impl Wake for Line {
 }
 
 impl Line {
-    /// Writes what waits, as far as the socket takes it now.
+    /// Writes the queued frames as far as the socket takes them without blocking.
     fn write(self: Arc<Self>, gathered: &mut Vec<u8>) {
         if self.relieved.load(Ordering::Acquire) || self.ended.lock().is_none() {
             return;
@@ -250,8 +252,8 @@ impl Line {
         }
     }
 
-    /// Writes these frames and what comes meanwhile as the socket takes them, and gives the connection
-    /// back to the sweep when nothing is left.
+    /// Writes these frames and all that are queued meanwhile, waiting for the socket, then returns
+    /// the connection to the pool.
     async fn relieve(self: Arc<Self>, frames: Vec<Bytes>, is_last: bool) {
         match writer::relieve(&self.outbox, &self.life, self.wire.clone(), frames, is_last).await {
             Ok(true) => self.end(true),
@@ -263,11 +265,11 @@ impl Line {
         }
     }
 
-    /// Reports the end, with the writing side if that can still be used.
+    /// Reports the end, with the write half if it is still usable.
     fn end(&self, usable: bool) {
         if let Some(report) = self.ended.lock().take() {
             let half = usable.then(|| Box::new(self.wire.clone()) as Half);
-            // Nobody listens any more if the connection was dropped.
+            // The receiver is gone if the connection was dropped.
             let _ = report.send(half);
         }
     }
@@ -287,7 +289,7 @@ mod tests {
 
     const SOON: Duration = Duration::from_secs(10);
 
-    /// Returns both ends of a connection, the far one to be swept.
+    /// Returns both ends of a connection; the pool writes the far end.
     async fn connected() -> (TcpStream, Wire) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
@@ -335,7 +337,7 @@ mod tests {
         let _place = sweep.add(wire, &outbox, &Life::default(), &tasks).unwrap();
         let frame = Bytes::from(vec![b'x'; 100_000]);
 
-        // More than any socket takes.
+        // More than a socket buffer holds.
         let mut sent = 0;
         while tasks.is_empty() {
             outbox.push(frame.clone());

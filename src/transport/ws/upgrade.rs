@@ -1,6 +1,6 @@
-//! The HTTP side of an upgrade: is it one, who shows what, and the answer that makes it so.
+//! The HTTP part of an upgrade: validation, the access token, and the response.
 //!
-//! Reads and writes headers only. Whether credentials are good is for others.
+//! Reads and writes headers only. Credentials are verified elsewhere.
 
 use data_encoding::BASE64;
 use poem::Request;
@@ -13,41 +13,41 @@ use poem::http::header;
 use sha1::Digest;
 use sha1::Sha1;
 
-/// What RFC 6455 appends to the key before it is hashed.
+/// The GUID that RFC 6455 appends to the key before hashing.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-/// The one version of the protocol.
+/// The only version of the protocol.
 const VERSION: &str = "13";
 
-/// A well-formed request for an upgrade.
+/// A valid upgrade request.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Offer {
     accept: String,
     subprotocol: Option<HeaderValue>,
 }
 
-/// Why a request cannot be upgraded.
+/// Reasons to reject an upgrade.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Misfit {
-    /// It does not ask for it.
+    /// The request is not an upgrade.
     NotAnUpgrade,
-    /// It asks for another version of the protocol.
+    /// The protocol version is not supported.
     Version,
-    /// It asks in a wrong way.
+    /// The upgrade is malformed.
     Malformed,
 }
 
 impl Offer {
-    /// Reads the offer of a request.
+    /// Parses an upgrade request.
     ///
     /// # Errors
-    /// [`Misfit`].
+    /// [`Misfit`] if the request cannot be upgraded.
     pub fn read(method: &Method, headers: &HeaderMap) -> Result<Self, Misfit> {
         if method != Method::GET || !has_token(headers, &header::UPGRADE, "websocket") {
             return Err(Misfit::NotAnUpgrade);
         }
-        // Required of every request of HTTP/1.1, and by RFC 6455 (4.2.1) once more.
+        // Required in HTTP/1.1, and again by RFC 6455 (4.2.1).
         let has_host = headers.contains_key(header::HOST);
-        // A body would stand before the first frame.
+        // A body would precede the first frame.
         let has_body = headers.contains_key(header::TRANSFER_ENCODING)
             || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
         if !has_host || has_body || !has_token(headers, &header::CONNECTION, "upgrade") {
@@ -70,7 +70,7 @@ impl Offer {
         Ok(Self { accept: accept(key), subprotocol })
     }
 
-    /// Returns the answer after which the connection speaks WebSocket.
+    /// Returns the response that switches the connection to WebSocket.
     #[must_use]
     pub fn accept(self) -> Response {
         let mut response = Response::builder()
@@ -87,7 +87,8 @@ impl Offer {
 }
 
 impl Misfit {
-    /// Returns the answer to such a request, where that is not simply that nothing is there.
+    /// Returns the response that rejects the request. Callers that know the path answer
+    /// [`Misfit::NotAnUpgrade`] themselves.
     #[must_use]
     pub fn respond(&self) -> Response {
         match self {
@@ -103,7 +104,7 @@ impl Misfit {
     }
 }
 
-/// Returns the token in the address of a request; an empty one counts as none.
+/// Returns the token in the query of a request. An empty token counts as none.
 #[must_use]
 pub fn address_token(request: &Request) -> Option<String> {
     let parameters = request.params::<Vec<(String, String)>>().ok()?;

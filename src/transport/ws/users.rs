@@ -1,5 +1,5 @@
-//! How fast each account may speak, over all of its sockets together, and the visitors of one address
-//! over all of theirs.
+//! Message rate limits of accounts, over all of their sockets, and of addresses, over all of the
+//! sockets without an account.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,20 +13,20 @@ use uuid::Uuid;
 use crate::domain::rate::Rate;
 use crate::model::network;
 
-/// Below this many accounts nobody looks which of them have gone.
+/// Number of entries below which unused ones are not removed.
 const KEPT_MIN: usize = 64;
 
-/// Whose sockets have a rate together.
+/// The key of a shared rate limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Who {
     /// An account.
     Account(Uuid),
-    /// Those without one, by what counts as their address.
+    /// All visitors of one network address.
     Visitors(IpAddr),
 }
 
 impl Who {
-    /// Returns who speaks; `None` if it has neither an account nor an address.
+    /// Returns the key of a client, or `None` if it has neither an account nor an address.
     #[must_use]
     pub fn of(user: Option<Uuid>, from: Option<IpAddr>) -> Option<Self> {
         let visitors = || from.map(network).map(Self::Visitors);
@@ -34,14 +34,14 @@ impl Who {
     }
 }
 
-/// The rates of those who have a socket.
+/// The shared token buckets of all clients with an open socket.
 #[derive(Debug, Default)]
 pub struct Users {
     rates: Mutex<HashMap<Who, Weak<Mutex<Rate>>>>,
 }
 
 impl Users {
-    /// Returns the rate that all sockets of somebody share.
+    /// Returns the token bucket that all sockets of a client share.
     pub fn rate(&self, user: Who, per_second: u32, now: Instant) -> Arc<Mutex<Rate>> {
         let mut rates = self.rates.lock();
         if let Some(rate) = rates.get(&user).and_then(Weak::upgrade) {

@@ -1,8 +1,6 @@
-//! The writing side of a TCP connection, shared: whoever holds it can write without waiting, from
-//! any thread, while somebody else reads.
+//! The shared write half of a TCP connection: any thread can write without blocking during a read.
 //!
-//! Who writes when is not decided here. Until an upgrade it is HTTP, after that `sweep` and
-//! `writer`, one at a time.
+//! Until the upgrade it is written by HTTP, after that by `sweep` and `writer`, one at a time.
 
 use std::io;
 use std::io::IoSlice;
@@ -18,39 +16,40 @@ use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
 
-/// How much of what the system has taken may wait to be sent. By itself it takes megabytes, and what a
-/// slow client is asked waits behind them for longer than it has to answer.
+/// Maximum number of unsent bytes in the socket buffer of the system. The default is megabytes, and
+/// a ping to a slow client would wait behind them for longer than the client has to answer it.
 const UNSENT_MAX: u32 = 64 * 1024;
 
-/// The shared writing side of a connection. The server puts it into the extensions of its requests,
-/// so that an upgrade finds it; a stream of another kind has none.
+/// The shared write half of a connection. The server stores it in the request extensions, where an
+/// upgrade finds it. Streams that are not TCP connections have none.
 #[derive(Debug, Clone)]
 pub struct Wire(Arc<OwnedWriteHalf>);
 
-/// What can be written without waiting.
+/// A non-blocking writer.
 pub trait TryWrite {
     /// Writes some of these bytes.
     ///
     /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] if nothing is taken now, and whatever ends the connection.
+    /// [`io::ErrorKind::WouldBlock`] if no bytes can be written now, otherwise the error that ends
+    /// the connection.
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
 }
 
 impl Wire {
-    /// Shares a writing side.
+    /// Shares a write half.
     #[must_use]
     pub fn new(half: OwnedWriteHalf) -> Self {
         Self(Arc::new(half))
     }
 
-    /// Lets the system take no more than it can soon send. Whoever writes waits for the rest, and sees
-    /// by that whether the client takes anything.
+    /// Limits the unsent bytes in the socket buffer. The writer waits for the rest, which shows
+    /// whether the client takes any data.
     pub fn keep_unsent_short(&self) {
-        // It fails on what is no such connection, which has no such queue.
+        // Fails only if the stream is not a TCP connection, which has no such buffer.
         let _ = SockRef::from(self.stream()).set_tcp_notsent_lowat(UNSENT_MAX);
     }
 
-    /// Returns the connection.
+    /// Returns the TCP stream.
     #[must_use]
     pub fn stream(&self) -> &TcpStream {
         self.0.as_ref().as_ref()

@@ -1,7 +1,8 @@
-//! Writing one connection with patience: all that has queued goes out together, and the close frame,
-//! once, behind it.
+//! Writes one connection and waits for its socket: queued frames are written together, and the
+//! close frame once, after them.
 //!
-//! A connection that the sweep writes comes here while its socket is full, any other for good.
+//! A connection of the writer pool is written here while its socket is blocked, any other
+//! connection always.
 
 use std::future::poll_fn;
 use std::io;
@@ -24,14 +25,14 @@ use crate::transport::minimum_rate::STALL_MAX;
 use crate::transport::ws::encode;
 use crate::transport::ws::life::Life;
 
-/// Frames are gathered up to this size before they are written, and then the buffer is given back.
+/// Frames are coalesced up to this size for a write. The buffer is freed after that.
 const CHUNK: usize = 64 * 1024;
 
-/// The writing side of a connection, when no frames follow.
+/// The write half of a connection after the last frame.
 pub type Half = Box<dyn AsyncWrite + Send + Unpin>;
 
-/// Writes what comes into the outbox until the connection is to be closed, and says so to the
-/// client. Returns the write half, still open, or `None` if the client did not take what was for it.
+/// Writes the send queue until the connection is to be closed, then the close frame. Returns the
+/// write half, still open, or `None` if the client did not take all frames.
 pub async fn run<W>(outbox: Arc<Outbox>, life: Life, half: W) -> Option<W>
 where
     W: AsyncWrite + Unpin,
@@ -41,11 +42,11 @@ where
     Some(writer.half)
 }
 
-/// Writes these frames, and then what the outbox holds, until it is empty. Returns whether the close
-/// frame was the last of them. What comes later wakes nobody: whoever asked has to look again.
+/// Writes these frames, then the send queue, until it is empty. Returns whether the close frame was
+/// written. Frames that are queued later wake no task: the caller has to check the queue again.
 ///
 /// # Errors
-/// If the client did not take what was for it.
+/// Fails if the client did not take all frames.
 pub async fn relieve<W>(
     outbox: &Outbox,
     life: &Life,
@@ -75,7 +76,7 @@ struct Writer<'a, W> {
     half: W,
     stall_max: Duration,
     rate: MinimumRate,
-    /// When all has to be written, once the connection is to be closed.
+    /// Time limit for all writes once the connection is to be closed.
     last: Option<Instant>,
 }
 
@@ -96,8 +97,8 @@ impl<W: AsyncWrite + Unpin> Writer<'_, W> {
         }
     }
 
-    /// Writes frames piece by piece. What has not begun stays in the outbox, which may have to let go
-    /// of it; the close frame is written all the same.
+    /// Writes frames in chunks. Frames of later chunks stay in the send queue, which may discard
+    /// them to free memory. The close frame is written in any case.
     async fn write_all(&mut self, mut frames: Vec<Bytes>, is_last: bool) -> io::Result<()> {
         let farewell = if is_last { frames.pop() } else { None };
         self.outbox.begin(frames);
@@ -151,7 +152,7 @@ impl<W: AsyncWrite + Unpin> Writer<'_, W> {
         Ok(())
     }
 
-    /// Returns when the write that is about to begin has to have made progress.
+    /// Returns the time by which the next write has to make progress.
     fn until(&mut self) -> Instant {
         let now = Instant::now();
         if self.last.is_none() && self.outbox.is_closing() {
@@ -162,8 +163,9 @@ impl<W: AsyncWrite + Unpin> Writer<'_, W> {
     }
 }
 
-/// Returns the frames to write, and whether they are the last: up to the close frame where one is
-/// among them (the echo of the client's own, or one with a code), else with one if it is time.
+/// Returns the frames to write, and whether they are the last. They end at the first close frame in
+/// the batch (the echo of the close frame of the client, or one with a code). Without one, a close
+/// frame is added if the connection is closing.
 pub fn finish(batch: Batch) -> (Vec<Bytes>, bool) {
     let Batch { mut frames, closing } = batch;
     if let Some(end) = frames.iter().position(|frame| encode::is_close(frame)) {
@@ -176,7 +178,8 @@ pub fn finish(batch: Batch) -> (Vec<Bytes>, bool) {
     (frames, closing.is_some())
 }
 
-/// Ends a connection whose task is panicking, if it is: the client learns that it is not to blame.
+/// If the current task is panicking, closes its connection with an internal error code, which tells
+/// the client that the fault is on the server.
 pub fn apologise(outbox: &Outbox) {
     if std::thread::panicking() {
         outbox.push(encode::close(Some(encode::INTERNAL_ERROR), ""));
@@ -254,7 +257,7 @@ mod tests {
         assert_eq!(written(&restart).await, encode::close(Some(1012), "restarting"));
     }
 
-    /// Returns whether all was taken, by a client that may take nothing for a while.
+    /// Returns whether a client that may stall for `stall_max` took all bytes.
     async fn all_taken(outbox: &Outbox, half: DuplexStream, stall_max: Duration) -> bool {
         Writer::new(outbox, &Life::default(), half, stall_max).run().await.is_ok()
     }

@@ -1,7 +1,7 @@
-//! One collection under one path: list, search, read, create, change, delete, the same for all.
+//! One collection under one path: list, search, read, create, update and delete, the same for all.
 //!
-//! Here is which collection is under which path, and what can be done with it; each operation is in
-//! `operations`, what the documentation shows of its items in `shown`.
+//! This module maps collections to paths and operations. `operations` has the operations, and
+//! `shown` the documentation of their items.
 
 mod operations;
 mod shown;
@@ -16,16 +16,16 @@ use crate::model::history::REVISIONS;
 use crate::model::schema;
 use crate::transport::rest::operation::Operation;
 
-/// A collection and the path it is under.
+/// A collection and its path.
 struct Resource {
     path: &'static str,
-    /// `None` where the path names it.
+    /// `None` if the path names it.
     collection: Option<&'static Collection>,
     tag: &'static str,
     names: Names,
 }
 
-/// The words of the operations on one resource.
+/// The names of the operations on a resource.
 struct Names {
     list: Named,
     search: Named,
@@ -40,7 +40,7 @@ struct Names {
 /// An operation's id and summary.
 struct Named(&'static str, &'static str);
 
-/// Makes the words out of the names of one and many items.
+/// Derives the names from the singular and the plural of the items.
 macro_rules! names {
     ($one:literal, $many:literal, $id:literal, $ids:literal) => {
         Names {

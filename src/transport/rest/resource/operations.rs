@@ -1,4 +1,4 @@
-//! The operations on a resource: what answers each, and what the documentation says of it.
+//! The operations on a resource: handlers and documentation.
 
 use poem::http::Method;
 use poem_openapi::registry::MetaOperationParam;

@@ -1,5 +1,4 @@
-//! What the documentation shows of a resource: its parameters, the shapes and examples of its
-//! items, and what can be refused.
+//! The documentation of a resource: parameters, schemas and examples of its items, and errors.
 
 use poem_openapi::registry::MetaOperationParam;
 use poem_openapi::registry::MetaSchema;
@@ -109,7 +108,7 @@ impl Resource {
         self.collection.map_or_else(|| schemas::reference("Named"), schemas::named_of)
     }
 
-    /// `merge` puts the shape of the query in its place.
+    /// `merge` replaces it with the schema of the query.
     pub(super) fn search_input() -> MetaSchemaRef {
         schemas::inline(MetaSchema::new("object"))
     }
@@ -119,7 +118,7 @@ pub(super) fn numeric() -> Error {
     Error::InvalidQuery("Invalid numeric value".to_owned())
 }
 
-/// Returns what can be wrong with values for an item.
+/// Returns the errors of invalid item values.
 pub(in crate::transport::rest) fn write_failures(collection: &'static Collection) -> Vec<Error> {
     vec![
         Error::payload("The body has to be a JSON object or a list"),
@@ -135,7 +134,7 @@ pub(in crate::transport::rest) fn write_failures(collection: &'static Collection
     ]
 }
 
-/// Returns the refusal of a value with more characters than its field takes.
+/// Returns the error for a value that exceeds the length limit of its field.
 pub(in crate::transport::rest) fn too_long(collection: &'static str) -> Error {
     let (field, most) =
         if collection == schema::USERS.name { ("first_name", 255) } else { ("content", 65_536) };
@@ -146,7 +145,7 @@ pub(super) fn too_many() -> Error {
     Error::payload("Exceeded max batch mutation limit of 10000")
 }
 
-/// Whatever changes accounts or rights can come to this.
+/// An error of every operation that changes accounts or rights.
 pub(super) fn last_administrator() -> Error {
     Error::Unprocessable(
         "the last active administrator has to stay: make another one first".to_owned(),

@@ -1,6 +1,6 @@
-//! Frames that the server sends, as bytes: the order of their keys, and what they leave out.
+//! Encodes frames from the server: the order of their keys, and the fields they omit.
 //!
-//! Items go in as the JSON they already are; no tree is built around them.
+//! Items are written as the JSON they already are, without building a tree.
 
 use std::time::Duration;
 
@@ -20,10 +20,10 @@ use crate::transport::ws::directus::standing::Reason;
 use crate::transport::ws::directus::uid::Uid;
 use crate::transport::ws::encode::TextFrame;
 
-/// Room for what stands around the items of a frame.
+/// Capacity for the part of a frame around its items.
 const AROUND: usize = 128;
 
-/// Returns the heartbeat.
+/// Returns a ping, as the heartbeat sends it.
 #[must_use]
 pub fn ping() -> Bytes {
     begin(r#"{"type":"ping""#, 0).end()
@@ -35,7 +35,7 @@ pub fn pong(uid: Option<&Uid>) -> Bytes {
     begin(r#"{"type":"pong""#, 0).end_with(uid)
 }
 
-/// Returns the answer to a good sign-in.
+/// Returns the response to a successful sign-in.
 #[must_use]
 pub fn signed_in(uid: Option<&Uid>, refresh_token: Option<&str>) -> Bytes {
     let mut frame = begin(r#"{"type":"auth","status":"ok""#, 0);
@@ -43,7 +43,7 @@ pub fn signed_in(uid: Option<&Uid>, refresh_token: Option<&str>) -> Bytes {
     frame.end()
 }
 
-/// Returns the notice that somebody is not, or not any more, signed in.
+/// Returns the error frame for a failed or expired sign-in.
 #[must_use]
 pub fn not_signed_in(reason: Reason, uid: Option<&Uid>) -> Bytes {
     let (code, message, uid) = match reason {
@@ -55,7 +55,7 @@ pub fn not_signed_in(reason: Reason, uid: Option<&Uid>) -> Bytes {
     refused("auth", code, message, uid)
 }
 
-/// Returns the answer to an `items` frame that reads or writes items.
+/// Returns the response to an `items` frame that reads or writes items.
 #[must_use]
 pub fn items(data: &JsonText, counts: Option<Counts>, uid: Option<&Uid>) -> Bytes {
     let mut frame = begin(r#"{"type":"items","data":"#, data.get().len());
@@ -63,7 +63,7 @@ pub fn items(data: &JsonText, counts: Option<Counts>, uid: Option<&Uid>) -> Byte
     frame.end_with(uid)
 }
 
-/// Returns the answer to an `items` frame that deletes: the key, or the list of keys.
+/// Returns the response to an `items` frame that deletes: the key, or the list of keys.
 #[must_use]
 pub fn deleted<K: Serialize + ?Sized>(keys: &K, uid: Option<&Uid>) -> Bytes {
     let mut frame = begin(r#"{"type":"items""#, 0);
@@ -71,13 +71,13 @@ pub fn deleted<K: Serialize + ?Sized>(keys: &K, uid: Option<&Uid>) -> Bytes {
     frame.end_with(uid)
 }
 
-/// Returns the answer to an `unsubscribe` frame.
+/// Returns the response to an `unsubscribe` frame.
 #[must_use]
 pub fn unsubscribed(uid: Option<&Uid>) -> Bytes {
     begin(r#"{"type":"subscription","event":"unsubscribe""#, 0).end_with(uid)
 }
 
-/// Returns the frame that tells who is writing, a JSON list.
+/// Returns a typing notification. `names` is a JSON list.
 #[must_use]
 pub fn typing(names: &str, uid: Option<&str>) -> Bytes {
     let mut frame = begin(r#"{"type":"typing","data":"#, names.len());
@@ -85,7 +85,7 @@ pub fn typing(names: &str, uid: Option<&str>) -> Bytes {
     frame.end_with(uid)
 }
 
-/// Returns the frame of a subscription's news.
+/// Returns a notification of a subscription.
 #[must_use]
 pub fn news(uid: Option<&str>, news: &News<'_>) -> Bytes {
     let room = news.data.map_or(0, |data| data.get().len());
@@ -102,8 +102,8 @@ pub fn news(uid: Option<&str>, news: &News<'_>) -> Bytes {
     frame.end()
 }
 
-/// Returns the frame of a running subscription's error. It is not of the type `subscribe`: that
-/// would end every subscription of the client.
+/// Returns the error frame of a running subscription. Its type is not `subscribe`, which would end
+/// every subscription of the client.
 #[must_use]
 pub fn news_failed(uid: Option<&str>, error: &Error) -> Bytes {
     let mut frame = begin(r#"{"type":"subscription","event":"error","status":"error""#, 0);
@@ -112,28 +112,28 @@ pub fn news_failed(uid: Option<&str>, error: &Error) -> Bytes {
     frame.end_with(uid)
 }
 
-/// Returns the answer to a frame that makes no sense.
+/// Returns the response to a malformed frame.
 #[must_use]
 pub fn invalid(invalid: &Invalid) -> Bytes {
     refused(invalid.area, codes::INVALID_PAYLOAD.name, &invalid.message, invalid.uid.as_ref())
 }
 
-/// Returns the answer to a frame whose collection cannot be named here.
+/// Returns the response to a frame with an unknown or inaccessible collection.
 #[must_use]
 pub fn invalid_collection(area: &'static str, uid: Option<&Uid>) -> Bytes {
     let message = "The provided collection does not exists or is not accessible.";
     refused(area, codes::INVALID_COLLECTION.name, message, uid)
 }
 
-/// Returns the answer to a frame that the domain refused or failed with. Of several broken rules
-/// the first is told. A failure of storage is logged by this.
+/// Returns the response to a frame that failed in the domain. Of several violations only the first
+/// is reported. Storage failures are logged.
 #[must_use]
 pub fn failed(area: &'static str, error: &Error, uid: Option<&Uid>) -> Bytes {
     let (code, message) = words(error);
     refused(area, code, &message, uid)
 }
 
-/// Returns the answer to a frame that came too fast after others, and was not looked at.
+/// Returns the response to a rate-limited frame, which was not handled.
 #[must_use]
 pub fn too_fast(frame: &Result<Frame, Refused>, wait: Duration) -> Bytes {
     let uid = match frame {
@@ -158,7 +158,7 @@ fn words(error: &Error) -> (&'static str, String) {
     )
 }
 
-/// An answer in the making: an object that is not closed yet.
+/// An unfinished response: an object that is not closed yet.
 struct Answer(TextFrame);
 
 fn begin(start: &str, room: usize) -> Answer {
@@ -173,7 +173,7 @@ impl Answer {
         self
     }
 
-    /// Adds a field, if there is a value. The name is one of ours and needs no escapes.
+    /// Adds a field if there is a value. Names are constants and need no escapes.
     fn field<T: Serialize + ?Sized>(&mut self, name: &str, value: Option<&T>) -> &mut Self {
         if let Some(value) = value {
             self.raw(",\"").raw(name).raw("\":");

@@ -1,6 +1,6 @@
-//! The `auth` frame: what a client shows to sign in, or that it wants to sign out.
+//! The `auth` frame: the credentials of a sign-in, or a sign-out.
 //!
-//! Checks shapes only, as `frames` does for all others. What follows is for `sign_in`.
+//! Validates shapes only, as `frames` does for all others. `sign_in` handles the result.
 
 use serde_json::Value as Json;
 
@@ -11,26 +11,26 @@ use crate::transport::ws::directus::fields::Fields;
 pub enum Auth {
     /// A sign-in.
     SignIn(Credentials),
-    /// The tutorial's way to sign out.
+    /// A sign-out, in the form of the Directus tutorial.
     SignOut,
-    /// Neither.
+    /// Any other shape.
     Nothing,
 }
 
-/// What a client shows to sign in, never to be logged.
+/// Credentials of a client. They must not be logged.
 #[derive(PartialEq, Eq)]
 pub enum Credentials {
     /// An access token or a static token.
     AccessToken(String),
     /// A refresh token.
     RefreshToken(String),
-    /// An address and a password.
+    /// An email address and a password.
     Password {
-        /// The address.
+        /// The email address.
         email: String,
         /// The password.
         password: String,
-        /// A code of the second factor.
+        /// A one-time password.
         otp: Option<String>,
     },
 }
@@ -42,7 +42,7 @@ impl std::fmt::Debug for Credentials {
 }
 
 impl Auth {
-    /// Reads it. What has no shape that is known is nothing, without a reason.
+    /// Parses the frame. An unknown shape is ignored without an error.
     pub(super) fn read(fields: &mut Fields) -> Self {
         if let Some(Json::String(token)) = fields.take("access_token") {
             return Self::SignIn(Credentials::AccessToken(token));
@@ -64,7 +64,7 @@ impl Auth {
     }
 }
 
-/// Returns whether this can be an address: something, an @, something, and no spaces.
+/// Returns whether a text looks like an email address: text, an @, text, and no whitespace.
 fn is_email(text: &str) -> bool {
     !text.contains(char::is_whitespace)
         && text.rsplit_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty())

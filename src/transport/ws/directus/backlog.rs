@@ -1,4 +1,4 @@
-//! Frames that have come and cannot be handled yet: bounded in number, in bytes, and in memory.
+//! Pending frames of a connection, limited in number, bytes, and memory.
 
 use std::collections::VecDeque;
 
@@ -11,46 +11,46 @@ use crate::transport::json_size;
 use crate::transport::ws::directus::fields::Invalid;
 use crate::transport::ws::directus::frames::Frame;
 
-/// A frame whose turn it is.
+/// The next frame to handle.
 #[derive(Debug)]
 pub struct Next {
-    /// What it says.
+    /// The parsed frame, or the reason to reject it.
     pub frame: Result<Frame, Refused>,
-    /// About how many bytes it takes while it is under way.
+    /// Approximate size of the frame while it is handled, in bytes.
     pub bytes: usize,
-    /// What is reserved for that; boxed, since most frames are small.
+    /// The reservation for its parsed content. Boxed, since most frames are small and have none.
     pub memory: Option<Box<Reservation>>,
 }
 
-/// Why a frame is not handled.
+/// Reasons to reject a frame.
 #[derive(Debug)]
 pub enum Refused {
-    /// It makes no sense.
+    /// The frame is malformed.
     Invalid(Invalid),
-    /// There is no memory for what it says.
+    /// The memory quota has no room for the parsed content.
     NoMemory(Error),
 }
 
-/// What an item that is to be created takes beside its text: half a kilobyte, however short it is.
+/// Overhead of an item to create: half a kilobyte, however short the item is.
 const ITEM_OVERHEAD: usize = 512;
-/// What a frame takes beside its bytes.
+/// Overhead of a pending frame.
 const FRAME_OVERHEAD: usize = 64;
 
-/// Frames in the order in which they came. While it is full the socket is not read, so that a
-/// client that says more than can be answered is held up by itself.
+/// Pending frames in the order of their arrival. While the backlog is full, the socket is not read,
+/// so a client that sends faster than it is answered delays only itself.
 #[derive(Debug)]
 pub struct Backlog {
-    /// The first frame, once it has been looked at and has to wait; boxed, since most connections are
-    /// idle.
+    /// The first frame, if it was parsed and has to wait. Boxed, since most connections are idle.
     first: Option<Box<Next>>,
-    /// The others, as they came: a parsed frame may take many times as much memory.
+    /// The other frames, unparsed: a parsed frame may take many times as much memory.
     others: VecDeque<Bytes>,
     bytes: usize,
-    /// How much those take for which no memory was reserved when they came.
+    /// Size of the pending frames without a reservation of their own, overhead included.
     small_bytes: usize,
-    /// What is reserved for those; boxed, since most connections are idle.
+    /// The reservation for those frames. Boxed, since most connections are idle.
     memory: Option<Box<Reservation>>,
-    /// Whether there was no memory for the last frame: it is here all the same, and none is read after it.
+    /// Whether the reservation failed for the last frame. It is queued anyway, but no more frames
+    /// are read.
     is_crowded: bool,
     frames_max: usize,
     bytes_max: usize,
@@ -58,8 +58,8 @@ pub struct Backlog {
 }
 
 impl Backlog {
-    /// Returns an empty backlog that is full with so many frames, or so many bytes. The JSON of a
-    /// frame may nest so deep.
+    /// Creates an empty backlog. It is full at `frames_max` frames or `bytes_max` bytes.
+    /// `depth_max` limits the nesting of the JSON.
     #[must_use]
     pub const fn new(frames_max: usize, bytes_max: usize, depth_max: usize) -> Self {
         Self {
@@ -81,8 +81,8 @@ impl Backlog {
         self.others.len() < self.frames_max && self.bytes < self.bytes_max && !self.is_crowded
     }
 
-    /// Adds a frame. Its memory is reserved already if it is large; that of small ones is taken from what
-    /// `nothing` returns.
+    /// Adds a frame. A large one has a reservation already. Small ones share the reservation that
+    /// `nothing` creates.
     pub fn push(&mut self, text: Bytes, nothing: impl FnOnce() -> Reservation) {
         self.bytes += text.len();
         self.small_bytes += small(&text);
@@ -93,7 +93,7 @@ impl Backlog {
         }
     }
 
-    /// Takes out the first frame. The memory of what it says is taken from what `nothing` returns.
+    /// Removes and parses the first frame. `nothing` creates the reservation of its content.
     pub fn take(&mut self, nothing: impl FnOnce() -> Reservation) -> Option<Next> {
         if let Some(first) = self.first.take() {
             return Some(*first);
@@ -102,7 +102,7 @@ impl Backlog {
         self.bytes -= text.len();
         self.small_bytes -= small(&text);
         if self.others.is_empty() {
-            // Most connections are idle most of the time.
+            // Frees the memory, since most connections are idle most of the time.
             self.others = VecDeque::new();
             self.memory = None;
             self.is_crowded = false;
@@ -112,7 +112,7 @@ impl Backlog {
         Some(self.read(&text, nothing))
     }
 
-    /// Puts the frame that was just taken out back in its place.
+    /// Puts back the frame that was just taken.
     pub fn put_back(&mut self, first: Next) {
         self.first = Some(Box::new(first));
     }
@@ -136,7 +136,7 @@ impl Backlog {
     }
 }
 
-/// Returns what a frame takes for which nothing was reserved when it came.
+/// Returns the size of a pending frame, or 0 if it has a reservation of its own.
 fn small(text: &Bytes) -> usize {
     if text.len() > FREE { 0 } else { text.len() + FRAME_OVERHEAD }
 }

@@ -1,7 +1,7 @@
-//! What a client has got, by its answers to pings: when it has answered one, it has everything that
-//! was sent before it.
+//! Tracks acknowledgements: a client that has answered a ping has received everything that was sent
+//! before it.
 //!
-//! Decides only, from the instants it is given; it neither sends nor waits.
+//! Computes from the given instants only, without I/O.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,58 +10,58 @@ use tokio::time::Instant;
 
 use crate::domain::realtime::Mark;
 
-/// How often pings are sent for a confirmation in the long run, and for how many that may be saved up.
-/// What is sent between two of them may be told twice after a lost connection; where people write,
-/// each message is confirmed at once.
+/// Token bucket of acknowledgement pings: one per `PAUSE`, with a burst of `SAVED_UP_MAX`. Events
+/// that were sent between two pings may be sent again after a lost connection. At the pace of a
+/// conversation, each message is acknowledged at once.
 const PAUSE: Duration = Duration::from_millis(100);
 const SAVED_UP_MAX: u32 = 20;
-/// How many pings may wait for an answer. Of further ones the answers count for nothing.
+/// Maximum number of tracked pings. The answers to further ones acknowledge nothing.
 const ASKED_MAX: usize = 8;
 
-/// The pings of one connection that are not answered yet.
+/// The unanswered pings of one connection.
 #[derive(Debug)]
 pub struct Confirming {
     asked: VecDeque<(Question, Mark)>,
     wanted: bool,
-    /// Until when the pauses after all pings so far last, one after the other.
+    /// When the token bucket is full again.
     paused: Instant,
 }
 
-/// What asks.
+/// The kind of a ping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Question {
-    /// A frame of Directus.
+    /// A Directus `ping` frame.
     Frame,
-    /// A ping of the protocol.
+    /// A protocol ping.
     Protocol,
 }
 
 impl Confirming {
-    /// Returns the state of a connection that was not asked anything.
+    /// Creates the state of a connection without pings.
     #[must_use]
     pub const fn new(now: Instant) -> Self {
         Self { asked: VecDeque::new(), wanted: false, paused: now }
     }
 
-    /// Notes that something was sent that is to be confirmed.
+    /// Requests an acknowledgement of the frames sent so far.
     pub const fn want(&mut self) {
         self.wanted = true;
     }
 
-    /// Returns whether something was sent since the last ping.
+    /// Returns whether an acknowledgement was requested since the last ping.
     #[must_use]
     pub const fn is_wanted(&self) -> bool {
         self.wanted
     }
 
-    /// Returns when to send a ping, if at all: not while another one waits for its answer.
+    /// Returns when to send a ping, if at all. No ping is due while another one is unanswered.
     #[must_use]
     pub fn due(&self) -> Option<Instant> {
         let earliest = || self.paused.checked_sub(PAUSE * SAVED_UP_MAX).unwrap_or(self.paused);
         (self.wanted && self.asked.is_empty()).then(earliest)
     }
 
-    /// Notes a ping, sent for this or another reason, and what its answer confirms.
+    /// Records a ping, sent for this or another reason, and the point that its answer acknowledges.
     pub fn ask(&mut self, question: Question, mark: Mark, now: Instant) {
         self.wanted = false;
         self.paused = self.paused.max(now) + PAUSE;
@@ -70,9 +70,9 @@ impl Confirming {
         }
     }
 
-    /// Takes an answer, and returns what it confirms.
+    /// Handles an answer, and returns the acknowledged point.
     pub fn answer(&mut self, question: Question) -> Option<Mark> {
-        // Clients answer in order; an answer to nothing confirms nothing.
+        // Clients answer in order. An unexpected answer acknowledges nothing.
         self.asked.pop_front_if(|(asked, _)| *asked == question).map(|(_, mark)| mark)
     }
 }

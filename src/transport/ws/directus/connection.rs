@@ -1,4 +1,4 @@
-//! One connection's frames: each becomes one call of the domain, and its result one frame.
+//! Handles the frames of one connection: each becomes one domain call, and its result one frame.
 
 use std::sync::Arc;
 
@@ -38,50 +38,50 @@ use crate::transport::ws::directus::items;
 use crate::transport::ws::directus::standing::Becomes;
 use crate::transport::ws::directus::uid::Uid;
 
-/// What the frames of one connection act on.
+/// The state that the frames of one connection act on.
 pub struct Connection {
-    /// What all connections share.
+    /// State shared by all connections.
     pub context: Arc<Context>,
-    /// The connection as the hub sees it.
+    /// The handle of the connection in the hub.
     pub peer: Peer,
-    /// Where it comes from.
+    /// Address and user agent of the client.
     pub origin: Origin,
-    /// What of the answers has yet to be read.
+    /// Budget of responses that the client has not read yet.
     pub meter: Meter,
-    /// Lets it hear of who is writing.
+    /// The subscription to typing notifications, if there is one.
     pub typing: Mutex<Option<Watch>>,
 }
 
-/// A good sign-in.
+/// A successful sign-in.
 #[derive(Debug)]
 pub struct Granted {
-    /// Who signed in. It expires where Directus lets the connection end with a token.
+    /// The signed-in identity. It expires where Directus ends the connection with the token.
     pub identity: Identity,
-    /// What the client may sign in with the next time.
+    /// The refresh token for the next sign-in.
     pub refresh_token: Option<String>,
-    /// Whether this connection began or renewed the session, so that a sign-out may end it.
+    /// Whether this connection created or refreshed the session, so that a sign-out may end it.
     pub owns_session: bool,
 }
 
 impl Connection {
-    /// Returns whose memory its messages take.
+    /// Returns the owner that is charged for the memory of messages.
     pub fn owner(&self) -> Owner {
         Owner::of_either(self.peer.actor().user, self.origin.ip)
     }
 
-    /// Returns a reservation of nothing yet, for a message or what it says.
+    /// Returns an empty reservation, for a message or its parsed content.
     pub fn reservation(&self) -> Reservation {
         Reservation::new(&self.context.services.memory, self.owner())
     }
 
-    /// Checks what a client shows.
+    /// Verifies credentials.
     ///
-    /// Whoever signs in here with a password or a refresh token stays signed in as long as the
-    /// session lives. The access token that comes with the sign-in never leaves the server, so the
+    /// After a sign-in with a password or a refresh token, the connection stays signed in as long
+    /// as the session lives. The access token of such a sign-in never leaves the server, so the
     /// client could not know when to renew it.
     ///
     /// # Errors
-    /// What [`crate::domain::auth::Auth`] refuses credentials with.
+    /// The errors of [`crate::domain::auth::Auth`] for the credentials.
     pub async fn check(&self, credentials: Credentials) -> Result<Granted, Error> {
         let auth = &self.context.services.auth;
         let signed_in = match credentials {
@@ -104,10 +104,10 @@ impl Connection {
         })
     }
 
-    /// Makes the connection somebody else's, and returns whether that still held afterwards; if
-    /// not, the caller has to make it nobody's or the public's.
+    /// Changes the identity of the connection. Returns whether it still held afterwards; if not,
+    /// the caller has to call [`Connection::fall_back`].
     ///
-    /// This and its like are boxed: what they need would else be kept ready by each idle connection.
+    /// Boxed, like similar futures: otherwise each idle connection would include its size.
     pub fn identify(&self, identity: Identity) -> BoxFuture<'_, bool> {
         Box::pin(async move {
             self.peer.identify(identity.clone()).await;
@@ -115,12 +115,12 @@ impl Connection {
         })
     }
 
-    /// Returns whether what the connection has just become still holds, as [`Peer::confirm`].
+    /// Returns whether the new identity of the connection still holds, see [`Peer::confirm`].
     pub fn confirm(&self, identity: Identity) -> BoxFuture<'_, bool> {
         Box::pin(self.peer.confirm(identity))
     }
 
-    /// Makes the connection nobody's or the public's since its token has expired, as [`Peer::expire`].
+    /// Falls back to the public or to no access after a token expiry, see [`Peer::expire`].
     pub async fn expire(&self, becomes: Becomes) {
         let identity = match becomes {
             Becomes::Nobody => nobody(),
@@ -132,7 +132,7 @@ impl Connection {
         }
     }
 
-    /// Makes the connection nobody's or the public's.
+    /// Falls back to the public or to no access.
     pub async fn fall_back(&self, becomes: Becomes) {
         match becomes {
             Becomes::Nobody => Box::pin(self.peer.identify(nobody())).await,
@@ -142,15 +142,15 @@ impl Connection {
         }
     }
 
-    /// Ends the session that somebody signed out of.
+    /// Ends the session of an identity that signed out.
     pub async fn end_session(&self, identity: Identity) {
         if let Err(error) = self.context.services.auth.end(&identity).await {
-            // There is nobody to answer; turning the error into words logs it.
+            // A sign-out has no response. Building the error frame logs the error.
             drop(answers::failed("auth", &error, None));
         }
     }
 
-    /// Does what an `items` frame asks for, and returns the answer.
+    /// Handles an `items` frame, and returns the response.
     pub async fn items(&self, frame: Items) -> Bytes {
         let uid = frame.uid.clone();
         let uid = uid.as_ref();
@@ -232,7 +232,7 @@ impl Connection {
         })
     }
 
-    /// Begins a subscription, and returns the answer if there is none: the first news is one.
+    /// Begins a subscription. Returns only a failure: the first notification is the response.
     pub async fn subscribe(&self, frame: Subscribe) -> Option<Bytes> {
         let Some(collection) =
             schema::find(&frame.collection).filter(|found| can_be_subscribed(found))
@@ -257,8 +257,8 @@ impl Connection {
         Some(answers::failed("subscribe", &error, frame.uid.as_ref()))
     }
 
-    /// Does what a `typing` frame asks for, and returns the answer if that was refused. To be told
-    /// who is writing, and then no more, has its answer in what is told, and in its end.
+    /// Handles a `typing` frame. Returns a frame only on failure: a subscription is answered by its
+    /// notifications, and an unsubscription by their end.
     pub async fn typing(&self, frame: Typing, uid: Option<&Uid>) -> Option<Bytes> {
         let typing = self.context.services.hub.typing();
         let done = match frame {
@@ -280,27 +280,27 @@ impl Connection {
         done.err().map(|error| answers::failed("typing", &error, uid))
     }
 
-    /// Ends one subscription or all, and returns the answer.
+    /// Ends one subscription, or all of them without a `uid`, and returns the response.
     pub fn unsubscribe(&self, uid: Option<&Uid>) -> Bytes {
         self.peer.unsubscribe(uid.map(Uid::to_text).as_deref());
         answers::unsubscribed(uid)
     }
 }
 
-/// Returns whether there is news of a collection: of what happened there is none, since it is made of
-/// the news of all others.
+/// Returns whether a collection can be subscribed to. History collections cannot: their rows are
+/// derived from the events of all other collections.
 fn can_be_subscribed(collection: &Collection) -> bool {
     collection.reach != Reach::Internal && collection.form != Form::History
 }
 
-/// Returns the identity of whoever has to sign in first.
+/// Returns the identity of a connection that has to sign in first. It has no access.
 #[must_use]
 pub fn nobody() -> Identity {
     Identity { actor: Arc::new(Actor::nobody()), basis: Basis::Nothing, expires: None }
 }
 
-/// Returns the answer to a write. As in Directus it is an error if the caller may not see what was
-/// written, although it was.
+/// Returns the response to a write. As in Directus, it is an error if the caller may not read the
+/// written items, although they were written.
 fn shown(written: Written, uid: Option<&Uid>) -> Result<Bytes, Error> {
     let Answer { data, counts, .. } = written.answer?;
     Ok(answers::items(&data, counts, uid))

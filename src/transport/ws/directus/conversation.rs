@@ -1,9 +1,9 @@
-//! One connection from its first frame to its last: the order of frames, and the time.
+//! One connection from its first frame to its last: the order of frames, and all timers.
 //!
-//! Frames are handled in order and one at a time, so that answers keep the order of questions and
-//! nothing is dropped while a sign-in is being checked. Only creates that follow each other may be
-//! under way together, so that they can share a commit; their answers still come in order. What a
-//! frame means is the business of `connection`.
+//! Frames are handled in order and one at a time, so that responses keep the order of requests and
+//! no frame is dropped while a sign-in is being checked. Only consecutive creates may run
+//! concurrently, so that they can share a commit; their responses still keep their order.
+//! `connection` interprets the frames.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -47,33 +47,34 @@ use crate::transport::ws::socket::Heard;
 use crate::transport::ws::socket::Socket;
 use crate::transport::ws::users::Who;
 
-/// How many creates of one connection may be under way together.
+/// Maximum number of concurrent creates of one connection.
 const CREATES_MAX: usize = 32;
-/// How many times the bytes of the largest frame they may have together.
+/// Maximum size of concurrent creates, as a multiple of the maximum frame size.
 const CREATES_FRAMES: usize = 2;
-/// The part of its outbox that a connection's answers may take before no more are made.
+/// Divisor of the send queue capacity, for the share that unread responses may take before no
+/// further ones are made.
 const ANSWERS_SHARE: usize = 4;
 
-/// How a connection comes in.
+/// The client data of an upgrade.
 #[derive(Debug)]
 pub struct Entry {
-    /// Who it is, by the credentials of its upgrade; `None` if it had none.
+    /// The identity of the credentials in the upgrade, `None` without credentials.
     pub identity: Option<Identity>,
-    /// Where it comes from.
+    /// Address and user agent of the client.
     pub origin: Origin,
-    /// The origin of the page, as browsers tell it.
+    /// The `Origin` header of the page, as sent by browsers.
     pub page: Option<String>,
 }
 
-/// Speaks with a client until either side ends the connection. A change that has begun by then is
-/// carried to its end, heard or not, so that none is left half done.
+/// Serves a client until either side ends the connection. A change that has started by then runs to
+/// its end even if the client is gone, so that no change is left half done.
 #[expect(clippy::boxed_local, reason = "the box is freed here, and the task has room for no more")]
 pub fn converse(
     mut socket: Socket,
     context: Arc<Context>,
     entry: Box<Entry>,
 ) -> impl Future<Output = ()> + Send {
-    // Outside of the future: each idle connection would keep what only the start needs.
+    // Outside the future: otherwise each idle connection would keep memory for its start.
     let entry = *entry;
     let outbox = Arc::clone(socket.outbox());
     let standing = standing(&context, entry.identity.as_ref());
@@ -89,14 +90,14 @@ pub fn converse(
     async move {
         let mut conversation = Conversation::new(&connection, &outbox, standing);
         conversation.run(&mut socket).await;
-        // Boxed, as are others that come once: each idle connection would keep their needs ready.
+        // Boxed, like other rare futures: otherwise each idle connection would include their size.
         Box::pin(conversation.rest()).await;
         drop(connection);
         Box::pin(socket.finish()).await;
     }
 }
 
-/// Returns where a new connection stands.
+/// Returns the initial auth state of a connection.
 fn standing(context: &Context, identity: Option<&Identity>) -> Standing {
     let until = identity.and_then(|identity| expiry(identity, &context.services.clock));
     Standing::new(
@@ -108,12 +109,12 @@ fn standing(context: &Context, identity: Option<&Identity>) -> Standing {
     )
 }
 
-/// Returns when an identity expires, by a clock that nobody can set: `None` for never.
+/// Returns when an identity expires, on the monotonic clock; `None` for never.
 pub fn expiry(identity: &Identity, clock: &Clock) -> Option<Instant> {
     Instant::now().checked_add(clock.now().until(identity.expires?))
 }
 
-/// What one connection is in the midst of.
+/// The state of one connection.
 pub(super) struct Conversation<'a> {
     pub(super) connection: &'a Connection,
     pub(super) outbox: &'a Outbox,
@@ -123,33 +124,33 @@ pub(super) struct Conversation<'a> {
     backlog: Backlog,
     meter: Meter,
     pace: Pace,
-    /// Until when nothing that was said is looked at: it came too fast.
+    /// Rate-limited: no frames are handled until then.
     deaf_until: Option<Instant>,
-    /// Until when subscriptions do not say that they show nothing since a token has expired.
+    /// After a token expiry, the errors of subscriptions that lost access are deferred until then.
     pub(super) unsaid_until: Option<Instant>,
-    /// What is under way: creates, or one thing of another kind.
+    /// Running work: several creates, or one frame of another kind.
     running: FuturesOrdered<BoxFuture<'a, Settled>>,
-    /// How many bytes that takes, about.
+    /// Approximate size of the running work in bytes.
     running_bytes: usize,
-    /// How many what is about to begin takes, and what is reserved for it.
+    /// Size of the frame that is about to start, and its memory reservation.
     next_bytes: usize,
     next_memory: Option<Box<Reservation>>,
-    /// What that is, if it is anything.
+    /// The kind of the running work, if there is any.
     pub(super) kind: Kind,
-    /// Whether this connection began or renewed the session it is signed in by.
+    /// Whether this connection created or refreshed the session it is signed in by.
     pub(super) owns_session: bool,
-    /// Whether what has come waits until more of the answers are read.
+    /// Back-pressure: pending frames wait until the client has read more responses.
     crowded: bool,
-    /// Whether nothing follows any more.
+    /// Whether the connection is closed.
     over: bool,
 }
 
-/// What is under way.
+/// The kind of the running work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Creates, which others may join.
+    /// Creates, which further creates may join.
     Creates,
-    /// What changes nothing.
+    /// A read.
     Read,
     /// The check of a sign-in.
     Check,
@@ -157,15 +158,15 @@ pub(super) enum Kind {
     Other,
 }
 
-/// What came out of a frame.
+/// The result of a frame.
 pub(super) enum Outcome {
-    /// The answer, if there is one.
+    /// The response, if there is one.
     Answer(Option<Bytes>),
-    /// A sign-in that was checked.
+    /// The result of a sign-in check.
     Checked(Result<Granted, Error>, Option<Uid>),
 }
 
-/// An outcome, and how many bytes what it came of had taken.
+/// An outcome, and the size of its frame as counted in `running_bytes`.
 type Settled = (Outcome, usize);
 
 impl<'a> Conversation<'a> {
@@ -212,7 +213,7 @@ impl<'a> Conversation<'a> {
             }
             socket.bound_messages(self.message_bytes_max());
             socket.belong_to(connection.owner());
-            // Asked once: what is written in between would be noticed by neither of those who ask.
+            // Evaluated once: if it changed between the guards, neither branch would be polled.
             let has_room = self.meter.has_room();
             tokio::select! {
                 biased;
@@ -234,8 +235,8 @@ impl<'a> Conversation<'a> {
                     }
                     Box::pin(self.tick()).await;
                 }
-                // The connection is nobody's by then. While a sign-in is being checked, what comes
-                // out of that decides.
+                // The hub has revoked the identity already. While a sign-in is being checked, its
+                // result decides.
                 () = connection.peer.identity_lost(), if !self.is_checking() => {
                     let consequence = self.standing.lose();
                     self.suffer(consequence, None).await;
@@ -259,11 +260,11 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// Does what the client has said before it went: a page that sends and is left at once has
-    /// still sent. What it only wanted to read is given up.
+    /// Handles the pending frames of a client that is gone: a page that sends and is closed at once
+    /// has still sent. Reads are discarded.
     async fn finish_unheard(&mut self) {
         self.outbox.close(Closing::Done);
-        // Nobody reads the answers, so none of them is waited for.
+        // The client reads no more responses, so back-pressure is disabled.
         self.meter = Meter::new(usize::MAX);
         loop {
             self.deaf_until = None;
@@ -285,7 +286,7 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// Waits for what has begun, unless it only reads.
+    /// Waits for running work, unless it is a read.
     async fn rest(mut self) {
         if !self.running.is_empty() && self.kind != Kind::Read {
             self.outbox.close(Closing::Done);
@@ -293,7 +294,7 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// Answers what has begun, drops what has not, and says that the service restarts.
+    /// Finishes running work, drops pending frames, and closes the connection for a restart.
     async fn stop(&mut self) {
         while let Some(outcome) = self.running.next().await {
             if let Some(rest) = self.settle(outcome) {
@@ -303,19 +304,19 @@ impl<'a> Conversation<'a> {
         self.outbox.close(Closing::Restart);
     }
 
-    /// Returns how large a message may be: nobody needs much to sign in.
+    /// Returns the current maximum message size. Before a sign-in a smaller limit applies.
     fn message_bytes_max(&self) -> usize {
         let config = &self.connection.context.config;
         if self.standing.is_waiting() { config.handshake_bytes_max } else { config.frame_bytes_max }
     }
 
-    /// Returns how many bytes the creates under way may have together. What follows waits in the
-    /// backlog, and once that is full the socket is not read.
+    /// Returns the maximum size of concurrent creates. Further frames wait in the backlog, and once
+    /// that is full the socket is not read.
     fn creates_bytes_max(&self) -> usize {
         CREATES_FRAMES * self.connection.context.config.frame_bytes_max
     }
 
-    /// Begins, in order, all that need not wait for what is under way.
+    /// Starts, in order, all pending frames that need not wait for the running work.
     async fn begin_what_may(&mut self) {
         self.crowded = false;
         while !self.over && self.deaf_until.is_none() {
@@ -355,11 +356,11 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// Notes that something was said that changes so many items. Each of them counts as a message: what
-    /// follows a long list waits as if it had been said one by one.
+    /// Takes a token for each item that a frame changes. A long list delays later frames as if its
+    /// items had been sent one by one.
     ///
     /// # Errors
-    /// How long it should have waited.
+    /// The remaining wait, if the frame came too early.
     fn keep_pace(&mut self, changes: usize) -> Result<(), Duration> {
         let Connection { context, peer, origin, .. } = self.connection;
         let (who, now) = (Who::of(peer.actor().user, origin.ip), Instant::now());
@@ -371,8 +372,8 @@ impl<'a> Conversation<'a> {
         Ok(())
     }
 
-    /// Begins what a frame asks for; what is returned belongs to it, and is rare. Frames and outcomes
-    /// are large, so nothing that is kept while a connection waits holds one.
+    /// Starts to handle a frame. A returned future, which is rare, has to be awaited. Frames and
+    /// outcomes are large, so no state that lives while a connection is idle contains one.
     fn begin(&mut self, frame: Result<Frame, Refused>) -> Option<BoxFuture<'_, ()>> {
         let connection = self.connection;
         let frame = match frame {
@@ -416,7 +417,7 @@ impl<'a> Conversation<'a> {
         None
     }
 
-    /// Lets something be under way.
+    /// Adds a future to the running work.
     pub(super) fn launch(&mut self, work: impl Future<Output = Outcome> + Send + 'a) {
         let (bytes, memory) = (std::mem::take(&mut self.next_bytes), self.next_memory.take());
         self.running_bytes += bytes;
@@ -427,7 +428,7 @@ impl<'a> Conversation<'a> {
         self.running.push_back(work.boxed());
     }
 
-    /// Answers what is done; what is returned belongs to it, and is rare.
+    /// Handles an outcome. A returned future, which is rare, has to be awaited.
     fn settle(&mut self, (outcome, bytes): Settled) -> Option<BoxFuture<'_, ()>> {
         self.running_bytes -= bytes;
         match outcome {
@@ -457,7 +458,7 @@ impl<'a> Conversation<'a> {
     /// Returns when [`Conversation::tick`] is due.
     fn due(&self) -> Instant {
         let standing = self.standing.due(self.is_checking());
-        // While a sign-in is being checked, what comes out of that decides.
+        // While a sign-in is being checked, its result decides.
         let unsaid = self.unsaid_until.filter(|_| !self.is_checking());
         let others = [standing, self.deaf_until, unsaid, self.confirming.due()];
         others.into_iter().flatten().fold(self.heartbeat.due(), Instant::min)
@@ -485,16 +486,16 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// Returns whether the client has said something that is still being answered, or that has not
-    /// even been looked at.
+    /// Returns whether a frame of the client is being handled, or may be unread because the backlog
+    /// or the budget of unread responses is full.
     fn is_busy(&self) -> bool {
         !self.running.is_empty() || !self.backlog.has_room() || !self.meter.has_room()
     }
 
-    /// Asks for a sign of life, which also says how far the client has got.
+    /// Sends a ping. Its answer proves liveness and acknowledges all frames that were sent before.
     fn ask(&mut self, now: Instant) {
         let question = self.question();
-        // Before the ping is sent: what comes after this may be behind it.
+        // Taken before the ping is sent: events after this point may be sent after the ping.
         self.confirming.ask(question, self.connection.peer.mark(), now);
         self.say(match question {
             Question::Frame => answers::ping(),
@@ -508,19 +509,20 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// Returns what asks for a sign of life. Pages see only what comes after their sign-in; before
-    /// that, and where heartbeats are switched off, browsers are asked without their knowledge.
+    /// Returns the kind of ping to send. Clients answer ping frames only after their sign-in.
+    /// Before that, while a sign-in is being checked, and where heartbeats are disabled, protocol
+    /// pings are sent, which browsers answer on their own.
     fn question(&self) -> Question {
         let shown = self.connection.context.config.heartbeat && !self.is_checking();
         if shown && self.standing.is_signed_in() { Question::Frame } else { Question::Protocol }
     }
 
-    /// Sends a frame.
+    /// Sends a frame, counted in the budget of unread responses.
     pub(super) fn say(&self, frame: Bytes) {
         self.connection.peer.send(self.meter.count(frame));
     }
 
-    /// Closes the connection after what has been said.
+    /// Closes the connection after the frames that are queued.
     pub(super) fn close(&mut self) {
         self.outbox.close(Closing::Done);
         self.over = true;

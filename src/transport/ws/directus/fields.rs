@@ -1,4 +1,4 @@
-//! The fields of a frame, one by one, and the words for what is wrong with them.
+//! Reads the fields of a frame one by one, and builds the errors for invalid ones.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -12,35 +12,35 @@ use crate::text::json::Unfit;
 use crate::transport::lone_surrogates;
 use crate::transport::ws::directus::uid::Uid;
 
-/// How long a client's name for something may be, in bytes: subscriptions keep theirs.
+/// Maximum length of a `uid` in bytes: subscriptions store theirs.
 const UID_MAX: usize = 1024;
 
-/// A frame that makes no sense: `INVALID_PAYLOAD`.
+/// A malformed frame: `INVALID_PAYLOAD`.
 #[derive(Debug, PartialEq)]
 pub struct Invalid {
-    /// What the frame was about, as errors name it in their `type`.
+    /// The area of the frame, which is the `type` of the error frame.
     pub area: &'static str,
-    /// Why, for the client.
+    /// The reason, for the client.
     pub message: String,
-    /// The client's name for the request, where it can be told.
+    /// The client's identifier of the request, if it could be read.
     pub uid: Option<Uid>,
 }
 
-/// The fields of a frame that have not been looked at yet.
+/// The fields of a frame that have not been read yet.
 pub struct Fields {
-    /// What the frame is about, as errors name it in their `type`.
+    /// The area of the frame, which is the `type` of an error frame.
     pub area: &'static str,
-    /// The client's name for it.
+    /// The client's identifier of the frame.
     pub uid: Option<Uid>,
     others: Map<String, Json>,
 }
 
 impl Fields {
-    /// Reads the object that a frame has to be, and the name it may have.
+    /// Parses the object of a frame and its optional `uid`.
     ///
     /// # Errors
-    /// [`Invalid`], about the `server`, also if it nests deeper than `depth_max` or has numbers that would be
-    /// rounded.
+    /// [`Invalid`], with the area `server`. Nesting deeper than `depth_max` and numbers that would
+    /// be rounded are rejected as well.
     pub fn parse(text: &[u8], depth_max: usize) -> Result<Self, Invalid> {
         match json::check(text, depth_max) {
             Ok(()) => {}
@@ -66,15 +66,15 @@ impl Fields {
         Ok(fields)
     }
 
-    /// Takes a field out, whatever it is.
+    /// Removes a field of any type.
     pub fn take(&mut self, name: &str) -> Option<Json> {
         self.others.remove(name)
     }
 
-    /// Takes out a field that has to be there and text.
+    /// Removes a required text field.
     ///
     /// # Errors
-    /// [`Invalid`], about this area.
+    /// [`Invalid`], with the current area.
     pub fn require_text(&mut self, name: &str) -> Result<String, Invalid> {
         match self.take(name) {
             Some(Json::String(text)) => Ok(text),
@@ -82,10 +82,10 @@ impl Fields {
         }
     }
 
-    /// Takes out a field that is text, or nothing.
+    /// Removes an optional text field.
     ///
     /// # Errors
-    /// [`Invalid`], about this area.
+    /// [`Invalid`], with the current area.
     pub fn text(&mut self, name: &str) -> Result<Option<String>, Invalid> {
         match self.take(name) {
             None | Some(Json::Null) => Ok(None),
@@ -94,10 +94,10 @@ impl Fields {
         }
     }
 
-    /// Takes out a field that is the key of an item, or nothing.
+    /// Removes an optional field that is the key of an item.
     ///
     /// # Errors
-    /// [`Invalid`], about this area.
+    /// [`Invalid`], with the current area.
     pub fn key(&mut self, name: &str) -> Result<Option<Json>, Invalid> {
         match self.take(name) {
             None | Some(Json::Null) => Ok(None),
@@ -106,10 +106,10 @@ impl Fields {
         }
     }
 
-    /// Takes out the query, an object or nothing.
+    /// Removes the optional query, an object.
     ///
     /// # Errors
-    /// [`Invalid`], about this area.
+    /// [`Invalid`], with the current area.
     pub fn query(&mut self) -> Result<Option<Json>, Invalid> {
         match self.take("query") {
             None | Some(Json::Null) => Ok(None),
@@ -118,7 +118,7 @@ impl Fields {
         }
     }
 
-    /// Returns what is wrong with a field.
+    /// Returns the error for an invalid field.
     pub fn invalid(&self, expected: &str, found: Option<&Json>, name: &str) -> Invalid {
         Invalid {
             area: self.area,
@@ -128,7 +128,7 @@ impl Fields {
     }
 }
 
-/// Returns the client's name for a frame.
+/// Reads the client's identifier of a frame.
 fn read_uid(uid: Option<Json>, frame: &[u8]) -> Result<Option<Uid>, Invalid> {
     Ok(match uid {
         None => None,
@@ -143,11 +143,11 @@ fn read_uid(uid: Option<Json>, frame: &[u8]) -> Result<Option<Uid>, Invalid> {
     })
 }
 
-/// Refuses a frame with a number that would be rounded, unless that is its `uid`, which comes back as it
+/// Rejects a frame with a number that would be rounded, except in its `uid`, which is echoed as it
 /// was written.
 fn check_beside_uid(frame: &[u8]) -> Result<(), Invalid> {
     let mended = lone_surrogates::mend(frame);
-    // What is no JSON is refused later.
+    // Invalid JSON is rejected later.
     let Ok(fields) = serde_json::from_slice::<HashMap<String, &RawValue>>(&mended) else {
         return Ok(());
     };
@@ -162,13 +162,13 @@ fn check_beside_uid(frame: &[u8]) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// Returns what is wrong with a client's name that is too long.
+/// Returns the error for a `uid` that is too long.
 fn too_long() -> Invalid {
     let message = format!("Validation error: Longer than {UID_MAX} bytes at \"uid\"");
     Invalid { area: "server", message, uid: None }
 }
 
-/// Says what was expected, what came, and in which field.
+/// Describes the expected type, the received type, and the field.
 fn mismatch(expected: &str, found: Option<&Json>, name: Option<&str>) -> String {
     let mut message = match found {
         None => format!("Validation error: Required, expected {expected}"),
@@ -183,7 +183,7 @@ fn mismatch(expected: &str, found: Option<&Json>, name: Option<&str>) -> String 
     message
 }
 
-/// Returns what a value is, or a short text itself where one of a few texts was expected.
+/// Returns the type of a value, or a short text itself where one of several texts was expected.
 fn kind(value: &Json, expected: &str) -> String {
     match value {
         Json::Null => "null".to_owned(),
@@ -198,13 +198,13 @@ fn kind(value: &Json, expected: &str) -> String {
     }
 }
 
-/// Returns whether this has the type of a key.
+/// Returns whether a value has the type of a key.
 #[must_use]
 pub const fn is_key(value: &Json) -> bool {
     matches!(value, Json::String(_) | Json::Number(_))
 }
 
-/// Drops what would change the prototype of an object in JavaScript, so that it is never stored.
+/// Drops keys that would change the prototype of a JavaScript object, so that none is stored.
 fn drop_prototypes(value: &mut Json) {
     match value {
         Json::Object(fields) => {

@@ -1,6 +1,6 @@
-//! Frames that clients send: from text to checked wire types, or the reason why not.
+//! Frames from clients: parses text into typed frames, or returns the reason for a rejection.
 //!
-//! Checks shapes only. What a frame means, and whether it is allowed, is for others.
+//! Validates shapes only. Meaning and permissions are checked elsewhere.
 
 use serde_json::Value as Json;
 
@@ -12,7 +12,7 @@ use crate::transport::ws::directus::fields::Invalid;
 use crate::transport::ws::directus::fields::is_key;
 use crate::transport::ws::directus::uid::Uid;
 
-/// How long the name may be that a page gives itself, in bytes, and how that is said.
+/// Maximum length of a `recover` name in bytes, and its description in errors.
 const RECOVER_MAX: usize = 255;
 const RECOVER_FORM: &str = "text of 1 to 255 bytes";
 
@@ -25,53 +25,53 @@ pub enum Frame {
     Items(Box<Items>),
     /// `subscribe`.
     Subscribe(Box<Subscribe>),
-    /// `unsubscribe`: from one, or without a name from all.
+    /// `unsubscribe`: ends one subscription, or all of them without a `uid`.
     Unsubscribe(Option<Uid>),
     /// `typing`.
     Typing(Typing, Option<Uid>),
     /// `ping`.
     Ping(Option<Uid>),
-    /// `pong`: everything before the ping that it answers has arrived.
+    /// `pong`: acknowledges all frames sent before the ping.
     Pong,
-    /// Anything else, which is passed over without a word.
+    /// An unknown type, which is ignored.
     Other,
 }
 
-/// What a `typing` frame asks for.
+/// The action of a `typing` frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Typing {
-    /// To be told who is writing.
+    /// Subscribes to typing notifications.
     Subscribe,
-    /// To be told no more.
+    /// Ends that subscription.
     Unsubscribe,
-    /// To be known as writing.
+    /// Marks the caller as typing.
     Start,
-    /// To be known so no more.
+    /// Clears that mark.
     Stop,
 }
 
 /// An `items` frame.
 #[derive(Debug, PartialEq)]
 pub struct Items {
-    /// What to do.
+    /// The action.
     pub action: ItemsAction,
-    /// Where.
+    /// The name of the collection.
     pub collection: String,
-    /// One item, by a key that is neither empty nor 0.
+    /// The key of one item, neither empty nor 0.
     pub id: Option<Json>,
-    /// Items, by their keys.
+    /// The keys of several items.
     pub ids: Option<Vec<Json>>,
-    /// The values; null if there are none.
+    /// The values, or null.
     pub data: Json,
-    /// The query, an object; `None` if there is none.
+    /// The query, an object.
     pub query: Option<Json>,
-    /// What makes a create happen once; of no meaning elsewhere.
+    /// The idempotency key of a create; ignored for other actions.
     pub idempotency_key: Option<String>,
-    /// The client's name for the request.
+    /// The client's identifier of the request.
     pub uid: Option<Uid>,
 }
 
-/// What an `items` frame does.
+/// The action of an `items` frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ItemsAction {
     /// Creates items.
@@ -87,25 +87,25 @@ pub enum ItemsAction {
 /// A `subscribe` frame.
 #[derive(Debug, PartialEq)]
 pub struct Subscribe {
-    /// What to listen to.
+    /// The name of the collection.
     pub collection: String,
-    /// One kind of event; `None` for all.
+    /// The event to subscribe to; `None` for all.
     pub event: Option<EventAction>,
-    /// One item, by its key.
+    /// The key of a single item.
     pub item: Option<Json>,
-    /// The query, an object; null if there is none.
+    /// The query, an object or null.
     pub query: Json,
-    /// Where to go on.
+    /// The position to resume from.
     pub resume: Resume,
-    /// The client's name for the subscription.
+    /// The client's identifier of the subscription.
     pub uid: Option<Uid>,
 }
 
 impl Frame {
-    /// Reads a frame, whose JSON may nest so deep.
+    /// Parses a frame. `depth_max` limits the nesting of its JSON.
     ///
     /// # Errors
-    /// [`Invalid`], with words for the client.
+    /// [`Invalid`], with a message for the client.
     pub fn parse(text: &[u8], depth_max: usize) -> Result<Self, Invalid> {
         let mut fields = Fields::parse(text, depth_max)?;
         let kind = fields.require_text("type")?;
@@ -124,7 +124,7 @@ impl Frame {
         })
     }
 
-    /// Returns the client's name for what this frame asks for.
+    /// Returns the client's identifier of the request or subscription.
     #[must_use]
     pub const fn uid(&self) -> Option<&Uid> {
         match self {
@@ -138,7 +138,7 @@ impl Frame {
         }
     }
 
-    /// Returns whether this creates items.
+    /// Returns whether the frame creates items.
     #[must_use]
     pub const fn is_create(&self) -> bool {
         match self {
@@ -147,7 +147,7 @@ impl Frame {
         }
     }
 
-    /// Returns how many items it names to be created, changed or deleted; 1 if it names none.
+    /// Returns the number of items listed to create, update or delete; 1 if the frame lists none.
     #[must_use]
     pub fn changes(&self) -> usize {
         let Self::Items(items) = self else { return 1 };
@@ -163,7 +163,7 @@ impl Frame {
         named.unwrap_or(1).max(1)
     }
 
-    /// Returns whether this changes nothing: without anybody to hear the answer it is in vain.
+    /// Returns whether the frame changes nothing. It is pointless once the client is gone.
     #[must_use]
     pub const fn is_read(&self) -> bool {
         match self {
@@ -245,7 +245,7 @@ impl Subscribe {
     }
 }
 
-/// Returns whether JavaScript would take this key for none.
+/// Returns whether a key is falsy in JavaScript.
 fn is_falsy(key: &Json) -> bool {
     match key {
         Json::String(text) => text.is_empty(),

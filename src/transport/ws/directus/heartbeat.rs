@@ -1,6 +1,6 @@
-//! When to ask a client for a sign of life, and when to give it up.
+//! Heartbeat: when to ping a client, and when to close its connection.
 //!
-//! Decides only, from the instants it is given; it neither sends nor waits.
+//! Computes from the given instants only, without I/O.
 
 use std::time::Duration;
 
@@ -15,17 +15,17 @@ pub struct Heartbeat {
     heard: bool,
 }
 
-/// What is to be done at a beat.
+/// The action of a beat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Beat {
-    /// Ask for a sign of life.
+    /// Send a ping.
     Ask,
-    /// Close: nothing came in the whole period since the last ask.
+    /// Close the connection: there was no activity in the whole period since the last ping.
     Gone,
 }
 
 impl Heartbeat {
-    /// Returns a heartbeat whose first beat is one period from now.
+    /// Creates a heartbeat. The first beat is due after one period.
     #[must_use]
     pub fn new(period: Duration, now: Instant) -> Self {
         Self { period, due: now + period, asked: false, heard: false }
@@ -37,13 +37,13 @@ impl Heartbeat {
         self.due
     }
 
-    /// Notes a sign of life: something was said, or bytes have passed.
+    /// Records activity: a frame, or bytes received or sent.
     pub const fn hear(&mut self) {
         self.heard = true;
     }
 
-    /// Takes the beat that is due. A `busy` connection has said something that is still being
-    /// answered, and may not have been read since.
+    /// Handles the due beat. A `busy` connection has sent a frame that is still being handled, and
+    /// may not have been read since.
     pub fn beat(&mut self, now: Instant, busy: bool) -> Beat {
         if self.asked && !self.heard && !busy {
             return Beat::Gone;

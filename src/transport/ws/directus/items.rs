@@ -1,4 +1,4 @@
-//! Which items an `items` frame is about, and what it does to them.
+//! Selectors of `items` frames: the items a frame refers to, and the change it makes.
 
 use serde_json::Value as Json;
 
@@ -8,13 +8,13 @@ use crate::domain::items::Which;
 use crate::transport::ws::directus::fields::Invalid;
 use crate::transport::ws::directus::frames::Items;
 
-/// The words of Directus for a delete that names nothing.
+/// The error message of Directus for a delete without a selector.
 const DELETE_WHAT: &str = "Either 'ids', 'id' or 'query' is required for a DELETE request.";
-/// The same for an update.
+/// The error message for an update without a selector.
 const UPDATE_WHAT: &str = "Either 'ids', 'id', 'query' or a list of items as 'data' is required \
                            for an UPDATE request";
 
-/// Returns what a frame reads, and the query that shapes it.
+/// Returns the selector of a read and its query.
 #[must_use]
 pub fn read(frame: Items) -> (Which, Json) {
     let query = frame.query.unwrap_or_else(empty);
@@ -25,11 +25,11 @@ pub fn read(frame: Items) -> (Which, Json) {
     }
 }
 
-/// Returns what a frame updates, and the query that shapes the answer.
+/// Returns an update and the query that shapes its response.
 ///
 /// # Errors
-/// [`Error::InvalidPayload`] if it sets nothing, or does not say which items are meant: a query
-/// that leaves nothing out is no way to say that, since it would mean the first hundred of all.
+/// [`Error::InvalidPayload`] if the frame has no values or no selector. A query without a filter,
+/// search or limit is not a selector, since it would match the first hundred of all items.
 pub fn update(frame: Items) -> Result<(Update, Json), Error> {
     let query = frame.query.unwrap_or_else(empty);
     let which = match (frame.id, frame.ids) {
@@ -47,10 +47,10 @@ pub fn update(frame: Items) -> Result<(Update, Json), Error> {
     Ok((Update::Same(which, frame.data), query))
 }
 
-/// Returns what a frame deletes.
+/// Returns the selector of a delete.
 ///
 /// # Errors
-/// [`Invalid`] if it does not say which items are meant, as in [`update`].
+/// [`Invalid`] if the frame has no selector, as in [`update`].
 pub fn delete(frame: Items) -> Result<Which, Invalid> {
     match (frame.id, frame.ids, frame.query) {
         (Some(id), _, _) => Ok(Which::One(id)),
@@ -62,12 +62,12 @@ pub fn delete(frame: Items) -> Result<Which, Invalid> {
     }
 }
 
-/// Returns the query of a frame that has none.
+/// Returns the default query.
 pub fn empty() -> Json {
     Json::Object(serde_json::Map::new())
 }
 
-/// Returns whether a query says which items it means: by a filter, a search or a limit.
+/// Returns whether a query restricts the items: by a filter, a search or a limit.
 fn is_narrow(query: &Json) -> bool {
     let says = |name: &str| match query.get(name) {
         None | Some(Json::Null) => false,

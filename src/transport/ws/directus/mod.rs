@@ -1,9 +1,9 @@
-//! The protocol of Directus.
+//! The Directus protocol.
 //!
-//! `frames` is what clients send, `auth` one of them, and `answers` what they get; `connection`
-//! turns one into a call of the domain and its result into the other; `conversation` keeps the
-//! order of frames and the time, `backlog` and `pace` the bounds, `sign_in` who it is; `standing`
-//! and `heartbeat` decide without waiting or sending.
+//! `frames` parses frames from clients, `auth` one type of them, and `answers` encodes frames from
+//! the server. `connection` maps frames to domain calls and results to frames. `conversation` keeps
+//! the order of frames and the timers, `backlog` and `pace` the limits, and `sign_in` the identity.
+//! `standing`, `confirming` and `heartbeat` compute state without I/O.
 
 pub(super) mod answers;
 mod auth;

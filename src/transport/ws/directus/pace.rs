@@ -1,5 +1,5 @@
-//! How fast one connection may speak, and its account over all connections; visitors of one address
-//! have that together.
+//! Message rate limits: per connection, and per account over all of its connections. Connections
+//! without an account share the limit of their address.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,25 +11,25 @@ use crate::domain::rate::Rate;
 use crate::transport::ws::context::Context;
 use crate::transport::ws::users::Who;
 
-/// What a connection may say each second.
+/// The rate limits of a connection.
 #[derive(Debug)]
 pub struct Pace {
     own: Rate,
-    /// Who was here last, and what they may say on all their connections.
+    /// The current principal and its token bucket, shared by all of its connections.
     shared: Option<(Who, Arc<Mutex<Rate>>)>,
 }
 
 impl Pace {
-    /// Returns the pace of a new connection.
+    /// Creates the limits of a new connection.
     #[must_use]
     pub fn new(context: &Context, now: Instant) -> Self {
         Self { own: Rate::new(context.config.messages_per_second, now.into_std()), shared: None }
     }
 
-    /// Notes a message of somebody.
+    /// Takes a token for a message.
     ///
     /// # Errors
-    /// When it would have been in time, counted from now, if it came too early.
+    /// The remaining wait, if the message came too early.
     pub fn take(
         &mut self,
         context: &Context,
@@ -46,7 +46,7 @@ impl Pace {
         }
     }
 
-    /// Notes so many messages of somebody, in time or not, and returns how long to wait before the next.
+    /// Takes `count` tokens, in advance if there are too few. Returns the wait before the next one.
     pub fn spend(
         &mut self,
         context: &Context,

@@ -1,7 +1,7 @@
-//! Signing in and out in the course of a conversation, and losing that again.
+//! Sign-in and sign-out during a conversation, and the loss of a sign-in.
 //!
-//! `standing` decides what follows; this makes it follow. Whether credentials are good is for the
-//! domain.
+//! `standing` computes the transitions, and this module applies them. Credentials are verified by
+//! the domain.
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -21,15 +21,15 @@ use crate::transport::ws::directus::standing::Reason;
 use crate::transport::ws::directus::uid::Uid;
 
 impl Conversation<'_> {
-    /// Begins to check what a client shows.
+    /// Starts to verify credentials.
     pub(super) fn sign_in(&mut self, credentials: Credentials, uid: Option<Uid>) {
         let connection = self.connection;
         self.kind = Kind::Check;
         self.launch(async move { Outcome::Checked(connection.check(credentials).await, uid) });
     }
 
-    /// Signs out, without an answer. The session ends with it if this connection began or renewed
-    /// it; one that was only shown here, by an access token or a cookie, is somebody else's to end.
+    /// Signs out, without a response. Ends the session only if this connection created or refreshed
+    /// it. A session that was presented by an access token or a cookie belongs to another client.
     pub(super) async fn sign_out(&mut self) {
         let connection = self.connection;
         let identity = connection.peer.identity();
@@ -44,7 +44,7 @@ impl Conversation<'_> {
         }
     }
 
-    /// Becomes whoever signed in.
+    /// Applies a successful sign-in.
     pub(super) async fn grant(&mut self, granted: Granted, uid: Option<&Uid>) {
         let connection = self.connection;
         let until = expiry(&granted.identity, &connection.context.services.clock);
@@ -57,12 +57,12 @@ impl Conversation<'_> {
         self.say(answers::signed_in(uid, granted.refresh_token.as_deref()));
     }
 
-    /// Answers a sign-in that failed, or could not be checked.
+    /// Responds to a sign-in that failed or could not be checked.
     pub(super) async fn deny(&mut self, error: &Error, uid: Option<&Uid>) {
         let consequence = self.standing.refuse();
         match error {
-            // The credentials may be good: the client learns that it can try them again, or what
-            // has to come with them.
+            // The credentials may be valid: the error tells the client that it may try again, or
+            // that a one-time password is missing or wrong.
             Error::InvalidOtp
             | Error::RequestsExceeded(_)
             | Error::ProviderUnavailable(_)
@@ -76,7 +76,7 @@ impl Conversation<'_> {
         }
     }
 
-    /// Lets a consequence follow, told in the words for it.
+    /// Applies a transition with its default error frame.
     pub(super) fn suffer(
         &mut self,
         consequence: Consequence,
@@ -86,12 +86,14 @@ impl Conversation<'_> {
         self.suffer_with(consequence, frame).boxed()
     }
 
-    /// Becomes, says and closes, in this order: no frame is handled as who it was before.
+    /// Applies a transition: identity, error frame, close. In this order, no frame is handled under
+    /// the previous identity.
     async fn suffer_with(&mut self, consequence: Consequence, frame: Bytes) {
         self.owns_session = false;
         if consequence.reason == Reason::Expired {
             self.connection.expire(consequence.becomes).await;
-            // Where it stays open, what is not shown any more is said once a sign-in does not come.
+            // The errors of subscriptions that lost access are deferred until the time for a new
+            // sign-in is over.
             let patience = self.connection.context.config.auth_timeout;
             self.unsaid_until = Some(Instant::now() + patience);
         } else {

@@ -1,7 +1,7 @@
-//! Where a connection stands with its sign-in: what each thing that can happen to it leads to.
+//! The auth state machine of a connection.
 //!
-//! Decides only, from the instants it is given. It never says "keep who it was": whatever goes wrong
-//! leaves nobody or, where the socket is open to all, the public.
+//! Computes transitions from the given instants, without I/O. No failure keeps the previous
+//! identity: each leads to no access or, where the socket is open to the public, to the public.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::config::WebSocketAuth;
 
-/// The standing of one connection.
+/// The auth state of one connection.
 #[derive(Debug)]
 pub struct Standing {
     mode: WebSocketAuth,
@@ -19,52 +19,52 @@ pub struct Standing {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// It has to sign in with its first frame, and by then.
+    /// The first frame has to be a sign-in, and has to arrive by then.
     Waiting { until: Instant },
-    /// It may act as whoever it is, which nobody has signed in as.
+    /// It may act without a sign-in, under the fallback identity.
     Unsigned,
-    /// It is signed in, for good or until a token expires.
+    /// It is signed in, without a time limit or until a token expires.
     SignedIn { until: Option<Instant> },
-    /// Its token has expired; it has to sign in again by then.
+    /// Its token has expired; a new sign-in has to arrive by then.
     Expired { until: Instant },
 }
 
-/// Who a connection is from now on.
+/// The identity a connection falls back to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Becomes {
-    /// Somebody whom nothing is allowed.
+    /// A principal without access.
     Nobody,
     /// The public.
     Public,
 }
 
-/// Why, in the client's words.
+/// The reason that is sent to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
-    /// The first frame was no good sign-in, or none came in time.
+    /// The first frame was not a valid sign-in, or did not arrive in time.
     Handshake,
-    /// A later sign-in failed, or what the sign-in rested on is gone.
+    /// A later sign-in failed, or the credential behind the current one was revoked.
     Failed,
     /// The token has expired.
     Expired,
-    /// No new sign-in came in time after that.
+    /// No new sign-in arrived in time after the expiry.
     TimedOut,
 }
 
-/// What has to follow, in this order: become, say, close.
+/// A transition. Its steps are applied in this order: identity, error frame, close.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Consequence {
-    /// Who the connection is from now on.
+    /// The new identity.
     pub becomes: Becomes,
-    /// What it is told.
+    /// The reason in the error frame.
     pub reason: Reason,
-    /// Whether it is closed after that.
+    /// Whether the connection is closed.
     pub closes: bool,
 }
 
 impl Standing {
-    /// Returns the standing of a connection that has just been opened. `signed_in` says whether
-    /// the upgrade came with good credentials, `expires` when those end.
+    /// Returns the state of a new connection. `signed_in` tells whether the upgrade had valid
+    /// credentials, and `expires` when they expire.
     #[must_use]
     pub fn new(
         mode: WebSocketAuth,
@@ -76,7 +76,7 @@ impl Standing {
         let stage = match (signed_in, mode) {
             (true, _) => Stage::SignedIn { until: expires },
             (false, WebSocketAuth::Public) => Stage::Unsigned,
-            // In strict mode the upgrade itself is refused, so this is for handshakes.
+            // Strict mode has refused such an upgrade already, so this is handshake mode.
             (false, _) => Stage::Waiting { until: now + patience },
         };
         Self { mode, patience, stage }
@@ -88,14 +88,14 @@ impl Standing {
         matches!(self.stage, Stage::Waiting { .. })
     }
 
-    /// Returns whether somebody is signed in.
+    /// Returns whether the connection is signed in.
     #[must_use]
     pub const fn is_signed_in(&self) -> bool {
         matches!(self.stage, Stage::SignedIn { .. })
     }
 
-    /// Returns when [`Standing::expire`] is due, if at all. While a sign-in is being checked only
-    /// the present token can run out: the client has done what it was waited for.
+    /// Returns when [`Standing::expire`] is due, if at all. While a sign-in is being checked, only
+    /// the expiry of the current token counts: the client has sent its credentials in time.
     #[must_use]
     pub fn due(&self, checking: bool) -> Option<Instant> {
         match self.stage {
@@ -105,18 +105,18 @@ impl Standing {
         }
     }
 
-    /// Notes a good sign-in, for good or until a token expires.
+    /// Records a successful sign-in, and when its token expires.
     pub const fn sign_in(&mut self, until: Option<Instant>) {
         self.stage = Stage::SignedIn { until };
     }
 
-    /// Notes a sign-out; the connection stays open in every mode, so that one can sign in again.
+    /// Records a sign-out. The connection stays open in every mode, which allows another sign-in.
     pub fn sign_out(&mut self) -> Becomes {
         self.stage = Stage::Unsigned;
         self.fallback()
     }
 
-    /// Notes a failed sign-in, or in [`Standing::is_waiting`] any other first frame.
+    /// Handles a failed sign-in or, in [`Standing::is_waiting`], any other first frame.
     pub fn refuse(&mut self) -> Consequence {
         if self.is_waiting() {
             return Consequence {
@@ -128,12 +128,12 @@ impl Standing {
         self.fall(Reason::Failed)
     }
 
-    /// Notes that what the sign-in rested on is gone.
+    /// Handles the revocation of the credential behind the sign-in.
     pub fn lose(&mut self) -> Consequence {
         self.fall(Reason::Failed)
     }
 
-    /// Notes that the instant of [`Standing::due`] has come.
+    /// Handles the instant of [`Standing::due`].
     pub fn expire(&mut self, now: Instant) -> Consequence {
         match self.stage {
             Stage::Waiting { .. } => self.refuse(),

@@ -1,4 +1,4 @@
-//! The names that clients give their requests and subscriptions.
+//! Client-defined identifiers of requests and subscriptions.
 
 use std::collections::HashMap;
 
@@ -8,19 +8,19 @@ use serde_json::value::RawValue;
 
 use crate::transport::lone_surrogates;
 
-/// The client's name for a request or subscription: it comes back as it was sent.
+/// The client's identifier of a request or subscription. It is echoed as it was sent.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Uid {
     /// Text.
     Text(String),
-    /// A whole number, of which there is one way to write it.
+    /// A whole number, which has a single notation.
     Number(Number),
     /// Any other number.
     Written(Written),
 }
 
-/// A number as it was written.
+/// A number in its original notation.
 #[derive(Debug, Clone, Serialize)]
 #[serde(transparent)]
 pub struct Written(Box<RawValue>);
@@ -32,24 +32,25 @@ impl PartialEq for Written {
 }
 
 impl Uid {
-    /// Returns the name as it stands in a frame, whose name is known to be a number; `None` if it has
-    /// more bytes than it may. To be asked for what would come back in another form (`1e2`), since it
-    /// reads the frame a second time.
+    /// Returns the numeric `uid` of a frame as it was written, or `None` if it is longer than
+    /// `bytes_max`. Used only for numbers that could be echoed differently (`1e2`), since it parses
+    /// the frame again.
     pub(super) fn as_written(frame: &[u8], bytes_max: usize) -> Option<Self> {
         let frame = lone_surrogates::mend(frame);
-        // Of fields that come twice the last one counts, here as there.
+        // The last of duplicate fields counts, as in the first parse.
         let fields: HashMap<String, &RawValue> = serde_json::from_slice(&frame).ok()?;
         let written = *fields.get("uid")?;
         (written.get().len() <= bytes_max).then(|| Self::Written(Written(written.to_owned())))
     }
 
-    /// Returns the name as text, as subscriptions have it: a number as JavaScript writes it.
+    /// Returns the identifier as subscriptions store it: as text, with numbers as in JavaScript.
     #[must_use]
     pub fn to_text(&self) -> String {
         match self {
             Self::Text(text) => text.clone(),
             Self::Number(number) => number.to_string(),
-            // Up to this size both write whole numbers as digits; JavaScript has no -0 there.
+            // Below 1e15 both Rust and JavaScript write whole numbers as digits. JavaScript writes
+            // -0 as 0.
             Self::Written(Written(written)) => match written.get().parse::<f64>() {
                 Ok(float) if float.fract() == 0.0 && float.abs() < 1e15 => {
                     format!("{:.0}", float + 0.0)

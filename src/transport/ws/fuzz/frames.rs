@@ -1,4 +1,4 @@
-//! The reader of frames, from the bytes of a connection to messages and what is answered by itself.
+//! Fuzzes the frame parser: from the bytes of a connection to messages and automatic responses.
 
 use bolero::TypeGenerator;
 use bolero::check;
@@ -17,12 +17,12 @@ use crate::transport::ws::socket::Socket;
 
 /// The longest message: short, so that the limit is met often.
 const SIZE_MAX: usize = 300;
-/// More than is ever answered.
+/// More than all automatic responses take.
 const OUTBOX_MAX: usize = 1 << 16;
-/// How many frames a client sends at most.
+/// Maximum number of frames per run.
 const PIECES_MAX: usize = 16;
 
-/// A frame as a client may send it, mostly a good one.
+/// A frame from a client, valid in most cases.
 #[derive(Debug, Clone, TypeGenerator)]
 struct Piece {
     kind: u8,
@@ -38,7 +38,7 @@ enum Payload {
     Empty,
     Bytes(Vec<u8>),
     Text(Vec<char>),
-    /// Text that may end within a letter.
+    /// Text that may be cut within a character.
     Cut(Vec<char>, u8),
     Long(u8, u8),
     Close(u16, Vec<char>),
@@ -67,7 +67,8 @@ impl Payload {
 }
 
 impl Piece {
-    /// Returns the frame. `open` says whether a message has begun: mostly it goes on then.
+    /// Returns the bytes of the frame. `open` tells whether a message is incomplete, which most
+    /// frames then continue.
     fn bytes(&self, open: &mut bool) -> Vec<u8> {
         let opcode = match self.kind {
             0..176 if *open => 0,
@@ -76,7 +77,7 @@ impl Piece {
             176..224 => 9,
             224..240 => 10,
             240..248 => 8,
-            // Out of turn.
+            // Out of order.
             248.. => u8::from(*open),
         };
         if opcode < 8 {
@@ -87,7 +88,7 @@ impl Piece {
         if opcode >= 8 {
             payload.truncate(125);
         } else if self.oddity >= 64 {
-            // Text that is short enough, so that there is something behind it.
+            // Short text, so that more frames follow it.
             let text = String::from_utf8_lossy(&payload);
             payload = text[..text.floor_char_boundary(SIZE_MAX / 4)].into();
         }
@@ -126,14 +127,14 @@ impl Piece {
     }
 }
 
-/// What a connection heard and sent.
+/// The messages received and the bytes sent by a connection.
 #[derive(Debug)]
 struct Talk {
     messages: Vec<Bytes>,
     sent: Vec<u8>,
 }
 
-/// Lets a connection read these bytes, which come in pieces of this size, and then no more.
+/// Sends these bytes to a connection in chunks of a given size, and closes the sending side.
 async fn talk(bytes: &[u8], piece: usize) -> Talk {
     let (mut near, far) = tokio::io::duplex(OUTBOX_MAX);
     let tasks = TaskTracker::new();
@@ -170,7 +171,7 @@ async fn talk(bytes: &[u8], piece: usize) -> Talk {
     Talk { messages, sent }
 }
 
-/// Splits what a server sent into frames: short, whole, and without masks.
+/// Splits bytes from a server into frames, which are short, complete, and unmasked.
 fn frames(mut sent: &[u8]) -> Vec<(u8, &[u8])> {
     let mut frames = Vec::new();
     while let Some(([head, length], rest)) = sent.split_first_chunk() {
@@ -183,7 +184,7 @@ fn frames(mut sent: &[u8]) -> Vec<(u8, &[u8])> {
     frames
 }
 
-/// Compares what a connection makes of these bytes with what the reference says.
+/// Compares the result of a connection with the reference.
 fn hold(runtime: &tokio::runtime::Runtime, bytes: &[u8], piece: usize) {
     let expected = reference::read(bytes, SIZE_MAX);
     let talk = runtime.block_on(talk(bytes, piece));
@@ -197,7 +198,7 @@ fn hold(runtime: &tokio::runtime::Runtime, bytes: &[u8], piece: usize) {
     assert!(std::str::from_utf8(payload.get(2..).unwrap_or_default()).is_ok());
     let pongs: Vec<(u8, &[u8])> = expected.pongs.iter().map(|pong| (0x8a, &pong[..])).collect();
     assert_eq!(frames.last(), pongs.last());
-    // Of pings that come while an answer waits the latest alone is answered.
+    // Of several unanswered pings, only the latest needs an answer.
     let mut owed = pongs.iter();
     assert!(frames.iter().all(|frame| owed.any(|pong| pong == frame)), "{frames:?} of {pongs:?}");
 }

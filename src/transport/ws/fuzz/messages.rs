@@ -1,4 +1,4 @@
-//! The readers of messages: what both protocols make of a text, and of the query in it.
+//! Fuzzes the message parsers of both protocols, including queries.
 
 use bolero::TypeGenerator;
 use bolero::check;
@@ -13,10 +13,10 @@ use crate::transport::ws::directus::frames as directus;
 use crate::transport::ws::fuzz::TEST_TIME;
 use crate::transport::ws::topics::frames as topics;
 
-/// How deep they may nest.
+/// Maximum nesting.
 const DEPTH_MAX: usize = 32;
 
-/// What messages are made of: the words that mean something, and what stands between them.
+/// Tokens of messages: known words, punctuation and separators.
 const WORDS: [&str; 64] = [
     "{",
     "}",
@@ -84,7 +84,7 @@ const WORDS: [&str; 64] = [
     " ",
 ];
 
-/// What fields may be, good and bad.
+/// Valid and invalid values of fields.
 const VALUES: [&str; 16] = [
     "null",
     "true",
@@ -104,14 +104,14 @@ const VALUES: [&str; 16] = [
     "\"0123456789abcdef\"",
 ];
 
-/// A piece of a text.
+/// A part of a text.
 #[derive(Debug, Clone, TypeGenerator)]
 enum Token {
     Word(u8),
     Bytes(Vec<u8>),
     Text(String),
     Deep(u8),
-    /// A whole field, so that some objects are good ones.
+    /// A complete field, which makes some objects valid.
     Field(u8, u8),
     Type(u8),
 }
@@ -134,7 +134,7 @@ impl Token {
     }
 }
 
-/// Returns the text of pieces: as they are, or those that are fields as an object.
+/// Concatenates all tokens, or with `is_object` the fields among them as an object.
 fn compose(tokens: &[Token], is_object: bool) -> Vec<u8> {
     let is_field = |token: &&Token| matches!(token, Token::Field(..) | Token::Type(_));
     let taken = tokens.iter().filter(|token| !is_object || is_field(token));
@@ -142,7 +142,7 @@ fn compose(tokens: &[Token], is_object: bool) -> Vec<u8> {
     if is_object { [b"{", &inner[..], b"\"x\":0}"].concat() } else { inner }
 }
 
-/// Returns the payload of a frame that is whole and short enough to be one.
+/// Returns the payload of a complete text frame, and checks its length.
 fn payload(frame: &[u8]) -> &[u8] {
     assert_eq!(frame[0], 0x81, "a whole text");
     match frame[1] {
@@ -175,7 +175,7 @@ fn hold_directus(text: &[u8], json: Option<&Map<String, Json>>) {
         Ok(frame) => {
             let json = json.expect("only objects are frames");
             assert!(is_shallow);
-            // Nobody answers the others.
+            // Other frames have no response.
             if !matches!(frame, directus::Frame::Pong | directus::Frame::Other) {
                 let uid = frame.uid();
                 let pong: Json = serde_json::from_slice(payload(&answers::pong(uid))).unwrap();
@@ -187,7 +187,7 @@ fn hold_directus(text: &[u8], json: Option<&Map<String, Json>>) {
                 serde_json::from_slice(payload(&answers::invalid(&invalid))).unwrap();
             assert_eq!(answer["status"], "error");
             assert!(answer["error"]["message"].is_string());
-            // What the client sent comes back as its name alone, so the answer is short.
+            // Only the `uid` is echoed, so the response is short.
             assert!(answer.to_string().len() < 4096, "{answer}");
         }
     }

@@ -1,8 +1,8 @@
-//! What clients may send, made up at random: the reader of frames and the readers of messages are
-//! given it, and held to what an implementation without any cleverness says.
+//! Fuzz targets for the frame parser and the message parsers. The results are compared with a
+//! simple reference implementation.
 //!
-//! Under `cargo test` each target takes a few seconds, its corpus first (`__fuzz__`). How to run one
-//! for longer, and led by what it reaches, is in `ARCHITECTURE.md`.
+//! Under `cargo test` each target runs for a few seconds, starting with its corpus (`__fuzz__`).
+//! `ARCHITECTURE.md` describes longer, coverage-guided runs.
 
 mod frames;
 mod messages;

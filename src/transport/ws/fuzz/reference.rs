@@ -1,33 +1,33 @@
-//! RFC 6455 as seen by a server, read from bytes that are all there: no streaming, no state machine,
-//! nothing done before it has to be.
+//! Reference implementation of RFC 6455 for a server. It parses complete input, without streaming
+//! and without a state machine.
 
 use std::collections::BTreeSet;
 
-/// What follows from the bytes of a client.
+/// The expected result for the bytes of a client.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Read {
-    /// The messages that are whole.
+    /// The complete messages.
     pub messages: Vec<Vec<u8>>,
-    /// The payloads of pongs that are owed.
+    /// The payloads of the expected pongs.
     pub pongs: Vec<Vec<u8>>,
-    /// The codes that the close frame may have. Several if several rules are broken at once, or if a
-    /// frame that breaks one has not come to its end.
+    /// The permitted close codes. There are several if several rules are violated at once, or if
+    /// the frame that violates one is incomplete.
     pub ends: BTreeSet<Option<u16>>,
 }
 
-/// A frame, as far as it is there.
+/// A frame, as far as it has arrived.
 struct Frame<'a> {
     fin: bool,
     reserved: bool,
     opcode: u8,
     is_masked: bool,
     length: u64,
-    /// `None` if it is not there to its end.
+    /// `None` if the payload is incomplete.
     payload: Option<Vec<u8>>,
     rest: &'a [u8],
 }
 
-/// Reads everything, with messages of at most this size.
+/// Parses all bytes. `size_max` limits the size of messages.
 pub(super) fn read(mut bytes: &[u8], size_max: usize) -> Read {
     let mut read = Read::default();
     let mut message: Option<(bool, Vec<u8>)> = None;
@@ -92,7 +92,7 @@ impl Read {
 }
 
 impl<'a> Frame<'a> {
-    /// Splits the first frame off; `None` if its header is not all there.
+    /// Splits off the first frame, or returns `None` if its header is incomplete.
     fn split(bytes: &'a [u8]) -> Option<Self> {
         let ([head, second], rest) = bytes.split_first_chunk()?;
         let (length, rest) = match second & 0x7f {
@@ -123,7 +123,7 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// Returns whether this is text, or the beginning of one.
+/// Returns whether bytes are text, or the beginning of one.
 fn may_be_text(bytes: &[u8], is_whole: bool) -> bool {
     match std::str::from_utf8(bytes) {
         Ok(_) => true,

@@ -1,7 +1,8 @@
-//! One connection that speaks of topics, from its first frame to its last.
+//! One connection of the topics protocol, from its first frame to its last.
 //!
-//! Frames are handled one at a time; while one is, or while a client speaks too fast, the socket is
-//! not read. There is no sign-in here: who it is was shown by the upgrade, or it is the public.
+//! Frames are handled one at a time. While one is being handled, or while the client is
+//! rate-limited, the socket is not read. The protocol has no sign-in: the identity comes from the
+//! upgrade, or is the public.
 
 use std::net::IpAddr;
 use std::pin::pin;
@@ -38,14 +39,14 @@ use crate::transport::ws::topics::frames::Frame;
 use crate::transport::ws::topics::pace::Pace;
 use crate::transport::ws::users::Who;
 
-/// Speaks with a client until either side ends the connection.
+/// Serves a client until either side ends the connection.
 #[expect(clippy::boxed_local, reason = "the box is freed here, and the task has room for no more")]
 pub fn converse(
     mut socket: Socket,
     context: Arc<Context>,
     entry: Box<Entry>,
 ) -> impl Future<Output = ()> + Send {
-    // Outside of the future: each idle connection would keep what only the start needs.
+    // Outside the future: otherwise each idle connection would keep memory for its start.
     let entry = *entry;
     let outbox = Arc::clone(socket.outbox());
     let from = entry.origin.ip;
@@ -72,7 +73,7 @@ pub fn converse(
         conversation.run(&mut socket).await;
         drop(conversation);
         drop((peer, context));
-        // Boxed: each idle connection would keep what it needs ready.
+        // Boxed: otherwise each idle connection would include its size.
         Box::pin(socket.finish()).await;
     }
 }
@@ -81,21 +82,21 @@ struct Conversation<'a> {
     context: &'a Context,
     outbox: &'a Outbox,
     peer: &'a Peer,
-    /// The page at the other end, if it is a browser's.
+    /// The page at the other end, if the client is a browser.
     page: Option<Page>,
-    /// Where it comes from.
+    /// The address of the client.
     from: Option<IpAddr>,
-    /// When the token that the upgrade came with ends.
+    /// When the token of the upgrade expires.
     expires: Option<Instant>,
     heartbeat: Heartbeat,
     pace: Pace,
-    /// What holds at every socket, over all of one account too.
+    /// The rate limits that are shared with the Directus protocol, per connection and per account.
     shared_pace: SharedPace,
-    /// Until when nothing is read for the sake of that.
+    /// Reading is paused until then because of `shared_pace`.
     pause: Option<Instant>,
-    /// Lets it hear of who is writing.
+    /// The subscription to typing notifications.
     typing: Option<Watch>,
-    /// Whether nothing follows any more.
+    /// Whether the connection is closed.
     over: bool,
 }
 
@@ -147,7 +148,7 @@ impl Conversation<'_> {
         }
     }
 
-    /// Counts a frame.
+    /// Counts a frame against both rate limits.
     fn count(&mut self, now: Instant) {
         self.pace.count(now);
         let who = Who::of(self.peer.actor().user, self.from);
@@ -155,12 +156,12 @@ impl Conversation<'_> {
         self.pause = (!wait.is_zero()).then(|| now + wait);
     }
 
-    /// Returns until when nothing is read; `None` if the next frame may come.
+    /// Returns until when reading is paused, or `None` if the next frame may be read.
     fn pause(&self, now: Instant) -> Option<Instant> {
         self.pace.pause(now).max(self.pause.filter(|until| *until > now))
     }
 
-    /// Returns whose memory its messages take.
+    /// Returns the owner that is charged for the memory of messages.
     fn owner(&self) -> Owner {
         Owner::of_either(self.peer.actor().user, self.from)
     }
@@ -180,13 +181,14 @@ impl Conversation<'_> {
                 match typing.watch(self.peer, frames::typing, None).await {
                     Ok(watch) => self.typing = Some(watch),
                     Err(error @ Error::LimitExceeded(_)) => self.refuse("subscribe", &error),
-                    // A client that may not read messages hears nothing of it either.
+                    // Without permission to read messages, the subscription is ignored.
                     Err(_) => {}
                 }
             }
             Some(Frame::Unsubscribe(Topic::Typing)) => self.typing = None,
             Some(Frame::Typing(true)) => {
-                // Who may not write does not: nobody needs to be told.
+                // Without permission to write messages, the client has nothing to announce, so the
+                // error is ignored.
                 let _ = typing.note(self.peer, Some(member.name())).await;
             }
             Some(Frame::Typing(false)) => typing.rest(self.peer),
@@ -213,8 +215,7 @@ impl Conversation<'_> {
         }
     }
 
-    /// Says that something is refused, without topic and payload: pages keep that apart from the states
-    /// of topics.
+    /// Reports an error without topic and payload: pages tell such frames apart from topic states.
     fn refuse(&self, what: &'static str, error: &Error) {
         self.outbox.push(answers::failed(what, error, None));
     }
@@ -223,7 +224,7 @@ impl Conversation<'_> {
         member.publish(&self.peer.acting().await?, text).await
     }
 
-    /// Returns when [`Conversation::tick`] is due, other than to read on.
+    /// Returns when [`Conversation::tick`] is due, apart from the end of a pause.
     fn due(&self) -> Instant {
         let beat = self.heartbeat.due();
         self.expires.map_or(beat, |expires| expires.min(beat))
@@ -248,7 +249,7 @@ impl Conversation<'_> {
         }
     }
 
-    /// Becomes the public, or ends where the public has no socket.
+    /// Falls back to the public, or closes the connection in strict mode, which requires a sign-in.
     async fn fall(&mut self, reason: Reason) {
         self.expires = None;
         self.outbox.push(answers::not_signed_in(reason, None));

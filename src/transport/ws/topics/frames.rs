@@ -1,4 +1,4 @@
-//! The frames of topics: what of a client's text means something, and how a state is told.
+//! Frames of the topics protocol: parses frames from clients and encodes topic states.
 
 use bytes::Bytes;
 use serde_json::Map;
@@ -10,33 +10,34 @@ use crate::text::json::Unfit;
 use crate::transport::lone_surrogates;
 use crate::transport::ws::encode::TextFrame;
 
-/// Room for what stands around a payload.
+/// Capacity for the part of a frame around its payload.
 const AROUND: usize = 40;
 
-/// What a client says.
+/// A frame from a client.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Frame {
-    /// The text `ping`, by which a page looks whether somebody is there.
+    /// The text `ping`, with which a page checks the connection.
     Ping,
-    /// It wants to hear of a topic.
+    /// Subscribes to a topic.
     Subscribe(Topic),
-    /// It wants to hear no more of one.
+    /// Unsubscribes from a topic.
     Unsubscribe(Topic),
-    /// It says something in the chat.
+    /// Sends a chat message.
     Publish(String),
-    /// Somebody is writing there, or is not any more.
+    /// The user has started or stopped typing in the chat.
     Typing(bool),
 }
 
 impl Frame {
-    /// Reads a frame, whose JSON may nest so deep; `None` for what means nothing here, which is passed
-    /// over as nuxt-ws does. That holds for topics of other names as well: nothing is ever told there.
+    /// Parses a frame. `depth_max` limits the nesting of its JSON. Returns `None` for unknown
+    /// frames, which are ignored as in nuxt-ws. That includes unknown topics, which never have a
+    /// state to send.
     #[must_use]
     pub fn parse(text: &[u8], depth_max: usize) -> Option<Self> {
         if text == b"ping" {
             return Some(Self::Ping);
         }
-        // No number means anything here.
+        // No field is a number, so rounded numbers do not matter.
         if matches!(json::check(text, depth_max), Err(Unfit::Deep(_))) {
             return None;
         }
@@ -58,12 +59,12 @@ impl Frame {
     }
 }
 
-/// Returns the frame that tells who is writing.
+/// Returns a typing notification.
 pub(super) fn typing(names: &str, _: Option<&str>) -> Bytes {
     encode(Topic::Typing, names)
 }
 
-/// Returns the frame that tells the state of a topic, a JSON text.
+/// Returns the frame with the state of a topic, given as JSON.
 #[must_use]
 pub fn encode(topic: Topic, payload: &str) -> Bytes {
     let mut frame = TextFrame::with_capacity(payload.len() + AROUND);
@@ -72,7 +73,7 @@ pub fn encode(topic: Topic, payload: &str) -> Bytes {
     frame.finish()
 }
 
-/// Returns the answer to the text `ping`: the same, which a page that sends it passes over.
+/// Returns the response to the text `ping`: the same text, which pages ignore.
 pub(super) fn pong() -> Bytes {
     let mut frame = TextFrame::with_capacity(4);
     frame.push("ping");

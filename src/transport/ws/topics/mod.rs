@@ -1,7 +1,7 @@
-//! The protocol of nuxt-ws: named topics, each with its whole state in every frame.
+//! The nuxt-ws protocol: named topics, each sent with its complete state in every frame.
 //!
-//! `frames` is what goes over the wire, `pace` how fast clients may speak, `conversation` a
-//! connection's life. What the topics hold is for `domain::realtime::topics`.
+//! `frames` parses and encodes frames, `pace` limits the rate of a client, and `conversation`
+//! serves a connection. `domain::realtime::topics` provides the states.
 
 mod conversation;
 pub(super) mod frames;

@@ -1,36 +1,36 @@
-//! How fast a client may speak: so many frames in a second, after twice as many at once. Whoever is
-//! faster is not read for a while, so that nothing is dropped.
+//! Token bucket of a connection, with a burst of two seconds. A faster client is not read for a
+//! while, so no frame is dropped.
 //!
-//! Decides only, from the instants it is given.
+//! Computes from the given instants only.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The pace of one connection.
+/// The rate limit of one connection.
 #[derive(Debug)]
 pub(super) struct Pace {
-    /// What one frame takes.
+    /// The time in which one token is refilled.
     interval: Duration,
-    /// When all frames so far have had their time.
+    /// When the bucket is full again.
     even: Instant,
 }
 
-/// How many frames may come at once, for each that may come in a second.
+/// The burst, as a multiple of the rate per second.
 const BURST: u32 = 2;
 
 impl Pace {
-    /// Returns the pace of a connection that has said nothing yet.
+    /// Creates the full bucket of a new connection.
     pub(super) fn new(rate: u32, now: Instant) -> Self {
         Self { interval: Duration::from_secs(1) / rate.max(1), even: now }
     }
 
-    /// Counts a frame.
+    /// Takes a token for a frame.
     pub(super) fn count(&mut self, now: Instant) {
         self.even = self.even.max(now) + self.interval;
     }
 
-    /// Returns until when nothing is read; `None` if the next frame may come.
+    /// Returns until when reading is paused, or `None` if the next frame may be read.
     pub(super) fn pause(&self, now: Instant) -> Option<Instant> {
         let ahead = (Duration::from_secs(1) * BURST).saturating_sub(self.interval);
         let until = self.even.checked_sub(ahead)?;
