@@ -1,6 +1,6 @@
-//! The one source of the current time, so that tests can move it.
+//! The only source of the current time, so that tests can control it.
 //!
-//! Also the instant type of the whole service: UTC milliseconds, as on the wire.
+//! Also the timestamp type of the whole service: UTC milliseconds, as on the wire.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use std::time::UNIX_EPOCH;
 
 use time::OffsetDateTime;
 
-/// An instant in UTC with millisecond resolution, counted from the Unix epoch.
+/// A timestamp in UTC with millisecond resolution, counted from the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// Returns the instant `millis` milliseconds after (or, negative, before) the Unix epoch.
+    /// Creates a timestamp `millis` milliseconds after (or, negative, before) the Unix epoch.
     #[must_use]
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
@@ -30,37 +30,37 @@ impl Timestamp {
         self.0
     }
 
-    /// Returns the whole seconds since the Unix epoch, as JSON Web Tokens count them.
+    /// Returns the whole seconds since the Unix epoch, as in JSON Web Tokens.
     #[must_use]
     pub const fn seconds(self) -> i64 {
         self.0.div_euclid(1000)
     }
 
-    /// Returns this instant moved into the future; the end of time where that would overflow.
+    /// Adds a duration, saturating at the numeric bound.
     #[must_use]
     pub fn plus(self, by: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// Returns this instant moved into the past; the beginning of time where that would overflow.
+    /// Subtracts a duration, saturating at the numeric bound.
     #[must_use]
     pub fn minus(self, by: Duration) -> Self {
         Self(self.0.saturating_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// Returns how long before `later` this instant lies, zero if it does not.
+    /// Returns the duration until `later`; zero if that is not later.
     #[must_use]
     pub fn until(self, later: Self) -> Duration {
         Duration::from_millis(u64::try_from(later.0.saturating_sub(self.0)).unwrap_or(0))
     }
 
-    /// Returns the calendar form, or `None` outside the years -9999 to 9999.
+    /// Returns the calendar form; `None` outside the years -9999 to 9999.
     #[must_use]
     pub fn to_calendar(self) -> Option<OffsetDateTime> {
         OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000).ok()
     }
 
-    /// Returns the instant of a calendar form, cut to the millisecond.
+    /// Converts from the calendar form, truncating to milliseconds.
     #[must_use]
     pub fn from_calendar(at: OffsetDateTime) -> Self {
         let millis = at.unix_timestamp_nanos().div_euclid(1_000_000);
@@ -78,8 +78,8 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// Writes the wire form, `2026-01-31T12:00:00.000Z`, over zeros. By hand, since every item has
-/// dates, and a general formatter takes longer for them than for all the rest of an item.
+/// Writes the wire form, `2026-01-31T12:00:00.000Z`, over zeros. Written by hand, since every item
+/// has dates, and a general formatter takes longer for them than for the rest of an item.
 fn write_wire(at: OffsetDateTime, wire: &mut [u8; 24]) -> &str {
     let numbers = [
         (0..4, at.year().unsigned_abs()),
@@ -99,28 +99,28 @@ fn write_wire(at: OffsetDateTime, wire: &mut [u8; 24]) -> &str {
     std::str::from_utf8(wire).expect("digits are ASCII")
 }
 
-/// A clock: the system's, or one that a test sets.
+/// The system clock, or a manual clock for tests.
 #[derive(Debug, Clone, Default)]
 pub struct Clock(Option<Arc<Manual>>);
 
-/// What a test sets.
+/// The state of a manual clock.
 #[derive(Debug)]
 struct Manual {
     millis: AtomicI64,
-    /// How far it was set back in all, which [`Clock::instant`] does not notice.
+    /// Total time by which it was set back, which does not affect [`Clock::instant`].
     set_back: AtomicI64,
-    /// The two readings that belong together.
+    /// Simultaneous readings of both clocks.
     start: (Timestamp, Instant),
 }
 
 impl Clock {
-    /// Returns the system's clock.
+    /// Creates the system clock.
     #[must_use]
     pub fn system() -> Self {
         Self(None)
     }
 
-    /// Returns a clock that stands still at `at` until [`Clock::advance`] moves it.
+    /// Creates a clock that stands still at `at` until [`Clock::advance`] moves it.
     #[must_use]
     pub fn manual(at: Timestamp) -> Self {
         let start = (at, Instant::now());
@@ -128,7 +128,7 @@ impl Clock {
         Self(Some(Arc::new(Manual { millis, set_back: AtomicI64::new(0), start })))
     }
 
-    /// Returns the current instant.
+    /// Returns the current time.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the one home of the system's time")]
     pub fn now(&self) -> Timestamp {
@@ -139,8 +139,7 @@ impl Clock {
         Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 
-    /// Returns the current instant by a clock that nobody can set, for what is measured from one
-    /// moment to another.
+    /// Returns the current time of the monotonic clock, for measuring durations.
     #[must_use]
     pub fn instant(&self) -> Instant {
         self.0.as_ref().map_or_else(Instant::now, |manual| {
@@ -150,8 +149,7 @@ impl Clock {
         })
     }
 
-    /// Sets a manual clock back, as an operator or a time server may do; the system's clock is left
-    /// alone.
+    /// Sets a manual clock back, as an operator or a time server may do; no effect on the system's.
     pub fn set_back(&self, by: Duration) {
         if let Some(manual) = &self.0 {
             let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
@@ -160,7 +158,7 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock forward; the system's clock is left alone.
+    /// Moves a manual clock forward. No effect on the system clock.
     pub fn advance(&self, by: Duration) {
         if let Some(manual) = &self.0 {
             let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);

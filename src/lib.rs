@@ -1,34 +1,35 @@
 //! chinwag: a persistent chat backend that speaks Directus over REST and WebSocket.
 //!
-//! The layers, from the top: `app`, `transport`, `domain`, then `store`, `bus`, `mail` and `providers`,
-//! `query`, `model`. Each may call only those below it, and `transport` none of the four in the middle;
-//! `clock`, `config`, `signatures` and `text` are for all (`tests/it/tidy.rs` holds the table).
+//! The layers, from the top: `app`, `transport`, `domain`, then `store`, `bus`, `mail` and
+//! `providers`, `query`, `model`. Each may depend only on those below it, and `transport` on none
+//! of the four in the middle. `clock`, `config`, `signatures` and `text` are available to all
+//! (`tests/it/tidy.rs` has the table).
 
-// The one place that knows all parts: open, wire, mount, shut down.
+// Composition root: opens, wires, serves and shuts down all components.
 pub mod app;
-// News between machines.
+// Committed batches, sent between machines.
 pub mod bus;
-// The one source of time.
+// The only source of time.
 pub mod clock;
 // Settings, read once.
 pub mod config;
-// What it means: no HTTP, no SQL, no sockets.
+// Domain logic: no HTTP, no SQL, no sockets.
 pub mod domain;
-// Mail on its way out.
+// Outgoing mail.
 pub mod mail;
-// The nouns: pure.
+// The data model: pure.
 pub mod model;
-// Those who know our users.
+// Identity providers.
 pub mod providers;
 // The query language: pure.
 pub mod query;
-// Signatures of tokens.
+// Token signatures.
 pub mod signatures;
 // Storage: the only SQL.
 pub mod store;
-// Logs, for `main`.
+// Logging, for `main`.
 pub mod telemetry;
-// Rules about texts that every layer shares.
+// Text rules shared by all layers.
 pub mod text;
-// The wire: HTTP, sockets, JSON shapes. Decides nothing.
+// Transports: HTTP, WebSockets, JSON formats. No decisions.
 pub mod transport;

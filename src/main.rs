@@ -1,4 +1,4 @@
-//! The program: what the command line asks for, done or refused in one line.
+//! The program: runs the command line, and reports a failure in one line.
 
 mod cli;
 
@@ -6,8 +6,9 @@ use std::process::ExitCode;
 
 use mimalloc::MiMalloc;
 
-/// Gives large blocks (a password hash takes 19 MiB) back to the system, at the latest when a thread that
-/// was idle for a while ends; the system's own allocator keeps them for each thread that ever hashed.
+/// Returns large blocks (a password hash takes 19 MiB) to the system, at the latest when a thread
+/// that was idle for a while ends. The default allocator keeps them for each thread that ever
+/// hashed a password.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

@@ -1,7 +1,7 @@
-//! Logs: on standard error, as lines for people or as JSON, each event exactly one line.
+//! Logging to standard error, as text or as JSON, each event exactly one line.
 //!
-//! What is logged is up to whoever logs; here it is only made harmless: a value that somebody sent
-//! can neither begin a line of its own nor steer a terminal.
+//! Callers decide which values to log. This module only escapes them: a value from a client can
+//! neither start a new line nor control a terminal.
 
 use std::fmt;
 use std::fmt::Write;
@@ -21,7 +21,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::LogConfig;
 
-/// Begins to log. Done a second time in a process it changes nothing, which tests rely on.
+/// Initializes logging. A second call in a process has no effect, which tests rely on.
 pub fn init(config: &LogConfig) {
     let filter = EnvFilter::try_new(&config.level).unwrap_or_else(|_| EnvFilter::new("info"));
     let registry = tracing_subscriber::registry().with(filter).with(filter_fn(tells_nothing));
@@ -34,14 +34,14 @@ pub fn init(config: &LogConfig) {
     };
 }
 
-/// Returns whether lines of this kind never hold what was sent. Below `info`, libraries write down what
-/// goes over the wire, with the passwords and tokens in it.
+/// Returns whether log lines of this kind never contain transmitted data. Below `info`, libraries
+/// log the data on the wire, including passwords and tokens.
 fn tells_nothing(metadata: &Metadata<'_>) -> bool {
     *metadata.level() <= Level::INFO || metadata.target().starts_with(env!("CARGO_CRATE_NAME"))
 }
 
-/// Writes the fields of an event as `name=value`. The formatter of the library leaves line breaks as
-/// they are everywhere, and escape sequences in all values but the message.
+/// Formats the fields of an event as `name=value`. The library's formatter does not escape line
+/// breaks, and escapes control sequences only in the message.
 fn harmless_fields() -> impl for<'writer> FormatFields<'writer> + 'static {
     let write = |writer: &mut format::Writer<'_>, field: &Field, value: &dyn fmt::Debug| {
         if field.name() != "message" {

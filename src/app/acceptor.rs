@@ -1,9 +1,9 @@
-//! Taking connections: no delay of small writes, a bound on how many are open, patience when the
-//! system has no more files, and an end that loses none.
+//! Accepts connections: disables Nagle's algorithm, enforces the connection limits, backs off when
+//! the process has no file descriptors left, and loses no connection at shutdown.
 //!
-//! A connection is handed to the server when its first byte has arrived: one that has said nothing yet
-//! would be closed by a shutdown, and its client takes that for a refusal. What a connection may take
-//! its time for is up to `connection`; what is said on it to the server.
+//! A connection is handed to the server when its first byte has arrived. A silent connection would
+//! be closed by a shutdown, and its client would take that for a refusal. The timeouts of a
+//! connection are in `connection`, its protocol in `server`.
 
 use std::io;
 use std::net::SocketAddr;
@@ -32,26 +32,26 @@ use crate::domain::shares::Owner;
 use crate::domain::shares::Shares;
 use crate::transport::minimum_rate::STALL_MAX;
 
-/// How long to wait when the system cannot give out another connection.
+/// Back-off after a failed `accept`.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// At most how often each trouble is logged.
+/// Minimum interval between two log lines about the same problem.
 const LOG_PERIOD: Duration = Duration::from_mins(1);
 
-/// How much larger than the settings allow the head of a request may be that is still read: so that its
-/// client gets to read why it is refused. A head that is larger still is answered 431 by hyper, as are
+/// Bytes by which a request head may exceed the configured maximum and is still read, so that its
+/// client receives an error response. hyper answers larger heads with 431, as well as heads with
 /// more than 100 headers.
 const HEAD_SLACK: usize = 32 << 10;
 
-/// What a client is told that is one too many, as far as it listens.
+/// Response to a connection beyond the global limit, sent if the socket accepts it at once.
 pub(super) const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     connection: close\r\nretry-after: 5\r\ncontent-length: 0\r\n\r\n";
 
-/// What a client is told whose address has as many connections as it may have, or as much memory.
+/// Response to a connection from an address that has reached its limit of connections or memory.
 pub(super) const FULL_FOR_ADDRESS: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\n\
     connection: close\r\nretry-after: 5\r\ncontent-length: 0\r\n\r\n";
 
-/// Accepts connections for the server. Never fails: it waits until it can accept again.
+/// Accepts connections for the server. Never fails: after an error it waits and tries again.
 pub struct Acceptor {
     listener: TcpListener,
     local: LocalAddr,
@@ -60,7 +60,7 @@ pub struct Acceptor {
     patience: Patience,
     memory: Arc<Shares>,
     head_bytes_max: usize,
-    /// Accepted connections that have said nothing yet. Bounded by the places.
+    /// Accepted connections that have not sent a byte yet. Bounded by the connection slots.
     silent: FuturesUnordered<FirstByte>,
     gate: Gate,
     crowded: Trouble,
@@ -68,11 +68,10 @@ pub struct Acceptor {
     shortage: Trouble,
 }
 
-/// The connection when its first byte is there, or nothing if it took too long.
+/// Resolves to the connection when its first byte arrives, or to `None` after the timeout.
 type FirstByte = Pin<Box<dyn Future<Output = Option<(Connection, SocketAddr)>> + Send>>;
 
-/// Lets no more connections in, and tells when none is left between the listener and the
-/// server.
+/// Stops accepting connections, and reports when none is left between the listener and the server.
 #[derive(Debug, Clone, Default)]
 pub struct Gate {
     shut: CancellationToken,
@@ -80,7 +79,7 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Lets no more connections in; those that come wait in the listening socket.
+    /// Stops accepting; new connections wait in the backlog of the listening socket.
     pub fn shut(&self) {
         self.shut.cancel();
     }
@@ -96,35 +95,35 @@ impl Gate {
         self.shut.is_cancelled()
     }
 
-    /// Waits until all that were let in have been handed on or given up.
+    /// Waits until every accepted connection has been handed to the server or dropped.
     pub async fn is_empty(&self) {
         self.empty.cancelled().await;
     }
 }
 
-/// The bounds of connections.
+/// Limits and timeouts of connections.
 #[derive(Clone)]
 pub struct Bounds {
-    /// How many may be open.
+    /// Maximum number of open connections.
     pub connections_max: usize,
-    /// How many of them from one address.
+    /// Maximum number of open connections per address.
     pub per_address_max: Option<usize>,
-    /// Who comes for others, so that it does not count as one address.
+    /// Trusted proxies. They are exempt from the limit per address.
     pub proxies: TrustProxy,
-    /// How long one may take to deliver the head of a request.
+    /// Timeout for the head of a request.
     pub head_timeout: Duration,
-    /// How long one may be without a request after an answer.
+    /// Timeout for the next request after a response.
     pub idle_timeout: Duration,
-    /// How long a client may take nothing of a response.
+    /// Timeout for a client that accepts no byte of a response.
     pub stall_timeout: Duration,
-    /// The largest head of a request that is taken in, line and headers.
+    /// The largest accepted request head in bytes, request line and headers.
     pub head_bytes_max: usize,
-    /// What heads take their memory from.
+    /// The memory budget of request heads.
     pub memory: Arc<Shares>,
 }
 
 impl Bounds {
-    /// Returns the bounds that are set, with a budget of memory of their own.
+    /// Returns the configured limits, with a separate memory budget.
     #[must_use]
     pub fn of(config: &ServerConfig) -> Self {
         Self {
@@ -141,7 +140,7 @@ impl Bounds {
 }
 
 impl Acceptor {
-    /// Returns an acceptor that keeps to these bounds.
+    /// Creates an acceptor that enforces these limits.
     ///
     /// # Errors
     /// When the listener has no address.
@@ -166,19 +165,19 @@ impl Acceptor {
         })
     }
 
-    /// Returns how large the head of a request may be.
+    /// Returns the maximum size of a request head, in bytes.
     #[must_use]
     pub(super) const fn head_bytes_max(&self) -> usize {
         self.head_bytes_max
     }
 
-    /// Returns the gate before this acceptor.
+    /// Returns the gate of this acceptor.
     #[must_use]
     pub fn gate(&self) -> Gate {
         self.gate.clone()
     }
 
-    /// Gives a new connection a place, or refuses it.
+    /// Assigns a connection slot to a new connection, or refuses it.
     fn admit(&mut self, stream: TcpStream, remote: SocketAddr) {
         let address = (!self.proxies.trusts(remote.ip(), 0)).then_some(remote.ip());
         let place = match self.places.take(address) {
@@ -203,7 +202,7 @@ impl Acceptor {
                 return;
             }
         };
-        // It fails on a connection that has gone already, which reading finds out as well.
+        // Fails only on a connection that has been closed already, which the next read reports.
         let _ = stream.set_nodelay(true);
         let owner = address.map_or(Owner::Proxied, |address| Owner::of_either(None, Some(address)));
         let memory = Reservation::new(&self.memory, owner);
@@ -213,8 +212,8 @@ impl Acceptor {
         }));
     }
 
-    /// Returns the next connection, with the addresses of its two ends. It never fails: it waits until
-    /// it can accept again, for ever once the gate is shut. Cancelling this loses nothing.
+    /// Returns the next connection with its local and remote address. Never fails: after an error
+    /// it waits and tries again. Once the gate is shut it never returns. Cancel-safe.
     pub(super) async fn accept(&mut self) -> (Connection, LocalAddr, RemoteAddr) {
         loop {
             let shut = self.gate.shut.is_cancelled();
@@ -240,7 +239,7 @@ impl Acceptor {
     }
 }
 
-/// Accepts until it succeeds. To ask again at once after an error would be to spin.
+/// Retries until `accept` succeeds. Backs off after an error to avoid a busy loop.
 async fn patiently<T, F>(shortage: &mut Trouble, mut accept: impl FnMut() -> F) -> T
 where
     F: Future<Output = io::Result<T>>,
@@ -259,7 +258,7 @@ where
     }
 }
 
-/// Returns whether only the one connection failed, before it was accepted.
+/// Returns whether the error concerns a single connection that failed before it was accepted.
 fn is_of_the_client(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -270,17 +269,17 @@ fn is_of_the_client(error: &io::Error) -> bool {
     )
 }
 
-/// Tells the client that it is one too many, if that can be done without waiting.
+/// Sends the refusal if that is possible without blocking.
 fn refuse(stream: &TcpStream, words: &[u8]) {
     let _ = stream.try_write(words);
 }
 
-/// Something that may go on happening and is logged only now and then.
+/// A recurring problem with rate-limited log lines.
 #[derive(Default)]
 struct Trouble(Option<Instant>);
 
 impl Trouble {
-    /// Returns whether it is worth a line in the log, and takes it that the line is written.
+    /// Returns whether to log the problem now, and if so starts a new interval.
     fn is_news(&mut self) -> bool {
         let now = Instant::now();
         let news = self.0.is_none_or(|last| now.duration_since(last) >= LOG_PERIOD);
@@ -300,7 +299,7 @@ mod tests {
 
     use super::*;
 
-    /// How long anything here may take that should happen at once.
+    /// Timeout for steps that should complete at once.
     const SOON: Duration = Duration::from_secs(5);
 
     async fn acceptor(connections_max: usize) -> (Acceptor, SocketAddr) {
@@ -344,7 +343,7 @@ mod tests {
         tokio::time::timeout(SOON, second.read_to_end(&mut answer)).await.unwrap().unwrap();
 
         assert_eq!(answer, FULL);
-        // The first goes on, and when it ends its place is free.
+        // The first connection stays open, and closing it frees its slot.
         assert_eq!(connection.read_u8().await.unwrap(), b'x');
         drop(connection);
         let _third = speak(address).await;
@@ -392,7 +391,7 @@ mod tests {
         let (mut acceptor, address) = acceptor(2).await;
         let gate = acceptor.gate();
         let mut early = TcpStream::connect(address).await.unwrap();
-        // Nobody has spoken, so nothing comes of this but that it is let in.
+        // No connection has sent a byte, so this call only accepts them.
         let short = Duration::from_millis(100);
         assert!(tokio::time::timeout(short, acceptor.accept()).await.is_err());
 
@@ -415,7 +414,7 @@ mod tests {
         let accepted = patiently(&mut shortage, || {
             tries.set(tries.get() + 1);
             let outcome = match tries.get() {
-                // "Too many open files", as the system numbers it.
+                // EMFILE, "Too many open files".
                 1 | 2 => Err(io::Error::from_raw_os_error(24)),
                 3 => Err(io::ErrorKind::ConnectionAborted.into()),
                 _ => Ok("a connection"),

@@ -1,4 +1,4 @@
-//! Accounts as an operator reads them: a line each, with the name of the role.
+//! The list of accounts for operators: one row per account, with the name of its role.
 
 use std::collections::HashMap;
 
@@ -11,18 +11,18 @@ use crate::model::Key;
 use crate::model::Row;
 use crate::model::schema::ROLES;
 
-/// An account, as a line of a table.
+/// An account as a table row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
-    /// The address; empty if it has none.
+    /// The email address; empty if the account has none.
     pub email: String,
     /// First and last name.
     pub name: String,
-    /// The name of its role; empty if it has none.
+    /// The name of the role; empty if the account has none.
     pub role: String,
     /// `active`, `suspended`, …
     pub status: String,
-    /// When it was last used, as on the wire; empty for never.
+    /// Time of the last use in wire format; empty if never used.
     pub last_access: String,
     /// The key.
     pub id: String,
@@ -57,7 +57,7 @@ impl Account {
     }
 }
 
-/// Returns the value of a field as text, empty for null.
+/// Returns the value of a field as text; empty for null.
 fn shown(row: &Row, field: &str) -> String {
     match row.value(field).to_json() {
         Json::Null => String::new(),

@@ -1,21 +1,20 @@
-//! How much address space the process may have.
+//! Checks the limit of the process's address space.
 //!
-//! Where it is too little, allocations fail in the middle of the start, and the process can say no more
-//! about it.
+//! If it is too low, allocations fail in the middle of startup, and the process cannot report why.
 
 use rustix::process::Resource;
 use rustix::process::getrlimit;
 
 use crate::app::StartError;
 
-/// How many bytes a start needs: the stacks of all threads, and what the database and the allocator map
-/// in advance. Of memory it uses a small part of that.
+/// Bytes that startup needs: the stacks of all threads and the memory maps of the database and the
+/// allocator. Only a small part of it becomes resident memory.
 const NEEDED: u64 = 512 << 20;
 
-/// Makes sure that there is enough address space to start.
+/// Checks that the address space suffices for startup.
 ///
 /// # Errors
-/// [`StartError::AddressSpace`] if there is not.
+/// [`StartError::AddressSpace`] if it does not.
 pub fn require() -> Result<(), StartError> {
     require_of(getrlimit(Resource::As).current)
 }

@@ -1,5 +1,5 @@
-//! The body of an answer, by which a request counts as running until all of it was handed on, and of
-//! which no more is handed on than is being written.
+//! A response body. Its request counts as running until the whole body has been handed to the
+//! server, and no frame is handed over before the previous one has been written.
 
 use std::pin::Pin;
 use std::task::Context;
@@ -12,16 +12,16 @@ use hyper::body::SizeHint;
 
 use crate::app::exchanges::Exchange;
 
-/// A body, and the request that it answers.
+/// A response body and the request it belongs to.
 pub(super) struct Answer<B> {
     body: B,
     exchange: Exchange,
-    /// Whether some of the body was handed on.
+    /// Whether a frame has been handed over.
     begun: bool,
 }
 
 impl<B> Answer<B> {
-    /// Returns the body of the answer to this request.
+    /// Returns the body of the response to this request.
     pub(super) const fn new(body: B, exchange: Exchange) -> Self {
         Self { body, exchange, begun: false }
     }
@@ -37,7 +37,7 @@ impl<B: Body + Unpin> Body for Answer<B> {
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let this = &mut *self;
         if this.begun {
-            // The server would gather several frames for a client that reads none of them.
+            // Otherwise the server would buffer several frames for a client that reads none.
             ready!(this.exchange.exchanges().poll_written(context));
         }
         let frame = ready!(Pin::new(&mut this.body).poll_frame(context));
@@ -66,7 +66,7 @@ mod tests {
 
     use super::*;
 
-    /// A body of frames without an end.
+    /// A body that never ends.
     struct Endless;
 
     impl Body for Endless {
@@ -91,7 +91,7 @@ mod tests {
     fn a_frame_comes_once_the_one_before_is_written() {
         let exchanges = Exchanges::default();
         let mut answer = Answer::new(Endless, exchanges.begin());
-        // The head is being written, and the first frame goes with it.
+        // The head is being written, and the first frame with it.
         exchanges.hand_on();
 
         assert!(next(&mut answer));

@@ -1,9 +1,9 @@
-//! What is done every now and then, by itself: sessions that expired, lines of activity that are
-//! owed, how far clients have got, events that need not be kept, a write-ahead log that is long, free
-//! space in the file.
+//! Periodic jobs: expire sessions, write pending activity rows, persist recovery positions,
+//! truncate the event log, checkpoint the write-ahead log, and return free space of the database
+//! file to the file system.
 //!
-//! Each is a task of its own until the service stops. What they do is the domain's and the store's;
-//! here is how often, and that a failure is logged and tried again.
+//! Each job is a task that runs until the service stops. The work itself is in `domain` and
+//! `store`; this module sets the intervals, logs failures and retries.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -21,32 +21,31 @@ use crate::domain::realtime::Hub;
 use crate::store::Retention;
 use crate::store::Store;
 
-/// How often expired sessions are ended: a socket that was signed in by one lives at most this much
-/// longer.
+/// Interval of session expiry. A socket outlives its expired session by at most this long.
 const EXPIRY_PERIOD: Duration = Duration::from_secs(30);
 
-/// How often lines of activity that are owed are written, and in how many transactions at most: it
-/// keeps up with 2,000 messages a second, and those who write messages hardly wait for it.
+/// Interval at which pending activity rows are written, and the maximum number of transactions per
+/// run. That keeps up with 2,000 messages a second and hardly delays message writes.
 const CATCH_UP_PERIOD: Duration = Duration::from_secs(10);
 const CATCH_UP_TRANSACTIONS_MAX: usize = 20;
 
-/// How often it is written down how far clients have got: should the process be killed, they are told
-/// again what they were told in that time.
+/// Interval at which recovery positions are persisted. If the process is killed, clients receive
+/// the events of this interval a second time.
 const REMEMBER_PERIOD: Duration = Duration::from_secs(1);
 
-/// How often the log of events is shortened, and the pause between two steps of that.
+/// Interval of event log truncation, and the pause between two steps of it.
 const SHORTEN_PERIOD: Duration = Duration::from_secs(10);
 const SHORTEN_PAUSE: Duration = Duration::from_millis(10);
 
-/// How often the length of the write-ahead log is looked at, and after a failure.
+/// Interval at which the size of the write-ahead log is checked, and the same after a failure.
 const WAL_PERIOD: Duration = Duration::from_millis(100);
 const WAL_RECOVERY: Duration = Duration::from_secs(5);
 
-/// How often free space is looked for, and the pause between two steps of giving it back.
+/// Interval at which free space is looked for, and the pause between two steps of returning it.
 const SPACE_PERIOD: Duration = Duration::from_secs(10);
 const SPACE_PAUSE: Duration = Duration::from_millis(20);
 
-/// Begins what has to be done every now and then.
+/// Spawns the periodic jobs.
 pub(super) fn begin(
     tasks: &TaskTracker,
     stopping: &CancellationToken,
@@ -74,14 +73,15 @@ pub(super) fn begin(
     ));
 }
 
-/// Logs a failure of what is tried again; the end of the service is none, though it cuts work short.
+/// Logs a failed run that will be retried. During shutdown failures are not logged, since shutdown
+/// interrupts running work.
 fn warn(stopping: &CancellationToken, error: &dyn Display, failure: &str) {
     if !stopping.is_cancelled() {
         tracing::warn!(%error, "{failure}");
     }
 }
 
-/// Ends expired sessions every now and then, until the service stops.
+/// Expires sessions periodically until the service stops.
 async fn end_expired(auth: Arc<Auth>, stopping: CancellationToken) {
     let mut interval = tokio::time::interval(EXPIRY_PERIOD);
     while stopping.run_until_cancelled(interval.tick()).await.is_some() {
@@ -91,8 +91,8 @@ async fn end_expired(auth: Arc<Auth>, stopping: CancellationToken) {
     }
 }
 
-/// Writes lines of activity that are owed every now and then, so that whoever reads them need not
-/// wait for many, until the service stops.
+/// Writes pending activity rows periodically until the service stops, so that reading activity does
+/// not have to write many first.
 async fn catch_up(store: Arc<Store>, stopping: CancellationToken) {
     let mut interval = tokio::time::interval(CATCH_UP_PERIOD);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -118,7 +118,7 @@ async fn shorten_wal(store: Arc<Store>, stopping: CancellationToken) {
     }
 }
 
-/// Gives free space back to the disk, in small steps, until the service stops.
+/// Returns free space to the file system in small steps until the service stops.
 async fn return_space(store: Arc<Store>, stopping: CancellationToken) {
     let mut pause = SPACE_PERIOD;
     while stopping.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
@@ -133,21 +133,21 @@ async fn return_space(store: Arc<Store>, stopping: CancellationToken) {
     }
 }
 
-/// Writes down how far clients have got every few seconds, until the service stops.
+/// Persists recovery positions periodically until the service stops.
 async fn remember(hub: Arc<Hub>, retention: Duration, clock: Clock, stopping: CancellationToken) {
     let mut interval = tokio::time::interval(REMEMBER_PERIOD);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while stopping.run_until_cancelled(interval.tick()).await.is_some() {
-        // Whoever was away for longer has missed what is not in the log any more.
+        // Older positions point before the start of the event log and cannot be resumed.
         let since = (!retention.is_zero()).then(|| clock.now().minus(retention));
-        // What is written down is not cut short, for it would be forgotten: `close` waits for it.
+        // Not cancelled by shutdown, or positions would be lost. `close` waits for it.
         if let Err(error) = hub.remember(since).await {
             warn(&stopping, &error, "how far clients have got could not be written down");
         }
     }
 }
 
-/// Drops the events that need not be kept, in small steps, until the service stops.
+/// Truncates the event log in small steps until the service stops.
 async fn shorten_log(
     store: Arc<Store>,
     hub: Arc<Hub>,
@@ -171,7 +171,7 @@ async fn shorten_log(
                     break;
                 }
             }
-            // Writes that wait come first.
+            // Queued writes take precedence.
             let pause = tokio::time::sleep(SHORTEN_PAUSE);
             if stopping.run_until_cancelled(pause).await.is_none() {
                 return;

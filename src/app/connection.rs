@@ -1,9 +1,10 @@
-//! One accepted connection: its place among those that may be open, how long it may wait for a request,
-//! take for the head of one, and leave a response unread.
+//! One accepted connection: its slot in the connection limits, and its timeouts for the next
+//! request, for the head of a request and for an unread response.
 //!
-//! Without a deadline a client that sends a byte now and then, or none, would hold a connection for
-//! ever; so would a client that does not read. What a body may take is for whoever reads it. The writing
-//! side is shared: once a request has become a socket, whoever writes many of them needs it.
+//! Without timeouts, a client that sends few bytes or none, or that does not read, would hold a
+//! connection forever. The timeouts of a body are up to its reader. The write half is shared,
+//! because once the connection is upgraded to a WebSocket, a thread that serves many sockets writes
+//! to it.
 
 use std::io;
 use std::io::IoSlice;
@@ -29,22 +30,22 @@ use crate::domain::memory::Reservation;
 use crate::transport::ws::TryWrite;
 use crate::transport::ws::Wire;
 
-/// How much is read at once. The buffer of the HTTP server grows with what it is given at once, and is
-/// kept as long as the connection.
+/// Maximum bytes per read. The read buffer of the HTTP server grows with the size of a read and is
+/// kept for the lifetime of the connection.
 const READ_MAX: usize = 4096;
 
-/// A connection. Its place is free again when it is dropped, whatever protocol it spoke last.
+/// A connection, as HTTP or upgraded. Dropping it frees its slot.
 pub struct Connection {
     read: OwnedReadHalf,
     wire: Wire,
     exchanges: Exchanges,
-    /// `None` once the connection has become a socket; in a box, since most are sockets.
+    /// `None` once upgraded to a WebSocket; boxed, since most connections are upgraded.
     waiting: Option<Box<Waiting>>,
     _place: Place,
 }
 
 impl Connection {
-    /// Returns a connection that fails when a request does not come in time.
+    /// Creates a connection that fails when a request does not arrive in time.
     pub(super) fn new(
         stream: TcpStream,
         patience: Patience,
@@ -59,12 +60,12 @@ impl Connection {
         Self { read, wire, exchanges, waiting: Some(waiting), _place: place }
     }
 
-    /// Returns the writing side.
+    /// Returns the write half.
     pub(super) const fn wire(&self) -> &Wire {
         &self.wire
     }
 
-    /// Returns where to count its requests.
+    /// Returns the counter of its requests.
     pub(super) const fn exchanges(&self) -> &Exchanges {
         &self.exchanges
     }
@@ -72,12 +73,12 @@ impl Connection {
     /// Waits until the first byte can be read.
     ///
     /// # Errors
-    /// When it did not come in time, or the connection ended or failed without one.
+    /// When no byte arrived in time, or the connection ended or failed without one.
     pub(super) async fn first_byte(&mut self) -> io::Result<()> {
         let Some(waiting) = &mut self.waiting else { return Ok(()) };
         let mut byte = [0];
         tokio::select! {
-            // The system says now and then that there is something when there is not: look.
+            // The system may report readiness spuriously, so peek.
             peeked = self.read.peek(&mut byte) => match peeked? {
                 0 => Err(io::ErrorKind::UnexpectedEof.into()),
                 _ => Ok(()),
@@ -86,7 +87,7 @@ impl Connection {
         }
     }
 
-    /// Returns what a write came to, or an error if the client has taken too little for too long.
+    /// Returns the result of a write, or an error if the client has been reading too slowly.
     fn taken(
         &mut self,
         context: &mut Context<'_>,
@@ -104,7 +105,7 @@ impl Connection {
     }
 }
 
-/// Returns what a client is told for whose head there is no memory.
+/// Returns the response for a request head that exceeds the memory budget.
 const fn refused(refusal: &Error) -> &'static [u8] {
     match refusal {
         Error::ShareExceeded { .. } => FULL_FOR_ADDRESS,
@@ -138,7 +139,7 @@ impl AsyncRead for Connection {
             && let Err(refusal) = waiting.hear(part.filled(), &this.exchanges)
         {
             if this.exchanges.is_written() {
-                // As far as the client listens.
+                // Sent only if the socket accepts it at once.
                 let _ = this.wire.try_write(refused(&refusal));
             }
             return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
@@ -180,7 +181,7 @@ impl AsyncWrite for Connection {
         Pin::new(&mut this.wire).poll_flush(cx)
     }
 
-    /// Ends the writing side, and then waits until the client has had time to read the last response.
+    /// Shuts down the write half, then gives the client time to read the last response.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let Some(waiting) = this.waiting.as_mut().filter(|_| !this.exchanges.is_upgraded()) else {
@@ -352,7 +353,7 @@ mod tests {
         connection.waiting = Some(Box::new(Waiting::new(patience, reservation(&shares))));
         let mut head = vec![0; 20_000];
 
-        // As long as a request runs it is no head that is read.
+        // While a request runs, the bytes read are not part of a head.
         let running = connection.exchanges().begin();
         client.write_all(&head).await.unwrap();
         connection.read_exact(&mut head).await.unwrap();

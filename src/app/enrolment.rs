@@ -1,4 +1,4 @@
-//! Mail as the settings want it: the road, where links lead, and what is warned of at the start.
+//! Sets up mail from the settings: the transport, the base URL of links, and warnings at startup.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,8 +18,7 @@ use crate::domain::settings::Settings;
 use crate::mail::Mailer;
 use crate::store::Store;
 
-/// Returns the queue of mails with the road that the settings name; in a demonstration that is the
-/// log, unless they say otherwise.
+/// Returns the mail queue with the configured transport, which defaults to the log in demo mode.
 pub(super) fn mails(
     config: &Config,
     store: &Arc<Store>,
@@ -48,13 +47,13 @@ pub(super) fn mails(
     )))
 }
 
-/// Sends what is queued until the service stops.
+/// Sends queued mail until the service stops.
 pub(super) async fn deliver(mails: Arc<Mails>, stopping: CancellationToken) {
     mails.deliver(stopping).await;
 }
 
-/// Returns the address that links begin with. It is never taken from a request: whoever sends that
-/// could have people's links lead to themselves.
+/// Returns the base URL of links in mail. It is never taken from a request: the sender of a forged
+/// one could have the links of other users lead to a host of their own.
 fn base(config: &Config) -> String {
     match config.server.public_url.as_str() {
         "/" => {

@@ -1,4 +1,4 @@
-//! Why the service cannot start or a command cannot be done, in words for whoever started it.
+//! Errors of startup and of commands, in words for the operator.
 
 use std::error::Error as _;
 use std::io;
@@ -9,7 +9,7 @@ use crate::config::WrongSettings;
 use crate::domain::Error;
 use crate::store::StoreError;
 
-/// Why the service cannot start or go on, or a command cannot be done.
+/// Why the service cannot start or continue, or why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Settings are wrong.
@@ -27,7 +27,7 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
-    /// The socket that was handed over is none.
+    /// The inherited socket cannot be used.
     #[error("the socket handed over by LISTEN_FDS cannot be used")]
     Inherited(#[source] io::Error),
     /// The directory of `--public` cannot be read.
@@ -48,7 +48,7 @@ pub enum StartError {
         #[source]
         source: StoreError,
     },
-    /// The database cannot be used, for a reason that names it.
+    /// The database cannot be used; the message of the source names the database.
     #[error(transparent)]
     Store(StoreError),
     /// The file with the generated secret cannot be read or written.
@@ -60,30 +60,30 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
-    /// The file with the generated secret holds none.
+    /// The file with the generated secret is too short.
     #[error("{0} holds fewer than 32 characters: restore it, or remove it to sign everybody out")]
     ShortSecret(PathBuf),
-    /// What was asked for was refused or failed.
+    /// The requested operation was refused or failed.
     #[error(transparent)]
     Domain(#[from] Error),
-    /// The system refused something a server needs.
+    /// The system refused a resource that the server needs.
     #[error("the system refused {what}")]
     System {
-        /// What.
+        /// The resource.
         what: &'static str,
         /// Why.
         #[source]
         source: io::Error,
     },
-    /// The process may have too little address space.
+    /// The address space of the process may be too small.
     #[error("the address space is limited to {limit} MiB (ulimit -v), and {needed} MiB are needed")]
     AddressSpace {
-        /// How much it may have, in MiB.
+        /// The limit, in MiB.
         limit: u64,
-        /// How much it needs, in MiB.
+        /// The required size, in MiB.
         needed: u64,
     },
-    /// The next program cannot take over.
+    /// The next program cannot be executed.
     #[error("cannot start {program}")]
     Replace {
         /// The program.
@@ -92,19 +92,19 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
-    /// The server ended although nobody asked it to.
+    /// The server ended without being asked to stop.
     #[error("the server ended by itself: the log says why")]
     ServerEnded,
-    /// A part without which nothing works has ended by itself, which is a mistake in this program.
+    /// An essential background task ended, which is a bug in this program.
     #[error("{0} has failed, see the log")]
     PartEnded(&'static str),
-    /// Work was cut off by a second signal.
+    /// A second signal interrupted the shutdown.
     #[error("stopped at once by a second signal: requests were cut off, nothing stored is lost")]
     Hurried,
 }
 
 impl StartError {
-    /// Returns the error of opening the database in this file (`None`: in memory).
+    /// Converts an error of opening the database in this file (`None`: in memory).
     #[must_use]
     pub fn of_database(path: Option<&std::path::Path>, source: StoreError) -> Self {
         match source {
@@ -119,8 +119,7 @@ impl StartError {
         }
     }
 
-    /// Returns the status to end with: 2 for wrong settings, 3 for a database that cannot be used,
-    /// else 1.
+    /// Returns the exit status: 2 for wrong settings, 3 for an unusable database, otherwise 1.
     #[must_use]
     pub const fn status(&self) -> u8 {
         match self {
@@ -130,13 +129,13 @@ impl StartError {
         }
     }
 
-    /// Returns the error and its causes on one line (on several for several wrong settings).
+    /// Returns the error and its causes in one line; several wrong settings take a line each.
     #[must_use]
     pub fn line(&self) -> String {
         let mut line = self.to_string();
         let mut cause = self.source();
         while let Some(error) = cause {
-            // Drivers like to break lines, and to say what their causes say.
+            // Database drivers break lines and repeat the messages of their causes.
             let words = error.to_string();
             let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
             if !line.ends_with(&words) {

@@ -1,8 +1,8 @@
-//! The requests of one connection, as far as the time and the memory of a connection depend on them:
-//! without a running request it may wait for the next one, but not for ever; and no response is made
-//! while an earlier one has yet to be written.
+//! The in-flight requests of one connection, which its timeouts and its memory depend on. Without a
+//! running request the idle timeout applies, and no response is produced before the previous one
+//! has been written.
 //!
-//! The server counts its requests here; the connection asks for them, and notes its writes.
+//! The server counts its requests here. The connection reads the counts and records its writes.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -19,70 +19,70 @@ use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::io::AsyncWriteExt;
 
-/// The requests of one connection; copies are of the same.
+/// The requests of one connection; clones share the state.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Exchanges(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
     running: AtomicU32,
-    /// How many have been answered, as far as the answer was handed on to be written.
+    /// Number of responses that have been handed over for writing.
     answered: AtomicU32,
-    /// Whether anything was read since somebody asked.
+    /// Whether anything was read since [`Exchanges::quiet`] last reset it.
     heard: AtomicBool,
-    /// Whether bytes of a response were handed on and have not all been written.
+    /// Whether bytes of a response were handed over and have not all been written.
     unwritten: AtomicBool,
-    /// The task that waits until they are.
+    /// The task waiting in [`Exchanges::poll_written`].
     waiting: AtomicWaker,
-    /// Whether a part of a request was left unread, after which no other request can follow.
+    /// Whether part of a request was left unread, after which no other request can follow.
     unread: AtomicBool,
-    /// The upgrade that the request with the unread part asked for.
+    /// The upgrade requested by the request with the unread part.
     refused: Mutex<Option<OnUpgrade>>,
-    /// Whether the connection has become a socket.
+    /// Whether the connection has been upgraded to a WebSocket.
     upgraded: AtomicBool,
-    /// Whether the client speaks HTTP/2, which this server does not.
+    /// Whether the client speaks HTTP/2, which this server does not support.
     http_2: AtomicBool,
 }
 
-/// One request that is being answered, until this is dropped.
+/// One in-flight request; it ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct Exchange(Exchanges);
 
 impl Exchanges {
-    /// Notes a request whose head is there.
+    /// Records a request after its head has been received.
     pub(super) fn begin(&self) -> Exchange {
         self.0.running.fetch_add(1, Ordering::Relaxed);
         Exchange(self.clone())
     }
 
-    /// Returns how many requests are being answered.
+    /// Returns the number of in-flight requests.
     pub(super) fn running(&self) -> u32 {
         self.0.running.load(Ordering::Relaxed)
     }
 
-    /// Returns how many requests have been answered, whereby numbers may come again.
+    /// Returns the number of requests answered (wraps around).
     pub(super) fn answered(&self) -> u32 {
         self.0.answered.load(Ordering::Relaxed)
     }
 
-    /// Notes that something was read.
+    /// Records that something was read.
     pub(super) fn hear(&self) {
         self.0.heard.store(true, Ordering::Relaxed);
     }
 
-    /// Notes that some of a response was handed on to be written.
+    /// Records that part of a response was handed over for writing.
     pub(super) fn hand_on(&self) {
         self.0.unwritten.store(true, Ordering::Relaxed);
     }
 
-    /// Notes that all bytes that were handed on are written.
+    /// Records that all bytes handed over have been written.
     pub(super) fn note_written(&self) {
         if self.0.unwritten.swap(false, Ordering::AcqRel) {
             self.0.waiting.wake();
         }
     }
 
-    /// Waits until all bytes that were handed on are written.
+    /// Waits until all bytes handed over have been written.
     pub(super) fn poll_written(&self, context: &Context<'_>) -> Poll<()> {
         if self.is_written() {
             return Poll::Ready(());
@@ -91,7 +91,7 @@ impl Exchanges {
         if self.is_written() { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// Returns whether all bytes that were handed on are written.
+    /// Returns whether all bytes handed over have been written.
     pub(super) fn is_written(&self) -> bool {
         !self.0.unwritten.load(Ordering::Acquire)
     }
@@ -101,40 +101,40 @@ impl Exchanges {
         poll_fn(|context| self.poll_written(context)).await;
     }
 
-    /// Notes that a part of a request was left unread, and the upgrade that was refused to it.
+    /// Records that part of a request was left unread, and its refused upgrade.
     pub(super) fn leave_unread(&self, refused: Option<OnUpgrade>) {
         self.0.unread.store(true, Ordering::Relaxed);
         *self.0.refused.lock() = refused;
     }
 
-    /// Closes a connection whose upgrade was refused. The HTTP of the library hands it over nevertheless, and
-    /// does not close it by itself.
+    /// Closes a connection after a refused upgrade. hyper hands the connection over nevertheless
+    /// and does not close it.
     pub(super) async fn close_refused(&self) {
         let refused = self.0.refused.lock().take();
         if let Some(refused) = refused
             && let Ok(connection) = refused.await
         {
-            // It fails only when the client has gone.
+            // Fails only if the client has disconnected.
             let _ = TokioIo::new(connection).shutdown().await;
         }
     }
 
-    /// Returns whether a part of a request was left unread.
+    /// Returns whether part of a request was left unread.
     pub(super) fn has_unread(&self) -> bool {
         self.0.unread.load(Ordering::Relaxed)
     }
 
-    /// Notes that no requests follow: what follows has times of its own.
+    /// Records the upgrade: no requests follow, and the socket has timeouts of its own.
     pub(super) fn upgrade(&self) {
         self.0.upgraded.store(true, Ordering::Relaxed);
     }
 
-    /// Returns whether no requests follow.
+    /// Returns whether the connection has been upgraded.
     pub(super) fn is_upgraded(&self) -> bool {
         self.0.upgraded.load(Ordering::Relaxed)
     }
 
-    /// Notes that the client speaks HTTP/2.
+    /// Records that the client speaks HTTP/2.
     pub(super) fn note_http_2(&self) {
         self.0.http_2.store(true, Ordering::Relaxed);
     }
@@ -144,7 +144,7 @@ impl Exchanges {
         self.0.http_2.load(Ordering::Relaxed)
     }
 
-    /// Waits until nothing was read for so long and no request is being answered.
+    /// Waits until nothing has been read for a period of this length and no request is in flight.
     pub(super) async fn quiet(&self, long: Duration) {
         loop {
             self.0.heard.store(false, Ordering::Relaxed);
@@ -157,7 +157,7 @@ impl Exchanges {
 }
 
 impl Exchange {
-    /// Returns the requests that this is one of.
+    /// Returns the requests of the connection.
     pub(super) const fn exchanges(&self) -> &Exchanges {
         &self.0
     }

@@ -1,21 +1,21 @@
-//! How many files the process may have open, which each connection is one of.
+//! The limit of open files. Each connection takes a file descriptor.
 //!
-//! Services are often started with room for 1024 files and the right to more. Connections beyond what
-//! there is room for would not be refused but hang, so their bound is never beyond that.
+//! Services often start with a soft limit of 1024 files and a higher hard limit. Connections beyond
+//! the limit would not be refused but hang, so the connection limit never exceeds it.
 
 use rustix::process::Resource;
 use rustix::process::Rlimit;
 use rustix::process::getrlimit;
 use rustix::process::setrlimit;
 
-/// What the database, mail, pages, logs and the runtime open, and one connection to say no on.
+/// Descriptors of the database, mail, pages, logs and the runtime, and one connection to refuse.
 const OTHERS: usize = 64;
 
-/// What each connection to the database has open, log and index included, with room.
+/// Descriptors per database connection, including log and index, with some reserve.
 const PER_READER: usize = 8;
 
-/// Makes room for so many connections, as far as the system allows, and returns for how many there is.
-/// It says so in the log if that is fewer.
+/// Raises the file limit for this number of connections as far as the system allows, and returns
+/// the number of connections that fit. Logs a warning if it is lower.
 pub(super) fn make_room(connections_max: usize, readers: u32) -> usize {
     let reserve = OTHERS + PER_READER * readers as usize;
     let wanted = connections_max.saturating_add(reserve);
@@ -31,8 +31,8 @@ pub(super) fn make_room(connections_max: usize, readers: u32) -> usize {
     room.min(connections_max)
 }
 
-/// Raises the limit to what is wanted, if that is allowed, and returns what it is then; `None` if there
-/// is none.
+/// Raises the limit to `wanted` if permitted, and returns the limit then in effect; `None` if there
+/// is no limit.
 fn raise(wanted: u64) -> Option<u64> {
     let before = getrlimit(Resource::Nofile);
     let current = before.current?;
@@ -40,12 +40,12 @@ fn raise(wanted: u64) -> Option<u64> {
     if current >= most {
         return Some(current);
     }
-    // No further than that: programs that are started inherit it, and some go through all numbers.
+    // Not raised further: child processes inherit it, and some iterate over all descriptors.
     let raised = Rlimit { current: Some(most), maximum: before.maximum };
     Some(setrlimit(Resource::Nofile, raised).map_or(current, |()| most))
 }
 
-/// Returns for how many connections so many files are enough. With very few a quarter is theirs.
+/// Returns the number of connections that fit. At least a quarter of a low limit is theirs.
 fn room(limit: u64, reserve: usize) -> usize {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     limit.saturating_sub(reserve).max(limit / 4).max(1)

@@ -1,7 +1,7 @@
-//! Replacing the running program by the one now installed, without closing the listening socket.
+//! Replaces the running program with the installed one without closing the listening socket.
 //!
-//! The process keeps its number, so a supervisor notices nothing, and clients that connect in
-//! between wait in the socket's backlog. What has to be in order before is not known here.
+//! The process keeps its PID, so a supervisor is not affected, and clients that connect meanwhile
+//! wait in the backlog of the socket. The caller is responsible for the shutdown before that.
 
 use std::ffi::OsStr;
 use std::ffi::OsString;
@@ -17,7 +17,7 @@ use std::process::Command;
 
 use rustix::io::FdFlags;
 
-/// How this process was started, for doing it again.
+/// The command line of this process, to run it again.
 #[derive(Debug, Clone)]
 pub struct Handover {
     program: PathBuf,
@@ -25,11 +25,11 @@ pub struct Handover {
 }
 
 impl Handover {
-    /// Returns how this process was started. Call it at the start: once the file of a running program
-    /// is replaced, the system no longer tells where it was.
+    /// Records the command line of this process. Call it at startup: once the file of a running
+    /// program is replaced, the system no longer reports its path.
     ///
     /// # Errors
-    /// When the system does not tell it now.
+    /// When the system does not report the path now.
     pub fn prepare(search: Option<&OsStr>) -> io::Result<Self> {
         let running = std::env::current_exe()?;
         let mut arguments = std::env::args_os();
@@ -38,20 +38,20 @@ impl Handover {
         Ok(Self { program, arguments: arguments.collect() })
     }
 
-    /// Returns whether there is a program to start.
+    /// Returns whether the program file exists.
     #[must_use]
     pub fn is_possible(&self) -> bool {
         self.program.is_file()
     }
 
-    /// Returns the path of the program that will be started.
+    /// Returns the path of the program to execute.
     #[must_use]
     pub fn program(&self) -> &Path {
         &self.program
     }
 
-    /// Replaces this process. Returns only if that fails, with the reason; nothing has changed then,
-    /// except that programs started later would inherit the socket.
+    /// Replaces this process. Returns only on failure, with the reason. In that case nothing has
+    /// changed, except that child processes started later would inherit the socket.
     #[must_use]
     pub fn replace(&self, listener: &TcpListener) -> io::Error {
         if let Err(error) = rustix::io::fcntl_setfd(listener.as_fd(), FdFlags::empty()) {
@@ -61,14 +61,15 @@ impl Handover {
             .args(&self.arguments)
             .env("LISTEN_FDS", "1")
             .env("LISTEN_PID", std::process::id().to_string())
-            // The socket need not be the first file after standard error.
+            // The socket need not be the first descriptor after standard error.
             .env("LISTEN_FDS_FIRST_FD", listener.as_raw_fd().to_string())
             .exec()
     }
 }
 
-/// Returns the path by which the program was called, symbolic links kept: an operator may upgrade
-/// by turning one. Where it cannot be told from the name, it is the file itself.
+/// Returns the path by which the program was called, keeping symbolic links, since an operator may
+/// upgrade by retargeting one. Falls back to the path of the running file if the name does not lead
+/// to it.
 fn find_program(name: &OsStr, search: Option<&OsStr>, running: PathBuf) -> PathBuf {
     let called = if name.as_encoded_bytes().contains(&b'/') {
         std::path::absolute(name).ok()
@@ -90,7 +91,7 @@ fn is_same_file(one: &Path, other: &Path) -> bool {
 mod tests {
     use super::*;
 
-    /// A directory with a link named `chinwag` to the running program, removed at the end.
+    /// A directory with a link named `chinwag` to the running program, removed on drop.
     struct Installed(PathBuf);
 
     impl Installed {
@@ -144,7 +145,7 @@ mod tests {
 
         assert_eq!(failed.kind(), io::ErrorKind::NotFound);
         assert!(!handover.is_possible());
-        // The socket would have survived.
+        // The socket would have been inherited.
         assert_eq!(rustix::io::fcntl_getfd(&listener).unwrap(), FdFlags::empty());
     }
 }

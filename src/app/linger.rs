@@ -1,8 +1,8 @@
-//! Closing a connection whose client may be sending still: reading on, without keeping anything, until
-//! the client closes its side or has had time to read the response.
+//! Lingering close, for a client that may still be sending: reads and discards until the client
+//! closes its side or has had time to read the response.
 //!
-//! A system that closes a connection with unread bytes resets it, and a reset discards the response
-//! before the client has read it.
+//! Closing a connection with unread bytes resets it, and a reset discards the response before the
+//! client has read it.
 
 use std::mem::MaybeUninit;
 use std::pin::Pin;
@@ -15,13 +15,13 @@ use tokio::io::ReadBuf;
 use tokio::time::Instant;
 use tokio::time::Sleep;
 
-/// How many bytes are read at most.
+/// Maximum bytes to read.
 const BYTES_MAX: usize = 32 << 20;
-/// How long reading goes on at most.
+/// Maximum total time.
 const TOTAL_MAX: Duration = Duration::from_secs(10);
-/// How long the client may pause.
+/// Maximum pause of the client.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
-/// How many bytes are read at a time.
+/// Bytes per read.
 const CHUNK: usize = 16 << 10;
 
 /// A connection that is being closed.
@@ -34,7 +34,7 @@ pub(super) struct Linger {
 }
 
 impl Linger {
-    /// Begins to close a connection.
+    /// Starts a lingering close.
     pub(super) fn begin(is_sending: bool, mut deadline: Pin<&mut Sleep>) -> Self {
         let now = Instant::now();
         deadline.as_mut().reset(now + PAUSE_MAX);

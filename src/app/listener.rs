@@ -1,7 +1,7 @@
-//! The listening socket: inherited from whoever started the process, or bound.
+//! The listening socket, inherited from the parent process or bound.
 //!
-//! It is opened before the database, so that clients that come while the service starts wait in its
-//! backlog instead of being refused, and stays open until the process ends.
+//! It is opened before the database and stays open until the process ends. Clients that connect
+//! during startup wait in its backlog instead of being refused.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,20 +11,20 @@ use tokio::net::TcpSocket;
 
 use crate::app::StartError;
 
-/// How many connections may wait to be accepted; the system may allow fewer. After a restart all
-/// clients come at once.
+/// Length of the backlog; the system may enforce a lower one. After a restart all clients reconnect
+/// at once.
 const BACKLOG: u32 = 4096;
 
-/// Takes the socket that a supervisor, or this program before it replaced itself, left open
-/// (`LISTEN_FDS`). Call it before there is a second thread: it clears these variables.
+/// Takes over the socket that a supervisor, or this program before it replaced itself, left open
+/// (`LISTEN_FDS`). Call it before a second thread starts: it clears these variables.
 ///
 /// # Errors
-/// [`StartError::Inherited`] if what was left is no listening socket.
+/// [`StartError::Inherited`] if the descriptor is not a listening socket.
 pub fn inherit() -> Result<Option<TcpListener>, StartError> {
     listenfd::ListenFd::from_env().take_tcp_listener(0).map_err(StartError::Inherited)
 }
 
-/// Returns the inherited socket, or one bound to the address. Needs the runtime.
+/// Returns the inherited socket, or binds one to the address. Must be called within the runtime.
 ///
 /// # Errors
 /// [`StartError::AddressInUse`], [`StartError::Listen`].
@@ -49,7 +49,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
-    // Connections of the process before may linger on the port; another listener may not.
+    // Connections of the previous process may remain on the port; another listener may not.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)?.into_std()
@@ -82,7 +82,7 @@ mod tests {
         let opened = open(Some(inherited), ANY.parse().unwrap()).unwrap();
 
         assert_eq!(opened.local_addr().unwrap(), address);
-        // It would otherwise block a thread of the runtime.
+        // A blocking `accept` would block a runtime thread.
         assert_eq!(opened.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }
 

@@ -1,8 +1,7 @@
-//! The one place that knows all parts: open, wire, serve, shut down.
+//! Wires the components together: open, serve, shut down.
 //!
-//! `App::open` reads from top to bottom in the order in which parts need each other; nothing else
-//! constructs any of them. `server` is the life of the HTTP server between start and drain; it knows
-//! no part by name.
+//! `App::open` constructs each component, in dependency order; no other code does. `server` runs
+//! the HTTP server from start to drain and does not depend on any component.
 
 pub mod acceptor;
 mod accounts;
@@ -84,34 +83,34 @@ use crate::transport::Context;
 use crate::transport::ws;
 use crate::transport::ws::Sweep;
 
-/// How many committed batches may wait to be delivered; while there are more the writer waits.
+/// Capacity of the channel of committed batches. While it is full, the writer waits.
 const COMMITTED_MAX: usize = 1024;
 
-/// How long the last events may take to be delivered; their writes have been answered by then.
+/// Timeout for delivering the last events. Their writes have been answered by then.
 const RELAY_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long connections that did not end in time may take to be told so.
+/// Timeout for sending close frames to connections that did not end in time.
 const LAST_WORD: Duration = Duration::from_millis(250);
 
-/// How long the store may take to commit what is queued and to close its file.
+/// Timeout for the store to commit queued writes and close its file.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// How many hashes that anyone may ask for, other than those of passwords, may wait for the one
-/// thread they have.
+/// Capacity of the queue for hashes other than those of passwords. Any client may request them, and
+/// a single thread computes them.
 const HASHES_WAITING_MAX: usize = 10;
 
-/// The whole service, open and ready to serve.
+/// The service, open and ready to serve.
 pub struct App {
     config: Arc<Config>,
     services: Services,
     store: Arc<Store>,
-    /// The tasks of sockets; they end with their connections.
+    /// Socket tasks; each ends with its connection.
     tasks: TaskTracker,
-    /// Tells sockets to begin nothing new.
+    /// Tells sockets to start no new work.
     stopping: CancellationToken,
-    /// Writes sockets.
+    /// The threads that write to sockets.
     sweep: Arc<Sweep>,
-    /// Carries committed events to the hub; it ends when the writer has.
+    /// Delivers committed events to the hub; ends after the writer.
     relay: JoinHandle<()>,
     /// Sends mail.
     mail: JoinHandle<()>,
@@ -119,8 +118,8 @@ pub struct App {
 }
 
 impl App {
-    /// Opens the database, brings it up to date, creates what a first start creates, and connects
-    /// all parts.
+    /// Opens the database, migrates it, creates the initial data on a first start, and wires all
+    /// components together.
     ///
     /// # Errors
     /// When the database or the secret cannot be used; see [`StartError`].
@@ -231,12 +230,12 @@ impl App {
         Ok(Self { config, services, store, tasks, stopping, sweep, relay, mail, first })
     }
 
-    /// Serves until a signal says to end, prints where, and ends in good order: no new connections,
-    /// sockets told to come back, running requests finished within their bound, everything that was
-    /// acknowledged on disk. The listening socket stays open throughout.
+    /// Prints the address and serves until a signal arrives, then shuts down gracefully: accepts no
+    /// new connections, tells sockets to reconnect, lets running requests finish within the drain
+    /// timeout, and leaves every acknowledged write on disk. The listening socket stays open.
     ///
     /// # Errors
-    /// When the server cannot start; [`StartError::Hurried`] when a second signal cut it short.
+    /// When the server cannot start; [`StartError::Hurried`] when a second signal interrupts it.
     pub async fn serve(
         mut self,
         listener: &TcpListener,
@@ -260,14 +259,14 @@ impl App {
         }
         let mut server = Server::start(acceptor, self.endpoint(), config.drain);
         let welcome = Welcome::new(&self.config, address, &self.first);
-        // Whoever started it may have closed its output; that is no reason not to serve.
+        // Standard output may be closed, which is no reason to stop.
         let _ = write!(std::io::stdout().lock(), "{welcome}");
 
         let mut ending = tokio::select! {
             ending = next_ending(signals, handover) => ending,
             () = server.ended() => return Err(StartError::ServerEnded),
-            // Half a service would acknowledge what it does not deliver, or refuse everything for
-            // ever: whoever supervises the process starts a whole one.
+            // Without one of these tasks the service would acknowledge writes it does not deliver,
+            // or refuse every request. Exit so that the supervisor restarts it.
             () = self.store.failed() => return Err(StartError::PartEnded("the writer")),
             _ = &mut self.relay => return Err(StartError::PartEnded("the delivery of events")),
             () = self.sweep.failed() => return Err(StartError::PartEnded("the writing of sockets")),
@@ -280,7 +279,7 @@ impl App {
         }
     }
 
-    /// Ends without having served: everything that was acknowledged is on disk.
+    /// Closes without having served. Every acknowledged write is on disk.
     pub async fn close(self) {
         self.stopping.cancel();
         self.services.hub.close_all(Closing::Restart);
@@ -291,7 +290,7 @@ impl App {
             }
             Err(_) => tracing::warn!("how far clients have got was not written down in time"),
         }
-        // What was sent is to be noted, or it would be sent again.
+        // Sent mails have to be recorded, or they would be sent again.
         if !matches!(tokio::time::timeout(RELAY_PATIENCE, self.mail).await, Ok(Ok(()))) {
             tracing::warn!("the sending of mails did not end in good order");
         }
@@ -312,19 +311,19 @@ impl App {
         self.sweep.stop();
     }
 
-    /// Returns the service's calls, without a transport.
+    /// Returns the services, without a transport.
     #[must_use]
     pub const fn services(&self) -> &Services {
         &self.services
     }
 
-    /// Returns what this start has to tell once.
+    /// Returns the results of the bootstrap, to be shown once.
     #[must_use]
     pub const fn first(&self) -> &Bootstrapped {
         &self.first
     }
 
-    /// Returns everything the service answers, for a server of one's own.
+    /// Returns the endpoint with all routes, to embed in another server.
     #[must_use]
     pub fn endpoint(&self) -> impl poem::Endpoint<Output = poem::Response> + use<> {
         let sockets = ws::Context::new(
@@ -343,7 +342,7 @@ impl App {
         server.stop_accepting();
         self.stopping.cancel();
         if !self.drain(server, deadline).await {
-            // Told to come back earlier, they would not get the answers that were being made.
+            // Closing earlier would drop the responses in progress.
             self.services.hub.close_all(Closing::Restart);
             if tokio::time::timeout(LAST_WORD, self.tasks.wait()).await.is_err() {
                 tracing::warn!(tasks = self.tasks.len(), "connections are cut off");
@@ -352,8 +351,7 @@ impl App {
         self.close().await;
     }
 
-    /// Waits until all requests are answered and all sockets closed, and returns whether they were by
-    /// then.
+    /// Waits for running requests and sockets to end, and returns whether they did by the deadline.
     async fn drain(&self, server: Server, deadline: Instant) -> bool {
         let mut drained = pin!(async {
             server.drained().await;
@@ -364,13 +362,13 @@ impl App {
         if let Ok(in_time) = tokio::time::timeout_at(give_up, &mut drained).await {
             return in_time;
         }
-        // Whoever asked for something that takes so long is told that it will not come.
+        // Interrupts long queries, so that their requests get an error response.
         self.store.end_long_work();
         drained.await
     }
 }
 
-/// Creates the database or brings its schema up to date, and nothing else.
+/// Creates the database or migrates it to the current schema, and closes it.
 ///
 /// # Errors
 /// When it cannot be used.
@@ -380,7 +378,7 @@ pub async fn migrate(config: &Config) -> Result<(), StartError> {
     Ok(())
 }
 
-/// Writes the database anew without the space of deleted data, and returns its size before and after.
+/// Rewrites the database without the space of deleted data, and returns its size before and after.
 ///
 /// # Errors
 /// When it cannot be used.
@@ -392,7 +390,7 @@ pub async fn vacuum(config: &Config) -> Result<(u64, u64), StartError> {
     Ok((before, after))
 }
 
-/// Starts the threads that write sockets.
+/// Starts the threads that write to sockets.
 fn start_sweep(config: &Config) -> Result<Arc<Sweep>, StartError> {
     Sweep::start(config.websockets.sweep_threads.unwrap_or_else(sweep_threads))
         .map_err(|source| StartError::System { what: "threads", source })
@@ -406,8 +404,8 @@ async fn open_store(
     opened.map_err(|error| StartError::of_database(config.store.filename.as_deref(), error))
 }
 
-/// Returns how many threads write sockets if nothing is said: the others read them, and make what is
-/// written.
+/// Returns the default number of threads that write to sockets: half of the cores. The others read
+/// from sockets and produce frames.
 fn sweep_threads() -> usize {
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     cores.div_ceil(2)
@@ -422,8 +420,8 @@ fn limits(config: &Config) -> Limits {
     }
 }
 
-/// Waits until the process is asked to end. Asked to replace itself, it first makes sure that the
-/// next one can start; else it goes on as it is.
+/// Waits for a signal to end. A restart is accepted only if the next program can start; otherwise
+/// the service continues.
 async fn next_ending(signals: &mut Signals, handover: &Handover) -> Ending {
     loop {
         let ending = signals.next().await;

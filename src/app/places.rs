@@ -1,4 +1,4 @@
-//! The places that open connections take: so many in all, and so many for each address.
+//! Connection limits: global and per address.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use crate::model::network;
 
-/// The places of one server.
+/// The connection slots of one server.
 #[derive(Debug)]
 pub(super) struct Places {
     max: usize,
@@ -19,33 +19,33 @@ pub(super) struct Places {
 #[derive(Debug, Default)]
 struct Taken {
     all: usize,
-    /// Only of addresses that have any, and only if they are bounded.
+    /// Only addresses with open connections, and only if there is a limit per address.
     by_address: HashMap<IpAddr, usize>,
 }
 
-/// One place; free again when it is dropped.
+/// One connection slot, freed on drop.
 #[derive(Debug)]
 pub(super) struct Place {
     places: Arc<Places>,
     address: Option<IpAddr>,
 }
 
-/// There is no place.
+/// No slot is available.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Full {
-    /// All are taken.
+    /// The global limit is reached.
     InAll,
-    /// This address has as many as it may have.
+    /// The limit of this address is reached.
     ForAddress,
 }
 
 impl Places {
-    /// Returns so many free places.
+    /// Creates a limiter with these limits.
     pub(super) fn new(max: usize, per_address_max: Option<usize>) -> Arc<Self> {
         Arc::new(Self { max, per_address_max, taken: Mutex::default() })
     }
 
-    /// Takes a place, for this address; for none where that says nothing.
+    /// Takes a slot, counted for this address; `None` counts for the global limit only.
     ///
     /// # Errors
     /// [`Full`].

@@ -1,4 +1,4 @@
-//! Those who say who somebody is, as the settings want them. None is asked at the start.
+//! Sets up identity providers from the settings. None of them is contacted at startup.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::domain::auth::Issuer;
 use crate::domain::auth::providers::Providers;
 use crate::providers::Network;
 
-/// Returns sign-in with the providers and the issuer of the settings.
+/// Adds the configured providers and token issuer to sign-in.
 pub(super) fn with_others(
     auth: Auth,
     config: &Config,
@@ -31,7 +31,7 @@ pub(super) fn with_others(
         .map_err(|source| StartError::System { what: "certificates for TLS", source })?;
     warn_of_plain(config);
     let issuer = settings.issuer.as_ref().map(|issuer| Issuer::new(issuer, &network, clock));
-    // An address was demanded with the settings of providers; without any it is not used.
+    // A public URL is required if there are providers; without any the base URL is unused.
     let home = format!("{}/", config.server.public_url.trim_end_matches('/'));
     let home = Url::parse(&home).or_else(|_| Url::parse("http://localhost/"));
     let home = home.expect("the second address is one");
@@ -39,8 +39,8 @@ pub(super) fn with_others(
     Ok(Arc::new(auth.with(providers, issuer)))
 }
 
-/// Warns of providers that are asked without TLS from another machine: whoever is between could say
-/// who somebody is.
+/// Warns of providers on other machines that are accessed without TLS: an attacker on the path
+/// could forge identities.
 fn warn_of_plain(config: &Config) {
     let of_providers = config.providers.providers.iter().flat_map(|provider| {
         let urls = match &provider.driver {

@@ -1,7 +1,7 @@
-//! The remainder of a request body: the part that no handler has read by the time of the response.
+//! The remainder of a request body: the part that is still unread when the response is ready.
 //!
-//! A connection can be kept for the next request only if the server has read this one to its end. A
-//! short remainder is read before the response is sent; for a longer one the response announces that the
+//! A connection can be reused only if the server has read the request to its end. A short remainder
+//! is read before the response is sent. For a longer one, the response announces that the
 //! connection closes, and `linger` reads on until the client has received it.
 
 use std::io;
@@ -21,26 +21,26 @@ use hyper::http::header::EXPECT;
 use parking_lot::Mutex;
 use poem::Request;
 
-/// The longest remainder that is read to keep a connection: a longer one costs more than a new
-/// connection.
+/// The longest remainder that is read to reuse a connection: a longer one costs more than
+/// reconnecting.
 const DRAIN_BYTES_MAX: u64 = 256 << 10;
-/// How long the remainder may take to arrive: a few round trips of a slow network.
+/// Timeout for the remainder: a few round trips on a slow network.
 const DRAIN_MAX: Duration = Duration::from_secs(1);
 
-/// A request body that its handler and the server share.
+/// A request body shared by its handler and the server.
 #[derive(Debug, Clone)]
 pub(super) struct Remainder(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
     body: BoxBody<Bytes, io::Error>,
-    /// Whether the client withholds the body until the server asks for it, by reading.
+    /// Whether the client sent `Expect`: it withholds the body until the server reads it.
     is_withheld: bool,
     has_ended: bool,
 }
 
 impl Remainder {
-    /// Returns the body of a request, which its handler reads from here on.
+    /// Takes the body of a request and replaces it with a shared one for its handler.
     pub(super) fn share(request: &mut Request) -> Self {
         let shared = Self(Arc::new(Mutex::new(State {
             body: request.take_body().into(),
@@ -51,7 +51,7 @@ impl Remainder {
         shared
     }
 
-    /// Reads a short remainder, and returns whether the body was read to its end.
+    /// Reads a short remainder, and returns whether the whole body was read.
     pub(super) async fn drain(mut self) -> bool {
         if self.0.lock().is_withheld || self.size_hint().lower() > DRAIN_BYTES_MAX {
             return self.is_end_stream();
@@ -65,7 +65,7 @@ impl Remainder {
                 }
             }
         };
-        // A client that takes longer gets the response meanwhile.
+        // A slower client gets the response meanwhile.
         let _ = tokio::time::timeout(DRAIN_MAX, reading).await;
         self.is_end_stream()
     }

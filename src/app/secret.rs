@@ -1,5 +1,5 @@
-//! The secret that signs tokens, where the settings name none: made on the first start and kept in
-//! a file beside the database that nobody else may read.
+//! The secret that signs tokens, if the settings have none. It is generated on the first start and
+//! kept in a file beside the database that only its owner can read.
 
 use std::fs::File;
 use std::fs::OpenOptions;
@@ -16,9 +16,9 @@ use crate::config::Secret;
 const RANDOM_BYTES: usize = 32;
 const CHARACTERS_MIN: usize = 32;
 
-/// Returns the secret kept beside the database, making it where there is none. Call it only while
-/// the database is open: its lock keeps other processes from doing the same. For a database in
-/// memory the secret is new each time.
+/// Returns the secret kept beside the database, or generates one. Call it only while the database
+/// is open: its lock keeps other processes from generating one at the same time. A database in
+/// memory gets a new secret each time.
 ///
 /// # Errors
 /// [`StartError::SecretFile`], [`StartError::ShortSecret`].
@@ -49,7 +49,7 @@ fn generate() -> String {
     BASE64URL_NOPAD.encode(&bytes)
 }
 
-/// Writes the file under another name first: a half-written one would never be found.
+/// Writes to a temporary name first, so that a partly written file is never found.
 fn write(path: &Path, text: &str) -> io::Result<()> {
     let draft = path.with_extension("new");
     match std::fs::remove_file(&draft) {

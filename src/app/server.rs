@@ -1,4 +1,4 @@
-//! The HTTP server between its start and the end of its last request.
+//! The HTTP server, from its start to the end of its last request.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -33,18 +33,18 @@ use crate::app::connection::Connection;
 use crate::app::remainder::Remainder;
 use crate::transport::ws::TryWrite;
 
-/// How long connections that have said nothing may take to say what they came for, once no more are
-/// accepted: on most networks the first byte is on its way by then.
+/// Grace period for silent connections once the gate is shut: on most networks the first byte is on
+/// its way by then.
 const FIRST_BYTE_GRACE: Duration = Duration::from_millis(250);
 
-/// How long nothing may have come on a connection before it is closed for the end of the server: a
-/// request that is on its way by then is answered.
+/// During shutdown, a connection is closed once nothing has arrived on it for this long, so that a
+/// request already on its way is answered.
 const QUIET: Duration = Duration::from_millis(250);
 
-/// How much longer than requests the server may take to end: it only has to notice.
+/// Additional time for the server task to end after the drain timeout.
 const SLACK: Duration = Duration::from_millis(500);
 
-/// What a client that speaks HTTP/2 is told.
+/// Response to a client that speaks HTTP/2.
 const NO_HTTP_2: &[u8] = b"HTTP/1.1 505 HTTP Version Not Supported\r\n\
     connection: close\r\ncontent-length: 0\r\n\r\n";
 
@@ -55,22 +55,22 @@ pub struct Server {
     drain: Duration,
 }
 
-/// What all connections share.
+/// State shared by all connections.
 struct Shared<E> {
     endpoint: E,
-    /// Once it is shut, connections answer what has come and close.
+    /// Once shut, connections answer the requests received and close.
     gate: Gate,
-    /// How long nothing may have come on them before they do.
+    /// Quiet period before a connection closes during shutdown.
     quiet: Duration,
-    /// Tells them to close at once.
+    /// Tells connections to close at once.
     cut_off: CancellationToken,
-    /// How large the head of a request may be.
+    /// The largest request head in bytes.
     head_bytes_max: usize,
 }
 
 impl Server {
-    /// Starts to accept connections. After [`Server::stop_accepting`] running requests get `drain`
-    /// to end, then they are cut off.
+    /// Starts accepting connections. After [`Server::stop_accepting`], running requests get `drain`
+    /// to end before they are cut off.
     pub fn start(
         acceptor: Acceptor,
         endpoint: impl Endpoint<Output = Response> + 'static,
@@ -81,16 +81,16 @@ impl Server {
         Self { task, gate, drain }
     }
 
-    /// Waits until the server has ended by itself, which it should not.
+    /// Waits until the server ends unexpectedly.
     pub async fn ended(&mut self) {
         if let Err(error) = (&mut self.task).await {
             tracing::error!(error = %error, "the server failed");
         }
     }
 
-    /// Accepts no more connections and closes those there are, each with its next answer, or when none
-    /// has been asked for in a moment. New ones wait in the listening socket, which somebody else keeps
-    /// open.
+    /// Stops accepting connections and closes the open ones, each with its next response or after a
+    /// quiet period. New connections wait in the backlog of the listening socket, which the caller
+    /// keeps open.
     pub fn stop_accepting(&self) {
         self.gate.shut();
     }
@@ -105,7 +105,7 @@ impl Server {
     }
 }
 
-/// Serves connections until the gate is shut and those that were let in have ended.
+/// Serves connections until the gate is shut and all accepted ones have ended.
 async fn run<E>(mut acceptor: Acceptor, endpoint: E, drain: Duration)
 where
     E: Endpoint<Output = Response> + 'static,
@@ -135,7 +135,7 @@ where
     }
 }
 
-/// Serves one connection, until it ends or has become something else.
+/// Serves one connection until it ends or is upgraded.
 async fn serve<E>(
     connection: Connection,
     local: LocalAddr,
@@ -153,13 +153,13 @@ async fn serve<E>(
         }
         let exchange = counted.begin();
         let has_body = !request.body().is_end_stream();
-        // A body would stand before the first frame of a socket.
+        // The body would precede the first frame of the socket.
         let refused = has_body.then(|| request.extensions_mut().remove::<OnUpgrade>()).flatten();
         let mut request = Request::from((request, local.clone(), remote.clone(), Scheme::HTTP));
         let remainder = has_body.then(|| Remainder::share(&mut request));
         let (shared, counted) = (Arc::clone(&answering), counted.clone());
         async move {
-            // For a client that sends requests and reads no responses nothing more is done.
+            // Back-pressure: no request is handled before the previous response has been written.
             counted.written().await;
             let response = shared.endpoint.get_response(request).await;
             let (mut head, body) = http::Response::from(response).into_parts();
@@ -173,7 +173,7 @@ async fn serve<E>(
             } else if head.status == StatusCode::SWITCHING_PROTOCOLS {
                 counted.upgrade();
             } else if shared.gate.has_shut() {
-                // Whoever would send the next request on this connection is told not to.
+                // Tells the client not to send the next request on this connection.
                 head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
             }
             counted.hand_on();
@@ -189,12 +189,12 @@ async fn serve<E>(
         shared.gate.is_shut().await;
         exchanges.quiet(shared.quiet).await;
     };
-    // How it ended is no news: clients come and go.
+    // Errors are not logged: clients disconnect at any time.
     let has_ended = tokio::select! {
         biased;
         _ = &mut conversation => {
             if exchanges.is_http_2() {
-                // As far as the client listens.
+                // Sent only if the socket accepts it at once.
                 let _ = wire.try_write(NO_HTTP_2);
             }
             true
@@ -215,10 +215,10 @@ async fn serve<E>(
     }
 }
 
-/// Waits until the server is to end: its gate is shut and everybody within has been heard.
+/// Waits until the gate is shut and accepted connections have sent their first byte.
 async fn stopped(gate: Gate, grace: Duration) {
     gate.is_shut().await;
-    // Whoever stays silent longer is closed without an answer.
+    // Connections that stay silent longer are closed without a response.
     let _ = tokio::time::timeout(grace, gate.is_empty()).await;
 }
 
@@ -242,7 +242,7 @@ mod tests {
 
     const SOON: Duration = Duration::from_secs(5);
 
-    /// Answers each request after the milliseconds that its path names.
+    /// Responds after the number of milliseconds in the path.
     struct Slow;
 
     impl Endpoint for Slow {
@@ -315,7 +315,7 @@ mod tests {
         tokio::time::timeout(SOON, drained).await.unwrap().unwrap();
     }
 
-    /// Asks on a connection that is kept, and returns the answer.
+    /// Sends a request on a kept-alive connection and returns the response.
     async fn ask_again(stream: &mut TcpStream) -> String {
         stream.write_all(b"GET /0 HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
         let mut answer = Vec::new();
@@ -341,7 +341,7 @@ mod tests {
         server.stop_accepting();
         let drained = tokio::spawn(server.drained());
 
-        // One at once; the others while nothing but the server waits for them.
+        // One request at once; the others while the server waits only for their connections.
         assert!(ask_again(&mut kept).await.contains("connection: close"));
         for mut other in others {
             assert!(ask_again(&mut other).await.contains("connection: close"));

@@ -1,4 +1,4 @@
-//! What the process is asked to do by signals: to stop, or to replace itself.
+//! Signals to the process: stop, or replace itself.
 
 use std::io;
 
@@ -6,16 +6,16 @@ use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 
-/// What is to happen when the running work is done.
+/// The action after running work is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
     /// The process ends (`SIGTERM`, `SIGINT`).
     Stop,
-    /// The program now installed takes over the process and the socket (`SIGHUP`).
+    /// The installed program takes over the process and the socket (`SIGHUP`).
     Restart,
 }
 
-/// The signals that this process minds.
+/// The signals that this process handles.
 #[derive(Debug)]
 pub struct Signals {
     terminate: Signal,
@@ -24,7 +24,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Minds the signals from now on; none of them ends the process by itself any more.
+    /// Installs the handlers. From then on none of these signals terminates the process.
     ///
     /// # Errors
     /// When the system refuses.
@@ -45,8 +45,8 @@ impl Signals {
         }
     }
 
-    /// While work is being finished: waits until the process is asked to stop at once. Asked to stop
-    /// on the way to a restart, it stops in good order instead; asked to restart, it goes on.
+    /// Waits during shutdown for a request to stop at once. A stop during a restart turns it into a
+    /// graceful stop; a restart request is ignored.
     pub async fn hurry(&mut self, ending: &mut Ending) {
         loop {
             match (self.next().await, *ending) {

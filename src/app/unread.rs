@@ -1,4 +1,4 @@
-//! Tests of clients that send requests and read no responses, or none that this server sends.
+//! Tests with clients that send requests and do not read the responses, or that speak HTTP/2.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -55,16 +55,16 @@ async fn stop(server: Server) {
     server.drained().await;
 }
 
-/// Answers with many bytes, and counts the requests and the responses that have not gone.
+/// Answers with large responses, and counts requests and response parts still in memory.
 #[derive(Clone, Default)]
 struct Large {
     requests: Arc<AtomicUsize>,
-    /// In how many frames a response comes.
+    /// Number of frames per response.
     frames: usize,
     held: Arc<()>,
 }
 
-/// Part of a response, as long as it is somewhere.
+/// Part of a response, counted while it is in memory.
 struct Part {
     bytes: Vec<u8>,
     _held: Arc<()>,
@@ -102,9 +102,9 @@ impl Large {
         Self { frames, ..Self::default() }
     }
 
-    /// Returns how many parts of responses there are.
+    /// Returns the number of response parts in memory.
     fn held(&self) -> usize {
-        // The endpoint of the server and this one have one each.
+        // The server's endpoint and this clone hold one reference each.
         Arc::strong_count(&self.held) - 2
     }
 
@@ -115,7 +115,7 @@ impl Large {
     }
 }
 
-/// Sends requests, as far as they are taken, and reads nothing.
+/// Sends requests as far as the socket accepts them, and reads nothing.
 async fn send(address: SocketAddr, request: &str, times: usize) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.unwrap();
     socket2::SockRef::from(&stream).set_recv_buffer_size(4096).unwrap();
@@ -132,7 +132,7 @@ async fn of_responses_that_nobody_reads_there_is_one_and_not_for_long() {
         let (server, address) = server(large.clone()).await;
 
         let stream = send(address, "GET / HTTP/1.1\r\nhost: a\r\n\r\n", 100).await;
-        // What the system takes is not held here.
+        // Parts in the socket buffers of the system are not counted.
         while large.requests.load(Ordering::Relaxed) == 0 {
             tokio::task::yield_now().await;
         }

@@ -1,5 +1,5 @@
-//! How long an HTTP connection waits for its client: for a request, for the head of one, and until a
-//! response is taken; and how much memory heads may take meanwhile.
+//! The timeouts of an HTTP connection: for a request, for the head of one, and for an unread
+//! response; and the memory budget of request heads.
 
 use std::io;
 use std::pin::Pin;
@@ -18,51 +18,51 @@ use crate::domain::memory::FREE;
 use crate::domain::memory::Reservation;
 use crate::transport::minimum_rate::MinimumRate;
 
-/// How an HTTP/2 connection begins.
+/// The start of an HTTP/2 connection preface.
 const HTTP_2: &[u8] = b"PRI * HTTP/2.0\r\n";
 
-/// How long a connection may wait for what comes from its client.
+/// Timeouts for input from the client.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Patience {
-    /// For the head of a request, from its first byte on; for that of the first one from the
-    /// beginning.
+    /// For the head of a request, from its first byte. For the first request it runs from the start
+    /// of the connection.
     pub head: Duration,
     /// For the next request.
     pub idle: Duration,
-    /// For a client that takes nothing of a response.
+    /// For a client that accepts no byte of a response.
     pub stall: Duration,
 }
 
-/// The wait for a client: for its request, and until it has taken the response.
+/// The wait for a client: for its request, and for it to read the response.
 pub(super) struct Waiting {
     patience: Patience,
     deadline: Pin<Box<Sleep>>,
-    /// Whether some of the head is there, or should be.
+    /// Whether part of a head has arrived, or a first request is due.
     is_head: bool,
-    /// How many requests had been answered when the wait began.
+    /// Number of answered requests when the wait began.
     answered: u32,
-    /// Whether the client took something since.
+    /// Whether the client has accepted bytes since the wait began.
     has_taken: bool,
     /// Whether anything was read.
     has_heard: bool,
     stall: Stall,
-    /// The end of the connection, once it has begun.
+    /// The lingering close, once it has begun.
     linger: Option<Linger>,
-    /// How much of a head is there.
+    /// Bytes of the head received.
     head_bytes: usize,
-    /// What is reserved for the largest head so far: the server keeps the buffer of it.
+    /// Reservation for the largest head so far, since the server keeps its buffer.
     memory: Reservation,
 }
 
-/// The wait for a client to take what is written.
+/// The wait for a client to accept written bytes.
 struct Stall {
     rate: MinimumRate,
-    /// Since when the client has been waited for, and until when it is; most never are.
+    /// Start and deadline of the current wait. Most connections never wait.
     waited_for: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
 impl Waiting {
-    /// Returns the wait for a first request.
+    /// Starts the wait for the first request.
     pub(super) fn new(patience: Patience, memory: Reservation) -> Self {
         Self {
             deadline: Box::pin(tokio::time::sleep(patience.head)),
@@ -83,7 +83,7 @@ impl Waiting {
         self.deadline.as_mut().await;
     }
 
-    /// Returns what a write came to, or an error if the client has taken too little for too long.
+    /// Returns the result of a write, or an error if the client has been reading too slowly.
     pub(super) fn taken(
         &mut self,
         context: &mut Context<'_>,
@@ -100,7 +100,7 @@ impl Waiting {
         }
     }
 
-    /// Returns whether the client has let pass what it had of time.
+    /// Returns whether the client has exceeded its timeout.
     pub(super) fn is_over(&mut self, exchanges: &Exchanges, context: &mut Context<'_>) -> bool {
         let answered = exchanges.answered();
         if exchanges.running() > 0 {
@@ -112,16 +112,16 @@ impl Waiting {
             self.head_bytes = 0;
             self.begin(self.patience.idle);
         } else if !self.is_head && self.has_taken {
-            // It is reading the answer still.
+            // The client is still reading the response.
             self.begin(self.patience.idle);
         }
         self.deadline.as_mut().poll(context).is_ready()
     }
 
-    /// Notes that something was read.
+    /// Records bytes read.
     ///
     /// # Errors
-    /// What the memory of a head is refused with.
+    /// When the memory budget of heads is exceeded.
     pub(super) fn hear(&mut self, bytes: &[u8], exchanges: &Exchanges) -> Result<(), Error> {
         if !std::mem::replace(&mut self.has_heard, true) && bytes.starts_with(HTTP_2) {
             exchanges.note_http_2();
@@ -144,7 +144,7 @@ impl Waiting {
         self.linger.is_some()
     }
 
-    /// Waits, after the end of the writing side, until the client has had time to read the last response.
+    /// Gives the client time to read the last response after the write half is shut down.
     pub(super) fn poll_linger(
         &mut self,
         reader: Pin<&mut impl AsyncRead>,
@@ -166,7 +166,7 @@ impl Waiting {
 }
 
 impl Stall {
-    /// Returns an error once the client has been waited for too long.
+    /// Returns an error once the client has exceeded its timeout.
     fn poll_over(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
         let left = self.rate.left();
         let (_, until) = self.waited_for.get_or_insert_with(|| {
@@ -176,7 +176,7 @@ impl Stall {
         until.as_mut().poll(context).map(|()| io::ErrorKind::TimedOut.into())
     }
 
-    /// Notes that the client has taken so many bytes.
+    /// Records that the client accepted bytes.
     fn end(&mut self, bytes: usize) {
         if let Some((since, _)) = self.waited_for.take() {
             self.rate.note(since.elapsed(), bytes);

@@ -1,16 +1,16 @@
-//! What a start warns of: settings that switch a protection off, that have no effect, or that do harm
-//! together. It stops nobody; what makes no sense at all is refused by `config`.
+//! Warnings at startup about settings that disable a protection, have no effect, or are harmful
+//! together. They do not prevent the start; invalid settings are refused by `config`.
 
 use std::net::SocketAddr;
 
 use crate::config::Config;
 
-/// Returns what there is to warn of, a sentence each.
+/// Returns the warnings, one sentence each.
 #[must_use]
 pub fn of(config: &Config, listening: SocketAddr) -> Vec<String> {
     let mut warnings = Vec::new();
     let mut warn = |is_so: bool, told: &str| warnings.extend(is_so.then(|| told.to_owned()));
-    // Whoever did it for a test may have forgotten.
+    // May be left over from a test.
     warn(
         !config.auth.throttle,
         "AUTH_THROTTLE_ENABLED is false: passwords and codes can be guessed without end",
@@ -89,7 +89,7 @@ mod tests {
             let told = told(texts, demo, listening);
             assert!(told.len() == 1 && told[0].starts_with(name), "{texts:?}: {told:?}");
         }
-        // Whoever says so knows it.
+        // An explicit `CORS_ENABLED` is not warned of.
         for enabled in ["true", "false"] {
             let told = told(&[("CORS_ENABLED", enabled), FRIEND], false, "127.0.0.1:1");
             assert!(told.is_empty(), "{enabled}: {told:?}");

@@ -1,4 +1,4 @@
-//! What is printed when the service is ready: where everything is, and who can sign in.
+//! The startup banner: URLs and sign-in data.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::domain::bootstrap::Bootstrapped;
 use crate::domain::bootstrap::DEMO_LOGINS;
 
-/// The block that is printed when the service is ready.
+/// The banner printed when the service is ready.
 pub struct Welcome<'a> {
     base: String,
     front_end: bool,
@@ -20,7 +20,7 @@ pub struct Welcome<'a> {
 }
 
 impl<'a> Welcome<'a> {
-    /// Returns the block for a service that listens on this address.
+    /// Creates the banner of a service listening on this address.
     pub fn new(config: &Config, address: SocketAddr, first: &'a Bootstrapped) -> Self {
         let base = match config.server.public_url.as_str() {
             "/" => format!("http://{}", reachable(address)),
@@ -56,7 +56,7 @@ impl fmt::Display for Welcome<'_> {
     }
 }
 
-/// Returns an address that leads to a socket listening on this one, from the same machine.
+/// Returns an address that reaches a socket listening on this one from the same machine.
 #[must_use]
 pub fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {

@@ -1,4 +1,4 @@
-//! The bus of a single machine: a bounded queue in memory, which loses nothing.
+//! The bus of a single machine: a bounded in-memory queue that loses no events.
 
 use std::sync::Arc;
 
@@ -7,21 +7,21 @@ use tokio::sync::mpsc;
 
 use crate::model::Event;
 
-/// How many batches of events may wait. While it is full the publisher waits, and with it the
-/// writer: delivery that cannot keep up slows writes down instead of losing events.
+/// Maximum number of queued batches. While the queue is full, the publisher waits and the writer
+/// with it: slow delivery causes back-pressure on writes instead of a loss of events.
 const BATCHES_MAX: usize = 1024;
 
-/// Events of one transaction, in order.
+/// The events of one transaction, in order. An empty batch marks the end.
 pub type News = Arc<[Arc<Event>]>;
 
-/// Carries committed events to whoever delivers them.
+/// Carries committed events from the writer to the subscriber that delivers them.
 pub struct Bus {
     publisher: mpsc::Sender<News>,
     subscriber: Mutex<mpsc::Receiver<News>>,
 }
 
 impl Bus {
-    /// Returns a bus that stays within this process.
+    /// Creates a bus within this process.
     #[must_use]
     pub fn local() -> Self {
         let (publisher, subscriber) = mpsc::channel(BATCHES_MAX);
@@ -34,7 +34,7 @@ impl Bus {
         let _ = self.publisher.send(news).await;
     }
 
-    /// Returns the next events, in the order in which they were published. One task may ask.
+    /// Receives the next batch, in publishing order. There must be only one consumer.
     pub async fn next(&self) -> Option<News> {
         self.subscriber.lock().await.recv().await
     }

@@ -1,7 +1,7 @@
-//! News between machines: what one has committed, all deliver.
+//! The event bus: every machine delivers the events that any machine has committed.
 //!
-//! One machine delivers by the same road, through a queue in memory. The bus is a hint; the log in
-//! the database is the truth.
+//! A single machine uses the same path, through an in-memory queue. The bus is only a hint: the
+//! event log in the database is authoritative.
 
 mod local;
 

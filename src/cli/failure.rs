@@ -1,4 +1,4 @@
-//! What went wrong, as the one line and the status that a command ends with.
+//! Command failures: one line for the operator and an exit status.
 
 use std::fmt;
 use std::panic;
@@ -9,25 +9,25 @@ use chinwag::app::StartError;
 use chinwag::domain::Error;
 use chinwag::store::StoreError;
 
-/// The status for a command line that makes no sense.
+/// Exit status for an invalid command line.
 const USAGE: u8 = 2;
 
-/// Why a command was not done, or what was asked for instead of one.
+/// A failed command, or a request for help or the version.
 #[derive(Debug)]
 pub struct Failure {
     line: String,
     status: u8,
-    /// Help or a version, which is no failure and goes to standard output.
+    /// Help or version text, which is not a failure and goes to standard output.
     asked: Option<clap::Error>,
 }
 
 impl Failure {
-    /// Returns a failure in words, with the status 1.
+    /// Creates a failure with this message and status 1.
     pub fn new(line: impl Into<String>) -> Self {
         Self { line: line.into(), status: 1, asked: None }
     }
 
-    /// Returns the failure of reading the command line: its first sentence and where to read on.
+    /// Converts a command-line error to its first sentence and a pointer to the help.
     pub fn of_usage(error: clap::Error) -> Self {
         if !error.use_stderr() {
             return Self { line: String::new(), status: 0, asked: Some(error) };
@@ -42,7 +42,7 @@ impl Failure {
         Self { line, status: USAGE, asked: None }
     }
 
-    /// Returns the failure of a command that needs the database for itself.
+    /// Converts an error of a command that needs exclusive access to the database.
     pub fn of_command(error: StartError) -> Self {
         let busy = matches!(error, StartError::Store(StoreError::InUse(_)));
         let mut failure = Self::from(error);
@@ -52,15 +52,15 @@ impl Failure {
         failure
     }
 
-    /// Returns the failure of a call to the service.
+    /// Converts an error of a service call.
     pub fn of_domain(error: Error) -> Self {
         Self::from(StartError::from(error))
     }
 
-    /// Prints what there is to say and returns the status to end with.
+    /// Prints the message and returns the exit status.
     pub fn tell(&self) -> ExitCode {
         match &self.asked {
-            // Nobody is left to be told that nobody reads.
+            // A closed standard output cannot be reported anywhere.
             Some(asked) => drop(asked.print()),
             None => eprintln!("chinwag: {self}"),
         }
@@ -68,9 +68,9 @@ impl Failure {
     }
 }
 
-/// Makes every panic end the process in one line. So it is until the service has started, or a command is
-/// done: a panic means then that the system has no thread left, or that this program is broken, and
-/// nothing has begun that could go on.
+/// Makes every panic end the process with one line. This holds until the service has started or the
+/// command is done. Until then a panic means that the system has no thread left or that this
+/// program has a bug, and no work has begun that could continue.
 pub fn end_at_panic() {
     panic::set_hook(Box::new(|panic| {
         let cause = panic.payload_as_str().unwrap_or("a part of the program failed");
@@ -81,7 +81,7 @@ pub fn end_at_panic() {
     }));
 }
 
-/// Lets panics end what they happen in, and no more.
+/// Restores the default: a panic ends only the task or thread it happens in.
 pub fn survive_panics() {
     drop(panic::take_hook());
 }
@@ -96,7 +96,7 @@ impl From<StartError> for Failure {
     }
 }
 
-/// Returns what a refusal means to an operator, where its own words are for programs.
+/// Returns a message for operators where the message of the error is meant for programs.
 fn words(refused: &Error) -> Option<String> {
     match refused {
         Error::FailedValidation(violations) => {

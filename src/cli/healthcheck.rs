@@ -1,4 +1,4 @@
-//! `chinwag healthcheck`: asks the running server, for supervisors and containers.
+//! `chinwag healthcheck`: queries the running server, for supervisors and containers.
 
 use std::io;
 use std::io::Read;
@@ -12,27 +12,27 @@ use chinwag::config::ServerConfig;
 
 use crate::cli::Failure;
 
-/// How long the server may take for each step of the answer.
+/// Timeout of each step of the request.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// More of an answer than its first line is not needed.
+/// Read limit. Only the status line is needed.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 
-/// Asks the server that has these settings whether it is well.
+/// Checks the health of the server with these settings.
 pub fn healthcheck(config: &ServerConfig) -> Result<(), Failure> {
     if config.port == 0 {
         return Err(Failure::new("PORT is 0, which does not tell where the server listens"));
     }
     let address = reachable(SocketAddr::new(config.host, config.port));
     match ask(address) {
-        // It is there, and has been asked for much from this address, which may be that of a proxy.
+        // 429: the server runs, but this address, perhaps a proxy's, has used up its rate limit.
         Ok(200 | 429) => Ok(()),
         Ok(status) => Err(Failure::new(format!("{address} answers with status {status}"))),
         Err(error) => Err(Failure::new(format!("{address} does not answer: {error}"))),
     }
 }
 
-/// Returns the status of the answer.
+/// Returns the status of the response.
 fn ask(address: SocketAddr) -> io::Result<u16> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;

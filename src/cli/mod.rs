@@ -1,7 +1,7 @@
-//! The command line: what can be asked for, and which function does it.
+//! The command line: its subcommands and the functions that run them.
 //!
-//! The service is reached through `app` alone. The larger commands have a file of their name; what
-//! goes wrong becomes one line and a status in `failure`.
+//! Commands use the service only through `app`. Larger commands have a file each; `failure` turns
+//! errors into one line and an exit status.
 
 mod failure;
 mod healthcheck;
@@ -24,8 +24,8 @@ use clap::Parser;
 use clap::Subcommand;
 use clap_complete::Shell;
 
-/// How long a thread for blocking work waits for more. The memory that it freed goes back to the system when
-/// it ends.
+/// Idle timeout of threads for blocking work. Memory that such a thread freed returns to the system
+/// when the thread ends.
 const BLOCKING_KEPT: Duration = Duration::from_secs(2);
 
 /// A persistent chat backend that speaks Directus over REST and WebSocket.
@@ -72,12 +72,12 @@ enum Command {
     },
 }
 
-/// Reads the command line.
+/// Parses the command line.
 pub fn parse() -> Result<Cli, Failure> {
     Cli::try_parse().map_err(Failure::of_usage)
 }
 
-/// Does what the command line asks for.
+/// Runs the command.
 pub fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Serve { demo, public } => serve::serve(demo, public),
@@ -108,7 +108,7 @@ fn completions(shell: Shell) -> Result<(), Failure> {
     output::print(&String::from_utf8_lossy(&script))
 }
 
-/// Reads the settings and begins to log.
+/// Reads the settings and initializes logging.
 fn settings() -> Result<Config, Failure> {
     let config = Config::from_env().map_err(app::StartError::from)?;
     telemetry::init(&config.log);

@@ -1,11 +1,11 @@
-//! Printing results. A reader that has seen enough (`chinwag openapi | head`) is no failure.
+//! Prints results. A closed pipe (`chinwag openapi | head`) is not a failure.
 
 use std::io;
 use std::io::Write;
 
 use crate::cli::Failure;
 
-/// Prints text on standard output, with a line break at its end; nothing if there is none.
+/// Prints text to standard output with a trailing line break; prints nothing for an empty text.
 pub fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     let line_end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
@@ -18,7 +18,7 @@ pub fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Returns rows below a heading, each column as wide as its widest cell.
+/// Renders rows below a heading. Each column is as wide as its widest cell.
 pub fn table<const N: usize>(heading: [&str; N], rows: &[[String; N]]) -> String {
     let mut widths = heading.map(|cell| cell.chars().count());
     for row in rows {

@@ -1,4 +1,4 @@
-//! `chinwag serve`: settings, socket, service, until a signal ends it.
+//! `chinwag serve`: reads the settings, opens the socket and serves until a signal ends it.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -18,10 +18,11 @@ use crate::cli;
 use crate::cli::Failure;
 use crate::cli::failure;
 
-/// How long work that cannot be cancelled, such as a password being hashed, is waited for.
+/// Timeout at exit for work that cannot be cancelled, such as a password hash being computed.
 const BLOCKING_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Serves until a signal ends it. A restart does not return: the next program takes over.
+/// Serves until a signal ends it. Does not return on a restart, since the next program takes over
+/// the process.
 pub fn serve(demo: bool, public: Option<PathBuf>) -> Result<(), Failure> {
     let mut config = cli::settings()?;
     if demo {
@@ -40,7 +41,7 @@ pub fn serve(demo: bool, public: Option<PathBuf>) -> Result<(), Failure> {
     let served = runtime.block_on(async {
         let mut signals = Signals::mind()
             .map_err(|source| StartError::System { what: "the handling of signals", source })?;
-        // Before the database: from now on clients wait instead of being refused.
+        // Opened before the database, so that clients wait from now on instead of being refused.
         let listener = listener::open(inherited, address)?;
         let app = App::open(config, Clock::system()).await?;
         failure::survive_panics();

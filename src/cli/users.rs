@@ -1,4 +1,4 @@
-//! `chinwag users …`: accounts, while no server uses the database.
+//! `chinwag users …`: manages accounts while no server uses the database.
 
 use std::io::BufRead;
 
@@ -68,12 +68,12 @@ pub enum Users {
     },
 }
 
-/// Opens the service without serving, does what is asked, and closes it again.
+/// Opens the service without serving, runs the command, and closes it again.
 pub fn run(command: Users) -> Result<(), Failure> {
     let config = cli::settings()?;
     cli::runtime()?.block_on(async {
         let app = App::open(config, Clock::system()).await.map_err(Failure::of_command)?;
-        // A first start tells a generated password once, whatever happens then.
+        // A first start shows the generated password once, so print it even if the command fails.
         let mut told = Ok(());
         if let Some((email, password)) = &app.first().admin {
             told = output::print(&format!("made administrator {email} with password {password}"));
@@ -84,7 +84,7 @@ pub fn run(command: Users) -> Result<(), Failure> {
     })
 }
 
-/// Returns what there is to print.
+/// Runs the command and returns the text to print.
 async fn perform(app: &App, command: Users) -> Result<String, Failure> {
     let accounts = &app.services().accounts;
     match command {
@@ -132,7 +132,7 @@ async fn list(app: &App) -> Result<String, Failure> {
     Ok(output::table(["EMAIL", "NAME", "ROLE", "STATUS", "LAST ACCESS", "ID"], &rows))
 }
 
-/// Returns the password that the command line names or, for `-`, the first line that comes in.
+/// Returns the password given on the command line, or for `-` the first line of standard input.
 fn given(password: Option<String>) -> Result<Option<String>, Failure> {
     if password.as_deref() != Some("-") {
         return Ok(password);

@@ -1,7 +1,6 @@
-//! Settings about browsers: which pages of others may ask, and what pages of this service may do.
+//! Settings for browsers: CORS, HSTS and the content security policy.
 //!
-//! Names and forms are those of Directus. What the lists mean is decided in `transport::origin` and
-//! `transport::cors`.
+//! Names and formats are those of Directus. `transport::origin` and `transport::cors` apply them.
 
 use std::time::Duration;
 
@@ -9,55 +8,56 @@ use crate::config::form;
 use crate::config::form::Plain;
 use crate::config::settings::Settings;
 
-/// What the pages of a front end may do, unless set: whatever they do, but not in anybody's frame.
+/// Default policy of front-end pages: no restrictions, except that other sites must not frame them.
 const PUBLIC_POLICY: &str = "base-uri 'self'; frame-ancestors 'self'; object-src 'none'";
 
-/// What browsers may do, and are told.
+/// Settings for browsers.
 #[derive(Debug, Clone)]
 pub struct BrowserConfig {
-    /// Whose pages may read answers, besides those of this service.
+    /// Origins that may read responses, besides those of this service.
     pub cors: CorsConfig,
-    /// `HSTS_…`: for how long browsers are to use TLS only; `None` (default) to say nothing.
+    /// `HSTS_…`: how long browsers are to use TLS only; `None` (default) sends no header.
     pub hsts: Option<HstsConfig>,
-    /// `CONTENT_SECURITY_POLICY`: what the pages of `--public` may load and who may frame them. The
-    /// pages that are built in have stricter ones of their own.
+    /// `CONTENT_SECURITY_POLICY`: the policy of the `--public` pages. The built-in pages have
+    /// stricter ones of their own.
     pub content_security_policy: String,
 }
 
 /// Cross-origin resource sharing.
 #[derive(Debug, Clone)]
 pub struct CorsConfig {
-    /// `CORS_ENABLED`, `CORS_ORIGIN`: whose pages may read answers; default nobody's, with `--demo`
+    /// `CORS_ENABLED`, `CORS_ORIGIN`: origins that may read responses; default none, with `--demo`
     /// those on this machine.
     pub origins: Origins,
     /// `CORS_METHODS`, default `GET,POST,PATCH,DELETE,SEARCH`.
     pub methods: Vec<String>,
-    /// `CORS_ALLOWED_HEADERS`, default `Content-Type,Authorization,Idempotency-Key`: what such a page
-    /// may send.
+    /// `CORS_ALLOWED_HEADERS`, default `Content-Type,Authorization,Idempotency-Key`: request
+    /// headers such a page may send.
     pub allowed_headers: Vec<String>,
-    /// `CORS_EXPOSED_HEADERS`, default `Ignored-Fields,Retry-After,X-Request-Id`: what such a page may read.
+    /// `CORS_EXPOSED_HEADERS`, default `Ignored-Fields,Retry-After,X-Request-Id`: response headers
+    /// such a page may read.
     pub exposed_headers: Vec<String>,
-    /// `CORS_CREDENTIALS`, default true: whether such a page may use cookies, if `CORS_ORIGIN` names
-    /// it.
+    /// `CORS_CREDENTIALS`, default true: whether such a page may use cookies, if `CORS_ORIGIN`
+    /// lists its origin.
     pub credentials: bool,
-    /// `CORS_MAX_AGE`, in seconds, default 18000: how long browsers may remember the answer.
+    /// `CORS_MAX_AGE`, in seconds, default 18000: how long browsers may cache a preflight response.
     pub max_age: Duration,
-    /// Whether `CORS_ORIGIN` names somebody, and has no effect since `CORS_ENABLED` says nothing.
+    /// Whether `CORS_ORIGIN` allows origins but has no effect because `CORS_ENABLED` is not set.
     pub is_ignored: bool,
-    /// Whether `CORS_ENABLED` says something.
+    /// Whether `CORS_ENABLED` is set.
     is_decided: bool,
 }
 
-/// Whose pages.
+/// A set of origins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origins {
-    /// Nobody's.
+    /// No origin.
     None,
-    /// Those that are served from this machine, on any port.
+    /// Origins on this machine, with any port.
     Local,
-    /// These: scheme, host and port, as browsers write them.
+    /// The listed origins: scheme, host and port, as browsers write them.
     Listed(Vec<String>),
-    /// Anybody's.
+    /// Every origin.
     Any,
 }
 
@@ -113,7 +113,7 @@ impl CorsConfig {
         }
     }
 
-    /// Allows pages on this machine, unless the settings say whether and whom.
+    /// Allows pages on this machine, unless `CORS_ENABLED` is set.
     pub(super) fn allow_local(&mut self) {
         if !self.is_decided {
             self.origins = Origins::Local;
@@ -122,7 +122,7 @@ impl CorsConfig {
 }
 
 impl Origins {
-    /// Returns whether a page of this origin, as its browser names it, is meant.
+    /// Returns whether the set contains this origin, in the form that browsers send.
     #[must_use]
     pub fn contain(&self, origin: &str) -> bool {
         match self {
@@ -150,11 +150,11 @@ impl HstsConfig {
     }
 }
 
-/// Returns whether an origin is of this machine: plain HTTP or TLS, any port.
+/// Returns whether the origin is on this machine: `http` or `https`, any port.
 fn is_local(origin: &str) -> bool {
     let Some((scheme, authority)) = origin.split_once("://") else { return false };
     let (host, port) = match authority.rsplit_once(':') {
-        // The colons within an address of IPv6 are none before a port.
+        // The colons inside an IPv6 address do not precede a port.
         Some((host, port)) if !port.ends_with(']') => (host, port),
         _ => (authority, "0"),
     };
@@ -163,7 +163,7 @@ fn is_local(origin: &str) -> bool {
         && port.parse::<u16>().is_ok()
 }
 
-/// Whose pages: nobody's, everybody's, or a list of origins.
+/// Reads a set of origins: none, all, or a list.
 fn origins(value: &str) -> Result<Origins, String> {
     let value = value.strip_prefix("array:").unwrap_or(value);
     match value.to_ascii_lowercase().as_str() {
@@ -180,7 +180,7 @@ fn origins(value: &str) -> Result<Origins, String> {
     }
 }
 
-/// Returns an origin as browsers write it, without the port that goes without saying.
+/// Returns the origin as browsers write it, without a default port.
 fn origin_of(text: &str) -> Option<String> {
     let (scheme, authority) = text.trim_end_matches('/').split_once("://")?;
     let default = match scheme {
@@ -197,7 +197,7 @@ fn origin_of(text: &str) -> Option<String> {
     is_good.then(|| format!("{scheme}://{authority}"))
 }
 
-/// Names of methods or headers, separated by commas.
+/// Reads method or header names, separated by commas.
 fn tokens(value: &str) -> Result<Vec<String>, String> {
     let value = value.strip_prefix("array:").unwrap_or(value);
     let is_token = |name: &str| {
@@ -214,7 +214,7 @@ fn tokens(value: &str) -> Result<Vec<String>, String> {
     }
 }
 
-/// What goes into a header as it is.
+/// Reads a policy that is sent as a header value unchanged.
 fn policy(value: &str) -> Result<String, String> {
     if value.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
         Ok(value.to_owned())

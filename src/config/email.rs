@@ -1,4 +1,4 @@
-//! Mail: by which road it leaves, and where the links in it may lead.
+//! Mail: the transport, and where the links in mails may lead.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,36 +10,35 @@ use crate::config::form;
 use crate::config::settings::Settings;
 use crate::text;
 
-/// How mail leaves.
+/// Outgoing mail.
 #[derive(Debug, Clone)]
 pub struct EmailConfig {
-    /// `EMAIL_FROM`, default `no-reply@example.com`: whom mail is from, an address alone or
-    /// `Name <address>`.
+    /// `EMAIL_FROM`, default `no-reply@example.com`: the sender, as an address or `Name <address>`.
     pub from: String,
-    /// `EMAIL_TRANSPORT`, default none, with `--demo` `log`: by which road; `None`: there is no mail.
+    /// `EMAIL_TRANSPORT`, default none, with `--demo` `log`: the transport; `None` disables mail.
     pub transport: Option<EmailTransport>,
     /// `EMAIL_SENDMAIL_PATH`, default `/usr/sbin/sendmail`.
     pub sendmail: PathBuf,
     /// `EMAIL_FILE_PATH`, default `data/mails`: the directory that `file` writes into.
     pub directory: PathBuf,
-    /// The server that `smtp` hands mail to.
+    /// The server of the `smtp` transport.
     pub smtp: SmtpConfig,
 }
 
-/// The roads by which mail can leave.
+/// Mail transports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EmailTransport {
-    /// A mail server.
+    /// An SMTP server.
     Smtp,
-    /// A program that takes mail on its standard input.
+    /// A program that reads the mail from standard input.
     Sendmail,
-    /// The log: for development, since whoever reads it can follow the links.
+    /// The log. For development only: anyone with access to the log can use the links.
     Log,
-    /// Files, one for each mail: for development.
+    /// One file per mail. For development only.
     File,
 }
 
-/// A mail server.
+/// An SMTP server.
 #[derive(Debug, Clone)]
 pub struct SmtpConfig {
     /// `EMAIL_SMTP_HOST`, default `localhost`.
@@ -50,33 +49,33 @@ pub struct SmtpConfig {
     pub user: Option<String>,
     /// `EMAIL_SMTP_PASSWORD`, default none.
     pub password: Option<Secret>,
-    /// `EMAIL_SMTP_SECURE`, default false: TLS from the first byte on. Else `STARTTLS` is used where
-    /// the server has it, and is demanded where there is a password to send.
+    /// `EMAIL_SMTP_SECURE`, default false: implicit TLS. Otherwise `STARTTLS` is used if the server
+    /// offers it, and is required if there is a password to send.
     pub secure: bool,
     /// `EMAIL_SMTP_IGNORE_TLS`, default false: no TLS at all.
     pub ignore_tls: bool,
-    /// `EMAIL_SMTP_NAME`, default the name of this machine: what it calls itself to the server.
+    /// `EMAIL_SMTP_NAME`, default the host name of this machine: the name sent in `EHLO`.
     pub name: Option<String>,
 }
 
-/// What is done by links in mails.
+/// Links in mails.
 #[derive(Debug, Clone)]
 pub struct LinksConfig {
-    /// `PASSWORD_RESET_URL_ALLOW_LIST`, default none: where links to choose a password may lead,
-    /// besides the page that is built in.
+    /// `PASSWORD_RESET_URL_ALLOW_LIST`, default none: allowed targets of password reset links,
+    /// besides the built-in page.
     pub reset_urls: Vec<Url>,
-    /// `USER_INVITE_URL_ALLOW_LIST`, default none: where invitations may lead.
+    /// `USER_INVITE_URL_ALLOW_LIST`, default none: allowed targets of invitation links.
     pub invite_urls: Vec<Url>,
-    /// `USER_REGISTER_URL_ALLOW_LIST`, default none: where links that confirm an address may lead.
+    /// `USER_REGISTER_URL_ALLOW_LIST`, default none: allowed targets of verification links.
     pub register_urls: Vec<Url>,
-    /// `USER_INVITE_TOKEN_TTL`, default `7d`: how long an invitation is good.
+    /// `USER_INVITE_TOKEN_TTL`, default `7d`: how long an invitation is valid.
     pub invite_ttl: Duration,
-    /// `EMAIL_VERIFICATION_TOKEN_TTL`, default `7d`: how long a link that confirms an address is good.
+    /// `EMAIL_VERIFICATION_TOKEN_TTL`, default `7d`: how long a verification link is valid.
     pub verification_ttl: Duration,
-    /// `REGISTER_STALL_TIME`, in milliseconds, default 750: what a registration takes at least.
+    /// `REGISTER_STALL_TIME`, in milliseconds, default 750: minimum duration of a registration.
     pub register_stall: Duration,
-    /// `PASSWORD_RESET_STALL_TIME`, in milliseconds, default 500: what asking for a new password
-    /// takes at least.
+    /// `PASSWORD_RESET_STALL_TIME`, in milliseconds, default 500: minimum duration of a password
+    /// reset request.
     pub reset_stall: Duration,
 }
 
@@ -137,7 +136,7 @@ impl LinksConfig {
     }
 }
 
-/// An address that mail can be from, perhaps with a name.
+/// A sender address, optionally with a name.
 fn sender(value: &str) -> Result<String, String> {
     let address = match value.strip_suffix('>').and_then(|rest| rest.rsplit_once('<')) {
         Some((_, address)) => address,
@@ -148,7 +147,7 @@ fn sender(value: &str) -> Result<String, String> {
     })
 }
 
-/// Addresses of pages, with commas between.
+/// URLs of pages, separated by commas.
 pub(super) fn urls(value: &str) -> Result<Vec<Url>, String> {
     text::names(value)
         .map(|part| Url::parse(part).ok().filter(Url::has_host))

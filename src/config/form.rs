@@ -1,7 +1,7 @@
-//! The forms that values of settings take, as Directus writes them.
+//! Parsers for the values of settings, in the formats of Directus.
 //!
-//! A form turns the text of a setting into a value or says, in words that follow "should be", what
-//! the text should be. It knows neither the names of settings nor where they come from.
+//! A parser turns the text of a setting into a value, or returns the expected format in words that
+//! follow "should be". Parsers know neither the names of settings nor where they are stored.
 
 use std::fmt::Display;
 use std::net::IpAddr;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::config::Secret;
 
-/// What a plain number without a unit counts in a duration.
+/// The unit of a duration that is written as a plain number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plain {
     /// Milliseconds, as in `ACCESS_TOKEN_TTL` and `LOGIN_STALL_TIME`.
@@ -20,7 +20,7 @@ pub enum Plain {
     Seconds,
 }
 
-/// The units of durations with their milliseconds, in the spellings that Directus takes.
+/// Units of durations in milliseconds, in the spellings that Directus accepts.
 const DURATION_UNITS: &[(&[&str], f64)] = &[
     (&["ms", "msec", "msecs", "millisecond", "milliseconds"], 1.0),
     (&["s", "sec", "secs", "second", "seconds"], 1_000.0),
@@ -31,7 +31,7 @@ const DURATION_UNITS: &[(&[&str], f64)] = &[
     (&["y", "yr", "yrs", "year", "years"], 31_557_600_000.0),
 ];
 
-/// The units of sizes with their bytes.
+/// Units of sizes in bytes.
 const SIZE_UNITS: &[(&[&str], f64)] = &[
     (&["", "b"], 1.0),
     (&["kb"], 1024.0),
@@ -74,7 +74,7 @@ pub fn host(value: &str) -> Result<IpAddr, String> {
     value.parse().map_err(|_| "an IP address, such as 127.0.0.1, 0.0.0.0 or ::".to_owned())
 }
 
-/// The address under which browsers reach the service; without a slash at its end unless it is one.
+/// The URL under which browsers reach the service, without a trailing slash unless it is just `/`.
 pub fn public_url(value: &str) -> Result<String, String> {
     let rest = value.strip_prefix("https://").or_else(|| value.strip_prefix("http://"));
     let complete = rest.is_some_and(|rest| {
@@ -89,7 +89,7 @@ pub fn public_url(value: &str) -> Result<String, String> {
     }
 }
 
-/// A whole number within bounds, both included.
+/// An integer within inclusive bounds.
 pub fn number<T: TryFrom<u64>>(min: u64, max: u64) -> impl Fn(&str) -> Result<T, String> {
     move |value| {
         let number = value.parse().ok().filter(|number| (min..=max).contains(number));
@@ -97,7 +97,7 @@ pub fn number<T: TryFrom<u64>>(min: u64, max: u64) -> impl Fn(&str) -> Result<T,
     }
 }
 
-/// A whole number within bounds, or `-1` for no bound at all.
+/// An integer from 1 to `max`, or `-1` for no bound.
 pub fn number_or_none<T: TryFrom<u64>>(max: u64) -> impl Fn(&str) -> Result<Option<T>, String> {
     move |value| {
         if value == "-1" {
@@ -107,7 +107,7 @@ pub fn number_or_none<T: TryFrom<u64>>(max: u64) -> impl Fn(&str) -> Result<Opti
     }
 }
 
-/// A switch.
+/// A boolean.
 pub fn boolean(value: &str) -> Result<bool, String> {
     match value.to_ascii_lowercase().as_str() {
         "true" | "1" => Ok(true),
@@ -116,7 +116,7 @@ pub fn boolean(value: &str) -> Result<bool, String> {
     }
 }
 
-/// One of some words, written without regard to case.
+/// One of the given words, ignoring case.
 pub fn choice<T: Copy>(words: &'static [(&'static str, T)]) -> impl Fn(&str) -> Result<T, String> {
     move |value| {
         let found = words.iter().find(|(word, _)| value.eq_ignore_ascii_case(word));
@@ -130,19 +130,19 @@ pub fn choice<T: Copy>(words: &'static [(&'static str, T)]) -> impl Fn(&str) -> 
     }
 }
 
-/// How long something is good: a second or longer.
+/// A lifetime: at least a second.
 pub fn lifetime(value: &str) -> Result<Duration, String> {
     duration(Plain::Milliseconds, Duration::from_secs(1))(value)
 }
 
-/// How long something is put off or kept, perhaps not at all.
+/// A delay or retention period, possibly zero.
 pub fn wait(value: &str) -> Result<Duration, String> {
     duration(Plain::Milliseconds, Duration::ZERO)(value)
 }
 
-/// A duration of at least `min`: a number with a unit, such as `15m`, `7d`, `500ms`, or a plain one.
+/// A duration of at least `min`: a number with a unit (`15m`, `7d`, `500ms`), or a plain one.
 pub fn duration(plain: Plain, min: Duration) -> impl Fn(&str) -> Result<Duration, String> {
-    /// Longer ones would leave the calendar.
+    /// Longer durations would exceed the calendar.
     const MAX: Duration = Duration::from_hours(100 * 366 * 24);
     move |value| {
         let (number, unit) = split_unit(value);
@@ -167,7 +167,7 @@ pub fn duration(plain: Plain, min: Duration) -> impl Fn(&str) -> Result<Duration
     }
 }
 
-/// A size in bytes within bounds, both included: `1mb`, `100kb`, or a plain number of bytes.
+/// A size in bytes within inclusive bounds: `1mb`, `100kb`, or a plain number of bytes.
 pub fn size(min: u64, max: u64) -> impl Fn(&str) -> Result<usize, String> {
     move |value| {
         let (number, unit) = split_unit(value);
@@ -187,7 +187,7 @@ pub fn size(min: u64, max: u64) -> impl Fn(&str) -> Result<usize, String> {
     }
 }
 
-/// The address of an account: something, one `@`, something, no spaces.
+/// An email address: text, one `@`, text, no spaces.
 pub fn email(value: &str) -> Result<String, String> {
     let parts = value.split_once('@');
     let complete = parts
@@ -218,8 +218,8 @@ pub fn domain(value: &str) -> Result<String, String> {
     }
 }
 
-/// How much is logged: a level, as Directus calls them, or filters as `tracing` takes them
-/// (`info,chinwag::store=debug`). The result is always of the second kind.
+/// A log level in Directus's words, or filters as `tracing` accepts them
+/// (`info,chinwag::store=debug`). Returns filters in either case.
 pub fn log_level(value: &str) -> Result<String, String> {
     let level = match value.to_ascii_lowercase().as_str() {
         "silent" => "off".to_owned(),
@@ -237,7 +237,7 @@ pub fn log_level(value: &str) -> Result<String, String> {
     Ok(level)
 }
 
-/// Splits `1.5 mb` into its number, if it is one and not negative, and its unit in small letters.
+/// Splits `1.5 mb` into its number, if it is valid and not negative, and its unit in lower case.
 fn split_unit(value: &str) -> (Option<f64>, String) {
     let end = value.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(value.len());
     let (number, unit) = value.split_at(end);
@@ -252,7 +252,7 @@ fn between(min: impl Display, max: impl Display) -> String {
     format!("a whole number from {min} to {max}")
 }
 
-/// Writes a number of bytes with the largest unit that leaves it whole.
+/// Formats a number of bytes in the largest unit that divides it.
 fn in_units(bytes: u64) -> String {
     let units = [(1 << 30, "gb"), (1 << 20, "mb"), (1 << 10, "kb")];
     let unit = units.into_iter().find(|(each, _)| bytes >= *each && bytes.is_multiple_of(*each));

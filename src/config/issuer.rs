@@ -1,7 +1,7 @@
-//! An application whose own tokens count here as access tokens (`AUTH_JWT_…`): where its keys are,
-//! and what its tokens have to say.
+//! A token issuer: an application whose tokens are accepted as access tokens (`AUTH_JWT_…`), with
+//! the location of its keys and the required claims.
 //!
-//! Whom such a token is of is told, and admitted, as it is with providers.
+//! Accounts are identified and admitted as with providers.
 
 use std::time::Duration;
 
@@ -18,14 +18,14 @@ use crate::config::providers::provider_name;
 use crate::config::settings::Settings;
 use crate::text;
 
-/// Who issues tokens that count here as access tokens do.
+/// An issuer of tokens that are accepted as access tokens.
 #[derive(Debug, Clone)]
 pub struct IssuerConfig {
-    /// `AUTH_JWT_JWKS_URL`: where the public keys are.
+    /// `AUTH_JWT_JWKS_URL`: the URL of the public keys.
     pub keys_url: Url,
-    /// `AUTH_JWT_ISSUER`: what `iss` has to be.
+    /// `AUTH_JWT_ISSUER`: the required value of `iss`.
     pub issuer: String,
-    /// `AUTH_JWT_AUDIENCE`, with commas between: `aud` has to have one of them.
+    /// `AUTH_JWT_AUDIENCE`, separated by commas: `aud` has to contain one of them.
     pub audience: Vec<String>,
     /// `AUTH_JWT_ALGORITHMS`, default `RS256,ES256`.
     pub algorithms: Vec<String>,
@@ -33,15 +33,15 @@ pub struct IssuerConfig {
     pub provider: String,
     /// `AUTH_JWT_…_KEY`.
     pub keys: ClaimKeys,
-    /// Who gets an account.
+    /// Admission of new accounts.
     pub admission: Admission,
-    /// `AUTH_JWT_TIMEOUT`, default `10s`: how long the keys may take to arrive.
+    /// `AUTH_JWT_TIMEOUT`, default `10s`: timeout for fetching the keys.
     pub timeout: Duration,
 }
 
 impl IssuerConfig {
-    /// Reads the settings of an issuer; `None` if there is none, or if something that it needs is
-    /// missing, which has been reported then.
+    /// Reads the settings of the issuer; `None` if there is none, or if a required setting is
+    /// missing, which is reported.
     pub(super) fn read(from: &mut Settings) -> Option<Self> {
         let keys_url = from.find("AUTH_JWT_JWKS_URL", endpoint);
         let issuer = from.find("AUTH_JWT_ISSUER", issuer);
@@ -65,7 +65,7 @@ impl IssuerConfig {
         let timeout = from.read("AUTH_JWT_TIMEOUT", "10s", timeout);
         let set = [keys_url.is_some(), issuer.is_some(), audience.is_some()];
         if set.contains(&true) && set.contains(&false) {
-            // Without the audience, tokens for every other application of the issuer would count.
+            // Without the audience, tokens for other applications of the issuer would be accepted.
             from.report(
                 "AUTH_JWT_JWKS_URL",
                 None,
@@ -97,8 +97,8 @@ fn list(value: &str) -> Result<Vec<String>, String> {
     if parts.is_empty() { Err("texts with commas between".to_owned()) } else { Ok(parts) }
 }
 
-/// Algorithms that sign with a key nobody else has. With a shared one whoever checks a token could make
-/// some, and a public key could be taken for it.
+/// Reads signature algorithms. Only asymmetric ones are allowed: with a shared key every verifier
+/// could issue tokens, and a public key could be mistaken for the shared key.
 fn algorithms(value: &str) -> Result<Vec<String>, String> {
     const KNOWN: [&str; 9] =
         ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"];

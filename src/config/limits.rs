@@ -1,4 +1,4 @@
-//! How much one client may ask for.
+//! Rate limits of clients.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -7,31 +7,31 @@ use crate::config::form;
 use crate::config::form::Plain;
 use crate::config::settings::Settings;
 
-/// How much clients may ask for.
+/// Rate limits of clients.
 #[derive(Debug, Clone)]
 pub struct LimitsConfig {
     /// `RATE_LIMITER_ENABLED`, `RATE_LIMITER_POINTS`, `RATE_LIMITER_DURATION` (in seconds), default
-    /// 1000 in 1: requests of one address; `None` if switched off, and then the messages of sockets
-    /// have no rate either.
+    /// 1000 in 1: requests per address; `None` if disabled, which also disables the rate limit of
+    /// WebSocket messages.
     pub per_address: Option<Quota>,
     /// `RATE_LIMITER_GLOBAL_ENABLED` (default false), `…_POINTS`, `…_DURATION`, default 10000 in 1:
-    /// requests of all together.
+    /// requests of all clients together.
     pub global: Option<Quota>,
     /// `RATE_LIMITER_REGISTRATION_ENABLED` (default true), `…_POINTS`, `…_DURATION`, default 20 in
-    /// 60: registrations of one address, whatever comes of them.
+    /// 60: registrations per address, successful or not.
     pub registration: Option<Quota>,
-    /// `RATE_LIMITER_ITEMS_ENABLED` (default true), `…_POINTS`, `…_DURATION`, default 200000 in 100: items
-    /// that one account creates, updates or deletes at all entry points; also `None` without
-    /// `RATE_LIMITER_ENABLED`.
+    /// `RATE_LIMITER_ITEMS_ENABLED` (default true), `…_POINTS`, `…_DURATION`, default 200000 in
+    /// 100: items that one account creates, updates or deletes over all entry points; also `None`
+    /// without `RATE_LIMITER_ENABLED`.
     pub items: Option<Quota>,
 }
 
-/// So many in so much time, and at most as many at once.
+/// A rate limit, with a burst of up to `points`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
-    /// How many.
+    /// Number of points per period.
     pub points: NonZeroU32,
-    /// In how much time.
+    /// The period.
     pub duration: Duration,
 }
 

@@ -1,16 +1,17 @@
-//! Names of settings that are made of another's value and mean nothing: a slip, most likely, if they
-//! are nearly one that does.
+//! Unknown setting names that are built from the value of another setting. A name close to a known
+//! one is reported as a probable misspelling.
 //!
-//! Only such names are looked at. Whatever else is in the environment may be anybody's.
+//! Only names with such a prefix are checked, since the environment holds the variables of other
+//! programs too.
 
 use crate::config::settings::Settings;
 
-/// How many letters a slip gets wrong at most.
+/// Maximum edit distance of a misspelling.
 const SLIP_MAX: usize = 2;
 
-/// Reports each name that begins with `prefix` and goes on nearly like one of `known`, with that one.
-/// Returns the others that mean nothing. Those that begin with one of `others`, which is longer than
-/// the prefix, are not meant.
+/// Reports each name that begins with `prefix` and continues almost like one of `known`, suggesting
+/// the latter. Returns the other unknown names. Skips names that begin with one of `others` that is
+/// longer than the prefix.
 pub fn report(from: &mut Settings, prefix: &str, others: &[String], known: &[&str]) -> Vec<String> {
     let is_of_others =
         |name: &str| others.iter().any(|it| it.len() > prefix.len() && name.starts_with(it));
@@ -28,8 +29,8 @@ pub fn report(from: &mut Settings, prefix: &str, others: &[String], known: &[&st
     unknown
 }
 
-/// Returns the name that somebody will have meant: one that is begun or gone on with, or nearly the
-/// same.
+/// Returns the known name that was probably meant: a prefix or an extension of the given one, or
+/// the closest one by edit distance.
 fn nearest<'a>(written: &str, known: &[&'a str]) -> Option<&'a str> {
     let distance = |name: &str| {
         let is_part = name.starts_with(written) || written.starts_with(name);

@@ -1,9 +1,9 @@
 //! The settings: read once, from the environment and `.env`, under the names Directus uses.
 //!
-//! One small struct per concern; each field names its variable and default. `.env.example` is the
-//! manual, and a test keeps the two equal. An empty variable counts as none; names that mean
-//! nothing here are left alone. `read` is the table of names, defaults and forms; `form` knows what
-//! values look like, `settings` where they are.
+//! One small struct per concern; each field documents its variable and default. `.env.example` is
+//! the manual, and a test keeps the two consistent. An empty variable counts as unset, and unknown
+//! names are ignored. `read` is the table of names, defaults and parsers; `form` has the parsers,
+//! and `settings` reads the sources.
 
 mod browser;
 mod email;
@@ -51,113 +51,113 @@ use crate::config::settings::Settings;
 /// All settings of one process.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where and how it listens.
+    /// The HTTP server.
     pub server: ServerConfig,
-    /// What browsers may do, and are told.
+    /// Browser policies.
     pub browser: BrowserConfig,
-    /// Where it keeps things.
+    /// The database.
     pub store: StoreConfig,
-    /// How people sign in.
+    /// Authentication.
     pub auth: AuthConfig,
-    /// How much clients may ask for.
+    /// Rate limits.
     pub limits: LimitsConfig,
-    /// With whom else.
+    /// Identity providers.
     pub providers: ProvidersConfig,
-    /// How mail leaves.
+    /// Outgoing mail.
     pub email: EmailConfig,
-    /// What is done by links in mails.
+    /// Links in mails.
     pub links: LinksConfig,
-    /// The socket.
+    /// The WebSocket of Directus's protocol.
     pub websockets: WebSocketConfig,
-    /// The socket of topics.
+    /// The WebSocket of topics.
     pub topics: TopicsConfig,
-    /// The bounds of queries.
+    /// Limits of queries.
     pub query: QueryConfig,
-    /// What a first start creates.
+    /// Data created on a first start.
     pub bootstrap: BootstrapConfig,
     /// Logs.
     pub log: LogConfig,
 }
 
-/// Where and how it listens.
+/// The HTTP server.
 #[derive(Debug, Clone)]
 pub struct ServerConfig {
     /// `HOST`, default `127.0.0.1`.
     pub host: IpAddr,
-    /// `PORT`, default 8055; 0 for any free one.
+    /// `PORT`, default 8055; 0 for any free port.
     pub port: u16,
-    /// `PUBLIC_URL`: the address under which browsers reach it; default `/`, that is unknown.
+    /// `PUBLIC_URL`: the URL under which browsers reach the service; default `/`, that is unknown.
     pub public_url: String,
-    /// `--public`: a directory with a built front end to serve at `/`.
+    /// `--public`: a directory with a built front end, served at `/`.
     pub public_dir: Option<PathBuf>,
     /// `MAX_PAYLOAD_SIZE`, default `1mb`: the largest request body, in bytes.
     pub body_bytes_max: usize,
-    /// `ANSWERS_SIZE_MAX`, default `256mb`: what clients make the server hold, from the bytes of a request
-    /// to those of its response, until that is read. An account has a quarter, an address a twentieth.
+    /// `ANSWERS_SIZE_MAX`, default `256mb`: memory budget of requests and responses, from the first
+    /// byte of a request until the client has read the response. An account may use a quarter, an
+    /// address a twentieth.
     pub answers_bytes_max: usize,
-    /// `JSON_DEPTH_MAX`, default 32: how deep the JSON of bodies, addresses and messages of sockets
-    /// may nest.
+    /// `JSON_DEPTH_MAX`, default 32: maximum JSON depth of bodies, query strings and WebSocket
+    /// messages.
     pub json_depth_max: usize,
     /// `SERVER_SHUTDOWN_TIMEOUT`, in milliseconds, default 5000: how long running requests may take
     /// to end after a signal.
     pub drain: Duration,
-    /// `URL_SIZE_MAX`, default `32kb`: the longest address of a request, in bytes.
+    /// `URL_SIZE_MAX`, default `32kb`: the longest request URL, in bytes.
     pub url_bytes_max: usize,
-    /// `HEADERS_SIZE_MAX`, default `32kb`: the largest headers of a request, in bytes.
+    /// `HEADERS_SIZE_MAX`, default `32kb`: the largest request headers, in bytes.
     pub headers_bytes_max: usize,
-    /// `CONNECTIONS_MAX`, default 100000: open connections in all; one more is closed at once.
+    /// `CONNECTIONS_MAX`, default 100000: open connections in total; one more is closed at once.
     pub connections_max: usize,
     /// `CONNECTIONS_PER_ADDRESS_MAX`, default 50000: open connections from one address; one more is
     /// answered 429 and closed.
     pub connections_per_address_max: Option<usize>,
-    /// `HEADER_TIMEOUT`, default `10s`: how long a connection may take for the head of a request.
+    /// `HEADER_TIMEOUT`, default `10s`: timeout for the head of a request.
     pub header_timeout: Duration,
-    /// `SERVER_KEEP_ALIVE_TIMEOUT`, in milliseconds, default 150000: how long a connection may be without
-    /// a request after an answer.
+    /// `SERVER_KEEP_ALIVE_TIMEOUT`, in milliseconds, default 150000: idle timeout of a connection
+    /// after a response.
     pub keep_alive_timeout: Duration,
-    /// `IP_TRUST_PROXY`, default false: whose `X-Forwarded-For` says where a request comes from.
+    /// `IP_TRUST_PROXY`, default false: proxies trusted to set `X-Forwarded-For`.
     pub trust_proxy: TrustProxy,
     /// `PROJECT_NAME`, default `chinwag`: shown by `/server/info` and the chat page.
     pub project_name: String,
 }
 
-/// Where it keeps things.
+/// The database.
 #[derive(Debug, Clone)]
 pub struct StoreConfig {
     /// `DB_FILENAME`, default `data/chinwag.db`; `None` for a database in memory (tests only).
     pub filename: Option<PathBuf>,
-    /// `DB_READERS`, default 4: connections for reading.
+    /// `DB_READERS`, default 4: number of read connections.
     pub readers: u32,
-    /// `DB_QUERY_TIMEOUT`, in milliseconds, default 10000: how long a client's query may take in the
-    /// database. One that takes longer is ended and answered 503.
+    /// `DB_QUERY_TIMEOUT`, in milliseconds, default 10000: timeout of a client's query in the
+    /// database. A longer query is cancelled and answered 503.
     pub query_timeout: Duration,
-    /// `DB_WRITE_QUEUE_MAX`, default 10000: writes that may wait; more are refused with 503.
+    /// `DB_WRITE_QUEUE_MAX`, default 10000: queued writes; more are refused with 503.
     pub write_queue_max: usize,
-    /// `DB_WRITE_QUEUE_SIZE_MAX`, default `64mb`: how many bytes writes may have that wait; more are
-    /// refused with 503. A quarter of it is what one account, or all visitors from one address
-    /// together, may have waiting.
+    /// `DB_WRITE_QUEUE_SIZE_MAX`, default `64mb`: size of the queued writes; more are answered 503.
+    /// One account, or all visitors from one address together, may use a quarter of it.
     pub write_queue_bytes_max: usize,
     /// `DB_WRITE_BATCH_MAX`, default 1000: writes in one transaction.
     pub write_batch_max: usize,
-    /// `DB_MUTATION_SIZE_MAX`, default `32mb`: how many bytes the items may have that one request
-    /// updates or deletes, as they were and as they become; more are refused.
+    /// `DB_MUTATION_SIZE_MAX`, default `32mb`: bytes of the items that one request updates or
+    /// deletes, counting old and new versions; more are refused.
     pub mutation_bytes_max: usize,
-    /// `DB_WAL_SIZE_MAX`, default `40mb`: how long the write-ahead log may become because of reads
-    /// that overlap. From half of it on costly reads wait; beyond it all reads wait for a moment, and
-    /// costly ones are ended and answered 503.
+    /// `DB_WAL_SIZE_MAX`, default `40mb`: how large overlapping reads may let the write-ahead log
+    /// grow. From half of it on, costly reads wait. Beyond it all reads wait briefly, and running
+    /// costly ones are cancelled and answered 503.
     pub wal_bytes_max: usize,
-    /// How many items an event names at most, and how many follow from a write in one transaction; no
-    /// setting.
+    /// Maximum number of items in one event, and of follow-up changes in one transaction; not
+    /// configurable.
     pub step_rows_max: usize,
-    /// How many bytes of their texts; no setting.
+    /// The same in bytes of their texts; not configurable.
     pub step_bytes_max: usize,
-    /// `EVENT_LOG_RETENTION`, default `7d`: how long events are kept; zero for ever.
+    /// `EVENT_LOG_RETENTION`, default `7d`: how long events are kept; zero keeps them forever.
     pub log_retention: Duration,
-    /// `EVENT_LOG_EVENTS_MAX`, default 1000000: how many events are kept; 0 for all.
+    /// `EVENT_LOG_EVENTS_MAX`, default 1000000: number of events kept; 0 keeps all.
     pub log_events_max: i64,
 }
 
-/// How people sign in.
+/// Authentication.
 #[derive(Debug, Clone)]
 pub struct AuthConfig {
     /// `SECRET`, at least 32 characters; default: generated on the first start and kept beside the
@@ -169,11 +169,11 @@ pub struct AuthConfig {
     pub refresh_token_ttl: Duration,
     /// `SESSION_COOKIE_TTL`, default `1d`.
     pub session_ttl: Duration,
-    /// `SESSION_LIFETIME_MAX`, default `30d`: how long a session lasts however often it is renewed.
+    /// `SESSION_LIFETIME_MAX`, default `30d`: maximum lifetime of a session, despite refreshes.
     pub session_lifetime_max: Duration,
     /// `SESSION_REFRESH_GRACE_PERIOD`, default `10s`.
     pub refresh_grace: Duration,
-    /// `LOGIN_STALL_TIME`, in milliseconds, default 500: what a refused login takes at least.
+    /// `LOGIN_STALL_TIME`, in milliseconds, default 500: minimum duration of a refused login.
     pub login_stall: Duration,
     /// `REFRESH_TOKEN_COOKIE_NAME`, `…_SECURE`, `…_SAME_SITE`, `…_DOMAIN`.
     pub refresh_cookie: CookieConfig,
@@ -182,14 +182,13 @@ pub struct AuthConfig {
     /// `HASH_MEMORY_COST` (KiB, default 19456), `HASH_TIME_COST` (default 2),
     /// `HASH_PARALLELISM` (default 1): argon2id.
     pub hash: HashConfig,
-    /// `AUTH_PASSWORD_POLICY`, default none: what new passwords have to fit, besides being long
-    /// enough and not common.
+    /// `AUTH_PASSWORD_POLICY`, default none: a pattern for new passwords, in addition to the
+    /// minimum length and the list of common passwords.
     pub password_policy: Option<Pattern>,
-    /// `AUTH_THROTTLE_ENABLED`, default true: whether failed sign-ins and their like make the next
-    /// attempts wait.
+    /// `AUTH_THROTTLE_ENABLED`, default true: whether failed sign-ins and similar failures delay
+    /// further attempts.
     pub throttle: bool,
-    /// `SESSIONS_PER_USER_MAX`, default 1000: one more ends the one that was not refreshed for
-    /// longest.
+    /// `SESSIONS_PER_USER_MAX`, default 1000: one more ends the least recently refreshed one.
     pub sessions_per_user_max: usize,
 }
 
@@ -198,13 +197,13 @@ pub struct AuthConfig {
 pub struct HashConfig {
     /// Memory in KiB.
     pub memory_kib: u32,
-    /// Passes.
+    /// Number of passes.
     pub passes: u32,
-    /// Lanes.
+    /// Number of lanes.
     pub lanes: u32,
 }
 
-/// How a cookie is set.
+/// Attributes of a cookie.
 #[derive(Debug, Clone)]
 pub struct CookieConfig {
     /// The name.
@@ -213,11 +212,11 @@ pub struct CookieConfig {
     pub secure: bool,
     /// `lax` (default), `strict` or `none`.
     pub same_site: SameSite,
-    /// The domain; default none, that is the host alone.
+    /// The domain; default none, that is the exact host.
     pub domain: Option<String>,
 }
 
-/// When browsers send a cookie along with requests from other sites.
+/// When browsers send a cookie with requests from other sites.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SameSite {
     /// Never.
@@ -228,10 +227,10 @@ pub enum SameSite {
     None,
 }
 
-/// The socket.
+/// The WebSocket of Directus's protocol.
 #[derive(Debug, Clone)]
 pub struct WebSocketConfig {
-    /// `WEBSOCKETS_ENABLED`, default true: whether there is one at `/websocket`.
+    /// `WEBSOCKETS_ENABLED`, default true: whether `/websocket` is served.
     pub enabled: bool,
     /// `WEBSOCKETS_REST_AUTH`, default `public`.
     pub auth: WebSocketAuth,
@@ -243,92 +242,99 @@ pub struct WebSocketConfig {
     pub heartbeat_period: Duration,
     /// `WEBSOCKETS_REST_CONN_LIMIT`, default none: open sockets; one more is answered 403.
     pub connections_max: Option<usize>,
-    /// `WEBSOCKETS_FRAME_SIZE_MAX`, default `1mb`: the largest message a client may send.
+    /// `WEBSOCKETS_FRAME_SIZE_MAX`, default `1mb`: the largest message from a client.
     pub frame_bytes_max: usize,
-    /// `WEBSOCKETS_HANDSHAKE_SIZE_MAX`, default `16kb`: the same before it has signed in, where it has to.
+    /// `WEBSOCKETS_HANDSHAKE_SIZE_MAX`, default `16kb`: the same before sign-in, in modes that
+    /// require one.
     pub handshake_bytes_max: usize,
-    /// `WEBSOCKETS_OUTBOXES_SIZE_MAX`, default `32mb`: unsent bytes of all connections together, frames
-    /// that are shared counted once, after which those with most of them are closed.
+    /// `WEBSOCKETS_OUTBOXES_SIZE_MAX`, default `32mb`: unsent bytes of all connections together,
+    /// counting shared frames once. Beyond it the connections with the largest backlog are closed.
     pub outboxes_bytes_max: usize,
-    /// `WEBSOCKETS_OUTBOX_SIZE_MAX`, default `1mb`: unsent bytes after which a slow reader is closed.
+    /// `WEBSOCKETS_OUTBOX_SIZE_MAX`, default `1mb`: unsent bytes of one connection, beyond which it
+    /// is closed as a slow reader.
     pub outbox_bytes_max: usize,
-    /// `WEBSOCKETS_SUBSCRIPTIONS_MAX`, default 128: subscriptions of one socket.
+    /// `WEBSOCKETS_SUBSCRIPTIONS_MAX`, default 128: subscriptions per socket.
     pub subscriptions_max: usize,
-    /// `WEBSOCKETS_USER_SUBSCRIPTIONS_MAX`, default 50000: subscriptions of all sockets of one account
-    /// or, without one, of one address; all clients of one address have four times as many.
+    /// `WEBSOCKETS_USER_SUBSCRIPTIONS_MAX`, default 50000: subscriptions over all sockets of one
+    /// account, or of one address without an account. All clients of one address together may have
+    /// four times as many.
     pub user_subscriptions_max: usize,
-    /// `WEBSOCKETS_USER_QUERIES_MAX`, default 2000: different queries of all these subscriptions; a
-    /// costly one counts for several.
+    /// `WEBSOCKETS_USER_QUERIES_MAX`, default 2000: distinct queries of these subscriptions; a
+    /// costly one counts several times.
     pub user_queries_max: usize,
-    /// `WEBSOCKETS_QUERIES_SIZE_MAX`, default `64kb`: queries of all subscriptions of one socket.
+    /// `WEBSOCKETS_QUERIES_SIZE_MAX`, default `64kb`: size of the queries of all subscriptions of
+    /// one socket.
     pub queries_bytes_max: usize,
-    /// `WEBSOCKETS_USER_QUERIES_SIZE_MAX`, default `1mb`: of all sockets of one account or, without one,
-    /// of one address. Short queries do not count here.
+    /// `WEBSOCKETS_USER_QUERIES_SIZE_MAX`, default `1mb`: the same over all sockets of one account,
+    /// or of one address without an account. Short queries do not count here.
     pub user_queries_bytes_max: usize,
-    /// `WEBSOCKETS_ALL_QUERIES_SIZE_MAX`, default `16mb`: of all sockets, in the same way.
+    /// `WEBSOCKETS_ALL_QUERIES_SIZE_MAX`, default `16mb`: the same over all sockets. Short queries
+    /// do not count here either.
     pub all_queries_bytes_max: usize,
-    /// `WEBSOCKETS_ANSWER_SIZE_MAX`, default `4mb`: one answer of a socket, the first rows of a
-    /// subscription, and what it is told of one event.
+    /// `WEBSOCKETS_ANSWER_SIZE_MAX`, default `4mb`: the largest response on a socket, the largest
+    /// snapshot of a subscription, and the largest notification of one event.
     pub answer_bytes_max: usize,
-    /// `WEBSOCKETS_POSITIONS_MAX`, default 20000: positions of subscriptions with `recover` that are
-    /// remembered.
+    /// `WEBSOCKETS_POSITIONS_MAX`, default 20000: stored positions of subscriptions with `recover`.
     pub positions_max: usize,
-    /// `WEBSOCKETS_USER_POSITIONS_MAX`, default 500: of one account or, without one, of one address.
+    /// `WEBSOCKETS_USER_POSITIONS_MAX`, default 500: the same per account, or per address without
+    /// an account.
     pub user_positions_max: usize,
-    /// `WEBSOCKETS_CURSORS`, default true, with `handshake` false: whether the frames of subscriptions
-    /// that do not ask for it carry cursors as well.
+    /// `WEBSOCKETS_CURSORS`, default true, with `handshake` false: whether frames carry cursors
+    /// even if the subscription does not ask for them.
     pub cursors: bool,
-    /// `WEBSOCKETS_PENDING_MAX`, default 128: frames of one socket that may wait to be handled;
-    /// while there are more the socket is not read.
+    /// `WEBSOCKETS_PENDING_MAX`, default 128: queued frames of one socket. While the queue is full
+    /// the socket is not read.
     pub pending_max: usize,
-    /// `WEBSOCKETS_UPGRADES_MAX`, default 2000: sockets that are let in each second; more wait, and
+    /// `WEBSOCKETS_UPGRADES_MAX`, default 2000: upgrades per second. Excess upgrades wait, and
     /// those that would wait too long are answered 503.
     pub upgrades_per_second: u32,
-    /// `WEBSOCKETS_MESSAGES_MAX`, default 5000: messages of one socket each second; more are refused.
+    /// `WEBSOCKETS_MESSAGES_MAX`, default 5000: messages per second and socket; more are refused.
     pub messages_per_second: u32,
-    /// `WEBSOCKETS_USER_MESSAGES_MAX`, default 50000: messages of all sockets of one account each
-    /// second; more are refused.
+    /// `WEBSOCKETS_USER_MESSAGES_MAX`, default 50000: messages per second over all sockets of one
+    /// account; more are refused.
     pub user_messages_per_second: u32,
-    /// `WEBSOCKETS_FRAMES_MAX`, default 1000: pings, pongs and pieces of messages that are read from one
-    /// socket each second.
+    /// `WEBSOCKETS_FRAMES_MAX`, default 1000: pings, pongs and message fragments read from one
+    /// socket per second.
     pub parts_per_second: u32,
-    /// `WEBSOCKETS_SWEEP_THREADS`: threads that write sockets, each some of them; default: one for
-    /// every two cores. With 0 each socket has a task of its own.
+    /// `WEBSOCKETS_SWEEP_THREADS`: threads that write to sockets, each serving a share of them;
+    /// default: one for every two cores. With 0 each socket has a task of its own.
     pub sweep_threads: Option<usize>,
 }
 
-/// What a socket may do before it has signed in.
+/// Access to a socket before sign-in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WebSocketAuth {
-    /// Anything the Public policy allows; a failed sign-in leaves it open.
+    /// Everything the Public policy allows; a failed sign-in leaves the socket open.
     Public,
-    /// Nothing but sign in, as its first frame and in time.
+    /// Only a sign-in, as the first frame and within the timeout.
     Handshake,
-    /// Nothing: without a token in its address it is refused.
+    /// None: the upgrade is refused without a token in its URL.
     Strict,
 }
 
-/// The socket of topics. Its frames, outboxes, heartbeat and number have the bounds of the other.
+/// The WebSocket of topics. Frame size, outbox, heartbeat and connection limits are those of the
+/// other socket.
 #[derive(Debug, Clone)]
 pub struct TopicsConfig {
     /// `TOPICS_ENABLED`, default true.
     pub enabled: bool,
-    /// `TOPICS_CHAT_LENGTH`, default 100: messages in the list.
+    /// `TOPICS_CHAT_LENGTH`, default 100: number of messages in the list.
     pub chat_length: usize,
-    /// `TOPICS_CHAT_SIZE_MAX`, default `256kb`: bytes of the list; the oldest messages are left out.
+    /// `TOPICS_CHAT_SIZE_MAX`, default `256kb`: size of the list; older messages are dropped.
     pub chat_bytes_max: usize,
-    /// `TOPICS_INTERNAL`, default true: whether a connection is told its name.
+    /// `TOPICS_INTERNAL`, default true: whether a connection is sent its name.
     pub internal: bool,
-    /// `TOPICS_CHAT_DEFAULT`, default `false`: every connection hears of `chat` from the start.
+    /// `TOPICS_CHAT_DEFAULT`, default `false`: whether every connection is subscribed to `chat`
+    /// from the start.
     pub chat_default: bool,
-    /// `TOPICS_RATE_MAX`, default 20: frames of one connection in a second; faster ones wait.
+    /// `TOPICS_RATE_MAX`, default 20: frames per second of one connection; faster ones are delayed.
     pub rate_max: u32,
-    /// `TYPING_TIMEOUT`, in seconds, default 5: how long somebody counts as writing who does not say
-    /// so again, on either socket.
+    /// `TYPING_TIMEOUT`, in seconds, default 5: how long a typing notification is valid without
+    /// being repeated, on either socket.
     pub typing_timeout: Duration,
 }
 
-/// The bounds of queries.
+/// Limits of queries.
 #[derive(Debug, Clone)]
 pub struct QueryConfig {
     /// `QUERY_LIMIT_DEFAULT`, default 100, or `QUERY_LIMIT_MAX` if that is less.
@@ -341,13 +347,13 @@ pub struct QueryConfig {
     pub batch_max: usize,
     /// `CONTENT_LENGTH_MAX`, default 65536: characters in the content of a message.
     pub text_max: usize,
-    /// `MESSAGES_REQUIRE_CONTENT`, default true: a message without visible text is refused.
+    /// `MESSAGES_REQUIRE_CONTENT`, default true: whether a message without visible text is refused.
     pub require_content: bool,
-    /// `ANSWER_SIZE_MAX`, default `32mb`: the longest answer to a read by REST, in bytes.
+    /// `ANSWER_SIZE_MAX`, default `32mb`: the largest response to a REST read, in bytes.
     pub answer_bytes_max: usize,
 }
 
-/// What a first start creates.
+/// Data created on a first start.
 #[derive(Debug, Clone)]
 pub struct BootstrapConfig {
     /// `ADMIN_EMAIL`, default `admin@example.com`.
@@ -355,9 +361,9 @@ pub struct BootstrapConfig {
     /// `ADMIN_PASSWORD`; default: generated and printed once.
     pub admin_password: Option<Secret>,
     /// `PUBLIC_USER`: the address or id of the account that anonymous creates are attributed to.
-    /// Unset: nobody, but with `--demo` the guest it makes. Empty: nobody.
+    /// Unset: none, or with `--demo` the guest account it creates. Empty: none.
     pub public_user: Option<String>,
-    /// `--demo`: the state that the tutorial ends in.
+    /// `--demo`: the state at the end of the tutorial.
     pub demo: bool,
 }
 
@@ -365,13 +371,13 @@ pub struct BootstrapConfig {
 #[derive(Debug, Clone)]
 pub struct LogConfig {
     /// `LOG_LEVEL`: `trace`, `debug`, `info` (default), `warn`, `error`, `fatal` or `silent`, or
-    /// filters such as `info,chinwag::store=debug`. Here always as filters.
+    /// filters such as `info,chinwag::store=debug`. Stored as filters.
     pub level: String,
     /// `LOG_STYLE`: `pretty` (default) or `raw` (JSON lines).
     pub json: bool,
 }
 
-/// A text that never shows in logs or errors.
+/// A text that is redacted in logs and errors.
 #[derive(Clone)]
 pub struct Secret(pub String);
 
@@ -381,28 +387,28 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// Returns where programs are looked for (`PATH`).
+/// Returns the search path of programs (`PATH`).
 #[must_use]
 pub fn search_path() -> Option<OsString> {
     std::env::var_os("PATH")
 }
 
 impl Config {
-    /// Reads the process environment and `.env` in the working directory; the former wins. What
-    /// the command line says (`--demo`, `--public`) is left to be filled in.
+    /// Reads the process environment and `.env` in the working directory; the former has
+    /// precedence. The caller fills in the command-line options (`--demo`, `--public`).
     ///
     /// # Errors
-    /// Everything that is wrong, at once.
+    /// All wrong settings at once.
     pub fn from_env() -> Result<Self, WrongSettings> {
         let mut settings = Settings::from_env();
         let config = Self::read(&mut settings);
         settings.finish(config)
     }
 
-    /// Reads the settings from these texts alone.
+    /// Reads the settings from these texts only.
     ///
     /// # Errors
-    /// Everything that is wrong, at once.
+    /// All wrong settings at once.
     pub fn from_texts<N: Into<String>, T: Into<String>>(
         texts: impl IntoIterator<Item = (N, T)>,
     ) -> Result<Self, WrongSettings> {
@@ -412,18 +418,18 @@ impl Config {
         settings.finish(config)
     }
 
-    /// Changes the settings as `--demo` does: first data that everybody knows, and answers for pages
-    /// of this machine, unless the settings say whose.
+    /// Applies `--demo`: initial data with known passwords, and CORS for pages on this machine
+    /// unless `CORS_ENABLED` is set.
     pub fn show_off(&mut self) {
         self.bootstrap.demo = true;
         self.browser.cors.allow_local();
     }
 
-    /// Returns settings for tests: a database in memory, any free port, passwords that cost next to
-    /// nothing, refused logins without delay.
+    /// Returns settings for tests: a database in memory, any free port, cheap password hashes, no
+    /// delay of refused logins.
     ///
     /// # Panics
-    /// Never: the defaults have the form of their settings.
+    /// Never: the defaults are valid settings.
     #[must_use]
     pub fn for_tests() -> Self {
         let mut config =

@@ -1,23 +1,23 @@
-//! A regular expression that an operator sets, in the form of JavaScript: `/^.{8,}$/i`, or without the
-//! slashes. Directus writes them so, and some of its own look around (`(?=…)`), which is why this
-//! one can.
+//! A regular expression configured by the operator, in JavaScript notation: `/^.{8,}$/i`, or
+//! without the slashes. Directus uses this notation, and some of its own patterns have look-arounds
+//! (`(?=…)`), so they are supported.
 //!
-//! The texts that it is tried on come from clients. A pattern that neither looks around nor refers back is
-//! tried in a time that grows with the text. Any other goes back and tries again, which can take
-//! very long: the number of steps is bounded, and so is the text.
+//! The matched texts come from clients. Patterns without look-arounds or back-references match in
+//! linear time. Other patterns backtrack, which can take very long, so the number of steps and the
+//! length of the text are bounded.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// How long one may be, in characters.
+/// Maximum length of a pattern in characters.
 const CHARACTERS_MAX: usize = 1000;
-/// How much memory one may take once it is compiled, in bytes.
+/// Maximum size of a compiled pattern in bytes.
 const COMPILED_BYTES_MAX: usize = 1 << 20;
-/// How many instructions it may have where it looks around.
+/// Maximum number of instructions of a pattern with look-arounds.
 const INSTRUCTIONS_MAX: usize = 10_000;
-/// How often a search may go back and try another way. Each step may go through the whole text.
+/// Maximum number of backtracking steps. Each step may scan the whole text.
 const STEPS_MAX: usize = 50_000;
-/// How long a text may be, in bytes, where the pattern looks around.
+/// Maximum length in bytes of a text matched by a pattern with look-arounds.
 const LOOKED_AROUND_BYTES_MAX: usize = 8 * 1024;
 
 /// A regular expression.
@@ -26,21 +26,21 @@ pub struct Pattern(Engine);
 
 #[derive(Clone)]
 enum Engine {
-    /// Its time grows with the text.
+    /// Matches in linear time.
     Linear(Arc<regex::Regex>),
-    /// It looks around or refers back.
+    /// Has look-arounds or back-references.
     Backtracking(Arc<fancy_regex::Regex>),
 }
 
-/// Why it is not known whether a text fits.
+/// Why a match could not be decided.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Undecided {
-    /// The text is longer than a pattern that looks around is tried on.
+    /// The text is too long for a backtracking pattern.
     TooLong {
-        /// How many bytes it may have.
+        /// The maximum in bytes.
         most: usize,
     },
-    /// It takes too many steps.
+    /// The match took too many steps.
     TooManySteps,
 }
 
@@ -66,10 +66,10 @@ impl fmt::Debug for Pattern {
 }
 
 impl Pattern {
-    /// Reads one.
+    /// Parses a pattern.
     ///
     /// # Errors
-    /// What it should be, in words.
+    /// The expected format, in words.
     pub fn parse(text: &str) -> Result<Self, String> {
         let should = || "a regular expression of at most 1000 characters, such as ^.{12,}$";
         if text.is_empty() || text.chars().count() > CHARACTERS_MAX {
@@ -98,13 +98,14 @@ impl Pattern {
             .map_err(|_| should().to_owned())
     }
 
-    /// Returns whether its time grows with the text, and no faster.
+    /// Returns whether matching takes linear time.
     #[must_use]
     pub const fn is_linear(&self) -> bool {
         matches!(self.0, Engine::Linear(_))
     }
 
-    /// Returns whether some part of the text fits. This may take long: see [`Pattern::is_linear`].
+    /// Returns whether the pattern matches part of the text. May be slow: see
+    /// [`Pattern::is_linear`].
     ///
     /// # Errors
     /// `Undecided`.
@@ -121,7 +122,7 @@ impl Pattern {
     }
 }
 
-/// Splits `/body/flags`; a text without slashes around it is a body.
+/// Splits `/body/flags`; a text without enclosing slashes is a body.
 fn parts(text: &str) -> (&str, &str) {
     let Some((body, flags)) = text.strip_prefix('/').and_then(|rest| rest.rsplit_once('/')) else {
         return (text, "");
@@ -185,7 +186,7 @@ mod tests {
         let slow = Pattern::parse("/(?=x?)(a+)+$/").unwrap();
         let most = LOOKED_AROUND_BYTES_MAX;
         assert_eq!(slow.fits(&"a".repeat(most + 1)), Err(Undecided::TooLong { most }));
-        // Without a look around the same takes no time.
+        // A pattern without a look-around takes linear time.
         assert!(!fits("/(a+)+$/", &("a".repeat(1_000_000) + "!")));
 
         assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());

@@ -1,7 +1,7 @@
-//! Signing in with somebody else: providers (`AUTH_PROVIDERS`, `AUTH_<NAME>_…`). An application
-//! that issues tokens itself is an `issuer`.
+//! Identity providers (`AUTH_PROVIDERS`, `AUTH_<NAME>_…`). An application that issues access tokens
+//! itself is an `issuer`.
 //!
-//! The names of the settings of a provider are made of its own, so they are in no list of settings;
+//! The setting names of a provider contain its name, so they are not in the list of settings;
 //! `.env.example` shows them as a table.
 
 use std::time::Duration;
@@ -45,7 +45,7 @@ const PROVIDER_SETTINGS: [&str; 22] = [
     "TIMEOUT",
 ];
 
-/// What the request to a provider is made of, and nobody sets by `AUTH_<NAME>_PARAMS`.
+/// Parameters of the authorization request that `AUTH_<NAME>_PARAMS` cannot set.
 const OUR_PARAMS: [&str; 8] = [
     "client_id",
     "client_secret",
@@ -57,22 +57,22 @@ const OUR_PARAMS: [&str; 8] = [
     "code_challenge_method",
 ];
 
-/// Names that mean something else: `default` are those who have a password here, and `AUTH_JWT_…` are
-/// the settings of an issuer.
+/// Reserved names: `default` stands for accounts with a password, and `AUTH_JWT_…` are the settings
+/// of an issuer.
 const TAKEN: [&str; 2] = ["default", "jwt"];
 
 const NAME_CHARACTERS_MAX: usize = 64;
 
-/// With whom people sign in.
+/// Identity providers and the token issuer.
 #[derive(Debug, Clone)]
 pub struct ProvidersConfig {
-    /// `AUTH_PROVIDERS`, default none: names with commas between.
+    /// `AUTH_PROVIDERS`, default none: names separated by commas.
     pub providers: Vec<ProviderConfig>,
-    /// `AUTH_DISABLE_DEFAULT`, default false: whether nobody signs in with a password.
+    /// `AUTH_DISABLE_DEFAULT`, default false: whether sign-in with a password is disabled.
     pub disable_default: bool,
-    /// `AUTH_JWT_…`, default none: who issues tokens that count here.
+    /// `AUTH_JWT_…`, default none: the issuer of accepted tokens.
     pub issuer: Option<IssuerConfig>,
-    /// Names of settings that are set for a provider and that it does not have.
+    /// Settings of a provider that are set but unknown.
     pub unknown: Vec<String>,
 }
 
@@ -81,7 +81,7 @@ pub struct ProvidersConfig {
 pub struct ProviderConfig {
     /// Its name, as in `AUTH_PROVIDERS`.
     pub name: String,
-    /// `DRIVER`, with the addresses that go with it.
+    /// `DRIVER`, with its URLs.
     pub driver: Driver,
     /// `CLIENT_ID`.
     pub client_id: String,
@@ -89,59 +89,59 @@ pub struct ProviderConfig {
     pub client_secret: Option<Secret>,
     /// `SCOPE`, default `openid profile email`, or `email` for `oauth2`.
     pub scope: Vec<String>,
-    /// `…_KEY`: where in a profile things are.
+    /// `…_KEY`: the names of the claims.
     pub keys: ClaimKeys,
-    /// Who gets an account.
+    /// Admission of new accounts.
     pub admission: Admission,
-    /// `REDIRECT_ALLOW_LIST`, default none: pages, besides those of `PUBLIC_URL`, that people may be
-    /// sent to once they have signed in.
+    /// `REDIRECT_ALLOW_LIST`, default none: allowed redirect targets after sign-in, besides pages
+    /// of `PUBLIC_URL`.
     pub redirects: Vec<Url>,
-    /// `MODE`, default `session`: which cookie a page gets.
+    /// `MODE`, default `session`: the cookie that a page gets.
     pub mode: ProviderMode,
-    /// `LABEL`, default the name: what to write on a button.
+    /// `LABEL`, default the name: the label of the button.
     pub label: String,
     /// `ICON`, default `account_circle`.
     pub icon: String,
-    /// `PARAMS`, a JSON object, default none: what to add to the address of the provider's page.
+    /// `PARAMS`, a JSON object, default none: additional parameters of the authorization URL.
     pub params: Vec<(String, String)>,
-    /// `TIMEOUT`, default `10s`: how long the provider may take to answer.
+    /// `TIMEOUT`, default `10s`: timeout of requests to the provider.
     pub timeout: Duration,
 }
 
-/// What a provider speaks.
+/// The protocol of a provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Driver {
-    /// OpenID Connect: everything else is in the document at this address (`ISSUER_URL`).
+    /// OpenID Connect: the discovery document (`ISSUER_URL`) contains all other URLs.
     OpenId {
-        /// The document, `…/.well-known/openid-configuration`.
+        /// The URL of the document, `…/.well-known/openid-configuration`.
         discovery: Url,
     },
-    /// OAuth 2 without it.
+    /// OAuth 2 without OpenID Connect.
     OAuth2 {
-        /// `AUTHORIZE_URL`: the page people sign in at.
+        /// `AUTHORIZE_URL`: the sign-in page.
         authorize: Url,
-        /// `ACCESS_URL`: where a code is exchanged for a token.
+        /// `ACCESS_URL`: the token endpoint.
         access: Url,
-        /// `PROFILE_URL`: where the token is exchanged for a profile.
+        /// `PROFILE_URL`: the user info endpoint.
         profile: Url,
     },
 }
 
-/// Which cookie a page gets.
+/// The cookie that a page gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProviderMode {
-    /// That of a session token.
+    /// A session token.
     Session,
-    /// That of a refresh token.
+    /// A refresh token.
     Cookie,
 }
 
-/// Under which names things are in what is known of somebody; dots lead into objects.
+/// Names of the claims in a profile; dots lead into nested objects.
 #[derive(Debug, Clone)]
 pub struct ClaimKeys {
-    /// What somebody is recognised by.
+    /// The identifier of the user.
     pub identifier: String,
-    /// The address.
+    /// The email address.
     pub email: String,
     /// The first name.
     pub first_name: Option<String>,
@@ -149,22 +149,23 @@ pub struct ClaimKeys {
     pub last_name: Option<String>,
 }
 
-/// Who gets an account.
+/// Admission of new accounts.
 #[derive(Debug, Clone)]
 pub struct Admission {
-    /// `ALLOW_PUBLIC_REGISTRATION`, default false: whoever has none yet.
+    /// `ALLOW_PUBLIC_REGISTRATION`, default false: whether unknown users get an account.
     pub register: bool,
-    /// `REQUIRE_VERIFIED_EMAIL`, default false: only if the address was confirmed (`email_verified`).
+    /// `REQUIRE_VERIFIED_EMAIL`, default false: whether only users with a confirmed address
+    /// (`email_verified`) get one.
     pub verified_email: bool,
-    /// `DEFAULT_ROLE_ID`, default none: the role they get.
+    /// `DEFAULT_ROLE_ID`, default none: the role of new accounts.
     pub role: Option<Uuid>,
-    /// `SYNC_USER_INFO`, default false: whether names and address follow those of the provider.
+    /// `SYNC_USER_INFO`, default false: whether names and address are updated from the provider.
     pub sync: bool,
 }
 
 impl ProvidersConfig {
-    /// Reads the settings. Providers send people back to `PUBLIC_URL`, which is never taken from a
-    /// request.
+    /// Reads the settings. Requires `PUBLIC_URL`, since providers redirect back to it and it is
+    /// never taken from a request.
     pub(super) fn read(from: &mut Settings, has_public_url: bool) -> Self {
         let names = from.find("AUTH_PROVIDERS", names).unwrap_or_default();
         if !names.is_empty() && !has_public_url {
@@ -189,8 +190,7 @@ impl ProvidersConfig {
 }
 
 impl ProviderConfig {
-    /// Reads the settings of one provider; `None` if something that it needs is missing, which has
-    /// been reported then, with whatever else is wrong.
+    /// Reads the settings of one provider. Reports all errors; `None` if a required one is missing.
     fn read(from: &mut Settings, name: &str) -> Option<Self> {
         const MODES: &[(&str, ProviderMode)] =
             &[("session", ProviderMode::Session), ("cookie", ProviderMode::Cookie)];
@@ -241,7 +241,7 @@ impl ProviderConfig {
             timeout: from
                 .find_named(&of("TIMEOUT"), form::duration(Plain::Milliseconds, TIMEOUT_MIN))
                 .unwrap_or(TIMEOUT),
-            // Last, so that all the others have been looked at.
+            // Last, so that the other settings are checked even if one of these is missing.
             client_id: client_id?,
             driver: driver?,
         })
@@ -249,8 +249,8 @@ impl ProviderConfig {
 }
 
 impl Driver {
-    /// Reads what a provider speaks, and the addresses that go with it: without `DRIVER` those of
-    /// OpenID Connect, unless some of the others are there.
+    /// Reads the protocol of a provider and its URLs. Without `DRIVER` it is OpenID Connect, unless
+    /// a URL of OAuth 2 is set.
     fn read(from: &mut Settings, of: &impl Fn(&str) -> String) -> Option<Self> {
         const DRIVERS: &[(&str, bool)] = &[("openid", true), ("oauth2", false)];
         const ADDRESSES: [&str; 3] = ["AUTHORIZE_URL", "ACCESS_URL", "PROFILE_URL"];
@@ -264,7 +264,7 @@ impl Driver {
     }
 }
 
-/// Returns what the names of the settings of a provider begin with.
+/// Returns the prefix of the settings of a provider.
 fn prefix(name: &str) -> String {
     format!("AUTH_{}_", name.to_ascii_uppercase())
 }
@@ -272,7 +272,7 @@ fn prefix(name: &str) -> String {
 const TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) const TIMEOUT_MIN: Duration = Duration::from_millis(10);
 
-/// Reads a setting that a provider cannot do without.
+/// Reads a required setting of a provider.
 fn require<T>(
     from: &mut Settings,
     name: &str,
@@ -288,7 +288,7 @@ fn switch(from: &mut Settings, name: &str) -> bool {
     from.find_named(name, form::boolean).unwrap_or(false)
 }
 
-/// Names of providers, with commas between.
+/// Names of providers, separated by commas.
 fn names(value: &str) -> Result<Vec<String>, String> {
     let mut names: Vec<String> = Vec::new();
     for name in text::names(value) {
@@ -305,7 +305,7 @@ fn names(value: &str) -> Result<Vec<String>, String> {
     Ok(names)
 }
 
-/// A name of a provider, or of what stands for one.
+/// The name of a provider or of an issuer.
 pub(super) fn provider_name(value: &str) -> Result<String, String> {
     let is_name = value.len() <= NAME_CHARACTERS_MAX
         && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
@@ -317,7 +317,7 @@ pub(super) fn provider_name(value: &str) -> Result<String, String> {
     }
 }
 
-/// The address of something that is asked over HTTP.
+/// The URL of an HTTP endpoint.
 pub(super) fn endpoint(value: &str) -> Result<Url, String> {
     Url::parse(value)
         .ok()
@@ -326,7 +326,7 @@ pub(super) fn endpoint(value: &str) -> Result<Url, String> {
         .ok_or_else(|| "an address, such as https://id.example.com/path".to_owned())
 }
 
-/// The address of an issuer, or of its document.
+/// The URL of an issuer, or of its discovery document.
 fn discovery(value: &str) -> Result<Url, String> {
     const DOCUMENT: &str = "/.well-known/openid-configuration";
     let url = endpoint(value)?;
@@ -341,7 +341,7 @@ pub(super) fn key(value: &str) -> Result<Uuid, String> {
     Uuid::try_parse(value).map_err(|_| "the key of a role".to_owned())
 }
 
-/// A JSON object, perhaps behind `json:`, as Directus writes it.
+/// A JSON object, optionally after `json:`, as Directus writes it.
 fn params(value: &str) -> Result<Vec<(String, String)>, String> {
     let should = || {
         format!("a JSON object such as {{\"prompt\":\"login\"}}, without {}", OUR_PARAMS.join(", "))
@@ -489,7 +489,7 @@ mod tests {
         let wrong = read(&with(&[("AUTH_GOOGLE_SCPE", "email")])).unwrap_err();
         assert_eq!(wrong, "AUTH_GOOGLE_SCPE: should be AUTH_GOOGLE_SCOPE: no such setting");
 
-        // Settings of Directus that are not here, of other providers, of nobody, and of the service.
+        // Settings that only Directus has, of other or unknown providers, and of the service.
         let unknown = |more: &[(&str, &str)]| read(&with(more)).map(|config| config.unknown);
         let mapping = "AUTH_GOOGLE_ROLE_MAPPING";
         assert_eq!(unknown(&[(mapping, "{}")]), Ok(vec![mapping.to_owned()]));

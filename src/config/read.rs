@@ -1,6 +1,6 @@
-//! The table of settings: which variable, with which default and form, becomes which field.
+//! The table of settings: variable, default and parser of each field.
 //!
-//! The order is that of `.env.example`. What must fit together is checked here as well.
+//! The order is that of `.env.example`. Conditions across settings are checked here as well.
 
 use std::time::Duration;
 
@@ -88,14 +88,14 @@ impl ServerConfig {
     }
 }
 
-/// How much follows from a write in one transaction: some ten milliseconds of the writer's time, for
-/// which other writes wait.
+/// Maximum number of follow-up changes in one transaction: about ten milliseconds of the writer's
+/// time, during which other writes wait.
 const STEP_ROWS_MAX: usize = 250;
 const STEP_BYTES_MAX: usize = 256 << 10;
 
 impl StoreConfig {
     fn read(from: &mut Settings) -> Self {
-        /// Nothing is kept of it: there is no choice yet.
+        /// The value is not stored, since there is only one choice.
         const CLIENTS: &[(&str, ())] = &[("sqlite3", ())];
         from.read("DB_CLIENT", "sqlite3", |text| {
             form::choice(CLIENTS)(text)
@@ -210,7 +210,7 @@ impl CookieConfig {
             domain: from.find(domain, form::domain),
         };
         if config.same_site == SameSite::None && !config.secure {
-            // Browsers drop such a cookie without a word, and nobody stays signed in.
+            // Browsers silently drop such a cookie, and sign-ins would not last.
             let should = format!("lax or strict, or {secure} should be true");
             from.report(same_site, Some("none"), should);
         }
@@ -235,7 +235,7 @@ impl WebSocketConfig {
         Self {
             enabled,
             auth,
-            // The mode of Directus itself has its frames, to the byte.
+            // In the mode that Directus itself has, frames are byte-compatible with Directus.
             cursors: from
                 .find("WEBSOCKETS_CURSORS", form::boolean)
                 .unwrap_or(auth != WebSocketAuth::Handshake),

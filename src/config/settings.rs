@@ -1,7 +1,7 @@
-//! Named texts from the environment and `.env`, read one by one; what is wrong is collected.
+//! Named texts from the environment and `.env`, read one by one. Errors are collected.
 //!
-//! Every read names the setting, its default and its form, so that the list of all settings cannot
-//! differ from what is read. It knows no setting by name.
+//! Every read names the setting, its default and its parser, so the list of all settings is always
+//! complete. This module knows no setting by name.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,34 +10,34 @@ use std::io;
 /// The file of settings in the working directory.
 const FILE: &str = ".env";
 
-/// The most characters of a wrong value that a report shows.
+/// Maximum number of characters of a wrong value in a report.
 const SHOWN_MAX: usize = 60;
 
-/// The name of a setting and its default, as `.env.example` writes them; empty for none.
+/// The name of a setting and its default as in `.env.example`; empty for none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Setting {
     /// The variable.
     pub name: &'static str,
-    /// The text that stands for its absence.
+    /// The default as text.
     pub default: &'static str,
 }
 
-/// One thing that is wrong with the settings.
+/// A wrong setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wrong {
     /// The setting, or the file.
     pub name: String,
-    /// What was found there; `None` for secrets.
+    /// The value found; `None` for secrets.
     pub found: Option<String>,
-    /// What it should be, in words.
+    /// The expected format, in words.
     pub should: String,
 }
 
-/// Everything that is wrong with the settings; at least one thing.
+/// All wrong settings, at least one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct WrongSettings(pub Vec<Wrong>);
 
-/// The texts of all settings, and what has been found out about them so far.
+/// The texts of all settings, and the results of reading them.
 pub(super) struct Settings {
     texts: HashMap<String, String>,
     known: Vec<Setting>,
@@ -45,12 +45,12 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// Returns settings to read from these texts. An empty text counts as none.
+    /// Creates settings from these texts. An empty text counts as unset.
     pub(super) fn new(texts: HashMap<String, String>) -> Self {
         Self { texts, known: Vec::new(), wrong: Vec::new() }
     }
 
-    /// Reads the process environment and `.env` in the working directory; the former wins.
+    /// Reads the process environment, which has precedence, and `.env` in the working directory.
     pub(super) fn from_env() -> Self {
         let mut settings = Self::new(HashMap::new());
         settings.read_file();
@@ -62,7 +62,7 @@ impl Settings {
         settings
     }
 
-    /// Takes in `.env`, if there is one.
+    /// Reads `.env`, if it exists.
     fn read_file(&mut self) {
         match std::fs::read_to_string(FILE) {
             Ok(text) => self.take_lines(text.trim_start_matches('\u{feff}')),
@@ -71,12 +71,12 @@ impl Settings {
         }
     }
 
-    /// Takes in the lines of `.env`. One that cannot be read is told by its number: it may hold a
-    /// secret.
+    /// Reads the lines of `.env`. An invalid line is reported by its number only, since it may hold
+    /// a secret.
     fn take_lines(&mut self, text: &str) {
         for line in dotenvy::from_read_iter(text.as_bytes()) {
             match line {
-                // The first line of a name counts, as with every reader of such files.
+                // The first line of a name counts, as in other readers of such files.
                 Ok((name, value)) => {
                     self.texts.entry(name).or_insert(value);
                 }
@@ -94,7 +94,7 @@ impl Settings {
         }
     }
 
-    /// Reads a setting, or the default if there is none or it is wrong.
+    /// Reads a setting; returns the default if it is unset or wrong.
     pub(super) fn read<T>(
         &mut self,
         name: &'static str,
@@ -105,7 +105,7 @@ impl Settings {
         found.unwrap_or_else(|| form(default).expect("defaults have the form of their setting"))
     }
 
-    /// Reads a setting that has no default.
+    /// Reads a setting without a default.
     pub(super) fn find<T>(
         &mut self,
         name: &'static str,
@@ -114,7 +114,7 @@ impl Settings {
         self.find_in(name, "", &form, true)
     }
 
-    /// Reads a setting that has no default and whose value must not be shown.
+    /// Reads a setting without a default. Errors do not show its value.
     pub(super) fn find_secret<T>(
         &mut self,
         name: &'static str,
@@ -123,12 +123,13 @@ impl Settings {
         self.find_in(name, "", &form, false)
     }
 
-    /// Returns whether a setting is there and not empty.
+    /// Returns whether a setting is set and not empty.
     pub(super) fn has(&self, name: &str) -> bool {
         self.texts.get(name).is_some_and(|text| !text.trim().is_empty())
     }
 
-    /// Returns the names that begin so, have a value, and are in no list of settings, in their order.
+    /// Returns the names with this prefix, sorted, that have a value but are not in the list of
+    /// settings.
     pub(super) fn names_with(&self, prefix: &str) -> Vec<String> {
         let is_known = |name: &str| self.known.iter().any(|setting| setting.name == name);
         let names = self.texts.keys();
@@ -139,7 +140,7 @@ impl Settings {
         names
     }
 
-    /// Reads a setting whose name is made of another's value: it is in no list of settings.
+    /// Reads a setting whose name contains the value of another one. The list of settings omits it.
     pub(super) fn find_named<T>(
         &mut self,
         name: &str,
@@ -148,7 +149,7 @@ impl Settings {
         self.parse(name, &form, true)
     }
 
-    /// As [`Settings::find_named`], of a value that must not be shown.
+    /// Like [`Settings::find_named`], but errors do not show the value.
     pub(super) fn find_named_secret<T>(
         &mut self,
         name: &str,
@@ -157,13 +158,13 @@ impl Settings {
         self.parse(name, &form, false)
     }
 
-    /// Reads a setting that has no default and means something by being empty.
+    /// Reads a setting without a default for which an empty value has a meaning.
     pub(super) fn find_even_empty(&mut self, name: &'static str) -> Option<String> {
         self.known.push(Setting { name, default: "" });
         self.texts.get(name).map(|text| text.trim().to_owned())
     }
 
-    /// Notes that something is wrong.
+    /// Records an error.
     pub(super) fn report(&mut self, name: &str, found: Option<&str>, should: impl Into<String>) {
         self.wrong.push(Wrong {
             name: name.to_owned(),
@@ -172,12 +173,12 @@ impl Settings {
         });
     }
 
-    /// Returns all settings that have been read, in that order.
+    /// Returns all settings read so far, in that order.
     pub(super) fn known(self) -> Vec<Setting> {
         self.known
     }
 
-    /// Returns `value` if nothing was wrong.
+    /// Returns `value` if there were no errors.
     pub(super) fn finish<T>(self, value: T) -> Result<T, WrongSettings> {
         if self.wrong.is_empty() { Ok(value) } else { Err(WrongSettings(self.wrong)) }
     }

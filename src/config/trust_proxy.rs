@@ -1,25 +1,25 @@
-//! Which proxies may say where a request comes from: the forms of `IP_TRUST_PROXY`, those of the
-//! `trust proxy` that Directus hands to Express.
+//! Trusted proxies: the formats of `IP_TRUST_PROXY`, which are those of `trust proxy` in Express as
+//! used by Directus.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// Which addresses count as those of proxies of our own.
+/// The addresses that count as trusted proxies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TrustProxy {
-    /// None: a request comes from wherever its connection does.
+    /// None: the address of a request is that of its connection.
     Nobody,
-    /// All: a request comes from wherever the first proxy says, so from wherever a client says.
+    /// All: the first entry of the header counts, which any client can forge.
     Everybody,
-    /// So many, counted from this service.
+    /// This number of hops, counted from this service.
     Hops(usize),
-    /// Those within these networks.
+    /// Addresses within these networks.
     Networks(Vec<IpNet>),
 }
 
 impl TrustProxy {
-    /// Returns whether the address so many steps away from this service is that of a proxy.
+    /// Returns whether the address at this number of hops from the service is a trusted proxy.
     #[must_use]
     pub fn trusts(&self, address: IpAddr, steps: usize) -> bool {
         match self {
@@ -33,7 +33,7 @@ impl TrustProxy {
     }
 }
 
-/// Reads the setting: `true`, `false`, a number of hops, or addresses and networks with commas.
+/// Reads the setting: `true`, `false`, a number of hops, or comma-separated addresses and networks.
 pub fn trust_proxy(text: &str) -> Result<TrustProxy, String> {
     match text.to_ascii_lowercase().as_str() {
         "true" => return Ok(TrustProxy::Everybody),

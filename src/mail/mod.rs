@@ -1,8 +1,8 @@
-//! Mail on its way out: a letter to a mail server, a program, a file or the log.
+//! Outgoing email: to a mail server, a program, a file or the log.
 //!
-//! It knows one letter at a time. What is in it, to whom it goes and what happens if it cannot be
-//! sent is left to `domain::mails`. Nothing here is logged (but by the transport `log`, which is made
-//! for that): answers of mail servers like to repeat the address.
+//! This module sends one message at a time. `domain::mails` is responsible for the content, the
+//! recipient and the handling of failures. Nothing is logged here, except by the `log` transport:
+//! responses of mail servers often contain the recipient's address.
 
 mod road;
 
@@ -17,44 +17,44 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 
-/// What is to be sent.
+/// An email to send.
 #[derive(Clone)]
 pub struct Letter {
-    /// Its key: a letter that is sent twice, since nobody knows whether the first try arrived, is
-    /// recognised by it.
+    /// The local part of the `Message-ID`. It identifies duplicates: a message is sent again if
+    /// the outcome of the first attempt is unknown.
     pub id: Uuid,
-    /// When it was written.
+    /// The `Date` of the message.
     pub at: Timestamp,
-    /// The name that it is from, where the settings name an address alone.
+    /// The sender's display name, used if the configured sender is an address without a name.
     pub sender: String,
-    /// The address it is for.
+    /// The recipient's address.
     pub to: String,
-    /// One line.
+    /// The subject, in one line.
     pub subject: String,
-    /// The same in plain text …
+    /// The body in plain text.
     pub text: String,
-    /// … and in HTML.
+    /// The same body in HTML.
     pub html: String,
 }
 
-/// Why a letter has not left. The words tell neither address nor content.
+/// Why an email was not sent. The error texts contain neither addresses nor content.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum MailError {
-    /// It makes no letter: an address is none.
+    /// The message cannot be built, since an address is invalid.
     #[error("an address is none that mail can be sent to")]
     Address,
-    /// The mail server refused it for good, with this code.
+    /// The mail server rejected the message permanently, with this status code.
     #[error("the mail server refused it ({0})")]
     Refused(String),
-    /// It may work another time.
+    /// A temporary failure: a later attempt may succeed.
     #[error("{0}")]
     Passing(String),
 }
 
-/// Returns the letter as it goes over the wire.
+/// Builds the MIME message.
 ///
 /// # Errors
-/// [`MailError::Address`] if one of the addresses is none.
+/// [`MailError::Address`] if an address is invalid.
 fn compose(letter: &Letter, from: &str) -> Result<Message, MailError> {
     let mut from: Mailbox = from.parse().map_err(|_| MailError::Address)?;
     if from.name.is_none() && !letter.sender.is_empty() {
@@ -71,7 +71,7 @@ fn compose(letter: &Letter, from: &str) -> Result<Message, MailError> {
         .subject(letter.subject.as_str())
         .date(date)
         .message_id(Some(id))
-        // So that nobody's holiday notice answers it (RFC 3834).
+        // Suppresses automatic replies such as vacation notices (RFC 3834).
         .raw_header(HeaderValue::new(automatic, "auto-generated".to_owned()))
         .multipart(MultiPart::alternative_plain_html(letter.text.clone(), letter.html.clone()))
         .map_err(|_| MailError::Address)

@@ -1,4 +1,4 @@
-//! The roads by which a letter can leave, and what their failures mean.
+//! Mail transports, and the classification of their failures.
 
 use std::io;
 use std::path::Path;
@@ -23,12 +23,12 @@ use crate::mail::Letter;
 use crate::mail::MailError;
 use crate::mail::compose;
 
-/// How long a step of a conversation with a mail server may take.
+/// Timeout of each step of an SMTP session.
 const STEP_MAX: Duration = Duration::from_secs(15);
-/// How long a whole letter may take.
+/// Timeout of sending one message.
 const LETTER_MAX: Duration = Duration::from_mins(1);
 
-/// Sends letters.
+/// Sends email by the configured transport.
 pub struct Mailer {
     from: String,
     road: Road,
@@ -42,11 +42,11 @@ enum Road {
 }
 
 impl Mailer {
-    /// Returns what sends letters by the road of the settings; `None` if they name none. Nothing is
-    /// connected to yet.
+    /// Creates the mailer for the configured transport; `None` if none is configured. No
+    /// connection is made yet.
     ///
     /// # Errors
-    /// When the certificates of this machine cannot be read.
+    /// If the system's certificates cannot be read.
     pub fn open(config: &EmailConfig) -> io::Result<Option<Self>> {
         let road = match config.transport {
             None => return Ok(None),
@@ -60,10 +60,10 @@ impl Mailer {
         Ok(Some(Self { from: config.from.clone(), road }))
     }
 
-    /// Sends a letter; when this returns, it is in other hands.
+    /// Sends a message. On success, the transport has accepted it.
     ///
     /// # Errors
-    /// When it is not, or nobody knows.
+    /// If the message was not accepted, or the outcome is unknown.
     pub async fn send(&self, letter: &Letter) -> Result<(), MailError> {
         let late = || MailError::Passing("it took too long".to_owned());
         tokio::time::timeout(LETTER_MAX, self.hand_over(letter)).await.map_err(|_| late())?
@@ -86,7 +86,7 @@ impl Mailer {
                 })
             }
             Road::Log => {
-                // A line each: the log shows breaks of lines for what they are.
+                // One log event per line of text, since the log escapes line breaks.
                 tracing::warn!("a mail to {}: {}", letter.to, letter.subject);
                 for line in letter.text.lines().filter(|line| !line.is_empty()) {
                     tracing::warn!("  {line}");
@@ -104,7 +104,7 @@ fn smtp(config: &SmtpConfig) -> io::Result<AsyncSmtpTransport<Tokio1Executor>> {
     } else if config.secure {
         Tls::Wrapper(parameters()?)
     } else if config.user.is_some() {
-        // Whoever is between could leave `STARTTLS` out, and read the password.
+        // An attacker on the path could strip `STARTTLS` and read the password.
         Tls::Required(parameters()?)
     } else {
         Tls::Opportunistic(parameters()?)
@@ -122,7 +122,7 @@ fn smtp(config: &SmtpConfig) -> io::Result<AsyncSmtpTransport<Tokio1Executor>> {
     Ok(smtp.build())
 }
 
-/// Returns what a failure means, without the words of the server: they may have the address in them.
+/// Classifies an SMTP failure. The server's text is omitted, since it may contain the address.
 fn failure_of_smtp(error: &lettre::transport::smtp::Error) -> MailError {
     let code = error.status().map(|code| code.to_string());
     if error.is_permanent() {
@@ -145,7 +145,7 @@ fn failure_of_smtp(error: &lettre::transport::smtp::Error) -> MailError {
     MailError::Passing(what.to_owned())
 }
 
-/// Writes a letter that only the owner may read, whole or not at all.
+/// Writes a message atomically to a file that only the owner may read.
 async fn write(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     tokio::fs::create_dir_all(directory).await?;
     let partial = directory.join(format!(".{name}.part"));

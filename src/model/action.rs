@@ -1,22 +1,22 @@
-//! What can be done with items.
+//! Actions on items.
 
-/// A right that a permission gives.
+/// An action that a permission grants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// Create them.
+    /// Create items.
     Create,
-    /// Read them.
+    /// Read items.
     Read,
-    /// Change them.
+    /// Update items.
     Update,
-    /// Delete them.
+    /// Delete items.
     Delete,
-    /// Share them: a right that exists in Directus and means nothing here.
+    /// Share items. It exists in Directus and has no effect here.
     Share,
 }
 
 impl Action {
-    /// All actions, in the order in which they are listed.
+    /// All actions, in display order.
     pub const ALL: [Self; 5] = [Self::Create, Self::Read, Self::Update, Self::Delete, Self::Share];
 
     /// Returns the name on the wire and in `directus_permissions`.
@@ -31,7 +31,7 @@ impl Action {
         }
     }
 
-    /// Returns the action of this name.
+    /// Returns the action with this name.
     #[must_use]
     pub fn find(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|action| action.name() == name)

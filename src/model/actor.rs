@@ -1,7 +1,7 @@
-//! Who is asking.
+//! The principal of a request.
 //!
-//! There is no value for "the service itself": what a connection can hold is a person, a bot or
-//! the public, and the public is what is left when a sign-in fails.
+//! There is no value for the service itself: a connection can hold a person, a bot or the public,
+//! and it falls back to the public when a sign-in fails.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -11,32 +11,33 @@ use uuid::Uuid;
 
 use crate::model::row::Row;
 
-/// Who is asking, with the roles and policies that were in force when they were recognised.
+/// The principal of a request, with the roles and policies in force when it was authenticated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {
     /// The account; `None` for the public.
     pub user: Option<Uuid>,
-    /// The connection of one of the public, where what it creates is to tell it from others.
+    /// The connection of a public client, if items it creates record which connection created them.
     pub guest: Option<Uuid>,
-    /// The session the account was recognised by, if it was by one.
+    /// The session the account was authenticated by, if any.
     pub session: Option<Uuid>,
     /// The account's own role.
     pub role: Option<Uuid>,
     /// The role and its ancestors, nearest first.
     pub roles: Arc<[Uuid]>,
-    /// The policies in force, sorted, each once: two actors with equal lists have equal rights,
-    /// apart from what rules say about `$CURRENT_USER` and `$CURRENT_ROLE`. Those that do not count at
-    /// the address of whoever asks are not among them.
+    /// The policies in force, sorted and without duplicates. Two actors with equal lists have equal
+    /// rights, except for rules that use `$CURRENT_USER` and `$CURRENT_ROLE`. Policies that do not
+    /// apply to the client's address are not included.
     pub policies: Arc<[Uuid]>,
-    /// Whether some policy gives everything.
+    /// Whether a policy grants admin access.
     pub admin: bool,
-    /// Whether some policy gives access to an administration app (a claim that clients read).
+    /// Whether a policy grants access to an administration app (a claim that clients read).
     pub app: bool,
-    /// The rows behind all that, for rules that look at them (`$CURRENT_USER.email`).
+    /// The rows of account, roles and policies, for rules that use their fields
+    /// (`$CURRENT_USER.email`).
     pub profile: Profile,
 }
 
-/// The rows of an actor's account, roles and policies, and where they ask from.
+/// The rows of an actor's account, roles and policies, and the client's address.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Profile {
     /// The account.
@@ -45,26 +46,26 @@ pub struct Profile {
     pub roles: Arc<[Arc<Row>]>,
     /// The policies, in the order of [`Actor::policies`].
     pub policies: Arc<[Arc<Row>]>,
-    /// The address they ask from: which policies are in force depends on it.
+    /// The client's address. Some policies apply only to certain addresses.
     pub address: Option<IpAddr>,
 }
 
 impl fmt::Debug for Profile {
-    /// Says nothing: a row of an account holds secrets, and an address is somebody's.
+    /// Prints no content: an account row holds secrets, and an address is personal data.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Profile")
     }
 }
 
 impl Actor {
-    /// Returns whether some policy demands a second factor. It is for administration apps to ask for
-    /// it, as in Directus: a request is not refused for want of one.
+    /// Returns whether a policy requires a second factor. As in Directus, enforcement is up to the
+    /// administration app: a request without one is not refused.
     #[must_use]
     pub fn enforce_tfa(&self) -> bool {
         self.profile.policies.iter().any(|policy| policy.value("enforce_tfa").is_true())
     }
 
-    /// Returns an actor whom nothing is allowed.
+    /// Returns an actor without any rights.
     #[must_use]
     pub fn nobody() -> Self {
         Self {

@@ -1,7 +1,6 @@
-//! What a collection and a field are: what they hold, who can name them, what the server does with
-//! them by itself.
+//! Definitions of collections and fields: type, exposure, and values that the server sets.
 //!
-//! Which there are is in `schema`. There is one of each, so they are compared by where they are.
+//! The collections are listed in `schema`. Each exists once, so they are compared by address.
 
 use std::fmt;
 use std::hash::Hash;
@@ -10,41 +9,41 @@ use std::ptr;
 
 use crate::model::length::Length;
 
-/// A collection: a table whose items clients can name.
+/// A collection: a table that clients may access.
 pub struct Collection {
     /// The name, on the wire and in SQL.
     pub name: &'static str,
     /// The fields, the key first, in the order in which clients see them.
     pub fields: &'static [Field],
-    /// Who can name it.
+    /// How clients can access it.
     pub reach: Reach,
-    /// What there is of items.
+    /// Its kind.
     pub form: Form,
 }
 
-/// By which road clients can name a collection.
+/// How clients can access a collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
-    /// Under `/items/…` and over the socket.
+    /// Under `/items/…` and over the WebSocket.
     Items,
     /// Under its own path (`/users`, …), and in subscriptions.
     System,
-    /// Not at all.
+    /// Not accessible.
     Internal,
 }
 
-/// What there is of the items of a collection, and what can be done with them.
+/// The kind of a collection, which determines its operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    /// Any number, which come and go.
+    /// Any number of items, which clients create and delete.
     Items,
-    /// One, with the key [`SINGLE_KEY`]: it is always there and can only be changed.
+    /// A single item with the key [`SINGLE_KEY`]. It always exists and can only be updated.
     Single,
-    /// Any number, which the store writes along with its log and clients can only read.
+    /// Any number of items, written by the store with its event log. Clients can only read them.
     History,
 }
 
-/// The key of the one item of a [`Form::Single`] collection.
+/// The key of the item of a [`Form::Single`] collection.
 pub const SINGLE_KEY: i64 = 1;
 
 /// One field of a collection.
@@ -52,36 +51,36 @@ pub const SINGLE_KEY: i64 = 1;
 pub struct Field {
     /// The name, on the wire and in SQL.
     pub name: &'static str,
-    /// What it holds.
+    /// The type of its values.
     pub kind: Kind,
-    /// What the server does with it by itself.
+    /// The value that the server sets, if any.
     pub special: Special,
-    /// Whether `*` leaves it out: it has to be asked for by name.
+    /// Whether `*` leaves it out, so that it has to be requested by name.
     pub by_name: bool,
-    /// Whether an item must have it.
+    /// Whether an item must have a value.
     pub required: bool,
-    /// How long its values may be.
+    /// Maximum length of its values.
     pub length: Length,
-    /// Whether its texts are kept as one line.
+    /// Whether its texts are stored as one line.
     pub line: bool,
-    /// What becomes of an item that this list lets go.
+    /// The effect of removing an item from this list.
     pub deselect: Deselect,
-    /// What the deletion of the item behind a to-one relation does to the item that has the field.
+    /// The effect of deleting the item behind a to-one relation on the item that has the field.
     pub on_delete: OnDelete,
-    /// The position within [`Collection::fields`].
+    /// The index within [`Collection::fields`].
     pub index: usize,
 }
 
-/// What becomes of an item that a to-many relation lets go.
+/// The effect of removing an item from a to-many relation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deselect {
-    /// It points nowhere.
+    /// The relation of the item is set to null.
     Nullify,
-    /// It is deleted.
+    /// The item is deleted.
     Delete,
 }
 
-/// What a field holds.
+/// The type of a field.
 #[derive(Clone, Copy)]
 pub enum Kind {
     /// A 64-bit integer.
@@ -90,25 +89,25 @@ pub enum Kind {
     Text,
     /// A UUID.
     Uuid,
-    /// An instant.
+    /// A timestamp.
     Timestamp,
     /// True or false.
     Boolean,
     /// A JSON document.
     Json,
-    /// Text that is never shown: clients see `**********` or null.
+    /// Text that is never returned: clients see `**********` or null.
     Secret,
     /// The key of one item of another collection.
     ToOne(&'static Collection),
-    /// The keys of the items of another collection whose named field points here. Not stored.
+    /// The keys of the items of another collection whose named field refers here. Not stored.
     ToMany(&'static Collection, &'static str),
 }
 
-/// The referential action of a to-one relation: what the deletion of the item it leads to does. The
-/// writer carries it out as an ordinary change with an event.
+/// The referential action of a to-one relation when the referenced item is deleted. The writer
+/// performs it as an ordinary change with an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnDelete {
-    /// Nothing: the key stays, as in the history.
+    /// None: the key stays, as in the history.
     Keep,
     /// Sets the field to null.
     SetNull,
@@ -116,7 +115,7 @@ pub enum OnDelete {
     Cascade,
 }
 
-/// What a JSON document has to be.
+/// The required shape of a JSON document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Document {
     /// A list of texts.
@@ -127,26 +126,26 @@ pub enum Document {
     Any,
 }
 
-/// What the server does with a field by itself.
+/// The value that the server sets for a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Special {
-    /// Nothing.
+    /// None.
     None,
-    /// Sets it to the caller when the item is created.
+    /// The caller, when the item is created.
     UserCreated,
-    /// Sets it to the time when the item is created.
+    /// The current time, when the item is created.
     DateCreated,
-    /// Sets it to the caller when the item is updated.
+    /// The caller, when the item is updated.
     UserUpdated,
-    /// Sets it to the time when the item is updated.
+    /// The current time, when the item is updated.
     DateUpdated,
-    /// Replaces a password by its hash.
+    /// The hash of the given password.
     Password,
-    /// Replaces a token by its digest.
+    /// The digest of the given token.
     Token,
-    /// Is set by the service alone; clients who send it are refused.
+    /// Only the service sets it; a client's value is refused.
     Kept,
-    /// Sets it, when the item is created, to the name of the connection of a guest.
+    /// The name of the guest's connection, when the item is created.
     Guest,
 }
 
@@ -163,10 +162,10 @@ impl Collection {
         self.fields.iter().find(|field| field.name == name)
     }
 
-    /// Returns the field with this name, which the schema is known to have.
+    /// Returns the field with this name, which the schema must have.
     ///
     /// # Panics
-    /// If there is no such field: a mistake in this program, never in what a client sent.
+    /// If there is no such field, which is a bug in this program and never depends on client input.
     #[must_use]
     pub fn require(&'static self, name: &str) -> &'static Field {
         self.field(name).expect("the schema has every field the code names")
@@ -177,7 +176,7 @@ impl Collection {
         self.fields.iter().filter(|field| field.is_stored())
     }
 
-    /// Returns whether keys are integers that the server counts up or keeps to itself.
+    /// Returns whether keys are integers assigned by the server.
     #[must_use]
     pub const fn counts_keys(&'static self) -> bool {
         matches!(self.key().kind, Kind::Integer)
@@ -220,7 +219,7 @@ impl Field {
         }
     }
 
-    /// Returns what the document of a JSON field has to be.
+    /// Returns the required shape of the document of a JSON field.
     #[must_use]
     pub fn document(&self) -> Document {
         match self.name {
@@ -270,8 +269,8 @@ impl Hash for Field {
     }
 }
 
-/// Returns a field that is nothing but a name and what it holds. The deletion of the item behind a
-/// to-one relation sets it to null unless another referential action is named.
+/// Creates a field with only a name and a type. Deleting the referenced item of a to-one relation
+/// sets the field to null unless another referential action is set.
 pub(super) const fn field(name: &'static str, kind: Kind) -> Field {
     let on_delete = match kind {
         Kind::ToOne(_) => OnDelete::SetNull,
@@ -291,7 +290,7 @@ pub(super) const fn field(name: &'static str, kind: Kind) -> Field {
     }
 }
 
-/// What else a line of the schema can say of a field.
+/// Setters of the other attributes, for the schema.
 impl Field {
     pub(super) const fn special(mut self, special: Special) -> Self {
         self.special = special;
@@ -319,7 +318,7 @@ impl Field {
         self.most(characters)
     }
 
-    /// As long as `CONTENT_LENGTH_MAX` lets it be.
+    /// At most `CONTENT_LENGTH_MAX` characters.
     pub(super) const fn by_setting(mut self) -> Self {
         self.length = Length::Setting;
         self

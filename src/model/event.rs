@@ -1,4 +1,4 @@
-//! What happened: the unit of the one order of everything.
+//! Events: committed changes in a total order.
 
 use std::sync::Arc;
 
@@ -10,46 +10,46 @@ use crate::model::row::Row;
 use crate::model::value::Key;
 use crate::model::value::Value;
 
-/// One committed change, in the one order of everything.
+/// One committed change, in the total order of all changes.
 ///
-/// A create names one item; an update or delete names all that one call changed.
+/// A create has one item. An update or delete has all items that one call changed.
 #[derive(Debug, Clone)]
 pub struct Event {
-    /// The place in the order. Rises without gaps, starting at 1, and is never used twice.
+    /// The sequence number. Increases without gaps from 1 and is never reused.
     pub seq: i64,
     /// The collection that changed.
     pub collection: &'static Collection,
-    /// What was done.
+    /// The kind of change.
     pub action: EventAction,
-    /// The items it was done to, at least one.
+    /// The changed items, at least one.
     pub changes: Vec<Change>,
-    /// Who did it; `None` for the public and for the service itself.
+    /// The account that made the change; `None` for the public and for the service itself.
     pub actor: Option<Uuid>,
-    /// When it was committed, by this service's clock.
+    /// Time of the commit, by the service's clock.
     pub at: Timestamp,
-    /// The integer keys that the request for a delete wrote as text, in ascending order.
+    /// The integer keys that a delete request wrote as text, in ascending order.
     pub text_keys: Arc<[Key]>,
 }
 
 impl Event {
-    /// Returns its place.
+    /// Returns its offset in the log.
     #[must_use]
     pub const fn place(&self) -> Place {
         Place { seq: self.seq, at: self.at }
     }
 }
 
-/// A place in the order of events: behind the event it names. The instant tells two orders apart
-/// that went different ways, as after a backup was restored.
+/// An offset in the event log: after the event it names. The timestamp distinguishes diverged logs,
+/// as after restoring a backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
-    /// The number of the event; 0 before the first.
+    /// The sequence number of the event; 0 before the first.
     pub seq: i64,
-    /// When it was committed; 1970 before the first.
+    /// Time of its commit; 1970 before the first.
     pub at: Timestamp,
 }
 
-/// Returns a key as text if it is among those, in ascending order, that a request wrote as text.
+/// Returns a key as text if the request wrote it as text. `text_keys` is in ascending order.
 #[must_use]
 pub fn key_as_written(text_keys: &[Key], key: Key) -> Value {
     match text_keys.binary_search(&key) {
@@ -58,14 +58,14 @@ pub fn key_as_written(text_keys: &[Key], key: Key) -> Value {
     }
 }
 
-/// What a change did.
+/// The kind of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EventAction {
-    /// An item came into being.
+    /// An item was created.
     Create,
-    /// Items changed.
+    /// Items were updated.
     Update,
-    /// Items went away.
+    /// Items were deleted.
     Delete,
 }
 
@@ -80,20 +80,20 @@ impl EventAction {
         }
     }
 
-    /// Returns the action of this name.
+    /// Returns the action with this name.
     #[must_use]
     pub fn find(name: &str) -> Option<Self> {
         [Self::Create, Self::Update, Self::Delete].into_iter().find(|action| action.name() == name)
     }
 }
 
-/// What happened to one item.
+/// The change of one item.
 #[derive(Debug, Clone)]
 pub struct Change {
     /// The item.
     pub key: Key,
-    /// The item as it was; `None` for a create.
+    /// The item before the change; `None` for a create.
     pub before: Option<Arc<Row>>,
-    /// The item as it is now; `None` for a delete.
+    /// The item after the change; `None` for a delete.
     pub after: Option<Arc<Row>>,
 }

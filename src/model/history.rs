@@ -1,5 +1,5 @@
-//! What happened, as collections: who changed what, and what messages were before. Nobody writes
-//! them; the store keeps them along with its log of events and forgets them with it.
+//! The history as collections: activity and message revisions. They are read-only: the store writes
+//! them along with its event log and truncates them with it.
 
 use crate::model::collection::Collection;
 use crate::model::collection::Field;
@@ -11,14 +11,14 @@ use crate::model::collection::field;
 use crate::model::collection::numbered;
 use crate::model::schema::USERS;
 
-/// How many items of one event there is room for in the keys of [`ACTIVITY`]: the key of a line is
-/// the event's `seq` times this, and the place of the item in the event.
+/// Maximum number of items per event in the keys of [`ACTIVITY`]: the key of a row is the event's
+/// `seq` times this, plus the index of the item in the event.
 pub const ACTIVITY_PLACES: i64 = 100_000;
 
-/// What an activity says of a sign-in, beside the names of [`EventAction`](crate::model::EventAction).
+/// The activity of a sign-in, beside the names of [`EventAction`](crate::model::EventAction).
 pub const LOGIN: &str = "login";
 
-/// Who changed what: a line for each item of each event, and for each sign-in.
+/// Activity: a row per item of each event, and a row per sign-in.
 pub static ACTIVITY: Collection = Collection {
     name: "directus_activity",
     fields: &ACTIVITY_FIELDS,
@@ -39,8 +39,8 @@ static ACTIVITY_FIELDS: [Field; 10] = numbered([
     field("revisions", Kind::ToMany(&REVISIONS, "activity")),
 ]);
 
-/// What messages were after each change. What is shown of `data` and `delta` to whoever may not read
-/// all messages is for the domain to say.
+/// The content of messages after each change. The domain redacts `data` and `delta` for readers
+/// without access to all messages.
 pub static REVISIONS: Collection = Collection {
     name: "directus_revisions",
     fields: &REVISION_FIELDS,

@@ -1,8 +1,8 @@
-//! The one home of fresh identifiers.
+//! Generates identifiers.
 
 use uuid::Uuid;
 
-/// Returns a fresh random identifier (UUID version 4) for an account, role, policy or session.
+/// Returns a random identifier (UUID version 4) for an account, role, policy or session.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "the one home of fresh identifiers")]
 pub fn fresh() -> Uuid {

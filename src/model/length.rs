@@ -1,5 +1,4 @@
-//! How long the values of a field may be, and how its texts are kept. Which length each field has is in
-//! `schema`.
+//! Length limits of field values, and normalization of text. The limits are set in `schema`.
 
 use std::borrow::Cow;
 
@@ -8,30 +7,30 @@ use crate::model::collection::Field;
 use crate::model::value::Value;
 use crate::text::one_line;
 
-/// How long the values of a field may be.
+/// The length limit of a field's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Length {
-    /// The kind of the field gives its values their length, or the service, which alone writes the field.
+    /// No limit of its own: the type bounds the length, or only the service writes the field.
     Given,
-    /// At most this number of characters: of a text, or of a document written as JSON.
+    /// Maximum number of characters of a text, or of a document as JSON.
     Most(usize),
-    /// At most the number of characters of the setting `CONTENT_LENGTH_MAX`.
+    /// The number of characters in the setting `CONTENT_LENGTH_MAX`.
     Setting,
 }
 
-/// A value has more characters than its field takes.
+/// A value exceeds the length limit of its field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooLong {
     /// The collection.
     pub collection: &'static str,
     /// The field.
     pub field: &'static str,
-    /// How many characters it takes.
+    /// The maximum number of characters.
     pub most: usize,
 }
 
 impl Field {
-    /// Returns how many characters a value may have; `setting` is `CONTENT_LENGTH_MAX`.
+    /// Returns the maximum number of characters; `setting` is `CONTENT_LENGTH_MAX`.
     #[must_use]
     pub const fn length_max(&self, setting: usize) -> usize {
         match self.length {
@@ -41,7 +40,7 @@ impl Field {
         }
     }
 
-    /// Returns a text as the field keeps it: a name is one line.
+    /// Returns a text as it is stored: a name becomes one line.
     #[must_use]
     pub fn kept<'t>(&self, text: &'t str) -> Cow<'t, str> {
         if self.line { one_line(text) } else { Cow::Borrowed(text) }
@@ -49,7 +48,8 @@ impl Field {
 }
 
 impl Collection {
-    /// Returns a text as the value of a field, as the field keeps it. A name in which nothing shows is null.
+    /// Returns a text as a value of a field, in stored form. A name without visible characters
+    /// becomes null.
     ///
     /// # Errors
     /// [`TooLong`]; `setting` is `CONTENT_LENGTH_MAX`.
@@ -64,7 +64,7 @@ impl Collection {
         Ok(if kept.is_empty() && !text.is_empty() { Value::Null } else { Value::text(&kept) })
     }
 
-    /// Checks the length of a text, or of a document written as JSON.
+    /// Checks the length of a text, or of a document as JSON.
     ///
     /// # Errors
     /// [`TooLong`]; `setting` is `CONTENT_LENGTH_MAX`.
@@ -75,7 +75,7 @@ impl Collection {
         setting: usize,
     ) -> Result<(), TooLong> {
         let most = field.length_max(setting);
-        // A text has at least as many bytes as characters.
+        // Counting is only needed if there are more bytes than allowed characters.
         if text.len() > most && text.chars().count() > most {
             return Err(TooLong { collection: self.name, field: field.name, most });
         }

@@ -1,6 +1,6 @@
-//! The nouns: collections and their fields, values, rows, records, actors, events.
+//! The data model: collections, fields, values, rows, records, actors and events.
 //!
-//! Pure: no input, no output, no wire shapes, no SQL. Everything above builds on these.
+//! Pure: no I/O, no wire formats, no SQL. All other modules build on it.
 
 pub mod action;
 pub mod actor;

@@ -1,10 +1,10 @@
-//! What counts as one address when clients are counted.
+//! Client networks, the unit of limits per address.
 
 use std::net::IpAddr;
 use std::net::Ipv6Addr;
 
-/// Returns the network that an address stands for: itself, or of IPv6 the first 64 bits, since one
-/// machine has all the rest.
+/// Returns the network of an address: an IPv4 address itself, or the /64 prefix of an IPv6 address,
+/// since one machine typically has a whole /64.
 #[must_use]
 pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {

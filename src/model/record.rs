@@ -1,4 +1,4 @@
-//! A row together with the related rows that a query asks for.
+//! A row joined with its related rows.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use crate::model::collection::Field;
 use crate::model::row::Row;
 use crate::model::value::Value;
 
-/// A row and, for each relation that was followed, what lies behind it.
+/// A row with the related rows of each relation that was followed.
 #[derive(Debug, Clone)]
 pub struct Record {
     /// The row itself.
@@ -15,34 +15,34 @@ pub struct Record {
     lists: Vec<(usize, Vec<Record>)>,
 }
 
-/// What lies behind a relation.
+/// The related rows of a relation.
 #[derive(Debug, Clone)]
 pub enum Related {
-    /// The one related item; `None` where the relation is null or points nowhere.
+    /// The related item of a to-one relation; `None` if it is null or dangling.
     One(Option<Box<Record>>),
-    /// All items that point here.
+    /// All items that reference this one.
     Many(Vec<Record>),
 }
 
 impl Record {
-    /// Returns a record that follows no relation yet.
+    /// Creates a record without relations.
     #[must_use]
     pub fn new(row: Arc<Row>) -> Self {
         Self { row, related: Vec::new(), lists: Vec::new() }
     }
 
-    /// Attaches what lies behind a relation of this row.
+    /// Attaches the related rows of a relation of this row.
     pub fn attach(&mut self, field: &'static Field, related: Related) {
         self.related.push((field.index, related));
     }
 
-    /// Returns what lies behind a relation, or `None` if it was not followed.
+    /// Returns the related rows of a relation, or `None` if it was not followed.
     #[must_use]
     pub fn related(&self, field: &'static Field) -> Option<&Related> {
         self.related.iter().find(|(index, _)| *index == field.index).map(|(_, related)| related)
     }
 
-    /// Returns the related item of a to-one relation, if it was followed and is there.
+    /// Returns the item of a to-one relation, if it was followed and exists.
     #[must_use]
     pub fn one(&self, field: &'static Field) -> Option<&Record> {
         match self.related(field) {
@@ -51,7 +51,7 @@ impl Record {
         }
     }
 
-    /// Returns as [`Record::one`], to attach more to it.
+    /// Like [`Record::one`], but mutable.
     #[must_use]
     pub fn one_mut(&mut self, field: &'static Field) -> Option<&mut Record> {
         match self.related.iter_mut().find(|(index, _)| *index == field.index) {
@@ -60,7 +60,7 @@ impl Record {
         }
     }
 
-    /// Returns all items of a to-many relation, or `None` if it was not followed.
+    /// Returns the items of a to-many relation, or `None` if it was not followed.
     #[must_use]
     pub fn many(&self, field: &'static Field) -> Option<&[Record]> {
         match self.related(field) {
@@ -69,8 +69,8 @@ impl Record {
         }
     }
 
-    /// Attaches some items of a to-many relation, for whoever knows the number of the list: one
-    /// relation can be asked for in several ways.
+    /// Attaches items of a to-many relation under a list number, since a query can request a
+    /// relation several times.
     pub fn attach_list(&mut self, number: usize, records: Vec<Record>) {
         self.lists.push((number, records));
     }
@@ -82,7 +82,7 @@ impl Record {
         list.map_or(&[], |(_, records)| records)
     }
 
-    /// Returns how many records there are in here behind relations, on all levels, and this one.
+    /// Returns the number of records behind relations on all levels, including this one.
     #[must_use]
     pub fn size(&self) -> usize {
         let behind = self.related.iter().map(|(_, related)| match related {
@@ -92,7 +92,7 @@ impl Record {
         1 + behind.sum::<usize>()
     }
 
-    /// Returns how many records of lists there are in here, on all levels, and this one.
+    /// Returns the number of records in lists on all levels, including this one.
     #[must_use]
     pub fn weight(&self) -> usize {
         let behind = self.related.iter().filter_map(|(_, related)| match related {

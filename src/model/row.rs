@@ -7,7 +7,7 @@ use crate::model::collection::Field;
 use crate::model::value::Key;
 use crate::model::value::Value;
 
-/// One item as it is stored. Fields that are lists of other items (`Kind::ToMany`) are null here.
+/// One stored item. To-many fields (`Kind::ToMany`) are null.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
     collection: &'static Collection,
@@ -27,18 +27,18 @@ impl Row {
         self.collection
     }
 
-    /// Returns the value of the field with this name; null for a field the collection lacks.
+    /// Returns the value of the named field; null if the collection has no such field.
     #[must_use]
     pub fn value(&self, field: &str) -> &Value {
         self.collection.field(field).map_or(&Value::Null, |field| &self[field])
     }
 
-    /// Sets the value of a field of the row's own collection.
+    /// Sets the value of a field of the row's collection.
     pub fn set(&mut self, field: &'static Field, value: Value) {
         self.values[field.index] = value;
     }
 
-    /// Returns this row with the named field set; a name the collection lacks changes nothing.
+    /// Returns this row with the named field set; unchanged if the collection has no such field.
     #[must_use]
     pub fn with(mut self, field: &str, value: impl Into<Value>) -> Self {
         if let Some(field) = self.collection.field(field) {
@@ -47,13 +47,13 @@ impl Row {
         self
     }
 
-    /// Returns how many bytes its texts and documents have together.
+    /// Returns the total size of its texts and documents in bytes.
     #[must_use]
     pub fn text_bytes(&self) -> usize {
         self.values.iter().map(Value::text_bytes).sum()
     }
 
-    /// Returns the key, or `None` while the writer has not given one yet.
+    /// Returns the key, or `None` before the writer has assigned one.
     #[must_use]
     pub fn key(&self) -> Option<Key> {
         self[self.collection.key()].as_key()

@@ -1,7 +1,7 @@
-//! The closed list of collections and their fields: names, types, relations, special meanings. What
-//! such a line can say is in `collection`.
+//! The list of all collections and their fields: names, types, relations, values set by the server.
+//! `collection` defines the attributes.
 //!
-//! Names in SQL come from here and from nowhere else. A new field is a line here and a migration.
+//! All SQL names come from here. A new field requires a line here and a migration.
 
 use crate::model::collection::Collection;
 use crate::model::collection::Field;
@@ -16,23 +16,23 @@ use crate::model::history::ACTIVITY;
 use crate::model::history::REVISIONS;
 use crate::model::value::Value;
 
-/// How many characters a short text has at most, such as a name.
+/// Maximum characters of a short text such as a name.
 const SHORT: usize = 255;
-/// How many characters a text of some sentences has at most: it is shown along with other items.
+/// Maximum characters of a text of some sentences, which is shown along with other items.
 const SENTENCES: usize = 5_000;
-/// How many characters a document has at most that a person keeps for their own use.
+/// Maximum characters of a document that users store for themselves.
 const SMALL_DOCUMENT: usize = 16_384;
-/// How many characters a document has at most that an operator writes.
+/// Maximum characters of a document written by an operator.
 const DOCUMENT: usize = 65_536;
 
-/// Returns the collection with this name, whatever its reach.
+/// Returns the collection with this name, including internal ones.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Collection> {
     COLLECTIONS.iter().copied().find(|collection| collection.name == name)
 }
 
-/// Returns the to-one relations that the deletion of an item of this collection acts on, with their
-/// collections: those whose items are deleted as well come first.
+/// Returns the to-one relations that reference this collection and have a referential action, with
+/// their collections; cascading deletes come first.
 pub fn references(
     to: &'static Collection,
 ) -> impl Iterator<Item = (&'static Collection, &'static Field)> {
@@ -46,9 +46,9 @@ pub fn references(
     })
 }
 
-/// Returns the values that end the use of an item while its deletion takes several transactions: an
-/// account accepts neither sign-ins nor tokens, a policy makes no administrators, a role inherits nothing.
-/// (Roles and policies grant nothing from then on, see `Book` of the permissions.)
+/// Returns the values that disable an item while its deletion takes several transactions: an
+/// account accepts neither sign-ins nor tokens, a policy makes no administrators, a role inherits
+/// nothing. (Roles and policies grant nothing from then on, see `Book` of the permissions.)
 #[must_use]
 pub fn retired(collection: &'static Collection) -> Vec<(&'static Field, Value)> {
     if *collection == USERS {
@@ -65,7 +65,7 @@ pub fn retired(collection: &'static Collection) -> Vec<(&'static Field, Value)> 
     }
 }
 
-/// Returns the collections of items that have authors, and the field that names the author.
+/// Returns the collections with an author field, and that field.
 pub fn authored() -> impl Iterator<Item = (&'static Collection, &'static Field)> {
     let items = COLLECTIONS.into_iter().filter(|collection| collection.reach == Reach::Items);
     items.filter_map(|collection| {
@@ -74,7 +74,7 @@ pub fn authored() -> impl Iterator<Item = (&'static Collection, &'static Field)>
     })
 }
 
-/// All collections, in an order in which none points at a later one except by its own parent.
+/// All collections. Each references only earlier ones, apart from its own parent.
 pub static COLLECTIONS: [&Collection; 12] = [
     &ROLES,
     &POLICIES,
@@ -90,7 +90,7 @@ pub static COLLECTIONS: [&Collection; 12] = [
     &REVISIONS,
 ];
 
-/// What people say.
+/// Chat messages.
 pub static MESSAGES: Collection = Collection {
     name: "messages",
     fields: &MESSAGE_FIELDS,
@@ -188,7 +188,7 @@ static POLICY_FIELDS: [Field; 11] = numbered([
     field("roles", Kind::ToMany(&ACCESS, "policy")).owns(),
 ]);
 
-/// Which policy holds for whom: a user, a role or, with neither, the public.
+/// Assignments of policies to a user, a role or, with neither, the public.
 pub static ACCESS: Collection = Collection {
     name: "directus_access",
     fields: &ACCESS_FIELDS,
@@ -204,7 +204,7 @@ static ACCESS_FIELDS: [Field; 5] = numbered([
     field("sort", Kind::Integer),
 ]);
 
-/// What a policy allows.
+/// The permissions of policies.
 pub static PERMISSIONS: Collection = Collection {
     name: "directus_permissions",
     fields: &PERMISSION_FIELDS,
@@ -223,7 +223,7 @@ static PERMISSION_FIELDS: [Field; 8] = numbered([
     field("policy", Kind::ToOne(&POLICIES)).required().on_delete(OnDelete::Cascade),
 ]);
 
-/// What an operator sets while the service runs.
+/// Settings that an operator changes at runtime.
 pub static SETTINGS: Collection = Collection {
     name: "directus_settings",
     fields: &SETTING_FIELDS,
@@ -269,7 +269,7 @@ static SESSION_FIELDS: [Field; 10] = numbered([
     field("user_agent", Kind::Text),
 ]);
 
-/// What second factors leave behind: one row for each account that has one, under its key.
+/// State of second factors: one row per account that has one, under the account's key.
 pub static SECOND_FACTORS: Collection = Collection {
     name: "chinwag_second_factors",
     fields: &SECOND_FACTOR_FIELDS,
@@ -283,7 +283,7 @@ static SECOND_FACTOR_FIELDS: [Field; 3] = numbered([
     field("recovery_codes", Kind::Secret),
 ]);
 
-/// Mail that is to be sent, or was sent just now: one row for each.
+/// Mail in the send queue or sent recently, a row each.
 pub static MAILS: Collection = Collection {
     name: "chinwag_mails",
     fields: &MAIL_FIELDS,

@@ -11,19 +11,19 @@ use crate::clock::Timestamp;
 /// The value of one field of one item.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Value {
-    /// Nothing.
+    /// Null.
     Null,
     /// True or false.
     Boolean(bool),
     /// A 64-bit integer.
     Integer(i64),
-    /// Text. Shared, since the same content goes to many readers.
+    /// Text. Shared, since the same content is sent to many readers.
     Text(Arc<str>),
     /// The identifier of an account, role, policy, access row or session.
     Uuid(Uuid),
-    /// An instant.
+    /// A timestamp.
     Timestamp(Timestamp),
-    /// A JSON document, kept as it was given.
+    /// A JSON document, unchanged.
     Json(Arc<Json>),
 }
 
@@ -34,7 +34,7 @@ impl Value {
         Self::Text(Arc::from(text))
     }
 
-    /// Returns whether this is nothing.
+    /// Returns whether this is null.
     #[must_use]
     pub const fn is_null(&self) -> bool {
         matches!(self, Self::Null)
@@ -49,7 +49,7 @@ impl Value {
         }
     }
 
-    /// Returns how many bytes its text has, or its document as text; none if it is neither.
+    /// Returns the size of its text, or of its document as text, in bytes; zero for other types.
     #[must_use]
     pub fn text_bytes(&self) -> usize {
         match self {
@@ -59,7 +59,7 @@ impl Value {
         }
     }
 
-    /// Returns the identifier, if this is one.
+    /// Returns the UUID, if this is one.
     #[must_use]
     pub const fn as_uuid(&self) -> Option<Uuid> {
         match self {
@@ -77,13 +77,13 @@ impl Value {
         }
     }
 
-    /// Returns whether this is `true`; anything else is not.
+    /// Returns whether this is `true`.
     #[must_use]
     pub const fn is_true(&self) -> bool {
         matches!(self, Self::Boolean(true))
     }
 
-    /// Returns the instant, if this is one.
+    /// Returns the timestamp, if this is one.
     #[must_use]
     pub const fn as_timestamp(&self) -> Option<Timestamp> {
         match self {
@@ -92,7 +92,7 @@ impl Value {
         }
     }
 
-    /// Returns the JSON form that clients see.
+    /// Returns the JSON representation for clients.
     #[must_use]
     pub fn to_json(&self) -> Json {
         match self {
@@ -106,7 +106,7 @@ impl Value {
         }
     }
 
-    /// Returns the key this value is, if it can be one.
+    /// Returns the value as a key, if it has a key type.
     #[must_use]
     pub const fn as_key(&self) -> Option<Key> {
         match self {
@@ -135,9 +135,9 @@ impl From<Key> for Value {
 /// The primary key of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Key {
-    /// Of messages and permissions: counted up by the server.
+    /// Of messages and permissions: assigned by the server in ascending order.
     Integer(i64),
-    /// Of everything else.
+    /// Of all other collections.
     Uuid(Uuid),
 }
 

@@ -1,5 +1,7 @@
-//! Something of a provider that is fetched when it is first needed, and kept: one request at a time,
-//! and no more of them than are good for the provider, however many ask, and with whatever tokens.
+//! A document of a provider, fetched on first use and cached.
+//!
+//! At most one request runs at a time. The request rate is limited regardless of the number of
+//! callers and of the tokens they present.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,38 +13,38 @@ use crate::clock::Timestamp;
 use crate::providers::Http;
 use crate::providers::ProviderError;
 
-/// After how long it is fetched anew.
+/// Age after which the value is fetched again.
 const FRESH: Duration = Duration::from_mins(15);
-/// How long it serves while the provider does not answer.
+/// Maximum age of a value that is served while the provider does not respond.
 const STALE_MAX: Duration = Duration::from_hours(24);
-/// How long nothing is fetched after a try, whatever came of it.
+/// Minimum time after an attempt before the next one, whether it succeeded or failed.
 const PAUSE: Duration = Duration::from_secs(5);
-/// How long nothing is fetched after a try only because something is missing in it.
+/// Minimum time after an attempt before a fetch for an entry that the cached value lacks.
 const PAUSE_FOR_MORE: Duration = Duration::from_secs(30);
 
-/// Something that was fetched.
+/// A version of the value.
 pub(super) struct Edition<T> {
-    /// It.
+    /// The value.
     pub value: T,
-    /// How many there were before.
+    /// The number of versions before this one.
     pub number: u64,
     at: Timestamp,
 }
 
-/// What is asked for.
+/// The version that a caller requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wanted {
-    /// What is there, if it is not too old.
+    /// The cached version, if it is fresh.
     Any,
-    /// Something newer than the edition of this number, if the pause is over.
+    /// A version after this number, unless the last attempt is too recent to fetch again.
     After(u64),
 }
 
-/// Something that is fetched when it is needed.
+/// A value that is fetched on demand and cached.
 pub(super) struct Fetched<T> {
     clock: Clock,
     held: Arc<Mutex<Held<T>>>,
-    /// Held by whoever fetches.
+    /// Locked during a fetch.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -52,16 +54,17 @@ struct Held<T> {
 }
 
 impl<T: Send + Sync + 'static> Fetched<T> {
-    /// Returns nothing yet.
+    /// Creates an empty cache.
     pub(super) fn new(clock: Clock) -> Self {
         let held = Held { edition: None, tried: None };
         Self { clock, held: Arc::new(Mutex::new(held)), turn: Arc::default() }
     }
 
-    /// Returns it, fetched by `fetch` if need be.
+    /// Returns the value, fetched by `fetch` if necessary.
     ///
     /// # Errors
-    /// What fetching came to, if there is nothing that could serve instead.
+    /// The error of the last attempt if no cached value can be served instead, and
+    /// [`ProviderError::Unavailable`] if the service is stopping.
     pub(super) async fn get<F>(
         &self,
         wanted: Wanted,
@@ -77,7 +80,7 @@ impl<T: Send + Sync + 'static> Fetched<T> {
         let turn = match Arc::clone(&self.turn).try_lock_owned() {
             Ok(turn) => turn,
             Err(_) => match self.serving(wanted) {
-                // Somebody else is fetching: what is old serves until they have.
+                // Another caller is fetching: the stale version is served meanwhile.
                 Some(edition) => return Ok(edition),
                 None => Arc::clone(&self.turn).lock_owned().await,
             },
@@ -86,7 +89,7 @@ impl<T: Send + Sync + 'static> Fetched<T> {
             return known;
         }
         let (clock, held, fetching) = (self.clock.clone(), Arc::clone(&self.held), fetch());
-        // In a task of its own: whoever leaves early must not be able to keep it from ending.
+        // A separate task, so that a cancelled caller does not abort the fetch.
         let task = http.spawn(async move {
             let fetched = fetching.await;
             let now = clock.now();
@@ -104,7 +107,7 @@ impl<T: Send + Sync + 'static> Fetched<T> {
         self.outcome()
     }
 
-    /// Returns what there is to answer without fetching anything, if there is.
+    /// Returns the result that is available without a fetch, if any.
     fn known(&self, wanted: Wanted) -> Option<Result<Arc<Edition<T>>, ProviderError>> {
         let now = self.clock.now();
         let held = self.held.lock();
@@ -127,14 +130,14 @@ impl<T: Send + Sync + 'static> Fetched<T> {
         }
     }
 
-    /// Returns what can serve while somebody fetches anew.
+    /// Returns the version to serve during a fetch by another caller.
     fn serving(&self, wanted: Wanted) -> Option<Arc<Edition<T>>> {
         let now = self.clock.now();
         let edition = self.held.lock().edition.clone();
         edition.filter(|edition| wanted == Wanted::Any && edition.at.until(now) < STALE_MAX)
     }
 
-    /// Returns what there is after a try.
+    /// Returns the result after an attempt.
     fn outcome(&self) -> Result<Arc<Edition<T>>, ProviderError> {
         let now = self.clock.now();
         let held = self.held.lock();

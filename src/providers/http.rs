@@ -1,7 +1,7 @@
-//! Requests to providers: over TLS by rustls, within bounds of time, size and number.
+//! HTTP requests to providers, with TLS by rustls and limits on time, size and number.
 //!
-//! No redirect is followed and no proxy asked, so what is connected to is what the settings, or the
-//! document of a provider, name.
+//! Redirects are not followed and proxies are not used: connections are made only to hosts named by
+//! the settings or by the discovery document of a provider.
 
 use std::io;
 use std::sync::Arc;
@@ -20,15 +20,15 @@ use url::Url;
 
 use crate::providers::ProviderError;
 
-/// How large an answer may be. Sets of keys and profiles have some kilobytes.
+/// Maximum size of a response. Key sets and profiles have a few kilobytes.
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
-/// How many requests to one provider may be under way; one more is refused, so that a provider that
-/// is slow holds up a bounded number of connections.
+/// Maximum number of requests in flight to one provider. Further requests are refused, so that a
+/// slow provider occupies a bounded number of connections.
 const UNDER_WAY_MAX: usize = 32;
-/// How long a connection may take to be made.
+/// Connect timeout.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 
-/// What all providers share: how to connect, and who owns what goes on without its caller.
+/// The HTTP client shared by all providers, and the tracker of tasks that outlive their caller.
 #[derive(Clone)]
 pub struct Network {
     client: reqwest::Client,
@@ -37,11 +37,11 @@ pub struct Network {
 }
 
 impl Network {
-    /// Returns the network with the certificates of the system. Its tasks are tracked, and end when
-    /// the service stops.
+    /// Creates a client that trusts the system's root certificates. Its tasks are tracked, and end
+    /// when the service stops.
     ///
     /// # Errors
-    /// If there are no certificates that can be read.
+    /// If no root certificate can be read, or the client cannot be built.
     pub fn new(tasks: TaskTracker, stopping: CancellationToken) -> io::Result<Self> {
         let mut roots = RootCertStore::empty();
         let found = rustls_native_certs::load_native_certs();
@@ -60,9 +60,9 @@ impl Network {
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .connect_timeout(CONNECT_MAX)
-            // Sign-ins are rare: nothing is left open between them.
+            // Sign-ins are rare: no idle connections are kept between them.
             .pool_max_idle_per_host(0)
-            // Some providers answer nobody who does not say what they are.
+            // Some providers reject requests without a user agent.
             .user_agent("chinwag")
             .build()
             .map_err(io::Error::other)?;
@@ -70,7 +70,7 @@ impl Network {
     }
 }
 
-/// How one provider is spoken to.
+/// The HTTP client of one provider.
 #[derive(Clone)]
 pub struct Http {
     network: Network,
@@ -79,17 +79,18 @@ pub struct Http {
 }
 
 impl Http {
-    /// Returns the way to one provider, which may take this long for an answer.
+    /// Creates the client of one provider. `timeout` applies to a whole request.
     #[must_use]
     pub fn new(network: &Network, timeout: Duration) -> Self {
         let places = Arc::new(Semaphore::new(UNDER_WAY_MAX));
         Self { network: network.clone(), timeout, places }
     }
 
-    /// Sends a request, and waits for the whole answer.
+    /// Sends a request and reads the whole response.
     ///
     /// # Errors
-    /// [`ProviderError::Unavailable`] if there is none in time, or it is too large, or too many wait.
+    /// [`ProviderError::Unavailable`] if the provider cannot be reached, the response is late or
+    /// too large, or too many requests are in flight.
     pub async fn send(self, request: HttpRequest) -> Result<HttpResponse, ProviderError> {
         let Ok(_place) = self.places.try_acquire() else {
             return Err(ProviderError::Unavailable("too many requests to it are under way"));
@@ -102,10 +103,10 @@ impl Http {
             .unwrap_or(Err(ProviderError::Unavailable("it does not answer in time")))
     }
 
-    /// Asks for a JSON document, with a token where it needs one.
+    /// Fetches a JSON document, with a bearer token if given.
     ///
     /// # Errors
-    /// As [`Http::send`], and if it is answered anything else than 200 and such a document.
+    /// As [`Http::send`], and if the response is not a 200 with such a document.
     pub async fn json<T: DeserializeOwned>(
         self,
         url: &Url,
@@ -127,7 +128,7 @@ impl Http {
             .map_err(|_| ProviderError::Unavailable("its answer is not what was asked for"))
     }
 
-    /// Begins a task that its caller may leave: it is waited for at the end, and cut short then.
+    /// Spawns a task that continues if its caller is cancelled. Shutdown cancels and awaits it.
     pub(super) fn spawn<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, ProviderError>> + Send + 'static,

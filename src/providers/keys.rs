@@ -1,8 +1,8 @@
-//! Tokens that an application issues itself, and the set of public keys they are checked with.
+//! Tokens that an application issues itself, and the set of public keys to verify them with.
 //!
-//! Which key that is, the token says by its `kid` and nothing else: `jku`, `x5u`, `jwk` and `x5c` are
-//! never looked at. Only algorithms of the settings count, and all of those are asymmetric. When a
-//! token is good is for the caller to ask.
+//! A token selects its key by `kid` only: `jku`, `x5u`, `jwk` and `x5c` are ignored. Only the
+//! configured algorithms are accepted, all of them asymmetric. The caller checks the validity
+//! period of a token.
 
 use std::sync::Arc;
 
@@ -31,21 +31,21 @@ use crate::providers::fetched::Fetched;
 use crate::providers::fetched::Wanted;
 use crate::signatures;
 
-/// How many keys of a set are looked at.
+/// Maximum number of keys read from a set.
 const KEYS_MAX: usize = 64;
-/// How short the modulus of an RSA key may be: 2048 bits.
+/// Minimum length of an RSA modulus: 2048 bits.
 const RSA_BYTES_MIN: usize = 256;
 
-/// Why a token proves nothing.
+/// Why a token was not verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenError {
-    /// It is not good, and will not be.
+    /// The token is invalid. Another attempt will not succeed.
     Refused,
-    /// The keys are not known now.
+    /// The key set is currently unavailable.
     Unavailable(&'static str),
 }
 
-/// The keys of one issuer.
+/// The key set of one issuer.
 pub struct KeySet {
     url: Url,
     issuer: String,
@@ -62,17 +62,17 @@ struct Key {
     decoding: DecodingKey,
 }
 
-/// What a token says of itself.
+/// The header of a token.
 #[derive(Deserialize)]
 struct Header {
     alg: String,
     kid: Option<String>,
-    /// What has to be understood, and is not.
+    /// Extensions that the verifier has to support. None is supported.
     crit: Option<Json>,
 }
 
 impl KeySet {
-    /// Returns the keys that the settings name. None is fetched yet.
+    /// Creates the configured key set. It is not fetched yet.
     #[must_use]
     pub fn new(config: &IssuerConfig, network: &Network, clock: &Clock) -> Self {
         Self {
@@ -85,7 +85,7 @@ impl KeySet {
         }
     }
 
-    /// Returns whether a token claims to be of this issuer. Anybody can claim that.
+    /// Returns whether the token's `iss` claim names this issuer. The claim is unverified.
     #[must_use]
     pub fn is_named_by(&self, token: &str) -> bool {
         let mut parts = token.split('.');
@@ -98,8 +98,8 @@ impl KeySet {
             .is_some_and(|claims| claims.get("iss").and_then(Json::as_str) == Some(&self.issuer))
     }
 
-    /// Returns which edition of the set is known, without fetching any: what was checked with
-    /// another one has to be checked again.
+    /// Returns the version of the key set, which is fetched only if the cached one is not fresh. A
+    /// token that was verified with another version has to be verified again.
     ///
     /// # Errors
     /// [`TokenError::Unavailable`].
@@ -107,8 +107,8 @@ impl KeySet {
         Ok(self.edition_of(Wanted::Any).await?.number)
     }
 
-    /// Returns what a genuine token for this audience says, and the edition of the set that has its
-    /// key. A key that is not in the set may be a new one: the set is fetched again, now and then.
+    /// Verifies the signature, issuer and audience of a token. Returns its claims and the version
+    /// of the key set. An unknown key may be new, so the set is fetched again, at a limited rate.
     ///
     /// # Errors
     /// [`TokenError`].
@@ -134,7 +134,7 @@ impl KeySet {
         validation.set_issuer(&[&self.issuer]);
         validation.set_audience(&self.audience);
         validation.set_required_spec_claims(&["exp", "iss", "aud"]);
-        // The library asks the system for the time; the caller asks our clock instead.
+        // The library reads the system time; the caller uses the `Clock` instead.
         validation.validate_exp = false;
         validation.validate_nbf = false;
         validation
@@ -154,12 +154,12 @@ impl KeySet {
     }
 }
 
-/// Reads a part of a token, whoever wrote it.
+/// Decodes a part of an unverified token.
 fn part<T: for<'de> Deserialize<'de>>(text: &str) -> Option<T> {
     serde_json::from_slice(&BASE64URL_NOPAD.decode(text.as_bytes()).ok()?).ok()
 }
 
-/// Returns the key that a token names; one that names none, the only one there is.
+/// Returns the key with this `kid`. A token without a `kid` can only use the key of a set of one.
 fn find<'a>(keys: &'a [Key], id: Option<&str>, algorithm: Algorithm) -> Option<&'a Key> {
     let fits = |key: &&Key| key.algorithms.contains(&algorithm);
     match (id, keys) {
@@ -169,8 +169,8 @@ fn find<'a>(keys: &'a [Key], id: Option<&str>, algorithm: Algorithm) -> Option<&
     }
 }
 
-/// Reads a set of keys. Those that are for something else, or of a kind that is not known, are
-/// passed over; without any other it is no set.
+/// Parses a key set, skipping keys for other uses and of unknown types. A set without a usable key
+/// is an error.
 fn read(set: &Json) -> Result<Vec<Key>, ProviderError> {
     let keys = set.get("keys").and_then(Json::as_array);
     let keys: Vec<Key> = keys.into_iter().flatten().take(KEYS_MAX).filter_map(read_key).collect();
@@ -216,7 +216,7 @@ fn read_key(key: &Json) -> Option<Key> {
         AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519 => {
             vec![Algorithm::EdDSA]
         }
-        // Shared keys among them: whoever can read the set could make tokens.
+        // Includes symmetric keys: any reader of the key set could sign tokens with them.
         _ => vec![],
     };
     if let Some(name) = key.get("alg").and_then(Json::as_str) {

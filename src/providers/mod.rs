@@ -1,9 +1,9 @@
-//! Speaking to those who know our users: OpenID Connect, OAuth 2, and sets of public keys.
+//! Identity providers: OpenID Connect, OAuth 2, and sets of public keys.
 //!
-//! It knows protocols and no accounts: what somebody may do who was recognised, and whether there is
-//! such an account, is left to `domain::auth`. Nothing is asked before somebody needs it, so a
-//! provider that is down keeps the service neither from starting nor from serving others. Nothing
-//! that a provider says is logged.
+//! This module implements protocols and knows no accounts: `domain::auth` looks up the account of
+//! an authenticated user and its permissions. No request is sent to a provider before a sign-in or
+//! a token needs it, so an unavailable provider affects neither startup nor other users. Responses
+//! of providers are never logged.
 
 mod fetched;
 mod http;
@@ -28,42 +28,42 @@ use crate::config::ProviderConfig;
 use crate::providers::oauth2::OAuth2;
 use crate::providers::openid::OpenId;
 
-/// Why a provider did not tell who somebody is. The words are for the log.
+/// Why a provider did not identify the user. The error texts are for the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ProviderError {
-    /// It does not answer, or nothing that makes sense.
+    /// The provider does not respond, or its response is unusable.
     #[error("{0}")]
     Unavailable(&'static str),
-    /// The code is not good, or not any more.
+    /// The authorization code is invalid or has expired.
     #[error("the provider refuses the code")]
     Code,
-    /// What it answers with does not prove anything.
+    /// The response does not prove the user's identity.
     #[error("{0}")]
     Unproven(&'static str),
 }
 
-/// What has to be remembered of a sign-in while somebody is at the provider's page; a secret between
-/// their browser and this service.
+/// The state of a sign-in while the user is at the provider's page. It is a secret between the
+/// browser and this service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pending {
-    /// What the provider sends back.
+    /// The `state` parameter, which the provider returns to the callback.
     pub state: String,
-    /// What the ID token has to hold.
+    /// The nonce that the ID token has to contain.
     pub nonce: String,
-    /// What the code is only good together with (RFC 7636).
+    /// The PKCE code verifier, required to exchange the authorization code (RFC 7636).
     pub verifier: String,
 }
 
-/// Somebody who knows our users.
+/// An identity provider.
 pub enum Provider {
-    /// By OpenID Connect.
+    /// OpenID Connect.
     OpenId(Box<OpenId>),
-    /// By OAuth 2 and an address of profiles.
+    /// OAuth 2 with a profile endpoint.
     OAuth2(Box<OAuth2>),
 }
 
 impl Provider {
-    /// Returns a provider that sends people back to this address. Nothing is asked yet.
+    /// Creates a provider that redirects browsers to `callback`. No request is sent yet.
     #[must_use]
     pub fn new(config: &ProviderConfig, callback: &Url, network: &Network, clock: &Clock) -> Self {
         let http = Http::new(network, config.timeout);
@@ -80,8 +80,7 @@ impl Provider {
         }
     }
 
-    /// Returns the address of the page to sign in at, and what has to be remembered until somebody
-    /// comes back from there.
+    /// Returns the URL of the provider's sign-in page, and the state to keep until the callback.
     ///
     /// # Errors
     /// [`ProviderError::Unavailable`].
@@ -92,8 +91,8 @@ impl Provider {
         }
     }
 
-    /// Exchanges the code that somebody came back with for what the provider knows of them. `issuer`
-    /// is who sent them, where they say so (RFC 9207).
+    /// Exchanges the authorization code of a callback for the user's profile. `issuer` is the
+    /// callback's `iss` parameter, if present (RFC 9207).
     ///
     /// # Errors
     /// [`ProviderError`].

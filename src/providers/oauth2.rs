@@ -1,5 +1,5 @@
-//! OAuth 2 without OpenID Connect, such as GitHub's: a code (with PKCE) is exchanged for a token, and
-//! that for a profile. Who somebody is rests on what the address of profiles answers.
+//! OAuth 2 without OpenID Connect, such as GitHub's: a code (with PKCE) is exchanged for a token,
+//! and the token for a profile. The response of the profile endpoint identifies the user.
 
 use ::oauth2::AuthUrl;
 use ::oauth2::AuthorizationCode;
@@ -27,7 +27,7 @@ use crate::providers::ProviderError;
 
 type Client = BasicClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
 
-/// One provider.
+/// An OAuth 2 provider.
 pub struct OAuth2 {
     client: Client,
     profile: Url,
@@ -37,7 +37,8 @@ pub struct OAuth2 {
 }
 
 impl OAuth2 {
-    /// Returns a provider with these addresses: to authorize, for tokens, for profiles, to come back.
+    /// Creates a provider. `urls` are its authorization, token and profile endpoints, and the
+    /// callback.
     pub(super) fn new(config: &ProviderConfig, urls: [&Url; 4], http: Http) -> Self {
         let [authorize, access, profile, callback] = urls.map(Url::clone);
         let mut client = BasicClient::new(ClientId::new(config.client_id.clone()))
@@ -67,7 +68,7 @@ impl OAuth2 {
             request = request.add_extra_param(name, value);
         }
         let (url, state) = request.url();
-        // There is no token that a nonce could stand in.
+        // There is no ID token that could contain a nonce.
         let pending = Pending {
             state: state.into_secret(),
             nonce: String::new(),
@@ -106,7 +107,7 @@ impl OAuth2 {
     }
 }
 
-/// GitHub has a word of its own for a code that is not good.
+/// Returns whether this is GitHub's own error code for an invalid authorization code.
 fn is_githubs(error: &BasicErrorResponseType) -> bool {
     matches!(error, BasicErrorResponseType::Extension(word) if word == "bad_verification_code")
 }

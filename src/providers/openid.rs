@@ -1,5 +1,5 @@
-//! OpenID Connect with the authorization code flow and PKCE: where a provider is, what it has signed,
-//! and what of that proves who somebody is (OpenID Connect Core 1.0, section 3.1).
+//! OpenID Connect with the authorization code flow and PKCE: discovery of the provider, and
+//! verification of its ID tokens (OpenID Connect Core 1.0, section 3.1).
 
 use std::sync::Arc;
 
@@ -47,13 +47,13 @@ use crate::providers::fetched::Edition;
 use crate::providers::fetched::Fetched;
 use crate::providers::fetched::Wanted;
 
-/// How far the provider's clock may be ahead of ours, in seconds.
+/// Maximum lead of the provider's clock over the local clock, in seconds.
 const AHEAD_SECONDS_MAX: i64 = 60;
 
-/// What every document's address ends with.
+/// Path suffix of every discovery URL.
 const DOCUMENT: &str = "/.well-known/openid-configuration";
 
-/// One provider.
+/// An OpenID Connect provider.
 pub struct OpenId {
     discovery: Url,
     client_id: ClientId,
@@ -182,7 +182,7 @@ impl OpenId {
             })
     }
 
-    /// Checks signature, issuer, audience, nonce, expiry and what the access token has to be.
+    /// Checks the signature, issuer, audience, nonce, times and access token hash of an ID token.
     fn verify(
         &self,
         metadata: &CoreProviderMetadata,
@@ -199,7 +199,7 @@ impl OpenId {
         let calendar = DateTime::<Utc>::from_timestamp_millis(now.millis()).unwrap_or_default();
         let verifier = client
             .id_token_verifier()
-            // Whatever the provider says it uses: not a secret that others have as well, nor none.
+            // Regardless of the provider's metadata: no shared secrets, and never `none`.
             .set_allowed_algs(ALGORITHMS)
             .set_time_fn(move || calendar)
             .set_issue_time_verifier_fn(move |at| {
@@ -237,7 +237,7 @@ impl OpenId {
         Ok(())
     }
 
-    /// Refuses a token that is not good yet, or was made for another client: the library looks at
+    /// Rejects a token that is not valid yet or was issued to another client: the library checks
     /// neither `nbf` nor `azp`.
     fn require_ours(&self, profile: &Profile) -> Result<(), ProviderError> {
         if profile.get("azp").is_some_and(|client| client.as_str() != Some(self.client_id.as_str()))
@@ -252,7 +252,7 @@ impl OpenId {
         }
     }
 
-    /// Adds what the provider tells of the person besides the token.
+    /// Adds the claims of the userinfo endpoint, if the provider has one.
     async fn supplement(
         &self,
         metadata: &CoreProviderMetadata,
@@ -278,12 +278,12 @@ impl OpenId {
     }
 }
 
-/// Why an ID token proves nothing.
+/// Why an ID token was rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Doubt {
-    /// Its key is not in the set: the set may be old.
+    /// Its key is not in the cached key set, which may be outdated.
     Key,
-    /// Anything else.
+    /// Any other reason.
     Claim(&'static str),
 }
 
@@ -299,7 +299,7 @@ const ALGORITHMS: [CoreJwsSigningAlgorithm; 9] = [
     CoreJwsSigningAlgorithm::EdDsa,
 ];
 
-/// Fetches the document of a provider and its keys.
+/// Fetches the discovery document and the key set of a provider.
 async fn discover(http: Http, discovery: Url) -> Result<CoreProviderMetadata, ProviderError> {
     let metadata: CoreProviderMetadata = http.clone().json(&discovery, None).await?;
     let issuer = metadata.issuer().as_str().trim_end_matches('/');
@@ -324,8 +324,8 @@ async fn discover(http: Http, discovery: Url) -> Result<CoreProviderMetadata, Pr
     Ok(metadata.set_jwks(keys))
 }
 
-/// Returns how this service shows that it is the client: as the provider wants it, in the header where
-/// it does not say.
+/// Returns the client authentication method for the token endpoint: HTTP Basic, unless the provider
+/// supports `client_secret_post` but not `client_secret_basic`.
 fn auth_type(metadata: &CoreProviderMetadata) -> AuthType {
     let methods = metadata.token_endpoint_auth_methods_supported();
     let takes = |method| methods.is_none_or(|methods| methods.contains(&method));
@@ -338,7 +338,7 @@ fn auth_type(metadata: &CoreProviderMetadata) -> AuthType {
     }
 }
 
-/// Returns all claims of a token that was verified: the library reads only those it knows.
+/// Returns all claims of a verified token. The library exposes only those it knows.
 fn claims(id_token: &CoreIdToken) -> Result<Map<String, Json>, ProviderError> {
     let text = id_token.to_string();
     let payload = text.split('.').nth(1).unwrap_or_default();

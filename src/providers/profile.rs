@@ -1,20 +1,20 @@
-//! What is known of somebody: a JSON object, looked into by names that the settings give.
+//! A user's profile: a JSON object of claims, looked up by names from the settings.
 
 use serde_json::Map;
 use serde_json::Value as Json;
 
-/// The claims of a token, or a profile.
+/// The claims of a token or of a profile response.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Profile(Map<String, Json>);
 
 impl Profile {
-    /// Returns a profile of these claims.
+    /// Creates a profile from claims.
     #[must_use]
     pub const fn new(claims: Map<String, Json>) -> Self {
         Self(claims)
     }
 
-    /// Adds what is not known yet; what is known stays, since it may be better proven.
+    /// Adds missing claims. Existing claims are kept, since they may be better proven.
     pub(super) fn supplement(&mut self, more: Map<String, Json>) {
         for (name, value) in more {
             self.0.entry(name).or_insert(value);
@@ -27,8 +27,8 @@ impl Profile {
         self.0.get(name)
     }
 
-    /// Returns what is under a key as text: a name, or names with dots between that lead into objects.
-    /// Numbers count as texts; what is empty counts as nothing.
+    /// Returns a claim as text; `None` if it is absent, empty or of another type. `key` is a claim
+    /// name or else a dot-separated path into nested objects. Numbers are converted to text.
     #[must_use]
     pub fn text(&self, key: &str) -> Option<String> {
         let mut found = self.0.get(key);
@@ -46,12 +46,12 @@ impl Profile {
         }
     }
 
-    /// Returns whether it is said that the address was confirmed; `None` if nothing is said.
+    /// Returns whether the provider has verified the address; `None` if the claim is absent.
     #[must_use]
     pub fn email_verified(&self) -> Option<bool> {
         match self.0.get("email_verified")? {
             Json::Bool(verified) => Some(*verified),
-            // Some providers write it so.
+            // Some providers send a string.
             Json::String(text) => Some(text == "true"),
             _ => Some(false),
         }

@@ -1,31 +1,31 @@
-//! What a record must at least have to fit a filter: values by which filters can be looked up
-//! instead of being asked one by one.
+//! Index keys of a filter: equality predicates of which a matching record must satisfy at least
+//! one. Filters can be looked up by them instead of being evaluated one by one.
 
 use crate::model::Field;
 use crate::model::Value;
 use crate::query::Filter;
 use crate::query::Test;
 
-/// How many anchors a filter may have; one with more is asked.
+/// Maximum number of index keys; a filter with more is always evaluated.
 const ANCHORS_MAX: usize = 32;
 
-/// A field of a row, and a value it may have.
+/// A field of a row, and a value of it.
 pub type Anchor = (&'static Field, Value);
 
 impl Filter {
-    /// Returns fields with values of which every record that fits has at least one, such as the
-    /// author in `user_created = $CURRENT_USER`. `None` if there are no such values, or too many.
-    /// Whether a record that has one fits is still to be asked.
+    /// Returns field values of which every matching record has at least one, such as the author in
+    /// `user_created = $CURRENT_USER`. `None` if there are none, or too many. A record that has one
+    /// of them must still be matched against the filter.
     #[must_use]
     pub fn anchors(&self) -> Option<Vec<Anchor>> {
         self.anchors_in(None)
     }
 
-    /// Returns the anchors; with `only`, those that are in this field.
+    /// Returns the index keys; with `only`, those in this field.
     fn anchors_in(&self, only: Option<&'static Field>) -> Option<Vec<Anchor>> {
         let wanted = |field: &'static Field| only.is_none_or(|only| only == field);
         match self {
-            // Each part has to hold, so the one that says most is enough.
+            // Every part has to match, so the most selective one suffices.
             Self::And(parts) => {
                 parts.iter().filter_map(|part| part.anchors_in(only)).min_by_key(Vec::len)
             }
@@ -47,7 +47,7 @@ impl Filter {
             {
                 Some(values.iter().map(|value| (*field, value.clone())).collect())
             }
-            // The key of what a relation leads to is the value of the relation itself.
+            // The key of the related item is the value of the relation field.
             Self::Related(field, behind) if wanted(field) => {
                 let anchors = behind.anchors_in(Some(field.target()?.key()))?;
                 Some(anchors.into_iter().map(|(_, key)| (*field, key)).collect())

@@ -1,16 +1,15 @@
-//! What it costs to ask a filter about a row in memory, as a number to compare with others.
+//! The cost of evaluating a filter on a row in memory, as a relative number.
 
 use crate::query::Filter;
 use crate::query::Place;
 use crate::query::Relations;
 use crate::query::Test;
 
-/// What looking for a text anywhere in another costs: it goes through all of it, where other tests
-/// look at one place.
+/// The cost of a substring test, which scans the whole text, where other tests do one comparison.
 const ANYWHERE: usize = 16;
 
 impl Filter {
-    /// Returns about how many simple comparisons it takes to ask this about one record at worst.
+    /// Returns the approximate number of simple comparisons per record in the worst case.
     #[must_use]
     pub fn cost(&self) -> usize {
         match self {
@@ -35,7 +34,7 @@ impl Test {
 }
 
 impl Relations {
-    /// Returns whether some relation leads to many items: which they are nobody has in memory.
+    /// Returns whether a to-many relation is followed. Its items are not held in memory.
     #[must_use]
     pub fn lead_to_many(&self) -> bool {
         self.0.iter().any(|(field, behind)| field.pointing().is_some() || behind.lead_to_many())

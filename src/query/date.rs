@@ -1,6 +1,6 @@
-//! Dates as people write them, ISO 8601, to instants.
+//! Parses ISO 8601 dates to timestamps.
 //!
-//! Only calendar dates: neither weeks nor days of the year. `T` may be a blank.
+//! Only calendar dates; week dates and ordinal dates are not supported. `T` may be a space.
 
 use time::Date;
 use time::Month;
@@ -10,11 +10,11 @@ use time::UtcOffset;
 
 use crate::clock::Timestamp;
 
-/// Returns the instant of `2026-01-31`, `2026-01-31T12:00`, `2026-01-31T12:00:00.5+01:00` and the
-/// like; `None` for anything else.
+/// Returns the timestamp of `2026-01-31`, `2026-01-31T12:00`, `2026-01-31T12:00:00.5+01:00` and the
+/// like; `None` for other texts.
 ///
-/// A date alone is its midnight, what has no zone is in UTC, and whatever is finer than a
-/// millisecond is cut off.
+/// A date alone means midnight, the default time zone is UTC, and fractions are truncated to
+/// milliseconds.
 #[must_use]
 pub fn parse(text: &str) -> Option<Timestamp> {
     let mut rest = Rest(text.trim().as_bytes());
@@ -29,7 +29,7 @@ pub fn parse(text: &str) -> Option<Timestamp> {
         .then(|| Timestamp::from_calendar(OffsetDateTime::new_in_offset(date, time, offset)))
 }
 
-/// What is not read yet.
+/// The rest of the input.
 struct Rest<'a>(&'a [u8]);
 
 impl Rest<'_> {
@@ -95,7 +95,7 @@ impl Rest<'_> {
         self.skip(|byte| byte.is_ascii_digit()).map(|byte| byte - b'0')
     }
 
-    /// Takes the next byte if it is one of those wanted.
+    /// Consumes the next byte if it is one of those wanted.
     fn skip(&mut self, wanted: impl Fn(u8) -> bool) -> Option<u8> {
         let (first, rest) = self.0.split_first()?;
         wanted(*first).then(|| {

@@ -1,11 +1,12 @@
-//! Parts of an instant, as in `year(date_created)`: always in UTC.
+//! Parts of a timestamp, as in `year(date_created)`, always in UTC.
 //!
-//! Numbered as Directus does on SQLite: weeks from 0, each from Monday, the first Monday of the year
-//! begins week 1; days of the week from Sunday, 0. `store::dialect` computes the same in SQL.
+//! Numbered as Directus does on SQLite: weeks count from 0 and start on Monday, and the first
+//! Monday of the year starts week 1. Days of the week count from 0 for Sunday. `store::dialect`
+//! computes the same in SQL.
 
 use crate::clock::Timestamp;
 
-/// A part of an instant.
+/// A part of a timestamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DatePart {
     /// The year.
@@ -27,7 +28,7 @@ pub enum DatePart {
 }
 
 impl DatePart {
-    /// All of them.
+    /// All parts.
     pub const ALL: [Self; 8] = [
         Self::Year,
         Self::Month,
@@ -54,13 +55,13 @@ impl DatePart {
         }
     }
 
-    /// Returns the part of this name.
+    /// Returns the part with this name.
     #[must_use]
     pub fn find(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|part| part.name() == name)
     }
 
-    /// Returns this part of an instant; `None` outside the calendar.
+    /// Returns this part of a timestamp; `None` outside the calendar.
     #[must_use]
     pub fn of(self, at: Timestamp) -> Option<i64> {
         let at = at.to_calendar()?;

@@ -1,4 +1,4 @@
-//! What variables in filters stand for.
+//! The values of variables in filters.
 
 use uuid::Uuid;
 
@@ -10,29 +10,29 @@ use crate::query::QueryError;
 use crate::query::profile;
 use crate::query::shift::shift;
 
-/// The values of `$CURRENT_USER`, `$CURRENT_ROLE`, `$CURRENT_ROLES`, `$CURRENT_POLICIES`, `$NOW`, and of
-/// the fields of what they name (`$CURRENT_USER.email`).
+/// The values of `$CURRENT_USER`, `$CURRENT_ROLE`, `$CURRENT_ROLES`, `$CURRENT_POLICIES`, `$NOW`,
+/// and of fields of the referenced rows (`$CURRENT_USER.email`).
 #[derive(Clone, Copy)]
 pub struct Environment<'a> {
-    /// Who is asking.
+    /// The caller.
     pub actor: &'a Actor,
-    /// The current instant.
+    /// The current time.
     pub now: Timestamp,
-    /// What whoever is asking may name; `None` for everything.
+    /// The fields the caller may name; `None` for all.
     sight: Option<&'a dyn Sight>,
 }
 
-/// Which fields somebody may name. Any other is to them as if it did not exist: what is wrong with
-/// the rest of a query must not tell the one from the other.
+/// The fields a caller may name. Any other field is treated as if it did not exist, so that errors
+/// in the rest of a query do not reveal whether it does.
 pub trait Sight: Sync {
-    /// Returns whether the field can be seen, of at least some items.
+    /// Returns whether the field can be read for at least some items.
     fn sees(&self, collection: &'static Collection, field: &'static Field) -> bool;
 }
 
-/// What a variable stands for, in the form in which a client would have written it.
+/// The value of a variable, in the form in which a client would write it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Variable {
-    /// Nothing: `$CURRENT_USER` of the public, `$CURRENT_ROLE` of an account without one.
+    /// No value: `$CURRENT_USER` of the public, `$CURRENT_ROLE` of an account without a role.
     Unset,
     /// One value.
     One(String),
@@ -41,19 +41,19 @@ pub enum Variable {
 }
 
 impl<'a> Environment<'a> {
-    /// Returns the environment of somebody who may name every field.
+    /// Creates an environment in which every field may be named.
     #[must_use]
     pub const fn new(actor: &'a Actor, now: Timestamp) -> Self {
         Self { actor, now, sight: None }
     }
 
-    /// Returns the same, for somebody who may name only what they see.
+    /// Restricts the fields that may be named.
     #[must_use]
     pub const fn seeing(self, sight: &'a dyn Sight) -> Self {
         Self { sight: Some(sight), ..self }
     }
 
-    /// Returns what may be named, `None` for everything.
+    /// Returns the fields that may be named; `None` for all.
     #[must_use]
     pub const fn sight(&self) -> Option<&'a dyn Sight> {
         self.sight
@@ -65,11 +65,11 @@ impl<'a> Environment<'a> {
         self.actor.user
     }
 
-    /// Returns what the text stands for if it is a variable, `None` if it is only a text.
+    /// Returns the value of the variable; `None` if the text is not a variable.
     ///
     /// # Errors
-    /// [`QueryError::Invalid`] for a variable that has no meaning here: it must not pass as a
-    /// text, since a rule with a negation would then fit everything.
+    /// [`QueryError::Invalid`] for an unknown variable. It must not be treated as a text, since a
+    /// rule with a negation would then match everything.
     pub fn resolve(&self, text: &str) -> Result<Option<Variable>, QueryError> {
         let variable = match text {
             "$CURRENT_USER" => self.actor.user.into(),

@@ -1,4 +1,4 @@
-//! Which fields a query asks for, as a tree that follows relations.
+//! The fields a query selects, as a tree that follows relations.
 
 use crate::model::Field;
 use crate::query::Filter;
@@ -7,54 +7,55 @@ use crate::query::Sort;
 use crate::query::Term;
 use crate::query::term::Name;
 
-/// The fields asked for at one level, in the order in which they are to be answered.
+/// The fields selected at one level, in response order.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Fields(pub Vec<Selection>);
 
-/// One thing asked for.
+/// One selected field.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Selection {
-    /// `*`: every readable field that is not `by_name`, relations as bare keys; lists come apart.
+    /// `*`: every readable field that is not `by_name`, relations as bare keys; to-many relations
+    /// are listed separately.
     All,
     /// A field, a to-one relation as its bare key, or a part of a date.
     Term(Name, Term),
-    /// A relation that is opened, or a list. Comes after the plain fields of its level.
+    /// An expanded relation, or a to-many relation. Follows the plain fields of its level.
     Related(Opened),
 }
 
-/// A relation that is opened, or a list.
+/// An expanded relation, or a to-many relation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Opened {
-    /// The name under which it is answered.
+    /// The name in the response.
     pub name: Name,
     /// The relation, to one item or to many.
     pub field: &'static Field,
-    /// What is asked of the items behind it; `None` for their keys alone.
+    /// The fields selected of the related items; `None` for their keys only.
     pub fields: Option<Fields>,
-    /// Which of the items behind it are asked for.
+    /// The related items to return.
     pub nested: Nested,
-    /// Whether only stars led here and lead on: then it asks for no more than there is to see.
+    /// Whether the path consists of stars only. Then it selects only readable fields.
     pub by_star: bool,
 }
 
-/// Which of the items behind a relation are asked for (`deep`). One item that does not fit the
-/// filter is null; the rest is for lists.
+/// The related items to return (`deep`). A to-one relation that does not match the filter is null;
+/// the other parameters apply to lists.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Nested {
-    /// What must hold of them.
+    /// The condition that they match.
     pub filter: Filter,
-    /// Their order; empty for ascending by key.
+    /// The sort order; empty for ascending by key.
     pub sort: Vec<Sort>,
-    /// How many for each item of the level above.
+    /// Maximum number per item of the level above.
     pub limit: Limit,
-    /// How many of them to pass over.
+    /// Number of items to skip.
     pub offset: u64,
-    /// Text that some readable text field must contain.
+    /// Text that a readable text field must contain.
     pub search: Option<String>,
 }
 
 impl Fields {
-    /// Returns what a star asks for where there are no lists.
+    /// Returns the selection of a star, without lists.
     #[must_use]
     pub fn all() -> Self {
         Self(vec![Selection::All])
@@ -62,7 +63,7 @@ impl Fields {
 }
 
 impl Nested {
-    /// Returns what is asked for where the query does not say.
+    /// Returns the default selection.
     #[must_use]
     pub const fn everything(limit: Limit) -> Self {
         Self { filter: Filter::everything(), sort: Vec::new(), limit, offset: 0, search: None }

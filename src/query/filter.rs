@@ -1,8 +1,8 @@
-//! The filter tree: what rows a query, a subscription or a permission is about.
+//! The filter tree: the condition on rows in a query, a subscription or a permission.
 //!
-//! One tree with two readers that must agree: `matches` in memory and `store::compile` in SQL.
-//! Null fits no test but `Null`, `Nnull: false` and `Empty`, negated tests included, as in SQL. An
-//! item behind a relation that leads nowhere counts as in a left join: see [`Filter::fits_absence`].
+//! The tree has two evaluators that must agree: `matches` in memory and `store::compile` in SQL. As
+//! in SQL, null matches only `Null`, `Nnull: false` and `Empty`, and no negated test. A relation
+//! that is null or dangling is treated as in a left join: see [`Filter::fits_absence`].
 
 use crate::model::Collection;
 use crate::model::Field;
@@ -13,25 +13,25 @@ use crate::text;
 /// A condition on a record.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Filter {
-    /// All of these; an empty list restricts nothing.
+    /// All of these; an empty list matches everything.
     And(Vec<Filter>),
-    /// At least one of these; an empty list fits nothing (what the parser makes of a test against
-    /// a variable that stands for nothing).
+    /// At least one of these; an empty list matches nothing (the parser produces it for a test
+    /// against a variable without a value).
     Or(Vec<Filter>),
     /// A test on one field of the row itself.
     Field(&'static Field, Test),
-    /// A test on a part of the date in one field.
+    /// A test on a part of a date field.
     Part(&'static Field, DatePart, Test),
-    /// A condition on the item behind a to-one relation; of an absent item see
+    /// A condition on the item behind a to-one relation; for a missing item see
     /// [`Filter::fits_absence`].
     Related(&'static Field, Box<Filter>),
-    /// `_some`: a condition that at least one item behind a to-many relation fits.
+    /// `_some`: at least one item behind a to-many relation matches.
     Some(&'static Field, Box<Filter>),
-    /// `_none`: a condition that no item behind a to-many relation fits.
+    /// `_none`: no item behind a to-many relation matches.
     None(&'static Field, Box<Filter>),
 }
 
-/// A test on the value of one field. Values have the type of the field.
+/// A test on the value of one field. Operands have the type of the field.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Test {
     /// `_eq`
@@ -62,20 +62,20 @@ pub enum Test {
     Empty,
     /// `_nempty`
     Nempty,
-    /// `_contains`, `_starts_with`, `_ends_with` and their kin.
+    /// `_contains`, `_starts_with`, `_ends_with` and their variants.
     Text {
-        /// Where the text is looked for.
+        /// The position of the text.
         place: Place,
         /// The text; never empty.
         text: String,
-        /// Whether texts are compared by their folds, so that case and normal form do not count.
+        /// Whether texts are compared after folding, which ignores case and normal form.
         ignore_case: bool,
-        /// Whether it must not be there.
+        /// Whether the test is negated.
         negated: bool,
     },
 }
 
-/// Where a text test looks.
+/// The position of the text in a text test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Place {
     /// At the start.
@@ -87,19 +87,19 @@ pub enum Place {
 }
 
 impl Filter {
-    /// Returns the filter that restricts nothing.
+    /// Returns the filter that matches everything.
     #[must_use]
     pub const fn everything() -> Self {
         Self::And(Vec::new())
     }
 
-    /// Returns the filter that nothing fits.
+    /// Returns the filter that matches nothing.
     #[must_use]
     pub const fn nothing() -> Self {
         Self::Or(Vec::new())
     }
 
-    /// Returns whether this restricts nothing.
+    /// Returns whether this matches everything.
     #[must_use]
     pub fn is_everything(&self) -> bool {
         match self {
@@ -108,7 +108,7 @@ impl Filter {
         }
     }
 
-    /// Returns the condition that both hold.
+    /// Returns the conjunction of both filters.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         match (self.is_everything(), other.is_everything()) {
@@ -118,14 +118,14 @@ impl Filter {
         }
     }
 
-    /// Returns the condition that all hold, without the parts that restrict nothing.
+    /// Returns the conjunction, without the parts that match everything.
     #[must_use]
     pub(super) fn all(parts: impl IntoIterator<Item = Self>) -> Self {
         Self::joined(parts, Self::And)
     }
 
-    /// Returns the condition that one holds. Parts that restrict nothing are left out, as Directus
-    /// does, instead of making the whole restrict nothing; it does so only if no part is left.
+    /// Returns the disjunction. As in Directus, parts that match everything are left out instead of
+    /// making the whole match everything; it does so only if no part is left.
     #[must_use]
     pub(super) fn any(parts: impl IntoIterator<Item = Self>) -> Self {
         Self::joined(parts, Self::Or)
@@ -140,7 +140,7 @@ impl Filter {
         }
     }
 
-    /// Returns the condition with the texts in its tests folded, to be asked of folded texts.
+    /// Returns the filter with folded operands, to match against folded texts.
     #[must_use]
     pub fn folded(self) -> Self {
         let all = |parts: Vec<Self>| parts.into_iter().map(Self::folded).collect();
@@ -155,8 +155,8 @@ impl Filter {
         }
     }
 
-    /// Returns whether an absent item fits, the one behind a relation that leads nowhere: all its
-    /// fields are null and all its lists are empty, as in a left join.
+    /// Returns whether a missing item behind a relation matches: all its fields are null and all
+    /// its lists are empty, as in a left join.
     #[must_use]
     pub fn fits_absence(&self) -> bool {
         match self {
@@ -169,8 +169,8 @@ impl Filter {
         }
     }
 
-    /// Returns the condition on the items behind a to-many relation joined from the left: at least
-    /// one item fits, or there is none and an absent item fits.
+    /// Returns the condition on the items behind a left-joined to-many relation: at least one item
+    /// matches, or there is none and a missing item matches.
     #[must_use]
     pub(super) fn joined_items(field: &'static Field, behind: Self) -> Self {
         let none = || Self::None(field, Box::new(Self::everything()));
@@ -183,8 +183,8 @@ impl Filter {
         }
     }
 
-    /// Shows every field that the filter looks at, and every relation it follows, with the
-    /// collection it is in and the relations that lead there, outermost first.
+    /// Visits every field that the filter tests and every relation it follows, with its collection
+    /// and the relations that lead there, outermost first.
     pub fn visit(
         &self,
         collection: &'static Collection,

@@ -1,7 +1,7 @@
-//! A filter asked in memory: the reader that realtime uses.
+//! Evaluates filters in memory, for realtime.
 //!
-//! It must agree with what `store::compile` makes of the same filter. Texts are compared by bytes,
-//! or by their [`fold`] where case does not count.
+//! The result must agree with the SQL that `store::compile` generates for the same filter. Texts
+//! are compared by bytes, or by their [`fold`] when case is ignored.
 
 use std::cmp::Ordering;
 
@@ -15,8 +15,9 @@ use crate::query::Test;
 use crate::text::fold;
 
 impl Filter {
-    /// Returns whether the record fits. Relations that the filter follows must be attached to the
-    /// record (see [`Filter::relations`]); a condition behind one that is not attached never holds.
+    /// Returns whether the record matches. Relations that the filter follows must be attached to
+    /// the record (see [`Filter::relations`]); a condition behind a relation that is not attached
+    /// never holds.
     #[must_use]
     pub fn matches(&self, record: &Record) -> bool {
         match self {
@@ -32,7 +33,7 @@ impl Filter {
                 Some(Related::One(None)) => behind.fits_absence(),
                 Some(Related::Many(_)) | None => false,
             },
-            // Of a list that is not attached nothing is known, not even that it is empty.
+            // A list that is not attached is unknown, not empty.
             Self::Some(field, behind) => record
                 .many(field)
                 .is_some_and(|list| list.iter().any(|related| behind.matches(related))),
@@ -44,7 +45,7 @@ impl Filter {
 }
 
 impl Test {
-    /// Returns whether the value fits, as SQL would find: a comparison with null is never true.
+    /// Returns whether the value matches. As in SQL, a comparison with null is never true.
     #[must_use]
     pub fn fits(&self, value: &Value) -> bool {
         if value.is_null() {
@@ -78,7 +79,7 @@ impl Test {
     }
 }
 
-/// Returns the order of two values of a kind that has one.
+/// Compares two values of an ordered type.
 fn compare(value: &Value, other: &Value) -> Option<Ordering> {
     match (value, other) {
         (Value::Integer(value), Value::Integer(other)) => Some(value.cmp(other)),

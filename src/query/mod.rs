@@ -1,8 +1,8 @@
-//! The query language of Directus, as far as a chat needs it: one checked, bounded `Query` out
-//! of JSON, and filters that can be asked in memory.
+//! The query language of Directus, to the extent that a chat needs it: parses JSON into a checked,
+//! bounded `Query`, and evaluates filters in memory.
 //!
-//! Pure. It knows the schema, but not who may see what (`domain::permissions`), not where the
-//! JSON came from (`transport`), and no SQL (`store::compile`).
+//! Pure. It knows the schema, but neither permissions (`domain::permissions`) nor the origin of the
+//! JSON (`transport`) nor SQL (`store::compile`).
 
 pub mod anchors;
 pub mod cost;

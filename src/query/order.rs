@@ -1,7 +1,7 @@
-//! An order in memory: how realtime puts the items of one event.
+//! Sorting in memory: the order of items within one event.
 //!
-//! It must agree with what `store::compile` makes of the same order: null comes first, texts go by their
-//! bytes.
+//! It must agree with the SQL that `store::compile` generates for the same order: null sorts first,
+//! texts by bytes.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -12,7 +12,7 @@ use crate::query::Relations;
 use crate::query::Sort;
 use crate::query::Term;
 
-/// Puts records in order; ties by key. Relations that the order follows must be attached (see
+/// Sorts records; ties by key. Relations that the order follows must be attached (see
 /// [`relations`]).
 pub fn sort(records: &mut [&Record], keys: &[Sort]) {
     let last = keys.last().is_some_and(|key| key.descending);

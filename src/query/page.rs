@@ -4,34 +4,34 @@ use crate::model::Collection;
 use crate::model::Field;
 use crate::query::DatePart;
 
-/// The bounds of a query, from the settings.
+/// The limits of a query, from the settings.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// How many items a list has when the query does not say (`QUERY_LIMIT_DEFAULT`).
+    /// Default number of items in a list (`QUERY_LIMIT_DEFAULT`).
     pub default: u64,
-    /// The most items a list may have (`QUERY_LIMIT_MAX`); `None` for no bound.
+    /// Maximum number of items in a list (`QUERY_LIMIT_MAX`); `None` for no bound.
     pub max: Option<u64>,
-    /// How many names a path may have, as in `user_created.role.name`, which has three
+    /// Maximum number of names in a path, three in `user_created.role.name`
     /// (`MAX_RELATIONAL_DEPTH`).
     pub depth: usize,
-    /// How many fields, sort keys, filter tests and values in lists one query may name in all.
+    /// Maximum number of fields, sort keys, filter tests and list values in one query.
     pub parts: usize,
-    /// How many relations one query may follow in all: in its fields, its order and its filters.
-    /// Each costs a join, or a query of its own.
+    /// Maximum number of relations that the fields, order and filters of one query follow in total.
+    /// Each costs a join or a separate query.
     pub relations: usize,
-    /// How many characters a text may have that is looked for inside others: each place of each
-    /// text is compared with it.
+    /// Maximum number of characters of a search text, which is compared at every position of a
+    /// text.
     pub needle: usize,
 }
 
 impl Limits {
-    /// Returns the limit of a query that names none.
+    /// Returns the default limit.
     #[must_use]
     pub fn unasked(&self) -> Limit {
         self.cap(Limit::Of(self.default))
     }
 
-    /// Returns the limit, or the greatest one allowed if it is beyond that.
+    /// Returns the limit, capped at the greatest one allowed.
     #[must_use]
     pub fn cap(&self, limit: Limit) -> Limit {
         match (limit, self.max) {
@@ -48,31 +48,31 @@ impl Default for Limits {
     }
 }
 
-/// How many items a list may have.
+/// The maximum number of items in a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit {
-    /// At most this many.
+    /// At most this number.
     Of(u64),
-    /// All there are.
+    /// No limit.
     All,
 }
 
-/// One key of an order.
+/// One sort key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Sort {
     /// The to-one relations to follow, outermost first.
     pub path: Vec<&'static Field>,
-    /// The field to order by.
+    /// The field to sort by.
     pub field: &'static Field,
-    /// The part of its date to order by; `None` for all of it.
+    /// The part of the date to sort by; `None` for the whole value.
     pub part: Option<DatePart>,
-    /// Whether the greatest comes first.
+    /// Whether the order is descending.
     pub descending: bool,
 }
 
 impl Sort {
-    /// Shows the field and every relation on the way to it, with the collection each is in and
-    /// the relations that lead there, outermost first.
+    /// Visits the field and every relation on the path to it, with its collection and the relations
+    /// that lead there, outermost first.
     pub fn visit(
         &self,
         collection: &'static Collection,
@@ -88,31 +88,31 @@ impl Sort {
     }
 }
 
-/// Which counts a query asks for.
+/// The counts a query requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Meta {
     /// `total_count`: all items the caller may see.
     pub total: bool,
-    /// `filter_count`: those that fit filter and search, whatever the page.
+    /// `filter_count`: items that match filter and search, on all pages.
     pub filter: bool,
 }
 
 impl Meta {
-    /// Returns whether any count is asked for.
+    /// Returns whether any count is requested.
     #[must_use]
     pub const fn any(self) -> bool {
         self.total || self.filter
     }
 }
 
-/// The form of a file that a list is exported to.
+/// The file format of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Export {
-    /// Text with commas.
+    /// Comma-separated values.
     Csv,
-    /// The same, begun with the mark by which spreadsheets recognise UTF-8.
+    /// The same with a byte order mark, by which spreadsheets recognize UTF-8.
     CsvUtf8,
-    /// JSON, without envelope.
+    /// JSON without an envelope.
     Json,
 }
 

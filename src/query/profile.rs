@@ -1,6 +1,7 @@
-//! `$CURRENT_USER.email`, `$CURRENT_ROLE.name` and the like: fields of what the variables name.
+//! `$CURRENT_USER.email`, `$CURRENT_ROLE.name` and the like: fields of the rows that the variables
+//! refer to.
 //!
-//! Read from the rows that the actor brings along; what is not there is null, and stands for nothing.
+//! Values come from the rows of the actor. A missing value is null, so the variable has no value.
 
 use std::sync::Arc;
 
@@ -13,10 +14,11 @@ use crate::model::schema;
 use crate::query::QueryError;
 use crate::query::environment::Variable;
 
-/// Returns what a variable with a path stands for.
+/// Returns the value of a variable with a path.
 ///
 /// # Errors
-/// [`QueryError::Invalid`] if there is no such variable, or no field behind it that has a plain value.
+/// [`QueryError::Invalid`] if there is no such variable, or the path does not lead to a field with
+/// a plain value.
 pub(super) fn resolve(actor: &Actor, text: &str) -> Result<Variable, QueryError> {
     let invalid = || QueryError::invalid(format!("There is no variable \"{text}\""));
     let (variable, path) = text.split_once('.').ok_or_else(invalid)?;
@@ -38,8 +40,8 @@ pub(super) fn resolve(actor: &Actor, text: &str) -> Result<Variable, QueryError>
     Ok(values.next().map_or(Variable::Unset, Variable::One))
 }
 
-/// Returns whether a path leads to a field with a plain value, over to-one relations. Secrets are
-/// none: to compare with them would tell them.
+/// Returns whether a path leads over to-one relations to a field with a plain value. Secrets are
+/// excluded, since comparing with them would reveal them.
 fn is_plain(collection: &'static Collection, path: &str) -> bool {
     let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
     match (collection.field(name), rest) {
@@ -49,7 +51,7 @@ fn is_plain(collection: &'static Collection, path: &str) -> bool {
     }
 }
 
-/// Returns the value at a path, in the form in which a client would have written it.
+/// Returns the value at a path, in the form in which a client would write it.
 fn follow(actor: &Actor, row: &Row, path: &str) -> Option<String> {
     let Some((name, rest)) = path.split_once('.') else {
         return match row.value(path) {
@@ -74,7 +76,7 @@ fn follow(actor: &Actor, row: &Row, path: &str) -> Option<String> {
     follow(actor, behind, rest)
 }
 
-/// Returns the row of the actor's own role; the roles are in order, nearest first.
+/// Returns the row of the actor's own role. The roles are in order, nearest first.
 fn own_role(actor: &Actor) -> &[Arc<Row>] {
     let roles = &actor.profile.roles;
     let is_own = |row: &&Arc<Row>| row.value("id").as_uuid() == actor.role;

@@ -1,12 +1,12 @@
-//! Which relations a filter or an order follows: what a reader has to attach to a row before the
-//! filter can be asked about it.
+//! The relations a filter or a sort order follows. A reader has to attach them to a row before it
+//! evaluates the filter.
 //!
-//! What `fields` opens is not in here: which relations that are depends on rights.
+//! Relations expanded by `fields` are not included, since they depend on permissions.
 
 use crate::model::Field;
 use crate::query::Filter;
 
-/// A tree of relations, each named once at its level.
+/// A tree of relations, each listed once per level.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Relations(pub Vec<(&'static Field, Relations)>);
 
@@ -17,7 +17,7 @@ impl Relations {
         self.0.is_empty()
     }
 
-    /// Adds a relation, if it is not there, and returns what is followed behind it.
+    /// Adds a relation if it is missing, and returns the relations followed behind it.
     pub fn open(&mut self, field: &'static Field) -> &mut Self {
         let index = self.0.iter().position(|(known, _)| *known == field).unwrap_or_else(|| {
             self.0.push((field, Self::default()));
@@ -26,7 +26,7 @@ impl Relations {
         &mut self.0[index].1
     }
 
-    /// Adds what another tree follows.
+    /// Adds the relations of another tree.
     pub fn merge(&mut self, other: Self) {
         for (field, behind) in other.0 {
             self.open(field).merge(behind);

@@ -1,7 +1,7 @@
-//! Proof of a permission: what somebody may do in one way with the items of one collection.
+//! Proof of permission: the rights to perform one action on the items of one collection.
 //!
-//! Reading and writing rows takes a `Scope`. Only `domain::permissions` grants them (a test looks),
-//! so a forgotten check does not compile.
+//! Reading and writing rows takes a `Scope`. Only `domain::permissions` grants them (enforced by a
+//! test), so a missing check does not compile.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use crate::model::Kind;
 use crate::model::Record;
 use crate::query::Filter;
 
-/// What an actor may do in one way with the items of one collection: the union of its rules, which
-/// copies share.
+/// The rights of an actor to perform one action on the items of one collection: the union of its
+/// rules, shared by clones.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Scope {
     collection: &'static Collection,
@@ -23,30 +23,30 @@ pub struct Scope {
     rules: Arc<[Rule]>,
 }
 
-/// What one permission allows.
+/// The rights granted by one permission.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Rule {
-    /// The items it is about.
+    /// The items it applies to.
     pub filter: Filter,
-    /// The fields, or all of them.
+    /// The fields, or all.
     pub fields: RuleFields,
-    /// What a payload must fit, as it was written.
+    /// The filter that a payload must match, as written.
     pub validation: Option<Json>,
-    /// What is filled in where a payload says nothing.
+    /// Default values of fields missing in a payload.
     pub presets: Option<Map<String, Json>>,
 }
 
 /// The fields of a rule.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum RuleFields {
-    /// `*`: every field, also those that a later version adds.
+    /// `*`: every field, including those that later versions add.
     All,
     /// Only these.
     Some(Vec<&'static Field>),
 }
 
 impl Rule {
-    /// Returns whether the rule gives the field.
+    /// Returns whether the rule includes the field.
     #[must_use]
     pub fn has(&self, field: &'static Field) -> bool {
         match &self.fields {
@@ -60,7 +60,7 @@ impl Scope {
     /// Grants a scope. `full` is for administrators: every item, every field, and the fields that
     /// otherwise only the service sets.
     ///
-    /// To be called by `domain::permissions` alone.
+    /// Must only be called by `domain::permissions`.
     #[must_use]
     pub fn grant(collection: &'static Collection, full: bool, rules: Vec<Rule>) -> Self {
         Self { collection, full, rules: rules.into() }
@@ -72,7 +72,7 @@ impl Scope {
         self.collection
     }
 
-    /// Returns whether this is an administrator's.
+    /// Returns whether this is the scope of an administrator.
     #[must_use]
     pub const fn is_full(&self) -> bool {
         self.full
@@ -84,41 +84,41 @@ impl Scope {
         &self.rules
     }
 
-    /// Returns whether the field is within the scope for at least some items.
+    /// Returns whether the scope includes the field for at least some items.
     #[must_use]
     pub fn has(&self, field: &'static Field) -> bool {
         self.full || self.rules.iter().any(|rule| rule.has(field))
     }
 
-    /// Returns whether a search may look at the field: it is within the scope for every item, since a find
-    /// would tell what is in the others, and no secret.
+    /// Returns whether a search may use the field. It must be readable for every item, since a
+    /// match would reveal the content of unreadable ones, and must not be a secret.
     #[must_use]
     pub fn searches(&self, field: &'static Field) -> bool {
         let readable = self.full || self.rules.iter().all(|rule| rule.has(field));
         readable && !matches!(field.kind, Kind::Secret)
     }
 
-    /// Returns whether unknown fields of a payload are dropped instead of refused: for whoever may
-    /// write them all.
+    /// Returns whether unknown fields of a payload are ignored instead of refused. They are if all
+    /// fields may be written.
     #[must_use]
     pub fn has_all(&self) -> bool {
         self.full || self.rules.iter().any(|rule| rule.fields == RuleFields::All)
     }
 
-    /// Returns the items within the scope.
+    /// Returns the filter of the items within the scope.
     #[must_use]
     pub fn filter(&self) -> Filter {
         self.filter_where(|_| true)
     }
 
-    /// Returns whether every item is within the scope.
+    /// Returns whether the scope includes every item.
     #[must_use]
     pub fn has_every_item(&self) -> bool {
         self.full || self.rules.iter().any(|rule| rule.filter == Filter::everything())
     }
 
-    /// Returns the items of which each of these fields is within the scope, be it by different
-    /// rules; `None` if there is a field that no rule gives.
+    /// Returns the filter of the items for which the scope includes each of these fields, possibly
+    /// by different rules; `None` if no rule includes one of them.
     #[must_use]
     pub fn filter_for(&self, fields: &[&'static Field]) -> Option<Filter> {
         let mut filter = Filter::everything();
@@ -151,7 +151,7 @@ impl Scope {
         }
     }
 
-    /// Returns whether the fields that may be seen differ from item to item.
+    /// Returns whether the readable fields differ from item to item.
     #[must_use]
     pub fn varies(&self) -> bool {
         let mut open = self.rules.iter().filter(|rule| rule.filter.is_everything());
@@ -161,14 +161,14 @@ impl Scope {
             && !open.any(|rule| rule.fields == RuleFields::All)
     }
 
-    /// Returns whether the field of this record is within the scope. Relations that rules follow
+    /// Returns whether the scope includes this field of the record. Relations that rules follow
     /// must be attached to the record.
     #[must_use]
     pub fn shows(&self, record: &Record, field: &'static Field) -> bool {
         self.full || self.rules.iter().any(|rule| rule.has(field) && rule.filter.matches(record))
     }
 
-    /// Returns whether the record is within the scope. Relations that rules follow must be attached.
+    /// Returns whether the scope includes the record. Relations that rules follow must be attached.
     #[must_use]
     pub fn fits(&self, record: &Record) -> bool {
         self.full || self.rules.iter().any(|rule| rule.filter.matches(record))

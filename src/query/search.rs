@@ -1,6 +1,6 @@
-//! A search as a filter, which realtime asks in memory.
+//! Translates a search to a filter, for evaluation in memory by realtime.
 //!
-//! It must agree with what `store::compile` makes of the same search.
+//! It must agree with the SQL that `store::compile` generates for the same search.
 
 use uuid::Uuid;
 
@@ -11,8 +11,8 @@ use crate::query::Filter;
 use crate::query::Place;
 use crate::query::Test;
 
-/// Returns the filter that a row fits if one of these fields holds the word, whatever the case, or is the
-/// number or key that the word is.
+/// Returns the filter that matches a row if one of these fields contains the word, ignoring case,
+/// or equals the number or key that the word represents.
 #[must_use]
 pub fn filter(word: &str, fields: impl IntoIterator<Item = &'static Field>) -> Filter {
     let test = |field: &'static Field| match field.kind {

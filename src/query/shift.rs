@@ -1,4 +1,4 @@
-//! `$NOW(-1 hour)`: an instant moved by a number of units.
+//! `$NOW(-1 hour)`: the current time shifted by an interval.
 
 use time::Date;
 use time::Month;
@@ -10,11 +10,11 @@ const MINUTE: i64 = 60 * SECOND;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 
-/// Returns the instant moved by what is between the brackets of `$NOW(…)`; `None` if that has no
-/// meaning or leads out of the calendar.
+/// Returns the timestamp shifted by the argument of `$NOW(…)`; `None` if it is invalid or the
+/// result exceeds the calendar.
 ///
-/// A whole number with or without sign, then a unit (days, if there is none). Months and years
-/// keep the day of the month, or take the last one of a month that is shorter.
+/// The argument is an integer with an optional sign, then a unit (default days). Shifting by months
+/// or years keeps the day of the month, or takes the last day of a shorter month.
 #[must_use]
 pub fn shift(at: Timestamp, adjustment: &str) -> Option<Timestamp> {
     let text = adjustment.trim();
@@ -35,7 +35,7 @@ pub fn shift(at: Timestamp, adjustment: &str) -> Option<Timestamp> {
     shifted.to_calendar().map(|_| shifted)
 }
 
-/// A unit as a number of what it consists of.
+/// A unit in terms of a base unit.
 enum Unit {
     Millis(i64),
     Months(i64),

@@ -1,4 +1,4 @@
-//! What can be shown, compared, sorted and grouped by: a field, or a part of the date in it.
+//! Terms that can be selected, compared, sorted and grouped by: a field, or a part of its date.
 
 use std::borrow::Cow;
 
@@ -7,20 +7,20 @@ use crate::model::Kind;
 use crate::model::Value;
 use crate::query::DatePart;
 
-/// The name under which something is answered: that of a field, or one that the query chose.
+/// The name in the response: the name of a field, or an alias.
 pub type Name = Cow<'static, str>;
 
-/// A field, or a part of the date in it.
+/// A field, or a part of its date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Term {
     /// The field.
     pub field: &'static Field,
-    /// The part; `None` for the field as it is. Only fields that hold instants have any.
+    /// The part; `None` for the whole field. Only timestamp fields have parts.
     pub part: Option<DatePart>,
 }
 
 impl Term {
-    /// Returns the kind of value that this has: for a relation, that of the keys it leads to.
+    /// Returns the type of the term's values; for a relation, that of the referenced keys.
     #[must_use]
     pub const fn kind(self) -> Kind {
         match (self.part, self.field.kind) {
@@ -30,7 +30,7 @@ impl Term {
         }
     }
 
-    /// Returns the name under which it is answered: `content`, `date_created_year`.
+    /// Returns the name in the response: `content`, `date_created_year`.
     #[must_use]
     pub fn name(self) -> Name {
         match self.part {
@@ -39,7 +39,7 @@ impl Term {
         }
     }
 
-    /// Returns what this is where the field holds `value`.
+    /// Returns the term's value for the given field value.
     #[must_use]
     pub fn of(self, value: &Value) -> Cow<'_, Value> {
         match self.part {

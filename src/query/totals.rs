@@ -1,71 +1,71 @@
-//! `aggregate` and `groupBy`: numbers about items instead of the items.
+//! `aggregate` and `groupBy`: aggregated values instead of the items.
 
 use crate::query::Term;
 use crate::query::term::Name;
 
-/// What is worked out about the items that a query finds. Never empty.
+/// The aggregation of a query. Never empty.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Totals {
-    /// What divides them into groups; none for one group of all.
+    /// The terms to group by; none for a single group of all items.
     pub groups: Vec<(Name, Term)>,
-    /// What is worked out about each group; none for the groups alone.
+    /// The aggregates of each group; none for the groups alone.
     pub totals: Vec<Total>,
-    /// The order of the groups; what is left open goes by what divides them.
+    /// The order of the groups; ties are broken by the grouping terms.
     pub sort: Vec<TotalsSort>,
 }
 
-/// One thing worked out about a group.
+/// One aggregate of a group.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Total {
-    /// How.
+    /// The function.
     pub operation: Operation,
-    /// Of what; `None` for the items themselves, which can only be counted.
+    /// Its argument; `None` for the items themselves, which can only be counted.
     pub of: Option<Term>,
 }
 
-/// One key of the order of groups.
+/// One sort key of the groups.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TotalsSort {
-    /// What they are ordered by.
+    /// The sort term.
     pub by: TotalsKey,
-    /// Whether the greatest comes first.
+    /// Whether the order is descending.
     pub descending: bool,
 }
 
-/// What groups can be ordered by, by its place in [`Totals`].
+/// A sort term of groups, as an index into [`Totals`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TotalsKey {
-    /// One of the groups' terms.
+    /// A grouping term.
     Group(usize),
-    /// One of the totals.
+    /// An aggregate.
     Total(usize),
 }
 
-/// How a total is worked out.
+/// Aggregate functions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
-    /// How many are not null.
+    /// Number of values that are not null.
     Count,
-    /// How many different ones there are.
+    /// Number of distinct values.
     CountDistinct,
-    /// How many items there are.
+    /// Number of items.
     CountAll,
-    /// Their sum.
+    /// Sum of the values.
     Sum,
-    /// The sum of the different ones.
+    /// Sum of the distinct values.
     SumDistinct,
-    /// Their average.
+    /// Average of the values.
     Avg,
-    /// The average of the different ones.
+    /// Average of the distinct values.
     AvgDistinct,
-    /// The least.
+    /// The minimum.
     Min,
-    /// The greatest.
+    /// The maximum.
     Max,
 }
 
 impl Operation {
-    /// All of them.
+    /// All functions.
     pub const ALL: [Self; 9] = [
         Self::Count,
         Self::CountDistinct,
@@ -94,7 +94,7 @@ impl Operation {
         }
     }
 
-    /// Returns the operation of this name.
+    /// Returns the function with this name.
     #[must_use]
     pub fn find(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|operation| operation.name() == name)
@@ -102,7 +102,7 @@ impl Operation {
 }
 
 impl Totals {
-    /// Returns everything that is looked at.
+    /// Returns all grouping and aggregated terms.
     pub fn terms(&self) -> impl Iterator<Item = Term> {
         let groups = self.groups.iter().map(|(_, term)| *term);
         groups.chain(self.totals.iter().filter_map(|total| total.of))

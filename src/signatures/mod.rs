@@ -1,8 +1,8 @@
-//! The signatures of JSON Web Tokens, computed by ring, which TLS needs anyway. The cryptography that
-//! jsonwebtoken can bring is an older generation of the crates that openidconnect brings.
+//! Signatures of JSON Web Tokens, computed by ring, which TLS needs anyway. The cryptography crates
+//! that jsonwebtoken can use are an older generation of those that openidconnect depends on.
 //!
-//! Signs with shared secrets only: this service signs nothing with a private key. Which algorithm a
-//! token may have is for its reader to check (`jsonwebtoken::Validation`).
+//! Signs with shared secrets only: this service signs nothing with a private key. The caller
+//! restricts the algorithm of a token (`jsonwebtoken::Validation`).
 
 use jsonwebtoken::Algorithm;
 use jsonwebtoken::AlgorithmFamily;
@@ -27,24 +27,24 @@ use serde::de::DeserializeOwned;
 static RING: CryptoProvider = CryptoProvider {
     signer_factory: signer,
     verifier_factory: verifier,
-    // They take keys apart, which nothing here does.
+    // These functions extract key components, which nothing here needs.
     key_utils: KeyUtils::new_unimplemented(),
 };
 
-/// Returns a signed token.
+/// Encodes and signs a token.
 ///
 /// # Errors
-/// If the claims have no JSON form, or the key is not for the algorithm of the header.
+/// If the claims cannot be serialized, or the key does not fit the algorithm of the header.
 #[expect(clippy::disallowed_methods, reason = "this is its only caller")]
 pub fn encode<T: Serialize>(header: &Header, claims: &T, key: &EncodingKey) -> Result<String> {
     install();
     jsonwebtoken::encode(header, claims, key)
 }
 
-/// Returns the content of a token whose signature and claims are valid.
+/// Decodes a token and validates its signature and claims.
 ///
 /// # Errors
-/// If they are not.
+/// If the token is malformed, or its signature or claims are invalid.
 #[expect(clippy::disallowed_methods, reason = "this is its only caller")]
 pub fn decode<T: DeserializeOwned>(
     token: &str,
@@ -55,9 +55,9 @@ pub fn decode<T: DeserializeOwned>(
     jsonwebtoken::decode(token, key, validation)
 }
 
-/// Makes ring the cryptography of jsonwebtoken in this process, if it is not yet.
+/// Installs ring as the process-wide crypto provider of jsonwebtoken.
 fn install() {
-    // An error says that the same one was installed before.
+    // An error means that it is already installed.
     let _ = RING.install_default();
 }
 
@@ -161,7 +161,7 @@ impl signature::Verifier<Vec<u8>> for Public {
         };
         match self.key.kind() {
             DecodingKeyKind::RsaModulusExponent { n, e } => {
-                // ring takes numbers without leading zeros only, which some issuers write.
+                // ring rejects leading zeros, which some issuers write.
                 let n = &n[n.iter().take_while(|byte| **byte == 0).count()..];
                 public::RsaPublicKeyComponents { n, e }
                     .verify(rsa, message, signed)
@@ -199,7 +199,7 @@ mod tests {
 
     use super::*;
 
-    /// Public keys, and signatures of `{"sub":"ada"}` by them, made by OpenSSL. The shared key is
+    /// Keys, and signatures of `{"sub":"ada"}` made by OpenSSL. The shared key is
     /// `a secret that is shared`.
     const VECTORS: &str = include_str!("vectors.json");
 

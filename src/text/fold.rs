@@ -1,10 +1,10 @@
-//! Folding: two texts are the same but for case if they fold to the same text.
+//! Case folding: texts that differ only in case have the same fold.
 //!
-//! A text is folded by Unicode's full case folding between normal forms: NFC(fold(NFD(text))). So
-//! canonically equivalent texts (é in one character or in two) fold to the same text. A fold may
-//! be longer than its text: `ß` folds to `ss`.
+//! A fold is Unicode's full case folding between normal forms: NFC(fold(NFD(text))). Canonically
+//! equivalent texts (é as one character or two) therefore have the same fold. A fold may be longer
+//! than its text: `ß` folds to `ss`.
 //!
-//! Memory, SQL (see `store::dialect`) and the index for searches all fold by this function.
+//! In-memory comparisons, SQL (see `store::dialect`) and the search index all use this function.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -19,11 +19,11 @@ const CASES: CaseMapperBorrowed<'static> = CaseMapper::new();
 const NFC: ComposingNormalizerBorrowed<'static> = ComposingNormalizerBorrowed::new_nfc();
 const NFD: DecomposingNormalizerBorrowed<'static> = DecomposingNormalizerBorrowed::new_nfd();
 
-/// Nearly all letters that have a case lie below: Latin, Greek, Cyrillic, Armenian, Georgian.
+/// Nearly all cased letters are below: Latin, Greek, Cyrillic, Armenian, Georgian.
 const TABLE_END: u32 = 0x2000;
 
-/// The folds of the characters below [`TABLE_END`]; NUL for a character that is not
-/// [`stands_alone`], and for a fold of more than one character.
+/// The folds of the characters below [`TABLE_END`]. NUL marks characters for which [`stands_alone`]
+/// is false, and folds of more than one character.
 static TABLE: LazyLock<Vec<char>> = LazyLock::new(|| {
     let letter = |code| char::from_u32(code).filter(|letter| stands_alone(*letter));
     let fold = |letter: char| {
@@ -34,7 +34,7 @@ static TABLE: LazyLock<Vec<char>> = LazyLock::new(|| {
     (0..TABLE_END).map(|code| letter(code).and_then(fold).unwrap_or('\0')).collect()
 });
 
-/// Returns the text that all texts fold to which are the same but for case.
+/// Returns the fold of a text. Texts that differ only in case have the same fold.
 #[must_use]
 pub fn fold(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
@@ -46,17 +46,17 @@ pub fn fold(text: &str) -> Cow<'_, str> {
     Cow::Owned(fold_one_by_one(text).unwrap_or_else(|| fold_in_full(text)))
 }
 
-/// Returns whether the character is known to be of one kind with none before it: it does not combine
-/// with a character before it, nor does its fold. A text can be cut in front of it, and the
-/// folds of both parts are the parts of the fold. (More characters than these are so.)
+/// Returns whether the character and its fold are known not to combine with a preceding character.
+/// A text can be split before such a character: the folds of both parts, concatenated, are the fold
+/// of the text. The check is conservative: it is false for some characters that do not combine.
 #[must_use]
 pub fn stands_alone(letter: char) -> bool {
     match letter {
-        // Their small letters lie elsewhere.
+        // Their lowercase letters are outside the ranges below.
         '\u{23a}' | '\u{23e}' => false,
-        // Greek to N'Ko: all that combines there has a class.
+        // Greek to N'Ko: all combining characters there have a non-zero combining class.
         '\u{300}'..='\u{7ff}' => CanonicalCombiningClassMapBorrowed::new().get_u8(letter) == 0,
-        // Latin, accented Latin and Greek; punctuation; kana; ideographs; syllables of Hangul; symbols
+        // Latin, accented Latin and Greek; punctuation; kana; ideographs; Hangul syllables; symbols
         // and emoji.
         '\0'..='\u{2ff}'
         | '\u{1e00}'..='\u{1fff}'
@@ -72,7 +72,7 @@ pub fn stands_alone(letter: char) -> bool {
     }
 }
 
-/// Returns the fold of a text in which every character stands alone.
+/// Folds a text character by character; `None` if some character does not stand alone.
 fn fold_one_by_one(text: &str) -> Option<String> {
     let mut folded = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -146,7 +146,7 @@ mod tests {
         let mut seconds = 0;
         for letter in letters() {
             if let Decomposed::Expansion(_, second) = decompositions.decompose(letter) {
-                // Syllables of Hangul are made of letters that stand nowhere alone.
+                // Includes Hangul syllables: the jamo they consist of never stand alone.
                 assert!(!stands_alone(second), "{letter:?} {second:?}");
                 seconds += 1;
             }

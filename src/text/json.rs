@@ -1,23 +1,22 @@
-//! What a JSON text may be like, told before it is parsed: how deep it nests, and how exact its numbers
-//! are.
+//! Checks of a JSON text before it is parsed: its nesting depth and the precision of its numbers.
 //!
-//! A parser that builds a tree, and whatever walks that tree later, goes as deep as the text does. And it
-//! keeps numbers as 64-bit integers or floats: what neither can hold would be another number. This looks
-//! at brackets and numbers alone: whether the text is JSON is the parser's business.
+//! A parser that builds a tree recurses as deeply as the text nests, as does every later traversal
+//! of the tree. It stores numbers as 64-bit integers or floats, and would change any other number.
+//! Only brackets and numbers are examined here: the parser checks the syntax.
 
 use std::fmt;
 
 use crate::text::number;
 
-/// How much of a number is repeated in an error.
+/// Maximum length of a number in an error text, in bytes.
 const SHOWN_MAX: usize = 40;
 
-/// Why a JSON text is refused.
+/// Why a JSON text is rejected.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Unfit {
-    /// It nests deeper than it may.
+    /// It nests deeper than this limit.
     Deep(usize),
-    /// It has a number that would be rounded.
+    /// It contains this number, which would be rounded.
     Number(String),
 }
 
@@ -38,11 +37,11 @@ impl fmt::Display for Unfit {
     }
 }
 
-/// Returns nothing if no bracket of the text is nested deeper than `depth_max` others, and every number
-/// is kept as it is.
+/// Checks that a text nests at most `depth_max` levels deep, and that parsing preserves every
+/// number.
 ///
 /// # Errors
-/// [`Unfit`], how deep it nests before all else.
+/// [`Unfit`]. Excessive depth takes precedence over numbers.
 pub fn check(json: &[u8], depth_max: usize) -> Result<(), Unfit> {
     let (mut depth, mut place) = (0_usize, 0);
     let mut rounded = None;
@@ -72,7 +71,7 @@ pub fn check(json: &[u8], depth_max: usize) -> Result<(), Unfit> {
     rounded.map_or(Ok(()), Err)
 }
 
-/// Returns the place behind a text that begins there.
+/// Returns the index after the closing quote of a string. `begin` is after the opening quote.
 fn behind_text(json: &[u8], begin: usize) -> usize {
     let mut place = begin;
     while let Some(byte) = json.get(place) {

@@ -1,14 +1,14 @@
-//! A text of one line, as names are: it shows on one line, in its place, as the letters that it is made
-//! of.
+//! Single-line texts such as names, without invisible characters and without characters that affect
+//! the surrounding text.
 
 use std::borrow::Cow;
 
-/// Characters above this one may need a character that does not show: joiners in Arabic and Indic scripts, and in
-/// emoji. Those of Latin, Greek and Cyrillic need none.
+/// Characters from here on may need an invisible joiner, as in Arabic and Indic scripts and in
+/// emoji. Latin, Greek and Cyrillic need none.
 const JOINED_FROM: char = '\u{530}';
 
-/// Returns the text in one line: control characters and line ends become blanks; what does not show, and what
-/// turns the direction of the text around it, is left out, and so are blanks at both ends.
+/// Returns the text on one line. Control characters and line breaks become spaces. Invisible
+/// characters, bidirectional controls, and blanks at both ends are removed.
 #[must_use]
 pub fn one_line(text: &str) -> Cow<'_, str> {
     if text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
@@ -29,7 +29,7 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
     if trimmed == text { Cow::Borrowed(text) } else { Cow::Owned(trimmed.to_owned()) }
 }
 
-/// Returns whether the character shows nothing by itself and changes no character before it.
+/// Returns whether the character is invisible and does not affect the preceding character.
 const fn is_hidden(letter: char) -> bool {
     matches!(
         letter,
@@ -47,7 +47,7 @@ const fn is_hidden(letter: char) -> bool {
     )
 }
 
-/// Returns whether the character joins those beside it or chooses how the one before it looks.
+/// Returns whether the character is a joiner, a variation selector or a tag.
 const fn is_bound(letter: char) -> bool {
     matches!(
         letter,
@@ -55,7 +55,7 @@ const fn is_bound(letter: char) -> bool {
     )
 }
 
-/// Returns whether the character is a letter or sign that looks like a blank.
+/// Returns whether the character is a letter or symbol that looks like a blank.
 const fn is_blank(letter: char) -> bool {
     matches!(letter, '\u{115f}' | '\u{1160}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}')
 }

@@ -1,7 +1,7 @@
-//! Lists that are written as one text with commas, the same in queries, documents and settings.
+//! Comma-separated lists, parsed alike in queries, documents and settings.
 
-/// Returns the pieces of a text between its commas, as they are written. A comma at the end is no
-/// beginning of another piece: a blank last piece is left out.
+/// Splits a text at its commas, without trimming the pieces. A trailing comma is allowed: a blank
+/// piece after the last comma is omitted.
 pub fn pieces(text: &str) -> impl Iterator<Item = &str> {
     match text.rsplit_once(',') {
         Some((before, last)) if last.trim().is_empty() => before.split(','),
@@ -9,7 +9,7 @@ pub fn pieces(text: &str) -> impl Iterator<Item = &str> {
     }
 }
 
-/// Returns the [`pieces`] of a text without the blanks around them, and without empty ones.
+/// Returns the [`pieces`] of a text, trimmed and without empty ones.
 pub fn names(text: &str) -> impl Iterator<Item = &str> {
     pieces(text).map(str::trim).filter(|name| !name.is_empty())
 }

@@ -1,4 +1,4 @@
-//! Rules about texts that every layer shares.
+//! Text rules that all layers share.
 
 mod fold;
 pub mod json;

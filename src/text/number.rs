@@ -1,9 +1,9 @@
-//! Numbers as they are written, without a float in between: a float holds 53 bits.
+//! Exact decimal numbers, without an intermediate float, which has 53 bits of precision.
 
-/// Why a text is no whole number.
+/// Why a text is not a 64-bit integer.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// It is no number at all.
+    /// It is not a number.
     Word,
     /// It has a fraction.
     Fraction,
@@ -11,10 +11,10 @@ pub enum Fault {
     Huge,
 }
 
-/// How many digits of a fraction are enough to tell any float from all others.
+/// Number of significant digits that suffice to distinguish any two floats.
 const FRACTION_DIGITS_MAX: usize = 17;
 
-/// A decimal number: its digits without zeros at either end, and the power of ten of the last digit.
+/// A decimal number: its digits without leading and trailing zeros, and the last one's exponent.
 #[derive(Debug, PartialEq, Eq)]
 struct Decimal {
     negative: bool,
@@ -23,7 +23,7 @@ struct Decimal {
 }
 
 impl Decimal {
-    /// Reads a number in digits, with or without a sign, a fraction and an exponent.
+    /// Parses decimal digits with an optional sign, fraction and exponent.
     fn parse(text: &str) -> Option<Self> {
         let negative = text.starts_with('-');
         let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
@@ -51,7 +51,7 @@ impl Decimal {
     }
 }
 
-/// Returns the whole number that a text stands for: `5`, `+5`, `5.0`, `5e3`.
+/// Parses an integer, in any of the forms `5`, `+5`, `5.0` and `5e3`.
 ///
 /// # Errors
 /// [`Fault`].
@@ -69,16 +69,16 @@ pub fn whole(text: &str) -> Result<i64, Fault> {
     if decimal.digits.is_empty() { Ok(0) } else { written.parse().map_err(|_| Fault::Huge) }
 }
 
-/// Returns whether a number of JSON stays the number it is once it is parsed: as an integer of 64 bits, or as
-/// a float. A fraction may have as many digits as tell one float from another.
+/// Returns whether parsing preserves a JSON number, as a 64-bit integer or as a float. A number
+/// with a fraction may have up to 17 digits, enough to distinguish any two floats.
 #[must_use]
 pub fn is_kept(number: &str) -> bool {
-    // Most numbers are short and whole.
+    // Fast path: most numbers are short integers.
     let is_short = number.len() <= 15 && number.bytes().all(|byte| byte.is_ascii_digit());
     if is_short || number.parse::<i64>().is_ok() || number.parse::<u64>().is_ok() {
         return true;
     }
-    // Whatever is no number is refused by the parser.
+    // The parser rejects invalid numbers.
     let (Some(decimal), Ok(float)) = (Decimal::parse(number), number.parse::<f64>()) else {
         return true;
     };

@@ -1,22 +1,22 @@
-//! Whether a text has anything to see in it.
+//! Visibility of text and characters.
 
 use icu_properties::CodePointMapData;
 use icu_properties::CodePointSetData;
 use icu_properties::props::DefaultIgnorableCodePoint;
 use icu_properties::props::GeneralCategory;
 
-/// A symbol by its category, and blank by its shape.
+/// Its category is symbol, but it is displayed as a blank.
 const BRAILLE_BLANK: char = '\u{2800}';
 
-/// Returns whether the text has a character that is neither a separator nor a control nor a format
-/// character (Unicode general categories Z, Cc and Cf), and that displays show. Characters that Unicode
-/// has yet to assign count as visible: a later version may.
+/// Returns whether the text has a visible character: one that is displayed, and is not a separator,
+/// control or format character (Unicode general categories Z, Cc and Cf). Unassigned characters
+/// count as visible, since a later version of Unicode may assign them.
 #[must_use]
 pub fn has_visible_text(text: &str) -> bool {
     text.chars().any(is_visible)
 }
 
-/// Returns whether displays show the character, as for [`has_visible_text`].
+/// Returns whether the character is visible, as defined by [`has_visible_text`].
 #[must_use]
 pub fn is_visible(character: char) -> bool {
     if character.is_ascii() {
@@ -30,7 +30,7 @@ pub fn is_visible(character: char) -> bool {
             | GeneralCategory::LineSeparator
             | GeneralCategory::ParagraphSeparator
     );
-    // Fillers of Hangul are letters, and selectors of variants are marks, that nothing is shown for.
+    // Hangul fillers are letters and variation selectors are marks, but neither is displayed.
     let is_ignorable = CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(character);
     !is_blank && !is_ignorable && character != BRAILLE_BLANK
 }

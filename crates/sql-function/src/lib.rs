@@ -1,8 +1,8 @@
-//! Adds a function on texts to SQLite, in each connection that this process opens from then on.
+//! Adds a text function to SQLite, in every connection that this process opens from then on.
 //!
-//! sqlx has no safe way to add a function to SQL: its collations must be orders, and its `regexp`
-//! cannot normalize what it looks at. This crate is as small as it can be, so that the rest of the
-//! project forbids unsafe code.
+//! sqlx has no safe way to add an SQL function: its collations must define an order, and its
+//! `regexp` cannot normalize its input. This crate is minimal, so that the rest of the project can
+//! forbid unsafe code.
 
 use std::borrow::Cow;
 use std::ffi::CStr;
@@ -18,7 +18,7 @@ use libsqlite3_sys as sqlite;
 /// The error of a statement in which the function panicked.
 const PANICKED: &CStr = c"the function panicked";
 
-/// A function from text to text, which gives the same result for the same text.
+/// A deterministic function from text to text.
 pub trait TextFunction: 'static {
     /// Its name in SQL.
     const NAME: &'static CStr;
@@ -27,7 +27,7 @@ pub trait TextFunction: 'static {
     fn call(text: &str) -> Cow<'_, str>;
 }
 
-/// SQLite had no memory to keep the function.
+/// SQLite could not allocate memory for the function.
 #[derive(Debug)]
 pub struct OutOfMemory;
 
@@ -39,14 +39,14 @@ impl fmt::Display for OutOfMemory {
 
 impl std::error::Error for OutOfMemory {}
 
-/// Adds the function to each connection that this process opens from now on. Values that are not
-/// text, null among them, are their own result. A second call changes nothing.
+/// Adds the function to each connection that this process opens from now on. A value that is not
+/// text, such as null, is returned unchanged. A second call has no effect.
 ///
 /// # Errors
 /// [`OutOfMemory`].
 pub fn register<F: TextFunction>() -> Result<(), OutOfMemory> {
-    // SAFETY: `install` is there as long as the process and has the signature of an entry point. SQLite
-    // guards its list of entry points by a mutex.
+    // SAFETY: `install` lives as long as the process and has the signature of an entry point.
+    // SQLite guards its list of entry points by a mutex.
     let code = unsafe { sqlite::sqlite3_auto_extension(Some(install::<F>)) };
     if code == sqlite::SQLITE_OK { Ok(()) } else { Err(OutOfMemory) }
 }
@@ -54,15 +54,15 @@ pub fn register<F: TextFunction>() -> Result<(), OutOfMemory> {
 /// Adds the function to a connection that is being opened.
 ///
 /// # Safety
-/// To be called by SQLite alone, with a connection that no other thread uses yet.
+/// Must only be called by SQLite, with a connection that no other thread uses yet.
 unsafe extern "C" fn install<F: TextFunction>(
     connection: *mut sqlite::sqlite3,
     _error: *mut *mut c_char,
     _api: *const sqlite::sqlite3_api_routines,
 ) -> c_int {
     let flags = sqlite::SQLITE_UTF8 | sqlite::SQLITE_DETERMINISTIC | sqlite::SQLITE_INNOCUOUS;
-    // SAFETY: the caller vouches for the connection. The name ends with NUL, `call` takes as many values
-    // as are announced here, and there is no user data that would have to live as long.
+    // SAFETY: the caller guarantees that the connection is valid. The name ends with NUL, `call`
+    // takes the number of arguments declared here, and there is no user data to keep alive.
     unsafe {
         sqlite::sqlite3_create_function_v2(
             connection,
@@ -78,10 +78,10 @@ unsafe extern "C" fn install<F: TextFunction>(
     }
 }
 
-/// Calls the function with the one value that a statement has for it.
+/// Calls the function with its argument.
 ///
 /// # Safety
-/// To be called by SQLite alone, with a context and one value that are valid until it returns.
+/// Must only be called by SQLite, with a context and one value that are valid until it returns.
 unsafe extern "C" fn call<F: TextFunction>(
     context: *mut sqlite::sqlite3_context,
     _count: c_int,
@@ -94,8 +94,8 @@ unsafe extern "C" fn call<F: TextFunction>(
         // SAFETY: context and value are valid during the call. SQLite copies the value.
         return unsafe { sqlite::sqlite3_result_value(context, value) };
     }
-    // SAFETY: the value is valid during the call. Its text stays where it is as long as it is not asked for
-    // in another encoding.
+    // SAFETY: the value is valid during the call. Its text does not move unless it is requested in
+    // another encoding.
     let start = unsafe { sqlite::sqlite3_value_text(value) };
     // SAFETY: as above.
     let length = unsafe { sqlite::sqlite3_value_bytes(value) };
@@ -103,16 +103,16 @@ unsafe extern "C" fn call<F: TextFunction>(
         // SAFETY: the context is valid during the call.
         return unsafe { sqlite::sqlite3_result_error_nomem(context) };
     }
-    // SAFETY: the text begins there and has this length, and SQLite does not change it during the call.
+    // SAFETY: `start` points to a text of this length, which SQLite leaves unchanged meanwhile.
     let bytes = unsafe { slice::from_raw_parts(start, usize::try_from(length).unwrap_or(0)) };
     let text = String::from_utf8_lossy(bytes);
     let Ok(result) = catch_unwind(|| F::call(&text)) else {
-        // SAFETY: the context is valid during the call; SQLite copies the message, which ends with NUL.
+        // SAFETY: the context is valid during the call. SQLite copies the NUL-terminated message.
         return unsafe { sqlite::sqlite3_result_error(context, PANICKED.as_ptr(), -1) };
     };
     let length = u64::try_from(result.len()).unwrap_or(u64::MAX);
     let encoding = u8::try_from(sqlite::SQLITE_UTF8).unwrap_or_default();
-    // SAFETY: the result has so many bytes of UTF-8, and SQLite copies them before it returns.
+    // SAFETY: the result is UTF-8 of this length in bytes, and SQLite copies it before it returns.
     unsafe {
         sqlite::sqlite3_result_text64(
             context,

@@ -1,4 +1,4 @@
-//! How much one query may still ask for, and what it may name.
+//! The remaining budget of one query, and the fields it may name.
 
 use crate::model::Collection;
 use crate::model::Field;
@@ -6,7 +6,7 @@ use crate::query::Limits;
 use crate::query::QueryError;
 use crate::query::Sight;
 
-/// What is left of the bounds of one query. A part that would exceed them is refused.
+/// The remaining limits of one query. Parts that would exceed them are refused.
 pub struct Budget<'a> {
     limits: Limits,
     left: usize,
@@ -20,13 +20,13 @@ impl<'a> Budget<'a> {
         Self { limits: limits.clone(), left, relations_left, sight }
     }
 
-    /// Returns the field with this name, unless there is none or it may not be named.
+    /// Returns the field with this name, unless it does not exist or may not be named.
     pub fn field(&self, collection: &'static Collection, name: &str) -> Option<&'static Field> {
         let field = collection.field(name)?;
         self.sight.is_none_or(|sight| sight.sees(collection, field)).then_some(field)
     }
 
-    /// Takes one part: a field, a sort key, a filter test, a value in a filter's list, a total.
+    /// Counts one part: a field, a sort key, a filter test, a value in a filter list, an aggregate.
     pub fn take(&mut self) -> Result<(), QueryError> {
         self.left = self.left.checked_sub(1).ok_or_else(|| {
             QueryError::invalid(format!("A query may have at most {} parts", self.limits.parts))
@@ -34,7 +34,7 @@ impl<'a> Budget<'a> {
         Ok(())
     }
 
-    /// Takes so many relations that are followed.
+    /// Counts relations that are followed.
     pub fn follow(&mut self, count: usize) -> Result<(), QueryError> {
         self.relations_left = self.relations_left.checked_sub(count).ok_or_else(|| {
             QueryError::invalid(format!(
@@ -45,10 +45,10 @@ impl<'a> Budget<'a> {
         Ok(())
     }
 
-    /// Checks the length of a text that is to be looked for inside others.
+    /// Checks the length of a search text.
     pub fn check_needle(&self, text: &str) -> Result<(), QueryError> {
         let max = self.limits.needle;
-        // A text has at least as many bytes as characters.
+        // Counting is only needed if there are more bytes than allowed characters.
         if text.len() > max && text.chars().count() > max {
             return Err(QueryError::invalid(format!(
                 "A text to look for may have at most {max} characters"
@@ -65,7 +65,7 @@ impl<'a> Budget<'a> {
         Ok(())
     }
 
-    /// Returns the bounds of lists.
+    /// Returns the limits of the query.
     pub const fn limits(&self) -> &Limits {
         &self.limits
     }

@@ -1,9 +1,9 @@
-//! One operator with its value to a test.
+//! Parses one operator and its operand to a test.
 //!
-//! Null has two meanings here. Written down, it asks for what is null: `_eq` is `_null`, `_neq` is
-//! `_nnull`. As what a variable stands for, `$CURRENT_USER` of the public, it is nobody: nothing
-//! fits `_eq`, else a rule that gives people their own items would give the public all those
-//! that have lost their author.
+//! Null has two meanings. A literal null matches null values: `_eq` becomes `_null`, and `_neq`
+//! becomes `_nnull`. A variable without a value, such as `$CURRENT_USER` of the public, matches
+//! nothing with `_eq`. Otherwise a rule that grants users their own items would grant the public
+//! all items that have lost their author.
 
 use serde_json::Value as Json;
 
@@ -19,7 +19,7 @@ use crate::query::parse::operand::Place;
 use crate::query::parse::operator;
 use crate::query::parse::operator::Operator;
 
-/// Reads `{"<term>": {"<name>": <json>}}`.
+/// Parses `{"<term>": {"<name>": <json>}}`.
 pub fn condition(
     term: Term,
     name: &str,
@@ -47,7 +47,7 @@ pub fn condition(
         },
         Operator::Neq => match scalar(place, json)? {
             Operand::One(value) => Some(Test::Neq(value)),
-            // Whoever has an author has one that is not nobody.
+            // Every value differs from a variable without a value.
             _ => Some(Test::Nnull),
         },
         Operator::Order(test) => match scalar(place, json)? {
@@ -73,7 +73,7 @@ pub fn condition(
     }))
 }
 
-/// Reads an operand that is no list.
+/// Parses an operand that is not a list.
 fn scalar(place: Place<'_>, json: &Json) -> Result<Operand, QueryError> {
     refuse_empty(place.operator, json)?;
     match place.operand(json)? {
@@ -82,7 +82,7 @@ fn scalar(place: Place<'_>, json: &Json) -> Result<Operand, QueryError> {
     }
 }
 
-/// Returns the values among the operands, `None` if there are none.
+/// Returns the values among the operands; `None` if there are none.
 fn some_of(operands: Vec<Operand>) -> Option<Vec<Value>> {
     let mut values = Vec::with_capacity(operands.len());
     for operand in operands {
@@ -95,7 +95,7 @@ fn some_of(operands: Vec<Operand>) -> Option<Vec<Value>> {
     (!values.is_empty()).then_some(values)
 }
 
-/// Reads two bounds, `None` if one of them is a variable that stands for nothing.
+/// Parses two bounds; `None` if one of them is a variable without a value.
 fn two(
     place: Place<'_>,
     json: &Json,
@@ -114,7 +114,7 @@ fn two(
     }
 }
 
-/// Reads the value of `_null` and its kin; nothing means yes.
+/// Parses the operand of `_null` and its variants; no operand means true.
 fn switch(name: &str, json: &Json) -> Result<bool, QueryError> {
     match json {
         Json::Bool(flag) => Ok(*flag),

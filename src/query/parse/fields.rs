@@ -1,4 +1,4 @@
-//! `fields`: names, stars and dotted paths to a tree.
+//! Parses `fields`: names, stars and dotted paths, into a tree.
 
 use std::borrow::Cow;
 
@@ -16,7 +16,7 @@ use crate::query::parse::budget::Budget;
 use crate::query::parse::names;
 use crate::query::parse::shape::Shape;
 
-/// Reads which fields are asked for; without a parameter, all.
+/// Parses the selected fields; all if there is no parameter.
 pub fn fields(
     collection: &'static Collection,
     json: Option<&Json>,
@@ -33,7 +33,7 @@ pub fn fields(
     level(collection, &names, shape, &mut Vec::new(), budget)
 }
 
-/// Reads one level; all paths into one relation are read together, so that they merge.
+/// Parses one level. Paths through the same relation are parsed together and merged.
 fn level(
     collection: &'static Collection,
     names: &[&str],
@@ -83,7 +83,7 @@ fn level(
         return Err(names::unknown(collection, unknown, path));
     }
     if plain.contains(&Selection::All) {
-        // A star stands for the other names as well.
+        // A star includes the aliases.
         for (alias, term) in &shape.aliases {
             let name = Cow::Owned(alias.clone());
             match term.field.pointing() {
@@ -92,7 +92,7 @@ fn level(
             }
         }
     }
-    // A path into a relation beats its bare key.
+    // A path through a relation replaces its bare key.
     plain.retain(|one| !matches!(one, Selection::Term(name, _) if ways.lead_to(name)));
     let everywhere = Shape::default();
     for Way { name, field, target, paths, by_star } in ways.0 {
@@ -113,8 +113,8 @@ fn level(
     Ok(Fields(plain))
 }
 
-/// The relations of one level that are opened, each with the paths that lead on from there; and the
-/// lists, which without a path show keys.
+/// The expanded relations of one level, each with the remaining paths, and the to-many relations,
+/// which show keys if there is no path.
 struct Ways<'t>(Vec<Way<'t>>);
 
 struct Way<'t> {

@@ -1,5 +1,5 @@
-//! The tree of a filter: fields, `_and`, `_or`. What leads through a relation is read by
-//! `relations`, what one field must fit by `condition`.
+//! Parses the tree of a filter: fields, `_and`, `_or`. `relations` parses conditions behind a
+//! relation, and `condition` those on a field.
 
 use serde_json::Map;
 use serde_json::Value as Json;
@@ -17,19 +17,19 @@ use crate::query::parse::names;
 use crate::query::parse::unfold::unfold;
 use crate::query::parse::value::not_scalar;
 
-/// How many lists and objects may lie in one another.
+/// Maximum nesting of lists and objects.
 const NESTING_MAX: usize = 32;
 
 impl Filter {
-    /// Reads a filter out of its JSON form: of a query, or of a permission's rule.
+    /// Parses a filter from JSON, of a query or of a permission's rule.
     ///
-    /// Variables are filled in. One that stands for nothing (`$CURRENT_USER` of the public) fits
-    /// nothing in a positive test, as does a list without any value, and in a negated test it
-    /// excludes nothing but null.
+    /// Variables are replaced with their values. A variable without a value (`$CURRENT_USER` of the
+    /// public) matches nothing in a positive test, as does a list without values. In a negated test
+    /// it excludes only null.
     ///
     /// # Errors
-    /// [`QueryError`] for whatever has no meaning, in Directus's words. Null is no filter: where
-    /// it stands for none, the caller knows.
+    /// [`QueryError`] for any invalid part, in Directus's words. Null is not a filter; a caller
+    /// that accepts it for a missing filter has to handle it.
     pub fn parse(
         collection: &'static Collection,
         json: &Json,
@@ -40,7 +40,7 @@ impl Filter {
     }
 }
 
-/// Reads a filter that shares a budget with the rest of a query.
+/// Parses a filter within the budget of its query.
 pub fn filter(
     collection: &'static Collection,
     json: &Json,
@@ -54,7 +54,7 @@ pub fn filter(
         Json::Null | Json::Array(_) => {
             return Err(QueryError::invalid("\"filter\" must be of type object"));
         }
-        // A bare value means `_eq`, and there is no field that it could be about.
+        // A bare value means `_eq`, and there is no field to compare it with.
         Json::Bool(_) | Json::Number(_) | Json::String(_) => {
             return Err(invalid_key(collection, "_eq"));
         }
@@ -65,16 +65,16 @@ pub fn filter(
     Reader { environment, budget, path: Vec::new() }.level(collection, json)
 }
 
-/// What reading goes by.
+/// The state of the parser.
 pub(super) struct Reader<'a, 'b> {
     environment: &'a Environment<'a>,
     pub(super) budget: &'a mut Budget<'b>,
-    /// The relations that were followed to the level that is being read.
+    /// The relations that lead to the current level.
     pub(super) path: Vec<&'static Field>,
 }
 
 impl Reader<'_, '_> {
-    /// Reads an object whose keys are fields of the collection.
+    /// Parses an object with fields of the collection as keys.
     pub(super) fn level(
         &mut self,
         collection: &'static Collection,
@@ -83,7 +83,7 @@ impl Reader<'_, '_> {
         self.entries(collection, object(json)?.iter())
     }
 
-    /// Reads entries of such an object.
+    /// Parses entries of such an object.
     pub(super) fn entries<'j>(
         &mut self,
         collection: &'static Collection,
@@ -105,7 +105,7 @@ impl Reader<'_, '_> {
         Ok(Filter::all(parts))
     }
 
-    /// Reads what is asked of one field, or of a part of its date.
+    /// Parses the conditions on one field, or on a part of its date.
     fn term(&mut self, term: Term, json: &Json) -> Result<Filter, QueryError> {
         match (json, term.field.pointing()) {
             (Json::Object(entries), Some((other, _))) => self.items(term.field, other, entries),
@@ -122,7 +122,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// Reads an object whose keys are operators on a field, or fields of the item behind it.
+    /// Parses an object with operators on a field, or fields of the item behind it, as keys.
     fn conditions(
         &mut self,
         term: Term,
@@ -149,7 +149,7 @@ impl Reader<'_, '_> {
         Ok(Filter::all(parts))
     }
 
-    /// Reads what one operator asks of a field.
+    /// Parses one operator on a field.
     pub(super) fn condition(
         &mut self,
         term: Term,
@@ -160,17 +160,17 @@ impl Reader<'_, '_> {
     }
 }
 
-/// Puts the parts of an `_and` or `_or` together.
+/// Joins the parts of an `_and` or `_or`.
 pub(super) fn join(key: &str, parts: Vec<Filter>) -> Filter {
     if key == "_or" { Filter::any(parts) } else { Filter::all(parts) }
 }
 
-/// Returns what has to be an object.
+/// Returns the entries of a JSON object.
 pub(super) fn object(json: &Json) -> Result<&Map<String, Json>, QueryError> {
     json.as_object().ok_or_else(invalid_object)
 }
 
-/// Returns what has to be a list.
+/// Returns the elements of a JSON list.
 pub(super) fn list(json: &Json) -> Result<&Vec<Json>, QueryError> {
     json.as_array().ok_or_else(invalid_object)
 }
@@ -183,7 +183,7 @@ fn invalid_key(collection: &'static Collection, key: &str) -> QueryError {
     QueryError::invalid(format!("Invalid filter key \"{key}\" on \"{}\"", collection.name))
 }
 
-/// Returns whether lists and objects lie in one another more than so many times.
+/// Returns whether lists and objects are nested deeper than this number of levels.
 fn is_deeper_than(json: &Json, levels: usize) -> bool {
     let is_deeper = |part: &Json| is_deeper_than(part, levels - 1);
     match json {
@@ -292,7 +292,7 @@ mod tests {
         ] {
             assert_eq!(read(&MESSAGES, &json).as_deref(), Ok("And([])"), "{json}");
         }
-        // As in SQL, where an empty alternative is not written at all.
+        // As in SQL, where an empty alternative is omitted.
         let json = json!({"_or": [{}, {"content": {"_null": true}}]});
         assert_eq!(read(&MESSAGES, &json).as_deref(), Ok("Field(content, Null)"));
     }

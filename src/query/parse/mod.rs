@@ -1,7 +1,7 @@
-//! JSON to a checked, bounded [`Query`].
+//! Parses JSON to a checked, bounded [`Query`].
 //!
-//! The JSON may hold real values or the texts of a query string, in any mixture. Whatever has no
-//! meaning is an error; nothing is skipped, except parameters that Directus does not know either.
+//! The JSON may have typed values or the texts of a query string, in any mixture. Invalid parts are
+//! errors. Nothing is ignored, except parameters that Directus does not know either.
 
 mod budget;
 mod condition;

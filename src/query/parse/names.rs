@@ -1,4 +1,4 @@
-//! Names of fields, as every part of a query finds them in the schema.
+//! Resolves field names in the schema.
 
 use serde_json::Value as Json;
 
@@ -11,11 +11,10 @@ use crate::query::Term;
 use crate::query::parse::budget::Budget;
 use crate::text;
 
-/// The functions of Directus on values that are no dates.
+/// Directus's functions on values other than dates.
 const OTHER_FUNCTIONS: [&str; 2] = ["count", "json"];
 
-/// Returns the names in a list or a text with commas, without the blanks around them and without
-/// empty ones.
+/// Returns the names in a list or a comma-separated text, trimmed, without empty ones.
 pub fn split<'j>(parameter: &str, json: &'j Json) -> Result<Vec<&'j str>, QueryError> {
     let texts = match json {
         Json::String(text) => vec![text.as_str()],
@@ -33,7 +32,7 @@ pub fn split<'j>(parameter: &str, json: &'j Json) -> Result<Vec<&'j str>, QueryE
     Ok(texts.into_iter().flat_map(text::names).collect())
 }
 
-/// Returns the field with this name; `path` are the relations that led to the collection.
+/// Returns the field with this name; `path` has the relations that lead to the collection.
 pub fn find(
     collection: &'static Collection,
     name: &str,
@@ -43,7 +42,7 @@ pub fn find(
     budget.field(collection, name).ok_or_else(|| unknown(collection, vec![name.to_owned()], path))
 }
 
-/// Returns the field, or the part of a date, that a name stands for.
+/// Returns the field, or the part of a date, with this name.
 pub fn require_term(
     collection: &'static Collection,
     name: &str,
@@ -53,7 +52,7 @@ pub fn require_term(
     find_term(collection, name, budget)?.map_err(|name| unknown(collection, vec![name], path))
 }
 
-/// Returns as [`require_term`], or the name of the field that does not exist.
+/// Like [`require_term`], but returns the name of a field that does not exist.
 pub fn find_term(
     collection: &'static Collection,
     name: &str,
@@ -84,7 +83,7 @@ pub fn find_term(
     }
 }
 
-/// Returns an error of something behind these relations as one of the whole query.
+/// Converts an error behind these relations to one of the whole query.
 pub fn behind(path: &[&'static Field], error: QueryError) -> QueryError {
     match error {
         QueryError::UnknownFields { collection, fields, path: rest } => {

@@ -1,11 +1,11 @@
-//! Whole numbers, which JSON has as numbers and query strings have as texts.
+//! Integers, which are numbers in JSON and texts in query strings.
 
 use serde_json::Value as Json;
 
 use crate::text::number;
 pub use crate::text::number::Fault;
 
-/// Returns the whole number that this is. An empty text is 0, as in JavaScript.
+/// Returns the integer. An empty text is 0, as in JavaScript.
 pub fn whole(json: &Json) -> Result<i64, Fault> {
     match json {
         Json::Number(number) => match number.as_i64() {

@@ -1,4 +1,4 @@
-//! What stands on the right side of an operator, with variables filled in.
+//! Parses operands of operators and resolves variables.
 
 use serde_json::Value as Json;
 
@@ -14,17 +14,17 @@ use crate::text::pieces;
 
 /// One operand.
 pub enum Operand {
-    /// Null, or one of the texts that mean it.
+    /// Null, or one of the texts that represent it.
     Null,
-    /// A variable that stands for nothing.
+    /// A variable without a value.
     Unset,
-    /// A value of the field's kind.
+    /// A value of the field's type.
     One(Value),
-    /// A variable that stands for a list.
+    /// A variable with a list of values.
     Many(Vec<Value>),
 }
 
-/// Where operands are read: for which kind of field, which operator, and whose query.
+/// The context of an operand: the type of the field, the operator, and the variables.
 #[derive(Clone, Copy)]
 pub struct Place<'a> {
     pub kind: Kind,
@@ -33,8 +33,8 @@ pub struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// Reads an operand. In any filter some texts stand for the values they name; those of
-    /// booleans are read by type, since a text field is compared with the text.
+    /// Parses an operand. The texts that represent null are recognized in every filter. Those of
+    /// booleans depend on the type, since a text field is compared with the text.
     pub fn operand(self, json: &Json) -> Result<Operand, QueryError> {
         match json {
             Json::Null => Ok(Operand::Null),
@@ -43,7 +43,7 @@ impl Place<'_> {
         }
     }
 
-    /// Reads an operand that cannot be null: there the texts are only texts.
+    /// Parses an operand that cannot be null: texts that represent null are only texts.
     pub fn literal(self, json: &Json) -> Result<Operand, QueryError> {
         let variable = match json {
             Json::String(text) => self.environment.resolve(text)?,
@@ -60,8 +60,7 @@ impl Place<'_> {
         }
     }
 
-    /// Reads the operands of an operator on lists: a list, a text with commas, or one
-    /// alone.
+    /// Parses the operands of a list operator: a list, a comma-separated text, or a single value.
     pub fn operands(
         self,
         json: &Json,

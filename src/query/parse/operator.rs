@@ -1,4 +1,4 @@
-//! The operators of filters, and which kinds of field have which.
+//! The operators of filters, and the types that support them.
 
 use crate::model::Kind;
 use crate::model::Value;
@@ -6,18 +6,18 @@ use crate::query::Place;
 use crate::query::QueryError;
 use crate::query::Test;
 
-/// What an operator does, apart from its value.
+/// An operator without its operand.
 #[derive(Clone, Copy)]
 pub enum Operator {
     /// Equal.
     Eq,
     /// Not equal.
     Neq,
-    /// An order, with one bound.
+    /// An ordering comparison with one bound.
     Order(fn(Value) -> Test),
-    /// One of a list.
+    /// In a list.
     In,
-    /// None of a list.
+    /// Not in a list.
     Nin,
     /// Within two bounds.
     Between,
@@ -25,7 +25,7 @@ pub enum Operator {
     Nbetween,
     /// The first test for true, the second for false.
     Switch(fn() -> Test, fn() -> Test),
-    /// Part of a text.
+    /// A test on part of a text.
     Text { place: Place, ignore_case: bool, negated: bool },
 }
 
@@ -58,12 +58,12 @@ const ALL: [&str; 25] = [
     "_niends_with",
 ];
 
-/// Returns the names of the operators that values of this kind have.
+/// Returns the names of the operators that this type supports.
 pub fn names(kind: Kind) -> impl Iterator<Item = &'static str> {
     ALL.into_iter().filter(move |name| has(kind, name))
 }
 
-/// Returns the operator, if values of this kind have it.
+/// Returns the operator, if this type supports it.
 pub fn find(kind: Kind, name: &str) -> Result<Operator, QueryError> {
     named(name).filter(|_| has(kind, name)).ok_or_else(|| {
         let kind = kind_name(kind);
@@ -75,7 +75,7 @@ pub fn find(kind: Kind, name: &str) -> Result<Operator, QueryError> {
 
 fn has(kind: Kind, operator: &str) -> bool {
     match operator {
-        // What is asked of a list is asked of the keys in it.
+        // Operators on a list apply to the keys in it.
         _ if matches!(kind, Kind::ToMany(..)) => false,
         "_null" | "_nnull" => true,
         "_eq" | "_neq" | "_in" | "_nin" => !matches!(kind, Kind::Secret | Kind::Json),
@@ -122,7 +122,7 @@ fn named(name: &str) -> Option<Operator> {
     })
 }
 
-/// Returns Directus's name of a kind.
+/// Returns Directus's name of a type.
 pub const fn kind_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Integer => "integer",

@@ -11,10 +11,10 @@ use crate::query::parse::number::Fault;
 use crate::query::parse::number::whole;
 use crate::text::pieces;
 
-/// The greatest offset: what SQL can count.
+/// The greatest offset that SQL supports.
 const OFFSET_MAX: u64 = i64::MAX.unsigned_abs();
 
-/// Returns the length of the page, not yet bounded.
+/// Returns the requested length of the page, before it is capped.
 pub fn limit(json: &Json) -> Result<Limit, QueryError> {
     match number("limit", json, -1)? {
         -1 => Ok(Limit::All),
@@ -22,8 +22,8 @@ pub fn limit(json: &Json) -> Result<Limit, QueryError> {
     }
 }
 
-/// Returns how many rows lie before the page. `page` counts from 1 and wins, unless it is 0 or the
-/// page has no length.
+/// Returns the number of rows before the page. `page` counts from 1 and has precedence, unless it
+/// is 0 or the page has no length.
 pub fn offset(offset: Option<&Json>, page: Option<&Json>, limit: Limit) -> Result<u64, QueryError> {
     let offset = offset.map_or(Ok(0), |json| number("offset", json, 0))?;
     let page = page.map_or(Ok(0), |json| number("page", json, 0))?;
@@ -35,7 +35,7 @@ pub fn offset(offset: Option<&Json>, page: Option<&Json>, limit: Limit) -> Resul
     }
 }
 
-/// Returns the text to look for, `None` if it is blank.
+/// Returns the search text; `None` if it is blank.
 pub fn search(json: &Json, budget: &Budget<'_>) -> Result<Option<String>, QueryError> {
     let text = match json {
         Json::String(text) => text.trim().to_owned(),
@@ -47,7 +47,7 @@ pub fn search(json: &Json, budget: &Budget<'_>) -> Result<Option<String>, QueryE
     Ok((!text.is_empty()).then_some(text))
 }
 
-/// Returns the counts asked for.
+/// Returns the requested counts.
 pub fn meta(json: &Json) -> Result<Meta, QueryError> {
     let names: Vec<Option<&str>> = match json {
         Json::String(text) if text.trim() == "*" => return Ok(Meta { total: true, filter: true }),
@@ -70,7 +70,7 @@ pub fn meta(json: &Json) -> Result<Meta, QueryError> {
     Ok(meta)
 }
 
-/// Returns the form of file asked for.
+/// Returns the requested file format.
 pub fn export(json: &Json) -> Result<Export, QueryError> {
     match json.as_str() {
         Some("csv") => Ok(Export::Csv),

@@ -1,4 +1,4 @@
-//! The parameters of a query, each read by a sibling.
+//! Parses a query; sibling modules parse its parameters.
 
 use serde_json::Map;
 use serde_json::Value as Json;
@@ -22,31 +22,31 @@ use crate::query::parse::shape::shape;
 use crate::query::parse::sort::sort;
 use crate::query::parse::totals::totals;
 
-/// A query on one collection whose every part is known to have a meaning.
+/// A valid query on one collection.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Query {
-    /// The fields asked for.
+    /// The selected fields.
     pub fields: Fields,
-    /// The rows asked for.
+    /// The condition on the rows.
     pub filter: Filter,
-    /// The order; empty for ascending by key.
+    /// The sort order; empty for ascending by key.
     pub sort: Vec<Sort>,
     /// The length of the page.
     pub limit: Limit,
-    /// How many rows lie before the page; at most `i64::MAX`, as SQL counts.
+    /// The number of rows before the page; at most `i64::MAX`, as in SQL.
     pub offset: u64,
-    /// Text that some readable text field must contain, trimmed, never empty.
+    /// Text that a readable text field must contain, trimmed, never empty.
     pub search: Option<String>,
-    /// The counts asked for.
+    /// The requested counts.
     pub meta: Meta,
-    /// What is worked out about the items instead of showing them.
+    /// The aggregation to return instead of the items.
     pub totals: Option<Totals>,
-    /// The form of the file that a list is exported to.
+    /// The file format of an export.
     pub export: Option<Export>,
 }
 
 impl Query {
-    /// Returns the query that an absent one stands for, apart from the lists that `*` shows.
+    /// Returns the default query, without the to-many relations that `*` includes.
     #[must_use]
     pub fn everything(limits: &Limits) -> Self {
         Self {
@@ -62,10 +62,10 @@ impl Query {
         }
     }
 
-    /// Reads a query out of a JSON object (null stands for an empty one).
+    /// Parses a query from a JSON object; null means an empty one.
     ///
     /// # Errors
-    /// [`QueryError`] for whatever has no meaning, in Directus's words.
+    /// [`QueryError`] for any invalid part, in Directus's words.
     pub fn parse(
         collection: &'static Collection,
         json: &Json,
@@ -84,7 +84,7 @@ impl Query {
         let said = |name| at(name).filter(|json| !is_empty_text(json));
         let shape = shape(collection, said("alias"), said("deep"), environment, &mut budget)?;
         query.fields = fields(collection, at("fields"), &shape, &mut budget)?;
-        // The one parameter whose null is no absence.
+        // The only parameter for which null does not mean absent.
         let null = parameters.get("filter").filter(|json| json.is_null());
         if let Some(json) = null.or_else(|| at("filter")) {
             query.filter = filter(collection, json, environment, &mut budget)?;
@@ -94,7 +94,7 @@ impl Query {
         if let Some(json) = at("sort").filter(|_| query.totals.is_none()) {
             query.sort = sort(collection, json, &mut budget)?;
         }
-        // The one parameter whose empty value counts.
+        // The only parameter for which an empty value counts.
         if let Some(json) = parameters.get("limit").filter(|json| !json.is_null()) {
             query.limit = limits.cap(page::limit(json)?);
         }

@@ -1,5 +1,5 @@
-//! What a filter asks of items behind a relation: of the one that a field leads to, of some or none
-//! of those that point back.
+//! Parses conditions on related items: on the item of a to-one relation, or on some or none of the
+//! items of a to-many relation.
 //!
 //! Each step counts against the depth and the budget of the query.
 
@@ -17,8 +17,8 @@ use crate::query::parse::filter::list;
 use crate::query::parse::filter::object;
 
 impl Reader<'_, '_> {
-    /// Reads what is asked of the items behind a to-many relation: `_some`, `_none`, or fields of
-    /// the items and operators on their keys, which are joined from the left.
+    /// Parses the conditions on the items of a to-many relation: `_some`, `_none`, or fields of the
+    /// items and operators on their keys, which are left-joined.
     pub(super) fn items(
         &mut self,
         field: &'static Field,
@@ -32,7 +32,7 @@ impl Reader<'_, '_> {
         for (key, json) in entries {
             match key.as_str() {
                 "_some" | "_none" => {
-                    // Counted, since it asks something even where it says nothing.
+                    // Counted, since even an empty condition tests for related items.
                     self.budget.take()?;
                     let inner = Box::new(self.level(other, json)?);
                     let quantified = if key == "_some" { Filter::Some } else { Filter::None };
@@ -61,7 +61,7 @@ impl Reader<'_, '_> {
         Ok(Filter::all(parts))
     }
 
-    /// Reads what is asked of the item behind a relation, all in one condition.
+    /// Parses all conditions on the item behind a relation into one.
     pub(super) fn behind<'j>(
         &mut self,
         field: &'static Field,

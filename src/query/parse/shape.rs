@@ -1,4 +1,4 @@
-//! `alias` and `deep`: what a query says about each level of its fields before it names them.
+//! Parses `alias` and `deep`: parameters that apply to each level of the fields.
 
 use serde_json::Map;
 use serde_json::Value as Json;
@@ -16,32 +16,32 @@ use crate::query::parse::page;
 use crate::query::parse::sort::sort;
 use crate::query::parse::unfold::unfold;
 
-/// What `deep` takes for each relation.
+/// The keys of `deep` for each relation.
 const KNOWN: [&str; 7] = ["_filter", "_sort", "_limit", "_offset", "_page", "_search", "_alias"];
 
-/// What is said about one level.
+/// The parameters of one level.
 #[derive(Default)]
 pub struct Shape {
-    /// Other names for its fields.
+    /// Aliases of its fields.
     pub aliases: Vec<(String, Term)>,
-    /// What is said about the relations of the level, by the name under which each is answered.
+    /// The parameters of the relations of the level, by their name in the response.
     behind: Vec<(String, Nested, Shape)>,
 }
 
 impl Shape {
-    /// Returns what another name stands for.
+    /// Returns the term with this alias.
     pub fn alias(&self, name: &str) -> Option<Term> {
         self.aliases.iter().find(|(alias, _)| alias == name).map(|(_, term)| *term)
     }
 
-    /// Returns what is said about a relation.
+    /// Returns the parameters of a relation.
     pub fn behind(&self, name: &str) -> Option<(&Nested, &Self)> {
         let found = self.behind.iter().find(|(known, ..)| known == name);
         found.map(|(_, nested, shape)| (nested, shape))
     }
 }
 
-/// Reads both parameters.
+/// Parses both parameters.
 pub fn shape(
     collection: &'static Collection,
     alias: Option<&Json>,
@@ -65,11 +65,11 @@ pub fn shape(
     Ok(shape)
 }
 
-/// What reading goes by.
+/// The state of the parser.
 struct Reader<'a, 'b> {
     environment: &'a Environment<'a>,
     budget: &'a mut Budget<'b>,
-    /// The relations that were followed to the level that is being read.
+    /// The relations that lead to the current level.
     path: Vec<&'static Field>,
 }
 
@@ -103,7 +103,7 @@ impl Reader<'_, '_> {
         Ok(aliases)
     }
 
-    /// Reads an object whose keys are relations of a collection, or other names for them.
+    /// Parses an object with relations of a collection, or their aliases, as keys.
     fn level(
         &mut self,
         collection: &'static Collection,
@@ -133,7 +133,7 @@ impl Reader<'_, '_> {
         Ok(())
     }
 
-    /// Reads the parameters of one relation.
+    /// Parses the parameters of one relation.
     fn nested(
         &mut self,
         target: &'static Collection,

@@ -1,4 +1,4 @@
-//! `sort`: names of fields, the most important first, `-` before those that descend.
+//! Parses `sort`: field names in order of precedence, with `-` for descending.
 
 use serde_json::Value as Json;
 
@@ -11,7 +11,7 @@ use crate::query::Term;
 use crate::query::parse::budget::Budget;
 use crate::query::parse::names;
 
-/// Reads an order. A field named again changes nothing and is left out.
+/// Parses a sort order. Repeated fields have no effect and are left out.
 pub fn sort(
     collection: &'static Collection,
     json: &Json,
@@ -56,7 +56,7 @@ fn key(
     let Term { field, part } = names::require_term(collection, rest, &path, budget)?;
     match field.kind {
         Kind::ToMany(..) => Err(names::to_many(field)),
-        // The order of secrets would tell something about them.
+        // Sorting by a secret would reveal information about it.
         Kind::Secret | Kind::Json => {
             Err(QueryError::invalid(format!("\"{}\" has no order", field.name)))
         }
@@ -64,7 +64,7 @@ fn key(
     }
 }
 
-/// Returns whether a key of an order descends, and its name.
+/// Returns whether a sort key is descending, and its name.
 pub fn direction(name: &str) -> (bool, &str) {
     match name.strip_prefix('-') {
         Some(name) => (true, name.trim_start()),

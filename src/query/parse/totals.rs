@@ -1,4 +1,4 @@
-//! `aggregate` and `groupBy`, and the order of what they come to.
+//! Parses `aggregate` and `groupBy`, and the order of the groups.
 
 use serde_json::Value as Json;
 
@@ -17,7 +17,7 @@ use crate::query::parse::operator::kind_name;
 use crate::query::parse::sort::direction;
 use crate::query::parse::unfold::unfold;
 
-/// Reads what is to be worked out; `None` if neither parameter says anything.
+/// Parses the aggregation; `None` if both parameters are absent.
 pub fn totals(
     collection: &'static Collection,
     aggregate: Option<&Json>,
@@ -81,7 +81,7 @@ fn aggregated(
     Ok(totals)
 }
 
-/// Returns what a total is about.
+/// Returns the argument of an aggregate function.
 fn subject(
     collection: &'static Collection,
     operation: Operation,
@@ -108,8 +108,7 @@ fn subject(
     if fits { Ok(Some(term)) } else { Err(unfit(operation.name(), term)) }
 }
 
-/// Returns one key of the order. Where there is but one group, fields that could order the items
-/// change nothing.
+/// Returns one sort key. With a single group, fields that could sort the items have no effect.
 fn sort_key(
     collection: &'static Collection,
     name: &str,
@@ -138,7 +137,7 @@ fn sort_key(
     }
 }
 
-/// Returns whether values of this kind can be told apart by whoever may see them.
+/// Returns whether clients can compare values of this type: they see secrets only masked.
 const fn is_comparable(kind: Kind) -> bool {
     !matches!(kind, Kind::Secret | Kind::Json | Kind::ToMany(..))
 }

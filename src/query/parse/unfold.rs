@@ -1,4 +1,4 @@
-//! JSON that stands in a text, as the address of a request has it, beside JSON as a body has it.
+//! JSON within a text, as in a URL, or plain JSON, as in a body.
 
 use std::borrow::Cow;
 
@@ -7,13 +7,13 @@ use serde_json::Value as Json;
 use crate::query::QueryError;
 use crate::text::json::check;
 
-/// Returns what a text holds, or JSON that is no text as it is; `None` for a text that is not JSON.
+/// Parses a text as JSON, and returns any other JSON unchanged; `None` for a text that is not JSON.
 ///
 /// # Errors
 /// If the text has numbers that would be rounded.
 pub fn unfold(json: &Json) -> Result<Option<Cow<'_, Json>>, QueryError> {
     let Json::String(text) = json else { return Ok(Some(Cow::Borrowed(json))) };
-    // The parser has a bound of its own for how deep it nests.
+    // The parser has a nesting limit of its own.
     check(text.as_bytes(), usize::MAX).map_err(|unfit| QueryError::invalid(unfit.to_string()))?;
     Ok(serde_json::from_str(text).ok().map(Cow::Owned))
 }

@@ -1,4 +1,4 @@
-//! One value of a filter to the type of the field it is compared with.
+//! Converts a filter operand to the type of the field it is compared with.
 
 use serde_json::Value as Json;
 use uuid::Uuid;
@@ -9,7 +9,7 @@ use crate::query::QueryError;
 use crate::query::date;
 use crate::query::parse::number::whole;
 
-/// Returns a text, number or boolean as a value of the kind; `operator` is for the complaint.
+/// Converts a text, number or boolean to a value of the type; `operator` is for the error.
 pub fn value(kind: Kind, json: &Json, operator: &str) -> Result<Value, QueryError> {
     let text = match json {
         Json::String(text) => text,
@@ -30,7 +30,7 @@ pub fn value(kind: Kind, json: &Json, operator: &str) -> Result<Value, QueryErro
             "false" | "0" => Ok(Value::Boolean(false)),
             _ => Err("boolean"),
         },
-        // The other kinds have no operator that takes a value.
+        // The other types have no operator with a value.
         Kind::Text | Kind::Json | Kind::Secret | Kind::ToOne(_) | Kind::ToMany(..) => {
             Ok(Value::text(text))
         }
