@@ -1,5 +1,5 @@
-//! The description of the sockets: as it is committed, as the service keeps it, and as it is held to.
-//! Every example in it is a frame of a conversation; here these are held with a running service.
+//! The `AsyncAPI` document of the sockets: compares the committed copy with the generated one, and
+//! plays each example conversation in it against a running service.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -22,7 +22,7 @@ use crate::support::masked;
 
 const COMMITTED: &str = include_str!("../../openapi/asyncapi.json");
 
-/// What stands for Alice's access token in conversations.
+/// Stands for Alice's access token in conversations.
 const TOKEN: &str = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.eyJpZCI6IjE0NGU5MDg4In0.x4Vp";
 
 fn document() -> Json {
@@ -60,11 +60,11 @@ async fn every_conversation_goes_as_the_document_says() {
     }
 }
 
-/// Holds one conversation with a service of its own.
+/// Plays one conversation against a service of its own.
 async fn hold(conversation: &Json) {
     let title = conversation["title"].as_str().unwrap();
     let with = conversation["with"].as_str().unwrap();
-    // Where a token is to expire the clock stands still: it is as good as new whenever it is shown.
+    // With expiring tokens the clock is stopped, so that each token keeps its full lifetime.
     let server = match with {
         "short tokens" => TestServer::at_noon(|config| settings(config, with)).await,
         _ => TestServer::with(|config| settings(config, with)).await,
@@ -114,7 +114,7 @@ async fn hold(conversation: &Json) {
     server.stop().await;
 }
 
-/// Sets what a conversation needs.
+/// Applies the settings that a conversation needs.
 fn settings(config: &mut Config, with: &str) {
     let sockets = &mut config.websockets;
     sockets.cursors = true;
@@ -146,7 +146,7 @@ async fn open(server: &TestServer, topics: bool, with: &str, alice: &User) -> So
     }
 }
 
-/// Returns the next frame; a text that is no JSON as it is.
+/// Returns the next frame. Text that is not JSON is returned as a JSON string.
 async fn hear(socket: &mut Socket, step: &Json) -> Json {
     loop {
         let message = AssertUnwindSafe(socket.message()).catch_unwind().await;
@@ -160,14 +160,14 @@ async fn hear(socket: &mut Socket, step: &Json) -> Json {
     }
 }
 
-/// What texts of a conversation stand for this time: tokens, keys, cursors, instants.
+/// Maps placeholders of a conversation to this run's tokens, keys, cursors and instants.
 struct Talk<'a> {
     known: HashMap<String, String>,
     title: &'a str,
 }
 
 impl Talk<'_> {
-    /// Returns a frame with what its texts stand for.
+    /// Returns a frame with its placeholders replaced.
     fn known(&self, frame: &Json) -> Json {
         match frame {
             Json::String(text) => json!(self.known.get(text).unwrap_or(text)),
@@ -180,9 +180,9 @@ impl Talk<'_> {
         }
     }
 
-    /// Asserts that what was heard is what the conversation says: the same keys in the same order,
-    /// the same values. Texts that differ each time have to be of the same kind, and to stand for the
-    /// same thing wherever they appear.
+    /// Asserts that a received frame matches the conversation: the same keys in the same order and
+    /// the same values. Texts that differ in each run must be of the same kind, and stand for the
+    /// same value wherever they appear.
     fn expect(&mut self, frame: &Json, heard: &Json) {
         let place = format!("{}: {heard} instead of {frame}", self.title);
         match (frame, heard) {
@@ -220,13 +220,13 @@ impl Talk<'_> {
 
 #[derive(Debug, PartialEq, Eq)]
 enum Kind {
-    /// The same every time.
+    /// Identical in every run.
     Words,
     Instant,
     Key,
     Cursor,
     RefreshToken,
-    /// The words of a refusal that says how long to wait.
+    /// Error text with the time to wait.
     Wait,
 }
 
@@ -251,13 +251,13 @@ async fn connections_end_with_the_codes_of_the_document() {
         let path = channel["address"].as_str().unwrap();
         let codes: Vec<_> = channel["x-close-codes"].as_array().unwrap().iter().collect();
         let mut codes: Vec<_> = codes.iter().map(|close| close["code"].as_u64()).collect();
-        // A code may stand for more than one reason.
+        // A code may be listed with several reasons.
         codes.dedup();
-        // 1011 is a panic, which has tests of its own.
+        // 1011 follows a panic, which has tests of its own.
         let expected = [1002, 1007, 1009, 1011, 1012, 1013].map(Some);
         assert_eq!(codes, [&[None][..], &expected].concat());
         for (bytes, code) in [
-            // A reserved bit, a text that is not UTF-8, and more than is taken.
+            // A reserved bit, text that is not UTF-8, and a frame above the size limit.
             (masked(0xc1, b"x"), 1002),
             (masked(0x81, b"\xff"), 1007),
             (masked(0x81, &[b'x'; 5000]), 1009),

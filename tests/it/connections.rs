@@ -1,5 +1,5 @@
-//! What a connection may take of time and room, set from outside: heads of requests, pauses between
-//! them, connections of one address; and how sockets are kept, whatever writes them.
+//! Connection limits in time and memory: request heads, pauses between requests, and connections
+//! per address; and sockets that stay open, with or without writer threads.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::support::TestServer;
 use crate::support::masked;
 use crate::support::soon;
 
-/// Longer than anything here is late, shorter than what is waited for.
+/// Longer than any delay in these tests, shorter than the timeouts under test.
 const SHORT: Duration = Duration::from_secs(2);
 const PING: &[u8] = b"GET /server/ping HTTP/1.1\r\nhost: a\r\n\r\n";
 
@@ -23,7 +23,7 @@ async fn connect(server: &TestServer) -> TcpStream {
     soon(TcpStream::connect(server.address)).await.unwrap()
 }
 
-/// Asks for a ping on a connection that is kept.
+/// Requests a ping on a keep-alive connection.
 async fn ask(stream: &mut TcpStream) {
     stream.write_all(PING).await.unwrap();
     let mut answer = Vec::new();
@@ -32,15 +32,15 @@ async fn ask(stream: &mut TcpStream) {
     }
 }
 
-/// Waits for the end of a connection and returns what came before it.
+/// Waits for the end of a connection and returns the remaining bytes.
 async fn rest(stream: &mut TcpStream) -> String {
     let mut rest = Vec::new();
-    // Closed with something unread, it may be reset.
+    // Closing with unread bytes may reset the connection.
     let _ = soon(stream.read_to_end(&mut rest)).await;
     String::from_utf8(rest).unwrap()
 }
 
-/// Sends a head that never ends, a byte now and then, until the connection has ended.
+/// Sends an endless head, one byte at a time, until the connection ends.
 async fn drip(stream: TcpStream) {
     let (mut read, mut write) = stream.into_split();
     let dripping = async {
@@ -132,7 +132,7 @@ async fn behind_a_proxy_one_address_has_so_many_sockets() {
     assert_eq!(from("192.0.2.1").await.err(), Some(429));
     let _other = from("192.0.2.2").await.unwrap();
     drop(one);
-    // Until the server has noticed.
+    // Until the server has noticed the end of the connection.
     let again = async { while from("192.0.2.1").await.is_err() {} };
 
     soon(Box::pin(again)).await;
@@ -200,7 +200,7 @@ async fn whoever_has_yet_to_sign_in_sends_nothing_large() {
     let large = masked(0x81, &[b' '; 8000]);
     let pieces = [masked(0x01, &[b' '; 3000]), masked(0x00, &[b' '; 3000])].concat();
 
-    // At its head: the rest never comes.
+    // The frame is refused at its head, before the rest is sent.
     for beginning in [&large[..10], &pieces[..3020]] {
         let mut socket = RawSocket::connect(&server).await;
         socket.send(beginning).await;

@@ -1,4 +1,4 @@
-//! What costly queries may take from others: a bounded time, and never all connections.
+//! Limits of costly queries: their time is bounded, and they never take all connections.
 
 use std::path::Path;
 use std::time::Duration;
@@ -17,8 +17,8 @@ use crate::support::soon;
 
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// Returns a server with so many messages that [`costly`] takes longer than any test waits, and its
-/// administrator.
+/// Returns a server and its administrator. It has enough messages that [`costly`] takes longer than
+/// any test waits.
 async fn crowded(readers: u32, timeout: Duration) -> (TestServer, User) {
     crowded_with(|config| {
         config.readers = readers;
@@ -46,7 +46,7 @@ async fn crowded_with(bend: impl FnOnce(&mut StoreConfig)) -> (TestServer, User)
     (server, admin)
 }
 
-/// Returns a query of hundreds of conditions, each of which looks through every text.
+/// Returns a query of hundreds of conditions, each of which scans every text.
 fn costly() -> Json {
     let conditions: Vec<Json> = (0..400)
         .map(|word| json!({"content": {"_icontains": format!("nowhere {word}")}}))
@@ -54,7 +54,7 @@ fn costly() -> Json {
     json!({"query": {"filter": {"_or": conditions}, "aggregate": {"count": "*"}}})
 }
 
-/// A small query that memory cannot answer.
+/// A small query that the in-memory cache cannot answer.
 const QUICK: &str = "/items/messages?filter[id][_eq]=1000&fields=id";
 
 #[tokio::test]
@@ -126,11 +126,11 @@ async fn a_query_ends_with_the_socket_that_asked_it() {
         "query": costly()["query"]});
 
     socket.send(&read).await;
-    // The query does not come to its end by itself.
+    // The query is still running, and would be for long.
     tokio::time::timeout(Duration::from_millis(300), socket.next()).await.unwrap_err();
     drop(socket);
 
-    // There is one connection, and nobody waits for it as long as that query would take.
+    // The only connection is free again long before that query would have finished.
     assert_eq!(admin.get(QUICK).await.ok(), json!([{"id": 1000}]));
     server.stop().await;
 }
@@ -212,7 +212,7 @@ async fn reads_that_overlap_all_the_time_do_not_let_the_write_ahead_log_grow() {
         reader.abort();
     }
 
-    // Each list takes half a megabyte of it: all of them, 45.
+    // Each list takes half a megabyte of the log, all of them 45.
     assert!(longest < 32 * MEBIBYTE, "{longest}");
     shorter(&log, MEBIBYTE / 2).await;
     server.stop().await;
@@ -229,7 +229,7 @@ async fn a_reader_that_is_no_client_holds_nothing_up() {
     let text = "m".repeat(10_000);
     let list: Json = (0..10).map(|_| json!({"content": text})).collect();
 
-    // The log grows all the same, as long as that reader lasts.
+    // The log keeps growing for as long as that reader is open.
     while length(&log) < 4 * MEBIBYTE {
         admin.post("/items/messages?fields=id", &list).await.ok();
         assert_eq!(admin.get(QUICK).await.ok(), json!([{"id": 1000}]));

@@ -1,4 +1,4 @@
-//! Dates when the clock is set back: they never run backwards, on any road in or out.
+//! Dates when the clock is set back: they never decrease, at any entry point.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ fn is_sorted(dates: &[Json]) -> bool {
     dates.is_sorted_by_key(text)
 }
 
-/// Asserts that lists by date are lists by key: out of memory, and out of the database.
+/// Asserts that sorting by date equals sorting by key, from memory and from the database.
 async fn assert_in_order(user: &User, count: usize) {
     let by_key = list(user, "sort=-id").await;
     assert_eq!(by_key.len(), count);

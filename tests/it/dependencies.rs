@@ -1,4 +1,4 @@
-//! The crates that are locked in several versions: each is on the list in `deny.toml`, with a reason.
+//! Duplicate crate versions: each is on the list in `deny.toml`, with a reason.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -6,13 +6,13 @@ use std::collections::BTreeSet;
 const LOCKED: &str = include_str!("../../Cargo.lock");
 const LISTED: &str = include_str!("../../deny.toml");
 
-/// Returns the text between the quotes behind a key, if the line has that key.
+/// Returns the quoted value of a key, if the line has that key.
 fn quoted<'a>(line: &'a str, key: &str) -> Option<&'a str> {
     let (_, rest) = line.split_once(&format!("{key} = \""))?;
     rest.split_once('"').map(|(text, _)| text)
 }
 
-/// Returns the numbers of a version, which order it among others.
+/// Returns the numeric parts of a version, for ordering.
 fn numbers(version: &str) -> Vec<u64> {
     let plain = version.split(['+', '-']).next().unwrap_or_default();
     plain.split('.').map(|number| number.parse().unwrap()).collect()
@@ -62,7 +62,7 @@ fn the_older_of_two_versions_is_found_by_its_numbers() {
     assert_eq!(older.into_iter().collect::<Vec<_>>(), ["a@0.2.1+spec-1.1.0", "a@0.9.0"]);
 }
 
-/// An unused feature of a dependency comes back with a careless `Cargo.toml`.
+/// A change of `Cargo.toml` can accidentally enable an unused feature of a dependency.
 #[test]
 fn no_crate_is_locked_that_only_an_unused_feature_needs() {
     for name in ["p256@0.13", "ed25519-dalek@2", "openssl-sys", "aws-lc-rs", "sea-query-derive"] {
@@ -72,7 +72,7 @@ fn no_crate_is_locked_that_only_an_unused_feature_needs() {
     }
 }
 
-/// poem-openapi turns the features `xml`, `yaml` and `multipart` of poem on by itself.
+/// `poem-openapi` enables the features `xml`, `yaml` and `multipart` of `poem`.
 #[test]
 fn poem_has_the_features_that_are_in_use() {
     let manifest = include_str!("../../Cargo.toml");

@@ -1,4 +1,4 @@
-//! `GET /server/health?check=integrity`: damage in the file of the database.
+//! `GET /server/health?check=integrity`: corruption in the database file.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -14,7 +14,7 @@ use crate::support::secrets;
 
 const CHECK: &str = "/server/health?check=integrity";
 
-/// Overwrites the first page of the messages.
+/// Overwrites the root page of the messages.
 async fn damage(database: &Path) {
     let mut connection =
         SqliteConnection::connect(&format!("sqlite:{}?mode=ro", database.display())).await.unwrap();
@@ -40,7 +40,7 @@ async fn a_damaged_page_is_found_on_request_and_told_in_the_log() {
     assert_eq!(server.anonymous().get(CHECK).await.body, json!({"status": "ok"}));
     admin.get("/server/health?check=cholesterol").await.refused(400, "INVALID_QUERY");
 
-    // What is in memory, or in the write-ahead log, hides the damage.
+    // Cached pages and the write-ahead log would hide the corruption.
     let server = server.restart().await;
     let admin = server.signed_in_again(&admin);
     damage(&server.database()).await;

@@ -1,4 +1,4 @@
-//! The log of events: what comes back out of it, and how far back it is kept.
+//! The event log: reading and retention.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ use tokio::sync::mpsc;
 
 use crate::support::soon;
 
-/// Everything that happened, in events.
+/// No limit on the number of events.
 const ALL: u32 = u32::MAX;
 
 async fn opened() -> (Store, TempDir) {
@@ -52,7 +52,7 @@ const fn keeping(events_max: i64) -> Retention {
     Retention { since: None, events_max: Some(events_max) }
 }
 
-/// Waits until the index for searches knows every event: what it does not know stays in the log.
+/// Waits until the search index has processed every event: unprocessed events stay in the log.
 async fn indexed(store: &Store) {
     soon(async {
         while store.indexed() < store.position() {
@@ -62,7 +62,7 @@ async fn indexed(store: &Store) {
     .await;
 }
 
-/// Shortens the log as far as that goes, and returns the first event that is left.
+/// Truncates the log as far as possible, and returns the first event that is left.
 async fn shortened(store: &Store, retention: Retention) -> i64 {
     indexed(store).await;
     while store.shorten_log(retention).await.unwrap() {}
@@ -106,7 +106,7 @@ async fn it_is_shortened_by_count_and_age_and_never_to_nothing() {
     }
 
     indexed(&store).await;
-    // Each call drops a part, so that writes in between need not wait for all.
+    // Each call drops a chunk, so that other writes do not wait for all of it.
     assert!(store.shorten_log(keeping(100)).await.unwrap());
     assert!(matches!(store.events(0, 1200, ALL).await, Err(StoreError::Forgotten)));
     assert_eq!(store.events(500, 1200, ALL).await.unwrap().events.len(), 700);
@@ -130,8 +130,8 @@ async fn rows_that_no_client_can_name_are_not_read_from_the_log() {
     store.write(create(2, "second")).await.unwrap();
     let file = directory.path().join("chinwag.db");
     let mut look = SqliteConnection::connect(&format!("sqlite:{}", file.display())).await.unwrap();
-    // What an earlier version wrote in one event of millions of sessions; here no JSON, so that reading
-    // it would fail.
+    // As an earlier version wrote a single event with millions of sessions. The value is not JSON,
+    // so that parsing it would fail.
     let sql = "update event_log set collection = 'directus_sessions', action = 'delete', \
                keys = '[\"6b9f61f5-02a9-4de6-9ea1-1a2bd5d1a6a1\"]', before = 'long', after = null \
                where seq = 1";

@@ -1,7 +1,7 @@
 //! The service as its clients see it: in-process, over real HTTP and real sockets, each test with a
 //! database of its own.
 //!
-//! Folders follow `src/transport`; `support` starts servers and speaks to them.
+//! Folders follow `src/transport`; `support` has the server and the clients.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod asyncapi;

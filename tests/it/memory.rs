@@ -1,5 +1,5 @@
-//! How much memory clients can make the server hold: of one account or address, in each direction, and that
-//! nobody else is refused for it.
+//! Memory limits: bytes buffered per account or address, in each direction. Other clients are not
+//! refused because of them.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -19,9 +19,9 @@ use crate::support::TestServer;
 use crate::support::masked;
 use crate::support::soon;
 
-/// What visitors of one address may hold.
+/// The memory quota of anonymous clients of one address.
 const SHARE: usize = 1 << 20;
-/// A large piece of that: there is no room for two, but for one while its buffer grows.
+/// A large part of the quota: two do not fit, but one fits while its buffer grows.
 const LARGE: usize = SHARE / 2 - SHARE / 16;
 
 async fn server() -> TestServer {
@@ -34,7 +34,7 @@ async fn connect(address: SocketAddr) -> TcpStream {
     soon(socket.connect(address)).await.unwrap()
 }
 
-/// Returns a request with a body that is longer than what is there of it.
+/// Returns a request with a body shorter than its content length.
 fn unfinished(from: &str) -> Vec<u8> {
     let head = format!(
         "POST /auth/login HTTP/1.1\r\nhost: a\r\nx-forwarded-for: {from}\r\n\
@@ -57,7 +57,7 @@ fn is_refused(head: &str) -> bool {
     head.starts_with("HTTP/1.1 429 ") && head.contains("retry-after: 1\r\n")
 }
 
-/// Sends a request whose memory is not refused any more.
+/// Repeats a request until it is not refused for its memory.
 async fn until_there_is_room(ask: impl AsyncFn() -> Answer) -> Answer {
     loop {
         let answer = soon(ask()).await;
@@ -78,7 +78,7 @@ async fn bodies_that_do_not_end_take_the_share_of_their_address_and_nothing_else
     let alice = server.member("alice").await;
     let mut first = connect(server.address).await;
     first.write_all(&unfinished("192.0.2.1")).await.unwrap();
-    // Until all of it is there.
+    // Until all of it is buffered.
     let other = connect(server.address).await;
     let mut other = until_refused(other, "192.0.2.1").await;
 
@@ -91,7 +91,7 @@ async fn bodies_that_do_not_end_take_the_share_of_their_address_and_nothing_else
     soon((&mut other).take(bytes).read_to_string(&mut text)).await.unwrap();
     assert!(text.contains("\"code\":\"LIMIT_EXCEEDED\""), "{text}");
 
-    // Who comes from elsewhere, or has an account, has a share of their own.
+    // Another address, or an account, has its own quota.
     let mut elsewhere = connect(server.address).await;
     let body = b"POST /auth/login HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 192.0.2.2\r\n\
                  content-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
@@ -136,7 +136,7 @@ async fn json_with_more_values_than_there_is_memory_for_is_not_read() {
         refused.refused(403, "LIMIT_EXCEEDED");
         assert!(refused.message().contains("send fewer items at a time"), "{}", refused.text);
     }
-    // As many items as one request may create are none too many, nor is one long text.
+    // The largest list that one request may create is accepted, and so is one long text.
     let items = vec![json!({"content": "hello"}); 10_000];
     alice.post("/items/messages?fields=id", &json!(items)).await.ok();
     let text = json!({"content": "[{,:".repeat(16_000)});
@@ -163,17 +163,17 @@ async fn heads_that_do_not_end_take_their_share_until_their_connections_end() {
     let mut streams = Vec::new();
     for _ in 0..8 {
         let mut stream = connect(server.address).await;
-        // A refusal may come before all is sent.
+        // The refusal may arrive before everything is sent.
         let _ = soon(stream.write_all(half.as_bytes())).await;
         streams.push(stream);
     }
     let mut last = streams.pop().unwrap();
 
-    // Closed with something unread, it may be reset behind the refusal.
+    // Closing with unread bytes may reset the connection after the response.
     let mut refused = Vec::new();
     while let Ok(1..) = soon(last.read_buf(&mut refused)).await {}
     assert!(refused.starts_with(b"HTTP/1.1 429 "), "{}", String::from_utf8_lossy(&refused));
-    // The usual head takes nothing of it.
+    // A head of usual size is not counted.
     assert_eq!(server.anonymous().get("/server/ping").await.text, "pong");
     drop(streams);
 
@@ -197,14 +197,14 @@ async fn messages_that_do_not_end_take_their_share_and_the_others_are_told() {
             first.send(unfinished).await;
             let mut second = RawSocket::connect_to(&server, path).await;
             second.try_send(unfinished).await;
-            // One of them is told, whichever was read last.
+            // One of them is closed: the one that was read last.
             let (code, reason) = tokio::select! {
                 told = closed(&mut first) => told,
                 told = closed(&mut second) => told,
             };
             assert_eq!((code, reason.as_str()), (1013, "sending too much at once"), "{path}");
             drop((first, second));
-            // What was held is given back when the connections are noticed to have gone.
+            // The memory is released once the server has noticed the end of the connections.
             let mut third = RawSocket::connect_to(&server, path).await;
             third.send(&masked(0x81, b"ping")).await;
         }
@@ -255,7 +255,8 @@ async fn lists_take_memory_while_they_are_read_and_until_they_are_taken() {
     let visitor = server.anonymous();
     let list = |limit| format!("/items/messages?fields=content&sort=id&limit={limit}");
 
-    // One is larger than the whole share, and a few are together: more than the system takes for them.
+    // One list exceeds the whole quota, and so do several smaller ones, as the socket buffers do
+    // not hold them.
     visitor.get(&list(90)).await.refused(429, "LIMIT_EXCEEDED");
     let mut held = Vec::new();
     let refused = loop {

@@ -1,4 +1,4 @@
-//! The description of the REST interface, as it is committed and as the service keeps it.
+//! The `OpenAPI` document: the committed copy, and the generated one.
 
 use std::collections::BTreeSet;
 
@@ -32,7 +32,7 @@ async fn every_operation_of_the_document_is_there() {
                 continue;
             }
             if path.contains("{provider}") {
-                // There for those who are named in the settings: `providers` asks them all.
+                // These exist for configured providers only: `providers` covers them.
                 continue;
             }
             let answer = admin.send(&method.to_uppercase(), &path).await;
@@ -56,8 +56,8 @@ async fn administrators_get_the_complete_document_where_directus_has_it() {
     server.stop().await;
 }
 
-/// Returns the description of the interface that a caller gets. Each reference leads somewhere, and each component
-/// is referred to.
+/// Returns the document that a caller gets, after checking that each reference resolves and each
+/// component is referenced.
 async fn description_for(caller: &Client) -> Json {
     let answer = caller.get("/server/specs/oas").await;
     assert_eq!(answer.status, 200, "{}", answer.text);
@@ -148,7 +148,7 @@ async fn a_description_has_the_fields_that_the_caller_has_rights_to() {
     server.stop().await;
 }
 
-/// Of the operations that read, apart from those about one item.
+/// Compares the operations that read, except those for one item.
 #[tokio::test]
 async fn a_description_has_the_operations_that_the_caller_may_use_and_no_other() {
     let complete: Json = serde_json::from_str(COMMITTED).unwrap();

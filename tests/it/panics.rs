@@ -1,4 +1,5 @@
-//! A handler that panics: its request is answered 500, and others go on, on the same connection too.
+//! A handler that panics: its request is answered with 500, and other requests continue, also on
+//! the same connection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +22,7 @@ use tokio::net::TcpListener;
 use crate::support::Client;
 use crate::support::soon;
 
-/// Breaks where it is asked to.
+/// Panics at one path.
 struct Fragile;
 
 impl Endpoint for Fragile {

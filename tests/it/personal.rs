@@ -1,4 +1,4 @@
-//! `chinwag users export|erase`: all that is kept about one person, handed out and taken away.
+//! `chinwag users export|erase`: exports and erases all personal data of an account.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -25,7 +25,7 @@ const TRACES: [&str; 6] = [
     "Alice's own phone",
 ];
 
-/// Lets somebody leave traces everywhere: in rows, in sessions, and in what the log has of both.
+/// Leaves traces of an account everywhere: in rows, in sessions, and in the event log.
 async fn live(server: &TestServer) -> User {
     let (admin, alice) = (server.admin().await, server.member("alice").await);
     let path = format!("/users/{}", alice.id);
@@ -113,8 +113,8 @@ async fn an_erasure_leaves_nothing_in_the_database() {
     drop(id);
 }
 
-/// A text of characters that nothing else has, and what the index holds of it: its trigrams. A trigram
-/// is stored without the characters that it shares with the one before.
+/// A text of unique characters, and its trigrams as the index stores them: without the characters
+/// that a trigram shares with the previous one.
 const RARE: &str = "\u{a101}\u{a202}\u{a303}\u{a404} \u{a105}\u{a206}\u{a307}";
 const TRIGRAMS: [&str; 3] =
     ["\u{a101}\u{a202}\u{a303}", "\u{a202}\u{a303}\u{a404}", "\u{a105}\u{a206}\u{a307}"];

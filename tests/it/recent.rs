@@ -1,6 +1,6 @@
-//! The newest messages come out of memory. They have to be what the database holds: to the byte
-//! whenever all writers stand still, and in one order, each once and with one's own writes, while
-//! they write, delete and rename each other.
+//! The cache of the newest messages. Its responses equal those of the database to the byte whenever
+//! no write is in progress. During concurrent creates, deletes and renames they stay in one order,
+//! without duplicates, and include the client's own writes.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
@@ -13,16 +13,16 @@ use crate::support::Client;
 use crate::support::TestServer;
 use crate::support::User;
 
-/// How many messages are kept in memory, as `store/recent.rs` has it.
+/// Number of messages in the cache, as in `store/recent.rs`.
 const KEPT: usize = 1000;
 
-/// How often each writer does something in a storm.
+/// Number of actions of each writer in a storm.
 const STEPS: usize = 16;
 
-/// The hottest read of all.
+/// The most frequent read.
 const HOTTEST: &str = "limit=10";
 
-/// More than all writers of a storm together make.
+/// More than all messages of a storm.
 const ROOMY: &str = "limit=200";
 
 /// Returns the path of the newest messages with the names of their authors.
@@ -34,14 +34,15 @@ fn in_order(sort: &str, page: &str) -> String {
     format!("/items/messages?{page}&sort={sort}&fields=*,user_created.first_name")
 }
 
-/// Somebody who writes, and is renamed.
+/// An account that writes and is renamed.
 struct Writer {
     user: User,
     tag: &'static str,
 }
 
 impl Writer {
-    /// Writes, edits, deletes and gets other names, and sees all that at once.
+    /// Creates, updates and deletes messages and renames the account, and expects each change in
+    /// the next read.
     async fn storm(&self, admin: &User, round: usize) {
         for step in 0..STEPS {
             let id = self.user.say(&format!("{} {round}.{step}", self.tag)).await;
@@ -63,7 +64,7 @@ impl Writer {
         }
     }
 
-    /// Gives the account another name: all that it has written shows it from then on.
+    /// Renames the account, and expects the new name on all its messages.
     async fn rename(&self, admin: &User, name: &str) {
         let path = format!("/users/{}", self.user.id);
         admin.patch(&path, &json!({"first_name": name})).await.ok();
@@ -75,7 +76,7 @@ impl Writer {
     }
 }
 
-/// Reads a page, and returns it if it is in order and has each message once.
+/// Reads a page, asserts that it is in order and without duplicates, and returns it.
 async fn consistent(client: &Client, page: &str) -> Vec<Json> {
     let rows = client.get(&newest(page)).await.ok();
     let rows = rows.as_array().unwrap().clone();
@@ -86,7 +87,7 @@ async fn consistent(client: &Client, page: &str) -> Vec<Json> {
     rows
 }
 
-/// Asserts that memory gives what the database gives, below, at and beyond what is kept.
+/// Asserts that memory and database give the same pages: below, at and beyond the cache size.
 async fn compare(readers: &[&User], when: &str) {
     let limits = [1, 10, 50, 200, KEPT - 1, KEPT, KEPT + 1];
     let mut pages: Vec<String> = limits.iter().map(|limit| format!("limit={limit}")).collect();
@@ -94,11 +95,11 @@ async fn compare(readers: &[&User], when: &str) {
     for (page, sort) in pages.iter().flat_map(|page| [(page, "-date_created"), (page, "-id")]) {
         for reader in readers {
             let memory = reader.get(&in_order(sort, page)).await;
-            // A filter that fits everything goes to the database.
+            // A filter that matches everything bypasses the cache.
             let filtered = format!("{page}&filter[id][_gt]=0");
             let database = reader.get(&in_order(sort, &filtered)).await;
             assert_eq!(memory.status, 200, "{page} {when}: {}", memory.text);
-            // Not `assert_eq`: thousands of messages would be printed.
+            // `assert_eq` would print thousands of messages.
             assert!(
                 memory.text == database.text,
                 "{page} by {sort} {when}: {}",
@@ -108,7 +109,7 @@ async fn compare(readers: &[&User], when: &str) {
     }
 }
 
-/// Shows the first message in which two answers differ.
+/// Returns the first difference between two responses.
 fn difference(memory: &Json, database: &Json) -> String {
     let (memory, database) = (&memory["data"], &database["data"]);
     let lengths = (memory.as_array().map(Vec::len), database.as_array().map(Vec::len));
@@ -117,7 +118,7 @@ fn difference(memory: &Json, database: &Json) -> String {
     format!("{lengths:?} messages in memory and database, differing at {first:?}")
 }
 
-/// Has everybody write at once, while somebody else reads.
+/// Runs all writers at once, beside a reader.
 async fn storm(writers: &[Writer], admin: &User, round: usize) {
     let over = AtomicBool::new(false);
     let reading = async {
@@ -135,7 +136,7 @@ async fn storm(writers: &[Writer], admin: &User, round: usize) {
     tokio::join!(reading, writing);
 }
 
-/// Makes many messages, of which many are of the same instant.
+/// Creates many messages, many of which share an instant.
 async fn fill(admin: &User, count: usize) {
     let rows: Vec<Json> =
         (0..250).map(|place| json!({"content": format!("fill {place}")})).collect();

@@ -1,4 +1,4 @@
-//! The index for searches: whatever it knows, the answer is that of looking at every message.
+//! The search index: in any state of the index, results equal those of a scan of all messages.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -33,9 +33,9 @@ use tokio::sync::mpsc;
 
 use crate::support::soon;
 
-/// What texts and words are put together from: case, other scripts, letters whose case only Unicode
-/// knows, signs of two code points, what means something to full-text queries, what an index may have no
-/// room for.
+/// Parts of texts and search terms: case, other scripts, letters whose case only Unicode defines,
+/// characters of two code points, operators of full-text queries, and characters that an index may
+/// not be able to store.
 const PIECES: [&str; 60] = [
     "Привет",
     "МИР",
@@ -99,7 +99,7 @@ const PIECES: [&str; 60] = [
     "\u{ffff}",
 ];
 
-/// A store whose messages are also known here.
+/// A store, with a copy of its messages.
 struct Chat {
     store: Arc<Store>,
     messages: BTreeMap<i64, Option<String>>,
@@ -165,7 +165,7 @@ impl Chat {
         self.write(Op::delete(&MESSAGES, keys, guard)).await;
     }
 
-    /// Runs a statement beside the store.
+    /// Executes a statement beside the store.
     async fn meddle(&self, sql: &'static str) {
         let file = self.config.filename.as_ref().unwrap().display().to_string();
         let mut connection = SqliteConnection::connect(&format!("sqlite:{file}")).await.unwrap();
@@ -173,7 +173,7 @@ impl Chat {
         connection.close().await.unwrap();
     }
 
-    /// Waits until the index knows everything.
+    /// Waits until the index has processed every event.
     async fn indexed(&self) {
         soon(async {
             while self.store.indexed() < self.store.position() {
@@ -189,7 +189,7 @@ impl Chat {
         rows.iter().filter_map(|row| row.value("id").as_integer()).collect()
     }
 
-    /// Lists them, and counts them as well.
+    /// Lists the matches, and compares their number with the count.
     async fn found(&self, select: Select) -> Vec<i64> {
         let scope = Scope::grant(&MESSAGES, true, Vec::new());
         let count = self.store.count(&scope, select.clone()).await.unwrap();
@@ -202,7 +202,7 @@ impl Chat {
         self.found(searching(word)).await
     }
 
-    /// Returns what a look at every message finds.
+    /// Returns the matches of a scan of all messages.
     fn looked_up(&self, word: &str) -> Vec<i64> {
         let word_folded = fold(word);
         let fits = |(key, text): (&i64, &Option<String>)| {
@@ -245,7 +245,7 @@ fn text(pieces: std::ops::Range<usize>) -> impl Strategy<Value = String> {
     vec(select(PIECES.to_vec()), pieces).prop_map(|pieces| pieces.concat())
 }
 
-/// What is said, changed and deleted, and the words that are then looked for.
+/// Texts to create, updates, deletions, and words to search for.
 type Round = (Vec<Option<String>>, Vec<(usize, String)>, Vec<usize>, Vec<String>);
 
 fn round() -> impl Strategy<Value = Round> {
@@ -267,7 +267,7 @@ impl Chat {
         &mut self,
         (said, changed, deleted, mut words): Round,
     ) -> Result<(), TestCaseError> {
-        // Parts of what is said, so that much is found.
+        // Substrings of the new texts, so that many searches match.
         let parts = said.iter().flatten().map(|text| text.chars().skip(1).take(4).collect());
         words.extend(parts.filter(|part: &String| !part.trim().is_empty()).take(3));
         let resumed = said.len() % 2 == 0;
@@ -282,7 +282,7 @@ impl Chat {
                 self.delete(vec![key]).await;
             }
         }
-        // The index is behind by what was just done, then it knows all, then it is half made.
+        // The index first lags behind these changes, then it is complete, then half built.
         for word in &words {
             self.check(word).await?;
         }
@@ -294,7 +294,7 @@ impl Chat {
         for word in &words {
             self.check(word).await?;
         }
-        // The next round finds it whole, or goes on making it.
+        // The next round finds it complete, or continues building it.
         if !resumed {
             self.meddle("update chinwag_search set below = null").await;
         }
@@ -327,12 +327,12 @@ fn texts(texts: &[&str]) -> Vec<Option<String>> {
     texts.iter().map(|text| Some((*text).to_owned())).collect()
 }
 
-/// Without this the tests above would pass without an index.
+/// Without this test the ones above would pass without an index.
 #[tokio::test]
 async fn a_search_asks_the_index() {
     let mut chat = Chat::new().await;
     chat.say(texts(&["a needle", "天气不错", "another needle"])).await;
-    // Among so few, looking at all of them would be cheaper.
+    // With fewer messages a scan would be cheaper.
     chat.say(vec![Some("hay".to_owned()); 50]).await;
     chat.indexed().await;
 
@@ -352,7 +352,7 @@ async fn an_index_that_has_missed_something_is_not_believed_and_made_anew() {
     chat.say(texts(&["three"])).await;
     chat.change(1, Some("three".to_owned())).await;
 
-    // As if the log had been shortened too far.
+    // As if the log had been truncated too far.
     chat.meddle("delete from event_log where seq = 3").await;
 
     assert_eq!(chat.search("three").await, [1, 3]);
@@ -375,19 +375,19 @@ async fn a_database_from_before_gets_its_index() {
     chat.meddle("update chinwag_search set seq = -1, below = null").await;
 
     assert_eq!(chat.search("E 2999!").await, [3000]);
-    // Whatever is written gets it going.
+    // Any write resumes the build.
     chat.delete(vec![1, 2]).await;
     soon(async {
         loop {
             chat.meddle("delete from chinwag_search_texts where rowid = 3000").await;
-            // The index may become whole between a list and its count.
+            // Only lists: a list and its count differ if the index is completed between them.
             if chat.listed(searching("e 2999!")).await.is_empty() {
                 break;
             }
         }
     })
     .await;
-    // All of them from 2900 on but the one that was taken out.
+    // All from 2900 on except the removed one.
     assert_eq!(chat.search("e 29").await.len(), 110);
     chat.stop().await;
 }
@@ -403,7 +403,7 @@ async fn a_change_of_many_messages_at_once_is_indexed_in_steps() {
     let keys: Vec<Key> = chat.messages.keys().map(|key| Key::Integer(*key)).collect();
     chat.write(Op::Update { collection: &MESSAGES, keys, set, guard: Guard::Present }).await;
     chat.say(texts(&["afterwards"])).await;
-    // The update takes many steps, so this write comes before the last one.
+    // The update takes many steps, so this write is committed before the last one.
     assert!(chat.store.indexed() < chat.store.position() - 1);
     chat.indexed().await;
 
@@ -412,7 +412,7 @@ async fn a_change_of_many_messages_at_once_is_indexed_in_steps() {
     chat.stop().await;
 }
 
-/// Past a certain frequency messages are gone through in order: the page is the same.
+/// Beyond a certain frequency messages are scanned in order: the page is the same.
 #[tokio::test]
 async fn a_frequent_word_gives_the_same_pages() {
     let mut chat = Chat::new().await;

@@ -1,11 +1,11 @@
-//! `docs/security.md` says which test holds what: each of them has to exist.
+//! `docs/security.md` names the test of each claim: these tests have to exist.
 
 use std::fs;
 use std::path::Path;
 
 const DOCUMENT: &str = include_str!("../../docs/security.md");
 
-/// Returns what stands between backquotes, in order.
+/// Returns the texts between backquotes, in order.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
@@ -18,7 +18,7 @@ fn source(file: &str) -> Option<String> {
         .find_map(|folder| fs::read_to_string(root.join(folder).join(file)).ok())
 }
 
-/// Returns whether a text is the name of a test: words in small letters, joined.
+/// Returns whether a text is the name of a test: lowercase words joined by underscores.
 fn is_test(text: &str) -> bool {
     text.matches('_').count() >= 2
         && text
@@ -55,7 +55,7 @@ fn every_file_of_the_other_suite_exists() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/tests");
     let mut checked = 0;
     for place in DOCUMENT.split("e2e `").skip(1) {
-        // One after another: e2e `a`, `b`.
+        // A list: e2e `a`, `b`.
         let mut rest = place;
         loop {
             let (name, after) = rest.split_once('`').unwrap();

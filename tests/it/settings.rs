@@ -1,11 +1,11 @@
-//! `.env.example` is the manual of the settings: the same names and defaults as in the program, in
-//! the same order, each with an explanation.
+//! `.env.example` documents the settings: the same names and defaults as in the program, in the
+//! same order, each with a description.
 
 use chinwag::config::Config;
 
 const MANUAL: &str = include_str!("../../.env.example");
 
-/// Returns the setting that a line of the manual shows, and its default.
+/// Returns the setting of a line, and its default.
 fn find_setting(line: &str) -> Option<(&str, &str)> {
     let (name, default) = line.strip_prefix("# ")?.split_once('=')?;
     let is_name = !name.is_empty()
@@ -49,6 +49,6 @@ fn what_the_manual_shows_can_be_set() {
     let read = Config::from_texts(MANUAL.lines().filter_map(find_setting)).unwrap();
 
     assert_eq!(read.server.port, 8055);
-    // The one setting that means something by being empty.
+    // The only setting for which an empty value has a meaning.
     assert_eq!(read.bootstrap.public_user.as_deref(), Some(""));
 }

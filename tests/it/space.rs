@@ -1,4 +1,4 @@
-//! Free space in the file of the database: it goes back to the disk.
+//! Free space in the database file: it is returned to the disk.
 
 use chinwag::clock::Timestamp;
 use chinwag::config::Config;
@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 
 use crate::support::soon;
 
-/// What stays free for what is written next, and a little.
+/// The free space that is kept for later writes, and a margin.
 const KEPT: u64 = 6 << 20;
 
 fn configured() -> (StoreConfig, TempDir) {
@@ -45,7 +45,7 @@ fn length(config: &StoreConfig) -> u64 {
     std::fs::metadata(config.filename.as_ref().unwrap()).unwrap().len()
 }
 
-/// Writes some megabytes, and deletes them again with all that the log has of them.
+/// Writes some megabytes, and deletes them again together with their log entries.
 async fn come_and_go(store: &Store) {
     let write = |op| Write { actor: None, at: Timestamp::from_millis(0), ops: vec![op] };
     let message = |_| {

@@ -1,4 +1,4 @@
-//! What the store promises: group commit, one order, numbers that only rise, one process, bounds.
+//! Store guarantees: group commit, total order, increasing numbers, a single process, and limits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +30,7 @@ use tokio::sync::mpsc;
 
 use crate::support::soon;
 
-/// A store in a directory of its own, and what it publishes.
+/// A store in a directory of its own, and its published batches.
 struct Opened {
     store: Arc<Store>,
     published: mpsc::Receiver<Committed>,
@@ -65,7 +65,7 @@ impl Opened {
         Self { store, published, config: self.config, directory: self.directory }
     }
 
-    /// Opens the file beside the store, to look at what is there.
+    /// Opens the file beside the store, to inspect it.
     async fn look(&self) -> SqliteConnection {
         let file = self.directory.path().join("chinwag.db");
         SqliteConnection::connect(&format!("sqlite:{}", file.display())).await.unwrap()
@@ -143,7 +143,7 @@ async fn a_bad_write_among_good_ones_fails_alone() {
     let nobody = Value::Uuid(uuid::Uuid::from_u128(404));
     let bad = message("bad").with("user_created", nobody);
 
-    // Queued in one poll, so they are one batch.
+    // Queued in one poll, so that they form one batch.
     let (first, second, third) = tokio::join!(
         opened.store.write(create(vec![message("first")])),
         opened.store.write(create(vec![bad])),
@@ -191,7 +191,7 @@ async fn whoever_is_refused_costs_the_others_no_commit_of_their_own() {
     let other = Once { key: "other".to_owned(), ..once("two") };
     let store = &opened.store;
 
-    // Queued in one poll, so they are one batch.
+    // Queued in one poll, so that they form one batch.
     let outcomes = tokio::join!(
         store.write(create(vec![message("a")])),
         store.write_in_turn(Turn::of(()), create(vec![message("reused")]), Some(once("two"))),
@@ -214,7 +214,7 @@ async fn whoever_is_refused_costs_the_others_no_commit_of_their_own() {
     let done = [a.unwrap(), b.unwrap(), c.unwrap(), d];
     assert_eq!(done.each_ref().map(|events| number(events)), [2, 3, 4, 5]);
     assert_eq!(done.each_ref().map(|events| events[0].seq), [2, 3, 4, 5]);
-    // What one transaction has committed is published together.
+    // The events of one transaction are published together.
     let committed = soon(opened.published.recv()).await.unwrap();
     assert_eq!(committed.iter().map(|event| event.seq).collect::<Vec<_>>(), [2, 3, 4, 5]);
     let again = opened
@@ -342,7 +342,7 @@ async fn a_newer_schema_is_refused_and_left_alone() {
 
 #[tokio::test]
 async fn more_writes_than_may_wait_are_refused_and_the_others_are_kept() {
-    // Nobody takes the news, so the writer stops behind its first batch.
+    // The published batches are not received, so the writer blocks after the first one.
     let mut opened = Opened::with(1).await;
     let writes: Vec<_> = (0..20_000)
         .map(|_| {
@@ -383,7 +383,7 @@ async fn more_than_may_wait_by_size_is_refused_and_the_others_are_kept() {
     let kept = answers.iter().filter(|answer| answer.is_ok()).count();
     let full = |answer: &&Result<_, _>| matches!(answer, Err(StoreError::QueueFull));
     assert_eq!((kept, answers.iter().filter(full).count()), (3, 7));
-    // What is larger than all that may wait goes when nothing else does.
+    // A write that is larger than the whole queue is accepted while the queue is empty.
     let larger = message(&"x".repeat(2 << 20));
     soon(opened.store.write(create(vec![larger]))).await.unwrap();
 }
@@ -432,7 +432,7 @@ async fn a_batch_ends_when_it_has_touched_much() {
         Write { actor: None, at: Timestamp::from_millis(0), ops }
     };
 
-    // Each takes little while it waits and touches three megabytes before and after.
+    // Each is small in the queue, but touches three megabytes before and after.
     let updates = (0..4).map(|turn| {
         opened.store.write_in_turn(
             Turn::of(turn / 2),
@@ -454,7 +454,7 @@ async fn a_batch_ends_when_it_has_touched_much() {
         .await
         .unwrap();
     assert_eq!(row.len(), 1);
-    // The last of either turn is the last of all.
+    // The final content is from the last write of one of the two flows.
     let last = row[0].get::<&str, _>(0);
     assert!(last.starts_with('1') || last.starts_with('3'), "{}", &last[..1]);
 }
@@ -483,7 +483,7 @@ async fn what_was_queued_is_committed_when_the_store_closes() {
     let mut queued: Vec<_> =
         (0..50).map(|_| Box::pin(opened.store.write(create(vec![message("queued")])))).collect();
     for write in &mut queued {
-        // Polled once, so that they are in the queue.
+        // Polled once, so that they are queued.
         let _ = futures_util::poll!(write.as_mut());
     }
 

@@ -1,4 +1,4 @@
-//! Who is writing: told to those who ask, on both sockets, and to nobody else.
+//! Typing indicators: sent to subscribers on both sockets, and to no one else.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -13,7 +13,7 @@ use crate::support::TestServer;
 use crate::support::User;
 use crate::support::error;
 
-/// Signs in at the socket of Directus and asks who is writing.
+/// Signs in at `/websocket` and subscribes to typing indicators.
 async fn watching(server: &TestServer, user: &User) -> Socket {
     let mut socket = Socket::signed_in(server, user).await;
     let ask = json!({"type": "typing", "action": "subscribe", "uid": "t"});
@@ -21,7 +21,7 @@ async fn watching(server: &TestServer, user: &User) -> Socket {
     socket
 }
 
-/// Opens a socket of topics, subscribed to this one alone, and returns its name.
+/// Opens a topics socket subscribed to typing indicators only, and returns it with its name.
 async fn page(server: &TestServer) -> (Socket, Json) {
     let request = format!("ws://{}/_ws", server.address).into_client_request().unwrap();
     let mut socket = Socket::open(request).await.unwrap();
@@ -81,7 +81,7 @@ async fn who_writes_is_told_on_both_sockets_until_it_is_sent() {
     page.expect(&state(&["Alice"])).await;
     page.send(&in_topic(&json!(true))).await;
     of_bob.expect(&told(&["Alice", guest.as_str().unwrap()])).await;
-    // Nobody is told of themselves.
+    // A connection does not see its own account.
     of_alice.expect(&told(&[guest.as_str().unwrap()])).await;
 
     alice.say("sent by another road").await;
@@ -101,7 +101,7 @@ async fn whoever_stops_goes_or_falls_silent_does_not_write_any_more() {
     let mut of_bob = watching(&server, &bob).await;
     let mut of_alice = Socket::signed_in(&server, &alice).await;
 
-    // The same person at another place is the same person.
+    // Two connections of an account are one typing user.
     let mut elsewhere = Socket::signed_in(&server, &alice).await;
     of_alice.send(&typing()).await;
     elsewhere.send(&typing()).await;
@@ -158,7 +158,7 @@ async fn only_readers_are_told_and_only_writers_are_named() {
     let refused = of_reader.ask(&typing()).await;
     assert_eq!((error(&refused).0, error(&refused).1), ("typing", "FORBIDDEN"));
 
-    // Neither may read names; one of them may see who wrote a message.
+    // Neither may read names. One of them may read the author of a message.
     of_writer.send(&typing()).await;
     of_reader.expect(&told(&[&writer.id])).await;
     of_few.expect(&told(&["Guest"])).await;
@@ -216,7 +216,7 @@ async fn rights_that_change_act_at_once_on_who_is_told_and_on_who_is_named() {
     admin.delete(&format!("/permissions/{}", given[0])).await.nothing();
     of_guest.expect(&told(&[])).await;
 
-    // Whoever signs out on the connection has not written on it.
+    // Switching the account on a connection ends its typing state.
     of_alice.send(&json!({"type": "auth", "access_token": bob.token})).await;
     of_bob.expect(&told(&[])).await;
     server.stop().await;
@@ -234,7 +234,7 @@ async fn nothing_of_it_is_stored() {
     of_alice.send(&typing()).await;
     of_bob.expect(&told(&["Alice"])).await;
 
-    // Whatever is stored moves the one order of everything on.
+    // Any stored change would advance the cursor.
     assert!(before.is_string());
     assert_eq!(of_alice.subscribe("after", place).await["cursor"], before);
     server.stop().await;
@@ -289,7 +289,7 @@ async fn however_many_visitors_write_accounts_are_named() {
     for _ in 0..30 {
         let mut socket = Socket::connect(&server).await;
         socket.send(&typing()).await;
-        // It has been heard.
+        // The frame has been processed.
         socket.quiet().await;
         visitors.push(socket);
     }

@@ -1,5 +1,5 @@
-//! Request bodies that no handler reads to the end: the response arrives all the same, and the connection
-//! serves the next request or announces that it closes.
+//! Request bodies that a handler does not read to the end: the response still arrives, and the
+//! connection serves the next request or announces its end.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -13,11 +13,12 @@ use crate::support::TestServer;
 use crate::support::wire::Response;
 use crate::support::wire::Wire;
 
-/// The sizes of bodies: within a segment, a few, more than a socket buffers, more than is ever taken.
+/// The sizes of bodies: within a segment, a few segments, more than a socket buffers, more than is
+/// ever accepted.
 const SIZES: [usize; 4] = [30, 3 << 10, 60 << 10, 2 << 20];
-/// In how many segments each is sent.
+/// The numbers of segments in which each is sent.
 const SEGMENTS: [usize; 3] = [1, 2, 20];
-/// How long a client waits between segments, so that they arrive apart.
+/// The pause between segments, so that they arrive separately.
 const GAP: Duration = Duration::from_millis(1);
 
 const PING: &str = "GET /server/ping HTTP/1.1\r\nhost: a\r\n\r\n";
@@ -33,10 +34,10 @@ enum Framing {
 
 const FRAMINGS: [Framing; 3] = [Framing::Length, Framing::Chunked, Framing::Expected];
 
-/// A request with a body, in one of the ways of sending it.
+/// A request with a body, and how it is sent.
 #[derive(Debug, Clone)]
 struct Sending {
-    /// Method, target and headers of its own.
+    /// Method, target and additional headers.
     request: (String, String, String),
     size: usize,
     segments: usize,
@@ -76,8 +77,8 @@ impl Sending {
         chunked
     }
 
-    /// Sends the request and returns the response. All of the body is sent before anything is read, but
-    /// where the client waits to be asked for it.
+    /// Sends the request and returns the response. The whole body is sent before the response is
+    /// read, except with `Framing::Expected`.
     async fn send(&self, wire: &mut Wire) -> std::io::Result<Response> {
         let (head, body) = (self.head(), self.body());
         if self.framing == Framing::Expected {
@@ -106,8 +107,8 @@ async fn send_apart(wire: &mut Wire, bytes: &[u8], segments: usize) -> std::io::
     Ok(())
 }
 
-/// Sends requests on one connection, which is made anew where the server has announced its end. Fails if
-/// any request, or a ping after it, is not answered.
+/// Sends requests on one connection, which is reopened after the server has announced its end.
+/// Fails if a request, or a ping after it, gets no response.
 async fn send_all(
     server: &TestServer,
     sendings: Vec<Sending>,
@@ -148,7 +149,7 @@ fn request(method: &str, target: &str, headers: &str) -> (String, String, String
     (method.to_owned(), target.to_owned(), headers.to_owned())
 }
 
-/// Sends each request in every way, some ways at the same time.
+/// Sends each request in every way, several ways concurrently.
 async fn check(
     server: &TestServer,
     requests: &[(String, String, String)],
@@ -251,7 +252,8 @@ async fn a_rate_limit_keeps_or_closes_the_connection_after_a_body() {
     server.stop().await;
 }
 
-/// A short body is read, so that the connection is kept; a client that is to send a long one need not.
+/// A short body is read, so that the connection is kept. A client that announces a long one need
+/// not send it.
 #[tokio::test]
 async fn short_bodies_keep_the_connection_and_long_ones_end_it() {
     let server = TestServer::start().await;
@@ -275,7 +277,7 @@ async fn a_client_that_sends_slowly_gets_its_response() {
     let response = wire.read().await.unwrap();
     assert_eq!(response.status, 404);
     assert!(response.closes());
-    // What the client sends meanwhile does not reset the connection.
+    // Bytes that the client sends meanwhile do not reset the connection.
     for _ in 0..10 {
         wire.send(b"xxxxxxxxxx").await.unwrap();
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -302,7 +304,7 @@ async fn a_head_that_is_refused_unread_is_answered() {
     server.stop().await;
 }
 
-/// What was created is created once, whatever else was sent on the connection before.
+/// Each message is created once, regardless of earlier requests on the connection.
 #[tokio::test]
 async fn accepted_and_refused_bodies_alternate_on_one_connection() {
     let server = TestServer::start().await;

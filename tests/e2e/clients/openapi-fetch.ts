@@ -1,5 +1,5 @@
-// A small program against the types of openapi-typescript: signs in, writes, reads with a filter. Compiled under --strict,
-// and then run. The other files here do the same with the clients of other generators.
+// A small program with the types of openapi-typescript: signs in, writes, reads with a filter. Compiled under --strict and
+// then run. The other files here do the same with the clients of other generators.
 import createClient from 'openapi-fetch';
 import type { components, paths } from '../.generated/clients/openapi-typescript/api';
 
@@ -19,7 +19,7 @@ export async function talk(baseUrl: string, email: string, password: string, con
 	return listed.data.data.map((message) => String(message.content));
 }
 
-/** Never called: mistakes that the types have to notice, or this file does not compile. */
+/** Never called: mistakes that the types must reject, or this file does not compile. */
 export async function misuse(): Promise<void> {
 	const client = createClient<paths>();
 	// @ts-expect-error There is no such path.

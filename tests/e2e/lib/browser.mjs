@@ -1,5 +1,5 @@
-// Chromium, and one window of it with everything a test may want to know afterwards: uncaught errors, console errors,
-// every request, every frame of every WebSocket. A failed test leaves a screenshot of each of its windows in artifacts/.
+// Chromium, and browser windows that record uncaught errors, console errors, every request, and every frame of every
+// WebSocket. A failed test leaves a screenshot of each of its windows in artifacts/.
 import assert from 'node:assert/strict';
 import { existsSync, writeFileSync } from 'node:fs';
 import { chromium } from 'playwright-core';
@@ -15,18 +15,18 @@ export async function launchBrowser() {
 	return chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
 }
 
-/** What an answer lets somebody in with. A window that is closed meanwhile has none any more. */
+/** Records the credentials in a response. After its window is closed, a response has no body. */
 async function keepSecretsOfAnswer(response) {
 	if (!/\/(auth|users)\//.test(response.url())) return;
 	try {
 		for (const { name, value } of await response.headersArray()) if (name.toLowerCase() === 'set-cookie') value.split('\n').forEach(keepCookie);
 		keepSecretsOfText(await response.text());
 	} catch {
-		// Closed.
+		// The window is closed.
 	}
 }
 
-/** One browser window with storage of its own. */
+/** One browser window with its own storage. */
 export class Window {
 	static all = new Set();
 
@@ -42,7 +42,7 @@ export class Window {
 		window.page.on('pageerror', (error) => window.errors.push(`uncaught: ${error?.message ?? error}`));
 		window.page.on('console', (message) => {
 			if (message.type() !== 'error') return;
-			// The browser's own report of a failed request says which one only in its location.
+			// The browser's report of a failed request names the URL only in its location.
 			const { url } = message.location();
 			const request = message.text().startsWith('Failed to load resource') && URL.canParse(url) ? ` [${new URL(url).pathname}]` : '';
 			window.errors.push(`console: ${message.text()}${request}`);
@@ -54,7 +54,7 @@ export class Window {
 		});
 		window.page.on('response', (response) => void keepSecretsOfAnswer(response));
 		window.page.on('websocket', (socket) => window.#watch(socket));
-		// Playwright does not tell when a WebSocket is open; the browser does, right before the page learns it.
+		// Playwright has no event for an opened WebSocket. The browser has one, right before the page is notified.
 		window.handshakes = 0;
 		const devtools = await context.newCDPSession(window.page);
 		devtools.on('Network.webSocketHandshakeResponseReceived', ({ response }) => {
@@ -82,24 +82,24 @@ export class Window {
 		this.sockets.push(record);
 	}
 
-	/** The newest WebSocket of the window. */
+	/** The window's newest WebSocket. */
 	get socket() {
 		return this.sockets.at(-1);
 	}
 
-	/** Every error so far, except those that are exactly one of the texts, or fit one of the patterns, in `expected`. */
+	/** All errors so far, except those that equal a text in `expected` or match a pattern in it. */
 	unexpectedErrors(expected = []) {
 		const fits = (text) => expected.some((one) => (one instanceof RegExp ? one.test(text) : one === text));
 		return this.errors.filter((text) => !fits(text));
 	}
 
-	/** Requests and sockets to anybody but the origin the page came from. */
+	/** Requests and sockets to origins other than the page's own. */
 	foreignRequests() {
 		const { host } = new URL(this.page.url());
 		return this.requests.filter((url) => !url.startsWith('data:') && !url.startsWith('blob:') && new URL(url).host !== host);
 	}
 
-	/** Waits for a condition on what the window did, and shows the frames of its newest socket if it does not come. */
+	/** Waits for a condition on the window's activity. On timeout, the error includes the frames of its newest socket. */
 	async until(probe, what, options) {
 		try {
 			return await until(probe, what, options);
@@ -120,7 +120,7 @@ export class Window {
 		await this.context.close();
 	}
 
-	/** For `afterEach` hooks: keeps what a failed test leaves on screen and on the wire, then closes every window. */
+	/** For `afterEach` hooks: saves the screen and the frames of a failed test, then closes every window. */
 	static async closeAll(test) {
 		const failed = test?.passed === false;
 		for (const [index, window] of [...Window.all].entries()) {

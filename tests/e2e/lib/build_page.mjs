@@ -1,5 +1,5 @@
-// Builds the tutorial's page with one version of the SDK, doing by hand the few things Nuxt does for it: compiling the
-// single-file component, and importing what Nuxt imports by itself (`ref`, `onMounted`, `useNuxtApp`, …).
+// Builds the tutorial's page with one version of the SDK and without Nuxt: compiles the single-file component, and adds
+// Nuxt's automatic imports (`ref`, `onMounted`, `useNuxtApp`, …).
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -25,7 +25,7 @@ const html = `<!doctype html>
 </html>
 `;
 
-/** What Nuxt's bundler does, as an esbuild plugin. `bend` is what a developer changed in the page. */
+/** The tasks of Nuxt's bundler, as an esbuild plugin. `bend` applies a developer's change to the page. */
 function nuxt(sdk, bend) {
 	return {
 		name: 'nuxt',
@@ -40,7 +40,7 @@ function nuxt(sdk, bend) {
 				return { contents: content, loader: 'ts', resolveDir: path.dirname(file) };
 			});
 			bundler.onLoad({ filter: /plugins\/directus\.ts$/ }, ({ path: file }) => {
-				// "replace the `your-website-url` with your Nuxt URL and port", which only the browser knows here.
+				// "replace the `your-website-url` with your Nuxt URL and port": here only the browser knows them.
 				const source = readFileSync(file, 'utf8').replace('"http://your-website-url/directus"', '`http://${location.host}/directus`');
 				return { contents: AUTOMATIC_IMPORTS + source, loader: 'ts', resolveDir: path.dirname(file) };
 			});
@@ -48,14 +48,14 @@ function nuxt(sdk, bend) {
 	};
 }
 
-/** The page whose subscription names itself, so that it is told what it missed: one line more than the tutorial has. */
+/** The page with a named subscription, so that it receives missed events: one line more than in the tutorial. */
 export function withRecover(source) {
 	const uid = 'uid: "messages-subscription"';
 	assert.ok(source.includes(uid) || !source.includes('$directus.subscribe'), 'the page subscribes as it did');
 	return source.replace(uid, `${uid},\n\t\trecover: crypto.randomUUID()`);
 }
 
-/** Gives the directory with the built page. `sdk` is the alias of an installed version: `sdk-26`, `sdk-21`. */
+/** Returns the directory with the built page. `sdk` is the alias of an installed version: `sdk-26`, `sdk-21`. */
 export async function buildPage(sdk, bend = (source) => source) {
 	const directory = path.join(freshDirectory(), 'dist');
 	mkdirSync(directory);

@@ -1,5 +1,5 @@
-// Builds the page of the nuxt-ws example, doing by hand the few things Nuxt does for it: compiling the single-file
-// component, and importing what Nuxt imports by itself (`ref`, `useWS`).
+// Builds the page of the nuxt-ws example without Nuxt: compiles the single-file component, and adds Nuxt's automatic imports
+// (`ref`, `useWS`).
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { build } from 'esbuild';
@@ -24,7 +24,7 @@ const html = `<!doctype html>
 </html>
 `;
 
-/** What Nuxt's bundler does, as an esbuild plugin. `options` is what the page hands to `useWS` besides its topics. */
+/** The tasks of Nuxt's bundler, as an esbuild plugin. `options` is an additional argument of the page's `useWS` call. */
 function nuxt(options) {
 	return {
 		name: 'nuxt',
@@ -41,7 +41,7 @@ function nuxt(options) {
 	};
 }
 
-/** Gives the directory with the built page: the example's own, or one that hands other options to `useWS`. */
+/** Returns the directory with the built page: the example's own, or one with other options for `useWS`. */
 export async function buildTopicsPage(options) {
 	const directory = path.join(freshDirectory(), 'dist');
 	mkdirSync(directory);

@@ -1,9 +1,9 @@
-// The built-in chat page as a person uses it: by what it marks for tests, never by its own code.
+// The built-in chat page, used through its user interface and test ids, never through its own code.
 import assert from 'node:assert/strict';
 import { Window } from './browser.mjs';
 
 export const WRONG_PASSWORD = 'console: Failed to load resource: the server responded with a status of 401 (Unauthorized) [/auth/login]';
-/** What the browser reports by itself while there is no network. */
+/** The browser's own reports while there is no network. */
 export const NO_NETWORK = [/^console: WebSocket connection to 'ws:[^']*' failed: /, /^console: Failed to load resource: net::ERR_/];
 
 export class ChatPage {
@@ -43,7 +43,7 @@ export class ChatPage {
 		await this.submit.click();
 	}
 
-	/** Signed in, history shown, listening. */
+	/** Waits until the page is signed in, shows the history and is subscribed. */
 	async connected(ms = 30_000) {
 		await this.page.locator('[data-testid=status][data-state=connected]').waitFor({ state: 'attached', timeout: ms });
 	}
@@ -70,7 +70,7 @@ export class ChatPage {
 		return (await this.shown()).map(({ text }) => text);
 	}
 
-	/** Waits until the page shows the text as a stored message, once; gives the message. */
+	/** Waits until the page shows the text exactly once, as a stored message, and returns the message. */
 	async sees(text, ms) {
 		const message = await this.window.until(async () => (await this.shown()).find((message) => message.text === text), `${JSON.stringify(text)} on the page`, { ms });
 		assert.equal((await this.texts()).filter((other) => other === text).length, 1, `${text} is shown more than once`);
@@ -90,7 +90,7 @@ export class ChatPage {
 		return this.page.locator(`[data-testid=message][data-id="${id}"]`);
 	}
 
-	/** Nothing but what was expected went wrong, and nobody else was asked for anything. */
+	/** Asserts that there are no errors but the expected ones, and no requests to other origins. */
 	assertClean(expected = []) {
 		assert.deepEqual(this.window.unexpectedErrors(expected), [], 'the page reported errors');
 		assert.deepEqual(this.window.foreignRequests(), [], 'a request left the origin');

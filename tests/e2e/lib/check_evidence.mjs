@@ -1,18 +1,19 @@
-// The check at the end of the suite: no secret that any test used, and nothing that looks like a token, is in the log of any
-// server or command or in any error. `node check_evidence.mjs FOLDER` says file and line of each that is, and ends with 1.
+// The check at the end of the suite: no log of a server or command and no error contains a secret used by a test, or
+// anything that looks like a token. `node check_evidence.mjs FOLDER` prints file and line of each finding, and exits with 1
+// if there are any.
 import { createReadStream, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { SECRET_LENGTH_MIN } from './evidence.mjs';
 
-/** A JWT, also of a test that keeps no secrets: header and payload are JSON objects. */
+/** A JWT, also from tests that record no secrets: header and payload are JSON objects. */
 const TOKEN = /eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]*/g;
-/** With EMAIL_TRANSPORT=log the log is the inbox, and says so in its first lines. */
+/** With EMAIL_TRANSPORT=log the log is the inbox, and its first lines say so. */
 const INBOX = 'EMAIL_TRANSPORT=log: mails go to this log';
 const INBOX_LINE = /chinwag::mail::road/;
 
-/** Looks through a folder. Gives `{ lines, secrets, findings }`, each finding with file, line and what it is. */
+/** Searches a folder. Returns `{ lines, secrets, findings }`, each finding with file, line and kind of secret. */
 export async function check(folder) {
 	const names = readdirSync(folder);
 	const secrets = new Map();

@@ -1,11 +1,11 @@
-// What one subscriber was told over all its connections, and what is wrong with that. It knows nothing of sockets or
-// processes. Ids are given out in the order of events, so the order of ids is the order of `seq`.
+// The events that one subscriber received over all its connections, and the errors in them. Independent of sockets and
+// processes. Ids are assigned in the order of events, so the order of ids is the order of `seq`.
 
 export class Delivery {
 	#last = 0;
 	#lastHere = 0;
 
-	/** `keepsCursor`: nothing may come twice at all; else only what is marked as replayed. `wants` is its filter. */
+	/** `keepsCursor`: no event may arrive twice; otherwise, only replayed ones. `wants`: the subscriber's filter. */
 	constructor(name, { keepsCursor = true, wants = () => true } = {}) {
 		this.name = name;
 		this.keepsCursor = keepsCursor;
@@ -18,19 +18,19 @@ export class Delivery {
 		this.begun = false;
 	}
 
-	/** It has a new connection. */
+	/** Records a new connection. */
 	connected() {
 		this.connections += 1;
 		this.#lastHere = 0;
 	}
 
-	/** Its subscription began: the first time anew, and from then on where it was. */
+	/** Records the start of the subscription: new at first, recovered from then on. */
 	began(recovered) {
 		if (this.begun && recovered !== true) this.wrong.unrecovered.push({ connection: this.connections, recovered });
 		this.begun = true;
 	}
 
-	/** A message was told. */
+	/** Records a delivered message. */
 	tell({ id, content }, replayed) {
 		if (replayed) this.replayed += 1;
 		if (id <= this.#lastHere) this.wrong.disorder.push({ id, after: this.#lastHere, connection: this.connections });
@@ -46,7 +46,7 @@ export class Delivery {
 		this.told.set(id, content);
 	}
 
-	/** Compares with all rows that are stored, and gives every contradiction by its kind. */
+	/** Compares the deliveries with all stored rows, and returns every contradiction by kind. */
 	verify(rows) {
 		const stored = new Map(rows.map(({ id, content }) => [id, content]));
 		const wanted = rows.filter(({ content }) => this.wants(content));

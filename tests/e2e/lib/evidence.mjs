@@ -1,26 +1,26 @@
-// What the whole suite leaves behind for one check at its end: the log of every server and command, the errors that
-// clients were answered, and every secret that was used. scripts/e2e names the folder (E2E_EVIDENCE) and runs the check,
-// check_evidence.mjs; without it nothing is kept.
+// Evidence of the whole suite for the check at its end: the log of every server and command, all error responses, and every
+// secret used. scripts/e2e sets the folder (E2E_EVIDENCE) and runs the check, check_evidence.mjs; without the folder,
+// nothing is recorded.
 import { appendFileSync } from 'node:fs';
 import path from 'node:path';
 
 const FOLDER = process.env.E2E_EVIDENCE;
 const FILE = path.basename(process.argv[1] ?? 'unknown', '.test.mjs');
-/** Shorter ones are words, or numbers that occur by themselves. */
+/** Shorter secrets are words, or numbers that also occur elsewhere. */
 export const SECRET_LENGTH_MIN = 10;
-/** What holds a secret, wherever it is in JSON. */
+/** The names of secret values in JSON, at any depth. */
 const SECRETS = new Set(['password', 'token', 'access_token', 'refresh_token', 'secret', 'tfa_secret', 'otp', 'recovery_codes', 'otpauth_url', 'SECRET', 'ADMIN_PASSWORD', 'EMAIL_SMTP_PASSWORD']);
 const known = new Set();
 let logs = 0;
 
-/** Remembers a text that must be in no log and no error. `name` says what it is, to whoever reads the failure. */
+/** Records a text that no log and no error may contain. `name` describes it in the failure report. */
 export function keepSecret(name, text) {
 	if (!FOLDER || typeof text !== 'string' || text.length < SECRET_LENGTH_MIN || known.has(text)) return;
 	known.add(text);
 	appendFileSync(path.join(FOLDER, `${FILE}-${process.pid}.secrets`), `${JSON.stringify([`${name}, ${FILE}`, text])}\n`);
 }
 
-/** Remembers every secret in what was sent or answered. */
+/** Records every secret in a request or response. */
 export function keepSecretsOf(json, name) {
 	if (!FOLDER || json === null) return;
 	if (typeof json === 'string') {
@@ -30,7 +30,7 @@ export function keepSecretsOf(json, name) {
 	}
 }
 
-/** The same of a text that may be JSON. */
+/** The same for a text that may be JSON. */
 export function keepSecretsOfText(text) {
 	if (!FOLDER || !/token|password|secret|otp|recovery_codes/.test(text ?? '')) return;
 	try {
@@ -40,12 +40,12 @@ export function keepSecretsOfText(text) {
 	}
 }
 
-/** Remembers what a `Set-Cookie` line keeps somebody signed in with. */
+/** Records the value of a cookie from a `Set-Cookie` line. */
 export function keepCookie(line) {
 	keepSecret('a cookie', line.split(';')[0].split('=').slice(1).join('='));
 }
 
-/** A log of its own: gives a function that adds to it. */
+/** Creates a separate log and returns a function that appends to it. */
 export function newLog(name) {
 	if (!FOLDER) return () => {};
 	const file = path.join(FOLDER, `${FILE}-${process.pid}-${++logs}-${name}.log`);
@@ -55,7 +55,7 @@ export function newLog(name) {
 
 let errors;
 
-/** Keeps an error as a client was answered it. */
+/** Records an error response. */
 export function keepError(text) {
 	errors ??= newLog('errors');
 	errors(`${text}\n`);

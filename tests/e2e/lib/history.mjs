@@ -1,5 +1,5 @@
-// What a run under fire has to remember, in one order: when each create was sent and acknowledged, and what subscribers
-// were shown. `verify` compares it with what is stored. It knows nothing of sockets or processes.
+// The history of a run with faults, in one order: when each create was sent and acknowledged, and the events that
+// subscribers received. `verify` compares it with the stored rows. Independent of sockets and processes.
 import assert from 'node:assert/strict';
 
 export class History {
@@ -13,14 +13,14 @@ export class History {
 		this.outOfOrder = [];
 	}
 
-	/** A create is about to be sent; gives what `acknowledge` wants back. */
+	/** Records that a create is about to be sent; returns the argument for `acknowledge`. */
 	send(content) {
 		assert.equal(this.sent.has(content), false, 'each content is sent once');
 		this.sent.set(content, this.#largestAcknowledged);
 		return content;
 	}
 
-	/** The server said that it is stored. An acknowledgement before a send means a smaller id. */
+	/** Records an acknowledged create. Its id must be larger than every id acknowledged before it was sent. */
 	acknowledge(content, id) {
 		const floor = this.sent.get(content);
 		if (!(id > floor)) this.outOfOrder.push({ content, id, acknowledgedBefore: floor });
@@ -28,22 +28,22 @@ export class History {
 		this.#largestAcknowledged = Math.max(this.#largestAcknowledged, id);
 	}
 
-	/** There was no server to take it: it cannot be stored. */
+	/** Records a create that no server accepted: it cannot have been stored. */
 	refuse(content) {
 		this.refused.add(content);
 	}
 
-	/** A subscriber's connection saw an event. */
+	/** Records an event that a subscriber received on a connection. */
 	show(connection, { id, content }) {
 		this.shown.push({ connection, id, content });
 	}
 
-	/** The creates of which nobody can know: sent, and then the connection was gone. */
+	/** The number of creates with unknown outcome: the connection was lost before an answer. */
 	get unknown() {
 		return this.sent.size - this.acknowledged.size - this.refused.size;
 	}
 
-	/** Compares with all stored rows, in the order of ids; gives every contradiction, by kind. */
+	/** Compares the history with all stored rows, in the order of ids, and returns every contradiction by kind. */
 	verify(rows) {
 		const stored = new Map(rows.map(({ id, content }) => [id, content]));
 		const times = new Map();
@@ -63,7 +63,7 @@ export class History {
 		return { lost, phantoms, twice, invented, outOfOrder: this.outOfOrder, disorder, gaps: this.#gaps(rows) };
 	}
 
-	/** Stored rows that a connection was not shown, although it was shown one before and one after. */
+	/** Stored rows missing on a connection that received both an earlier and a later one. */
 	#gaps(rows) {
 		const connections = new Map();
 		for (const { connection, id } of this.shown) {

@@ -3,9 +3,9 @@
 
     hold_socket.py PORT PROGRAM [ARGUMENT...]
 
-The program gets the socket as file descriptor 3, with LISTEN_FDS and LISTEN_PID set. SIGUSR1 replaces it: the running
-one gets SIGTERM, the next one starts when it has ended. Clients that connect in between wait in the backlog. SIGTERM
-ends both. A program that ends unasked ends this one too, with the same status.
+The program gets the socket as file descriptor 3, with LISTEN_FDS and LISTEN_PID set. SIGUSR1 replaces the program: the
+running process gets SIGTERM, and the next one starts once it has ended. Connections made in between wait in the backlog.
+SIGTERM ends both. If the program ends on its own, this one ends too, with the same status.
 """
 import os
 import signal

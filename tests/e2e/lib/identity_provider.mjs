@@ -1,5 +1,5 @@
-// A real OpenID provider (the package oidc-provider) in the process of the test, with its own pages to sign in at. Any
-// name gets in with any password; what is known of people is made of their names. PKCE is required of everybody.
+// A real OpenID provider (the package oidc-provider) in the test's process, with its own sign-in pages. It accepts any name
+// with any password, and derives all claims from the name. PKCE is required of all clients.
 import http from 'node:http';
 import { once } from 'node:events';
 import { randomBytes } from 'node:crypto';
@@ -7,7 +7,7 @@ import Provider from 'oidc-provider';
 import { freePort } from './ports.mjs';
 
 export class IdentityProvider {
-	/** Starts the provider, with one client that people are sent back to at these addresses. */
+	/** Starts the provider, with one client that redirects back to these addresses. */
 	static async start({ callbacks }) {
 		const provider = new IdentityProvider();
 		const port = await freePort();
@@ -42,7 +42,7 @@ export class IdentityProvider {
 		return provider;
 	}
 
-	/** The settings of a service for this provider, under the name `idp`. */
+	/** The settings of a server that uses this provider under the name `idp`. */
 	settings(more = {}) {
 		return {
 			AUTH_PROVIDERS: 'idp',
@@ -54,7 +54,7 @@ export class IdentityProvider {
 		};
 	}
 
-	/** Fills in the pages of the provider in a browser: who one is, and that it may tell. */
+	/** Fills in the provider's pages in a browser: sign-in and consent. */
 	async signIn(page, name) {
 		await page.waitForURL((url) => url.origin === this.issuer);
 		await page.locator('input[name=login]').fill(name);

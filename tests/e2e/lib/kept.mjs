@@ -1,5 +1,5 @@
-// A connection of HTTP that is kept from one request to the next, bytes as they are: it shows what a connection that is
-// closed at the wrong moment costs, which a library that asks again by itself does not.
+// A keep-alive HTTP connection with raw bytes. It shows the effect of closing a connection at the wrong moment, which
+// libraries hide by retrying.
 import assert from 'node:assert/strict';
 import net from 'node:net';
 
@@ -8,7 +8,7 @@ export class Kept {
 	#received = '';
 	#waiting = null;
 
-	/** Connects, and waits as long as it takes to be let in. */
+	/** Connects, and waits until the server accepts the connection. */
 	static async open({ port, token }) {
 		const kept = new Kept();
 		kept.token = token;
@@ -24,7 +24,7 @@ export class Kept {
 		return kept;
 	}
 
-	/** Creates a message; gives what was stored, and whether no request follows on this connection. */
+	/** Creates a message. Returns the stored row, and whether the server closes this connection. */
 	post(content) {
 		assert.equal(this.#waiting, null);
 		const body = JSON.stringify({ content });

@@ -1,10 +1,10 @@
-// A real SMTP server (smtp-server), which the binary hands its mails to: on a fixed port, so that it can be down at first.
+// A real SMTP server (smtp-server) for the binary's mails, on a fixed port so that it can be down at first.
 import { once } from 'node:events';
 import { SMTPServer } from 'smtp-server';
 import { keepSecret } from './evidence.mjs';
 import { until } from './wait.mjs';
 
-/** Quoted-printable, RFC 2045, 6.7. */
+/** Decodes quoted-printable, RFC 2045, section 6.7. */
 const unquote = (text) => text.replaceAll('=\r\n', '').replace(/(=[0-9A-F]{2})+/g, (bytes) => decodeURIComponent(bytes.replaceAll('=', '%')));
 
 function part(raw, type) {
@@ -15,7 +15,7 @@ function part(raw, type) {
 }
 
 export class MailServer {
-	/** Everything that was taken: { to, raw, text, html, link, secure, user }. */
+	/** All accepted mails: { to, raw, text, html, link, secure, user }. */
 	mails = [];
 	#server = null;
 
@@ -57,7 +57,7 @@ export class MailServer {
 		if (server) await new Promise((resolve) => server.close(resolve));
 	}
 
-	/** Waits for the mail of this number to this address, counted from 0. */
+	/** Waits for the mail with this index (from 0) to this address. */
 	async mailTo(address, number = 0, ms = 30_000) {
 		const found = () => this.mails.filter(({ to }) => to.includes(address))[number];
 		await until(() => found() !== undefined, `mail ${number} to ${address}`, { ms });

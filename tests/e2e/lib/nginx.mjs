@@ -1,5 +1,5 @@
-// nginx in front of the server, set up with the very lines of the README: what people copy from there is what is tested.
-// TLS with a certificate made for the run; only addresses, ports and paths differ.
+// nginx in front of the server, configured with the lines of the README, so that the documented configuration is the tested
+// one. TLS uses a certificate made for the run; only addresses, ports and paths differ.
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -12,7 +12,7 @@ import { until } from './wait.mjs';
 
 const README = new URL('../../../README.md', import.meta.url);
 
-/** The lines of the README for nginx, with each of these put in the place of what stands there. */
+/** The nginx configuration of the README with these replacements, each of which must match. */
 function snippet(replacements) {
 	const block = /```nginx\n(.*?)```/s.exec(readFileSync(README, 'utf8'));
 	assert.ok(block, 'the README has lines for nginx');

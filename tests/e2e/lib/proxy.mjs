@@ -1,5 +1,5 @@
-// The network between browser and server, on the loopback interface, with the faults of real ones: connections that end
-// (FIN), that are torn down (RST), that are accepted and then hang, that fall silent, and a network that is not there.
+// A network between browser and server on the loopback interface, with the faults of real ones: connections that are closed
+// (FIN), reset (RST), accepted and left hanging, or silently frozen, and no network at all.
 import { once } from 'node:events';
 import net from 'node:net';
 
@@ -19,12 +19,12 @@ export class Proxy {
 		return `http://127.0.0.1:${this.port}`;
 	}
 
-	/** Connections that were accepted and hang. */
+	/** The number of accepted connections that hang. */
 	get waiting() {
 		return this.#waiting.length;
 	}
 
-	/** Ends every connection as a process that goes away does: FIN after what is under way. */
+	/** Closes every connection like an exiting process: FIN after pending data. */
 	cut() {
 		for (const { client, upstream } of this.#pairs) {
 			client.end();
@@ -32,7 +32,7 @@ export class Proxy {
 		}
 	}
 
-	/** Tears every connection down: RST. */
+	/** Resets every connection: RST. */
 	reset() {
 		for (const { client, upstream } of this.#pairs) {
 			client.resetAndDestroy();
@@ -40,7 +40,7 @@ export class Proxy {
 		}
 	}
 
-	/** Nothing flows any more on the connections of now, and neither side is told: a cable is pulled. */
+	/** Stops the data flow on the current connections without notifying either side, like a pulled cable. */
 	freeze() {
 		for (const { client, upstream } of this.#pairs) {
 			client.unpipe(upstream).pause();
@@ -48,18 +48,18 @@ export class Proxy {
 		}
 	}
 
-	/** From now on new connections are accepted and hang. */
+	/** Lets new connections hang after accepting them. */
 	stall() {
 		this.#stalled = true;
 	}
 
-	/** Everything flows again, what hangs first. */
+	/** Resumes the data flow, hanging connections first. */
 	pass() {
 		this.#stalled = false;
 		for (const client of this.#waiting.splice(0)) this.#relay(client);
 	}
 
-	/** There is no network: connections end, new ones are refused. */
+	/** Takes the network down: connections are reset, new ones refused. */
 	async down() {
 		const closed = once(this.listener, 'close');
 		this.listener.close();
@@ -95,7 +95,7 @@ export class Proxy {
 		upstream.once('error', () => client.resetAndDestroy());
 		client.once('close', forget);
 		upstream.once('close', () => {
-			// What the server said last still has to reach the browser.
+			// The server's last bytes still have to reach the browser.
 			if (client.writableEnded && client.writableFinished) forget();
 			else client.end(forget);
 		});

@@ -1,7 +1,7 @@
-// Random numbers that can be had again: the seed is printed by whoever uses them, and SEED=… sets it.
+// Reproducible random numbers: tests print the seed, and SEED=… sets it.
 export const SEED = Number(process.env.SEED ?? Date.now() % 2 ** 31);
 
-/** A function that gives numbers from 0 to just under 1 (mulberry32). */
+/** Returns a generator of numbers from 0 to just under 1 (mulberry32). */
 export function randomFrom(seed) {
 	let state = seed >>> 0;
 	return () => {

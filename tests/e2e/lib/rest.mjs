@@ -1,5 +1,5 @@
-// One REST call at a time, and the few the tests make again and again: signing in, making people, posting and reading
-// messages. Answers come back whole, so that a failed expectation can show them.
+// REST calls, with shortcuts for frequent ones: signing in, creating accounts, posting and reading messages. Responses are
+// returned in full, so that a failed assertion can show them.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { keepCookie, keepError, keepSecretsOf } from './evidence.mjs';
@@ -13,12 +13,12 @@ export class Rest {
 		this.token = token;
 	}
 
-	/** The same server seen by somebody else. */
+	/** The same server with another account's token. */
 	as(token) {
 		return new Rest(this.origin, token);
 	}
 
-	/** One call; never throws because of the status. */
+	/** Sends one request; never throws because of the status. */
 	async call(method, path, body) {
 		const answer = await fetch(this.origin + path, {
 			method,
@@ -34,7 +34,7 @@ export class Rest {
 		try {
 			json = text === '' ? null : JSON.parse(text);
 		} catch {
-			// Not JSON; `text` has it.
+			// Not JSON: `text` holds it.
 		}
 		keepSecretsOf({ token: this.token, body, json });
 		for (const line of answer.headers.getSetCookie()) keepCookie(line);
@@ -42,7 +42,7 @@ export class Rest {
 		return { status: answer.status, headers: answer.headers, text, json, data: json?.data, code: json?.errors?.[0]?.extensions?.code };
 	}
 
-	/** One call that has to succeed; gives its `data`. */
+	/** Sends one request that must succeed, and returns its `data`. */
 	async data(method, path, body) {
 		const answer = await this.call(method, path, body);
 		assert.ok(answer.status === 200 || answer.status === 204, `${method} ${path} gave ${answer.status}: ${answer.text.slice(0, 500)}`);
@@ -53,7 +53,7 @@ export class Rest {
 		return this.data('POST', '/items/messages', { content });
 	}
 
-	/** Every message there is, page by page in the order of ids, so that no cap on a list hides one. */
+	/** All messages, page by page in the order of ids, so that no limit hides any. */
 	async allMessages(fields = 'id,content') {
 		const rows = [];
 		for (;;) {
@@ -66,27 +66,27 @@ export class Rest {
 	}
 }
 
-/** The server as its administrator sees it, with a way to make people. */
+/** The server with administrator access, and shortcuts for creating accounts. */
 export class Administrator extends Rest {
 	static async signIn(server, credentials = ADMIN) {
 		const data = await new Rest(server.origin).data('POST', '/auth/login', credentials);
 		return new Administrator(server.origin, data.access_token);
 	}
 
-	/** Somebody as the tutorial makes them: a first name, no role, the Public policy attached. */
+	/** Creates an account as in the tutorial: a first name, no role, and the Public policy. */
 	async person(firstName) {
 		const person = await this.#create(firstName, {});
 		await this.data('POST', '/access', { user: person.id, policy: await this.publicPolicy() });
 		return person;
 	}
 
-	/** Somebody with the role that a first start makes: may write, and edit and delete what they wrote. */
+	/** Creates an account with the initial role: it may write, and edit and delete its own messages. */
 	async member(firstName) {
 		const [role] = await this.data('GET', '/roles?filter[name][_eq]=Member&fields=id&limit=1');
 		return this.#create(firstName, { role: role.id });
 	}
 
-	/** `rest` acts as that person by a static token, which needs no sign-in and never expires. */
+	/** Creates an account. Its `rest` uses a static token, which needs no sign-in and never expires. */
 	async #create(firstName, fields) {
 		const email = `${firstName}.${randomBytes(4).toString('hex')}@example.com`.toLowerCase();
 		const token = randomBytes(24).toString('hex');

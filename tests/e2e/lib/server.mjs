@@ -1,6 +1,6 @@
-// The real binary as a process of its own: a fresh directory, a free port, an administrator, and its log kept for when
-// something fails. Three ways to restart it: a new process on the same port, a new process behind a socket that somebody
-// holds open, and SIGHUP. A server that ends unasked makes every wait of the test fail, with the log.
+// The real binary in its own process: a fresh directory, a free port, an administrator, and its log, which is saved if a
+// test fails. There are three kinds of restart: a new process on the same port, a new process behind a socket that a
+// supervisor keeps open, and SIGHUP. If a server ends unexpectedly, every wait of the test fails and shows the log.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -25,13 +25,13 @@ process.on('exit', () => {
 });
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
 
-/** What every process of the suite sees: nothing of the settings of whoever runs it. */
+/** The environment of every process of the suite, without the settings of the caller's environment. */
 export function environment(extra = {}) {
 	const kept = Object.fromEntries(['PATH', 'HOME', 'LANG', 'TMPDIR'].flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
 	return { ...kept, ...extra };
 }
 
-/** A new empty directory, removed when the suite's process ends. */
+/** Creates an empty directory, removed when the suite's process ends. */
 export function freshDirectory() {
 	const directory = mkdtempSync(path.join(os.tmpdir(), 'chinwag-e2e-'));
 	directories.add(directory);
@@ -47,8 +47,8 @@ export class Server {
 	/**
 	 * Starts a server and waits until it answers.
 	 * `held`: behind a socket that stays open across restarts. `demo`, `publicDirectory`, `args`: the command line.
-	 * `env`: settings on top of the suite's own; undefined takes one away. `directory`: another than a fresh one.
-	 * `filesMax`: how many files the process may open, with no right to more.
+	 * `env`: settings in addition to the suite's own; undefined removes one. `directory`: used instead of a fresh one.
+	 * `filesMax`: the soft and hard limit of open files.
 	 */
 	static async start(options = {}) {
 		const server = new Server(options);
@@ -81,10 +81,10 @@ export class Server {
 		return this.#child?.pid;
 	}
 
-	/** Starts the process and waits until it answers; gives the milliseconds that took. */
+	/** Starts the process and waits until it answers; returns the milliseconds that took. */
 	async launch() {
 		assert.equal(this.#child, null, 'the server runs already');
-		// All tests are one address, and some of them faster than any office.
+		// All tests share one address, and some of them exceed the default rate.
 		const rate = { RATE_LIMITER_POINTS: '100000' };
 		const settings = { HOST, PORT: String(this.port), ADMIN_EMAIL: ADMIN.email, ADMIN_PASSWORD: ADMIN.password, ...rate, ...this.env };
 		for (const [name, value] of Object.entries(settings)) if (value === undefined) delete settings[name];
@@ -140,13 +140,13 @@ export class Server {
 		}
 	}
 
-	/** Sends a signal that is not meant to end the process. */
+	/** Sends a signal that does not end the process. */
 	signal(name) {
 		assert.ok(this.#child, 'the server does not run');
 		this.#child.kill(name);
 	}
 
-	/** Sends a signal that ends the process, and gives { code, signal } once it is gone. */
+	/** Sends a signal that ends the process, and returns { code, signal } once it has ended. */
 	async end(name = 'SIGTERM', ms = 15_000) {
 		if (!this.#child) return this.exited;
 		this.#stopping = true;
@@ -154,7 +154,7 @@ export class Server {
 		return within(this.exited, `the server to end after ${name}\n--- its output ---\n${this.log}`, ms);
 	}
 
-	/** Ends the server in good order, asserting that the order was good. */
+	/** Ends the server with SIGTERM and asserts a clean exit. */
 	async stop() {
 		this.assertAlive();
 		if (!this.#child) return;
@@ -162,14 +162,14 @@ export class Server {
 		assert.deepEqual(end, { code: 0, signal: null }, `SIGTERM should end the server with status 0\n${this.log}`);
 	}
 
-	/** SIGTERM, and a new process on the same port as soon as the old one is gone. */
+	/** Sends SIGTERM, and starts a new process on the same port once the old one has ended. */
 	async restart() {
 		assert.equal(this.held, false);
 		await this.stop();
 		await this.launch();
 	}
 
-	/** The supervisor replaces the process; the listening socket stays. */
+	/** Makes the supervisor replace the process; the listening socket stays open. */
 	async replace() {
 		assert.equal(this.held, true);
 		const before = this.#replacements();
@@ -182,7 +182,7 @@ export class Server {
 		return this.log.split('hold_socket: replaced').length - 1;
 	}
 
-	/** The process executes its binary anew, on SIGHUP: the same process id, another image in memory. */
+	/** Makes the process re-execute its binary with SIGHUP: the same process id, a new image in memory. */
 	async reexecute() {
 		assert.equal(this.held, false);
 		const { pid } = this;
@@ -193,7 +193,7 @@ export class Server {
 		await this.ready();
 	}
 
-	/** For `after` hooks: ends the process in any way, and keeps the log if a test failed. */
+	/** For `after` hooks: ends the process by any means, and saves the log if a test failed. */
 	async dispose(failed = false) {
 		if (failed) writeFileSync(artifact(`server-${this.port}.log`), this.log);
 		this.#forget?.();
@@ -202,8 +202,8 @@ export class Server {
 }
 
 /**
- * Runs the binary to its end, with nothing on its standard input unless given: { code, signal, stdout, stderr }.
- * `limits`: what the process may have of the system, as options of prlimit(1).
+ * Runs the binary to completion: { code, signal, stdout, stderr }. Standard input is empty unless given.
+ * `limits`: resource limits of the process, as options of prlimit(1).
  */
 export async function run(args, { env = {}, directory = freshDirectory(), input, ms = 20_000, limits = [] } = {}) {
 	const command = limits.length ? ['prlimit', ...limits, BINARY, ...args] : [BINARY, ...args];

@@ -1,10 +1,10 @@
-// An origin of somebody else's: one empty page with the SDK in it, on a port of its own.
+// A foreign origin: one empty page that includes the SDK, on its own port.
 import http from 'node:http';
 import { once } from 'node:events';
 import { build } from 'esbuild';
 import { SUITE } from './paths.mjs';
 
-/** Gives the SDK as a script that makes `sdk` a global name. */
+/** Returns the SDK as a script that defines the global `sdk`. */
 export async function bundle(version) {
 	const { outputFiles } = await build({
 		stdin: { contents: `export * from '${version}';`, resolveDir: SUITE },
@@ -19,7 +19,7 @@ export async function bundle(version) {
 }
 
 export class Site {
-	/** Starts to serve the page. `host`: the name that browsers call it by. */
+	/** Starts serving the page. `host`: the host name in its origin. */
 	static async start({ version = 'sdk-26', host = '127.0.0.1' } = {}) {
 		const script = await bundle(version);
 		const files = {

@@ -1,5 +1,5 @@
-// A raw client of /websocket that keeps every frame and answers the heartbeat. Used where the wire itself is the subject;
-// the SDK is used, in a browser, where what people do with it is.
+// A raw client of /websocket that records every frame and answers the heartbeat. For tests of the protocol itself; tests of
+// user behaviour run the SDK in a browser.
 import assert from 'node:assert/strict';
 import WebSocket from 'ws';
 import { keepError, keepSecretsOf } from './evidence.mjs';
@@ -33,7 +33,7 @@ export class Socket {
 		});
 	}
 
-	/** Opens a socket, and signs it in if there are credentials (`{ email, password }`, `{ access_token }`, …). */
+	/** Opens a socket, and signs in if there are credentials (`{ email, password }`, `{ access_token }`, …). */
 	static async open(origin, credentials) {
 		const socket = new Socket(origin);
 		await within(socket.opened, 'the socket to open');
@@ -54,7 +54,7 @@ export class Socket {
 		this.ws.send(JSON.stringify(frame));
 	}
 
-	/** Takes the first frame that fits, from those here or still to come. */
+	/** Removes and returns the first matching frame, waiting for it if necessary. */
 	async take(fits, what, ms = 8_000) {
 		return until(
 			() => {
@@ -68,7 +68,7 @@ export class Socket {
 		);
 	}
 
-	/** The next frame, from now on. */
+	/** The next frame from now on. */
 	next() {
 		return new Promise((resolve) => {
 			const listener = (frame) => {
@@ -79,13 +79,13 @@ export class Socket {
 		});
 	}
 
-	/** Sends a request with a uid and takes the answer to it. */
+	/** Sends a request with a uid and returns its answer. */
 	async ask(frame, uid = `ask-${Math.random().toString(36).slice(2)}`) {
 		this.send({ ...frame, uid });
 		return this.take((answer) => answer.uid === uid || (answer.status === 'error' && answer.uid === undefined), `the answer to ${JSON.stringify(frame)}`);
 	}
 
-	/** Subscribes to what is created, and returns once the server says so. */
+	/** Subscribes to creates, and returns once the server has confirmed that. */
 	async subscribe(fields = ['id', 'content']) {
 		const answer = await this.ask({ type: 'subscribe', collection: 'messages', event: 'create', query: { fields } });
 		assert.equal(answer.event, 'init', `the subscription was refused: ${JSON.stringify(answer)}`);

@@ -1,4 +1,4 @@
-// Looks into a database file with another program than the one under test: Python's own SQLite.
+// Accesses a database file independently of the program under test, with Python's SQLite.
 import { execFileSync } from 'node:child_process';
 
 const SCRIPT = `
@@ -9,12 +9,12 @@ connection.commit()
 print(json.dumps(rows))
 `;
 
-/** Runs one statement and gives its rows as lists. */
+/** Runs one statement and returns its rows as lists. */
 export function sqlite(file, statement) {
 	return JSON.parse(execFileSync('python3', ['-c', SCRIPT, file, statement], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }));
 }
 
-/** What SQLite itself finds wrong with the file: an empty list if nothing. */
+/** The errors found by SQLite's integrity check: an empty list if there are none. */
 export function damage(file) {
 	return sqlite(file, 'pragma integrity_check').map(([line]) => line).filter((line) => line !== 'ok');
 }

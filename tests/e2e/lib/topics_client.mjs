@@ -1,13 +1,13 @@
-// A client of /_ws: within a test, or as a process of its own (`node topics_client.mjs ORIGIN`), which says so on its
-// standard output once it is counted.
+// A client of /_ws: within a test, or as a separate process (`node topics_client.mjs ORIGIN`), which prints a line once the
+// server has counted it.
 import { fileURLToPath } from 'node:url';
 import WebSocket from 'ws';
 import { until, within } from './wait.mjs';
 
 export class TopicsClient {
-	/** What each topic was last said to be. */
+	/** The last state of each topic. */
 	states = {};
-	/** How often the server has asked for a sign of life. */
+	/** The number of pings received from the server. */
 	beats = 0;
 
 	static async open(origin) {
@@ -28,12 +28,12 @@ export class TopicsClient {
 		this.ws.send(JSON.stringify({ type, topic, payload }));
 	}
 
-	/** Waits until so many are said to be here. */
+	/** Waits until the server reports this number of users. */
 	users(count) {
 		return until(() => this.states.session.users === count, `${count} users`, { ms: 30_000 });
 	}
 
-	/** Ends the connection without a word to the server, but with the end of TCP. */
+	/** Ends the connection without a close frame, but with TCP's FIN. */
 	close() {
 		this.ws.terminate();
 	}

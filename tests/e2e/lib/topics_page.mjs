@@ -1,4 +1,4 @@
-// The page of the nuxt-ws example as a person uses it. Nothing here reaches into the page's own code.
+// The page of the nuxt-ws example, used through its user interface, never through its own code.
 import assert from 'node:assert/strict';
 import { Window } from './browser.mjs';
 
@@ -16,7 +16,7 @@ export class TopicsPage {
 		await this.shows('Connected, Users: ');
 	}
 
-	/** Waits until the page shows this somewhere. */
+	/** Waits until the page shows this text anywhere. */
 	async shows(text) {
 		await this.page.getByText(text).first().waitFor({ timeout: 15_000 });
 	}
@@ -25,13 +25,13 @@ export class TopicsPage {
 		await this.page.getByText(`Connected, Users: ${count}`, { exact: true }).waitFor();
 	}
 
-	/** What is shown of the chat: a line of text per message, `name: text`. */
+	/** The chat on the page: a line of text per message, `name: text`. */
 	async lines() {
 		const all = await this.page.locator('#__nuxt > div > div').allTextContents();
 		return all.slice(1).map((text) => text.trim());
 	}
 
-	/** Waits until the last line has this text, and gives the name beside it. */
+	/** Waits until the last line has this text, and returns the name beside it. */
 	async last(text) {
 		return this.window.until(async () => {
 			const last = (await this.lines()).at(-1) ?? '';

@@ -1,10 +1,10 @@
-// One-time codes, as an authenticator app computes them.
+// One-time codes, computed as by an authenticator app.
 import { createHmac } from 'node:crypto';
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
 const STEP_MS = 30_000;
 
-/** RFC 6238: the code of a secret in base32, now or so many steps later. */
+/** RFC 6238: the code of a base32 secret, now or `later` time steps ahead. */
 export function totp(secret, later = 0) {
 	const bits = [...secret].map((letter) => ALPHABET.indexOf(letter).toString(2).padStart(5, '0')).join('');
 	const key = Buffer.from(bits.match(/.{8}/g).map((byte) => Number.parseInt(byte, 2)));

@@ -1,4 +1,4 @@
-// The tutorial's page as a person uses it, and as its wire looks. Nothing here reaches into the page's own code.
+// The tutorial's page, used through its user interface, and its frames. Its own code is never accessed.
 import assert from 'node:assert/strict';
 import { Window } from './browser.mjs';
 
@@ -6,8 +6,8 @@ const SUBSCRIPTION = 'messages-subscription';
 const HISTORY = 'get-recent-messages';
 
 /**
- * What the tutorial's own `close` handler provokes, whoever the server is: it calls `connect()` while the SDK still
- * takes the connection for open, and then sends into the closed socket. Nothing else may go wrong on the page.
+ * Errors caused by the tutorial's `close` handler with any server: it calls `connect()` while the SDK still considers the
+ * connection open, and then sends into the closed socket. No other errors may occur on the page.
  */
 export const LOST_CONNECTION_ERRORS = [
 	'uncaught: Cannot connect when state is "open"',
@@ -24,7 +24,7 @@ export class TutorialPage {
 		return chat;
 	}
 
-	/** Opens the page, signs in, and waits until history and subscription are there. */
+	/** Opens the page, signs in, and waits for the history and the subscription. */
 	static async signedIn(browser, origin, person) {
 		const chat = await TutorialPage.open(browser, origin);
 		await chat.connected();
@@ -49,7 +49,7 @@ export class TutorialPage {
 		return this.socket.received.filter((frame) => frame.type === type);
 	}
 
-	/** The socket is open, so that a click finds it so. */
+	/** Waits until the socket is open, so that a click can use it. */
 	async connected() {
 		await this.page.getByRole('button', { name: 'Login' }).waitFor();
 		await this.window.until(() => this.window.handshakes > 0, 'the page to open its socket');
@@ -61,7 +61,7 @@ export class TutorialPage {
 		await this.page.getByRole('button', { name: 'Login' }).click();
 	}
 
-	/** Signed in, with the history read and the subscription running, all on the newest socket. */
+	/** Waits until the page is signed in, has read the history and is subscribed, all on the newest socket. */
 	async ready() {
 		await this.window.until(
 			() =>
@@ -73,7 +73,7 @@ export class TutorialPage {
 		await this.page.getByRole('heading', { name: 'Chat', exact: true }).waitFor();
 	}
 
-	/** Waits until the SDK has come back by itself, on a later socket than the first `connections`. */
+	/** Waits until the SDK has reconnected on its own, with a socket later than the first `connections`. */
 	async recovered(connections, { signsIn }) {
 		await this.window.until(
 			() =>
@@ -86,7 +86,7 @@ export class TutorialPage {
 		);
 	}
 
-	/** Loads the page anew, with what it stored. */
+	/** Reloads the page, which keeps its stored data. */
 	async reload() {
 		const before = this.connections;
 		await this.page.reload();
@@ -94,7 +94,7 @@ export class TutorialPage {
 		await this.ready();
 	}
 
-	/** What the chat shows, a line of text per message; nothing while the login form is there. */
+	/** The chat on the page, a line of text per message; empty while the login form is shown. */
 	async shown() {
 		return (await this.lines.allTextContents()).map((text) => text.trim());
 	}
@@ -113,7 +113,7 @@ export class TutorialPage {
 		await this.page.locator('#text').press('Enter');
 	}
 
-	/** Submits the form again and again without a pause, faster than anybody types. */
+	/** Submits the form repeatedly without a pause, faster than a person can type. */
 	async sendAll(texts) {
 		await this.page.evaluate((texts) => {
 			const input = document.querySelector('#text');

@@ -1,9 +1,9 @@
-// Waiting for something to become true, under a deadline. Alarms end every wait early: a server that died, for example,
-// makes the test fail at once and with its log, instead of after the deadline and without a reason.
+// Waiting for a condition with a deadline. Alarms end every wait early: a crashed server, for example, fails the test at
+// once and with its log, instead of at the deadline and without a reason.
 
 const alarms = new Set();
 
-/** Registers a function that throws when waiting has become pointless. Returns the function that takes it away. */
+/** Registers a function that throws once waiting is pointless. Returns the function that unregisters it. */
 export function alarm(check) {
 	alarms.add(check);
 	return () => alarms.delete(check);
@@ -12,8 +12,8 @@ export function alarm(check) {
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /**
- * Calls `probe` until it gives something truthy, and returns that. An assertion that fails inside counts as "not yet";
- * at the deadline the last one is thrown, so that the failure says what was there instead.
+ * Calls `probe` until it returns a truthy value, and returns that. A failed assertion inside counts as "not yet". After the
+ * deadline, the error includes the last one, to show the actual state.
  */
 export async function until(probe, what, { ms = 10_000, every = 15 } = {}) {
 	const deadline = Date.now() + ms;
@@ -35,7 +35,7 @@ export async function until(probe, what, { ms = 10_000, every = 15 } = {}) {
 	}
 }
 
-/** The promise's value, or an error naming what did not come in time. */
+/** The promise's value, or an error that names the missing event after `ms`. */
 export async function within(promise, what, ms = 10_000) {
 	let timer;
 	const late = new Promise((_, reject) => {

@@ -1,4 +1,4 @@
-// What Nuxt starts: the plugin first, then the page.
+// The start order of Nuxt: the plugin first, then the page.
 import './plugins/directus';
 import { createApp } from 'vue';
 import index from './pages/index.vue';

@@ -1,11 +1,11 @@
-"""What schemathesis has to be told about this interface, and what it may not do to it."""
+"""Adapts the schema for schemathesis, and removes fields that would lock the tests out."""
 
 import json
 
 import schemathesis
 
-# Sent to the account that asks, or to the policy that it lives by, these would shut it out, and every later answer would be
-# the same refusal. New accounts and policies do get them.
+# If sent to the requesting account or to its policy, these fields would lock it out, and every later response would be the
+# same refusal. New accounts and policies still get them.
 SHUT_OUT = {
     "/users": {"token"},
     "/policies": {"ip_access", "enforce_tfa"},
@@ -14,11 +14,11 @@ SHUT_OUT = {
 
 @schemathesis.hook
 def before_load_schema(context, schema):
-    """Gives the operations that OpenAPI 3.0 has no place for a method and a path that it knows."""
+    """Assigns a supported method and path to operations that OpenAPI 3.0 cannot describe."""
     for parameter in schema["components"]["parameters"].values():
         shape = parameter.pop("x-json-schema", None)
         if shape:
-            # Clients write this JSON themselves; here it is made up of its shape.
+            # Clients serialize this JSON themselves; here it is generated from its schema.
             example = json.loads(parameter.pop("schema")["example"])
             parameter["content"] = {"application/json": {"schema": shape, "example": example}}
             parameter.pop("explode", None)
@@ -29,13 +29,13 @@ def before_load_schema(context, schema):
         if "x-search" in item:
             item["put"] = item.pop("x-search")
         if "x-export" in item:
-            # A slash at the end changes nothing for the server, but makes it another path here.
+            # The server ignores a trailing slash, but here it makes a distinct path.
             paths[path + "/"] = {"get": item.pop("x-export")}
 
 
 def lean(shapes):
-    """Leaves each operator of each field to the filters of messages, and no depth to any. All filters are read by the same
-    code, but the requests that are made of a shape multiply with what lies in it, and again with each operation."""
+    """Keeps the full operators only in the filter of messages, and removes nesting from it. All filters share one parser,
+    but the number of generated requests multiplies with the size of a schema, and again with each operation."""
     plain = {"type": "object", "maxProperties": 2, "additionalProperties": {"$ref": "#/components/schemas/TextOperators"}}
     for name in shapes:
         if name.endswith("Filter") and name != "MessageFilter":
@@ -45,7 +45,7 @@ def lean(shapes):
 
 
 def leave_out_depth(part):
-    """Leaves related items alone to `deep`, and not those behind them."""
+    """Limits `deep` to related items, without those related to them in turn."""
     if isinstance(part, dict):
         if "_filter" in part.get("properties", {}):
             part["additionalProperties"] = False
@@ -62,7 +62,7 @@ def before_call(context, case, kwargs):
     if method == "PUT" and case.method == "PUT":
         case.method = "SEARCH"
     if method == "GET" and path.endswith("/") and "export" not in (case.query or {}):
-        # Without it, it is the other operation.
+        # Without this parameter, the request would be the other operation.
         case.query = {**(case.query or {}), "export": "json"}
     for prefix, fields in SHUT_OUT.items():
         if method == "PATCH" and path.startswith(prefix):

@@ -1,4 +1,4 @@
-// The attacks of `scripts/abuse`, in their short form: memory, disconnections, the write-ahead log and erasure are judged.
+// The attacks of `scripts/abuse` in their short form, with bounds on memory, disconnections, write-ahead log and erasure.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -20,6 +20,6 @@ test('the bounds hold under the short form of all attacks', async () => {
 	const status = await new Promise((resolve) => child.once('close', resolve));
 	const table = output.join('');
 	assert.equal(status, 0, table);
-	// Thirteen attacks, and none that was left out.
+	// All thirteen attacks ran.
 	assert.equal(table.match(/\| holds \|$/gm)?.length, 13, table);
 });

@@ -1,6 +1,6 @@
-// The description of the sockets is one that others can use: valid for the validator of AsyncAPI, with examples that have
-// the shape that is said of them, true of what pages really send and receive, and readable at /docs/websocket without
-// scripts, without the internet, on a phone and in the dark.
+// The AsyncAPI document: it passes an independent validator, its examples match their schemas, its schemas match the frames
+// that pages really send and receive, and /docs/websocket is readable without scripts, without internet access, on a phone
+// and in dark mode.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -38,7 +38,7 @@ afterEach(async (t) => {
 	await Window.closeAll(t);
 });
 
-/** For each message of the document a function that says whether a frame has its shape. */
+/** Returns for each message of the document a function that validates a frame against its schema. */
 function shapes() {
 	const ajv = new Ajv({ strict: false, allErrors: true });
 	addFormats(ajv);
@@ -82,7 +82,7 @@ test('every example has the shape that is said of it, and what is not described 
 	assert.equal(fits.refused({ type: 'items', status: 'error', error: { code: 'NEW', message: '' } }), false, 'a code');
 });
 
-/** Asserts that each frame of a window fits a message of the channel, of the right side. */
+/** Asserts that each frame of a window matches a message of the channel in the right direction. */
 function assertDescribed(window, channel, fits) {
 	const names = Object.keys(document.channels[channel].messages);
 	const of = (side) => names.filter((name) => document.components.messages[name]['x-from'] === side);
@@ -147,7 +147,7 @@ test('the documentation of REST leads to the page of the sockets', async () => {
 	assert.deepEqual(window.foreignRequests(), []);
 });
 
-/** In the browser: the words of examples that begin on one line and end on another, though they would fit. */
+/** Runs in the browser: returns the words of examples that are broken across lines although they would fit on one. */
 function brokenWords() {
 	const { document, NodeFilter } = globalThis;
 	const broken = [];
@@ -158,7 +158,7 @@ function brokenWords() {
 				const range = document.createRange();
 				range.setStart(node, index);
 				range.setEnd(node, index + word.length);
-				// Parts of what has no words, such as a token, may be anywhere.
+				// Parts of text without words, such as tokens, may break anywhere.
 				const isPart = /[\w.-]{25}/.test(node.data.slice(Math.max(0, index - 25), index + word.length + 25));
 				if (range.getClientRects().length > 1 && !isPart) broken.push(word);
 			}
@@ -177,7 +177,7 @@ for (const colorScheme of ['light', 'dark']) {
 			const overflow = await window.page.evaluate(() => globalThis.document.documentElement.scrollWidth - globalThis.document.documentElement.clientWidth);
 			const broken = await window.page.evaluate(brokenWords);
 			await window.page.screenshot({ path: artifact(`socket-docs-${device}-${colorScheme}.png`) });
-			// The page allows itself no scripts; the checker comes in by the debugger.
+			// The page allows no scripts, so the checker is injected through the debugger.
 			await window.page.evaluate(AXE);
 			const { violations, passes } = await window.page.evaluate(() => globalThis.axe.run(globalThis.document));
 

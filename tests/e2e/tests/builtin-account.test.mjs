@@ -1,5 +1,5 @@
-// Accounts on the built-in page, in Chromium, with a real mail server: signing up, forgotten passwords, two-factor sign-in,
-// one's name, password and sessions; what is said when something is wrong; and that everybody can use it.
+// Accounts on the built-in page, in Chromium, with a real mail server: sign-up, forgotten passwords, two-factor sign-in,
+// changes of name and password, sessions, error messages, and accessibility.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -17,7 +17,7 @@ import { until } from '../lib/wait.mjs';
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const MS = 30_000;
 const NEW = 'correct horse battery';
-/** What the browser reports by itself of a request that was refused, as these tests provoke. */
+/** The browser's own reports of the refused requests that these tests cause. */
 const REFUSED = /^console: Failed to load resource: the server responded with a status of (400|401|403|429) \([^)]*\) \[\/(auth|users)\//;
 
 let browser, server, mail, admin, anyone;
@@ -48,7 +48,7 @@ async function registration(settings) {
 	await admin.data('PATCH', '/settings', { public_registration: true, public_registration_verify_email: true, public_registration_role: role.id, ...settings });
 }
 
-/** Opens the page, and gives a way to find its parts beside what a `ChatPage` has. */
+/** Opens the page, and adds access to more of its elements than a `ChatPage` has. */
 async function open(options) {
 	const chat = await ChatPage.open(browser, server.origin, options);
 	await chat.form.waitFor();
@@ -71,7 +71,7 @@ async function openAccount(chat) {
 	await chat.at('account').waitFor();
 }
 
-/** Sets a second factor up through the page. Gives its secret and recovery codes; they are still shown. */
+/** Sets up a second factor through the page. Returns its secret and recovery codes, which are still shown. */
 async function setUpFactor(chat, password = PASSWORD) {
 	await chat.press('factor-begin');
 	await chat.type('factor-password', password);
@@ -422,7 +422,7 @@ describe('two-factor sign-in', () => {
 		assert.equal(await chat.at('factor-begin').isVisible(), true);
 		assert.equal((await chat.page.content()).includes(secret), false);
 
-		// The answer comes when the dialog is closed already.
+		// The response arrives after the dialog has been closed.
 		let release;
 		const closed = new Promise((resolve) => (release = resolve));
 		await chat.page.route('**/users/me/tfa/generate', async (route) => {
@@ -524,7 +524,7 @@ describe("one's own account", () => {
 		assert.equal(await chat.at('account').isVisible(), false);
 		await chat.page.reload();
 		await chat.form.waitFor();
-		// Its socket may tell of the end before the answer does.
+		// Its socket may be closed before the response arrives.
 		chat.assertClean([REFUSED]);
 		second.assertClean([REFUSED]);
 	});
@@ -651,7 +651,7 @@ describe('everybody can use it', () => {
 	}
 });
 
-/** Reads the QR code off the screen, as a camera would see it. */
+/** Reads the QR code from the screen, as a camera would see it. */
 async function scan(page, element) {
 	const picture = (await element.screenshot()).toString('base64');
 	const { width, height, data } = await page.evaluate(async (picture) => {

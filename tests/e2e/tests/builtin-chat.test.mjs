@@ -1,5 +1,5 @@
-// The chat page that the server brings along, at `/`, in Chromium: what two people do with it, with mouse and keyboard,
-// on a phone and in the dark, while the network comes and goes; and that it talks to nobody but its own server.
+// The built-in chat page at `/` in Chromium, used by two people, with mouse and keyboard, on a phone and in dark mode, with
+// network failures; it sends no requests to other origins.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -78,7 +78,7 @@ test('the history is there in order, and the part before it on demand', async ()
 	const first = await chat.texts();
 	assert.ok(first.length >= 10 && first.length < 70, `a part of the history, not ${first.length} messages`);
 	assert.deepEqual(first, texts.slice(-first.length));
-	// Not by the mouse: scrolling there loads them as well, and takes the button away from under it.
+	// Not with the mouse: scrolling also loads earlier messages, and moves the button away.
 	await chat.loadEarlier.dispatchEvent('click');
 	await chat.sees('history 1');
 	assert.deepEqual((await chat.texts()).filter((text) => text.startsWith('history')), texts);
@@ -334,7 +334,7 @@ test('where the socket is switched off the page says so and stops asking for it'
 	await chat.page.getByText('Live chat is switched off on this server.').waitFor();
 	assert.equal(await chat.composer.isEnabled(), false);
 	assert.equal(await chat.page.title(), 'Our silent chat');
-	// Back from another tab it would try at once.
+	// When the user returned to the tab, the page would retry at once.
 	const tries = chat.window.sockets.length;
 	assert.ok(tries >= 1 && tries <= 2, `${tries} sockets`);
 	await chat.page.evaluate(() => dispatchEvent(new Event('online')));

@@ -1,5 +1,5 @@
-// Parts of the built-in page that need no browser: the QR code, read by somebody else's reader; how long a server asks to
-// wait; what browsers call themselves and what people call them.
+// Parts of the built-in page that need no browser: the QR code, read by an independent decoder; the wait time requested by a
+// server; display names of browsers.
 import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
 import jsqr from 'jsqr';
@@ -11,7 +11,7 @@ import { clock, duration, sentence } from '../../../web/words.js';
 const QUIET = 4;
 const SCALE = 4;
 
-/** Draws modules as pixels, and gives what is read from them. */
+/** Draws modules as pixels, and returns the decoded text. */
 function read(modules) {
 	const size = (modules.length + 2 * QUIET) * SCALE;
 	const pixels = new Uint8ClampedArray(size * size * 4).fill(255);

@@ -1,5 +1,5 @@
-// The command line and the life of the process, from outside: what it says about itself, what it says when it cannot
-// start, how accounts are managed without a server, and how it ends.
+// The command line and the process lifecycle, from outside: its output, its errors at startup, account management without a
+// server, and shutdown.
 import assert from 'node:assert/strict';
 import { copyFileSync, linkSync, mkdirSync, readFileSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -26,13 +26,13 @@ afterEach(async (t) => {
 
 const lines = (text) => text.split('\n').filter((line) => line.trim() !== '');
 
-/** How long a process has worked, in all its threads (proc(5), in hundredths of a second). */
+/** CPU time of a process in all its threads, in seconds (proc(5) counts hundredths). */
 function processorSeconds(pid) {
 	const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
 	return (Number(fields[11]) + Number(fields[12])) / 100;
 }
 
-/** It ended by itself, with a failure, saying in one line on standard error what fits all patterns. */
+/** Asserts an exit without a signal, with a failure status and one line on standard error that matches all patterns. */
 function assertRefused({ code, signal, stderr }, ...patterns) {
 	assert.equal(signal, null);
 	assert.ok(code > 0, `exit status ${code}\n${stderr}`);
@@ -352,7 +352,7 @@ describe('SIGTERM', () => {
 				if (answer.status !== 'error') acknowledged.set(content, answer.data.id);
 			}
 		});
-		// What is asked on a connection is answered, until an answer says that it is the last.
+		// Requests on a connection are answered until a response announces that it is the last.
 		const overRest = [0, 1, 2, 3, 4, 5, 6, 7].map(async (writer) => {
 			const kept = await Kept.open({ port: server.port, token: person.token });
 			for (let number = 0, closes = false; !closes; number++) {

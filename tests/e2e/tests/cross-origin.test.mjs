@@ -1,5 +1,5 @@
-// What a page of another origin can do in Chromium to somebody who is signed in by a cookie, and what it can do once its
-// origin is named: with fetch, with sockets, in a frame, and with the real SDK.
+// Access from a page of another origin in Chromium, with a user signed in by a cookie, before and after that origin is
+// allowed: with fetch, with sockets, in a frame, and with the real SDK.
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { launchBrowser, Window } from '../lib/browser.mjs';
@@ -13,10 +13,10 @@ let failed = false;
 
 before(async () => {
 	browser = await launchBrowser();
-	// On the host of the service, so that browsers send its cookies along; only the port differs.
+	// On the server's host, so that browsers send its cookies; only the port differs.
 	neighbour = await Site.start();
 	older = await Site.start({ version: 'sdk-21' });
-	// On a host of another name: another site.
+	// On a different host name: another site.
 	stranger = await Site.start({ host: 'localhost' });
 });
 after(async () => {
@@ -29,7 +29,7 @@ afterEach(async (t) => {
 	await Window.closeAll(t);
 });
 
-/** A service with these settings, and somebody who may write there. */
+/** A server with these settings, and an account with write access. */
 async function service(env = {}, options = {}) {
 	const server = await Server.start({ env, ...options });
 	servers.add(server);
@@ -37,7 +37,7 @@ async function service(env = {}, options = {}) {
 	return { server, administrator, alice: await administrator.member('Alice') };
 }
 
-/** A window in which Alice has signed in at the service itself, by a cookie, and then went on to another page. */
+/** A window in which Alice has signed in to the server by a cookie, and then navigated to another page. */
 async function visiting(site, { server, alice }) {
 	const window = await Window.open(browser);
 	await window.page.goto(server.origin);
@@ -50,7 +50,7 @@ async function visiting(site, { server, alice }) {
 	return window;
 }
 
-/** Sends a request from a page: { status, json }, or 'blocked' if the browser keeps the answer from the page. */
+/** Sends a request from a page: { status, json }, or 'blocked' if the browser withholds the response from the page. */
 function request(window, url, options = {}) {
 	return window.page.evaluate(
 		async ([url, options]) => {
@@ -66,7 +66,7 @@ function request(window, url, options = {}) {
 	);
 }
 
-/** Opens a socket from a page, sends a frame, and gives what is answered; 'refused' if it does not open. */
+/** Opens a socket from a page, sends a frame, and returns the answer; 'refused' if the socket does not open. */
 function converse(window, url, frame) {
 	return window.page.evaluate(
 		([url, frame]) =>
@@ -104,7 +104,7 @@ describe('a page of another origin that nobody named', () => {
 			assert.equal(await request(window, `${origin}/items/messages`, { method: 'SEARCH', headers: { 'content-type': 'application/json' }, body: '{}' }), 'blocked');
 			assert.equal(await request(window, `${origin}/users/me/sessions`, { method: 'DELETE' }), 'blocked');
 			assert.equal(await request(window, `${origin}/auth/logout`, { method: 'POST', body: '{"mode":"session"}' }), 'blocked');
-			// What browsers send without asking first, since a form could send it too.
+			// Simple requests: browsers send them without a preflight, since a form could send them too.
 			for (const type of ['text/plain', 'application/x-www-form-urlencoded']) {
 				const unseen = await request(window, `${origin}/items/messages`, { method: 'POST', mode: 'no-cors', headers: { 'content-type': type }, body: '{"content":"by a form"}' });
 				assert.equal(unseen.type, 'opaque');
@@ -122,7 +122,7 @@ describe('a page of another origin that nobody named', () => {
 
 		assert.equal(await converse(window, socketOf(server), say('by a socket')), 'refused');
 		assert.equal(await converse(window, socketOf(server, '/_ws'), say('by a socket')), 'refused');
-		// The cookie does not even go along from another site, so the socket is a visitor's.
+		// From another site the cookie is not sent at all, so the socket is anonymous.
 		const elsewhere = await visiting(stranger, here);
 		const answer = await converse(elsewhere, socketOf(server), say('by a socket'));
 		assert.equal(answer.error?.code, 'FORBIDDEN', JSON.stringify(answer));
@@ -205,7 +205,7 @@ test('everybody may read where CORS_ORIGIN says so, but by a token only', async 
 	assert.equal(await request(window, `${here.server.origin}/users/me`), 'blocked');
 	assert.equal(await request(window, `${here.server.origin}/items/messages`, write('by a cookie')), 'blocked');
 	assert.equal(await converse(window, socketOf(here.server), say('by a cookie')), 'refused');
-	// Sockets take cookies along unasked, so this is for somebody who is not signed in at the service itself.
+	// Sockets always send cookies, so this window is not signed in to the server itself.
 	const fresh = await Window.open(browser);
 	await fresh.page.goto(neighbour.origin);
 	const heard = await fresh.page.evaluate(useSdk, [here.server.origin, here.alice, 'json', { credentials: 'omit' }]);
@@ -222,7 +222,7 @@ test('a demo takes pages of this machine, whatever their port', async () => {
 	}
 });
 
-/** Runs in the page: signs in, subscribes, writes, searches, signs out, all by the SDK. */
+/** Runs in the page: signs in, subscribes, writes, searches and signs out, all with the SDK. */
 async function useSdk([url, { email, password }, mode, options]) {
 	const { authentication, createDirectus, createItem, readItems, readMe, realtime, rest, withSearch } = window.sdk;
 	const client = createDirectus(url).with(authentication(mode, options)).with(rest(options)).with(realtime(mode === 'session' ? { authMode: 'public' } : {}));

@@ -1,5 +1,5 @@
-// Many sockets at once: those that do not read, those that leave together, and more than there are files for. None of them
-// takes memory without bound, and nobody else notices.
+// Many sockets at once: sockets that do not read, that close together, or that exceed the limit of open files. None of them
+// uses unbounded memory or affects other clients.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -11,12 +11,12 @@ import { Socket } from '../lib/socket.mjs';
 import { sleep, until, within } from '../lib/wait.mjs';
 
 const SLOW = 200;
-/** Enough of them to fill an outbox and all that the system keeps between the two ends. */
+/** Enough messages to fill an outbox and the system's buffers between both ends. */
 const MESSAGES = 150;
 const CONTENT = 'x'.repeat(60_000);
-/** As many as this machine lets one process have, up to ten thousand. */
+/** As many as this machine allows one process, up to ten thousand. */
 const CROWD = Math.min(10_000, openFilesMax() - 500);
-/** How many open their sockets at the same time. */
+/** The number of sockets opened concurrently. */
 const AT_ONCE = 100;
 const KIB = 1024;
 const MIB = 1024 * 1024;
@@ -41,7 +41,7 @@ function residentBytes() {
 	return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${server.pid}/status`, 'utf8'))[1]) * 1024;
 }
 
-/** The processor time that the server has taken so far, in seconds. */
+/** The server's CPU time so far, in seconds. */
 function cpuSeconds() {
 	const fields = readFileSync(`/proc/${server.pid}/stat`, 'utf8').split(') ')[1].split(' ');
 	return (Number(fields[11]) + Number(fields[12])) / 100;
@@ -56,7 +56,7 @@ function frame(text) {
 	return Buffer.concat([Buffer.from([...head, 0, 0, 0, 0]), payload]);
 }
 
-/** A socket that subscribes under a name, hears that its subscription begins, and reads nothing from then on. */
+/** Opens a socket, subscribes with this uid, waits for the confirmation, and reads nothing from then on. */
 async function subscribeAndStopReading(uid) {
 	const socket = net.connect(server.port, '127.0.0.1');
 	socket.on('error', () => {});
@@ -81,7 +81,7 @@ test('sockets that do not read take bounded memory, are closed, and slow nobody 
 	const quick = await Socket.open(server.origin, { access_token: alice.rest.token });
 	await quick.ask({ type: 'subscribe', collection: 'messages', event: 'create', query: { fields: ['id'] } }, 'q');
 	const slow = [];
-	// Each under a name of its own, so that none shares its frames with another.
+	// Each with its own uid, so that no frames are shared.
 	for (let number = 0; number < SLOW; number++) slow.push(await subscribeAndStopReading(`s${number}`));
 	const before = residentBytes();
 	let most = before;
@@ -163,7 +163,7 @@ test('with room for few files it refuses whoever is one too many, and lets nobod
 	}))), 'an answer for everybody');
 	for (const socket of asked) socket.destroy();
 
-	// Whoever writes while it is being refused may find the connection reset.
+	// A connection that is still writing while it is refused may be reset.
 	const refused = answers.filter((status) => status === 503 || status === 0).length;
 	assert.equal(answers.filter((status) => status === 101).length + refused, asked.length, `${answers}`);
 	assert.ok(refused >= 100, `${refused} were refused`);

@@ -1,6 +1,6 @@
-// Promise D1 for deletions that take several transactions: the real process is killed in the midst of the deletion of an
-// account with many messages and of the end of many sessions, executed anew by SIGHUP, and goes on each time. Meanwhile a
-// subscriber with `since` hears of each message that loses its author, once.
+// Guarantee D1 for deletions in several transactions: the real process is killed, and re-executed by SIGHUP, during the
+// deletion of an account with many messages and the end of many sessions, and continues each time. Meanwhile a subscriber
+// with `since` receives each message that loses its author exactly once.
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { Administrator } from '../lib/rest.mjs';
@@ -11,7 +11,7 @@ import { sleep, until } from '../lib/wait.mjs';
 
 const MESSAGES = 30_000;
 const SESSIONS = 5_000;
-/** A step, as the program has it. */
+/** The program's batch size. */
 const STEP = 1_000;
 
 let server, administrator, author;
@@ -31,7 +31,7 @@ afterEach((t) => {
 });
 after(() => server?.dispose(failed));
 
-/** Puts messages and expired sessions of the author into the file of the stopped server. */
+/** Writes messages and expired sessions of the author into the stopped server's database. */
 function fill() {
 	const numbers = (count) => `with recursive n (i) as (select 1 union all select i + 1 from n where i < ${count})`;
 	sqlite(
@@ -49,7 +49,7 @@ function fill() {
 const count = (sql) => sqlite(server.database, sql)[0][0];
 const anonymous = () => count('select count(*) from messages where user_created is null');
 
-/** Waits until a deletion is in its midst. */
+/** Waits until a deletion is partly done. */
 async function begun(least) {
 	const some = () => anonymous() > least && anonymous() < MESSAGES;
 	await until(some, 'some messages and not all to have lost their author', { ms: 20_000, every: 2 });

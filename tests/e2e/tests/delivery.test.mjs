@@ -1,4 +1,4 @@
-// The judge of the recovery test has to be able to find something: each kind of contradiction, made on purpose.
+// The checker of the recovery test must detect errors: each kind of contradiction, caused deliberately.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Delivery } from '../lib/delivery.mjs';
@@ -6,7 +6,7 @@ import { Delivery } from '../lib/delivery.mjs';
 const rows = [{ id: 1, content: 'a' }, { id: 2, content: 'b' }, { id: 3, content: 'c' }];
 const kinds = (delivery) => Object.entries(delivery.verify(rows)).filter(([, list]) => list.length > 0).map(([kind]) => kind);
 
-/** A subscriber that was told these rows, and then came back. */
+/** A subscriber that received these rows and then reconnected. */
 function told(ids, options) {
 	const delivery = new Delivery('one', options);
 	delivery.connected();

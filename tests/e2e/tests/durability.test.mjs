@@ -1,6 +1,6 @@
-// Promise D1, in its short form: an acknowledged message survives `kill -9` at any instant; nothing is shown that is not
-// stored; ids keep rising; the server is ready again at once. Eight writers and four subscribers work while the real
-// process is killed and started again. The seed is printed; SEED=… repeats the instants (not the interleaving).
+// Guarantee D1 in its short form: an acknowledged message survives `kill -9` at any time; no event is delivered that is not
+// stored; ids keep increasing; the server is ready again at once. Eight writers and four subscribers run while the real
+// process is killed and restarted. The seed is printed; SEED=… repeats the times (not the interleaving).
 import assert from 'node:assert/strict';
 import { copyFileSync, existsSync } from 'node:fs';
 import path from 'node:path';
@@ -17,9 +17,9 @@ const KILLS = 5;
 const LIFE_MS_MAX = 3_000;
 const ACKNOWLEDGED_MIN = 2_000;
 const READY_MS_MAX = 1_000;
-/** How long a client waits before it tries again after a refused connection. */
+/** Delay before a client retries after a refused connection. */
 const RETRY_MS = 20;
-/** After how many messages a subscriber subscribes again. */
+/** The number of messages after which a subscriber subscribes again. */
 const REPEAT_EVERY = 5;
 
 let server, person;
@@ -36,7 +36,7 @@ afterEach((t) => {
 });
 after(() => server?.dispose(failed));
 
-/** Creates one message after the other over REST; never repeats one whose outcome it does not know. */
+/** Creates one message after another over REST; never retries one with an unknown outcome. */
 async function writeOverRest(name) {
 	for (let number = 0; running.on; number++) {
 		const content = history.send(`${name} ${number}`);
@@ -51,7 +51,7 @@ async function writeOverRest(name) {
 	}
 }
 
-/** Opens a signed-in socket, however long it takes; null when the run is over. */
+/** Opens a signed-in socket, retrying until it succeeds; null once the run is over. */
 async function connect() {
 	while (running.on) {
 		let socket;
@@ -90,7 +90,7 @@ async function writeThroughSocket(name) {
 	socket.close();
 }
 
-/** Watches what is created, on one connection after the other; as the SDK does it subscribes twice, and again now and then. */
+/** Receives creates on one connection after another. Like the SDK, it subscribes twice, and again at intervals. */
 async function subscribe(name) {
 	for (let connection = 0; running.on; connection++) {
 		const socket = await connect();
@@ -112,7 +112,7 @@ async function subscribe(name) {
 	}
 }
 
-/** The database as the kill left it, checked on a copy, before anybody repairs it by opening it. */
+/** The database as left by the kill, checked in a copy before opening it repairs it. */
 function damageAfterKill() {
 	const copy = path.join(freshDirectory(), 'copy.db');
 	for (const suffix of ['', '-wal']) if (existsSync(server.database + suffix)) copyFileSync(server.database + suffix, copy + suffix);

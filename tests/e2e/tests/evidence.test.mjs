@@ -1,5 +1,5 @@
-// The check at the end of the suite can fail: what tests do is kept, and a secret in a log or an error is found, with file
-// and line, however it is spelt.
+// The check at the end of the suite detects errors: evidence of tests is recorded, and a secret in a log or an error is
+// found with file and line, in any encoding.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { readdirSync, writeFileSync } from 'node:fs';

@@ -1,5 +1,5 @@
-// A disk that is full, played by a limit on the size of files: writes are refused with 503 while it lasts, reads go on,
-// and once there is room the same process writes again. What was acknowledged is there and was shown, nothing else.
+// A full disk, simulated by a limit on file sizes: writes are refused with 503 while it lasts, reads continue, and once
+// there is space the same process writes again. All acknowledged messages are stored and were delivered, and no others.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync } from 'node:fs';
@@ -12,18 +12,18 @@ import { until } from '../lib/wait.mjs';
 
 const ROUNDS = 2;
 const WRITERS = 4;
-/** How much a file may grow in each round; a few hundred messages. */
+/** Maximum growth of a file per round: a few hundred messages. */
 const ROOM = 1024 * 1024;
 const PADDING = 'x'.repeat(4_000);
-/** How many refusals each writer sees before there is room again. */
+/** The number of refusals per writer before there is space again. */
 const REFUSALS = 10;
 
 let server, writer, pid;
 let failed = false;
 
 before(async () => {
-	// A process that exceeds the limit gets a signal that ends it, which a full disk does not send. Python ignores it, and
-	// so does what Python starts: the program behind the held socket.
+	// A process that exceeds the limit gets a signal that would end it, unlike with a full disk. Python ignores that signal,
+	// and so does its child, the program behind the held socket.
 	server = await Server.start({ held: true });
 	const children = readFileSync(`/proc/${server.pid}/task/${server.pid}/children`, 'utf8').trim();
 	assert.match(children, /^\d+$/);
@@ -37,7 +37,7 @@ afterEach((t) => {
 });
 after(() => server?.dispose(failed));
 
-/** Sets how large files may become; the hard limit stays as it is. */
+/** Sets the maximum size of files; the hard limit is unchanged. */
 function limit(bytes) {
 	execFileSync('prlimit', ['--pid', String(pid), `--fsize=${bytes}:unlimited`]);
 }
@@ -47,7 +47,7 @@ function largest() {
 	return Math.max(...files.filter((file) => existsSync(file)).map((file) => statSync(file).size));
 }
 
-/** Creates messages until some were refused, and keeps apart which were. */
+/** Creates messages until some are refused; records both kinds separately. */
 async function fill(name, acknowledged, refused) {
 	for (let number = 0, refusals = 0; refusals < REFUSALS; number++) {
 		assert.ok(number < 5_000, 'the limit should have been reached by now');
@@ -83,12 +83,12 @@ test('a full disk refuses writes, and with room again the same process takes the
 	for (let round = 1; round <= ROUNDS; round++) {
 		limit(largest() + ROOM);
 		await Promise.all(Array.from({ length: WRITERS }, (_, number) => fill(`${round}.${number}`, acknowledged, refused)));
-		// What is there can be read while nothing can be written.
+		// Reads work while writes fail.
 		assert.equal((await writer.rest.data('GET', '/items/messages?limit=1')).length, 1);
 		assert.ok(acknowledged.size >= round * 20, `only ${acknowledged.size} were acknowledged`);
 
 		limit('unlimited');
-		// No longer than somebody would wait who tries again.
+		// No longer than the usual delay of a retry.
 		const again = `${round}: again`;
 		await until(
 			async () => {

@@ -1,5 +1,5 @@
-// Complete clients can be generated from the API's description by the generators that people use: each keeps all operations,
-// what it writes compiles under --strict, and the client signs in, creates a message and finds it with a typed filter.
+// Common generators produce complete clients from the OpenAPI document: each includes all operations, its code compiles
+// under --strict, and the client signs in, creates a message and finds it with a typed filter.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -39,7 +39,7 @@ before(async () => {
 });
 after(() => server?.dispose(failed));
 
-/** Where a generator writes, made anew. */
+/** Creates the output folder of a generator. */
 function folder(name) {
 	const made = path.join(GENERATED, name);
 	mkdirSync(made, { recursive: true });
@@ -52,7 +52,7 @@ function written(where) {
 	return files.map((file) => readFileSync(path.join(file.parentPath ?? file.path, file.name), 'utf8')).join('\n');
 }
 
-/** What each generator does, and what the operations of its client are known by. */
+/** How to run each generator, and how to find the operations of its client. */
 const GENERATORS = {
 	'openapi-fetch': {
 		async generate() {
@@ -141,7 +141,7 @@ describe('a complete client', () => {
 
 async function talk(name, { email, password }, content) {
 	const outfile = path.join(GENERATED, `${name}.mjs`);
-	// Axios asks for modules of Node in the way of CommonJS.
+	// Axios loads Node modules with CommonJS `require`.
 	const banner = { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" };
 	await build({ entryPoints: [path.join(PROGRAMS, `${name}.ts`)], outfile, bundle: true, format: 'esm', platform: 'node', logLevel: 'silent', banner });
 	const program = await import(outfile);

@@ -1,4 +1,4 @@
-// The memory of password hashes: it is the largest that a single request takes, and comes back.
+// The memory of password hashing, the largest of any single request: it is released afterwards.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, afterEach, before, test } from 'node:test';
@@ -8,7 +8,7 @@ import { until } from '../lib/wait.mjs';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
-/** What one hash takes: far more than all else that the server has. */
+/** The memory of one hash: far more than the rest of the server uses. */
 const HASH = 192 * MIB;
 
 let server;
@@ -22,13 +22,13 @@ afterEach((t) => {
 });
 after(() => server?.dispose(failed));
 
-/** What the server holds besides what it has mapped from files. */
+/** The server's memory excluding mapped files. */
 function anonymousBytes() {
 	return Number(/^RssAnon:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${server.pid}/status`, 'utf8'))[1]) * KIB;
 }
 
 test('the memory of password hashes comes back', async () => {
-	// The administrator was given one at the start.
+	// Startup hashed the administrator's password.
 	await until(() => anonymousBytes() < HASH / 2, 'the memory of the hash of the start');
 
 	await Promise.all([1, 2, 3].map(() => Administrator.signIn(server)));

@@ -1,11 +1,11 @@
-// The judge of the durability test has to be able to find something: each kind of contradiction, made on purpose.
+// The checker of the durability test must detect errors: each kind of contradiction, caused deliberately.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { History } from '../lib/history.mjs';
 
 const kinds = (found) => Object.entries(found).filter(([, list]) => list.length > 0).map(([kind]) => kind);
 
-/** Three acknowledged messages, seen by one subscriber. */
+/** Three acknowledged messages, received by one subscriber. */
 function peaceful() {
 	const history = new History();
 	for (const [content, id] of [['a', 1], ['b', 2], ['c', 4]]) {

@@ -1,5 +1,5 @@
-// Redocly and Spectral, with all rules that they recommend, report no warning on either document, and each model that
-// Modelina generates from the AsyncAPI document has a name.
+// Redocly and Spectral report no warning on either document with all their recommended rules, and each model that Modelina
+// generates from the AsyncAPI document has a name.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { TypeScriptGenerator } from '@asyncapi/modelina';
@@ -8,7 +8,10 @@ import spectral from '@stoplight/spectral-core';
 import rulesets from '@stoplight/spectral-rulesets';
 import { run } from '../lib/server.mjs';
 
-/** Spectral's severity of a warning. Information has a higher number: AsyncAPI has a newer version than generators know. */
+/**
+ * Spectral's severity of warnings. Information has a higher number, such as the notice that AsyncAPI has a newer version
+ * than the generators support.
+ */
 const WARNING = 1;
 const KINDS = { openapi: rulesets.oas, asyncapi: rulesets.asyncapi };
 const texts = {};
@@ -47,7 +50,7 @@ for (const [kind, ruleset] of Object.entries(KINDS)) {
 		test('would have warnings if its license had no name', async () => {
 			const broken = JSON.parse(texts[kind]);
 			broken.info.license = {};
-			// The rest of it takes long and has no part in this.
+			// The rest takes long to check and is irrelevant here.
 			if (broken.paths) Object.assign(broken, { paths: {}, components: {} });
 			const source = JSON.stringify(broken);
 			assert.notDeepEqual(await redocly(source), []);

@@ -1,4 +1,4 @@
-// Coming in by a mail, through a real mail server: the mail is read, its link followed, and somebody is signed in.
+// Sign-up, invitations and password resets with a real mail server: the test reads the mail and follows its link to sign in.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -13,7 +13,7 @@ import { until } from '../lib/wait.mjs';
 
 const PASSWORD = 'correct horse battery';
 
-/** The settings of a service whose mails go to this port. */
+/** The settings of a server that sends its mails to this port. */
 async function settings(mail, extra = {}) {
 	const port = await freePort();
 	const env = { EMAIL_TRANSPORT: 'smtp', EMAIL_SMTP_HOST: '127.0.0.1', EMAIL_SMTP_PORT: String(mail.port), EMAIL_SMTP_IGNORE_TLS: 'true', EMAIL_FROM: 'chat@example.com', PUBLIC_URL: `http://127.0.0.1:${port}`, REGISTER_STALL_TIME: '0', PASSWORD_RESET_STALL_TIME: '0', ...extra };
@@ -157,7 +157,7 @@ test('a password for the mail server is never sent in the clear', async () => {
 		seen.push({ user: auth.username, secure: session.secure });
 		done(null, { user: auth.username });
 	};
-	// Without STARTTLS on offer, as somebody in between would have it.
+	// Without the STARTTLS offer, as stripped by an attacker on the network.
 	const mail = new MailServer(await freePort(), { onAuth, disabledCommands: ['STARTTLS'], allowInsecureAuth: true });
 	await mail.start();
 	const server = await Server.start(await settings(mail, { EMAIL_SMTP_IGNORE_TLS: 'false', EMAIL_SMTP_USER: 'chat', EMAIL_SMTP_PASSWORD: 'the password of the mail server' }));

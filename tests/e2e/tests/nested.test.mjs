@@ -1,5 +1,5 @@
-// Rights of one's own set up with the real SDK, as Directus's own suites do it: accounts, roles and policies
-// along with what hangs on them, objects that were read sent back, and what one may do with an item.
+// Custom permissions set up with the real SDK, as in Directus's own suites: accounts, roles and policies created with their
+// related items, objects sent back as they were read, and the permissions of single items.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, test } from 'node:test';
@@ -18,7 +18,7 @@ function client(token) {
 	return createDirectus(server.origin).with(staticToken(token)).with(rest());
 }
 
-/** Somebody with a policy of their own, in one request. */
+/** Creates an account with its own policy, in one request. */
 async function scoped(actions) {
 	const [token, password] = [randomUUID(), `password ${randomUUID()}`];
 	keepSecret('a password', password);

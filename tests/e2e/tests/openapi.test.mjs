@@ -1,5 +1,5 @@
-// The API's description is one that others can use: valid for a validator that is not ours, complete for a reader, the
-// same wherever it is had from, and readable at /docs without the internet.
+// The OpenAPI document: it passes an independent validator, is complete, is the same from every source, and is readable at
+// /docs without internet access.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -32,7 +32,7 @@ afterEach(async (t) => {
 	await Window.closeAll(t);
 });
 
-/** Every operation with its address, after resolving references. */
+/** Every operation with its path, after resolving references. */
 function operations() {
 	return Object.entries(resolved.paths).flatMap(([route, item]) =>
 		Object.entries(item)
@@ -73,7 +73,7 @@ test('every operation has a summary, an error, an example, and says who may call
 test('every example has the shape that is said of it', async () => {
 	const ajv = new Ajv({ strict: false, validateFormats: true, allErrors: true });
 	addFormats(ajv);
-	// Operations of methods that OpenAPI has no place for stand beside the others as extensions.
+	// Operations with methods that OpenAPI does not support are extensions beside the others.
 	const everyOperation = Object.entries(description.paths).flatMap(([route, item]) => Object.entries(item).map(([method, operation]) => [`${method} ${route}`, operation]));
 	const follow = (part) => (part?.$ref ? follow(part.$ref.slice(2).split('/').reduce((found, key) => found[key], description)) : part);
 	ajv.addSchema({ $id: 'document', components: description.components });

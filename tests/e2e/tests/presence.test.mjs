@@ -1,4 +1,4 @@
-// How many are here, and who writes, is right whatever becomes of the clients: killed, frozen, cut off without a word.
+// The number of present and of typing users is correct even if clients are killed, frozen, or cut off without notice.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -16,7 +16,7 @@ let server, witness;
 let failed = false;
 const children = new Set();
 
-/** Starts clients that are processes of their own, and waits until each is counted. */
+/** Starts clients in separate processes, and waits until each is counted. */
 async function processes(count, { origin } = server) {
 	return Promise.all(
 		Array.from({ length: count }, async () => {
@@ -28,7 +28,10 @@ async function processes(count, { origin } = server) {
 	);
 }
 
-/** Two heartbeats at most have passed: those of the witness are not at the same instants as those of the others. */
+/**
+ * Asserts that at most two heartbeats have passed. The witness may count three, since its heartbeats are not in phase with
+ * those of the others.
+ */
 function assertTwoBeatsSince(beats) {
 	const passed = witness.beats - beats;
 	assert.ok(passed >= 1 && passed <= 3, `a ghost stayed for ${passed} heartbeats`);
@@ -90,7 +93,7 @@ test('a network that falls silent, without an end of TCP, leaves no ghosts', asy
 		await witness.users(1);
 
 		assertTwoBeatsSince(beats);
-		// Nobody has told them: it was silence that ended it.
+		// They have not been notified: the server ended them because of silence.
 		for (const client of lost) {
 			assert.equal(client.ws.readyState, client.ws.OPEN);
 			client.close();

@@ -1,5 +1,5 @@
-// Signing in with a real OpenID provider in Chromium: from a page of the service to the pages of the provider and back,
-// and then the unmodified SDK, which finds the session by its cookie.
+// Sign-in with a real OpenID provider in Chromium: from a page of the server to the provider's pages and back, and then with
+// the unmodified SDK, which uses the session cookie.
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -34,7 +34,7 @@ afterEach(async (t) => {
 	await Promise.all([...servers].map((server) => server.end()));
 });
 
-/** A service on the port that the provider knows, with a page of its own that has the SDK. */
+/** A server on the port that the provider knows, with a page that includes the SDK. */
 async function service(more) {
 	const env = { PUBLIC_URL: `http://127.0.0.1:${port}`, ...provider.settings(more) };
 	const server = await Server.start({ port, env, publicDirectory: front });
@@ -42,14 +42,14 @@ async function service(more) {
 	return server;
 }
 
-/** A window that asks nobody beyond this machine: the pages of the provider would like a font. */
+/** A window that blocks requests beyond this machine: the provider's pages request a font. */
 async function window() {
 	const opened = await Window.open(browser);
 	await opened.context.route((url) => url.hostname !== '127.0.0.1', (route) => route.abort());
 	return opened;
 }
 
-/** What the SDK says with the session of the cookie. */
+/** Results of the SDK with the cookie's session. */
 function withSdk(page) {
 	return page.evaluate(async () => {
 		const { authentication, createDirectus, readMe, refresh, rest } = globalThis.sdk;
@@ -87,14 +87,14 @@ describe('with an OpenID provider', () => {
 			[{ name: 'directus_session_token', httpOnly: true, sameSite: 'Lax' }],
 		);
 		const { me, again, gone } = await withSdk(page);
-		// Without a role she sees nothing of herself but her key.
+		// Without a role she can read only her own key.
 		const administrator = await Administrator.signIn(server);
 		const { email, first_name, provider: by, external_identifier } = await administrator.data('GET', `/users/${me.id}`);
 		assert.deepEqual({ email, first_name, by, external_identifier }, { email: 'ada@example.com', first_name: 'ada', by: 'idp', external_identifier: 'ada' });
 		assert.equal(again.id, me.id);
 		assert.ok(['FORBIDDEN', 'INVALID_CREDENTIALS'].includes(gone), gone);
 
-		// The provider still knows her: this time no page asks anything, and it is the same account.
+		// The provider still has her session: this time no page asks for input, and the account is the same.
 		await page.goto(`${server.origin}/auth/login/idp?redirect=/room`);
 		await page.waitForURL(`${server.origin}/room`);
 		assert.equal((await withSdk(page)).me.id, me.id);

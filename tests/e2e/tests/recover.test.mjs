@@ -1,5 +1,5 @@
-// The tutorial's page with one line more, `recover`, and the unmodified SDK: whatever happens to the connection, and
-// whatever others write meanwhile, the page shows every message, once and in order.
+// The tutorial's page with one additional line, `recover`, and the unmodified SDK: after any connection fault and with
+// concurrent writers, the page shows every message, once and in order.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, afterEach, before, describe, test } from 'node:test';
@@ -12,7 +12,7 @@ import { Server } from '../lib/server.mjs';
 import { LOST_CONNECTION_ERRORS, TutorialPage } from '../lib/tutorial_page.mjs';
 import { sleep, until } from '../lib/wait.mjs';
 
-/** Where the page is loaded from, and what then happens to its connection, for longer than the SDK's second. */
+/** The origin of the page, and the fault injected into its connection. Faults outlast the SDK's retry delay of a second. */
 const FAULTS = {
 	'its connection was cut': { from: ({ proxy }) => proxy, lose: ({ proxy }) => proxy.cut() },
 	'its connection was reset': { from: ({ proxy }) => proxy, lose: ({ proxy }) => proxy.reset() },
@@ -32,11 +32,11 @@ const FAULTS = {
 	'the server put itself anew on SIGHUP': { from: ({ server }) => server, lose: ({ server }) => server.reexecute() },
 };
 
-/** The page has answered the ping behind the last message: the server knows that it has it. */
+/** Waits until the page has answered the ping after the last message: the server then knows that it was received. */
 async function confirmed(chat) {
 	const types = () => chat.socket.received.map(({ type }) => type);
 	const answered = () => types().at(-1) === 'ping' && chat.sent('pong').length === chat.received('ping').length;
-	// Before a sign-in the browser answers by itself, and nothing of that is seen.
+	// Before the sign-in, the browser answers pings on its own, and the page's frames do not show it.
 	const visitor = () => !types().includes('auth');
 	await chat.window.until(() => answered() || visitor(), 'the page to confirm what it has');
 	await sleep(100);
@@ -99,7 +99,7 @@ for (const sdk of ['sdk-26', 'sdk-21']) {
 	});
 }
 
-/** One message in a task, as in browsers: the SDK listens for one at a time. */
+/** Delivers one message per task, as browsers do: the SDK listens for one at a time. */
 class OneByOne extends WebSocket {
 	constructor(address) {
 		super(address, { allowSynchronousEvents: false });

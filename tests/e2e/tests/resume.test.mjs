@@ -1,10 +1,10 @@
-// Cursors, `recover` and idempotency keys under fire: publishers that repeat what was not answered, subscribers of several
-// kinds that come back again and again, connections cut at random, readers that stop reading, and the real process killed
-// (SIGKILL) at random instants. In the end every subscriber that came back was told every stored message, in one order, none
-// twice beyond what is marked; every message is stored once; nothing was shown that is not stored.
+// Cursors, `recover` and idempotency keys with faults: publishers retry unanswered creates, subscribers of several kinds
+// keep reconnecting, connections are cut at random, readers stop reading, and the real process is killed (SIGKILL) at random
+// times. In the end every subscriber has received every stored message, in one order, without duplicates except those marked
+// as replayed; every message is stored once; no event was delivered that is not stored.
 //
-// Short by default; KILLS=200 (`make history`) is the long run. The seed is printed; SEED=… repeats the instants (not the
-// interleaving).
+// Short by default; long with KILLS=200 (`make history`). SEED=… with the printed seed repeats the times, not the
+// interleaving of clients.
 import assert from 'node:assert/strict';
 import { createHash, randomUUID } from 'node:crypto';
 import { after, afterEach, before, test } from 'node:test';
@@ -18,30 +18,30 @@ import { sleep, until } from '../lib/wait.mjs';
 const KILLS = Number(process.env.KILLS ?? 6);
 const LIFE_MS_MAX = 1_500;
 const RETRY_MS = 20;
-/** How long a connection lives at most before its client cuts it. */
+/** Maximum lifetime of a connection before its client cuts it. */
 const CONNECTION_MS_MAX = 900;
-/** How long a slow reader reads nothing. */
+/** Maximum time for which a slow reader reads nothing. */
 const NAP_MS_MAX = 1_000;
-/** Some messages are long, so that what a slow reader leaves is more than the buffers of the system hold. */
+/** Some messages are long, so that a slow reader's backlog exceeds the system's buffers. */
 const LONG = '.'.repeat(30_000);
 const LONG_EVERY = 10;
 const PUBLISHER_PAUSE_MS = 3;
-/** How often a publisher sends again what was answered, and how often it is cut off after sending, how soon at most. */
+/** Chances that a publisher repeats an answered create or is cut off after sending, and the maximum delay of the cut. */
 const REPEAT_CHANCE = 0.05;
 const CUT_CHANCE = 0.02;
 const CUT_MS_MAX = 5;
 
-/** The code that closes the connection of a client that does not read. */
+/** The close code for a client that does not read. */
 const TOO_SLOW = 1013;
-/** How long subscribers may take for the rest, once nothing is published any more. */
+/** Time limit for subscribers to catch up after publishing has ended. */
 const PATIENCE_MS = 60_000;
 
 const random = randomFrom(SEED);
-/** What was acknowledged: content to id. */
+/** Acknowledged creates: content to id. */
 const acknowledged = new Map();
 const contradicted = [];
 const running = { publishing: true, subscribing: true, patience: 0 };
-/** Nobody waits any longer. */
+/** Whether publishing has ended and the time limit has passed. */
 const over = () => !running.publishing && Date.now() > running.patience;
 let slowReaders = 0;
 let server, person;
@@ -49,7 +49,7 @@ let failed = false;
 let stored = [];
 
 before(async () => {
-	// Small, so that readers that nap are closed.
+	// Small, so that readers that pause are disconnected.
 	server = await Server.start({ demo: true, env: { WEBSOCKETS_OUTBOX_SIZE_MAX: '16kb' } });
 	person = await (await Administrator.signIn(server)).person('Writer');
 });
@@ -58,7 +58,7 @@ afterEach((t) => {
 });
 after(() => server?.dispose(failed));
 
-/** Notes the id that an acknowledgement names: repeats have to be told the same one. */
+/** Records the id of an acknowledgement: all repeats must return the same one. */
 function acknowledge(content, id) {
 	const key = brief(content);
 	const before = acknowledged.get(key);
@@ -68,19 +68,19 @@ function acknowledge(content, id) {
 
 const compose = (name, number) => `${name} ${number} ${number % LONG_EVERY === 0 ? LONG : ''}`;
 
-/** What is kept of a content: all, or its beginning and a digest, as text of its own that does not hold the rest in memory. */
+/** All of a content, or its beginning and a digest, copied so that the rest can be freed. */
 function brief(content) {
 	if (content.length < 100) return content;
 	return Buffer.from(`${content.slice(0, 40)} ${createHash('sha256').update(content).digest('base64')}`).toString();
 }
 
-/** Creates over REST, again and again under the same key until there is an answer; now and then once more for nothing. */
+/** Creates over REST, retrying with the same key until there is an answer; sometimes repeats an answered create. */
 async function publishOverRest(name) {
 	for (let number = 0; running.publishing; number++) {
 		const content = compose(name, number);
 		const key = randomUUID();
 		for (let more = random() < REPEAT_CHANCE ? 2 : 1; more > 0 && !over(); ) {
-			// Some give up while the answer is under way.
+			// Some give up while the answer is on its way.
 			const patience = random() < CUT_CHANCE ? random() * CUT_MS_MAX : 5_000;
 			try {
 				const answer = await fetch(`${server.origin}/items/messages`, {
@@ -90,7 +90,7 @@ async function publishOverRest(name) {
 					signal: AbortSignal.timeout(patience),
 				});
 				const text = await answer.text();
-				// While it starts or ends, a server may say that it is busy.
+				// While starting or stopping, a server may answer that it is busy.
 				if (answer.status !== 503) assert.equal(answer.status, 200, `a create was refused: ${text}`);
 				if (answer.status === 200) {
 					acknowledge(content, JSON.parse(text).data.id);
@@ -133,7 +133,7 @@ async function publishThroughSocket(name) {
 	socket?.close();
 }
 
-/** Opens a signed-in socket, however long it takes; null when nobody waits any longer. */
+/** Opens a signed-in socket, retrying until it succeeds; null after the time limit. */
 async function connect() {
 	while (!over()) {
 		const socket = new Socket(server.origin);
@@ -143,7 +143,7 @@ async function connect() {
 			const answer = await Promise.race([socket.next(), socket.ended]);
 			if (answer.status === 'ok') return socket;
 		} catch {
-			// The server is just being killed or started.
+			// The server is being killed or started.
 		}
 		socket.close();
 		await sleep(RETRY_MS);
@@ -151,7 +151,7 @@ async function connect() {
 	return null;
 }
 
-/** Listens on one connection after the other, each cut after a while, until everything that is stored was told. */
+/** Subscribes on one connection after another, each cut after a while, until all stored messages have been received. */
 async function subscribe(delivery, { naps = false, ...options }) {
 	let cursor = null;
 	let checked = 0;
@@ -236,7 +236,7 @@ test(`${KILLS} kills: every subscriber that came back was told everything, once 
 		running.subscribing = false;
 		await Promise.all(all);
 	} finally {
-		// Whatever went wrong, nobody goes on.
+		// After an error, all clients stop.
 		Object.assign(running, { publishing: false, subscribing: false, patience: 0 });
 		await Promise.allSettled([...publishers, ...subscribers]);
 	}

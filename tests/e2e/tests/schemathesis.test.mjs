@@ -1,7 +1,7 @@
-// What the description says is what the service does: schemathesis makes requests out of it, sensible and senseless ones,
-// and checks every answer against it, as an administrator, as a member and as nobody. Nothing may break the server, and no
-// answer may have a status, a content type, a header, a shape or an error code that the description does not name.
-// The cases are the same at each run. `schemathesis/` has what is checked, and what is left out and why.
+// The service conforms to its description: schemathesis generates valid and invalid requests from it, and checks every
+// response against it, as an administrator, as a member and anonymously. No request may break the server, and no response
+// may have a status, content type, header, schema or error code that the description does not declare. The cases are the
+// same at each run. `schemathesis/` configures the checks, and explains the omitted ones.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -16,7 +16,7 @@ const PROGRAM = path.join(FOLDER, '.venv/bin/schemathesis');
 const description = JSON.parse(readFileSync(path.join(REPOSITORY, 'openapi/openapi.json'), 'utf8'));
 const MINUTES_MAX = 8;
 
-/** Makes the items that the examples of the description are about, so that requests made of them find something. */
+/** Creates the items used in the description's examples, so that requests generated from them find data. */
 async function makeExamples(administrator) {
 	for (const [route, collection] of [['/items/messages', 'Message'], ['/roles', 'Role'], ['/policies', 'Policy'], ['/users', 'User'], ['/access', 'Access'], ['/permissions', 'Permission']]) {
 		const shown = description.paths[`${route}/{id}`].get.responses['200'].content['application/json'].example.data;
@@ -27,8 +27,10 @@ async function makeExamples(administrator) {
 	}
 }
 
-/** Who asks, by the token they ask with: static ones last, whatever is done to sessions. Every operation gets every value
-    and combination of its description from an administrator, whom nothing is refused. */
+/**
+ * The identities and their tokens. Static tokens remain valid when sessions change. The administrator, who has full access,
+ * sends every value and combination of the description for every operation.
+ */
 const IDENTITIES = {
 	administrator: {
 		phases: 'examples,coverage,fuzzing,stateful',

@@ -1,5 +1,5 @@
-// Nothing that lets somebody in, and nothing about people, is ever in a log line or an error, however much is logged; and
-// nothing that anybody sends can forge a line or steer a terminal.
+// No credentials and no personal data occur in log lines or errors, at any log level, and no client input can forge a log
+// line or control a terminal.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -17,7 +17,7 @@ for (const style of ['pretty', 'raw']) {
 		let server;
 		after(() => server?.dispose());
 
-		/** Remembers a text that must not be told. */
+		/** Records a text that must not be disclosed. */
 		const keep = (name, text) => {
 			assert.ok(typeof text === 'string' && text.length >= 8, `${name}: ${text}`);
 			secrets.set(name, text);

@@ -1,5 +1,5 @@
-// Behind nginx with TLS, set up with the lines of the README: the same service, with secure cookies, over wss, through
-// restarts, and nobody chooses the address that they come from.
+// Behind nginx with TLS, configured with the lines of the README: the same service, with secure cookies, over wss, through
+// restarts; clients cannot spoof their address.
 import assert from 'node:assert/strict';
 import https from 'node:https';
 import { after, afterEach, before, test } from 'node:test';
@@ -32,7 +32,7 @@ afterEach(async (t) => {
 	await Window.closeAll(t);
 });
 
-/** A request through nginx from an address of this machine; gives the parsed answer. */
+/** Sends a request through nginx from an address of this machine; returns the parsed response. */
 function ask(method, path, { body, headers = {}, localAddress } = {}) {
 	const options = { method, localAddress, rejectUnauthorized: false, headers: { 'content-type': 'application/json', ...headers } };
 	return new Promise((resolve, reject) => {

@@ -1,4 +1,4 @@
-// The page of the nuxt-ws example, unchanged, against /_ws: the same room as REST and the socket of Directus.
+// The page of the nuxt-ws example, unchanged, against /_ws: the same room as with REST and the Directus socket.
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { launchBrowser, Window } from '../lib/browser.mjs';
@@ -142,7 +142,7 @@ test('a page that comes back by itself and listens for heartbeats stays and come
 		await page.say('before');
 		await page.last('before');
 		const socket = page.window.socket;
-		// Longer than the page waits for an answer to its `ping`: unanswered, it would have closed the socket.
+		// Longer than the page's timeout for an answer to its `ping`: without one, it would have closed the socket.
 		await sleep(4_000);
 		assert.ok(socket.open, 'the page gave its connection up');
 		assert.ok(socket.received.filter((frame) => frame === 'ping').length >= 2);
@@ -153,7 +153,7 @@ test('a page that comes back by itself and listens for heartbeats stays and come
 		await page.users(1);
 		await page.say('after');
 		await page.last('after');
-		// While the server was away the browser reported what it could not reach.
+		// While the server was down, the browser reported failed connections.
 		page.assertNoErrors([/WebSocket connection to .* failed/]);
 	} finally {
 		await own.dispose(failed);
@@ -172,7 +172,7 @@ test('the page as it is written hears others again once it is reloaded after a r
 			await own.end(way);
 			await page.shows('Disconnected');
 			await own.launch();
-			// It has no `autoReconnect`: the module connects once for each load of the page.
+			// Without `autoReconnect`, the module connects once for each load of the page.
 			await sleep(1_000);
 			assert.equal(page.window.socket.open, false, 'the page came back by itself');
 			await page.reload();

@@ -1,9 +1,9 @@
-// The tutorial's section "Handling Connection Stability", taken at its word: whatever happens to the connection, the page
-// comes back without any human action, shows what others write, and can send.
+// The tutorial's section "Handling Connection Stability", taken literally: after any connection fault, the page reconnects
+// without human action, shows the messages of others, and can send.
 //
-// What the SDK does is the same each time: a second after the loss it connects again and repeats its subscription twice.
-// A page that was reloaded signs in first, with the refresh token it was loaded with. A page whose person typed the
-// password does not sign in again: it acts as the public from then on, which `--demo` calls Guest, until it is reloaded.
+// The SDK always behaves the same: a second after the loss it reconnects and repeats its subscription twice. A reloaded page
+// signs in first, with the refresh token it was loaded with. A page that signed in with a typed password does not sign in
+// again: it has public access from then on, which `--demo` calls Guest, until it is reloaded.
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { launchBrowser, Window } from '../lib/browser.mjs';
@@ -14,7 +14,7 @@ import { Server } from '../lib/server.mjs';
 import { LOST_CONNECTION_ERRORS, TutorialPage } from '../lib/tutorial_page.mjs';
 import { sleep, until } from '../lib/wait.mjs';
 
-/** A server with two people, and a proxy in front of it. */
+/** A server with two accounts, and a proxy in front of it. */
 async function stage(options) {
 	const server = await Server.start({ demo: true, ...options });
 	const administrator = await Administrator.signIn(server);
@@ -23,7 +23,7 @@ async function stage(options) {
 	return { server, proxy: await Proxy.start(server.port), ...people };
 }
 
-/** Where the page is loaded from, and what then happens to its connection. */
+/** The origin of the page, and the fault injected into its connection. */
 const FAULTS = {
 	'its connection was cut': { on: 'plain', from: ({ proxy }) => proxy, cause: ({ proxy }) => proxy.cut() },
 	'its connection was reset': { on: 'plain', from: ({ proxy }) => proxy, cause: ({ proxy }) => proxy.reset() },
@@ -72,7 +72,7 @@ for (const sdk of ['sdk-26', 'sdk-21']) {
 			await Window.closeAll(t);
 		});
 
-		/** Somebody else writes, the page writes, both are shown once; gives the stored row of what the page wrote. */
+		/** Another user writes, then the page; both messages are shown once. Returns the page's stored row. */
 		async function talk(chat, { bob }, author, name) {
 			await bob.rest.post(`from bob, ${name}`);
 			await chat.seesOnce(`Bob: from bob, ${name}`);
@@ -104,7 +104,7 @@ for (const sdk of ['sdk-26', 'sdk-21']) {
 					if (reloaded) assert.equal(row.user_created, here.alice.id);
 					assert.equal(chat.connections, connections + 1, 'one new connection is enough');
 
-					// The refresh token it kept is still good, and so is the one it gets for it.
+					// The stored refresh token is still valid, and so is its successor.
 					for (const round of [1, 2]) {
 						await chat.reload();
 						await talk(chat, here, 'Alice', `${name}, after reload ${round}`);

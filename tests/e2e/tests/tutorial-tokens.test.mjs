@@ -1,6 +1,6 @@
-// The tutorial's page with `recover`, and a token that is not what it was: renewed elsewhere, its session ended or expired.
-// The page knows nothing of that, and the SDK signs in again with the token of the page load, in vain. It goes on as the
-// public, which `--demo` calls Guest, and still shows every message, once and in order.
+// The tutorial's page with `recover` and a token that became invalid: renewed elsewhere, its session ended or expired. The
+// page does not know that, and the SDK signs in again with the token of the page load, in vain. The page continues with
+// public access, which `--demo` calls Guest, and still shows every message, once and in order.
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { launchBrowser, Window } from '../lib/browser.mjs';
@@ -10,13 +10,13 @@ import { Administrator, Rest } from '../lib/rest.mjs';
 import { Server } from '../lib/server.mjs';
 import { LOST_CONNECTION_ERRORS, TutorialPage } from '../lib/tutorial_page.mjs';
 
-/** How long a session lasts where it is to expire: longer than it takes to sign in and to reload. */
+/** Lifetime of sessions that expire in a test: longer than signing in and reloading takes. */
 const SHORT_SESSION = '8s';
 
-/** Renews a token, as another window does that has the same storage. */
+/** Renews a token, like another window that shares the storage. */
 const renew = async ({ server }, refresh_token) => (await new Rest(server.origin).data('POST', '/auth/refresh', { refresh_token, mode: 'json' })).refresh_token;
 
-/** What happens to the token while the page is open, and what the page is told of it at once. */
+/** The change to the token while the page is open, and whether the page is notified at once. */
 const EVENTS = {
 	'its token was renewed twice elsewhere': {
 		async cause(here, chat) {

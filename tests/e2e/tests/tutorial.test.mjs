@@ -1,5 +1,5 @@
-// The tutorial "Build a Realtime Chat App with Directus and Nuxt", on the unmodified SDK, in Chromium: its page built as
-// written, served by `chinwag serve --demo --public`. First what the tutorial shows, step by step.
+// The tutorial "Build a Realtime Chat App with Directus and Nuxt" with the unmodified SDK in Chromium: its page built as
+// written, served by `chinwag serve --demo --public`. First the tutorial's own steps, one by one.
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { launchBrowser, Window } from '../lib/browser.mjs';
@@ -78,7 +78,7 @@ for (const sdk of ['sdk-26', 'sdk-21']) {
 			const lines = [];
 			for (let number = 1; number <= 12; number++) {
 				const { date_created: date } = await bob.rest.post(`history ${number}`);
-				// Each on a millisecond of its own, since the page sorts by the time of creation.
+				// Each in its own millisecond, since the page sorts by creation time.
 				await until(() => Date.now() > Date.parse(date), 'the next millisecond', { every: 1 });
 				lines.push(`Bob: history ${number}`);
 			}
@@ -148,7 +148,7 @@ for (const sdk of ['sdk-26', 'sdk-21']) {
 			assert.equal(await chat.storedToken(), null);
 			const { uid, ...logout } = chat.socket.sent.at(-1);
 			assert.deepEqual(logout, { type: 'auth', action: 'logout' });
-			// Frames of one socket are answered in order: an answer to the logout would come before this refusal.
+			// Frames of one socket are answered in order: an answer to the logout would precede this refusal.
 			await chat.signIn({ ...alice, password: 'not the password' });
 			await chat.window.until(() => chat.received('auth').length === 2, 'the refusal');
 			assert.deepEqual(chat.socket.received.slice(answers).map(({ type, status }) => [type, status]), [['auth', 'error']]);

@@ -1,5 +1,5 @@
-// Requests whose bodies the server does not read: clients get every response, and their next request succeeds. With the
-// clients that failed: `fetch` with a streamed form, and an agent that keeps its connections.
+// Requests with bodies that the server does not read: clients get every response, and their next request succeeds. Tested
+// with the clients that failed: `fetch` with a streamed form, and a keep-alive agent.
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import { after, before, describe, test } from 'node:test';
@@ -32,7 +32,7 @@ describe('bodies that are not read', () => {
 			for (let upload = 0; upload < 100; upload++) {
 				const bytes = [30, 3_000, 60_000, 2_000_000][upload % 4];
 				const response = await within(fetch(server.origin + path, { method: 'POST', headers, body: form(bytes) }), `upload ${upload}`);
-				// Over the limit of bodies the size may be what is refused.
+				// Over the body limit, the size may be the reason for the refusal.
 				assert.ok(response.status === status || (bytes > 1e6 && response.status === 413), `upload ${upload}: ${response.status}`);
 				assert.ok((await response.json()).errors[0].message, `upload ${upload}`);
 			}
@@ -43,7 +43,7 @@ describe('bodies that are not read', () => {
 		const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
 		const ask = (method, path, body) =>
 			new Promise((resolve, reject) => {
-				// Node frames no body of a GET by itself.
+				// Node does not frame the body of a GET by default.
 				const headers = { 'content-type': 'application/json', 'content-length': body.length };
 				const request = http.request(server.origin + path, { method, agent, headers }, (response) => {
 					response.resume().once('end', () => resolve({ status: response.statusCode, reused: request.reusedSocket }));

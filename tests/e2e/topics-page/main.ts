@@ -1,4 +1,4 @@
-// What Nuxt starts.
+// The entry point that Nuxt would generate.
 import { createApp } from 'vue';
 import chat from './pages/chat.client.vue';
 

@@ -1,5 +1,5 @@
-//! What caches are told: where there are secrets nothing is stored, and what was shown to one account is
-//! for no other.
+//! Cache headers: responses with secrets are never stored, and responses for one account are not
+//! shared with another.
 
 use serde_json::Value as Json;
 use serde_json::json;
@@ -64,7 +64,7 @@ async fn no_cache_stores_what_has_secrets() {
     server.stop().await;
 }
 
-/// A cookie that is emptied anywhere is a cookie that is set.
+/// Clearing a cookie also sets it.
 #[tokio::test]
 async fn no_cache_stores_a_cookie() {
     let server = TestServer::start().await;
@@ -104,7 +104,7 @@ async fn a_response_to_credentials_is_for_no_shared_cache() {
         assert_eq!(open.header("cache-control"), "no-cache", "{path}");
         assert_varies(&open, &["Origin", "Authorization", "Cookie"], path);
     }
-    // Pages are the same for everybody.
+    // Pages are the same for all clients.
     for path in ["/", "/docs", "/openapi.json", "/chat/main.js"] {
         let request = alice.request("GET", path).header("cookie", &cookie);
         assert_eq!(Answer::to(request).await.header("cache-control"), "no-cache", "{path}");
@@ -120,7 +120,7 @@ fn assert_varies(answer: &Answer, names: &[&str], path: &str) {
     }
 }
 
-/// Every operation that may set a cookie, and every one whose description names a secret.
+/// Checks each operation that may set a cookie or describes a secret.
 #[tokio::test]
 async fn every_operation_with_cookies_is_marked_as_secret() {
     for operation in chinwag::transport::rest::operations() {

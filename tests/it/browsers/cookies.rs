@@ -1,5 +1,5 @@
-//! Class 13: browsers send cookies along with whatever any page asks for, so a cookie speaks for
-//! pages of this service and of named origins alone, on every road.
+//! Class 13: browsers attach cookies to requests from any page, so a cookie authenticates requests
+//! from this origin and from named origins only, at every entry point.
 
 use reqwest::RequestBuilder;
 use serde_json::json;
@@ -16,11 +16,11 @@ use crate::support::TestServer;
 const WHY: &str = "Cookies do not count for a page of another origin. Name its origin in \
                    CORS_ORIGIN, with CORS_ENABLED=true, or send the token in the header Authorization.";
 
-/// Names and values.
+/// Header names and values.
 type Headers = &'static [(&'static str, &'static str)];
 
-/// What a request tells of the page it comes from, and whether a cookie may speak for it. `OWN`
-/// stands for the address of the service.
+/// Origin headers of a request, and whether a cookie may authenticate it. `OWN` stands for the
+/// address of the service.
 const PAGES: &[(&str, Headers, bool)] = &[
     ("no page", &[], true),
     ("the own page", &[("origin", "OWN")], true),
@@ -43,7 +43,7 @@ const PAGES: &[(&str, Headers, bool)] = &[
     ("a page that says nothing, of a neighbour", &[("sec-fetch-site", "same-site")], false),
 ];
 
-/// Returns the request as a page sends it.
+/// Returns the request with the headers of a page.
 fn from(server: &TestServer, request: RequestBuilder, page: &[(&str, &str)]) -> RequestBuilder {
     let own = format!("http://{}", server.address);
     page.iter().fold(request, |request, (name, value)| {
@@ -93,7 +93,7 @@ async fn a_change_is_taken_from_trusted_pages_alone() {
             assert_eq!(there["content"], "before", "{what}");
             assert_ne!(name["first_name"], "Mallory", "{what}");
         }
-        // The session has to outlast what strangers ask for.
+        // Requests from an untrusted page must not end the session.
         if !trusted {
             for path in ["/auth/refresh", "/auth/logout"] {
                 for mode in ["cookie", "session"] {
@@ -146,13 +146,13 @@ async fn what_a_page_shows_by_itself_counts_from_anywhere() {
     Answer::to(query.header("origin", STRANGER).json(&say)).await.ok();
     let body = json!({"refresh_token": alice.refresh_token});
     let refresh = server.anonymous().request("POST", "/auth/refresh").header("cookie", &session);
-    // A refresh by its body ignores the cookie.
+    // A refresh with the token in its body ignores the cookie.
     Answer::to(refresh.header("origin", STRANGER).json(&body)).await.ok();
     server.stop().await;
 }
 
-/// A form of another site can send three kinds of bodies, none of which is JSON: nothing in them is
-/// ever read, as with Directus, and with a cookie not even that is let in.
+/// A form of another site can send three content types, none of which is JSON. Their bodies are
+/// never read, as in Directus, and requests with a cookie are refused.
 #[tokio::test]
 async fn nothing_that_a_form_of_another_page_says_is_read() {
     let server = TestServer::start().await;
@@ -204,15 +204,15 @@ async fn a_socket_takes_a_cookie_from_trusted_pages_alone() {
             let expected = if *trusted { Ok(()) } else { Err(403) };
 
             assert_eq!(open(Some(&session), "").await, expected, "{endpoint}: {what}");
-            // Nobody learns from the refusal whether a cookie is good.
+            // The error does not reveal whether the cookie is valid.
             let bad = match (*trusted, endpoint) {
                 (false, _) => Err(403),
                 (true, "websocket") => Err(401),
-                // Nothing on these pages signs in, so a dead session is none.
+                // These pages do not authenticate, so a dead session is ignored.
                 (true, _) => Ok(()),
             };
             assert_eq!(open(Some("directus_session_token=bad"), "").await, bad, "{what}");
-            // Without a cookie, or with a token of its own, a page of anybody's may.
+            // Any page may connect without a cookie, or with a token of its own.
             assert_eq!(open(None, "").await, Ok(()), "{endpoint}: {what}");
             let token = format!("?access_token={}", alice.token);
             assert_eq!(open(Some(&session), &token).await, Ok(()), "{endpoint}: {what}");
@@ -250,7 +250,7 @@ async fn pages_of_everybody_are_never_trusted_with_cookies() {
     let answer =
         Answer::to(request.header("origin", STRANGER).json(&json!({"content": "x"}))).await;
     answer.refused_with(403, "FORBIDDEN", WHY);
-    // It may read why.
+    // The page may read the reason.
     assert_eq!(answer.header("access-control-allow-origin"), "*");
     let mut request = Socket::request(&server, "");
     request.headers_mut().insert("cookie", session.parse().unwrap());

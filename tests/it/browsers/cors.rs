@@ -1,4 +1,4 @@
-//! Which pages of other origins may ask and read: those that the settings name.
+//! CORS: only pages of the configured origins may send requests and read responses.
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use crate::browsers::server;
 use crate::support::Answer;
 use crate::support::TestServer;
 
-/// Asks as browsers do before a request that a form could not send.
+/// Sends a preflight request.
 async fn ask_first(server: &TestServer, origin: &str, path: &str) -> Answer {
     let request = server.anonymous().request("OPTIONS", path);
     Answer::to(
@@ -21,12 +21,12 @@ async fn ask_first(server: &TestServer, origin: &str, path: &str) -> Answer {
     .await
 }
 
-/// Sends a request as a page of another origin would.
+/// Sends a request from a page of another origin.
 async fn send(server: &TestServer, origin: &str, path: &str) -> Answer {
     Answer::to(server.anonymous().request("GET", path).header("origin", origin)).await
 }
 
-/// Returns the headers that tell browsers what a page may do, in the order of their names.
+/// Returns the CORS headers, sorted by name.
 fn told(answer: &Answer) -> Vec<(&str, &str)> {
     let mut told: Vec<_> = answer
         .headers
@@ -151,7 +151,7 @@ async fn whoever_asks_first_needs_no_good_credentials() {
             request.header("origin", FRIEND).header("access-control-request-method", "PATCH");
         Answer::to(request).await.nothing();
     }
-    // What is no question of a browser is a request like any other.
+    // An `OPTIONS` request that is not a preflight is an ordinary request.
     let request = server.anonymous().request("OPTIONS", "/users/me").header("origin", FRIEND);
     Answer::to(request).await.refused(404, "ROUTE_NOT_FOUND");
     server.stop().await;

@@ -1,4 +1,4 @@
-//! What every answer tells browsers, whatever it is an answer to.
+//! Response headers for browsers, which every response carries.
 
 use crate::browsers::server;
 use crate::support::Answer;
@@ -41,7 +41,7 @@ async fn every_answer_forbids_to_be_framed_guessed_at_or_told_of() {
     server.stop().await;
 }
 
-/// `data:` pictures and styles of single elements are the only things that are not named.
+/// Only `data:` images and inline `style` attributes are allowed without being named.
 #[tokio::test]
 async fn pages_run_no_script_that_they_were_not_sent_with() {
     let server = TestServer::start().await;
@@ -64,7 +64,7 @@ async fn pages_run_no_script_that_they_were_not_sent_with() {
         for directive in ["base-uri 'none'", "frame-ancestors 'none'"] {
             assert!(policy.contains(directive), "{path}: {policy}");
         }
-        // Known already: the browser keeps the page, and takes these headers over.
+        // On revalidation, the browser keeps the page and adopts these headers.
         let again = server.anonymous().request("GET", path);
         let again = Answer::to(again.header("if-none-match", page.header("etag"))).await;
         assert_eq!((again.status, again.header("content-security-policy")), (304, policy));
@@ -96,7 +96,7 @@ async fn pages_of_a_front_end_have_the_policy_of_the_settings() {
             assert_eq!(page.header("x-content-type-options"), "nosniff");
             assert_eq!(page.header("referrer-policy"), "strict-origin-when-cross-origin");
         }
-        // The interface beside it is as strict as ever.
+        // The API beside the page keeps its strict policy.
         let api = server.anonymous().get("/directus/items/messages").await;
         assert!(api.header("content-security-policy").starts_with(STRICT));
         assert_eq!(api.header("x-frame-options"), "DENY");

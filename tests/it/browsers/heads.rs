@@ -1,5 +1,5 @@
-//! How much a request may be before its body: beyond that it is refused, with words as far as it can
-//! be, and the service goes on.
+//! Limits of the request head: a longer one is refused, with an error body where possible, and the
+//! service continues.
 
 use serde_json::Value as Json;
 use serde_json::json;
@@ -10,10 +10,10 @@ use tokio::net::TcpStream;
 use crate::support::TestServer;
 use crate::support::soon;
 
-/// What the server takes in of a head at most, whatever the settings.
+/// Largest head that the server buffers, independent of the settings.
 const HEAD_MAX: usize = 160 << 10;
 
-/// Sends bytes and returns status and body of the answer.
+/// Sends bytes and returns status and body of the response.
 async fn send(server: &TestServer, head: &str) -> (u16, String) {
     let mut stream = soon(TcpStream::connect(server.address)).await.unwrap();
     soon(stream.write_all(head.as_bytes())).await.unwrap();
@@ -23,7 +23,7 @@ async fn send(server: &TestServer, head: &str) -> (u16, String) {
     (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }
 
-/// Returns a whole request with this target and these headers.
+/// Returns a complete request with this target and these headers.
 fn get(target: &str, headers: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{headers}\r\n")
 }
@@ -33,7 +33,7 @@ fn code(body: &str) -> Json {
     body["errors"][0]["extensions"]["code"].clone()
 }
 
-/// Returns an address of this many bytes that is good.
+/// Returns a valid target of `bytes` bytes.
 fn address(bytes: usize) -> String {
     let address = "/server/ping?x=";
     format!("{address}{}", "x".repeat(bytes - address.len()))
@@ -51,7 +51,7 @@ async fn an_address_has_a_length() {
                   sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     let upgrade = format!("/websocket?{}", "x".repeat(max));
     assert_eq!(send(&server, &get(&upgrade, socket)).await.0, 414);
-    // Longer than anything a setting allows: not even looked at.
+    // Longer than any setting allows: refused before it is parsed.
     assert_eq!(send(&server, &get(&address(70 << 10), "")).await.0, 414);
     assert_eq!(server.anonymous().get("/server/ping").await.text, "pong");
     server.stop().await;
@@ -61,7 +61,7 @@ async fn an_address_has_a_length() {
 async fn headers_have_a_size() {
     let server = TestServer::start().await;
     let max = 32 << 10;
-    // The others: two names, two values.
+    // The size of the other headers: two names, two values.
     let others = "host".len() + 1 + "connection".len() + "close".len();
     let one = |bytes: usize| format!("cookie: {}\r\n", "x".repeat(bytes - "cookie".len()));
     let many = |count: usize| "x-some: y\r\n".repeat(count);
@@ -70,10 +70,10 @@ async fn headers_have_a_size() {
     assert_eq!(send(&server, &ping(&one(max - others))).await, (200, "pong".to_owned()));
     let (status, body) = send(&server, &ping(&one(max - others + 1))).await;
     assert_eq!((status, code(&body)), (431, json!("HEADERS_TOO_LARGE")));
-    // A hundred are taken, with the two that each request of this test has.
+    // 100 headers are accepted, including the two of each request in this test.
     assert_eq!(send(&server, &ping(&many(98))).await.0, 200);
     assert_eq!(send(&server, &ping(&many(99))).await.0, 431);
-    // A line that never ends is not waited for.
+    // The server does not wait for the end of a line that exceeds the limit.
     let endless = format!("GET / HTTP/1.1\r\ncookie: {}", "x".repeat(HEAD_MAX));
     assert_eq!(send(&server, &endless[..HEAD_MAX]).await.0, 431);
     assert_eq!(server.anonymous().get("/server/ping").await.text, "pong");
@@ -135,7 +135,7 @@ async fn a_request_names_one_host() {
             assert!(body.contains("\\\"Host\\\""), "{body}");
         }
     }
-    // The target counts, but the header has to be there.
+    // The target takes precedence, but the header is required.
     for (hosts, status) in [("host: b\r\n", 200), ("", 400)] {
         let absolute =
             format!("GET http://a/server/ping HTTP/1.1\r\nconnection: close\r\n{hosts}\r\n");

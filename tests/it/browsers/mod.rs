@@ -1,4 +1,4 @@
-//! What pages may do that browsers show: those of this service, and those of others.
+//! Browser security: pages of this service, and pages of other origins.
 
 mod caching;
 mod cookies;
@@ -13,24 +13,24 @@ use crate::support::User;
 
 use serde_json::json;
 
-/// A page of this origin is allowed by `CORS_ORIGIN` in the tests that allow any.
+/// An origin that `CORS_ORIGIN` allows, in tests that allow one.
 const FRIEND: &str = "https://friend.example";
 
-/// A page of this origin is never allowed.
+/// An origin that is never allowed.
 const STRANGER: &str = "https://stranger.example";
 
-/// Starts a service with these settings about browsers.
+/// Starts a service with these browser settings.
 async fn server(texts: &[(&str, &str)]) -> TestServer {
     let read = Config::from_texts(texts.iter().copied()).unwrap();
     TestServer::with(|config| config.browser = read.browser).await
 }
 
-/// Starts a service for which `FRIEND` is an origin to be trusted.
+/// Starts a service that trusts the origin `FRIEND`.
 async fn befriended() -> TestServer {
     server(&[("CORS_ENABLED", "true"), ("CORS_ORIGIN", FRIEND)]).await
 }
 
-/// Signs in by a cookie, and returns it as browsers send it.
+/// Signs in with a cookie and returns it as browsers send it.
 async fn cookie(server: &TestServer, user: &User, mode: &str) -> String {
     let login = json!({"email": user.email, "password": user.password, "mode": mode});
     let answer = server.anonymous().post("/auth/login", &login).await;

@@ -1,8 +1,8 @@
-//! Addresses with any text in them.
+//! Request targets with arbitrary text in them.
 
 use std::fmt::Write as _;
 
-/// Returns a text with each of its bytes written as `%xx`.
+/// Percent-encodes each byte of a text.
 pub fn encoded(text: &str) -> String {
     text.bytes().fold(String::new(), |mut encoded, byte| {
         write!(encoded, "%{byte:02x}").unwrap();

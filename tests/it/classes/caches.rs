@@ -1,5 +1,5 @@
-//! What is kept to be quick has everything in its key that the answer depends on: class 20.
-//! (Addresses: `permissions/addresses.rs`.)
+//! Cache keys include everything that the response depends on: class 20. (IP addresses:
+//! `permissions/addresses.rs`.)
 
 use serde_json::Value as Json;
 use serde_json::json;
@@ -10,8 +10,8 @@ use crate::support::Socket;
 use crate::support::TestServer;
 use crate::support::User;
 
-/// Returns two people of one role that lets each see what is their own, a third who sees all of less,
-/// and an administrator.
+/// Returns two accounts with a common role that shows each their own items, a third that reads
+/// fewer fields of all items, and an administrator.
 async fn people(server: &TestServer) -> Vec<User> {
     let own = json!({"user_created": {"_eq": "$CURRENT_USER"}});
     let rights = [Permission::to("read", "messages").on(own), Permission::to("create", "messages")];
@@ -27,7 +27,7 @@ async fn people(server: &TestServer) -> Vec<User> {
     vec![first, second, server.user_with("third", &little).await, admin]
 }
 
-/// Class 20: the same question, asked in turn by different people, is answered to each.
+/// Class 20: different accounts send the same query in turn, and each gets their own response.
 #[tokio::test]
 async fn class_20_each_gets_their_own_answer_to_the_same_question() {
     let server = TestServer::start().await;
@@ -54,7 +54,7 @@ async fn class_20_each_gets_their_own_answer_to_the_same_question() {
             let query = format!("/items/messages?fields={}", fields(place));
             let plain = person.get(&query).await;
             assert_eq!(plain.ok(), seen[place], "{turn} {place}");
-            // Somebody else's answer is never taken for one's own.
+            // The entity tag of another account's response never yields a 304.
             for tag in &tags {
                 let request = person.request("GET", &query).header("if-none-match", tag);
                 assert_eq!(Answer::to(request).await.ok(), seen[place]);
@@ -85,7 +85,7 @@ async fn class_20_each_gets_their_own_answer_to_the_same_question() {
     server.stop().await;
 }
 
-/// Class 20: what was answered before a change of rights is not answered after it.
+/// Class 20: a change of permissions takes effect with the next response.
 #[tokio::test]
 async fn class_20_a_change_of_rights_is_in_the_next_answer() {
     let server = TestServer::start().await;

@@ -1,4 +1,4 @@
-//! The operations of the `OpenAPI` document, with all that a client can put into them.
+//! The operations of the `OpenAPI` document, with every input that a client controls.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ pub struct Operation {
     pub method: String,
     pub path: String,
     pub query: Vec<String>,
-    /// The fields that its body may have.
+    /// The fields that its body accepts.
     pub body: BTreeSet<String>,
 }
 
@@ -37,7 +37,7 @@ pub fn operations() -> Vec<Operation> {
                 body,
             });
         }
-        // What the document cannot describe: `SEARCH` of each list.
+        // `SEARCH` of each list, which the document cannot describe.
         if methods.get("post").is_some() && methods.get("patch").is_some() {
             let body = ["query", "keys"].map(str::to_owned).into();
             let (method, path) = ("SEARCH".to_owned(), path.clone());
@@ -47,13 +47,13 @@ pub fn operations() -> Vec<Operation> {
     operations
 }
 
-/// Returns what a reference points at; anything else is itself.
+/// Resolves a reference. Other values are returned unchanged.
 fn resolved<'a>(document: &'a Json, described: &'a Json) -> &'a Json {
     let Some(reference) = described["$ref"].as_str() else { return described };
     document.pointer(reference.trim_start_matches('#')).unwrap()
 }
 
-/// Collects the names of fields in a schema.
+/// Collects the field names of a schema.
 fn fields(document: &Json, schema: &Json, found: &mut BTreeSet<String>, depth: usize) {
     if depth > 6 {
         return;
@@ -81,7 +81,7 @@ impl Operation {
         self.path.replace("{collection}", collection).replace("{id}", id)
     }
 
-    /// Returns whether it changes nothing, whoever asks for whatever.
+    /// Returns whether the operation never changes data.
     pub fn only_reads(&self) -> bool {
         matches!(self.method.as_str(), "GET" | "SEARCH")
     }

@@ -1,4 +1,4 @@
-//! All that the database holds, to show that something has changed nothing.
+//! Snapshots of the whole database, which show that a request changed nothing.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +12,11 @@ use crate::support::TestServer;
 /// The rows of each table, each row as text.
 pub type Dump = BTreeMap<String, Vec<String>>;
 
-/// The lines of this table that creates owe are written later, whoever asks for what by then.
+/// Rows of this table are projected from the event log later, independent of the current request.
 const ACTIVITY: &str = "directus_activity";
 
-/// Returns all rows of all tables, apart from what follows in its own time: the indexes of searches,
-/// lines of activity, and how far they are.
+/// Returns all rows of all tables except asynchronous projections: the search index, activity, and
+/// their positions.
 pub async fn dump(server: &TestServer) -> Dump {
     let file = format!("sqlite:{}", server.database().display());
     let mut database = SqliteConnection::connect(&file).await.unwrap();
@@ -33,7 +33,7 @@ pub async fn dump(server: &TestServer) -> Dump {
         .collect();
     let mut dump = Dump::new();
     for (table, sql) in &tables {
-        // How far the index for searches has come changes by itself.
+        // The position of the search index changes in the background.
         let follows = table == ACTIVITY || table == "chinwag_search";
         if follows || is_virtual(sql) || searched.iter().any(|prefix| table.starts_with(prefix)) {
             continue;
@@ -55,7 +55,7 @@ pub async fn dump(server: &TestServer) -> Dump {
     dump
 }
 
-/// Asserts that the database holds what it held.
+/// Asserts that the database is unchanged.
 pub async fn assert_unchanged(server: &TestServer, before: &Dump, by: &str) {
     let after = dump(server).await;
     if after == *before {

@@ -12,7 +12,7 @@ use crate::classes::hostile::inside;
 use crate::support::Socket;
 use crate::support::TestServer;
 
-/// Returns frames with a text in each of their fields, and in each part of a query.
+/// Returns frames with a text in each of their fields and in each part of a query.
 fn frames_with(text: &str) -> Vec<Json> {
     let items = |action: &str| json!({"type": "items", "collection": "messages", "action": action});
     let subscribe = || json!({"type": "subscribe", "collection": "messages", "uid": "s"});
@@ -69,7 +69,7 @@ fn frames_with(text: &str) -> Vec<Json> {
 /// Class 16: every field of every frame.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn class_16_hostile_frames_change_nothing_and_show_nothing() {
-    // However long it takes, nobody is asked for a sign of life.
+    // The test may take longer than a heartbeat.
     let server = TestServer::with(|config| config.websockets.heartbeat = false).await;
     let (admin, member) = (server.admin().await, server.member("member").await);
     member.say("a message").await;
@@ -80,7 +80,7 @@ async fn class_16_hostile_frames_change_nothing_and_show_nothing() {
 
     for text in hostile() {
         for frame in frames_with(&text) {
-            // A create, and a change by a query that happens to make sense, would be one.
+            // Creates change data, and so do updates and deletes whose query happens to be valid.
             let is_change = frame["action"] == "update" || frame["action"] == "delete";
             let is_create = frame["action"] == "create" && frame["collection"] == "messages";
             if is_create || is_change && frame.get("id").is_none() && frame.get("ids").is_none() {

@@ -1,9 +1,9 @@
-//! Hostile text, and what no answer to it may show.
+//! Hostile text, and strings that no response to it may contain.
 
 use crate::support::Answer;
 use crate::support::TestServer;
 
-/// Texts that mean something to a database, a search, a template, a shell, a path, or a parser.
+/// Texts with a special meaning in a database, a search, a template, a shell, a path, or a parser.
 pub fn hostile() -> Vec<String> {
     let mut texts: Vec<String> = [
         "' or 1=1 --",
@@ -36,7 +36,7 @@ pub fn hostile() -> Vec<String> {
     texts
 }
 
-/// What no answer may hold: the words of the database, of Rust, and of this machine.
+/// Strings that no response may contain: database terms, Rust terms, and paths of this machine.
 pub fn inside(server: &TestServer) -> Vec<String> {
     let mut words: Vec<String> = [
         "sqlite",
@@ -59,7 +59,7 @@ pub fn inside(server: &TestServer) -> Vec<String> {
     words
 }
 
-/// Checks one answer.
+/// Checks one response.
 #[track_caller]
 pub fn check(answer: &Answer, inside: &[String], what: &str) {
     assert!(answer.status < 500, "{what}: {} {}", answer.status, answer.text);

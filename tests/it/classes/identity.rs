@@ -1,4 +1,4 @@
-//! Who somebody is, and what is left when that is gone: classes 1, 3 and 22.
+//! Authentication, and the loss of rights: classes 1, 3 and 22.
 
 use serde_json::Value as Json;
 use serde_json::json;
@@ -12,7 +12,7 @@ use crate::support::Socket;
 use crate::support::TestServer;
 use crate::support::User;
 
-/// What a client may show that is no sign-in.
+/// `auth` frames without valid credentials.
 fn no_credentials() -> Vec<Json> {
     let auth = |more: Json| {
         let mut frame = more;
@@ -42,7 +42,7 @@ fn no_credentials() -> Vec<Json> {
     ]
 }
 
-/// Class 1: a sign-in that failed or never was leaves nobody with any rights, over every way in.
+/// Class 1: a failed or missing sign-in gives no rights at any entry point.
 #[tokio::test]
 async fn class_1_who_has_not_signed_in_is_never_more_than_the_public() {
     let server = TestServer::start().await;
@@ -106,8 +106,7 @@ async fn class_1_who_has_not_signed_in_is_never_more_than_the_public() {
     server.stop().await;
 }
 
-/// Class 1: a list without any value fits nothing, in a rule and in a query; a variable that stands
-/// for nothing is no wildcard.
+/// Class 1: an empty list matches nothing in a rule or a query. An unset variable is no wildcard.
 #[tokio::test]
 async fn class_1_nothing_is_in_an_empty_list() {
     let server = TestServer::start().await;
@@ -154,7 +153,7 @@ async fn class_1_nothing_is_in_an_empty_list() {
     server.stop().await;
 }
 
-/// The ways in which somebody loses a right.
+/// The ways in which an account loses a right.
 const ENDS: [&str; 8] = [
     "sign-out",
     "suspension",
@@ -195,7 +194,7 @@ async fn end(way: &str, admin: &User, user: &User) {
     }
 }
 
-/// Class 3: what ends a right ends it at once, on the next request, the next frame, the next event.
+/// Class 3: a lost right ends at once, with the next request, frame or event.
 #[tokio::test]
 async fn class_3_rights_end_with_what_gave_them_on_every_way_in() {
     let server = TestServer::start().await;
@@ -215,7 +214,7 @@ async fn class_3_rights_end_with_what_gave_them_on_every_way_in() {
 
         let refused = user.get("/items/messages").await;
         assert!([401, 403].contains(&refused.status), "{way}: {}", refused.text);
-        // The hub hands an event to everybody before the next.
+        // The hub delivers an event to all subscribers before the next one.
         admin.say("mark").await;
         while witness.next().await["data"][0]["content"] != "mark" {}
         let read = json!({"type": "items", "collection": "messages", "action": "read"});
@@ -233,7 +232,7 @@ async fn class_3_rights_end_with_what_gave_them_on_every_way_in() {
     server.stop().await;
 }
 
-/// Class 22: nobody learns which version runs who has not signed in.
+/// Class 22: the version is not revealed without a sign-in.
 #[tokio::test]
 async fn class_22_the_version_is_not_for_the_public() {
     let server = TestServer::start().await;

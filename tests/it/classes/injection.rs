@@ -1,7 +1,7 @@
 //! Hostile text in every parameter of every operation of the `OpenAPI` document: class 16.
 //!
-//! Nothing of it is executed: no answer is a failure of the server or shows what is inside, and what
-//! must change nothing has changed nothing, by a look at the whole database.
+//! The text is never executed: no response is a server error or shows internals, and a comparison
+//! of the whole database shows no unwanted change.
 
 use reqwest::RequestBuilder;
 use serde_json::Value as Json;
@@ -20,13 +20,13 @@ use crate::support::Answer;
 use crate::support::TestServer;
 use crate::support::secrets;
 
-/// Returns whether this is for signing oneself out: whoever asks for it gets it.
+/// Returns whether the operation ends sessions of the caller, which every account may do.
 fn ends_own_sessions(operation: &Operation) -> bool {
     operation.method == "DELETE" && operation.path.starts_with("/users/me/sessions")
 }
 
-/// Class 16: the walk over every path, query and header parameter. It is an administrator who asks,
-/// since nothing is refused to them for want of rights; changes go to keys that are hostile.
+/// Class 16: every path, query and header parameter. The requests are an administrator's, so that
+/// none is refused for missing permissions. Changes address hostile keys.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn class_16_hostile_parameters_change_nothing_and_show_nothing() {
     let server = TestServer::start().await;
@@ -37,7 +37,7 @@ async fn class_16_hostile_parameters_change_nothing_and_show_nothing() {
     let mut asked = 0;
 
     for operation in operations() {
-        // A key such as `.` makes it the way to sign out everywhere, which it may be.
+        // With a key such as `.` the path becomes that of signing out everywhere, which is valid.
         if ends_own_sessions(&operation) {
             continue;
         }
@@ -52,7 +52,7 @@ async fn class_16_hostile_parameters_change_nothing_and_show_nothing() {
                 };
                 check(&Answer::to(request).await, &inside, &what);
             };
-            // In the path: nothing has such a key, and there is no such collection.
+            // In the path: neither such a key nor such a collection exists.
             let hostile_path = operation.path_with(&encoded(&text), &encoded(&text));
             if operation.path.contains('{') {
                 send(&hostile_path, &[], Some(json!({"content": "hit", "name": "hit"}))).await;
@@ -88,7 +88,8 @@ async fn class_16_hostile_parameters_change_nothing_and_show_nothing() {
                     _ => {}
                 }
                 if operation.path == "/server/health" {
-                    // Without a `check` it shows administrators its checks, by the name of the database.
+                    // Without a `check` administrators get all checks, and their names contain the
+                    // name of the database.
                     spellings.truncate(1);
                 }
                 for spelling in spellings {
@@ -109,7 +110,7 @@ async fn class_16_hostile_parameters_change_nothing_and_show_nothing() {
     server.stop().await;
 }
 
-/// Class 16: the walk over headers, and over what is asked without a sign-in.
+/// Class 16: headers, and requests without a sign-in.
 #[tokio::test]
 async fn class_16_hostile_headers_change_nothing_and_show_nothing() {
     let server = TestServer::start().await;
@@ -170,8 +171,8 @@ async fn class_16_hostile_headers_change_nothing_and_show_nothing() {
     server.stop().await;
 }
 
-/// Class 16: hostile values and names in the bodies of changes. Whoever may do nothing changes
-/// nothing by them; what an administrator stores by them is the text itself, and nothing else breaks.
+/// Class 16: hostile values and names in request bodies. Requests without permission change
+/// nothing. An administrator's requests store the text itself, and break nothing else.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn class_16_hostile_bodies_are_text_or_refused() {
     let server = TestServer::with(|config| config.limits.per_address = None).await;
@@ -183,13 +184,14 @@ async fn class_16_hostile_bodies_are_text_or_refused() {
         .into_iter()
         .filter(|operation| !operation.only_reads() && !operation.path.starts_with("/auth"))
         .filter(|operation| !ends_own_sessions(operation))
-        // What it answers with is a hash: the walk over headers asks for what is none.
+        // A successful response is a hash, which the check does not allow. The headers test sends
+        // invalid input instead.
         .filter(|operation| operation.path != "/utils/hash/generate")
         .collect();
 
     for who in [&roleless, &admin] {
         for operation in &changing {
-            // An administrator would lock themselves out, which is theirs to do.
+            // An administrator could lock themselves out, which is allowed.
             if who.id == admin.id && (operation.path == "/users/me" || operation.method != "POST") {
                 continue;
             }
@@ -197,8 +199,9 @@ async fn class_16_hostile_bodies_are_text_or_refused() {
             for (place, text) in hostile().into_iter().enumerate() {
                 let what = format!("{} {} {text:.40}", operation.method, operation.path);
                 let names = operation.body.iter().cloned().chain([text.clone()]);
-                // Each text is a value of one half of the names, and a name and a value within a list of
-                // the other: both of everything would take as long as a tenth of all tests.
+                // Each text is a plain value of one half of the names, and a nested name and value
+                // of the other half. Every combination would take a tenth of the time of the whole
+                // test suite.
                 for (at, name) in names.enumerate() {
                     let body = if (place + at).is_multiple_of(2) {
                         json!({&name: text})
@@ -232,7 +235,7 @@ async fn class_16_hostile_bodies_are_text_or_refused() {
     let after = dump(&server).await;
     assert_eq!(after.keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>());
     assert_eq!(after["directus_sessions"], before["directus_sessions"]);
-    // Each text was sent as a password and as the name of a field, which errors repeat.
+    // Each text was sent as a password and as a field name, and errors repeat field names.
     secrets::forget();
     server.stop().await;
 }

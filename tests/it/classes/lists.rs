@@ -1,6 +1,6 @@
-//! Class 14: a query of a few words that looks at very many items.
+//! Class 14: a short query that reads very many items.
 //!
-//! Roles have users and users a role, so each step through both multiplies.
+//! Roles have users and users have a role, so each step through both multiplies the work.
 
 use serde_json::Value as Json;
 use serde_json::json;
@@ -11,7 +11,7 @@ use crate::support::TestServer;
 
 const USERS: usize = 60;
 
-/// A condition on a user that goes to the role and to its users and back, so many times.
+/// Returns a condition on a user that goes to the role and its users and back, `times` times.
 fn looking_through(times: usize) -> Json {
     (0..times).fold(
         json!({"id": {"_nnull": true}}),
@@ -39,7 +39,7 @@ async fn class_14_a_filter_that_multiplies_is_refused() {
         )
         .await;
 
-    // As a condition on what is shown, where memory decides.
+    // A condition on nested items, which is evaluated in memory.
     let shown = |times| {
         json!({"query": {
             "fields": ["id", "role.id"],
@@ -51,7 +51,7 @@ async fn class_14_a_filter_that_multiplies_is_refused() {
     for times in [4, 6] {
         reader.search("/users", &shown(times)).await.refused(400, "INVALID_QUERY");
     }
-    // And of events: whoever asks is told, and the others are not disturbed.
+    // A condition of a subscription: its client gets the error. Other subscriptions are unaffected.
     let mut socket = Socket::signed_in(&server, &reader).await;
     socket
         .subscribe(

@@ -1,9 +1,8 @@
-//! The classes of holes that servers of this kind really had, each with a test over
-//! {way in} × {spelling} × {identity}. Their numbers are those of the table this project goes by:
-//! 1 an identity that is not set acts as the system, 3 rights outlive what gave them, 4 live news
-//! leak, 5 a query tells what it may not show, 6 more is assigned than may be, 7 the same item by
-//! another spelling, 8 effects before the check, 16 injection, 20 a cache without the identity in
-//! its key, 22 the version is told to anybody.
+//! Classes of vulnerabilities that servers of this kind had in practice, each with a test over
+//! {entry point} × {spelling} × {identity}. The numbers follow the project's table: 1 a missing
+//! identity acts as the system, 3 rights outlive their grant, 4 live events leak, 5 a query reveals
+//! hidden data, 6 mass assignment, 7 access by another spelling of an item, 8 side effects before
+//! the check, 16 injection, 20 a cache key without the identity, 22 the version is public.
 
 mod address;
 mod caches;

@@ -1,8 +1,7 @@
-//! What somebody may not read cannot be found out by asking about it, nor by listening: classes 4
-//! and 5.
+//! Hidden fields cannot be probed by queries or subscriptions: classes 4 and 5.
 //!
-//! Each question is asked twice, with something else in the hidden field each time. The answers have
-//! to be the same to the last byte: then there is nothing in them that tells which it was.
+//! Each query is sent twice, with a different value in the hidden field. If both responses are
+//! identical to the last byte, they reveal nothing about the value.
 
 use serde_json::Value as Json;
 use serde_json::json;
@@ -14,10 +13,10 @@ use crate::support::Socket;
 use crate::support::TestServer;
 use crate::support::User;
 
-/// What is in the hidden fields, in turn.
+/// The alternating values of the hidden fields.
 const SECRETS: [&str; 2] = ["alpha-secret", "omega-hidden"];
 
-/// Questions about `content` of messages and `email` of their authors, of which neither may be read.
+/// Queries about `content` of messages and `email` of their authors, both of which are hidden.
 fn questions() -> Vec<Json> {
     let mut questions = Vec::new();
     for test in [
@@ -100,9 +99,9 @@ struct World {
 }
 
 impl World {
-    /// Somebody who reads keys, and may change what they cannot read.
+    /// Creates an account that reads keys, and may change items with fields that it cannot read.
     async fn new() -> Self {
-        // However long it takes, nobody is asked for a sign of life.
+        // The test may take longer than a heartbeat.
         let server = TestServer::with(|config| {
             config.websockets.heartbeat = false;
             config.limits.per_address = None;
@@ -128,7 +127,7 @@ impl World {
         self.admin.patch(&format!("/users/{}", self.author.id), &address).await.ok();
     }
 
-    /// Asks by every way in, and returns all answers.
+    /// Sends a query at every entry point, and returns all responses.
     async fn ask(&mut self, question: &Json) -> Vec<String> {
         let path = "/items/messages";
         let said = |answer: Answer| format!("{} {}", answer.status, answer.text);
@@ -167,7 +166,7 @@ impl World {
     }
 }
 
-/// Returns a query as a query string has it, with brackets.
+/// Encodes a query as a query string, with brackets.
 fn in_brackets(query: &Json) -> Vec<(String, String)> {
     fn walk(name: String, json: &Json, pairs: &mut Vec<(String, String)>) {
         match json {
@@ -192,14 +191,14 @@ fn in_brackets(query: &Json) -> Vec<(String, String)> {
     pairs
 }
 
-/// Returns a query as a query string has it, each parameter as JSON.
+/// Encodes a query as a query string, each parameter as JSON.
 fn as_json(query: &Json) -> Vec<(String, String)> {
     let text = |json: &Json| json.as_str().map_or_else(|| json.to_string(), str::to_owned);
     query.as_object().unwrap().iter().map(|(name, json)| (name.clone(), text(json))).collect()
 }
 
-/// Class 5: no filter, order, search, total, alias, depth or export tells what is hidden, by any
-/// way in; and nobody changes or deletes what they find by what is hidden.
+/// Class 5: no filter, sort order, search, aggregate, alias, depth or export reveals hidden data at
+/// any entry point, and no update or delete selects items by it.
 #[tokio::test]
 async fn class_5_no_question_tells_what_is_hidden() {
     let mut world = World::new().await;
@@ -219,7 +218,7 @@ async fn class_5_no_question_tells_what_is_hidden() {
             }
         }
         for answer in answers.iter().flatten() {
-            // What the question says itself may come back in the words of a refusal.
+            // An error may repeat the text of the query itself.
             let asked = question.to_string();
             let names = SECRETS.iter().any(|secret| answer.contains(secret));
             assert!(!names || asked.contains("alpha-secret"), "{question}: {answer}");
@@ -230,7 +229,7 @@ async fn class_5_no_question_tells_what_is_hidden() {
     world.server.stop().await;
 }
 
-/// Class 4: live news have the fields and rows that a reader may see, whatever was asked for.
+/// Class 4: whatever the query, live events contain only rows and fields that the account may read.
 #[tokio::test]
 async fn class_4_news_bring_no_more_than_a_reading_would() {
     let mut world = World::new().await;
@@ -278,7 +277,7 @@ async fn class_4_news_bring_no_more_than_a_reading_would() {
     author.patch(&path, &json!({"content": "alpha-secret 2"})).await.ok();
     author.delete(&path).await.nothing();
     world.admin.delete("/items/messages/1").await.nothing();
-    // A witness hears of the last change after everybody before it was told of the others.
+    // The witness receives the last change after all earlier subscribers have received the others.
     let mut witness = Socket::signed_in(&world.server, &world.admin).await;
     witness.subscribe("w", json!({"event": "create"})).await;
     let mark = world.admin.say("mark").await;
@@ -297,7 +296,7 @@ async fn class_4_news_bring_no_more_than_a_reading_would() {
                 assert!(!text.contains(hidden), "{name} heard {hidden}: {text}");
             }
             if name == "stranger" {
-                // Nothing of this is the stranger's: not even a key.
+                // The other account may see none of these events, not even a key.
                 let data = &frame["data"];
                 assert!(data.is_null() || *data == json!([]), "{text}");
             }

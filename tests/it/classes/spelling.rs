@@ -1,4 +1,4 @@
-//! Other spellings of what is somebody else's: class 7.
+//! Other spellings of another account's items: class 7.
 
 use serde_json::json;
 
@@ -8,8 +8,8 @@ use crate::support::Permission;
 use crate::support::Socket;
 use crate::support::TestServer;
 
-/// Class 7: another spelling of somebody else's item is no way to it, and what is spelled like one
-/// item is never another.
+/// Class 7: another spelling of a key gives no access to another account's item, and a spelling of
+/// one item's key never addresses another item.
 #[tokio::test]
 async fn class_7_no_spelling_leads_to_what_is_somebody_elses() {
     let server = TestServer::start().await;
@@ -86,7 +86,7 @@ async fn class_7_no_spelling_leads_to_what_is_somebody_elses() {
     server.stop().await;
 }
 
-/// Class 7: a collection has one name, and those that clients may not name have none.
+/// Class 7: a collection has one name, and internal tables have none.
 #[tokio::test]
 async fn class_7_a_collection_has_one_name() {
     let server = TestServer::start().await;
@@ -123,7 +123,7 @@ async fn class_7_a_collection_has_one_name() {
     server.stop().await;
 }
 
-/// Class 7: a neighbour of one's own key is not one's own, nor does one's own let others through.
+/// Class 7: access to one's own key gives none to adjacent keys, alone or in one request with it.
 #[tokio::test]
 async fn class_7_ones_own_key_opens_no_other() {
     let server = TestServer::start().await;

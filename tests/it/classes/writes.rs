@@ -1,4 +1,4 @@
-//! What a change may touch, and that a refused one has touched nothing: classes 6 and 8.
+//! Which data a change may write, and that a refused change has no effect: classes 6 and 8.
 
 use serde_json::Value as Json;
 use serde_json::json;
@@ -10,7 +10,7 @@ use crate::support::Socket;
 use crate::support::TestServer;
 use crate::support::User;
 
-/// What was read of messages, accounts and rights.
+/// Reads messages, accounts and permissions.
 async fn state(admin: &User) -> Vec<Json> {
     let mut state = Vec::new();
     for path in [
@@ -26,7 +26,7 @@ async fn state(admin: &User) -> Vec<Json> {
     state
 }
 
-/// Sends a change of a message of one's own by every way in.
+/// Updates a message of the account at every entry point.
 async fn change_by_every_way(user: &User, socket: &mut Socket, id: i64, data: &Json) -> Vec<Json> {
     let path = "/items/messages";
     let mut each = data.clone();
@@ -55,8 +55,8 @@ async fn change_by_every_way(user: &User, socket: &mut Socket, id: i64, data: &J
     answers
 }
 
-/// Class 6: who may change a message cannot give it to somebody else, or change through it what it
-/// leads to; nor do more fields come along by other names.
+/// Class 6: the right to update a message does not allow changing its author or updating related
+/// items, and other names for fields add no further ones.
 #[tokio::test]
 async fn class_6_a_change_assigns_no_more_than_its_right_says() {
     let server = TestServer::start().await;
@@ -88,7 +88,7 @@ async fn class_6_a_change_assigns_no_more_than_its_right_says() {
         json!({"rowid": 4711}),
     ] {
         let answers = change_by_every_way(&member, &mut socket, id, &data).await;
-        // Sockets drop this name from whatever they hear, as those of Directus do.
+        // Sockets drop this name from every frame, as in Directus.
         let dropped = data.get("__proto__").is_some();
         for (way, answer) in answers.iter().enumerate().filter(|_| !dropped) {
             assert!(
@@ -96,7 +96,7 @@ async fn class_6_a_change_assigns_no_more_than_its_right_says() {
                 "{data} {way}: {answer}"
             );
         }
-        // Who may write all fields has unknown ones dropped, and those that the server keeps.
+        // With write access to all fields, unknown and server-managed fields are dropped.
         change_by_every_way(&mighty, &mut mighty_socket, id, &data).await;
         let now = state(&admin).await;
         let strip = |state: &[Json]| {
@@ -120,7 +120,7 @@ async fn class_6_a_change_assigns_no_more_than_its_right_says() {
         member.patch(&format!("/users/{}", member.id), &data).await.refused(403, "FORBIDDEN");
         member.patch(&format!("/users/{}", other.id), &data).await.refused(403, "FORBIDDEN");
     }
-    // The key says which item is meant, as it does in a list of changes, and is never changed.
+    // The key selects the item, as in a list of changes, and is never changed.
     let key = json!({"id": admin.id});
     member.patch("/users/me", &key).await.ok();
     member.patch(&format!("/users/{}", other.id), &key).await.refused(403, "FORBIDDEN");
@@ -128,7 +128,7 @@ async fn class_6_a_change_assigns_no_more_than_its_right_says() {
     server.stop().await;
 }
 
-/// Class 8: of a change that is refused in any part nothing has happened: no row, no event, no news.
+/// Class 8: a change that is refused in any part leaves no row and no event, and is not published.
 #[tokio::test]
 async fn class_8_what_is_refused_has_left_nothing() {
     let server = TestServer::start().await;
@@ -196,7 +196,7 @@ async fn class_8_what_is_refused_has_left_nothing() {
     writer.post(path, &list).await.refused(400, "FAILED_VALIDATION");
     assert_unchanged(&server, &before, "the walk").await;
 
-    // The first news that anybody hears is of what did happen.
+    // The first event to arrive is that of the successful change.
     admin.say("mark").await;
     witness.expect_event("create", "mark").await;
     server.stop().await;

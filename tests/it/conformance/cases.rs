@@ -1,4 +1,4 @@
-//! Frames over an open connection.
+//! Frames on an open connection.
 
 use crate::conformance::BINARY;
 use crate::conformance::BINARY_BEGINS;
@@ -16,7 +16,7 @@ use crate::conformance::hold;
 use crate::conformance::named;
 use crate::support::masked;
 
-/// What comes back where the protocol is broken, and where too much is sent.
+/// Close codes for protocol errors and for messages that are too large.
 const BROKEN: Reply = Reply::Close(Some(1002));
 const TOO_BIG: Reply = Reply::Close(Some(1009));
 
@@ -28,23 +28,23 @@ fn name(name: &str) -> Reply {
     Reply::Named(name.to_owned())
 }
 
-/// A message of so many bytes, with the name `n`.
+/// Returns a message of `length` bytes with the name `n`.
 fn sized(length: usize) -> Vec<u8> {
     let around = r#"{"type":"ping","uid":"n","x":""}"#.len();
     format!(r#"{{"type":"ping","uid":"n","x":"{}"}}"#, "x".repeat(length - around)).into_bytes()
 }
 
-/// A close frame with a code and a reason.
+/// Returns a close frame with a code and a reason.
 fn close(code: u16, reason: &[u8]) -> Vec<u8> {
     masked(CLOSE, &[&code.to_be_bytes(), reason].concat())
 }
 
-/// A frame without a mask.
+/// Returns a frame without a mask.
 fn unmasked(head: u8, payload: &[u8]) -> Vec<u8> {
     [&[head, u8::try_from(payload.len()).unwrap()], payload].concat()
 }
 
-/// A frame that says its length in so many bytes more than two.
+/// Returns a frame with an extended length of `bytes` bytes.
 fn said_in(bytes: usize, head: u8, payload: &[u8]) -> Vec<u8> {
     let kind = if bytes == 2 { 0xfe } else { 0xff };
     let length = (payload.len() as u64).to_be_bytes();
@@ -263,7 +263,7 @@ async fn sections_5_5_1_and_7_4_closing() {
         let what = format!("the code {code}");
         cases.push(case("7.4.1", &what, [close(code, b"why")], [Reply::Close(Some(code))]));
     }
-    // 1014 was registered after the RFC; the reader does not know it yet.
+    // 1014 was registered after the RFC, and the parser does not know it yet.
     for code in [0, 1, 999, 1004, 1005, 1006, 1014, 1015, 1016, 1100, 2000, 2999, 5000, 65_535] {
         let what = format!("the code {code}, which nobody may send");
         cases.push(case("7.4.2", &what, [close(code, b"why")], [BROKEN]));

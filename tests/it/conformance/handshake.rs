@@ -1,4 +1,4 @@
-//! Requests for a connection: which are granted, and how the others are refused (section 4.2).
+//! Opening handshakes: accepted and refused requests (section 4.2).
 
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use crate::support::TestServer;
 use crate::support::soon;
 
-/// A good request, by lines: the first one, and its headers.
+/// The lines of a valid request: the request line and the headers.
 const GOOD: [&str; 6] = [
     "GET PATH HTTP/1.1",
     "Host: chat.example",
@@ -17,7 +17,7 @@ const GOOD: [&str; 6] = [
     "Sec-WebSocket-Version: 13",
 ];
 
-/// The good request with one line in place of another, which an empty one only takes away.
+/// Returns the valid request with one line replaced, or removed if `other` is empty.
 fn with(line: usize, other: &str) -> Vec<String> {
     let mut lines: Vec<String> = GOOD.map(str::to_owned).into();
     other.clone_into(&mut lines[line]);
@@ -25,12 +25,12 @@ fn with(line: usize, other: &str) -> Vec<String> {
     lines
 }
 
-/// The good request with one line more.
+/// Returns the valid request with an additional line.
 fn and(line: &str) -> Vec<String> {
     GOOD.into_iter().chain([line]).map(str::to_owned).collect()
 }
 
-/// Sends a request, in pieces of this size, and returns the head of the answer in lower case.
+/// Sends a request in pieces of `piece` bytes, and returns the head of the response in lower case.
 async fn answer(server: &TestServer, path: &str, lines: &[String], piece: usize) -> String {
     let mut stream = soon(TcpStream::connect(server.address)).await.unwrap();
     stream.set_nodelay(true).unwrap();
@@ -79,7 +79,8 @@ async fn section_4_2_1_what_is_asked_for() {
                 let head = answer(&server, path, &lines, piece).await;
                 let fits = head.split_whitespace().nth(1) == Some(&status.to_string())
                     && (status != 426 || head.contains("\r\nsec-websocket-version: 13\r\n"))
-                    // The sample of section 1.3; and nothing is promised that is not kept.
+                    // The sample key of section 1.3. No extension is accepted: there is no support
+                    // for any of them.
                     && (status != 101
                         || head.contains("\r\nsec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo="))
                     && !head.contains("sec-websocket-extensions");

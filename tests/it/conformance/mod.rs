@@ -1,9 +1,9 @@
-//! RFC 6455 by its sections, as the cases of the Autobahn suite go through it: what a client sends,
-//! and what has to come back. Every case runs at both sockets, with its bytes in one piece, in the
-//! segment of the upgrade, and one by one.
+//! RFC 6455 by section, following the cases of the Autobahn suite: bytes that a client sends, and
+//! the expected replies. Every case runs on both sockets, with its bytes in one piece, in the
+//! segment of the upgrade request, and one by one.
 //!
-//! `cases` has what is sent over an open connection, `utf8` what is text and what is not,
-//! `handshake` what asks for one.
+//! `cases` covers frames on an open connection, `utf8` valid and invalid text, `handshake` the
+//! opening handshake.
 
 mod cases;
 mod handshake;
@@ -16,12 +16,12 @@ use crate::support::RawSocket;
 use crate::support::TestServer;
 use crate::support::masked;
 
-/// The longest message, so that the limit can be tried.
+/// The largest message, small enough to test the limit.
 const MESSAGE_BYTES_MAX: usize = 128 * 1024;
-/// Longer cases come in pieces of this size instead of one by one.
+/// Longer cases are sent in pieces of this size instead of byte by byte.
 const CHOPPED: usize = 1000;
 
-/// A case: where the RFC speaks of it, what it is, what is sent, and what comes back.
+/// A case: section of the RFC, description, bytes to send, and expected replies.
 struct Case {
     section: &'static str,
     what: String,
@@ -29,16 +29,16 @@ struct Case {
     replies: Vec<Reply>,
 }
 
-/// What comes back. Without a close the connection still works behind it.
+/// An expected reply. Unless it is a close, the connection stays usable.
 #[derive(Debug)]
 enum Reply {
-    /// The message was understood: its name comes back at `/websocket`, nothing at `/_ws`.
+    /// The message was understood: its name is returned at `/websocket`, and nothing at `/_ws`.
     Named(String),
-    /// It was whole, and no JSON: that is said at `/websocket`, and passed over at `/_ws`.
+    /// The message was complete but not JSON: an error at `/websocket`, ignored at `/_ws`.
     Nonsense,
     /// A pong with this payload.
     Pong(Vec<u8>),
-    /// A close frame with this code, perhaps none, and the end of the connection.
+    /// A close frame with this code, if any, and the end of the connection.
     Close(Option<u16>),
 }
 
@@ -47,13 +47,13 @@ const BINARY: u8 = 0x82;
 const CLOSE: u8 = 0x88;
 const PING: u8 = 0x89;
 const PONG: u8 = 0x8a;
-/// The same without the bit that says that it is the last piece; and the pieces behind it.
+/// First fragments without the FIN bit, and continuation frames without and with it.
 const TEXT_BEGINS: u8 = 0x01;
 const BINARY_BEGINS: u8 = 0x02;
 const GOES_ON: u8 = 0x00;
 const ENDS: u8 = 0x80;
 
-/// A message whose answer has its name in it, at `/websocket`.
+/// Returns a message with a name, which the reply at `/websocket` repeats.
 fn named(name: &str) -> Vec<u8> {
     json!({"type": "ping", "uid": name}).to_string().into_bytes()
 }
@@ -68,7 +68,7 @@ fn case(
     Case { section, what: what.to_owned(), sent, replies: replies.into_iter().collect() }
 }
 
-/// How the bytes of a case arrive.
+/// How the bytes of a case are sent.
 #[derive(Debug, Clone, Copy)]
 enum Delivery {
     AtOnce,
@@ -78,7 +78,7 @@ enum Delivery {
 
 const DELIVERIES: [Delivery; 3] = [Delivery::AtOnce, Delivery::WithTheUpgrade, Delivery::Chopped];
 
-/// Runs one case, and says what was wrong with it.
+/// Runs one case and returns its failure, if any.
 async fn run(server: &TestServer, path: &str, case: &Case, delivery: Delivery) -> Option<String> {
     let mut socket = match delivery {
         Delivery::WithTheUpgrade => RawSocket::upgrade(server, path, &case.sent).await,
@@ -114,14 +114,14 @@ async fn run(server: &TestServer, path: &str, case: &Case, delivery: Delivery) -
     if matches!(case.replies.last(), Some(Reply::Close(_))) {
         return None;
     }
-    // Nothing else came, and the connection is what it was.
+    // No other frame arrived, and the connection still works.
     socket.try_send(&masked(PING, b"still there?")).await;
     let frame = next(&mut socket, path).await;
     (frame != Some((PONG, b"still there?".to_vec())))
         .then(|| format!("an open connection was expected, not {frame:?}"))
 }
 
-/// Returns the next frame; at `/_ws` without the states of topics, which are told unasked.
+/// Returns the next frame. Skips topic states at `/_ws`, which are sent unasked.
 async fn next(socket: &mut RawSocket, path: &str) -> Option<(u8, Vec<u8>)> {
     loop {
         let frame = socket.frame().await?;
@@ -148,12 +148,12 @@ fn is_close(frame: Option<&(u8, Vec<u8>)>, code: Option<u16>) -> bool {
     })
 }
 
-/// Runs all cases at both sockets and in every delivery, with somebody beside them whom none of them
-/// may disturb.
+/// Runs all cases on both sockets and in every delivery. A connection beside them must stay
+/// unaffected by all cases.
 async fn hold(cases: Vec<Case>) {
     let server = TestServer::with(|config| {
         config.websockets.frame_bytes_max = MESSAGE_BYTES_MAX;
-        // There is one address and no patience here.
+        // All connections come from one address, without pauses.
         config.websockets.upgrades_per_second = 100_000;
         config.server.connections_per_address_max = None;
     })

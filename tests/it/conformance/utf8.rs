@@ -1,4 +1,4 @@
-//! What is text: UTF-8 as a whole, whatever the pieces it comes in (8.1).
+//! Text is UTF-8 as a whole, however it is fragmented (8.1).
 
 use crate::conformance::BINARY;
 use crate::conformance::ENDS;
@@ -14,7 +14,7 @@ use crate::support::masked;
 const NO_TEXT: Reply = Reply::Close(Some(1007));
 const SECTION: &str = "8.1";
 
-/// Texts of every length of a letter, its bounds, and what is no letter and is allowed.
+/// Characters of every encoded length, the limits of each, and noncharacters, which are allowed.
 const TEXTS: [&str; 9] = [
     "κόσμε",
     "Hello-µ@ßöäüàá-UTF-8!!",
@@ -27,7 +27,7 @@ const TEXTS: [&str; 9] = [
     "\u{feff}",
 ];
 
-/// What is no UTF-8, each with why.
+/// Invalid UTF-8, each with the reason.
 const NO_TEXTS: [(&str, &[u8]); 14] = [
     ("a continuation alone", b"\x80"),
     ("the last continuation alone", b"\xbf"),

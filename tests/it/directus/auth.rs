@@ -1,4 +1,4 @@
-//! The `auth` frame: its answers, its failures, and what comes right behind it.
+//! The `auth` frame: responses, failures, and frames sent right after it.
 
 use chinwag::config::HashConfig;
 use chinwag::config::WebSocketAuth;
@@ -41,7 +41,7 @@ async fn each_kind_of_credentials_has_its_answer() {
     let start = r#"{"type":"auth","status":"ok","uid":"abc","refresh_token":""#;
     let token = tail(&text(by_refresh).await, start);
 
-    // The token is of the same kind as over REST.
+    // The token has the same form as over REST.
     let refreshed = nobody.post("/auth/refresh", &json!({"refresh_token": token})).await.ok();
     let by_refresh = json!({"type": "auth", "refresh_token": refreshed["refresh_token"]});
     tail(&text(by_refresh).await, r#"{"type":"auth","status":"ok","refresh_token":""#);
@@ -66,7 +66,7 @@ async fn the_page_that_reconnects_may_show_the_token_of_its_load_again() {
 async fn frames_right_behind_an_auth_wait_for_it_in_order() {
     let server = TestServer::with(|config| {
         config.websockets.auth = WebSocketAuth::Handshake;
-        // A check that takes its time.
+        // Makes the password check slow.
         config.auth.hash = HashConfig { memory_kib: 4096, passes: 2, lanes: 1 };
     })
     .await;
@@ -154,11 +154,11 @@ async fn the_tutorials_logout_is_silent_and_leaves_nobody_or_the_public() {
         socket.quiet().await;
         let read = json!({"type": "items", "collection": "messages", "action": "read"});
         assert_eq!(socket.ask(&read).await["error"]["code"], "FORBIDDEN");
-        // The session that this connection began is over; the other one of the account is not.
+        // The session that this connection began has ended. The account's other session continues.
         let refresh = json!({"refresh_token": token});
         server.anonymous().post("/auth/refresh", &refresh).await.unknown();
         alice.get("/users/me").await.ok();
-        // The next person signs in on the same page.
+        // Another account signs in on the same page.
         socket.auth(&alice).await;
         socket.say("back").await;
         server.stop().await;
@@ -182,7 +182,7 @@ async fn signing_in_as_somebody_else_keeps_subscriptions_and_changes_what_they_s
     let shown = socket.expect_event("create", "two").await["data"].clone();
     assert_eq!(shown, json!([{"id": 2, "content": "two"}]));
 
-    // Whoever may see nothing is told so, and gets nothing.
+    // A subscription without access gets an error, and no events.
     socket.send(&json!({"type": "auth", "access_token": stranger.token})).await;
     let told = socket.next().await;
     assert_eq!(

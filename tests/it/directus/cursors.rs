@@ -1,4 +1,4 @@
-//! Cursors: whoever was away gets what it missed, in order, and then the news.
+//! Cursors: a client that reconnects gets the missed events in order, followed by live events.
 
 use chinwag::config::Config;
 use serde_json::Value as Json;
@@ -20,7 +20,7 @@ fn cursor(frame: &Json) -> String {
     cursor.to_owned()
 }
 
-/// Subscribes behind a cursor on a new connection, and returns it with the first frame.
+/// Resumes from a cursor on a new connection, and returns the connection and its first frame.
 async fn resumed(server: &TestServer, user: &User, since: &str, frame: Json) -> (Socket, Json) {
     let mut socket = Socket::signed_in(server, user).await;
     let mut frame = frame;
@@ -72,7 +72,7 @@ async fn what_was_missed_comes_as_it_was_then_marked_and_then_the_news() {
     let query = json!({"query": {"fields": ["content", "user_created.first_name"]}});
     let (mut socket, init) = resumed(&server, &alice, &begin, query).await;
 
-    // There is no need for a list: the client has what it had.
+    // A snapshot is not needed: the client still has its items.
     let recovered = json!({"type": "subscription", "event": "init", "uid": "s", "cursor": begin,
         "recovered": true});
     assert_eq!(init, recovered);
@@ -116,7 +116,7 @@ async fn an_event_subscription_is_told_its_event_alone_from_any_frames_cursor_on
     let two = socket.expect_event("create", "two").await;
     assert_eq!(two["replayed"], true);
     socket.quiet().await;
-    // Nothing was missed since.
+    // No event was missed since.
     let (mut socket, init) = resumed(&server, &alice, &cursor(&two), event).await;
     assert_eq!(init["recovered"], true);
     socket.quiet().await;
@@ -137,7 +137,7 @@ async fn rights_and_filters_of_now_decide_what_is_told() {
     }
 
     let query = json!({"query": {"filter": {"content": {"_neq": "b"}}}});
-    // Another account may show the cursor; what it sees is its own.
+    // Another account may use the cursor, and gets the events that it may read.
     let (mut socket, _) = resumed(&server, &reader, &begin, query).await;
 
     let a = socket.next().await;
@@ -207,7 +207,7 @@ async fn a_log_that_was_shortened_begins_anew_and_keeps_the_rest() {
             young = cursor(&frame);
         }
     }
-    // The log is shortened at the start, among other times.
+    // The log is truncated at startup, among other times.
     let server = server.restart().await;
     let alice = server.signed_in_again(&alice);
     let missed = |cursor: String| {
@@ -216,7 +216,7 @@ async fn a_log_that_was_shortened_begins_anew_and_keeps_the_rest() {
     };
 
     for _ in 0..500 {
-        // Each takes long enough for the others to get on.
+        // Each request takes long enough for the other tasks to progress.
         let (_, init) = missed(old.clone()).await;
         if init["recovered"] == false {
             break;
@@ -298,7 +298,7 @@ async fn far_more_than_may_wait_to_be_sent_is_told_to_whoever_reads_it() {
     drop(socket);
     let text = "x".repeat(4000);
     let list: Vec<Json> = (0..500).map(|n| json!({"content": format!("{n} {text}")})).collect();
-    // Somebody who is told the news as such: whatever they have is not news to others any more.
+    // The witness receives all events live, so that later subscribers can get them by replay only.
     let mut witness = Socket::signed_in(&server, &alice).await;
     witness.subscribe("w", json!({"event": "create", "query": {"fields": "id"}})).await;
     for part in list.chunks(50) {
@@ -334,7 +334,7 @@ async fn many_subscriptions_are_told_what_they_missed_in_turns() {
     let list = vec![json!({"content": "x".repeat(1000)}); MESSAGES];
     alice.post("/items/messages", &json!(list)).await.ok();
 
-    // It asks for all of it at once and reads nothing until the server has no more to do.
+    // The client sends all requests at once, and reads nothing until the server is idle.
     let mut socket = RawSocket::connect(&server).await;
     socket.send_json(&json!({"type": "auth", "access_token": alice.token})).await;
     for uid in 0..SUBSCRIPTIONS {
@@ -373,7 +373,7 @@ async fn whoever_goes_in_the_midst_of_it_leaves_nothing_behind() {
     }
     drop(socket);
 
-    // One that never reads, one that is replaced, one that is ended.
+    // One that never reads, one that is replaced, and one that is ended.
     let (silent, _) = resumed(&server, &alice, &begin, json!({"event": "create"})).await;
     let (mut replaced, _) = resumed(&server, &alice, &begin, json!({"event": "create"})).await;
     replaced

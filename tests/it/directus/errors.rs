@@ -1,4 +1,4 @@
-//! The table of section 8 of the wire reference: every way to get a frame wrong, and the answer.
+//! The table in section 8 of the wire reference: every kind of malformed frame, and its error.
 
 use serde_json::Value as Json;
 use serde_json::json;
@@ -7,7 +7,7 @@ use crate::support::Socket;
 use crate::support::TestServer;
 use crate::support::error;
 
-/// Words that only have to begin like this.
+/// The start of an error message. Messages are compared by their prefixes only.
 const VALIDATION: &str = "Validation error: ";
 const COLLECTION: &str = "The provided collection does not exists or is not accessible.";
 
@@ -105,7 +105,7 @@ async fn every_wrong_frame_has_its_answer_and_the_connection_stays() {
         assert_eq!((found_area, found_code), (area, code), "{frame} {answer}");
         assert!(words.starts_with(&message), "{frame}: {words}");
 
-        // Whatever could be told by its name is.
+        // The error repeats the `uid` if the frame has one.
         let Json::Object(mut named) = frame else { continue };
         if named.get("uid").is_none() {
             named.insert("uid".to_owned(), json!(7));

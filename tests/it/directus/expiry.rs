@@ -1,4 +1,4 @@
-//! An access token runs out on an open connection: who it was has no rights from then on.
+//! Expiry of an access token on an open connection: its rights end at once.
 
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ async fn a_new_sign_in_in_time_keeps_connection_and_subscriptions() {
     let mut socket = Socket::signed_in(&server, &alice).await;
     socket.subscribe("s", json!({"event": "create"})).await;
 
-    // The subscription says nothing of it: the loop of a page reads what has `data`.
+    // The subscription sends no frame about it: the loop of a page expects `data` in each.
     socket.expect(&expired()).await;
     let login = json!({"type": "auth", "email": alice.email, "password": alice.password});
     assert_eq!(socket.ask(&login).await["status"], "ok");
@@ -129,7 +129,7 @@ async fn a_sign_in_by_password_lasts_as_long_as_its_session() {
     let login = json!({"type": "auth", "email": alice.email, "password": alice.password});
     assert_eq!(socket.ask(&login).await["status"], "ok");
 
-    // Another connection's token, issued before, has run out.
+    // The other connection's token was issued earlier, and has expired.
     clock.expect(&expired()).await;
 
     socket.quiet().await;
@@ -161,7 +161,7 @@ async fn what_fell_between_is_told_after_the_new_sign_in() {
     socket.send(&login).await;
     let mut told = Vec::new();
     let mut answered = false;
-    // The answer and what was missed come in no certain order.
+    // The response and the replayed events arrive in no fixed order.
     while told.len() < 3 || !answered {
         let frame = socket.next().await;
         answered |= frame["type"] == "auth" && frame["status"] == "ok";
@@ -194,7 +194,7 @@ async fn what_the_public_was_not_shown_is_told_after_the_new_sign_in() {
     assert_eq!(others.ask(&login).await["status"], "ok");
     let login = json!({"type": "auth", "email": alice.email, "password": alice.password});
     let mut socket = Socket::connect(&server).await;
-    // The token that is shown last lasts longest.
+    // The token that was sent last expires last.
     let alice = User::sign_in(&server.anonymous(), &alice.id, &alice.email, &alice.password).await;
     socket.auth(&alice).await;
     let query = json!({"fields": ["content"]});
@@ -213,7 +213,7 @@ async fn what_the_public_was_not_shown_is_told_after_the_new_sign_in() {
     socket.send(&login).await;
     let mut told = Vec::new();
     let mut answered = false;
-    // The answer and what was missed come in no certain order.
+    // The response and the replayed events arrive in no fixed order.
     while told.is_empty() || !answered {
         let frame = socket.next().await;
         if frame["type"] == "auth" {
@@ -239,7 +239,7 @@ async fn somebody_else_is_not_told_what_happened_before() {
     let mut socket = Socket::signed_in(&server, &alice).await;
     socket.subscribe("s", json!({"event": "create"})).await;
 
-    // Signed out: in this mode the public is left, which may read nothing.
+    // Signed out: in this mode the connection falls back to the public, which may read nothing.
     socket.send(&json!({"type": "auth", "action": "logout"})).await;
     assert_eq!(socket.next().await["event"], "error");
     bob.say("while nobody was there").await;

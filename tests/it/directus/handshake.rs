@@ -1,4 +1,4 @@
-//! Opening a socket: the three modes, and credentials that come with the upgrade.
+//! Opening a socket: the three modes, and credentials of the upgrade request.
 
 use std::time::Duration;
 
@@ -141,12 +141,12 @@ async fn a_token_in_the_upgrade_decides_in_every_mode() {
         assert_eq!(open(&token, "", None).await, Ok(json!(alice.id)));
         assert_eq!(open("?access_token=static", "", None).await, Ok(json!(bob.id)));
         assert_eq!(open("", &cookie, None).await, Ok(json!(alice.id)));
-        // The query wins over the cookie, whether it is good or bad.
+        // A token in the query string takes precedence over the cookie, valid or not.
         assert_eq!(open("?access_token=static", &cookie, None).await, Ok(json!(bob.id)));
         assert_eq!(open("?access_token=bad", &cookie, None).await, Err(401));
         assert_eq!(open("?access_token=bad", "", None).await, Err(401));
         assert_eq!(open("", "directus_session_token=bad", None).await, Err(401));
-        // A cookie goes along with any page's upgrade, a token in the address does not.
+        // Any page's upgrade request carries the cookie, but not a token in the URL.
         let evil = Some("https://evil.example");
         assert_eq!(open("", &cookie, evil).await, Err(403));
         assert_eq!(open(&token, "", evil).await, Ok(json!(alice.id)));
@@ -172,7 +172,7 @@ async fn there_is_none_where_it_is_switched_off() {
         assert_eq!(Socket::open(request).await.err(), Some(404), "{query}");
     }
     assert_eq!(alice.get("/server/info").await.ok()["websocket"], json!(false));
-    // That of topics has a setting of its own.
+    // The topics socket has its own setting.
     let topics = format!("ws://{}/_ws", server.address).into_client_request().unwrap();
     assert!(Socket::open(topics).await.is_ok());
     server.stop().await;
@@ -190,7 +190,7 @@ async fn as_many_sockets_are_open_as_the_setting_says() {
     second.closed().await;
     drop(second);
 
-    // The place is free as soon as the server has seen the end as well.
+    // The slot is free once the server has also seen the end of the connection.
     while Socket::open(Socket::request(&server, "")).await.is_err() {}
     server.stop().await;
 }

@@ -1,4 +1,4 @@
-//! Signs of life: who is asked for one, what counts as one, and what happens without.
+//! Heartbeats: which connections get pings, which activity counts, and the timeout.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ async fn who_has_not_signed_in_is_asked_without_the_page_knowing() {
     let server = TestServer::with(quick).await;
     let mut socket = Socket::connect(&server).await;
 
-    // The codec of the client answers by itself, as browsers do.
+    // The client library answers pings automatically, as browsers do.
     for _ in 0..3 {
         assert!(matches!(socket.message().await, Some(Message::Ping(_))));
     }
@@ -58,7 +58,7 @@ async fn who_has_not_signed_in_is_asked_without_the_page_knowing() {
     server.stop().await;
 }
 
-/// A heartbeat that is long compared to how late anything may be, and short compared to the bytes.
+/// A heartbeat that is long compared to delays, and short compared to the transfer of the bytes.
 const LONG: Duration = Duration::from_secs(2);
 
 #[tokio::test]
@@ -96,7 +96,7 @@ async fn whoever_reads_slowly_what_waited_for_it_is_alive() {
         alice.say(&content).await;
     }
 
-    // More than the system takes on both sides, read in three heartbeats and never answered.
+    // More than the socket buffers of both ends hold, read during three heartbeats without a pong.
     for _ in 0..30 {
         let read = json!({"type": "items", "collection": "messages", "action": "read"});
         socket.send_json(&read).await;
@@ -119,7 +119,7 @@ async fn whoever_takes_bytes_but_says_nothing_afterwards_is_gone() {
     let server = TestServer::with(quick).await;
     let mut socket = RawSocket::connect(&server).await;
 
-    // Half a frame, and then nothing.
+    // Half a frame, followed by silence.
     socket.send(&masked(0x81, &[b'x'; 100])[..50]).await;
 
     loop {

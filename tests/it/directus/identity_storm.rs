@@ -1,5 +1,5 @@
-//! Connections that change who they are while messages are written, and subscriptions of those who
-//! may not know which item is which.
+//! Connections that switch accounts while messages are written, and subscriptions without access to
+//! the keys of items.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -19,8 +19,8 @@ use crate::support::error;
 const SOCKETS: usize = 20;
 const MESSAGES: i64 = 200;
 
-/// Signs in and out until the last message came, and returns how often each one did. Counts those
-/// who turn, from their second turn on.
+/// Signs in and out until the last message arrives, and returns the ids received. Counts the socket
+/// in `turning` from its second sign-in on.
 async fn flip(mut socket: Socket, token: String, turning: Arc<AtomicUsize>) -> Vec<i64> {
     let (mut heard, mut turns) = (Vec::new(), 0);
     let sign_in = json!({"type": "auth", "access_token": token});
@@ -54,7 +54,7 @@ async fn flip(mut socket: Socket, token: String, turning: Arc<AtomicUsize>) -> V
 }
 
 async fn write(user: &User, turning: &AtomicUsize) {
-    // Before, there would be messages in calm weather.
+    // Waits until all sockets are switching, so that no message is written before that.
     while turning.load(Ordering::Relaxed) < SOCKETS {
         tokio::task::yield_now().await;
     }
@@ -66,7 +66,7 @@ async fn write(user: &User, turning: &AtomicUsize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn who_signs_in_and_out_in_a_storm_hears_of_every_message_once() {
     let server = TestServer::with(|config| config.websockets.auth = WebSocketAuth::Public).await;
-    // The public sees less, so each turn moves the subscription to another view.
+    // The public reads fewer fields, so each switch moves the subscription to another view.
     server
         .allow_public(&[
             Permission::to("read", "messages").fields(&["id", "content"]),
@@ -78,7 +78,7 @@ async fn who_signs_in_and_out_in_a_storm_hears_of_every_message_once() {
     let mut flipping = Vec::new();
     for number in 0..SOCKETS {
         let mut socket = Socket::connect(&server).await;
-        // Half of them ask for what only both may see, and stay in views that look the same.
+        // Half of them request fields that both may read, and stay in views with the same output.
         let fields = if number % 2 == 0 { json!(["id", "content"]) } else { json!(["*"]) };
         let init = socket.subscribe("s", json!({"event": "create", "query": {"fields": fields}}));
         assert_eq!(init.await["event"], "init");
@@ -123,7 +123,7 @@ async fn one_item_is_watched_only_by_those_who_may_know_its_key() {
     admin.patch(&format!("/items/messages/{id}"), &json!({"content": "changed"})).await.ok();
     witness.next().await;
     socket.quiet().await;
-    // It is the key that they may not know: what there is in all they may.
+    // Only the key is hidden: the account reads the contents of all items.
     let all = json!({"type": "items", "collection": "messages", "action": "read",
         "query": {"fields": ["content"]}});
     assert_eq!(socket.ask(&all).await["data"], json!([{"content": "changed"}]));
@@ -164,7 +164,8 @@ async fn a_delete_does_not_tell_a_key_that_rules_hide() {
     for (name, mut socket) in sockets.into_iter().rev() {
         let mut told: Vec<Json> = Vec::new();
         if name == "keyless" {
-            // Those who may know no key hear of nothing; the others have heard of it all by now.
+            // An account without access to keys gets no events. By now the others have received all
+            // of them.
             socket.send(&json!({"type": "ping"})).await;
         }
         loop {

@@ -13,7 +13,7 @@ async fn signed_in(server: &TestServer) -> (User, Socket) {
     (alice, socket)
 }
 
-/// Sends an `items` frame, and returns the answer without its type.
+/// Sends an `items` frame, and returns the response without its type.
 async fn ask(socket: &mut Socket, action: &str, more: Json) -> Json {
     let mut frame = json!({"type": "items", "collection": "messages", "action": action});
     for (name, value) in more.as_object().unwrap() {
@@ -111,7 +111,7 @@ async fn reads_name_one_some_or_a_query() {
         json!([{"id": 2}, {"id": 3}])
     );
     assert_eq!(read(json!({"ids": []})).await["data"], json!([]));
-    // The SDK sends every value of a query as text.
+    // The SDK sends every query parameter as text.
     let texts = json!({"fields": "id", "sort": "-id", "limit": "1", "meta": "*",
         "filter": "{\"id\":{\"_lt\":3}}"});
     assert_eq!(
@@ -141,7 +141,7 @@ async fn updates_name_one_some_a_query_or_each() {
     assert_eq!((&one["id"], &one["content"]), (&json!(1), &json!("z")));
     let some = update(json!({"ids": [1, 2], "data": {"content": "zz"}})).await;
     assert_eq!(some, json!([{"id": 1, "content": "zz"}, {"id": 2, "content": "zz"}]));
-    // An item that no longer fits the query after the change is shown all the same.
+    // The response includes an item even if it no longer matches the query after the change.
     let filter = json!({"fields": "id,content", "filter": {"content": {"_eq": "zz"}}});
     let found = update(json!({"query": filter, "data": {"content": "y"}})).await;
     assert_eq!(found, json!([{"id": 1, "content": "y"}, {"id": 2, "content": "y"}]));

@@ -1,5 +1,5 @@
-//! What one connection may take up: subscriptions, unsent bytes, the size of a frame, messages in a
-//! second; and how fast connections are let in.
+//! Limits of one connection: subscriptions, unsent bytes, frame size and messages per second. Also
+//! the rate of new connections.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -37,14 +37,15 @@ async fn a_connection_has_a_bounded_number_of_subscriptions() {
 async fn creates_of_one_connection_are_under_way_together_as_far_as_their_size_allows() {
     let server = TestServer::with(|config| {
         config.websockets.frame_bytes_max = 64 << 10;
-        // A quarter of it for one account: less than 32 of these, more than there are at a time.
+        // The quota of one account is a quarter of it: too small for 32 of these creates, but
+        // larger than those in flight at a time.
         config.store.write_queue_bytes_max = 1 << 20;
     })
     .await;
     let alice = server.member("alice").await;
     let mut socket = Socket::signed_in(&server, &alice).await;
     let large = json!({"content": "x".repeat(40_000)});
-    // As large once it is taken apart.
+    // About as large once parsed.
     let many = serde_json::Value::from(vec![json!({"content": "x"}); 80]);
 
     for data in [large, many] {
@@ -61,7 +62,7 @@ async fn creates_of_one_connection_are_under_way_together_as_far_as_their_size_a
     server.stop().await;
 }
 
-/// Returns a subscription with a filter of so many parts, which everything fits.
+/// Returns a subscription with a filter of `parts` conditions that matches every item.
 fn filtered(parts: usize) -> serde_json::Value {
     let part = |number| json!({"content": {"_ncontains": format!("never said {number}")}});
     let filter = json!({"_and": (0..parts).map(part).collect::<Vec<_>>()});
@@ -105,7 +106,7 @@ async fn nobody_takes_all_the_room_there_is_for_queries() {
     assert_eq!(other.subscribe("c", filtered(100)).await["event"], "init");
     let refused = other.subscribe("d", filtered(100)).await;
     assert_eq!(error(&refused).1, "LIMIT_EXCEEDED");
-    // The usual queries always find room.
+    // Typical queries are always accepted.
     for number in 0..100 {
         assert_eq!(second.subscribe(&format!("{number}"), filtered(1)).await["event"], "init");
     }
@@ -160,7 +161,7 @@ async fn more_events_than_wait_in_memory_are_told_all_the_same() {
         usual.expect_event("create", &content(number)).await;
     }
     costly.quiet().await;
-    // Meanwhile somebody else joins those who wait, and hears of what comes from now on.
+    // Meanwhile another connection joins that view, and receives events from now on.
     let mut late = Socket::signed_in(&server, &alice).await;
     late.subscribe("s", filtered(100)).await;
     drop(held);
@@ -198,7 +199,7 @@ async fn an_answer_has_a_bound_and_says_so() {
     };
     assert_eq!(error(&socket.ask(&read(-1)).await).1, "LIMIT_EXCEEDED");
     assert_eq!(socket.ask(&read(3)).await["data"].as_array().unwrap().len(), 3);
-    // A subscription begins with what fits, and says so.
+    // The snapshot is cut off at the limit, and says so.
     for (limit, truncated) in [(-1, json!(true)), (3, json!(null))] {
         let query = json!({"limit": limit, "fields": ["content"]});
         let init = socket.subscribe("list", json!({"query": query})).await;
@@ -251,14 +252,15 @@ async fn who_reads_too_slowly_is_closed_and_nobody_else_waits() {
     let mut slow = RawSocket::connect(&server).await;
     slow.send_json(&auth).await;
     slow.send_json(&subscribe).await;
-    // It has heard both answers, and reads nothing from here on.
+    // The client receives both responses, and reads nothing from here on.
     for _ in 0..2 {
         assert_eq!(slow.frame().await.unwrap().0, 0x81);
     }
     let mut quick = Socket::signed_in(&server, &alice).await;
     quick.subscribe("s", json!({"event": "create"})).await;
 
-    // More than outbox and system hold, and soon: who takes nothing for ten seconds is not told why.
+    // More than the send queue and the socket buffers hold, written quickly: after ten seconds
+    // without progress the connection is closed without a reason.
     let content = "x".repeat(60_000);
     for number in 0..MESSAGES {
         alice.say(&content).await;
@@ -340,7 +342,7 @@ async fn who_speaks_too_fast_is_refused_and_heard_again_later() {
     let (area, code, message) = error(&refused);
     assert_eq!((area, code, &refused["uid"]), ("server", TOO_FAST, &json!(3)));
     assert!(message.starts_with("Too many messages, retry after "), "{message}");
-    // It was not looked at before it was in time.
+    // The frame was not processed before its time.
     socket.expect(&json!({"type": "pong", "uid": 4})).await;
     server.stop().await;
 }
@@ -360,7 +362,7 @@ async fn the_items_of_a_list_count_as_if_they_were_said_one_by_one() {
     let all: Vec<usize> = (1..=20).collect();
     let each: Vec<_> = all.iter().map(|id| json!({"id": id, "content": "y"})).collect();
 
-    // Whoever was quiet may send a list that is longer than what may be said in a second.
+    // After a pause, a list may exceed the limit of one second.
     for (frame, answered) in [
         (items("create", json!({"data": list(20)})), 20),
         (items("update", json!({"data": each})), 20),
@@ -371,7 +373,7 @@ async fn the_items_of_a_list_count_as_if_they_were_said_one_by_one() {
         let begun = Instant::now();
         let answer = socket.ask(&frame).await;
         assert_eq!(answer["data"].as_array().map(Vec::len), Some(answered), "{answer}");
-        // What follows is not refused, and waits.
+        // The next frames are not refused, but delayed.
         socket.quiet().await;
         let waited = begun.elapsed();
         assert!(waited >= Duration::from_millis(900), "{waited:?} after {frame}");
@@ -402,7 +404,7 @@ async fn a_list_of_one_socket_counts_for_all_of_its_account() {
 async fn the_sockets_of_one_account_speak_no_faster_than_one() {
     let server = TestServer::with(|config| config.websockets.user_messages_per_second = 2).await;
     let (alice, bob) = (server.member("alice").await, server.member("bob").await);
-    // Signed in by the address: who signs in later speaks as a visitor before.
+    // Signed in by the URL: a later sign-in would count its first frames against the public.
     let open = |user: &User| {
         Socket::open(Socket::request(&server, &format!("?access_token={}", user.token)))
     };
@@ -423,7 +425,7 @@ async fn the_sockets_of_one_account_speak_no_faster_than_one() {
 async fn of_very_many_who_come_at_once_some_are_told_to_come_later() {
     let server = TestServer::with(|config| config.websockets.upgrades_per_second = 1).await;
 
-    // One at once, one for each of the seconds that others are made to wait, and one too many.
+    // One at once, one for each second of the longest delay, and one too many.
     let mut coming: FuturesUnordered<_> =
         (0..7).map(|_| Socket::open(Socket::request(&server, ""))).collect();
     let mut let_in = 0;
@@ -445,7 +447,7 @@ async fn of_very_many_who_come_at_once_some_are_told_to_come_later() {
 async fn who_pings_without_reading_takes_up_nothing_and_others_go_on() {
     const PINGS: usize = 20_000;
     let server = TestServer::with(|config| {
-        // Held, they would be more than that; answered in place, there is one at a time.
+        // Queued pongs would exceed this limit. Sent in place, only one is pending at a time.
         config.websockets.outbox_bytes_max = 4 * 1024;
         config.websockets.parts_per_second = 10_000_000;
     })
@@ -453,7 +455,7 @@ async fn who_pings_without_reading_takes_up_nothing_and_others_go_on() {
     let mut socket = RawSocket::connect(&server).await;
     let mut pings = masked(0x89, b"").repeat(PINGS);
     pings.extend(masked(0x89, b"the last"));
-    // More than the system keeps of the answers: what it does not take is for the outbox.
+    // More pongs than the socket buffers hold: the rest goes to the send queue.
     let sending = async {
         socket.send(&pings).await;
         let mut answered = 0;
@@ -496,7 +498,7 @@ async fn pings_and_pieces_of_messages_have_a_pace_and_nobody_is_cut_for_it() {
                 other => panic!("{other:?}"),
             }
         }
-        // A second's worth came at once, and what is read in one go is read.
+        // A burst of one second is allowed, and frames of one read are processed together.
         let taken = begun.elapsed();
         assert!(taken >= Duration::from_millis(400), "{:#x}: {taken:?}", part[0]);
     }
@@ -507,7 +509,7 @@ async fn pings_and_pieces_of_messages_have_a_pace_and_nobody_is_cut_for_it() {
 async fn all_together_leave_so_much_unread_and_the_greediest_make_room() {
     let server = TestServer::with(|config| {
         config.websockets.outboxes_bytes_max = 1 << 20;
-        // So that none of them is closed for what it leaves itself.
+        // So that no connection exceeds its own limit.
         config.websockets.outbox_bytes_max = 1 << 26;
     })
     .await;
@@ -521,7 +523,7 @@ async fn all_together_leave_so_much_unread_and_the_greediest_make_room() {
         slow.push(socket);
     }
 
-    // More than all that the system keeps between the two ends.
+    // More than the socket buffers of both ends hold.
     for number in 0..250 {
         let content = format!("{number} {}", "x".repeat(60_000));
         alice.say(&content).await;
@@ -529,7 +531,7 @@ async fn all_together_leave_so_much_unread_and_the_greediest_make_room() {
     }
 
     for mut socket in slow {
-        // Whoever reads too late for that does not even hear why.
+        // A client that reads too late is disconnected without a reason.
         let code = loop {
             match socket.message().await {
                 Some(Message::Close(close)) => break close.map(|close| u16::from(close.code)),

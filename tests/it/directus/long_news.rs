@@ -1,4 +1,4 @@
-//! News of one event that is too long for one frame: it comes in parts, and nobody's subscription ends.
+//! Events that are too long for one frame: they are sent in chunks, and no subscription ends.
 
 use serde_json::Value as Json;
 use serde_json::json;
@@ -8,7 +8,7 @@ use crate::support::Socket;
 use crate::support::TestServer;
 use crate::support::User;
 
-/// The longest frame of these tests, less what is around its items.
+/// The largest frame of these tests, without the envelope around its items.
 const LENGTH: usize = 4096;
 
 async fn server() -> TestServer {
@@ -19,7 +19,7 @@ async fn server() -> TestServer {
     .await
 }
 
-/// Creates so many messages in one request, and returns their keys.
+/// Creates `count` messages in one request, and returns their keys.
 async fn say_many(user: &User, count: usize) -> Vec<i64> {
     let messages = vec![json!({"content": "short"}); count];
     let made = user.post("/items/messages?fields=id", &json!(messages)).await.ok();
@@ -31,7 +31,7 @@ async fn update_all(user: &User, keys: &[i64], content: &str) {
     user.patch("/items/messages?fields=id", &update).await.ok();
 }
 
-/// Returns the frames of one update of so many items, which keep to their length.
+/// Returns the frames of one update of `count` items, each within the length limit.
 async fn parts(socket: &mut Socket, count: usize) -> Vec<Json> {
     let (mut frames, mut told) = (Vec::new(), 0);
     while told < count {
@@ -67,7 +67,7 @@ async fn an_update_of_any_number_of_items_is_told_whole() {
     let mut sees_all = Socket::signed_in(&server, &alice).await;
     socket.subscribe("s", subscription()).await;
     let keys = say_many(&alice, 24).await;
-    // As long as they are, eight of them fill a frame to its last byte, and nine are one too many.
+    // With this length eight items fill a frame to its last byte, and nine are one too many.
     let around = json!({"id": 1, "content": ""}).to_string().len() + 1;
     let content = "x".repeat((LENGTH - 1) / 8 - around);
     let longest = 8 * (content.len() + around) + 1;
@@ -79,7 +79,7 @@ async fn an_update_of_any_number_of_items_is_told_whole() {
         let frames = parts(&mut socket, count).await;
         assert_eq!(ids(&frames), keys[..count]);
         assert_eq!(frames.len(), count.div_ceil(8), "{count}");
-        // Whom it is short for hears of it at once.
+        // The subscription to `id` alone, for which the event is short, receives it at once.
         assert_eq!(ids(&parts(&mut sees_all, count).await), keys[..count]);
         update_all(&alice, &keys[..count], "short again").await;
         parts(&mut socket, count).await;
@@ -217,7 +217,7 @@ async fn an_item_that_alone_is_too_long_is_told_by_its_key() {
     assert_eq!(of_one.next().await["data"], json!({"id": keys[1]}));
     alice.say("short").await;
     socket.expect_event("create", "short").await;
-    // The same to whoever comes back.
+    // A replay delivers the same frames.
     let mut again = Socket::signed_in(&server, &alice).await;
     let since =
         json!({"event": "create", "since": cursor(&begin), "query": {"fields": ["content"]}});
@@ -244,7 +244,7 @@ async fn with_the_usual_bounds_nobody_is_cut_off_by_the_news_of_one() {
         sockets.push(socket);
     }
 
-    // It reads nothing before all others have read everything.
+    // The client reads nothing before all others have read everything.
     let mut slow = RawSocket::connect(&server).await;
     slow.send_json(&json!({"type": "auth", "access_token": bob.token})).await;
     slow.send_json(&json!({"type": "subscribe", "collection": "messages", "event": "update",

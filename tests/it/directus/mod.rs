@@ -1,4 +1,4 @@
-//! The socket as Directus speaks it: one file per behaviour.
+//! The Directus-compatible socket: one file per behaviour.
 
 mod auth;
 mod cursors;

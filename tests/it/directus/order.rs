@@ -1,5 +1,5 @@
-//! Every subscriber sees every event once and in one order, however many write at once; and a
-//! subscription that begins in the middle has neither gap nor repetition.
+//! Ordering: every subscriber gets every event once and in one order under concurrent writes, and a
+//! subscription that begins during writes has neither gaps nor duplicates.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ use crate::support::User;
 const WRITERS: usize = 10;
 const EACH: usize = 50;
 
-/// Creates messages over REST and sockets at once.
+/// Creates messages over REST and sockets at the same time.
 async fn storm(server: &TestServer, user: &User) {
     let rest = join_all((0..WRITERS / 2).map(|writer| say_over_rest(user, writer)));
     let sockets =
@@ -43,7 +43,7 @@ async fn say_over_socket(server: &TestServer, user: &User, writer: usize) {
     }
 }
 
-/// Hears of every message of a storm.
+/// Receives every message of a storm.
 async fn hear_all(mut socket: Socket) -> Vec<Json> {
     let mut heard = Vec::new();
     while heard.len() < WRITERS * EACH {
@@ -55,12 +55,12 @@ async fn hear_all(mut socket: Socket) -> Vec<Json> {
     heard
 }
 
-/// Subscribes again and again in the course of a storm, at last until its end, and returns whether
-/// some of that was in its midst.
+/// Subscribes repeatedly during a storm, the last time until its end, and returns whether any
+/// snapshot contained some of the messages but not all.
 async fn come_late(server: &TestServer, user: &User, which: usize) -> bool {
     const TIMES: usize = 8;
     let all = i64::try_from(WRITERS * EACH).unwrap();
-    // Some share a view, others have one of their own.
+    // Some share a view, others have their own.
     let narrow = json!({"limit": -1, "fields": ["id"], "filter": {"id": {"_gt": 0}}});
     let query = if which.is_multiple_of(2) { json!({"limit": -1}) } else { narrow };
     let mut midst = false;
@@ -81,8 +81,8 @@ async fn come_late(server: &TestServer, user: &User, which: usize) -> bool {
     midst
 }
 
-/// Signs in in turns as one and another, with each answer anew, until the storm is over, and
-/// returns what was heard meanwhile.
+/// Alternates between two accounts, with a new sign-in after each response, until the storm ends.
+/// Returns the ids received meanwhile.
 async fn turn(mut socket: Socket, users: [&User; 2]) -> Vec<i64> {
     let (mut ids, mut sign_ins) = (Vec::new(), 0);
     loop {
@@ -108,7 +108,7 @@ fn id(item: &Json) -> i64 {
     item["id"].as_i64().unwrap()
 }
 
-/// Asserts that these are all ids up to the last, in order and each once.
+/// Asserts that `ids` has every id up to `last`, in order and without duplicates.
 fn assert_each_once(ids: &[i64], last: i64, what: &str) {
     let missing: Vec<i64> = (1..=last).filter(|id| !ids.contains(id)).collect();
     let out_of_order: Vec<_> = ids.windows(2).filter(|pair| pair[1] <= pair[0]).collect();
@@ -138,7 +138,7 @@ async fn all_subscribers_see_all_creates_in_the_order_of_their_ids() {
     for heard in &heard {
         assert_eq!(json!(heard), stored);
     }
-    // What one writer said before is before what it said after.
+    // The messages of one writer are in the order of their writes.
     for writer in 0..WRITERS {
         let of_writer = heard[0].iter().filter_map(|item| {
             item["content"].as_str()?.strip_prefix(&format!("{writer}."))?.parse::<usize>().ok()
@@ -160,7 +160,7 @@ async fn a_subscription_in_a_storm_has_neither_gap_nor_repetition() {
     server.stop().await;
 }
 
-/// Makes, changes and deletes messages.
+/// Creates, updates and deletes messages.
 async fn live(client: &Client) {
     for _ in 0..20 {
         let id = client.say("new").await;
@@ -199,8 +199,8 @@ async fn updates_and_deletes_keep_their_place_among_creates() {
     server.stop().await;
 }
 
-/// Subscribes again and again under the same name, twice with each event, until the storm is over, and
-/// returns what was heard meanwhile.
+/// Subscribes again under the same `uid`, twice after each event, until the storm ends. Returns the
+/// ids received meanwhile.
 async fn repeat(mut socket: Socket, subscribe: Json) -> Vec<i64> {
     let mut ids = Vec::new();
     loop {
@@ -210,7 +210,7 @@ async fn repeat(mut socket: Socket, subscribe: Json) -> Vec<i64> {
             Some("create") if frame["data"][0]["content"] == "the end" => return ids,
             Some("create") => {
                 ids.push(id(&frame["data"][0]));
-                // Nothing of it was missed.
+                // All events are live: none was missed.
                 assert!(frame.get("replayed").is_none(), "{frame}");
                 for _ in 0..2 {
                     socket.send(&subscribe).await;
@@ -231,7 +231,7 @@ async fn repeating_a_subscription_in_a_storm_loses_and_doubles_nothing() {
             let mut socket = Socket::signed_in(&server, &alice).await;
             let subscribe = json!({"type": "subscribe", "collection": "messages", "uid": "s",
                 "event": "create", "query": {"filter": filter}});
-            // As the SDK does on a connection that has just been opened.
+            // Twice, as the SDK does on a new connection.
             for _ in 0..2 {
                 assert_eq!(socket.ask(&subscribe).await["event"], "init");
             }
@@ -257,7 +257,7 @@ async fn repeating_a_subscription_in_a_storm_loses_and_doubles_nothing() {
     server.stop().await;
 }
 
-/// Returns a filter that everything fits and that takes so long that its views do not hold up others.
+/// Returns a filter that matches every item, and is so costly that its view gets its own queue.
 fn costly() -> Json {
     let parts: Vec<_> = (0..40)
         .map(|number| json!({"content": {"_ncontains": format!("never said {number}")}}))
@@ -269,7 +269,7 @@ fn costly() -> Json {
 async fn signing_in_anew_in_a_storm_loses_and_doubles_nothing() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
-    // Their subscriptions show different fields, so each sign-in moves them to another view.
+    // Both accounts read different fields, so each sign-in moves the subscription to another view.
     let permissions = [Permission::to("read", "messages").fields(&["id", "content"])];
     let reader = server.user_with("reader", &permissions).await;
     let mut sockets = Vec::new();

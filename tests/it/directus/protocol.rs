@@ -1,4 +1,4 @@
-//! RFC 6455 on the wire: fragments, control frames, and what breaks the rules.
+//! RFC 6455 on the wire: fragments, control frames, and protocol errors.
 
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
@@ -52,7 +52,7 @@ async fn a_message_in_pieces_is_one_message() {
     let mut socket = RawSocket::connect(&server).await;
 
     socket.send(&masked(0x01, &PING[..4])).await;
-    // Control frames may come in between.
+    // Control frames may come between fragments.
     socket.send(&masked(0x89, b"between")).await;
     assert_eq!(socket.frame().await, Some((0x8a, b"between".to_vec())));
     socket.send(&masked(0x00, &PING[4..9])).await;
@@ -114,7 +114,7 @@ async fn who_is_asked_to_come_back_is_told_so() {
     let server = server.restart().await;
 
     assert_eq!(socket.closed().await, Some(1012));
-    // Same database, same secret: the token is still good.
+    // With the same database and secret the token stays valid.
     let mut socket = Socket::signed_in(&server, &alice).await;
     assert_eq!(socket.say("after the restart").await, before + 1);
     server.stop().await;

@@ -1,5 +1,5 @@
-//! A connection whose sign-in failed, ended or never was has the Public's rights and never more.
-//! Servers of this kind have failed at just this: no identity was taken for the system's own.
+//! A connection whose sign-in failed, ended or never happened has the rights of the Public policy,
+//! and no more. Servers of this kind had this flaw: they took a missing identity for the system.
 
 use chinwag::config::WebSocketAuth;
 use serde_json::Value as Json;
@@ -19,7 +19,7 @@ fn items(action: &str, more: Json) -> Json {
     frame
 }
 
-/// Ways in which an administrator's connection becomes the public's.
+/// The ways in which an administrator's connection falls back to the public.
 const WAYS: [&str; 5] = ["never", "bad token", "bad password", "bad refresh token", "logout"];
 
 /// Returns a connection that was an administrator's, with subscriptions from that time.
@@ -38,7 +38,7 @@ async fn fallen(server: &TestServer, admin: &User, way: &str) -> Socket {
         _ => json!({"type": "auth", "action": "logout"}),
     };
     socket.send(&frame).await;
-    // Told of the failure and of each subscription that shows nothing any more, in any order.
+    // Skips the error and the notice of each subscription that lost access, in any order.
     socket.send(&json!({"type": "ping"})).await;
     while socket.next().await["type"] != "pong" {}
     socket
@@ -101,7 +101,7 @@ async fn where_the_public_may_read_some_they_read_just_that() {
             admin.get("/items/messages?filter[content][_starts_with]=open&meta=filter_count");
         assert_eq!(all["meta"]["total_count"], total.await.body["meta"]["filter_count"], "{way}");
 
-        // Subscriptions of better days show what the public sees.
+        // Subscriptions made by the administrator deliver the events that the public may read.
         if way != "never" {
             alice.say("secret of alice").await;
             let id = alice.say("open to all").await;

@@ -1,4 +1,4 @@
-//! `recover`: clients that keep no cursor go on from what they are known to have.
+//! `recover`: a client without a cursor resumes from its last acknowledged position.
 
 use serde_json::Value as Json;
 use serde_json::json;
@@ -10,10 +10,10 @@ use crate::support::TestServer;
 use crate::support::User;
 use crate::support::error;
 
-/// A name that no other page thinks of.
+/// A page name that no other test uses.
 pub(super) const PAGE: &str = "1f6f3c0e-6f0e-4a57-8f7e-1c2d3e4f5a6b";
 
-/// A client that behaves as the SDK does: it answers pings and subscribes anew on each connection.
+/// A client that behaves like the SDK: it answers pings and resubscribes on each connection.
 pub(super) struct Page {
     pub(super) socket: Socket,
 }
@@ -23,7 +23,7 @@ impl Page {
         Self { socket: Socket::signed_in(server, user).await }
     }
 
-    /// Returns the next frame that is no ping.
+    /// Returns the next frame other than a ping.
     pub(super) async fn next(&mut self) -> Json {
         loop {
             let frame = self.socket.next().await;
@@ -34,7 +34,7 @@ impl Page {
         }
     }
 
-    /// Subscribes by this name, and returns whether it recovered.
+    /// Subscribes under this name, and returns whether the subscription was recovered.
     pub(super) async fn recovers(&mut self, recover: &str) -> bool {
         self.socket
             .send(&json!({"type": "subscribe", "collection": "messages", "event": "create",
@@ -45,15 +45,16 @@ impl Page {
         init["recovered"].as_bool().unwrap()
     }
 
-    /// Waits for a message, and returns whether it is told for the time that was missed.
+    /// Waits for a message, and returns whether it was replayed.
     pub(super) async fn sees(&mut self, content: &str) -> bool {
         let frame = self.next().await;
         assert_eq!(frame["data"], json!([{"content": content}]), "{frame}");
         frame["replayed"] == true
     }
 
-    /// Answers all that it is asked, until the server knows what it has. (Pings for a confirmation
-    /// are sent one at a time, and this one comes behind.)
+    /// Acknowledges all events so far: answers a ping, and waits until the server has processed the
+    /// pong. (Pings that request an acknowledgement are sent one at a time, and the ping of `quiet`
+    /// is answered after the pong.)
     pub(super) async fn confirm(&mut self) {
         let frame = self.socket.next().await;
         assert_eq!(frame["type"], "ping", "{frame}");
@@ -61,7 +62,7 @@ impl Page {
         self.quiet().await;
     }
 
-    /// The same without a sign-in, for which it is asked by pings of the protocol.
+    /// The same without a sign-in: the acknowledgement is requested by WebSocket pings.
     pub(super) async fn confirm_unseen(&mut self) {
         loop {
             match self.socket.message().await {
@@ -73,7 +74,7 @@ impl Page {
         self.quiet().await;
     }
 
-    /// Asserts that nothing but pings comes before the answer to a frame that is sent now.
+    /// Asserts that only pings arrive before the response to a frame that is sent now.
     pub(super) async fn quiet(&mut self) {
         self.socket.send(&json!({"type": "ping", "uid": "quiet?"})).await;
         assert_eq!(self.next().await, json!({"type": "pong", "uid": "quiet?"}));
@@ -90,7 +91,7 @@ async fn whoever_comes_back_is_told_what_it_did_not_confirm() {
     alice.say("confirmed").await;
     assert!(!page.sees("confirmed").await);
     page.confirm().await;
-    // This one reaches a client that is cut off before it can say so.
+    // The client receives this message, but is disconnected before it can acknowledge it.
     alice.say("on its way").await;
     assert_eq!(page.socket.next().await["data"], json!([{"content": "on its way"}]));
     drop(page);
@@ -119,7 +120,7 @@ async fn a_subscription_that_is_repeated_on_a_connection_tells_nothing_twice() {
         alice.say(content).await;
     }
 
-    // The SDK sends each subscription twice after a lost connection.
+    // The SDK sends each subscription twice after a reconnect.
     let mut page = Page::signed_in(&server, &alice).await;
     let subscribe = json!({"type": "subscribe", "collection": "messages", "event": "create",
         "uid": "chat", "recover": PAGE, "query": {"fields": ["content"]}});
@@ -178,7 +179,7 @@ async fn a_list_that_may_not_have_arrived_is_shown_again() {
     assert_eq!(page.socket.ask(&subscribe).await["data"], json!([{"content": "there"}]));
     drop(page);
 
-    // Nothing was confirmed: the list comes again.
+    // Nothing was acknowledged: the snapshot is sent again.
     let mut page = Page::signed_in(&server, &alice).await;
     let init = page.socket.ask(&subscribe).await;
     assert_eq!(
@@ -207,14 +208,14 @@ async fn a_long_name_holds_for_whoever_comes_back_and_shows_what_they_may_see() 
         alice.say(content).await;
     }
 
-    // The SDK of a page that signed in by typing comes back without a sign-in.
+    // After a sign-in with a typed password, the SDK reconnects without signing in.
     let mut page = Page { socket: Socket::connect(&server).await };
     assert!(page.recovers(PAGE).await);
     assert!(page.sees("for all").await);
     page.confirm_unseen().await;
     drop(page);
 
-    // What it was shown is confirmed, and what was kept from it is not.
+    // The events that were sent are acknowledged. Those that the public may not read are not.
     let mut page = Page { socket: Socket::connect(&server).await };
     assert!(page.recovers(PAGE).await);
     page.quiet().await;
@@ -239,7 +240,7 @@ async fn nobody_makes_the_positions_of_others_be_forgotten() {
     assert!(!page.recovers(PAGE).await);
     drop(page);
 
-    // On one connection as on many.
+    // The limit holds within one connection and across several.
     for connection in 0..4 {
         let mut page = Page::signed_in(&server, &bob).await;
         for number in 0..30 {

@@ -1,5 +1,5 @@
-//! Clients that come back before they have signed in: the SDK repeats its subscriptions at once, and
-//! the page signs in a moment later.
+//! Clients that reconnect before they have signed in: the SDK repeats its subscriptions at once,
+//! and the page signs in a moment later.
 
 use serde_json::Value as Json;
 use serde_json::json;
@@ -11,7 +11,7 @@ use crate::support::Socket;
 use crate::support::TestServer;
 use crate::support::User;
 
-/// Starts a server where the public may read what begins with "open".
+/// Starts a server where the public may read messages that begin with "open".
 async fn partly_open() -> TestServer {
     let server = TestServer::start().await;
     let open = json!({"content": {"_starts_with": "open"}});
@@ -31,7 +31,7 @@ async fn visitor(server: &TestServer) -> Page {
 }
 
 impl Page {
-    /// Sends a subscription, and returns the first frame of it.
+    /// Sends a subscription, and returns its first frame.
     async fn begins(&mut self, resume: &Json) -> Json {
         self.socket.send(&ask(resume)).await;
         let init = self.next().await;
@@ -39,7 +39,7 @@ impl Page {
         init
     }
 
-    /// Signs in. What was missed may come before the answer, and is returned.
+    /// Signs in, and returns the replayed events that arrive before the response.
     async fn signs_in(&mut self, user: &User) -> Vec<String> {
         self.socket.send(&json!({"type": "auth", "access_token": user.token})).await;
         let mut told = Vec::new();
@@ -54,14 +54,14 @@ impl Page {
         }
     }
 
-    /// Sees news, and lets the server know that it has it.
+    /// Receives a new message, and acknowledges it.
     async fn sees_and_confirms(&mut self, user: &User, content: &str) {
         user.say(content).await;
         assert!(!self.sees(content).await);
         self.confirm().await;
     }
 
-    /// Signs in, and is told exactly this of what was missed.
+    /// Signs in, and expects exactly these missed messages.
     async fn signs_in_and_is_told(&mut self, user: &User, missed: &[&str]) {
         let mut told = self.signs_in(user).await;
         while told.len() < missed.len() {
@@ -74,7 +74,8 @@ impl Page {
     }
 }
 
-/// Lets a page of alice's have everything up to now, and returns what it asks for when it comes back.
+/// Acknowledges everything up to now as a page of Alice's, and returns the resume fields for its
+/// next connection.
 async fn left_page(server: &TestServer, alice: &User, resume: &str) -> Json {
     let mut page = Page::signed_in(server, alice).await;
     let init = page.begins(&json!({"recover": PAGE, "since": ""})).await;
@@ -149,7 +150,7 @@ async fn what_an_account_was_not_shown_is_not_confirmed_by_the_public() {
     let recover = left_page(&server, &alice, "recover").await;
     says(&alice, &["members 1", "open 2"]).await;
 
-    // It comes back, is cut off, and comes back, before it signs in.
+    // The page reconnects, is disconnected and reconnects, before it signs in.
     let mut page = visitor(&server).await;
     page.begins(&recover).await;
     assert!(page.sees("open 2").await);
@@ -162,7 +163,7 @@ async fn what_an_account_was_not_shown_is_not_confirmed_by_the_public() {
     assert_eq!(page.begins(&recover).await["recovered"], true);
     assert!(page.sees("open 3").await);
 
-    // What was shown on the connection before is told again, marked.
+    // An event that was sent on the previous connection is sent again, marked as replayed.
     page.signs_in_and_is_told(&alice, &["members 1", "open 2"]).await;
     server.stop().await;
 }
@@ -273,7 +274,7 @@ async fn another_cursor_is_honoured_and_so_is_the_same_by_other_rights() {
     page.begins(&first).await;
     page.quiet().await;
 
-    // Rights that have grown since show more.
+    // Permissions granted since then show more items.
     let permissions = "/permissions?filter[collection][_eq]=messages&sort=-id&limit=1";
     let permission = format!("/permissions/{}", admin.get(permissions).await.ok()[0]["id"]);
     let mut page = Page::signed_in(&server, &reader).await;

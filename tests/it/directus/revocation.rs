@@ -1,5 +1,5 @@
-//! Whoever is suspended, deleted, signed out or given another password loses open sockets before the
-//! next event.
+//! Revocation: suspension, deletion, signing out or a new password end the rights of open sockets
+//! before the next event.
 
 use chinwag::config::WebSocketAuth;
 use serde_json::json;
@@ -36,7 +36,7 @@ async fn what_ends_an_identity_acts_on_its_open_sockets() {
                 listener.subscribe(uid, json!({"event": "create"})).await;
             }
             bob.say("before").await;
-            // What was said in an earlier round may still be on its way when a subscription begins.
+            // Messages of an earlier round may still be in flight when a subscription begins.
             for listener in [&mut socket, &mut witness] {
                 while listener.next().await["data"][0]["content"] != "before" {}
             }
@@ -64,7 +64,7 @@ async fn what_ends_an_identity_acts_on_its_open_sockets() {
             } else {
                 let read = json!({"type": "items", "collection": "messages", "action": "read"});
                 socket.send(&read).await;
-                // Subscriptions may say that they show nothing; events they do not bring.
+                // Subscriptions may send an error, but no events.
                 let answer = loop {
                     let frame = socket.next().await;
                     assert!(frame.get("data").is_none(), "{way}: {frame}");
@@ -145,7 +145,7 @@ async fn who_is_suspended_does_nothing_more_however_far_behind_delivery_is() {
     socket.say("before").await;
 
     let held = server.app().services().hub.hold().await;
-    // Whatever is delivered comes after this, and so does what it acts on.
+    // Deliveries are held from here on, and so are all actions that depend on them.
     admin.say("on its way").await;
     let path = format!("/users/{}", alice.id);
     admin.patch(&path, &json!({"status": "suspended"})).await.ok();
@@ -175,7 +175,7 @@ async fn who_is_suspended_publishes_nothing_more_either() {
     assert_eq!(topics.next().await["topic"], "_internal");
 
     let held = server.app().services().hub.hold().await;
-    // Whatever is delivered comes after this, and so does what it acts on.
+    // Deliveries are held from here on, and so are all actions that depend on them.
     admin.say("on its way").await;
     let path = format!("/users/{}", alice.id);
     admin.patch(&path, &json!({"status": "suspended"})).await.ok();

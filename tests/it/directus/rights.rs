@@ -1,4 +1,4 @@
-//! Who may see decides at each event: rows, fields, and the keys of what is gone.
+//! Permissions are checked at each event: rows, fields, and the keys of deleted items.
 
 use serde_json::json;
 
@@ -103,8 +103,8 @@ async fn a_subscription_before_the_sign_in_begins_with_it() {
     let alice = server.member("alice").await;
     let mut socket = Socket::connect(&server).await;
 
-    // What a client does that reconnects: its subscriptions come first, and it is told that they
-    // bring nothing yet, but not by a frame that would end them.
+    // A reconnecting client sends its subscriptions first. It is told that they show nothing yet,
+    // but not by a frame that would end them.
     let told = socket.subscribe("s", json!({"event": "create"})).await;
     assert_eq!(
         (told["type"].as_str(), told["error"]["code"].as_str()),
@@ -144,7 +144,7 @@ async fn a_change_of_what_one_may_not_read_is_no_news() {
     admin.patch(&path, &json!({"title": "Dr"})).await.ok();
     admin.patch(&path, &json!({"first_name": "Robert"})).await.ok();
 
-    // Whoever may read all hears of all.
+    // An account that may read everything receives every event.
     let mut heard = 1;
     while of_admin.next().await["data"] != json!([{"first_name": "Robert"}]) {
         heard += 1;

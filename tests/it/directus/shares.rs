@@ -1,4 +1,4 @@
-//! Subscriptions and their queries have a bound for each account and each address, over all sockets.
+//! Limits of subscriptions and their queries for each account and address, over all sockets.
 
 use serde_json::Value as Json;
 use serde_json::json;
@@ -9,7 +9,7 @@ use crate::support::Socket;
 use crate::support::TestServer;
 use crate::support::error;
 
-/// A subscription whose filter no other has.
+/// Returns a subscription with a unique filter.
 fn different(number: usize) -> Json {
     let filter = json!({"content": {"_ncontains": format!("never said {number}")}});
     json!({"event": "create", "query": {"fields": ["content"], "filter": filter}})
@@ -30,15 +30,15 @@ async fn the_filters_of_one_account_have_a_bound_over_all_its_sockets() {
         assert_eq!((error(&answer).1, &answer["uid"]), ("LIMIT_EXCEEDED", &json!("s")));
         break socket;
     };
-    // A filter that looks anywhere in a text counts for some of them.
+    // A filter that scans texts counts for several subscriptions.
     assert!((2..10).contains(&sockets.len()), "{}", sockets.len());
-    // The same query costs nothing more, and the other account has a share of its own.
+    // The same query costs nothing more, and another account has its own quota.
     assert_eq!(last.subscribe("t", different(0)).await["event"], "init");
     let mut of_bob = Socket::signed_in(&server, &bob).await;
     assert_eq!(of_bob.subscribe("s", different(90)).await["event"], "init");
     last.expect_nothing_lost_of(&mut sockets, &alice).await;
 
-    // It comes back with the end of a subscription.
+    // The quota is returned when a subscription ends.
     sockets[1].ask(&json!({"type": "unsubscribe", "uid": "s"})).await;
     assert_eq!(last.subscribe("u", different(91)).await["event"], "init");
     server.stop().await;
@@ -145,7 +145,7 @@ async fn topics_count_as_subscriptions() {
 }
 
 impl Socket {
-    /// Looks whether what runs goes on: each of some sockets is told of one message more.
+    /// Asserts that existing subscriptions continue: each of these sockets gets another message.
     async fn expect_nothing_lost_of(&mut self, sockets: &mut [Self], by: &crate::support::User) {
         by.say("goes on").await;
         for socket in sockets {

@@ -1,4 +1,4 @@
-//! `subscribe` and `unsubscribe`: what a subscription begins with, what it brings, and how it ends.
+//! `subscribe` and `unsubscribe`: the snapshot, the events, and the end of a subscription.
 
 use serde_json::Value as Json;
 use serde_json::json;
@@ -45,7 +45,7 @@ async fn what_was_acknowledged_before_a_subscription_is_no_news_to_it() {
     let server = TestServer::start().await;
     let (alice, mut socket) = signed_in(&server).await;
 
-    // Enough of them that their delivery takes longer than the answer.
+    // Enough of them to make their delivery slower than the response.
     let old: Json = (0..200).map(|_| json!({"content": "old"})).collect();
     for round in 0..10 {
         alice.post("/items/messages", &old).await.ok();
@@ -66,11 +66,11 @@ async fn each_kind_of_change_has_its_frames() {
     socket.subscribe("s", json!({"query": short()})).await;
     let event = |event: &str, data: Json| json!({"type": "subscription", "event": event, "data": data, "uid": "s"});
 
-    // A create brings one frame for each item, also for a list.
+    // A create sends one frame per item, also for a list.
     alice.post("/items/messages", &json!([{"content": "a"}, {"content": "b"}])).await.ok();
     socket.expect(&event("create", json!([{"id": 1, "content": "a"}]))).await;
     socket.expect(&event("create", json!([{"id": 2, "content": "b"}]))).await;
-    // An update brings one frame for all it names, and one for each of a list of changes.
+    // An update sends one frame for all its keys, or one for each entry of a list of changes.
     let same = json!({"keys": [1, 2], "data": {"content": "x"}});
     alice.patch("/items/messages", &same).await.ok();
     socket
@@ -78,7 +78,7 @@ async fn each_kind_of_change_has_its_frames() {
         .await;
     alice.patch("/items/messages/2", &json!({"content": "y"})).await.ok();
     socket.expect(&event("update", json!([{"id": 2, "content": "y"}]))).await;
-    // A delete brings the keys.
+    // A delete sends the keys.
     alice.delete_many("/items/messages", &json!([2, 1])).await.nothing();
     let gone = socket.next().await;
     assert_eq!(
@@ -344,7 +344,7 @@ async fn a_search_narrows_the_news_as_it_narrows_the_list() {
     socket.expect_event("update", "no more hay: needle").await;
     by_key.expect_event("update", "straw").await;
     by_key.expect_event("update", "no more hay: needle").await;
-    // What is gone is told to who could read it, as with a filter.
+    // A delete is sent to subscriptions that could read the item before, as with a filter.
     alice.delete(&format!("/items/messages/{needle}")).await.nothing();
     assert_eq!(socket.next().await["data"], json!([needle.to_string()]));
     socket.quiet().await;

@@ -1,5 +1,5 @@
-//! Many who each listen to something else: an event reaches those it is for, however their
-//! subscriptions are found, and nobody else.
+//! Many subscriptions with different views: an event reaches the matching ones, however they are
+//! indexed, and no others.
 
 use serde_json::json;
 
@@ -15,7 +15,7 @@ async fn each_hears_of_their_own_by_filter_and_by_rule() {
     let own = json!({"user_created": {"_eq": "$CURRENT_USER"}});
     let mut readers = Vec::new();
     for number in 0..READERS {
-        // Half of them may see nothing else, the others ask for nothing else.
+        // For half of them a rule restricts the rows, for the others a filter does.
         let by_rule = number % 2 == 0;
         let read = Permission::to("read", "messages");
         let read = if by_rule { read.on(own.clone()) } else { read };

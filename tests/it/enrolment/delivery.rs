@@ -1,4 +1,4 @@
-//! The queue of mails: it outlives failures and restarts, gives up at last, and has no secrets in it.
+//! The mail queue: it survives failures and restarts, gives up eventually, and contains no secrets.
 
 use std::time::Duration;
 
@@ -15,16 +15,17 @@ use crate::support::Post;
 use crate::support::TestServer;
 use crate::support::soon;
 
-/// Lets time pass until no mail waits for an account.
+/// Advances the clock until no mail is queued for an account.
 async fn given_up(server: &TestServer, user: &str) {
     let id = user.parse().unwrap();
     let mails = &server.app().services().mails;
     soon(async {
-        // A try is noted a moment after the mail server has heard of it, with the time of then.
+        // An attempt is recorded shortly after the mail server has received it, with the time of
+        // the recording.
         while !mails.waiting(Kind::Reset, id).await.unwrap().is_empty() {
             server.clock.advance(Duration::from_mins(1));
             mails.wake();
-            // Only so that the machine can do what is waited for.
+            // Gives the other tasks time to run.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     })
@@ -40,7 +41,7 @@ async fn a_mail_that_is_refused_for_now_is_tried_again_after_a_while() {
     ask_reset(&server, &alice.email).await.nothing();
     post.tried().await;
     post.answer_with(250);
-    // The time of the next try counts from the note of the first, which may come after this.
+    // The next attempt is scheduled when the first is recorded, which may happen after this point.
     let mail = loop {
         server.clock.advance(Duration::from_secs(3));
         server.app().services().mails.wake();
@@ -114,7 +115,7 @@ async fn a_mail_is_not_sent_any_more_once_its_account_has_gone_or_a_day_has_pass
 
     admin.patch(&format!("/users/{}", alice.id), &json!({"status": "suspended"})).await.ok();
     given_up(&server, &alice.id).await;
-    // Nothing is taken before it is too late for the other one.
+    // No mail is accepted before the other one has expired.
     server.clock.advance(Duration::from_hours(24));
     given_up(&server, &bob.id).await;
     post.answer_with(250);

@@ -1,4 +1,5 @@
-//! Invitations: by whoever may create accounts, for whoever reads the mail.
+//! Invitations: created by accounts with permission to create accounts, accepted with the token in
+//! the mail.
 
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ async fn whoever_is_invited_chooses_a_password_and_has_the_role() {
     let account = find(&admin, "bob@example.com").await;
     assert_eq!((&account["status"], &account["role"]), (&json!("invited"), &member));
     login(&server, "bob@example.com", PASSWORD).await.unknown();
-    // Somebody who has never been here has no password to forget.
+    // An invited account has no password to reset yet.
     ask_reset(&server, "bob@example.com").await.nothing();
 
     accept(&server, bob.token(), "password").await.refused(400, "FAILED_VALIDATION");

@@ -1,4 +1,4 @@
-//! Coming in by a mail: signing up, invitations, forgotten passwords, and the mails themselves.
+//! Enrolment by mail: sign-up, invitations, password resets, and the mails themselves.
 
 mod delivery;
 mod invite;
@@ -16,10 +16,10 @@ use crate::support::TestServer;
 use crate::support::User;
 use crate::support::http;
 
-/// A password that fits.
+/// A valid password.
 const PASSWORD: &str = "correct horse battery";
 
-/// Starts a service with a mail server, its clock in the hand of the test.
+/// Starts a service with a mail server and a manual clock.
 async fn start(bend: impl FnOnce(&mut Config)) -> (TestServer, Post) {
     let post = Post::start().await;
     let server = TestServer::at_noon(|config| {
@@ -30,7 +30,7 @@ async fn start(bend: impl FnOnce(&mut Config)) -> (TestServer, Post) {
     (server, post)
 }
 
-/// Sets what the administrator sets.
+/// Changes settings as the administrator.
 async fn set(server: &TestServer, settings: Json) {
     server.admin().await.patch("/settings", &settings).await.ok();
 }
@@ -63,7 +63,7 @@ async fn verify(server: &TestServer, token: &str) -> Answer {
     Answer::to(open_link(server, token)).await
 }
 
-/// Follows the link as a browser does. Returns where that leads.
+/// Follows the link as a browser does, and returns the location of the redirect.
 async fn follow(server: &TestServer, token: &str) -> String {
     let accept = "text/html,application/xhtml+xml,*/*;q=0.8";
     let answer = Answer::to(open_link(server, token).header("accept", accept)).await;

@@ -1,4 +1,4 @@
-//! Signing up: off until it is switched on, the same answer for everybody, a link that counts once.
+//! Sign-up: disabled by default, the same response for every address, and a link that works once.
 
 use std::time::Duration;
 
@@ -78,7 +78,7 @@ async fn an_account_waits_for_its_address_to_be_confirmed_and_gets_the_role() {
     assert_eq!(mail.header("Subject"), "Confirm your address for chinwag");
     let link = "https://chat.example.com/users/register/verify-email?token=";
     assert!(mail.link().starts_with(link), "{}", mail.link());
-    // Nothing that was typed in goes out to whoever's address it is.
+    // The mail contains no text from the form, as the address may belong to a third party.
     assert!(!mail.raw.contains("New"), "{}", mail.raw);
     let account = find(&admin, "new@example.com").await;
     assert_eq!((&account["status"], &account["role"]), (&json!("unverified"), &member));
@@ -94,7 +94,7 @@ async fn an_account_waits_for_its_address_to_be_confirmed_and_gets_the_role() {
     server.stop().await;
 }
 
-/// A browser asks for HTML, and shows people what it gets.
+/// A browser requests HTML, and displays the response.
 #[tokio::test]
 async fn a_browser_is_led_to_the_page_by_a_link_that_is_no_good_too() {
     let (server, mut post) = start(|_| {}).await;
@@ -167,7 +167,7 @@ async fn whoever_signs_up_again_gets_another_link_and_the_newer_password_counts(
 
 #[tokio::test]
 async fn nobody_fills_an_inbox_by_signing_up_again_and_again() {
-    // As if each came from another address.
+    // Without the throttle, as if each request came from another address.
     let (server, mut post) = start(|config| config.auth.throttle = false).await;
     set(&server, json!({"public_registration": true})).await;
 
@@ -176,7 +176,7 @@ async fn nobody_fills_an_inbox_by_signing_up_again_and_again() {
     }
     let mails = post.all_so_far(&server).await;
     assert!((1..=5).contains(&mails.len()), "{}", mails.len());
-    // The last one that was sent is good: those that were not changed nothing.
+    // The last mail has a valid link, since requests without a mail changed nothing.
     let good = mails.last().unwrap();
     server.clock.advance(Duration::from_hours(2));
     assert_eq!(verify(&server, good.token()).await.status, 302);
@@ -197,7 +197,7 @@ async fn a_link_is_good_until_it_expires_and_for_nothing_else() {
     verify(&server, "").await.refused(400, "INVALID_PAYLOAD");
     let admin = server.admin().await;
     verify(&server, &admin.token).await.refused(403, "INVALID_TOKEN");
-    // Nor is it a token to sign in with.
+    // The link's token does not authenticate requests.
     let shown = server.anonymous().bearing(mail.token()).get("/users/me").await;
     shown.refused(403, "INVALID_TOKEN");
 

@@ -1,4 +1,5 @@
-//! Forgotten passwords: a link by mail, good once, and nothing that tells who has an account.
+//! Password resets: a link by mail that works once, and responses that do not reveal whether an
+//! account exists.
 
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ async fn a_forgotten_password_is_replaced_once_and_ends_every_session() {
     assert_eq!(mail.header("Subject"), "Choose a new password for chinwag");
     let page = "https://chat.example.com/admin/reset-password?token=";
     assert!(mail.link().starts_with(page), "{}", mail.link());
-    // Asking alone changes nothing.
+    // The request alone changes nothing.
     alice.get("/users/me").await.ok();
     login(&server, &alice.email, &alice.password).await.ok();
 
@@ -196,7 +197,7 @@ async fn links_lead_only_to_pages_that_are_listed() {
     ask(&alice.email, "https://chat.example.com/new-password").await.nothing();
     let mail = post.mail().await;
     assert!(mail.link().starts_with("https://chat.example.com/new-password?token="));
-    // Whoever asks cannot choose the host either.
+    // The client cannot choose the host either.
     let request = server.anonymous().request("POST", "/auth/password/request");
     let request = request.header("Host", "evil.example").json(&json!({"email": alice.email}));
     crate::support::Answer::to(request).await.nothing();
@@ -206,7 +207,7 @@ async fn links_lead_only_to_pages_that_are_listed() {
 
 #[tokio::test]
 async fn an_account_is_sent_a_few_links_an_hour_at_most() {
-    // As if each came from another address.
+    // Without the throttle, as if each request came from another address.
     let (server, mut post) = start(|config| config.auth.throttle = false).await;
     let alice = server.member("alice").await;
 

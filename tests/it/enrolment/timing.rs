@@ -1,4 +1,4 @@
-//! What the time of an answer tells about accounts.
+//! Response times do not reveal whether an account exists.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -12,19 +12,19 @@ use super::set;
 use super::start;
 use crate::support::TestServer;
 
-/// What a registration and a request take at least here. It is more than either does, so that the
-/// test measures the stall and not the machine.
+/// The stall of registrations and reset requests in this test. It is longer than the work of
+/// either, so that the test measures the stall and not the machine.
 const STEP: Duration = Duration::from_millis(250);
-/// How many pairs are measured at a time.
+/// Number of pairs per measurement.
 const ROUNDS: usize = 8;
-/// How far apart the least times of both kinds may be. The least, since whatever else the machine does
-/// only adds to them.
+/// Largest allowed difference between the minimum times of both kinds. Minimums, since other load
+/// on the machine only adds time.
 const APART_MAX: Duration = Duration::from_millis(10);
-/// How often it is measured until they are not: what tells accounts apart does so each time.
+/// Attempts until the difference is small enough: a real difference shows every time.
 const TRIES: usize = 4;
 
-/// Returns the least time of answers for addresses that somebody has, and of those for others. They
-/// take turns, so that whatever else the machine does falls upon both alike.
+/// Returns the minimum response times for known and for unknown addresses. Both alternate, so that
+/// other load on the machine affects them equally.
 async fn least(
     server: &TestServer,
     path: &str,

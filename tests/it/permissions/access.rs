@@ -1,5 +1,5 @@
-//! `/permissions/me/{collection}` and `/permissions/me/{collection}/{id}`: what a caller may do with an
-//! item, before it is tried.
+//! `/permissions/me/{collection}` and `/permissions/me/{collection}/{id}`: the actions that the
+//! caller may perform on an item, without an attempt.
 
 use serde_json::Value as Json;
 use serde_json::json;
@@ -27,9 +27,9 @@ async fn an_item_shows_what_a_caller_may_do_with_it() {
     assert_eq!(of(&alice, &path).await, answer(true, true, false));
     assert_eq!(of(&bob, &path).await, answer(false, false, false));
     assert_eq!(of(&admin, &path).await, answer(true, true, true));
-    // Without a key: whether there may be such an item.
+    // Without a key: whether the caller may perform the action on any item.
     assert_eq!(of(&bob, "messages").await, answer(true, true, false));
-    // The form is the same for an item and for a collection that do not exist.
+    // The response has the same form for items and collections that do not exist.
     for path in ["messages/99", "messages/x", "nope", "nope/1", "directus_sessions"] {
         assert_eq!(of(&bob, path).await, answer(false, false, false), "{path}");
         assert_eq!(of(&admin, path).await, answer(true, true, true), "{path}");
@@ -60,7 +60,7 @@ async fn the_answer_is_what_a_change_comes_to() {
 
     assert_eq!(of(&user, &format!("messages/{open}")).await, answer(true, false, false));
     assert_eq!(of(&user, &format!("messages/{other}")).await, answer(false, false, true));
-    // What no permission gives: administrators, what rights are made of, history, the one item.
+    // No permission covers administrators, the tables that define rights, history, the singleton.
     assert_eq!(of(&user, &format!("directus_users/{member}")).await, answer(true, true, false));
     let path = format!("directus_users/{}", admin.id);
     assert_eq!(of(&user, &path).await, answer(false, false, false));

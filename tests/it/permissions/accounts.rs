@@ -1,4 +1,5 @@
-//! Nobody gives themselves rights: accounts, roles, policies and permissions over every path.
+//! Privilege escalation: no account can extend its own rights through accounts, roles, policies or
+//! permissions, over any path.
 
 use serde_json::json;
 
@@ -113,7 +114,8 @@ async fn what_the_public_may_do_reaches_accounts_without_a_role_and_no_others() 
     server.anonymous().get("/items/messages").await.ok();
     roleless.get("/items/messages").await.ok();
     with_role.get("/items/messages").await.refused(403, "FORBIDDEN");
-    // Not even by an administrator's mistake is a visitor an administrator.
+    // Even if an administrator attaches such a policy to the public, anonymous clients do not
+    // become administrators.
     let admin = server.admin().await;
     let policy = admin.get("/policies?filter[admin_access][_eq]=true").await.ok()[0]["id"].clone();
     admin.post("/access", &json!({"policy": policy})).await;

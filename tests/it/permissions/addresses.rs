@@ -1,4 +1,4 @@
-//! Policies that count at some addresses only, and whose word counts for where a request comes from.
+//! Policies restricted to certain IP addresses, and trust in proxies that report these addresses.
 
 use chinwag::config::TrustProxy;
 use serde_json::Value as Json;
@@ -14,8 +14,8 @@ use crate::support::User;
 const NEAR: &str = "127.0.0.1";
 const FAR: &str = "203.0.113.7";
 
-/// Returns a server behind a proxy that it trusts, and somebody who may read messages at one address
-/// alone.
+/// Returns a server behind a trusted proxy, and an account that may read messages from certain
+/// addresses only.
 async fn behind_a_proxy(trust: TrustProxy) -> (TestServer, User, User, Json) {
     let server = TestServer::with(|config| config.server.trust_proxy = trust).await;
     let admin = server.admin().await;
@@ -45,7 +45,7 @@ const READ: fn() -> Json = || json!({"type": "items", "collection": "messages", 
 async fn a_policy_counts_only_at_its_addresses_whatever_was_asked_before() {
     let (server, _, guest, _) = behind_a_proxy(TrustProxy::Hops(1)).await;
 
-    // The same account, token and question, one after the other.
+    // The same account, token and query, one after the other.
     for (address, may) in [
         (FAR, true),
         (NEAR, false),
@@ -82,7 +82,7 @@ async fn on_the_socket_the_address_of_the_upgrade_counts_for_good() {
     assert_eq!(near.subscribe("s", json!({})).await["error"]["code"], "FORBIDDEN");
     assert_eq!(far.subscribe("s", json!({})).await["event"], "init");
 
-    // Rights that are worked out anew are those of the address, too.
+    // Permissions that are computed again still depend on the address.
     let policy = format!("/policies/{}", policy.as_str().unwrap());
     admin.patch(&policy, &json!({"ip_access": [NEAR]})).await.ok();
     assert_eq!(near.ask(&READ()).await["data"][0]["content"], "hello");
@@ -149,7 +149,7 @@ async fn what_is_no_address_is_refused() {
         let policy = json!({"name": "x", "ip_access": nonsense});
         let refused = admin.post("/policies", &policy).await;
         refused.refused(400, "INVALID_PAYLOAD");
-        // What is no list of texts at all is told as such, before what they say is looked at.
+        // A value that is not a list of texts is refused as such, before its contents are checked.
         let texts = ["\"ip_access\" takes addresses", "\"ip_access\" must be a list of texts"];
         assert!(texts.iter().any(|text| refused.message().contains(text)), "{}", refused.text);
     }

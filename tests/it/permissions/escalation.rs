@@ -1,5 +1,5 @@
-//! Nobody rises by rights over accounts or by what rights are made of, and the last administrator
-//! stays, whichever way they would go.
+//! Rights over accounts, or over the tables that define rights, do not allow an escalation, and the
+//! last administrator cannot be removed in any way.
 
 use serde_json::Value as Json;
 use serde_json::json;
@@ -11,7 +11,7 @@ use crate::support::User;
 
 const ACTIONS: [&str; 4] = ["create", "read", "update", "delete"];
 
-/// Everything that rights hang on, as an administrator sees it.
+/// Reads the tables that define rights, as an administrator.
 async fn state(admin: &User) -> Vec<Json> {
     let mut state = Vec::new();
     for path in
@@ -19,14 +19,14 @@ async fn state(admin: &User) -> Vec<Json> {
     {
         state.push(admin.get(path).await.ok());
     }
-    // The one thing that signing in changes.
+    // The only field that a sign-in changes.
     for user in state[0].as_array_mut().unwrap() {
         user["last_access"] = Json::Null;
     }
     state
 }
 
-/// Returns the keys of the administrators' role, policy, and what joins the two.
+/// Returns the keys of the administrators' role, of their policy, and of the row that attaches it.
 async fn grounds(admin: &User) -> (String, String, String) {
     let text = |value: &Json| value.as_str().unwrap().to_owned();
     let role = text(&admin.get("/users/me?fields=role").await.ok()["role"]);
@@ -34,7 +34,7 @@ async fn grounds(admin: &User) -> (String, String, String) {
     (role, text(&access[0]["policy"]), text(&access[0]["id"]))
 }
 
-/// Somebody who may do everything with these collections that permissions can give.
+/// Creates an account with every permission on these collections.
 async fn mighty(server: &TestServer, name: &str, collections: &[&str]) -> User {
     let every = |collection: &&str| ACTIONS.map(|action| Permission::to(action, collection));
     let permissions: Vec<Permission> = collections.iter().flat_map(every).collect();
@@ -46,7 +46,7 @@ async fn all_rights_over_accounts_make_and_touch_no_administrator() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let (role, policy, _) = grounds(&admin).await;
-    // A role below the administrators' has what they have.
+    // A child of the administrators' role inherits its rights.
     let below = json!({"name": "below", "parent": role});
     let below = admin.post("/roles", &below).await.ok()["id"].clone();
     let second = json!({"email": "second@example.com", "password": "the second's password"});
@@ -100,7 +100,7 @@ async fn all_rights_over_accounts_make_and_touch_no_administrator() {
 
     assert_eq!(state(&admin).await, before);
     User::sign_in(&server.anonymous(), "", ADMIN.0, ADMIN.1).await;
-    // It is not that they could do nothing.
+    // The account does have rights.
     let path = format!("/users/{other}");
     mighty.patch(&path, &json!({"first_name": "Alicia"})).await.ok();
     mighty.delete(&path).await.nothing();
@@ -159,7 +159,7 @@ async fn no_permission_allows_to_change_what_rights_are_made_of() {
     server.stop().await;
 }
 
-/// A change that takes the first administrator's rights.
+/// Makes a change that takes the first administrator's rights away.
 async fn take_away(by: &User, first: &str, grounds: &(String, String, String), what: &str) -> u16 {
     let (role, policy, access) = grounds;
     let (user, policy) = (format!("/users/{first}"), format!("/policies/{policy}"));
@@ -194,7 +194,7 @@ async fn the_last_active_administrator_stays() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let grounds = grounds(&admin).await;
-    // One who is suspended does not count.
+    // A suspended administrator does not count.
     let idle = json!({"email": "idle@example.com", "status": "suspended", "role": grounds.0});
     admin.post("/users", &idle).await.ok();
     let before = state(&admin).await;
@@ -208,7 +208,7 @@ async fn the_last_active_administrator_stays() {
     server.stop().await;
 }
 
-/// Makes an administrator who depends on nothing that the first one is made of.
+/// Creates an administrator independent of the first one's role and policy.
 async fn second_administrator(server: &TestServer, admin: &User) -> User {
     let policy = json!({"name": "second", "admin_access": true});
     let policy = admin.post("/policies", &policy).await.ok()["id"].clone();
@@ -230,7 +230,7 @@ async fn with_another_administrator_each_may_go() {
         assert!([200, 204].contains(&status), "{what}: {status}");
         assert_ne!(admin.get("/policies").await.status, 200, "{what}");
         second.get("/policies").await.ok();
-        // And now that one is the last.
+        // That one is now the last.
         let suspend = json!({"status": "suspended"});
         second.patch("/users/me", &suspend).await.refused(422, "UNPROCESSABLE_CONTENT");
         server.stop().await;

@@ -1,4 +1,4 @@
-//! What a permission says about fields: which, with what filled in, and with what values.
+//! Fields of a permission: the allowed ones, presets, and validation.
 
 use serde_json::json;
 
@@ -37,7 +37,7 @@ async fn a_field_outside_the_permission_is_refused_by_name_and_nothing_is_writte
         let frame = json!({"type": "items", "collection": "messages", "action": "update", "id": id, "data": payload});
         assert_eq!(socket.ask(&frame).await["error"]["message"], words);
     }
-    // A key is chosen by the server.
+    // The server chooses the key.
     writer.post("/items/messages", &json!({"id": 77})).await.refused(403, "FORBIDDEN");
     let frame =
         json!({"type": "items", "collection": "messages", "action": "create", "data": {"id": 77}});
@@ -163,7 +163,7 @@ async fn fields_may_differ_from_item_to_item() {
     let secret = |id: i64| json!({"id": id, "content": null});
     assert_eq!(list, json!([secret(1), {"id": 2, "content": "open"}, secret(3)]));
     assert_eq!(reader.get("/items/messages/1").await.ok(), secret(1));
-    // What may not be seen of an item may not be asked of it either.
+    // A field that is hidden in an item cannot be filtered by either.
     for filter in ["[_starts_with]=secret", "[_neq]=x", "[_nnull]=true", "[_contains]=e"] {
         let found = reader.get(&format!("/items/messages?fields=id&filter[content]{filter}")).await;
         let found = found.ok();

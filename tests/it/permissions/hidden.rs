@@ -1,5 +1,5 @@
-//! A field that one may not read cannot be found out either: not by a filter, an order, a search,
-//! a count or another name for it, over any way in.
+//! Hidden fields: their values cannot be found by a filter, sort order, search, aggregate or alias,
+//! at any entry point.
 
 use serde_json::Value as Json;
 use serde_json::json;
@@ -8,7 +8,7 @@ use crate::support::Permission;
 use crate::support::Socket;
 use crate::support::TestServer;
 
-/// Queries that would tell something of `content`, of an author's address, or of a password.
+/// Queries that would reveal `content`, an author's email address, or a password.
 fn queries() -> Vec<Json> {
     vec![
         json!({"filter": {"content": {"_starts_with": "s"}}}),
@@ -53,7 +53,7 @@ async fn what_is_hidden_cannot_be_asked_about() {
             assert_eq!(socket.ask(&subscribe).await["error"]["code"], "FORBIDDEN", "{query}");
         }
     }
-    // `*` leaves out what is hidden, and a search does not look there.
+    // `*` omits hidden fields, and a search does not include them.
     let all = reader.get("/items/messages?fields=*").await.ok();
     assert_eq!(all, json!([{"id": 1, "user_created": admin.id}]));
     assert_eq!(reader.get("/items/messages?search=secret").await.ok(), json!([]));

@@ -1,4 +1,4 @@
-//! Who may do what, over every way in. After each refusal the items are as they were.
+//! Permissions at every entry point. After each refusal the items are unchanged.
 
 mod access;
 mod accounts;

@@ -1,4 +1,4 @@
-//! A rule that asks for null behind a relation: items whose relation leads nowhere fit it, as in Directus.
+//! Rules that test for null behind a relation: as in Directus, items with an empty relation match.
 
 use serde_json::json;
 
@@ -33,7 +33,7 @@ async fn a_rule_for_null_behind_a_relation_is_about_items_without_one_too() {
     server.stop().await;
 }
 
-/// Whom the reader may not see is not nobody.
+/// An author that the reader may not see is different from no author.
 #[tokio::test]
 async fn a_query_for_null_behind_a_relation_tells_nothing_of_what_is_hidden_there() {
     let server = TestServer::start().await;

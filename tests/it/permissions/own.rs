@@ -1,4 +1,5 @@
-//! Policies of single accounts: they are read with the account, and hold and end at once.
+//! Policies attached to single accounts: they are read together with the account, and take effect
+//! and end at once.
 
 use serde_json::Value as Json;
 use serde_json::json;
@@ -44,7 +45,7 @@ async fn a_policy_of_an_account_holds_from_the_next_request_on_and_ends_so() {
     assert_eq!(rights().await, (false, true));
     let both = attach(&admin, &alice, &policy).await;
     assert_eq!(rights().await, (true, true));
-    // A row that becomes one of the public reaches those without a role.
+    // A row that becomes one of the public applies to accounts without a role.
     admin.patch(&both, &json!({"user": null})).await.ok();
     admin.delete(&access).await.nothing();
     assert_eq!(rights().await, (true, true));
@@ -111,7 +112,7 @@ async fn a_policy_or_an_account_of_the_same_key_brings_nothing_back() {
     server.stop().await;
 }
 
-/// There may be as many such rows as accounts: one that cannot be read shows who reads it.
+/// There may be one such row per account. An unreadable one shows which requests read it.
 #[tokio::test]
 async fn a_change_of_rights_and_a_start_read_no_policies_of_accounts() {
     let server = TestServer::start().await;

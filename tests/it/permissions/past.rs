@@ -1,4 +1,4 @@
-//! A permission on revisions is none on what is in the messages they are of.
+//! A permission to read revisions does not extend to the contents of their messages.
 
 use serde_json::Value as Json;
 use serde_json::json;
@@ -43,7 +43,7 @@ async fn without_the_right_to_messages_it_shows_that_they_changed_and_nothing_of
     );
     let exported = reader.get("/revisions?export=csv").await;
     assert!(!exported.text.contains("open") && !exported.text.contains("secret"));
-    // Nor can it be asked about.
+    // Nor can queries refer to their data.
     for query in [
         "filter[data][_contains]=secret",
         "filter[delta][_eq]=x",

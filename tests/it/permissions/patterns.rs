@@ -1,4 +1,4 @@
-//! Regular expressions of rules that take long: whoever they are for is told so, and nobody else notices.
+//! Slow regular expressions in rules: the client gets an error, and others are unaffected.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -9,7 +9,8 @@ use serde_json::json;
 use crate::support::Permission;
 use crate::support::TestServer;
 
-/// What a rule of this pattern is tried on.
+/// Tests a text against a rule with this pattern, eight times at once. Returns the responses, and
+/// the largest delay of another account's reads.
 async fn tried(pattern: &str, text: &str) -> (TestServer, Vec<crate::support::Answer>, Duration) {
     let server = TestServer::with(|config| config.limits.per_address = None).await;
     let rule = json!({"content": {"_regex": pattern}});

@@ -1,5 +1,4 @@
-//! Rules reach as far as they say and no further: over lists of keys, side by side, and in what they
-//! fill in.
+//! Scope of rules: for lists of keys, for several permissions side by side, and for presets.
 
 use serde_json::Value as Json;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! What the server keeps by itself is its own on every road, whoever asks, administrators too.
+//! Server-managed fields cannot be set at any entry point, not even by administrators.
 
 use serde_json::Value as Json;
 use serde_json::json;
@@ -10,7 +10,7 @@ use crate::support::User;
 
 const NOON: &str = "2026-01-31T12:00:00.000Z";
 
-/// Authors and times that a client makes up.
+/// A message with authors and times made up by a client.
 fn made_up(content: &str) -> Json {
     let (author, at) = ("a7e169a7-0000-4000-8000-00000000000a", "2001-01-01T00:00:00Z");
     json!({"content": content, "user_created": author, "date_created": at, "user_updated": author,
@@ -22,7 +22,7 @@ fn with(mut payload: Json, name: &str, value: Json) -> Json {
     payload
 }
 
-/// Returns all messages with what the server keeps of them, after this many were changed.
+/// Returns the server-managed fields of all messages.
 async fn kept(admin: &User) -> Vec<Json> {
     let list = admin
         .get("/items/messages?fields=user_created,date_created,user_updated,date_updated")

@@ -1,5 +1,5 @@
-//! What one may not read is, in every part of a query, as if it did not exist: the same words, whatever
-//! else is wrong.
+//! A field without read access behaves in every part of a query as if it did not exist: the error
+//! is the same, regardless of other errors.
 
 use serde_json::Value as Json;
 use serde_json::json;
@@ -8,7 +8,7 @@ use crate::support::Permission;
 use crate::support::Socket;
 use crate::support::TestServer;
 
-/// Queries about a field, some of which make no sense for some kinds of fields.
+/// Queries about a field, some of which are invalid for some types of fields.
 fn queries(field: &str) -> Vec<Json> {
     let behind = |condition: Json| json!({"filter": {"user_created": {field: condition}}});
     let path = format!("user_created.{field}");

@@ -1,4 +1,5 @@
-//! A provider that is down, slow, too talkative or asked too much: nobody else notices.
+//! A provider that is down, slow, too verbose or flooded with requests does not affect other
+//! clients of the service.
 
 use std::time::Duration;
 
@@ -57,7 +58,7 @@ async fn the_document_of_another_issuer_is_not_taken() {
 async fn a_provider_that_never_answers_holds_up_only_those_who_want_it_and_those_not_for_long() {
     let idp = Idp::start().await;
     idp.feel(DOCUMENT, Some(Mood::Silent));
-    // The service starts, and the others go on.
+    // The service starts, and other clients are served.
     let server = service(&idp, |provider| provider.timeout = Duration::from_millis(300)).await;
 
     let waiting: Vec<_> = (0..20)
@@ -87,7 +88,7 @@ async fn while_a_provider_is_down_what_is_known_of_it_serves() {
     server.clock.advance(Duration::from_hours(1));
     arrived(&browser.sign_in(&idp, ada(), json!({})).await);
     assert_eq!(idp.hits(DOCUMENT), 2);
-    // But not for ever.
+    // The cached document expires eventually.
     server.clock.advance(Duration::from_hours(24));
     refused(&browser.get(&login(Some("/room"))).await, "SERVICE_UNAVAILABLE");
     server.stop().await;

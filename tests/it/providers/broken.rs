@@ -1,4 +1,4 @@
-//! What proves nothing: tokens that are bent, and answers that belong to somebody else.
+//! Invalid proofs: forged tokens, and callbacks that belong to another browser.
 
 use std::time::Duration;
 
@@ -95,7 +95,7 @@ async fn an_id_token_that_proves_nothing_lets_nobody_in() {
     for (what, bend) in bends(&idp) {
         idp.bend(bend);
         let answer = browser.sign_in(&idp, claims(&idp, &server.clock, "ada"), json!({})).await;
-        // What cannot even be read is nonsense, as if there were no answer.
+        // A token that cannot be parsed counts as no answer.
         let reason = match what {
             "NONE" | "no token" | "no issuer" | "no expiry" | "nobody" => "SERVICE_UNAVAILABLE",
             _ => "INVALID_CREDENTIALS",
@@ -125,7 +125,7 @@ async fn keys_of_several_kinds_are_known_and_new_ones_are_fetched() {
         idp.bend(move |claims| key.sign(&claims));
         arrived(&browser.sign_in(&idp, ada(), json!({})).await);
     }
-    // The key that is gone is good no more.
+    // The removed key is no longer accepted.
     idp.bend(|claims| Key::one().sign(&claims));
     refused(&browser.sign_in(&idp, ada(), json!({})).await, "INVALID_CREDENTIALS");
     assert_eq!(idp.hits("/jwks"), 3);
@@ -141,7 +141,7 @@ async fn the_profile_of_somebody_else_is_not_taken_for_theirs() {
     let profile = json!({"sub": "bob", "email": "bob@example.com"});
     let answer = browser.sign_in(&idp, claims(&idp, &server.clock, "ada"), profile).await;
     refused(&answer, "INVALID_CREDENTIALS");
-    // What is signed counts more than what is not.
+    // Signed claims take precedence over unsigned ones.
     let mut ada = claims(&idp, &server.clock, "ada");
     ada["email"] = json!("ada@example.com");
     arrived(&browser.sign_in(&idp, ada, json!({"email": "bob@example.com"})).await);
@@ -159,7 +159,7 @@ async fn what_came_back_once_does_not_come_back_again() {
     let code = idp.approve(&page, claims(&idp, &server.clock, "ada"), json!({}));
     arrived(&browser.back(&page, &code).await);
 
-    // The same cookie with the same answer, and with a code that is new.
+    // The same cookie, with the same code and with a new one.
     for code in [code, idp.approve(&page, claims(&idp, &server.clock, "ada"), json!({}))] {
         let mut thief = Browser::new(&server);
         thief.cookies.insert("openid.idp".to_owned(), ticket.clone());
@@ -177,13 +177,13 @@ async fn what_another_browser_began_ends_nowhere() {
     let page = attacker.begin(Some("/room")).await;
     let code = idp.approve(&page, claims(&idp, &server.clock, "mallory"), json!({}));
 
-    // A link that the attacker sends: the victim would be signed in as the attacker.
+    // A link from the attacker: the victim would be signed in as the attacker.
     let answer = victim.back(&page, &code).await;
     assert_eq!(answer.status, 302);
     let home = "https://chat.example.com/?reason=INVALID_CREDENTIALS";
     assert_eq!(answer.header("location"), home);
     assert!(victim.cookies.is_empty());
-    // Nor in the midst of a sign-in of their own, whatever the state.
+    // Nor during the victim's own sign-in, with any state.
     let own = victim.begin(Some("/room")).await;
     refused(&victim.back(&page, &code).await, "INVALID_CREDENTIALS");
     for state in ["", "x", &parameter(&own, "nonce")] {
@@ -207,10 +207,10 @@ async fn a_code_is_good_for_the_browser_it_was_made_for() {
     let page = victim.begin(Some("/room")).await;
     let code = idp.approve(&page, claims(&idp, &server.clock, "victim"), json!({}));
 
-    // A code that was stolen on its way, in a sign-in of the thief: PKCE.
+    // A stolen code, used in the thief's own sign-in: PKCE prevents it.
     let own = attacker.begin(Some("/room")).await;
     refused(&attacker.back(&own, &code).await, "INVALID_TOKEN");
-    // And a code that nobody has made.
+    // A made-up code.
     let own = attacker.begin(Some("/room")).await;
     refused(&attacker.back(&own, "made-up").await, "INVALID_TOKEN");
     let own = attacker.begin(Some("/room")).await;

@@ -1,6 +1,6 @@
-//! A provider of a test, which answers as the test wants: with real tokens, bent ones, late, too much,
-//! or not at all. It checks what a provider has to check: the client, PKCE, and that a code is used
-//! once.
+//! A provider that answers as the test demands: with valid tokens, forged ones, late, too much, or
+//! not at all. It performs the checks required of a provider: the client, PKCE, and that a code is
+//! used once.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,21 +26,21 @@ use url::form_urlencoded;
 
 use crate::providers::keys::Key;
 
-/// The name of the service at the provider, and its secret.
+/// The client id and secret of the service.
 pub const CLIENT: (&str, &str) = ("chat", "the secret of the client");
 
-/// How the provider answers what is asked for under some path.
+/// How the provider responds under a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mood {
     /// With an error.
     Broken,
-    /// With something that is no JSON.
+    /// With a body that is not JSON.
     Babbling,
-    /// With more than anybody wants to read.
+    /// With more bytes than any client should read.
     Huge,
     /// Never.
     Silent,
-    /// With the address of somebody else.
+    /// With a redirect to another path.
     Redirecting,
 }
 
@@ -66,7 +66,7 @@ struct Code {
 
 /// The provider.
 pub struct Idp {
-    /// Its address, which is its name as well.
+    /// Its address, which is also its issuer.
     pub url: String,
     state: Arc<Mutex<State>>,
     task: JoinHandle<()>,
@@ -91,7 +91,7 @@ impl Idp {
             "jwks_uri": format!("{url}/jwks"),
             "response_types_supported": ["code"],
             "subject_types_supported": ["public"],
-            // More than anybody should take.
+            // More than any client should read.
             "id_token_signing_alg_values_supported": ["RS256", "ES256", "HS256", "none"],
         });
         let keys = vec![Key::one().public()];
@@ -104,7 +104,7 @@ impl Idp {
         Self { url, state, task }
     }
 
-    /// Answers so from now on, where `None` is as usual.
+    /// Sets the mood of a path, or resets it with `None`.
     pub fn feel(&self, path: &str, mood: Option<Mood>) {
         let moods = &mut self.state.lock().moods;
         match mood {
@@ -113,33 +113,33 @@ impl Idp {
         };
     }
 
-    /// Says something else in its document.
+    /// Changes a field of its discovery document.
     pub fn document(&self, name: &str, value: Json) {
         self.state.lock().document[name] = value;
     }
 
-    /// Has these keys from now on.
+    /// Replaces its keys.
     pub fn keys(&self, keys: &[&Key]) {
         self.keys_as(keys.iter().map(|key| key.public()).collect());
     }
 
-    /// Has these keys from now on, as they stand in the set.
+    /// Replaces its keys with these JSON Web Keys.
     pub fn keys_as(&self, keys: Vec<Json>) {
         self.state.lock().keys = keys;
     }
 
-    /// Makes ID tokens of claims in another way from now on.
+    /// Replaces the function that encodes claims as an ID token.
     pub fn bend(&self, bend: impl Fn(Json) -> String + Send + Sync + 'static) {
         self.state.lock().bend = Some(Arc::new(bend));
     }
 
-    /// Returns how often something was asked for.
+    /// Returns the number of requests for a path.
     pub fn hits(&self, path: &str) -> usize {
         self.state.lock().hits.get(path).copied().unwrap_or_default()
     }
 
-    /// Lets somebody through who came to its page by this address. Returns the code. `claims` are in
-    /// the token beside those that have to be, `profile` is what else is known.
+    /// Approves a sign-in that was started at this address, and returns the code. `claims` are
+    /// added to the required ones in the token, `profile` has further attributes of the user.
     pub fn approve(&self, page: &Url, claims: Json, profile: Json) -> String {
         let asked: HashMap<_, _> = page.query_pairs().into_owned().collect();
         let mut claims = claims;

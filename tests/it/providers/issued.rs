@@ -87,7 +87,7 @@ async fn such_a_token_counts_wherever_an_access_token_does() {
     let topics = format!("ws://{}/_ws?access_token={token}", server.address);
     let mut topics = Socket::open(topics.into_client_request().unwrap()).await.unwrap();
     assert_eq!(topics.next().await["topic"], "_internal");
-    // One account for all of it, made once, with its event.
+    // There is one account for all tokens, created once, with its event.
     let admin = server.admin().await;
     let accounts = admin.get("/users?filter[provider][_eq]=app").await.ok();
     assert_eq!(accounts.as_array().unwrap().len(), 1);
@@ -133,7 +133,7 @@ fn bent() -> Vec<(&'static str, String)> {
         let part = |text: String| BASE64URL_NOPAD.encode(text.as_bytes());
         format!("{}.{}.{signature}", part(header.to_string()), part(claims("ada").to_string()))
     };
-    // Signed by whom the token names itself, in every way in which it can.
+    // Signed with a key that the token itself names, in every possible way.
     let own = Key::two();
     let embedded = Header {
         jwk: Some(serde_json::from_value(own.public()).unwrap()),
@@ -193,7 +193,7 @@ async fn a_token_that_proves_nothing_is_nobody() {
         let upgrade = Socket::request(&server, &format!("?access_token={token}"));
         assert_eq!(Socket::open(upgrade).await.err(), Some(401), "{what}");
     }
-    // Of other issuers, none is known.
+    // Other issuers are unknown.
     for iss in
         [json!("https://evil.example"), json!([ISSUER]), json!(null), json!(format!("{ISSUER}/"))]
     {
@@ -306,7 +306,7 @@ async fn new_keys_are_fetched_and_old_ones_forgotten_at_a_bounded_rate() {
     };
     assert_eq!(ask(&Key::one()).await, 200);
 
-    // A flood of keys that nobody knows.
+    // A flood of unknown keys.
     for id in ["a", "b", "c", "d", "e"] {
         assert_eq!(ask(&Key::two().named(id)).await, 403);
     }
@@ -315,10 +315,10 @@ async fn new_keys_are_fetched_and_old_ones_forgotten_at_a_bounded_rate() {
     idp.keys(&[&Key::two()]);
     assert_eq!(ask(&Key::two()).await, 200, "a new key is known at once");
     let hits = idp.hits("/jwks");
-    // A token that was known before, whose key was taken back.
+    // A token that was accepted before, signed with a key that was revoked.
     assert_eq!(ask(&Key::one()).await, 403);
     assert!(idp.hits("/jwks") <= hits);
-    // Once known, keys serve while their issuer is down.
+    // Cached keys are used while their issuer is down.
     idp.feel("/jwks", Some(Mood::Broken));
     server.clock.advance(Duration::from_hours(1));
     assert_eq!(ask(&Key::two()).await, 200);
@@ -342,7 +342,7 @@ async fn without_its_keys_a_token_may_be_good_and_whoever_shows_it_is_told_to_tr
     assert_eq!(error(&frame).1, "SERVICE_UNAVAILABLE");
     let upgrade = Socket::request(&server, &format!("?access_token={token}"));
     assert_eq!(Socket::open(upgrade).await.err(), Some(503));
-    // Nobody else notices.
+    // Other clients are unaffected.
     server.member("bob").await.say("hello").await;
     idp.feel("/jwks", None);
     server.clock.advance(Duration::from_secs(5));

@@ -1,4 +1,4 @@
-//! Keys that tokens of tests are signed with. They are public, and good for nothing else.
+//! Keys that sign the tokens of tests. They are public, and must not be used for anything else.
 
 use std::sync::Arc;
 
@@ -20,12 +20,12 @@ use serde::Serialize;
 use serde_json::Value as Json;
 use serde_json::json;
 
-/// A key with a name.
+/// A named signing key.
 #[derive(Clone)]
 pub struct Key {
     /// Its `kid`.
     pub id: &'static str,
-    /// The algorithm it signs with, unless a header names another one.
+    /// Its signature algorithm, unless a header names another one.
     pub algorithm: Algorithm,
     pair: Arc<Pair>,
 }
@@ -41,12 +41,12 @@ impl Key {
         Self::rsa("one", ONE)
     }
 
-    /// Returns another one.
+    /// Returns another RSA key.
     pub fn two() -> Self {
         Self::rsa("two", TWO)
     }
 
-    /// Returns one of an elliptic curve.
+    /// Returns an elliptic curve key.
     pub fn curve() -> Self {
         let der = BASE64.decode(CURVE.as_bytes()).unwrap();
         let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
@@ -64,7 +64,7 @@ impl Key {
         Self { id, ..self }
     }
 
-    /// Returns the public half, as it stands in a set.
+    /// Returns the public key as a JSON Web Key.
     pub fn public(&self) -> Json {
         let (mut jwk, parts) = match &*self.pair {
             Pair::Rsa(pair) => {

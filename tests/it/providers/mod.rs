@@ -1,5 +1,5 @@
-//! Signing in with somebody else: providers by OpenID Connect and OAuth 2, and tokens that an
-//! application issues itself.
+//! External sign-in: OpenID Connect and OAuth 2 providers, and tokens issued by an application
+//! itself, which the service accepts.
 
 mod bounds;
 mod broken;
@@ -32,12 +32,12 @@ use crate::support::Answer;
 use crate::support::TestServer;
 use crate::support::http;
 
-/// The address that browsers know the service by.
+/// The public URL of the service.
 const HOME: &str = "https://chat.example.com";
-/// When tests with a clock in hand begin, in seconds.
+/// The start time of tests with a manual clock, in seconds.
 const NOON: i64 = 1_769_860_800;
 
-/// Returns a provider that gives everybody an account.
+/// Returns a provider that creates an account for each of its users.
 fn provider(idp: &Idp) -> ProviderConfig {
     let discovery = format!("{}/.well-known/openid-configuration", idp.url);
     let text = str::to_owned;
@@ -67,7 +67,7 @@ fn keys() -> ClaimKeys {
     }
 }
 
-/// Starts a service, its clock standing still, with one provider.
+/// Starts a service with a stopped clock and one provider.
 async fn service(idp: &Idp, bend: impl FnOnce(&mut ProviderConfig)) -> TestServer {
     service_with(idp, |config| bend(&mut config.providers.providers[0])).await
 }
@@ -81,13 +81,13 @@ async fn service_with(idp: &Idp, bend: impl FnOnce(&mut Config)) -> TestServer {
     .await
 }
 
-/// Returns what has to be in a token for somebody.
+/// Returns the required claims of a token for a subject.
 fn claims(idp: &Idp, clock: &Clock, sub: &str) -> Json {
     let now = clock.now().seconds();
     json!({"iss": idp.url, "aud": CLIENT.0, "sub": sub, "iat": now, "exp": now + 300})
 }
 
-/// A browser: it keeps cookies and follows nothing by itself.
+/// A browser: it keeps cookies, and does not follow redirects.
 struct Browser<'a> {
     server: &'a TestServer,
     http: reqwest::Client,
@@ -129,27 +129,27 @@ impl<'a> Browser<'a> {
         self.send("GET", path, None).await
     }
 
-    /// Goes to the page of the provider, and returns its address.
+    /// Starts a sign-in, and returns the address of the provider's page.
     async fn begin(&mut self, redirect: Option<&str>) -> Url {
         let answer = self.get(&login(redirect)).await;
         assert_eq!(answer.status, 302, "{}", answer.text);
         Url::parse(answer.header("location")).unwrap()
     }
 
-    /// Comes back with a code.
+    /// Returns to the service with a code.
     async fn back(&mut self, page: &Url, code: &str) -> Answer {
         let state = parameter(page, "state");
         self.get(&format!("/auth/login/idp/callback?code={code}&state={state}")).await
     }
 
-    /// Signs in as somebody whom the provider knows by these claims.
+    /// Signs in as the provider's user with these claims.
     async fn sign_in(&mut self, idp: &Idp, claims: Json, profile: Json) -> Answer {
         let page = self.begin(Some("/room")).await;
         let code = idp.approve(&page, claims, profile);
         self.back(&page, &code).await
     }
 
-    /// Returns the account that this is signed in to.
+    /// Returns the account that the browser is signed in to.
     async fn me(&mut self) -> Json {
         let id = self.get("/users/me").await.ok()["id"].clone();
         account(self.server, &id).await
@@ -179,7 +179,7 @@ fn parameter(url: &Url, name: &str) -> String {
     value.into_owned()
 }
 
-/// Asserts that a browser was sent on, and signed in.
+/// Asserts that the browser was redirected and signed in.
 #[track_caller]
 fn arrived(answer: &Answer) {
     assert_eq!(
@@ -190,7 +190,7 @@ fn arrived(answer: &Answer) {
     );
 }
 
-/// Asserts that a browser was sent on with this reason, and nothing else.
+/// Asserts that the browser was redirected with this reason only.
 #[track_caller]
 fn refused(answer: &Answer, reason: &str) {
     let location = format!("https://chat.example.com/room?reason={reason}");

@@ -1,4 +1,4 @@
-//! OAuth 2 without OpenID Connect: who somebody is, the address of profiles says.
+//! OAuth 2 without OpenID Connect: the profile endpoint identifies the user.
 
 use chinwag::config::Driver;
 use serde_json::json;

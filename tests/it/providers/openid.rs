@@ -1,4 +1,4 @@
-//! The whole way: to the provider's page, back, and in.
+//! The whole flow: to the provider's page and back, up to the session.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ async fn whoever_the_provider_knows_is_signed_in_by_a_session_of_their_own() {
     assert_eq!(me["auth_data"], json!(null));
     assert_eq!(me["password"], json!(null));
 
-    // It is a session as any other: listed, refreshed, revoked.
+    // It is a session like any other: listed, refreshed, revoked.
     let sessions = browser.get("/users/me/sessions").await.ok();
     assert_eq!(
         (&sessions[0]["mode"], &sessions[0]["ip"]),
@@ -105,7 +105,7 @@ async fn somebody_who_comes_again_has_the_account_they_had() {
     arrived(&first.sign_in(&idp, ada(), json!({"email": "ada@example.com"})).await);
     arrived(&second.sign_in(&idp, ada(), json!({"email": "new@example.com"})).await);
     let mut other = Browser::new(&server);
-    // To the letter: identifiers of some providers differ by case alone.
+    // Identifiers are compared exactly, since those of some providers differ by case alone.
     arrived(&other.sign_in(&idp, claims(&idp, &server.clock, "Ada"), json!({})).await);
 
     let id = first.me().await["id"].clone();
@@ -258,7 +258,7 @@ async fn whoever_comes_by_a_provider_comes_by_no_password() {
     arrived(&browser.sign_in(&idp, claims(&idp, &server.clock, "ada"), profile).await);
     let id = browser.me().await["id"].as_str().unwrap().to_owned();
 
-    // Even if the account has one.
+    // Even if the account has a password.
     let password = json!({"password": "correct horse battery"});
     admin.patch(&format!("/users/{id}"), &password).await.ok();
     let login = json!({"email": "ada@example.com", "password": "correct horse battery"});
@@ -311,7 +311,7 @@ async fn whom_a_provider_lets_into_an_account_is_for_administrators_to_say() {
         eve.post("/users", &identity).await.refused(403, "FORBIDDEN");
     }
     eve.post("/users", &json!({"email": "plain@example.com"})).await.ok();
-    // Whoever had the account before has it no more.
+    // The previous owner of the account loses access.
     let identity = json!({"provider": "idp", "external_identifier": "bob"});
     admin.patch(&format!("/users/{}", bob.id), &identity).await.ok();
     bob.get("/users/me").await.unknown();
@@ -369,7 +369,7 @@ async fn whoever_is_not_let_through_comes_back_with_a_reason() {
     assert_eq!(answer.status, 302);
     assert_eq!(answer.header("location"), format!("{HOME}/room?a=b&reason=INVALID_CREDENTIALS"));
     assert!(browser.cookies.is_empty());
-    // Without a page, whoever asked is told.
+    // Without a page to return to, the error is the response.
     let page = browser.begin(None).await;
     let state = parameter(&page, "state");
     let back = format!("/auth/login/idp/callback?error=access_denied&state={state}");
@@ -401,7 +401,7 @@ async fn nobody_is_sent_where_the_settings_do_not_lead() {
     let code = idp.approve(&page, claims(&idp, &server.clock, "ada"), json!({}));
     let answer = browser.back(&page, &code).await;
     assert_eq!(answer.header("location"), "https://app.example.com/welcome?x=1");
-    // What is said on the way back counts for nothing.
+    // A target in the callback is ignored.
     let page = browser.begin(Some("/room")).await;
     let code = idp.approve(&page, claims(&idp, &server.clock, "ada"), json!({}));
     let code = format!("{code}&redirect=https://evil.example/");
@@ -422,7 +422,7 @@ async fn a_provider_that_nobody_has_named_is_not_there() {
     }
     let form = browser.send("POST", "/auth/login/x/callback", Some("code=1")).await;
     form.refused(404, "ROUTE_NOT_FOUND");
-    // Names are found in any case, as all of the path is.
+    // Provider names are case-insensitive, like the rest of the path.
     assert_eq!(browser.get("/auth/login/IDP?redirect=/room").await.status, 302);
     server.stop().await;
 }

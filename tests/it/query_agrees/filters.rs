@@ -1,4 +1,4 @@
-//! Filters of messages, by every operator and relation there is.
+//! Generates filters of messages with every operator and relation.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -28,7 +28,7 @@ const TEXT: [&str; 11] = [
 ];
 const PARTS: [&str; 8] = ["year", "month", "week", "day", "weekday", "hour", "minute", "second"];
 
-/// A filter of messages: tests of fields and of what is behind them, in groups.
+/// A filter of messages: tests of fields and related items, in groups.
 pub fn filter() -> BoxedStrategy<Json> {
     let leaf = prop_oneof![
         4 => at(&["content"], text_test()),
@@ -42,7 +42,7 @@ pub fn filter() -> BoxedStrategy<Json> {
     grouped(leaf.boxed())
 }
 
-/// What messages may be searched for.
+/// Search terms.
 pub fn search() -> BoxedStrategy<Json> {
     prop_oneof![
         6 => text().prop_map(Json::String),
@@ -54,7 +54,7 @@ pub fn search() -> BoxedStrategy<Json> {
     .boxed()
 }
 
-/// What messages may be ordered by.
+/// Sort orders.
 pub fn order() -> BoxedStrategy<Json> {
     let names = [
         "id",
@@ -75,7 +75,7 @@ pub fn order() -> BoxedStrategy<Json> {
     vec(name, 0..3).prop_map(|names| json!(names)).boxed()
 }
 
-/// What may be asked of an author.
+/// Tests of an author.
 fn author() -> BoxedStrategy<Json> {
     let leaf = prop_oneof![
         4 => at(&["first_name", "last_name"], text_test()),
@@ -89,7 +89,7 @@ fn author() -> BoxedStrategy<Json> {
     grouped(leaf.boxed())
 }
 
-/// What may be asked of a to-many relation.
+/// Tests of a to-many relation.
 fn access_list() -> BoxedStrategy<Json> {
     let access = grouped(
         prop_oneof![
@@ -115,12 +115,12 @@ fn access_list() -> BoxedStrategy<Json> {
     .boxed()
 }
 
-/// Puts what is asked behind one of these names.
+/// Applies a test to one of these fields.
 fn at(names: &[&'static str], asked: impl Strategy<Value = Json> + 'static) -> BoxedStrategy<Json> {
     (select(names.to_vec()), asked).prop_map(|(name, asked)| json!({name: asked})).boxed()
 }
 
-/// Groups of these, nested and empty ones too, and several in one object.
+/// Groups of tests: nested ones, empty ones, and several tests in one object.
 fn grouped(leaf: BoxedStrategy<Json>) -> BoxedStrategy<Json> {
     leaf.prop_recursive(3, 10, 3, |inner| {
         prop_oneof![
@@ -133,13 +133,13 @@ fn grouped(leaf: BoxedStrategy<Json>) -> BoxedStrategy<Json> {
     .boxed()
 }
 
-/// Puts objects into one; of what is named twice the last counts.
+/// Merges objects. The last of several values of a name wins.
 fn merged(parts: &[Json]) -> Json {
     let parts = parts.iter().filter_map(Json::as_object).flatten();
     parts.map(|(key, part)| (key.clone(), part.clone())).collect()
 }
 
-/// Several tests of one field, alone, in one object or in groups.
+/// Several tests of one field: alone, in one object or in groups.
 fn tests(one: BoxedStrategy<Json>) -> BoxedStrategy<Json> {
     prop_oneof![
         6 => one.clone(),
@@ -170,7 +170,7 @@ fn number_test() -> BoxedStrategy<Json> {
                 "number" => json!(number),
                 "text" => json!(number.to_string()),
                 "blanks" => json!(format!(" {number} ")),
-                // Of what a float does not hold it would be another number.
+                // A number that a float cannot represent would become another one.
                 _ if number.abs() > 1 << 50 => json!(number),
                 _ => json!(format!("{number}.0")),
             },
@@ -183,7 +183,7 @@ fn date_test() -> BoxedStrategy<Json> {
     ordered(date().boxed())
 }
 
-/// What fields with an order can be asked.
+/// Tests of fields with an order.
 fn ordered(values: BoxedStrategy<Json>) -> BoxedStrategy<Json> {
     tests(
         prop_oneof![
@@ -227,7 +227,7 @@ fn boolean_test() -> BoxedStrategy<Json> {
     )
 }
 
-/// A test of a part of a date, near what that part can be.
+/// A test of a part of a date, near the range of that part.
 fn date_part(field: &'static str) -> BoxedStrategy<Json> {
     let numbers = prop_oneof![3 => 0..62_i64, 2 => 1960..2062_i64];
     let asked = prop_oneof![
@@ -250,7 +250,7 @@ fn one_of(operators: &[&'static str], values: BoxedStrategy<Json>) -> BoxedStrat
         .boxed()
 }
 
-/// `_in` or `_nin` with a list of such values, or one alone, or the texts with commas.
+/// `_in` or `_nin` with a list of such values, with one alone, or with texts separated by commas.
 fn lists(values: BoxedStrategy<Json>) -> BoxedStrategy<Json> {
     let list = prop_oneof![
         6 => vec(values.clone(), 1..5).prop_map(Json::Array),
@@ -266,7 +266,7 @@ fn plain(value: &Json) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Such a value, now and then null, or the text that means it.
+/// Such a value, or occasionally null or the text "null".
 fn or_null(values: BoxedStrategy<Json>) -> BoxedStrategy<Json> {
     prop_oneof![8 => values, 1 => Just(Json::Null), 1 => Just(json!("null"))].boxed()
 }

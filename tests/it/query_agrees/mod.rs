@@ -1,8 +1,8 @@
-//! One filter tree, two readers: the database and memory have to find the same rows.
+//! One filter tree, two evaluators: the database and memory have to find the same rows.
 //!
-//! Rows and filters are generated. What fails is shown as small as it can be made, and its seed is
-//! kept in `query_agrees.regressions` beside this, to be tried first from then on.
-//! `PROPTEST_CASES` says how many cases there are, of some rows and some filters each.
+//! Rows and filters are generated. A failing case is minimized, and its seed is stored in
+//! `query_agrees.regressions` in this folder, to be tried first from then on. `PROPTEST_CASES` sets
+//! the number of cases, each with some rows and some filters.
 
 mod filters;
 mod rows;
@@ -32,10 +32,10 @@ use serde_json::json;
 use crate::query_agrees::rows::Given;
 use crate::support::TestServer;
 
-/// Where seeds of failures are kept.
+/// The seeds of failures.
 const REGRESSIONS: &str = "tests/it/query_agrees/query_agrees.regressions";
 
-/// Returns the keys that memory finds, `None` for a filter that has no meaning.
+/// Returns the keys that memory finds, or `None` for an invalid filter.
 fn in_memory(records: &[Record], filter: &Json, environment: &Environment<'_>) -> Option<Vec<i64>> {
     let filter = Filter::parse(&MESSAGES, filter, environment, &Limits::default()).ok()?;
     let fitting = records.iter().filter(|record| filter.matches(record));
@@ -52,7 +52,7 @@ fn searched(records: &[Record], query: &Json, environment: &Environment<'_>) -> 
     found.iter().map(|record| record.row.value("id").as_integer()).collect()
 }
 
-/// What filters there were, so that asking for nothing does not pass.
+/// Counts filters, so that the test fails if all are trivial.
 #[derive(Default)]
 struct Tally {
     all: Cell<usize>,
@@ -85,7 +85,7 @@ impl Tally {
 fn the_database_and_memory_find_the_same() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (server, admin, given) = runtime.block_on(async {
-        // The clock stands still, so that `$NOW` is the same to both.
+        // The clock is stopped, so that `$NOW` is the same for both.
         let server = TestServer::at_noon(|config| config.limits.per_address = None).await;
         let admin = server.admin().await;
         let given = Given::read(&admin).await;

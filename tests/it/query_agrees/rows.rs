@@ -1,4 +1,4 @@
-//! What the database holds in one case: messages, their authors, and what these are given.
+//! The rows of one case: messages, their authors, and the policies attached to these.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ use crate::query_agrees::values::number;
 use crate::query_agrees::values::text;
 use crate::support::User;
 
-/// How many authors there may be.
+/// Largest number of authors.
 const AUTHORS: usize = 4;
 
 /// All rows of a case.
@@ -61,14 +61,14 @@ struct Author {
     access: Vec<(Option<i64>, usize)>,
 }
 
-/// What was there before: roles and policies that authors may have.
+/// Rows that exist before: roles and policies that authors may have.
 pub struct Given {
     pub roles: Vec<Row>,
     pub policies: Vec<Row>,
 }
 
 impl Given {
-    /// Reads them as an administrator: of each what filters look at.
+    /// Reads them as an administrator, with the fields that filters use.
     pub async fn read(admin: &User) -> Self {
         let id = |row: &Json| Value::Uuid(row["id"].as_str().unwrap().parse().unwrap());
         let roles = admin.get("/roles?sort=name").await.ok();
@@ -99,7 +99,7 @@ pub fn rows() -> impl Strategy<Value = Rows> {
         });
     let access = vec((option::weighted(0.8, number()), 0..2_usize), 0..3);
     let flag = option::of(any::<bool>());
-    // Nobody's rights hang on these: none of them can sign in.
+    // These rows give no rights, as none of the authors can sign in.
     let author = (text(), text(), flag, option::of(instant()), option::of(0..2_usize), access)
         .prop_map(|(first_name, last_name, notified, accessed, role, access)| Author {
             first_name,
@@ -127,7 +127,7 @@ fn instant_or_null(at: Option<i64>) -> Value {
 }
 
 impl Rows {
-    /// Returns what makes these rows those of the database, whatever was there.
+    /// Returns the mutations that replace all rows of the database with these.
     pub fn ops(&self, given: &Given) -> Vec<Op> {
         let names: Vec<Uuid> = (0..AUTHORS).map(author_id).collect();
         let values = names.iter().map(|id| Value::Uuid(*id)).collect();
@@ -145,7 +145,7 @@ impl Rows {
         ]
     }
 
-    /// Returns the messages with all that filters may look at behind them.
+    /// Returns the messages, joined with all related rows that filters may use.
     pub fn records(&self, given: &Given) -> Vec<Record> {
         let behind = |place: Option<usize>| {
             let place = place.filter(|place| *place < self.authors.len())?;

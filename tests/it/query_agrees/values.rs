@@ -1,5 +1,4 @@
-//! Values that rows and filters are made of. They come from small pools, so that what a filter asks
-//! for is often there, or nearly.
+//! Values of rows and filters, from small pools, so that filters often match or almost match.
 
 use chinwag::clock::Timestamp;
 use proptest::collection::vec;
@@ -10,7 +9,7 @@ use serde_json::json;
 use time::UtcOffset;
 use uuid::Uuid;
 
-/// Texts with what goes wrong: case, nothing, wildcards, quotes, other scripts, numbers, blanks.
+/// Texts with common edge cases: case, empty, wildcards, quotes, other scripts, numbers, blanks.
 const TEXTS: [&str; 22] = [
     "",
     "a",
@@ -36,8 +35,8 @@ const TEXTS: [&str; 22] = [
     "Νίκος",
 ];
 
-/// What other texts are put together of: letters of one and of several bytes, with and without
-/// case, combining marks, what SQL and JSON treat in a way of their own.
+/// Parts of other texts: letters of one and of several bytes, with and without case, combining
+/// marks, and characters with a special meaning in SQL and JSON.
 const PIECES: [&str; 44] = [
     "a",
     "A",
@@ -85,8 +84,8 @@ const PIECES: [&str; 44] = [
     "각",
 ];
 
-/// Milliseconds of instants around which something is special: now, the epoch, years, leap days,
-/// the hour that is skipped in Europe, the far future.
+/// Edge cases of instants, in milliseconds: now, the epoch, years, leap days, the hour that is
+/// skipped in Europe, the far future.
 const INSTANTS: [i64; 9] = [
     1_769_860_800_000,
     1_769_774_400_000,
@@ -108,7 +107,7 @@ pub fn text() -> impl Strategy<Value = String> {
     ]
 }
 
-/// A number that a key can be: small ones, and some that a float does not hold.
+/// A number that a key can be: small ones, and some that a float cannot represent.
 pub fn number() -> impl Strategy<Value = i64> {
     prop_oneof![
         8 => -3..24_i64,
@@ -125,12 +124,12 @@ pub fn instant() -> impl Strategy<Value = i64> {
     ]
 }
 
-/// The name of one of few.
+/// One of a few identifiers.
 pub fn id() -> impl Strategy<Value = Uuid> {
     (1..7_u128).prop_map(|number| Uuid::from_u128(number << 64 | 0xabc))
 }
 
-/// A date as a client may write it: an instant in some zone and form, or relative to now.
+/// A date as clients write it: an instant in some time zone and format, or relative to now.
 pub fn date() -> impl Strategy<Value = Json> {
     let variables = select(vec![
         "$NOW",

@@ -1,4 +1,4 @@
-//! How long answers may be, and how many of them may wait to be read.
+//! Limits of responses: their length, and the number of those waiting to be read.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::support::soon;
 
 const LIST: &str = "/items/messages?fields=content&limit=-1";
 
-/// Lets a list be of eight million bytes: more than what the system holds for one connection.
+/// Creates a list of eight million bytes: more than the socket buffers of one connection hold.
 async fn fill(alice: &User) {
     let message = json!({"content": "x".repeat(20_000)});
     for _ in 0..8 {
@@ -47,7 +47,7 @@ async fn who_does_not_read_their_answers_gets_no_more_and_nobody_else_is_kept_wa
     let refused = alice.get(LIST).await;
     refused.refused(429, "LIMIT_EXCEEDED");
     assert_eq!(refused.header("retry-after"), "1");
-    // What is short is not counted, and what is changed is changed.
+    // Short responses do not count, and a committed change is not refused for its response.
     alice.get("/users/me").await.ok();
     let change = json!({"query": {"limit": -1}, "data": {"content": "y".repeat(500)}});
     alice.patch("/items/messages", &change).await.ok();

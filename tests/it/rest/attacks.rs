@@ -1,4 +1,4 @@
-//! What people try who want to be somebody else.
+//! Attempts to impersonate another account.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -20,14 +20,14 @@ use crate::support::User;
 
 const SECRET: &str = "the secret of the tests, longer than thirty-two characters";
 
-/// How many sign-ins of each kind are timed.
+/// Number of timed sign-ins of each kind.
 const ROUNDS: usize = 60;
 
 async fn server() -> TestServer {
     TestServer::at_noon(|config| config.auth.secret = Secret(SECRET.to_owned())).await
 }
 
-/// Returns what a token says.
+/// Returns the claims of a token.
 fn claims(token: &str) -> Json {
     let claims = BASE64URL_NOPAD.decode(token.split('.').nth(1).unwrap().as_bytes()).unwrap();
     serde_json::from_slice(&claims).unwrap()
@@ -48,7 +48,7 @@ fn hs256(claims: &Json) -> String {
     signed(claims, &Header::new(Algorithm::HS256), SECRET)
 }
 
-/// Returns the claims without a signature that counts.
+/// Returns a token with an arbitrary header and signature.
 fn with_header(header: &Json, claims: &Json, signature: &str) -> String {
     let part = |json: &Json| BASE64URL_NOPAD.encode(json.to_string().as_bytes());
     format!("{}.{}.{signature}", part(header), part(claims))
@@ -63,7 +63,7 @@ async fn no_made_up_token_is_anybody() {
     ended.delete("/users/me/sessions").await.nothing();
     let now = server.clock.now().seconds();
     let (own, admins) = (claims(&alice.token), claims(&admin.token));
-    // The test can make a token that counts; each of those below differs in one thing.
+    // The test can make a valid token. Each one below differs from it in one respect.
     alice.bearing(&hs256(&own)).get("/users/me").await.ok();
 
     let none = |name: &str| with_header(&json!({"typ": "JWT", "alg": name}), &own, "");
@@ -119,7 +119,7 @@ async fn no_made_up_token_is_anybody() {
         let told = Socket::connect(&server).await.ask(&auth).await;
         assert_eq!(told["error"]["code"], "AUTH_FAILED", "{what}");
     }
-    // Whatever a genuine token claims about rights, the rows decide.
+    // Claims about rights in a valid token have no effect: rights come from the database.
     let boast = with(&with(&own, "admin_access", json!(true)), "role", admins["role"].clone());
     alice.bearing(&hs256(&boast)).get("/roles").await.refused(403, "FORBIDDEN");
     server.stop().await;
@@ -147,7 +147,7 @@ async fn a_sign_in_never_takes_over_the_session_it_is_sent_with() {
     assert_ne!(planted, hers);
     assert_eq!(me(&planted).await, mallory.id.as_str());
     assert_eq!(me(&hers).await, alice.id.as_str());
-    // A session that a client makes up is not begun under that name.
+    // A made-up session id does not begin a session with that id.
     let made_up =
         "directus_session_token=0123456789012345678901234567890123456789012345678901234567890123";
     let request = server.anonymous().request("GET", "/users/me").header("cookie", made_up);
@@ -194,11 +194,11 @@ async fn no_cookie_goes_out_without_its_attributes() {
     }
 }
 
-/// The bound: the quickest of sixty refused sign-ins, for an address that nobody has, for accounts
-/// that may not sign in or have no password, and for a wrong password, differ by less than a third of
-/// the least. (The quickest, since whatever else the machine does only adds time.) Without a hash to
-/// check, it would be most of it. What is measured has no `LOGIN_STALL_TIME`, which covers such
-/// differences in service.
+/// The bound: the fastest of 60 refused sign-ins is compared between an unknown address, accounts
+/// that are suspended or have no password, and a wrong password. The difference is less than a
+/// third of the minimum. (The fastest, since other load on the machine only adds time.) Without the
+/// hash check the difference would be most of the time. The test runs without `LOGIN_STALL_TIME`,
+/// which hides such differences in production.
 #[tokio::test]
 async fn the_time_of_a_refusal_does_not_tell_whether_there_is_an_account() {
     let server = TestServer::with(|config| {

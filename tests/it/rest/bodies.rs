@@ -1,4 +1,4 @@
-//! Request bodies: how large, how deep, and of what type they may be.
+//! Limits of request bodies: size, nesting, and content type.
 
 use std::io::Write;
 
@@ -50,7 +50,7 @@ async fn json_nests_32_levels_and_no_more() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
 
-    // Together with the object around it.
+    // Including the object around it.
     alice.post("/items/messages", &json!({"content": nested(31)})).await.ok();
     for depth in [32, 1_000, 20_000] {
         let body = format!("{{\"content\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
@@ -70,7 +70,7 @@ async fn how_deep_json_nests_is_a_setting() {
             let body = json!({"content": nested(depth - 1)});
             alice.post("/items/messages", &body).await
         };
-        // Empty lists below a test: a filter that makes no sense, once it has been parsed.
+        // Nested empty lists as the operand of a test: invalid, but only after parsing.
         let get = async |depth: usize| {
             let filter = json!({"content": {"_eq": nested(depth - 2)}});
             alice.get(&format!("/items/messages?filter={filter}")).await
@@ -234,7 +234,7 @@ async fn a_compressed_body_is_inflated() {
         let created = post(coding, body).await.ok();
         assert_eq!(created["content"], "hello hello hello hello hello", "{coding}");
     }
-    // One object whatever it was sent in, and none of what is refused below.
+    // One message for each encoding above, and none for the refused requests below.
     let refused = post("gzip", text.to_vec()).await;
     refused.refused(400, "INVALID_PAYLOAD");
     assert!(refused.message().contains("\"Content-Encoding\""), "{}", refused.message());
@@ -269,7 +269,7 @@ async fn a_body_that_is_too_large_inflated_is_refused() {
 
     post(body(LIMIT)).await.ok();
     post(body(LIMIT + 1)).await.refused(413, "CONTENT_TOO_LARGE");
-    // A bomb: a thousand times as large as it looks.
+    // A decompression bomb: a thousand times its compressed size.
     post(body(8 << 20)).await.refused(413, "CONTENT_TOO_LARGE");
     server.stop().await;
 }

@@ -1,4 +1,4 @@
-//! How a request says who it is, and that a bad token never counts as none.
+//! How requests carry credentials. An invalid token never counts as none.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn forged(token: &str, bend: impl FnOnce(&mut Json)) -> String {
     format!("{}.{claims}.{}", parts[0], parts[2])
 }
 
-/// Returns the token as one that wants no signature.
+/// Returns the token with the algorithm `none`.
 fn unsigned(token: &str) -> String {
     let head = BASE64URL_NOPAD.encode(br#"{"typ":"JWT","alg":"none"}"#);
     format!("{head}.{}.", token.split('.').nth(1).unwrap())
@@ -47,7 +47,7 @@ async fn a_token_may_stand_in_three_places() {
         me(&server, &query, &[]).await,
         me(&server, "", &[("authorization", &bearer)]).await,
         me(&server, "", &[("cookie", &session)]).await,
-        // Query or header together with the cookie: the cookie is not looked at.
+        // With a token in the query string or header, the cookie is ignored.
         me(&server, &query, &[("cookie", "directus_session_token=bad")]).await,
         me(&server, "", &[("authorization", &bearer), ("cookie", "directus_session_token=bad")])
             .await,
@@ -106,7 +106,7 @@ async fn a_bad_token_is_never_the_public() {
     server.stop().await;
 }
 
-/// Returns the ways in which a request may carry a credential that is no longer good.
+/// Returns the ways in which a request may carry a credential that is no longer valid.
 fn dead_credentials(expired: &str) -> [(String, [(&'static str, String); 2]); 4] {
     let none = ("x-nothing", String::new());
     [
@@ -142,10 +142,10 @@ async fn dead_credentials_block_neither_a_sign_in_nor_its_page() {
             let newer = send("POST", "/auth/refresh", used).await.ok();
             let newest = json!({"refresh_token": newer["refresh_token"]});
             send("POST", "/auth/logout", newest.clone()).await.nothing();
-            // The session has ended, and not only the response was friendly.
+            // The session has really ended.
             send("POST", "/auth/refresh", newest).await.unknown();
             let request = json!({"email": alice.email});
-            // Only the missing mail transport is in the way.
+            // The only obstacle is the missing mail transport.
             let asked = send("POST", "/auth/password/request", request).await;
             asked.refused(422, "UNPROCESSABLE_CONTENT");
             for path in ["/auth", "/server/info", "/server/health", "/server/ping"] {

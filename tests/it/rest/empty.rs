@@ -1,5 +1,5 @@
-//! Messages without visible text, and names in payloads that are no fields: refused and named, by REST
-//! and at the socket. (At `/_ws`: `topics/chat.rs`.)
+//! Messages without visible text, and unknown names in payloads: refused or reported, over REST and
+//! the socket. (At `/_ws`: `topics/chat.rs`.)
 
 use serde_json::Value as Json;
 use serde_json::json;
@@ -10,7 +10,7 @@ use crate::support::Socket;
 use crate::support::TestServer;
 use crate::support::User;
 
-/// Texts that show nothing: none, white space, control and format characters, fillers.
+/// Invisible texts: empty, white space, control and format characters, fillers.
 const INVISIBLE: [&str; 6] =
     ["", " \t\r\n", "\u{a0}\u{3000}", "\u{200b}\u{feff}", "\u{3164}", "\u{1}"];
 
@@ -50,7 +50,7 @@ async fn a_message_without_visible_text_is_refused_by_rest() {
             refused(&user.patch("/items/messages", &each).await);
         }
     }
-    // An update that says nothing of the text leaves it as it is.
+    // An update without the text leaves it unchanged.
     alice.patch(&path, &json!({})).await.ok();
 
     assert_eq!(contents(&admin).await, json!([{"content": "here"}]));
@@ -144,7 +144,7 @@ async fn names_that_are_no_fields_are_told_in_a_header() {
     let plain = alice.post(path, &json!({"content": "a"})).await;
     assert_eq!(named(&plain), None);
 
-    // Bounded, whatever is sent; also where the writer may not see the result.
+    // The header has a length limit, and is also sent if the writer may not read the result.
     let mut many = json!({"content": "a"});
     for number in 0..100 {
         many[format!("{number}{}", "ü".repeat(1_000))] = json!(1);

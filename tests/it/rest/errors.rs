@@ -1,4 +1,4 @@
-//! The texts of refusals, which clients match on, and what no refusal may tell.
+//! The texts of errors, which clients match on, and data that no error may reveal.
 
 use serde_json::json;
 
@@ -243,7 +243,7 @@ async fn among_several_the_one_that_is_taken_is_told_and_none_is_made() {
         refused.refused_with(400, "RECORD_NOT_UNIQUE", &words);
         assert_eq!(refused.body["errors"][0]["extensions"]["value"], second);
     }
-    // Nor is a secret that is taken told.
+    // The error does not repeat a secret that is not unique.
     let of = |email: &str| json!({"email": email, "token": "the same token"});
     let list = json!([of("a@example.com"), of("b@example.com")]);
     let refused = admin.post("/users", &list).await;

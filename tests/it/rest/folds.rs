@@ -1,5 +1,5 @@
-//! Letters have no case, in any script and either normal form: in searches, in filters that say so, and in the
-//! addresses of accounts.
+//! Case-insensitive comparison, in any script and either normal form: in searches, in filters that
+//! ask for it, and for email addresses.
 
 use serde_json::Value as Json;
 use serde_json::json;
@@ -121,7 +121,7 @@ async fn an_address_has_no_case_wherever_it_is_compared() {
     server.stop().await;
 }
 
-/// An earlier version let in both.
+/// An earlier version accepted both addresses.
 #[tokio::test]
 async fn of_two_accounts_whose_addresses_are_the_same_but_for_case_each_stays_who_they_are() {
     let server = TestServer::start().await;

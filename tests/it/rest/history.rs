@@ -1,4 +1,4 @@
-//! `/activity` and `/revisions`: who changed what, and what messages were.
+//! `/activity` and `/revisions`: the authors of changes, and earlier versions of messages.
 
 use serde_json::Value as Json;
 use serde_json::json;
@@ -14,7 +14,7 @@ use crate::support::error;
 
 const NOON: &str = "2026-01-31T12:00:00.000Z";
 
-/// What was done to a message, oldest first.
+/// Returns the actions on a message, oldest first.
 async fn done(admin: &User, id: i64) -> Vec<String> {
     let path = format!(
         "/activity?filter[collection][_eq]=messages&filter[item][_eq]={id}&fields=action&sort=timestamp"
@@ -132,7 +132,7 @@ async fn a_revision_is_what_the_message_was_and_what_the_change_set() {
             "delta": {"content": "{\"two\": 2}"}},
     ]);
     assert_eq!(revisions(&admin, id).await, expected);
-    // They stay when the message goes.
+    // Revisions stay when the message is deleted.
     alice.delete(&path).await.nothing();
     assert_eq!(revisions(&admin, id).await, expected);
 
@@ -174,7 +174,7 @@ async fn a_sign_in_is_a_line_and_what_it_notes_is_none() {
                 "item": alice.id, "comment": null, "revisions": []})
         );
     }
-    // A new password is a change, although it does not show.
+    // A new password is recorded as a change, although it is hidden.
     admin.patch(&format!("/users/{}", alice.id), &json!({"password": "a new one"})).await.ok();
     let path = format!("/activity?filter[item][_eq]={}&sort=-id&limit=1", alice.id);
     assert_eq!(admin.get(&path).await.ok()[0]["action"], "update");
@@ -208,7 +208,7 @@ async fn nobody_writes_history() {
             let frame = json!({"type": "items", "action": action, "collection": collection, "id": id, "data": {}});
             assert_eq!(error(&socket.ask(&frame).await).1, "INVALID_COLLECTION");
         }
-        // There is no news of it, so nobody is left waiting for some.
+        // The collection has no events, so the subscription is refused instead of waiting for some.
         let answer = socket.subscribe("h", json!({"collection": collection})).await;
         assert_eq!(error(&answer).1, "INVALID_COLLECTION");
     }
@@ -297,7 +297,7 @@ async fn what_the_log_forgets_is_forgotten_here_too() {
     assert_eq!(done(&admin, 2).await, Vec::<String>::new());
     let left = revisions(&admin, 1).await;
     assert_eq!((left[0]["data"]["content"].as_str(), &left[1]), (Some("d"), &Json::Null));
-    // With nothing left at all, the next change is the first line.
+    // With an empty log, the next change is the first line.
     sqlx::query("delete from event_log").execute(&mut database).await.unwrap();
     database.close().await.unwrap();
     assert_eq!(admin.get("/activity").await.ok(), json!([]));

@@ -1,4 +1,4 @@
-//! Creates under a key of the client's own choice happen once, over REST and through sockets.
+//! Idempotency keys: a create with a client's key happens once, over REST and sockets.
 
 use futures_util::future::join_all;
 use reqwest::Method;
@@ -12,7 +12,7 @@ use crate::support::Socket;
 use crate::support::TestServer;
 use crate::support::error;
 
-/// A key that a visitor may use as well.
+/// A key that visitors may use as well.
 const KEY: &str = "6c7c7ae4-6b3b-4a7c-9c3b-5f0f5f1c2d3e";
 
 async fn post(client: &Client, key: &str, body: &Json) -> Answer {
@@ -39,13 +39,13 @@ async fn a_repeat_creates_nothing_and_answers_what_the_first_did() {
     let first = post(&alice, "k1", &json!({"content": "once"})).await.ok();
     socket.expect_event("create", "once").await;
     let again = post(&alice, "k1", &json!({"content": "once"})).await.ok();
-    // By whatever road, and whatever the answer is to show.
+    // At another entry point, with the same response.
     let frame = socket.ask(&create("k1", &json!({"content": "once"}))).await;
 
     assert_eq!(again, first);
     assert_eq!(frame["data"], first);
     assert_eq!(count(&alice).await, 1);
-    // No second event: the next is that of the next message.
+    // There is no second event: the next one belongs to the next message.
     alice.say("next").await;
     socket.expect_event("create", "next").await;
     server.stop().await;
@@ -131,12 +131,12 @@ async fn a_repeat_shows_the_row_as_it_is_and_as_the_caller_may_see_it() {
     alice.patch(&format!("/items/messages/{id}"), &json!({"content": "edited"})).await.ok();
     assert_eq!(post(&alice, "k", &body).await.ok()["content"], "edited");
 
-    // What is gone cannot be shown, and is not made again.
+    // A deleted message is neither returned nor created again.
     alice.delete(&format!("/items/messages/{id}")).await.nothing();
     post(&alice, "k", &body).await.nothing();
     assert_eq!(count(&alice).await, 0);
 
-    // Who may create and not read learns nothing more by a repeat than by the first.
+    // For an account that may create but not read, a repeat reveals no more than the first request.
     let writer = server.user_with("writer", &[Permission::to("create", "messages")]).await;
     post(&writer, "k", &body).await.nothing();
     post(&writer, "k", &body).await.nothing();

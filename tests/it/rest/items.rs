@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::support::TestServer;
 use crate::support::User;
 
-/// Three messages of Alice's, one of Bob's.
+/// Creates three messages of Alice's and one of Bob's.
 async fn conversation(server: &TestServer) -> (User, User) {
     let (alice, bob) = (server.member("alice").await, server.member("bob").await);
     for content in ["Apple", "banana", "cherry"] {
@@ -164,7 +164,7 @@ async fn a_list_has_a_limit_and_an_upper_bound() {
     .await;
     let alice = server.member("alice").await;
     let eight: Vec<Json> = (0..8).map(|number| json!({"content": number})).collect();
-    // The limit is about reading: what one has written comes back whole.
+    // The limit applies to reads: the response to a create is complete.
     assert_eq!(
         alice.post("/items/messages", &json!(eight)).await.ok().as_array().unwrap().len(),
         8
@@ -178,7 +178,7 @@ async fn a_list_has_a_limit_and_an_upper_bound() {
     assert_eq!(count("?limit=4").await, Some(4));
     assert!(count("?limit=-1").await.is_none_or(|count| count <= 5));
     assert!(count("?limit=8").await.is_none_or(|count| count <= 5));
-    // Nor is it a bound for what a change by query means: all is all.
+    // Nor does it limit the items that a change by query selects.
     let query = json!({"query": {"filter": {"id": {"_gt": 0}}, "limit": -1}});
     server.admin().await.delete_many("/items/messages", &query).await.nothing();
     assert_eq!(count("").await, Some(0));

@@ -1,4 +1,4 @@
-//! Each field has a longest length, on every road by which it is written.
+//! Every field has a maximum length, at each entry point that writes it.
 
 use chinwag::model::Collection;
 use chinwag::model::Field;
@@ -15,7 +15,7 @@ use crate::support::TestServer;
 use crate::support::User;
 use crate::support::error;
 
-/// The fields that a client may set, with a value that is one character longer than may be.
+/// Returns the fields that a client may set, each with a value one character too long.
 fn too_long(collection: &'static Collection) -> Vec<(&'static Field, Json)> {
     let long = |field: &'static Field| match (field.length, field.kind) {
         (Length::Most(most), Kind::Text | Kind::Secret) => Some(json!("x".repeat(most + 1))),
@@ -141,7 +141,7 @@ async fn the_refusal_of_a_list_names_a_limit_that_works() {
     server.stop().await;
 }
 
-/// An earlier version took any name.
+/// An earlier version accepted names of any length.
 #[tokio::test]
 async fn one_long_row_keeps_no_list_and_no_subscription_from_anybody() {
     let server = TestServer::with(|config| config.websockets.answer_bytes_max = 64 * 1024).await;
@@ -163,7 +163,7 @@ async fn one_long_row_keeps_no_list_and_no_subscription_from_anybody() {
     bob.say("and on").await;
     socket.expect_event("create", "and on").await;
 
-    // One that alone is too long is shown by its key, and the rest is there.
+    // An item that is too long by itself is reduced to its key, and the rest is included.
     lengthen(&server, &alice, &"N".repeat(70_000)).await;
     let init = socket.subscribe("chat", json!({"query": query})).await;
     let shown = init["data"].as_array().unwrap();
@@ -177,7 +177,7 @@ async fn one_long_row_keeps_no_list_and_no_subscription_from_anybody() {
     server.stop().await;
 }
 
-/// Gives somebody a name as an earlier version would have.
+/// Sets an overlong name, as an earlier version would have.
 async fn lengthen(server: &TestServer, user: &User, name: &str) {
     use chinwag::model::Key;
     use chinwag::model::Value;

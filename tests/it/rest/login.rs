@@ -1,4 +1,4 @@
-//! `POST /auth/login`: the three ways tokens travel, and the one answer to whoever is refused.
+//! `POST /auth/login`: the three ways to deliver tokens, and the single error for all refusals.
 
 use chinwag::config::SameSite;
 use serde_json::Value as Json;

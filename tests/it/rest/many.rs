@@ -1,4 +1,5 @@
-//! Very many at once: keys, tests of a filter, sessions; and keys and nulls that trip a database.
+//! Very large numbers of keys, filter tests and sessions; and keys and nulls that are difficult for
+//! a database.
 
 use serde_json::Value as Json;
 use serde_json::json;
@@ -10,16 +11,16 @@ use crate::support::Permission;
 use crate::support::TestServer;
 use crate::support::User;
 
-/// More than SQLite lets one statement bind.
+/// More than the number of parameters that SQLite allows in one statement.
 const SESSIONS: i64 = 33_000;
 
-/// Opens the file beside the service.
+/// Opens the database file beside the service.
 async fn beside(server: &TestServer) -> SqliteConnection {
     let file = format!("sqlite:{}", server.database().display());
     SqliteConnection::connect(&file).await.unwrap()
 }
 
-/// Writes sessions of a user into the file, which end at this time.
+/// Inserts sessions of a user into the file, with this expiry.
 async fn add_sessions(server: &TestServer, user: &User, expires: i64) {
     let insert = format!(
         "with recursive n (n) as (select 1 union all select n + 1 from n where n < {SESSIONS}) \
@@ -87,7 +88,7 @@ async fn more_text_than_one_request_may_change_stays_as_it_is() {
     for (method, body) in [
         ("PATCH", json!({"keys": keys, "data": {"content": "y"}})),
         ("PATCH", json!({"query": all, "data": {"content": "y"}})),
-        // Little before, much after.
+        // Short before, long after.
         ("PATCH", json!({"keys": &keys[..12], "data": {"content": text}})),
         ("PATCH", Json::from(each)),
         ("DELETE", json!(keys)),
@@ -118,7 +119,8 @@ async fn one_account_queues_no_more_than_its_share() {
     let mut holder = beside(&server).await;
     sqlx::query("begin immediate").execute(&mut holder).await.unwrap();
 
-    // While the file is held none of them is written: of two one is too much.
+    // While another connection locks the file, neither is written, and the second one exceeds the
+    // quota of the account.
     let (mut first, mut second) = (create(&alice), create(&alice));
     let (refused, waiting) = tokio::select! {
         answer = &mut first => (answer.unwrap(), second),
@@ -130,7 +132,7 @@ async fn one_account_queues_no_more_than_its_share() {
     refused.refused(503, "SERVICE_UNAVAILABLE");
     waiting.await.unwrap().ok();
     others.await.unwrap().ok();
-    // What is larger than the share goes alone.
+    // A write that is larger than the quota is accepted alone.
     let list = Json::from(vec![json!({"content": "x".repeat(60_000)}); 9]);
     alice.post("/items/messages?fields=id", &list).await.ok();
     server.stop().await;
@@ -181,12 +183,12 @@ async fn very_many_sessions_end_at_once() {
 
     assert_eq!(count_sessions(&server, &alice).await, 1);
     alice.say("not expired").await;
-    // Those that are in force end with a new password.
+    // A new password ends the active sessions.
     add_sessions(&server, &alice, 9_999_999_999_999).await;
     let path = format!("/users/{}", alice.id);
     admin.patch(&path, &json!({"password": "a new password"})).await.ok();
     assert_eq!(count_sessions(&server, &alice).await, 0);
-    // And they go with the account.
+    // The deletion of the account ends them as well.
     add_sessions(&server, &alice, 9_999_999_999_998).await;
     admin.delete(&path).await.nothing();
     assert_eq!(count_sessions(&server, &alice).await, 0);

@@ -1,4 +1,4 @@
-//! REST: one file per behaviour, as `src/transport/rest` is cut.
+//! REST: one file per behaviour, divided like `src/transport/rest`.
 
 mod answers;
 mod attacks;

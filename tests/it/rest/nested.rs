@@ -1,4 +1,4 @@
-//! Writes of items together with the items behind their relations.
+//! Nested writes: items together with their related items.
 
 use serde_json::Value as Json;
 use serde_json::json;
@@ -10,7 +10,7 @@ use crate::support::Socket;
 use crate::support::TestServer;
 use crate::support::User;
 
-/// Everything that rights hang on, as an administrator sees it.
+/// Reads the tables that define rights, and the messages, as an administrator.
 async fn state(admin: &User) -> Vec<Json> {
     let mut state = Vec::new();
     for path in ["/users", "/roles", "/policies", "/permissions", "/access", "/items/messages"] {
@@ -116,7 +116,7 @@ async fn a_policy_comes_with_permissions_accounts_and_roles() {
     let made = admin.post("/policies?fields=*,permissions.action,users.*", &payload).await.ok();
 
     assert_eq!(made["permissions"], json!([{"action": "read"}]));
-    // Both lists are of all rows that attach the policy.
+    // Both lists contain all rows that attach the policy.
     assert_eq!((len(&made["users"]), len(&made["roles"])), (3, 3));
     let to =
         |name: &str| made["users"].as_array().unwrap().iter().any(|row| row[name] != Json::Null);
@@ -145,14 +145,14 @@ async fn a_change_of_a_list_creates_updates_and_lets_go() {
     let third = changed["permissions"][1]["id"].clone();
     let expected = json!([{"id": first, "action": "delete"}, {"id": third, "action": "create"}]);
     assert_eq!(changed["permissions"], expected);
-    // What a list lets go points nowhere, or is deleted where it cannot be without.
+    // An item removed from a list loses its relation, or is deleted if the relation is required.
     admin.get(&format!("/permissions/{second}")).await.refused(403, "FORBIDDEN");
 
     let none = json!({"permissions": {"create": [], "update": [], "delete": []}});
     for nothing in [none, json!({"permissions": {}})] {
         assert_eq!(admin.patch(&path, &nothing).await.ok()["permissions"], expected);
     }
-    // What belongs to another item stays where it is.
+    // An item of another parent is unaffected.
     let other =
         admin.post("/policies", &json!({"name": "o", "permissions": [read_messages()]})).await.ok();
     let theirs = other["permissions"][0].clone();
@@ -179,7 +179,7 @@ async fn a_whole_list_replaces_what_was_there() {
 
     assert_eq!(len(&changed["users"]), 2);
     assert_eq!((&changed["policies"], &changed["children"]), (&json!([one]), &json!([])));
-    // Accounts and roles that are let go stay, without a role or parent; rows of access do not.
+    // Removed accounts and roles remain, without a role or parent. Rows of access are deleted.
     let user = format!("/users/{}?fields=role", alice.id);
     assert_eq!(admin.get(&user).await.ok()["role"], Json::Null);
     let child = format!("/roles/{}?fields=parent", team["children"][0].as_str().unwrap());
@@ -397,7 +397,8 @@ async fn each_part_needs_a_right_of_its_own() {
     let user = |part: &str, value: Json| json!({"email": "new@example.com", part: value});
 
     let mut attempts = Vec::new();
-    // Rights to accounts give none to what hangs on them; and not even rights to that do.
+    // Permissions on accounts do not extend to related items, and permissions on these do not
+    // suffice either.
     for person in [&creator, &mighty] {
         for payload in [
             user("policies", json!([{"policy": policy}])),
@@ -415,7 +416,7 @@ async fn each_part_needs_a_right_of_its_own() {
             attempts.push((person, "PATCH", format!("/roles/{}", role.as_str().unwrap()), list));
         }
     }
-    // Another's account, another field, a new account: by the author of a message.
+    // Nested writes through the author of a message: another account, another field, a new account.
     for author in [
         json!({"id": admin.id, "first_name": "x"}),
         json!({"id": alice.id, "title": "x"}),
@@ -439,7 +440,7 @@ async fn each_part_needs_a_right_of_its_own() {
     assert_eq!(state(&admin).await, before);
 
     let author = json!({"content": "x", "user_created": {"id": alice.id, "first_name": "x"}});
-    // With the right it happens; the author of the message is its writer all the same.
+    // With the permission it succeeds, but the author of the message remains its writer.
     let made = updater.post("/items/messages?fields=user_created", &author).await.ok();
     assert_eq!(made["user_created"], updater.id);
     let name = admin.get(&format!("/users/{}?fields=first_name", alice.id)).await.ok();
@@ -459,7 +460,7 @@ async fn nobody_learns_by_what_is_no_change() {
     ];
     let guesser = server.user_with("guesser", &may).await;
 
-    // The right guess and the wrong one come to the same.
+    // A correct guess and a wrong one give the same response.
     for email in [alice.email.as_str(), "wrong@example.com"] {
         let author = json!({"id": alice.id, "email": email});
         let payload = json!({"content": "x", "user_created": author});

@@ -1,4 +1,4 @@
-//! What every answer has in common, the pages for browsers, and how paths may be spelt.
+//! Common parts of all responses, the pages for browsers, and normalization of paths.
 
 use serde_json::json;
 
@@ -95,7 +95,7 @@ async fn paths_take_any_case_and_one_slash_at_the_end() {
         alice.get(path).await.ok();
     }
     alice.get("/items/messages//").await.refused(404, "ROUTE_NOT_FOUND");
-    // The name of a collection is a name.
+    // Collection names are case-sensitive.
     alice.get("/items/Messages").await.refused(403, "FORBIDDEN");
     server.stop().await;
 }

@@ -1,4 +1,4 @@
-//! New passwords, on every road that sets one.
+//! Password rules, at every entry point that sets a password.
 
 use chinwag::config::Pattern;
 use chinwag::domain::Error;
@@ -9,7 +9,7 @@ use crate::support::Permission;
 use crate::support::TestServer;
 use crate::support::User;
 
-/// What is refused, and how it is told.
+/// Refused passwords, and their errors.
 const REFUSED: [(&str, &str, &str); 4] = [
     ("sevensz", "min_length", "Value has to be at least \"8\" characters long."),
     ("password", "common", "Value is one of the most common passwords: choose another."),
@@ -72,7 +72,7 @@ async fn nobody_takes_off_the_address_they_sign_in_with() {
         user.patch(&format!("/users/{}", user.id), &sent).await.refused(400, "FAILED_VALIDATION");
         user.get("/users/me").await.ok();
     }
-    // An administrator may make an account one that signs in by a token alone.
+    // An administrator may remove the address of an account, so that it signs in with a token only.
     admin.patch(&format!("/users/{}", alice.id), &sent).await.ok();
     server.stop().await;
 }
@@ -111,7 +111,7 @@ async fn a_password_that_is_easily_guessed_is_refused_on_every_road() {
             let answer = who.send_json(method, path, &body).await;
             answer.refused_with(400, "FAILED_VALIDATION", &message);
             assert_eq!(answer.body["errors"][0]["extensions"]["type"], kind);
-            // Directus puts the refused password into the error.
+            // Directus includes the refused password in the error.
             assert!(!answer.text.contains(password) || kind == "common", "{}", answer.text);
             assert!(answer.body["errors"][0]["extensions"].get("invalid").is_none());
         }

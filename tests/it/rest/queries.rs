@@ -1,4 +1,4 @@
-//! The parts of the query language that change the shape of an answer, on the wire.
+//! The parts of the query language that change the shape of a response, on the wire.
 
 use serde_json::Value as Json;
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::support::TestServer;
 use crate::support::User;
 
-/// Three messages, two by Alice and one by Bob, all of the same noon.
+/// Creates two messages of Alice's and one of Bob's, all at noon.
 async fn conversation(server: &TestServer) -> (User, User) {
     let (alice, bob) = (server.member("alice").await, server.member("bob").await);
     alice.say("Apple").await;
@@ -118,7 +118,7 @@ async fn a_relation_that_leads_nowhere_is_joined_from_the_left() {
         alice.search("/items/messages", &json!({"query": query})).await.ok()
     };
 
-    // Those never edited, and the one that somebody without a name has edited.
+    // The messages that were never edited, and the one edited by an account without a name.
     let never = json!([{"id": 1}, {"id": 2}]);
     let all = json!([{"id": 1}, {"id": 2}, {"id": 3}]);
     for (behind, expected) in [

@@ -1,5 +1,5 @@
-//! `POST /auth/refresh` and `POST /auth/logout`: a used refresh token stays good until its successor
-//! is first used. After that it is dead, and shown late it ends the whole family.
+//! `POST /auth/refresh` and `POST /auth/logout`: a used refresh token stays valid until its
+//! successor is first used. After that it is invalid, and its late reuse ends the whole family.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ async fn a_used_token_gives_the_same_successor_until_that_is_used() {
     let second = refresh(&nobody, &first).await;
     assert_ne!(second, first);
 
-    // However long the page that lost its connection takes.
+    // However long the client was disconnected.
     server.clock.advance(Duration::from_hours(24));
     assert_eq!(refresh(&nobody, &first).await, second);
 
@@ -44,7 +44,7 @@ async fn a_used_token_gives_the_same_successor_until_that_is_used() {
     server.stop().await;
 }
 
-/// Refreshes as a browser of this name.
+/// Refreshes with this user agent.
 async fn refresh_as(client: &Client, user_agent: &str, token: &str) -> Answer {
     let body = json!({"refresh_token": token, "mode": "json"});
     let request = client.request("POST", "/auth/refresh").header("user-agent", user_agent);
@@ -59,7 +59,7 @@ async fn a_copied_token_that_keeps_in_step_with_its_owner_ends_the_family() {
         text(&refresh_as(&nobody, "Owner", &alice.refresh_token).await.ok(), "refresh_token");
 
     server.clock.advance(GRACE + Duration::from_millis(1));
-    // The page of the owner was left before it stored the successor.
+    // The owner's page was closed before it stored the successor.
     let again = refresh_as(&nobody, "Owner", &alice.refresh_token).await.ok();
     assert_eq!(text(&again, "refresh_token"), second);
     refresh_as(&nobody, "Thief", &alice.refresh_token).await.unknown();

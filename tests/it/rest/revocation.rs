@@ -1,4 +1,4 @@
-//! Whoever is suspended, deleted, signed out or given another password loses access at once: the
+//! Revocation: suspension, deletion, signing out or a new password end access at once, since the
 //! session is looked up on every use.
 
 use serde_json::json;

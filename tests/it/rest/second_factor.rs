@@ -1,4 +1,4 @@
-//! `/users/me/tfa/…`, and `otp` wherever somebody signs in.
+//! `/users/me/tfa/…`, and `otp` in every sign-in.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::support::TestServer;
 use crate::support::User;
 use crate::support::code;
 
-/// Returns somebody who may set a second factor, and nothing else.
+/// Returns an account that may only set a second factor.
 async fn careful(server: &TestServer, name: &str) -> User {
     let own = json!({"id": {"_eq": "$CURRENT_USER"}});
     let permission = Permission::to("update", "directus_users").fields(&["tfa_secret"]).on(own);
@@ -60,12 +60,12 @@ async fn a_code_counts_once() {
     let secret = alice.enable_factor(&server).await;
     let at = |steps| code(&secret, server.clock.now(), steps);
 
-    // The code that enabled it is good for one sign-in.
+    // The code that enabled the second factor is valid for one sign-in.
     login(&anyone, &alice, Some(&at(0)), "json").await.ok();
     login(&anyone, &alice, Some(&at(0)), "json").await.refused(401, "INVALID_OTP");
     step(&server);
     step(&server);
-    // An early one makes those before it useless.
+    // A code from the next time step invalidates earlier ones.
     login(&anyone, &alice, Some(&at(1)), "json").await.ok();
     for steps in [-1, 0, 1] {
         let again = login(&anyone, &alice, Some(&at(steps)), "json").await;
@@ -75,7 +75,7 @@ async fn a_code_counts_once() {
     step(&server);
     let late = at(-1);
     assert_eq!(login(&anyone, &alice, Some(&late), "json").await.code(), "INVALID_OTP");
-    // Of several at once one is let in.
+    // Of several concurrent sign-ins one succeeds.
     let otp = at(0);
     let tries = (0..8).map(|_| login(&anyone, &alice, Some(&otp), "json"));
     let answers = futures_util::future::join_all(tries).await;

@@ -1,4 +1,4 @@
-//! Objects that were read and are sent back as they are: nothing changes, and nothing is refused.
+//! Objects that were read and are sent back unchanged: no change, and no error.
 
 use serde_json::Value as Json;
 use serde_json::json;
@@ -10,7 +10,7 @@ use crate::support::User;
 
 const PATHS: [&str; 5] = ["/users", "/roles", "/policies", "/permissions", "/access"];
 
-/// Everything that rights hang on, down to the secrets, as far as that shows.
+/// Reads the tables that define rights, including their secrets as far as these are shown.
 async fn state(admin: &User) -> Vec<Json> {
     let mut state = Vec::new();
     for path in PATHS {
@@ -53,7 +53,7 @@ async fn what_was_read_can_be_sent_back() {
     }
 
     assert_eq!(state(&admin).await, before);
-    // Nobody was signed out, and the secrets are what they were.
+    // All sessions continue, and the secrets are unchanged.
     socket.ask(&json!({"type": "ping"})).await;
     server.anonymous().bearing("static").get("/users/me").await.ok();
     User::sign_in(&server.anonymous(), "", "with@example.com", "a long enough password").await;
@@ -101,7 +101,7 @@ async fn a_list_that_a_reading_cuts_short_lets_nobody_go() {
     let detailed = admin.get(&format!("{path}?fields=*,users.*")).await.ok();
     admin.patch(&path, &detailed).await.ok();
     assert_eq!(count().await, 5);
-    // Another list says who is meant.
+    // Another list replaces the members.
     admin.patch(&path, &json!({"users": [read["users"][0]]})).await.ok();
     assert_eq!(count().await, 1);
     server.stop().await;
@@ -136,7 +136,7 @@ async fn what_the_server_keeps_passes_unless_it_changes_or_is_hidden() {
         admin.patch(&path, &changed).await.refused(400, "INVALID_PAYLOAD");
     }
 
-    // A message that one may edit can be sent back with its author and its date.
+    // A message that the account may edit can be sent back with its author and its date.
     let alice = server.member("alice").await;
     let id = alice.say("mine").await;
     let mut message = alice.get(&format!("/items/messages/{id}")).await.ok();

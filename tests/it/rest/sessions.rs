@@ -1,4 +1,4 @@
-//! `/users/me/sessions` and `/users/{id}/sessions`: seeing where one is signed in, and ending it.
+//! `/users/me/sessions` and `/users/{id}/sessions`: listing and ending sessions.
 
 use std::time::Duration;
 
@@ -138,7 +138,7 @@ async fn administrators_see_and_end_the_sessions_of_others() {
 
     second.get("/users/me").await.unknown();
     admin.get("/users/me").await.ok();
-    // The session of one account is not found under another.
+    // A session is not found under another account.
     let own = sessions(&admin).await[0]["id"].as_str().unwrap().to_owned();
     admin.delete(&format!("{path}/{own}")).await.refused(403, "FORBIDDEN");
     server.stop().await;

@@ -1,4 +1,4 @@
-//! `/settings`: one object that is always there, for administrators and whom permissions name.
+//! `/settings`: a singleton that always exists, for administrators and accounts with permission.
 
 use serde_json::Value as Json;
 use serde_json::json;
@@ -160,7 +160,7 @@ async fn permissions_say_who_else_reads_and_changes_what_of_it() {
         .patch("/settings", &json!({"public_registration": true}))
         .await
         .refused(403, "FORBIDDEN");
-    // Whoever registers must not become an administrator by it.
+    // Registration must not be a way to become an administrator.
     let role = admin.get("/users/me?fields=role").await.ok()["role"].clone();
     let rise = json!({"public_registration_role": role});
     editor.patch("/settings", &rise).await.refused(403, "FORBIDDEN");

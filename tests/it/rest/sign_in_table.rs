@@ -1,4 +1,4 @@
-//! Every road in, for every state an account can be in: one table.
+//! Every sign-in method for every state of an account: one table.
 
 use serde_json::json;
 
@@ -8,12 +8,12 @@ use crate::support::Socket;
 use crate::support::TestServer;
 use crate::support::User;
 
-/// The states: what happened to the account, or what is wrong with what is shown.
+/// The states of the account or of the credential.
 const STATES: [&str; 6] = ["active", "suspended", "deleted", "signed out", "wrong", "factor due"];
 
-/// What each road comes to in each state, in the order of [`STATES`]. `wrong` is another password or
-/// a token with one character changed. A session that was there before the account got a second
-/// factor goes on.
+/// The outcome of each method in each state, in the order of [`STATES`]. `wrong` is another
+/// password, or a token with one character changed. A session that began before the account got a
+/// second factor continues.
 const TABLE: [(&str, [&str; 6]); 11] = [
     ("password by REST", ["ok", "UNKNOWN", "UNKNOWN", "ok", "UNKNOWN", "INVALID_OTP"]),
     ("password for a cookie", ["ok", "UNKNOWN", "UNKNOWN", "ok", "UNKNOWN", "INVALID_OTP"]),
@@ -123,7 +123,7 @@ async fn outcome(
     }
 }
 
-/// Returns the token with a character in its signature changed.
+/// Returns the token with one character of its signature changed.
 fn bend(token: &str) -> String {
     let at = token.len() - 10;
     let other = if &token[at..=at] == "A" { "B" } else { "A" };

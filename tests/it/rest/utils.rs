@@ -1,4 +1,4 @@
-//! `/utils/hash`: what anyone may have hashed, and what that must not do to others.
+//! `/utils/hash`: any client may request hashes, which must not delay others.
 
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 use crate::support::ADMIN;
 use crate::support::TestServer;
 
-/// "password", at the cost of Directus.
+/// "password", with the cost parameters of Directus.
 const HASH: &str = "$argon2id$v=19$m=65536,t=3,p=4$MDEyMzQ1Njc4OWFiY2RlZg\
                     $uKZLaN6muIyoyIYr5waqw3y+zaDbe9aLSPj6Ln/rbz4";
 
@@ -56,7 +56,7 @@ async fn whoever_has_hashes_checked_keeps_nobody_from_signing_in() {
             nobody.post("/utils/hash/verify", &check).await.status
         });
     }
-    // The first to be answered may be one that found a place.
+    // The first response may belong to a check that was accepted.
     while checks.join_next().await.unwrap().unwrap() != 503 {}
 
     let (email, password) = ADMIN;

@@ -1,4 +1,4 @@
-//! Creating, updating and deleting items: one, some, each its own way, all or none.
+//! Creating, updating and deleting items: one, several, each with its own data, all or none.
 
 use serde_json::Value as Json;
 use serde_json::json;
@@ -167,7 +167,7 @@ async fn what_one_may_not_see_is_done_and_answered_without_a_body() {
     member.post(hidden, &json!({"content": "hidden field"})).await.nothing();
     member.post("/items/messages?fields=nope", &json!({"content": "no field"})).await.nothing();
     assert_eq!(contents(&admin).await.as_array().unwrap().len(), 3);
-    // For an administrator what is not there is no obstacle.
+    // For an administrator a missing item is not an error.
     admin.patch("/items/messages/99", &json!({"content": "x"})).await.nothing();
     admin.delete("/items/messages/99").await.nothing();
     server.stop().await;

@@ -1,5 +1,5 @@
-//! Rows in memory are those of the database after any sequence of deletions: the newest messages, and the
-//! accounts and roles behind relations. Nothing in memory imitates a foreign key.
+//! Cached rows equal those of the database after any sequence of deletions: the newest messages,
+//! and the accounts and roles of relations. The caches do not imitate foreign keys.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use crate::support::Permission;
 use crate::support::TestServer;
 use crate::support::User;
 
-/// A small generator of numbers, the same for each seed.
+/// A small deterministic random number generator.
 struct Numbers(u64);
 
 impl Numbers {
@@ -26,8 +26,8 @@ impl Numbers {
     }
 }
 
-/// What a relation shows comes from memory; what a list of the collection itself shows, from the
-/// database.
+/// Compares related items, which come from the cache, with lists of their collection, which come
+/// from the database.
 async fn compare(admin: &User, when: &str) {
     let fields = "fields=*,user_created.id,user_created.role.id,user_created.role.parent";
     let memory = admin.get(&format!("/items/messages?sort=-date_created&limit=500&{fields}")).await;

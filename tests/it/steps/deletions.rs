@@ -1,5 +1,5 @@
-//! Deletions with many references: referential actions are changes like any others, the decision is the
-//! first transaction, and the next process goes on.
+//! Deletions with many references: referential actions are ordinary changes, the first transaction
+//! is the point of no return, and the next process resumes an interrupted deletion.
 
 use chinwag::model::schema::ACCESS;
 use chinwag::model::schema::PERMISSIONS;
@@ -14,7 +14,7 @@ const ROLE: Uuid = Uuid::from_u128(0x401e);
 const OTHER: Uuid = Uuid::from_u128(0x402e);
 const POLICY: Uuid = Uuid::from_u128(0x9011c);
 
-/// Runs a write to its end; returns the events of each transaction.
+/// Runs a write to its end, and returns the events of each transaction.
 async fn steps(world: &World, ops: Vec<Op>) -> Vec<Vec<Arc<Event>>> {
     let (mut rest, mut steps) = (Some(write(ops)), Vec::new());
     while let Some(next) = rest {
@@ -38,7 +38,7 @@ fn access(policy: Uuid, field: &str, to: Uuid) -> Row {
         .with(field, Value::Uuid(to))
 }
 
-/// Creates a policy that makes administrators, and two roles, the first of which has it.
+/// Creates a policy with administrator access, and two roles, of which the first has it.
 async fn administrators(world: &World) {
     let policy = named(&POLICIES, POLICY, "All").with("admin_access", Value::Boolean(true));
     let roles = vec![named(&ROLES, ROLE, "Administrators"), named(&ROLES, OTHER, "Others")];
@@ -96,7 +96,7 @@ async fn messages_lose_an_author_by_events_in_steps() {
     }
     let left = "select count(*) from messages where user_created is null or user_updated is null";
     assert_eq!(world.count(left).await, 300);
-    // Activity has what was asked for: the account was retired, and went.
+    // Activity has the requested change only: the account was retired and deleted.
     let lines = "select count(*) from directus_activity where action not in ('create', 'login')
                  and collection in ('messages', 'directus_users')";
     assert_eq!(world.count(lines).await, 2);
@@ -145,7 +145,7 @@ async fn roles_and_policies_take_their_access_along_by_events() {
         steps(&world, vec![delete(&ROLES, &[ROLE])]).await.into_iter().flatten().collect();
 
     assert_eq!(items(&events, &ACCESS, EventAction::Delete).0, 1);
-    // The role itself was retired, and the one below it lost its parent.
+    // The role itself was retired, and its child lost its parent.
     assert_eq!(items(&events, &ROLES, EventAction::Update).0, 2);
     let (accounts, most) = items(&events, &USERS, EventAction::Update);
     assert_eq!(accounts, 120);
@@ -220,7 +220,7 @@ async fn an_account_whose_deletion_has_begun_is_gone_for_all_other_writes() {
     let refused = world.store.write(back(every)).await;
     assert!(matches!(refused, Err(StoreError::Refused)), "{refused:?}");
 
-    // Two deletions of the same account both end when it is gone.
+    // Two deletions of the same account both end when it is deleted.
     let (_, second) = world.step(write(vec![delete(&USERS, &[ALICE])])).await.unwrap();
     let second = second.expect("the account is not gone yet");
     world.store.write(rest).await.unwrap();
@@ -287,7 +287,7 @@ async fn an_administrator_stays_whichever_deletions_are_under_way() {
     world.write(vec![Op::Create { collection: &ACCESS, rows: vec![mine] }]).await;
     let (_, rest) = world.step(write(vec![delete(&ROLES, &[ROLE])])).await.unwrap();
     assert!(world.count("select count(role) from directus_users").await > 0);
-    // The accounts that still have the role do not count: it is as good as gone.
+    // Accounts that still have the role do not count as administrators: its deletion is decided.
     let suspended = vec![(USERS.require("status"), Value::text("suspended"))];
     let (keys, guard) = (vec![Key::Uuid(ADMIN)], Guard::Present);
     let suspend = Op::Update { collection: &USERS, keys, set: suspended, guard };
@@ -321,7 +321,7 @@ async fn a_write_that_would_take_the_last_administrator_ends_no_sessions() {
     assert_eq!(world.count("select count(*) from directus_sessions").await, 200);
     let head = world.store.position();
     let (events, rest) = world.step(suspend("active")).await.unwrap();
-    // The rehearsal of the update leaves no event behind.
+    // The trial run of the update leaves no event.
     assert_eq!(items(&events, &SESSIONS, EventAction::Delete), (STEP, STEP));
     assert_eq!(items(&events, &USERS, EventAction::Update).0, 0);
     assert_eq!(world.store.position(), head + 1);

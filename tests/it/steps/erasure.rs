@@ -1,10 +1,10 @@
-//! An erasure in steps leaves nothing of a person, wherever it was interrupted.
+//! An erasure in steps leaves no personal data, wherever it was interrupted.
 
 use chinwag::store::Once;
 
 use super::*;
 
-/// Lets an account leave traces in rows, the log, activity and under idempotency keys.
+/// Leaves traces of an account in rows, the log, activity and under idempotency keys.
 async fn live(world: &World) {
     world.users(&[ALICE, BOB], None).await;
     world.sessions(ALICE, 70, 5).await;
@@ -25,7 +25,7 @@ async fn live(world: &World) {
     }
 }
 
-/// Counts traces of the account, other than its key as the key of what happened.
+/// Counts traces of the account, except its key as the key of an event.
 async fn traces(world: &World) -> i64 {
     let id = ALICE.to_string();
     let mut all = 0;
@@ -98,7 +98,7 @@ async fn a_plain_deletion_of_an_account_that_is_being_erased_waits_for_the_erasu
         world.step(write(vec![Op::Erase { user: ALICE, items: true }])).await.unwrap();
     assert!(erasing.is_some());
 
-    // It ends when the account is gone, and not without the erasure.
+    // The deletion ends when the account is gone, which includes the erasure.
     world.write(vec![delete(&USERS, &[ALICE])]).await;
 
     assert_eq!(traces(&world).await, 0);

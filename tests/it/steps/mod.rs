@@ -1,5 +1,5 @@
-//! Writes with many consequences: carried out in steps of bounded size with an event for every change,
-//! while other writes take their turns, and resumed by the next process.
+//! Writes with many consequences: executed in steps of bounded size with an event for every change,
+//! interleaved with other writes, and resumed by the next process.
 
 mod caches;
 mod deletions;
@@ -37,7 +37,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-/// How many items one step holds in these tests.
+/// Number of items per step in these tests.
 const STEP: usize = 50;
 
 const ALICE: Uuid = Uuid::from_u128(0xa11ce);
@@ -63,7 +63,7 @@ impl World {
         Self { store, config, published, directory }
     }
 
-    /// Drops the store as it is, between two steps, and opens the file again.
+    /// Drops the store between two steps, and opens the file again.
     async fn reopened(self) -> Self {
         let Self { store, config, directory, .. } = self;
         store.close().await;
@@ -77,7 +77,7 @@ impl World {
         self.store.write(write(ops)).await.unwrap()
     }
 
-    /// Commits one transaction of a write; returns its events, and the rest of the write.
+    /// Commits one transaction of a write, and returns its events and the rest of the write.
     async fn step(&self, write: Write) -> Result<(Vec<Arc<Event>>, Option<Write>), StoreError> {
         match self.store.write_in_turn(Turn::of(()), write, None).await? {
             Done::Now(events) => Ok((events, None)),
@@ -118,7 +118,7 @@ impl World {
         self.write(vec![Op::Create { collection: &SESSIONS, rows }]).await;
     }
 
-    /// Counts what a query says of the file.
+    /// Returns the count that a query of the file selects.
     async fn count(&self, sql: &str) -> i64 {
         let file = self.directory.path().join("chinwag.db");
         let mut look =
@@ -156,7 +156,8 @@ fn session(user: Uuid, expires: i64) -> Row {
         .with("expires", Value::Timestamp(Timestamp::from_millis(expires)))
 }
 
-/// Returns how many items the events of a collection and action name, and how many the longest does.
+/// Returns the number of items in the events of a collection and action, and the number in the
+/// longest one.
 fn items(events: &[Arc<Event>], of: &'static Collection, action: EventAction) -> (usize, usize) {
     let lengths = events
         .iter()

@@ -1,5 +1,6 @@
-//! The same through REST and the socket: subscribers hear of each message that loses its author, the
-//! access of the account ends at once, and neither a lost connection nor a restart cancels a deletion.
+//! The same over REST and the socket: subscriptions receive an event for each message that loses
+//! its author, the access of the account ends at once, and neither a lost connection nor a restart
+//! cancels a deletion.
 
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ async fn say_much(user: &User, count: usize) {
     user.post("/items/messages?fields=id", &json!(rows)).await.ok();
 }
 
-/// Waits until the account is gone.
+/// Waits until the account is deleted.
 async fn gone(admin: &User, id: &str) {
     soon(async {
         while admin.get(&format!("/users/{id}")).await.status != 403 {
@@ -105,7 +106,7 @@ async fn the_access_of_an_account_ends_with_the_first_step_and_nobody_else_waits
     assert_eq!(admin.patch(&path, &active).await.status, absent.status);
     bob.say("meanwhile").await;
     assert_eq!(admin.get(&format!("{path}?fields=status")).await.ok()["status"], "archived");
-    // Another request for the same account is answered when it is gone, too.
+    // Another request for the same account gets its response when the account is deleted, too.
     admin.delete(&path).await.nothing();
 
     admin.get(&path).await.refused(403, "FORBIDDEN");
@@ -120,7 +121,8 @@ async fn a_client_that_goes_away_cancels_nothing() {
     say_much(&alice, 400).await;
     let path = format!("/users/{}", alice.id);
 
-    // A busy machine may not have read the request by then, so it is repeated until it is heard.
+    // On a busy machine the request may not have been read by then, so it is repeated until it
+    // takes effect.
     while admin.get(&format!("{path}?fields=status")).await.ok()["status"] == "active" {
         let request = admin.request("DELETE", &path).timeout(Duration::from_millis(60)).send();
         assert!(soon(request).await.is_err(), "it takes longer than the client waits");
@@ -157,8 +159,8 @@ async fn a_restart_goes_on_with_two_deletions_at_once() {
     server.stop().await;
 }
 
-/// Returns the path of a role that inherits one right and has another among many policies, and an account
-/// that has the role along with others created before.
+/// Returns the path of a role that inherits one permission and has another among many policies, and
+/// an account with that role, created after many others.
 async fn crowd(server: &TestServer, admin: &User) -> (String, Client) {
     let inherited = admin.policy("inherited", &[Permission::to("read", "messages")]).await;
     let own = admin.policy("own", &[Permission::to("create", "messages")]).await;

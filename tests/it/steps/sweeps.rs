@@ -1,5 +1,5 @@
-//! Items that fit a condition, deleted a step at a time; events of bounded length; a log that is
-//! shortened by items and not by events.
+//! Deletions by condition, one step at a time; events of bounded length; a log that is truncated by
+//! items, not by events.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
@@ -76,7 +76,7 @@ async fn a_write_that_is_refused_ends_nothing_however_much_would_have_followed()
     assert_eq!(world.count("select count(*) from directus_sessions").await, 200);
     let events = world.store.write(active("active")).await.unwrap();
     assert_eq!(items(&events, &SESSIONS, EventAction::Delete), (200, STEP));
-    // The write itself comes in the last transaction.
+    // The write itself is in the last transaction.
     assert_eq!(events.last().unwrap().collection, &USERS);
     assert_eq!(world.count("select count(*) from directus_sessions").await, 0);
 }

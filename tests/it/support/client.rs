@@ -1,4 +1,4 @@
-//! A REST client with short calls, and answers that say what was wrong with them.
+//! A REST client with short calls, and responses with descriptive assertions.
 
 use std::net::SocketAddr;
 
@@ -11,33 +11,33 @@ use serde_json::Value as Json;
 use crate::support::secrets;
 use crate::support::soon;
 
-/// Begins a client of HTTP that goes straight to where it is told. It uses no TLS: reading the certificates of
-/// the system would take longer than most tests.
+/// Returns an HTTP client builder without a proxy and without TLS. Reading the certificates of the
+/// system would take longer than most tests.
 pub fn http() -> reqwest::ClientBuilder {
-    // The second one to say it says the same.
+    // Fails if another test has installed the same provider.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().no_proxy().tls_certs_only([])
 }
 
-/// Somebody who sends requests, perhaps with a token.
+/// A client that sends requests, optionally with a token.
 #[derive(Clone)]
 pub struct Client {
-    /// Where to.
+    /// The address of the server.
     pub address: SocketAddr,
     http: reqwest::Client,
     token: Option<String>,
 }
 
-/// What came back.
+/// A response.
 #[derive(Debug)]
 pub struct Answer {
     /// The status.
     pub status: u16,
     /// The headers.
     pub headers: HeaderMap,
-    /// The body as it came.
+    /// The body as received.
     pub text: String,
-    /// The body as JSON; null if it is none.
+    /// The body as JSON, or null if it is not JSON.
     pub body: Json,
 }
 
@@ -48,12 +48,12 @@ impl Client {
         Self { address, http, token: None }
     }
 
-    /// Returns a client that shows this token in `Authorization`.
+    /// Returns a client that sends this token in `Authorization`.
     pub fn bearing(&self, token: &str) -> Self {
         Self { token: Some(token.to_owned()), ..self.clone() }
     }
 
-    /// Begins a request, for what the short calls below cannot say.
+    /// Returns a request builder, for requests that the short calls below do not cover.
     pub fn request(&self, method: &str, path: &str) -> RequestBuilder {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         let request = self.http.request(method, format!("http://{}{path}", self.address));
@@ -94,7 +94,7 @@ impl Client {
         self.send("DELETE", path).await
     }
 
-    /// Deletes several.
+    /// Deletes several items.
     pub async fn delete_many(&self, path: &str, body: &Json) -> Answer {
         self.send_json("DELETE", path, body).await
     }
@@ -107,7 +107,7 @@ impl Client {
 }
 
 impl Answer {
-    /// Sends a request and waits for its answer.
+    /// Sends a request and waits for the response.
     pub async fn to(request: RequestBuilder) -> Self {
         soon(async {
             let response = request.send().await.unwrap();
@@ -128,48 +128,48 @@ impl Answer {
         .await
     }
 
-    /// Returns the data of a success.
+    /// Returns the data of a successful response.
     #[track_caller]
     pub fn ok(&self) -> Json {
         assert_eq!(self.status, 200, "{}", self.text);
         self.body["data"].clone()
     }
 
-    /// Asserts a success without a body.
+    /// Asserts a successful response without a body.
     #[track_caller]
     pub fn nothing(&self) {
         assert_eq!((self.status, self.text.as_str()), (204, ""));
     }
 
-    /// Asserts a refusal with this status and code.
+    /// Asserts an error with this status and code.
     #[track_caller]
     pub fn refused(&self, status: u16, code: &str) {
         assert_eq!((self.status, self.code()), (status, code), "{}", self.text);
     }
 
-    /// Asserts a refusal with these words.
+    /// Asserts an error with this message.
     #[track_caller]
     pub fn refused_with(&self, status: u16, code: &str, message: &str) {
         assert_eq!((self.status, self.code(), self.message()), (status, code, message));
     }
 
-    /// Asserts the refusal of a token or password that is no good.
+    /// Asserts the error of an invalid token or password.
     #[track_caller]
     pub fn unknown(&self) {
         self.refused_with(401, "INVALID_CREDENTIALS", "Invalid user credentials.");
     }
 
-    /// Returns the code of the first error; empty for a success.
+    /// Returns the code of the first error, or an empty text for a success.
     pub fn code(&self) -> &str {
         self.body["errors"][0]["extensions"]["code"].as_str().unwrap_or_default()
     }
 
-    /// Returns the words of the first error; empty for a success.
+    /// Returns the message of the first error, or an empty text for a success.
     pub fn message(&self) -> &str {
         self.body["errors"][0]["message"].as_str().unwrap_or_default()
     }
 
-    /// Returns a header; empty if there is none.
+    /// Returns a header, or an empty text if it is missing.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }

@@ -1,4 +1,4 @@
-//! What the tests are written with: a server, its users, and clients for both ways in.
+//! Test support: a server, its users, and clients for REST and sockets.
 
 mod client;
 mod panics;
@@ -27,13 +27,14 @@ pub use totp::code;
 pub use users::Permission;
 pub use users::User;
 
-/// How long anything may take that is waited for. Nothing takes it unless the test fails.
+/// Timeout of every wait. It is reached only by a failing test.
 pub const DEADLINE: Duration = Duration::from_mins(1);
 
-/// Waits for something under the deadline.
+/// Awaits a future with the deadline.
 ///
 /// # Panics
-/// If it does not happen in time.
+///
+/// If it does not complete in time.
 pub async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(DEADLINE, what).await.expect("it happens before the deadline")
 }

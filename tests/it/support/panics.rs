@@ -1,4 +1,4 @@
-//! Panics of tasks that nobody waits for, by the runtime they happened in: a test has one of its own.
+//! Panics of detached tasks, by the runtime in which they happened: each test has its own.
 
 use std::panic;
 use std::sync::Mutex;
@@ -10,7 +10,7 @@ use tokio::runtime::Id;
 static HAPPENED: Mutex<Vec<(Option<Id>, String)>> = Mutex::new(Vec::new());
 static WATCHING: Once = Once::new();
 
-/// Remembers every panic from now on.
+/// Records every panic from now on.
 pub fn watch() {
     WATCHING.call_once(|| {
         let print = panic::take_hook();
@@ -21,7 +21,7 @@ pub fn watch() {
     });
 }
 
-/// Returns the panics of the runtime that this is called in.
+/// Returns the panics of the current runtime.
 pub fn here() -> Vec<String> {
     let runtime = runtime();
     let happened = HAPPENED.lock().unwrap();

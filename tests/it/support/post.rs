@@ -1,4 +1,4 @@
-//! A mail server of a test: it takes mail, or refuses it for as long as the test wants.
+//! A mail server for tests: it accepts mail, or refuses it for as long as the test demands.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use crate::support::TestServer;
 use crate::support::soon;
 
-/// The server. Mails arrive in the order in which they were taken.
+/// The server. Mails arrive in the order in which they were accepted.
 pub struct Post {
     address: SocketAddr,
     taken: mpsc::Receiver<Mail>,
@@ -30,7 +30,7 @@ pub struct Post {
     _task: Ended,
 }
 
-/// Ends a task with its owner.
+/// Aborts a task when dropped.
 struct Ended(JoinHandle<()>);
 
 impl Drop for Ended {
@@ -39,12 +39,12 @@ impl Drop for Ended {
     }
 }
 
-/// A mail that was taken.
+/// An accepted mail.
 #[derive(Debug, Clone)]
 pub struct Mail {
-    /// Whom it is for.
+    /// The recipient.
     pub to: String,
-    /// Everything, as it came.
+    /// The whole message, as received.
     pub raw: String,
     /// Its plain text.
     pub text: String,
@@ -86,7 +86,7 @@ impl Post {
                 let (send, attempt, answers) =
                     (send.clone(), attempt.clone(), Arc::clone(&answers));
                 tokio::spawn(async move {
-                    // Whoever hangs up has said what they wanted to.
+                    // A connection that ends early is not an error.
                     let _ = converse(stream, &send, &attempt, &answers).await;
                 });
             }
@@ -95,7 +95,7 @@ impl Post {
         Self { address, taken, tries, answer, sentinels, _task: Ended(task) }
     }
 
-    /// Has a service hand its mail to this server.
+    /// Configures a service to send its mail to this server.
     pub fn serve(&self, config: &mut Config) {
         config.email.transport = Some(EmailTransport::Smtp);
         config.email.smtp.host = self.address.ip().to_string();
@@ -104,7 +104,7 @@ impl Post {
         "https://chat.example.com".clone_into(&mut config.server.public_url);
     }
 
-    /// Answers mails with this code from now on: 250 takes them.
+    /// Answers mails with this code from now on: 250 accepts them.
     pub fn answer_with(&self, code: usize) {
         self.answer.store(code, Ordering::SeqCst);
     }
@@ -114,19 +114,19 @@ impl Post {
         soon(self.taken.recv()).await.unwrap()
     }
 
-    /// Waits for the next try to hand over a mail, taken or not.
+    /// Waits for the next delivery attempt, accepted or not.
     pub async fn tried(&mut self) {
         soon(self.tries.recv()).await.unwrap();
     }
 
-    /// Returns the mails that were caused before now and have not been looked at. Whatever is sent
-    /// after what this sends itself was queued after it.
+    /// Returns the mails that were caused before now and have not been received yet. Sends mails of
+    /// its own, which are queued after them.
     pub async fn all_so_far(&mut self, server: &TestServer) -> Vec<Mail> {
         let number = self.sentinels.fetch_add(1, Ordering::SeqCst);
         let sentinel = server.member(&format!("sentinel{number}")).await;
         let mut mails = Vec::new();
-        // Mails that are due together are sent together, so the first of these may be overtaken by
-        // what came before it. When the second comes, all that was sent with the first has arrived.
+        // Mails that are due together are sent together, so earlier mails may arrive after the
+        // first sentinel. Once the second arrives, so have all mails that were sent with the first.
         for _ in 0..2 {
             let body = json!({"email": sentinel.email});
             server.anonymous().post("/auth/password/request", &body).await.nothing();
@@ -158,9 +158,9 @@ async fn converse(
             "RCPT" => {
                 to = line.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
                 let code = answer.load(Ordering::SeqCst);
-                // A test that counts tries takes them out in time.
+                // A test that counts attempts receives them in time.
                 let _ = attempt.try_send(());
-                // As real ones do, which is why nothing of it may be logged.
+                // Repeats the address like real servers, which is why this text must not be logged.
                 format!("{code} <{to}> it is")
             }
             "DATA" => {
@@ -209,13 +209,13 @@ fn read(to: &str, raw: &str) -> Mail {
     }
 }
 
-/// Quoted-printable, RFC 2045, 6.7.
+/// Decodes quoted-printable, RFC 2045, 6.7.
 fn unquote(text: &str) -> String {
     let text = text.replace("=\n", "");
     let mut parts = text.split('=');
     let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
     for part in parts {
-        // Without one it is a break within a line, at the end of what was cut out.
+        // Without two digits it is a soft line break at the end of the excerpt.
         let Some((code, rest)) = part.split_at_checked(2) else { continue };
         bytes.push(u8::from_str_radix(code, 16).unwrap());
         bytes.extend(rest.as_bytes());

@@ -1,4 +1,4 @@
-//! A connection that breaks the rules: bytes as they are, and reading only when told to.
+//! A raw connection for protocol errors: bytes are sent as they are, and read only on demand.
 
 use serde_json::Value as Json;
 use tokio::io::AsyncReadExt;
@@ -11,21 +11,21 @@ use crate::support::soon;
 
 const MASK: [u8; 4] = [7, 11, 13, 17];
 
-/// A connection that has been upgraded, without a codec.
+/// An upgraded connection without a codec.
 pub struct RawSocket(TcpStream);
 
 impl RawSocket {
-    /// Connects to the socket of Directus, with a receive buffer that holds little.
+    /// Connects to `/websocket`, with a small receive buffer.
     pub async fn connect(server: &TestServer) -> Self {
         Self::connect_to(server, "/websocket").await
     }
 
-    /// Connects to any socket, with a receive buffer that holds little.
+    /// Connects to a socket, with a small receive buffer.
     pub async fn connect_to(server: &TestServer, path: &str) -> Self {
         Self::upgrade(server, path, b"").await
     }
 
-    /// Connects to any socket, and sends bytes together with the request, before the answer to it.
+    /// Connects to a socket, and sends bytes together with the request, before its response.
     pub async fn upgrade(server: &TestServer, path: &str, bytes: &[u8]) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
@@ -50,17 +50,17 @@ impl RawSocket {
         soon(self.0.write_all(bytes)).await.unwrap();
     }
 
-    /// Sends bytes to a server that may have gone already.
+    /// Sends bytes to a server that may have closed the connection.
     pub async fn try_send(&mut self, bytes: &[u8]) {
         let _ = soon(self.0.write_all(bytes)).await;
     }
 
-    /// Sends a JSON text in one proper frame.
+    /// Sends a JSON text in one valid frame.
     pub async fn send_json(&mut self, frame: &Json) {
         self.send(&masked(0x81, frame.to_string().as_bytes())).await;
     }
 
-    /// Returns the next frame: its first byte, and its payload; `None` at the end.
+    /// Returns the first byte and the payload of the next frame, or `None` at the end.
     pub async fn frame(&mut self) -> Option<(u8, Vec<u8>)> {
         soon(async {
             let head = self.0.read_u8().await.ok()?;
@@ -76,7 +76,7 @@ impl RawSocket {
         .await
     }
 
-    /// Waits for a close frame, which has to be the next, and returns its code.
+    /// Expects a close frame as the next one, and returns its code.
     pub async fn close_code(&mut self) -> Option<u16> {
         match self.frame().await {
             Some((0x88, payload)) => payload.first_chunk().map(|code| u16::from_be_bytes(*code)),
@@ -85,7 +85,7 @@ impl RawSocket {
     }
 }
 
-/// Returns a frame as clients send it.
+/// Returns a masked frame, as clients send it.
 pub fn masked(head: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![head];
     match payload.len() {

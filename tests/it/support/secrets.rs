@@ -1,8 +1,8 @@
-//! What a test used that lets somebody in, and what was logged and answered meanwhile: at the end of each
-//! server none of the one may be in the other.
+//! The secrets that a test used, and all logs and errors meanwhile: when a server stops, no secret
+//! may appear in either.
 //!
-//! Both are kept by the runtime they happened in: a test has one of its own. What threads without a
-//! runtime log is everybody's.
+//! Both are recorded per runtime, of which each test has its own. Log lines of threads without a
+//! runtime are shared by all tests.
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -19,10 +19,10 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// Shorter ones are words, or numbers that occur by themselves.
+/// Shorter texts are words or numbers that also occur by chance.
 const LENGTH_MIN: usize = 10;
 
-/// What holds a secret, wherever it is in JSON.
+/// JSON fields that hold a secret, at any depth.
 const FIELDS: [&str; 9] = [
     "access_token",
     "otp",
@@ -38,16 +38,16 @@ const FIELDS: [&str; 9] = [
 static KEPT: LazyLock<Mutex<HashMap<Option<Id>, Kept>>> = LazyLock::new(Mutex::default);
 static WATCHING: Once = Once::new();
 
-/// What is kept of one test.
+/// The records of one test.
 #[derive(Default)]
 struct Kept {
-    /// Each secret, and the field that had it.
+    /// Each secret, and the name of its field.
     secrets: BTreeMap<String, String>,
-    /// Lines of the log, and errors.
+    /// Log lines and errors.
     told: Vec<u8>,
 }
 
-/// Keeps every line of the log from now on.
+/// Records every log line from now on.
 pub fn watch() {
     WATCHING.call_once(|| {
         let all = Targets::new().with_default(Level::INFO).with_target("chinwag", Level::TRACE);
@@ -56,14 +56,14 @@ pub fn watch() {
     });
 }
 
-/// Keeps a secret; `name` says what it is.
+/// Records a secret with a descriptive name.
 pub fn keep(name: &str, secret: &str) {
     if secret.len() >= LENGTH_MIN {
         with(|kept| drop(kept.secrets.insert(secret.to_owned(), name.to_owned())));
     }
 }
 
-/// Keeps every secret in what was sent or answered.
+/// Records every secret in a request or response.
 pub fn keep_all(json: &Json) {
     keep_named("", json);
 }
@@ -77,30 +77,30 @@ fn keep_named(name: &str, json: &Json) {
     }
 }
 
-/// Forgets the secrets so far, in tests that send the same texts where no secret is.
+/// Forgets the secrets so far, for tests that send the same texts where no secret is expected.
 pub fn forget() {
     with(|kept| kept.secrets.clear());
 }
 
-/// Keeps an error as a client was answered it.
+/// Records an error response.
 pub fn answered(error: &str) {
     with(|kept| kept.told.extend_from_slice(format!("answered: {error}\n").as_bytes()));
 }
 
-/// Returns whether a line of the log of this runtime has a text in it.
+/// Returns whether a log line of this runtime contains a text.
 pub fn logged(text: &str) -> bool {
     let kept = KEPT.lock().unwrap();
     let told = kept.get(&runtime()).map(|own| String::from_utf8_lossy(&own.told));
     told.is_some_and(|told| told.contains(text))
 }
 
-/// Returns the lines, of this runtime or of none, that have a secret of this runtime in them.
+/// Returns the lines, of this runtime or of none, that contain a secret of this runtime.
 pub fn told() -> Vec<String> {
     let kept = KEPT.lock().unwrap();
     let Some(own) = kept.get(&runtime()) else { return Vec::new() };
     let told = [Some(own), kept.get(&None)];
     let text: String = told.iter().flatten().map(|of| String::from_utf8_lossy(&of.told)).collect();
-    // By their beginnings: some tests have thousands of secrets and of lines.
+    // Indexed by prefix: some tests have thousands of secrets and lines.
     let mut index: HashMap<&[u8], Vec<(&str, &str)>> = HashMap::new();
     for (secret, name) in &own.secrets {
         index.entry(&secret.as_bytes()[..LENGTH_MIN]).or_default().push((secret, name));
@@ -118,7 +118,7 @@ pub fn told() -> Vec<String> {
     text.lines().filter_map(finding).collect()
 }
 
-/// Returns whether there is a JWT in a line, also of a test that kept none: a header and a payload,
+/// Returns whether a line contains a JWT, also in tests that recorded none: a header and a payload,
 /// which are JSON objects.
 fn has_token(line: &str) -> bool {
     line.match_indices("eyJ").any(|(at, _)| {
@@ -131,7 +131,7 @@ fn has_token(line: &str) -> bool {
     })
 }
 
-/// The end of the log.
+/// A log writer that records its lines.
 struct Told;
 
 impl io::Write for Told {

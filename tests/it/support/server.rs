@@ -1,4 +1,4 @@
-//! A whole service on a free port, with its database in a directory of its own.
+//! A complete service on a free port, with its database in a directory of its own.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -23,15 +23,15 @@ use crate::support::soon;
 /// The administrator's address and password.
 pub const ADMIN: (&str, &str) = ("admin@example.com", "the administrator's password");
 
-/// When tests with a clock in hand begin: 2026-01-31T12:00:00.000Z.
+/// The start time of tests with a manual clock: 2026-01-31T12:00:00.000Z.
 const NOON: Timestamp = Timestamp::from_millis(1_769_860_800_000);
 
-/// How long requests may take once a test has ended.
+/// Time for requests to finish once a test has ended.
 const DRAIN: Duration = Duration::from_millis(200);
 
-/// A running service. A test stops it as its last step, which fails if a task behind it panicked.
+/// A running service. A test stops it as its last step, which fails if one of its tasks panicked.
 pub struct TestServer {
-    /// Where it listens.
+    /// The address that it listens on.
     pub address: SocketAddr,
     /// Its clock.
     pub clock: Clock,
@@ -46,8 +46,8 @@ struct Running {
 }
 
 impl TestServer {
-    /// Starts a service as it is before anybody has changed anything: an administrator, the Member
-    /// role, and a Public policy that allows nothing.
+    /// Starts a service in its initial state: an administrator, the Member role, and a Public
+    /// policy that allows nothing.
     pub async fn start() -> Self {
         Self::with(|_| {}).await
     }
@@ -57,7 +57,7 @@ impl TestServer {
         Self::open(tempfile::tempdir().unwrap(), Clock::system(), config(bend)).await
     }
 
-    /// Starts a service whose clock stands still until the test moves it.
+    /// Starts a service with a clock that stands still until the test advances it.
     pub async fn at_noon(bend: impl FnOnce(&mut Config)) -> Self {
         Self::open(tempfile::tempdir().unwrap(), Clock::manual(NOON), config(bend)).await
     }
@@ -77,22 +77,23 @@ impl TestServer {
         Self { address, clock, config, running: Some(running) }
     }
 
-    /// Ends the service and waits for its parts.
+    /// Stops the service and waits for its tasks.
     ///
     /// # Panics
-    /// If a task of it panicked at any time, or a secret was in its log or in an error.
+    ///
+    /// If one of its tasks panicked at any time, or a secret was in its log or in an error.
     pub async fn stop(mut self) {
         self.end().await;
     }
 
-    /// Ends the service, and looks at what it left before the directory goes.
+    /// Stops the service, and inspects its files before the directory is removed.
     pub async fn stop_and(mut self, look: impl FnOnce()) {
         let directory = self.end().await;
         look();
         drop(directory);
     }
 
-    /// Ends the service and starts it again on the same database.
+    /// Stops the service and starts it again on the same database.
     pub async fn restart(mut self) -> Self {
         let directory = self.end().await;
         Self::open(directory, self.clock.clone(), self.config.clone()).await
@@ -110,17 +111,17 @@ impl TestServer {
         directory
     }
 
-    /// Returns the file of the database.
+    /// Returns the path of the database file.
     pub fn database(&self) -> PathBuf {
         self.running.as_ref().unwrap().directory.path().join("chinwag.db")
     }
 
-    /// Returns the service behind the wire.
+    /// Returns the service in this process.
     pub fn app(&self) -> &App {
         &self.running.as_ref().unwrap().app
     }
 
-    /// Returns a client that shows no credentials.
+    /// Returns a client without credentials.
     pub fn anonymous(&self) -> Client {
         Client::new(self.address)
     }
@@ -139,7 +140,7 @@ fn config(bend: impl FnOnce(&mut Config)) -> Config {
     let mut config = Config::for_tests();
     config.bootstrap.admin_email = Some(ADMIN.0.to_owned());
     config.bootstrap.admin_password = Some(Secret(ADMIN.1.to_owned()));
-    // Frames as Directus has them; what cursors add has tests of its own.
+    // Frames as in Directus; the fields that cursors add have tests of their own.
     config.websockets.cursors = false;
     bend(&mut config);
     config

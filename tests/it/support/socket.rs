@@ -34,12 +34,12 @@ impl Socket {
         socket
     }
 
-    /// Returns a request for a connection, with this query string.
+    /// Returns an upgrade request with this query string.
     pub fn request(server: &TestServer, query: &str) -> Request {
         format!("ws://{}/websocket{query}", server.address).into_client_request().unwrap()
     }
 
-    /// Sends a request for a connection, and returns the status of a refusal.
+    /// Sends an upgrade request, and returns the status if it is refused.
     pub async fn open(request: Request) -> Result<Self, u16> {
         match soon(connect_async_with_config(request, None, true)).await {
             Ok((stream, _)) => Ok(Self(stream)),
@@ -70,7 +70,7 @@ impl Socket {
         soon(self.0.send(message)).await.unwrap();
     }
 
-    /// Returns the next message, of whatever kind; `None` at the end.
+    /// Returns the next message of any kind, or `None` at the end.
     pub async fn message(&mut self) -> Option<Message> {
         soon(self.0.next()).await?.ok()
     }
@@ -78,7 +78,8 @@ impl Socket {
     /// Returns the next frame.
     ///
     /// # Panics
-    /// If none comes in time, or the connection ends before.
+    ///
+    /// If none arrives in time, or the connection ends before.
     pub async fn next(&mut self) -> Json {
         loop {
             match self.message().await {
@@ -96,7 +97,7 @@ impl Socket {
         }
     }
 
-    /// Waits for exactly this frame, which has to be the next.
+    /// Expects exactly this frame as the next one.
     #[track_caller]
     pub fn expect(&mut self, frame: &Json) -> impl Future<Output = ()> {
         let place = std::panic::Location::caller();
@@ -106,13 +107,13 @@ impl Socket {
         }
     }
 
-    /// Sends a frame and returns the next one that comes.
+    /// Sends a frame and returns the next one that arrives.
     pub async fn ask(&mut self, frame: &Json) -> Json {
         self.send(frame).await;
         self.next().await
     }
 
-    /// Asserts that nothing came before the answer to a frame that is sent now.
+    /// Asserts that no frame arrives before the response to a frame that is sent now.
     pub async fn quiet(&mut self) {
         self.send(&json!({"type": "ping", "uid": "quiet?"})).await;
         self.expect(&json!({"type": "pong", "uid": "quiet?"})).await;
@@ -129,9 +130,9 @@ impl Socket {
         self.ask(&frame).await
     }
 
-    /// Asserts that the next event is this one of a message, shown by its content, and returns it.
+    /// Asserts that the next frame is this event of a message with this content, and returns it.
     ///
-    /// Whatever came in between would have been the next: this also tells what did not come.
+    /// Any other event would have arrived first, so this also proves the absence of others.
     #[track_caller]
     pub fn expect_event(&mut self, event: &str, content: &str) -> impl Future<Output = Json> {
         let place = std::panic::Location::caller();
@@ -150,10 +151,11 @@ impl Socket {
         self.ask(&frame).await["data"]["id"].as_i64().unwrap()
     }
 
-    /// Waits for the end of the connection and returns its code, `None` for none.
+    /// Waits for the end of the connection and returns its close code, if any.
     ///
     /// # Panics
-    /// If anything comes before it.
+    ///
+    /// If another message arrives before it.
     pub async fn closed(&mut self) -> Option<u16> {
         loop {
             match self.message().await {

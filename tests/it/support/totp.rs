@@ -1,4 +1,4 @@
-//! What an authenticator app shows, computed apart from the service.
+//! An authenticator app, implemented independently of the service.
 
 use chinwag::clock::Timestamp;
 use data_encoding::BASE32_NOPAD;
@@ -7,7 +7,7 @@ use ring::hmac;
 use crate::support::TestServer;
 use crate::support::User;
 
-/// Returns the code of RFC 6238 for a secret in base32, `steps` away from that of the instant.
+/// Returns the code of RFC 6238 for a base32 secret, `steps` time steps away from the instant.
 pub fn code(secret: &str, at: Timestamp, steps: i64) -> String {
     let key = BASE32_NOPAD.decode(secret.as_bytes()).unwrap();
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &key);
@@ -19,7 +19,7 @@ pub fn code(secret: &str, at: Timestamp, steps: i64) -> String {
 }
 
 impl User {
-    /// Gives the account a second factor and returns its secret.
+    /// Sets up a second factor for the account and returns its secret.
     pub async fn enable_factor(&self, server: &TestServer) -> String {
         let password = serde_json::json!({"password": self.password});
         let made = self.post("/users/me/tfa/generate", &password).await.ok();

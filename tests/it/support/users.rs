@@ -1,4 +1,4 @@
-//! Accounts of tests: signed in, with exactly the rights a test names.
+//! Accounts of tests: signed in, with exactly the permissions that a test names.
 
 use std::ops::Deref;
 
@@ -10,17 +10,17 @@ use crate::support::Client;
 use crate::support::TestServer;
 use crate::support::server::ADMIN;
 
-/// Somebody who has an account and is signed in over REST. Calls go out with the access token.
+/// An account that is signed in over REST. Requests carry its access token.
 pub struct User {
     /// The key of the account.
     pub id: String,
-    /// The address.
+    /// The email address.
     pub email: String,
     /// The password.
     pub password: String,
     /// The access token.
     pub token: String,
-    /// The refresh token that came with it.
+    /// The refresh token of the same sign-in.
     pub refresh_token: String,
     client: Client,
 }
@@ -51,7 +51,7 @@ impl User {
     }
 }
 
-/// One row of `directus_permissions`.
+/// A row of `directus_permissions`.
 #[derive(Clone)]
 pub struct Permission(Json);
 
@@ -61,22 +61,22 @@ impl Permission {
         Self(json!({"action": action, "collection": collection, "fields": ["*"]}))
     }
 
-    /// Allows these fields alone.
+    /// Restricts it to these fields.
     pub fn fields(self, fields: &[&str]) -> Self {
         self.with("fields", json!(fields))
     }
 
-    /// Allows it on items that fit this filter alone.
+    /// Restricts it to items that match this filter.
     pub fn on(self, filter: Json) -> Self {
         self.with("permissions", filter)
     }
 
-    /// Demands this of payloads.
+    /// Requires payloads to match this filter.
     pub fn validation(self, filter: Json) -> Self {
         self.with("validation", filter)
     }
 
-    /// Fills this in.
+    /// Adds default values to payloads.
     pub fn presets(self, presets: Json) -> Self {
         self.with("presets", presets)
     }
@@ -99,7 +99,7 @@ impl TestServer {
         User { id: me["id"].as_str().unwrap().to_owned(), ..user }
     }
 
-    /// Returns somebody who signed in before this server was started anew.
+    /// Returns an account that signed in before this server was restarted.
     pub fn signed_in_again(&self, user: &User) -> User {
         User {
             id: user.id.clone(),
@@ -111,7 +111,7 @@ impl TestServer {
         }
     }
 
-    /// Returns somebody with the Member role: may read and create messages, and change their own.
+    /// Creates an account with the Member role: may read and create messages, and change its own.
     pub async fn member(&self, name: &str) -> User {
         let (email, password) = (format!("{name}@example.com"), format!("{name}'s password"));
         let accounts = &self.app().services().accounts;
@@ -120,7 +120,7 @@ impl TestServer {
         User::sign_in(&self.anonymous(), &id.to_string(), &email, &password).await
     }
 
-    /// Returns somebody whose role allows this and nothing else.
+    /// Creates an account with a role that has only these permissions.
     pub async fn user_with(&self, name: &str, permissions: &[Permission]) -> User {
         let admin = self.admin().await;
         let policy = admin.policy(name, permissions).await;
@@ -129,7 +129,7 @@ impl TestServer {
         self.user(&admin, name, &role).await
     }
 
-    /// Returns somebody without a role, who has what the public has.
+    /// Creates an account without a role, which has the permissions of the public.
     pub async fn user_without_role(&self, name: &str) -> User {
         self.user(&self.admin().await, name, &Json::Null).await
     }
@@ -142,7 +142,7 @@ impl TestServer {
         User::sign_in(&self.anonymous(), id.as_str().unwrap(), &email, &password).await
     }
 
-    /// Adds to what the public may do.
+    /// Adds permissions to the Public policy.
     pub async fn allow_public(&self, permissions: &[Permission]) {
         let admin = self.admin().await;
         let public = "/access?filter[role][_null]=true&filter[user][_null]=true&fields=policy";
@@ -152,14 +152,14 @@ impl TestServer {
 }
 
 impl User {
-    /// Makes a policy and returns its key; for administrators.
+    /// Creates a policy as an administrator and returns its key.
     pub async fn policy(&self, name: &str, permissions: &[Permission]) -> Json {
         let policy = self.post("/policies", &json!({"name": name})).await.ok()["id"].clone();
         self.grant(&policy, permissions).await;
         policy
     }
 
-    /// Adds permissions to a policy and returns their keys; for administrators.
+    /// Adds permissions to a policy as an administrator and returns their keys.
     pub async fn grant(&self, policy: &Json, permissions: &[Permission]) -> Vec<Json> {
         let rows: Vec<Json> = permissions.iter().map(|permission| permission.of(policy)).collect();
         let made = self.post("/permissions", &json!(rows)).await.ok();

@@ -1,4 +1,4 @@
-//! A client of HTTP/1.1 that sends bytes as it is told and reads one response at a time.
+//! An HTTP/1.1 client that sends given bytes and reads one response at a time.
 
 use std::net::SocketAddr;
 
@@ -8,10 +8,10 @@ use tokio::net::TcpStream;
 
 use crate::support::soon;
 
-/// A connection that is kept for as long as the server keeps it.
+/// A connection that stays open for as long as the server allows.
 pub struct Wire(TcpStream);
 
-/// A response as it came.
+/// A response as received.
 #[derive(Debug)]
 pub struct Response {
     /// The status.
@@ -23,7 +23,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// Returns whether the server announces that it closes the connection.
+    /// Returns whether the server announces the end of the connection.
     pub fn closes(&self) -> bool {
         self.head.contains("\r\nconnection: close\r\n")
     }

@@ -1,4 +1,5 @@
-//! A client whose changes are delivered to many is held back before others wait for it.
+//! Back-pressure: a client with many subscribers to its changes is slowed down before other clients
+//! have to wait.
 
 use std::time::Duration;
 
@@ -13,11 +14,12 @@ use crate::throttle::start;
 use crate::throttle::told_to_wait;
 
 const MESSAGES: &str = "/items/messages";
-/// The subscriptions of one socket, and the messages to them that may be under way while another client
-/// writes.
+/// The number of subscriptions of one socket, and the number of messages to them that may be in
+/// flight while another client writes.
 const FOLLOWERS: usize = 128;
 const WINDOW: usize = 1024 / FOLLOWERS;
-/// The pause between the messages of the other client: together they take longer than a flood waits.
+/// The pause between the messages of the other client. Together they take longer than the refused
+/// client waits.
 const BETWEEN: Duration = Duration::from_millis(350);
 
 fn messages(count: usize) -> Json {
@@ -50,12 +52,12 @@ async fn a_flood_waits_until_its_own_messages_are_delivered_and_others_do_not() 
     for number in 0..WINDOW {
         alice.say(&format!("from alice {number}")).await;
     }
-    // Neither is committed, and only their client waits for them.
+    // Neither is committed, and only their own client waits.
     let create = json!({"type": "items", "collection": "messages", "action": "create",
         "data": {"content": "too many"}});
     let (by_rest, by_socket, ()) =
         tokio::join!(alice.post(MESSAGES, &create["data"]), socket.ask(&create), async {
-            // All the while another client writes, as many as may be under way.
+            // Meanwhile another client writes as many messages as may be in flight.
             for number in 1..WINDOW {
                 ben.say(&format!("from ben {number}")).await;
                 tokio::time::sleep(BETWEEN).await;
@@ -105,7 +107,7 @@ async fn a_list_of_more_new_items_than_can_be_delivered_is_refused_with_a_number
     let mut socket = Socket::signed_in(&server, &alice).await;
     assert_eq!(error(&socket.ask(&create).await).1, "LIMIT_EXCEEDED");
 
-    // Subscriptions that only want what has some value do not count.
+    // Subscriptions with an indexed filter do not count.
     let ended = followers.ask(&json!({"type": "unsubscribe"})).await;
     assert_eq!(ended["event"], "unsubscribe", "{ended}");
     let own = json!({"filter": {"user_created": {"_eq": "$CURRENT_USER"}}, "limit": 1});

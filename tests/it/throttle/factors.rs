@@ -1,4 +1,4 @@
-//! Guessing codes of a second factor, by whoever has the password or a session already.
+//! Guessing codes of a second factor, with a known password or an existing session.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::throttle::socket_from;
 use crate::throttle::start;
 use crate::throttle::told_to_wait;
 
-/// Returns somebody who has a second factor, and its secret.
+/// Returns an account with a second factor, and its secret.
 async fn careful(server: &TestServer) -> (User, String) {
     let own = json!({"id": {"_eq": "$CURRENT_USER"}});
     let permission = Permission::to("update", "directus_users").fields(&["tfa_secret"]).on(own);
@@ -34,7 +34,7 @@ async fn login(server: &TestServer, from: &str, user: &User, otp: Option<&str>) 
     post_from(server, from, "/auth/login", &body).await
 }
 
-/// Returns a code that is none.
+/// Returns an invalid code.
 fn wrong(secret: &str, now: Timestamp, number: usize) -> String {
     let right: Vec<String> = (-1..=1).map(|steps| code(secret, now, steps)).collect();
     let codes = (0..).map(|other| format!("{:06}", number * 10 + other));
@@ -52,7 +52,7 @@ async fn codes_cannot_be_guessed_from_one_address() {
 
     assert_eq!(before_the_wait("INVALID_OTP", guess).await, 6);
 
-    // Neither the right code nor giving the password alone helps.
+    // Neither the correct code nor a sign-in with the password alone shortens the wait.
     let right = code(&secret, server.clock.now(), 0);
     told_to_wait(&login(&server, HOME, &user, Some(&right)).await);
     login(&server, HOME, &user, None).await.refused(401, "INVALID_OTP");
@@ -162,7 +162,7 @@ async fn a_factor_cannot_be_enabled_by_guessing() {
         user.post("/users/me/tfa/enable", &json!({"secret": secret, "otp": otp})).await
     };
 
-    // It is where they signed in.
+    // The higher limit applies: the account has signed in from this address.
     assert_eq!(before_the_wait("INVALID_PAYLOAD", enable).await, 11);
     server.stop().await;
 }

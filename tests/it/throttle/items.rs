@@ -1,4 +1,4 @@
-//! One rate of created items for each account and address, whatever the entry point.
+//! One rate of created items for each account and address, at any entry point.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -48,7 +48,7 @@ async fn page(server: &TestServer, query: &str, from: &str) -> Socket {
     socket
 }
 
-/// Publishes a text, and returns the frame of an error if that is the answer.
+/// Publishes a text, and returns the error frame, if any.
 async fn publish(page: &mut Socket) -> Option<Json> {
     page.send(&json!({"type": "publish", "topic": "chat", "payload": {"text": "x"}})).await;
     page.send_text("ping").await;
@@ -87,7 +87,7 @@ async fn items_of_all_entry_points_count_for_their_account() {
     assert_eq!(publish(&mut page).await, None);
     other_socket.say("the last one").await;
 
-    // The clock stands still. Every entry point refuses now, a list as a whole.
+    // The clock is stopped. Every entry point refuses now, and a list as a whole.
     assert_eq!(told_to_wait(&post_as(&alice, &machine(2), &messages(1)[0]).await).as_secs(), 2);
     let refused = post_as(&alice, HOME, &messages(10)).await;
     assert_eq!(told_to_wait(&refused).as_secs(), 20);

@@ -1,4 +1,4 @@
-//! Signing up, asking for links, and following them, too often.
+//! Rate limits of sign-up, of requests for links, and of their use.
 
 use serde_json::json;
 
@@ -48,7 +48,7 @@ async fn one_address_signs_up_and_asks_for_links_so_often_at_one_account() {
         register(&server, HOME, email).await.nothing();
         let again = async |_| ask(&server, &from, email).await;
         assert_eq!(before_the_wait("", again).await, 6, "{email}");
-        // The owner asks from elsewhere.
+        // The owner asks from another address.
         ask(&server, HOME, email).await.nothing();
     }
     server.stop().await;
@@ -90,10 +90,10 @@ async fn made_up_links_have_to_wait_and_good_ones_do_not() {
     let verify = "/users/register/verify-email?token=made.up";
     let verify = server.anonymous().request("GET", verify).header("x-forwarded-for", HOME);
     told_to_wait(&Answer::to(verify).await);
-    // A genuine one is good, also after a password that was too easy to guess.
+    // A valid token works, also after an attempt with a password that was too easy to guess.
     reset(&token, "password").await.refused(400, "FAILED_VALIDATION");
     reset(&token, "another good password").await.nothing();
-    // But not again and again.
+    // But not repeatedly.
     let again = async |_| reset(&token, "another good password").await;
     assert_eq!(before_the_wait("FORBIDDEN", again).await, 11);
     server.stop().await;

@@ -1,6 +1,7 @@
-//! Whoever guesses waits, whoever it is about does not, and nobody sends without end.
+//! Rate limits: a client that guesses is delayed, the owner of the account is not, and every
+//! sending rate is limited.
 //!
-//! Clocks are in the hand of the tests, and addresses come from a proxy that is trusted.
+//! Tests control the clock, and addresses are reported by a trusted proxy.
 
 mod delivery;
 mod factors;
@@ -21,9 +22,9 @@ use crate::support::Answer;
 use crate::support::Socket;
 use crate::support::TestServer;
 
-/// Where the owner is.
+/// The owner's address.
 const HOME: &str = "192.0.2.1";
-/// What nobody's password is.
+/// A password that no account has.
 const WRONG: &str = "not the password of anybody";
 
 async fn start() -> TestServer {
@@ -59,7 +60,7 @@ async fn socket_from(server: &TestServer, from: &str) -> Socket {
     Socket::open(request).await.unwrap()
 }
 
-/// Returns how many of these in a row are refused with this code before one is told to wait.
+/// Returns the number of requests refused with this code before the first rate-limited one.
 async fn before_the_wait(code: &str, mut next: impl AsyncFnMut(usize) -> Answer) -> usize {
     for number in 0..200 {
         let answer = next(number).await;
@@ -72,7 +73,7 @@ async fn before_the_wait(code: &str, mut next: impl AsyncFnMut(usize) -> Answer)
     panic!("nobody is told to wait");
 }
 
-/// Asserts that an answer is the refusal of who came too often, and returns how long to wait.
+/// Asserts that a request was rate-limited, and returns the time to wait.
 #[track_caller]
 fn told_to_wait(answer: &Answer) -> Duration {
     let seconds: u64 = answer.header("retry-after").parse().unwrap();

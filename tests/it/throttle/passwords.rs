@@ -1,4 +1,4 @@
-//! Guessing passwords: at one account, at many, from one address, from many, on both roads.
+//! Guessing passwords: of one account or many, from one address or many, over REST and sockets.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ async fn who_guesses_waits_twice_as_long_each_time_and_retry_after_is_true() {
     for _ in 0..6 {
         let wait = told_to_wait(&guess(0).await);
         waits.push(wait.as_secs());
-        // The right password has to wait as well: else the wait would tell which it is.
+        // The correct password has to wait as well, or the wait would reveal it.
         server.clock.advance(wait.saturating_sub(SECOND));
         told_to_wait(&login(&server, HOME, &alice.email, &alice.password).await);
         server.clock.advance(SECOND);
@@ -43,7 +43,7 @@ async fn who_guesses_waits_twice_as_long_each_time_and_retry_after_is_true() {
     assert_eq!(waits, [1, 2, 4, 8, 16, 32]);
     server.clock.advance(told_to_wait(&guess(0).await));
     login(&server, HOME, &alice.email, &alice.password).await.ok();
-    // Whoever got in begins anew, and may mistype more often here from now on.
+    // A successful sign-in resets the counter, and raises the limit for this address from now on.
     assert_eq!(before_the_wait("INVALID_CREDENTIALS", guess).await, 21);
     server.stop().await;
 }
@@ -54,7 +54,7 @@ async fn whether_there_is_an_account_does_not_show() {
     let admin = server.admin().await;
     let (known, gone) = (server.member("known").await, server.member("gone").await);
     admin.patch(&format!("/users/{}", gone.id), &json!({"status": "suspended"})).await.ok();
-    // The owner was elsewhere.
+    // The owner was at another address.
     login(&server, HOME, &known.email, &known.password).await.ok();
 
     let mut told = Vec::new();
@@ -88,7 +88,7 @@ async fn one_account_guessed_at_from_many_addresses_stays_open_to_its_owner() {
 
     assert_eq!(before_the_wait("INVALID_CREDENTIALS", stranger).await, 21);
 
-    // Spelt otherwise it is the same account.
+    // In another spelling it is the same account.
     told_to_wait(&login(&server, &machine(100), "ALICE@Example.COM", WRONG).await);
     login(&server, HOME, &alice.email, WRONG).await.unknown();
     login(&server, HOME, &alice.email, &alice.password).await.ok();
@@ -96,11 +96,11 @@ async fn one_account_guessed_at_from_many_addresses_stays_open_to_its_owner() {
     let frame = json!({"type": "auth", "email": alice.email, "password": alice.password});
     assert_eq!(socket.ask(&frame).await["status"], "ok");
     told_to_wait(&stranger(101).await);
-    // Sessions go on, also from where nobody was before.
+    // Sessions continue, also from new addresses.
     alice.get("/users/me").await.ok();
     let refresh = json!({"refresh_token": alice.refresh_token});
     super::post_from(&server, &machine(102), "/auth/refresh", &refresh).await.ok();
-    // There the owner is no stranger any more.
+    // The refresh made this address known for the account.
     login(&server, &machine(102), &alice.email, &alice.password).await.ok();
     server.stop().await;
 }
@@ -115,7 +115,7 @@ async fn many_accounts_guessed_at_from_one_address_stay_open_to_their_owners() {
 
     assert_eq!(before_the_wait("INVALID_CREDENTIALS", spray).await, 61);
 
-    // At the same address who was there before, and elsewhere everybody.
+    // Accounts known at the same address may sign in, and all accounts elsewhere.
     login(&server, HOME, &alice.email, &alice.password).await.ok();
     login(&server, &machine(1), &bob.email, &bob.password).await.ok();
     told_to_wait(&spray(500).await);
@@ -140,11 +140,11 @@ async fn sockets_and_requests_share_the_counters() {
     }
 
     assert_eq!(refused(&socket.ask(&guess).await), "Too many requests, retry after 1s.");
-    // Another connection is no way around, and neither is REST.
+    // Another connection does not avoid the limit, and neither does REST.
     let mut other = socket_from(&server, HOME).await;
     refused(&other.ask(&guess).await);
     told_to_wait(&login(&server, HOME, &alice.email, &alice.password).await);
-    // The connection is the public's, and may go on.
+    // The connection continues with the rights of the public.
     socket.quiet().await;
     server.clock.advance(SECOND);
     let right = json!({"type": "auth", "email": alice.email, "password": alice.password});
@@ -183,11 +183,11 @@ async fn nobody_gets_more_guesses_by_guessing_at_once() {
 #[tokio::test]
 async fn an_address_counts_as_the_settings_say() {
     for (trust, addresses, expected) in [
-        // Whom nobody trusts does not choose where they come from.
+        // Without a trusted proxy, a client cannot choose its address.
         (TrustProxy::Nobody, ["192.0.2.1", "192.0.2.2", "192.0.2.3"], 11),
         (TrustProxy::Hops(1), ["192.0.2.1", "192.0.2.1", "192.0.2.1"], 11),
         (TrustProxy::Hops(1), ["192.0.2.1", "9.9.9.9, 192.0.2.1", "8.8.8.8, 192.0.2.1"], 11),
-        // One network of IPv6 is one address; several are not, up to what holds for the account.
+        // An IPv6 network counts as one address. Several do not, up to the limit of the account.
         (TrustProxy::Hops(1), ["2001:db8::1", "2001:db8::2", "2001:db8::3"], 11),
         (TrustProxy::Hops(1), ["2001:db8::1", "2001:db8:0:1::1", "2001:db8:0:2::1"], 21),
     ] {
@@ -209,7 +209,7 @@ async fn who_has_to_wait_is_told_so_at_once() {
 
     let (first, _, others) = soon(futures_util::future::select_all(guesses)).await;
 
-    // The eleven that count take an hour to be refused.
+    // The eleven refusals that count are delayed by an hour.
     told_to_wait(&first);
     drop(others);
     server.stop().await;
@@ -225,7 +225,7 @@ async fn a_password_that_is_asked_for_again_cannot_be_guessed_either() {
             crate::support::Answer::to(request.json(&json!({"password": WRONG}))).await
         };
         let found = before_the_wait("INVALID_CREDENTIALS", guess).await;
-        // The counters are those of the sign-in.
+        // The counters are shared with the sign-in.
         assert_eq!(found, if path.ends_with("generate") { 11 } else { 0 }, "{path}");
     }
     told_to_wait(&login(&server, &machine(7), &alice.email, WRONG).await);

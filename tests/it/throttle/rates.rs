@@ -1,4 +1,4 @@
-//! How many requests and messages there may be, whatever they are.
+//! Rates of requests and messages, independent of their kind.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -62,7 +62,7 @@ async fn one_address_sends_so_many_requests_and_retry_after_is_true() {
     assert_eq!(told_to_wait(&refused), Duration::from_secs(2));
     assert_eq!(refused.body["errors"][0]["extensions"]["limit"], 5);
     assert_eq!(refused.header("x-content-type-options"), "nosniff");
-    // Whatever it asks for, it has to wait.
+    // Any request has to wait.
     told_to_wait(&post_from(&server, HOME, "/items/messages", &json!({"content": "x"})).await);
     told_to_wait(&post_from(&server, HOME, "/nowhere", &json!({})).await);
     assert_eq!(ping(&server, &machine(1)).await.status, 200);
@@ -137,7 +137,7 @@ async fn an_ordinary_front_end_never_meets_a_limit() {
     let server = start_with(|_| {}).await;
     let alice = server.member("alice").await;
 
-    // The clock stands still: all of it comes in one instant.
+    // The clock is stopped: all requests arrive in the same instant.
     for _ in 0..200 {
         let request = alice.request("GET", "/items/messages").header("x-forwarded-for", HOME);
         Answer::to(request).await.ok();

@@ -1,4 +1,4 @@
-//! Refresh tokens that are no good, one after the other.
+//! Rate limit of invalid refresh tokens.
 
 use std::time::Duration;
 
@@ -25,14 +25,14 @@ async fn made_up_tokens_have_to_wait_and_good_ones_do_not() {
         let from = machine(shape.unwrap_or_default());
         let token = |number| match shape {
             None => format!("nonsense {number}"),
-            // The session comes first.
+            // A refresh token begins with the key of its session.
             Some(length) => format!("{:A<length$}", format!("s{number:03}")),
         };
 
         let made_up = async |number| refresh(&server, &from, &token(number)).await;
         assert_eq!(before_the_wait("INVALID_CREDENTIALS", made_up).await, 61, "{shape:?}");
 
-        // Somebody else behind the same address.
+        // Another account behind the same address.
         let bob = server.member(&format!("bob{}", shape.is_some())).await;
         refresh(&server, &from, &bob.refresh_token).await.ok();
         refresh(&server, HOME, "nonsense").await.unknown();

@@ -1,4 +1,4 @@
-//! What a client can make grow has an end.
+//! Limits of every resource that a client can make grow.
 
 use std::time::Instant;
 
@@ -74,7 +74,7 @@ async fn whoever_speaks_too_fast_is_heard_later() {
         texts = page.texts().await;
     }
 
-    // Three frames came before, so three of these are beyond the ten that may come at once.
+    // Three frames were sent before, so three of these exceed the burst of ten.
     assert!(start.elapsed().as_millis() >= 500, "{:?}", start.elapsed());
     assert_eq!(texts, (0..10).map(|number| number.to_string()).collect::<Vec<_>>());
     server.stop().await;
@@ -103,7 +103,7 @@ async fn the_rates_of_all_sockets_hold_here_as_well() {
             texts = page.texts().await;
         }
 
-        // Of the ten at least five are beyond those that may come at once.
+        // At least five of the ten exceed the burst.
         assert!(start.elapsed().as_millis() >= 800, "{:?}", start.elapsed());
         server.stop().await;
     }
@@ -126,7 +126,7 @@ async fn visitors_of_one_address_have_a_rate_together() {
     while texts.len() < 10 {
         texts = one.texts().await;
     }
-    // The other has said nothing so far.
+    // The other socket has sent nothing so far.
     let refused = other.ask(&json!({"type": "ping"})).await;
 
     assert_eq!(refused["error"]["code"], "REQUESTS_EXCEEDED", "{refused}");
@@ -165,7 +165,8 @@ async fn who_reads_slowly_is_shown_the_latest_list_and_stays() {
     let topic = |payload: &[u8]| serde_json::from_slice::<Json>(payload).unwrap();
     while topic(&slow.frame().await.unwrap().1)["topic"] != "session" {}
 
-    // It reads nothing while some six million bytes of lists are made, each for one line.
+    // The client reads nothing while the server sends six million bytes of lists, each list with
+    // one new line.
     for number in 0..25 {
         page.publish(&number.to_string()).await;
         while page.texts().await.last().unwrap() != &number.to_string() {}

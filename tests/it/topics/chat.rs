@@ -1,4 +1,4 @@
-//! The list of the newest messages: who gets it when, and that it is the same as everywhere else.
+//! The list of the newest messages: its delivery, and its agreement with the other APIs.
 
 use serde_json::json;
 
@@ -58,7 +58,7 @@ async fn a_newcomer_gets_the_history_and_what_came_before_they_subscribed() {
     let mut late = Page::open(&server).await;
     assert_eq!(late.history.as_ref().map(lines), Some(vec![line(&early.name, "before")]));
 
-    // Between the history and the subscription nothing is lost, and nothing comes twice.
+    // Between the history and the subscription there are neither gaps nor duplicates.
     early.publish("in between").await;
     early.texts().await;
     late.tell("unsubscribe", "session").await;
@@ -106,7 +106,7 @@ async fn changes_that_show_nothing_are_not_told() {
     let mut page = Page::chatting(&server).await;
 
     admin.patch(&format!("/items/messages/{id}"), &json!({"content": "as it was"})).await.ok();
-    // A sign-in changes the account of the author, and nothing that is shown.
+    // A sign-in changes the author's account, but no visible field.
     server.admin().await;
     page.settled().await;
     admin.say("news").await;
@@ -174,7 +174,7 @@ async fn where_the_chat_is_a_default_nobody_has_to_subscribe() {
     server.stop().await;
 }
 
-/// Connects as a page in a browser, whose origin has to be named, and says nothing about `chat`.
+/// Connects as a page in a browser with this `Origin`, without a subscription to `chat`.
 async fn browser(server: &TestServer, browser: &str, origin: Option<&str>) -> Page {
     let mut request = request(server, "");
     request.headers_mut().insert("user-agent", browser.parse().unwrap());

@@ -1,4 +1,4 @@
-//! Who a connection is, as long as it is that, and what it is then.
+//! Identity of a connection: how it is established, how long it lasts, and the fallback afterwards.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ async fn a_token_that_is_no_good_opens_nothing() {
     with_cookie.headers_mut().insert("cookie", "directus_session_token=forged".parse().unwrap());
 
     assert_eq!(Socket::open(with_token).await.err(), Some(401));
-    // A page cannot take off a session cookie that has ended, and needs none here.
+    // A page cannot remove an expired session cookie, and needs none here.
     assert_eq!(Socket::open(with_cookie).await.err(), None);
     server.stop().await;
 }
@@ -76,7 +76,7 @@ async fn whoever_signs_out_elsewhere_is_a_guest_from_then_on() {
 
 #[tokio::test]
 async fn a_token_that_expires_leaves_a_guest() {
-    // Time enough to open the page by it, however busy the machine is.
+    // Long enough to open the page on a busy machine.
     let ttl = Duration::from_secs(5);
     let server = TestServer::with(|config| config.auth.access_token_ttl = ttl).await;
     let alice = server.member("Alice").await;

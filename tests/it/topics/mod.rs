@@ -1,4 +1,4 @@
-//! The protocol of topics, as pages built with nuxt-ws speak it.
+//! The topics protocol, as pages built with nuxt-ws speak it.
 
 mod bounds;
 mod chat;
@@ -21,14 +21,14 @@ use crate::support::Permission;
 use crate::support::Socket;
 use crate::support::TestServer;
 
-/// A connection that speaks of topics, past what it is told at first.
+/// A connection to the topics socket, after its initial frames.
 struct Page {
     socket: Socket,
     /// Its own name.
     name: String,
-    /// The messages that were there, if there were any.
+    /// The existing messages, if any.
     history: Option<Json>,
-    /// How many were here.
+    /// The number of connected users.
     users: Json,
 }
 
@@ -54,7 +54,7 @@ impl Page {
         Self { socket, name, history, users }
     }
 
-    /// Connects without credentials, hears of the chat, and of the number no more.
+    /// Connects without credentials, subscribes to `chat` and unsubscribes from the user count.
     async fn chatting(server: &TestServer) -> Self {
         let mut page = Self::open(server).await;
         page.tell("unsubscribe", "session").await;
@@ -72,7 +72,7 @@ impl Page {
         self.send(&json!({"type": "publish", "topic": "chat", "payload": payload})).await;
     }
 
-    /// Returns the next list, which has to be the next state that is told.
+    /// Returns the next list, which has to be the next state that arrives.
     async fn list(&mut self) -> Vec<(String, String)> {
         let frame = self.next().await;
         assert_eq!(frame["topic"], "chat", "{frame}");
@@ -84,7 +84,7 @@ impl Page {
         self.list().await.into_iter().map(|(_, text)| text).collect()
     }
 
-    /// Waits until all that was sent has been handled; nothing else may come before.
+    /// Waits until all frames so far have been processed. No state may arrive before.
     #[track_caller]
     fn settled(&mut self) -> impl Future<Output = ()> {
         let place = std::panic::Location::caller();
@@ -135,7 +135,7 @@ fn request(server: &TestServer, query: &str) -> Request {
     format!("ws://{}/_ws{query}", server.address).into_client_request().unwrap()
 }
 
-/// Returns a service whose public may read and write messages, and read names.
+/// Returns a service where the public may read and create messages, and read names.
 async fn open() -> TestServer {
     open_with(|_| {}).await
 }

@@ -1,4 +1,4 @@
-//! The name beside what somebody said.
+//! The names of authors, as the list of messages shows them.
 
 use serde_json::json;
 
@@ -65,7 +65,7 @@ async fn guests_stay_apart_also_where_an_account_stands_for_them() {
     let list = [line(&a.name, "a"), line(&b.name, "b")];
     assert_eq!(b.list().await, list);
 
-    // Elsewhere they have the account's name.
+    // Elsewhere the messages have the account's name.
     let url = "/items/messages?fields=content,user_created.first_name";
     let rows = server.anonymous().get(url).await.ok();
     let guest = json!({"first_name": "Guest"});

@@ -1,4 +1,4 @@
-//! What a connection may not read it does not get, and what it may not say is refused.
+//! A connection gets no data that it may not read, and may not publish without permission.
 
 use serde_json::Value as Json;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! How many are here, whatever becomes of them.
+//! The number of connected users, however connections end.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ async fn everybody_learns_who_comes_and_goes() {
     a.expect(&count(3)).await;
     b.expect(&count(3)).await;
 
-    // Closed properly, and cut.
+    // Closed properly, and dropped.
     b.send_message(Message::Close(None)).await;
     a.expect(&count(2)).await;
     drop(c);
@@ -74,7 +74,7 @@ async fn whoever_left_the_count_cannot_come_back() {
 async fn a_client_that_is_gone_without_a_word_is_no_ghost() {
     let period = Duration::from_millis(200);
     let server = TestServer::with(|config| config.websockets.heartbeat_period = period).await;
-    // It never reads, so it never answers a ping; its connection stays open.
+    // It never reads, so it never answers a ping. Its connection stays open.
     let ghost = RawSocket::connect_to(&server, "/_ws").await;
     let mut page = Page::open(&server).await;
     assert_eq!(page.users, json!(2));

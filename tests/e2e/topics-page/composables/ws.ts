@@ -1,5 +1,5 @@
-// `useWS` as pages know it from nuxt-ws 0.0.2, which is not in the registry: the same calls of `useWebSocket` with the
-// same options, the same frames, the same rule of what becomes a state. `route` and the default topic are those of the
+// `useWS` with the interface of nuxt-ws 0.0.2, which is not in the registry: the same calls of `useWebSocket` with the same
+// options, the same frames, and the same rule for turning frames into states. `route` and the default topic are those of the
 // example's nuxt.config.ts.
 import { type UseWebSocketOptions, useWebSocket } from '@vueuse/core';
 import { reactive, ref } from 'vue';
@@ -18,7 +18,7 @@ export function useWS<T extends Topics>(topics: (keyof T & string)[] = [], optio
 	address.search = new URLSearchParams(query).toString();
 
 	const socket = useWebSocket(address.href, {
-		// A connection that is lost stays lost, unless the page asks for another.
+		// A lost connection is not reopened unless the page asks for it.
 		autoConnect: false,
 		...rest,
 		onMessage(_, { data: text }) {

@@ -1,14 +1,14 @@
-//! The table of who may do what to whose message, by every way in.
+//! The access matrix: each action of each account on each message, at every entry point.
 //!
-//! `yes`: it happens. `no`: it is refused. `own`: of two it happens to the own one alone. `none`: it
-//! is answered as if there were no such item. `out`: the token is no good any more. Whatever does
-//! not happen leaves the whole database as it was, the log included.
+//! `yes`: it succeeds. `no`: it is refused. `own`: of two messages it affects the own one only.
+//! `none`: as if the item did not exist. `out`: the token is no longer valid. An action that does
+//! not succeed leaves the whole database unchanged, including the log.
 //!
-//! The public may read messages. `owner` has a role that reads and changes its own ones alone,
-//! `moder` one that reads, changes and deletes everybody's, without being an administrator.
-//! What is `own` to a visitor is what visitors wrote: it is nobody's. Who was suspended while
-//! connected is the public over the socket, and gone over REST. Where the public may do nothing,
-//! visitors are nobody, and so are accounts without a role.
+//! The public may read messages. The role of `owner` reads and changes its own messages only. The
+//! role of `moder` reads, changes and deletes all messages, without being an administrator. The
+//! `own` messages of a visitor are those written without an account, which belong to no one.
+//! `suspended` was suspended while connected: it has the rights of the public over the socket, and
+//! none over REST. Without public permissions, visitors and accounts without a role have no rights.
 
 mod ways;
 mod world;
@@ -95,7 +95,7 @@ const TABLE: &str = "
     delete socket query  both   no       no        own    own     yes    yes    no
 ";
 
-/// Returns the lines of the table, the head first, each in words.
+/// Returns the lines of the table, split into words, the header first.
 fn lines() -> impl Iterator<Item = Vec<&'static str>> {
     TABLE
         .lines()
@@ -103,7 +103,7 @@ fn lines() -> impl Iterator<Item = Vec<&'static str>> {
         .filter(|words: &Vec<_>| !words.is_empty())
 }
 
-/// Compares what happens with the lines of the table about an action.
+/// Compares the outcomes with the lines of the table about an action.
 async fn compare(action: &str) {
     let mut world = Box::pin(World::new()).await;
     let names: Vec<&str> = world.people.iter().map(|person| person.name).collect();

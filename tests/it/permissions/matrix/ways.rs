@@ -1,4 +1,4 @@
-//! The ways in of the table: what is asked, what is told, and what becomes of the items.
+//! The entry points of the table: requests, responses, and their effect on the items.
 
 use serde_json::Value as Json;
 use serde_json::json;
@@ -10,7 +10,7 @@ use crate::support::Answer;
 use crate::support::Client;
 use crate::support::Socket;
 
-/// Returns what comes of an attempt, and looks at what becomes of the items.
+/// Returns the outcome of an attempt, and checks its effect on the items.
 pub async fn outcome(world: &mut World, place: usize, way: &[&str]) -> &'static str {
     let [action, road, by, whose] = *way else { panic!("{way:?}") };
     match action {
@@ -64,7 +64,7 @@ async fn changed(world: &mut World, place: usize, way: &[&str]) -> &'static str 
     }
 }
 
-/// Says how it was refused, by the code.
+/// Returns the table's word for an error code.
 fn refused(code: &str) -> Option<&'static str> {
     match code {
         "" => None,
@@ -74,7 +74,7 @@ fn refused(code: &str) -> Option<&'static str> {
     }
 }
 
-/// Returns whether data show or name a message, alone or in a list.
+/// Returns whether `data` contains a message or its key, alone or in a list.
 fn shows(data: &Json, id: i64) -> bool {
     let is_it = |data: &Json| {
         data["id"] == id || *data == id || data.as_str() == Some(id.to_string().as_str())
@@ -85,7 +85,7 @@ fn shows(data: &Json, id: i64) -> bool {
     }
 }
 
-/// Returns the body of a REST call that names items this way.
+/// Returns the body of a REST request that selects items in this way.
 fn body(by: &str, ids: &[i64], data: Option<Json>) -> Json {
     let mut body = match by {
         "keys" => json!({"keys": ids}),
@@ -131,7 +131,7 @@ async fn socket(socket: &mut Socket, action: &str, by: &str, ids: &[i64]) -> Jso
     socket.ask(&frame).await
 }
 
-/// Returns what comes of creating messages, and looks at what there is.
+/// Returns the outcome of creating messages, and checks the stored ones.
 async fn created(world: &mut World, place: usize, road: &str, by: &str) -> &'static str {
     let before = dump(&world.server).await;
     let person = &mut world.people[place];
@@ -157,10 +157,10 @@ async fn created(world: &mut World, place: usize, road: &str, by: &str) -> &'sta
     "yes"
 }
 
-/// Returns whether somebody who subscribes is told of a message.
+/// Returns whether a subscription receives a message.
 async fn heard(world: &mut World, place: usize, of: &str, whose: &str) -> &'static str {
     let made = if of == "create" { None } else { Some(world.messages(place, whose).await[0]) };
-    // Nothing of its making comes to a subscription that begins now.
+    // The subscription starts after the create event.
     world.told().await;
     let before = dump(&world.server).await;
     let person = &mut world.people[place];
@@ -216,7 +216,7 @@ async fn heard(world: &mut World, place: usize, of: &str, whose: &str) -> &'stat
     let is_shown = shows(&begun["data"], id);
     match of {
         "init" => assert!(told.is_empty(), "{label}: {told:?}"),
-        // Who is shown an item at first is told of it, and nobody else.
+        // A subscription to one item gets its events only if its first frame showed the item.
         "item" => assert_eq!(told == expected, is_shown, "{label}: {told:?} after {begun}"),
         _ => assert!(!is_shown && (told.is_empty() || told == expected), "{label}: {told:?}"),
     }

@@ -1,4 +1,4 @@
-//! Who is in the table, and the messages that it is about.
+//! The accounts of the table, and its messages.
 
 use chinwag::model::Key;
 use chinwag::model::Row;
@@ -17,12 +17,12 @@ use crate::support::Socket;
 use crate::support::TestServer;
 use crate::support::User;
 
-/// Somebody, by both ways in.
+/// An account or visitor, at both entry points.
 pub struct Person {
     pub name: &'static str,
     pub client: Client,
     pub socket: Socket,
-    /// Whom the messages of theirs have as author; nobody for visitors.
+    /// The author of its own messages, or none for visitors.
     author: Option<Uuid>,
 }
 
@@ -31,7 +31,7 @@ pub struct World {
     pub admin: User,
     pub people: Vec<Person>,
     bystander: Uuid,
-    /// Hears of every message that is made.
+    /// Receives every new message.
     witness: Socket,
 }
 
@@ -42,7 +42,7 @@ impl World {
         world
     }
 
-    /// As it is where the public may do nothing.
+    /// The same without public permissions.
     pub async fn without_public() -> Self {
         let server = TestServer::start().await;
         let (admin, bystander) = (server.admin().await, server.member("bystander").await);
@@ -79,7 +79,7 @@ impl World {
         Self { server, admin, people, bystander, witness }
     }
 
-    /// Makes the messages that a line of the table is about: somebody's own, another's, or both.
+    /// Creates the messages for a line of the table: an own one, another account's, or both.
     pub async fn messages(&self, place: usize, whose: &str) -> Vec<i64> {
         let own = self.people[place].author;
         let mut ids = Vec::new();
@@ -91,7 +91,7 @@ impl World {
         ids
     }
 
-    /// Nobody can choose an author over the wire, so the store is told.
+    /// Writes to the store, since the API does not allow choosing an author.
     async fn message(&self, author: Option<Uuid>) -> i64 {
         let row = Row::empty(&MESSAGES)
             .with("content", Value::text("before"))
@@ -100,14 +100,14 @@ impl World {
         self.commit(Op::Create { collection: &MESSAGES, rows: vec![row] }).await.unwrap()
     }
 
-    /// Has the service itself change a message.
+    /// Updates a message as the service itself.
     pub async fn change(&self, id: i64) {
         let set = vec![(MESSAGES.require("content"), Value::text("heard?"))];
         let (keys, guard) = (vec![Key::Integer(id)], Guard::Present);
         self.commit(Op::Update { collection: &MESSAGES, keys, set, guard }).await.unwrap();
     }
 
-    /// Has the service itself delete a message.
+    /// Deletes a message as the service itself.
     pub async fn remove(&self, id: i64) {
         let (keys, guard) = (vec![Key::Integer(id)], Guard::Present);
         self.commit(Op::delete(&MESSAGES, keys, guard)).await.unwrap();
@@ -122,14 +122,15 @@ impl World {
         }
     }
 
-    /// Waits until everybody has been told of what has happened. The hub hands an event to all
-    /// before the next one, so that nothing of it can come after a message that is made now.
+    /// Waits until all events so far have been delivered. The hub delivers an event to all
+    /// subscribers before the next one, so no earlier event can arrive after a message that is
+    /// created now.
     pub async fn told(&mut self) {
         let marker = self.message(None).await;
         while self.witness.next().await["data"][0]["id"] != marker {}
     }
 
-    /// Returns the contents of these messages, of those that are there.
+    /// Returns the contents of those of these messages that exist.
     pub async fn contents(&self, ids: &[i64]) -> Vec<(i64, String)> {
         let query = json!({"query": {"filter": {"id": {"_in": ids}}, "sort": ["id"]}});
         let found = self.admin.search("/items/messages", &query).await.ok();
