@@ -1,4 +1,4 @@
-# Everything a contributor does, by name; `make` alone lists it. Nothing is checked only in CI: .ci/run calls `make test`.
+# All commands for contributors; `make` alone lists them. CI has no further checks: .ci/run calls `make test`.
 
 SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
@@ -68,8 +68,8 @@ history: setup $(NPM_INSTALLED) build ## Kill the server KILLS times (200) under
 fuzz: ## Make up frames and messages for SECONDS_EACH (600) seconds a target
 	BOLERO_RANDOM_TEST_TIME_MS=$${SECONDS_EACH:-600}000 cargo test --locked --lib fuzz:: -- --nocapture
 
-# Not part of `make test`: building the two tools takes longer than all the tests together, and what they find changes
-# with the world (new advisories), not with a commit.
+# Not part of `make test`: building the two tools takes longer than all tests together, and their findings change with new
+# advisories, not with a commit.
 audit: ## Look for vulnerable, unlicensed and unused dependencies
 	scripts/audit
 

@@ -1,7 +1,8 @@
-//! What the pure parts cost: reading a query, asking a filter, writing a date, making a frame.
+//! Micro-benchmarks of pure functions: parsing a query, matching a filter, formatting a date,
+//! encoding a frame.
 //!
-//! `cargo bench` runs all, `cargo bench -- matches` some. What the server costs is measured from outside, by
-//! `scripts/bench`.
+//! `cargo bench` runs all of them, `cargo bench -- matches` a subset. The cost of whole requests is
+//! measured from outside, by `scripts/bench`.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -28,11 +29,11 @@ use uuid::Uuid;
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_303_007_250);
 
-/// As generous as the defaults, or more.
+/// At least as generous as the defaults.
 const LIMITS: Limits =
     Limits { default: 100, max: None, depth: 10, parts: 10_000, relations: 100, needle: 1000 };
 
-/// Queries of chats, from the simplest on.
+/// Typical chat queries, from simple to complex.
 fn queries() -> [(&'static str, Json); 3] {
     [
         (

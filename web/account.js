@@ -1,5 +1,5 @@
-// The dialog about one's own account: name, password, two-factor sign-in, and where one is signed
-// in. The last two are parts of their own; which parts are shown is a matter of rights.
+// The account dialog: name, password, two-factor sign-in, and signed-in devices. The last two are separate modules;
+// permissions determine which parts are shown.
 
 import { Devices } from "./devices.js";
 import { Form, revealPasswords } from "./form.js";
@@ -17,7 +17,7 @@ export class Account {
   #factor = new SecondFactor();
   #devices;
 
-  /** `renamed(name)` when the name has changed, `signOut(end, note)` leaves the chat once `end` has ended the session. */
+  /** `renamed(name)` runs after a change of name, `signOut(end, note)` leaves the chat once `end` has ended the session. */
   constructor(session, { renamed, signOut }) {
     this.#session = session;
     revealPasswords(this.#dialog);
@@ -31,12 +31,12 @@ export class Account {
       everywhere: () => signOut(() => session.signOutEverywhere(), "You are signed out everywhere."),
     });
     find("account-close").addEventListener("click", () => this.close());
-    // A click beside the dialog closes it; one inside has a target of its own.
+    // A click on the backdrop targets the dialog itself and closes it; clicks inside have other targets.
     this.#dialog.addEventListener("click", ({ target }) => target === this.#dialog && this.close());
     this.#dialog.addEventListener("close", () => this.#forget());
   }
 
-  /** Opens it, with everything in its place. Rejects if the server does not answer. */
+  /** Opens the dialog with all its data. Rejects if the server does not answer. */
   async open(me) {
     if (this.#dialog.open) return;
     const [can] = await Promise.all([this.#session.permissions(), this.#factor.read(), this.#devices.read()]);
@@ -59,7 +59,7 @@ export class Account {
     await this.#devices.read().catch(() => {});
   }
 
-  /** What was typed in or shown is not there when it is opened again, by whomever. */
+  /** Clears all input and shown secrets, as another person may open the dialog next. */
   #forget() {
     this.#name.clear();
     this.#password.clear();

@@ -1,6 +1,6 @@
-// One message on the page: its text, its time, and for one's own the editing in place and the
-// question before deleting. Text reaches the page as text only. Where it stands in the list is
-// view.js; what editing does on the server is for the actions it is given.
+// One message on the page: its text, its time, and for the user's own messages the inline editor and the question before
+// deletion. Text is inserted as text only. view.js determines its position in the list; the given actions perform edits and
+// deletions on the server.
 
 import { grow, isSendKey } from "./composer.js";
 import { clockTime, hue, initials, sentence } from "./words.js";
@@ -30,14 +30,14 @@ export class Bubble {
     this.#parts.choices.addEventListener("keydown", (event) => event.key === "Escape" && this.#asks && this.#keep());
   }
 
-  /** The text of an edit under way, if it differs from the message. */
+  /** The text of an unfinished edit, if it differs from the message. */
   get draft() {
     const text = this.#editor?.elements[0].value;
     return text !== undefined && text !== this.#message.content ? text : "";
   }
 
   show(message, { isOwn, continues, can }) {
-    // A thousand bubbles are shown anew with each message: those that stay the same must cost nothing.
+    // Each message re-renders up to a thousand bubbles: unchanged ones must cost nothing.
     const { id, content, created, edited } = message;
     const shown = JSON.stringify([id, content, created.getTime(), edited, message.name, isOwn, continues, can.update, can.delete]);
     if (shown === this.#shown) return;
@@ -61,7 +61,7 @@ export class Bubble {
     if (!this.#asks) this.#choose();
   }
 
-  /** A text on its way, or one that did not get there. */
+  /** Shows a message being sent, or one that failed. */
   showOutgoing(entry, { continues }) {
     const { element } = this;
     this.#shown = undefined;
@@ -84,7 +84,7 @@ export class Bubble {
     );
   }
 
-  /** Opens the editor in place of the text. Returns whether that is possible. */
+  /** Replaces the text with the editor. Returns whether that is possible. */
   edit() {
     if (!this.#can.update || this.element.dataset.own !== "true") return false;
     if (this.#editor) return true;
@@ -142,7 +142,7 @@ export class Bubble {
     this.#actions.focusComposer();
   }
 
-  /** Deleting is asked about on the spot, with the harmless answer under the finger. */
+  /** Asks in place before deleting, with the harmless answer focused. */
   #askToDelete() {
     this.#asks = true;
     this.#showActions();

@@ -1,6 +1,5 @@
-// The box one writes in: grows with its text, sends on Enter, keeps an unsent draft across a
-// reload of the tab, and asks for the last message to be edited on ArrowUp. Knows nothing of
-// what becomes of the text.
+// The message input: grows with its text, sends on Enter, keeps an unsent draft across a reload of the tab, and requests
+// editing of the last message on ArrowUp. Sending is left to its caller.
 
 const DRAFT = "chinwag.draft";
 
@@ -8,7 +7,7 @@ export class Composer {
   #input = document.getElementById("composer-text");
   #button = document.getElementById("send");
 
-  /** `send(text)`; `editLast()` returns whether there was something to edit. */
+  /** `send(text)`; `editLast()` returns whether there was a message to edit. */
   constructor({ send, editLast }) {
     const form = document.getElementById("composer-form");
     this.text = stored() ?? "";
@@ -60,7 +59,7 @@ export function isSendKey(event) {
   return event.key === "Enter" && !event.shiftKey && !event.isComposing && event.keyCode !== 229;
 }
 
-/** Makes a text box as high as its text; style.css says where that ends. */
+/** Makes a text box as high as its text; style.css sets the maximum. */
 export function grow(input) {
   input.style.height = "auto";
   if (input.scrollHeight) input.style.height = `${input.scrollHeight + input.offsetHeight - input.clientHeight}px`;

@@ -1,6 +1,5 @@
-// One WebSocket that comes back: opens, asks and matches answers by uid, answers pings,
-// notices silence, and retries with growing, jittered pauses. Says what happened; what to do
-// about it (read again, sign in again) is for the listener.
+// A WebSocket that reconnects: matches answers to requests by uid, answers pings, detects silence, and retries with jittered
+// exponential back-off. It reports events only; the listener decides whether to read or sign in again.
 
 import { Lost, Refusal } from "./words.js";
 
@@ -44,17 +43,17 @@ export class Connection {
     this.#drop(this.#socket);
   }
 
-  /** All is well: the next loss starts with the shortest pause. A socket that merely opens proves nothing yet. */
+  /** Resets the back-off. An opened socket alone is not yet proof of a working connection. */
   steady() {
     this.#failures = 0;
   }
 
-  /** Gives up the present socket for a new one, after the usual pause. */
+  /** Replaces the current socket with a new one, after the usual back-off. */
   restart() {
     this.#drop(this.#socket);
   }
 
-  /** A new socket for the new session, once nothing is under way on the old one. */
+  /** Opens a new socket for the new session, once the old one has no pending requests. */
   async renew() {
     await Promise.allSettled([...this.#waiting.values()].map((question) => question.promise));
     if (!this.#wanted || !this.#socket) return;
@@ -62,14 +61,14 @@ export class Connection {
     this.wake();
   }
 
-  /** Tries at once instead of waiting, or makes sure that an old socket still lives. */
+  /** Connects at once instead of waiting, or checks that a quiet socket is still alive. */
   wake() {
     if (!this.#wanted) return;
     if (this.#socket) this.#probe(QUIET_MS / 2);
     else this.#connect();
   }
 
-  /** Sends a frame and resolves with its answer's data. Rejects with Refusal, or with Lost when no answer came. */
+  /** Sends a frame and resolves with its answer's data. Rejects with Refusal, or with Lost without an answer. */
   ask(frame) {
     if (!this.isOpen) return Promise.reject(new Lost());
     const uid = frame.uid ?? `ask-${++this.#uid}`;
@@ -106,7 +105,7 @@ export class Connection {
     this.#socket = socket;
   }
 
-  /** Forgets a socket at once: a close handshake with a dead peer would take minutes. */
+  /** Discards a socket at once: a close handshake with a dead peer would take minutes. */
   #drop(socket) {
     if (!socket || socket !== this.#socket) return;
     this.#socket = null;
@@ -147,7 +146,7 @@ export class Connection {
     return true;
   }
 
-  /** After a silence, asks for something that is always answered; no answer drops the socket. */
+  /** After a silence, sends a request that is always answered; without an answer, the socket is dropped. */
   #probe(quietMs) {
     if (!this.isOpen || Date.now() - this.#heardAt < quietMs) return;
     this.ask({ type: "items", collection: "messages", action: "read", query: { fields: ["id"], limit: 1 } }).catch(() => {});

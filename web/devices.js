@@ -1,4 +1,4 @@
-// Where one is signed in: a line for each session, and ending one, all others, or all.
+// Signed-in devices: a row for each session, and buttons to end one, all others, or all.
 
 import { rest } from "./rest.js";
 import { clockTime, dayName, sentence } from "./words.js";
@@ -17,7 +17,7 @@ export class Devices {
     find("devices-all").addEventListener("click", () => this.#do(() => this.#everywhere()));
   }
 
-  /** Reads the list anew: this one first, then the latest. */
+  /** Reloads the list: the current session first, then the most recently renewed. */
   async read() {
     const { data } = await rest("GET", "users/me/sessions");
     const latest = (device) => (device.current ? Infinity : Date.parse(device.date_renewed));
@@ -47,7 +47,7 @@ export class Devices {
   }
 
   async #end(id) {
-    // Somebody else may have ended it meanwhile.
+    // Another device may have ended it meanwhile.
     await rest("DELETE", `users/me/sessions/${id}`).catch((error) => {
       if (error.code !== "FORBIDDEN") throw error;
     });
@@ -73,7 +73,7 @@ export class Devices {
   }
 }
 
-/** A browser as people call it. Clients say what they like about themselves, so this is a guess. */
+/** The display name of a browser. Clients choose their user agent freely, so this is a guess. */
 export function nameOf(userAgent) {
   if (!userAgent) return "An unknown client";
   const [browser, system] = [BROWSERS, SYSTEMS].map((list) => list.find(([pattern]) => pattern.test(userAgent))?.[1]);

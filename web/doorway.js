@@ -1,6 +1,5 @@
-// What people see before they are in: the forms to sign in and to sign up, and the buttons of those
-// who vouch for people elsewhere. Which of them, the address says after its #; what this server
-// offers, it is asked once. Shows no chat.
+// The screens before sign-in: the forms to sign in and to sign up, and the buttons of identity providers. The URL fragment
+// selects the screen; the server is asked once for its options. Contains no chat.
 
 import { rest } from "./rest.js";
 import { askService } from "./service.js";
@@ -9,7 +8,7 @@ import { SignUp } from "./signup.js";
 
 const find = (id) => document.getElementById(id);
 
-// What links lead here with: of mails after the #, of those who vouch for people as `reason`.
+// Results of links to this page: those in emails use the fragment, identity providers the query parameter `reason`.
 const NOTES = {
   "#confirmed": "Your address is confirmed. Sign in to begin.",
 };
@@ -34,7 +33,7 @@ export class Doorway {
   #isOpen = false;
   #isKnown = false;
 
-  /** `signIn({email, password, otp})` lets somebody in, or rejects with what is to be explained. */
+  /** `signIn({email, password, otp})` signs in, or rejects with an error to be explained. */
   constructor(signIn) {
     this.#signIn = new SignIn(signIn);
     this.#signUp = new SignUp({
@@ -45,7 +44,7 @@ export class Doorway {
     addEventListener("hashchange", () => this.#isOpen && this.#show());
   }
 
-  /** Asks what is offered, as far as it is not known (`project`). Without an answer, signing in is. */
+  /** Requests the available options, unless already known (`project`). Without an answer, the sign-in form is offered. */
   async learn(project) {
     const ofProject = project ?? askService().then((service) => service.project);
     const answers = await Promise.all([ofProject, rest("GET", "auth")]).catch(() => null);
@@ -62,7 +61,7 @@ export class Doorway {
 
   open(note) {
     this.#isOpen = true;
-    // Whoever was signed in when the page was opened has not needed to know.
+    // If the page was opened with a session, the options have not been requested yet.
     if (!this.#isKnown) void this.learn();
     const query = new URLSearchParams(location.search);
     const reason = query.get("reason");
@@ -70,11 +69,11 @@ export class Doorway {
     this.#show(note ?? NOTES[location.hash]);
     if (complaint) this.#signIn.complain(complaint);
     query.delete("reason");
-    // Reloading the page must not say it again.
+    // Reloading the page must not show it again.
     if (reason || NOTES[location.hash] || COMPLAINTS[location.hash]) history.replaceState(null, "", query.size ? `?${query}` : location.pathname);
   }
 
-  /** Somebody is in: the address is that of the chat again. */
+  /** Closes the screens after sign-in, and restores the URL of the chat. */
   close() {
     this.#isOpen = false;
     if (location.hash || /[?&]reason=/.test(location.search)) history.replaceState(null, "", location.pathname);
@@ -93,7 +92,7 @@ export class Doorway {
   }
 }
 
-/** A link to one who vouches for people, and back to this page. Their icon would have to be fetched, so there is none. */
+/** A link to an identity provider that returns to this page. It has no icon, since that would have to be fetched. */
 function button({ name, label }) {
   const link = document.createElement("a");
   link.className = "provider";

@@ -1,6 +1,5 @@
-// Keeps the messages on this page equal to the server's: history, live events, what was missed
-// while away, which messages are one's own, edits and deletions. Asks through a function that
-// it is given and holds no socket; sending is in outgoing.js.
+// Keeps the messages on this page in sync with the server: history, live events, events missed while offline, ownership of
+// messages, edits and deletions. Requests go through a given function; it holds no socket. Sending is in outgoing.js.
 
 import { Messages } from "./messages.js";
 import { Lost } from "./words.js";
@@ -10,7 +9,7 @@ const WALK_PAGE = 100;
 const WALK_PAGES_MAX = 15;
 const CLAIM_DELAY_MS = 150;
 
-// From all one could wish for to the least one can show. Who may read what is the server's to say.
+// From the full set of fields to the minimum. The server decides which of them are readable.
 const FIELDS = [
   ["id", "content", "date_created", "date_updated", "user_created.id", "user_created.first_name"],
   ["id", "content", "date_created", "date_updated", "user_created.first_name"],
@@ -40,7 +39,7 @@ export class Feed {
     return this.#ask({ type: "items", collection: "messages", ...frame });
   }
 
-  /** After every (re)connection: listen first, then read what there is, so that nothing falls between. */
+  /** Runs after every (re)connection: subscribes first, then reads, so that no event is missed in between. */
   async synchronise() {
     await this.#chooseFields();
     const query = { fields: this.fields };
@@ -51,7 +50,7 @@ export class Feed {
     this.#changed();
   }
 
-  /** Takes in one event of the three subscriptions. Returns the message a create brought. */
+  /** Applies an event of one of the three subscriptions. */
   apply({ event, data = [] }) {
     for (const row of [data].flat()) {
       const key = String(row?.id ?? row);
@@ -73,11 +72,11 @@ export class Feed {
   }
 
   put(row, extra) {
-    // An answer may be overtaken by the news that the message is gone.
+    // The deletion of a message may arrive before an answer that contains it.
     if (!this.#deleted.has(String(row.id))) this.messages.put(row, this.me, extra);
   }
 
-  /** Reads the page before the oldest message; calls at the same time share one read. */
+  /** Reads the page before the oldest message; concurrent calls share one read. */
   loadEarlier() {
     this.#earlier ??= this.#read({ limit: PAGE, sort: ["-id"], filter: { id: { _lt: this.messages.oldestId } } })
       .then(({ rows, touched }) => {
@@ -93,7 +92,7 @@ export class Feed {
     return this.#earlier;
   }
 
-  /** Back to the newest page, after reading far up. */
+  /** Returns to the newest page after scrolling far up. */
   async jumpToLatest() {
     if (!this.messages.isDetached) return;
     const { rows } = await this.#read({ limit: PAGE, sort: ["-id"] });
@@ -127,7 +126,7 @@ export class Feed {
     }
   }
 
-  /** Makes the stretch that is held true again: the newest page, then from the oldest one held up to that page. */
+  /** Refreshes the loaded range: the newest page, then from the oldest loaded message up to that page. */
   async #catchUp() {
     const { messages } = this;
     this.#deleted.clear();
@@ -161,7 +160,7 @@ export class Feed {
     this.messages.hasEarlier = rows.length === PAGE;
   }
 
-  /** Rows, and the keys of what events changed while the rows were on their way: there the event is the newer. */
+  /** Returns rows, and the keys of events that arrived during the read: there the event is newer. */
   async #read(query) {
     const touched = new Set();
     this.#reading.add(touched);
@@ -180,7 +179,7 @@ export class Feed {
   #claimSoon() {
     const { me } = this;
     for (const message of this.messages.all) {
-      // A different name is a different person; only namesakes are worth a question to the server.
+      // A different name is a different person; the server is asked only about equal names.
       if (message.own === undefined && me.first_name && message.name && message.name !== me.first_name) message.own = false;
     }
     if (this.#claiming || !this.messages.all.some((message) => message.own === undefined)) return;
@@ -190,7 +189,7 @@ export class Feed {
     }, CLAIM_DELAY_MS);
   }
 
-  /** Finds one's own among messages whose author's id may not be read. */
+  /** Finds the user's own messages where the author's id is not readable. */
   async #claim() {
     const unknown = this.messages.all.filter((message) => message.own === undefined);
     for (let start = 0; start < unknown.length; start += WALK_PAGE) {

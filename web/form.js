@@ -1,6 +1,5 @@
-// A form that is sent by script: asks for what is missing, is busy while it waits, says what failed
-// where it failed, and waits out what the server asks to be waited. What is sent is for the
-// function it is given; how failures are said is for `explain`.
+// A form sent by script: asks for missing fields, is busy while it waits, shows errors at their field, and waits for the
+// time that the server demands. The given function sends the values; `explain` phrases the errors.
 
 import { clock, sentence } from "./words.js";
 
@@ -11,7 +10,7 @@ export class Form {
   #idle;
   #waiting;
 
-  /** `send(values)` rejects with what is to be explained. `explain(error)` gives a sentence, or `[sentence, name of a field]`. */
+  /** `send(values)` rejects with an error to explain, `explain(error)` returns a sentence or `[sentence, field name]`. */
   constructor(form, send, explain = sentence) {
     this.#form = form;
     this.#error = form.querySelector(".card-error");
@@ -36,12 +35,12 @@ export class Form {
     form.addEventListener("input", ({ target }) => target.removeAttribute("aria-invalid"));
   }
 
-  /** The field of that name. */
+  /** The field with that name. */
   field(name) {
     return this.#form.elements[name];
   }
 
-  /** Shows it, or hides it. What was typed in is forgotten, except addresses and names. */
+  /** Shows or hides the form. Clears its input, except addresses and names. */
   show(isShown = true) {
     this.#form.hidden = !isShown;
     this.clear();
@@ -50,17 +49,17 @@ export class Form {
   clear() {
     this.complain("");
     for (const field of this.#form.elements) if (field.autocomplete && !/name|email/.test(field.autocomplete)) field.value = "";
-    // A password that was shown is not shown to whoever comes next.
+    // A revealed password must not be visible to the next person.
     for (const button of this.#form.querySelectorAll(".reveal[data-shown]")) button.click();
   }
 
-  /** Puts the focus where the first thing is to be typed in. */
+  /** Focuses the first field to fill in. */
   focus() {
     const fields = [...this.#form.elements].filter((field) => field.matches("input") && field.offsetParent);
     (fields.find((field) => !field.value) ?? fields.at(-1) ?? this.#button).focus();
   }
 
-  /** Says what is wrong, and leads to the field that it is about. */
+  /** Shows an error and focuses its field. */
   complain(text, name) {
     delete this.#error.dataset.kind;
     for (const field of this.#form.elements) field.removeAttribute("aria-invalid");
@@ -71,7 +70,7 @@ export class Form {
     field.focus();
   }
 
-  /** Says that all is well. */
+  /** Shows a success message. */
   tell(text) {
     this.complain(text);
     this.#error.dataset.kind = "good";
@@ -83,7 +82,7 @@ export class Form {
     this.#button.textContent = isBusy ? (this.#button.dataset.busy ?? this.#idle) : this.#idle;
   }
 
-  /** The button counts down, and works again at the end. A screen reader hears the beginning and the end only. */
+  /** The button counts down and is enabled at the end. A screen reader announces only the beginning and the end. */
   #wait(seconds) {
     clearInterval(this.#waiting);
     const end = Date.now() + seconds * 1000;
@@ -100,7 +99,7 @@ export class Form {
   }
 }
 
-/** Puts a button into each password field of a page that shows what is typed. */
+/** Adds a button to each password field of a page, which reveals the text of the field. */
 export function revealPasswords(root = document) {
   for (const field of root.querySelectorAll("input[type=password]")) {
     const [box, button] = [document.createElement("span"), document.createElement("button")];

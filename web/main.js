@@ -1,5 +1,5 @@
-// Puts the page together: decides between signing in and chatting, starts the parts and tells
-// them of each other. Every part can be read without the others; only this file knows them all.
+// Assembles the page: switches between sign-in and chat, starts the parts and connects them. Every part is independent of
+// the others; only this file uses all of them.
 
 import { Account } from "./account.js";
 import { Composer } from "./composer.js";
@@ -102,9 +102,9 @@ find("logout").addEventListener("click", async () => {
 addEventListener("beforeunload", (event) => {
   if (chat?.outgoing.hasUnsent) event.preventDefault();
 });
-// Another tab signed in, out, or renewed.
+// Another tab signed in, signed out, or renewed the session.
 addEventListener("storage", () => isChatting() && verify());
-// Timers sleep with the machine.
+// Timers pause while the machine sleeps.
 document.addEventListener("visibilitychange", () => document.hidden || !isChatting() || session.keepAlive());
 
 start();
@@ -126,7 +126,7 @@ async function start() {
   }
 }
 
-/** Shows the chat. The same person coming back finds it as it was left, unsent texts included. */
+/** Shows the chat. If the same person returns, its state is preserved, including unsent texts. */
 function enter(me) {
   if (chat?.feed.me.id !== me.id) {
     if (chat) composer.text = "";
@@ -156,8 +156,8 @@ function leave(note) {
   doorway.open(note);
 }
 
-/** Leaves once `end` has ended the session. The socket ends first: it would be closed before the answer is there, and the
-    page would ask who it is. */
+/** Leaves once `end` has ended the session. The socket is closed first: otherwise the server would close it before the
+ * response, and the page would verify its session. */
 async function signOut(end, note) {
   connection.close();
   try {
@@ -169,7 +169,7 @@ async function signOut(end, note) {
   forget(note);
 }
 
-/** Leaves, and nothing of it is there for whoever comes next. */
+/** Leaves and clears all data, so that the next person does not see any. */
 function forget(note) {
   leave(note);
   chat = null;
@@ -181,7 +181,7 @@ function endSession() {
   if (isChatting()) leave("Your session has ended. Sign in again to go on; what you wrote is kept.");
 }
 
-/** After the server turned us away: is it us, or is it just away? */
+/** After a refused connection, checks whether the session has ended or the server is unreachable. */
 async function verify() {
   try {
     const me = await session.whoAmI();
@@ -193,11 +193,11 @@ async function verify() {
       if (!connection.isOpen && !(await askService()).hasSocket && isChatting()) giveUp();
     }
   } catch {
-    // Out of reach: the connection goes on trying. Signed out: `ended` was called.
+    // Unreachable: the connection keeps retrying. Signed out: `ended` was called.
   }
 }
 
-/** There is no socket here (WEBSOCKETS_ENABLED), and none comes of asking again and again. */
+/** The server offers no socket (WEBSOCKETS_ENABLED), so retrying is pointless. */
 function giveUp() {
   connection.close();
   composer.allow(false);
@@ -209,7 +209,7 @@ async function synchronise() {
   const mine = ++turn;
   const { feed, outgoing } = chat;
   try {
-    // A socket opens for anybody. Who it speaks for is asked each time, so that nobody writes as somebody else.
+    // Sockets also open without a session. The account is verified each time, so that no message is sent as another user.
     const me = await session.whoAmI();
     if (mine !== turn) return;
     if (me?.id !== feed.me.id) return void (connection.restart(), verify());
@@ -249,7 +249,7 @@ function showWho() {
   find("who").textContent = chat.feed.me.first_name ?? "Signed in";
 }
 
-/** What the service calls itself, here and in the list of tabs. */
+/** Shows the server's name, here and in the tab's title. */
 function showName(name) {
   if (!name) return;
   find("brand").textContent = name;

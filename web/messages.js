@@ -1,14 +1,14 @@
-// The messages this page holds: a gapless stretch of the conversation, ordered by id, each
-// once. Applies rows, removals and re-reads to it. Talks to nobody and draws nothing.
+// The loaded messages: a gapless range of the conversation, ordered by id, without duplicates. Applies rows, removals and
+// re-reads to it. Sends no requests and renders nothing.
 
 const MESSAGES_MAX = 1000;
 
 export class Messages {
   #byKey = new Map();
   #sorted = [];
-  /** There are earlier ones on the server. */
+  /** Whether the server has earlier messages. */
   hasEarlier = false;
-  /** The newest were let go to make room for earlier ones: news is counted, not added. */
+  /** Whether the newest were dropped in favour of earlier ones: new messages are then counted, not added. */
   isDetached = false;
   missed = 0;
 
@@ -28,7 +28,7 @@ export class Messages {
     return this.#byKey.get(String(id));
   }
 
-  /** Adds or changes a message; only what the row carries is changed. */
+  /** Adds or updates a message; only fields of the row are changed. */
   put(row, me, extra = {}) {
     const key = String(row.id);
     const known = this.#byKey.get(key);
@@ -52,7 +52,7 @@ export class Messages {
     this.#sorted.splice(this.#sorted.indexOf(message), 1);
   }
 
-  /** Removes what lies between two ids (both ends out) and was not among the rows just read there. */
+  /** Removes messages between two ids (exclusive) that are missing from the rows just read. */
   removeMissing(rows, afterId, beforeId, exceptKeys) {
     const present = new Set(rows.map((row) => String(row.id)));
     const gone = this.#sorted.filter(({ id, key }) => id > afterId && id < beforeId && !present.has(key) && !exceptKeys.has(key));
@@ -66,7 +66,7 @@ export class Messages {
     this.missed = 0;
   }
 
-  /** Lets go of the oldest after growing at the end, of the newest after growing at the start. */
+  /** Drops the oldest messages after growth at the end, the newest after growth at the start. */
   trim(grewAtStart) {
     while (this.#sorted.length > MESSAGES_MAX) {
       const message = grewAtStart ? this.#sorted.pop() : this.#sorted.shift();
@@ -77,7 +77,7 @@ export class Messages {
   }
 }
 
-/** An author arrives opened (with or without its id), as a bare id, or as null; an unknown owner stays undefined. */
+/** An author is an object (with or without its id), a bare id, or null; unknown ownership stays undefined. */
 function author(value, me, known) {
   if (value === null) return { name: "Anonymous", own: known.own ?? false };
   if (typeof value === "string") return { name: known.name, own: value === me.id };

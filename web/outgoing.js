@@ -1,6 +1,6 @@
-// What was written here and is not known to be stored yet. Nothing is sent twice on its own:
-// what got no answer waits for the person, and each text carries a key under which the server
-// stores it once however often it is tried. Order and display of the rest is feed.js.
+// Messages written here and not yet known to be stored. No message is resent automatically: unanswered ones wait for the
+// user, and each has an idempotency key with which the server stores it once, regardless of the number of attempts. feed.js
+// handles all other messages.
 
 import { Lost, sentence } from "./words.js";
 
@@ -33,7 +33,7 @@ export class Outgoing {
     this.#changed();
   }
 
-  /** A create event may be faster than the answer: then it stands for the entry, which keeps its place on the page. */
+  /** A create event may precede the answer: it then replaces the entry, which keeps its position on the page. */
   expect({ event, data }) {
     if (event !== "create") return;
     for (const row of data) {
@@ -45,7 +45,7 @@ export class Outgoing {
     }
   }
 
-  /** After a reconnection: what got no answer may have been stored all the same. */
+  /** After a reconnection, unanswered messages may turn out to be stored. */
   reconcile() {
     for (const entry of [...this.waiting]) {
       const stored = this.#feed.messages.all.find(

@@ -1,6 +1,5 @@
-// The page that links in mails lead to: choosing a password, after an invitation or because the old
-// one was forgotten; and, without such a link, asking for one. The token is taken out of the address
-// at once, so that neither the history nor a later page has it.
+// The page for links in emails: choosing a password, after an invitation or a forgotten password; without such a link,
+// requesting one. The token is removed from the URL at once, so that neither the history nor a later page contains it.
 
 import { Form, revealPasswords } from "./form.js";
 import { rest } from "./rest.js";
@@ -25,7 +24,7 @@ const ask = new Form(find("ask-form"), async ({ email }) => {
   show("asked");
 }, ofAsking);
 
-/** What somebody typed that needs no server to be seen to be wrong. */
+/** An input error found without asking the server. */
 class Mistake extends Error {
   constructor(message, field) {
     super(message);

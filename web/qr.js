@@ -1,7 +1,7 @@
-// A QR code of a text (ISO/IEC 18004), as SVG: bytes, error correction of the lowest level, which is
-// plenty on a screen, sizes up to version 20. Larger texts have none. Nothing is fetched for it.
+// A QR code of a text (ISO/IEC 18004) as SVG: byte mode, the lowest error correction level, which is sufficient on a screen,
+// and versions up to 20. Larger texts have no code. No external resources are used.
 
-// By version, from 1: error correction bytes of a block, and blocks.
+// By version, from 1: error correction bytes per block, and number of blocks.
 const CORRECTION = [7, 10, 15, 20, 26, 18, 20, 24, 30, 18, 20, 24, 26, 30, 22, 24, 28, 30, 28, 28];
 const BLOCKS = [1, 1, 1, 1, 1, 2, 2, 2, 2, 4, 4, 4, 4, 4, 6, 6, 6, 6, 7, 8];
 const QUIET = 4;
@@ -16,7 +16,7 @@ const MASKS = [
   (x, y) => (((x + y) % 2) + ((x * y) % 3)) % 2,
 ];
 
-/** The code as an `<svg>`, or null for a text that is too long. */
+/** Returns the code as an `<svg>`, or null for a text that is too long. */
 export function qrCode(text) {
   const modules = qrModules(text);
   if (!modules) return null;
@@ -30,7 +30,7 @@ export function qrCode(text) {
   return svg;
 }
 
-/** The code as rows of modules, true for dark, or null for a text that is too long. */
+/** Returns the code as rows of modules, true for dark, or null for a text that is too long. */
 export function qrModules(text) {
   const bytes = new TextEncoder().encode(text);
   const version = CORRECTION.findIndex((_, index) => bytes.length + (index < 9 ? 2 : 3) <= dataBytes(index + 1)) + 1;
@@ -47,7 +47,7 @@ export function qrModules(text) {
 
 const sizeOf = (version) => 4 * version + 17;
 
-/** How many bytes a version has room for, correction included. */
+/** Returns the capacity of a version in bytes, including error correction. */
 function allBytes(version) {
   const aligned = version === 1 ? 0 : Math.floor(version / 7) + 2;
   const patterns = aligned ? (25 * aligned - 10) * aligned - 55 : 0;
@@ -56,7 +56,7 @@ function allBytes(version) {
 
 const dataBytes = (version) => allBytes(version) - CORRECTION[version - 1] * BLOCKS[version - 1];
 
-/** Mode, length, the bytes, an end, and padding, as bytes. */
+/** Returns mode, length, data, terminator and padding as bytes. */
 function withHeader(bytes, version) {
   const bits = [];
   const put = (value, count) => {
@@ -72,7 +72,7 @@ function withHeader(bytes, version) {
   return Array.from({ length: room / 8 }, (_, index) => Number.parseInt(bits.slice(8 * index, 8 * index + 8).join(""), 2));
 }
 
-/** The blocks, each with its correction, woven into one sequence of bits. */
+/** Interleaves the blocks and their error correction into one sequence of bits. */
 function interleave(data, version) {
   const [count, correction] = [BLOCKS[version - 1], CORRECTION[version - 1]];
   const short = Math.floor(data.length / count);
@@ -89,14 +89,14 @@ function interleave(data, version) {
   return woven.flatMap((byte) => Array.from({ length: 8 }, (_, bit) => (byte >>> (7 - bit)) & 1));
 }
 
-/** The product in GF(2^8) modulo x^8 + x^4 + x^3 + x^2 + 1. */
+/** Multiplies in GF(2^8) modulo x^8 + x^4 + x^3 + x^2 + 1. */
 function times(x, y) {
   let product = 0;
   for (let bit = 7; bit >= 0; bit--) product = (product << 1) ^ ((product >>> 7) * 0x11d) ^ (((y >>> bit) & 1) * x);
   return product;
 }
 
-/** The generator polynomial of Reed and Solomon's code, its leading 1 left out. */
+/** Returns the generator polynomial of the Reed-Solomon code, without its leading 1. */
 function generator(degree) {
   const terms = new Array(degree).fill(0);
   terms[degree - 1] = 1;
@@ -128,7 +128,7 @@ function draw(bits, version, mask) {
   return modules;
 }
 
-/** Everything that is not data; what is drawn first stays. */
+/** Draws the function patterns, and the format and version information. The first module drawn at a position stays. */
 function drawFixed(set, size, version, mask) {
   for (const [x, y] of [[3, 3], [size - 4, 3], [3, size - 4]]) {
     for (let dy = -4; dy <= 4; dy++) {
@@ -166,7 +166,7 @@ function drawFixed(set, size, version, mask) {
   }
 }
 
-/** A number with its check bits behind it. */
+/** Appends check bits to a number. */
 function protect(value, checkBits, polynomial) {
   let rest = value;
   for (let bit = 0; bit < checkBits; bit++) rest = (rest << 1) ^ ((rest >>> (checkBits - 1)) * polynomial);
@@ -180,7 +180,7 @@ function alignment(version, size) {
   return [6, ...Array.from({ length: count - 1 }, (_, index) => size - 7 - step * (count - 2 - index))];
 }
 
-/** Data in a zigzag of columns two wide, from the lower right, masked. */
+/** Places the masked data in a zigzag of columns two modules wide, from the lower right. */
 function fill(modules, bits, mask) {
   const size = modules.length;
   let next = 0;
@@ -196,7 +196,7 @@ function fill(modules, bits, mask) {
   }
 }
 
-/** How hard a code is to read: long runs, blocks of one colour, what looks like a corner, too much of one colour. */
+/** Returns the penalty of a code: long runs, blocks of one colour, finder-like patterns, and imbalance of colours. */
 function rate(modules) {
   const size = modules.length;
   let penalty = 0;

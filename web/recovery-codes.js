@@ -1,4 +1,4 @@
-// Recovery codes as they are shown once: to be copied, kept in a file, or written down.
+// Recovery codes, shown only once: to copy, to save as a file, or to write down.
 
 import { copy } from "./words.js";
 
@@ -7,7 +7,7 @@ const find = (id) => document.getElementById(id);
 export class RecoveryCodes {
   #text = "";
 
-  /** `done()` when they have been kept. */
+  /** `done()` is called once they have been saved. */
   constructor(done) {
     find("recovery-copy").addEventListener("click", async () => {
       find("recovery-status").textContent = (await copy(this.#text)) ? "Copied." : "This browser does not let pages copy. Select them, or keep the file.";

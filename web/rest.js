@@ -1,11 +1,11 @@
-// One call of the REST interface: JSON there and back, with the session's cookie. What fails is one
-// of two kinds: Refusal, with the code and how long to wait if the server says so, or Lost.
+// One call of the REST interface: JSON in both directions, with the session cookie. There are two kinds of errors: Refusal,
+// with the code and the wait time if the server sends one, or Lost.
 
 import { Lost, Refusal } from "./words.js";
 
 const ANSWER_MS = 20_000;
 
-/** `root`: where the interface is, seen from this page. Returns the answer, `{data}` or `{}`. */
+/** `root`: the base URL of the interface. Returns the response, `{data}` or `{}`. */
 export async function rest(method, path, body, root = document.baseURI) {
   let response;
   try {
@@ -27,12 +27,12 @@ export async function rest(method, path, body, root = document.baseURI) {
   throw new Refusal({ ...extensions, message }, response.status, waitSeconds);
 }
 
-/** Whether a refusal says that who asks is not signed in, or not any more. */
+/** Returns whether a refusal means that there is no valid session. */
 export function isSignedOut(error) {
   return error.status === 401 || error.code === "INVALID_TOKEN";
 }
 
-/** RFC 9110, 10.2.3: a number of seconds, or a date. */
+/** RFC 9110, section 10.2.3: a number of seconds, or a date. */
 function seconds(retryAfter) {
   if (!retryAfter) return 0;
   const number = Number(retryAfter);

@@ -1,5 +1,5 @@
-// Two-factor sign-in of one's own account, step by step: password, secret, code, recovery codes; and
-// turning it off. One step is shown at a time. The password is kept between two steps and no longer.
+// Two-factor sign-in of the user's account, step by step: password, secret, code, recovery codes; and turning it off. One
+// step is shown at a time. The password is kept only between two steps.
 
 import { Form } from "./form.js";
 import { qrCode } from "./qr.js";
@@ -35,7 +35,7 @@ export class SecondFactor {
     });
   }
 
-  /** Reads how the account stands. */
+  /** Reads the state of the account. */
   async read() {
     this.#state = (await rest("GET", "users/me/tfa")).data;
     this.#draw();
@@ -73,7 +73,7 @@ export class SecondFactor {
     if (this.#wants === "codes") return this.#showCodes(password);
     const turn = this.#turn;
     const { data } = await rest("POST", "users/me/tfa/generate", { password });
-    // Closed meanwhile: whoever opens it next must not find this.
+    // The dialog was closed meanwhile: the next person to open it must not see the secret.
     if (turn !== this.#turn) return;
     this.#password = password;
     find("factor-secret").textContent = data.secret.match(/.{1,4}/g).join(" ");
@@ -88,7 +88,7 @@ export class SecondFactor {
     try {
       await this.#showCodes(this.#password);
     } catch {
-      // It is on all the same, and says that there are no codes yet.
+      // Two-factor sign-in is on regardless; the page says that there are no codes yet.
       await this.#finish();
     }
   }
@@ -117,7 +117,7 @@ export class SecondFactor {
 
   #go(step) {
     this.#step(step);
-    // What is to be read first gets the focus, where there is more than a field.
+    // In steps with instructions, these get the focus instead of the field.
     const first = { "factor-enable-form": "factor-how", recovery: "recovery-title" }[step];
     if (first) find(first).focus({ preventScroll: true });
     else this.#forms[step].focus();

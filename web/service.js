@@ -1,15 +1,15 @@
-// What the service says of itself: its name, who may sign up, whether there is a socket. It tells more
-// to whoever is signed in, so this also says, without a refusal, whether somebody is.
+// The server's public information: its name, whether sign-up is open, whether there is a socket. Signed-in users get more
+// fields, so this also detects a session without causing an error.
 
 import { isSignedOut, rest } from "./rest.js";
 
-/** `{project, isSignedIn, hasSocket}`. Whether there is a socket is told to the signed in alone; else it counts as there. */
+/** `{project, isSignedIn, hasSocket}`. Only signed-in users learn whether there is a socket; others get true. */
 export async function askService() {
   const { data } = await ask();
   return { project: data.project ?? {}, isSignedIn: "version" in data, hasSocket: data.websocket !== false };
 }
 
-/** A stale cookie fails every request, this one too; the answer removes it, so the second try counts. */
+/** A stale cookie fails every request, this one too; the response removes it, so the second attempt counts. */
 function ask() {
   return rest("GET", "server/info").catch((error) => {
     if (!isSignedOut(error)) throw error;

@@ -1,6 +1,5 @@
-// Who is signed in, over REST: sign in, sign out, who am I, what may I do, and keeping the
-// session alive. The token itself stays in an HttpOnly cookie that no script can read; all
-// this file remembers is when to renew it. Shows nothing.
+// The session over REST: signing in and out, the account and its permissions, and renewal. The token itself stays in an
+// HttpOnly cookie that no script can read; this file stores only the time of the next renewal. Renders nothing.
 
 import { isSignedOut, rest } from "./rest.js";
 import { Lost } from "./words.js";
@@ -14,13 +13,13 @@ export class Session {
   #renewed;
   #ended;
 
-  /** Calls `renewed` after each renewal, and `ended` once the server knows the session no more. */
+  /** Calls `renewed` after each renewal, and `ended` once the server no longer accepts the session. */
   constructor({ renewed, ended }) {
     this.#renewed = renewed;
     this.#ended = ended;
   }
 
-  /** The signed-in person, `{id, first_name?}`, or null. Who may not read themselves gets the id alone. */
+  /** The signed-in person, `{id, first_name?}`, or null. Users without permission to read their account get only the id. */
   async whoAmI() {
     try {
       return (await rest("GET", "users/me?fields=id,first_name")).data;
@@ -33,7 +32,7 @@ export class Session {
   async signIn(email, password, otp) {
     const body = { email, password, mode: "session", ...(otp && { otp }) };
     const answer = await rest("POST", "auth/login", body).catch((error) => {
-      // A stale cookie fails every request, this one too; the answer removes it, so the second try counts.
+      // A stale cookie fails every request, this one too; the response removes it, so the second attempt counts.
       if (!["TOKEN_EXPIRED", "INVALID_TOKEN"].includes(error.code)) throw error;
       return rest("POST", "auth/login", body);
     });
@@ -48,14 +47,14 @@ export class Session {
     remembered(null);
   }
 
-  /** Ends the sessions of this account everywhere, this one included. */
+  /** Ends all sessions of this account, including this one. */
   async signOutEverywhere() {
     await rest("DELETE", "users/me/sessions");
     this.pause();
     remembered(null);
   }
 
-  /** What the caller may do: `{create, update, delete}` with messages, `own(field)` with their account. */
+  /** The caller's permissions: `{create, update, delete}` for messages, `own(field)` for the user's account. */
   async permissions() {
     const { data } = await rest("GET", "permissions/me");
     const may = (collection, action) => ["full", "partial"].includes(data?.[collection]?.[action]?.access);
@@ -69,7 +68,7 @@ export class Session {
     };
   }
 
-  /** Renews now if that is due, and sees to it that it happens in time. */
+  /** Renews the session if that is due, and schedules the next renewal. */
   keepAlive() {
     clearTimeout(this.#timer);
     const wait = (remembered() ?? 0) - Date.now();
@@ -81,7 +80,7 @@ export class Session {
     clearTimeout(this.#timer);
   }
 
-  /** A new session for the old one. Several tabs may do this at once: they get the same successor. */
+  /** Replaces the session by a new one. Several tabs may do this at once: they get the same successor. */
   renew() {
     this.#renewing ??= rest("POST", "auth/refresh", { mode: "session" })
       .then(({ data }) => {
@@ -109,7 +108,7 @@ export class Session {
 
 let inMemory = null;
 
-/** Reads or (with an argument) writes the time of the next renewal, shared with the other tabs where storage is allowed. */
+/** Reads or (with an argument) writes the time of the next renewal, shared between tabs where storage is allowed. */
 function remembered(time) {
   if (time !== undefined) inMemory = time;
   try {

@@ -1,5 +1,5 @@
-// The sign-in form: address and password, then a one-time code or a recovery code where the account
-// asks for one. What signing in means is for the function it is given.
+// The sign-in form: email and password, then a one-time code or a recovery code if the account requires one. The given
+// function performs the sign-in.
 
 import { Form } from "./form.js";
 import { Refusal, sentence } from "./words.js";
@@ -15,7 +15,7 @@ export class SignIn {
   #form;
   #way = "app";
 
-  /** `signIn({email, password, otp})` rejects with what is to be explained. */
+  /** `signIn({email, password, otp})` rejects with an error to be explained. */
   constructor(signIn) {
     const send = async ({ email, password, otp }) => signIn({ email: email.trim(), password, otp: otp.trim() });
     this.#form = new Form(find("login-form"), send, (error) => this.#explain(error));

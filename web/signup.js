@@ -1,5 +1,5 @@
-// The sign-up form, and what is said after it: come in, or look into the inbox first. An address
-// that is taken is answered like a new one, so this page cannot tell either.
+// The sign-up form and its next step: sign-in, or confirmation by mail. The server answers the same for addresses that are
+// taken, so this page cannot tell them apart either.
 
 import { Form } from "./form.js";
 import { rest } from "./rest.js";
@@ -10,7 +10,7 @@ const find = (id) => document.getElementById(id);
 export class SignUp {
   #form;
 
-  /** `verifies()`: whether addresses are confirmed here. `signIn({email, password})` is what follows where they are not. */
+  /** `verifies()`: whether addresses are confirmed by mail. Otherwise, `signIn({email, password})` follows. */
   constructor({ verifies, signIn, sent }) {
     const send = async ({ name, email, password }) => {
       const address = email.trim();
@@ -33,7 +33,7 @@ function explain(error) {
   if (error.field === "email" || /"email"/.test(error.message)) return ["That is not an email address.", "email"];
   if (error.code === "FORBIDDEN") return ["This server does not take sign-ups from this address.", "email"];
   if (error.code === "UNPROCESSABLE_CONTENT") return "This server cannot send mail, so it cannot confirm your address. Ask whoever runs it.";
-  // Signed up, but not in: somebody had this address already, with another password.
+  // Sign-up succeeded but sign-in failed: the address already has an account with another password.
   if (error.code === "INVALID_CREDENTIALS") return ["That did not sign you in. If you have an account with this address, sign in, or ask for a new password.", "email"];
   return sentence(error);
 }

@@ -1,6 +1,5 @@
-// The list of messages as it stands on the page: one element per message, kept while the
-// message lives, with day lines between. Also where the reader is: at the end, scrolled up, or
-// away in another tab, and how much is new since. Single messages are bubble.js.
+// The rendered list of messages: one element per message, reused while the message exists, and day separators. Also tracks
+// the scroll position, the tab's visibility, and the number of unseen messages. bubble.js renders single messages.
 
 import { Bubble } from "./bubble.js";
 import { count, dayKey, dayName } from "./words.js";
@@ -35,7 +34,7 @@ export class View {
       this.#actions.focusComposer();
     });
     document.addEventListener("visibilitychange", () => this.schedule());
-    // The end stays in sight when the window shrinks, the composer grows, or an editor opens.
+    // Keeps the end visible when the window shrinks, the composer grows, or an editor opens.
     const resized = new ResizeObserver(() => this.#isAtEnd && this.scrollToEnd());
     resized.observe(this.#log);
     resized.observe(this.#list);
@@ -46,7 +45,7 @@ export class View {
     this.#countNews();
   }
 
-  /** Shows another source, `{feed, outgoing, can}`, from scratch; `null` for nothing. */
+  /** Renders another source, `{feed, outgoing, can}`, from scratch; `null` for none. */
   attach(source) {
     this.#source = source;
     this.#seenId = undefined;
@@ -54,7 +53,7 @@ export class View {
     this.render();
   }
 
-  /** Draws soon: many events at once are one drawing. */
+  /** Schedules a render: many events at once share one. */
   schedule() {
     if (this.#scheduled) return;
     this.#scheduled = true;
@@ -87,7 +86,7 @@ export class View {
     this.#log.scrollTop = this.#log.scrollHeight;
   }
 
-  /** Opens the editor of one's last message. Returns whether there is one. */
+  /** Opens the editor of the user's last message. Returns whether there is one. */
   editLast() {
     const last = this.#source?.feed.messages.all.findLast((message) => message.own);
     const bubble = last && this.#nodes.get(last.viewKey)?.bubble;
@@ -152,13 +151,13 @@ export class View {
     else if (hadFocus) this.#actions.focusComposer();
   }
 
-  /** A page of history is not news: a screen reader is not made to read it out. */
+  /** A page of history is not news: screen readers should not announce it. */
   #holdAnnouncements() {
     this.#log.setAttribute("aria-live", "off");
     setTimeout(() => this.#log.setAttribute("aria-live", "polite"), 1000);
   }
 
-  /** The first message in sight and where it is, so that it can stay there while the list changes above it. */
+  /** The first visible message and its position, so that it can stay there while the list changes above it. */
   #anchor() {
     const { top } = this.#log.getBoundingClientRect();
     for (const node of this.#list.children) {
@@ -189,7 +188,7 @@ export class View {
   }
 }
 
-/** Whether a message goes on from the one before: same person, same day, a short while later. */
+/** Returns whether a message continues the previous one: same person, same day, within `GROUP_MS`. */
 function continues(before, line) {
   return before !== undefined && before.by === line.by && before.day === line.day && line.at - before.at < GROUP_MS;
 }

@@ -1,6 +1,5 @@
-// What the page says to people: names, initials, days, times, and a plain sentence for
-// everything that can go wrong. Knows the two kinds of failure (a refusal with a code, a
-// connection that is gone) but neither raises nor catches them.
+// The texts of the page: names, initials, days, times, and a plain sentence for every error. Distinguishes two kinds of
+// errors (a refusal with a code, a lost connection) but neither throws nor catches them.
 
 export class Lost extends Error {
   name = "Lost";
@@ -8,7 +7,7 @@ export class Lost extends Error {
 
 export class Refusal extends Error {
   name = "Refusal";
-  /** `waitSeconds`: how long the server asks to wait before the next try, 0 if it does not. */
+  /** `waitSeconds`: the wait time requested by the server before the next attempt, or 0. */
   constructor({ code = "UNKNOWN", message = "The server refused.", field, type } = {}, status = 0, waitSeconds = 0) {
     super(message);
     Object.assign(this, { code, field, type, status, waitSeconds });
@@ -32,7 +31,7 @@ const PASSWORDS = {
   regex: "This password does not fit what this server asks for. Make it longer, or mix in capitals, digits and signs.",
 };
 
-/** One sentence for a person; the server's own words where it chose them for this case. */
+/** Returns one sentence for an error; the server's message if it is specific to this case. */
 export function sentence(error) {
   if (error instanceof Lost) return "The server cannot be reached. Check the connection and try again.";
   if (!(error instanceof Refusal)) return "Something went wrong on this page. Reloading it may help.";
@@ -45,14 +44,14 @@ export function sentence(error) {
   return error.message;
 }
 
-/** A time to wait, in words. */
+/** A wait time in words. */
 export function duration(seconds) {
   if (seconds <= 90) return count(seconds, "second", "seconds");
   const minutes = Math.ceil(seconds / 60);
   return minutes <= 90 ? count(minutes, "minute", "minutes") : count(Math.ceil(minutes / 60), "hour", "hours");
 }
 
-/** A time to wait, as a clock shows it: 0:29. */
+/** A wait time in the format of a clock: 0:29. */
 export function clock(seconds) {
   return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
 }
@@ -64,7 +63,7 @@ export function initials(name) {
   return (first + second).toLocaleUpperCase();
 }
 
-/** The same name has the same colour on every screen: one of twelve classes in style.css. */
+/** Returns a colour class for a name, the same on every device: one of twelve in style.css. */
 export function hue(name) {
   let sum = 7;
   for (const letter of name) sum = (sum * 31 + letter.codePointAt(0)) % 9973;
@@ -92,7 +91,7 @@ export function count(number, one, many) {
   return `${number} ${number === 1 ? one : many}`;
 }
 
-/** Puts a text into the clipboard. Returns whether that worked: it does on pages with TLS, and of one's own machine. */
+/** Copies a text to the clipboard. Returns whether that worked: it does on pages with TLS or on localhost. */
 export async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);

@@ -1,32 +1,32 @@
-"""An attack: its name, the state it needs, the load it makes, and the bounds that have to hold meanwhile."""
+"""An attack: its name, the state it requires, the load it generates, and the bounds that must hold meanwhile."""
 import dataclasses
 import sqlite3
 from typing import Callable, Optional
 
-# The attackers' address: the bystanders have another one.
+# The attackers' address, different from that of the bystanders.
 SOURCE = "127.0.0.2"
 
 
 @dataclasses.dataclass(frozen=True)
 class Bounds:
-    """The bounds of an attack. Those of time are judged in full runs only: they depend on the machine."""
+    """The bounds of an attack. Bounds on time are checked in full runs only: they depend on the machine."""
 
-    # How far the memory of the process may rise above that before the attack, in MiB, and where it must be again
-    # `settle_seconds` after its end.
+    # Maximum growth of the process's memory over its size before the attack, in MiB. Memory must be below this again
+    # `settle_seconds` after the attack.
     memory_mib: Optional[float] = None
     settle_seconds: float = 60
-    # The p99 of other clients' creates, in milliseconds.
+    # Maximum p99 of other clients' creates, in milliseconds.
     creates_p99_ms: Optional[float] = None
-    # The part of its rate that delivery to other clients keeps.
+    # Minimum delivery rate to other clients, as a fraction of the rate before the attack.
     deliveries: Optional[float] = None
-    # How long the write-ahead log may get, in MiB.
+    # Maximum size of the write-ahead log, in MiB.
     journal_mib: Optional[float] = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Attack:
-    """One attack. `run` makes the load and returns counters when it is told to stop; `prepare` fills the database of the
-    stopped server; `check` looks at the server afterwards and returns a complaint, or nothing."""
+    """One attack. `run` generates the load and adds to the arena's counters until it is stopped; `prepare` fills the
+    database of the stopped server; `check` inspects the server afterwards and returns a complaint, or None."""
 
     name: str
     title: str
@@ -34,14 +34,14 @@ class Attack:
     bounds: Bounds
     prepare: Optional[Callable] = None
     check: Optional[Callable] = None
-    # Messages in the database before, in full and in short runs.
+    # Number of messages in the database beforehand, in full and in short runs.
     messages: tuple = (0, 0)
     settings: tuple = ()
-    # Whether the attack goes on until its work is done, rather than until it is told to stop.
+    # Whether the attack ends when its work is done, rather than when it is stopped.
     ends: bool = False
-    # Whether the load tool measures the rate of deliveries.
+    # Whether the load tool measures the delivery rate.
     fan_out: bool = False
-    # Whether a short run has it, too.
+    # Whether short runs include it.
     in_short: bool = False
 
 
@@ -49,7 +49,7 @@ ATTACKS = {}
 
 
 def attack(name, title, bounds, **options):
-    """Registers the function below as the load of an attack."""
+    """Registers the decorated function as the load of an attack."""
 
     def register(run):
         ATTACKS[name] = Attack(name=name, title=title, run=run, bounds=bounds, **options)
@@ -59,7 +59,7 @@ def attack(name, title, bounds, **options):
 
 
 class Arena:
-    """Where an attack takes place: the server's port, the tokens it may use, and how large it is to be."""
+    """The environment of an attack: the server's port, its tokens, and the scale of the run."""
 
     def __init__(self, port, database, admin, attacker, short):
         self.port, self.database, self.admin, self.attacker, self.short = port, database, admin, attacker, short
@@ -75,7 +75,7 @@ class Arena:
         self.counters[name] = round(max(self.counters.get(name, 0), value), 1)
 
     def rows(self, table, condition):
-        """Counts rows in the file of the running server, up to 1,000."""
+        """Counts rows in the running server's database, up to 1,000."""
         connection = sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=30)
         try:
             return connection.execute(f"select count(*) from (select 1 from {table} where {condition} limit 1000)").fetchone()[0]

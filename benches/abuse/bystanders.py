@@ -1,4 +1,4 @@
-"""Clients that behave: creates and reads at a steady pace, and subscribers. Their times are the measure of an attack."""
+"""Well-behaved clients: creates and reads at a steady rate, and subscribers. Their latencies show an attack's effect."""
 import asyncio
 import itertools
 import json
@@ -9,12 +9,12 @@ from wire import Client, Socket, percentiles, sign_in
 
 EVERY_SECONDS = 0.04
 FOLLOWERS = 20
-# A request that takes longer counts as that long.
+# Time limit of a request. Slower requests count with this time.
 PATIENCE_SECONDS = 30
 
 
 class Bystanders:
-    """One account that writes, reads and follows, from an address of its own."""
+    """One account that creates, reads and subscribes, from a separate address."""
 
     def __init__(self, service, token):
         self.service, self.token = service, token
@@ -39,7 +39,7 @@ class Bystanders:
         return self
 
     async def __aexit__(self, *_):
-        # A request that ends at the same time may swallow the cancellation.
+        # A request that completes at the same moment can swallow the cancellation, hence the flag.
         self.ended = True
         for task in self.tasks:
             task.cancel()
@@ -48,7 +48,7 @@ class Bystanders:
             socket.close()
 
     async def watch(self, seconds):
-        """Returns the times of the next seconds, or of more until there is one of each kind."""
+        """Returns the latencies of the next `seconds`, extended until there is a sample of each kind."""
         self.reset()
         until = time.monotonic() + PATIENCE_SECONDS
         await asyncio.sleep(seconds)
@@ -57,7 +57,7 @@ class Bystanders:
         return self.figures()
 
     def figures(self):
-        """Returns the times since the last reset."""
+        """Returns the latencies since the last reset."""
         return {
             "creates_ms": percentiles(self.creates),
             "reads_ms": percentiles(self.reads),
@@ -106,7 +106,7 @@ class Bystanders:
 
 
 async def fan_out(load, service, token, subscribers, seconds):
-    """Runs the load tool: deliveries per second to subscribers, one message in flight."""
+    """Runs the load tool and returns the delivery rate to subscribers, with one message in flight."""
     settings = {**os.environ, "TOKEN": token}
     arguments = ["fanout", "--subs", str(subscribers), "--window", "1", "--warmup", "1", "--seconds", str(seconds)]
     arguments += ["--url", f"http://127.0.0.1:{service.port}"]

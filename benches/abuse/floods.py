@@ -1,4 +1,4 @@
-"""Attacks on delivery and on reads: one account or address that asks for more than its share."""
+"""Attacks on delivery and on reads: one account or address that requests more than its share."""
 import asyncio
 import json
 import time
@@ -11,7 +11,7 @@ SCAN = "/items/messages?fields=id&limit=20&filter[content][_icontains]="
 
 
 async def repeat(arena, clients, once, pause=0.0):
-    """Runs `once` with each of several clients of the attacker's account, over and over."""
+    """Calls `once` repeatedly with each of several clients of the attacker's account."""
 
     async def one(number):
         client = Client(arena.port, arena.attacker, source=SOURCE)
@@ -30,7 +30,7 @@ async def repeat(arena, clients, once, pause=0.0):
 
 
 async def sockets(arena, count, path="/websocket", token=None, query=None):
-    """Opens sockets from the attackers' address, which follow the messages of a query if one is given."""
+    """Opens sockets from the attackers' address. If a query is given, they subscribe to its messages."""
     gate = asyncio.Semaphore(64)
 
     async def one():
@@ -130,7 +130,7 @@ async def subscriptions(arena):
 
         reading = asyncio.create_task(answers())
         for place in range(128):
-            # No two filters are alike, and none names a value.
+            # All filters differ, and none is an equality predicate.
             query = {"filter": {"content": {"_contains": f"{number}-{place}"}}, "limit": 1}
             await socket.send({"type": "subscribe", "collection": "messages", "uid": str(place), "query": query})
         await asyncio.gather(reading, return_exceptions=True)
@@ -221,7 +221,7 @@ async def typing(arena):
 
 @attack("idle-and-rights", "8,000 idle sockets while permissions change", FAIR, fan_out=False)
 async def idle_and_rights(arena):
-    # They stay idle: what the bystanders write is not for them, but may be after each change.
+    # They stay idle: the bystanders' messages do not match their filter, but the server has to check that after each change.
     query = {"filter": {"content": {"_eq": "for the idle"}}, "limit": 1}
     opened = await sockets(arena, arena.size(8_000, 500), query=query)
     reading = [asyncio.create_task(socket.drain()) for socket in opened]

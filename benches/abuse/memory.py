@@ -1,4 +1,4 @@
-"""Attacks on memory: responses that are not read, messages and bodies that do not end, documents that are costly to parse."""
+"""Attacks on memory: responses that are not read, messages and bodies that do not end, and expensive documents."""
 import asyncio
 import struct
 
@@ -7,12 +7,12 @@ from wire import OPENED, Client, Socket, connect, frame, read_response, request_
 
 HELD = Bounds(memory_mib=64)
 MEGABYTE = 1_000_000
-# The list that is asked for and not read: just under 64 KiB.
+# A list that is requested and never read: just under 64 KiB.
 UNREAD_LIST = "/items/messages?limit=250&sort=id"
 
 
 async def hold(arena, opening, count, at_once=64):
-    """Opens connections that stay, counts those that the server closes, and waits to be stopped."""
+    """Opens connections and keeps them, counts those closed by the server, and waits to be stopped."""
     gate = asyncio.Semaphore(at_once)
 
     async def one(number):
@@ -35,7 +35,7 @@ async def hold(arena, opening, count, at_once=64):
 
 
 async def drip(writer, data, reader, every=5):
-    """Sends the data a byte each few seconds; ends when the server closes."""
+    """Sends one byte every few seconds; ends when the server closes."""
     for byte in data:
         await asyncio.sleep(every)
         if reader.at_eof():
@@ -78,7 +78,7 @@ async def http_unread(arena):
         reader, writer = await connect(arena.port, SOURCE)
         writer.write(request_bytes("GET", UNREAD_LIST) * 20)
         await writer.drain()
-        # The system's buffers hold the rest: nothing is read from them.
+        # Responses stay in the system's buffers: nothing is read from them.
         writer.transport.pause_reading()
 
         async def held():

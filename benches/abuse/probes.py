@@ -1,4 +1,4 @@
-"""Attacks by content: patterns that take long, and texts that erasure has to remove."""
+"""Attacks by content: expensive patterns, and texts that erasure must remove."""
 import asyncio
 import pathlib
 import time
@@ -7,14 +7,14 @@ from attack import SOURCE, Bounds, attack
 from service import ATTACKER
 from wire import Client
 
-# No word of the other messages has these letters next to each other.
+# These letter sequences do not occur in any other message.
 RARE = "ꙮ꙰ꚙ꜀ xq7jzv9k"
 TRACES = [part.encode() for part in ("ꙮ꙰ꚙ", "xq7jzv9k", "xq7", "jzv", "zv9")]
 
 
 @attack("regex", "Eight texts of 60,000 characters against a rule with nested repetition", Bounds(memory_mib=64, creates_p99_ms=100), in_short=True)
 async def regex(arena):
-    """Creates with a text that makes a backtracking matcher take exponential time. The bystanders' texts fit at once."""
+    """Creates with a text on which a backtracking matcher takes exponential time. The bystanders' texts match at once."""
     admin = Client(arena.port, arena.admin)
     _, answer = await admin.ask("GET", "/permissions?filter[collection][_eq]=messages&filter[action][_eq]=create&fields=id")
     accepted = 0
@@ -42,7 +42,7 @@ async def regex(arena):
 
 
 def traces(service):
-    """Returns the parts of the erased text that are in the files of the database."""
+    """Returns the fragments of the erased text that the database files contain."""
     found = set()
     for file in sorted(pathlib.Path(service.directory).glob("chinwag.db*")):
         data = file.read_bytes()
@@ -51,7 +51,7 @@ def traces(service):
 
 
 async def erase(service):
-    """Erases the attacker's account; complains of traces at once, and after a restart with 300 messages more."""
+    """Erases the attacker's account. Complains about traces right after it, and after a restart with 300 more messages."""
     service.stop()
     service.command("users", "erase", "--email", ATTACKER["email"])
     found = traces(service)
@@ -66,11 +66,11 @@ async def erase(service):
 
 @attack("erase-traces", "The erasure of an account, and its rare words in the files", Bounds(), check=erase, ends=True, in_short=True)
 async def erase_traces(arena):
-    """Writes the rare text as the attacker; the check afterwards erases the account."""
+    """Writes the rare text as the attacker; the check erases the account."""
     client = Client(arena.port, arena.attacker, source=SOURCE)
     status, _ = await client.ask("POST", "/items/messages", {"content": RARE})
     arena.count(str(status))
-    # The index takes in messages behind the commit.
+    # The search index is updated after the commit.
     admin = Client(arena.port, arena.admin)
     until = time.monotonic() + 30
     while time.monotonic() < until and not arena.rows("chinwag_search_texts_data", "instr(block, cast('xq7' as blob)) > 0"):

@@ -12,10 +12,10 @@ import time
 from wire import HOST, Client
 
 ADMIN = {"email": "admin@example.com", "password": "an administrator under attack"}
-# The accounts of `serve --demo`: one is the bystander, the other the attacker.
+# Accounts of `serve --demo`: the bystander and the attacker.
 BYSTANDER = {"email": "alice@example.com", "password": "chinwag-alice"}
 ATTACKER = {"email": "bob@example.com", "password": "chinwag-bob"}
-# Threads that hashed a password end after two idle seconds.
+# Threads that hash passwords end after being idle for two seconds.
 REST_SECONDS = 3
 SAMPLE_SECONDS = 0.05
 
@@ -25,7 +25,7 @@ def mebibytes(size):
 
 
 class Service:
-    """One server. Everything is at its default but the port, the file and the administrator."""
+    """One server with default settings, except for the port, the database file, the administrator, and the log level."""
 
     def __init__(self, binary, directory, settings=()):
         self.binary, self.directory = binary, pathlib.Path(directory)
@@ -73,7 +73,7 @@ class Service:
         return (self.directory / "server.log").read_text(errors="replace")[-2000:]
 
     def command(self, *arguments):
-        """Runs another command of the binary on the stopped server's file."""
+        """Runs another command of the binary on the stopped server's database."""
         outcome = subprocess.run([self.binary, *arguments], cwd=self.directory, env=self.settings, capture_output=True, text=True)
         if outcome.returncode:
             raise RuntimeError(f"chinwag {' '.join(arguments)}: {outcome.stderr}")
@@ -90,16 +90,16 @@ class Service:
             connection.close()
 
     def resident(self, field="VmRSS"):
-        """Returns the bytes of memory that the process has."""
+        """Returns the resident memory of the process, in bytes."""
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         return next(int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith(f"{field}:"))
 
     def highest(self):
-        """Returns the most memory that the process has had."""
+        """Returns the peak memory of the process, in bytes."""
         return self.resident("VmHWM")
 
     def journal(self):
-        """Returns the bytes of the write-ahead log."""
+        """Returns the size of the write-ahead log, in bytes."""
         try:
             return os.stat(f"{self.database}-wal").st_size
         except FileNotFoundError:
@@ -107,7 +107,7 @@ class Service:
 
 
 class Sampler(threading.Thread):
-    """Notes the highest memory and the longest write-ahead log of a server, in a thread of its own."""
+    """Records the peak memory and the maximum size of the write-ahead log of a server, in a separate thread."""
 
     def __init__(self, service):
         super().__init__(daemon=True)

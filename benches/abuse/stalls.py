@@ -1,4 +1,4 @@
-"""Attacks on the one writer: operations over many rows, and a write-ahead log that cannot be truncated."""
+"""Attacks on the single writer: operations on many rows, and a write-ahead log that cannot be truncated."""
 import asyncio
 import json
 import time
@@ -32,7 +32,7 @@ def expired_sessions(service, short):
 async def sessions_expired(arena):
     client = Client(arena.port, arena.admin)
     begun = time.monotonic()
-    # The sessions are gone once the first sweep after the start has gone through them.
+    # The first sweep after the start deletes the sessions.
     while time.monotonic() - begun < 600:
         status, answer = await client.ask("GET", "/server/ping")
         left = arena.rows("directus_sessions", "expires < 1000")

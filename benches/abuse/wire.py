@@ -1,4 +1,4 @@
-"""A small asyncio client of HTTP/1.1 and RFC 6455. Attacks use its parts to send unfinished or unread exchanges."""
+"""A small asyncio client for HTTP/1.1 and RFC 6455. Attacks use its parts to leave exchanges unfinished or unread."""
 import asyncio
 import base64
 import json
@@ -9,12 +9,12 @@ HOST = "127.0.0.1"
 READ_BYTES = 1 << 16
 
 
-# A writer that is no longer referenced closes its connection: attackers keep theirs.
+# An unreferenced writer closes its connection, so the attackers' writers are kept.
 OPENED = set()
 
 
 async def connect(port, source=None):
-    """Opens a TCP connection, from another loopback address if one is given."""
+    """Opens a TCP connection, from another loopback address if given."""
     local = (source, 0) if source else None
     reader, writer = await asyncio.open_connection(HOST, port, local_addr=local, limit=1 << 20)
     if source:
@@ -23,7 +23,7 @@ async def connect(port, source=None):
 
 
 def request_bytes(method, path, body=None, token=None, headers=()):
-    """Returns a request. A body that is neither bytes nor None is sent as JSON."""
+    """Returns a request. A body other than bytes or None is sent as JSON."""
     if body is not None and not isinstance(body, bytes):
         body = json.dumps(body).encode()
     lines = [f"{method} {path} HTTP/1.1", "host: abuse"]
@@ -36,7 +36,7 @@ def request_bytes(method, path, body=None, token=None, headers=()):
 
 
 async def read_response(reader):
-    """Reads one response; returns status, headers in lower case, and body."""
+    """Reads one response and returns its status, its headers with lower-case names, and its body."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     status = int(head[0].split()[1])
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
@@ -51,14 +51,14 @@ async def read_response(reader):
 
 
 class Client:
-    """One kept-alive connection, opened again when the server has closed it."""
+    """A keep-alive connection that reconnects after the server has closed it."""
 
     def __init__(self, port, token=None, source=None):
         self.port, self.token, self.source = port, token, source
         self.streams = None
 
     async def ask(self, method, path, body=None, token=None, headers=()):
-        """Sends a request and returns status and body: parsed where it is JSON."""
+        """Sends a request and returns status and body; JSON is parsed."""
         message = request_bytes(method, path, body, token or self.token, headers)
         for attempt in (1, 2):
             fresh = self.streams is None
@@ -94,7 +94,7 @@ class Client:
 
 
 def frame(payload, opcode=1, last=True, announced=None):
-    """Returns a masked client frame. `announced` is a length in its head other than that of the payload."""
+    """Returns a masked client frame. `announced` overrides the length in its header."""
     length = len(payload) if announced is None else announced
     head = bytes([(0x80 if last else 0) | opcode])
     if length < 126:
@@ -103,7 +103,7 @@ def frame(payload, opcode=1, last=True, announced=None):
         head += b"\xfe" + struct.pack(">H", length)
     else:
         head += b"\xff" + struct.pack(">Q", length)
-    # The mask of zeros leaves the payload as it is.
+    # A mask of zeros leaves the payload unchanged.
     return head + b"\0\0\0\0" + payload
 
 
@@ -133,7 +133,7 @@ class Socket:
         await self.writer.drain()
 
     async def receive(self):
-        """Returns the next text message; answers pings. Ends with EOFError when the server has closed."""
+        """Returns the next text message, and answers pings. Raises EOFError when the server has closed."""
         while True:
             first, second = await self.reader.readexactly(2)
             length = second & 0x7F
@@ -151,7 +151,7 @@ class Socket:
                 return payload.decode()
 
     async def receive_json(self):
-        """Returns the next message as JSON; answers the pings of the protocol."""
+        """Returns the next message as JSON, and answers the pings of the protocol."""
         while True:
             message = json.loads(await self.receive())
             if message.get("type") != "ping":
@@ -159,7 +159,7 @@ class Socket:
             await self.send({"type": "pong"})
 
     async def drain(self):
-        """Reads and drops messages until the server closes."""
+        """Reads and discards messages until the server closes; returns the close code."""
         try:
             while True:
                 await self.receive_json()
@@ -177,7 +177,7 @@ async def sign_in(socket, token):
 
 
 def percentiles(seconds):
-    """Returns p50, p99 and the maximum in milliseconds, or None without a value."""
+    """Returns p50, p99 and maximum in milliseconds, or None without samples."""
     if not seconds:
         return None
     ordered = sorted(seconds)

@@ -1,5 +1,5 @@
-// socket.io 4 as one would use it for a chat that keeps nothing: a room that everybody who listens is in. Connections are
-// WebSocket from the start. Arguments: the port.
+// socket.io 4 in its usual form for a chat without storage: a room with all subscribers, and WebSocket from the start.
+// Arguments: the port.
 import { createServer } from 'node:http';
 import { Server } from 'socket.io';
 

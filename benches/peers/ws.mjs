@@ -1,6 +1,6 @@
-// `ws` 8 as one would use it for a chat that keeps nothing: each message is made into one Buffer, which is sent to
-// everybody who listens. It speaks the frames of Directus that benches/load sends, and its events are as long as
-// chinwag's. Arguments: the port.
+// `ws` 8 in its usual form for a chat without storage: each message is encoded into one Buffer, which is sent to all
+// subscribers. It speaks the Directus frames that benches/load sends, and its events have the length of chinwag's.
+// Arguments: the port.
 import { WebSocketServer } from 'ws';
 
 const server = new WebSocketServer({ host: '127.0.0.1', port: Number(process.argv[2]), perMessageDeflate: false });

@@ -1,5 +1,4 @@
-//! Who the connections belong to: the one account that was named, or ordinary ones that are made
-//! for the run.
+//! The accounts of the connections: the given account, or accounts created for the run.
 
 use std::sync::Arc;
 
@@ -11,14 +10,14 @@ use crate::directus::answer;
 use crate::http::request;
 use crate::target::Target;
 
-/// The tokens of all accounts; there is at least one.
+/// The access tokens of the accounts, at least one.
 pub struct Accounts {
     tokens: Vec<Arc<str>>,
 }
 
 impl Accounts {
-    /// Makes so many accounts with a role, or with 0 takes the one that was named. Making them
-    /// takes the rights of an administrator. They stay: use a database of its own.
+    /// Creates `count` accounts with a role, or uses the given account if `count` is 0. Creating
+    /// accounts requires administrator rights. They are not deleted: use a separate database.
     pub async fn prepare(target: &Target, count: usize, role: &str) -> Outcome<Self> {
         let own = target.token().await?;
         if count == 0 {
@@ -29,7 +28,7 @@ impl Accounts {
         let roles = answer(target, &asked).await?;
         let role =
             roles["data"][0]["id"].as_str().ok_or_else(|| format!("there is no role {role}"))?;
-        // Tokens need no passwords, and so no costly hashes.
+        // Static tokens need no passwords, and thus no expensive hashes.
         let tokens: Vec<String> =
             (0..count).map(|place| format!("load-{:08x}-{place:08}", std::process::id())).collect();
         let users: Vec<Json> = tokens
@@ -42,12 +41,12 @@ impl Accounts {
         Ok(Self { tokens: tokens.into_iter().map(Into::into).collect() })
     }
 
-    /// How many there are.
+    /// Returns the number of accounts.
     pub fn len(&self) -> usize {
         self.tokens.len()
     }
 
-    /// The token of one, beginning again after the last.
+    /// Returns the token at `place`, modulo the number of accounts.
     pub fn token(&self, place: usize) -> &Arc<str> {
         &self.tokens[place % self.tokens.len()]
     }

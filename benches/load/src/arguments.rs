@@ -1,15 +1,14 @@
-//! What can be asked for on the command line, and in the environment where it is secret or the same
-//! for many runs.
+//! Command-line arguments. Secrets and settings of many runs can also come from the environment.
 
 use clap::Args;
 use clap::Parser;
 use clap::Subcommand;
 use clap::ValueEnum;
 
-/// Drives a server, and prints what it took as one JSON object.
+/// Puts load on a server and prints the measurements as one JSON object.
 #[derive(Parser)]
 pub struct Arguments {
-    /// What every test takes.
+    /// Options of all tests.
     #[command(flatten)]
     pub common: Common,
     /// The test.
@@ -17,10 +16,10 @@ pub struct Arguments {
     pub test: Test,
 }
 
-/// Which server, and as whom.
+/// The server and the credentials.
 #[derive(Args)]
 pub struct Common {
-    /// The server: http:// and nothing else.
+    /// The server's URL; http:// only.
     #[arg(long, global = true, env = "BASE_URL", default_value = "http://127.0.0.1:8055")]
     pub url: String,
     /// The address to sign in with.
@@ -35,21 +34,21 @@ pub struct Common {
     /// The frames that the server speaks.
     #[arg(long, global = true, value_enum, default_value = "directus")]
     pub protocol: Protocol,
-    /// The process of the server: its time and memory, and those of its children, are told.
+    /// The server's process: its CPU time and memory are reported, including those of its children.
     #[arg(long, global = true)]
     pub pid: Option<u32>,
-    /// The collection that is written and followed.
+    /// The collection to write to and subscribe to.
     #[arg(long, global = true, default_value = "messages")]
     pub collection: String,
-    /// How long the text of a message is, in bytes.
+    /// Length of a message's text, in bytes.
     #[arg(long, global = true, default_value_t = 200)]
     pub size: usize,
-    /// A name for the report.
+    /// A label for the report.
     #[arg(long, global = true, default_value = "")]
     pub label: String,
 }
 
-/// How the server is spoken to.
+/// The wire protocol.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Protocol {
     /// JSON frames at `/websocket`.
@@ -58,47 +57,47 @@ pub enum Protocol {
     Socketio,
 }
 
-/// What is measured.
+/// The tests.
 #[derive(Subcommand)]
 pub enum Test {
-    /// Subscribers follow what publishers write: deliveries, latency, what is lost, doubled, out of
-    /// order.
+    /// Subscribers receive the messages of publishers: deliveries, latency, lost, duplicate and
+    /// reordered messages.
     Fanout(Fanout),
-    /// Subscribers are connected and nothing happens: memory for each.
+    /// Subscribers stay connected without traffic: memory per connection.
     Idle(Idle),
-    /// Connections write through the socket, each one message at a time.
+    /// Connections write through the socket, one message at a time each.
     Create(Create),
-    /// The newest ten messages over REST.
+    /// Reads of the newest ten messages over REST.
     HttpRead(Requests),
-    /// Messages written over REST.
+    /// Writes of messages over REST.
     HttpCreate(Requests),
     /// Sign-ins over REST.
     Login(Requests),
 }
 
-/// Who is connected, and to what they listen.
+/// The subscribers and their subscriptions.
 #[derive(Args)]
 pub struct Subscribers {
-    /// How many.
+    /// Number of subscribers.
     #[arg(long, default_value_t = 1000)]
     pub subs: usize,
-    /// How many threads of this program read for them.
+    /// Number of threads of this program that read their sockets.
     #[arg(long, default_value_t = 1)]
     pub threads: usize,
-    /// How many connect at the same time, for each thread.
+    /// Number of concurrent connection attempts per thread.
     #[arg(long, default_value_t = 32)]
     pub connecting: usize,
-    /// Make so many ordinary accounts and spread the connections over them; 0 for all as the one
-    /// that signs in.
+    /// Create this number of ordinary accounts and spread the connections over them; 0 connects all
+    /// as the account that signs in.
     #[arg(long, default_value_t = 0)]
     pub accounts: usize,
-    /// The role of these accounts, by its name.
+    /// The name of their role.
     #[arg(long, default_value = "Member")]
     pub role: String,
-    /// So many different filters, all of which fit everything that is written.
+    /// Number of distinct filters; every message matches each of them.
     #[arg(long, default_value_t = 0, conflicts_with = "current_user")]
     pub filters: usize,
-    /// Filters by `$CURRENT_USER`; takes at least three accounts.
+    /// Filter by `$CURRENT_USER`; requires at least three accounts.
     #[arg(long)]
     pub current_user: bool,
 }
@@ -106,27 +105,27 @@ pub struct Subscribers {
 /// Arguments of [`Test::Fanout`].
 #[derive(Args)]
 pub struct Fanout {
-    /// Who listens.
+    /// The subscribers.
     #[command(flatten)]
     pub subscribers: Subscribers,
-    /// How long is measured.
+    /// Duration of the measurement, in seconds.
     #[arg(long, default_value_t = 10.0)]
     pub seconds: f64,
-    /// How long is published before, in seconds.
+    /// Duration of the warm-up, in seconds.
     #[arg(long, default_value_t = 1.0)]
     pub warmup: f64,
-    /// How long everybody rests once connected, in seconds; then memory is looked at.
+    /// Pause after connecting, in seconds; memory is read at its end.
     #[arg(long, default_value_t = 0.0)]
     pub hold: f64,
-    /// How many messages may be on their way to somebody: the next is written when one has reached
-    /// all.
+    /// Maximum number of messages in flight: the next is written once an earlier one has reached
+    /// all subscribers.
     #[arg(long, default_value_t = 1)]
     pub window: u64,
-    /// Write so many messages a second instead, however slowly they arrive; latency counts from
-    /// when one was due.
+    /// Write this number of messages per second instead, independent of deliveries; latency counts
+    /// from the time a message is due.
     #[arg(long)]
     pub rate: Option<f64>,
-    /// How many connections write.
+    /// Number of publishing connections.
     #[arg(long, default_value_t = 1)]
     pub publishers: usize,
 }
@@ -134,10 +133,10 @@ pub struct Fanout {
 /// Arguments of [`Test::Idle`].
 #[derive(Args)]
 pub struct Idle {
-    /// Who is connected.
+    /// The subscribers.
     #[command(flatten)]
     pub subscribers: Subscribers,
-    /// For how long, in seconds.
+    /// Time to stay connected, in seconds.
     #[arg(long, default_value_t = 5.0)]
     pub hold: f64,
 }
@@ -145,34 +144,34 @@ pub struct Idle {
 /// Arguments of [`Test::Create`].
 #[derive(Args)]
 pub struct Create {
-    /// How many connections write.
+    /// Number of writing connections.
     #[arg(long, default_value_t = 512)]
     pub conns: usize,
-    /// How long is measured.
+    /// Duration of the measurement, in seconds.
     #[arg(long, default_value_t = 10.0)]
     pub seconds: f64,
-    /// How long is written before, in seconds.
+    /// Duration of the warm-up, in seconds.
     #[arg(long, default_value_t = 1.0)]
     pub warmup: f64,
-    /// Make so many ordinary accounts and spread the connections over them; 0 for all as the one
-    /// that signs in.
+    /// Create this number of ordinary accounts and spread the connections over them; 0 connects all
+    /// as the account that signs in.
     #[arg(long, default_value_t = 0)]
     pub accounts: usize,
-    /// The role of these accounts, by its name.
+    /// The name of their role.
     #[arg(long, default_value = "Member")]
     pub role: String,
 }
 
-/// Arguments of the tests of REST.
+/// Arguments of the REST tests.
 #[derive(Args)]
 pub struct Requests {
-    /// How many connections ask.
+    /// Number of connections that send requests.
     #[arg(long, default_value_t = 16)]
     pub conns: usize,
-    /// How long is measured.
+    /// Duration of the measurement, in seconds.
     #[arg(long, default_value_t = 10.0)]
     pub seconds: f64,
-    /// How long is asked before, in seconds.
+    /// Duration of the warm-up, in seconds.
     #[arg(long, default_value_t = 0.5)]
     pub warmup: f64,
 }

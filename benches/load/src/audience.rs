@@ -1,4 +1,4 @@
-//! The subscribers: threads of their own that connect them, read what comes, and judge it.
+//! The subscribers. Dedicated threads connect them, read their sockets and check each delivery.
 
 use std::cell::Cell;
 use std::cell::RefCell;
@@ -30,69 +30,69 @@ use crate::target::Target;
 use crate::websocket::Frame;
 use crate::websocket::WebSocket;
 
-/// How long connecting everybody may take.
+/// Time limit for connecting all subscribers.
 const CONNECT_MAX: Duration = Duration::from_mins(2);
 
-/// How often threads look whether something has changed that they are not told.
+/// How often threads poll for state changes that have no notification.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// What all threads see: how many have got what.
+/// Delivery counts, shared by all threads.
 #[derive(Default)]
 pub struct Tally {
-    /// How many subscribers each message has reached.
+    /// The number of subscribers that each message has reached.
     reached: Vec<AtomicU32>,
-    /// The first message that is measured.
+    /// The number of the first measured message.
     pub measured_from: AtomicU64,
-    /// Messages that have reached everybody.
+    /// The number of messages that have reached all subscribers.
     pub completed: AtomicU64,
-    /// First arrivals of messages, measured or not.
+    /// First deliveries of messages to a subscriber, measured or not.
     pub delivered: AtomicU64,
-    /// Subscribers that are connected and listen.
+    /// The number of connected and subscribed clients.
     pub connected: AtomicUsize,
-    /// Those of them that are to be told.
+    /// The number of those whose filter matches the messages.
     pub hearing: AtomicUsize,
-    /// Subscribers that could not connect.
+    /// The number of subscribers that failed to connect.
     pub refused: AtomicUsize,
-    /// Rings when a message has reached everybody.
+    /// Notified when a message has reached all subscribers.
     pub wake: Notify,
     stop: AtomicBool,
 }
 
-/// What the subscribers of one thread, or all, have heard.
+/// The deliveries to the subscribers of one thread, or to all.
 #[derive(Default)]
 pub struct Heard {
-    /// From when a message was written until a subscriber has read it.
+    /// Time from writing a message to reading it at a subscriber.
     pub latency: Histogram,
-    /// Arrivals that are measured.
+    /// The number of measured deliveries.
     pub measured: u64,
-    /// Messages that came to a subscriber once more.
+    /// Duplicate deliveries of a message to a subscriber.
     pub doubled: u64,
-    /// Messages that came after one that was written later.
+    /// Messages that arrived after one that was written later.
     pub disordered: u64,
-    /// Messages that came to a subscriber whose filter they do not fit.
+    /// Messages delivered to a subscriber whose filter does not match them.
     pub unexpected: u64,
-    /// Connections that ended.
+    /// The number of connections that ended early.
     pub lost_connections: u64,
-    /// When the last measured one came.
+    /// When the last measured message arrived.
     pub last: u64,
-    /// The bytes of the frames that are measured.
+    /// The total size of the measured frames, in bytes.
     pub bytes: u64,
-    /// What went wrong last.
+    /// The last error.
     pub last_error: Option<String>,
 }
 
-/// Everybody who listens.
+/// All subscribers.
 pub struct Audience {
-    /// What they all see.
+    /// Their shared delivery counts.
     pub tally: Arc<Tally>,
-    /// How long connecting took.
+    /// The time that connecting took.
     pub connecting: Duration,
     threads: Vec<JoinHandle<io::Result<Heard>>>,
 }
 
 impl Audience {
-    /// Connects everybody, and returns once each listens or has been refused. At most so many
-    /// messages can be told apart.
+    /// Connects all subscribers, and returns once each has subscribed or failed. At most
+    /// `messages_max` messages can be told apart.
     pub async fn gather(
         target: &Arc<Target>,
         seats: &Arc<Seats>,
@@ -128,7 +128,7 @@ impl Audience {
         Self { tally, connecting: began.elapsed(), threads }
     }
 
-    /// Closes all connections; returns what they have heard.
+    /// Closes all connections and returns their deliveries.
     pub fn dismiss(self) -> Outcome<Heard> {
         self.tally.stop.store(true, Relaxed);
         let mut all = Heard::default();
@@ -153,7 +153,7 @@ struct Row {
     target: Arc<Target>,
     seats: Arc<Seats>,
     tally: Arc<Tally>,
-    /// The next seat to be taken; every `step`th is this thread's, up to `end`.
+    /// The next seat to connect. Every `step`th one up to `end` belongs to this thread.
     next: Cell<usize>,
     step: usize,
     end: usize,
@@ -175,7 +175,7 @@ impl Row {
         Ok(row.heard.take())
     }
 
-    /// Connects one after the other, until all seats of the thread are taken.
+    /// Connects one subscriber after another, until all seats of the thread are connected.
     async fn seat(self: Rc<Self>) {
         while self.next.get() < self.end {
             let seat = self.seats.seat(self.next.get());
@@ -199,7 +199,7 @@ impl Row {
         }
     }
 
-    /// Reads until the connection ends.
+    /// Reads until the connection closes.
     async fn read(self: Rc<Self>, mut socket: WebSocket, told: bool) {
         let mut seen = Seen::default();
         let ended = loop {
@@ -225,7 +225,7 @@ impl Row {
         }
     }
 
-    /// Judges a frame; returns false for one that is none of the messages of this run.
+    /// Records a delivery; returns false for a frame that holds no message of this run.
     fn take(&self, frame: &[u8], seen: &mut Seen, told: bool) -> bool {
         let Some(mark) = self.target.marker.find(frame) else { return false };
         let now = self.target.now();
@@ -257,7 +257,7 @@ impl Row {
     }
 }
 
-/// Which messages one subscriber has got.
+/// The messages that one subscriber has received.
 #[derive(Default)]
 struct Seen {
     bits: Vec<u64>,
@@ -265,7 +265,7 @@ struct Seen {
 }
 
 impl Seen {
-    /// Marks a message; returns whether it is here for the first time.
+    /// Marks a message as received; returns whether it was the first time.
     fn first_time(&mut self, number: u64) -> bool {
         let Some(word) = place(number / 64) else { return false };
         let bit = 1 << (number % 64);

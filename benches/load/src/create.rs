@@ -1,5 +1,5 @@
-//! Many connections write through the socket, each one message at a time: acknowledged creates, and
-//! whether all of them are there.
+//! Many connections write through the socket, each one message at a time. Counts acknowledged
+//! creates and verifies that all of them are stored.
 
 use std::cell::Cell;
 use std::io;
@@ -29,13 +29,13 @@ use crate::target::Target;
 use crate::websocket::Frame;
 use crate::websocket::WebSocket;
 
-/// How many connect at the same time.
+/// Maximum number of concurrent connection attempts.
 const CONNECTING: usize = 32;
 
-/// How long an answer may take.
+/// Time limit for an answer.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 
-/// What all connections share.
+/// State shared by all connections.
 struct Course {
     target: Arc<Target>,
     next: Cell<u64>,
@@ -43,18 +43,18 @@ struct Course {
     end: Instant,
 }
 
-/// What became of what one connection, or all, wrote.
+/// Outcomes of the writes of one connection, or of all.
 #[derive(Default)]
 struct Written {
-    /// From writing until the answer, of those that were answered while it was measured.
+    /// Time from write to answer, for answers within the measurement.
     latency: Histogram,
-    /// All that was acknowledged, also before and after.
+    /// All acknowledged writes, including those outside the measurement.
     acknowledged: u64,
     errors: u64,
     last_error: Option<String>,
 }
 
-/// Runs the test; returns its report.
+/// Runs the test and returns its report.
 pub async fn run(target: Arc<Target>, asked: &Create) -> Outcome<Json> {
     if target.protocol != Protocol::Directus {
         return Err("the peer for socket.io keeps nothing: there is nothing to compare".into());
@@ -123,7 +123,7 @@ async fn connect(
     Ok(sockets)
 }
 
-/// Writes one message after the other, each when the one before was answered.
+/// Writes messages one after another, each once the previous one has been answered.
 async fn write(course: Rc<Course>, mut socket: WebSocket) -> Written {
     let mut written = Written::default();
     while Instant::now() < course.end {

@@ -1,5 +1,4 @@
-//! Directus as far as it is needed here: signing in and counting over REST, and the frames of its
-//! socket.
+//! The part of Directus that the tests need: sign-in and counts over REST, and WebSocket frames.
 
 use std::io;
 
@@ -14,7 +13,7 @@ use crate::protocol::expect;
 use crate::target::Target;
 use crate::websocket::WebSocket;
 
-/// How to sign in.
+/// The credentials for signing in.
 pub struct Credentials {
     /// The address of the account.
     pub email: String,
@@ -22,21 +21,22 @@ pub struct Credentials {
     pub password: String,
 }
 
-/// Returns the request of a sign-in.
+/// Returns a sign-in request.
 pub fn login_request(target: &Target) -> Vec<u8> {
     let Credentials { email, password } = &target.credentials;
     let body = json!({"email": email, "password": password}).to_string();
     request("POST", "/auth/login", &target.address, None, Some(&body))
 }
 
-/// Signs in; returns the access token.
+/// Signs in and returns the access token.
 pub async fn sign_in(target: &Target) -> Outcome<String> {
     let answer = answer(target, &login_request(target)).await?;
     let token = answer["data"]["access_token"].as_str();
     Ok(token.ok_or_else(|| format!("sign-in: {answer}"))?.to_owned())
 }
 
-/// Asks once on a connection of its own; returns the JSON of the answer, an error for a refusal.
+/// Sends a request on a new connection and returns the JSON response, or an error for any status
+/// other than 2xx.
 pub async fn answer(target: &Target, request: &[u8]) -> Outcome<Json> {
     let mut http = Http::new(&target.address);
     let status = http.call(request).await?;
@@ -46,11 +46,11 @@ pub async fn answer(target: &Target, request: &[u8]) -> Outcome<Json> {
     Ok(serde_json::from_slice(&http.body)?)
 }
 
-/// Returns how many items the collection has.
+/// Returns the number of items in the collection.
 pub async fn count(target: &Target, token: &str) -> Outcome<u64> {
     let path = format!("/items/{}?aggregate%5Bcount%5D=*", target.collection);
     let answer = answer(target, &request("GET", &path, &target.address, Some(token), None)).await?;
-    // A number or, as Directus has it on some databases, one in quotes.
+    // A number or, with Directus on some databases, a string.
     let count = &answer["data"][0]["count"];
     let count = count.as_u64().or_else(|| count.as_str()?.parse().ok());
     Ok(count.ok_or_else(|| format!("count: {answer}"))?)
@@ -64,13 +64,13 @@ pub async fn connect(target: &Target, token: &str) -> io::Result<WebSocket> {
     Ok(socket)
 }
 
-/// Follows what is created, as the tutorial's page does, and with a filter if there is one.
+/// Subscribes to creates with the query of the tutorial's page, and with the filter if given.
 pub async fn subscribe(
     target: &Target,
     socket: &mut WebSocket,
     filter: Option<&Json>,
 ) -> io::Result<()> {
-    // The present items are not what is measured: one of them is enough.
+    // Reading existing items is not part of the measurement: one is enough.
     let mut query = json!({"fields": ["*", "user_created.first_name"], "limit": 1});
     if let Some(filter) = filter {
         query["filter"] = filter.clone();

@@ -1,5 +1,5 @@
-//! Publishers write and subscribers follow: what arrives, how late, and whether everything does,
-//! once and in order.
+//! Publishers write and subscribers receive: measures deliveries and latency, and verifies that
+//! each message arrives once and in order.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -26,20 +26,20 @@ use crate::publisher::Written;
 use crate::seats::Seats;
 use crate::target::Target;
 
-/// How many messages a run can tell apart.
+/// Maximum number of messages that a run can tell apart.
 const MESSAGES_MAX: u32 = 1 << 21;
 
-/// How long is waited for what has not arrived when the last message was written.
+/// How long to wait for outstanding deliveries after the last write.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// What the server used before anybody came, with everybody there, and after.
+/// The server's resource usage before subscribers connect, with all connected, and at the end.
 struct Usages {
     before: Option<Usage>,
     connected: Option<Usage>,
     after: Option<Usage>,
 }
 
-/// Runs the test; returns its report.
+/// Runs the test and returns its report.
 pub async fn run(target: Arc<Target>, asked: &Fanout) -> Outcome<Json> {
     let seats = Arc::new(Seats::prepare(&target, &asked.subscribers).await?);
     let before = target.usage();
@@ -71,7 +71,7 @@ pub async fn run(target: Arc<Target>, asked: &Fanout) -> Outcome<Json> {
     let mut tasks = Vec::new();
     for publisher in 0..asked.publishers {
         let token = Arc::clone(seats.publisher(publisher));
-        // Those with a rate take turns.
+        // With a rate, publishers are staggered evenly over the gap.
         let turn = u32::try_from(publisher)?;
         let offset = gap.map_or(Duration::ZERO, |gap| gap * turn / publishers);
         tasks.push(spawn_local(Publisher::run(Rc::clone(&course), token, offset)));
@@ -108,7 +108,7 @@ fn report(
         .ok_or_else(|| format!("the run ended before it was measured: {:?}", written.last_error))?;
     let (connected, hearing) = (tally.connected.load(Relaxed), tally.hearing.load(Relaxed));
     let messages = course.written.get() - start.number;
-    // Until the last one has arrived: what was left over at the end is not given for nothing.
+    // The interval ends at the last delivery, so that draining the backlog counts as well.
     let seconds = heard.last.saturating_sub(start.at).max(1) as f64 / 1e6;
     let cpu = start.usage.zip(usages.after);
     let cpu = cpu.map(|(start, after)| after.cpu_micros.saturating_sub(start.cpu_micros) as f64);

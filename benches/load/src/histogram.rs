@@ -1,16 +1,16 @@
-//! Counts of latencies in steps that grow with the value: percentiles within 1.6 %, whatever their
-//! number.
+//! Latency histogram with steps that grow with the value: percentiles are within 1.6 % of the exact
+//! value, at any number of samples.
 
 use serde_json::Value as Json;
 use serde_json::json;
 
-/// Steps for each power of two, as a power of two.
+/// Steps per power of two, as a power of two.
 const STEPS: u32 = 6;
 
-/// What is longer counts as this: 13 days, in microseconds.
+/// Longer latencies count as this: 13 days, in microseconds.
 const LONGEST: u64 = (1 << 40) - 1;
 
-/// How often each latency was seen. All values are microseconds.
+/// The number of samples in each step. All values are in microseconds.
 pub struct Histogram {
     counts: Vec<u64>,
     count: u64,
@@ -25,7 +25,7 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    /// Counts one latency.
+    /// Records one latency.
     pub fn record(&mut self, micros: u64) {
         let micros = micros.min(LONGEST);
         self.counts[step(micros)] += 1;
@@ -34,7 +34,7 @@ impl Histogram {
         self.longest = self.longest.max(micros);
     }
 
-    /// Counts what another has counted as well.
+    /// Adds the samples of another histogram.
     pub fn merge(&mut self, other: &Self) {
         for (count, more) in self.counts.iter_mut().zip(&other.counts) {
             *count += more;
@@ -44,12 +44,12 @@ impl Histogram {
         self.longest = self.longest.max(other.longest);
     }
 
-    /// How many were counted.
+    /// Returns the number of samples.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// Returns what `per_mille` of all latencies did not exceed; 0 if there are none.
+    /// Returns the latency that `per_mille` of all samples do not exceed; 0 if there are none.
     pub fn quantile(&self, per_mille: u64) -> u64 {
         let wanted = (self.count * per_mille).div_ceil(1000).max(1);
         let mut seen = 0;
@@ -62,7 +62,7 @@ impl Histogram {
         self.longest
     }
 
-    /// The usual percentiles in milliseconds; null if nothing was counted.
+    /// Returns the usual percentiles in milliseconds; null if there are no samples.
     pub fn json(&self) -> Json {
         if self.count == 0 {
             return Json::Null;

@@ -1,5 +1,5 @@
-//! An HTTP/1.1 client for one connection: requests prepared as bytes, bodies by `Content-Length` or
-//! in chunks.
+//! An HTTP/1.1 client for one connection. Requests are prepared as bytes; bodies have a
+//! `Content-Length` or are chunked.
 
 use std::io;
 
@@ -8,7 +8,7 @@ use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-/// A connection that is kept, and made anew when it was lost.
+/// A keep-alive connection that reconnects after it was lost.
 pub struct Http {
     address: String,
     stream: Option<TcpStream>,
@@ -17,7 +17,7 @@ pub struct Http {
     pub body: Vec<u8>,
 }
 
-/// What the head of a response says.
+/// The parsed head of a response.
 struct Head {
     status: u16,
     bytes: usize,
@@ -27,7 +27,7 @@ struct Head {
 }
 
 impl Http {
-    /// Makes a client. It connects with the first request.
+    /// Creates a client. It connects with the first request.
     pub fn new(address: &str) -> Self {
         Self {
             address: address.to_owned(),
@@ -37,7 +37,7 @@ impl Http {
         }
     }
 
-    /// Sends a request and reads the response into `body`; returns its status.
+    /// Sends a request, reads the response into `body` and returns its status.
     pub async fn call(&mut self, request: &[u8]) -> io::Result<u16> {
         let mut stream = if let Some(stream) = self.stream.take() {
             stream
@@ -67,7 +67,7 @@ impl Http {
         Ok(head.status)
     }
 
-    /// Reads one chunk; returns its size, 0 for the last.
+    /// Reads one chunk and returns its size, which is 0 for the last.
     async fn chunk(&mut self, stream: &mut TcpStream) -> io::Result<usize> {
         let end = loop {
             match memmem::find(&self.unread, b"\r\n") {
@@ -88,7 +88,7 @@ impl Http {
         Ok(size)
     }
 
-    /// Moves so many bytes to the body.
+    /// Moves `size` bytes to the body.
     async fn take(&mut self, stream: &mut TcpStream, size: usize) -> io::Result<()> {
         while self.unread.len() < size {
             fill(stream, &mut self.unread).await?;
@@ -125,7 +125,7 @@ impl Head {
     }
 }
 
-/// Writes a request.
+/// Serializes a request.
 pub fn request(
     method: &str,
     path: &str,

@@ -1,4 +1,4 @@
-//! Subscribers are connected and nothing happens: what each costs in memory.
+//! Subscribers stay connected without traffic: measures the memory per connection.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -17,8 +17,8 @@ use crate::process::rounded;
 use crate::seats::Seats;
 use crate::target::Target;
 
-/// Runs the test; returns its report. The figure for each connection is true of a server that has
-/// just been started: one that was busy before has memory left over for some.
+/// Runs the test and returns its report. Memory per connection is valid only for a freshly started
+/// server: after earlier load, it reuses memory that it has kept.
 pub async fn run(target: Arc<Target>, asked: &Idle) -> Outcome<Json> {
     let seats = Arc::new(Seats::prepare(&target, &asked.subscribers).await?);
     let (before, kernel_before) = (target.usage(), kernel_tcp_kib());

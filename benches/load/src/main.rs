@@ -1,8 +1,8 @@
-//! Drives a server that speaks Directus's REST and WebSocket, or socket.io, and prints what it took
-//! as one JSON object.
+//! Puts load on a server that speaks Directus's REST and WebSocket or socket.io, and prints the
+//! measurements as one JSON object.
 //!
-//! It runs on the machine of the server, speaks plain `http://` only, and leaves the judging to who
-//! reads: `scripts/bench-realtime` runs it against several servers in turn.
+//! It runs on the same machine as the server, speaks plain `http://` only, and does not assess the
+//! results. `scripts/bench-realtime` runs it against several servers in turn.
 
 mod accounts;
 mod arguments;
@@ -32,12 +32,12 @@ use crate::arguments::Arguments;
 use crate::arguments::Test;
 use crate::target::Target;
 
-/// What goes wrong ends the run: it is said, and there is no report.
+/// An error ends the run: it is printed, and there is no report.
 pub type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> Outcome<()> {
     let arguments = Arguments::parse();
-    // One thread publishes and judges; those of the subscribers are started beside it.
+    // The main thread publishes and evaluates. Subscribers have threads of their own.
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(LocalSet::new().run_until(run(arguments)))?;
     println!("{report}");

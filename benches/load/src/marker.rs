@@ -1,29 +1,28 @@
-//! The text of messages: each tells which one it is and when it was written, wherever in a frame it
-//! turns up.
+//! Message texts that carry their number and time of writing, and can be found anywhere in a frame.
 
 use std::fmt::Write as _;
 use std::process;
 
 use memchr::memmem;
 
-/// Makes and finds texts such as `LD00a1f3.17.250317.lorem ipsum …`.
+/// Creates and finds texts such as `LD00a1f3.17.250317.lorem ipsum …`.
 pub struct Marker {
     tag: String,
     size: usize,
 }
 
-/// What a text says of itself.
+/// The data that a text carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
-    /// Which message of the run.
+    /// The message's number in the run.
     pub number: u64,
-    /// When it was written, by [`crate::target::Target::now`].
+    /// When it was written, on the clock of [`crate::target::Target::now`].
     pub sent: u64,
 }
 
 impl Marker {
-    /// Makes texts of `size` bytes, or longer where the mark is. The tag is this process's, so that
-    /// what an earlier run left behind is not taken for news.
+    /// Creates texts of `size` bytes, or longer if the mark requires it. The tag is unique to this
+    /// process, so that messages of an earlier run are ignored.
     pub fn new(size: usize) -> Self {
         Self { tag: format!("LD{:06x}.", process::id()), size }
     }

@@ -1,15 +1,14 @@
-//! What a process and its children have used, as `/proc` tells it.
+//! Resource usage of a process and its children, from `/proc`.
 
 use std::fs;
 
-/// One tick of the clock that processor time is counted in: Linux tells hundredths of a second
-/// everywhere.
+/// The unit of CPU times in `/proc`: on Linux always a hundredth of a second.
 const TICK_MICROS: u64 = 10_000;
 
-/// Processor time and memory of a process with its children.
+/// CPU time and memory of a process and its children.
 #[derive(Clone, Copy, Default)]
 pub struct Usage {
-    /// Processor time since the start, in microseconds.
+    /// CPU time since the start, in microseconds.
     pub cpu_micros: u64,
     /// Resident memory, in bytes.
     pub resident: u64,
@@ -27,11 +26,11 @@ pub fn rounded(figure: f64) -> f64 {
     (figure * 100.0).round() / 100.0
 }
 
-/// Returns what a process and its children have used; `None` if it is gone.
+/// Returns the usage of a process and its children; `None` if it has ended.
 pub fn usage(pid: u32) -> Option<Usage> {
     let mut whole = one(pid)?;
     for child in children(pid) {
-        // One that has just ended counts for nothing.
+        // A child that has just ended counts as zero.
         let used = one(child).unwrap_or_default();
         whole.cpu_micros += used.cpu_micros;
         whole.resident += used.resident;
@@ -39,17 +38,17 @@ pub fn usage(pid: u32) -> Option<Usage> {
     Some(whole)
 }
 
-/// Memory that the kernel holds for TCP, of all processes of the machine, in KiB.
+/// Returns the memory that the kernel holds for TCP, in KiB, for all processes of the machine.
 pub fn kernel_tcp_kib() -> Option<u64> {
     let text = fs::read_to_string("/proc/net/sockstat").ok()?;
     let line = text.lines().find(|line| line.starts_with("TCP:"))?;
-    // Counted in pages of 4 KiB.
+    // The kernel counts pages of 4 KiB.
     Some(line.split_whitespace().last()?.parse::<u64>().ok()? * 4)
 }
 
 fn one(pid: u32) -> Option<Usage> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name before may hold anything, also spaces and brackets.
+    // The process name before may contain anything, also spaces and parentheses.
     let fields: Vec<&str> = stat[stat.rfind(')')? + 2..].split(' ').collect();
     let ticks = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
@@ -58,7 +57,7 @@ fn one(pid: u32) -> Option<Usage> {
     Some(Usage { cpu_micros: ticks * TICK_MICROS, resident: kib * 1024 })
 }
 
-/// Returns the children of a process and theirs.
+/// Returns the descendants of a process.
 fn children(pid: u32) -> Vec<u32> {
     let mut found = vec![pid];
     let mut looked_at = 0;

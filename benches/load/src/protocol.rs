@@ -1,4 +1,4 @@
-//! What both protocols have in common, so that no test has to know which one it drives.
+//! The common interface of both protocols, so that tests do not depend on either.
 
 use std::io;
 
@@ -13,10 +13,10 @@ use crate::target::Target;
 use crate::websocket::Frame;
 use crate::websocket::WebSocket;
 
-/// The longest frame that can be a ping.
+/// The maximum size of a ping frame.
 const PING_BYTES_MAX: usize = 64;
 
-/// Connects, and signs in where there are accounts.
+/// Connects, and signs in if the protocol has accounts.
 pub async fn connect(target: &Target, token: &str) -> io::Result<WebSocket> {
     match target.protocol {
         Protocol::Directus => directus::connect(target, token).await,
@@ -24,7 +24,7 @@ pub async fn connect(target: &Target, token: &str) -> io::Result<WebSocket> {
     }
 }
 
-/// Follows what is created from now on. Filters are for those who have them.
+/// Subscribes to creates from now on. Only Directus supports a filter.
 pub async fn subscribe(
     target: &Target,
     socket: &mut WebSocket,
@@ -44,17 +44,17 @@ pub fn create_frame(target: &Target, mark: Mark) -> String {
     }
 }
 
-/// Whether whoever writes is answered.
+/// Returns whether the server acknowledges writes.
 pub fn acknowledges(target: &Target) -> bool {
     target.protocol == Protocol::Directus
 }
 
-/// Whether a frame refuses something.
+/// Returns whether a frame is an error.
 pub fn refuses(frame: &[u8]) -> bool {
     memmem::find(frame, b"\"error\"").is_some()
 }
 
-/// Waits for a message that contains `wanted`; one that refuses is an error.
+/// Waits for a message that contains `wanted`; an error frame is an error.
 pub async fn expect(socket: &mut WebSocket, wanted: &str) -> io::Result<()> {
     loop {
         let text = match socket.next().await? {
@@ -82,7 +82,7 @@ pub async fn keep_alive(socket: &mut WebSocket, frame: &[u8]) -> io::Result<()> 
     Ok(())
 }
 
-/// Says that the server has closed.
+/// Returns the error for a connection closed by the server.
 pub fn closed(code: u16) -> io::Error {
     io::Error::other(format!("closed with {code}"))
 }

@@ -1,5 +1,5 @@
-//! Those who write: each on a connection of its own, at a rate or as fast as what they write
-//! arrives.
+//! The publishers, each on its own connection. They write at a fixed rate, or as fast as their
+//! messages are delivered.
 
 use std::cell::Cell;
 use std::io;
@@ -21,64 +21,64 @@ use crate::target::Target;
 use crate::websocket::Frame;
 use crate::websocket::WebSocket;
 
-/// How long nothing may arrive before a run is given up.
+/// How long no message may arrive before the run fails.
 const STALLED: Duration = Duration::from_secs(10);
 
-/// How long is waited for the last acknowledgements.
+/// How long to wait for the last acknowledgements.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
-/// What all publishers of a run share.
+/// State shared by all publishers of a run.
 pub struct Course {
     /// The server.
     pub target: Arc<Target>,
-    /// What has arrived.
+    /// The delivery counts.
     pub tally: Arc<Tally>,
     /// When the next message is written.
     pub pace: Pace,
-    /// How many messages can be told apart.
+    /// Maximum number of messages that can be told apart.
     pub messages_max: u64,
-    /// From when it is measured.
+    /// When the measurement begins.
     pub measured_at: Instant,
-    /// When the last message is written.
+    /// When publishing ends.
     pub end: Instant,
-    /// How many have been written.
+    /// The number of messages written.
     pub written: Cell<u64>,
-    /// What was when measuring began.
+    /// The state at the start of the measurement.
     pub start: Cell<Option<Start>>,
 }
 
 /// When the next message is written.
 #[derive(Clone, Copy)]
 pub enum Pace {
-    /// When fewer than so many are on their way.
+    /// When fewer than this number of messages are in flight.
     Window(u64),
-    /// When it is due: one in so long, for each publisher.
+    /// At a fixed interval for each publisher.
     Every(Duration),
 }
 
-/// What was when measuring began.
+/// The state at the start of the measurement.
 #[derive(Clone, Copy)]
 pub struct Start {
-    /// The first message that is measured.
+    /// The number of the first measured message.
     pub number: u64,
-    /// When.
+    /// The time, in microseconds.
     pub at: u64,
-    /// What the server had used.
+    /// The server's resource usage.
     pub usage: Option<Usage>,
 }
 
-/// What became of what was written.
+/// The outcomes of the writes.
 #[derive(Default)]
 pub struct Written {
-    /// From when a message was written, or was due, until the server acknowledged it.
+    /// Time from when a message was written, or was due, to its acknowledgement.
     pub acknowledged: Histogram,
-    /// What was refused, and connections that ended.
+    /// The number of refused writes and failed connections.
     pub errors: u64,
-    /// What went wrong last.
+    /// The last error.
     pub last_error: Option<String>,
 }
 
-/// One who writes.
+/// A publisher.
 pub struct Publisher {
     course: Rc<Course>,
     socket: WebSocket,
@@ -87,7 +87,7 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Writes until the course ends. `offset` is when the first one is due, where there is a rate.
+    /// Writes until the course ends. With a rate, the first message is due after `offset`.
     pub async fn run(course: Rc<Course>, token: Arc<str>, offset: Duration) -> Written {
         let socket = match protocol::connect(&course.target, &token).await {
             Ok(socket) => socket,
@@ -145,7 +145,7 @@ impl Publisher {
         Ok(())
     }
 
-    /// From here on it is measured.
+    /// Starts the measurement.
     fn begin(&mut self, number: u64) {
         let target = &self.course.target;
         self.course.tally.measured_from.store(number, Relaxed);
@@ -153,7 +153,7 @@ impl Publisher {
         self.course.start.set(Some(Start { number, at: target.now(), usage: target.usage() }));
     }
 
-    /// Waits until fewer than `window` messages are on their way.
+    /// Waits until fewer than `window` messages are in flight.
     async fn room(&mut self, window: u64) -> io::Result<()> {
         let course = Rc::clone(&self.course);
         let until = Instant::now() + STALLED;
@@ -178,7 +178,7 @@ impl Publisher {
         }
     }
 
-    /// Takes what the server says to who writes.
+    /// Processes a frame from the server.
     async fn take(&mut self, frame: Frame) -> io::Result<()> {
         let message = match frame {
             Frame::Message(message) => message,

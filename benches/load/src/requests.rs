@@ -1,5 +1,5 @@
-//! Connections ask over REST, each again when it was answered: requests per second, latency, what
-//! each costs the server.
+//! Connections send REST requests, each after the previous response: measures requests per second,
+//! latency, and the cost for the server.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -23,10 +23,10 @@ use crate::process::Usage;
 use crate::process::rounded;
 use crate::target::Target;
 
-/// How long a connection rests that was not answered.
+/// Pause of a connection after a failed request.
 const REST: Duration = Duration::from_millis(10);
 
-/// What one connection, or all, was answered.
+/// The responses to one connection, or to all.
 #[derive(Default)]
 struct Answered {
     latency: Histogram,

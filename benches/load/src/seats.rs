@@ -1,4 +1,4 @@
-//! To what each subscriber listens, and whether it is to hear what is written.
+//! The subscription of each subscriber, and whether it matches the published messages.
 
 use std::sync::Arc;
 
@@ -16,26 +16,26 @@ pub struct Seats {
     filters: Filters,
 }
 
-/// One of them.
+/// A subscriber.
 pub struct Seat {
     /// The token of its account.
     pub token: Arc<str>,
     /// The filter of its subscription.
     pub filter: Option<Json>,
-    /// Whether it is told what the publishers write. If not, anything it is told is wrong.
+    /// Whether the publishers' messages match. If not, any message delivered to it is an error.
     pub is_told: bool,
 }
 
 enum Filters {
     None,
-    /// So many, all of which everything fits.
+    /// This number of distinct filters; every message matches each of them.
     Different(usize),
-    /// By the account of the subscriber: see [`current_user`].
+    /// By the account of the subscriber, see [`current_user`].
     CurrentUser,
 }
 
 impl Seats {
-    /// Makes the accounts that are asked for, and deals the filters.
+    /// Creates the requested accounts and assigns the filters.
     pub async fn prepare(target: &Target, asked: &Subscribers) -> Outcome<Self> {
         let accounts = Accounts::prepare(target, asked.accounts, &asked.role).await?;
         let filters = match asked.filters {
@@ -49,7 +49,7 @@ impl Seats {
         Ok(Self { accounts, filters })
     }
 
-    /// Returns one subscriber.
+    /// Returns the subscriber at `place`.
     pub fn seat(&self, place: usize) -> Seat {
         let token = Arc::clone(self.accounts.token(place));
         let (filter, is_told) = match self.filters {
@@ -66,8 +66,7 @@ impl Seats {
         Seat { token, filter, is_told }
     }
 
-    /// The token of a publisher. With filters by account there is one account that writes, the
-    /// first.
+    /// Returns the token of a publisher. With filters by account, only the first account publishes.
     pub fn publisher(&self, place: usize) -> &Arc<str> {
         match self.filters {
             Filters::CurrentUser => self.accounts.token(0),
@@ -76,8 +75,9 @@ impl Seats {
     }
 }
 
-/// The first account writes and follows what is its own. The others follow what is not, but for the
-/// last: it follows its own as well, writes nothing, and so is told nothing.
+/// The first account publishes and subscribes to its own messages. The others subscribe to those of
+/// other accounts, except the last: it subscribes to its own and publishes none, so its
+/// subscription receives nothing.
 fn current_user(account: usize, accounts: &Accounts) -> (Json, bool) {
     let own = json!({"user_created": {"_eq": "$CURRENT_USER"}});
     let foreign = json!({"user_created": {"_neq": "$CURRENT_USER"}});

@@ -1,4 +1,4 @@
-//! socket.io 4 as far as its peer in `benches/peers` needs it: Engine.IO over WebSocket, one
+//! The part of socket.io 4 that the server in `benches/peers` needs: Engine.IO over WebSocket, one
 //! namespace, two events.
 
 use std::io;
@@ -20,7 +20,7 @@ pub async fn connect(target: &Target) -> io::Result<WebSocket> {
     Ok(socket)
 }
 
-/// Joins those who are told.
+/// Joins the room of the subscribers.
 pub async fn subscribe(socket: &mut WebSocket) -> io::Result<()> {
     socket.text("42[\"subscribe\"]").await?;
     expect(socket, "subscribed").await

@@ -1,4 +1,4 @@
-//! What is driven: where it is, how it is spoken to, and what is written into it.
+//! The server under test: its address, its protocol, and the data written to it.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,19 +11,19 @@ use crate::marker::Marker;
 use crate::process;
 use crate::process::Usage;
 
-/// The server of this run. Shared by all connections and threads.
+/// The server of this run, shared by all connections and threads.
 pub struct Target {
     /// Host and port.
     pub address: String,
-    /// The frames it speaks.
+    /// The protocol it speaks.
     pub protocol: Protocol,
-    /// The collection that is written and followed.
+    /// The collection to write to and subscribe to.
     pub collection: String,
     /// Marks the messages of this run.
     pub marker: Marker,
-    /// Shown in the report.
+    /// A label for the report.
     pub label: String,
-    /// How to sign in.
+    /// The credentials for signing in.
     pub credentials: directus::Credentials,
     token: Option<String>,
     pid: Option<u32>,
@@ -31,7 +31,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// Makes the target that the arguments name. Nothing is connected yet.
+    /// Creates the target that the arguments describe, without connecting.
     pub fn new(common: &Common) -> Outcome<Arc<Self>> {
         let address =
             common.url.strip_prefix("http://").ok_or("--url has to begin with http://")?;
@@ -51,8 +51,8 @@ impl Target {
         }))
     }
 
-    /// Returns the token that was given, or signs in. socket.io's peer knows no accounts and gets
-    /// an empty one.
+    /// Returns the given token, or signs in. The token is empty for socket.io, which has no
+    /// accounts to sign in.
     pub async fn token(&self) -> Outcome<Arc<str>> {
         match (&self.token, self.protocol) {
             (Some(token), _) => Ok(token.as_str().into()),
@@ -61,18 +61,18 @@ impl Target {
         }
     }
 
-    /// Microseconds since this run began: the clock of every latency.
+    /// Microseconds since this run began; all latencies use this clock.
     pub fn now(&self) -> u64 {
         self.at(Instant::now())
     }
 
-    /// The same of another instant; 0 for those before.
+    /// The same for another instant; 0 for instants before the run.
     pub fn at(&self, instant: Instant) -> u64 {
         let passed = instant.saturating_duration_since(self.began);
         u64::try_from(passed.as_micros()).expect("a run takes less than centuries")
     }
 
-    /// What the server has used so far; nothing if its process was not named.
+    /// The server's resource usage so far; `None` if no process was given.
     pub fn usage(&self) -> Option<Usage> {
         self.pid.and_then(process::usage)
     }

@@ -1,5 +1,5 @@
-//! A WebSocket client that costs little beside the server it measures: whole frames, one growing
-//! buffer, no extensions.
+//! A lightweight WebSocket client, to leave CPU time to the server under test: whole frames, one
+//! growing buffer, no extensions.
 
 use std::io;
 use std::ops::Range;
@@ -9,7 +9,7 @@ use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-/// What the buffer has to have free before a read.
+/// Minimum free space in the buffer before a read.
 const ROOM: usize = 1024;
 
 /// An open connection.
@@ -20,22 +20,22 @@ pub struct WebSocket {
     outgoing: Vec<u8>,
 }
 
-/// What comes.
+/// A received frame.
 pub enum Frame {
-    /// A message; [`WebSocket::bytes`] shows it until the next is asked for.
+    /// A message; [`WebSocket::bytes`] returns its payload until the next call of `next`.
     Message(Range<usize>),
-    /// The other side closes, with its code.
+    /// The server's close frame, with its code.
     Close(u16),
 }
 
-/// Where a frame's payload is, from the frame's beginning.
+/// Position of a frame's payload, relative to the start of the frame.
 struct Header {
     opcode: u8,
     payload: Range<usize>,
 }
 
 impl WebSocket {
-    /// Connects and upgrades.
+    /// Connects and performs the upgrade.
     pub async fn connect(address: &str, path: &str) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
@@ -59,8 +59,7 @@ impl WebSocket {
         }
     }
 
-    /// Returns the next message; pings are answered on the way. It can be dropped while it waits
-    /// for one, and nothing is lost.
+    /// Returns the next frame, and answers pings meanwhile. Cancel safe while it waits for one.
     pub async fn next(&mut self) -> io::Result<Frame> {
         loop {
             let Some(Header { opcode, payload }) = self.header()? else {
@@ -87,7 +86,7 @@ impl WebSocket {
         }
     }
 
-    /// Shows a message that has come.
+    /// Returns the payload of a received message.
     pub fn bytes(&self, message: Range<usize>) -> &[u8] {
         &self.buffer[message]
     }
@@ -97,7 +96,7 @@ impl WebSocket {
         self.send(1, text.as_bytes()).await
     }
 
-    /// Returns where the next frame is, once all of it has come.
+    /// Returns the header of the next frame, once all of the frame has been received.
     fn header(&self) -> io::Result<Option<Header>> {
         let unread = &self.buffer[self.unread.clone()];
         let [first, second, rest @ ..] = unread else { return Ok(None) };
@@ -147,8 +146,7 @@ impl WebSocket {
             self.outgoing.push(0x80 | 0x7f);
             self.outgoing.extend((length as u64).to_be_bytes());
         }
-        // A mask of zeros is one as well (the server unmasks all the same), and leaves the payload
-        // as it is.
+        // A mask of zeros is valid (the server still unmasks) and leaves the payload unchanged.
         self.outgoing.extend([0; 4]);
         self.outgoing.extend(payload);
         self.stream.write_all(&self.outgoing).await
