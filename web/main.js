@@ -22,12 +22,16 @@ const STATES = {
   offline: "You are offline. Everything you write is kept.",
   unreachable: "The server cannot be reached. Trying again…",
   "signed-out": "Not signed in",
+  leaving: "Signing out…",
   closed: "Live chat is switched off on this server.",
 };
 
 const find = (id) => document.getElementById(id);
 let chat = null;
 let turn = 0;
+let isLeaving = false;
+/** Stays while the chat connects again. */
+let lasting = "";
 let lossShown;
 
 const session = new Session({
@@ -52,6 +56,7 @@ const connection = new Connection({
 
 const composer = new Composer({
   send: (text) => {
+    if (lasting) notice((lasting = ""));
     chat.outgoing.send(text);
     view.render();
     view.scrollToEnd();
@@ -92,11 +97,7 @@ const account = new Account(session, {
 
 find("who").addEventListener("click", () => account.open(chat.feed.me).catch(complain));
 find("logout").addEventListener("click", async () => {
-  try {
-    await signOut(() => session.signOut(), "You are signed out.");
-  } catch (error) {
-    notice(`You are still signed in. ${sentence(error)}`);
-  }
+  await signOut(() => session.signOut(), "You are signed out.").catch(() => {});
 });
 
 addEventListener("beforeunload", (event) => {
@@ -126,8 +127,8 @@ async function start() {
   }
 }
 
-/** Shows the chat. If the same person returns, its state is preserved, including unsent texts. */
-function enter(me) {
+/** Shows the chat, with a notice if there is one. If the same person returns, its state is preserved, including unsent texts. */
+function enter(me, note = "") {
   if (chat?.feed.me.id !== me.id) {
     if (chat) composer.text = "";
     connection.close();
@@ -138,7 +139,7 @@ function enter(me) {
   }
   doorway.close();
   screen("chat");
-  notice();
+  notice((lasting = note));
   showWho();
   status("connecting");
   session.keepAlive();
@@ -159,13 +160,21 @@ function leave(note) {
 /** Leaves once `end` has ended the session. The socket is closed first: otherwise the server would close it before the
  * response, and the page would verify its session. */
 async function signOut(end, note) {
+  if (isLeaving) return;
+  isLeaving = true;
+  turn += 1;
+  session.pause();
   connection.close();
+  composer.allow(false);
+  status("leaving");
   try {
     await end();
   } catch (error) {
-    if (isChatting()) enter(chat.feed.me);
+    isLeaving = false;
+    enter(chat.feed.me, `You are still signed in. ${sentence(error)}`);
     throw error;
   }
+  isLeaving = false;
   forget(note);
 }
 
@@ -183,6 +192,7 @@ function endSession() {
 
 /** After a refused connection, checks whether the session has ended or the server is unreachable. */
 async function verify() {
+  if (!isChatting()) return;
   try {
     const me = await session.whoAmI();
     if (!isChatting()) return;
@@ -219,7 +229,7 @@ async function synchronise() {
     outgoing.reconcile();
     chat.isRead = true;
     connection.steady();
-    notice();
+    notice(lasting);
   } catch (error) {
     if (mine !== turn) return;
     if (error.code !== "FORBIDDEN") return connection.restart();
@@ -234,8 +244,9 @@ async function synchronise() {
   view.render();
 }
 
+/** Whether the chat is shown and stays: not while the session is being ended. */
 function isChatting() {
-  return document.body.dataset.screen === "chat";
+  return document.body.dataset.screen === "chat" && !isLeaving;
 }
 
 function screen(name) {

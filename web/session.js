@@ -40,7 +40,6 @@ export class Session {
   }
 
   async signOut() {
-    this.pause();
     await rest("POST", "auth/logout", { mode: "session" }).catch((error) => {
       if (error instanceof Lost || error.status >= 429) throw error;
     });
@@ -50,7 +49,6 @@ export class Session {
   /** Ends all sessions of this account, including this one. */
   async signOutEverywhere() {
     await rest("DELETE", "users/me/sessions");
-    this.pause();
     remembered(null);
   }
 

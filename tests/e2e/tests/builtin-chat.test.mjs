@@ -221,7 +221,8 @@ test('signing out is not taken for a session that ended, however late the answer
 		await route.fulfill({ response });
 	});
 
-	await chat.logout.click();
+	// A second click while the first one is answered is none.
+	await chat.logout.dblclick();
 	await chat.form.waitFor();
 
 	assert.equal(await chat.page.locator('#login-note').textContent(), 'You are signed out.');
@@ -232,12 +233,16 @@ test('signing out that fails says so, and the chat goes on', async () => {
 	const chat = await signedIn(alice);
 	await chat.page.route('**/auth/logout', (route) => route.abort());
 
-	await chat.logout.click();
+	await chat.logout.dblclick();
 	await chat.page.getByText('You are still signed in.').waitFor();
 
 	await chat.connected();
 	await bob.rest.post('after a failed sign-out');
 	await chat.sees('after a failed sign-out');
+	assert.equal(await chat.page.getByText('You are still signed in.').isVisible(), true);
+	await chat.send('I go on');
+	await chat.sees('I go on');
+	assert.equal(await chat.page.getByText('You are still signed in.').isVisible(), false);
 	chat.assertClean(NO_NETWORK);
 });
 
