@@ -162,11 +162,11 @@ async fn shorten_log(
             store.hold_log("delivery", hub.delivered());
             let since = (!retention.is_zero()).then(|| clock.now().minus(retention));
             let events_max = (config.log_events_max > 0).then_some(config.log_events_max);
-            let shortening = store.shorten_log(Retention { since, events_max });
-            match stopping.run_until_cancelled(shortening).await {
-                Some(Ok(true)) => {}
-                Some(Ok(false)) | None => break,
-                Some(Err(error)) => {
+            // Not cancelled by shutdown: a step that was queued is noted once it is committed.
+            match store.shorten_log(Retention { since, events_max }).await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
                     warn(&stopping, &error, "the log of events could not be shortened");
                     break;
                 }
