@@ -41,7 +41,8 @@ async def sockets(arena, count, path="/websocket", token=None, query=None):
                     await sign_in(socket, token)
                 if query:
                     await socket.send({"type": "subscribe", "collection": "messages", "uid": "i", "query": query})
-                    await socket.receive_json()
+                    while (await socket.receive_json()).get("event") != "init":
+                        pass
                 return socket
             except (OSError, EOFError):
                 arena.count("refused upgrades")
