@@ -484,3 +484,47 @@ fn within(scope: &Scope, mut select: Select) -> Select {
     }
     select
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns a page in an order of fields, of which `true` is descending.
+    fn page(order: &[(&str, bool)]) -> Select {
+        let sort = order.iter().map(|(name, descending)| Sort {
+            path: Vec::new(),
+            field: schema::MESSAGES.require(name),
+            part: None,
+            descending: *descending,
+        });
+        Select { sort: sort.collect(), limit: Some(20), offset: 5, ..Select::default() }
+    }
+
+    #[test]
+    fn plain_pages_of_the_newest_messages_are_recognized() {
+        let scope = Scope::grant(&schema::MESSAGES, true, Vec::new());
+        let users = Scope::grant(&schema::USERS, true, Vec::new());
+        let (date, key) = (("date_created", true), ("id", true));
+
+        assert_eq!(page(&[key]).as_newest(&scope), Some((Order::Key, 20, 5)));
+        for order in [&[date][..], &[date, key]] {
+            assert_eq!(page(order).as_newest(&scope), Some((Order::Date, 20, 5)));
+        }
+
+        let others: [&[(&str, bool)]; 6] = [
+            &[],
+            &[("id", false)],
+            &[("date_created", false)],
+            &[date, ("id", false)],
+            &[key, date],
+            &[("content", true)],
+        ];
+        for order in others {
+            assert_eq!(page(order).as_newest(&scope), None, "{order:?}");
+        }
+        assert_eq!(page(&[key]).as_newest(&users), None);
+        let filter = Filter::Or(Vec::new());
+        assert_eq!(Select { filter, ..page(&[key]) }.as_newest(&scope), None);
+        assert_eq!(Select { limit: None, ..page(&[key]) }.as_newest(&scope), None);
+    }
+}

@@ -193,7 +193,10 @@ async fn the_newest_messages_in_memory_are_those_in_the_database() {
 async fn what_is_kept_is_read_anew_at_a_start() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
+    // The greatest key of all is that of the oldest message, which is not in memory.
+    admin.post("/items/messages", &json!({"id": 1_000_000, "content": "old"})).await.ok();
     fill(&admin, KEPT + 250).await;
+    compare(&[&admin], "with an old message of a great key").await;
     let before = admin.get(&newest("limit=1000")).await;
 
     let server = server.restart().await;
