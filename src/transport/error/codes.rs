@@ -39,82 +39,82 @@ macro_rules! codes {
 codes! {
     FAILED_VALIDATION, Some(StatusCode::BAD_REQUEST),
         "A value breaks a rule. There is one error for each broken rule.",
-        "Change the field that `field` names to fit what `type` demands.";
+        "Change the field named by `field` so that it satisfies `type`.";
     INVALID_FOREIGN_KEY, Some(StatusCode::BAD_REQUEST),
         "A relation names an item that does not exist.",
-        "Name one that does, or null.";
+        "Name an existing item, or null.";
     INVALID_PAYLOAD, Some(StatusCode::BAD_REQUEST),
-        "A body, a frame or a header makes no sense.",
-        "Mend what `reason` names.";
+        "A body, a frame or a header is malformed.",
+        "Correct the part named by `reason`.";
     INVALID_QUERY, Some(StatusCode::BAD_REQUEST),
-        "A query makes no sense, or asks for more than a query may.",
-        "Mend what `reason` names.";
+        "A query is malformed or exceeds a limit of queries.",
+        "Correct the part named by `reason`.";
     RECORD_NOT_UNIQUE, Some(StatusCode::BAD_REQUEST),
-        "A value that has to be unique is taken.",
+        "A value that must be unique is taken.",
         "Choose another `value` for `field`.";
     VALUE_TOO_LONG, Some(StatusCode::BAD_REQUEST),
         "A value has more characters than its field takes.",
         "Shorten `field` to `max_length` characters.";
     INVALID_CREDENTIALS, Some(StatusCode::UNAUTHORIZED),
-        "Address, password or token are wrong, or what they rested on has ended: never told which.",
-        "Sign in anew.";
+        "Address, password or token is wrong, or the session has ended; the error does not say which.",
+        "Sign in again.";
     INVALID_OTP, Some(StatusCode::UNAUTHORIZED),
         "The one-time password is missing or wrong.",
-        "Sign in with the one shown now.";
+        "Sign in with the current one-time password.";
     TOKEN_EXPIRED, Some(StatusCode::UNAUTHORIZED),
         "The access token was good, and has expired.",
         "Get another by `POST /auth/refresh`, and repeat the request.";
     FORBIDDEN, Some(StatusCode::FORBIDDEN),
-        "It is not allowed, or not there: never told which.",
-        "Look at `GET /permissions/me`, or sign in as somebody who may.";
+        "The item does not exist or access is not allowed; the error does not say which.",
+        "Check `GET /permissions/me`, or sign in with an account that has access.";
     INVALID_PROVIDER, Some(StatusCode::FORBIDDEN),
-        "Nobody signs in here in this way, or the address is that of an account that does in another.",
+        "This sign-in method is disabled, or the account with this address uses another one.",
         "Sign in as before, or ask an administrator to change `provider` and `external_identifier`.";
     INVALID_TOKEN, Some(StatusCode::FORBIDDEN),
-        "What looks like a token of this service, or of its issuer, is none.",
-        "Sign in anew.";
+        "A token in the format of this service, or of its issuer, is not valid.",
+        "Sign in again.";
     LIMIT_EXCEEDED, Some(StatusCode::FORBIDDEN),
-        "Too much of something that is bounded; 429 where it passes.",
-        "Ask for less at once; `reason` names the bound. After a 429 try again after `Retry-After` seconds.";
+        "A limit is exceeded; 429 if it is temporary.",
+        "Send a smaller request; `reason` names the limit. After a 429 try again after `Retry-After` seconds.";
     ROUTE_NOT_FOUND, Some(StatusCode::NOT_FOUND),
-        "There is no such path, or not with this method.",
-        "Look at the path in `/openapi.json`.";
+        "The path does not exist, or not with this method.",
+        "Check the path in `/openapi.json`.";
     OUT_OF_TIME, Some(StatusCode::REQUEST_TIMEOUT),
         "The body did not arrive in time.",
         "Send the request again.";
     CONTENT_TOO_LARGE, Some(StatusCode::PAYLOAD_TOO_LARGE),
         "The body is larger than `MAX_PAYLOAD_SIZE`.",
-        "Send less at once.";
+        "Send a smaller body.";
     URI_TOO_LONG, Some(StatusCode::URI_TOO_LONG),
-        "The address is longer than `URL_SIZE_MAX`.",
-        "Ask by `SEARCH`, with the query in the body.";
+        "The URL is longer than `URL_SIZE_MAX`.",
+        "Use `SEARCH`, with the query in the body.";
     UNSUPPORTED_MEDIA_TYPE, Some(StatusCode::UNSUPPORTED_MEDIA_TYPE),
-        "The body is compressed in a way that this service does not know.",
-        "Compress it in one of the ways that `Accept-Encoding` names, or not at all.";
+        "The body has an unsupported content coding.",
+        "Use a coding listed in `Accept-Encoding`, or none.";
     UNPROCESSABLE_CONTENT, Some(StatusCode::UNPROCESSABLE_ENTITY),
-        "It makes sense and is allowed, but cannot be done as things are.",
-        "Change first what `reason` names.";
+        "The request is valid and allowed, but the current state prevents it.",
+        "Resolve the problem named by `reason` first.";
     REQUESTS_EXCEEDED, Some(StatusCode::TOO_MANY_REQUESTS),
-        "Too many requests, messages, or attempts that failed.",
-        "Wait `Retry-After` seconds, over a socket as long as `message` says; `reason` may know more.";
+        "Too many requests, messages, or failed attempts.",
+        "Wait `Retry-After` seconds, or over a socket the time in `message`; `reason` may have details.";
     HEADERS_TOO_LARGE, Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
         "The headers are larger than `HEADERS_SIZE_MAX`.",
-        "Send less; cookies that nobody needs are the usual reason.";
+        "Send fewer headers; unneeded cookies are the usual reason.";
     INTERNAL_SERVER_ERROR, Some(StatusCode::INTERNAL_SERVER_ERROR),
-        "Something broke. The log has more under the `X-Request-Id` of the answer.",
-        "Tell whoever runs the service.";
+        "An internal error occurred. The log has details under the answer's `X-Request-Id`.",
+        "Contact the operator of the service.";
     SERVICE_UNAVAILABLE, Some(StatusCode::SERVICE_UNAVAILABLE),
         "The service is too busy, its database or a provider does not answer, or a query took too long.",
-        "Try again after `Retry-After` seconds; without that header, do what `reason` says.";
+        "Try again after `Retry-After` seconds; without that header, follow `reason`.";
     AUTH_FAILED, None,
-        "The sign-in of a socket failed, or no longer holds.",
-        "Send an `auth` frame with credentials that are good, on a new connection if this one closes.";
+        "The sign-in of a socket failed or is no longer valid.",
+        "Send an `auth` frame with valid credentials, on a new connection if this one closes.";
     AUTH_TIMEOUT, None,
-        "No good sign-in came in time.",
+        "No valid sign-in arrived in time.",
         "Connect again and send the `auth` frame first.";
     INVALID_COLLECTION, None,
-        "A frame names a collection that does not exist or cannot be named here.",
-        "Mend `collection`.";
+        "A frame names a collection that does not exist or is not available here.",
+        "Correct `collection`.";
 }
 
 #[cfg(test)]
@@ -127,9 +127,8 @@ mod tests {
 
     /// Returns the table as it appears in the document.
     fn table() -> String {
-        let mut table = String::from(
-            "| code | status | what it means | what to do |\n| --- | --- | --- | --- |\n",
-        );
+        let mut table =
+            String::from("| code | status | meaning | action |\n| --- | --- | --- | --- |\n");
         for Code { name, status, meaning, advice } in CODES {
             let status =
                 status.map_or("sockets only".to_owned(), |status| status.as_u16().to_string());
