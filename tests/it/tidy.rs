@@ -1,11 +1,12 @@
-//! Rules about the source itself: who may import whom, and who may grant rights.
+//! Architecture rules: allowed imports, and the modules that may grant rights.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 
-/// The layers, each with those it may see. `clock`, `config`, `signatures` and `text` may be seen by all.
+/// The layers, each with those that it may import. All may import `clock`, `config`, `signatures`
+/// and `text`.
 const MAY_SEE: [(&str, &[&str]); 11] = [
     (
         "main",
@@ -35,7 +36,7 @@ const MAY_SEE: [(&str, &[&str]); 11] = [
     ("telemetry", &[]),
 ];
 
-/// Within the domain: each module with those of its siblings that it may see.
+/// The modules of the domain, each with the siblings that it may import.
 const DOMAIN_MAY_SEE: [(&str, &[&str]); 12] = [
     (
         "realtime",
@@ -70,26 +71,35 @@ const DOMAIN_MAY_SEE: [(&str, &[&str]); 12] = [
     ("directory", &["error"]),
 ];
 
-fn sources() -> Vec<(PathBuf, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+/// Returns the files in a folder of the project and in its subfolders.
+fn files(folder: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut folders = vec![root.clone()];
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let text = fs::read_to_string(&path).unwrap();
-                found.push((path.strip_prefix(&root).unwrap().to_owned(), text));
-            }
+            if path.is_dir() { folders.push(path) } else { found.push(path) }
         }
     }
+    found
+}
+
+/// Returns the source files, relative to `src`, with their text.
+fn sources() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let found: Vec<_> = files("src")
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .map(|path| {
+            let text = fs::read_to_string(&path).unwrap();
+            (path.strip_prefix(&root).unwrap().to_owned(), text)
+        })
+        .collect();
     assert!(found.len() > 50, "the sources are where this test looks");
     found
 }
 
-/// Returns the modules behind `crate::` in a text, as lists of their names.
+/// Returns the paths after `crate::` in a text, as lists of module names.
 fn imports(text: &str) -> Vec<Vec<&str>> {
     text.match_indices("crate::")
         .map(|(at, _)| {
@@ -199,4 +209,81 @@ fn migrations_have_numbers_of_their_own_and_are_all_embedded() {
     for name in &names {
         assert!(embedded.contains(name.as_str()), "{name} is not embedded");
     }
+}
+
+/// The patterns of sentences without nouns, each with the most of them per 1,000 lines of comments.
+/// Comments of well-known projects stay below these numbers.
+const PATTERNS: [(&str, &[&[&str]], usize); 4] = [
+    ("what", &[&["what"], &["whatever"]], 5),
+    ("who", &[&["who"], &["whoever"], &["whom"]], 8),
+    ("somebody", &[&["somebody"], &["nobody"], &["anybody"], &["everybody"]], 3),
+    ("so many", &[&["so", "many"], &["so", "much"], &["so", "long"]], 1),
+];
+
+/// Returns the lines of prose of a file: comments of code, and Markdown outside code blocks.
+fn prose(path: &Path, text: &str) -> Vec<String> {
+    let markers: &[&str] = match path.extension().and_then(|extension| extension.to_str()) {
+        Some("rs") => &["//"],
+        Some("js" | "mjs") => &["//", "/*", "*"],
+        Some("md") => &[""],
+        _ => return Vec::new(),
+    };
+    let is_markdown = markers == [""];
+    let mut is_code = false;
+    let mut lines = Vec::new();
+    for line in text.lines().map(str::trim) {
+        if is_markdown && line.starts_with("```") {
+            is_code = !is_code;
+        } else if !is_code
+            && !line.is_empty()
+            && markers.iter().any(|marker| line.starts_with(marker))
+        {
+            lines.push(line.to_lowercase());
+        }
+    }
+    lines
+}
+
+/// Counts the occurrences of sequences of words in a line. A question may ask "what" and "who", and
+/// code in backticks is no prose.
+fn occurrences(line: &str, sequences: &[&[&str]]) -> usize {
+    if line.ends_with('?') {
+        return 0;
+    }
+    let words: Vec<&str> = line
+        .split('`')
+        .step_by(2)
+        .flat_map(|text| text.split(|c: char| !c.is_alphanumeric()))
+        .filter(|word| !word.is_empty())
+        .collect();
+    let count = |sequence: &&[&str]| {
+        words.windows(sequence.len()).filter(|window| window == sequence).count()
+    };
+    sequences.iter().map(count).sum()
+}
+
+#[test]
+fn sentences_have_nouns() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut documents = files("docs");
+    documents.extend(["README.md", "ARCHITECTURE.md"].map(|name| root.join(name)));
+    let areas = [
+        ("src", files("src")),
+        ("tests", ["tests/it", "tests/e2e/tests", "tests/e2e/lib"].map(files).concat()),
+        ("web", files("web")),
+        ("documents", documents),
+    ];
+    let mut faults = Vec::new();
+    for (area, files) in areas {
+        let texts = files.iter().filter_map(|path| Some((path, fs::read_to_string(path).ok()?)));
+        let lines: Vec<String> = texts.flat_map(|(path, text)| prose(path, &text)).collect();
+        assert!(lines.len() > 100, "{area} has only {} lines of prose", lines.len());
+        for (name, sequences, most) in PATTERNS {
+            let count: usize = lines.iter().map(|line| occurrences(line, sequences)).sum();
+            if count * 1000 > most * lines.len() {
+                faults.push(format!("{area}: {count} × “{name}” in {} lines", lines.len()));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
 }
