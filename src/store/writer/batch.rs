@@ -92,7 +92,7 @@ impl Step {
 }
 
 /// A savepoint: the state of a batch before a write, for a rollback.
-pub(super) struct Mark {
+pub(super) struct Savepoint {
     state: State,
     events: usize,
     implied: usize,
@@ -214,13 +214,13 @@ impl<'c> Batch<'c> {
         had_one: bool,
     ) -> Result<(), StoreError> {
         self.insert().await?;
-        let mark = self.mark().await?;
+        let savepoint = self.savepoint().await?;
         for op in ops {
             self.run_op(write, op, begin).await?;
         }
         self.insert().await?;
         self.require_administrator(had_one).await?;
-        self.undo(mark).await
+        self.rollback_to(savepoint).await
     }
 
     /// Refuses a write that removes the last administrator.
@@ -242,9 +242,9 @@ impl<'c> Batch<'c> {
     }
 
     /// Creates a savepoint. No create may be waiting to be inserted.
-    pub(super) async fn mark(&mut self) -> Result<Mark, StoreError> {
+    pub(super) async fn savepoint(&mut self) -> Result<Savepoint, StoreError> {
         sqlx::query("savepoint one").execute(&mut *self.transaction).await?;
-        Ok(Mark {
+        Ok(Savepoint {
             state: self.state.clone(),
             events: self.events.len(),
             implied: self.implied.len(),
@@ -254,21 +254,21 @@ impl<'c> Batch<'c> {
     }
 
     /// Releases a savepoint and keeps the changes since.
-    pub(super) async fn keep(&mut self, _: Mark) -> Result<(), StoreError> {
+    pub(super) async fn release(&mut self, _: Savepoint) -> Result<(), StoreError> {
         sqlx::query("release one").execute(&mut *self.transaction).await?;
         Ok(())
     }
 
     /// Rolls back to a savepoint.
-    pub(super) async fn undo(&mut self, mark: Mark) -> Result<(), StoreError> {
+    pub(super) async fn rollback_to(&mut self, savepoint: Savepoint) -> Result<(), StoreError> {
         sqlx::query("rollback to one").execute(&mut *self.transaction).await?;
         sqlx::query("release one").execute(&mut *self.transaction).await?;
-        self.state = mark.state;
-        self.events.truncate(mark.events);
-        self.implied.truncate(mark.implied);
+        self.state = savepoint.state;
+        self.events.truncate(savepoint.events);
+        self.implied.truncate(savepoint.implied);
         self.creates.clear();
-        self.erased.truncate(mark.erased);
-        self.touched = mark.touched;
+        self.erased.truncate(savepoint.erased);
+        self.touched = savepoint.touched;
         Ok(())
     }
 

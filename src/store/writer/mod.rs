@@ -88,12 +88,12 @@ impl Work {
 
 /// The execution mode of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Care {
+enum BatchMode {
     /// Optimistic: creates are inserted together, and one refusal rolls back the whole batch.
-    Swift,
+    Optimistic,
     /// With a savepoint before each write, so that a refusal rolls back that write alone. Costs a
     /// few more statements per write, but still only one commit.
-    Singly,
+    SavepointPerWrite,
 }
 
 /// The in-memory copy of the service's own tables that each transaction needs.
@@ -171,8 +171,8 @@ impl Writer {
     /// Runs the jobs that fit into one transaction, and replies to them. The other jobs are left
     /// for the next one.
     async fn commit(&mut self, jobs: &mut Vec<Job>) {
-        let outcomes = match self.transact(jobs, Care::Swift).await {
-            Err(_) if jobs.len() > 1 => self.transact(jobs, Care::Singly).await,
+        let outcomes = match self.transact(jobs, BatchMode::Optimistic).await {
+            Err(_) if jobs.len() > 1 => self.transact(jobs, BatchMode::SavepointPerWrite).await,
             outcomes => outcomes,
         };
         match outcomes {
@@ -197,10 +197,14 @@ impl Writer {
     /// is full after the first jobs, the others wait for the next transaction.
     ///
     /// # Errors
-    /// When the database failed or, with [`Care::Swift`], a write was refused. Nothing is committed
-    /// in either case.
-    async fn transact(&mut self, jobs: &[Job], care: Care) -> Result<Vec<Outcome>, StoreError> {
-        let outcome = self.attempt(jobs, care).await;
+    /// When the database failed or, with [`BatchMode::Optimistic`], a write was refused. Nothing is
+    /// committed in either case.
+    async fn transact(
+        &mut self,
+        jobs: &[Job],
+        mode: BatchMode,
+    ) -> Result<Vec<Outcome>, StoreError> {
+        let outcome = self.attempt(jobs, mode).await;
         if let Err(StoreError::Database(error)) = &outcome {
             tracing::error!(error = %error, "a transaction failed, the connection is made anew");
             if let Some(connection) = self.connection.take() {
@@ -212,7 +216,7 @@ impl Writer {
         outcome
     }
 
-    async fn attempt(&mut self, jobs: &[Job], care: Care) -> Result<Vec<Outcome>, StoreError> {
+    async fn attempt(&mut self, jobs: &[Job], mode: BatchMode) -> Result<Vec<Outcome>, StoreError> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
             none => {
@@ -230,14 +234,16 @@ impl Writer {
             if batch.bytes() >= BATCH_BYTES_MAX {
                 break;
             }
-            let mark = match care {
-                Care::Swift => None,
-                Care::Singly => Some(batch.mark().await?),
+            let savepoint = match mode {
+                BatchMode::Optimistic => None,
+                BatchMode::SavepointPerWrite => Some(batch.savepoint().await?),
             };
-            let outcome = do_one(&mut batch, &mut done, work, care).await;
-            match (&outcome, mark) {
-                (Ok(_), Some(mark)) => batch.keep(mark).await?,
-                (Err(error), Some(mark)) if !error.is_passing() => batch.undo(mark).await?,
+            let outcome = do_one(&mut batch, &mut done, work, mode).await;
+            match (&outcome, savepoint) {
+                (Ok(_), Some(savepoint)) => batch.release(savepoint).await?,
+                (Err(error), Some(savepoint)) if !error.is_passing() => {
+                    batch.rollback_to(savepoint).await?;
+                }
                 // Nothing was written for this job.
                 (Ok(_) | Err(StoreError::KeyReused), None) => {}
                 (Err(_), _) => return outcome.map(|_| outcomes),
@@ -276,7 +282,12 @@ impl Writer {
 }
 
 /// Runs one job of a batch, unless it is a duplicate.
-async fn do_one(batch: &mut Batch<'_>, done: &mut Idempotency, work: &Work, care: Care) -> Outcome {
+async fn do_one(
+    batch: &mut Batch<'_>,
+    done: &mut Idempotency,
+    work: &Work,
+    mode: BatchMode,
+) -> Outcome {
     let (write, once) = match work {
         Work::Write(write, once) => (write, once),
         Work::Chore(chore) => {
@@ -289,7 +300,7 @@ async fn do_one(batch: &mut Batch<'_>, done: &mut Idempotency, work: &Work, care
     }
     let begin = batch.events().len();
     let ran = batch.run(write).await?;
-    if care == Care::Singly {
+    if mode == BatchMode::SavepointPerWrite {
         batch.insert().await?;
     }
     let events = batch.events()[begin..].to_vec();
