@@ -37,7 +37,7 @@ pub use meter::Meter;
 pub use outbox::Batch;
 pub use outbox::Closing;
 pub use outbox::Outbox;
-pub use peer::Mark;
+pub use peer::AckPoint;
 pub use peer::Peer;
 pub use relay::run;
 pub use subscribe::Resume;

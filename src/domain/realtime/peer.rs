@@ -34,7 +34,7 @@ pub struct Peer {
 
 /// The positions of a connection's subscriptions at one moment; empty if none asked for recovery.
 #[derive(Debug, Default)]
-pub struct Mark(Vec<Confirmed>);
+pub struct AckPoint(Vec<Confirmed>);
 
 /// The hub's record of a connection.
 pub(super) struct Seat {
@@ -276,18 +276,18 @@ impl Peer {
 
     /// Returns the positions that the client reaches once it has received everything sent so far.
     #[must_use]
-    pub fn mark(&self) -> Mark {
+    pub fn ack_point(&self) -> AckPoint {
         let delivered = self.hub.delivered();
         let left = *self.seat.left.lock();
         let listeners = self.seat.listeners.lock();
-        Mark(listeners.iter().flat_map(|one| one.confirmable(delivered, left)).collect())
+        AckPoint(listeners.iter().flat_map(|one| one.confirmable(delivered, left)).collect())
     }
 
-    /// Stores the positions of a mark that the client has acknowledged.
-    pub fn remember(&self, mark: Mark) {
+    /// Stores the positions that the client has acknowledged.
+    pub fn remember(&self, point: AckPoint) {
         let by = Owner::of(&self.seat.identity.lock().actor);
         let (positions, now) = (&self.hub.positions, self.hub.now());
-        for Confirmed { name, seq, whole_from } in mark.0 {
+        for Confirmed { name, seq, whole_from } in point.0 {
             let is_known = positions.find_own(&name).is_some();
             if !is_known && !self.seat.may_remember(2 * self.hub.subscriptions_max) {
                 continue;

@@ -101,7 +101,7 @@ impl Feed {
     }
 
     /// Returns the identity of this state, unique among all states of all lists.
-    pub(super) fn mark(&self) -> (u64, u64) {
+    pub(super) fn version(&self) -> (u64, u64) {
         (self.number, self.list.lock().version)
     }
 
@@ -115,16 +115,16 @@ impl Feed {
         self.list.lock().lines.is_empty()
     }
 
-    /// Returns the frame of the list, and the mark of its state.
+    /// Returns the frame of the list, and the version of its state.
     pub(super) fn frame(&self, encode: Encode) -> ((u64, u64), Bytes) {
         let mut list = self.list.lock();
-        let mark = (self.number, list.version);
+        let version = (self.number, list.version);
         if let Some(frame) = &list.frame {
-            return (mark, frame.clone());
+            return (version, frame.clone());
         }
         let frame = encode(Topic::Chat, &payload(&list.lines));
         list.frame = Some(frame.clone());
-        (mark, frame)
+        (version, frame)
     }
 
     /// Updates the list with events, in order. After a failure the list is read again, now or with

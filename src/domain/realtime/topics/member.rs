@@ -182,8 +182,8 @@ impl Attendee {
     pub(super) fn show_unless_empty(&self, topics: &Topics) {
         let mut state = self.state.lock();
         let Some(feed) = state.feed.clone() else { return };
-        let (mark, frame) = feed.frame(topics.encode);
-        state.shown = Some(mark);
+        let (version, frame) = feed.frame(topics.encode);
+        state.shown = Some(version);
         if !feed.is_empty() {
             self.seat.outbox.push_whole(frame);
         }
@@ -201,11 +201,11 @@ impl Attendee {
             return;
         }
         if let Some(feed) = state.feed.clone() {
-            if state.shown == Some(feed.mark()) {
+            if state.shown == Some(feed.version()) {
                 return;
             }
-            let (mark, frame) = feed.frame(topics.encode);
-            state.shown = Some(mark);
+            let (version, frame) = feed.frame(topics.encode);
+            state.shown = Some(version);
             self.seat.outbox.push_whole(frame);
         } else if state.actor.is_some() && state.shown.take().is_some() {
             self.seat.outbox.push_whole((topics.encode)(Topic::Chat, "[]"));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::domain::realtime::Mark;
+use crate::domain::realtime::AckPoint;
 
 /// Token bucket of acknowledgement pings: one per `PAUSE`, with a burst of `SAVED_UP_MAX`. Events
 /// that were sent between two pings may be sent again after a lost connection. At the pace of a
@@ -21,7 +21,7 @@ const ASKED_MAX: usize = 8;
 /// The unanswered pings of one connection.
 #[derive(Debug)]
 pub struct Confirming {
-    asked: VecDeque<(Question, Mark)>,
+    asked: VecDeque<(Question, AckPoint)>,
     wanted: bool,
     /// When the token bucket is full again.
     paused: Instant,
@@ -62,18 +62,18 @@ impl Confirming {
     }
 
     /// Records a ping, sent for this or another reason, and the point that its answer acknowledges.
-    pub fn ask(&mut self, question: Question, mark: Mark, now: Instant) {
+    pub fn ask(&mut self, question: Question, point: AckPoint, now: Instant) {
         self.wanted = false;
         self.paused = self.paused.max(now) + PAUSE;
         if self.asked.len() < ASKED_MAX {
-            self.asked.push_back((question, mark));
+            self.asked.push_back((question, point));
         }
     }
 
     /// Handles an answer, and returns the acknowledged point.
-    pub fn answer(&mut self, question: Question) -> Option<Mark> {
+    pub fn answer(&mut self, question: Question) -> Option<AckPoint> {
         // Clients answer in order. An unexpected answer acknowledges nothing.
-        self.asked.pop_front_if(|(asked, _)| *asked == question).map(|(_, mark)| mark)
+        self.asked.pop_front_if(|(asked, _)| *asked == question).map(|(_, point)| point)
     }
 }
 
@@ -90,13 +90,13 @@ mod tests {
         for _ in 0..SAVED_UP_MAX {
             confirming.want();
             assert!(confirming.due() <= Some(now));
-            confirming.ask(Question::Frame, Mark::default(), now);
+            confirming.ask(Question::Frame, AckPoint::default(), now);
             assert_eq!(confirming.due(), None);
             confirming.want();
             assert_eq!(confirming.due(), None, "one ping at a time is enough");
             assert!(confirming.answer(Question::Frame).is_some());
         }
-        confirming.ask(Question::Frame, Mark::default(), now);
+        confirming.ask(Question::Frame, AckPoint::default(), now);
         confirming.answer(Question::Frame);
         confirming.want();
         assert_eq!(confirming.due(), Some(now + PAUSE));
@@ -108,7 +108,7 @@ mod tests {
         let mut confirming = Confirming::new(now);
         assert!(confirming.answer(Question::Frame).is_none());
 
-        confirming.ask(Question::Protocol, Mark::default(), now);
+        confirming.ask(Question::Protocol, AckPoint::default(), now);
 
         assert!(confirming.answer(Question::Frame).is_none());
         assert!(confirming.answer(Question::Protocol).is_some());
@@ -119,7 +119,7 @@ mod tests {
         let now = Instant::now();
         let mut confirming = Confirming::new(now);
         for _ in 0..2 * ASKED_MAX {
-            confirming.ask(Question::Frame, Mark::default(), now);
+            confirming.ask(Question::Frame, AckPoint::default(), now);
         }
 
         assert_eq!(confirming.asked.len(), ASKED_MAX);

@@ -496,7 +496,7 @@ impl<'a> Conversation<'a> {
     fn ask(&mut self, now: Instant) {
         let question = self.question();
         // Taken before the ping is sent: events after this point may be sent after the ping.
-        self.confirming.ask(question, self.connection.peer.mark(), now);
+        self.confirming.ask(question, self.connection.peer.ack_point(), now);
         self.say(match question {
             Question::Frame => answers::ping(),
             Question::Protocol => encode::ping(),
@@ -504,8 +504,8 @@ impl<'a> Conversation<'a> {
     }
 
     fn confirm(&mut self, question: Question) {
-        if let Some(mark) = self.confirming.answer(question) {
-            self.connection.peer.remember(mark);
+        if let Some(point) = self.confirming.answer(question) {
+            self.connection.peer.remember(point);
         }
     }
 
