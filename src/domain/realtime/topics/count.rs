@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::domain::realtime::topics::Topic;
 use crate::domain::realtime::topics::Topics;
-use crate::domain::realtime::topics::member::Attendee;
+use crate::domain::realtime::topics::subscriber::Subscriber;
 
 /// The minimum interval between two counts. When many connections join or leave at once, the others
 /// are sent a few counts, not one for each.
@@ -13,19 +13,19 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 impl Topics {
     /// Adds a connection and sends it the count.
-    pub(super) fn seat(&self, attendee: &Arc<Attendee>) {
-        let mut attendees = self.attendees.lock();
-        attendees.insert(attendee.seat.id, Arc::clone(attendee));
-        let users = attendees.len();
+    pub(super) fn seat(&self, subscriber: &Arc<Subscriber>) {
+        let mut subscribers = self.subscribers.lock();
+        subscribers.insert(subscriber.seat.id, Arc::clone(subscriber));
+        let users = subscribers.len();
         // Under the lock, so that no later count is sent before this one.
-        attendee.tell_count(users, || (self.encode)(Topic::Session, &payload(users)));
-        drop(attendees);
+        subscriber.tell_count(users, || (self.encode)(Topic::Session, &payload(users)));
+        drop(subscribers);
         self.moved.notify_one();
     }
 
     /// Removes a connection.
-    pub(super) fn unseat(&self, attendee: &Attendee) {
-        self.attendees.lock().remove(&attendee.seat.id);
+    pub(super) fn unseat(&self, subscriber: &Subscriber) {
+        self.subscribers.lock().remove(&subscriber.seat.id);
         self.moved.notify_one();
     }
 
@@ -34,10 +34,10 @@ impl Topics {
         let telling = async {
             loop {
                 self.moved.notified().await;
-                let attendees = self.attendees();
-                let frame = (self.encode)(Topic::Session, &payload(attendees.len()));
-                for attendee in &attendees {
-                    attendee.tell_count(attendees.len(), || frame.clone());
+                let subscribers = self.subscribers();
+                let frame = (self.encode)(Topic::Session, &payload(subscribers.len()));
+                for subscriber in &subscribers {
+                    subscriber.tell_count(subscribers.len(), || frame.clone());
                 }
                 tokio::time::sleep(PAUSE).await;
             }

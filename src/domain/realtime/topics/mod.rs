@@ -8,7 +8,7 @@
 mod count;
 pub(super) mod feed;
 pub(super) mod line;
-mod member;
+mod subscriber;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,8 +25,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-pub use member::Member;
-pub use member::Topic;
+pub use subscriber::SubscriberHandle;
+pub use subscriber::Topic;
 
 use crate::config::TopicsConfig;
 use crate::domain::Error;
@@ -35,7 +35,7 @@ use crate::domain::permissions::Concern;
 use crate::domain::permissions::Permissions;
 use crate::domain::realtime::Peer;
 use crate::domain::realtime::topics::feed::Feed;
-use crate::domain::realtime::topics::member::Attendee;
+use crate::domain::realtime::topics::subscriber::Subscriber;
 use crate::model::Actor;
 use crate::model::Event;
 
@@ -55,7 +55,7 @@ pub struct Topics {
     permissions: Arc<Permissions>,
     config: TopicsConfig,
     encode: Encode,
-    attendees: Mutex<HashMap<u64, Arc<Attendee>>>,
+    subscribers: Mutex<HashMap<u64, Arc<Subscriber>>>,
     feeds: Mutex<Vec<Weak<Feed>>>,
     /// The offset of the last event that is in the lists. Held while lists change or are sent, so
     /// that no connection receives an older list after a newer one.
@@ -83,7 +83,7 @@ impl Topics {
             permissions,
             config,
             encode,
-            attendees: Mutex::default(),
+            subscribers: Mutex::default(),
             feeds: Mutex::default(),
             order: tokio::sync::Mutex::default(),
             events: sender,
@@ -122,19 +122,24 @@ impl Topics {
     /// Adds a connection under a unique name. When this returns, its outbox has the current
     /// messages, unless there are none, its name and the number of connections. `follows` says
     /// whether its page has subscribed to `chat` before.
-    pub async fn enter(self: &Arc<Self>, peer: &Peer, name: Uuid, follows: bool) -> Member {
+    pub async fn enter(
+        self: &Arc<Self>,
+        peer: &Peer,
+        name: Uuid,
+        follows: bool,
+    ) -> SubscriberHandle {
         let _order = self.order.lock().await;
         let hears = follows || self.config.chat_default;
         let place = if hears { peer.take_place().ok() } else { None };
-        let attendee = Attendee::new(Arc::clone(&peer.seat), name, place);
-        self.settle(&attendee).await;
-        attendee.show_unless_empty(self);
+        let subscriber = Subscriber::new(Arc::clone(&peer.seat), name, place);
+        self.settle(&subscriber).await;
+        subscriber.show_unless_empty(self);
         if self.config.internal {
             let payload = format!(r#"{{"connectionId":"{name}"}}"#);
-            attendee.seat.outbox.push((self.encode)(Topic::Internal, &payload));
+            subscriber.seat.outbox.push((self.encode)(Topic::Internal, &payload));
         }
-        self.seat(&attendee);
-        Member::new(Arc::clone(self), attendee)
+        self.seat(&subscriber);
+        SubscriberHandle::new(Arc::clone(self), subscriber)
     }
 
     async fn follow(&self, mut events: mpsc::Receiver<Arc<Event>>) {
@@ -166,11 +171,11 @@ impl Topics {
         // as well.
         let is_for_all = |event: &Arc<Event>| Concern::of(event) == Concern::Everybody;
         let rights = missed || batch.iter().any(is_for_all);
-        for attendee in self.attendees() {
-            if rights || !attendee.is_settled() {
-                self.settle(&attendee).await;
+        for subscriber in self.subscribers() {
+            if rights || !subscriber.is_settled() {
+                self.settle(&subscriber).await;
             }
-            attendee.show_if_due(self, *order);
+            subscriber.show_if_due(self, *order);
         }
     }
 
@@ -181,13 +186,13 @@ impl Topics {
     }
 
     /// Resolves the list that a connection may see now.
-    async fn settle(&self, attendee: &Attendee) {
-        let actor = attendee.seat.identity.lock().actor.clone();
+    async fn settle(&self, subscriber: &Subscriber) {
+        let actor = subscriber.seat.identity.lock().actor.clone();
         match self.feed_of(&actor).await {
-            Ok(feed) => attendee.settle(actor, feed),
+            Ok(feed) => subscriber.settle(actor, feed),
             Err(error) => {
                 tracing::warn!(error = %error, "the newest messages could not be read for a topic");
-                attendee.unsettle();
+                subscriber.unsettle();
             }
         }
     }
@@ -214,7 +219,7 @@ impl Topics {
         alive
     }
 
-    fn attendees(&self) -> Vec<Arc<Attendee>> {
-        self.attendees.lock().values().cloned().collect()
+    fn subscribers(&self) -> Vec<Arc<Subscriber>> {
+        self.subscribers.lock().values().cloned().collect()
     }
 }

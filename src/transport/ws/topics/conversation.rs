@@ -17,7 +17,7 @@ use crate::domain::realtime::Closing;
 use crate::domain::realtime::Outbox;
 use crate::domain::realtime::Peer;
 use crate::domain::realtime::pages::Page;
-use crate::domain::realtime::topics::Member;
+use crate::domain::realtime::topics::SubscriberHandle;
 use crate::domain::realtime::topics::Topic;
 use crate::domain::realtime::typing::Watch;
 use crate::domain::shares::Owner;
@@ -112,7 +112,7 @@ impl Conversation<'_> {
         }
         let follows = followed.is_some();
         let topics = context.services.hub.topics();
-        let member = Box::pin(topics.enter(peer, id::fresh(), follows)).await;
+        let subscriber = Box::pin(topics.enter(peer, id::fresh(), follows)).await;
         let mut stopping = pin!(context.stopping.cancelled());
         let mut alarm = pin!(tokio::time::sleep_until(self.due()));
         while !self.over {
@@ -139,7 +139,7 @@ impl Conversation<'_> {
                     Heard::Frame(text) => {
                         self.heartbeat.hear();
                         self.count(Instant::now());
-                        Box::pin(self.handle(&member, &text)).await;
+                        Box::pin(self.handle(&subscriber, &text)).await;
                     }
                     Heard::Pulse | Heard::Pong => self.heartbeat.hear(),
                     Heard::Ended => break,
@@ -166,7 +166,7 @@ impl Conversation<'_> {
         Owner::of_either(self.peer.actor().user, self.from)
     }
 
-    async fn handle(&mut self, member: &Member, text: &[u8]) {
+    async fn handle(&mut self, subscriber: &SubscriberHandle, text: &[u8]) {
         let mut memory = Reservation::new(&self.context.services.memory, self.owner());
         if let Err(error) = memory.resize(json_size::of_tree(text)) {
             self.outbox.push(answers::failed("server", &error, None));
@@ -189,14 +189,14 @@ impl Conversation<'_> {
             Some(Frame::Typing(true)) => {
                 // Without permission to write messages, the client has nothing to announce, so the
                 // error is ignored.
-                let _ = typing.note(self.peer, Some(member.name())).await;
+                let _ = typing.note(self.peer, Some(subscriber.name())).await;
             }
             Some(Frame::Typing(false)) => typing.rest(self.peer),
             Some(Frame::Subscribe(topic)) => {
                 if let (Topic::Chat, Some(page)) = (topic, &self.page) {
                     self.peer.remember_page(page);
                 }
-                if let Err(error) = member.subscribe(self.peer, topic).await {
+                if let Err(error) = subscriber.subscribe(self.peer, topic).await {
                     self.refuse("subscribe", &error);
                 }
             }
@@ -204,10 +204,10 @@ impl Conversation<'_> {
                 if let (Topic::Chat, Some(page)) = (topic, &self.page) {
                     self.peer.forget_page(page);
                 }
-                member.unsubscribe(topic);
+                subscriber.unsubscribe(topic);
             }
             Some(Frame::Publish(text)) => {
-                if let Err(error) = self.publish(member, &text).await {
+                if let Err(error) = self.publish(subscriber, &text).await {
                     self.refuse("publish", &error);
                 }
             }
@@ -220,8 +220,8 @@ impl Conversation<'_> {
         self.outbox.push(answers::failed(what, error, None));
     }
 
-    async fn publish(&self, member: &Member, text: &str) -> Result<(), Error> {
-        member.publish(&self.peer.acting().await?, text).await
+    async fn publish(&self, subscriber: &SubscriberHandle, text: &str) -> Result<(), Error> {
+        subscriber.publish(&self.peer.acting().await?, text).await
     }
 
     /// Returns when [`Conversation::tick`] is due, apart from the end of a pause.

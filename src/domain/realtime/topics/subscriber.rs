@@ -50,20 +50,20 @@ impl Topic {
 }
 
 /// A connection that uses topics. Dropping it ends that.
-pub struct Member {
+pub struct SubscriberHandle {
     topics: Arc<Topics>,
-    attendee: Arc<Attendee>,
+    subscriber: Arc<Subscriber>,
 }
 
-impl Member {
-    pub(super) const fn new(topics: Arc<Topics>, attendee: Arc<Attendee>) -> Self {
-        Self { topics, attendee }
+impl SubscriberHandle {
+    pub(super) const fn new(topics: Arc<Topics>, subscriber: Arc<Subscriber>) -> Self {
+        Self { topics, subscriber }
     }
 
     /// Returns the name of the connection.
     #[must_use]
     pub fn name(&self) -> Uuid {
-        self.attendee.name
+        self.subscriber.name
     }
 
     /// Subscribes to a topic. If its state has changed since this connection last received it, the
@@ -74,18 +74,18 @@ impl Member {
     /// # Errors
     /// [`Error::LimitExceeded`] beyond the subscriptions of one account or address.
     pub async fn subscribe(&self, peer: &Peer, topic: Topic) -> Result<(), Error> {
-        if topic == Topic::Chat && self.attendee.state.lock().chat.is_none() {
+        if topic == Topic::Chat && self.subscriber.state.lock().chat.is_none() {
             let place = peer.take_place()?;
             let order = self.topics.order.lock().await;
-            self.attendee.state.lock().chat = Some(place);
-            self.attendee.show_if_due(&self.topics, *order);
+            self.subscriber.state.lock().chat = Some(place);
+            self.subscriber.show_if_due(&self.topics, *order);
         }
         Ok(())
     }
 
     /// Unsubscribes from a topic.
     pub fn unsubscribe(&self, topic: Topic) {
-        let mut state = self.attendee.state.lock();
+        let mut state = self.subscriber.state.lock();
         match topic {
             Topic::Chat => state.chat = None,
             Topic::Session => state.session = false,
@@ -102,7 +102,7 @@ impl Member {
         let topics = &self.topics;
         let actor = if actor.user.is_none() {
             // Accounts are known by their names, guests only by their connections.
-            Arc::new(Actor { guest: Some(self.attendee.name), ..Actor::clone(actor) })
+            Arc::new(Actor { guest: Some(self.subscriber.name), ..Actor::clone(actor) })
         } else {
             Arc::clone(actor)
         };
@@ -110,22 +110,22 @@ impl Member {
         topics.items.create(&actor, &MESSAGES, payload, &query).await?;
         let position = topics.items.store.position();
         let order = topics.order.lock().await;
-        self.attendee.state.lock().owed = Some(position);
+        self.subscriber.state.lock().owed = Some(position);
         if *order >= position {
-            self.attendee.show_if_due(topics, *order);
+            self.subscriber.show_if_due(topics, *order);
         }
         Ok(())
     }
 }
 
-impl Drop for Member {
+impl Drop for SubscriberHandle {
     fn drop(&mut self) {
-        self.topics.unseat(&self.attendee);
+        self.topics.unseat(&self.subscriber);
     }
 }
 
 /// The state of a connection.
-pub(super) struct Attendee {
+pub(super) struct Subscriber {
     pub(super) seat: Arc<Seat>,
     pub(super) name: Uuid,
     state: Mutex<State>,
@@ -147,7 +147,7 @@ struct State {
     told: usize,
 }
 
-impl Attendee {
+impl Subscriber {
     /// `chat` is its permit if it is subscribed to that topic by default.
     pub(super) fn new(seat: Arc<Seat>, name: Uuid, chat: Option<ClientPart>) -> Arc<Self> {
         let state = State {
