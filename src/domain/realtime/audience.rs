@@ -132,7 +132,7 @@ impl Audience {
         let view = if let Some(BySubject(view)) = ward.all.get(&subject) {
             Arc::clone(view)
         } else {
-            let actor = Arc::clone(&listener.seat.identity.lock().actor);
+            let actor = Arc::clone(&listener.connection.identity.lock().actor);
             let (road, part) = self.road(&subject, &actor, bound)?;
             let is_anchored = anchors(&subject).is_some();
             let view = View::new(subject, is_anchored, road, part, &self.shop);

@@ -33,7 +33,7 @@ use crate::domain::realtime::Typing;
 use crate::domain::realtime::audience::Audience;
 use crate::domain::realtime::cursor::Cursors;
 use crate::domain::realtime::pages::Pages;
-use crate::domain::realtime::peer::Seat;
+use crate::domain::realtime::peer::ConnectionState;
 use crate::domain::realtime::positions::Positions;
 use crate::domain::realtime::split::Lengths;
 use crate::domain::shares::Shares;
@@ -67,7 +67,7 @@ pub struct Hub {
     /// Held while an event is delivered to the views, and shared while subscriptions move between
     /// views: a move between two views that match the event would lose it or deliver it twice.
     pub(super) order: RwLock<()>,
-    pub(super) seats: Mutex<HashMap<u64, Arc<Seat>>>,
+    pub(super) connections: Mutex<HashMap<u64, Arc<ConnectionState>>>,
     /// The tasks of subscriptions: deferred starts, replays, and writes of positions.
     pub(super) beginnings: TaskTracker,
     ids: AtomicU64,
@@ -152,7 +152,7 @@ impl Hub {
             topics,
             typing,
             order: RwLock::new(()),
-            seats: Mutex::default(),
+            connections: Mutex::default(),
             beginnings: TaskTracker::new(),
             ids: AtomicU64::new(1),
             subscriptions_max: config.subscriptions_max,
@@ -166,9 +166,9 @@ impl Hub {
     /// Adds a connection with its identity.
     #[must_use]
     pub fn join(self: &Arc<Self>, outbox: Arc<Outbox>, identity: Identity) -> Peer {
-        let seat = Seat::new(self.next_id(), outbox, identity);
-        self.seats.lock().insert(seat.id, Arc::clone(&seat));
-        Peer::new(Arc::clone(self), seat)
+        let connection = ConnectionState::new(self.next_id(), outbox, identity);
+        self.connections.lock().insert(connection.id, Arc::clone(&connection));
+        Peer::new(Arc::clone(self), connection)
     }
 
     /// Returns the named topics.
@@ -186,13 +186,13 @@ impl Hub {
     /// Returns the number of connections.
     #[must_use]
     pub fn peers(&self) -> usize {
-        self.seats.lock().len()
+        self.connections.lock().len()
     }
 
     /// Closes all connections once their queued frames are sent.
     pub fn close_all(&self, closing: Closing) {
-        for seat in self.seats.lock().values() {
-            seat.outbox.close(closing);
+        for connection in self.connections.lock().values() {
+            connection.outbox.close(closing);
         }
     }
 
@@ -318,9 +318,9 @@ impl Hub {
         self.ids.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(super) fn leave(&self, seat: &Seat) {
-        self.typing.leave(seat);
-        self.seats.lock().remove(&seat.id);
+    pub(super) fn leave(&self, connection: &ConnectionState) {
+        self.typing.leave(connection);
+        self.connections.lock().remove(&connection.id);
     }
 }
 

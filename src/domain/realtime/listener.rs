@@ -17,7 +17,7 @@ use crate::domain::realtime::gate::Behind;
 use crate::domain::realtime::gate::Gate;
 use crate::domain::realtime::gate::Held;
 use crate::domain::realtime::lapse::Lapse;
-use crate::domain::realtime::peer::Seat;
+use crate::domain::realtime::peer::ConnectionState;
 use crate::domain::realtime::positions::Name;
 use crate::domain::realtime::view::View;
 
@@ -26,7 +26,7 @@ pub(super) struct Listener {
     pub(super) id: u64,
     pub(super) ask: Ask,
     pub(super) outbox: Arc<Outbox>,
-    pub(super) seat: Arc<Seat>,
+    pub(super) connection: Arc<ConnectionState>,
     /// The current view; `None` while the connection has no access to the requested items.
     pub(super) view: Mutex<Option<Arc<View>>>,
     gate: Mutex<Gate>,
@@ -52,13 +52,13 @@ pub(super) struct Confirmed {
 
 impl Listener {
     /// Creates a subscription that buffers events until [`Listener::open`].
-    pub(super) fn held(id: u64, ask: Ask, seat: &Arc<Seat>) -> Arc<Self> {
-        let held = Held::new(Arc::clone(&seat.outbox));
+    pub(super) fn held(id: u64, ask: Ask, connection: &Arc<ConnectionState>) -> Arc<Self> {
+        let held = Held::new(Arc::clone(&connection.outbox));
         let (view, gate) = (Mutex::default(), Mutex::new(Gate::Held(Box::new(held))));
-        let (outbox, seat) = (Arc::clone(&seat.outbox), Arc::clone(seat));
+        let (outbox, connection) = (Arc::clone(&connection.outbox), Arc::clone(connection));
         let (lapse, whole, moving) = (Mutex::default(), Mutex::default(), AtomicBool::new(false));
         let ended = Notify::new();
-        Arc::new(Self { id, ask, outbox, seat, view, gate, lapse, whole, moving, ended })
+        Arc::new(Self { id, ask, outbox, connection, view, gate, lapse, whole, moving, ended })
     }
 
     /// Takes over the identity gap of the subscription that this one replaces.
@@ -68,7 +68,7 @@ impl Listener {
 
     /// Returns the name that its position is stored under for the current account, if it is.
     pub(super) fn name(&self) -> Option<Name> {
-        let user = self.seat.identity.lock().actor.user;
+        let user = self.connection.identity.lock().actor.user;
         self.name_of(user)
     }
 
@@ -82,7 +82,7 @@ impl Listener {
     fn send(&self, frame: Bytes) -> bool {
         let sent = self.outbox.push(frame);
         if self.ask.resume.recover.is_some() {
-            self.seat.told.notify_one();
+            self.connection.told.notify_one();
         }
         sent
     }
@@ -151,7 +151,7 @@ impl Listener {
     /// withheld from the public.
     pub(super) fn note_begin(&self, view: Option<&Arc<View>>, place: i64, from: Option<i64>) {
         *self.whole.lock() = view.map_or_else(Weak::new, Arc::downgrade);
-        let is_nobody = self.seat.identity.lock().actor.user.is_none();
+        let is_nobody = self.connection.identity.lock().actor.user.is_none();
         let mut lapse = self.lapse.lock();
         let begins = is_nobody && lapse.is_none() && self.ask.taken.is_none();
         if begins && (from.is_some() || self.ask.resume.recover.is_some()) {
@@ -471,8 +471,8 @@ mod tests {
         };
         let actor = Arc::new(Actor::nobody());
         let identity = Identity { actor, basis: Basis::Nothing, expires: None };
-        let seat = Seat::new(1, Outbox::new(bytes_max), identity);
-        Listener::held(1, Ask::new(subscribe).unwrap(), &seat)
+        let connection = ConnectionState::new(1, Outbox::new(bytes_max), identity);
+        Listener::held(1, Ask::new(subscribe).unwrap(), &connection)
     }
 
     fn frames(listener: &Listener) -> Vec<Bytes> {

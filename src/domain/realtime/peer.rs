@@ -29,7 +29,7 @@ use crate::model::Actor;
 /// A connection that has joined the hub. Dropping it ends its subscriptions.
 pub struct Peer {
     pub(super) hub: Arc<Hub>,
-    pub(super) seat: Arc<Seat>,
+    pub(super) connection: Arc<ConnectionState>,
 }
 
 /// The positions of a connection's subscriptions at one moment; empty if none asked for recovery.
@@ -37,7 +37,7 @@ pub struct Peer {
 pub struct AckPoint(Vec<Confirmed>);
 
 /// The hub's record of a connection.
-pub(super) struct Seat {
+pub(super) struct ConnectionState {
     pub(super) id: u64,
     pub(super) outbox: Arc<Outbox>,
     pub(super) identity: Mutex<Identity>,
@@ -76,7 +76,7 @@ struct Acting {
     actor: Arc<Actor>,
 }
 
-impl Seat {
+impl ConnectionState {
     pub(super) fn new(id: u64, outbox: Arc<Outbox>, identity: Identity) -> Arc<Self> {
         Arc::new(Self {
             id,
@@ -116,28 +116,28 @@ impl Seat {
 }
 
 impl Peer {
-    pub(super) const fn new(hub: Arc<Hub>, seat: Arc<Seat>) -> Self {
-        Self { hub, seat }
+    pub(super) const fn new(hub: Arc<Hub>, connection: Arc<ConnectionState>) -> Self {
+        Self { hub, connection }
     }
 
     /// Returns the current identity of the connection, with the permissions now in force.
     #[must_use]
     pub fn identity(&self) -> Identity {
-        self.seat.identity.lock().clone()
+        self.connection.identity.lock().clone()
     }
 
     /// Sends a frame that is not shared with other connections. It counts towards the global budget
     /// through the meter that has counted it.
     pub fn send(&self, frame: Bytes) {
         // A refused frame needs no report: the connection is closing, and the writer reports that.
-        self.seat.outbox.push(frame);
+        self.connection.outbox.push(frame);
         self.hub.make_room();
     }
 
     /// Returns the current principal, the actor of [`Peer::identity`].
     #[must_use]
     pub fn actor(&self) -> Arc<Actor> {
-        Arc::clone(&self.seat.identity.lock().actor)
+        Arc::clone(&self.connection.identity.lock().actor)
     }
 
     /// Resolves the principal for a command. All changes that were acknowledged to a client count,
@@ -152,7 +152,7 @@ impl Peer {
         let known = self.actor();
         let is_current =
             |acting: &&Acting| acting.standing == standing && Arc::ptr_eq(&acting.known, &known);
-        if let Some(acting) = self.seat.acting.lock().as_ref().filter(is_current) {
+        if let Some(acting) = self.connection.acting.lock().as_ref().filter(is_current) {
             return Ok(Arc::clone(&acting.actor));
         }
         let identity = self.identity();
@@ -164,7 +164,7 @@ impl Peer {
             renewed.map_or_else(|| Arc::new(Actor::nobody()), |renewed| renewed.actor)
         };
         let acting = Acting { known, standing, actor: Arc::clone(&actor) };
-        *self.seat.acting.lock() = Some(acting);
+        *self.connection.acting.lock() = Some(acting);
         Ok(actor)
     }
 
@@ -184,23 +184,23 @@ impl Peer {
     /// Sends the deferred errors of subscriptions that lost access when the token expired.
     pub fn say_unsaid(&self) {
         let actor = self.actor();
-        let listeners = self.seat.listeners.lock();
+        let listeners = self.connection.listeners.lock();
         for listener in listeners.iter().filter(|listener| listener.take_unsaid()) {
             if let Err(error) = self.hub.subject(&actor, listener) {
-                self.seat.outbox.push(listener.ask.envelope.fail(&error));
+                self.connection.outbox.push(listener.ask.envelope.fail(&error));
             }
         }
     }
 
     async fn turn_into(&self, identity: Identity, expired: bool) {
-        let _one = self.seat.changing.lock().await;
+        let _one = self.connection.changing.lock().await;
         let user = identity.actor.user;
-        let before = std::mem::replace(&mut *self.seat.identity.lock(), identity);
+        let before = std::mem::replace(&mut *self.connection.identity.lock(), identity);
         if before.actor.user != user {
-            self.hub.typing().leave(&self.seat);
-            self.seat.leave(before.actor.user);
+            self.hub.typing().leave(&self.connection);
+            self.connection.leave(before.actor.user);
             if let Some(user) = user {
-                let left = self.seat.left.lock().take();
+                let left = self.connection.left.lock().take();
                 if left != Some(user) {
                     self.go_on_as(user, left.is_some());
                 }
@@ -215,24 +215,24 @@ impl Peer {
         };
         let is_same = before.actor.user == user;
         let bound = if is_same { Charge::Anyway } else { Charge::Bounded };
-        self.hub.rescope(&self.seat, change, bound).await;
+        self.hub.rescope(&self.connection, change, bound).await;
         // An earlier revocation concerned the previous identity.
-        let _ = futures_util::FutureExt::now_or_never(self.seat.lost.notified());
+        let _ = futures_util::FutureExt::now_or_never(self.connection.lost.notified());
     }
 
     /// Forgets the previous account: no account that signs in receives the events missed meanwhile.
     pub fn forget(&self) {
-        *self.seat.left.lock() = None;
+        *self.connection.left.lock() = None;
         self.skip_missed();
         // No account has this key.
-        *self.seat.left.lock() = Some(Uuid::nil());
+        *self.connection.left.lock() = Some(Uuid::nil());
     }
 
     /// Resumes each subscription from the position stored for an account, if there is one. `left`
     /// says that another account was signed in before; the events it missed are skipped.
     fn go_on_as(&self, user: Uuid, left: bool) {
         let delivered = self.hub.delivered();
-        for listener in self.seat.listeners.lock().iter() {
+        for listener in self.connection.listeners.lock().iter() {
             let name = listener.name_of(Some(user));
             let own = name.and_then(|name| self.hub.positions.find_own(&name));
             if left {
@@ -246,7 +246,7 @@ impl Peer {
 
     fn skip_missed(&self) {
         let delivered = self.hub.delivered();
-        for listener in self.seat.listeners.lock().iter() {
+        for listener in self.connection.listeners.lock().iter() {
             listener.leap(delivered);
         }
     }
@@ -271,25 +271,25 @@ impl Peer {
 
     /// Waits until a frame was sent that the client has to acknowledge. Cancel safe.
     pub async fn told(&self) {
-        self.seat.told.notified().await;
+        self.connection.told.notified().await;
     }
 
     /// Returns the positions that the client reaches once it has received everything sent so far.
     #[must_use]
     pub fn ack_point(&self) -> AckPoint {
         let delivered = self.hub.delivered();
-        let left = *self.seat.left.lock();
-        let listeners = self.seat.listeners.lock();
+        let left = *self.connection.left.lock();
+        let listeners = self.connection.listeners.lock();
         AckPoint(listeners.iter().flat_map(|one| one.confirmable(delivered, left)).collect())
     }
 
     /// Stores the positions that the client has acknowledged.
     pub fn remember(&self, point: AckPoint) {
-        let by = Owner::of(&self.seat.identity.lock().actor);
+        let by = Owner::of(&self.connection.identity.lock().actor);
         let (positions, now) = (&self.hub.positions, self.hub.now());
         for Confirmed { name, seq, whole_from } in point.0 {
             let is_known = positions.find_own(&name).is_some();
-            if !is_known && !self.seat.may_remember(2 * self.hub.subscriptions_max) {
+            if !is_known && !self.connection.may_remember(2 * self.hub.subscriptions_max) {
                 continue;
             }
             if let Some(from) = whole_from {
@@ -304,7 +304,7 @@ impl Peer {
     /// changed). The hub has then already removed the access of this connection: nothing is
     /// delivered or allowed until [`Peer::identify`] is called again.
     pub async fn identity_lost(&self) {
-        self.seat.lost.notified().await;
+        self.connection.lost.notified().await;
     }
 
     /// Begins a subscription: the `init` notification is in the outbox when this returns, before
@@ -321,7 +321,7 @@ impl Peer {
         let mut ask = Ask::new(subscribe)?;
         let (before, actor) = (self.actor(), self.acting().await?);
         let (actor, listener, entered) = {
-            let _one = self.seat.changing.lock().await;
+            let _one = self.connection.changing.lock().await;
             let _between_events = self.hub.order.read().await;
             let mut lapse = None;
             if let Some(uid) = ask.envelope.uid.clone() {
@@ -331,9 +331,9 @@ impl Peer {
             // The identity may have changed while this waited.
             let actor = if Arc::ptr_eq(&before, &self.actor()) { actor } else { self.actor() };
             (ask.part, ask.place) = self.room(&ask, &actor)?;
-            let listener = Listener::held(self.hub.next_id(), ask, &self.seat);
+            let listener = Listener::held(self.hub.next_id(), ask, &self.connection);
             listener.inherit(lapse);
-            self.seat.listeners.lock().push(Arc::clone(&listener));
+            self.connection.listeners.lock().push(Arc::clone(&listener));
             let subject = self.hub.subject(&actor, &listener);
             let entered =
                 subject.and_then(|subject| self.hub.enter(&listener, subject, Charge::Bounded));
@@ -348,7 +348,7 @@ impl Peer {
             Err(error @ Error::Forbidden(_)) if actor.user.is_none() => {
                 let envelope = &listener.ask.envelope;
                 let frame = (envelope.encode_error)(envelope.uid.as_deref(), &error);
-                self.seat.outbox.push(frame);
+                self.connection.outbox.push(frame);
                 Ok(())
             }
             Err(error) => {
@@ -375,7 +375,7 @@ impl Peer {
         if !ask.resume.is_asked() && ask.event.is_none() {
             return None;
         }
-        let listeners = self.seat.listeners.lock();
+        let listeners = self.connection.listeners.lock();
         let uid = |listener: &&Arc<Listener>| listener.ask.envelope.uid == ask.envelope.uid;
         let running = listeners.iter().find(uid)?;
         let is_told_again = ask.resume.since.is_some() && !running.is_whole();
@@ -389,7 +389,7 @@ impl Peer {
     }
 
     fn end(&self, ends: impl Fn(&Arc<Listener>) -> bool) {
-        let mut listeners = self.seat.listeners.lock();
+        let mut listeners = self.connection.listeners.lock();
         listeners.retain(|listener| {
             if ends(listener) {
                 listener.shut();
@@ -404,6 +404,6 @@ impl Peer {
 impl Drop for Peer {
     fn drop(&mut self) {
         self.unsubscribe(None);
-        self.hub.leave(&self.seat);
+        self.hub.leave(&self.connection);
     }
 }

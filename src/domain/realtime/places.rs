@@ -44,7 +44,7 @@ impl Peer {
         actor: &Actor,
     ) -> Result<(Option<Box<Part>>, Option<ClientPart>), Error> {
         let Hub { subscriptions_max, queries_bytes_max, queries, .. } = &*self.hub;
-        let listeners = self.seat.listeners.lock();
+        let listeners = self.connection.listeners.lock();
         if listeners.len() >= *subscriptions_max {
             return Err(Error::LimitExceeded(format!(
                 "one connection may have at most {subscriptions_max} subscriptions: unsubscribe \

@@ -81,7 +81,7 @@ impl Hub {
     }
 
     async fn replay(self: &Arc<Self>, listener: &Arc<Listener>, mut amid: Amid) {
-        let replaying = listener.seat.replaying(self);
+        let replaying = listener.connection.replaying(self);
         let mut failures = 0;
         while let Some(behind) = listener.behind() {
             let told = behind.told;

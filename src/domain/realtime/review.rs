@@ -13,7 +13,7 @@ use crate::domain::permissions::Concern;
 use crate::domain::realtime::Hub;
 use crate::domain::realtime::audience::Charge;
 use crate::domain::realtime::hub::Change;
-use crate::domain::realtime::peer::Seat;
+use crate::domain::realtime::peer::ConnectionState;
 use crate::model::Actor;
 use crate::model::Event;
 use crate::model::EventAction;
@@ -54,16 +54,16 @@ impl Hub {
                 }
             }
         };
-        let seats: Vec<Arc<Seat>> = self
-            .seats
+        let connections: Vec<Arc<ConnectionState>> = self
+            .connections
             .lock()
             .values()
-            .filter(|seat| concerned(&seat.identity.lock()))
+            .filter(|connection| concerned(&connection.identity.lock()))
             .cloned()
             .collect();
         let until = Instant::now() + RENEWAL_PATIENCE;
-        for seat in seats {
-            self.renew(&seat, rights, until).await;
+        for connection in connections {
+            self.renew(&connection, rights, until).await;
         }
     }
 
@@ -83,39 +83,49 @@ impl Hub {
         }
     }
 
-    async fn renew(self: &Arc<Self>, seat: &Arc<Seat>, rights: bool, until: Instant) {
-        let _one = seat.changing.lock().await;
-        let identity = seat.identity.lock().clone();
+    async fn renew(
+        self: &Arc<Self>,
+        connection: &Arc<ConnectionState>,
+        rights: bool,
+        until: Instant,
+    ) {
+        let _one = connection.changing.lock().await;
+        let identity = connection.identity.lock().clone();
         if identity.is_nobody() {
             return;
         }
         if let Some(renewed) = self.look_up(&identity, until).await {
             let changed = rights || renewed.actor != identity.actor;
-            *seat.identity.lock() = renewed;
+            *connection.identity.lock() = renewed;
             if changed {
-                self.rescope(seat, Change::Rights, Charge::Anyway).await;
+                self.rescope(connection, Change::Rights, Charge::Anyway).await;
             }
         } else {
             // An identity that cannot be confirmed does not hold.
             let actor = Arc::new(Actor::nobody());
-            *seat.identity.lock() = Identity { actor, basis: Basis::Nothing, expires: None };
-            let listeners = seat.listeners.lock().clone();
+            *connection.identity.lock() = Identity { actor, basis: Basis::Nothing, expires: None };
+            let listeners = connection.listeners.lock().clone();
             for listener in listeners {
                 let delivered = self.delivered();
                 listener.begin_lapse(delivered);
                 listener.fall_behind(delivered);
                 self.audience.leave(&listener);
             }
-            seat.leave(identity.actor.user);
-            seat.lost.notify_one();
+            connection.leave(identity.actor.user);
+            connection.lost.notify_one();
         }
     }
 
     /// Re-evaluates every subscription of a connection with the current access of its actor.
-    pub(super) async fn rescope(self: &Arc<Self>, seat: &Arc<Seat>, change: Change, bound: Charge) {
+    pub(super) async fn rescope(
+        self: &Arc<Self>,
+        connection: &Arc<ConnectionState>,
+        change: Change,
+        bound: Charge,
+    ) {
         let _between_events = self.order.read().await;
-        let actor = Arc::clone(&seat.identity.lock().actor);
-        let listeners = seat.listeners.lock().clone();
+        let actor = Arc::clone(&connection.identity.lock().actor);
+        let listeners = connection.listeners.lock().clone();
         let delivered = self.delivered();
         for listener in listeners {
             let was_told = listener.view.lock().is_some();
@@ -149,7 +159,7 @@ impl Hub {
                     if was_told && change == Change::Expiry {
                         listener.leave_unsaid();
                     } else if was_told {
-                        seat.outbox.push(listener.ask.envelope.fail(&error));
+                        connection.outbox.push(listener.ask.envelope.fail(&error));
                     }
                 }
             }

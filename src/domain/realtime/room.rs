@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::domain::realtime::Hub;
 use crate::domain::realtime::Meter;
 use crate::domain::realtime::outbox::Unsent;
-use crate::domain::realtime::peer::Seat;
+use crate::domain::realtime::peer::ConnectionState;
 
 /// The time that delivery pauses while the limit is exceeded and no socket is known to be blocked:
 /// the writers may only be late.
@@ -65,22 +65,22 @@ impl Hub {
     fn close_greediest(&self, may_go: impl Fn(&Unsent) -> bool) -> bool {
         let enough = self.unsent.bytes_max() / 8 * 7;
         let mut going = 0;
-        let mut greedy: Vec<(Unsent, Arc<Seat>)> = Vec::new();
-        for seat in self.seats.lock().values() {
-            let unsent = seat.outbox.unsent();
+        let mut greedy: Vec<(Unsent, Arc<ConnectionState>)> = Vec::new();
+        for connection in self.connections.lock().values() {
+            let unsent = connection.outbox.unsent();
             going += unsent.going;
             if unsent.going == 0 && unsent.bytes > 0 && may_go(&unsent) {
-                greedy.push((unsent, Arc::clone(seat)));
+                greedy.push((unsent, Arc::clone(connection)));
             }
         }
         greedy.sort_unstable_by_key(|(unsent, _)| Reverse(*unsent));
         let is_enough = |going: usize| self.unsent.bytes().saturating_sub(going) <= enough;
         let mut closed = 0;
-        for (_, seat) in greedy {
+        for (_, connection) in greedy {
             if is_enough(going) {
                 break;
             }
-            going += seat.outbox.give_up();
+            going += connection.outbox.give_up();
             closed += 1;
         }
         if closed > 0 {

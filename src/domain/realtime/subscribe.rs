@@ -170,7 +170,7 @@ impl Hub {
                 self.remember_begin(listener, head).await;
                 (self.init(listener, head, recovered), head)
             } else {
-                let reader = Owner::of(&listener.seat.identity.lock().actor);
+                let reader = Owner::of(&listener.connection.identity.lock().actor);
                 let now = self.items.present(plan, *item, *meta, most, reader).await?;
                 let cursor = self.cursors.make(now.place);
                 let Presented { data, truncated, counts, place } = &now;
@@ -199,10 +199,10 @@ impl Hub {
     /// subscriptions are excluded.
     async fn remember_begin(self: &Arc<Self>, listener: &Listener, place: Place) {
         let Some(name) = listener.name() else { return };
-        if !listener.seat.may_remember(2 * self.subscriptions_max) {
+        if !listener.connection.may_remember(2 * self.subscriptions_max) {
             return;
         }
-        let by = Owner::of(&listener.seat.identity.lock().actor);
+        let by = Owner::of(&listener.connection.identity.lock().actor);
         self.positions.begin(name, place.seq, by, self.now());
         // In a task of its own: the task also writes positions of other connections, which would
         // stay unwritten if it were dropped together with this connection.

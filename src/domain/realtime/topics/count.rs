@@ -13,9 +13,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 impl Topics {
     /// Adds a connection and sends it the count.
-    pub(super) fn seat(&self, subscriber: &Arc<Subscriber>) {
+    pub(super) fn connection(&self, subscriber: &Arc<Subscriber>) {
         let mut subscribers = self.subscribers.lock();
-        subscribers.insert(subscriber.seat.id, Arc::clone(subscriber));
+        subscribers.insert(subscriber.connection.id, Arc::clone(subscriber));
         let users = subscribers.len();
         // Under the lock, so that no later count is sent before this one.
         subscriber.tell_count(users, || (self.encode)(Topic::Session, &payload(users)));
@@ -25,7 +25,7 @@ impl Topics {
 
     /// Removes a connection.
     pub(super) fn unseat(&self, subscriber: &Subscriber) {
-        self.subscribers.lock().remove(&subscriber.seat.id);
+        self.subscribers.lock().remove(&subscriber.connection.id);
         self.moved.notify_one();
     }
 

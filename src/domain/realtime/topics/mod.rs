@@ -131,14 +131,14 @@ impl Topics {
         let _order = self.order.lock().await;
         let hears = follows || self.config.chat_default;
         let place = if hears { peer.take_place().ok() } else { None };
-        let subscriber = Subscriber::new(Arc::clone(&peer.seat), name, place);
+        let subscriber = Subscriber::new(Arc::clone(&peer.connection), name, place);
         self.settle(&subscriber).await;
         subscriber.show_unless_empty(self);
         if self.config.internal {
             let payload = format!(r#"{{"connectionId":"{name}"}}"#);
-            subscriber.seat.outbox.push((self.encode)(Topic::Internal, &payload));
+            subscriber.connection.outbox.push((self.encode)(Topic::Internal, &payload));
         }
-        self.seat(&subscriber);
+        self.connection(&subscriber);
         SubscriberHandle::new(Arc::clone(self), subscriber)
     }
 
@@ -187,7 +187,7 @@ impl Topics {
 
     /// Resolves the list that a connection may see now.
     async fn settle(&self, subscriber: &Subscriber) {
-        let actor = subscriber.seat.identity.lock().actor.clone();
+        let actor = subscriber.connection.identity.lock().actor.clone();
         match self.feed_of(&actor).await {
             Ok(feed) => subscriber.settle(actor, feed),
             Err(error) => {

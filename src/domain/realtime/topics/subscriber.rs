@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::domain::Error;
 use crate::domain::client_shares::ClientPart;
 use crate::domain::realtime::Peer;
-use crate::domain::realtime::peer::Seat;
+use crate::domain::realtime::peer::ConnectionState;
 use crate::domain::realtime::topics::Topics;
 use crate::domain::realtime::topics::feed::Feed;
 use crate::model::Actor;
@@ -126,7 +126,7 @@ impl Drop for SubscriberHandle {
 
 /// The state of a connection.
 pub(super) struct Subscriber {
-    pub(super) seat: Arc<Seat>,
+    pub(super) connection: Arc<ConnectionState>,
     pub(super) name: Uuid,
     state: Mutex<State>,
 }
@@ -149,7 +149,11 @@ struct State {
 
 impl Subscriber {
     /// `chat` is its permit if it is subscribed to that topic by default.
-    pub(super) fn new(seat: Arc<Seat>, name: Uuid, chat: Option<ClientPart>) -> Arc<Self> {
+    pub(super) fn new(
+        connection: Arc<ConnectionState>,
+        name: Uuid,
+        chat: Option<ClientPart>,
+    ) -> Arc<Self> {
         let state = State {
             chat,
             session: true,
@@ -159,12 +163,12 @@ impl Subscriber {
             owed: None,
             told: 0,
         };
-        Arc::new(Self { seat, name, state: Mutex::new(state) })
+        Arc::new(Self { connection, name, state: Mutex::new(state) })
     }
 
     /// Returns whether the list was resolved for the current actor of the connection.
     pub(super) fn is_settled(&self) -> bool {
-        let actor = self.seat.identity.lock().actor.clone();
+        let actor = self.connection.identity.lock().actor.clone();
         self.state.lock().actor.as_ref().is_some_and(|settled| Arc::ptr_eq(settled, &actor))
     }
 
@@ -185,7 +189,7 @@ impl Subscriber {
         let (version, frame) = feed.frame(topics.encode);
         state.shown = Some(version);
         if !feed.is_empty() {
-            self.seat.outbox.push_whole(frame);
+            self.connection.outbox.push_whole(frame);
         }
     }
 
@@ -206,9 +210,9 @@ impl Subscriber {
             }
             let (version, frame) = feed.frame(topics.encode);
             state.shown = Some(version);
-            self.seat.outbox.push_whole(frame);
+            self.connection.outbox.push_whole(frame);
         } else if state.actor.is_some() && state.shown.take().is_some() {
-            self.seat.outbox.push_whole((topics.encode)(Topic::Chat, "[]"));
+            self.connection.outbox.push_whole((topics.encode)(Topic::Chat, "[]"));
         }
     }
 
@@ -217,7 +221,7 @@ impl Subscriber {
         let mut state = self.state.lock();
         if state.session && state.told != users {
             state.told = users;
-            self.seat.outbox.push(frame());
+            self.connection.outbox.push(frame());
         }
     }
 }

@@ -27,7 +27,7 @@ use crate::domain::items::plan::Plan;
 use crate::domain::permissions::Concern;
 use crate::domain::permissions::Permissions;
 use crate::domain::realtime::Peer;
-use crate::domain::realtime::peer::Seat;
+use crate::domain::realtime::peer::ConnectionState;
 use crate::domain::realtime::topics::feed;
 use crate::domain::realtime::typing::names::Names;
 use crate::domain::shares::Owner;
@@ -85,7 +85,7 @@ struct State {
 #[derive(Clone)]
 struct Typist {
     /// The connection that signalled last.
-    seat: Arc<Seat>,
+    connection: Arc<ConnectionState>,
     /// The account; `None` for a visitor.
     user: Option<Uuid>,
     /// The account or address whose limit applies.
@@ -119,20 +119,24 @@ impl State {
 
 impl Typist {
     /// Returns whether this entry is of the given account or, for a visitor, the given connection.
-    fn is(&self, seat: u64, user: Option<Uuid>) -> bool {
-        if user.is_some() { self.user == user } else { self.user.is_none() && self.seat.id == seat }
+    fn is(&self, connection: u64, user: Option<Uuid>) -> bool {
+        if user.is_some() {
+            self.user == user
+        } else {
+            self.user.is_none() && self.connection.id == connection
+        }
     }
 
     /// Returns whether the connection still has this account, and may still create messages.
     fn holds(&self, permissions: &Permissions) -> bool {
-        let actor = Arc::clone(&self.seat.identity.lock().actor);
+        let actor = Arc::clone(&self.connection.identity.lock().actor);
         actor.user == self.user && permissions.scope(&actor, &MESSAGES, Action::Create).is_ok()
     }
 }
 
 /// A connection that watches the typing users.
 struct Watcher {
-    seat: Arc<Seat>,
+    connection: Arc<ConnectionState>,
     encode: Encode,
     uid: Option<String>,
     sight: Mutex<Option<Sight>>,
@@ -205,10 +209,10 @@ impl Typing {
             return Err(Error::collection(MESSAGES.name));
         }
         let place = peer.take_place()?;
-        let seat = Arc::clone(&peer.seat);
+        let connection = Arc::clone(&peer.connection);
         let (sight, told) = (Mutex::default(), Mutex::default());
-        let watcher = Arc::new(Watcher { seat, encode, uid, sight, told });
-        self.state.lock().watchers.insert(watcher.seat.id, Arc::clone(&watcher));
+        let watcher = Arc::new(Watcher { connection, encode, uid, sight, told });
+        self.state.lock().watchers.insert(watcher.connection.id, Arc::clone(&watcher));
         let watch = Watch { typing: Arc::clone(self), watcher, _place: place };
         self.tell(&[Arc::clone(&watch.watcher)]).await;
         Ok(watch)
@@ -222,16 +226,16 @@ impl Typing {
     pub async fn note(&self, peer: &Peer, guest: Option<Uuid>) -> Result<(), Error> {
         let actor = peer.acting().await?;
         self.permissions.scope(&actor, &MESSAGES, Action::Create)?;
-        let (seat, user) = (Arc::clone(&peer.seat), actor.user);
+        let (connection, user) = (Arc::clone(&peer.connection), actor.user);
         let (guest, until) = (guest.filter(|_| user.is_none()), Instant::now() + self.patience);
         let mut state = self.state.lock();
-        let known = state.typists.iter_mut().find(|typist| typist.is(seat.id, user));
+        let known = state.typists.iter_mut().find(|typist| typist.is(connection.id, user));
         if let Some(typist) = known {
-            (typist.seat, typist.until) = (seat, until);
+            (typist.connection, typist.until) = (connection, until);
         } else {
             let owner = Owner::of(&actor);
             state.make_room(owner);
-            state.typists.push(Typist { seat, user, owner, guest, until });
+            state.typists.push(Typist { connection, user, owner, guest, until });
             self.changed.notify_one();
         }
         Ok(())
@@ -239,13 +243,13 @@ impl Typing {
 
     /// Records that the user of a connection has stopped typing.
     pub fn rest(&self, peer: &Peer) {
-        let (seat, user) = (peer.seat.id, peer.actor().user);
-        self.forget(|typist| typist.is(seat, user));
+        let (connection, user) = (peer.connection.id, peer.actor().user);
+        self.forget(|typist| typist.is(connection, user));
     }
 
     /// Removes the entry of a connection that was closed or has changed its account.
-    pub(super) fn leave(&self, seat: &Seat) {
-        self.forget(|typist| typist.seat.id == seat.id);
+    pub(super) fn leave(&self, connection: &ConnectionState) {
+        self.forget(|typist| typist.connection.id == connection.id);
     }
 
     /// Applies a committed event. The author of a new message stops typing. After a change of
@@ -324,15 +328,15 @@ impl Typing {
 
     async fn tell_one(&self, watcher: &Watcher, names: &mut Names<'_>) -> Result<(), Error> {
         let mut sight = self.sight(watcher)?;
-        let (seat, user) = (watcher.seat.id, sight.actor.user);
+        let (connection, user) = (watcher.connection.id, sight.actor.user);
         let list = match &mut sight.plan {
-            Some(plan) => Some(names.seen_by(plan, |typist| typist.is(seat, user)).await?),
+            Some(plan) => Some(names.seen_by(plan, |typist| typist.is(connection, user)).await?),
             None => None,
         };
         let actor = Arc::clone(&sight.actor);
         *watcher.sight.lock() = Some(sight);
         // The names may have been read from disk: a list for an earlier identity is not sent.
-        let identity = watcher.seat.identity.lock();
+        let identity = watcher.connection.identity.lock();
         if Arc::ptr_eq(&identity.actor, &actor) {
             watcher.tell(list);
         } else {
@@ -345,7 +349,7 @@ impl Typing {
     fn sight(&self, watcher: &Watcher) -> Result<Sight, Error> {
         // Loaded before the permissions are read: if they change in between, they are read again.
         let rights = self.rights.load(Ordering::Acquire);
-        let actor = Arc::clone(&watcher.seat.identity.lock().actor);
+        let actor = Arc::clone(&watcher.connection.identity.lock().actor);
         let known = watcher.sight.lock().clone();
         let is_current =
             |sight: &Sight| sight.rights == rights && Arc::ptr_eq(&sight.actor, &actor);
@@ -365,7 +369,7 @@ impl Watcher {
         if let Some(now) = now
             && told.as_deref() != Some(now)
         {
-            self.seat.outbox.push((self.encode)(now, self.uid.as_deref()));
+            self.connection.outbox.push((self.encode)(now, self.uid.as_deref()));
         }
         *told = list;
     }
@@ -374,10 +378,10 @@ impl Watcher {
 impl Drop for Watch {
     fn drop(&mut self) {
         let mut state = self.typing.state.lock();
-        let seat = self.watcher.seat.id;
+        let connection = self.watcher.connection.id;
         // A newer watch may have replaced this one.
-        if state.watchers.get(&seat).is_some_and(|now| Arc::ptr_eq(now, &self.watcher)) {
-            state.watchers.remove(&seat);
+        if state.watchers.get(&connection).is_some_and(|now| Arc::ptr_eq(now, &self.watcher)) {
+            state.watchers.remove(&connection);
         }
     }
 }
