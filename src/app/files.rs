@@ -16,7 +16,7 @@ const PER_READER: usize = 8;
 
 /// Raises the file limit for this number of connections as far as the system allows, and returns
 /// the number of connections that fit. Logs a warning if it is lower.
-pub(super) fn make_room(connections_max: usize, readers: u32) -> usize {
+pub(super) fn raise_limit(connections_max: usize, readers: u32) -> usize {
     let reserve = OTHERS + PER_READER * readers as usize;
     let wanted = connections_max.saturating_add(reserve);
     let Some(limit) = raise(wanted as u64) else { return connections_max };

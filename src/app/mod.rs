@@ -246,7 +246,7 @@ impl App {
         let address = listener
             .local_addr()
             .map_err(|source| StartError::System { what: "the address of a socket", source })?;
-        let room = files::make_room(config.connections_max, self.config.store.readers);
+        let room = files::raise_limit(config.connections_max, self.config.store.readers);
         let memory = Arc::clone(&self.services.memory);
         let bounds = Bounds { connections_max: room, memory, ..Bounds::of(config) };
         let acceptor = listener

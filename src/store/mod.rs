@@ -39,7 +39,7 @@ pub use integrity::Integrity;
 pub use log::Page;
 pub use log::Retention;
 pub use read::Grow;
-pub use read::Room;
+pub use read::RowBudget;
 pub use read::Select;
 pub use space::Vacuumed;
 pub use sqlite::Store;

@@ -58,7 +58,7 @@ pub struct Select {
 }
 
 /// The memory limit of a read.
-pub struct Room<'a> {
+pub struct RowBudget<'a> {
     /// Maximum total size of the rows' texts, in bytes.
     most: usize,
     /// Reserves memory as rows are read.
@@ -74,13 +74,13 @@ pub trait Grow: Send {
     fn grow(&mut self, bytes: usize) -> Result<(), StoreError>;
 }
 
-impl From<usize> for Room<'_> {
+impl From<usize> for RowBudget<'_> {
     fn from(most: usize) -> Self {
         Self { most, grow: None }
     }
 }
 
-impl<'a> Room<'a> {
+impl<'a> RowBudget<'a> {
     /// Returns a limit of `most` bytes of text, with the memory reserved through `grow`.
     pub fn growing(most: usize, grow: &'a mut dyn Grow) -> Self {
         Self { most, grow: Some(grow) }
@@ -144,9 +144,9 @@ impl Store {
         &self,
         scope: &Scope,
         select: Select,
-        room: impl Into<Room<'_>> + Send,
+        budget: impl Into<RowBudget<'_>> + Send,
     ) -> Result<Vec<Arc<Row>>, StoreError> {
-        let (rows, is_cut) = self.read_first(scope, select, room).await?;
+        let (rows, is_cut) = self.read_first(scope, select, budget).await?;
         if is_cut { Err(StoreError::TooLong) } else { Ok(rows) }
     }
 
@@ -159,7 +159,7 @@ impl Store {
         &self,
         scope: &Scope,
         select: Select,
-        room: impl Into<Room<'_>> + Send,
+        budget: impl Into<RowBudget<'_>> + Send,
     ) -> Result<(Vec<Arc<Row>>, bool), StoreError> {
         if let Some((order, limit, offset)) = select.as_newest(scope)
             && let Some(rows) = self.recent().newest(order, limit, offset)
@@ -168,7 +168,7 @@ impl Store {
         }
         let (collection, select) = (scope.collection(), within(scope, select));
         let mut reader = self.readers().borrow().await?;
-        let found = read_first(&mut reader, collection, &select, room.into()).await;
+        let found = read_first(&mut reader, collection, &select, budget.into()).await;
         let (rows, is_cut) = reader.finish(found)?;
         Ok((rows.into_iter().map(Arc::new).collect(), is_cut))
     }
@@ -199,11 +199,11 @@ impl Store {
         &self,
         scope: &Scope,
         select: Select,
-        room: impl Into<Room<'_>> + Send,
+        budget: impl Into<RowBudget<'_>> + Send,
     ) -> Result<(Vec<Row>, bool, Place), StoreError> {
         let mut reader = self.readers().borrow().await?;
-        let (select, room) = (within(scope, select), room.into());
-        let read = read_at(&mut reader, scope.collection(), &select, room).await;
+        let (select, budget) = (within(scope, select), budget.into());
+        let read = read_at(&mut reader, scope.collection(), &select, budget).await;
         reader.finish(read)
     }
 
@@ -348,8 +348,8 @@ pub(super) async fn read_newest(
     about: usize,
 ) -> Result<Recent, StoreError> {
     let statement = compile::rows(&schema::MESSAGES, &Select::newest(limit), None);
-    let room = about.into();
-    let (rows, is_cut) = fetch_some(connection, &schema::MESSAGES, statement, 0, room).await?;
+    let budget = about.into();
+    let (rows, is_cut) = fetch_some(connection, &schema::MESSAGES, statement, 0, budget).await?;
     let whole = !is_cut && rows.len() < limit;
     let missing = greatest_key_but(connection, &rows).await?;
     Ok(Recent::of(rows, whole, missing))
@@ -401,16 +401,16 @@ async fn read_first(
     connection: &mut SqliteConnection,
     collection: &'static Collection,
     select: &Select,
-    room: Room<'_>,
+    budget: RowBudget<'_>,
 ) -> Result<(Vec<Row>, bool), StoreError> {
     if !search::applies(collection, select) {
         let statement = compile::rows(collection, select, None);
-        return fetch_some(connection, collection, statement, 0, room).await;
+        return fetch_some(connection, collection, statement, 0, budget).await;
     }
     let mut snapshot = connection.begin().await?;
     let candidates = search::narrow(&mut snapshot, collection, select, Asked::Page).await?;
     let statement = compile::rows(collection, select, candidates.as_ref());
-    let found = fetch_some(&mut snapshot, collection, statement, 0, room).await?;
+    let found = fetch_some(&mut snapshot, collection, statement, 0, budget).await?;
     snapshot.rollback().await?;
     Ok(found)
 }
@@ -420,9 +420,9 @@ async fn fetch(
     connection: &mut SqliteConnection,
     collection: &'static Collection,
     statement: SelectStatement,
-    room: Room<'_>,
+    budget: RowBudget<'_>,
 ) -> Result<Vec<Row>, StoreError> {
-    let (rows, is_cut) = fetch_some(connection, collection, statement, 0, room).await?;
+    let (rows, is_cut) = fetch_some(connection, collection, statement, 0, budget).await?;
     if is_cut { Err(StoreError::TooLong) } else { Ok(rows) }
 }
 
@@ -433,7 +433,7 @@ async fn fetch_some(
     collection: &'static Collection,
     statement: SelectStatement,
     least: usize,
-    mut room: Room<'_>,
+    mut budget: RowBudget<'_>,
 ) -> Result<(Vec<Row>, bool), StoreError> {
     let (sql, values) = statement.build_sqlx(SqliteQueryBuilder);
     let mut found = sqlx::query_with(AssertSqlSafe(sql), values).fetch(connection);
@@ -441,11 +441,11 @@ async fn fetch_some(
     while let Some(row) = found.try_next().await? {
         let row = rows::decode(collection, &row)?;
         bytes += row.text_bytes();
-        if bytes > room.most && rows.len() >= least {
+        if bytes > budget.most && rows.len() >= least {
             return Ok((rows, true));
         }
         rows.push(row);
-        if let Some(grow) = &mut room.grow {
+        if let Some(grow) = &mut budget.grow {
             grow.grow(bytes + rows.len() * ROW_BYTES)?;
         }
     }
@@ -457,7 +457,7 @@ async fn read_at(
     connection: &mut SqliteConnection,
     collection: &'static Collection,
     select: &Select,
-    room: Room<'_>,
+    budget: RowBudget<'_>,
 ) -> Result<(Vec<Row>, bool, Place), StoreError> {
     let mut snapshot = connection.begin().await?;
     // The first read of a transaction fixes the snapshot of the later ones.
@@ -471,7 +471,7 @@ async fn read_at(
     let place = Place { seq: line.try_get(0)?, at: Timestamp::from_millis(at) };
     let candidates = search::narrow(&mut snapshot, collection, select, Asked::Page).await?;
     let statement = compile::rows(collection, select, candidates.as_ref());
-    let (rows, is_cut) = fetch_some(&mut snapshot, collection, statement, 1, room).await?;
+    let (rows, is_cut) = fetch_some(&mut snapshot, collection, statement, 1, budget).await?;
     snapshot.rollback().await?;
     Ok((rows, is_cut, place))
 }

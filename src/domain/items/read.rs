@@ -40,7 +40,7 @@ use crate::query::Sight;
 use crate::query::Test;
 use crate::query::Totals;
 use crate::store::Grow;
-use crate::store::Room;
+use crate::store::RowBudget;
 use crate::store::Select;
 use crate::store::StoreError;
 
@@ -171,7 +171,7 @@ impl Items {
         } else {
             let (scope, select) = (plan.projection.scope(), plan.select.clone());
             let mut growth = Growth::new(&mut memory);
-            let read = self.store.read_first(scope, select, growth.room(most)).await;
+            let read = self.store.read_first(scope, select, growth.budget(most)).await;
             read.map_err(|error| growth.failed(error, most))?
         };
         let records = self.records(&plan.projection, rows, Relations::default()).await?;
@@ -261,7 +261,7 @@ impl Items {
         }
         let mut memory = Reservation::new(&self.memory, reader);
         let mut growth = Growth::new(&mut memory);
-        let read = self.store.read_at(scope, select, growth.room(most)).await;
+        let read = self.store.read_at(scope, select, growth.budget(most)).await;
         let (rows, is_cut, place) = read.map_err(|error| growth.failed(error, most))?;
         let records = self.records(projection, rows, Relations::default()).await?;
         let counts = self.count(plan, meta).await?;
@@ -303,8 +303,8 @@ impl<'m> Growth<'m> {
     }
 
     /// Returns the memory for the rows of an answer of at most `most` bytes.
-    fn room(&mut self, most: usize) -> Room<'_> {
-        Room::growing(ROWS_SHARE.saturating_mul(most), self)
+    fn budget(&mut self, most: usize) -> RowBudget<'_> {
+        RowBudget::growing(ROWS_SHARE.saturating_mul(most), self)
     }
 
     /// Returns the error for a failed read.

@@ -96,8 +96,8 @@ pub struct Hub {
     pub(super) replay_bytes_max: usize,
     /// The budget for unsent frames of all connections.
     pub(super) unsent: Meter,
-    /// When `Hub::make_room` last searched for the connections with the largest backlog.
-    pub(super) making_room: Mutex<Option<Instant>>,
+    /// When `Hub::shed_load` last searched for the connections with the largest backlog.
+    pub(super) shedding: Mutex<Option<Instant>>,
 }
 
 /// Why the access of a connection may have changed.
@@ -148,7 +148,7 @@ impl Hub {
             ),
             changes,
             unsent,
-            making_room: Mutex::default(),
+            shedding: Mutex::default(),
             topics,
             typing,
             order: RwLock::new(()),
@@ -259,7 +259,7 @@ impl Hub {
 
     /// Delivers a committed event. Events must come in order.
     pub async fn deliver(self: &Arc<Self>, event: &Arc<Event>) {
-        self.wait_for_room().await;
+        self.wait_for_capacity().await;
         self.changes.hear(event).await;
         self.review(event).await;
         self.topics.notice(event);

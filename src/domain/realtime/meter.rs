@@ -61,11 +61,11 @@ impl Meter {
 
     /// Returns whether the budget allows another frame.
     #[must_use]
-    pub fn has_room(&self) -> bool {
+    pub fn has_capacity(&self) -> bool {
         self.unread.bytes.load(Ordering::Relaxed) < self.bytes_max
     }
 
-    /// Waits until a frame was released. The caller then checks [`Meter::has_room`] again.
+    /// Waits until a frame was released. The caller then checks [`Meter::has_capacity`] again.
     pub async fn less(&self) {
         self.unread.less.notified().await;
     }
@@ -116,14 +116,14 @@ mod tests {
         let meter = Meter::new(4 + 2 * FRAME_OVERHEAD);
 
         let first = meter.count(Bytes::from_static(b"abc"));
-        assert!(meter.has_room());
+        assert!(meter.has_capacity());
         let second = meter.count(Bytes::from_static(b"d"));
-        assert!(!meter.has_room());
+        assert!(!meter.has_capacity());
         assert_eq!(first, "abc");
 
         drop(first);
 
-        assert!(meter.has_room());
+        assert!(meter.has_capacity());
         drop(second);
     }
 
@@ -137,7 +137,7 @@ mod tests {
 
         assert_eq!(all.bytes(), one.bytes() + other.bytes());
         drop(first);
-        assert!(one.has_room() && all.has_room());
+        assert!(one.has_capacity() && all.has_capacity());
         drop(second);
         assert_eq!(all.bytes(), 0);
     }

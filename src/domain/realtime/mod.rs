@@ -9,6 +9,7 @@
 
 mod ask;
 mod audience;
+mod backlog_limit;
 mod cursor;
 mod gate;
 pub mod hub;
@@ -25,7 +26,6 @@ mod positions;
 mod relay;
 mod replay;
 mod review;
-mod room;
 mod split;
 pub mod subscribe;
 pub mod topics;

@@ -131,7 +131,7 @@ impl Peer {
     pub fn send(&self, frame: Bytes) {
         // A refused frame needs no report: the connection is closing, and the writer reports that.
         self.connection.outbox.push(frame);
-        self.hub.make_room();
+        self.hub.shed_load();
     }
 
     /// Returns the current principal, the actor of [`Peer::identity`].

@@ -96,7 +96,7 @@ impl Hub {
             // One subscription of a connection is replayed at a time, and only while there is room.
             let turn = async {
                 let turn = replaying.turn.acquire().await.expect("nobody closes it");
-                while !replaying.meter.has_room() {
+                while !replaying.meter.has_capacity() {
                     replaying.meter.less().await;
                 }
                 turn
@@ -175,7 +175,7 @@ impl Hub {
                     return Ok(());
                 }
             };
-            if !replaying.meter.has_room() {
+            if !replaying.meter.has_capacity() {
                 // The page is not kept until there is room, but read again.
                 return Ok(());
             }

@@ -17,7 +17,7 @@ pub(in crate::store) struct Job {
     pub(super) work: Work,
     pub(super) turn: Turn,
     pub(super) reply: oneshot::Sender<Outcome>,
-    room: Room,
+    permit: QueuePermit,
 }
 
 /// The sender of the queue. Clones share it, and the queue closes with the last of them.
@@ -35,7 +35,7 @@ struct Bounds {
 }
 
 /// The permit of one job, released when dropped.
-struct Room {
+struct QueuePermit {
     bounds: Arc<Bounds>,
     bytes: usize,
 }
@@ -56,9 +56,9 @@ impl Queue {
         work: Work,
         turn: Turn,
     ) -> Result<oneshot::Receiver<Outcome>, StoreError> {
-        let room = Bounds::take(&self.bounds, work.bytes()).ok_or(StoreError::QueueFull)?;
+        let permit = Bounds::take(&self.bounds, work.bytes()).ok_or(StoreError::QueueFull)?;
         let (reply, answer) = oneshot::channel();
-        let queued = self.jobs.try_send(Job { work, turn, reply, room });
+        let queued = self.jobs.try_send(Job { work, turn, reply, permit });
         queued.map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => StoreError::QueueFull,
             mpsc::error::TrySendError::Closed(_) => StoreError::Stopped,
@@ -75,22 +75,22 @@ impl Queue {
 impl Job {
     /// Returns the approximate size in bytes.
     pub(super) const fn bytes(&self) -> usize {
-        self.room.bytes
+        self.permit.bytes
     }
 }
 
 impl Bounds {
-    fn take(self: &Arc<Self>, bytes: usize) -> Option<Room> {
+    fn take(self: &Arc<Self>, bytes: usize) -> Option<QueuePermit> {
         let jobs = self.jobs.fetch_add(1, Ordering::Relaxed);
         let others = self.bytes.fetch_add(bytes, Ordering::Relaxed);
         // Dropped, and thereby released, if it exceeds a limit.
-        let room = Room { bounds: Arc::clone(self), bytes };
+        let permit = QueuePermit { bounds: Arc::clone(self), bytes };
         let fits = others == 0 || others.saturating_add(bytes) <= self.bytes_max;
-        (jobs < self.jobs_max && fits).then_some(room)
+        (jobs < self.jobs_max && fits).then_some(permit)
     }
 }
 
-impl Drop for Room {
+impl Drop for QueuePermit {
     fn drop(&mut self) {
         self.bounds.jobs.fetch_sub(1, Ordering::Relaxed);
         self.bounds.bytes.fetch_sub(self.bytes, Ordering::Relaxed);

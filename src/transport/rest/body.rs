@@ -128,7 +128,7 @@ async fn collect(
         if collected.len() + chunk.len() > bytes_max {
             return Err(Refusal::ContentTooLarge);
         }
-        make_room(&mut collected, chunk.len(), memory, other)?;
+        reserve(&mut collected, chunk.len(), memory, other)?;
         collected.extend_from_slice(&chunk);
     }
     Ok(collected.freeze())
@@ -136,7 +136,7 @@ async fn collect(
 
 /// Grows the buffer of a body, doubling its capacity. While the content is moved, both buffers are
 /// held and reserved.
-fn make_room(
+fn reserve(
     collected: &mut BytesMut,
     more: usize,
     memory: &mut Reservation,

@@ -244,8 +244,8 @@ impl List {
             differs = differs || !gone.contains(&line);
             self.lines.insert(at, line);
         }
-        let has_room = self.lines.len() < before || (self.cut && self.bytes() < bytes_before);
-        let complete = self.whole || !has_room;
+        let has_capacity = self.lines.len() < before || (self.cut && self.bytes() < bytes_before);
+        let complete = self.whole || !has_capacity;
         while self.lines.len() > length {
             self.lines.pop_front();
             self.whole = false;

@@ -98,7 +98,7 @@ struct Typist {
 impl State {
     /// Makes room for one more entry. Visitors do not evict accounts, and an address at its limit
     /// replaces its own entries.
-    fn make_room(&mut self, owner: Owner) {
+    fn shed_load(&mut self, owner: Owner) {
         let is_account = |owner: Owner| matches!(owner, Owner::Account(_));
         if !is_account(owner) {
             self.drop_first(OF_ADDRESS_MAX, |typist| typist.owner == owner);
@@ -234,7 +234,7 @@ impl Typing {
             (typist.connection, typist.until) = (connection, until);
         } else {
             let owner = Owner::of(&actor);
-            state.make_room(owner);
+            state.shed_load(owner);
             state.typists.push(Typist { connection, user, owner, guest, until });
             self.changed.notify_one();
         }

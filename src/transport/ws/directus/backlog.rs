@@ -77,7 +77,7 @@ impl Backlog {
 
     /// Returns whether another frame may be read.
     #[must_use]
-    pub fn has_room(&self) -> bool {
+    pub fn has_capacity(&self) -> bool {
         self.others.len() < self.frames_max && self.bytes < self.bytes_max && !self.is_crowded
     }
 
@@ -211,13 +211,13 @@ mod tests {
     fn it_is_full_by_number_or_by_size_until_something_is_taken() {
         for mut backlog in [Backlog::new(2, 1000, 32), Backlog::new(10, 2 * ping().len(), 32)] {
             backlog.push(ping(), nothing);
-            assert!(backlog.has_room());
+            assert!(backlog.has_capacity());
             backlog.push(ping(), nothing);
-            assert!(!backlog.has_room());
+            assert!(!backlog.has_capacity());
 
             backlog.take(nothing);
 
-            assert!(backlog.has_room());
+            assert!(backlog.has_capacity());
         }
     }
 
@@ -229,7 +229,7 @@ mod tests {
         let mut backlog = Backlog::new(1000, 1 << 20, 32);
 
         let mut frames = 0;
-        while backlog.has_room() {
+        while backlog.has_capacity() {
             backlog.push(ping(), || of(&shares));
             frames += 1;
         }
@@ -237,7 +237,7 @@ mod tests {
         drop(others);
         assert!(is_ping(backlog.take(|| of(&shares))));
         backlog.push(ping(), || of(&shares));
-        assert!(backlog.has_room());
+        assert!(backlog.has_capacity());
         assert_eq!(of(&shares).left(), 0);
         while backlog.take(|| of(&shares)).is_some() {}
 

@@ -214,7 +214,7 @@ impl<'a> Conversation<'a> {
             socket.bound_messages(self.message_bytes_max());
             socket.belong_to(connection.owner());
             // Evaluated once: if it changed between the guards, neither branch would be polled.
-            let has_room = self.meter.has_room();
+            let has_capacity = self.meter.has_capacity();
             tokio::select! {
                 biased;
                 () = &mut stopping => {
@@ -222,13 +222,13 @@ impl<'a> Conversation<'a> {
                     break;
                 }
                 Some(outcome) = self.running.next(),
-                    if !self.running.is_empty() && has_room =>
+                    if !self.running.is_empty() && has_capacity =>
                 {
                     if let Some(rest) = self.settle(outcome) {
                         rest.await;
                     }
                 }
-                () = self.meter.less(), if !has_room || self.crowded => {}
+                () = self.meter.less(), if !has_capacity || self.crowded => {}
                 () = &mut alarm => {
                     if socket.has_lived() {
                         self.heartbeat.hear();
@@ -244,7 +244,7 @@ impl<'a> Conversation<'a> {
                 () = connection.peer.told(), if !self.confirming.is_wanted() => {
                     self.confirming.want();
                 }
-                heard = socket.next(self.backlog.has_room()) => match heard {
+                heard = socket.next(self.backlog.has_capacity()) => match heard {
                     Heard::Frame(text) => self.backlog.push(text, || connection.reservation()),
                     Heard::Pulse => self.heartbeat.hear(),
                     Heard::Pong => {
@@ -320,7 +320,7 @@ impl<'a> Conversation<'a> {
     async fn begin_what_may(&mut self) {
         self.crowded = false;
         while !self.over && self.deaf_until.is_none() {
-            if !self.meter.has_room() {
+            if !self.meter.has_capacity() {
                 self.crowded = true;
                 return;
             }
@@ -489,7 +489,7 @@ impl<'a> Conversation<'a> {
     /// Returns whether a frame of the client is being handled, or may be unread because the backlog
     /// or the budget of unread responses is full.
     fn is_busy(&self) -> bool {
-        !self.running.is_empty() || !self.backlog.has_room() || !self.meter.has_room()
+        !self.running.is_empty() || !self.backlog.has_capacity() || !self.meter.has_capacity()
     }
 
     /// Sends a ping. Its answer proves liveness and acknowledges all frames that were sent before.

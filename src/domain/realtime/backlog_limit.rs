@@ -29,54 +29,54 @@ impl Hub {
 
     /// When the global limit is exceeded, closes the connections with the largest backlog among
     /// those with blocked sockets.
-    pub(super) fn make_room(&self) {
-        if self.unsent.has_room() {
+    pub(super) fn shed_load(&self) {
+        if self.unsent.has_capacity() {
             return;
         }
         // This searches through all connections, so it is not repeated for each frame.
         let now = Instant::now();
-        if let Some(mut looked) = self.making_room.try_lock()
+        if let Some(mut looked) = self.shedding.try_lock()
             && looked.is_none_or(|at| now.duration_since(at) >= PAUSE)
         {
             *looked = Some(now);
-            self.close_greediest(|unsent| unsent.is_stuck);
+            self.disconnect_largest(|unsent| unsent.is_stuck);
         }
     }
 
     /// When the global limit is exceeded, closes blocked connections. If that frees too little,
     /// waits briefly and then closes the connections with the largest backlog.
-    pub(super) async fn wait_for_room(&self) {
-        if self.unsent.has_room() || self.close_greediest(|unsent| unsent.is_stuck) {
+    pub(super) async fn wait_for_capacity(&self) {
+        if self.unsent.has_capacity() || self.disconnect_largest(|unsent| unsent.is_stuck) {
             return;
         }
-        let room = async {
-            while !self.unsent.has_room() {
+        let capacity = async {
+            while !self.unsent.has_capacity() {
                 self.unsent.less().await;
             }
         };
-        if tokio::time::timeout(PATIENCE, room).await.is_err() {
-            self.close_greediest(|_| true);
+        if tokio::time::timeout(PATIENCE, capacity).await.is_err() {
+            self.disconnect_largest(|_| true);
         }
     }
 
     /// Closes connections that `may_go` accepts, blocked ones and large backlogs first, until an
     /// eighth of the limit is free. Returns whether that is reached, counting the connections that
     /// are being closed.
-    fn close_greediest(&self, may_go: impl Fn(&Unsent) -> bool) -> bool {
+    fn disconnect_largest(&self, may_go: impl Fn(&Unsent) -> bool) -> bool {
         let enough = self.unsent.bytes_max() / 8 * 7;
         let mut going = 0;
-        let mut greedy: Vec<(Unsent, Arc<ConnectionState>)> = Vec::new();
+        let mut largest: Vec<(Unsent, Arc<ConnectionState>)> = Vec::new();
         for connection in self.connections.lock().values() {
             let unsent = connection.outbox.unsent();
             going += unsent.going;
             if unsent.going == 0 && unsent.bytes > 0 && may_go(&unsent) {
-                greedy.push((unsent, Arc::clone(connection)));
+                largest.push((unsent, Arc::clone(connection)));
             }
         }
-        greedy.sort_unstable_by_key(|(unsent, _)| Reverse(*unsent));
+        largest.sort_unstable_by_key(|(unsent, _)| Reverse(*unsent));
         let is_enough = |going: usize| self.unsent.bytes().saturating_sub(going) <= enough;
         let mut closed = 0;
-        for (_, connection) in greedy {
+        for (_, connection) in largest {
             if is_enough(going) {
                 break;
             }
@@ -84,7 +84,10 @@ impl Hub {
             closed += 1;
         }
         if closed > 0 {
-            tracing::warn!(connections = closed, "closed those that left most unread");
+            tracing::warn!(
+                connections = closed,
+                "disconnected the connections with the largest backlogs"
+            );
         }
         is_enough(going)
     }
