@@ -35,11 +35,11 @@ const STEPS: i32 = 4_000;
 const COSTLY: Duration = Duration::from_millis(250);
 
 /// A bounded pool of connections, opened on demand.
-pub(super) struct Readers {
+pub(super) struct ReadPool {
     options: SqliteConnectOptions,
     limits: Arc<Limits>,
     turns: Semaphore,
-    idle: Mutex<Vec<Reader>>,
+    idle: Mutex<Vec<ReadConnection>>,
     /// The state of each connection.
     watches: Mutex<Vec<Weak<Mutex<Watch>>>>,
     /// Whether reads that are likely to be costly are held back.
@@ -63,7 +63,7 @@ struct Limits {
     ending: AtomicBool,
 }
 
-struct Reader {
+struct ReadConnection {
     connection: SqliteConnection,
     watch: Arc<Mutex<Watch>>,
 }
@@ -88,12 +88,12 @@ enum Watch {
 /// A pooled connection for one read, returned to the pool together with the result
 /// ([`Borrowed::finish`]). Dropping it instead, because the caller is gone, cancels the statement.
 pub(super) struct Borrowed<'a> {
-    readers: &'a Readers,
-    reader: Option<Reader>,
+    readers: &'a ReadPool,
+    reader: Option<ReadConnection>,
     _turn: SemaphorePermit<'a>,
 }
 
-impl Readers {
+impl ReadPool {
     pub fn new(
         options: SqliteConnectOptions,
         connections: u32,
@@ -110,11 +110,11 @@ impl Readers {
         Self { options, limits, turns, idle: Mutex::default(), watches: Mutex::default(), held }
     }
 
-    /// Like [`Readers::borrow`], for a read that is likely to be costly. Waits while such reads are
+    /// Like [`ReadPool::borrow`], for a read that is likely to be costly. Waits while such reads are
     /// held back.
     ///
     /// # Errors
-    /// As [`Readers::borrow`].
+    /// As [`ReadPool::borrow`].
     pub async fn borrow_for_costly(&self) -> Result<Borrowed<'_>, StoreError> {
         let mut held = self.held.subscribe();
         let released = async { held.wait_for(|held| !held).await.is_ok() };
@@ -149,8 +149,8 @@ impl Readers {
         Ok(borrowed)
     }
 
-    async fn open(&self) -> Result<Reader, StoreError> {
-        let reader = Reader::open(&self.options, &self.limits).await?;
+    async fn open(&self) -> Result<ReadConnection, StoreError> {
+        let reader = ReadConnection::open(&self.options, &self.limits).await?;
         let mut watches = self.watches.lock();
         watches.retain(|watch| watch.strong_count() > 0);
         watches.push(Arc::downgrade(&reader.watch));
@@ -213,7 +213,7 @@ impl Readers {
     }
 }
 
-impl Reader {
+impl ReadConnection {
     async fn open(
         options: &SqliteConnectOptions,
         limits: &Arc<Limits>,

@@ -33,7 +33,7 @@ use crate::store::lock::Lock;
 use crate::store::log::Log;
 use crate::store::migrate;
 use crate::store::read;
-use crate::store::readers::Readers;
+use crate::store::readers::ReadPool;
 use crate::store::recent::BYTES_MAX;
 use crate::store::recent::ROWS_MAX;
 use crate::store::recent::Recent;
@@ -57,7 +57,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// An open database.
 pub struct Store {
-    readers: Readers,
+    readers: ReadPool,
     /// Connections for the service's own reads, so that client queries cannot delay these.
     reserved: SqlitePool,
     recent: Arc<Recent>,
@@ -105,7 +105,8 @@ impl Store {
         let state = State::load(&mut connection).await?;
         let last = state.counters.seq();
         let reading = options.clone().pragma("query_only", "on");
-        let readers = Readers::new(reading.clone(), config.readers, config.query_timeout, PATIENCE);
+        let readers =
+            ReadPool::new(reading.clone(), config.readers, config.query_timeout, PATIENCE);
         let reserved = SqlitePoolOptions::new()
             .max_connections(2)
             .acquire_timeout(PATIENCE)
@@ -307,7 +308,7 @@ impl Store {
         &self.reserved
     }
 
-    pub(super) const fn readers(&self) -> &Readers {
+    pub(super) const fn readers(&self) -> &ReadPool {
         &self.readers
     }
 

@@ -62,18 +62,18 @@ pub fn filter(
     if is_deeper_than(json, NESTING_MAX) {
         return Err(QueryError::invalid("The filter is nested too deeply"));
     }
-    Reader { environment, budget, path: Vec::new() }.level(collection, json)
+    FilterParser { environment, budget, path: Vec::new() }.level(collection, json)
 }
 
 /// The state of the parser.
-pub(super) struct Reader<'a, 'b> {
+pub(super) struct FilterParser<'a, 'b> {
     environment: &'a Environment<'a>,
     pub(super) budget: &'a mut Budget<'b>,
     /// The relations that lead to the current level.
     pub(super) path: Vec<&'static Field>,
 }
 
-impl Reader<'_, '_> {
+impl FilterParser<'_, '_> {
     /// Parses an object with fields of the collection as keys.
     pub(super) fn level(
         &mut self,

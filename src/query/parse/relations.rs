@@ -11,12 +11,12 @@ use crate::model::Field;
 use crate::query::Filter;
 use crate::query::QueryError;
 use crate::query::Term;
-use crate::query::parse::filter::Reader;
+use crate::query::parse::filter::FilterParser;
 use crate::query::parse::filter::join;
 use crate::query::parse::filter::list;
 use crate::query::parse::filter::object;
 
-impl Reader<'_, '_> {
+impl FilterParser<'_, '_> {
     /// Parses the conditions on the items of a to-many relation: `_some`, `_none`, or fields of the
     /// items and operators on their keys, which are left-joined.
     pub(super) fn items(

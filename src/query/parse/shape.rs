@@ -49,7 +49,7 @@ pub fn shape(
     environment: &Environment<'_>,
     budget: &mut Budget<'_>,
 ) -> Result<Shape, QueryError> {
-    let mut reader = Reader { environment, budget, path: Vec::new() };
+    let mut reader = ShapeParser { environment, budget, path: Vec::new() };
     let mut shape = Shape::default();
     if let Some(json) = alias {
         shape.aliases = reader.aliases(collection, json)?;
@@ -66,14 +66,14 @@ pub fn shape(
 }
 
 /// The state of the parser.
-struct Reader<'a, 'b> {
+struct ShapeParser<'a, 'b> {
     environment: &'a Environment<'a>,
     budget: &'a mut Budget<'b>,
     /// The relations that lead to the current level.
     path: Vec<&'static Field>,
 }
 
-impl Reader<'_, '_> {
+impl ShapeParser<'_, '_> {
     fn aliases(
         &mut self,
         collection: &'static Collection,
