@@ -7,6 +7,8 @@ use bytes::Bytes;
 use crate::domain::Error;
 use crate::domain::memory::FREE;
 use crate::domain::memory::Reservation;
+use crate::text::json;
+use crate::text::json::Unfit;
 use crate::transport::json_size;
 use crate::transport::ws::directus::fields::Invalid;
 use crate::transport::ws::directus::frames::Frame;
@@ -120,7 +122,9 @@ impl Backlog {
     fn read(&self, text: &[u8], nothing: impl FnOnce() -> Reservation) -> Next {
         let tree = json_size::of_tree(text);
         let mut memory = None;
-        if tree > FREE {
+        // A frame that is nested too deep is refused before it is parsed, and needs no memory.
+        let is_deep = || matches!(json::check(text, self.depth_max), Err(Unfit::Deep(_)));
+        if tree > FREE && !is_deep() {
             let mut reservation = nothing();
             if let Err(error) = reservation.resize(tree) {
                 return Next { frame: Err(Refused::NoMemory(error)), bytes: 0, memory };
