@@ -1,5 +1,5 @@
-//! Index keys of a filter: equality predicates of which a matching record must satisfy at least
-//! one. Filters can be looked up by them instead of being evaluated one by one.
+//! Index keys of a filter: a matching record must satisfy at least one of these equality
+//! predicates. Filters can be looked up by them instead of being evaluated one by one.
 
 use crate::model::Field;
 use crate::model::Value;
@@ -13,9 +13,9 @@ const ANCHORS_MAX: usize = 32;
 pub type Anchor = (&'static Field, Value);
 
 impl Filter {
-    /// Returns field values of which every matching record has at least one, such as the author in
-    /// `user_created = $CURRENT_USER`. `None` if there are none, or too many. A record that has one
-    /// of them must still be matched against the filter.
+    /// Returns field values such as the author in `user_created = $CURRENT_USER`: every matching
+    /// record has at least one of these values. `None` if there are none, or too many. A record
+    /// that has one of them must still be matched against the filter.
     #[must_use]
     pub fn anchors(&self) -> Option<Vec<Anchor>> {
         self.anchors_in(None)

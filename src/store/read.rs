@@ -489,7 +489,7 @@ fn within(scope: &Scope, mut select: Select) -> Select {
 mod tests {
     use super::*;
 
-    /// Returns a page in an order of fields, of which `true` is descending.
+    /// Returns a page sorted by these fields; `true` sorts a field in descending order.
     fn page(order: &[(&str, bool)]) -> Select {
         let sort = order.iter().map(|(name, descending)| Sort {
             path: Vec::new(),

@@ -46,7 +46,7 @@ async fn crowded_with(bend: impl FnOnce(&mut StoreConfig)) -> (TestServer, User)
     (server, admin)
 }
 
-/// Returns a query of hundreds of conditions, each of which scans every text.
+/// Returns a query of hundreds of conditions. Each condition scans every text.
 fn costly() -> Json {
     let conditions: Vec<Json> = (0..400)
         .map(|word| json!({"content": {"_icontains": format!("nowhere {word}")}}))

@@ -136,7 +136,7 @@ async fn storm(writers: &[Writer], admin: &User, round: usize) {
     tokio::join!(reading, writing);
 }
 
-/// Creates many messages, many of which share an instant.
+/// Creates many messages. Messages of one request share an instant.
 async fn fill(admin: &User, count: usize) {
     let rows: Vec<Json> =
         (0..250).map(|place| json!({"content": format!("fill {place}")})).collect();

@@ -230,7 +230,7 @@ pub(super) fn too_long(most: usize) -> Error {
     ))
 }
 
-/// Returns the error for a list of which only the first `count` items fit.
+/// Returns the error for a list that is too long; only its first `count` items fit.
 pub(super) fn list_too_long(most: usize, count: usize) -> Error {
     match too_long(most) {
         Error::LimitExceeded(reason) if count > 0 => {

@@ -217,7 +217,7 @@ fn missing() -> Error {
     Error::payload("Payload in body is required: a list, or an object with \"keys\" or \"query\"")
 }
 
-/// Returns the items selected by `keys` or `query`, of which exactly one is required.
+/// Returns the items selected by `keys` or by `query`. The body must have exactly one of the two.
 fn named(body: &mut Map<String, Json>) -> Result<Which, Error> {
     match (optional_keys(body)?, optional_query(body)?) {
         (Some(keys), None) => Ok(Which::Keys(keys)),

@@ -12,7 +12,7 @@ import { until } from './wait.mjs';
 
 const README = new URL('../../../README.md', import.meta.url);
 
-/** The nginx configuration of the README with these replacements, each of which must match. */
+/** The nginx configuration of the README with these replacements. Each replacement must match. */
 function snippet(replacements) {
 	const block = /```nginx\n(.*?)```/s.exec(readFileSync(README, 'utf8'));
 	assert.ok(block, 'the README has lines for nginx');

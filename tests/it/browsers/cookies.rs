@@ -151,8 +151,8 @@ async fn what_a_page_shows_by_itself_counts_from_anywhere() {
     server.stop().await;
 }
 
-/// A form of another site can send three content types, none of which is JSON. Their bodies are
-/// never read, as in Directus, and requests with a cookie are refused.
+/// A form of another site can send three content types. None of the three is JSON. Their bodies
+/// are never read, as in Directus, and requests with a cookie are refused.
 #[tokio::test]
 async fn nothing_that_a_form_of_another_page_says_is_read() {
     let server = TestServer::start().await;

@@ -16,7 +16,7 @@ use crate::support::User;
 /// The alternating values of the hidden fields.
 const SECRETS: [&str; 2] = ["alpha-secret", "omega-hidden"];
 
-/// Queries about `content` of messages and `email` of their authors, both of which are hidden.
+/// Queries about two hidden fields: `content` of messages and `email` of their authors.
 fn questions() -> Vec<Json> {
     let mut questions = Vec::new();
     for test in [

@@ -8,7 +8,7 @@ use crate::support::Permission;
 use crate::support::Socket;
 use crate::support::TestServer;
 
-/// Queries about a field, some of which are invalid for some types of fields.
+/// Queries about a field. A type of field may reject a query as invalid.
 fn queries(field: &str) -> Vec<Json> {
     let behind = |condition: Json| json!({"filter": {"user_created": {field: condition}}});
     let path = format!("user_created.{field}");

@@ -38,7 +38,7 @@ fn access(policy: Uuid, field: &str, to: Uuid) -> Row {
         .with(field, Value::Uuid(to))
 }
 
-/// Creates a policy with administrator access, and two roles, of which the first has it.
+/// Creates a policy with administrator access, and two roles. The first role has the policy.
 async fn administrators(world: &World) {
     let policy = named(&POLICIES, POLICY, "All").with("admin_access", Value::Boolean(true));
     let roles = vec![named(&ROLES, ROLE, "Administrators"), named(&ROLES, OTHER, "Others")];

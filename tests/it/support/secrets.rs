@@ -1,7 +1,7 @@
 //! The secrets that a test used, and all logs and errors meanwhile: when a server stops, no secret
 //! may appear in either.
 //!
-//! Both are recorded per runtime, of which each test has its own. Log lines of threads without a
+//! Both are recorded per runtime, and each test has its own runtime. Log lines of threads without a
 //! runtime are shared by all tests.
 
 use std::collections::BTreeMap;
