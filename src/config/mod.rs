@@ -272,7 +272,7 @@ pub struct WebSocketConfig {
     /// do not count here either.
     pub all_queries_bytes_max: usize,
     /// `WEBSOCKETS_ANSWER_SIZE_MAX`, default `4mb`: the largest response on a socket, the largest
-    /// snapshot of a subscription, and the largest notification of one event.
+    /// snapshot of a subscription, and the largest notification with whole items.
     pub answer_bytes_max: usize,
     /// `WEBSOCKETS_POSITIONS_MAX`, default 20000: stored positions of subscriptions with `recover`.
     pub positions_max: usize,

@@ -51,6 +51,22 @@ impl Projection {
         (text.finish(), truncated)
     }
 
+    /// Writes all records as a JSON list. Records are reduced to their keys where the list would
+    /// otherwise be longer than `most` bytes.
+    pub fn list_of_all<'r>(
+        &self,
+        records: impl IntoIterator<Item = &'r Record>,
+        most: usize,
+    ) -> JsonText {
+        let mut text = Text::within(most);
+        text.list_of_all(
+            records,
+            |text, record| self.write(record, text),
+            |text, record| self.write_key(record, text),
+        );
+        text.finish()
+    }
+
     /// Returns the number of leading records that fit into a JSON list of `most` bytes.
     #[must_use]
     pub fn count_that_fit(&self, records: &[Record], most: usize) -> usize {

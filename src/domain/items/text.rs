@@ -41,22 +41,6 @@ impl JsonText {
     pub(super) const fn capacity(&self) -> usize {
         self.0.capacity()
     }
-
-    /// Concatenates values to a list.
-    #[must_use]
-    pub fn list(values: &[Self]) -> Self {
-        let room: usize = values.iter().map(|value| value.0.len() + ",".len()).sum();
-        let mut text = String::with_capacity(room + "[]".len());
-        text.push('[');
-        for (place, value) in values.iter().enumerate() {
-            if place > 0 {
-                text.push(',');
-            }
-            text.push_str(&value.0);
-        }
-        text.push(']');
-        Self(text)
-    }
 }
 
 impl From<&Json> for JsonText {
@@ -133,6 +117,29 @@ impl Text {
         }
         self.bytes.push(b']');
         truncated
+    }
+
+    /// Writes a list of all items. An item that does not fit is written by `instead`, even beyond
+    /// the limit.
+    pub(super) fn list_of_all<T: Copy>(
+        &mut self,
+        items: impl IntoIterator<Item = T>,
+        write: impl Fn(&mut Self, T),
+        instead: impl Fn(&mut Self, T),
+    ) {
+        self.bytes.push(b'[');
+        for (place, item) in items.into_iter().enumerate() {
+            if place > 0 {
+                self.bytes.push(b',');
+            }
+            let begin = self.bytes.len();
+            write(self, item);
+            if self.bytes.len() + "]".len() > self.most {
+                self.bytes.truncate(begin);
+                instead(self, item);
+            }
+        }
+        self.bytes.push(b']');
     }
 
     /// Writes an object.

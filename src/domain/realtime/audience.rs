@@ -22,7 +22,6 @@ use crate::domain::client_shares::ClientPart;
 use crate::domain::client_shares::ClientShares;
 use crate::domain::realtime::Meter;
 use crate::domain::realtime::listener::Listener;
-use crate::domain::realtime::split::Lengths;
 use crate::domain::realtime::view::Road;
 use crate::domain::realtime::view::Subject;
 use crate::domain::realtime::view::View;
@@ -86,10 +85,10 @@ pub(super) enum Charge {
 struct BySubject(Arc<View>);
 
 impl Audience {
-    /// Creates an index without views. `lengths` limits frames, `unsent` counts them, and an
+    /// Creates an index without views. `frame_bytes_max` limits frames, `unsent` counts them, and an
     /// account may have `queries_max` of the cheapest views.
     pub(super) fn new(
-        lengths: Lengths,
+        frame_bytes_max: usize,
         unsent: Meter,
         queries_max: usize,
         admission: Arc<Admission>,
@@ -97,7 +96,7 @@ impl Audience {
         let (lanes, stopping) = (TaskTracker::new(), CancellationToken::new());
         Self {
             views: RwLock::default(),
-            shop: Workshop { lengths, unsent, lanes, stopping },
+            shop: Workshop { frame_bytes_max, unsent, lanes, stopping },
             costs: ClientShares::new(queries_max.saturating_mul(COST_OF_VIEW)),
             time: Shares::new(usize::MAX, COST_OF_ALL_MAX),
             turns: Arc::new(Semaphore::new(TURNS)),

@@ -35,7 +35,6 @@ use crate::domain::realtime::cursor::Cursors;
 use crate::domain::realtime::pages::Pages;
 use crate::domain::realtime::peer::ConnectionState;
 use crate::domain::realtime::positions::Positions;
-use crate::domain::realtime::split::Lengths;
 use crate::domain::shares::Shares;
 use crate::model::Event;
 use crate::model::Place;
@@ -138,10 +137,7 @@ impl Hub {
             permissions,
             auth,
             audience: Audience::new(
-                Lengths {
-                    whole: config.answer_bytes_max,
-                    part: config.answer_bytes_max.min(config.outbox_bytes_max / REPLAY_SHARE),
-                },
+                config.answer_bytes_max,
                 unsent.clone(),
                 config.user_queries_max,
                 Arc::clone(changes.admission()),

@@ -130,7 +130,7 @@ async fn read_on(hub: &Arc<Hub>, view: &Arc<View>, told: i64, to: i64) -> i64 {
             }
             Err(StoreError::Forgotten) => {
                 // The subscriptions restart from a snapshot.
-                view.fall_behind(hub, told, None);
+                view.fall_behind(hub, told);
                 return to;
             }
             Err(error) => {

@@ -26,7 +26,6 @@ mod positions;
 mod relay;
 mod replay;
 mod review;
-mod split;
 pub mod subscribe;
 pub mod topics;
 pub mod typing;

@@ -272,6 +272,11 @@ impl Outbox {
         Some(piece)
     }
 
+    /// Returns whether half of the limit is used.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.state.lock().bytes >= self.bytes_max / 2
+    }
+
     /// Returns whether the connection is to be closed.
     #[must_use]
     pub fn is_closing(&self) -> bool {

@@ -19,9 +19,6 @@ use crate::domain::realtime::cursor::Claimed;
 use crate::domain::realtime::gate::Behind;
 use crate::domain::realtime::listener::Listener;
 use crate::domain::realtime::peer::Replaying;
-use crate::domain::realtime::split::Amid;
-use crate::domain::realtime::split::Portion;
-use crate::domain::realtime::split::Split;
 use crate::domain::realtime::view::View;
 use crate::model::Event;
 use crate::model::Key;
@@ -64,23 +61,13 @@ impl Hub {
     /// Replays missed events to a subscription that is behind, in a task that ends once the
     /// subscription has caught up, has no access, or has ended.
     pub(super) fn catch_up(self: &Arc<Self>, listener: &Arc<Listener>) {
-        self.catch_up_with(listener, None);
-    }
-
-    /// As [`Hub::catch_up`], starting with chunks of an event that are already known.
-    pub(super) fn catch_up_with(
-        self: &Arc<Self>,
-        listener: &Arc<Listener>,
-        split: Option<Arc<Split>>,
-    ) {
         if listener.begin_reading() {
             let (hub, listener) = (Arc::clone(self), Arc::clone(listener));
-            let amid = split.map(Amid::begin).unwrap_or_default();
-            self.beginnings.spawn(async move { hub.replay(&listener, amid).await });
+            self.beginnings.spawn(async move { hub.replay(&listener).await });
         }
     }
 
-    async fn replay(self: &Arc<Self>, listener: &Arc<Listener>, mut amid: Amid) {
+    async fn replay(self: &Arc<Self>, listener: &Arc<Listener>) {
         let replaying = listener.connection.replaying(self);
         let mut failures = 0;
         while let Some(behind) = listener.behind() {
@@ -105,14 +92,7 @@ impl Hub {
                 turn = turn => turn,
                 () = listener.ended.notified() => continue,
             };
-            let went = match amid.event_behind(told) {
-                Some(seq) => {
-                    let part = self.tell_part(listener, &view, &behind, seq, &mut amid, replaying);
-                    part.await
-                }
-                None => self.tell_page(listener, &view, &behind, &mut amid, replaying).await,
-            };
-            match went {
+            match self.tell_page(listener, &view, &behind, replaying).await {
                 Ok(()) if listener.outbox.is_closing() => return,
                 Ok(()) => failures = 0,
                 Err(Error::Store(StoreError::Forgotten)) => {
@@ -137,44 +117,27 @@ impl Hub {
     }
 
     /// Reads delivered events after `told`. Undelivered events may still change permissions.
-    async fn read_on(&self, told: i64, events_max: u32) -> Result<Page, StoreError> {
+    async fn read_on(&self, told: i64) -> Result<Page, StoreError> {
         let _turn = self.reading.acquire().await.map_err(|_| StoreError::Stopped)?;
         let (to, bytes) = (self.delivered(), self.replay_bytes_max);
-        self.items.store.events_within(told, to, events_max, bytes).await
+        self.items.store.events_within(told, to, PAGE_EVENTS, bytes).await
     }
 
-    /// Sends a page until the client has no room, the subscription ends or changes its view, or an
-    /// event has to be sent in chunks.
+    /// Sends a page until the client has no room, or the subscription ends or changes its view.
     async fn tell_page(
         &self,
         listener: &Arc<Listener>,
         view: &Arc<View>,
         behind: &Behind,
-        amid: &mut Amid,
         replaying: &Replaying,
     ) -> Result<(), Error> {
-        let page = self.read_on(behind.told, PAGE_EVENTS).await?;
+        let page = self.read_on(behind.told).await?;
         let counts = view.counts(&self.items).await?;
         let mut told = behind.told;
         for event in &page.events {
-            if amid.is_at(event.seq) {
-                listener.tell(view, told, event.seq - 1, None);
-                return Ok(());
-            }
             let shown = self.shown_before(behind, event).await?;
             let event = without(event, &shown);
-            let data = match view.news(&self.items, &event, false).await? {
-                None => continue,
-                Some(Portion::Whole(data)) => data,
-                Some(Portion::Parts(parts, is_all)) => {
-                    let split = Split::new(view, &event, shown, (parts, is_all), counts);
-                    view.share(&split);
-                    // All earlier events were sent or did not match.
-                    listener.tell(view, told, event.seq - 1, None);
-                    *amid = Amid::begin(split);
-                    return Ok(());
-                }
-            };
+            let Some(data) = view.news(&self.items, &event).await? else { continue };
             if !replaying.meter.has_capacity() {
                 // The page is not kept until there is room, but read again.
                 return Ok(());
@@ -197,73 +160,6 @@ impl Hub {
         }
         listener.tell(view, told, page.last, None);
         Ok(())
-    }
-
-    /// Sends the next chunk of an event. Before the last chunk, the cursor is still that of the
-    /// previous event: a client that resumes from it receives the whole event again.
-    async fn tell_part(
-        &self,
-        listener: &Arc<Listener>,
-        view: &Arc<View>,
-        behind: &Behind,
-        seq: i64,
-        amid: &mut Amid,
-        replaying: &Replaying,
-    ) -> Result<(), Error> {
-        if !amid.has_next(view) {
-            let Some(split) = self.next_parts(view, behind, seq, amid).await? else {
-                // With the current permissions, no items of the event are left.
-                listener.tell(view, behind.told, seq, None);
-                return Ok(());
-            };
-            amid.go_on(split);
-        }
-        let Some((news, is_last)) = amid.next(view) else { return Ok(()) };
-        let told = if is_last { seq } else { behind.told };
-        let cursor = match &amid.cursor {
-            Some((place, cursor)) if *place == told => cursor.clone(),
-            _ if !listener.ask.envelope.cursors => None,
-            _ => {
-                let place = self.items.store.find_place(told).await?;
-                place.map(|place| Arc::from(self.cursors.make(place)))
-            }
-        };
-        let news = News { cursor: cursor.as_deref(), replayed: behind.missed, ..news };
-        let frame = replaying.meter.count(listener.ask.envelope.wrap(news));
-        if listener.tell(view, behind.told, told, Some(frame)) {
-            amid.advance();
-            amid.cursor = Some((told, cursor));
-        }
-        Ok(())
-    }
-
-    /// Returns the chunks of an event that remain; chunks made for another subscription are reused.
-    async fn next_parts(
-        &self,
-        view: &Arc<View>,
-        behind: &Behind,
-        seq: i64,
-        amid: &Amid,
-    ) -> Result<Option<Arc<Split>>, Error> {
-        // One subscription makes the chunks; others that wait for the same ones then find them.
-        let _one = view.splitting.lock().await;
-        if let Some(split) = view.find_split(amid) {
-            return Ok(Some(split));
-        }
-        let page = self.read_on(behind.told, 1).await?;
-        let Some(event) = page.events.first().filter(|event| event.seq == seq) else {
-            return Ok(None);
-        };
-        let mut told = amid.keys().clone();
-        told.extend(self.shown_before(behind, event).await?);
-        let counts = view.counts(&self.items).await?;
-        let rest = without(event, &told);
-        let Some(Portion::Parts(parts, is_all)) = view.news(&self.items, &rest, true).await? else {
-            return Ok(None);
-        };
-        let split = Split::new(view, event, told, (parts, is_all), counts);
-        view.share(&split);
-        Ok(Some(split))
     }
 
     /// Returns the items of an event that were shown during the identity gap.

@@ -2,13 +2,10 @@
 //! encoded once for all of them.
 
 use std::collections::HashMap;
-use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::Weak;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::Mutex as AsyncMutex;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -24,11 +21,6 @@ use crate::domain::realtime::Hub;
 use crate::domain::realtime::Meter;
 use crate::domain::realtime::lane::Lane;
 use crate::domain::realtime::listener::Listener;
-use crate::domain::realtime::split;
-use crate::domain::realtime::split::Amid;
-use crate::domain::realtime::split::Lengths;
-use crate::domain::realtime::split::Portion;
-use crate::domain::realtime::split::Split;
 use crate::domain::shares::Part;
 use crate::model::Change;
 use crate::model::Collection;
@@ -181,13 +173,9 @@ pub(super) struct View {
     _part: Option<Part>,
     /// The permit from the quota of the account that first needed this view.
     _cost: Option<ClientPart>,
-    lengths: Lengths,
+    frame_bytes_max: usize,
     /// Counts frames until they are sent.
     unsent: Meter,
-    /// The latest chunks of an event, as long as a subscription has yet to receive them.
-    split: Mutex<Weak<Split>>,
-    /// Held while chunks are made.
-    pub(super) splitting: AsyncMutex<()>,
 }
 
 /// Envelopes are equal if they encode equal frames: the same protocol, the same name.
@@ -200,7 +188,8 @@ struct Wrap {
 
 /// The shared dependencies of all views.
 pub(super) struct Workshop {
-    pub(super) lengths: Lengths,
+    /// Size limit of the items of a frame, in bytes.
+    pub(super) frame_bytes_max: usize,
     /// Counts frames until they are sent.
     pub(super) unsent: Meter,
     /// The tasks of views that cannot keep up with the others, and the token that stops them.
@@ -241,10 +230,8 @@ impl View {
             turns,
             _part: part,
             _cost: cost,
-            lengths: shop.lengths,
+            frame_bytes_max: shop.frame_bytes_max,
             unsent: shop.unsent.clone(),
-            split: Mutex::default(),
-            splitting: AsyncMutex::default(),
         });
         if let Some(work) = work {
             shop.lanes.spawn(work.run(Arc::downgrade(&view), shop.stopping.clone()));
@@ -297,8 +284,7 @@ impl View {
     }
 
     /// Sends an event to all subscriptions, with `counts` if they are already known. If the event
-    /// is too long for a frame or cannot be read, each subscription replays it from the log at its
-    /// client's pace.
+    /// cannot be read, each subscription replays it from the log.
     pub(super) async fn tell(
         self: &Arc<Self>,
         hub: &Arc<Hub>,
@@ -306,16 +292,16 @@ impl View {
         counts: Option<Counts>,
     ) {
         let found = async {
-            let Some(portion) = self.news(&hub.items, event, false).await? else { return Ok(None) };
+            let Some(data) = self.news(&hub.items, event).await? else { return Ok(None) };
             let counts = match counts {
                 None => self.counts(&hub.items).await?,
                 known => known,
             };
-            Ok::<_, Error>(Some((portion, counts)))
+            Ok::<_, Error>(Some((data, counts)))
         };
         match found.await {
             Ok(None) => {}
-            Ok(Some((Portion::Whole(data), counts))) => {
+            Ok(Some((data, counts))) => {
                 let cursor = hub.cursors.make(event.place());
                 let news = News {
                     event: event.action.name(),
@@ -326,11 +312,7 @@ impl View {
                     recovered: None,
                     replayed: false,
                 };
-                self.send(event.seq, |envelope| envelope.wrap(news));
-            }
-            Ok(Some((Portion::Parts(parts, is_all), counts))) => {
-                let split = Split::new(self, event, HashSet::new(), (parts, is_all), counts);
-                self.fall_behind(hub, event.seq - 1, Some(&split));
+                self.send(hub, event, |envelope| envelope.wrap(news));
             }
             Err(error) => {
                 tracing::warn!(
@@ -338,37 +320,34 @@ impl View {
                     error = %error,
                     "an event could not be read for a view"
                 );
-                self.fall_behind(hub, event.seq - 1, None);
+                self.fall_behind(hub, event.seq - 1);
             }
         }
     }
 
-    /// Switches all subscriptions to replay from `told`, starting with the given chunks.
-    pub(super) fn fall_behind(&self, hub: &Arc<Hub>, told: i64, split: Option<&Arc<Split>>) {
+    /// Switches all subscriptions to replay from `told`.
+    pub(super) fn fall_behind(&self, hub: &Arc<Hub>, told: i64) {
         let groups = self.listeners.lock();
         for listener in groups.values().flat_map(HashMap::values) {
             listener.fall_back(told);
-            hub.catch_up_with(listener, split.cloned());
+            hub.catch_up(listener);
         }
     }
 
-    /// Returns the chunks that another subscription with the same progress made.
-    pub(super) fn find_split(self: &Arc<Self>, amid: &Amid) -> Option<Arc<Split>> {
-        self.split.lock().upgrade().filter(|split| split.follows(amid, self))
-    }
-
-    /// Shares chunks with other subscriptions, as long as one of them keeps them.
-    pub(super) fn share(&self, split: &Arc<Split>) {
-        *self.split.lock() = Arc::downgrade(split);
-    }
-
-    fn send(&self, seq: i64, encode: impl Fn(&Envelope) -> Bytes) {
+    /// Sends an event. A subscription whose client does not keep up with a bulk change replays it
+    /// from the log, at the client's pace.
+    fn send(&self, hub: &Arc<Hub>, event: &Event, encode: impl Fn(&Envelope) -> Bytes) {
+        let is_bulk = event.is_bulk();
         let listeners = self.listeners.lock();
         for group in listeners.values() {
             let Some(first) = group.values().next() else { continue };
             let frame = self.unsent.count(encode(&first.ask.envelope));
             for listener in group.values() {
-                listener.push(seq, &frame);
+                if is_bulk && listener.outbox.is_crowded() {
+                    listener.fall_back(event.seq - 1);
+                    hub.catch_up(listener);
+                }
+                listener.push(event.seq, &frame);
             }
         }
     }
@@ -378,17 +357,15 @@ impl View {
         items.count(&self.subject.plan, self.subject.meta).await
     }
 
-    /// Returns the items of an event that match the view. With `is_rest`, the remainder of a
-    /// chunked delivery, they are always in chunks.
+    /// Returns the items of an event that match the view.
     pub(super) async fn news(
         self: &Arc<Self>,
         items: &Items,
         event: &Event,
-        is_rest: bool,
-    ) -> Result<Option<Portion>, Error> {
+    ) -> Result<Option<JsonText>, Error> {
         let Some(records) = self.records(items, event).await? else { return Ok(None) };
         let (action, text_keys) = (event.action, Arc::clone(&event.text_keys));
-        self.work_out(move |view| view.show(action, &text_keys, &records, is_rest)).await
+        self.work_out(move |view| view.show(action, &text_keys, &records)).await
     }
 
     /// Returns the keys of the items of an event that matched the view.
@@ -467,50 +444,26 @@ impl View {
         })
     }
 
-    /// Renders the matching items, deleted ones as keys. An item that is longer than a frame may be
-    /// is rendered as its key.
-    fn show(
-        &self,
-        action: EventAction,
-        text_keys: &[Key],
-        records: &[Record],
-        is_rest: bool,
-    ) -> Option<Portion> {
-        let projection = &self.subject.plan.projection;
-        let Lengths { whole, .. } = self.lengths;
+    /// Renders the matching items, deleted ones as keys. Items that would make the frame too long
+    /// are rendered as their keys.
+    fn show(&self, action: EventAction, text_keys: &[Key], records: &[Record]) -> Option<JsonText> {
+        let Plan { select, projection } = &self.subject.plan;
+        let is_single = self.subject.item.is_some();
         let mut fitting: Vec<&Record> = self.fitting(action, records).collect();
-        let sort = &self.subject.plan.select.sort;
-        if action != EventAction::Delete && !sort.is_empty() {
-            order::sort(&mut fitting, sort);
+        let first = *fitting.first()?;
+        if action == EventAction::Delete {
+            let keys = fitting.iter().filter_map(|record| record.row.key());
+            let keys: Vec<_> = keys.map(|key| key_as_written(text_keys, key)).collect();
+            return if is_single { keys.first().map(show::key) } else { Some(show::keys(&keys)) };
         }
-        let first = fitting.first()?;
-        let object = |record: &Record| {
-            let object = projection.object_within(record, whole);
-            object.unwrap_or_else(|_| projection.object_of_key(record))
-        };
-        let piece = |record: &&Record| {
-            let key = record.row.key()?;
-            let is_gone = action == EventAction::Delete;
-            let gone = || show::key(&key_as_written(text_keys, key));
-            Some((key, if is_gone { gone() } else { object(record) }))
-        };
-        if self.subject.item.is_some() {
-            return piece(first).map(|(_, text)| Portion::Whole(text));
+        if is_single {
+            let object = projection.object_within(first, self.frame_bytes_max);
+            return Some(object.unwrap_or_else(|_| projection.object_of_key(first)));
         }
-        if !is_rest {
-            let all = if action == EventAction::Delete {
-                let keys = fitting.iter().filter_map(|record| record.row.key());
-                let keys: Vec<_> = keys.map(|key| key_as_written(text_keys, key)).collect();
-                Some(show::keys(&keys)).filter(|text| text.get().len() <= whole)
-            } else {
-                projection.list_within(fitting.iter().copied(), whole).ok()
-            };
-            if let Some(all) = all {
-                return Some(Portion::Whole(all));
-            }
+        if !select.sort.is_empty() {
+            order::sort(&mut fitting, &select.sort);
         }
-        let parts = split::divide(fitting.iter().filter_map(piece), self.lengths);
-        Some(if is_rest { parts } else { parts.whole_if_one() })
+        Some(projection.list_of_all(fitting, self.frame_bytes_max))
     }
 }
 

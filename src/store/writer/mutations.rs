@@ -308,7 +308,7 @@ impl Batch<'_> {
         }
     }
 
-    /// Records an event. `text_keys` are in ascending order.
+    /// Records the events of changes. `text_keys` are in ascending order.
     fn note(
         &mut self,
         write: &Write,
@@ -317,17 +317,26 @@ impl Batch<'_> {
         changes: Vec<Change>,
         text_keys: &[Key],
     ) {
-        let (seq, at) = (self.state.counters.next_seq(), self.state.counters.date(write.at));
-        for row in changes.iter().flat_map(|change| change.before.iter().chain(&change.after)) {
-            self.touched.rows += 1;
-            self.touched.text_bytes += row.text_bytes();
+        for change in &changes {
+            self.touched.rows += change.before.iter().chain(&change.after).count();
+            self.touched.text_bytes += change.text_bytes();
         }
-        if self.implying {
-            self.implied.push(seq);
+        let (actor, at) = (write.actor, self.state.counters.date(write.at));
+        for changes in Event::split(changes) {
+            let seq = self.state.counters.next_seq();
+            if self.implying {
+                self.implied.push(seq);
+            }
+            let mut text_keys: Vec<Key> = changes
+                .iter()
+                .map(|change| change.key)
+                .filter(|key| text_keys.binary_search(key).is_ok())
+                .collect();
+            text_keys.sort_unstable();
+            let text_keys = text_keys.into();
+            let event = Event { seq, collection, action, changes, actor, at, text_keys };
+            self.events.push(Arc::new(event));
         }
-        let (actor, text_keys) = (write.actor, text_keys.into());
-        let event = Event { seq, collection, action, changes, actor, at, text_keys };
-        self.events.push(Arc::new(event));
     }
 }
 

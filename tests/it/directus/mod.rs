@@ -1,6 +1,7 @@
 //! The Directus-compatible socket: one file per behaviour.
 
 mod auth;
+mod bulk_changes;
 mod cursors;
 mod errors;
 mod expiry;
@@ -9,7 +10,6 @@ mod heartbeat;
 mod identity_storm;
 mod items;
 mod limits;
-mod long_news;
 mod order;
 mod protocol;
 mod public_rights;
