@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures_util::Stream;
 use futures_util::TryStreamExt;
+use serde::Serialize;
 use serde_json::Map;
 use serde_json::Value as Json;
 use sqlx::Row as _;
@@ -32,6 +33,14 @@ const APPEND: &str = "insert into event_log \
      select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, \
      value ->> 6, value ->> 7, value ->> 8 from jsonb_each(?)";
 
+const APPEND_LONG: &str = "insert into event_log \
+     (seq, collection, action, keys, actor, date_created, before, after, text_keys) \
+     values (?, ?, ?, ?, ?, ?, ?, ?, ?)";
+
+/// Size of the rows of an event from which on it is appended by a statement of its own, in bytes.
+/// Short events share a statement; long ones would be encoded and parsed once more for that.
+const LONG: usize = 4 << 10;
+
 /// Size at which a page ends, in bytes of its rows.
 pub(super) const PAGE_BYTES: usize = 1 << 20;
 
@@ -40,9 +49,19 @@ pub(super) async fn append(
     connection: &mut SqliteConnection,
     events: impl Iterator<Item = &Event>,
 ) -> Result<(), StoreError> {
-    let lines: Vec<Line> = events.map(line).collect();
-    let packed = serde_json::to_string(&lines).expect("texts and numbers are JSON");
-    sqlx::query(APPEND).bind(packed).execute(connection).await?;
+    let mut short: Vec<Line> = Vec::new();
+    for event in events {
+        let line = line(event);
+        if line.is_long() {
+            line.append(connection).await?;
+        } else {
+            short.push(line);
+        }
+    }
+    if !short.is_empty() {
+        let packed = serde_json::to_string(&short).expect("texts and numbers are JSON");
+        sqlx::query(APPEND).bind(packed).execute(connection).await?;
+    }
     Ok(())
 }
 
@@ -198,7 +217,8 @@ fn side(
 }
 
 /// The columns of a row, in the order of [`APPEND`].
-type Line = (
+#[derive(Serialize)]
+struct Line(
     i64,
     &'static str,
     &'static str,
@@ -209,6 +229,23 @@ type Line = (
     Option<String>,
     Option<String>,
 );
+
+impl Line {
+    fn is_long(&self) -> bool {
+        let sides = self.6.iter().chain(&self.7);
+        sides.map(String::len).sum::<usize>() > LONG
+    }
+
+    /// Appends the row by a statement of its own.
+    async fn append(self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
+        let Self(seq, collection, action, keys, actor, at, before, after, text_keys) = self;
+        let query = sqlx::query(APPEND_LONG).bind(seq).bind(collection).bind(action).bind(keys);
+        let actor = actor.map(|actor| actor.to_string());
+        let query = query.bind(actor).bind(at).bind(before).bind(after).bind(text_keys);
+        query.execute(connection).await?;
+        Ok(())
+    }
+}
 
 fn line(event: &Event) -> Line {
     let keys = rows::pack_keys(event.changes.iter().map(|change| change.key));
@@ -221,7 +258,7 @@ fn line(event: &Event) -> Line {
         let rows: Option<Vec<Json>> = event.changes.iter().map(row).collect();
         rows.map(|rows| Json::Array(rows).to_string())
     };
-    (
+    Line(
         event.seq,
         event.collection.name,
         event.action.name(),
