@@ -139,7 +139,7 @@ pub struct StoreConfig {
     pub write_queue_bytes_max: usize,
     /// `DB_WRITE_BATCH_MAX`, default 1000: writes in one transaction.
     pub write_batch_max: usize,
-    /// `DB_MUTATION_SIZE_MAX`, default `32mb`: bytes of the items that one request updates or
+    /// `DB_MUTATION_SIZE_MAX`, default `4mb`: bytes of the items that one request updates or
     /// deletes, counting old and new versions; more are refused.
     pub mutation_bytes_max: usize,
     /// `DB_WAL_SIZE_MAX`, default `40mb`: how large overlapping reads may let the write-ahead log
@@ -343,7 +343,7 @@ pub struct QueryConfig {
     pub limit_max: Option<u64>,
     /// `MAX_RELATIONAL_DEPTH`, default 10.
     pub depth_max: usize,
-    /// `MAX_BATCH_MUTATION`, default 10000: items one request may change.
+    /// `MAX_BATCH_MUTATION`, default 2500: items one request may change.
     pub batch_max: usize,
     /// `CONTENT_LENGTH_MAX`, default 65536: characters in the content of a message.
     pub text_max: usize,

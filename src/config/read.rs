@@ -118,7 +118,7 @@ impl StoreConfig {
             write_batch_max: from.read("DB_WRITE_BATCH_MAX", "1000", form::number(1, 100_000)),
             mutation_bytes_max: from.read(
                 "DB_MUTATION_SIZE_MAX",
-                "32mb",
+                "4mb",
                 form::size(1 << 20, 1 << 40),
             ),
             wal_bytes_max: from.read("DB_WAL_SIZE_MAX", "40mb", form::size(1 << 20, 1 << 40)),
@@ -326,7 +326,7 @@ impl QueryConfig {
             limit_default: limit_max.map_or(limit_default, |max| limit_default.min(max)),
             limit_max,
             depth_max: from.read("MAX_RELATIONAL_DEPTH", "10", form::number(2, 32)),
-            batch_max: from.read("MAX_BATCH_MUTATION", "10000", form::number(1, 100_000)),
+            batch_max: from.read("MAX_BATCH_MUTATION", "2500", form::number(1, 100_000)),
             text_max: from.read("CONTENT_LENGTH_MAX", "65536", form::number(1, 10_000_000)),
             require_content: from.read("MESSAGES_REQUIRE_CONTENT", "true", form::boolean),
             answer_bytes_max: from.read("ANSWER_SIZE_MAX", "32mb", form::size(1 << 16, 1 << 30)),

@@ -419,7 +419,7 @@ async fn who_has_queued_much_does_not_make_others_wait_for_all_of_it() {
 
 #[tokio::test]
 async fn a_batch_ends_when_it_has_touched_much() {
-    let mut opened = Opened::new().await;
+    let mut opened = Opened::bent(10_000, |config| config.mutation_bytes_max = 8 << 20).await;
     let text = "x".repeat(60_000);
     let rows: Vec<Row> = (0..50).map(|_| message(&text)).collect();
     soon(opened.store.write(create(rows))).await.unwrap();
@@ -444,11 +444,11 @@ async fn a_batch_ends_when_it_has_touched_much() {
 
     assert!(answers.iter().all(Result::is_ok));
     let mut batches = Vec::new();
-    while batches.iter().sum::<usize>() < 4 {
+    while batches.iter().sum::<usize>() < 4 * 25 {
         batches.push(soon(opened.published.recv()).await.unwrap().len());
     }
-    // One event of six megabytes each.
-    assert_eq!(batches, [1; 4]);
+    // Six megabytes each, in events of two items.
+    assert_eq!(batches, [25; 4]);
     let row = sqlx::query("select distinct content from messages")
         .fetch_all(&mut opened.look().await)
         .await
