@@ -7,13 +7,13 @@ pub mod acceptor;
 mod accounts;
 pub mod address_space;
 mod answer;
-mod chores;
 mod connection;
 mod enrolment;
 mod error;
 mod exchanges;
 mod files;
 pub mod handover;
+mod jobs;
 mod linger;
 pub mod listener;
 mod places;
@@ -225,7 +225,7 @@ impl App {
             clock,
         };
         let config = Arc::new(config);
-        chores::begin(&tasks, &stopping, &services, &store, &config.store);
+        jobs::begin(&tasks, &stopping, &services, &store, &config.store);
         let mail = tokio::spawn(enrolment::deliver(Arc::clone(&services.mails), stopping.clone()));
         Ok(Self { config, services, store, tasks, stopping, sweep, relay, mail, first })
     }

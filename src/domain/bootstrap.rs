@@ -23,8 +23,8 @@ use crate::model::schema::POLICIES;
 use crate::model::schema::ROLES;
 use crate::model::schema::SETTINGS;
 use crate::model::schema::USERS;
-use crate::store::Guard;
-use crate::store::Op;
+use crate::store::Mutation;
+use crate::store::Precondition;
 use crate::store::Store;
 
 /// The administrator's address if `ADMIN_EMAIL` is not set.
@@ -158,18 +158,18 @@ async fn demo(store: &Store, accounts: &Accounts, fresh: Option<&Defaults>) -> R
     };
     accounts
         .commit(vec![
-            Op::Create { collection: &PERMISSIONS, rows: permissions.unwrap_or_default() },
-            Op::Create { collection: &USERS, rows: users },
-            Op::Create { collection: &ACCESS, rows: access },
+            Mutation::Create { collection: &PERMISSIONS, rows: permissions.unwrap_or_default() },
+            Mutation::Create { collection: &USERS, rows: users },
+            Mutation::Create { collection: &ACCESS, rows: access },
             registration(member),
         ])
         .await
 }
 
 /// Returns the change that opens sign-up. New accounts are members, without address verification.
-fn registration(role: Option<Uuid>) -> Op {
+fn registration(role: Option<Uuid>) -> Mutation {
     let role = role.map_or(Value::Null, Value::Uuid);
-    Op::Update {
+    Mutation::Update {
         collection: &SETTINGS,
         keys: vec![Key::Integer(SINGLE_KEY)],
         set: vec![
@@ -177,7 +177,7 @@ fn registration(role: Option<Uuid>) -> Op {
             (SETTINGS.require("public_registration_verify_email"), Value::Boolean(false)),
             (SETTINGS.require("public_registration_role"), role),
         ],
-        guard: Guard::Present,
+        precondition: Precondition::None,
     }
 }
 
@@ -222,19 +222,19 @@ impl Defaults {
         }
     }
 
-    fn ops(&self, admin: Row) -> Vec<Op> {
+    fn ops(&self, admin: Row) -> Vec<Mutation> {
         let own = json!({"user_created": {"_eq": "$CURRENT_USER"}});
         let oneself = json!({"id": {"_eq": "$CURRENT_USER"}});
         let member = self.member_policy;
         vec![
-            Op::Create {
+            Mutation::Create {
                 collection: &ROLES,
                 rows: vec![
                     role(self.admin_role, "Administrator", "verified"),
                     role(self.member_role, MEMBER, "supervised_user_circle"),
                 ],
             },
-            Op::Create {
+            Mutation::Create {
                 collection: &POLICIES,
                 rows: vec![
                     policy(self.admin_policy, "Administrator", "verified", true),
@@ -242,8 +242,8 @@ impl Defaults {
                     policy(self.public_policy, "Public", "public", false),
                 ],
             },
-            Op::Create { collection: &USERS, rows: vec![admin] },
-            Op::Create {
+            Mutation::Create { collection: &USERS, rows: vec![admin] },
+            Mutation::Create {
                 collection: &ACCESS,
                 rows: vec![
                     grant(self.admin_policy).with("role", Value::Uuid(self.admin_role)),
@@ -251,7 +251,7 @@ impl Defaults {
                     grant(self.public_policy),
                 ],
             },
-            Op::Create {
+            Mutation::Create {
                 collection: &PERMISSIONS,
                 rows: vec![
                     permission(member, "messages", "create", &json!(["*"]), None),

@@ -29,12 +29,12 @@ use crate::model::id;
 use crate::model::schema::SESSIONS;
 use crate::model::schema::USERS;
 use crate::store::Begun;
-use crate::store::Done;
+use crate::store::FlowKey;
+use crate::store::IdempotencyKey;
 use crate::store::Integrity;
-use crate::store::Once;
+use crate::store::Outcome;
 use crate::store::Store;
 use crate::store::StoreError;
-use crate::store::Turn;
 use crate::store::Write;
 
 /// The divisor that gives one owner's share of the writer's queue. A larger write is accepted only
@@ -99,10 +99,10 @@ impl Changes {
     /// [`Error::TooBusy`] if the writer's queue is full, and the errors of the write itself.
     /// Nothing is committed in either case.
     pub async fn commit(self: &Arc<Self>, write: Write) -> Result<Vec<Arc<Event>>, Error> {
-        match self.carry_out(Turn::of(write.actor), write, None, None).await? {
-            Done::Now(events) | Done::Partly(events, _) => Ok(events),
+        match self.carry_out(FlowKey::of(write.actor), write, None, None).await? {
+            Outcome::Committed(events) | Outcome::Partial(events, _) => Ok(events),
             // Only a write with an idempotency key can be a duplicate.
-            Done::Before(_) => Ok(Vec::new()),
+            Outcome::Duplicate(_) => Ok(Vec::new()),
         }
     }
 
@@ -117,14 +117,14 @@ impl Changes {
         self: &Arc<Self>,
         actor: &Actor,
         write: Write,
-        once: Option<Once>,
-    ) -> Result<Done, Error> {
+        once: Option<IdempotencyKey>,
+    ) -> Result<Outcome, Error> {
         let owner = Owner::of(actor);
         let bytes = self.store.queue_bytes(&write).min(self.waiting.of_one_max());
         let part = self.waiting.take(owner, bytes, 0).map_err(|_| StoreError::QueueFull)?;
         let permit = self.admission.admit(actor, &write).await?;
-        let done = self.carry_out(Turn::of(owner), write, once, Some(part)).await?;
-        if let (Some(permit), Done::Now(events)) = (permit, &done)
+        let done = self.carry_out(FlowKey::of(owner), write, once, Some(part)).await?;
+        if let (Some(permit), Outcome::Committed(events)) = (permit, &done)
             && let Some(last) = events.last()
         {
             permit.commit(last.seq);
@@ -137,19 +137,19 @@ impl Changes {
     /// one, the others are still executed.
     async fn carry_out(
         self: &Arc<Self>,
-        turn: Turn,
+        flow: FlowKey,
         write: Write,
-        once: Option<Once>,
+        once: Option<IdempotencyKey>,
         part: Option<Part>,
-    ) -> Result<Done, Error> {
+    ) -> Result<Outcome, Error> {
         if !write.may_take_steps() {
-            let done = self.store.write_in_turn(turn, write, once).await?;
+            let done = self.store.write_in_flow(flow, write, once).await?;
             drop(part);
             return self.settle(done).await;
         }
         let changes = Arc::clone(self);
         let running = self.long.spawn(async move {
-            let done = changes.store.write_in_turn(turn, write, once).await?;
+            let done = changes.store.write_in_flow(flow, write, once).await?;
             drop(part);
             changes.settle(done).await
         });
@@ -190,38 +190,38 @@ impl Changes {
 
     /// Applies the events of a write and, if it takes several transactions, waits for the others.
     /// Returns the events of the transaction that performs the write itself.
-    async fn settle(self: &Arc<Self>, done: Done) -> Result<Done, Error> {
+    async fn settle(self: &Arc<Self>, done: Outcome) -> Result<Outcome, Error> {
         match done {
-            Done::Now(events) => {
+            Outcome::Committed(events) => {
                 self.apply(&events).await;
-                Ok(Done::Now(events))
+                Ok(Outcome::Committed(events))
             }
-            Done::Partly(events, rest) => {
+            Outcome::Partial(events, rest) => {
                 self.apply(&events).await;
                 let is_decided = rest.is_decided();
                 let finishing = self.long.spawn(Arc::clone(self).finish(rest));
                 let last = finishing.await.map_err(|_| StoreError::Stopped)??;
-                Ok(Done::Now(if is_decided { events } else { last }))
+                Ok(Outcome::Committed(if is_decided { events } else { last }))
             }
-            before @ Done::Before(_) => Ok(before),
+            before @ Outcome::Duplicate(_) => Ok(before),
         }
     }
 
     /// Commits the rest of a write, one transaction at a time, and returns the events of the last.
     async fn finish(self: Arc<Self>, mut rest: Write) -> Result<Vec<Arc<Event>>, Error> {
-        let turn = Turn::of(id::fresh());
+        let flow = FlowKey::of(id::fresh());
         loop {
             if self.store.is_ending() {
                 return Err(StoreError::Stopped.into());
             }
             rest.at = self.clock.now();
             let begin = Instant::now();
-            match self.store.write_in_turn(turn, rest.clone(), None).await {
-                Ok(Done::Now(events)) => {
+            match self.store.write_in_flow(flow, rest.clone(), None).await {
+                Ok(Outcome::Committed(events)) => {
                     self.apply(&events).await;
                     return Ok(events);
                 }
-                Ok(Done::Partly(events, next)) => {
+                Ok(Outcome::Partial(events, next)) => {
                     self.apply(&events).await;
                     rest = next;
                     let last = events.last().map_or(0, |event| event.seq);
@@ -229,7 +229,7 @@ impl Changes {
                     time::sleep(begin.elapsed().max(PAUSE_MIN)).await;
                     self.await_delivery(last).await;
                 }
-                Ok(Done::Before(_)) => return Ok(Vec::new()),
+                Ok(Outcome::Duplicate(_)) => return Ok(Vec::new()),
                 Err(error) if error.is_passing() => {
                     tracing::warn!(error = %error, "a long write waits");
                     time::sleep(RETRY_PAUSE).await;

@@ -21,7 +21,7 @@ use crate::model::history::LOGIN;
 use crate::model::schema::COLLECTIONS;
 use crate::model::schema::SESSIONS;
 use crate::model::schema::USERS;
-use crate::store::Op;
+use crate::store::Mutation;
 use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::Write;
@@ -60,7 +60,7 @@ impl Store {
             && transactions_max.is_none_or(|max| transactions < max)
         {
             let at = Timestamp::from_millis(0);
-            self.write(Write { actor: None, at, ops: vec![Op::CatchUp] }).await?;
+            self.write(Write { actor: None, at, ops: vec![Mutation::ProjectActivity] }).await?;
             transactions += 1;
         }
         Ok(())

@@ -35,7 +35,7 @@ pub enum StoreError {
         field: Option<&'static str>,
     },
     /// An item that a write names is missing, or does not meet the write's precondition.
-    #[error("the guard of a write refused it")]
+    #[error("the precondition of a write refused it")]
     Refused,
     /// The result exceeds the size limit of the read.
     #[error("what was read is too long")]

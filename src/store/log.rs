@@ -14,8 +14,8 @@ use crate::model::Event;
 use crate::model::Place;
 use crate::store::Store;
 use crate::store::StoreError;
-use crate::store::chore::Chore;
 use crate::store::event_log;
+use crate::store::maintenance::Maintenance;
 use crate::store::writer::Step;
 
 /// Budget of one truncation step, in items and bytes of the dropped events: some ten milliseconds
@@ -167,7 +167,7 @@ impl Store {
         if to <= floor {
             return Ok(false);
         }
-        self.keep_house(Chore::Forget(to)).await?;
+        self.maintain(Maintenance::Forget(to)).await?;
         log.floor.fetch_max(to, Ordering::AcqRel);
         Ok(to == step && step < last)
     }

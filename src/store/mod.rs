@@ -5,7 +5,6 @@
 //! its commit.
 
 mod activity;
-mod chore;
 mod compile;
 mod dialect;
 mod erasure;
@@ -17,6 +16,7 @@ mod integrity;
 mod lock;
 mod log;
 mod mails;
+mod maintenance;
 mod migrate;
 #[cfg(test)]
 mod plans;
@@ -31,23 +31,23 @@ mod wal;
 mod write;
 mod writer;
 
-pub use chore::Position;
 pub use erasure::Earlier;
 pub use error::StoreError;
 pub use figures::Figure;
 pub use integrity::Integrity;
 pub use log::Page;
 pub use log::Retention;
+pub use maintenance::Position;
 pub use read::Grow;
 pub use read::RowBudget;
 pub use read::Select;
 pub use space::Vacuumed;
 pub use sqlite::Store;
 pub use write::Committed;
-pub use write::Done;
-pub use write::Guard;
-pub use write::Once;
-pub use write::Op;
-pub use write::Turn;
+pub use write::FlowKey;
+pub use write::IdempotencyKey;
+pub use write::Mutation;
+pub use write::Outcome;
+pub use write::Precondition;
 pub use write::Write;
 pub use writer::Begun;

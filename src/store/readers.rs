@@ -110,8 +110,8 @@ impl ReadPool {
         Self { options, limits, turns, idle: Mutex::default(), watches: Mutex::default(), held }
     }
 
-    /// Like [`ReadPool::borrow`], for a read that is likely to be costly. Waits while such reads are
-    /// held back.
+    /// Like [`ReadPool::borrow`], for a read that is likely to be costly. Waits while such reads
+    /// are held back.
     ///
     /// # Errors
     /// As [`ReadPool::borrow`].

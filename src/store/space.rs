@@ -17,9 +17,9 @@ use sqlx::sqlite::SqliteAutoVacuum;
 use crate::config::StoreConfig;
 use crate::store::Store;
 use crate::store::StoreError;
-use crate::store::chore::Chore;
 use crate::store::dialect;
 use crate::store::lock::Lock;
+use crate::store::maintenance::Maintenance;
 use crate::store::sqlite;
 
 /// Free pages that are kept for later writes: the minimum, and the divisor of the page count.
@@ -62,7 +62,7 @@ impl Store {
         if mode != INCREMENTAL || surplus <= 0 {
             return Ok(false);
         }
-        self.keep_house(Chore::Vacuum(surplus.min(STEP))).await?;
+        self.maintain(Maintenance::Vacuum(surplus.min(STEP))).await?;
         Ok(surplus > SLICE)
     }
 

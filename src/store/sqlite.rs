@@ -27,10 +27,10 @@ use crate::clock::Timestamp;
 use crate::config::StoreConfig;
 use crate::model::Event;
 use crate::store::StoreError;
-use crate::store::chore::Chore;
 use crate::store::dialect;
 use crate::store::lock::Lock;
 use crate::store::log::Log;
+use crate::store::maintenance::Maintenance;
 use crate::store::migrate;
 use crate::store::read;
 use crate::store::readers::ReadPool;
@@ -41,9 +41,9 @@ use crate::store::search::Indexer;
 use crate::store::search::Purges;
 use crate::store::wal::Wal;
 use crate::store::write::Committed;
-use crate::store::write::Done;
-use crate::store::write::Once;
-use crate::store::write::Turn;
+use crate::store::write::FlowKey;
+use crate::store::write::IdempotencyKey;
+use crate::store::write::Outcome;
 use crate::store::write::Write;
 use crate::store::writer::Bounds;
 use crate::store::writer::Queue;
@@ -174,35 +174,35 @@ impl Store {
     /// # Errors
     /// [`StoreError::QueueFull`]; the error of a refused write, which then has no effect.
     pub async fn write(&self, write: Write) -> Result<Vec<Arc<Event>>, StoreError> {
-        let turn = Turn::of(write.actor);
+        let flow = FlowKey::of(write.actor);
         let (mut next, mut all) = (Some(write), Vec::new());
         while let Some(write) = next.take() {
-            match self.write_in_turn(turn, write, None).await? {
-                Done::Now(events) => all.extend(events),
-                Done::Partly(events, rest) => {
+            match self.write_in_flow(flow, write, None).await? {
+                Outcome::Committed(events) => all.extend(events),
+                Outcome::Partial(events, rest) => {
                     all.extend(events);
                     next = Some(rest);
                 }
                 // Only writes with an idempotency key have duplicates.
-                Done::Before(_) => {}
+                Outcome::Duplicate(_) => {}
             }
         }
         Ok(all)
     }
 
-    /// Like [`Store::write`], for one transaction in the flow `turn`. With an idempotency key, the
+    /// Like [`Store::write`], for one transaction in the flow `flow`. With an idempotency key, the
     /// write is skipped if the same write was committed under it before, or is committed at the
     /// same moment. Keys are kept as long as the log keeps the events.
     ///
     /// # Errors
     /// As [`Store::write`]; [`StoreError::KeyReused`] if the key was used for another write.
-    pub async fn write_in_turn(
+    pub async fn write_in_flow(
         &self,
-        turn: Turn,
+        flow: FlowKey,
         write: Write,
-        once: Option<Once>,
-    ) -> Result<Done, StoreError> {
-        self.queue_up(Work::Write(write, once), turn).await
+        once: Option<IdempotencyKey>,
+    ) -> Result<Outcome, StoreError> {
+        self.queue_up(Work::Write(write, once), flow).await
     }
 
     /// Returns the size limit of the write queue, in bytes.
@@ -219,12 +219,12 @@ impl Store {
     }
 
     /// Queues a maintenance write and waits for its commit.
-    pub(super) async fn keep_house(&self, chore: Chore) -> Result<(), StoreError> {
-        self.queue_up(Work::Chore(chore), Turn::of(())).await.map(drop)
+    pub(super) async fn maintain(&self, maintenance: Maintenance) -> Result<(), StoreError> {
+        self.queue_up(Work::Maintenance(maintenance), FlowKey::of(())).await.map(drop)
     }
 
-    async fn queue_up(&self, work: Work, turn: Turn) -> Result<Done, StoreError> {
-        let answer = self.queue.lock().as_ref().ok_or(StoreError::Stopped)?.add(work, turn)?;
+    async fn queue_up(&self, work: Work, flow: FlowKey) -> Result<Outcome, StoreError> {
+        let answer = self.queue.lock().as_ref().ok_or(StoreError::Stopped)?.add(work, flow)?;
         answer.await.map_err(|_| StoreError::Stopped)?
     }
 

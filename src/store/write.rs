@@ -25,8 +25,8 @@ pub(super) const ROW_OVERHEAD: usize = 512;
 
 /// A set of operations that takes effect as a whole or not at all.
 ///
-/// The consequences of a write (items that an [`Op::DeleteWhere`] finds, referential actions, an
-/// erasure) may exceed the size of one transaction. The write then ends as [`Done::Partly`].
+/// The consequences of a write (items that a [`Mutation::DeleteWhere`] finds, referential actions,
+/// an erasure) may exceed the size of one transaction. The write then ends as [`Outcome::Partial`].
 #[derive(Debug, Clone)]
 pub struct Write {
     /// The acting account; `None` for anonymous requests and for the service itself.
@@ -34,23 +34,23 @@ pub struct Write {
     /// The current time. Events get this date or, if it is later, the date of the previous event.
     pub at: Timestamp,
     /// The operations, in order.
-    pub ops: Vec<Op>,
+    pub ops: Vec<Mutation>,
 }
 
 impl Write {
     /// Returns the approximate memory that the write takes while queued, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.ops.iter().map(Op::bytes).sum::<usize>() + WRITE_OVERHEAD
+        self.ops.iter().map(Mutation::bytes).sum::<usize>() + WRITE_OVERHEAD
     }
 
     /// Returns whether its consequences may exceed the size of one transaction.
     #[must_use]
     pub fn may_take_steps(&self) -> bool {
         self.ops.iter().any(|op| match op {
-            Op::Delete { collection, .. } => schema::references(collection).next().is_some(),
-            Op::DeleteWhere { .. } | Op::Finish { .. } | Op::Erase { .. } => true,
-            Op::Create { .. } | Op::Update { .. } | Op::CatchUp => false,
+            Mutation::Delete { collection, .. } => schema::references(collection).next().is_some(),
+            Mutation::DeleteWhere { .. } | Mutation::Finish { .. } | Mutation::Erase { .. } => true,
+            Mutation::Create { .. } | Mutation::Update { .. } | Mutation::ProjectActivity => false,
         })
     }
 
@@ -58,16 +58,16 @@ impl Write {
     /// nothing is left to decide.
     #[must_use]
     pub fn is_decided(&self) -> bool {
-        self.ops.iter().all(|op| matches!(op, Op::Finish { .. }))
+        self.ops.iter().all(|op| matches!(op, Mutation::Finish { .. }))
     }
 }
 
 /// The flow key of fair queueing. Jobs of one flow are committed in order. Flows take turns, so
 /// that none of them waits for the whole backlog of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Turn(u64);
+pub struct FlowKey(u64);
 
-impl Turn {
+impl FlowKey {
     /// Returns the flow key of an owner.
     #[must_use]
     pub fn of(whoever: impl Hash) -> Self {
@@ -79,7 +79,7 @@ impl Turn {
 
 /// One operation of a write.
 #[derive(Debug, Clone)]
-pub enum Op {
+pub enum Mutation {
     /// Creates items: one event each. For a null integer key the writer assigns the next number. A
     /// null creation date becomes the date of the event.
     Create {
@@ -98,18 +98,18 @@ pub enum Op {
         /// The new values.
         set: Vec<(&'static Field, Value)>,
         /// The precondition on the current items.
-        guard: Guard,
+        precondition: Precondition,
     },
     /// Deletes items, with the referential actions of their relations. Events as for an update. If
     /// the actions exceed one transaction, the deletion is recorded, the items are retired
-    /// (`schema::retired`), and an [`Op::Finish`] remains.
+    /// (`schema::retired`), and a [`Mutation::Finish`] remains.
     Delete {
         /// The collection.
         collection: &'static Collection,
         /// The items.
         keys: Vec<Key>,
         /// The precondition on the current items.
-        guard: Guard,
+        precondition: Precondition,
         /// The integer keys that the request wrote as text, in ascending order.
         text_keys: Arc<[Key]>,
     },
@@ -129,7 +129,7 @@ pub enum Op {
         keys: Vec<Key>,
     },
     /// Deletes an account and removes all rows about it from the log, including the log rows of
-    /// this write. Recorded like an [`Op::Delete`] if it exceeds one transaction.
+    /// this write. Recorded like a [`Mutation::Delete`] if it exceeds one transaction.
     Erase {
         /// The account.
         user: Uuid,
@@ -137,14 +137,18 @@ pub enum Op {
         items: bool,
     },
     /// Projects some of the pending activity rows of earlier creates; no event.
-    CatchUp,
+    ProjectActivity,
 }
 
-impl Op {
+impl Mutation {
     /// Returns the deletion of items, without keys that a request wrote as text.
     #[must_use]
-    pub fn delete(collection: &'static Collection, keys: Vec<Key>, guard: Guard) -> Self {
-        Self::Delete { collection, keys, guard, text_keys: Arc::default() }
+    pub fn delete(
+        collection: &'static Collection,
+        keys: Vec<Key>,
+        precondition: Precondition,
+    ) -> Self {
+        Self::Delete { collection, keys, precondition, text_keys: Arc::default() }
     }
 
     /// Returns the collection that the operation changes; `None` if it may change several.
@@ -156,7 +160,7 @@ impl Op {
             | Self::Delete { collection, .. }
             | Self::DeleteWhere { collection, .. }
             | Self::Finish { collection, .. } => Some(collection),
-            Self::CatchUp | Self::Erase { .. } => None,
+            Self::ProjectActivity | Self::Erase { .. } => None,
         }
     }
 
@@ -170,24 +174,24 @@ impl Op {
                 size_of_val(keys.as_slice()) + set
             }
             Self::Delete { keys, .. } | Self::Finish { keys, .. } => size_of_val(keys.as_slice()),
-            Self::DeleteWhere { .. } | Self::Erase { .. } | Self::CatchUp => 0,
+            Self::DeleteWhere { .. } | Self::Erase { .. } | Self::ProjectActivity => 0,
         }
     }
 }
 
 /// The precondition on the items of a write, checked within its transaction.
 #[derive(Debug, Clone)]
-pub enum Guard {
+pub enum Precondition {
     /// No precondition: missing keys are skipped.
-    Present,
+    None,
     /// Every item must exist and match, else the whole write is refused with
     /// [`StoreError::Refused`](crate::store::StoreError::Refused).
-    Every(Filter),
+    All(Filter),
 }
 
 /// The idempotency key of a write, which ensures that repeated requests are carried out once.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Once {
+pub struct IdempotencyKey {
     /// The account that owns the key; `None` for anonymous clients, which share one key space.
     pub owner: Option<Uuid>,
     /// The key the client chose.
@@ -202,16 +206,16 @@ pub struct Once {
 
 /// The outcome of a write.
 #[derive(Debug)]
-pub enum Done {
+pub enum Outcome {
     /// The write is committed: its events, in order.
-    Now(Vec<Arc<Event>>),
+    Committed(Vec<Arc<Event>>),
     /// One transaction of several is committed: its events, and the write of the remaining
     /// operations. If that [is decided](Write::is_decided), the write itself is committed and its
     /// consequences follow. Otherwise only some consequences are committed, and the write itself
     /// comes last.
-    Partly(Vec<Arc<Event>>, Write),
+    Partial(Vec<Arc<Event>>, Write),
     /// A duplicate of a committed write: the items that were created then. Nothing is written now.
-    Before(Vec<Key>),
+    Duplicate(Vec<Key>),
 }
 
 /// The events of one transaction, in order, as published by the writer.

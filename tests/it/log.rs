@@ -9,14 +9,14 @@ use chinwag::model::Key;
 use chinwag::model::Row;
 use chinwag::model::Value;
 use chinwag::model::schema::MESSAGES;
-use chinwag::store::Done;
-use chinwag::store::Guard;
-use chinwag::store::Once;
-use chinwag::store::Op;
+use chinwag::store::FlowKey;
+use chinwag::store::IdempotencyKey;
+use chinwag::store::Mutation;
+use chinwag::store::Outcome;
+use chinwag::store::Precondition;
 use chinwag::store::Retention;
 use chinwag::store::Store;
 use chinwag::store::StoreError;
-use chinwag::store::Turn;
 use chinwag::store::Write;
 use sqlx::Connection;
 use sqlx::SqliteConnection;
@@ -37,7 +37,7 @@ async fn opened() -> (Store, TempDir) {
     (Store::open(&config, committed).await.unwrap(), directory)
 }
 
-fn write(at: i64, ops: Vec<Op>) -> Write {
+fn write(at: i64, ops: Vec<Mutation>) -> Write {
     Write { actor: None, at: Timestamp::from_millis(at), ops }
 }
 
@@ -45,7 +45,7 @@ fn create(at: i64, content: &str) -> Write {
     let row = Row::empty(&MESSAGES)
         .with("content", Value::text(content))
         .with("date_created", Value::Timestamp(Timestamp::from_millis(at)));
-    write(at, vec![Op::Create { collection: &MESSAGES, rows: vec![row] }])
+    write(at, vec![Mutation::Create { collection: &MESSAGES, rows: vec![row] }])
 }
 
 const fn keeping(events_max: i64) -> Retention {
@@ -80,11 +80,11 @@ async fn what_comes_out_of_the_log_is_what_happened() {
     let mut happened: Vec<Arc<Event>> = Vec::new();
     happened.extend(store.write(create(5, "héllo \" 🎉")).await.unwrap());
     happened.extend(store.write(create(6, "other")).await.unwrap());
-    let (keys, guard) = (vec![Key::Integer(1), Key::Integer(2)], Guard::Present);
+    let (keys, precondition) = (vec![Key::Integer(1), Key::Integer(2)], Precondition::None);
     let set = vec![(MESSAGES.require("content"), Value::Null)];
-    let update = Op::Update { collection: &MESSAGES, keys: keys.clone(), set, guard };
+    let update = Mutation::Update { collection: &MESSAGES, keys: keys.clone(), set, precondition };
     happened.extend(store.write(write(7, vec![update])).await.unwrap());
-    let delete = Op::delete(&MESSAGES, keys, Guard::Present);
+    let delete = Mutation::delete(&MESSAGES, keys, Precondition::None);
     happened.extend(store.write(write(8, vec![delete])).await.unwrap());
 
     let page = store.events(0, store.head().seq, ALL).await.unwrap();
@@ -165,21 +165,21 @@ async fn what_somebody_has_yet_to_read_stays() {
 async fn a_key_is_forgotten_together_with_what_was_done_under_it() {
     let (store, _directory) = opened().await;
     let (key, digest) = ("k".to_owned(), "d".to_owned());
-    let once = Once { owner: None, key, digest, collection: &MESSAGES, roots: vec![0] };
+    let once = IdempotencyKey { owner: None, key, digest, collection: &MESSAGES, roots: vec![0] };
     let first =
-        store.write_in_turn(Turn::of(()), create(1, "x"), Some(once.clone())).await.unwrap();
-    assert!(matches!(first, Done::Now(events) if events.len() == 1));
+        store.write_in_flow(FlowKey::of(()), create(1, "x"), Some(once.clone())).await.unwrap();
+    assert!(matches!(first, Outcome::Committed(events) if events.len() == 1));
     let again =
-        store.write_in_turn(Turn::of(()), create(2, "x"), Some(once.clone())).await.unwrap();
-    assert!(matches!(again, Done::Before(keys) if keys == [Key::Integer(1)]));
-    let other = Once { digest: "e".to_owned(), ..once.clone() };
-    let reused = store.write_in_turn(Turn::of(()), create(3, "x"), Some(other)).await;
+        store.write_in_flow(FlowKey::of(()), create(2, "x"), Some(once.clone())).await.unwrap();
+    assert!(matches!(again, Outcome::Duplicate(keys) if keys == [Key::Integer(1)]));
+    let other = IdempotencyKey { digest: "e".to_owned(), ..once.clone() };
+    let reused = store.write_in_flow(FlowKey::of(()), create(3, "x"), Some(other)).await;
     assert!(matches!(reused, Err(StoreError::KeyReused)));
 
     store.write(create(4, "y")).await.unwrap();
     shortened(&store, keeping(1)).await;
 
-    let anew = store.write_in_turn(Turn::of(()), create(5, "x"), Some(once)).await.unwrap();
-    assert!(matches!(anew, Done::Now(_)));
+    let anew = store.write_in_flow(FlowKey::of(()), create(5, "x"), Some(once)).await.unwrap();
+    assert!(matches!(anew, Outcome::Committed(_)));
     store.close().await;
 }

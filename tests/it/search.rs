@@ -16,8 +16,8 @@ use chinwag::query::Place;
 use chinwag::query::Scope;
 use chinwag::query::Sort;
 use chinwag::query::Test;
-use chinwag::store::Guard;
-use chinwag::store::Op;
+use chinwag::store::Mutation;
+use chinwag::store::Precondition;
 use chinwag::store::Select;
 use chinwag::store::Store;
 use chinwag::store::Write;
@@ -125,7 +125,7 @@ impl Chat {
         soon(self.drain).await.unwrap();
     }
 
-    async fn write(&self, op: Op) -> Vec<i64> {
+    async fn write(&self, op: Mutation) -> Vec<i64> {
         let write = Write { actor: None, at: Timestamp::from_millis(0), ops: vec![op] };
         let events = self.store.write(write).await.unwrap();
         events
@@ -144,7 +144,7 @@ impl Chat {
             let at = Value::Timestamp(Timestamp::from_millis(1));
             Row::empty(&MESSAGES).with("content", content).with("date_created", at)
         });
-        let op = Op::Create { collection: &MESSAGES, rows: rows.collect() };
+        let op = Mutation::Create { collection: &MESSAGES, rows: rows.collect() };
         let keys = self.write(op).await;
         self.messages.extend(keys.into_iter().zip(texts));
     }
@@ -152,8 +152,8 @@ impl Chat {
     async fn change(&mut self, key: i64, text: Option<String>) {
         let content = text.as_deref().map_or(Value::Null, Value::text);
         let set = vec![(MESSAGES.require("content"), content)];
-        let (keys, guard) = (vec![Key::Integer(key)], Guard::Present);
-        self.write(Op::Update { collection: &MESSAGES, keys, set, guard }).await;
+        let (keys, precondition) = (vec![Key::Integer(key)], Precondition::None);
+        self.write(Mutation::Update { collection: &MESSAGES, keys, set, precondition }).await;
         self.messages.insert(key, text);
     }
 
@@ -161,8 +161,9 @@ impl Chat {
         for key in &keys {
             self.messages.remove(key);
         }
-        let (keys, guard) = (keys.into_iter().map(Key::Integer).collect(), Guard::Present);
-        self.write(Op::delete(&MESSAGES, keys, guard)).await;
+        let (keys, precondition) =
+            (keys.into_iter().map(Key::Integer).collect(), Precondition::None);
+        self.write(Mutation::delete(&MESSAGES, keys, precondition)).await;
     }
 
     /// Executes a statement beside the store.
@@ -401,7 +402,13 @@ async fn a_change_of_many_messages_at_once_is_indexed_in_steps() {
 
     let set = vec![(MESSAGES.require("content"), Value::text("afterwards"))];
     let keys: Vec<Key> = chat.messages.keys().map(|key| Key::Integer(*key)).collect();
-    chat.write(Op::Update { collection: &MESSAGES, keys, set, guard: Guard::Present }).await;
+    chat.write(Mutation::Update {
+        collection: &MESSAGES,
+        keys,
+        set,
+        precondition: Precondition::None,
+    })
+    .await;
     chat.say(texts(&["afterwards"])).await;
     // The update takes many steps, so this write is committed before the last one.
     assert!(chat.store.indexed() < chat.store.position() - 1);

@@ -7,8 +7,8 @@ use chinwag::model::Key;
 use chinwag::model::Row;
 use chinwag::model::Value;
 use chinwag::model::schema::MESSAGES;
-use chinwag::store::Guard;
-use chinwag::store::Op;
+use chinwag::store::Mutation;
+use chinwag::store::Precondition;
 use chinwag::store::Retention;
 use chinwag::store::Store;
 use chinwag::store::Write;
@@ -55,9 +55,10 @@ async fn come_and_go(store: &Store) {
     };
     for _ in 0..10 {
         let rows = (0..50).map(message).collect();
-        let events = store.write(write(Op::Create { collection: &MESSAGES, rows })).await.unwrap();
+        let events =
+            store.write(write(Mutation::Create { collection: &MESSAGES, rows })).await.unwrap();
         let keys = events.iter().map(|event| event.changes[0].key).collect::<Vec<Key>>();
-        let op = Op::delete(&MESSAGES, keys, Guard::Present);
+        let op = Mutation::delete(&MESSAGES, keys, Precondition::None);
         store.write(write(op)).await.unwrap();
     }
     soon(async {

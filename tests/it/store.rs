@@ -14,13 +14,13 @@ use chinwag::model::schema::MESSAGES;
 use chinwag::model::schema::USERS;
 use chinwag::query::Filter;
 use chinwag::store::Committed;
-use chinwag::store::Done;
-use chinwag::store::Guard;
-use chinwag::store::Once;
-use chinwag::store::Op;
+use chinwag::store::FlowKey;
+use chinwag::store::IdempotencyKey;
+use chinwag::store::Mutation;
+use chinwag::store::Outcome;
+use chinwag::store::Precondition;
 use chinwag::store::Store;
 use chinwag::store::StoreError;
-use chinwag::store::Turn;
 use chinwag::store::Write;
 use sqlx::Connection;
 use sqlx::Row as _;
@@ -81,12 +81,12 @@ impl Opened {
 }
 
 fn create(rows: Vec<Row>) -> Write {
-    let ops = vec![Op::Create { collection: &MESSAGES, rows }];
+    let ops = vec![Mutation::Create { collection: &MESSAGES, rows }];
     Write { actor: None, at: Timestamp::from_millis(0), ops }
 }
 
 fn delete(keys: Vec<Key>) -> Write {
-    let ops = vec![Op::delete(&MESSAGES, keys, Guard::Present)];
+    let ops = vec![Mutation::delete(&MESSAGES, keys, Precondition::None)];
     Write { actor: None, at: Timestamp::from_millis(0), ops }
 }
 
@@ -165,7 +165,7 @@ async fn a_bad_write_among_good_ones_fails_alone() {
 async fn whoever_is_refused_costs_the_others_no_commit_of_their_own() {
     let mut opened = Opened::new().await;
     let store = &opened.store;
-    let once = |digest: &str| Once {
+    let once = |digest: &str| IdempotencyKey {
         owner: None,
         key: "key".to_owned(),
         digest: digest.to_owned(),
@@ -178,30 +178,30 @@ async fn whoever_is_refused_costs_the_others_no_commit_of_their_own() {
         row
     };
     store
-        .write_in_turn(Turn::of(()), create(vec![message("first")]), Some(once("one")))
+        .write_in_flow(FlowKey::of(()), create(vec![message("first")]), Some(once("one")))
         .await
         .unwrap();
     opened.published(1).await;
     let nobody = Value::Uuid(uuid::Uuid::from_u128(404));
-    let guard = Guard::Every(Filter::And(Vec::new()));
-    let missing = Op::delete(&MESSAGES, vec![Key::Integer(404)], guard);
+    let precondition = Precondition::All(Filter::And(Vec::new()));
+    let missing = Mutation::delete(&MESSAGES, vec![Key::Integer(404)], precondition);
     let missing = Write { actor: None, at: Timestamp::from_millis(0), ops: vec![missing] };
     let orphan =
         || create(vec![message("half"), message("bad").with("user_created", nobody.clone())]);
-    let other = Once { key: "other".to_owned(), ..once("two") };
+    let other = IdempotencyKey { key: "other".to_owned(), ..once("two") };
     let store = &opened.store;
 
     // Queued in one poll, so that they form one batch.
     let outcomes = tokio::join!(
         store.write(create(vec![message("a")])),
-        store.write_in_turn(Turn::of(()), create(vec![message("reused")]), Some(once("two"))),
-        store.write_in_turn(Turn::of(()), orphan(), Some(other.clone())),
+        store.write_in_flow(FlowKey::of(()), create(vec![message("reused")]), Some(once("two"))),
+        store.write_in_flow(FlowKey::of(()), orphan(), Some(other.clone())),
         store.write(create(vec![message("b")])),
         store.write(create(vec![keyed(1)])),
         store.write(missing),
         store.write(create(vec![message("c")])),
-        store.write_in_turn(Turn::of(()), create(vec![message("again")]), Some(once("one"))),
-        store.write_in_turn(Turn::of(()), create(vec![message("d")]), Some(other.clone())),
+        store.write_in_flow(FlowKey::of(()), create(vec![message("again")]), Some(once("one"))),
+        store.write_in_flow(FlowKey::of(()), create(vec![message("d")]), Some(other.clone())),
     );
 
     let (a, reused, orphan, b, taken, missing, c, before, d) = outcomes;
@@ -209,8 +209,8 @@ async fn whoever_is_refused_costs_the_others_no_commit_of_their_own() {
     assert!(matches!(orphan, Err(StoreError::NoSuchTarget { .. })), "{orphan:?}");
     assert!(matches!(taken, Err(StoreError::NotUnique { .. })), "{taken:?}");
     assert!(matches!(missing, Err(StoreError::Refused)), "{missing:?}");
-    assert!(matches!(before, Ok(Done::Before(keys)) if keys == [Key::Integer(1)]));
-    let Ok(Done::Now(d)) = d else { panic!("{d:?}") };
+    assert!(matches!(before, Ok(Outcome::Duplicate(keys)) if keys == [Key::Integer(1)]));
+    let Ok(Outcome::Committed(d)) = d else { panic!("{d:?}") };
     let done = [a.unwrap(), b.unwrap(), c.unwrap(), d];
     assert_eq!(done.each_ref().map(|events| number(events)), [2, 3, 4, 5]);
     assert_eq!(done.each_ref().map(|events| events[0].seq), [2, 3, 4, 5]);
@@ -219,10 +219,10 @@ async fn whoever_is_refused_costs_the_others_no_commit_of_their_own() {
     assert_eq!(committed.iter().map(|event| event.seq).collect::<Vec<_>>(), [2, 3, 4, 5]);
     let again = opened
         .store
-        .write_in_turn(Turn::of(()), create(vec![message("d")]), Some(other))
+        .write_in_flow(FlowKey::of(()), create(vec![message("d")]), Some(other))
         .await
         .unwrap();
-    assert!(matches!(again, Done::Before(keys) if keys == [Key::Integer(5)]));
+    assert!(matches!(again, Outcome::Duplicate(keys) if keys == [Key::Integer(5)]));
     let contents = sqlx::query("select content from messages order by id")
         .fetch_all(&mut opened.look().await)
         .await
@@ -292,14 +292,14 @@ async fn the_log_keeps_what_a_row_was_and_no_secret() {
     let key = user.key().unwrap();
     let at = Timestamp::from_millis(0);
     let write = |ops| Write { actor: None, at, ops };
-    let made = write(vec![Op::Create { collection: &USERS, rows: vec![user] }]);
+    let made = write(vec![Mutation::Create { collection: &USERS, rows: vec![user] }]);
     opened.store.write(made).await.unwrap();
 
-    let renamed = write(vec![Op::Update {
+    let renamed = write(vec![Mutation::Update {
         collection: &USERS,
         keys: vec![key],
         set: vec![(USERS.require("first_name"), Value::text("Anna"))],
-        guard: Guard::Present,
+        precondition: Precondition::None,
     }]);
     opened.store.write(renamed).await.unwrap();
 
@@ -391,10 +391,10 @@ async fn more_than_may_wait_by_size_is_refused_and_the_others_are_kept() {
 #[tokio::test]
 async fn who_has_queued_much_does_not_make_others_wait_for_all_of_it() {
     let mut opened = Opened::new().await;
-    let (much, little) = (Turn::of("much"), Turn::of("little"));
+    let (much, little) = (FlowKey::of("much"), FlowKey::of("little"));
     let large = "x".repeat(256 << 10);
     let write =
-        |turn, text: &str| opened.store.write_in_turn(turn, create(vec![message(text)]), None);
+        |turn, text: &str| opened.store.write_in_flow(turn, create(vec![message(text)]), None);
 
     // Queued in one poll, before the writer takes any of them.
     let all = (0..64).map(|_| write(much, &large));
@@ -402,8 +402,8 @@ async fn who_has_queued_much_does_not_make_others_wait_for_all_of_it() {
         soon(futures_util::future::join(futures_util::future::join_all(all), write(little, "one")))
             .await;
 
-    let number = |done: Result<Done, StoreError>| match done.unwrap() {
-        Done::Now(events) => number(&events),
+    let number = |done: Result<Outcome, StoreError>| match done.unwrap() {
+        Outcome::Committed(events) => number(&events),
         other => panic!("{other:?}"),
     };
     assert_eq!(number(one), 2);
@@ -427,15 +427,15 @@ async fn a_batch_ends_when_it_has_touched_much() {
     let keys: Vec<Key> = (1..=50).map(Key::Integer).collect();
     let update = |text: &str| {
         let set = vec![(MESSAGES.require("content"), Value::text(text))];
-        let (keys, guard) = (keys.clone(), Guard::Present);
-        let ops = vec![Op::Update { collection: &MESSAGES, keys, set, guard }];
+        let (keys, precondition) = (keys.clone(), Precondition::None);
+        let ops = vec![Mutation::Update { collection: &MESSAGES, keys, set, precondition }];
         Write { actor: None, at: Timestamp::from_millis(0), ops }
     };
 
     // Each is small in the queue, but touches three megabytes before and after.
     let updates = (0..4).map(|turn| {
-        opened.store.write_in_turn(
-            Turn::of(turn / 2),
+        opened.store.write_in_flow(
+            FlowKey::of(turn / 2),
             update(&turn.to_string().repeat(60_000)),
             None,
         )

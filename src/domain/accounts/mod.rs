@@ -27,8 +27,8 @@ use crate::model::schema::SESSIONS;
 use crate::model::schema::USERS;
 use crate::query::Filter;
 use crate::query::Test;
-use crate::store::Guard;
-use crate::store::Op;
+use crate::store::Mutation;
+use crate::store::Precondition;
 use crate::store::Store;
 use crate::store::Write;
 
@@ -95,7 +95,7 @@ impl Accounts {
             .await?
             .with("password", Value::text(&hash))
             .with("role", Value::from(role));
-        self.commit(vec![Op::Create { collection: &USERS, rows: vec![row] }]).await?;
+        self.commit(vec![Mutation::Create { collection: &USERS, rows: vec![row] }]).await?;
         Ok(Created { id, password: generated.then_some(password) })
     }
 
@@ -139,7 +139,9 @@ impl Accounts {
     /// [`Error::FailedValidation`] for an unknown address.
     pub async fn disable_factor(&self, email: &str) -> Result<(), Error> {
         match self.require(email).await? {
-            Key::Uuid(id) => self.commit(second_factor::remove(id, Guard::Present).into()).await,
+            Key::Uuid(id) => {
+                self.commit(second_factor::remove(id, Precondition::None).into()).await
+            }
             Key::Integer(_) => Ok(()),
         }
     }
@@ -174,7 +176,7 @@ impl Accounts {
     }
 
     /// Commits on behalf of the service, without an actor.
-    pub(super) async fn commit(&self, ops: Vec<Op>) -> Result<(), Error> {
+    pub(super) async fn commit(&self, ops: Vec<Mutation>) -> Result<(), Error> {
         let write = Write { actor: None, at: self.clock.now(), ops };
         self.changes.commit(write).await.map(drop)
     }
@@ -187,12 +189,12 @@ impl Accounts {
     async fn change(&self, key: Key, field: &str, value: Value) -> Result<(), Error> {
         let sessions = Filter::Field(SESSIONS.require("user"), Test::Eq(Value::from(key)));
         self.commit(vec![
-            Op::DeleteWhere { collection: &SESSIONS, filter: sessions },
-            Op::Update {
+            Mutation::DeleteWhere { collection: &SESSIONS, filter: sessions },
+            Mutation::Update {
                 collection: &USERS,
                 keys: vec![key],
                 set: vec![(USERS.require(field), value)],
-                guard: Guard::Present,
+                precondition: Precondition::None,
             },
         ])
         .await

@@ -16,7 +16,7 @@ use crate::model::schema::MAILS;
 use crate::model::schema::SESSIONS;
 use crate::model::schema::USERS;
 use crate::model::schema::authored;
-use crate::store::Op;
+use crate::store::Mutation;
 
 /// The result of an erasure.
 #[derive(Debug)]
@@ -86,7 +86,7 @@ impl Accounts {
             items
                 .push((collection.name, self.store.count_pointing(collection, author, key).await?));
         }
-        self.commit(vec![Op::Erase { user, items: !keep_items }]).await?;
+        self.commit(vec![Mutation::Erase { user, items: !keep_items }]).await?;
         self.store.purge_texts().await?;
         Ok(Erased { items })
     }

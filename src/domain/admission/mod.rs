@@ -29,7 +29,7 @@ use crate::domain::shares::Owner;
 use crate::model::Actor;
 use crate::model::Collection;
 use crate::model::network;
-use crate::store::Op;
+use crate::store::Mutation;
 use crate::store::Write;
 
 /// Maximum time that a write waits for admission.
@@ -165,7 +165,7 @@ impl Admission {
             let followers = self.followers.of(collection);
             load.deliveries += weight * followers;
             load.followers = load.followers.max(followers);
-            if matches!(op, Op::Create { .. }) && followers > 0 {
+            if matches!(op, Mutation::Create { .. }) && followers > 0 {
                 created += number(count);
             }
         }
@@ -235,22 +235,25 @@ fn check_list(created: u64, load: Load) -> Result<(), Error> {
 
 /// Returns the collection that an operation changes, its weight in deliveries to each follower, and
 /// its number of items.
-fn weigh(op: &Op) -> Option<(&'static Collection, u64, usize)> {
+fn weigh(op: &Mutation) -> Option<(&'static Collection, u64, usize)> {
     let (collection, weight, items) = match op {
-        Op::Create { collection, rows } => {
+        Mutation::Create { collection, rows } => {
             let texts = rows.iter().map(|row| row.text_bytes() / TEXT_BYTES).sum::<usize>();
             (collection, rows.len() + texts, rows.len())
         }
-        Op::Update { collection, keys, set, .. } => {
+        Mutation::Update { collection, keys, set, .. } => {
             let texts: usize = set.iter().map(|(_, value)| value.text_bytes()).sum();
             let texts = texts.saturating_mul(keys.len()) / TEXT_BYTES;
             (collection, 1 + keys.len() / CHANGED_EACH + texts, keys.len())
         }
-        Op::Delete { collection, keys, .. } => {
+        Mutation::Delete { collection, keys, .. } => {
             (collection, 1 + keys.len() / DELETED_EACH, keys.len())
         }
         // Internal changes: sessions that end with an account, and changes without an event.
-        Op::DeleteWhere { .. } | Op::Finish { .. } | Op::Erase { .. } | Op::CatchUp => {
+        Mutation::DeleteWhere { .. }
+        | Mutation::Finish { .. }
+        | Mutation::Erase { .. }
+        | Mutation::ProjectActivity => {
             return None;
         }
     };

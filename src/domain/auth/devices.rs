@@ -16,7 +16,7 @@ use crate::model::Value;
 use crate::model::schema::SESSIONS;
 use crate::query::Filter;
 use crate::query::Test;
-use crate::store::Op;
+use crate::store::Mutation;
 use crate::store::Write;
 
 /// A signed-in client of an account. Its tokens are not included.
@@ -77,10 +77,10 @@ impl Auth {
         if let Some(kept) = except {
             filter = filter.and(Filter::Field(SESSIONS.key(), Test::Neq(Value::Uuid(kept))));
         }
-        self.commit_end(actor, Op::DeleteWhere { collection: &SESSIONS, filter }).await
+        self.commit_end(actor, Mutation::DeleteWhere { collection: &SESSIONS, filter }).await
     }
 
-    async fn commit_end(&self, actor: &Actor, op: Op) -> Result<(), Error> {
+    async fn commit_end(&self, actor: &Actor, op: Mutation) -> Result<(), Error> {
         let write = Write { actor: actor.user, at: self.clock.now(), ops: vec![op] };
         self.changes.commit(write).await.map(drop)
     }

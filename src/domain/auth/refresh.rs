@@ -30,8 +30,8 @@ use crate::model::Key;
 use crate::model::Value;
 use crate::model::schema::SESSIONS;
 use crate::model::schema::USERS;
-use crate::store::Guard;
-use crate::store::Op;
+use crate::store::Mutation;
+use crate::store::Precondition;
 use crate::store::Write;
 
 /// Maximum age of the stored `last_access` of an account in use.
@@ -202,18 +202,23 @@ impl Auth {
         self.commit(actor, self.clock.now(), vec![op]).await
     }
 
-    async fn commit(&self, actor: Option<Uuid>, at: Timestamp, ops: Vec<Op>) -> Result<(), Error> {
+    async fn commit(
+        &self,
+        actor: Option<Uuid>,
+        at: Timestamp,
+        ops: Vec<Mutation>,
+    ) -> Result<(), Error> {
         self.changes.commit(Write { actor, at, ops }).await?;
         Ok(())
     }
 }
 
 /// Returns the change that updates the `last_access` of an account.
-fn note_use(user: Uuid, now: Timestamp) -> Op {
-    Op::Update {
+fn note_use(user: Uuid, now: Timestamp) -> Mutation {
+    Mutation::Update {
         collection: &USERS,
         keys: vec![Key::Uuid(user)],
         set: vec![(USERS.require("last_access"), Value::Timestamp(now))],
-        guard: Guard::Present,
+        precondition: Precondition::None,
     }
 }

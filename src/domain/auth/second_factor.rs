@@ -1,8 +1,8 @@
 //! The second factor of an account: enabling, verifying and disabling it.
 //!
 //! A code is valid once. The transaction that a code authorizes records its time step, or deletes
-//! the recovery code, and a guard on that change refuses a second use. The formats of codes are in
-//! `totp` and `recovery_codes`.
+//! the recovery code, and a precondition on that change refuses a second use. The formats of codes
+//! are in `totp` and `recovery_codes`.
 
 use uuid::Uuid;
 
@@ -23,8 +23,8 @@ use crate::model::schema::SECOND_FACTORS;
 use crate::model::schema::USERS;
 use crate::query::Filter;
 use crate::query::Test;
-use crate::store::Guard;
-use crate::store::Op;
+use crate::store::Mutation;
+use crate::store::Precondition;
 use crate::store::Write;
 
 /// A new secret for an authenticator app. Not stored yet.
@@ -81,11 +81,11 @@ impl Auth {
         let sealed = self.sealing.seal(id, &secret.to_text());
         let field = USERS.require("tfa_secret");
         let ops = vec![
-            Op::Update {
+            Mutation::Update {
                 collection: &USERS,
                 keys: vec![Key::Uuid(id)],
                 set: vec![(field, Value::text(&sealed))],
-                guard: Guard::Every(allowed.and(Filter::Field(field, Test::Null))),
+                precondition: Precondition::All(allowed.and(Filter::Field(field, Test::Null))),
             },
             forget(id),
             create(id, step - 1, ""),
@@ -111,7 +111,7 @@ impl Auth {
             Err(Error::InvalidOtp) => return Err(wrong("otp")),
             other => other?,
         };
-        ops.extend(remove(id, Guard::Present));
+        ops.extend(remove(id, Precondition::None));
         self.commit_factor(actor, ops).await.map_err(|error| match error {
             // A concurrent request used the same code first.
             Error::Forbidden(_) => wrong("otp"),
@@ -125,7 +125,7 @@ impl Auth {
     /// # Errors
     /// [`Error::Forbidden`] if there is no such account.
     pub async fn remove_factor(&self, actor: &Actor, user: Uuid) -> Result<(), Error> {
-        let present = Guard::Every(Filter::everything());
+        let present = Precondition::All(Filter::everything());
         self.commit_factor(actor, remove(user, present).into()).await
     }
 
@@ -157,7 +157,7 @@ impl Auth {
 
     /// Verifies a code and returns the changes that use it up, to commit together with the action
     /// that it authorizes. Without a second factor, there are none. If a concurrent request uses
-    /// the same code first, a guard refuses these changes.
+    /// the same code first, a precondition refuses these changes.
     ///
     /// # Errors
     /// [`Error::InvalidOtp`] for a missing, wrong or used code.
@@ -166,7 +166,7 @@ impl Auth {
         user: &Row,
         id: Uuid,
         otp: Option<&str>,
-    ) -> Result<Vec<Op>, Error> {
+    ) -> Result<Vec<Mutation>, Error> {
         let Some(stored) = user.value("tfa_secret").as_text() else { return Ok(Vec::new()) };
         let otp = plain(otp.ok_or(Error::InvalidOtp)?);
         let noted = self.store.find(&SECOND_FACTORS, Key::Uuid(id)).await?;
@@ -229,15 +229,15 @@ impl Auth {
         scope.filter_for(&[field]).ok_or_else(|| Error::collection(USERS.name))
     }
 
-    async fn commit_factor(&self, actor: &Actor, ops: Vec<Op>) -> Result<(), Error> {
+    async fn commit_factor(&self, actor: &Actor, ops: Vec<Mutation>) -> Result<(), Error> {
         let write = Write { actor: actor.user, at: self.clock.now(), ops };
         self.changes.commit(write).await.map(drop)
     }
 }
 
 /// Returns the change that records the use of a code.
-fn use_step(id: Uuid, step: i64, used: Option<&Row>) -> Result<Vec<Op>, Error> {
-    // An imported secret has no row yet; the key of the new row is its guard.
+fn use_step(id: Uuid, step: i64, used: Option<&Row>) -> Result<Vec<Mutation>, Error> {
+    // An imported secret has no row yet; the key of the new row is its precondition.
     let Some(used) = used else { return Ok(vec![create(id, step, "")]) };
     if used.value("step").as_integer().is_none_or(|last| step <= last) {
         return Err(Error::InvalidOtp);
@@ -251,37 +251,37 @@ fn plain(otp: &str) -> String {
     otp.chars().filter(|c| !c.is_whitespace()).collect()
 }
 
-fn create(id: Uuid, step: i64, recovery_codes: &str) -> Op {
+fn create(id: Uuid, step: i64, recovery_codes: &str) -> Mutation {
     let row = Row::empty(&SECOND_FACTORS)
         .with("id", Value::Uuid(id))
         .with("step", Value::Integer(step))
         .with("recovery_codes", Value::text(recovery_codes));
-    Op::Create { collection: &SECOND_FACTORS, rows: vec![row] }
+    Mutation::Create { collection: &SECOND_FACTORS, rows: vec![row] }
 }
 
-fn update(id: Uuid, field: &str, value: Value, must: Filter) -> Op {
-    Op::Update {
+fn update(id: Uuid, field: &str, value: Value, must: Filter) -> Mutation {
+    Mutation::Update {
         collection: &SECOND_FACTORS,
         keys: vec![Key::Uuid(id)],
         set: vec![(SECOND_FACTORS.require(field), value)],
-        guard: Guard::Every(must),
+        precondition: Precondition::All(must),
     }
 }
 
 /// Returns the changes that remove the second factor of an account.
-pub(in crate::domain) fn remove(id: Uuid, guard: Guard) -> [Op; 2] {
-    let cleared = Op::Update {
+pub(in crate::domain) fn remove(id: Uuid, precondition: Precondition) -> [Mutation; 2] {
+    let cleared = Mutation::Update {
         collection: &USERS,
         keys: vec![Key::Uuid(id)],
         set: vec![(USERS.require("tfa_secret"), Value::Null)],
-        guard,
+        precondition,
     };
     [cleared, forget(id)]
 }
 
 /// Returns the change that deletes the used step and the recovery codes.
-fn forget(id: Uuid) -> Op {
-    Op::delete(&SECOND_FACTORS, vec![Key::Uuid(id)], Guard::Present)
+fn forget(id: Uuid) -> Mutation {
+    Mutation::delete(&SECOND_FACTORS, vec![Key::Uuid(id)], Precondition::None)
 }
 
 fn already_set() -> Error {

@@ -23,8 +23,8 @@ use crate::model::network;
 use crate::model::schema::SESSIONS;
 use crate::query::Filter;
 use crate::query::Test;
-use crate::store::Guard;
-use crate::store::Op;
+use crate::store::Mutation;
+use crate::store::Precondition;
 use crate::store::StoreError;
 
 /// The generation of a session's first token.
@@ -151,7 +151,7 @@ impl Session {
 
     /// Returns the change that inserts a new session.
     #[must_use]
-    pub fn create(&self) -> Op {
+    pub fn create(&self) -> Mutation {
         let [ip, user_agent] = self.client_values();
         let row = Row::empty(&SESSIONS)
             .with("id", Value::Uuid(self.id))
@@ -164,7 +164,7 @@ impl Session {
             .with("expires", Value::Timestamp(self.expires))
             .with("ip", ip)
             .with("user_agent", user_agent);
-        Op::Create { collection: &SESSIONS, rows: vec![row] }
+        Mutation::Create { collection: &SESSIONS, rows: vec![row] }
     }
 
     fn client_values(&self) -> [Value; 2] {
@@ -173,13 +173,13 @@ impl Session {
         [text(ip.as_deref()), text(self.client.user_agent.as_deref())]
     }
 
-    /// Returns the change that stores a rotation. Its guard refuses it if the newest stored token
-    /// is not `used`.
+    /// Returns the change that stores a rotation. Its precondition refuses it if the newest stored
+    /// token is not `used`.
     #[must_use]
-    pub fn rotate(&self, used: i64) -> Op {
+    pub fn rotate(&self, used: i64) -> Mutation {
         let generation = SESSIONS.require("generation");
         let [ip, user_agent] = self.client_values();
-        Op::Update {
+        Mutation::Update {
             collection: &SESSIONS,
             keys: vec![Key::Uuid(self.id)],
             set: vec![
@@ -189,24 +189,27 @@ impl Session {
                 (SESSIONS.require("ip"), ip),
                 (SESSIONS.require("user_agent"), user_agent),
             ],
-            guard: Guard::Every(Filter::Field(generation, Test::Eq(Value::Integer(used)))),
+            precondition: Precondition::All(Filter::Field(
+                generation,
+                Test::Eq(Value::Integer(used)),
+            )),
         }
     }
 }
 
 /// Returns the change that ends sessions. Missing sessions are ignored.
 #[must_use]
-pub fn end(keys: Vec<Key>) -> Op {
-    Op::delete(&SESSIONS, keys, Guard::Present)
+pub fn end(keys: Vec<Key>) -> Mutation {
+    Mutation::delete(&SESSIONS, keys, Precondition::None)
 }
 
 /// Returns the change that deletes expired sessions. Its event notifies the sockets that were
 /// authenticated by one of them.
 #[must_use]
-pub fn end_expired(now: Timestamp) -> Op {
+pub fn end_expired(now: Timestamp) -> Mutation {
     let expired = Test::Lte(Value::Timestamp(now));
     let filter = Filter::Field(SESSIONS.require("expires"), expired);
-    Op::DeleteWhere { collection: &SESSIONS, filter }
+    Mutation::DeleteWhere { collection: &SESSIONS, filter }
 }
 
 /// Returns the network of an address: the first 24 bits of IPv4, the first 64 of IPv6.
@@ -274,7 +277,7 @@ mod tests {
 
         let rotated = session.rotated(client("198.51.100.1", "B"), NOW, LIFETIME);
 
-        let Op::Update { set, .. } = rotated.rotate(session.generation) else {
+        let Mutation::Update { set, .. } = rotated.rotate(session.generation) else {
             panic!("an update")
         };
         let stored = |name| set.iter().find(|(field, _)| field.name == name).unwrap().1.clone();
@@ -282,9 +285,9 @@ mod tests {
         assert_eq!(stored("user_agent"), Value::text("B"));
     }
 
-    fn row(of: Op) -> Row {
+    fn row(of: Mutation) -> Row {
         match of {
-            Op::Create { mut rows, .. } => rows.remove(0),
+            Mutation::Create { mut rows, .. } => rows.remove(0),
             other => panic!("{other:?}"),
         }
     }

@@ -33,8 +33,8 @@ use crate::model::id;
 use crate::model::schema::USERS;
 use crate::query::Filter;
 use crate::query::Test;
-use crate::store::Guard;
-use crate::store::Op;
+use crate::store::Mutation;
+use crate::store::Precondition;
 use crate::store::Write;
 
 /// The only status in which an account can be used.
@@ -144,7 +144,7 @@ impl Auth {
         id: Uuid,
         hash: &str,
         password: &str,
-        factor: Vec<Op>,
+        factor: Vec<Mutation>,
         mode: Mode,
         origin: &Origin,
     ) -> Result<SignIn, Error> {
@@ -171,7 +171,7 @@ impl Auth {
         id: Uuid,
         hash: &str,
         renewed_hash: Option<String>,
-        factor: Vec<Op>,
+        factor: Vec<Mutation>,
         mode: Mode,
         origin: &Origin,
     ) -> Result<SignIn, Error> {
@@ -186,7 +186,7 @@ impl Auth {
         &self,
         user: &Row,
         id: Uuid,
-        mut ops: Vec<Op>,
+        mut ops: Vec<Mutation>,
         now: Timestamp,
         mode: Mode,
         origin: &Origin,
@@ -274,16 +274,16 @@ fn account(user: &Row) -> Option<(Uuid, &str)> {
     Some((user.value("id").as_uuid()?, user.value("password").as_text()?))
 }
 
-/// Returns the update that records a sign-in. Its guard refuses the sign-in unless the account is
-/// active and has the password and second factor that were verified. Otherwise, a session could
-/// begin just after a password change had ended all sessions.
+/// Returns the update that records a sign-in. Its precondition refuses the sign-in unless the
+/// account is active and has the password and second factor that were verified. Otherwise, a
+/// session could begin just after a password change had ended all sessions.
 fn note_access(
     user: &Row,
     id: Uuid,
     hash: &str,
     renewed_hash: Option<String>,
     now: Timestamp,
-) -> Op {
+) -> Mutation {
     let password = USERS.require("password");
     let mut set = vec![(USERS.require("last_access"), Value::Timestamp(now))];
     let factor = USERS.require("tfa_secret");
@@ -292,11 +292,11 @@ fn note_access(
         secret => Test::Eq(secret.clone()),
     };
     set.extend(renewed_hash.map(|hash| (password, Value::text(&hash))));
-    Op::Update {
+    Mutation::Update {
         collection: &USERS,
         keys: vec![Key::Uuid(id)],
         set,
-        guard: Guard::Every(Filter::And(vec![
+        precondition: Precondition::All(Filter::And(vec![
             Filter::Field(password, Test::Eq(Value::text(hash))),
             Filter::Field(factor, same_factor),
             Filter::Field(USERS.require("status"), Test::Eq(Value::text(ACTIVE))),
@@ -322,8 +322,10 @@ mod tests {
 
     #[test]
     fn a_hash_is_only_replaced_by_a_renewed_one() {
-        let names = |op: Op| match op {
-            Op::Update { set, .. } => set.iter().map(|(field, _)| field.name).collect::<Vec<_>>(),
+        let names = |op: Mutation| match op {
+            Mutation::Update { set, .. } => {
+                set.iter().map(|(field, _)| field.name).collect::<Vec<_>>()
+            }
             other => panic!("{other:?}"),
         };
         let now = Timestamp::from_millis(0);

@@ -20,8 +20,8 @@ use crate::model::id;
 use crate::model::schema::SESSIONS;
 use crate::model::schema::USERS;
 use crate::query::Limits;
-use crate::store::Guard;
-use crate::store::Op;
+use crate::store::Mutation;
+use crate::store::Precondition;
 use crate::store::Write;
 
 const PASSWORD: &str = "correct horse";
@@ -82,18 +82,24 @@ impl World {
             .with("password", Value::text(&hash))
             .with("status", Value::text("active"))
             .with("provider", Value::text("default"));
-        world.commit(Op::Create { collection: &USERS, rows: vec![row] }).await;
+        world.commit(Mutation::Create { collection: &USERS, rows: vec![row] }).await;
         world
     }
 
-    async fn commit(&self, op: Op) {
+    async fn commit(&self, op: Mutation) {
         let write = Write { actor: None, at: self.clock.now(), ops: vec![op] };
         self.auth.changes.commit(write).await.unwrap();
     }
 
     async fn set(&self, field: &str, value: Value) {
         let (keys, set) = (vec![Key::Uuid(self.user)], vec![(USERS.require(field), value)]);
-        self.commit(Op::Update { collection: &USERS, keys, set, guard: Guard::Present }).await;
+        self.commit(Mutation::Update {
+            collection: &USERS,
+            keys,
+            set,
+            precondition: Precondition::None,
+        })
+        .await;
     }
 
     async fn login(&self, mode: Mode) -> SignIn {

@@ -18,7 +18,7 @@ use crate::model::Actor;
 use crate::model::Key;
 use crate::model::Value;
 use crate::model::schema::USERS;
-use crate::store::Op;
+use crate::store::Mutation;
 use crate::store::Write;
 use crate::text::fold;
 
@@ -114,9 +114,9 @@ impl Enrolment {
 }
 
 /// Returns the accounts that the operations create.
-fn created(ops: &[Op]) -> Vec<Uuid> {
+fn created(ops: &[Mutation]) -> Vec<Uuid> {
     let rows = ops.iter().flat_map(|op| match op {
-        Op::Create { collection, rows } if **collection == USERS => rows.as_slice(),
+        Mutation::Create { collection, rows } if **collection == USERS => rows.as_slice(),
         _ => &[],
     });
     let keys = rows.filter_map(|row| match row.key() {

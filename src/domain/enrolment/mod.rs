@@ -43,8 +43,8 @@ use crate::model::schema::SESSIONS;
 use crate::model::schema::USERS;
 use crate::query::Filter;
 use crate::query::Test;
-use crate::store::Guard;
-use crate::store::Op;
+use crate::store::Mutation;
+use crate::store::Precondition;
 use crate::store::Store;
 use crate::store::Write;
 
@@ -120,14 +120,14 @@ impl Enrolment {
             };
             Filter::Field(field, test)
         };
-        let guard = Filter::And(["email", "password", "status"].map(unchanged).into());
+        let precondition = Filter::And(["email", "password", "status"].map(unchanged).into());
         let mut ops = vec![
             end_sessions(id),
-            Op::Update {
+            Mutation::Update {
                 collection: &USERS,
                 keys: vec![Key::Uuid(id)],
                 set,
-                guard: Guard::Every(guard),
+                precondition: Precondition::All(precondition),
             },
         ];
         let waiting = self.mails.waiting(kind, id).await?;
@@ -140,7 +140,7 @@ impl Enrolment {
         })
     }
 
-    async fn commit(&self, ops: Vec<Op>) -> Result<(), Error> {
+    async fn commit(&self, ops: Vec<Mutation>) -> Result<(), Error> {
         let write = Write { actor: None, at: self.clock.now(), ops };
         self.changes.commit(write).await.map(drop)
     }
@@ -151,9 +151,9 @@ fn used() -> Error {
     Error::Forbidden(Forbidden::Action)
 }
 
-fn end_sessions(user: Uuid) -> Op {
+fn end_sessions(user: Uuid) -> Mutation {
     let filter = Filter::Field(SESSIONS.require("user"), Test::Eq(Value::Uuid(user)));
-    Op::DeleteWhere { collection: &SESSIONS, filter }
+    Mutation::DeleteWhere { collection: &SESSIONS, filter }
 }
 
 /// Waits until a whole number of steps has passed since `start`. This hides the duration of the

@@ -32,8 +32,8 @@ use crate::query::Environment;
 use crate::query::Filter;
 use crate::query::Limits;
 use crate::query::Test;
-use crate::store::Guard;
-use crate::store::Op;
+use crate::store::Mutation;
+use crate::store::Precondition;
 use crate::text::fold;
 
 /// A registration request. Must never be logged.
@@ -139,7 +139,7 @@ impl Enrolment {
         url: Option<&str>,
         role: Option<Uuid>,
         verifies: bool,
-    ) -> Result<Vec<Op>, Error> {
+    ) -> Result<Vec<Mutation>, Error> {
         let id = id::fresh();
         let status = if verifies { Kind::Registration.status() } else { "active" };
         let row = self
@@ -151,7 +151,7 @@ impl Enrolment {
             .with("password", Value::text(hash))
             .with("role", role.map_or(Value::Null, Value::Uuid))
             .with("status", Value::text(status));
-        let mut ops = vec![Op::Create { collection: &USERS, rows: vec![row] }];
+        let mut ops = vec![Mutation::Create { collection: &USERS, rows: vec![row] }];
         if verifies {
             ops.push(self.confirmation(id, url));
         }
@@ -166,7 +166,7 @@ impl Enrolment {
         hash: &str,
         url: Option<&str>,
         user: &Row,
-    ) -> Result<Vec<Op>, Error> {
+    ) -> Result<Vec<Mutation>, Error> {
         let status = USERS.require("status");
         let pending = Test::Eq(Value::text(Kind::Registration.status()));
         let pending = Filter::Field(status, pending);
@@ -175,7 +175,7 @@ impl Enrolment {
         if !is_pending || !self.mails.may_send(Kind::Registration, id).await? {
             return Ok(Vec::new());
         }
-        let update = Op::Update {
+        let update = Mutation::Update {
             collection: &USERS,
             keys: vec![Key::Uuid(id)],
             set: vec![
@@ -183,7 +183,7 @@ impl Enrolment {
                 (USERS.require("first_name"), names.first),
                 (USERS.require("last_name"), names.last),
             ],
-            guard: Guard::Every(pending),
+            precondition: Precondition::All(pending),
         };
         let mut ops = vec![update, self.confirmation(id, url)];
         let waiting = self.mails.waiting(Kind::Registration, id).await?;
@@ -193,7 +193,7 @@ impl Enrolment {
         Ok(ops)
     }
 
-    fn confirmation(&self, id: Uuid, url: Option<&str>) -> Op {
+    fn confirmation(&self, id: Uuid, url: Option<&str>) -> Mutation {
         let lifetime = self.config.verification_ttl;
         Mails::queue(Kind::Registration, id, url, self.clock.now(), lifetime)
     }

@@ -16,7 +16,7 @@ use crate::model::Key;
 use crate::model::Value;
 use crate::model::id;
 use crate::model::schema::USERS;
-use crate::store::Op;
+use crate::store::Mutation;
 
 /// Validity of a link.
 const LIFETIME: Duration = Duration::from_hours(24);
@@ -73,7 +73,7 @@ impl Enrolment {
             // An existing account takes a second lookup for its row; this one equalizes timing.
             self.store.find(&USERS, Key::Uuid(id::fresh())).await?;
         }
-        let mut ops: Vec<Op> = Vec::new();
+        let mut ops: Vec<Mutation> = Vec::new();
         if let Some(user) = &found
             && user.value("status").as_text() == Some(Kind::Reset.status())
             && user.value("provider").as_text() == Some("default")

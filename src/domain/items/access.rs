@@ -18,8 +18,8 @@ use crate::model::collection::Form;
 use crate::model::collection::Reach;
 use crate::model::schema;
 use crate::query::Scope;
-use crate::store::Guard;
-use crate::store::Op;
+use crate::store::Mutation;
+use crate::store::Precondition;
 use crate::store::Select;
 
 impl Items {
@@ -102,10 +102,10 @@ impl Items {
         action: Action,
         keys: &[Key],
     ) -> Result<bool, Error> {
-        let (keys, guard) = (keys.to_vec(), Guard::Present);
+        let (keys, precondition) = (keys.to_vec(), Precondition::None);
         let op = match action {
-            Action::Update => Op::Update { collection, keys, set: Vec::new(), guard },
-            Action::Delete => Op::delete(collection, keys, guard),
+            Action::Update => Mutation::Update { collection, keys, set: Vec::new(), precondition },
+            Action::Delete => Mutation::delete(collection, keys, precondition),
             _ => return Ok(false),
         };
         match accounts::keep_in_place(&self.directory, &self.permissions, actor, &[op]).await {

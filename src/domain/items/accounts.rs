@@ -14,7 +14,7 @@ use crate::model::schema::SESSIONS;
 use crate::model::schema::USERS;
 use crate::query::Filter;
 use crate::query::Test;
-use crate::store::Op;
+use crate::store::Mutation;
 
 /// The fields whose change ends the sessions of an account.
 const GROUNDS: [&str; 5] = ["email", "password", "status", "provider", "external_identifier"];
@@ -32,10 +32,10 @@ const ROLES: [&str; 2] = ["role", "public_registration_role"];
 /// at a provider changes. It is part of the same transaction, so no sign-in can happen in between.
 /// A cookie session survives a change that it makes itself. (The sessions of a deleted account are
 /// deleted with it.)
-pub(super) fn end_sessions(actor: &Actor, ops: &mut Vec<Op>) {
+pub(super) fn end_sessions(actor: &Actor, ops: &mut Vec<Mutation>) {
     let mut ending: Vec<Value> = Vec::new();
     for op in ops.iter() {
-        if let Op::Update { collection, keys, set, .. } = op
+        if let Mutation::Update { collection, keys, set, .. } = op
             && **collection == USERS
             && set.iter().any(|(field, _)| GROUNDS.contains(&field.name))
         {
@@ -52,7 +52,7 @@ pub(super) fn end_sessions(actor: &Actor, ops: &mut Vec<Op>) {
                 Filter::Field(SESSIONS.require("mode"), in_body),
             ]));
         }
-        ops.insert(0, Op::DeleteWhere { collection: &SESSIONS, filter });
+        ops.insert(0, Mutation::DeleteWhere { collection: &SESSIONS, filter });
     }
 }
 
@@ -67,7 +67,7 @@ pub(super) async fn keep_in_place(
     directory: &Directory,
     permissions: &Permissions,
     actor: &Actor,
-    ops: &[Op],
+    ops: &[Mutation],
 ) -> Result<(), Error> {
     if actor.admin {
         return Ok(());
@@ -76,7 +76,7 @@ pub(super) async fn keep_in_place(
     let gives_all = |role: &Value| role.as_uuid().is_some_and(|role| roles.contains(&role));
     for op in ops {
         let (collection, touched) = match op {
-            Op::Create { collection, rows } => {
+            Mutation::Create { collection, rows } => {
                 let role = USERS.require("role");
                 let refused = |row: &Row| gives_all(&row[role]) || has_identity(row);
                 if **collection == USERS && rows.iter().any(refused) {
@@ -84,7 +84,7 @@ pub(super) async fn keep_in_place(
                 }
                 (*collection, &[][..])
             }
-            Op::Update { collection, keys, set, .. } => {
+            Mutation::Update { collection, keys, set, .. } => {
                 let is_identity = |field: &str| **collection == USERS && IDENTITY.contains(&field);
                 if set.iter().any(|(field, value)| {
                     is_identity(field.name) || ROLES.contains(&field.name) && gives_all(value)
@@ -93,8 +93,11 @@ pub(super) async fn keep_in_place(
                 }
                 (*collection, keys.as_slice())
             }
-            Op::Delete { collection, keys, .. } => (*collection, keys.as_slice()),
-            Op::DeleteWhere { .. } | Op::Finish { .. } | Op::Erase { .. } | Op::CatchUp => continue,
+            Mutation::Delete { collection, keys, .. } => (*collection, keys.as_slice()),
+            Mutation::DeleteWhere { .. }
+            | Mutation::Finish { .. }
+            | Mutation::Erase { .. }
+            | Mutation::ProjectActivity => continue,
         };
         if Permissions::depend_on(collection) {
             return Err(Error::collection(collection.name));

@@ -29,14 +29,14 @@ use crate::model::Row;
 use crate::model::collection::Reach;
 use crate::model::collection::Special;
 use crate::query::Scope;
-use crate::store::Guard;
-use crate::store::Op;
+use crate::store::Mutation;
+use crate::store::Precondition;
 
 /// The changes of one request so far.
 pub(super) struct Draft<'a> {
     pub(super) items: &'a Items,
     pub(super) actor: &'a Actor,
-    pub(super) ops: Vec<Op>,
+    pub(super) ops: Vec<Mutation>,
     /// The unknown names in payloads.
     pub(super) ignored: Ignored,
     /// The fields that the request sets on the items that it names, except server-managed fields.
@@ -137,7 +137,7 @@ impl<'a> Draft<'a> {
             return Ok(());
         }
         unchanged::leave_out_masks(collection, &mut values);
-        let guard = guard(scope, &values)?;
+        let precondition = precondition(scope, &values)?;
         let mut values = self.items.with_presets(self.actor, scope, values)?;
         let lists = self.take_relations(collection, &mut values, depth).await?;
         let mut set = self.items.set(self.actor, scope, &values).await?;
@@ -151,7 +151,7 @@ impl<'a> Draft<'a> {
         if depth == 0 || !set.is_empty() {
             Items::stamp(self.actor, collection, &mut set);
             self.grow(keys.len())?;
-            self.ops.push(Op::Update { collection, keys: keys.clone(), set, guard });
+            self.ops.push(Mutation::Update { collection, keys: keys.clone(), set, precondition });
         }
         for key in keys {
             self.queue(lists.clone(), Some(key), false, depth)?;
@@ -170,9 +170,10 @@ impl<'a> Draft<'a> {
     ) -> Result<(), Error> {
         self.is_plain = false;
         let scope = self.scope(collection, Action::Delete)?;
-        let guard = if scope.is_full() { Guard::Present } else { Guard::Every(scope.filter()) };
+        let precondition =
+            if scope.is_full() { Precondition::None } else { Precondition::All(scope.filter()) };
         self.grow(keys.len())?;
-        self.ops.push(Op::delete(collection, keys, guard));
+        self.ops.push(Mutation::delete(collection, keys, precondition));
         Ok(())
     }
 
@@ -216,8 +217,10 @@ impl<'a> Draft<'a> {
         self.grow(1)?;
         let collection = row.collection();
         match self.ops.last_mut() {
-            Some(Op::Create { collection: last, rows }) if *last == collection => rows.push(row),
-            _ => self.ops.push(Op::Create { collection, rows: vec![row] }),
+            Some(Mutation::Create { collection: last, rows }) if *last == collection => {
+                rows.push(row)
+            }
+            _ => self.ops.push(Mutation::Create { collection, rows: vec![row] }),
         }
         let created = self.created.entry(collection.name).or_default();
         *created += 1;
@@ -256,9 +259,9 @@ impl Items {
 }
 
 /// Returns the precondition on the items that these values are set on.
-fn guard(scope: &Scope, values: &Map<String, Json>) -> Result<Guard, Error> {
+fn precondition(scope: &Scope, values: &Map<String, Json>) -> Result<Precondition, Error> {
     if scope.is_full() {
-        return Ok(Guard::Present);
+        return Ok(Precondition::None);
     }
     let collection = scope.collection();
     let fields: Vec<&'static Field> =
@@ -267,5 +270,5 @@ fn guard(scope: &Scope, values: &Map<String, Json>) -> Result<Guard, Error> {
         let fields = fields.iter().map(|field| field.name.to_owned()).collect();
         Error::Forbidden(Forbidden::Update { collection: collection.name, fields })
     })?;
-    Ok(Guard::Every(filter))
+    Ok(Precondition::All(filter))
 }

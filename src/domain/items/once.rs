@@ -9,7 +9,7 @@ use crate::domain::Error;
 use crate::model::Actor;
 use crate::model::Collection;
 use crate::model::Kind;
-use crate::store::Once;
+use crate::store::IdempotencyKey;
 
 /// The maximum length of a key in bytes.
 const KEY_BYTES_MAX: usize = 255;
@@ -28,7 +28,7 @@ pub(super) fn once(
     collection: &'static Collection,
     payload: &Json,
     key: String,
-) -> Result<Once, Error> {
+) -> Result<IdempotencyKey, Error> {
     if key.is_empty() || key.len() > KEY_BYTES_MAX {
         return Err(Error::payload(format!(
             "the idempotency key must have 1 to {KEY_BYTES_MAX} characters"
@@ -41,7 +41,7 @@ pub(super) fn once(
         )));
     }
     let digest = digest(collection, payload);
-    Ok(Once { owner: actor.user, key, digest, collection, roots: Vec::new() })
+    Ok(IdempotencyKey { owner: actor.user, key, digest, collection, roots: Vec::new() })
 }
 
 /// Returns a digest of the request. Secrets are left out: guessing a password from this digest

@@ -6,7 +6,7 @@ use crate::domain::Error;
 use crate::domain::directory::Directory;
 use crate::model::Key;
 use crate::model::schema::ROLES;
-use crate::store::Op;
+use crate::store::Mutation;
 
 /// The maximum number of checked ancestors. Those beyond it grant no permissions anyway.
 const ANCESTORS_MAX: usize = 100;
@@ -16,16 +16,16 @@ const ANCESTORS_MAX: usize = 100;
 ///
 /// # Errors
 /// [`Error::InvalidPayload`].
-pub(super) async fn check_parents(directory: &Directory, ops: &[Op]) -> Result<(), Error> {
+pub(super) async fn check_parents(directory: &Directory, ops: &[Mutation]) -> Result<(), Error> {
     let parent = ROLES.require("parent");
     let mut parents: HashMap<Key, Option<Key>> = HashMap::new();
     for op in ops {
         match op {
-            Op::Create { collection, rows } if **collection == ROLES => {
+            Mutation::Create { collection, rows } if **collection == ROLES => {
                 parents
                     .extend(rows.iter().filter_map(|row| Some((row.key()?, row[parent].as_key()))));
             }
-            Op::Update { collection, keys, set, .. } if **collection == ROLES => {
+            Mutation::Update { collection, keys, set, .. } if **collection == ROLES => {
                 if let Some((_, above)) = set.iter().find(|(field, _)| *field == parent) {
                     parents.extend(keys.iter().map(|key| (*key, above.as_key())));
                 }

@@ -22,7 +22,7 @@ use crate::model::schema::PERMISSIONS;
 use crate::model::schema::POLICIES;
 use crate::model::schema::ROLES;
 use crate::model::schema::USERS;
-use crate::store::Op;
+use crate::store::Mutation;
 use crate::store::Write;
 
 const POLICY: u128 = 1;
@@ -108,7 +108,7 @@ impl World {
     }
 
     async fn add(&self, row: Row) {
-        let op = Op::Create { collection: row.collection(), rows: vec![row] };
+        let op = Mutation::Create { collection: row.collection(), rows: vec![row] };
         let write = Write { actor: None, at: self.items.clock.now(), ops: vec![op] };
         self.items.changes.commit(write).await.unwrap();
     }

@@ -27,16 +27,16 @@ use crate::model::collection::Form;
 use crate::model::collection::Reach;
 use crate::model::event::key_as_written;
 use crate::query::Scope;
-use crate::store::Done;
-use crate::store::Guard;
-use crate::store::Op;
+use crate::store::Mutation;
+use crate::store::Outcome;
+use crate::store::Precondition;
 use crate::store::Write;
 
 /// The changes that create items.
 #[derive(Debug, Default)]
 pub(in crate::domain) struct Creation {
     /// The changes; empty if there is no item.
-    pub(in crate::domain) ops: Vec<Op>,
+    pub(in crate::domain) ops: Vec<Mutation>,
     /// The indexes of the items named by the payload among all items created in their collection.
     /// The others are behind relations.
     roots: Vec<usize>,
@@ -91,12 +91,12 @@ impl Items {
         once.roots.clone_from(&roots);
         let write = Write { actor: actor.user, at: self.clock.now(), ops };
         match self.changes.commit_for(actor, write, Some(once)).await? {
-            Done::Now(events) | Done::Partly(events, _) => {
+            Outcome::Committed(events) | Outcome::Partial(events, _) => {
                 let rows = written::created(collection, &events, &roots);
                 let written = self.written(actor, collection, query, rows, many).await?;
                 Ok(Written { ignored, ..written })
             }
-            Done::Before(keys) => {
+            Outcome::Duplicate(keys) => {
                 let answer = match query {
                     Ok(query) => self.found(actor, collection, &query, &keys, many).await,
                     Err(hidden) => Err(hidden),
@@ -220,8 +220,9 @@ impl Items {
         if keys.is_empty() {
             return Ok(answer);
         }
-        let guard = if scope.is_full() { Guard::Present } else { Guard::Every(scope.filter()) };
-        let mut ops = vec![Op::Delete { collection, keys, guard, text_keys }];
+        let precondition =
+            if scope.is_full() { Precondition::None } else { Precondition::All(scope.filter()) };
+        let mut ops = vec![Mutation::Delete { collection, keys, precondition, text_keys }];
         self.with_consequences(actor, &mut ops).await?;
         self.commit(actor, ops).await.map_err(|error| match error {
             Error::Forbidden(Forbidden::Item) => {
@@ -232,12 +233,12 @@ impl Items {
         Ok(answer)
     }
 
-    async fn commit(&self, actor: &Actor, ops: Vec<Op>) -> Result<Vec<Arc<Event>>, Error> {
+    async fn commit(&self, actor: &Actor, ops: Vec<Mutation>) -> Result<Vec<Arc<Event>>, Error> {
         let write = Write { actor: actor.user, at: self.clock.now(), ops };
         match self.changes.commit_for(actor, write, None).await? {
-            Done::Now(events) | Done::Partly(events, _) => Ok(events),
+            Outcome::Committed(events) | Outcome::Partial(events, _) => Ok(events),
             // Only a write with an idempotency key can be a duplicate.
-            Done::Before(_) => Ok(Vec::new()),
+            Outcome::Duplicate(_) => Ok(Vec::new()),
         }
     }
 
@@ -280,7 +281,7 @@ impl Items {
     }
 
     /// Adds the side effects of account changes, and refuses privilege escalation.
-    async fn with_consequences(&self, actor: &Actor, ops: &mut Vec<Op>) -> Result<(), Error> {
+    async fn with_consequences(&self, actor: &Actor, ops: &mut Vec<Mutation>) -> Result<(), Error> {
         if ops.iter().any(|op| op.collection().is_some_and(|it| it.reach == Reach::System)) {
             accounts::keep_in_place(&self.directory, &self.permissions, actor, ops).await?;
             accounts::end_sessions(actor, ops);

@@ -29,8 +29,8 @@ use crate::model::schema::MAILS;
 use crate::model::schema::USERS;
 use crate::query::Filter;
 use crate::query::Test;
-use crate::store::Guard;
-use crate::store::Op;
+use crate::store::Mutation;
+use crate::store::Precondition;
 use crate::store::Write;
 
 /// The maximum number of mails sent concurrently.
@@ -144,7 +144,7 @@ impl Mails {
         match outcome {
             Outcome::Dropped => self.drop_mails(vec![Key::Uuid(mail.id)]).await,
             Outcome::Sent => {
-                self.note(mail.id, vec![("date_next", Value::Null)], Guard::Present).await
+                self.note(mail.id, vec![("date_next", Value::Null)], Precondition::None).await
             }
             Outcome::Later => {
                 // The time of the failure: the attempt itself may have taken a while.
@@ -152,7 +152,7 @@ impl Mails {
                 let set = vec![("date_next", next), ("attempts", Value::Integer(attempts))];
                 // A mail that was cancelled meanwhile is not retried.
                 let waits = Filter::Field(MAILS.require("date_next"), Test::Nnull);
-                match self.note(mail.id, set, Guard::Every(waits)).await {
+                match self.note(mail.id, set, Precondition::All(waits)).await {
                     Err(Error::Forbidden(_)) => Ok(()),
                     noted => noted,
                 }
@@ -200,25 +200,25 @@ impl Mails {
             Filter::Field(MAILS.require("date_next"), Test::Null),
             Filter::Field(MAILS.require("date_created"), Test::Lte(before)),
         ]);
-        self.commit(vec![Op::DeleteWhere { collection: &MAILS, filter }]).await
+        self.commit(vec![Mutation::DeleteWhere { collection: &MAILS, filter }]).await
     }
 
     async fn drop_mails(&self, keys: Vec<Key>) -> Result<(), Error> {
-        self.commit(vec![Op::delete(&MAILS, keys, Guard::Present)]).await
+        self.commit(vec![Mutation::delete(&MAILS, keys, Precondition::None)]).await
     }
 
     async fn note(
         &self,
         id: Uuid,
         set: Vec<(&'static str, Value)>,
-        guard: Guard,
+        precondition: Precondition,
     ) -> Result<(), Error> {
         let set = set.into_iter().map(|(name, value)| (MAILS.require(name), value)).collect();
         let keys = vec![Key::Uuid(id)];
-        self.commit(vec![Op::Update { collection: &MAILS, keys, set, guard }]).await
+        self.commit(vec![Mutation::Update { collection: &MAILS, keys, set, precondition }]).await
     }
 
-    async fn commit(&self, ops: Vec<Op>) -> Result<(), Error> {
+    async fn commit(&self, ops: Vec<Mutation>) -> Result<(), Error> {
         let write = Write { actor: None, at: self.clock.now(), ops };
         self.changes.commit(write).await.map(drop)
     }

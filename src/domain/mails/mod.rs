@@ -26,8 +26,8 @@ use crate::model::Row;
 use crate::model::Value;
 use crate::model::id;
 use crate::model::schema::MAILS;
-use crate::store::Guard;
-use crate::store::Op;
+use crate::store::Mutation;
+use crate::store::Precondition;
 use crate::store::Store;
 
 /// The maximum number of queued mails. Requests that would add more are refused.
@@ -187,7 +187,7 @@ impl Mails {
         url: Option<&str>,
         now: Timestamp,
         lifetime: Duration,
-    ) -> Op {
+    ) -> Mutation {
         let row = Row::empty(&MAILS)
             .with("id", Value::Uuid(id::fresh()))
             .with("user", Value::Uuid(user))
@@ -197,15 +197,15 @@ impl Mails {
             .with("attempts", Value::Integer(0))
             .with("date_created", Value::Timestamp(now))
             .with("date_next", Value::Timestamp(now));
-        Op::Create { collection: &MAILS, rows: vec![row] }
+        Mutation::Create { collection: &MAILS, rows: vec![row] }
     }
 
     /// Returns the change that takes mails out of the queue. They still count towards the limit,
     /// since they may be in delivery already.
     #[must_use]
-    pub fn take_back(keys: Vec<Key>) -> Op {
+    pub fn take_back(keys: Vec<Key>) -> Mutation {
         let set = vec![(MAILS.require("date_next"), Value::Null)];
-        Op::Update { collection: &MAILS, keys, set, guard: Guard::Present }
+        Mutation::Update { collection: &MAILS, keys, set, precondition: Precondition::None }
     }
 
     /// Notifies the delivery of new mails.

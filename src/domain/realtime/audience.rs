@@ -85,8 +85,8 @@ pub(super) enum Charge {
 struct BySubject(Arc<View>);
 
 impl Audience {
-    /// Creates an index without views. `frame_bytes_max` limits frames, `unsent` counts them, and an
-    /// account may have `queries_max` of the cheapest views.
+    /// Creates an index without views. `frame_bytes_max` limits frames, `unsent` counts them, and
+    /// an account may have `queries_max` of the cheapest views.
     pub(super) fn new(
         frame_bytes_max: usize,
         unsent: Meter,

@@ -9,7 +9,7 @@ use crate::model::schema::POLICIES;
 use crate::model::schema::ROLES;
 use crate::model::schema::USERS;
 use crate::store::StoreError;
-use crate::store::write::Op;
+use crate::store::write::Mutation;
 
 /// Tests for an active account that is an administrator directly, through its role or through an
 /// ancestor of that role, and that remains one when all unfinished deletions have ended.
@@ -32,10 +32,12 @@ const EXISTS: &str = "\
     )";
 
 /// Returns whether an operation may take rights away from an administrator.
-pub(super) fn may_take_away(op: &Op) -> bool {
+pub(super) fn may_take_away(op: &Mutation) -> bool {
     match op {
-        Op::Delete { collection, .. } => [&USERS, &ROLES, &POLICIES, &ACCESS].contains(collection),
-        Op::Update { collection, set, .. } => set.iter().any(|(field, _)| {
+        Mutation::Delete { collection, .. } => {
+            [&USERS, &ROLES, &POLICIES, &ACCESS].contains(collection)
+        }
+        Mutation::Update { collection, set, .. } => set.iter().any(|(field, _)| {
             let grounds: &[&str] = match collection.name {
                 "directus_users" => &["status", "role"],
                 "directus_roles" => &["parent"],
@@ -45,8 +47,11 @@ pub(super) fn may_take_away(op: &Op) -> bool {
             };
             grounds.contains(&field.name)
         }),
-        Op::Erase { .. } => true,
-        Op::Create { .. } | Op::DeleteWhere { .. } | Op::Finish { .. } | Op::CatchUp => false,
+        Mutation::Erase { .. } => true,
+        Mutation::Create { .. }
+        | Mutation::DeleteWhere { .. }
+        | Mutation::Finish { .. }
+        | Mutation::ProjectActivity => false,
     }
 }
 

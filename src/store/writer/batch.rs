@@ -17,11 +17,11 @@ use crate::model::Key;
 use crate::model::Row;
 use crate::store::StoreError;
 use crate::store::activity;
-use crate::store::chore::Chore;
 use crate::store::erasure;
 use crate::store::event_log;
-use crate::store::write::Once;
-use crate::store::write::Op;
+use crate::store::maintenance::Maintenance;
+use crate::store::write::IdempotencyKey;
+use crate::store::write::Mutation;
 use crate::store::write::ROW_OVERHEAD;
 use crate::store::write::Write;
 use crate::store::writer::State;
@@ -108,7 +108,7 @@ pub(super) enum Ran {
     /// Some consequences are done; the same write must run again.
     Again,
     /// The write is done; these consequences must follow.
-    Left(Vec<Op>),
+    Left(Vec<Mutation>),
 }
 
 impl<'c> Batch<'c> {
@@ -147,7 +147,7 @@ impl<'c> Batch<'c> {
     /// Looks up which of these idempotency keys were used before.
     pub(super) async fn recall(
         &mut self,
-        keys: impl Iterator<Item = &Once>,
+        keys: impl Iterator<Item = &IdempotencyKey>,
     ) -> Result<Idempotency, StoreError> {
         Idempotency::load(&mut self.transaction, keys).await
     }
@@ -180,26 +180,28 @@ impl<'c> Batch<'c> {
     async fn run_op(
         &mut self,
         write: &Write,
-        op: &Op,
+        op: &Mutation,
         begin: Touched,
     ) -> Result<Progress, StoreError> {
         match op {
-            Op::Create { collection, rows } => self.create(write, collection, rows).await?,
-            Op::Update { collection, keys, set, guard } => {
+            Mutation::Create { collection, rows } => self.create(write, collection, rows).await?,
+            Mutation::Update { collection, keys, set, precondition } => {
                 let most = self.mutation_left(keys, begin);
-                self.update(write, collection, keys, set, guard, most).await?;
+                self.update(write, collection, keys, set, precondition, most).await?;
             }
-            Op::Delete { collection, keys, guard, text_keys } => {
+            Mutation::Delete { collection, keys, precondition, text_keys } => {
                 let most = self.mutation_left(keys, begin);
-                let before = self.guarded(collection, keys, guard, most).await?;
+                let before = self.guarded(collection, keys, precondition, most).await?;
                 return self.delete_or_begin(write, collection, before, text_keys).await;
             }
-            Op::DeleteWhere { collection, filter } => {
+            Mutation::DeleteWhere { collection, filter } => {
                 return self.delete_where(write, collection, filter).await;
             }
-            Op::Finish { collection, keys } => return self.finish(write, collection, keys).await,
-            Op::Erase { user, items } => return self.erase(write, *user, *items).await,
-            Op::CatchUp => activity::append_owed(&mut self.transaction).await?,
+            Mutation::Finish { collection, keys } => {
+                return self.finish(write, collection, keys).await;
+            }
+            Mutation::Erase { user, items } => return self.erase(write, *user, *items).await,
+            Mutation::ProjectActivity => activity::append_owed(&mut self.transaction).await?,
         }
         Ok(Progress::Whole)
     }
@@ -209,7 +211,7 @@ impl<'c> Batch<'c> {
     async fn rehearse(
         &mut self,
         write: &Write,
-        ops: &[Op],
+        ops: &[Mutation],
         begin: Touched,
         had_one: bool,
     ) -> Result<(), StoreError> {
@@ -273,8 +275,8 @@ impl<'c> Batch<'c> {
     }
 
     /// Runs a maintenance write.
-    pub(super) async fn keep_house(&mut self, chore: &Chore) -> Result<(), StoreError> {
-        chore.run(&mut self.transaction).await
+    pub(super) async fn maintain(&mut self, maintenance: &Maintenance) -> Result<(), StoreError> {
+        maintenance.run(&mut self.transaction).await
     }
 
     /// Commits, and returns the new state of the writer.

@@ -19,7 +19,7 @@ use crate::model::Key;
 use crate::model::Row;
 use crate::model::schema;
 use crate::model::schema::USERS;
-use crate::store::Op;
+use crate::store::Mutation;
 use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::Write;
@@ -195,11 +195,11 @@ impl Store {
             let is_same = |last: &&mut Begun| last.rest.actor == actor && last.erases == erases;
             let last = all.last_mut().filter(is_same);
             match last.and_then(|last| last.rest.ops.last_mut()) {
-                Some(Op::Finish { collection: other, keys }) if *other == collection => {
+                Some(Mutation::Finish { collection: other, keys }) if *other == collection => {
                     keys.push(key);
                 }
                 _ => {
-                    let ops = vec![Op::Finish { collection, keys: vec![key] }];
+                    let ops = vec![Mutation::Finish { collection, keys: vec![key] }];
                     let rest = Write { actor, at: Timestamp::from_millis(0), ops };
                     all.push(Begun { rest, erases });
                 }

@@ -16,7 +16,7 @@ use crate::model::EventAction;
 use crate::model::Key;
 use crate::store::StoreError;
 use crate::store::rows;
-use crate::store::write::Once;
+use crate::store::write::IdempotencyKey;
 
 const FIND: &str = "select i.owner, i.key, i.digest, i.items from json_each(?) as asked \
      join chinwag_idempotency as i on i.owner = asked.value ->> 0 and i.key = asked.value ->> 1";
@@ -43,7 +43,7 @@ impl Idempotency {
     /// Reads the records of these keys.
     pub(super) async fn load(
         connection: &mut SqliteConnection,
-        keys: impl Iterator<Item = &Once>,
+        keys: impl Iterator<Item = &IdempotencyKey>,
     ) -> Result<Self, StoreError> {
         let asked: Vec<Json> = keys.map(|once| json!([owner(once), once.key])).collect();
         let mut done = HashMap::new();
@@ -62,7 +62,7 @@ impl Idempotency {
     }
 
     /// Returns the items that were created under a key, if it was used.
-    pub(super) fn find(&self, once: &Once) -> Result<Option<Vec<Key>>, StoreError> {
+    pub(super) fn find(&self, once: &IdempotencyKey) -> Result<Option<Vec<Key>>, StoreError> {
         match self.done.get(&(owner(once), once.key.clone())) {
             None => Ok(None),
             Some(line) if line.digest == once.digest => Ok(Some(line.items.clone())),
@@ -71,7 +71,7 @@ impl Idempotency {
     }
 
     /// Records the requested items that were created under a key. Skips a write without creates.
-    pub(super) fn note(&mut self, once: &Once, events: &[Arc<Event>]) {
+    pub(super) fn note(&mut self, once: &IdempotencyKey, events: &[Arc<Event>]) {
         let Some(first) = events.iter().find(|event| event.action == EventAction::Create) else {
             return;
         };
@@ -103,6 +103,6 @@ impl Idempotency {
     }
 }
 
-fn owner(once: &Once) -> String {
+fn owner(once: &IdempotencyKey) -> String {
     once.owner.map(|owner| owner.to_string()).unwrap_or_default()
 }

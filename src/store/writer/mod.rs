@@ -1,10 +1,10 @@
 //! The single writer, with group commit.
 //!
 //! Writes wait in a bounded queue. The writer takes all queued writes up to the limits of one batch
-//! (`turns` selects them by fair queueing), runs them in one transaction together with their rows
-//! in `event_log`, commits, and only then publishes events and replies. A lone write does not wait
-//! for others: a batch consists of the writes that were queued during the previous commit. If a
-//! write of a batch is refused, the batch is retried with a savepoint before each write, so that
+//! (`fair_queue` selects them by fair queueing), runs them in one transaction together with their
+//! rows in `event_log`, commits, and only then publishes events and replies. A lone write does not
+//! wait for others: a batch consists of the writes that were queued during the previous commit. If
+//! a write of a batch is refused, the batch is retried with a savepoint before each write, so that
 //! one bad write fails alone and costs the others no commits of their own. A write with many
 //! consequences ends a batch with one step of them (`steps`).
 
@@ -15,12 +15,12 @@ mod counters;
 mod dates;
 mod deletions;
 mod failure;
+mod fair_queue;
 mod idempotency;
 mod mutations;
 mod queue;
 mod references;
 mod steps;
-mod turns;
 
 use std::iter;
 use std::sync::Arc;
@@ -36,13 +36,13 @@ use tokio::sync::mpsc;
 
 use crate::model::Place;
 use crate::store::StoreError;
-use crate::store::chore::Chore;
+use crate::store::maintenance::Maintenance;
 use crate::store::recent::Recent;
 use crate::store::search::Indexer;
 use crate::store::wal::Wal;
 use crate::store::write::Committed;
-use crate::store::write::Done;
-use crate::store::write::Once;
+use crate::store::write::IdempotencyKey;
+use crate::store::write::Outcome;
 use crate::store::write::Write;
 use crate::store::writer::batch::Batch;
 pub(super) use crate::store::writer::batch::Bounds;
@@ -51,37 +51,37 @@ pub(super) use crate::store::writer::batch::Step;
 use crate::store::writer::counters::Counters;
 pub use crate::store::writer::deletions::Begun;
 use crate::store::writer::deletions::Deletions;
+use crate::store::writer::fair_queue::FairQueue;
 use crate::store::writer::idempotency::Idempotency;
 pub(super) use crate::store::writer::queue::Job;
 pub(super) use crate::store::writer::queue::Queue;
-use crate::store::writer::turns::Turns;
 
 /// Size of queued writes and of the items that they touch at which a batch ends, in bytes. Bounds
 /// the latency of the next batch.
 const BATCH_BYTES_MAX: usize = 4 << 20;
 
-pub(super) type Outcome = Result<Done, StoreError>;
+pub(super) type JobResult = Result<Outcome, StoreError>;
 
 /// The work of one job.
 pub(super) enum Work {
     /// A write, with its idempotency key if it has one.
-    Write(Write, Option<Once>),
+    Write(Write, Option<IdempotencyKey>),
     /// A maintenance write, without events.
-    Chore(Chore),
+    Maintenance(Maintenance),
 }
 
 impl Work {
     fn bytes(&self) -> usize {
         match self {
             Self::Write(write, _) => write.bytes(),
-            Self::Chore(_) => 0,
+            Self::Maintenance(_) => 0,
         }
     }
 
-    const fn once(&self) -> Option<&Once> {
+    const fn once(&self) -> Option<&IdempotencyKey> {
         match self {
             Self::Write(_, once) => once.as_ref(),
-            Self::Chore(_) => None,
+            Self::Maintenance(_) => None,
         }
     }
 }
@@ -137,9 +137,9 @@ impl Writer {
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Job>) -> Option<SqliteConnection> {
         let mut come = Vec::new();
         let mut jobs = Vec::new();
-        let mut turns = Turns::new(self.batch_max);
+        let mut flows = FairQueue::new(self.batch_max);
         loop {
-            if turns.is_empty() {
+            if flows.is_empty() {
                 let next = queue.recv_many(&mut come, usize::MAX);
                 let received = match self.indexer.pause() {
                     None => Ok(next.await),
@@ -155,9 +155,9 @@ impl Writer {
             } else {
                 come.extend(iter::from_fn(|| queue.try_recv().ok()));
             }
-            turns.take(&mut come, &mut jobs);
+            flows.take(&mut come, &mut jobs);
             self.commit(&mut jobs).await;
-            turns.put_back(jobs.drain(..));
+            flows.put_back(jobs.drain(..));
             self.wal.truncate_if_asked(self.connection.as_mut()).await;
             self.indexer.notice(self.position.load(Ordering::Acquire));
             if self.indexer.is_late() {
@@ -203,7 +203,7 @@ impl Writer {
         &mut self,
         jobs: &[Job],
         mode: BatchMode,
-    ) -> Result<Vec<Outcome>, StoreError> {
+    ) -> Result<Vec<JobResult>, StoreError> {
         let outcome = self.attempt(jobs, mode).await;
         if let Err(StoreError::Database(error)) = &outcome {
             tracing::error!(error = %error, "a transaction failed, the connection is made anew");
@@ -216,7 +216,11 @@ impl Writer {
         outcome
     }
 
-    async fn attempt(&mut self, jobs: &[Job], mode: BatchMode) -> Result<Vec<Outcome>, StoreError> {
+    async fn attempt(
+        &mut self,
+        jobs: &[Job],
+        mode: BatchMode,
+    ) -> Result<Vec<JobResult>, StoreError> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
             none => {
@@ -248,7 +252,7 @@ impl Writer {
                 (Ok(_) | Err(StoreError::KeyReused), None) => {}
                 (Err(_), _) => return outcome.map(|_| outcomes),
             }
-            let is_step = matches!(outcome, Ok(Done::Partly(..)));
+            let is_step = matches!(outcome, Ok(Outcome::Partial(..)));
             outcomes.push(outcome);
             if is_step {
                 // One step per batch, so that other writes can go in between.
@@ -260,10 +264,10 @@ impl Writer {
     }
 
     /// Publishes committed events.
-    async fn publish(&self, outcomes: &[Outcome]) {
+    async fn publish(&self, outcomes: &[JobResult]) {
         let events = outcomes.iter().flat_map(|outcome| match outcome {
-            Ok(Done::Now(events) | Done::Partly(events, _)) => events.as_slice(),
-            Ok(Done::Before(_)) | Err(_) => &[],
+            Ok(Outcome::Committed(events) | Outcome::Partial(events, _)) => events.as_slice(),
+            Ok(Outcome::Duplicate(_)) | Err(_) => &[],
         });
         let committed: Committed = events.cloned().collect();
         for event in committed.iter() {
@@ -287,16 +291,16 @@ async fn do_one(
     done: &mut Idempotency,
     work: &Work,
     mode: BatchMode,
-) -> Outcome {
+) -> JobResult {
     let (write, once) = match work {
         Work::Write(write, once) => (write, once),
-        Work::Chore(chore) => {
-            batch.keep_house(chore).await?;
-            return Ok(Done::Now(Vec::new()));
+        Work::Maintenance(maintenance) => {
+            batch.maintain(maintenance).await?;
+            return Ok(Outcome::Committed(Vec::new()));
         }
     };
     if let Some(items) = once.as_ref().map(|once| done.find(once)).transpose()?.flatten() {
-        return Ok(Done::Before(items));
+        return Ok(Outcome::Duplicate(items));
     }
     let begin = batch.events().len();
     let ran = batch.run(write).await?;
@@ -306,14 +310,14 @@ async fn do_one(
     let events = batch.events()[begin..].to_vec();
     let rest = match ran {
         Ran::Whole => None,
-        Ran::Again => return Ok(Done::Partly(events, write.clone())),
+        Ran::Again => return Ok(Outcome::Partial(events, write.clone())),
         Ran::Left(ops) => Some(Write { ops, ..*write }),
     };
     if let Some(once) = once {
         done.note(once, &events);
     }
     Ok(match rest {
-        None => Done::Now(events),
-        Some(rest) => Done::Partly(events, rest),
+        None => Outcome::Committed(events),
+        Some(rest) => Outcome::Partial(events, rest),
     })
 }

@@ -28,7 +28,7 @@ use crate::store::dialect;
 use crate::store::read;
 use crate::store::read::Select;
 use crate::store::rows;
-use crate::store::write::Guard;
+use crate::store::write::Precondition;
 use crate::store::write::Write;
 use crate::store::writer::addresses;
 use crate::store::writer::batch::Batch;
@@ -122,24 +122,24 @@ impl Batch<'_> {
         collection: &'static Collection,
         keys: &[Key],
         set: &[(&'static Field, Value)],
-        guard: &Guard,
+        precondition: &Precondition,
         most: usize,
     ) -> Result<(), StoreError> {
         let deletions = &self.state.deletions;
         let is_gone = |key: &Key| deletions.contains(collection, *key);
         if keys.iter().any(is_gone) {
-            if let Guard::Every(_) = guard {
+            if let Precondition::All(_) = precondition {
                 return Err(StoreError::Refused);
             }
             let live: Vec<Key> = keys.iter().copied().filter(|key| !is_gone(key)).collect();
-            return Box::pin(self.update(write, collection, &live, set, guard, most)).await;
+            return Box::pin(self.update(write, collection, &live, set, precondition, most)).await;
         }
         let values = set.iter().fold(Row::empty(collection), |mut row, (field, value)| {
             row.set(field, value.clone());
             row
         });
         self.require_targets(&values)?;
-        let before = self.guarded(collection, keys, guard, most).await?;
+        let before = self.guarded(collection, keys, precondition, most).await?;
         self.set_within(write, collection, &before, set, most).await
     }
 
@@ -245,7 +245,7 @@ impl Batch<'_> {
         &mut self,
         collection: &'static Collection,
         keys: &[Key],
-        guard: &Guard,
+        precondition: &Precondition,
         most: usize,
     ) -> Result<Vec<Row>, StoreError> {
         self.insert().await?;
@@ -253,7 +253,7 @@ impl Batch<'_> {
         let places: HashMap<Key, usize> =
             keys.iter().enumerate().map(|(place, key)| (*key, place)).collect();
         found.sort_by_cached_key(|row| row.key().and_then(|key| places.get(&key).copied()));
-        if let Guard::Every(filter) = guard
+        if let Precondition::All(filter) = precondition
             && (found.len() < places.len() || !self.fit(collection, &found, filter).await?)
         {
             return Err(StoreError::Refused);

@@ -8,15 +8,15 @@ use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 
 use crate::store::StoreError;
-use crate::store::write::Turn;
-use crate::store::writer::Outcome;
+use crate::store::write::FlowKey;
+use crate::store::writer::JobResult;
 use crate::store::writer::Work;
 
 /// A queued job, and the channel for its outcome.
 pub(in crate::store) struct Job {
     pub(super) work: Work,
-    pub(super) turn: Turn,
-    pub(super) reply: oneshot::Sender<Outcome>,
+    pub(super) flow: FlowKey,
+    pub(super) reply: oneshot::Sender<JobResult>,
     permit: QueuePermit,
 }
 
@@ -54,11 +54,11 @@ impl Queue {
     pub(in crate::store) fn add(
         &self,
         work: Work,
-        turn: Turn,
-    ) -> Result<oneshot::Receiver<Outcome>, StoreError> {
+        flow: FlowKey,
+    ) -> Result<oneshot::Receiver<JobResult>, StoreError> {
         let permit = Bounds::take(&self.bounds, work.bytes()).ok_or(StoreError::QueueFull)?;
         let (reply, answer) = oneshot::channel();
-        let queued = self.jobs.try_send(Job { work, turn, reply, permit });
+        let queued = self.jobs.try_send(Job { work, flow, reply, permit });
         queued.map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => StoreError::QueueFull,
             mpsc::error::TrySendError::Closed(_) => StoreError::Stopped,

@@ -18,7 +18,7 @@ use crate::store::StoreError;
 use crate::store::erasure;
 use crate::store::event_log;
 use crate::store::read;
-use crate::store::write::Op;
+use crate::store::write::Mutation;
 use crate::store::write::Write;
 use crate::store::writer::batch::Batch;
 use crate::store::writer::batch::Step;
@@ -39,7 +39,7 @@ pub(super) enum Progress {
     /// One step is done, and the whole write must run again.
     Again,
     /// The operation is decided, and the remaining operation must follow.
-    Left(Op),
+    Left(Mutation),
 }
 
 impl Batch<'_> {
@@ -223,5 +223,9 @@ impl Batch<'_> {
 
 /// Returns the progress of an operation that leaves these deletions unfinished.
 fn rest(collection: &'static Collection, keys: Vec<Key>) -> Progress {
-    if keys.is_empty() { Progress::Whole } else { Progress::Left(Op::Finish { collection, keys }) }
+    if keys.is_empty() {
+        Progress::Whole
+    } else {
+        Progress::Left(Mutation::Finish { collection, keys })
+    }
 }

@@ -16,8 +16,8 @@ use chinwag::model::schema::ROLES;
 use chinwag::model::schema::USERS;
 use chinwag::query::Filter;
 use chinwag::query::Test;
-use chinwag::store::Guard;
-use chinwag::store::Op;
+use chinwag::store::Mutation;
+use chinwag::store::Precondition;
 use proptest::collection::btree_map;
 use proptest::collection::vec;
 use proptest::option;
@@ -128,7 +128,7 @@ fn instant_or_null(at: Option<i64>) -> Value {
 
 impl Rows {
     /// Returns the mutations that replace all rows of the database with these.
-    pub fn ops(&self, given: &Given) -> Vec<Op> {
+    pub fn ops(&self, given: &Given) -> Vec<Mutation> {
         let names: Vec<Uuid> = (0..AUTHORS).map(author_id).collect();
         let values = names.iter().map(|id| Value::Uuid(*id)).collect();
         let theirs = Filter::Field(ACCESS.require("user"), Test::In(values));
@@ -136,12 +136,16 @@ impl Rows {
         let access = (0..self.authors.len()).flat_map(|place| self.access(place, given)).collect();
         let messages = self.messages.keys().map(|id| self.message(*id)).collect();
         vec![
-            Op::DeleteWhere { collection: &MESSAGES, filter: Filter::everything() },
-            Op::DeleteWhere { collection: &ACCESS, filter: theirs },
-            Op::delete(&USERS, names.into_iter().map(Key::Uuid).collect(), Guard::Present),
-            Op::Create { collection: &USERS, rows: users },
-            Op::Create { collection: &ACCESS, rows: access },
-            Op::Create { collection: &MESSAGES, rows: messages },
+            Mutation::DeleteWhere { collection: &MESSAGES, filter: Filter::everything() },
+            Mutation::DeleteWhere { collection: &ACCESS, filter: theirs },
+            Mutation::delete(
+                &USERS,
+                names.into_iter().map(Key::Uuid).collect(),
+                Precondition::None,
+            ),
+            Mutation::Create { collection: &USERS, rows: users },
+            Mutation::Create { collection: &ACCESS, rows: access },
+            Mutation::Create { collection: &MESSAGES, rows: messages },
         ]
     }
 

@@ -181,13 +181,18 @@ async fn one_long_row_keeps_no_list_and_no_subscription_from_anybody() {
 async fn lengthen(server: &TestServer, user: &User, name: &str) {
     use chinwag::model::Key;
     use chinwag::model::Value;
-    use chinwag::store::Guard;
-    use chinwag::store::Op;
+    use chinwag::store::Mutation;
+    use chinwag::store::Precondition;
     use chinwag::store::Write;
 
     let set = vec![(schema::USERS.require("first_name"), Value::text(name))];
     let keys = vec![Key::Uuid(user.id.parse().unwrap())];
-    let ops = vec![Op::Update { collection: &schema::USERS, keys, set, guard: Guard::Present }];
+    let ops = vec![Mutation::Update {
+        collection: &schema::USERS,
+        keys,
+        set,
+        precondition: Precondition::None,
+    }];
     let write = Write { actor: None, at: server.clock.now(), ops };
     server.app().services().changes.commit(write).await.unwrap();
 }

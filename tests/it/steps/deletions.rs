@@ -15,7 +15,7 @@ const OTHER: Uuid = Uuid::from_u128(0x402e);
 const POLICY: Uuid = Uuid::from_u128(0x9011c);
 
 /// Runs a write to its end, and returns the events of each transaction.
-async fn steps(world: &World, ops: Vec<Op>) -> Vec<Vec<Arc<Event>>> {
+async fn steps(world: &World, ops: Vec<Mutation>) -> Vec<Vec<Arc<Event>>> {
     let (mut rest, mut steps) = (Some(write(ops)), Vec::new());
     while let Some(next) = rest {
         let (events, left) = world.step(next).await.unwrap();
@@ -44,9 +44,9 @@ async fn administrators(world: &World) {
     let roles = vec![named(&ROLES, ROLE, "Administrators"), named(&ROLES, OTHER, "Others")];
     world
         .write(vec![
-            Op::Create { collection: &POLICIES, rows: vec![policy] },
-            Op::Create { collection: &ROLES, rows: roles },
-            Op::Create { collection: &ACCESS, rows: vec![access(POLICY, "role", ROLE)] },
+            Mutation::Create { collection: &POLICIES, rows: vec![policy] },
+            Mutation::Create { collection: &ROLES, rows: roles },
+            Mutation::Create { collection: &ACCESS, rows: vec![access(POLICY, "role", ROLE)] },
         ])
         .await;
 }
@@ -136,8 +136,8 @@ async fn roles_and_policies_take_their_access_along_by_events() {
     let below = named(&ROLES, Uuid::from_u128(0x403e), "Below").with("parent", Value::Uuid(ROLE));
     world
         .write(vec![
-            Op::Create { collection: &ACCESS, rows: vec![mine] },
-            Op::Create { collection: &ROLES, rows: vec![below] },
+            Mutation::Create { collection: &ACCESS, rows: vec![mine] },
+            Mutation::Create { collection: &ROLES, rows: vec![below] },
         ])
         .await;
 
@@ -162,9 +162,12 @@ async fn roles_and_policies_take_their_access_along_by_events() {
     let given: Vec<Row> = members.iter().map(|user| access(second, "user", *user)).collect();
     world
         .write(vec![
-            Op::Create { collection: &POLICIES, rows: vec![named(&POLICIES, second, "Some")] },
-            Op::Create { collection: &ACCESS, rows: given },
-            Op::Create { collection: &PERMISSIONS, rows: vec![permission(second)] },
+            Mutation::Create {
+                collection: &POLICIES,
+                rows: vec![named(&POLICIES, second, "Some")],
+            },
+            Mutation::Create { collection: &ACCESS, rows: given },
+            Mutation::Create { collection: &PERMISSIONS, rows: vec![permission(second)] },
         ])
         .await;
 
@@ -181,7 +184,7 @@ async fn a_parent_and_its_child_go_together_without_a_change_of_the_child() {
     let world = World::new().await;
     let child = named(&ROLES, OTHER, "Child").with("parent", Value::Uuid(ROLE));
     let rows = vec![named(&ROLES, ROLE, "Parent"), child];
-    world.write(vec![Op::Create { collection: &ROLES, rows }]).await;
+    world.write(vec![Mutation::Create { collection: &ROLES, rows }]).await;
 
     let events = world.write(vec![delete(&ROLES, &[ROLE, OTHER])]).await;
 
@@ -198,7 +201,7 @@ async fn an_account_whose_deletion_has_begun_is_gone_for_all_other_writes() {
     let rest = rest.expect("there are more messages than a step holds");
 
     let late = message("late").with("user_created", Value::Uuid(ALICE));
-    let create = write(vec![Op::Create { collection: &MESSAGES, rows: vec![late] }]);
+    let create = write(vec![Mutation::Create { collection: &MESSAGES, rows: vec![late] }]);
     let refused = world.store.write(create).await;
     assert!(
         matches!(refused, Err(StoreError::NoSuchTarget { field: Some("user_created"), .. })),
@@ -206,17 +209,22 @@ async fn an_account_whose_deletion_has_begun_is_gone_for_all_other_writes() {
     );
     let edited = vec![(MESSAGES.require("user_updated"), Value::Uuid(ALICE))];
     let keys = vec![Key::Integer(1)];
-    let edit = Op::Update { collection: &MESSAGES, keys, set: edited, guard: Guard::Present };
+    let edit = Mutation::Update {
+        collection: &MESSAGES,
+        keys,
+        set: edited,
+        precondition: Precondition::None,
+    };
     let refused = world.store.write(write(vec![edit])).await;
     assert!(matches!(refused, Err(StoreError::NoSuchTarget { .. })), "{refused:?}");
-    let back = |guard| {
+    let back = |precondition| {
         let set = vec![(USERS.require("status"), Value::text("active"))];
         let keys = vec![Key::Uuid(ALICE), Key::Uuid(BOB)];
-        write(vec![Op::Update { collection: &USERS, keys, set, guard }])
+        write(vec![Mutation::Update { collection: &USERS, keys, set, precondition }])
     };
-    let events = world.store.write(back(Guard::Present)).await.unwrap();
+    let events = world.store.write(back(Precondition::None)).await.unwrap();
     assert_eq!(events[0].changes.len(), 1, "passed over, as an account that is not there");
-    let every = Guard::Every(Filter::everything());
+    let every = Precondition::All(Filter::everything());
     let refused = world.store.write(back(every)).await;
     assert!(matches!(refused, Err(StoreError::Refused)), "{refused:?}");
 
@@ -284,13 +292,13 @@ async fn an_administrator_stays_whichever_deletions_are_under_way() {
 
     world.users(&[ADMIN], None).await;
     let mine = access(POLICY, "user", ADMIN);
-    world.write(vec![Op::Create { collection: &ACCESS, rows: vec![mine] }]).await;
+    world.write(vec![Mutation::Create { collection: &ACCESS, rows: vec![mine] }]).await;
     let (_, rest) = world.step(write(vec![delete(&ROLES, &[ROLE])])).await.unwrap();
     assert!(world.count("select count(role) from directus_users").await > 0);
     // Accounts that still have the role do not count as administrators: its deletion is decided.
     let suspended = vec![(USERS.require("status"), Value::text("suspended"))];
-    let (keys, guard) = (vec![Key::Uuid(ADMIN)], Guard::Present);
-    let suspend = Op::Update { collection: &USERS, keys, set: suspended, guard };
+    let (keys, precondition) = (vec![Key::Uuid(ADMIN)], Precondition::None);
+    let suspend = Mutation::Update { collection: &USERS, keys, set: suspended, precondition };
     let refused = world.step(write(vec![suspend])).await;
     assert!(matches!(refused, Err(StoreError::NoAdministrator)), "{refused:?}");
     world.store.write(rest.unwrap()).await.unwrap();
@@ -306,12 +314,12 @@ async fn a_write_that_would_take_the_last_administrator_ends_no_sessions() {
     let ending = |to: Timestamp| {
         let test = Test::Lte(Value::Timestamp(to));
         let filter = Filter::Field(SESSIONS.require("expires"), test);
-        Op::DeleteWhere { collection: &SESSIONS, filter }
+        Mutation::DeleteWhere { collection: &SESSIONS, filter }
     };
     let suspend = |to: &str| {
         let set = vec![(USERS.require("status"), Value::text(to))];
-        let (keys, guard) = (vec![Key::Uuid(ADMIN)], Guard::Present);
-        let update = Op::Update { collection: &USERS, keys, set, guard };
+        let (keys, precondition) = (vec![Key::Uuid(ADMIN)], Precondition::None);
+        let update = Mutation::Update { collection: &USERS, keys, set, precondition };
         write(vec![ending(Timestamp::from_millis(5)), update])
     };
 

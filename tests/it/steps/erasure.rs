@@ -1,6 +1,6 @@
 //! An erasure in steps leaves no personal data, wherever it was interrupted.
 
-use chinwag::store::Once;
+use chinwag::store::IdempotencyKey;
 
 use super::*;
 
@@ -11,7 +11,7 @@ async fn live(world: &World) {
     world.messages((0..130).map(|_| (Some(ALICE), None))).await;
     world.messages((0..10).map(|_| (Some(BOB), Some(ALICE)))).await;
     for place in 0..60 {
-        let once = Once {
+        let once = IdempotencyKey {
             owner: Some(ALICE),
             key: format!("key {place}"),
             digest: String::new(),
@@ -19,9 +19,9 @@ async fn live(world: &World) {
             roots: vec![0],
         };
         let row = message(&format!("once {place}")).with("user_created", Value::Uuid(ALICE));
-        let ops = vec![Op::Create { collection: &MESSAGES, rows: vec![row] }];
+        let ops = vec![Mutation::Create { collection: &MESSAGES, rows: vec![row] }];
         let write = Write { actor: Some(ALICE), ..write(ops) };
-        world.store.write_in_turn(Turn::of(()), write, Some(once)).await.unwrap();
+        world.store.write_in_flow(FlowKey::of(()), write, Some(once)).await.unwrap();
     }
 }
 
@@ -61,7 +61,7 @@ async fn nothing_of_a_person_is_left_wherever_an_erasure_was_interrupted() {
             live(&world).await;
             world.store.catch_up(None).await.unwrap();
             assert!(traces(&world).await > 500);
-            let mut rest = Some(write(vec![Op::Erase { user: ALICE, items }]));
+            let mut rest = Some(write(vec![Mutation::Erase { user: ALICE, items }]));
             for _ in 0..=stop {
                 let Some(next) = rest.take() else { break };
                 let (events, left) = world.step(next).await.unwrap();
@@ -95,7 +95,7 @@ async fn a_plain_deletion_of_an_account_that_is_being_erased_waits_for_the_erasu
     let world = World::new().await;
     live(&world).await;
     let (_, erasing) =
-        world.step(write(vec![Op::Erase { user: ALICE, items: true }])).await.unwrap();
+        world.step(write(vec![Mutation::Erase { user: ALICE, items: true }])).await.unwrap();
     assert!(erasing.is_some());
 
     // The deletion ends when the account is gone, which includes the erasure.
@@ -111,7 +111,7 @@ async fn an_erasure_overtakes_a_deletion_that_was_begun() {
     live(&world).await;
     let (_, deleting) = world.step(write(vec![delete(&USERS, &[ALICE])])).await.unwrap();
 
-    world.write(vec![Op::Erase { user: ALICE, items: false }]).await;
+    world.write(vec![Mutation::Erase { user: ALICE, items: false }]).await;
 
     assert_eq!(traces(&world).await, 0);
     assert!(world.store.write(deleting.unwrap()).await.unwrap().is_empty());

@@ -23,12 +23,12 @@ use chinwag::model::schema::MESSAGES;
 use chinwag::model::schema::SESSIONS;
 use chinwag::model::schema::USERS;
 use chinwag::store::Committed;
-use chinwag::store::Done;
-use chinwag::store::Guard;
-use chinwag::store::Op;
+use chinwag::store::FlowKey;
+use chinwag::store::Mutation;
+use chinwag::store::Outcome;
+use chinwag::store::Precondition;
 use chinwag::store::Store;
 use chinwag::store::StoreError;
-use chinwag::store::Turn;
 use chinwag::store::Write;
 use sqlx::Connection;
 use sqlx::Row as _;
@@ -73,16 +73,16 @@ impl World {
         Self { store, config, published, directory }
     }
 
-    async fn write(&self, ops: Vec<Op>) -> Vec<Arc<Event>> {
+    async fn write(&self, ops: Vec<Mutation>) -> Vec<Arc<Event>> {
         self.store.write(write(ops)).await.unwrap()
     }
 
     /// Commits one transaction of a write, and returns its events and the rest of the write.
     async fn step(&self, write: Write) -> Result<(Vec<Arc<Event>>, Option<Write>), StoreError> {
-        match self.store.write_in_turn(Turn::of(()), write, None).await? {
-            Done::Now(events) => Ok((events, None)),
-            Done::Partly(events, rest) => Ok((events, Some(rest))),
-            Done::Before(keys) => panic!("{keys:?}"),
+        match self.store.write_in_flow(FlowKey::of(()), write, None).await? {
+            Outcome::Committed(events) => Ok((events, None)),
+            Outcome::Partial(events, rest) => Ok((events, Some(rest))),
+            Outcome::Duplicate(keys) => panic!("{keys:?}"),
         }
     }
 
@@ -97,7 +97,7 @@ impl World {
                 .with("provider", Value::text("default"))
                 .with("role", role.map_or(Value::Null, Value::Uuid))
         });
-        self.write(vec![Op::Create { collection: &USERS, rows: rows.collect() }]).await;
+        self.write(vec![Mutation::Create { collection: &USERS, rows: rows.collect() }]).await;
     }
 
     /// Creates messages with these authors and editors.
@@ -109,13 +109,13 @@ impl World {
                 .with("user_updated", lead(editor))
         });
         let rows: Vec<Row> = rows.collect();
-        self.write(vec![Op::Create { collection: &MESSAGES, rows }]).await;
+        self.write(vec![Mutation::Create { collection: &MESSAGES, rows }]).await;
     }
 
     /// Creates sessions of an account.
     async fn sessions(&self, user: Uuid, count: usize, expires: i64) {
         let rows: Vec<Row> = (0..count).map(|_| session(user, expires)).collect();
-        self.write(vec![Op::Create { collection: &SESSIONS, rows }]).await;
+        self.write(vec![Mutation::Create { collection: &SESSIONS, rows }]).await;
     }
 
     /// Returns the count that a query of the file selects.
@@ -128,13 +128,13 @@ impl World {
     }
 }
 
-fn write(ops: Vec<Op>) -> Write {
+fn write(ops: Vec<Mutation>) -> Write {
     Write { actor: Some(ADMIN), at: Timestamp::from_millis(7), ops }
 }
 
-fn delete(collection: &'static Collection, ids: &[Uuid]) -> Op {
+fn delete(collection: &'static Collection, ids: &[Uuid]) -> Mutation {
     let keys = ids.iter().copied().map(Key::Uuid).collect();
-    Op::delete(collection, keys, Guard::Present)
+    Mutation::delete(collection, keys, Precondition::None)
 }
 
 fn message(content: &str) -> Row {

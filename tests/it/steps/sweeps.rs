@@ -12,10 +12,10 @@ use chinwag::store::Retention;
 use super::*;
 use crate::support::soon;
 
-fn expired(at: i64) -> Op {
+fn expired(at: i64) -> Mutation {
     let test = Test::Lte(Value::Timestamp(Timestamp::from_millis(at)));
     let filter = Filter::Field(SESSIONS.require("expires"), test);
-    Op::DeleteWhere { collection: &SESSIONS, filter }
+    Mutation::DeleteWhere { collection: &SESSIONS, filter }
 }
 
 /// Returns whether an event ends sessions.
@@ -39,9 +39,9 @@ async fn expired_sessions_end_in_steps_between_which_others_write() {
     let writing = async {
         while !swept.load(Ordering::SeqCst) {
             let rows = vec![message("meanwhile")];
-            let ops = vec![Op::Create { collection: &MESSAGES, rows }];
-            let turn = Turn::of("another");
-            world.store.write_in_turn(turn, write(ops), None).await.unwrap();
+            let ops = vec![Mutation::Create { collection: &MESSAGES, rows }];
+            let turn = FlowKey::of("another");
+            world.store.write_in_flow(turn, write(ops), None).await.unwrap();
         }
     };
     soon(async { tokio::join!(sweeping, writing) }).await;
@@ -64,10 +64,10 @@ async fn a_write_that_is_refused_ends_nothing_however_much_would_have_followed()
     world.sessions(ALICE, 200, 5).await;
     let active = |status: &str| {
         let is = Test::Eq(Value::text(status));
-        let guard = Guard::Every(Filter::Field(USERS.require("status"), is));
+        let precondition = Precondition::All(Filter::Field(USERS.require("status"), is));
         let set = vec![(USERS.require("email"), Value::text("new@example.com"))];
         let keys = vec![Key::Uuid(ALICE)];
-        write(vec![expired(5), Op::Update { collection: &USERS, keys, set, guard }])
+        write(vec![expired(5), Mutation::Update { collection: &USERS, keys, set, precondition }])
     };
 
     let refused = world.step(active("invited")).await;
@@ -85,19 +85,19 @@ async fn a_write_that_is_refused_ends_nothing_however_much_would_have_followed()
 async fn long_texts_make_short_steps() {
     let mut world = World::new().await;
     let long: Vec<Row> = (0..60).map(|_| message(&"x".repeat(60_000))).collect();
-    world.write(vec![Op::Create { collection: &MESSAGES, rows: long }]).await;
+    world.write(vec![Mutation::Create { collection: &MESSAGES, rows: long }]).await;
     while world.published.try_recv().is_ok() {}
     let keys: Vec<Key> = (1..=60).map(Key::Integer).collect();
     let set = vec![(MESSAGES.require("guest"), Value::Null)];
 
     // One update by keys is one transaction, with events of at most 256 KiB of text.
-    let guard = Guard::Present;
-    world.write(vec![Op::Update { collection: &MESSAGES, keys, set, guard }]).await;
+    let precondition = Precondition::None;
+    world.write(vec![Mutation::Update { collection: &MESSAGES, keys, set, precondition }]).await;
     let committed = soon(world.published.recv()).await.unwrap();
     assert_eq!(items(&committed, &MESSAGES, EventAction::Update), (60, 2));
 
     let filter = Filter::everything();
-    let deletion = write(vec![Op::DeleteWhere { collection: &MESSAGES, filter }]);
+    let deletion = write(vec![Mutation::DeleteWhere { collection: &MESSAGES, filter }]);
     let (events, rest) = world.step(deletion).await.unwrap();
     assert!(rest.is_some());
     let (all, _) = items(&events, &MESSAGES, EventAction::Delete);
@@ -111,11 +111,15 @@ async fn a_bulk_change_is_one_transaction_with_several_events() {
     while world.published.try_recv().is_ok() {}
     let keys: Vec<Key> = (1..=120).map(Key::Integer).collect();
     let set = vec![(MESSAGES.require("content"), Value::text("changed"))];
-    let update =
-        Op::Update { collection: &MESSAGES, keys: keys.clone(), set, guard: Guard::Present };
+    let update = Mutation::Update {
+        collection: &MESSAGES,
+        keys: keys.clone(),
+        set,
+        precondition: Precondition::None,
+    };
 
     world.write(vec![update]).await;
-    world.write(vec![Op::delete(&MESSAGES, keys, Guard::Present)]).await;
+    world.write(vec![Mutation::delete(&MESSAGES, keys, Precondition::None)]).await;
 
     for action in [EventAction::Update, EventAction::Delete] {
         let committed = soon(world.published.recv()).await.unwrap();
@@ -135,7 +139,7 @@ async fn the_log_is_shortened_by_items_and_not_by_events() {
         world.messages((0..STEP).map(|_| (None, None))).await;
     }
     let all = Filter::everything();
-    world.write(vec![Op::DeleteWhere { collection: &MESSAGES, filter: all }]).await;
+    world.write(vec![Mutation::DeleteWhere { collection: &MESSAGES, filter: all }]).await;
     let creates = i64::try_from(30 * STEP).unwrap();
     assert_eq!(world.store.position(), creates + 30);
     soon(async {

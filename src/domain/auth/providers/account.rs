@@ -24,8 +24,8 @@ use crate::model::schema::USERS;
 use crate::providers::Profile;
 use crate::query::Filter;
 use crate::query::Test;
-use crate::store::Guard;
-use crate::store::Op;
+use crate::store::Mutation;
+use crate::store::Precondition;
 use crate::store::Write;
 
 /// Maximum length of an identifier in bytes. Never truncated: two identifiers may share a prefix.
@@ -69,7 +69,7 @@ impl Auth {
     ) -> Result<Row, Error> {
         let identifier = identifier(keys, profile).ok_or(Error::InvalidCredentials)?;
         let row = newcomer(provider, &identifier, keys, admission, profile)?;
-        let ops = vec![Op::Create { collection: &USERS, rows: vec![row.clone()] }];
+        let ops = vec![Mutation::Create { collection: &USERS, rows: vec![row.clone()] }];
         let write = Write { actor: None, at: self.clock.now(), ops };
         let made = self.changes.commit(write).await;
         made.map_err(|error| made_by(provider, error))?;
@@ -83,7 +83,7 @@ impl Auth {
         let row = row.with("last_access", Value::Timestamp(now));
         let id = row.value("id").as_uuid().ok_or(Error::InvalidCredentials)?;
         let provider = row.value("provider").as_text().unwrap_or_default().to_owned();
-        let ops = vec![Op::Create { collection: &USERS, rows: vec![row.clone()] }];
+        let ops = vec![Mutation::Create { collection: &USERS, rows: vec![row.clone()] }];
         let begun = self.begin_session(&row, id, ops, now, mode, origin).await;
         let begun = begun.map_err(|error| made_by(&provider, error))?;
         tell(&provider, &row);
@@ -202,19 +202,24 @@ fn followed(
     .collect()
 }
 
-/// Returns the update that records a sign-in. Its guard refuses it if the account has changed since
-/// it was read.
-fn note_arrival(user: &Row, id: Uuid, mut set: Vec<(&'static Field, Value)>, now: Timestamp) -> Op {
+/// Returns the update that records a sign-in. Its precondition refuses it if the account has
+/// changed since it was read.
+fn note_arrival(
+    user: &Row,
+    id: Uuid,
+    mut set: Vec<(&'static Field, Value)>,
+    now: Timestamp,
+) -> Mutation {
     let is = |name: &str| {
         let field = USERS.require(name);
         Filter::Field(field, Test::Eq(user[field].clone()))
     };
     set.push((USERS.require("last_access"), Value::Timestamp(now)));
-    Op::Update {
+    Mutation::Update {
         collection: &USERS,
         keys: vec![Key::Uuid(id)],
         set,
-        guard: Guard::Every(Filter::And(vec![
+        precondition: Precondition::All(Filter::And(vec![
             is("provider"),
             is("external_identifier"),
             Filter::Field(USERS.require("status"), Test::Eq(Value::text(ACTIVE))),

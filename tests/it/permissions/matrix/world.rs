@@ -4,8 +4,8 @@ use chinwag::model::Key;
 use chinwag::model::Row;
 use chinwag::model::Value;
 use chinwag::model::schema::MESSAGES;
-use chinwag::store::Guard;
-use chinwag::store::Op;
+use chinwag::store::Mutation;
+use chinwag::store::Precondition;
 use chinwag::store::Write;
 use serde_json::Value as Json;
 use serde_json::json;
@@ -97,23 +97,25 @@ impl World {
             .with("content", Value::text("before"))
             .with("date_created", Value::Timestamp(self.server.clock.now()))
             .with("user_created", author);
-        self.commit(Op::Create { collection: &MESSAGES, rows: vec![row] }).await.unwrap()
+        self.commit(Mutation::Create { collection: &MESSAGES, rows: vec![row] }).await.unwrap()
     }
 
     /// Updates a message as the service itself.
     pub async fn change(&self, id: i64) {
         let set = vec![(MESSAGES.require("content"), Value::text("heard?"))];
-        let (keys, guard) = (vec![Key::Integer(id)], Guard::Present);
-        self.commit(Op::Update { collection: &MESSAGES, keys, set, guard }).await.unwrap();
+        let (keys, precondition) = (vec![Key::Integer(id)], Precondition::None);
+        self.commit(Mutation::Update { collection: &MESSAGES, keys, set, precondition })
+            .await
+            .unwrap();
     }
 
     /// Deletes a message as the service itself.
     pub async fn remove(&self, id: i64) {
-        let (keys, guard) = (vec![Key::Integer(id)], Guard::Present);
-        self.commit(Op::delete(&MESSAGES, keys, guard)).await.unwrap();
+        let (keys, precondition) = (vec![Key::Integer(id)], Precondition::None);
+        self.commit(Mutation::delete(&MESSAGES, keys, precondition)).await.unwrap();
     }
 
-    async fn commit(&self, op: Op) -> Option<i64> {
+    async fn commit(&self, op: Mutation) -> Option<i64> {
         let write = Write { actor: None, at: self.server.clock.now(), ops: vec![op] };
         let events = self.server.app().services().changes.commit(write).await.unwrap();
         match events.first()?.changes.first()?.key {

@@ -4,22 +4,22 @@
 use std::collections::HashMap;
 use std::collections::VecDeque;
 
-use crate::store::write::Turn;
+use crate::store::write::FlowKey;
 use crate::store::writer::BATCH_BYTES_MAX;
 use crate::store::writer::queue::Job;
 
 /// Quantum per flow, in bytes: many small jobs, or a large one.
-const TURN_BYTES: usize = 64 * 1024;
+const QUANTUM_BYTES: usize = 64 * 1024;
 
 /// Jobs that wait for a later batch. Jobs of one flow stay in order.
-pub(super) struct Turns {
+pub(super) struct FairQueue {
     jobs_max: usize,
-    waiting: HashMap<Turn, VecDeque<Job>>,
+    waiting: HashMap<FlowKey, VecDeque<Job>>,
     /// The flows with waiting jobs, each once, in the order of their turns.
-    order: VecDeque<Turn>,
+    order: VecDeque<FlowKey>,
 }
 
-impl Turns {
+impl FairQueue {
     /// Creates an empty queue, for batches of up to `jobs_max` jobs.
     pub(super) fn new(jobs_max: usize) -> Self {
         Self { jobs_max, waiting: HashMap::new(), order: VecDeque::new() }
@@ -39,28 +39,28 @@ impl Turns {
             return;
         }
         for job in come.drain(..) {
-            let turn = job.turn;
-            self.jobs_of(turn).push_back(job);
+            let flow = job.flow;
+            self.jobs_of(flow).push_back(job);
         }
         let mut bytes = 0;
         while batch.len() < self.jobs_max
             && bytes < BATCH_BYTES_MAX
-            && let Some(turn) = self.order.pop_front()
+            && let Some(flow) = self.order.pop_front()
         {
-            let jobs = self.waiting.get_mut(&turn).expect("of whoever has a turn something waits");
+            let jobs = self.waiting.get_mut(&flow).expect("a flow in the order has waiting jobs");
             let before = bytes;
             while batch.len() < self.jobs_max
                 && bytes < BATCH_BYTES_MAX
-                && bytes - before < TURN_BYTES
+                && bytes - before < QUANTUM_BYTES
                 && let Some(job) = jobs.pop_front()
             {
                 bytes += job.bytes();
                 batch.push(job);
             }
             if jobs.is_empty() {
-                self.waiting.remove(&turn);
+                self.waiting.remove(&flow);
             } else {
-                self.order.push_back(turn);
+                self.order.push_back(flow);
             }
         }
     }
@@ -68,14 +68,14 @@ impl Turns {
     /// Puts jobs that did not fit into the batch back to the front of their flows.
     pub(super) fn put_back(&mut self, jobs: impl DoubleEndedIterator<Item = Job>) {
         for job in jobs.rev() {
-            let turn = job.turn;
-            self.jobs_of(turn).push_front(job);
+            let flow = job.flow;
+            self.jobs_of(flow).push_front(job);
         }
     }
 
-    fn jobs_of(&mut self, turn: Turn) -> &mut VecDeque<Job> {
-        self.waiting.entry(turn).or_insert_with(|| {
-            self.order.push_back(turn);
+    fn jobs_of(&mut self, flow: FlowKey) -> &mut VecDeque<Job> {
+        self.waiting.entry(flow).or_insert_with(|| {
+            self.order.push_back(flow);
             VecDeque::new()
         })
     }

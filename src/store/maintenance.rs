@@ -14,7 +14,7 @@ use crate::store::space;
 
 /// A maintenance write to the service's own tables.
 #[derive(Debug)]
-pub(super) enum Chore {
+pub(super) enum Maintenance {
     /// Truncates the log up to this offset, with the records that are kept as long as its events.
     Forget(i64),
     /// Saves some positions and deletes others.
@@ -53,7 +53,7 @@ const KEEP: &str = "insert into chinwag_positions (owner, recover, uid, seq, dat
 const DROP: &str = "delete from chinwag_positions where (owner, recover, uid) in \
      (select value ->> 0, value ->> 1, value ->> 2 from json_each(?))";
 
-impl Chore {
+impl Maintenance {
     /// Runs it within a transaction.
     pub(super) async fn run(&self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
         match self {
@@ -91,7 +91,7 @@ impl Store {
         kept: Vec<Position>,
         dropped: Vec<Position>,
     ) -> Result<(), StoreError> {
-        self.keep_house(Chore::Remember(kept, dropped)).await
+        self.maintain(Maintenance::Remember(kept, dropped)).await
     }
 
     /// Returns the saved positions, most recently confirmed first.
