@@ -31,7 +31,7 @@ const NOW: Timestamp = Timestamp::from_millis(1_795_303_007_250);
 
 /// At least as generous as the defaults.
 const LIMITS: Limits =
-    Limits { default: 100, max: None, depth: 10, parts: 10_000, relations: 100, needle: 1000 };
+    Limits { default: 100, max: None, depth: 10, parts: 10_000, relations: 100, term: 1000 };
 
 /// Typical chat queries, from simple to complex.
 fn queries() -> [(&'static str, Json); 3] {

@@ -21,15 +21,15 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::connection::Connection;
+use crate::app::places::ConnectionSlots;
 use crate::app::places::Full;
-use crate::app::places::Places;
 use crate::app::waiting::Patience;
 use crate::config::ServerConfig;
 use crate::config::TrustProxy;
 use crate::domain::memory;
 use crate::domain::memory::Reservation;
-use crate::domain::shares::Owner;
-use crate::domain::shares::Shares;
+use crate::domain::quota::Owner;
+use crate::domain::quota::Quota;
 use crate::transport::minimum_rate::STALL_MAX;
 
 /// Back-off after a failed `accept`.
@@ -55,17 +55,17 @@ pub(super) const FULL_FOR_ADDRESS: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\n\
 pub struct Acceptor {
     listener: TcpListener,
     local: LocalAddr,
-    places: Arc<Places>,
+    places: Arc<ConnectionSlots>,
     proxies: TrustProxy,
     patience: Patience,
-    memory: Arc<Shares>,
+    memory: Arc<Quota>,
     head_bytes_max: usize,
     /// Accepted connections that have not sent a byte yet. Bounded by the connection slots.
     silent: FuturesUnordered<FirstByte>,
     gate: Gate,
-    crowded: Trouble,
-    greedy: Trouble,
-    shortage: Trouble,
+    crowded: RateLimitedLog,
+    greedy: RateLimitedLog,
+    shortage: RateLimitedLog,
 }
 
 /// Resolves to the connection when its first byte arrives, or to `None` after the timeout.
@@ -119,7 +119,7 @@ pub struct Bounds {
     /// The largest accepted request head in bytes, request line and headers.
     pub head_bytes_max: usize,
     /// The memory budget of request heads.
-    pub memory: Arc<Shares>,
+    pub memory: Arc<Quota>,
 }
 
 impl Bounds {
@@ -148,7 +148,7 @@ impl Acceptor {
         Ok(Self {
             local: LocalAddr(listener.local_addr()?.into()),
             listener,
-            places: Places::new(bounds.connections_max, bounds.per_address_max),
+            places: ConnectionSlots::new(bounds.connections_max, bounds.per_address_max),
             proxies: bounds.proxies,
             patience: Patience {
                 head: bounds.head_timeout,
@@ -159,9 +159,9 @@ impl Acceptor {
             head_bytes_max: bounds.head_bytes_max,
             silent: FuturesUnordered::new(),
             gate: Gate::default(),
-            crowded: Trouble::default(),
-            greedy: Trouble::default(),
-            shortage: Trouble::default(),
+            crowded: RateLimitedLog::default(),
+            greedy: RateLimitedLog::default(),
+            shortage: RateLimitedLog::default(),
         })
     }
 
@@ -240,7 +240,7 @@ impl Acceptor {
 }
 
 /// Retries until `accept` succeeds. Backs off after an error to avoid a busy loop.
-async fn patiently<T, F>(shortage: &mut Trouble, mut accept: impl FnMut() -> F) -> T
+async fn patiently<T, F>(shortage: &mut RateLimitedLog, mut accept: impl FnMut() -> F) -> T
 where
     F: Future<Output = io::Result<T>>,
 {
@@ -276,9 +276,9 @@ fn refuse(stream: &TcpStream, words: &[u8]) {
 
 /// A recurring problem with rate-limited log lines.
 #[derive(Default)]
-struct Trouble(Option<Instant>);
+struct RateLimitedLog(Option<Instant>);
 
-impl Trouble {
+impl RateLimitedLog {
     /// Returns whether to log the problem now, and if so starts a new interval.
     fn is_news(&mut self) -> bool {
         let now = Instant::now();
@@ -408,7 +408,7 @@ mod tests {
     #[tokio::test]
     async fn without_files_it_waits_instead_of_spinning() {
         let tries = Cell::new(0);
-        let mut shortage = Trouble::default();
+        let mut shortage = RateLimitedLog::default();
         let started = Instant::now();
 
         let accepted = patiently(&mut shortage, || {
@@ -431,7 +431,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_lasting_trouble_is_news_once() {
-        let mut trouble = Trouble::default();
+        let mut trouble = RateLimitedLog::default();
 
         assert!(trouble.is_news());
         assert!(!trouble.is_news());

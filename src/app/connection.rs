@@ -203,11 +203,11 @@ mod tests {
     use tokio::io::AsyncWriteExt;
     use tokio::net::TcpListener;
 
-    use crate::app::places::Places;
+    use crate::app::places::ConnectionSlots;
     use crate::domain::memory::VISITORS_SHARE;
     use crate::domain::memory::budget;
-    use crate::domain::shares::Owner;
-    use crate::domain::shares::Shares;
+    use crate::domain::quota::Owner;
+    use crate::domain::quota::Quota;
 
     use super::*;
 
@@ -219,12 +219,12 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        let place = Places::new(1, None).take(None).unwrap();
+        let place = ConnectionSlots::new(1, None).take(None).unwrap();
         let patience = Patience { head, idle, stall: SHORT };
         (client, Connection::new(stream, patience, place, reservation(&budget(1 << 20))))
     }
 
-    fn reservation(shares: &Arc<Shares>) -> Reservation {
+    fn reservation(shares: &Arc<Quota>) -> Reservation {
         Reservation::new(shares, Owner::Visitors(None))
     }
 

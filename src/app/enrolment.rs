@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::EmailConfig;
 use crate::config::EmailTransport;
-use crate::domain::changes::Changes;
+use crate::domain::committer::Committer;
 use crate::domain::mails::Mails;
 use crate::domain::mails::link::Links;
 use crate::domain::settings::Settings;
@@ -22,7 +22,7 @@ use crate::store::Store;
 pub(super) fn mails(
     config: &Config,
     store: &Arc<Store>,
-    changes: &Arc<Changes>,
+    changes: &Arc<Committer>,
     settings: &Arc<Settings>,
     clock: &Clock,
 ) -> Result<Arc<Mails>, StartError> {

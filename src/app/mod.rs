@@ -63,8 +63,7 @@ use crate::domain::auth::password::Passwords;
 use crate::domain::auth::password_policy::PasswordPolicy;
 use crate::domain::bootstrap;
 use crate::domain::bootstrap::Bootstrapped;
-use crate::domain::changes::Changes;
-use crate::domain::directory::Directory;
+use crate::domain::committer::Committer;
 use crate::domain::enrolment::Enrolment;
 use crate::domain::items::Items;
 use crate::domain::items::Patterns;
@@ -74,6 +73,7 @@ use crate::domain::realtime;
 use crate::domain::realtime::Closing;
 use crate::domain::realtime::Hub;
 use crate::domain::realtime::Topics;
+use crate::domain::row_cache::RowCache;
 use crate::domain::settings::Settings;
 use crate::query::Limits;
 use crate::store::Store;
@@ -131,11 +131,11 @@ impl App {
             config.auth.secret = secret::require(config.store.filename.as_deref())?;
         }
 
-        let directory = Arc::new(Directory::new(Arc::clone(&store)));
+        let directory = Arc::new(RowCache::new(Arc::clone(&store)));
         let permissions = Permissions::open(Arc::clone(&store), clock.clone(), limits(&config));
         let permissions = Arc::new(permissions.await?);
         let sweep = start_sweep(&config)?;
-        let changes = Arc::new(Changes::new(
+        let changes = Arc::new(Committer::new(
             Arc::clone(&store),
             Arc::clone(&directory),
             Arc::clone(&permissions),

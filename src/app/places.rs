@@ -10,7 +10,7 @@ use crate::model::network;
 
 /// The connection slots of one server.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(super) struct ConnectionSlots {
     max: usize,
     per_address_max: Option<usize>,
     taken: Mutex<Taken>,
@@ -26,7 +26,7 @@ struct Taken {
 /// One connection slot, freed on drop.
 #[derive(Debug)]
 pub(super) struct Place {
-    places: Arc<Places>,
+    places: Arc<ConnectionSlots>,
     address: Option<IpAddr>,
 }
 
@@ -39,7 +39,7 @@ pub(super) enum Full {
     ForAddress,
 }
 
-impl Places {
+impl ConnectionSlots {
     /// Creates a limiter with these limits.
     pub(super) fn new(max: usize, per_address_max: Option<usize>) -> Arc<Self> {
         Arc::new(Self { max, per_address_max, taken: Mutex::default() })
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn places_are_free_again_when_they_are_dropped() {
-        let places = Places::new(2, None);
+        let places = ConnectionSlots::new(2, None);
         let here = address("192.0.2.1");
 
         let first = places.take(here).unwrap();
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn one_address_leaves_places_for_others() {
-        let places = Places::new(10, Some(1));
+        let places = ConnectionSlots::new(10, Some(1));
         let here = places.take(address("192.0.2.1")).unwrap();
 
         assert_eq!(places.take(address("192.0.2.1")).unwrap_err(), Full::ForAddress);
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn whoever_comes_for_others_is_not_one_address() {
-        let places = Places::new(3, Some(1));
+        let places = ConnectionSlots::new(3, Some(1));
         let _some = [places.take(None).unwrap(), places.take(None).unwrap()];
 
         assert!(places.take(address("192.0.2.1")).is_ok());
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn one_network_of_ipv6_is_one_address() {
-        let places = Places::new(10, Some(1));
+        let places = ConnectionSlots::new(10, Some(1));
         let _here = places.take(address("2001:db8::1")).unwrap();
 
         assert_eq!(places.take(address("2001:db8::2")).unwrap_err(), Full::ForAddress);

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::config::form;
-use crate::config::form::Plain;
+use crate::config::form::DefaultUnit;
 use crate::config::settings::Settings;
 
 /// Default policy of front-end pages: no restrictions, except that other sites must not frame them.
@@ -106,7 +106,7 @@ impl CorsConfig {
             max_age: from.read(
                 "CORS_MAX_AGE",
                 "18000",
-                form::duration(Plain::Seconds, Duration::ZERO),
+                form::duration(DefaultUnit::Seconds, Duration::ZERO),
             ),
             is_ignored: enabled.is_none() && is_named,
             is_decided: enabled.is_some(),
@@ -141,7 +141,7 @@ impl HstsConfig {
             max_age: from.read(
                 "HSTS_MAX_AGE",
                 "31536000",
-                form::duration(Plain::Seconds, Duration::ZERO),
+                form::duration(DefaultUnit::Seconds, Duration::ZERO),
             ),
             subdomains: from.read("HSTS_INCLUDE_SUB_DOMAINS", "true", form::boolean),
             preload: from.read("HSTS_PRELOAD", "false", form::boolean),

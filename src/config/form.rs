@@ -13,7 +13,7 @@ use crate::config::Secret;
 
 /// The unit of a duration that is written as a plain number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Plain {
+pub enum DefaultUnit {
     /// Milliseconds, as in `ACCESS_TOKEN_TTL` and `LOGIN_STALL_TIME`.
     Milliseconds,
     /// Seconds, as in `WEBSOCKETS_HEARTBEAT_PERIOD`.
@@ -132,23 +132,23 @@ pub fn choice<T: Copy>(words: &'static [(&'static str, T)]) -> impl Fn(&str) -> 
 
 /// A lifetime: at least a second.
 pub fn lifetime(value: &str) -> Result<Duration, String> {
-    duration(Plain::Milliseconds, Duration::from_secs(1))(value)
+    duration(DefaultUnit::Milliseconds, Duration::from_secs(1))(value)
 }
 
 /// A delay or retention period, possibly zero.
 pub fn wait(value: &str) -> Result<Duration, String> {
-    duration(Plain::Milliseconds, Duration::ZERO)(value)
+    duration(DefaultUnit::Milliseconds, Duration::ZERO)(value)
 }
 
 /// A duration of at least `min`: a number with a unit (`15m`, `7d`, `500ms`), or a plain one.
-pub fn duration(plain: Plain, min: Duration) -> impl Fn(&str) -> Result<Duration, String> {
+pub fn duration(plain: DefaultUnit, min: Duration) -> impl Fn(&str) -> Result<Duration, String> {
     /// Longer durations would exceed the calendar.
     const MAX: Duration = Duration::from_hours(100 * 366 * 24);
     move |value| {
         let (number, unit) = split_unit(value);
         let millis_each = match (unit.as_str(), plain) {
-            ("", Plain::Milliseconds) => Some(1.0),
-            ("", Plain::Seconds) => Some(1_000.0),
+            ("", DefaultUnit::Milliseconds) => Some(1.0),
+            ("", DefaultUnit::Seconds) => Some(1_000.0),
             (unit, _) => find_unit(DURATION_UNITS, unit),
         };
         let seconds = number.zip(millis_each).map(|(number, millis)| number * millis / 1_000.0);
@@ -157,8 +157,8 @@ pub fn duration(plain: Plain, min: Duration) -> impl Fn(&str) -> Result<Duration
             .filter(|duration| (min..=MAX).contains(duration))
             .ok_or_else(|| {
                 let plain = match plain {
-                    Plain::Milliseconds => "milliseconds",
-                    Plain::Seconds => "seconds",
+                    DefaultUnit::Milliseconds => "milliseconds",
+                    DefaultUnit::Seconds => "seconds",
                 };
                 let least =
                     if min.is_zero() { String::new() } else { format!(" of at least {min:?}") };
@@ -266,24 +266,24 @@ mod tests {
     #[test]
     fn durations_are_read_as_directus_writes_them() {
         for (text, plain, millis) in [
-            ("15m", Plain::Milliseconds, Some(900_000)),
-            ("7d", Plain::Milliseconds, Some(604_800_000)),
-            ("1d", Plain::Milliseconds, Some(86_400_000)),
-            ("10s", Plain::Milliseconds, Some(10_000)),
-            ("10 seconds", Plain::Milliseconds, Some(10_000)),
-            ("500ms", Plain::Seconds, Some(500)),
-            ("1.5h", Plain::Milliseconds, Some(5_400_000)),
-            (".5s", Plain::Milliseconds, Some(500)),
-            ("2W", Plain::Milliseconds, Some(1_209_600_000)),
-            ("900000", Plain::Milliseconds, Some(900_000)),
-            ("30", Plain::Seconds, Some(30_000)),
-            ("0", Plain::Milliseconds, Some(0)),
-            ("-1s", Plain::Milliseconds, None),
-            ("10 parsecs", Plain::Milliseconds, None),
-            ("m", Plain::Milliseconds, None),
-            ("1.2.3s", Plain::Milliseconds, None),
-            ("1000y", Plain::Milliseconds, None),
-            ("99999999999999999999999999y", Plain::Milliseconds, None),
+            ("15m", DefaultUnit::Milliseconds, Some(900_000)),
+            ("7d", DefaultUnit::Milliseconds, Some(604_800_000)),
+            ("1d", DefaultUnit::Milliseconds, Some(86_400_000)),
+            ("10s", DefaultUnit::Milliseconds, Some(10_000)),
+            ("10 seconds", DefaultUnit::Milliseconds, Some(10_000)),
+            ("500ms", DefaultUnit::Seconds, Some(500)),
+            ("1.5h", DefaultUnit::Milliseconds, Some(5_400_000)),
+            (".5s", DefaultUnit::Milliseconds, Some(500)),
+            ("2W", DefaultUnit::Milliseconds, Some(1_209_600_000)),
+            ("900000", DefaultUnit::Milliseconds, Some(900_000)),
+            ("30", DefaultUnit::Seconds, Some(30_000)),
+            ("0", DefaultUnit::Milliseconds, Some(0)),
+            ("-1s", DefaultUnit::Milliseconds, None),
+            ("10 parsecs", DefaultUnit::Milliseconds, None),
+            ("m", DefaultUnit::Milliseconds, None),
+            ("1.2.3s", DefaultUnit::Milliseconds, None),
+            ("1000y", DefaultUnit::Milliseconds, None),
+            ("99999999999999999999999999y", DefaultUnit::Milliseconds, None),
         ] {
             let found = duration(plain, Duration::ZERO)(text).ok();
 
@@ -293,7 +293,7 @@ mod tests {
 
     #[test]
     fn a_duration_that_is_too_short_is_told_the_least() {
-        let refused = duration(Plain::Milliseconds, Duration::from_secs(1))("999");
+        let refused = duration(DefaultUnit::Milliseconds, Duration::from_secs(1))("999");
 
         assert_eq!(
             refused.unwrap_err(),

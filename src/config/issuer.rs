@@ -10,7 +10,7 @@ use url::Url;
 use crate::config::Admission;
 use crate::config::ClaimKeys;
 use crate::config::form;
-use crate::config::form::Plain;
+use crate::config::form::DefaultUnit;
 use crate::config::providers::TIMEOUT_MIN;
 use crate::config::providers::endpoint;
 use crate::config::providers::key;
@@ -61,7 +61,7 @@ impl IssuerConfig {
             role: from.find("AUTH_JWT_DEFAULT_ROLE_ID", key),
             sync: false,
         };
-        let timeout = form::duration(Plain::Milliseconds, TIMEOUT_MIN);
+        let timeout = form::duration(DefaultUnit::Milliseconds, TIMEOUT_MIN);
         let timeout = from.read("AUTH_JWT_TIMEOUT", "10s", timeout);
         let set = [keys_url.is_some(), issuer.is_some(), audience.is_some()];
         if set.contains(&true) && set.contains(&false) {

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::config::form;
-use crate::config::form::Plain;
+use crate::config::form::DefaultUnit;
 use crate::config::settings::Settings;
 
 /// Rate limits of clients.
@@ -13,22 +13,22 @@ pub struct LimitsConfig {
     /// `RATE_LIMITER_ENABLED`, `RATE_LIMITER_POINTS`, `RATE_LIMITER_DURATION` (in seconds), default
     /// 1000 in 1: requests per address; `None` if disabled, which also disables the rate limit of
     /// WebSocket messages.
-    pub per_address: Option<Quota>,
+    pub per_address: Option<RateLimit>,
     /// `RATE_LIMITER_GLOBAL_ENABLED` (default false), `…_POINTS`, `…_DURATION`, default 10000 in 1:
     /// requests of all clients together.
-    pub global: Option<Quota>,
+    pub global: Option<RateLimit>,
     /// `RATE_LIMITER_REGISTRATION_ENABLED` (default true), `…_POINTS`, `…_DURATION`, default 20 in
     /// 60: registrations per address, successful or not.
-    pub registration: Option<Quota>,
+    pub registration: Option<RateLimit>,
     /// `RATE_LIMITER_ITEMS_ENABLED` (default true), `…_POINTS`, `…_DURATION`, default 200000 in
     /// 100: items that one account creates, updates or deletes over all entry points; also `None`
     /// without `RATE_LIMITER_ENABLED`.
-    pub items: Option<Quota>,
+    pub items: Option<RateLimit>,
 }
 
 /// A rate limit, with a burst of up to `points`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Quota {
+pub struct RateLimit {
     /// Number of points per period.
     pub points: NonZeroU32,
     /// The period.
@@ -37,7 +37,7 @@ pub struct Quota {
 
 impl LimitsConfig {
     pub(super) fn read(from: &mut Settings) -> Self {
-        let per_address = Quota::read(
+        let per_address = RateLimit::read(
             from,
             ("RATE_LIMITER_ENABLED", "true"),
             ("RATE_LIMITER_POINTS", "1000"),
@@ -45,19 +45,19 @@ impl LimitsConfig {
         );
         Self {
             per_address,
-            global: Quota::read(
+            global: RateLimit::read(
                 from,
                 ("RATE_LIMITER_GLOBAL_ENABLED", "false"),
                 ("RATE_LIMITER_GLOBAL_POINTS", "10000"),
                 ("RATE_LIMITER_GLOBAL_DURATION", "1"),
             ),
-            registration: Quota::read(
+            registration: RateLimit::read(
                 from,
                 ("RATE_LIMITER_REGISTRATION_ENABLED", "true"),
                 ("RATE_LIMITER_REGISTRATION_POINTS", "20"),
                 ("RATE_LIMITER_REGISTRATION_DURATION", "60"),
             ),
-            items: Quota::read(
+            items: RateLimit::read(
                 from,
                 ("RATE_LIMITER_ITEMS_ENABLED", "true"),
                 ("RATE_LIMITER_ITEMS_POINTS", "200000"),
@@ -68,7 +68,7 @@ impl LimitsConfig {
     }
 }
 
-impl Quota {
+impl RateLimit {
     fn read(
         from: &mut Settings,
         enabled: (&'static str, &'static str),
@@ -84,7 +84,7 @@ impl Quota {
             duration: from.read(
                 duration.0,
                 duration.1,
-                form::duration(Plain::Seconds, Duration::from_millis(100)),
+                form::duration(DefaultUnit::Seconds, Duration::from_millis(100)),
             ),
         };
         is_enabled.then_some(quota)
@@ -106,7 +106,7 @@ mod tests {
 
         let quota = |points, seconds| {
             let points = NonZeroU32::new(points).unwrap();
-            Some(Quota { points, duration: Duration::from_secs(seconds) })
+            Some(RateLimit { points, duration: Duration::from_secs(seconds) })
         };
         assert_eq!(limits.per_address, quota(1000, 1));
         assert_eq!(limits.global, None);

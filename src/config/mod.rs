@@ -27,7 +27,7 @@ pub use email::LinksConfig;
 pub use email::SmtpConfig;
 pub use issuer::IssuerConfig;
 pub use limits::LimitsConfig;
-pub use limits::Quota;
+pub use limits::RateLimit;
 pub use pattern::Pattern;
 pub use providers::Admission;
 pub use providers::ClaimKeys;

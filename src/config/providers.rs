@@ -14,7 +14,7 @@ use crate::config::IssuerConfig;
 use crate::config::Secret;
 use crate::config::email::urls;
 use crate::config::form;
-use crate::config::form::Plain;
+use crate::config::form::DefaultUnit;
 use crate::config::misspelt;
 use crate::config::settings::Settings;
 use crate::text;
@@ -239,7 +239,7 @@ impl ProviderConfig {
                 .unwrap_or_else(|| "account_circle".to_owned()),
             params: from.find_named(&of("PARAMS"), params).unwrap_or_default(),
             timeout: from
-                .find_named(&of("TIMEOUT"), form::duration(Plain::Milliseconds, TIMEOUT_MIN))
+                .find_named(&of("TIMEOUT"), form::duration(DefaultUnit::Milliseconds, TIMEOUT_MIN))
                 .unwrap_or(TIMEOUT),
             // Last, so that the other settings are checked even if one of these is missing.
             client_id: client_id?,

@@ -25,7 +25,7 @@ use crate::config::TopicsConfig;
 use crate::config::WebSocketAuth;
 use crate::config::WebSocketConfig;
 use crate::config::form;
-use crate::config::form::Plain;
+use crate::config::form::DefaultUnit;
 use crate::config::settings::Settings;
 use crate::config::trust_proxy::trust_proxy;
 
@@ -62,7 +62,7 @@ impl Config {
 
 impl ServerConfig {
     fn read(from: &mut Settings) -> Self {
-        let patience = form::duration(Plain::Milliseconds, Duration::from_millis(100));
+        let patience = form::duration(DefaultUnit::Milliseconds, Duration::from_millis(100));
         Self {
             host: from.read("HOST", "127.0.0.1", form::host),
             port: from.read("PORT", "8055", form::number(0, 65_535)),
@@ -107,7 +107,7 @@ impl StoreConfig {
             query_timeout: from.read(
                 "DB_QUERY_TIMEOUT",
                 "10000",
-                form::duration(Plain::Milliseconds, Duration::from_millis(1)),
+                form::duration(DefaultUnit::Milliseconds, Duration::from_millis(1)),
             ),
             write_queue_max: from.read("DB_WRITE_QUEUE_MAX", "10000", form::number(1, 1_000_000)),
             write_queue_bytes_max: from.read(
@@ -222,7 +222,7 @@ impl WebSocketConfig {
     fn read(from: &mut Settings) -> Self {
         let seconds = |from: &mut Settings, name, default| {
             let min = Duration::from_millis(100);
-            from.read(name, default, form::duration(Plain::Seconds, min))
+            from.read(name, default, form::duration(DefaultUnit::Seconds, min))
         };
         let size = |from: &mut Settings, name, default| {
             from.read(name, default, form::size(1 << 10, 1 << 30))
@@ -306,7 +306,7 @@ impl TopicsConfig {
             typing_timeout: from.read(
                 "TYPING_TIMEOUT",
                 "5",
-                form::duration(Plain::Seconds, Duration::from_millis(100)),
+                form::duration(DefaultUnit::Seconds, Duration::from_millis(100)),
             ),
         }
     }

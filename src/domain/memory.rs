@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::Error;
-use crate::domain::shares::Owner;
-use crate::domain::shares::Part;
-use crate::domain::shares::Shares;
-use crate::domain::shares::Spent;
+use crate::domain::quota::Owner;
+use crate::domain::quota::Permit;
+use crate::domain::quota::Quota;
+use crate::domain::quota::QuotaExceeded;
 
 /// The number of bytes up to which a reservation is free.
 pub const FREE: usize = 8 << 10;
@@ -27,31 +27,31 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Creates an unused budget of `bytes_max` bytes.
 #[must_use]
-pub fn budget(bytes_max: usize) -> Arc<Shares> {
-    Shares::with_visitors(bytes_max / ACCOUNT_SHARE, bytes_max / VISITORS_SHARE, bytes_max)
+pub fn budget(bytes_max: usize) -> Arc<Quota> {
+    Quota::with_visitors(bytes_max / ACCOUNT_SHARE, bytes_max / VISITORS_SHARE, bytes_max)
 }
 
 /// The memory reserved for one request, message or connection. It is released on drop.
 #[derive(Debug)]
-pub struct Reservation(Part);
+pub struct Reservation(Permit);
 
 impl Reservation {
     /// Creates an empty reservation.
     #[must_use]
-    pub fn new(shares: &Arc<Shares>, owner: Owner) -> Self {
+    pub fn new(shares: &Arc<Quota>, owner: Owner) -> Self {
         Self(shares.nothing(owner))
     }
 
     /// Returns the owner's budget in bytes.
     #[must_use]
     pub fn max(&self) -> usize {
-        self.0.shares().max_of(self.0.owner())
+        self.0.quota().max_of(self.0.owner())
     }
 
     /// Returns the owner's remaining budget in bytes.
     #[must_use]
     pub fn left(&self) -> usize {
-        self.0.shares().left_of(self.0.owner())
+        self.0.quota().left_of(self.0.owner())
     }
 
     /// Returns how many of `bytes` bytes the owner may hold in one piece. An account may hold all
@@ -75,7 +75,7 @@ impl Reservation {
     /// Returns the error for a reservation beyond the owner's remaining budget.
     #[must_use]
     pub fn exceeded(&self) -> Error {
-        refused(Spent::One, self.max())
+        refused(QuotaExceeded::Owner, self.max())
     }
 
     /// Returns whether more than the free bytes are reserved.
@@ -108,14 +108,14 @@ impl Reservation {
     /// Moves the whole reservation into the returned one and leaves this one empty.
     #[must_use]
     pub fn split(&mut self) -> Self {
-        let nothing = self.0.shares().nothing(self.0.owner());
+        let nothing = self.0.quota().nothing(self.0.owner());
         Self(std::mem::replace(&mut self.0, nothing))
     }
 
     /// Changes the owner, unless bytes are reserved.
     pub fn belong_to(&mut self, owner: Owner) {
         if self.0.owner() != owner && !self.is_counted() {
-            self.0 = self.0.shares().nothing(owner);
+            self.0 = self.0.quota().nothing(owner);
         }
     }
 
@@ -147,10 +147,10 @@ const fn counted(bytes: usize) -> usize {
     if bytes <= FREE { 0 } else { bytes.div_ceil(STEP).saturating_mul(STEP) }
 }
 
-const fn refused(spent: Spent, share: usize) -> Error {
+const fn refused(spent: QuotaExceeded, share: usize) -> Error {
     match spent {
-        Spent::One => Error::ShareExceeded { share, retry_after: RETRY_AFTER },
-        Spent::All => Error::TooBusy { retry_after: RETRY_AFTER },
+        QuotaExceeded::Owner => Error::ShareExceeded { share, retry_after: RETRY_AFTER },
+        QuotaExceeded::Total => Error::TooBusy { retry_after: RETRY_AFTER },
     }
 }
 

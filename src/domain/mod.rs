@@ -7,19 +7,19 @@ pub mod accounts;
 pub mod admission;
 pub mod auth;
 pub mod bootstrap;
-pub mod changes;
-pub mod client_shares;
-pub mod directory;
+pub mod client_quota;
+pub mod committer;
 pub mod enrolment;
 pub mod error;
 pub mod items;
 pub mod mails;
 pub mod memory;
 pub mod permissions;
+pub mod quota;
 pub mod rate;
 pub mod realtime;
+pub mod row_cache;
 pub mod settings;
-pub mod shares;
 
 use std::sync::Arc;
 
@@ -32,14 +32,14 @@ use crate::clock::Clock;
 use crate::domain::accounts::Accounts;
 use crate::domain::auth::Auth;
 use crate::domain::auth::password::Passwords;
-use crate::domain::changes::Changes;
+use crate::domain::committer::Committer;
 use crate::domain::enrolment::Enrolment;
 use crate::domain::items::Items;
 use crate::domain::mails::Mails;
 use crate::domain::permissions::Permissions;
+use crate::domain::quota::Quota;
 use crate::domain::realtime::Hub;
 use crate::domain::settings::Settings;
-use crate::domain::shares::Shares;
 pub use crate::store::Integrity;
 
 /// The handle that transports hold. Every external call uses one of these services.
@@ -63,11 +63,11 @@ pub struct Services {
     /// never wait for these requests.
     pub hashing: Arc<Passwords>,
     /// Commits, and the health of the store.
-    pub changes: Arc<Changes>,
+    pub changes: Arc<Committer>,
     /// The operator's settings.
     pub settings: Arc<Settings>,
     /// The memory budget of clients.
-    pub memory: Arc<Shares>,
+    pub memory: Arc<Quota>,
     /// The clock.
     pub clock: Clock,
 }

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use quick_cache::UnitWeighter;
 use quick_cache::sync::Cache;
 
-use crate::config::Quota;
+use crate::config::RateLimit;
 
 /// The burst of a bucket with a rate per second.
 const BURST: Duration = Duration::from_secs(1);
@@ -32,7 +32,7 @@ pub struct Rate {
 
 /// The token buckets of accounts or addresses.
 pub struct Rates<K> {
-    quota: Quota,
+    quota: RateLimit,
     rates: Cache<K, Arc<Mutex<Rate>>, UnitWeighter>,
 }
 
@@ -45,7 +45,7 @@ impl Rate {
 
     /// Creates a full bucket for a quota.
     #[must_use]
-    pub fn of(quota: Quota, now: Instant) -> Self {
+    pub fn of(quota: RateLimit, now: Instant) -> Self {
         let interval = (quota.duration / quota.points.get()).max(Duration::from_nanos(1));
         Self { interval, burst: quota.duration, full: now }
     }
@@ -84,13 +84,13 @@ impl Rate {
 impl<K: Hash + Eq + Clone> Rates<K> {
     /// Creates buckets with this quota for any number of keys. Each bucket starts full.
     #[must_use]
-    pub fn new(quota: Quota) -> Self {
+    pub fn new(quota: RateLimit) -> Self {
         Self { quota, rates: Cache::with_weighter(KEYS_USUAL, KEYS_MAX, UnitWeighter) }
     }
 
     /// Returns the quota of each key.
     #[must_use]
-    pub const fn quota(&self) -> Quota {
+    pub const fn quota(&self) -> RateLimit {
         self.quota
     }
 
@@ -161,7 +161,7 @@ mod tests {
     fn a_request_for_more_than_the_burst_waits_for_a_full_bucket_and_is_paid_for() {
         let start = start();
         let points = NonZeroU32::new(100).unwrap();
-        let mut rate = Rate::of(Quota { points, duration: Duration::from_secs(10) }, start);
+        let mut rate = Rate::of(RateLimit { points, duration: Duration::from_secs(10) }, start);
 
         assert_eq!(rate.wait(500, start), NO_TIME);
         assert_eq!(rate.spend(500, start), Duration::from_millis(40_100));
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn keys_that_come_once_are_bounded_and_do_not_refill_the_bucket_of_one_that_comes_often() {
-        let quota = Quota { points: NonZeroU32::MIN, duration: Duration::from_mins(1) };
+        let quota = RateLimit { points: NonZeroU32::MIN, duration: Duration::from_mins(1) };
         let (rates, now) = (Rates::new(quota), Instant::now());
         assert!(rates.of(&0, now).lock().take(now, NO_TIME).is_ok());
 

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use uuid::Uuid;
 
 use crate::domain::Error;
-use crate::domain::directory::Directory;
+use crate::domain::row_cache::RowCache;
 use crate::model::Key;
 use crate::model::Row;
 use crate::model::Value;
@@ -18,7 +18,7 @@ use crate::model::schema::SETTINGS;
 
 /// The one row of `directus_settings`.
 pub struct Settings {
-    directory: Arc<Directory>,
+    directory: Arc<RowCache>,
 }
 
 /// A snapshot of the settings.
@@ -28,7 +28,7 @@ pub struct InForce(Option<Arc<Row>>);
 impl Settings {
     /// Creates the settings on top of the row cache.
     #[must_use]
-    pub const fn new(directory: Arc<Directory>) -> Self {
+    pub const fn new(directory: Arc<RowCache>) -> Self {
         Self { directory }
     }
 

@@ -19,7 +19,7 @@ use crate::clock::Timestamp;
 
 /// An email to send.
 #[derive(Clone)]
-pub struct Letter {
+pub struct Email {
     /// The local part of the `Message-ID`. It identifies duplicates: a message is sent again if
     /// the outcome of the first attempt is unknown.
     pub id: Uuid,
@@ -55,7 +55,7 @@ pub enum MailError {
 ///
 /// # Errors
 /// [`MailError::Address`] if an address is invalid.
-fn compose(letter: &Letter, from: &str) -> Result<Message, MailError> {
+fn compose(letter: &Email, from: &str) -> Result<Message, MailError> {
     let mut from: Mailbox = from.parse().map_err(|_| MailError::Address)?;
     if from.name.is_none() && !letter.sender.is_empty() {
         from.name = Some(letter.sender.clone());
@@ -78,8 +78,8 @@ fn compose(letter: &Letter, from: &str) -> Result<Message, MailError> {
 }
 
 #[cfg(test)]
-pub(crate) fn example() -> Letter {
-    Letter {
+pub(crate) fn example() -> Email {
+    Email {
         id: Uuid::from_u128(7),
         at: Timestamp::from_millis(1_769_860_800_000),
         sender: "Our chat".to_owned(),
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn what_is_no_address_makes_no_letter() {
         for to in ["", "alice", "alice@", "a@b\r\nBcc: c@d"] {
-            let letter = Letter { to: to.to_owned(), ..example() };
+            let letter = Email { to: to.to_owned(), ..example() };
             assert_eq!(compose(&letter, "a@example.com").err(), Some(MailError::Address), "{to}");
         }
     }

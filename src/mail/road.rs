@@ -19,7 +19,7 @@ use tokio::io::AsyncWriteExt;
 use crate::config::EmailConfig;
 use crate::config::EmailTransport;
 use crate::config::SmtpConfig;
-use crate::mail::Letter;
+use crate::mail::Email;
 use crate::mail::MailError;
 use crate::mail::compose;
 
@@ -64,12 +64,12 @@ impl Mailer {
     ///
     /// # Errors
     /// If the message was not accepted, or the outcome is unknown.
-    pub async fn send(&self, letter: &Letter) -> Result<(), MailError> {
+    pub async fn send(&self, letter: &Email) -> Result<(), MailError> {
         let late = || MailError::Passing("it took too long".to_owned());
         tokio::time::timeout(LETTER_MAX, self.hand_over(letter)).await.map_err(|_| late())?
     }
 
-    async fn hand_over(&self, letter: &Letter) -> Result<(), MailError> {
+    async fn hand_over(&self, letter: &Email) -> Result<(), MailError> {
         let message = compose(letter, &self.from)?;
         match &self.road {
             Road::Smtp(smtp) => {

@@ -16,14 +16,14 @@ pub struct Collection {
     /// The fields, the key first, in the order in which clients see them.
     pub fields: &'static [Field],
     /// How clients can access it.
-    pub reach: Reach,
+    pub exposure: Exposure,
     /// Its kind.
-    pub form: Form,
+    pub kind: CollectionKind,
 }
 
 /// How clients can access a collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach {
+pub enum Exposure {
     /// Under `/items/…` and over the WebSocket.
     Items,
     /// Under its own path (`/users`, …), and in subscriptions.
@@ -34,7 +34,7 @@ pub enum Reach {
 
 /// The kind of a collection, which determines its operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub enum CollectionKind {
     /// Any number of items, which clients create and delete.
     Items,
     /// A single item with the key [`SINGLE_KEY`]. It always exists and can only be updated.
@@ -43,7 +43,7 @@ pub enum Form {
     History,
 }
 
-/// The key of the item of a [`Form::Single`] collection.
+/// The key of the item of a [`CollectionKind::Single`] collection.
 pub const SINGLE_KEY: i64 = 1;
 
 /// One field of a collection.

@@ -2,11 +2,11 @@
 //! them along with its event log and truncates them with it.
 
 use crate::model::collection::Collection;
+use crate::model::collection::CollectionKind;
+use crate::model::collection::Exposure;
 use crate::model::collection::Field;
-use crate::model::collection::Form;
 use crate::model::collection::Kind;
 use crate::model::collection::OnDelete;
-use crate::model::collection::Reach;
 use crate::model::collection::field;
 use crate::model::collection::numbered;
 use crate::model::schema::USERS;
@@ -22,8 +22,8 @@ pub const LOGIN: &str = "login";
 pub static ACTIVITY: Collection = Collection {
     name: "directus_activity",
     fields: &ACTIVITY_FIELDS,
-    reach: Reach::System,
-    form: Form::History,
+    exposure: Exposure::System,
+    kind: CollectionKind::History,
 };
 
 static ACTIVITY_FIELDS: [Field; 10] = numbered([
@@ -44,8 +44,8 @@ static ACTIVITY_FIELDS: [Field; 10] = numbered([
 pub static REVISIONS: Collection = Collection {
     name: "directus_revisions",
     fields: &REVISION_FIELDS,
-    reach: Reach::System,
-    form: Form::History,
+    exposure: Exposure::System,
+    kind: CollectionKind::History,
 };
 
 static REVISION_FIELDS: [Field; 8] = numbered([

@@ -86,9 +86,9 @@ impl Collection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::collection::Form;
+    use crate::model::collection::CollectionKind;
+    use crate::model::collection::Exposure;
     use crate::model::collection::Kind;
-    use crate::model::collection::Reach;
     use crate::model::collection::Special;
     use crate::model::schema::COLLECTIONS;
     use crate::model::schema::MESSAGES;
@@ -97,8 +97,8 @@ mod tests {
     #[test]
     fn every_field_that_clients_write_has_a_length() {
         for collection in COLLECTIONS {
-            let is_written =
-                collection.reach != Reach::Internal && collection.form != Form::History;
+            let is_written = collection.exposure != Exposure::Internal
+                && collection.kind != CollectionKind::History;
             for field in collection.fields {
                 let varies = matches!(field.kind, Kind::Text | Kind::Json | Kind::Secret);
                 let expected = match field.length {

@@ -4,11 +4,11 @@
 //! All SQL names come from here. A new field requires a line here and a migration.
 
 use crate::model::collection::Collection;
+use crate::model::collection::CollectionKind;
+use crate::model::collection::Exposure;
 use crate::model::collection::Field;
-use crate::model::collection::Form;
 use crate::model::collection::Kind;
 use crate::model::collection::OnDelete;
-use crate::model::collection::Reach;
 use crate::model::collection::Special;
 use crate::model::collection::field;
 use crate::model::collection::numbered;
@@ -48,7 +48,8 @@ pub fn references(
 
 /// Returns the values that disable an item while its deletion takes several transactions: an
 /// account accepts neither sign-ins nor tokens, a policy makes no administrators, a role inherits
-/// nothing. (Roles and policies grant nothing from then on, see `Book` of the permissions.)
+/// nothing. (Roles and policies grant nothing from then on, see `PolicySnapshot` of the
+/// permissions.)
 #[must_use]
 pub fn retired(collection: &'static Collection) -> Vec<(&'static Field, Value)> {
     if *collection == USERS {
@@ -67,7 +68,7 @@ pub fn retired(collection: &'static Collection) -> Vec<(&'static Field, Value)> 
 
 /// Returns the collections with an author field, and that field.
 pub fn authored() -> impl Iterator<Item = (&'static Collection, &'static Field)> {
-    let items = COLLECTIONS.into_iter().filter(|collection| collection.reach == Reach::Items);
+    let items = COLLECTIONS.into_iter().filter(|collection| collection.exposure == Exposure::Items);
     items.filter_map(|collection| {
         let is_author = |field: &&Field| field.special == Special::UserCreated;
         Some((collection, collection.fields.iter().find(is_author)?))
@@ -94,8 +95,8 @@ pub static COLLECTIONS: [&Collection; 12] = [
 pub static MESSAGES: Collection = Collection {
     name: "messages",
     fields: &MESSAGE_FIELDS,
-    reach: Reach::Items,
-    form: Form::Items,
+    exposure: Exposure::Items,
+    kind: CollectionKind::Items,
 };
 
 static MESSAGE_FIELDS: [Field; 7] = numbered([
@@ -112,8 +113,8 @@ static MESSAGE_FIELDS: [Field; 7] = numbered([
 pub static USERS: Collection = Collection {
     name: "directus_users",
     fields: &USER_FIELDS,
-    reach: Reach::System,
-    form: Form::Items,
+    exposure: Exposure::System,
+    kind: CollectionKind::Items,
 };
 
 static USER_FIELDS: [Field; 28] = numbered([
@@ -151,8 +152,8 @@ static USER_FIELDS: [Field; 28] = numbered([
 pub static ROLES: Collection = Collection {
     name: "directus_roles",
     fields: &ROLE_FIELDS,
-    reach: Reach::System,
-    form: Form::Items,
+    exposure: Exposure::System,
+    kind: CollectionKind::Items,
 };
 
 static ROLE_FIELDS: [Field; 8] = numbered([
@@ -170,8 +171,8 @@ static ROLE_FIELDS: [Field; 8] = numbered([
 pub static POLICIES: Collection = Collection {
     name: "directus_policies",
     fields: &POLICY_FIELDS,
-    reach: Reach::System,
-    form: Form::Items,
+    exposure: Exposure::System,
+    kind: CollectionKind::Items,
 };
 
 static POLICY_FIELDS: [Field; 11] = numbered([
@@ -192,8 +193,8 @@ static POLICY_FIELDS: [Field; 11] = numbered([
 pub static ACCESS: Collection = Collection {
     name: "directus_access",
     fields: &ACCESS_FIELDS,
-    reach: Reach::System,
-    form: Form::Items,
+    exposure: Exposure::System,
+    kind: CollectionKind::Items,
 };
 
 static ACCESS_FIELDS: [Field; 5] = numbered([
@@ -208,8 +209,8 @@ static ACCESS_FIELDS: [Field; 5] = numbered([
 pub static PERMISSIONS: Collection = Collection {
     name: "directus_permissions",
     fields: &PERMISSION_FIELDS,
-    reach: Reach::System,
-    form: Form::Items,
+    exposure: Exposure::System,
+    kind: CollectionKind::Items,
 };
 
 static PERMISSION_FIELDS: [Field; 8] = numbered([
@@ -227,8 +228,8 @@ static PERMISSION_FIELDS: [Field; 8] = numbered([
 pub static SETTINGS: Collection = Collection {
     name: "directus_settings",
     fields: &SETTING_FIELDS,
-    reach: Reach::System,
-    form: Form::Single,
+    exposure: Exposure::System,
+    kind: CollectionKind::Single,
 };
 
 static SETTING_FIELDS: [Field; 14] = numbered([
@@ -252,8 +253,8 @@ static SETTING_FIELDS: [Field; 14] = numbered([
 pub static SESSIONS: Collection = Collection {
     name: "directus_sessions",
     fields: &SESSION_FIELDS,
-    reach: Reach::Internal,
-    form: Form::Items,
+    exposure: Exposure::Internal,
+    kind: CollectionKind::Items,
 };
 
 static SESSION_FIELDS: [Field; 10] = numbered([
@@ -273,8 +274,8 @@ static SESSION_FIELDS: [Field; 10] = numbered([
 pub static SECOND_FACTORS: Collection = Collection {
     name: "chinwag_second_factors",
     fields: &SECOND_FACTOR_FIELDS,
-    reach: Reach::Internal,
-    form: Form::Items,
+    exposure: Exposure::Internal,
+    kind: CollectionKind::Items,
 };
 
 static SECOND_FACTOR_FIELDS: [Field; 3] = numbered([
@@ -287,8 +288,8 @@ static SECOND_FACTOR_FIELDS: [Field; 3] = numbered([
 pub static MAILS: Collection = Collection {
     name: "chinwag_mails",
     fields: &MAIL_FIELDS,
-    reach: Reach::Internal,
-    form: Form::Items,
+    exposure: Exposure::Internal,
+    kind: CollectionKind::Items,
 };
 
 static MAIL_FIELDS: [Field; 8] = numbered([

@@ -23,7 +23,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 const PAUSE_FOR_MORE: Duration = Duration::from_secs(30);
 
 /// A version of the value.
-pub(super) struct Edition<T> {
+pub(super) struct CachedVersion<T> {
     /// The value.
     pub value: T,
     /// The number of versions before this one.
@@ -49,7 +49,7 @@ pub(super) struct Fetched<T> {
 }
 
 struct Held<T> {
-    edition: Option<Arc<Edition<T>>>,
+    edition: Option<Arc<CachedVersion<T>>>,
     tried: Option<(Timestamp, Option<ProviderError>)>,
 }
 
@@ -70,7 +70,7 @@ impl<T: Send + Sync + 'static> Fetched<T> {
         wanted: Wanted,
         http: &Http,
         fetch: impl FnOnce() -> F,
-    ) -> Result<Arc<Edition<T>>, ProviderError>
+    ) -> Result<Arc<CachedVersion<T>>, ProviderError>
     where
         F: Future<Output = Result<T, ProviderError>> + Send + 'static,
     {
@@ -97,7 +97,7 @@ impl<T: Send + Sync + 'static> Fetched<T> {
             held.tried = Some((now, fetched.as_ref().err().copied()));
             if let Ok(value) = fetched {
                 let number = held.edition.as_ref().map_or(0, |edition| edition.number + 1);
-                held.edition = Some(Arc::new(Edition { value, number, at: now }));
+                held.edition = Some(Arc::new(CachedVersion { value, number, at: now }));
             }
             drop(turn);
             Ok(())
@@ -108,7 +108,7 @@ impl<T: Send + Sync + 'static> Fetched<T> {
     }
 
     /// Returns the result that is available without a fetch, if any.
-    fn known(&self, wanted: Wanted) -> Option<Result<Arc<Edition<T>>, ProviderError>> {
+    fn known(&self, wanted: Wanted) -> Option<Result<Arc<CachedVersion<T>>, ProviderError>> {
         let now = self.clock.now();
         let held = self.held.lock();
         let since = held.tried.as_ref().map(|(at, _)| at.until(now));
@@ -131,14 +131,14 @@ impl<T: Send + Sync + 'static> Fetched<T> {
     }
 
     /// Returns the version to serve during a fetch by another caller.
-    fn serving(&self, wanted: Wanted) -> Option<Arc<Edition<T>>> {
+    fn serving(&self, wanted: Wanted) -> Option<Arc<CachedVersion<T>>> {
         let now = self.clock.now();
         let edition = self.held.lock().edition.clone();
         edition.filter(|edition| wanted == Wanted::Any && edition.at.until(now) < STALE_MAX)
     }
 
     /// Returns the result after an attempt.
-    fn outcome(&self) -> Result<Arc<Edition<T>>, ProviderError> {
+    fn outcome(&self) -> Result<Arc<CachedVersion<T>>, ProviderError> {
         let now = self.clock.now();
         let held = self.held.lock();
         let edition = held.edition.clone().filter(|edition| edition.at.until(now) < STALE_MAX);

@@ -26,7 +26,7 @@ use crate::providers::Http;
 use crate::providers::Network;
 use crate::providers::Profile;
 use crate::providers::ProviderError;
-use crate::providers::fetched::Edition;
+use crate::providers::fetched::CachedVersion;
 use crate::providers::fetched::Fetched;
 use crate::providers::fetched::Wanted;
 use crate::signatures;
@@ -140,7 +140,7 @@ impl KeySet {
         validation
     }
 
-    async fn edition_of(&self, wanted: Wanted) -> Result<Arc<Edition<Vec<Key>>>, TokenError> {
+    async fn edition_of(&self, wanted: Wanted) -> Result<Arc<CachedVersion<Vec<Key>>>, TokenError> {
         let fetch = || {
             let (http, url) = (self.http.clone(), self.url.clone());
             async move { read(&http.json(&url, None).await?) }

@@ -43,7 +43,7 @@ use crate::providers::Http;
 use crate::providers::Pending;
 use crate::providers::Profile;
 use crate::providers::ProviderError;
-use crate::providers::fetched::Edition;
+use crate::providers::fetched::CachedVersion;
 use crate::providers::fetched::Fetched;
 use crate::providers::fetched::Wanted;
 
@@ -133,13 +133,15 @@ impl OpenId {
         let id_token = id_token.ok_or(ProviderError::Unproven("there is no ID token"))?;
         let nonce = Nonce::new(pending.nonce.clone());
         let mut verified = self.verify(&edition.value, id_token, &answer, &nonce);
-        if verified == Err(Doubt::Key) {
+        if verified == Err(VerificationFailure::Key) {
             edition = self.metadata(Wanted::After(edition.number)).await?;
             verified = self.verify(&edition.value, id_token, &answer, &nonce);
         }
         verified.map_err(|doubt| match doubt {
-            Doubt::Key => ProviderError::Unproven("the ID token names a key that is not known"),
-            Doubt::Claim(reason) => ProviderError::Unproven(reason),
+            VerificationFailure::Key => {
+                ProviderError::Unproven("the ID token names a key that is not known")
+            }
+            VerificationFailure::Claim(reason) => ProviderError::Unproven(reason),
         })?;
         let mut profile = Profile::new(claims(id_token)?);
         self.require_ours(&profile)?;
@@ -189,7 +191,7 @@ impl OpenId {
         id_token: &CoreIdToken,
         answer: &CoreTokenResponse,
         nonce: &Nonce,
-    ) -> Result<(), Doubt> {
+    ) -> Result<(), VerificationFailure> {
         let client = CoreClient::from_provider_metadata(
             metadata.clone(),
             self.client_id.clone(),
@@ -209,24 +211,26 @@ impl OpenId {
         let claims = id_token.claims(&verifier, nonce).map_err(|error| match error {
             ClaimsVerificationError::SignatureVerification(
                 SignatureVerificationError::NoMatchingKey,
-            ) => Doubt::Key,
-            ClaimsVerificationError::Expired(_) => Doubt::Claim("the ID token has expired"),
+            ) => VerificationFailure::Key,
+            ClaimsVerificationError::Expired(_) => {
+                VerificationFailure::Claim("the ID token has expired")
+            }
             ClaimsVerificationError::InvalidAudience(_) => {
-                Doubt::Claim("the ID token is for another audience")
+                VerificationFailure::Claim("the ID token is for another audience")
             }
             ClaimsVerificationError::InvalidIssuer(_) => {
-                Doubt::Claim("the ID token is of another issuer")
+                VerificationFailure::Claim("the ID token is of another issuer")
             }
             ClaimsVerificationError::InvalidNonce(_) => {
-                Doubt::Claim("the ID token has another nonce")
+                VerificationFailure::Claim("the ID token has another nonce")
             }
             ClaimsVerificationError::SignatureVerification(_) => {
-                Doubt::Claim("the signature of the ID token is not good")
+                VerificationFailure::Claim("the signature of the ID token is not good")
             }
-            _ => Doubt::Claim("the ID token is not good"),
+            _ => VerificationFailure::Claim("the ID token is not good"),
         })?;
         if let Some(expected) = claims.access_token_hash() {
-            let other = Doubt::Claim("the access token is not that of the ID token");
+            let other = VerificationFailure::Claim("the access token is not that of the ID token");
             let algorithm = id_token.signing_alg().map_err(|_| other)?;
             let key = id_token.signing_key(&verifier).map_err(|_| other)?;
             let found = AccessTokenHash::from_token(answer.access_token(), algorithm, key);
@@ -272,7 +276,7 @@ impl OpenId {
     async fn metadata(
         &self,
         wanted: Wanted,
-    ) -> Result<Arc<Edition<CoreProviderMetadata>>, ProviderError> {
+    ) -> Result<Arc<CachedVersion<CoreProviderMetadata>>, ProviderError> {
         let fetch = || discover(self.http.clone(), self.discovery.clone());
         self.metadata.get(wanted, &self.http, fetch).await
     }
@@ -280,7 +284,7 @@ impl OpenId {
 
 /// Why an ID token was rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Doubt {
+enum VerificationFailure {
     /// Its key is not in the cached key set, which may be outdated.
     Key,
     /// Any other reason.

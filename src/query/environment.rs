@@ -19,12 +19,12 @@ pub struct Environment<'a> {
     /// The current time.
     pub now: Timestamp,
     /// The fields the caller may name; `None` for all.
-    sight: Option<&'a dyn Sight>,
+    sight: Option<&'a dyn FieldVisibility>,
 }
 
 /// The fields a caller may name. Any other field is treated as if it did not exist, so that errors
 /// in the rest of a query do not reveal whether it does.
-pub trait Sight: Sync {
+pub trait FieldVisibility: Sync {
     /// Returns whether the field can be read for at least some items.
     fn sees(&self, collection: &'static Collection, field: &'static Field) -> bool;
 }
@@ -49,13 +49,13 @@ impl<'a> Environment<'a> {
 
     /// Restricts the fields that may be named.
     #[must_use]
-    pub const fn seeing(self, sight: &'a dyn Sight) -> Self {
+    pub const fn seeing(self, sight: &'a dyn FieldVisibility) -> Self {
         Self { sight: Some(sight), ..self }
     }
 
     /// Returns the fields that may be named; `None` for all.
     #[must_use]
-    pub const fn sight(&self) -> Option<&'a dyn Sight> {
+    pub const fn sight(&self) -> Option<&'a dyn FieldVisibility> {
         self.sight
     }
 

@@ -4,6 +4,7 @@
 //! Pure. It knows the schema, but neither permissions (`domain::permissions`) nor the origin of the
 //! JSON (`transport`) nor SQL (`store::compile`).
 
+pub mod aggregation;
 pub mod anchors;
 pub mod cost;
 pub mod date;
@@ -22,12 +23,16 @@ pub mod scope;
 pub mod search;
 pub mod shift;
 pub mod term;
-pub mod totals;
 
+pub use aggregation::Aggregation;
+pub use aggregation::Operation;
+pub use aggregation::Total;
+pub use aggregation::TotalsKey;
+pub use aggregation::TotalsSort;
 pub use anchors::Anchor;
 pub use date_part::DatePart;
 pub use environment::Environment;
-pub use environment::Sight;
+pub use environment::FieldVisibility;
 pub use error::QueryError;
 pub use fields::Fields;
 pub use fields::Nested;
@@ -49,8 +54,3 @@ pub use scope::RuleFields;
 pub use scope::Scope;
 pub use term::Name;
 pub use term::Term;
-pub use totals::Operation;
-pub use totals::Total;
-pub use totals::Totals;
-pub use totals::TotalsKey;
-pub use totals::TotalsSort;

@@ -21,7 +21,7 @@ pub struct Limits {
     pub relations: usize,
     /// Maximum number of characters of a search text, which is compared at every position of a
     /// text.
-    pub needle: usize,
+    pub term: usize,
 }
 
 impl Limits {
@@ -44,7 +44,7 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { default: 100, max: None, depth: 10, parts: 2000, relations: 250, needle: 1000 }
+        Self { default: 100, max: None, depth: 10, parts: 2000, relations: 250, term: 1000 }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::model::Change;
 use crate::model::Event;
 use crate::model::EventAction;
 use crate::model::Row;
-use crate::model::collection::Reach;
+use crate::model::collection::Exposure;
 use crate::model::history::ACTIVITY_PLACES;
 use crate::model::history::LOGIN;
 use crate::model::schema::COLLECTIONS;
@@ -94,7 +94,7 @@ pub(super) async fn append_owed(connection: &mut SqliteConnection) -> Result<(),
     let owed = sqlx::query(OWED).fetch_one(&mut *connection).await?;
     let (from, last): (i64, i64) = (owed.try_get(0)?, owed.try_get(1)?);
     let to = last.min(from + EVENTS_MAX);
-    let collections = COLLECTIONS.iter().filter(|one| one.reach == Reach::Items);
+    let collections = COLLECTIONS.iter().filter(|one| one.exposure == Exposure::Items);
     let collections: Json = collections.map(|collection| collection.name).collect();
     sqlx::query(APPEND_OWED)
         .bind(ACTIVITY_PLACES)
@@ -111,7 +111,7 @@ pub(super) async fn append_owed(connection: &mut SqliteConnection) -> Result<(),
 }
 
 fn may_owe(event: &Event) -> bool {
-    event.action == EventAction::Create && event.collection.reach == Reach::Items
+    event.action == EventAction::Create && event.collection.exposure == Exposure::Items
 }
 
 fn lines(event: &Event) -> impl Iterator<Item = Json> {
@@ -140,7 +140,7 @@ fn line(event: &Event, id: i64, change: &Change) -> Option<Json> {
             text("user_agent")
         ]));
     }
-    if event.collection.reach == Reach::Internal {
+    if event.collection.exposure == Exposure::Internal {
         return None;
     }
     if let (Some(before), Some(after)) = (&change.before, &change.after)

@@ -21,7 +21,7 @@ use crate::model::EventAction;
 use crate::model::Key;
 use crate::model::Row;
 use crate::model::Value;
-use crate::model::collection::Reach;
+use crate::model::collection::Exposure;
 use crate::model::collection::Special;
 use crate::model::schema;
 use crate::store::StoreError;
@@ -82,7 +82,7 @@ pub(super) async fn read(
 ) -> Result<(Vec<Arc<Event>>, i64), StoreError> {
     let hidden: Json = schema::COLLECTIONS
         .iter()
-        .filter(|collection| collection.reach == Reach::Internal)
+        .filter(|collection| collection.exposure == Exposure::Internal)
         .map(|collection| collection.name)
         .collect();
     let query = sqlx::query(READ).bind(hidden.to_string()).bind(after).bind(to).bind(limit);
@@ -180,7 +180,7 @@ fn implied(
     at: Timestamp,
 ) -> Row {
     let mut row = Row::empty(collection);
-    if action == EventAction::Create && collection.reach == Reach::Items {
+    if action == EventAction::Create && collection.exposure == Exposure::Items {
         row.set(collection.key(), key.into());
         for field in collection.columns() {
             match field.special {

@@ -5,12 +5,12 @@
 //! its commit.
 
 mod activity;
+mod aggregate_value;
 mod compile;
 mod dialect;
 mod erasure;
 mod error;
 mod event_log;
-mod figures;
 mod find;
 mod integrity;
 mod lock;
@@ -31,9 +31,9 @@ mod wal;
 mod write;
 mod writer;
 
+pub use aggregate_value::AggregateValue;
 pub use erasure::Earlier;
 pub use error::StoreError;
-pub use figures::Figure;
 pub use integrity::Integrity;
 pub use log::Page;
 pub use log::Retention;

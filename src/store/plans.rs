@@ -17,7 +17,7 @@ use crate::clock::Timestamp;
 use crate::model::Actor;
 use crate::model::Collection;
 use crate::model::Value;
-use crate::model::collection::Form;
+use crate::model::collection::CollectionKind;
 use crate::model::collection::OnDelete;
 use crate::model::history::ACTIVITY;
 use crate::model::history::REVISIONS;
@@ -127,7 +127,7 @@ async fn filters_that_are_usual_are_looked_up() {
 #[tokio::test]
 async fn referential_actions_are_those_of_the_database() {
     let mut connection = database().await;
-    for collection in COLLECTIONS.into_iter().filter(|it| it.form != Form::History) {
+    for collection in COLLECTIONS.into_iter().filter(|it| it.kind != CollectionKind::History) {
         let sql = format!("pragma foreign_key_list({})", collection.name);
         let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut connection).await.unwrap();
         let text = |row: &SqliteRow, name: &str| row.get::<String, _>(name).to_lowercase();
@@ -163,7 +163,7 @@ async fn items_that_refer_to_others_are_looked_up() {
         let filter = Filter::Field(field, Test::In(ids.clone()));
         let plan = plan(&mut connection, compile::some_rows(collection, &filter, 1000)).await;
 
-        let only_one = collection.form == Form::Single;
+        let only_one = collection.kind == CollectionKind::Single;
         assert!(plan.starts_with("SEARCH t ") || only_one, "{collection:?}.{field:?}: {plan}");
     }
     assert_eq!(asked, 12);

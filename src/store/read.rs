@@ -23,17 +23,17 @@ use crate::model::Key;
 use crate::model::Place;
 use crate::model::Row;
 use crate::model::schema;
+use crate::query::Aggregation;
 use crate::query::Filter;
 use crate::query::Scope;
 use crate::query::Sort;
-use crate::query::Totals;
-use crate::store::Figure;
+use crate::store::AggregateValue;
 use crate::store::Store;
 use crate::store::StoreError;
+use crate::store::aggregate_value;
 use crate::store::compile;
-use crate::store::figures;
 use crate::store::recent::Order;
-use crate::store::recent::Recent;
+use crate::store::recent::RecentMessages;
 use crate::store::rows;
 use crate::store::search;
 use crate::store::search::Asked;
@@ -250,14 +250,14 @@ impl Store {
         &self,
         scope: &Scope,
         select: Select,
-        totals: &Totals,
-    ) -> Result<Vec<Vec<Figure>>, StoreError> {
+        totals: &Aggregation,
+    ) -> Result<Vec<Vec<AggregateValue>>, StoreError> {
         let collection = scope.collection();
         let select = within(scope, select);
         let statement =
             |candidates: Option<&_>| compile::totals(collection, &select, totals, candidates);
         let found = self.ask(collection, &select, Asked::Whole, statement).await?;
-        found.iter().map(|row| figures::decode(collection, totals, row)).collect()
+        found.iter().map(|row| aggregate_value::decode(collection, totals, row)).collect()
     }
 
     /// Returns the total duration of a small read and an empty write, one after the other.
@@ -346,13 +346,13 @@ pub(super) async fn read_newest(
     connection: &mut SqliteConnection,
     limit: usize,
     about: usize,
-) -> Result<Recent, StoreError> {
+) -> Result<RecentMessages, StoreError> {
     let statement = compile::rows(&schema::MESSAGES, &Select::newest(limit), None);
     let budget = about.into();
     let (rows, is_cut) = fetch_some(connection, &schema::MESSAGES, statement, 0, budget).await?;
     let whole = !is_cut && rows.len() < limit;
     let missing = greatest_key_but(connection, &rows).await?;
-    Ok(Recent::of(rows, whole, missing))
+    Ok(RecentMessages::of(rows, whole, missing))
 }
 
 /// Returns the greatest key among the messages that are not in `rows`.

@@ -26,7 +26,7 @@ pub(super) const BYTES_MAX: usize = 16 << 20;
 
 /// The newest messages by `date_created`, ties by key, newest last.
 #[derive(Default)]
-pub(super) struct Recent {
+pub(super) struct RecentMessages {
     state: RwLock<State>,
 }
 
@@ -57,7 +57,7 @@ pub(super) enum Order {
 /// The position of a message in the order by date.
 type Place = (Option<Timestamp>, Option<Key>);
 
-impl Recent {
+impl RecentMessages {
     /// Creates the cache from the newest [`ROWS_MAX`] messages, in any order. `whole` says that
     /// there are no other messages, and `missing` is the greatest key of the others.
     pub(super) fn of(rows: Vec<Row>, whole: bool, missing: Option<Key>) -> Self {
@@ -202,7 +202,8 @@ mod tests {
 
     #[test]
     fn the_newest_come_first_and_ties_by_key() {
-        let recent = Recent::of(vec![message(2, 10), message(1, 10), message(3, 5)], true, None);
+        let recent =
+            RecentMessages::of(vec![message(2, 10), message(1, 10), message(3, 5)], true, None);
 
         recent.apply(&created(4, 10));
 
@@ -212,7 +213,8 @@ mod tests {
 
     #[test]
     fn a_message_that_changes_keeps_its_place_and_one_that_goes_leaves_it() {
-        let recent = Recent::of(vec![message(1, 1), message(2, 2), message(3, 3)], true, None);
+        let recent =
+            RecentMessages::of(vec![message(1, 1), message(2, 2), message(3, 3)], true, None);
         let changed = message(2, 2).with("content", Value::text("new"));
 
         recent.apply(&event(&MESSAGES, EventAction::Update, Key::Integer(2), Some(changed)));
@@ -225,7 +227,8 @@ mod tests {
 
     #[test]
     fn the_order_of_keys_is_told_while_it_is_that_of_dates() {
-        let recent = Recent::of(vec![message(2, 2), message(3, 3)], false, Some(Key::Integer(1)));
+        let recent =
+            RecentMessages::of(vec![message(2, 2), message(3, 3)], false, Some(Key::Integer(1)));
         let by_key = |limit| keys(recent.newest(Order::Key, limit, 0));
         assert_eq!(by_key(2), Some(vec![3, 2]));
         assert_eq!(by_key(3), None);
@@ -245,13 +248,13 @@ mod tests {
 
     #[test]
     fn what_is_let_go_is_missing_by_its_key() {
-        let recent = Recent::of((1..=1000).map(|id| message(id, id)).collect(), true, None);
+        let recent = RecentMessages::of((1..=1000).map(|id| message(id, id)).collect(), true, None);
         recent.apply(&created(1001, 1001));
         assert_eq!(keys(recent.newest(Order::Key, 1, 0)), Some(vec![1001]));
 
         // The oldest message by date has the greatest key.
         let old = (2..=1000).map(|id| message(id, id)).chain([message(5000, 1)]).collect();
-        let recent = Recent::of(old, true, None);
+        let recent = RecentMessages::of(old, true, None);
         recent.apply(&created(1001, 1001));
         assert_eq!(keys(recent.newest(Order::Key, 1, 0)), None);
     }
@@ -259,7 +262,7 @@ mod tests {
     #[test]
     fn what_is_not_kept_is_not_made_up() {
         let rows = (1..=1000).map(|id| message(id, id)).collect();
-        let recent = Recent::of(rows, false, None);
+        let recent = RecentMessages::of(rows, false, None);
 
         recent.apply(&event(&MESSAGES, EventAction::Delete, Key::Integer(1000), None));
         // An import with an old date: other messages may lie between it and the oldest cached one.
@@ -272,7 +275,8 @@ mod tests {
 
     #[test]
     fn a_ring_that_was_emptied_fills_again() {
-        let recent = Recent::of((1..=1000).map(|id| message(id, id)).collect(), false, None);
+        let recent =
+            RecentMessages::of((1..=1000).map(|id| message(id, id)).collect(), false, None);
         for id in 1..=1000 {
             recent.apply(&event(&MESSAGES, EventAction::Delete, Key::Integer(id), None));
         }
@@ -287,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_full_ring_lets_the_oldest_go() {
-        let recent = Recent::of((1..=999).map(|id| message(id, id)).collect(), true, None);
+        let recent = RecentMessages::of((1..=999).map(|id| message(id, id)).collect(), true, None);
 
         recent.apply(&created(1000, 1000));
         recent.apply(&created(1001, 1001));
@@ -299,10 +303,10 @@ mod tests {
     #[test]
     fn long_messages_are_kept_as_far_as_there_is_room() {
         let long = |id: i64| message(id, id).with("content", Value::text(&"x".repeat(1 << 20)));
-        let write = |recent: &Recent, action, id| {
+        let write = |recent: &RecentMessages, action, id| {
             recent.apply(&event(&MESSAGES, action, Key::Integer(id), Some(long(id))));
         };
-        let recent = Recent::of((1..=20).map(long).collect(), true, None);
+        let recent = RecentMessages::of((1..=20).map(long).collect(), true, None);
         assert_eq!(recent.newest(Order::Date, 16, 0).map(|rows| rows.len()), Some(16));
         assert!(recent.newest(Order::Date, 17, 0).is_none());
 

@@ -36,7 +36,7 @@ use crate::store::read;
 use crate::store::readers::ReadPool;
 use crate::store::recent::BYTES_MAX;
 use crate::store::recent::ROWS_MAX;
-use crate::store::recent::Recent;
+use crate::store::recent::RecentMessages;
 use crate::store::search::Indexer;
 use crate::store::search::Purges;
 use crate::store::wal::Wal;
@@ -60,7 +60,7 @@ pub struct Store {
     readers: ReadPool,
     /// Connections for the service's own reads, so that client queries cannot delay these.
     reserved: SqlitePool,
-    recent: Arc<Recent>,
+    recent: Arc<RecentMessages>,
     position: Arc<AtomicI64>,
     log: Log,
     indexed: Arc<AtomicI64>,
@@ -300,7 +300,7 @@ impl Store {
         &self.log
     }
 
-    pub(super) fn recent(&self) -> &Recent {
+    pub(super) fn recent(&self) -> &RecentMessages {
         &self.recent
     }
 

@@ -9,8 +9,8 @@ use poem::http::header;
 
 use crate::config::TrustProxy;
 use crate::domain::Error;
+use crate::domain::auth::ClientInfo;
 use crate::domain::auth::Identity;
-use crate::domain::auth::Origin;
 use crate::transport::Context;
 use crate::transport::address;
 use crate::transport::cookies;
@@ -99,8 +99,8 @@ pub fn require_trusted_page(context: &Context, request: &Request) -> Result<(), 
 
 /// Returns the address and the user agent of the client.
 #[must_use]
-pub fn origin(request: &Request, trust: &TrustProxy) -> Origin {
-    Origin::new(address::of(request, trust), request.header(header::USER_AGENT))
+pub fn origin(request: &Request, trust: &TrustProxy) -> ClientInfo {
+    ClientInfo::new(address::of(request, trust), request.header(header::USER_AGENT))
 }
 
 /// Returns whether requests with a method may change data.

@@ -23,7 +23,7 @@ use quick_cache::sync::Cache;
 
 use crate::clock::Clock;
 use crate::config::LimitsConfig;
-use crate::config::Quota;
+use crate::config::RateLimit;
 use crate::domain::Error;
 use crate::domain::Exceeded;
 use crate::model::network;
@@ -88,8 +88,9 @@ impl<E: Endpoint<Output = Response>> Endpoint for Limited<E> {
 impl Limits {
     fn new(config: &LimitsConfig, clock: &Clock) -> Self {
         let time = || Time(clock.clone());
-        let per_address =
-            |quota: Quota| RateLimiter::new(governor_quota(quota), Addresses::default(), time());
+        let per_address = |quota: RateLimit| {
+            RateLimiter::new(governor_quota(quota), Addresses::default(), time())
+        };
         Self {
             per_address: config.per_address.map(per_address),
             global: config.global.map(|quota| {
@@ -137,7 +138,7 @@ impl Limits {
 }
 
 /// Returns the quota as defined by `governor`: the whole quota is the burst, refilled one by one.
-fn governor_quota(Quota { points, duration }: Quota) -> governor::Quota {
+fn governor_quota(RateLimit { points, duration }: RateLimit) -> governor::Quota {
     let each = duration / points.get();
     let quota = governor::Quota::with_period(each.max(Duration::from_nanos(1)));
     quota.expect("the period is at least a nanosecond").allow_burst(points)
@@ -186,15 +187,15 @@ mod tests {
     use crate::clock::Timestamp;
 
     #[expect(clippy::unnecessary_wraps, reason = "as the settings have it")]
-    fn quota(points: u32, seconds: u64) -> Option<Quota> {
+    fn quota(points: u32, seconds: u64) -> Option<RateLimit> {
         let points = NonZeroU32::new(points).unwrap();
-        Some(Quota { points, duration: Duration::from_secs(seconds) })
+        Some(RateLimit { points, duration: Duration::from_secs(seconds) })
     }
 
     fn limits(
-        per_address: Option<Quota>,
-        global: Option<Quota>,
-        registration: Option<Quota>,
+        per_address: Option<RateLimit>,
+        global: Option<RateLimit>,
+        registration: Option<RateLimit>,
     ) -> Limits {
         let clock = Clock::manual(Timestamp::from_millis(0));
         Limits::new(&LimitsConfig { per_address, global, registration, items: None }, &clock)

@@ -35,14 +35,14 @@ const VARY: &str = "Origin, Cache-Control, Authorization, Cookie";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The outermost middleware. Turns every error and panic into a response in the format of Directus.
-pub struct Around<E> {
+pub struct OuterMiddleware<E> {
     inner: E,
     context: Arc<Context>,
     cors: Option<Cors>,
     hsts: Option<HeaderValue>,
 }
 
-impl<E> Around<E> {
+impl<E> OuterMiddleware<E> {
     /// Wraps an endpoint.
     #[must_use]
     pub fn new(inner: E, context: Arc<Context>) -> Self {
@@ -53,7 +53,7 @@ impl<E> Around<E> {
     }
 }
 
-impl<E: Endpoint<Output = Response>> Endpoint for Around<E> {
+impl<E: Endpoint<Output = Response>> Endpoint for OuterMiddleware<E> {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
@@ -93,7 +93,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Around<E> {
     }
 }
 
-impl<E: Endpoint<Output = Response>> Around<E> {
+impl<E: Endpoint<Output = Response>> OuterMiddleware<E> {
     async fn answer(&self, request: Request, path: &str) -> Response {
         let config = &self.context.config.server;
         if !host::is_valid(&request) {

@@ -70,8 +70,8 @@ use crate::config::Config;
 use crate::domain::Services;
 use crate::model::id;
 use crate::transport::limits::Limited;
-use crate::transport::middleware::Around;
-use crate::transport::pages::AsSent;
+use crate::transport::middleware::OuterMiddleware;
+use crate::transport::pages::OriginalUri;
 use crate::transport::rest::path;
 use crate::transport::ws::Protocol;
 
@@ -124,29 +124,29 @@ pub fn routes(
         }
     };
     let route = Limited::new(route, Arc::clone(context));
-    let one_spelling = OneSpelling { inner: route, has_prefix: directory.is_some() };
-    Around::new(one_spelling, Arc::clone(context))
+    let one_spelling = NormalizePath { inner: route, has_prefix: directory.is_some() };
+    OuterMiddleware::new(one_spelling, Arc::clone(context))
 }
 
 /// Normalizes paths to the form of the routes.
-struct OneSpelling<E> {
+struct NormalizePath<E> {
     inner: E,
     has_prefix: bool,
 }
 
-impl<E: Endpoint<Output = Response>> Endpoint for OneSpelling<E> {
+impl<E: Endpoint<Output = Response>> Endpoint for NormalizePath<E> {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         if let Some(uri) = self.respelt(request.uri()) {
             let sent = std::mem::replace(request.uri_mut(), uri);
-            request.set_data(AsSent(sent));
+            request.set_data(OriginalUri(sent));
         }
         self.inner.call(request).await
     }
 }
 
-impl<E> OneSpelling<E> {
+impl<E> NormalizePath<E> {
     /// Returns the URI with a normalized path, or `None` if the path is normalized already.
     fn respelt(&self, uri: &Uri) -> Option<Uri> {
         let path = uri.path();
@@ -182,7 +182,9 @@ mod tests {
     fn the_prefix_is_known_only_beside_a_front_end() {
         let uri = Uri::from_static("/directus/Items/messages/?limit=1");
         let respelt = |has_prefix| {
-            OneSpelling { inner: Route::new(), has_prefix }.respelt(&uri).map(|uri| uri.to_string())
+            NormalizePath { inner: Route::new(), has_prefix }
+                .respelt(&uri)
+                .map(|uri| uri.to_string())
         };
 
         assert_eq!(respelt(true).as_deref(), Some("/items/messages?limit=1"));

@@ -226,7 +226,7 @@ impl Endpoint for Password {
 /// The original URI of a request. File names, unlike API paths, are case-sensitive, and a front end
 /// does not serve paths with the API prefix.
 #[derive(Clone)]
-pub struct AsSent(pub Uri);
+pub struct OriginalUri(pub Uri);
 
 /// A front end from a directory. A path without an extension that is neither a file nor an API path
 /// is one of its client-side routes, so a navigating browser gets the index.
@@ -273,7 +273,8 @@ impl Endpoint for Files {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
-        let sent = request.data::<AsSent>().map_or_else(|| request.uri(), |AsSent(uri)| uri);
+        let sent =
+            request.data::<OriginalUri>().map_or_else(|| request.uri(), |OriginalUri(uri)| uri);
         let mut response = match self.find_for(&request, sent) {
             None => error::route_not_found(sent.path()),
             Some(file) => {

@@ -11,7 +11,7 @@ use chinwag::app::server::Server;
 use chinwag::clock::Clock;
 use chinwag::config::Config;
 use chinwag::transport::Context;
-use chinwag::transport::middleware::Around;
+use chinwag::transport::middleware::OuterMiddleware;
 use poem::Endpoint;
 use poem::IntoResponse;
 use poem::Request;
@@ -44,7 +44,8 @@ async fn a_handler_that_panics_is_answered_500_and_others_go_on() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = Client::new(listener.local_addr().unwrap());
     let acceptor = Acceptor::new(listener, Bounds::of(&config.server)).unwrap();
-    let server = Server::start(acceptor, Around::new(Fragile, context), Duration::from_secs(1));
+    let server =
+        Server::start(acceptor, OuterMiddleware::new(Fragile, context), Duration::from_secs(1));
 
     for _ in 0..3 {
         let broken = client.get("/fragile").await;

@@ -236,7 +236,7 @@ async fn a_rate_limit_keeps_or_closes_the_connection_after_a_body() {
 
     let server = TestServer::with(|config| {
         let points = NonZeroU32::new(1).unwrap();
-        let quota = chinwag::config::Quota { points, duration: Duration::from_hours(1) };
+        let quota = chinwag::config::RateLimit { points, duration: Duration::from_hours(1) };
         config.limits.registration = Some(quota);
     })
     .await;

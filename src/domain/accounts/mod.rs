@@ -17,7 +17,7 @@ use crate::domain::Error;
 use crate::domain::Violation;
 use crate::domain::auth::password::Passwords;
 use crate::domain::auth::second_factor;
-use crate::domain::changes::Changes;
+use crate::domain::committer::Committer;
 use crate::model::Key;
 use crate::model::Row;
 use crate::model::Value;
@@ -38,7 +38,7 @@ pub const MEMBER: &str = "Member";
 /// Creates and changes accounts without permission checks.
 pub struct Accounts {
     store: Arc<Store>,
-    changes: Arc<Changes>,
+    changes: Arc<Committer>,
     passwords: Arc<Passwords>,
     clock: Clock,
 }
@@ -57,7 +57,7 @@ impl Accounts {
     #[must_use]
     pub const fn new(
         store: Arc<Store>,
-        changes: Arc<Changes>,
+        changes: Arc<Committer>,
         passwords: Arc<Passwords>,
         clock: Clock,
     ) -> Self {

@@ -17,15 +17,15 @@ pub use followers::Followers;
 pub use progress::Progress;
 
 use crate::clock::Clock;
-use crate::config::Quota;
+use crate::config::RateLimit;
 use crate::domain::Error;
 use crate::domain::Exceeded;
 use crate::domain::admission::window::ALONE;
 use crate::domain::admission::window::Load;
 use crate::domain::admission::window::Slot;
 use crate::domain::admission::window::Windows;
+use crate::domain::quota::Owner;
 use crate::domain::rate::Rates;
-use crate::domain::shares::Owner;
 use crate::model::Actor;
 use crate::model::Collection;
 use crate::model::network;
@@ -82,10 +82,10 @@ impl Permit {
 impl Admission {
     /// Creates admission control with this item rate per account. `progress` paces deliveries.
     #[must_use]
-    pub fn new(clock: Clock, items: Option<Quota>, progress: Arc<Progress>) -> Arc<Self> {
-        let of_address = |quota: Quota| {
+    pub fn new(clock: Clock, items: Option<RateLimit>, progress: Arc<Progress>) -> Arc<Self> {
+        let of_address = |quota: RateLimit| {
             let points = quota.points.saturating_mul(ADDRESS_RATE);
-            Quota { points, ..quota }
+            RateLimit { points, ..quota }
         };
         Arc::new(Self {
             clock,

@@ -19,7 +19,7 @@ use crate::clock::Timestamp;
 use crate::config::IssuerConfig;
 use crate::domain::Error;
 use crate::domain::auth::Auth;
-use crate::domain::auth::Basis;
+use crate::domain::auth::Credential;
 use crate::domain::auth::Identity;
 use crate::domain::auth::providers;
 use crate::domain::auth::sign_in::is_active;
@@ -154,7 +154,7 @@ impl Auth {
         providers::require_no_factor(&user)?;
         Ok(Identity {
             actor: Arc::new(self.permissions.actor(&user, None, from).await?),
-            basis: Basis::Issued(Arc::clone(&known.identifier)),
+            basis: Credential::Issued(Arc::clone(&known.identifier)),
             expires: Some(known.expires),
         })
     }

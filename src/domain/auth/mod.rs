@@ -47,9 +47,9 @@ use crate::domain::auth::providers::Providers;
 use crate::domain::auth::refresh_token::RefreshTokens;
 use crate::domain::auth::sealing::Sealing;
 use crate::domain::auth::throttle::Throttle;
-use crate::domain::changes::Changes;
-use crate::domain::directory::Directory;
+use crate::domain::committer::Committer;
 use crate::domain::permissions::Permissions;
+use crate::domain::row_cache::RowCache;
 use crate::model::Actor;
 use crate::store::Store;
 use crate::store::Write;
@@ -63,7 +63,7 @@ pub struct Identity {
     /// The principal, with the permissions in force when it was resolved.
     pub actor: Arc<Actor>,
     /// The credential that it was authenticated with.
-    pub basis: Basis,
+    pub basis: Credential,
     /// When the credential expires; `None` for never.
     pub expires: Option<Timestamp>,
 }
@@ -78,7 +78,7 @@ impl Identity {
 
 /// The credential behind an identity. The identity ends with its credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Basis {
+pub enum Credential {
     /// No credential: public access.
     Nothing,
     /// A session of the account.
@@ -120,14 +120,14 @@ impl Mode {
 
 /// The client that a request comes from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Origin {
+pub struct ClientInfo {
     /// The client's IP address. Some policies apply to certain addresses only.
     pub ip: Option<IpAddr>,
     /// The user agent, truncated to 255 characters.
     pub user_agent: Option<String>,
 }
 
-impl Origin {
+impl ClientInfo {
     /// Creates an origin, truncating the user agent.
     #[must_use]
     pub fn new(ip: Option<IpAddr>, user_agent: Option<&str>) -> Self {
@@ -165,8 +165,8 @@ pub struct Auth {
     config: AuthConfig,
     clock: Clock,
     store: Arc<Store>,
-    changes: Arc<Changes>,
-    directory: Arc<Directory>,
+    changes: Arc<Committer>,
+    directory: Arc<RowCache>,
     permissions: Arc<Permissions>,
     passwords: Arc<Passwords>,
     throttle: Arc<Throttle>,
@@ -187,8 +187,8 @@ impl Auth {
         config: AuthConfig,
         clock: Clock,
         store: Arc<Store>,
-        changes: Arc<Changes>,
-        directory: Arc<Directory>,
+        changes: Arc<Committer>,
+        directory: Arc<RowCache>,
         permissions: Arc<Permissions>,
         passwords: Arc<Passwords>,
     ) -> Self {
@@ -239,6 +239,6 @@ impl Auth {
     /// Returns the identity of an unauthenticated request from this address.
     #[must_use]
     pub fn public(&self, from: Option<IpAddr>) -> Identity {
-        Identity { actor: self.permissions.public(from), basis: Basis::Nothing, expires: None }
+        Identity { actor: self.permissions.public(from), basis: Credential::Nothing, expires: None }
     }
 }

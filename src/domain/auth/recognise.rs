@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::clock::Timestamp;
 use crate::domain::Error;
 use crate::domain::auth::Auth;
-use crate::domain::auth::Basis;
+use crate::domain::auth::Credential;
 use crate::domain::auth::Identity;
 use crate::domain::auth::Mode;
 use crate::domain::auth::access_token;
@@ -73,26 +73,26 @@ impl Auth {
     pub async fn renew(&self, identity: &Identity) -> Result<Option<Identity>, Error> {
         let from = identity.actor.profile.address;
         let user = match (&identity.basis, identity.actor.user) {
-            (Basis::Nothing, _) => return Ok(Some(self.public(from))),
+            (Credential::Nothing, _) => return Ok(Some(self.public(from))),
             (_, None) => return Ok(None),
-            (Basis::Session(id), Some(user)) => {
+            (Credential::Session(id), Some(user)) => {
                 let row = self.directory.find(&SESSIONS, Key::Uuid(*id)).await?;
                 let stands = row.is_some_and(|row| row.value("user").as_uuid() == Some(user));
                 if stands { self.active_user(user).await? } else { None }
             }
-            (Basis::StaticToken(digest), Some(user)) => self
+            (Credential::StaticToken(digest), Some(user)) => self
                 .active_user(user)
                 .await?
                 .filter(|user| user.value("token").as_text() == Some(digest)),
-            (Basis::Issued(identifier), Some(user)) => self
+            (Credential::Issued(identifier), Some(user)) => self
                 .active_user(user)
                 .await?
                 .filter(|user| self.issuer.as_ref().is_some_and(|by| by.knows(user, identifier))),
         };
         let Some(user) = user else { return Ok(None) };
         let session = match identity.basis {
-            Basis::Session(id) => Some(id),
-            Basis::Nothing | Basis::StaticToken(_) | Basis::Issued(_) => None,
+            Credential::Session(id) => Some(id),
+            Credential::Nothing | Credential::StaticToken(_) | Credential::Issued(_) => None,
         };
         let actor = self.permissions.actor(&user, session, from).await?;
         let actor =
@@ -116,7 +116,7 @@ impl Auth {
         let user = self.active_user(session.user).await?.ok_or(Error::InvalidCredentials)?;
         Ok(Identity {
             actor: Arc::new(self.permissions.actor(&user, Some(session.id), from).await?),
-            basis: Basis::Session(session.id),
+            basis: Credential::Session(session.id),
             expires: Some(claims.expires()),
         })
     }
@@ -133,7 +133,7 @@ impl Auth {
         let user = known.filter(|known| **known == user).unwrap_or_else(|| Arc::new(user));
         Ok(Identity {
             actor: Arc::new(self.permissions.actor(&user, None, from).await?),
-            basis: Basis::StaticToken(digest),
+            basis: Credential::StaticToken(digest),
             expires: None,
         })
     }

@@ -11,10 +11,10 @@ use uuid::Uuid;
 use crate::clock::Timestamp;
 use crate::domain::Error;
 use crate::domain::auth::Auth;
-use crate::domain::auth::Basis;
+use crate::domain::auth::ClientInfo;
+use crate::domain::auth::Credential;
 use crate::domain::auth::Identity;
 use crate::domain::auth::Mode;
-use crate::domain::auth::Origin;
 use crate::domain::auth::SignIn;
 use crate::domain::auth::access_token::Claims;
 use crate::domain::auth::refresh_token::Claimed;
@@ -25,7 +25,7 @@ use crate::domain::auth::sessions;
 use crate::domain::auth::sessions::Session;
 use crate::domain::auth::sign_in::is_active;
 use crate::domain::auth::throttle;
-use crate::domain::auth::throttle::Way;
+use crate::domain::auth::throttle::ThrottledAction;
 use crate::model::Key;
 use crate::model::Value;
 use crate::model::schema::SESSIONS;
@@ -77,12 +77,18 @@ impl Auth {
     /// [`Error::InvalidCredentials`] for an unknown, expired or used token;
     /// [`Error::RequestsExceeded`] after too many of them. Invalid tokens of other clients never
     /// block a valid token.
-    pub async fn refresh(&self, token: &str, mode: Mode, client: &Origin) -> Result<SignIn, Error> {
+    pub async fn refresh(
+        &self,
+        token: &str,
+        mode: Mode,
+        client: &ClientInfo,
+    ) -> Result<SignIn, Error> {
         let from = client.ip;
         let Some(shown) = self.shown(token, mode) else {
             return Err(self.throttle.blame(from, Error::InvalidCredentials));
         };
-        let attempt = self.throttle.begin(Way::Session, &shown.session().to_string(), from)?;
+        let attempt =
+            self.throttle.begin(ThrottledAction::Session, &shown.session().to_string(), from)?;
         let answer = self.exchange_shown(&shown, client).await;
         attempt.settle(&answer, |error| matches!(error, Error::InvalidCredentials));
         match answer {
@@ -99,7 +105,7 @@ impl Auth {
         }
     }
 
-    async fn exchange_shown(&self, shown: &Shown, client: &Origin) -> Result<SignIn, Error> {
+    async fn exchange_shown(&self, shown: &Shown, client: &ClientInfo) -> Result<SignIn, Error> {
         match self.exchange(shown, client).await {
             // A concurrent request used the same token first. It raised the session's generation,
             // so this time there is nothing to rotate.
@@ -129,13 +135,13 @@ impl Auth {
     /// Only when the store fails.
     pub async fn end(&self, identity: &Identity) -> Result<(), Error> {
         match identity.basis {
-            Basis::Session(id) => self.end_session(id, identity.actor.user).await,
-            Basis::Nothing | Basis::StaticToken(_) | Basis::Issued(_) => Ok(()),
+            Credential::Session(id) => self.end_session(id, identity.actor.user).await,
+            Credential::Nothing | Credential::StaticToken(_) | Credential::Issued(_) => Ok(()),
         }
     }
 
     /// Exchanges a token once; [`Error::Forbidden`] if a concurrent request was first.
-    async fn exchange(&self, shown: &Shown, client: &Origin) -> Result<SignIn, Error> {
+    async fn exchange(&self, shown: &Shown, client: &ClientInfo) -> Result<SignIn, Error> {
         let from = client.ip;
         let now = self.clock.now();
         let session = self.proven(shown).await?.filter(|session| !session.is_expired(now));

@@ -11,7 +11,7 @@ use crate::domain::auth::Auth;
 use crate::domain::auth::recovery_codes;
 use crate::domain::auth::throttle;
 use crate::domain::auth::throttle::Attempt;
-use crate::domain::auth::throttle::Way;
+use crate::domain::auth::throttle::ThrottledAction;
 use crate::domain::auth::totp;
 use crate::domain::auth::totp::Secret;
 use crate::model::Action;
@@ -74,7 +74,7 @@ impl Auth {
             return Err(already_set());
         }
         let secret = Secret::parse(secret).ok_or_else(|| wrong("secret"))?;
-        let attempt = self.attempt(Way::Factor, actor, &user)?;
+        let attempt = self.attempt(ThrottledAction::Factor, actor, &user)?;
         let step = secret.step_of(&plain(otp), self.clock.now()).ok_or_else(|| wrong("otp"))?;
         attempt.take_back();
 
@@ -104,7 +104,7 @@ impl Auth {
         if user.value("tfa_secret").as_text().is_none() {
             return Err(Error::payload("there is no second factor to disable"));
         }
-        let attempt = self.attempt(Way::Factor, actor, &user)?;
+        let attempt = self.attempt(ThrottledAction::Factor, actor, &user)?;
         let factor = self.second_factor(&user, id, Some(otp)).await;
         attempt.settle(&factor, |error| matches!(error, Error::InvalidOtp));
         let mut ops = match factor {
@@ -197,7 +197,7 @@ impl Auth {
         let start = tokio::time::Instant::now();
         let id = actor.user.ok_or(Error::InvalidCredentials)?;
         let user = self.require_user(id).await?;
-        let attempt = self.attempt(Way::Password, actor, &user)?;
+        let attempt = self.attempt(ThrottledAction::Password, actor, &user)?;
         let hash = user.value("password").as_text();
         let is_right = self.passwords.verify(password, hash).await;
         let is_right =
@@ -211,7 +211,12 @@ impl Auth {
 
     /// Begins an attempt of a signed-in actor on their own account. It counts like one at sign-in,
     /// so that a stolen session is of no use for guessing.
-    fn attempt(&self, way: Way, actor: &Actor, user: &Row) -> Result<Attempt<'_>, Error> {
+    fn attempt(
+        &self,
+        way: ThrottledAction,
+        actor: &Actor,
+        user: &Row,
+    ) -> Result<Attempt<'_>, Error> {
         self.throttle.begin(way, &throttle::name(user), actor.profile.address)
     }
 

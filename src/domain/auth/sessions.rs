@@ -12,8 +12,8 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
+use crate::domain::auth::ClientInfo;
 use crate::domain::auth::Mode;
-use crate::domain::auth::Origin;
 use crate::domain::auth::refresh_token;
 use crate::model::Key;
 use crate::model::Row;
@@ -48,7 +48,7 @@ pub struct Session {
     /// When that token was issued.
     pub date_rotated: Timestamp,
     /// The client that it was issued to.
-    pub client: Origin,
+    pub client: ClientInfo,
     /// When the session ends if no token is used.
     pub expires: Timestamp,
 }
@@ -75,7 +75,7 @@ impl Session {
     pub fn begin(
         user: Uuid,
         mode: Mode,
-        client: Origin,
+        client: ClientInfo,
         now: Timestamp,
         lifetime: Lifetime,
     ) -> Self {
@@ -94,7 +94,7 @@ impl Session {
 
     /// Returns the session after the successor of its newest token was issued to `client`.
     #[must_use]
-    pub fn rotated(&self, client: Origin, now: Timestamp, lifetime: Lifetime) -> Self {
+    pub fn rotated(&self, client: ClientInfo, now: Timestamp, lifetime: Lifetime) -> Self {
         Self {
             generation: self.generation.saturating_add(1),
             date_rotated: now,
@@ -120,7 +120,7 @@ impl Session {
             generation: part(row, "generation", Value::as_integer)?,
             date_created: part(row, "date_created", Value::as_timestamp)?,
             date_rotated: part(row, "date_rotated", Value::as_timestamp)?,
-            client: Origin {
+            client: ClientInfo {
                 ip: row.value("ip").as_text().and_then(|ip| ip.parse().ok()),
                 user_agent: row.value("user_agent").as_text().map(str::to_owned),
             },
@@ -138,7 +138,7 @@ impl Session {
     /// network: a device changes its address within its network, while a copied token is used from
     /// another one.
     #[must_use]
-    pub fn was_rotated_for(&self, client: &Origin) -> bool {
+    pub fn was_rotated_for(&self, client: &ClientInfo) -> bool {
         self.client.user_agent == client.user_agent
             && self.client.ip.map(block) == client.ip.map(block)
     }
@@ -239,17 +239,17 @@ mod tests {
     const WEEK: Duration = Duration::from_hours(168);
     const LIFETIME: Lifetime = Lifetime { idle: WEEK, absolute: Duration::from_hours(240) };
 
-    fn client(ip: &str, user_agent: &str) -> Origin {
-        Origin::new(ip.parse().ok(), Some(user_agent))
+    fn client(ip: &str, user_agent: &str) -> ClientInfo {
+        ClientInfo::new(ip.parse().ok(), Some(user_agent))
     }
 
-    fn begun(client: Origin) -> Session {
+    fn begun(client: ClientInfo) -> Session {
         Session::begin(Uuid::from_u128(1), Mode::Json, client, NOW, LIFETIME)
     }
 
     #[test]
     fn a_client_is_the_same_with_its_user_agent_and_within_its_address_block() {
-        let nameless = |ip: &str| Origin::new(ip.parse().ok(), None);
+        let nameless = |ip: &str| ClientInfo::new(ip.parse().ok(), None);
         for (issued, shown, is_same) in [
             (client("192.0.2.7", "A"), client("192.0.2.7", "A"), true),
             (client("192.0.2.7", "A"), client("192.0.2.200", "A"), true),
@@ -260,8 +260,8 @@ mod tests {
             (client("2001:db8:1:2::1", "A"), client("2001:db8:1:3::1", "A"), false),
             (nameless("192.0.2.7"), nameless("192.0.2.7"), true),
             (nameless("192.0.2.7"), client("192.0.2.7", "A"), false),
-            (Origin::default(), Origin::default(), true),
-            (Origin::default(), nameless("192.0.2.7"), false),
+            (ClientInfo::default(), ClientInfo::default(), true),
+            (ClientInfo::default(), nameless("192.0.2.7"), false),
         ] {
             assert_eq!(
                 begun(issued.clone()).was_rotated_for(&shown),
@@ -295,7 +295,7 @@ mod tests {
     #[test]
     fn a_session_is_read_as_it_was_stored() {
         for mode in [Mode::Json, Mode::Cookie, Mode::Session] {
-            for client in [Origin::default(), client("192.0.2.7", "Browser/1")] {
+            for client in [ClientInfo::default(), client("192.0.2.7", "Browser/1")] {
                 let session = Session::begin(Uuid::from_u128(1), mode, client, NOW, LIFETIME);
 
                 assert_eq!(Session::read(&row(session.create())).unwrap(), session);
@@ -305,7 +305,7 @@ mod tests {
 
     #[test]
     fn a_row_of_another_hand_is_an_error_that_names_the_column() {
-        let row = row(begun(Origin::default()).create()).with("mode", Value::text("telepathy"));
+        let row = row(begun(ClientInfo::default()).create()).with("mode", Value::text("telepathy"));
 
         let error = Session::read(&row).unwrap_err();
 
@@ -322,16 +322,16 @@ mod tests {
 
     #[test]
     fn a_rotation_starts_the_lifetime_anew() {
-        let session = begun(Origin::default());
+        let session = begun(ClientInfo::default());
         let later = NOW.plus(Duration::from_mins(1));
 
-        let rotated = session.rotated(Origin::default(), later, LIFETIME);
+        let rotated = session.rotated(ClientInfo::default(), later, LIFETIME);
 
         assert_eq!(rotated.generation, session.generation + 1);
         assert_eq!((rotated.date_rotated, rotated.expires), (later, later.plus(WEEK)));
         let late = NOW.plus(Duration::from_hours(100));
         let end = NOW.plus(Duration::from_hours(240));
-        assert_eq!(session.rotated(Origin::default(), late, LIFETIME).expires, end);
+        assert_eq!(session.rotated(ClientInfo::default(), late, LIFETIME).expires, end);
         assert_eq!((rotated.id, &rotated.seed), (session.id, &session.seed));
         assert!(!session.is_expired(NOW));
         assert!(session.is_expired(session.expires));

@@ -13,11 +13,11 @@ use uuid::Uuid;
 use crate::clock::Timestamp;
 use crate::domain::Error;
 use crate::domain::auth::Auth;
-use crate::domain::auth::Basis;
+use crate::domain::auth::ClientInfo;
+use crate::domain::auth::Credential;
 use crate::domain::auth::Identity;
 use crate::domain::auth::Login;
 use crate::domain::auth::Mode;
-use crate::domain::auth::Origin;
 use crate::domain::auth::SignIn;
 use crate::domain::auth::access_token;
 use crate::domain::auth::access_token::Claims;
@@ -25,7 +25,7 @@ use crate::domain::auth::sessions;
 use crate::domain::auth::sessions::Lifetime;
 use crate::domain::auth::sessions::Session;
 use crate::domain::auth::throttle;
-use crate::domain::auth::throttle::Way;
+use crate::domain::auth::throttle::ThrottledAction;
 use crate::model::Key;
 use crate::model::Row;
 use crate::model::Value;
@@ -56,7 +56,7 @@ impl Auth {
         &self,
         login: Login<'_>,
         mode: Mode,
-        origin: &Origin,
+        origin: &ClientInfo,
     ) -> Result<SignIn, Error> {
         let start = Instant::now();
         let answer = self.check_and_begin(login, mode, origin).await;
@@ -70,16 +70,16 @@ impl Auth {
         &self,
         login: Login<'_>,
         mode: Mode,
-        origin: &Origin,
+        origin: &ClientInfo,
     ) -> Result<SignIn, Error> {
         if self.providers.disable_default() {
             return Err(Error::InvalidProvider);
         }
         let Login { email, password, otp } = login;
         if otp.is_some() {
-            self.throttle.look(Way::Factor, email, origin.ip)?;
+            self.throttle.look(ThrottledAction::Factor, email, origin.ip)?;
         }
-        let attempt = self.throttle.begin(Way::Password, email, origin.ip)?;
+        let attempt = self.throttle.begin(ThrottledAction::Password, email, origin.ip)?;
         let answer = match self.check_password(email, password).await {
             Ok(user) => self.check_factor_and_begin(&user, password, otp, mode, origin).await,
             Err(error) => Err(error),
@@ -108,7 +108,7 @@ impl Auth {
         password: &str,
         otp: Option<&str>,
         mode: Mode,
-        origin: &Origin,
+        origin: &ClientInfo,
     ) -> Result<SignIn, Error> {
         let (id, hash) = account(user).ok_or(Error::InvalidCredentials)?;
         let given = otp.filter(|otp| !otp.trim().is_empty());
@@ -121,7 +121,8 @@ impl Auth {
                 other => other,
             });
         };
-        let attempt = self.throttle.begin(Way::Factor, &throttle::name(user), origin.ip)?;
+        let attempt =
+            self.throttle.begin(ThrottledAction::Factor, &throttle::name(user), origin.ip)?;
         let begun = match self.second_factor(user, id, Some(otp)).await {
             Ok(factor) => {
                 self.renew_and_begin(user, id, hash, password, factor, mode, origin).await
@@ -146,7 +147,7 @@ impl Auth {
         password: &str,
         factor: Vec<Mutation>,
         mode: Mode,
-        origin: &Origin,
+        origin: &ClientInfo,
     ) -> Result<SignIn, Error> {
         let renewed = self.renewed_hash(password, hash).await;
         self.begin(user, id, hash, renewed, factor, mode, origin).await
@@ -173,7 +174,7 @@ impl Auth {
         renewed_hash: Option<String>,
         factor: Vec<Mutation>,
         mode: Mode,
-        origin: &Origin,
+        origin: &ClientInfo,
     ) -> Result<SignIn, Error> {
         let now = self.clock.now();
         let mut ops = vec![note_access(user, id, hash, renewed_hash, now)];
@@ -189,7 +190,7 @@ impl Auth {
         mut ops: Vec<Mutation>,
         now: Timestamp,
         mode: Mode,
-        origin: &Origin,
+        origin: &ClientInfo,
     ) -> Result<SignIn, Error> {
         let session = Session::begin(id, mode, origin.clone(), now, self.lifetime(mode));
         // One below the maximum, to leave room for the new session.
@@ -239,7 +240,7 @@ impl Auth {
             expires_in: access_token::whole_seconds(lifetime),
             identity: Identity {
                 actor,
-                basis: Basis::Session(session.id),
+                basis: Credential::Session(session.id),
                 expires: Some(claims.expires()),
             },
         })

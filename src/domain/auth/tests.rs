@@ -12,7 +12,7 @@ use crate::config::Secret;
 use crate::domain::Error;
 use crate::domain::admission::Admission;
 use crate::domain::admission::Progress;
-use crate::domain::auth::throttle::Way;
+use crate::domain::auth::throttle::ThrottledAction;
 use crate::model::Key;
 use crate::model::Row;
 use crate::model::Value;
@@ -55,9 +55,9 @@ impl World {
         let limits = Limits::default();
         let permissions = Permissions::open(Arc::clone(&store), clock.clone(), limits).await;
         let permissions = Arc::new(permissions.unwrap());
-        let cache = Arc::new(Directory::new(Arc::clone(&store)));
+        let cache = Arc::new(RowCache::new(Arc::clone(&store)));
         let admission = Admission::new(clock.clone(), None, Arc::new(Progress::new(0)));
-        let changes = Changes::new(
+        let changes = Committer::new(
             Arc::clone(&store),
             Arc::clone(&cache),
             Arc::clone(&permissions),
@@ -113,12 +113,12 @@ impl World {
         otp: Option<&str>,
         mode: Mode,
     ) -> Result<SignIn, Error> {
-        self.auth.login(Login { email, password, otp }, mode, &Origin::default()).await
+        self.auth.login(Login { email, password, otp }, mode, &ClientInfo::default()).await
     }
 
     async fn refresh(&self, token: &str) -> String {
         self.auth
-            .refresh(token, Mode::Json, &Origin::default())
+            .refresh(token, Mode::Json, &ClientInfo::default())
             .await
             .unwrap()
             .refresh_token
@@ -215,18 +215,19 @@ async fn a_token_stays_good_until_its_successor_is_used_and_then_ends_the_sessio
     world.pass(3600);
     assert_eq!(world.refresh(&first).await, second);
     let third = world.refresh(&second).await;
-    assert_refused(world.auth.refresh(&first, Mode::Json, &Origin::default()).await);
+    assert_refused(world.auth.refresh(&first, Mode::Json, &ClientInfo::default()).await);
     assert_eq!(world.refresh(&second).await, third);
     world.pass(60);
-    assert_refused(world.auth.refresh(&first, Mode::Json, &Origin::default()).await);
-    assert_refused(world.auth.refresh(&third, Mode::Json, &Origin::default()).await);
+    assert_refused(world.auth.refresh(&first, Mode::Json, &ClientInfo::default()).await);
+    assert_refused(world.auth.refresh(&third, Mode::Json, &ClientInfo::default()).await);
     assert_eq!(world.sessions().await, 0);
 }
 
 #[tokio::test]
 async fn two_clients_that_take_turns_with_a_copied_token_lose_the_session() {
     let world = World::new().await;
-    let (owner, thief) = (Origin::default(), Origin::new("203.0.113.9".parse().ok(), Some("Copy")));
+    let (owner, thief) =
+        (ClientInfo::default(), ClientInfo::new("203.0.113.9".parse().ok(), Some("Copy")));
     let first = world.login(Mode::Json).await.refresh_token.unwrap();
 
     let second = world.refresh(&first).await;
@@ -261,7 +262,7 @@ async fn a_refresh_starts_the_lifetime_anew() {
     let third = world.refresh(&second).await;
     world.pass(7 * day);
 
-    assert_refused(world.auth.refresh(&third, Mode::Json, &Origin::default()).await);
+    assert_refused(world.auth.refresh(&third, Mode::Json, &ClientInfo::default()).await);
 }
 
 #[tokio::test]
@@ -289,7 +290,7 @@ async fn a_rotation_that_comes_late_changes_nothing() {
     let third = world.refresh(&second).await;
 
     let late = session
-        .rotated(Origin::default(), world.clock.now(), world.auth.lifetime(Mode::Json))
+        .rotated(ClientInfo::default(), world.clock.now(), world.auth.lifetime(Mode::Json))
         .rotate(session.generation);
     let write = Write { actor: None, at: world.clock.now(), ops: vec![late] };
     let answer = world.auth.changes.commit(write).await;
@@ -306,11 +307,17 @@ async fn a_session_token_is_good_for_the_grace_after_its_successor_came() {
     assert_eq!(first.expires_in, Duration::from_hours(24));
     world.pass(60);
 
-    let second =
-        world.auth.refresh(&first.access_token, Mode::Session, &Origin::default()).await.unwrap();
+    let second = world
+        .auth
+        .refresh(&first.access_token, Mode::Session, &ClientInfo::default())
+        .await
+        .unwrap();
     world.pass(10);
-    let again =
-        world.auth.refresh(&first.access_token, Mode::Session, &Origin::default()).await.unwrap();
+    let again = world
+        .auth
+        .refresh(&first.access_token, Mode::Session, &ClientInfo::default())
+        .await
+        .unwrap();
 
     assert_eq!(again.access_token, second.access_token);
     world.auth.recognise(&first.access_token, None).await.unwrap();
@@ -318,10 +325,12 @@ async fn a_session_token_is_good_for_the_grace_after_its_successor_came() {
     world.pass(1);
     assert_refused(world.auth.recognise(&first.access_token, None).await);
     assert_refused(
-        world.auth.refresh(&first.access_token, Mode::Session, &Origin::default()).await,
+        world.auth.refresh(&first.access_token, Mode::Session, &ClientInfo::default()).await,
     );
     world.auth.recognise(&second.access_token, None).await.unwrap();
-    assert_refused(world.auth.refresh(&second.access_token, Mode::Json, &Origin::default()).await);
+    assert_refused(
+        world.auth.refresh(&second.access_token, Mode::Json, &ClientInfo::default()).await,
+    );
 }
 
 #[tokio::test]
@@ -330,7 +339,7 @@ async fn an_access_token_is_no_session_token() {
     let signed_in = world.login(Mode::Json).await;
 
     assert_refused(
-        world.auth.refresh(&signed_in.access_token, Mode::Session, &Origin::default()).await,
+        world.auth.refresh(&signed_in.access_token, Mode::Session, &ClientInfo::default()).await,
     );
     world.auth.logout(&signed_in.access_token, Mode::Session).await.unwrap();
 
@@ -348,7 +357,7 @@ async fn a_logout_ends_the_session_at_once_and_no_other() {
     world.auth.logout(&used, Mode::Json).await.unwrap();
 
     assert_refused(world.auth.recognise(&goes.access_token, None).await);
-    assert_refused(world.auth.refresh(&used, Mode::Json, &Origin::default()).await);
+    assert_refused(world.auth.refresh(&used, Mode::Json, &ClientInfo::default()).await);
     assert!(world.auth.renew(&goes.identity).await.unwrap().is_none());
     assert!(world.auth.renew(&stays.identity).await.unwrap().is_some());
     world.auth.logout(&used, Mode::Json).await.unwrap();
@@ -365,7 +374,7 @@ async fn an_expired_session_token_can_still_log_out_but_not_refresh() {
     world.clock.advance(Duration::from_millis(24 * 3_600_000 - 100));
 
     assert_refused(
-        world.auth.refresh(&signed_in.access_token, Mode::Session, &Origin::default()).await,
+        world.auth.refresh(&signed_in.access_token, Mode::Session, &ClientInfo::default()).await,
     );
     world.auth.logout(&signed_in.access_token, Mode::Session).await.unwrap();
 
@@ -382,7 +391,10 @@ async fn a_suspension_holds_from_the_next_use_on() {
 
     assert_refused(world.auth.recognise(&signed_in.access_token, None).await);
     assert_refused(
-        world.auth.refresh(&signed_in.refresh_token.unwrap(), Mode::Json, &Origin::default()).await,
+        world
+            .auth
+            .refresh(&signed_in.refresh_token.unwrap(), Mode::Json, &ClientInfo::default())
+            .await,
     );
     assert!(world.auth.renew(&signed_in.identity).await.unwrap().is_none());
 }
@@ -413,10 +425,13 @@ async fn a_forged_token_is_invalid_and_a_foreign_one_unknown() {
 
     assert!(matches!(answer, Err(Error::InvalidToken)), "{answer:?}");
     assert_refused(
-        world.auth.refresh(&forged.refresh_token.unwrap(), Mode::Json, &Origin::default()).await,
+        world
+            .auth
+            .refresh(&forged.refresh_token.unwrap(), Mode::Json, &ClientInfo::default())
+            .await,
     );
     assert_refused(
-        world.auth.refresh(&forged.access_token, Mode::Session, &Origin::default()).await,
+        world.auth.refresh(&forged.access_token, Mode::Session, &ClientInfo::default()).await,
     );
     assert_refused(world.auth.recognise("eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJtZSJ9.AAAA", None).await);
 }
@@ -429,7 +444,7 @@ async fn one_session_too_many_ends_the_one_that_was_not_refreshed_for_longest() 
     let idle = world.login(Mode::Json).await;
     world.pass(1);
     let token = oldest.refresh_token.unwrap();
-    let refreshed = world.auth.refresh(&token, Mode::Json, &Origin::default()).await.unwrap();
+    let refreshed = world.auth.refresh(&token, Mode::Json, &ClientInfo::default()).await.unwrap();
     world.pass(1);
 
     let newest = world.login(Mode::Json).await;
@@ -458,7 +473,7 @@ async fn a_password_changed_meanwhile_undoes_the_sign_in() {
     let checked = user.value("password").as_text().unwrap();
     world.set("password", Value::text("a newer hash")).await;
 
-    let origin = Origin::default();
+    let origin = ClientInfo::default();
     let begun =
         world.auth.begin(&user, world.user, checked, None, vec![], Mode::Json, &origin).await;
 
@@ -492,7 +507,7 @@ async fn who_has_to_wait_is_refused_before_anything_is_hashed() {
     }
 
     for _ in 0..100 {
-        drop(world.auth.throttle.begin(Way::Password, EMAIL, None));
+        drop(world.auth.throttle.begin(ThrottledAction::Password, EMAIL, None));
     }
 
     assert!(matches!(login().await, Err(Error::RequestsExceeded(_))));

@@ -28,8 +28,8 @@ use crate::domain::Forbidden;
 use crate::domain::accounts::Accounts;
 use crate::domain::auth::password::Passwords;
 use crate::domain::auth::throttle::Throttle;
-use crate::domain::auth::throttle::Way;
-use crate::domain::changes::Changes;
+use crate::domain::auth::throttle::ThrottledAction;
+use crate::domain::committer::Committer;
 use crate::domain::items::Items;
 use crate::domain::mails::Kind;
 use crate::domain::mails::Mails;
@@ -57,7 +57,7 @@ pub struct Enrolment {
     /// The store.
     pub store: Arc<Store>,
     /// Commits changes.
-    pub changes: Arc<Changes>,
+    pub changes: Arc<Committer>,
     /// The operator's settings.
     pub settings: Arc<Settings>,
     /// Hashes new passwords.
@@ -84,7 +84,7 @@ impl Enrolment {
         let opened = self.mails.links.open(kind, token, self.clock.now());
         let opened = opened.map_err(|error| self.throttle.blame(from, error))?;
         let name = opened.user.to_string();
-        let attempt = self.throttle.begin(Way::Link, &name, from)?;
+        let attempt = self.throttle.begin(ThrottledAction::Link, &name, from)?;
         let done = match self.account_of(kind, &opened).await {
             Ok((id, user)) => then(id, user).await,
             Err(error) => Err(error),

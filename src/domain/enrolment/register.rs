@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::domain::Error;
 use crate::domain::Forbidden;
 use crate::domain::Violation;
-use crate::domain::auth::throttle::Way;
+use crate::domain::auth::throttle::ThrottledAction;
 use crate::domain::enrolment::Enrolment;
 use crate::domain::enrolment::stall;
 use crate::domain::enrolment::urls;
@@ -85,7 +85,7 @@ impl Enrolment {
         if verifies {
             self.mails.require_room(1).await?;
         }
-        let _counted = self.throttle.begin(Way::Register, registration.email, from)?;
+        let _counted = self.throttle.begin(ThrottledAction::Register, registration.email, from)?;
         let role = settings.public_registration_role();
         let done = self.make(registration, names, url, role, verifies).await;
         stall(start, self.config.register_stall).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::domain::Error;
-use crate::domain::auth::throttle::Way;
+use crate::domain::auth::throttle::ThrottledAction;
 use crate::domain::enrolment::Enrolment;
 use crate::domain::enrolment::stall;
 use crate::domain::enrolment::urls;
@@ -38,7 +38,7 @@ impl Enrolment {
         let start = Instant::now();
         let url = urls::allowed(url, &self.config.reset_urls, "reset passwords")?;
         self.mails.require_room(1).await?;
-        let _counted = self.throttle.begin(Way::Reset, email, from)?;
+        let _counted = self.throttle.begin(ThrottledAction::Reset, email, from)?;
         let done = self.mail_reset(email, url).await;
         stall(start, self.config.reset_stall).await;
         done

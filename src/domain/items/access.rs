@@ -14,8 +14,8 @@ use crate::model::Action;
 use crate::model::Actor;
 use crate::model::Collection;
 use crate::model::Key;
-use crate::model::collection::Form;
-use crate::model::collection::Reach;
+use crate::model::collection::CollectionKind;
+use crate::model::collection::Exposure;
 use crate::model::schema;
 use crate::query::Scope;
 use crate::store::Mutation;
@@ -40,7 +40,7 @@ impl Items {
             let yes = json!({"access": true});
             return Ok(json!({"update": yes, "delete": yes, "share": yes}));
         }
-        let found = schema::find(collection).filter(|found| found.reach != Reach::Internal);
+        let found = schema::find(collection).filter(|found| found.exposure != Exposure::Internal);
         let mut answer = Map::new();
         for action in [Action::Update, Action::Delete, Action::Share] {
             let scope = match found {
@@ -50,7 +50,7 @@ impl Items {
             let mut access = json!({"access": scope.is_some()});
             if let Some(scope) = scope
                 && action == Action::Update
-                && scope.collection().form == Form::Single
+                && scope.collection().kind == CollectionKind::Single
             {
                 access["fields"] = permissions::fields(&scope);
                 access["presets"] = presets(&scope);
@@ -69,8 +69,8 @@ impl Items {
         key: Option<&Json>,
     ) -> Result<Option<Scope>, Error> {
         let fits = match action {
-            Action::Update => collection.form != Form::History,
-            Action::Delete => collection.form == Form::Items,
+            Action::Update => collection.kind != CollectionKind::History,
+            Action::Delete => collection.kind == CollectionKind::Items,
             _ => true,
         };
         let Ok(scope) = self.permissions.scope(actor, collection, action) else { return Ok(None) };

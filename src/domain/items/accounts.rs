@@ -5,8 +5,8 @@ use uuid::Uuid;
 use crate::domain::Error;
 use crate::domain::Forbidden;
 use crate::domain::auth::Mode;
-use crate::domain::directory::Directory;
 use crate::domain::permissions::Permissions;
+use crate::domain::row_cache::RowCache;
 use crate::model::Actor;
 use crate::model::Row;
 use crate::model::Value;
@@ -64,7 +64,7 @@ pub(super) fn end_sessions(actor: &Actor, ops: &mut Vec<Mutation>) {
 /// # Errors
 /// [`Error::Forbidden`].
 pub(super) async fn keep_in_place(
-    directory: &Directory,
+    directory: &RowCache,
     permissions: &Permissions,
     actor: &Actor,
     ops: &[Mutation],

@@ -26,7 +26,7 @@ use crate::model::Collection;
 use crate::model::Field;
 use crate::model::Key;
 use crate::model::Row;
-use crate::model::collection::Reach;
+use crate::model::collection::Exposure;
 use crate::model::collection::Special;
 use crate::query::Scope;
 use crate::store::Mutation;
@@ -204,7 +204,7 @@ impl<'a> Draft<'a> {
                 _ => unchanged::is_kept(field) && !scope.has(field),
             })
         };
-        if depth == 0 && collection.reach != Reach::System && !payload.keys().any(matters) {
+        if depth == 0 && collection.exposure != Exposure::System && !payload.keys().any(matters) {
             return Ok(None);
         }
         let rows = self.items.rows(collection, keys).await?;
@@ -249,7 +249,7 @@ impl Items {
         collection: &'static Collection,
         keys: &[Key],
     ) -> Result<HashMap<Key, Arc<Row>>, Error> {
-        let rows = if collection.reach == Reach::Items {
+        let rows = if collection.exposure == Exposure::Items {
             self.store.find_many(collection, keys).await?.into_iter().map(Arc::new).collect()
         } else {
             self.directory.find_many(collection, keys).await?

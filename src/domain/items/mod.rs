@@ -7,18 +7,18 @@ mod access;
 mod accounts;
 mod asker;
 mod draft;
-mod guide;
 mod ignored;
 pub mod keys;
 mod nested;
 mod once;
-mod past;
 mod patterns;
 pub mod payload;
 pub mod plan;
 pub mod project;
+mod query_authorizer;
 pub mod read;
 mod records;
+mod revision_access;
 mod roles;
 mod rules;
 pub mod show;
@@ -43,15 +43,15 @@ use crate::clock::Clock;
 use crate::config::QueryConfig;
 use crate::domain::Error;
 use crate::domain::auth::password::Passwords;
-use crate::domain::changes::Changes;
-use crate::domain::directory::Directory;
+use crate::domain::committer::Committer;
 pub use crate::domain::items::text::JsonText;
 use crate::domain::memory::Reservation;
 use crate::domain::permissions::Permissions;
-use crate::domain::shares::Shares;
+use crate::domain::quota::Quota;
+use crate::domain::row_cache::RowCache;
 use crate::model::Collection;
 use crate::model::Key;
-use crate::model::collection::Reach;
+use crate::model::collection::Exposure;
 use crate::model::schema;
 use crate::query::Export;
 use crate::query::Limits;
@@ -61,16 +61,16 @@ use crate::store::Store;
 pub struct Items {
     pub(crate) clock: Clock,
     pub(crate) store: Arc<Store>,
-    pub(crate) changes: Arc<Changes>,
+    pub(crate) changes: Arc<Committer>,
     pub(crate) permissions: Arc<Permissions>,
-    pub(crate) directory: Arc<Directory>,
+    pub(crate) directory: Arc<RowCache>,
     pub(crate) passwords: Arc<Passwords>,
     pub(crate) patterns: Patterns,
     pub(crate) limits: Limits,
     pub(crate) config: QueryConfig,
     /// The account that anonymous creates are attributed to.
     pub(crate) public_user: Option<uuid::Uuid>,
-    pub(crate) memory: Arc<Shares>,
+    pub(crate) memory: Arc<Quota>,
 }
 
 /// The result of a read: JSON that is sent to the client unchanged.
@@ -81,14 +81,14 @@ pub struct Answer {
     /// The counts, if the query asks for them.
     pub counts: Option<Counts>,
     /// The parameters of the file, if the query asks for one.
-    pub sheet: Option<Sheet>,
+    pub sheet: Option<Table>,
     /// The memory reserved for the data.
     pub memory: Reservation,
 }
 
 /// The parameters of an exported file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sheet {
+pub struct Table {
     /// The format of the file.
     pub export: Export,
     /// The columns, each as the path of names that leads to it.
@@ -139,8 +139,8 @@ pub struct Written {
 ///
 /// # Errors
 /// [`Error::Forbidden`], with the same message for a hidden collection and for an unknown one.
-pub fn require_collection(name: &str, reach: Reach) -> Result<&'static Collection, Error> {
+pub fn require_collection(name: &str, exposure: Exposure) -> Result<&'static Collection, Error> {
     schema::find(name)
-        .filter(|collection| collection.reach == reach)
+        .filter(|collection| collection.exposure == exposure)
         .ok_or_else(|| Error::collection(name))
 }

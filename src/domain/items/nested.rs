@@ -12,7 +12,7 @@ use crate::domain::Error;
 use crate::domain::Forbidden;
 use crate::domain::items::draft::Draft;
 use crate::domain::items::keys;
-use crate::domain::items::unchanged::Sight;
+use crate::domain::items::unchanged::ReadAccess;
 use crate::model::Action;
 use crate::model::Collection;
 use crate::model::Field;
@@ -187,10 +187,10 @@ impl Draft<'_> {
         let Lists { other, back, parent, depth, .. } = of;
         let named: Vec<Key> = changes.link.iter().chain(&changes.release).copied().collect();
         let rows = self.items.rows(other, &named).await?;
-        let sight = Sight::new(self.items, self.actor, other);
+        let access = ReadAccess::new(self.items, self.actor, other);
         let is_linked = |key: &Key| {
             let row = rows.get(key);
-            row.is_some_and(|row| row[back].as_key() == Some(parent) && sight.shows(row, back))
+            row.is_some_and(|row| row[back].as_key() == Some(parent) && access.shows(row, back))
         };
         if changes.link.iter().any(|key| !rows.contains_key(key)) {
             return Err(Error::Forbidden(Forbidden::Item));
@@ -200,7 +200,7 @@ impl Draft<'_> {
             changes.release.iter().filter(|key| is_linked(key)).copied().collect();
         if changes.is_whole && !of.is_new {
             let kept = changes.link.iter().chain(changes.update.iter().map(|(key, _)| key));
-            gone.extend(self.others(&of, &sight, &kept.copied().collect()).await?);
+            gone.extend(self.others(&of, &access, &kept.copied().collect()).await?);
         }
 
         let to_parent = Value::from(parent).to_json();
@@ -223,15 +223,15 @@ impl Draft<'_> {
     async fn others(
         &self,
         of: &Lists,
-        sight: &Sight,
+        access: &ReadAccess,
         kept: &HashSet<Key>,
     ) -> Result<Vec<Key>, Error> {
-        let Sight(Some(scope)) = sight else { return Ok(Vec::new()) };
+        let ReadAccess(Some(scope)) = access else { return Ok(Vec::new()) };
         let filter = Filter::Field(of.back, Test::Eq(Value::from(of.parent)));
         let limit = u64::try_from(self.items.config.batch_max + kept.len()).unwrap_or(u64::MAX - 1);
         let select = Select { filter, limit: Some(limit + 1), ..Select::default() };
         let rows = self.items.store.read_to_change(scope, select).await?;
-        let visible = rows.iter().filter(|row| sight.shows(row, of.back));
+        let visible = rows.iter().filter(|row| access.shows(row, of.back));
         let keys: Vec<Key> = visible.filter_map(|row| row.key()).collect();
         if let Limit::Of(shown) = self.items.limits.unasked()
             && let Some(shown) = usize::try_from(shown).ok().and_then(|shown| keys.get(..shown))

@@ -2,19 +2,19 @@
 //! projection of its result.
 
 use crate::domain::Error;
-use crate::domain::items::guide::Guide;
 use crate::domain::items::project::Projection;
+use crate::domain::items::query_authorizer::QueryAuthorizer;
 use crate::domain::permissions::Permissions;
 use crate::model::Action;
 use crate::model::Actor;
 use crate::model::Collection;
 use crate::model::Field;
+use crate::query::Aggregation;
 use crate::query::Filter;
 use crate::query::Limit;
 use crate::query::Query;
 use crate::query::Rule;
 use crate::query::Scope;
-use crate::query::Totals;
 use crate::store::Select;
 
 /// An authorized query for items.
@@ -75,7 +75,7 @@ impl Plan {
             ));
         }
         let scope = permissions.scope(actor, collection, Action::Read)?;
-        let mut guide = Guide::new(permissions, actor, &scope, &[]);
+        let mut guide = QueryAuthorizer::new(permissions, actor, &scope, &[]);
         let filter = guide.filter(&query.filter)?;
         guide.sort(&query.sort)?;
         let select = Select {
@@ -101,10 +101,10 @@ impl TotalsPlan {
         actor: &Actor,
         collection: &'static Collection,
         query: &Query,
-        totals: &Totals,
+        totals: &Aggregation,
     ) -> Result<Self, Error> {
         let scope = permissions.scope(actor, collection, Action::Read)?;
-        let mut guide = Guide::new(permissions, actor, &scope, &[]);
+        let mut guide = QueryAuthorizer::new(permissions, actor, &scope, &[]);
         let filter = guide.filter(&query.filter)?;
         for term in totals.terms() {
             guide.look_at(term.field)?;

@@ -4,10 +4,10 @@
 
 use crate::domain::Error;
 use crate::domain::Forbidden;
-use crate::domain::items::guide::Guide;
-use crate::domain::items::past::Past;
 use crate::domain::items::plan::length;
 use crate::domain::items::plan::search;
+use crate::domain::items::query_authorizer::QueryAuthorizer;
+use crate::domain::items::revision_access::RevisionAccess;
 use crate::domain::permissions::Permissions;
 use crate::model::Action;
 use crate::model::Actor;
@@ -30,7 +30,7 @@ pub struct Projection {
     pub(super) scope: Scope,
     pub(super) columns: Vec<Column>,
     /// The reader's access to earlier versions of items.
-    pub(super) past: Past,
+    pub(super) past: RevisionAccess,
 }
 
 /// A named value of the output.
@@ -186,7 +186,7 @@ impl Projector<'_> {
             }
         }
         if hidden.is_empty() {
-            let past = Past::of(self.permissions, self.actor, &scope);
+            let past = RevisionAccess::of(self.permissions, self.actor, &scope);
             return Ok(Projection { scope, columns, past });
         }
         Err(self.forbidden(collection, hidden))
@@ -209,7 +209,7 @@ impl Projector<'_> {
             return Ok(Column::Term(name.clone(), (*field).into()));
         };
         let scope = self.permissions.scope(self.actor, target, Action::Read)?;
-        let mut guide = Guide::new(self.permissions, self.actor, &scope, &self.path);
+        let mut guide = QueryAuthorizer::new(self.permissions, self.actor, &scope, &self.path);
         let filter = guide.filter(&nested.filter)?;
         guide.sort(&nested.sort)?;
         let filter = guide.visible(filter);
@@ -225,7 +225,7 @@ impl Projector<'_> {
     ) -> Result<Column, Error> {
         let Opened { name, field, fields, nested, .. } = opened;
         let scope = self.permissions.scope(self.actor, other, Action::Read)?;
-        let mut guide = Guide::new(self.permissions, self.actor, &scope, &self.path);
+        let mut guide = QueryAuthorizer::new(self.permissions, self.actor, &scope, &self.path);
         // A list discloses the parent of its items and, without selected fields, their keys.
         guide.look_at(back)?;
         if fields.is_none() {

@@ -8,7 +8,7 @@ use crate::domain::items::Answer;
 use crate::domain::items::Counts;
 use crate::domain::items::Items;
 use crate::domain::items::JsonText;
-use crate::domain::items::Sheet;
+use crate::domain::items::Table;
 use crate::domain::items::Which;
 use crate::domain::items::asker;
 use crate::domain::items::keys;
@@ -19,7 +19,7 @@ use crate::domain::items::text::list_too_long;
 use crate::domain::items::text::too_long;
 use crate::domain::memory::Reservation;
 use crate::domain::permissions::Permissions;
-use crate::domain::shares::Owner;
+use crate::domain::quota::Owner;
 use crate::model::Action;
 use crate::model::Actor;
 use crate::model::Collection;
@@ -28,17 +28,17 @@ use crate::model::Key;
 use crate::model::Place;
 use crate::model::Record;
 use crate::model::Value;
-use crate::model::collection::Form;
+use crate::model::collection::CollectionKind;
+use crate::query::Aggregation;
 use crate::query::Environment;
+use crate::query::FieldVisibility;
 use crate::query::Filter;
 use crate::query::Limit;
 use crate::query::Meta;
 use crate::query::Query;
 use crate::query::Relations;
 use crate::query::Scope;
-use crate::query::Sight;
 use crate::query::Test;
-use crate::query::Totals;
 use crate::store::Grow;
 use crate::store::RowBudget;
 use crate::store::Select;
@@ -89,7 +89,7 @@ impl Items {
         query: &Json,
         most: usize,
     ) -> Result<Answer, Error> {
-        if collection.form == Form::History {
+        if collection.kind == CollectionKind::History {
             self.permissions.scope(actor, collection, Action::Read)?;
             self.store.catch_up(None).await?;
         }
@@ -98,7 +98,7 @@ impl Items {
                 let query = self.parse(actor, collection, query)?;
                 let plan = Plan::new(&self.permissions, actor, collection, &query)?;
                 // The existence of the item of a singleton is no secret.
-                if collection.form != Form::Single {
+                if collection.kind != CollectionKind::Single {
                     require_key(plan.projection.scope())?;
                 }
                 let key = keys::parse(collection, &key).ok_or(Error::Forbidden(Forbidden::Item))?;
@@ -106,7 +106,7 @@ impl Items {
                     return Err(Error::Forbidden(Forbidden::Item));
                 };
                 let sheet =
-                    query.export.map(|export| Sheet { export, columns: plan.projection.names() });
+                    query.export.map(|export| Table { export, columns: plan.projection.names() });
                 let data = plan.projection.object_within(&record, most)?;
                 let memory = Reservation::new(&self.memory, Owner::of(actor));
                 Ok(Answer { data, counts: None, sheet, memory })
@@ -147,7 +147,7 @@ impl Items {
         } else {
             actor
         };
-        let eyes = Eyes { permissions: &self.permissions, actor: reader };
+        let eyes = Visibility { permissions: &self.permissions, actor: reader };
         let environment = Environment::new(actor, self.clock.now()).seeing(&eyes);
         Ok(Query::parse(collection, query, &environment, &self.limits)?)
     }
@@ -179,7 +179,7 @@ impl Items {
             return Err(list_too_long(most, plan.projection.count_that_fit(&records, most)));
         }
         let counts = self.count(&plan, query.meta).await?;
-        let sheet = query.export.map(|export| Sheet { export, columns: plan.projection.names() });
+        let sheet = query.export.map(|export| Table { export, columns: plan.projection.names() });
         let data = written(&mut memory, most, |most| plan.projection.list_within(&records, most));
         let data = data.map_err(|error| match error {
             Error::LimitExceeded(_) => {
@@ -198,7 +198,7 @@ impl Items {
         actor: &Actor,
         collection: &'static Collection,
         query: &Query,
-        totals: &Totals,
+        totals: &Aggregation,
     ) -> Result<Answer, Error> {
         let TotalsPlan { select, scope } =
             TotalsPlan::new(&self.permissions, actor, collection, query, totals)?;
@@ -208,7 +208,7 @@ impl Items {
             self.store.totals(&scope, select.clone(), totals).await?
         };
         let counts = self.counts(&scope, &select, query.meta).await?;
-        let sheet = query.export.map(|export| Sheet { export, columns: show::group_names(totals) });
+        let sheet = query.export.map(|export| Table { export, columns: show::group_names(totals) });
         let memory = Reservation::new(&self.memory, Owner::of(actor));
         Ok(Answer { data: show::groups(totals, &groups), counts, sheet, memory })
     }
@@ -350,12 +350,12 @@ pub(super) fn shorter(error: StoreError, most: usize) -> Error {
 }
 
 /// The fields that an actor may name in a query: those that it may read.
-struct Eyes<'a> {
+struct Visibility<'a> {
     permissions: &'a Permissions,
     actor: &'a Actor,
 }
 
-impl Sight for Eyes<'_> {
+impl FieldVisibility for Visibility<'_> {
     fn sees(&self, collection: &'static Collection, field: &'static Field) -> bool {
         let scope = self.permissions.scope(self.actor, collection, Action::Read);
         scope.is_ok_and(|scope| scope.has(field))

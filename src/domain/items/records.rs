@@ -38,7 +38,7 @@ impl Items {
         let mut relations = projection.relations();
         relations.merge(more);
         let rows = rows.into_iter().map(Into::into).collect();
-        let rows = self.veil(&projection.past, rows).await?;
+        let rows = self.redact(&projection.past, rows).await?;
         let mut records = self.attach(rows, &relations).await?;
         self.attach_lists(projection, records.iter_mut().collect()).await?;
         Ok(records)

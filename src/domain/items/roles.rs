@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::domain::Error;
-use crate::domain::directory::Directory;
+use crate::domain::row_cache::RowCache;
 use crate::model::Key;
 use crate::model::schema::ROLES;
 use crate::store::Mutation;
@@ -16,7 +16,7 @@ const ANCESTORS_MAX: usize = 100;
 ///
 /// # Errors
 /// [`Error::InvalidPayload`].
-pub(super) async fn check_parents(directory: &Directory, ops: &[Mutation]) -> Result<(), Error> {
+pub(super) async fn check_parents(directory: &RowCache, ops: &[Mutation]) -> Result<(), Error> {
     let parent = ROLES.require("parent");
     let mut parents: HashMap<Key, Option<Key>> = HashMap::new();
     for op in ops {

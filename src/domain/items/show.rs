@@ -8,9 +8,9 @@ use crate::domain::items::text::JsonText;
 use crate::domain::items::text::Text;
 use crate::model::Record;
 use crate::model::Value;
+use crate::query::Aggregation;
 use crate::query::Term;
-use crate::query::Totals;
-use crate::store::Figure;
+use crate::store::AggregateValue;
 
 impl Projection {
     /// Writes the records as a JSON list.
@@ -180,7 +180,7 @@ pub fn key(key: &Value) -> JsonText {
 }
 
 /// Writes groups and their totals as a JSON list: `[{"content":"a","count":1,"max":{"id":5}}]`.
-pub(super) fn groups(totals: &Totals, groups: &[Vec<Figure>]) -> JsonText {
+pub(super) fn groups(totals: &Aggregation, groups: &[Vec<AggregateValue>]) -> JsonText {
     let layout = layout(totals);
     let mut text = Text::default();
     text.list(groups, |text, figures| {
@@ -203,7 +203,7 @@ pub(super) fn groups(totals: &Totals, groups: &[Vec<Figure>]) -> JsonText {
 }
 
 /// Returns the columns of groups, each as the path of names that leads to it.
-pub(super) fn group_names(totals: &Totals) -> Vec<Vec<String>> {
+pub(super) fn group_names(totals: &Aggregation) -> Vec<Vec<String>> {
     let mut names = Vec::new();
     for (name, places) in layout(totals) {
         match places {
@@ -225,7 +225,7 @@ enum Places {
 /// Returns the layout of a group: first the fields that items are grouped by, then the totals,
 /// nested by operation. The total of an operation without a field is not nested if it is the only
 /// one of this operation.
-fn layout(totals: &Totals) -> Vec<(String, Places)> {
+fn layout(totals: &Aggregation) -> Vec<(String, Places)> {
     let mut layout: Vec<(String, Places)> = Vec::new();
     for (place, (name, _)) in totals.groups.iter().enumerate() {
         layout.push((name.to_string(), Places::One(place)));
@@ -264,17 +264,17 @@ mod tests {
         Total { operation, of: field.map(|name| Term::from(MESSAGES.require(name))) }
     }
 
-    fn written(groups: &[&str], asked: Vec<Total>, figures: Vec<Figure>) -> String {
+    fn written(groups: &[&str], asked: Vec<Total>, figures: Vec<AggregateValue>) -> String {
         let groups = groups.iter().map(|name| {
             let term = Term::from(MESSAGES.require(name));
             (term.name(), term)
         });
-        let totals = Totals { groups: groups.collect(), totals: asked, sort: Vec::new() };
+        let totals = Aggregation { groups: groups.collect(), totals: asked, sort: Vec::new() };
         super::groups(&totals, &[figures]).get().to_owned()
     }
 
-    fn number(number: i64) -> Figure {
-        Figure::Value(Value::Integer(number))
+    fn number(number: i64) -> AggregateValue {
+        AggregateValue::Value(Value::Integer(number))
     }
 
     #[test]
@@ -298,13 +298,13 @@ mod tests {
             (
                 vec![],
                 vec![of(Operation::Min, "id"), of(Operation::Avg, "id"), of(Operation::Sum, "id")],
-                vec![number(1), Figure::Real(1.5), Figure::Real(3.0)],
+                vec![number(1), AggregateValue::Real(1.5), AggregateValue::Real(3.0)],
                 r#"[{"min":{"id":1},"avg":{"id":1.5},"sum":{"id":3}}]"#,
             ),
             (
                 vec!["content"],
                 vec![count()],
-                vec![Figure::Value(Value::Null), number(1)],
+                vec![AggregateValue::Value(Value::Null), number(1)],
                 r#"[{"content":null,"count":1}]"#,
             ),
             (

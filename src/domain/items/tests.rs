@@ -50,9 +50,9 @@ impl World {
         let limits = Limits::default();
         let book = Permissions::open(Arc::clone(&store), clock.clone(), limits.clone()).await;
         let book = Arc::new(book.unwrap());
-        let directory = Arc::new(Directory::new(Arc::clone(&store)));
+        let directory = Arc::new(RowCache::new(Arc::clone(&store)));
         let admission = Admission::new(clock.clone(), None, Arc::new(Progress::new(0)));
-        let changes = Changes::new(
+        let changes = Committer::new(
             Arc::clone(&store),
             Arc::clone(&directory),
             Arc::clone(&book),

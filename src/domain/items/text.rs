@@ -9,7 +9,7 @@ use crate::domain::Error;
 use crate::model::Field;
 use crate::model::Kind;
 use crate::model::Value;
-use crate::store::Figure;
+use crate::store::AggregateValue;
 
 /// The mask of a secret that is set.
 pub(super) const MASK: &str = "**********";
@@ -167,10 +167,10 @@ impl Text {
     }
 
     /// Writes the aggregate value at `place`.
-    pub(super) fn figure(&mut self, figures: &[Figure], place: usize) {
+    pub(super) fn figure(&mut self, figures: &[AggregateValue], place: usize) {
         match figures.get(place) {
-            Some(Figure::Value(value)) => self.value(value),
-            Some(Figure::Real(real)) => self.real(*real),
+            Some(AggregateValue::Value(value)) => self.value(value),
+            Some(AggregateValue::Real(real)) => self.real(*real),
             None => self.null(),
         }
     }

@@ -33,13 +33,13 @@ pub(super) struct Current {
     rows: HashMap<Key, Arc<Row>>,
     /// Whether some of the items are missing.
     is_partial: bool,
-    sight: Sight,
+    access: ReadAccess,
 }
 
 /// The caller's read scope on a collection; `None` for no access.
-pub(super) struct Sight(pub(super) Option<Scope>);
+pub(super) struct ReadAccess(pub(super) Option<Scope>);
 
-impl Sight {
+impl ReadAccess {
     pub(super) fn new(items: &Items, actor: &Actor, collection: &'static Collection) -> Self {
         Self(items.permissions.scope(actor, collection, Action::Read).ok())
     }
@@ -61,7 +61,7 @@ impl Current {
         rows: HashMap<Key, Arc<Row>>,
     ) -> Self {
         let is_partial = rows.len() < count;
-        Self { collection, rows, is_partial, sight: Sight::new(items, actor, collection) }
+        Self { collection, rows, is_partial, access: ReadAccess::new(items, actor, collection) }
     }
 
     /// Returns whether all items have this value and the caller may read it on all of them.
@@ -115,7 +115,7 @@ impl Current {
     }
 
     fn all(&self, field: &'static Field, fits: impl Fn(&Row) -> bool) -> bool {
-        !self.is_partial && self.rows.values().all(|row| fits(row) && self.sight.shows(row, field))
+        !self.is_partial && self.rows.values().all(|row| fits(row) && self.access.shows(row, field))
     }
 }
 

@@ -23,8 +23,8 @@ use crate::model::Actor;
 use crate::model::Collection;
 use crate::model::Event;
 use crate::model::Key;
-use crate::model::collection::Form;
-use crate::model::collection::Reach;
+use crate::model::collection::CollectionKind;
+use crate::model::collection::Exposure;
 use crate::model::event::key_as_written;
 use crate::query::Scope;
 use crate::store::Mutation;
@@ -117,7 +117,7 @@ impl Items {
         collection: &'static Collection,
         payload: &Json,
     ) -> Result<Creation, Error> {
-        require_form(collection, &[Form::Items])?;
+        require_form(collection, &[CollectionKind::Items])?;
         let scope = self.permissions.scope(actor, collection, Action::Create)?;
         let payloads = match payload {
             Json::Array(payloads) => {
@@ -156,7 +156,7 @@ impl Items {
         update: Update,
         query: &Json,
     ) -> Result<Written, Error> {
-        require_form(collection, &[Form::Items, Form::Single])?;
+        require_form(collection, &[CollectionKind::Items, CollectionKind::Single])?;
         let query = self.parse_for_answer(actor, collection, query)?;
         let scope = self.permissions.scope(actor, collection, Action::Update)?;
         let many = !matches!(update, Update::Same(Which::One(_), _));
@@ -207,7 +207,7 @@ impl Items {
         collection: &'static Collection,
         which: Which,
     ) -> Result<Vec<Json>, Error> {
-        require_form(collection, &[Form::Items])?;
+        require_form(collection, &[CollectionKind::Items])?;
         let scope = self.permissions.scope(actor, collection, Action::Delete)?;
         let text_keys = match &which {
             Which::One(key) => keys::texts(collection, std::slice::from_ref(key)),
@@ -282,7 +282,7 @@ impl Items {
 
     /// Adds the side effects of account changes, and refuses privilege escalation.
     async fn with_consequences(&self, actor: &Actor, ops: &mut Vec<Mutation>) -> Result<(), Error> {
-        if ops.iter().any(|op| op.collection().is_some_and(|it| it.reach == Reach::System)) {
+        if ops.iter().any(|op| op.collection().is_some_and(|it| it.exposure == Exposure::System)) {
             accounts::keep_in_place(&self.directory, &self.permissions, actor, ops).await?;
             accounts::end_sessions(actor, ops);
             roles::check_parents(&self.directory, ops).await?;
@@ -301,8 +301,8 @@ impl Items {
 }
 
 /// Refuses operations that collections of this form do not support, also to administrators.
-fn require_form(collection: &'static Collection, forms: &[Form]) -> Result<(), Error> {
-    if forms.contains(&collection.form) { Ok(()) } else { Err(Error::collection(collection.name)) }
+fn require_form(collection: &'static Collection, forms: &[CollectionKind]) -> Result<(), Error> {
+    if forms.contains(&collection.kind) { Ok(()) } else { Err(Error::collection(collection.name)) }
 }
 
 fn object(payload: Json) -> Result<Map<String, Json>, Error> {

@@ -15,7 +15,7 @@ use crate::domain::items::read::ROWS_SHARE;
 use crate::domain::items::read::keyed;
 use crate::domain::items::read::shorter;
 use crate::domain::memory::Reservation;
-use crate::domain::shares::Owner;
+use crate::domain::quota::Owner;
 use crate::model::Actor;
 use crate::model::Collection;
 use crate::model::Event;

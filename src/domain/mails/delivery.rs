@@ -19,7 +19,7 @@ use crate::domain::mails::Mails;
 use crate::domain::mails::letter;
 use crate::domain::mails::letter::Parts;
 use crate::domain::mails::link;
-use crate::mail::Letter;
+use crate::mail::Email;
 use crate::mail::MailError;
 use crate::mail::Mailer;
 use crate::model::Key;
@@ -161,7 +161,7 @@ impl Mails {
     }
 
     /// Builds the message; `None` if the mail no longer applies to its account.
-    async fn letter(&self, mail: &Queued) -> Result<Option<Letter>, Error> {
+    async fn letter(&self, mail: &Queued) -> Result<Option<Email>, Error> {
         let Some(user) = self.store.find(&USERS, Key::Uuid(mail.user)).await? else {
             return Ok(None);
         };
@@ -176,7 +176,7 @@ impl Mails {
         let color = settings.project_color();
         let parts = Parts { project, color, link: &link, expires: mail.expires };
         let words = letter::write(mail.kind, &parts);
-        Ok(Some(Letter {
+        Ok(Some(Email {
             id: mail.id,
             at: mail.created,
             sender: letter::one_line(project),

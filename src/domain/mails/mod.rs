@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::clock::Timestamp;
 use crate::domain::Error;
-use crate::domain::changes::Changes;
+use crate::domain::committer::Committer;
 use crate::domain::mails::link::Links;
 use crate::domain::settings::Settings;
 use crate::mail::Mailer;
@@ -100,7 +100,7 @@ impl Kind {
 pub struct Mails {
     mailer: Option<Mailer>,
     store: Arc<Store>,
-    changes: Arc<Changes>,
+    changes: Arc<Committer>,
     settings: Arc<Settings>,
     clock: Clock,
     /// Issues and verifies the tokens of links.
@@ -124,7 +124,7 @@ impl Mails {
         mailer: Option<Mailer>,
         links: Links,
         store: Arc<Store>,
-        changes: Arc<Changes>,
+        changes: Arc<Committer>,
         settings: Arc<Settings>,
         clock: Clock,
         base: String,

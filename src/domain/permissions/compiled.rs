@@ -1,6 +1,6 @@
 //! Compiled permissions. A rule is parsed only once, unless it depends on the caller.
 //!
-//! `book` selects the permissions to compile.
+//! `policy_snapshot` selects the permissions to compile.
 
 use std::sync::Arc;
 
@@ -31,20 +31,20 @@ pub(super) struct Permission {
 }
 
 /// The access that a set of policies grants to one collection for one action.
-pub(super) enum Compiled {
+pub(super) enum CompiledRules {
     /// The same scope for every caller; `None` for no access.
-    Fixed(Option<Scope>),
+    Static(Option<Scope>),
     /// A scope for each caller: a rule contains a variable for the caller or the time.
-    Open(&'static Collection, Vec<Part>),
+    Parameterized(&'static Collection, Vec<Part>),
 }
 
 pub(super) enum Part {
-    Fixed(Box<Rule>),
+    Static(Box<Rule>),
     /// Parsed again for each caller.
-    Open(Arc<Permission>),
+    Parameterized(Arc<Permission>),
 }
 
-impl Compiled {
+impl CompiledRules {
     pub fn of<'a>(
         collection: &'static Collection,
         permissions: impl Iterator<Item = &'a Arc<Permission>>,
@@ -54,22 +54,22 @@ impl Compiled {
         let mut parts = Vec::new();
         for permission in permissions {
             if names_a_variable(&permission.filter) {
-                parts.push(Part::Open(Arc::clone(permission)));
+                parts.push(Part::Parameterized(Arc::clone(permission)));
             } else if let Some(rule) = permission.rule(environment, limits) {
-                parts.push(Part::Fixed(Box::new(rule)));
+                parts.push(Part::Static(Box::new(rule)));
             }
         }
-        if parts.iter().any(|part| matches!(part, Part::Open(_))) {
-            return Self::Open(collection, parts);
+        if parts.iter().any(|part| matches!(part, Part::Parameterized(_))) {
+            return Self::Parameterized(collection, parts);
         }
-        Self::Fixed(grant(collection, &parts, environment, limits))
+        Self::Static(grant(collection, &parts, environment, limits))
     }
 
     /// Returns the scope for the environment's actor.
     pub fn scope(&self, environment: &Environment<'_>, limits: &Limits) -> Option<Scope> {
         match self {
-            Self::Fixed(scope) => scope.clone(),
-            Self::Open(collection, parts) => grant(collection, parts, environment, limits),
+            Self::Static(scope) => scope.clone(),
+            Self::Parameterized(collection, parts) => grant(collection, parts, environment, limits),
         }
     }
 }
@@ -83,8 +83,8 @@ fn grant(
     let mut rules: Vec<Rule> = Vec::with_capacity(parts.len());
     for part in parts {
         let rule = match part {
-            Part::Fixed(rule) => Some(Rule::clone(rule)),
-            Part::Open(permission) => permission.rule(environment, limits),
+            Part::Static(rule) => Some(Rule::clone(rule)),
+            Part::Parameterized(permission) => permission.rule(environment, limits),
         };
         rules.extend(rule.filter(|rule| !rules.contains(rule)));
     }

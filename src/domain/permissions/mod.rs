@@ -7,9 +7,9 @@
 //! of tokens or sessions (`auth`).
 
 mod accounts;
-mod book;
 mod compiled;
 mod networks;
+mod policy_snapshot;
 mod rights;
 mod summary;
 
@@ -28,7 +28,7 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::domain::Error;
 use crate::domain::permissions::accounts::AccountPolicies;
-use crate::domain::permissions::book::Book;
+use crate::domain::permissions::policy_snapshot::PolicySnapshot;
 use crate::model::Action;
 use crate::model::Actor;
 use crate::model::Collection;
@@ -53,7 +53,7 @@ pub struct Permissions {
     store: Arc<Store>,
     clock: Clock,
     limits: Limits,
-    book: RwLock<Arc<Book>>,
+    book: RwLock<Arc<PolicySnapshot>>,
     accounts: AccountPolicies,
     /// Serializes refreshes: an older snapshot must not replace a newer one.
     refreshing: tokio::sync::Mutex<()>,
@@ -93,7 +93,7 @@ impl Permissions {
     /// # Errors
     /// When the store fails.
     pub async fn open(store: Arc<Store>, clock: Clock, limits: Limits) -> Result<Self, Error> {
-        let book = RwLock::new(Arc::new(Book::read(&store).await?));
+        let book = RwLock::new(Arc::new(PolicySnapshot::read(&store).await?));
         let accounts = AccountPolicies::new(Arc::clone(&store));
         let refreshing = tokio::sync::Mutex::default();
         Ok(Self { store, clock, limits, book, accounts, refreshing })
@@ -132,7 +132,7 @@ impl Permissions {
         }
         let mut wait = RETRY_FIRST;
         loop {
-            match Book::read(&self.store).await {
+            match PolicySnapshot::read(&self.store).await {
                 Ok(book) => {
                     *self.book.write() = Arc::new(book);
                     return;

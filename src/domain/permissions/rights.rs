@@ -5,7 +5,7 @@ use crate::model::Action;
 use crate::model::Actor;
 use crate::model::Collection;
 use crate::model::Field;
-use crate::model::collection::Reach;
+use crate::model::collection::Exposure;
 use crate::model::schema::COLLECTIONS;
 
 /// The actions, collections and fields that a caller has access to. Callers with equal rights get
@@ -36,7 +36,7 @@ impl Rights {
             return Self::all();
         }
         let mut grants = Vec::new();
-        for collection in COLLECTIONS.iter().filter(|one| one.reach != Reach::Internal) {
+        for collection in COLLECTIONS.iter().filter(|one| one.exposure != Exposure::Internal) {
             for action in Action::ALL {
                 let Ok(scope) = permissions.scope(actor, collection, action) else { continue };
                 let fields = collection.fields.iter().filter(|field| scope.has(field)).collect();

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::domain::permissions::Permissions;
 use crate::model::Action;
 use crate::model::Actor;
-use crate::model::collection::Reach;
+use crate::model::collection::Exposure;
 use crate::model::schema::COLLECTIONS;
 use crate::query::Scope;
 
@@ -15,7 +15,7 @@ use crate::query::Scope;
 /// Collections without access are left out.
 pub(super) fn of(permissions: &Permissions, actor: &Actor) -> Json {
     let mut collections = Map::new();
-    for collection in COLLECTIONS.iter().filter(|one| one.reach != Reach::Internal) {
+    for collection in COLLECTIONS.iter().filter(|one| one.exposure != Exposure::Internal) {
         let mut actions = Map::new();
         for action in Action::ALL {
             let access = permissions

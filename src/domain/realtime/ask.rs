@@ -5,13 +5,13 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use crate::domain::Error;
-use crate::domain::client_shares::ClientPart;
+use crate::domain::client_quota::ClientPermit;
+use crate::domain::quota::Permit;
 use crate::domain::realtime::Envelope;
 use crate::domain::realtime::Meter;
 use crate::domain::realtime::Resume;
 use crate::domain::realtime::Subscribe;
 use crate::domain::realtime::lapse::Shown;
-use crate::domain::shares::Part;
 use crate::model::Collection;
 use crate::model::EventAction;
 use crate::model::Key;
@@ -29,9 +29,9 @@ pub(super) struct Ask {
     /// Counts the snapshot, which may be long.
     pub(super) meter: Meter,
     /// The permit from the owner's quota for query bytes, if the query is long.
-    pub(super) part: Option<Box<Part>>,
+    pub(super) part: Option<Box<Permit>>,
     /// The permit from the subscription quota of the account and address.
-    pub(super) place: Option<ClientPart>,
+    pub(super) place: Option<ClientPermit>,
     /// The position of the subscription that this one replaces; nothing after it was delivered.
     pub(super) taken: Option<Box<Taken>>,
 }

@@ -18,8 +18,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::domain::Error;
 use crate::domain::admission::Admission;
-use crate::domain::client_shares::ClientPart;
-use crate::domain::client_shares::ClientShares;
+use crate::domain::client_quota::ClientPermit;
+use crate::domain::client_quota::ClientQuota;
+use crate::domain::quota::Owner;
+use crate::domain::quota::Quota;
 use crate::domain::realtime::Meter;
 use crate::domain::realtime::listener::Listener;
 use crate::domain::realtime::view::Road;
@@ -27,8 +29,6 @@ use crate::domain::realtime::view::Subject;
 use crate::domain::realtime::view::View;
 use crate::domain::realtime::view::Weight;
 use crate::domain::realtime::view::Workshop;
-use crate::domain::shares::Owner;
-use crate::domain::shares::Shares;
 use crate::model::Actor;
 use crate::model::Collection;
 use crate::model::Event;
@@ -42,9 +42,9 @@ pub(super) struct Audience {
     views: RwLock<HashMap<&'static Collection, Ward>>,
     shop: Workshop,
     /// The quota for the costs of views, by account and address.
-    costs: Arc<ClientShares>,
+    costs: Arc<ClientQuota>,
     /// The time budget of the views that are delivered together.
-    time: Arc<Shares>,
+    time: Arc<Quota>,
     /// Limits the concurrent evaluation of costly views.
     turns: Arc<Semaphore>,
     admission: Arc<Admission>,
@@ -97,8 +97,8 @@ impl Audience {
         Self {
             views: RwLock::default(),
             shop: Workshop { frame_bytes_max, unsent, lanes, stopping },
-            costs: ClientShares::new(queries_max.saturating_mul(COST_OF_VIEW)),
-            time: Shares::new(usize::MAX, COST_OF_ALL_MAX),
+            costs: ClientQuota::new(queries_max.saturating_mul(COST_OF_VIEW)),
+            time: Quota::new(usize::MAX, COST_OF_ALL_MAX),
             turns: Arc::new(Semaphore::new(TURNS)),
             admission,
         }
@@ -159,7 +159,7 @@ impl Audience {
         subject: &Subject,
         actor: &Actor,
         bound: Charge,
-    ) -> Result<(Road, Option<ClientPart>), Error> {
+    ) -> Result<(Road, Option<ClientPermit>), Error> {
         let Weight { reads, cost } = subject.weight();
         let counted = cost.min(COST_MAX) + COST_OF_VIEW + if reads { COST_OF_READING } else { 0 };
         let part = match bound {

@@ -20,10 +20,11 @@ use crate::clock::Timestamp;
 use crate::config::WebSocketConfig;
 use crate::domain::auth::Auth;
 use crate::domain::auth::Identity;
-use crate::domain::changes::Changes;
-use crate::domain::client_shares::ClientShares;
+use crate::domain::client_quota::ClientQuota;
+use crate::domain::committer::Committer;
 use crate::domain::items::Items;
 use crate::domain::permissions::Permissions;
+use crate::domain::quota::Quota;
 use crate::domain::realtime::Closing;
 use crate::domain::realtime::Meter;
 use crate::domain::realtime::Outbox;
@@ -35,7 +36,6 @@ use crate::domain::realtime::cursor::Cursors;
 use crate::domain::realtime::pages::Pages;
 use crate::domain::realtime::peer::ConnectionState;
 use crate::domain::realtime::positions::Positions;
-use crate::domain::shares::Shares;
 use crate::model::Event;
 use crate::model::Place;
 use crate::store::Page;
@@ -59,7 +59,7 @@ pub struct Hub {
     pub(super) items: Arc<Items>,
     pub(super) permissions: Arc<Permissions>,
     pub(super) auth: Arc<Auth>,
-    pub(super) changes: Arc<Changes>,
+    pub(super) changes: Arc<Committer>,
     pub(super) audience: Audience,
     topics: Arc<Topics>,
     typing: Arc<Typing>,
@@ -75,9 +75,9 @@ pub struct Hub {
     pub(super) answer_bytes_max: usize,
     pub(super) queries_bytes_max: usize,
     /// The quota for the bytes of stored queries.
-    pub(super) queries: Arc<Shares>,
+    pub(super) queries: Arc<Quota>,
     /// The quota for subscriptions, by account and address.
-    pub(super) subscriptions: Arc<ClientShares>,
+    pub(super) subscriptions: Arc<ClientQuota>,
     pub(super) cursors: Cursors,
     pub(super) pages: Pages,
     /// The positions of clients that keep no cursors.
@@ -117,7 +117,7 @@ impl Hub {
         items: Arc<Items>,
         permissions: Arc<Permissions>,
         auth: Arc<Auth>,
-        changes: Arc<Changes>,
+        changes: Arc<Committer>,
         topics: Arc<Topics>,
         config: &WebSocketConfig,
     ) -> Self {
@@ -154,8 +154,8 @@ impl Hub {
             subscriptions_max: config.subscriptions_max,
             answer_bytes_max: config.answer_bytes_max,
             queries_bytes_max: config.queries_bytes_max,
-            queries: Shares::new(config.user_queries_bytes_max, config.all_queries_bytes_max),
-            subscriptions: ClientShares::new(config.user_subscriptions_max),
+            queries: Quota::new(config.user_queries_bytes_max, config.all_queries_bytes_max),
+            subscriptions: ClientQuota::new(config.user_subscriptions_max),
         }
     }
 

@@ -444,7 +444,7 @@ mod tests {
     use serde_json::Value as Json;
 
     use super::*;
-    use crate::domain::auth::Basis;
+    use crate::domain::auth::Credential;
     use crate::domain::auth::Identity;
     use crate::domain::realtime::Envelope;
     use crate::domain::realtime::Meter;
@@ -470,7 +470,7 @@ mod tests {
             meter: Meter::new(1000),
         };
         let actor = Arc::new(Actor::nobody());
-        let identity = Identity { actor, basis: Basis::Nothing, expires: None };
+        let identity = Identity { actor, basis: Credential::Nothing, expires: None };
         let connection = ConnectionState::new(1, Outbox::new(bytes_max), identity);
         Listener::held(1, Ask::new(subscribe).unwrap(), &connection)
     }

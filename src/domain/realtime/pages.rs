@@ -10,12 +10,12 @@ use std::sync::Arc;
 
 use data_encoding::BASE64URL_NOPAD;
 
-use crate::domain::auth::Origin;
+use crate::domain::auth::ClientInfo;
 use crate::domain::auth::mac::MacKey;
+use crate::domain::quota::Owner;
 use crate::domain::realtime::Peer;
 use crate::domain::realtime::positions::Name;
 use crate::domain::realtime::topics::Topic;
-use crate::domain::shares::Owner;
 use crate::model::network;
 
 /// The purpose of the key.
@@ -38,7 +38,7 @@ impl Pages {
 
     /// Returns the name of the page that a browser has open; `None` if the client is no browser,
     /// since browsers always send the origin of their page.
-    fn name(&self, client: &Origin, page: Option<&str>) -> Option<Page> {
+    fn name(&self, client: &ClientInfo, page: Option<&str>) -> Option<Page> {
         let browser = client.user_agent.as_deref()?;
         let address = client.ip.map(network).as_ref().map(IpAddr::to_string);
         let parts = [address.as_deref().unwrap_or_default(), page?, browser];
@@ -51,7 +51,7 @@ impl Peer {
     /// Returns the name of the page at the other end of the connection, from its client and the
     /// origin of the page.
     #[must_use]
-    pub fn page(&self, client: &Origin, origin: Option<&str>) -> Option<Page> {
+    pub fn page(&self, client: &ClientInfo, origin: Option<&str>) -> Option<Page> {
         self.hub.pages.name(client, origin)
     }
 
@@ -89,7 +89,7 @@ mod tests {
     fn a_page_has_one_name_that_no_other_page_has() {
         let pages = Pages::new("seed");
         let name = |ip: &str, browser: &str, page: &str| {
-            let client = Origin::new(Some(ip.parse().unwrap()), Some(browser));
+            let client = ClientInfo::new(Some(ip.parse().unwrap()), Some(browser));
             pages.name(&client, Some(page)).unwrap().0
         };
 
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn a_client_that_is_no_browser_has_no_page() {
         let pages = Pages::new("seed");
-        let (named, nameless) = (Origin::new(None, Some("curl")), Origin::new(None, None));
+        let (named, nameless) = (ClientInfo::new(None, Some("curl")), ClientInfo::new(None, None));
 
         assert!(pages.name(&named, None).is_none());
         assert!(pages.name(&nameless, Some("https://example.com")).is_none());

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::domain::Error;
 use crate::domain::auth::Identity;
+use crate::domain::quota::Owner;
 use crate::domain::realtime::Hub;
 use crate::domain::realtime::Meter;
 use crate::domain::realtime::Outbox;
@@ -23,7 +24,6 @@ use crate::domain::realtime::hub::Change;
 use crate::domain::realtime::lapse::Lapse;
 use crate::domain::realtime::listener::Confirmed;
 use crate::domain::realtime::listener::Listener;
-use crate::domain::shares::Owner;
 use crate::model::Actor;
 
 /// A connection that has joined the hub. Dropping it ends its subscriptions.
@@ -148,7 +148,7 @@ impl Peer {
     /// # Errors
     /// When the store fails.
     pub async fn acting(&self) -> Result<Arc<Actor>, Error> {
-        let standing = self.hub.changes.standing();
+        let standing = self.hub.changes.identity_version();
         let known = self.actor();
         let is_current =
             |acting: &&Acting| acting.standing == standing && Arc::ptr_eq(&acting.known, &known);

@@ -1,13 +1,13 @@
 //! The limits for subscriptions: of a connection, and the quotas of an account and an address.
 
 use crate::domain::Error;
-use crate::domain::client_shares::ClientPart;
+use crate::domain::client_quota::ClientPermit;
+use crate::domain::quota::Owner;
+use crate::domain::quota::Permit;
+use crate::domain::quota::QuotaExceeded;
 use crate::domain::realtime::Hub;
 use crate::domain::realtime::Peer;
 use crate::domain::realtime::ask::Ask;
-use crate::domain::shares::Owner;
-use crate::domain::shares::Part;
-use crate::domain::shares::Spent;
 use crate::model::Actor;
 
 /// The bytes of a query that do not count towards its owner's quota: common queries never do,
@@ -16,7 +16,7 @@ const QUERY_BYTES_FREE: usize = 256;
 
 impl Hub {
     /// Takes a permit from the subscription quota of an actor and its address.
-    fn take_place(&self, actor: &Actor) -> Result<ClientPart, Error> {
+    fn take_place(&self, actor: &Actor) -> Result<ClientPermit, Error> {
         self.subscriptions.take(actor, 1).map_err(|spent| {
             Error::LimitExceeded(format!(
                 "{} may have at most {} subscriptions (WEBSOCKETS_USER_SUBSCRIPTIONS_MAX): unsubscribe \
@@ -33,7 +33,7 @@ impl Peer {
     ///
     /// # Errors
     /// [`Error::LimitExceeded`] if the quota is exhausted.
-    pub(super) fn take_place(&self) -> Result<ClientPart, Error> {
+    pub(super) fn take_place(&self) -> Result<ClientPermit, Error> {
         self.hub.take_place(&self.actor())
     }
 
@@ -42,7 +42,7 @@ impl Peer {
         &self,
         ask: &Ask,
         actor: &Actor,
-    ) -> Result<(Option<Box<Part>>, Option<ClientPart>), Error> {
+    ) -> Result<(Option<Box<Permit>>, Option<ClientPermit>), Error> {
         let Hub { subscriptions_max, queries_bytes_max, queries, .. } = &*self.hub;
         let listeners = self.connection.listeners.lock();
         if listeners.len() >= *subscriptions_max {
@@ -66,9 +66,11 @@ impl Peer {
         }
         let part = queries.take(Owner::of(actor), counted, counted).map_err(|spent| {
             let whose = match spent {
-                Spent::One if actor.user.is_some() => "of all subscriptions of one account",
-                Spent::One => "of all visitors' subscriptions from one address",
-                Spent::All => "of all subscriptions",
+                QuotaExceeded::Owner if actor.user.is_some() => {
+                    "of all subscriptions of one account"
+                }
+                QuotaExceeded::Owner => "of all visitors' subscriptions from one address",
+                QuotaExceeded::Total => "of all subscriptions",
             };
             Error::LimitExceeded(format!(
                 "the queries {whose} are as long as they may be together: make this one shorter"

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::domain::shares::Owner;
+use crate::domain::quota::Owner;
 use crate::store::Position;
 
 /// The fraction of positions, 1/16, that is evicted at once when there are too many, oldest first.

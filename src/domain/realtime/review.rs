@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::domain::auth::Basis;
+use crate::domain::auth::Credential;
 use crate::domain::auth::Identity;
 use crate::domain::permissions::Concern;
 use crate::domain::realtime::Hub;
@@ -43,7 +43,7 @@ impl Hub {
             if *event.collection == USERS {
                 named(identity.actor.user)
             } else if *event.collection == SESSIONS && event.action == EventAction::Delete {
-                matches!(identity.basis, Basis::Session(session) if named(Some(session)))
+                matches!(identity.basis, Credential::Session(session) if named(Some(session)))
             } else {
                 match &concern {
                     Concern::Nobody => false,
@@ -103,7 +103,8 @@ impl Hub {
         } else {
             // An identity that cannot be confirmed does not hold.
             let actor = Arc::new(Actor::nobody());
-            *connection.identity.lock() = Identity { actor, basis: Basis::Nothing, expires: None };
+            *connection.identity.lock() =
+                Identity { actor, basis: Credential::Nothing, expires: None };
             let listeners = connection.listeners.lock().clone();
             for listener in listeners {
                 let delivered = self.delivered();

@@ -11,17 +11,17 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::domain::Error;
-use crate::domain::client_shares::ClientPart;
+use crate::domain::client_quota::ClientPermit;
 use crate::domain::items::Counts;
 use crate::domain::items::Items;
 use crate::domain::items::JsonText;
 use crate::domain::items::plan::Plan;
 use crate::domain::items::show;
+use crate::domain::quota::Permit;
 use crate::domain::realtime::Hub;
 use crate::domain::realtime::Meter;
 use crate::domain::realtime::lane::Lane;
 use crate::domain::realtime::listener::Listener;
-use crate::domain::shares::Part;
 use crate::model::Change;
 use crate::model::Collection;
 use crate::model::Event;
@@ -170,9 +170,9 @@ pub(super) struct View {
     /// Limits the concurrent evaluation of costly views, each on a blocking thread.
     turns: Option<Arc<Semaphore>>,
     /// The permit from the time budget of shared views.
-    _part: Option<Part>,
+    _part: Option<Permit>,
     /// The permit from the quota of the account that first needed this view.
-    _cost: Option<ClientPart>,
+    _cost: Option<ClientPermit>,
     frame_bytes_max: usize,
     /// Counts frames until they are sent.
     unsent: Meter,
@@ -200,7 +200,7 @@ pub(super) struct Workshop {
 /// The delivery class of a view.
 pub(super) enum Road {
     /// Together with other views, which wait for it.
-    Shared(Part),
+    Shared(Permit),
     /// Through a queue of its own.
     Own,
     /// Through a queue of its own, each evaluation with a permit.
@@ -212,7 +212,7 @@ impl View {
         subject: Subject,
         is_anchored: bool,
         road: Road,
-        cost: Option<ClientPart>,
+        cost: Option<ClientPermit>,
         shop: &Workshop,
     ) -> Arc<Self> {
         let (part, turns) = match road {

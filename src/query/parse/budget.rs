@@ -2,20 +2,20 @@
 
 use crate::model::Collection;
 use crate::model::Field;
+use crate::query::FieldVisibility;
 use crate::query::Limits;
 use crate::query::QueryError;
-use crate::query::Sight;
 
 /// The remaining limits of one query. Parts that would exceed them are refused.
 pub struct Budget<'a> {
     limits: Limits,
     left: usize,
     relations_left: usize,
-    sight: Option<&'a dyn Sight>,
+    sight: Option<&'a dyn FieldVisibility>,
 }
 
 impl<'a> Budget<'a> {
-    pub fn new(limits: &Limits, sight: Option<&'a dyn Sight>) -> Self {
+    pub fn new(limits: &Limits, sight: Option<&'a dyn FieldVisibility>) -> Self {
         let (left, relations_left) = (limits.parts, limits.relations);
         Self { limits: limits.clone(), left, relations_left, sight }
     }
@@ -47,7 +47,7 @@ impl<'a> Budget<'a> {
 
     /// Checks the length of a search text.
     pub fn check_needle(&self, text: &str) -> Result<(), QueryError> {
-        let max = self.limits.needle;
+        let max = self.limits.term;
         // Counting is only needed if there are more bytes than allowed characters.
         if text.len() > max && text.chars().count() > max {
             return Err(QueryError::invalid(format!(

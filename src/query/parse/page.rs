@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn searches_are_trimmed() {
-        let budget = Budget::new(&Limits { needle: 11, ..Limits::default() }, None);
+        let budget = Budget::new(&Limits { term: 11, ..Limits::default() }, None);
         assert_eq!(search(&json!("  héllo wörld "), &budget), Ok(Some("héllo wörld".to_owned())));
         assert_eq!(search(&json!("   "), &budget), Ok(None));
         assert_eq!(search(&json!(5), &budget), Ok(Some("5".to_owned())));

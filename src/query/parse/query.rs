@@ -4,6 +4,7 @@ use serde_json::Map;
 use serde_json::Value as Json;
 
 use crate::model::Collection;
+use crate::query::Aggregation;
 use crate::query::Environment;
 use crate::query::Export;
 use crate::query::Fields;
@@ -13,7 +14,6 @@ use crate::query::Limits;
 use crate::query::Meta;
 use crate::query::QueryError;
 use crate::query::Sort;
-use crate::query::Totals;
 use crate::query::parse::budget::Budget;
 use crate::query::parse::fields::fields;
 use crate::query::parse::filter::filter;
@@ -40,7 +40,7 @@ pub struct Query {
     /// The requested counts.
     pub meta: Meta,
     /// The aggregation to return instead of the items.
-    pub totals: Option<Totals>,
+    pub totals: Option<Aggregation>,
     /// The file format of an export.
     pub export: Option<Export>,
 }
@@ -358,7 +358,7 @@ mod tests {
 
     #[test]
     fn texts_to_look_for_have_a_length() {
-        let limits = Limits { needle: 3, ..Limits::default() };
+        let limits = Limits { term: 3, ..Limits::default() };
         let expected = QueryError::invalid("A text to look for may have at most 3 characters");
         for (json, refused) in [
             (json!({"search": "äöü"}), false),

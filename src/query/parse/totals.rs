@@ -4,11 +4,11 @@ use serde_json::Value as Json;
 
 use crate::model::Collection;
 use crate::model::Kind;
+use crate::query::Aggregation;
 use crate::query::Operation;
 use crate::query::QueryError;
 use crate::query::Term;
 use crate::query::Total;
-use crate::query::Totals;
 use crate::query::TotalsKey;
 use crate::query::TotalsSort;
 use crate::query::parse::budget::Budget;
@@ -24,8 +24,8 @@ pub fn totals(
     group_by: Option<&Json>,
     sort: Option<&Json>,
     budget: &mut Budget<'_>,
-) -> Result<Option<Totals>, QueryError> {
-    let mut totals = Totals::default();
+) -> Result<Option<Aggregation>, QueryError> {
+    let mut totals = Aggregation::default();
     if let Some(json) = group_by {
         for name in names::split("groupBy", json)? {
             budget.take()?;
@@ -112,7 +112,7 @@ fn subject(
 fn sort_key(
     collection: &'static Collection,
     name: &str,
-    totals: &Totals,
+    totals: &Aggregation,
     budget: &Budget<'_>,
 ) -> Result<Option<TotalsSort>, QueryError> {
     let (descending, name) = direction(name);
@@ -161,7 +161,10 @@ mod tests {
     use crate::model::schema::USERS;
     use crate::query::Limits;
 
-    fn read(collection: &'static Collection, query: &Json) -> Result<Option<Totals>, QueryError> {
+    fn read(
+        collection: &'static Collection,
+        query: &Json,
+    ) -> Result<Option<Aggregation>, QueryError> {
         let at = |name: &str| query.get(name);
         let mut budget = Budget::new(&Limits::default(), None);
         totals(collection, at("aggregate"), at("groupBy"), at("sort"), &mut budget)

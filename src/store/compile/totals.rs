@@ -7,9 +7,9 @@ use sea_query::Order;
 use sea_query::SelectStatement;
 
 use crate::model::Collection;
+use crate::query::Aggregation;
 use crate::query::Operation;
 use crate::query::Total;
-use crate::query::Totals;
 use crate::query::TotalsKey;
 use crate::store::compile::Builder;
 use crate::store::compile::ROOT;
@@ -23,7 +23,7 @@ use crate::store::search::Candidates;
 pub(in crate::store) fn totals(
     collection: &'static Collection,
     select: &Select,
-    totals: &Totals,
+    totals: &Aggregation,
     candidates: Option<&Candidates>,
 ) -> SelectStatement {
     let mut builder = Builder::new(collection);
@@ -88,7 +88,7 @@ mod tests {
     fn groups_and_totals_in_one_statement() {
         let year = Term { field: MESSAGES.require("date_created"), part: Some(DatePart::Year) };
         let author = Term::from(MESSAGES.require("user_created"));
-        let asked = Totals {
+        let asked = Aggregation {
             groups: vec![(author.name(), author), (year.name(), year)],
             totals: vec![
                 Total { operation: Operation::Count, of: None },

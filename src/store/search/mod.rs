@@ -3,13 +3,13 @@
 //! The index lags behind the table by the latest writes, and stores neither the case nor the
 //! positions of trigrams. So it only provides candidates, together with all messages changed since;
 //! the statement then tests each candidate (`compile`). The result equals that of a scan at any
-//! time. `indexer` updates the index, `needle` and `narrow` query it, and `purge` removes the
+//! time. `indexer` updates the index, `term` and `narrow` query it, and `purge` removes the
 //! traces of deleted texts from it.
 
 mod indexer;
 mod narrow;
-mod needle;
 mod purge;
+mod term;
 
 pub(super) use indexer::Indexer;
 pub(super) use narrow::Asked;

@@ -15,7 +15,7 @@ use crate::query::Filter;
 use crate::store::StoreError;
 use crate::store::read::Select;
 use crate::store::search::BEHIND_MAX;
-use crate::store::search::needle::Needle;
+use crate::store::search::term::SearchTerm;
 
 /// Number of candidates that are always looked up where a scan may take long, since a filter or
 /// another order makes it unknown when the page is full.
@@ -36,7 +36,7 @@ pub(in crate::store) enum Asked {
 /// The messages that can match a selection, in the snapshot that was queried.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::store) struct Candidates {
-    needle: Needle,
+    term: SearchTerm,
     /// A key that matches as well.
     key: Option<i64>,
     /// The offset of the last indexed event.
@@ -46,20 +46,20 @@ pub(in crate::store) struct Candidates {
 impl Candidates {
     /// Returns the condition that `key`, the key column, is the key of a candidate.
     pub(in crate::store) fn condition(&self, key: Expr) -> Expr {
-        let found = match &self.needle {
-            Needle::Trigrams(_) => {
+        let found = match &self.term {
+            SearchTerm::Trigrams(_) => {
                 "select rowid from chinwag_search_texts where chinwag_search_texts match ?"
             }
-            Needle::Range(_, Some(_)) => {
+            SearchTerm::Range(_, Some(_)) => {
                 "select doc from chinwag_search_terms where term >= ? and term < ?"
             }
-            Needle::Range(_, None) => "select doc from chinwag_search_terms where term >= ?",
+            SearchTerm::Range(_, None) => "select doc from chinwag_search_terms where term >= ?",
         };
         let changed = "select changed.value from event_log join json_each(event_log.keys) as changed \
                        where event_log.seq > ? and event_log.collection = 'messages'";
-        let mut values: Vec<SqlValue> = match &self.needle {
-            Needle::Trigrams(query) => vec![query.clone().into()],
-            Needle::Range(from, to) => [Some(from), to.as_ref()]
+        let mut values: Vec<SqlValue> = match &self.term {
+            SearchTerm::Trigrams(query) => vec![query.clone().into()],
+            SearchTerm::Range(from, to) => [Some(from), to.as_ref()]
                 .into_iter()
                 .flatten()
                 .map(|text| text.clone().into())
@@ -85,7 +85,7 @@ struct Standing {
 
 /// Returns whether [`narrow`] can query the index for a selection.
 pub(in crate::store) fn applies(collection: &'static Collection, select: &Select) -> bool {
-    Needle::of(collection, select).is_some()
+    SearchTerm::of(collection, select).is_some()
 }
 
 /// Queries the index for the candidates of a selection. `None` if a scan is necessary or cheaper.
@@ -99,9 +99,9 @@ pub(in crate::store) async fn narrow(
     select: &Select,
     asked: Asked,
 ) -> Result<Option<Candidates>, StoreError> {
-    let Some((needle, key)) = Needle::of(collection, select) else { return Ok(None) };
+    let Some((term, key)) = SearchTerm::of(collection, select) else { return Ok(None) };
     let Some(Standing { seq, messages }) = standing(connection).await? else { return Ok(None) };
-    let candidates = Candidates { needle, key, seq };
+    let candidates = Candidates { term, key, seq };
     let wanted = if asked == Asked::Page { wanted(select) } else { None };
     let direction = direction(select);
     let few = match wanted {
@@ -109,16 +109,16 @@ pub(in crate::store) async fn narrow(
         Some(wanted) if direction.is_some() => root(wanted, messages),
         Some(wanted) => Ord::max(root(wanted, messages), FEW),
     };
-    if !has_more(connection, &candidates.needle, few).await? {
+    if !has_more(connection, &candidates.term, few).await? {
         return Ok(Some(candidates));
     }
     // A frequent term: if its matches are far from the head of the list, scanning the messages
     // before them costs more than looking up all matches.
-    if let (Some(wanted), Some(descending), Needle::Trigrams(query)) =
-        (wanted, direction, &candidates.needle)
+    if let (Some(wanted), Some(descending), SearchTerm::Trigrams(query)) =
+        (wanted, direction, &candidates.term)
     {
         let far = distance(connection, query, wanted, descending).await?.unwrap_or(messages);
-        let many = has_more(connection, &candidates.needle, far / LOOKUP_COST).await?;
+        let many = has_more(connection, &candidates.term, far / LOOKUP_COST).await?;
         return Ok((!many).then_some(candidates));
     }
     Ok(None)
@@ -179,21 +179,21 @@ async fn standing(connection: &mut SqliteConnection) -> Result<Option<Standing>,
 /// Returns whether the index has more candidates than this number.
 async fn has_more(
     connection: &mut SqliteConnection,
-    needle: &Needle,
+    term: &SearchTerm,
     than: i64,
 ) -> Result<bool, StoreError> {
-    let query = match needle {
-        Needle::Trigrams(query) => sqlx::query(
+    let query = match term {
+        SearchTerm::Trigrams(query) => sqlx::query(
             "select 1 from chinwag_search_texts where chinwag_search_texts match ? \
              limit 1 offset ?",
         )
         .bind(query.as_str()),
-        Needle::Range(from, Some(to)) => sqlx::query(
+        SearchTerm::Range(from, Some(to)) => sqlx::query(
             "select 1 from chinwag_search_terms where term >= ? and term < ? limit 1 offset ?",
         )
         .bind(from.as_str())
         .bind(to.as_str()),
-        Needle::Range(from, None) => {
+        SearchTerm::Range(from, None) => {
             sqlx::query("select 1 from chinwag_search_terms where term >= ? limit 1 offset ?")
                 .bind(from.as_str())
         }

@@ -37,7 +37,7 @@ use tokio::sync::mpsc;
 use crate::model::Place;
 use crate::store::StoreError;
 use crate::store::maintenance::Maintenance;
-use crate::store::recent::Recent;
+use crate::store::recent::RecentMessages;
 use crate::store::search::Indexer;
 use crate::store::wal::Wal;
 use crate::store::write::Committed;
@@ -118,7 +118,7 @@ pub(super) struct Writer {
     /// next batch opens a new one.
     pub(super) connection: Option<SqliteConnection>,
     pub(super) state: State,
-    pub(super) recent: Arc<Recent>,
+    pub(super) recent: Arc<RecentMessages>,
     /// The offset of the last committed event.
     pub(super) position: Arc<AtomicI64>,
     /// The offset and date of the last committed event.

@@ -18,39 +18,39 @@ use crate::model::schema::ROLES;
 use crate::transport::rest::envelope;
 use crate::transport::rest::items;
 use crate::transport::rest::operation::Access;
-use crate::transport::rest::operation::Call;
 use crate::transport::rest::operation::Handler;
 use crate::transport::rest::operation::Need;
 use crate::transport::rest::operation::Operation;
+use crate::transport::rest::operation::OperationDocs;
 use crate::transport::rest::operation::Reply;
+use crate::transport::rest::operation::RequestContext;
 use crate::transport::rest::operation::Success;
-use crate::transport::rest::operation::Words;
 use crate::transport::rest::parameters;
 use crate::transport::rest::schemas;
 
 /// Returns the operations on the caller's rights.
 #[must_use]
 pub fn operations() -> Vec<Operation> {
-    let own = |path: &str, handler: Handler, words| {
-        Operation::new(Method::GET, path, Access::SignedIn, handler, words).about(&ROLES)
+    let own = |path: &str, handler: Handler, docs| {
+        Operation::new(Method::GET, path, Access::SignedIn, handler, docs).about(&ROLES)
     };
     vec![
-        own("/roles/me", |call| Box::pin(roles(call)), roles_words())
+        own("/roles/me", |call| Box::pin(roles(call)), roles_docs())
             .needing(Need::Right(Action::Read, Some(&ROLES))),
-        own("/policies/me/globals", |call| Box::pin(ready(Ok(globals(&call)))), globals_words()),
-        own("/permissions/me", |call| Box::pin(ready(Ok(permissions(&call)))), permissions_words()),
-        of_items("/permissions/me/{collection}", collection_words()),
-        of_items("/permissions/me/{collection}/{id}", item_words()),
+        own("/policies/me/globals", |call| Box::pin(ready(Ok(globals(&call)))), globals_docs()),
+        own("/permissions/me", |call| Box::pin(ready(Ok(permissions(&call)))), permissions_docs()),
+        of_items("/permissions/me/{collection}", collection_docs()),
+        of_items("/permissions/me/{collection}/{id}", item_docs()),
     ]
 }
 
-fn of_items(path: &str, words: Words) -> Operation {
+fn of_items(path: &str, docs: OperationDocs) -> Operation {
     let handler: Handler = |call| Box::pin(item_permissions(call));
-    Operation::new(Method::GET, path, Access::Anyone, handler, words).needing(Need::SignIn)
+    Operation::new(Method::GET, path, Access::Anyone, handler, docs).needing(Need::SignIn)
 }
 
 /// As in Directus, forbidden without a sign-in.
-async fn item_permissions(call: Call) -> Reply {
+async fn item_permissions(call: RequestContext) -> Reply {
     if call.actor().user.is_none() {
         return Err(Error::Forbidden(Forbidden::Action).into());
     }
@@ -60,7 +60,7 @@ async fn item_permissions(call: Call) -> Reply {
     Ok(envelope::data(&items.access(call.actor(), collection, key.as_ref()).await?))
 }
 
-async fn roles(call: Call) -> Reply {
+async fn roles(call: RequestContext) -> Reply {
     let query = call.query()?;
     let keys = call.actor().roles.iter().map(|role| Json::from(role.to_string())).collect();
     let items = &call.context.services.items;
@@ -68,7 +68,7 @@ async fn roles(call: Call) -> Reply {
     Ok(items::shown(&call, &ROLES, answer))
 }
 
-fn globals(call: &Call) -> Response {
+fn globals(call: &RequestContext) -> Response {
     let actor = call.actor();
     envelope::data(&json!({
         "app_access": actor.app,
@@ -77,12 +77,12 @@ fn globals(call: &Call) -> Response {
     }))
 }
 
-fn permissions(call: &Call) -> Response {
+fn permissions(call: &RequestContext) -> Response {
     envelope::data(&call.context.services.permissions.summary(call.actor()))
 }
 
-fn roles_words() -> Words {
-    Words {
+fn roles_docs() -> OperationDocs {
+    OperationDocs {
         parameters: parameters::of_list(),
         success: Success::json(
             "The roles.",
@@ -90,7 +90,7 @@ fn roles_words() -> Words {
             json!({"data": [schemas::example(&ROLES)]}),
         ),
         failures: vec![Error::collection(ROLES.name)],
-        ..Words::new(
+        ..OperationDocs::new(
             "Roles",
             "readMyRoles",
             "List one's own roles",
@@ -99,8 +99,8 @@ fn roles_words() -> Words {
     }
 }
 
-fn globals_words() -> Words {
-    Words {
+fn globals_docs() -> OperationDocs {
+    OperationDocs {
         success: Success::json(
             "Three flags.",
             schemas::data(schemas::reference("Globals")),
@@ -108,7 +108,7 @@ fn globals_words() -> Words {
                 "app_access": false, "admin_access": false, "enforce_tfa": false,
             }}),
         ),
-        ..Words::new(
+        ..OperationDocs::new(
             "Policies",
             "readMyGlobals",
             "Read what one's policies give in general",
@@ -118,8 +118,8 @@ fn globals_words() -> Words {
     }
 }
 
-fn permissions_words() -> Words {
-    Words {
+fn permissions_docs() -> OperationDocs {
+    OperationDocs {
         success: Success::json(
             "Rights by collection and action.",
             schemas::data(schemas::reference("Rights")),
@@ -131,7 +131,7 @@ fn permissions_words() -> Words {
                 "share": {"access": "none"},
             }}}),
         ),
-        ..Words::new(
+        ..OperationDocs::new(
             "Permissions",
             "readMyPermissions",
             "Read one's own rights",
@@ -141,10 +141,10 @@ fn permissions_words() -> Words {
     }
 }
 
-fn collection_words() -> Words {
-    Words {
+fn collection_docs() -> OperationDocs {
+    OperationDocs {
         parameters: vec![named_collection()],
-        ..of_items_words(
+        ..of_items_docs(
             "readMyCollectionPermissions",
             "Read one's own rights to a collection",
             "Whether one may update, delete and share some item of the collection. Of a collection \
@@ -153,12 +153,12 @@ fn collection_words() -> Words {
     }
 }
 
-fn item_words() -> Words {
+fn item_docs() -> OperationDocs {
     let id = MetaSchema::new("string");
     let id = parameters::path("id", id, "The key of the item.", json!("1"));
-    Words {
+    OperationDocs {
         parameters: vec![named_collection(), id],
-        ..of_items_words(
+        ..of_items_docs(
             "readMyItemPermissions",
             "Read one's own rights to an item",
             "Whether one may update, delete and share the item. The answer has the same form for an \
@@ -167,8 +167,12 @@ fn item_words() -> Words {
     }
 }
 
-fn of_items_words(id: &'static str, summary: &'static str, description: &'static str) -> Words {
-    Words {
+fn of_items_docs(
+    id: &'static str,
+    summary: &'static str,
+    description: &'static str,
+) -> OperationDocs {
+    OperationDocs {
         success: Success::json(
             "Three rights.",
             schemas::data(schemas::reference("ItemRights")),
@@ -177,7 +181,7 @@ fn of_items_words(id: &'static str, summary: &'static str, description: &'static
             }}),
         ),
         failures: vec![Error::Forbidden(Forbidden::Action)],
-        ..Words::new("Permissions", id, summary, description)
+        ..OperationDocs::new("Permissions", id, summary, description)
     }
 }
 

@@ -54,15 +54,15 @@ mod tests {
 
     use crate::domain::Error;
     use crate::domain::memory::budget;
-    use crate::domain::shares::Owner;
-    use crate::domain::shares::Shares;
+    use crate::domain::quota::Owner;
+    use crate::domain::quota::Quota;
 
     use super::*;
 
     const SHARE: usize = 64 << 10;
 
     async fn held(
-        shares: &Arc<Shares>,
+        shares: &Arc<Quota>,
         number: u128,
         bytes: usize,
         is_change: bool,

@@ -19,29 +19,29 @@ use crate::transport::error::Refusal;
 use crate::transport::rest::envelope;
 use crate::transport::rest::fields;
 use crate::transport::rest::operation::Access;
-use crate::transport::rest::operation::Call;
 use crate::transport::rest::operation::Content;
 use crate::transport::rest::operation::Handler;
 use crate::transport::rest::operation::Operation;
+use crate::transport::rest::operation::OperationDocs;
 use crate::transport::rest::operation::Reply;
+use crate::transport::rest::operation::RequestContext;
 use crate::transport::rest::operation::Success;
-use crate::transport::rest::operation::Words;
 use crate::transport::rest::schemas;
 
 /// Returns the operations under `/auth`.
 #[must_use]
 pub fn operations() -> Vec<Operation> {
-    let post = |path: &str, handler: Handler, words| {
-        Operation::new(Method::POST, path, Access::Open, handler, words)
+    let post = |path: &str, handler: Handler, docs| {
+        Operation::new(Method::POST, path, Access::Open, handler, docs)
     };
     vec![
-        post("/auth/login", |call| Box::pin(login(call)), login_words()),
-        post("/auth/refresh", |call| Box::pin(refresh(call)), refresh_words()),
-        post("/auth/logout", |call| Box::pin(logout(call)), logout_words()),
+        post("/auth/login", |call| Box::pin(login(call)), login_docs()),
+        post("/auth/refresh", |call| Box::pin(refresh(call)), refresh_docs()),
+        post("/auth/logout", |call| Box::pin(logout(call)), logout_docs()),
     ]
 }
 
-async fn login(mut call: Call) -> Reply {
+async fn login(mut call: RequestContext) -> Reply {
     let body = fields::object(call.body().await?)?;
     let (login, mode) = credentials(&body)?;
     if mode != Mode::Json {
@@ -54,14 +54,14 @@ async fn login(mut call: Call) -> Reply {
     Ok(signed_in(&call, mode, &sign_in))
 }
 
-async fn refresh(mut call: Call) -> Reply {
+async fn refresh(mut call: RequestContext) -> Reply {
     let (token, mode) = token(&mut call).await?;
     let client = call.origin();
     let sign_in = call.context.services.auth.refresh(&token, mode, &client).await?;
     Ok(signed_in(&call, mode, &sign_in))
 }
 
-async fn logout(mut call: Call) -> Reply {
+async fn logout(mut call: RequestContext) -> Reply {
     let (token, mode) = token(&mut call).await?;
     call.context.services.auth.logout(&token, mode).await?;
     let mut response = envelope::nothing();
@@ -95,7 +95,7 @@ fn credentials(body: &Map<String, Json>) -> Result<(Login<'_>, Mode), Error> {
 }
 
 /// Returns the refresh or session token of a request, from the location its mode specifies.
-async fn token(call: &mut Call) -> Result<(String, Mode), Refusal> {
+async fn token(call: &mut RequestContext) -> Result<(String, Mode), Refusal> {
     let body = call.body().await?;
     let field = |name: &str| body.as_ref().and_then(|body| body.get(name));
     let in_body = field("refresh_token").and_then(Json::as_str).filter(|token| !token.is_empty());
@@ -123,7 +123,7 @@ async fn token(call: &mut Call) -> Result<(String, Mode), Refusal> {
 }
 
 /// Returns the response to a sign-in or refresh, with each token where its mode requires it.
-pub(super) fn signed_in(call: &Call, mode: Mode, sign_in: &SignIn) -> Response {
+pub(super) fn signed_in(call: &RequestContext, mode: Mode, sign_in: &SignIn) -> Response {
     let data = match mode {
         Mode::Json => json!({
             "expires": millis(sign_in),
@@ -143,7 +143,11 @@ pub(super) fn signed_in(call: &Call, mode: Mode, sign_in: &SignIn) -> Response {
 }
 
 /// Returns the `Set-Cookie` header of a sign-in, if its mode uses cookies.
-pub(super) fn set_cookie(call: &Call, mode: Mode, sign_in: &SignIn) -> Option<HeaderValue> {
+pub(super) fn set_cookie(
+    call: &RequestContext,
+    mode: Mode,
+    sign_in: &SignIn,
+) -> Option<HeaderValue> {
     let auth = &call.context.config.auth;
     let now = call.context.services.clock.now();
     match mode {
@@ -174,10 +178,10 @@ pub(super) fn tokens(description: &'static str) -> Success {
     Success::json(description, schemas::data(schemas::reference("Tokens")), example).with_cookies()
 }
 
-fn login_words() -> Words {
+fn login_docs() -> OperationDocs {
     let example =
         json!({"email": "alice@example.com", "password": "correct horse battery", "mode": "json"});
-    Words {
+    OperationDocs {
         request: Some(Content::json(schemas::reference("Login"), example)),
         success: tokens("Signed in."),
         failures: vec![
@@ -187,7 +191,7 @@ fn login_words() -> Words {
             Error::InvalidOtp,
             Error::InvalidProvider,
         ],
-        ..Words::new(
+        ..OperationDocs::new(
             TAG,
             "login",
             "Sign in with an address and a password",
@@ -200,10 +204,10 @@ fn login_words() -> Words {
     }
 }
 
-fn refresh_words() -> Words {
-    Words {
+fn refresh_docs() -> OperationDocs {
+    OperationDocs {
         success: tokens("New tokens, in the same places."),
-        ..refresh_token_words(
+        ..refresh_token_docs(
             "Refresh",
             "refresh",
             "Exchange a refresh token for new tokens",
@@ -214,10 +218,10 @@ fn refresh_words() -> Words {
     }
 }
 
-fn logout_words() -> Words {
-    Words {
+fn logout_docs() -> OperationDocs {
+    OperationDocs {
         success: Success::nothing("Signed out.").with_cookies(),
-        ..refresh_token_words(
+        ..refresh_token_docs(
             "Logout",
             "logout",
             "Sign out",
@@ -228,21 +232,21 @@ fn logout_words() -> Words {
 }
 
 /// Returns the documentation of an operation that takes a refresh token.
-fn refresh_token_words(
+fn refresh_token_docs(
     schema: &str,
     id: &'static str,
     summary: &'static str,
     description: &'static str,
-) -> Words {
+) -> OperationDocs {
     let example = json!({"refresh_token": "5Gcy6MeCZ1bqE2uLw0hEq7tPzR4nXkVd", "mode": "json"});
-    Words {
+    OperationDocs {
         request: Some(Content::json(schemas::reference(schema), example)),
         failures: vec![
             Error::payload("The refresh token is required in either the payload or cookie"),
             Error::InvalidCredentials,
             Error::Forbidden(Forbidden::Action),
         ],
-        ..Words::new(TAG, id, summary, description)
+        ..OperationDocs::new(TAG, id, summary, description)
     }
 }
 

@@ -161,7 +161,7 @@ mod tests {
 
     use crate::domain::memory::VISITORS_SHARE;
     use crate::domain::memory::budget;
-    use crate::domain::shares::Owner;
+    use crate::domain::quota::Owner;
 
     use super::*;
 

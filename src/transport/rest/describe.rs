@@ -192,15 +192,15 @@ fn security_schemes() -> [(&'static str, MetaSecurityScheme); 3] {
 }
 
 fn meta_operation(operation: &Operation) -> MetaOperation {
-    let Operation { method, path, access, words, .. } = operation;
+    let Operation { method, path, access, docs, .. } = operation;
     // Parameters are not `Clone`, although all their fields are.
-    let params = words.parameters.iter().map(copy_parameter).collect();
-    let request = words.request.as_ref().map(|content| MetaRequest {
+    let params = docs.parameters.iter().map(copy_parameter).collect();
+    let request = docs.request.as_ref().map(|content| MetaRequest {
         description: None,
         content: vec![media_type(content)],
         required: path != "/auth/logout" && path != "/auth/refresh",
     });
-    let mut responses = successes(&words.success);
+    let mut responses = successes(&docs.success);
     if responses.iter().all(|response| response.status.is_none_or(|status| status >= 300)) {
         // Linters require a response that is not a redirect.
         responses.push(errors(None, "Any other status is an error."));
@@ -210,16 +210,16 @@ fn meta_operation(operation: &Operation) -> MetaOperation {
     }
     MetaOperation {
         method: method.clone(),
-        tags: vec![words.tag],
-        summary: Some(words.summary),
-        description: Some(words.description).filter(|text| !text.is_empty()),
+        tags: vec![docs.tag],
+        summary: Some(docs.summary),
+        description: Some(docs.description).filter(|text| !text.is_empty()),
         external_docs: None,
         params,
         request,
         responses: MetaResponses { responses },
         deprecated: false,
         security: security(*access),
-        operation_id: Some(words.id),
+        operation_id: Some(docs.id),
         code_samples: vec![],
     }
 }
@@ -427,7 +427,7 @@ mod tests {
     #[test]
     fn every_tag_is_explained() {
         for operation in rest::operations() {
-            let tag = operation.words.tag;
+            let tag = operation.docs.tag;
             assert!(TAGS.iter().any(|(name, _)| *name == tag), "{tag}");
         }
     }

@@ -29,14 +29,14 @@ use crate::transport::rest::fields::optional_text;
 use crate::transport::rest::fields::require_address;
 use crate::transport::rest::fields::require_text;
 use crate::transport::rest::operation::Access;
-use crate::transport::rest::operation::Call;
 use crate::transport::rest::operation::Content;
 use crate::transport::rest::operation::Handler;
 use crate::transport::rest::operation::Need;
 use crate::transport::rest::operation::Operation;
+use crate::transport::rest::operation::OperationDocs;
 use crate::transport::rest::operation::Reply;
+use crate::transport::rest::operation::RequestContext;
 use crate::transport::rest::operation::Success;
-use crate::transport::rest::operation::Words;
 use crate::transport::rest::parameters;
 use crate::transport::rest::resource::too_long;
 use crate::transport::rest::schemas;
@@ -44,43 +44,43 @@ use crate::transport::rest::schemas;
 /// Returns the operations of registration, invitation and password reset.
 #[must_use]
 pub fn operations() -> Vec<Operation> {
-    let post = |path: &str, access, handler: Handler, words| {
-        Operation::new(Method::POST, path, access, handler, words).secret()
+    let post = |path: &str, access, handler: Handler, docs| {
+        Operation::new(Method::POST, path, access, handler, docs).secret()
     };
-    let open = |path: &str, handler: Handler, words| post(path, Access::Open, handler, words);
+    let open = |path: &str, handler: Handler, docs| post(path, Access::Open, handler, docs);
     vec![
-        open("/auth/password/request", |call| Box::pin(request(call)), request_words()),
-        open("/auth/password/reset", |call| Box::pin(reset(call)), reset_words()),
-        open("/users/register", |call| Box::pin(register(call)), register_words()),
+        open("/auth/password/request", |call| Box::pin(request(call)), request_docs()),
+        open("/auth/password/reset", |call| Box::pin(reset(call)), reset_docs()),
+        open("/users/register", |call| Box::pin(register(call)), register_docs()),
         Operation::new(
             Method::GET,
             "/users/register/verify-email",
             Access::Open,
             |call| Box::pin(verify(call)),
-            verify_words(),
+            verify_docs(),
         )
         .secret(),
-        post("/users/invite", Access::SignedIn, |call| Box::pin(invite(call)), invite_words())
+        post("/users/invite", Access::SignedIn, |call| Box::pin(invite(call)), invite_docs())
             .needing(Need::Right(Action::Create, Some(&USERS))),
-        open("/users/invite/accept", |call| Box::pin(accept(call)), accept_words()),
+        open("/users/invite/accept", |call| Box::pin(accept(call)), accept_docs()),
     ]
 }
 
-async fn request(mut call: Call) -> Reply {
+async fn request(mut call: RequestContext) -> Reply {
     let body = fields::object(call.body().await?)?;
     let (email, url) = (require_text(&body, "email")?, optional_text(&body, "reset_url")?);
     call.context.services.enrolment.request_reset(email, url, call.origin().ip).await?;
     Ok(envelope::nothing())
 }
 
-async fn reset(mut call: Call) -> Reply {
+async fn reset(mut call: RequestContext) -> Reply {
     let body = fields::object(call.body().await?)?;
     let (token, password) = (require_text(&body, "token")?, require_text(&body, "password")?);
     call.context.services.enrolment.reset(token, password, call.origin().ip).await?;
     Ok(envelope::nothing())
 }
 
-async fn register(mut call: Call) -> Reply {
+async fn register(mut call: RequestContext) -> Reply {
     const KNOWN: [&str; 5] = ["email", "password", "first_name", "last_name", "verification_url"];
     let body = fields::object(call.body().await?)?;
     let email = require_address(&body)?;
@@ -98,7 +98,7 @@ async fn register(mut call: Call) -> Reply {
 
 /// Handles the link in a registration email. A browser opens it, so it redirects to the page: the
 /// built-in page shows the result, and another front end is opened at its plain URL.
-async fn verify(call: Call) -> Reply {
+async fn verify(call: RequestContext) -> Reply {
     let token = call.parameter("token").unwrap_or_default();
     if token.is_empty() {
         return Err(Error::payload("\"token\" is required").into());
@@ -122,12 +122,12 @@ async fn verify(call: Call) -> Reply {
 }
 
 /// Returns whether a browser displays the response: programs do not accept HTML.
-fn is_navigation(call: &Call) -> bool {
+fn is_navigation(call: &RequestContext) -> bool {
     let accepted = call.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
     accepted.is_some_and(|accepted| accepted.contains("text/html"))
 }
 
-async fn invite(mut call: Call) -> Reply {
+async fn invite(mut call: RequestContext) -> Reply {
     const KNOWN: [&str; 3] = ["email", "role", "invite_url"];
     let body = fields::object(call.body().await?)?;
     let emails = match body.get("email") {
@@ -149,7 +149,7 @@ async fn invite(mut call: Call) -> Reply {
     Ok(envelope::nothing())
 }
 
-async fn accept(mut call: Call) -> Reply {
+async fn accept(mut call: RequestContext) -> Reply {
     let body = fields::object(call.body().await?)?;
     let (token, password) = (require_text(&body, "token")?, require_text(&body, "password")?);
     nothing_else(&body, &["token", "password"])?;
@@ -161,8 +161,8 @@ const TAG: &str = "Users";
 const TOKEN: &str = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.eyJzY29wZSI6Imludml0ZSJ9.c2lnbmF0dXJl";
 const ROLE: &str = "a7e169a7-3a52-4ac8-9f02-2d6a5c6a2f3b";
 
-fn words(id: &'static str, summary: &'static str, description: &'static str) -> Words {
-    Words::new(TAG, id, summary, description)
+fn docs(id: &'static str, summary: &'static str, description: &'static str) -> OperationDocs {
+    OperationDocs::new(TAG, id, summary, description)
 }
 
 fn of_links(first: Error) -> Vec<Error> {
@@ -195,8 +195,8 @@ fn no_mail() -> Error {
     )
 }
 
-fn request_words() -> Words {
-    Words {
+fn request_docs() -> OperationDocs {
+    OperationDocs {
         tag: "Authentication",
         request: Some(Content::json(
             schemas::reference("ResetRequest"),
@@ -204,7 +204,7 @@ fn request_words() -> Words {
         )),
         success: Success::nothing("If there is such an account, a mail is on its way."),
         failures: vec![Error::payload("\"email\" is required"), no_mail()],
-        ..words(
+        ..docs(
             "requestPasswordReset",
             "Ask for a link to choose a new password",
             "The answer and its time are the same whether or not anybody has this address. An \
@@ -214,8 +214,8 @@ fn request_words() -> Words {
     }
 }
 
-fn reset_words() -> Words {
-    Words {
+fn reset_docs() -> OperationDocs {
+    OperationDocs {
         tag: "Authentication",
         request: Some(Content::json(
             schemas::reference("TokenAndPassword"),
@@ -223,7 +223,7 @@ fn reset_words() -> Words {
         )),
         success: Success::nothing("The password is changed."),
         failures: of_links_to_a_password(),
-        ..words(
+        ..docs(
             "resetPassword",
             "Choose a new password by a link",
             "Ends all sessions of the account; a second factor stays. The link is good once, for a \
@@ -232,8 +232,8 @@ fn reset_words() -> Words {
     }
 }
 
-fn register_words() -> Words {
-    Words {
+fn register_docs() -> OperationDocs {
+    OperationDocs {
         request: Some(Content::json(
             schemas::reference("Registration"),
             json!({
@@ -250,7 +250,7 @@ fn register_words() -> Words {
             Error::Forbidden(Forbidden::Action),
             no_mail(),
         ],
-        ..words(
+        ..docs(
             "register",
             "Sign up",
             "Off unless `public_registration` of `/settings` is true. With \
@@ -260,8 +260,8 @@ fn register_words() -> Words {
     }
 }
 
-fn verify_words() -> Words {
-    Words {
+fn verify_docs() -> OperationDocs {
+    OperationDocs {
         parameters: vec![parameters::query(
             "token",
             "string",
@@ -277,7 +277,7 @@ fn verify_words() -> Words {
             )
         },
         failures: of_links(Error::payload("\"token\" is required")),
-        ..words(
+        ..docs(
             "verifyRegistration",
             "Confirm the address of a registration",
             "The link in the mail leads here, unless `verification_url` named a page of the front \
@@ -286,8 +286,8 @@ fn verify_words() -> Words {
     }
 }
 
-fn invite_words() -> Words {
-    Words {
+fn invite_docs() -> OperationDocs {
+    OperationDocs {
         request: Some(Content::json(
             schemas::reference("Invitation"),
             json!({"email": ["bob@example.com"], "role": ROLE}),
@@ -299,7 +299,7 @@ fn invite_words() -> Words {
             Error::collection(USERS.name),
             no_mail(),
         ],
-        ..words(
+        ..docs(
             "inviteUsers",
             "Invite people by mail",
             "Needs the right to create accounts. Each address gets an account with the status \
@@ -310,15 +310,15 @@ fn invite_words() -> Words {
     }
 }
 
-fn accept_words() -> Words {
-    Words {
+fn accept_docs() -> OperationDocs {
+    OperationDocs {
         request: Some(Content::json(
             schemas::reference("TokenAndPassword"),
             json!({"token": TOKEN, "password": "correct horse battery"}),
         )),
         success: Success::nothing("The account can be used."),
         failures: of_links_to_a_password(),
-        ..words(
+        ..docs(
             "acceptInvite",
             "Accept an invitation",
             "Sets the password of the invited account, which is `active` from then on.",

@@ -11,13 +11,13 @@ use serde_json::json;
 use crate::domain::Error;
 use crate::domain::Integrity;
 use crate::transport::rest::operation::Access;
-use crate::transport::rest::operation::Call;
 use crate::transport::rest::operation::Content;
 use crate::transport::rest::operation::Handler;
 use crate::transport::rest::operation::Operation;
+use crate::transport::rest::operation::OperationDocs;
 use crate::transport::rest::operation::Reply;
+use crate::transport::rest::operation::RequestContext;
 use crate::transport::rest::operation::Success;
-use crate::transport::rest::operation::Words;
 use crate::transport::rest::parameters;
 use crate::transport::rest::schemas;
 
@@ -67,11 +67,11 @@ impl Status {
 #[must_use]
 pub fn operation() -> Operation {
     let handler: Handler = |call| Box::pin(health(call));
-    Operation::new(Method::GET, "/server/health", Access::Optional, handler, words())
+    Operation::new(Method::GET, "/server/health", Access::Optional, handler, docs())
 }
 
 /// Every caller gets the status, administrators also the individual checks.
-async fn health(call: Call) -> Reply {
+async fn health(call: RequestContext) -> Reply {
     let asked = requested(&call)?;
     let response_time = call.context.services.changes.response_time();
     let response_time = match tokio::time::timeout(RESPONSE_TIME_MAX, response_time).await {
@@ -107,7 +107,7 @@ async fn health(call: Call) -> Reply {
 }
 
 /// Returns whether the integrity check was requested.
-fn requested(call: &Call) -> Result<bool, Error> {
+fn requested(call: &RequestContext) -> Result<bool, Error> {
     match call.parameter("check").as_deref() {
         None => Ok(false),
         // The result is for administrators, like all checks.
@@ -143,7 +143,7 @@ fn integrity_check(integrity: &Integrity) -> Json {
     check
 }
 
-fn words() -> Words {
+fn docs() -> OperationDocs {
     let content = Content {
         content_type: "application/health+json",
         schema: schemas::reference("Health"),
@@ -153,7 +153,7 @@ fn words() -> Words {
         content: Some(content),
         ..Success::json("Well, or well enough.", schemas::any_item(), Json::Null)
     };
-    Words {
+    OperationDocs {
         success,
         parameters: vec![parameters::query(
             "check",
@@ -163,7 +163,7 @@ fn words() -> Words {
             json!(INTEGRITY),
         )],
         failures: vec![Error::InvalidQuery(format!("\"check\" must be \"{INTEGRITY}\""))],
-        ..Words::new(
+        ..OperationDocs::new(
             "Server",
             "health",
             "Ask whether the server is well",

@@ -21,14 +21,14 @@ use crate::transport::rest::export;
 use crate::transport::rest::fields;
 use crate::transport::rest::fields::not_an_object;
 use crate::transport::rest::fields::nothing_else;
-use crate::transport::rest::operation::Call;
 use crate::transport::rest::operation::Reply;
+use crate::transport::rest::operation::RequestContext;
 
 /// Characters escaped in the header `Ignored-Fields`: all but letters, digits and `-._~`.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// `GET` of a list.
-pub(super) async fn list(call: Call) -> Reply {
+pub(super) async fn list(call: RequestContext) -> Reply {
     let collection = call.collection()?;
     let which = Which::Query(call.query()?);
     let answer =
@@ -37,7 +37,7 @@ pub(super) async fn list(call: Call) -> Reply {
 }
 
 /// `SEARCH`: a list, with the query in the body.
-pub(super) async fn search(mut call: Call) -> Reply {
+pub(super) async fn search(mut call: RequestContext) -> Reply {
     let collection = call.collection()?;
     let body = call.body().await?;
     let address = call.query()?;
@@ -47,7 +47,7 @@ pub(super) async fn search(mut call: Call) -> Reply {
 }
 
 /// `GET` of one item.
-pub(super) async fn one(call: Call) -> Reply {
+pub(super) async fn one(call: RequestContext) -> Reply {
     let collection = call.collection()?;
     let query = call.query()?;
     let answer =
@@ -56,19 +56,23 @@ pub(super) async fn one(call: Call) -> Reply {
 }
 
 /// Returns the response to a read without counts: JSON, or a file if the query requests one.
-pub(super) fn shown(call: &Call, collection: &'static Collection, answer: Answer) -> Response {
+pub(super) fn shown(
+    call: &RequestContext,
+    collection: &'static Collection,
+    answer: Answer,
+) -> Response {
     let file = export::file(collection, &answer, call.context.services.clock.now());
     file.unwrap_or_else(|| envelope::one(answer))
 }
 
 /// Returns the response to a list: JSON, or a file if the query requests one.
-fn listed(call: &Call, collection: &'static Collection, answer: Answer) -> Response {
+fn listed(call: &RequestContext, collection: &'static Collection, answer: Answer) -> Response {
     let file = export::file(collection, &answer, call.context.services.clock.now());
     file.unwrap_or_else(|| envelope::list(answer))
 }
 
 /// `GET` and, with the query in the body, `SEARCH` of a singleton.
-pub(super) async fn single(mut call: Call) -> Reply {
+pub(super) async fn single(mut call: RequestContext) -> Reply {
     let collection = call.collection()?;
     let address = call.query()?;
     let query = match call.request().method().as_str() {
@@ -81,13 +85,13 @@ pub(super) async fn single(mut call: Call) -> Reply {
 }
 
 /// `PATCH` of a singleton.
-pub(super) async fn update_single(mut call: Call) -> Reply {
+pub(super) async fn update_single(mut call: RequestContext) -> Reply {
     let payload = fields::object(call.values().await?)?;
     update(&call, Which::One(Json::from(SINGLE_KEY)), payload).await
 }
 
 /// `POST` of one item or a list. Without a body it creates one item without values.
-pub(super) async fn create(mut call: Call) -> Reply {
+pub(super) async fn create(mut call: RequestContext) -> Reply {
     let collection = call.collection()?;
     let payload = call.values().await?.unwrap_or_else(|| Json::Object(Map::new()));
     let query = call.query()?;
@@ -99,7 +103,7 @@ pub(super) async fn create(mut call: Call) -> Reply {
 }
 
 /// Returns the idempotency key of a create, if the request has one.
-fn idempotency_key(call: &Call) -> Result<Option<String>, Error> {
+fn idempotency_key(call: &RequestContext) -> Result<Option<String>, Error> {
     let Some(key) = call.headers().get("idempotency-key") else { return Ok(None) };
     match key.to_str() {
         Ok(key) => Ok(Some(key.to_owned())),
@@ -108,14 +112,18 @@ fn idempotency_key(call: &Call) -> Result<Option<String>, Error> {
 }
 
 /// `PATCH` of one item.
-pub(super) async fn update_one(mut call: Call) -> Reply {
+pub(super) async fn update_one(mut call: RequestContext) -> Reply {
     let payload = fields::object(call.values().await?)?;
     let which = call.item();
     update(&call, which, payload).await
 }
 
 /// Sets the same fields on the selected items.
-pub(super) async fn update(call: &Call, which: Which, payload: Map<String, Json>) -> Reply {
+pub(super) async fn update(
+    call: &RequestContext,
+    which: Which,
+    payload: Map<String, Json>,
+) -> Reply {
     let query = call.query()?;
     let update = Update::Same(which, Json::Object(payload));
     let items = &call.context.services.items;
@@ -123,7 +131,7 @@ pub(super) async fn update(call: &Call, which: Which, payload: Map<String, Json>
 }
 
 /// `PATCH` of several items.
-pub(super) async fn update_many(mut call: Call) -> Reply {
+pub(super) async fn update_many(mut call: RequestContext) -> Reply {
     let collection = call.collection()?;
     let update = updated(call.values().await?)?;
     let query = call.query()?;
@@ -132,14 +140,14 @@ pub(super) async fn update_many(mut call: Call) -> Reply {
 }
 
 /// `DELETE` of one item.
-pub(super) async fn delete_one(call: Call) -> Reply {
+pub(super) async fn delete_one(call: RequestContext) -> Reply {
     let collection = call.collection()?;
     call.context.services.items.delete(call.actor(), collection, call.item()).await?;
     Ok(envelope::nothing())
 }
 
 /// `DELETE` of several items.
-pub(super) async fn delete_many(mut call: Call) -> Reply {
+pub(super) async fn delete_many(mut call: RequestContext) -> Reply {
     let collection = call.collection()?;
     let which = deleted(call.body().await?)?;
     call.context.services.items.delete(call.actor(), collection, which).await?;

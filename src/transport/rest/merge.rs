@@ -14,7 +14,7 @@ use crate::transport::error::Refusal;
 use crate::transport::error::Wire;
 use crate::transport::rest::operation::Access;
 use crate::transport::rest::operation::Operation;
-use crate::transport::rest::operation::Words;
+use crate::transport::rest::operation::OperationDocs;
 use crate::transport::rest::query_schemas;
 use crate::transport::rest::query_schemas::reference;
 
@@ -37,22 +37,22 @@ pub fn complete(
     operation: &Operation,
     refusals: Vec<(u16, Vec<Wire>)>,
 ) {
-    let words = &operation.words;
+    let docs = &operation.docs;
     let method = operation.method.as_str().to_lowercase();
     let Some(path) = document["paths"][&operation.path].as_object_mut() else { return };
     let Some(entry) = path.get_mut(&method) else { return };
     if operation.access == Access::Open {
         entry["security"] = json!([]);
     }
-    if let Some(content) = &words.request {
+    if let Some(content) = &docs.request {
         entry["requestBody"]["content"][content.content_type]["example"] = content.example.clone();
     }
     let responses = &mut entry["responses"];
-    if let Some(content) = &words.success.content {
-        let status = words.success.status.to_string();
+    if let Some(content) = &docs.success.content {
+        let status = docs.success.status.to_string();
         responses[&status]["content"][content.content_type]["example"] = content.example.clone();
     }
-    if let Some(content) = &words.success.without_redirect {
+    if let Some(content) = &docs.success.without_redirect {
         responses["200"]["content"][content.content_type]["example"] = content.example.clone();
     }
     if responses["default"].is_object() {
@@ -74,7 +74,7 @@ pub fn complete(
         entry["requestBody"]["content"][JSON]["schema"] = schema;
     }
     let export = refine_parameters(entry, operation.collection, shared, may_add);
-    let export = export.map(|parameter| exported(entry, words, parameter));
+    let export = export.map(|parameter| exported(entry, docs, parameter));
     if method == "search" {
         let mut search = path.remove(&method).unwrap_or_default();
         if let Some(export) = export {
@@ -243,9 +243,9 @@ fn refine_parameters(
 }
 
 /// Returns the same operation with a file as its response.
-fn exported(entry: &Json, words: &Words, mut parameter: Json) -> Json {
+fn exported(entry: &Json, docs: &OperationDocs, mut parameter: Json) -> Json {
     let mut export = entry.clone();
-    let status = words.success.status.to_string();
+    let status = docs.success.status.to_string();
     let answer = &mut export["responses"][&status];
     let envelope = &answer["content"][JSON];
     let data = envelope["schema"]["properties"]["data"].clone();
@@ -266,8 +266,8 @@ fn exported(entry: &Json, words: &Words, mut parameter: Json) -> Json {
     if let Some(parameters) = export["parameters"].as_array_mut() {
         parameters.push(parameter);
     }
-    export["operationId"] = json!(format!("export{}", words.id.trim_start_matches("read")));
-    export["summary"] = json!(format!("{}, as a file", words.summary));
+    export["operationId"] = json!(format!("export{}", docs.id.trim_start_matches("read")));
+    export["summary"] = json!(format!("{}, as a file", docs.summary));
     export
 }
 

@@ -17,16 +17,16 @@ use uuid::Uuid;
 
 use crate::domain::Error;
 use crate::domain::Forbidden;
+use crate::domain::auth::ClientInfo;
 use crate::domain::auth::Identity;
-use crate::domain::auth::Origin;
 use crate::domain::items;
 use crate::domain::items::Which;
 use crate::domain::memory::Reservation;
-use crate::domain::shares::Owner;
+use crate::domain::quota::Owner;
 use crate::model::Action;
 use crate::model::Actor;
 use crate::model::Collection;
-use crate::model::collection::Reach;
+use crate::model::collection::Exposure;
 use crate::transport::Context;
 use crate::transport::actor;
 use crate::transport::address;
@@ -41,7 +41,7 @@ use crate::transport::rest::query_string;
 pub type Reply = Result<Response, Refusal>;
 
 /// Handles a call.
-pub type Handler = fn(Call) -> BoxFuture<'static, Reply>;
+pub type Handler = fn(RequestContext) -> BoxFuture<'static, Reply>;
 
 /// One method of one path.
 pub struct Operation {
@@ -60,7 +60,7 @@ pub struct Operation {
     /// Its handler.
     pub handler: Handler,
     /// Its documentation.
-    pub words: Words,
+    pub docs: OperationDocs,
 }
 
 /// The callers an operation is for. The domain checks rights to items, item by item.
@@ -90,7 +90,7 @@ pub enum Need {
 }
 
 /// The documentation of an operation.
-pub struct Words {
+pub struct OperationDocs {
     /// The name of the function in generated clients.
     pub id: &'static str,
     /// The group it is listed in.
@@ -135,7 +135,7 @@ pub struct Success {
     pub without_redirect: Option<Content>,
 }
 
-impl Words {
+impl OperationDocs {
     /// Creates the documentation of an operation without parameters and body that returns `204` and
     /// has no errors of its own. Set the fields that differ.
     #[must_use]
@@ -208,7 +208,7 @@ impl Success {
 }
 
 /// A request in its handler, with its caller and context.
-pub struct Call {
+pub struct RequestContext {
     /// The service.
     pub context: Arc<Context>,
     /// The caller.
@@ -221,10 +221,10 @@ pub struct Call {
     query_bytes: usize,
 }
 
-impl Call {
+impl RequestContext {
     /// Returns the client's address and user agent.
     #[must_use]
-    pub fn origin(&self) -> Origin {
+    pub fn origin(&self) -> ClientInfo {
         actor::origin(&self.request, &self.context.config.server.trust_proxy)
     }
 
@@ -248,7 +248,7 @@ impl Call {
     /// [`Error::Forbidden`] if it does not exist or is not available under this path.
     pub fn collection(&self) -> Result<&'static Collection, Error> {
         self.collection.map_or_else(
-            || items::require_collection(self.path_part("collection"), Reach::Items),
+            || items::require_collection(self.path_part("collection"), Exposure::Items),
             Ok,
         )
     }
@@ -303,11 +303,13 @@ impl Call {
     /// Returns the JSON body with item values; `None` if there is none.
     ///
     /// # Errors
-    /// As [`Call::body`]; [`Error::InvalidPayload`] for another content type, since its values
-    /// would be lost. (If messages may be empty, such a body counts as none, as in Directus.)
+    /// As [`RequestContext::body`]; [`Error::InvalidPayload`] for another content type, since its
+    /// values would be lost. (If messages may be empty, such a body counts as none, as in
+    /// Directus.)
     pub async fn values(&mut self) -> Result<Option<Json>, Refusal> {
         let config = &self.context.config;
-        let is_lenient = !config.query.require_content && self.collection()?.reach == Reach::Items;
+        let is_lenient =
+            !config.query.require_content && self.collection()?.exposure == Exposure::Items;
         let bytes = self.read().await?;
         if !is_lenient && !bytes.is_empty() {
             body::require_json(self.request.content_type())?;
@@ -348,7 +350,7 @@ impl Call {
 }
 
 /// An operation as an endpoint.
-pub struct Mounted {
+pub struct MountedOperation {
     context: Arc<Context>,
     access: Access,
     collection: Option<&'static Collection>,
@@ -364,11 +366,11 @@ impl Operation {
         path: impl Into<String>,
         access: Access,
         handler: Handler,
-        words: Words,
+        docs: OperationDocs,
     ) -> Self {
-        let secret = words.success.cookies;
+        let secret = docs.success.cookies;
         let (path, need) = (path.into(), Need::Nothing);
-        Self { method, path, access, collection: None, need, secret, handler, words }
+        Self { method, path, access, collection: None, need, secret, handler, docs }
     }
 
     /// Marks the URL or the response as containing secrets.
@@ -391,13 +393,13 @@ impl Operation {
 
     /// Returns the operation as an endpoint of this service.
     #[must_use]
-    pub fn mount(&self, context: Arc<Context>) -> Mounted {
+    pub fn mount(&self, context: Arc<Context>) -> MountedOperation {
         let Self { access, collection, secret, handler, .. } = *self;
-        Mounted { context, access, collection, secret, handler }
+        MountedOperation { context, access, collection, secret, handler }
     }
 }
 
-impl Mounted {
+impl MountedOperation {
     async fn reply(&self, request: Request) -> Reply {
         let context = Arc::clone(&self.context);
         let identity = match self.access {
@@ -414,8 +416,14 @@ impl Mounted {
         let query = request.uri().query().unwrap_or_default();
         let query_bytes = json_size::of_query(query.as_bytes());
         memory.resize(query_bytes)?;
-        let call =
-            Call { context, identity, request, collection: self.collection, memory, query_bytes };
+        let call = RequestContext {
+            context,
+            identity,
+            request,
+            collection: self.collection,
+            memory,
+            query_bytes,
+        };
         match self.access {
             Access::Open | Access::Optional | Access::Anyone => {}
             Access::SignedIn => {
@@ -430,7 +438,7 @@ impl Mounted {
     }
 }
 
-impl Endpoint for Mounted {
+impl Endpoint for MountedOperation {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {

@@ -22,8 +22,8 @@ use crate::config::CookieConfig;
 use crate::config::SameSite;
 use crate::domain::Error;
 use crate::domain::auth::Mode;
-use crate::domain::auth::providers::Arrival;
 use crate::domain::auth::providers::Callback;
+use crate::domain::auth::providers::CallbackResult;
 use crate::domain::auth::providers::Listed;
 use crate::domain::auth::providers::TICKET_LIFETIME;
 use crate::transport::cookies;
@@ -32,12 +32,12 @@ use crate::transport::error::Refusal;
 use crate::transport::rest::auth;
 use crate::transport::rest::envelope;
 use crate::transport::rest::operation::Access;
-use crate::transport::rest::operation::Call;
 use crate::transport::rest::operation::Content;
 use crate::transport::rest::operation::Operation;
+use crate::transport::rest::operation::OperationDocs;
 use crate::transport::rest::operation::Reply;
+use crate::transport::rest::operation::RequestContext;
 use crate::transport::rest::operation::Success;
-use crate::transport::rest::operation::Words;
 use crate::transport::rest::parameters;
 use crate::transport::rest::schemas;
 
@@ -55,14 +55,14 @@ pub fn operations() -> Vec<Operation> {
             "/auth",
             Access::Open,
             |call| Box::pin(ready(Ok(list(&call)))),
-            list_words(),
+            list_docs(),
         ),
         Operation::new(
             Method::GET,
             LOGIN,
             Access::Open,
             |call| Box::pin(begin(call)),
-            begin_words(),
+            begin_docs(),
         )
         .secret(),
         Operation::new(
@@ -70,7 +70,7 @@ pub fn operations() -> Vec<Operation> {
             CALLBACK,
             Access::Open,
             |call| Box::pin(come_back(call)),
-            callback_words(),
+            callback_docs(),
         )
         .secret(),
         Operation::new(
@@ -78,13 +78,13 @@ pub fn operations() -> Vec<Operation> {
             CALLBACK,
             Access::Open,
             |call| Box::pin(come_back_by_form(call)),
-            form_words(),
+            form_docs(),
         )
         .secret(),
     ]
 }
 
-fn list(call: &Call) -> Response {
+fn list(call: &RequestContext) -> Response {
     let providers = call.context.services.auth.providers();
     let listed: Vec<Json> = providers.list().map(|listed| shown(&listed)).collect();
     let body = json!({"data": listed, "disableDefault": providers.disable_default()});
@@ -97,7 +97,7 @@ fn shown(listed: &Listed<'_>) -> Json {
 }
 
 /// Redirects the browser to the provider's sign-in page.
-async fn begin(call: Call) -> Reply {
+async fn begin(call: RequestContext) -> Reply {
     let cookie = require_provider(&call)?;
     let auth = &call.context.services.auth;
     let name = call.path_part("provider");
@@ -113,7 +113,7 @@ async fn begin(call: Call) -> Reply {
 }
 
 /// Handles the return from the provider: signs the user in and redirects to the target page.
-async fn come_back(call: Call) -> Reply {
+async fn come_back(call: RequestContext) -> Reply {
     let cookie = require_provider(&call)?;
     let name = call.path_part("provider");
     let [code, state, error, issuer] = RETURNED.map(|name| call.parameter(name));
@@ -128,7 +128,7 @@ async fn come_back(call: Call) -> Reply {
     let arrival = auth.arrive(name, callback, &call.origin()).await?;
     // The cookie of the sign-in is deleted, whether it succeeded or not.
     let emptied = cookies::empty(&cookie);
-    let Arrival { redirect, mode, outcome } = arrival;
+    let CallbackResult { redirect, mode, outcome } = arrival;
     match (outcome, redirect) {
         (Ok(sign_in), Some(url)) => {
             let line = auth::set_cookie(&call, mode, &sign_in);
@@ -145,7 +145,7 @@ async fn come_back(call: Call) -> Reply {
 
 /// A form submitted by the provider's page (`form_post`) arrives without the `SameSite` cookie. So
 /// the browser is only redirected to the same URL as a link.
-async fn come_back_by_form(mut call: Call) -> Reply {
+async fn come_back_by_form(mut call: RequestContext) -> Reply {
     let fields = call.form().await?;
     require_provider(&call)?;
     let mut query = form_urlencoded::Serializer::new(String::new());
@@ -160,7 +160,7 @@ async fn come_back_by_form(mut call: Call) -> Reply {
 }
 
 /// Returns the settings of the cookie that binds a sign-in to the browser.
-fn require_provider(call: &Call) -> Result<CookieConfig, Refusal> {
+fn require_provider(call: &RequestContext) -> Result<CookieConfig, Refusal> {
     let providers = call.context.services.auth.providers();
     let Some(name) = providers.cookie(call.path_part("provider")) else {
         return Err(Refusal::RouteNotFound(call.request().uri().path().to_owned()));
@@ -209,16 +209,16 @@ fn sent_on(description: &'static str) -> Success {
     Success { status: 302, cookies: true, ..Success::nothing(description) }
 }
 
-fn words(id: &'static str, summary: &'static str, description: &'static str) -> Words {
-    Words {
+fn docs(id: &'static str, summary: &'static str, description: &'static str) -> OperationDocs {
+    OperationDocs {
         parameters: vec![provider_parameter()],
         success: sent_on("The browser is sent on."),
-        ..Words::new(auth::TAG, id, summary, description)
+        ..OperationDocs::new(auth::TAG, id, summary, description)
     }
 }
 
-fn list_words() -> Words {
-    Words {
+fn list_docs() -> OperationDocs {
+    OperationDocs {
         parameters: vec![],
         success: Success::json(
             "The providers, in the order of the settings.",
@@ -230,7 +230,7 @@ fn list_words() -> Words {
                 "disableDefault": false,
             }),
         ),
-        ..words(
+        ..docs(
             "readProviders",
             "List with whom one can sign in",
             "Besides an address and a password, unless `disableDefault` is true. A page shows a \
@@ -239,7 +239,7 @@ fn list_words() -> Words {
     }
 }
 
-fn begin_words() -> Words {
+fn begin_docs() -> OperationDocs {
     let redirect = parameters::query(
         "redirect",
         "string",
@@ -248,14 +248,14 @@ fn begin_words() -> Words {
          the tokens are the answer.",
         json!("https://chat.example.com/"),
     );
-    Words {
+    OperationDocs {
         parameters: vec![provider_parameter(), redirect],
         success: sent_on("The browser is sent to the page of the provider."),
         failures: vec![
             Error::payload("URL \"https://example.com/\" can't be used to redirect after login"),
             Error::ProviderUnavailable("google".to_owned()),
         ],
-        ..words(
+        ..docs(
             "loginWithProvider",
             "Sign in with a provider",
             "For browsers, as a link. The browser gets a cookie that binds what follows to it, \
@@ -264,11 +264,11 @@ fn begin_words() -> Words {
     }
 }
 
-fn callback_words() -> Words {
+fn callback_docs() -> OperationDocs {
     let text = |name, description, example: &str| {
         parameters::query(name, "string", description, Json::from(example))
     };
-    Words {
+    OperationDocs {
         parameters: vec![
             provider_parameter(),
             text("code", "What is exchanged for who somebody is.", "SplxlOBeZQQYbYS6WxSbIA"),
@@ -287,7 +287,7 @@ fn callback_words() -> Words {
             Error::InvalidToken,
             Error::ProviderUnavailable("google".to_owned()),
         ],
-        ..words(
+        ..docs(
             "finishLoginWithProvider",
             "Come back from a provider",
             "Where a provider sends people back to. Without a `redirect` it is answered 200 with \
@@ -299,8 +299,8 @@ fn callback_words() -> Words {
     }
 }
 
-fn form_words() -> Words {
-    Words {
+fn form_docs() -> OperationDocs {
+    OperationDocs {
         request: Some(Content {
             content_type: "application/x-www-form-urlencoded",
             schema: schemas::reference("ProviderAnswer"),
@@ -311,7 +311,7 @@ fn form_words() -> Words {
             cookies: false,
             ..sent_on("The browser is sent to the same address by `GET`.")
         },
-        ..words(
+        ..docs(
             "finishLoginWithProviderByForm",
             "Come back from a provider, by a form",
             "For providers with `response_mode=form_post`.",

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::model::Collection;
 use crate::model::Field;
 use crate::model::Kind;
-use crate::model::collection::Reach;
+use crate::model::collection::Exposure;
 use crate::model::schema::COLLECTIONS;
 use crate::query;
 use crate::query::Operation;
@@ -33,7 +33,7 @@ pub fn all() -> Map<String, Json> {
     for kind in [Kind::Json, Kind::Secret] {
         shapes.insert(operators_name(kind).to_owned(), operators(kind));
     }
-    for collection in COLLECTIONS.iter().filter(|known| known.reach != Reach::Internal) {
+    for collection in COLLECTIONS.iter().filter(|known| known.exposure != Exposure::Internal) {
         shapes.insert(filter_name(Some(collection)), filter(collection));
         shapes.insert(selection_name(collection), selection(&filter_name(Some(collection))));
     }

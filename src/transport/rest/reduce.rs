@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::domain::permissions::Rights;
 use crate::model::Action;
 use crate::model::Collection;
-use crate::model::collection::Reach;
+use crate::model::collection::Exposure;
 use crate::model::schema::COLLECTIONS;
 use crate::transport::rest;
 use crate::transport::rest::operation::Access;
@@ -25,7 +25,7 @@ const SHARED: [&str; 4] = ["schemas", "parameters", "responses", "examples"];
 pub fn to(rights: &Rights, document: &mut Json) {
     reduce_paths(&mut document["paths"], rights);
     let schemas = &mut document["components"]["schemas"];
-    for collection in COLLECTIONS.iter().filter(|known| known.reach != Reach::Internal) {
+    for collection in COLLECTIONS.iter().filter(|known| known.exposure != Exposure::Internal) {
         reduce_schemas(schemas, collection, rights);
     }
     remove_unused_components(document);
@@ -71,7 +71,7 @@ fn is_for(operation: &Operation, rights: &Rights) -> bool {
             Need::Right(action, Some(collection)) => rights.allow(collection, action),
             Need::Right(action, None) => COLLECTIONS
                 .iter()
-                .any(|known| known.reach == Reach::Items && rights.allow(known, action)),
+                .any(|known| known.exposure == Exposure::Items && rights.allow(known, action)),
         }
 }
 

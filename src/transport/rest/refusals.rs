@@ -22,15 +22,15 @@ use crate::transport::rest::operation::Operation;
 
 /// Returns the errors of an operation, by status.
 pub(super) fn of(operation: &Operation) -> Vec<(u16, Vec<Wire>)> {
-    let words = &operation.words;
-    let mut wires = words.failures.iter().flat_map(error::wire).collect::<Vec<_>>();
+    let docs = &operation.docs;
+    let mut wires = docs.failures.iter().flat_map(error::wire).collect::<Vec<_>>();
     wires.extend(common_failures(operation).iter().flat_map(error::wire));
-    if words.request.is_some() {
+    if docs.request.is_some() {
         wires.extend(Refusal::ContentTooLarge.wires());
         wires.extend(Refusal::UnsupportedCoding("zstd".to_owned()).wires());
         wires.extend(Refusal::OutOfTime.wires());
     }
-    if words.parameters.iter().any(is_in_query) {
+    if docs.parameters.iter().any(is_in_query) {
         wires.extend(Refusal::UriTooLong.wires());
     }
     wires.extend(error::wire(&too_many()));
@@ -60,14 +60,14 @@ fn is_in_query(parameter: &MetaOperationParam) -> bool {
 
 /// Returns the errors common to all operations of this kind.
 fn common_failures(operation: &Operation) -> Vec<Error> {
-    let words = &operation.words;
+    let docs = &operation.docs;
     let known =
-        |code: &str| words.failures.iter().flat_map(error::wire).any(|wire| wire.code == code);
+        |code: &str| docs.failures.iter().flat_map(error::wire).any(|wire| wire.code == code);
     let mut failures = Vec::new();
-    if words.request.is_some() && !known("INVALID_PAYLOAD") {
+    if docs.request.is_some() && !known("INVALID_PAYLOAD") {
         failures.push(Error::payload("The body has to be a JSON object or a list"));
     }
-    if words.parameters.iter().any(is_in_query) && !known("INVALID_QUERY") {
+    if docs.parameters.iter().any(is_in_query) && !known("INVALID_QUERY") {
         failures.push(Error::InvalidQuery("\"limit\" must be a number".to_owned()));
     }
     let only_reads = matches!(operation.method.as_str(), "GET" | "SEARCH");

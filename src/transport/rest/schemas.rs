@@ -14,7 +14,7 @@ use crate::model::Field;
 use crate::model::Kind;
 use crate::model::Length;
 use crate::model::collection::Document;
-use crate::model::collection::Reach;
+use crate::model::collection::Exposure;
 use crate::model::collection::Special;
 use crate::model::schema::COLLECTIONS;
 use crate::transport::rest::query_schemas;
@@ -23,7 +23,7 @@ use crate::transport::rest::shapes;
 /// Adds all schemas. Unused ones are left out of the document.
 pub fn register(registry: &mut Registry) {
     for collection in COLLECTIONS {
-        if collection.reach != Reach::Internal {
+        if collection.exposure != Exposure::Internal {
             let name = name_of(collection);
             registry.schemas.insert(format!("{name}Create"), create(collection));
             registry.schemas.insert(format!("{name}Update"), update(collection));

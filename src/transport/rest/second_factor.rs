@@ -10,49 +10,49 @@ use crate::transport::rest::envelope;
 use crate::transport::rest::fields;
 use crate::transport::rest::fields::require_text;
 use crate::transport::rest::operation::Access;
-use crate::transport::rest::operation::Call;
 use crate::transport::rest::operation::Content;
 use crate::transport::rest::operation::Handler;
 use crate::transport::rest::operation::Operation;
+use crate::transport::rest::operation::OperationDocs;
 use crate::transport::rest::operation::Reply;
+use crate::transport::rest::operation::RequestContext;
 use crate::transport::rest::operation::Success;
-use crate::transport::rest::operation::Words;
 use crate::transport::rest::parameters;
 use crate::transport::rest::schemas;
 
 /// Returns the operations on second factors.
 #[must_use]
 pub fn operations() -> Vec<Operation> {
-    let own = |method, path: &str, handler: Handler, words| {
-        Operation::new(method, path, Access::SignedIn, handler, words).secret()
+    let own = |method, path: &str, handler: Handler, docs| {
+        Operation::new(method, path, Access::SignedIn, handler, docs).secret()
     };
     vec![
-        own(Method::GET, "/users/me/tfa", |call| Box::pin(state(call)), state_words()),
+        own(Method::GET, "/users/me/tfa", |call| Box::pin(state(call)), state_docs()),
         own(
             Method::POST,
             "/users/me/tfa/generate",
             |call| Box::pin(generate(call)),
-            generate_words(),
+            generate_docs(),
         ),
-        own(Method::POST, "/users/me/tfa/enable", |call| Box::pin(enable(call)), enable_words()),
-        own(Method::POST, "/users/me/tfa/disable", |call| Box::pin(disable(call)), disable_words()),
+        own(Method::POST, "/users/me/tfa/enable", |call| Box::pin(enable(call)), enable_docs()),
+        own(Method::POST, "/users/me/tfa/disable", |call| Box::pin(disable(call)), disable_docs()),
         own(
             Method::POST,
             "/users/me/tfa/recovery-codes",
             |call| Box::pin(codes(call)),
-            codes_words(),
+            codes_docs(),
         ),
         Operation::new(
             Method::POST,
             "/users/{id}/tfa/disable",
             Access::Administrators,
             |call| Box::pin(remove(call)),
-            remove_words(),
+            remove_docs(),
         ),
     ]
 }
 
-async fn state(call: Call) -> Reply {
+async fn state(call: RequestContext) -> Reply {
     let state = call.context.services.auth.factor_state(call.actor()).await?;
     Ok(envelope::data(&json!({
         "enabled": state.enabled,
@@ -60,7 +60,7 @@ async fn state(call: Call) -> Reply {
     })))
 }
 
-async fn generate(mut call: Call) -> Reply {
+async fn generate(mut call: RequestContext) -> Reply {
     let body = fields::object(call.body().await?)?;
     let password = require_text(&body, "password")?;
     let settings = call.context.services.settings.in_force().await?;
@@ -71,27 +71,27 @@ async fn generate(mut call: Call) -> Reply {
     Ok(envelope::data(&data))
 }
 
-async fn enable(mut call: Call) -> Reply {
+async fn enable(mut call: RequestContext) -> Reply {
     let body = fields::object(call.body().await?)?;
     let (secret, otp) = (require_text(&body, "secret")?, require_text(&body, "otp")?);
     call.context.services.auth.enable_factor(call.actor(), secret, otp).await?;
     Ok(envelope::nothing())
 }
 
-async fn disable(mut call: Call) -> Reply {
+async fn disable(mut call: RequestContext) -> Reply {
     let body = fields::object(call.body().await?)?;
     call.context.services.auth.disable_factor(call.actor(), require_text(&body, "otp")?).await?;
     Ok(envelope::nothing())
 }
 
-async fn codes(mut call: Call) -> Reply {
+async fn codes(mut call: RequestContext) -> Reply {
     let body = fields::object(call.body().await?)?;
     let auth = &call.context.services.auth;
     let codes = auth.make_recovery_codes(call.actor(), require_text(&body, "password")?).await?;
     Ok(envelope::data(&json!({"recovery_codes": codes})))
 }
 
-async fn remove(call: Call) -> Reply {
+async fn remove(call: RequestContext) -> Reply {
     let user = call.part("id").ok_or(Error::Forbidden(Forbidden::Item))?;
     call.context.services.auth.remove_factor(call.actor(), user).await?;
     Ok(envelope::nothing())
@@ -99,18 +99,18 @@ async fn remove(call: Call) -> Reply {
 
 const TAG: &str = "Users";
 
-fn words(id: &'static str, summary: &'static str, description: &'static str) -> Words {
-    Words::new(TAG, id, summary, description)
+fn docs(id: &'static str, summary: &'static str, description: &'static str) -> OperationDocs {
+    OperationDocs::new(TAG, id, summary, description)
 }
 
-fn state_words() -> Words {
-    Words {
+fn state_docs() -> OperationDocs {
+    OperationDocs {
         success: Success::json(
             "How it stands.",
             schemas::data(schemas::reference("FactorState")),
             json!({"data": {"enabled": true, "recovery_codes_left": 9}}),
         ),
-        ..words(
+        ..docs(
             "readTwoFactorState",
             "Read whether one's own account has a second factor",
             "And how many recovery codes have not been used. Needs no permission.",
@@ -118,13 +118,13 @@ fn state_words() -> Words {
     }
 }
 
-fn generate_words() -> Words {
+fn generate_docs() -> OperationDocs {
     let secret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
     let url = format!(
         "otpauth://totp/chinwag:alice%40example.com?secret={secret}&period=30&digits=6\
          &algorithm=SHA1&issuer=chinwag"
     );
-    Words {
+    OperationDocs {
         request: Some(Content::json(
             schemas::reference("PasswordAgain"),
             json!({"password": "correct horse battery"}),
@@ -138,7 +138,7 @@ fn generate_words() -> Words {
             Error::payload("\"password\" is required"),
             Error::payload("there is a second factor already: disable it first"),
         ],
-        ..words(
+        ..docs(
             "generateTwoFactorSecret",
             "Make a secret for a second factor",
             "To be put into an authenticator app, and sent to `enable` with a code that the app \
@@ -147,14 +147,14 @@ fn generate_words() -> Words {
     }
 }
 
-fn enable_words() -> Words {
-    Words {
+fn enable_docs() -> OperationDocs {
+    OperationDocs {
         request: Some(Content::json(
             schemas::reference("FactorProof"),
             json!({"secret": "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", "otp": "287082"}),
         )),
         failures: vec![Error::payload("\"otp\" is invalid"), Error::collection(USERS.name)],
-        ..words(
+        ..docs(
             "enableTwoFactor",
             "Enable the second factor of one's own account",
             "From then on a sign-in needs `otp`. Needs the right to update one's own `tfa_secret`, \
@@ -163,11 +163,11 @@ fn enable_words() -> Words {
     }
 }
 
-fn disable_words() -> Words {
-    Words {
+fn disable_docs() -> OperationDocs {
+    OperationDocs {
         request: Some(Content::json(schemas::reference("Otp"), json!({"otp": "287082"}))),
         failures: vec![Error::payload("\"otp\" is invalid")],
-        ..words(
+        ..docs(
             "disableTwoFactor",
             "Disable the second factor of one's own account",
             "With a code of the app, or a recovery code.",
@@ -175,8 +175,8 @@ fn disable_words() -> Words {
     }
 }
 
-fn codes_words() -> Words {
-    Words {
+fn codes_docs() -> OperationDocs {
+    OperationDocs {
         request: Some(Content::json(
             schemas::reference("PasswordAgain"),
             json!({"password": "correct horse battery"}),
@@ -187,7 +187,7 @@ fn codes_words() -> Words {
             json!({"data": {"recovery_codes": ["ABCD-EFGH-IJKL-MNOP"]}}),
         ),
         failures: vec![Error::payload("there is no second factor yet: enable one first")],
-        ..words(
+        ..docs(
             "makeRecoveryCodes",
             "Make recovery codes",
             "Each is good for one sign-in, as `otp`, when the app is lost. Those made before are \
@@ -196,11 +196,11 @@ fn codes_words() -> Words {
     }
 }
 
-fn remove_words() -> Words {
-    Words {
+fn remove_docs() -> OperationDocs {
+    OperationDocs {
         parameters: vec![parameters::account()],
         failures: vec![Error::Forbidden(Forbidden::Item)],
-        ..words(
+        ..docs(
             "disableTwoFactorOfUser",
             "Disable the second factor of an account",
             "For somebody who has lost it. For administrators.",

@@ -9,37 +9,37 @@ use serde_json::Value as Json;
 use serde_json::json;
 
 use crate::config::Config;
-use crate::config::Quota;
+use crate::config::RateLimit;
 use crate::config::WebSocketAuth;
 use crate::domain::settings::InForce;
 use crate::transport::docs;
 use crate::transport::rest::envelope;
 use crate::transport::rest::health;
 use crate::transport::rest::operation::Access;
-use crate::transport::rest::operation::Call;
 use crate::transport::rest::operation::Content;
 use crate::transport::rest::operation::Handler;
 use crate::transport::rest::operation::Operation;
+use crate::transport::rest::operation::OperationDocs;
 use crate::transport::rest::operation::Reply;
+use crate::transport::rest::operation::RequestContext;
 use crate::transport::rest::operation::Success;
-use crate::transport::rest::operation::Words;
 use crate::transport::rest::schemas;
 
 /// Returns the operations under `/server`.
 #[must_use]
 pub fn operations() -> Vec<Operation> {
-    let get = |path: &str, access, handler: Handler, words| {
-        Operation::new(Method::GET, path, access, handler, words)
+    let get = |path: &str, access, handler: Handler, docs| {
+        Operation::new(Method::GET, path, access, handler, docs)
     };
     vec![
-        get("/server/ping", Access::Open, |_| Box::pin(ready(Ok(ping()))), ping_words()),
+        get("/server/ping", Access::Open, |_| Box::pin(ready(Ok(ping()))), ping_docs()),
         health::operation(),
-        get("/server/info", Access::Optional, |call| Box::pin(info(call)), info_words()),
+        get("/server/info", Access::Optional, |call| Box::pin(info(call)), info_docs()),
         get(
             "/server/specs/oas",
             Access::Anyone,
             |call| Box::pin(specification(call)),
-            specification_words(),
+            specification_docs(),
         ),
     ]
 }
@@ -48,7 +48,7 @@ fn ping() -> Response {
     Response::builder().content_type("text/html; charset=utf-8").body("pong")
 }
 
-async fn info(call: Call) -> Reply {
+async fn info(call: RequestContext) -> Reply {
     let config = &call.context.config;
     let settings = call.context.services.settings.in_force().await?;
     let mut info = public_info(config, &settings);
@@ -106,8 +106,8 @@ fn add_details(info: &mut Json, config: &Config) {
 }
 
 /// Returns a rate limit in Directus's format, with the period in seconds; false if there is none.
-fn rate(quota: Option<Quota>) -> Json {
-    let Some(Quota { points, duration }) = quota else { return json!(false) };
+fn rate(quota: Option<RateLimit>) -> Json {
+    let Some(RateLimit { points, duration }) = quota else { return json!(false) };
     let seconds = if duration.subsec_nanos() == 0 {
         json!(duration.as_secs())
     } else {
@@ -116,7 +116,7 @@ fn rate(quota: Option<Quota>) -> Json {
     json!({"points": points, "duration": seconds})
 }
 
-async fn specification(call: Call) -> Reply {
+async fn specification(call: RequestContext) -> Reply {
     let rights = call.context.services.permissions.rights(call.actor());
     let document = docs::document_for(rights).await?;
     Ok(Response::builder().content_type(envelope::JSON).body(document))
@@ -124,16 +124,16 @@ async fn specification(call: Call) -> Reply {
 
 const TAG: &str = "Server";
 
-fn words(
+fn docs(
     id: &'static str,
     summary: &'static str,
     description: &'static str,
     success: Success,
-) -> Words {
-    Words { success, ..Words::new(TAG, id, summary, description) }
+) -> OperationDocs {
+    OperationDocs { success, ..OperationDocs::new(TAG, id, summary, description) }
 }
 
-fn ping_words() -> Words {
+fn ping_docs() -> OperationDocs {
     let text = MetaSchema::new("string");
     let content = Content {
         content_type: "text/html",
@@ -144,10 +144,10 @@ fn ping_words() -> Words {
         content: Some(content),
         ..Success::json("Here.", schemas::any_item(), Json::Null)
     };
-    words("ping", "Ask whether the server is there", "Tokens are not even looked at.", success)
+    docs("ping", "Ask whether the server is there", "Tokens are not even looked at.", success)
 }
 
-fn info_words() -> Words {
+fn info_docs() -> OperationDocs {
     let success = Success::json(
         "The project and, for whoever is signed in, limits, the socket and the version.",
         schemas::data(schemas::reference("Info")),
@@ -164,7 +164,7 @@ fn info_words() -> Words {
             },
         }}),
     );
-    words(
+    docs(
         "info",
         "Read about this server",
         "Clients learn here how the server is called, and how much they may ask of it.",
@@ -172,13 +172,13 @@ fn info_words() -> Words {
     )
 }
 
-fn specification_words() -> Words {
+fn specification_docs() -> OperationDocs {
     let success = Success::json(
         "The document, without an envelope.",
         schemas::reference("OpenApi"),
         json!({"openapi": "3.0.0", "info": {"title": "chinwag", "version": "1"}, "paths": {}}),
     );
-    words(
+    docs(
         "readSpecification",
         "Read the OpenAPI document",
         "Reduced to the rights of the caller: operations, collections and fields. The complete \
@@ -212,7 +212,7 @@ mod tests {
     fn rates_are_told_in_seconds_and_false_for_none() {
         let quota = |points, millis| {
             let points = NonZeroU32::new(points).unwrap();
-            Some(Quota { points, duration: Duration::from_millis(millis) })
+            Some(RateLimit { points, duration: Duration::from_millis(millis) })
         };
 
         assert_eq!(rate(None), json!(false));

@@ -15,57 +15,52 @@ use crate::transport::cookies;
 use crate::transport::error::Refusal;
 use crate::transport::rest::envelope;
 use crate::transport::rest::operation::Access;
-use crate::transport::rest::operation::Call;
 use crate::transport::rest::operation::Handler;
 use crate::transport::rest::operation::Operation;
+use crate::transport::rest::operation::OperationDocs;
 use crate::transport::rest::operation::Reply;
+use crate::transport::rest::operation::RequestContext;
 use crate::transport::rest::operation::Success;
-use crate::transport::rest::operation::Words;
 use crate::transport::rest::parameters;
 use crate::transport::rest::schemas;
 
 /// Returns the operations on sessions.
 #[must_use]
 pub fn operations() -> Vec<Operation> {
-    let own = |method, path: &str, handler: Handler, words| {
-        Operation::new(method, path, Access::SignedIn, handler, words)
+    let own = |method, path: &str, handler: Handler, docs| {
+        Operation::new(method, path, Access::SignedIn, handler, docs)
     };
-    let any = |method, path: &str, handler: Handler, words| {
-        Operation::new(method, path, Access::Administrators, handler, words)
+    let any = |method, path: &str, handler: Handler, docs| {
+        Operation::new(method, path, Access::Administrators, handler, docs)
     };
     vec![
-        own(Method::GET, "/users/me/sessions", |call| Box::pin(list(call)), list_words()),
-        own(Method::DELETE, "/users/me/sessions", |call| Box::pin(end_all(call)), end_all_words()),
-        own(
-            Method::DELETE,
-            "/users/me/sessions/{session}",
-            |call| Box::pin(end(call)),
-            end_words(),
-        ),
-        any(Method::GET, "/users/{id}/sessions", |call| Box::pin(list(call)), list_of_words()),
+        own(Method::GET, "/users/me/sessions", |call| Box::pin(list(call)), list_docs()),
+        own(Method::DELETE, "/users/me/sessions", |call| Box::pin(end_all(call)), end_all_docs()),
+        own(Method::DELETE, "/users/me/sessions/{session}", |call| Box::pin(end(call)), end_docs()),
+        any(Method::GET, "/users/{id}/sessions", |call| Box::pin(list(call)), list_of_docs()),
         any(
             Method::DELETE,
             "/users/{id}/sessions",
             |call| Box::pin(end_all(call)),
-            end_all_of_words(),
+            end_all_of_docs(),
         ),
         any(
             Method::DELETE,
             "/users/{id}/sessions/{session}",
             |call| Box::pin(end(call)),
-            end_of_words(),
+            end_of_docs(),
         ),
     ]
 }
 
-async fn list(call: Call) -> Reply {
+async fn list(call: RequestContext) -> Reply {
     let devices = call.context.services.auth.devices(whose(&call)?).await?;
     let own = call.actor().session;
     let list: Vec<Json> = devices.iter().map(|device| shown(device, own)).collect();
     Ok(envelope::data(&Json::from(list)))
 }
 
-async fn end_all(call: Call) -> Reply {
+async fn end_all(call: RequestContext) -> Reply {
     let keeps = call.parameter("keep_current").is_some_and(|value| value == "true");
     let except = call.actor().session.filter(|_| keeps);
     let user = whose(&call)?;
@@ -73,14 +68,14 @@ async fn end_all(call: Call) -> Reply {
     Ok(signed_out(&call, !keeps && call.actor().user == Some(user)))
 }
 
-async fn end(call: Call) -> Reply {
+async fn end(call: RequestContext) -> Reply {
     let session = call.part("session").ok_or(Error::Forbidden(Forbidden::Item))?;
     call.context.services.auth.end_device(call.actor(), whose(&call)?, session).await?;
     Ok(signed_out(&call, call.actor().session == Some(session)))
 }
 
 /// Returns the account whose sessions a call concerns: that in the path, or the caller's own.
-fn whose(call: &Call) -> Result<Uuid, Refusal> {
+fn whose(call: &RequestContext) -> Result<Uuid, Refusal> {
     if call.request().raw_path_param("id").is_none() {
         return Ok(call.require_user()?);
     }
@@ -88,7 +83,7 @@ fn whose(call: &Call) -> Result<Uuid, Refusal> {
 }
 
 /// Returns the response to ending sessions. Clears the cookies if the caller's own one ended.
-fn signed_out(call: &Call, own: bool) -> Response {
+fn signed_out(call: &RequestContext, own: bool) -> Response {
     let mut response = envelope::nothing();
     let auth = &call.context.config.auth;
     for cookie in [&auth.refresh_cookie, &auth.session_cookie] {
@@ -114,10 +109,10 @@ fn shown(device: &Device, own: Option<Uuid>) -> Json {
 
 const ID: &str = "a7e169a7-3a52-4ac8-9f02-2d6a5c6a2f3b";
 
-fn words(id: &'static str, summary: &'static str, description: &'static str) -> Words {
-    Words {
+fn docs(id: &'static str, summary: &'static str, description: &'static str) -> OperationDocs {
+    OperationDocs {
         success: Success::nothing("Ended, with their tokens and open sockets."),
-        ..Words::new("Users", id, summary, description)
+        ..OperationDocs::new("Users", id, summary, description)
     }
 }
 
@@ -138,18 +133,18 @@ fn success() -> Success {
     )
 }
 
-fn list_words() -> Words {
+fn list_docs() -> OperationDocs {
     let description = "`date_renewed` is when its tokens were last exchanged, `current` marks the \
                        session of this very request.";
-    Words {
+    OperationDocs {
         success: success(),
-        ..words("readMySessions", "List where one is signed in", description)
+        ..docs("readMySessions", "List where one is signed in", description)
     }
 }
 
-fn end_all_words() -> Words {
+fn end_all_docs() -> OperationDocs {
     let description = "Also the one of this request, unless `keep_current=true`.";
-    Words {
+    OperationDocs {
         parameters: vec![parameters::query(
             "keep_current",
             "boolean",
@@ -157,39 +152,39 @@ fn end_all_words() -> Words {
             json!(true),
         )],
         success: Success::nothing("Signed out everywhere.").with_cookies(),
-        ..words("endMySessions", "Sign out everywhere", description)
+        ..docs("endMySessions", "Sign out everywhere", description)
     }
 }
 
-fn end_words() -> Words {
-    Words {
+fn end_docs() -> OperationDocs {
+    OperationDocs {
         parameters: vec![session()],
         success: Success::nothing("Signed out there.").with_cookies(),
         failures: vec![Error::Forbidden(Forbidden::Item)],
-        ..words("endMySession", "Sign out in one place", "The session need not be this one.")
+        ..docs("endMySession", "Sign out in one place", "The session need not be this one.")
     }
 }
 
-fn list_of_words() -> Words {
-    Words {
+fn list_of_docs() -> OperationDocs {
+    OperationDocs {
         parameters: vec![parameters::account()],
         success: success(),
-        ..words("readSessions", "List where an account is signed in", "For administrators.")
+        ..docs("readSessions", "List where an account is signed in", "For administrators.")
     }
 }
 
-fn end_all_of_words() -> Words {
-    Words {
+fn end_all_of_docs() -> OperationDocs {
+    OperationDocs {
         parameters: vec![parameters::account()],
-        ..words("endSessions", "End all sessions of an account", "For administrators.")
+        ..docs("endSessions", "End all sessions of an account", "For administrators.")
     }
 }
 
-fn end_of_words() -> Words {
-    Words {
+fn end_of_docs() -> OperationDocs {
+    OperationDocs {
         parameters: vec![parameters::account(), session()],
         failures: vec![Error::Forbidden(Forbidden::Item)],
-        ..words("endSession", "End one session of an account", "For administrators.")
+        ..docs("endSession", "End one session of an account", "For administrators.")
     }
 }
 

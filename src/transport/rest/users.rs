@@ -12,14 +12,14 @@ use crate::transport::rest::envelope;
 use crate::transport::rest::fields;
 use crate::transport::rest::items;
 use crate::transport::rest::operation::Access;
-use crate::transport::rest::operation::Call;
 use crate::transport::rest::operation::Content;
 use crate::transport::rest::operation::Handler;
 use crate::transport::rest::operation::Need;
 use crate::transport::rest::operation::Operation;
+use crate::transport::rest::operation::OperationDocs;
 use crate::transport::rest::operation::Reply;
+use crate::transport::rest::operation::RequestContext;
 use crate::transport::rest::operation::Success;
-use crate::transport::rest::operation::Words;
 use crate::transport::rest::parameters;
 use crate::transport::rest::resource;
 use crate::transport::rest::schemas;
@@ -27,19 +27,19 @@ use crate::transport::rest::schemas;
 /// Returns the operations on `/users/me`.
 #[must_use]
 pub fn operations() -> Vec<Operation> {
-    let own = |method, handler: Handler, words| {
-        Operation::new(method, "/users/me", Access::SignedIn, handler, words).about(&USERS)
+    let own = |method, handler: Handler, docs| {
+        Operation::new(method, "/users/me", Access::SignedIn, handler, docs).about(&USERS)
     };
     vec![
-        own(Method::GET, |call| Box::pin(me(call)), me_words()),
-        own(Method::PATCH, |call| Box::pin(update_me(call)), update_me_words())
+        own(Method::GET, |call| Box::pin(me(call)), me_docs()),
+        own(Method::PATCH, |call| Box::pin(update_me(call)), update_me_docs())
             .needing(Need::Right(Action::Update, Some(&USERS))),
     ]
 }
 
 /// Returns the key even if the caller may not read the account or all requested fields. Directus
 /// does so, and clients rely on it.
-async fn me(call: Call) -> Reply {
+async fn me(call: RequestContext) -> Reply {
     let user = call.require_user()?;
     let query = call.query()?;
     let which = Which::One(Json::from(user.to_string()));
@@ -50,7 +50,7 @@ async fn me(call: Call) -> Reply {
     }
 }
 
-async fn update_me(mut call: Call) -> Reply {
+async fn update_me(mut call: RequestContext) -> Reply {
     let user = call.require_user()?;
     let payload = fields::object(call.values().await?)?;
     items::update(&call, Which::One(Json::from(user.to_string())), payload).await
@@ -66,12 +66,12 @@ fn success() -> Success {
     )
 }
 
-fn me_words() -> Words {
-    Words {
+fn me_docs() -> OperationDocs {
+    OperationDocs {
         parameters: parameters::of_one(),
         success: success(),
         failures: vec![Error::InvalidQuery("Max relational depth exceeded".to_owned())],
-        ..Words::new(
+        ..OperationDocs::new(
             TAG,
             "readMe",
             "Read one's own account",
@@ -81,8 +81,8 @@ fn me_words() -> Words {
     }
 }
 
-fn update_me_words() -> Words {
-    Words {
+fn update_me_docs() -> OperationDocs {
+    OperationDocs {
         id: "updateMe",
         tag: TAG,
         summary: "Change one's own account",

@@ -14,12 +14,12 @@ use crate::transport::rest::envelope;
 use crate::transport::rest::fields;
 use crate::transport::rest::fields::require_text_even_empty;
 use crate::transport::rest::operation::Access;
-use crate::transport::rest::operation::Call;
 use crate::transport::rest::operation::Content;
 use crate::transport::rest::operation::Operation;
+use crate::transport::rest::operation::OperationDocs;
 use crate::transport::rest::operation::Reply;
+use crate::transport::rest::operation::RequestContext;
 use crate::transport::rest::operation::Success;
-use crate::transport::rest::operation::Words;
 use crate::transport::rest::parameters;
 use crate::transport::rest::schemas;
 
@@ -37,7 +37,7 @@ pub fn operations() -> Vec<Operation> {
             "/utils/random/string",
             Access::Anyone,
             |call| Box::pin(ready(random(&call))),
-            random_words(),
+            random_docs(),
         )
         .secret(),
         Operation::new(
@@ -45,7 +45,7 @@ pub fn operations() -> Vec<Operation> {
             "/utils/hash/generate",
             Access::Anyone,
             |call| Box::pin(generate(call)),
-            generate_words(),
+            generate_docs(),
         )
         .secret(),
         Operation::new(
@@ -53,7 +53,7 @@ pub fn operations() -> Vec<Operation> {
             "/utils/hash/verify",
             Access::Anyone,
             |call| Box::pin(verify(call)),
-            verify_words(),
+            verify_docs(),
         )
         .secret(),
         Operation::new(
@@ -61,12 +61,12 @@ pub fn operations() -> Vec<Operation> {
             "/utils/cache/clear",
             Access::Administrators,
             |_| Box::pin(ready(Ok(clear_cache()))),
-            clear_cache_words(),
+            clear_cache_docs(),
         ),
     ]
 }
 
-fn random(call: &Call) -> Reply {
+fn random(call: &RequestContext) -> Reply {
     let length = read_length(call.parameter("length").as_deref())?;
     let mut bytes = vec![0; length];
     getrandom::fill(&mut bytes).map_err(|error| {
@@ -77,14 +77,14 @@ fn random(call: &Call) -> Reply {
     Ok(envelope::data(&Json::from(text.collect::<String>())))
 }
 
-async fn generate(mut call: Call) -> Reply {
+async fn generate(mut call: RequestContext) -> Reply {
     let body = fields::object(call.body().await?)?;
     let hash =
         call.context.services.hashing.hash(require_text_even_empty(&body, "string")?).await?;
     Ok(envelope::data(&Json::from(hash)))
 }
 
-async fn verify(mut call: Call) -> Reply {
+async fn verify(mut call: RequestContext) -> Reply {
     let body = fields::object(call.body().await?)?;
     let text = require_text_even_empty(&body, "string")?;
     let hash = require_text_even_empty(&body, "hash")?;
@@ -122,13 +122,13 @@ const TAG: &str = "Utilities";
 const HASH: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$c29tZSBzYWx0IGhlcmU$aGFzaCBvZiB0aGUgc3RyaW5nIGhlbGxv";
 
-fn words(
+fn docs(
     id: &'static str,
     summary: &'static str,
     description: &'static str,
     success: Success,
-) -> Words {
-    Words { success, ..Words::new(TAG, id, summary, description) }
+) -> OperationDocs {
+    OperationDocs { success, ..OperationDocs::new(TAG, id, summary, description) }
 }
 
 fn text(description: &'static str, example: &str) -> Success {
@@ -137,12 +137,12 @@ fn text(description: &'static str, example: &str) -> Success {
     Success::json(description, schemas::data(schema), json!({"data": example}))
 }
 
-fn random_words() -> Words {
+fn random_docs() -> OperationDocs {
     let description = "How many characters, 1 to 500; 32 without it.";
-    Words {
+    OperationDocs {
         parameters: vec![parameters::query("length", "integer", description, json!(5))],
         failures: vec![Error::InvalidQuery("\"length\" must be between 1 and 500".to_owned())],
-        ..words(
+        ..docs(
             "randomString",
             "Make up a text",
             "The characters come from the random numbers of the operating system.",
@@ -151,11 +151,11 @@ fn random_words() -> Words {
     }
 }
 
-fn generate_words() -> Words {
-    Words {
+fn generate_docs() -> OperationDocs {
+    OperationDocs {
         request: Some(Content::json(schemas::reference("HashInput"), json!({"string": "hello"}))),
         failures: vec![Error::payload("\"string\" is required")],
-        ..words(
+        ..docs(
             "generateHash",
             "Hash a text",
             "Passwords are stored as such hashes. Nothing is stored here.",
@@ -164,17 +164,17 @@ fn generate_words() -> Words {
     }
 }
 
-fn verify_words() -> Words {
+fn verify_docs() -> OperationDocs {
     let schema = MetaSchema::new("boolean");
     let schema = schemas::inline(schema);
     let success = Success::json("Whether it is.", schemas::data(schema), json!({"data": true}));
-    Words {
+    OperationDocs {
         request: Some(Content::json(
             schemas::reference("HashCheck"),
             json!({"string": "hello", "hash": HASH}),
         )),
         failures: vec![Error::payload("\"hash\" is required")],
-        ..words(
+        ..docs(
             "verifyHash",
             "Check whether a hash is that of a text",
             "The hash has to be one that this server could have made.",
@@ -183,12 +183,12 @@ fn verify_words() -> Words {
     }
 }
 
-fn clear_cache_words() -> Words {
+fn clear_cache_docs() -> OperationDocs {
     let success = Success {
         content: None,
         ..Success::json("Nothing to do.", schemas::any_item(), Json::Null)
     };
-    words(
+    docs(
         "clearCache",
         "Clear caches",
         "Exists because administration tools call it; caches here follow every change.",

@@ -22,10 +22,10 @@ use tokio::time::Sleep;
 
 use crate::domain::memory::FREE;
 use crate::domain::memory::Reservation;
+use crate::domain::quota::Owner;
+use crate::domain::quota::Quota;
 use crate::domain::rate::Rate;
 use crate::domain::realtime::Outbox;
-use crate::domain::shares::Owner;
-use crate::domain::shares::Shares;
 use crate::transport::ws::encode;
 use crate::transport::ws::incoming::Incoming;
 use crate::transport::ws::life::Life;
@@ -84,7 +84,7 @@ impl<R> CodecIo<R> {
         outbox: Arc<Outbox>,
         life: Life,
         parts_per_second: u32,
-        memory: &Arc<Shares>,
+        memory: &Arc<Quota>,
     ) -> Self {
         Self {
             read,
@@ -282,14 +282,14 @@ mod tests {
         [head, vec![b'x'; length]].concat()
     }
 
-    fn io(bytes: Vec<u8>, memory: &Arc<Shares>) -> (CodecIo<Source>, Arc<Mutex<Vec<usize>>>) {
+    fn io(bytes: Vec<u8>, memory: &Arc<Quota>) -> (CodecIo<Source>, Arc<Mutex<Vec<usize>>>) {
         let source = Source { bytes, ..Source::default() };
         let asked = Arc::clone(&source.asked);
         let outbox = Outbox::new(1 << 10);
         (CodecIo::new(source, outbox, Life::default(), 1000, memory), asked)
     }
 
-    fn left(memory: &Arc<Shares>) -> usize {
+    fn left(memory: &Arc<Quota>) -> usize {
         Reservation::new(memory, Owner::Visitors(None)).left()
     }
 

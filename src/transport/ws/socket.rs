@@ -21,10 +21,10 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_util::task::TaskTracker;
 
+use crate::domain::quota::Owner;
+use crate::domain::quota::Quota;
 use crate::domain::realtime::Closing;
 use crate::domain::realtime::Outbox;
-use crate::domain::shares::Owner;
-use crate::domain::shares::Shares;
 use crate::transport::ws::codec_io::CodecIo;
 use crate::transport::ws::codec_io::Stop;
 use crate::transport::ws::encode;
@@ -63,7 +63,7 @@ pub struct Bounds {
     /// Capacity of the send queue. When it is exceeded, the connection is closed.
     pub outbox_bytes_max: usize,
     /// The quota that incoming messages reserve memory from.
-    pub memory: Arc<Shares>,
+    pub memory: Arc<Quota>,
 }
 
 /// The reading side.

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use chinwag::config::Quota;
+use chinwag::config::RateLimit;
 use serde_json::Value as Json;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -26,7 +26,7 @@ const MESSAGES: &str = "/items/messages";
 
 async fn limited(points: u32, seconds: u64) -> TestServer {
     let points = NonZeroU32::new(points).unwrap();
-    let quota = Quota { points, duration: Duration::from_secs(seconds) };
+    let quota = RateLimit { points, duration: Duration::from_secs(seconds) };
     start_with(|config| config.limits.items = Some(quota)).await
 }
 

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use chinwag::config::LimitsConfig;
-use chinwag::config::Quota;
+use chinwag::config::RateLimit;
 use serde_json::json;
 
 use crate::support::Answer;
@@ -19,9 +19,9 @@ use crate::throttle::start_with;
 use crate::throttle::told_to_wait;
 
 #[expect(clippy::unnecessary_wraps, reason = "as the settings have it")]
-fn quota(points: u32, seconds: u64) -> Option<Quota> {
+fn quota(points: u32, seconds: u64) -> Option<RateLimit> {
     let points = NonZeroU32::new(points).unwrap();
-    Some(Quota { points, duration: Duration::from_secs(seconds) })
+    Some(RateLimit { points, duration: Duration::from_secs(seconds) })
 }
 
 async fn limited(bend: impl FnOnce(&mut LimitsConfig)) -> TestServer {

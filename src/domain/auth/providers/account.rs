@@ -10,8 +10,8 @@ use crate::config::ClaimKeys;
 use crate::config::ProviderConfig;
 use crate::domain::Error;
 use crate::domain::auth::Auth;
+use crate::domain::auth::ClientInfo;
 use crate::domain::auth::Mode;
-use crate::domain::auth::Origin;
 use crate::domain::auth::SignIn;
 use crate::domain::auth::sign_in::ACTIVE;
 use crate::domain::auth::sign_in::is_active;
@@ -41,7 +41,7 @@ impl Auth {
         config: &ProviderConfig,
         profile: &Profile,
         mode: Mode,
-        origin: &Origin,
+        origin: &ClientInfo,
     ) -> Result<SignIn, Error> {
         let ProviderConfig { name, keys, admission, .. } = config;
         let identifier = identifier(keys, profile).ok_or(Error::InvalidCredentials)?;
@@ -78,7 +78,7 @@ impl Auth {
     }
 
     /// Creates an account and its first session in one transaction.
-    async fn settle(&self, row: Row, mode: Mode, origin: &Origin) -> Result<SignIn, Error> {
+    async fn settle(&self, row: Row, mode: Mode, origin: &ClientInfo) -> Result<SignIn, Error> {
         let now = self.clock.now();
         let row = row.with("last_access", Value::Timestamp(now));
         let id = row.value("id").as_uuid().ok_or(Error::InvalidCredentials)?;
@@ -97,7 +97,7 @@ impl Auth {
         user: &Row,
         profile: &Profile,
         mode: Mode,
-        origin: &Origin,
+        origin: &ClientInfo,
     ) -> Result<SignIn, Error> {
         let id = user.value("id").as_uuid().filter(|_| is_active(user));
         let id = id.ok_or(Error::InvalidCredentials)?;

@@ -25,8 +25,8 @@ use crate::config::ProvidersConfig;
 use crate::config::Secret;
 use crate::domain::Error;
 use crate::domain::auth::Auth;
+use crate::domain::auth::ClientInfo;
 use crate::domain::auth::Mode;
-use crate::domain::auth::Origin;
 use crate::domain::auth::SignIn;
 use crate::domain::auth::providers::ticket::Ticket;
 use crate::domain::auth::providers::ticket::Tickets;
@@ -73,7 +73,7 @@ pub struct Listed<'a> {
 
 /// An authorization request.
 #[derive(Debug)]
-pub struct Departure {
+pub struct AuthorizationRequest {
     /// The provider's page.
     pub url: Url,
     /// The ticket for the browser's cookie, valid for [`TICKET_LIFETIME`]. Must not be disclosed.
@@ -97,7 +97,7 @@ pub struct Callback<'a> {
 
 /// The result of a callback.
 #[derive(Debug)]
-pub struct Arrival {
+pub struct CallbackResult {
     /// The page to redirect to; `None` to respond with the tokens as JSON.
     pub redirect: Option<Url>,
     /// How the tokens are delivered.
@@ -186,33 +186,41 @@ impl Auth {
     ///
     /// # Errors
     /// [`Error::ProviderUnavailable`], [`Error::InvalidProvider`].
-    pub async fn depart(&self, name: &str, redirect: Option<&Url>) -> Result<Departure, Error> {
+    pub async fn depart(
+        &self,
+        name: &str,
+        redirect: Option<&Url>,
+    ) -> Result<AuthorizationRequest, Error> {
         let (offered, desk) = self.providers.find(name).ok_or(Error::InvalidProvider)?;
         let begun = offered.provider.begin().await;
         let (url, pending) = begun.map_err(|error| refused(&offered.config, error))?;
         let expires = self.clock.now().plus(TICKET_LIFETIME);
         let ticket = Ticket::new(pending, redirect, expires);
-        Ok(Departure { url, ticket: desk.tickets.seal(&offered.config.name, &ticket) })
+        Ok(AuthorizationRequest { url, ticket: desk.tickets.seal(&offered.config.name, &ticket) })
     }
 
     /// Completes a sign-in with a provider. A ticket is valid once.
     ///
     /// # Errors
     /// [`Error::InvalidProvider`] if there is no such provider; other errors are in the
-    /// [`Arrival`].
+    /// [`CallbackResult`].
     pub async fn arrive(
         &self,
         name: &str,
         callback: Callback<'_>,
-        origin: &Origin,
-    ) -> Result<Arrival, Error> {
+        origin: &ClientInfo,
+    ) -> Result<CallbackResult, Error> {
         let (offered, desk) = self.providers.find(name).ok_or(Error::InvalidProvider)?;
         let config = &offered.config;
         let ticket = callback.ticket.and_then(|text| desk.tickets.open(&config.name, text));
         let Some(ticket) = ticket.filter(|ticket| self.clock.now() < ticket.expires()) else {
             tell(config, "this browser did not begin it, or too long ago");
             let outcome = Err(Error::InvalidCredentials);
-            return Ok(Arrival { redirect: Some(desk.home.clone()), mode: Mode::Session, outcome });
+            return Ok(CallbackResult {
+                redirect: Some(desk.home.clone()),
+                mode: Mode::Session,
+                outcome,
+            });
         };
         let redirect = ticket.redirect();
         let mode = match (&redirect, config.mode) {
@@ -221,7 +229,7 @@ impl Auth {
             (Some(_), ProviderMode::Cookie) => Mode::Cookie,
         };
         let outcome = self.let_in(offered, desk, &ticket, callback, mode, origin).await;
-        Ok(Arrival { redirect, mode, outcome })
+        Ok(CallbackResult { redirect, mode, outcome })
     }
 
     async fn let_in(
@@ -231,7 +239,7 @@ impl Auth {
         ticket: &Ticket,
         callback: Callback<'_>,
         mode: Mode,
-        origin: &Origin,
+        origin: &ClientInfo,
     ) -> Result<SignIn, Error> {
         let expected = ticket.pending.state.as_bytes();
         let state = callback.state.unwrap_or_default().as_bytes();

@@ -15,7 +15,7 @@ mod rule;
 mod tests;
 mod ways;
 
-pub use ways::Way;
+pub use ways::ThrottledAction;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -65,7 +65,7 @@ struct Subject {
 #[must_use = "an attempt that is not settled counts as failed"]
 pub struct Attempt<'a> {
     throttle: &'a Throttle,
-    way: Way,
+    way: ThrottledAction,
     subject: Subject,
     /// The counters that were incremented.
     risen: Counted,
@@ -96,7 +96,12 @@ impl Throttle {
     ///
     /// # Errors
     /// [`Error::RequestsExceeded`] above a limit. The refused attempt does not count.
-    pub fn begin(&self, way: Way, name: &str, from: Option<IpAddr>) -> Result<Attempt<'_>, Error> {
+    pub fn begin(
+        &self,
+        way: ThrottledAction,
+        name: &str,
+        from: Option<IpAddr>,
+    ) -> Result<Attempt<'_>, Error> {
         let subject = self.subject(name, from);
         let mut attempt = Attempt { throttle: self, way, subject, risen: Counted::default() };
         if let Some(state) = &self.state {
@@ -116,7 +121,12 @@ impl Throttle {
     ///
     /// # Errors
     /// As [`Throttle::begin`].
-    pub fn look(&self, way: Way, name: &str, from: Option<IpAddr>) -> Result<(), Error> {
+    pub fn look(
+        &self,
+        way: ThrottledAction,
+        name: &str,
+        from: Option<IpAddr>,
+    ) -> Result<(), Error> {
         let Some(state) = &self.state else { return Ok(()) };
         let subject = self.subject(name, from);
         self.check(&mut state.lock(), way, subject, self.clock.instant()).map(drop)
@@ -126,7 +136,7 @@ impl Throttle {
     /// [`Error::RequestsExceeded`] above the limit. Valid tokens never reach this function, so it
     /// locks out no legitimate client.
     pub fn blame(&self, from: Option<IpAddr>, error: Error) -> Error {
-        match self.begin(Way::Token, "", from) {
+        match self.begin(ThrottledAction::Token, "", from) {
             Ok(_counted) => error,
             Err(exceeded) => exceeded,
         }
@@ -147,7 +157,7 @@ impl Throttle {
     fn check(
         &self,
         state: &mut State,
-        way: Way,
+        way: ThrottledAction,
         subject: Subject,
         now: Instant,
     ) -> Result<Counted, Error> {
@@ -185,7 +195,7 @@ impl Throttle {
 
 impl State {
     /// Returns the counters that apply to an attempt.
-    fn counted(&self, way: Way, Subject { account, place }: Subject) -> Counted {
+    fn counted(&self, way: ThrottledAction, Subject { account, place }: Subject) -> Counted {
         let rules = way.rules();
         let with = |key: Key, rule: &'static Option<Rule>| {
             // Each way has separate counters. Secret keys prevent crafted collisions.

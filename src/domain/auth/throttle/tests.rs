@@ -21,17 +21,17 @@ fn machine(number: u32) -> Option<IpAddr> {
 }
 
 /// Fails attempts until one is refused, up to 1000, and returns their number.
-fn wrong(throttle: &Throttle, way: Way, name: &str, from: Option<IpAddr>) -> usize {
+fn wrong(throttle: &Throttle, way: ThrottledAction, name: &str, from: Option<IpAddr>) -> usize {
     (0..1000).take_while(|_| throttle.begin(way, name, from).is_ok()).count()
 }
 
 fn right(throttle: &Throttle, name: &str, from: Option<IpAddr>) -> bool {
-    let attempt = throttle.begin(Way::Password, name, from);
+    let attempt = throttle.begin(ThrottledAction::Password, name, from);
     attempt.map(Attempt::succeed).is_ok()
 }
 
 /// Returns the current wait in seconds.
-fn wait(throttle: &Throttle, way: Way, name: &str, from: Option<IpAddr>) -> u64 {
+fn wait(throttle: &Throttle, way: ThrottledAction, name: &str, from: Option<IpAddr>) -> u64 {
     match throttle.look(way, name, from) {
         Ok(()) => 0,
         Err(Error::RequestsExceeded(exceeded)) => exceeded.retry_after.as_secs(),
@@ -43,14 +43,14 @@ fn wait(throttle: &Throttle, way: Way, name: &str, from: Option<IpAddr>) -> u64 
 fn who_guesses_waits_twice_as_long_each_time() {
     let throttle = throttle();
 
-    assert_eq!(wrong(&throttle, Way::Password, ALICE, HOME), 11);
+    assert_eq!(wrong(&throttle, ThrottledAction::Password, ALICE, HOME), 11);
 
     for expected in [1, 2, 4, 8, 16, 32, 64] {
-        assert_eq!(wait(&throttle, Way::Password, ALICE, HOME), expected);
+        assert_eq!(wait(&throttle, ThrottledAction::Password, ALICE, HOME), expected);
         // A refused attempt does not count.
-        assert_eq!(wrong(&throttle, Way::Password, ALICE, HOME), 0);
+        assert_eq!(wrong(&throttle, ThrottledAction::Password, ALICE, HOME), 0);
         throttle.clock.advance(Duration::from_secs(expected));
-        assert_eq!(wrong(&throttle, Way::Password, ALICE, HOME), 1);
+        assert_eq!(wrong(&throttle, ThrottledAction::Password, ALICE, HOME), 1);
     }
 }
 
@@ -60,8 +60,10 @@ fn hours_of_patience_from_anywhere_are_bounded() {
     let (mut passwords, mut codes) = (0, 0);
 
     for second in 0..6 * 3600 {
-        passwords += usize::from(throttle.begin(Way::Password, ALICE, machine(second)).is_ok());
-        codes += usize::from(throttle.begin(Way::Factor, ALICE, machine(second)).is_ok());
+        passwords +=
+            usize::from(throttle.begin(ThrottledAction::Password, ALICE, machine(second)).is_ok());
+        codes +=
+            usize::from(throttle.begin(ThrottledAction::Factor, ALICE, machine(second)).is_ok());
         throttle.clock.advance(Duration::from_secs(1));
     }
 
@@ -75,16 +77,16 @@ fn the_owner_gets_in_from_where_they_were_before_whatever_strangers_do() {
     assert!(right(&throttle, ALICE, HOME));
 
     for number in 0..1000 {
-        wrong(&throttle, Way::Password, ALICE, machine(number));
+        wrong(&throttle, ThrottledAction::Password, ALICE, machine(number));
         throttle.clock.advance(Duration::from_secs(1));
     }
 
-    assert_ne!(wait(&throttle, Way::Password, ALICE, machine(5000)), 0);
+    assert_ne!(wait(&throttle, ThrottledAction::Password, ALICE, machine(5000)), 0);
     // The owner may even mistype first.
-    assert!(throttle.begin(Way::Password, ALICE, HOME).is_ok());
+    assert!(throttle.begin(ThrottledAction::Password, ALICE, HOME).is_ok());
     assert!(right(&throttle, ALICE, HOME));
     // The owner's sign-in does not reset the counters of unknown networks.
-    assert_ne!(wait(&throttle, Way::Password, ALICE, machine(5000)), 0);
+    assert_ne!(wait(&throttle, ThrottledAction::Password, ALICE, machine(5000)), 0);
 }
 
 #[test]
@@ -94,16 +96,18 @@ fn a_sprayer_at_the_same_address_does_not_keep_its_people_out() {
 
     let sprayed = (0..1000)
         .take_while(|number| {
-            throttle.begin(Way::Password, &format!("{number}@example.com"), HOME).is_ok()
+            throttle
+                .begin(ThrottledAction::Password, &format!("{number}@example.com"), HOME)
+                .is_ok()
         })
         .count();
 
     assert_eq!(sprayed, 61);
-    assert_ne!(wait(&throttle, Way::Password, "other@example.com", HOME), 0);
-    assert_eq!(wait(&throttle, Way::Password, "other@example.com", machine(1)), 0);
+    assert_ne!(wait(&throttle, ThrottledAction::Password, "other@example.com", HOME), 0);
+    assert_eq!(wait(&throttle, ThrottledAction::Password, "other@example.com", machine(1)), 0);
     assert!(right(&throttle, ALICE, HOME));
     // The sprayer does not reset the counters by signing in to an account of their own.
-    assert_ne!(wait(&throttle, Way::Password, "other@example.com", HOME), 0);
+    assert_ne!(wait(&throttle, ThrottledAction::Password, "other@example.com", HOME), 0);
 }
 
 #[test]
@@ -111,7 +115,9 @@ fn an_office_behind_one_address_signs_in_at_once() {
     let throttle = throttle();
 
     let began: Vec<_> = (0..60)
-        .map(|person| throttle.begin(Way::Password, &format!("{person}@example.com"), HOME))
+        .map(|person| {
+            throttle.begin(ThrottledAction::Password, &format!("{person}@example.com"), HOME)
+        })
         .collect();
     for attempt in began {
         attempt.unwrap().succeed();
@@ -126,12 +132,13 @@ fn an_office_behind_one_address_signs_in_at_once() {
 fn neither_many_at_once_nor_hanging_up_gets_anybody_more_guesses() {
     let throttle = throttle();
 
-    let at_once: Vec<_> =
-        (0..100).map_while(|_| throttle.begin(Way::Password, ALICE, HOME).ok()).collect();
+    let at_once: Vec<_> = (0..100)
+        .map_while(|_| throttle.begin(ThrottledAction::Password, ALICE, HOME).ok())
+        .collect();
 
     assert_eq!(at_once.len(), 11);
     drop(at_once);
-    assert_ne!(wait(&throttle, Way::Password, ALICE, HOME), 0);
+    assert_ne!(wait(&throttle, ThrottledAction::Password, ALICE, HOME), 0);
 }
 
 #[test]
@@ -139,12 +146,12 @@ fn what_fails_for_a_reason_of_ours_counts_for_nobody() {
     let throttle = throttle();
 
     for _ in 0..1000 {
-        let attempt = throttle.begin(Way::Password, ALICE, HOME).unwrap();
+        let attempt = throttle.begin(ThrottledAction::Password, ALICE, HOME).unwrap();
         let busy: Result<(), Error> = Err(Error::TooBusy { retry_after: Duration::ZERO });
         attempt.settle(&busy, |error| matches!(error, Error::InvalidCredentials));
     }
 
-    assert_eq!(wrong(&throttle, Way::Password, ALICE, HOME), 11);
+    assert_eq!(wrong(&throttle, ThrottledAction::Password, ALICE, HOME), 11);
 }
 
 #[test]
@@ -156,7 +163,7 @@ fn an_account_is_one_however_it_is_spelt_and_a_network_of_ipv6_is_one_address() 
     let began = (0..100)
         .take_while(|number: &u16| {
             let name = spelt[usize::from(*number) % spelt.len()];
-            throttle.begin(Way::Password, name, here(*number)).is_ok()
+            throttle.begin(ThrottledAction::Password, name, here(*number)).is_ok()
         })
         .count();
 
@@ -167,7 +174,13 @@ fn an_account_is_one_however_it_is_spelt_and_a_network_of_ipv6_is_one_address() 
 fn each_way_has_counters_of_its_own() {
     let throttle = throttle();
 
-    for way in [Way::Password, Way::Factor, Way::Register, Way::Reset, Way::Link] {
+    for way in [
+        ThrottledAction::Password,
+        ThrottledAction::Factor,
+        ThrottledAction::Register,
+        ThrottledAction::Reset,
+        ThrottledAction::Link,
+    ] {
         assert!(throttle.look(way, ALICE, HOME).is_ok(), "{way:?}");
         assert!(wrong(&throttle, way, ALICE, HOME) < 20, "{way:?}");
     }
@@ -182,8 +195,8 @@ fn tokens_of_nobody_are_counted_by_place_and_concern_no_session() {
 
     assert_eq!(told, 61);
     assert!(matches!(refused(), Error::RequestsExceeded(_)));
-    assert!(throttle.look(Way::Session, "a session", HOME).is_ok());
-    assert!(throttle.look(Way::Password, ALICE, HOME).is_ok());
+    assert!(throttle.look(ThrottledAction::Session, "a session", HOME).is_ok());
+    assert!(throttle.look(ThrottledAction::Password, ALICE, HOME).is_ok());
 }
 
 #[test]
@@ -191,16 +204,20 @@ fn made_up_accounts_push_nobody_out() {
     let throttle = throttle();
     assert!(right(&throttle, ALICE, HOME));
     for number in 0..20 {
-        wrong(&throttle, Way::Password, ALICE, machine(number));
+        wrong(&throttle, ThrottledAction::Password, ALICE, machine(number));
     }
-    let waits = wait(&throttle, Way::Password, ALICE, machine(99));
+    let waits = wait(&throttle, ThrottledAction::Password, ALICE, machine(99));
     assert_ne!(waits, 0);
 
     for number in 0..80_000 {
-        drop(throttle.begin(Way::Password, &format!("{number}@example.com"), machine(number)));
+        drop(throttle.begin(
+            ThrottledAction::Password,
+            &format!("{number}@example.com"),
+            machine(number),
+        ));
     }
 
-    assert_eq!(wait(&throttle, Way::Password, ALICE, machine(99)), waits);
+    assert_eq!(wait(&throttle, ThrottledAction::Password, ALICE, machine(99)), waits);
     assert!(right(&throttle, ALICE, HOME));
 }
 
@@ -208,12 +225,12 @@ fn made_up_accounts_push_nobody_out() {
 fn switched_off_it_holds_nobody_back() {
     let throttle = Throttle::new(false, Clock::system());
 
-    assert_eq!(wrong(&throttle, Way::Password, ALICE, HOME), 1000);
+    assert_eq!(wrong(&throttle, ThrottledAction::Password, ALICE, HOME), 1000);
 }
 
 #[test]
 fn no_name_is_too_long_or_cut_in_the_midst_of_a_letter() {
     let long = "é".repeat(NAME_BYTES_MAX);
 
-    assert!(throttle().begin(Way::Password, &long, None).is_ok());
+    assert!(throttle().begin(ThrottledAction::Password, &long, None).is_ok());
 }

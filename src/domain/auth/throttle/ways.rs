@@ -11,7 +11,7 @@ use crate::domain::auth::throttle::rule::Rule;
 
 /// The kind of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
+pub enum ThrottledAction {
     /// The password of an account.
     Password,
     /// A code of the second factor of an account.
@@ -69,7 +69,7 @@ static REGISTER: Rules =
 static RESET: Rules =
     Rules { pair: Some(rule(5, 300, 300)), place: Some(rule(30, 30, 300)), ..NONE };
 
-impl Way {
+impl ThrottledAction {
     /// Returns the rules of this way.
     #[must_use]
     pub const fn rules(self) -> &'static Rules {

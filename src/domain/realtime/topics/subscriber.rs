@@ -8,7 +8,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::domain::Error;
-use crate::domain::client_shares::ClientPart;
+use crate::domain::client_quota::ClientPermit;
 use crate::domain::realtime::Peer;
 use crate::domain::realtime::peer::ConnectionState;
 use crate::domain::realtime::topics::Topics;
@@ -134,7 +134,7 @@ pub(super) struct Subscriber {
 struct State {
     /// The permit from the subscription quota of its account and address, while it is subscribed to
     /// `chat`.
-    chat: Option<ClientPart>,
+    chat: Option<ClientPermit>,
     session: bool,
     /// The actor that the list was resolved for; `None` if it has to be resolved again.
     actor: Option<Arc<Actor>>,
@@ -152,7 +152,7 @@ impl Subscriber {
     pub(super) fn new(
         connection: Arc<ConnectionState>,
         name: Uuid,
-        chat: Option<ClientPart>,
+        chat: Option<ClientPermit>,
     ) -> Arc<Self> {
         let state = State {
             chat,

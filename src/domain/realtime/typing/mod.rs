@@ -21,16 +21,16 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::domain::Error;
-use crate::domain::client_shares::ClientPart;
+use crate::domain::client_quota::ClientPermit;
 use crate::domain::items::Items;
 use crate::domain::items::plan::Plan;
 use crate::domain::permissions::Concern;
 use crate::domain::permissions::Permissions;
+use crate::domain::quota::Owner;
 use crate::domain::realtime::Peer;
 use crate::domain::realtime::peer::ConnectionState;
 use crate::domain::realtime::topics::feed;
 use crate::domain::realtime::typing::names::Names;
-use crate::domain::shares::Owner;
 use crate::model::Action;
 use crate::model::Actor;
 use crate::model::Change;
@@ -159,7 +159,7 @@ struct Sight {
 pub struct Watch {
     typing: Arc<Typing>,
     watcher: Arc<Watcher>,
-    _place: ClientPart,
+    _place: ClientPermit,
 }
 
 impl Typing {

@@ -10,7 +10,7 @@ pub(super) use shown::too_long;
 pub(super) use shown::write_failures;
 
 use crate::model::Collection;
-use crate::model::collection::Form;
+use crate::model::collection::CollectionKind;
 use crate::model::history::ACTIVITY;
 use crate::model::history::REVISIONS;
 use crate::model::schema;
@@ -125,12 +125,12 @@ pub fn operations() -> impl Iterator<Item = Operation> {
 
 impl Resource {
     fn operations(&self) -> Vec<Operation> {
-        match self.collection.map_or(Form::Items, |collection| collection.form) {
-            Form::Single => {
+        match self.collection.map_or(CollectionKind::Items, |collection| collection.kind) {
+            CollectionKind::Single => {
                 return vec![self.read_single(), self.search_single(), self.update_single()];
             }
-            Form::History => return vec![self.list(), self.search(), self.read()],
-            Form::Items => {}
+            CollectionKind::History => return vec![self.list(), self.search(), self.read()],
+            CollectionKind::Items => {}
         }
         vec![
             self.list(),

@@ -13,8 +13,8 @@ use crate::transport::rest::operation::Content;
 use crate::transport::rest::operation::Handler;
 use crate::transport::rest::operation::Need;
 use crate::transport::rest::operation::Operation;
+use crate::transport::rest::operation::OperationDocs;
 use crate::transport::rest::operation::Success;
-use crate::transport::rest::operation::Words;
 use crate::transport::rest::parameters;
 use crate::transport::rest::resource::Named;
 use crate::transport::rest::resource::Resource;
@@ -23,12 +23,12 @@ use crate::transport::rest::schemas;
 
 impl Resource {
     pub(super) fn list(&self) -> Operation {
-        let words = self.list_words(&self.names.list);
-        self.operation(Method::GET, false, |call| Box::pin(items::list(call)), words)
+        let docs = self.list_docs(&self.names.list);
+        self.operation(Method::GET, false, |call| Box::pin(items::list(call)), docs)
     }
 
-    fn list_words(&self, named: &Named) -> Words {
-        Words {
+    fn list_docs(&self, named: &Named) -> OperationDocs {
+        OperationDocs {
             description: "What there is to see for whoever asks, 100 items at most unless `limit` \
                           says otherwise. With `aggregate` or `groupBy`, numbers about them \
                           instead. With `export`, a file (`x-export` of this path). `SEARCH` \
@@ -41,7 +41,7 @@ impl Resource {
                 json!({"data": [self.example()]}),
             ),
             failures: vec![shown::numeric(), self.hidden(), shown::unknown_field()],
-            ..self.words(named)
+            ..self.docs(named)
         }
     }
 
@@ -49,19 +49,19 @@ impl Resource {
         let query = json!({"query": {
             "filter": {self.shown().key().name: {"_in": [self.key_example()]}}, "limit": 10,
         }});
-        let words = Words {
+        let docs = OperationDocs {
             description: "A list, for queries that are too long for an address: by the method \
                           `SEARCH`, which OpenAPI 3.0 has no place for. A `query` in the body \
                           makes the one of the address count for nothing; with `keys`, the \
                           address says how the items are shown.",
             request: Some(Content::json(Self::search_input(), query)),
-            ..self.list_words(&self.names.search)
+            ..self.list_docs(&self.names.search)
         };
-        self.operation(search_method(), false, |call| Box::pin(items::search(call)), words)
+        self.operation(search_method(), false, |call| Box::pin(items::search(call)), docs)
     }
 
     pub(super) fn create(&self) -> Operation {
-        let words = Words {
+        let docs = OperationDocs {
             description: "One item, or several as a list: then all of them or none. Whoever may \
                           not see what came of it gets `204`. The header `Ignored-Fields` of the \
                           answer lists names in the body that are no fields, percent-encoded.",
@@ -77,13 +77,13 @@ impl Resource {
             )
             .or_unseen(),
             failures: self.write_failures().into_iter().chain([Error::key_reused()]).collect(),
-            ..self.words(&self.names.create)
+            ..self.docs(&self.names.create)
         };
-        self.operation(Method::POST, false, |call| Box::pin(items::create(call)), words)
+        self.operation(Method::POST, false, |call| Box::pin(items::create(call)), docs)
     }
 
     pub(super) fn update_many(&self) -> Operation {
-        let words = Words {
+        let docs = OperationDocs {
             description: "Either the same change for all items that `keys` or `query` names, or a \
                           list of items, each with its key and its own values. All of them or \
                           none.",
@@ -99,14 +99,14 @@ impl Resource {
             )
             .or_unseen(),
             failures: self.write_failures(),
-            ..self.words(&self.names.update_many)
+            ..self.docs(&self.names.update_many)
         };
         let handler: Handler = |call| Box::pin(items::update_many(call));
-        self.operation(Method::PATCH, false, handler, words)
+        self.operation(Method::PATCH, false, handler, docs)
     }
 
     pub(super) fn delete_many(&self) -> Operation {
-        let words = Words {
+        let docs = OperationDocs {
             description: "The items that a list of keys, `keys` or `query` names. All of them or \
                           none.",
             parameters: self.parameters(false, vec![]),
@@ -122,14 +122,14 @@ impl Resource {
                 shown::too_many(),
                 shown::last_administrator(),
             ],
-            ..self.words(&self.names.delete_many)
+            ..self.docs(&self.names.delete_many)
         };
         let handler: Handler = |call| Box::pin(items::delete_many(call));
-        self.operation(Method::DELETE, false, handler, words)
+        self.operation(Method::DELETE, false, handler, docs)
     }
 
     pub(super) fn read(&self) -> Operation {
-        let words = Words {
+        let docs = OperationDocs {
             description: "What is not there and what one may not see are the same answer: `403`.",
             parameters: self.parameters(true, parameters::of_item()),
             success: Success::json(
@@ -142,18 +142,18 @@ impl Resource {
                 Error::Forbidden(Forbidden::Item),
                 shown::unknown_field(),
             ],
-            ..self.words(&self.names.read)
+            ..self.docs(&self.names.read)
         };
-        self.operation(Method::GET, true, |call| Box::pin(items::one(call)), words)
+        self.operation(Method::GET, true, |call| Box::pin(items::one(call)), docs)
     }
 
     pub(super) fn update(&self) -> Operation {
         let handler: Handler = |call| Box::pin(items::update_one(call));
-        self.operation(Method::PATCH, true, handler, self.update_words(true))
+        self.operation(Method::PATCH, true, handler, self.update_docs(true))
     }
 
-    fn update_words(&self, one: bool) -> Words {
-        Words {
+    fn update_docs(&self, one: bool) -> OperationDocs {
+        OperationDocs {
             description: "The fields that are sent; the others stay. Whoever may not see what came \
                           of it gets `204`.",
             parameters: self.parameters(one, parameters::of_one()),
@@ -165,42 +165,42 @@ impl Resource {
             )
             .or_unseen(),
             failures: self.write_failures(),
-            ..self.words(&self.names.update)
+            ..self.docs(&self.names.update)
         }
     }
 
     pub(super) fn delete(&self) -> Operation {
-        let words = Words {
+        let docs = OperationDocs {
             description: "For administrators, deleting what is not there is no error.",
             parameters: self.parameters(true, vec![]),
             success: Success::nothing("Done."),
             failures: vec![self.undeletable(), shown::last_administrator()],
-            ..self.words(&self.names.delete)
+            ..self.docs(&self.names.delete)
         };
         let handler: Handler = |call| Box::pin(items::delete_one(call));
-        self.operation(Method::DELETE, true, handler, words)
+        self.operation(Method::DELETE, true, handler, docs)
     }
 
     pub(super) fn read_single(&self) -> Operation {
-        let words = self.single_words(&self.names.read);
-        self.operation(Method::GET, false, |call| Box::pin(items::single(call)), words)
+        let docs = self.single_docs(&self.names.read);
+        self.operation(Method::GET, false, |call| Box::pin(items::single(call)), docs)
     }
 
     pub(super) fn search_single(&self) -> Operation {
-        let words = Words {
+        let docs = OperationDocs {
             description: "The one item, for queries that are too long for an address: by the \
                           method `SEARCH`, which OpenAPI 3.0 has no place for.",
             request: Some(Content::json(
                 Self::search_input(),
                 json!({"query": {"fields": [self.shown().key().name]}}),
             )),
-            ..self.single_words(&self.names.search)
+            ..self.single_docs(&self.names.search)
         };
-        self.operation(search_method(), false, |call| Box::pin(items::single(call)), words)
+        self.operation(search_method(), false, |call| Box::pin(items::single(call)), docs)
     }
 
-    fn single_words(&self, named: &Named) -> Words {
-        Words {
+    fn single_docs(&self, named: &Named) -> OperationDocs {
+        OperationDocs {
             description: "There is one item. With `export`, a file (`x-export` of this path). \
                           `SEARCH` takes the same query as its body (`x-search`).",
             parameters: self.parameters(false, parameters::of_item()),
@@ -210,16 +210,22 @@ impl Resource {
                 json!({"data": self.example()}),
             ),
             failures: vec![shown::numeric(), self.hidden()],
-            ..self.words(named)
+            ..self.docs(named)
         }
     }
 
     pub(super) fn update_single(&self) -> Operation {
         let handler: Handler = |call| Box::pin(items::update_single(call));
-        self.operation(Method::PATCH, false, handler, self.update_words(false))
+        self.operation(Method::PATCH, false, handler, self.update_docs(false))
     }
 
-    fn operation(&self, method: Method, one: bool, handler: Handler, words: Words) -> Operation {
+    fn operation(
+        &self,
+        method: Method,
+        one: bool,
+        handler: Handler,
+        docs: OperationDocs,
+    ) -> Operation {
         let path = if one { format!("{}/{{id}}", self.path) } else { self.path.to_owned() };
         let action = match method {
             Method::POST => Action::Create,
@@ -227,7 +233,7 @@ impl Resource {
             Method::DELETE => Action::Delete,
             _ => Action::Read,
         };
-        let operation = Operation::new(method, path, Access::Anyone, handler, words)
+        let operation = Operation::new(method, path, Access::Anyone, handler, docs)
             .needing(Need::Right(action, self.collection));
         match self.collection {
             Some(collection) => operation.about(collection),
@@ -235,9 +241,9 @@ impl Resource {
         }
     }
 
-    fn words(&self, named: &Named) -> Words {
+    fn docs(&self, named: &Named) -> OperationDocs {
         let Named(id, summary) = *named;
-        Words::new(self.tag, id, summary, "")
+        OperationDocs::new(self.tag, id, summary, "")
     }
 }
 

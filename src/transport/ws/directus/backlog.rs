@@ -151,8 +151,8 @@ mod tests {
 
     use crate::domain::memory::VISITORS_SHARE;
     use crate::domain::memory::budget;
-    use crate::domain::shares::Owner;
-    use crate::domain::shares::Shares;
+    use crate::domain::quota::Owner;
+    use crate::domain::quota::Quota;
 
     use super::*;
 
@@ -164,7 +164,7 @@ mod tests {
         of(&budget(1 << 30))
     }
 
-    fn of(shares: &Arc<Shares>) -> Reservation {
+    fn of(shares: &Arc<Quota>) -> Reservation {
         Reservation::new(shares, Owner::Visitors(None))
     }
 

@@ -7,25 +7,25 @@ use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 
 use crate::domain::Error;
-use crate::domain::auth::Basis;
+use crate::domain::auth::ClientInfo;
+use crate::domain::auth::Credential;
 use crate::domain::auth::Identity;
 use crate::domain::auth::Login;
 use crate::domain::auth::Mode;
-use crate::domain::auth::Origin;
 use crate::domain::items::Answer;
 use crate::domain::items::Which;
 use crate::domain::items::Written;
 use crate::domain::memory::Reservation;
+use crate::domain::quota::Owner;
 use crate::domain::realtime;
 use crate::domain::realtime::Envelope;
 use crate::domain::realtime::Meter;
 use crate::domain::realtime::Peer;
 use crate::domain::realtime::typing::Watch;
-use crate::domain::shares::Owner;
 use crate::model::Actor;
 use crate::model::Collection;
-use crate::model::collection::Form;
-use crate::model::collection::Reach;
+use crate::model::collection::CollectionKind;
+use crate::model::collection::Exposure;
 use crate::model::schema;
 use crate::transport::ws::context::Context;
 use crate::transport::ws::directus::answers;
@@ -45,7 +45,7 @@ pub struct Connection {
     /// The handle of the connection in the hub.
     pub peer: Peer,
     /// Address and user agent of the client.
-    pub origin: Origin,
+    pub origin: ClientInfo,
     /// Budget of responses that the client has not read yet.
     pub meter: Meter,
     /// The subscription to typing notifications, if there is one.
@@ -155,7 +155,7 @@ impl Connection {
         let uid = frame.uid.clone();
         let uid = uid.as_ref();
         let Some(collection) =
-            schema::find(&frame.collection).filter(|found| found.reach == Reach::Items)
+            schema::find(&frame.collection).filter(|found| found.exposure == Exposure::Items)
         else {
             return answers::invalid_collection("items", uid);
         };
@@ -290,13 +290,13 @@ impl Connection {
 /// Returns whether a collection can be subscribed to. History collections cannot: their rows are
 /// derived from the events of all other collections.
 fn can_be_subscribed(collection: &Collection) -> bool {
-    collection.reach != Reach::Internal && collection.form != Form::History
+    collection.exposure != Exposure::Internal && collection.kind != CollectionKind::History
 }
 
 /// Returns the identity of a connection that has to sign in first. It has no access.
 #[must_use]
 pub fn nobody() -> Identity {
-    Identity { actor: Arc::new(Actor::nobody()), basis: Basis::Nothing, expires: None }
+    Identity { actor: Arc::new(Actor::nobody()), basis: Credential::Nothing, expires: None }
 }
 
 /// Returns the response to a write. As in Directus, it is an error if the caller may not read the

@@ -19,8 +19,8 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::domain::Error;
+use crate::domain::auth::ClientInfo;
 use crate::domain::auth::Identity;
-use crate::domain::auth::Origin;
 use crate::domain::memory::Reservation;
 use crate::domain::realtime::Closing;
 use crate::domain::realtime::Meter;
@@ -61,7 +61,7 @@ pub struct Entry {
     /// The identity of the credentials in the upgrade, `None` without credentials.
     pub identity: Option<Identity>,
     /// Address and user agent of the client.
-    pub origin: Origin,
+    pub origin: ClientInfo,
     /// The `Origin` header of the page, as sent by browsers.
     pub page: Option<String>,
 }

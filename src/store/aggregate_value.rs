@@ -5,15 +5,15 @@ use sqlx::sqlite::SqliteRow;
 
 use crate::model::Collection;
 use crate::model::Value;
+use crate::query::Aggregation;
 use crate::query::Operation;
 use crate::query::Term;
-use crate::query::Totals;
 use crate::store::StoreError;
 use crate::store::rows;
 
 /// One value of a group.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Figure {
+pub enum AggregateValue {
     /// The value of a field, or a count.
     Value(Value),
     /// A sum or an average.
@@ -23,9 +23,9 @@ pub enum Figure {
 /// Decodes a row of the statement of `compile::totals`.
 pub(super) fn decode(
     collection: &'static Collection,
-    totals: &Totals,
+    totals: &Aggregation,
     row: &SqliteRow,
-) -> Result<Vec<Figure>, StoreError> {
+) -> Result<Vec<AggregateValue>, StoreError> {
     let groups = totals.groups.iter().map(|(_, term)| (Operation::Min, Some(*term)));
     let sums = totals.totals.iter().map(|total| (total.operation, total.of));
     let asked = groups.chain(sums).enumerate();
@@ -36,14 +36,14 @@ pub(super) fn decode(
                 _,
             ) => {
                 let real = row.try_get::<Option<f64>, _>(place)?;
-                Ok(real.map_or(Figure::Value(Value::Null), Figure::Real))
+                Ok(real.map_or(AggregateValue::Value(Value::Null), AggregateValue::Real))
             }
             (Operation::Min | Operation::Max, Some(Term { field, part: None })) => {
-                rows::decode_value(collection, field, row, place).map(Figure::Value)
+                rows::decode_value(collection, field, row, place).map(AggregateValue::Value)
             }
             _ => {
                 let number = row.try_get::<Option<i64>, _>(place)?;
-                Ok(Figure::Value(number.map_or(Value::Null, Value::Integer)))
+                Ok(AggregateValue::Value(number.map_or(Value::Null, Value::Integer)))
             }
         })
         .collect()

@@ -19,14 +19,14 @@ const TRIGRAMS_MAX: usize = 12;
 
 /// An index query. All messages that can match a selection satisfy it, as do some others.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Needle {
+pub(super) enum SearchTerm {
     /// A full-text query: messages that have all these trigrams.
     Trigrams(String),
     /// Messages with a trigram from the first text on, and before the second.
     Range(String, Option<String>),
 }
 
-impl Needle {
+impl SearchTerm {
     /// Returns the index query of a selection, and a key that its search matches as well, if there
     /// is one. `None` if the index cannot help.
     pub(super) fn of(
@@ -118,16 +118,16 @@ mod tests {
     use super::*;
 
     fn trigrams(text: &str) -> Option<String> {
-        match Needle::text(text)? {
-            Needle::Trigrams(query) => Some(query),
-            Needle::Range(..) => None,
+        match SearchTerm::text(text)? {
+            SearchTerm::Trigrams(query) => Some(query),
+            SearchTerm::Range(..) => None,
         }
     }
 
     fn range(text: &str) -> Option<(String, Option<String>)> {
-        match Needle::text(text)? {
-            Needle::Range(from, to) => Some((from, to)),
-            Needle::Trigrams(_) => None,
+        match SearchTerm::text(text)? {
+            SearchTerm::Range(from, to) => Some((from, to)),
+            SearchTerm::Trigrams(_) => None,
         }
     }
 
@@ -165,8 +165,8 @@ mod tests {
         assert_eq!(range("a"), Some((text("a"), Some(text("b")))));
         assert_eq!(range("\u{d7ff}"), Some((text("\u{d7ff}"), Some(text("\u{e000}")))));
         assert_eq!(range("a\u{10ffff}"), Some((text("a\u{10ffff}"), None)));
-        assert_eq!(Needle::text("a\u{fffe}"), None);
-        assert_eq!(Needle::text("\0"), None);
-        assert_eq!(Needle::text(""), None);
+        assert_eq!(SearchTerm::text("a\u{fffe}"), None);
+        assert_eq!(SearchTerm::text("\0"), None);
+        assert_eq!(SearchTerm::text(""), None);
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use quick_cache::sync::Cache;
 use uuid::Uuid;
 
-use crate::domain::permissions::compiled::Compiled;
+use crate::domain::permissions::compiled::CompiledRules;
 use crate::domain::permissions::compiled::Permission;
 use crate::domain::permissions::networks::Networks;
 use crate::model::Action;
@@ -30,7 +30,7 @@ const ANCESTORS_MAX: usize = 32;
 const COMPILED_MAX: usize = 10_000;
 
 /// A snapshot of roles, policies, permissions, and the access rows of roles and of the public.
-pub(super) struct Book {
+pub(super) struct PolicySnapshot {
     /// The log offset of the snapshot. It contains at least all changes up to there.
     pub(super) seq: i64,
     roles: HashMap<Uuid, Arc<Row>>,
@@ -39,13 +39,13 @@ pub(super) struct Book {
     of_public: Vec<Uuid>,
     /// The compiled rule sets. The cache is dropped with the snapshot, so it never contains
     /// outdated permissions. Its keys contain only policies in force at the client's address.
-    compiled: Cache<Asked, Arc<Compiled>>,
+    compiled: Cache<Asked, Arc<CompiledRules>>,
 }
 
 /// Policies in force, name of the collection, and action.
 type Asked = (Arc<[Uuid]>, &'static str, Action);
 
-impl Default for Book {
+impl Default for PolicySnapshot {
     fn default() -> Self {
         Self {
             seq: 0,
@@ -75,7 +75,7 @@ impl Policy {
     }
 }
 
-impl Book {
+impl PolicySnapshot {
     pub(super) async fn read(store: &Store) -> Result<Self, StoreError> {
         let mut book = Self { seq: store.position(), ..Self::default() };
         // Roles and policies grant nothing from the first transaction of their deletion on.
@@ -185,7 +185,8 @@ impl Book {
         let key = (Arc::clone(policies), collection.name, action);
         let compiled = self.compiled.get(&key).unwrap_or_else(|| {
             let permissions = self.permissions(policies, collection, action);
-            let compiled = Arc::new(Compiled::of(collection, permissions, environment, limits));
+            let compiled =
+                Arc::new(CompiledRules::of(collection, permissions, environment, limits));
             self.compiled.insert(key, Arc::clone(&compiled));
             compiled
         });

@@ -17,14 +17,14 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Clock;
 use crate::domain::Error;
 use crate::domain::admission::Admission;
-use crate::domain::directory::Directory;
 use crate::domain::permissions::Permissions;
-use crate::domain::shares::Owner;
-use crate::domain::shares::Part;
-use crate::domain::shares::Shares;
+use crate::domain::quota::Owner;
+use crate::domain::quota::Permit;
+use crate::domain::quota::Quota;
+use crate::domain::row_cache::RowCache;
 use crate::model::Actor;
 use crate::model::Event;
-use crate::model::collection::Reach;
+use crate::model::collection::Exposure;
 use crate::model::id;
 use crate::model::schema::SESSIONS;
 use crate::model::schema::USERS;
@@ -53,33 +53,33 @@ const DELIVERY_PATIENCE: Duration = Duration::from_millis(250);
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// Commits writes and keeps the caches up to date.
-pub struct Changes {
+pub struct Committer {
     store: Arc<Store>,
-    directory: Arc<Directory>,
+    directory: Arc<RowCache>,
     permissions: Arc<Permissions>,
     clock: Clock,
     /// The bytes of queued writes per owner. The store itself limits their total.
-    waiting: Arc<Shares>,
+    waiting: Arc<Quota>,
     admission: Arc<Admission>,
     /// The identity version. It changes with every change of an account, a session or a permission.
-    standing: AtomicU64,
+    identity_version: AtomicU64,
     /// The offset of the last event whose delivery has begun.
     delivering: AtomicI64,
     /// The tasks of writes that take several transactions.
     long: TaskTracker,
 }
 
-impl Changes {
+impl Committer {
     /// Creates the commit path from its dependencies.
     #[must_use]
     pub fn new(
         store: Arc<Store>,
-        directory: Arc<Directory>,
+        directory: Arc<RowCache>,
         permissions: Arc<Permissions>,
         admission: Arc<Admission>,
         clock: Clock,
     ) -> Self {
-        let waiting = Shares::new(store.queue_bytes_max() / WAITING_SHARE, usize::MAX);
+        let waiting = Quota::new(store.queue_bytes_max() / WAITING_SHARE, usize::MAX);
         Self {
             store,
             directory,
@@ -87,7 +87,7 @@ impl Changes {
             clock,
             waiting,
             admission,
-            standing: AtomicU64::new(0),
+            identity_version: AtomicU64::new(0),
             delivering: AtomicI64::new(0),
             long: TaskTracker::new(),
         }
@@ -106,12 +106,12 @@ impl Changes {
         }
     }
 
-    /// Commits as [`Changes::commit`] on behalf of an actor. The write is admitted first, counts
+    /// Commits as [`Committer::commit`] on behalf of an actor. The write is admitted first, counts
     /// towards the actor's share of the queue, and is scheduled fairly among owners. With an
     /// idempotency key, a duplicate is not written again.
     ///
     /// # Errors
-    /// As [`Changes::commit`], also if the owner's share of the queue is full;
+    /// As [`Committer::commit`], also if the owner's share of the queue is full;
     /// [`Error::Unprocessable`] if the key was used for another request; as [`Admission::admit`].
     pub async fn commit_for(
         self: &Arc<Self>,
@@ -140,7 +140,7 @@ impl Changes {
         flow: FlowKey,
         write: Write,
         once: Option<IdempotencyKey>,
-        part: Option<Part>,
+        part: Option<Permit>,
     ) -> Result<Outcome, Error> {
         if !write.may_take_steps() {
             let done = self.store.write_in_flow(flow, write, once).await?;
@@ -252,7 +252,7 @@ impl Changes {
         }
     }
 
-    /// Applies an event that is about to be delivered, as [`Changes::apply`]. Records its offset.
+    /// Applies an event that is about to be delivered, as [`Committer::apply`]. Records its offset.
     pub async fn hear(&self, event: &Arc<Event>) {
         self.apply(std::slice::from_ref(event)).await;
         self.delivering.fetch_max(event.seq, Ordering::AcqRel);
@@ -266,24 +266,24 @@ impl Changes {
 
     /// Applies committed events of any origin to the caches. Idempotent.
     pub async fn apply(&self, events: &[Arc<Event>]) {
-        let mut standing = false;
+        let mut identity_version = false;
         for event in events {
-            if event.collection.reach != Reach::Items {
+            if event.collection.exposure != Exposure::Items {
                 self.directory.apply(event);
-                standing |= [&USERS, &SESSIONS].contains(&event.collection);
+                identity_version |= [&USERS, &SESSIONS].contains(&event.collection);
             }
         }
         let rights = self.permissions.apply(events).await;
-        if standing || rights {
-            self.standing.fetch_add(1, Ordering::AcqRel);
+        if identity_version || rights {
+            self.identity_version.fetch_add(1, Ordering::AcqRel);
         }
     }
 
     /// Returns the identity version. It changes with every applied change of an account, a session
     /// or a permission. While it is unchanged, a principal that was resolved before stays valid.
     #[must_use]
-    pub fn standing(&self) -> u64 {
-        self.standing.load(Ordering::Acquire)
+    pub fn identity_version(&self) -> u64 {
+        self.identity_version.load(Ordering::Acquire)
     }
 
     /// Checks the database file for damage. Only one check runs at a time.

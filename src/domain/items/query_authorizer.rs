@@ -15,7 +15,7 @@ use crate::query::Sort;
 use crate::query::Test;
 
 /// Checks the parts of a query about the items of one level, and records the fields that they use.
-pub(super) struct Guide<'a> {
+pub(super) struct QueryAuthorizer<'a> {
     permissions: &'a Permissions,
     actor: &'a Actor,
     scope: &'a Scope,
@@ -27,7 +27,7 @@ pub(super) struct Guide<'a> {
     used: Vec<&'static Field>,
 }
 
-impl<'a> Guide<'a> {
+impl<'a> QueryAuthorizer<'a> {
     /// Creates a checker for a level with this scope, at the end of these relations.
     pub(super) fn new(
         permissions: &'a Permissions,

@@ -39,7 +39,7 @@ impl Owner {
 }
 
 /// A resource with a quota per owner and a total.
-pub struct Shares {
+pub struct Quota {
     of_one_max: usize,
     of_visitors_max: usize,
     of_all_max: usize,
@@ -54,22 +54,22 @@ struct Taken {
 
 /// The requested amount exceeds the remaining amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Spent {
+pub enum QuotaExceeded {
     /// The owner's quota is exceeded.
-    One,
+    Owner,
     /// The total is exceeded.
-    All,
+    Total,
 }
 
 /// A permit for an amount of the resource. It is released on drop.
-pub struct Part {
-    shares: Arc<Shares>,
+pub struct Permit {
+    quota: Arc<Quota>,
     owner: Owner,
     of_one: usize,
     of_all: usize,
 }
 
-impl Shares {
+impl Quota {
     /// Creates unused quotas.
     #[must_use]
     pub fn new(of_one_max: usize, of_all_max: usize) -> Arc<Self> {
@@ -114,59 +114,59 @@ impl Shares {
     /// Acquires a permit for `of_one` of the owner's quota and `of_all` of the total, or nothing.
     ///
     /// # Errors
-    /// [`Spent`] if that exceeds the remaining amount.
+    /// [`QuotaExceeded`] if that exceeds the remaining amount.
     pub fn take(
         self: &Arc<Self>,
         owner: Owner,
         of_one: usize,
         of_all: usize,
-    ) -> Result<Part, Spent> {
-        let mut part = self.nothing(owner);
-        part.resize(of_one, of_all)?;
-        Ok(part)
+    ) -> Result<Permit, QuotaExceeded> {
+        let mut permit = self.nothing(owner);
+        permit.resize(of_one, of_all)?;
+        Ok(permit)
     }
 
     /// Creates an empty permit for an owner.
     #[must_use]
-    pub fn nothing(self: &Arc<Self>, owner: Owner) -> Part {
-        Part { shares: Arc::clone(self), owner, of_one: 0, of_all: 0 }
+    pub fn nothing(self: &Arc<Self>, owner: Owner) -> Permit {
+        Permit { quota: Arc::clone(self), owner, of_one: 0, of_all: 0 }
     }
 }
 
 impl Taken {
     /// Returns the amounts held apart from this permit: by its owner and in total.
-    fn beside(&self, part: &Part) -> (usize, usize) {
-        let own = self.of_each.get(&part.owner).copied().unwrap_or(0);
-        (own - part.of_one, self.of_all - part.of_all)
+    fn beside(&self, permit: &Permit) -> (usize, usize) {
+        let own = self.of_each.get(&permit.owner).copied().unwrap_or(0);
+        (own - permit.of_one, self.of_all - permit.of_all)
     }
 
-    fn set(&mut self, part: &mut Part, of_one: usize, of_all: usize) {
-        let (own, all) = self.beside(part);
+    fn set(&mut self, permit: &mut Permit, of_one: usize, of_all: usize) {
+        let (own, all) = self.beside(permit);
         let own = own.saturating_add(of_one);
         if own == 0 {
-            self.of_each.remove(&part.owner);
+            self.of_each.remove(&permit.owner);
         } else {
-            self.of_each.insert(part.owner, own);
+            self.of_each.insert(permit.owner, own);
         }
         self.of_all = all.saturating_add(of_all);
-        (part.of_one, part.of_all) = (of_one, of_all);
+        (permit.of_one, permit.of_all) = (of_one, of_all);
     }
 }
 
-impl Part {
+impl Permit {
     /// Resizes the permit. Shrinking always succeeds.
     ///
     /// # Errors
-    /// [`Spent`] if that exceeds the remaining amount; the permit then keeps its size.
-    pub fn resize(&mut self, of_one: usize, of_all: usize) -> Result<(), Spent> {
-        let shares = Arc::clone(&self.shares);
-        let mut taken = shares.taken.lock();
+    /// [`QuotaExceeded`] if that exceeds the remaining amount; the permit then keeps its size.
+    pub fn resize(&mut self, of_one: usize, of_all: usize) -> Result<(), QuotaExceeded> {
+        let quota = Arc::clone(&self.quota);
+        let mut taken = quota.taken.lock();
         let (own, all) = taken.beside(self);
-        if of_one > self.of_one && own.saturating_add(of_one) > shares.max_of(self.owner) {
-            return Err(Spent::One);
+        if of_one > self.of_one && own.saturating_add(of_one) > quota.max_of(self.owner) {
+            return Err(QuotaExceeded::Owner);
         }
-        if of_all > self.of_all && all.saturating_add(of_all) > shares.of_all_max {
-            return Err(Spent::All);
+        if of_all > self.of_all && all.saturating_add(of_all) > quota.of_all_max {
+            return Err(QuotaExceeded::Total);
         }
         taken.set(self, of_one, of_all);
         Ok(())
@@ -175,8 +175,8 @@ impl Part {
     /// Resizes the permit even beyond the remaining amount. Further permits are refused until
     /// enough is released.
     pub fn resize_anyway(&mut self, of_one: usize, of_all: usize) {
-        let shares = Arc::clone(&self.shares);
-        shares.taken.lock().set(self, of_one, of_all);
+        let quota = Arc::clone(&self.quota);
+        quota.taken.lock().set(self, of_one, of_all);
     }
 
     /// Returns the owner of the permit.
@@ -187,8 +187,8 @@ impl Part {
 
     /// Returns the quotas that the permit counts towards.
     #[must_use]
-    pub const fn shares(&self) -> &Arc<Shares> {
-        &self.shares
+    pub const fn quota(&self) -> &Arc<Quota> {
+        &self.quota
     }
 
     /// Returns the amount that counts towards the owner's quota.
@@ -198,13 +198,13 @@ impl Part {
     }
 }
 
-impl fmt::Debug for Part {
+impl fmt::Debug for Permit {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} of {:?}, {} of all", self.of_one, self.owner, self.of_all)
     }
 }
 
-impl Drop for Part {
+impl Drop for Permit {
     fn drop(&mut self) {
         if self.of_one > 0 || self.of_all > 0 {
             self.resize_anyway(0, 0);
@@ -226,54 +226,54 @@ mod tests {
 
     #[test]
     fn nobody_takes_more_than_their_share_or_than_there_is() {
-        let shares = Shares::new(10, 15);
+        let quota = Quota::new(10, 15);
 
-        let first = shares.take(account(1), 10, 10).ok().unwrap();
-        assert_eq!(shares.take(account(1), 1, 1).err(), Some(Spent::One));
-        assert_eq!(shares.take(account(2), 6, 6).err(), Some(Spent::All));
-        let second = shares.take(account(2), 5, 5).ok().unwrap();
-        assert_eq!(shares.take(account(2), 5, 0).err(), None);
+        let first = quota.take(account(1), 10, 10).ok().unwrap();
+        assert_eq!(quota.take(account(1), 1, 1).err(), Some(QuotaExceeded::Owner));
+        assert_eq!(quota.take(account(2), 6, 6).err(), Some(QuotaExceeded::Total));
+        let second = quota.take(account(2), 5, 5).ok().unwrap();
+        assert_eq!(quota.take(account(2), 5, 0).err(), None);
         drop(first);
-        let third = shares.take(account(1), 10, 10).ok().unwrap();
+        let third = quota.take(account(1), 10, 10).ok().unwrap();
 
         drop((second, third));
-        assert!(shares.taken.lock().of_each.is_empty());
-        assert_eq!(shares.taken.lock().of_all, 0);
+        assert!(quota.taken.lock().of_each.is_empty());
+        assert_eq!(quota.taken.lock().of_all, 0);
     }
 
     #[test]
     fn a_part_changes_its_size_within_what_is_left() {
-        let shares = Shares::with_visitors(10, 4, 15);
+        let quota = Quota::with_visitors(10, 4, 15);
         let visitors = Owner::Visitors(None);
 
-        let mut part = shares.take(visitors, 1, 1).ok().unwrap();
-        assert_eq!(part.resize(5, 5), Err(Spent::One));
-        assert_eq!(part.resize(4, 4), Ok(()));
-        let others = shares.take(account(1), 10, 10).ok().unwrap();
-        let mut third = shares.take(account(2), 1, 1).ok().unwrap();
-        assert_eq!(third.resize(2, 2), Err(Spent::All));
-        assert_eq!(shares.left_of(account(2)), 0);
-        part.resize(2, 2).unwrap();
+        let mut permit = quota.take(visitors, 1, 1).ok().unwrap();
+        assert_eq!(permit.resize(5, 5), Err(QuotaExceeded::Owner));
+        assert_eq!(permit.resize(4, 4), Ok(()));
+        let others = quota.take(account(1), 10, 10).ok().unwrap();
+        let mut third = quota.take(account(2), 1, 1).ok().unwrap();
+        assert_eq!(third.resize(2, 2), Err(QuotaExceeded::Total));
+        assert_eq!(quota.left_of(account(2)), 0);
+        permit.resize(2, 2).unwrap();
         assert_eq!(third.resize(3, 3), Ok(()));
-        assert_eq!((part.of_one(), third.of_one()), (2, 3));
+        assert_eq!((permit.of_one(), third.of_one()), (2, 3));
 
-        drop((part, others, third));
-        assert!(shares.taken.lock().of_each.is_empty());
-        assert_eq!(shares.taken.lock().of_all, 0);
+        drop((permit, others, third));
+        assert!(quota.taken.lock().of_each.is_empty());
+        assert_eq!(quota.taken.lock().of_all, 0);
     }
 
     #[test]
     fn what_is_taken_anyway_leaves_nothing_to_take() {
-        let shares = Shares::new(10, 15);
+        let quota = Quota::new(10, 15);
 
-        let mut much = shares.nothing(account(1));
+        let mut much = quota.nothing(account(1));
         much.resize_anyway(20, 20);
-        assert_eq!(shares.take(account(1), 1, 1).err(), Some(Spent::One));
-        assert_eq!(shares.take(account(2), 1, 1).err(), Some(Spent::All));
+        assert_eq!(quota.take(account(1), 1, 1).err(), Some(QuotaExceeded::Owner));
+        assert_eq!(quota.take(account(2), 1, 1).err(), Some(QuotaExceeded::Total));
         drop(much);
 
-        assert!(shares.take(account(1), 10, 10).is_ok());
-        assert!(shares.taken.lock().of_each.is_empty());
+        assert!(quota.take(account(1), 10, 10).is_ok());
+        assert!(quota.taken.lock().of_each.is_empty());
     }
 
     /// The total in use is the sum of the live permits after any sequence of acquiring, resizing
@@ -282,32 +282,32 @@ mod tests {
     fn what_is_taken_is_always_the_sum_of_the_parts() {
         let step = (0..4_u128, 0..20_usize, 0..3_u8);
         proptest!(|(steps in prop::collection::vec(step, 0..60))| {
-            let shares = Shares::with_visitors(30, 10, 70);
-            let mut parts: Vec<Part> = Vec::new();
+            let quota = Quota::with_visitors(30, 10, 70);
+            let mut permits: Vec<Permit> = Vec::new();
             for (number, bytes, what) in steps {
                 let owner = if number == 0 { Owner::Visitors(None) } else { account(number) };
                 match what {
-                    0 => parts.extend(shares.take(owner, bytes, bytes)),
+                    0 => permits.extend(quota.take(owner, bytes, bytes)),
                     1 => {
-                        if let Some(part) = parts.first_mut() {
-                            let _ = part.resize(bytes, bytes);
+                        if let Some(permit) = permits.first_mut() {
+                            let _ = permit.resize(bytes, bytes);
                         }
                     }
                     _ => {
-                        let part = parts.pop();
+                        let permit = permits.pop();
                         let dropped = std::panic::catch_unwind(AssertUnwindSafe(|| {
-                            let _part = part;
+                            let _part = permit;
                             std::panic::resume_unwind(Box::new(()));
                         }));
                         prop_assert!(dropped.is_err());
                     }
                 }
-                let sum: usize = parts.iter().map(Part::of_one).sum();
-                let taken = shares.taken.lock();
+                let sum: usize = permits.iter().map(Permit::of_one).sum();
+                let taken = quota.taken.lock();
                 prop_assert_eq!(taken.of_all, sum);
                 prop_assert_eq!(taken.of_each.values().sum::<usize>(), sum);
                 for (owner, own) in &taken.of_each {
-                    prop_assert!((1..=shares.max_of(*owner)).contains(own));
+                    prop_assert!((1..=quota.max_of(*owner)).contains(own));
                 }
             }
         });

@@ -19,14 +19,14 @@ const ROWS_MAX: usize = 50_000;
 type Address = (&'static str, Key);
 
 /// A bounded cache in front of the store, for reads by key.
-pub struct Directory {
+pub struct RowCache {
     store: Arc<Store>,
     rows: Cache<Address, Option<Arc<Row>>>,
     /// The number of applied changes. A row read while a change was applied is not cached.
     changes: Mutex<u64>,
 }
 
-impl Directory {
+impl RowCache {
     /// Creates an empty cache in front of the store.
     #[must_use]
     pub fn new(store: Arc<Store>) -> Self {

@@ -27,7 +27,7 @@ use crate::query::Scope;
 
 /// A reader's access to earlier versions of items.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Past {
+pub(super) enum RevisionAccess {
     /// Full access, or a collection without earlier versions.
     Whole,
     /// The content of messages within this scope.
@@ -36,7 +36,7 @@ pub(super) enum Past {
     Hidden,
 }
 
-impl Past {
+impl RevisionAccess {
     /// Returns the access of a reader with this scope.
     pub(super) fn of(permissions: &Permissions, actor: &Actor, scope: &Scope) -> Self {
         if *scope.collection() != REVISIONS || scope.is_full() {
@@ -48,15 +48,17 @@ impl Past {
 
 impl Items {
     /// Removes from revisions the content that the reader may not see.
-    pub(super) async fn veil(
+    pub(super) async fn redact(
         &self,
-        past: &Past,
+        past: &RevisionAccess,
         rows: Vec<Arc<Row>>,
     ) -> Result<Vec<Arc<Row>>, Error> {
         let scope = match past {
-            Past::Whole => return Ok(rows),
-            Past::Hidden => return Ok(rows.iter().map(|row| veiled(row, |_| false)).collect()),
-            Past::Within(scope) => scope,
+            RevisionAccess::Whole => return Ok(rows),
+            RevisionAccess::Hidden => {
+                return Ok(rows.iter().map(|row| veiled(row, |_| false)).collect());
+            }
+            RevisionAccess::Within(scope) => scope,
         };
         let mut relations = Relations::default();
         for rule in scope.rules() {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::domain::shares::Owner;
+use crate::domain::quota::Owner;
 use crate::model::Actor;
 use crate::model::network;
 
@@ -16,7 +16,7 @@ use crate::model::network;
 pub const ADDRESS_FACTOR: usize = 4;
 
 /// The quotas of each account, of the visitors of each address, and of all clients of each address.
-pub struct ClientShares {
+pub struct ClientQuota {
     of_owner_max: usize,
     taken: Mutex<TakenByClients>,
 }
@@ -28,8 +28,8 @@ struct TakenByClients {
 }
 
 /// A permit that counts towards the quotas of an account and of its address until it is dropped.
-pub struct ClientPart {
-    shares: Arc<ClientShares>,
+pub struct ClientPermit {
+    quota: Arc<ClientQuota>,
     owner: Owner,
     address: Option<IpAddr>,
     count: usize,
@@ -37,7 +37,7 @@ pub struct ClientPart {
 
 /// The quota that is exhausted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClientSpent {
+pub enum ClientQuotaExceeded {
     /// The quota of the account.
     Account,
     /// The quota of the visitors of the address.
@@ -46,7 +46,7 @@ pub enum ClientSpent {
     Address,
 }
 
-impl ClientShares {
+impl ClientQuota {
     /// Creates quotas of this size for each account.
     #[must_use]
     pub fn new(of_owner_max: usize) -> Arc<Self> {
@@ -56,22 +56,26 @@ impl ClientShares {
     /// Acquires a permit from the quota of an actor and from that of its address, or from neither.
     ///
     /// # Errors
-    /// [`ClientSpent`] if one of them is exhausted.
-    pub fn take(self: &Arc<Self>, actor: &Actor, count: usize) -> Result<ClientPart, ClientSpent> {
+    /// [`ClientQuotaExceeded`] if one of them is exhausted.
+    pub fn take(
+        self: &Arc<Self>,
+        actor: &Actor,
+        count: usize,
+    ) -> Result<ClientPermit, ClientQuotaExceeded> {
         self.take_if(actor, count, true)
     }
 
     /// Returns the size of an exhausted quota.
     #[must_use]
-    pub const fn most(&self, spent: ClientSpent) -> usize {
+    pub const fn most(&self, spent: ClientQuotaExceeded) -> usize {
         match spent {
-            ClientSpent::Account | ClientSpent::Visitors => self.of_owner_max,
-            ClientSpent::Address => self.of_owner_max.saturating_mul(ADDRESS_FACTOR),
+            ClientQuotaExceeded::Account | ClientQuotaExceeded::Visitors => self.of_owner_max,
+            ClientQuotaExceeded::Address => self.of_owner_max.saturating_mul(ADDRESS_FACTOR),
         }
     }
 
     /// Acquires a permit even from an exhausted quota: a running subscription is kept.
-    pub fn take_anyway(self: &Arc<Self>, actor: &Actor, count: usize) -> Option<ClientPart> {
+    pub fn take_anyway(self: &Arc<Self>, actor: &Actor, count: usize) -> Option<ClientPermit> {
         self.take_if(actor, count, false).ok()
     }
 
@@ -80,28 +84,28 @@ impl ClientShares {
         actor: &Actor,
         count: usize,
         is_bounded: bool,
-    ) -> Result<ClientPart, ClientSpent> {
+    ) -> Result<ClientPermit, ClientQuotaExceeded> {
         let (owner, address) = (Owner::of(actor), actor.profile.address.map(network));
         let mut taken = self.taken.lock();
         let by_owner = taken.by_owner.get(&owner).copied().unwrap_or(0) + count;
         let by_address = taken.by_address.get(&address).copied().unwrap_or(0) + count;
         if is_bounded && by_owner > self.of_owner_max {
             return Err(match owner {
-                Owner::Account(_) => ClientSpent::Account,
-                Owner::Visitors(_) | Owner::Proxied => ClientSpent::Visitors,
+                Owner::Account(_) => ClientQuotaExceeded::Account,
+                Owner::Visitors(_) | Owner::Proxied => ClientQuotaExceeded::Visitors,
             });
         }
         if is_bounded && by_address > self.of_owner_max.saturating_mul(ADDRESS_FACTOR) {
-            return Err(ClientSpent::Address);
+            return Err(ClientQuotaExceeded::Address);
         }
         taken.by_owner.insert(owner, by_owner);
         taken.by_address.insert(address, by_address);
         drop(taken);
-        Ok(ClientPart { shares: Arc::clone(self), owner, address, count })
+        Ok(ClientPermit { quota: Arc::clone(self), owner, address, count })
     }
 }
 
-impl ClientSpent {
+impl ClientQuotaExceeded {
     /// Returns the description of the clients that share the quota, for an error message.
     #[must_use]
     pub const fn clients(self) -> &'static str {
@@ -113,9 +117,9 @@ impl ClientSpent {
     }
 }
 
-impl Drop for ClientPart {
+impl Drop for ClientPermit {
     fn drop(&mut self) {
-        let mut taken = self.shares.taken.lock();
+        let mut taken = self.quota.taken.lock();
         give_back(&mut taken.by_owner, &self.owner, self.count);
         give_back(&mut taken.by_address, &self.address, self.count);
     }
@@ -145,23 +149,23 @@ mod tests {
 
     #[test]
     fn an_account_and_its_address_have_shares_that_come_back() {
-        let shares = ClientShares::new(10);
-        let take = |user, address, count| shares.take(&actor(user, address), count);
+        let quota = ClientQuota::new(10);
+        let take = |user, address, count| quota.take(&actor(user, address), count);
 
         let first = take(Some(1), "192.0.2.1", 10).ok().unwrap();
-        assert_eq!(take(Some(1), "192.0.2.2", 1).err(), Some(ClientSpent::Account));
+        assert_eq!(take(Some(1), "192.0.2.2", 1).err(), Some(ClientQuotaExceeded::Account));
         let others: Vec<_> =
             (2..=4).map(|user| take(Some(user), "192.0.2.1", 10).ok().unwrap()).collect();
-        assert_eq!(take(Some(5), "192.0.2.1", 1).err(), Some(ClientSpent::Address));
-        assert_eq!(take(None, "192.0.2.1", 1).err(), Some(ClientSpent::Address));
+        assert_eq!(take(Some(5), "192.0.2.1", 1).err(), Some(ClientQuotaExceeded::Address));
+        assert_eq!(take(None, "192.0.2.1", 1).err(), Some(ClientQuotaExceeded::Address));
         let elsewhere = take(Some(5), "192.0.2.2", 1).ok().unwrap();
-        let kept = shares.take_anyway(&actor(Some(1), "192.0.2.1"), 5).unwrap();
+        let kept = quota.take_anyway(&actor(Some(1), "192.0.2.1"), 5).unwrap();
         drop(first);
-        assert_eq!(take(Some(1), "192.0.2.2", 6).err(), Some(ClientSpent::Account));
+        assert_eq!(take(Some(1), "192.0.2.2", 6).err(), Some(ClientQuotaExceeded::Account));
         let again = take(Some(1), "192.0.2.2", 5).ok().unwrap();
 
         drop((others, elsewhere, kept, again));
-        assert!(shares.taken.lock().by_owner.is_empty());
-        assert!(shares.taken.lock().by_address.is_empty());
+        assert!(quota.taken.lock().by_owner.is_empty());
+        assert!(quota.taken.lock().by_address.is_empty());
     }
 }

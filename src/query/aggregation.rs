@@ -5,7 +5,7 @@ use crate::query::term::Name;
 
 /// The aggregation of a query. Never empty.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Totals {
+pub struct Aggregation {
     /// The terms to group by; none for a single group of all items.
     pub groups: Vec<(Name, Term)>,
     /// The aggregates of each group; none for the groups alone.
@@ -32,7 +32,7 @@ pub struct TotalsSort {
     pub descending: bool,
 }
 
-/// A sort term of groups, as an index into [`Totals`].
+/// A sort term of groups, as an index into [`Aggregation`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TotalsKey {
     /// A grouping term.
@@ -101,7 +101,7 @@ impl Operation {
     }
 }
 
-impl Totals {
+impl Aggregation {
     /// Returns all grouping and aggregated terms.
     pub fn terms(&self) -> impl Iterator<Item = Term> {
         let groups = self.groups.iter().map(|(_, term)| *term);
