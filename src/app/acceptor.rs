@@ -185,9 +185,7 @@ impl Acceptor {
             Err(Full::InAll) => {
                 refuse(&stream, FULL);
                 if self.crowded.is_news() {
-                    tracing::warn!(
-                        "as many connections as CONNECTIONS_MAX allows: more are refused"
-                    );
+                    tracing::warn!("refusing connections: the limit CONNECTIONS_MAX is reached");
                 }
                 return;
             }
@@ -195,8 +193,8 @@ impl Acceptor {
                 refuse(&stream, FULL_FOR_ADDRESS);
                 if self.greedy.is_news() {
                     tracing::warn!(
-                        "as many connections from one address as CONNECTIONS_PER_ADDRESS_MAX \
-                         allows: more are refused"
+                        "refusing connections from one address: the limit \
+                         CONNECTIONS_PER_ADDRESS_MAX is reached"
                     );
                 }
                 return;
@@ -250,7 +248,7 @@ where
             Err(error) if is_of_the_client(&error) => {}
             Err(error) => {
                 if shortage.is_news() {
-                    tracing::warn!(error = %error, "cannot accept connections, trying on");
+                    tracing::warn!(error = %error, "cannot accept connections, retrying");
                 }
                 tokio::time::sleep(PAUSE).await;
             }
@@ -332,7 +330,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn connections_beyond_the_bound_are_told_and_closed() {
+    async fn connections_beyond_the_limit_get_503() {
         let (mut acceptor, address) = acceptor(1).await;
         let _first = speak(address).await;
         let (mut connection, ..) = acceptor.accept().await;
@@ -351,7 +349,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_with_too_many_connections_is_told() {
+    async fn connections_beyond_the_address_limit_get_429() {
         let (mut acceptor, address) = bounded(bounds(10, Some(1))).await;
         let _first = speak(address).await;
         let (_connection, ..) = acceptor.accept().await;
@@ -366,7 +364,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_silent_connection_keeps_nobody_waiting() {
+    async fn a_silent_connection_does_not_block_others() {
         let (mut acceptor, address) = acceptor(2).await;
         let _silent = TcpStream::connect(address).await.unwrap();
         let _speaking = speak(address).await;
@@ -377,7 +375,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn small_writes_are_not_held_back() {
+    async fn accepted_connections_use_nodelay() {
         let (mut acceptor, address) = acceptor(1).await;
         let _client = speak(address).await;
 
@@ -387,7 +385,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_shut_gate_lets_through_who_was_in_and_nobody_else() {
+    async fn a_shut_gate_passes_only_accepted_connections() {
         let (mut acceptor, address) = acceptor(2).await;
         let gate = acceptor.gate();
         let mut early = TcpStream::connect(address).await.unwrap();
@@ -406,7 +404,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_files_it_waits_instead_of_spinning() {
+    async fn accept_backs_off_without_file_descriptors() {
         let tries = Cell::new(0);
         let mut shortage = RateLimitedLog::default();
         let started = Instant::now();
@@ -430,7 +428,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_lasting_trouble_is_news_once() {
+    async fn a_repeated_problem_is_logged_once() {
         let mut trouble = RateLimitedLog::default();
 
         assert!(trouble.is_news());

@@ -74,7 +74,7 @@ mod tests {
     use crate::model::schema::USERS;
 
     #[test]
-    fn a_line_has_the_name_of_the_role_and_nothing_for_null() {
+    fn an_account_has_its_role_name_and_empty_text_for_null() {
         let role = id::fresh();
         let roles = HashMap::from([(Key::Uuid(role), "Member".to_owned())]);
         let user = Row::empty(&USERS)

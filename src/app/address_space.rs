@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn too_little_address_space_is_told_with_the_limit() {
+    fn too_little_address_space_is_reported_with_the_limit() {
         assert!(require_of(None).is_ok());
         assert!(require_of(Some(NEEDED)).is_ok());
 

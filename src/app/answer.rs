@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_comes_once_the_one_before_is_written() {
+    fn a_frame_is_polled_after_the_previous_one_is_written() {
         let exchanges = Exchanges::default();
         let mut answer = Answer::new(Endless, exchanges.begin());
         // The head is being written, and the first frame with it.

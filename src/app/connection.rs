@@ -231,12 +231,12 @@ mod tests {
     /// Reads until nothing more comes or the connection fails.
     async fn read_all(mut connection: Connection) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        tokio::time::timeout(SOON, connection.read_to_end(&mut bytes)).await.expect("an end")?;
+        tokio::time::timeout(SOON, connection.read_to_end(&mut bytes)).await.expect("in time")?;
         Ok(bytes)
     }
 
     #[tokio::test]
-    async fn a_silent_connection_ends_at_the_deadline() {
+    async fn a_silent_connection_times_out() {
         let (_client, connection) = pair(SHORT, LONG).await;
 
         let ended = read_all(connection).await;
@@ -245,10 +245,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn waiting_for_the_first_byte_has_the_same_deadline() {
+    async fn the_wait_for_the_first_byte_has_the_same_deadline() {
         let (mut client, mut connection) = pair(SHORT, LONG).await;
 
-        let silent = tokio::time::timeout(SOON, connection.first_byte()).await.expect("an end");
+        let silent = tokio::time::timeout(SOON, connection.first_byte()).await.expect("in time");
         client.write_all(b"too late").await.unwrap();
 
         assert_eq!(silent.unwrap_err().kind(), io::ErrorKind::TimedOut);
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn dripping_does_not_move_the_deadline() {
+    async fn slow_input_does_not_extend_the_deadline() {
         let (mut client, connection) = pair(SHORT, LONG).await;
         let dripping = tokio::spawn(async move {
             for byte in b"GET / HTTP/1.1\r\nx-slow: ".iter().chain(std::iter::repeat(&b'a')) {
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn after_the_head_a_request_may_take_its_time() {
+    async fn a_running_request_has_no_read_deadline() {
         let (mut client, connection) = pair(SHORT, SHORT).await;
         let running = connection.exchanges().begin();
         let sending = tokio::spawn(async move {
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn after_an_answer_the_next_request_has_a_time_to_come() {
+    async fn an_idle_connection_times_out_after_a_response() {
         let (_client, connection) = pair(LONG, SHORT).await;
         drop(connection.exchanges().begin());
 
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn and_from_its_first_byte_on_as_much_as_the_first() {
+    async fn the_head_timeout_applies_to_later_requests() {
         let (mut client, connection) = pair(SHORT, LONG).await;
         drop(connection.exchanges().begin());
         client.write_all(b"GET / HT").await.unwrap();
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_that_reads_nothing_is_given_up() {
+    async fn a_client_that_reads_nothing_times_out() {
         let (client, mut connection) = pair(LONG, LONG).await;
 
         let written = tokio::time::timeout(SOON, async {
@@ -321,13 +321,13 @@ mod tests {
             }
         });
 
-        let ended: io::Result<()> = written.await.expect("an end");
+        let ended: io::Result<()> = written.await.expect("in time");
         assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
         drop(client);
     }
 
     #[tokio::test]
-    async fn a_client_that_pauses_for_a_moment_is_not() {
+    async fn a_client_that_pauses_briefly_stays_connected() {
         const BYTES: usize = 8 << 20;
         let (mut client, mut connection) = pair(LONG, LONG).await;
         let reading = tokio::spawn(async move {
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_large_head_takes_memory_until_the_connection_ends_and_is_refused_without() {
+    async fn a_large_head_reserves_memory_until_the_connection_ends() {
         let shares = budget(VISITORS_SHARE * (64 << 10));
         let (mut client, mut connection) = pair(LONG, LONG).await;
         let patience = Patience { head: LONG, idle: LONG, stall: LONG };
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_read_at_once_is_bounded() {
+    async fn the_size_of_a_read_is_limited() {
         let (mut client, mut connection) = pair(LONG, LONG).await;
         client.write_all(&vec![b'x'; 4 * READ_MAX]).await.unwrap();
         client.shutdown().await.unwrap();
@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_socket_has_no_deadline_here() {
+    async fn an_upgraded_connection_has_no_deadline() {
         let (mut client, connection) = pair(SHORT, SHORT).await;
         connection.exchanges().upgrade();
         let sending = tokio::spawn(async move {

@@ -30,11 +30,12 @@ pub(super) fn mails(
     let email = EmailConfig { transport: config.email.transport.or(demo), ..config.email.clone() };
     if email.transport == Some(EmailTransport::Log) {
         tracing::warn!(
-            "EMAIL_TRANSPORT=log: mails go to this log, and whoever reads it can follow their links"
+            "EMAIL_TRANSPORT=log writes emails to this log: everyone with access to the log can \
+             use their links"
         );
     }
     let mailer = Mailer::open(&email)
-        .map_err(|source| StartError::System { what: "certificates for TLS", source })?;
+        .map_err(|source| StartError::System { what: "TLS certificates", source })?;
     Ok(Arc::new(Mails::new(
         mailer,
         Links::new(&config.auth.secret),
@@ -62,7 +63,7 @@ fn base(config: &Config) -> String {
                 reachable(SocketAddr::new(config.server.host, config.server.port))
             );
             if config.email.transport.is_some() {
-                tracing::warn!("PUBLIC_URL is not set: links in mails lead to {base}");
+                tracing::warn!("PUBLIC_URL is not set: links in emails point to {base}");
             }
             base
         }

@@ -16,7 +16,7 @@ pub enum StartError {
     #[error(transparent)]
     Settings(#[from] WrongSettings),
     /// Another process listens on the address.
-    #[error("{0} is in use: stop what listens there, or set another PORT")]
+    #[error("{0} is in use: stop the process that listens on it, or set another PORT")]
     AddressInUse(SocketAddr),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}")]
@@ -28,7 +28,7 @@ pub enum StartError {
         source: io::Error,
     },
     /// The inherited socket cannot be used.
-    #[error("the socket handed over by LISTEN_FDS cannot be used")]
+    #[error("cannot use the socket passed in LISTEN_FDS")]
     Inherited(#[source] io::Error),
     /// The directory of `--public` cannot be read.
     #[error("cannot serve {path}")]
@@ -61,13 +61,15 @@ pub enum StartError {
         source: io::Error,
     },
     /// The file with the generated secret is too short.
-    #[error("{0} holds fewer than 32 characters: restore it, or remove it to sign everybody out")]
+    #[error(
+        "{0} has fewer than 32 characters: restore the file, or delete it to sign out all users"
+    )]
     ShortSecret(PathBuf),
     /// The requested operation was refused or failed.
     #[error(transparent)]
     Domain(#[from] Error),
     /// The system refused a resource that the server needs.
-    #[error("the system refused {what}")]
+    #[error("the operating system did not provide {what}")]
     System {
         /// The resource.
         what: &'static str,
@@ -93,13 +95,15 @@ pub enum StartError {
         source: io::Error,
     },
     /// The server ended without being asked to stop.
-    #[error("the server ended by itself: the log says why")]
+    #[error("the server stopped unexpectedly: see the log")]
     ServerEnded,
     /// An essential background task ended, which is a bug in this program.
-    #[error("{0} has failed, see the log")]
+    #[error("{0} failed: see the log")]
     PartEnded(&'static str),
     /// A second signal interrupted the shutdown.
-    #[error("stopped at once by a second signal: requests were cut off, nothing stored is lost")]
+    #[error(
+        "stopped immediately by a second signal: requests were interrupted, stored data is safe"
+    )]
     Hurried,
 }
 
@@ -153,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_causes_follow_on_the_same_line() {
+    fn causes_are_on_the_same_line() {
         let address = "127.0.0.1:80".parse().unwrap();
         let source = io::Error::new(io::ErrorKind::PermissionDenied, "permission\ndenied");
 
@@ -164,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_that_was_told_already_is_not_told_again() {
+    fn causes_are_not_repeated() {
         let source = io::Error::other("is a file");
 
         let error = StartError::Store(StoreError::Path { path: "data".to_owned(), source });
@@ -173,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_that_cannot_be_used_has_its_own_status() {
+    fn an_unusable_database_has_its_own_exit_status() {
         let used = StartError::of_database(None, StoreError::InUse("data/chinwag.db".into()));
         let path = std::path::Path::new("data/chinwag.db");
         let stopped = StartError::of_database(Some(path), StoreError::Stopped);

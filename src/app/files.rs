@@ -24,8 +24,8 @@ pub(super) fn raise_limit(connections_max: usize, readers: u32) -> usize {
     if room < connections_max {
         tracing::warn!(
             files_max = limit,
-            "there is room for {room} connections, fewer than CONNECTIONS_MAX allows: more are \
-             refused, until the process may open more files (ulimit -n, LimitNOFILE)"
+            "the limit of open files allows {room} connections, fewer than CONNECTIONS_MAX, and \
+             further connections are refused: raise the limit (ulimit -n, LimitNOFILE)"
         );
     }
     room.min(connections_max)
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn some_files_are_not_for_connections() {
+    fn file_descriptors_are_reserved_for_other_uses() {
         assert_eq!(room(1024, 100), 924);
         assert_eq!(room(64, 100), 16);
         assert_eq!(room(2, 100), 1);
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_is_raised_as_far_as_it_may_be_and_never_lowered() {
+    fn the_file_limit_is_raised_and_never_lowered() {
         let before = getrlimit(Resource::Nofile);
         let current = before.current.unwrap();
 

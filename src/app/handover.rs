@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn the_link_by_which_it_was_called_is_kept() {
+    fn the_symlink_of_the_command_line_is_kept() {
         let installed = Installed::new("link");
         let running = std::env::current_exe().unwrap();
         let link = installed.0.join("chinwag");
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_leads_elsewhere_is_not_trusted() {
+    fn a_name_of_another_program_is_ignored() {
         let running = std::env::current_exe().unwrap();
 
         for name in ["/bin/sh", "/no/such/file", "no-such-program", ""] {
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_cannot_start_leaves_everything_as_it_was() {
+    fn a_failed_start_leaves_the_socket_uninheritable() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let handover = Handover { program: "/no/such/file".into(), arguments: Vec::new() };
 

@@ -86,7 +86,7 @@ async fn end_expired(auth: Arc<Auth>, stopping: CancellationToken) {
     let mut interval = tokio::time::interval(EXPIRY_PERIOD);
     while stopping.run_until_cancelled(interval.tick()).await.is_some() {
         if let Some(Err(error)) = stopping.run_until_cancelled(auth.sweep()).await {
-            warn(&stopping, &error, "expired sessions could not be ended");
+            warn(&stopping, &error, "cannot end expired sessions");
         }
     }
 }
@@ -99,7 +99,7 @@ async fn catch_up(store: Arc<Store>, stopping: CancellationToken) {
     while stopping.run_until_cancelled(interval.tick()).await.is_some() {
         let catching_up = store.catch_up(Some(CATCH_UP_TRANSACTIONS_MAX));
         if let Some(Err(error)) = stopping.run_until_cancelled(catching_up).await {
-            warn(&stopping, &error, "lines of activity could not be written");
+            warn(&stopping, &error, "cannot write activity entries");
         }
     }
 }
@@ -110,7 +110,7 @@ async fn shorten_wal(store: Arc<Store>, stopping: CancellationToken) {
     while stopping.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
         pause = match stopping.run_until_cancelled(store.shorten_wal()).await {
             Some(Err(error)) => {
-                warn(&stopping, &error, "the write-ahead log could not be truncated");
+                warn(&stopping, &error, "cannot truncate the write-ahead log");
                 WAL_RECOVERY
             }
             Some(Ok(())) | None => WAL_PERIOD,
@@ -125,7 +125,7 @@ async fn return_space(store: Arc<Store>, stopping: CancellationToken) {
         pause = match stopping.run_until_cancelled(store.return_space()).await {
             Some(Ok(true)) => SPACE_PAUSE,
             Some(Err(error)) => {
-                warn(&stopping, &error, "free space could not be given back");
+                warn(&stopping, &error, "cannot return free space to the file system");
                 SPACE_PERIOD
             }
             Some(Ok(false)) | None => SPACE_PERIOD,
@@ -142,7 +142,7 @@ async fn remember(hub: Arc<Hub>, retention: Duration, clock: Clock, stopping: Ca
         let since = (!retention.is_zero()).then(|| clock.now().minus(retention));
         // Not cancelled by shutdown, or positions would be lost. `close` waits for it.
         if let Err(error) = hub.remember(since).await {
-            warn(&stopping, &error, "how far clients have got could not be written down");
+            warn(&stopping, &error, "cannot save the recovery positions of clients");
         }
     }
 }
@@ -167,7 +167,7 @@ async fn shorten_log(
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => {
-                    warn(&stopping, &error, "the log of events could not be shortened");
+                    warn(&stopping, &error, "cannot truncate the event log");
                     break;
                 }
             }

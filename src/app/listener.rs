@@ -62,7 +62,7 @@ mod tests {
     const ANY: &str = "127.0.0.1:0";
 
     #[tokio::test]
-    async fn a_taken_address_is_named() {
+    async fn an_address_in_use_is_reported() {
         let first = open(None, ANY.parse().unwrap()).unwrap();
         let address = first.local_addr().unwrap();
 
@@ -70,7 +70,9 @@ mod tests {
 
         assert_eq!(
             refused.to_string(),
-            format!("{address} is in use: stop what listens there, or set another PORT")
+            format!(
+                "{address} is in use: stop the process that listens on it, or set another PORT"
+            )
         );
     }
 
@@ -87,7 +89,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn connections_wait_before_anything_accepts_them() {
+    async fn connections_queue_until_they_are_accepted() {
         let listener = open(None, ANY.parse().unwrap()).unwrap();
 
         for _ in 0..300 {

@@ -243,9 +243,10 @@ impl App {
         handover: &Handover,
     ) -> Result<Ending, StartError> {
         let config = &self.config.server;
-        let address = listener
-            .local_addr()
-            .map_err(|source| StartError::System { what: "the address of a socket", source })?;
+        let address = listener.local_addr().map_err(|source| StartError::System {
+            what: "the address of the listening socket",
+            source,
+        })?;
         let room = files::raise_limit(config.connections_max, self.config.store.readers);
         let memory = Arc::clone(&self.services.memory);
         let bounds = Bounds { connections_max: room, memory, ..Bounds::of(config) };
@@ -267,9 +268,9 @@ impl App {
             () = server.ended() => return Err(StartError::ServerEnded),
             // Without one of these tasks the service would acknowledge writes it does not deliver,
             // or refuse every request. Exit so that the supervisor restarts it.
-            () = self.store.failed() => return Err(StartError::PartEnded("the writer")),
-            _ = &mut self.relay => return Err(StartError::PartEnded("the delivery of events")),
-            () = self.sweep.failed() => return Err(StartError::PartEnded("the writing of sockets")),
+            () = self.store.failed() => return Err(StartError::PartEnded("the database writer")),
+            _ = &mut self.relay => return Err(StartError::PartEnded("event delivery")),
+            () = self.sweep.failed() => return Err(StartError::PartEnded("the socket writer")),
         };
         tracing::info!(ending = ?ending, "finishing running work");
         tokio::select! {
@@ -286,24 +287,26 @@ impl App {
         match tokio::time::timeout(CLOSE_PATIENCE, self.services.hub.remember(None)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::warn!(%error, "how far clients have got could not be written down");
+                tracing::warn!(%error, "cannot save the recovery positions of clients");
             }
-            Err(_) => tracing::warn!("how far clients have got was not written down in time"),
+            Err(_) => tracing::warn!("the recovery positions of clients were not saved in time"),
         }
         // Sent mails have to be recorded, or they would be sent again.
         if !matches!(tokio::time::timeout(RELAY_PATIENCE, self.mail).await, Ok(Ok(()))) {
-            tracing::warn!("the sending of mails did not end in good order");
+            tracing::warn!("email delivery did not stop cleanly");
         }
         if tokio::time::timeout(CLOSE_PATIENCE, self.store.close()).await.is_err() {
-            tracing::warn!("the database was not closed in time; what was acknowledged is in it");
+            tracing::warn!(
+                "the database was not closed in time; all acknowledged writes are stored"
+            );
         }
         if tokio::time::timeout(RELAY_PATIENCE, self.services.changes.ended()).await.is_err() {
-            tracing::warn!("writes of several transactions did not end in time");
+            tracing::warn!("writes of several transactions did not finish in time");
         }
         match tokio::time::timeout(RELAY_PATIENCE, self.relay).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(error = %error, "the delivery of events had failed"),
-            Err(_) => tracing::warn!("the delivery of events did not end in time"),
+            Ok(Err(error)) => tracing::error!(error = %error, "event delivery had failed"),
+            Err(_) => tracing::warn!("event delivery did not stop in time"),
         }
         if tokio::time::timeout(RELAY_PATIENCE, self.services.hub.finish()).await.is_err() {
             tracing::warn!("some subscriptions did not end in time");
@@ -345,7 +348,7 @@ impl App {
             // Closing earlier would drop the responses in progress.
             self.services.hub.close_all(Closing::Restart);
             if tokio::time::timeout(LAST_WORD, self.tasks.wait()).await.is_err() {
-                tracing::warn!(tasks = self.tasks.len(), "connections are cut off");
+                tracing::warn!(tasks = self.tasks.len(), "aborting the remaining connections");
             }
         }
         self.close().await;
@@ -434,13 +437,13 @@ async fn next_ending(signals: &mut Signals, handover: &Handover) -> Ending {
 fn can_restart(handover: &Handover) -> bool {
     if let Err(wrong) = Config::from_env() {
         for wrong in wrong.0 {
-            tracing::error!(setting = %wrong.name, "not restarted, a setting is wrong: {wrong}");
+            tracing::error!(setting = %wrong.name, "not restarted, a setting is invalid: {wrong}");
         }
         return false;
     }
     if !handover.is_possible() {
         let program = handover.program().display();
-        tracing::error!(%program, "not restarted, there is no program");
+        tracing::error!(%program, "not restarted, the program file is missing");
         return false;
     }
     true

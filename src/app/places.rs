@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_free_again_when_they_are_dropped() {
+    fn a_dropped_slot_is_free_again() {
         let places = ConnectionSlots::new(2, None);
         let here = address("192.0.2.1");
 
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn one_address_leaves_places_for_others() {
+    fn one_address_cannot_take_all_slots() {
         let places = ConnectionSlots::new(10, Some(1));
         let here = places.take(address("192.0.2.1")).unwrap();
 
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_comes_for_others_is_not_one_address() {
+    fn connections_of_proxies_have_no_address_limit() {
         let places = ConnectionSlots::new(3, Some(1));
         let _some = [places.take(None).unwrap(), places.take(None).unwrap()];
 
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn one_network_of_ipv6_is_one_address() {
+    fn an_ipv6_network_counts_as_one_address() {
         let places = ConnectionSlots::new(10, Some(1));
         let _here = places.take(address("2001:db8::1")).unwrap();
 

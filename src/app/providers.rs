@@ -28,13 +28,13 @@ pub(super) fn with_others(
         return Ok(Arc::new(auth));
     }
     let network = Network::new(tasks.clone(), stopping.clone())
-        .map_err(|source| StartError::System { what: "certificates for TLS", source })?;
+        .map_err(|source| StartError::System { what: "TLS certificates", source })?;
     warn_of_plain(config);
     let issuer = settings.issuer.as_ref().map(|issuer| Issuer::new(issuer, &network, clock));
     // A public URL is required if there are providers; without any the base URL is unused.
     let home = format!("{}/", config.server.public_url.trim_end_matches('/'));
     let home = Url::parse(&home).or_else(|_| Url::parse("http://localhost/"));
-    let home = home.expect("the second address is one");
+    let home = home.expect("the fallback is a valid URL");
     let providers = Providers::new(settings, &home, &config.auth.secret, &network, clock);
     Ok(Arc::new(auth.with(providers, issuer)))
 }
@@ -59,7 +59,10 @@ fn warn_of_plain(config: &Config) {
             None => false,
         };
         if url.scheme() != "https" && !is_here {
-            tracing::warn!(provider, "a provider is asked without TLS: use it for trials only");
+            tracing::warn!(
+                provider,
+                "requests to a provider are not encrypted (no TLS): use this for tests only"
+            );
         }
     }
 }

@@ -45,7 +45,7 @@ pub fn require(database: Option<&Path>) -> Result<Secret, StartError> {
 
 fn generate() -> String {
     let mut bytes = [0; RANDOM_BYTES];
-    getrandom::fill(&mut bytes).expect("the system has random numbers");
+    getrandom::fill(&mut bytes).expect("the operating system provides random numbers");
     BASE64URL_NOPAD.encode(&bytes)
 }
 
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_made_once_and_for_the_owner_only() {
+    fn the_secret_is_created_once_and_private_to_the_owner() {
         let directory = Directory::new("secret-once");
         let database = directory.0.join("chinwag.db");
 
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_one_is_refused_and_left_alone() {
+    fn a_short_secret_is_rejected_and_not_overwritten() {
         let directory = Directory::new("secret-short");
         std::fs::write(directory.0.join("secret"), "short\n").unwrap();
 
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_file_each_start_has_its_own() {
+    fn an_in_memory_store_has_a_new_secret_per_start() {
         assert_ne!(require(None).unwrap().0, require(None).unwrap().0);
     }
 }

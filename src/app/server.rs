@@ -99,7 +99,7 @@ impl Server {
     pub async fn drained(mut self) {
         let bound = FIRST_BYTE_GRACE + QUIET + self.drain + SLACK;
         if tokio::time::timeout(bound, &mut self.task).await.is_err() {
-            tracing::warn!("the server did not end in time");
+            tracing::warn!("the server did not stop in time");
             self.task.abort();
         }
     }
@@ -282,12 +282,12 @@ mod tests {
         let mut answer = String::new();
         let reading = stream.read_to_string(&mut answer);
         // A connection that is cut off may be reset.
-        let _ = tokio::time::timeout(SOON, reading).await.expect("the connection ends");
+        let _ = tokio::time::timeout(SOON, reading).await.expect("in time");
         answer
     }
 
     #[tokio::test]
-    async fn running_requests_are_answered_before_the_end() {
+    async fn running_requests_complete_during_a_drain() {
         let (server, address) = server(SOON).await;
         let running = tokio::spawn(read(ask(address, 300).await));
         let idle = TcpStream::connect(address).await.unwrap();
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_was_let_in_is_answered_even_if_it_speaks_late() {
+    async fn accepted_connections_are_served_during_a_drain() {
         let (server, address) = server(SOON).await;
         let mut early = TcpStream::connect(address).await.unwrap();
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -320,14 +320,14 @@ mod tests {
         stream.write_all(b"GET /0 HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
         let mut answer = Vec::new();
         while !answer.ends_with(b"done") {
-            let byte = tokio::time::timeout(SOON, stream.read_u8()).await.expect("an answer");
-            answer.push(byte.expect("the connection is not closed before"));
+            let byte = tokio::time::timeout(SOON, stream.read_u8()).await.expect("in time");
+            answer.push(byte.expect("the connection stays open"));
         }
         String::from_utf8(answer).unwrap()
     }
 
     #[tokio::test]
-    async fn from_the_shutting_on_answers_say_that_the_connection_closes() {
+    async fn responses_during_a_drain_have_connection_close() {
         let (server, address) = server(SOON).await;
         let mut kept = TcpStream::connect(address).await.unwrap();
         assert!(!ask_again(&mut kept).await.contains("connection: close"));
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn requests_that_take_too_long_are_cut_off() {
+    async fn requests_beyond_the_drain_timeout_are_aborted() {
         let (server, address) = server(Duration::from_millis(100)).await;
         let endless = tokio::spawn(read(ask(address, 60_000).await));
         tokio::time::sleep(Duration::from_millis(100)).await;

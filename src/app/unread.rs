@@ -46,7 +46,7 @@ async fn server(endpoint: Large) -> (Server, SocketAddr) {
 async fn read(mut stream: TcpStream) -> String {
     let mut answer = String::new();
     // A connection that is cut off may be reset.
-    let _ = tokio::time::timeout(SOON, stream.read_to_string(&mut answer)).await.expect("an end");
+    let _ = tokio::time::timeout(SOON, stream.read_to_string(&mut answer)).await.expect("in time");
     answer
 }
 
@@ -126,7 +126,7 @@ async fn send(address: SocketAddr, request: &str, times: usize) -> TcpStream {
 }
 
 #[tokio::test]
-async fn of_responses_that_nobody_reads_there_is_one_and_not_for_long() {
+async fn unread_responses_are_bounded_and_time_out() {
     for frames in [1, 100] {
         let large = Large::new(frames);
         let (server, address) = server(large.clone()).await;
@@ -147,7 +147,7 @@ async fn of_responses_that_nobody_reads_there_is_one_and_not_for_long() {
 }
 
 #[tokio::test]
-async fn responses_without_a_body_do_not_heap_up_either() {
+async fn unread_responses_without_a_body_are_bounded() {
     let large = Large::new(1);
     let (server, address) = server(large.clone()).await;
 
@@ -159,7 +159,7 @@ async fn responses_without_a_body_do_not_heap_up_either() {
 }
 
 #[tokio::test]
-async fn a_response_in_many_frames_arrives_whole() {
+async fn a_response_in_many_frames_arrives_complete() {
     let large = Large::new(50);
     let (server, address) = server(large.clone()).await;
 
@@ -173,7 +173,7 @@ async fn a_response_in_many_frames_arrives_whole() {
 }
 
 #[tokio::test]
-async fn a_client_that_speaks_http_2_is_told_that_it_is_not_spoken_here() {
+async fn an_http_2_preface_gets_505() {
     let (server, address) = server(Large::new(1)).await;
 
     let mut stream = TcpStream::connect(address).await.unwrap();

@@ -13,28 +13,28 @@ pub fn of(config: &Config, listening: SocketAddr) -> Vec<String> {
     // May be left over from a test.
     warn(
         !config.auth.throttle,
-        "AUTH_THROTTLE_ENABLED is false: passwords and codes can be guessed without end",
+        "AUTH_THROTTLE_ENABLED is false: attempts to guess passwords and codes are not limited",
     );
     warn(
         config.limits.per_address.is_none(),
-        "RATE_LIMITER_ENABLED is false: nothing bounds how many requests and messages one client sends",
+        "RATE_LIMITER_ENABLED is false: the requests and messages of a client are not limited",
     );
     warn(
         config.bootstrap.demo && !listening.ip().is_loopback(),
-        "--demo is not for other machines, and HOST lets them in: everybody knows its passwords, and \
-         visitors may read and write",
+        "--demo has public passwords and lets visitors read and write, and HOST accepts \
+         connections from other machines: use --demo with HOST=127.0.0.1",
     );
     warn(
         config.browser.cors.is_ignored,
-        "CORS_ORIGIN has no effect without CORS_ENABLED=true: pages of the origins it names are \
-         treated as before",
+        "CORS_ORIGIN has no effect without CORS_ENABLED=true: its origins are treated like all \
+         others",
     );
     warnings.extend(
         config
             .providers
             .unknown
             .iter()
-            .map(|name| format!("{name} has no effect: there is no such setting of a provider")),
+            .map(|name| format!("{name} has no effect: providers have no such setting")),
     );
     warnings
 }
@@ -55,14 +55,14 @@ mod tests {
     }
 
     #[test]
-    fn there_is_nothing_to_warn_of_unless_somebody_has_set_it_so() {
+    fn the_defaults_cause_no_warnings() {
         assert_eq!(told(&[], false, "0.0.0.0:8055"), Vec::<String>::new());
         assert_eq!(told(&[], true, "127.0.0.1:8055"), Vec::<String>::new());
         assert_eq!(told(&[], true, "[::1]:8055"), Vec::<String>::new());
     }
 
     #[test]
-    fn each_mistake_is_told_by_the_name_of_its_setting() {
+    fn each_warning_starts_with_the_name_of_its_setting() {
         const FRIEND: (&str, &str) = ("CORS_ORIGIN", "https://a.example");
         let google = [
             ("PUBLIC_URL", "https://chat.example.com"),

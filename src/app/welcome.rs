@@ -50,7 +50,7 @@ impl fmt::Display for Welcome<'_> {
         }
         if let Some((email, password)) = &first.admin {
             writeln!(f, "  admin     {email} / {password}")?;
-            writeln!(f, "            made just now and shown only this once: keep it")?;
+            writeln!(f, "            created now and shown only once: save this password")?;
         }
         Ok(())
     }
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_is_named_with_the_address_it_listens_on() {
+    fn the_welcome_lists_all_urls_and_accounts() {
         let mut config = Config::for_tests();
         config.bootstrap.demo = true;
         let admin = Some(("admin@example.com".to_owned(), "generated".to_owned()));
@@ -93,13 +93,13 @@ mod tests {
                  sign in   {alice} / {alices}\n  \
                  sign in   {bob} / {bobs}\n  \
                  admin     admin@example.com / generated\n            \
-                 made just now and shown only this once: keep it\n"
+                 created now and shown only once: save this password\n"
             )
         );
     }
 
     #[test]
-    fn the_public_address_is_preferred() {
+    fn the_public_url_is_preferred() {
         let mut config = Config::for_tests();
         config.server.public_url = "https://chat.example.com".to_owned();
         let first = Bootstrapped::default();
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_that_is_switched_off_is_not_named() {
+    fn a_disabled_socket_is_not_listed() {
         let mut config = Config::for_tests();
         config.websockets.enabled = false;
         let first = Bootstrapped::default();

@@ -12,12 +12,12 @@ use crate::model::Event;
 const BATCHES_MAX: usize = 1024;
 
 /// The events of one transaction, in order. An empty batch marks the end.
-pub type News = Arc<[Arc<Event>]>;
+pub type CommittedEvents = Arc<[Arc<Event>]>;
 
 /// Carries committed events from the writer to the subscriber that delivers them.
 pub struct Bus {
-    publisher: mpsc::Sender<News>,
-    subscriber: Mutex<mpsc::Receiver<News>>,
+    publisher: mpsc::Sender<CommittedEvents>,
+    subscriber: Mutex<mpsc::Receiver<CommittedEvents>>,
 }
 
 impl Bus {
@@ -29,13 +29,13 @@ impl Bus {
     }
 
     /// Publishes committed events. Waits while the queue is full.
-    pub async fn publish(&self, news: News) {
+    pub async fn publish(&self, news: CommittedEvents) {
         // The receiver lives as long as the bus itself.
         let _ = self.publisher.send(news).await;
     }
 
     /// Receives the next batch, in publishing order. There must be only one consumer.
-    pub async fn next(&self) -> Option<News> {
+    pub async fn next(&self) -> Option<CommittedEvents> {
         self.subscriber.lock().await.recv().await
     }
 }

@@ -6,4 +6,4 @@
 mod local;
 
 pub use local::Bus;
-pub use local::News;
+pub use local::CommittedEvents;

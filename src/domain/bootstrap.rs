@@ -75,7 +75,7 @@ pub async fn run(
         let (password, generated) = match &config.admin_password {
             Some(password) => {
                 if password_policy::is_common(&password.0) {
-                    tracing::warn!("ADMIN_PASSWORD is one of the most common ones: change it");
+                    tracing::warn!("ADMIN_PASSWORD is a very common password: change it");
                 }
                 (password.0.clone(), false)
             }
@@ -114,7 +114,7 @@ async fn public_user(config: &BootstrapConfig, store: &Store) -> Result<Option<U
     let user = row.and_then(|row| row.value("id").as_uuid());
     if user.is_none() && config.public_user.is_some() {
         return Err(Error::payload(format!(
-            "PUBLIC_USER is \"{name}\", but there is no account with this address or id"
+            "PUBLIC_USER is \"{name}\", but no account has this email address or id"
         )));
     }
     Ok(user)

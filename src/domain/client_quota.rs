@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_and_its_address_have_shares_that_come_back() {
+    fn account_and_address_quotas_are_enforced_and_released() {
         let quota = ClientQuota::new(10);
         let take = |user, address, count| quota.take(&actor(user, address), count);
 

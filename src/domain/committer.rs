@@ -164,19 +164,22 @@ impl Committer {
                 Ok(begun) => begun,
                 Err(_) if changes.store.is_ending() => return,
                 Err(error) => {
-                    tracing::error!(error = %error, "deletions that were begun cannot be read");
+                    tracing::error!(error = %error, "cannot read unfinished deletions");
                     return;
                 }
             };
             for Begun { rest, erases } in begun {
-                tracing::info!(actor = ?rest.actor, erases, "deletions go on that were begun before");
+                tracing::info!(actor = ?rest.actor, erases, "resuming unfinished deletions");
                 // The failure is logged already; the next start tries again.
                 let done = Arc::clone(&changes).finish(rest).await;
                 if erases
                     && done.is_ok()
                     && let Err(error) = changes.store.purge_texts().await
                 {
-                    tracing::error!(error = %error, "parts of erased texts are left in the index");
+                    tracing::error!(
+                        error = %error,
+                        "the search index still has parts of erased texts"
+                    );
                 }
             }
         });
@@ -231,12 +234,15 @@ impl Committer {
                 }
                 Ok(Outcome::Duplicate(_)) => return Ok(Vec::new()),
                 Err(error) if error.is_passing() => {
-                    tracing::warn!(error = %error, "a long write waits");
+                    tracing::warn!(error = %error, "a long write failed and will be retried");
                     time::sleep(RETRY_PAUSE).await;
                 }
                 Err(error) => {
                     if rest.is_decided() {
-                        tracing::error!(error = %error, "a deletion stays unfinished until a restart");
+                        tracing::error!(
+                            error = %error,
+                            "a deletion stays unfinished until the next start"
+                        );
                     }
                     return Err(error.into());
                 }

@@ -29,7 +29,7 @@ pub enum Error {
     #[error("provider refused")]
     InvalidProvider,
     /// An external service that sign-in depends on gives no valid response.
-    #[error("provider {0} does not answer as it should")]
+    #[error("provider {0} does not respond correctly")]
     ProviderUnavailable(String),
     /// The payload is invalid; the reason is for the client.
     #[error("invalid payload: {0}")]
@@ -44,7 +44,7 @@ pub enum Error {
     #[error("validation failed")]
     FailedValidation(Vec<Violation>),
     /// A value that has to be unique is taken.
-    #[error("value of {collection}.{field} is taken")]
+    #[error("value of {collection}.{field} is already taken")]
     RecordNotUnique {
         /// The collection.
         collection: &'static str,
@@ -72,7 +72,7 @@ pub enum Error {
     #[error("limit exceeded: {0}")]
     LimitExceeded(String),
     /// The pending requests and responses of one account or address take too much memory.
-    #[error("the share of {share} bytes is exceeded")]
+    #[error("the memory quota of {share} bytes is exceeded")]
     ShareExceeded {
         /// The memory quota in bytes.
         share: usize,
@@ -89,7 +89,7 @@ pub enum Error {
         retry_after: Duration,
     },
     /// The system refuses a thread for an expensive operation; a later retry may succeed.
-    #[error("the system refuses a thread")]
+    #[error("the operating system cannot start a thread")]
     NoThread(#[source] std::io::Error),
     /// A query exceeds its time limit.
     #[error("the query takes longer than {allowed:?}")]
@@ -98,10 +98,10 @@ pub enum Error {
         allowed: Duration,
     },
     /// The store is temporarily unavailable: it is locked, full, slow or stopping.
-    #[error("storage does not answer")]
+    #[error("the database does not respond")]
     Unavailable(#[source] StoreError),
     /// The store failed.
-    #[error("storage failed")]
+    #[error("the database failed")]
     Store(#[source] StoreError),
 }
 
@@ -171,9 +171,8 @@ impl Error {
     #[must_use]
     pub fn key_reused() -> Self {
         Self::Unprocessable(
-            "this idempotency key was used for something else before: use a new one for something \
-             new"
-            .to_owned(),
+            "this idempotency key was used for another request: use a new key for a new request"
+                .to_owned(),
         )
     }
 
@@ -215,11 +214,13 @@ impl From<StoreError> for Error {
                 details: Vec::new(),
             }]),
             StoreError::NoAdministrator => Self::Unprocessable(
-                "the last active administrator has to stay: make another one first".to_owned(),
+                "this would remove the last active administrator: make another account an \
+                 administrator first"
+                    .to_owned(),
             ),
             StoreError::TooMuch { bytes_max } => Self::LimitExceeded(format!(
-                "the items that one request changes may have at most {bytes_max} bytes together, as \
-                 they are and as they become: change fewer at a time"
+                "the items that one request changes may have at most {bytes_max} bytes in total, \
+                 before and after the change: change fewer items at a time"
             )),
             StoreError::OutOfTime(allowed) => Self::TooCostly { allowed },
             StoreError::KeyReused => Self::key_reused(),

@@ -161,7 +161,7 @@ mod tests {
     const VISITORS: Owner = Owner::Visitors(None);
 
     #[test]
-    fn small_pieces_are_free_and_larger_ones_count_until_they_are_dropped() {
+    fn small_reservations_are_free_and_large_ones_are_counted() {
         let shares = budget(VISITORS_SHARE * 4 * STEP);
         let mut small = Reservation::new(&shares, VISITORS);
         let mut large = Reservation::new(&shares, VISITORS);
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_split_off_is_given_back_by_itself_and_belongs_to_whom_it_did() {
+    fn a_split_reservation_keeps_its_owner_and_is_released_on_drop() {
         let shares = budget(VISITORS_SHARE * 4 * STEP);
         let other = Owner::Account(uuid::Uuid::nil());
         let mut held = Reservation::new(&shares, VISITORS);
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn all_owners_together_have_a_bound() {
+    fn the_total_over_all_owners_is_bounded() {
         let shares = budget(16 * STEP);
         let account = |number| Owner::Account(uuid::Uuid::from_u128(number));
         let mut held = Vec::new();
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn one_large_thing_has_a_place_in_the_share_of_an_account() {
+    fn an_oversized_piece_fits_if_the_account_holds_nothing_else() {
         let shares = budget(16 * STEP);
         let owner = Owner::Account(uuid::Uuid::nil());
         let mut large = Reservation::new(&shares, owner);

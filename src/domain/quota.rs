@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_takes_more_than_their_share_or_than_there_is() {
+    fn permits_are_bounded_per_owner_and_in_total() {
         let quota = Quota::new(10, 15);
 
         let first = quota.take(account(1), 10, 10).ok().unwrap();
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_changes_its_size_within_what_is_left() {
+    fn a_permit_resizes_within_the_remaining_quota() {
         let quota = Quota::with_visitors(10, 4, 15);
         let visitors = Owner::Visitors(None);
 
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_anyway_leaves_nothing_to_take() {
+    fn a_forced_permit_exhausts_the_quota() {
         let quota = Quota::new(10, 15);
 
         let mut much = quota.nothing(account(1));
@@ -279,7 +279,7 @@ mod tests {
     /// The total in use is the sum of the live permits after any sequence of acquiring, resizing
     /// and dropping, including drops during a panic.
     #[test]
-    fn what_is_taken_is_always_the_sum_of_the_parts() {
+    fn usage_equals_the_sum_of_the_live_permits() {
         let step = (0..4_u128, 0..20_usize, 0..3_u8);
         proptest!(|(steps in prop::collection::vec(step, 0..60))| {
             let quota = Quota::with_visitors(30, 10, 70);
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn visitors_of_one_network_share() {
+    fn visitors_of_one_network_share_a_quota() {
         let of = |address: &str| {
             let mut actor = Actor::nobody();
             actor.profile.address = Some(address.parse().unwrap());

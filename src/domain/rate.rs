@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tokens_of_a_second_come_at_once_and_then_one_after_the_other() {
+    fn the_bucket_allows_a_burst_and_then_refills_steadily() {
         let start = start();
         let mut rate = Rate::new(10, start);
 
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_in_advance_are_waited_for_afterwards() {
+    fn spending_beyond_the_bucket_returns_the_wait() {
         let start = start();
         let mut rate = Rate::new(10, start);
 
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn patience_gets_a_token_to_wait_for() {
+    fn a_token_is_reserved_within_the_maximum_wait() {
         let start = start();
         let mut rate = Rate::new(1, start);
         let patience = Duration::from_secs(2);
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_for_more_than_the_burst_waits_for_a_full_bucket_and_is_paid_for() {
+    fn a_request_above_the_burst_waits_for_a_full_bucket() {
         let start = start();
         let points = NonZeroU32::new(100).unwrap();
         let mut rate = Rate::of(RateLimit { points, duration: Duration::from_secs(10) }, start);
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_come_once_are_bounded_and_do_not_refill_the_bucket_of_one_that_comes_often() {
+    fn one_time_keys_are_bounded_and_do_not_evict_frequent_keys() {
         let quota = RateLimit { points: NonZeroU32::MIN, duration: Duration::from_mins(1) };
         let (rates, now) = (Rates::new(quota), Instant::now());
         assert!(rates.of(&0, now).lock().take(now, NO_TIME).is_ok());

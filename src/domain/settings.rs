@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_a_row_nobody_registers_and_addresses_are_checked() {
+    fn defaults_disable_registration_and_require_verification() {
         let none = InForce(None);
 
         assert!(!none.public_registration());
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_says_what_was_set() {
+    fn settings_are_read_from_the_row() {
         let filter = json!({"email": {"_ends_with": "@example.com"}});
         let row = Row::empty(&SETTINGS)
             .with("project_name", Value::text("Our chat"))

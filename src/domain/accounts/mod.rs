@@ -216,7 +216,7 @@ fn password_or_generated(password: Option<&str>) -> Result<(String, bool), Error
 #[must_use]
 pub fn generate() -> String {
     let mut bytes = [0; 15];
-    getrandom::fill(&mut bytes).expect("the operating system has randomness");
+    getrandom::fill(&mut bytes).expect("the operating system provides random numbers");
     BASE64URL_NOPAD.encode(&bytes)
 }
 

@@ -51,8 +51,8 @@ const DELETED_EACH: usize = 64;
 
 const ADVICE_ITEMS: &str =
     "Create or change fewer items. The operator can raise RATE_LIMITER_ITEMS_POINTS";
-const ADVICE_DELIVERY: &str =
-    "Many follow these changes, and others write too. Send one after the other has been delivered";
+const ADVICE_DELIVERY: &str = "These changes have many subscribers, and other clients write too. \
+                               Wait for the delivery of one change before you send the next";
 
 /// Admission control for writes.
 pub struct Admission {
@@ -228,7 +228,7 @@ fn check_list(created: u64, load: Load) -> Result<(), Error> {
     }
     let fitting = (ALONE * created / deliveries).max(LIST_MIN);
     Err(Error::LimitExceeded(format!(
-        "{created} new items are more than can be delivered to {followers} subscriptions at once: create \
+        "{created} new items are too many to deliver to {followers} subscriptions at once: create \
          at most {fitting} at a time"
     )))
 }

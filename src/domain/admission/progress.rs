@@ -103,7 +103,7 @@ mod tests {
     const SOON: Duration = Duration::from_millis(10);
 
     #[test]
-    fn an_event_is_written_once_each_thread_with_work_has_written_it() {
+    fn an_event_is_written_after_every_busy_thread_wrote_it() {
         let progress = Progress::new(2);
         progress.deliver(5);
         assert_eq!(progress.written(), 5);
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_of_a_delivery_follows_the_measurements_and_not_small_rounds() {
+    fn delivery_time_is_estimated_from_large_rounds_only() {
         let progress = Progress::new(1);
         for _ in 0..100 {
             progress.write(0, 1, 500, Duration::from_millis(10));
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn without_threads_all_that_is_delivered_counts_as_written() {
+    fn without_threads_delivered_events_count_as_written() {
         let progress = Progress::new(0);
         progress.deliver(3);
 

@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_that_writes_alone_has_many_deliveries_under_way_until_they_are_written() {
+    async fn a_lone_writer_has_a_bounded_number_of_deliveries_in_flight() {
         let (progress, windows) = windows();
         let most = ALONE / FOLLOWERS;
 
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_that_waits_for_its_deliveries_is_never_held_back() {
+    async fn a_client_that_awaits_its_deliveries_is_never_delayed() {
         let (progress, windows) = windows();
         enter(&windows, BUSY, 10).unwrap().commit(1);
 
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_flood_has_a_part_of_the_time_while_another_client_writes() {
+    async fn a_flood_gets_a_bounded_share_beside_another_writer() {
         const FLOOD: u32 = 40;
         for writes in [false, true] {
             let (progress, windows) = windows();
@@ -291,7 +291,7 @@ mod tests {
             let others = async {
                 loop {
                     if writes {
-                        enter(&windows, OTHER, 1).expect("it waits for nobody").commit(next());
+                        enter(&windows, OTHER, 1).expect("the window is open").commit(next());
                     }
                     progress.deliver(seq.load(Ordering::Relaxed));
                     tokio::time::sleep(PAUSE).await;
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_list_is_paid_for_by_the_lists_after_it_and_not_by_single_messages() {
+    async fn a_bulk_write_delays_later_bulk_writes_but_no_single_ones() {
         let (progress, windows) = windows();
         enter(&windows, OTHER, 1).unwrap().commit(1);
         windows.enter(&BUSY, items(100)).await.commit(2);

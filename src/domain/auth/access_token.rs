@@ -137,7 +137,7 @@ impl AccessTokens {
     #[must_use]
     pub fn make(&self, claims: &Claims) -> String {
         signatures::encode(&Header::new(Algorithm::HS256), claims, &self.encoding)
-            .expect("claims have a JSON form and HMAC takes any key")
+            .expect("claims can be serialized, and HMAC accepts any key")
     }
 
     /// Verifies a token and returns its claims. The caller must check the expiry.
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_opened_is_known_again() {
+    fn only_verified_tokens_are_recalled_from_the_cache() {
         let (tokens, other) = (tokens(SECRET), tokens("another secret of thirty-two characters"));
         let token = tokens.make(&claims());
 
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_says_what_it_was_made_of() {
+    fn a_token_round_trips_its_claims() {
         let token = tokens(SECRET).make(&claims());
 
         assert!(claims_to_be_ours(&token));
@@ -255,20 +255,20 @@ mod tests {
     }
 
     #[test]
-    fn a_session_token_says_its_generation() {
+    fn a_session_token_carries_its_generation() {
         let token = tokens(SECRET).make(&Claims { generation: Some(4), ..claims() });
 
         assert_eq!(tokens(SECRET).open(&token, NOW).unwrap().generation, Some(4));
     }
 
     #[test]
-    fn a_token_expires_exactly_when_it_says() {
+    fn a_token_expires_at_its_exp_claim() {
         assert!(!claims().is_expired(Timestamp::from_millis(1_795_303_906_999)));
         assert!(claims().is_expired(Timestamp::from_millis(1_795_303_907_000)));
     }
 
     #[test]
-    fn an_expired_token_still_says_whose_it_was() {
+    fn an_expired_token_can_still_be_opened() {
         let late = NOW.plus(Duration::from_secs(100_000));
         let token = tokens(SECRET).make(&claims());
 
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_is_not_good_yet_is_refused() {
+    fn a_token_that_is_not_yet_valid_is_refused() {
         let mut bent = bendable();
         bent["nbf"] = json!(NOW.seconds() + 1);
         let token = signed(&bent, Algorithm::HS256, SECRET);
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn other_issuers_and_other_texts_are_not_ours() {
+    fn foreign_and_malformed_tokens_are_not_ours() {
         for issuer in [json!("somebody else"), json!(["directus"]), json!(null)] {
             let mut bent = bendable();
             bent["iss"] = issuer;

@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn its_threads_give_way_and_no_others_do() {
+    async fn only_background_threads_run_at_low_priority() {
         let priority = || rustix::process::getpriority_process(None).unwrap();
         let here = priority();
 
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_reaches_the_caller() {
+    async fn a_panic_propagates_to_the_caller() {
         let panicking = spawn(|| panic!("for the test")).unwrap();
 
         let cause = panicking.await.unwrap().unwrap_err();
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_is_done_at_once_while_other_work_goes_on() {
+    async fn concurrent_work_runs_on_separate_threads() {
         let (release, held) = std::sync::mpsc::channel::<()>();
         let first = spawn(move || held.recv()).unwrap();
 

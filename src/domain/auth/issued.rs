@@ -120,7 +120,7 @@ impl Issuer {
             TokenError::Refused => Error::InvalidToken,
             TokenError::Unavailable(reason) => {
                 let provider = &self.config.provider;
-                tracing::warn!(%provider, reason, "the keys of an issuer cannot be fetched");
+                tracing::warn!(%provider, reason, "cannot fetch the keys of an issuer");
                 Error::ProviderUnavailable(provider.clone())
             }
         }

@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hmac_is_the_one_of_rfc_4231() {
+    fn hmac_matches_the_rfc_4231_vector() {
         let key = MacKey::raw(b"Jefe");
 
         let mac = key.sign(b"what do ya want for nothing?");

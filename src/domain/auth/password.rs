@@ -75,7 +75,7 @@ impl Passwords {
         let memory = config.memory_kib.max(Params::MIN_M_COST * lanes);
         let passes = config.passes.max(Params::MIN_T_COST);
         let params = Params::new(memory, passes, lanes, Some(Params::DEFAULT_OUTPUT_LEN))
-            .expect("the figures were raised to what argon2id can do");
+            .expect("the parameters were raised to the minimums of argon2id");
         Self {
             argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone()),
             dummy: dummy(&params),
@@ -212,9 +212,11 @@ fn dummy(params: &Params) -> PasswordHash {
     PasswordHash {
         algorithm: Algorithm::Argon2id.ident(),
         version: Some(Version::V0x13.into()),
-        params: ParamsString::try_from(params).expect("parameters have a PHC form"),
-        salt: Some(Salt::new(&[0; 16]).expect("16 bytes are a salt")),
-        hash: Some(Output::new(&[0; Params::DEFAULT_OUTPUT_LEN]).expect("32 bytes are a digest")),
+        params: ParamsString::try_from(params).expect("the parameters fit into a PHC string"),
+        salt: Some(Salt::new(&[0; 16]).expect("16 bytes are a valid salt")),
+        hash: Some(
+            Output::new(&[0; Params::DEFAULT_OUTPUT_LEN]).expect("32 bytes are a valid digest"),
+        ),
     }
 }
 
@@ -236,7 +238,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_password_fits_its_own_hash_only() {
+    async fn a_hash_verifies_only_its_own_password() {
         let hash = passwords().hash("secret").await.unwrap();
 
         assert!(hash.starts_with("$argon2id$v=19$m=16,t=1,p=1$"), "{hash}");
@@ -253,22 +255,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_fits_where_there_is_no_hash() {
+    async fn a_missing_or_malformed_hash_verifies_nothing() {
         for hash in [None, Some(""), Some("secret"), Some("$argon2id$v=19$m=16,t=1,p=1")] {
             assert!(!passwords().verify("secret", hash).await.unwrap(), "{hash:?}");
         }
     }
 
     #[tokio::test]
-    async fn a_panic_is_the_callers() {
+    async fn a_panic_propagates_to_the_caller() {
         let work = passwords();
-        let panics = tokio::spawn(async move { work.run(|| panic!("as it may")).await });
+        let panics = tokio::spawn(async move { work.run(|| panic!("in a test")).await });
 
         assert!(panics.await.unwrap_err().is_panic());
     }
 
     #[test]
-    fn what_stands_in_for_a_missing_hash_costs_as_much_to_check() {
+    fn the_dummy_hash_costs_as_much_as_a_real_one() {
         let passwords = Passwords::new(HashConfig { memory_kib: 64, passes: 3, lanes: 2 });
 
         assert!(passwords.parse(&passwords.dummy.to_string()).is_some());
@@ -276,7 +278,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_empty_or_endless_password_is_wrong() {
+    async fn empty_and_overlong_passwords_are_refused() {
         let hash = passwords().argon2.hash_password(b"").unwrap().to_string();
         let endless = "a".repeat(PASSWORD_BYTES_MAX + 1);
         let endless_hash = passwords().argon2.hash_password(endless.as_bytes()).unwrap();
@@ -288,7 +290,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn hashes_of_other_parameters_fit_and_are_to_be_renewed() {
+    async fn hashes_with_other_parameters_verify_and_need_a_rehash() {
         for hash in [
             foreign(Algorithm::Argon2id, 64, 3, 4),
             foreign(Algorithm::Argon2id, 16, 2, 1),
@@ -301,7 +303,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_hash_of_our_own_is_not_to_be_renewed() {
+    async fn a_current_hash_needs_no_rehash() {
         let hash = passwords().hash("secret").await.unwrap();
 
         assert!(!passwords().needs_rehash(&hash));
@@ -309,7 +311,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_hash_as_directus_makes_them_fits() {
+    async fn a_directus_hash_verifies() {
         // Made by another implementation, hash-wasm.
         let hash = "$argon2id$v=19$m=65536,t=3,p=4$MDEyMzQ1Njc4OWFiY2RlZg\
                     $uKZLaN6muIyoyIYr5waqw3y+zaDbe9aLSPj6Ln/rbz4";
@@ -319,7 +321,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_hash_that_asks_for_absurd_work_is_refused_without_doing_it() {
+    async fn a_hash_with_excessive_cost_is_refused_without_hashing() {
         let digest = "c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
         for cost in ["m=4294967295,t=1,p=1", "m=65536,t=4000000000,p=1", "m=65536,t=1,p=200"] {
@@ -331,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_usual_hash_costs_no_more_than_those_of_directus_or_our_own() {
+    fn usual_hashes_cost_no_more_than_directus_or_own_hashes() {
         let digest = "c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
         let costly = HashConfig { memory_kib: 65_537, passes: 4, lanes: 5 };
         for (cost, is_usual) in [
@@ -352,7 +354,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn costs_below_what_argon2id_can_do_are_raised() {
+    async fn costs_below_the_argon2id_minimum_are_raised() {
         let passwords = Passwords::new(HashConfig { memory_kib: 0, passes: 0, lanes: 0 });
 
         let hash = passwords.hash("secret").await.unwrap();
@@ -362,7 +364,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_new_password_is_measured_and_an_old_one_is_not() {
+    async fn the_policy_applies_only_to_new_passwords() {
         let refused = passwords().hash_new("password").await;
 
         assert!(matches!(refused, Err(Error::FailedValidation(_))), "{refused:?}");
@@ -373,7 +375,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_finds_no_place_to_wait_is_told_so() {
+    async fn a_full_hashing_queue_returns_too_busy() {
         let passwords = Passwords::with_places(CHEAP, 1, 2);
         let _taken = Arc::clone(&passwords.places).try_acquire_many_owned(3).unwrap();
 
@@ -382,7 +384,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn places_and_threads_are_given_back() {
+    async fn hashing_permits_are_released() {
         let passwords = Passwords::with_places(CHEAP, 1, 0);
 
         for _ in 0..3 {

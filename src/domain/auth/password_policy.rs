@@ -90,8 +90,9 @@ pub fn check(password: &str, pattern: Option<&Pattern>) -> Result<(), Error> {
     let fits = || match pattern.map_or(Ok(true), |pattern| pattern.fits(password)) {
         Ok(fits) => Ok(fits),
         Err(reason) => Err(Error::Unprocessable(format!(
-            "whether the password fits AUTH_PASSWORD_POLICY or \"auth_password_policy\" cannot be told: \
-             {reason}. Choose a shorter one, or have the pattern changed"
+            "the password cannot be checked against AUTH_PASSWORD_POLICY or \
+             \"auth_password_policy\": {reason}. Choose a shorter password, or ask an \
+             administrator to change the pattern"
         ))),
     };
     let (kind, details) = if password.chars().count() < CHARACTERS_MIN {
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_measured_by_length_and_use_not_by_its_characters() {
+    fn short_common_and_blank_passwords_are_refused() {
         for (password, found) in [
             ("", "min_length"),
             ("sevensz", "min_length"),
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_asks_for_more() {
+    fn a_pattern_adds_requirements() {
         assert_eq!(refusal("correct horse", Some("/^.{14,}$/")), "regex");
         assert_eq!(refusal("correct horses", Some("/^.{14,}$/")), "");
         assert_eq!(refusal("password", Some("/^p/")), "common");

@@ -23,7 +23,7 @@ const GROUP: usize = 4;
 pub fn fresh() -> Vec<String> {
     let one = || {
         let mut bytes = [0; CODE_BYTES];
-        getrandom::fill(&mut bytes).expect("the operating system gives random numbers");
+        getrandom::fill(&mut bytes).expect("the operating system provides random numbers");
         let text = BASE32_NOPAD.encode(&bytes);
         let groups: Vec<&str> =
             (0..text.len()).step_by(GROUP).map(|at| &text[at..at + GROUP]).collect();
@@ -67,7 +67,7 @@ mod tests {
     const ACCOUNT: Uuid = Uuid::from_u128(7);
 
     #[test]
-    fn each_code_is_good_once_however_it_is_written() {
+    fn each_code_works_once_in_any_spelling() {
         let codes = fresh();
         let all = stored(ACCOUNT, &codes);
         assert_eq!((codes.len(), count(&all)), (10, 10));
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_code_of_the_account_changes_nothing() {
+    fn foreign_and_invalid_codes_are_refused() {
         let codes = fresh();
         let all = stored(ACCOUNT, &codes);
 
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_code_leaves_nothing() {
+    fn using_the_last_code_leaves_none() {
         let codes = vec!["ABCD-EFGH-IJKL-MNOP".to_owned()];
 
         let left = without(ACCOUNT, &stored(ACCOUNT, &codes), &codes[0]).unwrap();

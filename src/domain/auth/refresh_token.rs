@@ -89,7 +89,7 @@ impl RefreshTokens {
 #[must_use]
 pub fn fresh_seed() -> String {
     let mut seed = [0; 32];
-    getrandom::fill(&mut seed).expect("the operating system gives random numbers");
+    getrandom::fill(&mut seed).expect("the operating system provides random numbers");
     BASE64URL_NOPAD.encode(&seed)
 }
 
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_has_the_shape_clients_know_and_is_the_same_each_time() {
+    fn tokens_are_deterministic_and_have_64_characters() {
         let token = tokens().make(SESSION, SEED, 7);
 
         assert_eq!(token.len(), 64);
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_says_whose_and_which_it_is() {
+    fn a_token_carries_its_session_and_generation() {
         let claimed = Claimed::parse(&tokens().make(SESSION, SEED, 7)).unwrap();
 
         assert_eq!((claimed.session, claimed.generation), (SESSION, 7));
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn no_changed_character_goes_unnoticed() {
+    fn a_change_of_any_character_is_detected() {
         let token = tokens().make(SESSION, SEED, 7);
 
         for at in 0..token.len() {
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_the_secret_nor_the_seed_alone_is_enough() {
+    fn a_genuine_token_needs_both_secret_and_seed() {
         let claimed = Claimed::parse(&tokens().make(SESSION, SEED, 7)).unwrap();
         let elsewhere = RefreshTokens::new(&Secret("another secret".to_owned()));
 
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn another_shape_is_no_token() {
+    fn malformed_tokens_are_not_parsed() {
         let token = tokens().make(SESSION, SEED, 7);
 
         for text in ["", "abc", &token[..63], &format!("{token}A"), &"é".repeat(32)] {

@@ -71,7 +71,7 @@ mod tests {
     const LATE: Duration = Duration::from_millis(10_001);
 
     #[test]
-    fn a_token_is_judged_by_its_generation_the_grace_and_the_mode() {
+    fn verdicts_depend_on_generation_grace_period_and_mode() {
         use Mode::Cookie;
         use Mode::Json;
         use Mode::Session;
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn after_the_grace_a_used_token_of_another_client_ends_the_session() {
+    fn reuse_by_another_client_after_grace_ends_the_session() {
         for mode in [Mode::Json, Mode::Cookie, Mode::Session] {
             for (shown, age, verdict) in [
                 (5, LATE, Verdict::Rotate),
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_token_is_current_until_the_grace_of_its_successor_is_over() {
+    fn a_session_token_is_current_until_its_grace_period_ends() {
         assert!(is_current(5, 5, LATE, GRACE));
         assert!(is_current(4, 5, GRACE, GRACE));
         assert!(!is_current(4, 5, LATE, GRACE));
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn without_grace_two_tabs_of_one_client_get_the_same_successor() {
+    fn tabs_of_one_client_get_the_same_successor_without_grace() {
         let last = Rotation { newest: 5, age: EARLY, same_client: true };
         assert_eq!(judge(4, last, Duration::ZERO, Mode::Json), Verdict::Again);
         assert_eq!(judge(3, last, Duration::ZERO, Mode::Json), Verdict::End);

@@ -41,7 +41,7 @@ impl Sealing {
     #[must_use]
     pub fn seal(&self, account: Uuid, text: &str) -> String {
         let mut nonce = [0; NONCE_BYTES];
-        getrandom::fill(&mut nonce).expect("the operating system gives random numbers");
+        getrandom::fill(&mut nonce).expect("the operating system provides random numbers");
         let payload = Payload { msg: text.as_bytes(), aad: account.as_bytes() };
         let sealed =
             self.cipher.encrypt(&nonce.into(), payload).expect("a short text can be encrypted");
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sealed_is_opened_again_and_does_not_show() {
+    fn a_sealed_secret_is_encrypted_and_can_be_opened() {
         let sealed = sealing("one").seal(ACCOUNT, "GEZDGNBVGY3TQOJQ");
 
         assert!(!sealed.contains("GEZDGNBVGY3TQOJQ"), "{sealed}");
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn another_secret_another_account_or_a_changed_value_opens_nothing() {
+    fn opening_fails_for_a_wrong_secret_account_or_value() {
         let sealed = sealing("one").seal(ACCOUNT, "GEZDGNBVGY3TQOJQ");
 
         assert_eq!(sealing("two").open(ACCOUNT, &sealed), None);
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_in_clear_is_taken_as_it_is() {
+    fn a_plaintext_secret_is_returned_unchanged() {
         assert_eq!(sealing("one").open(ACCOUNT, "NVCVSM").as_deref(), Some("NVCVSM"));
     }
 }

@@ -173,7 +173,10 @@ impl Auth {
         if totp::is_code(&otp) {
             let secret = self.sealing.open(id, stored).as_deref().and_then(Secret::parse);
             if secret.is_none() {
-                tracing::error!(user.id = %id, "a second factor cannot be read: was SECRET changed?");
+                tracing::error!(
+                    user.id = %id,
+                    "cannot decrypt a second factor: was SECRET changed?"
+                );
             }
             let step = secret.and_then(|secret| secret.step_of(&otp, self.clock.now()));
             let step = step.ok_or(Error::InvalidOtp)?;
@@ -290,7 +293,7 @@ fn forget(id: Uuid) -> Mutation {
 }
 
 fn already_set() -> Error {
-    Error::payload("there is a second factor already: disable it first")
+    Error::payload("there already is a second factor: disable it first")
 }
 
 fn wrong(field: &str) -> Error {

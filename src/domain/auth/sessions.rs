@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_is_the_same_with_its_user_agent_and_within_its_address_block() {
+    fn clients_are_matched_by_user_agent_and_address_block() {
         let nameless = |ip: &str| ClientInfo::new(ip.parse().ok(), None);
         for (issued, shown, is_same) in [
             (client("192.0.2.7", "A"), client("192.0.2.7", "A"), true),
@@ -278,7 +278,7 @@ mod tests {
         let rotated = session.rotated(client("198.51.100.1", "B"), NOW, LIFETIME);
 
         let Mutation::Update { set, .. } = rotated.rotate(session.generation) else {
-            panic!("an update")
+            panic!("expected an update")
         };
         let stored = |name| set.iter().find(|(field, _)| field.name == name).unwrap().1.clone();
         assert_eq!(stored("ip"), Value::text("198.51.100.1"));
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_is_read_as_it_was_stored() {
+    fn a_session_round_trips_through_its_row() {
         for mode in [Mode::Json, Mode::Cookie, Mode::Session] {
             for client in [ClientInfo::default(), client("192.0.2.7", "Browser/1")] {
                 let session = Session::begin(Uuid::from_u128(1), mode, client, NOW, LIFETIME);
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_another_hand_is_an_error_that_names_the_column() {
+    fn an_inconsistent_row_is_an_error_that_names_the_column() {
         let row = row(begun(ClientInfo::default()).create()).with("mode", Value::text("telepathy"));
 
         let error = Session::read(&row).unwrap_err();
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_user_agent_is_cut() {
+    fn a_long_user_agent_is_truncated() {
         let row = row(begun(client("::1", &"é".repeat(300))).create());
 
         assert_eq!(row.value("ip").as_text(), Some("::1"));
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rotation_starts_the_lifetime_anew() {
+    fn a_rotation_renews_the_idle_lifetime_up_to_the_maximum() {
         let session = begun(ClientInfo::default());
         let later = NOW.plus(Duration::from_mins(1));
 

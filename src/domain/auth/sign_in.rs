@@ -138,7 +138,10 @@ impl Auth {
         begun
     }
 
-    #[expect(clippy::too_many_arguments, reason = "what was checked, and what is to begin")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the verified credentials and the properties of the new session"
+    )]
     async fn renew_and_begin(
         &self,
         user: &Row,
@@ -165,7 +168,10 @@ impl Auth {
 
     /// Begins a session after the password was verified, in one transaction with the changes to the
     /// second factor. Returns [`Error::Forbidden`] if the account has changed since.
-    #[expect(clippy::too_many_arguments, reason = "what was checked, and what is to begin")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the verified credentials and the properties of the new session"
+    )]
     pub(super) async fn begin(
         &self,
         user: &Row,
@@ -311,7 +317,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_active_accounts_can_be_used() {
+    fn only_active_accounts_can_sign_in() {
         let user = |status: Value| Row::empty(&USERS).with("status", status);
 
         assert!(is_active(&user(Value::text("active"))));
@@ -322,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_is_only_replaced_by_a_renewed_one() {
+    fn a_stored_hash_is_replaced_only_by_a_rehash() {
         let names = |op: Mutation| match op {
             Mutation::Update { set, .. } => {
                 set.iter().map(|(field, _)| field.name).collect::<Vec<_>>()

@@ -17,7 +17,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_digest_is_sha_256_in_lower_case() {
+    fn a_digest_is_sha_256_in_lowercase_hex() {
         assert_eq!(
             digest("abc"),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",

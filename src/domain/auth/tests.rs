@@ -147,7 +147,7 @@ fn assert_refused<T: std::fmt::Debug>(answer: Result<T, Error>) {
 }
 
 #[tokio::test]
-async fn a_sign_in_is_recognised_until_it_expires() {
+async fn an_access_token_authenticates_until_it_expires() {
     let world = World::new().await;
 
     let signed_in = world.login(Mode::Json).await;
@@ -166,7 +166,7 @@ async fn a_sign_in_is_recognised_until_it_expires() {
 }
 
 #[tokio::test]
-async fn whoever_cannot_sign_in_gets_one_answer() {
+async fn every_failed_sign_in_gets_the_same_error() {
     let world = World::new().await;
 
     assert_refused(world.try_login(EMAIL, "wrong", None, Mode::Json).await);
@@ -181,7 +181,7 @@ async fn whoever_cannot_sign_in_gets_one_answer() {
 }
 
 #[tokio::test]
-async fn a_refused_sign_in_is_held_back() {
+async fn a_refused_sign_in_is_delayed() {
     let stall = Duration::from_millis(60);
     let world = World::with(|config| config.login_stall = stall).await;
     let start = std::time::Instant::now();
@@ -192,7 +192,7 @@ async fn a_refused_sign_in_is_held_back() {
 }
 
 #[tokio::test]
-async fn an_outdated_hash_is_renewed_by_a_sign_in() {
+async fn an_outdated_hash_is_rehashed_on_sign_in() {
     let world = World::new().await;
     let other = HashConfig { memory_kib: 16, passes: 2, lanes: 1 };
     let hash = Passwords::new(other).hash(PASSWORD).await.unwrap();
@@ -207,7 +207,7 @@ async fn an_outdated_hash_is_renewed_by_a_sign_in() {
 }
 
 #[tokio::test]
-async fn a_token_stays_good_until_its_successor_is_used_and_then_ends_the_session() {
+async fn a_token_works_until_its_successor_is_used_then_ends_the_session() {
     let world = World::new().await;
     let first = world.login(Mode::Cookie).await.refresh_token.unwrap();
 
@@ -224,7 +224,7 @@ async fn a_token_stays_good_until_its_successor_is_used_and_then_ends_the_sessio
 }
 
 #[tokio::test]
-async fn two_clients_that_take_turns_with_a_copied_token_lose_the_session() {
+async fn a_copied_token_used_by_two_clients_ends_the_session() {
     let world = World::new().await;
     let (owner, thief) =
         (ClientInfo::default(), ClientInfo::new("203.0.113.9".parse().ok(), Some("Copy")));
@@ -240,7 +240,7 @@ async fn two_clients_that_take_turns_with_a_copied_token_lose_the_session() {
 }
 
 #[tokio::test]
-async fn all_who_refresh_at_once_get_the_same_successor() {
+async fn concurrent_refreshes_get_the_same_successor() {
     let world = World::new().await;
     let token = world.login(Mode::Json).await.refresh_token.unwrap();
 
@@ -251,7 +251,7 @@ async fn all_who_refresh_at_once_get_the_same_successor() {
 }
 
 #[tokio::test]
-async fn a_refresh_starts_the_lifetime_anew() {
+async fn a_refresh_renews_the_lifetime() {
     let world = World::new().await;
     let day = 24 * 3600;
     let first = world.login(Mode::Json).await.refresh_token.unwrap();
@@ -281,7 +281,7 @@ async fn an_access_token_ends_with_its_session() {
 }
 
 #[tokio::test]
-async fn a_rotation_that_comes_late_changes_nothing() {
+async fn a_stale_rotation_is_refused() {
     let world = World::new().await;
     let first = world.login(Mode::Json).await.refresh_token.unwrap();
     let row = world.store.read_sessions(world.user).await.unwrap().remove(0);
@@ -300,7 +300,7 @@ async fn a_rotation_that_comes_late_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_session_token_is_good_for_the_grace_after_its_successor_came() {
+async fn a_rotated_session_token_is_valid_for_the_grace_period() {
     let world = World::new().await;
     let first = world.login(Mode::Session).await;
     assert_eq!(first.refresh_token, None);
@@ -334,7 +334,7 @@ async fn a_session_token_is_good_for_the_grace_after_its_successor_came() {
 }
 
 #[tokio::test]
-async fn an_access_token_is_no_session_token() {
+async fn an_access_token_is_not_accepted_as_a_session_token() {
     let world = World::new().await;
     let signed_in = world.login(Mode::Json).await;
 
@@ -347,7 +347,7 @@ async fn an_access_token_is_no_session_token() {
 }
 
 #[tokio::test]
-async fn a_logout_ends_the_session_at_once_and_no_other() {
+async fn a_logout_ends_only_its_own_session() {
     let world = World::new().await;
     let stays = world.login(Mode::Json).await;
     let goes = world.login(Mode::Json).await;
@@ -382,7 +382,7 @@ async fn an_expired_session_token_can_still_log_out_but_not_refresh() {
 }
 
 #[tokio::test]
-async fn a_suspension_holds_from_the_next_use_on() {
+async fn a_suspension_applies_to_existing_tokens() {
     let world = World::new().await;
     let signed_in = world.login(Mode::Json).await;
     world.auth.recognise(&signed_in.access_token, None).await.unwrap();
@@ -400,7 +400,7 @@ async fn a_suspension_holds_from_the_next_use_on() {
 }
 
 #[tokio::test]
-async fn a_static_token_is_good_until_it_is_changed() {
+async fn a_static_token_is_valid_until_it_is_changed() {
     let world = World::new().await;
     world.set("token", Value::text(&static_token::digest("a-long-static-token"))).await;
 
@@ -416,7 +416,7 @@ async fn a_static_token_is_good_until_it_is_changed() {
 }
 
 #[tokio::test]
-async fn a_forged_token_is_invalid_and_a_foreign_one_unknown() {
+async fn forged_and_foreign_tokens_are_refused() {
     let world = World::new().await;
     let elsewhere = World::with(|config| config.secret = Secret("another".repeat(8))).await;
     let forged = elsewhere.login(Mode::Json).await;
@@ -437,7 +437,7 @@ async fn a_forged_token_is_invalid_and_a_foreign_one_unknown() {
 }
 
 #[tokio::test]
-async fn one_session_too_many_ends_the_one_that_was_not_refreshed_for_longest() {
+async fn the_session_limit_ends_the_least_recently_refreshed_session() {
     let world = World::with(|config| config.sessions_per_user_max = 2).await;
     let oldest = world.login(Mode::Json).await;
     world.pass(1);
@@ -456,7 +456,7 @@ async fn one_session_too_many_ends_the_one_that_was_not_refreshed_for_longest() 
 }
 
 #[tokio::test]
-async fn nothing_in_the_database_shows_a_token() {
+async fn the_database_stores_no_refresh_token() {
     let world = World::new().await;
     let token = world.login(Mode::Json).await.refresh_token.unwrap();
 
@@ -467,7 +467,7 @@ async fn nothing_in_the_database_shows_a_token() {
 }
 
 #[tokio::test]
-async fn a_password_changed_meanwhile_undoes_the_sign_in() {
+async fn a_concurrent_password_change_aborts_the_sign_in() {
     let world = World::new().await;
     let user = world.store.find(&USERS, Key::Uuid(world.user)).await.unwrap().unwrap();
     let checked = user.value("password").as_text().unwrap();
@@ -482,7 +482,7 @@ async fn a_password_changed_meanwhile_undoes_the_sign_in() {
 }
 
 #[tokio::test]
-async fn a_sweep_ends_what_has_expired_and_nothing_else() {
+async fn a_sweep_ends_only_expired_sessions() {
     let world = World::with(|config| config.refresh_token_ttl = Duration::from_secs(100)).await;
     world.login(Mode::Json).await;
     world.pass(60);
@@ -496,7 +496,7 @@ async fn a_sweep_ends_what_has_expired_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn who_has_to_wait_is_refused_before_anything_is_hashed() {
+async fn a_throttled_sign_in_is_refused_before_hashing() {
     let mut world = World::new().await;
     let cheap = HashConfig { memory_kib: 8, passes: 1, lanes: 1 };
     world.auth.passwords = Arc::new(Passwords::with_places(cheap, 0, 0));

@@ -38,7 +38,7 @@ impl Secret {
     #[must_use]
     pub fn fresh() -> Self {
         let mut bytes = vec![0; SECRET_BYTES];
-        getrandom::fill(&mut bytes).expect("the operating system gives random numbers");
+        getrandom::fill(&mut bytes).expect("the operating system provides random numbers");
         Self(bytes)
     }
 
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_are_those_of_rfc_6238() {
+    fn codes_match_the_rfc_6238_vectors() {
         // The last six of the eight digits in its appendix B.
         for (seconds, code) in [
             (59, "287082"),
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_is_good_one_step_early_and_one_step_late() {
+    fn a_code_is_valid_one_step_early_and_one_step_late() {
         let code = secret().code(100);
 
         for (step, found) in [(98, None), (99, Some(100)), (100, Some(100)), (101, Some(100))] {
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_read_as_people_copy_it() {
+    fn a_secret_parses_with_spaces_padding_and_lowercase() {
         let text = secret().to_text();
         assert_eq!(text, "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ");
 
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn the_address_names_service_and_account() {
+    fn the_otpauth_uri_names_the_service_and_the_account() {
         assert_eq!(
             secret().address("My chat", "p4@example.com"),
             "otpauth://totp/My%20chat:p4%40example.com?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\

@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whatever_is_done_takes_a_whole_number_of_steps() {
+    fn response_time_is_padded_to_whole_steps() {
         let steps = |elapsed, step| {
             whole_steps(Duration::from_millis(elapsed), Duration::from_millis(step)).as_millis()
         };

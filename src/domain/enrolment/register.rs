@@ -245,7 +245,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_filter_says_whose_addresses_may_come_in() {
+    fn the_email_filter_restricts_registration() {
         let filter = json!({"email": {"_ends_with": "@example.com"}});
 
         assert!(fits_filter(&filter, "a@example.com").unwrap());

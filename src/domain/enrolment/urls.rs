@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_itself_is_allowed_however_it_is_written() {
+    fn listed_pages_are_allowed_in_any_spelling() {
         for url in [
             "https://chat.example.com/welcome",
             "https://chat.example.com:443/welcome",
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_refused() {
+    fn other_urls_are_refused() {
         let long = format!("https://chat.example.com/welcome?{}", "x".repeat(3000));
         for url in [
             "",
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_names_what_was_asked_for_and_not_all_of_it() {
+    fn a_refusal_quotes_a_truncated_url() {
         let long = "x".repeat(5000);
 
         let refused = allowed(Some(&long), &[], "reset passwords");

@@ -34,7 +34,7 @@ impl Ignored {
     pub(super) fn report(self, collection: &Collection) -> Vec<String> {
         if !self.0.is_empty() {
             let (collection, names) = (collection.name, &self.0);
-            tracing::debug!(collection, ?names, "a payload has names that are no fields");
+            tracing::debug!(collection, ?names, "a payload has unknown fields");
         }
         self.0
     }
@@ -85,14 +85,14 @@ mod tests {
     }
 
     #[test]
-    fn the_one_missing_field_is_what_another_name_stands_for() {
+    fn a_single_missing_field_is_suggested_for_an_unknown_name() {
         let found = reasons(&MESSAGES, &["content"], &["x", "text"]);
         assert_eq!(found, ["`text` is not a field of messages; did you mean `content`?"]);
         assert_eq!(reasons(&MESSAGES, &["content"], &[]), [""]);
     }
 
     #[test]
-    fn of_several_missing_fields_those_are_meant_whose_names_are_alike() {
+    fn missing_fields_are_suggested_for_similar_names() {
         let found = reasons(&PERMISSIONS, &["collection", "action"], &["colection", "x"]);
 
         let expected = "`colection` is not a field of directus_permissions; did you mean \
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_bounded_and_each_is_there_once() {
+    fn ignored_names_are_bounded_and_unique() {
         let mut ignored = Ignored::default();
         let (long, many) = ("x".repeat(1000), (0..100).map(|n| n.to_string()));
         let many: Vec<String> = many.collect();

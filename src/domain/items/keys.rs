@@ -63,7 +63,7 @@ mod tests {
     use crate::model::schema::USERS;
 
     #[test]
-    fn a_number_may_be_text_and_nothing_else_may_be_a_number() {
+    fn integer_keys_are_parsed_from_numbers_and_numeric_text() {
         assert_eq!(parse(&MESSAGES, &json!(7)), Some(Key::Integer(7)));
         assert_eq!(parse(&MESSAGES, &json!("7")), Some(Key::Integer(7)));
         assert_eq!(parse(&MESSAGES, &json!(7.0)), Some(Key::Integer(7)));
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_uuid_is_a_key_of_a_system_collection_only() {
+    fn only_system_collections_have_uuid_keys() {
         let id = json!("7be1c9a2-4ec7-4666-a819-30f8e7ed735d");
 
         assert!(parse(&USERS, &id).is_some());

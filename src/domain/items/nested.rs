@@ -258,9 +258,7 @@ impl Draft<'_> {
     fn check_depth(&self, depth: usize) -> Result<(), Error> {
         let most = self.items.config.depth_max;
         if depth > most {
-            return Err(Error::payload(format!(
-                "A payload follows at most {most} relations, one behind the other"
-            )));
+            return Err(Error::payload(format!("A payload may nest at most {most} relations")));
         }
         Ok(())
     }
@@ -287,7 +285,7 @@ impl Changes {
                         changes.add_part(collection, &name, entries)?;
                     }
                 }
-                _ => return Err(structure("it is a list, or an object with lists")),
+                _ => return Err(structure("it must be a list, or an object with lists")),
             }
         }
         for keys in [&mut changes.link, &mut changes.release] {
@@ -305,7 +303,7 @@ impl Changes {
                 None => self.create.push(object),
             },
             Json::String(_) | Json::Number(_) => push_key(&mut self.link, collection, &entry)?,
-            _ => return Err(structure("a list holds keys and objects")),
+            _ => return Err(structure("a list may contain only keys and objects")),
         }
         Ok(())
     }
@@ -380,6 +378,7 @@ fn structure(reason: &str) -> Error {
 
 fn not_yet_known(name: &str) -> Error {
     Error::payload(format!(
-        "\"{name}\" cannot be written along with a new item whose key is counted up: create that first"
+        "\"{name}\" cannot be written together with a new item that gets its key from a counter: \
+         create the item first"
     ))
 }

@@ -114,14 +114,14 @@ mod tests {
     }
 
     #[test]
-    fn the_same_in_another_order_is_the_same() {
+    fn the_digest_ignores_key_order() {
         assert_eq!(of(&json!({"a": 1, "b": [{"c": 2, "d": 3}]})), {
             of(&json!({"b": [{"d": 3, "c": 2}], "a": 1}))
         });
     }
 
     #[test]
-    fn what_differs_differs() {
+    fn different_payloads_have_different_digests() {
         let payloads = [
             json!({"content": "a"}),
             json!([{"content": "a"}]),
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_leaves_no_trace() {
+    fn the_digest_omits_passwords() {
         let user = json!({"email": "a@b.c", "password": "secret"});
 
         assert_eq!(digest(&USERS, &user), digest(&USERS, &json!({"email": "a@b.c"})));
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_have_a_length_and_those_of_visitors_are_no_simple_ones() {
+    fn key_length_is_limited_and_visitors_need_long_keys() {
         let asked = |actor: &Actor, key: &str| once(actor, &MESSAGES, &json!({}), key.to_owned());
         let visitor = Actor::nobody();
         let alice = Actor { user: Some(Uuid::from_u128(7)), ..Actor::nobody() };

@@ -74,7 +74,9 @@ impl Patterns {
             .map_err(Error::NoThread)?;
             match time::timeout_at(end, trial).await {
                 Ok(outcome) => outcome.map_err(|_| busy())?.map_err(|_| busy())?,
-                Err(_) => return Err(undecided(field, "the pattern takes too long for this text")),
+                Err(_) => {
+                    return Err(undecided(field, "the pattern needs too much time for this text"));
+                }
             }
         };
         outcome.map_err(|reason| undecided(field, &reason.to_string()))
@@ -92,8 +94,8 @@ pub(super) fn read(pattern: &str) -> Result<Pattern, Error> {
 
 fn undecided(field: &str, reason: &str) -> Error {
     Error::Unprocessable(format!(
-        "whether \"{field}\" fits the rule for it cannot be told: {reason}. Shorten the text, or have the \
-         rule changed"
+        "\"{field}\" cannot be checked against its rule: {reason}. Shorten the text, or ask an \
+         administrator to change the rule"
     ))
 }
 
@@ -104,7 +106,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_text_fits_does_not_fit_or_is_refused_in_words() {
+    async fn patterns_match_texts_and_refuse_overlong_ones() {
         let patterns = Patterns::default();
         let long = "a".repeat(60_000);
 
@@ -123,7 +125,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_pattern_that_takes_long_is_waited_for_for_a_time_and_keeps_no_thread_from_others() {
+    async fn a_slow_pattern_times_out_without_blocking_the_runtime() {
         let patterns = Patterns::default();
         let text = "a".repeat(8_000) + "!";
         let start = Instant::now();

@@ -339,19 +339,19 @@ mod tests {
     }
 
     fn object(json: &Json) -> Map<String, Json> {
-        json.as_object().expect("the test wrote an object").clone()
+        json.as_object().expect("the test passes an object").clone()
     }
 
     #[test]
-    fn whoever_may_write_all_may_send_what_nobody_knows() {
+    fn unknown_fields_are_ignored_with_full_write_access() {
         let payload = object(&json!({"content": 1, "x": 2}));
         let kept = permitted(&scope(RuleFields::All), &payload);
 
-        assert_eq!(kept.expect("it is allowed"), (object(&json!({"content": 1})), vec!["x"]));
+        assert_eq!(kept.expect("allowed payload"), (object(&json!({"content": 1})), vec!["x"]));
     }
 
     #[test]
-    fn whoever_may_write_some_is_refused_the_rest_by_name() {
+    fn unpermitted_fields_are_refused_by_name() {
         let scope = scope(RuleFields::Some(vec![MESSAGES.require("content")]));
 
         let payload = object(&json!({"content": 1, "date_created": 2, "x": 3}));

@@ -71,7 +71,7 @@ impl Plan {
     ) -> Result<Self, Error> {
         if query.totals.is_some() {
             return Err(Error::InvalidQuery(
-                "\"aggregate\" and \"groupBy\" are for reading lists only".to_owned(),
+                "\"aggregate\" and \"groupBy\" work only when reading lists".to_owned(),
             ));
         }
         let scope = permissions.scope(actor, collection, Action::Read)?;

@@ -136,8 +136,8 @@ impl Items {
             let weight = weights.get(&key).copied().unwrap_or_default();
             left = left.checked_sub(weight).ok_or_else(|| {
                 Error::InvalidQuery(format!(
-                    "The lists in the answer would hold more than {LISTED_MAX} items; ask for \
-                     fewer by \"limit\", or by \"_limit\" in \"deep\""
+                    "The nested lists in the response would have more than {LISTED_MAX} items; \
+                     lower \"limit\", or \"_limit\" in \"deep\""
                 ))
             })?;
             // The same item can be behind several records.
@@ -149,8 +149,8 @@ impl Items {
 
 fn looks_at_too_much() -> Error {
     Error::InvalidQuery(format!(
-        "A filter, or a rule of a permission, would look at more than {LOOKED_AT_MAX} items through \
-         its relations"
+        "A filter or a permission rule would read more than {LOOKED_AT_MAX} items through its \
+         relations"
     ))
 }
 

@@ -156,7 +156,7 @@ pub(super) fn of_collection(
         {
             return Err(Error::payload(format!(
                 "\"ip_access\" takes addresses (10.0.0.1), networks (10.0.0.0/8) and ranges \
-                 (10.0.0.1-10.0.0.9), and {entry} is none"
+                 (10.0.0.1-10.0.0.9), but {entry} is none of them"
             )));
         }
     } else if *collection == schema::PERMISSIONS {
@@ -222,7 +222,7 @@ fn check_filter(
                 Error::InvalidQuery(reason) => reason,
                 other => other.to_string(),
             };
-            Error::payload(format!("\"{name}\" is no filter: {reason}"))
+            Error::payload(format!("\"{name}\" is not a valid filter: {reason}"))
         })?;
     }
     Ok(())
@@ -242,7 +242,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses() {
+    fn email_addresses_are_validated() {
         for good in ["a@b", "first.last+tag@example.com", "ü@exämple.com"] {
             assert!(is_address(good), "{good}");
         }

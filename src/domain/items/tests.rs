@@ -179,7 +179,7 @@ fn own_content() -> [(&'static str, Json, Json); 2] {
 }
 
 #[tokio::test]
-async fn totals_and_groups() {
+async fn aggregates_and_groups_are_computed() {
     let world = World::new(&[("messages", json!(["*"]), json!({}))]).await;
     let (alice, bob) = (text(ALICE), text(BOB));
     for (query, expected) in [
@@ -217,7 +217,7 @@ async fn totals_and_groups() {
 }
 
 #[tokio::test]
-async fn what_an_item_hides_counts_nowhere() {
+async fn hidden_values_do_not_affect_aggregates_or_filters() {
     let world = World::new(&own_content()).await;
     for (query, expected) in [
         (json!({"aggregate": {"count": "*"}}), json!([{"count": 5}])),
@@ -247,7 +247,7 @@ async fn what_an_item_hides_counts_nowhere() {
 }
 
 #[tokio::test]
-async fn hidden_fields_are_refused_on_every_way() {
+async fn hidden_fields_are_refused_in_every_query_part() {
     let world = World::new(&[
         ("messages", json!(["id", "content", "user_created"]), json!({})),
         ("directus_users", json!(["id", "first_name"]), json!({})),
@@ -278,7 +278,7 @@ async fn hidden_fields_are_refused_on_every_way() {
 }
 
 #[tokio::test]
-async fn an_author_who_does_not_fit_is_null() {
+async fn an_author_outside_the_filter_is_null() {
     let world = World::new(&[
         ("messages", json!(["*"]), json!({})),
         ("directus_users", json!(["first_name"]), json!({"first_name": {"_eq": "alice"}})),
@@ -304,7 +304,7 @@ async fn an_author_who_does_not_fit_is_null() {
 }
 
 #[tokio::test]
-async fn lists_hold_what_may_be_seen_and_no_more_than_asked() {
+async fn related_lists_contain_only_readable_and_requested_items() {
     let world = World::new(&[
         ("directus_roles", json!(["*"]), json!({})),
         ("directus_users", json!(["id", "first_name", "role"]), json!({"first_name": "alice"})),
@@ -345,7 +345,7 @@ async fn lists_hold_what_may_be_seen_and_no_more_than_asked() {
 }
 
 #[tokio::test]
-async fn lists_in_lists_have_an_end() {
+async fn nested_lists_are_bounded() {
     let world = World::new(&[]).await;
     for id in 100..160 {
         world.add_user(id, &format!("user{id}")).await;
@@ -362,7 +362,7 @@ async fn lists_in_lists_have_an_end() {
 }
 
 #[tokio::test]
-async fn variables_tell_nothing_that_may_not_be_read() {
+async fn variables_do_not_disclose_unreadable_fields() {
     let world = World::new(&[
         ("messages", json!(["*"]), json!({"user_created": {"role": "$CURRENT_USER.role"}})),
         ("directus_users", json!(["id", "email"]), json!({"id": {"_eq": "$CURRENT_USER"}})),
@@ -384,7 +384,7 @@ async fn variables_tell_nothing_that_may_not_be_read() {
 }
 
 #[tokio::test]
-async fn totals_are_for_lists_only() {
+async fn aggregates_are_refused_for_single_items() {
     let world = World::new(&[("messages", json!(["*"]), json!({}))]).await;
     let alice = world.actor(ALICE).await;
 

@@ -18,7 +18,7 @@ pub(super) const MASK: &str = "**********";
 const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// The reason why writing cannot fail.
-const GROWS: &str = "values have a JSON form, and memory takes all that is written";
+const GROWS: &str = "values can be serialized, and writes to memory do not fail";
 
 /// A complete JSON text, sent to the client without further processing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -233,7 +233,7 @@ impl Text {
 /// Returns the error for an answer of more than `most` bytes.
 pub(super) fn too_long(most: usize) -> Error {
     Error::LimitExceeded(format!(
-        "the answer would have more than {most} bytes: ask for fewer items or fields at a time"
+        "the response would have more than {most} bytes: request fewer items or fields at a time"
     ))
 }
 
@@ -252,7 +252,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_written_as_javascript_does() {
+    fn numbers_are_formatted_as_in_javascript() {
         for (real, expected) in [
             (3.0, "3"),
             (-2.0, "-2"),
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_list_as_much_is_written_as_fits() {
+    fn a_list_is_truncated_to_the_byte_limit() {
         let written = |items: &[&str], most| {
             let mut text = Text::within(most);
             let key = |text: &mut Text, _| text.value(&Value::Integer(7));
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_is_too_long_is_not_written_to_its_end() {
+    fn an_oversized_list_stops_rendering_early() {
         let written = |most| {
             let mut text = Text::within(most);
             let mut count = 0;

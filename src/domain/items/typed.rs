@@ -84,7 +84,7 @@ fn document(field: &'static Field, json: &Json) -> Result<Json, Error> {
         (Document::Texts, Json::Array(parts)) if parts.iter().all(Json::is_string) => {
             Ok(json.clone())
         }
-        (Document::Texts, _) => Err(must_be("a list of texts")),
+        (Document::Texts, _) => Err(must_be("a list of strings")),
         (Document::Object, Json::Object(_)) | (Document::Any, _) => Ok(json.clone()),
         (Document::Object, _) => Err(must_be("of type object")),
     }
@@ -104,7 +104,7 @@ pub(super) fn text(
     };
     if text.contains('\0') {
         let name = field.name;
-        return Err(Error::payload(format!("\"{name}\" must not hold the character U+0000")));
+        return Err(Error::payload(format!("\"{name}\" must not contain the character U+0000")));
     }
     Ok(collection.text(field, &text, text_max)?)
 }
@@ -120,7 +120,7 @@ mod tests {
     use crate::model::schema::USERS;
 
     #[test]
-    fn anything_can_be_text() {
+    fn any_json_value_converts_to_text() {
         let content = MESSAGES.require("content");
         for (json, expected) in [
             (json!("a"), "a"),
@@ -128,13 +128,13 @@ mod tests {
             (json!(true), "true"),
             (json!({"a": [1]}), r#"{"a":[1]}"#),
         ] {
-            let found = value(&MESSAGES, content, &json, 100).expect("it is text");
+            let found = value(&MESSAGES, content, &json, 100).expect("valid text");
             assert_eq!(found, Value::text(expected));
         }
     }
 
     #[test]
-    fn an_integer_is_one_that_javascript_does_not_round() {
+    fn integers_must_be_exact_in_javascript() {
         let sort = ACCESS.require("sort");
         let most = (1_i64 << 53) - 1;
         for (sent, number) in [(json!(5), 5), (json!(5.0), 5), (json!("5"), 5), (json!(most), most)]
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn documents_have_the_shape_that_they_are_read_as() {
+    fn json_documents_must_have_the_expected_shape() {
         let fields = PERMISSIONS.require("fields");
         let filter = PERMISSIONS.require("permissions");
         let overrides = USERS.require("theme_dark_overrides");
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_relation_takes_a_key_and_nothing_else() {
+    fn a_relation_accepts_only_a_key() {
         let role = USERS.require("role");
 
         assert!(value(&USERS, role, &json!("7be1c9a2-4ec7-4666-a819-30f8e7ed735d"), 9).is_ok());

@@ -160,8 +160,8 @@ impl Validation<'_> {
         let filter = Filter::parse(self.row.collection(), rule, &self.environment, self.limits)?;
         if !filter.relations().0.is_empty() {
             return Err(Error::InvalidQuery(
-                "it looks at what is sent, and what lies behind a relation is not sent: such a rule \
-                 belongs into \"permissions\""
+                "a validation checks only the sent fields and cannot follow relations: move this \
+                 rule to \"permissions\""
                     .to_owned(),
             ));
         }
@@ -189,7 +189,7 @@ mod tests {
     use crate::model::schema::MESSAGES;
 
     fn check(rule: &Json, payload: &Json) -> Result<Vec<(String, &'static str)>, Error> {
-        let payload = payload.as_object().expect("the test wrote an object");
+        let payload = payload.as_object().expect("the test passes an object");
         let mut row = Row::empty(&MESSAGES);
         if let Some(text) = payload.get("content").and_then(Json::as_str) {
             row.set(MESSAGES.require("content"), Value::text(text));
@@ -202,7 +202,7 @@ mod tests {
             rule,
             payload,
         ))
-        .expect("short texts are tried at once")?;
+        .expect("short texts are matched synchronously")?;
         let held = Validation { payload, row: &row, environment, limits: &limits, trials: &trials };
         let mut broken = Vec::new();
         held.check(rule, &mut broken)?;
@@ -210,11 +210,11 @@ mod tests {
     }
 
     fn broken(rule: &Json, payload: &Json) -> Vec<(String, &'static str)> {
-        check(rule, payload).expect("the rule makes sense")
+        check(rule, payload).expect("a valid rule")
     }
 
     #[test]
-    fn a_rule_names_the_field_and_the_test() {
+    fn a_violation_names_the_field_and_the_operator() {
         let rule = json!({"content": {"_contains": "hi"}});
 
         assert_eq!(broken(&rule, &json!({"content": "oh hi"})), []);
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_is_not_sent_passes_unless_it_must_be_there() {
+    fn a_missing_field_passes_unless_it_is_required() {
         assert_eq!(broken(&json!({"content": {"_contains": "hi"}}), &json!({})), []);
         for rule in [
             json!({"content": {"_nnull": true}}),
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_fits_an_expression() {
+    fn texts_are_matched_against_regular_expressions() {
         for rule in [
             json!({"content": {"_regex": "^[a-z]+$"}}),
             json!({"content": {"_regex": "/^[A-Z]+$/i"}}),
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn one_of_several_alternatives_is_enough() {
+    fn one_matching_alternative_is_enough() {
         let rule = json!({"_or": [{"content": {"_regex": "^a"}}, {"content": {"_contains": "b"}}]});
 
         assert_eq!(broken(&rule, &json!({"content": "ax"})), []);
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused() {
+    fn invalid_rules_are_refused() {
         for rule in [
             json!({"content": {"_regex": "("}}),
             json!({"content": {"_regex": 5}}),

@@ -265,7 +265,7 @@ impl Items {
         let query = self.parse(actor, collection, &query)?;
         if unlimited && query.search.is_none() && query.filter.is_everything() {
             return Err(Error::payload(
-                "\"query\" must say which items are meant: by a filter, a search or a limit",
+                "\"query\" must select items by a filter, a search or a limit",
             ));
         }
         let plan = Plan::new(&self.permissions, actor, collection, &query)?;

@@ -81,14 +81,14 @@ impl Mails {
             if swept.is_none_or(|at: Timestamp| at.until(now) >= SWEEP_PERIOD) {
                 swept = Some(now);
                 if let Err(error) = self.forget_sent().await {
-                    tracing::warn!(error = %error, "mails that were sent could not be forgotten");
+                    tracing::warn!(error = %error, "cannot delete the records of sent emails");
                 }
             }
             let rest = match self.deliver_due(mailer, &stopping).await {
                 Ok(Some(next)) => self.clock.now().until(next),
                 Ok(None) => REST_MAX,
                 Err(error) => {
-                    tracing::warn!(error = %error, "the queue of mails cannot be used");
+                    tracing::warn!(error = %error, "cannot access the email queue");
                     FAILURE_REST
                 }
             };
@@ -126,12 +126,16 @@ impl Mails {
 
     async fn deliver_one(&self, mailer: &Mailer, row: &Row) -> Result<(), Error> {
         let Some(mail) = read(row) else {
-            tracing::error!("a queued mail makes no sense and is dropped");
+            tracing::error!("dropped an invalid email from the queue");
             return self.drop_mails(row.key().into_iter().collect()).await;
         };
         let now = self.clock.now();
         let outcome = if now >= mail.expires || mail.created.until(now) >= AGE_MAX {
-            tracing::error!(mail.id = %mail.id, user.id = %mail.user, "a mail was never sent");
+            tracing::error!(
+                mail.id = %mail.id,
+                user.id = %mail.user,
+                "dropped an email that could not be sent in time"
+            );
             Outcome::Dropped
         } else {
             match self.letter(&mail).await? {
@@ -230,15 +234,20 @@ fn report(mail: &Queued, sent: Result<(), MailError>) -> Outcome {
     let attempts = attempts.saturating_add(1);
     match sent {
         Ok(()) => {
-            tracing::info!(mail.id = %id, mail.kind = kind.name(), user.id = %user, "a mail was sent");
+            tracing::info!(
+                mail.id = %id,
+                mail.kind = kind.name(),
+                user.id = %user,
+                "sent an email"
+            );
             Outcome::Sent
         }
         Err(error @ MailError::Address) => {
-            tracing::error!(mail.id = %id, user.id = %user, error = %error, "a mail is given up");
+            tracing::error!(mail.id = %id, user.id = %user, error = %error, "gave up on an email");
             Outcome::Dropped
         }
         Err(error @ MailError::Refused(_)) if attempts >= REFUSALS_MAX => {
-            tracing::error!(mail.id = %id, user.id = %user, error = %error, "a mail is given up");
+            tracing::error!(mail.id = %id, user.id = %user, error = %error, "gave up on an email");
             Outcome::Dropped
         }
         Err(error) => {
@@ -247,7 +256,7 @@ fn report(mail: &Queued, sent: Result<(), MailError>) -> Outcome {
                 user.id = %user,
                 attempts,
                 error = %error,
-                "a mail could not be sent and is tried again later"
+                "an email could not be sent and will be retried"
             );
             Outcome::Later
         }
@@ -277,7 +286,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_wait_doubles_up_to_an_hour() {
+    fn backoff_doubles_up_to_an_hour() {
         let waits: Vec<u64> =
             [0, 1, 2, 10, 11, 100, i64::MAX].map(|attempts| backoff(attempts).as_secs()).into();
 

@@ -39,31 +39,29 @@ pub(super) fn write(kind: Kind, parts: &Parts<'_>) -> Words {
     let project = one_line(parts.project);
     let (subject, lead, button, tail) = match kind {
         Kind::Registration => (
-            format!("Confirm your address for {project}"),
+            format!("Confirm your email address for {project}"),
             format!(
-                "Somebody, we hope it was you, has signed up for {project} with this address. \
-                 Please confirm that it is yours."
+                "An account for {project} was created with this email address. Please confirm that \
+                 the address is yours."
             ),
-            "Confirm address",
-            "If it was not you, do nothing: nobody can use the account then.",
+            "Confirm email address",
+            "If you did not sign up, you can ignore this email: the account cannot be used until \
+             the address is confirmed.",
         ),
         Kind::Invitation => (
             format!("You are invited to {project}"),
             format!("You have been invited to {project}. Choose a password to join."),
             "Accept the invitation",
-            "If you do not know what this is about, do nothing.",
+            "If you did not expect this invitation, you can ignore this email.",
         ),
         Kind::Reset => (
             format!("Choose a new password for {project}"),
-            format!(
-                "Somebody, we hope it was you, has asked for a new password for your account at \
-                 {project}."
-            ),
+            format!("A new password was requested for your account at {project}."),
             "Choose a new password",
-            "If it was not you, do nothing: your password stays what it is.",
+            "If you did not request it, you can ignore this email: your password stays the same.",
         ),
     };
-    let until = format!("The link is good once, until {}.", date(parts.expires));
+    let until = format!("The link works once, until {}.", date(parts.expires));
     Words {
         text: format!("{lead}\n\n{button}:\n{}\n\n{until}\n{tail}\n", parts.link),
         html: page(&subject, &lead, button, &[&until, tail], parts, &project),
@@ -104,8 +102,9 @@ fn page(
          padding:12px 20px;border-radius:8px;background:{color};color:#ffffff;font-weight:600;\
          text-decoration:none\">{button}</a></p>\n\
          {notes}\n\
-         <p style=\"margin:16px 0 0;font-size:13px;color:#57606a\">If the button does nothing, open \
-         this address:<br><a href=\"{link}\" style=\"color:#57606a;word-break:break-all\">{link}</a>\
+         <p style=\"margin:16px 0 0;font-size:13px;color:#57606a\">If the button does not work, \
+         open this link:<br>\
+         <a href=\"{link}\" style=\"color:#57606a;word-break:break-all\">{link}</a>\
          </p>\n\
          </td></tr></table>\n\
          </td></tr></table>\n\
@@ -168,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn each_says_what_it_is_for_until_when_and_where_to_go() {
+    fn each_letter_names_its_project_link_and_expiry() {
         for kind in KINDS {
             let words = words(kind, "Our chat", Some("#0a7"));
 
@@ -187,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_colours_cannot_break_out() {
+    fn project_names_and_colors_cannot_inject_markup() {
         let name = "A <script>\"&' \r\nBcc: x\u{202e}y";
         for kind in KINDS {
             let words = words(kind, name, Some("red;background:url(x)"));

@@ -105,7 +105,7 @@ impl Links {
             iss: ISSUER.to_owned(),
         };
         signatures::encode(&Header::new(Algorithm::HS256), &claims, &self.encoding)
-            .expect("claims have a JSON form and HMAC takes any key")
+            .expect("claims can be serialized, and HMAC accepts any key")
     }
 
     /// Verifies a token. [`Links::fits`] checks whether the account is unchanged.
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_has_one_token() {
+    fn a_link_contains_exactly_one_token() {
         for (page, link) in [
             ("https://a.example/reset", "https://a.example/reset?token=new"),
             ("https://a.example/reset?", "https://a.example/reset?token=new"),
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn another_address_or_password_is_another_account() {
+    fn a_changed_address_or_password_invalidates_the_token() {
         let opened = links("one").open(Kind::Reset, &token(), NOON).unwrap();
 
         for (email, password) in [("a@b.c", "new"), ("x@b.c", "old"), ("a@b.cold", ""), ("", "")] {
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_made_for_something_else_or_elsewhere_is_refused() {
+    fn tokens_of_another_kind_or_secret_are_refused() {
         let forbidden = links("one").open(Kind::Invitation, &token(), NOON);
         assert!(matches!(forbidden, Err(Error::Forbidden(_))), "{forbidden:?}");
         for (links, token) in [
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_is_not_that_of_access_tokens_and_no_other_algorithm_counts() {
+    fn access_token_keys_and_other_algorithms_are_refused() {
         let claims = serde_json::json!({
             "id": ID, "scope": "password-reset", "hash": "", "iat": 0, "exp": i64::MAX, "iss": ISSUER,
         });

@@ -116,10 +116,7 @@ impl Mails {
     /// Creates the queue from its dependencies. `base` is the URL that links begin with. Without a
     /// mailer, no mail can be queued.
     #[must_use]
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "what a mail is made of, and by which road it goes"
-    )]
+    #[expect(clippy::too_many_arguments, reason = "the content of emails and their transport")]
     pub fn new(
         mailer: Option<Mailer>,
         links: Links,
@@ -141,12 +138,14 @@ impl Mails {
     pub async fn require_room(&self, mails: usize) -> Result<(), Error> {
         if self.mailer.is_none() {
             return Err(Error::Unprocessable(
-                "this service sends no mail: whoever runs it has to set EMAIL_TRANSPORT".to_owned(),
+                "this service cannot send emails: the operator has to set \
+                 EMAIL_TRANSPORT"
+                    .to_owned(),
             ));
         }
         let (waiting, _) = self.store.waiting_mails().await?;
         if waiting.saturating_add(mails as u64) > WAITING_MAX {
-            tracing::warn!(waiting, "too many mails wait to be sent");
+            tracing::warn!(waiting, "the email queue is full");
             return Err(Error::TooBusy { retry_after: RETRY_AFTER });
         }
         Ok(())

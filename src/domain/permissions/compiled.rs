@@ -138,7 +138,7 @@ impl Permission {
             tracing::warn!(
                 collection = self.collection.name,
                 action = self.action.name(),
-                "a permission has a rule that makes no sense and gives nothing"
+                "a permission has an invalid rule and grants nothing"
             );
             return None;
         };
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_name_who_asks_is_read_for_each() {
+    fn filters_with_variables_are_detected() {
         for (filter, expected) in [
             (json!({}), false),
             (json!({"content": {"_eq": "plain"}}), false),

@@ -139,7 +139,10 @@ impl Permissions {
                 }
                 Err(error) if error.is_closed() => return,
                 Err(error) => {
-                    tracing::error!(error = %error, "rights could not be read; nobody has any for now");
+                    tracing::error!(
+                        error = %error,
+                        "cannot read permissions; access is denied until they can be read"
+                    );
                     *self.book.write() = Arc::default();
                 }
             }

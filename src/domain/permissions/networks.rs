@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn where_a_policy_counts() {
+    fn a_policy_applies_within_its_networks() {
         for (list, within, without) in [
             (json!(["10.0.0.1"]), vec!["10.0.0.1", "::ffff:10.0.0.1"], vec!["10.0.0.2", "::1"]),
             (json!("10.0.0.1, 10.0.0.3"), vec!["10.0.0.3"], vec!["10.0.0.2"]),
@@ -111,10 +111,10 @@ mod tests {
             (json!([5, "10.0.0.1"]), vec!["10.0.0.1"], vec!["0.0.0.5"]),
             (json!({"a": 1}), vec![], vec!["10.0.0.1"]),
         ] {
-            let networks = networks(list.clone()).expect("it shuts something out");
+            let networks = networks(list.clone()).expect("the list restricts access");
             for (texts, expected) in [(within, true), (without, false)] {
                 for text in texts {
-                    let address = text.parse().expect("it is an address");
+                    let address = text.parse().expect("a valid address");
                     assert_eq!(networks.contain(address), expected, "{list} {text}");
                 }
             }
@@ -122,14 +122,14 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_list_shuts_nobody_out() {
+    fn an_empty_list_allows_every_address() {
         for list in [json!(null), json!([]), json!(""), json!(" , ")] {
             assert_eq!(networks(list.clone()), None, "{list}");
         }
     }
 
     #[test]
-    fn nonsense_is_found() {
+    fn invalid_networks_are_found() {
         for (list, expected) in [
             (json!(["10.0.0.1", "10.0.0.0/8", "10.0.0.1-10.0.0.2", "::1"]), None),
             (json!(["10.0.0.1", "10.0.0.0/33"]), Some(json!("10.0.0.0/33"))),

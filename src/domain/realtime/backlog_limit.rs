@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::domain::realtime::ByteBudget;
 use crate::domain::realtime::Hub;
-use crate::domain::realtime::Meter;
 use crate::domain::realtime::outbox::Unsent;
 use crate::domain::realtime::peer::ConnectionState;
 
@@ -21,9 +21,9 @@ const PATIENCE: Duration = Duration::from_millis(100);
 const PAUSE: Duration = Duration::from_millis(10);
 
 impl Hub {
-    /// Creates a meter for the answers of one connection; they count towards the global limit.
+    /// Creates a budget for the answers of one connection; they count towards the global limit.
     #[must_use]
-    pub fn meter(&self, bytes_max: usize) -> Meter {
+    pub fn budget(&self, bytes_max: usize) -> ByteBudget {
         self.unsent.part(bytes_max)
     }
 

@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_is_of_its_place_its_moment_and_its_database() {
+    fn a_cursor_is_bound_to_its_offset_time_and_database() {
         let cursors = Cursors::new("this");
         let cursor = cursors.make(place(7, 1000));
         let claimed = Claimed::parse(&cursor).unwrap();
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_made_up_is_recognised() {
+    fn forged_and_malformed_cursors_are_refused() {
         let cursors = Cursors::new("this");
         let mut bytes = BASE64URL_NOPAD.decode(cursors.make(place(7, 1000)).as_bytes()).unwrap();
         bytes[7] = 8;

@@ -25,17 +25,17 @@ use crate::domain::committer::Committer;
 use crate::domain::items::Items;
 use crate::domain::permissions::Permissions;
 use crate::domain::quota::Quota;
+use crate::domain::realtime::ByteBudget;
 use crate::domain::realtime::Closing;
-use crate::domain::realtime::Meter;
 use crate::domain::realtime::Outbox;
 use crate::domain::realtime::Peer;
 use crate::domain::realtime::Topics;
 use crate::domain::realtime::Typing;
-use crate::domain::realtime::audience::Audience;
 use crate::domain::realtime::cursor::Cursors;
 use crate::domain::realtime::pages::Pages;
 use crate::domain::realtime::peer::ConnectionState;
-use crate::domain::realtime::positions::Positions;
+use crate::domain::realtime::recovery_store::RecoveryStore;
+use crate::domain::realtime::view_index::ViewIndex;
 use crate::model::Event;
 use crate::model::Place;
 use crate::store::Page;
@@ -60,7 +60,7 @@ pub struct Hub {
     pub(super) permissions: Arc<Permissions>,
     pub(super) auth: Arc<Auth>,
     pub(super) changes: Arc<Committer>,
-    pub(super) audience: Audience,
+    pub(super) view_index: ViewIndex,
     topics: Arc<Topics>,
     typing: Arc<Typing>,
     /// Held while an event is delivered to the views, and shared while subscriptions move between
@@ -81,7 +81,7 @@ pub struct Hub {
     pub(super) cursors: Cursors,
     pub(super) pages: Pages,
     /// The positions of clients that keep no cursors.
-    pub(super) positions: Positions,
+    pub(super) positions: RecoveryStore,
     /// Held while positions are written, so that a caller that finds nothing left to write knows
     /// that its position is on disk and not merely being written.
     remembering: AsyncMutex<()>,
@@ -94,7 +94,7 @@ pub struct Hub {
     /// The maximum number of unsent bytes of replayed events per connection.
     pub(super) replay_bytes_max: usize,
     /// The budget for unsent frames of all connections.
-    pub(super) unsent: Meter,
+    pub(super) unsent: ByteBudget,
     /// When `Hub::shed_load` last searched for the connections with the largest backlog.
     pub(super) shedding: Mutex<Option<Instant>>,
 }
@@ -123,11 +123,11 @@ impl Hub {
     ) -> Self {
         let patience = topics.config().typing_timeout;
         let typing = Typing::start(Arc::clone(&items), Arc::clone(&permissions), patience);
-        let unsent = Meter::new(config.outboxes_bytes_max);
+        let unsent = ByteBudget::new(config.outboxes_bytes_max);
         Self {
             cursors: Cursors::new(items.store.seed()),
             pages: Pages::new(items.store.seed()),
-            positions: Positions::new(config.positions_max, config.user_positions_max),
+            positions: RecoveryStore::new(config.positions_max, config.user_positions_max),
             remembering: AsyncMutex::default(),
             delivered: AtomicI64::new(items.store.position()),
             last_delivered: Mutex::new(items.store.head()),
@@ -136,7 +136,7 @@ impl Hub {
             items,
             permissions,
             auth,
-            audience: Audience::new(
+            view_index: ViewIndex::new(
                 config.answer_bytes_max,
                 unsent.clone(),
                 config.user_queries_max,
@@ -234,7 +234,7 @@ impl Hub {
     pub async fn finish(&self) {
         self.beginnings.close();
         self.beginnings.wait().await;
-        self.audience.finish().await;
+        self.view_index.finish().await;
         self.topics.finish().await;
         self.typing.finish().await;
     }
@@ -250,7 +250,7 @@ impl Hub {
     /// wait for them.
     #[doc(hidden)]
     pub async fn hold_costly(&self) -> impl Sized + use<> {
-        self.audience.hold_costly().await
+        self.view_index.hold_costly().await
     }
 
     /// Delivers a committed event. Events must come in order.
@@ -261,7 +261,7 @@ impl Hub {
         self.topics.notice(event);
         self.typing.notice(event);
         let _round = self.order.write().await;
-        let views = self.audience.of(event);
+        let views = self.view_index.of(event);
         for (count, view) in views.into_iter().enumerate() {
             if count % AT_ONCE == AT_ONCE - 1 {
                 tokio::task::yield_now().await;

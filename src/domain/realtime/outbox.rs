@@ -99,6 +99,18 @@ pub struct Batch {
     pub closing: Option<Closing>,
 }
 
+/// Bytes that are buffered for a connection, until this is dropped.
+pub(super) struct Reservation {
+    outbox: Arc<Outbox>,
+    bytes: usize,
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.outbox.held.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
 impl State {
     /// Closes the connection as a slow consumer, unless it is already closing.
     fn give_up(&mut self) {
@@ -203,20 +215,12 @@ impl Outbox {
         }
     }
 
-    /// Reserves bytes for frames that are buffered for this connection elsewhere. Returns false
+    /// Reserves bytes for a frame that is buffered for this connection elsewhere. Returns `None`
     /// beyond the limit, which is the same as for queued frames and counted separately.
-    pub(super) fn hold(&self, bytes: usize) -> bool {
+    pub(super) fn reserve(self: &Arc<Self>, bytes: usize) -> Option<Reservation> {
         let before = self.held.fetch_add(bytes, Ordering::Relaxed);
-        let fits = before + bytes <= self.bytes_max;
-        if !fits {
-            self.release(bytes);
-        }
-        fits
-    }
-
-    /// Releases bytes that [`Outbox::hold`] reserved.
-    pub(super) fn release(&self, bytes: usize) {
-        self.held.fetch_sub(bytes, Ordering::Relaxed);
+        let reservation = Reservation { outbox: Arc::clone(self), bytes };
+        (before + bytes <= self.bytes_max).then_some(reservation)
     }
 
     /// Returns the unsent bytes, including those buffered elsewhere.
@@ -318,7 +322,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn frames_come_out_in_order_in_one_batch() {
+    async fn frames_are_taken_in_order_in_one_batch() {
         let outbox = Outbox::new(100);
 
         assert!(outbox.push(Bytes::from_static(b"a")));
@@ -330,7 +334,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_state_takes_the_place_of_the_one_before_until_that_was_taken() {
+    async fn a_newer_state_replaces_the_queued_one() {
         let outbox = Outbox::new(10 * FRAME_OVERHEAD);
         outbox.push(Bytes::from_static(b"a"));
         for number in 0..1000 {
@@ -358,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn small_frames_count_for_what_they_take() {
+    fn small_frames_are_charged_their_overhead() {
         let outbox = Outbox::new(1 << 20);
 
         let held = (0..100_000).take_while(|_| outbox.push(Bytes::from_static(&[0x8a, 0]))).count();
@@ -368,7 +372,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_latest_of_a_kind_takes_the_place_of_the_one_that_still_waits() {
+    async fn coalescing_replaces_the_last_frame_at_the_limit() {
         let outbox = Outbox::new(1 << 20);
         let most = u32::try_from(LATEST_MAX).unwrap();
 
@@ -390,7 +394,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_taken_no_longer_counts() {
+    async fn taken_frames_no_longer_count() {
         let outbox = Outbox::new(FRAME_OVERHEAD);
 
         for _ in 0..5 {
@@ -400,7 +404,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_large_frame_goes_through_alone() {
+    async fn an_empty_outbox_accepts_one_oversized_frame() {
         let outbox = Outbox::new(10);
 
         assert!(outbox.push(Bytes::from_static(b"larger than the bound")));
@@ -409,20 +413,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_has_begun_comes_in_pieces_and_can_be_let_go_of() {
+    async fn a_batch_is_written_in_chunks_and_can_be_abandoned() {
         let outbox = Outbox::new(1000);
         let frames = |count: usize| vec![Bytes::from_static(b"12345678"); count];
         let each = 8 + FRAME_OVERHEAD;
 
         outbox.begin(frames(5));
         outbox.push(Bytes::from_static(b"12345678"));
-        assert!(outbox.hold(100));
-        assert!(!outbox.hold(901));
+        let reservation = outbox.reserve(100).unwrap();
+        assert!(outbox.reserve(901).is_none());
         assert_eq!(outbox.unsent(), Unsent { is_stuck: true, bytes: 6 * each + 100, going: 0 });
         assert_eq!(outbox.next_piece(each + 1), Some(frames(2)));
         assert_eq!(outbox.next_piece(1), Some(frames(1)));
         assert_eq!(outbox.unsent().bytes, 4 * each + 100);
-        outbox.release(100);
+        drop(reservation);
 
         assert_eq!(outbox.give_up(), each);
 
@@ -434,7 +438,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn closing_sends_what_was_queued_first() {
+    async fn closing_sends_queued_frames_first() {
         let outbox = Outbox::new(10);
 
         outbox.push(Bytes::from_static(b"bye"));

@@ -14,7 +14,7 @@ use crate::domain::auth::ClientInfo;
 use crate::domain::auth::mac::MacKey;
 use crate::domain::quota::Owner;
 use crate::domain::realtime::Peer;
-use crate::domain::realtime::positions::Name;
+use crate::domain::realtime::recovery_store::RecoveryKey;
 use crate::domain::realtime::topics::Topic;
 use crate::model::network;
 
@@ -76,8 +76,8 @@ impl Peer {
         }
     }
 
-    fn name(&self, page: &Page) -> Option<Name> {
-        Name::of(self.actor().user, &page.0, Some(Topic::Chat.name()))
+    fn name(&self, page: &Page) -> Option<RecoveryKey> {
+        RecoveryKey::of(self.actor().user, &page.0, Some(Topic::Chat.name()))
     }
 }
 
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_has_one_name_that_no_other_page_has() {
+    fn page_names_differ_by_network_browser_and_origin() {
         let pages = Pages::new("seed");
         let name = |ip: &str, browser: &str, page: &str| {
             let client = ClientInfo::new(Some(ip.parse().unwrap()), Some(browser));
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_is_no_browser_has_no_page() {
+    fn a_non_browser_client_has_no_page() {
         let pages = Pages::new("seed");
         let (named, nameless) = (ClientInfo::new(None, Some("curl")), ClientInfo::new(None, None));
 

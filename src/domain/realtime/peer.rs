@@ -14,16 +14,18 @@ use uuid::Uuid;
 use crate::domain::Error;
 use crate::domain::auth::Identity;
 use crate::domain::quota::Owner;
+use crate::domain::realtime::ByteBudget;
 use crate::domain::realtime::Hub;
-use crate::domain::realtime::Meter;
 use crate::domain::realtime::Outbox;
 use crate::domain::realtime::Subscribe;
-use crate::domain::realtime::ask::Ask;
-use crate::domain::realtime::audience::Charge;
+use crate::domain::realtime::delivery::Input;
 use crate::domain::realtime::hub::Change;
-use crate::domain::realtime::lapse::Lapse;
-use crate::domain::realtime::listener::Confirmed;
-use crate::domain::realtime::listener::Listener;
+use crate::domain::realtime::identity_gap::IdentityGap;
+use crate::domain::realtime::request::SubscriptionRequest;
+use crate::domain::realtime::subscription::Confirmed;
+use crate::domain::realtime::subscription::Subscription;
+use crate::domain::realtime::view::View;
+use crate::domain::realtime::view_index::Charge;
 use crate::model::Actor;
 
 /// A connection that has joined the hub. Dropping it ends its subscriptions.
@@ -41,7 +43,7 @@ pub(super) struct ConnectionState {
     pub(super) id: u64,
     pub(super) outbox: Arc<Outbox>,
     pub(super) identity: Mutex<Identity>,
-    pub(super) listeners: Mutex<Vec<Arc<Listener>>>,
+    pub(super) subscriptions: Mutex<Vec<Arc<Subscription>>>,
     /// The account that was signed in before the connection became anonymous. Only this account
     /// receives the events missed meanwhile.
     left: Mutex<Option<Uuid>>,
@@ -52,7 +54,7 @@ pub(super) struct ConnectionState {
     /// The principal resolved for the last command, cached.
     acting: Mutex<Option<Acting>>,
     /// Notified when a frame was sent that the client has to acknowledge.
-    pub(super) told: Notify,
+    pub(super) sent: Notify,
     /// Notified when the identity was revoked.
     pub(super) lost: Notify,
     /// Serializes changes of the identity.
@@ -62,7 +64,7 @@ pub(super) struct ConnectionState {
 /// The replay of missed events, one for all subscriptions of a connection.
 pub(super) struct Replaying {
     /// Counts the replayed bytes that the client has yet to read.
-    pub(super) meter: Meter,
+    pub(super) budget: ByteBudget,
     /// Admits one subscription at a time.
     pub(super) turn: Semaphore,
 }
@@ -82,12 +84,12 @@ impl ConnectionState {
             id,
             outbox,
             identity: Mutex::new(identity),
-            listeners: Mutex::default(),
+            subscriptions: Mutex::default(),
             left: Mutex::default(),
             remembered: AtomicUsize::new(0),
             replaying: OnceLock::new(),
             acting: Mutex::default(),
-            told: Notify::new(),
+            sent: Notify::new(),
             lost: Notify::new(),
             changing: tokio::sync::Mutex::default(),
         })
@@ -96,8 +98,8 @@ impl ConnectionState {
     /// Returns the replay of the connection.
     pub(super) fn replaying(&self, hub: &Hub) -> &Replaying {
         self.replaying.get_or_init(|| {
-            let meter = hub.meter(hub.replay_bytes_max);
-            Box::new(Replaying { meter, turn: Semaphore::new(1) })
+            let budget = hub.budget(hub.replay_bytes_max);
+            Box::new(Replaying { budget, turn: Semaphore::new(1) })
         })
     }
 
@@ -127,7 +129,7 @@ impl Peer {
     }
 
     /// Sends a frame that is not shared with other connections. It counts towards the global budget
-    /// through the meter that has counted it.
+    /// through the budget that has counted it.
     pub fn send(&self, frame: Bytes) {
         // A refused frame needs no report: the connection is closing, and the writer reports that.
         self.connection.outbox.push(frame);
@@ -184,10 +186,12 @@ impl Peer {
     /// Sends the deferred errors of subscriptions that lost access when the token expired.
     pub fn say_unsaid(&self) {
         let actor = self.actor();
-        let listeners = self.connection.listeners.lock();
-        for listener in listeners.iter().filter(|listener| listener.take_unsaid()) {
-            if let Err(error) = self.hub.subject(&actor, listener) {
-                self.connection.outbox.push(listener.ask.envelope.fail(&error));
+        let subscriptions = self.connection.subscriptions.lock();
+        for subscription in
+            subscriptions.iter().filter(|subscription| subscription.take_deferred_error())
+        {
+            if let Err(error) = self.hub.subject(&actor, subscription) {
+                self.connection.outbox.push(subscription.request.encoder.fail(&error));
             }
         }
     }
@@ -232,23 +236,29 @@ impl Peer {
     /// says that another account was signed in before; the events it missed are skipped.
     fn go_on_as(&self, user: Uuid, left: bool) {
         let delivered = self.hub.delivered();
-        for listener in self.connection.listeners.lock().iter() {
-            let name = listener.name_of(Some(user));
+        for subscription in self.connection.subscriptions.lock().iter() {
+            let name = subscription.name_of(Some(user));
             let own = name.and_then(|name| self.hub.positions.find_own(&name));
             if left {
-                listener.leap(delivered);
+                self.skip(subscription, delivered);
             }
-            if let Some(own) = own {
-                listener.go_back(own);
+            if let Some(through) = own {
+                subscription.on(Input::GoBack { through });
             }
         }
     }
 
     fn skip_missed(&self) {
         let delivered = self.hub.delivered();
-        for listener in self.connection.listeners.lock().iter() {
-            listener.leap(delivered);
+        for subscription in self.connection.subscriptions.lock().iter() {
+            self.skip(subscription, delivered);
         }
+    }
+
+    /// Skips the events that a subscription missed up to `through`.
+    fn skip(&self, subscription: &Arc<Subscription>, through: i64) {
+        let keeps_shown = subscription.request.resume.recover.is_some();
+        self.hub.apply(subscription, Input::Skip { through, keeps_shown });
     }
 
     /// Returns whether the new identity of this connection still holds, with the permissions now in
@@ -271,7 +281,7 @@ impl Peer {
 
     /// Waits until a frame was sent that the client has to acknowledge. Cancel safe.
     pub async fn told(&self) {
-        self.connection.told.notified().await;
+        self.connection.sent.notified().await;
     }
 
     /// Returns the positions that the client reaches once it has received everything sent so far.
@@ -279,20 +289,20 @@ impl Peer {
     pub fn ack_point(&self) -> AckPoint {
         let delivered = self.hub.delivered();
         let left = *self.connection.left.lock();
-        let listeners = self.connection.listeners.lock();
-        AckPoint(listeners.iter().flat_map(|one| one.confirmable(delivered, left)).collect())
+        let subscriptions = self.connection.subscriptions.lock();
+        AckPoint(subscriptions.iter().flat_map(|one| one.confirmable(delivered, left)).collect())
     }
 
     /// Stores the positions that the client has acknowledged.
     pub fn remember(&self, point: AckPoint) {
         let by = Owner::of(&self.connection.identity.lock().actor);
         let (positions, now) = (&self.hub.positions, self.hub.now());
-        for Confirmed { name, seq, whole_from } in point.0 {
+        for Confirmed { name, seq, complete_from } in point.0 {
             let is_known = positions.find_own(&name).is_some();
             if !is_known && !self.connection.may_remember(2 * self.hub.subscriptions_max) {
                 continue;
             }
-            if let Some(from) = whole_from {
+            if let Some(from) = complete_from {
                 positions.advance_accounts(&name, from, seq, now);
             }
             let by = name.owner().unwrap_or(by);
@@ -311,48 +321,48 @@ impl Peer {
     /// any event of the subscription.
     ///
     /// If an anonymous connection has no access to the requested items, it receives an error frame
-    /// of the envelope, and the subscription begins when it signs in: clients that reconnect repeat
+    /// of the encoder, and the subscription begins when it signs in: clients that reconnect repeat
     /// their subscriptions before they sign in again.
     ///
     /// # Errors
     /// [`Error::Forbidden`], [`Error::InvalidQuery`]; [`Error::LimitExceeded`] beyond the
     /// subscriptions that one connection may have. There is no subscription then.
     pub async fn subscribe(&self, subscribe: Subscribe) -> Result<(), Error> {
-        let mut ask = Ask::new(subscribe)?;
+        let mut request = SubscriptionRequest::new(subscribe)?;
         let (before, actor) = (self.actor(), self.acting().await?);
-        let (actor, listener, entered) = {
+        let (actor, subscription, entered) = {
             let _one = self.connection.changing.lock().await;
             let _between_events = self.hub.order.read().await;
-            let mut lapse = None;
-            if let Some(uid) = ask.envelope.uid.clone() {
-                lapse = self.carry_on(&mut ask);
+            let mut gap = None;
+            if let Some(uid) = request.encoder.uid.clone() {
+                gap = self.carry_on(&mut request);
                 self.unsubscribe(Some(&uid));
             }
             // The identity may have changed while this waited.
             let actor = if Arc::ptr_eq(&before, &self.actor()) { actor } else { self.actor() };
-            (ask.part, ask.place) = self.room(&ask, &actor)?;
-            let listener = Listener::held(self.hub.next_id(), ask, &self.connection);
-            listener.inherit(lapse);
-            self.connection.listeners.lock().push(Arc::clone(&listener));
-            let subject = self.hub.subject(&actor, &listener);
-            let entered =
-                subject.and_then(|subject| self.hub.enter(&listener, subject, Charge::Bounded));
-            (actor, listener, entered)
+            (request.part, request.place) = self.permits(&request, &actor)?;
+            let subscription =
+                Subscription::new(self.hub.next_id(), request, &self.connection, gap);
+            self.connection.subscriptions.lock().push(Arc::clone(&subscription));
+            let subject = self.hub.subject(&actor, &subscription);
+            let entered = subject
+                .and_then(|subject| self.hub.enter(&subscription, subject, Charge::Bounded, false));
+            (actor, subscription, entered)
         };
         // Read outside the locks, so that only this subscription waits for it.
         let begun = match entered {
-            Ok(()) => self.hub.begin(&listener).await,
+            Ok(()) => self.hub.begin(&subscription).await,
             Err(error) => Err(error),
         };
         match begun {
             Err(error @ Error::Forbidden(_)) if actor.user.is_none() => {
-                let envelope = &listener.ask.envelope;
-                let frame = (envelope.encode_error)(envelope.uid.as_deref(), &error);
+                let encoder = &subscription.request.encoder;
+                let frame = (encoder.encode_error)(encoder.uid.as_deref(), &error);
                 self.connection.outbox.push(frame);
                 Ok(())
             }
             Err(error) => {
-                self.end(|other| Arc::ptr_eq(other, &listener));
+                self.end(|other| Arc::ptr_eq(other, &subscription));
                 Err(error)
             }
             Ok(()) => Ok(()),
@@ -362,7 +372,9 @@ impl Peer {
     /// Ends the subscription with this name; with `None`, all subscriptions of this connection.
     /// Unknown names are ignored.
     pub fn unsubscribe(&self, uid: Option<&str>) {
-        self.end(|listener| uid.is_none() || listener.ask.envelope.uid.as_deref() == uid);
+        self.end(|subscription| {
+            uid.is_none() || subscription.request.encoder.uid.as_deref() == uid
+        });
     }
 
     /// Passes the position of a running subscription to an equal one that replaces it. Events
@@ -371,29 +383,31 @@ impl Peer {
     /// subscription twice. A subscription that starts from a snapshot needs none of this, since the
     /// snapshot covers all past events. Nor does one that asks for another cursor, or for the same
     /// cursor with other permissions: it is replayed from there.
-    fn carry_on(&self, ask: &mut Ask) -> Option<Box<Lapse>> {
-        if !ask.resume.is_asked() && ask.event.is_none() {
+    fn carry_on(&self, request: &mut SubscriptionRequest) -> Option<Box<IdentityGap<Arc<View>>>> {
+        if !request.resume.is_asked() && request.event.is_none() {
             return None;
         }
-        let listeners = self.connection.listeners.lock();
-        let uid = |listener: &&Arc<Listener>| listener.ask.envelope.uid == ask.envelope.uid;
-        let running = listeners.iter().find(uid)?;
-        let is_told_again = ask.resume.since.is_some() && !running.is_whole();
-        if running.ask.is_replaced_by(ask) && !is_told_again {
-            let (taken, lapse) = running.hand_over(self.hub.delivered());
-            ask.taken = taken;
-            return lapse;
+        let subscriptions = self.connection.subscriptions.lock();
+        let uid = |subscription: &&Arc<Subscription>| {
+            subscription.request.encoder.uid == request.encoder.uid
+        };
+        let running = subscriptions.iter().find(uid)?;
+        let is_told_again = request.resume.since.is_some() && !running.is_resumed();
+        if running.request.is_replaced_by(request) && !is_told_again {
+            let (taken, gap) = running.hand_over(self.hub.delivered());
+            request.taken = taken.map(Box::new);
+            return gap;
         }
-        ask.resume.insists = ask.resume.since.is_some();
+        request.resume.insists = request.resume.since.is_some();
         None
     }
 
-    fn end(&self, ends: impl Fn(&Arc<Listener>) -> bool) {
-        let mut listeners = self.connection.listeners.lock();
-        listeners.retain(|listener| {
-            if ends(listener) {
-                listener.shut();
-                self.hub.audience.leave(listener);
+    fn end(&self, ends: impl Fn(&Arc<Subscription>) -> bool) {
+        let mut subscriptions = self.connection.subscriptions.lock();
+        subscriptions.retain(|subscription| {
+            if ends(subscription) {
+                subscription.close();
+                self.hub.view_index.leave(subscription);
                 return false;
             }
             true

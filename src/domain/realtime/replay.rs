@@ -13,12 +13,14 @@ use std::time::Duration;
 
 use crate::domain::Error;
 use crate::domain::realtime::Hub;
-use crate::domain::realtime::News;
-use crate::domain::realtime::ask::Ask;
+use crate::domain::realtime::Notification;
 use crate::domain::realtime::cursor::Claimed;
-use crate::domain::realtime::gate::Behind;
-use crate::domain::realtime::listener::Listener;
+use crate::domain::realtime::delivery::Input;
+use crate::domain::realtime::delivery::Missing;
 use crate::domain::realtime::peer::Replaying;
+use crate::domain::realtime::request::SubscriptionRequest;
+use crate::domain::realtime::subscription::Frame;
+use crate::domain::realtime::subscription::Subscription;
 use crate::domain::realtime::view::View;
 use crate::model::Event;
 use crate::model::Key;
@@ -39,14 +41,17 @@ impl Hub {
     ///
     /// # Errors
     /// When the database fails.
-    pub(super) async fn resumption(&self, listener: &Listener) -> Result<Option<Place>, Error> {
+    pub(super) async fn resumption(
+        &self,
+        subscription: &Subscription,
+    ) -> Result<Option<Place>, Error> {
         let store = &self.items.store;
-        let Ask { resume, taken, .. } = &listener.ask;
+        let SubscriptionRequest { resume, taken, .. } = &subscription.request;
         if let Some(taken) = taken {
-            return Ok(store.find_place(taken.told).await?);
+            return Ok(store.find_place(taken.through).await?);
         }
         if !resume.insists
-            && let Some(seq) = listener.name().and_then(|name| self.positions.find(&name))
+            && let Some(seq) = subscription.name().and_then(|name| self.positions.find(&name))
             && let Some(place) = store.find_place(seq).await?
         {
             return Ok(Some(place));
@@ -58,113 +63,130 @@ impl Hub {
         Ok(place.filter(|place| self.cursors.is_of(&claimed, *place)))
     }
 
-    /// Replays missed events to a subscription that is behind, in a task that ends once the
-    /// subscription has caught up, has no access, or has ended.
-    pub(super) fn catch_up(self: &Arc<Self>, listener: &Arc<Listener>) {
-        if listener.begin_reading() {
-            let (hub, listener) = (Arc::clone(self), Arc::clone(listener));
-            self.beginnings.spawn(async move { hub.replay(&listener).await });
+    /// Applies an input to a subscription and starts the replay that it may cause.
+    pub(super) fn apply(
+        self: &Arc<Self>,
+        subscription: &Arc<Subscription>,
+        input: Input<Arc<View>, Frame>,
+    ) {
+        if subscription.on(input).starts_replay {
+            self.start_replay(subscription);
         }
     }
 
-    async fn replay(self: &Arc<Self>, listener: &Arc<Listener>) {
-        let replaying = listener.connection.replaying(self);
+    /// Replays missed events to a subscription, in a task that ends once the subscription has
+    /// caught up, has no access, or has ended.
+    pub(super) fn start_replay(self: &Arc<Self>, subscription: &Arc<Subscription>) {
+        let (hub, subscription) = (Arc::clone(self), Arc::clone(subscription));
+        self.beginnings.spawn(async move { hub.replay(&subscription).await });
+    }
+
+    async fn replay(self: &Arc<Self>, subscription: &Arc<Subscription>) {
+        let replaying = subscription.connection.replaying(self);
         let mut failures = 0;
-        while let Some(behind) = listener.behind() {
-            let told = behind.told;
-            if told >= self.delivered() {
+        while let Some((missing, view, epoch)) = subscription.missing() {
+            let through = missing.through;
+            if through >= self.delivered() {
                 let _between_events = self.order.read().await;
-                if told >= self.delivered() && listener.catch_up(told) {
-                    return;
+                if through >= self.delivered() {
+                    subscription.on(Input::CaughtUp { through });
                 }
                 continue;
             }
-            let Some(view) = listener.reading_view() else { return };
             // One subscription of a connection is replayed at a time, and only while there is room.
             let turn = async {
-                let turn = replaying.turn.acquire().await.expect("nobody closes it");
-                while !replaying.meter.has_capacity() {
-                    replaying.meter.less().await;
+                let turn = replaying.turn.acquire().await.expect("the semaphore is never closed");
+                while !replaying.budget.has_capacity() {
+                    replaying.budget.less().await;
                 }
                 turn
             };
             let _turn = tokio::select! {
                 turn = turn => turn,
-                () = listener.ended.notified() => continue,
+                () = subscription.ended.notified() => continue,
             };
-            match self.tell_page(listener, &view, &behind, replaying).await {
-                Ok(()) if listener.outbox.is_closing() => return,
+            match self.send_page(subscription, &view, epoch, &missing, replaying).await {
+                Ok(()) if subscription.outbox.is_closing() => return,
                 Ok(()) => failures = 0,
                 Err(Error::Store(StoreError::Forgotten)) => {
-                    listener.hold();
-                    match self.begin_anew(listener, Some(false)).await {
+                    subscription.on(Input::Restart);
+                    match self.begin_anew(subscription, Some(false)).await {
                         Ok(()) => return,
-                        Err(error) => return self.end_with(listener, &error),
+                        Err(error) => return self.end_with(subscription, &error),
                     }
                 }
                 Err(Error::Unavailable(error)) if error.is_closed() => return,
                 Err(error) if is_passing(&error) || failures < FAILURES_MAX => {
                     failures += 1;
-                    tracing::warn!(error = %error, "the log could not be read for a client");
-                    let ended = listener.ended.notified();
+                    tracing::warn!(error = %error, "cannot read the event log for a client");
+                    let ended = subscription.ended.notified();
                     if tokio::time::timeout(PATIENCE, ended).await.is_ok() {
                         return;
                     }
                 }
-                Err(error) => return self.end_with(listener, &error),
+                Err(error) => {
+                    subscription.on(Input::ReplayEnded);
+                    return self.end_with(subscription, &error);
+                }
             }
         }
     }
 
-    /// Reads delivered events after `told`. Undelivered events may still change permissions.
-    async fn read_on(&self, told: i64) -> Result<Page, StoreError> {
+    /// Reads delivered events after an offset. Undelivered events may still change permissions.
+    async fn read_on(&self, after: i64) -> Result<Page, StoreError> {
         let _turn = self.reading.acquire().await.map_err(|_| StoreError::Stopped)?;
         let (to, bytes) = (self.delivered(), self.replay_bytes_max);
-        self.items.store.events_within(told, to, PAGE_EVENTS, bytes).await
+        self.items.store.events_within(after, to, PAGE_EVENTS, bytes).await
     }
 
     /// Sends a page until the client has no room, or the subscription ends or changes its view.
-    async fn tell_page(
+    async fn send_page(
         &self,
-        listener: &Arc<Listener>,
+        subscription: &Arc<Subscription>,
         view: &Arc<View>,
-        behind: &Behind,
+        epoch: u64,
+        missing: &Missing<Arc<View>>,
         replaying: &Replaying,
     ) -> Result<(), Error> {
-        let page = self.read_on(behind.told).await?;
+        let page = self.read_on(missing.through).await?;
         let counts = view.counts(&self.items).await?;
-        let mut told = behind.told;
+        let mut after = missing.through;
         for event in &page.events {
-            let shown = self.shown_before(behind, event).await?;
+            let shown = self.shown_before(missing, event).await?;
             let event = without(event, &shown);
             let Some(data) = view.news(&self.items, &event).await? else { continue };
-            if !replaying.meter.has_capacity() {
+            if !replaying.budget.has_capacity() {
                 // The page is not kept until there is room, but read again.
                 return Ok(());
             }
             let cursor = self.cursors.make(event.place());
-            let news = News {
+            let notification = Notification {
                 event: event.action.name(),
                 data: Some(&data),
                 counts,
                 cursor: Some(&cursor),
                 truncated: false,
                 recovered: None,
-                replayed: behind.missed,
+                replayed: missing.missed,
             };
-            let frame = replaying.meter.count(listener.ask.envelope.wrap(news));
-            if !listener.tell(view, told, event.seq, Some(frame)) {
+            let frame = replaying.budget.count(subscription.request.encoder.wrap(notification));
+            let (through, frame) = (event.seq, Some(frame.into()));
+            if !subscription.on(Input::Page { epoch, after, through, frame }).accepted {
                 return Ok(());
             }
-            told = event.seq;
+            after = through;
         }
-        listener.tell(view, told, page.last, None);
+        subscription.on(Input::Page { epoch, after, through: page.last, frame: None });
         Ok(())
     }
 
     /// Returns the items of an event that were shown during the identity gap.
-    async fn shown_before(&self, behind: &Behind, event: &Event) -> Result<HashSet<Key>, Error> {
-        let shown = behind.shown.iter().find(|shown| shown.covers(event.seq));
+    async fn shown_before(
+        &self,
+        missing: &Missing<Arc<View>>,
+        event: &Event,
+    ) -> Result<HashSet<Key>, Error> {
+        let shown = missing.shown.iter().find(|shown| shown.covers(event.seq));
         let Some(shown) = shown else { return Ok(HashSet::new()) };
         Ok(shown.view.keys(&self.items, event).await?.into_iter().collect())
     }

@@ -11,14 +11,19 @@ use crate::domain::items::keys;
 use crate::domain::items::plan::Plan;
 use crate::domain::items::read::Presented;
 use crate::domain::quota::Owner;
-use crate::domain::realtime::Envelope;
+use crate::domain::realtime::ByteBudget;
+use crate::domain::realtime::FrameEncoder;
 use crate::domain::realtime::Hub;
-use crate::domain::realtime::Meter;
-use crate::domain::realtime::News;
-use crate::domain::realtime::ask::Ask;
-use crate::domain::realtime::audience::Charge;
-use crate::domain::realtime::listener::Listener;
+use crate::domain::realtime::Notification;
+use crate::domain::realtime::delivery::Input;
+use crate::domain::realtime::delivery::Missing;
+use crate::domain::realtime::delivery::Start;
+use crate::domain::realtime::request::SubscriptionRequest;
+use crate::domain::realtime::subscription::Frame;
+use crate::domain::realtime::subscription::Subscription;
 use crate::domain::realtime::view::Subject;
+use crate::domain::realtime::view::View;
+use crate::domain::realtime::view_index::Charge;
 use crate::model::Actor;
 use crate::model::Collection;
 use crate::model::EventAction;
@@ -39,9 +44,9 @@ pub struct Subscribe {
     /// The resume point.
     pub resume: Resume,
     /// Encodes notifications as frames.
-    pub envelope: Envelope,
+    pub encoder: FrameEncoder,
     /// Counts the snapshot, as an answer.
-    pub meter: Meter,
+    pub budget: ByteBudget,
 }
 
 /// The point at which a subscription that began earlier resumes.
@@ -90,9 +95,13 @@ impl Subscribe {
 
 impl Hub {
     /// Resolves the subject of a subscription with the permissions of an actor.
-    pub(super) fn subject(&self, actor: &Actor, listener: &Listener) -> Result<Subject, Error> {
-        let Ask { collection, event, item, .. } = &listener.ask;
-        let query = self.items.parse(actor, collection, &listener.ask.query())?;
+    pub(super) fn subject(
+        &self,
+        actor: &Actor,
+        subscription: &Subscription,
+    ) -> Result<Subject, Error> {
+        let SubscriptionRequest { collection, event, item, .. } = &subscription.request;
+        let query = self.items.parse(actor, collection, &subscription.request.query())?;
         let plan = Plan::new(&self.permissions, actor, collection, &query)?;
         if item.is_some() && !plan.projection.scope().has(collection.key()) {
             return Err(Error::Forbidden(Forbidden::Item));
@@ -101,32 +110,46 @@ impl Hub {
     }
 
     /// Adds a subscription to the view of its subject. With one kind of event and no resume point
-    /// it begins at once; otherwise its events are buffered until [`Hub::begin`].
+    /// it begins at once; otherwise its events are buffered until [`Hub::begin`]. With `resumed`
+    /// the view delivers everything since the client's resume point.
     ///
     /// # Errors
-    /// As [`Audience::enter`](crate::domain::realtime::audience::Audience::enter).
+    /// As [`ViewIndex::enter`](crate::domain::realtime::view_index::ViewIndex::enter).
     pub(super) fn enter(
-        &self,
-        listener: &Arc<Listener>,
+        self: &Arc<Self>,
+        subscription: &Arc<Subscription>,
         subject: Subject,
         bound: Charge,
+        resumed: bool,
     ) -> Result<(), Error> {
-        let at_once = listener.ask.event.is_some() && !listener.ask.resume.is_asked();
-        let place = match &listener.ask.taken {
+        let at_once =
+            subscription.request.event.is_some() && !subscription.request.resume.is_asked();
+        let place = match &subscription.request.taken {
             None => Some(self.items.store.head()),
             // The usual case; any other place is looked up.
-            Some(taken) => Some(self.last_delivered()).filter(|place| place.seq == taken.told),
+            Some(taken) => Some(self.last_delivered()).filter(|place| place.seq == taken.through),
         };
-        if at_once
-            && listener.is_held()
-            && let Some(place) = place
-        {
-            let init = self.init(listener, place, None);
-            let begin = |listener: &Listener| listener.open(Some(init), place.seq);
-            self.audience.enter(listener, subject, bound, begin)
-        } else {
-            self.audience.enter(listener, subject, bound, |_| {})
+        let first = place.filter(|_| at_once && subscription.is_buffering()).map(|place| {
+            let first = self.first_frame(subscription, self.init(subscription, place, None));
+            Input::Snapshot { first, through: place.seq, start: None }
+        });
+        let mut starts_replay = false;
+        let entered = self.view_index.enter(subscription, subject, bound, |view, is_new| {
+            let (view, delivered) = (Arc::clone(view), self.delivered());
+            let entered = Input::Entered { view, is_new, delivered, resumed };
+            for input in [Some(entered), first].into_iter().flatten() {
+                starts_replay |= subscription.on(input).starts_replay;
+            }
+        });
+        if starts_replay {
+            self.start_replay(subscription);
         }
+        entered
+    }
+
+    /// Returns the first frame of a subscription, which counts as an answer.
+    fn first_frame(&self, subscription: &Subscription, frame: Bytes) -> Frame {
+        subscription.request.budget.count(frame).into()
     }
 
     /// Starts a subscription that is in a view and buffers its events: sends a snapshot, then the
@@ -137,56 +160,65 @@ impl Hub {
     ///
     /// # Errors
     /// The error of the read; [`Error::Forbidden`] if the subscription has left its view.
-    pub(super) async fn begin(self: &Arc<Self>, listener: &Arc<Listener>) -> Result<(), Error> {
-        let asked = listener.ask.resume.is_asked();
-        if (asked || listener.ask.taken.is_some())
-            && listener.is_held()
-            && let Some(place) = self.resumption(listener).await?
+    pub(super) async fn begin(
+        self: &Arc<Self>,
+        subscription: &Arc<Subscription>,
+    ) -> Result<(), Error> {
+        let asked = subscription.request.resume.is_asked();
+        if (asked || subscription.request.taken.is_some())
+            && subscription.is_buffering()
+            && let Some(place) = self.resumption(subscription).await?
         {
-            let first = self.init(listener, place, asked.then_some(true));
-            listener.open_behind(first, place.seq);
-            let view = listener.view.lock();
-            listener.note_begin(view.as_ref(), place.seq, asked.then_some(place.seq));
+            let first = self.init(subscription, place, asked.then_some(true));
+            let first = self.first_frame(subscription, first);
+            let taken = subscription.request.taken.as_deref();
+            let missing = Missing {
+                through: place.seq,
+                missed: asked || taken.is_some_and(|taken| taken.missed),
+                shown: taken.map_or_else(Arc::default, |taken| Arc::clone(&taken.shown)),
+            };
+            let view = subscription.view.lock();
+            let start = start(subscription, view.as_ref(), asked.then_some(place.seq));
+            self.apply(subscription, Input::Resumed { first, missing, start });
             drop(view);
-            self.catch_up(listener);
             return Ok(());
         }
-        self.begin_anew(listener, asked.then_some(false)).await
+        self.begin_anew(subscription, asked.then_some(false)).await
     }
 
     /// Starts a subscription from the current state.
     pub(super) async fn begin_anew(
         self: &Arc<Self>,
-        listener: &Arc<Listener>,
+        subscription: &Arc<Subscription>,
         recovered: Option<bool>,
     ) -> Result<(), Error> {
-        while listener.is_held() {
-            let view = listener.view.lock().clone();
-            let view = view.ok_or_else(|| Error::collection(listener.ask.collection.name))?;
+        while subscription.is_buffering() {
+            let view = subscription.view.lock().clone();
+            let view =
+                view.ok_or_else(|| Error::collection(subscription.request.collection.name))?;
             let Subject { plan, item, meta, event, .. } = &view.subject;
             let most = self.answer_bytes_max;
             let (init, place) = if event.is_some() {
                 let head = self.items.store.head();
-                self.remember_begin(listener, head).await;
-                (self.init(listener, head, recovered), head)
+                self.remember_begin(subscription, head).await;
+                (self.init(subscription, head, recovered), head)
             } else {
-                let reader = Owner::of(&listener.connection.identity.lock().actor);
+                let reader = Owner::of(&subscription.connection.identity.lock().actor);
                 let now = self.items.present(plan, *item, *meta, most, reader).await?;
                 let cursor = self.cursors.make(now.place);
                 let Presented { data, truncated, counts, place } = &now;
-                let begins = News::init(Some(&cursor), recovered);
+                let begins = Notification::init(Some(&cursor), recovered);
                 let (truncated, counts) = (*truncated, *counts);
-                let news = News { data: Some(data), truncated, counts, ..begins };
-                (listener.ask.envelope.wrap(news), *place)
+                let news = Notification { data: Some(data), truncated, counts, ..begins };
+                (subscription.request.encoder.wrap(news), *place)
             };
-            let current = listener.view.lock();
+            let current = subscription.view.lock();
             if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, &view)) {
-                listener.open(Some(init), place.seq);
-                listener.note_begin(Some(&view), place.seq, None);
+                let first = self.first_frame(subscription, init);
+                let start = Some(start(subscription, Some(&view), None));
+                self.apply(subscription, Input::Snapshot { first, through: place.seq, start });
             }
         }
-        // If the buffer was discarded, its events are read from the log.
-        self.catch_up(listener);
         Ok(())
     }
 
@@ -197,42 +229,56 @@ impl Hub {
     /// The position is written before the client receives the frame, since a process that is killed
     /// would otherwise forget a subscription that had begun. Connections that begin too many
     /// subscriptions are excluded.
-    async fn remember_begin(self: &Arc<Self>, listener: &Listener, place: Place) {
-        let Some(name) = listener.name() else { return };
-        if !listener.connection.may_remember(2 * self.subscriptions_max) {
+    async fn remember_begin(self: &Arc<Self>, subscription: &Subscription, place: Place) {
+        let Some(name) = subscription.name() else { return };
+        if !subscription.connection.may_remember(2 * self.subscriptions_max) {
             return;
         }
-        let by = Owner::of(&listener.connection.identity.lock().actor);
+        let by = Owner::of(&subscription.connection.identity.lock().actor);
         self.positions.begin(name, place.seq, by, self.now());
         // In a task of its own: the task also writes positions of other connections, which would
         // stay unwritten if it were dropped together with this connection.
         let hub = Arc::clone(self);
         let written = self.beginnings.spawn(async move { hub.remember(None).await }).await;
         if let Ok(Err(error)) = written {
-            tracing::warn!(error = %error, "where a subscription begins could not be written down");
+            tracing::warn!(error = %error, "cannot save the start position of a subscription");
         }
     }
 
     /// Returns the `init` frame of a subscription that begins at a place.
-    fn init(&self, listener: &Listener, place: Place, recovered: Option<bool>) -> Bytes {
+    fn init(&self, subscription: &Subscription, place: Place, recovered: Option<bool>) -> Bytes {
         let cursor = self.cursors.make(place);
-        listener.ask.envelope.wrap(News::init(Some(&cursor), recovered))
+        subscription.request.encoder.wrap(Notification::init(Some(&cursor), recovered))
     }
 
     /// Starts a subscription in a task of its own, for callers that cannot wait for the read.
-    pub(super) fn begin_later(self: &Arc<Self>, listener: Arc<Listener>) {
+    pub(super) fn begin_later(self: &Arc<Self>, subscription: Arc<Subscription>) {
         let hub = Arc::clone(self);
         self.beginnings.spawn(async move {
-            if let Err(error) = hub.begin(&listener).await {
-                hub.end_with(&listener, &error);
+            if let Err(error) = hub.begin(&subscription).await {
+                hub.end_with(&subscription, &error);
             }
         });
     }
 
     /// Removes a subscription from its view and sends the error.
-    pub(super) fn end_with(&self, listener: &Listener, error: &Error) {
-        self.audience.leave(listener);
-        let envelope = &listener.ask.envelope;
-        listener.outbox.push((envelope.encode_error)(envelope.uid.as_deref(), error));
+    pub(super) fn end_with(&self, subscription: &Subscription, error: &Error) {
+        self.view_index.leave(subscription);
+        let encoder = &subscription.request.encoder;
+        subscription.outbox.push((encoder.encode_error)(encoder.uid.as_deref(), error));
     }
+}
+
+/// Returns the start of a subscription. Without a sign-in it begins an identity gap, if the client
+/// asks for recovery.
+fn start(
+    subscription: &Subscription,
+    view: Option<&Arc<View>>,
+    resumed_from: Option<i64>,
+) -> Start<Arc<View>> {
+    let SubscriptionRequest { resume, taken, .. } = &subscription.request;
+    let is_anonymous = subscription.connection.identity.lock().actor.user.is_none();
+    let recovers = resumed_from.is_some() || resume.recover.is_some();
+    let opens_gap = is_anonymous && taken.is_none() && recovers;
+    Start { view: view.cloned(), resumed_from, opens_gap }
 }

@@ -18,10 +18,11 @@ use crate::domain::items::JsonText;
 use crate::domain::items::plan::Plan;
 use crate::domain::items::show;
 use crate::domain::quota::Permit;
+use crate::domain::realtime::ByteBudget;
 use crate::domain::realtime::Hub;
-use crate::domain::realtime::Meter;
-use crate::domain::realtime::lane::Lane;
-use crate::domain::realtime::listener::Listener;
+use crate::domain::realtime::delivery::Input;
+use crate::domain::realtime::subscription::Subscription;
+use crate::domain::realtime::view_queue::ViewQueue;
 use crate::model::Change;
 use crate::model::Collection;
 use crate::model::Event;
@@ -41,7 +42,7 @@ use crate::store::StoreError;
 
 /// A notification of a subscription.
 #[derive(Debug, Clone, Copy)]
-pub struct News<'a> {
+pub struct Notification<'a> {
     /// `init`, `create`, `update` or `delete`.
     pub event: &'static str,
     /// Items, or keys for a delete: a list, or a single one if the subscription is for one item.
@@ -60,7 +61,7 @@ pub struct News<'a> {
     pub replayed: bool,
 }
 
-impl<'a> News<'a> {
+impl<'a> Notification<'a> {
     /// Creates the `init` notification that a subscription begins with.
     #[must_use]
     pub const fn init(cursor: Option<&'a str>, recovered: Option<bool>) -> Self {
@@ -79,24 +80,24 @@ impl<'a> News<'a> {
 /// Encodes notifications as frames that are ready to be written to a socket. Subscriptions of one
 /// view with equal envelopes share the frame.
 #[derive(Debug, Clone)]
-pub struct Envelope {
+pub struct FrameEncoder {
     /// The client's name for the subscription, as sent in frames; unique on its connection: a
     /// second subscription of that name replaces the first. `None`: unnamed, beside any others.
     pub uid: Option<String>,
     /// Whether frames carry cursors.
     pub cursors: bool,
     /// Encodes a frame, header included.
-    pub encode: fn(uid: Option<&str>, news: &News<'_>) -> Bytes,
+    pub encode: fn(uid: Option<&str>, news: &Notification<'_>) -> Bytes,
     /// Encodes the error that ends a running subscription.
     pub encode_error: fn(uid: Option<&str>, error: &Error) -> Bytes,
 }
 
-impl Envelope {
+impl FrameEncoder {
     /// Encodes a notification.
     #[must_use]
-    pub fn wrap(&self, news: News<'_>) -> Bytes {
+    pub fn wrap(&self, news: Notification<'_>) -> Bytes {
         let cursor = news.cursor.filter(|_| self.cursors);
-        (self.encode)(self.uid.as_deref(), &News { cursor, ..news })
+        (self.encode)(self.uid.as_deref(), &Notification { cursor, ..news })
     }
 
     /// Encodes the error of a running subscription.
@@ -108,7 +109,7 @@ impl Envelope {
 
 /// The cost of an event for a view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Weight {
+pub(super) struct Cost {
     /// Whether each event requires a database query.
     pub(super) reads: bool,
     /// The approximate number of simple comparisons per event.
@@ -128,12 +129,12 @@ pub(super) struct Subject {
 impl Subject {
     /// Returns the cost of an event. Permission rules count only by the relations they read, since
     /// the accounts that write rules are trusted.
-    pub(super) fn weight(&self) -> Weight {
+    pub(super) fn cost_of_event(&self) -> Cost {
         let Plan { select, projection } = &self.plan;
         let mut relations = self.looked_at();
         relations.merge(projection.relations());
         let search = self.search().map_or(0, |search| search.cost());
-        Weight {
+        Cost {
             reads: self.meta.any() || relations.lead_to_many() || projection.has_lists(),
             cost: select.filter.cost() + search + projection.cost(),
         }
@@ -162,11 +163,11 @@ pub(super) struct View {
     pub(super) is_anchored: bool,
     /// The search as a filter.
     search: Option<Filter>,
-    /// By envelope, then by subscription.
-    listeners: Mutex<HashMap<Wrap, HashMap<u64, Arc<Listener>>>>,
+    /// By encoder, then by subscription.
+    subscriptions: Mutex<HashMap<EncoderKey, HashMap<u64, Arc<Subscription>>>>,
     /// A separate queue and task, if each event requires a database query (counts, to-many
     /// relations) or much computation: other views do not wait for it.
-    lane: Option<Lane>,
+    queue: Option<ViewQueue>,
     /// Limits the concurrent evaluation of costly views, each on a blocking thread.
     turns: Option<Arc<Semaphore>>,
     /// The permit from the time budget of shared views.
@@ -175,34 +176,34 @@ pub(super) struct View {
     _cost: Option<ClientPermit>,
     frame_bytes_max: usize,
     /// Counts frames until they are sent.
-    unsent: Meter,
+    unsent: ByteBudget,
 }
 
 /// Envelopes are equal if they encode equal frames: the same protocol, the same name.
 #[derive(PartialEq, Eq, Hash, Clone)]
-struct Wrap {
+struct EncoderKey {
     encode: usize,
     uid: Option<String>,
     cursors: bool,
 }
 
 /// The shared dependencies of all views.
-pub(super) struct Workshop {
+pub(super) struct ViewContext {
     /// Size limit of the items of a frame, in bytes.
     pub(super) frame_bytes_max: usize,
     /// Counts frames until they are sent.
-    pub(super) unsent: Meter,
+    pub(super) unsent: ByteBudget,
     /// The tasks of views that cannot keep up with the others, and the token that stops them.
-    pub(super) lanes: TaskTracker,
+    pub(super) queues: TaskTracker,
     pub(super) stopping: CancellationToken,
 }
 
 /// The delivery class of a view.
-pub(super) enum Road {
+pub(super) enum DeliveryClass {
     /// Together with other views, which wait for it.
     Shared(Permit),
     /// Through a queue of its own.
-    Own,
+    Queued,
     /// Through a queue of its own, each evaluation with a permit.
     Costly(Arc<Semaphore>),
 }
@@ -211,76 +212,79 @@ impl View {
     pub(super) fn new(
         subject: Subject,
         is_anchored: bool,
-        road: Road,
+        class: DeliveryClass,
         cost: Option<ClientPermit>,
-        shop: &Workshop,
+        context: &ViewContext,
     ) -> Arc<Self> {
-        let (part, turns) = match road {
-            Road::Shared(part) => (Some(part), None),
-            Road::Own => (None, None),
-            Road::Costly(turns) => (None, Some(turns)),
+        let (part, turns) = match class {
+            DeliveryClass::Shared(part) => (Some(part), None),
+            DeliveryClass::Queued => (None, None),
+            DeliveryClass::Costly(turns) => (None, Some(turns)),
         };
-        let (lane, work) = part.is_none().then(Lane::new).unzip();
+        let (queue, work) = part.is_none().then(ViewQueue::new).unzip();
         let view = Arc::new(Self {
             search: subject.search(),
             subject,
             is_anchored,
-            listeners: Mutex::default(),
-            lane,
+            subscriptions: Mutex::default(),
+            queue,
             turns,
             _part: part,
             _cost: cost,
-            frame_bytes_max: shop.frame_bytes_max,
-            unsent: shop.unsent.clone(),
+            frame_bytes_max: context.frame_bytes_max,
+            unsent: context.unsent.clone(),
         });
         if let Some(work) = work {
-            shop.lanes.spawn(work.run(Arc::downgrade(&view), shop.stopping.clone()));
+            context.queues.spawn(work.run(Arc::downgrade(&view), context.stopping.clone()));
         }
         view
     }
 
     /// Adds a subscription; `begin` runs before any event can reach it.
-    pub(super) fn add(&self, listener: Arc<Listener>, begin: impl FnOnce(&Listener)) {
-        let mut listeners = self.listeners.lock();
-        begin(&listener);
-        listeners.entry(wrap(&listener.ask.envelope)).or_default().insert(listener.id, listener);
+    pub(super) fn add(&self, subscription: Arc<Subscription>, begin: impl FnOnce()) {
+        let mut subscriptions = self.subscriptions.lock();
+        begin();
+        subscriptions
+            .entry(wrap(&subscription.request.encoder))
+            .or_default()
+            .insert(subscription.id, subscription);
     }
 
     /// Removes a subscription. Returns whether none is left.
-    pub(super) fn remove(&self, listener: &Listener) -> bool {
-        let mut listeners = self.listeners.lock();
-        let wrap = wrap(&listener.ask.envelope);
-        if let Some(group) = listeners.get_mut(&wrap) {
-            group.remove(&listener.id);
+    pub(super) fn remove(&self, subscription: &Subscription) -> bool {
+        let mut subscriptions = self.subscriptions.lock();
+        let wrap = wrap(&subscription.request.encoder);
+        if let Some(group) = subscriptions.get_mut(&wrap) {
+            group.remove(&subscription.id);
             if group.is_empty() {
-                listeners.remove(&wrap);
+                subscriptions.remove(&wrap);
             }
         }
-        listeners.is_empty()
+        subscriptions.is_empty()
     }
 
     /// Returns whether the view has no subscriptions.
     pub(super) fn is_empty(&self) -> bool {
-        self.listeners.lock().is_empty()
+        self.subscriptions.lock().is_empty()
     }
 
     /// Returns the queue of the view, if it has one.
-    pub(super) const fn lane(&self) -> Option<&Lane> {
-        self.lane.as_ref()
+    pub(super) const fn queue(&self) -> Option<&ViewQueue> {
+        self.queue.as_ref()
     }
 
     /// Delivers an event, if it matches: directly, or through the queue of the view.
     pub(super) async fn deliver(self: &Arc<Self>, hub: &Arc<Hub>, event: &Arc<Event>) {
-        match &self.lane {
-            Some(lane) => lane.push(hub, event),
+        match &self.queue {
+            Some(queue) => queue.push(hub, event),
             None => self.tell(hub, event, None).await,
         }
     }
 
     /// Returns the offset up to which the subscriptions received everything, if everything up to
     /// `delivered` was delivered to the views.
-    pub(super) fn told(&self, delivered: i64) -> i64 {
-        self.lane.as_ref().map_or(delivered, |lane| lane.told(delivered))
+    pub(super) fn delivered(&self, delivered: i64) -> i64 {
+        self.queue.as_ref().map_or(delivered, |queue| queue.delivered(delivered))
     }
 
     /// Sends an event to all subscriptions, with `counts` if they are already known. If the event
@@ -303,7 +307,7 @@ impl View {
             Ok(None) => {}
             Ok(Some((data, counts))) => {
                 let cursor = hub.cursors.make(event.place());
-                let news = News {
+                let news = Notification {
                     event: event.action.name(),
                     data: Some(&data),
                     counts,
@@ -312,42 +316,40 @@ impl View {
                     recovered: None,
                     replayed: false,
                 };
-                self.send(hub, event, |envelope| envelope.wrap(news));
+                self.send(hub, event, |encoder| encoder.wrap(news));
             }
             Err(error) => {
                 tracing::warn!(
                     collection = event.collection.name,
                     error = %error,
-                    "an event could not be read for a view"
+                    "cannot read an event for a view"
                 );
                 self.fall_behind(hub, event.seq - 1);
             }
         }
     }
 
-    /// Switches all subscriptions to replay from `told`.
-    pub(super) fn fall_behind(&self, hub: &Arc<Hub>, told: i64) {
-        let groups = self.listeners.lock();
-        for listener in groups.values().flat_map(HashMap::values) {
-            listener.fall_back(told);
-            hub.catch_up(listener);
+    /// Switches all subscriptions to replay of the events after `through`.
+    pub(super) fn fall_behind(&self, hub: &Arc<Hub>, through: i64) {
+        let groups = self.subscriptions.lock();
+        for subscription in groups.values().flat_map(HashMap::values) {
+            hub.apply(subscription, Input::FallBehind { through });
         }
     }
 
     /// Sends an event. A subscription whose client does not keep up with a bulk change replays it
     /// from the log, at the client's pace.
-    fn send(&self, hub: &Arc<Hub>, event: &Event, encode: impl Fn(&Envelope) -> Bytes) {
+    fn send(&self, hub: &Arc<Hub>, event: &Event, encode: impl Fn(&FrameEncoder) -> Bytes) {
         let is_bulk = event.is_bulk();
-        let listeners = self.listeners.lock();
-        for group in listeners.values() {
+        let subscriptions = self.subscriptions.lock();
+        for group in subscriptions.values() {
             let Some(first) = group.values().next() else { continue };
-            let frame = self.unsent.count(encode(&first.ask.envelope));
-            for listener in group.values() {
-                if is_bulk && listener.outbox.is_crowded() {
-                    listener.fall_back(event.seq - 1);
-                    hub.catch_up(listener);
+            let frame = self.unsent.count(encode(&first.request.encoder));
+            for subscription in group.values() {
+                if is_bulk && subscription.outbox.is_crowded() {
+                    hub.apply(subscription, Input::FallBehind { through: event.seq - 1 });
                 }
-                listener.push(event.seq, &frame);
+                subscription.push(event.seq, &frame);
             }
         }
     }
@@ -495,7 +497,7 @@ fn decides(scope: &Scope, field: &'static Field) -> bool {
     found
 }
 
-fn wrap(envelope: &Envelope) -> Wrap {
-    let Envelope { uid, cursors, encode, .. } = envelope;
-    Wrap { encode: *encode as usize, uid: uid.clone(), cursors: *cursors }
+fn wrap(encoder: &FrameEncoder) -> EncoderKey {
+    let FrameEncoder { uid, cursors, encode, .. } = encoder;
+    EncoderKey { encode: *encode as usize, uid: uid.clone(), cursors: *cursors }
 }

@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_has_so_many_and_leaves_nothing_behind() {
+    fn the_sockets_of_an_address_are_limited_and_released() {
         let addresses = Addresses::new(2);
         let take = |address: &str| addresses.take(address.parse().unwrap());
 

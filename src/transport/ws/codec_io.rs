@@ -60,13 +60,13 @@ pub struct CodecIo<R> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Stop {
     /// The incoming message exceeds the current maximum size.
-    #[error("the message is larger than it may be")]
+    #[error("the message exceeds the maximum size")]
     TooLarge,
     /// The message did not arrive in time.
     #[error("the message did not arrive in time")]
     TooSlow,
     /// The memory quota has no room for the message.
-    #[error("there is no memory for the message")]
+    #[error("no memory is left for the message")]
     NoMemory,
 }
 
@@ -294,13 +294,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_message_takes_its_memory_along_and_leaves_no_buffer_behind() {
+    async fn a_message_owns_its_memory_and_leaves_no_buffer() {
         let memory = budget(VISITORS_SHARE << 20);
         let (io, asked) = io(message(200_000), &memory);
         let config = WebSocketConfig::default().read_buffer_size(SMALL);
         let mut codec = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
 
-        let Some(Ok(Message::Binary(heard))) = codec.next().await else { panic!("a message") };
+        let Some(Ok(Message::Binary(heard))) = codec.next().await else { panic!("no message") };
         let heard = codec.get_mut().hand_on(heard);
         assert_eq!(heard.len(), 200_000);
         assert!(left(&memory) < (1 << 20) - 200_000);
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_message_without_memory_is_not_read_to_its_end() {
+    async fn reading_stops_when_the_memory_quota_is_exhausted() {
         let memory = budget(VISITORS_SHARE << 16);
         let (mut io, _) = io(message(200_000), &memory);
 
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_message_that_does_not_come_to_its_end_is_given_up() {
+    async fn an_incomplete_message_times_out() {
         let memory = budget(VISITORS_SHARE << 20);
         for withheld in [1, 199_000] {
             let mut bytes = message(200_000);
@@ -340,7 +340,7 @@ mod tests {
             io.incoming.take(&bytes, begun);
 
             let read = async { io.read_u8().await };
-            let error = tokio::time::timeout(Duration::from_secs(5), read).await.expect("an end");
+            let error = tokio::time::timeout(Duration::from_secs(5), read).await.expect("in time");
 
             let error = error.unwrap_err();
             assert_eq!(error.get_ref().unwrap().downcast_ref(), Some(&Stop::TooSlow));
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_is_given_up_for_what_nobody_reads() {
+    async fn time_without_a_read_does_not_count_as_slowness() {
         let memory = budget(VISITORS_SHARE << 20);
         let (mut io, _) = io(Vec::new(), &memory);
         let begun = Instant::now().checked_sub(Duration::from_mins(1)).unwrap();

@@ -172,5 +172,5 @@ pub struct Place {
 
 /// The limit of open sockets is reached.
 #[derive(Debug, thiserror::Error)]
-#[error("As many sockets are open as there may be")]
+#[error("The limit of open sockets is reached")]
 pub struct NoPlace;

@@ -63,7 +63,7 @@ impl TextFrame {
     /// If the value cannot be serialized, such as a map with keys that are not text.
     pub fn push_json<T: Serialize + ?Sized>(&mut self, value: &T) -> &mut Self {
         serde_json::to_writer(&mut self.bytes, value)
-            .expect("texts and numbers have a JSON form, and memory takes all that is written");
+            .expect("texts and numbers can be serialized, and writes to memory do not fail");
         self
     }
 
@@ -144,14 +144,14 @@ mod tests {
     }
 
     #[test]
-    fn short_lengths_take_one_byte() {
+    fn short_frames_have_a_7_bit_length() {
         assert_eq!(text(0)[..], [0x81, 0]);
         assert_eq!(text(125)[..3], [0x81, 125, b'x']);
         assert_eq!(text(125).len(), 2 + 125);
     }
 
     #[test]
-    fn medium_lengths_take_two_more() {
+    fn medium_frames_have_a_16_bit_length() {
         assert_eq!(text(126)[..5], [0x81, 126, 0, 126, b'x']);
         assert_eq!(text(126).len(), 4 + 126);
         assert_eq!(text(65_535)[..5], [0x81, 126, 0xff, 0xff, b'x']);
@@ -159,13 +159,13 @@ mod tests {
     }
 
     #[test]
-    fn long_lengths_take_eight_more() {
+    fn long_frames_have_a_64_bit_length() {
         assert_eq!(text(65_536)[..11], [0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0, b'x']);
         assert_eq!(text(65_536).len(), 10 + 65_536);
     }
 
     #[test]
-    fn text_and_json_stand_in_order() {
+    fn text_and_json_keep_their_order() {
         let mut frame = TextFrame::with_capacity(0);
 
         frame.push("[").push_json("a\"b").push("]");
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_reason_is_cut_between_letters() {
+    fn a_long_reason_is_cut_at_a_character_boundary() {
         let frame = close(Some(TRY_AGAIN), &"ä".repeat(100));
 
         assert_eq!(frame[1], 2 + 122);
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn only_close_frames_are_the_last_word() {
+    fn only_close_frames_are_recognized_as_such() {
         assert!(is_close(&close(None, "")));
         assert!(!is_close(&ping()));
         assert!(!is_close(&text(3)));

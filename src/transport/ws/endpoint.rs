@@ -156,7 +156,7 @@ fn survive(talk: impl Future<Output = ()>, panics: Arc<AtomicU64>) -> impl Futur
     AssertUnwindSafe(talk).catch_unwind().map(move |end| {
         if end.is_err() {
             let total = panics.fetch_add(1, Ordering::Relaxed) + 1;
-            tracing::error!(panics.total = total, "the task of a socket panicked");
+            tracing::error!(panics.total = total, "a socket task panicked");
         }
     })
 }
@@ -167,7 +167,7 @@ fn no_place(full: &NoPlace) -> Response {
 
 /// Returns the response for an address with too many sockets: that of the acceptor, plus a body.
 fn too_many() -> Response {
-    let reason = format!("{NoPlace} of one address (CONNECTIONS_PER_ADDRESS_MAX)");
+    let reason = format!("{NoPlace} for one address (CONNECTIONS_PER_ADDRESS_MAX)");
     let mut response = error::respond(&Error::LimitExceeded(reason));
     response.set_status(StatusCode::TOO_MANY_REQUESTS);
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_panic_is_counted_and_goes_no_further() {
+    async fn a_panic_is_caught_and_counted() {
         let panics = Arc::new(AtomicU64::new(0));
 
         survive(async {}, Arc::clone(&panics)).await;

@@ -98,7 +98,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_taken_the_frames_stay_whole_and_in_order(
+        fn partial_writes_keep_frames_complete_and_in_order(
             sizes in vec(prop_oneof![1_usize..300, GATHER_MAX - 2..GATHER_MAX + 2], 0..12),
             takes in vec(prop_oneof![0_usize..400, 1_000_usize..100_000], 0..60),
         ) {

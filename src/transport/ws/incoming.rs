@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn control_frames_and_pieces_are_counted_and_whole_messages_are_not() {
+    fn only_control_frames_and_fragments_are_counted() {
         let frames = [
             frame(TEXT, 0),
             frame(PING, 0),
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_too_large_as_soon_as_its_heads_say_so() {
+    fn an_oversized_message_is_detected_at_its_headers() {
         let now = Instant::now();
         for (frames, is_over) in [
             (vec![frame(TEXT, 1000)], false),
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_drips_is_due_however_it_drips_and_one_that_is_large_and_steady_is_not() {
+    fn slow_messages_time_out_and_large_steady_ones_do_not() {
         let start = Instant::now();
         let second = |count: u64| start + Duration::from_secs(count);
         let mut steady = Incoming::new();
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_of_a_message_begins_with_it_and_stands_still_while_nobody_reads() {
+    fn the_timeout_starts_with_the_message_and_can_be_postponed() {
         let start = Instant::now();
         let later = start + Duration::from_secs(9);
         let mut incoming = Incoming::new();
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_codec_keeps_is_known() {
+    fn the_buffer_size_of_the_codec_is_tracked() {
         let now = Instant::now();
         let mut incoming = Incoming::new();
         let whole = frame(TEXT, 1000);

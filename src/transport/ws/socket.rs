@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn text_and_binary_messages_are_heard_and_a_close_is_echoed() {
+    async fn messages_are_received_and_a_close_is_echoed() {
         let bye = masked(0x88, &[0x03, 0xe8]);
         let sent = [masked(0x81, b"one"), masked(0x82, b"two"), bye].concat();
 
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_fragmented_message_is_whole() {
+    async fn a_fragmented_message_is_reassembled() {
         let parts = [masked(0x01, b"on"), masked(0x80, b"e"), masked(0x88, b"")].concat();
 
         let (messages, received) = exchange(&parts).await;
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_ping_is_answered() {
+    async fn a_ping_is_answered_with_a_pong() {
         let sent = [masked(0x89, b"hi"), masked(0x88, b"")].concat();
 
         let (_, received) = exchange(&sent).await;
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_breaks_the_protocol_is_told_by_a_code() {
+    async fn a_protocol_violation_closes_with_its_code() {
         for (sent, code) in [
             (masked(0x81, &[0xff, 0xfe]), encode::INVALID_TEXT),
             (masked(0x83, b""), encode::PROTOCOL_ERROR),
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_frame_that_announces_too_much_is_refused_at_its_header() {
+    async fn an_oversized_frame_is_rejected_at_its_header() {
         let endless = [0x82, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4];
 
         let (_, received) = exchange(&endless).await;
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_that_is_gone_ends_it() {
+    async fn a_disconnect_ends_the_socket() {
         let (mut socket, near, tasks) = opened(100).await;
         drop(near);
 
@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_close_by_the_server_ends_it_for_both() {
+    async fn a_close_by_the_server_ends_both_sides() {
         let (mut socket, mut near, tasks) = opened(100).await;
         socket.outbox().push(Bytes::from_static(b"last words"));
         socket.outbox().close(Closing::Restart);
@@ -414,7 +414,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_of_its_task_is_told() {
+    async fn a_panic_sends_an_internal_error_close_frame() {
         let (socket, mut near, tasks) = opened(100).await;
 
         let panicked = tokio::spawn(async move {
@@ -432,7 +432,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_that_never_closes_is_cut_off() {
+    async fn a_client_that_never_closes_is_disconnected() {
         let (socket, near, tasks) = opened(100).await;
 
         socket.finish_within(Duration::from_millis(50)).await;

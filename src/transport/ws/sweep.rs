@@ -155,7 +155,7 @@ impl Sweep {
         }
         for thread in self.threads.lock().drain(..) {
             if thread.join().is_err() {
-                tracing::error!("a thread that writes sockets had failed");
+                tracing::error!("a socket writer thread had failed");
             }
         }
     }
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn frames_are_written_as_they_come_and_the_close_frame_last() {
+    async fn frames_are_written_in_order_and_the_close_frame_last() {
         let sweep = Sweep::start(2).unwrap();
         let (mut near, wire) = connected().await;
         let outbox = Outbox::new(1000);
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_socket_is_waited_for_and_then_swept_again() {
+    async fn a_full_socket_returns_to_the_pool_once_writable() {
         let sweep = Sweep::start(1).unwrap();
         let (mut near, wire) = connected().await;
         let outbox = Outbox::new(usize::MAX);
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_that_is_gone_ends_its_place_alone() {
+    async fn a_disconnect_ends_only_its_own_entry() {
         let sweep = Sweep::start(1).unwrap();
         let (near, wire) = connected().await;
         let (mut other, other_wire) = connected().await;
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_place_that_is_dropped_leaves_nothing_behind() {
+    async fn a_dropped_handle_releases_the_connection() {
         let sweep = Sweep::start(1).unwrap();
         let (mut near, wire) = connected().await;
         let outbox = Outbox::new(1000);
@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_place_that_is_dropped_by_a_panic_says_so() {
+    async fn a_handle_dropped_by_a_panic_sends_an_internal_error() {
         let sweep = Sweep::start(1).unwrap();
         let (mut near, wire) = connected().await;
         let outbox = Outbox::new(1000);
@@ -418,7 +418,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_threads_there_are_no_places() {
+    async fn a_pool_without_threads_rejects_connections() {
         let sweep = Sweep::start(0).unwrap();
         let (_near, wire) = connected().await;
 

@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sample_of_the_rfc_is_accepted() {
+    fn the_sample_handshake_of_the_rfc_is_accepted() {
         let offer = Offer::read(&Method::GET, &headers(&GOOD)).unwrap();
 
         let response = offer.accept();
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_proper_upgrade_is_told_apart() {
+    fn invalid_upgrades_are_distinguished() {
         for (headers, misfit) in [
             (headers(&[]), Misfit::NotAnUpgrade),
             (with("upgrade", "h2c"), Misfit::NotAnUpgrade),
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_version_is_told_the_right_one() {
+    fn a_wrong_version_response_names_the_supported_one() {
         let response = Misfit::Version.respond();
 
         assert_eq!(response.status(), StatusCode::UPGRADE_REQUIRED);
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn the_token_in_the_address_is_decoded() {
+    fn the_token_in_the_url_is_decoded() {
         let token = |uri: &'static str| {
             address_token(&Request::builder().uri(uri.parse().unwrap()).finish())
         };

@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn visitors_of_one_network_are_one() {
+    fn visitors_of_one_network_share_a_key() {
         let of = |address: &str| Who::of(None, Some(address.parse().unwrap()));
 
         assert_eq!(of("2001:db8::1"), of("2001:db8::2"));
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn sockets_of_one_account_share_its_rate_as_long_as_there_are_any() {
+    fn sockets_of_an_account_share_one_rate_limit() {
         let users = Users::default();
         let (ann, bob) = (account(1), account(2));
         let now = Instant::now();
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn accounts_that_have_gone_are_forgotten() {
+    fn unused_rate_limits_are_removed() {
         let users = Users::default();
         let now = Instant::now();
 

@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_queued_comes_before_the_end() {
+    async fn queued_frames_precede_the_close_frame() {
         let outbox = Outbox::new(1000);
         outbox.push(Bytes::from_static(b"ab"));
         outbox.push(Bytes::from_static(b"cd"));
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_close_frame_is_the_last_and_only_one() {
+    async fn no_frame_follows_a_queued_close_frame() {
         let outbox = Outbox::new(1000);
         let echo = encode::close(Some(1000), "");
         outbox.push(echo.clone());
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_reason_is_told() {
+    async fn a_close_frame_has_the_reason_of_the_server() {
         let slow = Outbox::new(1000);
         slow.close(Closing::SlowConsumer);
         let restart = Outbox::new(1000);
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_that_takes_nothing_is_given_up() {
+    async fn a_client_that_reads_nothing_is_disconnected() {
         let outbox = Outbox::new(1000);
         let (near, far) = tokio::io::duplex(4);
         outbox.push(Bytes::from_static(b"more than fits"));
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_that_drips_is_given_up_as_one_that_takes_nothing() {
+    async fn a_slow_client_is_disconnected() {
         let outbox = Outbox::new(1000);
         let (mut near, far) = tokio::io::duplex(1);
         outbox.push(Bytes::from(vec![b'x'; 400]));
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn once_it_is_to_be_closed_the_rest_has_to_be_taken_in_time() {
+    async fn the_rest_has_a_deadline_once_a_close_is_queued() {
         let outbox = Outbox::new(1 << 20);
         let (mut near, far) = tokio::io::duplex(64 * 1024);
         outbox.push(Bytes::from(vec![b'x'; 1 << 20]));

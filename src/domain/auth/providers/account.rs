@@ -114,7 +114,10 @@ impl Auth {
         };
         let begun = match attempt(followed.clone()).await {
             Err(Error::RecordNotUnique { field: "email", .. }) => {
-                tracing::warn!(user.id = %id, "an account keeps its address: the new one is taken");
+                tracing::warn!(
+                    user.id = %id,
+                    "an account keeps its email address: another account has the new one"
+                );
                 let names = followed.into_iter().filter(|(field, _)| field.name != "email");
                 attempt(names.collect()).await
             }
@@ -232,11 +235,17 @@ fn note_arrival(
 fn made_by(provider: &str, error: Error) -> Error {
     match error {
         Error::RecordNotUnique { field: "email", .. } => {
-            tracing::info!(provider, "no account was made: another one has the address");
+            tracing::info!(
+                provider,
+                "no account was created: another account has the email address"
+            );
             Error::InvalidProvider
         }
         Error::InvalidForeignKey { .. } => {
-            tracing::error!(provider, "no account can be made: there is no such DEFAULT_ROLE_ID");
+            tracing::error!(
+                provider,
+                "cannot create an account: the role DEFAULT_ROLE_ID does not exist"
+            );
             Error::ProviderUnavailable(provider.to_owned())
         }
         other => other,
@@ -245,7 +254,7 @@ fn made_by(provider: &str, error: Error) -> Error {
 
 fn tell(provider: &str, row: &Row) {
     if let Some(id) = row.value("id").as_uuid() {
-        tracing::info!(user.id = %id, provider, "an account was made for somebody a provider knows");
+        tracing::info!(user.id = %id, provider, "created an account for a user of a provider");
     }
 }
 

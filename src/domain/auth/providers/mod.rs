@@ -214,7 +214,7 @@ impl Auth {
         let config = &offered.config;
         let ticket = callback.ticket.and_then(|text| desk.tickets.open(&config.name, text));
         let Some(ticket) = ticket.filter(|ticket| self.clock.now() < ticket.expires()) else {
-            tell(config, "this browser did not begin it, or too long ago");
+            tell(config, "this browser did not start the sign-in, or started it too long ago");
             let outcome = Err(Error::InvalidCredentials);
             return Ok(CallbackResult {
                 redirect: Some(desk.home.clone()),
@@ -244,16 +244,16 @@ impl Auth {
         let expected = ticket.pending.state.as_bytes();
         let state = callback.state.unwrap_or_default().as_bytes();
         if !bool::from(state.ct_eq(expected)) {
-            tell(config, "the state is that of another sign-in");
+            tell(config, "the state belongs to another sign-in");
             return Err(Error::InvalidCredentials);
         }
         if !desk.tickets.spend(ticket, self.clock.now())? {
-            tell(config, "they came back before");
+            tell(config, "the sign-in was already completed");
             return Err(Error::InvalidCredentials);
         }
         let code = callback.code.filter(|code| !code.is_empty() && code.len() <= CODE_BYTES_MAX);
         let Some(code) = code.filter(|_| callback.error.is_none()) else {
-            tell(config, "the provider did not let them through");
+            tell(config, "the provider denied the sign-in");
             return Err(Error::InvalidCredentials);
         };
         let profile = provider.finish(code, callback.issuer, &ticket.pending).await;
@@ -273,11 +273,15 @@ fn driver(config: &ProviderConfig) -> &'static str {
 fn refused(config: &ProviderConfig, error: ProviderError) -> Error {
     match error {
         ProviderError::Unavailable(reason) => {
-            tracing::warn!(provider = %config.name, reason, "a provider does not answer as it should");
+            tracing::warn!(
+                provider = %config.name,
+                reason,
+                "a provider does not respond correctly"
+            );
             Error::ProviderUnavailable(config.name.clone())
         }
         ProviderError::Code => {
-            tell(config, "the provider refuses the code");
+            tell(config, "the provider rejected the code");
             Error::InvalidToken
         }
         ProviderError::Unproven(reason) => {

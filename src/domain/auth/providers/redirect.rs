@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_this_service_and_of_the_list_are_allowed() {
+    fn own_and_listed_pages_are_allowed() {
         for (asked, found) in [
             ("https://chat.example.com/", "https://chat.example.com/"),
             ("https://CHAT.example.com:443/a?b#c", "https://chat.example.com/a?b#c"),
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_refused() {
+    fn other_urls_are_refused() {
         let long = format!("/{}", "x".repeat(3000));
         for asked in [
             "//evil.example",

@@ -79,9 +79,9 @@ impl Tickets {
     /// # Panics
     /// If the operating system provides no random numbers.
     pub(super) fn seal(&self, provider: &str, ticket: &Ticket) -> String {
-        let text = serde_json::to_vec(ticket).expect("texts have a JSON form");
+        let text = serde_json::to_vec(ticket).expect("texts can be serialized");
         let mut nonce = [0; NONCE_BYTES];
-        getrandom::fill(&mut nonce).expect("the operating system gives random numbers");
+        getrandom::fill(&mut nonce).expect("the operating system provides random numbers");
         let payload = Payload { msg: &text, aad: provider.as_bytes() };
         let sealed =
             self.cipher.encrypt(&nonce.into(), payload).expect("a short text can be encrypted");
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_comes_back_as_it_was_and_shows_nothing() {
+    fn a_ticket_is_encrypted_and_round_trips() {
         let (tickets, ticket) = (tickets("one"), ticket());
 
         let sealed = tickets.seal("google", &ticket);
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_of_another_secret_or_provider_or_a_changed_one_is_none() {
+    fn foreign_and_tampered_tickets_are_refused() {
         let sealed = tickets("one").seal("google", &ticket());
 
         assert_eq!(tickets("two").open("google", &sealed), None);
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_is_good_once() {
+    fn a_ticket_can_be_spent_once() {
         let (tickets, one, other) = (tickets("one"), ticket(), ticket());
 
         assert!(tickets.spend(&one, NOW).unwrap());
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn those_that_expired_make_room() {
+    fn expired_tickets_free_capacity() {
         let tickets = tickets("one");
         let expires = NOW.plus(TICKET_LIFETIME);
         for _ in 0..SPENT_MAX {

@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_never_more_than_the_bound_and_what_has_risen_stays() {
+    fn counters_are_bounded_and_high_ones_are_not_evicted() {
         let now = Instant::now();
         let mut counters = Counters::default();
         let guarded = 7;
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn of_those_that_weigh_the_same_the_oldest_goes() {
+    fn the_oldest_of_equal_counters_is_evicted() {
         let now = Instant::now();
         let mut counters = Counters::default();
         let sets = SETS;
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_forgotten_makes_room_first() {
+    fn decayed_counters_are_evicted_first() {
         let now = Instant::now();
         let mut counters = Counters::default();
         let sets = SETS;
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_counter_is_small() {
+    fn a_counter_fits_in_64_bytes() {
         assert!(size_of::<Entry>() <= 64, "{}", size_of::<Entry>());
     }
 }

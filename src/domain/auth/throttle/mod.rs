@@ -87,7 +87,7 @@ impl Throttle {
     #[must_use]
     pub fn new(enabled: bool, clock: Clock) -> Self {
         let mut secret = [0; 32];
-        getrandom::fill(&mut secret).expect("the operating system gives random numbers");
+        getrandom::fill(&mut secret).expect("the operating system provides random numbers");
         let state = enabled.then(Mutex::default);
         Self { state, key: MacKey::new(&secret, b"throttle"), clock }
     }

@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_account_is_known_where_it_was_used_and_nowhere_else() {
+    fn an_account_is_known_only_on_its_own_networks() {
         let mut places = Places::default();
 
         places.note(1, 10);
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_places_the_last_used_stay() {
+    fn the_most_recent_networks_of_an_account_are_kept() {
         let mut places = Places::default();
         for place in 0..PLACES_MAX as Key {
             places.note(1, place);
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_accounts_those_in_use_stay() {
+    fn active_accounts_are_kept() {
         let mut places = Places::default();
         places.note(0, 10);
 

@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn above_what_is_free_the_wait_doubles_up_to_the_longest() {
+    fn backoff_doubles_above_the_free_attempts_up_to_the_maximum() {
         let mut now = Instant::now();
         let mut count = Count::none(now);
 
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn quiet_is_forgiven_little_by_little_and_at_last_wholly() {
+    fn failures_decay_gradually_to_zero() {
         let mut now = Instant::now();
         let mut count = Count::none(now);
         waits(&RULE, &mut count, &mut now, 6);
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_back_costs_nothing() {
+    fn a_reverted_failure_adds_no_wait() {
         let now = Instant::now();
         let mut count = Count::none(now);
         waits(&RULE, &mut count, &mut now.clone(), 3);
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn no_flood_takes_longer_to_be_forgotten_than_the_bound() {
+    fn a_flood_raises_the_level_only_to_its_maximum() {
         let now = Instant::now();
         let mut count = Count::none(now);
 

@@ -40,7 +40,7 @@ fn wait(throttle: &Throttle, way: ThrottledAction, name: &str, from: Option<IpAd
 }
 
 #[test]
-fn who_guesses_waits_twice_as_long_each_time() {
+fn backoff_doubles_after_each_failure() {
     let throttle = throttle();
 
     assert_eq!(wrong(&throttle, ThrottledAction::Password, ALICE, HOME), 11);
@@ -55,7 +55,7 @@ fn who_guesses_waits_twice_as_long_each_time() {
 }
 
 #[test]
-fn hours_of_patience_from_anywhere_are_bounded() {
+fn distributed_guessing_is_bounded_over_hours() {
     let throttle = throttle();
     let (mut passwords, mut codes) = (0, 0);
 
@@ -72,7 +72,7 @@ fn hours_of_patience_from_anywhere_are_bounded() {
 }
 
 #[test]
-fn the_owner_gets_in_from_where_they_were_before_whatever_strangers_do() {
+fn the_owner_signs_in_from_a_known_network_during_an_attack() {
     let throttle = throttle();
     assert!(right(&throttle, ALICE, HOME));
 
@@ -90,7 +90,7 @@ fn the_owner_gets_in_from_where_they_were_before_whatever_strangers_do() {
 }
 
 #[test]
-fn a_sprayer_at_the_same_address_does_not_keep_its_people_out() {
+fn password_spraying_does_not_lock_out_known_accounts() {
     let throttle = throttle();
     assert!(right(&throttle, ALICE, HOME));
 
@@ -111,7 +111,7 @@ fn a_sprayer_at_the_same_address_does_not_keep_its_people_out() {
 }
 
 #[test]
-fn an_office_behind_one_address_signs_in_at_once() {
+fn many_accounts_behind_one_address_sign_in_concurrently() {
     let throttle = throttle();
 
     let began: Vec<_> = (0..60)
@@ -129,7 +129,7 @@ fn an_office_behind_one_address_signs_in_at_once() {
 }
 
 #[test]
-fn neither_many_at_once_nor_hanging_up_gets_anybody_more_guesses() {
+fn concurrent_and_dropped_attempts_count_as_failures() {
     let throttle = throttle();
 
     let at_once: Vec<_> = (0..100)
@@ -142,7 +142,7 @@ fn neither_many_at_once_nor_hanging_up_gets_anybody_more_guesses() {
 }
 
 #[test]
-fn what_fails_for_a_reason_of_ours_counts_for_nobody() {
+fn server_errors_do_not_count_as_failures() {
     let throttle = throttle();
 
     for _ in 0..1000 {
@@ -155,7 +155,7 @@ fn what_fails_for_a_reason_of_ours_counts_for_nobody() {
 }
 
 #[test]
-fn an_account_is_one_however_it_is_spelt_and_a_network_of_ipv6_is_one_address() {
+fn counters_ignore_email_case_and_the_ipv6_host_part() {
     let throttle = throttle();
     let here = |host| Some(Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, host).into());
     let spelt = ["alice@example.com", "ALICE@example.com", "Alice@Example.COM"];
@@ -171,7 +171,7 @@ fn an_account_is_one_however_it_is_spelt_and_a_network_of_ipv6_is_one_address() 
 }
 
 #[test]
-fn each_way_has_counters_of_its_own() {
+fn each_action_has_its_own_counters() {
     let throttle = throttle();
 
     for way in [
@@ -187,7 +187,7 @@ fn each_way_has_counters_of_its_own() {
 }
 
 #[test]
-fn tokens_of_nobody_are_counted_by_place_and_concern_no_session() {
+fn unknown_tokens_are_throttled_per_network_only() {
     let throttle = throttle();
     let refused = || throttle.blame(HOME, Error::InvalidCredentials);
 
@@ -200,7 +200,7 @@ fn tokens_of_nobody_are_counted_by_place_and_concern_no_session() {
 }
 
 #[test]
-fn made_up_accounts_push_nobody_out() {
+fn made_up_accounts_evict_no_counters() {
     let throttle = throttle();
     assert!(right(&throttle, ALICE, HOME));
     for number in 0..20 {
@@ -222,14 +222,14 @@ fn made_up_accounts_push_nobody_out() {
 }
 
 #[test]
-fn switched_off_it_holds_nobody_back() {
+fn a_disabled_throttle_refuses_no_attempt() {
     let throttle = Throttle::new(false, Clock::system());
 
     assert_eq!(wrong(&throttle, ThrottledAction::Password, ALICE, HOME), 1000);
 }
 
 #[test]
-fn no_name_is_too_long_or_cut_in_the_midst_of_a_letter() {
+fn long_names_are_truncated_at_character_boundaries() {
     let long = "é".repeat(NAME_BYTES_MAX);
 
     assert!(throttle().begin(ThrottledAction::Password, &long, None).is_ok());

@@ -97,15 +97,15 @@ impl ThrottledAction {
     pub const fn advice(self) -> &'static str {
         match self {
             Self::Password => {
-                "Too many sign-ins have failed. Wait, or sign in from where this account was used \
-                 before"
+                "Too many failed sign-ins. Wait, or sign in from a network where this account was \
+                 used before"
             }
-            Self::Factor => "Too many wrong codes. Wait, and look at the clock of the device",
-            Self::Session | Self::Token => "Too many tokens were no good. Wait, or sign in anew",
-            Self::Link => "Too many attempts by this link. Wait, or ask for a new one",
-            Self::Register => "Too many registrations from here. Wait, or look for a mail",
+            Self::Factor => "Too many wrong codes. Wait, and check the clock of your device",
+            Self::Session | Self::Token => "Too many invalid tokens. Wait, or sign in again",
+            Self::Link => "Too many attempts with this link. Wait, or request a new one",
+            Self::Register => "Too many registrations from your network. Wait, or check your email",
             Self::Reset => {
-                "Too many requests for a new password from here. Wait, or look for a mail"
+                "Too many requests for a new password from your network. Wait, or check your email"
             }
         }
     }

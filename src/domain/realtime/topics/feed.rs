@@ -142,7 +142,7 @@ impl Feed {
             };
         }
         if anew && let Err(error) = self.read_anew(items).await {
-            tracing::warn!(error = %error, "a list of messages could not be read; it waits");
+            tracing::warn!(error = %error, "cannot read a list of messages, it will be read again");
             self.list.lock().stale = true;
         }
     }
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_is_kept_than_is_shown() {
+    fn the_list_is_truncated_to_its_byte_limit() {
         let lines = (1..=5).map(|number| line(number, 10)).collect();
         let mut list = List { lines, whole: true, ..List::default() };
 

@@ -130,7 +130,7 @@ impl Topics {
     ) -> SubscriberHandle {
         let _order = self.order.lock().await;
         let hears = follows || self.config.chat_default;
-        let place = if hears { peer.take_place().ok() } else { None };
+        let place = if hears { peer.take_subscription().ok() } else { None };
         let subscriber = Subscriber::new(Arc::clone(&peer.connection), name, place);
         self.settle(&subscriber).await;
         subscriber.show_unless_empty(self);
@@ -191,7 +191,7 @@ impl Topics {
         match self.feed_of(&actor).await {
             Ok(feed) => subscriber.settle(actor, feed),
             Err(error) => {
-                tracing::warn!(error = %error, "the newest messages could not be read for a topic");
+                tracing::warn!(error = %error, "cannot read the newest messages for a topic");
                 subscriber.unsettle();
             }
         }

@@ -75,7 +75,7 @@ impl SubscriberHandle {
     /// [`Error::LimitExceeded`] beyond the subscriptions of one account or address.
     pub async fn subscribe(&self, peer: &Peer, topic: Topic) -> Result<(), Error> {
         if topic == Topic::Chat && self.subscriber.state.lock().chat.is_none() {
-            let place = peer.take_place()?;
+            let place = peer.take_subscription()?;
             let order = self.topics.order.lock().await;
             self.subscriber.state.lock().chat = Some(place);
             self.subscriber.show_if_due(&self.topics, *order);

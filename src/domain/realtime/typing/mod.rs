@@ -77,13 +77,13 @@ pub struct Typing {
 #[derive(Default)]
 struct State {
     /// The first to start comes first.
-    typists: Vec<Typist>,
+    users: Vec<TypingUser>,
     watchers: HashMap<u64, Arc<Watcher>>,
 }
 
 /// A typing user.
 #[derive(Clone)]
-struct Typist {
+struct TypingUser {
     /// The connection that signalled last.
     connection: Arc<ConnectionState>,
     /// The account; `None` for a visitor.
@@ -101,23 +101,23 @@ impl State {
     fn shed_load(&mut self, owner: Owner) {
         let is_account = |owner: Owner| matches!(owner, Owner::Account(_));
         if !is_account(owner) {
-            self.drop_first(OF_ADDRESS_MAX, |typist| typist.owner == owner);
+            self.drop_first(OF_ADDRESS_MAX, |typing| typing.owner == owner);
         }
-        self.drop_first(TYPISTS_MAX, |typist| is_account(typist.owner) == is_account(owner));
+        self.drop_first(TYPISTS_MAX, |typing| is_account(typing.owner) == is_account(owner));
     }
 
     /// Drops the first entry of a kind if its limit is reached.
-    fn drop_first(&mut self, most: usize, is_one: impl Fn(&Typist) -> bool) {
-        let mut places = (0..self.typists.len()).filter(|place| is_one(&self.typists[*place]));
+    fn drop_first(&mut self, most: usize, is_one: impl Fn(&TypingUser) -> bool) {
+        let mut places = (0..self.users.len()).filter(|place| is_one(&self.users[*place]));
         if let Some(first) = places.next()
             && places.count() + 1 >= most
         {
-            self.typists.remove(first);
+            self.users.remove(first);
         }
     }
 }
 
-impl Typist {
+impl TypingUser {
     /// Returns whether this entry is of the given account or, for a visitor, the given connection.
     fn is(&self, connection: u64, user: Option<Uuid>) -> bool {
         if user.is_some() {
@@ -208,7 +208,7 @@ impl Typing {
         if feed::plan(&self.items, &self.permissions, &*peer.acting().await?, 1)?.is_none() {
             return Err(Error::collection(MESSAGES.name));
         }
-        let place = peer.take_place()?;
+        let place = peer.take_subscription()?;
         let connection = Arc::clone(&peer.connection);
         let (sight, told) = (Mutex::default(), Mutex::default());
         let watcher = Arc::new(Watcher { connection, encode, uid, sight, told });
@@ -229,13 +229,13 @@ impl Typing {
         let (connection, user) = (Arc::clone(&peer.connection), actor.user);
         let (guest, until) = (guest.filter(|_| user.is_none()), Instant::now() + self.patience);
         let mut state = self.state.lock();
-        let known = state.typists.iter_mut().find(|typist| typist.is(connection.id, user));
-        if let Some(typist) = known {
-            (typist.connection, typist.until) = (connection, until);
+        let known = state.users.iter_mut().find(|typing| typing.is(connection.id, user));
+        if let Some(typing) = known {
+            (typing.connection, typing.until) = (connection, until);
         } else {
             let owner = Owner::of(&actor);
             state.shed_load(owner);
-            state.typists.push(Typist { connection, user, owner, guest, until });
+            state.users.push(TypingUser { connection, user, owner, guest, until });
             self.changed.notify_one();
         }
         Ok(())
@@ -244,12 +244,12 @@ impl Typing {
     /// Records that the user of a connection has stopped typing.
     pub fn rest(&self, peer: &Peer) {
         let (connection, user) = (peer.connection.id, peer.actor().user);
-        self.forget(|typist| typist.is(connection, user));
+        self.forget(|typing| typing.is(connection, user));
     }
 
     /// Removes the entry of a connection that was closed or has changed its account.
     pub(super) fn leave(&self, connection: &ConnectionState) {
-        self.forget(|typist| typist.connection.id == connection.id);
+        self.forget(|typing| typing.connection.id == connection.id);
     }
 
     /// Applies a committed event. The author of a new message stops typing. After a change of
@@ -264,17 +264,17 @@ impl Typing {
         }
         let guest = |change: &Change| change.after.as_ref()?.value("guest").as_uuid();
         let guests: Vec<Uuid> = event.changes.iter().filter_map(guest).collect();
-        self.forget(|typist| match typist.user {
+        self.forget(|typing| match typing.user {
             Some(user) => event.actor == Some(user),
-            None => typist.guest.is_some_and(|guest| guests.contains(&guest)),
+            None => typing.guest.is_some_and(|guest| guests.contains(&guest)),
         });
     }
 
-    fn forget(&self, ends: impl Fn(&Typist) -> bool) {
+    fn forget(&self, ends: impl Fn(&TypingUser) -> bool) {
         let mut state = self.state.lock();
-        let before = state.typists.len();
-        state.typists.retain(|typist| !ends(typist));
-        if state.typists.len() != before {
+        let before = state.users.len();
+        state.users.retain(|typing| !ends(typing));
+        if state.users.len() != before {
             self.changed.notify_one();
         }
     }
@@ -293,7 +293,7 @@ impl Typing {
 
     /// Waits until a user starts or stops typing, and drops the entries that have expired.
     async fn wait(&self) {
-        let next = self.state.lock().typists.iter().map(|typist| typist.until).min();
+        let next = self.state.lock().users.iter().map(|typing| typing.until).min();
         match next {
             None => self.changed.notified().await,
             Some(next) => tokio::select! {
@@ -302,26 +302,26 @@ impl Typing {
             },
         }
         let now = Instant::now();
-        self.state.lock().typists.retain(|typist| typist.until > now);
+        self.state.lock().users.retain(|typing| typing.until > now);
     }
 
     /// Sends the typing users to the watchers with an outdated list.
     async fn tell(&self, watchers: &[Arc<Watcher>]) {
         let _order = self.order.lock().await;
-        let mut typists = self.state.lock().typists.clone();
-        typists.retain(|typist| typist.holds(&self.permissions));
-        if typists.len() > NAMED_MAX {
+        let mut users = self.state.lock().users.clone();
+        users.retain(|typing| typing.holds(&self.permissions));
+        if users.len() > NAMED_MAX {
             // A stable sort: the first to start comes first.
-            typists.sort_by_key(|typist| typist.user.is_none());
-            typists.truncate(NAMED_MAX);
+            users.sort_by_key(|typing| typing.user.is_none());
+            users.truncate(NAMED_MAX);
         }
-        let mut names = Names::new(&self.items, &typists);
+        let mut names = Names::new(&self.items, &users);
         for (count, watcher) in watchers.iter().enumerate() {
             if count % TOLD_AT_ONCE == TOLD_AT_ONCE - 1 {
                 tokio::task::yield_now().await;
             }
             if let Err(error) = self.tell_one(watcher, &mut names).await {
-                tracing::warn!(error = %error, "names could not be read");
+                tracing::warn!(error = %error, "cannot read the names of typing users");
             }
         }
     }
@@ -330,7 +330,7 @@ impl Typing {
         let mut sight = self.sight(watcher)?;
         let (connection, user) = (watcher.connection.id, sight.actor.user);
         let list = match &mut sight.plan {
-            Some(plan) => Some(names.seen_by(plan, |typist| typist.is(connection, user)).await?),
+            Some(plan) => Some(names.seen_by(plan, |typing| typing.is(connection, user)).await?),
             None => None,
         };
         let actor = Arc::clone(&sight.actor);

@@ -12,7 +12,7 @@ use crate::domain::Error;
 use crate::domain::items::Items;
 use crate::domain::items::plan::Plan;
 use crate::domain::realtime::topics::line;
-use crate::domain::realtime::typing::Typist;
+use crate::domain::realtime::typing::TypingUser;
 use crate::model::Key;
 use crate::model::Row;
 use crate::model::Value;
@@ -21,7 +21,7 @@ use crate::model::schema::MESSAGES;
 /// The names of the typing users, resolved once for all readers with the same access.
 pub(super) struct Names<'a> {
     items: &'a Items,
-    typists: &'a [Typist],
+    typists: &'a [TypingUser],
     /// The names by plan, in the order of the users; `None` for users that are not visible.
     seen: Vec<(Arc<Plan>, Vec<Option<String>>)>,
 }
@@ -32,7 +32,7 @@ struct Named<'a> {
 }
 
 impl<'a> Names<'a> {
-    pub(super) const fn new(items: &'a Items, typists: &'a [Typist]) -> Self {
+    pub(super) const fn new(items: &'a Items, typists: &'a [TypingUser]) -> Self {
         Self { items, typists, seen: Vec::new() }
     }
 
@@ -44,7 +44,7 @@ impl<'a> Names<'a> {
     pub(super) async fn seen_by(
         &mut self,
         plan: &mut Arc<Plan>,
-        is_self: impl Fn(&Typist) -> bool,
+        is_self: impl Fn(&TypingUser) -> bool,
     ) -> Result<String, Error> {
         let mut known = self.seen.iter().position(|(known, _)| Arc::ptr_eq(known, plan));
         if known.is_none() {
@@ -59,15 +59,15 @@ impl<'a> Names<'a> {
         };
         let (equal, names) = &self.seen[index];
         *plan = Arc::clone(equal);
-        let others = self.typists.iter().zip(names).filter(|(typist, _)| !is_self(typist));
+        let others = self.typists.iter().zip(names).filter(|(user, _)| !is_self(user));
         let shown: Vec<Named<'_>> =
             others.filter_map(|(_, user)| user.as_deref()).map(|user| Named { user }).collect();
-        Ok(serde_json::to_string(&shown).expect("texts have a JSON form"))
+        Ok(serde_json::to_string(&shown).expect("texts can be serialized"))
     }
 
     async fn names(&self, plan: &Plan) -> Result<Vec<Option<String>>, Error> {
         let Plan { select, projection } = plan;
-        let rows = self.typists.iter().map(|typist| self.message(typist.user, typist.guest));
+        let rows = self.typists.iter().map(|user| self.message(user.user, user.guest));
         let records = self.items.records(projection, rows, select.filter.relations()).await?;
         let shown = records.iter().map(|record| {
             let fits = projection.shows_key(record) && select.filter.matches(record);

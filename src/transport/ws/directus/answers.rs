@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::domain::Error;
 use crate::domain::items::Counts;
 use crate::domain::items::JsonText;
-use crate::domain::realtime::News;
+use crate::domain::realtime::Notification;
 use crate::transport::error;
 use crate::transport::error::codes;
 use crate::transport::ws::directus::backlog::Refused;
@@ -87,7 +87,7 @@ pub fn typing(names: &str, uid: Option<&str>) -> Bytes {
 
 /// Returns a notification of a subscription.
 #[must_use]
-pub fn news(uid: Option<&str>, news: &News<'_>) -> Bytes {
+pub fn news(uid: Option<&str>, news: &Notification<'_>) -> Bytes {
     let room = news.data.map_or(0, |data| data.get().len());
     let mut frame = begin(r#"{"type":"subscription""#, room);
     frame.field("event", Some(news.event));
@@ -228,14 +228,14 @@ mod tests {
     }
 
     #[test]
-    fn pings_and_pongs() {
+    fn a_pong_echoes_the_uid() {
         assert_eq!(text(&ping()), r#"{"type":"ping"}"#);
         assert_eq!(text(&pong(None)), r#"{"type":"pong"}"#);
         assert_eq!(text(&pong(Some(&Uid::Number(0.into())))), r#"{"type":"pong","uid":0}"#);
     }
 
     #[test]
-    fn a_sign_in_has_its_keys_in_order() {
+    fn the_keys_of_a_sign_in_response_are_in_order() {
         let uid = Uid::Text("abc".into());
 
         assert_eq!(
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_failure_on_an_open_connection_tells_the_uid() {
+    fn only_a_failure_on_an_open_connection_has_the_uid() {
         let uid = Uid::Text("p1".into());
 
         assert_eq!(
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn items_come_with_data_counts_and_uid() {
+    fn an_items_frame_has_data_counts_and_uid() {
         let data = raw(r#"[{"id":1}]"#);
         let counts = Counts { total: Some(17), filter: None };
         let uid = Uid::Number(9.into());
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn deletions_come_with_keys() {
+    fn a_deletion_frame_has_the_deleted_keys() {
         let uid = Uid::Text("del".into());
 
         assert_eq!(text(&deleted(&3_i64, Some(&uid))), r#"{"type":"items","data":3,"uid":"del"}"#);
@@ -293,9 +293,9 @@ mod tests {
     }
 
     #[test]
-    fn news_come_with_event_data_counts_and_uid() {
+    fn a_notification_has_event_data_counts_and_uid() {
         let data = raw(r#"[{"id":1}]"#);
-        let all = News {
+        let all = Notification {
             event: "create",
             data: Some(&data),
             counts: Some(Counts { total: Some(2), filter: Some(1) }),
@@ -304,7 +304,7 @@ mod tests {
             recovered: None,
             replayed: false,
         };
-        let missed = News { cursor: Some("AAA"), counts: None, replayed: true, ..all };
+        let missed = Notification { cursor: Some("AAA"), counts: None, replayed: true, ..all };
 
         assert_eq!(
             text(&news(Some("a\"b"), &all)),
@@ -317,18 +317,18 @@ mod tests {
              \"uid\":\"s\",\"cursor\":\"AAA\",\"replayed\":true}"
         );
         assert_eq!(
-            text(&news(None, &News::init(None, None))),
+            text(&news(None, &Notification::init(None, None))),
             r#"{"type":"subscription","event":"init"}"#
         );
         assert_eq!(
-            text(&news(Some("s"), &News::init(Some("AAA"), Some(false)))),
+            text(&news(Some("s"), &Notification::init(Some("AAA"), Some(false)))),
             "{\"type\":\"subscription\",\"event\":\"init\",\"uid\":\"s\",\"cursor\":\"AAA\",\
              \"recovered\":false}"
         );
     }
 
     #[test]
-    fn the_end_of_a_subscription_is_not_of_the_type_subscribe() {
+    fn a_subscription_error_has_the_type_subscription() {
         let frame = news_failed(Some("s"), &Error::InvalidQuery("no".into()));
 
         assert_eq!(
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_broken_rules_the_first_is_told() {
+    fn only_the_first_violation_is_reported() {
         let violation = |field: &str| Violation {
             field: field.to_owned(),
             kind: "required",
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_name_their_area() {
+    fn errors_name_their_area() {
         let uid = Uid::Text("x".into());
 
         assert_eq!(

@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn the_strongest_credentials_count() {
+    fn the_strongest_credentials_take_precedence() {
         let all = r#"{"type":"auth","email":"a@b.c","password":"p","refresh_token":"r",
             "access_token":"t"}"#;
         let two = r#"{"type":"auth","email":"a@b.c","password":"p","refresh_token":"r"}"#;
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn an_auth_frame_of_no_shape_is_nothing() {
+    fn an_auth_frame_without_valid_credentials_is_ignored() {
         for text in [
             r#"{"type":"auth"}"#,
             r#"{"type":"auth","email":"alice","password":"p"}"#,
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_do_not_print() {
+    fn debug_output_omits_credentials() {
         let frame = Frame::parse(br#"{"type":"auth","access_token":"geheim"}"#, 32);
 
         assert!(!format!("{frame:?}").contains("geheim"));

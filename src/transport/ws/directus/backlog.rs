@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_come_out_in_order() {
+    fn frames_are_returned_in_order() {
         let mut backlog = Backlog::new(10, 1000, 32);
         backlog.push(ping(), nothing);
         backlog.push(Bytes::from_static(b"nonsense"), nothing);
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_that_was_put_back_is_still_the_first() {
+    fn a_frame_that_is_put_back_stays_first() {
         let mut backlog = Backlog::new(10, 1000, 32);
         backlog.push(ping(), nothing);
         backlog.push(Bytes::from_static(b"nonsense"), nothing);
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn items_count_for_what_they_take() {
+    fn items_count_with_their_overhead() {
         let mut backlog = Backlog::new(10, 1000, 32);
         let text = br#"{"type":"items","action":"create","collection":"messages","data":[{},{}]}"#;
         backlog.push(Bytes::from_static(text), nothing);
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_full_by_number_or_by_size_until_something_is_taken() {
+    fn capacity_is_limited_by_count_and_by_size() {
         for mut backlog in [Backlog::new(2, 1000, 32), Backlog::new(10, 2 * ping().len(), 32)] {
             backlog.push(ping(), nothing);
             assert!(backlog.has_capacity());
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn many_small_frames_are_not_read_without_memory_for_them() {
+    fn small_frames_are_not_buffered_without_memory() {
         let shares = budget(VISITORS_SHARE * (16 << 10));
         let mut others = of(&shares);
         others.resize(16 << 10).unwrap();
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_with_more_values_than_there_is_memory_for_is_not_parsed() {
+    fn a_frame_that_exceeds_the_memory_quota_is_not_parsed() {
         let shares = budget(VISITORS_SHARE << 20);
         let mut backlog = Backlog::new(10, 1 << 20, 32);
         let frame = |values| format!(r#"{{"type":"ping","more":[{}0]}}"#, "[0],".repeat(values));

@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_sent_is_asked_about_at_once_and_then_not_too_often() {
+    fn pings_are_sent_at_once_and_then_rate_limited() {
         let now = Instant::now();
         let mut confirming = Confirming::new(now);
         assert_eq!(confirming.due(), None);
@@ -93,7 +93,7 @@ mod tests {
             confirming.ask(Question::Frame, AckPoint::default(), now);
             assert_eq!(confirming.due(), None);
             confirming.want();
-            assert_eq!(confirming.due(), None, "one ping at a time is enough");
+            assert_eq!(confirming.due(), None, "only one ping is in flight");
             assert!(confirming.answer(Question::Frame).is_some());
         }
         confirming.ask(Question::Frame, AckPoint::default(), now);
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_to_nothing_confirms_nothing() {
+    fn an_unrequested_pong_acknowledges_nothing() {
         let now = Instant::now();
         let mut confirming = Confirming::new(now);
         assert!(confirming.answer(Question::Frame).is_none());
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn pings_that_nobody_answers_do_not_pile_up() {
+    fn unanswered_pings_are_bounded() {
         let now = Instant::now();
         let mut confirming = Confirming::new(now);
         for _ in 0..2 * ASKED_MAX {

@@ -18,8 +18,8 @@ use crate::domain::items::Written;
 use crate::domain::memory::Reservation;
 use crate::domain::quota::Owner;
 use crate::domain::realtime;
-use crate::domain::realtime::Envelope;
-use crate::domain::realtime::Meter;
+use crate::domain::realtime::ByteBudget;
+use crate::domain::realtime::FrameEncoder;
 use crate::domain::realtime::Peer;
 use crate::domain::realtime::typing::Watch;
 use crate::model::Actor;
@@ -47,7 +47,7 @@ pub struct Connection {
     /// Address and user agent of the client.
     pub origin: ClientInfo,
     /// Budget of responses that the client has not read yet.
-    pub meter: Meter,
+    pub budget: ByteBudget,
     /// The subscription to typing notifications, if there is one.
     pub typing: Mutex<Option<Watch>>,
 }
@@ -244,14 +244,14 @@ impl Connection {
             event: frame.event,
             item: frame.item,
             query: frame.query,
-            envelope: Envelope {
+            encoder: FrameEncoder {
                 uid: frame.uid.as_ref().map(Uid::to_text),
                 cursors: self.context.config.cursors || frame.resume.is_asked(),
                 encode: answers::news,
                 encode_error: answers::news_failed,
             },
             resume: frame.resume,
-            meter: self.meter.clone(),
+            budget: self.budget.clone(),
         };
         let error = self.peer.subscribe(subscribe).await.err()?;
         Some(answers::failed("subscribe", &error, frame.uid.as_ref()))

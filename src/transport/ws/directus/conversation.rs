@@ -22,8 +22,8 @@ use crate::domain::Error;
 use crate::domain::auth::ClientInfo;
 use crate::domain::auth::Identity;
 use crate::domain::memory::Reservation;
+use crate::domain::realtime::ByteBudget;
 use crate::domain::realtime::Closing;
-use crate::domain::realtime::Meter;
 use crate::domain::realtime::Outbox;
 use crate::transport::ws::context::Context;
 use crate::transport::ws::directus::answers;
@@ -84,9 +84,9 @@ pub fn converse(
         None => context.services.auth.public(entry.origin.ip),
     };
     let peer = context.services.hub.join(Arc::clone(&outbox), identity);
-    let meter = context.services.hub.meter(context.config.outbox_bytes_max / ANSWERS_SHARE);
+    let budget = context.services.hub.budget(context.config.outbox_bytes_max / ANSWERS_SHARE);
     let typing = Mutex::default();
-    let connection = Connection { context, peer, origin: entry.origin, meter, typing };
+    let connection = Connection { context, peer, origin: entry.origin, budget, typing };
     async move {
         let mut conversation = Conversation::new(&connection, &outbox, standing);
         conversation.run(&mut socket).await;
@@ -122,7 +122,7 @@ pub(super) struct Conversation<'a> {
     heartbeat: Heartbeat,
     confirming: Confirming,
     backlog: Backlog,
-    meter: Meter,
+    budget: ByteBudget,
     pace: Pace,
     /// Rate-limited: no frames are handled until then.
     deaf_until: Option<Instant>,
@@ -180,7 +180,7 @@ impl<'a> Conversation<'a> {
             heartbeat: Heartbeat::new(config.heartbeat_period, Instant::now()),
             confirming: Confirming::new(Instant::now()),
             backlog: Backlog::new(config.pending_max, config.frame_bytes_max, json_depth_max),
-            meter: connection.meter.clone(),
+            budget: connection.budget.clone(),
             pace: Pace::new(&connection.context, Instant::now()),
             deaf_until: None,
             unsaid_until: None,
@@ -214,7 +214,7 @@ impl<'a> Conversation<'a> {
             socket.bound_messages(self.message_bytes_max());
             socket.belong_to(connection.owner());
             // Evaluated once: if it changed between the guards, neither branch would be polled.
-            let has_capacity = self.meter.has_capacity();
+            let has_capacity = self.budget.has_capacity();
             tokio::select! {
                 biased;
                 () = &mut stopping => {
@@ -228,7 +228,7 @@ impl<'a> Conversation<'a> {
                         rest.await;
                     }
                 }
-                () = self.meter.less(), if !has_capacity || self.crowded => {}
+                () = self.budget.less(), if !has_capacity || self.crowded => {}
                 () = &mut alarm => {
                     if socket.has_lived() {
                         self.heartbeat.hear();
@@ -265,7 +265,7 @@ impl<'a> Conversation<'a> {
     async fn finish_unheard(&mut self) {
         self.outbox.close(Closing::Done);
         // The client reads no more responses, so back-pressure is disabled.
-        self.meter = Meter::new(usize::MAX);
+        self.budget = ByteBudget::new(usize::MAX);
         loop {
             self.deaf_until = None;
             self.begin_what_may().await;
@@ -320,7 +320,7 @@ impl<'a> Conversation<'a> {
     async fn begin_what_may(&mut self) {
         self.crowded = false;
         while !self.over && self.deaf_until.is_none() {
-            if !self.meter.has_capacity() {
+            if !self.budget.has_capacity() {
                 self.crowded = true;
                 return;
             }
@@ -489,7 +489,7 @@ impl<'a> Conversation<'a> {
     /// Returns whether a frame of the client is being handled, or may be unread because the backlog
     /// or the budget of unread responses is full.
     fn is_busy(&self) -> bool {
-        !self.running.is_empty() || !self.backlog.has_capacity() || !self.meter.has_capacity()
+        !self.running.is_empty() || !self.backlog.has_capacity() || !self.budget.has_capacity()
     }
 
     /// Sends a ping. Its answer proves liveness and acknowledges all frames that were sent before.
@@ -519,7 +519,7 @@ impl<'a> Conversation<'a> {
 
     /// Sends a frame, counted in the budget of unread responses.
     pub(super) fn say(&self, frame: Bytes) {
-        self.connection.peer.send(self.meter.count(frame));
+        self.connection.peer.send(self.budget.count(frame));
     }
 
     /// Closes the connection after the frames that are queued.

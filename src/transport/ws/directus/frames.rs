@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused_with_area_and_reason() {
+    fn invalid_frames_are_rejected_with_area_and_reason() {
         let server = |message: &str| ("server", message.to_owned());
         let items = |message: &str| ("items", message.to_owned());
         let subscribe = |message: &str| ("subscribe", message.to_owned());
@@ -351,21 +351,21 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_tells_the_uid_it_answers() {
+    fn an_error_has_the_uid_of_its_request() {
         let invalid = parse(r#"{"type":"items","uid":7}"#).unwrap_err();
 
         assert_eq!(invalid.uid, Some(Uid::Number(7.into())));
     }
 
     #[test]
-    fn a_text_that_nests_too_deep_is_not_parsed() {
+    fn a_frame_that_is_nested_too_deeply_is_rejected() {
         let deep = format!(r#"{{"type":"ping","x":{}{}}}"#, "[".repeat(32), "]".repeat(32));
 
         assert_eq!(refusal(&deep).1, "Validation error: Nested deeper than 32 levels");
     }
 
     #[test]
-    fn a_number_that_would_be_rounded_is_refused_with_the_uid_unless_it_is_the_uid() {
+    fn a_number_that_would_be_rounded_is_rejected_with_the_uid() {
         for number in ["123456789012345678901234567890", "1e400", "9007199254740993.0"] {
             let data = format!(r#""data":{{"content":{number}}}"#);
             let frame = format!(
@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn a_uid_has_a_bound() {
+    fn the_length_of_a_uid_is_limited() {
         let long = format!(r#"{{"type":"ping","uid":"{}"}}"#, "x".repeat(1025));
 
         assert_eq!(refusal(&long).1, "Validation error: Longer than 1024 bytes at \"uid\"");
@@ -394,13 +394,13 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_type_is_passed_over_and_a_pong_is_none() {
+    fn an_unknown_type_is_ignored_and_a_pong_is_recognized() {
         assert_eq!(parse(r#"{"type":"juggle","uid":"x"}"#), Ok(Frame::Other));
         assert_eq!(parse(r#"{"type":"pong"}"#), Ok(Frame::Pong));
     }
 
     #[test]
-    fn a_uid_comes_back_as_it_was_sent() {
+    fn a_uid_is_echoed_verbatim() {
         let long = "12345678901234567890.0e-0123456789";
         for uid in ["\"abc\"", "42", "0", "-1", "1.5", "\"\"", "1e2", "-0", "1.0", "1E+2", long] {
             let frame =
@@ -412,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_character_is_read_as_one_that_cannot_be_shown() {
+    fn lone_surrogates_become_replacement_characters() {
         let frame = items(
             r#"{"type":"items","collection":"messages","action":"create",
                 "data":{"content":"cut \ud83d"},"uid":"cut \ud83d"}"#,
@@ -434,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn an_items_frame_keeps_what_was_sent() {
+    fn an_items_frame_keeps_all_fields() {
         let frame = items(
             r#"{"type":"items","collection":"messages","action":"update","id":3,"ids":["4"],
                 "data":{"content":"x"},"query":{"fields":"*,a.b"},"uid":1}"#,
@@ -449,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_counts_the_items_it_names() {
+    fn a_write_counts_its_items() {
         for (fields, changes) in [
             (r#""action":"create","data":{}"#, 1),
             (r#""action":"create","data":[]"#, 1),
@@ -468,7 +468,7 @@ mod tests {
     }
 
     #[test]
-    fn prototypes_are_dropped_at_every_depth() {
+    fn prototype_keys_are_dropped_at_every_depth() {
         let frame = items(
             r#"{"type":"items","collection":"messages","action":"create","__proto__":{"a":1},
                 "data":[{"content":"x","\u005f_proto__":{"admin":true}}]}"#,

@@ -62,7 +62,7 @@ mod tests {
     const PERIOD: Duration = Duration::from_secs(30);
 
     #[test]
-    fn who_says_nothing_is_asked_once_and_then_gone() {
+    fn a_silent_client_is_pinged_once_and_then_disconnected() {
         let start = Instant::now();
         let mut heartbeat = Heartbeat::new(PERIOD, start);
 
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn who_answers_is_asked_again() {
+    fn a_responsive_client_is_pinged_again() {
         let mut heartbeat = Heartbeat::new(PERIOD, Instant::now());
 
         for _ in 0..3 {
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_said_before_the_ask_does_not_count_after_it() {
+    fn activity_before_a_ping_does_not_answer_it() {
         let mut heartbeat = Heartbeat::new(PERIOD, Instant::now());
 
         heartbeat.hear();
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_for_an_answer_is_not_gone() {
+    fn a_client_that_waits_for_a_response_stays_connected() {
         let mut heartbeat = Heartbeat::new(PERIOD, Instant::now());
 
         heartbeat.beat(heartbeat.due(), false);

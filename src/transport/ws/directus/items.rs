@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_comes_before_ids_before_a_query() {
+    fn an_id_precedes_ids_and_ids_precede_a_query() {
         let all = json!({"id": 3, "ids": [4], "query": {"limit": 1}});
         let two = json!({"ids": [4], "query": {"limit": 1}});
         let one = json!({"query": {"limit": 1}});
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_items_is_updated_each_its_own_way() {
+    fn a_list_of_items_updates_each_item_separately() {
         let list = json!({"data": [{"id": 3, "content": "x"}], "query": {"fields": "id"}});
 
         let (update, query) = update(frame(&list)).unwrap();
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn an_update_without_values_is_refused() {
+    fn an_update_without_values_is_rejected() {
         for fields in [
             json!({"id": 3}),
             json!({"id": 3, "data": [{"id": 3}]}),
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_hit_everything_is_refused() {
+    fn an_unbounded_update_or_deletion_is_rejected() {
         for query in [
             json!(null),
             json!({}),
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_that_says_what_it_means_is_accepted() {
+    fn a_query_with_a_filter_search_or_limit_is_accepted() {
         for query in [
             json!({"filter": {"id": {"_gt": 3}}}),
             json!({"filter": "{\"id\":{\"_gt\":3}}"}),
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delete_names_one_or_several() {
+    fn a_deletion_takes_an_id_or_a_list() {
         assert!(matches!(delete(frame(&json!({"id": 3}))), Ok(Which::One(_))));
         assert!(matches!(delete(frame(&json!({"ids": []}))), Ok(Which::Keys(_))));
     }

@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_public_socket_waits_for_nothing() {
+    fn a_public_socket_needs_no_sign_in() {
         let standing = opened(WebSocketAuth::Public, Instant::now());
 
         assert!(!standing.is_waiting());
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_sign_in_on_an_open_connection_never_keeps_who_it_was() {
+    fn a_failed_sign_in_drops_the_previous_identity() {
         let now = Instant::now();
         for (mode, becomes, closes) in [
             (WebSocketAuth::Public, Becomes::Public, false),
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn an_expired_token_leaves_time_to_sign_in_again() {
+    fn an_expired_token_allows_time_for_a_new_sign_in() {
         let now = Instant::now();
         let mut standing = signed_in(WebSocketAuth::Handshake, now);
         assert_eq!(standing.due(true), Some(now + TTL));
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_sign_in_after_the_expiry_stays() {
+    fn a_new_sign_in_after_expiry_stays_valid() {
         let now = Instant::now();
         let mut standing = signed_in(WebSocketAuth::Strict, now);
 
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn an_expired_token_on_a_public_socket_leaves_the_public() {
+    fn an_expired_token_makes_a_public_socket_anonymous() {
         let now = Instant::now();
         let mut standing = signed_in(WebSocketAuth::Public, now);
 

@@ -67,7 +67,7 @@ mod tests {
     use crate::transport::ws::directus::frames::Frame;
 
     #[test]
-    fn a_uid_as_text_is_what_javascript_writes() {
+    fn a_uid_as_text_has_the_javascript_format() {
         for (uid, text) in [
             ("\"a\"", "a"),
             ("12", "12"),

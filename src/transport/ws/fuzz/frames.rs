@@ -175,12 +175,12 @@ async fn talk(bytes: &[u8], piece: usize) -> Talk {
 fn frames(mut sent: &[u8]) -> Vec<(u8, &[u8])> {
     let mut frames = Vec::new();
     while let Some(([head, length], rest)) = sent.split_first_chunk() {
-        assert!(*length <= 125, "what is answered by itself is a short control frame");
+        assert!(*length <= 125, "automatic responses are short control frames");
         let (payload, rest) = rest.split_at(usize::from(*length));
         frames.push((*head, payload));
         sent = rest;
     }
-    assert!(sent.is_empty(), "a frame was cut");
+    assert!(sent.is_empty(), "a frame is incomplete");
     frames
 }
 
@@ -191,8 +191,8 @@ fn hold(runtime: &tokio::runtime::Runtime, bytes: &[u8], piece: usize) {
 
     assert_eq!(talk.messages, expected.messages);
     let mut frames = frames(&talk.sent);
-    let (head, payload) = frames.pop().expect("there is a close frame at least");
-    assert_eq!(head, 0x88, "the last word");
+    let (head, payload) = frames.pop().expect("at least a close frame");
+    assert_eq!(head, 0x88, "the last frame is a close frame");
     let code = payload.first_chunk().map(|code| u16::from_be_bytes(*code));
     assert!(expected.ends.contains(&code), "{code:?} is none of {:?}", expected.ends);
     assert!(std::str::from_utf8(payload.get(2..).unwrap_or_default()).is_ok());

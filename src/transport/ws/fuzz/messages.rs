@@ -144,7 +144,7 @@ fn compose(tokens: &[Token], is_object: bool) -> Vec<u8> {
 
 /// Returns the payload of a complete text frame, and checks its length.
 fn payload(frame: &[u8]) -> &[u8] {
-    assert_eq!(frame[0], 0x81, "a whole text");
+    assert_eq!(frame[0], 0x81, "a complete text frame");
     match frame[1] {
         126 => {
             let length = u16::from_be_bytes([frame[2], frame[3]]);
@@ -173,13 +173,13 @@ fn hold_directus(text: &[u8], json: Option<&Map<String, Json>>) {
     let is_shallow = !matches!(json::check(text, DEPTH_MAX), Err(Unfit::Deep(_)));
     match directus::Frame::parse(text, DEPTH_MAX) {
         Ok(frame) => {
-            let json = json.expect("only objects are frames");
+            let json = json.expect("frames are JSON objects");
             assert!(is_shallow);
             // Other frames have no response.
             if !matches!(frame, directus::Frame::Pong | directus::Frame::Other) {
                 let uid = frame.uid();
                 let pong: Json = serde_json::from_slice(payload(&answers::pong(uid))).unwrap();
-                assert_eq!(pong.get("uid"), json.get("uid"), "a name comes back as it was sent");
+                assert_eq!(pong.get("uid"), json.get("uid"), "the uid is echoed verbatim");
             }
         }
         Err(invalid) => {
@@ -198,13 +198,13 @@ fn hold_topics(text: &[u8], json: Option<&Map<String, Json>>) {
         None => {}
         Some(topics::Frame::Ping) => assert_eq!(text, b"ping"),
         Some(topics::Frame::Publish(said)) => {
-            let json = json.expect("only objects are frames");
+            let json = json.expect("frames are JSON objects");
             assert_eq!(json["type"], "publish");
             assert_eq!(json["topic"], "chat");
             assert_eq!(json["payload"]["text"], said.as_str());
         }
         Some(_) => {
-            let json = json.expect("only objects are frames");
+            let json = json.expect("frames are JSON objects");
             assert!(json["type"] == "subscribe" || json["type"] == "unsubscribe");
             assert!(json["topic"].is_string());
         }

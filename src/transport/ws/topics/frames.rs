@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_means_something_is_understood() {
+    fn valid_frames_are_parsed() {
         for (text, frame) in [
             ("ping", Frame::Ping),
             (r#"{"type":"subscribe","topic":"chat"}"#, Frame::Subscribe(Topic::Chat)),
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_means_nothing_is_passed_over() {
+    fn invalid_frames_are_ignored() {
         let nested = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
         for text in [
             "",
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_nests_as_deep_as_it_may_and_no_deeper() {
+    fn the_nesting_of_a_frame_is_limited() {
         let frame = |depth: usize| {
             let more = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
             format!(r#"{{"type":"subscribe","topic":"chat","more":{more}}}"#)
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_has_its_topic_and_its_payload() {
+    fn a_state_frame_has_topic_and_payload() {
         let frame = encode(Topic::Session, r#"{"users":1}"#);
 
         assert_eq!(frame[2..], *br#"{"topic":"session","payload":{"users":1}}"#);

@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn twice_the_rate_may_come_at_once_and_then_one_after_the_other() {
+    fn the_burst_is_twice_the_rate() {
         let start = Instant::now() + Duration::from_mins(1);
         let mut pace = Pace::new(10, start);
 
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_gives_back_no_more_than_that() {
+    fn idle_time_restores_at_most_the_burst() {
         let start = Instant::now() + Duration::from_mins(1);
         let mut pace = Pace::new(1, start);
         pace.count(start);

@@ -7,7 +7,7 @@ use crate::domain::quota::Permit;
 use crate::domain::quota::QuotaExceeded;
 use crate::domain::realtime::Hub;
 use crate::domain::realtime::Peer;
-use crate::domain::realtime::ask::Ask;
+use crate::domain::realtime::request::SubscriptionRequest;
 use crate::model::Actor;
 
 /// The bytes of a query that do not count towards its owner's quota: common queries never do,
@@ -16,7 +16,7 @@ const QUERY_BYTES_FREE: usize = 256;
 
 impl Hub {
     /// Takes a permit from the subscription quota of an actor and its address.
-    fn take_place(&self, actor: &Actor) -> Result<ClientPermit, Error> {
+    fn take_subscription(&self, actor: &Actor) -> Result<ClientPermit, Error> {
         self.subscriptions.take(actor, 1).map_err(|spent| {
             Error::LimitExceeded(format!(
                 "{} may have at most {} subscriptions (WEBSOCKETS_USER_SUBSCRIPTIONS_MAX): unsubscribe \
@@ -33,33 +33,35 @@ impl Peer {
     ///
     /// # Errors
     /// [`Error::LimitExceeded`] if the quota is exhausted.
-    pub(super) fn take_place(&self) -> Result<ClientPermit, Error> {
-        self.hub.take_place(&self.actor())
+    pub(super) fn take_subscription(&self) -> Result<ClientPermit, Error> {
+        self.hub.take_subscription(&self.actor())
     }
 
     /// Takes the permits for one more subscription: for its query, if that is long, and for itself.
-    pub(super) fn room(
+    pub(super) fn permits(
         &self,
-        ask: &Ask,
+        request: &SubscriptionRequest,
         actor: &Actor,
     ) -> Result<(Option<Box<Permit>>, Option<ClientPermit>), Error> {
         let Hub { subscriptions_max, queries_bytes_max, queries, .. } = &*self.hub;
-        let listeners = self.connection.listeners.lock();
-        if listeners.len() >= *subscriptions_max {
+        let subscriptions = self.connection.subscriptions.lock();
+        if subscriptions.len() >= *subscriptions_max {
             return Err(Error::LimitExceeded(format!(
                 "one connection may have at most {subscriptions_max} subscriptions: unsubscribe \
                  from some first"
             )));
         }
-        let bytes = ask.query_bytes();
-        let kept: usize = listeners.iter().map(|listener| listener.ask.query_bytes()).sum();
+        let bytes = request.query_bytes();
+        let kept: usize =
+            subscriptions.iter().map(|subscription| subscription.request.query_bytes()).sum();
         if kept + bytes > *queries_bytes_max {
             return Err(Error::LimitExceeded(format!(
                 "the queries of one connection's subscriptions may have at most \
-                 {queries_bytes_max} bytes together: unsubscribe from some first, or ask for less"
+                 {queries_bytes_max} bytes in total: unsubscribe from some first, or shorten this \
+                 query"
             )));
         }
-        let place = self.hub.take_place(actor)?;
+        let place = self.hub.take_subscription(actor)?;
         let counted = bytes.saturating_sub(QUERY_BYTES_FREE);
         if counted == 0 {
             return Ok((None, Some(place)));
@@ -73,7 +75,7 @@ impl Peer {
                 QuotaExceeded::Total => "of all subscriptions",
             };
             Error::LimitExceeded(format!(
-                "the queries {whose} are as long as they may be together: make this one shorter"
+                "the queries {whose} have reached their maximum total length: shorten this query"
             ))
         })?;
         Ok((Some(Box::new(part)), Some(place)))

@@ -12,51 +12,75 @@ use crate::domain::realtime::view::View;
 /// Beyond that the oldest record is dropped, and its range is delivered again.
 const VIEWS_MAX: usize = 8;
 
-/// A range of the log that a view delivered.
-#[derive(Clone)]
-pub(super) struct Shown {
-    after: i64,
-    to: i64,
-    pub(super) view: Arc<View>,
+/// The access that a view gives, compared by its rules.
+pub(super) trait Access: Clone {
+    /// Returns whether both show the same.
+    fn is_same(&self, other: &Self) -> bool;
+
+    /// Returns whether this shows all that `other` shows or, without `other`, all that any account
+    /// could see.
+    fn shows_all_of(&self, other: Option<&Self>) -> bool;
 }
 
-impl Shown {
+impl Access for Arc<View> {
+    fn is_same(&self, other: &Self) -> bool {
+        self.subject == other.subject
+    }
+
+    fn shows_all_of(&self, other: Option<&Self>) -> bool {
+        match other {
+            Some(other) => self.subject.plan.shows_all_of(&other.subject.plan),
+            None => self.subject.plan.shows_all(),
+        }
+    }
+}
+
+/// A range of the log that a view delivered.
+#[derive(Debug, Clone)]
+pub(super) struct Shown<V> {
+    after: i64,
+    to: i64,
+    pub(super) view: V,
+}
+
+impl<V> Shown<V> {
     /// Returns whether an event is in this range.
-    pub(super) fn covers(&self, seq: i64) -> bool {
+    pub(super) const fn covers(&self, seq: i64) -> bool {
         self.after < seq && seq <= self.to
     }
 }
 
 /// The period since an account was last signed in, or since an anonymous subscription began.
-pub(super) struct Lapse {
+#[derive(Debug)]
+pub(super) struct IdentityGap<V> {
     /// The offset up to which the account has everything; `None` after a start from a snapshot.
     from: Option<i64>,
     /// The view that the account had until then, if it is known.
-    own: Option<Arc<View>>,
+    own: Option<V>,
     /// Whether events may have been withheld from the account since.
     withheld: bool,
     /// Whether an error frame is deferred: access was lost and the client was not told.
-    pub(super) is_unsaid: bool,
-    shown: Vec<Shown>,
+    pub(super) has_deferred_error: bool,
+    shown: Vec<Shown<V>>,
     /// The current view, and the offset from which on it decides access.
-    now: Option<(i64, Arc<View>)>,
+    now: Option<(i64, V)>,
 }
 
-impl Lapse {
+impl<V: Access> IdentityGap<V> {
     /// Begins a gap after `from`; `shown` has the later ranges that were already shown.
-    pub(super) const fn new(from: Option<i64>, own: Option<Arc<View>>, shown: Vec<Shown>) -> Self {
-        Self { from, own, withheld: false, is_unsaid: false, shown, now: None }
+    pub(super) const fn new(from: Option<i64>, own: Option<V>, shown: Vec<Shown<V>>) -> Self {
+        Self { from, own, withheld: false, has_deferred_error: false, shown, now: None }
     }
 
     /// Returns the position of the account that was signed in before, if there is one. If events
     /// may have been withheld since, this is at most the start of the gap.
-    pub(super) fn position_of_own(&self, place: i64) -> Option<i64> {
+    pub(super) fn position_of_own(&self, through: i64) -> Option<i64> {
         self.own.as_ref()?;
-        self.from.map(|from| if self.withheld { from.min(place) } else { place })
+        self.from.map(|from| if self.withheld { from.min(through) } else { through })
     }
 
     /// Returns the start of the gap, if nothing was withheld from any account since.
-    pub(super) fn whole_from(&self) -> Option<i64> {
+    pub(super) fn complete_from(&self) -> Option<i64> {
         self.from.filter(|_| !self.withheld && self.own.is_none())
     }
 
@@ -66,39 +90,34 @@ impl Lapse {
     }
 
     /// Forgets the account that was signed in before, but not the ranges shown since.
-    pub(super) fn forget(&mut self) {
+    pub(super) fn forget_account(&mut self) {
         (self.from, self.own) = (None, None);
     }
 
-    /// Records the view that decides access from `place` on.
-    pub(super) fn see(&mut self, place: i64, view: Option<Arc<View>>) {
+    /// Records the view that decides access after `through`.
+    pub(super) fn see(&mut self, through: i64, view: Option<V>) {
         if let (Some((_, now)), Some(view)) = (&self.now, &view)
-            && now.subject == view.subject
+            && now.is_same(view)
         {
             return;
         }
         if let Some((after, view)) = self.now.take()
-            && after < place
+            && after < through
         {
-            self.shown.push(Shown { after, to: place, view });
+            self.shown.push(Shown { after, to: through, view });
         }
         if let Some(view) = &view {
-            let plan = &view.subject.plan;
-            let shows_all = match &self.own {
-                Some(own) => plan.shows_all_of(&own.subject.plan),
-                None => plan.shows_all(),
-            };
-            self.withheld |= !shows_all;
+            self.withheld |= !view.shows_all_of(self.own.as_ref());
         }
-        self.now = view.map(|view| (place, view));
+        self.now = view.map(|view| (through, view));
         let surplus = self.shown.len().saturating_sub(VIEWS_MAX);
         self.shown.drain(..surplus);
     }
 
-    /// Ends the gap at `place` and returns its start and the ranges shown since; `None` if the
+    /// Ends the gap at `through` and returns its start and the ranges shown since; `None` if the
     /// subscription ran with public access only.
-    pub(super) fn end(mut self, place: i64) -> Option<(i64, Vec<Shown>)> {
-        self.see(place, None);
+    pub(super) fn end(mut self, through: i64) -> Option<(i64, Vec<Shown<V>>)> {
+        self.see(through, None);
         Some((self.from?, self.shown))
     }
 }

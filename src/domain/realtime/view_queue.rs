@@ -25,7 +25,7 @@ const PAGE_EVENTS: u32 = 256;
 const PATIENCE: Duration = Duration::from_millis(250);
 
 /// The queue of a view that is not delivered together with others.
-pub(super) struct Lane {
+pub(super) struct ViewQueue {
     queue: mpsc::Sender<(Arc<Hub>, Arc<Event>)>,
     state: Mutex<State>,
 }
@@ -42,10 +42,10 @@ struct State {
     /// The offset up to which the log has events that did not fit into the queue.
     beyond: Option<i64>,
     /// The offset up to which everything was delivered, while events wait.
-    told: i64,
+    delivered: i64,
 }
 
-impl Lane {
+impl ViewQueue {
     pub(super) fn new() -> (Self, Work) {
         let (sender, queue) = mpsc::channel(QUEUE_MAX);
         (Self { queue: sender, state: Mutex::default() }, Work { queue })
@@ -56,7 +56,7 @@ impl Lane {
         let mut state = self.state.lock();
         if state.beyond.is_none() {
             if state.waiting == 0 {
-                state.told = event.seq - 1;
+                state.delivered = event.seq - 1;
             }
             if self.queue.try_send((Arc::clone(hub), Arc::clone(event))).is_ok() {
                 state.waiting += 1;
@@ -69,16 +69,16 @@ impl Lane {
 
     /// Returns the offset up to which everything was delivered, if all relevant events up to
     /// `delivered` were queued.
-    pub(super) fn told(&self, delivered: i64) -> i64 {
+    pub(super) fn delivered(&self, delivered: i64) -> i64 {
         let state = self.state.lock();
-        if state.waiting == 0 && state.beyond.is_none() { delivered } else { state.told }
+        if state.waiting == 0 && state.beyond.is_none() { delivered } else { state.delivered }
     }
 
     /// Records that a queued event was delivered. Returns the offset up to which the log has to be
     /// read now.
     fn advance(&self, seq: i64) -> Option<i64> {
         let mut state = self.state.lock();
-        state.told = seq;
+        state.delivered = seq;
         state.waiting -= 1;
         state.beyond.filter(|_| state.waiting == 0)
     }
@@ -87,7 +87,7 @@ impl Lane {
     /// is more.
     fn advance_in_log(&self, seq: i64) -> Option<i64> {
         let mut state = self.state.lock();
-        state.told = seq;
+        state.delivered = seq;
         state.beyond = state.beyond.filter(|beyond| *beyond > seq);
         state.beyond
     }
@@ -98,15 +98,15 @@ impl Work {
     pub(super) async fn run(mut self, view: Weak<View>, stopping: CancellationToken) {
         while let Some(Some((hub, event))) = stopping.run_until_cancelled(self.queue.recv()).await {
             let Some(view) = view.upgrade() else { return };
-            let Some(lane) = view.lane() else { return };
+            let Some(queue) = view.queue() else { return };
             view.tell(&hub, &event, None).await;
-            let Some(mut beyond) = lane.advance(event.seq) else { continue };
-            let mut told = event.seq;
+            let Some(mut beyond) = queue.advance(event.seq) else { continue };
+            let mut delivered = event.seq;
             while let Some(went) =
-                stopping.run_until_cancelled(read_on(&hub, &view, told, beyond)).await
+                stopping.run_until_cancelled(read_on(&hub, &view, delivered, beyond)).await
             {
-                let Some(more) = lane.advance_in_log(went) else { break };
-                (told, beyond) = (went, more);
+                let Some(more) = queue.advance_in_log(went) else { break };
+                (delivered, beyond) = (went, more);
                 if view.is_empty() {
                     return;
                 }
@@ -116,9 +116,9 @@ impl Work {
 }
 
 /// Delivers a page of the log to a view, and returns the last offset of the page.
-async fn read_on(hub: &Arc<Hub>, view: &Arc<View>, told: i64, to: i64) -> i64 {
+async fn read_on(hub: &Arc<Hub>, view: &Arc<View>, delivered: i64, to: i64) -> i64 {
     loop {
-        match hub.missing(told, to, PAGE_EVENTS).await {
+        match hub.missing(delivered, to, PAGE_EVENTS).await {
             Ok(page) => {
                 // The counts are current, as for live events. If they cannot be read, each event
                 // reads its own.
@@ -130,11 +130,11 @@ async fn read_on(hub: &Arc<Hub>, view: &Arc<View>, told: i64, to: i64) -> i64 {
             }
             Err(StoreError::Forgotten) => {
                 // The subscriptions restart from a snapshot.
-                view.fall_behind(hub, told);
+                view.fall_behind(hub, delivered);
                 return to;
             }
             Err(error) => {
-                tracing::warn!(error = %error, "the log could not be read for a view");
+                tracing::warn!(error = %error, "cannot read the event log for a view");
                 tokio::time::sleep(PATIENCE).await;
             }
         }

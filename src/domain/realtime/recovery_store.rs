@@ -1,10 +1,10 @@
-//! Positions of clients that keep no cursors themselves: those of the unmodified SDK.
+//! RecoveryStore of clients that keep no cursors themselves: those of the unmodified SDK.
 //!
 //! A page that subscribes with `recover` gives itself a name. Its acknowledged position is stored
 //! under that name, so that the subscription resumes from there when the SDK repeats it: for each
-//! account that was signed in on the page, and for the page without an account. Positions are kept
-//! in memory, bounded, and written to the database at intervals. A client without a stored position
-//! starts from the current state.
+//! account that was signed in on the page, and for the page without an account. RecoveryStore are
+//! kept in memory, bounded, and written to the database at intervals. A client without a stored
+//! position starts from the current state.
 
 use std::collections::HashMap;
 use std::collections::HashSet;
@@ -29,13 +29,13 @@ const AGE_STEP: Duration = Duration::from_mins(10);
 
 /// The key under which a position is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Name {
+pub(super) struct RecoveryKey {
     owner: Option<Uuid>,
     recover: Arc<str>,
     uid: Arc<str>,
 }
 
-impl Name {
+impl RecoveryKey {
     /// Creates the name of a subscription of an account, or of a page without a sign-in. The latter
     /// needs a long name, and `None` is returned for a short one: a position grants no access and
     /// so discloses nothing, but two pages may choose the same short name.
@@ -61,7 +61,7 @@ impl Name {
 }
 
 /// The stored positions.
-pub(super) struct Positions {
+pub(super) struct RecoveryStore {
     state: Mutex<State>,
 }
 
@@ -70,16 +70,16 @@ struct State {
     all_max: usize,
     /// The maximum number for one account, or for the visitors of one address.
     of_one_max: usize,
-    known: HashMap<Name, Known>,
+    known: HashMap<RecoveryKey, Known>,
     /// The accounts with a position under the long name of a page, by that name without an account.
-    accounts: HashMap<Name, Vec<Uuid>>,
+    accounts: HashMap<RecoveryKey, Vec<Uuid>>,
     /// The number of positions of each owner.
     counts: HashMap<Owner, usize>,
     /// The number of positions without an account.
     visitors: usize,
     /// The names with changes that are not written yet.
-    changed: HashSet<Name>,
-    dropped: HashSet<Name>,
+    changed: HashSet<RecoveryKey>,
+    dropped: HashSet<RecoveryKey>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -90,7 +90,7 @@ struct Known {
     by: Option<Owner>,
 }
 
-impl Positions {
+impl RecoveryStore {
     /// Creates a store for `all_max` positions, and `of_one_max` for one account or address.
     pub(super) fn new(all_max: usize, of_one_max: usize) -> Self {
         let state = State {
@@ -111,7 +111,7 @@ impl Positions {
         let mut state = self.state.lock();
         for position in positions {
             let Position { owner, recover, uid, seq, confirmed } = position;
-            let name = Name { owner, recover: recover.into(), uid: uid.into() };
+            let name = RecoveryKey { owner, recover: recover.into(), uid: uid.into() };
             if state.known.len() < state.all_max / 2 {
                 let by = owner.map(Owner::Account);
                 state.insert(name, Known { seq, confirmed, by });
@@ -123,34 +123,34 @@ impl Positions {
     }
 
     /// Returns the position of exactly this account or page.
-    pub(super) fn find_own(&self, name: &Name) -> Option<i64> {
+    pub(super) fn find_own(&self, name: &RecoveryKey) -> Option<i64> {
         self.state.lock().known.get(name).map(|known| known.seq)
     }
 
     /// Returns the position of a subscription: that of its account or, if there is none and for a
     /// page without a sign-in, the furthest position of its page under any account.
-    pub(super) fn find(&self, name: &Name) -> Option<i64> {
+    pub(super) fn find(&self, name: &RecoveryKey) -> Option<i64> {
         let state = self.state.lock();
-        let seq = |name: &Name| state.known.get(name).map(|known| known.seq);
+        let seq = |name: &RecoveryKey| state.known.get(name).map(|known| known.seq);
         match seq(name) {
             own if name.owner.is_some() && own.is_some() => own,
             _ if !name.is_long() => None,
             _ => {
                 let page = name.page();
                 let others = state.accounts.get(&page).into_iter().flatten();
-                let others = others.map(|user| Name { owner: Some(*user), ..page.clone() });
+                let others = others.map(|user| RecoveryKey { owner: Some(*user), ..page.clone() });
                 others.filter_map(|other| seq(&other)).chain(seq(&page)).max()
             }
         }
     }
 
     /// Stores the position from which a subscription begins.
-    pub(super) fn begin(&self, name: Name, seq: i64, by: Owner, now: Timestamp) {
+    pub(super) fn begin(&self, name: RecoveryKey, seq: i64, by: Owner, now: Timestamp) {
         self.state.lock().insert(name, Known { seq, confirmed: now, by: Some(by) });
     }
 
     /// Records that a subscription has reached at least `seq`.
-    pub(super) fn advance(&self, name: Name, seq: i64, by: Owner, now: Timestamp) {
+    pub(super) fn advance(&self, name: RecoveryKey, seq: i64, by: Owner, now: Timestamp) {
         let mut state = self.state.lock();
         let known = state.known.get(&name).copied();
         match known {
@@ -166,10 +166,10 @@ impl Positions {
 
     /// Advances the accounts of a page that have everything up to `from` to `seq`: the page was
     /// shown the full range without a sign-in.
-    pub(super) fn advance_accounts(&self, page: &Name, from: i64, seq: i64, now: Timestamp) {
+    pub(super) fn advance_accounts(&self, page: &RecoveryKey, from: i64, seq: i64, now: Timestamp) {
         let mut state = self.state.lock();
         for user in state.accounts.get(page).cloned().unwrap_or_default() {
-            let name = Name { owner: Some(user), ..page.clone() };
+            let name = RecoveryKey { owner: Some(user), ..page.clone() };
             let known = state.known.get(&name).copied();
             if let Some(known) = known.filter(|known| (from..seq).contains(&known.seq)) {
                 state.insert(name, Known { seq, confirmed: now, ..known });
@@ -178,14 +178,14 @@ impl Positions {
     }
 
     /// Removes the position of exactly this account, or of the page without an account.
-    pub(super) fn drop_page(&self, name: &Name) {
+    pub(super) fn drop_page(&self, name: &RecoveryKey) {
         self.state.lock().remove(name);
     }
 
     /// Removes the positions that were last confirmed before an instant.
     pub(super) fn forget(&self, before: Timestamp) {
         let mut state = self.state.lock();
-        let old: Vec<Name> = state
+        let old: Vec<RecoveryKey> = state
             .known
             .iter()
             .filter(|(_, known)| known.confirmed < before)
@@ -201,7 +201,7 @@ impl Positions {
         let mut state = self.state.lock();
         let changed = std::mem::take(&mut state.changed);
         let dropped = std::mem::take(&mut state.dropped);
-        let position = |name: Name, seq: i64, confirmed: Timestamp| Position {
+        let position = |name: RecoveryKey, seq: i64, confirmed: Timestamp| Position {
             owner: name.owner,
             recover: name.recover.to_string(),
             uid: name.uid.to_string(),
@@ -225,7 +225,7 @@ impl Positions {
 
     /// Takes back changes that could not be written.
     pub(super) fn retry(&self, kept: Vec<Position>, gone: Vec<Position>) {
-        let name = |position: Position| Name {
+        let name = |position: Position| RecoveryKey {
             owner: position.owner,
             recover: position.recover.into(),
             uid: position.uid.into(),
@@ -237,7 +237,7 @@ impl Positions {
 }
 
 impl State {
-    fn insert(&mut self, name: Name, known: Known) {
+    fn insert(&mut self, name: RecoveryKey, known: Known) {
         let by = known.by;
         self.changed.insert(name.clone());
         let account = name.owner.filter(|_| name.is_long()).map(|user| (name.page(), user));
@@ -267,7 +267,7 @@ impl State {
     }
 
     fn drop_oldest(&mut self, count: usize, of: impl Fn(&Known) -> bool) {
-        let mut oldest: Vec<(Timestamp, Name)> = self
+        let mut oldest: Vec<(Timestamp, RecoveryKey)> = self
             .known
             .iter()
             .filter(|(_, known)| of(known))
@@ -279,7 +279,7 @@ impl State {
         }
     }
 
-    fn remove(&mut self, name: &Name) {
+    fn remove(&mut self, name: &RecoveryKey) {
         if let Some(known) = self.known.remove(name) {
             self.discount(known.by);
             self.changed.remove(name);
@@ -327,8 +327,8 @@ mod tests {
     const ALL_MAX: usize = 200;
     const OF_ONE_MAX: usize = 20;
 
-    fn positions() -> Positions {
-        Positions::new(ALL_MAX, OF_ONE_MAX)
+    fn positions() -> RecoveryStore {
+        RecoveryStore::new(ALL_MAX, OF_ONE_MAX)
     }
 
     fn visitor(address: u32) -> Owner {
@@ -339,16 +339,16 @@ mod tests {
         Timestamp::from_millis(millis)
     }
 
-    fn name(user: Option<Uuid>, recover: &str) -> Option<Name> {
-        Name::of(user, &Arc::from(recover), Some("chat"))
+    fn name(user: Option<Uuid>, recover: &str) -> Option<RecoveryKey> {
+        RecoveryKey::of(user, &Arc::from(recover), Some("chat"))
     }
 
-    fn page(number: usize) -> Name {
+    fn page(number: usize) -> RecoveryKey {
         name(Some(ALICE), &format!("the page with the number {number}")).unwrap()
     }
 
     #[test]
-    fn a_long_name_is_enough_by_itself_and_a_short_one_is_an_accounts_own() {
+    fn long_recovery_names_are_shared_and_short_ones_per_account() {
         let long = "0123456789abcdef";
         let (alices, bobs) = (name(Some(ALICE), long).unwrap(), name(Some(BOB), long).unwrap());
         let page = name(None, long).unwrap();
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_page_was_shown_whole_counts_for_those_who_had_all_before() {
+    fn an_anonymous_range_advances_accounts_at_its_start() {
         let positions = positions();
         let long = "0123456789abcdef";
         let (alices, bobs) = (name(Some(ALICE), long).unwrap(), name(Some(BOB), long).unwrap());
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn a_position_goes_forward_until_its_subscription_begins_anew() {
+    fn a_position_moves_back_only_on_a_new_subscription() {
         let positions = positions();
         positions.advance(page(1), 7, BY_ALICE, at(0));
         positions.advance(page(1), 5, BY_ALICE, at(1));
@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn one_account_has_so_many_and_no_more() {
+    fn positions_of_an_account_are_bounded() {
         let positions = positions();
         positions.advance(name(Some(BOB), "bob").unwrap(), 1, BY_BOB, at(0));
         for number in 0..OF_ONE_MAX + 10 {
@@ -411,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn visitors_do_not_drive_out_accounts() {
+    fn visitors_do_not_evict_accounts() {
         let positions = positions();
         positions.advance(page(0), 1, BY_ALICE, at(0));
         for number in 1..=2 * ALL_MAX {
@@ -424,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn visitors_of_one_address_do_not_drive_out_others() {
+    fn visitors_of_one_address_do_not_evict_others() {
         let positions = positions();
         positions.advance(page(0), 1, visitor(1), at(0));
         for number in 1..=2 * ALL_MAX {
@@ -436,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_down_is_known_again_and_what_went_is_taken_out() {
+    fn positions_are_persisted_restored_and_deleted() {
         let positions = positions();
         positions.advance(page(1), 7, BY_ALICE, at(5));
         positions.advance(page(2), 8, BY_ALICE, at(6));
@@ -446,7 +446,7 @@ mod tests {
         positions.retry(kept.clone(), gone);
         assert_eq!(positions.changes().0.len(), 2);
 
-        let next = Positions::new(ALL_MAX, OF_ONE_MAX);
+        let next = RecoveryStore::new(ALL_MAX, OF_ONE_MAX);
         next.load(kept);
         assert_eq!(next.find(&page(1)), Some(7));
         assert_eq!(next.changes(), (vec![], vec![]));

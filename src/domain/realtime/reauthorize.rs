@@ -11,9 +11,11 @@ use crate::domain::auth::Credential;
 use crate::domain::auth::Identity;
 use crate::domain::permissions::Concern;
 use crate::domain::realtime::Hub;
-use crate::domain::realtime::audience::Charge;
+use crate::domain::realtime::delivery::Input;
+use crate::domain::realtime::delivery::Leaving;
 use crate::domain::realtime::hub::Change;
 use crate::domain::realtime::peer::ConnectionState;
+use crate::domain::realtime::view_index::Charge;
 use crate::model::Actor;
 use crate::model::Event;
 use crate::model::EventAction;
@@ -73,7 +75,7 @@ impl Hub {
             match self.auth.renew(identity).await {
                 Ok(renewed) => return renewed,
                 Err(error) => {
-                    tracing::warn!(error = %error, "who somebody is cannot be read");
+                    tracing::warn!(error = %error, "cannot read the account of a connection");
                     if Instant::now() >= until {
                         return None;
                     }
@@ -105,12 +107,11 @@ impl Hub {
             let actor = Arc::new(Actor::nobody());
             *connection.identity.lock() =
                 Identity { actor, basis: Credential::Nothing, expires: None };
-            let listeners = connection.listeners.lock().clone();
-            for listener in listeners {
-                let delivered = self.delivered();
-                listener.begin_lapse(delivered);
-                listener.fall_behind(delivered);
-                self.audience.leave(&listener);
+            let subscriptions = connection.subscriptions.lock().clone();
+            for subscription in subscriptions {
+                subscription.prepare_to_leave(self.delivered(), Leaving::SignedOut);
+                subscription.on(Input::Lost { defers_error: false });
+                self.view_index.leave(&subscription);
             }
             connection.leave(identity.actor.user);
             connection.lost.notify_one();
@@ -126,41 +127,30 @@ impl Hub {
     ) {
         let _between_events = self.order.read().await;
         let actor = Arc::clone(&connection.identity.lock().actor);
-        let listeners = connection.listeners.lock().clone();
+        let subscriptions = connection.subscriptions.lock().clone();
         let delivered = self.delivered();
-        for listener in listeners {
-            let was_told = listener.view.lock().is_some();
-            listener.set_moving(true);
-            if change != Change::Rights {
-                listener.begin_lapse(delivered);
-            }
-            let goes_back = actor.user.is_some() && listener.end_lapse(delivered);
-            listener.leave_lane(delivered);
-            let place = listener.position(delivered);
-            let begins = listener.is_held();
-            let subject = self.subject(&actor, &listener);
-            match subject.and_then(|subject| self.enter(&listener, subject, bound)) {
-                Ok(()) => {
-                    listener.see_lapsed(place);
-                    if goes_back {
-                        listener.note_whole();
-                    }
-                    listener.set_moving(false);
-                    if begins && listener.is_held() && !was_told {
-                        self.begin_later(listener);
-                    } else {
-                        self.catch_up(&listener);
-                    }
+        let leaving = match change {
+            Change::Loss | Change::Expiry => Leaving::SignedOut,
+            Change::Rights if actor.user.is_some() => Leaving::SignedIn,
+            Change::Rights => Leaving::Reauthorized,
+        };
+        for subscription in subscriptions {
+            let had_view = subscription.view.lock().is_some();
+            let resumed = subscription.prepare_to_leave(delivered, leaving);
+            let subject = self.subject(&actor, &subscription);
+            let entered =
+                subject.and_then(|subject| self.enter(&subscription, subject, bound, resumed));
+            match entered {
+                Ok(()) if !had_view && subscription.is_buffering() => {
+                    self.begin_later(subscription);
                 }
+                Ok(()) => {}
                 Err(error) => {
-                    listener.fall_behind(delivered);
-                    self.audience.leave(&listener);
-                    listener.see_lapsed(place);
-                    listener.set_moving(false);
-                    if was_told && change == Change::Expiry {
-                        listener.leave_unsaid();
-                    } else if was_told {
-                        connection.outbox.push(listener.ask.envelope.fail(&error));
+                    let defers_error = had_view && change == Change::Expiry;
+                    subscription.on(Input::Lost { defers_error });
+                    self.view_index.leave(&subscription);
+                    if had_view && !defers_error {
+                        connection.outbox.push(subscription.request.encoder.fail(&error));
                     }
                 }
             }

@@ -22,13 +22,13 @@ use crate::domain::client_quota::ClientPermit;
 use crate::domain::client_quota::ClientQuota;
 use crate::domain::quota::Owner;
 use crate::domain::quota::Quota;
-use crate::domain::realtime::Meter;
-use crate::domain::realtime::listener::Listener;
-use crate::domain::realtime::view::Road;
+use crate::domain::realtime::ByteBudget;
+use crate::domain::realtime::subscription::Subscription;
+use crate::domain::realtime::view::Cost;
+use crate::domain::realtime::view::DeliveryClass;
 use crate::domain::realtime::view::Subject;
 use crate::domain::realtime::view::View;
-use crate::domain::realtime::view::Weight;
-use crate::domain::realtime::view::Workshop;
+use crate::domain::realtime::view::ViewContext;
 use crate::model::Actor;
 use crate::model::Collection;
 use crate::model::Event;
@@ -38,9 +38,9 @@ use crate::model::Value;
 use crate::query::Anchor;
 
 /// All views of this process.
-pub(super) struct Audience {
-    views: RwLock<HashMap<&'static Collection, Ward>>,
-    shop: Workshop,
+pub(super) struct ViewIndex {
+    views: RwLock<HashMap<&'static Collection, CollectionViews>>,
+    context: ViewContext,
     /// The quota for the costs of views, by account and address.
     costs: Arc<ClientQuota>,
     /// The time budget of the views that are delivered together.
@@ -64,7 +64,7 @@ const TURNS: usize = 1;
 
 /// The views on one collection.
 #[derive(Default)]
-struct Ward {
+struct CollectionViews {
     all: HashSet<BySubject>,
     /// The views without an index key, which any row may match.
     open: Vec<Arc<View>>,
@@ -84,19 +84,19 @@ pub(super) enum Charge {
 /// A view that is compared and hashed by its subject.
 struct BySubject(Arc<View>);
 
-impl Audience {
+impl ViewIndex {
     /// Creates an index without views. `frame_bytes_max` limits frames, `unsent` counts them, and
     /// an account may have `queries_max` of the cheapest views.
     pub(super) fn new(
         frame_bytes_max: usize,
-        unsent: Meter,
+        unsent: ByteBudget,
         queries_max: usize,
         admission: Arc<Admission>,
     ) -> Self {
-        let (lanes, stopping) = (TaskTracker::new(), CancellationToken::new());
+        let (queues, stopping) = (TaskTracker::new(), CancellationToken::new());
         Self {
             views: RwLock::default(),
-            shop: Workshop { frame_bytes_max, unsent, lanes, stopping },
+            context: ViewContext { frame_bytes_max, unsent, queues, stopping },
             costs: ClientQuota::new(queries_max.saturating_mul(COST_OF_VIEW)),
             time: Quota::new(usize::MAX, COST_OF_ALL_MAX),
             turns: Arc::new(Semaphore::new(TURNS)),
@@ -104,41 +104,41 @@ impl Audience {
         }
     }
 
-    /// Moves a subscription to the view of a subject. `begin` runs before any event can reach it. A
-    /// subscription that has ended is not added.
+    /// Moves a subscription to the view of a subject, unless it has ended. `begin` receives the
+    /// view and whether it is another one, and runs before any event can reach the subscription.
     ///
     /// # Errors
     /// [`Error::LimitExceeded`] if the view does not exist yet and the quota of the account or its
     /// address is exhausted. The subscription is in no view then.
     pub(super) fn enter(
         &self,
-        listener: &Arc<Listener>,
+        subscription: &Arc<Subscription>,
         subject: Subject,
         bound: Charge,
-        begin: impl FnOnce(&Listener),
+        begin: impl FnOnce(&Arc<View>, bool),
     ) -> Result<(), Error> {
-        let mut current = listener.view.lock();
-        if listener.is_shut() {
+        let mut current = subscription.view.lock();
+        if subscription.is_closed() {
             return Ok(());
         }
-        if current.as_ref().is_some_and(|view| view.subject == subject) {
-            begin(listener);
+        if let Some(view) = current.as_ref().filter(|view| view.subject == subject) {
+            begin(view, false);
             return Ok(());
         }
-        self.take_out(current.take(), listener);
+        self.take_out(current.take(), subscription);
         let mut views = self.views.write();
-        let ward = views.entry(subject.collection).or_default();
-        let view = if let Some(BySubject(view)) = ward.all.get(&subject) {
+        let views_of_collection = views.entry(subject.collection).or_default();
+        let view = if let Some(BySubject(view)) = views_of_collection.all.get(&subject) {
             Arc::clone(view)
         } else {
-            let actor = Arc::clone(&listener.connection.identity.lock().actor);
-            let (road, part) = self.road(&subject, &actor, bound)?;
+            let actor = Arc::clone(&subscription.connection.identity.lock().actor);
+            let (class, part) = self.class(&subject, &actor, bound)?;
             let is_anchored = anchors(&subject).is_some();
-            let view = View::new(subject, is_anchored, road, part, &self.shop);
-            ward.add(&view);
+            let view = View::new(subject, is_anchored, class, part, &self.context);
+            views_of_collection.add(&view);
             view
         };
-        view.add(Arc::clone(listener), begin);
+        view.add(Arc::clone(subscription), || begin(&view, true));
         if !view.is_anchored {
             self.admission.followers().add(view.subject.collection);
         }
@@ -148,59 +148,63 @@ impl Audience {
 
     /// Blocks the evaluation of costly views until the returned permit is dropped.
     pub(super) async fn hold_costly(&self) -> impl Sized + use<> {
-        Arc::clone(&self.turns).acquire_many_owned(u32::try_from(TURNS).expect("few")).await
+        Arc::clone(&self.turns)
+            .acquire_many_owned(u32::try_from(TURNS).expect("the number of turns is small"))
+            .await
     }
 
     /// Returns the delivery class of a view on a subject, and its permit from the quota of the
     /// actor that first needs it. Beyond the shared time budget, a view gets a queue of its own: it
     /// may lag without delaying the others.
-    fn road(
+    fn class(
         &self,
         subject: &Subject,
         actor: &Actor,
         bound: Charge,
-    ) -> Result<(Road, Option<ClientPermit>), Error> {
-        let Weight { reads, cost } = subject.weight();
+    ) -> Result<(DeliveryClass, Option<ClientPermit>), Error> {
+        let Cost { reads, cost } = subject.cost_of_event();
         let counted = cost.min(COST_MAX) + COST_OF_VIEW + if reads { COST_OF_READING } else { 0 };
         let part = match bound {
             Charge::Anyway => self.costs.take_anyway(actor, counted),
             Charge::Bounded => Some(self.costs.take(actor, counted).map_err(|spent| {
                 Error::LimitExceeded(format!(
-                    "{} may have {} different queries of subscriptions at a time, of which a costly one \
-                     counts for several (WEBSOCKETS_USER_QUERIES_MAX): unsubscribe from some first, or \
-                     subscribe with the same query",
+                    "{} may subscribe with at most {} different queries at a time, and a costly \
+                     query counts as several (WEBSOCKETS_USER_QUERIES_MAX): unsubscribe from some \
+                     first, or subscribe with the same query",
                     spent.clients(),
                     self.costs.most(spent) / COST_OF_VIEW
                 ))
             })?),
         };
-        let road = if cost > COST_MAX {
-            Road::Costly(Arc::clone(&self.turns))
+        let class = if cost > COST_MAX {
+            DeliveryClass::Costly(Arc::clone(&self.turns))
         } else if reads {
-            Road::Own
+            DeliveryClass::Queued
         } else {
             let cost = cost + COST_OF_VIEW;
             // An indexed view is evaluated only for events that have its values.
             let of_all = if anchors(subject).is_some() { 0 } else { cost };
-            self.time.take(Owner::of(actor), 0, of_all).map_or(Road::Own, Road::Shared)
+            self.time
+                .take(Owner::of(actor), 0, of_all)
+                .map_or(DeliveryClass::Queued, DeliveryClass::Shared)
         };
-        Ok((road, part))
+        Ok((class, part))
     }
 
     /// Removes a subscription from its view.
-    pub(super) fn leave(&self, listener: &Listener) {
-        let view = listener.view.lock().take();
-        self.take_out(view, listener);
+    pub(super) fn leave(&self, subscription: &Subscription) {
+        let view = subscription.view.lock().take();
+        self.take_out(view, subscription);
     }
 
-    fn take_out(&self, view: Option<Arc<View>>, listener: &Listener) {
+    fn take_out(&self, view: Option<Arc<View>>, subscription: &Subscription) {
         if let Some(view) = view {
             // Under the lock, so that no subscription enters a view that is being removed.
             let mut views = self.views.write();
             if !view.is_anchored {
                 self.admission.followers().remove(view.subject.collection);
             }
-            if view.remove(listener) {
+            if view.remove(subscription) {
                 drop_from(&mut views, &view);
             }
         }
@@ -209,24 +213,27 @@ impl Audience {
     /// Drops all views and waits for their tasks.
     pub(super) async fn finish(&self) {
         self.views.write().clear();
-        self.shop.stopping.cancel();
-        self.shop.lanes.close();
-        self.shop.lanes.wait().await;
+        self.context.stopping.cancel();
+        self.context.queues.close();
+        self.context.queues.wait().await;
     }
 
     /// Returns the views that an event may match.
     pub(super) fn of(&self, event: &Event) -> Vec<Arc<View>> {
-        self.views.read().get(event.collection).map_or_else(Vec::new, |ward| ward.of(event))
+        self.views
+            .read()
+            .get(event.collection)
+            .map_or_else(Vec::new, |views_of_collection| views_of_collection.of(event))
     }
 }
 
-fn drop_from(views: &mut HashMap<&'static Collection, Ward>, view: &Arc<View>) {
-    if let Some(ward) = views.get_mut(view.subject.collection) {
-        ward.remove(view);
+fn drop_from(views: &mut HashMap<&'static Collection, CollectionViews>, view: &Arc<View>) {
+    if let Some(views_of_collection) = views.get_mut(view.subject.collection) {
+        views_of_collection.remove(view);
     }
 }
 
-impl Ward {
+impl CollectionViews {
     fn add(&mut self, view: &Arc<View>) {
         self.all.insert(BySubject(Arc::clone(view)));
         match anchors(&view.subject) {

@@ -10,8 +10,8 @@ use tokio::sync::mpsc;
 
 use crate::bus::Bus;
 use crate::domain::realtime::Hub;
-use crate::domain::realtime::in_order::InOrder;
-use crate::domain::realtime::in_order::Step;
+use crate::domain::realtime::reorder_buffer::ReorderBuffer;
+use crate::domain::realtime::reorder_buffer::Step;
 use crate::model::Event;
 use crate::store::StoreError;
 
@@ -37,7 +37,7 @@ pub async fn run(hub: Arc<Hub>, bus: Bus, mut committed: mpsc::Receiver<Arc<[Arc
         bus.publish(Arc::from([])).await;
     };
     let deliver = async {
-        let mut order = InOrder::new(hub.delivered());
+        let mut order = ReorderBuffer::new(hub.delivered());
         loop {
             match tokio::time::timeout(SILENCE_MAX, bus.next()).await {
                 Ok(Some(news)) if !news.is_empty() => order.hear(&news),
@@ -52,7 +52,7 @@ pub async fn run(hub: Arc<Hub>, bus: Bus, mut committed: mpsc::Receiver<Arc<[Arc
 
 /// Delivers all available events. Nothing is delivered before a missing event, so the log is read
 /// until the read succeeds.
-async fn deliver(hub: &Arc<Hub>, order: &mut InOrder) {
+async fn deliver(hub: &Arc<Hub>, order: &mut ReorderBuffer) {
     loop {
         match order.next() {
             Step::Deliver(event) => {
@@ -64,12 +64,12 @@ async fn deliver(hub: &Arc<Hub>, order: &mut InOrder) {
             Step::Read(after, to) => match hub.missing(after, to, PAGE_EVENTS).await {
                 Ok(page) => order.read(page),
                 Err(StoreError::Forgotten) => {
-                    tracing::error!("events are gone from the log that were not delivered yet");
+                    tracing::error!("undelivered events are missing from the event log");
                     order.give_up(to);
                 }
                 Err(error) if error.is_closed() => return,
                 Err(error) => {
-                    tracing::error!(error = %error, "the log cannot be read, delivery waits");
+                    tracing::error!(error = %error, "cannot read the event log, delivery waits");
                     tokio::time::sleep(PATIENCE).await;
                 }
             },

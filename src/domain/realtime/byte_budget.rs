@@ -15,7 +15,7 @@ use crate::domain::realtime::outbox::FRAME_OVERHEAD;
 /// A byte budget for frames that have not been written yet, counted as in the outbox. Clones share
 /// the count.
 #[derive(Debug, Clone)]
-pub struct Meter {
+pub struct ByteBudget {
     unread: Arc<Unread>,
     bytes_max: usize,
 }
@@ -25,10 +25,10 @@ struct Unread {
     bytes: AtomicUsize,
     less: Notify,
     /// The budget of several meters, towards which these bytes count as well.
-    all: Option<Meter>,
+    all: Option<ByteBudget>,
 }
 
-impl Meter {
+impl ByteBudget {
     /// Creates a budget of `bytes_max` bytes.
     #[must_use]
     pub fn new(bytes_max: usize) -> Self {
@@ -65,7 +65,7 @@ impl Meter {
         self.unread.bytes.load(Ordering::Relaxed) < self.bytes_max
     }
 
-    /// Waits until a frame was released. The caller then checks [`Meter::has_capacity`] again.
+    /// Waits until a frame was released. The caller then checks [`ByteBudget::has_capacity`] again.
     pub async fn less(&self) {
         self.unread.less.notified().await;
     }
@@ -112,24 +112,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_count_until_they_are_gone() {
-        let meter = Meter::new(4 + 2 * FRAME_OVERHEAD);
+    fn frames_are_counted_until_they_are_dropped() {
+        let budget = ByteBudget::new(4 + 2 * FRAME_OVERHEAD);
 
-        let first = meter.count(Bytes::from_static(b"abc"));
-        assert!(meter.has_capacity());
-        let second = meter.count(Bytes::from_static(b"d"));
-        assert!(!meter.has_capacity());
+        let first = budget.count(Bytes::from_static(b"abc"));
+        assert!(budget.has_capacity());
+        let second = budget.count(Bytes::from_static(b"d"));
+        assert!(!budget.has_capacity());
         assert_eq!(first, "abc");
 
         drop(first);
 
-        assert!(meter.has_capacity());
+        assert!(budget.has_capacity());
         drop(second);
     }
 
     #[test]
-    fn what_counts_for_one_counts_for_all() {
-        let all = Meter::new(3 + FRAME_OVERHEAD);
+    fn a_partial_budget_also_counts_for_its_parent() {
+        let all = ByteBudget::new(3 + FRAME_OVERHEAD);
         let (one, other) = (all.part(1000), all.part(1000));
 
         let first = one.count(Bytes::from_static(b"abc"));
@@ -143,12 +143,12 @@ mod tests {
     }
 
     #[test]
-    fn a_written_frame_is_told_even_before_somebody_asks() {
-        let meter = Meter::new(1);
-        assert!(meter.less().now_or_never().is_none());
+    fn a_release_before_the_wait_is_not_lost() {
+        let budget = ByteBudget::new(1);
+        assert!(budget.less().now_or_never().is_none());
 
-        drop(meter.count(Bytes::from_static(b"abc")));
+        drop(budget.count(Bytes::from_static(b"abc")));
 
-        assert!(meter.less().now_or_never().is_some());
+        assert!(budget.less().now_or_never().is_some());
     }
 }

@@ -10,7 +10,7 @@ use crate::store::Page;
 
 /// Events to be delivered, each once and in the order of `seq`.
 #[derive(Debug)]
-pub(super) struct InOrder {
+pub(super) struct ReorderBuffer {
     /// The last delivered offset.
     last: i64,
     /// The offset up to which events are to be delivered, whether or not they are buffered.
@@ -32,7 +32,7 @@ pub(super) enum Step {
     Wait,
 }
 
-impl InOrder {
+impl ReorderBuffer {
     /// Creates a buffer that begins after an offset.
     pub(super) const fn new(last: i64) -> Self {
         Self { last, expected: last, known: VecDeque::new() }
@@ -105,7 +105,7 @@ mod tests {
     }
 
     /// Performs all steps and records the delivered events.
-    fn work(order: &mut InOrder, delivered: &mut Vec<i64>, limit: i64) {
+    fn work(order: &mut ReorderBuffer, delivered: &mut Vec<i64>, limit: i64) {
         loop {
             match order.next() {
                 Step::Deliver(event) => delivered.push(event.seq),
@@ -118,12 +118,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_a_bus_does_everything_comes_once_and_in_order(
+        fn every_event_is_delivered_once_and_in_order(
             batches in prop::collection::vec((1..300_i64, 1..9_i64), 0..60),
             limit in 1..20_i64,
             end in 300..320_i64,
         ) {
-            let (mut order, mut delivered) = (InOrder::new(0), Vec::new());
+            let (mut order, mut delivered) = (ReorderBuffer::new(0), Vec::new());
             // Batches are dropped, duplicated, late, and overlap.
             for (begin, length) in batches {
                 let news: Vec<_> =
@@ -140,8 +140,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_gone_can_be_given_up() {
-        let mut order = InOrder::new(5);
+    fn truncated_events_are_skipped() {
+        let mut order = ReorderBuffer::new(5);
         order.hear(&[event(9)]);
         assert!(matches!(order.next(), Step::Read(5, 8)));
 
