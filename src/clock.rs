@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_timestamp_prints_as_on_the_wire() {
+    fn a_timestamp_has_the_wire_format() {
         for (millis, text) in [
             (1_769_860_800_007, "2026-01-31T12:00:00.007Z"),
             (0, "1970-01-01T00:00:00.000Z"),
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manual_clock_moves_only_when_told() {
+    fn a_manual_clock_advances_only_on_request() {
         let clock = Clock::manual(Timestamp::from_millis(5));
 
         clock.advance(Duration::from_millis(7));

@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_cannot_begin_a_line_or_steer_a_terminal() {
+    fn log_values_escape_newlines_and_control_characters() {
         let buffer = Buffer::default();
         let written = buffer.clone();
         let layer = tracing_subscriber::fmt::layer()

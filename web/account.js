@@ -24,7 +24,7 @@ export class Account {
     this.#name = new Form(find("name-form"), async ({ name }) => {
       await rest("PATCH", "users/me", { first_name: name.trim() });
       renamed(name.trim());
-      this.#name.tell("Saved. Others see it from your next message on.");
+      this.#name.tell("Saved. Your next message shows the new name.");
     });
     this.#password = new Form(find("change-form"), (values) => this.#change(values), (error) => [sentence(error), "password"]);
     this.#devices = new Devices({
@@ -55,7 +55,7 @@ export class Account {
   async #change({ password }) {
     await rest("PATCH", "users/me", { password });
     this.#password.clear();
-    this.#password.tell("Your password is changed. Everywhere else you are signed out.");
+    this.#password.tell("Your password is changed. All other devices are signed out.");
     await this.#devices.read().catch(() => {});
   }
 

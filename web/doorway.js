@@ -13,17 +13,17 @@ const NOTES = {
   "#confirmed": "Your address is confirmed. Sign in to begin.",
 };
 const COMPLAINTS = {
-  "#link-expired": "The link in that mail has expired. Sign up once more to get another.",
-  "#link-used": "The link in that mail is not good any more: it was used already, or a newer one was sent.",
+  "#link-expired": "The link in that email has expired. Sign up again to get a new one.",
+  "#link-used": "The link in that email is no longer valid: it was already used, or a newer link was sent.",
 };
 const REASONS = {
-  INVALID_CREDENTIALS: "You were not let in: there is no account here for who you are there.",
-  INVALID_PROVIDER: "That way to sign in is not offered here.",
-  INVALID_TOKEN: "Signing in took too long, or was begun in another window. Try again.",
+  INVALID_CREDENTIALS: "Sign-in failed: there is no account here that belongs to your account at the provider.",
+  INVALID_PROVIDER: "This server does not offer that way to sign in.",
+  INVALID_TOKEN: "Signing in took too long, or was started in another window. Try again.",
   TOKEN_EXPIRED: "Signing in took too long. Try again.",
-  INVALID_OTP: "This account asks for a second factor: sign in with email and password.",
-  SERVICE_UNAVAILABLE: "The other side does not answer. Try again in a moment.",
-  USER_SUSPENDED: "You were not let in: this account cannot be used.",
+  INVALID_OTP: "This account requires a second factor: sign in with email and password.",
+  SERVICE_UNAVAILABLE: "The sign-in provider does not respond. Try again in a moment.",
+  USER_SUSPENDED: "Sign-in failed: this account cannot be used.",
 };
 
 export class Doorway {
@@ -65,7 +65,7 @@ export class Doorway {
     if (!this.#isKnown) void this.learn();
     const query = new URLSearchParams(location.search);
     const reason = query.get("reason");
-    const complaint = COMPLAINTS[location.hash] ?? (reason && (REASONS[reason] ?? "Signing in elsewhere did not work. Try again."));
+    const complaint = COMPLAINTS[location.hash] ?? (reason && (REASONS[reason] ?? "The sign-in with the provider did not work. Try again."));
     this.#show(note ?? NOTES[location.hash]);
     if (complaint) this.#signIn.complain(complaint);
     query.delete("reason");

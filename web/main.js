@@ -187,7 +187,7 @@ function forget(note) {
 }
 
 function endSession() {
-  if (isChatting()) leave("Your session has ended. Sign in again to go on; what you wrote is kept.");
+  if (isChatting()) leave("Your session has ended. Sign in again to continue; your text is kept.");
 }
 
 /** After a refused connection, checks whether the session has ended or the server is unreachable. */
@@ -212,7 +212,7 @@ function giveUp() {
   connection.close();
   composer.allow(false);
   status("closed");
-  notice("Without it nothing can be read or written on this page. Ask whoever runs this server.");
+  notice("This page needs live chat to show and send messages. Ask the administrator of this server.");
 }
 
 async function synchronise() {
@@ -234,7 +234,7 @@ async function synchronise() {
     if (mine !== turn) return;
     if (error.code !== "FORBIDDEN") return connection.restart();
     chat.can = {};
-    notice("You are signed in, but may not read the messages here. Ask whoever runs this server.");
+    notice("You are signed in, but have no access to the messages here. Ask the administrator of this server.");
   }
   composer.allow(Boolean(chat.can.create));
   clearTimeout(lossShown);

@@ -13,7 +13,7 @@ const ROOT = new URL("../", document.baseURI);
 const find = (id) => document.getElementById(id);
 
 const choose = new Form(find("form"), async ({ password, again }) => {
-  if (password !== again) throw new Mistake("The two are not the same.", "again");
+  if (password !== again) throw new Mistake("The two passwords are not the same.", "again");
   await rest("POST", isInvited ? "users/invite/accept" : "auth/password/reset", { token, password }, ROOT);
   show("done");
 }, ofChoosing);
@@ -38,12 +38,12 @@ function ofChoosing(error) {
   const isExpired = error.code === "TOKEN_EXPIRED";
   if (!isExpired && error.code !== "INVALID_TOKEN" && error.code !== "FORBIDDEN") return sentence(error);
   find("another").hidden = isInvited;
-  const reason = isExpired ? "This link has expired." : "This link is not good any more: it was used already, or a newer one was sent.";
+  const reason = isExpired ? "This link has expired." : "This link is no longer valid: it was already used, or a newer link was sent.";
   return isInvited ? `${reason} Ask whoever invited you for another.` : reason;
 }
 
 function ofAsking(error) {
-  if (error.code === "UNPROCESSABLE_CONTENT") return "This server cannot send mail. Ask whoever runs it for a new password.";
+  if (error.code === "UNPROCESSABLE_CONTENT") return "This server cannot send emails. Ask its administrator for a new password.";
   return [sentence(error), error.waitSeconds ? undefined : "email"];
 }
 
@@ -65,5 +65,5 @@ if (!isInvited && !token) {
   show("ask-form");
 } else {
   show("form");
-  if (!token) choose.complain("This address has no token in it. Open the link in the mail again.");
+  if (!token) choose.complain("This link is incomplete. Open the link in the email again.");
 }

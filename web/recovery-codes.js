@@ -10,7 +10,7 @@ export class RecoveryCodes {
   /** `done()` is called once they have been saved. */
   constructor(done) {
     find("recovery-copy").addEventListener("click", async () => {
-      find("recovery-status").textContent = (await copy(this.#text)) ? "Copied." : "This browser does not let pages copy. Select them, or keep the file.";
+      find("recovery-status").textContent = (await copy(this.#text)) ? "Copied." : "This browser does not allow copying. Select the codes, or save the file.";
     });
     find("recovery-download").addEventListener("click", () => {
       const link = document.createElement("a");
@@ -18,7 +18,7 @@ export class RecoveryCodes {
       link.download = "recovery-codes.txt";
       link.click();
       setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-      find("recovery-status").textContent = "The file is on its way.";
+      find("recovery-status").textContent = "The download has started.";
     });
     find("recovery-done").addEventListener("click", done);
   }

@@ -63,8 +63,8 @@ export class SecondFactor {
     find("factor").hidden = !enabled && !this.#may;
     find("factor-state").dataset.state = enabled ? "on" : "off";
     find("factor-state").textContent = !enabled
-      ? "Off. Turn it on, and signing in takes a code from an app on your phone besides the password."
-      : `On. ${left ? `${count(left, "recovery code is", "recovery codes are")} left.` : "You have no recovery codes: make some, in case you lose your phone."}`;
+      ? "Off. Turn it on to sign in with your password and a code from an app on your phone."
+      : `On. ${left ? `${count(left, "recovery code is", "recovery codes are")} left.` : "You have no recovery codes: create some, in case you lose your phone."}`;
     find("factor-begin").hidden = enabled;
     find("factor-codes").hidden = find("factor-end").hidden = !enabled;
   }
@@ -134,6 +134,6 @@ function ofPassword(error) {
 }
 
 function ofCode(error) {
-  if (error.code === "INVALID_PAYLOAD" && /"otp"/.test(error.message)) return ["That code is not right. It changes every 30 seconds: try the newest.", "otp"];
+  if (error.code === "INVALID_PAYLOAD" && /"otp"/.test(error.message)) return ["That code is wrong. It changes every 30 seconds: try the newest one.", "otp"];
   return sentence(error);
 }

@@ -7,7 +7,7 @@ import { Refusal, sentence } from "./words.js";
 const INVITATION = "Sign in with your account on this server.";
 const WAYS = {
   app: { label: "One-time code", hint: "The six digits that your authenticator app shows.", other: "Use a recovery code instead", inputMode: "numeric" },
-  paper: { label: "Recovery code", hint: "One of those you kept when you set this up. Each is good once.", other: "Use a code of the app instead", inputMode: "text" },
+  paper: { label: "Recovery code", hint: "One of the codes that you saved when you set this up. Each code works once.", other: "Use a code of the app instead", inputMode: "text" },
 };
 const find = (id) => document.getElementById(id);
 
@@ -43,8 +43,8 @@ export class SignIn {
       const isFirst = find("login-otp-row").hidden;
       this.#ask(this.#way);
       this.#form.field("otp").value = "";
-      if (isFirst) return ["This account asks for a second factor as well.", "otp"];
-      return [this.#way === "app" ? sentence(error) : "That recovery code is not right, or was used before.", "otp"];
+      if (isFirst) return ["This account also requires a second factor.", "otp"];
+      return [this.#way === "app" ? sentence(error) : "That recovery code is wrong, or was already used.", "otp"];
     }
     if (error.code === "INVALID_PAYLOAD" && /"email"/.test(error.message)) return ["That is not an email address.", "email"];
     if (error.code === "INVALID_CREDENTIALS") this.#hideCode();

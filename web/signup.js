@@ -31,9 +31,9 @@ export class SignUp {
 function explain(error) {
   if (error.field === "password") return [sentence(error), "password"];
   if (error.field === "email" || /"email"/.test(error.message)) return ["That is not an email address.", "email"];
-  if (error.code === "FORBIDDEN") return ["This server does not take sign-ups from this address.", "email"];
-  if (error.code === "UNPROCESSABLE_CONTENT") return "This server cannot send mail, so it cannot confirm your address. Ask whoever runs it.";
+  if (error.code === "FORBIDDEN") return ["This server does not accept sign-ups with this address.", "email"];
+  if (error.code === "UNPROCESSABLE_CONTENT") return "This server cannot send emails, so it cannot confirm your address. Ask its administrator.";
   // Sign-up succeeded but sign-in failed: the address already has an account with another password.
-  if (error.code === "INVALID_CREDENTIALS") return ["That did not sign you in. If you have an account with this address, sign in, or ask for a new password.", "email"];
+  if (error.code === "INVALID_CREDENTIALS") return ["You are not signed in. If you have an account with this address, sign in, or request a new password.", "email"];
   return sentence(error);
 }

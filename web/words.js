@@ -22,13 +22,13 @@ const SENTENCES = {
   VALUE_TOO_LONG: "That is too long. Shorten it, then try again.",
   INTERNAL_SERVER_ERROR: "Something went wrong on the server. Try again in a moment.",
   INVALID_CREDENTIALS: "Email or password is wrong.",
-  INVALID_OTP: "That code is not right. Codes of the app change every 30 seconds, and each is good once.",
+  INVALID_OTP: "That code is wrong. App codes change every 30 seconds, and each code works once.",
 };
 
 const PASSWORDS = {
   min_length: "The password needs at least 8 characters.",
   common: "This is one of the most common passwords. Choose another.",
-  regex: "This password does not fit what this server asks for. Make it longer, or mix in capitals, digits and signs.",
+  regex: "This password does not meet the rules of this server. Make it longer, or add capital letters, digits and symbols.",
 };
 
 /** Returns one sentence for an error; the server's message if it is specific to this case. */

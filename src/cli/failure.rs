@@ -47,7 +47,7 @@ impl Failure {
         let busy = matches!(error, StartError::Store(StoreError::InUse(_)));
         let mut failure = Self::from(error);
         if busy {
-            failure.line.push_str(": stop it first, or ask it through its API");
+            failure.line.push_str(": stop it first, or use its API");
         }
         failure
     }
@@ -73,10 +73,10 @@ impl Failure {
 /// program has a bug, and no work has begun that could continue.
 pub fn end_at_panic() {
     panic::set_hook(Box::new(|panic| {
-        let cause = panic.payload_as_str().unwrap_or("a part of the program failed");
+        let cause = panic.payload_as_str().unwrap_or("internal error");
         let cause = cause.split_whitespace().collect::<Vec<_>>().join(" ");
         let place = panic.location().map(|place| format!(" ({place})")).unwrap_or_default();
-        eprintln!("chinwag: cannot go on: {cause}{place}");
+        eprintln!("chinwag: fatal error: {cause}{place}");
         process::exit(1);
     }));
 }
@@ -101,28 +101,26 @@ fn words(refused: &Error) -> Option<String> {
     match refused {
         Error::FailedValidation(violations) => {
             let told = violations.iter().map(|broken| match (broken.field.as_str(), broken.kind) {
-                ("email", "in") => "nobody has this address".to_owned(),
-                ("email", "email") => "this is no email address".to_owned(),
-                ("role", "in") => "there is no role of this name".to_owned(),
+                ("email", "in") => "no account has this email address".to_owned(),
+                ("email", "email") => "this is not a valid email address".to_owned(),
+                ("role", "in") => "no role has this name".to_owned(),
                 ("password", "min_length") => {
                     let least = broken.details.iter().find(|(name, _)| *name == "valid");
                     let least =
                         least.map_or_else(|| "more".to_owned(), |(_, least)| least.to_string());
                     format!("the password is too short: it needs at least {least} characters")
                 }
-                ("password", "common") => {
-                    "the password is one of the most common ones: choose another".to_owned()
-                }
+                ("password", "common") => "the password is too common: choose another".to_owned(),
                 ("password", "regex") => {
-                    "the password does not fit AUTH_PASSWORD_POLICY or auth_password_policy of \
+                    "the password does not match AUTH_PASSWORD_POLICY or auth_password_policy of \
                      /settings: choose another"
                         .to_owned()
                 }
-                (field, kind) => format!("{field} is not accepted ({kind})"),
+                (field, kind) => format!("{field} is not valid ({kind})"),
             });
             Some(told.collect::<Vec<_>>().join(", "))
         }
-        Error::RecordNotUnique { value, .. } => Some(format!("{value} is taken")),
+        Error::RecordNotUnique { value, .. } => Some(format!("{value} is already taken")),
         _ => None,
     }
 }
@@ -138,20 +136,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refusals_are_told_in_words() {
+    fn a_domain_error_becomes_a_readable_message() {
         let field = "email".to_owned();
         let broken = chinwag::domain::Violation { field, kind: "in", details: Vec::new() };
 
         let failure = Failure::of_domain(Error::FailedValidation(vec![broken]));
 
-        assert_eq!(failure.to_string(), "nobody has this address");
+        assert_eq!(failure.to_string(), "no account has this email address");
         assert_eq!(failure.status, 1);
     }
 
     #[test]
-    fn a_password_that_is_not_good_enough_is_told_why() {
+    fn a_weak_password_is_rejected_with_the_reason() {
         for (password, part) in
-            [("short", "too short: it needs at least 8 characters"), ("password", "most common")]
+            [("short", "too short: it needs at least 8 characters"), ("password", "too common")]
         {
             let refused =
                 chinwag::domain::auth::password_policy::check(password, None).unwrap_err();
@@ -162,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_in_use_says_what_to_do() {
+    fn a_database_in_use_error_suggests_an_action() {
         let error = StartError::Store(StoreError::InUse("data/chinwag.db".to_owned()));
 
         let failure = Failure::of_command(error);
@@ -170,7 +168,7 @@ mod tests {
         assert_eq!(
             failure.to_string(),
             "data/chinwag.db is in use by another chinwag process: \
-             stop it first, or ask it through its API"
+             stop it first, or use its API"
         );
         assert_eq!(failure.status, 3);
     }

@@ -21,7 +21,7 @@ const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 /// Checks the health of the server with these settings.
 pub fn healthcheck(config: &ServerConfig) -> Result<(), Failure> {
     if config.port == 0 {
-        return Err(Failure::new("PORT is 0, which does not tell where the server listens"));
+        return Err(Failure::new("PORT is 0, so the port of the server is unknown"));
     }
     let address = reachable(SocketAddr::new(config.host, config.port));
     match ask(address) {
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_healthy_server_is_well() {
+    fn a_healthy_or_rate_limited_server_passes() {
         for answer in [
             "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}",
             "HTTP/1.1 429 Too Many Requests\r\nretry-after: 1\r\n\r\n",
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_told() {
+    fn other_responses_fail_with_the_reason() {
         for (answer, part) in [
             ("HTTP/1.1 503 Service Unavailable\r\n\r\n", "answers with status 503"),
             ("SSH-2.0-OpenSSH\r\n", "the answer is not HTTP"),
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_is_not_there_is_told() {
+    fn an_unreachable_server_fails_with_the_reason() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);

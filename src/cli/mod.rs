@@ -31,7 +31,7 @@ const BLOCKING_KEPT: Duration = Duration::from_secs(2);
 /// A persistent chat backend that speaks Directus over REST and WebSocket.
 ///
 /// Settings come from the environment and from `.env` in the working directory, under the names
-/// that Directus uses; `.env.example` explains each.
+/// that Directus uses; `.env.example` explains all of them.
 #[derive(Debug, Parser)]
 #[command(name = "chinwag", version, arg_required_else_help = true)]
 pub struct Cli {
@@ -41,20 +41,20 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve until SIGTERM or SIGINT; SIGHUP restarts without refusing a connection
+    /// Run the server until SIGTERM or SIGINT; SIGHUP restarts it without refusing connections
     Serve {
-        /// Also make what the tutorial needs: users alice and bob, a guest, an open Public policy
+        /// Create the data of the tutorial: users alice and bob, a guest, an open Public policy
         #[arg(long)]
         demo: bool,
         /// Serve a built front end at `/`, and the API also under `/directus`
         #[arg(long, value_name = "DIR")]
         public: Option<PathBuf>,
     },
-    /// Create the database or bring its schema up to date, and end
+    /// Create the database or upgrade its schema, then exit
     Migrate,
-    /// Write the database anew without the space of deleted data, while the server is not running
+    /// Compact the database file by removing free space; the server must be stopped
     Vacuum,
-    /// Manage accounts while the server is not running
+    /// Manage accounts; the server must be stopped
     Users {
         #[command(subcommand)]
         command: users::Users,
@@ -63,7 +63,7 @@ enum Command {
     Openapi,
     /// Print the description of the sockets (AsyncAPI, JSON)
     Asyncapi,
-    /// Ask the running server whether it is well: status 0 if so, else 1
+    /// Check the running server: exit status 0 if it is healthy, otherwise 1
     Healthcheck,
     /// Print completions for a shell
     Completions {
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn each_command_is_understood() {
+    fn each_command_is_parsed() {
         for line in [
             "serve",
             "serve --demo --public dist",
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_told_in_one_line() {
+    fn a_usage_error_is_one_line() {
         for (line, part) in [
             ("serve --demos", "unexpected argument '--demos'"),
             ("users create", "--email"),

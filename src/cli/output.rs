@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_line_up() {
+    fn columns_are_aligned() {
         let rows = [["é@x".to_owned(), "active".to_owned()], ["ann@x".to_owned(), String::new()]];
 
         assert_eq!(table(["EMAIL", "STATUS"], &rows), "EMAIL  STATUS\né@x    active\nann@x\n");

@@ -33,14 +33,14 @@ pub fn serve(demo: bool, public: Option<PathBuf>) -> Result<(), Failure> {
     }
     config.server.public_dir = public;
     let handover = Handover::prepare(config::search_path().as_deref())
-        .map_err(|source| StartError::System { what: "its own path", source })?;
+        .map_err(|source| StartError::System { what: "the path of the program", source })?;
     let inherited = listener::inherit()?;
     let address = SocketAddr::new(config.server.host, config.server.port);
 
     let runtime = cli::runtime()?;
     let served = runtime.block_on(async {
         let mut signals = Signals::mind()
-            .map_err(|source| StartError::System { what: "the handling of signals", source })?;
+            .map_err(|source| StartError::System { what: "signal handlers", source })?;
         // Opened before the database, so that clients wait from now on instead of being refused.
         let listener = listener::open(inherited, address)?;
         let app = App::open(config, Clock::system()).await?;

@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_allowed_unless_it_is_switched_on() {
+    fn no_origin_is_allowed_unless_cors_is_enabled() {
         for (enabled, origin, expected) in [
             ("", "", Origins::None),
             ("", "https://a.example", Origins::None),
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_demo_allows_this_machine_unless_the_settings_say_otherwise() {
+    fn a_demo_allows_local_origins_by_default() {
         for (enabled, origin, expected) in [
             ("", "", Origins::Local),
             ("false", "", Origins::None),
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn origins_are_listed_as_browsers_write_them() {
+    fn origins_are_normalized_as_in_browsers() {
         for (text, expected) in [
             ("https://A.example:443/ , http://b:8080", vec!["https://a.example", "http://b:8080"]),
             (
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_has_three_names_and_nothing_that_looks_like_them() {
+    fn only_loopback_names_are_local_origins() {
         for local in [
             "http://localhost",
             "http://localhost:3000",
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_and_policies_have_the_form_of_headers() {
+    fn lists_and_policies_are_valid_header_values() {
         assert_eq!(
             tokens("Content-Type, X-A"),
             Ok(vec!["Content-Type".to_owned(), "X-A".to_owned()])
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn tls_only_is_said_when_it_is_switched_on() {
+    fn hsts_is_sent_only_when_enabled() {
         assert_eq!(read(&[("HSTS_MAX_AGE", "60")]).unwrap().browser.hsts, None);
         let on = read(&[("HSTS_ENABLED", "true"), ("HSTS_PRELOAD", "true")]).unwrap();
         let year = Duration::from_hours(365 * 24);

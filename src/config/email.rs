@@ -153,7 +153,7 @@ pub(super) fn urls(value: &str) -> Result<Vec<Url>, String> {
         .map(|part| Url::parse(part).ok().filter(Url::has_host))
         .collect::<Option<Vec<_>>>()
         .ok_or_else(|| {
-            "addresses of pages with commas between, such as https://chat.example.com/welcome"
+            "addresses of pages, separated by commas, such as https://chat.example.com/welcome"
                 .to_owned()
         })
 }
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_no_mail_until_a_road_is_named() {
+    fn mail_is_off_until_a_transport_is_set() {
         let config = read(&[]).unwrap();
 
         assert_eq!(config.email.transport, None);
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn the_names_are_those_of_directus() {
+    fn mail_settings_have_the_names_of_directus() {
         let config = read(&[
             ("EMAIL_TRANSPORT", "SMTP"),
             ("EMAIL_FROM", "Our chat <chat@example.com>"),
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_named() {
+    fn invalid_settings_are_named() {
         for (name, text) in [
             ("EMAIL_TRANSPORT", "pigeon"),
             ("EMAIL_FROM", "nobody"),

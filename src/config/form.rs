@@ -103,7 +103,7 @@ pub fn number_or_none<T: TryFrom<u64>>(max: u64) -> impl Fn(&str) -> Result<Opti
         if value == "-1" {
             return Ok(None);
         }
-        number(1, max)(value).map(Some).map_err(|form| format!("{form}, or -1 for no bound"))
+        number(1, max)(value).map(Some).map_err(|form| format!("{form}, or -1 for no limit"))
     }
 }
 
@@ -264,7 +264,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_as_directus_writes_them() {
+    fn durations_have_the_format_of_directus() {
         for (text, plain, millis) in [
             ("15m", DefaultUnit::Milliseconds, Some(900_000)),
             ("7d", DefaultUnit::Milliseconds, Some(604_800_000)),
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_duration_that_is_too_short_is_told_the_least() {
+    fn a_duration_error_names_the_minimum() {
         let refused = duration(DefaultUnit::Milliseconds, Duration::from_secs(1))("999");
 
         assert_eq!(
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_read_with_and_without_units() {
+    fn sizes_are_parsed_with_and_without_units() {
         for (text, bytes) in [
             ("1mb", Some(1_048_576)),
             ("100kb", Some(102_400)),
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_stay_within_their_bounds() {
+    fn numbers_are_limited_to_their_range() {
         assert_eq!(number::<u16>(0, 65535)("8055"), Ok(8055));
         assert_eq!(
             number::<u16>(0, 65535)("80555"),
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn switches_and_choices_are_read_without_regard_to_case() {
+    fn booleans_and_choices_are_case_insensitive() {
         const WORDS: &[(&str, u8)] = &[("lax", 1), ("strict", 2)];
 
         assert_eq!(boolean("TRUE"), Ok(true));
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_checked_for_their_shape() {
+    fn urls_hosts_and_email_addresses_are_validated() {
         for (text, good) in [
             ("https://chat.example.com", true),
             ("/", true),
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn levels_of_logs_have_the_names_of_directus() {
+    fn log_levels_have_the_names_of_directus() {
         assert_eq!(log_level("Silent"), Ok("off".to_owned()));
         assert_eq!(log_level("fatal"), Ok("error".to_owned()));
         assert_eq!(log_level("info,chinwag=debug"), Ok("info,chinwag=debug".to_owned()));

@@ -87,14 +87,14 @@ impl IssuerConfig {
 
 fn issuer(value: &str) -> Result<String, String> {
     if value == "directus" {
-        return Err("the name of another issuer: directus is this service itself".to_owned());
+        return Err("the name of another issuer: directus is the name of this service".to_owned());
     }
     form::text(value)
 }
 
 fn list(value: &str) -> Result<Vec<String>, String> {
     let parts: Vec<String> = text::names(value).map(str::to_owned).collect();
-    if parts.is_empty() { Err("texts with commas between".to_owned()) } else { Ok(parts) }
+    if parts.is_empty() { Err("values separated by commas".to_owned()) } else { Ok(parts) }
 }
 
 /// Reads signature algorithms. Only asymmetric ones are allowed: with a shared key every verifier
@@ -106,7 +106,7 @@ fn algorithms(value: &str) -> Result<Vec<String>, String> {
     if algorithms.iter().all(|algorithm| KNOWN.contains(&algorithm.as_str())) {
         Ok(algorithms)
     } else {
-        Err(format!("some of {}, with commas between", KNOWN.join(", ")))
+        Err(format!("one or more of {}, separated by commas", KNOWN.join(", ")))
     }
 }
 
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn an_issuer_needs_its_keys_its_name_and_an_audience() {
+    fn an_issuer_needs_keys_a_name_and_an_audience() {
         let texts = [
             ("AUTH_JWT_JWKS_URL", "https://app.example.com/jwks"),
             ("AUTH_JWT_ISSUER", "https://app.example.com"),
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_makes_no_sense_is_named() {
+    fn missing_and_invalid_settings_are_named() {
         let table: &[(&[(&str, &str)], &str)] = &[
             (&[("AUTH_JWT_JWKS_URL", "https://app.example.com/jwks")], "AUTH_JWT_AUDIENCE"),
             (&[("AUTH_JWT_ISSUER", "directus")], "AUTH_JWT_ISSUER"),

@@ -79,7 +79,7 @@ impl RateLimit {
         let quota = Self {
             points: from.read(points.0, points.1, |text| {
                 let points = form::number(1, 1_000_000)(text)?;
-                NonZeroU32::new(points).ok_or_else(|| "a whole number from 1".to_owned())
+                NonZeroU32::new(points).ok_or_else(|| "a whole number of at least 1".to_owned())
             }),
             duration: from.read(
                 duration.0,
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn floods_are_bounded_unless_it_is_said_otherwise() {
+    fn rate_limits_are_on_by_default() {
         let limits = read(&[]);
 
         let quota = |points, seconds| {
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn each_can_be_switched_and_set() {
+    fn each_limit_is_configurable() {
         let limits = read(&[
             ("RATE_LIMITER_ENABLED", "false"),
             ("RATE_LIMITER_GLOBAL_ENABLED", "true"),

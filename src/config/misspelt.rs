@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slip_is_told_from_another_name() {
+    fn a_misspelt_name_is_distinguished_from_an_unknown_one() {
         let known = ["SCOPE", "ICON", "CLIENT_ID", "CLIENT_SECRET", "ISSUER_URL", "MODE"];
 
         for (written, meant) in [

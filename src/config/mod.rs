@@ -433,7 +433,7 @@ impl Config {
     #[must_use]
     pub fn for_tests() -> Self {
         let mut config =
-            Self::from_texts::<&str, &str>([]).expect("the defaults are good settings");
+            Self::from_texts::<&str, &str>([]).expect("the default settings are valid");
         config.store.filename = None;
         config.server.port = 0;
         config.auth.hash = HashConfig { memory_kib: 8, passes: 1, lanes: 1 };

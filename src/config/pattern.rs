@@ -49,9 +49,10 @@ impl fmt::Display for Undecided {
         match self {
             Self::TooLong { most } => write!(
                 f,
-                "a pattern that looks around (\"(?=\", \"(?!\", \"\\1\") is tried on at most {most} bytes"
+                "a pattern with look-around or back-references (\"(?=\", \"(?!\", \"\\1\") can \
+                 check at most {most} bytes"
             ),
-            Self::TooManySteps => f.write_str("the pattern takes too many steps for this text"),
+            Self::TooManySteps => f.write_str("the pattern needs too many steps for this text"),
         }
     }
 }
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn the_patterns_of_directus_are_understood() {
+    fn the_patterns_of_directus_are_supported() {
         let strong = "/(?=^.{8,}$)(?=.*\\d)(?=.*[!@#$%^&*()_+}{';'?>.<,])(?!.*\\s)(?=.*[A-Z])(?=.*[a-z]).*$/";
 
         assert!(fits("/^.{8,}$/", "12345678") && !fits("/^.{8,}$/", "1234567"));
@@ -164,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_or_too_large_is_refused() {
+    fn invalid_and_oversized_patterns_are_rejected() {
         for wrong in [
             "",
             "(",
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_takes_too_many_steps_is_said_to_do_so() {
+    fn backtracking_is_bounded() {
         let start = Instant::now();
         let slow = Pattern::parse("^(?=(a+)+b)(a|aa)+\\1c$").unwrap();
 

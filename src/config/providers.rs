@@ -182,7 +182,7 @@ impl ProvidersConfig {
             .collect();
         let issuer = IssuerConfig::read(from);
         if disable_default && names.is_empty() && issuer.is_none() {
-            let should = "false without AUTH_PROVIDERS: nobody could sign in";
+            let should = "false without AUTH_PROVIDERS: otherwise no user could sign in";
             from.report("AUTH_DISABLE_DEFAULT", Some("true"), should);
         }
         Self { providers, disable_default, issuer, unknown }
@@ -295,10 +295,7 @@ fn names(value: &str) -> Result<Vec<String>, String> {
         let name = provider_name(name)?;
         let is_taken = TAKEN.iter().any(|taken| name.eq_ignore_ascii_case(taken));
         if is_taken || names.iter().any(|known| known.eq_ignore_ascii_case(&name)) {
-            return Err(format!(
-                "names that each are there once, and none of {}",
-                TAKEN.join(", ")
-            ));
+            return Err(format!("distinct names, and none of {}", TAKEN.join(", ")));
         }
         names.push(name);
     }
@@ -313,7 +310,7 @@ pub(super) fn provider_name(value: &str) -> Result<String, String> {
     if is_name && !value.is_empty() {
         Ok(value.to_owned())
     } else {
-        Err("names of letters, digits and _, such as google, and not default".to_owned())
+        Err("names of letters, digits and _, such as google, but not default".to_owned())
     }
 }
 
@@ -390,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_nobody_else_until_somebody_is_named() {
+    fn there_are_no_providers_by_default() {
         let config = read(&[("AUTH_GOOGLE_DRIVER", "carrier pigeon")]).unwrap();
 
         assert!(config.providers.is_empty() && config.issuer.is_none() && !config.disable_default);
@@ -411,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn the_document_of_an_issuer_may_be_named_instead_of_it() {
+    fn the_issuer_url_may_be_its_discovery_document() {
         let document = "https://id.example.com/realms/x/.well-known/openid-configuration";
         for url in [document, "https://id.example.com/realms/x", "https://id.example.com/realms/x/"]
         {
@@ -421,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_oauth_has_addresses_of_its_own() {
+    fn plain_oauth_has_its_own_endpoint_urls() {
         let texts = [
             ("PUBLIC_URL", "https://chat.example.com"),
             ("AUTH_PROVIDERS", "git_hub"),
@@ -445,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_makes_no_sense_is_named() {
+    fn missing_and_invalid_settings_are_named() {
         let table: &[(&[(&str, &str)], &str)] = &[
             (&[("AUTH_GOOGLE_DRIVER", "saml")], "AUTH_GOOGLE_DRIVER"),
             (&[("AUTH_GOOGLE_DRIVER", "")], "AUTH_GOOGLE_DRIVER"),
@@ -471,7 +468,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_a_provider_lacks_is_named_at_once() {
+    fn all_missing_settings_of_a_provider_are_named_at_once() {
         let wrong =
             read(&[("AUTH_PROVIDERS", "google"), ("AUTH_GOOGLE_MODE", "json")]).unwrap_err();
         for name in ["PUBLIC_URL", "DRIVER", "CLIENT_ID", "ISSUER_URL", "MODE"] {
@@ -485,7 +482,7 @@ mod tests {
     }
 
     #[test]
-    fn a_misspelt_setting_of_a_provider_is_told_the_right_name() {
+    fn a_misspelt_provider_setting_is_corrected_in_the_error() {
         let wrong = read(&with(&[("AUTH_GOOGLE_SCPE", "email")])).unwrap_err();
         assert_eq!(wrong, "AUTH_GOOGLE_SCPE: should be AUTH_GOOGLE_SCOPE: no such setting");
 
@@ -508,7 +505,7 @@ mod tests {
     }
 
     #[test]
-    fn the_manual_shows_every_setting_of_a_provider() {
+    fn the_env_example_has_every_provider_setting() {
         const MANUAL: &str = include_str!("../../.env.example");
 
         for setting in PROVIDER_SETTINGS {

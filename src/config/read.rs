@@ -99,7 +99,7 @@ impl StoreConfig {
         const CLIENTS: &[(&str, ())] = &[("sqlite3", ())];
         from.read("DB_CLIENT", "sqlite3", |text| {
             form::choice(CLIENTS)(text)
-                .map_err(|client| format!("{client}, the only database so far"))
+                .map_err(|client| format!("{client}, the only supported database"))
         });
         Self {
             filename: Some(from.read("DB_FILENAME", "data/chinwag.db", form::file)),
@@ -173,7 +173,7 @@ impl AuthConfig {
             from.report(
                 "SESSION_COOKIE_NAME",
                 Some(name),
-                "another than REFRESH_TOKEN_COOKIE_NAME",
+                "different from REFRESH_TOKEN_COOKIE_NAME",
             );
         }
         config
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_are_those_of_the_field_docs() {
+    fn the_defaults_match_the_field_docs() {
         let config = read(&[]).unwrap();
 
         assert_eq!(config.server.host.to_string(), "127.0.0.1");
@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn each_setting_reaches_its_field() {
+    fn each_setting_sets_its_field() {
         let secret = "s".repeat(32);
         let config = read(&[
             ("PORT", "0"),
@@ -440,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn every_wrong_setting_is_named_at_once() {
+    fn all_invalid_settings_are_named_at_once() {
         let wrong = read(&[
             ("DB_CLIENT", "pg"),
             ("HASH_PARALLELISM", "8"),
@@ -457,7 +457,7 @@ mod tests {
         assert_eq!(wrong.0.len(), 7, "{told}");
         for line in [
             "PORT: found \"http\", should be a whole number from 0 to 65535",
-            "DB_CLIENT: found \"pg\", should be sqlite3, the only database so far",
+            "DB_CLIENT: found \"pg\", should be sqlite3, the only supported database",
             "SECRET: should be a text of at least 32 characters",
             "HASH_MEMORY_COST: found \"32\", should be at least 8 times HASH_PARALLELISM",
             "WEBSOCKETS_REST_AUTH: found \"open\", should be one of public, handshake, strict",
@@ -468,7 +468,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_has_no_more_items_by_default_than_at_most() {
+    fn the_default_limit_never_exceeds_the_maximum() {
         let limits = |texts: &[(&str, &str)]| {
             read(texts).map(|config| (config.query.limit_default, config.query.limit_max))
         };
@@ -495,7 +495,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_do_not_show() {
+    fn debug_output_omits_secrets() {
         let config = read(&[("SECRET", &"s".repeat(40)), ("ADMIN_PASSWORD", "hunter2hunter2")]);
 
         let shown = format!("{:?}", config.unwrap());

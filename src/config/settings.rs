@@ -102,7 +102,8 @@ impl Settings {
         form: impl Fn(&str) -> Result<T, String>,
     ) -> T {
         let found = self.find_in(name, default, &form, true);
-        found.unwrap_or_else(|| form(default).expect("defaults have the form of their setting"))
+        found
+            .unwrap_or_else(|| form(default).expect("each default is a valid value of its setting"))
     }
 
     /// Reads a setting without a default.
@@ -217,7 +218,7 @@ impl fmt::Display for WrongSettings {
         match self.0.as_slice() {
             [wrong] => write!(f, "{wrong}"),
             all => {
-                write!(f, "{} settings are wrong", all.len())?;
+                write!(f, "{} settings are invalid", all.len())?;
                 all.iter().try_for_each(|wrong| write!(f, "\n  {wrong}"))
             }
         }
@@ -249,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_text_counts_as_none() {
+    fn an_empty_value_counts_as_unset() {
         let mut settings = settings(&[("PORT", " "), ("DB_READERS", " 2 ")]);
 
         assert_eq!(settings.read("PORT", "8055", form::number::<u16>(0, 65535)), 8055);
@@ -258,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_wrong_is_told_at_once_and_no_secret_is() {
+    fn all_errors_are_reported_at_once_without_secrets() {
         let mut settings = settings(&[("PORT", "80\n55"), ("SECRET", "hunter2")]);
 
         let port = settings.read("PORT", "8055", form::number::<u16>(0, 65535));
@@ -268,14 +269,14 @@ mod tests {
         assert!(secret.is_none());
         assert_eq!(
             settings.finish(()).unwrap_err().to_string(),
-            "2 settings are wrong\n  \
+            "2 settings are invalid\n  \
              PORT: found \"80\\n55\", should be a whole number from 0 to 65535\n  \
              SECRET: should be a text of at least 32 characters"
         );
     }
 
     #[test]
-    fn lines_of_the_file_count_unless_the_environment_says_otherwise() {
+    fn the_environment_overrides_the_env_file() {
         let mut settings = settings(&[("DB_READERS", "2")]);
 
         settings.take_lines(
@@ -293,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_wrong_value_is_cut() {
+    fn a_long_invalid_value_is_truncated() {
         let long = "é".repeat(SHOWN_MAX + 1);
         let mut settings = settings(&[("PORT", &long)]);
 

@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn forms() {
+    fn every_format_of_trust_proxy_is_parsed() {
         let networks = |texts: &[&str]| {
             TrustProxy::Networks(texts.iter().map(|text| text.parse().unwrap()).collect())
         };
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_trusted() {
+    fn trust_depends_on_address_and_hops() {
         let near = "10.0.0.1".parse().unwrap();
         for (text, steps, trusted) in [
             ("false", 0, false),

@@ -41,10 +41,10 @@ pub struct Email {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum MailError {
     /// The message cannot be built, since an address is invalid.
-    #[error("an address is none that mail can be sent to")]
+    #[error("an address is not a valid email address")]
     Address,
     /// The mail server rejected the message permanently, with this status code.
-    #[error("the mail server refused it ({0})")]
+    #[error("the mail server refused the email ({0})")]
     Refused(String),
     /// A temporary failure: a later attempt may succeed.
     #[error("{0}")]
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_letter_has_both_forms_and_cannot_be_bent_by_its_subject() {
+    fn an_email_has_text_and_html_and_resists_header_injection() {
         let message = compose(&example(), "no-reply@example.com").unwrap();
 
         let wire = String::from_utf8(message.formatted()).unwrap();
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_in_the_settings_stays() {
+    fn a_sender_name_in_the_settings_is_kept() {
         let message = compose(&example(), "Somebody <no-reply@example.com>").unwrap();
 
         let wire = String::from_utf8(message.formatted()).unwrap();
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_makes_no_letter() {
+    fn an_invalid_recipient_is_an_error() {
         for to in ["", "alice", "alice@", "a@b\r\nBcc: c@d"] {
             let letter = Email { to: to.to_owned(), ..example() };
             assert_eq!(compose(&letter, "a@example.com").err(), Some(MailError::Address), "{to}");

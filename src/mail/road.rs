@@ -65,7 +65,7 @@ impl Mailer {
     /// # Errors
     /// If the message was not accepted, or the outcome is unknown.
     pub async fn send(&self, letter: &Email) -> Result<(), MailError> {
-        let late = || MailError::Passing("it took too long".to_owned());
+        let late = || MailError::Passing("sending the email took too long".to_owned());
         tokio::time::timeout(LETTER_MAX, self.hand_over(letter)).await.map_err(|_| late())?
     }
 
@@ -76,7 +76,7 @@ impl Mailer {
                 smtp.send(message).await.map(drop).map_err(|error| failure_of_smtp(&error))
             }
             Road::Sendmail(sendmail) => sendmail.send(message).await.map_err(|error| {
-                let what = if error.is_client() { "was refused" } else { "cannot be run" };
+                let what = if error.is_client() { "refused the email" } else { "cannot be run" };
                 MailError::Passing(format!("EMAIL_SENDMAIL_PATH {what}"))
             }),
             Road::File(directory) => {
@@ -87,7 +87,7 @@ impl Mailer {
             }
             Road::Log => {
                 // One log event per line of text, since the log escapes line breaks.
-                tracing::warn!("a mail to {}: {}", letter.to, letter.subject);
+                tracing::warn!("email to {}: {}", letter.to, letter.subject);
                 for line in letter.text.lines().filter(|line| !line.is_empty()) {
                     tracing::warn!("  {line}");
                 }
@@ -130,15 +130,15 @@ fn failure_of_smtp(error: &lettre::transport::smtp::Error) -> MailError {
     }
     let what = if error.is_transient() {
         let code = code.unwrap_or_default();
-        return MailError::Passing(format!("the mail server cannot take it now ({code})"));
+        return MailError::Passing(format!("the mail server cannot accept the email now ({code})"));
     } else if error.is_timeout() {
         "the mail server does not answer in time"
     } else if error.is_tls() {
-        "the TLS of the mail server is not as it should be"
+        "the TLS connection to the mail server failed"
     } else if error.is_response() {
-        "the mail server says what cannot be understood"
+        "the response of the mail server is invalid"
     } else if error.is_client() {
-        "the mail server has not what is needed: see EMAIL_SMTP_USER and EMAIL_SMTP_IGNORE_TLS"
+        "the mail server lacks a required feature: see EMAIL_SMTP_USER and EMAIL_SMTP_IGNORE_TLS"
     } else {
         "the mail server cannot be reached"
     };
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_road_there_is_no_mailer() {
+    fn there_is_no_mailer_without_a_transport() {
         assert!(Mailer::open(&config(&[])).unwrap().is_none());
         for road in ["smtp", "sendmail", "log", "file"] {
             assert!(Mailer::open(&config(&[("EMAIL_TRANSPORT", road)])).unwrap().is_some());
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_holds_the_letter_and_is_its_owners_alone() {
+    async fn an_email_file_is_private_to_its_owner() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("mails");
         let mut config = config(&[("EMAIL_TRANSPORT", "file")]);
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_listening_is_a_passing_failure_that_names_nobody() {
+    async fn an_unreachable_server_is_a_temporary_failure() {
         let mut config = config(&[("EMAIL_TRANSPORT", "smtp"), ("EMAIL_SMTP_HOST", "127.0.0.1")]);
         let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         config.smtp.port = unused.local_addr().unwrap().port();
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn sendmail_gets_the_letter_on_its_standard_input() {
+    async fn sendmail_receives_the_email_on_standard_input() {
         let directory = tempfile::tempdir().unwrap();
         let (program, taken) = (directory.path().join("sendmail"), directory.path().join("taken"));
         let script = format!("#!/bin/sh\necho \"$@\" > {0}.args\ncat > {0}\n", taken.display());

@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn events_end_at_the_limits() {
+    fn events_are_split_at_the_limits() {
         assert_eq!(lengths(&[1; 100]), [100]);
         assert_eq!(lengths(&[1; 201]), [100, 100, 1]);
         assert_eq!(lengths(&[TEXT_BYTES_MAX / 2; 3]), [2, 1]);
@@ -175,7 +175,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_change_is_lost_and_no_event_is_needlessly_short(
+        fn a_split_keeps_every_change_and_fills_events(
             text_bytes in prop::collection::vec(0..TEXT_BYTES_MAX / 20, 0..400),
         ) {
             let changes = (0..).zip(&text_bytes).map(|(key, bytes)| change(key, *bytes));

@@ -95,7 +95,7 @@ mod tests {
     use crate::model::schema::USERS;
 
     #[test]
-    fn every_field_that_clients_write_has_a_length() {
+    fn every_client_writable_field_has_a_length_limit() {
         for collection in COLLECTIONS {
             let is_written = collection.exposure != Exposure::Internal
                 && collection.kind != CollectionKind::History;
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_measured_as_it_is_kept() {
+    fn text_length_is_checked_after_normalization() {
         let (name, content) = (USERS.require("first_name"), MESSAGES.require("content"));
         let most = name.length_max(9);
         let padded = format!(" {} ", "é".repeat(most));

@@ -21,7 +21,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_ipv6_the_first_half_counts() {
+    fn an_ipv6_network_is_the_first_64_bits() {
         for (address, expected) in [
             ("192.0.2.1", "192.0.2.1"),
             ("::ffff:192.0.2.1", "192.0.2.1"),

@@ -308,7 +308,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_know_their_place() {
+    fn fields_have_their_index() {
         for collection in COLLECTIONS {
             for (index, field) in collection.fields.iter().enumerate() {
                 assert_eq!(field.index, index, "{collection:?}.{field:?}");

@@ -102,7 +102,7 @@ impl<T: Send + Sync + 'static> Fetched<T> {
             drop(turn);
             Ok(())
         });
-        let done = task.await.unwrap_or(Err(ProviderError::Unavailable("fetching failed")));
+        let done = task.await.unwrap_or(Err(ProviderError::Unavailable("the fetch failed")));
         done?;
         self.outcome()
     }
@@ -143,6 +143,6 @@ impl<T: Send + Sync + 'static> Fetched<T> {
         let held = self.held.lock();
         let edition = held.edition.clone().filter(|edition| edition.at.until(now) < STALE_MAX);
         let error = held.tried.as_ref().and_then(|(_, error)| *error);
-        edition.ok_or(error.unwrap_or(ProviderError::Unavailable("it was not fetched")))
+        edition.ok_or(error.unwrap_or(ProviderError::Unavailable("the data was not fetched")))
     }
 }

@@ -47,7 +47,7 @@ impl Network {
         let found = rustls_native_certs::load_native_certs();
         roots.add_parsable_certificates(found.certs);
         if roots.is_empty() {
-            return Err(io::Error::other("no certificate authority is known"));
+            return Err(io::Error::other("the system has no trusted root certificates"));
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls = ClientConfig::builder_with_provider(provider)
@@ -93,14 +93,16 @@ impl Http {
     /// too large, or too many requests are in flight.
     pub async fn send(self, request: HttpRequest) -> Result<HttpResponse, ProviderError> {
         let Ok(_place) = self.places.try_acquire() else {
-            return Err(ProviderError::Unavailable("too many requests to it are under way"));
+            return Err(ProviderError::Unavailable(
+                "too many requests to the provider are in progress",
+            ));
         };
         let request = reqwest::Request::try_from(request)
-            .map_err(|_| ProviderError::Unavailable("its address cannot be asked"))?;
+            .map_err(|_| ProviderError::Unavailable("the URL is invalid"))?;
         let answer = answer(&self.network.client, request);
         tokio::time::timeout(self.timeout, answer)
             .await
-            .unwrap_or(Err(ProviderError::Unavailable("it does not answer in time")))
+            .unwrap_or(Err(ProviderError::Unavailable("the provider does not answer in time")))
     }
 
     /// Fetches a JSON document, with a bearer token if given.
@@ -119,13 +121,13 @@ impl Http {
         }
         let request = request
             .body(Vec::new())
-            .map_err(|_| ProviderError::Unavailable("its token cannot be sent"))?;
+            .map_err(|_| ProviderError::Unavailable("the token cannot be sent in a header"))?;
         let response = self.send(request).await?;
         if response.status() != http::StatusCode::OK {
-            return Err(ProviderError::Unavailable("it answers with an error"));
+            return Err(ProviderError::Unavailable("the provider answers with an error"));
         }
         serde_json::from_slice(response.body())
-            .map_err(|_| ProviderError::Unavailable("its answer is not what was asked for"))
+            .map_err(|_| ProviderError::Unavailable("the response of the provider is invalid"))
     }
 
     /// Spawns a task that continues if its caller is cancelled. Shutdown cancels and awaits it.
@@ -149,12 +151,12 @@ async fn answer(
     client: &reqwest::Client,
     request: reqwest::Request,
 ) -> Result<HttpResponse, ProviderError> {
-    let broken = |_| ProviderError::Unavailable("it cannot be reached");
+    let broken = |_| ProviderError::Unavailable("the provider cannot be reached");
     let mut response = client.execute(request).await.map_err(broken)?;
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(broken)? {
         if body.len() + chunk.len() > ANSWER_BYTES_MAX {
-            return Err(ProviderError::Unavailable("its answer is too large"));
+            return Err(ProviderError::Unavailable("the response of the provider is too large"));
         }
         body.extend_from_slice(&chunk);
     }

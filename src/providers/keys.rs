@@ -149,7 +149,7 @@ impl KeySet {
             ProviderError::Unavailable(reason) | ProviderError::Unproven(reason) => {
                 TokenError::Unavailable(reason)
             }
-            ProviderError::Code => TokenError::Unavailable("it makes no sense"),
+            ProviderError::Code => TokenError::Unavailable("the response is invalid"),
         })
     }
 }
@@ -175,9 +175,7 @@ fn read(set: &Json) -> Result<Vec<Key>, ProviderError> {
     let keys = set.get("keys").and_then(Json::as_array);
     let keys: Vec<Key> = keys.into_iter().flatten().take(KEYS_MAX).filter_map(read_key).collect();
     if keys.is_empty() {
-        return Err(ProviderError::Unavailable(
-            "it has no key that signatures can be checked with",
-        ));
+        return Err(ProviderError::Unavailable("the key set has no key for checking signatures"));
     }
     Ok(keys)
 }
@@ -246,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_are_for_something_else_are_passed_over() {
+    fn keys_of_other_uses_and_types_are_skipped() {
         let shared = json!({"kty": "oct", "kid": "o", "k": "c2VjcmV0", "alg": "HS256"});
         for key in [
             rsa(128),
@@ -268,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_found_by_its_name_and_its_algorithm() {
+    fn a_key_is_found_by_id_and_algorithm() {
         let one = read(&json!({"keys": [with(rsa(256), "alg", json!("RS256"))]})).unwrap();
         let two = read(&json!({"keys": [rsa(256), with(rsa(256), "kid", json!("s"))]})).unwrap();
 

@@ -35,7 +35,7 @@ pub enum ProviderError {
     #[error("{0}")]
     Unavailable(&'static str),
     /// The authorization code is invalid or has expired.
-    #[error("the provider refuses the code")]
+    #[error("the provider rejected the code")]
     Code,
     /// The response does not prove the user's identity.
     #[error("{0}")]

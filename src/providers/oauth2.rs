@@ -97,10 +97,10 @@ impl OAuth2 {
                     ProviderError::Code
                 }
                 RequestTokenError::ServerResponse(_) => ProviderError::Unavailable(
-                    "it refuses to give tokens: is the client known there?",
+                    "the provider refuses to issue tokens: is the client registered there?",
                 ),
                 RequestTokenError::Request(error) => error,
-                _ => ProviderError::Unavailable("its answer is not what was asked for"),
+                _ => ProviderError::Unavailable("the response of the provider is invalid"),
             })?;
         let token = answer.access_token().secret();
         Ok(Profile::new(self.http.clone().json(&self.profile, Some(token)).await?))

@@ -126,11 +126,11 @@ impl OpenId {
     ) -> Result<Profile, ProviderError> {
         let mut edition = self.metadata(Wanted::Any).await?;
         if issuer.is_some_and(|issuer| issuer != edition.value.issuer().as_str()) {
-            return Err(ProviderError::Unproven("another provider sent them"));
+            return Err(ProviderError::Unproven("the callback is from another provider"));
         }
         let answer = self.exchange(&edition.value, code, pending).await?;
         let id_token = answer.id_token();
-        let id_token = id_token.ok_or(ProviderError::Unproven("there is no ID token"))?;
+        let id_token = id_token.ok_or(ProviderError::Unproven("the response has no ID token"))?;
         let nonce = Nonce::new(pending.nonce.clone());
         let mut verified = self.verify(&edition.value, id_token, &answer, &nonce);
         if verified == Err(VerificationFailure::Key) {
@@ -139,7 +139,7 @@ impl OpenId {
         }
         verified.map_err(|doubt| match doubt {
             VerificationFailure::Key => {
-                ProviderError::Unproven("the ID token names a key that is not known")
+                ProviderError::Unproven("the ID token names an unknown key")
             }
             VerificationFailure::Claim(reason) => ProviderError::Unproven(reason),
         })?;
@@ -166,7 +166,7 @@ impl OpenId {
         let send = |request| self.http.clone().send(request);
         client
             .exchange_code(AuthorizationCode::new(code.to_owned()))
-            .map_err(|_| ProviderError::Unavailable("it has no address for tokens"))?
+            .map_err(|_| ProviderError::Unavailable("the provider has no token endpoint"))?
             .set_pkce_verifier(PkceCodeVerifier::new(pending.verifier.clone()))
             .request_async(&send)
             .await
@@ -177,10 +177,10 @@ impl OpenId {
                     ProviderError::Code
                 }
                 RequestTokenError::ServerResponse(_) => ProviderError::Unavailable(
-                    "it refuses to give tokens: is the client known there?",
+                    "the provider refuses to issue tokens: is the client registered there?",
                 ),
                 RequestTokenError::Request(error) => error,
-                _ => ProviderError::Unavailable("its answer is not what was asked for"),
+                _ => ProviderError::Unavailable("the response of the provider is invalid"),
             })
     }
 
@@ -206,7 +206,7 @@ impl OpenId {
             .set_time_fn(move || calendar)
             .set_issue_time_verifier_fn(move |at| {
                 let is_begun = at.timestamp() <= now.seconds() + AHEAD_SECONDS_MAX;
-                if is_begun { Ok(()) } else { Err("issued later than now".to_owned()) }
+                if is_begun { Ok(()) } else { Err("issued in the future".to_owned()) }
             });
         let claims = id_token.claims(&verifier, nonce).map_err(|error| match error {
             ClaimsVerificationError::SignatureVerification(
@@ -219,18 +219,19 @@ impl OpenId {
                 VerificationFailure::Claim("the ID token is for another audience")
             }
             ClaimsVerificationError::InvalidIssuer(_) => {
-                VerificationFailure::Claim("the ID token is of another issuer")
+                VerificationFailure::Claim("the ID token is from another issuer")
             }
             ClaimsVerificationError::InvalidNonce(_) => {
                 VerificationFailure::Claim("the ID token has another nonce")
             }
             ClaimsVerificationError::SignatureVerification(_) => {
-                VerificationFailure::Claim("the signature of the ID token is not good")
+                VerificationFailure::Claim("the signature of the ID token is invalid")
             }
-            _ => VerificationFailure::Claim("the ID token is not good"),
+            _ => VerificationFailure::Claim("the ID token is invalid"),
         })?;
         if let Some(expected) = claims.access_token_hash() {
-            let other = VerificationFailure::Claim("the access token is not that of the ID token");
+            let other =
+                VerificationFailure::Claim("the access token does not belong to the ID token");
             let algorithm = id_token.signing_alg().map_err(|_| other)?;
             let key = id_token.signing_key(&verifier).map_err(|_| other)?;
             let found = AccessTokenHash::from_token(answer.access_token(), algorithm, key);
@@ -246,13 +247,13 @@ impl OpenId {
     fn require_ours(&self, profile: &Profile) -> Result<(), ProviderError> {
         if profile.get("azp").is_some_and(|client| client.as_str() != Some(self.client_id.as_str()))
         {
-            return Err(ProviderError::Unproven("the ID token was made for another client"));
+            return Err(ProviderError::Unproven("the ID token was issued to another client"));
         }
         let latest = self.clock.now().seconds() + AHEAD_SECONDS_MAX;
         match profile.get("nbf") {
             None => Ok(()),
             Some(begins) if begins.as_f64().is_some_and(|begins| begins <= whole(latest)) => Ok(()),
-            Some(_) => Err(ProviderError::Unproven("the ID token is not good yet")),
+            Some(_) => Err(ProviderError::Unproven("the ID token is not valid yet")),
         }
     }
 
@@ -267,7 +268,7 @@ impl OpenId {
         let token = answer.access_token().secret();
         let more: Map<String, Json> = self.http.clone().json(url.url(), Some(token)).await?;
         if more.get("sub") != profile.get("sub") {
-            return Err(ProviderError::Unproven("the profile is somebody else's"));
+            return Err(ProviderError::Unproven("the profile belongs to another user"));
         }
         profile.supplement(more);
         Ok(())
@@ -308,7 +309,7 @@ async fn discover(http: Http, discovery: Url) -> Result<CoreProviderMetadata, Pr
     let metadata: CoreProviderMetadata = http.clone().json(&discovery, None).await?;
     let issuer = metadata.issuer().as_str().trim_end_matches('/');
     if discovery.as_str().strip_suffix(DOCUMENT) != Some(issuer) {
-        return Err(ProviderError::Unavailable("its document is that of another issuer"));
+        return Err(ProviderError::Unavailable("the discovery document is from another issuer"));
     }
     let urls = [
         Some(metadata.authorization_endpoint().url()),
@@ -322,7 +323,7 @@ async fn discover(http: Http, discovery: Url) -> Result<CoreProviderMetadata, Pr
         _ => false,
     };
     if !urls.iter().flatten().all(is_fine) {
-        return Err(ProviderError::Unavailable("some of its addresses are without TLS"));
+        return Err(ProviderError::Unavailable("some endpoints of the provider do not use TLS"));
     }
     let keys: CoreJsonWebKeySet = http.json(metadata.jwks_uri().url(), None).await?;
     Ok(metadata.set_jwks(keys))
@@ -352,7 +353,7 @@ fn claims(id_token: &CoreIdToken) -> Result<Map<String, Json>, ProviderError> {
         .ok_or(ProviderError::Unproven("the ID token cannot be read"))
 }
 
-#[expect(clippy::cast_precision_loss, reason = "seconds of this age have no more than 32 bits")]
+#[expect(clippy::cast_precision_loss, reason = "today's timestamps in seconds need only 32 bits")]
 const fn whole(seconds: i64) -> f64 {
     seconds as f64
 }

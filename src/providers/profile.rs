@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_lead_into_objects_and_a_name_with_a_dot_is_a_name_first() {
+    fn a_dotted_key_is_a_name_first_and_then_a_path() {
         let profile =
             profile(json!({"id": 7, "a": {"b": "deep"}, "x.y": "flat", "x": {"y": "no"}}));
 
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_proven_is_not_overwritten() {
+    fn verified_claims_are_not_overwritten() {
         let mut known = profile(json!({"sub": "1"}));
 
         known.supplement(profile(json!({"sub": "2", "email": "a@b.c"})).0);
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_confirmed_only_if_it_is_said_so() {
+    fn an_address_is_verified_only_if_the_claim_is_true() {
         for (claim, verified) in [
             (json!({}), None),
             (json!({"email_verified": true}), Some(true)),

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn equality_is_an_anchor_and_nothing_else_is() {
+    fn only_equality_yields_index_keys() {
         assert_eq!(by(1).anchors(), Some(vec![(author(), user(1))]));
         assert_eq!(says(&["a", "b"]).anchors().unwrap().len(), 2);
         for filter in [
@@ -108,14 +108,14 @@ mod tests {
     }
 
     #[test]
-    fn of_parts_that_all_hold_the_one_that_says_most_counts() {
+    fn a_conjunction_uses_its_most_selective_part() {
         let both = Filter::And(vec![open(), says(&["a", "b"]), by(1)]);
 
         assert_eq!(both.anchors(), Some(vec![(author(), user(1))]));
     }
 
     #[test]
-    fn of_alternatives_each_needs_an_anchor() {
+    fn a_disjunction_needs_an_index_key_in_each_alternative() {
         assert_eq!(
             Filter::Or(vec![by(1), says(&["a"])]).anchors(),
             Some(vec![(author(), user(1)), (content(), Value::text("a"))])
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_behind_a_relation_is_the_relation_itself() {
+    fn a_related_key_is_treated_as_the_relation_itself() {
         let behind = |filter| Filter::Related(author(), Box::new(filter));
         let id = Filter::Field(USERS.key(), Test::Eq(user(1)));
         let name = Filter::Field(USERS.require("first_name"), Test::Eq(Value::text("Ann")));

@@ -49,7 +49,7 @@ mod tests {
     use crate::model::schema::USERS;
 
     #[test]
-    fn what_looks_at_much_costs_much() {
+    fn filter_cost_grows_with_the_work_of_its_tests() {
         let number = |test| Filter::Field(MESSAGES.key(), test);
         let text = |place| {
             let (text, ignore_case, negated) = ("x".to_owned(), true, false);

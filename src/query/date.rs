@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_are_read_to_the_millisecond() {
+    fn dates_are_parsed_to_the_millisecond() {
         for (text, expected) in [
             ("2026-01-31", "2026-01-31T00:00:00.000Z"),
             (" 2026-01-31 ", "2026-01-31T00:00:00.000Z"),
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_date_is_refused() {
+    fn invalid_dates_are_refused() {
         for text in [
             "",
             "now",

@@ -84,7 +84,7 @@ mod tests {
     use crate::query::date;
 
     #[test]
-    fn parts_of_some_instants() {
+    fn date_parts_are_computed_in_utc() {
         for (text, expected) in [
             ("2026-11-22T23:59:58.999Z", [2026, 11, 46, 22, 0, 23, 59, 58]),
             ("2026-01-01T00:00:00.000Z", [2026, 1, 0, 1, 4, 0, 0, 0]),
@@ -94,14 +94,14 @@ mod tests {
             ("1969-12-31T23:59:59.999Z", [1969, 12, 52, 31, 3, 23, 59, 59]),
             ("0000-01-01T00:00:00.000Z", [0, 1, 0, 1, 6, 0, 0, 0]),
         ] {
-            let at = date::parse(text).expect("it is a date");
+            let at = date::parse(text).expect("a valid date");
             assert_eq!(DatePart::ALL.map(|part| part.of(at)), expected.map(Some), "{text}");
         }
         assert_eq!(DatePart::Year.of(Timestamp::from_millis(i64::MAX)), None);
     }
 
     #[test]
-    fn names_lead_back() {
+    fn names_round_trip() {
         for part in DatePart::ALL {
             assert_eq!(DatePart::find(part.name()), Some(part));
         }

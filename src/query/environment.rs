@@ -112,7 +112,7 @@ mod tests {
     use crate::query::date;
 
     fn resolve(actor: &Actor, text: &str) -> Result<Option<Variable>, QueryError> {
-        let now = date::parse("2026-01-31T12:00:00.007Z").expect("it is a date");
+        let now = date::parse("2026-01-31T12:00:00.007Z").expect("a valid date");
         Environment::new(actor, now).resolve(text)
     }
 
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_of_somebody() {
+    fn variables_resolve_for_a_signed_in_user() {
         let ids = [1, 2, 3, 4].map(Uuid::from_u128);
         let texts = ids.map(|id| id.to_string());
         let actor = Actor {
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_of_the_public() {
+    fn variables_resolve_for_the_public() {
         let nobody = Actor::nobody();
 
         assert_eq!(resolve(&nobody, "$CURRENT_USER"), Ok(Some(Variable::Unset)));
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn other_texts_are_texts() {
+    fn other_texts_are_not_variables() {
         for text in ["", "$", "$100", "$NOWHERE", "$NOW(", "$current_user", " $CURRENT_USER", "$ME"]
         {
             assert_eq!(resolve(&Actor::nobody(), text), Ok(None), "{text}");
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_a_variable_is_refused() {
+    fn malformed_variables_are_refused() {
         for text in ["$CURRENT_USER.nope", "$CURRENT_THING.id", "$NOW(soon)", "$NOW()"] {
             assert!(resolve(&Actor::nobody(), text).is_err(), "{text}");
         }

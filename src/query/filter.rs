@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_that_restrict_nothing_are_left_out() {
+    fn unrestrictive_parts_are_omitted() {
         let nothing = Filter::nothing;
         let everything = Filter::everything;
 
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn visit_shows_relations_and_what_is_behind_them() {
+    fn visit_yields_relations_and_their_fields() {
         let filter = Filter::And(vec![
             content(),
             Filter::Related(

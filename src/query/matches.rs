@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn comparisons() {
+    fn values_are_compared_by_each_operator() {
         let number = Value::Integer;
         for (test, fitting) in [
             (Test::Eq(number(2)), [false, true, false]),
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn null_fits_nothing_else_than_null_and_empty() {
+    fn null_matches_only_null_and_empty_tests() {
         let one = || Value::Integer(1);
         for test in [
             Test::Eq(one()),
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_compares_with_null() {
+    fn comparisons_with_null_match_nothing() {
         let one = Value::Integer(1);
         for test in [
             Test::Eq(Value::Null),
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_texts() {
+    fn an_empty_text_matches_empty_but_not_null() {
         let empty = Value::text("");
         assert!(Test::Empty.fits(&empty));
         assert!(!Test::Nempty.fits(&empty));
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn texts() {
+    fn texts_are_matched_by_place_and_case() {
         let cases = [
             (Place::Anywhere, "Äpfel und Birnen", "und", true, true),
             (Place::Anywhere, "Äpfel und Birnen", "UND", false, true),
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn equality_of_texts_is_that_of_bytes() {
+    fn texts_are_equal_by_bytes() {
         assert!(!Test::Eq(Value::text("A")).fits(&Value::text("a")));
         assert!(!Test::Eq(Value::text("a")).fits(&Value::text("a ")));
         assert!(!Test::Eq(Value::text("\u{e9}")).fits(&Value::text("e\u{301}")));
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn groups() {
+    fn and_and_or_groups_are_evaluated() {
         let record = Record::from(Row::empty(&MESSAGES).with("id", Key::Integer(5)));
         let yes = || Filter::Field(MESSAGES.require("id"), Test::Nnull);
         let no = || Filter::Field(MESSAGES.require("id"), Test::Null);
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn the_item_behind_a_relation() {
+    fn a_filter_matches_the_related_item() {
         let author = MESSAGES.require("user_created");
         let behind = |test| {
             Filter::Related(author, Box::new(Filter::Field(USERS.require("first_name"), test)))
@@ -301,7 +301,7 @@ mod tests {
         assert!(Filter::Field(author, Test::Eq(Value::Uuid(id))).matches(&attached));
         for test in [Test::Null, Test::Empty] {
             assert!(behind(test.clone()).matches(&gone), "{test:?}");
-            assert!(!behind(test).matches(&message()), "what is not attached is unknown");
+            assert!(!behind(test).matches(&message()), "unattached relations are unknown");
         }
         for test in [Test::Neq(Value::text("Bob")), Test::Nnull, Test::Nempty] {
             assert!(!behind(test).matches(&gone));
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_of_dates() {
+    fn date_parts_can_be_filtered() {
         let created = MESSAGES.require("date_created");
         let record = |millis| {
             let mut row = Row::empty(&MESSAGES);
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn the_items_of_a_list() {
+    fn some_and_none_match_list_items() {
         let policies = USERS.require("policies");
         let sorted = ACCESS.require("sort");
         let first = || Box::new(Filter::Field(sorted, Test::Eq(Value::Integer(1))));

@@ -74,7 +74,7 @@ mod tests {
     use crate::query::Query;
 
     #[test]
-    fn null_comes_first_and_ties_go_by_key_in_the_direction_of_the_last() {
+    fn nulls_come_first_and_ties_are_sorted_by_key() {
         let contents = [Some("b"), None, Some("a"), Some("b"), Some("B")];
         let records: Vec<Record> = (1..)
             .zip(contents)

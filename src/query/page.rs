@@ -123,7 +123,7 @@ mod tests {
     use crate::model::schema::USERS;
 
     #[test]
-    fn visit_shows_the_way_and_the_field() {
+    fn visit_yields_the_path_and_the_field() {
         let sort = Sort {
             path: vec![MESSAGES.require("user_created")],
             field: USERS.require("email"),

@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_what_variables_name() {
+    fn variables_resolve_to_profile_fields() {
         let one = |text: &str| Ok(Variable::One(text.to_owned()));
         let many = |texts: &[&str]| {
             Ok(Variable::Many(texts.iter().map(|text| (*text).to_owned()).collect()))
@@ -146,14 +146,14 @@ mod tests {
     }
 
     #[test]
-    fn nobody_has_no_fields() {
+    fn profile_fields_are_unset_for_the_public() {
         for text in ["$CURRENT_USER.first_name", "$CURRENT_ROLE.name", "$CURRENT_USER.role.name"] {
             assert_eq!(resolve(&Actor::nobody(), text), Ok(Variable::Unset), "{text}");
         }
     }
 
     #[test]
-    fn secrets_and_nonsense_are_refused() {
+    fn secret_and_unknown_fields_are_refused() {
         for text in [
             "$CURRENT_USER.password",
             "$CURRENT_USER.tags",

@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn what_several_parts_follow_is_one_tree() {
+    fn relations_of_all_parts_form_one_tree() {
         let author = MESSAGES.require("user_created");
         let editor = MESSAGES.require("user_updated");
         let role = USERS.require("role");

@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_rule_gives_of_some_items_is_shown_of_those_alone() {
+    fn a_field_is_shown_only_on_items_its_rule_covers() {
         let scope =
             scope(vec![rule(Filter::everything(), &["id"]), rule(first(), &["id", "content"])]);
         let content = MESSAGES.require("content");
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn an_open_rule_for_everything_leaves_nothing_to_vary() {
+    fn an_unrestricted_rule_makes_the_scope_uniform() {
         let scope = scope(vec![rule(first(), &["content"]), rule(Filter::everything(), &["*"])]);
 
         assert!(!scope.varies());

@@ -40,7 +40,7 @@ mod tests {
     use crate::model::schema::MESSAGES;
 
     #[test]
-    fn a_text_is_found_in_texts_and_as_a_number_or_key() {
+    fn a_search_matches_texts_numbers_and_keys() {
         let author = Uuid::from_u128(0xabc);
         let message = Row::empty(&MESSAGES)
             .with("id", Value::Integer(42))

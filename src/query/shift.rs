@@ -74,7 +74,7 @@ mod tests {
     use crate::query::date;
 
     #[test]
-    fn every_unit_has_its_length() {
+    fn every_unit_shifts_by_its_length() {
         let now = "2026-03-31T12:00:00.007Z";
         for (adjustment, expected) in [
             ("-1 hour", "2026-03-31T11:00:00.007Z"),
@@ -106,23 +106,23 @@ mod tests {
             ("0", "2026-03-31T12:00:00.007Z"),
         ] {
             let found =
-                shift(date::parse(now).expect("it is a date"), adjustment).map(|at| at.to_string());
+                shift(date::parse(now).expect("a valid date"), adjustment).map(|at| at.to_string());
 
             assert_eq!(found.as_deref(), Some(expected), "{adjustment}");
         }
     }
 
     #[test]
-    fn a_leap_day_has_no_anniversary_in_other_years() {
-        let now = date::parse("2024-02-29").expect("it is a date");
+    fn a_leap_day_shifts_to_february_28_in_common_years() {
+        let now = date::parse("2024-02-29").expect("a valid date");
 
         assert_eq!(shift(now, "+1 year"), date::parse("2025-02-28"));
         assert_eq!(shift(now, "+4 years"), date::parse("2028-02-29"));
     }
 
     #[test]
-    fn what_has_no_meaning_is_refused() {
-        let now = date::parse("2026-01-31").expect("it is a date");
+    fn invalid_adjustments_are_refused() {
+        let now = date::parse("2026-01-31").expect("a valid date");
         for adjustment in [
             "",
             "-",

@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn signatures_of_every_algorithm_are_checked() {
+    fn signatures_of_every_algorithm_are_verified() {
         let vectors = vectors();
         assert_eq!(vectors.len(), 12);
         for vector in &vectors {
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_for_algorithms_of_its_family_alone() {
+    fn a_key_verifies_only_algorithms_of_its_family() {
         let vectors = vectors();
         for (vector, other) in
             vectors.iter().flat_map(|one| vectors.iter().map(move |two| (one, two)))
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_are_signed_with_shared_secrets_alone() {
+    fn tokens_are_signed_only_with_shared_secrets() {
         let secret = EncodingKey::from_secret(b"a secret that is shared");
         for vector in vectors() {
             let header = Header { typ: None, ..Header::new(vector.algorithm) };

@@ -117,7 +117,7 @@ fn may_owe(event: &Event) -> bool {
 fn lines(event: &Event) -> impl Iterator<Item = Json> {
     let first = event.seq * ACTIVITY_PLACES;
     let fits = i64::try_from(event.changes.len()).is_ok_and(|count| count <= ACTIVITY_PLACES);
-    assert!(fits, "every item of an event has a line");
+    assert!(fits, "every item of an event has an activity entry");
     (first..first + ACTIVITY_PLACES)
         .zip(&event.changes)
         .filter_map(move |(id, change)| line(event, id, change))
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_asked_for_has_an_index() {
+    async fn common_activity_queries_use_an_index() {
         let by_item = "USING INDEX directus_activity_item (item=? AND collection=?)";
         for (collection, select, step) in [
             (&ACTIVITY, newest(&ACTIVITY, "timestamp"), "USING INDEX directus_activity_timestamp"),
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_revision_has_all_that_a_message_has() {
+    async fn a_revision_contains_every_message_column() {
         let mut connection = database().await;
         sqlx::raw_sql(
             "insert into event_log (seq, collection, action, keys, date_created) \
@@ -257,7 +257,7 @@ mod tests {
             let data: Json = serde_json::from_str(found.get(0)).unwrap();
             let names: Vec<&String> = data.as_object().unwrap().keys().collect();
             let columns: Vec<&str> = MESSAGES.columns().map(|field| field.name).collect();
-            assert_eq!(names, columns, "give directus_revisions the new column by a migration");
+            assert_eq!(names, columns, "a migration must add new columns to directus_revisions");
         }
     }
 }

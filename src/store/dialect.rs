@@ -124,7 +124,7 @@ mod tests {
     const CALENDAR: std::ops::RangeInclusive<i64> = -62_167_219_200_000..=253_402_300_799_999;
 
     #[tokio::test]
-    async fn texts_fold_in_sql_as_in_memory_and_all_else_stays() {
+    async fn sql_folds_texts_like_memory_and_keeps_other_values() {
         add_functions().unwrap();
         let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
 
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn parts_of_dates_are_the_same_in_sql_and_in_memory() {
+    async fn date_parts_agree_in_sql_and_in_memory() {
         let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
         let step = 86_399_999 * 1_361;
         let mut instants: Vec<i64> = CALENDAR.step_by(step).collect();

@@ -24,10 +24,10 @@ pub enum StoreError {
         field: &'static str,
     },
     /// The write would leave no active administrator.
-    #[error("nobody would be an administrator any more")]
+    #[error("no administrator would remain")]
     NoAdministrator,
     /// A relation refers to an item that does not exist.
-    #[error("a relation of {collection} leads nowhere")]
+    #[error("a relation of {collection} names a missing item")]
     NoSuchTarget {
         /// The collection.
         collection: &'static str,
@@ -35,13 +35,13 @@ pub enum StoreError {
         field: Option<&'static str>,
     },
     /// An item that a write names is missing, or does not meet the write's precondition.
-    #[error("the precondition of a write refused it")]
+    #[error("the precondition of a write failed")]
     Refused,
     /// The result exceeds the size limit of the read.
-    #[error("what was read is too long")]
+    #[error("the result of a read is too long")]
     TooLong,
     /// The memory for the result of a read could not be reserved.
-    #[error("there is no memory for what is read")]
+    #[error("no memory is left for the result of a read")]
     NoRoom,
     /// The items that a write would touch exceed the size limit of one write.
     #[error("a write would touch items of more than {bytes_max} bytes")]
@@ -53,13 +53,13 @@ pub enum StoreError {
     #[error("a read took longer than {0:?}")]
     OutOfTime(Duration),
     /// No connection became free in time, or a costly read was cancelled in favor of others.
-    #[error("too much is being read")]
+    #[error("too many reads are in progress")]
     Crowded,
     /// The idempotency key was used for another write before.
-    #[error("the key of a write that happens once was used for another")]
+    #[error("the idempotency key was used for another write")]
     KeyReused,
     /// The log no longer contains the requested events.
-    #[error("the log does not reach back that far")]
+    #[error("the event log does not reach back that far")]
     Forgotten,
     /// The write queue has reached its limit of jobs or bytes.
     #[error("the write queue is full")]
@@ -68,12 +68,12 @@ pub enum StoreError {
     #[error("the writer has stopped")]
     Stopped,
     /// The database failed for another write of the same batch; this write was not retried.
-    #[error("the database failed for a write that was queued together with this one")]
+    #[error("the database failed for another write of the same batch")]
     Abandoned,
     /// The write-ahead log cannot be truncated.
     #[error(
-        "the write-ahead log cannot be truncated, since another process reads the database all the \
-         time: end that process"
+        "the write-ahead log cannot be truncated because another process keeps reading the \
+         database: stop that process"
     )]
     WalInUse,
     /// Another process uses the database.
@@ -163,7 +163,7 @@ impl From<sqlx::Error> for StoreError {
         if has_code(&error, &CORRUPT) {
             tracing::error!(
                 error = %error,
-                "the file of the database is damaged: GET /server/health?check=integrity says where; \
+                "the database file is damaged: GET /server/health?check=integrity shows where; \
                  restore a backup"
             );
         }
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waiting_helps_against_a_queue_and_not_against_a_wrong_value() {
+    fn only_queue_and_pool_errors_are_transient() {
         assert!(StoreError::QueueFull.is_passing());
         assert!(StoreError::Database(sqlx::Error::PoolTimedOut).is_passing());
         assert!(!StoreError::Inconsistent { table: "messages", column: "id" }.is_passing());

@@ -59,7 +59,7 @@ pub(super) async fn append(
         }
     }
     if !short.is_empty() {
-        let packed = serde_json::to_string(&short).expect("texts and numbers are JSON");
+        let packed = serde_json::to_string(&short).expect("texts and numbers can be serialized");
         sqlx::query(APPEND).bind(packed).execute(connection).await?;
     }
     Ok(())
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_has_its_key_implies_nothing() {
+    fn a_row_with_a_key_has_no_implied_values() {
         let whole = json!([{"id": 7, "content": "hello", "date_created": AT.to_string()}]);
         let row = unpacked(&whole, Some(Uuid::from_u128(1)));
         assert!(row[MESSAGES.require("user_created")].is_null());

@@ -68,7 +68,7 @@ fn lock_named(path: &Path) -> io::Result<Option<File>> {
             return Ok(Some(file));
         }
     }
-    Err(io::Error::other("the file is removed again and again"))
+    Err(io::Error::other("the file is removed repeatedly"))
 }
 
 fn try_lock(file: File) -> io::Result<Option<File>> {
@@ -134,7 +134,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn every_name_of_a_database_has_the_same_lock() {
+    fn every_path_of_a_database_shares_one_lock() {
         use std::os::unix::fs::symlink;
 
         let directory = tempfile::tempdir().unwrap();
@@ -156,7 +156,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn neither_a_hard_link_nor_a_removed_lock_file_lets_another_in() {
+    fn hard_links_and_removed_lock_files_do_not_bypass_the_lock() {
         let directory = tempfile::tempdir().unwrap();
         let (path, other) = (directory.path().join("a.db"), directory.path().join("b.db"));
         let lock = Lock::acquire(&path).unwrap();
@@ -176,7 +176,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_lock_file_that_was_removed_is_not_taken_for_the_one_of_its_name() {
+    fn a_removed_lock_file_differs_from_its_replacement() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("chinwag.db.lock");
 

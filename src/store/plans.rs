@@ -50,7 +50,7 @@ fn select(collection: &'static Collection, query: &Json) -> Select {
     let actor = Actor::nobody();
     let environment = Environment::new(&actor, Timestamp::from_millis(0));
     let query = Query::parse(collection, query, &environment, &Limits::default()).unwrap();
-    let Limit::Of(limit) = query.limit else { panic!("there is a limit") };
+    let Limit::Of(limit) = query.limit else { panic!("expected a limit") };
     let (sort, offset) = (query.sort, query.offset);
     Select { filter: query.filter, search: None, sort, limit: Some(limit), offset }
 }
@@ -64,7 +64,7 @@ async fn plan(connection: &mut SqliteConnection, statement: SelectStatement) -> 
 }
 
 #[tokio::test]
-async fn lists_come_in_the_order_of_an_index() {
+async fn lists_are_read_in_index_order() {
     let mut connection = database().await;
     let mut lists: Vec<(&'static Collection, Json)> =
         COLLECTIONS.iter().map(|collection| (*collection, json!({}))).collect();
@@ -91,7 +91,7 @@ async fn lists_come_in_the_order_of_an_index() {
 }
 
 #[tokio::test]
-async fn filters_that_are_usual_are_looked_up() {
+async fn common_filters_use_an_index() {
     let mut connection = database().await;
     let older = json!({"_or": [
         {"date_created": {"_lt": "2026-01-31T12:00:00.000Z"}},
@@ -125,7 +125,7 @@ async fn filters_that_are_usual_are_looked_up() {
 }
 
 #[tokio::test]
-async fn referential_actions_are_those_of_the_database() {
+async fn referential_actions_match_the_database_schema() {
     let mut connection = database().await;
     for collection in COLLECTIONS.into_iter().filter(|it| it.kind != CollectionKind::History) {
         let sql = format!("pragma foreign_key_list({})", collection.name);
@@ -154,7 +154,7 @@ async fn referential_actions_are_those_of_the_database() {
 }
 
 #[tokio::test]
-async fn items_that_refer_to_others_are_looked_up() {
+async fn references_are_looked_up_by_index() {
     let mut connection = database().await;
     let ids = vec![Value::Uuid(uuid::Uuid::from_u128(1)), Value::Uuid(uuid::Uuid::from_u128(2))];
     let mut asked = 0;
@@ -177,7 +177,7 @@ async fn items_that_refer_to_others_are_looked_up() {
 }
 
 #[tokio::test]
-async fn all_messages_are_counted_by_an_index_alone() {
+async fn counting_messages_uses_a_covering_index() {
     let mut connection = database().await;
     let counted = plan(&mut connection, compile::count(&MESSAGES, &Select::default(), None)).await;
 

@@ -207,7 +207,7 @@ impl ReadPool {
         let idle = std::mem::take(&mut *self.idle.lock());
         for reader in idle {
             if let Err(error) = reader.connection.close().await {
-                tracing::warn!(error = %error, "a reader was not closed cleanly");
+                tracing::warn!(error = %error, "a read connection was not closed cleanly");
             }
         }
     }
@@ -300,13 +300,13 @@ impl Deref for Borrowed<'_> {
     type Target = SqliteConnection;
 
     fn deref(&self) -> &SqliteConnection {
-        &self.reader.as_ref().expect("only finishing and dropping take it").connection
+        &self.reader.as_ref().expect("only `finish` and `drop` take the reader").connection
     }
 }
 
 impl DerefMut for Borrowed<'_> {
     fn deref_mut(&mut self) -> &mut SqliteConnection {
-        &mut self.reader.as_mut().expect("only finishing and dropping take it").connection
+        &mut self.reader.as_mut().expect("only `finish` and `drop` take the reader").connection
     }
 }
 

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_come_first_and_ties_by_key() {
+    fn newest_messages_come_first_with_ties_by_key() {
         let recent =
             RecentMessages::of(vec![message(2, 10), message(1, 10), message(3, 5)], true, None);
 
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_changes_keeps_its_place_and_one_that_goes_leaves_it() {
+    fn an_update_keeps_the_order_and_a_delete_removes_the_message() {
         let recent =
             RecentMessages::of(vec![message(1, 1), message(2, 2), message(3, 3)], true, None);
         let changed = message(2, 2).with("content", Value::text("new"));
@@ -220,13 +220,13 @@ mod tests {
         recent.apply(&event(&MESSAGES, EventAction::Update, Key::Integer(2), Some(changed)));
         recent.apply(&event(&MESSAGES, EventAction::Delete, Key::Integer(3), None));
 
-        let rows = recent.newest(Order::Date, 9, 0).expect("these are all there are");
+        let rows = recent.newest(Order::Date, 9, 0).expect("every message is cached");
         assert_eq!(rows[0].value("content").as_text(), Some("new"));
         assert_eq!(keys(Some(rows)), Some(vec![2, 1]));
     }
 
     #[test]
-    fn the_order_of_keys_is_told_while_it_is_that_of_dates() {
+    fn key_order_is_served_only_while_it_matches_date_order() {
         let recent =
             RecentMessages::of(vec![message(2, 2), message(3, 3)], false, Some(Key::Integer(1)));
         let by_key = |limit| keys(recent.newest(Order::Key, limit, 0));
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_let_go_is_missing_by_its_key() {
+    fn key_order_is_refused_after_evicting_a_greater_key() {
         let recent = RecentMessages::of((1..=1000).map(|id| message(id, id)).collect(), true, None);
         recent.apply(&created(1001, 1001));
         assert_eq!(keys(recent.newest(Order::Key, 1, 0)), Some(vec![1001]));
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_kept_is_not_made_up() {
+    fn incomplete_pages_are_not_served() {
         let rows = (1..=1000).map(|id| message(id, id)).collect();
         let recent = RecentMessages::of(rows, false, None);
 
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ring_that_was_emptied_fills_again() {
+    fn an_emptied_cache_refills() {
         let recent =
             RecentMessages::of((1..=1000).map(|id| message(id, id)).collect(), false, None);
         for id in 1..=1000 {
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_ring_lets_the_oldest_go() {
+    fn a_full_cache_evicts_the_oldest_message() {
         let recent = RecentMessages::of((1..=999).map(|id| message(id, id)).collect(), true, None);
 
         recent.apply(&created(1000, 1000));
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn long_messages_are_kept_as_far_as_there_is_room() {
+    fn long_messages_are_evicted_at_the_byte_limit() {
         let long = |id: i64| message(id, id).with("content", Value::text(&"x".repeat(1 << 20)));
         let write = |recent: &RecentMessages, action, id| {
             recent.apply(&event(&MESSAGES, action, Key::Integer(id), Some(long(id))));

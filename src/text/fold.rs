@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_that_are_the_same_but_for_case_fold_to_the_same() {
+    fn case_and_normalization_variants_fold_alike() {
         for same in [
             &["Hello", "HELLO", "hello"][..],
             &["Привет, Мир", "ПРИВЕТ, МИР", "привет, мир"],
@@ -134,12 +134,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_folded_already_is_not_copied() {
+    fn folded_text_is_borrowed() {
         assert!(matches!(fold("plain text, 100%"), Cow::Borrowed(_)));
     }
 
     #[test]
-    fn characters_that_stand_alone_combine_with_none_before_them() {
+    fn standalone_characters_do_not_combine_backwards() {
         let decompositions = CanonicalDecompositionBorrowed::new();
         let classes = CanonicalCombiningClassMapBorrowed::new();
         let letters = || (0..=0x0010_ffff).filter_map(char::from_u32);
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_can_be_cut_before_a_character_that_stands_alone() {
+    fn text_can_be_split_before_a_standalone_character() {
         let pieces = ["a", "é", "e\u{301}", "ß", "Σ", "И\u{306}", "각", "か", "ﬁ", "İ", "\u{345}"];
         for first in pieces {
             for second in pieces {

@@ -101,24 +101,24 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_itself_is_within() {
+    fn the_depth_limit_is_inclusive() {
         assert!(is_within(&nested(32), 32));
         assert!(!is_within(&nested(33), 32));
     }
 
     #[test]
-    fn objects_and_lists_count_alike() {
+    fn objects_and_arrays_both_add_depth() {
         assert!(is_within(br#"{"a":[{}]}"#, 3));
         assert!(!is_within(br#"{"a":[{"b":{}}]}"#, 3));
     }
 
     #[test]
-    fn neighbours_do_not_add_up() {
+    fn siblings_do_not_add_depth() {
         assert!(is_within(b"[{},{},{},[],[]]", 2));
     }
 
     #[test]
-    fn brackets_within_text_do_not_count() {
+    fn brackets_in_strings_are_ignored() {
         assert!(is_within(br#"["[[[[{{{{"]"#, 1));
         assert!(is_within(br#"["\"[[[["]"#, 1));
         assert!(!is_within(br#"["\\",[[]]]"#, 2));
@@ -127,13 +127,13 @@ mod tests {
     }
 
     #[test]
-    fn closing_brackets_without_opening_ones_give_no_credit() {
+    fn unmatched_closing_brackets_are_ignored() {
         assert!(!is_within(b"]]]][[[", 2));
         assert_eq!(check(b"[1e400,[[[[", 2), Err(Unfit::Deep(2)));
     }
 
     #[test]
-    fn a_number_that_would_be_rounded_is_named_wherever_it_is() {
+    fn an_inexact_number_is_reported() {
         for (json, number) in [
             ("[1,2.5,-3e2,9007199254740993]", None),
             (r#"{"a":"123456789012345678901234567890"}"#, None),
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_long_number_the_beginning_is_shown() {
+    fn a_long_number_is_truncated_in_the_error() {
         let refused = check("9".repeat(1000).as_bytes(), 32).unwrap_err().to_string();
 
         let shown = "9".repeat(40);

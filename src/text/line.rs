@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_shows_as_the_letters_that_it_is_made_of() {
+    fn control_and_invisible_characters_are_removed() {
         for (text, expected) in [
             ("Alice", "Alice"),
             ("  Alice Liddell\n", "Alice Liddell"),

@@ -19,7 +19,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_comma_at_the_end_begins_no_piece() {
+    fn a_trailing_comma_adds_no_item() {
         for (text, expected) in [
             ("", &[""][..]),
             (" ", &[" "]),
@@ -37,7 +37,7 @@ mod tests {
     }
 
     #[test]
-    fn names_have_no_blanks_around_them() {
+    fn names_are_trimmed() {
         for (text, expected) in
             [("", &[][..]), (",", &[]), (" a ,b,", &["a", "b"]), ("a,, b", &["a", "b"])]
         {

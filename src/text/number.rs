@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_whole_number_is_read_to_its_last_digit() {
+    fn whole_numbers_are_parsed_exactly() {
         for (text, expected) in [
             ("5", Ok(5)),
             ("+5", Ok(5)),
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_kept_if_it_can_be_written_again() {
+    fn numbers_are_kept_if_they_round_trip() {
         for number in [
             "0",
             "-0",

@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn separators_controls_and_formats_are_not() {
+    fn separators_controls_and_formats_are_invisible() {
         for text in [
             "",
             " ",

@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_scheme_is_bearer_in_any_case_and_nothing_else() {
+    fn only_the_bearer_scheme_is_accepted_in_any_case() {
         let table = [
             ("Bearer abc", Some("abc")),
             ("bEaReR  abc ", Some("abc")),

@@ -38,8 +38,9 @@ fn warn_of_a_proxy() {
     static SAID: Once = Once::new();
     SAID.call_once(|| {
         tracing::warn!(
-            "requests come with X-Forwarded-For and IP_TRUST_PROXY is false: if that is a proxy of \
-             yours, name it there, or all clients count as one address and wait for each other"
+            "requests have an X-Forwarded-For header, but IP_TRUST_PROXY is false: if they come \
+             from your proxy, name it in IP_TRUST_PROXY, or all clients count as one address and \
+             share its limits"
         );
     });
 }
@@ -67,9 +68,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_client_writes_counts_as_far_as_proxies_are_trusted() {
+    fn forwarded_addresses_count_only_from_trusted_proxies() {
         let networks =
-            |text: &str| TrustProxy::Networks(vec![text.parse().expect("it is a network")]);
+            |text: &str| TrustProxy::Networks(vec![text.parse().expect("a valid network")]);
         for (connection, named, trust, expected) in [
             ("10.0.0.1", "", TrustProxy::Everybody, "10.0.0.1"),
             ("10.0.0.1", "1.1.1.1", TrustProxy::Nobody, "10.0.0.1"),
@@ -83,7 +84,7 @@ mod tests {
             ("::ffff:10.0.0.1", "::ffff:1.1.1.1", networks("10.0.0.0/8"), "1.1.1.1"),
         ] {
             let found = nearest_stranger(
-                connection.parse().expect("it is an address"),
+                connection.parse().expect("a valid address"),
                 named.rsplit(','),
                 &trust,
             );

@@ -26,7 +26,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_larger_it_is_the_longer_it_may_take_up_to_a_deadline() {
+    fn the_time_limit_grows_with_the_bytes_received() {
         for (received, seconds) in [
             (0, 10),
             (1023, 10),

@@ -75,7 +75,7 @@ fn line(cookie: &CookieConfig, value: &str, max_age: u64, expires: Timestamp) ->
         SameSite::Lax => "; SameSite=Lax",
         SameSite::None => "; SameSite=None",
     });
-    HeaderValue::from_str(&line).expect("tokens are URL-safe and settings are checked at the start")
+    HeaderValue::from_str(&line).expect("tokens are URL-safe, and settings are checked at startup")
 }
 
 #[cfg(test)]
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_is_set_as_directus_sets_it() {
+    fn set_cookie_has_the_format_of_directus() {
         let now = Timestamp::from_millis(1_795_303_008_000);
 
         let line = set(&cookie(), "gDpC", Duration::from_hours(168), now);
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn an_emptied_cookie_is_forgotten_under_the_same_attributes() {
+    fn a_cookie_is_deleted_with_the_attributes_it_was_set_with() {
         let strict = CookieConfig {
             secure: true,
             same_site: SameSite::Strict,
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_is_found_by_its_whole_name() {
+    fn a_cookie_is_found_by_its_exact_name() {
         let mut headers = HeaderMap::new();
         headers.append(header::COOKIE, HeaderValue::from_static("xa=1; a=2;b=; c=\"q\"; e = x=y "));
         headers.append(header::COOKIE, HeaderValue::from_static("d=4"));

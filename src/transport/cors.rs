@@ -43,7 +43,8 @@ impl Cors {
     #[must_use]
     pub fn of(config: &CorsConfig) -> Option<Self> {
         let list = |names: &[String]| {
-            HeaderValue::from_str(&names.join(", ")).expect("settings have names of headers only")
+            HeaderValue::from_str(&names.join(", "))
+                .expect("the settings have only valid header names")
         };
         (config.origins != Origins::None).then(|| Self {
             origins: config.origins.clone(),

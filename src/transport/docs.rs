@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_policy_names_each_script_by_its_hash() {
+    fn the_content_security_policy_lists_script_hashes() {
         let page = "<script charset=a>alert(1)</script>\n<style>a\r\n</style><script>\r</script>";
 
         // The output of `openssl dgst -sha256 -binary | base64` for the content of each element.
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_page_is_not_sent_twice() {
+    async fn a_matching_etag_yields_not_modified() {
         let first = page().get_response(Request::default()).await;
         let etag = first.headers()[header::ETAG].clone();
         let again = Request::builder().header(header::IF_NONE_MATCH, etag).finish();

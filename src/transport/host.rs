@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_has_one_valid_host() {
+    fn a_request_needs_exactly_one_valid_host() {
         for (hosts, valid) in [
             (&["chat.example"][..], true),
             (&["chat.example:8055"], true),
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn the_target_names_the_host_before_the_header() {
+    fn the_host_of_the_target_precedes_the_header() {
         let mut request = request(Version::HTTP_11, &["b"]);
         *request.uri_mut() = "http://a/x".parse().unwrap();
 

@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_small_as_text_and_large_as_a_tree_is_known_before() {
+    fn the_tree_estimate_covers_small_texts_with_large_trees() {
         for part in
             ["[0]", "[]", "{}", "0", "\"a\"", "{\"a\":0}", "{\"a\":[0],\"b\":null}", "[[[]]]"]
         {
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_counted_as_text() {
+    fn brackets_within_strings_do_not_count() {
         let text = format!("{{\"content\":\"{}\"}}", r#"[[[{{{,,,:::\"[[["#.repeat(1000));
 
         assert!(of_tree(text.as_bytes()) < text.len() + 2000);
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn no_tree_takes_more_than_was_told() {
+    fn no_tree_exceeds_its_estimate() {
         proptest!(|(json in json())| {
             let text = json.to_string();
             prop_assert!(of_tree(text.as_bytes()) >= tree(&text), "{}", text);
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn usual_queries_take_little_and_large_ones_much() {
+    fn only_large_queries_have_a_large_estimate() {
         let usual = "fields[]=id&fields[]=content&sort=-id&limit=20&filter[user_created][_eq]=5";
         let encoded = "filter=%7B%22id%22%3A%7B%22_in%22%3A%5B1%2C2%5D%7D%7D";
 

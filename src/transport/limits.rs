@@ -42,10 +42,9 @@ const REGISTER: &str = "/users/register";
 const SOCKETS: [&str; 2] = ["/websocket", "/_ws"];
 
 /// Advice for clients that exceed a limit.
-pub const ADVICE: &str =
-    "Send less at once. Whoever runs the service can raise RATE_LIMITER_POINTS";
-const ADVICE_GLOBAL: &str = "The service is asked for more than it may give. Try again later";
-const ADVICE_REGISTRATION: &str = "Many have signed up from your network just now. Try again later";
+pub const ADVICE: &str = "Send less at once. The operator can raise RATE_LIMITER_POINTS";
+const ADVICE_GLOBAL: &str = "The service has reached its rate limit. Try again later";
+const ADVICE_REGISTRATION: &str = "Too many sign-ups from your network. Try again later";
 
 /// The rate limits of one process.
 pub struct Limits {
@@ -212,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn one_address_may_send_so_many_and_another_as_many_again() {
+    fn each_address_has_its_own_limit() {
         let limits = limits(quota(5, 1), None, None);
 
         assert_eq!(allowed(&limits, "/x", address("192.0.2.1")), 5);
@@ -223,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_to_whoever_is_refused_is_true() {
+    fn the_retry_delay_of_a_rejected_request_is_exact() {
         let limits = limits(quota(5, 10), None, None);
         let here = address("192.0.2.1");
         assert_eq!(allowed(&limits, "/x", here), 5);
@@ -239,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn all_together_and_registrations_have_limits_of_their_own() {
+    fn the_global_and_registration_limits_are_separate() {
         let limits = limits(None, quota(10, 1), quota(3, 60));
 
         assert_eq!(allowed(&limits, REGISTER, address("192.0.2.1")), 3);
@@ -248,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_that_come_once_are_bounded_and_do_not_help_one_that_comes_often() {
+    fn many_addresses_are_bounded_and_do_not_evict_a_limited_one() {
         let limits = limits(quota(100, 60), None, None);
         let often = address("192.0.2.1");
         assert_eq!(allowed(&limits, "/x", often), 100);

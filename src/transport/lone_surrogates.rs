@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn half_a_character_is_one_that_cannot_be_shown() {
+    fn lone_surrogates_become_replacement_characters() {
         for (text, read) in [
             (r#""\ud83d""#, "\u{fffd}"),
             (r#""a\udca9b""#, "a\u{fffd}b"),
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn one_byte_order_mark_may_stand_before_the_json() {
+    fn one_leading_byte_order_mark_is_skipped() {
         let marked = |text: &str| from_slice::<Json>(text.as_bytes()).ok();
 
         assert_eq!(marked("\u{feff}{\"a\":\"\u{feff}\"}"), Some(json!({"a": "\u{feff}"})));
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_whole_stays_as_it_is_and_what_is_no_json_is_none() {
+    fn valid_json_is_unchanged_and_invalid_json_is_rejected() {
         for whole in [r#""💩\ud83d\udca9""#, r#""\\ud83d""#, r#"["\u0041", "\\"]"#, "{}", ""] {
             assert!(matches!(mend(whole.as_bytes()), Cow::Borrowed(_)), "{whole}");
         }

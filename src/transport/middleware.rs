@@ -171,7 +171,7 @@ fn strict_transport(config: HstsConfig) -> HeaderValue {
     if config.preload {
         value.push_str("; preload");
     }
-    HeaderValue::from_str(&value).expect("words and digits are a header")
+    HeaderValue::from_str(&value).expect("words and digits are a valid header value")
 }
 
 fn add_headers(response: &mut Response, id: &str) {

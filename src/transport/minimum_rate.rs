@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_that_takes_a_kilobyte_a_second_is_waited_for() {
+    fn the_minimum_rate_is_a_kilobyte_per_second() {
         let second = Duration::from_secs(1);
 
         for (taken, keeps_to_it) in

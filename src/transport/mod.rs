@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_route_is_on_this_page() {
+    fn every_route_is_in_the_module_docs() {
         let page = include_str!("mod.rs");
         for operation in rest::operations() {
             let path = format!("`{}`", operation.path);
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn the_prefix_is_known_only_beside_a_front_end() {
+    fn the_prefix_is_stripped_only_beside_a_front_end() {
         let uri = Uri::from_static("/directus/Items/messages/?limit=1");
         let respelt = |has_prefix| {
             NormalizePath { inner: Route::new(), has_prefix }

@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn only_pages_of_this_service_count_as_its_own() {
+    fn only_origins_of_this_service_are_own() {
         let public_url = "https://chat.example.com/base";
         for (origin, host, own) in [
             (None, "10.0.0.1:8055", true),
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_no_own_page_by_one_of_two_hosts() {
+    fn an_origin_is_foreign_if_there_are_two_host_headers() {
         for hosts in [["a", "b"], ["b", "a"], ["a", "a"]] {
             let mut request = request(Some(b"http://a"), None);
             for host in hosts {
@@ -121,18 +121,18 @@ mod tests {
     }
 
     #[test]
-    fn an_origin_that_is_no_text_is_not_our_own() {
+    fn an_origin_with_invalid_utf8_is_foreign() {
         assert!(!is_own(&request(Some(b"http://a\xff"), Some("a")), "http://a"));
     }
 
     #[test]
-    fn an_unknown_public_address_matches_nothing() {
+    fn a_relative_public_url_matches_no_origin() {
         assert!(!is_own(&request(Some(b"http://b"), Some("a")), "/"));
         assert!(!is_own(&request(Some(b"http://b"), None), "/"));
     }
 
     #[test]
-    fn what_the_browser_says_counts_where_hosts_do_not_tell() {
+    fn sec_fetch_site_decides_where_the_host_does_not() {
         for (origin, site, own) in [
             (None, "none", true),
             (None, "same-origin", true),
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_named_origins_may_use_cookies_and_anybodys_may_not() {
+    fn only_own_and_listed_origins_may_use_cookies() {
         let listed = || Origins::Listed(vec!["https://b.example".to_owned()]);
         for (origins, credentials, origin, may) in [
             (Origins::None, true, "https://b.example", false),
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_host_may_stand_in_the_address() {
+    fn the_host_may_come_from_an_absolute_target() {
         let mut request = request(Some(b"http://a"), None);
         *request.uri_mut() = Uri::from_static("http://a/auth/refresh");
 

@@ -239,7 +239,7 @@ struct Files {
 
 impl Files {
     fn new(directory: &Path, policy: &str) -> Self {
-        let policy = HeaderValue::from_str(policy).expect("the settings have ASCII only");
+        let policy = HeaderValue::from_str(policy).expect("the settings have only ASCII");
         Self { directory: directory.to_owned(), policy, interface: rest::first_segments() }
     }
 
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_chat_page_comes_with_its_policy_and_its_files() {
+    async fn the_chat_page_is_served_with_its_policy_and_assets() {
         let chat = mount_chat(Route::new());
 
         let index = chat.get_response(request("/")).await;
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_front_end_has_its_files_and_its_own_routes() {
+    async fn a_front_end_serves_only_its_files() {
         // The files of the chat page serve as a front end.
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("web");
         let files = mount_files(Route::new(), &directory, "object-src 'none'");
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_index_stands_for_routes_that_a_browser_navigates_to() {
+    async fn navigation_to_an_unknown_route_returns_the_index() {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("web");
         let files = mount_files(Route::new(), &directory, "object-src 'none'");
         let browser = "text/html,application/xhtml+xml,*/*;q=0.8";
@@ -433,7 +433,7 @@ mod tests {
 
     #[cfg(unix)]
     #[tokio::test]
-    async fn links_are_followed_within_the_directory_only() {
+    async fn symlinks_are_followed_only_within_the_directory() {
         use std::os::unix::fs::symlink;
 
         let place = tempfile::tempdir().unwrap();
@@ -478,7 +478,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_spelling_of_a_path_gets_at_a_hidden_file() {
+    async fn encoded_paths_do_not_reach_hidden_files() {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path().join("public");
         for folder in ["sub/.git", ".well-known"] {
@@ -508,7 +508,7 @@ mod tests {
     }
 
     #[test]
-    fn hidden_files_stay_hidden() {
+    fn hidden_and_encoded_paths_are_recognized() {
         for hidden in [
             "/.env",
             "/a/.git/config",

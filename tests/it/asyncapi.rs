@@ -30,14 +30,14 @@ fn document() -> Json {
 }
 
 #[test]
-fn the_committed_document_is_the_one_of_this_program() {
+fn the_committed_document_is_up_to_date() {
     let document = chinwag::transport::asyncapi::document();
 
     assert!(document.trim() == COMMITTED.trim(), "asyncapi.json is old: run `make openapi`");
 }
 
 #[tokio::test]
-async fn everybody_gets_the_document_and_its_page() {
+async fn the_document_and_its_page_are_public() {
     let server = TestServer::start().await;
     let anybody = server.anonymous();
 
@@ -54,7 +54,7 @@ async fn everybody_gets_the_document_and_its_page() {
 }
 
 #[tokio::test]
-async fn every_conversation_goes_as_the_document_says() {
+async fn conversations_match_the_document() {
     for conversation in document()["x-conversations"].as_array().unwrap() {
         hold(conversation).await;
     }
@@ -129,7 +129,7 @@ fn settings(config: &mut Config, with: &str) {
         }
         "a slow pace" => sockets.messages_per_second = 1,
         "a quick heartbeat" => sockets.heartbeat_period = Duration::from_secs(2),
-        other => panic!("no conversation is held with {other}"),
+        other => panic!("unknown setup: {other}"),
     }
 }
 
@@ -150,7 +150,7 @@ async fn open(server: &TestServer, topics: bool, with: &str, alice: &User) -> So
 async fn hear(socket: &mut Socket, step: &Json) -> Json {
     loop {
         let message = AssertUnwindSafe(socket.message()).catch_unwind().await;
-        match message.unwrap_or_else(|_| panic!("nothing came instead of {step}")) {
+        match message.unwrap_or_else(|_| panic!("no frame arrived for {step}")) {
             Some(Message::Text(text)) => {
                 return serde_json::from_str(&text).unwrap_or_else(|_| json!(text.as_str()));
             }
@@ -243,7 +243,7 @@ fn kind(text: &str) -> Kind {
 }
 
 #[tokio::test]
-async fn connections_end_with_the_codes_of_the_document() {
+async fn close_codes_match_the_document() {
     let document = document();
     let server = TestServer::with(|config| config.websockets.frame_bytes_max = 4096).await;
     for channel in ["websocket", "topics"] {

@@ -59,7 +59,7 @@ async fn drip(stream: TcpStream) {
 }
 
 #[tokio::test]
-async fn every_head_of_a_request_has_a_time_to_arrive() {
+async fn request_heads_have_a_timeout() {
     let server = TestServer::with(|config| config.server.header_timeout = SHORT).await;
 
     drip(connect(&server).await).await;
@@ -71,7 +71,7 @@ async fn every_head_of_a_request_has_a_time_to_arrive() {
 }
 
 #[tokio::test]
-async fn a_connection_may_be_idle_for_a_while_and_then_ends() {
+async fn idle_connections_are_closed_after_the_timeout() {
     let server = TestServer::with(|config| config.server.keep_alive_timeout = SHORT).await;
     let mut stream = connect(&server).await;
 
@@ -84,7 +84,7 @@ async fn a_connection_may_be_idle_for_a_while_and_then_ends() {
 }
 
 #[tokio::test]
-async fn a_socket_is_neither() {
+async fn http_timeouts_do_not_apply_to_websockets() {
     let server = TestServer::with(|config| {
         config.server.header_timeout = SHORT;
         config.server.keep_alive_timeout = SHORT;
@@ -99,7 +99,7 @@ async fn a_socket_is_neither() {
 }
 
 #[tokio::test]
-async fn one_address_has_so_many_connections() {
+async fn connections_are_limited_per_address() {
     let server =
         TestServer::with(|config| config.server.connections_per_address_max = Some(2)).await;
     let (mut one, mut two) = (connect(&server).await, connect(&server).await);
@@ -115,7 +115,7 @@ async fn one_address_has_so_many_connections() {
 }
 
 #[tokio::test]
-async fn behind_a_proxy_one_address_has_so_many_sockets() {
+async fn websockets_behind_a_proxy_are_limited_per_address() {
     let server = TestServer::with(|config| {
         config.server.connections_per_address_max = Some(2);
         config.server.trust_proxy = chinwag::config::TrustProxy::Hops(1);
@@ -140,7 +140,7 @@ async fn behind_a_proxy_one_address_has_so_many_sockets() {
 }
 
 #[tokio::test]
-async fn without_threads_for_it_sockets_are_written_all_the_same() {
+async fn websockets_work_without_writer_threads() {
     let server = TestServer::with(|config| config.websockets.sweep_threads = Some(0)).await;
     let alice = server.member("alice").await;
     let mut socket = Socket::signed_in(&server, &alice).await;
@@ -155,7 +155,7 @@ async fn without_threads_for_it_sockets_are_written_all_the_same() {
 }
 
 #[tokio::test]
-async fn with_one_place_for_what_waits_all_is_answered_in_order() {
+async fn responses_keep_their_order_with_one_pending_request() {
     let server = TestServer::with(|config| config.websockets.pending_max = 1).await;
     let alice = server.member("alice").await;
     let mut socket = Socket::signed_in(&server, &alice).await;
@@ -172,7 +172,7 @@ async fn with_one_place_for_what_waits_all_is_answered_in_order() {
 }
 
 #[tokio::test]
-async fn without_a_heartbeat_of_its_own_the_protocol_has_one() {
+async fn protocol_pings_replace_a_disabled_heartbeat() {
     let server = TestServer::with(|config| {
         config.websockets.heartbeat = false;
         config.websockets.heartbeat_period = SHORT;
@@ -190,7 +190,7 @@ async fn without_a_heartbeat_of_its_own_the_protocol_has_one() {
 }
 
 #[tokio::test]
-async fn whoever_has_yet_to_sign_in_sends_nothing_large() {
+async fn large_frames_are_refused_before_sign_in() {
     let server = TestServer::with(|config| {
         config.websockets.auth = chinwag::config::WebSocketAuth::Handshake;
         config.websockets.handshake_bytes_max = 4096;

@@ -58,7 +58,7 @@ fn costly() -> Json {
 const QUICK: &str = "/items/messages?filter[id][_eq]=1000&fields=id";
 
 #[tokio::test]
-async fn a_query_that_takes_too_long_is_refused_and_its_connection_is_used_again() {
+async fn slow_queries_are_aborted_and_their_connection_is_reused() {
     let (server, admin) = crowded(1, Duration::from_millis(50)).await;
 
     let refused = admin.search("/items/messages", &costly()).await;
@@ -66,8 +66,8 @@ async fn a_query_that_takes_too_long_is_refused_and_its_connection_is_used_again
     refused.refused_with(
         503,
         "SERVICE_UNAVAILABLE",
-        "Service \"database\" is unavailable. The query takes longer than 50 ms. Ask for less: \
-         fewer conditions, a narrower filter, a smaller limit or offset.",
+        "Service \"database\" is unavailable. The query takes longer than 50 ms. Use fewer \
+         conditions, a narrower filter, or a smaller limit or offset.",
     );
     assert_eq!(refused.header("retry-after"), "");
     for _ in 0..3 {
@@ -78,7 +78,7 @@ async fn a_query_that_takes_too_long_is_refused_and_its_connection_is_used_again
 }
 
 #[tokio::test]
-async fn the_same_holds_on_the_socket_and_for_changes_by_query() {
+async fn query_timeouts_apply_to_websockets_and_bulk_updates() {
     let (server, admin) = crowded(1, Duration::from_millis(50)).await;
     let mut socket = Socket::signed_in(&server, &admin).await;
     let query = costly()["query"].clone();
@@ -96,7 +96,7 @@ async fn the_same_holds_on_the_socket_and_for_changes_by_query() {
 }
 
 #[tokio::test]
-async fn a_subscription_whose_news_cannot_be_worked_out_ends_and_says_so() {
+async fn a_subscription_ends_if_its_query_times_out() {
     let (server, admin) = crowded(2, Duration::from_millis(50)).await;
     let mut socket = Socket::signed_in(&server, &admin).await;
     let filter = json!({"_or": [costly()["query"]["filter"], {"content": "fits"}]});
@@ -119,7 +119,7 @@ async fn a_subscription_whose_news_cannot_be_worked_out_ends_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_query_ends_with_the_socket_that_asked_it() {
+async fn queries_are_cancelled_when_their_socket_closes() {
     let (server, admin) = crowded(1, MINUTE).await;
     let mut socket = Socket::signed_in(&server, &admin).await;
     let read = json!({"type": "items", "collection": "messages", "action": "read",
@@ -136,7 +136,7 @@ async fn a_query_ends_with_the_socket_that_asked_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn costly_queries_leave_connections_to_the_others_and_to_sign_in() {
+async fn slow_queries_leave_connections_for_others_and_sign_in() {
     let (server, admin) = crowded(2, MINUTE).await;
     let costly_ones: Vec<_> = (0..4)
         .map(|_| {
@@ -161,7 +161,7 @@ async fn costly_queries_leave_connections_to_the_others_and_to_sign_in() {
             one.abort();
         }
     }
-    assert!(refused > 0, "somebody had to make room");
+    assert!(refused > 0, "no slow query was refused");
     server.stop().await;
 }
 
@@ -181,7 +181,7 @@ async fn shorter(file: &Path, bytes: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn reads_that_overlap_all_the_time_do_not_let_the_write_ahead_log_grow() {
+async fn overlapping_reads_do_not_grow_the_write_ahead_log() {
     let (server, admin) = crowded_with(|config| {
         config.readers = 8;
         config.query_timeout = MINUTE;
@@ -219,7 +219,7 @@ async fn reads_that_overlap_all_the_time_do_not_let_the_write_ahead_log_grow() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reader_that_is_no_client_holds_nothing_up() {
+async fn an_external_reader_does_not_block_the_service() {
     let (server, admin) = crowded_with(|config| config.wal_bytes_max = 1 << 20).await;
     let log = server.database().with_extension("db-wal");
     let file = format!("sqlite:{}", server.database().display());

@@ -36,12 +36,12 @@ fn older_versions(lock: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_crate_that_is_locked_twice_is_listed_with_a_reason() {
+fn duplicate_crates_are_listed_with_a_reason() {
     let skipped = LISTED.split_once("\nskip = [\n").unwrap().1.split_once("\n]").unwrap().0;
     let mut listed = BTreeSet::new();
     for line in skipped.lines() {
         let (Some(entry), Some(reason)) = (quoted(line, "crate"), quoted(line, "reason")) else {
-            panic!("without a crate or a reason: {line}");
+            panic!("crate or reason missing: {line}");
         };
         assert!(reason.len() > 5, "{line}");
         assert!(listed.insert(entry.to_owned()), "listed twice: {entry}");
@@ -51,7 +51,7 @@ fn every_crate_that_is_locked_twice_is_listed_with_a_reason() {
 }
 
 #[test]
-fn the_older_of_two_versions_is_found_by_its_numbers() {
+fn versions_are_compared_numerically() {
     let package = |name: &str, version: &str| {
         format!("[[package]]\nname = \"{name}\"\nversion = \"{version}\"\nsource = \"x\"\n\n")
     };
@@ -64,7 +64,7 @@ fn the_older_of_two_versions_is_found_by_its_numbers() {
 
 /// A change of `Cargo.toml` can accidentally enable an unused feature of a dependency.
 #[test]
-fn no_crate_is_locked_that_only_an_unused_feature_needs() {
+fn crates_of_unused_features_are_not_locked() {
     for name in ["p256@0.13", "ed25519-dalek@2", "openssl-sys", "aws-lc-rs", "sea-query-derive"] {
         let (name, version) = name.split_once('@').unwrap_or((name, ""));
         let entry = format!("name = \"{name}\"\nversion = \"{version}");

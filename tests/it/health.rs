@@ -29,7 +29,7 @@ async fn damage(database: &Path) {
 }
 
 #[tokio::test]
-async fn a_damaged_page_is_found_on_request_and_told_in_the_log() {
+async fn corruption_is_found_on_request_and_logged() {
     let server = TestServer::start().await;
     let (admin, alice) = (server.admin().await, server.member("alice").await);
     alice.say("hello").await;
@@ -53,6 +53,6 @@ async fn a_damaged_page_is_found_on_request_and_told_in_the_log() {
     assert_eq!(admin.get("/server/health").await.status, 200);
 
     assert_eq!(admin.get("/items/messages?filter[id][_gt]=0").await.status, 500);
-    assert!(secrets::logged("the file of the database is damaged"));
+    assert!(secrets::logged("the database file is damaged"));
     server.stop().await;
 }

@@ -75,7 +75,7 @@ async fn shortened(store: &Store, retention: Retention) -> i64 {
 }
 
 #[tokio::test]
-async fn what_comes_out_of_the_log_is_what_happened() {
+async fn the_log_returns_the_recorded_events() {
     let (store, _directory) = opened().await;
     let mut happened: Vec<Arc<Event>> = Vec::new();
     happened.extend(store.write(create(5, "héllo \" 🎉")).await.unwrap());
@@ -99,7 +99,7 @@ async fn what_comes_out_of_the_log_is_what_happened() {
 }
 
 #[tokio::test]
-async fn it_is_shortened_by_count_and_age_and_never_to_nothing() {
+async fn the_log_is_truncated_by_count_and_age_but_never_emptied() {
     let (store, _directory) = opened().await;
     for at in 1..=1200 {
         store.write(create(at, "x")).await.unwrap();
@@ -124,7 +124,7 @@ async fn it_is_shortened_by_count_and_age_and_never_to_nothing() {
 }
 
 #[tokio::test]
-async fn rows_that_no_client_can_name_are_not_read_from_the_log() {
+async fn log_rows_of_internal_collections_are_not_parsed() {
     let (store, directory) = opened().await;
     store.write(create(1, "first")).await.unwrap();
     store.write(create(2, "second")).await.unwrap();
@@ -147,7 +147,7 @@ async fn rows_that_no_client_can_name_are_not_read_from_the_log() {
 }
 
 #[tokio::test]
-async fn what_somebody_has_yet_to_read_stays() {
+async fn events_held_by_a_reader_are_not_truncated() {
     let (store, _directory) = opened().await;
     for at in 1..=20 {
         store.write(create(at, "x")).await.unwrap();
@@ -162,7 +162,7 @@ async fn what_somebody_has_yet_to_read_stays() {
 }
 
 #[tokio::test]
-async fn a_key_is_forgotten_together_with_what_was_done_under_it() {
+async fn idempotency_keys_are_removed_with_their_events() {
     let (store, _directory) = opened().await;
     let (key, digest) = ("k".to_owned(), "d".to_owned());
     let once = IdempotencyKey { owner: None, key, digest, collection: &MESSAGES, roots: vec![0] };

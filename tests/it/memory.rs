@@ -69,7 +69,7 @@ async fn until_there_is_room(ask: impl AsyncFn() -> Answer) -> Answer {
 }
 
 #[tokio::test]
-async fn bodies_that_do_not_end_take_the_share_of_their_address_and_nothing_else() {
+async fn unfinished_bodies_use_only_the_quota_of_their_address() {
     let server = TestServer::with(|config| {
         config.server.answers_bytes_max = VISITORS_SHARE * SHARE;
         config.server.trust_proxy = chinwag::config::TrustProxy::Hops(1);
@@ -122,7 +122,7 @@ async fn until_refused(mut stream: TcpStream, from: &str) -> TcpStream {
 }
 
 #[tokio::test]
-async fn json_with_more_values_than_there_is_memory_for_is_not_read() {
+async fn json_with_too_many_values_is_refused() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
     let post = async |client: &Client, body: String| {
@@ -145,7 +145,7 @@ async fn json_with_more_values_than_there_is_memory_for_is_not_read() {
 }
 
 #[tokio::test]
-async fn queries_take_their_share_as_well() {
+async fn query_parsing_counts_towards_the_memory_quota() {
     // The address of the request fits, the JSON of its query does not.
     let bytes_max = VISITORS_SHARE * SHARE / 16;
     let server = TestServer::with(|config| config.server.answers_bytes_max = bytes_max).await;
@@ -157,7 +157,7 @@ async fn queries_take_their_share_as_well() {
 }
 
 #[tokio::test]
-async fn heads_that_do_not_end_take_their_share_until_their_connections_end() {
+async fn unfinished_heads_use_the_quota_until_disconnect() {
     let server = TestServer::with(|config| config.server.answers_bytes_max = 4 * SHARE).await;
     let half = format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}", "y".repeat(50_000));
     let mut streams = Vec::new();
@@ -185,7 +185,7 @@ async fn heads_that_do_not_end_take_their_share_until_their_connections_end() {
 }
 
 #[tokio::test]
-async fn messages_that_do_not_end_take_their_share_and_the_others_are_told() {
+async fn unfinished_messages_over_the_quota_close_the_connection() {
     for path in ["/websocket", "/_ws"] {
         let server = server().await;
         let alice = server.member("alice").await;
@@ -228,7 +228,7 @@ async fn closed(socket: &mut RawSocket) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn messages_with_more_values_than_there_is_memory_for_are_answered_with_an_error() {
+async fn messages_with_too_many_values_get_an_error() {
     let server = server().await;
     let frame = format!(r#"{{"type":"ping","more":[{}0]}}"#, "[0],".repeat(3000));
     let mut socket = RawSocket::connect(&server).await;
@@ -244,7 +244,7 @@ async fn messages_with_more_values_than_there_is_memory_for_are_answered_with_an
 }
 
 #[tokio::test]
-async fn lists_take_memory_while_they_are_read_and_until_they_are_taken() {
+async fn responses_use_the_quota_until_the_client_reads_them() {
     let server = server().await;
     server.allow_public(&[Permission::to("read", "messages")]).await;
     let alice = server.member("alice").await;
@@ -268,7 +268,7 @@ async fn lists_take_memory_while_they_are_read_and_until_they_are_taken() {
             break answered;
         }
         held.push(stream);
-        assert!(held.len() < 10, "unread lists are refused at last");
+        assert!(held.len() < 10, "unread responses did not exceed the quota");
     };
     assert!(is_refused(&refused), "{refused}");
     assert!(!held.is_empty());

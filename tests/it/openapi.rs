@@ -13,14 +13,14 @@ use crate::support::TestServer;
 const COMMITTED: &str = include_str!("../../openapi/openapi.json");
 
 #[test]
-fn the_committed_document_is_the_one_of_this_program() {
+fn the_committed_document_is_up_to_date() {
     let document = chinwag::transport::rest::document();
 
     assert!(document.trim() == COMMITTED.trim(), "openapi/openapi.json is old: run `make openapi`");
 }
 
 #[tokio::test]
-async fn every_operation_of_the_document_is_there() {
+async fn every_documented_operation_exists() {
     let document: Json = serde_json::from_str(COMMITTED).unwrap();
     let server = TestServer::start().await;
     let admin = server.admin().await;
@@ -44,7 +44,7 @@ async fn every_operation_of_the_document_is_there() {
 }
 
 #[tokio::test]
-async fn administrators_get_the_complete_document_where_directus_has_it() {
+async fn administrators_get_the_complete_document_at_the_directus_path() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
 
@@ -87,7 +87,7 @@ fn fields<'d>(document: &'d Json, schema: &str) -> BTreeSet<&'d str> {
 }
 
 #[tokio::test]
-async fn the_public_gets_the_description_of_its_rights() {
+async fn the_public_document_covers_public_permissions() {
     let server = TestServer::start().await;
     let anonymous = server.anonymous();
 
@@ -123,7 +123,7 @@ async fn the_public_gets_the_description_of_its_rights() {
 }
 
 #[tokio::test]
-async fn a_description_has_the_fields_that_the_caller_has_rights_to() {
+async fn the_document_contains_only_permitted_fields() {
     let server = TestServer::start().await;
     let own = json!({"id": {"_eq": "$CURRENT_USER"}});
     let rights = [
@@ -150,7 +150,7 @@ async fn a_description_has_the_fields_that_the_caller_has_rights_to() {
 
 /// Compares the operations that read, except those for one item.
 #[tokio::test]
-async fn a_description_has_the_operations_that_the_caller_may_use_and_no_other() {
+async fn the_document_contains_exactly_the_permitted_operations() {
     let complete: Json = serde_json::from_str(COMMITTED).unwrap();
     let server = TestServer::start().await;
     let roles = Permission::to("read", "directus_roles");

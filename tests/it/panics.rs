@@ -35,7 +35,7 @@ impl Endpoint for Fragile {
 }
 
 #[tokio::test]
-async fn a_handler_that_panics_is_answered_500_and_others_go_on() {
+async fn a_panicking_handler_returns_500_and_others_continue() {
     let directory = tempfile::tempdir().unwrap();
     let mut config = Config::for_tests();
     config.store.filename = Some(directory.path().join("chinwag.db"));

@@ -53,7 +53,7 @@ fn holds(database: &Path, text: &str) -> bool {
 }
 
 #[tokio::test]
-async fn an_export_has_all_of_one_person_and_nothing_of_others() {
+async fn an_export_contains_the_data_of_one_account_only() {
     let server = TestServer::start().await;
     let (alice, bob) = (live(&server).await, server.member("bob").await);
     bob.say("what Bob said").await;
@@ -87,7 +87,7 @@ async fn an_export_has_all_of_one_person_and_nothing_of_others() {
 }
 
 #[tokio::test]
-async fn an_erasure_leaves_nothing_in_the_database() {
+async fn an_erasure_removes_all_traces_from_the_database() {
     let server = TestServer::start().await;
     let (alice, bob) = (live(&server).await, server.member("bob").await);
     bob.say("what Bob said").await;
@@ -104,9 +104,9 @@ async fn an_erasure_leaves_nothing_in_the_database() {
     let id = alice.id.clone();
     server
         .stop_and(|| {
-            assert!(holds(&database, "what Bob had said before"), "the log has what Bob said");
+            assert!(holds(&database, "what Bob had said before"), "the log keeps Bob's messages");
             for trace in TRACES.into_iter().chain(["a-key-of-hers"]) {
-                assert!(!holds(&database, trace), "{trace} is left");
+                assert!(!holds(&database, trace), "{trace} is still in the database");
             }
         })
         .await;
@@ -131,7 +131,7 @@ fn assert_no_trigrams(database: &Path) {
 }
 
 #[tokio::test]
-async fn an_erasure_leaves_no_trigram_in_the_index_for_searches() {
+async fn an_erasure_removes_trigrams_from_the_search_index() {
     let server = TestServer::start().await;
     let (alice, bob) = (live(&server).await, server.member("bob").await);
     let database = server.database();
@@ -167,7 +167,7 @@ async fn an_erasure_leaves_no_trigram_in_the_index_for_searches() {
 }
 
 #[tokio::test]
-async fn what_happened_stays_in_the_log_without_whom() {
+async fn an_erasure_keeps_anonymous_events_in_the_log() {
     let server = TestServer::start().await;
     let alice = live(&server).await;
     let url = format!("sqlite://{}?mode=ro", server.database().display());
@@ -189,7 +189,7 @@ async fn what_happened_stays_in_the_log_without_whom() {
 }
 
 #[tokio::test]
-async fn messages_may_stay_without_their_author_and_the_last_administrator_has_to() {
+async fn erasure_can_keep_messages_and_spares_the_last_administrator() {
     let server = TestServer::start().await;
     let alice = live(&server).await;
     let reader = server.user_with("reader", &[Permission::to("read", "messages")]).await;

@@ -151,7 +151,7 @@ async fn delete_newest(admin: &User, count: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_newest_messages_in_memory_are_those_in_the_database() {
+async fn cached_messages_match_the_database() {
     let server = TestServer::with(|config| config.limits.per_address = None).await;
     let admin = server.admin().await;
     let mut writers = Vec::new();
@@ -161,42 +161,42 @@ async fn the_newest_messages_in_memory_are_those_in_the_database() {
     let readers = [&admin, &writers[0].user];
 
     storm(&writers, &admin, 0).await;
-    compare(&readers, "while these are all there are").await;
+    compare(&readers, "with fewer messages than the cache holds").await;
     fill(&admin, KEPT + 1250).await;
     storm(&writers, &admin, 1).await;
-    compare(&readers, "with more than are kept").await;
+    compare(&readers, "with more messages than the cache holds").await;
     delete_newest(&admin, 900).await;
-    compare(&readers, "after most of what was kept went").await;
+    compare(&readers, "after the deletion of most cached messages").await;
     storm(&writers, &admin, 2).await;
     compare(&readers, "after writing again").await;
     delete_newest(&admin, 1200).await;
-    compare(&readers, "after more than was kept went").await;
+    compare(&readers, "after the deletion of more messages than are cached").await;
     storm(&writers, &admin, 3).await;
-    compare(&readers, "after writing into nothing").await;
+    compare(&readers, "after writes to an almost empty cache").await;
     fill(&admin, KEPT + 250).await;
     storm(&writers, &admin, 4).await;
-    compare(&readers, "after filling up again").await;
+    compare(&readers, "after refilling the cache").await;
     delete_newest(&admin, -1).await;
-    compare(&readers, "when nothing is left").await;
+    compare(&readers, "without any messages").await;
     storm(&writers, &admin, 5).await;
-    compare(&readers, "after a new beginning").await;
+    compare(&readers, "after writes to an empty collection").await;
 
     let path = format!("/users/{}", writers[1].user.id);
     admin.delete(&path).await.nothing();
-    compare(&readers, "after an author went").await;
+    compare(&readers, "after the deletion of an author").await;
     let rows = consistent(&admin, ROOMY).await;
     assert!(rows.iter().any(|row| row["user_created"].is_null()));
     server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_kept_is_read_anew_at_a_start() {
+async fn the_message_cache_is_loaded_at_startup() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     // The greatest key of all is that of the oldest message, which is not in memory.
     admin.post("/items/messages", &json!({"id": 1_000_000, "content": "old"})).await.ok();
     fill(&admin, KEPT + 250).await;
-    compare(&[&admin], "with an old message of a great key").await;
+    compare(&[&admin], "with an old message of the greatest key").await;
     let before = admin.get(&newest("limit=1000")).await;
 
     let server = server.restart().await;

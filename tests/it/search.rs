@@ -304,7 +304,7 @@ impl Chat {
 }
 
 #[test]
-fn a_search_finds_what_a_look_at_every_message_finds() {
+fn indexed_search_matches_a_full_scan() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let chat = tokio::sync::Mutex::new(runtime.block_on(Chat::new()));
 
@@ -330,7 +330,7 @@ fn texts(texts: &[&str]) -> Vec<Option<String>> {
 
 /// Without this test the ones above would pass without an index.
 #[tokio::test]
-async fn a_search_asks_the_index() {
+async fn a_search_uses_the_index() {
     let mut chat = Chat::new().await;
     chat.say(texts(&["a needle", "天气不错", "another needle"])).await;
     // With fewer messages a scan would be cheaper.
@@ -346,7 +346,7 @@ async fn a_search_asks_the_index() {
 }
 
 #[tokio::test]
-async fn an_index_that_has_missed_something_is_not_believed_and_made_anew() {
+async fn an_incomplete_index_is_ignored_and_rebuilt() {
     let mut chat = Chat::new().await;
     chat.say(texts(&["one", "two"])).await;
     chat.indexed().await;
@@ -365,7 +365,7 @@ async fn an_index_that_has_missed_something_is_not_believed_and_made_anew() {
 }
 
 #[tokio::test]
-async fn a_database_from_before_gets_its_index() {
+async fn an_existing_database_is_indexed() {
     let mut chat = Chat::new().await;
     let said: Vec<String> = (0..3000).map(|number| format!("message {number}!")).collect();
     let said: Vec<&str> = said.iter().map(String::as_str).collect();
@@ -394,7 +394,7 @@ async fn a_database_from_before_gets_its_index() {
 }
 
 #[tokio::test]
-async fn a_change_of_many_messages_at_once_is_indexed_in_steps() {
+async fn bulk_changes_are_indexed_in_steps() {
     const COUNT: usize = 10_000;
     let mut chat = Chat::new().await;
     chat.say(vec![Some("before".to_owned()); COUNT]).await;
@@ -421,7 +421,7 @@ async fn a_change_of_many_messages_at_once_is_indexed_in_steps() {
 
 /// Beyond a certain frequency messages are scanned in order: the page is the same.
 #[tokio::test]
-async fn a_frequent_word_gives_the_same_pages() {
+async fn frequent_words_return_the_same_pages() {
     let mut chat = Chat::new().await;
     for begin in [0, 1, 2] {
         let said = (0..10_000).map(|place| {

@@ -27,21 +27,21 @@ fn is_test(text: &str) -> bool {
 }
 
 #[test]
-fn every_test_of_the_document_exists() {
+fn every_documented_test_exists() {
     let mut file: Option<(&str, String)> = None;
     let (mut checked, mut wrong) = (0, Vec::new());
     for text in quoted(DOCUMENT) {
         if !text.contains(' ') && Path::new(text).extension().is_some_and(|end| end == "rs") {
             match source(text.trim_start_matches("tests/it/")) {
                 Some(source) => file = Some((text, source)),
-                None => wrong.push(format!("there is no file {text}")),
+                None => wrong.push(format!("no such file: {text}")),
             }
         } else if is_test(text) {
             checked += 1;
             match &file {
                 Some((_, source)) if source.contains(&format!("fn {text}()")) => {}
                 Some((file, _)) => wrong.push(format!("{file} has no test {text}")),
-                None => wrong.push(format!("{text} has no file before it")),
+                None => wrong.push(format!("no file precedes the test {text}")),
             }
         }
     }
@@ -51,7 +51,7 @@ fn every_test_of_the_document_exists() {
 }
 
 #[test]
-fn every_file_of_the_other_suite_exists() {
+fn every_documented_e2e_file_exists() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/tests");
     let mut checked = 0;
     for place in DOCUMENT.split("e2e `").skip(1) {
@@ -60,7 +60,7 @@ fn every_file_of_the_other_suite_exists() {
         loop {
             let (name, after) = rest.split_once('`').unwrap();
             let exists = folder.join(format!("{name}.test.mjs")).exists();
-            assert!(exists, "there is no e2e {name}");
+            assert!(exists, "no such e2e test: {name}");
             checked += 1;
             match after.strip_prefix(", `") {
                 Some(next) => rest = next,
@@ -72,7 +72,7 @@ fn every_file_of_the_other_suite_exists() {
 }
 
 #[test]
-fn every_class_has_its_part() {
+fn every_class_has_a_section() {
     for number in [1, 2, 3, 9, 10, 11, 12, 13, 21] {
         assert!(DOCUMENT.contains(&format!("\n### {number}. ")), "class {number}");
     }

@@ -38,14 +38,14 @@ fn the_manual_explains_every_setting() {
 }
 
 #[test]
-fn the_manual_changes_nothing_as_it_is() {
+fn every_setting_in_the_manual_is_commented_out() {
     let set = MANUAL.lines().find(|line| !line.is_empty() && !line.starts_with('#'));
 
     assert_eq!(set, None);
 }
 
 #[test]
-fn what_the_manual_shows_can_be_set() {
+fn every_default_in_the_manual_is_valid() {
     let read = Config::from_texts(MANUAL.lines().filter_map(find_setting)).unwrap();
 
     assert_eq!(read.server.port, 8055);

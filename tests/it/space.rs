@@ -78,7 +78,7 @@ async fn integrity(config: &StoreConfig) -> String {
 }
 
 #[tokio::test]
-async fn free_space_goes_back_to_the_disk_in_steps() {
+async fn free_space_is_returned_to_the_disk_in_steps() {
     let (config, _directory) = configured();
     let store = open(&config).await;
     come_and_go(&store).await;
@@ -99,7 +99,7 @@ async fn free_space_goes_back_to_the_disk_in_steps() {
 }
 
 #[tokio::test]
-async fn a_database_of_an_earlier_version_gives_space_back_once_it_was_written_anew() {
+async fn older_databases_return_space_after_a_vacuum() {
     let (config, _directory) = configured();
     let mut database = beside(&config).await;
     sqlx::raw_sql("create table earlier (id integer)").execute(&mut database).await.unwrap();

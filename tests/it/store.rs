@@ -104,7 +104,7 @@ fn number(events: &[Arc<Event>]) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn concurrent_creates_are_one_dense_order_in_table_log_and_news() {
+async fn concurrent_creates_have_one_dense_order() {
     let mut opened = Opened::new().await;
     let writes = (0..300).map(|place| {
         let store = Arc::clone(&opened.store);
@@ -138,7 +138,7 @@ async fn concurrent_creates_are_one_dense_order_in_table_log_and_news() {
 }
 
 #[tokio::test]
-async fn a_bad_write_among_good_ones_fails_alone() {
+async fn a_bad_write_in_a_batch_fails_alone() {
     let opened = Opened::new().await;
     let nobody = Value::Uuid(uuid::Uuid::from_u128(404));
     let bad = message("bad").with("user_created", nobody);
@@ -162,7 +162,7 @@ async fn a_bad_write_among_good_ones_fails_alone() {
 }
 
 #[tokio::test]
-async fn whoever_is_refused_costs_the_others_no_commit_of_their_own() {
+async fn refused_writes_do_not_split_the_batch() {
     let mut opened = Opened::new().await;
     let store = &opened.store;
     let once = |digest: &str| IdempotencyKey {
@@ -232,7 +232,7 @@ async fn whoever_is_refused_costs_the_others_no_commit_of_their_own() {
 }
 
 #[tokio::test]
-async fn several_changes_of_one_write_happen_together_or_not_at_all() {
+async fn the_mutations_of_a_write_are_atomic() {
     let opened = Opened::new().await;
     let kept = number(&opened.store.write(create(vec![message("kept")])).await.unwrap());
     let nobody = Value::Uuid(uuid::Uuid::from_u128(404));
@@ -245,7 +245,7 @@ async fn several_changes_of_one_write_happen_together_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn a_number_is_never_used_twice_not_even_after_a_restart() {
+async fn keys_are_not_reused_after_a_restart() {
     let opened = Opened::new().await;
     let first = opened.store.write(create(vec![message("first")])).await.unwrap();
     let gone = number(&opened.store.write(create(vec![message("gone")])).await.unwrap());
@@ -261,7 +261,7 @@ async fn a_number_is_never_used_twice_not_even_after_a_restart() {
 }
 
 #[tokio::test]
-async fn keys_that_were_chosen_are_stepped_over_and_do_not_move_the_count() {
+async fn chosen_keys_are_skipped_without_moving_the_sequence() {
     let opened = Opened::new().await;
     let chosen = |id| message("chosen").with("id", Value::Integer(id));
     opened.store.write(create(vec![message("1")])).await.unwrap();
@@ -281,7 +281,7 @@ async fn keys_that_were_chosen_are_stepped_over_and_do_not_move_the_count() {
 }
 
 #[tokio::test]
-async fn the_log_keeps_what_a_row_was_and_no_secret() {
+async fn the_log_keeps_old_values_without_secrets() {
     let opened = Opened::new().await;
     let user = Row::empty(&USERS)
         .with("id", Value::Uuid(uuid::Uuid::from_u128(1)))
@@ -314,7 +314,7 @@ async fn the_log_keeps_what_a_row_was_and_no_secret() {
 }
 
 #[tokio::test]
-async fn one_process_uses_a_database() {
+async fn a_database_is_locked_by_one_process() {
     let opened = Opened::new().await;
     let (committed, _published) = mpsc::channel(1);
 
@@ -324,7 +324,7 @@ async fn one_process_uses_a_database() {
 }
 
 #[tokio::test]
-async fn a_newer_schema_is_refused_and_left_alone() {
+async fn a_newer_schema_is_refused() {
     let opened = Opened::new().await;
     opened.store.close().await;
     let insert = "insert into _sqlx_migrations (version, description, success, checksum, \
@@ -341,7 +341,7 @@ async fn a_newer_schema_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
-async fn more_writes_than_may_wait_are_refused_and_the_others_are_kept() {
+async fn a_full_queue_refuses_writes_and_keeps_the_queued_ones() {
     // The published batches are not received, so the writer blocks after the first one.
     let mut opened = Opened::with(1).await;
     let writes: Vec<_> = (0..20_000)
@@ -372,7 +372,7 @@ async fn more_writes_than_may_wait_are_refused_and_the_others_are_kept() {
 }
 
 #[tokio::test]
-async fn more_than_may_wait_by_size_is_refused_and_the_others_are_kept() {
+async fn the_write_queue_is_limited_by_size() {
     let opened = Opened::bent(10_000, |config| config.write_queue_bytes_max = 1 << 20).await;
     let large = "x".repeat(300 << 10);
 
@@ -389,7 +389,7 @@ async fn more_than_may_wait_by_size_is_refused_and_the_others_are_kept() {
 }
 
 #[tokio::test]
-async fn who_has_queued_much_does_not_make_others_wait_for_all_of_it() {
+async fn a_flow_with_a_large_backlog_does_not_delay_others() {
     let mut opened = Opened::new().await;
     let (much, little) = (FlowKey::of("much"), FlowKey::of("little"));
     let large = "x".repeat(256 << 10);
@@ -418,7 +418,7 @@ async fn who_has_queued_much_does_not_make_others_wait_for_all_of_it() {
 }
 
 #[tokio::test]
-async fn a_batch_ends_when_it_has_touched_much() {
+async fn batches_are_limited_by_mutated_bytes() {
     let mut opened = Opened::bent(10_000, |config| config.mutation_bytes_max = 8 << 20).await;
     let text = "x".repeat(60_000);
     let rows: Vec<Row> = (0..50).map(|_| message(&text)).collect();
@@ -460,7 +460,7 @@ async fn a_batch_ends_when_it_has_touched_much() {
 }
 
 #[tokio::test]
-async fn lists_in_their_usual_order_use_an_index() {
+async fn default_sort_orders_use_an_index() {
     let opened = Opened::new().await;
     let mut look = opened.look().await;
 
@@ -478,7 +478,7 @@ async fn lists_in_their_usual_order_use_an_index() {
 }
 
 #[tokio::test]
-async fn what_was_queued_is_committed_when_the_store_closes() {
+async fn closing_the_store_commits_queued_writes() {
     let opened = Opened::new().await;
     let mut queued: Vec<_> =
         (0..50).map(|_| Box::pin(opened.store.write(create(vec![message("queued")])))).collect();

@@ -69,7 +69,7 @@ async fn open() -> TestServer {
 }
 
 #[tokio::test]
-async fn who_writes_is_told_on_both_sockets_until_it_is_sent() {
+async fn typing_is_shown_on_both_endpoints_until_the_message_is_sent() {
     let server = open().await;
     let (alice, bob) = (server.member("Alice").await, server.member("Bob").await);
     let (mut of_alice, mut of_bob) =
@@ -94,7 +94,7 @@ async fn who_writes_is_told_on_both_sockets_until_it_is_sent() {
 }
 
 #[tokio::test]
-async fn whoever_stops_goes_or_falls_silent_does_not_write_any_more() {
+async fn typing_ends_on_stop_disconnect_or_timeout() {
     let timeout = Duration::from_secs(2);
     let server = TestServer::with(|config| config.topics.typing_timeout = timeout).await;
     let (alice, bob) = (server.member("Alice").await, server.member("Bob").await);
@@ -121,7 +121,7 @@ async fn whoever_stops_goes_or_falls_silent_does_not_write_any_more() {
 }
 
 #[tokio::test]
-async fn whoever_has_not_asked_hears_nothing_and_nothing_any_more() {
+async fn typing_is_sent_to_current_subscribers_only() {
     let server = open().await;
     let (alice, bob) = (server.member("Alice").await, server.member("Bob").await);
     let mut deaf = Socket::signed_in(&server, &bob).await;
@@ -142,7 +142,7 @@ async fn whoever_has_not_asked_hears_nothing_and_nothing_any_more() {
 }
 
 #[tokio::test]
-async fn only_readers_are_told_and_only_writers_are_named() {
+async fn typing_needs_read_permission_to_watch_and_create_to_send() {
     let server = TestServer::start().await;
     let reader = server.user_with("reader", &[Permission::to("read", "messages")]).await;
     let writer = server.user_with("writer", &[Permission::to("create", "messages")]).await;
@@ -166,7 +166,7 @@ async fn only_readers_are_told_and_only_writers_are_named() {
 }
 
 #[tokio::test]
-async fn whose_messages_one_may_not_read_is_not_seen_writing_either() {
+async fn row_rules_on_messages_apply_to_typing() {
     let server = TestServer::start().await;
     let alice = server.member("Alice").await;
     let own = Permission::to("read", "messages").on(json!({"user_created": "$CURRENT_USER"}));
@@ -186,7 +186,7 @@ async fn whose_messages_one_may_not_read_is_not_seen_writing_either() {
 }
 
 #[tokio::test]
-async fn rights_that_change_act_at_once_on_who_is_told_and_on_who_is_named() {
+async fn permission_changes_affect_typing_at_once() {
     let timeout = Duration::from_hours(1);
     let server = TestServer::with(|config| config.topics.typing_timeout = timeout).await;
     let admin = server.admin().await;
@@ -223,7 +223,7 @@ async fn rights_that_change_act_at_once_on_who_is_told_and_on_who_is_named() {
 }
 
 #[tokio::test]
-async fn nothing_of_it_is_stored() {
+async fn typing_is_not_stored() {
     let server = open().await;
     let (alice, bob) = (server.member("Alice").await, server.member("Bob").await);
     let mut of_bob = watching(&server, &bob).await;
@@ -241,7 +241,7 @@ async fn nothing_of_it_is_stored() {
 }
 
 #[tokio::test]
-async fn many_who_begin_at_once_are_told_of_together() {
+async fn simultaneous_typing_is_sent_in_few_frames() {
     let server = open().await;
     let bob = server.member("Bob").await;
     let mut of_bob = watching(&server, &bob).await;
@@ -263,12 +263,12 @@ async fn many_who_begin_at_once_are_told_of_together() {
         frames += 1;
     }
     assert!(frames <= 2 + start.elapsed().as_secs(), "{frames} frames");
-    assert_eq!(named, 20, "of more than twenty, twenty are named");
+    assert_eq!(named, 20, "at most twenty users are named");
     server.stop().await;
 }
 
 #[tokio::test]
-async fn what_makes_no_sense_is_answered() {
+async fn invalid_typing_actions_get_an_error() {
     let server = open().await;
     let mut socket = Socket::connect(&server).await;
 
@@ -282,7 +282,7 @@ async fn what_makes_no_sense_is_answered() {
 }
 
 #[tokio::test]
-async fn however_many_visitors_write_accounts_are_named() {
+async fn accounts_are_named_before_anonymous_visitors() {
     let server = open().await;
     let (alice, bob) = (server.member("Alice").await, server.member("Bob").await);
     let mut visitors = Vec::new();

@@ -287,7 +287,7 @@ async fn a_client_that_sends_slowly_gets_its_response() {
 }
 
 #[tokio::test]
-async fn a_head_that_is_refused_unread_is_answered() {
+async fn oversized_heads_get_an_error_response() {
     let server = TestServer::start().await;
     for head in [
         format!("GET / HTTP/1.1\r\nhost: a\r\ncookie: {}\r\n\r\n", "x".repeat(2 << 20)),

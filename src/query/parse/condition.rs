@@ -164,7 +164,7 @@ mod tests {
     }
 
     fn read(actor: &Actor, collection: &'static Collection, json: &Json) -> Result<String, String> {
-        let now = date::parse("2026-03-31T12:00:00.007Z").expect("it is a date");
+        let now = date::parse("2026-03-31T12:00:00.007Z").expect("a valid date");
         let environment = Environment::new(actor, now);
         let filter = Filter::parse(collection, json, &environment, &Limits::default());
         match filter.map_err(|error| error.to_string())? {
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_only_texts() {
+    fn text_values_are_taken_literally() {
         for text in
             ["' OR 1=1 --", "%", "_", "\\", "\0", "héllo 你好 🎉", " a ", "$100", "TRUE", "5"]
         {
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn text_operators() {
+    fn text_operators_are_parsed() {
         for (operator, expected) in [
             ("_contains", "Anywhere false false"),
             ("_ncontains", "Anywhere false true"),
@@ -214,7 +214,7 @@ mod tests {
             ("_niends_with", "End true true"),
         ] {
             for (json, text) in [(json!("NULL"), "NULL"), (json!(5), "5"), (json!(true), "true")] {
-                let (actor, now) = (alice(), date::parse("2026-03-31").expect("it is a date"));
+                let (actor, now) = (alice(), date::parse("2026-03-31").expect("a valid date"));
                 let environment = Environment::new(&actor, now);
                 let filter = json!({"content": { operator: json }});
                 let filter = Filter::parse(&MESSAGES, &filter, &environment, &Limits::default());
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn values_take_the_type_of_the_field() {
+    fn values_are_converted_to_the_type_of_the_field() {
         let uuid = "a7e169a7-0000-4000-8000-00000000000a";
         for (collection, field, json, expected) in [
             (&MESSAGES, "id", json!({"_eq": "5"}), "Eq(Integer(5))".to_owned()),
@@ -291,7 +291,7 @@ mod tests {
                 &MESSAGES,
                 "date_created",
                 json!({"_lte": "2026-01-31"}),
-                format!("Lte(Timestamp({:?}))", date::parse("2026-01-31").expect("it is a date")),
+                format!("Lte(Timestamp({:?}))", date::parse("2026-01-31").expect("a valid date")),
             ),
         ] {
             let found = read(&alice(), collection, &json!({ field: json }));
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn null_and_empty() {
+    fn null_and_empty_tests_are_parsed() {
         for (json, expected) in [
             (json!({"_null": true}), "Null"),
             (json!({"_null": "true"}), "Null"),
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_of_somebody() {
+    fn variables_resolve_for_a_signed_in_user() {
         let [one, two, three] = [1, 2, 3].map(Uuid::from_u128);
         for (json, expected) in [
             (json!({"_eq": "$CURRENT_USER"}), format!("Eq(Uuid({one}))")),
@@ -343,7 +343,7 @@ mod tests {
         ] {
             assert_eq!(test_of(&alice(), "user_created", &json), Ok(expected), "{json}");
         }
-        let hour_ago = date::parse("2026-03-31T11:00:00.007Z").expect("it is a date");
+        let hour_ago = date::parse("2026-03-31T11:00:00.007Z").expect("a valid date");
         assert_eq!(
             test_of(&alice(), "date_created", &json!({"_gt": "$NOW(-1 hour)"})),
             Ok(format!("Gt(Timestamp({hour_ago:?}))")),
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_of_nobody_fit_nothing() {
+    fn unset_variables_match_nothing() {
         let nobody = Actor::nobody();
         for (json, expected) in [
             (json!({"_eq": "$CURRENT_USER"}), "Or([])"),
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals() {
+    fn invalid_input_is_refused() {
         let empty = |operator: &str| {
             format!(
                 "You can't filter for an empty string in \"{operator}\". Use \"_empty\" or \

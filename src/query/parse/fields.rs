@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn trees() {
+    fn input_is_parsed_into_a_tree() {
         for (json, expected) in [
             (json!("id,content"), "id content"),
             (json!(" content , id ,"), "content id"),
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn all_unknown_names_of_the_first_level_that_has_any() {
+    fn unknown_fields_of_the_first_bad_level_are_reported() {
         for (json, collection, unknown, path) in [
             (json!("nope"), "messages", vec!["nope"], ""),
             (json!("nope,id,nope2,nope"), "messages", vec!["nope", "nope2"], ""),
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals() {
+    fn invalid_input_is_refused() {
         for (json, expected) in [
             (json!("year(id)"), "\"year\" is a function of dates, and \"id\" is none"),
             (json!(["id", 5]), "\"fields[1]\" must be a string"),
@@ -281,12 +281,12 @@ mod tests {
         ] {
             assert_eq!(read(&MESSAGES, &json), Err(QueryError::invalid(expected)), "{json}");
         }
-        let error = read(&USERS, &json!("count(policies)")).expect_err("it is refused");
+        let error = read(&USERS, &json!("count(policies)")).expect_err("invalid input");
         assert!(error.to_string().starts_with("There is no function \"count\""), "{error}");
     }
 
     #[test]
-    fn paths_have_an_end() {
+    fn relational_depth_is_limited() {
         let too_deep = Err(QueryError::invalid("Max relational depth exceeded"));
 
         assert!(read(&ROLES, &json!(format!("{}name", "parent.".repeat(9)))).is_ok());

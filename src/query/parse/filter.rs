@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn trees() {
+    fn input_is_parsed_into_a_tree() {
         let a = "Field(content, Eq(Text(\"a\")))";
         let b = "Field(content, Eq(Text(\"b\")))";
         for (json, expected) in [
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_of_dates() {
+    fn date_parts_can_be_filtered() {
         for (json, expected) in [
             (
                 json!({"year(date_created)": {"_eq": 2026}}),
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_restricts_nothing() {
+    fn empty_filters_restrict_nothing() {
         for json in [
             json!({}),
             json!("{}"),
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals() {
+    fn invalid_input_is_refused() {
         for (json, reason) in [
             (json!("{\"content\":"), "Invalid JSON for filter object"),
             (json!("x"), "Invalid JSON for filter object"),
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_do_not_exist() {
+    fn unknown_fields_are_refused() {
         for (json, collection, field, path) in [
             (json!({"nope": {"_eq": 1}}), "messages", "nope", ""),
             (json!({"1=1; --": "x"}), "messages", "1=1; --", ""),
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn filters_have_a_depth() {
+    fn filter_depth_is_limited() {
         let nested =
             |levels: usize| (0..levels).fold(json!({"id": 1}), |inner, _| json!({"_and": [inner]}));
         let parents = |levels: usize| {
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn filters_have_a_size() {
+    fn filter_size_is_limited() {
         let limits = Limits { parts: 4, ..Limits::default() };
         let too_many = Err(QueryError::invalid("A query may have at most 4 parts"));
         let read = |json: &Json| read_within(&limits, &MESSAGES, json);

@@ -25,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_and_their_texts_are_the_same() {
+    fn numbers_and_numeric_texts_are_parsed_alike() {
         for (json, expected) in [
             (json!(5), Ok(5)),
             (json!("5"), Ok(5)),

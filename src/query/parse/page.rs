@@ -102,11 +102,11 @@ mod tests {
     use crate::query::Limits;
 
     fn reason<T: std::fmt::Debug>(result: Result<T, QueryError>) -> String {
-        result.expect_err("it is refused").to_string()
+        result.expect_err("invalid input").to_string()
     }
 
     #[test]
-    fn limits() {
+    fn limits_are_parsed() {
         for (json, expected) in [
             (json!(10), Limit::Of(10)),
             (json!("10"), Limit::Of(10)),
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_wins_over_an_offset() {
+    fn a_page_overrides_an_offset() {
         let found = |at: Json, page: Json, limit| offset(Some(&at), Some(&page), limit);
 
         assert_eq!(offset(None, None, Limit::Of(10)), Ok(0));
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn counts() {
+    fn meta_counts_are_parsed() {
         let both = Meta { total: true, filter: true };
         let filter = Meta { total: false, filter: true };
         for (json, expected) in [

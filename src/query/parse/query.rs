@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn real_values_and_their_texts_are_the_same() {
+    fn values_and_their_texts_are_parsed_alike() {
         let values = json!({
             "fields": ["*", "user_created.first_name"],
             "filter": {"content": {"_nnull": true}},
@@ -171,7 +171,7 @@ mod tests {
             "meta": "*",
         });
 
-        let query = read(&values).expect("it has a meaning");
+        let query = read(&values).expect("the query parses");
 
         assert_eq!(read(&texts).as_ref(), Ok(&query));
         assert_eq!(query.limit, Limit::Of(10));
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_empty_or_unknown_is_absent() {
+    fn empty_and_unknown_parameters_are_ignored() {
         let everything = Query::everything(&Limits::default());
         assert_eq!(everything.limit, Limit::Of(100));
         for json in [
@@ -198,23 +198,23 @@ mod tests {
         ] {
             assert_eq!(read(&json).as_ref(), Ok(&everything), "{json}");
         }
-        let none = read(&json!({"limit": ""})).expect("it has a meaning");
+        let none = read(&json!({"limit": ""})).expect("the query parses");
         assert_eq!(none.limit, Limit::Of(0));
     }
 
     #[test]
-    fn other_names() {
+    fn aliases_are_resolved() {
         let query = read(&json!({
             "fields": "id,words,author.first_name",
             "alias": {"words": "content", "author": "user_created", "unused": "id"},
         }));
-        let Selection::Related(author) = &query.as_ref().expect("it has a meaning").fields.0[2]
+        let Selection::Related(author) = &query.as_ref().expect("the query parses").fields.0[2]
         else {
             panic!("{query:?}");
         };
         assert_eq!((author.name.as_ref(), author.field.name), ("author", "user_created"));
 
-        let star = read(&json!({"alias": "{\"words\":\"content\"}"})).expect("it has a meaning");
+        let star = read(&json!({"alias": "{\"words\":\"content\"}"})).expect("the query parses");
         let content = Term::from(MESSAGES.require("content"));
         assert_eq!(star.fields.0, [Selection::All, Selection::Term("words".into(), content)]);
     }
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_behind_a_relation() {
+    fn nested_queries_apply_to_their_relation() {
         let deep = json!({"user_created": {
             "_filter": {"first_name": {"_eq": "Bob"}},
             "_sort": "id",
@@ -233,7 +233,7 @@ mod tests {
         }});
         let fields = "user_created.first_name,user_created.role.users.id";
         for deep in [deep.clone(), json!(deep.to_string())] {
-            let query = read(&json!({"fields": fields, "deep": deep})).expect("it has a meaning");
+            let query = read(&json!({"fields": fields, "deep": deep})).expect("the query parses");
             let Selection::Related(author) = &query.fields.0[0] else { panic!("{query:?}") };
             assert_eq!(
                 format!("{:?}", author.nested.filter),
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_of_null_is_none() {
+    fn a_null_filter_is_refused() {
         for json in [json!({"filter": null}), json!({"filter": "null"})] {
             let expected = QueryError::invalid("\"filter\" must be of type object");
             assert_eq!(read(&json), Err(expected), "{json}");
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn shapes_that_make_no_sense() {
+    fn malformed_parameters_are_refused() {
         let period = "\"alias\" key/value can't contain a period character `.`";
         for (json, expected) in [
             (json!({"alias": "x"}), "\"alias\" has to be an object"),
@@ -289,13 +289,13 @@ mod tests {
             assert!(matches!(read(&json), Err(QueryError::UnknownFields { .. })), "{json}");
         }
         for name in ["xml", "yaml"] {
-            let error = read(&json!({"export": name})).expect_err("it is refused");
+            let error = read(&json!({"export": name})).expect_err("invalid input");
             assert!(error.to_string().contains(name), "{error}");
         }
     }
 
     #[test]
-    fn a_query_is_an_object() {
+    fn a_query_must_be_an_object() {
         for json in [json!("x"), json!(5), json!([]), json!(true)] {
             let expected = QueryError::invalid("\"query\" must be of type object");
             assert_eq!(read(&json), Err(expected), "{json}");
@@ -314,7 +314,7 @@ mod tests {
             (json!({"limit": "7"}), Some(500), Limit::Of(7)),
             (json!({"limit": 100_000}), None, Limit::Of(100_000)),
         ] {
-            let query = read_within(&limits(max), &json).expect("it has a meaning");
+            let query = read_within(&limits(max), &json).expect("the query parses");
             assert_eq!(query.limit, expected, "{json} {max:?}");
         }
         let query = read_within(&limits(Some(10)), &json!({"limit": 50, "page": 2}));
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn all_parts_share_one_bound() {
+    fn all_parts_share_one_limit() {
         let limits = Limits { parts: 3, ..Limits::default() };
         let json = json!({"fields": "id", "filter": {"id": 1}, "sort": "id"});
         assert!(read_within(&limits, &json).is_ok());
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn relations_share_one_bound_wherever_they_are_followed() {
+    fn all_relations_share_one_limit() {
         let limits = Limits { relations: 3, ..Limits::default() };
         let name = json!({"user_created": {"first_name": "x"}});
         let expected = QueryError::invalid("A query may follow at most 3 relations");
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_to_look_for_have_a_length() {
+    fn search_text_length_is_limited() {
         let limits = Limits { term: 3, ..Limits::default() };
         let expected = QueryError::invalid("A text to look for may have at most 3 characters");
         for (json, refused) in [

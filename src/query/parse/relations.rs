@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn relations() {
+    fn filters_on_relations_are_parsed() {
         let bob = "Related(user_created, Field(first_name, Eq(Text(\"Bob\"))))";
         let set = "Field(user_created, Nnull)";
         for (json, expected) in [
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn items_of_a_list() {
+    fn filters_on_lists_are_parsed() {
         let admin = "Related(policy, Field(name, Eq(Text(\"Admin\"))))";
         let named = json!({"policy": {"name": "Admin"}});
         for (json, expected) in [

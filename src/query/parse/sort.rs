@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn orders() {
+    fn sort_orders_are_parsed() {
         for (json, expected) in [
             (json!("-date_created,id"), "-date_created id"),
             (json!(" - date_created , id ,"), "-date_created id"),
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_do_not_exist() {
+    fn unknown_fields_are_refused() {
         for (json, collection, field, path) in [
             (json!("id,nope"), "messages", "nope", ""),
             (json!("?"), "messages", "?", ""),
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_order_is_refused() {
+    fn unsortable_fields_are_refused() {
         for (json, expected) in [
             (json!("year(email)"), "\"year\" is a function of dates, and \"email\" is none"),
             (json!("password"), "\"password\" has no order"),
@@ -142,22 +142,22 @@ mod tests {
             (json!([5]), "\"sort[0]\" must be a string"),
             (json!({"id": 1}), "\"sort\" must be an array"),
         ] {
-            let error = read(&USERS, &json).expect_err("it is refused");
+            let error = read(&USERS, &json).expect_err("invalid input");
             assert_eq!(error, QueryError::invalid(expected), "{json}");
         }
         for name in ["policies", "policies.sort"] {
-            let error = read(&USERS, &json!(name)).expect_err("it is refused").to_string();
+            let error = read(&USERS, &json!(name)).expect_err("invalid input").to_string();
             assert!(error.starts_with("\"policies\" is a list"), "{error}");
         }
     }
 
     #[test]
-    fn paths_have_an_end() {
+    fn relational_depth_is_limited() {
         let name = format!("role{}.name", ".parent".repeat(8));
         assert!(read(&USERS, &json!(name)).is_ok());
 
         let name = format!("role{}.name", ".parent".repeat(9));
-        let error = read(&USERS, &json!(name)).expect_err("it is refused");
+        let error = read(&USERS, &json!(name)).expect_err("invalid input");
         assert_eq!(error, QueryError::invalid("Max relational depth exceeded"));
     }
 }

@@ -171,7 +171,7 @@ mod tests {
     }
 
     fn shown(query: &Json) -> String {
-        let totals = read(&MESSAGES, query).expect("it has a meaning").expect("it asks something");
+        let totals = read(&MESSAGES, query).expect("the query parses").expect("it has aggregates");
         let groups = totals.groups.iter().map(|(name, _)| name.to_string());
         let sums = totals.totals.iter().map(|total| {
             let of = total.of.map_or("*".into(), Term::name);
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn all_spellings() {
+    fn every_spelling_is_parsed() {
         for (query, expected) in [
             (json!({"aggregate": {"count": "*"}}), "count(*)"),
             (json!({"aggregate": {"count": ["*"]}}), "count(*)"),
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals() {
+    fn invalid_input_is_refused() {
         for (query, expected) in [
             (json!({"aggregate": "{bad"}), "Invalid JSON for aggregate object"),
             (json!({"aggregate": ["count"]}), "\"aggregate\" must be of type object"),
@@ -250,13 +250,13 @@ mod tests {
             (json!({"groupBy": "policies"}), "\"policies\" is a list"),
             (json!({"groupBy": "status", "sort": "email"}), "Groups can be sorted by"),
         ] {
-            let error = read(&USERS, &query).expect_err("it is refused").to_string();
+            let error = read(&USERS, &query).expect_err("invalid input").to_string();
             assert!(error.starts_with(expected), "{query}: {error}");
         }
     }
 
     #[test]
-    fn names_that_do_not_exist() {
+    fn unknown_fields_are_refused() {
         for query in [
             json!({"aggregate": {"count": "nope"}}),
             json!({"aggregate": {"sum": "*"}}),
@@ -265,7 +265,7 @@ mod tests {
             json!({"groupBy": "year(nope)"}),
             json!({"groupBy": "content", "sort": "nope"}),
         ] {
-            let error = read(&MESSAGES, &query).expect_err("it is refused");
+            let error = read(&MESSAGES, &query).expect_err("invalid input");
             assert!(matches!(error, QueryError::UnknownFields { .. }), "{query}");
         }
     }

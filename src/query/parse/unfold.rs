@@ -25,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_unfolded_once() {
+    fn a_json_text_is_decoded_once() {
         let unfolded = |json| unfold(&json).unwrap().map(Cow::into_owned);
 
         assert_eq!(unfolded(json!("{\"a\":\"1\"}")), Some(json!({"a": "1"})));

@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tutorials_history() {
+    fn the_tutorial_history_query_compiles() {
         let select = Select {
             sort: vec![Sort {
                 path: Vec::new(),
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_through_a_relation_is_one_join() {
+    fn filters_on_one_relation_share_a_join() {
         let name = |text: &str| {
             Filter::Related(
                 MESSAGES.require("user_created"),
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_alternative_is_true_and_an_empty_list_of_them_false() {
+    fn an_empty_and_is_true_and_an_empty_or_is_false() {
         let open = Filter::Or(vec![
             Filter::everything(),
             Filter::Field(MESSAGES.require("content"), Test::Null),
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thousand_alternatives_are_no_deep_expression() {
+    fn a_thousand_alternatives_compile_to_a_shallow_expression() {
         let test = |number| Filter::Field(MESSAGES.key(), Test::Eq(Value::Integer(number)));
         let filter = Filter::Or((0..1000).map(test).collect());
 
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn wildcards_in_a_text_are_ordinary_characters() {
+    fn wildcards_in_a_text_are_literal() {
         let test = Test::Text {
             place: Place::Anywhere,
             text: "100%".into(),
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_condition_on_a_list_is_a_subquery() {
+    fn a_list_condition_compiles_to_a_subquery() {
         let named = Filter::Related(
             ACCESS.require("policy"),
             Box::new(Filter::Field(POLICIES.require("name"), Test::Eq(Value::text("A")))),
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_for_each_is_a_window() {
+    fn a_page_per_parent_compiles_to_a_window_function() {
         let select = Select { limit: Some(2), offset: 3, ..Select::default() };
         let keys = [1, 2].map(|id| Key::Uuid(uuid::Uuid::from_u128(id)));
 

@@ -85,7 +85,7 @@ mod tests {
     use crate::query::TotalsSort;
 
     #[test]
-    fn groups_and_totals_in_one_statement() {
+    fn groups_and_totals_compile_to_one_statement() {
         let year = Term { field: MESSAGES.require("date_created"), part: Some(DatePart::Year) };
         let author = Term::from(MESSAGES.require("user_created"));
         let asked = Aggregation {

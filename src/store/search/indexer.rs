@@ -166,7 +166,7 @@ impl Indexer {
         self.failed = match outcome {
             Ok(()) => None,
             Err(error) => {
-                tracing::warn!(error = %error, "the index for searches stays behind");
+                tracing::warn!(error = %error, "cannot update the search index");
                 if let Some(connection) = self.connection.take() {
                     let _ = connection.close_hard().await;
                 }
@@ -182,7 +182,7 @@ impl Indexer {
         self.bytes = adapt(self.bytes, start.elapsed(), BYTES);
         let progress = outcome.inspect_err(|_| self.pending = Pending::default())?;
         if progress.built {
-            tracing::info!(seq = progress.seq, "the index for searches is whole");
+            tracing::info!(seq = progress.seq, "the search index is complete");
         }
         self.seq.store(progress.seq, Ordering::Release);
         self.building = progress.building;
@@ -208,7 +208,7 @@ impl Indexer {
         if let Some(connection) = self.connection
             && let Err(error) = connection.close().await
         {
-            tracing::warn!(error = %error, "the index for searches was not closed cleanly");
+            tracing::warn!(error = %error, "the search index was not closed cleanly");
         }
     }
 
@@ -242,7 +242,7 @@ impl Indexer {
             *pending = Pending::default();
             (seq, below) = begin_anew(&mut step).await?;
             if below.is_some() {
-                tracing::info!("the index for searches is made anew");
+                tracing::info!("rebuilding the search index");
             }
         } else {
             let keys = pending.take(*bytes);

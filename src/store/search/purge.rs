@@ -262,10 +262,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_purge_removes_deleted_texts_from_all_segments_in_small_steps() {
+    async fn a_purge_removes_deleted_texts_in_small_steps() {
         let mut connection = index().await;
         delete(&mut connection).await;
-        assert_eq!(traces(&mut connection).await, 2, "a delete leaves the trigrams");
+        assert_eq!(traces(&mut connection).await, 2, "a delete keeps the trigrams");
 
         let mut purge = Purge { next: Instant::now(), ..Purge::new(5, 0) };
         let steps = run(&mut purge, &mut connection).await;
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_merge_that_was_under_way_hides_nothing() {
+    async fn a_purge_covers_segments_of_an_unfinished_merge() {
         let mut connection = index().await;
         // When the rare text is deleted, the merge has already written it.
         let mut merged = 0;
@@ -295,11 +295,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_index_rests_between_two_purges_unless_one_is_requested() {
+    async fn purges_are_spaced_out_unless_requested() {
         let mut connection = index().await;
         let mut purge = Purge::new(5, 0);
         let now = Instant::now();
-        assert!(purge.pause(5, now) > Some(REST_MIN / 2), "the first one is not at the start");
+        assert!(purge.pause(5, now) > Some(REST_MIN / 2), "the first purge is delayed");
 
         let purges = purge.purges();
         purges.request(7);
@@ -317,7 +317,7 @@ mod tests {
         purge.note(8, None);
         assert!(purge.pause(8, now) > Some(REST_MIN / 2));
         purge.note(8, Some(9));
-        assert_eq!(purge.pause(9, now), None, "an index that was emptied has nothing to purge");
+        assert_eq!(purge.pause(9, now), None, "an emptied index needs no purge");
     }
 
     #[test]

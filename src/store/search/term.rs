@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_is_its_trigrams() {
+    fn a_word_is_split_into_trigrams() {
         assert_eq!(trigrams("abcd").as_deref(), Some(r#""abc" "bcd""#));
         assert_eq!(trigrams("ÄÖ你").as_deref(), Some(r#""ÄÖ你""#));
         assert_eq!(trigrams("\"*-^").as_deref(), Some(r#""""*-" "*-^""#));
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_part_that_is_compared_by_bytes_the_core_is_asked_for() {
+    fn a_byte_compared_term_is_reduced_to_its_core() {
         for (part, expected) in [
             ("Banana", Some("banan")),
             ("Привет", Some("приве")),
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shorter_word_begins_a_trigram() {
+    fn a_short_word_becomes_a_trigram_prefix_range() {
         let text = |text: &str| text.to_owned();
 
         assert_eq!(range("天气"), Some((text("天气"), Some(text("天氕")))));

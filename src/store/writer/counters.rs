@@ -101,7 +101,10 @@ impl Counters {
     }
 
     fn of(&mut self, collection: &'static Collection) -> &mut Count {
-        debug_assert!(*collection == MESSAGES || *collection == PERMISSIONS, "keys are counted");
+        debug_assert!(
+            *collection == MESSAGES || *collection == PERMISSIONS,
+            "only these collections have counters"
+        );
         if *collection == MESSAGES { &mut self.messages } else { &mut self.permissions }
     }
 }

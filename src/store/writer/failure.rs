@@ -53,7 +53,7 @@ mod tests {
     use crate::model::schema::USERS;
 
     #[test]
-    fn the_field_is_found_in_the_words_of_the_engine() {
+    fn the_violated_field_is_parsed_from_the_engine_message() {
         let field = |collection, message| violated(collection, message).map(|field| field.name);
 
         assert_eq!(field(&MESSAGES, "UNIQUE constraint failed: messages.id"), Some("id"));

@@ -206,7 +206,7 @@ impl Writer {
     ) -> Result<Vec<JobResult>, StoreError> {
         let outcome = self.attempt(jobs, mode).await;
         if let Err(StoreError::Database(error)) = &outcome {
-            tracing::error!(error = %error, "a transaction failed, the connection is made anew");
+            tracing::error!(error = %error, "a transaction failed, reopening the connection");
             if let Some(connection) = self.connection.take() {
                 // Closing rolls back the transaction. If it fails, the lock on the file is still
                 // released with the connection.

@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_is_room_for_so_many_and_so_much() {
+    fn the_queue_is_bounded_by_jobs_and_bytes() {
         let bounds = |jobs_max, bytes_max| {
             let (jobs, bytes) = (AtomicUsize::new(0), AtomicUsize::new(0));
             Arc::new(Bounds { jobs_max, bytes_max, jobs, bytes })
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_larger_than_all_goes_alone() {
+    fn an_oversized_job_is_accepted_only_into_an_empty_queue() {
         let (jobs, bytes) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let bounds = Arc::new(Bounds { jobs_max: 9, bytes_max: 20, jobs, bytes });
 

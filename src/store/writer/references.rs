@@ -86,7 +86,7 @@ impl Batch<'_> {
     /// being deleted themselves.
     fn refers(&self, referring: &'static Collection, field: &'static Field) -> Filter {
         let values = |keys: &HashSet<Key>| keys.iter().copied().map(Value::from).collect();
-        let (_, keys) = self.deleting.last().expect("something is being deleted");
+        let (_, keys) = self.deleting.last().expect("a deletion is in progress");
         let mut filter = Filter::Field(field, Test::In(values(keys)));
         for (collection, keys) in &self.deleting {
             if *collection == referring {
@@ -109,7 +109,7 @@ impl Batch<'_> {
             .filter(|(other, field)| *other == referring && field.on_delete == OnDelete::SetNull)
             .map(|(_, field)| field)
             .collect();
-        let (_, keys) = self.deleting.last().expect("something is being deleted");
+        let (_, keys) = self.deleting.last().expect("a deletion is in progress");
         let mut groups: Vec<(Vec<&'static Field>, Vec<Row>)> = Vec::new();
         for item in items {
             let leads = |field: &&'static Field| {

@@ -10,46 +10,48 @@ pub(super) const CLOSES: [(Option<u16>, &str, &str); 9] = [
     (
         None,
         "",
-        "The protocol says so: signing in failed or took too long, or there was no sign of life. \
-         Programs see 1005.",
+        "A close frame without a code: the sign-in failed or timed out, or the connection missed a \
+         heartbeat. WebSocket APIs report 1005.",
     ),
-    (Some(encode::PROTOCOL_ERROR), "", "A broken frame."),
-    (Some(encode::INVALID_TEXT), "", "Text that is not UTF-8."),
-    (Some(encode::TOO_BIG), "", "A message over `WEBSOCKETS_FRAME_SIZE_MAX`."),
-    (Some(encode::INTERNAL_ERROR), "", "The server has failed on this connection: connect again."),
-    (Some(encode::RESTART), "restarting", "The server stops or restarts: connect again."),
+    (Some(encode::PROTOCOL_ERROR), "", "The client sent an invalid frame."),
+    (Some(encode::INVALID_TEXT), "", "A text message is not valid UTF-8."),
+    (Some(encode::TOO_BIG), "", "A message exceeds `WEBSOCKETS_FRAME_SIZE_MAX`."),
+    (Some(encode::INTERNAL_ERROR), "", "An internal error occurred on this connection: reconnect."),
+    (Some(encode::RESTART), "restarting", "The server stops or restarts: reconnect."),
     (
         Some(encode::TRY_AGAIN),
         encode::SENDS_SLOWLY,
-        "The rest of a message did not come in time: connect again.",
+        "The rest of a message did not arrive in time: reconnect.",
     ),
     (
         Some(encode::TRY_AGAIN),
         encode::SENDS_MUCH,
-        "The messages, requests and responses under way of the account or address take more memory than \
-         its share of `ANSWERS_SIZE_MAX`: connect again, and send less at once.",
+        "The pending messages, requests and responses of the account or address use more memory \
+         than its share of `ANSWERS_SIZE_MAX`: reconnect, and send less at once.",
     ),
     (
         Some(encode::TRY_AGAIN),
         encode::READS_SLOWLY,
-        "More than `WEBSOCKETS_OUTBOX_SIZE_MAX` waited to be read, or more than \
-         `WEBSOCKETS_OUTBOXES_SIZE_MAX` of all sockets and most of it of this one: connect again.",
+        "The unread data of this connection exceeds `WEBSOCKETS_OUTBOX_SIZE_MAX`, or that of all \
+         connections exceeds `WEBSOCKETS_OUTBOXES_SIZE_MAX` and this one has the most: reconnect.",
     ),
 ];
 
 /// Status, meaning.
 const REFUSALS: [(u16, &str); 5] = [
-    (400, "The handshake is none (RFC 6455, section 4)."),
-    (401, "The token in the address or the cookie is no good, or one is needed (`strict`)."),
+    (400, "The handshake is invalid (RFC 6455, section 4)."),
+    (401, "The token in the URL or the cookie is invalid, or a token is required (`strict`)."),
     (
         403,
-        "There are `WEBSOCKETS_REST_CONN_LIMIT` connections, or a cookie comes from a page of another origin.",
+        "The connection limit `WEBSOCKETS_REST_CONN_LIMIT` is reached, or a page of another origin \
+         sent a cookie.",
     ),
     (
         404,
-        "It is no request for a socket, or there is none (`WEBSOCKETS_ENABLED`, `TOPICS_ENABLED`).",
+        "The request is not a WebSocket upgrade, or the endpoint is disabled \
+         (`WEBSOCKETS_ENABLED`, `TOPICS_ENABLED`).",
     ),
-    (503, "Too many came at once, or the server stops: try again after `Retry-After`."),
+    (503, "Too many connections arrived at once, or the server stops: see `Retry-After`."),
 ];
 
 /// Returns the close codes.

@@ -15,12 +15,12 @@ use crate::transport::asyncapi::shapes::refusal;
 use crate::transport::asyncapi::shapes::request;
 use crate::transport::asyncapi::subscriptions;
 
-const ABOUT: &str = "The socket of Directus, unless `WEBSOCKETS_ENABLED` is false. `WEBSOCKETS_REST_AUTH` says what a connection may do before \
-it signs in: as much as the public (`public`), nothing, and it has ten seconds to sign in \
-(`handshake`), or there is none without a token (`strict`). Frames of one \
-connection are handled and answered in order; news comes in between, and `uid` tells what an answer \
-belongs to. Frames of an unknown `type` are passed over. Every \
-connection is asked for a sign of life each `WEBSOCKETS_HEARTBEAT_PERIOD`.";
+const ABOUT: &str = "The WebSocket protocol of Directus, unless `WEBSOCKETS_ENABLED` is false. \
+`WEBSOCKETS_REST_AUTH` sets the permissions of a connection before the sign-in: those of the \
+public (`public`), or none, with ten seconds to sign in (`handshake`). `strict` refuses \
+connections without a token. The frames of a connection are processed and answered in order; \
+events arrive in between, and `uid` links a response to its request. Frames of an unknown `type` \
+are ignored. The server pings every connection at intervals of `WEBSOCKETS_HEARTBEAT_PERIOD`.";
 
 /// Returns the description of `/websocket`.
 pub(super) fn channel() -> Channel {
@@ -50,15 +50,15 @@ fn of_sign_in() -> Vec<Message> {
         Message::of_client(
             "signInWithPassword",
             "Sign in with a password",
-            "Begins a session. A sign-in on an open connection makes it somebody else's; its \
+            "Starts a session. A sign-in on an open connection replaces its account; the \
              subscriptions stay.",
             request(
                 &["type", "email", "password"],
                 json!({
                     "type": always("auth"),
-                    "email": text("The address of the account, in any case."),
-                    "password": text("Its password."),
-                    "otp": text("A code of the second factor, where the account has one."),
+                    "email": text("The email address of the account; case-insensitive."),
+                    "password": text("The password of the account."),
+                    "otp": text("A two-factor code, if the account has a second factor."),
                     "uid": reference("Uid"),
                 }),
             ),
@@ -66,7 +66,7 @@ fn of_sign_in() -> Vec<Message> {
         Message::of_client(
             "signInWithRefreshToken",
             "Sign in with a refresh token",
-            "Goes on with a session, and replaces its refresh token.",
+            "Continues a session, and replaces its refresh token.",
             request(
                 &["type", "refresh_token"],
                 json!({
@@ -79,7 +79,7 @@ fn of_sign_in() -> Vec<Message> {
         Message::of_client(
             "signInWithToken",
             "Sign in with an access token",
-            "Or with a static token. Lasts as long as the token does.",
+            "Or with a static token. The sign-in lasts until the token expires.",
             request(
                 &["type", "access_token"],
                 json!({
@@ -92,8 +92,8 @@ fn of_sign_in() -> Vec<Message> {
         Message::of_client(
             "signOut",
             "Sign out",
-            "Makes the connection nobody's, or the public's, and ends the session if this connection \
-             began it. There is no answer.",
+            "Leaves the connection with the permissions of the public, or with none, and ends the \
+             session if this connection started it. There is no response.",
             request(
                 &["type", "action"],
                 json!({
@@ -106,7 +106,8 @@ fn of_sign_in() -> Vec<Message> {
         Message::of_server(
             "signedIn",
             "Signed in",
-            "The answer to a good sign-in, with the next refresh token unless it was an access token.",
+            "The response to a successful sign-in, with the next refresh token unless an access \
+             token was used.",
             object(
                 &["type", "status"],
                 json!({
@@ -119,10 +120,11 @@ fn of_sign_in() -> Vec<Message> {
         ),
         Message::of_server(
             "notSignedIn",
-            "Not signed in, or not any more",
-            "`AUTH_FAILED`: a sign-in failed, or what it rested on has ended. `TOKEN_EXPIRED`: sign in \
-             again, subscriptions wait for it. `AUTH_TIMEOUT`: that did not come in time. Where the \
-             public has no socket the connection is closed then.",
+            "Sign-in failed or ended",
+            "`AUTH_FAILED`: a sign-in failed, or its credential was revoked. `TOKEN_EXPIRED`: sign \
+             in again; the subscriptions wait for it. `AUTH_TIMEOUT`: no new sign-in arrived in \
+             time. Unless the mode is `public`, `AUTH_FAILED` and `AUTH_TIMEOUT` close the \
+             connection.",
             refusal(&always("auth")),
         ),
     ]
@@ -132,17 +134,17 @@ fn of_typing() -> Vec<Message> {
     vec![
         Message::of_client(
             "typing",
-            "Say that one is writing",
-            "Or that one is not, or ask to be told who is. To be repeated while keys are pressed; it \
-             lasts for `TYPING_TIMEOUT`. There is no answer but to what is refused. Not part of \
-             Directus.",
+            "Start or stop typing",
+            "Marks the user as typing or not typing, or subscribes to the list of typing users. \
+             Repeat `start` while keys are pressed; it lasts for `TYPING_TIMEOUT`. Only refused \
+             frames get a response. Not part of Directus.",
             request(
                 &["type"],
                 json!({
                     "type": always("typing"),
                     "action": one_of(
                         &["start", "stop", "subscribe", "unsubscribe"],
-                        "`start` without it.",
+                        "`start` by default.",
                     ),
                     "uid": reference("Uid"),
                 }),
@@ -150,8 +152,8 @@ fn of_typing() -> Vec<Message> {
         ),
         Message::of_server(
             "typists",
-            "Who is writing",
-            "To those who asked, at most once a second; takes the place of what was told before.",
+            "Typing users",
+            "Sent to subscribers, at most once a second; replaces the previous list.",
             object(
                 &["type", "data"],
                 json!({
@@ -169,27 +171,28 @@ fn of_life() -> Vec<Message> {
     vec![
         Message::of_client(
             "ping",
-            "Ask for a sign of life",
-            "Answered at once, behind what was answered before.",
+            "Ping",
+            "Answered at once, after the responses to earlier frames.",
             request(&["type"], with_uid("ping")),
         ),
         Message::of_server(
             "pong",
-            "A sign of life",
-            "The answer.",
+            "Pong",
+            "The response to a ping.",
             object(&["type"], with_uid("pong")),
         ),
         Message::of_server(
             "heartbeat",
-            "Are you there?",
-            "To be answered; who says nothing at all until the next one is closed. Before a sign-in a \
-             ping of the protocol is sent instead, which browsers answer by themselves.",
+            "Heartbeat ping",
+            "Requires an answer: a connection that sends nothing until the next one is closed. \
+             Before a sign-in the server sends a ping of the WebSocket protocol instead, which \
+             browsers answer automatically.",
             object(&["type"], json!({"type": always("ping")})),
         ),
         Message::of_client(
             "heartbeatAnswer",
-            "Yes",
-            "Also says that everything before the question has arrived.",
+            "Heartbeat answer",
+            "Also acknowledges all frames before the ping.",
             request(&["type"], json!({"type": always("pong")})),
         ),
     ]
@@ -212,8 +215,9 @@ fn operations() -> Vec<Operation> {
         },
         Operation {
             name: "loseStanding",
-            title: "A sign-in that ends",
-            about: "Told when it happens: expiry, a suspension, another password, a session that ends.",
+            title: "End of a sign-in",
+            about: "Sent when the token expires, the account is suspended, the password changes or \
+                    the session ends.",
             from: From::Server,
             messages: &["notSignedIn"],
             replies: &[],
@@ -221,7 +225,7 @@ fn operations() -> Vec<Operation> {
         Operation {
             name: "changeItems",
             title: "Reading and changing items",
-            about: "As over REST, by the same rules.",
+            about: "With the same rules as over REST.",
             from: From::Client,
             messages: &["createItems", "readItems", "updateItems", "deleteItems"],
             replies: &["items", "refused"],
@@ -229,31 +233,31 @@ fn operations() -> Vec<Operation> {
         Operation {
             name: "follow",
             title: "Subscribing",
-            about: "To what happens to the items of a collection, or to one of them.",
+            about: "To the changes of a collection, or of one of its items.",
             from: From::Client,
             messages: &["subscribe", "unsubscribe"],
             replies: &["subscriptionInit", "subscriptionEnded", "refused"],
         },
         Operation {
             name: "tellNews",
-            title: "News",
-            about: "For each subscription that an event fits.",
+            title: "Events",
+            about: "Sent for each subscription that matches the event.",
             from: From::Server,
             messages: &["subscriptionEvent", "subscriptionError"],
             replies: &[],
         },
         Operation {
             name: "noteTyping",
-            title: "Who is writing",
-            about: "Never stored, and told to those alone who ask.",
+            title: "Typing users",
+            about: "Not stored, and sent only to subscribers.",
             from: From::Client,
             messages: &["typing"],
             replies: &["typists", "refused"],
         },
         Operation {
             name: "askForLife",
-            title: "Is the server there?",
-            about: "For clients that want to know.",
+            title: "Connection check",
+            about: "For clients that test the connection.",
             from: From::Client,
             messages: &["ping"],
             replies: &["pong"],
@@ -261,7 +265,7 @@ fn operations() -> Vec<Operation> {
         Operation {
             name: "beat",
             title: "Heartbeat",
-            about: "The server asks every `WEBSOCKETS_HEARTBEAT_PERIOD`.",
+            about: "The server pings at intervals of `WEBSOCKETS_HEARTBEAT_PERIOD`.",
             from: From::Server,
             messages: &["heartbeat"],
             replies: &["heartbeatAnswer"],

@@ -19,11 +19,11 @@ const INTERFACE_VERSION: &str = "1";
 /// The shorter one of the two licenses.
 const LICENSE_URL: &str = "https://spdx.org/licenses/MIT.html";
 
-const ABOUT: &str = "The sockets of chinwag, a chat backend that speaks Directus. `/websocket` is that \
-of Directus, for clients such as `@directus/sdk`. `/_ws` speaks the topics of the Nuxt module \
-nuxt-ws. The same messages are behind both, and behind REST (`/openapi.json`). Frames are JSON in \
-text frames; the same in a binary frame is taken as well. Every example was said to a running \
-service, or by it.";
+const ABOUT: &str = "The WebSocket API of chinwag, a chat backend with the API of Directus. \
+`/websocket` has the protocol of Directus, for clients such as `@directus/sdk`. `/_ws` has the \
+topics of the Nuxt module nuxt-ws. Both work on the same messages as the REST API \
+(`/openapi.json`). Frames are JSON in text frames; binary frames with the same content are \
+accepted as well. A running service sent or received every example.";
 
 /// One WebSocket endpoint.
 pub(super) struct Channel {
@@ -42,7 +42,7 @@ pub(super) struct Channel {
 /// If the conversations are not a list of objects, which is a bug in this program.
 #[must_use]
 pub fn document() -> String {
-    serde_json::to_string_pretty(&build()).expect("what consists of texts has a JSON form") + "\n"
+    serde_json::to_string_pretty(&build()).expect("a JSON value serializes") + "\n"
 }
 
 pub(super) fn build() -> Json {
@@ -76,15 +76,14 @@ pub(super) fn build() -> Json {
                 "url": "http://127.0.0.1:8055/docs/websocket",
                 "email": "admin@example.com",
             },
-            "tags": [{"name": "chat", "description": "Messages, and the accounts that write them."}],
+            "tags": [{"name": "chat", "description": "Messages and their authors."}],
         },
         "defaultContentType": "application/json",
         "servers": {
             "local": {
                 "host": "127.0.0.1:8055",
                 "protocol": "ws",
-                "description": "Where the server listens unless it is told otherwise; `wss` behind \
-                                a proxy with TLS.",
+                "description": "The default address; `wss` behind a proxy with TLS.",
                 "security": security(),
             },
         },
@@ -135,9 +134,9 @@ fn describe(channel: &Channel, messages: &Map<String, Json>) -> Json {
             "method": "GET",
             "query": {"type": "object", "properties": {"access_token": {
                 "type": "string",
-                "description": "An access token or a static token. It decides before the cookie of a \
-                                session does, which counts for pages of the own origin, and of \
-                                those in `CORS_ORIGIN`.",
+                "description": "An access token or a static token. It takes precedence over the \
+                                session cookie, which is accepted from pages of the same origin \
+                                and of those in `CORS_ORIGIN`.",
             }}},
             "bindingVersion": "0.1.0",
         }},
@@ -181,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_said_in_a_conversation_is_a_message() {
+    fn every_step_of_a_conversation_is_a_defined_message() {
         let document = build();
         let channels = &document["channels"];
 
@@ -202,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn every_object_and_choice_has_a_title_of_its_own() {
+    fn every_object_and_enum_has_a_unique_title() {
         fn walk(part: &Json, place: &str, titles: &mut Vec<String>) {
             let is_named = part["type"] == "object" && part["properties"].is_object();
             if is_named || part["enum"].is_array() {
@@ -231,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reference_leads_somewhere() {
+    fn every_reference_resolves() {
         fn walk(document: &Json, part: &Json) {
             if let Some(path) = part["$ref"].as_str() {
                 assert!(document.pointer(path.trim_start_matches('#')).is_some(), "{path}");

@@ -15,7 +15,7 @@ use crate::transport::asyncapi::shapes::request;
 pub(super) fn messages() -> Vec<Message> {
     let data = json!({
         "type": ["object", "array", "null"],
-        "description": "The values; a list for several items.",
+        "description": "The values of the item; a list for several items.",
     });
     let id = reference("Key");
     let ids = reference("Keys");
@@ -38,7 +38,7 @@ pub(super) fn messages() -> Vec<Message> {
         Message::of_client(
             "createItems",
             "Create",
-            "Creates one item, or all of a list or none.",
+            "Creates one item, or a list of items: all of them or none.",
             of(
                 "create",
                 &[],
@@ -48,7 +48,8 @@ pub(super) fn messages() -> Vec<Message> {
                     "idempotency_key": {
                         "type": "string",
                         "maxLength": 255,
-                        "description": "However often it is sent with this key, it is created once.",
+                        "description": "The item is created once, even if the frame is sent again \
+                                        with the same key.",
                     },
                 }),
             ),
@@ -56,31 +57,31 @@ pub(super) fn messages() -> Vec<Message> {
         Message::of_client(
             "readItems",
             "Read",
-            "Reads one item, some, or what a query finds.",
+            "Reads one item, several items, or the items that match a query.",
             of("read", &[], json!({"id": id, "ids": ids, "query": query})),
         ),
         Message::of_client(
             "updateItems",
             "Update",
-            "Changes one item, some, or what a query finds.",
+            "Updates one item, several items, or the items that match a query.",
             of("update", &["data"], json!({"id": id, "ids": ids, "data": data, "query": query})),
         ),
         Message::of_client(
             "deleteItems",
             "Delete",
-            "Deletes one item, some, or what a query finds.",
+            "Deletes one item, several items, or the items that match a query.",
             of("delete", &[], json!({"id": id, "ids": ids, "query": query})),
         ),
         Message::of_server(
             "items",
-            "What was read or done",
-            "The items as they are now and as far as they may be seen; of what was deleted the keys.",
+            "Items",
+            "The current items, as far as they may be read; after a deletion, their keys.",
             object(
                 &["type", "data"],
                 json!({
                     "type": always("items"),
                     "data": {
-                        "description": "One item or key if one was named, else a list.",
+                        "description": "One item or key if the request named one, else a list.",
                         "anyOf": [
                             {"$ref": "#/components/schemas/Item"},
                             {"type": "array", "items": {"anyOf": [
@@ -98,11 +99,11 @@ pub(super) fn messages() -> Vec<Message> {
         Message::of_server(
             "refused",
             "Refused",
-            "The answer to a frame that makes no sense, is not allowed or could not be done. `type` is \
-             what the frame was about, `server` if that cannot be told.",
+            "The response to a frame that is invalid, not allowed, or failed. `type` is the kind \
+             of the frame, or `server` if it is unknown.",
             refusal(&one_of(
                 &["server", "items", "subscribe", "unsubscribe", "typing", "ping"],
-                "What the frame was about.",
+                "The kind of the refused frame.",
             )),
         ),
     ]

@@ -31,11 +31,11 @@ impl Writer {
         self.add(format_args!(
             "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta \
              name=\"viewport\" content=\"width=device-width\">\n<meta name=\"color-scheme\" \
-             content=\"light dark\">\n<title>chinwag: the sockets</title>\n<link rel=\"icon\" \
+             content=\"light dark\">\n<title>chinwag WebSocket API</title>\n<link rel=\"icon\" \
              href=\"data:,\">\n<link rel=\"stylesheet\" href=\"{STYLE_PATH}\">\n</head>\n<body>\n\
-             <header>\n<h1>The sockets of chinwag</h1>\n<p>{about}</p>\n<p>As a file: <a \
-             href=\"../asyncapi.json\">asyncapi.json</a> (AsyncAPI {version}). REST: <a \
-             href=\"../docs\">its description</a>.</p>\n</header>\n",
+             <header>\n<h1>chinwag WebSocket API</h1>\n<p>{about}</p>\n<p>Download: <a \
+             href=\"../asyncapi.json\">asyncapi.json</a> (AsyncAPI {version}). See also: <a \
+             href=\"../docs\">REST API</a>.</p>\n</header>\n",
             version = text(&document["asyncapi"]),
         ));
         self.contents();
@@ -60,10 +60,10 @@ impl Writer {
             }
             self.add(format_args!(
                 "<li><a href=\"#{name}-conversations\">Conversations</a></li>\n<li><a \
-                 href=\"#{name}-ends\">How it ends</a></li>\n</ul></li>\n"
+                 href=\"#{name}-ends\">Close codes</a></li>\n</ul></li>\n"
             ));
         }
-        self.add(format_args!("<li><a href=\"#errors\">Codes of errors</a></li>\n</ul>\n</nav>\n"));
+        self.add(format_args!("<li><a href=\"#errors\">Error codes</a></li>\n</ul>\n</nav>\n"));
     }
 
     fn channel(&mut self, name: &str, channel: &Json) {
@@ -135,15 +135,16 @@ impl Writer {
             return;
         }
         self.add(format_args!(
-            "<div class=\"table\" tabindex=\"0\" role=\"group\" aria-label=\"Keys\"><table>\n<thead><tr><th \
-             scope=\"col\">key</th><th scope=\"col\">value</th><th scope=\"col\">what it \
-             is</th></tr></thead>\n<tbody>\n"
+            "<div class=\"table\" tabindex=\"0\" role=\"group\" aria-label=\"Keys\"><table>\n\
+             <thead><tr><th scope=\"col\">key</th><th scope=\"col\">value</th><th \
+             scope=\"col\">description</th></tr></thead>\n<tbody>\n"
         ));
         for (key, shape) in fields(&shape["properties"]) {
             let resolved = self.resolve(shape).clone();
             let optional = if required.contains(&key) { "" } else { " <em>optional</em>" };
             self.add(format_args!(
-                "<tr><th scope=\"row\"><code>{key}</code>{optional}</th><td>{kind}</td><td>{about}</td></tr>\n",
+                "<tr><th scope=\"row\"><code>{key}</code>{optional}</th><td>{kind}</td>\
+                 <td>{about}</td></tr>\n",
                 key = escape(key),
                 kind = self.kind(&resolved),
                 about = inline(&resolved["description"]),
@@ -155,8 +156,8 @@ impl Writer {
     fn conversations(&mut self, channel: &str) {
         let document = self.document.clone();
         self.add(format_args!(
-            "<section id=\"{channel}-conversations\">\n<h3>Conversations</h3>\n<p>As they were held \
-             with a running service: <span class=\"to\">&gt;</span> is sent, <span \
+            "<section id=\"{channel}-conversations\">\n<h3>Conversations</h3>\n<p>Recorded with a \
+             running service: <span class=\"to\">&gt;</span> is sent, <span \
              class=\"from\">&lt;</span> is received.</p>\n"
         ));
         for conversation in list(&document["x-conversations"]) {
@@ -192,13 +193,13 @@ impl Writer {
     }
 
     fn ends(&mut self, name: &str, channel: &Json) {
-        self.add(format_args!("<section id=\"{name}-ends\">\n<h3>How it ends</h3>\n"));
-        self.table(&["close code", "reason", "what it means"], &channel["x-close-codes"], |row| {
+        self.add(format_args!("<section id=\"{name}-ends\">\n<h3>Close codes</h3>\n"));
+        self.table(&["close code", "reason", "meaning"], &channel["x-close-codes"], |row| {
             let code = row["code"].as_u64().map_or("none".to_owned(), |code| code.to_string());
             vec![code, text(&row["reason"]), inline(&row["meaning"])]
         });
-        self.add(format_args!("<p>Instead of an upgrade there may be a refusal:</p>\n"));
-        self.table(&["status", "what it means"], &channel["x-refusals"], |row| {
+        self.add(format_args!("<p>The server can refuse an upgrade with these statuses:</p>\n"));
+        self.table(&["status", "meaning"], &channel["x-refusals"], |row| {
             vec![row["status"].to_string(), inline(&row["meaning"])]
         });
         self.add(format_args!("</section>\n"));
@@ -208,8 +209,8 @@ impl Writer {
         let codes =
             self.document["components"]["schemas"]["ErrorCode"]["x-enum-descriptions"].clone();
         self.add(format_args!(
-            "<section id=\"errors\">\n<h2>Codes of errors</h2>\n<p>In <code>error.code</code> of a \
-             frame that refuses.</p>\n<dl>\n"
+            "<section id=\"errors\">\n<h2>Error codes</h2>\n<p>In <code>error.code</code> of an \
+             error frame.</p>\n<dl>\n"
         ));
         for (code, meaning) in fields(&codes) {
             let meaning = inline(meaning);
@@ -277,7 +278,7 @@ impl Writer {
     }
 
     fn add(&mut self, text: std::fmt::Arguments<'_>) {
-        self.html.write_fmt(text).expect("memory takes all that is written");
+        self.html.write_fmt(text).expect("writing to a `String` succeeds");
     }
 }
 
@@ -342,13 +343,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_document_says_is_text_and_not_markup() {
+    fn text_of_the_document_is_escaped() {
         assert_eq!(escape(r#"<b title="x">&"#), "&lt;b title=&quot;x&quot;&gt;&amp;");
         assert_eq!(inline(&Json::from("`<a>` & b")), "<code>&lt;a&gt;</code> &amp; b");
     }
 
     #[test]
-    fn every_message_and_every_frame_of_the_document_is_on_the_page() {
+    fn the_page_shows_every_message_and_example() {
         let (page, document) = (page(), document::build());
 
         for (name, message) in fields(&document["components"]["messages"]) {
@@ -360,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn every_link_within_the_page_leads_somewhere() {
+    fn every_link_within_the_page_resolves() {
         let page = page();
 
         for (at, _) in page.match_indices("href=\"#") {

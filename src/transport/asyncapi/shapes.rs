@@ -18,11 +18,12 @@ pub(super) fn all() -> Json {
     json!({
         "Uid": {
             "type": ["string", "number"],
-            "description": "A name that the client gives its frame; what answers it has the same.",
+            "description": "An identifier that the client chooses for its frame; the response has \
+                            the same one.",
         },
         "TextUid": {
             "type": "string",
-            "description": "The name that the client gave, a number as text.",
+            "description": "The identifier that the client chose; a number becomes a text.",
         },
         "Key": {
             "type": ["integer", "string"],
@@ -31,25 +32,25 @@ pub(super) fn all() -> Json {
         "Keys": {"type": "array", "items": reference("Key")},
         "Cursor": {
             "type": "string",
-            "description": "A place in the one order of everything, opaque. Keep the last one; `since` \
-                            goes on behind it.",
+            "description": "An opaque position in the global order of events. Keep the last one: \
+                            `since` resumes after it.",
         },
         "RefreshToken": {
             "type": "string",
-            "description": "Good for one sign-in, which brings the next one.",
+            "description": "Valid for one sign-in, which returns the next one.",
         },
         "Message": message(),
         "Item": {
-            "description": "An item, with the fields that were asked for and may be seen.",
+            "description": "An item, with the requested fields that may be read.",
             "anyOf": [reference("Message"), {"type": "object", "title": "OtherItem"}],
         },
         "Query": query(),
         "Counts": {
             "type": "object",
-            "description": "How many items there are, where `query.meta` asks for it.",
+            "description": "The numbers of items, if `query.meta` requests them.",
             "properties": {
-                "total_count": {"type": "integer", "description": "All that one may see."},
-                "filter_count": {"type": "integer", "description": "Those that fit."},
+                "total_count": {"type": "integer", "description": "All items that may be read."},
+                "filter_count": {"type": "integer", "description": "The matching items."},
             },
             "additionalProperties": false,
         },
@@ -57,7 +58,7 @@ pub(super) fn all() -> Json {
             "type": "object",
             "properties": {
                 "code": reference("ErrorCode"),
-                "message": {"type": "string", "description": "What people read."},
+                "message": {"type": "string", "description": "A message for users."},
             },
             "required": ["code", "message"],
             "additionalProperties": false,
@@ -65,7 +66,7 @@ pub(super) fn all() -> Json {
         "ErrorCode": codes(),
         "Names": {
             "type": "array",
-            "description": "Everybody else who is writing, at most 20, whoever began first at first.",
+            "description": "All other typing users, at most 20, the first to start first.",
             "items": object(&["user"], json!({
                 "user": {"type": "string", "description": "As in the topic `chat`."},
             })),
@@ -126,7 +127,7 @@ fn message() -> Json {
     }
     json!({
         "type": "object",
-        "description": "A message, with the fields that were asked for and may be seen.",
+        "description": "A message, with the requested fields that may be read.",
         "properties": properties,
     })
 }
@@ -139,12 +140,12 @@ fn value(field: &Field) -> Json {
         Kind::Uuid => json!({"type": ["string", "null"], "format": "uuid"}),
         Kind::ToOne(_) => json!({
             "type": ["string", "object", "null"],
-            "description": "A key, or the fields that were asked for behind it.",
+            "description": "A key, or the requested fields of the related item.",
         }),
         _ => json!({"type": ["string", "null"]}),
     };
     if field.by_name {
-        value["description"] = json!("Only where it is asked for by name.");
+        value["description"] = json!("Returned only if requested by name.");
     }
     value
 }
@@ -155,15 +156,16 @@ fn query() -> Json {
         json!({
             "fields": {
                 "type": ["array", "string"], "items": {"type": "string"},
-                "description": "Which fields; `*` for all, `user_created.first_name` behind a relation.",
+                "description": "The fields to return; `*` for all, `user_created.first_name` for a \
+                                related item.",
             },
-            "filter": {"type": ["object", "string"], "description": "Which items."},
-            "search": {"type": "string", "description": "A word that items contain."},
+            "filter": {"type": ["object", "string"], "description": "A filter of the items."},
+            "search": {"type": "string", "description": "A text that the items contain."},
             "sort": {
                 "type": ["array", "string"], "items": {"type": "string"},
-                "description": "By which fields, `-` before one for the greatest first.",
+                "description": "The fields to sort by, with `-` for descending.",
             },
-            "limit": {"type": ["integer", "string"], "description": "How many at most; -1 for all."},
+            "limit": {"type": ["integer", "string"], "description": "The maximum; -1 for all."},
             "offset": {"type": ["integer", "string"]},
             "page": {"type": ["integer", "string"]},
             "deep": {"type": ["object", "string"]},
@@ -176,7 +178,7 @@ fn query() -> Json {
             },
         }),
     );
-    query["description"] = json!("The query of the REST interface: `/openapi.json` has all of it.");
+    query["description"] = json!("The query of the REST API; see `/openapi.json` for all of it.");
     query
 }
 
@@ -187,7 +189,7 @@ fn codes() -> Json {
     }
     json!({
         "type": "string",
-        "description": "What programs read.",
+        "description": "A code for programs.",
         "enum": meanings.keys().collect::<Vec<_>>(),
         "x-enum-descriptions": meanings,
     })

@@ -15,27 +15,26 @@ pub(super) fn of_clients() -> Vec<Message> {
         Message::of_client(
             "subscribe",
             "Subscribe",
-            "Begins to hear of changes. The same `uid` again takes the place of the subscription \
-             before.",
+            "Starts a subscription to changes. Another one with the same `uid` replaces it.",
             request(
                 &["type", "collection"],
                 json!({
                     "type": always("subscribe"),
-                    "collection": {"type": "string", "description": "Such as `messages`."},
-                    "event": one_of(&["create", "update", "delete"], "All three without it."),
+                    "collection": {"type": "string", "description": "For example `messages`."},
+                    "event": one_of(&["create", "update", "delete"], "All three by default."),
                     "item": reference("Key"),
                     "query": reference("Query"),
                     "since": {
                         "type": "string",
-                        "description": "The cursor behind which to go on; empty to get cursors where \
-                                        they are not given to all.",
+                        "description": "The cursor to resume after; an empty text requests cursors \
+                                        where they are not sent by default.",
                     },
                     "recover": {
                         "type": "string",
                         "minLength": 1,
                         "maxLength": 255,
-                        "description": "A name that the page gives itself, by which the server \
-                                        remembers how far it has got.",
+                        "description": "A name chosen by the page. The server stores the position \
+                                        of the client under this name.",
                     },
                     "uid": reference("Uid"),
                 }),
@@ -44,7 +43,7 @@ pub(super) fn of_clients() -> Vec<Message> {
         Message::of_client(
             "unsubscribe",
             "Unsubscribe",
-            "Ends one subscription, or without `uid` all of the connection.",
+            "Ends one subscription or, without `uid`, all subscriptions of the connection.",
             request(&["type"], json!({"type": always("unsubscribe"), "uid": reference("Uid")})),
         ),
     ]
@@ -52,13 +51,13 @@ pub(super) fn of_clients() -> Vec<Message> {
 
 /// Returns the frames sent by the service.
 pub(super) fn of_server() -> Vec<Message> {
-    let event = |events: &[&str]| one_of(events, "What happened.");
+    let event = |events: &[&str]| one_of(events, "The type of the event.");
     vec![
         Message::of_server(
             "subscriptionInit",
             "Subscribed",
-            "With the items that the query finds now, if the subscription is to all kinds of events. \
-             `recovered` says whether what was missed follows.",
+            "Contains the items that currently match the query, if the subscription includes all \
+             types of events. `recovered` tells whether the missed events follow.",
             object(
                 &["type", "event"],
                 json!({
@@ -66,13 +65,13 @@ pub(super) fn of_server() -> Vec<Message> {
                     "event": always("init"),
                     "data": {
                         "type": ["array", "object", "null"],
-                        "description": "A list; with `item` that alone.",
+                        "description": "A list of items; with `item`, the item alone.",
                     },
                     "truncated": {
                         "type": "boolean",
-                        "description": "All items would be too long for one frame: those at the end are \
-                                        missing, and an item that alone is too long is shown by its key. \
-                                        Read the rest with `items`.",
+                        "description": "The items are too long for one frame: the last ones are \
+                                        missing, and an item that is too long by itself is \
+                                        replaced by its key. Read the rest with `items`.",
                     },
                     "meta": reference("Counts"),
                     "uid": reference("TextUid"),
@@ -83,20 +82,20 @@ pub(super) fn of_server() -> Vec<Message> {
         ),
         Message::of_server(
             "subscriptionEvent",
-            "Something happened",
-            "After the commit, in the one order of everything, as far as it may be seen by \
-             then. Changes that follow from a deletion are told as well: messages of an \
-             account that is deleted are updated. What would be too long for one frame \
-             comes in several of this form, each with some of the items; all but the last \
-             carry the cursor from before the event. An item that alone is too long is told \
-             by its key.",
+            "Event",
+            "Sent after the commit, in the global order of events, as far as the items may be read \
+             at that time. Changes caused by a deletion are sent as well: the messages of a \
+             deleted account are updated. An event that is too long for one frame is sent in \
+             several frames of this form, each with some of the items; all but the last carry the \
+             cursor from before the event. An item that is too long by itself is sent as its key.",
             object(
                 &["type", "event", "data"],
                 json!({
                     "type": always("subscription"),
                     "event": event(&["create", "update", "delete"]),
                     "data": {
-                        "description": "Items, of deletions keys; with `item` that alone.",
+                        "description": "A list of items, or of keys for deletions; with `item`, \
+                                        the item or key alone.",
                         "anyOf": [
                             {"type": "array", "items": {"anyOf": [
                                 reference("Item"), reference("Key"),
@@ -108,15 +107,15 @@ pub(super) fn of_server() -> Vec<Message> {
                     "meta": reference("Counts"),
                     "uid": reference("TextUid"),
                     "cursor": reference("Cursor"),
-                    "replayed": {"type": "boolean", "description": "It is told for what was missed."},
+                    "replayed": {"type": "boolean", "description": "The event is a replay."},
                 }),
             ),
         ),
         Message::of_server(
             "subscriptionError",
-            "A subscription that may not go on",
-            "With `FORBIDDEN` it waits for rights that come back, and tells then what fell between; \
-             otherwise it has ended.",
+            "Subscription suspended or ended",
+            "With `FORBIDDEN` the subscription waits until its permissions are restored, and then \
+             sends the events in between; otherwise it has ended.",
             object(
                 &["type", "event", "status", "error"],
                 json!({
@@ -131,7 +130,7 @@ pub(super) fn of_server() -> Vec<Message> {
         Message::of_server(
             "subscriptionEnded",
             "Unsubscribed",
-            "The answer to `unsubscribe`, also where there was no such subscription.",
+            "The response to `unsubscribe`, even if there was no such subscription.",
             object(
                 &["type", "event"],
                 json!({

@@ -13,10 +13,11 @@ use crate::transport::asyncapi::shapes::reference;
 use crate::transport::asyncapi::shapes::refusal;
 use crate::transport::asyncapi::shapes::request;
 
-const ABOUT: &str = "The topics that pages made with the Nuxt module nuxt-ws follow. Every frame of the \
-server holds the whole state of its topic and takes the place of the one before. Who it is comes \
-with the upgrade: the cookie of a session, from a page of the same origin or of one in `CORS_ORIGIN`, \
-or `access_token` in the address; otherwise it is the public. Frames that mean nothing are passed over without a word.";
+const ABOUT: &str = "The topics for pages with the Nuxt module nuxt-ws. Every frame of the server \
+contains the full state of its topic and replaces the previous one. The upgrade identifies the \
+account: by the session cookie, from a page of the same origin or of one in `CORS_ORIGIN`, or by \
+`access_token` in the URL. Otherwise the connection is public. Unknown frames are ignored without \
+a response.";
 
 /// Returns the description of `/_ws`.
 pub(super) fn channel() -> Channel {
@@ -47,40 +48,41 @@ fn of_clients() -> Vec<Message> {
         )
     };
     let line =
-        request(&["text"], json!({"text": {"type": "string", "description": "What is said."}}));
+        request(&["text"], json!({"text": {"type": "string", "description": "The message text."}}));
     let stop = json!({
-        "description": "Anything; an object with `typing: false` says that one has stopped.",
+        "description": "Any value; an object with `typing: false` means that the user has stopped \
+                        typing.",
     });
     vec![
         Message::of_client(
             "topicSubscribe",
-            "Hear of a topic",
-            "Its state follows if it has changed since it was last told, then every change. Of \
-             `session` everybody hears from the start.",
+            "Subscribe to a topic",
+            "The state follows if it has changed since the client last received it, then every \
+             change. Every connection is subscribed to `session` from the start.",
             follow("subscribe"),
         ),
         Message::of_client(
             "topicUnsubscribe",
-            "Hear no more of a topic",
-            "There is no answer. Who left `session` cannot come back.",
+            "Unsubscribe from a topic",
+            "There is no response. A connection that left `session` cannot subscribe to it again.",
             follow("unsubscribe"),
         ),
         Message::of_client(
             "topicPublish",
-            "Say something",
-            "Creates a message. Its author gets the list with it, subscribed or not.",
+            "Send a message",
+            "Creates a message. The author gets the updated list, with or without a subscription.",
             publish("chat", &["type", "topic", "payload"], line),
         ),
         Message::of_client(
             "topicTyping",
-            "Say that one is writing",
-            "Or that one is not. Not part of nuxt-ws.",
+            "Start or stop typing",
+            "Marks the user as typing or not typing. Not part of nuxt-ws.",
             publish("typing", &["type", "topic"], stop),
         ),
         Message::of_client(
             "topicPing",
-            "Ask for a sign of life",
-            "A text that is no JSON, as the module's `heartbeat` sends it.",
+            "Ping",
+            "A text that is not JSON, as sent by the `heartbeat` of the module.",
             always("ping"),
         ),
     ]
@@ -96,55 +98,55 @@ fn of_server() -> Vec<Message> {
             "text": {"type": "string"},
             "user": {
                 "type": "string",
-                "description": "The first name of the author; of a guest the connection.",
+                "description": "The first name of the author; for a guest, the connection.",
             },
         })),
     });
-    let users = json!({"users": {"type": "integer", "description": "This one included."}});
+    let users = json!({"users": {"type": "integer", "description": "Includes this one."}});
     let name = json!({"connectionId": {"type": "string", "format": "uuid"}});
     vec![
         Message::of_server(
             "topicChat",
             "The newest messages",
-            "The oldest first, as far as they may be read: to everybody on connecting, if there are \
-             any, then to whoever has subscribed.",
+            "The oldest first, as far as they may be read. Sent to every new connection, if there \
+             are messages, and later to subscribers.",
             state("chat", lines),
         ),
         Message::of_server(
             "topicSession",
-            "How many are here",
-            "Open connections of this socket.",
+            "Number of connections",
+            "The open connections to `/_ws`.",
             state("session", object(&["users"], users)),
         ),
         Message::of_server(
             "topicTypists",
-            "Who is writing",
-            "To whoever has subscribed to `typing` and may read messages, at most once a second.",
+            "Typing users",
+            "Sent to subscribers of `typing` that may read messages, at most once a second.",
             state("typing", reference("Names")),
         ),
         Message::of_server(
             "topicInternal",
-            "What the connection is called",
-            "Once. A guest's messages have it in their field `guest`.",
+            "Name of the connection",
+            "Sent once. The messages of a guest have it in their field `guest`.",
             state("_internal", object(&["connectionId"], name)),
         ),
         Message::of_server(
             "topicPong",
-            "A sign of life",
-            "The answer: the same text.",
+            "Pong",
+            "The response to a ping: the same text.",
             always("ping"),
         ),
         Message::of_server(
             "topicRefused",
             "Refused",
-            "The message was not created. The module hands it to the page as `data`.",
+            "The message was not created. The module passes this frame to the page as `data`.",
             refusal(&always("publish")),
         ),
         Message::of_server(
             "topicNotSignedIn",
-            "Not signed in any more",
-            "The token of the upgrade holds no more; the connection is the public's, or is closed \
-             where the public has none.",
+            "Sign-in ended",
+            "The token of the upgrade is no longer valid. The connection becomes public, or closes \
+             if public connections are not allowed.",
             refusal(&always("auth")),
         ),
     ]
@@ -154,40 +156,40 @@ fn operations() -> Vec<Operation> {
     vec![
         Operation {
             name: "followTopic",
-            title: "Following topics",
-            about: "By name; to hear of one twice is to hear of it once.",
+            title: "Subscribing to topics",
+            about: "By name. A second subscription to the same topic has no effect.",
             from: From::Client,
             messages: &["topicSubscribe", "topicUnsubscribe"],
             replies: &[],
         },
         Operation {
             name: "publishInTopic",
-            title: "Saying something",
-            about: "In the chat, where the rights allow it.",
+            title: "Publishing",
+            about: "In the chat, with the required permissions.",
             from: From::Client,
             messages: &["topicPublish", "topicTyping"],
             replies: &["topicRefused"],
         },
         Operation {
             name: "tellTopics",
-            title: "States",
-            about: "Whole, every time.",
+            title: "Topic states",
+            about: "Each frame contains the full state.",
             from: From::Server,
             messages: &["topicChat", "topicSession", "topicTypists", "topicInternal"],
             replies: &[],
         },
         Operation {
             name: "askTopicsForLife",
-            title: "Is the server there?",
-            about: "For pages with the module's `heartbeat`.",
+            title: "Connection check",
+            about: "For pages that use the `heartbeat` of the module.",
             from: From::Client,
             messages: &["topicPing"],
             replies: &["topicPong"],
         },
         Operation {
             name: "loseTopicStanding",
-            title: "A sign-in that ends",
-            about: "Told when it happens.",
+            title: "End of a sign-in",
+            about: "Sent when the sign-in ends.",
             from: From::Server,
             messages: &["topicNotSignedIn"],
             replies: &[],

@@ -50,10 +50,10 @@ codes! {
         "A query is malformed or exceeds a limit of queries.",
         "Correct the part named by `reason`.";
     RECORD_NOT_UNIQUE, Some(StatusCode::BAD_REQUEST),
-        "A value that must be unique is taken.",
+        "A value that must be unique is already taken.",
         "Choose another `value` for `field`.";
     VALUE_TOO_LONG, Some(StatusCode::BAD_REQUEST),
-        "A value has more characters than its field takes.",
+        "A value has more characters than its field allows.",
         "Shorten `field` to `max_length` characters.";
     INVALID_CREDENTIALS, Some(StatusCode::UNAUTHORIZED),
         "Address, password or token is wrong, or the session has ended; the error does not say which.",
@@ -62,8 +62,8 @@ codes! {
         "The one-time password is missing or wrong.",
         "Sign in with the current one-time password.";
     TOKEN_EXPIRED, Some(StatusCode::UNAUTHORIZED),
-        "The access token was good, and has expired.",
-        "Get another by `POST /auth/refresh`, and repeat the request.";
+        "The access token has expired.",
+        "Get a new one with `POST /auth/refresh`, and repeat the request.";
     FORBIDDEN, Some(StatusCode::FORBIDDEN),
         "The item does not exist or access is not allowed; the error does not say which.",
         "Check `GET /permissions/me`, or sign in with an account that has access.";
@@ -77,7 +77,7 @@ codes! {
         "A limit is exceeded; 429 if it is temporary.",
         "Send a smaller request; `reason` names the limit. After a 429 try again after `Retry-After` seconds.";
     ROUTE_NOT_FOUND, Some(StatusCode::NOT_FOUND),
-        "The path does not exist, or not with this method.",
+        "The path does not exist, or does not support this method.",
         "Check the path in `/openapi.json`.";
     OUT_OF_TIME, Some(StatusCode::REQUEST_TIMEOUT),
         "The body did not arrive in time.",
@@ -138,14 +138,14 @@ mod tests {
     }
 
     #[test]
-    fn the_document_has_this_table() {
+    fn the_document_contains_the_table_of_codes() {
         let table = table();
 
         assert!(DOCUMENT.ends_with(&table), "docs/errors.md should end with\n\n{table}");
     }
 
     #[test]
-    fn each_code_is_there_once_and_says_what_to_do() {
+    fn codes_are_unique_sorted_and_explained() {
         let mut names: Vec<&str> = CODES.iter().map(|code| code.name).collect();
         names.sort_unstable();
         names.dedup();

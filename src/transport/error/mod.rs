@@ -115,17 +115,17 @@ impl Refusal {
             Self::RouteNotFound(path) => no_route(path),
             Self::UriTooLong => Wire::new(
                 &codes::URI_TOO_LONG,
-                "The address is too long. Ask by SEARCH, with the query in the body, or raise \
+                "The URL is too long. Use SEARCH with the query in the body, or raise \
                  URL_SIZE_MAX.",
             ),
             Self::HeadersTooLarge => Wire::new(
                 &codes::HEADERS_TOO_LARGE,
-                "The headers are too large. Send less, forget old cookies, or raise \
+                "The headers are too large. Send fewer headers, delete old cookies, or raise \
                  HEADERS_SIZE_MAX.",
             ),
             Self::ContentTooLarge => Wire::new(
                 &codes::CONTENT_TOO_LARGE,
-                "Content is too large. Send less at once, or raise MAX_PAYLOAD_SIZE.",
+                "The request body is too large. Send less at once, or raise MAX_PAYLOAD_SIZE.",
             ),
             Self::UnsupportedCoding(name) => words::unsupported_coding(name),
             Self::OutOfTime => Wire::new(
@@ -173,7 +173,7 @@ pub fn wire(error: &Error) -> Vec<Wire> {
         Error::InvalidToken => Wire::new(&codes::INVALID_TOKEN, "Invalid token."),
         Error::InvalidProvider => Wire::new(&codes::INVALID_PROVIDER, "Invalid provider."),
         Error::ProviderUnavailable(provider) => {
-            unavailable(provider, "It does not answer as it should, try again later")
+            unavailable(provider, "It does not respond correctly, try again later")
         }
         Error::InvalidPayload(reason) => {
             reasoned(&codes::INVALID_PAYLOAD, "Invalid payload", reason)
@@ -209,23 +209,26 @@ pub fn wire(error: &Error) -> Vec<Wire> {
         .with("reason", *reason),
         Error::TooBusy { .. } => unavailable("api", "Under pressure"),
         Error::NoThread(failure) => {
-            tracing::error!(error.chain = %chain(failure), "the system refused a thread");
+            tracing::error!(
+                error.chain = %chain(failure),
+                "the operating system cannot start a thread"
+            );
             unavailable("api", "Under pressure")
         }
         Error::TooCostly { allowed } => unavailable(
             "database",
             &format!(
-                "The query takes longer than {} ms. Ask for less: fewer conditions, a narrower \
-                 filter, a smaller limit or offset",
+                "The query takes longer than {} ms. Use fewer conditions, a narrower filter, or a \
+                 smaller limit or offset",
                 allowed.as_millis()
             ),
         ),
         Error::Unavailable(failure) => {
-            tracing::error!(error.chain = %chain(failure), "storage does not answer");
-            unavailable("database", "It does not answer right now, try again later")
+            tracing::error!(error.chain = %chain(failure), "the database does not respond");
+            unavailable("database", "It does not respond right now, try again later")
         }
         Error::Store(failure) => {
-            tracing::error!(error.chain = %chain(failure), "storage failed");
+            tracing::error!(error.chain = %chain(failure), "the database failed");
             internal()
         }
     };
@@ -297,8 +300,9 @@ fn unavailable(service: &str, reason: &str) -> Wire {
 /// with this code, it is temporary.
 fn share_exceeded(share: usize) -> Wire {
     let reason = format!(
-        "The requests and responses under way of your account or address would take more than {share} \
-         bytes of memory: read those first, or send and ask for less at a time"
+        "The pending requests and responses of your account or address would take more than \
+         {share} bytes of memory: read the pending responses first, or send and request less at a \
+         time"
     );
     let status = StatusCode::TOO_MANY_REQUESTS;
     Wire { status, ..reasoned(&codes::LIMIT_EXCEEDED, "Limit exceeded", &reason) }

@@ -16,7 +16,7 @@ fn only(error: &Error) -> (u16, String) {
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "one table, so that it can be read as one")]
-fn every_error_has_the_words_of_directus() {
+fn every_error_has_the_message_of_directus() {
     let fields = |names: &[&str], path: &str| {
         Error::Forbidden(Forbidden::Fields {
             collection: "messages",
@@ -116,7 +116,7 @@ fn every_error_has_the_words_of_directus() {
         (
             Error::ShareExceeded { share: 16, retry_after: Duration::from_secs(1) },
             429,
-            r#"{"message":"Limit exceeded. The requests and responses under way of your account or address would take more than 16 bytes of memory: read those first, or send and ask for less at a time.","extensions":{"reason":"The requests and responses under way of your account or address would take more than 16 bytes of memory: read those first, or send and ask for less at a time","code":"LIMIT_EXCEEDED"}}"#,
+            r#"{"message":"Limit exceeded. The pending requests and responses of your account or address would take more than 16 bytes of memory: read the pending responses first, or send and request less at a time.","extensions":{"reason":"The pending requests and responses of your account or address would take more than 16 bytes of memory: read the pending responses first, or send and request less at a time","code":"LIMIT_EXCEEDED"}}"#,
         ),
         (
             Error::TooBusy { retry_after: Duration::from_secs(1) },
@@ -130,7 +130,7 @@ fn every_error_has_the_words_of_directus() {
 }
 
 #[test]
-fn every_broken_rule_is_an_error_of_its_own() {
+fn every_violation_is_a_separate_error() {
     let violation = |kind, details| Violation { field: "content".to_owned(), kind, details };
     let error = Error::FailedValidation(vec![
         violation("nnull", vec![]),
@@ -151,7 +151,7 @@ fn every_broken_rule_is_an_error_of_its_own() {
 }
 
 #[test]
-fn waiting_is_advised_with_the_time_to_wait() {
+fn a_busy_response_has_a_retry_after_header() {
     let response = respond(&Error::TooBusy { retry_after: Duration::from_millis(1500) });
 
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);

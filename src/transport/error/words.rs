@@ -42,15 +42,16 @@ pub(super) fn forbidden(what: &Forbidden) -> Wire {
 }
 
 pub(super) fn foreign_page() -> Wire {
-    let reason = "Cookies do not count for a page of another origin. Name its origin in CORS_ORIGIN, \
-                  with CORS_ENABLED=true, or send the token in the header Authorization.";
+    let reason = "Cookies are not accepted from a page of another origin. Add its origin to \
+                  CORS_ORIGIN, with CORS_ENABLED=true, or send the token in the Authorization \
+                  header.";
     Wire::new(&codes::FORBIDDEN, reason).with("reason", reason)
 }
 
 pub(super) fn unsupported_coding(name: &str) -> Wire {
     let message = format!(
-        "Unsupported media type \"{name}\" in header \"Content-Encoding\". Compress the body with one \
-         of {}, or not at all.",
+        "Unsupported media type \"{name}\" in header \"Content-Encoding\". Compress the body with \
+         one of {}, or send it uncompressed.",
         rest::ACCEPTED_CODINGS
     );
     Wire::new(&codes::UNSUPPORTED_MEDIA_TYPE, message)
@@ -88,37 +89,36 @@ pub(super) fn violated(violation: &Violation) -> Wire {
     let Violation { field, kind, details } = violation;
     let detail =
         |name: &str| details.iter().find(|(key, _)| *key == name).map(|(_, value)| in_words(value));
-    let demand = match *kind {
-        "null" => Some("Value has to be null.".to_owned()),
-        "nnull" => Some("Value can't be null.".to_owned()),
-        "empty" => Some("Value has to be empty.".to_owned()),
-        "nempty" => Some("Value can't be empty.".to_owned()),
-        "min_length" => detail("valid")
-            .map(|valid| format!("Value has to be at least {valid} characters long.")),
-        "max_length" => {
-            detail("valid").map(|valid| format!("Value has to be at most {valid} characters long."))
-        }
-        "common" => Some("Value is one of the most common passwords: choose another.".to_owned()),
-        "required" => Some("Value is required.".to_owned()),
-        "regex" => Some("Value doesn't have the correct format.".to_owned()),
-        "email" => Some("Value has to be a valid email address.".to_owned()),
-        "eq" => detail("valid").map(|valid| format!("Value has to be {valid}.")),
-        "neq" => detail("invalid").map(|invalid| format!("Value can't be {invalid}.")),
-        "in" => detail("valid").map(|valid| format!("Value has to be one of {valid}.")),
-        "nin" => detail("invalid").map(|invalid| format!("Value can't be one of {invalid}.")),
-        "lt" => detail("valid").map(|valid| format!("Value has to be less than {valid}.")),
-        "lte" => {
-            detail("valid").map(|valid| format!("Value has to be less than or equal to {valid}."))
-        }
-        "gt" => detail("valid").map(|valid| format!("Value has to be greater than {valid}.")),
-        "gte" => detail("valid")
-            .map(|valid| format!("Value has to be greater than or equal to {valid}.")),
-        "contains" | "icontains" => {
-            detail("substring").map(|part| format!("Value has to contain {part}."))
-        }
-        "ncontains" => detail("substring").map(|part| format!("Value can't contain {part}.")),
-        _ => None,
-    };
+    let demand =
+        match *kind {
+            "null" => Some("Value has to be null.".to_owned()),
+            "nnull" => Some("Value can't be null.".to_owned()),
+            "empty" => Some("Value has to be empty.".to_owned()),
+            "nempty" => Some("Value can't be empty.".to_owned()),
+            "min_length" => detail("valid")
+                .map(|valid| format!("Value has to be at least {valid} characters long.")),
+            "max_length" => detail("valid")
+                .map(|valid| format!("Value has to be at most {valid} characters long.")),
+            "common" => Some("Value is a very common password: choose another.".to_owned()),
+            "required" => Some("Value is required.".to_owned()),
+            "regex" => Some("Value doesn't have the correct format.".to_owned()),
+            "email" => Some("Value has to be a valid email address.".to_owned()),
+            "eq" => detail("valid").map(|valid| format!("Value has to be {valid}.")),
+            "neq" => detail("invalid").map(|invalid| format!("Value can't be {invalid}.")),
+            "in" => detail("valid").map(|valid| format!("Value has to be one of {valid}.")),
+            "nin" => detail("invalid").map(|invalid| format!("Value can't be one of {invalid}.")),
+            "lt" => detail("valid").map(|valid| format!("Value has to be less than {valid}.")),
+            "lte" => detail("valid")
+                .map(|valid| format!("Value has to be less than or equal to {valid}.")),
+            "gt" => detail("valid").map(|valid| format!("Value has to be greater than {valid}.")),
+            "gte" => detail("valid")
+                .map(|valid| format!("Value has to be greater than or equal to {valid}.")),
+            "contains" | "icontains" => {
+                detail("substring").map(|part| format!("Value has to contain {part}."))
+            }
+            "ncontains" => detail("substring").map(|part| format!("Value can't contain {part}.")),
+            _ => None,
+        };
     let mut message = format!("Validation failed for field \"{field}\".");
     if let Some(demand) = demand {
         message = format!("{message} {demand}");

@@ -93,8 +93,8 @@ fn roles_docs() -> OperationDocs {
         ..OperationDocs::new(
             "Roles",
             "readMyRoles",
-            "List one's own roles",
-            "The role of one's account and the roles above it. Needs the right to read roles.",
+            "List your own roles",
+            "The role of your account and its parent roles. Needs the permission to read roles.",
         )
     }
 }
@@ -111,9 +111,9 @@ fn globals_docs() -> OperationDocs {
         ..OperationDocs::new(
             "Policies",
             "readMyGlobals",
-            "Read what one's policies give in general",
-            "Whether some policy gives access to an administration app, or everything, and \
-             whether one demands a second factor from whoever uses such an app.",
+            "Read the flags of your own policies",
+            "Whether a policy grants access to an administration app, or full access, and whether \
+             one requires a second factor for such an app.",
         )
     }
 }
@@ -121,7 +121,7 @@ fn globals_docs() -> OperationDocs {
 fn permissions_docs() -> OperationDocs {
     OperationDocs {
         success: Success::json(
-            "Rights by collection and action.",
+            "Permissions by collection and action.",
             schemas::data(schemas::reference("Rights")),
             json!({"data": {"messages": {
                 "read": {"access": "full", "fields": ["*"]},
@@ -134,9 +134,9 @@ fn permissions_docs() -> OperationDocs {
         ..OperationDocs::new(
             "Permissions",
             "readMyPermissions",
-            "Read one's own rights",
-            "For each collection and action: `full`, `partial` (not all items) or `none`, and \
-             which fields.",
+            "Read your own permissions",
+            "For each collection and action: `full`, `partial` (only some items) or `none`, and \
+             the allowed fields.",
         )
     }
 }
@@ -146,9 +146,9 @@ fn collection_docs() -> OperationDocs {
         parameters: vec![named_collection()],
         ..of_items_docs(
             "readMyCollectionPermissions",
-            "Read one's own rights to a collection",
-            "Whether one may update, delete and share some item of the collection. Of a collection \
-             with one item, `update` names the fields as well, and what is preset.",
+            "Read your own permissions for a collection",
+            "Whether you may update, delete and share at least one item of the collection. For a \
+             collection with a single item, `update` also lists the fields and the presets.",
         )
     }
 }
@@ -160,9 +160,9 @@ fn item_docs() -> OperationDocs {
         parameters: vec![named_collection(), id],
         ..of_items_docs(
             "readMyItemPermissions",
-            "Read one's own rights to an item",
-            "Whether one may update, delete and share the item. The answer has the same form for an \
-             item that does not exist.",
+            "Read your own permissions for an item",
+            "Whether you may update, delete and share the item. The response has the same form for \
+             an item that does not exist.",
         )
     }
 }
@@ -174,7 +174,7 @@ fn of_items_docs(
 ) -> OperationDocs {
     OperationDocs {
         success: Success::json(
-            "Three rights.",
+            "Three permissions.",
             schemas::data(schemas::reference("ItemRights")),
             json!({"data": {
                 "update": {"access": true}, "delete": {"access": true}, "share": {"access": false},

@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_does_not_read_gets_no_more_and_keeps_nobody_else_from_theirs() {
+    async fn unread_responses_exhaust_the_quota_of_their_owner_only() {
         let shares = budget(4 * SHARE);
 
         // Many small responses count like one large response.
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_response_to_a_change_is_not_refused_and_counts_all_the_same() {
+    async fn responses_to_writes_count_but_are_never_rejected() {
         let shares = budget(4 * SHARE);
 
         let change = held(&shares, 1, 3 * SHARE, true).await.ok().unwrap();

@@ -194,26 +194,27 @@ fn login_docs() -> OperationDocs {
         ..OperationDocs::new(
             TAG,
             "login",
-            "Sign in with an address and a password",
-            "`mode` says how the tokens travel: `json` (both in the answer), `cookie` (the refresh \
-             token in a cookie) or `session` (one session token, in a cookie). `expires` is in \
-             milliseconds. A wrong password, an unknown address and an account that is not active \
-             get the same answer after the same time. With a second factor, `otp` is its code or a \
-             recovery code; each is good once. With `AUTH_DISABLE_DEFAULT` nobody signs in so.",
+            "Sign in with an email address and a password",
+            "`mode` selects the transport of the tokens: `json` (both in the response), `cookie` \
+             (the refresh token in a cookie) or `session` (one session token, in a cookie). \
+             `expires` is in milliseconds. A wrong password, an unknown address and an inactive \
+             account get the same response after the same time. With a second factor, `otp` is an \
+             app code or a recovery code; each is valid once. `AUTH_DISABLE_DEFAULT` disables this \
+             kind of sign-in.",
         )
     }
 }
 
 fn refresh_docs() -> OperationDocs {
     OperationDocs {
-        success: tokens("New tokens, in the same places."),
+        success: tokens("New tokens, by the same transport."),
         ..refresh_token_docs(
             "Refresh",
             "refresh",
             "Exchange a refresh token for new tokens",
-            "The token is looked for where `mode` says: in the body (`json`), in the refresh \
-             cookie (`cookie`) or in the session cookie (`session`). Without `mode`, in the body \
-             if it has one, else in the refresh cookie.",
+            "`mode` selects the place of the token: the body (`json`), the refresh cookie \
+             (`cookie`) or the session cookie (`session`). Without `mode`, it is the body if it \
+             has a token, otherwise the refresh cookie.",
         )
     }
 }
@@ -225,8 +226,8 @@ fn logout_docs() -> OperationDocs {
             "Logout",
             "logout",
             "Sign out",
-            "Ends the session the token belongs to, with its access tokens, and empties the \
-             cookies the request came with. A token nobody knows is no error.",
+            "Ends the session of the token, including its access tokens, and clears the cookies of \
+             the request. An unknown token is not an error.",
         )
     }
 }
@@ -255,7 +256,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_malformed_sign_in_is_told_what_is_wrong_first() {
+    fn a_malformed_sign_in_reports_the_first_error() {
         let table = [
             (json!({"password": "x"}), "\"email\" is required"),
             (json!({"email": 7, "password": "x"}), "\"email\" must be a string"),
@@ -282,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sign_in_is_json_mode_unless_it_says_otherwise() {
+    fn a_sign_in_defaults_to_json_mode() {
         let body = json!({"email": "A@chat.local", "password": "x", "otp": "1"});
 
         let (login, mode) = credentials(body.as_object().unwrap()).unwrap();

@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn only_json_objects_and_lists_are_bodies() {
+    fn a_body_is_a_json_object_or_array() {
         let json = Some("application/json; charset=utf-8");
 
         assert_eq!(parse(json, br#"{"a":1}"#, 32).unwrap(), Some(json!({"a": 1})));
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_kept_or_refused() {
+    fn numbers_that_would_be_rounded_are_rejected() {
         let json = Some("application/json");
         let kept = parse(json, br#"{"a":9007199254740993}"#, 32).unwrap().unwrap();
 
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_nests_as_deep_as_it_may_and_no_deeper() {
+    fn the_nesting_of_a_body_is_limited() {
         let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         let json = Some("application/json");
 
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_over_the_limit_is_refused() {
+    async fn a_body_over_the_size_limit_is_rejected() {
         let read = async |text: &str| {
             let mut request = Request::builder().body(text.to_owned());
             read(&mut request, 5).await
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_that_drips_is_not_waited_for() {
+    async fn a_slow_body_times_out() {
         let dripping = futures_util::stream::unfold((), |()| async {
             tokio::time::sleep(Duration::from_millis(10)).await;
             Some((Ok::<_, std::io::Error>("x"), ()))
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_and_its_json_have_their_share_of_memory_and_give_it_back() {
+    async fn the_memory_of_a_body_and_its_json_is_reserved_and_released() {
         let owner = Owner::Visitors(None);
         let shares = budget(VISITORS_SHARE << 20);
         let mut held = Reservation::new(&shares, owner);

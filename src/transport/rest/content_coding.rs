@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_inflated_up_to_the_bound() {
+    fn a_body_is_decompressed_up_to_the_limit() {
         for (coding, body) in compressed() {
             assert_eq!(coding.inflate(&body, TEXT.len()).unwrap(), TEXT, "{coding:?}");
             let refused = coding.inflate(&body, TEXT.len() - 1);
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bomb_is_refused_at_the_bound() {
+    fn a_decompression_bomb_is_rejected_at_the_limit() {
         let zeros = vec![0; 1 << 20];
         let gzip_bomb = gzip(&zeros);
         for (coding, bomb) in [
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn incomplete_and_foreign_bodies_are_refused() {
+    fn truncated_and_uncompressed_bodies_are_rejected() {
         for (coding, body) in compressed() {
             let is_refused = |body: &[u8]| {
                 let refused = coding.inflate(body, 1 << 20);
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn no_damage_makes_the_decoder_fail() {
+    fn corrupt_bodies_do_not_panic_the_decoder() {
         for (coding, body) in compressed() {
             for place in 0..body.len() {
                 for bit in 0..8 {
@@ -266,12 +266,12 @@ mod tests {
     }
 
     #[test]
-    fn a_brotli_window_beyond_the_standard_is_refused() {
+    fn a_large_brotli_window_is_rejected() {
         assert!(Coding::Brotli.inflate(BROTLI_LARGE_WINDOW, 1 << 20).is_err());
     }
 
     #[test]
-    fn one_known_coding_is_taken_and_nothing_else() {
+    fn only_a_single_known_coding_is_accepted() {
         let of = |lines: &[&'static str]| {
             let mut headers = HeaderMap::new();
             for line in lines {

@@ -36,12 +36,12 @@ use crate::transport::rest::operation::Success;
 use crate::transport::rest::refusals;
 use crate::transport::rest::schemas;
 
-const ABOUT: &str = "The REST interface of chinwag, a chat backend that speaks Directus. Answers \
-are `{\"data\":…}`, or `204` without a body; errors are `{\"errors\":[{\"message\":…,\
-\"extensions\":{\"code\":…}}]}`. What is not there and what one may not see are the same answer, \
-`403 FORBIDDEN`. Live messages come \
-over the sockets, which have [a description of their own](/docs/websocket). Parameters that are JSON \
-text have the shape of the JSON under `x-json-schema`.";
+const ABOUT: &str = "The REST API of chinwag, a chat backend with the API of Directus. Responses \
+are `{\"data\":…}`, or `204` without a body; errors are \
+`{\"errors\":[{\"message\":…,\"extensions\":{\"code\":…}}]}`. Requests for missing items and for \
+items without permission get the same response, `403 FORBIDDEN`. Live messages arrive over \
+WebSockets, which have [their own documentation](/docs/websocket). Parameters that contain JSON \
+text have its schema under `x-json-schema`.";
 
 const LICENSE_URL: &str = "https://spdx.org/licenses/MIT.html";
 
@@ -90,19 +90,19 @@ impl OpenApi for Description {
 
 /// Groups of operations, in the order in which a new reader needs them.
 const TAGS: [(&str, &str); 13] = [
-    ("Authentication", "Signing in, staying signed in, signing out."),
-    ("Messages", "What people say."),
+    ("Authentication", "Sign-in, token refresh and sign-out."),
+    ("Messages", "The messages of the chat."),
     ("Users", "Accounts."),
-    ("Items", "The items of any collection, by its name."),
+    ("Items", "The items of any collection, by the name of the collection."),
     ("Roles", "Named groups of accounts."),
     ("Policies", "Sets of permissions."),
-    ("Permissions", "What a policy allows."),
-    ("Access", "Which policy holds for whom."),
-    ("Settings", "What an operator sets while the service runs."),
-    ("Activity", "Who did what to which item."),
-    ("Revisions", "What messages were."),
-    ("Server", "Is it there, is it well, what is it."),
-    ("Utilities", "Random text and hashes."),
+    ("Permissions", "The actions that a policy allows."),
+    ("Access", "The assignment of policies to users, roles and the public."),
+    ("Settings", "Settings that can be changed at runtime."),
+    ("Activity", "The log of changes and sign-ins."),
+    ("Revisions", "Earlier versions of messages."),
+    ("Server", "Availability, health and information."),
+    ("Utilities", "Random texts and hashes."),
 ];
 
 /// Returns the document as JSON. The output is deterministic.
@@ -185,7 +185,7 @@ fn security_schemes() -> [(&'static str, MetaSecurityScheme); 3] {
             MetaSecurityScheme {
                 name: Some("access_token"),
                 key_in: Some("query"),
-                ..scheme("apiKey", "The same tokens as in the header; never both.")
+                ..scheme("apiKey", "The same tokens as in the header. Do not send both.")
             },
         ),
     ]
@@ -252,7 +252,7 @@ fn successes(success: &Success) -> Vec<MetaResponse> {
     let content = success.content.as_ref().map(media_type).into_iter().collect();
     let mut responses = vec![response(success.status, success.description, content)];
     if success.unseen {
-        responses.push(response(204, "Done, but not for the caller to see.", vec![]));
+        responses.push(response(204, "Done, but the caller may not read the result.", vec![]));
     }
     if let Some(content) = &success.without_redirect {
         responses.push(response(200, "Signed in without a redirect.", vec![media_type(content)]));
@@ -279,7 +279,7 @@ fn set_cookie() -> MetaHeader {
 }
 
 fn retry_after() -> MetaHeader {
-    let header = header("Retry-After", "How many seconds to wait.", MetaSchema::new("integer"));
+    let header = header("Retry-After", "The seconds to wait.", MetaSchema::new("integer"));
     MetaHeader { required: true, ..header }
 }
 
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn every_operation_is_described_in_full() {
+    fn every_operation_is_fully_described() {
         let document: Json = serde_json::from_str(&document()).unwrap();
         let mut ids = BTreeSet::new();
         for (path, methods) in document["paths"].as_object().unwrap() {
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn what_openapi_has_no_method_for_stands_beside_the_others() {
+    fn search_and_export_are_extensions_of_the_path() {
         let document: Json = serde_json::from_str(&document()).unwrap();
         let list = &document["paths"]["/items/messages"];
         let named = |operation: &Json, name: &str| {
@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn each_refusal_is_told_by_its_code() {
+    fn error_responses_list_their_codes() {
         let document: Json = serde_json::from_str(&document()).unwrap();
         let codes = |status: &str| {
             let create = &document["paths"]["/items/messages"]["post"]["responses"];
@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn every_operation_says_when_to_come_back() {
+    fn every_operation_documents_retry_after() {
         let document: Json = serde_json::from_str(&document()).unwrap();
         for (path, methods) in document["paths"].as_object().unwrap() {
             for (method, operation) in methods.as_object().unwrap() {
@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reference_leads_somewhere() {
+    fn every_reference_resolves() {
         fn walk(value: &Json, document: &Json) {
             match value {
                 Json::Object(entries) => {
@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn every_tag_is_explained() {
+    fn every_tag_has_a_description() {
         for operation in rest::operations() {
             let tag = operation.docs.tag;
             assert!(TAGS.iter().any(|(name, _)| *name == tag), "{tag}");
@@ -433,12 +433,12 @@ mod tests {
     }
 
     #[test]
-    fn the_document_is_the_same_each_time() {
+    fn the_document_is_deterministic() {
         assert_eq!(document(), document());
     }
 
     #[test]
-    fn the_page_holds_the_document_and_asks_nobody() {
+    fn the_page_embeds_the_document_and_loads_no_scripts() {
         let page = page();
 
         assert!(page.starts_with("<!doctype html>"));

@@ -191,7 +191,7 @@ fn weak_password() -> Error {
 
 fn no_mail() -> Error {
     Error::Unprocessable(
-        "this service sends no mail: whoever runs it has to set EMAIL_TRANSPORT".to_owned(),
+        "this service cannot send emails: the operator has to set EMAIL_TRANSPORT".to_owned(),
     )
 }
 
@@ -202,14 +202,14 @@ fn request_docs() -> OperationDocs {
             schemas::reference("ResetRequest"),
             json!({"email": "alice@example.com"}),
         )),
-        success: Success::nothing("If there is such an account, a mail is on its way."),
+        success: Success::nothing("If the account exists, an email is on its way."),
         failures: vec![Error::payload("\"email\" is required"), no_mail()],
         ..docs(
             "requestPasswordReset",
-            "Ask for a link to choose a new password",
-            "The answer and its time are the same whether or not anybody has this address. An \
-             account is sent five such mails an hour at most. `reset_url` is a page of the front \
-             end that the link leads to, one of `PASSWORD_RESET_URL_ALLOW_LIST`.",
+            "Request a password reset",
+            "The response and its time do not depend on whether an account has this address. An \
+             account gets at most five of these emails an hour. `reset_url` is the page of the \
+             front end that the link leads to, one of `PASSWORD_RESET_URL_ALLOW_LIST`.",
         )
     }
 }
@@ -225,9 +225,9 @@ fn reset_docs() -> OperationDocs {
         failures: of_links_to_a_password(),
         ..docs(
             "resetPassword",
-            "Choose a new password by a link",
-            "Ends all sessions of the account; a second factor stays. The link is good once, for a \
-             day, and not any more once the password was changed.",
+            "Reset a password",
+            "Ends all sessions of the account; a second factor stays. The link is valid once, for \
+             a day, and until the password changes.",
         )
     }
 }
@@ -242,7 +242,7 @@ fn register_docs() -> OperationDocs {
                 "first_name": "Alice",
             }),
         )),
-        success: Success::nothing("Signed up, unless there was such an account."),
+        success: Success::nothing("Signed up, unless the account already exists."),
         failures: vec![
             Error::payload("\"email\" is required"),
             weak_password(),
@@ -253,9 +253,9 @@ fn register_docs() -> OperationDocs {
         ..docs(
             "register",
             "Sign up",
-            "Off unless `public_registration` of `/settings` is true. With \
-             `public_registration_verify_email` the account is `unverified` until the link in a \
-             mail was followed. An address that is taken gets the same answer after the same time.",
+            "Disabled unless `public_registration` of `/settings` is true. With \
+             `public_registration_verify_email` the account is `unverified` until the user follows \
+             the link in an email. An address in use gets the same response after the same time.",
         )
     }
 }
@@ -265,23 +265,23 @@ fn verify_docs() -> OperationDocs {
         parameters: vec![parameters::query(
             "token",
             "string",
-            "The token of the link.",
+            "The token from the link.",
             json!(TOKEN),
         )],
         success: Success {
             status: 302,
             ..Success::nothing(
-                "The address is confirmed; on to the page at `PUBLIC_URL`. A browser (`Accept` has \
-                 `text/html`) is led there by a link that is no good as well, and the built-in page \
-                 says so.",
+                "The address is confirmed; redirects to the page at `PUBLIC_URL`. An invalid link \
+                 also redirects a browser (`Accept` has `text/html`) there, and the built-in page \
+                 shows the reason.",
             )
         },
         failures: of_links(Error::payload("\"token\" is required")),
         ..docs(
             "verifyRegistration",
-            "Confirm the address of a registration",
-            "The link in the mail leads here, unless `verification_url` named a page of the front \
-             end; that page then sends the token here.",
+            "Confirm the email address of a registration",
+            "The target of the link in the email, unless `verification_url` named a page of the \
+             front end; that page then sends the token here.",
         )
     }
 }
@@ -292,7 +292,7 @@ fn invite_docs() -> OperationDocs {
             schemas::reference("Invitation"),
             json!({"email": ["bob@example.com"], "role": ROLE}),
         )),
-        success: Success::nothing("Mails are on their way."),
+        success: Success::nothing("The emails are on their way."),
         failures: vec![
             Error::payload("\"email\" is required"),
             too_long(USERS.name),
@@ -301,11 +301,11 @@ fn invite_docs() -> OperationDocs {
         ],
         ..docs(
             "inviteUsers",
-            "Invite people by mail",
-            "Needs the right to create accounts. Each address gets an account with the status \
-             `invited` and a link to choose a password. Whoever was invited already gets another \
-             link; whoever has an account in use gets nothing. `invite_url` is a page of the front \
-             end that the link leads to, one of `USER_INVITE_URL_ALLOW_LIST`.",
+            "Invite people by email",
+            "Needs the permission to create accounts. Each address gets an account with the status \
+             `invited` and a link to choose a password. An address that was already invited gets \
+             another link; an address whose account is in use gets no email. `invite_url` is the \
+             page of the front end that the link leads to, one of `USER_INVITE_URL_ALLOW_LIST`.",
         )
     }
 }
@@ -321,7 +321,7 @@ fn accept_docs() -> OperationDocs {
         ..docs(
             "acceptInvite",
             "Accept an invitation",
-            "Sets the password of the invited account, which is `active` from then on.",
+            "Sets the password of the invited account and its status to `active`.",
         )
     }
 }

@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn data_stands_alone_or_after_the_counts_asked_for() {
+    fn the_requested_counts_precede_the_data() {
         let both = Counts { total: Some(13), filter: Some(1) };
         let one = Counts { total: None, filter: Some(0) };
 

@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_of_values() {
+    fn csv_quotes_texts_and_writes_null_as_empty() {
         let columns = columns(&["id", "content", "user_created.first_name", "tags"]);
         let items = r#"[
             {"id":1,"content":"x","user_created":{"first_name":"Alice"},"tags":["a"]},
@@ -133,8 +133,8 @@ mod tests {
     }
 
     #[test]
-    fn names_of_files_tell_the_time() {
-        let at = date::parse("2026-11-21T23:18:05.678Z").expect("it is a date");
+    fn file_names_contain_the_timestamp() {
+        let at = date::parse("2026-11-21T23:18:05.678Z").expect("a valid date");
 
         assert_eq!(stamp(at), "20261121-231805");
     }

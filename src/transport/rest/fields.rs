@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn an_error_names_the_invalid_field() {
         assert_eq!(reason(object(Some(json!([])))), "\"value\" must be of type object");
         assert_eq!(
             reason(require_text(&body(json!({"otp": ""})), "otp")),

@@ -151,7 +151,7 @@ fn docs() -> OperationDocs {
     };
     let success = Success {
         content: Some(content),
-        ..Success::json("Well, or well enough.", schemas::any_item(), Json::Null)
+        ..Success::json("The server is healthy, or slow.", schemas::any_item(), Json::Null)
     };
     OperationDocs {
         success,
@@ -166,8 +166,8 @@ fn docs() -> OperationDocs {
         ..OperationDocs::new(
             "Server",
             "health",
-            "Ask whether the server is well",
-            "`ok`, `warn` (slow) or, with status 503, `error`. Administrators see the checks behind it.",
+            "Check the health of the server",
+            "`ok`, `warn` (slow) or, with status 503, `error`. Administrators see each check.",
         )
     }
 }
@@ -177,14 +177,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn health_is_as_good_as_the_store_is_quick() {
+    fn the_status_depends_on_the_store_latency() {
         assert_eq!(Status::of_time(Some(Duration::from_millis(150))), Status::Ok);
         assert_eq!(Status::of_time(Some(Duration::from_millis(151))), Status::Warn);
         assert_eq!(Status::of_time(None), Status::Error);
     }
 
     #[test]
-    fn only_damage_is_an_error() {
+    fn only_a_damaged_database_is_an_error() {
         let damaged = Integrity::Damaged(vec!["one".to_owned(), "two".to_owned()]);
         assert_eq!(integrity_check(&damaged)["output"], "one\ntwo");
         for (integrity, status) in [

@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn an_update_of_several_says_which_and_what() {
+    fn an_update_of_several_items_needs_a_selector_and_data() {
         assert!(
             matches!(updated(Some(json!([{"id": 1}]))), Ok(Update::Each(items)) if items.len() == 1)
         );
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deletion_of_several_says_which() {
+    fn a_deletion_of_several_items_needs_a_selector() {
         assert!(matches!(deleted(Some(json!([1]))), Ok(Which::Keys(_))));
         assert!(matches!(deleted(Some(json!({"keys": []}))), Ok(Which::Keys(_))));
         assert!(matches!(deleted(Some(json!({"query": {}}))), Ok(Which::Query(_))));
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_in_the_body_of_a_search_outdoes_the_address() {
+    fn the_query_in_a_search_body_overrides_the_url() {
         let address = json!({"limit": "1"});
 
         let (which, _) = searched(Some(json!({"query": {"limit": 2}})), address.clone()).unwrap();

@@ -153,7 +153,7 @@ fn refused(shared: &mut Shared, status: u16, wires: &[Wire], may_add: bool) -> J
             "type": "object",
             "required": ["message", "extensions"],
             "properties": {
-                "message": {"type": "string", "description": "What people read."},
+                "message": {"type": "string", "description": "A message for users."},
                 "extensions": {
                     "type": "object",
                     "required": ["code"],
@@ -250,9 +250,9 @@ fn exported(entry: &Json, docs: &OperationDocs, mut parameter: Json) -> Json {
     let envelope = &answer["content"][JSON];
     let data = envelope["schema"]["properties"]["data"].clone();
     let example = envelope["example"]["data"].clone();
-    answer["description"] = json!("The data alone, without an envelope, as a file.");
+    answer["description"] = json!("The data as a file, without an envelope.");
     answer["headers"]["Content-Disposition"] = json!({
-        "description": "`attachment`, with a name made of the collection and the time.",
+        "description": "`attachment`, with a file name from the collection and the time.",
         "schema": {"type": "string"},
     });
     answer["content"] = json!({

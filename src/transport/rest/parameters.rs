@@ -18,46 +18,46 @@ pub fn of_list() -> Vec<MetaOperationParam> {
         query(
             "filter",
             "string",
-            "Which items, as JSON text: `{\"field\":{\"_operator\":value}}`, combined by `_and` and \
-             `_or`, through relations by nesting. Brackets say the same: \
+            "A filter as JSON text: `{\"field\":{\"_operator\":value}}`, with `_and` and `_or` for \
+             combinations and nested objects for relations. Or with brackets: \
              `filter[content][_eq]=Hello`, `filter[_or][0][id][_lt]=5`.",
             json!("{\"user_created\":{\"first_name\":{\"_eq\":\"Alice\"}}}"),
         ),
         query(
             "sort",
             "string",
-            "Fields with commas, `-` for descending; through relations with dots. Without it: by \
-             key, ascending.",
+            "Comma-separated fields, with `-` for descending and with dots for related items. By \
+             default, by key, ascending.",
             json!("-date_created,id"),
         ),
-        count("limit", -1, "How many items; 100 without it, -1 for all.", 10),
-        count("offset", 0, "How many items to pass over first.", 0),
-        count("page", 0, "Which page of `limit` items, from 1; wins over `offset`.", 1),
+        count("limit", -1, "The maximum number of items; 100 by default, -1 for all.", 10),
+        count("offset", 0, "The number of items to skip.", 0),
+        count("page", 0, "The page of `limit` items, from 1; overrides `offset`.", 1),
         query(
             "search",
             "string",
-            "Text that some text field of the item contains.",
+            "A text that at least one text field of the item contains.",
             json!("hello"),
         ),
         query(
             "meta",
             "string",
-            "Which counts to add: `total_count`, `filter_count`, or `*` for both.",
+            "The counts to add: `total_count`, `filter_count`, or `*` for both.",
             json!("filter_count"),
         ),
         query(
             "aggregate",
             "string",
-            "Totals instead of items, as JSON text: `count`, `countDistinct`, `countAll`, `sum`, \
-             `sumDistinct`, `avg`, `avgDistinct`, `min`, `max`, each of a field or of several; \
-             `count` also of `*`. `aggregate[count]=*` says the same.",
+            "Aggregates instead of items, as JSON text: `count`, `countDistinct`, `countAll`, \
+             `sum`, `sumDistinct`, `avg`, `avgDistinct`, `min`, `max`, each of one or more fields; \
+             `count` also of `*`. Or with brackets: `aggregate[count]=*`.",
             json!("{\"count\":\"*\"}"),
         ),
         query(
             "groupBy",
             "string",
-            "What to group by, with commas: fields, and parts of dates such as \
-             `year(date_created)`. `sort` then takes these, and totals (`-count`).",
+            "Comma-separated fields to group by, and parts of dates such as `year(date_created)`. \
+             `sort` then accepts these fields and aggregates (`-count`).",
             json!("user_created"),
         ),
         alias(),
@@ -82,8 +82,8 @@ fn alias() -> MetaOperationParam {
     query(
         "alias",
         "string",
-        "Other names for fields, as JSON text: `{\"name\":\"field\"}`, to be used in `fields`. \
-         `alias[name]=field` says the same.",
+        "Aliases of fields as JSON text: `{\"name\":\"field\"}`, for use in `fields`. Or with \
+         brackets: `alias[name]=field`.",
         json!("{\"author\":\"user_created\"}"),
     )
 }
@@ -92,9 +92,9 @@ fn deep() -> MetaOperationParam {
     query(
         "deep",
         "string",
-        "Which of the related items, as JSON text: `_filter`, `_sort`, `_limit`, `_offset`, \
+        "Queries for related items, as JSON text: `_filter`, `_sort`, `_limit`, `_offset`, \
          `_page`, `_search` and `_alias` under the name of the relation. A single item that does \
-         not fit is null.",
+         not match is null.",
         json!("{\"user_created\":{\"_filter\":{\"first_name\":{\"_eq\":\"Alice\"}}}}"),
     )
 }
@@ -103,9 +103,9 @@ fn fields() -> MetaOperationParam {
     query(
         "fields",
         "string",
-        "Which fields, with commas: names, `*` for all one may read, `relation.name` for those of \
-         a related item, `year(date)` for parts of dates (also `month`, `week`, `day`, `weekday`, \
-         `hour`, `minute`, `second`). `fields[]=…` may be repeated instead.",
+        "Comma-separated fields to return: names, `*` for all readable fields, `relation.name` for \
+         those of a related item, `year(date)` for parts of dates (also `month`, `week`, `day`, \
+         `weekday`, `hour`, `minute`, `second`). Or a repeated `fields[]=…`.",
         json!("*,user_created.first_name"),
     )
 }
@@ -124,10 +124,11 @@ pub fn idempotency_key() -> MetaOperationParam {
         "Idempotency-Key",
         MetaParamIn::Header,
         MetaSchema::new("string"),
-        "A text of your own, such as a UUID, that makes the create happen once: sent again with the \
-         same body, also at the same moment, it creates nothing and answers what the first did, as \
-         that is now. With another body it is `422`. It is yours alone, and kept as long as the \
-         log of events. Without a sign-in it needs at least 16 characters.",
+        "A text of your choice, such as a UUID, that makes the create idempotent: a repetition \
+         with the same body, even a concurrent one, creates nothing and returns the current state \
+         of the first result. With another body the response is `422`. The key belongs to your \
+         account, and is kept as long as the event log. Without a sign-in it needs at least 16 \
+         characters.",
         json!("6c7c7ae4-6b3b-4a7c-9c3b-5f0f5f1c2d3e"),
     )
 }
@@ -139,7 +140,7 @@ fn export() -> MetaOperationParam {
         enum_items: names.into_iter().map(Json::from).collect(),
         ..MetaSchema::new("string")
     };
-    let description = "Makes a file of the answer: `csv`, `csv_utf8` (for spreadsheets) or `json`.";
+    let description = "Returns a file: `csv`, `csv_utf8` (for spreadsheets) or `json`.";
     parameter("export", MetaParamIn::Query, schema, description, json!("csv"))
 }
 

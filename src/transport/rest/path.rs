@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_words_of_the_interface_lose_their_case() {
+    fn only_route_segments_are_lowercased() {
         let table = [
             ("/", "/"),
             ("/items/messages", "/items/messages"),
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn the_prefix_is_a_whole_word() {
+    fn the_prefix_is_a_whole_segment() {
         assert_eq!(without_prefix("/directus/items"), Some("/items"));
         assert_eq!(without_prefix("/Directus"), Some("/"));
         assert_eq!(without_prefix("/directusx"), None);

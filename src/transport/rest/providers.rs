@@ -191,7 +191,7 @@ fn refuse(
 /// Redirects the browser.
 fn to(url: &Url, status: StatusCode, cookies: impl IntoIterator<Item = HeaderValue>) -> Response {
     let location = HeaderValue::from_str(url.as_str());
-    let location = location.expect("an address is written in visible ASCII");
+    let location = location.expect("a URL consists of visible ASCII");
     let mut response = Response::builder().status(status).finish();
     response.headers_mut().insert(header::LOCATION, location);
     for cookie in cookies {
@@ -202,7 +202,7 @@ fn to(url: &Url, status: StatusCode, cookies: impl IntoIterator<Item = HeaderVal
 
 fn provider_parameter() -> MetaOperationParam {
     let schema = MetaSchema::new("string");
-    parameters::path("provider", schema, "A name that `GET /auth` lists.", json!("google"))
+    parameters::path("provider", schema, "A name from the list of `GET /auth`.", json!("google"))
 }
 
 fn sent_on(description: &'static str) -> Success {
@@ -212,7 +212,7 @@ fn sent_on(description: &'static str) -> Success {
 fn docs(id: &'static str, summary: &'static str, description: &'static str) -> OperationDocs {
     OperationDocs {
         parameters: vec![provider_parameter()],
-        success: sent_on("The browser is sent on."),
+        success: sent_on("Redirects the browser."),
         ..OperationDocs::new(auth::TAG, id, summary, description)
     }
 }
@@ -232,9 +232,9 @@ fn list_docs() -> OperationDocs {
         ),
         ..docs(
             "readProviders",
-            "List with whom one can sign in",
-            "Besides an address and a password, unless `disableDefault` is true. A page shows a \
-             link to `/auth/login/{provider}` for each.",
+            "List the sign-in providers",
+            "An email address and a password work as well, unless `disableDefault` is true. A page \
+             shows a link to `/auth/login/{provider}` for each provider.",
         )
     }
 }
@@ -243,14 +243,14 @@ fn begin_docs() -> OperationDocs {
     let redirect = parameters::query(
         "redirect",
         "string",
-        "The page that people are sent on to: one of this service, or of \
-         `AUTH_<NAME>_REDIRECT_ALLOW_LIST`. It has a cookie then, or `?reason=CODE`. Without it \
-         the tokens are the answer.",
+        "The page to redirect to: one of this service, or of `AUTH_<NAME>_REDIRECT_ALLOW_LIST`. \
+         The browser arrives with a cookie, or with `?reason=CODE`. Without it the response \
+         contains the tokens.",
         json!("https://chat.example.com/"),
     );
     OperationDocs {
         parameters: vec![provider_parameter(), redirect],
-        success: sent_on("The browser is sent to the page of the provider."),
+        success: sent_on("Redirects the browser to the provider."),
         failures: vec![
             Error::payload("URL \"https://example.com/\" can't be used to redirect after login"),
             Error::ProviderUnavailable("google".to_owned()),
@@ -258,8 +258,8 @@ fn begin_docs() -> OperationDocs {
         ..docs(
             "loginWithProvider",
             "Sign in with a provider",
-            "For browsers, as a link. The browser gets a cookie that binds what follows to it, \
-             good once and for ten minutes.",
+            "For browsers, as a link. A cookie binds the sign-in to the browser; it is valid once \
+             and for ten minutes.",
         )
     }
 }
@@ -271,14 +271,14 @@ fn callback_docs() -> OperationDocs {
     OperationDocs {
         parameters: vec![
             provider_parameter(),
-            text("code", "What is exchanged for who somebody is.", "SplxlOBeZQQYbYS6WxSbIA"),
-            text("state", "What the provider was given.", "af0ifjsldkj"),
-            text("error", "Why there is no code.", "access_denied"),
-            text("iss", "Who the provider is.", "https://accounts.google.com"),
+            text("code", "The authorization code.", "SplxlOBeZQQYbYS6WxSbIA"),
+            text("state", "The state of the authorization request.", "af0ifjsldkj"),
+            text("error", "The error, if there is no code.", "access_denied"),
+            text("iss", "The issuer.", "https://accounts.google.com"),
         ],
         success: Success {
             without_redirect: auth::tokens("").content,
-            ..sent_on("The browser is sent on, signed in or with `?reason=CODE`.")
+            ..sent_on("Redirects the browser, signed in or with `?reason=CODE`.")
         },
         failures: vec![
             Error::InvalidCredentials,
@@ -289,11 +289,11 @@ fn callback_docs() -> OperationDocs {
         ],
         ..docs(
             "finishLoginWithProvider",
-            "Come back from a provider",
-            "Where a provider sends people back to. Without a `redirect` it is answered 200 with \
-             the tokens, or with the error; with one, always by sending them on: `reason` is \
-             `INVALID_CREDENTIALS` (not let through, not proven, no account), `INVALID_TOKEN` (the \
-             code is no good), `INVALID_PROVIDER` (the address is that of another account), \
+            "Complete a sign-in with a provider",
+            "The callback of the provider. Without a `redirect` the response is 200 with the \
+             tokens, or the error; with one it is always a redirect: `reason` is \
+             `INVALID_CREDENTIALS` (access denied, not verified, or no account), `INVALID_TOKEN` \
+             (the code is invalid), `INVALID_PROVIDER` (the address belongs to another account), \
              `INVALID_OTP` or `SERVICE_UNAVAILABLE`.",
         )
     }
@@ -309,11 +309,11 @@ fn form_docs() -> OperationDocs {
         success: Success {
             status: 303,
             cookies: false,
-            ..sent_on("The browser is sent to the same address by `GET`.")
+            ..sent_on("Redirects the browser to the same URL by `GET`.")
         },
         ..docs(
             "finishLoginWithProviderByForm",
-            "Come back from a provider, by a form",
+            "Complete a sign-in with a provider, by form post",
             "For providers with `response_mode=form_post`.",
         )
     }

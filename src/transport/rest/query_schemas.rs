@@ -47,7 +47,7 @@ pub fn all() -> Map<String, Json> {
 pub fn deep() -> Json {
     json!({
         "type": "object",
-        "description": "What is asked of related items, by the name of the relation.",
+        "description": "Queries for related items, by the name of the relation.",
         "additionalProperties": nested(),
     })
 }
@@ -57,7 +57,7 @@ pub fn deep() -> Json {
 pub fn alias() -> Json {
     json!({
         "type": "object",
-        "description": "Other names for fields: `{\"name\":\"field\"}`.",
+        "description": "Aliases of fields: `{\"name\":\"field\"}`.",
         "additionalProperties": {"type": "string"},
     })
 }
@@ -71,7 +71,7 @@ pub fn search(collection: Option<&'static Collection>) -> Json {
     );
     json!({
         "type": "object",
-        "description": "What to look for: a query, or keys; without either, what the address says.",
+        "description": "The search: a query, or keys; without either, the query in the URL.",
         "properties": {"keys": keys, "query": query(&filter_name(collection))},
     })
 }
@@ -123,17 +123,17 @@ fn operators(kind: Kind) -> Json {
         properties.insert(name.to_owned(), operand(kind, name));
     }
     let about = match kind {
-        Kind::Integer => "What is asked of a number. Its text does as well.",
-        Kind::Text => "What is asked of a text.",
+        Kind::Integer => "The operators on a number. A number can also be a text.",
+        Kind::Text => "The operators on a text.",
         Kind::Timestamp => {
-            "What is asked of an instant: a date in ISO 8601, or `$NOW`, also with a shift \
+            "The operators on a timestamp: a date in ISO 8601, or `$NOW`, also with an offset \
              (`$NOW(-1 day)`)."
         }
-        Kind::Boolean => "What is asked of a flag.",
-        Kind::Json => "What is asked of a document.",
-        Kind::Secret => "What is asked of a value that is never shown.",
+        Kind::Boolean => "The operators on a boolean.",
+        Kind::Json => "The operators on a JSON document.",
+        Kind::Secret => "The operators on a value that is never shown.",
         Kind::Uuid | Kind::ToOne(_) | Kind::ToMany(..) => {
-            "What is asked of a key: a UUID, or a variable (`$CURRENT_USER`, `$CURRENT_ROLE`, \
+            "The operators on a key: a UUID, or a variable (`$CURRENT_USER`, `$CURRENT_ROLE`, \
              `$CURRENT_ROLES`, `$CURRENT_POLICIES`)."
         }
     };
@@ -173,9 +173,9 @@ fn filter(collection: &'static Collection) -> Json {
     }
     json!({
         "type": "object",
-        "description": "Which items: all that is asked holds at once. A bare value means `_eq`. \
-                        Parts of dates are asked as numbers: `year(field)`, and so on. Behind a \
-                        relation are the fields of the related item.",
+        "description": "A filter: all conditions have to match. A bare value means `_eq`. Parts of \
+                        dates are numbers: `year(field)`, and so on. A relation contains \
+                        conditions on the fields of the related item.",
         "properties": properties,
     })
 }
@@ -190,7 +190,8 @@ fn asked(field: &'static Field) -> Json {
         ]),
         Kind::ToMany(..) => json!({
             "type": "object",
-            "description": "Whether some item, or none, is like this; without either, some.",
+            "description": "`_some`: at least one item matches. `_none`: no item matches. `_some` \
+                            by default.",
             "properties": {"_some": reference(ANY_FILTER), "_none": reference(ANY_FILTER)},
         }),
         Kind::Json | Kind::Secret => reference(operators_name(field.kind)),
@@ -202,9 +203,9 @@ fn any_filter() -> Json {
     let own = reference(ANY_FILTER);
     json!({
         "type": "object",
-        "description": "Which items: `{\"field\":{\"_operator\":value}}`, through relations by \
-                        nesting, with `_some` and `_none` through lists. The filters of the \
-                        collections (`MessageFilter`, …) say which fields and operators there are.",
+        "description": "A filter: `{\"field\":{\"_operator\":value}}`, with nested objects for \
+                        relations, and `_some` and `_none` for lists. The filters of the \
+                        collections (`MessageFilter`, …) list their fields and operators.",
         "properties": combined(&own),
         "additionalProperties": {},
     })
@@ -224,7 +225,7 @@ fn nested() -> Json {
     }
     json!({
         "type": "object",
-        "description": "Which of the related items, and how they are shown.",
+        "description": "The query for the related items.",
         "properties": properties,
         "additionalProperties": {},
     })
@@ -233,7 +234,7 @@ fn nested() -> Json {
 /// A complete query, as in the body of `SEARCH` and in WebSocket frames.
 fn query(filter: &str) -> Json {
     let mut properties = Map::new();
-    properties.insert("fields".to_owned(), names("Which fields; `*` for all one may read."));
+    properties.insert("fields".to_owned(), names("The fields; `*` for all readable ones."));
     properties.insert("filter".to_owned(), reference(filter));
     for (name, shape) in page_parts() {
         properties.insert(name.to_owned(), shape);
@@ -246,12 +247,12 @@ fn query(filter: &str) -> Json {
     let export = json!({
         "type": "string",
         "enum": ["csv", "csv_utf8", "json"],
-        "description": "Makes a file of the answer.",
+        "description": "Returns a file.",
     });
     properties.insert("export".to_owned(), export);
     json!({
         "type": "object",
-        "description": "A query, with the same parts as the address of a list.",
+        "description": "A query, with the same parameters as the URL of a list.",
         "properties": properties,
     })
 }
@@ -265,7 +266,7 @@ fn selection(filter: &str) -> Json {
     }
     json!({
         "type": "object",
-        "description": "Which items: all that fit, or the page of them that is asked for.",
+        "description": "A selection: all matching items, or one page of them.",
         "properties": properties,
     })
 }
@@ -293,11 +294,11 @@ fn names(about: &str) -> Json {
 pub fn aggregate() -> Json {
     let mut properties = Map::new();
     for operation in Operation::ALL {
-        properties.insert(operation.name().to_owned(), names("Of which fields."));
+        properties.insert(operation.name().to_owned(), names("The fields to aggregate."));
     }
     json!({
         "type": "object",
-        "description": "Totals, each of a field or of several; `count` also of `*`.",
+        "description": "Aggregates, each of one or more fields; `count` also of `*`.",
         "properties": properties,
         "additionalProperties": false,
     })

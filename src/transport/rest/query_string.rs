@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn both_spellings_say_the_same() {
+    fn every_spelling_of_a_parameter_is_parsed() {
         let table = [
             ("", json!({})),
             ("limit=", json!({"limit": ""})),
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn too_much_is_refused() {
+    fn levels_and_parameters_are_limited() {
         let levels = |count: usize| format!("filter{}=x", "[a]".repeat(count));
         let parameters = |count: usize| vec!["fields[]=id"; count].join("&");
         let nested = |depth: usize| format!("filter={}{}", "[".repeat(depth), "]".repeat(depth));
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_is_text_or_brackets_but_not_both() {
+    fn a_parameter_cannot_mix_text_and_brackets() {
         for query in [
             "filter={}&filter[id][_eq]=1",
             "filter[id][_eq]=1&filter={}",
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn one_parameter_is_found_by_name() {
+    fn a_single_parameter_is_found_by_name() {
         assert_eq!(find(Some("a=1&length=7"), "length").as_deref(), Some("7"));
         assert_eq!(find(Some("a=1"), "length"), None);
     }

@@ -230,7 +230,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_relation_to_hidden_items_is_a_key() {
+    fn a_relation_to_an_unreadable_collection_is_a_key() {
         let (key, target) =
             (json!({"type": "string"}), json!({"$ref": "#/components/schemas/User"}));
         let mut schemas = json!({"Message": {"properties": {
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn an_administrator_has_the_complete_document() {
+    fn an_administrator_sees_the_complete_document() {
         let whole: Json = serde_json::from_str(&rest::document()).unwrap();
         let mut reduced = whole.clone();
 

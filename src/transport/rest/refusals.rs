@@ -104,21 +104,21 @@ fn too_many() -> Error {
 /// Returns the description of a status.
 pub(super) fn reason_phrase(status: u16) -> &'static str {
     match status {
-        400 => "The request makes no sense.",
-        401 => "The credentials are missing or no good.",
-        403 => "Not allowed, or not there.",
-        404 => "There is no such path.",
+        400 => "The request is invalid.",
+        401 => "The credentials are missing or invalid.",
+        403 => "Not allowed, or not found.",
+        404 => "The path does not exist.",
         408 => "The body did not arrive in time.",
         413 => "The body is too large.",
-        414 => "The address is too long.",
-        415 => "The body is compressed in an unknown way.",
-        422 => "Makes sense, but cannot be done now.",
+        414 => "The URL is too long.",
+        415 => "The content coding of the body is not supported.",
+        422 => "The request is valid, but the current state prevents it.",
         429 => {
-            "Too many requests or attempts that failed, or too much under way; `Retry-After` says when to \
-             try again."
+            "Too many requests or failed attempts, or too much data in progress; try again after \
+             `Retry-After` seconds."
         }
-        500 => "Something broke here; it is in the log under the answer's `X-Request-Id`.",
-        503 => "Too busy; `Retry-After` says when to try again.",
+        500 => "An internal error; the log has details under the `X-Request-Id` of the response.",
+        503 => "Too busy; try again after `Retry-After` seconds.",
         _ => "Refused.",
     }
 }

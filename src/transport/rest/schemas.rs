@@ -207,7 +207,7 @@ fn item(collection: &'static Collection) -> MetaSchema {
 fn create(collection: &'static Collection) -> MetaSchema {
     let required = collection.fields.iter().filter(|field| field.required).map(|field| field.name);
     let key = MetaSchema {
-        description: Some("Chosen by the server; only administrators may choose another."),
+        description: Some("Chosen by the server; only administrators may choose one."),
         ..key_schema(collection)
     };
     let properties = [(collection.key().name, inline(key))].into_iter().chain(settable(collection));
@@ -303,8 +303,8 @@ fn input_value(collection: &'static Collection, field: &'static Field) -> MetaSc
             MetaSchema {
                 one_of: vec![inline(key), inline(open_object())],
                 description: Some(
-                    "A key; or an object, which updates the item with its key or, without \
-                                   a key, creates one.",
+                    "A key; or an object, which updates the item with its key or, without a key, \
+                     creates an item.",
                 ),
                 ..MetaSchema::ANY
             }
@@ -317,8 +317,8 @@ fn input_value(collection: &'static Collection, field: &'static Field) -> MetaSc
             MetaSchema {
                 one_of: vec![whole, inline(object(&[], parts))],
                 description: Some(
-                    "The whole list, of keys and of objects, which lets all others go; or \
-                                   what of it is created, updated and let go.",
+                    "The full list of keys and objects, which removes all others from it; or the \
+                     items to create, to update and to remove.",
                 ),
                 ..MetaSchema::ANY
             }
@@ -375,19 +375,19 @@ pub(super) fn key_schema(collection: &'static Collection) -> MetaSchema {
 
 fn about(collection: &Collection) -> Option<&'static str> {
     match collection.name {
-        "messages" => Some("What somebody said."),
+        "messages" => Some("A message of the chat."),
         "directus_users" => Some("An account."),
         "directus_roles" => Some("A named group of accounts, nested by `parent`."),
         "directus_policies" => Some("A set of permissions."),
-        "directus_permissions" => Some("What a policy allows."),
+        "directus_permissions" => Some("An action that a policy allows."),
         "directus_access" => {
-            Some("Which policy holds for whom: a user, a role or, with neither, the public.")
+            Some("The assignment of a policy to a user, a role or, with neither, the public.")
         }
-        "directus_settings" => Some("What an operator sets while the service runs."),
-        "directus_activity" => Some("Who did what to which item; `login` is a sign-in."),
+        "directus_settings" => Some("The settings that can be changed at runtime."),
+        "directus_activity" => Some("An action of an account on an item; `login` is a sign-in."),
         "directus_revisions" => Some(
-            "What a message was after a change (`data`), and what the change set (`delta`). Whoever \
-             may not read all messages sees of both what they may read of messages.",
+            "A message after a change (`data`), and the values that the change set (`delta`). A \
+             caller that may not read all messages gets only the readable part of both.",
         ),
         _ => None,
     }
@@ -395,23 +395,23 @@ fn about(collection: &Collection) -> Option<&'static str> {
 
 fn hint(field: &Field) -> Option<&'static str> {
     match (field.special, field.kind) {
-        (Special::UserCreated, _) => Some("Who created it; set by the server."),
-        (Special::DateCreated, _) => Some("When it was created; set by the server."),
-        (Special::UserUpdated, _) => Some("Who changed it last; set by the server."),
-        (Special::DateUpdated, _) => Some("When it was changed last; set by the server."),
+        (Special::UserCreated, _) => Some("The account that created it; set by the server."),
+        (Special::DateCreated, _) => Some("The time of creation; set by the server."),
+        (Special::UserUpdated, _) => Some("The account that changed it last; set by the server."),
+        (Special::DateUpdated, _) => Some("The time of the last change; set by the server."),
         (_, Kind::Secret) => Some("Never shown: `**********`, or null."),
-        (_, Kind::ToOne(_)) => Some("A key, or the item as far as `fields` opens it."),
-        (_, Kind::ToMany(..)) => Some("Keys, or the items as far as `fields` opens them."),
+        (_, Kind::ToOne(_)) => Some("A key, or the item with the requested `fields`."),
+        (_, Kind::ToMany(..)) => Some("Keys, or the items with the requested `fields`."),
         _ => None,
     }
 }
 
 fn input_hint(field: &Field) -> Option<&'static str> {
     match field.special {
-        Special::Password => Some("In clear; only a hash of it is kept."),
-        Special::Token => Some("A static token; only a digest of it is kept."),
+        Special::Password => Some("In plain text; only a hash of it is stored."),
+        Special::Token => Some("A static token; only a digest of it is stored."),
         _ if field.length == Length::Setting => {
-            Some("At most `CONTENT_LENGTH_MAX` characters: 65,536 unless it is set.")
+            Some("At most `CONTENT_LENGTH_MAX` characters: 65,536 by default.")
         }
         _ => None,
     }

@@ -106,14 +106,15 @@ fn docs(id: &'static str, summary: &'static str, description: &'static str) -> O
 fn state_docs() -> OperationDocs {
     OperationDocs {
         success: Success::json(
-            "How it stands.",
+            "The state of the second factor.",
             schemas::data(schemas::reference("FactorState")),
             json!({"data": {"enabled": true, "recovery_codes_left": 9}}),
         ),
         ..docs(
             "readTwoFactorState",
-            "Read whether one's own account has a second factor",
-            "And how many recovery codes have not been used. Needs no permission.",
+            "Read the state of your second factor",
+            "Whether your account has one, and the number of unused recovery codes. Needs no \
+             permission.",
         )
     }
 }
@@ -136,13 +137,13 @@ fn generate_docs() -> OperationDocs {
         ),
         failures: vec![
             Error::payload("\"password\" is required"),
-            Error::payload("there is a second factor already: disable it first"),
+            Error::payload("there already is a second factor: disable it first"),
         ],
         ..docs(
             "generateTwoFactorSecret",
-            "Make a secret for a second factor",
-            "To be put into an authenticator app, and sent to `enable` with a code that the app \
-             shows. Nothing is stored before that.",
+            "Generate a secret for a second factor",
+            "Enter it in an authenticator app, and send it to `enable` with a code from the app. \
+             Nothing is stored before that.",
         )
     }
 }
@@ -156,9 +157,9 @@ fn enable_docs() -> OperationDocs {
         failures: vec![Error::payload("\"otp\" is invalid"), Error::collection(USERS.name)],
         ..docs(
             "enableTwoFactor",
-            "Enable the second factor of one's own account",
-            "From then on a sign-in needs `otp`. Needs the right to update one's own `tfa_secret`, \
-             unless a policy asks for a second factor.",
+            "Enable the second factor of your own account",
+            "From then on a sign-in needs `otp`. Needs the permission to update your own \
+             `tfa_secret`, unless a policy requires a second factor.",
         )
     }
 }
@@ -169,8 +170,8 @@ fn disable_docs() -> OperationDocs {
         failures: vec![Error::payload("\"otp\" is invalid")],
         ..docs(
             "disableTwoFactor",
-            "Disable the second factor of one's own account",
-            "With a code of the app, or a recovery code.",
+            "Disable the second factor of your own account",
+            "With a code from the app, or a recovery code.",
         )
     }
 }
@@ -182,16 +183,16 @@ fn codes_docs() -> OperationDocs {
             json!({"password": "correct horse battery"}),
         )),
         success: Success::json(
-            "The codes. They are shown this once.",
+            "The codes. They are shown only once.",
             schemas::data(schemas::reference("RecoveryCodes")),
             json!({"data": {"recovery_codes": ["ABCD-EFGH-IJKL-MNOP"]}}),
         ),
         failures: vec![Error::payload("there is no second factor yet: enable one first")],
         ..docs(
             "makeRecoveryCodes",
-            "Make recovery codes",
-            "Each is good for one sign-in, as `otp`, when the app is lost. Those made before are \
-             not good any more.",
+            "Generate recovery codes",
+            "Each is valid for one sign-in, as `otp`, if the app is lost. Earlier codes become \
+             invalid.",
         )
     }
 }
@@ -203,7 +204,7 @@ fn remove_docs() -> OperationDocs {
         ..docs(
             "disableTwoFactorOfUser",
             "Disable the second factor of an account",
-            "For somebody who has lost it. For administrators.",
+            "For a user who has lost the app. For administrators.",
         )
     }
 }

@@ -142,14 +142,14 @@ fn ping_docs() -> OperationDocs {
     };
     let success = Success {
         content: Some(content),
-        ..Success::json("Here.", schemas::any_item(), Json::Null)
+        ..Success::json("The server is available.", schemas::any_item(), Json::Null)
     };
-    docs("ping", "Ask whether the server is there", "Tokens are not even looked at.", success)
+    docs("ping", "Ping the server", "Needs no sign-in; tokens are ignored.", success)
 }
 
 fn info_docs() -> OperationDocs {
     let success = Success::json(
-        "The project and, for whoever is signed in, limits, the socket and the version.",
+        "The project and, for signed-in accounts, the limits, the WebSocket and the version.",
         schemas::data(schemas::reference("Info")),
         json!({"data": {
             "project": {"project_name": "chinwag", "public_registration": false},
@@ -166,8 +166,8 @@ fn info_docs() -> OperationDocs {
     );
     docs(
         "info",
-        "Read about this server",
-        "Clients learn here how the server is called, and how much they may ask of it.",
+        "Read server information",
+        "The name of the project, and the limits of requests.",
         success,
     )
 }
@@ -181,8 +181,8 @@ fn specification_docs() -> OperationDocs {
     docs(
         "readSpecification",
         "Read the OpenAPI document",
-        "Reduced to the rights of the caller: operations, collections and fields. The complete \
-         document is at `/openapi.json`.",
+        "Reduced to the permissions of the caller: operations, collections and fields. The \
+         complete document is at `/openapi.json`.",
         success,
     )
 }
@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_signed_in_learn_where_the_socket_is() {
+    fn only_signed_in_users_see_the_socket_path() {
         let config = Config::for_tests();
 
         let mut info = public_info(&config, &InForce::default());
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_are_told_in_seconds_and_false_for_none() {
+    fn a_rate_is_in_seconds_and_false_if_unset() {
         let quota = |points, millis| {
             let points = NonZeroU32::new(points).unwrap();
             Some(RateLimit { points, duration: Duration::from_millis(millis) })

@@ -111,7 +111,7 @@ const ID: &str = "a7e169a7-3a52-4ac8-9f02-2d6a5c6a2f3b";
 
 fn docs(id: &'static str, summary: &'static str, description: &'static str) -> OperationDocs {
     OperationDocs {
-        success: Success::nothing("Ended, with their tokens and open sockets."),
+        success: Success::nothing("Ended, including their tokens and open WebSocket connections."),
         ..OperationDocs::new("Users", id, summary, description)
     }
 }
@@ -134,21 +134,21 @@ fn success() -> Success {
 }
 
 fn list_docs() -> OperationDocs {
-    let description = "`date_renewed` is when its tokens were last exchanged, `current` marks the \
-                       session of this very request.";
+    let description = "`date_renewed` is the time of the last token refresh; `current` marks the \
+                       session of this request.";
     OperationDocs {
         success: success(),
-        ..docs("readMySessions", "List where one is signed in", description)
+        ..docs("readMySessions", "List your own sessions", description)
     }
 }
 
 fn end_all_docs() -> OperationDocs {
-    let description = "Also the one of this request, unless `keep_current=true`.";
+    let description = "Includes the session of this request, unless `keep_current=true`.";
     OperationDocs {
         parameters: vec![parameters::query(
             "keep_current",
             "boolean",
-            "Whether the session of this request stays.",
+            "Keeps the session of this request.",
             json!(true),
         )],
         success: Success::nothing("Signed out everywhere.").with_cookies(),
@@ -159,9 +159,9 @@ fn end_all_docs() -> OperationDocs {
 fn end_docs() -> OperationDocs {
     OperationDocs {
         parameters: vec![session()],
-        success: Success::nothing("Signed out there.").with_cookies(),
+        success: Success::nothing("Signed out of the session.").with_cookies(),
         failures: vec![Error::Forbidden(Forbidden::Item)],
-        ..docs("endMySession", "Sign out in one place", "The session need not be this one.")
+        ..docs("endMySession", "Sign out of one session", "Any of your sessions.")
     }
 }
 
@@ -169,7 +169,7 @@ fn list_of_docs() -> OperationDocs {
     OperationDocs {
         parameters: vec![parameters::account()],
         success: success(),
-        ..docs("readSessions", "List where an account is signed in", "For administrators.")
+        ..docs("readSessions", "List the sessions of an account", "For administrators.")
     }
 }
 

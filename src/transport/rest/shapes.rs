@@ -35,13 +35,13 @@ fn of_items() -> Shapes {
     let counts = object(
         &[],
         vec![
-            ("total_count", number("All items one may see.")),
-            ("filter_count", number("Those that fit `filter` and `search`.")),
+            ("total_count", number("All items that may be read.")),
+            ("filter_count", number("The items that match `filter` and `search`.")),
         ],
     );
     let keys = || reference("Keys");
     vec![
-        ("Item", about("An item of some collection.", item)),
+        ("Item", about("An item of any collection.", item)),
         ("Keys", MetaSchema { items: Some(Box::new(key)), ..MetaSchema::new("array") }),
         ("Named", named(keys(), reference(query_schemas::ANY_SELECTION))),
         ("Changes", changes(keys(), reference(query_schemas::ANY_SELECTION), any())),
@@ -52,7 +52,7 @@ fn of_items() -> Shapes {
 /// A selection of items by keys or query.
 pub(super) fn named(keys: MetaSchemaRef, query: MetaSchemaRef) -> MetaSchema {
     let either = object(&[], vec![("keys", keys), ("query", query)]);
-    about("Which items: exactly one of `keys` and `query`.", either)
+    about("Selects items by exactly one of `keys` and `query`.", either)
 }
 
 /// A selection of items by keys or query, with their new values.
@@ -62,14 +62,14 @@ pub(super) fn changes(
     data: MetaSchemaRef,
 ) -> MetaSchema {
     let changes = object(&["data"], vec![("keys", keys), ("query", query), ("data", data)]);
-    about("Which items, by exactly one of `keys` and `query`, and their values.", changes)
+    about("Selects items by exactly one of `keys` and `query`, and sets values.", changes)
 }
 
 fn of_errors() -> Shapes {
-    let extensions = open(object(&["code"], vec![("code", text("What programs read."))]));
+    let extensions = open(object(&["code"], vec![("code", text("A code for programs."))]));
     let error = object(
         &["message", "extensions"],
-        vec![("message", text("What people read.")), ("extensions", inline(extensions))],
+        vec![("message", text("A message for users.")), ("extensions", inline(extensions))],
     );
     vec![
         ("Error", error),
@@ -78,21 +78,21 @@ fn of_errors() -> Shapes {
 }
 
 fn of_sign_in() -> Shapes {
-    let mode = || choice("How tokens travel; `json` without it.", &["json", "cookie", "session"]);
+    let mode = || choice("Token transport; `json` by default.", &["json", "cookie", "session"]);
     let held = || object(&[], vec![("refresh_token", text("In `json` mode.")), ("mode", mode())]);
     let login = object(
         &["email", "password"],
         vec![
-            ("email", text("The address of the account, in any case.")),
-            ("password", text("Its password.")),
+            ("email", text("The email address; case-insensitive.")),
+            ("password", text("The password of the account.")),
             ("mode", mode()),
-            ("otp", text("A one-time password, where the account asks for one.")),
+            ("otp", text("A one-time password, if the account has a second factor.")),
         ],
     );
     let tokens = object(
         &["expires"],
         vec![
-            ("expires", number("How long the access token lasts, in milliseconds.")),
+            ("expires", number("The lifetime of the access token, in milliseconds.")),
             ("access_token", text("For `Authorization: Bearer …`; not in `session` mode.")),
             ("refresh_token", text("For `/auth/refresh`; in `json` mode only.")),
         ],
@@ -101,18 +101,18 @@ fn of_sign_in() -> Shapes {
         &["name", "label", "driver", "icon"],
         vec![
             ("name", text("For `/auth/login/{provider}`.")),
-            ("label", text("What to write on a button.")),
-            ("driver", choice("What it speaks.", &["openid", "oauth2"])),
+            ("label", text("The label of the sign-in button.")),
+            ("driver", choice("The protocol.", &["openid", "oauth2"])),
             ("icon", text("The name of an icon.")),
         ],
     );
     let returned = object(
         &[],
         vec![
-            ("code", text("What is exchanged for who somebody is.")),
-            ("state", text("What the provider was given.")),
-            ("error", text("Why there is no code.")),
-            ("iss", text("Who the provider is.")),
+            ("code", text("The authorization code.")),
+            ("state", text("The state of the authorization request.")),
+            ("error", text("The error, if there is no code.")),
+            ("iss", text("The issuer.")),
         ],
     );
     let providers = object(
@@ -131,9 +131,9 @@ fn of_sign_in() -> Shapes {
 }
 
 fn of_enrolment() -> Shapes {
-    let email = || ("email", text("The address of the account, in any case."));
-    let password = || ("password", text("The password to be. It counts as it is."));
-    let page = |name| (name, text("A page of the front end, one of those that are allowed."));
+    let email = || ("email", text("The email address; case-insensitive."));
+    let password = || ("password", text("The new password, used unchanged."));
+    let page = |name| (name, text("A page of the front end that the settings allow."));
     let registration = object(
         &["email", "password"],
         vec![
@@ -149,13 +149,13 @@ fn of_enrolment() -> Shapes {
         &["email", "role"],
         vec![
             ("email", emails),
-            ("role", text("The key of the role that they get.")),
+            ("role", text("The key of the role of the new accounts.")),
             page("invite_url"),
         ],
     );
     let proof = object(
         &["token", "password"],
-        vec![("token", text("The token of the link in the mail.")), password()],
+        vec![("token", text("The token from the link in the email.")), password()],
     );
     vec![
         ("Registration", registration),
@@ -166,8 +166,8 @@ fn of_enrolment() -> Shapes {
 }
 
 fn of_accounts() -> Shapes {
-    let again = || ("password", text("The password of one's own account, once more."));
-    let otp = || ("otp", text("A code that the authenticator app shows."));
+    let again = || ("password", text("The password of your own account, again."));
+    let otp = || ("otp", text("A code from the authenticator app."));
     let secret = || ("secret", text("The secret, in base32."));
     let date = |description| {
         inline(MetaSchema {
@@ -177,7 +177,7 @@ fn of_accounts() -> Shapes {
     };
     let factor = object(
         &["secret", "otpauth_url"],
-        vec![secret(), ("otpauth_url", text("The same as an address, for a QR code."))],
+        vec![secret(), ("otpauth_url", text("The secret as a URL, for a QR code."))],
     );
     let nullable = |description| {
         inline(MetaSchema {
@@ -190,12 +190,12 @@ fn of_accounts() -> Shapes {
         &["id", "mode", "date_created", "date_renewed", "expires", "current"],
         vec![
             ("id", inline(MetaSchema::new_with_format("string", "uuid"))),
-            ("mode", choice("How its tokens travel.", &["json", "cookie", "session"])),
-            ("ip", nullable("The address it was begun from.")),
-            ("user_agent", nullable("What the client called itself then.")),
-            ("date_created", date("When it was begun.")),
-            ("date_renewed", date("When its tokens were last exchanged.")),
-            ("expires", date("When it ends unless they are exchanged again.")),
+            ("mode", choice("The token transport.", &["json", "cookie", "session"])),
+            ("ip", nullable("The IP address at the sign-in.")),
+            ("user_agent", nullable("The user agent at the sign-in.")),
+            ("date_created", date("The time of the sign-in.")),
+            ("date_renewed", date("The time of the last token refresh.")),
+            ("expires", date("The time of expiry, unless the tokens are refreshed before.")),
             ("current", flag()),
         ],
     );
@@ -228,7 +228,7 @@ fn of_rights() -> Shapes {
     let right = object(
         &["access"],
         vec![
-            ("access", choice("`partial`: not all items.", &["full", "partial", "none"])),
+            ("access", choice("`partial`: only some items.", &["full", "partial", "none"])),
             ("fields", list(inline(MetaSchema::new("string")))),
         ],
     );
@@ -259,9 +259,9 @@ fn of_server() -> Shapes {
     let health = object(
         &["status"],
         vec![
-            ("status", choice("The worst of all checks.", &["ok", "warn", "error"])),
+            ("status", choice("The worst status of all checks.", &["ok", "warn", "error"])),
             ("releaseId", text("The version; for administrators.")),
-            ("serviceId", text("This process; for administrators.")),
+            ("serviceId", text("The ID of this process; for administrators.")),
             ("checks", any()),
         ],
     );
@@ -270,7 +270,7 @@ fn of_server() -> Shapes {
         vec![
             ("project", any()),
             ("setupCompleted", flag()),
-            ("version", text("The version; for whoever is signed in.")),
+            ("version", text("The version; for signed-in accounts.")),
         ],
     );
     vec![("Health", health), ("Info", open(info)), ("OpenApi", open(MetaSchema::new("object")))]
@@ -279,10 +279,10 @@ fn of_server() -> Shapes {
 fn of_utilities() -> Shapes {
     let check = object(
         &["string", "hash"],
-        vec![("string", text("What might have been hashed.")), ("hash", text("The hash."))],
+        vec![("string", text("The text to compare.")), ("hash", text("The hash."))],
     );
     vec![
-        ("HashInput", object(&["string"], vec![("string", text("What to hash."))])),
+        ("HashInput", object(&["string"], vec![("string", text("The text to hash."))])),
         ("HashCheck", check),
     ]
 }

@@ -74,9 +74,9 @@ fn me_docs() -> OperationDocs {
         ..OperationDocs::new(
             TAG,
             "readMe",
-            "Read one's own account",
-            "As far as one may read it; whoever may not, or not all the fields asked for, gets \
-             the `id` alone.",
+            "Read your own account",
+            "The readable fields; only the `id` if you may not read the account or all requested \
+             fields.",
         )
     }
 }
@@ -85,9 +85,9 @@ fn update_me_docs() -> OperationDocs {
     OperationDocs {
         id: "updateMe",
         tag: TAG,
-        summary: "Change one's own account",
-        description: "Needs the right to update the fields of one's own account. A new password \
-                      ends all other sessions.",
+        summary: "Update your own account",
+        description: "Needs the permission to update the fields of your own account. A new \
+                      password ends all other sessions.",
         parameters: parameters::of_one(),
         request: Some(Content::json(schemas::update_of(&USERS), json!({"first_name": "Alice"}))),
         success: success().or_unseen(),

@@ -138,14 +138,14 @@ fn text(description: &'static str, example: &str) -> Success {
 }
 
 fn random_docs() -> OperationDocs {
-    let description = "How many characters, 1 to 500; 32 without it.";
+    let description = "The number of characters, 1 to 500; 32 by default.";
     OperationDocs {
         parameters: vec![parameters::query("length", "integer", description, json!(5))],
         failures: vec![Error::InvalidQuery("\"length\" must be between 1 and 500".to_owned())],
         ..docs(
             "randomString",
-            "Make up a text",
-            "The characters come from the random numbers of the operating system.",
+            "Generate a random text",
+            "The characters come from the random number generator of the operating system.",
             text("Letters, digits, `-` and `_`.", "fabVJ"),
         )
     }
@@ -158,8 +158,8 @@ fn generate_docs() -> OperationDocs {
         ..docs(
             "generateHash",
             "Hash a text",
-            "Passwords are stored as such hashes. Nothing is stored here.",
-            text("Its argon2id hash.", HASH),
+            "Passwords are stored as hashes of this kind. The text and its hash are not stored.",
+            text("The argon2id hash of the text.", HASH),
         )
     }
 }
@@ -167,7 +167,7 @@ fn generate_docs() -> OperationDocs {
 fn verify_docs() -> OperationDocs {
     let schema = MetaSchema::new("boolean");
     let schema = schemas::inline(schema);
-    let success = Success::json("Whether it is.", schemas::data(schema), json!({"data": true}));
+    let success = Success::json("The result.", schemas::data(schema), json!({"data": true}));
     OperationDocs {
         request: Some(Content::json(
             schemas::reference("HashCheck"),
@@ -176,8 +176,8 @@ fn verify_docs() -> OperationDocs {
         failures: vec![Error::payload("\"hash\" is required")],
         ..docs(
             "verifyHash",
-            "Check whether a hash is that of a text",
-            "The hash has to be one that this server could have made.",
+            "Compare a text with a hash",
+            "The hash must be one that this server could have made.",
             success,
         )
     }
@@ -186,12 +186,12 @@ fn verify_docs() -> OperationDocs {
 fn clear_cache_docs() -> OperationDocs {
     let success = Success {
         content: None,
-        ..Success::json("Nothing to do.", schemas::any_item(), Json::Null)
+        ..Success::json("Done; there is nothing to clear.", schemas::any_item(), Json::Null)
     };
     docs(
         "clearCache",
         "Clear caches",
-        "Exists because administration tools call it; caches here follow every change.",
+        "Has no effect, since every change updates the caches. Exists for administration tools.",
         success,
     )
 }
@@ -201,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_length_is_between_1_and_500_and_32_if_absent() {
+    fn a_length_is_from_1_to_500_and_defaults_to_32() {
         for (text, length) in [(None, 32), (Some(""), 32), (Some("1"), 1), (Some("500"), 500)] {
             assert_eq!(read_length(text).unwrap(), length, "{text:?}");
         }

@@ -10,7 +10,7 @@ import { SECRET_LENGTH_MIN } from './evidence.mjs';
 /** A JWT, also from tests that record no secrets: header and payload are JSON objects. */
 const TOKEN = /eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]*/g;
 /** With EMAIL_TRANSPORT=log the log is the inbox, and its first lines say so. */
-const INBOX = 'EMAIL_TRANSPORT=log: mails go to this log';
+const INBOX = 'EMAIL_TRANSPORT=log writes emails to this log';
 const INBOX_LINE = /chinwag::mail::road/;
 
 /** Searches a folder. Returns `{ lines, secrets, findings }`, each finding with file, line and kind of secret. */

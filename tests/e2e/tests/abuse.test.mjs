@@ -8,7 +8,7 @@ import { environment } from '../lib/server.mjs';
 
 const SCRIPT = fileURLToPath(new URL('../../../scripts/abuse', import.meta.url));
 
-test('the bounds hold under the short form of all attacks', async () => {
+test('the limits hold under the short form of all attacks', async () => {
 	const output = [];
 	const child = spawn('python3', [SCRIPT, '--short', '--binary', BINARY], { env: environment(), stdio: ['ignore', 'pipe', 'pipe'] });
 	for (const stream of [child.stdout, child.stderr]) {

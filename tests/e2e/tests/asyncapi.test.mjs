@@ -47,7 +47,7 @@ function shapes() {
 	return Object.fromEntries(Object.entries(document.components.messages).map(([name, { payload }]) => [name, ajv.compile(absolute(payload))]));
 }
 
-test('the validator of AsyncAPI finds it valid, and has nothing to say', async () => {
+test('the AsyncAPI validator reports no errors and no warnings', async () => {
 	const { document: parsed, diagnostics } = await new Parser().parse(text);
 	const said = diagnostics.filter(({ severity }) => severity <= 1).map(({ severity, code, message, path }) => ({ severity, code, message, path: path.join('.') }));
 
@@ -56,7 +56,7 @@ test('the validator of AsyncAPI finds it valid, and has nothing to say', async (
 	assert.deepEqual(parsed.channels().all().map((channel) => channel.address()).sort(), ['/_ws', '/websocket']);
 });
 
-test('the validator would find a mistake', async () => {
+test('the validator detects a broken reference', async () => {
 	const broken = structuredClone(document);
 	broken.operations.signIn.messages[0].$ref = '#/channels/topics/messages/nothing';
 	const { document: parsed, diagnostics } = await new Parser().parse(JSON.stringify(broken));
@@ -65,14 +65,14 @@ test('the validator would find a mistake', async () => {
 	assert.ok(diagnostics.some(({ severity }) => severity === 0));
 });
 
-test('it is the same wherever it is had from', async () => {
+test('the served document matches the output of the command line', async () => {
 	const served = await fetch(`${server.origin}/asyncapi.json`);
 
 	assert.match(served.headers.get('content-type'), /^application\/json/);
 	assert.equal(await served.text(), text);
 });
 
-test('every example has the shape that is said of it, and what is not described is noticed', () => {
+test('every example matches its schema, and undeclared keys and codes are rejected', () => {
 	const fits = shapes();
 	for (const [name, { examples }] of Object.entries(document.components.messages)) {
 		assert.ok(examples.length > 0, name);
@@ -99,7 +99,7 @@ function assertDescribed(window, channel, fits) {
 	return seen;
 }
 
-test('what the built-in chat sends and receives is described', async () => {
+test('every frame of the built-in chat is described', async () => {
 	const administrator = await Administrator.signIn(server);
 	const [alice, bob] = [await administrator.member('Alice'), await administrator.member('Bob')];
 	const chat = await ChatPage.signedIn(browser, server.origin, alice);
@@ -118,7 +118,7 @@ test('what the built-in chat sends and receives is described', async () => {
 	chat.assertClean();
 });
 
-test('what a page of nuxt-ws sends and receives is described', async () => {
+test('every frame of a nuxt-ws page is described', async () => {
 	const own = await Server.start({ demo: true, publicDirectory: await buildTopicsPage('{ heartbeat: { message: "ping", pongTimeout: 60_000 } }') });
 	try {
 		const page = await TopicsPage.open(browser, own.origin);
@@ -136,14 +136,14 @@ test('what a page of nuxt-ws sends and receives is described', async () => {
 	}
 });
 
-test('the documentation of REST leads to the page of the sockets', async () => {
+test('the REST documentation links to the socket documentation', async () => {
 	const window = await Window.open(browser);
 	await window.page.goto(`${server.origin}/docs`);
 	await window.page.locator('a[href="/docs/websocket"]').first().waitFor({ timeout: 30_000 });
 
 	const [opened] = await Promise.all([window.context.waitForEvent('page', { timeout: 30_000 }), window.page.locator('a[href="/docs/websocket"]').first().click()]);
 
-	await opened.getByRole('heading', { level: 1, name: 'The sockets of chinwag' }).waitFor({ timeout: 30_000 });
+	await opened.getByRole('heading', { level: 1, name: 'chinwag WebSocket API' }).waitFor({ timeout: 30_000 });
 	assert.deepEqual(window.foreignRequests(), []);
 });
 

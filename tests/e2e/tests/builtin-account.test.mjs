@@ -89,8 +89,8 @@ async function isOut(chat, note) {
 	await chat.page.getByText(note).waitFor({ timeout: MS });
 }
 
-describe('signing up', () => {
-	test('is not offered where it is closed', async () => {
+describe('sign-up', () => {
+	test('is not offered when registration is closed', async () => {
 		await registration({ public_registration: false });
 		const chat = await open();
 
@@ -101,7 +101,7 @@ describe('signing up', () => {
 		chat.assertClean();
 	});
 
-	test('leads through the inbox where addresses are confirmed, and every mistake is explained on the way', async () => {
+	test('requires a confirmed email address, and explains every mistake', async () => {
 		await registration({});
 		const chat = await open();
 		await chat.press('signup-link');
@@ -138,17 +138,17 @@ describe('signing up', () => {
 		chat.assertClean([REFUSED]);
 	});
 
-	test('ends where the link was used before, or has expired, in words', async () => {
+	test('explains a used or expired link', async () => {
 		const chat = await open();
 
 		await chat.page.goto((await mail.mailTo('carol@example.com')).link);
-		await chat.says('login-error', 'The link in that mail is not good any more');
+		await chat.says('login-error', 'The link in that email is no longer valid');
 		await chat.page.goto(`${server.origin}/?again#link-expired`);
-		await chat.says('login-error', 'The link in that mail has expired.');
+		await chat.says('login-error', 'The link in that email has expired.');
 		chat.assertClean();
 	});
 
-	test('leads straight in where addresses are not confirmed, unless the address is somebody else\'s', async () => {
+	test('needs no confirmation when it is disabled, except for a taken address', async () => {
 		await registration({ public_registration_verify_email: false });
 		const [first, second] = [await open(), await open()];
 		for (const [chat, name, password] of [[first, 'Dave', NEW], [second, 'Not Dave', 'some other password']]) {
@@ -166,7 +166,7 @@ describe('signing up', () => {
 		second.assertClean([REFUSED]);
 	});
 
-	test('is refused to addresses that the settings leave out', async () => {
+	test('is rejected for addresses that the settings exclude', async () => {
 		await registration({ public_registration_email_filter: { email: { _ends_with: '@example.org' } } });
 		const chat = await open();
 		await chat.press('signup-link');
@@ -175,14 +175,14 @@ describe('signing up', () => {
 		await chat.type('signup-password', NEW);
 		await chat.press('signup-submit');
 
-		await chat.says('signup-error', 'does not take sign-ups from this address');
+		await chat.says('signup-error', 'does not accept sign-ups with this address');
 		await registration({ public_registration_email_filter: null });
 		chat.assertClean([REFUSED]);
 	});
 });
 
-describe('signing in', () => {
-	test('says how long to wait after too many attempts, and can be tried again then', async () => {
+describe('sign-in', () => {
+	test('shows the wait time after too many attempts, and works again afterwards', async () => {
 		const alice = await admin.member('Alice');
 		const chat = await open();
 		const errors = [{ message: 'Too many requests.', extensions: { code: 'REQUESTS_EXCEEDED' } }];
@@ -199,7 +199,7 @@ describe('signing in', () => {
 		chat.assertClean([REFUSED]);
 	});
 
-	test('is offered elsewhere too, if somebody vouches for people', async () => {
+	test('offers the configured identity providers', async () => {
 		const chat = await open();
 		const offer = (disableDefault) => ({ data: [{ name: 'the club', driver: 'openid', icon: 'account_circle', label: 'The Club' }, { name: 'plain', driver: 'oauth2', icon: 'x', label: null }], disableDefault });
 		await chat.page.route('**/auth', (route) => route.fulfill({ json: offer(false) }));
@@ -224,7 +224,7 @@ describe('signing in', () => {
 });
 
 describe('a forgotten password', () => {
-	test('is replaced by a link, and whoever had it is out at once', async () => {
+	test('is replaced through a link, which ends all other sessions', async () => {
 		const alice = await admin.member('Alice');
 		const [chat, elsewhere] = [await open(), await signedIn(alice)];
 		await chat.press('forgot-link');
@@ -239,7 +239,7 @@ describe('a forgotten password', () => {
 		await chat.type('password', NEW);
 		await chat.type('password-again', 'something else');
 		await chat.press('password-submit');
-		await chat.says('password-error', 'The two are not the same.');
+		await chat.says('password-error', 'The two passwords are not the same.');
 		for (const [wrong, words] of [['short', 'at least 8 characters'], ['baseball', 'one of the most common passwords']]) {
 			await chat.type('password', wrong);
 			await chat.type('password-again', wrong);
@@ -260,7 +260,7 @@ describe('a forgotten password', () => {
 		chat.assertClean([REFUSED]);
 	});
 
-	test('needs a link that is good: of one that is not, the page says so and offers another', async () => {
+	test('needs a valid link, and an invalid one offers another', async () => {
 		const bob = await admin.member('Bob');
 		await anyone.data('POST', '/auth/password/request', { email: bob.email });
 		const { link } = await mail.mailTo(bob.email);
@@ -271,7 +271,7 @@ describe('a forgotten password', () => {
 		await chat.type('password', NEW);
 		await chat.type('password-again', NEW);
 		await chat.press('password-submit');
-		await chat.says('password-error', 'This link is not good any more');
+		await chat.says('password-error', 'This link is no longer valid');
 		await chat.press('password-another');
 		await chat.type('ask-email', bob.email);
 		await chat.press('ask-submit');
@@ -288,7 +288,7 @@ describe('a forgotten password', () => {
 		chat.assertClean([REFUSED]);
 	});
 
-	test('is answered alike for an address of nobody', async () => {
+	test('gets the same response for an unknown address', async () => {
 		const chat = await open();
 		await chat.press('forgot-link');
 		await chat.type('ask-email', 'not an address');
@@ -299,7 +299,7 @@ describe('a forgotten password', () => {
 });
 
 describe('two-factor sign-in', () => {
-	test('is set up with the app, asked for, and turned off again; every wrong step is explained', async () => {
+	test('is enabled, required and disabled, and explains every wrong step', async () => {
 		const alice = await admin.member('Alice');
 		const chat = await signedIn(alice);
 		await openAccount(chat);
@@ -319,7 +319,7 @@ describe('two-factor sign-in', () => {
 
 		await chat.type('factor-code', '000000');
 		await chat.press('factor-enable');
-		await chat.says('factor-enable-error', 'That code is not right.');
+		await chat.says('factor-enable-error', 'That code is wrong.');
 		await chat.type('factor-code', totp(secret));
 		await chat.press('factor-enable');
 		await chat.at('recovery').waitFor();
@@ -339,10 +339,10 @@ describe('two-factor sign-in', () => {
 		await chat.press('account-close');
 		await chat.logout.click();
 		await chat.signIn(alice);
-		await chat.says('login-error', 'This account asks for a second factor as well.');
+		await chat.says('login-error', 'This account also requires a second factor.');
 		await chat.type('login-otp', '000000');
 		await chat.submit.click();
-		await chat.says('login-error', 'That code is not right.');
+		await chat.says('login-error', 'That code is wrong.');
 		await chat.type('login-otp', totp(secret));
 		await chat.submit.click();
 		await chat.connected(MS);
@@ -351,7 +351,7 @@ describe('two-factor sign-in', () => {
 		await chat.press('factor-end');
 		await chat.type('factor-last-code', '000000');
 		await chat.press('factor-disable');
-		await chat.says('factor-disable-error', 'That code is not right.');
+		await chat.says('factor-disable-error', 'That code is wrong.');
 		await chat.type('factor-last-code', codes[0]);
 		await chat.press('factor-disable');
 		await chat.says('factor-state', 'Off.');
@@ -362,7 +362,7 @@ describe('two-factor sign-in', () => {
 		chat.assertClean([REFUSED]);
 	});
 
-	test('lets somebody in by a recovery code, once', async () => {
+	test('accepts each recovery code once', async () => {
 		const bob = await admin.member('Bob');
 		const chat = await signedIn(bob);
 		await openAccount(chat);
@@ -384,7 +384,7 @@ describe('two-factor sign-in', () => {
 		await chat.says('factor-state', 'On. 9 recovery codes are left.');
 		await chat.press('account-close');
 		await byRecoveryCode(codes[3]);
-		await chat.says('login-error', 'That recovery code is not right, or was used before.');
+		await chat.says('login-error', 'That recovery code is wrong, or was already used.');
 		await chat.type('login-otp', codes[4]);
 		await chat.submit.click();
 		await chat.connected(MS);
@@ -399,14 +399,14 @@ describe('two-factor sign-in', () => {
 		await chat.press('recovery-done');
 		await chat.press('account-close');
 		await byRecoveryCode(codes[5]);
-		await chat.says('login-error', 'That recovery code is not right, or was used before.');
+		await chat.says('login-error', 'That recovery code is wrong, or was already used.');
 		await chat.type('login-otp', fresh[0]);
 		await chat.submit.click();
 		await chat.connected(MS);
 		chat.assertClean([REFUSED]);
 	});
 
-	test('leaves nothing on the page when the dialog is closed half-way', async () => {
+	test('leaves no secret on the page when the dialog is closed early', async () => {
 		const alice = await admin.member('Alice');
 		const chat = await signedIn(alice);
 		await openAccount(chat);
@@ -443,8 +443,8 @@ describe('two-factor sign-in', () => {
 	});
 });
 
-describe("one's own account", () => {
-	test('has a name that others see', async () => {
+describe('the account dialog', () => {
+	test('changes the name that other users see', async () => {
 		const [alice, bob] = [await admin.member('Alice'), await admin.member('Bob')];
 		const [hers, his] = [await signedIn(alice), await signedIn(bob)];
 		await openAccount(hers);
@@ -465,7 +465,7 @@ describe("one's own account", () => {
 		his.assertClean();
 	});
 
-	test('has a password; a new one ends every other session at once, and not this one', async () => {
+	test('changes the password, which ends every other session at once', async () => {
 		const alice = await admin.member('Alice');
 		const [chat, elsewhere] = [await signedIn(alice), await signedIn(alice)];
 		await openAccount(chat);
@@ -488,7 +488,7 @@ describe("one's own account", () => {
 		elsewhere.assertClean([REFUSED]);
 	});
 
-	test('is told where it is signed in, and ends one of the places', async () => {
+	test('lists the active sessions and ends one of them', async () => {
 		const bob = await admin.member('Bob');
 		const phone = { userAgent: 'Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1' };
 		const [chat, elsewhere] = [await signedIn(bob), await signedIn(bob, phone)];
@@ -505,7 +505,7 @@ describe("one's own account", () => {
 		chat.assertClean();
 	});
 
-	test('signs out everywhere else, and everywhere, and that acts at once', async () => {
+	test('signs out all other sessions or all sessions, at once', async () => {
 		const alice = await admin.member('Alice');
 		const [chat, second] = [await signedIn(alice), await signedIn(alice)];
 		await openAccount(chat);
@@ -529,7 +529,7 @@ describe("one's own account", () => {
 		second.assertClean([REFUSED]);
 	});
 
-	test('shows what may be changed and no more', async () => {
+	test('shows only the settings that the user may change', async () => {
 		const person = await admin.person('Pat');
 		const chat = await open();
 		await chat.signIn(person);
@@ -542,8 +542,8 @@ describe("one's own account", () => {
 	});
 });
 
-describe('everybody can use it', () => {
-	test('with the keyboard alone', async () => {
+describe('accessibility', () => {
+	test('the account dialog works with the keyboard alone', async () => {
 		const alice = await admin.member('Alice');
 		const chat = await signedIn(alice);
 		const { keyboard } = chat.page;
@@ -579,7 +579,7 @@ describe('everybody can use it', () => {
 		'on a desk, light': { colorScheme: 'light' },
 		'on a phone of 360 pixels, dark': { colorScheme: 'dark', viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true },
 	})) {
-		test(`${name}: a checker of accessibility finds nothing, and everything fits`, async () => {
+		test(`${name}: axe finds no violations, and the layout fits`, async () => {
 			await registration({});
 			const alice = await admin.member('Alice');
 			const chat = await open(options);
@@ -619,7 +619,7 @@ describe('everybody can use it', () => {
 			await chat.type('password', NEW);
 			await chat.type('password-again', NEW);
 			await chat.press('password-submit');
-			await chat.says('password-error', 'not good any more');
+			await chat.says('password-error', 'no longer valid');
 			await look('a bad link');
 
 			await chat.page.goto(server.origin);

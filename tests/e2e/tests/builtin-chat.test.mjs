@@ -37,7 +37,7 @@ afterEach(async (t) => {
 	await Window.closeAll(t);
 });
 
-test('signing in leads to the chat, and no script can read what keeps one signed in', async () => {
+test('sign-in opens the chat, and scripts cannot read the session cookie', async () => {
 	const chat = await open();
 	await chat.form.waitFor();
 
@@ -68,7 +68,7 @@ test('a wrong password is explained, and the right one then works', async () => 
 	chat.assertClean([WRONG_PASSWORD]);
 });
 
-test('the history is there in order, and the part before it on demand', async () => {
+test('the history is shown in order, and earlier messages load on demand', async () => {
 	const texts = Array.from({ length: 70 }, (_, index) => `history ${index + 1}`);
 	for (const text of texts) await bob.rest.post(text);
 
@@ -86,7 +86,7 @@ test('the history is there in order, and the part before it on demand', async ()
 	chat.assertClean();
 });
 
-test('two people talk, and each sees who says what', async () => {
+test('two users talk, and each message has its author', async () => {
 	const [hers, his] = [await signedIn(alice), await signedIn(bob)];
 
 	await hers.send('anybody here?');
@@ -104,7 +104,7 @@ test('two people talk, and each sees who says what', async () => {
 	his.assertClean();
 });
 
-test('editing changes the message in place, everywhere', async () => {
+test('an edit changes the message in place for every user', async () => {
 	const [hers, his] = [await signedIn(alice), await signedIn(bob)];
 	await hers.send('a tpyo');
 	const { id } = await his.sees('a tpyo');
@@ -124,7 +124,7 @@ test('editing changes the message in place, everywhere', async () => {
 	his.assertClean();
 });
 
-test('deleting asks first, and then removes the message everywhere', async () => {
+test('a deletion asks for confirmation and removes the message for every user', async () => {
 	const [hers, his] = [await signedIn(alice), await signedIn(bob)];
 	await hers.send('to be deleted');
 	const { id } = await his.sees('to be deleted');
@@ -143,7 +143,7 @@ test('deleting asks first, and then removes the message everywhere', async () =>
 	his.assertClean();
 });
 
-test("other people's messages can be neither edited nor deleted", async () => {
+test('messages of other users can be neither edited nor deleted', async () => {
 	const { id } = await bob.rest.post("hands off, it is Bob's");
 	const chat = await signedIn(alice);
 	await chat.sees("hands off, it is Bob's");
@@ -155,7 +155,7 @@ test("other people's messages can be neither edited nor deleted", async () => {
 	chat.assertClean();
 });
 
-test('markup is shown as it was typed, and does nothing', async () => {
+test('markup is shown as text and not executed', async () => {
 	const [hers, his] = [await signedIn(alice), await signedIn(bob)];
 
 	await his.send(MARKUP);
@@ -175,7 +175,7 @@ for (const [fault, { lose, restore }] of Object.entries({
 	'the network is gone for a while': { lose: () => proxy.down(), restore: () => proxy.up() },
 	'the connection is reset and new ones hang': { lose: () => (proxy.stall(), proxy.reset()), restore: () => proxy.pass() },
 })) {
-	test(`after ${fault}, what was missed and what was written meanwhile is there once`, async () => {
+	test(`after ${fault}, missed and new messages are shown once`, async () => {
 		const chat = await ChatPage.signedIn(browser, proxy.origin, alice);
 		await bob.rest.post(`before: ${fault}`);
 		await chat.sees(`before: ${fault}`);
@@ -197,7 +197,7 @@ for (const [fault, { lose, restore }] of Object.entries({
 	});
 }
 
-test('signing out ends the session, not only the page', async () => {
+test('sign-out ends the session on the server', async () => {
 	const chat = await signedIn(alice);
 	const cookies = await chat.window.context.cookies();
 	const header = { cookie: cookies.map(({ name, value }) => `${name}=${value}`).join('; ') };
@@ -213,7 +213,7 @@ test('signing out ends the session, not only the page', async () => {
 	chat.assertClean();
 });
 
-test('signing out is not taken for a session that ended, however late the answer comes', async () => {
+test('a slow sign-out is not reported as an expired session', async () => {
 	const chat = await signedIn(alice);
 	await chat.page.route('**/auth/logout', async (route) => {
 		const response = await route.fetch();
@@ -229,7 +229,7 @@ test('signing out is not taken for a session that ended, however late the answer
 	chat.assertClean();
 });
 
-test('signing out that fails says so, and the chat goes on', async () => {
+test('a failed sign-out is reported, and the chat continues', async () => {
 	const chat = await signedIn(alice);
 	await chat.page.route('**/auth/logout', (route) => route.abort());
 
@@ -246,7 +246,7 @@ test('signing out that fails says so, and the chat goes on', async () => {
 	chat.assertClean(NO_NETWORK);
 });
 
-test('the keyboard is enough to sign in and to write', async () => {
+test('sign-in and writing work with the keyboard alone', async () => {
 	const chat = await open();
 	const { keyboard } = chat.page;
 	await chat.form.waitFor();
@@ -265,7 +265,7 @@ test('the keyboard is enough to sign in and to write', async () => {
 });
 
 for (const colorScheme of ['light', 'dark']) {
-	test(`on a phone, 360 pixels wide and ${colorScheme}, everything fits`, async () => {
+	test(`the layout fits a phone of 360 pixels, ${colorScheme}`, async () => {
 		const chat = await open({ viewport: { width: 360, height: 740 }, colorScheme, hasTouch: true, isMobile: true });
 		const overflow = () => chat.page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
 
@@ -281,7 +281,7 @@ for (const colorScheme of ['light', 'dark']) {
 		chat.assertClean();
 	});
 
-	test(`a checker of accessibility finds nothing serious, ${colorScheme}`, async () => {
+	test(`axe finds no serious violations, ${colorScheme}`, async () => {
 		const chat = await open({ colorScheme });
 		const violations = async () => {
 			await chat.page.evaluate(AXE);
@@ -303,7 +303,7 @@ for (const colorScheme of ['light', 'dark']) {
 	});
 }
 
-test('the page bears the name of the service, which is text whatever it is made of', async () => {
+test('the page shows the project name as text', async () => {
 	const chat = await open();
 	await chat.form.waitFor();
 	assert.equal(await chat.page.getByTestId('brand').textContent(), 'chinwag');
@@ -327,7 +327,7 @@ test('the page bears the name of the service, which is text whatever it is made 
 	chat.assertClean();
 });
 
-test('where the socket is switched off the page says so and stops asking for it', async (t) => {
+test('the page reports a disabled socket and stops retrying', async (t) => {
 	const silent = await Server.start({ env: { WEBSOCKETS_ENABLED: 'false', PROJECT_NAME: 'Our silent chat' } });
 	t.after(() => silent.dispose(t.passed === false));
 	const person = await (await Administrator.signIn(silent)).member('Carol');
@@ -349,7 +349,7 @@ test('where the socket is switched off the page says so and stops asking for it'
 	chat.assertClean([/^console: WebSocket connection to '[^']*' failed: /]);
 });
 
-test('the page forbids itself what it does not need', async () => {
+test('the page has a strict content security policy', async () => {
 	const answer = await fetch(server.origin);
 	const policy = answer.headers.get('content-security-policy') ?? '';
 

@@ -41,15 +41,15 @@ function assertRefused({ code, signal, stderr }, ...patterns) {
 	for (const pattern of patterns) assert.match(stderr, pattern);
 }
 
-describe('what it says about itself', () => {
-	test('--help names every subcommand', async () => {
+describe('help and version', () => {
+	test('--help lists every subcommand', async () => {
 		const { code, stdout } = await run(['--help']);
 
 		assert.equal(code, 0);
 		for (const command of ['serve', 'migrate', 'vacuum', 'users', 'openapi', 'healthcheck', 'completions']) assert.match(stdout, new RegExp(`\\b${command}\\b`));
 	});
 
-	test('every subcommand has a help of its own', async () => {
+	test('every subcommand has its own help', async () => {
 		for (const command of [['serve'], ['migrate'], ['vacuum'], ['users'], ['users', 'create'], ['users', 'list'], ['users', 'password'], ['users', 'suspend'], ['openapi'], ['healthcheck'], ['completions']]) {
 			const { code, stdout } = await run([...command, '--help']);
 			assert.equal(code, 0, command.join(' '));
@@ -57,7 +57,7 @@ describe('what it says about itself', () => {
 		}
 	});
 
-	test('--version is a name and a number', async () => {
+	test('--version prints the name and the version', async () => {
 		const { code, stdout } = await run(['--version']);
 
 		assert.equal(code, 0);
@@ -72,7 +72,7 @@ describe('what it says about itself', () => {
 		for (const command of ['serve', 'migrate', 'healthcheck']) assert.match(stdout, new RegExp(`\\b${command}\\b`));
 	});
 
-	test('an unknown subcommand or option is a mistake of use', async () => {
+	test('an unknown subcommand or option is a usage error', async () => {
 		for (const args of [['sreve'], ['serve', '--dmeo']]) {
 			const { code, stderr } = await run(args);
 			assert.equal(code, 2, args.join(' '));
@@ -81,8 +81,8 @@ describe('what it says about itself', () => {
 	});
 });
 
-describe('a start that cannot succeed', () => {
-	test('names every wrong setting at once', async () => {
+describe('a failed start', () => {
+	test('names every invalid setting at once', async () => {
 		const wrong = {
 			HOST: 'not an address',
 			PORT: 'eighty',
@@ -100,14 +100,14 @@ describe('a start that cannot succeed', () => {
 		assert.doesNotMatch(stderr, /short\b/, 'a secret is not repeated');
 	});
 
-	test('names all that a provider lacks, and a misspelt setting of one with the right name', async () => {
+	test('names all missing settings of a provider, and corrects a misspelt one', async () => {
 		const { code, stderr } = await run(['serve'], { env: { AUTH_PROVIDERS: 'google', AUTH_GOOGLE_SCPE: 'openid' } });
 
 		assert.equal(code, 2);
 		for (const name of ['PUBLIC_URL', 'AUTH_GOOGLE_DRIVER', 'AUTH_GOOGLE_CLIENT_ID', 'AUTH_GOOGLE_ISSUER_URL', 'AUTH_GOOGLE_SCOPE']) assert.match(stderr, new RegExp(`\\b${name}\\b`), `${name} is not named:\n${stderr}`);
 	});
 
-	test('also those in a .env file', async () => {
+	test('names the invalid settings of a .env file', async () => {
 		const directory = freshDirectory();
 		writeFileSync(path.join(directory, '.env'), 'PORT=eighty\nACCESS_TOKEN_TTL="for ever"\n');
 
@@ -118,7 +118,7 @@ describe('a start that cannot succeed', () => {
 		assert.match(stderr, /\bACCESS_TOKEN_TTL\b/);
 	});
 
-	test('because the port is taken', async () => {
+	test('names a port that is in use', async () => {
 		const server = await start();
 
 		const end = await run(['serve'], { env: { PORT: String(server.port) } });
@@ -126,7 +126,7 @@ describe('a start that cannot succeed', () => {
 		assertRefused(end, new RegExp(`\\b${server.port}\\b`), /in use|taken/i);
 	});
 
-	test('because the data directory cannot be made', async () => {
+	test('names a data directory that cannot be created', async () => {
 		const directory = freshDirectory();
 		writeFileSync(path.join(directory, 'file'), 'not a directory');
 
@@ -135,7 +135,7 @@ describe('a start that cannot succeed', () => {
 		assertRefused(end, /file\/data/);
 	});
 
-	test('because the file is no database', async () => {
+	test('names a file that is not a database', async () => {
 		const directory = freshDirectory();
 		mkdirSync(path.join(directory, 'data'));
 		const text = 'this is a text, and a rather long one, so that nobody takes it for an empty database\n'.repeat(100);
@@ -146,7 +146,7 @@ describe('a start that cannot succeed', () => {
 		assertRefused(end, /data\/chinwag\.db/);
 	});
 
-	test('because another instance has the database', async () => {
+	test('names a database that another instance uses', async () => {
 		const server = await start();
 
 		const end = await run(['serve'], { directory: server.directory, env: { PORT: String(await freePort()) } });
@@ -155,7 +155,7 @@ describe('a start that cannot succeed', () => {
 		await server.ready();
 	});
 
-	test('because another name of the same database is in use, or its lock file was removed', async () => {
+	test('detects a database in use under another name or without its lock file', async () => {
 		const server = await start();
 		const elsewhere = freshDirectory();
 		const [link, hardLink] = ['link.db', 'hard-link.db'].map((name) => path.join(elsewhere, name));
@@ -171,7 +171,7 @@ describe('a start that cannot succeed', () => {
 		await server.ready();
 	});
 
-	test('because there is too little address space', async () => {
+	test('reports too little address space', async () => {
 		for (const mebibytes of [96, 128, 256, 400]) {
 			for (const args of [['serve'], ['migrate'], ['users', 'list']]) {
 				const end = await run(args, { env: { PORT: '0' }, limits: [`--as=${mebibytes * 2 ** 20}`] });
@@ -181,7 +181,7 @@ describe('a start that cannot succeed', () => {
 		}
 	});
 
-	test('because the database is of a newer version', async () => {
+	test('rejects a database of a newer version and leaves it unchanged', async () => {
 		const server = await start();
 		await server.stop();
 		const columns = sqlite(server.database, 'pragma table_info(_sqlx_migrations)').map(([, name]) => name);
@@ -197,13 +197,13 @@ describe('a start that cannot succeed', () => {
 	});
 });
 
-describe('accounts, while no server runs', () => {
+describe('user commands without a running server', () => {
 	const directory = freshDirectory();
 	const email = 'carol@example.com';
 	const users = (...args) => run(['users', ...args], { directory, input: 'the second password\n', env: { ADMIN_EMAIL: ADMIN.email, ADMIN_PASSWORD: ADMIN.password } });
 	const signIn = async (server, password) => (await new Rest(server.origin).call('POST', '/auth/login', { email, password })).status;
 
-	test('one is made, is listed, and can sign in', async () => {
+	test('create and list an account that can sign in', async () => {
 		const created = await users('create', '--email', email, '--first-name', 'Carol', '--password', 'the first password');
 		assert.equal(created.code, 0, created.stderr);
 		const listed = await users('list');
@@ -214,7 +214,7 @@ describe('accounts, while no server runs', () => {
 		assert.equal(await signIn(server, 'the first password'), 200);
 	});
 
-	test('its password is changed to one from standard input', async () => {
+	test('change a password to one from standard input', async () => {
 		const changed = await users('password', '--email', email, '--password', '-');
 		assert.equal(changed.code, 0, changed.stderr);
 
@@ -223,7 +223,7 @@ describe('accounts, while no server runs', () => {
 		assert.equal(await signIn(server, 'the second password'), 200);
 	});
 
-	test('it is suspended', async () => {
+	test('suspend an account', async () => {
 		const suspended = await users('suspend', '--email', email);
 		assert.equal(suspended.code, 0, suspended.stderr);
 
@@ -231,7 +231,7 @@ describe('accounts, while no server runs', () => {
 		assert.equal(await signIn(server, 'the second password'), 401);
 	});
 
-	test('mistakes are refused and change nothing', async () => {
+	test('reject mistakes without changes', async () => {
 		assertRefused(await users('create', '--email', email, '--password', 'another password'), /carol@example\.com/);
 		assertRefused(await users('password', '--email', 'nobody@example.com', '--password', 'a fine password'), /address/);
 		assertRefused(await users('suspend', '--email', 'nobody@example.com'), /address/);
@@ -240,7 +240,7 @@ describe('accounts, while no server runs', () => {
 });
 
 describe('a first start', () => {
-	test('makes an administrator, prints the password once, and never again', async () => {
+	test('creates an administrator and prints the password only once', async () => {
 		const server = await start({ env: { ADMIN_EMAIL: undefined, ADMIN_PASSWORD: undefined } });
 		const [, email, password] = await until(() => server.log.match(/^ *admin +(\S+@\S+) \/ (\S{12,})$/m), 'the password to be printed');
 
@@ -254,7 +254,7 @@ describe('a first start', () => {
 		assert.equal((await new Rest(server.origin).call('POST', '/auth/login', { email, password })).status, 200);
 	});
 
-	test('says in its log which protection is switched off', async () => {
+	test('logs a warning about disabled protection', async () => {
 		const on = await start();
 		assert.doesNotMatch(on.log, /AUTH_THROTTLE_ENABLED|RATE_LIMITER_ENABLED/);
 
@@ -263,16 +263,16 @@ describe('a first start', () => {
 		await until(() => /WARN.*RATE_LIMITER_ENABLED is false/.test(off.log), 'a warning about floods');
 	});
 
-	test('says in its log what is without effect, and that a demo is not for others', async () => {
+	test('logs a warning about ineffective settings and a public demo', async () => {
 		const here = await start({ demo: true });
 		assert.doesNotMatch(here.log, /WARN.*(--demo|CORS_ORIGIN)/);
 
 		const open = await start({ demo: true, env: { HOST: '0.0.0.0', CORS_ORIGIN: 'https://app.example.com' } });
-		await until(() => /WARN.*--demo is not for other machines/.test(open.log), 'a warning about known passwords');
+		await until(() => /WARN.*--demo has public passwords/.test(open.log), 'a warning about known passwords');
 		await until(() => /WARN.*CORS_ORIGIN has no effect without CORS_ENABLED=true/.test(open.log), 'a warning about origins');
 	});
 
-	test('says once that there seems to be a proxy that nobody named', async () => {
+	test('logs one warning about an undeclared proxy', async () => {
 		const server = await start();
 		assert.doesNotMatch(server.log, /IP_TRUST_PROXY/);
 
@@ -283,7 +283,7 @@ describe('a first start', () => {
 		assert.doesNotMatch(server.log, /192\.0\.2\.1/);
 	});
 
-	test('without --demo leaves nothing open to the anonymous', async () => {
+	test('grants no anonymous access without --demo', async () => {
 		const server = await start();
 		const administrator = await Administrator.signIn(server);
 		const { id } = await administrator.post('not for everybody');
@@ -321,7 +321,7 @@ describe('a first start', () => {
 });
 
 describe('health', () => {
-	test('healthcheck succeeds while the server runs, and fails when it does not', async () => {
+	test('healthcheck succeeds only while the server runs', async () => {
 		const server = await start();
 		const env = { PORT: String(server.port) };
 		const options = { directory: server.directory, env };
@@ -335,7 +335,7 @@ describe('health', () => {
 });
 
 describe('SIGTERM', () => {
-	test('under load loses nothing that was acknowledged, closes every socket in good order, and ends with 0', async () => {
+	test('under load loses no acknowledged message, closes every socket cleanly, and exits with 0', async () => {
 		const server = await start({ demo: true });
 		const person = await (await Administrator.signIn(server)).person('Writer');
 		const acknowledged = new Map();
@@ -381,7 +381,7 @@ describe('SIGTERM', () => {
 		assert.deepEqual(lost, [], `${lost.length} of ${acknowledged.size} acknowledged messages are lost`);
 	});
 
-	test('SIGHUP under load cuts no request: what a connection is asked it answers, until it says that it closes', async () => {
+	test('SIGHUP under load drops no request: connections respond until they announce their close', async () => {
 		const server = await start({ demo: true });
 		const person = await (await Administrator.signIn(server)).person('Writer');
 		const acknowledged = new Map();
@@ -414,7 +414,7 @@ describe('SIGTERM', () => {
 		assert.deepEqual([...acknowledged].filter(([content, id]) => stored.get(id) !== content), []);
 	});
 
-	test('waits no longer than it may for queries that take long, and tells whoever asked', async () => {
+	test('interrupts long queries at the shutdown timeout, with an error response', async () => {
 		const server = await start({ demo: true, env: { SERVER_SHUTDOWN_TIMEOUT: '1500', DB_QUERY_TIMEOUT: '10m' } });
 		const administrator = await Administrator.signIn(server);
 		const message = { content: 'abcdefghij '.repeat(180) };
@@ -438,7 +438,7 @@ describe('SIGTERM', () => {
 		assert.equal((await within(socket.ended, 'the socket to be closed')).code, 1012);
 	});
 
-	test('with nothing to do ends at once', async () => {
+	test('exits at once when idle', async () => {
 		const server = await start();
 		const began = performance.now();
 

@@ -89,12 +89,12 @@ const write = (content) => ({ method: 'POST', headers: { 'content-type': 'applic
 const say = (content) => ({ type: 'items', action: 'create', collection: 'messages', data: { content }, query: { fields: ['user_created', 'content'] } });
 const socketOf = (server, path = '/websocket') => server.origin.replace('http', 'ws') + path;
 
-describe('a page of another origin that nobody named', () => {
+describe('a page of an unlisted origin', () => {
 	let here;
 	before(async () => (here = await service()));
 
 	for (const which of ['neighbour', 'stranger']) {
-		test(`can neither read nor write with a visitor's cookie (${which})`, async () => {
+		test(`can neither read nor write with the session cookie (${which})`, async () => {
 			const { server, administrator } = here;
 			const window = await visiting({ neighbour, stranger }[which], here);
 			const { origin } = server;
@@ -116,7 +116,7 @@ describe('a page of another origin that nobody named', () => {
 		});
 	}
 
-	test("can open no socket with a visitor's cookie, and is nobody without it", async () => {
+	test('cannot open a socket with the session cookie, and is anonymous without it', async () => {
 		const { server, administrator } = here;
 		const window = await visiting(neighbour, here);
 
@@ -129,7 +129,7 @@ describe('a page of another origin that nobody named', () => {
 		assert.deepEqual(await administrator.allMessages(), []);
 	});
 
-	test('can show no page of the service in a frame', async () => {
+	test('cannot show a page of the service in a frame', async () => {
 		const window = await visiting(neighbour, here);
 
 		for (const path of ['/', '/docs', '/docs/websocket', '/server/info']) {
@@ -150,11 +150,11 @@ describe('a page of another origin that nobody named', () => {
 	});
 });
 
-describe('a page of another origin that CORS_ORIGIN names', () => {
+describe('a page of an origin that CORS_ORIGIN lists', () => {
 	let here;
 	before(async () => (here = await service({ CORS_ENABLED: 'true', CORS_ORIGIN: `${neighbour.origin},${older.origin}` })));
 
-	test("reads and writes with a visitor's cookie, by fetch and by socket", async () => {
+	test('reads and writes with the session cookie, by fetch and by socket', async () => {
 		const { server, alice } = here;
 		const window = await visiting(neighbour, here);
 
@@ -169,7 +169,7 @@ describe('a page of another origin that CORS_ORIGIN names', () => {
 		assert.equal(refused.json.errors[0].extensions.code, 'FORBIDDEN', 'it may read refusals');
 	});
 
-	test('does not open the door to others', async () => {
+	test('does not admit other origins', async () => {
 		const { server } = here;
 		const third = await Site.start();
 		try {
@@ -184,7 +184,7 @@ describe('a page of another origin that CORS_ORIGIN names', () => {
 
 	for (const version of ['sdk-26', 'sdk-21']) {
 		for (const mode of ['json', 'cookie', 'session']) {
-			test(`uses ${version} as if it were at home, signed in by ${mode}`, async () => {
+			test(`uses ${version} as from the same origin, signed in by ${mode}`, async () => {
 				const { server, alice } = here;
 				const window = await Window.open(browser);
 				await window.page.goto((version === 'sdk-21' ? older : neighbour).origin);
@@ -198,7 +198,7 @@ describe('a page of another origin that CORS_ORIGIN names', () => {
 	}
 });
 
-test('everybody may read where CORS_ORIGIN says so, but by a token only', async () => {
+test('CORS_ORIGIN=true allows every origin, with tokens but without cookies', async () => {
 	const here = await service({ CORS_ENABLED: 'true', CORS_ORIGIN: 'true' });
 	const window = await visiting(neighbour, here);
 
@@ -212,7 +212,7 @@ test('everybody may read where CORS_ORIGIN says so, but by a token only', async 
 	assert.deepEqual(heard, { me: here.alice.id, news: ['said in json'], found: 1, out: 'INVALID_CREDENTIALS' });
 });
 
-test('a demo takes pages of this machine, whatever their port', async () => {
+test('a demo allows pages of this machine on every port', async () => {
 	const here = await service({}, { demo: true });
 	for (const site of [neighbour, stranger]) {
 		const window = await visiting(site, here);

@@ -77,7 +77,7 @@ async function subscribeAndStopReading(uid) {
 	return { socket, ended };
 }
 
-test('sockets that do not read take bounded memory, are closed, and slow nobody else down', async () => {
+test('sockets that do not read use bounded memory, are closed, and do not slow down others', async () => {
 	const quick = await Socket.open(server.origin, { access_token: alice.rest.token });
 	await quick.ask({ type: 'subscribe', collection: 'messages', event: 'create', query: { fields: ['id'] } }, 'q');
 	const slow = [];
@@ -105,7 +105,7 @@ test('sockets that do not read take bounded memory, are closed, and slow nobody 
 	quick.ws.close();
 });
 
-test('a crowd takes little memory, and disturbs nobody when it leaves at once', async () => {
+test('idle sockets use little memory, and a mass disconnect does not delay others', async () => {
 	assert.ok(CROWD >= 1_000, `only ${CROWD} sockets: raise the hard limit of open files`);
 	const stays = await Socket.open(server.origin, { access_token: alice.rest.token });
 	await until(() => openFiles() < SLOW, 'the sockets of the test before to be gone');
@@ -133,7 +133,7 @@ test('a crowd takes little memory, and disturbs nobody when it leaves at once', 
 	stays.ws.close();
 });
 
-test('without file descriptors it waits, and goes on when there are some', async () => {
+test('the server waits without file descriptors and recovers once some are free', async () => {
 	await alice.rest.post('opens what the server keeps open');
 	const [, soft] = /^Max open files\s+(\d+)/m.exec(readFileSync(`/proc/${server.pid}/limits`, 'utf8'));
 	execFileSync('prlimit', ['--pid', String(server.pid), `--nofile=${openFiles() + 10}:`]);
@@ -151,7 +151,7 @@ test('without file descriptors it waits, and goes on when there are some', async
 	execFileSync('prlimit', ['--pid', String(server.pid), `--nofile=${soft}:`]);
 });
 
-test('with room for few files it refuses whoever is one too many, and lets nobody hang', async (t) => {
+test('a low file limit rejects excess connections without hanging', async (t) => {
 	const small = await Server.start({ filesMax: 256 });
 	t.after(() => small.dispose(t.passed === false));
 

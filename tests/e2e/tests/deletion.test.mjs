@@ -55,14 +55,14 @@ async function begun(least) {
 	await until(some, 'some messages and not all to have lost their author', { ms: 20_000, every: 2 });
 }
 
-test('sessions that expired while the server was off end in steps', async () => {
+test('sessions that expired during downtime end in batches', async () => {
 	await until(() => count('select count(*) from directus_sessions where expires < 10') === 0, 'them to end', { ms: 30_000 });
 	const longest = count("select max(json_array_length(keys)) from event_log where collection = 'directus_sessions'");
 	assert.ok(longest <= STEP, `${longest} sessions in one event`);
 	assert.equal(count("select sum(json_array_length(keys)) from event_log where collection = 'directus_sessions' and action = 'delete'"), SESSIONS);
 });
 
-test('a deletion goes on after a kill and after SIGHUP, and subscribers miss nothing of it', async () => {
+test('a deletion resumes after a kill and after SIGHUP, with one event per message', async () => {
 	const since = count('select max(seq) from event_log');
 	const deletion = administrator.call('DELETE', `/users/${author.id}`).catch((error) => error);
 	await begun(0);
@@ -93,7 +93,7 @@ test('a deletion goes on after a kill and after SIGHUP, and subscribers miss not
 	assert.equal(told, MESSAGES, 'no message loses its author twice');
 });
 
-test('a deletion that is answered is done, and others write meanwhile', async () => {
+test('a deletion is complete when it is acknowledged, and does not block other writers', async () => {
 	const busy = await administrator.member('Busy');
 	await server.stop();
 	sqlite(server.database, `update messages set user_created = '${busy.id}'`);

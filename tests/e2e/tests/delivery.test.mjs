@@ -17,7 +17,7 @@ function told(ids, options) {
 	return delivery;
 }
 
-test('who is told everything once has nothing to complain of, nor who is told again what is marked', () => {
+test('complete delivery and marked replays have no contradictions', () => {
 	assert.deepEqual(kinds(told([1, 2, 3])), []);
 	const again = told([1, 2, 3], { keepsCursor: false });
 	again.tell(rows[2], true);
@@ -25,7 +25,7 @@ test('who is told everything once has nothing to complain of, nor who is told ag
 	assert.deepEqual(kinds(told([1, 3], { wants: (content) => content !== 'b' })), []);
 });
 
-test('each contradiction is found, as what it is', () => {
+test('each contradiction is detected with its kind', () => {
 	assert.deepEqual(kinds(told([1, 3])), ['missed']);
 	assert.deepEqual(kinds(told([1, 2])), ['missed']);
 	assert.deepEqual(kinds(told([2, 1, 3])), ['disorder']);

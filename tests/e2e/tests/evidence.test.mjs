@@ -30,7 +30,7 @@ const SCENARIO = `
 	console.log(JSON.stringify({ token: admin.token, own: alice.token, cookie: cookie.headers.getSetCookie()[0].split(';')[0].split('=')[1] }));
 `;
 
-test('what a test does is kept: secrets, logs of servers and commands, errors', async () => {
+test('evidence includes secrets, logs of servers and commands, and errors', async () => {
 	const folder = freshDirectory();
 	const { stdout } = await run(process.execPath, ['--input-type=module', '-e', SCENARIO], { env: { ...process.env, E2E_EVIDENCE: folder } });
 	const used = JSON.parse(stdout);
@@ -48,7 +48,7 @@ test('what a test does is kept: secrets, logs of servers and commands, errors', 
 	}
 });
 
-test('a secret is found as it is, in JSON, and in an address; and a token that nobody kept', async () => {
+test('a secret is found as plain text, in JSON and in a URL, and so is an unrecorded token', async () => {
 	const folder = freshDirectory();
 	const secret = 'it\'s "quoted" & long';
 	writeFileSync(path.join(folder, 'x.secrets'), `${JSON.stringify(['a password', secret])}\n`);
@@ -62,10 +62,10 @@ test('a secret is found as it is, in JSON, and in an address; and a token that n
 	assert.deepEqual((await check(folder)).findings, []);
 });
 
-test('with EMAIL_TRANSPORT=log the mails in the log are what was asked for, and nothing else is', async () => {
+test('EMAIL_TRANSPORT=log permits secrets only in logged mails', async () => {
 	const folder = freshDirectory();
 	writeFileSync(path.join(folder, 'x.secrets'), `${JSON.stringify(['the token of a mail', 'a-token-of-some-mail'])}\n`);
-	const warning = 'WARN chinwag::app::enrolment: EMAIL_TRANSPORT=log: mails go to this log, and whoever reads it can follow their links';
+	const warning = 'WARN chinwag::app::enrolment: EMAIL_TRANSPORT=log writes emails to this log: everyone with access to the log can use their links';
 	const mail = 'WARN chinwag::mail::road:   http://x/admin/reset-password?token=a-token-of-some-mail';
 
 	writeFileSync(path.join(folder, 'a.log'), `${warning}\n${mail}\n`);
@@ -76,7 +76,7 @@ test('with EMAIL_TRANSPORT=log the mails in the log are what was asked for, and 
 	assert.equal((await check(folder)).findings.length, 1, 'elsewhere');
 });
 
-test('the check ends with a status that fails the run', async () => {
+test('a finding makes the check exit with status 1', async () => {
 	const folder = freshDirectory();
 	writeFileSync(path.join(folder, 'x.secrets'), `${JSON.stringify(['a password', 'a long enough password'])}\n`);
 	writeFileSync(path.join(folder, 'server.log'), 'a long enough password\n');

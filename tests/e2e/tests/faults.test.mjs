@@ -63,7 +63,7 @@ async function fill(name, acknowledged, refused) {
 	}
 }
 
-test('a full disk refuses writes, and with room again the same process takes them', { timeout: 120_000 }, async (t) => {
+test('writes fail on a full disk and succeed again once space is free', { timeout: 120_000 }, async (t) => {
 	const acknowledged = new Map();
 	const refused = [];
 	const shown = new Map();

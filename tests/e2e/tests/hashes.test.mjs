@@ -27,7 +27,7 @@ function anonymousBytes() {
 	return Number(/^RssAnon:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${server.pid}/status`, 'utf8'))[1]) * KIB;
 }
 
-test('the memory of password hashes comes back', async () => {
+test('the memory of password hashes is released', async () => {
 	// Startup hashed the administrator's password.
 	await until(() => anonymousBytes() < HASH / 2, 'the memory of the hash of the start');
 

@@ -17,7 +17,7 @@ function peaceful() {
 }
 const rows = [{ id: 1, content: 'a' }, { id: 2, content: 'b' }, { id: 4, content: 'c' }];
 
-test('a run in which everything is right has no contradictions, whatever became of the unknown ones', () => {
+test('a correct run has no contradictions, with any outcome of unacknowledged messages', () => {
 	const history = peaceful();
 	history.send('unknown and stored');
 	history.send('unknown and not stored');
@@ -26,7 +26,7 @@ test('a run in which everything is right has no contradictions, whatever became 
 	assert.equal(history.unknown, 2);
 });
 
-test('each contradiction is found, as what it is', () => {
+test('each contradiction is detected with its kind', () => {
 	assert.deepEqual(kinds(peaceful().verify(rows.slice(1))), ['lost', 'phantoms']);
 	assert.deepEqual(kinds(peaceful().verify([...rows, { id: 5, content: 'c' }])), ['twice']);
 	assert.deepEqual(kinds(peaceful().verify([...rows, { id: 5, content: 'nobody sent this' }])), ['invented']);

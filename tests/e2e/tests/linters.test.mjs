@@ -38,16 +38,16 @@ async function ofSpectral(source, ruleset) {
 }
 
 for (const [kind, ruleset] of Object.entries(KINDS)) {
-	describe(`the document of ${kind}`, () => {
-		test('has no warnings of Redocly', async () => {
+	describe(`the ${kind} document`, () => {
+		test('has no Redocly warnings', async () => {
 			assert.deepEqual(await redocly(texts[kind]), []);
 		});
 
-		test('has no warnings of Spectral', async () => {
+		test('has no Spectral warnings', async () => {
 			assert.deepEqual(await ofSpectral(texts[kind], ruleset), []);
 		});
 
-		test('would have warnings if its license had no name', async () => {
+		test('has warnings if its license has no name', async () => {
 			const broken = JSON.parse(texts[kind]);
 			broken.info.license = {};
 			// The rest takes long to check and is irrelevant here.
@@ -59,7 +59,7 @@ for (const [kind, ruleset] of Object.entries(KINDS)) {
 	});
 }
 
-test('each model that is generated from the AsyncAPI document has a name', async () => {
+test('each model generated from the AsyncAPI document has a name', async () => {
 	const names = async (document) => (await new TypeScriptGenerator().generate(document)).map(({ modelName }) => modelName);
 	const document = JSON.parse(texts.asyncapi);
 	const untitled = JSON.parse(texts.asyncapi);

@@ -40,7 +40,7 @@ describe('with a mail server', () => {
 		await mail?.stop();
 	});
 
-	test('somebody signs up, follows the link in the mail and is in', async () => {
+	test('a user signs up through the link in an email', async () => {
 		assert.equal((await anyone.call('POST', '/users/register', { email: 'new@example.com', password: PASSWORD })).status, 403);
 		await admin.call('PATCH', '/settings', { public_registration: true, public_registration_role: role, project_name: 'Grüße & Co' });
 		assert.equal((await anyone.call('POST', '/users/register', { email: 'new@example.com', password: PASSWORD, first_name: 'New' })).status, 204);
@@ -60,7 +60,7 @@ describe('with a mail server', () => {
 		assert.equal((await fetch(link)).status, 403);
 	});
 
-	test('somebody is invited, chooses a password in a browser and is in', async () => {
+	test('an invited user chooses a password in a browser and signs in', async () => {
 		assert.equal((await admin.call('POST', '/users/invite', { email: 'bob@example.com', role })).status, 204);
 		const { link } = await mail.mailTo('bob@example.com');
 		const chromium = await launchBrowser();
@@ -75,7 +75,7 @@ describe('with a mail server', () => {
 			await page.getByTestId('password').fill(PASSWORD);
 			await page.getByTestId('password-again').fill('something else');
 			await page.getByTestId('password-submit').click();
-			await page.getByText('The two are not the same.').waitFor();
+			await page.getByText('The two passwords are not the same.').waitFor();
 			assert.deepEqual(complaints, []);
 			await page.getByTestId('password').fill('baseball');
 			await page.getByTestId('password-again').fill('baseball');
@@ -93,13 +93,13 @@ describe('with a mail server', () => {
 			await page.getByTestId('password').fill(PASSWORD);
 			await page.getByTestId('password-again').fill(PASSWORD);
 			await page.getByTestId('password-submit').click();
-			await page.getByText('This link is not good any more').waitFor();
+			await page.getByText('This link is no longer valid').waitFor();
 		} finally {
 			await chromium.close();
 		}
 	});
 
-	test('a forgotten password is replaced, and whoever had it is out', async () => {
+	test('a password reset ends existing sessions', async () => {
 		const alice = await admin.member('Alice');
 		const { data: held } = await login(alice.email, alice.password);
 		assert.equal((await anyone.call('POST', '/auth/password/request', { email: alice.email })).status, 204);
@@ -116,7 +116,7 @@ describe('with a mail server', () => {
 		assert.ok(!mail.mails.some(({ to }) => to.includes('nobody@example.com')));
 	});
 
-	test('no token, address or word of a mail is in the log', () => {
+	test('the log contains no token or address of an email', () => {
 		assert.ok(mail.mails.length >= 3);
 		for (const { to, link } of mail.mails) {
 			for (const secret of [...to, new URL(link).searchParams.get('token')]) assert.ok(!server.log.includes(secret), secret);
@@ -124,7 +124,7 @@ describe('with a mail server', () => {
 	});
 });
 
-test('what cannot be sent waits, through a restart and a kill, until the mail server is there', async () => {
+test('unsent mail survives a restart and a kill until the mail server is available', async () => {
 	const mail = new MailServer(await freePort());
 	const server = await Server.start(await settings(mail));
 	try {
@@ -151,7 +151,7 @@ test('what cannot be sent waits, through a restart and a kill, until the mail se
 	}
 });
 
-test('a password for the mail server is never sent in the clear', async () => {
+test('the mail server password is never sent in plain text', async () => {
 	const seen = [];
 	const onAuth = (auth, session, done) => {
 		seen.push({ user: auth.username, secure: session.secure });
@@ -165,7 +165,7 @@ test('a password for the mail server is never sent in the clear', async () => {
 		const admin = await Administrator.signIn(server);
 		const alice = await admin.member('Alice');
 		await new Rest(server.origin).call('POST', '/auth/password/request', { email: alice.email });
-		await until(() => server.log.includes('a mail could not be sent'), 'the refusal to be logged', { ms: 30_000 });
+		await until(() => server.log.includes('an email could not be sent'), 'the refusal to be logged', { ms: 30_000 });
 		assert.deepEqual(seen, []);
 		assert.deepEqual(mail.mails, []);
 		assert.ok(!server.log.includes('the password of the mail server'));
@@ -175,7 +175,7 @@ test('a password for the mail server is never sent in the clear', async () => {
 	}
 });
 
-test('TLS is used where the mail server offers it, and its certificate has to be trusted', async () => {
+test('TLS is used if the mail server offers it, with a trusted certificate only', async () => {
 	const directory = freshDirectory();
 	const [authority, authorityKey, key, request, extensions, cert] = ['ca.pem', 'ca.key', 'key.pem', 'request.pem', 'extensions', 'cert.pem'].map((name) => path.join(directory, name));
 	const openssl = (...args) => execFileSync('openssl', args, { stdio: 'pipe' });
@@ -193,7 +193,7 @@ test('TLS is used where the mail server offers it, and its certificate has to be
 		const admin = await Administrator.signIn(server);
 		const alice = await admin.member('Alice');
 		await new Rest(server.origin).call('POST', '/auth/password/request', { email: alice.email });
-		await until(() => server.log.includes('a mail could not be sent'), 'a certificate of nobody to be refused', { ms: 30_000 });
+		await until(() => server.log.includes('an email could not be sent'), 'a certificate of nobody to be refused', { ms: 30_000 });
 		assert.deepEqual(mail.mails, []);
 
 		await server.stop();
@@ -207,7 +207,7 @@ test('TLS is used where the mail server offers it, and its certificate has to be
 	}
 });
 
-test('a demonstration writes mails to the log, and says so', async () => {
+test('a demo writes emails to the log and announces it', async () => {
 	const server = await Server.start({ demo: true });
 	try {
 		const anyone = new Rest(server.origin);

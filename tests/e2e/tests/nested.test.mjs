@@ -38,7 +38,7 @@ before(async () => {
 });
 after(() => server?.stop());
 
-test('readItemPermissions follows the rights of the account', async () => {
+test('readItemPermissions reflects the permissions of the account', async () => {
 	const item = await admin.request(createItem('messages', { content: 'Train' }));
 	const none = { update: { access: false }, delete: { access: false }, share: { access: false } };
 	const all = { update: { access: true }, delete: { access: true }, share: { access: true } };
@@ -53,7 +53,7 @@ test('readItemPermissions follows the rights of the account', async () => {
 	await assert.rejects(createDirectus(server.origin).with(rest()).request(readItemPermissions('messages', item.id)), (e) => e.response.status === 403);
 });
 
-test('an account made with a policy and permissions of its own can do what they say', async () => {
+test('an account created with its own policy has exactly its permissions', async () => {
 	const { as } = await scoped(['create', 'read']);
 
 	await as.request(createItem('messages', { content: 'by a policy of my own' }));
@@ -62,7 +62,7 @@ test('an account made with a policy and permissions of its own can do what they 
 	await assert.rejects(as.request(readUsers()), (e) => e.response.status === 403);
 });
 
-test('roles and policies are made and changed with what hangs on them', async () => {
+test('roles and policies are created and updated with related items', async () => {
 	const address = () => `${randomUUID()}@example.com`;
 	const role = await admin.request(createRole({ name: 'Team', users: [{ email: address() }, { email: address() }], children: [{ name: 'Below' }], policies: [{ policy: { name: 'Given' } }] }));
 	assert.deepEqual([role.users.length, role.children.length, role.policies.length], [2, 1, 1]);
@@ -79,7 +79,7 @@ test('roles and policies are made and changed with what hangs on them', async ()
 	assert.deepEqual(fewer.users, [role.users[1]]);
 });
 
-test('what was read can be sent back', async () => {
+test('an item can be sent back as it was read', async () => {
 	const { user } = await scoped(['read']);
 	const role = await admin.request(createRole({ name: 'Back', users: [user.id], policies: [{ policy: { name: 'Back' } }] }));
 	for (const fields of [['*'], ['*.*']]) {

@@ -50,12 +50,12 @@ function schemaHasExample(schema, depth = 0) {
 	return parts.some((part) => schemaHasExample(part, depth + 1));
 }
 
-test('an independent validator finds it valid', () => {
+test('an independent validator reports no errors', () => {
 	assert.deepEqual(validation.errors ?? [], []);
 	assert.equal(validation.valid, true);
 });
 
-test('every operation has a summary, an error, an example, and says who may call it', () => {
+test('every operation has a summary, an error, an example and its security', () => {
 	const all = operations();
 	assert.ok(all.length >= 20, `only ${all.length} operations`);
 	const lacking = [];
@@ -70,7 +70,7 @@ test('every operation has a summary, an error, an example, and says who may call
 	assert.deepEqual(lacking, []);
 });
 
-test('every example has the shape that is said of it', async () => {
+test('every example matches its schema', async () => {
 	const ajv = new Ajv({ strict: false, validateFormats: true, allErrors: true });
 	addFormats(ajv);
 	// Operations with methods that OpenAPI does not support are extensions beside the others.
@@ -108,7 +108,7 @@ test('every example has the shape that is said of it', async () => {
 	assert.ok(checked > 500, `only ${checked} examples`);
 });
 
-test('every security scheme that is named is defined, and every operation has a name of its own', () => {
+test('every security scheme in use is defined, and operation ids are unique', () => {
 	const defined = Object.keys(description.components?.securitySchemes ?? {});
 	const named = operations().flatMap(({ security = [] }) => security.flatMap(Object.keys));
 	const ids = operations().map(({ operationId }) => operationId).filter(Boolean);
@@ -118,7 +118,7 @@ test('every security scheme that is named is defined, and every operation has a 
 	assert.deepEqual(ids.filter((id, index) => ids.indexOf(id) !== index), []);
 });
 
-test('the committed file, /openapi.json and /server/specs/oas are what the command line prints', async () => {
+test('the committed file, /openapi.json and /server/specs/oas match the output of the command line', async () => {
 	const committed = JSON.parse(readFileSync(path.join(REPOSITORY, 'openapi/openapi.json'), 'utf8'));
 	assert.deepEqual(committed, description, 'openapi/openapi.json is stale: `make openapi` writes it anew');
 	const administrator = await Administrator.signIn(server);
@@ -130,7 +130,7 @@ test('the committed file, /openapi.json and /server/specs/oas are what the comma
 	}
 });
 
-test('/docs shows every operation without asking anybody else', async () => {
+test('/docs shows every operation without foreign requests', async () => {
 	const browser = await launchBrowser();
 	try {
 		const window = await Window.open(browser);
@@ -155,7 +155,7 @@ test('/docs shows every operation without asking anybody else', async () => {
 	}
 });
 
-test('/docs is as wide as a phone, and begins with what one begins with', async () => {
+test('/docs fits a phone and starts with authentication and messages', async () => {
 	const browser = await launchBrowser();
 	try {
 		const window = await Window.open(browser, { viewport: { width: 390, height: 800 }, isMobile: true, hasTouch: true });

@@ -50,7 +50,7 @@ afterEach((t) => {
 	failed ||= t.passed === false;
 });
 
-test('clients whose process is killed are gone without any heartbeat', async () => {
+test('killed clients are removed at once, without a heartbeat', async () => {
 	const patient = await Server.start({ demo: true, env: { WEBSOCKETS_HEARTBEAT_PERIOD: '3600', TYPING_TIMEOUT: '3600' } });
 	try {
 		const other = await TopicsClient.open(patient.origin);
@@ -69,7 +69,7 @@ test('clients whose process is killed are gone without any heartbeat', async () 
 	}
 });
 
-test('a client that is stopped and reads nothing is gone after two heartbeats, and one that lives stays', async () => {
+test('a stopped client is removed after two heartbeats, and a live one stays', async () => {
 	const [stopped] = await processes(1);
 	await witness.users(2);
 	const { beats } = witness;
@@ -82,7 +82,7 @@ test('a client that is stopped and reads nothing is gone after two heartbeats, a
 	stopped.kill('SIGKILL');
 });
 
-test('a network that falls silent, without an end of TCP, leaves no ghosts', async () => {
+test('a silent network failure leaves no ghost users', async () => {
 	const proxy = await Proxy.start(server.port);
 	try {
 		const lost = await Promise.all(Array.from({ length: 3 }, () => TopicsClient.open(proxy.origin)));
@@ -103,7 +103,7 @@ test('a network that falls silent, without an end of TCP, leaves no ghosts', asy
 	}
 });
 
-test('whoever comes after a restart of the server is counted anew', async () => {
+test('the count of users starts over after a server restart', async () => {
 	await server.end('SIGKILL');
 	await server.launch();
 

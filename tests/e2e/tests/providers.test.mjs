@@ -69,7 +69,7 @@ function withSdk(page) {
 }
 
 describe('with an OpenID provider', () => {
-	test('a page has its session by going there and back, and the SDK finds it', async () => {
+	test('a page signs in through the provider, and the SDK uses the session', async () => {
 		const server = await service({ AUTH_IDP_ALLOW_PUBLIC_REGISTRATION: 'true', AUTH_IDP_LABEL: 'Our Provider' });
 		const { page, context } = await window();
 		await page.goto(server.origin);
@@ -100,7 +100,7 @@ describe('with an OpenID provider', () => {
 		assert.equal((await withSdk(page)).me.id, me.id);
 	});
 
-	test('somebody without an account comes back with the reason', async () => {
+	test('a user without an account returns with the reason', async () => {
 		const server = await service();
 		const administrator = await Administrator.signIn(server);
 		const { page } = await window();

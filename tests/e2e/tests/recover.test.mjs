@@ -43,7 +43,7 @@ async function confirmed(chat) {
 }
 
 for (const sdk of ['sdk-26', 'sdk-21']) {
-	describe(`what the tutorial's page missed with ${sdk} and recover`, () => {
+	describe(`missed messages on the tutorial's page with ${sdk} and recover`, () => {
 		let browser, here;
 		let failed = false;
 
@@ -107,7 +107,7 @@ class OneByOne extends WebSocket {
 }
 
 for (const sdk of ['sdk-26', 'sdk-21']) {
-	test(`a page that comes back with ${sdk} before it signs in is told what the public may not see`, async (t) => {
+	test(`a page that reconnects with ${sdk} before sign-in receives the missed restricted messages`, async (t) => {
 		const { createDirectus, realtime } = await import(sdk);
 		const server = await Server.start();
 		t.after(() => server.dispose(t.passed === false));

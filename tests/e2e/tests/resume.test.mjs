@@ -202,7 +202,7 @@ async function subscribe(delivery, { naps = false, ...options }) {
 	}
 }
 
-test(`${KILLS} kills: every subscriber that came back was told everything, once and in order`, { timeout: 60_000 + KILLS * 10_000 }, async (t) => {
+test(`${KILLS} kills: every reconnected subscriber receives every event once and in order`, { timeout: 60_000 + KILLS * 10_000 }, async (t) => {
 	t.diagnostic(`seed ${SEED}`);
 	const kinds = {
 		'with a cursor': {},

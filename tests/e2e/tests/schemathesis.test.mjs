@@ -61,9 +61,9 @@ function run(args, ms) {
 	});
 }
 
-describe('no answer is another than the description says', { concurrency: true }, () => {
+describe('every response conforms to the API description', { concurrency: true }, () => {
 	for (const [name, { phases, casesMin, token: tokenFor }] of Object.entries(IDENTITIES)) {
-		test(`to ${name}`, { timeout: (MINUTES_MAX + 1) * 60_000 }, async () => {
+		test(`for ${name}`, { timeout: (MINUTES_MAX + 1) * 60_000 }, async () => {
 			assert.ok(existsSync(PROGRAM), 'schemathesis is not installed: `make e2e` installs it');
 			const server = await Server.start({ demo: true, env: { LOGIN_STALL_TIME: '0', LOG_LEVEL: 'warn', AUTH_THROTTLE_ENABLED: 'false', RATE_LIMITER_ENABLED: 'false', RATE_LIMITER_REGISTRATION_ENABLED: 'false' } });
 			let passed = false;

@@ -11,7 +11,7 @@ import { Socket } from '../lib/socket.mjs';
 import { totp } from '../lib/totp.mjs';
 
 for (const style of ['pretty', 'raw']) {
-	describe(`the log, as ${style}, with everything logged`, () => {
+	describe(`the ${style} log at trace level`, () => {
 		const secrets = new Map();
 		const errors = [];
 		let server;
@@ -24,7 +24,7 @@ for (const style of ['pretty', 'raw']) {
 			return text;
 		};
 
-		test('a broad scenario is played', async () => {
+		test('a broad scenario runs', async () => {
 			const secret = keep('SECRET', randomBytes(32).toString('hex'));
 			keep("the administrator's password", ADMIN.password);
 			keep("the administrator's address", ADMIN.email);
@@ -96,7 +96,7 @@ for (const style of ['pretty', 'raw']) {
 			upgrade.close();
 		});
 
-		test('what cannot be parsed and what tries to forge lines is sent', async () => {
+		test('malformed requests and forged log lines are sent', async () => {
 			const raw = async (text) => {
 				const socket = net.connect(server.port, '127.0.0.1');
 				socket.on('error', () => {});
@@ -120,7 +120,7 @@ for (const style of ['pretty', 'raw']) {
 			}
 		});
 
-		test('the command line says nothing either', async () => {
+		test('the command line discloses no password', async () => {
 			await server.stop();
 			const directory = server.directory;
 			const password = keep('a password from standard input', 'typed in by the operator');
@@ -131,7 +131,7 @@ for (const style of ['pretty', 'raw']) {
 			}
 		});
 
-		test('no line of the log and no error has any of it', () => {
+		test('no log line and no error contains a secret', () => {
 			const { log } = server;
 			assert.ok(log.split('\n').length > 30, 'much was logged');
 			assert.match(log, /\/auth\/login/);
@@ -145,7 +145,7 @@ for (const style of ['pretty', 'raw']) {
 			}
 		});
 
-		test('each line is whole, and nothing in it steers a terminal', () => {
+		test('log lines are complete and free of control characters', () => {
 			const control = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/;
 			for (const line of server.log.split('\n')) {
 				assert.doesNotMatch(line, control, JSON.stringify(line));

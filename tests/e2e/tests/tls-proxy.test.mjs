@@ -46,7 +46,7 @@ function ask(method, path, { body, headers = {}, localAddress } = {}) {
 	});
 }
 
-test('two people chat over TLS, signed in by secure cookies, also after a restart', async () => {
+test('two users chat over TLS with secure cookies, also after a restart', async () => {
 	const open = (person) => ChatPage.signedIn(browser, nginx.origin, person, { ignoreHTTPSErrors: true });
 	const [one, other] = [await open(alice), await open(bob)];
 
@@ -68,7 +68,7 @@ test('two people chat over TLS, signed in by secure cookies, also after a restar
 	}
 });
 
-test('the address of a client is what the proxy saw, whatever the client says', async () => {
+test('a client cannot spoof its address behind the proxy', async () => {
 	const headers = { 'x-forwarded-for': '203.0.113.9' };
 	const signedIn = await ask('POST', '/auth/login', { body: { email: alice.email, password: alice.password }, headers, localAddress: '127.0.0.2' });
 	assert.equal(signedIn.status, 200);

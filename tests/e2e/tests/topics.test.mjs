@@ -28,7 +28,7 @@ afterEach(async (t) => {
 	await Window.closeAll(t);
 });
 
-test('two people see each other come, talk and go', async () => {
+test('two users see each other join, talk and leave', async () => {
 	const a = await TopicsPage.open(browser, server.origin);
 	await a.users(1);
 	const b = await TopicsPage.open(browser, server.origin);
@@ -53,7 +53,7 @@ test('two people see each other come, talk and go', async () => {
 	a.assertNoErrors();
 });
 
-test('it is the room of everybody else', async () => {
+test('the page shares its messages with REST and the Directus socket', async () => {
 	const socket = await Socket.open(server.origin);
 	await socket.subscribe(['id', 'content', 'user_created.first_name']);
 	const page = await TopicsPage.open(browser, server.origin);
@@ -81,7 +81,7 @@ test('it is the room of everybody else', async () => {
 	page.assertNoErrors();
 });
 
-test('the history is there after a reload and after a restart of the server', async () => {
+test('the history is shown after a reload and after a server restart', async () => {
 	const page = await TopicsPage.open(browser, server.origin);
 	await page.say('to be kept');
 	const name = await page.last('to be kept');
@@ -100,7 +100,7 @@ test('the history is there after a reload and after a restart of the server', as
 	page.assertNoErrors();
 });
 
-test('whoever is signed in has their first name, and a guest none', async () => {
+test('a signed-in user appears by first name, and a guest by id', async () => {
 	const alice = await administrator.person('Alice');
 	const [hers, guest] = [await TopicsPage.open(browser, server.origin), await TopicsPage.open(browser, server.origin)];
 	await hers.page.evaluate(async ({ email, password }) => {
@@ -120,7 +120,7 @@ test('whoever is signed in has their first name, and a guest none', async () => 
 	guest.assertNoErrors();
 });
 
-test('a browser that is killed is not counted', async () => {
+test('a closed browser is not counted', async () => {
 	const page = await TopicsPage.open(browser, server.origin);
 	const other = await launchBrowser();
 	const context = await other.newContext();
@@ -134,7 +134,7 @@ test('a browser that is killed is not counted', async () => {
 	page.assertNoErrors();
 });
 
-test('a page that comes back by itself and listens for heartbeats stays and comes back', async () => {
+test('a page with autoReconnect and heartbeat stays connected and reconnects', async () => {
 	const publicDirectory = await buildTopicsPage('{ autoReconnect: { retries: -1, delay: 300 }, heartbeat: true }');
 	const own = await Server.start({ demo: true, publicDirectory });
 	try {
@@ -160,7 +160,7 @@ test('a page that comes back by itself and listens for heartbeats stays and come
 	}
 });
 
-test('the page as it is written hears others again once it is reloaded after a restart of the server', async () => {
+test('the unchanged page receives messages again after a server restart and a reload', async () => {
 	const own = await Server.start({ demo: true, publicDirectory: await buildTopicsPage() });
 	try {
 		const alice = await (await Administrator.signIn(own)).person('Alice');
@@ -186,7 +186,7 @@ test('the page as it is written hears others again once it is reloaded after a r
 	}
 });
 
-test('a page that comes back by itself goes on hearing others, with the settings as they are', async () => {
+test('a page with autoReconnect receives messages after a server restart', async () => {
 	const publicDirectory = await buildTopicsPage('{ autoReconnect: { retries: -1, delay: 300 } }');
 	const own = await Server.start({ demo: true, publicDirectory });
 	try {

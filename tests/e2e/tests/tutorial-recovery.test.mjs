@@ -85,7 +85,7 @@ for (const sdk of ['sdk-26', 'sdk-21']) {
 
 		for (const [page, { reloaded, author }] of Object.entries(PAGES)) {
 			for (const [fault, { on, from, cause }] of Object.entries(FAULTS)) {
-				test(`${page} comes back after ${fault}`, async () => {
+				test(`${page} recovers after ${fault}`, async () => {
 					const here = stages[on];
 					const name = `${reloaded ? 'reloaded' : 'fresh'} page, ${fault}`;
 					const chat = await TutorialPage.signedIn(browser, from(here).origin, here.alice);
@@ -114,7 +114,7 @@ for (const sdk of ['sdk-26', 'sdk-21']) {
 			}
 		}
 
-		test('a page that was reloaded comes back three times in a row', async () => {
+		test('a reloaded page recovers three times in a row', async () => {
 			const here = stages.plain;
 			const chat = await TutorialPage.signedIn(browser, here.proxy.origin, here.alice);
 			await chat.reload();

@@ -31,7 +31,7 @@ const EVENTS = {
 };
 
 for (const sdk of ['sdk-26', 'sdk-21']) {
-	describe(`what the tutorial's page with ${sdk} and recover shows when its token is good no longer`, () => {
+	describe(`the tutorial's page with ${sdk} and recover after its token became invalid`, () => {
 		let browser;
 		let failed = false;
 		const stages = {};
@@ -58,7 +58,7 @@ for (const sdk of ['sdk-26', 'sdk-21']) {
 		});
 
 		for (const [event, { on = 'long', cause, isTold = false }] of Object.entries(EVENTS)) {
-			test(`every message once although ${event}`, async () => {
+			test(`shows every message once although ${event}`, async () => {
 				const here = stages[on];
 				const chat = await TutorialPage.signedIn(browser, here.proxy.origin, here.alice);
 				await chat.reload();

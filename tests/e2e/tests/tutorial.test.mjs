@@ -31,7 +31,7 @@ for (const sdk of ['sdk-26', 'sdk-21']) {
 			await Window.closeAll(t);
 		});
 
-		test('the page connects to /websocket, shows the login form, and nothing is said', async () => {
+		test('the page connects to /websocket, shows the login form, and sends no frames', async () => {
 			const chat = await open();
 
 			await chat.connected();
@@ -43,7 +43,7 @@ for (const sdk of ['sdk-26', 'sdk-21']) {
 			chat.assertNoErrors();
 		});
 
-		test('signing in gives a refresh token, which the page keeps, and shows the chat', async () => {
+		test('sign-in returns a refresh token, which the page stores, and shows the chat', async () => {
 			const chat = await signedIn(alice);
 
 			const [answer] = chat.socket.received;
@@ -54,7 +54,7 @@ for (const sdk of ['sdk-26', 'sdk-21']) {
 			chat.assertNoErrors();
 		});
 
-		test('a wrong password leaves the form and the socket as they are, and the right one then works', async () => {
+		test('a wrong password keeps the form and the socket, and the right one then works', async () => {
 			const chat = await open();
 			await chat.connected();
 
@@ -74,7 +74,7 @@ for (const sdk of ['sdk-26', 'sdk-21']) {
 			chat.assertNoErrors();
 		});
 
-		test('the last ten messages are there after signing in, the newest at the bottom', async () => {
+		test('sign-in shows the last ten messages, the newest at the bottom', async () => {
 			const lines = [];
 			for (let number = 1; number <= 12; number++) {
 				const { date_created: date } = await bob.rest.post(`history ${number}`);
@@ -106,7 +106,7 @@ for (const sdk of ['sdk-26', 'sdk-21']) {
 			chat.assertNoErrors();
 		});
 
-		test('two people talk to each other', async () => {
+		test('two users talk to each other', async () => {
 			const [hers, his] = [await signedIn(alice), await signedIn(bob)];
 
 			await hers.send('anybody here?');
@@ -120,7 +120,7 @@ for (const sdk of ['sdk-26', 'sdk-21']) {
 			his.assertNoErrors();
 		});
 
-		test('what is sent is stored with its author, shown once, and the input is empty again', async () => {
+		test('a sent message is stored with its author and shown once, and the input is cleared', async () => {
 			const chat = await signedIn(alice);
 
 			await chat.send('typed into the page');
@@ -135,7 +135,7 @@ for (const sdk of ['sdk-26', 'sdk-21']) {
 			chat.assertNoErrors();
 		});
 
-		test('logging out is not answered, brings back the form, hides the messages and keeps the socket', async () => {
+		test('a logout gets no response, shows the form, hides the messages and keeps the socket', async () => {
 			const chat = await signedIn(alice);
 			await bob.rest.post('before the logout');
 			await chat.sees('Bob: before the logout');
@@ -156,7 +156,7 @@ for (const sdk of ['sdk-26', 'sdk-21']) {
 			chat.assertNoErrors();
 		});
 
-		test('somebody else signs in on the same page and goes on where it was', async () => {
+		test('another user signs in on the same page and continues there', async () => {
 			const chat = await signedIn(alice);
 			await chat.send('the first of us');
 			await chat.sees('Alice: the first of us');
@@ -177,7 +177,7 @@ for (const sdk of ['sdk-26', 'sdk-21']) {
 			chat.assertNoErrors();
 		});
 
-		test('a reload signs in with the stored token, each time with the one the last load got', async () => {
+		test('each reload signs in with the refresh token of the previous load', async () => {
 			const chat = await signedIn(alice);
 			await bob.rest.post('before the reload');
 			await chat.sees('Bob: before the reload');
@@ -197,7 +197,7 @@ for (const sdk of ['sdk-26', 'sdk-21']) {
 			chat.assertNoErrors();
 		});
 
-		test('fifteen seconds on the login form do no harm', async () => {
+		test('fifteen seconds on the login form keep the connection open', async () => {
 			const chat = await open();
 			await chat.connected();
 
@@ -211,7 +211,7 @@ for (const sdk of ['sdk-26', 'sdk-21']) {
 			chat.assertNoErrors();
 		});
 
-		test('markup is shown as it was typed, and does nothing', async () => {
+		test('markup is shown as text and not executed', async () => {
 			const texts = ['<script>window.executed = 1</script>', '<img src="x:" onerror="window.executed = 2">', '<b>bold</b> &amp; {{ 6 * 7 }}'];
 			const [hers, his] = [await signedIn(alice), await signedIn(bob)];
 
@@ -226,7 +226,7 @@ for (const sdk of ['sdk-26', 'sdk-21']) {
 			his.assertNoErrors();
 		});
 
-		test('fifty messages sent in one go arrive everywhere, in order, once, and so does the history of them', async () => {
+		test('fifty messages sent at once arrive everywhere in order and once, also in the history', async () => {
 			const texts = Array.from({ length: 50 }, (_, index) => `burst ${String(index + 1).padStart(2, '0')}`);
 			const lines = texts.map((text) => `Alice: ${text}`);
 			const [hers, his] = [await signedIn(alice), await signedIn(bob)];

@@ -8,7 +8,7 @@ import { Administrator } from '../lib/rest.mjs';
 import { Server } from '../lib/server.mjs';
 import { within } from '../lib/wait.mjs';
 
-describe('bodies that are not read', () => {
+describe('unread request bodies', () => {
 	let server;
 	before(async () => {
 		server = await Server.start({ demo: true });
@@ -39,7 +39,7 @@ describe('bodies that are not read', () => {
 		});
 	}
 
-	test('the connections of an agent are kept after short bodies, and no request fails', async () => {
+	test('keep-alive connections survive short bodies, and no request fails', async () => {
 		const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
 		const ask = (method, path, body) =>
 			new Promise((resolve, reject) => {
@@ -63,7 +63,7 @@ describe('bodies that are not read', () => {
 		agent.destroy();
 	});
 
-	test('compressed bodies are read', async () => {
+	test('compressed bodies are decompressed', async () => {
 		const admin = await Administrator.signIn(server);
 		for (const [coding, compress] of [['gzip', gzipSync], ['deflate', deflateSync], ['br', brotliCompressSync]]) {
 			const body = compress(JSON.stringify({ content: `hello, ${coding}` }));

@@ -17,7 +17,7 @@ fn assert_not_stored(answer: &Answer, of: &str) {
 }
 
 #[tokio::test]
-async fn no_cache_stores_what_has_secrets() {
+async fn responses_with_secrets_are_not_stored_by_caches() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
     let nobody = server.anonymous();
@@ -66,7 +66,7 @@ async fn no_cache_stores_what_has_secrets() {
 
 /// Clearing a cookie also sets it.
 #[tokio::test]
-async fn no_cache_stores_a_cookie() {
+async fn responses_with_cookies_are_not_stored_by_caches() {
     let server = TestServer::start().await;
 
     for path in ["/items/messages", "/users/me"] {
@@ -79,7 +79,7 @@ async fn no_cache_stores_a_cookie() {
 }
 
 #[tokio::test]
-async fn a_response_to_credentials_is_for_no_shared_cache() {
+async fn responses_to_credentials_are_private() {
     let server = befriended().await;
     let alice = server.member("alice").await;
     let cookie = cookie(&server, &alice, "session").await;

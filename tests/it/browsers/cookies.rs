@@ -13,8 +13,9 @@ use crate::support::Answer;
 use crate::support::Socket;
 use crate::support::TestServer;
 
-const WHY: &str = "Cookies do not count for a page of another origin. Name its origin in \
-                   CORS_ORIGIN, with CORS_ENABLED=true, or send the token in the header Authorization.";
+const WHY: &str = "Cookies are not accepted from a page of another origin. Add its origin to \
+                   CORS_ORIGIN, with CORS_ENABLED=true, or send the token in the Authorization \
+                   header.";
 
 /// Header names and values.
 type Headers = &'static [(&'static str, &'static str)];
@@ -33,14 +34,14 @@ const PAGES: &[(&str, Headers, bool)] = &[
     ),
     ("a stranger's page", &[("origin", STRANGER)], false),
     (
-        "a stranger's page, told twice",
+        "a stranger's page, with Sec-Fetch-Site",
         &[("origin", STRANGER), ("sec-fetch-site", "cross-site")],
         false,
     ),
     ("a page of another port", &[("origin", "http://127.0.0.1:1")], false),
     ("a page without a name", &[("origin", "null")], false),
-    ("a page that says nothing, of another site", &[("sec-fetch-site", "cross-site")], false),
-    ("a page that says nothing, of a neighbour", &[("sec-fetch-site", "same-site")], false),
+    ("a page without an origin, of another site", &[("sec-fetch-site", "cross-site")], false),
+    ("a page without an origin, of the same site", &[("sec-fetch-site", "same-site")], false),
 ];
 
 /// Returns the request with the headers of a page.
@@ -52,7 +53,7 @@ fn from(server: &TestServer, request: RequestBuilder, page: &[(&str, &str)]) -> 
 }
 
 #[tokio::test]
-async fn a_change_is_taken_from_trusted_pages_alone() {
+async fn cookies_authenticate_changes_only_from_trusted_pages() {
     let server = befriended().await;
     let alice = server.member("alice").await;
     let session = cookie(&server, &alice, "session").await;
@@ -111,7 +112,7 @@ async fn a_change_is_taken_from_trusted_pages_alone() {
 }
 
 #[tokio::test]
-async fn a_cookie_is_given_to_trusted_pages_alone() {
+async fn sign_in_sets_cookies_only_for_trusted_pages() {
     let server = befriended().await;
     let alice = server.member("alice").await;
 
@@ -133,7 +134,7 @@ async fn a_cookie_is_given_to_trusted_pages_alone() {
 }
 
 #[tokio::test]
-async fn what_a_page_shows_by_itself_counts_from_anywhere() {
+async fn explicit_tokens_are_accepted_from_any_origin() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
     let session = cookie(&server, &alice, "session").await;
@@ -154,7 +155,7 @@ async fn what_a_page_shows_by_itself_counts_from_anywhere() {
 /// A form of another site can send three content types. None of the three is JSON. Their bodies
 /// are never read, as in Directus, and requests with a cookie are refused.
 #[tokio::test]
-async fn nothing_that_a_form_of_another_page_says_is_read() {
+async fn form_submissions_from_other_origins_are_refused() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
     let session = cookie(&server, &alice, "session").await;
@@ -180,7 +181,7 @@ async fn nothing_that_a_form_of_another_page_says_is_read() {
 }
 
 #[tokio::test]
-async fn a_socket_takes_a_cookie_from_trusted_pages_alone() {
+async fn sockets_accept_cookies_only_from_trusted_pages() {
     let server = befriended().await;
     let alice = server.member("alice").await;
     let session = cookie(&server, &alice, "session").await;
@@ -222,7 +223,7 @@ async fn a_socket_takes_a_cookie_from_trusted_pages_alone() {
 }
 
 #[tokio::test]
-async fn a_socket_that_is_refused_is_told_why() {
+async fn a_refused_upgrade_states_the_reason() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
     let session = cookie(&server, &alice, "session").await;
@@ -241,7 +242,7 @@ async fn a_socket_that_is_refused_is_told_why() {
 }
 
 #[tokio::test]
-async fn pages_of_everybody_are_never_trusted_with_cookies() {
+async fn a_wildcard_cors_origin_never_authenticates_cookies() {
     let server = server(&[("CORS_ENABLED", "true"), ("CORS_ORIGIN", "true")]).await;
     let alice = server.member("alice").await;
     let session = cookie(&server, &alice, "session").await;

@@ -40,7 +40,7 @@ fn told(answer: &Answer) -> Vec<(&str, &str)> {
 }
 
 #[tokio::test]
-async fn without_settings_no_page_of_another_origin_is_told_anything() {
+async fn cors_headers_are_absent_by_default() {
     let server = TestServer::start().await;
 
     for origin in [FRIEND, "http://localhost:3000", "null"] {
@@ -54,7 +54,7 @@ async fn without_settings_no_page_of_another_origin_is_told_anything() {
 }
 
 #[tokio::test]
-async fn a_page_that_is_named_is_told_what_it_may_do() {
+async fn a_preflight_from_an_allowed_origin_is_answered() {
     let server = befriended().await;
 
     for path in ["/items/messages", "/auth/refresh", "/users/me", "/nowhere"] {
@@ -78,7 +78,7 @@ async fn a_page_that_is_named_is_told_what_it_may_do() {
 }
 
 #[tokio::test]
-async fn a_page_that_is_named_may_read_answers_and_refusals() {
+async fn an_allowed_origin_may_read_responses_and_errors() {
     let server = befriended().await;
     let large = "x".repeat(2 << 20);
 
@@ -113,7 +113,7 @@ async fn a_page_that_is_named_may_read_answers_and_refusals() {
 }
 
 #[tokio::test]
-async fn what_looks_like_a_named_origin_is_not() {
+async fn lookalike_origins_are_not_allowed() {
     let server = befriended().await;
 
     for origin in [
@@ -138,7 +138,7 @@ async fn what_looks_like_a_named_origin_is_not() {
 }
 
 #[tokio::test]
-async fn whoever_asks_first_needs_no_good_credentials() {
+async fn a_preflight_ignores_invalid_credentials() {
     let server = befriended().await;
 
     for (name, value) in [
@@ -158,7 +158,7 @@ async fn whoever_asks_first_needs_no_good_credentials() {
 }
 
 #[tokio::test]
-async fn everybodys_page_may_read_but_not_with_cookies() {
+async fn a_wildcard_origin_allows_reads_without_credentials() {
     for everybody in ["true", "*"] {
         let server = server(&[
             ("CORS_ENABLED", "true"),
@@ -183,7 +183,7 @@ async fn everybodys_page_may_read_but_not_with_cookies() {
 }
 
 #[tokio::test]
-async fn each_part_of_the_answer_is_a_setting() {
+async fn every_cors_header_is_configurable() {
     let server = server(&[
         ("CORS_ENABLED", "true"),
         ("CORS_ORIGIN", &format!("http://one.example,{FRIEND}")),
@@ -211,7 +211,7 @@ async fn each_part_of_the_answer_is_a_setting() {
 }
 
 #[tokio::test]
-async fn a_demo_answers_pages_of_this_machine() {
+async fn demo_mode_allows_localhost_origins() {
     let server = TestServer::with(chinwag::config::Config::show_off).await;
     let (page, body) = ("http://localhost:3000", json!({"content": "from a page elsewhere"}));
 

@@ -7,7 +7,7 @@ use crate::support::TestServer;
 const STRICT: &str = "default-src 'none'";
 
 #[tokio::test]
-async fn every_answer_forbids_to_be_framed_guessed_at_or_told_of() {
+async fn every_response_has_security_headers() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
 
@@ -43,7 +43,7 @@ async fn every_answer_forbids_to_be_framed_guessed_at_or_told_of() {
 
 /// Only `data:` images and inline `style` attributes are allowed without being named.
 #[tokio::test]
-async fn pages_run_no_script_that_they_were_not_sent_with() {
+async fn pages_allow_only_their_own_scripts() {
     let server = TestServer::start().await;
 
     for path in ["/", "/docs", "/docs/websocket", "/admin/reset-password", "/admin/accept-invite"] {
@@ -73,7 +73,7 @@ async fn pages_run_no_script_that_they_were_not_sent_with() {
 }
 
 #[tokio::test]
-async fn pages_of_a_front_end_have_the_policy_of_the_settings() {
+async fn front_end_pages_use_the_configured_policy() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("index.html"), "<title>Chat</title>").unwrap();
     let unset = "base-uri 'self'; frame-ancestors 'self'; object-src 'none'";
@@ -105,7 +105,7 @@ async fn pages_of_a_front_end_have_the_policy_of_the_settings() {
 }
 
 #[tokio::test]
-async fn browsers_are_told_to_use_tls_where_the_settings_say_so() {
+async fn hsts_is_sent_when_configured() {
     for (texts, expected) in [
         (&[("HSTS_ENABLED", "true")][..], "max-age=31536000; includeSubDomains"),
         (
@@ -128,7 +128,7 @@ async fn browsers_are_told_to_use_tls_where_the_settings_say_so() {
 }
 
 #[tokio::test]
-async fn no_answer_repeats_what_was_asked() {
+async fn trace_requests_are_not_echoed() {
     let server = TestServer::start().await;
 
     for path in ["/", "/items/messages", "/server/ping"] {

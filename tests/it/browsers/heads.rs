@@ -40,7 +40,7 @@ fn address(bytes: usize) -> String {
 }
 
 #[tokio::test]
-async fn an_address_has_a_length() {
+async fn the_url_length_is_limited() {
     let server = TestServer::start().await;
     let max = 32 << 10;
 
@@ -58,7 +58,7 @@ async fn an_address_has_a_length() {
 }
 
 #[tokio::test]
-async fn headers_have_a_size() {
+async fn the_header_size_and_count_are_limited() {
     let server = TestServer::start().await;
     let max = 32 << 10;
     // The size of the other headers: two names, two values.
@@ -81,7 +81,7 @@ async fn headers_have_a_size() {
 }
 
 #[tokio::test]
-async fn both_are_settings() {
+async fn url_and_header_limits_are_configurable() {
     let server = TestServer::with(|config| {
         config.server.url_bytes_max = 1 << 16;
         config.server.headers_bytes_max = 1 << 16;
@@ -104,7 +104,7 @@ async fn both_are_settings() {
 }
 
 #[tokio::test]
-async fn a_request_names_one_host() {
+async fn missing_repeated_and_invalid_hosts_are_refused() {
     let server = TestServer::start().await;
     let ping = |version: &str, hosts: &str| {
         format!("GET /server/ping HTTP/{version}\r\nconnection: close\r\n{hosts}\r\n")

@@ -29,7 +29,7 @@ async fn people(server: &TestServer) -> Vec<User> {
 
 /// Class 20: different accounts send the same query in turn, and each gets their own response.
 #[tokio::test]
-async fn class_20_each_gets_their_own_answer_to_the_same_question() {
+async fn class_20_each_account_gets_its_own_response_to_a_query() {
     let server = TestServer::start().await;
     let people = people(&server).await;
     for (person, content) in people.iter().zip(["first's", "second's"]) {
@@ -87,7 +87,7 @@ async fn class_20_each_gets_their_own_answer_to_the_same_question() {
 
 /// Class 20: a change of permissions takes effect with the next response.
 #[tokio::test]
-async fn class_20_a_change_of_rights_is_in_the_next_answer() {
+async fn class_20_permission_changes_apply_to_the_next_response() {
     let server = TestServer::start().await;
     let people = people(&server).await;
     let (first, admin) = (&people[0], &people[3]);

@@ -66,5 +66,5 @@ pub async fn assert_unchanged(server: &TestServer, before: &Dump, by: &str) {
         let gone = before[table].iter().filter(|row| !rows.contains(row)).count();
         assert!(new.is_empty() && gone == 0, "{by}: {table} lost {gone} rows and has {new:#?}");
     }
-    assert_eq!(after.len(), before.len(), "{by}: tables came or went");
+    assert_eq!(after.len(), before.len(), "{by}: tables were added or removed");
 }

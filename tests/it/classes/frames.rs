@@ -68,7 +68,7 @@ fn frames_with(text: &str) -> Vec<Json> {
 
 /// Class 16: every field of every frame.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn class_16_hostile_frames_change_nothing_and_show_nothing() {
+async fn class_16_hostile_frames_change_and_reveal_nothing() {
     // The test may take longer than a heartbeat.
     let server = TestServer::with(|config| config.websockets.heartbeat = false).await;
     let (admin, member) = (server.admin().await, server.member("member").await);
@@ -124,6 +124,6 @@ async fn class_16_hostile_frames_change_nothing_and_show_nothing() {
         socket.ask(&json!({"type": "ping"})).await;
     }
     assert!(asked > 2_000, "{asked}");
-    assert_unchanged(&server, &before, "the walk").await;
+    assert_unchanged(&server, &before, "the requests").await;
     server.stop().await;
 }

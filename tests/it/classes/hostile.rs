@@ -70,7 +70,7 @@ pub fn check(answer: &Answer, inside: &[String], what: &str) {
     }
     if answer.status >= 400 {
         assert!(!answer.code().is_empty(), "{what}: no code in {}", answer.text);
-        assert!(!answer.message().is_empty(), "{what}: no words in {}", answer.text);
+        assert!(!answer.message().is_empty(), "{what}: no message in {}", answer.text);
     }
 }
 
@@ -78,6 +78,6 @@ pub fn check(answer: &Answer, inside: &[String], what: &str) {
 pub fn check_text(text: &str, inside: &[String], what: &str) {
     let lower = text.to_lowercase();
     for word in inside {
-        assert!(!lower.contains(&word.to_lowercase()), "{what} shows {word}: {text}");
+        assert!(!lower.contains(&word.to_lowercase()), "{what} reveals {word}: {text}");
     }
 }

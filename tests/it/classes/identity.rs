@@ -44,7 +44,7 @@ fn no_credentials() -> Vec<Json> {
 
 /// Class 1: a failed or missing sign-in gives no rights at any entry point.
 #[tokio::test]
-async fn class_1_who_has_not_signed_in_is_never_more_than_the_public() {
+async fn class_1_a_failed_sign_in_gives_only_public_access() {
     let server = TestServer::start().await;
     server.admin().await.say("secret").await;
     let before = dump(&server).await;
@@ -102,13 +102,13 @@ async fn class_1_who_has_not_signed_in_is_never_more_than_the_public() {
             assert!([401, 403].contains(&answer.status), "{name}: {value}: {}", answer.text);
         }
     }
-    assert_unchanged(&server, &before, "the walk").await;
+    assert_unchanged(&server, &before, "the requests").await;
     server.stop().await;
 }
 
 /// Class 1: an empty list matches nothing in a rule or a query. An unset variable is no wildcard.
 #[tokio::test]
-async fn class_1_nothing_is_in_an_empty_list() {
+async fn class_1_an_empty_list_matches_nothing() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     admin.say("secret").await;
@@ -196,7 +196,7 @@ async fn end(way: &str, admin: &User, user: &User) {
 
 /// Class 3: a lost right ends at once, with the next request, frame or event.
 #[tokio::test]
-async fn class_3_rights_end_with_what_gave_them_on_every_way_in() {
+async fn class_3_revoked_access_ends_at_every_entry_point() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let mut witness = Socket::signed_in(&server, &admin).await;
@@ -234,7 +234,7 @@ async fn class_3_rights_end_with_what_gave_them_on_every_way_in() {
 
 /// Class 22: the version is not revealed without a sign-in.
 #[tokio::test]
-async fn class_22_the_version_is_not_for_the_public() {
+async fn class_22_the_version_is_hidden_from_the_public() {
     let server = TestServer::start().await;
     let version = env!("CARGO_PKG_VERSION");
 
@@ -251,7 +251,7 @@ async fn class_22_the_version_is_not_for_the_public() {
         "/docs",
     ] {
         let answer = server.anonymous().get(path).await;
-        assert!(!answer.text.contains(version), "{path} tells the version");
+        assert!(!answer.text.contains(version), "{path} reveals the version");
         for (name, value) in &answer.headers {
             assert!(!value.to_str().unwrap().contains(version), "{path}: {name}");
             assert!(name != "server" && name != "x-powered-by", "{path}: {name}");

@@ -28,7 +28,7 @@ fn ends_own_sessions(operation: &Operation) -> bool {
 /// Class 16: every path, query and header parameter. The requests are an administrator's, so that
 /// none is refused for missing permissions. Changes address hostile keys.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn class_16_hostile_parameters_change_nothing_and_show_nothing() {
+async fn class_16_hostile_parameters_change_and_reveal_nothing() {
     let server = TestServer::start().await;
     let (admin, member) = (server.admin().await, server.member("member").await);
     member.say("a message").await;
@@ -106,13 +106,13 @@ async fn class_16_hostile_parameters_change_nothing_and_show_nothing() {
         }
     }
     assert!(asked > 5_000, "{asked}");
-    assert_unchanged(&server, &before, "the walk").await;
+    assert_unchanged(&server, &before, "the requests").await;
     server.stop().await;
 }
 
 /// Class 16: headers, and requests without a sign-in.
 #[tokio::test]
-async fn class_16_hostile_headers_change_nothing_and_show_nothing() {
+async fn class_16_hostile_headers_change_and_reveal_nothing() {
     let server = TestServer::start().await;
     server.admin().await.say("a message").await;
     let inside = inside(&server);
@@ -167,14 +167,14 @@ async fn class_16_hostile_headers_change_nothing_and_show_nothing() {
         }
         check_one(anybody.request("GET", &format!("/{}", encoded(&text))), &text).await;
     }
-    assert_unchanged(&server, &before, "the walk").await;
+    assert_unchanged(&server, &before, "the requests").await;
     server.stop().await;
 }
 
 /// Class 16: hostile values and names in request bodies. Requests without permission change
 /// nothing. An administrator's requests store the text itself, and break nothing else.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn class_16_hostile_bodies_are_text_or_refused() {
+async fn class_16_hostile_bodies_are_stored_as_text_or_refused() {
     let server = TestServer::with(|config| config.limits.per_address = None).await;
     let (admin, roleless) = (server.admin().await, server.user_without_role("roleless").await);
     let inside = inside(&server);
@@ -214,7 +214,7 @@ async fn class_16_hostile_bodies_are_text_or_refused() {
             }
         }
         if who.id == roleless.id {
-            assert_unchanged(&server, &before, "the walk").await;
+            assert_unchanged(&server, &before, "the requests").await;
         }
     }
 

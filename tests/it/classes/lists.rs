@@ -20,7 +20,7 @@ fn looking_through(times: usize) -> Json {
 }
 
 #[tokio::test]
-async fn class_14_a_filter_that_multiplies_is_refused() {
+async fn class_14_filters_with_multiplying_cost_are_refused() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let role = admin.post("/roles", &json!({"name": "crowd"})).await.ok()["id"].clone();

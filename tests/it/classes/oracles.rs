@@ -200,7 +200,7 @@ fn as_json(query: &Json) -> Vec<(String, String)> {
 /// Class 5: no filter, sort order, search, aggregate, alias, depth or export reveals hidden data at
 /// any entry point, and no update or delete selects items by it.
 #[tokio::test]
-async fn class_5_no_question_tells_what_is_hidden() {
+async fn class_5_no_query_reveals_hidden_data() {
     let mut world = World::new().await;
 
     let mut told = Vec::new();
@@ -210,7 +210,7 @@ async fn class_5_no_question_tells_what_is_hidden() {
             world.hide(secret).await;
             answers.push(world.ask(&question).await);
             let content = world.admin.get("/items/messages/1?fields=content").await.ok();
-            assert_eq!(content, json!({"content": secret}), "{question} changed it");
+            assert_eq!(content, json!({"content": secret}), "{question} changed the item");
         }
         for (way, (first, second)) in answers[0].iter().zip(&answers[1]).enumerate() {
             if first != second {
@@ -231,7 +231,7 @@ async fn class_5_no_question_tells_what_is_hidden() {
 
 /// Class 4: whatever the query, live events contain only rows and fields that the account may read.
 #[tokio::test]
-async fn class_4_news_bring_no_more_than_a_reading_would() {
+async fn class_4_events_contain_only_readable_data() {
     let mut world = World::new().await;
     let own = json!({"user_created": {"_eq": "$CURRENT_USER"}});
     let rights = [Permission::to("read", "messages").on(own)];
@@ -293,7 +293,7 @@ async fn class_4_news_bring_no_more_than_a_reading_would() {
             }
             let text = frame.to_string();
             for hidden in ["secret", "example.com", "argon2", "something else", "content"] {
-                assert!(!text.contains(hidden), "{name} heard {hidden}: {text}");
+                assert!(!text.contains(hidden), "{name} received {hidden}: {text}");
             }
             if name == "stranger" {
                 // The other account may see none of these events, not even a key.

@@ -11,7 +11,7 @@ use crate::support::TestServer;
 /// Class 7: another spelling of a key gives no access to another account's item, and a spelling of
 /// one item's key never addresses another item.
 #[tokio::test]
-async fn class_7_no_spelling_leads_to_what_is_somebody_elses() {
+async fn class_7_no_key_spelling_reaches_items_of_other_accounts() {
     let server = TestServer::start().await;
     let own = json!({"user_created": {"_eq": "$CURRENT_USER"}});
     let rights =
@@ -82,7 +82,7 @@ async fn class_7_no_spelling_leads_to_what_is_somebody_elses() {
             }
         }
     }
-    assert_unchanged(&server, &before, "the walk").await;
+    assert_unchanged(&server, &before, "the requests").await;
     server.stop().await;
 }
 
@@ -119,13 +119,13 @@ async fn class_7_a_collection_has_one_name() {
         let code = answer["error"]["code"].as_str().unwrap();
         assert!(["FORBIDDEN", "INVALID_COLLECTION"].contains(&code), "{collection}: {answer}");
     }
-    assert_unchanged(&server, &before, "the walk").await;
+    assert_unchanged(&server, &before, "the requests").await;
     server.stop().await;
 }
 
 /// Class 7: access to one's own key gives none to adjacent keys, alone or in one request with it.
 #[tokio::test]
-async fn class_7_ones_own_key_opens_no_other() {
+async fn class_7_access_to_a_key_gives_none_to_other_keys() {
     let server = TestServer::start().await;
     server.admin().await.say("the administrator's").await;
     server.admin().await.say("the administrator's").await;
@@ -142,6 +142,6 @@ async fn class_7_ones_own_key_opens_no_other() {
             .refused(403, "FORBIDDEN");
         member.delete_many("/items/messages", &keys).await.refused(403, "FORBIDDEN");
     }
-    assert_unchanged(&server, &before, "the walk").await;
+    assert_unchanged(&server, &before, "the requests").await;
     server.stop().await;
 }

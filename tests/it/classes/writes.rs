@@ -58,7 +58,7 @@ async fn change_by_every_way(user: &User, socket: &mut Socket, id: i64, data: &J
 /// Class 6: the right to update a message does not allow changing its author or updating related
 /// items, and other names for fields add no further ones.
 #[tokio::test]
-async fn class_6_a_change_assigns_no_more_than_its_right_says() {
+async fn class_6_updates_write_only_permitted_fields() {
     let server = TestServer::start().await;
     let (admin, member, other) =
         (server.admin().await, server.member("member").await, server.member("other").await);
@@ -130,7 +130,7 @@ async fn class_6_a_change_assigns_no_more_than_its_right_says() {
 
 /// Class 8: a change that is refused in any part leaves no row and no event, and is not published.
 #[tokio::test]
-async fn class_8_what_is_refused_has_left_nothing() {
+async fn class_8_refused_changes_leave_no_trace() {
     let server = TestServer::start().await;
     let (admin, member) = (server.admin().await, server.member("member").await);
     let rule = json!({"content": {"_nstarts_with": "bad"}});
@@ -170,7 +170,7 @@ async fn class_8_what_is_refused_has_left_nothing() {
     ] {
         let refused = member.send_json(method, path, &body).await;
         assert!([400, 403].contains(&refused.status), "{method} {path} {body}: {}", refused.text);
-        assert!(dump(&server).await == before, "{method} {path} {body} left something");
+        assert!(dump(&server).await == before, "{method} {path} {body} changed the database");
     }
     let items = |action: &str, more: Json| {
         let mut frame = more;
@@ -190,11 +190,11 @@ async fn class_8_what_is_refused_has_left_nothing() {
     ] {
         let refused = sockets[who].ask(&frame).await;
         assert_eq!(refused["status"], "error", "{frame}: {refused}");
-        assert!(dump(&server).await == before, "{frame} left something");
+        assert!(dump(&server).await == before, "{frame} changed the database");
     }
     let list = json!([{"content": "made"}, {"content": "bad"}]);
     writer.post(path, &list).await.refused(400, "FAILED_VALIDATION");
-    assert_unchanged(&server, &before, "the walk").await;
+    assert_unchanged(&server, &before, "the requests").await;
 
     // The first event to arrive is that of the successful change.
     admin.say("mark").await;

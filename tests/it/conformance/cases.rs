@@ -59,7 +59,7 @@ async fn section_5_2_lengths_bits_and_opcodes() {
         case(s, "an empty binary message", [masked(BINARY, b"")], [Reply::Nonsense]),
         case(s, "a binary message", [masked(BINARY, &named("b"))], [name("b")]),
         case(s, "more bytes of length than needed", [said_in(2, TEXT, &named("n"))], [name("n")]),
-        case(s, "eight where none is needed", [said_in(8, TEXT, &named("n"))], [name("n")]),
+        case(s, "eight bytes of extra length", [said_in(8, TEXT, &named("n"))], [name("n")]),
         case(
             s,
             "several messages in one segment",
@@ -68,14 +68,14 @@ async fn section_5_2_lengths_bits_and_opcodes() {
         ),
         case(
             s,
-            "the most a message may have",
+            "the largest allowed message",
             [masked(TEXT, &sized(MESSAGE_BYTES_MAX))],
             [name("n")],
         ),
-        case(s, "a byte more", [masked(TEXT, &sized(MESSAGE_BYTES_MAX + 1))], [TOO_BIG]),
+        case(s, "one byte too many", [masked(TEXT, &sized(MESSAGE_BYTES_MAX + 1))], [TOO_BIG]),
         case(
             s,
-            "the largest length there is",
+            "the largest possible length",
             [[&[BINARY, 0xff, 0x7f], &[0xff; 11][..]].concat()],
             [TOO_BIG],
         ),
@@ -98,7 +98,7 @@ async fn section_5_2_lengths_bits_and_opcodes() {
             cases.push(case(s, &what, [masked(head | bit, payload)], [BROKEN]));
         }
         let sent = [masked(TEXT_BEGINS, b""), masked(ENDS | bit, &named("n"))];
-        cases.push(case(s, &format!("the bits {bit:#x} on a later piece"), sent, [BROKEN]));
+        cases.push(case(s, &format!("the bits {bit:#x} on a later fragment"), sent, [BROKEN]));
     }
     for opcode in [3, 4, 5, 6, 7, 11, 12, 13, 14, 15] {
         let what = format!("the reserved opcode {opcode}");
@@ -120,7 +120,7 @@ async fn section_5_3_masks() {
         case(s, "a close without a mask", [unmasked(CLOSE, &[3, 0xe8])], [BROKEN]),
         case(
             s,
-            "a later piece without a mask",
+            "a later fragment without a mask",
             [masked(TEXT_BEGINS, b"{"), unmasked(ENDS, b"}")],
             [BROKEN],
         ),
@@ -129,7 +129,7 @@ async fn section_5_3_masks() {
 }
 
 #[tokio::test]
-async fn section_5_4_messages_in_pieces() {
+async fn section_5_4_fragmentation() {
     let s = "5.4";
     let message = named("in pieces");
     let (first, rest) = message.split_at(7);
@@ -141,36 +141,36 @@ async fn section_5_4_messages_in_pieces() {
     bytes.push(masked(ENDS, b""));
     let half = vec![b' '; MESSAGE_BYTES_MAX / 2 + 1];
     hold(vec![
-        case(s, "two pieces", [begin(), masked(ENDS, rest)], [whole()]),
+        case(s, "two fragments", [begin(), masked(ENDS, rest)], [whole()]),
         case(s, "three", [begin(), masked(GOES_ON, second), masked(ENDS, third)], [whole()]),
-        case(s, "every byte a piece", bytes, [whole()]),
-        case(s, "binary in pieces", [masked(BINARY_BEGINS, first), masked(ENDS, rest)], [whole()]),
+        case(s, "every byte a fragment", bytes, [whole()]),
+        case(s, "fragmented binary", [masked(BINARY_BEGINS, first), masked(ENDS, rest)], [whole()]),
         case(
             s,
-            "empty pieces",
+            "empty fragments",
             [masked(TEXT_BEGINS, b""), masked(GOES_ON, b""), masked(ENDS, &message)],
             [whole()],
         ),
         case(
             s,
-            "a message of empty pieces",
+            "a message of empty fragments",
             [masked(TEXT_BEGINS, b""), masked(GOES_ON, b""), masked(ENDS, b"")],
             [Reply::Nonsense],
         ),
         case(
             s,
-            "control frames between pieces",
+            "control frames between fragments",
             [begin(), masked(PING, b"1"), masked(PONG, b"?"), masked(GOES_ON, second)]
                 .into_iter()
                 .chain([masked(PING, b"2"), masked(ENDS, third)]),
             [pong(b"1"), pong(b"2"), whole()],
         ),
-        case(s, "a close between pieces", [begin(), close(1000, b"")], [Reply::Close(Some(1000))]),
-        case(s, "an end of nothing", [masked(ENDS, &message)], [BROKEN]),
-        case(s, "a continuation of nothing", [masked(GOES_ON, &message)], [BROKEN]),
+        case(s, "a close mid-message", [begin(), close(1000, b"")], [Reply::Close(Some(1000))]),
+        case(s, "a final fragment without a start", [masked(ENDS, &message)], [BROKEN]),
+        case(s, "a continuation without a start", [masked(GOES_ON, &message)], [BROKEN]),
         case(
             s,
-            "a continuation behind the end",
+            "a continuation after the end",
             [begin(), masked(ENDS, rest), masked(ENDS, rest)],
             [whole(), BROKEN],
         ),
@@ -179,7 +179,7 @@ async fn section_5_4_messages_in_pieces() {
         case(s, "binary within a message", [begin(), masked(BINARY, rest)], [BROKEN]),
         case(
             s,
-            "pieces that are too big together",
+            "fragments that are too big together",
             [masked(TEXT_BEGINS, &half), masked(ENDS, &half)],
             [TOO_BIG],
         ),
@@ -201,10 +201,10 @@ async fn section_5_5_control_frames() {
         case(s, "a ping of 126 bytes", [masked(PING, &[0; 126])], [BROKEN]),
         case(s, "a pong of 126 bytes", [masked(PONG, &[0; 126])], [BROKEN]),
         case(s, "a close of 126 bytes", [close(1000, &[b'x'; 124])], [BROKEN]),
-        case(s, "a ping that says its length in two bytes", [said_in(2, PING, b"x")], [pong(b"x")]),
-        case(s, "a ping in pieces", [masked(0x09, b"a"), masked(ENDS, b"b")], [BROKEN]),
-        case(s, "a pong in pieces", [masked(0x0a, b"a"), masked(ENDS, b"b")], [BROKEN]),
-        case(s, "a close in pieces", [masked(0x08, &[3]), masked(ENDS, &[0xe8])], [BROKEN]),
+        case(s, "a ping with a two-byte length", [said_in(2, PING, b"x")], [pong(b"x")]),
+        case(s, "a fragmented ping", [masked(0x09, b"a"), masked(ENDS, b"b")], [BROKEN]),
+        case(s, "a fragmented pong", [masked(0x0a, b"a"), masked(ENDS, b"b")], [BROKEN]),
+        case(s, "a fragmented close", [masked(0x08, &[3]), masked(ENDS, &[0xe8])], [BROKEN]),
         case("5.5.2", "an empty ping", [masked(PING, b"")], [pong(b"")]),
         case("5.5.2", "a ping of 125 bytes of any kind", [masked(PING, &full)], [pong(&full)]),
         case(
@@ -213,10 +213,10 @@ async fn section_5_5_control_frames() {
             (0..10).map(|number| masked(PING, &[number])),
             (0..10).map(|number| pong(&[number])),
         ),
-        case("5.5.3", "pongs that nobody asked for", [masked(PONG, b""), masked(PONG, b"x")], []),
+        case("5.5.3", "unsolicited pongs", [masked(PONG, b""), masked(PONG, b"x")], []),
         case(
             "5.5.3",
-            "such a pong, and a ping",
+            "an unsolicited pong, and a ping",
             [masked(PONG, b"unasked"), masked(PING, b"asked")],
             [pong(b"asked")],
         ),
@@ -236,20 +236,20 @@ async fn sections_5_5_1_and_7_4_closing() {
         case(s, "half a code", [masked(CLOSE, &[3])], [BROKEN]),
         case(
             s,
-            "a reason that is no UTF-8",
+            "a reason that is not UTF-8",
             [close(1000, b"\xce\xba\xff")],
             [Reply::Close(Some(1007))],
         ),
         case(
             "7.1.6",
-            "a reason that ends within a letter",
+            "a reason that ends within a character",
             [close(1000, b"\xce")],
             [Reply::Close(Some(1007))],
         ),
         case(s, "two closes", [normal(), normal()], [echoed()]),
-        case(s, "a message behind it", [normal(), masked(TEXT, &named("late"))], [echoed()]),
-        case(s, "a ping behind it", [normal(), masked(PING, b"late")], [echoed()]),
-        case(s, "rubbish behind it", [normal(), vec![0xff; 100]], [echoed()]),
+        case(s, "a message after it", [normal(), masked(TEXT, &named("late"))], [echoed()]),
+        case(s, "a ping after it", [normal(), masked(PING, b"late")], [echoed()]),
+        case(s, "garbage after it", [normal(), vec![0xff; 100]], [echoed()]),
         case(
             s,
             "a message before it",
@@ -265,7 +265,7 @@ async fn sections_5_5_1_and_7_4_closing() {
     }
     // 1014 was registered after the RFC, and the parser does not know it yet.
     for code in [0, 1, 999, 1004, 1005, 1006, 1014, 1015, 1016, 1100, 2000, 2999, 5000, 65_535] {
-        let what = format!("the code {code}, which nobody may send");
+        let what = format!("the invalid code {code}");
         cases.push(case("7.4.2", &what, [close(code, b"why")], [BROKEN]));
     }
     hold(cases).await;

@@ -46,7 +46,7 @@ async fn answer(server: &TestServer, path: &str, lines: &[String], piece: usize)
 }
 
 #[tokio::test]
-async fn section_4_2_1_what_is_asked_for() {
+async fn section_4_2_1_opening_handshake() {
     let server = TestServer::start().await;
     let mut wrong = Vec::new();
     for (section, what, lines, status) in [
@@ -67,8 +67,8 @@ async fn section_4_2_1_what_is_asked_for() {
         ("4.2.1 (5)", "two keys", and("Sec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEA=="), 400),
         ("4.4", "no version", with(5, ""), 426),
         ("4.4", "an old version", with(5, "Sec-WebSocket-Version: 8"), 426),
-        ("4.4", "a version to come", with(5, "Sec-WebSocket-Version: 14"), 426),
-        ("4.4", "no number", with(5, "Sec-WebSocket-Version: thirteen"), 426),
+        ("4.4", "a future version", with(5, "Sec-WebSocket-Version: 14"), 426),
+        ("4.4", "a version in words", with(5, "Sec-WebSocket-Version: thirteen"), 426),
         ("4.2.1 (7)", "an origin", and("Origin: https://page.example"), 101),
         ("4.2.1 (8)", "a subprotocol", and("Sec-WebSocket-Protocol: chat, other"), 101),
         ("9.1", "extensions", and("Sec-WebSocket-Extensions: permessage-deflate"), 101),
@@ -85,7 +85,7 @@ async fn section_4_2_1_what_is_asked_for() {
                         || head.contains("\r\nsec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo="))
                     && !head.contains("sec-websocket-extensions");
                 if !fits {
-                    wrong.push(format!("{section} {what}, {path}: {status} expected, not {head}"));
+                    wrong.push(format!("{section} {what}, {path}: expected {status}, got {head}"));
                 }
             }
         }

@@ -108,7 +108,7 @@ async fn run(server: &TestServer, path: &str, case: &Case, delivery: Delivery) -
             }
         };
         if !fits {
-            return Some(format!("{reply:?} was expected, not {frame:?}"));
+            return Some(format!("expected {reply:?}, got {frame:?}"));
         }
     }
     if matches!(case.replies.last(), Some(Reply::Close(_))) {
@@ -118,7 +118,7 @@ async fn run(server: &TestServer, path: &str, case: &Case, delivery: Delivery) -
     socket.try_send(&masked(PING, b"still there?")).await;
     let frame = next(&mut socket, path).await;
     (frame != Some((PONG, b"still there?".to_vec())))
-        .then(|| format!("an open connection was expected, not {frame:?}"))
+        .then(|| format!("expected an open connection, got {frame:?}"))
 }
 
 /// Returns the next frame. Skips topic states at `/_ws`, which are sent unasked.

@@ -31,7 +31,7 @@ const TEXTS: [&str; 9] = [
 const NO_TEXTS: [(&str, &[u8]); 14] = [
     ("a continuation alone", b"\x80"),
     ("the last continuation alone", b"\xbf"),
-    ("a beginning without its continuation", b"\xce."),
+    ("a lead byte without its continuation", b"\xce."),
     ("a slash in two bytes", b"\xc0\xaf"),
     ("a slash in three bytes", b"\xe0\x80\xaf"),
     ("a slash in four bytes", b"\xf0\x80\x80\xaf"),
@@ -39,14 +39,14 @@ const NO_TEXTS: [(&str, &[u8]); 14] = [
     ("the first surrogate", b"\xed\xa0\x80"),
     ("the last surrogate", b"\xed\xbf\xbf"),
     ("a pair of surrogates", b"\xed\xa0\x80\xed\xb0\x80"),
-    ("behind the last letter", b"\xf4\x90\x80\x80"),
+    ("beyond the last code point", b"\xf4\x90\x80\x80"),
     ("five bytes", b"\xf8\x88\x80\x80\x80"),
     ("0xfe", b"\xfe"),
     ("0xff", b"\xff"),
 ];
 
 #[tokio::test]
-async fn what_is_text_arrives_as_it_was_however_it_is_cut() {
+async fn valid_utf8_arrives_unchanged_under_any_fragmentation() {
     let mut cases = Vec::new();
     for text in TEXTS {
         let message = named(text);
@@ -56,14 +56,14 @@ async fn what_is_text_arrives_as_it_was_however_it_is_cut() {
             let head = [GOES_ON, TEXT_BEGINS, ENDS];
             masked(head[usize::from(index == 0) + 2 * usize::from(index == last)], &[*byte])
         });
-        let what = format!("{text}, cut within letters");
+        let what = format!("{text}, split within characters");
         cases.push(case(SECTION, &what, pieces, [Reply::Named(text.to_owned())]));
     }
     hold(cases).await;
 }
 
 #[tokio::test]
-async fn what_is_no_text_is_refused_at_the_end_of_the_frame_that_shows_it() {
+async fn invalid_utf8_is_refused_at_the_end_of_its_frame() {
     let mut cases = Vec::new();
     for (why, bytes) in NO_TEXTS {
         let around = [b"\"", bytes, b"\""].concat();
@@ -71,14 +71,14 @@ async fn what_is_no_text_is_refused_at_the_end_of_the_frame_that_shows_it() {
         cases.push(case(SECTION, why, [masked(TEXT, &around)], [NO_TEXT]));
         cases.push(case(
             SECTION,
-            &format!("{why}, in a message that goes on"),
+            &format!("{why}, in an unfinished message"),
             [begin(), masked(GOES_ON, &around)],
             [NO_TEXT],
         ));
         let pieces = bytes.iter().map(|byte| masked(GOES_ON, &[*byte]));
         cases.push(case(
             SECTION,
-            &format!("{why}, cut within, in a message that goes on"),
+            &format!("{why}, split, in an unfinished message"),
             [begin()].into_iter().chain(pieces).chain([masked(GOES_ON, b"\"")]),
             [NO_TEXT],
         ));
@@ -90,7 +90,7 @@ async fn what_is_no_text_is_refused_at_the_end_of_the_frame_that_shows_it() {
         let what = format!("a message that ends within {letter:?}");
         cases.push(case(SECTION, &what, [masked(TEXT, part)], [NO_TEXT]));
         let sent = [masked(TEXT_BEGINS, part), masked(ENDS, b"")];
-        cases.push(case(SECTION, &format!("{what}, in pieces"), sent, [NO_TEXT]));
+        cases.push(case(SECTION, &format!("{what}, fragmented"), sent, [NO_TEXT]));
     }
     hold(cases).await;
 }

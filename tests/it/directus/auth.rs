@@ -12,7 +12,7 @@ use crate::support::Socket;
 use crate::support::TestServer;
 
 #[tokio::test]
-async fn each_kind_of_credentials_has_its_answer() {
+async fn each_credential_type_gets_its_auth_response() {
     let server = server(WebSocketAuth::Handshake).await;
     let (alice, nobody) = (server.member("alice").await, server.anonymous());
     let text = async |frame: Json| {
@@ -49,7 +49,7 @@ async fn each_kind_of_credentials_has_its_answer() {
 }
 
 #[tokio::test]
-async fn the_page_that_reconnects_may_show_the_token_of_its_load_again() {
+async fn a_reconnecting_page_can_reuse_its_refresh_token() {
     let server = server(WebSocketAuth::Public).await;
     let alice = server.member("alice").await;
     let auth = json!({"type": "auth", "refresh_token": alice.refresh_token});
@@ -63,7 +63,7 @@ async fn the_page_that_reconnects_may_show_the_token_of_its_load_again() {
 }
 
 #[tokio::test]
-async fn frames_right_behind_an_auth_wait_for_it_in_order() {
+async fn frames_after_an_auth_frame_wait_for_its_result_in_order() {
     let server = TestServer::with(|config| {
         config.websockets.auth = WebSocketAuth::Handshake;
         // Makes the password check slow.
@@ -94,7 +94,7 @@ async fn frames_right_behind_an_auth_wait_for_it_in_order() {
 }
 
 #[tokio::test]
-async fn a_failed_auth_on_an_open_connection_ends_it_but_in_public_mode() {
+async fn a_failed_auth_closes_the_connection_except_in_public_mode() {
     for mode in [WebSocketAuth::Handshake, WebSocketAuth::Strict, WebSocketAuth::Public] {
         let server = server(mode).await;
         let alice = server.member("alice").await;
@@ -118,7 +118,7 @@ async fn a_failed_auth_on_an_open_connection_ends_it_but_in_public_mode() {
 }
 
 #[tokio::test]
-async fn an_auth_without_shape_on_an_open_connection_changes_nothing() {
+async fn a_malformed_auth_frame_keeps_the_current_identity() {
     for mode in [WebSocketAuth::Handshake, WebSocketAuth::Public] {
         let server = server(mode).await;
         let alice = server.member("alice").await;
@@ -141,7 +141,7 @@ async fn an_auth_without_shape_on_an_open_connection_changes_nothing() {
 }
 
 #[tokio::test]
-async fn the_tutorials_logout_is_silent_and_leaves_nobody_or_the_public() {
+async fn logout_ends_the_session_without_a_response() {
     for mode in [WebSocketAuth::Handshake, WebSocketAuth::Public] {
         let server = server(mode).await;
         let alice = server.member("alice").await;
@@ -166,7 +166,7 @@ async fn the_tutorials_logout_is_silent_and_leaves_nobody_or_the_public() {
 }
 
 #[tokio::test]
-async fn signing_in_as_somebody_else_keeps_subscriptions_and_changes_what_they_show() {
+async fn switching_accounts_reauthorizes_existing_subscriptions() {
     let server = server(WebSocketAuth::Public).await;
     let names = Permission::to("read", "messages").fields(&["id", "content"]);
     let (alice, reader) =

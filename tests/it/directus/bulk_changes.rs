@@ -212,7 +212,7 @@ async fn items_beyond_the_frame_limit_are_sent_as_keys() {
 #[tokio::test]
 async fn no_client_is_disconnected_by_the_bulk_change_of_another() {
     const MESSAGES: usize = 90;
-    let server = TestServer::start().await;
+    let server = TestServer::with(|config| config.store.mutation_bytes_max = 32 << 20).await;
     let (alice, bob) = (server.member("alice").await, server.member("bob").await);
     let keys = say_many(&alice, MESSAGES).await;
     let mut sockets = Vec::new();

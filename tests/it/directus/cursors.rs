@@ -58,7 +58,7 @@ async fn every_frame_of_a_subscription_carries_a_cursor() {
 }
 
 #[tokio::test]
-async fn what_was_missed_comes_as_it_was_then_marked_and_then_the_news() {
+async fn missed_events_are_replayed_in_order_before_live_events() {
     let server = TestServer::with(with_cursors).await;
     let alice = server.member("alice").await;
     let mut socket = Socket::signed_in(&server, &alice).await;
@@ -98,7 +98,7 @@ async fn what_was_missed_comes_as_it_was_then_marked_and_then_the_news() {
 }
 
 #[tokio::test]
-async fn an_event_subscription_is_told_its_event_alone_from_any_frames_cursor_on() {
+async fn resuming_from_an_event_cursor_replays_only_matching_events() {
     let server = TestServer::with(with_cursors).await;
     let alice = server.member("alice").await;
     let mut socket = Socket::signed_in(&server, &alice).await;
@@ -124,7 +124,7 @@ async fn an_event_subscription_is_told_its_event_alone_from_any_frames_cursor_on
 }
 
 #[tokio::test]
-async fn rights_and_filters_of_now_decide_what_is_told() {
+async fn a_replay_applies_current_permissions_and_filters() {
     let server = TestServer::with(with_cursors).await;
     let alice = server.member("alice").await;
     let rule = json!({"content": {"_ncontains": "secret"}});
@@ -148,7 +148,7 @@ async fn rights_and_filters_of_now_decide_what_is_told() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_gone_on_from_begins_anew() {
+async fn an_invalid_cursor_starts_an_unrecovered_subscription() {
     let server = TestServer::with(with_cursors).await;
     let other = TestServer::with(with_cursors).await;
     let alice = server.member("alice").await;
@@ -183,14 +183,14 @@ async fn what_cannot_be_gone_on_from_begins_anew() {
         );
     }
     let no_text = json!({"type": "subscribe", "collection": "messages", "since": 7});
-    assert_eq!(socket.ask(&no_text).await["type"], "subscription", "the news comes first");
+    assert_eq!(socket.ask(&no_text).await["type"], "subscription", "the live event comes first");
     assert_eq!(socket.next().await["error"]["code"], "INVALID_PAYLOAD");
     server.stop().await;
     other.stop().await;
 }
 
 #[tokio::test]
-async fn a_log_that_was_shortened_begins_anew_and_keeps_the_rest() {
+async fn log_truncation_invalidates_only_older_cursors() {
     let server = TestServer::with(|config| {
         with_cursors(config);
         config.store.log_events_max = 5;
@@ -255,7 +255,7 @@ async fn cursors_survive_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn going_over_to_the_news_loses_and_doubles_nothing() {
+async fn switching_from_replay_to_live_loses_and_repeats_no_event() {
     let server = TestServer::with(with_cursors).await;
     let alice = server.member("alice").await;
     let mut socket = Socket::signed_in(&server, &alice).await;
@@ -286,7 +286,7 @@ async fn going_over_to_the_news_loses_and_doubles_nothing() {
 }
 
 #[tokio::test]
-async fn far_more_than_may_wait_to_be_sent_is_told_to_whoever_reads_it() {
+async fn a_replay_may_exceed_the_send_queue_limit() {
     let server = TestServer::with(|config| {
         with_cursors(config);
         config.websockets.outbox_bytes_max = 16 * 1024;
@@ -319,7 +319,7 @@ async fn far_more_than_may_wait_to_be_sent_is_told_to_whoever_reads_it() {
 }
 
 #[tokio::test]
-async fn many_subscriptions_are_told_what_they_missed_in_turns() {
+async fn concurrent_replays_stay_within_the_send_queue_limit() {
     const SUBSCRIPTIONS: usize = 40;
     const MESSAGES: usize = 5;
     let server = TestServer::with(|config| {
@@ -346,7 +346,7 @@ async fn many_subscriptions_are_told_what_they_missed_in_turns() {
     let mut ended = 0;
     let mut told = 0;
     while ended < SUBSCRIPTIONS {
-        let (head, payload) = socket.frame().await.expect("it reads as fast as it can");
+        let (head, payload) = socket.frame().await.expect("the connection stays open");
         if head == 0x81 {
             let frame: Json = serde_json::from_slice(&payload).unwrap();
             told += usize::from(frame["event"] == "create");
@@ -361,7 +361,7 @@ async fn many_subscriptions_are_told_what_they_missed_in_turns() {
 }
 
 #[tokio::test]
-async fn whoever_goes_in_the_midst_of_it_leaves_nothing_behind() {
+async fn a_replay_stops_when_its_subscription_ends() {
     let server = TestServer::with(with_cursors).await;
     let alice = server.member("alice").await;
     let mut socket = Socket::signed_in(&server, &alice).await;
@@ -392,7 +392,7 @@ async fn whoever_goes_in_the_midst_of_it_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn in_the_mode_of_directus_only_who_asks_gets_cursors() {
+async fn directus_mode_sends_cursors_only_on_request() {
     let settings = |texts: &[(&str, &str)]| {
         Config::from_texts(texts.iter().copied()).unwrap().websockets.cursors
     };

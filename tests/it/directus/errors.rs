@@ -12,7 +12,7 @@ const VALIDATION: &str = "Validation error: ";
 const COLLECTION: &str = "The provided collection does not exists or is not accessible.";
 
 #[tokio::test]
-async fn every_wrong_frame_has_its_answer_and_the_connection_stays() {
+async fn invalid_frames_get_their_errors_and_keep_the_connection_open() {
     let server = TestServer::start().await;
     let (admin, alice) = (server.admin().await, server.member("alice").await);
     let id = admin.say("the administrator's").await;
@@ -117,7 +117,7 @@ async fn every_wrong_frame_has_its_answer_and_the_connection_stays() {
 }
 
 #[tokio::test]
-async fn what_is_no_json_is_told_so() {
+async fn invalid_json_is_reported() {
     let server = TestServer::start().await;
     let mut socket = Socket::connect(&server).await;
 
@@ -136,7 +136,7 @@ async fn what_is_no_json_is_told_so() {
 }
 
 #[tokio::test]
-async fn an_unknown_type_is_passed_over() {
+async fn frames_of_unknown_type_are_ignored() {
     let server = TestServer::start().await;
     let mut socket = Socket::connect(&server).await;
 
@@ -149,7 +149,7 @@ async fn an_unknown_type_is_passed_over() {
 }
 
 #[tokio::test]
-async fn a_broken_rule_and_a_taken_key_are_told() {
+async fn constraint_violations_are_reported() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     admin.say("one").await;

@@ -30,7 +30,7 @@ fn read() -> Json {
 }
 
 #[tokio::test]
-async fn after_the_expiry_there_is_a_while_without_rights_and_then_the_end() {
+async fn token_expiry_ends_access_and_closes_after_the_auth_timeout() {
     let server = TestServer::with(|config| {
         short(config);
         config.websockets.auth = WebSocketAuth::Handshake;
@@ -49,7 +49,7 @@ async fn after_the_expiry_there_is_a_while_without_rights_and_then_the_end() {
 }
 
 #[tokio::test]
-async fn a_new_sign_in_in_time_keeps_connection_and_subscriptions() {
+async fn reauthentication_keeps_the_connection_and_its_subscriptions() {
     let server = TestServer::with(|config| {
         short(config);
         config.websockets.auth = WebSocketAuth::Handshake;
@@ -75,7 +75,7 @@ async fn a_new_sign_in_in_time_keeps_connection_and_subscriptions() {
 }
 
 #[tokio::test]
-async fn in_public_mode_the_public_is_left() {
+async fn public_mode_falls_back_to_public_access_after_expiry() {
     let server = TestServer::with(short).await;
     let names = Permission::to("read", "messages").fields(&["id"]);
     server.allow_public(&[names]).await;
@@ -92,7 +92,7 @@ async fn in_public_mode_the_public_is_left() {
 }
 
 #[tokio::test]
-async fn a_subscription_that_the_public_may_not_have_says_so_once_no_sign_in_comes() {
+async fn subscriptions_report_lost_access_only_without_a_new_sign_in() {
     for (patience, signs_in) in
         [(Duration::from_millis(500), false), (Duration::from_hours(1), true)]
     {
@@ -121,7 +121,7 @@ async fn a_subscription_that_the_public_may_not_have_says_so_once_no_sign_in_com
 }
 
 #[tokio::test]
-async fn a_sign_in_by_password_lasts_as_long_as_its_session() {
+async fn a_password_sign_in_outlives_the_access_token() {
     let server = TestServer::with(short).await;
     let alice = server.member("alice").await;
     let mut clock = Socket::signed_in(&server, &alice).await;
@@ -138,7 +138,7 @@ async fn a_sign_in_by_password_lasts_as_long_as_its_session() {
 }
 
 #[tokio::test]
-async fn what_fell_between_is_told_after_the_new_sign_in() {
+async fn events_during_expiry_are_replayed_after_reauthentication() {
     let server = TestServer::with(|config| {
         short(config);
         config.websockets.auth = WebSocketAuth::Handshake;
@@ -184,7 +184,7 @@ async fn what_fell_between_is_told_after_the_new_sign_in() {
 }
 
 #[tokio::test]
-async fn what_the_public_was_not_shown_is_told_after_the_new_sign_in() {
+async fn reauthentication_replays_events_hidden_from_the_public() {
     let server = TestServer::with(short).await;
     let open = Permission::to("read", "messages").on(json!({"content": {"_starts_with": "open"}}));
     server.allow_public(&[open]).await;
@@ -233,7 +233,7 @@ async fn what_the_public_was_not_shown_is_told_after_the_new_sign_in() {
 }
 
 #[tokio::test]
-async fn somebody_else_is_not_told_what_happened_before() {
+async fn another_account_receives_no_earlier_events() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.member("alice").await, server.member("bob").await);
     let mut socket = Socket::signed_in(&server, &alice).await;
@@ -252,7 +252,7 @@ async fn somebody_else_is_not_told_what_happened_before() {
 }
 
 #[tokio::test]
-async fn a_right_that_comes_back_brings_what_was_kept_from_it() {
+async fn a_restored_permission_replays_the_withheld_events() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let reader = server.user_with("reader", &[Permission::to("read", "messages")]).await;

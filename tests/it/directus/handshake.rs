@@ -23,7 +23,7 @@ fn handshake_failed() -> Json {
 }
 
 #[tokio::test]
-async fn whatever_is_no_good_sign_in_fails_a_handshake_in_the_same_words() {
+async fn every_invalid_first_frame_fails_with_the_same_error() {
     let server = server(WebSocketAuth::Handshake).await;
     let alice = server.member("alice").await;
     let login = json!({"type": "auth", "email": alice.email, "password": alice.password});
@@ -58,7 +58,7 @@ async fn whatever_is_no_good_sign_in_fails_a_handshake_in_the_same_words() {
 }
 
 #[tokio::test]
-async fn who_says_nothing_is_given_some_time_and_then_closed() {
+async fn a_silent_handshake_times_out() {
     let server = TestServer::with(|config| {
         config.websockets.auth = WebSocketAuth::Handshake;
         config.websockets.auth_timeout = Duration::from_millis(200);
@@ -73,7 +73,7 @@ async fn who_says_nothing_is_given_some_time_and_then_closed() {
 }
 
 #[tokio::test]
-async fn before_the_handshake_frames_are_small() {
+async fn frames_before_the_handshake_have_a_smaller_size_limit() {
     let server = server(WebSocketAuth::Handshake).await;
     let mut socket = Socket::connect(&server).await;
 
@@ -85,7 +85,7 @@ async fn before_the_handshake_frames_are_small() {
 }
 
 #[tokio::test]
-async fn in_public_mode_the_first_frame_may_be_any() {
+async fn public_mode_accepts_any_first_frame() {
     let server = server(WebSocketAuth::Public).await;
     server
         .allow_public(&[Permission::to("read", "messages"), Permission::to("create", "messages")])
@@ -102,7 +102,7 @@ async fn in_public_mode_the_first_frame_may_be_any() {
 }
 
 #[tokio::test]
-async fn strict_mode_wants_a_token_in_the_upgrade() {
+async fn strict_mode_requires_a_token_in_the_upgrade() {
     let server = server(WebSocketAuth::Strict).await;
     let alice = server.member("alice").await;
 
@@ -116,7 +116,7 @@ async fn strict_mode_wants_a_token_in_the_upgrade() {
 }
 
 #[tokio::test]
-async fn a_token_in_the_upgrade_decides_in_every_mode() {
+async fn upgrade_credentials_set_the_identity_in_every_mode() {
     for mode in [WebSocketAuth::Handshake, WebSocketAuth::Public, WebSocketAuth::Strict] {
         let server = server(mode).await;
         let (alice, bob) = (server.member("alice").await, server.member("bob").await);
@@ -163,7 +163,7 @@ async fn session_cookie(server: &TestServer, user: &User) -> String {
 }
 
 #[tokio::test]
-async fn there_is_none_where_it_is_switched_off() {
+async fn a_disabled_websocket_endpoint_returns_not_found() {
     let server = TestServer::with(|config| config.websockets.enabled = false).await;
     let alice = server.member("alice").await;
 
@@ -179,7 +179,7 @@ async fn there_is_none_where_it_is_switched_off() {
 }
 
 #[tokio::test]
-async fn as_many_sockets_are_open_as_the_setting_says() {
+async fn connections_beyond_the_limit_are_refused() {
     let server = TestServer::with(|config| config.websockets.connections_max = Some(2)).await;
     let _first = Socket::connect(&server).await;
     let mut second = Socket::connect(&server).await;

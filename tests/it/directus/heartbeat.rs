@@ -18,7 +18,7 @@ fn quick(config: &mut Config) {
 }
 
 #[tokio::test]
-async fn who_answers_is_asked_again() {
+async fn a_responsive_client_is_pinged_again() {
     let server = TestServer::with(quick).await;
     let alice = server.member("alice").await;
     let mut socket = Socket::signed_in(&server, &alice).await;
@@ -33,7 +33,7 @@ async fn who_answers_is_asked_again() {
 }
 
 #[tokio::test]
-async fn who_says_nothing_for_a_period_is_gone() {
+async fn a_client_that_ignores_a_ping_is_disconnected() {
     let server = TestServer::with(quick).await;
     let alice = server.member("alice").await;
     let mut socket = Socket::signed_in(&server, &alice).await;
@@ -45,7 +45,7 @@ async fn who_says_nothing_for_a_period_is_gone() {
 }
 
 #[tokio::test]
-async fn who_has_not_signed_in_is_asked_without_the_page_knowing() {
+async fn anonymous_connections_get_protocol_pings() {
     let server = TestServer::with(quick).await;
     let mut socket = Socket::connect(&server).await;
 
@@ -62,7 +62,7 @@ async fn who_has_not_signed_in_is_asked_without_the_page_knowing() {
 const LONG: Duration = Duration::from_secs(2);
 
 #[tokio::test]
-async fn whoever_sends_a_large_message_slowly_is_alive() {
+async fn a_slowly_sent_message_counts_as_activity() {
     let server = TestServer::with(|config| config.websockets.heartbeat_period = LONG).await;
     let mut socket = RawSocket::connect(&server).await;
     let frame = json!({"type": "ping", "filling": "x".repeat(5000)}).to_string();
@@ -75,7 +75,7 @@ async fn whoever_sends_a_large_message_slowly_is_alive() {
     }
 
     loop {
-        match socket.frame().await.expect("it is not closed") {
+        match socket.frame().await.expect("the connection stays open") {
             (0x89, _) => {}
             (0x81, payload) => break assert!(payload.starts_with(br#"{"type":"pong""#)),
             other => panic!("{other:?}"),
@@ -85,7 +85,7 @@ async fn whoever_sends_a_large_message_slowly_is_alive() {
 }
 
 #[tokio::test]
-async fn whoever_reads_slowly_what_waited_for_it_is_alive() {
+async fn slow_reading_counts_as_activity() {
     let server = TestServer::with(|config| config.websockets.heartbeat_period = LONG).await;
     let alice = server.member("alice").await;
     let mut socket = RawSocket::connect(&server).await;
@@ -103,7 +103,7 @@ async fn whoever_reads_slowly_what_waited_for_it_is_alive() {
     }
     let mut frames = 0;
     while frames < 30 {
-        match socket.frame().await.expect("it is not closed") {
+        match socket.frame().await.expect("the connection stays open") {
             (0x81, payload) if payload.len() > 200_000 => frames += 1,
             (0x81 | 0x89, _) => {}
             other => panic!("{other:?}"),
@@ -115,7 +115,7 @@ async fn whoever_reads_slowly_what_waited_for_it_is_alive() {
 }
 
 #[tokio::test]
-async fn whoever_takes_bytes_but_says_nothing_afterwards_is_gone() {
+async fn a_client_that_stalls_within_a_frame_is_disconnected() {
     let server = TestServer::with(quick).await;
     let mut socket = RawSocket::connect(&server).await;
 

@@ -32,7 +32,7 @@ async fn flip(mut socket: Socket, token: String, turning: Arc<AtomicUsize>) -> V
                 assert_eq!(frame["event"], "create", "{frame}");
                 for item in frame["data"].as_array().unwrap() {
                     if item["content"] == "the end" {
-                        assert!(turns > 2, "{turns} turns are not enough to tell anything");
+                        assert!(turns > 2, "{turns} sign-ins are too few to prove anything");
                         return heard;
                     }
                     heard.push(item["id"].as_i64().unwrap());
@@ -64,7 +64,7 @@ async fn write(user: &User, turning: &AtomicUsize) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn who_signs_in_and_out_in_a_storm_hears_of_every_message_once() {
+async fn account_switches_under_load_deliver_every_message_once() {
     let server = TestServer::with(|config| config.websockets.auth = WebSocketAuth::Public).await;
     // The public reads fewer fields, so each switch moves the subscription to another view.
     server
@@ -100,7 +100,7 @@ async fn who_signs_in_and_out_in_a_storm_hears_of_every_message_once() {
 }
 
 #[tokio::test]
-async fn one_item_is_watched_only_by_those_who_may_know_its_key() {
+async fn an_item_subscription_requires_access_to_the_key() {
     let server = TestServer::start().await;
     let permissions = [Permission::to("read", "messages").fields(&["content"])];
     let (admin, reader) = (server.admin().await, server.user_with("reader", &permissions).await);
@@ -131,7 +131,7 @@ async fn one_item_is_watched_only_by_those_who_may_know_its_key() {
 }
 
 #[tokio::test]
-async fn a_delete_does_not_tell_a_key_that_rules_hide() {
+async fn delete_events_omit_keys_hidden_by_rules() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let open = json!({"content": {"_starts_with": "open"}});

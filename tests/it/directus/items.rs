@@ -19,13 +19,13 @@ async fn ask(socket: &mut Socket, action: &str, more: Json) -> Json {
     for (name, value) in more.as_object().unwrap() {
         frame[name] = value.clone();
     }
-    let Json::Object(mut answer) = socket.ask(&frame).await else { panic!("an object") };
+    let Json::Object(mut answer) = socket.ask(&frame).await else { panic!("expected an object") };
     assert_eq!(answer.shift_remove("type"), Some(json!("items")), "{answer:?}");
     Json::Object(answer)
 }
 
 #[tokio::test]
-async fn creates_answer_with_what_was_made() {
+async fn creates_return_the_created_items() {
     let server = TestServer::at_noon(|_| {}).await;
     let (alice, mut socket) = signed_in(&server).await;
     let noon = "2026-01-31T12:00:00.000Z";
@@ -50,7 +50,7 @@ async fn creates_answer_with_what_was_made() {
 }
 
 #[tokio::test]
-async fn a_frame_without_values_is_refused_and_changes_nothing() {
+async fn writes_with_invalid_data_are_refused_and_change_nothing() {
     for requires_content in [true, false] {
         let server =
             TestServer::with(|config| config.query.require_content = requires_content).await;
@@ -92,7 +92,7 @@ async fn a_frame_without_values_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn reads_name_one_some_or_a_query() {
+async fn reads_select_items_by_id_ids_or_query() {
     let server = TestServer::start().await;
     let (alice, mut socket) = signed_in(&server).await;
     for content in ["a", "b", "c"] {
@@ -122,7 +122,7 @@ async fn reads_name_one_some_or_a_query() {
 }
 
 #[tokio::test]
-async fn updates_name_one_some_a_query_or_each() {
+async fn updates_select_items_by_id_ids_query_or_list() {
     let server = TestServer::start().await;
     let (alice, mut socket) = signed_in(&server).await;
     for content in ["a", "b", "c"] {
@@ -151,7 +151,7 @@ async fn updates_name_one_some_a_query_or_each() {
 }
 
 #[tokio::test]
-async fn deletes_answer_with_the_keys() {
+async fn deletes_return_the_keys() {
     let server = TestServer::start().await;
     let (alice, mut socket) = signed_in(&server).await;
     for content in ["a", "b", "c", "d"] {
@@ -173,7 +173,7 @@ async fn deletes_answer_with_the_keys() {
 }
 
 #[tokio::test]
-async fn answers_come_in_the_order_of_the_questions() {
+async fn responses_arrive_in_request_order() {
     let server = TestServer::start().await;
     let (_, mut socket) = signed_in(&server).await;
 

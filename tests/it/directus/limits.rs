@@ -34,7 +34,7 @@ async fn a_connection_has_a_bounded_number_of_subscriptions() {
 }
 
 #[tokio::test]
-async fn creates_of_one_connection_are_under_way_together_as_far_as_their_size_allows() {
+async fn pipelined_creates_stay_within_the_write_quota() {
     let server = TestServer::with(|config| {
         config.websockets.frame_bytes_max = 64 << 10;
         // The quota of one account is a quarter of it: too small for 32 of these creates, but
@@ -70,7 +70,7 @@ fn filtered(parts: usize) -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn the_queries_of_a_connection_have_a_bound_together() {
+async fn the_queries_of_a_connection_share_a_size_limit() {
     let server = TestServer::with(|config| config.websockets.queries_bytes_max = 16 * 1024).await;
     let alice = server.member("alice").await;
     let mut socket = Socket::signed_in(&server, &alice).await;
@@ -89,7 +89,7 @@ async fn the_queries_of_a_connection_have_a_bound_together() {
 }
 
 #[tokio::test]
-async fn nobody_takes_all_the_room_there_is_for_queries() {
+async fn query_memory_is_limited_per_account_and_globally() {
     let server = TestServer::with(|config| {
         config.websockets.user_queries_bytes_max = 6 * 1024;
         config.websockets.all_queries_bytes_max = 10 * 1024;
@@ -114,7 +114,7 @@ async fn nobody_takes_all_the_room_there_is_for_queries() {
 }
 
 #[tokio::test]
-async fn a_filter_that_takes_long_holds_up_nobody_else() {
+async fn a_costly_filter_delays_no_other_subscription() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
     let mut costly = Socket::signed_in(&server, &alice).await;
@@ -141,7 +141,7 @@ async fn a_filter_that_takes_long_holds_up_nobody_else() {
 }
 
 #[tokio::test]
-async fn more_events_than_wait_in_memory_are_told_all_the_same() {
+async fn a_view_queue_overflow_loses_no_event() {
     const MESSAGES: usize = 1200;
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
@@ -184,7 +184,7 @@ async fn more_events_than_wait_in_memory_are_told_all_the_same() {
 }
 
 #[tokio::test]
-async fn an_answer_has_a_bound_and_says_so() {
+async fn oversized_responses_fail_and_snapshots_are_truncated() {
     let server = TestServer::with(|config| config.websockets.answer_bytes_max = 4096).await;
     let alice = server.member("alice").await;
     let mut socket = Socket::signed_in(&server, &alice).await;
@@ -211,7 +211,7 @@ async fn an_answer_has_a_bound_and_says_so() {
 }
 
 #[tokio::test]
-async fn whoever_asks_for_many_lists_at_once_is_given_one_after_the_other() {
+async fn snapshots_beyond_the_send_queue_are_sent_one_at_a_time() {
     const LISTS: usize = 10;
     let server = TestServer::with(|config| config.websockets.outbox_bytes_max = 1 << 20).await;
     let alice = server.member("alice").await;
@@ -229,7 +229,7 @@ async fn whoever_asks_for_many_lists_at_once_is_given_one_after_the_other() {
     }
     for uid in 0..LISTS {
         let (head, payload) = loop {
-            let frame = socket.frame().await.expect("nobody else speaks");
+            let frame = socket.frame().await.expect("the connection stays open");
             if frame.0 != 0x89 {
                 break frame;
             }
@@ -242,7 +242,7 @@ async fn whoever_asks_for_many_lists_at_once_is_given_one_after_the_other() {
 }
 
 #[tokio::test]
-async fn who_reads_too_slowly_is_closed_and_nobody_else_waits() {
+async fn a_slow_reader_is_disconnected_and_delays_no_other_client() {
     const MESSAGES: usize = 30;
     let server = TestServer::with(|config| config.websockets.outbox_bytes_max = 256 * 1024).await;
     let alice = server.member("alice").await;
@@ -287,7 +287,7 @@ async fn who_reads_too_slowly_is_closed_and_nobody_else_waits() {
 }
 
 #[tokio::test]
-async fn a_message_over_the_limit_ends_its_connection_alone() {
+async fn an_oversized_message_closes_only_its_own_connection() {
     let server = TestServer::with(|config| config.websockets.frame_bytes_max = 64 * 1024).await;
     let alice = server.member("alice").await;
     let mut socket = Socket::signed_in(&server, &alice).await;
@@ -306,7 +306,7 @@ async fn a_message_over_the_limit_ends_its_connection_alone() {
 }
 
 #[tokio::test]
-async fn how_deep_a_message_nests_is_a_setting() {
+async fn the_nesting_limit_of_messages_is_configurable() {
     let server = TestServer::with(|config| config.server.json_depth_max = 8).await;
     let mut socket = Socket::connect(&server).await;
     let ping = |depth: usize| {
@@ -326,7 +326,7 @@ async fn how_deep_a_message_nests_is_a_setting() {
 const TOO_FAST: &str = "REQUESTS_EXCEEDED";
 
 #[tokio::test]
-async fn who_speaks_too_fast_is_refused_and_heard_again_later() {
+async fn the_rate_limit_refuses_one_frame_and_delays_the_next() {
     let server = TestServer::with(|config| config.websockets.messages_per_second = 2).await;
     let mut socket = Socket::connect(&server).await;
     let ping = |uid: u32| json!({"type": "ping", "uid": uid});
@@ -348,7 +348,7 @@ async fn who_speaks_too_fast_is_refused_and_heard_again_later() {
 }
 
 #[tokio::test]
-async fn the_items_of_a_list_count_as_if_they_were_said_one_by_one() {
+async fn each_item_of_a_list_counts_toward_the_rate_limit() {
     let server = TestServer::with(|config| config.websockets.messages_per_second = 10).await;
     let alice = server.member("alice").await;
     let mut other = Socket::signed_in(&server, &alice).await;
@@ -383,7 +383,7 @@ async fn the_items_of_a_list_count_as_if_they_were_said_one_by_one() {
 }
 
 #[tokio::test]
-async fn a_list_of_one_socket_counts_for_all_of_its_account() {
+async fn a_list_counts_toward_the_rate_limit_of_the_account() {
     let server = TestServer::with(|config| config.websockets.user_messages_per_second = 10).await;
     let (alice, bob) = (server.member("alice").await, server.member("bob").await);
     let mut one = Socket::signed_in(&server, &alice).await;
@@ -401,7 +401,7 @@ async fn a_list_of_one_socket_counts_for_all_of_its_account() {
 }
 
 #[tokio::test]
-async fn the_sockets_of_one_account_speak_no_faster_than_one() {
+async fn connections_of_an_account_share_a_rate_limit() {
     let server = TestServer::with(|config| config.websockets.user_messages_per_second = 2).await;
     let (alice, bob) = (server.member("alice").await, server.member("bob").await);
     // Signed in by the URL: a later sign-in would count its first frames against the public.
@@ -422,7 +422,7 @@ async fn the_sockets_of_one_account_speak_no_faster_than_one() {
 }
 
 #[tokio::test]
-async fn of_very_many_who_come_at_once_some_are_told_to_come_later() {
+async fn upgrades_beyond_the_rate_limit_are_refused() {
     let server = TestServer::with(|config| config.websockets.upgrades_per_second = 1).await;
 
     // One at once, one for each second of the longest delay, and one too many.
@@ -433,7 +433,7 @@ async fn of_very_many_who_come_at_once_some_are_told_to_come_later() {
         match coming.next().await {
             Some(Ok(_)) => let_in += 1,
             Some(Err(status)) => break status,
-            None => panic!("all were let in"),
+            None => panic!("every upgrade was accepted"),
         }
     };
 
@@ -444,7 +444,7 @@ async fn of_very_many_who_come_at_once_some_are_told_to_come_later() {
 }
 
 #[tokio::test]
-async fn who_pings_without_reading_takes_up_nothing_and_others_go_on() {
+async fn unread_pongs_do_not_fill_the_send_queue() {
     const PINGS: usize = 20_000;
     let server = TestServer::with(|config| {
         // Queued pongs would exceed this limit. Sent in place, only one is pending at a time.
@@ -475,7 +475,7 @@ async fn who_pings_without_reading_takes_up_nothing_and_others_go_on() {
 }
 
 #[tokio::test]
-async fn pings_and_pieces_of_messages_have_a_pace_and_nobody_is_cut_for_it() {
+async fn control_frames_and_fragments_are_throttled_without_a_close() {
     let server = TestServer::with(|config| config.websockets.parts_per_second = 100).await;
     for (part, last) in [
         (masked(0x89, b""), masked(0x81, br#"{"type":"ping"}"#)),
@@ -506,7 +506,7 @@ async fn pings_and_pieces_of_messages_have_a_pace_and_nobody_is_cut_for_it() {
 }
 
 #[tokio::test]
-async fn all_together_leave_so_much_unread_and_the_greediest_make_room() {
+async fn the_global_send_limit_disconnects_slow_readers() {
     let server = TestServer::with(|config| {
         config.websockets.outboxes_bytes_max = 1 << 20;
         // So that no connection exceeds its own limit.

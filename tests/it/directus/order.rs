@@ -76,7 +76,7 @@ async fn come_late(server: &TestServer, user: &User, which: usize) -> bool {
             assert_eq!(frame["event"], "create");
             ids.push(id(&frame["data"][0]));
         }
-        assert_each_once(&ids, last, &format!("{present} of them with init"));
+        assert_each_once(&ids, last, &format!("{present} in the snapshot"));
     }
     midst
 }
@@ -88,7 +88,7 @@ async fn turn(mut socket: Socket, users: [&User; 2]) -> Vec<i64> {
     loop {
         let frame = socket.next().await;
         if frame["data"][0]["content"] == "the end" {
-            assert!(sign_ins > 10, "{sign_ins} are not enough to tell anything");
+            assert!(sign_ins > 10, "{sign_ins} sign-ins are too few to prove anything");
             return ids;
         }
         match frame["type"].as_str() {
@@ -114,12 +114,12 @@ fn assert_each_once(ids: &[i64], last: i64, what: &str) {
     let out_of_order: Vec<_> = ids.windows(2).filter(|pair| pair[1] <= pair[0]).collect();
     assert!(
         missing.is_empty() && out_of_order.is_empty() && ids.last() == Some(&last),
-        "{what}: {missing:?} were lost, {out_of_order:?} came twice or too late"
+        "{what}: lost {missing:?}, repeated or out of order: {out_of_order:?}"
     );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn all_subscribers_see_all_creates_in_the_order_of_their_ids() {
+async fn every_subscriber_receives_all_creates_in_id_order() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
     let mut subscribers = Vec::new();
@@ -149,14 +149,14 @@ async fn all_subscribers_see_all_creates_in_the_order_of_their_ids() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_subscription_in_a_storm_has_neither_gap_nor_repetition() {
+async fn subscribing_during_writes_loses_and_repeats_no_event() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
 
     let late = join_all((0..6).map(|which| come_late(&server, &alice, which)));
     let (midst, ()) = tokio::join!(late, storm(&server, &alice));
 
-    assert!(midst.contains(&true), "nobody came in the middle: the test tells nothing");
+    assert!(midst.contains(&true), "no subscription began during the writes");
     server.stop().await;
 }
 
@@ -171,7 +171,7 @@ async fn live(client: &Client) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn updates_and_deletes_keep_their_place_among_creates() {
+async fn the_events_of_an_item_arrive_in_commit_order() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
     let mut socket = Socket::signed_in(&server, &alice).await;
@@ -222,7 +222,7 @@ async fn repeat(mut socket: Socket, subscribe: Json) -> Vec<i64> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn repeating_a_subscription_in_a_storm_loses_and_doubles_nothing() {
+async fn resubscribing_during_writes_loses_and_repeats_no_event() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
     let mut sockets = Vec::new();
@@ -251,7 +251,7 @@ async fn repeating_a_subscription_in_a_storm_loses_and_doubles_nothing() {
         assert_each_once(
             ids,
             i64::try_from(WRITERS * EACH).unwrap(),
-            &format!("heard by {number}"),
+            &format!("received by {number}"),
         );
     }
     server.stop().await;
@@ -266,7 +266,7 @@ fn costly() -> Json {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn signing_in_anew_in_a_storm_loses_and_doubles_nothing() {
+async fn switching_accounts_during_writes_loses_and_repeats_no_event() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
     // Both accounts read different fields, so each sign-in moves the subscription to another view.
@@ -288,7 +288,7 @@ async fn signing_in_anew_in_a_storm_loses_and_doubles_nothing() {
     let (heard, ()) = tokio::join!(turning, weather);
 
     for ids in heard {
-        assert_each_once(&ids, i64::try_from(WRITERS * EACH).unwrap(), "heard");
+        assert_each_once(&ids, i64::try_from(WRITERS * EACH).unwrap(), "received");
     }
     server.stop().await;
 }

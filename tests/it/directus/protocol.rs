@@ -12,7 +12,7 @@ const PING: &[u8] = br#"{"type":"ping"}"#;
 const PONG: &[u8] = br#"{"type":"pong"}"#;
 
 #[tokio::test]
-async fn what_breaks_the_protocol_is_told_by_a_code() {
+async fn a_protocol_violation_closes_with_its_code() {
     let server = TestServer::start().await;
     let mut bystander = Socket::connect(&server).await;
     let unmasked = [&[0x81, 15], PING].concat();
@@ -21,13 +21,13 @@ async fn what_breaks_the_protocol_is_told_by_a_code() {
         ("an unmasked frame", unmasked, 1002),
         ("a reserved opcode", masked(0x83, PING), 1002),
         ("a reserved bit", masked(0xc1, PING), 1002),
-        ("a continuation of nothing", masked(0x80, PING), 1002),
+        ("a continuation without a start", masked(0x80, PING), 1002),
         ("a fragmented ping", masked(0x09, b""), 1002),
         ("a long ping", masked(0x89, &[b'x'; 126]), 1002),
         ("a close with half a code", masked(0x88, b"x"), 1002),
-        ("text that is no UTF-8", masked(0x81, b"\"\xff\xfe\""), 1007),
+        ("text that is not UTF-8", masked(0x81, b"\"\xff\xfe\""), 1007),
         (
-            "text that ends within a letter",
+            "text that ends within a character",
             masked(0x81, "é".as_bytes().split_last().unwrap().1),
             1007,
         ),
@@ -47,7 +47,7 @@ async fn what_breaks_the_protocol_is_told_by_a_code() {
 }
 
 #[tokio::test]
-async fn a_message_in_pieces_is_one_message() {
+async fn fragments_form_one_message() {
     let server = TestServer::start().await;
     let mut socket = RawSocket::connect(&server).await;
 
@@ -64,7 +64,7 @@ async fn a_message_in_pieces_is_one_message() {
 }
 
 #[tokio::test]
-async fn bytes_may_drip() {
+async fn a_frame_may_arrive_byte_by_byte() {
     let server = TestServer::start().await;
     let mut socket = RawSocket::connect(&server).await;
 
@@ -77,7 +77,7 @@ async fn bytes_may_drip() {
 }
 
 #[tokio::test]
-async fn binary_frames_are_heard_and_answered_with_text() {
+async fn binary_frames_get_text_responses() {
     let server = TestServer::start().await;
     let mut socket = Socket::connect(&server).await;
 
@@ -90,7 +90,7 @@ async fn binary_frames_are_heard_and_answered_with_text() {
 }
 
 #[tokio::test]
-async fn a_ping_of_the_protocol_is_answered_and_a_close_is_echoed() {
+async fn pings_are_answered_and_closes_are_echoed() {
     let server = TestServer::start().await;
     let mut socket = RawSocket::connect(&server).await;
 
@@ -105,7 +105,7 @@ async fn a_ping_of_the_protocol_is_answered_and_a_close_is_echoed() {
 }
 
 #[tokio::test]
-async fn who_is_asked_to_come_back_is_told_so() {
+async fn a_restart_closes_connections_with_1012() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
     let mut socket = Socket::signed_in(&server, &alice).await;

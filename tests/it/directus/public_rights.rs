@@ -45,7 +45,7 @@ async fn fallen(server: &TestServer, admin: &User, way: &str) -> Socket {
 }
 
 #[tokio::test]
-async fn where_the_public_may_do_nothing_neither_may_they() {
+async fn a_signed_out_connection_has_no_access_without_public_rights() {
     let server = server(WebSocketAuth::Public).await;
     let admin = server.admin().await;
     let id = admin.say("the administrator's").await;
@@ -84,7 +84,7 @@ async fn where_the_public_may_do_nothing_neither_may_they() {
 }
 
 #[tokio::test]
-async fn where_the_public_may_read_some_they_read_just_that() {
+async fn a_signed_out_connection_reads_only_public_data() {
     let server = server(WebSocketAuth::Public).await;
     let some = Permission::to("read", "messages").fields(&["id", "content"]);
     server.allow_public(&[some.on(json!({"content": {"_starts_with": "open"}}))]).await;

@@ -82,11 +82,11 @@ impl Page {
 }
 
 #[tokio::test]
-async fn whoever_comes_back_is_told_what_it_did_not_confirm() {
+async fn a_recovered_client_receives_unacknowledged_events() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
     let mut page = Page::signed_in(&server, &alice).await;
-    assert!(!page.recovers(PAGE).await, "nothing is known of a new page");
+    assert!(!page.recovers(PAGE).await, "a new page has no position");
     page.confirm().await;
     alice.say("confirmed").await;
     assert!(!page.sees("confirmed").await);
@@ -110,7 +110,7 @@ async fn whoever_comes_back_is_told_what_it_did_not_confirm() {
 }
 
 #[tokio::test]
-async fn a_subscription_that_is_repeated_on_a_connection_tells_nothing_twice() {
+async fn a_repeated_subscription_replays_each_event_once() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
     let mut page = Page::signed_in(&server, &alice).await;
@@ -144,7 +144,7 @@ async fn a_subscription_that_is_repeated_on_a_connection_tells_nothing_twice() {
 }
 
 #[tokio::test]
-async fn it_outlives_a_restart() {
+async fn recovery_positions_survive_a_restart() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
     let mut page = Page::signed_in(&server, &alice).await;
@@ -169,7 +169,7 @@ async fn it_outlives_a_restart() {
 }
 
 #[tokio::test]
-async fn a_list_that_may_not_have_arrived_is_shown_again() {
+async fn an_unacknowledged_snapshot_is_sent_again() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
     alice.say("there").await;
@@ -196,7 +196,7 @@ async fn a_list_that_may_not_have_arrived_is_shown_again() {
 }
 
 #[tokio::test]
-async fn a_long_name_holds_for_whoever_comes_back_and_shows_what_they_may_see() {
+async fn a_long_recovery_key_recovers_without_a_sign_in() {
     let server = TestServer::start().await;
     let rule = json!({"content": {"_ncontains": "secret"}});
     server.allow_public(&[Permission::to("read", "messages").on(rule)]).await;
@@ -228,7 +228,7 @@ async fn a_long_name_holds_for_whoever_comes_back_and_shows_what_they_may_see() 
 }
 
 #[tokio::test]
-async fn nobody_makes_the_positions_of_others_be_forgotten() {
+async fn one_account_cannot_evict_the_positions_of_another() {
     let server = TestServer::with(|config| {
         config.websockets.subscriptions_max = 6;
         config.websockets.positions_max = 20;
@@ -253,7 +253,7 @@ async fn nobody_makes_the_positions_of_others_be_forgotten() {
 }
 
 #[tokio::test]
-async fn a_short_name_is_an_accounts_own() {
+async fn a_short_recovery_key_belongs_to_one_account() {
     let server = TestServer::start().await;
     server.allow_public(&[Permission::to("read", "messages")]).await;
     let (alice, bob) = (server.member("alice").await, server.member("bob").await);
@@ -269,7 +269,7 @@ async fn a_short_name_is_an_accounts_own() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_none_is_refused() {
+async fn invalid_recovery_keys_are_refused() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
     let mut socket = Socket::signed_in(&server, &alice).await;

@@ -90,7 +90,7 @@ async fn says(user: &User, contents: &[&str]) {
 }
 
 #[tokio::test]
-async fn what_the_public_was_not_shown_is_told_after_the_sign_in() {
+async fn signing_in_replays_events_hidden_from_the_public() {
     for resume in ["recover", "since"] {
         let server = partly_open().await;
         let alice = server.member("alice").await;
@@ -115,7 +115,7 @@ async fn what_the_public_was_not_shown_is_told_after_the_sign_in() {
 }
 
 #[tokio::test]
-async fn a_sign_in_while_the_public_is_still_told_loses_nothing() {
+async fn a_sign_in_during_a_public_replay_loses_no_event() {
     let server = partly_open().await;
     let alice = server.member("alice").await;
     let since = left_page(&server, &alice, "since").await;
@@ -144,7 +144,7 @@ async fn a_sign_in_while_the_public_is_still_told_loses_nothing() {
 }
 
 #[tokio::test]
-async fn what_an_account_was_not_shown_is_not_confirmed_by_the_public() {
+async fn a_partial_public_view_does_not_advance_the_account_position() {
     let server = partly_open().await;
     let alice = server.member("alice").await;
     let recover = left_page(&server, &alice, "recover").await;
@@ -169,7 +169,7 @@ async fn what_an_account_was_not_shown_is_not_confirmed_by_the_public() {
 }
 
 #[tokio::test]
-async fn a_page_that_signs_out_and_in_again_goes_on_where_its_account_had_got_to() {
+async fn signing_in_again_resumes_at_the_account_position() {
     let server = partly_open().await;
     let alice = server.member("alice").await;
     let recover = left_page(&server, &alice, "recover").await;
@@ -188,7 +188,7 @@ async fn a_page_that_signs_out_and_in_again_goes_on_where_its_account_had_got_to
 }
 
 #[tokio::test]
-async fn another_account_is_told_what_it_may_see_and_its_positions_are_its_own() {
+async fn accounts_of_one_page_keep_separate_positions() {
     let server = partly_open().await;
     let alice = server.member("alice").await;
     let rule = json!({"content": {"_contains": "bob"}});
@@ -213,7 +213,7 @@ async fn another_account_is_told_what_it_may_see_and_its_positions_are_its_own()
 }
 
 #[tokio::test]
-async fn a_short_name_goes_on_where_the_account_had_got_to_that_signs_in() {
+async fn signing_in_resumes_a_short_key_at_the_account_position() {
     let server = partly_open().await;
     let alice = server.member("alice").await;
     let mut page = Page::signed_in(&server, &alice).await;
@@ -231,7 +231,7 @@ async fn a_short_name_goes_on_where_the_account_had_got_to_that_signs_in() {
 }
 
 #[tokio::test]
-async fn where_the_public_sees_all_its_confirmations_are_everybodys() {
+async fn a_full_public_view_advances_every_account_position() {
     let server = TestServer::start().await;
     server.allow_public(&[Permission::to("read", "messages")]).await;
     let alice = server.member("alice").await;
@@ -252,7 +252,7 @@ async fn where_the_public_sees_all_its_confirmations_are_everybodys() {
 }
 
 #[tokio::test]
-async fn another_cursor_is_honoured_and_so_is_the_same_by_other_rights() {
+async fn a_new_cursor_or_new_permissions_restart_the_replay() {
     let server = partly_open().await;
     let admin = server.admin().await;
     let alice = server.member("alice").await;

@@ -13,7 +13,7 @@ use crate::support::TestServer;
 use crate::support::User;
 
 #[tokio::test]
-async fn what_ends_an_identity_acts_on_its_open_sockets() {
+async fn revoked_credentials_end_the_access_of_open_sockets() {
     for mode in [WebSocketAuth::Handshake, WebSocketAuth::Public] {
         let server = server(mode).await;
         let (admin, bob) = (server.admin().await, server.member("bob").await);
@@ -80,7 +80,7 @@ async fn what_ends_an_identity_acts_on_its_open_sockets() {
 }
 
 #[tokio::test]
-async fn a_changed_right_holds_from_the_next_event_on() {
+async fn permission_changes_apply_to_the_next_event() {
     let server = server(WebSocketAuth::Public).await;
     let (admin, bob) = (server.admin().await, server.member("bob").await);
     let reader = server.user_with("reader", &[]).await;
@@ -114,7 +114,7 @@ async fn a_changed_right_holds_from_the_next_event_on() {
 }
 
 #[tokio::test]
-async fn a_role_that_is_taken_away_takes_its_rights_along() {
+async fn removing_a_role_revokes_its_permissions() {
     let server = server(WebSocketAuth::Public).await;
     let (admin, alice, bob) =
         (server.admin().await, server.member("alice").await, server.member("bob").await);
@@ -137,7 +137,7 @@ async fn a_role_that_is_taken_away_takes_its_rights_along() {
 }
 
 #[tokio::test]
-async fn who_is_suspended_does_nothing_more_however_far_behind_delivery_is() {
+async fn a_suspended_account_cannot_act_while_delivery_is_delayed() {
     let server = server(WebSocketAuth::Public).await;
     server.allow_public(&[Permission::to("read", "messages")]).await;
     let (admin, alice) = (server.admin().await, server.member("alice").await);
@@ -167,7 +167,7 @@ async fn who_is_suspended_does_nothing_more_however_far_behind_delivery_is() {
 }
 
 #[tokio::test]
-async fn who_is_suspended_publishes_nothing_more_either() {
+async fn a_suspended_account_cannot_publish_to_topics() {
     let server = server(WebSocketAuth::Public).await;
     server.allow_public(&[Permission::to("read", "messages")]).await;
     let (admin, alice) = (server.admin().await, server.member("alice").await);

@@ -8,7 +8,7 @@ use crate::support::TestServer;
 use crate::support::User;
 
 #[tokio::test]
-async fn events_bring_the_rows_and_fields_that_a_reader_may_see() {
+async fn events_contain_only_readable_rows_and_fields() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.member("alice").await, server.member("bob").await);
     let own = Permission::to("read", "messages")
@@ -34,7 +34,7 @@ async fn events_bring_the_rows_and_fields_that_a_reader_may_see() {
 }
 
 #[tokio::test]
-async fn a_delete_of_several_names_only_those_that_could_be_read() {
+async fn delete_events_contain_only_readable_keys() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let some = Permission::to("read", "messages").on(json!({"content": {"_eq": "open"}}));
@@ -56,7 +56,7 @@ async fn a_delete_of_several_names_only_those_that_could_be_read() {
 }
 
 #[tokio::test]
-async fn system_collections_show_what_their_permissions_show_and_never_secrets() {
+async fn system_collection_events_apply_permissions_and_mask_secrets() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let names = Permission::to("read", "directus_users").fields(&["id", "first_name"]);
@@ -80,7 +80,7 @@ async fn system_collections_show_what_their_permissions_show_and_never_secrets()
 }
 
 #[tokio::test]
-async fn without_the_key_field_there_are_no_events() {
+async fn events_require_access_to_the_key_field() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
     let keyless = Permission::to("read", "messages").fields(&["content"]);
@@ -98,7 +98,7 @@ async fn without_the_key_field_there_are_no_events() {
 }
 
 #[tokio::test]
-async fn a_subscription_before_the_sign_in_begins_with_it() {
+async fn a_subscription_before_sign_in_starts_on_sign_in() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
     let mut socket = Socket::connect(&server).await;
@@ -124,7 +124,7 @@ async fn a_subscription_before_the_sign_in_begins_with_it() {
 }
 
 #[tokio::test]
-async fn a_change_of_what_one_may_not_read_is_no_news() {
+async fn changes_to_unreadable_fields_send_no_event() {
     let server = TestServer::start().await;
     let (admin, bob) = (server.admin().await, server.member("bob").await);
     let names = Permission::to("read", "directus_users").fields(&["id", "first_name", "status"]);

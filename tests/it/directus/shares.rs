@@ -16,7 +16,7 @@ fn different(number: usize) -> Json {
 }
 
 #[tokio::test]
-async fn the_filters_of_one_account_have_a_bound_over_all_its_sockets() {
+async fn filters_of_an_account_share_a_quota_across_sockets() {
     let server = TestServer::with(|config| config.websockets.user_queries_max = 20).await;
     let (alice, bob) = (server.member("alice").await, server.member("bob").await);
     let mut sockets = Vec::new();
@@ -45,7 +45,7 @@ async fn the_filters_of_one_account_have_a_bound_over_all_its_sockets() {
 }
 
 #[tokio::test]
-async fn subscriptions_have_a_bound_over_all_sockets_and_end_with_them() {
+async fn subscriptions_of_an_account_share_a_quota_across_sockets() {
     let server = TestServer::with(|config| config.websockets.user_subscriptions_max = 3).await;
     let (alice, bob) = (server.member("alice").await, server.member("bob").await);
     let plain = || json!({"event": "create"});
@@ -71,7 +71,7 @@ async fn subscriptions_have_a_bound_over_all_sockets_and_end_with_them() {
 }
 
 #[tokio::test]
-async fn many_accounts_of_one_address_have_a_bound_together() {
+async fn accounts_of_one_address_share_a_subscription_quota() {
     let server = TestServer::with(|config| config.websockets.user_subscriptions_max = 1).await;
     let mut sockets = Vec::new();
     for name in ["ann", "ben", "cat", "dan", "eve"] {
@@ -89,7 +89,7 @@ async fn many_accounts_of_one_address_have_a_bound_together() {
 }
 
 #[tokio::test]
-async fn new_rights_end_no_subscription_of_an_account_at_its_bound() {
+async fn a_permission_change_at_full_quota_ends_no_subscription() {
     let server = TestServer::with(|config| config.websockets.user_queries_max = 8).await;
     let admin = server.admin().await;
     let some = Permission::to("read", "messages").fields(&["id", "content"]);

@@ -19,7 +19,7 @@ fn short() -> Json {
 }
 
 #[tokio::test]
-async fn init_has_data_unless_one_kind_of_event_is_asked_for() {
+async fn init_has_data_unless_the_subscription_selects_an_event() {
     let server = TestServer::start().await;
     let (alice, mut socket) = signed_in(&server).await;
     for content in ["b0", "b1", "b2"] {
@@ -41,7 +41,7 @@ async fn init_has_data_unless_one_kind_of_event_is_asked_for() {
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_before_a_subscription_is_no_news_to_it() {
+async fn a_subscription_receives_no_earlier_writes() {
     let server = TestServer::start().await;
     let (alice, mut socket) = signed_in(&server).await;
 
@@ -60,7 +60,7 @@ async fn what_was_acknowledged_before_a_subscription_is_no_news_to_it() {
 }
 
 #[tokio::test]
-async fn each_kind_of_change_has_its_frames() {
+async fn each_kind_of_change_sends_its_frames() {
     let server = TestServer::start().await;
     let (alice, mut socket) = signed_in(&server).await;
     socket.subscribe("s", json!({"query": short()})).await;
@@ -96,7 +96,7 @@ async fn each_kind_of_change_has_its_frames() {
 }
 
 #[tokio::test]
-async fn a_list_of_different_changes_brings_a_frame_for_each() {
+async fn a_list_of_changes_sends_one_frame_per_change() {
     let server = TestServer::start().await;
     let (admin, (_, mut socket)) = (server.admin().await, signed_in(&server).await);
     socket.subscribe("s", json!({"event": "update", "query": short()})).await;
@@ -111,7 +111,7 @@ async fn a_list_of_different_changes_brings_a_frame_for_each() {
 }
 
 #[tokio::test]
-async fn a_subscription_brings_only_the_events_it_asks_for() {
+async fn a_subscription_receives_only_its_event_type() {
     let server = TestServer::start().await;
     let (alice, mut socket) = signed_in(&server).await;
     socket.subscribe("s", json!({"event": "update"})).await;
@@ -128,7 +128,7 @@ async fn a_subscription_brings_only_the_events_it_asks_for() {
 }
 
 #[tokio::test]
-async fn a_filter_decides_about_items_and_not_about_deletes() {
+async fn filters_apply_to_items_but_not_to_deletes() {
     let server = TestServer::start().await;
     let (alice, mut socket) = signed_in(&server).await;
     let query =
@@ -150,7 +150,7 @@ async fn a_filter_decides_about_items_and_not_about_deletes() {
 }
 
 #[tokio::test]
-async fn a_filter_through_a_relation_decides_about_events_too() {
+async fn a_relation_filter_applies_to_events() {
     let server = TestServer::start().await;
     let (alice, mut socket) = signed_in(&server).await;
     let bob = server.member("bob").await;
@@ -167,7 +167,7 @@ async fn a_filter_through_a_relation_decides_about_events_too() {
 }
 
 #[tokio::test]
-async fn one_item_is_shown_by_itself() {
+async fn an_item_subscription_delivers_only_its_item() {
     let server = TestServer::start().await;
     let (alice, mut socket) = signed_in(&server).await;
     alice.say("item").await;
@@ -194,7 +194,7 @@ async fn one_item_is_shown_by_itself() {
 }
 
 #[tokio::test]
-async fn meta_comes_along_counted_anew() {
+async fn event_meta_has_current_counts() {
     let server = TestServer::start().await;
     let (alice, mut socket) = signed_in(&server).await;
     let query = json!({"fields": "content", "meta": "*", "filter": {"content": {"_eq": "yes"}}});
@@ -211,7 +211,7 @@ async fn meta_comes_along_counted_anew() {
 }
 
 #[tokio::test]
-async fn the_same_uid_replaces_and_a_number_becomes_text() {
+async fn a_reused_uid_replaces_the_subscription_as_number_or_text() {
     let server = TestServer::start().await;
     let (alice, mut socket) = signed_in(&server).await;
     let subscribe = |uid: Json, event: &str| json!({"type": "subscribe", "collection": "messages", "event": event, "uid": uid});
@@ -229,7 +229,7 @@ async fn the_same_uid_replaces_and_a_number_becomes_text() {
 }
 
 #[tokio::test]
-async fn the_keys_of_a_delete_have_the_form_that_the_request_wrote() {
+async fn delete_events_keep_the_key_format_of_the_request() {
     let server = TestServer::start().await;
     let (alice, mut socket) = signed_in(&server).await;
     let list = (1..=9).map(|id| json!({"content": format!("message {id}")})).collect::<Json>();
@@ -261,7 +261,7 @@ async fn the_keys_of_a_delete_have_the_form_that_the_request_wrote() {
 }
 
 #[tokio::test]
-async fn nameless_subscriptions_live_side_by_side() {
+async fn subscriptions_without_a_uid_coexist() {
     let server = TestServer::start().await;
     let (alice, mut socket) = signed_in(&server).await;
     for _ in 0..2 {
@@ -278,7 +278,7 @@ async fn nameless_subscriptions_live_side_by_side() {
 }
 
 #[tokio::test]
-async fn unsubscribing_ends_one_or_all() {
+async fn unsubscribe_ends_one_or_all_subscriptions() {
     let server = TestServer::start().await;
     let (alice, mut socket) = signed_in(&server).await;
     for uid in ["a", "b", "c"] {
@@ -306,7 +306,7 @@ async fn unsubscribing_ends_one_or_all() {
 }
 
 #[tokio::test]
-async fn the_author_of_a_change_hears_of_it() {
+async fn the_author_of_a_change_receives_its_event() {
     let server = TestServer::start().await;
     let (_, mut socket) = signed_in(&server).await;
     socket.subscribe("s", json!({"event": "create"})).await;
@@ -322,7 +322,7 @@ async fn the_author_of_a_change_hears_of_it() {
 }
 
 #[tokio::test]
-async fn a_search_narrows_the_news_as_it_narrows_the_list() {
+async fn a_search_filters_events_like_the_snapshot() {
     let server = TestServer::start().await;
     let (alice, mut socket) = signed_in(&server).await;
     let hay = alice.say("hay").await;
@@ -353,7 +353,7 @@ async fn a_search_narrows_the_news_as_it_narrows_the_list() {
 }
 
 #[tokio::test]
-async fn a_search_of_news_looks_at_nothing_that_is_hidden() {
+async fn an_event_search_ignores_hidden_fields() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
     let permissions = [
@@ -379,7 +379,7 @@ async fn a_search_of_news_looks_at_nothing_that_is_hidden() {
 }
 
 #[tokio::test]
-async fn an_order_puts_the_items_of_an_update_in_order() {
+async fn an_update_event_follows_the_sort_order() {
     let server = TestServer::start().await;
     let (alice, mut socket) = signed_in(&server).await;
     let mut keys = Vec::new();

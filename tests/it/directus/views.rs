@@ -10,7 +10,7 @@ use crate::support::TestServer;
 const READERS: usize = 12;
 
 #[tokio::test]
-async fn each_hears_of_their_own_by_filter_and_by_rule() {
+async fn filters_and_rules_limit_events_to_own_items() {
     let server = TestServer::start().await;
     let own = json!({"user_created": {"_eq": "$CURRENT_USER"}});
     let mut readers = Vec::new();
@@ -40,7 +40,7 @@ async fn each_hears_of_their_own_by_filter_and_by_rule() {
 }
 
 #[tokio::test]
-async fn alternatives_lists_relations_and_other_tests_are_all_found() {
+async fn every_kind_of_filter_matches_its_events() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.member("alice").await, server.member("bob").await);
     let by_alice = json!({"user_created": {"id": {"_eq": alice.id}}});
@@ -78,7 +78,7 @@ async fn alternatives_lists_relations_and_other_tests_are_all_found() {
 }
 
 #[tokio::test]
-async fn one_item_is_found_by_its_key_until_it_is_gone() {
+async fn an_item_subscription_follows_its_key_until_the_delete() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
     for content in ["first", "second"] {
@@ -101,7 +101,7 @@ async fn one_item_is_found_by_its_key_until_it_is_gone() {
 }
 
 #[tokio::test]
-async fn a_subscription_that_ends_leaves_those_like_it_and_may_begin_again() {
+async fn unsubscribing_keeps_equal_subscriptions_of_other_sockets() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
     let own = json!({"event": "create", "query": {"filter": {"user_created": "$CURRENT_USER"}}});

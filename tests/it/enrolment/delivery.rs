@@ -33,7 +33,7 @@ async fn given_up(server: &TestServer, user: &str) {
 }
 
 #[tokio::test]
-async fn a_mail_that_is_refused_for_now_is_tried_again_after_a_while() {
+async fn temporarily_rejected_mails_are_retried() {
     let (server, mut post) = start(|_| {}).await;
     let alice = server.member("alice").await;
     post.answer_with(451);
@@ -58,7 +58,7 @@ async fn a_mail_that_is_refused_for_now_is_tried_again_after_a_while() {
 }
 
 #[tokio::test]
-async fn what_waits_is_sent_after_a_restart_once() {
+async fn queued_mails_are_sent_once_after_a_restart() {
     let (server, mut post) = start(|_| {}).await;
     let alice = server.member("alice").await;
     post.answer_with(451);
@@ -79,7 +79,7 @@ async fn what_waits_is_sent_after_a_restart_once() {
 }
 
 #[tokio::test]
-async fn what_is_refused_for_good_is_given_up_after_some_tries() {
+async fn permanently_rejected_mails_are_dropped_after_a_few_attempts() {
     let (server, mut post) = start(|_| {}).await;
     let alice = server.member("alice").await;
     post.answer_with(550);
@@ -103,7 +103,7 @@ async fn what_is_refused_for_good_is_given_up_after_some_tries() {
 }
 
 #[tokio::test]
-async fn a_mail_is_not_sent_any_more_once_its_account_has_gone_or_a_day_has_passed() {
+async fn mails_to_suspended_accounts_and_expired_mails_are_dropped() {
     let (server, mut post) = start(|_| {}).await;
     let (admin, alice) = (server.admin().await, server.member("alice").await);
     let bob = server.member("bob").await;
@@ -126,7 +126,7 @@ async fn a_mail_is_not_sent_any_more_once_its_account_has_gone_or_a_day_has_pass
 }
 
 #[tokio::test]
-async fn neither_addresses_nor_tokens_are_in_the_queue_or_its_history() {
+async fn the_mail_queue_contains_no_tokens_or_passwords() {
     let (server, mut post) = start(|_| {}).await;
     set(&server, json!({"public_registration": true})).await;
     let alice = server.member("alice").await;
@@ -152,7 +152,7 @@ async fn neither_addresses_nor_tokens_are_in_the_queue_or_its_history() {
 }
 
 #[tokio::test]
-async fn nothing_of_a_mail_is_left_when_its_account_is_erased() {
+async fn erasing_an_account_removes_its_mails_from_the_database() {
     let (server, mut post) = start(|config| {
         config.links.reset_urls =
             vec!["https://chat.example.com/unlike-any-other".parse().unwrap()];
@@ -179,7 +179,7 @@ async fn nothing_of_a_mail_is_left_when_its_account_is_erased() {
 }
 
 #[tokio::test]
-async fn names_and_colours_come_from_the_settings_of_the_moment_and_cannot_break_out() {
+async fn mails_use_the_current_project_settings_and_escape_html() {
     let (server, mut post) = start(|_| {}).await;
     let alice = server.member("alice").await;
     set(&server, json!({"project_name": "Grüße <b>& Co", "project_color": "#0a7"})).await;
@@ -195,7 +195,7 @@ async fn names_and_colours_come_from_the_settings_of_the_moment_and_cannot_break
 }
 
 #[tokio::test]
-async fn a_mail_server_that_never_answers_holds_nothing_else_up() {
+async fn an_unresponsive_mail_server_does_not_block_requests() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let post = Post::start().await;
     let server = TestServer::with(|config| {

@@ -15,7 +15,7 @@ use super::start;
 use crate::support::Permission;
 
 #[tokio::test]
-async fn whoever_is_invited_chooses_a_password_and_has_the_role() {
+async fn an_invited_user_sets_a_password_and_gets_the_role() {
     let (server, mut post) = start(|_| {}).await;
     let admin = server.admin().await;
     let member = role(&admin, "Member").await;
@@ -47,7 +47,7 @@ async fn whoever_is_invited_chooses_a_password_and_has_the_role() {
 }
 
 #[tokio::test]
-async fn whoever_is_invited_again_gets_another_link_and_whoever_is_here_none() {
+async fn repeated_invitations_send_a_link_except_to_active_accounts() {
     let (server, mut post) = start(|_| {}).await;
     let (admin, alice) = (server.admin().await, server.member("alice").await);
     let member = role(&admin, "Member").await;
@@ -73,7 +73,7 @@ async fn whoever_is_invited_again_gets_another_link_and_whoever_is_here_none() {
 }
 
 #[tokio::test]
-async fn an_invitation_expires_and_can_be_taken_back() {
+async fn invitations_expire_and_can_be_revoked() {
     let (server, mut post) = start(|config| {
         config.links.invite_ttl = Duration::from_hours(1);
     })
@@ -94,7 +94,7 @@ async fn an_invitation_expires_and_can_be_taken_back() {
 }
 
 #[tokio::test]
-async fn only_whoever_may_create_accounts_invites_and_nobody_gives_more_than_they_have() {
+async fn invitations_require_permission_and_cannot_escalate_privileges() {
     let (server, mut post) = start(|_| {}).await;
     let admin = server.admin().await;
     let member = role(&admin, "Member").await;
@@ -127,7 +127,7 @@ async fn only_whoever_may_create_accounts_invites_and_nobody_gives_more_than_the
 }
 
 #[tokio::test]
-async fn what_makes_no_sense_is_refused() {
+async fn invalid_payloads_are_refused() {
     let (server, mut post) = start(|config| {
         config.links.invite_urls = vec!["https://chat.example.com/welcome".parse().unwrap()];
     })
@@ -168,7 +168,7 @@ async fn what_makes_no_sense_is_refused() {
 }
 
 #[tokio::test]
-async fn an_invitation_is_a_line_of_activity_in_the_name_of_whoever_invites() {
+async fn an_invitation_is_recorded_in_the_activity_of_the_inviter() {
     let (server, mut post) = start(|_| {}).await;
     let admin = server.admin().await;
     let member = role(&admin, "Member").await;

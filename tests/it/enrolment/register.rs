@@ -17,7 +17,7 @@ use super::verify;
 use crate::support::TestServer;
 
 #[tokio::test]
-async fn nobody_signs_up_until_the_settings_say_so() {
+async fn sign_up_requires_the_public_registration_setting() {
     let server = TestServer::start().await;
 
     register(&server, "new@example.com").await.refused(403, "FORBIDDEN");
@@ -33,7 +33,7 @@ async fn nobody_signs_up_until_the_settings_say_so() {
 }
 
 #[tokio::test]
-async fn the_filter_of_addresses_knows_no_case() {
+async fn the_email_filter_is_case_insensitive() {
     let server = TestServer::start().await;
     let filter = json!({"email": {"_ends_with": "@example.com"}});
     set(
@@ -51,7 +51,7 @@ async fn the_filter_of_addresses_knows_no_case() {
 }
 
 #[tokio::test]
-async fn a_demonstration_lets_everybody_sign_up_as_a_member() {
+async fn demo_mode_enables_sign_up_with_the_member_role() {
     let server = TestServer::with(|config| config.bootstrap.demo = true).await;
 
     register(&server, "new@example.com").await.nothing();
@@ -65,7 +65,7 @@ async fn a_demonstration_lets_everybody_sign_up_as_a_member() {
 }
 
 #[tokio::test]
-async fn an_account_waits_for_its_address_to_be_confirmed_and_gets_the_role() {
+async fn a_new_account_is_unverified_until_its_address_is_confirmed() {
     let (server, mut post) = start(|_| {}).await;
     let admin = server.admin().await;
     let member = role(&admin, "Member").await;
@@ -75,7 +75,7 @@ async fn an_account_waits_for_its_address_to_be_confirmed_and_gets_the_role() {
     let mail = post.mail().await;
 
     assert_eq!(mail.to, "new@example.com");
-    assert_eq!(mail.header("Subject"), "Confirm your address for chinwag");
+    assert_eq!(mail.header("Subject"), "Confirm your email address for chinwag");
     let link = "https://chat.example.com/users/register/verify-email?token=";
     assert!(mail.link().starts_with(link), "{}", mail.link());
     // The mail contains no text from the form, as the address may belong to a third party.
@@ -96,7 +96,7 @@ async fn an_account_waits_for_its_address_to_be_confirmed_and_gets_the_role() {
 
 /// A browser requests HTML, and displays the response.
 #[tokio::test]
-async fn a_browser_is_led_to_the_page_by_a_link_that_is_no_good_too() {
+async fn browsers_are_redirected_even_for_used_or_expired_links() {
     let (server, mut post) = start(|_| {}).await;
     set(&server, json!({"public_registration": true})).await;
     register(&server, "new@example.com").await.nothing();
@@ -114,7 +114,7 @@ async fn a_browser_is_led_to_the_page_by_a_link_that_is_no_good_too() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_taken_is_answered_like_one_that_is_not() {
+async fn sign_up_does_not_reveal_whether_an_address_is_taken() {
     let (server, mut post) = start(|_| {}).await;
     set(&server, json!({"public_registration": true})).await;
     let alice = server.member("alice").await;
@@ -139,7 +139,7 @@ async fn an_address_that_is_taken_is_answered_like_one_that_is_not() {
 }
 
 #[tokio::test]
-async fn whoever_signs_up_again_gets_another_link_and_the_newer_password_counts() {
+async fn a_repeated_sign_up_replaces_the_link_and_the_password() {
     let (server, mut post) = start(|_| {}).await;
     set(&server, json!({"public_registration": true})).await;
     let again = |password: &'static str| {
@@ -166,7 +166,7 @@ async fn whoever_signs_up_again_gets_another_link_and_the_newer_password_counts(
 }
 
 #[tokio::test]
-async fn nobody_fills_an_inbox_by_signing_up_again_and_again() {
+async fn repeated_sign_ups_send_a_limited_number_of_mails() {
     // Without the throttle, as if each request came from another address.
     let (server, mut post) = start(|config| config.auth.throttle = false).await;
     set(&server, json!({"public_registration": true})).await;
@@ -184,7 +184,7 @@ async fn nobody_fills_an_inbox_by_signing_up_again_and_again() {
 }
 
 #[tokio::test]
-async fn a_link_is_good_until_it_expires_and_for_nothing_else() {
+async fn a_verification_link_expires_and_has_no_other_use() {
     let (server, mut post) = start(|_| {}).await;
     set(&server, json!({"public_registration": true})).await;
     register(&server, "new@example.com").await.nothing();
@@ -207,7 +207,7 @@ async fn a_link_is_good_until_it_expires_and_for_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_link_of_another_secret_is_none() {
+async fn a_link_signed_with_another_secret_is_refused() {
     let (server, mut post) = start(|config| {
         config.auth.secret =
             chinwag::config::Secret("another secret, of another service".to_owned());
@@ -224,7 +224,7 @@ async fn a_link_of_another_secret_is_none() {
 }
 
 #[tokio::test]
-async fn only_addresses_that_fit_the_filter_sign_up() {
+async fn sign_up_requires_an_address_that_matches_the_filter() {
     let server = TestServer::start().await;
     set(
         &server,
@@ -245,7 +245,7 @@ async fn only_addresses_that_fit_the_filter_sign_up() {
 }
 
 #[tokio::test]
-async fn what_makes_no_sense_is_refused_before_anything_is_looked_up() {
+async fn invalid_payloads_are_refused_before_any_lookup() {
     let (server, mut post) = start(|config| {
         config.links.register_urls = vec!["https://chat.example.com/confirm".parse().unwrap()];
         config.limits.registration = None;
@@ -293,7 +293,7 @@ async fn what_makes_no_sense_is_refused_before_anything_is_looked_up() {
 }
 
 #[tokio::test]
-async fn without_mail_nobody_can_be_asked_to_confirm_an_address() {
+async fn sign_up_with_verification_requires_a_mail_transport() {
     let server = TestServer::start().await;
     set(&server, json!({"public_registration": true})).await;
 
@@ -305,7 +305,7 @@ async fn without_mail_nobody_can_be_asked_to_confirm_an_address() {
 }
 
 #[tokio::test]
-async fn of_two_who_sign_up_at_once_with_one_address_one_has_it() {
+async fn concurrent_sign_ups_with_one_address_create_one_account() {
     let server = TestServer::with(|config| config.auth.throttle = false).await;
     set(&server, json!({"public_registration": true, "public_registration_verify_email": false}))
         .await;

@@ -16,7 +16,7 @@ use crate::support::Socket;
 use crate::support::TestServer;
 
 #[tokio::test]
-async fn a_forgotten_password_is_replaced_once_and_ends_every_session() {
+async fn a_password_reset_works_once_and_ends_all_sessions() {
     let (server, mut post) = start(|_| {}).await;
     let alice = server.member("alice").await;
     let mut socket = Socket::signed_in(&server, &alice).await;
@@ -46,7 +46,7 @@ async fn a_forgotten_password_is_replaced_once_and_ends_every_session() {
 }
 
 #[tokio::test]
-async fn of_two_who_follow_the_same_link_at_once_one_is_first() {
+async fn a_reset_link_used_concurrently_succeeds_once() {
     let (server, mut post) = start(|_| {}).await;
     let alice = server.member("alice").await;
     ask_reset(&server, &alice.email).await.nothing();
@@ -63,7 +63,7 @@ async fn of_two_who_follow_the_same_link_at_once_one_is_first() {
 }
 
 #[tokio::test]
-async fn a_link_is_no_good_once_the_password_or_the_address_has_changed() {
+async fn a_reset_link_is_void_after_a_change_of_password_or_address() {
     let (server, mut post) = start(|_| {}).await;
     let admin = server.admin().await;
     for change in [json!({"password": "changed meanwhile"}), json!({"email": "else@example.com"})] {
@@ -80,7 +80,7 @@ async fn a_link_is_no_good_once_the_password_or_the_address_has_changed() {
 }
 
 #[tokio::test]
-async fn only_active_accounts_get_a_link_and_the_answer_tells_nobody() {
+async fn only_active_accounts_get_a_link_and_responses_do_not_differ() {
     let (server, mut post) = start(|_| {}).await;
     let admin = server.admin().await;
     let mut answers = vec![ask_reset(&server, "nobody@example.com").await];
@@ -106,7 +106,7 @@ async fn only_active_accounts_get_a_link_and_the_answer_tells_nobody() {
 }
 
 #[tokio::test]
-async fn an_account_that_was_suspended_meanwhile_keeps_its_password() {
+async fn a_suspended_account_cannot_reset_its_password() {
     let (server, mut post) = start(|_| {}).await;
     let (admin, alice) = (server.admin().await, server.member("alice").await);
     let path = format!("/users/{}", alice.id);
@@ -122,7 +122,7 @@ async fn an_account_that_was_suspended_meanwhile_keeps_its_password() {
 }
 
 #[tokio::test]
-async fn a_token_is_good_for_a_day_and_only_if_it_was_made_here_for_this() {
+async fn reset_tokens_expire_after_a_day_and_other_tokens_are_refused() {
     let (server, mut post) = start(|_| {}).await;
     let alice = server.member("alice").await;
     ask_reset(&server, &alice.email).await.nothing();
@@ -142,7 +142,7 @@ async fn a_token_is_good_for_a_day_and_only_if_it_was_made_here_for_this() {
 }
 
 #[tokio::test]
-async fn a_new_password_is_measured_and_a_refusal_does_not_use_the_link_up() {
+async fn a_password_that_violates_the_policy_keeps_the_link_valid() {
     let (server, mut post) = start(|_| {}).await;
     let alice = server.member("alice").await;
     set(&server, json!({"auth_password_policy": "/[0-9]/"})).await;
@@ -159,7 +159,7 @@ async fn a_new_password_is_measured_and_a_refusal_does_not_use_the_link_up() {
 }
 
 #[tokio::test]
-async fn the_second_factor_of_an_account_stays() {
+async fn a_password_reset_keeps_the_second_factor() {
     let (server, mut post) = start(|_| {}).await;
     let alice = server.member("alice").await;
     let made =
@@ -177,7 +177,7 @@ async fn the_second_factor_of_an_account_stays() {
 }
 
 #[tokio::test]
-async fn links_lead_only_to_pages_that_are_listed() {
+async fn reset_links_point_to_configured_urls_only() {
     let (server, mut post) = start(|config| {
         config.links.reset_urls = vec!["https://chat.example.com/new-password".parse().unwrap()];
     })
@@ -206,7 +206,7 @@ async fn links_lead_only_to_pages_that_are_listed() {
 }
 
 #[tokio::test]
-async fn an_account_is_sent_a_few_links_an_hour_at_most() {
+async fn reset_mails_are_limited_per_account_and_hour() {
     // Without the throttle, as if each request came from another address.
     let (server, mut post) = start(|config| config.auth.throttle = false).await;
     let alice = server.member("alice").await;
@@ -222,7 +222,7 @@ async fn an_account_is_sent_a_few_links_an_hour_at_most() {
 }
 
 #[tokio::test]
-async fn what_makes_no_sense_is_refused() {
+async fn invalid_payloads_are_refused() {
     let (server, _post) = start(|_| {}).await;
     let anyone = server.anonymous();
 
@@ -242,7 +242,7 @@ async fn what_makes_no_sense_is_refused() {
 }
 
 #[tokio::test]
-async fn without_mail_asking_says_so_to_everybody_alike() {
+async fn without_a_mail_transport_every_reset_request_is_refused() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
 

@@ -46,7 +46,7 @@ async fn least(
 }
 
 #[tokio::test]
-async fn the_time_of_an_answer_tells_nothing_about_accounts() {
+async fn response_times_do_not_reveal_whether_an_account_exists() {
     let (server, _post) = start(|config| {
         config.links.register_stall = STEP;
         config.links.reset_stall = STEP;

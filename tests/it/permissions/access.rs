@@ -17,7 +17,7 @@ async fn of(user: &User, path: &str) -> Json {
 }
 
 #[tokio::test]
-async fn an_item_shows_what_a_caller_may_do_with_it() {
+async fn item_permissions_reflect_the_rights_of_the_caller() {
     let server = TestServer::start().await;
     let (admin, alice, bob) =
         (server.admin().await, server.member("alice").await, server.member("bob").await);
@@ -42,7 +42,7 @@ async fn an_item_shows_what_a_caller_may_do_with_it() {
 }
 
 #[tokio::test]
-async fn the_answer_is_what_a_change_comes_to() {
+async fn reported_permissions_respect_row_rules_and_protected_tables() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let may = [
@@ -71,7 +71,7 @@ async fn the_answer_is_what_a_change_comes_to() {
 }
 
 #[tokio::test]
-async fn the_one_item_of_a_collection_shows_fields_and_presets() {
+async fn singleton_permissions_include_fields_and_presets() {
     let server = TestServer::start().await;
     let update = |fields: &[&str]| Permission::to("update", "directus_settings").fields(fields);
     let plain = server.user_with("plain", &[update(&["project_name"])]).await;

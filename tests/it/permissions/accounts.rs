@@ -7,7 +7,7 @@ use crate::support::Permission;
 use crate::support::TestServer;
 
 #[tokio::test]
-async fn a_member_changes_nothing_about_rights() {
+async fn members_cannot_change_roles_policies_or_permissions() {
     let server = TestServer::start().await;
     let (admin, alice) = (server.admin().await, server.member("alice").await);
     let admin_role = admin.get("/users/me?fields=role").await.ok()["role"].clone();
@@ -70,7 +70,7 @@ async fn a_member_changes_nothing_about_rights() {
 }
 
 #[tokio::test]
-async fn a_right_to_ones_own_name_is_no_right_to_ones_role() {
+async fn a_permission_for_the_own_name_covers_no_other_field() {
     let server = TestServer::start().await;
     let own = json!({"id": {"_eq": "$CURRENT_USER"}});
     let permissions = [
@@ -105,7 +105,7 @@ async fn a_right_to_ones_own_name_is_no_right_to_ones_role() {
 }
 
 #[tokio::test]
-async fn what_the_public_may_do_reaches_accounts_without_a_role_and_no_others() {
+async fn public_permissions_extend_to_roleless_accounts_only() {
     let server = TestServer::start().await;
     server.allow_public(&[Permission::to("read", "messages")]).await;
     let roleless = server.user_without_role("roleless").await;

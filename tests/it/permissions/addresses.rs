@@ -42,7 +42,7 @@ async fn socket_from(server: &TestServer, address: &str) -> Socket {
 const READ: fn() -> Json = || json!({"type": "items", "collection": "messages", "action": "read"});
 
 #[tokio::test]
-async fn a_policy_counts_only_at_its_addresses_whatever_was_asked_before() {
+async fn ip_restricted_policies_are_evaluated_for_each_request() {
     let (server, _, guest, _) = behind_a_proxy(TrustProxy::Hops(1)).await;
 
     // The same account, token and query, one after the other.
@@ -69,7 +69,7 @@ async fn a_policy_counts_only_at_its_addresses_whatever_was_asked_before() {
 }
 
 #[tokio::test]
-async fn on_the_socket_the_address_of_the_upgrade_counts_for_good() {
+async fn a_socket_keeps_the_ip_address_of_its_upgrade() {
     let (server, admin, guest, policy) = behind_a_proxy(TrustProxy::Hops(1)).await;
     let (mut near, mut far) = (Socket::connect(&server).await, socket_from(&server, FAR).await);
 
@@ -93,7 +93,7 @@ async fn on_the_socket_the_address_of_the_upgrade_counts_for_good() {
 }
 
 #[tokio::test]
-async fn nobody_chooses_their_address_unless_their_proxy_is_trusted() {
+async fn forwarded_addresses_count_only_from_trusted_proxies() {
     for (trust, may) in [
         (TrustProxy::Nobody, false),
         (TrustProxy::Networks(vec!["192.0.2.0/24".parse().unwrap()]), false),
@@ -113,7 +113,7 @@ async fn nobody_chooses_their_address_unless_their_proxy_is_trusted() {
 }
 
 #[tokio::test]
-async fn administration_and_the_public_are_bound_to_addresses_too() {
+async fn admin_and_public_policies_respect_ip_restrictions() {
     let (server, admin, guest, policy) = behind_a_proxy(TrustProxy::Hops(1)).await;
     let path = format!("/policies/{}", policy.as_str().unwrap());
     admin.patch(&path, &json!({"admin_access": true, "enforce_tfa": true})).await.ok();
@@ -141,7 +141,7 @@ async fn administration_and_the_public_are_bound_to_addresses_too() {
 }
 
 #[tokio::test]
-async fn what_is_no_address_is_refused() {
+async fn invalid_ip_addresses_are_refused() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
 
@@ -150,7 +150,7 @@ async fn what_is_no_address_is_refused() {
         let refused = admin.post("/policies", &policy).await;
         refused.refused(400, "INVALID_PAYLOAD");
         // A value that is not a list of texts is refused as such, before its contents are checked.
-        let texts = ["\"ip_access\" takes addresses", "\"ip_access\" must be a list of texts"];
+        let texts = ["\"ip_access\" takes addresses", "\"ip_access\" must be a list of strings"];
         assert!(texts.iter().any(|text| refused.message().contains(text)), "{}", refused.text);
     }
     for fine in [json!(null), json!([]), json!("10.0.0.1,10.0.0.2"), json!(["::1", "fd00::/8"])] {

@@ -42,7 +42,7 @@ async fn mighty(server: &TestServer, name: &str, collections: &[&str]) -> User {
 }
 
 #[tokio::test]
-async fn all_rights_over_accounts_make_and_touch_no_administrator() {
+async fn user_permissions_cannot_create_or_change_administrators() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let (role, policy, _) = grounds(&admin).await;
@@ -108,7 +108,7 @@ async fn all_rights_over_accounts_make_and_touch_no_administrator() {
 }
 
 #[tokio::test]
-async fn no_permission_allows_to_change_what_rights_are_made_of() {
+async fn permissions_cannot_allow_changes_to_access_control_tables() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let (role, policy, access) = grounds(&admin).await;
@@ -190,7 +190,7 @@ const WAYS: [&str; 7] = [
 ];
 
 #[tokio::test]
-async fn the_last_active_administrator_stays() {
+async fn the_last_active_administrator_cannot_be_removed() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let grounds = grounds(&admin).await;
@@ -218,7 +218,7 @@ async fn second_administrator(server: &TestServer, admin: &User) -> User {
 }
 
 #[tokio::test]
-async fn with_another_administrator_each_may_go() {
+async fn an_administrator_can_be_removed_if_another_remains() {
     for what in WAYS {
         let server = TestServer::start().await;
         let admin = server.admin().await;
@@ -238,7 +238,7 @@ async fn with_another_administrator_each_may_go() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn two_administrators_who_suspend_each_other_at_once_do_not_both_go() {
+async fn concurrent_suspensions_leave_one_administrator() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let second = second_administrator(&server, &admin).await;

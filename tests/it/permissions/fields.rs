@@ -7,7 +7,7 @@ use crate::support::Socket;
 use crate::support::TestServer;
 
 #[tokio::test]
-async fn a_field_outside_the_permission_is_refused_by_name_and_nothing_is_written() {
+async fn a_write_to_a_forbidden_field_is_refused_with_its_name() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let writer = server
@@ -48,7 +48,7 @@ async fn a_field_outside_the_permission_is_refused_by_name_and_nothing_is_writte
 }
 
 #[tokio::test]
-async fn only_administrators_choose_keys_even_where_all_fields_may_be_written() {
+async fn only_administrators_choose_keys() {
     let server = TestServer::start().await;
     let (admin, alice) = (server.admin().await, server.member("alice").await);
     let mut socket = Socket::signed_in(&server, &alice).await;
@@ -73,7 +73,7 @@ async fn only_administrators_choose_keys_even_where_all_fields_may_be_written() 
 }
 
 #[tokio::test]
-async fn an_author_cannot_be_made_up() {
+async fn the_author_of_a_message_cannot_be_forged() {
     let server = TestServer::start().await;
     let (admin, alice) = (server.admin().await, server.member("alice").await);
 
@@ -90,7 +90,7 @@ async fn an_author_cannot_be_made_up() {
 }
 
 #[tokio::test]
-async fn presets_fill_in_what_a_payload_does_not_say() {
+async fn presets_fill_in_missing_fields() {
     let server = TestServer::start().await;
     let preset = Permission::to("create", "messages").presets(json!({"content": "nothing said"}));
     let permissions = [preset, Permission::to("read", "messages")];
@@ -107,7 +107,7 @@ async fn presets_fill_in_what_a_payload_does_not_say() {
 }
 
 #[tokio::test]
-async fn validation_tells_every_broken_rule_and_writes_nothing() {
+async fn failed_validation_names_the_rule_and_writes_nothing() {
     let server = TestServer::start().await;
     let rule =
         json!({"_and": [{"content": {"_nnull": true}}, {"content": {"_starts_with": "ok"}}]});
@@ -145,7 +145,7 @@ async fn validation_tells_every_broken_rule_and_writes_nothing() {
 }
 
 #[tokio::test]
-async fn fields_may_differ_from_item_to_item() {
+async fn readable_fields_may_differ_between_items() {
     let server = TestServer::start().await;
     let permissions = [
         Permission::to("read", "messages").fields(&["id"]),
@@ -182,7 +182,7 @@ async fn fields_may_differ_from_item_to_item() {
 }
 
 #[tokio::test]
-async fn rights_to_different_fields_of_different_items_do_not_add_up_to_both() {
+async fn update_permissions_for_different_items_do_not_combine() {
     let server = TestServer::start().await;
     let on = |content: &str| json!({"content": {"_eq": content}});
     let permissions = [

@@ -32,7 +32,7 @@ fn queries() -> Vec<Json> {
 }
 
 #[tokio::test]
-async fn what_is_hidden_cannot_be_asked_about() {
+async fn hidden_fields_cannot_be_queried() {
     let server = TestServer::start().await;
     let permissions = [
         Permission::to("read", "messages").fields(&["id", "user_created"]),
@@ -61,7 +61,7 @@ async fn what_is_hidden_cannot_be_asked_about() {
 }
 
 #[tokio::test]
-async fn other_names_and_sums_do_not_tell_it_either() {
+async fn aliases_and_aggregates_do_not_reveal_hidden_fields() {
     let server = TestServer::start().await;
     let permissions = [Permission::to("read", "messages").fields(&["id"])];
     let (admin, reader) = (server.admin().await, server.user_with("reader", &permissions).await);
@@ -86,7 +86,7 @@ async fn other_names_and_sums_do_not_tell_it_either() {
 }
 
 #[tokio::test]
-async fn items_behind_a_relation_are_kept_to_those_one_may_see() {
+async fn related_items_are_limited_to_readable_ones() {
     let server = TestServer::start().await;
     let some = json!({"first_name": {"_eq": "alice"}});
     let permissions = [
@@ -115,7 +115,7 @@ async fn items_behind_a_relation_are_kept_to_those_one_may_see() {
 }
 
 #[tokio::test]
-async fn secrets_are_never_shown_compared_or_searched_even_for_administrators() {
+async fn secrets_cannot_be_read_or_searched_even_by_administrators() {
     let server = TestServer::start().await;
     let (admin, alice) = (server.admin().await, server.member("alice").await);
     let path = format!("/users/{}", alice.id);

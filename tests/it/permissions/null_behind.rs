@@ -7,7 +7,7 @@ use crate::support::Socket;
 use crate::support::TestServer;
 
 #[tokio::test]
-async fn a_rule_for_null_behind_a_relation_is_about_items_without_one_too() {
+async fn null_rules_on_related_fields_match_empty_relations() {
     let server = TestServer::start().await;
     server.allow_public(&[Permission::to("create", "messages")]).await;
     let named = server.member("alice").await;
@@ -35,7 +35,7 @@ async fn a_rule_for_null_behind_a_relation_is_about_items_without_one_too() {
 
 /// An author that the reader may not see is different from no author.
 #[tokio::test]
-async fn a_query_for_null_behind_a_relation_tells_nothing_of_what_is_hidden_there() {
+async fn null_filters_do_not_reveal_hidden_related_items() {
     let server = TestServer::start().await;
     server.allow_public(&[Permission::to("create", "messages")]).await;
     let (alice, bob) = (server.member("alice").await, server.member("bob").await);

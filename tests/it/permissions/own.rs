@@ -30,7 +30,7 @@ async fn reads(user: &User) -> bool {
 }
 
 #[tokio::test]
-async fn a_policy_of_an_account_holds_from_the_next_request_on_and_ends_so() {
+async fn account_policies_apply_and_end_with_the_next_request() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let alice = server.user_without_role("alice").await;
@@ -57,7 +57,7 @@ async fn a_policy_of_an_account_holds_from_the_next_request_on_and_ends_so() {
 }
 
 #[tokio::test]
-async fn a_policy_of_an_account_acts_on_its_open_sockets_alone() {
+async fn account_policies_affect_only_the_sockets_of_the_account() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let alice = server.user_without_role("alice").await;
@@ -88,7 +88,7 @@ async fn a_policy_of_an_account_acts_on_its_open_sockets_alone() {
 }
 
 #[tokio::test]
-async fn a_policy_or_an_account_of_the_same_key_brings_nothing_back() {
+async fn recreated_policies_and_accounts_do_not_regain_access() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let alice = server.user_without_role("alice").await;
@@ -114,7 +114,7 @@ async fn a_policy_or_an_account_of_the_same_key_brings_nothing_back() {
 
 /// There may be one such row per account. An unreadable one shows which requests read it.
 #[tokio::test]
-async fn a_change_of_rights_and_a_start_read_no_policies_of_accounts() {
+async fn account_policies_are_not_read_on_changes_or_at_startup() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let alice = server.user_without_role("alice").await;

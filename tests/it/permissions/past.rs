@@ -24,7 +24,7 @@ async fn said(server: &TestServer) {
 }
 
 #[tokio::test]
-async fn without_the_right_to_messages_it_shows_that_they_changed_and_nothing_of_them() {
+async fn revisions_hide_the_content_of_unreadable_messages() {
     let server = TestServer::start().await;
     said(&server).await;
     let permissions =
@@ -59,7 +59,7 @@ async fn without_the_right_to_messages_it_shows_that_they_changed_and_nothing_of
 }
 
 #[tokio::test]
-async fn the_message_as_it_was_decides_field_by_field() {
+async fn revisions_are_authorized_by_the_content_they_record() {
     let server = TestServer::start().await;
     said(&server).await;
     let permissions = [
@@ -86,7 +86,7 @@ async fn the_message_as_it_was_decides_field_by_field() {
 }
 
 #[tokio::test]
-async fn a_rule_that_looks_at_the_author_holds_for_what_was() {
+async fn author_rules_apply_to_revisions() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.member("alice").await, server.member("bob").await);
     alice.say("hers").await;
@@ -104,7 +104,7 @@ async fn a_rule_that_looks_at_the_author_holds_for_what_was() {
 }
 
 #[tokio::test]
-async fn rules_of_activity_hold_as_any_others() {
+async fn activity_rules_limit_rows_and_fields() {
     let server = TestServer::start().await;
     let own = json!({"user": {"_eq": "$CURRENT_USER"}});
     let read =

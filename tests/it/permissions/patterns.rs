@@ -39,7 +39,7 @@ async fn tried(pattern: &str, text: &str) -> (TestServer, Vec<crate::support::An
 }
 
 #[tokio::test]
-async fn a_long_text_for_a_pattern_that_looks_around_is_refused_in_words() {
+async fn long_texts_are_refused_for_lookaround_patterns() {
     let (server, answers, longest) = tried("/(?=x?)(a+)+$/", &"a".repeat(60_000)).await;
 
     for answer in answers {
@@ -51,14 +51,18 @@ async fn a_long_text_for_a_pattern_that_looks_around_is_refused_in_words() {
 }
 
 #[tokio::test]
-async fn a_pattern_that_takes_too_many_steps_keeps_nobody_waiting_and_says_so() {
+async fn slow_patterns_are_aborted_without_delaying_others() {
     let text = "a".repeat(8_000) + "!";
     let (server, answers, longest) = tried("/(?=x?)(a+)+$/", &text).await;
 
     for answer in answers {
         assert!([422, 503].contains(&answer.status), "{}", answer.text);
         if answer.status == 422 {
-            assert!(answer.message().contains("fits the rule"), "{}", answer.text);
+            assert!(
+                answer.message().contains("cannot be checked against its rule"),
+                "{}",
+                answer.text
+            );
         }
     }
     assert!(longest < Duration::from_secs(2), "{longest:?}");
@@ -66,7 +70,7 @@ async fn a_pattern_that_takes_too_many_steps_keeps_nobody_waiting_and_says_so() 
 }
 
 #[tokio::test]
-async fn a_pattern_that_looks_nowhere_is_tried_on_any_text() {
+async fn patterns_without_lookaround_accept_long_texts() {
     let (server, answers, _) = tried("/^(a+)+$/", &"a".repeat(60_000)).await;
 
     assert!(answers.iter().all(|answer| answer.status == 200));

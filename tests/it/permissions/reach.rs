@@ -7,7 +7,7 @@ use crate::support::Permission;
 use crate::support::TestServer;
 
 #[tokio::test]
-async fn lists_of_keys_name_only_what_one_may_see() {
+async fn relation_key_lists_contain_only_readable_items() {
     let server = TestServer::start().await;
     let own = json!({"id": {"_eq": "$CURRENT_USER"}});
     let permissions = [
@@ -36,7 +36,7 @@ async fn lists_of_keys_name_only_what_one_may_see() {
 }
 
 #[tokio::test]
-async fn rules_that_are_open_to_all_items_add_up() {
+async fn permissions_without_row_rules_combine_their_fields() {
     let server = TestServer::start().await;
     let permissions = [
         Permission::to("read", "messages").fields(&["id"]),
@@ -75,7 +75,7 @@ async fn rules_that_are_open_to_all_items_add_up() {
 }
 
 #[tokio::test]
-async fn presets_know_who_asks() {
+async fn presets_resolve_the_current_user_and_role() {
     let server = TestServer::start().await;
     let preset = Permission::to("create", "messages").presets(json!({"content": "$CURRENT_USER"}));
     let naming = Permission::to("update", "directus_users")

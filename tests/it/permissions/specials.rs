@@ -32,7 +32,7 @@ async fn kept(admin: &User) -> Vec<Json> {
 }
 
 #[tokio::test]
-async fn authors_and_times_are_the_servers_on_every_road() {
+async fn clients_cannot_set_authors_or_timestamps() {
     let server = TestServer::at_noon(|_| {}).await;
     let admin = server.admin().await;
     let all = ["create", "read", "update"].map(|action| Permission::to(action, "messages"));
@@ -91,7 +91,7 @@ async fn authors_and_times_are_the_servers_on_every_road() {
 }
 
 #[tokio::test]
-async fn secrets_are_hashed_and_hidden_on_every_road() {
+async fn secrets_are_hashed_and_masked_at_every_entry_point() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let bob = server.member("bob").await;

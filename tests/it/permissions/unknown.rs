@@ -36,7 +36,7 @@ fn queries(field: &str) -> Vec<Json> {
 }
 
 #[tokio::test]
-async fn what_is_hidden_is_told_in_the_words_for_what_is_not_there() {
+async fn hidden_fields_get_the_same_error_as_missing_fields() {
     let server = TestServer::start().await;
     let permissions = [
         Permission::to("read", "messages").fields(&["id", "user_created"]),
@@ -63,7 +63,7 @@ async fn what_is_hidden_is_told_in_the_words_for_what_is_not_there() {
 }
 
 #[tokio::test]
-async fn of_a_collection_that_one_may_not_read_nothing_is_told() {
+async fn an_unreadable_collection_always_returns_the_same_error() {
     let server = TestServer::start().await;
     let alice = server.user_with("alice", &[]).await;
 
@@ -88,7 +88,7 @@ async fn of_a_collection_that_one_may_not_read_nothing_is_told() {
 }
 
 #[tokio::test]
-async fn a_validation_is_about_what_is_sent() {
+async fn validation_rules_cannot_refer_to_related_fields() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let policy = admin.post("/policies", &json!({"name": "rules"})).await.ok()["id"].clone();
@@ -105,7 +105,7 @@ async fn a_validation_is_about_what_is_sent() {
 }
 
 #[tokio::test]
-async fn no_role_is_above_itself() {
+async fn role_hierarchies_cannot_contain_cycles() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let role = async |name: &str, parent: &Json| {
@@ -129,7 +129,7 @@ async fn no_role_is_above_itself() {
 }
 
 #[tokio::test]
-async fn a_search_finds_the_key_of_an_author_who_may_be_seen() {
+async fn a_search_matches_author_keys_only_if_readable() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
     let id = alice.say("hello").await;

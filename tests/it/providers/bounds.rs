@@ -18,7 +18,7 @@ use crate::providers::service;
 const DOCUMENT: &str = "/.well-known/openid-configuration";
 
 #[tokio::test]
-async fn a_provider_that_answers_nonsense_is_unavailable_and_asked_again_after_a_pause() {
+async fn a_broken_provider_is_unavailable_and_retried_after_a_pause() {
     let idp = Idp::start().await;
     let server = service(&idp, |_| {}).await;
     let mut browser = Browser::new(&server);
@@ -43,7 +43,7 @@ async fn a_provider_that_answers_nonsense_is_unavailable_and_asked_again_after_a
 }
 
 #[tokio::test]
-async fn the_document_of_another_issuer_is_not_taken() {
+async fn discovery_documents_of_another_issuer_are_refused() {
     let idp = Idp::start().await;
     idp.document("issuer", json!("https://evil.example"));
     let server = service(&idp, |_| {}).await;
@@ -55,7 +55,7 @@ async fn the_document_of_another_issuer_is_not_taken() {
 }
 
 #[tokio::test]
-async fn a_provider_that_never_answers_holds_up_only_those_who_want_it_and_those_not_for_long() {
+async fn an_unresponsive_provider_delays_only_its_own_sign_ins() {
     let idp = Idp::start().await;
     idp.feel(DOCUMENT, Some(Mood::Silent));
     // The service starts, and other clients are served.
@@ -72,12 +72,12 @@ async fn a_provider_that_never_answers_holds_up_only_those_who_want_it_and_those
         one.await.unwrap().refused(503, "SERVICE_UNAVAILABLE");
     }
 
-    assert_eq!(idp.hits(DOCUMENT), 1, "one asks for all");
+    assert_eq!(idp.hits(DOCUMENT), 1, "one request serves all clients");
     server.stop().await;
 }
 
 #[tokio::test]
-async fn while_a_provider_is_down_what_is_known_of_it_serves() {
+async fn cached_discovery_documents_are_used_during_outages() {
     let idp = Idp::start().await;
     let server = service(&idp, |_| {}).await;
     let mut browser = Browser::new(&server);
@@ -95,7 +95,7 @@ async fn while_a_provider_is_down_what_is_known_of_it_serves() {
 }
 
 #[tokio::test]
-async fn tokens_with_keys_that_nobody_knows_do_not_make_a_flood_of_requests() {
+async fn unknown_key_ids_do_not_flood_the_provider_with_requests() {
     let idp = Idp::start().await;
     let server = service(&idp, |_| {}).await;
     let mut browser = Browser::new(&server);
@@ -117,7 +117,7 @@ async fn tokens_with_keys_that_nobody_knows_do_not_make_a_flood_of_requests() {
 }
 
 #[tokio::test]
-async fn a_provider_that_dies_during_a_sign_in_is_told_as_a_reason() {
+async fn a_provider_failure_during_sign_in_is_reported_as_a_reason() {
     let idp = Idp::start().await;
     let server = service(&idp, |provider| provider.timeout = Duration::from_millis(300)).await;
     let mut browser = Browser::new(&server);

@@ -77,16 +77,16 @@ fn bends(idp: &Idp) -> Vec<(&'static str, Bend)> {
         ("expired long ago", with("exp", json!(NOON - 3600))),
         ("no expiry", without("exp")),
         ("issued tomorrow", with("iat", json!(NOON + 86_400))),
-        ("good tomorrow", with("nbf", json!(NOON + 86_400))),
-        ("nobody", without("sub")),
-        ("nobody in particular", with("sub", json!(""))),
+        ("not valid yet", with("nbf", json!(NOON + 86_400))),
+        ("no subject", without("sub")),
+        ("an empty subject", with("sub", json!(""))),
         ("another access token", with("at_hash", json!("AAAAAAAAAAAAAAAAAAAAAA"))),
         ("another client of the same provider", with("azp", json!("another"))),
     ]
 }
 
 #[tokio::test]
-async fn an_id_token_that_proves_nothing_lets_nobody_in() {
+async fn invalid_id_tokens_are_refused() {
     let idp = Idp::start().await;
     let server = service(&idp, |_| {}).await;
     assert_eq!(server.clock.now(), Timestamp::from_millis(NOON * 1000));
@@ -97,7 +97,7 @@ async fn an_id_token_that_proves_nothing_lets_nobody_in() {
         let answer = browser.sign_in(&idp, claims(&idp, &server.clock, "ada"), json!({})).await;
         // A token that cannot be parsed counts as no answer.
         let reason = match what {
-            "NONE" | "no token" | "no issuer" | "no expiry" | "nobody" => "SERVICE_UNAVAILABLE",
+            "NONE" | "no token" | "no issuer" | "no expiry" | "no subject" => "SERVICE_UNAVAILABLE",
             _ => "INVALID_CREDENTIALS",
         };
         let location = format!("https://chat.example.com/room?reason={reason}");
@@ -112,7 +112,7 @@ async fn an_id_token_that_proves_nothing_lets_nobody_in() {
 }
 
 #[tokio::test]
-async fn keys_of_several_kinds_are_known_and_new_ones_are_fetched() {
+async fn key_rotation_is_followed_for_several_key_types() {
     let idp = Idp::start().await;
     let server = service(&idp, |_| {}).await;
     let mut browser = Browser::new(&server);
@@ -133,7 +133,7 @@ async fn keys_of_several_kinds_are_known_and_new_ones_are_fetched() {
 }
 
 #[tokio::test]
-async fn the_profile_of_somebody_else_is_not_taken_for_theirs() {
+async fn a_profile_of_another_subject_is_refused() {
     let idp = Idp::start().await;
     let server = service(&idp, |_| {}).await;
     let mut browser = Browser::new(&server);
@@ -150,7 +150,7 @@ async fn the_profile_of_somebody_else_is_not_taken_for_theirs() {
 }
 
 #[tokio::test]
-async fn what_came_back_once_does_not_come_back_again() {
+async fn a_callback_cannot_be_replayed() {
     let idp = Idp::start().await;
     let server = service(&idp, |_| {}).await;
     let mut browser = Browser::new(&server);
@@ -165,12 +165,12 @@ async fn what_came_back_once_does_not_come_back_again() {
         thief.cookies.insert("openid.idp".to_owned(), ticket.clone());
         refused(&thief.back(&page, &code).await, "INVALID_CREDENTIALS");
     }
-    assert_eq!(idp.hits("/token"), 1, "the provider is not even asked");
+    assert_eq!(idp.hits("/token"), 1, "a replayed callback sends no request to the provider");
     server.stop().await;
 }
 
 #[tokio::test]
-async fn what_another_browser_began_ends_nowhere() {
+async fn a_sign_in_cannot_be_completed_in_another_browser() {
     let idp = Idp::start().await;
     let server = service(&idp, |_| {}).await;
     let (mut victim, mut attacker) = (Browser::new(&server), Browser::new(&server));
@@ -200,7 +200,7 @@ async fn what_another_browser_began_ends_nowhere() {
 }
 
 #[tokio::test]
-async fn a_code_is_good_for_the_browser_it_was_made_for() {
+async fn an_authorization_code_cannot_be_used_by_another_browser() {
     let idp = Idp::start().await;
     let server = service(&idp, |_| {}).await;
     let (mut victim, mut attacker) = (Browser::new(&server), Browser::new(&server));
@@ -219,7 +219,7 @@ async fn a_code_is_good_for_the_browser_it_was_made_for() {
 }
 
 #[tokio::test]
-async fn an_answer_that_says_it_is_another_providers_is_refused() {
+async fn callbacks_with_another_issuer_are_refused() {
     let idp = Idp::start().await;
     let server = service(&idp, |_| {}).await;
     let mut browser = Browser::new(&server);

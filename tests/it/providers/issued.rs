@@ -64,7 +64,7 @@ fn without(name: &str) -> Json {
 }
 
 #[tokio::test]
-async fn such_a_token_counts_wherever_an_access_token_does() {
+async fn issuer_tokens_are_accepted_wherever_access_tokens_are() {
     let idp = Idp::start().await;
     let server = service(&idp, |_| {}).await;
     server.allow_public(&[Permission::to("read", "messages")]).await;
@@ -94,12 +94,12 @@ async fn such_a_token_counts_wherever_an_access_token_does() {
     let id = me["id"].as_str().unwrap();
     let lines = admin.get(&format!("/activity?filter[item][_eq]={id}&fields=action")).await.ok();
     assert_eq!(lines, json!([{"action": "create"}]));
-    assert_eq!(idp.hits("/jwks"), 1, "the keys are kept");
+    assert_eq!(idp.hits("/jwks"), 1, "the keys are cached");
     server.stop().await;
 }
 
 #[tokio::test]
-async fn many_requests_at_once_with_a_first_token_make_one_account() {
+async fn concurrent_first_requests_create_one_account() {
     let idp = Idp::start().await;
     let server = service(&idp, |_| {}).await;
     let token = Key::curve().sign(&claims("ada"));
@@ -147,9 +147,9 @@ fn bent() -> Vec<(&'static str, String)> {
     vec![
         ("another key", own.clone().named("one").sign(&claims("ada"))),
         ("an unknown key", own.sign(&claims("ada"))),
-        ("a key that it brings along", own.sign_with(&embedded, &claims("ada"))),
+        ("an embedded key", own.sign_with(&embedded, &claims("ada"))),
         (
-            "a key that it brings along for a known one",
+            "an embedded key with the identifier of a known one",
             own.sign_with(&embedded_as_one, &claims("ada")),
         ),
         ("another key without a name", own.sign_with(&none, &claims("ada"))),
@@ -160,27 +160,27 @@ fn bent() -> Vec<(&'static str, String)> {
         ("None", raw(json!({"alg": "None"}), "")),
         ("no algorithm", raw(json!({"kid": "one"}), "")),
         ("a made up signature", raw(json!({"alg": "RS256", "kid": "one"}), "c2lnbmF0dXJl")),
-        ("a header that is none", raw(json!("x"), "c2lnbmF0dXJl")),
+        ("an invalid header", raw(json!("x"), "c2lnbmF0dXJl")),
         (
-            "what has to be understood",
+            "an unknown critical header",
             raw(json!({"alg": "RS256", "kid": "one", "crit": ["b64"]}), "x"),
         ),
         ("another audience", one.sign(&with("aud", json!("billing")))),
         ("an audience that begins alike", one.sign(&with("aud", json!("chat2")))),
         ("no audience", one.sign(&without("aud"))),
         ("no expiry", one.sign(&without("exp"))),
-        ("an expiry that is none", one.sign(&with("exp", json!("tomorrow")))),
-        ("good tomorrow", one.sign(&with("nbf", json!(NOON + 86_400)))),
-        ("a beginning that is none", one.sign(&with("nbf", json!("now")))),
-        ("nobody", one.sign(&without("sub"))),
-        ("nobody in particular", one.sign(&with("sub", json!("")))),
-        ("a list of people", one.sign(&with("sub", json!(["ada"])))),
-        ("a name without end", one.sign(&with("sub", json!("a".repeat(256))))),
+        ("an invalid expiry", one.sign(&with("exp", json!("tomorrow")))),
+        ("not valid yet", one.sign(&with("nbf", json!(NOON + 86_400)))),
+        ("an invalid start", one.sign(&with("nbf", json!("now")))),
+        ("no subject", one.sign(&without("sub"))),
+        ("an empty subject", one.sign(&with("sub", json!("")))),
+        ("a list of subjects", one.sign(&with("sub", json!(["ada"])))),
+        ("an overlong subject", one.sign(&with("sub", json!("a".repeat(256))))),
     ]
 }
 
 #[tokio::test]
-async fn a_token_that_proves_nothing_is_nobody() {
+async fn invalid_issuer_tokens_are_refused() {
     let idp = Idp::start().await;
     let server = service(&idp, |_| {}).await;
 
@@ -206,7 +206,7 @@ async fn a_token_that_proves_nothing_is_nobody() {
 }
 
 #[tokio::test]
-async fn a_token_is_good_until_it_expires_to_the_second() {
+async fn issuer_tokens_expire_exactly_on_time() {
     let idp = Idp::start().await;
     let server = service(&idp, |_| {}).await;
     let client = server.anonymous().bearing(&Key::one().sign(&claims("ada")));
@@ -221,7 +221,7 @@ async fn a_token_is_good_until_it_expires_to_the_second() {
 }
 
 #[tokio::test]
-async fn a_socket_has_what_the_token_gave_until_the_token_expires() {
+async fn a_socket_sign_in_ends_when_its_issuer_token_expires() {
     let idp = Idp::start().await;
     let mut config = issuer(&idp);
     config.admission.register = true;
@@ -245,7 +245,7 @@ async fn a_socket_has_what_the_token_gave_until_the_token_expires() {
 }
 
 #[tokio::test]
-async fn an_account_that_cannot_be_used_ends_access_and_open_sockets_at_once() {
+async fn suspended_or_reassigned_accounts_lose_access_at_once() {
     let idp = Idp::start().await;
     let server = service(&idp, |_| {}).await;
     server.allow_public(&[Permission::to("read", "messages")]).await;
@@ -265,14 +265,14 @@ async fn an_account_that_cannot_be_used_ends_access_and_open_sockets_at_once() {
             admin.patch(&format!("/users/{id}"), &json!({"status": "active"})).await.ok();
         } else {
             let other = client.get("/users/me").await.ok();
-            assert_ne!(other["id"], id, "the account is somebody else's now");
+            assert_ne!(other["id"], id, "the account belongs to another subject now");
         }
     }
     server.stop().await;
 }
 
 #[tokio::test]
-async fn accounts_are_made_only_where_the_settings_say_so_and_never_over_an_address() {
+async fn accounts_are_created_as_configured_and_never_linked_by_email() {
     let idp = Idp::start().await;
     let server = service(&idp, |issuer| issuer.admission.register = false).await;
     let ada = server.anonymous().bearing(&Key::one().sign(&claims("ada")));
@@ -297,7 +297,7 @@ async fn accounts_are_made_only_where_the_settings_say_so_and_never_over_an_addr
 }
 
 #[tokio::test]
-async fn new_keys_are_fetched_and_old_ones_forgotten_at_a_bounded_rate() {
+async fn issuer_keys_are_refreshed_at_a_limited_rate() {
     let idp = Idp::start().await;
     let server = service(&idp, |_| {}).await;
     let ask = async |key: &Key| {
@@ -313,7 +313,7 @@ async fn new_keys_are_fetched_and_old_ones_forgotten_at_a_bounded_rate() {
     assert!(idp.hits("/jwks") <= 2);
     server.clock.advance(Duration::from_secs(31));
     idp.keys(&[&Key::two()]);
-    assert_eq!(ask(&Key::two()).await, 200, "a new key is known at once");
+    assert_eq!(ask(&Key::two()).await, 200, "a new key is accepted at once");
     let hits = idp.hits("/jwks");
     // A token that was accepted before, signed with a key that was revoked.
     assert_eq!(ask(&Key::one()).await, 403);
@@ -326,7 +326,7 @@ async fn new_keys_are_fetched_and_old_ones_forgotten_at_a_bounded_rate() {
 }
 
 #[tokio::test]
-async fn without_its_keys_a_token_may_be_good_and_whoever_shows_it_is_told_to_try_again() {
+async fn unavailable_issuer_keys_yield_a_retryable_error() {
     let idp = Idp::start().await;
     idp.feel("/jwks", Some(Mood::Broken));
     let server = service(&idp, |_| {}).await;

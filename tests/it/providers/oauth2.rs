@@ -30,7 +30,7 @@ async fn plain(idp: &Idp) -> TestServer {
 }
 
 #[tokio::test]
-async fn whoever_the_profile_is_about_is_signed_in() {
+async fn oauth2_sign_in_identifies_the_user_by_the_profile() {
     let idp = Idp::start().await;
     let server = plain(&idp).await;
     let mut browser = Browser::new(&server);
@@ -49,7 +49,7 @@ async fn whoever_the_profile_is_about_is_signed_in() {
 }
 
 #[tokio::test]
-async fn what_proves_nothing_lets_nobody_in() {
+async fn sign_in_fails_without_a_valid_profile_or_code() {
     let idp = Idp::start().await;
     let server = plain(&idp).await;
     let mut browser = Browser::new(&server);

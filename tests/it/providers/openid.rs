@@ -21,7 +21,7 @@ use crate::support::Socket;
 use crate::support::error;
 
 #[tokio::test]
-async fn whoever_the_provider_knows_is_signed_in_by_a_session_of_their_own() {
+async fn openid_sign_in_creates_an_account_and_a_session() {
     let idp = Idp::start().await;
     let server = service(&idp, |_| {}).await;
     let mut browser = Browser::new(&server);
@@ -63,7 +63,7 @@ async fn whoever_the_provider_knows_is_signed_in_by_a_session_of_their_own() {
     let refreshed = crate::support::Answer::to(request.body(refresh)).await;
     refreshed.ok();
     let hits = idp.hits("/token");
-    assert_eq!(hits, 1, "a refresh asks nobody");
+    assert_eq!(hits, 1, "a refresh sends no request to the provider");
     let admin = server.admin().await;
     let lines = "/activity?filter[collection][_eq]=directus_users&fields=action,item&sort=id";
     let lines = admin.get(lines).await.ok();
@@ -75,7 +75,7 @@ async fn whoever_the_provider_knows_is_signed_in_by_a_session_of_their_own() {
 }
 
 #[tokio::test]
-async fn what_binds_it_to_the_browser_is_kept_from_scripts_and_other_sites_and_goes_with_it() {
+async fn the_state_cookie_is_protected_and_removed_after_the_callback() {
     let idp = Idp::start().await;
     let server = service(&idp, |_| {}).await;
     let mut browser = Browser::new(&server);
@@ -89,14 +89,14 @@ async fn what_binds_it_to_the_browser_is_kept_from_scripts_and_other_sites_and_g
     assert!(cookie.contains("Max-Age=600; Path=/;"), "{cookie}");
     assert!(cookie.ends_with("; HttpOnly; Secure; SameSite=Lax"), "{cookie}");
     for secret in ["state", "nonce"] {
-        assert!(!cookie.contains(&parameter(&page, secret)), "{secret} shows");
+        assert!(!cookie.contains(&parameter(&page, secret)), "the cookie reveals {secret}");
     }
     assert!(back.cookie("openid.idp").unwrap().starts_with("openid.idp=; Max-Age=0;"));
     server.stop().await;
 }
 
 #[tokio::test]
-async fn somebody_who_comes_again_has_the_account_they_had() {
+async fn a_repeated_sign_in_uses_the_same_account() {
     let idp = Idp::start().await;
     let server = service(&idp, |_| {}).await;
     let (mut first, mut second) = (Browser::new(&server), Browser::new(&server));
@@ -110,13 +110,13 @@ async fn somebody_who_comes_again_has_the_account_they_had() {
 
     let id = first.me().await["id"].clone();
     assert_eq!(second.me().await["id"], id);
-    assert_eq!(second.me().await["email"], "ada@example.com", "nothing is taken over unasked");
+    assert_eq!(second.me().await["email"], "ada@example.com", "the profile is not synchronized");
     assert_ne!(other.me().await["id"], id);
     server.stop().await;
 }
 
 #[tokio::test]
-async fn names_and_address_follow_the_provider_where_the_settings_say_so() {
+async fn profile_fields_are_synchronized_if_configured() {
     let idp = Idp::start().await;
     let server = service(&idp, |provider| provider.admission.sync = true).await;
     server.member("taken").await;
@@ -130,9 +130,9 @@ async fn names_and_address_follow_the_provider_where_the_settings_say_so() {
     assert_eq!((&me["email"], &me["first_name"]), (&json!("b@example.com"), &json!("Ada")));
 
     for (profile, why) in [
-        (json!({"email": "taken@example.com", "given_name": "Countess"}), "it is taken"),
-        (json!({"email": "c@example.com", "email_verified": false}), "it is not confirmed"),
-        (json!({"email": "no address"}), "it is none"),
+        (json!({"email": "taken@example.com", "given_name": "Countess"}), "the address is taken"),
+        (json!({"email": "c@example.com", "email_verified": false}), "the address is not verified"),
+        (json!({"email": "no address"}), "the address is invalid"),
     ] {
         arrived(&browser.sign_in(&idp, ada(), profile).await);
         assert_eq!(browser.me().await["email"], "b@example.com", "{why}");
@@ -142,7 +142,7 @@ async fn names_and_address_follow_the_provider_where_the_settings_say_so() {
 }
 
 #[tokio::test]
-async fn the_settings_say_which_cookie_a_page_gets_and_without_a_page_there_is_none() {
+async fn sign_in_returns_the_configured_cookie_or_json_tokens() {
     let idp = Idp::start().await;
     let server = service(&idp, |provider| provider.mode = ProviderMode::Cookie).await;
     let mut browser = Browser::new(&server);
@@ -167,7 +167,7 @@ async fn the_settings_say_which_cookie_a_page_gets_and_without_a_page_there_is_n
 }
 
 #[tokio::test]
-async fn without_registration_only_those_come_in_who_have_an_account() {
+async fn without_registration_sign_in_requires_an_account() {
     let idp = Idp::start().await;
     let server = service(&idp, |provider| provider.admission.register = false).await;
     let admin = server.admin().await;
@@ -188,7 +188,7 @@ async fn without_registration_only_those_come_in_who_have_an_account() {
 }
 
 #[tokio::test]
-async fn nobody_gets_into_an_account_by_having_its_address() {
+async fn a_matching_email_does_not_give_access_to_an_account() {
     let idp = Idp::start().await;
     let server = service(&idp, |_| {}).await;
     let bob = server.member("bob").await;
@@ -209,7 +209,7 @@ async fn nobody_gets_into_an_account_by_having_its_address() {
 }
 
 #[tokio::test]
-async fn an_account_is_made_only_for_a_confirmed_address_where_the_settings_say_so() {
+async fn new_accounts_require_a_verified_email_if_configured() {
     let idp = Idp::start().await;
     let server = service(&idp, |provider| provider.admission.verified_email = true).await;
     let mut browser = Browser::new(&server);
@@ -229,7 +229,7 @@ async fn an_account_is_made_only_for_a_confirmed_address_where_the_settings_say_
 }
 
 #[tokio::test]
-async fn an_account_that_cannot_be_used_is_not_entered_and_one_that_is_suspended_is_left() {
+async fn inactive_accounts_cannot_sign_in_and_lose_their_session() {
     let idp = Idp::start().await;
     let server = service(&idp, |_| {}).await;
     let admin = server.admin().await;
@@ -249,7 +249,7 @@ async fn an_account_that_cannot_be_used_is_not_entered_and_one_that_is_suspended
 }
 
 #[tokio::test]
-async fn whoever_comes_by_a_provider_comes_by_no_password() {
+async fn provider_accounts_cannot_sign_in_with_a_password() {
     let idp = Idp::start().await;
     let server = service(&idp, |_| {}).await;
     let admin = server.admin().await;
@@ -271,7 +271,7 @@ async fn whoever_comes_by_a_provider_comes_by_no_password() {
 }
 
 #[tokio::test]
-async fn an_account_with_a_second_factor_here_is_not_entered_without_it() {
+async fn a_local_second_factor_blocks_provider_sign_in() {
     let idp = Idp::start().await;
     let server = service(&idp, |_| {}).await;
     let (admin, bob) = (server.admin().await, server.member("bob").await);
@@ -290,7 +290,7 @@ async fn an_account_with_a_second_factor_here_is_not_entered_without_it() {
 }
 
 #[tokio::test]
-async fn whom_a_provider_lets_into_an_account_is_for_administrators_to_say() {
+async fn only_administrators_change_provider_identities() {
     let idp = Idp::start().await;
     let server = service(&idp, |_| {}).await;
     let all = [
@@ -319,7 +319,7 @@ async fn whom_a_provider_lets_into_an_account_is_for_administrators_to_say() {
 }
 
 #[tokio::test]
-async fn providers_are_listed_and_passwords_can_be_switched_off_on_every_road() {
+async fn providers_are_listed_and_password_sign_in_can_be_disabled() {
     let idp = Idp::start().await;
     let server = service_with(&idp, |config| config.providers.disable_default = true).await;
 
@@ -333,12 +333,12 @@ async fn providers_are_listed_and_passwords_can_be_switched_off_on_every_road() 
     let mut socket = Socket::connect(&server).await;
     let auth = json!({"type": "auth", "email": email, "password": password});
     assert_eq!(error(&socket.ask(&auth).await).1, "AUTH_FAILED");
-    assert_eq!(idp.hits("/.well-known/openid-configuration"), 0, "nothing is asked unasked");
+    assert_eq!(idp.hits("/.well-known/openid-configuration"), 0, "no request before a sign-in");
     server.stop().await;
 }
 
 #[tokio::test]
-async fn a_form_of_the_provider_is_led_back_to_where_the_cookie_counts() {
+async fn a_form_post_callback_is_redirected_to_a_get_request() {
     let idp = Idp::start().await;
     let server = service(&idp, |_| {}).await;
     let mut browser = Browser::new(&server);
@@ -356,7 +356,7 @@ async fn a_form_of_the_provider_is_led_back_to_where_the_cookie_counts() {
 }
 
 #[tokio::test]
-async fn whoever_is_not_let_through_comes_back_with_a_reason() {
+async fn a_denied_sign_in_returns_with_a_reason() {
     let idp = Idp::start().await;
     let server = service(&idp, |_| {}).await;
     let mut browser = Browser::new(&server);
@@ -378,7 +378,7 @@ async fn whoever_is_not_let_through_comes_back_with_a_reason() {
 }
 
 #[tokio::test]
-async fn nobody_is_sent_where_the_settings_do_not_lead() {
+async fn redirects_are_limited_to_configured_urls() {
     let idp = Idp::start().await;
     let server = service(&idp, |_| {}).await;
     let mut browser = Browser::new(&server);
@@ -406,12 +406,12 @@ async fn nobody_is_sent_where_the_settings_do_not_lead() {
     let code = idp.approve(&page, claims(&idp, &server.clock, "ada"), json!({}));
     let code = format!("{code}&redirect=https://evil.example/");
     arrived(&browser.back(&page, &code).await);
-    assert_eq!(idp.hits("/.well-known/openid-configuration"), 1, "the document is kept");
+    assert_eq!(idp.hits("/.well-known/openid-configuration"), 1, "the document is cached");
     server.stop().await;
 }
 
 #[tokio::test]
-async fn a_provider_that_nobody_has_named_is_not_there() {
+async fn unknown_providers_are_not_found() {
     let idp = Idp::start().await;
     let server = service(&idp, |_| {}).await;
     let mut browser = Browser::new(&server);
@@ -428,7 +428,7 @@ async fn a_provider_that_nobody_has_named_is_not_there() {
 }
 
 #[tokio::test]
-async fn somebody_may_take_ten_minutes_at_the_provider_and_no_more() {
+async fn a_sign_in_expires_after_ten_minutes() {
     let idp = Idp::start().await;
     let server = service(&idp, |_| {}).await;
     let mut browser = Browser::new(&server);
@@ -446,7 +446,7 @@ async fn somebody_may_take_ten_minutes_at_the_provider_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_role_that_is_not_there_is_told_to_the_operator_and_nobody_is_let_in_without_it() {
+async fn sign_in_is_unavailable_while_the_configured_role_is_missing() {
     let idp = Idp::start().await;
     let role = uuid::Uuid::from_u128(7);
     let server = service(&idp, |provider| provider.admission.role = Some(role)).await;

@@ -76,13 +76,13 @@ impl Tally {
         let dividing = self.dividing.get();
         assert!(
             refused * 4 < all && dividing * 5 > all,
-            "of {all} filters {refused} have no meaning, {dividing} fit some and not all"
+            "of {all} filters {refused} are invalid, {dividing} match some rows but not all"
         );
     }
 }
 
 #[test]
-fn the_database_and_memory_find_the_same() {
+fn database_and_memory_return_the_same_rows() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (server, admin, given) = runtime.block_on(async {
         // The clock is stopped, so that `$NOW` is the same for both.
@@ -126,7 +126,7 @@ fn the_database_and_memory_find_the_same() {
             let expected_status = if memory.is_some() { 200 } else { 400 };
             prop_assert_eq!(answer.status, expected_status, "{}: {}", filter, &answer.text);
             tally.note(memory.as_deref(), records.len());
-            prop_assert_eq!(database, memory, "database, memory, by {}", filter);
+            prop_assert_eq!(database, memory, "database and memory differ for {}", filter);
         }
         for (word, order) in searches {
             let query = json!({"search": word, "fields": ["id"], "sort": order, "limit": -1});
@@ -135,7 +135,7 @@ fn the_database_and_memory_find_the_same() {
                 runtime.block_on(admin.search("/items/messages", &json!({"query": query})));
             let database: Vec<_> =
                 answer.ok().as_array().unwrap().iter().map(|row| row["id"].as_i64()).collect();
-            prop_assert_eq!(database, memory, "database, memory, by {}", query);
+            prop_assert_eq!(database, memory, "database and memory differ for {}", query);
         }
         Ok(())
     });

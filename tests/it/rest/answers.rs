@@ -17,7 +17,7 @@ async fn fill(alice: &User) {
 }
 
 #[tokio::test]
-async fn an_answer_has_a_length() {
+async fn response_size_is_limited() {
     let server = TestServer::with(|config| config.query.answer_bytes_max = 100_000).await;
     let alice = server.member("alice").await;
     for _ in 0..5 {
@@ -29,7 +29,7 @@ async fn an_answer_has_a_length() {
     alice.say(&"one more".repeat(100)).await;
     let long = alice.get(LIST).await;
     long.refused(403, "LIMIT_EXCEEDED");
-    assert!(long.text.contains("ask for fewer items or fields"), "{}", long.text);
+    assert!(long.text.contains("request fewer items or fields"), "{}", long.text);
     let filter = json!({"query": {"fields": ["content"], "filter": {"id": {"_gt": 0}}}});
     alice.search("/items/messages", &filter).await.refused(403, "LIMIT_EXCEEDED");
     alice.get("/items/messages?fields=id&limit=-1").await.ok();
@@ -37,8 +37,12 @@ async fn an_answer_has_a_length() {
 }
 
 #[tokio::test]
-async fn who_does_not_read_their_answers_gets_no_more_and_nobody_else_is_kept_waiting() {
-    let server = TestServer::with(|config| config.server.answers_bytes_max = 16 << 20).await;
+async fn unread_responses_are_limited_per_account() {
+    let server = TestServer::with(|config| {
+        config.server.answers_bytes_max = 16 << 20;
+        config.store.mutation_bytes_max = 32 << 20;
+    })
+    .await;
     let (alice, bob) = (server.member("alice").await, server.member("bob").await);
     fill(&alice).await;
 

@@ -55,7 +55,7 @@ fn with_header(header: &Json, claims: &Json, signature: &str) -> String {
 }
 
 #[tokio::test]
-async fn no_made_up_token_is_anybody() {
+async fn forged_and_revoked_tokens_are_refused_everywhere() {
     let server = server().await;
     let (alice, admin) = (server.member("alice").await, server.admin().await);
     let (gone, ended) = (server.member("gone").await, server.member("ended").await);
@@ -85,12 +85,12 @@ async fn no_made_up_token_is_anybody() {
         ("a deleted account", gone.token.clone(), "INVALID_CREDENTIALS"),
         ("an ended session", ended.token.clone(), "INVALID_CREDENTIALS"),
         (
-            "a session nobody has",
+            "an unknown session",
             hs256(&with(&own, "session", json!("a7e169a7-3a52-4ac8-9f02-2d6a5c6a2f3b"))),
             "INVALID_CREDENTIALS",
         ),
         (
-            "another's session",
+            "the session of another account",
             hs256(&with(&own, "session", admins["session"].clone())),
             "INVALID_CREDENTIALS",
         ),
@@ -126,7 +126,7 @@ async fn no_made_up_token_is_anybody() {
 }
 
 #[tokio::test]
-async fn a_sign_in_never_takes_over_the_session_it_is_sent_with() {
+async fn sign_in_does_not_adopt_a_planted_session() {
     let server = server().await;
     let (mallory, alice) = (server.member("mallory").await, server.member("alice").await);
     let login = async |user: &User, cookie: &str| {
@@ -156,7 +156,7 @@ async fn a_sign_in_never_takes_over_the_session_it_is_sent_with() {
 }
 
 #[tokio::test]
-async fn no_cookie_goes_out_without_its_attributes() {
+async fn every_auth_cookie_has_its_security_attributes() {
     for secure in [false, true] {
         let server = TestServer::with(|config| {
             config.auth.refresh_cookie.secure = secure;
@@ -200,7 +200,7 @@ async fn no_cookie_goes_out_without_its_attributes() {
 /// hash check the difference would be most of the time. The test runs without `LOGIN_STALL_TIME`,
 /// which hides such differences in production.
 #[tokio::test]
-async fn the_time_of_a_refusal_does_not_tell_whether_there_is_an_account() {
+async fn sign_in_timing_does_not_reveal_whether_an_account_exists() {
     let server = TestServer::with(|config| {
         config.auth.hash = HashConfig { memory_kib: 8192, passes: 2, lanes: 1 };
         config.auth.throttle = false;

@@ -21,7 +21,7 @@ fn nested(depth: usize) -> Json {
 }
 
 #[tokio::test]
-async fn a_body_over_the_limit_is_refused_and_nothing_happens() {
+async fn a_body_over_the_limit_is_refused_without_effect() {
     let server = TestServer::with(|config| {
         config.server.body_bytes_max = LIMIT;
         config.query.text_max = 10 * LIMIT;
@@ -46,7 +46,7 @@ async fn a_body_over_the_limit_is_refused_and_nothing_happens() {
 }
 
 #[tokio::test]
-async fn json_nests_32_levels_and_no_more() {
+async fn json_nesting_is_limited_to_32_levels() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
 
@@ -62,7 +62,7 @@ async fn json_nests_32_levels_and_no_more() {
 }
 
 #[tokio::test]
-async fn how_deep_json_nests_is_a_setting() {
+async fn json_nesting_limit_is_configurable() {
     for most in [8, 40] {
         let server = TestServer::with(move |config| config.server.json_depth_max = most).await;
         let alice = server.member("alice").await;
@@ -86,7 +86,7 @@ async fn how_deep_json_nests_is_a_setting() {
 }
 
 #[tokio::test]
-async fn half_of_a_character_is_read_as_browsers_send_it() {
+async fn unpaired_surrogates_become_replacement_characters() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
 
@@ -100,7 +100,7 @@ async fn half_of_a_character_is_read_as_browsers_send_it() {
 }
 
 #[tokio::test]
-async fn what_is_no_json_is_refused() {
+async fn malformed_json_and_scalar_bodies_are_refused() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
 
@@ -123,7 +123,7 @@ const OTHER_TYPES: [&str; 3] =
     ["text/plain", "application/x-www-form-urlencoded", "application/jsonx"];
 
 #[tokio::test]
-async fn values_of_items_in_a_body_of_another_type_are_refused_by_name() {
+async fn item_writes_require_a_json_content_type() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let id = admin.say("here").await;
@@ -159,7 +159,7 @@ async fn values_of_items_in_a_body_of_another_type_are_refused_by_name() {
 }
 
 #[tokio::test]
-async fn where_messages_may_be_empty_a_body_of_another_type_counts_as_none() {
+async fn non_json_bodies_count_as_empty_without_require_content() {
     let server = TestServer::with(|config| config.query.require_content = false).await;
     let alice = server.member("alice").await;
 
@@ -173,7 +173,7 @@ async fn where_messages_may_be_empty_a_body_of_another_type_counts_as_none() {
 }
 
 #[tokio::test]
-async fn a_text_has_a_longest_length() {
+async fn text_length_is_limited() {
     let server = TestServer::with(|config| config.query.text_max = 10).await;
     let alice = server.member("alice").await;
 
@@ -251,7 +251,7 @@ async fn a_compressed_body_is_inflated() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_large_inflated_is_refused() {
+async fn the_body_limit_applies_after_decompression() {
     let server = TestServer::with(|config| {
         config.server.body_bytes_max = LIMIT;
         config.query.text_max = 10 * LIMIT;

@@ -36,7 +36,7 @@ async fn me(server: &TestServer, query: &str, headers: &[(&str, &str)]) -> Answe
 }
 
 #[tokio::test]
-async fn a_token_may_stand_in_three_places() {
+async fn tokens_are_accepted_in_query_header_and_cookie() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
     let session = session_cookie(&server, &alice).await;
@@ -67,7 +67,7 @@ async fn a_token_may_stand_in_three_places() {
 }
 
 #[tokio::test]
-async fn a_bad_token_is_never_the_public() {
+async fn invalid_tokens_do_not_fall_back_to_public_access() {
     let server = TestServer::at_noon(|_| {}).await;
     server.allow_public(&[Permission::to("read", "messages")]).await;
     let (alice, nobody) = (server.member("alice").await, server.anonymous());
@@ -98,7 +98,7 @@ async fn a_bad_token_is_never_the_public() {
             let body = json!({"content": "Hello"});
             let answer = nobody.bearing(&token).send_json(method, path, &body).await;
             answer.refused(status, code);
-            assert!(!answer.text.contains(&token), "{path} tells the token");
+            assert!(!answer.text.contains(&token), "{path} reveals the token");
         }
         assert_eq!(nobody.bearing(&token).get("/server/ping").await.text, "pong");
     }
@@ -121,7 +121,7 @@ fn dead_credentials(expired: &str) -> [(String, [(&'static str, String); 2]); 4]
 }
 
 #[tokio::test]
-async fn dead_credentials_block_neither_a_sign_in_nor_its_page() {
+async fn invalid_credentials_do_not_block_public_endpoints() {
     let server = TestServer::at_noon(|_| {}).await;
     let (alice, nobody) = (server.member("alice").await, server.anonymous());
     let expired = alice.token.clone();
@@ -158,7 +158,7 @@ async fn dead_credentials_block_neither_a_sign_in_nor_its_page() {
 }
 
 #[tokio::test]
-async fn a_bad_session_cookie_is_emptied() {
+async fn an_invalid_session_cookie_is_cleared() {
     let server = TestServer::start().await;
 
     let answer = me(&server, "", &[("cookie", "directus_session_token=bad")]).await;
@@ -169,7 +169,7 @@ async fn a_bad_session_cookie_is_emptied() {
 }
 
 #[tokio::test]
-async fn a_cookie_does_not_speak_for_pages_of_other_sites() {
+async fn cross_origin_requests_with_a_session_cookie_are_refused() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
     let session = session_cookie(&server, &alice).await;

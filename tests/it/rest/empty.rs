@@ -60,7 +60,7 @@ async fn a_message_without_visible_text_is_refused_by_rest() {
 }
 
 #[tokio::test]
-async fn a_message_without_visible_text_is_refused_at_the_socket() {
+async fn a_message_without_visible_text_is_refused_by_the_socket() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
     let id = alice.say("here").await;
@@ -85,7 +85,7 @@ async fn a_message_without_visible_text_is_refused_at_the_socket() {
 }
 
 #[tokio::test]
-async fn a_setting_lets_messages_be_empty() {
+async fn empty_messages_are_allowed_without_require_content() {
     let server = TestServer::with(|config| config.query.require_content = false).await;
     let alice = server.member("alice").await;
     let mut socket = Socket::signed_in(&server, &alice).await;
@@ -101,7 +101,7 @@ async fn a_setting_lets_messages_be_empty() {
 }
 
 #[tokio::test]
-async fn the_name_that_stands_for_the_missing_field_is_told() {
+async fn missing_field_errors_suggest_the_intended_field() {
     let server = TestServer::start().await;
     let (admin, alice) = (server.admin().await, server.member("alice").await);
     let mut socket = Socket::signed_in(&server, &alice).await;
@@ -124,7 +124,7 @@ async fn the_name_that_stands_for_the_missing_field_is_told() {
 }
 
 #[tokio::test]
-async fn names_that_are_no_fields_are_told_in_a_header() {
+async fn unknown_fields_are_listed_in_a_response_header() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
     let named = |answer: &Answer| {

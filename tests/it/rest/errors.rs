@@ -8,7 +8,7 @@ use crate::support::TestServer;
 const ROOT: &str = "Queried in root.";
 
 #[tokio::test]
-async fn queries_that_make_no_sense_are_told_why() {
+async fn invalid_queries_are_refused_with_a_reason() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
 
@@ -52,7 +52,7 @@ async fn queries_that_make_no_sense_are_told_why() {
 }
 
 #[tokio::test]
-async fn what_one_may_not_see_is_named_as_if_it_might_not_exist() {
+async fn forbidden_and_missing_names_give_the_same_error() {
     let server = TestServer::start().await;
     let (admin, alice) = (server.admin().await, server.member("alice").await);
     let no_access = |what: &str| format!("You don't have permission to access {what}");
@@ -108,7 +108,7 @@ async fn what_one_may_not_see_is_named_as_if_it_might_not_exist() {
 }
 
 #[tokio::test]
-async fn refused_writes_have_their_own_words() {
+async fn refused_writes_return_specific_errors() {
     let server = TestServer::start().await;
     let (admin, alice, bob) =
         (server.admin().await, server.member("alice").await, server.member("bob").await);
@@ -147,7 +147,7 @@ async fn refused_writes_have_their_own_words() {
 }
 
 #[tokio::test]
-async fn hostile_input_is_refused_and_tells_nothing_of_the_inside() {
+async fn errors_for_hostile_input_reveal_no_internals() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
     let mut answers: Vec<Answer> = Vec::new();
@@ -226,7 +226,7 @@ async fn hostile_input_is_refused_and_tells_nothing_of_the_inside() {
 }
 
 #[tokio::test]
-async fn among_several_the_one_that_is_taken_is_told_and_none_is_made() {
+async fn a_bulk_create_names_the_duplicate_and_creates_nothing() {
     let server = TestServer::start().await;
     let (admin, alice) = (server.admin().await, server.member("alice").await);
     let before = admin.get("/users?aggregate[count]=*").await.ok();

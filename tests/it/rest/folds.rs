@@ -18,7 +18,7 @@ async fn ids(user: &User, query: Json) -> Json {
 }
 
 #[tokio::test]
-async fn a_text_is_found_in_any_case_and_form() {
+async fn text_search_ignores_case_and_normalization_form() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
     let mut socket = Socket::signed_in(&server, &alice).await;
@@ -64,7 +64,7 @@ async fn a_text_is_found_in_any_case_and_form() {
 }
 
 #[tokio::test]
-async fn people_are_found_by_their_names_in_any_case() {
+async fn accounts_are_found_by_name_in_any_case() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let alice = server.member("alice").await;
@@ -83,7 +83,7 @@ async fn signs_in(server: &TestServer, email: &str, password: &str) -> bool {
 }
 
 #[tokio::test]
-async fn an_address_has_no_case_wherever_it_is_compared() {
+async fn email_addresses_are_compared_without_case() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let password = "correct horse battery";
@@ -123,7 +123,7 @@ async fn an_address_has_no_case_wherever_it_is_compared() {
 
 /// An earlier version accepted both addresses.
 #[tokio::test]
-async fn of_two_accounts_whose_addresses_are_the_same_but_for_case_each_stays_who_they_are() {
+async fn accounts_whose_addresses_differ_in_case_stay_distinct() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     for (email, password) in

@@ -32,7 +32,7 @@ async fn revisions(reader: &User, id: i64) -> Json {
 }
 
 #[tokio::test]
-async fn each_change_of_an_item_is_a_line() {
+async fn each_change_of_an_item_is_an_activity_entry() {
     let server = TestServer::at_noon(|_| {}).await;
     let (admin, alice) = (server.admin().await, server.member("alice").await);
     let id = alice.say("hi").await;
@@ -67,7 +67,7 @@ async fn each_change_of_an_item_is_a_line() {
 }
 
 #[tokio::test]
-async fn what_is_done_to_several_at_once_is_a_line_for_each_in_order() {
+async fn bulk_changes_have_one_activity_entry_per_item_in_order() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let list = json!([{"content": "a"}, {"content": "b"}, {"content": "c"}]);
@@ -108,7 +108,7 @@ async fn what_is_done_to_several_at_once_is_a_line_for_each_in_order() {
 }
 
 #[tokio::test]
-async fn a_revision_is_what_the_message_was_and_what_the_change_set() {
+async fn a_revision_holds_the_row_and_the_delta() {
     let server = TestServer::at_noon(|config| config.query.require_content = false).await;
     let (admin, alice) = (server.admin().await, server.member("alice").await);
     let id = alice.say("one").await;
@@ -149,7 +149,7 @@ async fn a_revision_is_what_the_message_was_and_what_the_change_set() {
 }
 
 #[tokio::test]
-async fn a_sign_in_is_a_line_and_what_it_notes_is_none() {
+async fn activity_records_sign_ins_but_not_their_bookkeeping() {
     let server = TestServer::at_noon(|_| {}).await;
     let (admin, alice) = (server.admin().await, server.member("alice").await);
     server.clock.advance(std::time::Duration::from_secs(1));
@@ -182,7 +182,7 @@ async fn a_sign_in_is_a_line_and_what_it_notes_is_none() {
 }
 
 #[tokio::test]
-async fn nobody_writes_history() {
+async fn activity_and_revisions_are_read_only() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     admin.say("hi").await;
@@ -224,7 +224,7 @@ async fn nobody_writes_history() {
 }
 
 #[tokio::test]
-async fn no_secret_is_in_it() {
+async fn activity_and_revisions_contain_no_secrets() {
     let server = TestServer::start().await;
     let (admin, alice) = (server.admin().await, server.member("alice").await);
     let token = "a-static-token-that-nobody-may-see";
@@ -274,7 +274,7 @@ async fn no_secret_is_in_it() {
 }
 
 #[tokio::test]
-async fn what_the_log_forgets_is_forgotten_here_too() {
+async fn log_truncation_removes_activity_and_revisions() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     for content in ["a", "b"] {

@@ -30,7 +30,7 @@ async fn count(client: &Client) -> Json {
 }
 
 #[tokio::test]
-async fn a_repeat_creates_nothing_and_answers_what_the_first_did() {
+async fn a_repeat_returns_the_first_response_and_creates_nothing() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
     let mut socket = Socket::signed_in(&server, &alice).await;
@@ -52,7 +52,7 @@ async fn a_repeat_creates_nothing_and_answers_what_the_first_did() {
 }
 
 #[tokio::test]
-async fn a_key_stands_for_one_thing() {
+async fn a_key_with_another_payload_is_refused() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
     let mut socket = Socket::signed_in(&server, &alice).await;
@@ -64,13 +64,13 @@ async fn a_key_stands_for_one_thing() {
     other.refused(422, "UNPROCESSABLE_CONTENT");
     let (area, code, message) = error(&frame);
     assert_eq!((area, code), ("items", "UNPROCESSABLE_CONTENT"));
-    assert!(message.contains("use a new one"), "{message}");
+    assert!(message.contains("use a new key"), "{message}");
     assert_eq!(count(&alice).await, 1);
     server.stop().await;
 }
 
 #[tokio::test]
-async fn repeats_at_the_same_moment_have_one_first() {
+async fn concurrent_repeats_create_one_item() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
 
@@ -89,7 +89,7 @@ async fn repeats_at_the_same_moment_have_one_first() {
 }
 
 #[tokio::test]
-async fn a_list_is_repeated_as_a_whole_and_in_its_order() {
+async fn a_repeated_list_returns_all_items_in_order() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
     let list = json!([{"content": "a"}, {"content": "b"}, {"content": "c"}]);
@@ -104,7 +104,7 @@ async fn a_list_is_repeated_as_a_whole_and_in_its_order() {
 }
 
 #[tokio::test]
-async fn keys_are_each_accounts_own_and_outlive_a_restart() {
+async fn keys_belong_to_an_account_and_survive_a_restart() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.member("alice").await, server.member("bob").await);
     let body = json!({"content": "the same words"});
@@ -122,7 +122,7 @@ async fn keys_are_each_accounts_own_and_outlive_a_restart() {
 }
 
 #[tokio::test]
-async fn a_repeat_shows_the_row_as_it_is_and_as_the_caller_may_see_it() {
+async fn a_repeat_returns_the_current_row_if_readable() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
     let body = json!({"content": "first"});
@@ -145,7 +145,7 @@ async fn a_repeat_shows_the_row_as_it_is_and_as_the_caller_may_see_it() {
 }
 
 #[tokio::test]
-async fn what_failed_may_be_tried_again_under_its_key() {
+async fn a_failed_request_does_not_use_up_its_key() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     admin.post("/items/messages", &json!({"id": 7, "content": "in the way"})).await.ok();
@@ -159,7 +159,7 @@ async fn what_failed_may_be_tried_again_under_its_key() {
 }
 
 #[tokio::test]
-async fn visitors_share_their_keys_which_must_not_be_simple() {
+async fn anonymous_keys_are_shared_and_must_be_hard_to_guess() {
     let server = TestServer::start().await;
     server
         .allow_public(&[Permission::to("create", "messages"), Permission::to("read", "messages")])
@@ -179,7 +179,7 @@ async fn visitors_share_their_keys_which_must_not_be_simple() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_none_is_refused() {
+async fn malformed_keys_are_refused() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
     let mut socket = Socket::signed_in(&server, &alice).await;

@@ -17,7 +17,7 @@ async fn conversation(server: &TestServer) -> (User, User) {
 }
 
 #[tokio::test]
-async fn a_message_shows_its_plain_fields_and_keys_of_relations() {
+async fn a_message_returns_plain_fields_and_relation_keys() {
     let server = TestServer::at_noon(|_| {}).await;
     let (alice, _) = conversation(&server).await;
 
@@ -30,7 +30,7 @@ async fn a_message_shows_its_plain_fields_and_keys_of_relations() {
 }
 
 #[tokio::test]
-async fn queries_find_what_they_say() {
+async fn list_queries_return_the_matching_items() {
     let server = TestServer::start().await;
     let (alice, _) = conversation(&server).await;
 
@@ -74,7 +74,7 @@ async fn queries_find_what_they_say() {
 }
 
 #[tokio::test]
-async fn fields_shape_what_is_shown() {
+async fn the_fields_parameter_selects_the_returned_fields() {
     let server = TestServer::start().await;
     let (alice, _) = conversation(&server).await;
     let author = json!({"id": alice.id, "first_name": "alice", "last_name": null});
@@ -97,7 +97,7 @@ async fn fields_shape_what_is_shown() {
 }
 
 #[tokio::test]
-async fn meta_counts_what_one_may_see_and_what_fits() {
+async fn meta_returns_total_and_filtered_counts() {
     let server = TestServer::start().await;
     let (alice, _) = conversation(&server).await;
 
@@ -137,7 +137,7 @@ async fn search_takes_the_query_or_keys_from_the_body() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_forbidden_and_never_missing() {
+async fn missing_items_return_forbidden_instead_of_not_found() {
     let server = TestServer::start().await;
     let (alice, _) = conversation(&server).await;
 
@@ -156,7 +156,7 @@ async fn what_is_not_there_is_forbidden_and_never_missing() {
 }
 
 #[tokio::test]
-async fn a_list_has_a_limit_and_an_upper_bound() {
+async fn lists_have_a_default_and_a_maximum_limit() {
     let server = TestServer::with(|config| {
         config.query.limit_default = 3;
         config.query.limit_max = Some(5);

@@ -41,7 +41,7 @@ fn refused(answer: &Answer, field: &Field) {
 }
 
 #[tokio::test]
-async fn what_is_longer_is_refused_by_every_resource() {
+async fn overlong_values_are_refused_by_every_resource() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let role = admin.post("/roles", &json!({"name": "Some"})).await.ok()["id"].clone();
@@ -74,7 +74,7 @@ async fn what_is_longer_is_refused_by_every_resource() {
 }
 
 #[tokio::test]
-async fn what_is_longer_is_refused_on_every_other_road() {
+async fn overlong_names_are_refused_when_accounts_are_created() {
     let server = TestServer::with(|config| config.bootstrap.demo = true).await;
     let field = schema::USERS.require("first_name");
     let name = "x".repeat(256);
@@ -89,7 +89,7 @@ async fn what_is_longer_is_refused_on_every_other_road() {
 }
 
 #[tokio::test]
-async fn a_name_shows_as_the_letters_that_it_is_made_of() {
+async fn names_are_trimmed_and_lose_invisible_characters() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
     let named = async |name: &str| {
@@ -104,7 +104,7 @@ async fn a_name_shows_as_the_letters_that_it_is_made_of() {
 }
 
 #[tokio::test]
-async fn the_refusal_of_a_list_names_a_limit_that_works() {
+async fn an_oversized_list_error_names_a_working_limit() {
     let server = TestServer::with(|config| {
         config.query.answer_bytes_max = 100_000;
         config.websockets.answer_bytes_max = 50_000;
@@ -143,7 +143,7 @@ async fn the_refusal_of_a_list_names_a_limit_that_works() {
 
 /// An earlier version accepted names of any length.
 #[tokio::test]
-async fn one_long_row_keeps_no_list_and_no_subscription_from_anybody() {
+async fn one_oversized_row_blocks_no_list_or_subscription() {
     let server = TestServer::with(|config| config.websockets.answer_bytes_max = 64 * 1024).await;
     let (alice, bob) = (server.member("alice").await, server.member("bob").await);
     let messages: Vec<Json> =

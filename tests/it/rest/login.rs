@@ -56,7 +56,7 @@ async fn cookie_mode_keeps_the_refresh_token_in_a_cookie() {
 }
 
 #[tokio::test]
-async fn session_mode_has_one_token_and_it_is_a_cookie() {
+async fn session_mode_returns_one_token_in_a_cookie() {
     let server = TestServer::at_noon(|_| {}).await;
     let alice = server.member("alice").await;
 
@@ -75,7 +75,7 @@ async fn session_mode_has_one_token_and_it_is_a_cookie() {
 }
 
 #[tokio::test]
-async fn cookies_are_set_as_the_settings_say() {
+async fn cookie_attributes_follow_the_configuration() {
     let server = TestServer::at_noon(|config| {
         config.auth.session_cookie.name = "chat".to_owned();
         config.auth.session_cookie.secure = true;
@@ -97,7 +97,7 @@ async fn cookies_are_set_as_the_settings_say() {
 }
 
 #[tokio::test]
-async fn the_address_is_compared_without_case() {
+async fn sign_in_ignores_the_case_of_the_email_address() {
     let server = TestServer::start().await;
 
     let body = json!({"email": "Admin@EXAMPLE.com", "password": ADMIN.1, "more": true});
@@ -107,7 +107,7 @@ async fn the_address_is_compared_without_case() {
 }
 
 #[tokio::test]
-async fn whoever_is_refused_does_not_learn_why() {
+async fn a_refused_sign_in_does_not_reveal_the_reason() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let mut refused = vec![json!({"email": ADMIN.0, "password": "wrong"})];
@@ -131,7 +131,7 @@ async fn whoever_is_refused_does_not_learn_why() {
 }
 
 #[tokio::test]
-async fn a_malformed_sign_in_is_told_what_is_wrong() {
+async fn a_malformed_sign_in_is_refused_with_a_reason() {
     let server = TestServer::start().await;
     let nobody = server.anonymous();
 
@@ -155,7 +155,7 @@ async fn a_malformed_sign_in_is_told_what_is_wrong() {
 }
 
 #[tokio::test]
-async fn the_oldest_session_makes_room_for_one_too_many() {
+async fn the_oldest_session_ends_when_the_limit_is_exceeded() {
     let server = TestServer::at_noon(|config| config.auth.sessions_per_user_max = 2).await;
     let alice = server.member("alice").await;
 

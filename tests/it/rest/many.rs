@@ -44,7 +44,7 @@ async fn count_sessions(server: &TestServer, user: &User) -> i64 {
 }
 
 #[tokio::test]
-async fn as_many_messages_as_one_request_may_change_are_made_changed_and_deleted() {
+async fn one_request_changes_messages_up_to_the_batch_limit() {
     const MOST: usize = 2500;
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
@@ -73,7 +73,7 @@ async fn as_many_messages_as_one_request_may_change_are_made_changed_and_deleted
 }
 
 #[tokio::test]
-async fn more_text_than_one_request_may_change_stays_as_it_is() {
+async fn bulk_changes_over_the_byte_limit_are_refused() {
     let server = TestServer::with(|config| config.store.mutation_bytes_max = 1 << 20).await;
     let alice = server.member("alice").await;
     let text = "x".repeat(50_000);
@@ -84,7 +84,7 @@ async fn more_text_than_one_request_may_change_stays_as_it_is() {
     let keys: Vec<i64> = (1..=30).collect();
     let all = json!({"filter": {"id": {"_gt": 0}}, "limit": -1});
     let each: Vec<Json> = keys.iter().map(|id| json!({"id": id, "content": "y"})).collect();
-    let hint = "change fewer at a time";
+    let hint = "change fewer items at a time";
 
     for (method, body) in [
         ("PATCH", json!({"keys": keys, "data": {"content": "y"}})),
@@ -109,7 +109,7 @@ async fn more_text_than_one_request_may_change_stays_as_it_is() {
 }
 
 #[tokio::test]
-async fn one_account_queues_no_more_than_its_share() {
+async fn an_account_cannot_exceed_its_write_queue_quota() {
     let server = TestServer::with(|config| config.store.write_queue_bytes_max = 1 << 20).await;
     let (alice, bob) = (server.member("alice").await, server.member("bob").await);
     let create = |user: &User| {
@@ -140,7 +140,7 @@ async fn one_account_queues_no_more_than_its_share() {
 }
 
 #[tokio::test]
-async fn filters_with_very_many_tests_find_what_they_say() {
+async fn filters_with_very_many_conditions_match_correctly() {
     let server = TestServer::start().await;
     let own = Permission::to("read", "messages").on(json!({"content": {"_starts_with": "m"}}));
     let reader = server.user_with("reader", &[own]).await;
@@ -174,7 +174,7 @@ async fn filters_with_very_many_tests_find_what_they_say() {
 }
 
 #[tokio::test]
-async fn very_many_sessions_end_at_once() {
+async fn thousands_of_sessions_end_in_one_operation() {
     let server = TestServer::start().await;
     let (admin, alice) = (server.admin().await, server.member("alice").await);
     add_sessions(&server, &alice, 1000).await;
@@ -197,7 +197,7 @@ async fn very_many_sessions_end_at_once() {
 }
 
 #[tokio::test]
-async fn one_more_session_makes_very_many_go() {
+async fn a_new_session_ends_thousands_of_excess_sessions() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
     add_sessions(&server, &alice, 9_999_999_999_999).await;
@@ -210,7 +210,7 @@ async fn one_more_session_makes_very_many_go() {
 }
 
 #[tokio::test]
-async fn a_chosen_key_does_not_stand_in_the_way_of_counted_ones() {
+async fn explicit_keys_do_not_collide_with_generated_keys() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let policy = admin.policy("some", &[]).await;
@@ -228,7 +228,7 @@ async fn a_chosen_key_does_not_stand_in_the_way_of_counted_ones() {
         let mut seen = vec![made];
         for _ in 0..7 {
             let id = admin.post("/permissions", &row).await.ok()["id"].as_i64().unwrap();
-            assert!(!seen.contains(&id), "{id} was given out twice");
+            assert!(!seen.contains(&id), "{id} was assigned twice");
             seen.push(id);
         }
     }
@@ -236,7 +236,7 @@ async fn a_chosen_key_does_not_stand_in_the_way_of_counted_ones() {
 }
 
 #[tokio::test]
-async fn null_where_there_has_to_be_a_value_is_a_mistake_of_the_payload() {
+async fn null_for_a_required_field_fails_validation() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let (user, policy) = (server.member("alice").await.id, admin.policy("some", &[]).await);
@@ -278,7 +278,7 @@ async fn null_where_there_has_to_be_a_value_is_a_mistake_of_the_payload() {
 }
 
 #[tokio::test]
-async fn a_member_changes_their_own_messages_each_its_own_way() {
+async fn members_can_bulk_update_only_their_own_messages() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.member("alice").await, server.member("bob").await);
     for content in ["a", "b"] {
@@ -300,7 +300,7 @@ async fn a_member_changes_their_own_messages_each_its_own_way() {
 }
 
 #[tokio::test]
-async fn a_query_that_says_nothing_deletes_nothing() {
+async fn bulk_changes_by_an_empty_query_are_refused() {
     let server = TestServer::start().await;
     let (admin, alice) = (server.admin().await, server.member("alice").await);
     alice.say("here").await;

@@ -36,7 +36,7 @@ async fn role(admin: &User, name: &str) -> Json {
 }
 
 #[tokio::test]
-async fn an_account_comes_with_a_policy_and_its_permissions() {
+async fn one_request_creates_an_account_with_policy_and_permissions() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let account = json!({
@@ -59,7 +59,7 @@ async fn an_account_comes_with_a_policy_and_its_permissions() {
 }
 
 #[tokio::test]
-async fn a_role_comes_with_accounts_policies_and_roles_below_it() {
+async fn one_request_creates_a_role_with_its_relations() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let (member, below) = (server.member("alice").await, role(&admin, "below").await);
@@ -102,7 +102,7 @@ async fn a_role_comes_with_accounts_policies_and_roles_below_it() {
 }
 
 #[tokio::test]
-async fn a_policy_comes_with_permissions_accounts_and_roles() {
+async fn one_request_creates_a_policy_with_its_relations() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let (member, role) = (server.member("alice").await, role(&admin, "team").await);
@@ -125,7 +125,7 @@ async fn a_policy_comes_with_permissions_accounts_and_roles() {
 }
 
 #[tokio::test]
-async fn a_change_of_a_list_creates_updates_and_lets_go() {
+async fn a_nested_change_creates_updates_and_removes_items() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let payload = json!({"name": "p", "permissions": [read_messages(), read_messages()]});
@@ -163,7 +163,7 @@ async fn a_change_of_a_list_creates_updates_and_lets_go() {
 }
 
 #[tokio::test]
-async fn a_whole_list_replaces_what_was_there() {
+async fn a_nested_list_replaces_the_related_items() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let (alice, bob) = (server.member("alice").await, server.member("bob").await);
@@ -194,7 +194,7 @@ async fn a_whole_list_replaces_what_was_there() {
 }
 
 #[tokio::test]
-async fn an_object_for_a_relation_creates_updates_or_connects() {
+async fn a_nested_object_creates_updates_or_links_an_item() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let alice = server.member("alice").await;
@@ -224,7 +224,7 @@ async fn an_object_for_a_relation_creates_updates_or_connects() {
 
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "it is one table of payloads")]
-async fn one_bad_part_leaves_everything_as_it_was() {
+async fn one_invalid_nested_item_aborts_the_whole_write() {
     let server = TestServer::with(|config| config.query.batch_max = 20).await;
     let admin = server.admin().await;
     let team =
@@ -362,7 +362,7 @@ async fn one_bad_part_leaves_everything_as_it_was() {
 }
 
 #[tokio::test]
-async fn each_part_needs_a_right_of_its_own() {
+async fn each_nested_item_needs_its_own_permission() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let (alice, message) = (server.member("alice").await, admin.say("here").await);
@@ -449,7 +449,7 @@ async fn each_part_needs_a_right_of_its_own() {
 }
 
 #[tokio::test]
-async fn nobody_learns_by_what_is_no_change() {
+async fn nested_writes_do_not_reveal_hidden_values() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let alice = server.member("alice").await;
@@ -471,7 +471,7 @@ async fn nobody_learns_by_what_is_no_change() {
 }
 
 #[tokio::test]
-async fn every_part_is_an_event_and_a_line_of_activity() {
+async fn every_nested_item_has_an_event_and_an_activity_entry() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let mut socket = Socket::signed_in(&server, &admin).await;
@@ -523,7 +523,7 @@ async fn every_part_is_an_event_and_a_line_of_activity() {
 }
 
 #[tokio::test]
-async fn sessions_end_with_a_nested_change_of_a_password() {
+async fn a_nested_password_change_ends_the_sessions() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let (alice, bob) = (server.member("alice").await, server.member("bob").await);
@@ -541,7 +541,7 @@ async fn sessions_end_with_a_nested_change_of_a_password() {
 }
 
 #[tokio::test]
-async fn a_create_under_a_key_shows_what_it_named() {
+async fn a_repeated_nested_create_returns_the_root_items() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let payload = json!([

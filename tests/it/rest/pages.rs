@@ -6,7 +6,7 @@ use crate::support::Answer;
 use crate::support::TestServer;
 
 #[tokio::test]
-async fn pages_are_not_sent_twice() {
+async fn unchanged_pages_return_not_modified() {
     let server = TestServer::start().await;
     let browser = server.anonymous();
 
@@ -32,7 +32,7 @@ async fn pages_are_not_sent_twice() {
 }
 
 #[tokio::test]
-async fn every_answer_has_the_security_headers() {
+async fn every_response_has_the_security_headers() {
     let server = TestServer::start().await;
     let nobody = server.anonymous();
 
@@ -66,7 +66,7 @@ async fn every_answer_has_the_security_headers() {
 }
 
 #[tokio::test]
-async fn json_says_that_it_is_json() {
+async fn json_responses_have_the_json_content_type() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
 
@@ -78,7 +78,7 @@ async fn json_says_that_it_is_json() {
 }
 
 #[tokio::test]
-async fn paths_take_any_case_and_one_slash_at_the_end() {
+async fn paths_allow_any_case_and_one_trailing_slash() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
     alice.say("hi").await;
@@ -101,7 +101,7 @@ async fn paths_take_any_case_and_one_slash_at_the_end() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_says_so_without_the_query_string() {
+async fn route_not_found_errors_omit_the_query_string() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
 
@@ -128,7 +128,7 @@ async fn what_is_not_there_says_so_without_the_query_string() {
 }
 
 #[tokio::test]
-async fn anyone_may_ask_whether_the_server_is_well() {
+async fn health_is_public_and_details_are_for_administrators() {
     let server = TestServer::start().await;
     let (nobody, admin) = (server.anonymous(), server.admin().await);
 

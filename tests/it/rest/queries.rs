@@ -16,7 +16,7 @@ async fn conversation(server: &TestServer) -> (User, User) {
 }
 
 #[tokio::test]
-async fn totals_names_and_parts_of_dates() {
+async fn queries_support_aggregates_aliases_and_date_parts() {
     let server = TestServer::at_noon(|_| {}).await;
     let (alice, bob) = conversation(&server).await;
 
@@ -55,7 +55,7 @@ async fn totals_names_and_parts_of_dates() {
 }
 
 #[tokio::test]
-async fn lists_are_as_long_as_asked_for() {
+async fn deep_limits_apply_to_nested_lists() {
     let server = TestServer::start().await;
     let (admin, _) = (server.admin().await, conversation(&server).await);
     let members = "filter[users][_some][first_name][_eq]=alice";
@@ -74,7 +74,7 @@ async fn lists_are_as_long_as_asked_for() {
 }
 
 #[tokio::test]
-async fn a_list_becomes_a_file() {
+async fn lists_can_be_exported_as_csv() {
     let server = TestServer::start().await;
     let (alice, _) = conversation(&server).await;
 
@@ -88,7 +88,7 @@ async fn a_list_becomes_a_file() {
 }
 
 #[tokio::test]
-async fn the_newest_messages_of_memory_are_not_taken_for_another_order() {
+async fn the_message_cache_serves_only_its_own_sort_order() {
     let server = TestServer::at_noon(|_| {}).await;
     let (alice, _) = conversation(&server).await;
 
@@ -106,7 +106,7 @@ async fn the_newest_messages_of_memory_are_not_taken_for_another_order() {
 }
 
 #[tokio::test]
-async fn a_relation_that_leads_nowhere_is_joined_from_the_left() {
+async fn filters_on_empty_relations_use_left_joins() {
     let server = TestServer::start().await;
     let (alice, bob) = conversation(&server).await;
     let admin = server.admin().await;
@@ -150,7 +150,7 @@ async fn a_relation_that_leads_nowhere_is_joined_from_the_left() {
 }
 
 #[tokio::test]
-async fn a_list_may_end_with_a_comma() {
+async fn lists_may_have_a_trailing_comma() {
     let server = TestServer::start().await;
     let (alice, _) = conversation(&server).await;
     let both = json!([{"id": 1}, {"id": 2}]);

@@ -25,7 +25,7 @@ fn text(json: &Json, name: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_used_token_gives_the_same_successor_until_that_is_used() {
+async fn a_repeated_refresh_returns_the_same_unused_successor() {
     let server = TestServer::at_noon(|_| {}).await;
     let (alice, nobody) = (server.member("alice").await, server.anonymous());
     let first = alice.refresh_token.clone();
@@ -52,7 +52,7 @@ async fn refresh_as(client: &Client, user_agent: &str, token: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn a_copied_token_that_keeps_in_step_with_its_owner_ends_the_family() {
+async fn late_reuse_by_another_client_ends_the_token_family() {
     let server = TestServer::at_noon(|_| {}).await;
     let (alice, nobody) = (server.member("alice").await, server.anonymous());
     let second =
@@ -70,7 +70,7 @@ async fn a_copied_token_that_keeps_in_step_with_its_owner_ends_the_family() {
 }
 
 #[tokio::test]
-async fn within_the_grace_another_client_gets_the_same_successor() {
+async fn another_client_gets_the_same_successor_in_the_grace_period() {
     let server = TestServer::at_noon(|_| {}).await;
     let (alice, nobody) = (server.member("alice").await, server.anonymous());
     let second =
@@ -84,7 +84,7 @@ async fn within_the_grace_another_client_gets_the_same_successor() {
 }
 
 #[tokio::test]
-async fn a_replay_within_the_grace_harms_nobody() {
+async fn a_replay_in_the_grace_period_keeps_the_token_family() {
     let server = TestServer::at_noon(|_| {}).await;
     let (alice, nobody) = (server.member("alice").await, server.anonymous());
     let second = refresh(&nobody, &alice.refresh_token).await;
@@ -98,7 +98,7 @@ async fn a_replay_within_the_grace_harms_nobody() {
 }
 
 #[tokio::test]
-async fn a_late_replay_ends_the_family() {
+async fn a_late_replay_ends_the_token_family() {
     let server = TestServer::at_noon(|_| {}).await;
     let (alice, nobody) = (server.member("alice").await, server.anonymous());
     let second = refresh(&nobody, &alice.refresh_token).await;
@@ -117,7 +117,7 @@ async fn a_late_replay_ends_the_family() {
 }
 
 #[tokio::test]
-async fn two_tabs_that_refresh_at_once_get_the_same_token() {
+async fn concurrent_refreshes_return_the_same_token() {
     let server = TestServer::start().await;
     let (alice, nobody) = (server.member("alice").await, server.anonymous());
 
@@ -131,7 +131,7 @@ async fn two_tabs_that_refresh_at_once_get_the_same_token() {
 }
 
 #[tokio::test]
-async fn the_lifetime_starts_anew_with_each_refresh_and_then_ends() {
+async fn each_refresh_renews_the_token_lifetime() {
     let server = TestServer::at_noon(|_| {}).await;
     let (alice, nobody) = (server.member("alice").await, server.anonymous());
 
@@ -146,7 +146,7 @@ async fn the_lifetime_starts_anew_with_each_refresh_and_then_ends() {
 }
 
 #[tokio::test]
-async fn a_session_token_has_ten_seconds_after_its_successor_came() {
+async fn a_replaced_session_token_is_valid_for_ten_seconds() {
     let server = TestServer::at_noon(|_| {}).await;
     let (alice, nobody) = (server.member("alice").await, server.anonymous());
     let login = json!({"email": alice.email, "password": alice.password, "mode": "session"});
@@ -175,7 +175,7 @@ async fn a_session_token_has_ten_seconds_after_its_successor_came() {
 }
 
 #[tokio::test]
-async fn a_token_out_of_the_cookie_is_good_in_a_body() {
+async fn a_refresh_token_from_a_cookie_works_in_a_body() {
     let server = TestServer::start().await;
     let (alice, nobody) = (server.member("alice").await, server.anonymous());
     let cookie = format!("directus_refresh_token={}", alice.refresh_token);
@@ -205,7 +205,7 @@ async fn logout_ends_the_access_token_as_well() {
 }
 
 #[tokio::test]
-async fn logout_empties_the_cookies_that_came() {
+async fn logout_clears_the_cookies_of_the_request() {
     let server = TestServer::start().await;
     let (alice, nobody) = (server.member("alice").await, server.anonymous());
     let cookie = format!("directus_refresh_token={}", alice.refresh_token);
@@ -225,7 +225,7 @@ async fn logout_empties_the_cookies_that_came() {
 }
 
 #[tokio::test]
-async fn without_a_token_there_is_nothing_to_refresh_or_end() {
+async fn refresh_and_logout_require_a_refresh_token() {
     let server = TestServer::start().await;
     let nobody = server.anonymous();
     let required =

@@ -9,7 +9,7 @@ use crate::support::TestServer;
 use crate::support::User;
 
 #[tokio::test]
-async fn access_ends_with_what_it_rested_on() {
+async fn account_changes_and_logout_revoke_access() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let (nobody, bystander) = (server.anonymous(), server.member("bystander").await);
@@ -46,7 +46,7 @@ async fn access_ends_with_what_it_rested_on() {
 }
 
 #[tokio::test]
-async fn a_suspension_that_is_lifted_does_not_bring_old_sessions_back() {
+async fn lifting_a_suspension_does_not_restore_sessions() {
     let server = TestServer::start().await;
     let (admin, alice) = (server.admin().await, server.member("alice").await);
     let path = format!("/users/{}", alice.id);
@@ -61,7 +61,7 @@ async fn a_suspension_that_is_lifted_does_not_bring_old_sessions_back() {
 }
 
 #[tokio::test]
-async fn a_new_password_ends_every_session_but_that_of_the_cookie_it_came_by() {
+async fn a_password_change_keeps_only_the_current_cookie_session() {
     let server = TestServer::start().await;
     let own = json!({"id": {"_eq": "$CURRENT_USER"}});
     let permissions = [
@@ -90,7 +90,7 @@ async fn a_new_password_ends_every_session_but_that_of_the_cookie_it_came_by() {
 }
 
 #[tokio::test]
-async fn a_static_token_is_good_until_it_is_cleared_or_its_account_is_not_active() {
+async fn a_static_token_works_until_cleared_or_suspended() {
     let server = TestServer::start().await;
     let (admin, alice) = (server.admin().await, server.member("alice").await);
     let (path, token) = (format!("/users/{}", alice.id), "alice's static token");
@@ -110,7 +110,7 @@ async fn a_static_token_is_good_until_it_is_cleared_or_its_account_is_not_active
 }
 
 #[tokio::test]
-async fn changed_rights_hold_from_the_next_request_on() {
+async fn permission_changes_apply_to_the_next_request() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let reader = server.user_with("reader", &[]).await;

@@ -32,7 +32,7 @@ fn step(server: &TestServer) {
 }
 
 #[tokio::test]
-async fn once_enabled_every_sign_in_needs_a_code() {
+async fn an_enabled_second_factor_requires_a_code_at_sign_in() {
     let server = TestServer::at_noon(|_| {}).await;
     let (alice, anyone) = (careful(&server, "alice").await, server.anonymous());
 
@@ -54,7 +54,7 @@ async fn once_enabled_every_sign_in_needs_a_code() {
 }
 
 #[tokio::test]
-async fn a_code_counts_once() {
+async fn a_code_is_valid_once() {
     let server = TestServer::at_noon(|config| config.auth.throttle = false).await;
     let (alice, anyone) = (careful(&server, "alice").await, server.anonymous());
     let secret = alice.enable_factor(&server).await;
@@ -85,7 +85,7 @@ async fn a_code_counts_once() {
 }
 
 #[tokio::test]
-async fn a_socket_asks_for_the_code_and_says_so() {
+async fn socket_sign_in_requires_a_code() {
     let server = TestServer::at_noon(|_| {}).await;
     let alice = careful(&server, "alice").await;
     let secret = alice.enable_factor(&server).await;
@@ -106,7 +106,7 @@ async fn a_socket_asks_for_the_code_and_says_so() {
 }
 
 #[tokio::test]
-async fn enabling_it_takes_password_secret_code_and_right() {
+async fn enabling_requires_password_secret_code_and_permission() {
     let server = TestServer::at_noon(|_| {}).await;
     let alice = careful(&server, "alice").await;
     let helpless = server.user_with("helpless", &[]).await;
@@ -144,7 +144,7 @@ async fn enabling_it_takes_password_secret_code_and_right() {
 }
 
 #[tokio::test]
-async fn a_policy_that_asks_for_it_gives_the_right_to_set_it() {
+async fn enforce_tfa_grants_permission_to_enable_the_factor() {
     let server = TestServer::at_noon(|_| {}).await;
     let admin = server.admin().await;
     let bound = server.user_with("bound", &[]).await;
@@ -163,7 +163,7 @@ async fn a_policy_that_asks_for_it_gives_the_right_to_set_it() {
 }
 
 #[tokio::test]
-async fn it_is_taken_off_by_a_code_or_by_an_administrator() {
+async fn a_code_or_an_administrator_disables_the_second_factor() {
     let server = TestServer::at_noon(|_| {}).await;
     let (admin, anyone) = (server.admin().await, server.anonymous());
     let alice = careful(&server, "alice").await;
@@ -190,7 +190,7 @@ async fn it_is_taken_off_by_a_code_or_by_an_administrator() {
 }
 
 #[tokio::test]
-async fn a_recovery_code_stands_in_for_the_app_once() {
+async fn a_recovery_code_is_accepted_once() {
     let server = TestServer::at_noon(|_| {}).await;
     let (alice, anyone) = (careful(&server, "alice").await, server.anonymous());
     let make = async |password: &str| {
@@ -223,7 +223,7 @@ async fn a_recovery_code_stands_in_for_the_app_once() {
 }
 
 #[tokio::test]
-async fn an_account_learns_how_it_stands_with_its_second_factor_and_no_more() {
+async fn an_account_can_read_its_second_factor_status() {
     let server = TestServer::at_noon(|_| {}).await;
     let (alice, anyone) = (careful(&server, "alice").await, server.anonymous());
     let state = async || alice.get("/users/me/tfa").await.ok();
@@ -245,7 +245,7 @@ async fn an_account_learns_how_it_stands_with_its_second_factor_and_no_more() {
 }
 
 #[tokio::test]
-async fn neither_secret_nor_codes_show_anywhere() {
+async fn secret_and_recovery_codes_are_never_exposed() {
     let server = TestServer::at_noon(|_| {}).await;
     let (admin, alice) = (server.admin().await, careful(&server, "alice").await);
     let mut socket = Socket::signed_in(&server, &admin).await;
@@ -282,7 +282,7 @@ async fn neither_secret_nor_codes_show_anywhere() {
         .stop_and(|| {
             let bytes = std::fs::read(&database).unwrap();
             let holds = |text: &str| bytes.windows(text.len()).any(|part| part == text.as_bytes());
-            assert!(holds("alice@example.com"), "the database is looked at");
+            assert!(holds("alice@example.com"), "the database file contains the account");
             assert!(holds("sealed:"), "the secret is sealed");
             assert!(!holds(&secret) && !holds(first) && !holds(&first.replace('-', "")));
         })

@@ -31,7 +31,7 @@ async fn with_relations(server: &TestServer) -> User {
 }
 
 #[tokio::test]
-async fn what_was_read_can_be_sent_back() {
+async fn items_can_be_written_back_as_read() {
     let server = TestServer::start().await;
     let admin = with_relations(&server).await;
     let mut socket = Socket::signed_in(&server, &admin).await;
@@ -61,7 +61,7 @@ async fn what_was_read_can_be_sent_back() {
 }
 
 #[tokio::test]
-async fn behind_a_relation_what_does_not_change_is_no_event() {
+async fn unchanged_nested_items_cause_no_event() {
     let server = TestServer::start().await;
     let admin = with_relations(&server).await;
     let mut socket = Socket::signed_in(&server, &admin).await;
@@ -84,7 +84,7 @@ async fn behind_a_relation_what_does_not_change_is_no_event() {
 }
 
 #[tokio::test]
-async fn a_list_that_a_reading_cuts_short_lets_nobody_go() {
+async fn a_truncated_list_written_back_removes_no_items() {
     let server = TestServer::with(|config| config.query.limit_default = 2).await;
     let admin = server.admin().await;
     let users: Vec<Json> = (0..5).map(|n| json!({"email": format!("u{n}@example.com")})).collect();
@@ -108,7 +108,7 @@ async fn a_list_that_a_reading_cuts_short_lets_nobody_go() {
 }
 
 #[tokio::test]
-async fn what_the_server_keeps_passes_unless_it_changes_or_is_hidden() {
+async fn managed_fields_are_accepted_if_unchanged_and_readable() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let own = json!({"id": "$CURRENT_USER"});
@@ -149,7 +149,7 @@ async fn what_the_server_keeps_passes_unless_it_changes_or_is_hidden() {
 }
 
 #[tokio::test]
-async fn a_mask_is_no_secret() {
+async fn a_mask_is_not_stored_as_a_secret() {
     let server = TestServer::start().await;
     let admin = with_relations(&server).await;
     let user = admin.get("/users?filter[email]=with@example.com").await.ok()[0].clone();

@@ -19,7 +19,7 @@ async fn sessions(user: &User) -> Vec<Json> {
 }
 
 #[tokio::test]
-async fn everybody_sees_where_they_are_signed_in_and_nothing_of_the_tokens() {
+async fn an_account_lists_its_own_sessions_without_tokens() {
     let server = TestServer::at_noon(|_| {}).await;
     let (alice, bob) = (server.member("alice").await, server.member("bob").await);
     server.clock.advance(Duration::from_secs(5));
@@ -56,7 +56,7 @@ async fn everybody_sees_where_they_are_signed_in_and_nothing_of_the_tokens() {
 }
 
 #[tokio::test]
-async fn one_session_ends_with_its_tokens_and_sockets_and_no_other() {
+async fn ending_a_session_revokes_only_its_tokens_and_sockets() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.member("alice").await, server.member("bob").await);
     let phone = again(&server, &alice).await;
@@ -80,7 +80,7 @@ async fn one_session_ends_with_its_tokens_and_sockets_and_no_other() {
 }
 
 #[tokio::test]
-async fn signing_out_everywhere_may_spare_this_session() {
+async fn signing_out_everywhere_can_keep_the_current_session() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.member("alice").await, server.member("bob").await);
     let (second, third) = (again(&server, &alice).await, again(&server, &alice).await);
@@ -97,7 +97,7 @@ async fn signing_out_everywhere_may_spare_this_session() {
 }
 
 #[tokio::test]
-async fn ending_the_session_of_a_cookie_empties_the_cookie() {
+async fn ending_a_cookie_session_clears_the_cookie() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
     let login = json!({"email": alice.email, "password": alice.password, "mode": "session"});
@@ -145,7 +145,7 @@ async fn administrators_see_and_end_the_sessions_of_others() {
 }
 
 #[tokio::test]
-async fn a_session_ends_when_idle_and_in_any_case_at_last() {
+async fn sessions_have_an_idle_timeout_and_a_maximum_lifetime() {
     let day = Duration::from_hours(24);
     let server = TestServer::at_noon(|config| {
         config.auth.refresh_token_ttl = 7 * day;
@@ -173,7 +173,7 @@ async fn a_session_ends_when_idle_and_in_any_case_at_last() {
 }
 
 #[tokio::test]
-async fn a_refresh_is_an_access() {
+async fn a_refresh_updates_the_last_access() {
     let server = TestServer::at_noon(|_| {}).await;
     let (admin, alice) = (server.admin().await, server.member("alice").await);
     let path = format!("/users/{}?fields=last_access", alice.id);

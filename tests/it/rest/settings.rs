@@ -12,7 +12,7 @@ async fn project(server: &TestServer) -> Json {
 }
 
 #[tokio::test]
-async fn there_is_one_object_from_the_beginning() {
+async fn settings_start_with_their_defaults() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
 
@@ -38,7 +38,7 @@ async fn there_is_one_object_from_the_beginning() {
 }
 
 #[tokio::test]
-async fn a_change_holds_at_once_is_told_and_lasts() {
+async fn a_change_applies_notifies_subscribers_and_persists() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let mut socket = Socket::signed_in(&server, &admin).await;
@@ -81,7 +81,7 @@ async fn a_change_holds_at_once_is_told_and_lasts() {
 }
 
 #[tokio::test]
-async fn a_role_that_goes_is_nobodys_any_more() {
+async fn deleting_the_registration_role_clears_the_setting() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let role = admin.post("/roles", &json!({"name": "guests"})).await.ok()["id"].clone();
@@ -97,7 +97,7 @@ async fn a_role_that_goes_is_nobodys_any_more() {
 }
 
 #[tokio::test]
-async fn it_is_neither_made_nor_deleted_nor_given_nonsense() {
+async fn settings_refuse_create_delete_and_invalid_values() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let before = admin.get("/settings").await.ok();
@@ -139,7 +139,7 @@ async fn it_is_neither_made_nor_deleted_nor_given_nonsense() {
 }
 
 #[tokio::test]
-async fn permissions_say_who_else_reads_and_changes_what_of_it() {
+async fn permissions_control_access_to_settings_fields() {
     let server = TestServer::start().await;
     let (admin, member) = (server.admin().await, server.member("alice").await);
     let fields = ["project_name", "public_registration_role"];

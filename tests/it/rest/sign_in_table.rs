@@ -38,7 +38,7 @@ const TABLE: [(&str, [&str; 6]); 11] = [
 ];
 
 #[tokio::test]
-async fn every_road_comes_to_what_the_table_says() {
+async fn every_sign_in_method_matches_the_table() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let mut number = 0;

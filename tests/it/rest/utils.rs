@@ -11,7 +11,7 @@ const HASH: &str = "$argon2id$v=19$m=65536,t=3,p=4$MDEyMzQ1Njc4OWFiY2RlZg\
                     $uKZLaN6muIyoyIYr5waqw3y+zaDbe9aLSPj6Ln/rbz4";
 
 #[tokio::test]
-async fn a_hash_is_made_and_checked() {
+async fn hashes_are_generated_and_verified() {
     let server = TestServer::start().await;
     let nobody = server.anonymous();
 
@@ -26,7 +26,7 @@ async fn a_hash_is_made_and_checked() {
 }
 
 #[tokio::test]
-async fn a_hash_that_takes_seconds_is_not_checked() {
+async fn expensive_hashes_are_not_verified() {
     let server = TestServer::start().await;
     let nobody = server.anonymous();
 
@@ -45,7 +45,7 @@ async fn a_hash_that_takes_seconds_is_not_checked() {
 }
 
 #[tokio::test]
-async fn whoever_has_hashes_checked_keeps_nobody_from_signing_in() {
+async fn hash_verification_does_not_block_sign_in() {
     let server = TestServer::start().await;
     let nobody = server.anonymous();
     let mut checks = JoinSet::new();

@@ -16,7 +16,7 @@ async fn contents(user: &User) -> Json {
 }
 
 #[tokio::test]
-async fn a_create_answers_with_what_was_made() {
+async fn a_create_returns_the_created_item() {
     let server = TestServer::at_noon(|_| {}).await;
     let alice = server.member("alice").await;
     let sent = json!({"content": "hi", "user_created": "a7e169a7-0000-4000-8000-00000000000a",
@@ -36,7 +36,7 @@ async fn a_create_answers_with_what_was_made() {
 }
 
 #[tokio::test]
-async fn values_become_text_as_directus_makes_them() {
+async fn values_are_converted_to_text_as_in_directus() {
     let server = TestServer::with(|config| config.query.require_content = false).await;
     let alice = server.member("alice").await;
 
@@ -57,7 +57,7 @@ async fn values_become_text_as_directus_makes_them() {
 }
 
 #[tokio::test]
-async fn several_are_made_in_order_all_or_none() {
+async fn a_bulk_create_is_ordered_and_atomic() {
     let server = TestServer::start().await;
     let (admin, alice) = (server.admin().await, server.member("alice").await);
 
@@ -77,7 +77,7 @@ async fn several_are_made_in_order_all_or_none() {
 }
 
 #[tokio::test]
-async fn updates_name_their_items_in_four_ways() {
+async fn updates_select_items_in_four_ways() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
     for content in ["a", "b", "c"] {
@@ -106,7 +106,7 @@ async fn updates_name_their_items_in_four_ways() {
 }
 
 #[tokio::test]
-async fn deletes_name_their_items_in_four_ways() {
+async fn deletes_select_items_in_four_ways() {
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
     for content in ["a", "b", "c", "d", "e", "f", "g"] {
@@ -128,7 +128,7 @@ async fn deletes_name_their_items_in_four_ways() {
 }
 
 #[tokio::test]
-async fn what_would_hit_everything_by_mistake_is_refused() {
+async fn bulk_changes_without_a_selection_are_refused() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     admin.say("a").await;
@@ -148,7 +148,7 @@ async fn what_would_hit_everything_by_mistake_is_refused() {
 }
 
 #[tokio::test]
-async fn what_one_may_not_see_is_done_and_answered_without_a_body() {
+async fn writes_without_read_permission_return_no_body() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let writer = server

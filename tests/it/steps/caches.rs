@@ -99,7 +99,7 @@ async fn storm(admin: &User, seed: u64, policy: &Json) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rows_in_memory_are_those_in_the_database_after_any_deletions() {
+async fn cached_rows_match_the_database_after_any_deletions() {
     let server = TestServer::with(|config| {
         config.limits.per_address = None;
         config.store.step_rows_max = 7;

@@ -52,7 +52,7 @@ async fn administrators(world: &World) {
 }
 
 #[tokio::test]
-async fn messages_lose_an_author_by_events_in_steps() {
+async fn deleting_an_author_updates_messages_in_bounded_steps() {
     let world = World::new().await;
     world.users(&[ALICE, BOB], None).await;
     world.sessions(ALICE, 2, 5).await;
@@ -70,7 +70,7 @@ async fn messages_lose_an_author_by_events_in_steps() {
     for events in &steps {
         let consequences = items(events, &MESSAGES, EventAction::Update).0
             + items(events, &SESSIONS, EventAction::Delete).0;
-        assert!(consequences <= STEP, "{consequences} in one transaction");
+        assert!(consequences <= STEP, "{consequences} items in one transaction");
     }
     let first = &steps[0];
     assert_eq!(items(first, &SESSIONS, EventAction::Delete).0, 2);
@@ -126,7 +126,7 @@ async fn a_deletion_with_few_references_is_one_transaction() {
 }
 
 #[tokio::test]
-async fn roles_and_policies_take_their_access_along_by_events() {
+async fn deleting_roles_and_policies_emits_cascade_events() {
     let world = World::new().await;
     world.users(&[ADMIN], None).await;
     administrators(&world).await;
@@ -180,7 +180,7 @@ async fn roles_and_policies_take_their_access_along_by_events() {
 }
 
 #[tokio::test]
-async fn a_parent_and_its_child_go_together_without_a_change_of_the_child() {
+async fn deleting_parent_and_child_together_emits_no_update() {
     let world = World::new().await;
     let child = named(&ROLES, OTHER, "Child").with("parent", Value::Uuid(ROLE));
     let rows = vec![named(&ROLES, ROLE, "Parent"), child];
@@ -193,7 +193,7 @@ async fn a_parent_and_its_child_go_together_without_a_change_of_the_child() {
 }
 
 #[tokio::test]
-async fn an_account_whose_deletion_has_begun_is_gone_for_all_other_writes() {
+async fn an_account_being_deleted_is_missing_for_other_writes() {
     let world = World::new().await;
     world.users(&[ALICE, BOB], None).await;
     world.messages((0..200).map(|_| (Some(ALICE), None))).await;
@@ -223,14 +223,14 @@ async fn an_account_whose_deletion_has_begun_is_gone_for_all_other_writes() {
         write(vec![Mutation::Update { collection: &USERS, keys, set, precondition }])
     };
     let events = world.store.write(back(Precondition::None)).await.unwrap();
-    assert_eq!(events[0].changes.len(), 1, "passed over, as an account that is not there");
+    assert_eq!(events[0].changes.len(), 1, "the account being deleted is skipped");
     let every = Precondition::All(Filter::everything());
     let refused = world.store.write(back(every)).await;
     assert!(matches!(refused, Err(StoreError::Refused)), "{refused:?}");
 
     // Two deletions of the same account both end when it is deleted.
     let (_, second) = world.step(write(vec![delete(&USERS, &[ALICE])])).await.unwrap();
-    let second = second.expect("the account is not gone yet");
+    let second = second.expect("the account is not deleted yet");
     world.store.write(rest).await.unwrap();
     assert!(world.store.find(&USERS, Key::Uuid(ALICE)).await.unwrap().is_none());
     assert!(world.store.write(second).await.unwrap().is_empty());
@@ -238,7 +238,7 @@ async fn an_account_whose_deletion_has_begun_is_gone_for_all_other_writes() {
 }
 
 #[tokio::test]
-async fn the_next_process_finishes_deletions_wherever_the_last_one_stopped() {
+async fn the_next_process_resumes_interrupted_deletions() {
     for stop in 0..6 {
         let world = World::new().await;
         let others: Vec<Uuid> = (1..=70).map(|place| Uuid::from_u128(0x1000 + place)).collect();
@@ -278,7 +278,7 @@ async fn the_next_process_finishes_deletions_wherever_the_last_one_stopped() {
 }
 
 #[tokio::test]
-async fn an_administrator_stays_whichever_deletions_are_under_way() {
+async fn deletions_never_remove_the_last_administrator() {
     let world = World::new().await;
     administrators(&world).await;
     let members: Vec<Uuid> = (1..=120).map(|place| Uuid::from_u128(0x1000 + place)).collect();
@@ -306,7 +306,7 @@ async fn an_administrator_stays_whichever_deletions_are_under_way() {
 }
 
 #[tokio::test]
-async fn a_write_that_would_take_the_last_administrator_ends_no_sessions() {
+async fn a_refused_administrator_removal_ends_no_sessions() {
     let world = World::new().await;
     administrators(&world).await;
     world.users(&[ADMIN], Some(ROLE)).await;

@@ -53,7 +53,7 @@ async fn traces(world: &World) -> i64 {
 }
 
 #[tokio::test]
-async fn nothing_of_a_person_is_left_wherever_an_erasure_was_interrupted() {
+async fn an_interrupted_erasure_resumes_and_leaves_no_traces() {
     for items in [true, false] {
         let mut interrupted = 0;
         for stop in [0, 1, 3, 6, 9, 12, 1_000] {
@@ -83,7 +83,7 @@ async fn nothing_of_a_person_is_left_wherever_an_erasure_was_interrupted() {
             assert_eq!(
                 world.count("select count(*) = max(seq) from event_log").await,
                 1,
-                "what happened stays, without whom"
+                "the log keeps every event"
             );
         }
         assert!(interrupted >= 3, "{interrupted}");
@@ -91,7 +91,7 @@ async fn nothing_of_a_person_is_left_wherever_an_erasure_was_interrupted() {
 }
 
 #[tokio::test]
-async fn a_plain_deletion_of_an_account_that_is_being_erased_waits_for_the_erasure() {
+async fn a_deletion_waits_for_a_running_erasure() {
     let world = World::new().await;
     live(&world).await;
     let (_, erasing) =
@@ -106,7 +106,7 @@ async fn a_plain_deletion_of_an_account_that_is_being_erased_waits_for_the_erasu
 }
 
 #[tokio::test]
-async fn an_erasure_overtakes_a_deletion_that_was_begun() {
+async fn an_erasure_overtakes_a_running_deletion() {
     let world = World::new().await;
     live(&world).await;
     let (_, deleting) = world.step(write(vec![delete(&USERS, &[ALICE])])).await.unwrap();

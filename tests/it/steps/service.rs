@@ -41,7 +41,7 @@ async fn gone(admin: &User, id: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn subscribers_hear_of_each_message_that_loses_its_author() {
+async fn subscribers_receive_each_message_that_loses_its_author() {
     let server = server().await;
     let (admin, alice) = (server.admin().await, server.member("alice").await);
     say_much(&alice, 180).await;
@@ -76,7 +76,7 @@ async fn subscribers_hear_of_each_message_that_loses_its_author() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_access_of_an_account_ends_with_the_first_step_and_nobody_else_waits() {
+async fn the_first_step_ends_access_and_blocks_no_other_account() {
     let server = server().await;
     let (admin, alice) = (server.admin().await, server.member("alice").await);
     let bob = server.member("bob").await;
@@ -115,7 +115,7 @@ async fn the_access_of_an_account_ends_with_the_first_step_and_nobody_else_waits
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_that_goes_away_cancels_nothing() {
+async fn a_disconnected_client_does_not_cancel_a_deletion() {
     let server = server().await;
     let (admin, alice) = (server.admin().await, server.member("alice").await);
     say_much(&alice, 400).await;
@@ -125,7 +125,7 @@ async fn a_client_that_goes_away_cancels_nothing() {
     // takes effect.
     while admin.get(&format!("{path}?fields=status")).await.ok()["status"] == "active" {
         let request = admin.request("DELETE", &path).timeout(Duration::from_millis(60)).send();
-        assert!(soon(request).await.is_err(), "it takes longer than the client waits");
+        assert!(soon(request).await.is_err(), "the deletion outlasts the timeout");
     }
 
     gone(&admin, &alice.id).await;
@@ -133,7 +133,7 @@ async fn a_client_that_goes_away_cancels_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_restart_goes_on_with_two_deletions_at_once() {
+async fn a_restart_resumes_concurrent_deletions() {
     let server = server().await;
     let (admin, alice) = (server.admin().await, server.member("alice").await);
     let bob = server.member("bob").await;
@@ -144,7 +144,7 @@ async fn a_restart_goes_on_with_two_deletions_at_once() {
         tokio::spawn(request.timeout(Duration::from_millis(200)).send())
     });
     for deletion in deletions {
-        assert!(soon(deletion).await.unwrap().is_err(), "it takes longer than the client waits");
+        assert!(soon(deletion).await.unwrap().is_err(), "the deletion outlasts the timeout");
     }
 
     let server = server.restart().await;
@@ -185,7 +185,7 @@ async fn crowd(server: &TestServer, admin: &User) -> (String, Client) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_role_grants_nothing_from_the_first_step_of_its_deletion_on() {
+async fn a_role_being_deleted_grants_no_permissions() {
     let server = server().await;
     let admin = server.admin().await;
     let (path, client) = crowd(&server, &admin).await;
@@ -205,7 +205,7 @@ async fn a_role_grants_nothing_from_the_first_step_of_its_deletion_on() {
     client.get("/items/messages").await.refused(403, "FORBIDDEN");
     client.post("/items/messages", &json!({"content": "no"})).await.refused(403, "FORBIDDEN");
     let left = admin.get(holders).await.ok()[0]["count"].as_i64().unwrap();
-    assert!(left > 500, "{left} accounts have the role yet");
+    assert!(left > 500, "{left} accounts still have the role");
     assert_eq!(admin.get(&path).await.ok()["parent"], Json::Null);
     let account = json!({"email": "late@example.com", "role": path.rsplit_once('/').unwrap().1});
     assert_eq!(admin.post("/users", &account).await.status, 400);

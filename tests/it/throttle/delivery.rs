@@ -36,7 +36,7 @@ async fn followed(server: &TestServer, user: &User, query: &Json) -> Socket {
 }
 
 #[tokio::test]
-async fn a_flood_waits_until_its_own_messages_are_delivered_and_others_do_not() {
+async fn back_pressure_delays_only_the_flooding_client() {
     let server = start().await;
     let (alice, ben) = (server.member("alice").await, server.member("ben").await);
     let mut followers = followed(&server, &ben, &json!({"limit": 1, "fields": ["content"]})).await;
@@ -80,7 +80,7 @@ async fn a_flood_waits_until_its_own_messages_are_delivered_and_others_do_not() 
 }
 
 #[tokio::test]
-async fn a_client_that_writes_alone_waits_for_nobody() {
+async fn a_sole_writer_is_never_delayed() {
     let server = start().await;
     let alice = server.member("alice").await;
     let _followers = followed(&server, &alice, &json!({"limit": 1})).await;
@@ -94,7 +94,7 @@ async fn a_client_that_writes_alone_waits_for_nobody() {
 }
 
 #[tokio::test]
-async fn a_list_of_more_new_items_than_can_be_delivered_is_refused_with_a_number_that_can() {
+async fn an_oversized_create_error_names_a_deliverable_count() {
     let server = start().await;
     let alice = server.member("alice").await;
     let mut followers = followed(&server, &alice, &json!({"limit": 1})).await;

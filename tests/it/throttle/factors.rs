@@ -65,7 +65,7 @@ async fn codes_cannot_be_guessed_from_one_address() {
 }
 
 #[tokio::test]
-async fn codes_cannot_be_guessed_from_many_addresses_and_their_owner_gets_in() {
+async fn distributed_code_guessing_does_not_lock_out_the_owner() {
     let server = start().await;
     let (user, secret) = careful(&server).await;
     let right = code(&secret, server.clock.now(), 0);
@@ -118,7 +118,7 @@ async fn recovery_codes_cannot_be_guessed() {
 }
 
 #[tokio::test]
-async fn being_asked_for_a_code_is_no_wrong_code() {
+async fn a_missing_code_is_not_counted_as_a_failure() {
     let server = start().await;
     let (user, secret) = careful(&server).await;
 
@@ -132,7 +132,7 @@ async fn being_asked_for_a_code_is_no_wrong_code() {
 }
 
 #[tokio::test]
-async fn a_session_that_was_stolen_is_no_road_to_take_the_factor_off() {
+async fn a_stolen_session_cannot_disable_the_second_factor() {
     let server = start().await;
     let (user, secret) = careful(&server).await;
     let disable = async |from: &str, otp: &str| {

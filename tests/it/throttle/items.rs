@@ -73,7 +73,7 @@ async fn stored(user: &User) -> Json {
 }
 
 #[tokio::test]
-async fn items_of_all_entry_points_count_for_their_account() {
+async fn all_entry_points_share_the_item_rate_of_an_account() {
     let server = limited(20, 40).await;
     let alice = server.member("alice").await;
     let mut socket = Socket::signed_in(&server, &alice).await;
@@ -99,7 +99,7 @@ async fn items_of_all_entry_points_count_for_their_account() {
             assert_eq!((area, code), ("items", EXCEEDED), "{frame}");
         }
     }
-    let refused = publish(&mut page).await.expect("a refusal");
+    let refused = publish(&mut page).await.expect("an error frame");
     assert_eq!(refused["error"]["code"], EXCEEDED, "{refused}");
     assert_eq!(stored(&alice).await, 20);
 
@@ -112,7 +112,7 @@ async fn items_of_all_entry_points_count_for_their_account() {
 }
 
 #[tokio::test]
-async fn updates_and_deletes_count_as_well_and_other_accounts_do_not_wait() {
+async fn updates_and_deletes_count_for_their_account_only() {
     let server = limited(10, 100).await;
     let (alice, ben) = (server.member("alice").await, server.member("ben").await);
     let keys = post_as(&alice, HOME, &messages(4)).await.ok();
@@ -132,7 +132,7 @@ async fn updates_and_deletes_count_as_well_and_other_accounts_do_not_wait() {
 }
 
 #[tokio::test]
-async fn visitors_of_an_address_count_together() {
+async fn anonymous_clients_of_one_address_share_a_rate() {
     let server = limited(5, 100).await;
     server
         .allow_public(&[Permission::to("create", "messages"), Permission::to("read", "messages")])
@@ -156,7 +156,7 @@ async fn visitors_of_an_address_count_together() {
 }
 
 #[tokio::test]
-async fn many_accounts_of_one_address_have_the_rate_of_four() {
+async fn accounts_of_one_address_share_four_times_the_rate() {
     let server = limited(5, 100).await;
     for (number, name) in ["ann", "ben", "cid", "dan"].into_iter().enumerate() {
         let user = server.member(name).await;
@@ -171,7 +171,7 @@ async fn many_accounts_of_one_address_have_the_rate_of_four() {
 }
 
 #[tokio::test]
-async fn a_list_beyond_the_rate_is_created_once_all_points_are_free_and_paid_for() {
+async fn a_list_over_the_rate_needs_all_points_and_is_charged_in_full() {
     let server = limited(10, 10).await;
     let alice = server.member("alice").await;
 

@@ -37,7 +37,7 @@ async fn ask(server: &TestServer, from: &str, email: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn one_address_signs_up_and_asks_for_links_so_often_at_one_account() {
+async fn sign_ups_and_links_are_limited_per_address_and_account() {
     let (server, _post, _) = start().await;
     let known = server.member("known").await;
 
@@ -55,7 +55,7 @@ async fn one_address_signs_up_and_asks_for_links_so_often_at_one_account() {
 }
 
 #[tokio::test]
-async fn one_address_signs_up_and_asks_for_links_so_often_in_all() {
+async fn sign_ups_and_links_are_limited_per_address() {
     let (server, _post, _) = start().await;
 
     let other = async |number| register(&server, HOME, &format!("{number}@example.com")).await;
@@ -69,7 +69,7 @@ async fn one_address_signs_up_and_asks_for_links_so_often_in_all() {
 }
 
 #[tokio::test]
-async fn made_up_links_have_to_wait_and_good_ones_do_not() {
+async fn invalid_links_are_throttled_and_valid_ones_are_not() {
     let (server, mut post, _) = start().await;
     let alice = server.member("alice").await;
     ask(&server, HOME, &alice.email).await.nothing();

@@ -70,7 +70,7 @@ async fn before_the_wait(code: &str, mut next: impl AsyncFnMut(usize) -> Answer)
         }
         assert_eq!(answer.code(), code, "{}", answer.text);
     }
-    panic!("nobody is told to wait");
+    panic!("no request was rate-limited");
 }
 
 /// Asserts that a request was rate-limited, and returns the time to wait.

@@ -23,7 +23,7 @@ use crate::throttle::told_to_wait;
 const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test]
-async fn who_guesses_waits_twice_as_long_each_time_and_retry_after_is_true() {
+async fn backoff_doubles_after_each_failure_and_matches_retry_after() {
     let server = start().await;
     let alice = server.member("alice").await;
     let guess = async |_| login(&server, HOME, &alice.email, WRONG).await;
@@ -49,7 +49,7 @@ async fn who_guesses_waits_twice_as_long_each_time_and_retry_after_is_true() {
 }
 
 #[tokio::test]
-async fn whether_there_is_an_account_does_not_show() {
+async fn throttling_does_not_reveal_whether_an_account_exists() {
     let server = start().await;
     let admin = server.admin().await;
     let (known, gone) = (server.member("known").await, server.member("gone").await);
@@ -80,7 +80,7 @@ async fn whether_there_is_an_account_does_not_show() {
 }
 
 #[tokio::test]
-async fn one_account_guessed_at_from_many_addresses_stays_open_to_its_owner() {
+async fn distributed_guessing_does_not_lock_out_the_owner() {
     let server = start().await;
     let alice = server.member("alice").await;
     login(&server, HOME, &alice.email, &alice.password).await.ok();
@@ -106,7 +106,7 @@ async fn one_account_guessed_at_from_many_addresses_stays_open_to_its_owner() {
 }
 
 #[tokio::test]
-async fn many_accounts_guessed_at_from_one_address_stay_open_to_their_owners() {
+async fn password_spraying_does_not_lock_out_account_owners() {
     let server = start().await;
     let (alice, bob) = (server.member("alice").await, server.member("bob").await);
     login(&server, HOME, &alice.email, &alice.password).await.ok();
@@ -153,7 +153,7 @@ async fn sockets_and_requests_share_the_counters() {
 }
 
 #[tokio::test]
-async fn a_socket_that_has_to_sign_in_first_is_told_before_it_closes() {
+async fn handshake_auth_failures_are_reported_before_the_close() {
     let server = start_with(|config| config.websockets.auth = WebSocketAuth::Handshake).await;
     let guess = json!({"type": "auth", "email": "alice@example.com", "password": WRONG});
 
@@ -168,7 +168,7 @@ async fn a_socket_that_has_to_sign_in_first_is_told_before_it_closes() {
 }
 
 #[tokio::test]
-async fn nobody_gets_more_guesses_by_guessing_at_once() {
+async fn concurrent_guesses_do_not_exceed_the_limit() {
     let server = start().await;
     let alice = server.member("alice").await;
     let guesses = (0..100).map(|_| login(&server, HOME, &alice.email, WRONG));
@@ -181,7 +181,7 @@ async fn nobody_gets_more_guesses_by_guessing_at_once() {
 }
 
 #[tokio::test]
-async fn an_address_counts_as_the_settings_say() {
+async fn client_addresses_follow_the_trust_proxy_setting() {
     for (trust, addresses, expected) in [
         // Without a trusted proxy, a client cannot choose its address.
         (TrustProxy::Nobody, ["192.0.2.1", "192.0.2.2", "192.0.2.3"], 11),
@@ -203,7 +203,7 @@ async fn an_address_counts_as_the_settings_say() {
 }
 
 #[tokio::test]
-async fn who_has_to_wait_is_told_so_at_once() {
+async fn throttled_requests_are_refused_immediately() {
     let server = start_with(|config| config.auth.login_stall = Duration::from_hours(1)).await;
     let guesses = (0..12).map(|_| Box::pin(login(&server, HOME, "alice@example.com", WRONG)));
 
@@ -216,7 +216,7 @@ async fn who_has_to_wait_is_told_so_at_once() {
 }
 
 #[tokio::test]
-async fn a_password_that_is_asked_for_again_cannot_be_guessed_either() {
+async fn password_confirmation_shares_the_sign_in_throttle() {
     let server = start().await;
     let alice = server.member("alice").await;
     for path in ["/users/me/tfa/generate", "/users/me/tfa/recovery-codes"] {
@@ -246,7 +246,7 @@ async fn the_throttle_can_be_switched_off() {
 }
 
 #[tokio::test]
-async fn a_restart_forgets_what_failed() {
+async fn a_restart_resets_the_failure_counters() {
     let server = start().await;
     let guess = async |server: &TestServer| login(server, HOME, "a@example.com", WRONG).await;
     for _ in 0..11 {

@@ -34,7 +34,7 @@ async fn ping(server: &TestServer, from: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn the_signed_in_are_told_the_rates_that_hold() {
+async fn server_info_reports_rates_to_signed_in_clients() {
     for (per_address, global, told) in [
         (quota(50, 2), None, json!([{"points": 50, "duration": 2}, false])),
         (None, quota(9, 60), json!([false, {"points": 9, "duration": 60}])),
@@ -52,7 +52,7 @@ async fn the_signed_in_are_told_the_rates_that_hold() {
 }
 
 #[tokio::test]
-async fn one_address_sends_so_many_requests_and_retry_after_is_true() {
+async fn requests_per_address_are_limited_with_exact_retry_after() {
     let server = limited(|limits| limits.per_address = quota(5, 10)).await;
     for _ in 0..5 {
         assert_eq!(ping(&server, HOME).await.status, 200);
@@ -76,7 +76,7 @@ async fn one_address_sends_so_many_requests_and_retry_after_is_true() {
 }
 
 #[tokio::test]
-async fn sockets_have_rates_of_their_own() {
+async fn sockets_do_not_count_against_the_request_rate() {
     let server = limited(|limits| limits.per_address = quota(1, 60)).await;
 
     for _ in 0..10 {
@@ -88,7 +88,7 @@ async fn sockets_have_rates_of_their_own() {
 }
 
 #[tokio::test]
-async fn all_together_send_so_many_requests() {
+async fn the_global_request_rate_is_limited() {
     let server = limited(|limits| limits.global = quota(5, 10)).await;
 
     let mut statuses = Vec::new();
@@ -101,7 +101,7 @@ async fn all_together_send_so_many_requests() {
 }
 
 #[tokio::test]
-async fn registrations_of_one_address_have_a_rate_whatever_comes_of_them() {
+async fn refused_registrations_count_against_the_rate() {
     let server = limited(|limits| limits.registration = quota(3, 60)).await;
     let body = json!({"email": "new@example.com", "password": "correct horse battery"});
     let register = async |from: &str| post_from(&server, from, "/users/register", &body).await;
@@ -133,7 +133,7 @@ async fn the_rates_can_be_switched_off() {
 }
 
 #[tokio::test]
-async fn an_ordinary_front_end_never_meets_a_limit() {
+async fn an_ordinary_front_end_stays_within_the_limits() {
     let server = start_with(|_| {}).await;
     let alice = server.member("alice").await;
 

@@ -18,7 +18,7 @@ async fn refresh(server: &TestServer, from: &str, token: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn made_up_tokens_have_to_wait_and_good_ones_do_not() {
+async fn invalid_tokens_are_throttled_and_valid_ones_are_not() {
     let server = start().await;
     let alice = server.member("alice").await;
     for shape in [None, Some(alice.refresh_token.len())] {
@@ -43,7 +43,7 @@ async fn made_up_tokens_have_to_wait_and_good_ones_do_not() {
 }
 
 #[tokio::test]
-async fn a_client_that_repeats_a_dead_token_for_ever_is_slowed_down_alone() {
+async fn a_repeated_revoked_token_throttles_only_itself() {
     let server = start().await;
     let (alice, bob) = (server.member("alice").await, server.member("bob").await);
     alice.delete("/users/me/sessions").await.nothing();
@@ -58,7 +58,7 @@ async fn a_client_that_repeats_a_dead_token_for_ever_is_slowed_down_alone() {
 }
 
 #[tokio::test]
-async fn whoever_refreshes_all_day_never_waits() {
+async fn regular_refreshes_are_never_throttled() {
     let server = start().await;
     let alice = server.member("alice").await;
     let mut token = alice.refresh_token.clone();

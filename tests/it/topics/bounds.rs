@@ -23,7 +23,7 @@ async fn with(bend: impl FnOnce(&mut chinwag::config::Config)) -> TestServer {
 }
 
 #[tokio::test]
-async fn the_list_has_a_length_and_older_messages_move_up() {
+async fn the_list_has_a_length_limit_and_refills_after_deletes() {
     let server = with(|config| config.topics.chat_length = 3).await;
     let admin = server.admin().await;
     let mut page = Page::chatting(&server).await;
@@ -44,7 +44,7 @@ async fn the_list_has_a_length_and_older_messages_move_up() {
 }
 
 #[tokio::test]
-async fn the_list_has_a_size_but_the_newest_message_is_always_in_it() {
+async fn the_size_limit_of_the_list_keeps_the_newest_message() {
     let server = with(|config| config.topics.chat_bytes_max = 1024).await;
     let mut page = Page::chatting(&server).await;
     let (long, huge) = ("x".repeat(500), "y".repeat(5000));
@@ -61,7 +61,7 @@ async fn the_list_has_a_size_but_the_newest_message_is_always_in_it() {
 }
 
 #[tokio::test]
-async fn whoever_speaks_too_fast_is_heard_later() {
+async fn rate_limited_messages_are_delayed() {
     let server = with(|config| config.topics.rate_max = 5).await;
     let mut page = Page::chatting(&server).await;
     let start = Instant::now();
@@ -81,7 +81,7 @@ async fn whoever_speaks_too_fast_is_heard_later() {
 }
 
 #[tokio::test]
-async fn the_rates_of_all_sockets_hold_here_as_well() {
+async fn websocket_rate_limits_apply_to_topics() {
     let of_one: fn(&mut chinwag::config::Config) =
         |config| config.websockets.messages_per_second = 5;
     let of_all: fn(&mut chinwag::config::Config) =
@@ -110,7 +110,7 @@ async fn the_rates_of_all_sockets_hold_here_as_well() {
 }
 
 #[tokio::test]
-async fn visitors_of_one_address_have_a_rate_together() {
+async fn anonymous_connections_of_an_address_share_a_rate_limit() {
     let server = with(|config| {
         config.topics.rate_max = 1000;
         config.websockets.user_messages_per_second = 5;
@@ -134,7 +134,7 @@ async fn visitors_of_one_address_have_a_rate_together() {
 }
 
 #[tokio::test]
-async fn frames_and_texts_have_a_size() {
+async fn frames_and_texts_have_a_size_limit() {
     let server = with(|config| {
         config.websockets.frame_bytes_max = 4096;
         config.query.text_max = 100;
@@ -153,7 +153,7 @@ async fn frames_and_texts_have_a_size() {
 }
 
 #[tokio::test]
-async fn who_reads_slowly_is_shown_the_latest_list_and_stays() {
+async fn a_slow_reader_gets_the_latest_list_and_stays_connected() {
     let server = with(|config| config.websockets.outbox_bytes_max = 512 * 1024).await;
     let mut page = Page::chatting(&server).await;
     for _ in 0..4 {
@@ -173,7 +173,7 @@ async fn who_reads_slowly_is_shown_the_latest_list_and_stays() {
     }
 
     let last = loop {
-        let (head, payload) = slow.frame().await.expect("it is still connected");
+        let (head, payload) = slow.frame().await.expect("the connection stays open");
         assert_eq!(head, 0x81);
         let frame = topic(&payload);
         if frame["topic"] == "chat" && frame["payload"].to_string().contains("\"text\":\"24\"") {
@@ -185,7 +185,7 @@ async fn who_reads_slowly_is_shown_the_latest_list_and_stays() {
 }
 
 #[tokio::test]
-async fn how_deep_a_frame_nests_is_a_setting() {
+async fn the_nesting_limit_of_frames_is_configurable() {
     let server = with(|config| config.server.json_depth_max = 8).await;
     let mut page = Page::chatting(&server).await;
     let publish = |text: &str, depth: usize| {
@@ -202,7 +202,7 @@ async fn how_deep_a_frame_nests_is_a_setting() {
 }
 
 #[tokio::test]
-async fn nonsense_is_passed_over_and_binary_frames_are_not() {
+async fn invalid_frames_are_ignored_and_binary_frames_are_accepted() {
     let server = open().await;
     let mut page = Page::chatting(&server).await;
 
@@ -223,7 +223,7 @@ async fn nonsense_is_passed_over_and_binary_frames_are_not() {
 }
 
 #[tokio::test]
-async fn both_sockets_share_their_number() {
+async fn both_endpoints_share_the_connection_limit() {
     let server = with(|config| config.websockets.connections_max = Some(2)).await;
     let _page = Page::open(&server).await;
     let _socket = Socket::connect(&server).await;
@@ -233,7 +233,7 @@ async fn both_sockets_share_their_number() {
 }
 
 #[tokio::test]
-async fn there_is_none_where_it_is_switched_off_and_no_name_where_none_is_told() {
+async fn the_endpoint_and_its_internal_topic_can_be_disabled() {
     let server = TestServer::with(|config| config.topics.enabled = false).await;
     assert_eq!(Socket::open(request(&server, "")).await.err(), Some(404));
     server.stop().await;

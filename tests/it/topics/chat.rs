@@ -12,7 +12,7 @@ use crate::support::Socket;
 use crate::support::TestServer;
 
 #[tokio::test]
-async fn what_is_said_comes_back_and_goes_to_whoever_hears_of_it() {
+async fn a_message_reaches_its_author_and_all_subscribers() {
     let server = open().await;
     let (mut author, mut other) = (Page::chatting(&server).await, Page::chatting(&server).await);
     let mut deaf = Page::open(&server).await;
@@ -31,7 +31,7 @@ async fn what_is_said_comes_back_and_goes_to_whoever_hears_of_it() {
 }
 
 #[tokio::test]
-async fn whoever_unsubscribes_hears_nothing_but_what_they_say_themselves() {
+async fn an_unsubscribed_page_gets_the_list_only_after_publishing() {
     let server = open().await;
     let (mut page, mut other) = (Page::chatting(&server).await, Page::chatting(&server).await);
     page.tell("unsubscribe", "chat").await;
@@ -48,7 +48,7 @@ async fn whoever_unsubscribes_hears_nothing_but_what_they_say_themselves() {
 }
 
 #[tokio::test]
-async fn a_newcomer_gets_the_history_and_what_came_before_they_subscribed() {
+async fn a_new_page_gets_the_history_without_gaps_or_duplicates() {
     let server = open().await;
     let mut early = Page::chatting(&server).await;
     assert_eq!(early.history, None);
@@ -70,7 +70,7 @@ async fn a_newcomer_gets_the_history_and_what_came_before_they_subscribed() {
 }
 
 #[tokio::test]
-async fn the_messages_are_those_of_the_table() {
+async fn the_chat_list_matches_the_messages_table() {
     let server = open().await;
     let admin = server.admin().await;
     let mut page = Page::chatting(&server).await;
@@ -99,7 +99,7 @@ async fn the_messages_are_those_of_the_table() {
 }
 
 #[tokio::test]
-async fn changes_that_show_nothing_are_not_told() {
+async fn changes_without_visible_effect_send_no_list() {
     let server = open().await;
     let admin = server.admin().await;
     let id = admin.say("as it was").await;
@@ -116,7 +116,7 @@ async fn changes_that_show_nothing_are_not_told() {
 }
 
 #[tokio::test]
-async fn nothing_is_lost_by_a_restart() {
+async fn the_list_survives_a_restart() {
     let server = open().await;
     let mut page = Page::chatting(&server).await;
     page.publish("kept").await;
@@ -134,7 +134,7 @@ async fn nothing_is_lost_by_a_restart() {
 }
 
 #[tokio::test]
-async fn all_that_is_said_at_once_is_in_the_list() {
+async fn concurrent_messages_all_appear_in_the_list() {
     let server = open().await;
     let (mut a, mut b) = (Page::chatting(&server).await, Page::chatting(&server).await);
 
@@ -156,7 +156,7 @@ async fn all_that_is_said_at_once_is_in_the_list() {
 }
 
 #[tokio::test]
-async fn where_the_chat_is_a_default_nobody_has_to_subscribe() {
+async fn the_chat_default_setting_subscribes_every_page() {
     let server = open_with(|config| config.topics.chat_default = true).await;
     let mut page = Page::open(&server).await;
     page.tell("unsubscribe", "session").await;
@@ -188,7 +188,7 @@ async fn browser(server: &TestServer, browser: &str, origin: Option<&str>) -> Pa
 }
 
 #[tokio::test]
-async fn a_page_that_had_subscribed_hears_of_the_chat_again_after_a_reconnect() {
+async fn a_reconnecting_page_keeps_its_chat_subscription() {
     const HERE: Option<&str> = Some("https://chat.example.com");
     let server = open().await;
     let mut page = browser(&server, "Firefox", HERE).await;
@@ -221,7 +221,7 @@ async fn a_page_that_had_subscribed_hears_of_the_chat_again_after_a_reconnect() 
 }
 
 #[tokio::test]
-async fn a_line_without_visible_text_is_refused() {
+async fn a_message_without_visible_text_is_refused() {
     let server = open().await;
     let (mut author, mut other) = (Page::chatting(&server).await, Page::chatting(&server).await);
 

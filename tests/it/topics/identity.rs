@@ -15,7 +15,7 @@ use crate::support::TestServer;
 use crate::support::error;
 
 #[tokio::test]
-async fn a_token_that_is_no_good_opens_nothing() {
+async fn an_invalid_token_is_refused_and_an_invalid_cookie_ignored() {
     let server = open().await;
 
     let with_token = request(&server, "?access_token=forged");
@@ -29,7 +29,7 @@ async fn a_token_that_is_no_good_opens_nothing() {
 }
 
 #[tokio::test]
-async fn a_cookie_counts_from_the_own_origin_alone() {
+async fn a_cookie_from_a_foreign_origin_is_refused() {
     let server = open().await;
     let alice = server.member("Alice").await;
     let login = json!({"email": alice.email, "password": alice.password, "mode": "session"});
@@ -45,7 +45,7 @@ async fn a_cookie_counts_from_the_own_origin_alone() {
 }
 
 #[tokio::test]
-async fn where_the_upgrade_needs_a_token_it_does_here_too() {
+async fn strict_mode_requires_a_token_for_topics() {
     let server = TestServer::with(|config| config.websockets.auth = WebSocketAuth::Strict).await;
     let alice = server.member("Alice").await;
 
@@ -59,7 +59,7 @@ async fn where_the_upgrade_needs_a_token_it_does_here_too() {
 }
 
 #[tokio::test]
-async fn whoever_signs_out_elsewhere_is_a_guest_from_then_on() {
+async fn signing_out_elsewhere_turns_the_connection_into_a_guest() {
     let server = open().await;
     server.allow_public(&[Permission::to("read", "messages")]).await;
     let alice = server.member("Alice").await;
@@ -75,7 +75,7 @@ async fn whoever_signs_out_elsewhere_is_a_guest_from_then_on() {
 }
 
 #[tokio::test]
-async fn a_token_that_expires_leaves_a_guest() {
+async fn an_expired_token_turns_the_connection_into_a_guest() {
     // Long enough to open the page on a busy machine.
     let ttl = Duration::from_secs(5);
     let server = TestServer::with(|config| config.auth.access_token_ttl = ttl).await;

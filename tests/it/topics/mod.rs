@@ -94,7 +94,7 @@ impl Page {
                 match self.message().await {
                     Some(Message::Ping(_)) => {}
                     Some(Message::Text(text)) if text.as_str() == "ping" => return,
-                    other => panic!("nothing was to come, not {other:?}, at {place}"),
+                    other => panic!("expected no state, got {other:?}, at {place}"),
                 }
             }
         }

@@ -10,7 +10,7 @@ use crate::support::Permission;
 use crate::support::TestServer;
 
 #[tokio::test]
-async fn accounts_are_known_by_first_name_and_guests_by_their_connection() {
+async fn accounts_show_first_names_and_guests_connection_ids() {
     let server = open().await;
     let alice = server.member("Alice").await;
     let mut guest = Page::chatting(&server).await;
@@ -35,7 +35,7 @@ async fn accounts_are_known_by_first_name_and_guests_by_their_connection() {
 }
 
 #[tokio::test]
-async fn another_name_or_none_is_shown_at_once() {
+async fn name_changes_update_the_list_at_once() {
     let server = open().await;
     let (admin, bob) = (server.admin().await, server.member("Bob").await);
     bob.say("hello").await;
@@ -52,7 +52,7 @@ async fn another_name_or_none_is_shown_at_once() {
 }
 
 #[tokio::test]
-async fn guests_stay_apart_also_where_an_account_stands_for_them() {
+async fn guests_keep_separate_names_under_a_shared_account() {
     let server = TestServer::with(|config| {
         config.bootstrap.demo = true;
     })
@@ -79,7 +79,7 @@ async fn guests_stay_apart_also_where_an_account_stands_for_them() {
 }
 
 #[tokio::test]
-async fn nobody_gives_themselves_the_name_of_a_guest() {
+async fn clients_cannot_set_the_guest_name() {
     let server = open().await;
     let guest = Page::open(&server).await;
     let forged = json!({"content": "forged", "guest": guest.name});
@@ -91,7 +91,7 @@ async fn nobody_gives_themselves_the_name_of_a_guest() {
 }
 
 #[tokio::test]
-async fn names_that_may_not_be_read_are_not_shown() {
+async fn unreadable_names_are_hidden() {
     let server = TestServer::start().await;
     let alice = server.member("Alice").await;
     alice.say("hello").await;

@@ -20,7 +20,7 @@ async fn open_as(server: &TestServer, user: &User) -> Page {
 }
 
 #[tokio::test]
-async fn without_rights_there_is_no_chat() {
+async fn the_chat_requires_permissions() {
     let server = TestServer::start().await;
     let member = server.member("Alice").await;
     member.say("among members").await;
@@ -39,7 +39,7 @@ async fn without_rights_there_is_no_chat() {
 }
 
 #[tokio::test]
-async fn who_may_only_write_is_not_shown_what_was_written() {
+async fn a_write_only_client_receives_no_messages() {
     let server = TestServer::start().await;
     server.allow_public(&[Permission::to("create", "messages")]).await;
     let mut page = Page::chatting(&server).await;
@@ -54,7 +54,7 @@ async fn who_may_only_write_is_not_shown_what_was_written() {
 }
 
 #[tokio::test]
-async fn rights_given_and_taken_act_on_open_connections() {
+async fn permission_changes_apply_to_open_connections() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     admin.say("here all along").await;
@@ -74,7 +74,7 @@ async fn rights_given_and_taken_act_on_open_connections() {
 }
 
 #[tokio::test]
-async fn everybody_gets_the_list_that_is_theirs() {
+async fn each_account_gets_the_list_that_it_may_read() {
     let server = TestServer::start().await;
     let own = json!({"user_created": {"_eq": "$CURRENT_USER"}});
     let rights = [

@@ -17,7 +17,7 @@ fn count(users: usize) -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn everybody_learns_who_comes_and_goes() {
+async fn connects_and_disconnects_update_the_user_count() {
     let server = open().await;
     let mut a = Page::open(&server).await;
     let mut b = Page::open(&server).await;
@@ -38,7 +38,7 @@ async fn everybody_learns_who_comes_and_goes() {
 }
 
 #[tokio::test]
-async fn the_other_socket_does_not_count() {
+async fn connections_of_the_other_endpoint_are_not_counted() {
     let server = open().await;
     let mut page = Page::open(&server).await;
 
@@ -51,7 +51,7 @@ async fn the_other_socket_does_not_count() {
 }
 
 #[tokio::test]
-async fn whoever_left_the_count_cannot_come_back() {
+async fn unsubscribing_from_the_user_count_is_permanent() {
     let server = open().await;
     let mut page = Page::open(&server).await;
     page.tell("unsubscribe", "session").await;
@@ -71,7 +71,7 @@ async fn whoever_left_the_count_cannot_come_back() {
 }
 
 #[tokio::test]
-async fn a_client_that_is_gone_without_a_word_is_no_ghost() {
+async fn an_unresponsive_client_leaves_the_user_count() {
     let period = Duration::from_millis(200);
     let server = TestServer::with(|config| config.websockets.heartbeat_period = period).await;
     // It never reads, so it never answers a ping. Its connection stays open.
@@ -88,7 +88,7 @@ async fn a_client_that_is_gone_without_a_word_is_no_ghost() {
 }
 
 #[tokio::test]
-async fn a_crowd_that_comes_at_once_is_told_of_in_few_words() {
+async fn count_updates_of_many_connects_are_coalesced() {
     let server = open().await;
     let mut first = Page::open(&server).await;
 
@@ -102,7 +102,7 @@ async fn a_crowd_that_comes_at_once_is_told_of_in_few_words() {
             break;
         }
     }
-    assert!(told <= 50, "{told} counts for 100 newcomers");
+    assert!(told <= 50, "{told} count updates for 100 connects");
     drop(crowd);
     server.stop().await;
 }

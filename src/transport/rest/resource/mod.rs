@@ -45,12 +45,12 @@ macro_rules! names {
     ($one:literal, $many:literal, $id:literal, $ids:literal) => {
         Names {
             list: Named(concat!("read", $ids), concat!("List ", $many)),
-            search: Named(concat!("search", $ids), concat!("Look for ", $many)),
+            search: Named(concat!("search", $ids), concat!("Search ", $many)),
             create: Named(concat!("create", $ids), concat!("Create ", $many)),
-            update_many: Named(concat!("update", $ids), concat!("Change several ", $many)),
+            update_many: Named(concat!("update", $ids), concat!("Update several ", $many)),
             delete_many: Named(concat!("delete", $ids), concat!("Delete several ", $many)),
             read: Named(concat!("read", $id), concat!("Read ", $one)),
-            update: Named(concat!("update", $id), concat!("Change ", $one)),
+            update: Named(concat!("update", $id), concat!("Update ", $one)),
             delete: Named(concat!("delete", $id), concat!("Delete ", $one)),
         }
     };
@@ -111,7 +111,7 @@ pub fn operations() -> impl Iterator<Item = Operation> {
             path: "/activity",
             collection: Some(&ACTIVITY),
             tag: "Activity",
-            names: names!("what somebody did", "what was done", "Activity", "Activities"),
+            names: names!("an activity entry", "activity entries", "Activity", "Activities"),
         },
         Resource {
             path: "/revisions",

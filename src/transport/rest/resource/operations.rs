@@ -29,14 +29,14 @@ impl Resource {
 
     fn list_docs(&self, named: &Named) -> OperationDocs {
         OperationDocs {
-            description: "What there is to see for whoever asks, 100 items at most unless `limit` \
-                          says otherwise. With `aggregate` or `groupBy`, numbers about them \
-                          instead. With `export`, a file (`x-export` of this path). `SEARCH` \
-                          takes the same query as its body (`x-search`).",
+            description: "The items that the caller may read, at most 100 unless `limit` is set. \
+                          With `aggregate` or `groupBy`, aggregates instead. With `export`, a file \
+                          (`x-export` of this path). `SEARCH` takes the same query as its body \
+                          (`x-search`).",
             parameters: self.parameters(false, parameters::of_list()),
             success: Success::json(
-                "The items, with counts beside them if `meta` asks for some; or groups, if \
-                 `aggregate` or `groupBy` does.",
+                "The items, with counts if `meta` requests them; or groups, with `aggregate` or \
+                 `groupBy`.",
                 schemas::data_with_meta(schemas::list(self.item())),
                 json!({"data": [self.example()]}),
             ),
@@ -50,10 +50,9 @@ impl Resource {
             "filter": {self.shown().key().name: {"_in": [self.key_example()]}}, "limit": 10,
         }});
         let docs = OperationDocs {
-            description: "A list, for queries that are too long for an address: by the method \
-                          `SEARCH`, which OpenAPI 3.0 has no place for. A `query` in the body \
-                          makes the one of the address count for nothing; with `keys`, the \
-                          address says how the items are shown.",
+            description: "A list, for queries that are too long for a URL, by the method `SEARCH`, \
+                          which OpenAPI 3.0 does not support. A `query` in the body replaces the \
+                          query in the URL; with `keys`, the query shapes the response.",
             request: Some(Content::json(Self::search_input(), query)),
             ..self.list_docs(&self.names.search)
         };
@@ -62,16 +61,16 @@ impl Resource {
 
     pub(super) fn create(&self) -> Operation {
         let docs = OperationDocs {
-            description: "One item, or several as a list: then all of them or none. Whoever may \
-                          not see what came of it gets `204`. The header `Ignored-Fields` of the \
-                          answer lists names in the body that are no fields, percent-encoded.",
+            description: "One item, or a list of items: all of them or none. The response is `204` \
+                          if the caller may not read the result. The response header \
+                          `Ignored-Fields` lists unknown field names in the body, percent-encoded.",
             parameters: self.parameters(false, with_idempotency_key(parameters::of_one())),
             request: Some(Content::json(
                 schemas::either(self.create_input(), schemas::list(self.create_input())),
                 self.input_example(),
             )),
             success: Success::json(
-                "The new item, or the new items in the order in which they were sent.",
+                "The new item, or the new items in the order of the request.",
                 schemas::data(schemas::either(self.item(), schemas::list(self.item()))),
                 json!({"data": self.example()}),
             )
@@ -84,8 +83,8 @@ impl Resource {
 
     pub(super) fn update_many(&self) -> Operation {
         let docs = OperationDocs {
-            description: "Either the same change for all items that `keys` or `query` names, or a \
-                          list of items, each with its key and its own values. All of them or \
+            description: "Either the same change for all items that `keys` or `query` selects, or \
+                          a list of items, each with its key and its own values. All of them or \
                           none.",
             parameters: self.parameters(false, parameters::of_one()),
             request: Some(Content::json(
@@ -93,7 +92,7 @@ impl Resource {
                 json!({"keys": [self.key_example()], "data": self.update_example()}),
             )),
             success: Success::json(
-                "The items as they are now.",
+                "The updated items.",
                 schemas::data(schemas::list(self.item())),
                 json!({"data": [self.example()]}),
             )
@@ -107,7 +106,7 @@ impl Resource {
 
     pub(super) fn delete_many(&self) -> Operation {
         let docs = OperationDocs {
-            description: "The items that a list of keys, `keys` or `query` names. All of them or \
+            description: "The items that a list of keys, `keys` or `query` selects. All of them or \
                           none.",
             parameters: self.parameters(false, vec![]),
             request: Some(Content::json(
@@ -130,7 +129,7 @@ impl Resource {
 
     pub(super) fn read(&self) -> Operation {
         let docs = OperationDocs {
-            description: "What is not there and what one may not see are the same answer: `403`.",
+            description: "Missing items and items without permission get the same response: `403`.",
             parameters: self.parameters(true, parameters::of_item()),
             success: Success::json(
                 "The item.",
@@ -154,12 +153,12 @@ impl Resource {
 
     fn update_docs(&self, one: bool) -> OperationDocs {
         OperationDocs {
-            description: "The fields that are sent; the others stay. Whoever may not see what came \
-                          of it gets `204`.",
+            description: "Updates the fields in the body; the others stay. The response is `204` \
+                          if the caller may not read the result.",
             parameters: self.parameters(one, parameters::of_one()),
             request: Some(Content::json(self.update_input(), self.update_example())),
             success: Success::json(
-                "The item as it is now.",
+                "The updated item.",
                 schemas::data(self.item()),
                 json!({"data": self.example()}),
             )
@@ -171,7 +170,7 @@ impl Resource {
 
     pub(super) fn delete(&self) -> Operation {
         let docs = OperationDocs {
-            description: "For administrators, deleting what is not there is no error.",
+            description: "For administrators, deleting a missing item is not an error.",
             parameters: self.parameters(true, vec![]),
             success: Success::nothing("Done."),
             failures: vec![self.undeletable(), shown::last_administrator()],
@@ -188,8 +187,8 @@ impl Resource {
 
     pub(super) fn search_single(&self) -> Operation {
         let docs = OperationDocs {
-            description: "The one item, for queries that are too long for an address: by the \
-                          method `SEARCH`, which OpenAPI 3.0 has no place for.",
+            description: "The single item, for queries that are too long for a URL, by the method \
+                          `SEARCH`, which OpenAPI 3.0 does not support.",
             request: Some(Content::json(
                 Self::search_input(),
                 json!({"query": {"fields": [self.shown().key().name]}}),
@@ -201,8 +200,8 @@ impl Resource {
 
     fn single_docs(&self, named: &Named) -> OperationDocs {
         OperationDocs {
-            description: "There is one item. With `export`, a file (`x-export` of this path). \
-                          `SEARCH` takes the same query as its body (`x-search`).",
+            description: "The single item of the collection. With `export`, a file (`x-export` of \
+                          this path). `SEARCH` takes the same query as its body (`x-search`).",
             parameters: self.parameters(false, parameters::of_item()),
             success: Success::json(
                 "The item.",
@@ -248,7 +247,7 @@ impl Resource {
 }
 
 fn search_method() -> Method {
-    Method::from_bytes(b"SEARCH").expect("a method is any word")
+    Method::from_bytes(b"SEARCH").expect("`SEARCH` is a valid method")
 }
 
 fn with_idempotency_key(mut parameters: Vec<MetaOperationParam>) -> Vec<MetaOperationParam> {

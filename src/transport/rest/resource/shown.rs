@@ -25,14 +25,14 @@ impl Resource {
         let mut path = Vec::new();
         if self.collection.is_none() {
             let name = MetaSchema::new("string");
-            path.push(parameters::path("collection", name, "Its name.", json!("messages")));
+            path.push(parameters::path("collection", name, "The collection.", json!("messages")));
         }
         if one {
             let (key, example) = match self.collection {
                 Some(collection) => (schemas::key_schema(collection), self.key_example()),
                 None => (MetaSchema::new("string"), json!("213149")),
             };
-            path.push(parameters::path("id", key, "The item's key.", example));
+            path.push(parameters::path("id", key, "The key of the item.", example));
         }
         path.into_iter().chain(query).collect()
     }
@@ -148,7 +148,9 @@ pub(super) fn too_many() -> Error {
 /// An error of every operation that changes accounts or rights.
 pub(super) fn last_administrator() -> Error {
     Error::Unprocessable(
-        "the last active administrator has to stay: make another one first".to_owned(),
+        "this would remove the last active administrator: make another account an administrator \
+         first"
+            .to_owned(),
     )
 }
 

@@ -129,32 +129,32 @@ async fn compare(action: &str) {
 }
 
 #[tokio::test]
-async fn everybody_may_create_what_the_table_says_and_nothing_else() {
+async fn create_access_matches_the_table() {
     compare("create").await;
 }
 
 #[tokio::test]
-async fn everybody_may_read_what_the_table_says_and_nothing_else() {
+async fn read_access_matches_the_table() {
     compare("read").await;
 }
 
 #[tokio::test]
-async fn everybody_hears_of_what_the_table_says_and_of_nothing_else() {
+async fn subscription_access_matches_the_table() {
     compare("hear").await;
 }
 
 #[tokio::test]
-async fn everybody_may_update_what_the_table_says_and_nothing_else() {
+async fn update_access_matches_the_table() {
     compare("update").await;
 }
 
 #[tokio::test]
-async fn everybody_may_delete_what_the_table_says_and_nothing_else() {
+async fn delete_access_matches_the_table() {
     compare("delete").await;
 }
 
 #[tokio::test]
-async fn nobody_may_do_anything_where_the_public_may_do_nothing() {
+async fn without_public_permissions_every_action_is_refused() {
     let mut world = World::without_public().await;
 
     for words in lines().skip(1) {

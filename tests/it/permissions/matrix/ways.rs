@@ -53,7 +53,7 @@ async fn changed(world: &mut World, place: usize, way: &[&str]) -> &'static str 
         touched
     };
     if let Some(refused) = refused(&refusal) {
-        assert!(done.is_empty(), "{label} was refused, and happened to {done:?}");
+        assert!(done.is_empty(), "{label} was refused, but affected {done:?}");
         return refused;
     }
     match done.len() {
