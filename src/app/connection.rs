@@ -28,7 +28,7 @@ use crate::app::waiting::Waiting;
 use crate::domain::Error;
 use crate::domain::memory::Reservation;
 use crate::transport::ws::TryWrite;
-use crate::transport::ws::Wire;
+use crate::transport::ws::WriteHalf;
 
 /// Maximum bytes per read. The read buffer of the HTTP server grows with the size of a read and is
 /// kept for the lifetime of the connection.
@@ -37,7 +37,7 @@ const READ_MAX: usize = 4096;
 /// A connection, as HTTP or upgraded. Dropping it frees its slot.
 pub struct Connection {
     read: OwnedReadHalf,
-    wire: Wire,
+    wire: WriteHalf,
     exchanges: Exchanges,
     /// `None` once upgraded to a WebSocket; boxed, since most connections are upgraded.
     waiting: Option<Box<Waiting>>,
@@ -55,13 +55,13 @@ impl Connection {
         let exchanges = Exchanges::default();
         let waiting = Box::new(Waiting::new(patience, memory));
         let (read, write) = stream.into_split();
-        let wire = Wire::new(write);
+        let wire = WriteHalf::new(write);
         wire.keep_unsent_short();
         Self { read, wire, exchanges, waiting: Some(waiting), _place: place }
     }
 
     /// Returns the write half.
-    pub(super) const fn wire(&self) -> &Wire {
+    pub(super) const fn wire(&self) -> &WriteHalf {
         &self.wire
     }
 

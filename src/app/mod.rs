@@ -81,7 +81,7 @@ use crate::store::Vacuumed;
 use crate::transport;
 use crate::transport::Context;
 use crate::transport::ws;
-use crate::transport::ws::Sweep;
+use crate::transport::ws::WriterPool;
 
 /// Capacity of the channel of committed batches. While it is full, the writer waits.
 const COMMITTED_MAX: usize = 1024;
@@ -109,7 +109,7 @@ pub struct App {
     /// Tells sockets to start no new work.
     stopping: CancellationToken,
     /// The threads that write to sockets.
-    sweep: Arc<Sweep>,
+    writer_pool: Arc<WriterPool>,
     /// Delivers committed events to the hub; ends after the writer.
     relay: JoinHandle<()>,
     /// Sends mail.
@@ -134,12 +134,12 @@ impl App {
         let directory = Arc::new(RowCache::new(Arc::clone(&store)));
         let permissions = Permissions::open(Arc::clone(&store), clock.clone(), limits(&config));
         let permissions = Arc::new(permissions.await?);
-        let sweep = start_sweep(&config)?;
+        let writer_pool = start_writer_pool(&config)?;
         let changes = Arc::new(Committer::new(
             Arc::clone(&store),
             Arc::clone(&directory),
             Arc::clone(&permissions),
-            Admission::new(clock.clone(), config.limits.items, Arc::clone(sweep.progress())),
+            Admission::new(clock.clone(), config.limits.items, Arc::clone(writer_pool.progress())),
             clock.clone(),
         ));
         let settings = Arc::new(Settings::new(Arc::clone(&directory)));
@@ -227,7 +227,7 @@ impl App {
         let config = Arc::new(config);
         jobs::begin(&tasks, &stopping, &services, &store, &config.store);
         let mail = tokio::spawn(enrolment::deliver(Arc::clone(&services.mails), stopping.clone()));
-        Ok(Self { config, services, store, tasks, stopping, sweep, relay, mail, first })
+        Ok(Self { config, services, store, tasks, stopping, writer_pool, relay, mail, first })
     }
 
     /// Prints the address and serves until a signal arrives, then shuts down gracefully: accepts no
@@ -270,7 +270,7 @@ impl App {
             // or refuse every request. Exit so that the supervisor restarts it.
             () = self.store.failed() => return Err(StartError::PartEnded("the database writer")),
             _ = &mut self.relay => return Err(StartError::PartEnded("event delivery")),
-            () = self.sweep.failed() => return Err(StartError::PartEnded("the socket writer")),
+            () = self.writer_pool.failed() => return Err(StartError::PartEnded("the socket writer")),
         };
         tracing::info!(ending = ?ending, "finishing running work");
         tokio::select! {
@@ -311,7 +311,7 @@ impl App {
         if tokio::time::timeout(RELAY_PATIENCE, self.services.hub.finish()).await.is_err() {
             tracing::warn!("some subscriptions did not end in time");
         }
-        self.sweep.stop();
+        self.writer_pool.stop();
     }
 
     /// Returns the services, without a transport.
@@ -334,7 +334,7 @@ impl App {
             &self.config,
             self.tasks.clone(),
             self.stopping.clone(),
-            Arc::clone(&self.sweep),
+            Arc::clone(&self.writer_pool),
         );
         let context = Context::new(self.services.clone(), Arc::clone(&self.config));
         transport::routes(&context, &sockets)
@@ -394,8 +394,8 @@ pub async fn vacuum(config: &Config) -> Result<(u64, u64), StartError> {
 }
 
 /// Starts the threads that write to sockets.
-fn start_sweep(config: &Config) -> Result<Arc<Sweep>, StartError> {
-    Sweep::start(config.websockets.sweep_threads.unwrap_or_else(sweep_threads))
+fn start_writer_pool(config: &Config) -> Result<Arc<WriterPool>, StartError> {
+    WriterPool::start(config.websockets.sweep_threads.unwrap_or_else(writer_threads))
         .map_err(|source| StartError::System { what: "threads", source })
 }
 
@@ -409,7 +409,7 @@ async fn open_store(
 
 /// Returns the default number of threads that write to sockets: half of the cores. The others read
 /// from sockets and produce frames.
-fn sweep_threads() -> usize {
+fn writer_threads() -> usize {
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     cores.div_ceil(2)
 }

@@ -28,7 +28,7 @@ use crate::domain::rate::Rate;
 use crate::domain::realtime::Outbox;
 use crate::transport::ws::encode;
 use crate::transport::ws::incoming::Incoming;
-use crate::transport::ws::life::Life;
+use crate::transport::ws::liveness::Liveness;
 
 /// Message buffers up to this size may be kept.
 const SMALL: usize = 256;
@@ -37,7 +37,7 @@ const SMALL: usize = 256;
 pub struct CodecIo<R> {
     read: R,
     outbox: Arc<Outbox>,
-    life: Life,
+    life: Liveness,
     incoming: Incoming,
     /// The current maximum message size.
     message_bytes_max: usize,
@@ -82,7 +82,7 @@ impl<R> CodecIo<R> {
     pub fn new(
         read: R,
         outbox: Arc<Outbox>,
-        life: Life,
+        life: Liveness,
         parts_per_second: u32,
         memory: &Arc<Quota>,
     ) -> Self {
@@ -286,7 +286,7 @@ mod tests {
         let source = Source { bytes, ..Source::default() };
         let asked = Arc::clone(&source.asked);
         let outbox = Outbox::new(1 << 10);
-        (CodecIo::new(source, outbox, Life::default(), 1000, memory), asked)
+        (CodecIo::new(source, outbox, Liveness::default(), 1000, memory), asked)
     }
 
     fn left(memory: &Arc<Quota>) -> usize {

@@ -27,9 +27,9 @@ use crate::transport::ws::addresses::Addresses;
 use crate::transport::ws::addresses::OfAddress;
 use crate::transport::ws::socket::Bounds;
 use crate::transport::ws::socket::Socket;
-use crate::transport::ws::sweep::Sweep;
 use crate::transport::ws::users::Users;
-use crate::transport::ws::wire::Wire;
+use crate::transport::ws::write_half::WriteHalf;
+use crate::transport::ws::writer_pool::WriterPool;
 
 /// State shared by all sockets.
 pub struct Context {
@@ -55,7 +55,7 @@ pub struct Context {
     /// work, and close.
     pub stopping: CancellationToken,
     /// The writer pool, for connections that support it. Stopped by the code that started it.
-    pub sweep: Arc<Sweep>,
+    pub pool: Arc<WriterPool>,
     /// Message rate limits of accounts and addresses.
     pub users: Users,
     /// Whether message rate limits are enabled.
@@ -80,7 +80,7 @@ impl Context {
         config: &Config,
         tasks: TaskTracker,
         stopping: CancellationToken,
-        sweep: Arc<Sweep>,
+        pool: Arc<WriterPool>,
     ) -> Arc<Self> {
         let places = config
             .websockets
@@ -103,7 +103,7 @@ impl Context {
             trust_proxy: config.server.trust_proxy.clone(),
             tasks,
             stopping,
-            sweep,
+            pool,
             places,
             addresses: (config.server.trust_proxy != TrustProxy::Nobody)
                 .then_some(config.server.connections_per_address_max)
@@ -126,7 +126,7 @@ impl Context {
     }
 
     /// Opens a socket on an upgraded connection. With a `wire`, it is written by the pool.
-    pub async fn open<S>(&self, stream: S, wire: Option<Wire>) -> Socket
+    pub async fn open<S>(&self, stream: S, wire: Option<WriteHalf>) -> Socket
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -137,7 +137,7 @@ impl Context {
             memory: Arc::clone(&self.services.memory),
         };
         match wire {
-            Some(wire) => Socket::open_swept(stream, wire, &self.sweep, bounds, &self.tasks).await,
+            Some(wire) => Socket::open_swept(stream, wire, &self.pool, bounds, &self.tasks).await,
             None => Socket::open(stream, bounds, &self.tasks).await,
         }
     }

@@ -31,7 +31,7 @@ use crate::transport::ws::topics;
 use crate::transport::ws::upgrade;
 use crate::transport::ws::upgrade::Misfit;
 use crate::transport::ws::upgrade::Offer;
-use crate::transport::ws::wire::Wire;
+use crate::transport::ws::write_half::WriteHalf;
 
 /// Retry delay for clients that connect while the service stops: it may have restarted by then.
 const STOPPING_RETRY: Duration = Duration::from_secs(1);
@@ -85,7 +85,7 @@ impl Websocket {
         let page = request.header(header::ORIGIN).map(str::to_owned);
         // Boxed: the future of an open connection would keep room for it.
         let entry = Box::new(Entry { identity, origin, page });
-        let wire = request.data::<Wire>().cloned();
+        let wire = request.data::<WriteHalf>().cloned();
         let upgraded = request.take_upgrade().map_err(|_| bare(StatusCode::BAD_REQUEST))?;
 
         let (context, protocol) = (Arc::clone(context), self.protocol);
@@ -100,7 +100,7 @@ impl Websocket {
                 Protocol::Topics => topics::converse(socket, context, entry).await,
             }
         };
-        tasks.spawn(survive(talk, panics));
+        tasks.spawn(catch_panic(talk, panics));
         Ok(offer.accept())
     }
 
@@ -152,7 +152,7 @@ impl Websocket {
 /// Runs a socket. A panic ends only that socket, with a close frame that reports it.
 ///
 /// Not an `async fn`, which would store its arguments twice while the connection is open.
-fn survive(talk: impl Future<Output = ()>, panics: Arc<AtomicU64>) -> impl Future<Output = ()> {
+fn catch_panic(talk: impl Future<Output = ()>, panics: Arc<AtomicU64>) -> impl Future<Output = ()> {
     AssertUnwindSafe(talk).catch_unwind().map(move |end| {
         if end.is_err() {
             let total = panics.fetch_add(1, Ordering::Relaxed) + 1;
@@ -186,8 +186,8 @@ mod tests {
     async fn a_panic_is_caught_and_counted() {
         let panics = Arc::new(AtomicU64::new(0));
 
-        survive(async {}, Arc::clone(&panics)).await;
-        survive(async { panic!("for the test") }, Arc::clone(&panics)).await;
+        catch_panic(async {}, Arc::clone(&panics)).await;
+        catch_panic(async { panic!("for the test") }, Arc::clone(&panics)).await;
 
         assert_eq!(panics.load(Ordering::Relaxed), 1);
     }

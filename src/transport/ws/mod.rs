@@ -2,12 +2,13 @@
 //!
 //! `endpoint` checks the upgrade and its credentials, and `addresses` and `users` apply limits.
 //! `socket` reads frames and closes connections, `incoming` tracks frames that the codec hides, and
-//! `life` records activity. `sweep` writes many connections per thread, with frames coalesced by
-//! `gather`, and `writer` waits for blocked sockets. `encode` builds frames. Each subdirectory
-//! implements a protocol. Frames are parsed by tungstenite, and the frames that it writes on its
-//! own join the send queue through `codec_io`.
+//! `liveness` records activity. `writer_pool` writes many connections per thread, with frames
+//! coalesced by `coalesce`, and `writer` waits for blocked sockets. `encode` builds frames. Each
+//! subdirectory implements a protocol. Frames are parsed by tungstenite, and the frames that it
+//! writes on its own join the send queue through `codec_io`.
 
 mod addresses;
+mod coalesce;
 mod codec_io;
 mod context;
 pub mod directus;
@@ -15,20 +16,19 @@ pub mod encode;
 mod endpoint;
 #[cfg(test)]
 mod fuzz;
-mod gather;
 mod incoming;
-mod life;
+mod liveness;
 mod socket;
-mod sweep;
 pub mod topics;
 mod upgrade;
 mod users;
-mod wire;
+mod write_half;
 mod writer;
+mod writer_pool;
 
 pub use context::Context;
 pub use endpoint::Protocol;
 pub use endpoint::endpoint;
-pub use sweep::Sweep;
-pub use wire::TryWrite;
-pub use wire::Wire;
+pub use write_half::TryWrite;
+pub use write_half::WriteHalf;
+pub use writer_pool::WriterPool;

@@ -28,12 +28,12 @@ use crate::domain::realtime::Outbox;
 use crate::transport::ws::codec_io::CodecIo;
 use crate::transport::ws::codec_io::Stop;
 use crate::transport::ws::encode;
-use crate::transport::ws::life::Life;
-use crate::transport::ws::sweep::Place;
-use crate::transport::ws::sweep::Sweep;
-use crate::transport::ws::wire::Wire;
+use crate::transport::ws::liveness::Liveness;
+use crate::transport::ws::write_half::WriteHalf;
 use crate::transport::ws::writer;
 use crate::transport::ws::writer::Half;
+use crate::transport::ws::writer_pool::Place;
+use crate::transport::ws::writer_pool::WriterPool;
 
 /// Size of the read buffer, and so the largest single read. The buffer is reused while messages are
 /// short. A longer message, such as the first one with a token, keeps the buffer for itself.
@@ -49,7 +49,7 @@ pub struct Socket {
     /// Boxed, since a future keeps two copies of a value that is moved within it.
     reader: Box<WebSocketStream<CodecIo<Read>>>,
     outbox: Arc<Outbox>,
-    life: Life,
+    life: Liveness,
     writing: Writing,
 }
 
@@ -87,15 +87,15 @@ struct Task {
 
 /// An event read from a socket.
 #[derive(Debug)]
-pub enum Heard {
+pub enum SocketEvent {
     /// A complete message.
     Frame(Bytes),
     /// Any other frame: evidence that the client is alive.
-    Pulse,
+    Activity,
     /// A pong frame.
     Pong,
     /// The connection was ended by either side.
-    Ended,
+    Closed,
 }
 
 impl Socket {
@@ -104,7 +104,7 @@ impl Socket {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let (outbox, life) = (Outbox::new(bounds.outbox_bytes_max), Life::default());
+        let (outbox, life) = (Outbox::new(bounds.outbox_bytes_max), Liveness::default());
         let (read, write) = tokio::io::split(stream);
         let writer = writer::run(Arc::clone(&outbox), life.clone(), write);
         let writer = tasks.spawn(async { writer.await.map(|half| Box::new(half) as Half) });
@@ -116,16 +116,16 @@ impl Socket {
     /// to [`Socket::open`] if the pool has no threads.
     pub async fn open_swept<S>(
         stream: S,
-        wire: Wire,
-        sweep: &Sweep,
+        wire: WriteHalf,
+        pool: &WriterPool,
         bounds: Bounds,
         tasks: &TaskTracker,
     ) -> Self
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let (outbox, life) = (Outbox::new(bounds.outbox_bytes_max), Life::default());
-        let Some(place) = sweep.add(wire, &outbox, &life, tasks) else {
+        let (outbox, life) = (Outbox::new(bounds.outbox_bytes_max), Liveness::default());
+        let Some(place) = pool.add(wire, &outbox, &life, tasks) else {
             return Self::open(stream, bounds, tasks).await;
         };
         let writing = Writing::Swept(place);
@@ -135,7 +135,7 @@ impl Socket {
     async fn new(
         read: Read,
         outbox: Arc<Outbox>,
-        life: Life,
+        life: Liveness,
         writing: Writing,
         bounds: Bounds,
     ) -> Self {
@@ -171,32 +171,32 @@ impl Socket {
     }
 
     /// Waits for the next event. Without `reading`, it waits for the end only. Cancel safe.
-    pub async fn next(&mut self, reading: bool) -> Heard {
+    pub async fn next(&mut self, reading: bool) -> SocketEvent {
         if !reading {
             self.reader.get_mut().ignore();
         }
         tokio::select! {
             biased;
-            () = self.writing.end() => Heard::Ended,
+            () = self.writing.end() => SocketEvent::Closed,
             message = self.reader.next(), if reading => match message {
                 Some(Ok(Message::Text(text))) => self.heard(Bytes::from(text)),
                 Some(Ok(Message::Binary(bytes))) => self.heard(bytes),
-                Some(Ok(Message::Pong(_))) => Heard::Pong,
+                Some(Ok(Message::Pong(_))) => SocketEvent::Pong,
                 // After a close frame, the codec writes its echo during the next read.
-                Some(Ok(_)) => Heard::Pulse,
+                Some(Ok(_)) => SocketEvent::Activity,
                 Some(Err(error)) => {
                     if let Some((code, reason)) = code(&error) {
                         self.outbox.push(encode::close(Some(code), reason));
                     }
-                    Heard::Ended
+                    SocketEvent::Closed
                 }
-                None => Heard::Ended,
+                None => SocketEvent::Closed,
             },
         }
     }
 
-    fn heard(&mut self, message: Bytes) -> Heard {
-        Heard::Frame(self.reader.get_mut().hand_on(message))
+    fn heard(&mut self, message: Bytes) -> SocketEvent {
+        SocketEvent::Frame(self.reader.get_mut().hand_on(message))
     }
 
     /// Ends the connection: writes the queued frames and the close frame, unless it was sent
@@ -230,7 +230,7 @@ impl Drop for Task {
     fn drop(&mut self) {
         if std::thread::panicking() {
             // The task still writes the close frame, and the shutdown waits for it.
-            writer::apologise(&self.outbox);
+            writer::close_after_panic(&self.outbox);
         } else {
             self.writer.abort();
         }
@@ -304,9 +304,9 @@ mod tests {
         let mut messages = Vec::new();
         loop {
             match socket.next(true).await {
-                Heard::Frame(message) => messages.push(message),
-                Heard::Pulse | Heard::Pong => {}
-                Heard::Ended => break,
+                SocketEvent::Frame(message) => messages.push(message),
+                SocketEvent::Activity | SocketEvent::Pong => {}
+                SocketEvent::Closed => break,
             }
         }
         let finish = tokio::spawn(socket.finish());
@@ -386,7 +386,7 @@ mod tests {
         let (mut socket, near, tasks) = opened(100).await;
         drop(near);
 
-        assert!(matches!(socket.next(true).await, Heard::Ended));
+        assert!(matches!(socket.next(true).await, SocketEvent::Closed));
 
         socket.finish().await;
         tasks.close();
@@ -399,7 +399,7 @@ mod tests {
         socket.outbox().push(Bytes::from_static(b"last words"));
         socket.outbox().close(Closing::Restart);
 
-        assert!(matches!(socket.next(true).await, Heard::Ended));
+        assert!(matches!(socket.next(true).await, SocketEvent::Closed));
 
         let finish = tokio::spawn(socket.finish());
         let mut received = vec![0; 10 + encode::close(Some(encode::RESTART), "restarting").len()];

@@ -23,7 +23,7 @@ use crate::domain::realtime::Outbox;
 use crate::transport::minimum_rate::MinimumRate;
 use crate::transport::minimum_rate::STALL_MAX;
 use crate::transport::ws::encode;
-use crate::transport::ws::life::Life;
+use crate::transport::ws::liveness::Liveness;
 
 /// Frames are coalesced up to this size for a write. The buffer is freed after that.
 const CHUNK: usize = 64 * 1024;
@@ -33,7 +33,7 @@ pub type Half = Box<dyn AsyncWrite + Send + Unpin>;
 
 /// Writes the send queue until the connection is to be closed, then the close frame. Returns the
 /// write half, still open, or `None` if the client did not take all frames.
-pub async fn run<W>(outbox: Arc<Outbox>, life: Life, half: W) -> Option<W>
+pub async fn run<W>(outbox: Arc<Outbox>, life: Liveness, half: W) -> Option<W>
 where
     W: AsyncWrite + Unpin,
 {
@@ -47,9 +47,9 @@ where
 ///
 /// # Errors
 /// Fails if the client did not take all frames.
-pub async fn relieve<W>(
+pub async fn write_blocking<W>(
     outbox: &Outbox,
-    life: &Life,
+    life: &Liveness,
     half: W,
     mut frames: Vec<Bytes>,
     mut is_last: bool,
@@ -72,7 +72,7 @@ where
 
 struct Writer<'a, W> {
     outbox: &'a Outbox,
-    life: &'a Life,
+    life: &'a Liveness,
     half: W,
     stall_max: Duration,
     rate: MinimumRate,
@@ -81,7 +81,7 @@ struct Writer<'a, W> {
 }
 
 impl<'a, W> Writer<'a, W> {
-    const fn new(outbox: &'a Outbox, life: &'a Life, half: W, stall_max: Duration) -> Self {
+    const fn new(outbox: &'a Outbox, life: &'a Liveness, half: W, stall_max: Duration) -> Self {
         Self { outbox, life, half, stall_max, rate: MinimumRate::new(stall_max), last: None }
     }
 }
@@ -100,13 +100,13 @@ impl<W: AsyncWrite + Unpin> Writer<'_, W> {
     /// Writes frames in chunks. Frames of later chunks stay in the send queue, which may discard
     /// them to free memory. The close frame is written in any case.
     async fn write_all(&mut self, mut frames: Vec<Bytes>, is_last: bool) -> io::Result<()> {
-        let farewell = if is_last { frames.pop() } else { None };
+        let close_frame = if is_last { frames.pop() } else { None };
         self.outbox.begin(frames);
         while let Some(piece) = self.outbox.next_piece(CHUNK) {
             self.write_frames(piece).await?;
         }
-        match farewell {
-            Some(farewell) => self.write_frames(vec![farewell]).await,
+        match close_frame {
+            Some(close_frame) => self.write_frames(vec![close_frame]).await,
             None => Ok(()),
         }
     }
@@ -173,21 +173,21 @@ pub fn finish(batch: Batch) -> (Vec<Bytes>, bool) {
         return (frames, true);
     }
     if let Some(closing) = closing {
-        frames.push(farewell(closing));
+        frames.push(close_frame(closing));
     }
     (frames, closing.is_some())
 }
 
 /// If the current task is panicking, closes its connection with an internal error code, which tells
 /// the client that the fault is on the server.
-pub fn apologise(outbox: &Outbox) {
+pub fn close_after_panic(outbox: &Outbox) {
     if std::thread::panicking() {
         outbox.push(encode::close(Some(encode::INTERNAL_ERROR), ""));
         outbox.close(Closing::Done);
     }
 }
 
-fn farewell(closing: Closing) -> Bytes {
+fn close_frame(closing: Closing) -> Bytes {
     match closing {
         Closing::SlowConsumer => encode::close(Some(encode::TRY_AGAIN), encode::READS_SLOWLY),
         Closing::Restart => encode::close(Some(encode::RESTART), "restarting"),
@@ -204,7 +204,7 @@ mod tests {
 
     async fn written(outbox: &Arc<Outbox>) -> Vec<u8> {
         let (mut near, far) = tokio::io::duplex(1 << 20);
-        let half = run(Arc::clone(outbox), Life::default(), far).await;
+        let half = run(Arc::clone(outbox), Liveness::default(), far).await;
         assert!(half.is_some());
         drop(half);
         let mut bytes = Vec::new();
@@ -259,7 +259,7 @@ mod tests {
 
     /// Returns whether a client that may stall for `stall_max` took all bytes.
     async fn all_taken(outbox: &Outbox, half: DuplexStream, stall_max: Duration) -> bool {
-        Writer::new(outbox, &Life::default(), half, stall_max).run().await.is_ok()
+        Writer::new(outbox, &Liveness::default(), half, stall_max).run().await.is_ok()
     }
 
     #[tokio::test]

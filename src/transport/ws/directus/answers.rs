@@ -13,10 +13,10 @@ use crate::domain::items::JsonText;
 use crate::domain::realtime::Notification;
 use crate::transport::error;
 use crate::transport::error::codes;
+use crate::transport::ws::directus::auth_state::Reason;
 use crate::transport::ws::directus::backlog::Refused;
 use crate::transport::ws::directus::fields::Invalid;
 use crate::transport::ws::directus::frames::Frame;
-use crate::transport::ws::directus::standing::Reason;
 use crate::transport::ws::directus::uid::Uid;
 use crate::transport::ws::encode::TextFrame;
 

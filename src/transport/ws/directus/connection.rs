@@ -30,12 +30,12 @@ use crate::model::schema;
 use crate::transport::ws::context::Context;
 use crate::transport::ws::directus::answers;
 use crate::transport::ws::directus::auth::Credentials;
+use crate::transport::ws::directus::auth_state::Fallback;
 use crate::transport::ws::directus::frames::Items;
 use crate::transport::ws::directus::frames::ItemsAction;
 use crate::transport::ws::directus::frames::Subscribe;
 use crate::transport::ws::directus::frames::Typing;
 use crate::transport::ws::directus::items;
-use crate::transport::ws::directus::standing::Becomes;
 use crate::transport::ws::directus::uid::Uid;
 
 /// The state that the frames of one connection act on.
@@ -121,22 +121,22 @@ impl Connection {
     }
 
     /// Falls back to the public or to no access after a token expiry, see [`Peer::expire`].
-    pub async fn expire(&self, becomes: Becomes) {
-        let identity = match becomes {
-            Becomes::Nobody => nobody(),
-            Becomes::Public => self.context.services.auth.public(self.origin.ip),
+    pub async fn expire(&self, fallback: Fallback) {
+        let identity = match fallback {
+            Fallback::Nobody => nobody(),
+            Fallback::Public => self.context.services.auth.public(self.origin.ip),
         };
         Box::pin(self.peer.expire(identity.clone())).await;
-        if becomes == Becomes::Public {
+        if fallback == Fallback::Public {
             self.confirm(identity).await;
         }
     }
 
     /// Falls back to the public or to no access.
-    pub async fn fall_back(&self, becomes: Becomes) {
-        match becomes {
-            Becomes::Nobody => Box::pin(self.peer.identify(nobody())).await,
-            Becomes::Public => {
+    pub async fn fall_back(&self, fallback: Fallback) {
+        match fallback {
+            Fallback::Nobody => Box::pin(self.peer.identify(nobody())).await,
+            Fallback::Public => {
                 self.identify(self.context.services.auth.public(self.origin.ip)).await;
             }
         }

@@ -26,13 +26,14 @@ use crate::domain::realtime::ByteBudget;
 use crate::domain::realtime::Closing;
 use crate::domain::realtime::Outbox;
 use crate::transport::ws::context::Context;
+use crate::transport::ws::directus::ack_tracker::AckTracker;
+use crate::transport::ws::directus::ack_tracker::PingKind;
 use crate::transport::ws::directus::answers;
 use crate::transport::ws::directus::auth::Auth;
+use crate::transport::ws::directus::auth_state::AuthState;
 use crate::transport::ws::directus::backlog::Backlog;
 use crate::transport::ws::directus::backlog::Next;
 use crate::transport::ws::directus::backlog::Refused;
-use crate::transport::ws::directus::confirming::Confirming;
-use crate::transport::ws::directus::confirming::Question;
 use crate::transport::ws::directus::connection::Connection;
 use crate::transport::ws::directus::connection::Granted;
 use crate::transport::ws::directus::connection::nobody;
@@ -40,11 +41,10 @@ use crate::transport::ws::directus::frames::Frame;
 use crate::transport::ws::directus::heartbeat::Beat;
 use crate::transport::ws::directus::heartbeat::Heartbeat;
 use crate::transport::ws::directus::pace::Pace;
-use crate::transport::ws::directus::standing::Standing;
 use crate::transport::ws::directus::uid::Uid;
 use crate::transport::ws::encode;
-use crate::transport::ws::socket::Heard;
 use crate::transport::ws::socket::Socket;
+use crate::transport::ws::socket::SocketEvent;
 use crate::transport::ws::users::Who;
 
 /// Maximum number of concurrent creates of one connection.
@@ -77,10 +77,10 @@ pub fn converse(
     // Outside the future: otherwise each idle connection would keep memory for its start.
     let entry = *entry;
     let outbox = Arc::clone(socket.outbox());
-    let standing = standing(&context, entry.identity.as_ref());
+    let auth_state = auth_state(&context, entry.identity.as_ref());
     let identity = match entry.identity {
         Some(identity) => identity,
-        None if standing.is_waiting() => nobody(),
+        None if auth_state.is_waiting() => nobody(),
         None => context.services.auth.public(entry.origin.ip),
     };
     let peer = context.services.hub.join(Arc::clone(&outbox), identity);
@@ -88,7 +88,7 @@ pub fn converse(
     let typing = Mutex::default();
     let connection = Connection { context, peer, origin: entry.origin, budget, typing };
     async move {
-        let mut conversation = Conversation::new(&connection, &outbox, standing);
+        let mut conversation = Conversation::new(&connection, &outbox, auth_state);
         conversation.run(&mut socket).await;
         // Boxed, like other rare futures: otherwise each idle connection would include their size.
         Box::pin(conversation.rest()).await;
@@ -98,9 +98,9 @@ pub fn converse(
 }
 
 /// Returns the initial auth state of a connection.
-fn standing(context: &Context, identity: Option<&Identity>) -> Standing {
+fn auth_state(context: &Context, identity: Option<&Identity>) -> AuthState {
     let until = identity.and_then(|identity| expiry(identity, &context.services.clock));
-    Standing::new(
+    AuthState::new(
         context.config.auth,
         context.config.auth_timeout,
         identity.is_some(),
@@ -118,14 +118,14 @@ pub fn expiry(identity: &Identity, clock: &Clock) -> Option<Instant> {
 pub(super) struct Conversation<'a> {
     pub(super) connection: &'a Connection,
     pub(super) outbox: &'a Outbox,
-    pub(super) standing: Standing,
+    pub(super) auth_state: AuthState,
     heartbeat: Heartbeat,
-    confirming: Confirming,
+    ack_tracker: AckTracker,
     backlog: Backlog,
     budget: ByteBudget,
     pace: Pace,
     /// Rate-limited: no frames are handled until then.
-    deaf_until: Option<Instant>,
+    rate_limited_until: Option<Instant>,
     /// After a token expiry, the errors of subscriptions that lost access are deferred until then.
     pub(super) unsaid_until: Option<Instant>,
     /// Running work: several creates, or one frame of another kind.
@@ -170,19 +170,19 @@ pub(super) enum Outcome {
 type Settled = (Outcome, usize);
 
 impl<'a> Conversation<'a> {
-    fn new(connection: &'a Connection, outbox: &'a Outbox, standing: Standing) -> Self {
+    fn new(connection: &'a Connection, outbox: &'a Outbox, auth_state: AuthState) -> Self {
         let config = &connection.context.config;
         let json_depth_max = connection.context.json_depth_max;
         Self {
             connection,
             outbox,
-            standing,
+            auth_state,
             heartbeat: Heartbeat::new(config.heartbeat_period, Instant::now()),
-            confirming: Confirming::new(Instant::now()),
+            ack_tracker: AckTracker::new(Instant::now()),
             backlog: Backlog::new(config.pending_max, config.frame_bytes_max, json_depth_max),
             budget: connection.budget.clone(),
             pace: Pace::new(&connection.context, Instant::now()),
-            deaf_until: None,
+            rate_limited_until: None,
             unsaid_until: None,
             running: FuturesOrdered::new(),
             running_bytes: 0,
@@ -197,9 +197,9 @@ impl<'a> Conversation<'a> {
 
     async fn run(&mut self, socket: &mut Socket) {
         let connection = self.connection;
-        if !self.standing.is_waiting() && !connection.confirm(connection.peer.identity()).await {
-            let consequence = self.standing.lose();
-            self.suffer(consequence, None).await;
+        if !self.auth_state.is_waiting() && !connection.confirm(connection.peer.identity()).await {
+            let transition = self.auth_state.lose();
+            self.apply(transition, None).await;
         }
         let mut stopping = pin!(connection.context.stopping.cancelled());
         let mut alarm = pin!(tokio::time::sleep_until(self.due()));
@@ -238,20 +238,20 @@ impl<'a> Conversation<'a> {
                 // The hub has revoked the identity already. While a sign-in is being checked, its
                 // result decides.
                 () = connection.peer.identity_lost(), if !self.is_checking() => {
-                    let consequence = self.standing.lose();
-                    self.suffer(consequence, None).await;
+                    let transition = self.auth_state.lose();
+                    self.apply(transition, None).await;
                 }
-                () = connection.peer.told(), if !self.confirming.is_wanted() => {
-                    self.confirming.want();
+                () = connection.peer.told(), if !self.ack_tracker.is_wanted() => {
+                    self.ack_tracker.want();
                 }
                 heard = socket.next(self.backlog.has_capacity()) => match heard {
-                    Heard::Frame(text) => self.backlog.push(text, || connection.reservation()),
-                    Heard::Pulse => self.heartbeat.hear(),
-                    Heard::Pong => {
+                    SocketEvent::Frame(text) => self.backlog.push(text, || connection.reservation()),
+                    SocketEvent::Activity => self.heartbeat.hear(),
+                    SocketEvent::Pong => {
                         self.heartbeat.hear();
-                        self.confirm(Question::Protocol);
+                        self.confirm(PingKind::Protocol);
                     }
-                    Heard::Ended => {
+                    SocketEvent::Closed => {
                         Box::pin(self.finish_unheard()).await;
                         break;
                     }
@@ -267,7 +267,7 @@ impl<'a> Conversation<'a> {
         // The client reads no more responses, so back-pressure is disabled.
         self.budget = ByteBudget::new(usize::MAX);
         loop {
-            self.deaf_until = None;
+            self.rate_limited_until = None;
             self.begin_what_may().await;
             if self.kind == Kind::Read {
                 self.running.clear();
@@ -307,7 +307,11 @@ impl<'a> Conversation<'a> {
     /// Returns the current maximum message size. Before a sign-in a smaller limit applies.
     fn message_bytes_max(&self) -> usize {
         let config = &self.connection.context.config;
-        if self.standing.is_waiting() { config.handshake_bytes_max } else { config.frame_bytes_max }
+        if self.auth_state.is_waiting() {
+            config.handshake_bytes_max
+        } else {
+            config.frame_bytes_max
+        }
     }
 
     /// Returns the maximum size of concurrent creates. Further frames wait in the backlog, and once
@@ -319,7 +323,7 @@ impl<'a> Conversation<'a> {
     /// Starts, in order, all pending frames that need not wait for the running work.
     async fn begin_what_may(&mut self) {
         self.crowded = false;
-        while !self.over && self.deaf_until.is_none() {
+        while !self.over && self.rate_limited_until.is_none() {
             if !self.budget.has_capacity() {
                 self.crowded = true;
                 return;
@@ -341,7 +345,7 @@ impl<'a> Conversation<'a> {
             }
             let changes = frame.as_ref().map_or(1, Frame::changes);
             if let Err(wait) = self.keep_pace(changes) {
-                self.deaf_until = Some(Instant::now() + wait);
+                self.rate_limited_until = Some(Instant::now() + wait);
                 self.say(answers::too_fast(&frame, wait));
                 continue;
             }
@@ -367,7 +371,7 @@ impl<'a> Conversation<'a> {
         self.pace.take(context, who, now)?;
         if changes > 1 {
             let wait = self.pace.spend(context, who, changes - 1, now);
-            self.deaf_until = (!wait.is_zero()).then(|| now + wait);
+            self.rate_limited_until = (!wait.is_zero()).then(|| now + wait);
         }
         Ok(())
     }
@@ -381,9 +385,9 @@ impl<'a> Conversation<'a> {
                 self.sign_in(credentials, uid);
                 return None;
             }
-            _ if self.standing.is_waiting() => {
-                let consequence = self.standing.refuse();
-                return Some(self.suffer(consequence, None));
+            _ if self.auth_state.is_waiting() => {
+                let transition = self.auth_state.refuse();
+                return Some(self.apply(transition, None));
             }
             Ok(frame) => frame,
             Err(Refused::Invalid(invalid)) => {
@@ -398,7 +402,7 @@ impl<'a> Conversation<'a> {
         match frame {
             Frame::Auth(Auth::SignOut, _) => return Some(self.sign_out().boxed()),
             Frame::Auth(..) | Frame::Other => {}
-            Frame::Pong => self.confirm(Question::Frame),
+            Frame::Pong => self.confirm(PingKind::Frame),
             Frame::Ping(uid) => self.say(answers::pong(uid.as_ref())),
             Frame::Typing(frame, uid) => {
                 self.launch(async move {
@@ -457,19 +461,19 @@ impl<'a> Conversation<'a> {
 
     /// Returns when [`Conversation::tick`] is due.
     fn due(&self) -> Instant {
-        let standing = self.standing.due(self.is_checking());
+        let auth_state = self.auth_state.due(self.is_checking());
         // While a sign-in is being checked, its result decides.
         let unsaid = self.unsaid_until.filter(|_| !self.is_checking());
-        let others = [standing, self.deaf_until, unsaid, self.confirming.due()];
+        let others = [auth_state, self.rate_limited_until, unsaid, self.ack_tracker.due()];
         others.into_iter().flatten().fold(self.heartbeat.due(), Instant::min)
     }
 
     async fn tick(&mut self) {
         let now = Instant::now();
-        self.deaf_until = self.deaf_until.filter(|until| *until > now);
-        if self.standing.due(self.is_checking()).is_some_and(|due| due <= now) {
-            let consequence = self.standing.expire(now);
-            self.suffer(consequence, None).await;
+        self.rate_limited_until = self.rate_limited_until.filter(|until| *until > now);
+        if self.auth_state.due(self.is_checking()).is_some_and(|due| due <= now) {
+            let transition = self.auth_state.expire(now);
+            self.apply(transition, None).await;
         }
         if self.unsaid_until.is_some_and(|until| until <= now) && !self.is_checking() {
             self.unsaid_until = None;
@@ -481,7 +485,7 @@ impl<'a> Conversation<'a> {
                 Beat::Gone => self.close(),
             }
         }
-        if self.confirming.due().is_some_and(|due| due <= now) {
+        if self.ack_tracker.due().is_some_and(|due| due <= now) {
             self.ask(now);
         }
     }
@@ -496,15 +500,15 @@ impl<'a> Conversation<'a> {
     fn ask(&mut self, now: Instant) {
         let question = self.question();
         // Taken before the ping is sent: events after this point may be sent after the ping.
-        self.confirming.ask(question, self.connection.peer.ack_point(), now);
+        self.ack_tracker.ask(question, self.connection.peer.ack_point(), now);
         self.say(match question {
-            Question::Frame => answers::ping(),
-            Question::Protocol => encode::ping(),
+            PingKind::Frame => answers::ping(),
+            PingKind::Protocol => encode::ping(),
         });
     }
 
-    fn confirm(&mut self, question: Question) {
-        if let Some(point) = self.confirming.answer(question) {
+    fn confirm(&mut self, question: PingKind) {
+        if let Some(point) = self.ack_tracker.answer(question) {
             self.connection.peer.remember(point);
         }
     }
@@ -512,9 +516,9 @@ impl<'a> Conversation<'a> {
     /// Returns the kind of ping to send. Clients answer ping frames only after their sign-in.
     /// Before that, while a sign-in is being checked, and where heartbeats are disabled, protocol
     /// pings are sent, which browsers answer on their own.
-    fn question(&self) -> Question {
+    fn question(&self) -> PingKind {
         let shown = self.connection.context.config.heartbeat && !self.is_checking();
-        if shown && self.standing.is_signed_in() { Question::Frame } else { Question::Protocol }
+        if shown && self.auth_state.is_signed_in() { PingKind::Frame } else { PingKind::Protocol }
     }
 
     /// Sends a frame, counted in the budget of unread responses.

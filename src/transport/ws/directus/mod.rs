@@ -3,12 +3,13 @@
 //! `frames` parses frames from clients, `auth` one type of them, and `answers` encodes frames from
 //! the server. `connection` maps frames to domain calls and results to frames. `conversation` keeps
 //! the order of frames and the timers, `backlog` and `pace` the limits, and `sign_in` the identity.
-//! `standing`, `confirming` and `heartbeat` compute state without I/O.
+//! `auth_state`, `ack_tracker` and `heartbeat` compute state without I/O.
 
+mod ack_tracker;
 pub(super) mod answers;
 mod auth;
+pub(super) mod auth_state;
 mod backlog;
-mod confirming;
 mod connection;
 pub(super) mod conversation;
 mod fields;
@@ -17,7 +18,6 @@ pub(super) mod heartbeat;
 mod items;
 pub(super) mod pace;
 mod sign_in;
-pub(super) mod standing;
 mod uid;
 
 pub use conversation::Entry;

@@ -1,6 +1,6 @@
 //! Sign-in and sign-out during a conversation, and the loss of a sign-in.
 //!
-//! `standing` computes the transitions, and this module applies them. Credentials are verified by
+//! `auth_state` computes the transitions, and this module applies them. Credentials are verified by
 //! the domain.
 
 use bytes::Bytes;
@@ -11,13 +11,13 @@ use tokio::time::Instant;
 use crate::domain::Error;
 use crate::transport::ws::directus::answers;
 use crate::transport::ws::directus::auth::Credentials;
+use crate::transport::ws::directus::auth_state::Reason;
+use crate::transport::ws::directus::auth_state::Transition;
 use crate::transport::ws::directus::connection::Granted;
 use crate::transport::ws::directus::conversation::Conversation;
 use crate::transport::ws::directus::conversation::Kind;
 use crate::transport::ws::directus::conversation::Outcome;
 use crate::transport::ws::directus::conversation::expiry;
-use crate::transport::ws::directus::standing::Consequence;
-use crate::transport::ws::directus::standing::Reason;
 use crate::transport::ws::directus::uid::Uid;
 
 impl Conversation<'_> {
@@ -28,13 +28,14 @@ impl Conversation<'_> {
         self.launch(async move { Outcome::Checked(connection.check(credentials).await, uid) });
     }
 
-    /// Signs out, without a response. Ends the session only if this connection created or refreshed
-    /// it. A session that was presented by an access token or a cookie belongs to another client.
+    /// Signs out, without a response. Ends the session only if this connection created or
+    /// refreshed it. A session that was presented by an access token or a cookie belongs to another
+    /// client.
     pub(super) async fn sign_out(&mut self) {
         let connection = self.connection;
         let identity = connection.peer.identity();
-        let becomes = self.standing.sign_out();
-        connection.fall_back(becomes).await;
+        let fallback = self.auth_state.sign_out();
+        connection.fall_back(fallback).await;
         connection.peer.forget();
         if std::mem::take(&mut self.owns_session) {
             self.launch(async move {
@@ -51,7 +52,7 @@ impl Conversation<'_> {
         if !connection.identify(granted.identity).await {
             return self.deny(&Error::InvalidCredentials, uid).await;
         }
-        self.standing.sign_in(until);
+        self.auth_state.sign_in(until);
         self.unsaid_until = None;
         self.owns_session = granted.owns_session;
         self.say(answers::signed_in(uid, granted.refresh_token.as_deref()));
@@ -59,7 +60,7 @@ impl Conversation<'_> {
 
     /// Responds to a sign-in that failed or could not be checked.
     pub(super) async fn deny(&mut self, error: &Error, uid: Option<&Uid>) {
-        let consequence = self.standing.refuse();
+        let transition = self.auth_state.refuse();
         match error {
             // The credentials may be valid: the error tells the client that it may try again, or
             // that a one-time password is missing or wrong.
@@ -70,37 +71,33 @@ impl Conversation<'_> {
             | Error::Store(_)
             | Error::TooBusy { .. } => {
                 let frame = answers::failed("auth", error, uid);
-                self.suffer_with(consequence, frame).await;
+                self.suffer_with(transition, frame).await;
             }
-            _ => self.suffer(consequence, uid).await,
+            _ => self.apply(transition, uid).await,
         }
     }
 
     /// Applies a transition with its default error frame.
-    pub(super) fn suffer(
-        &mut self,
-        consequence: Consequence,
-        uid: Option<&Uid>,
-    ) -> BoxFuture<'_, ()> {
-        let frame = answers::not_signed_in(consequence.reason, uid);
-        self.suffer_with(consequence, frame).boxed()
+    pub(super) fn apply(&mut self, transition: Transition, uid: Option<&Uid>) -> BoxFuture<'_, ()> {
+        let frame = answers::not_signed_in(transition.reason, uid);
+        self.suffer_with(transition, frame).boxed()
     }
 
     /// Applies a transition: identity, error frame, close. In this order, no frame is handled under
     /// the previous identity.
-    async fn suffer_with(&mut self, consequence: Consequence, frame: Bytes) {
+    async fn suffer_with(&mut self, transition: Transition, frame: Bytes) {
         self.owns_session = false;
-        if consequence.reason == Reason::Expired {
-            self.connection.expire(consequence.becomes).await;
+        if transition.reason == Reason::Expired {
+            self.connection.expire(transition.fallback).await;
             // The errors of subscriptions that lost access are deferred until the time for a new
             // sign-in is over.
             let patience = self.connection.context.config.auth_timeout;
             self.unsaid_until = Some(Instant::now() + patience);
         } else {
-            self.connection.fall_back(consequence.becomes).await;
+            self.connection.fall_back(transition.fallback).await;
         }
         self.say(frame);
-        if consequence.closes {
+        if transition.closes {
             self.close();
         }
     }

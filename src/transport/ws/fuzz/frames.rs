@@ -12,8 +12,8 @@ use crate::domain::memory::budget;
 use crate::transport::ws::fuzz::TEST_TIME;
 use crate::transport::ws::fuzz::reference;
 use crate::transport::ws::socket::Bounds;
-use crate::transport::ws::socket::Heard;
 use crate::transport::ws::socket::Socket;
+use crate::transport::ws::socket::SocketEvent;
 
 /// The longest message: short, so that the limit is met often.
 const SIZE_MAX: usize = 300;
@@ -156,9 +156,9 @@ async fn talk(bytes: &[u8], piece: usize) -> Talk {
     let reading = async {
         loop {
             match socket.next(true).await {
-                Heard::Frame(message) => messages.push(message),
-                Heard::Pulse | Heard::Pong => {}
-                Heard::Ended => break,
+                SocketEvent::Frame(message) => messages.push(message),
+                SocketEvent::Activity | SocketEvent::Pong => {}
+                SocketEvent::Closed => break,
             }
         }
         socket.finish().await;

@@ -26,14 +26,14 @@ use crate::transport::json_size;
 use crate::transport::ws::context::Context;
 use crate::transport::ws::directus::Entry;
 use crate::transport::ws::directus::answers;
+use crate::transport::ws::directus::auth_state::Reason;
 use crate::transport::ws::directus::conversation::expiry;
 use crate::transport::ws::directus::heartbeat::Beat;
 use crate::transport::ws::directus::heartbeat::Heartbeat;
 use crate::transport::ws::directus::pace::Pace as SharedPace;
-use crate::transport::ws::directus::standing::Reason;
 use crate::transport::ws::encode;
-use crate::transport::ws::socket::Heard;
 use crate::transport::ws::socket::Socket;
+use crate::transport::ws::socket::SocketEvent;
 use crate::transport::ws::topics::frames;
 use crate::transport::ws::topics::frames::Frame;
 use crate::transport::ws::topics::pace::Pace;
@@ -136,13 +136,13 @@ impl Conversation<'_> {
                 }
                 () = peer.identity_lost() => Box::pin(self.fall(Reason::Failed)).await,
                 heard = socket.next(pause.is_none()) => match heard {
-                    Heard::Frame(text) => {
+                    SocketEvent::Frame(text) => {
                         self.heartbeat.hear();
                         self.count(Instant::now());
                         Box::pin(self.handle(&subscriber, &text)).await;
                     }
-                    Heard::Pulse | Heard::Pong => self.heartbeat.hear(),
-                    Heard::Ended => break,
+                    SocketEvent::Activity | SocketEvent::Pong => self.heartbeat.hear(),
+                    SocketEvent::Closed => break,
                 },
             }
         }

@@ -1,13 +1,13 @@
 //! Coalesces frames into few writes. Frames that the socket does not take stay whole and in order.
 //!
-//! Never blocks. `sweep` decides which connection is written when.
+//! Never blocks. `writer_pool` decides which connection is written when.
 
 use std::io;
 
 use bytes::Buf;
 use bytes::Bytes;
 
-use crate::transport::ws::wire::TryWrite;
+use crate::transport::ws::write_half::TryWrite;
 
 /// Frames are coalesced up to this size for one write.
 pub(super) const GATHER_MAX: usize = 64 * 1024;

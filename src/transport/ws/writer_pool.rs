@@ -1,11 +1,11 @@
 //! A pool of threads that write many connections. Each thread takes all connections that have
-//! queued frames since its last pass and writes the frames of each in one call (`gather`).
+//! queued frames since its last pass and writes the frames of each in one call (`coalesce`).
 //!
 //! The send system call is nearly the whole cost of a delivery, so the saving is in fewer calls:
 //! under load many frames share one call, and no task is woken per connection. If a socket is
-//! blocked, the remaining bytes are left to a task, `writer::relieve`, which waits for the socket
-//! until everything is written. Meanwhile the thread skips that connection. It sleeps when it has
-//! no work.
+//! blocked, the remaining bytes are left to a task, `writer::write_blocking`, which waits for the
+//! socket until everything is written. Meanwhile the thread skips that connection. It sleeps when
+//! it has no work.
 
 use std::io;
 use std::sync::Arc;
@@ -28,15 +28,15 @@ use tokio_util::task::TaskTracker;
 use crate::domain::admission::Progress;
 use crate::domain::realtime::Closing;
 use crate::domain::realtime::Outbox;
-use crate::transport::ws::gather;
-use crate::transport::ws::gather::GATHER_MAX;
-use crate::transport::ws::life::Life;
-use crate::transport::ws::wire::Wire;
+use crate::transport::ws::coalesce;
+use crate::transport::ws::coalesce::GATHER_MAX;
+use crate::transport::ws::liveness::Liveness;
+use crate::transport::ws::write_half::WriteHalf;
 use crate::transport::ws::writer;
 use crate::transport::ws::writer::Half;
 
 /// A pool of writer threads.
-pub struct Sweep {
+pub struct WriterPool {
     shards: Vec<Arc<Shard>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     next: AtomicUsize,
@@ -66,13 +66,13 @@ struct Queue {
 
 /// A connection that is written by the pool.
 struct Line {
-    wire: Wire,
+    wire: WriteHalf,
     outbox: Arc<Outbox>,
-    life: Life,
+    life: Liveness,
     shard: Arc<Shard>,
     tasks: TaskTracker,
     /// Whether a task is writing because the socket was blocked.
-    relieved: AtomicBool,
+    blocked: AtomicBool,
     /// Reports the end. `None` once it was reported; nothing is written after that.
     ended: Mutex<Option<oneshot::Sender<Option<Half>>>>,
 }
@@ -83,14 +83,14 @@ pub struct Place {
     ended: oneshot::Receiver<Option<Half>>,
 }
 
-impl Sweep {
+impl WriterPool {
     /// Starts the threads. Must be called within a runtime.
     ///
     /// # Errors
     /// Fails if the system cannot create a thread.
     pub fn start(threads: usize) -> io::Result<Arc<Self>> {
         let (runtime, progress) = (Handle::current(), Arc::new(Progress::new(threads)));
-        let sweep = Arc::new(Self {
+        let pool = Arc::new(Self {
             shards: (0..threads)
                 .map(|number| Shard::new(runtime.clone(), number, Arc::clone(&progress)))
                 .collect(),
@@ -99,24 +99,24 @@ impl Sweep {
             ended: CancellationToken::new(),
             progress,
         });
-        for shard in &sweep.shards {
-            let (running, ended) = (Arc::clone(shard), sweep.ended.clone().drop_guard());
-            let thread = std::thread::Builder::new().name("sweep".to_owned());
+        for shard in &pool.shards {
+            let (running, ended) = (Arc::clone(shard), pool.ended.clone().drop_guard());
+            let thread = std::thread::Builder::new().name("writer-pool".to_owned());
             let thread = thread.spawn(move || {
                 let _ended = ended;
                 running.run();
             })?;
-            sweep.threads.lock().push(thread);
+            pool.threads.lock().push(thread);
         }
-        Ok(sweep)
+        Ok(pool)
     }
 
     /// Adds a connection to the pool. Returns `None` if the pool has no threads.
     pub fn add(
         &self,
-        wire: Wire,
+        wire: WriteHalf,
         outbox: &Arc<Outbox>,
-        signs: &Life,
+        signs: &Liveness,
         tasks: &TaskTracker,
     ) -> Option<Place> {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
@@ -128,7 +128,7 @@ impl Sweep {
             life: signs.clone(),
             shard: Arc::clone(shard),
             tasks: tasks.clone(),
-            relieved: AtomicBool::new(false),
+            blocked: AtomicBool::new(false),
             ended: Mutex::new(Some(report)),
         });
         shard.add(line);
@@ -141,8 +141,8 @@ impl Sweep {
         &self.progress
     }
 
-    /// Waits until a thread has ended without [`Sweep::stop`]. The sockets of that thread are no
-    /// longer written.
+    /// Waits until a thread has ended without [`WriterPool::stop`]. The sockets of that thread are
+    /// no longer written.
     pub async fn failed(&self) {
         self.ended.cancelled().await;
     }
@@ -171,7 +171,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        writer::apologise(&self.outbox);
+        writer::close_after_panic(&self.outbox);
         // The send queue holds a waker for the connection, and the connection holds the send queue.
         // Closing the queue breaks that cycle.
         self.outbox.close(Closing::Done);
@@ -234,17 +234,17 @@ impl Wake for Line {
 impl Line {
     /// Writes the queued frames as far as the socket takes them without blocking.
     fn write(self: Arc<Self>, gathered: &mut Vec<u8>) {
-        if self.relieved.load(Ordering::Acquire) || self.ended.lock().is_none() {
+        if self.blocked.load(Ordering::Acquire) || self.ended.lock().is_none() {
             return;
         }
         let batch = self.outbox.drain(Waker::from(Arc::clone(&self)));
         let (mut frames, is_last) = writer::finish(batch);
-        match gather::write_now(&self.wire, &mut frames, gathered) {
+        match coalesce::write_now(&self.wire, &mut frames, gathered) {
             Ok(()) if !frames.is_empty() => {
-                self.relieved.store(true, Ordering::Release);
+                self.blocked.store(true, Ordering::Release);
                 let tasks = self.tasks.clone();
                 let runtime = self.shard.runtime.clone();
-                tasks.spawn_on(self.relieve(frames, is_last), &runtime);
+                tasks.spawn_on(self.write_blocking(frames, is_last), &runtime);
             }
             Ok(()) if is_last => self.end(true),
             Ok(()) => {}
@@ -254,11 +254,13 @@ impl Line {
 
     /// Writes these frames and all that are queued meanwhile, waiting for the socket, then returns
     /// the connection to the pool.
-    async fn relieve(self: Arc<Self>, frames: Vec<Bytes>, is_last: bool) {
-        match writer::relieve(&self.outbox, &self.life, self.wire.clone(), frames, is_last).await {
+    async fn write_blocking(self: Arc<Self>, frames: Vec<Bytes>, is_last: bool) {
+        match writer::write_blocking(&self.outbox, &self.life, self.wire.clone(), frames, is_last)
+            .await
+        {
             Ok(true) => self.end(true),
             Ok(false) => {
-                self.relieved.store(false, Ordering::Release);
+                self.blocked.store(false, Ordering::Release);
                 self.wake();
             }
             Err(_) => self.end(false),
@@ -290,12 +292,12 @@ mod tests {
     const SOON: Duration = Duration::from_secs(10);
 
     /// Returns both ends of a connection; the pool writes the far end.
-    async fn connected() -> (TcpStream, Wire) {
+    async fn connected() -> (TcpStream, WriteHalf) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (far, _) = listener.accept().await.unwrap();
         let (_, write) = far.into_split();
-        (near, Wire::new(write))
+        (near, WriteHalf::new(write))
     }
 
     async fn read(near: &mut TcpStream, length: usize) -> Vec<u8> {
@@ -306,11 +308,11 @@ mod tests {
 
     #[tokio::test]
     async fn frames_are_written_in_order_and_the_close_frame_last() {
-        let sweep = Sweep::start(2).unwrap();
+        let pool = WriterPool::start(2).unwrap();
         let (mut near, wire) = connected().await;
         let outbox = Outbox::new(1000);
         outbox.push(Bytes::from_static(b"before"));
-        let mut place = sweep.add(wire, &outbox, &Life::default(), &TaskTracker::new()).unwrap();
+        let mut place = pool.add(wire, &outbox, &Liveness::default(), &TaskTracker::new()).unwrap();
 
         assert_eq!(read(&mut near, 6).await, b"before");
         outbox.push(Bytes::from_static(b"later"));
@@ -321,20 +323,20 @@ mod tests {
         assert!(place.end().await.is_some());
         assert!(!outbox.push(Bytes::from_static(b"too late")));
         drop(place);
-        sweep.stop();
+        pool.stop();
         let mut rest = Vec::new();
         near.read_to_end(&mut rest).await.unwrap();
-        let farewell = encode::close(Some(encode::RESTART), "restarting");
-        assert_eq!(rest, [b"last".as_slice(), &farewell].concat());
+        let close_frame = encode::close(Some(encode::RESTART), "restarting");
+        assert_eq!(rest, [b"last".as_slice(), &close_frame].concat());
     }
 
     #[tokio::test]
     async fn a_full_socket_returns_to_the_pool_once_writable() {
-        let sweep = Sweep::start(1).unwrap();
+        let pool = WriterPool::start(1).unwrap();
         let (mut near, wire) = connected().await;
         let outbox = Outbox::new(usize::MAX);
         let tasks = TaskTracker::new();
-        let _place = sweep.add(wire, &outbox, &Life::default(), &tasks).unwrap();
+        let _place = pool.add(wire, &outbox, &Liveness::default(), &tasks).unwrap();
         let frame = Bytes::from(vec![b'x'; 100_000]);
 
         // More than a socket buffer holds.
@@ -350,21 +352,21 @@ mod tests {
         assert!(received.ends_with(b"xbehind it"));
         tasks.close();
         tokio::time::timeout(SOON, tasks.wait()).await.unwrap();
-        outbox.push(Bytes::from_static(b"by the sweep"));
-        assert_eq!(read(&mut near, 12).await, b"by the sweep");
+        outbox.push(Bytes::from_static(b"by the pool"));
+        assert_eq!(read(&mut near, 12).await, b"by the pool");
         assert!(tasks.is_empty());
-        sweep.stop();
+        pool.stop();
     }
 
     #[tokio::test]
     async fn a_disconnect_ends_only_its_own_entry() {
-        let sweep = Sweep::start(1).unwrap();
+        let pool = WriterPool::start(1).unwrap();
         let (near, wire) = connected().await;
         let (mut other, other_wire) = connected().await;
         let (outbox, other_outbox) = (Outbox::new(1 << 20), Outbox::new(1 << 20));
         let tasks = TaskTracker::new();
-        let mut place = sweep.add(wire, &outbox, &Life::default(), &tasks).unwrap();
-        let _other = sweep.add(other_wire, &other_outbox, &Life::default(), &tasks).unwrap();
+        let mut place = pool.add(wire, &outbox, &Liveness::default(), &tasks).unwrap();
+        let _other = pool.add(other_wire, &other_outbox, &Liveness::default(), &tasks).unwrap();
 
         drop(near);
         let ended = async {
@@ -380,30 +382,30 @@ mod tests {
         assert!(tokio::time::timeout(SOON, ended).await.unwrap().is_none());
         other_outbox.push(Bytes::from_static(b"still here"));
         assert_eq!(read(&mut other, 10).await, b"still here");
-        sweep.stop();
+        pool.stop();
     }
 
     #[tokio::test]
     async fn a_dropped_handle_releases_the_connection() {
-        let sweep = Sweep::start(1).unwrap();
+        let pool = WriterPool::start(1).unwrap();
         let (mut near, wire) = connected().await;
         let outbox = Outbox::new(1000);
 
-        drop(sweep.add(wire, &outbox, &Life::default(), &TaskTracker::new()).unwrap());
+        drop(pool.add(wire, &outbox, &Liveness::default(), &TaskTracker::new()).unwrap());
 
         let mut rest = Vec::new();
         near.read_to_end(&mut rest).await.unwrap();
         assert_eq!(rest, encode::close(None, ""));
-        sweep.stop();
+        pool.stop();
         assert_eq!(Arc::strong_count(&outbox), 1);
     }
 
     #[tokio::test]
     async fn a_handle_dropped_by_a_panic_sends_an_internal_error() {
-        let sweep = Sweep::start(1).unwrap();
+        let pool = WriterPool::start(1).unwrap();
         let (mut near, wire) = connected().await;
         let outbox = Outbox::new(1000);
-        let place = sweep.add(wire, &outbox, &Life::default(), &TaskTracker::new()).unwrap();
+        let place = pool.add(wire, &outbox, &Liveness::default(), &TaskTracker::new()).unwrap();
 
         let panicked = tokio::spawn(async move {
             let _place = place;
@@ -414,16 +416,16 @@ mod tests {
         let mut rest = Vec::new();
         near.read_to_end(&mut rest).await.unwrap();
         assert_eq!(rest, encode::close(Some(encode::INTERNAL_ERROR), ""));
-        sweep.stop();
+        pool.stop();
     }
 
     #[tokio::test]
     async fn a_pool_without_threads_rejects_connections() {
-        let sweep = Sweep::start(0).unwrap();
+        let pool = WriterPool::start(0).unwrap();
         let (_near, wire) = connected().await;
 
         assert!(
-            sweep.add(wire, &Outbox::new(1000), &Life::default(), &TaskTracker::new()).is_none()
+            pool.add(wire, &Outbox::new(1000), &Liveness::default(), &TaskTracker::new()).is_none()
         );
     }
 }

@@ -9,17 +9,17 @@ use std::sync::atomic::Ordering;
 
 /// The liveness of one connection. Clones share their state.
 #[derive(Debug, Clone, Default)]
-pub struct Life(Arc<Signs>);
+pub struct Liveness(Arc<Activity>);
 
 #[derive(Debug, Default)]
-struct Signs {
+struct Activity {
     /// Whether bytes were received or sent since the last check.
     passed: AtomicBool,
     /// Whether a write is blocked by the client. The writer limits that time.
     waits: AtomicBool,
 }
 
-impl Life {
+impl Liveness {
     /// Records that bytes were received, or that a blocked write has made progress.
     pub fn note(&self) {
         self.0.passed.store(true, Ordering::Relaxed);

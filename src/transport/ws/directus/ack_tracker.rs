@@ -20,8 +20,8 @@ const ASKED_MAX: usize = 8;
 
 /// The unanswered pings of one connection.
 #[derive(Debug)]
-pub struct Confirming {
-    asked: VecDeque<(Question, AckPoint)>,
+pub struct AckTracker {
+    asked: VecDeque<(PingKind, AckPoint)>,
     wanted: bool,
     /// When the token bucket is full again.
     paused: Instant,
@@ -29,14 +29,14 @@ pub struct Confirming {
 
 /// The kind of a ping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Question {
+pub enum PingKind {
     /// A Directus `ping` frame.
     Frame,
     /// A protocol ping.
     Protocol,
 }
 
-impl Confirming {
+impl AckTracker {
     /// Creates the state of a connection without pings.
     #[must_use]
     pub const fn new(now: Instant) -> Self {
@@ -62,7 +62,7 @@ impl Confirming {
     }
 
     /// Records a ping, sent for this or another reason, and the point that its answer acknowledges.
-    pub fn ask(&mut self, question: Question, point: AckPoint, now: Instant) {
+    pub fn ask(&mut self, question: PingKind, point: AckPoint, now: Instant) {
         self.wanted = false;
         self.paused = self.paused.max(now) + PAUSE;
         if self.asked.len() < ASKED_MAX {
@@ -71,7 +71,7 @@ impl Confirming {
     }
 
     /// Handles an answer, and returns the acknowledged point.
-    pub fn answer(&mut self, question: Question) -> Option<AckPoint> {
+    pub fn answer(&mut self, question: PingKind) -> Option<AckPoint> {
         // Clients answer in order. An unexpected answer acknowledges nothing.
         self.asked.pop_front_if(|(asked, _)| *asked == question).map(|(_, point)| point)
     }
@@ -84,44 +84,44 @@ mod tests {
     #[test]
     fn pings_are_sent_at_once_and_then_rate_limited() {
         let now = Instant::now();
-        let mut confirming = Confirming::new(now);
-        assert_eq!(confirming.due(), None);
+        let mut ack_tracker = AckTracker::new(now);
+        assert_eq!(ack_tracker.due(), None);
 
         for _ in 0..SAVED_UP_MAX {
-            confirming.want();
-            assert!(confirming.due() <= Some(now));
-            confirming.ask(Question::Frame, AckPoint::default(), now);
-            assert_eq!(confirming.due(), None);
-            confirming.want();
-            assert_eq!(confirming.due(), None, "only one ping is in flight");
-            assert!(confirming.answer(Question::Frame).is_some());
+            ack_tracker.want();
+            assert!(ack_tracker.due() <= Some(now));
+            ack_tracker.ask(PingKind::Frame, AckPoint::default(), now);
+            assert_eq!(ack_tracker.due(), None);
+            ack_tracker.want();
+            assert_eq!(ack_tracker.due(), None, "only one ping is in flight");
+            assert!(ack_tracker.answer(PingKind::Frame).is_some());
         }
-        confirming.ask(Question::Frame, AckPoint::default(), now);
-        confirming.answer(Question::Frame);
-        confirming.want();
-        assert_eq!(confirming.due(), Some(now + PAUSE));
+        ack_tracker.ask(PingKind::Frame, AckPoint::default(), now);
+        ack_tracker.answer(PingKind::Frame);
+        ack_tracker.want();
+        assert_eq!(ack_tracker.due(), Some(now + PAUSE));
     }
 
     #[test]
     fn an_unrequested_pong_acknowledges_nothing() {
         let now = Instant::now();
-        let mut confirming = Confirming::new(now);
-        assert!(confirming.answer(Question::Frame).is_none());
+        let mut ack_tracker = AckTracker::new(now);
+        assert!(ack_tracker.answer(PingKind::Frame).is_none());
 
-        confirming.ask(Question::Protocol, AckPoint::default(), now);
+        ack_tracker.ask(PingKind::Protocol, AckPoint::default(), now);
 
-        assert!(confirming.answer(Question::Frame).is_none());
-        assert!(confirming.answer(Question::Protocol).is_some());
+        assert!(ack_tracker.answer(PingKind::Frame).is_none());
+        assert!(ack_tracker.answer(PingKind::Protocol).is_some());
     }
 
     #[test]
     fn unanswered_pings_are_bounded() {
         let now = Instant::now();
-        let mut confirming = Confirming::new(now);
+        let mut ack_tracker = AckTracker::new(now);
         for _ in 0..2 * ASKED_MAX {
-            confirming.ask(Question::Frame, AckPoint::default(), now);
+            ack_tracker.ask(PingKind::Frame, AckPoint::default(), now);
         }
 
-        assert_eq!(confirming.asked.len(), ASKED_MAX);
+        assert_eq!(ack_tracker.asked.len(), ASKED_MAX);
     }
 }

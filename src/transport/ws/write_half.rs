@@ -1,6 +1,7 @@
 //! The shared write half of a TCP connection: any thread can write without blocking during a read.
 //!
-//! Until the upgrade it is written by HTTP, after that by `sweep` and `writer`, one at a time.
+//! Until the upgrade it is written by HTTP, after that by `writer_pool` and `writer`, one at a
+//! time.
 
 use std::io;
 use std::io::IoSlice;
@@ -23,7 +24,7 @@ const UNSENT_MAX: u32 = 64 * 1024;
 /// The shared write half of a connection. The server stores it in the request extensions, where an
 /// upgrade finds it. Streams that are not TCP connections have none.
 #[derive(Debug, Clone)]
-pub struct Wire(Arc<OwnedWriteHalf>);
+pub struct WriteHalf(Arc<OwnedWriteHalf>);
 
 /// A non-blocking writer.
 pub trait TryWrite {
@@ -35,7 +36,7 @@ pub trait TryWrite {
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
 }
 
-impl Wire {
+impl WriteHalf {
     /// Shares a write half.
     #[must_use]
     pub fn new(half: OwnedWriteHalf) -> Self {
@@ -56,13 +57,13 @@ impl Wire {
     }
 }
 
-impl TryWrite for Wire {
+impl TryWrite for WriteHalf {
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         self.stream().try_write(bytes)
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for WriteHalf {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -11,7 +11,7 @@ use crate::config::WebSocketAuth;
 
 /// The auth state of one connection.
 #[derive(Debug)]
-pub struct Standing {
+pub struct AuthState {
     mode: WebSocketAuth,
     patience: Duration,
     stage: Stage,
@@ -31,7 +31,7 @@ enum Stage {
 
 /// The identity a connection falls back to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Becomes {
+pub enum Fallback {
     /// A principal without access.
     Nobody,
     /// The public.
@@ -53,16 +53,16 @@ pub enum Reason {
 
 /// A transition. Its steps are applied in this order: identity, error frame, close.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Consequence {
+pub struct Transition {
     /// The new identity.
-    pub becomes: Becomes,
+    pub fallback: Fallback,
     /// The reason in the error frame.
     pub reason: Reason,
     /// Whether the connection is closed.
     pub closes: bool,
 }
 
-impl Standing {
+impl AuthState {
     /// Returns the state of a new connection. `signed_in` tells whether the upgrade had valid
     /// credentials, and `expires` when they expire.
     #[must_use]
@@ -94,7 +94,7 @@ impl Standing {
         matches!(self.stage, Stage::SignedIn { .. })
     }
 
-    /// Returns when [`Standing::expire`] is due, if at all. While a sign-in is being checked, only
+    /// Returns when [`AuthState::expire`] is due, if at all. While a sign-in is being checked, only
     /// the expiry of the current token counts: the client has sent its credentials in time.
     #[must_use]
     pub fn due(&self, checking: bool) -> Option<Instant> {
@@ -111,16 +111,16 @@ impl Standing {
     }
 
     /// Records a sign-out. The connection stays open in every mode, which allows another sign-in.
-    pub fn sign_out(&mut self) -> Becomes {
+    pub fn sign_out(&mut self) -> Fallback {
         self.stage = Stage::Unsigned;
         self.fallback()
     }
 
-    /// Handles a failed sign-in or, in [`Standing::is_waiting`], any other first frame.
-    pub fn refuse(&mut self) -> Consequence {
+    /// Handles a failed sign-in or, in [`AuthState::is_waiting`], any other first frame.
+    pub fn refuse(&mut self) -> Transition {
         if self.is_waiting() {
-            return Consequence {
-                becomes: Becomes::Nobody,
+            return Transition {
+                fallback: Fallback::Nobody,
                 reason: Reason::Handshake,
                 closes: true,
             };
@@ -129,36 +129,36 @@ impl Standing {
     }
 
     /// Handles the revocation of the credential behind the sign-in.
-    pub fn lose(&mut self) -> Consequence {
+    pub fn lose(&mut self) -> Transition {
         self.fall(Reason::Failed)
     }
 
-    /// Handles the instant of [`Standing::due`].
-    pub fn expire(&mut self, now: Instant) -> Consequence {
+    /// Handles the instant of [`AuthState::due`].
+    pub fn expire(&mut self, now: Instant) -> Transition {
         match self.stage {
             Stage::Waiting { .. } => self.refuse(),
             Stage::Expired { .. } => self.fall(Reason::TimedOut),
             Stage::SignedIn { .. } | Stage::Unsigned => {
-                let becomes = self.fallback();
-                self.stage = match becomes {
-                    Becomes::Public => Stage::Unsigned,
-                    Becomes::Nobody => Stage::Expired { until: now + self.patience },
+                let fallback = self.fallback();
+                self.stage = match fallback {
+                    Fallback::Public => Stage::Unsigned,
+                    Fallback::Nobody => Stage::Expired { until: now + self.patience },
                 };
-                Consequence { becomes, reason: Reason::Expired, closes: false }
+                Transition { fallback, reason: Reason::Expired, closes: false }
             }
         }
     }
 
-    fn fall(&mut self, reason: Reason) -> Consequence {
+    fn fall(&mut self, reason: Reason) -> Transition {
         self.stage = Stage::Unsigned;
-        let becomes = self.fallback();
-        Consequence { becomes, reason, closes: becomes == Becomes::Nobody }
+        let fallback = self.fallback();
+        Transition { fallback, reason, closes: fallback == Fallback::Nobody }
     }
 
-    const fn fallback(&self) -> Becomes {
+    const fn fallback(&self) -> Fallback {
         match self.mode {
-            WebSocketAuth::Public => Becomes::Public,
-            WebSocketAuth::Handshake | WebSocketAuth::Strict => Becomes::Nobody,
+            WebSocketAuth::Public => Fallback::Public,
+            WebSocketAuth::Handshake | WebSocketAuth::Strict => Fallback::Nobody,
         }
     }
 }
@@ -170,33 +170,34 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(10);
     const TTL: Duration = Duration::from_mins(15);
 
-    fn opened(mode: WebSocketAuth, now: Instant) -> Standing {
-        Standing::new(mode, PATIENCE, false, None, now)
+    fn opened(mode: WebSocketAuth, now: Instant) -> AuthState {
+        AuthState::new(mode, PATIENCE, false, None, now)
     }
 
-    fn signed_in(mode: WebSocketAuth, now: Instant) -> Standing {
-        Standing::new(mode, PATIENCE, true, Some(now + TTL), now)
+    fn signed_in(mode: WebSocketAuth, now: Instant) -> AuthState {
+        AuthState::new(mode, PATIENCE, true, Some(now + TTL), now)
     }
 
     #[test]
     fn a_handshake_waits_for_a_sign_in() {
         let now = Instant::now();
-        let mut standing = opened(WebSocketAuth::Handshake, now);
+        let mut auth_state = opened(WebSocketAuth::Handshake, now);
 
-        assert!(standing.is_waiting());
-        assert_eq!(standing.due(false), Some(now + PATIENCE));
-        assert_eq!(standing.due(true), None);
+        assert!(auth_state.is_waiting());
+        assert_eq!(auth_state.due(false), Some(now + PATIENCE));
+        assert_eq!(auth_state.due(true), None);
 
-        standing.sign_in(None);
+        auth_state.sign_in(None);
 
-        assert!(standing.is_signed_in());
-        assert_eq!(standing.due(false), None);
+        assert!(auth_state.is_signed_in());
+        assert_eq!(auth_state.due(false), None);
     }
 
     #[test]
     fn a_failed_or_late_handshake_is_closed() {
         let now = Instant::now();
-        let end = Consequence { becomes: Becomes::Nobody, reason: Reason::Handshake, closes: true };
+        let end =
+            Transition { fallback: Fallback::Nobody, reason: Reason::Handshake, closes: true };
 
         assert_eq!(opened(WebSocketAuth::Handshake, now).refuse(), end);
         assert_eq!(opened(WebSocketAuth::Handshake, now).expire(now + PATIENCE), end);
@@ -204,91 +205,91 @@ mod tests {
 
     #[test]
     fn a_public_socket_needs_no_sign_in() {
-        let standing = opened(WebSocketAuth::Public, Instant::now());
+        let auth_state = opened(WebSocketAuth::Public, Instant::now());
 
-        assert!(!standing.is_waiting());
-        assert!(!standing.is_signed_in());
-        assert_eq!(standing.due(false), None);
+        assert!(!auth_state.is_waiting());
+        assert!(!auth_state.is_signed_in());
+        assert_eq!(auth_state.due(false), None);
     }
 
     #[test]
     fn a_failed_sign_in_drops_the_previous_identity() {
         let now = Instant::now();
-        for (mode, becomes, closes) in [
-            (WebSocketAuth::Public, Becomes::Public, false),
-            (WebSocketAuth::Handshake, Becomes::Nobody, true),
-            (WebSocketAuth::Strict, Becomes::Nobody, true),
+        for (mode, fallback, closes) in [
+            (WebSocketAuth::Public, Fallback::Public, false),
+            (WebSocketAuth::Handshake, Fallback::Nobody, true),
+            (WebSocketAuth::Strict, Fallback::Nobody, true),
         ] {
-            let mut standing = signed_in(mode, now);
+            let mut auth_state = signed_in(mode, now);
 
-            let consequence = standing.refuse();
+            let transition = auth_state.refuse();
 
-            assert_eq!(consequence, Consequence { becomes, reason: Reason::Failed, closes });
-            assert!(!standing.is_signed_in());
-            assert_eq!(signed_in(mode, now).lose(), consequence);
+            assert_eq!(transition, Transition { fallback, reason: Reason::Failed, closes });
+            assert!(!auth_state.is_signed_in());
+            assert_eq!(signed_in(mode, now).lose(), transition);
         }
     }
 
     #[test]
     fn an_expired_token_allows_time_for_a_new_sign_in() {
         let now = Instant::now();
-        let mut standing = signed_in(WebSocketAuth::Handshake, now);
-        assert_eq!(standing.due(true), Some(now + TTL));
+        let mut auth_state = signed_in(WebSocketAuth::Handshake, now);
+        assert_eq!(auth_state.due(true), Some(now + TTL));
 
-        let expired = standing.expire(now + TTL);
+        let expired = auth_state.expire(now + TTL);
 
         assert_eq!(
             expired,
-            Consequence { becomes: Becomes::Nobody, reason: Reason::Expired, closes: false }
+            Transition { fallback: Fallback::Nobody, reason: Reason::Expired, closes: false }
         );
-        assert_eq!(standing.due(false), Some(now + TTL + PATIENCE));
-        assert_eq!(standing.due(true), None);
+        assert_eq!(auth_state.due(false), Some(now + TTL + PATIENCE));
+        assert_eq!(auth_state.due(true), None);
         assert_eq!(
-            standing.expire(now + TTL + PATIENCE),
-            Consequence { becomes: Becomes::Nobody, reason: Reason::TimedOut, closes: true }
+            auth_state.expire(now + TTL + PATIENCE),
+            Transition { fallback: Fallback::Nobody, reason: Reason::TimedOut, closes: true }
         );
     }
 
     #[test]
     fn a_new_sign_in_after_expiry_stays_valid() {
         let now = Instant::now();
-        let mut standing = signed_in(WebSocketAuth::Strict, now);
+        let mut auth_state = signed_in(WebSocketAuth::Strict, now);
 
-        standing.expire(now + TTL);
-        standing.sign_in(None);
+        auth_state.expire(now + TTL);
+        auth_state.sign_in(None);
 
-        assert_eq!(standing.due(false), None);
-        assert!(standing.is_signed_in());
+        assert_eq!(auth_state.due(false), None);
+        assert!(auth_state.is_signed_in());
     }
 
     #[test]
     fn an_expired_token_makes_a_public_socket_anonymous() {
         let now = Instant::now();
-        let mut standing = signed_in(WebSocketAuth::Public, now);
+        let mut auth_state = signed_in(WebSocketAuth::Public, now);
 
-        let expired = standing.expire(now + TTL);
+        let expired = auth_state.expire(now + TTL);
 
         assert_eq!(
             expired,
-            Consequence { becomes: Becomes::Public, reason: Reason::Expired, closes: false }
+            Transition { fallback: Fallback::Public, reason: Reason::Expired, closes: false }
         );
-        assert_eq!(standing.due(false), None);
+        assert_eq!(auth_state.due(false), None);
     }
 
     #[test]
     fn signing_out_keeps_the_connection_in_every_mode() {
         let now = Instant::now();
-        for (mode, becomes) in [
-            (WebSocketAuth::Public, Becomes::Public),
-            (WebSocketAuth::Handshake, Becomes::Nobody),
-            (WebSocketAuth::Strict, Becomes::Nobody),
+        for (mode, fallback) in [
+            (WebSocketAuth::Public, Fallback::Public),
+            (WebSocketAuth::Handshake, Fallback::Nobody),
+            (WebSocketAuth::Strict, Fallback::Nobody),
         ] {
-            let mut standing = signed_in(mode, now);
+            let mut auth_state = signed_in(mode, now);
 
-            assert_eq!(standing.sign_out(), becomes);
-            assert!(!standing.is_signed_in());
-            assert!(!standing.is_waiting());
-            assert_eq!(standing.due(false), None);
+            assert_eq!(auth_state.sign_out(), fallback);
+            assert!(!auth_state.is_signed_in());
+            assert!(!auth_state.is_waiting());
+            assert_eq!(auth_state.due(false), None);
         }
     }
 }
