@@ -29,9 +29,9 @@ impl Bus {
     }
 
     /// Publishes committed events. Waits while the queue is full.
-    pub async fn publish(&self, news: CommittedEvents) {
+    pub async fn publish(&self, events: CommittedEvents) {
         // The receiver lives as long as the bus itself.
-        let _ = self.publisher.send(news).await;
+        let _ = self.publisher.send(events).await;
     }
 
     /// Receives the next batch, in publishing order. There must be only one consumer.

@@ -141,12 +141,15 @@ pub fn wait(value: &str) -> Result<Duration, String> {
 }
 
 /// A duration of at least `min`: a number with a unit (`15m`, `7d`, `500ms`), or a plain one.
-pub fn duration(plain: DefaultUnit, min: Duration) -> impl Fn(&str) -> Result<Duration, String> {
+pub fn duration(
+    default_unit: DefaultUnit,
+    min: Duration,
+) -> impl Fn(&str) -> Result<Duration, String> {
     /// Longer durations would exceed the calendar.
     const MAX: Duration = Duration::from_hours(100 * 366 * 24);
     move |value| {
         let (number, unit) = split_unit(value);
-        let millis_each = match (unit.as_str(), plain) {
+        let millis_each = match (unit.as_str(), default_unit) {
             ("", DefaultUnit::Milliseconds) => Some(1.0),
             ("", DefaultUnit::Seconds) => Some(1_000.0),
             (unit, _) => find_unit(DURATION_UNITS, unit),
@@ -156,7 +159,7 @@ pub fn duration(plain: DefaultUnit, min: Duration) -> impl Fn(&str) -> Result<Du
             .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
             .filter(|duration| (min..=MAX).contains(duration))
             .ok_or_else(|| {
-                let plain = match plain {
+                let plain = match default_unit {
                     DefaultUnit::Milliseconds => "milliseconds",
                     DefaultUnit::Seconds => "seconds",
                 };

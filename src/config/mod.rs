@@ -15,6 +15,7 @@ mod pattern;
 mod providers;
 mod read;
 mod settings;
+mod topics;
 mod trust_proxy;
 
 pub use browser::BrowserConfig;
@@ -38,6 +39,7 @@ pub use providers::ProvidersConfig;
 pub use settings::Setting;
 pub use settings::Wrong;
 pub use settings::WrongSettings;
+pub use topics::TopicsConfig;
 pub use trust_proxy::TrustProxy;
 
 use std::collections::HashMap;
@@ -310,28 +312,6 @@ pub enum WebSocketAuth {
     Handshake,
     /// None: the upgrade is refused without a token in its URL.
     Strict,
-}
-
-/// The WebSocket of topics. Frame size, outbox, heartbeat and connection limits are those of the
-/// other socket.
-#[derive(Debug, Clone)]
-pub struct TopicsConfig {
-    /// `TOPICS_ENABLED`, default true.
-    pub enabled: bool,
-    /// `TOPICS_CHAT_LENGTH`, default 100: number of messages in the list.
-    pub chat_length: usize,
-    /// `TOPICS_CHAT_SIZE_MAX`, default `256kb`: size of the list; older messages are dropped.
-    pub chat_bytes_max: usize,
-    /// `TOPICS_INTERNAL`, default true: whether a connection is sent its name.
-    pub internal: bool,
-    /// `TOPICS_CHAT_DEFAULT`, default `false`: whether every connection is subscribed to `chat`
-    /// from the start.
-    pub chat_default: bool,
-    /// `TOPICS_RATE_MAX`, default 20: frames per second of one connection; faster ones are delayed.
-    pub rate_max: u32,
-    /// `TYPING_TIMEOUT`, in seconds, default 5: how long a typing notification is valid without
-    /// being repeated, on either socket.
-    pub typing_timeout: Duration,
 }
 
 /// Limits of queries.

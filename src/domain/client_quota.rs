@@ -67,8 +67,8 @@ impl ClientQuota {
 
     /// Returns the size of an exhausted quota.
     #[must_use]
-    pub const fn most(&self, spent: ClientQuotaExceeded) -> usize {
-        match spent {
+    pub const fn most(&self, exceeded: ClientQuotaExceeded) -> usize {
+        match exceeded {
             ClientQuotaExceeded::Account | ClientQuotaExceeded::Visitors => self.of_owner_max,
             ClientQuotaExceeded::Address => self.of_owner_max.saturating_mul(ADDRESS_FACTOR),
         }

@@ -121,48 +121,48 @@ impl Committer {
     ) -> Result<Outcome, Error> {
         let owner = Owner::of(actor);
         let bytes = self.store.queue_bytes(&write).min(self.waiting.of_one_max());
-        let part = self.waiting.take(owner, bytes, 0).map_err(|_| StoreError::QueueFull)?;
+        let queue_permit = self.waiting.take(owner, bytes, 0).map_err(|_| StoreError::QueueFull)?;
         let permit = self.admission.admit(actor, &write).await?;
-        let done = self.carry_out(FlowKey::of(owner), write, once, Some(part)).await?;
-        if let (Some(permit), Outcome::Committed(events)) = (permit, &done)
+        let outcome = self.carry_out(FlowKey::of(owner), write, once, Some(queue_permit)).await?;
+        if let (Some(permit), Outcome::Committed(events)) = (permit, &outcome)
             && let Some(last) = events.last()
         {
             permit.commit(last.seq);
         }
-        Ok(done)
+        Ok(outcome)
     }
 
-    /// Runs a write to its end and holds `part` until its first transaction ends. A write that may
-    /// take several transactions runs in its own task: if the client disconnects during the first
-    /// one, the others are still executed.
+    /// Runs a write to its end and holds `queue_permit` until its first transaction ends. A write
+    /// that may take several transactions runs in its own task: if the client disconnects during
+    /// the first one, the others are still executed.
     async fn carry_out(
         self: &Arc<Self>,
         flow: FlowKey,
         write: Write,
         once: Option<IdempotencyKey>,
-        part: Option<Permit>,
+        queue_permit: Option<Permit>,
     ) -> Result<Outcome, Error> {
         if !write.may_take_steps() {
-            let done = self.store.write_in_flow(flow, write, once).await?;
-            drop(part);
-            return self.settle(done).await;
+            let outcome = self.store.write_in_flow(flow, write, once).await?;
+            drop(queue_permit);
+            return self.settle(outcome).await;
         }
-        let changes = Arc::clone(self);
+        let committer = Arc::clone(self);
         let running = self.long.spawn(async move {
-            let done = changes.store.write_in_flow(flow, write, once).await?;
-            drop(part);
-            changes.settle(done).await
+            let outcome = committer.store.write_in_flow(flow, write, once).await?;
+            drop(queue_permit);
+            committer.settle(outcome).await
         });
         running.await.map_err(|_| StoreError::Stopped)?
     }
 
     /// Resumes the deletions that an earlier process left unfinished.
     pub fn resume(self: &Arc<Self>) {
-        let changes = Arc::clone(self);
+        let committer = Arc::clone(self);
         self.long.spawn(async move {
-            let begun = match changes.store.begun_deletions().await {
+            let begun = match committer.store.begun_deletions().await {
                 Ok(begun) => begun,
-                Err(_) if changes.store.is_ending() => return,
+                Err(_) if committer.store.is_ending() => return,
                 Err(error) => {
                     tracing::error!(error = %error, "cannot read unfinished deletions");
                     return;
@@ -171,10 +171,10 @@ impl Committer {
             for Begun { rest, erases } in begun {
                 tracing::info!(actor = ?rest.actor, erases, "resuming unfinished deletions");
                 // The failure is logged already; the next start tries again.
-                let done = Arc::clone(&changes).finish(rest).await;
+                let done = Arc::clone(&committer).finish(rest).await;
                 if erases
                     && done.is_ok()
-                    && let Err(error) = changes.store.purge_texts().await
+                    && let Err(error) = committer.store.purge_texts().await
                 {
                     tracing::error!(
                         error = %error,
@@ -193,8 +193,8 @@ impl Committer {
 
     /// Applies the events of a write and, if it takes several transactions, waits for the others.
     /// Returns the events of the transaction that performs the write itself.
-    async fn settle(self: &Arc<Self>, done: Outcome) -> Result<Outcome, Error> {
-        match done {
+    async fn settle(self: &Arc<Self>, outcome: Outcome) -> Result<Outcome, Error> {
+        match outcome {
             Outcome::Committed(events) => {
                 self.apply(&events).await;
                 Ok(Outcome::Committed(events))

@@ -94,7 +94,7 @@ impl Reservation {
         if self.0.of_one() == counted {
             return Ok(());
         }
-        self.0.resize(counted, counted).map_err(|spent| refused(spent, self.max()))
+        self.0.resize(counted, counted).map_err(|exceeded| refused(exceeded, self.max()))
     }
 
     /// Resizes as [`Reservation::resize`], but never shrinks.
@@ -147,8 +147,8 @@ const fn counted(bytes: usize) -> usize {
     if bytes <= FREE { 0 } else { bytes.div_ceil(STEP).saturating_mul(STEP) }
 }
 
-const fn refused(spent: QuotaExceeded, share: usize) -> Error {
-    match spent {
+const fn refused(exceeded: QuotaExceeded, share: usize) -> Error {
+    match exceeded {
         QuotaExceeded::Owner => Error::ShareExceeded { share, retry_after: RETRY_AFTER },
         QuotaExceeded::Total => Error::TooBusy { retry_after: RETRY_AFTER },
     }

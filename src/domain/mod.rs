@@ -1,7 +1,7 @@
 //! The domain logic: authorization and the effects of each call. No HTTP, no SQL, no sockets.
 //!
 //! Modules call only modules further right: `realtime, enrolment, bootstrap > items, accounts,
-//! mails > auth > settings, changes > permissions > directory`; `changes > admission`.
+//! mails > auth > settings, committer > permissions > row_cache`; `committer > admission`.
 
 pub mod accounts;
 pub mod admission;

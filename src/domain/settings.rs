@@ -1,7 +1,7 @@
 //! The settings that an operator makes through `/settings`, for the code that applies them.
 //!
 //! `items` reads, authorizes and changes them as an item. Each call here reads the row from
-//! `directory`, which events keep up to date, so a change takes effect with the next call.
+//! `row_cache`, which events keep up to date, so a change takes effect with the next call.
 
 use std::sync::Arc;
 

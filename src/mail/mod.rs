@@ -55,25 +55,25 @@ pub enum MailError {
 ///
 /// # Errors
 /// [`MailError::Address`] if an address is invalid.
-fn compose(letter: &Email, from: &str) -> Result<Message, MailError> {
+fn compose(email: &Email, from: &str) -> Result<Message, MailError> {
     let mut from: Mailbox = from.parse().map_err(|_| MailError::Address)?;
-    if from.name.is_none() && !letter.sender.is_empty() {
-        from.name = Some(letter.sender.clone());
+    if from.name.is_none() && !email.sender.is_empty() {
+        from.name = Some(email.sender.clone());
     }
-    let to = letter.to.parse().map_err(|_| MailError::Address)?;
-    let id = format!("<{}@{}>", letter.id, from.email.domain());
+    let to = email.to.parse().map_err(|_| MailError::Address)?;
+    let id = format!("<{}@{}>", email.id, from.email.domain());
     let date = std::time::UNIX_EPOCH
-        + std::time::Duration::from_millis(u64::try_from(letter.at.millis()).unwrap_or_default());
+        + std::time::Duration::from_millis(u64::try_from(email.at.millis()).unwrap_or_default());
     let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
     Message::builder()
         .from(from)
         .to(Mailbox::new(None, to))
-        .subject(letter.subject.as_str())
+        .subject(email.subject.as_str())
         .date(date)
         .message_id(Some(id))
         // Suppresses automatic replies such as vacation notices (RFC 3834).
         .raw_header(HeaderValue::new(automatic, "auto-generated".to_owned()))
-        .multipart(MultiPart::alternative_plain_html(letter.text.clone(), letter.html.clone()))
+        .multipart(MultiPart::alternative_plain_html(email.text.clone(), email.html.clone()))
         .map_err(|_| MailError::Address)
 }
 
@@ -118,8 +118,8 @@ mod tests {
     #[test]
     fn an_invalid_recipient_is_an_error() {
         for to in ["", "alice", "alice@", "a@b\r\nBcc: c@d"] {
-            let letter = Email { to: to.to_owned(), ..example() };
-            assert_eq!(compose(&letter, "a@example.com").err(), Some(MailError::Address), "{to}");
+            let email = Email { to: to.to_owned(), ..example() };
+            assert_eq!(compose(&email, "a@example.com").err(), Some(MailError::Address), "{to}");
         }
     }
 }

@@ -64,13 +64,13 @@ impl Mailer {
     ///
     /// # Errors
     /// If the message was not accepted, or the outcome is unknown.
-    pub async fn send(&self, letter: &Email) -> Result<(), MailError> {
+    pub async fn send(&self, email: &Email) -> Result<(), MailError> {
         let late = || MailError::Passing("sending the email took too long".to_owned());
-        tokio::time::timeout(LETTER_MAX, self.hand_over(letter)).await.map_err(|_| late())?
+        tokio::time::timeout(LETTER_MAX, self.hand_over(email)).await.map_err(|_| late())?
     }
 
-    async fn hand_over(&self, letter: &Email) -> Result<(), MailError> {
-        let message = compose(letter, &self.from)?;
+    async fn hand_over(&self, email: &Email) -> Result<(), MailError> {
+        let message = compose(email, &self.from)?;
         match &self.road {
             Road::Smtp(smtp) => {
                 smtp.send(message).await.map(drop).map_err(|error| failure_of_smtp(&error))
@@ -80,15 +80,15 @@ impl Mailer {
                 MailError::Passing(format!("EMAIL_SENDMAIL_PATH {what}"))
             }),
             Road::File(directory) => {
-                let name = format!("{}.eml", letter.id);
+                let name = format!("{}.eml", email.id);
                 write(directory, &name, &message.formatted()).await.map_err(|error| {
                     MailError::Passing(format!("EMAIL_FILE_PATH cannot be written: {error}"))
                 })
             }
             Road::Log => {
                 // One log event per line of text, since the log escapes line breaks.
-                tracing::warn!("email to {}: {}", letter.to, letter.subject);
-                for line in letter.text.lines().filter(|line| !line.is_empty()) {
+                tracing::warn!("email to {}: {}", email.to, email.subject);
+                for line in email.text.lines().filter(|line| !line.is_empty()) {
                     tracing::warn!("  {line}");
                 }
                 Ok(())

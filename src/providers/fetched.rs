@@ -49,14 +49,14 @@ pub(super) struct Fetched<T> {
 }
 
 struct Held<T> {
-    edition: Option<Arc<CachedVersion<T>>>,
+    version: Option<Arc<CachedVersion<T>>>,
     tried: Option<(Timestamp, Option<ProviderError>)>,
 }
 
 impl<T: Send + Sync + 'static> Fetched<T> {
     /// Creates an empty cache.
     pub(super) fn new(clock: Clock) -> Self {
-        let held = Held { edition: None, tried: None };
+        let held = Held { version: None, tried: None };
         Self { clock, held: Arc::new(Mutex::new(held)), turn: Arc::default() }
     }
 
@@ -81,7 +81,7 @@ impl<T: Send + Sync + 'static> Fetched<T> {
             Ok(turn) => turn,
             Err(_) => match self.serving(wanted) {
                 // Another caller is fetching: the stale version is served meanwhile.
-                Some(edition) => return Ok(edition),
+                Some(version) => return Ok(version),
                 None => Arc::clone(&self.turn).lock_owned().await,
             },
         };
@@ -96,8 +96,8 @@ impl<T: Send + Sync + 'static> Fetched<T> {
             let mut held = held.lock();
             held.tried = Some((now, fetched.as_ref().err().copied()));
             if let Ok(value) = fetched {
-                let number = held.edition.as_ref().map_or(0, |edition| edition.number + 1);
-                held.edition = Some(Arc::new(CachedVersion { value, number, at: now }));
+                let number = held.version.as_ref().map_or(0, |version| version.number + 1);
+                held.version = Some(Arc::new(CachedVersion { value, number, at: now }));
             }
             drop(turn);
             Ok(())
@@ -113,15 +113,15 @@ impl<T: Send + Sync + 'static> Fetched<T> {
         let held = self.held.lock();
         let since = held.tried.as_ref().map(|(at, _)| at.until(now));
         let in_pause = |pause| since.is_some_and(|since| since < pause);
-        let edition = held.edition.as_ref().filter(|edition| edition.at.until(now) < STALE_MAX);
-        match (edition, wanted) {
-            (Some(edition), Wanted::Any) => {
-                let is_fresh = edition.at.until(now) < FRESH;
-                (is_fresh || in_pause(PAUSE)).then(|| Ok(Arc::clone(edition)))
+        let version = held.version.as_ref().filter(|version| version.at.until(now) < STALE_MAX);
+        match (version, wanted) {
+            (Some(version), Wanted::Any) => {
+                let is_fresh = version.at.until(now) < FRESH;
+                (is_fresh || in_pause(PAUSE)).then(|| Ok(Arc::clone(version)))
             }
-            (Some(edition), Wanted::After(number)) => {
-                let is_newer = edition.number > number;
-                (is_newer || in_pause(PAUSE_FOR_MORE)).then(|| Ok(Arc::clone(edition)))
+            (Some(version), Wanted::After(number)) => {
+                let is_newer = version.number > number;
+                (is_newer || in_pause(PAUSE_FOR_MORE)).then(|| Ok(Arc::clone(version)))
             }
             (None, _) => {
                 let error = held.tried.as_ref().and_then(|(_, error)| *error);
@@ -133,16 +133,16 @@ impl<T: Send + Sync + 'static> Fetched<T> {
     /// Returns the version to serve during a fetch by another caller.
     fn serving(&self, wanted: Wanted) -> Option<Arc<CachedVersion<T>>> {
         let now = self.clock.now();
-        let edition = self.held.lock().edition.clone();
-        edition.filter(|edition| wanted == Wanted::Any && edition.at.until(now) < STALE_MAX)
+        let version = self.held.lock().version.clone();
+        version.filter(|version| wanted == Wanted::Any && version.at.until(now) < STALE_MAX)
     }
 
     /// Returns the result after an attempt.
     fn outcome(&self) -> Result<Arc<CachedVersion<T>>, ProviderError> {
         let now = self.clock.now();
         let held = self.held.lock();
-        let edition = held.edition.clone().filter(|edition| edition.at.until(now) < STALE_MAX);
+        let version = held.version.clone().filter(|version| version.at.until(now) < STALE_MAX);
         let error = held.tried.as_ref().and_then(|(_, error)| *error);
-        edition.ok_or(error.unwrap_or(ProviderError::Unavailable("the data was not fetched")))
+        version.ok_or(error.unwrap_or(ProviderError::Unavailable("the data was not fetched")))
     }
 }

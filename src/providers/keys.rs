@@ -104,7 +104,7 @@ impl KeySet {
     /// # Errors
     /// [`TokenError::Unavailable`].
     pub async fn edition(&self) -> Result<u64, TokenError> {
-        Ok(self.edition_of(Wanted::Any).await?.number)
+        Ok(self.version_of(Wanted::Any).await?.number)
     }
 
     /// Verifies the signature, issuer and audience of a token. Returns its claims and the version
@@ -118,15 +118,15 @@ impl KeySet {
         let algorithm = header.alg.parse().ok();
         let algorithm = algorithm.filter(|algorithm| self.algorithms.contains(algorithm));
         let algorithm: Algorithm = algorithm.ok_or(TokenError::Refused)?;
-        let mut edition = self.edition_of(Wanted::Any).await?;
-        if find(&edition.value, header.kid.as_deref(), algorithm).is_none() {
-            edition = self.edition_of(Wanted::After(edition.number)).await?;
+        let mut version = self.version_of(Wanted::Any).await?;
+        if find(&version.value, header.kid.as_deref(), algorithm).is_none() {
+            version = self.version_of(Wanted::After(version.number)).await?;
         }
-        let key = find(&edition.value, header.kid.as_deref(), algorithm);
+        let key = find(&version.value, header.kid.as_deref(), algorithm);
         let key = key.ok_or(TokenError::Refused)?;
         let opened = signatures::decode(token, &key.decoding, &self.validation(algorithm));
         let claims = opened.map_err(|_| TokenError::Refused)?.claims;
-        Ok((Profile::new(claims), edition.number))
+        Ok((Profile::new(claims), version.number))
     }
 
     fn validation(&self, algorithm: Algorithm) -> Validation {
@@ -140,7 +140,7 @@ impl KeySet {
         validation
     }
 
-    async fn edition_of(&self, wanted: Wanted) -> Result<Arc<CachedVersion<Vec<Key>>>, TokenError> {
+    async fn version_of(&self, wanted: Wanted) -> Result<Arc<CachedVersion<Vec<Key>>>, TokenError> {
         let fetch = || {
             let (http, url) = (self.http.clone(), self.url.clone());
             async move { read(&http.json(&url, None).await?) }

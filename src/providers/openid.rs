@@ -124,18 +124,18 @@ impl OpenId {
         issuer: Option<&str>,
         pending: &Pending,
     ) -> Result<Profile, ProviderError> {
-        let mut edition = self.metadata(Wanted::Any).await?;
-        if issuer.is_some_and(|issuer| issuer != edition.value.issuer().as_str()) {
+        let mut version = self.metadata(Wanted::Any).await?;
+        if issuer.is_some_and(|issuer| issuer != version.value.issuer().as_str()) {
             return Err(ProviderError::Unproven("the callback is from another provider"));
         }
-        let answer = self.exchange(&edition.value, code, pending).await?;
+        let answer = self.exchange(&version.value, code, pending).await?;
         let id_token = answer.id_token();
         let id_token = id_token.ok_or(ProviderError::Unproven("the response has no ID token"))?;
         let nonce = Nonce::new(pending.nonce.clone());
-        let mut verified = self.verify(&edition.value, id_token, &answer, &nonce);
+        let mut verified = self.verify(&version.value, id_token, &answer, &nonce);
         if verified == Err(VerificationFailure::Key) {
-            edition = self.metadata(Wanted::After(edition.number)).await?;
-            verified = self.verify(&edition.value, id_token, &answer, &nonce);
+            version = self.metadata(Wanted::After(version.number)).await?;
+            verified = self.verify(&version.value, id_token, &answer, &nonce);
         }
         verified.map_err(|doubt| match doubt {
             VerificationFailure::Key => {
@@ -145,7 +145,7 @@ impl OpenId {
         })?;
         let mut profile = Profile::new(claims(id_token)?);
         self.require_ours(&profile)?;
-        self.supplement(&edition.value, &answer, &mut profile).await?;
+        self.supplement(&version.value, &answer, &mut profile).await?;
         Ok(profile)
     }
 

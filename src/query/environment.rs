@@ -19,7 +19,7 @@ pub struct Environment<'a> {
     /// The current time.
     pub now: Timestamp,
     /// The fields the caller may name; `None` for all.
-    sight: Option<&'a dyn FieldVisibility>,
+    visibility: Option<&'a dyn FieldVisibility>,
 }
 
 /// The fields a caller may name. Any other field is treated as if it did not exist, so that errors
@@ -44,19 +44,19 @@ impl<'a> Environment<'a> {
     /// Creates an environment in which every field may be named.
     #[must_use]
     pub const fn new(actor: &'a Actor, now: Timestamp) -> Self {
-        Self { actor, now, sight: None }
+        Self { actor, now, visibility: None }
     }
 
     /// Restricts the fields that may be named.
     #[must_use]
-    pub const fn seeing(self, sight: &'a dyn FieldVisibility) -> Self {
-        Self { sight: Some(sight), ..self }
+    pub const fn seeing(self, visibility: &'a dyn FieldVisibility) -> Self {
+        Self { visibility: Some(visibility), ..self }
     }
 
     /// Returns the fields that may be named; `None` for all.
     #[must_use]
     pub const fn sight(&self) -> Option<&'a dyn FieldVisibility> {
-        self.sight
+        self.visibility
     }
 
     /// Returns the caller's account, `None` for the public.

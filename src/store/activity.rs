@@ -179,7 +179,7 @@ mod tests {
     use crate::query::Test;
     use crate::store::compile;
     use crate::store::migrate;
-    use crate::store::read::Select;
+    use crate::store::select::Select;
 
     async fn database() -> SqliteConnection {
         let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();

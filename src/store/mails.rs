@@ -12,7 +12,7 @@ use crate::query::Test;
 use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::read;
-use crate::store::read::Select;
+use crate::store::select::Select;
 
 impl Store {
     /// Returns the mails that are due, longest waiting first.

@@ -36,7 +36,7 @@ use crate::query::Query;
 use crate::query::Test;
 use crate::store::compile;
 use crate::store::migrate;
-use crate::store::read::Select;
+use crate::store::select::Select;
 
 const SOMEBODY: &str = "00000000-0000-4000-8000-000000000001";
 

@@ -26,36 +26,20 @@ use crate::model::schema;
 use crate::query::Aggregation;
 use crate::query::Filter;
 use crate::query::Scope;
-use crate::query::Sort;
 use crate::store::AggregateValue;
 use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::aggregate_value;
 use crate::store::compile;
-use crate::store::recent::Order;
 use crate::store::recent::RecentMessages;
 use crate::store::rows;
 use crate::store::search;
 use crate::store::search::Asked;
 use crate::store::search::Candidates;
+use crate::store::select::Select;
 
 /// Approximate memory of a row besides its texts, in bytes.
 const ROW_BYTES: usize = 512;
-
-/// A selection of rows of a collection, and their order.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Select {
-    /// The condition that the rows must match.
-    pub filter: Filter,
-    /// The search text, and the fields to search.
-    pub search: Option<(String, Vec<&'static Field>)>,
-    /// Their order; ties, and an empty list, by key.
-    pub sort: Vec<Sort>,
-    /// Maximum number of rows; `None` for no limit.
-    pub limit: Option<u64>,
-    /// Number of rows to skip.
-    pub offset: u64,
-}
 
 /// The memory limit of a read.
 pub struct RowBudget<'a> {
@@ -84,45 +68,6 @@ impl<'a> RowBudget<'a> {
     /// Returns a limit of `most` bytes of text, with the memory reserved through `grow`.
     pub fn growing(most: usize, grow: &'a mut dyn Grow) -> Self {
         Self { most, grow: Some(grow) }
-    }
-}
-
-impl Default for Select {
-    fn default() -> Self {
-        Self {
-            filter: Filter::everything(),
-            search: None,
-            sort: Vec::new(),
-            limit: None,
-            offset: 0,
-        }
-    }
-}
-
-impl Select {
-    /// Returns the selection of the newest messages, newest first.
-    pub(super) fn newest(limit: usize) -> Self {
-        let field = schema::MESSAGES.require("date_created");
-        let sort = vec![Sort { path: Vec::new(), field, part: None, descending: true }];
-        Self { sort, limit: u64::try_from(limit).ok(), ..Self::default() }
-    }
-
-    /// Returns the order, limit and offset if this selects the newest messages and nothing else.
-    fn as_newest(&self, scope: &Scope) -> Option<(Order, u64, u64)> {
-        let is_key = |sort: &Sort| sort.field == schema::MESSAGES.key();
-        let order = match self.sort.as_slice() {
-            [key] if is_key(key) => Order::Key,
-            [date] if date.field.name == "date_created" => Order::Date,
-            [date, tie] if date.field.name == "date_created" && is_key(tie) => Order::Date,
-            _ => return None,
-        };
-        let is_plain = |sort: &Sort| sort.descending && sort.path.is_empty() && sort.part.is_none();
-        let plain = *scope.collection() == schema::MESSAGES
-            && self.sort.iter().all(is_plain)
-            && self.search.is_none()
-            && self.filter.is_everything()
-            && scope.filter().is_everything();
-        if plain { self.limit.map(|limit| (order, limit, self.offset)) } else { None }
     }
 }
 
@@ -483,48 +428,4 @@ fn within(scope: &Scope, mut select: Select) -> Select {
         fields.retain(|field| scope.searches(field));
     }
     select
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Returns a page sorted by these fields; `true` sorts a field in descending order.
-    fn page(order: &[(&str, bool)]) -> Select {
-        let sort = order.iter().map(|(name, descending)| Sort {
-            path: Vec::new(),
-            field: schema::MESSAGES.require(name),
-            part: None,
-            descending: *descending,
-        });
-        Select { sort: sort.collect(), limit: Some(20), offset: 5, ..Select::default() }
-    }
-
-    #[test]
-    fn plain_pages_of_the_newest_messages_are_recognized() {
-        let scope = Scope::grant(&schema::MESSAGES, true, Vec::new());
-        let users = Scope::grant(&schema::USERS, true, Vec::new());
-        let (date, key) = (("date_created", true), ("id", true));
-
-        assert_eq!(page(&[key]).as_newest(&scope), Some((Order::Key, 20, 5)));
-        for order in [&[date][..], &[date, key]] {
-            assert_eq!(page(order).as_newest(&scope), Some((Order::Date, 20, 5)));
-        }
-
-        let others: [&[(&str, bool)]; 6] = [
-            &[],
-            &[("id", false)],
-            &[("date_created", false)],
-            &[date, ("id", false)],
-            &[key, date],
-            &[("content", true)],
-        ];
-        for order in others {
-            assert_eq!(page(order).as_newest(&scope), None, "{order:?}");
-        }
-        assert_eq!(page(&[key]).as_newest(&users), None);
-        let filter = Filter::Or(Vec::new());
-        assert_eq!(Select { filter, ..page(&[key]) }.as_newest(&scope), None);
-        assert_eq!(Select { limit: None, ..page(&[key]) }.as_newest(&scope), None);
-    }
 }

@@ -87,13 +87,13 @@ impl<E: Endpoint<Output = Response>> Endpoint for Limited<E> {
 impl Limits {
     fn new(config: &LimitsConfig, clock: &Clock) -> Self {
         let time = || Time(clock.clone());
-        let per_address = |quota: RateLimit| {
-            RateLimiter::new(governor_quota(quota), Addresses::default(), time())
+        let per_address = |limit: RateLimit| {
+            RateLimiter::new(governor_quota(limit), Addresses::default(), time())
         };
         Self {
             per_address: config.per_address.map(per_address),
-            global: config.global.map(|quota| {
-                RateLimiter::new(governor_quota(quota), InMemoryState::default(), time())
+            global: config.global.map(|limit| {
+                RateLimiter::new(governor_quota(limit), InMemoryState::default(), time())
             }),
             registration: config.registration.map(per_address),
             clock: clock.clone(),

@@ -53,6 +53,7 @@ pub mod middleware;
 pub mod minimum_rate;
 pub mod origin;
 pub mod pages;
+mod public_files;
 pub mod rest;
 pub mod ws;
 
@@ -71,7 +72,7 @@ use crate::domain::Services;
 use crate::model::id;
 use crate::transport::limits::Limited;
 use crate::transport::middleware::OuterMiddleware;
-use crate::transport::pages::OriginalUri;
+use crate::transport::public_files::OriginalUri;
 use crate::transport::rest::path;
 use crate::transport::ws::Protocol;
 
@@ -120,7 +121,7 @@ pub fn routes(
     let route = match directory {
         None => pages::mount_chat(route),
         Some(directory) => {
-            pages::mount_files(route, directory, &context.config.browser.content_security_policy)
+            public_files::mount(route, directory, &context.config.browser.content_security_policy)
         }
     };
     let route = Limited::new(route, Arc::clone(context));

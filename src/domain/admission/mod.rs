@@ -83,13 +83,13 @@ impl Admission {
     /// Creates admission control with this item rate per account. `progress` paces deliveries.
     #[must_use]
     pub fn new(clock: Clock, items: Option<RateLimit>, progress: Arc<Progress>) -> Arc<Self> {
-        let of_address = |quota: RateLimit| {
-            let points = quota.points.saturating_mul(ADDRESS_RATE);
-            RateLimit { points, ..quota }
+        let of_address = |limit: RateLimit| {
+            let points = limit.points.saturating_mul(ADDRESS_RATE);
+            RateLimit { points, ..limit }
         };
         Arc::new(Self {
             clock,
-            rates: items.map(|quota| (Rates::new(quota), Rates::new(of_address(quota)))),
+            rates: items.map(|limit| (Rates::new(limit), Rates::new(of_address(limit)))),
             followers: Followers::default(),
             owners: Windows::new(Arc::clone(&progress), 1),
             addresses: Windows::new(Arc::clone(&progress), ADDRESS_WINDOW),

@@ -218,7 +218,7 @@ impl<'a> Draft<'a> {
         let collection = row.collection();
         match self.ops.last_mut() {
             Some(Mutation::Create { collection: last, rows }) if *last == collection => {
-                rows.push(row)
+                rows.push(row);
             }
             _ => self.ops.push(Mutation::Create { collection, rows: vec![row] }),
         }

@@ -75,11 +75,11 @@ impl Plan {
             ));
         }
         let scope = permissions.scope(actor, collection, Action::Read)?;
-        let mut guide = QueryAuthorizer::new(permissions, actor, &scope, &[]);
-        let filter = guide.filter(&query.filter)?;
-        guide.sort(&query.sort)?;
+        let mut authorizer = QueryAuthorizer::new(permissions, actor, &scope, &[]);
+        let filter = authorizer.filter(&query.filter)?;
+        authorizer.sort(&query.sort)?;
         let select = Select {
-            filter: guide.visible(filter),
+            filter: authorizer.visible(filter),
             search: search(collection, query.search.as_deref()),
             sort: query.sort.clone(),
             limit: length(query.limit),
@@ -104,13 +104,13 @@ impl TotalsPlan {
         totals: &Aggregation,
     ) -> Result<Self, Error> {
         let scope = permissions.scope(actor, collection, Action::Read)?;
-        let mut guide = QueryAuthorizer::new(permissions, actor, &scope, &[]);
-        let filter = guide.filter(&query.filter)?;
+        let mut authorizer = QueryAuthorizer::new(permissions, actor, &scope, &[]);
+        let filter = authorizer.filter(&query.filter)?;
         for term in totals.terms() {
-            guide.look_at(term.field)?;
+            authorizer.look_at(term.field)?;
         }
         let select = Select {
-            filter: guide.visible(filter),
+            filter: authorizer.visible(filter),
             search: search(collection, query.search.as_deref()),
             sort: Vec::new(),
             limit: length(query.limit),

@@ -209,10 +209,10 @@ impl Projector<'_> {
             return Ok(Column::Term(name.clone(), (*field).into()));
         };
         let scope = self.permissions.scope(self.actor, target, Action::Read)?;
-        let mut guide = QueryAuthorizer::new(self.permissions, self.actor, &scope, &self.path);
-        let filter = guide.filter(&nested.filter)?;
-        guide.sort(&nested.sort)?;
-        let filter = guide.visible(filter);
+        let mut authorizer = QueryAuthorizer::new(self.permissions, self.actor, &scope, &self.path);
+        let filter = authorizer.filter(&nested.filter)?;
+        authorizer.sort(&nested.sort)?;
+        let filter = authorizer.visible(filter);
         let projection = self.level(scope, fields)?;
         Ok(Column::One(name.clone(), field, projection, filter))
     }
@@ -225,16 +225,16 @@ impl Projector<'_> {
     ) -> Result<Column, Error> {
         let Opened { name, field, fields, nested, .. } = opened;
         let scope = self.permissions.scope(self.actor, other, Action::Read)?;
-        let mut guide = QueryAuthorizer::new(self.permissions, self.actor, &scope, &self.path);
+        let mut authorizer = QueryAuthorizer::new(self.permissions, self.actor, &scope, &self.path);
         // A list discloses the parent of its items and, without selected fields, their keys.
-        guide.look_at(back)?;
+        authorizer.look_at(back)?;
         if fields.is_none() {
-            guide.look_at(other.key())?;
+            authorizer.look_at(other.key())?;
         }
-        let filter = guide.filter(&nested.filter)?;
-        guide.sort(&nested.sort)?;
+        let filter = authorizer.filter(&nested.filter)?;
+        authorizer.sort(&nested.sort)?;
         let select = Select {
-            filter: guide.visible(filter),
+            filter: authorizer.visible(filter),
             search: search(other, nested.search.as_deref()),
             sort: nested.sort.clone(),
             limit: length(nested.limit),

@@ -1,6 +1,6 @@
 //! Conversion of rows to records, which follows the relations that a query needs.
 //!
-//! To-one relations are looked up in `directory`, which caches frequently read rows, so a list
+//! To-one relations are looked up in `row_cache`, which caches frequently read rows, so a list
 //! needs no join and an event no query. Lists take one query for each level.
 
 use std::collections::HashMap;

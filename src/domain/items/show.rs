@@ -183,17 +183,17 @@ pub fn key(key: &Value) -> JsonText {
 pub(super) fn groups(totals: &Aggregation, groups: &[Vec<AggregateValue>]) -> JsonText {
     let layout = layout(totals);
     let mut text = Text::default();
-    text.list(groups, |text, figures| {
+    text.list(groups, |text, values| {
         text.object(
             &layout,
             |(name, _)| name,
             |text, (_, places)| match places {
-                Places::One(place) => text.figure(figures, *place),
+                Places::One(place) => text.figure(values, *place),
                 Places::Named(named) => {
                     text.object(
                         named,
                         |(name, _)| name,
-                        |text, (_, place)| text.figure(figures, *place),
+                        |text, (_, place)| text.figure(values, *place),
                     );
                 }
             },
@@ -264,13 +264,13 @@ mod tests {
         Total { operation, of: field.map(|name| Term::from(MESSAGES.require(name))) }
     }
 
-    fn written(groups: &[&str], asked: Vec<Total>, figures: Vec<AggregateValue>) -> String {
+    fn written(groups: &[&str], asked: Vec<Total>, values: Vec<AggregateValue>) -> String {
         let groups = groups.iter().map(|name| {
             let term = Term::from(MESSAGES.require(name));
             (term.name(), term)
         });
         let totals = Aggregation { groups: groups.collect(), totals: asked, sort: Vec::new() };
-        super::groups(&totals, &[figures]).get().to_owned()
+        super::groups(&totals, &[values]).get().to_owned()
     }
 
     fn number(number: i64) -> AggregateValue {
@@ -281,7 +281,7 @@ mod tests {
     fn totals_are_keyed_by_operation_and_field() {
         let count = || total(Operation::Count, None);
         let of = |operation, name| total(operation, Some(name));
-        for (groups, asked, figures, expected) in [
+        for (groups, asked, values, expected) in [
             (vec![], vec![count()], vec![number(13)], r#"[{"count":13}]"#),
             (
                 vec![],
@@ -314,7 +314,7 @@ mod tests {
                 r#"[{"count":{"*":2,"id":2}}]"#,
             ),
         ] {
-            assert_eq!(written(&groups, asked, figures), expected);
+            assert_eq!(written(&groups, asked, values), expected);
         }
     }
 }

@@ -38,7 +38,7 @@ struct World {
 impl World {
     /// Creates a world in which Alice and Bob have a role with these read permissions. Alice has
     /// the messages "a1", "a2" and one without content, Bob has "b1" twice.
-    async fn new(permissions: &[(&str, Json, Json)]) -> Self {
+    async fn new(rules: &[(&str, Json, Json)]) -> Self {
         let mut config = Config::for_tests();
         let folder = std::env::temp_dir().join(format!("chinwag-items-{}", id::fresh()));
         fs::create_dir(&folder).unwrap();
@@ -48,14 +48,15 @@ impl World {
         tokio::spawn(async move { while drain.recv().await.is_some() {} });
         let store = Arc::new(Store::open(&config.store, committed).await.unwrap());
         let limits = Limits::default();
-        let book = Permissions::open(Arc::clone(&store), clock.clone(), limits.clone()).await;
-        let book = Arc::new(book.unwrap());
+        let permissions =
+            Permissions::open(Arc::clone(&store), clock.clone(), limits.clone()).await;
+        let permissions = Arc::new(permissions.unwrap());
         let directory = Arc::new(RowCache::new(Arc::clone(&store)));
         let admission = Admission::new(clock.clone(), None, Arc::new(Progress::new(0)));
         let changes = Committer::new(
             Arc::clone(&store),
             Arc::clone(&directory),
-            Arc::clone(&book),
+            Arc::clone(&permissions),
             admission,
             clock.clone(),
         );
@@ -65,7 +66,7 @@ impl World {
             clock,
             store,
             changes: Arc::new(changes),
-            permissions: book,
+            permissions,
             directory,
             passwords,
             patterns: Patterns::default(),
@@ -84,7 +85,7 @@ impl World {
         world.add_user(BOB, "bob").await;
         let access = Row::empty(&ACCESS).with("id", uuid(5)).with("role", uuid(ROLE));
         world.add(access.with("policy", uuid(POLICY))).await;
-        for (collection, fields, filter) in permissions {
+        for (collection, fields, filter) in rules {
             let row = Row::empty(&PERMISSIONS)
                 .with("collection", Value::text(collection))
                 .with("action", Value::text("read"))

@@ -167,8 +167,8 @@ impl Text {
     }
 
     /// Writes the aggregate value at `place`.
-    pub(super) fn figure(&mut self, figures: &[AggregateValue], place: usize) {
-        match figures.get(place) {
+    pub(super) fn figure(&mut self, values: &[AggregateValue], place: usize) {
+        match values.get(place) {
             Some(AggregateValue::Value(value)) => self.value(value),
             Some(AggregateValue::Real(real)) => self.real(*real),
             None => self.null(),

@@ -117,7 +117,7 @@ impl Items {
         collection: &'static Collection,
         payload: &Json,
     ) -> Result<Creation, Error> {
-        require_form(collection, &[CollectionKind::Items])?;
+        require_kind(collection, &[CollectionKind::Items])?;
         let scope = self.permissions.scope(actor, collection, Action::Create)?;
         let payloads = match payload {
             Json::Array(payloads) => {
@@ -156,7 +156,7 @@ impl Items {
         update: Update,
         query: &Json,
     ) -> Result<Written, Error> {
-        require_form(collection, &[CollectionKind::Items, CollectionKind::Single])?;
+        require_kind(collection, &[CollectionKind::Items, CollectionKind::Single])?;
         let query = self.parse_for_answer(actor, collection, query)?;
         let scope = self.permissions.scope(actor, collection, Action::Update)?;
         let many = !matches!(update, Update::Same(Which::One(_), _));
@@ -207,7 +207,7 @@ impl Items {
         collection: &'static Collection,
         which: Which,
     ) -> Result<Vec<Json>, Error> {
-        require_form(collection, &[CollectionKind::Items])?;
+        require_kind(collection, &[CollectionKind::Items])?;
         let scope = self.permissions.scope(actor, collection, Action::Delete)?;
         let text_keys = match &which {
             Which::One(key) => keys::texts(collection, std::slice::from_ref(key)),
@@ -301,8 +301,8 @@ impl Items {
 }
 
 /// Refuses operations that collections of this form do not support, also to administrators.
-fn require_form(collection: &'static Collection, forms: &[CollectionKind]) -> Result<(), Error> {
-    if forms.contains(&collection.kind) { Ok(()) } else { Err(Error::collection(collection.name)) }
+fn require_kind(collection: &'static Collection, kinds: &[CollectionKind]) -> Result<(), Error> {
+    if kinds.contains(&collection.kind) { Ok(()) } else { Err(Error::collection(collection.name)) }
 }
 
 fn object(payload: Json) -> Result<Map<String, Json>, Error> {

@@ -138,10 +138,10 @@ impl Mails {
             );
             Outcome::Dropped
         } else {
-            match self.letter(&mail).await? {
+            match self.email(&mail).await? {
                 // The account is deleted, or the mail no longer applies to its state.
                 None => Outcome::Dropped,
-                Some(letter) => report(&mail, mailer.send(&letter).await),
+                Some(email) => report(&mail, mailer.send(&email).await),
             }
         };
         let attempts = mail.attempts.saturating_add(1);
@@ -165,7 +165,7 @@ impl Mails {
     }
 
     /// Builds the message; `None` if the mail no longer applies to its account.
-    async fn letter(&self, mail: &Queued) -> Result<Option<Email>, Error> {
+    async fn email(&self, mail: &Queued) -> Result<Option<Email>, Error> {
         let Some(user) = self.store.find(&USERS, Key::Uuid(mail.user)).await? else {
             return Ok(None);
         };

@@ -21,7 +21,7 @@ use crate::model::schema::USERS;
 use crate::store::Store;
 use crate::store::StoreError;
 
-/// The maximum number of cached accounts, equal to the number of rows cached by `directory`.
+/// The maximum number of cached accounts, equal to the number of rows cached by `row_cache`.
 const ACCOUNTS_MAX: usize = 50_000;
 
 /// A bounded cache of the policies of accounts.

@@ -53,7 +53,7 @@ pub struct Permissions {
     store: Arc<Store>,
     clock: Clock,
     limits: Limits,
-    book: RwLock<Arc<PolicySnapshot>>,
+    snapshot: RwLock<Arc<PolicySnapshot>>,
     accounts: AccountPolicies,
     /// Serializes refreshes: an older snapshot must not replace a newer one.
     refreshing: tokio::sync::Mutex<()>,
@@ -93,10 +93,10 @@ impl Permissions {
     /// # Errors
     /// When the store fails.
     pub async fn open(store: Arc<Store>, clock: Clock, limits: Limits) -> Result<Self, Error> {
-        let book = RwLock::new(Arc::new(PolicySnapshot::read(&store).await?));
+        let snapshot = RwLock::new(Arc::new(PolicySnapshot::read(&store).await?));
         let accounts = AccountPolicies::new(Arc::clone(&store));
         let refreshing = tokio::sync::Mutex::default();
-        Ok(Self { store, clock, limits, book, accounts, refreshing })
+        Ok(Self { store, clock, limits, snapshot, accounts, refreshing })
     }
 
     /// Returns whether permissions depend on the items of this collection.
@@ -127,14 +127,14 @@ impl Permissions {
     /// permissions are in force: those in memory may grant too much.
     async fn refresh(&self, seq: i64) {
         let _one = self.refreshing.lock().await;
-        if self.book.read().seq >= seq {
+        if self.snapshot.read().seq >= seq {
             return;
         }
         let mut wait = RETRY_FIRST;
         loop {
             match PolicySnapshot::read(&self.store).await {
-                Ok(book) => {
-                    *self.book.write() = Arc::new(book);
+                Ok(snapshot) => {
+                    *self.snapshot.write() = Arc::new(snapshot);
                     return;
                 }
                 Err(error) if error.is_closed() => return,
@@ -143,7 +143,7 @@ impl Permissions {
                         error = %error,
                         "cannot read permissions; access is denied until they can be read"
                     );
-                    *self.book.write() = Arc::default();
+                    *self.snapshot.write() = Arc::default();
                 }
             }
             tokio::time::sleep(wait).await;
@@ -154,7 +154,7 @@ impl Permissions {
     /// Returns the actor of a visitor at this address.
     #[must_use]
     pub fn public(&self, from: Option<IpAddr>) -> Arc<Actor> {
-        Arc::new(self.book.read().actor(None, &[], from))
+        Arc::new(self.snapshot.read().actor(None, &[], from))
     }
 
     /// Returns the actor of an account, authenticated by this session, with the permissions now in
@@ -172,7 +172,7 @@ impl Permissions {
             Some(id) => self.accounts.of(id).await?,
             None => Arc::default(),
         };
-        Ok(Actor { session, ..self.book.read().actor(Some(user), &policies, from) })
+        Ok(Actor { session, ..self.snapshot.read().actor(Some(user), &policies, from) })
     }
 
     /// Returns the scope of an action of the actor on items of the collection.
@@ -189,8 +189,8 @@ impl Permissions {
             return Ok(Scope::grant(collection, true, Vec::new()));
         }
         let environment = Environment::new(actor, self.clock.now());
-        let book = Arc::clone(&self.book.read());
-        let scope = book.scope(collection, action, &environment, &self.limits);
+        let snapshot = Arc::clone(&self.snapshot.read());
+        let scope = snapshot.scope(collection, action, &environment, &self.limits);
         scope.ok_or_else(|| Error::collection(collection.name))
     }
 
@@ -209,7 +209,7 @@ impl Permissions {
     /// Returns the roles with administrator access, by a policy of the role or of an ancestor.
     #[must_use]
     pub fn administrator_roles(&self) -> HashSet<Uuid> {
-        self.book.read().administrator_roles()
+        self.snapshot.read().administrator_roles()
     }
 
     /// Returns the accounts with administrator access by a policy of their own.
@@ -220,7 +220,7 @@ impl Permissions {
         &self,
         accounts: &[Uuid],
     ) -> Result<HashSet<Uuid>, StoreError> {
-        let book = Arc::clone(&self.book.read());
-        self.accounts.having(accounts, |policy| book.makes_administrators(policy)).await
+        let snapshot = Arc::clone(&self.snapshot.read());
+        self.accounts.having(accounts, |policy| snapshot.makes_administrators(policy)).await
     }
 }

@@ -77,12 +77,12 @@ impl Policy {
 
 impl PolicySnapshot {
     pub(super) async fn read(store: &Store) -> Result<Self, StoreError> {
-        let mut book = Self { seq: store.position(), ..Self::default() };
+        let mut snapshot = Self { seq: store.position(), ..Self::default() };
         // Roles and policies grant nothing from the first transaction of their deletion on.
         let gone = store.being_deleted(&[&schema::ROLES, &schema::POLICIES]).await?;
         for role in store.all(&schema::ROLES).await? {
             if let Some(id) = role.value("id").as_uuid().filter(|id| !gone.contains(id)) {
-                book.roles.insert(id, Arc::new(role));
+                snapshot.roles.insert(id, Arc::new(role));
             }
         }
         for policy in store.all(&schema::POLICIES).await? {
@@ -91,11 +91,12 @@ impl PolicySnapshot {
                 let app = admin || policy.value("app_access").is_true();
                 let networks = Networks::of(&policy);
                 let (row, permissions) = (Arc::new(policy), Vec::new());
-                book.policies.insert(id, Policy { row, admin, app, networks, permissions });
+                snapshot.policies.insert(id, Policy { row, admin, app, networks, permissions });
             }
         }
         for row in store.all(&schema::PERMISSIONS).await? {
-            let policy = row.value("policy").as_uuid().and_then(|id| book.policies.get_mut(&id));
+            let policy =
+                row.value("policy").as_uuid().and_then(|id| snapshot.policies.get_mut(&id));
             if let (Some(policy), Some(permission)) = (policy, Permission::read(&row)) {
                 policy.permissions.push(Arc::new(permission));
             }
@@ -104,11 +105,11 @@ impl PolicySnapshot {
             let Some(policy) = access.value("policy").as_uuid() else { continue };
             match access.value("role").as_uuid() {
                 Some(role) if gone.contains(&role) => {}
-                Some(role) => book.of_roles.entry(role).or_default().push(policy),
-                None => book.of_public.push(policy),
+                Some(role) => snapshot.of_roles.entry(role).or_default().push(policy),
+                None => snapshot.of_public.push(policy),
             }
         }
-        Ok(book)
+        Ok(snapshot)
     }
 
     /// Returns the actor for an account at this address with the account's own policies; without an

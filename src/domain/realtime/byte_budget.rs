@@ -24,7 +24,7 @@ pub struct ByteBudget {
 struct Unread {
     bytes: AtomicUsize,
     less: Notify,
-    /// The budget of several meters, towards which these bytes count as well.
+    /// The budget that this one is a part of: these bytes count towards it as well.
     all: Option<ByteBudget>,
 }
 

@@ -26,9 +26,9 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// has stopped and everything it committed is delivered.
 pub async fn run(hub: Arc<Hub>, bus: Bus, mut committed: mpsc::Receiver<Arc<[Arc<Event>]>>) {
     let publish = async {
-        while let Some(news) = committed.recv().await {
-            let done = news.is_empty();
-            bus.publish(news).await;
+        while let Some(events) = committed.recv().await {
+            let done = events.is_empty();
+            bus.publish(events).await;
             if done {
                 break;
             }
@@ -40,7 +40,7 @@ pub async fn run(hub: Arc<Hub>, bus: Bus, mut committed: mpsc::Receiver<Arc<[Arc
         let mut order = ReorderBuffer::new(hub.delivered());
         loop {
             match tokio::time::timeout(SILENCE_MAX, bus.next()).await {
-                Ok(Some(news)) if !news.is_empty() => order.hear(&news),
+                Ok(Some(events)) if !events.is_empty() => order.hear(&events),
                 Ok(_) => break,
                 Err(_) => order.expect(hub.committed()),
             }

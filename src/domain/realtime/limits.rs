@@ -17,12 +17,12 @@ const QUERY_BYTES_FREE: usize = 256;
 impl Hub {
     /// Takes a permit from the subscription quota of an actor and its address.
     fn take_subscription(&self, actor: &Actor) -> Result<ClientPermit, Error> {
-        self.subscriptions.take(actor, 1).map_err(|spent| {
+        self.subscriptions.take(actor, 1).map_err(|exceeded| {
             Error::LimitExceeded(format!(
                 "{} may have at most {} subscriptions (WEBSOCKETS_USER_SUBSCRIPTIONS_MAX): unsubscribe \
                  from some first",
-                spent.clients(),
-                self.subscriptions.most(spent)
+                exceeded.clients(),
+                self.subscriptions.most(exceeded)
             ))
         })
     }
@@ -66,8 +66,8 @@ impl Peer {
         if counted == 0 {
             return Ok((None, Some(place)));
         }
-        let part = queries.take(Owner::of(actor), counted, counted).map_err(|spent| {
-            let whose = match spent {
+        let permit = queries.take(Owner::of(actor), counted, counted).map_err(|exceeded| {
+            let whose = match exceeded {
                 QuotaExceeded::Owner if actor.user.is_some() => {
                     "of all subscriptions of one account"
                 }
@@ -78,6 +78,6 @@ impl Peer {
                 "the queries {whose} have reached their maximum total length: shorten this query"
             ))
         })?;
-        Ok((Some(Box::new(part)), Some(place)))
+        Ok((Some(Box::new(permit)), Some(place)))
     }
 }

@@ -42,7 +42,7 @@ struct State {
     /// The index of the frame with a full state.
     whole: Option<usize>,
     /// Frames taken out that the socket has not accepted yet; boxed, since most sockets accept all.
-    begun: Option<Box<Begun>>,
+    begun: Option<Box<InFlight>>,
     closing: Option<Closing>,
     /// Wakes the writer at the next frame or at closing, once and only if the writer has asked.
     writer: Option<Waker>,
@@ -50,11 +50,11 @@ struct State {
 
 /// Frames that are written in chunks, as the socket accepts them.
 #[derive(Default)]
-struct Begun {
+struct InFlight {
     frames: VecDeque<Bytes>,
     /// The bytes of all frames, including the chunk being written, and the bytes of that chunk.
     bytes: usize,
-    piece_bytes: usize,
+    chunk_bytes: usize,
 }
 
 /// The effect of the next frame of the same kind on a queued frame.
@@ -122,7 +122,7 @@ impl State {
         self.whole = None;
         if let Some(begun) = &mut self.begun {
             begun.frames = VecDeque::new();
-            begun.bytes = begun.piece_bytes;
+            begun.bytes = begun.chunk_bytes;
         }
     }
 }
@@ -237,43 +237,43 @@ impl Outbox {
     pub(super) fn give_up(&self) -> usize {
         let mut state = self.state.lock();
         state.give_up();
-        let piece = state.begun.as_ref().map_or(0, |begun| begun.piece_bytes);
+        let chunk = state.begun.as_ref().map_or(0, |begun| begun.chunk_bytes);
         let writer = state.writer.take();
         drop(state);
         if let Some(writer) = writer {
             writer.wake();
         }
-        piece
+        chunk
     }
 
     /// Keeps frames that were taken out and are written in chunks, as the socket accepts them, so
     /// that they are counted and can be dropped.
     pub fn begin(&self, frames: Vec<Bytes>) {
         let bytes = frames.iter().map(|frame| frame.len() + FRAME_OVERHEAD).sum();
-        let begun = Begun { frames: frames.into(), bytes, piece_bytes: 0 };
+        let begun = InFlight { frames: frames.into(), bytes, chunk_bytes: 0 };
         self.state.lock().begun = Some(Box::new(begun));
     }
 
     /// Takes the next chunk of the frames that are being written, about `about` bytes of whole
     /// frames; `None` if there is none.
     #[must_use]
-    pub fn next_piece(&self, about: usize) -> Option<Vec<Bytes>> {
+    pub fn next_chunk(&self, about: usize) -> Option<Vec<Bytes>> {
         let mut state = self.state.lock();
         let begun = state.begun.as_mut()?;
-        begun.bytes -= begun.piece_bytes;
-        begun.piece_bytes = 0;
-        let mut piece = Vec::new();
-        while begun.piece_bytes < about
+        begun.bytes -= begun.chunk_bytes;
+        begun.chunk_bytes = 0;
+        let mut chunk = Vec::new();
+        while begun.chunk_bytes < about
             && let Some(frame) = begun.frames.pop_front()
         {
-            begun.piece_bytes += frame.len() + FRAME_OVERHEAD;
-            piece.push(frame);
+            begun.chunk_bytes += frame.len() + FRAME_OVERHEAD;
+            chunk.push(frame);
         }
-        if piece.is_empty() {
+        if chunk.is_empty() {
             state.begun = None;
             return None;
         }
-        Some(piece)
+        Some(chunk)
     }
 
     /// Returns whether half of the limit is used.
@@ -423,15 +423,15 @@ mod tests {
         let reservation = outbox.reserve(100).unwrap();
         assert!(outbox.reserve(901).is_none());
         assert_eq!(outbox.unsent(), Unsent { is_stuck: true, bytes: 6 * each + 100, going: 0 });
-        assert_eq!(outbox.next_piece(each + 1), Some(frames(2)));
-        assert_eq!(outbox.next_piece(1), Some(frames(1)));
+        assert_eq!(outbox.next_chunk(each + 1), Some(frames(2)));
+        assert_eq!(outbox.next_chunk(1), Some(frames(1)));
         assert_eq!(outbox.unsent().bytes, 4 * each + 100);
         drop(reservation);
 
         assert_eq!(outbox.give_up(), each);
 
         assert_eq!(outbox.unsent(), Unsent { is_stuck: true, bytes: each, going: each });
-        assert_eq!(outbox.next_piece(1), None);
+        assert_eq!(outbox.next_chunk(1), None);
         assert_eq!(outbox.unsent(), Unsent { is_stuck: false, bytes: 0, going: 0 });
         let batch = outbox.take().await;
         assert_eq!((batch.frames.len(), batch.closing), (0, Some(Closing::SlowConsumer)));
@@ -443,7 +443,6 @@ mod tests {
 
         outbox.push(Bytes::from_static(b"bye"));
         outbox.close(Closing::Done);
-
         let batch = outbox.take().await;
         assert_eq!(batch.frames, ["bye"]);
         assert_eq!(batch.closing, Some(Closing::Done));

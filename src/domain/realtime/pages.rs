@@ -14,7 +14,7 @@ use crate::domain::auth::ClientInfo;
 use crate::domain::auth::mac::MacKey;
 use crate::domain::quota::Owner;
 use crate::domain::realtime::Peer;
-use crate::domain::realtime::recovery_store::RecoveryKey;
+use crate::domain::realtime::recovery_key::RecoveryKey;
 use crate::domain::realtime::topics::Topic;
 use crate::model::network;
 

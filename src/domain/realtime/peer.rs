@@ -20,11 +20,10 @@ use crate::domain::realtime::Outbox;
 use crate::domain::realtime::Subscribe;
 use crate::domain::realtime::delivery::Input;
 use crate::domain::realtime::hub::Change;
-use crate::domain::realtime::identity_gap::IdentityGap;
 use crate::domain::realtime::request::SubscriptionRequest;
 use crate::domain::realtime::subscription::Confirmed;
+use crate::domain::realtime::subscription::Gap;
 use crate::domain::realtime::subscription::Subscription;
-use crate::domain::realtime::view::View;
 use crate::domain::realtime::view_index::Charge;
 use crate::model::Actor;
 
@@ -74,7 +73,7 @@ struct Acting {
     /// The principal of the connection according to the delivered events.
     known: Arc<Actor>,
     /// The identity version it was resolved at.
-    standing: u64,
+    version: u64,
     actor: Arc<Actor>,
 }
 
@@ -150,10 +149,10 @@ impl Peer {
     /// # Errors
     /// When the store fails.
     pub async fn acting(&self) -> Result<Arc<Actor>, Error> {
-        let standing = self.hub.changes.identity_version();
+        let version = self.hub.changes.identity_version();
         let known = self.actor();
         let is_current =
-            |acting: &&Acting| acting.standing == standing && Arc::ptr_eq(&acting.known, &known);
+            |acting: &&Acting| acting.version == version && Arc::ptr_eq(&acting.known, &known);
         if let Some(acting) = self.connection.acting.lock().as_ref().filter(is_current) {
             return Ok(Arc::clone(&acting.actor));
         }
@@ -165,7 +164,7 @@ impl Peer {
             let renewed = self.hub.auth.renew(&identity).await?;
             renewed.map_or_else(|| Arc::new(Actor::nobody()), |renewed| renewed.actor)
         };
-        let acting = Acting { known, standing, actor: Arc::clone(&actor) };
+        let acting = Acting { known, version, actor: Arc::clone(&actor) };
         *self.connection.acting.lock() = Some(acting);
         Ok(actor)
     }
@@ -177,14 +176,14 @@ impl Peer {
     }
 
     /// Changes the identity of this connection to one without an account, since a token has
-    /// expired. Subscriptions that lose access send no error before [`Peer::say_unsaid`]: clients
-    /// sign in again at once.
+    /// expired. Subscriptions that lose access send no error before [`Peer::send_deferred_errors`]:
+    /// clients sign in again at once.
     pub async fn expire(&self, identity: Identity) {
         self.turn_into(identity, true).await;
     }
 
     /// Sends the deferred errors of subscriptions that lost access when the token expired.
-    pub fn say_unsaid(&self) {
+    pub fn send_deferred_errors(&self) {
         let actor = self.actor();
         let subscriptions = self.connection.subscriptions.lock();
         for subscription in
@@ -383,7 +382,7 @@ impl Peer {
     /// subscription twice. A subscription that starts from a snapshot needs none of this, since the
     /// snapshot covers all past events. Nor does one that asks for another cursor, or for the same
     /// cursor with other permissions: it is replayed from there.
-    fn carry_on(&self, request: &mut SubscriptionRequest) -> Option<Box<IdentityGap<Arc<View>>>> {
+    fn carry_on(&self, request: &mut SubscriptionRequest) -> Option<Gap> {
         if !request.resume.is_asked() && request.event.is_none() {
             return None;
         }

@@ -1,14 +1,13 @@
-//! RecoveryStore of clients that keep no cursors themselves: those of the unmodified SDK.
+//! Positions of clients that keep no cursors themselves: those of the unmodified SDK.
 //!
 //! A page that subscribes with `recover` gives itself a name. Its acknowledged position is stored
 //! under that name, so that the subscription resumes from there when the SDK repeats it: for each
-//! account that was signed in on the page, and for the page without an account. RecoveryStore are
+//! account that was signed in on the page, and for the page without an account. Positions are
 //! kept in memory, bounded, and written to the database at intervals. A client without a stored
 //! position starts from the current state.
 
 use std::collections::HashMap;
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -16,49 +15,13 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::domain::quota::Owner;
+use crate::domain::realtime::recovery_key::RecoveryKey;
 use crate::store::Position;
 
 /// The fraction of positions, 1/16, that is evicted at once when there are too many, oldest first.
 const SURPLUS: usize = 16;
-/// The minimum length of a page's name that is valid without an account: long enough that no two
-/// pages choose the same.
-const OWN_BYTES_MIN: usize = 16;
-
 /// The time after which a repeated acknowledgement of a position is recorded.
 const AGE_STEP: Duration = Duration::from_mins(10);
-
-/// The key under which a position is stored.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct RecoveryKey {
-    owner: Option<Uuid>,
-    recover: Arc<str>,
-    uid: Arc<str>,
-}
-
-impl RecoveryKey {
-    /// Creates the name of a subscription of an account, or of a page without a sign-in. The latter
-    /// needs a long name, and `None` is returned for a short one: a position grants no access and
-    /// so discloses nothing, but two pages may choose the same short name.
-    pub(super) fn of(user: Option<Uuid>, recover: &Arc<str>, uid: Option<&str>) -> Option<Self> {
-        let name =
-            Self { owner: user, recover: Arc::clone(recover), uid: uid.unwrap_or_default().into() };
-        (user.is_some() || name.is_long()).then_some(name)
-    }
-
-    /// Returns the account that owns the position, if there is one.
-    pub(super) fn owner(&self) -> Option<Owner> {
-        self.owner.map(Owner::Account)
-    }
-
-    fn is_long(&self) -> bool {
-        self.recover.len() >= OWN_BYTES_MIN
-    }
-
-    /// Returns the name without its account.
-    fn page(&self) -> Self {
-        Self { owner: None, ..self.clone() }
-    }
-}
 
 /// The stored positions.
 pub(super) struct RecoveryStore {
@@ -317,6 +280,8 @@ const fn is_account(owner: Option<Owner>) -> bool {
 mod tests {
     use std::net::IpAddr;
     use std::net::Ipv4Addr;
+
+    use std::sync::Arc;
 
     use super::*;
 

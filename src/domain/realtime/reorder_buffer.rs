@@ -1,6 +1,6 @@
 //! A reorder buffer for the bus, which may deliver events late, twice or not at all.
 //!
-//! It only decides the next step; `relay` reads the log and delivers.
+//! It only decides the next step; `event_pump` reads the log and delivers.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -39,8 +39,8 @@ impl ReorderBuffer {
     }
 
     /// Adds events from the bus.
-    pub(super) fn hear(&mut self, news: &[Arc<Event>]) {
-        self.known.extend(news.iter().map(|event| (event.seq, Some(Arc::clone(event)))));
+    pub(super) fn hear(&mut self, events: &[Arc<Event>]) {
+        self.known.extend(events.iter().map(|event| (event.seq, Some(Arc::clone(event)))));
     }
 
     /// Records that events up to an offset were committed.
@@ -126,9 +126,9 @@ mod tests {
             let (mut order, mut delivered) = (ReorderBuffer::new(0), Vec::new());
             // Batches are dropped, duplicated, late, and overlap.
             for (begin, length) in batches {
-                let news: Vec<_> =
+                let events: Vec<_> =
                     (begin..begin + length).filter(|seq| seq % 7 != 0).map(event).collect();
-                order.hear(&news);
+                order.hear(&events);
                 work(&mut order, &mut delivered, limit);
             }
             order.expect(end);

@@ -88,8 +88,10 @@ impl Hub {
             let through = missing.through;
             if through >= self.delivered() {
                 let _between_events = self.order.read().await;
-                if through >= self.delivered() {
-                    subscription.on(Input::CaughtUp { through });
+                if through >= self.delivered()
+                    && subscription.on(Input::CaughtUp { through }).accepted
+                {
+                    return;
                 }
                 continue;
             }
@@ -109,7 +111,10 @@ impl Hub {
                 Ok(()) if subscription.outbox.is_closing() => return,
                 Ok(()) => failures = 0,
                 Err(Error::Store(StoreError::Forgotten)) => {
-                    subscription.on(Input::Restart);
+                    let restart = Input::Restart { epoch, after: through };
+                    if !subscription.on(restart).accepted {
+                        continue;
+                    }
                     match self.begin_anew(subscription, Some(false)).await {
                         Ok(()) => return,
                         Err(error) => return self.end_with(subscription, &error),

@@ -130,8 +130,8 @@ impl Hub {
             Some(taken) => Some(self.last_delivered()).filter(|place| place.seq == taken.through),
         };
         let first = place.filter(|_| at_once && subscription.is_buffering()).map(|place| {
-            let first = self.first_frame(subscription, self.init(subscription, place, None));
-            Input::Snapshot { first, through: place.seq, start: None }
+            let first = first_frame(subscription, self.init(subscription, place, None));
+            Input::Snapshot { epoch: None, first, through: place.seq, start: None }
         });
         let mut starts_replay = false;
         let entered = self.view_index.enter(subscription, subject, bound, |view, is_new| {
@@ -145,11 +145,6 @@ impl Hub {
             self.start_replay(subscription);
         }
         entered
-    }
-
-    /// Returns the first frame of a subscription, which counts as an answer.
-    fn first_frame(&self, subscription: &Subscription, frame: Bytes) -> Frame {
-        subscription.request.budget.count(frame).into()
     }
 
     /// Starts a subscription that is in a view and buffers its events: sends a snapshot, then the
@@ -170,7 +165,7 @@ impl Hub {
             && let Some(place) = self.resumption(subscription).await?
         {
             let first = self.init(subscription, place, asked.then_some(true));
-            let first = self.first_frame(subscription, first);
+            let first = first_frame(subscription, first);
             let taken = subscription.request.taken.as_deref();
             let missing = Missing {
                 through: place.seq,
@@ -193,9 +188,9 @@ impl Hub {
         recovered: Option<bool>,
     ) -> Result<(), Error> {
         while subscription.is_buffering() {
-            let view = subscription.view.lock().clone();
-            let view =
-                view.ok_or_else(|| Error::collection(subscription.request.collection.name))?;
+            let (view, epoch) = subscription
+                .view_and_epoch()
+                .ok_or_else(|| Error::collection(subscription.request.collection.name))?;
             let Subject { plan, item, meta, event, .. } = &view.subject;
             let most = self.answer_bytes_max;
             let (init, place) = if event.is_some() {
@@ -209,15 +204,13 @@ impl Hub {
                 let Presented { data, truncated, counts, place } = &now;
                 let begins = Notification::init(Some(&cursor), recovered);
                 let (truncated, counts) = (*truncated, *counts);
-                let news = Notification { data: Some(data), truncated, counts, ..begins };
-                (subscription.request.encoder.wrap(news), *place)
+                let notification = Notification { data: Some(data), truncated, counts, ..begins };
+                (subscription.request.encoder.wrap(notification), *place)
             };
-            let current = subscription.view.lock();
-            if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, &view)) {
-                let first = self.first_frame(subscription, init);
-                let start = Some(start(subscription, Some(&view), None));
-                self.apply(subscription, Input::Snapshot { first, through: place.seq, start });
-            }
+            let first = first_frame(subscription, init);
+            let (epoch, through) = (Some(epoch), place.seq);
+            let start = Some(start(subscription, Some(&view), None));
+            self.apply(subscription, Input::Snapshot { epoch, first, through, start });
         }
         Ok(())
     }
@@ -261,12 +254,22 @@ impl Hub {
         });
     }
 
-    /// Removes a subscription from its view and sends the error.
+    /// Ends a subscription with an error. One that has not begun may begin once it has access.
     pub(super) fn end_with(&self, subscription: &Subscription, error: &Error) {
+        if subscription.is_buffering() {
+            subscription.on(Input::Lost { defers_error: false });
+        } else {
+            subscription.close();
+        }
         self.view_index.leave(subscription);
         let encoder = &subscription.request.encoder;
         subscription.outbox.push((encoder.encode_error)(encoder.uid.as_deref(), error));
     }
+}
+
+/// Returns the first frame of a subscription, which counts as an answer.
+fn first_frame(subscription: &Subscription, frame: Bytes) -> Frame {
+    subscription.request.budget.count(frame).into()
 }
 
 /// Returns the start of a subscription. Without a sign-in it begins an identity gap, if the client

@@ -17,7 +17,7 @@ use crate::domain::realtime::identity_gap::IdentityGap;
 use crate::domain::realtime::outbox::FRAME_OVERHEAD;
 use crate::domain::realtime::outbox::Reservation;
 use crate::domain::realtime::peer::ConnectionState;
-use crate::domain::realtime::recovery_store::RecoveryKey;
+use crate::domain::realtime::recovery_key::RecoveryKey;
 use crate::domain::realtime::request::SubscriptionRequest;
 use crate::domain::realtime::view::View;
 
@@ -41,6 +41,9 @@ pub(super) struct Frame {
     bytes: Bytes,
     _reservation: Option<Reservation>,
 }
+
+/// The identity gap of a subscription.
+pub(super) type Gap = Box<IdentityGap<Arc<View>>>;
 
 /// A position that the client's answer to a ping acknowledges.
 #[derive(Debug)]
@@ -73,7 +76,7 @@ impl Subscription {
         id: u64,
         request: SubscriptionRequest,
         connection: &Arc<ConnectionState>,
-        gap: Option<Box<IdentityGap<Arc<View>>>>,
+        gap: Option<Gap>,
     ) -> Arc<Self> {
         let (view, delivery) = (Mutex::default(), Mutex::new(Delivery::new(gap)));
         let (outbox, connection) = (Arc::clone(&connection.outbox), Arc::clone(connection));
@@ -141,6 +144,13 @@ impl Subscription {
         self.on(Input::Leave { own, delivered, leaving }).accepted
     }
 
+    /// Returns the current view and its epoch.
+    pub(super) fn view_and_epoch(&self) -> Option<(Arc<View>, u64)> {
+        let view = self.view.lock();
+        let epoch = self.delivery.lock().epoch();
+        view.clone().map(|view| (view, epoch))
+    }
+
     /// Returns the part of the log to be replayed, the view to replay it with, and its epoch.
     /// Otherwise the replay has ended.
     pub(super) fn missing(&self) -> Option<(Missing<Arc<View>>, Arc<View>, u64)> {
@@ -153,13 +163,6 @@ impl Subscription {
         None
     }
 
-    /// Returns the offset up to which this subscription received everything, if everything up to
-    /// `delivered` was delivered to the views; `None` before its first frame.
-    pub(super) fn position(&self, delivered: i64) -> Option<i64> {
-        let delivered = delivered_by(self.view.lock().as_ref(), delivered);
-        self.delivery.lock().position(delivered)
-    }
-
     /// Returns the positions that the answer to a ping sent now acknowledges, with the names they
     /// are stored under. `left` is the account that was signed in before. Events withheld from it
     /// during the identity gap are not acknowledged for it.
@@ -167,8 +170,10 @@ impl Subscription {
         if self.request.resume.recover.is_none() {
             return Vec::new();
         }
-        let Some(position) = self.position(delivered) else { return Vec::new() };
+        let view = self.view.lock();
         let delivery = self.delivery.lock();
+        let position = delivery.position(delivered_by(view.as_ref(), delivered));
+        let Some(position) = position else { return Vec::new() };
         let confirmed = |name, seq, complete_from| Some(Confirmed { name, seq, complete_from });
         let complete_from = delivery.gap().and_then(IdentityGap::complete_from);
         let now = self.name().and_then(|name| confirmed(name, position, complete_from));
@@ -181,10 +186,7 @@ impl Subscription {
 
     /// Ends the subscription and returns the state that its replacement takes over. Nothing is
     /// delivered in between.
-    pub(super) fn hand_over(
-        &self,
-        delivered: i64,
-    ) -> (Option<Missing<Arc<View>>>, Option<Box<IdentityGap<Arc<View>>>>) {
+    pub(super) fn hand_over(&self, delivered: i64) -> (Option<Missing<Arc<View>>>, Option<Gap>) {
         let delivered = delivered_by(self.view.lock().as_ref(), delivered);
         self.delivery.lock().hand_over(delivered)
     }

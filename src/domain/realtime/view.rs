@@ -21,6 +21,9 @@ use crate::domain::quota::Permit;
 use crate::domain::realtime::ByteBudget;
 use crate::domain::realtime::Hub;
 use crate::domain::realtime::delivery::Input;
+use crate::domain::realtime::notification::EncoderKey;
+use crate::domain::realtime::notification::FrameEncoder;
+use crate::domain::realtime::notification::Notification;
 use crate::domain::realtime::subscription::Subscription;
 use crate::domain::realtime::view_queue::ViewQueue;
 use crate::model::Change;
@@ -39,73 +42,6 @@ use crate::query::Scope;
 use crate::query::order;
 use crate::query::search;
 use crate::store::StoreError;
-
-/// A notification of a subscription.
-#[derive(Debug, Clone, Copy)]
-pub struct Notification<'a> {
-    /// `init`, `create`, `update` or `delete`.
-    pub event: &'static str,
-    /// Items, or keys for a delete: a list, or a single one if the subscription is for one item.
-    /// `None` for an `init` without a snapshot.
-    pub data: Option<&'a JsonText>,
-    /// In an `init`, whether the list is incomplete: items are missing at its end or reduced to
-    /// their keys, since the whole list would be too long.
-    pub truncated: bool,
-    /// The counts, if the query asks for them.
-    pub counts: Option<Counts>,
-    /// The cursor of the event, for clients that keep cursors; `None` for others.
-    pub cursor: Option<&'a str>,
-    /// In an `init`, whether missed events are replayed; `None` if the client did not ask for them.
-    pub recovered: Option<bool>,
-    /// Whether the event happened while the client was away.
-    pub replayed: bool,
-}
-
-impl<'a> Notification<'a> {
-    /// Creates the `init` notification that a subscription begins with.
-    #[must_use]
-    pub const fn init(cursor: Option<&'a str>, recovered: Option<bool>) -> Self {
-        Self {
-            event: "init",
-            data: None,
-            truncated: false,
-            counts: None,
-            cursor,
-            recovered,
-            replayed: false,
-        }
-    }
-}
-
-/// Encodes notifications as frames that are ready to be written to a socket. Subscriptions of one
-/// view with equal envelopes share the frame.
-#[derive(Debug, Clone)]
-pub struct FrameEncoder {
-    /// The client's name for the subscription, as sent in frames; unique on its connection: a
-    /// second subscription of that name replaces the first. `None`: unnamed, beside any others.
-    pub uid: Option<String>,
-    /// Whether frames carry cursors.
-    pub cursors: bool,
-    /// Encodes a frame, header included.
-    pub encode: fn(uid: Option<&str>, news: &Notification<'_>) -> Bytes,
-    /// Encodes the error that ends a running subscription.
-    pub encode_error: fn(uid: Option<&str>, error: &Error) -> Bytes,
-}
-
-impl FrameEncoder {
-    /// Encodes a notification.
-    #[must_use]
-    pub fn wrap(&self, news: Notification<'_>) -> Bytes {
-        let cursor = news.cursor.filter(|_| self.cursors);
-        (self.encode)(self.uid.as_deref(), &Notification { cursor, ..news })
-    }
-
-    /// Encodes the error of a running subscription.
-    #[must_use]
-    pub fn fail(&self, error: &Error) -> Bytes {
-        (self.encode_error)(self.uid.as_deref(), error)
-    }
-}
 
 /// The cost of an event for a view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,20 +107,12 @@ pub(super) struct View {
     /// Limits the concurrent evaluation of costly views, each on a blocking thread.
     turns: Option<Arc<Semaphore>>,
     /// The permit from the time budget of shared views.
-    _part: Option<Permit>,
+    _permit: Option<Permit>,
     /// The permit from the quota of the account that first needed this view.
     _cost: Option<ClientPermit>,
     frame_bytes_max: usize,
     /// Counts frames until they are sent.
     unsent: ByteBudget,
-}
-
-/// Envelopes are equal if they encode equal frames: the same protocol, the same name.
-#[derive(PartialEq, Eq, Hash, Clone)]
-struct EncoderKey {
-    encode: usize,
-    uid: Option<String>,
-    cursors: bool,
 }
 
 /// The shared dependencies of all views.
@@ -216,12 +144,12 @@ impl View {
         cost: Option<ClientPermit>,
         context: &ViewContext,
     ) -> Arc<Self> {
-        let (part, turns) = match class {
-            DeliveryClass::Shared(part) => (Some(part), None),
+        let (permit, turns) = match class {
+            DeliveryClass::Shared(permit) => (Some(permit), None),
             DeliveryClass::Queued => (None, None),
             DeliveryClass::Costly(turns) => (None, Some(turns)),
         };
-        let (queue, work) = part.is_none().then(ViewQueue::new).unzip();
+        let (queue, work) = permit.is_none().then(ViewQueue::new).unzip();
         let view = Arc::new(Self {
             search: subject.search(),
             subject,
@@ -229,7 +157,7 @@ impl View {
             subscriptions: Mutex::default(),
             queue,
             turns,
-            _part: part,
+            _permit: permit,
             _cost: cost,
             frame_bytes_max: context.frame_bytes_max,
             unsent: context.unsent.clone(),
@@ -245,7 +173,7 @@ impl View {
         let mut subscriptions = self.subscriptions.lock();
         begin();
         subscriptions
-            .entry(wrap(&subscription.request.encoder))
+            .entry(subscription.request.encoder.key())
             .or_default()
             .insert(subscription.id, subscription);
     }
@@ -253,7 +181,7 @@ impl View {
     /// Removes a subscription. Returns whether none is left.
     pub(super) fn remove(&self, subscription: &Subscription) -> bool {
         let mut subscriptions = self.subscriptions.lock();
-        let wrap = wrap(&subscription.request.encoder);
+        let wrap = subscription.request.encoder.key();
         if let Some(group) = subscriptions.get_mut(&wrap) {
             group.remove(&subscription.id);
             if group.is_empty() {
@@ -307,7 +235,7 @@ impl View {
             Ok(None) => {}
             Ok(Some((data, counts))) => {
                 let cursor = hub.cursors.make(event.place());
-                let news = Notification {
+                let notification = Notification {
                     event: event.action.name(),
                     data: Some(&data),
                     counts,
@@ -316,7 +244,7 @@ impl View {
                     recovered: None,
                     replayed: false,
                 };
-                self.send(hub, event, |encoder| encoder.wrap(news));
+                self.send(hub, event, |encoder| encoder.wrap(notification));
             }
             Err(error) => {
                 tracing::warn!(
@@ -495,9 +423,4 @@ fn decides(scope: &Scope, field: &'static Field) -> bool {
         });
     }
     found
-}
-
-fn wrap(encoder: &FrameEncoder) -> EncoderKey {
-    let FrameEncoder { uid, cursors, encode, .. } = encoder;
-    EncoderKey { encode: *encode as usize, uid: uid.clone(), cursors: *cursors }
 }

@@ -132,9 +132,9 @@ impl ViewIndex {
             Arc::clone(view)
         } else {
             let actor = Arc::clone(&subscription.connection.identity.lock().actor);
-            let (class, part) = self.class(&subject, &actor, bound)?;
+            let (class, permit) = self.class(&subject, &actor, bound)?;
             let is_anchored = anchors(&subject).is_some();
-            let view = View::new(subject, is_anchored, class, part, &self.context);
+            let view = View::new(subject, is_anchored, class, permit, &self.context);
             views_of_collection.add(&view);
             view
         };
@@ -164,15 +164,15 @@ impl ViewIndex {
     ) -> Result<(DeliveryClass, Option<ClientPermit>), Error> {
         let Cost { reads, cost } = subject.cost_of_event();
         let counted = cost.min(COST_MAX) + COST_OF_VIEW + if reads { COST_OF_READING } else { 0 };
-        let part = match bound {
+        let permit = match bound {
             Charge::Anyway => self.costs.take_anyway(actor, counted),
-            Charge::Bounded => Some(self.costs.take(actor, counted).map_err(|spent| {
+            Charge::Bounded => Some(self.costs.take(actor, counted).map_err(|exceeded| {
                 Error::LimitExceeded(format!(
                     "{} may subscribe with at most {} different queries at a time, and a costly \
                      query counts as several (WEBSOCKETS_USER_QUERIES_MAX): unsubscribe from some \
                      first, or subscribe with the same query",
-                    spent.clients(),
-                    self.costs.most(spent) / COST_OF_VIEW
+                    exceeded.clients(),
+                    self.costs.most(exceeded) / COST_OF_VIEW
                 ))
             })?),
         };
@@ -188,7 +188,7 @@ impl ViewIndex {
                 .take(Owner::of(actor), 0, of_all)
                 .map_or(DeliveryClass::Queued, DeliveryClass::Shared)
         };
-        Ok((class, part))
+        Ok((class, permit))
     }
 
     /// Removes a subscription from its view.

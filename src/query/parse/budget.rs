@@ -11,19 +11,19 @@ pub struct Budget<'a> {
     limits: Limits,
     left: usize,
     relations_left: usize,
-    sight: Option<&'a dyn FieldVisibility>,
+    visibility: Option<&'a dyn FieldVisibility>,
 }
 
 impl<'a> Budget<'a> {
-    pub fn new(limits: &Limits, sight: Option<&'a dyn FieldVisibility>) -> Self {
+    pub fn new(limits: &Limits, visibility: Option<&'a dyn FieldVisibility>) -> Self {
         let (left, relations_left) = (limits.parts, limits.relations);
-        Self { limits: limits.clone(), left, relations_left, sight }
+        Self { limits: limits.clone(), left, relations_left, visibility }
     }
 
     /// Returns the field with this name, unless it does not exist or may not be named.
     pub fn field(&self, collection: &'static Collection, name: &str) -> Option<&'static Field> {
         let field = collection.field(name)?;
-        self.sight.is_none_or(|sight| sight.sees(collection, field)).then_some(field)
+        self.visibility.is_none_or(|visibility| visibility.sees(collection, field)).then_some(field)
     }
 
     /// Counts one part: a field, a sort key, a filter test, a value in a filter list, an aggregate.

@@ -27,9 +27,9 @@ use crate::store::compile::condition::column;
 use crate::store::compile::condition::search;
 use crate::store::compile::condition::term;
 use crate::store::dialect;
-use crate::store::read::Select;
 use crate::store::rows;
 use crate::store::search::Candidates;
+use crate::store::select::Select;
 
 pub(super) use totals::totals;
 

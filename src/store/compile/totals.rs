@@ -15,8 +15,8 @@ use crate::store::compile::Builder;
 use crate::store::compile::ROOT;
 use crate::store::compile::condition::term;
 use crate::store::dialect;
-use crate::store::read::Select;
 use crate::store::search::Candidates;
+use crate::store::select::Select;
 
 /// Returns the statement that reads, for each group, its own values and then its totals. The order
 /// of the selection is ignored: groups have their own.

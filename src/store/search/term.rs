@@ -10,7 +10,7 @@ use crate::model::Kind;
 use crate::model::schema::MESSAGES;
 use crate::query::Filter;
 use crate::query::Test;
-use crate::store::read::Select;
+use crate::store::select::Select;
 use crate::text::fold;
 use crate::text::stands_alone;
 

@@ -16,6 +16,7 @@ use crate::domain::items::Which;
 use crate::model::Action;
 use crate::model::schema::ROLES;
 use crate::transport::rest::envelope;
+use crate::transport::rest::examples;
 use crate::transport::rest::items;
 use crate::transport::rest::operation::Access;
 use crate::transport::rest::operation::Handler;
@@ -87,7 +88,7 @@ fn roles_docs() -> OperationDocs {
         success: Success::json(
             "The roles.",
             schemas::data(schemas::list(schemas::of(&ROLES))),
-            json!({"data": [schemas::example(&ROLES)]}),
+            json!({"data": [examples::example(&ROLES)]}),
         ),
         failures: vec![Error::collection(ROLES.name)],
         ..OperationDocs::new(

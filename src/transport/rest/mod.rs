@@ -12,6 +12,7 @@ mod content_coding;
 pub mod describe;
 pub mod enrolment;
 pub mod envelope;
+mod examples;
 pub mod export;
 pub mod fields;
 pub mod health;

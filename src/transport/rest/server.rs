@@ -106,8 +106,8 @@ fn add_details(info: &mut Json, config: &Config) {
 }
 
 /// Returns a rate limit in Directus's format, with the period in seconds; false if there is none.
-fn rate(quota: Option<RateLimit>) -> Json {
-    let Some(RateLimit { points, duration }) = quota else { return json!(false) };
+fn rate(limit: Option<RateLimit>) -> Json {
+    let Some(RateLimit { points, duration }) = limit else { return json!(false) };
     let seconds = if duration.subsec_nanos() == 0 {
         json!(duration.as_secs())
     } else {

@@ -9,6 +9,7 @@ use crate::domain::items::Which;
 use crate::model::Action;
 use crate::model::schema::USERS;
 use crate::transport::rest::envelope;
+use crate::transport::rest::examples;
 use crate::transport::rest::fields;
 use crate::transport::rest::items;
 use crate::transport::rest::operation::Access;
@@ -62,7 +63,7 @@ fn success() -> Success {
     Success::json(
         "The account.",
         schemas::data(schemas::of(&USERS)),
-        json!({"data": schemas::example(&USERS)}),
+        json!({"data": examples::example(&USERS)}),
     )
 }
 

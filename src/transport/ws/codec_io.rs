@@ -37,7 +37,7 @@ const SMALL: usize = 256;
 pub struct CodecIo<R> {
     read: R,
     outbox: Arc<Outbox>,
-    life: Liveness,
+    liveness: Liveness,
     incoming: Incoming,
     /// The current maximum message size.
     message_bytes_max: usize,
@@ -82,14 +82,14 @@ impl<R> CodecIo<R> {
     pub fn new(
         read: R,
         outbox: Arc<Outbox>,
-        life: Liveness,
+        liveness: Liveness,
         parts_per_second: u32,
         memory: &Arc<Quota>,
     ) -> Self {
         Self {
             read,
             outbox,
-            life,
+            liveness,
             incoming: Incoming::new(),
             message_bytes_max: usize::MAX,
             parts: Rate::new(parts_per_second, std::time::Instant::now()),
@@ -177,7 +177,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for CodecIo<R> {
             Poll::Ready(read) => read?,
             Poll::Pending => return this.poll_late(context).map(Err),
         }
-        this.life.note();
+        this.liveness.note();
         let now = Instant::now();
         let parts = this.incoming.take(&buffer.filled()[before..], now);
         // The reservation of a complete message stays until `hand_on`.

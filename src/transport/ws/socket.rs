@@ -49,7 +49,7 @@ pub struct Socket {
     /// Boxed, since a future keeps two copies of a value that is moved within it.
     reader: Box<WebSocketStream<CodecIo<Read>>>,
     outbox: Arc<Outbox>,
-    life: Liveness,
+    liveness: Liveness,
     writing: Writing,
 }
 
@@ -104,12 +104,12 @@ impl Socket {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let (outbox, life) = (Outbox::new(bounds.outbox_bytes_max), Liveness::default());
+        let (outbox, liveness) = (Outbox::new(bounds.outbox_bytes_max), Liveness::default());
         let (read, write) = tokio::io::split(stream);
-        let writer = writer::run(Arc::clone(&outbox), life.clone(), write);
+        let writer = writer::run(Arc::clone(&outbox), liveness.clone(), write);
         let writer = tasks.spawn(async { writer.await.map(|half| Box::new(half) as Half) });
         let writing = Writing::Task(Task { writer, outbox: Arc::clone(&outbox) });
-        Self::new(Box::new(read), outbox, life, writing, bounds).await
+        Self::new(Box::new(read), outbox, liveness, writing, bounds).await
     }
 
     /// Takes over an upgraded connection and registers its `wire` with the writer pool. Falls back
@@ -124,18 +124,18 @@ impl Socket {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let (outbox, life) = (Outbox::new(bounds.outbox_bytes_max), Liveness::default());
-        let Some(place) = pool.add(wire, &outbox, &life, tasks) else {
+        let (outbox, liveness) = (Outbox::new(bounds.outbox_bytes_max), Liveness::default());
+        let Some(place) = pool.add(wire, &outbox, &liveness, tasks) else {
             return Self::open(stream, bounds, tasks).await;
         };
         let writing = Writing::Swept(place);
-        Self::new(Box::new(stream), outbox, life, writing, bounds).await
+        Self::new(Box::new(stream), outbox, liveness, writing, bounds).await
     }
 
     async fn new(
         read: Read,
         outbox: Arc<Outbox>,
-        life: Liveness,
+        liveness: Liveness,
         writing: Writing,
         bounds: Bounds,
     ) -> Self {
@@ -145,9 +145,10 @@ impl Socket {
             .write_buffer_size(0)
             .max_message_size(Some(frame_bytes_max))
             .max_frame_size(Some(frame_bytes_max));
-        let io = CodecIo::new(read, Arc::clone(&outbox), life.clone(), parts_per_second, &memory);
+        let io =
+            CodecIo::new(read, Arc::clone(&outbox), liveness.clone(), parts_per_second, &memory);
         let reader = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
-        Self { reader: Box::new(reader), outbox, life, writing }
+        Self { reader: Box::new(reader), outbox, liveness, writing }
     }
 
     /// Returns the send queue.
@@ -157,7 +158,7 @@ impl Socket {
 
     /// Returns whether bytes were received or sent since the last call, and resets that flag.
     pub fn has_lived(&self) -> bool {
-        self.life.take()
+        self.liveness.take()
     }
 
     /// Sets the maximum message size. It is enforced at the header, before the payload arrives.

@@ -33,11 +33,11 @@ pub type Half = Box<dyn AsyncWrite + Send + Unpin>;
 
 /// Writes the send queue until the connection is to be closed, then the close frame. Returns the
 /// write half, still open, or `None` if the client did not take all frames.
-pub async fn run<W>(outbox: Arc<Outbox>, life: Liveness, half: W) -> Option<W>
+pub async fn run<W>(outbox: Arc<Outbox>, liveness: Liveness, half: W) -> Option<W>
 where
     W: AsyncWrite + Unpin,
 {
-    let mut writer = Writer::new(&outbox, &life, half, STALL_MAX);
+    let mut writer = Writer::new(&outbox, &liveness, half, STALL_MAX);
     writer.run().await.ok()?;
     Some(writer.half)
 }
@@ -49,7 +49,7 @@ where
 /// Fails if the client did not take all frames.
 pub async fn write_blocking<W>(
     outbox: &Outbox,
-    life: &Liveness,
+    liveness: &Liveness,
     half: W,
     mut frames: Vec<Bytes>,
     mut is_last: bool,
@@ -57,7 +57,7 @@ pub async fn write_blocking<W>(
 where
     W: AsyncWrite + Unpin,
 {
-    let mut writer = Writer::new(outbox, life, half, STALL_MAX);
+    let mut writer = Writer::new(outbox, liveness, half, STALL_MAX);
     loop {
         writer.write_all(frames, is_last).await?;
         if is_last {
@@ -72,7 +72,7 @@ where
 
 struct Writer<'a, W> {
     outbox: &'a Outbox,
-    life: &'a Liveness,
+    liveness: &'a Liveness,
     half: W,
     stall_max: Duration,
     rate: MinimumRate,
@@ -81,8 +81,8 @@ struct Writer<'a, W> {
 }
 
 impl<'a, W> Writer<'a, W> {
-    const fn new(outbox: &'a Outbox, life: &'a Liveness, half: W, stall_max: Duration) -> Self {
-        Self { outbox, life, half, stall_max, rate: MinimumRate::new(stall_max), last: None }
+    const fn new(outbox: &'a Outbox, liveness: &'a Liveness, half: W, stall_max: Duration) -> Self {
+        Self { outbox, liveness, half, stall_max, rate: MinimumRate::new(stall_max), last: None }
     }
 }
 
@@ -102,7 +102,7 @@ impl<W: AsyncWrite + Unpin> Writer<'_, W> {
     async fn write_all(&mut self, mut frames: Vec<Bytes>, is_last: bool) -> io::Result<()> {
         let close_frame = if is_last { frames.pop() } else { None };
         self.outbox.begin(frames);
-        while let Some(piece) = self.outbox.next_piece(CHUNK) {
+        while let Some(piece) = self.outbox.next_chunk(CHUNK) {
             self.write_frames(piece).await?;
         }
         match close_frame {
@@ -132,11 +132,11 @@ impl<W: AsyncWrite + Unpin> Writer<'_, W> {
     async fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             let (begun, until) = (Instant::now(), self.until());
-            let (mut waited, life) = (false, self.life);
+            let (mut waited, liveness) = (false, self.liveness);
             let writing = poll_fn(|context| {
                 let written = Pin::new(&mut self.half).poll_write(context, bytes);
                 waited |= written.is_pending();
-                life.wait(written.is_pending());
+                liveness.wait(written.is_pending());
                 written
             });
             match timeout_at(until, writing).await?? {
@@ -144,7 +144,7 @@ impl<W: AsyncWrite + Unpin> Writer<'_, W> {
                 written => {
                     bytes = &bytes[written..];
                     if waited && self.rate.note(begun.elapsed(), written) {
-                        self.life.note();
+                        self.liveness.note();
                     }
                 }
             }

@@ -68,7 +68,7 @@ struct Queue {
 struct Line {
     wire: WriteHalf,
     outbox: Arc<Outbox>,
-    life: Liveness,
+    liveness: Liveness,
     shard: Arc<Shard>,
     tasks: TaskTracker,
     /// Whether a task is writing because the socket was blocked.
@@ -116,7 +116,7 @@ impl WriterPool {
         &self,
         wire: WriteHalf,
         outbox: &Arc<Outbox>,
-        signs: &Liveness,
+        liveness: &Liveness,
         tasks: &TaskTracker,
     ) -> Option<Place> {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
@@ -125,7 +125,7 @@ impl WriterPool {
         let line = Arc::new(Line {
             wire,
             outbox: Arc::clone(outbox),
-            life: signs.clone(),
+            liveness: liveness.clone(),
             shard: Arc::clone(shard),
             tasks: tasks.clone(),
             blocked: AtomicBool::new(false),
@@ -255,8 +255,14 @@ impl Line {
     /// Writes these frames and all that are queued meanwhile, waiting for the socket, then returns
     /// the connection to the pool.
     async fn write_blocking(self: Arc<Self>, frames: Vec<Bytes>, is_last: bool) {
-        match writer::write_blocking(&self.outbox, &self.life, self.wire.clone(), frames, is_last)
-            .await
+        match writer::write_blocking(
+            &self.outbox,
+            &self.liveness,
+            self.wire.clone(),
+            frames,
+            is_last,
+        )
+        .await
         {
             Ok(true) => self.end(true),
             Ok(false) => {

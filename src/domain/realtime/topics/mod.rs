@@ -2,8 +2,8 @@
 //!
 //! Each payload of a topic is its full state and replaces the previous one. The list is kept per
 //! scope (`feed`), updated by committed events and encoded once for all subscribers with the same
-//! access. `member` is one connection; `count` sends the number of connections. Independent of the
-//! wire format: a transport supplies the encoder of frames.
+//! access. `subscriber` is one connection; `count` sends the number of connections. Independent of
+//! the wire format: a transport supplies the encoder of frames.
 
 mod count;
 pub(super) mod feed;

@@ -12,6 +12,7 @@ use crate::domain::Violation;
 use crate::model::Collection;
 use crate::model::TooLong;
 use crate::model::schema;
+use crate::transport::rest::examples;
 use crate::transport::rest::parameters;
 use crate::transport::rest::resource::Resource;
 use crate::transport::rest::schemas;
@@ -65,11 +66,11 @@ impl Resource {
     }
 
     pub(super) fn example(&self) -> Json {
-        schemas::example(self.shown())
+        examples::example(self.shown())
     }
 
     pub(super) fn input_example(&self) -> Json {
-        schemas::input_example(self.shown())
+        examples::input_example(self.shown())
     }
 
     pub(super) fn key_example(&self) -> Json {
@@ -81,7 +82,7 @@ impl Resource {
     }
 
     pub(super) fn update_example(&self) -> Json {
-        schemas::update_example(self.shown())
+        examples::update_example(self.shown())
     }
 
     pub(super) fn create_input(&self) -> MetaSchemaRef {

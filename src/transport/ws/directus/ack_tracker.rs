@@ -62,18 +62,18 @@ impl AckTracker {
     }
 
     /// Records a ping, sent for this or another reason, and the point that its answer acknowledges.
-    pub fn ask(&mut self, question: PingKind, point: AckPoint, now: Instant) {
+    pub fn ask(&mut self, kind: PingKind, point: AckPoint, now: Instant) {
         self.wanted = false;
         self.paused = self.paused.max(now) + PAUSE;
         if self.asked.len() < ASKED_MAX {
-            self.asked.push_back((question, point));
+            self.asked.push_back((kind, point));
         }
     }
 
     /// Handles an answer, and returns the acknowledged point.
-    pub fn answer(&mut self, question: PingKind) -> Option<AckPoint> {
+    pub fn answer(&mut self, kind: PingKind) -> Option<AckPoint> {
         // Clients answer in order. An unexpected answer acknowledges nothing.
-        self.asked.pop_front_if(|(asked, _)| *asked == question).map(|(_, point)| point)
+        self.asked.pop_front_if(|(asked, _)| *asked == kind).map(|(_, point)| point)
     }
 }
 

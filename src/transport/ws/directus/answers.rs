@@ -87,18 +87,18 @@ pub fn typing(names: &str, uid: Option<&str>) -> Bytes {
 
 /// Returns a notification of a subscription.
 #[must_use]
-pub fn news(uid: Option<&str>, news: &Notification<'_>) -> Bytes {
-    let room = news.data.map_or(0, |data| data.get().len());
+pub fn news(uid: Option<&str>, notification: &Notification<'_>) -> Bytes {
+    let room = notification.data.map_or(0, |data| data.get().len());
     let mut frame = begin(r#"{"type":"subscription""#, room);
-    frame.field("event", Some(news.event));
-    if let Some(data) = news.data {
+    frame.field("event", Some(notification.event));
+    if let Some(data) = notification.data {
         frame.raw(r#","data":"#).raw(data.get());
     }
-    frame.field("truncated", news.truncated.then_some(&true));
-    frame.counts(news.counts);
-    frame.field("uid", uid).field("cursor", news.cursor);
-    frame.field("recovered", news.recovered.as_ref());
-    frame.field("replayed", news.replayed.then_some(&true));
+    frame.field("truncated", notification.truncated.then_some(&true));
+    frame.counts(notification.counts);
+    frame.field("uid", uid).field("cursor", notification.cursor);
+    frame.field("recovered", notification.recovered.as_ref());
+    frame.field("replayed", notification.replayed.then_some(&true));
     frame.end()
 }
 

@@ -53,9 +53,9 @@ impl Conversation<'_> {
             return self.deny(&Error::InvalidCredentials, uid).await;
         }
         self.auth_state.sign_in(until);
-        self.unsaid_until = None;
+        self.deferred_errors_until = None;
         self.owns_session = granted.owns_session;
-        self.say(answers::signed_in(uid, granted.refresh_token.as_deref()));
+        self.send(answers::signed_in(uid, granted.refresh_token.as_deref()));
     }
 
     /// Responds to a sign-in that failed or could not be checked.
@@ -92,11 +92,11 @@ impl Conversation<'_> {
             // The errors of subscriptions that lost access are deferred until the time for a new
             // sign-in is over.
             let patience = self.connection.context.config.auth_timeout;
-            self.unsaid_until = Some(Instant::now() + patience);
+            self.deferred_errors_until = Some(Instant::now() + patience);
         } else {
             self.connection.fall_back(transition.fallback).await;
         }
-        self.say(frame);
+        self.send(frame);
         if transition.closes {
             self.close();
         }

@@ -1,9 +1,13 @@
-//! One connection from its first frame to its last: the order of frames, and all timers.
+//! One connection from its first frame to its last: the order of frames. Its timers are in
+//! `timers`.
 //!
 //! Frames are handled in order and one at a time, so that responses keep the order of requests and
 //! no frame is dropped while a sign-in is being checked. Only consecutive creates may run
 //! concurrently, so that they can share a commit; their responses still keep their order.
 //! `connection` interprets the frames.
+
+mod entry;
+mod timers;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -17,10 +21,7 @@ use futures_util::stream::FuturesOrdered;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::clock::Clock;
 use crate::domain::Error;
-use crate::domain::auth::ClientInfo;
-use crate::domain::auth::Identity;
 use crate::domain::memory::Reservation;
 use crate::domain::realtime::ByteBudget;
 use crate::domain::realtime::Closing;
@@ -37,12 +38,13 @@ use crate::transport::ws::directus::backlog::Refused;
 use crate::transport::ws::directus::connection::Connection;
 use crate::transport::ws::directus::connection::Granted;
 use crate::transport::ws::directus::connection::nobody;
+pub use crate::transport::ws::directus::conversation::entry::Entry;
+use crate::transport::ws::directus::conversation::entry::auth_state;
+pub use crate::transport::ws::directus::conversation::entry::expiry;
 use crate::transport::ws::directus::frames::Frame;
-use crate::transport::ws::directus::heartbeat::Beat;
 use crate::transport::ws::directus::heartbeat::Heartbeat;
 use crate::transport::ws::directus::pace::Pace;
 use crate::transport::ws::directus::uid::Uid;
-use crate::transport::ws::encode;
 use crate::transport::ws::socket::Socket;
 use crate::transport::ws::socket::SocketEvent;
 use crate::transport::ws::users::Who;
@@ -54,17 +56,6 @@ const CREATES_FRAMES: usize = 2;
 /// Divisor of the send queue capacity, for the share that unread responses may take before no
 /// further ones are made.
 const ANSWERS_SHARE: usize = 4;
-
-/// The client data of an upgrade.
-#[derive(Debug)]
-pub struct Entry {
-    /// The identity of the credentials in the upgrade, `None` without credentials.
-    pub identity: Option<Identity>,
-    /// Address and user agent of the client.
-    pub origin: ClientInfo,
-    /// The `Origin` header of the page, as sent by browsers.
-    pub page: Option<String>,
-}
 
 /// Serves a client until either side ends the connection. A change that has started by then runs to
 /// its end even if the client is gone, so that no change is left half done.
@@ -97,23 +88,6 @@ pub fn converse(
     }
 }
 
-/// Returns the initial auth state of a connection.
-fn auth_state(context: &Context, identity: Option<&Identity>) -> AuthState {
-    let until = identity.and_then(|identity| expiry(identity, &context.services.clock));
-    AuthState::new(
-        context.config.auth,
-        context.config.auth_timeout,
-        identity.is_some(),
-        until,
-        Instant::now(),
-    )
-}
-
-/// Returns when an identity expires, on the monotonic clock; `None` for never.
-pub fn expiry(identity: &Identity, clock: &Clock) -> Option<Instant> {
-    Instant::now().checked_add(clock.now().until(identity.expires?))
-}
-
 /// The state of one connection.
 pub(super) struct Conversation<'a> {
     pub(super) connection: &'a Connection,
@@ -127,7 +101,7 @@ pub(super) struct Conversation<'a> {
     /// Rate-limited: no frames are handled until then.
     rate_limited_until: Option<Instant>,
     /// After a token expiry, the errors of subscriptions that lost access are deferred until then.
-    pub(super) unsaid_until: Option<Instant>,
+    pub(super) deferred_errors_until: Option<Instant>,
     /// Running work: several creates, or one frame of another kind.
     running: FuturesOrdered<BoxFuture<'a, Settled>>,
     /// Approximate size of the running work in bytes.
@@ -140,9 +114,9 @@ pub(super) struct Conversation<'a> {
     /// Whether this connection created or refreshed the session it is signed in by.
     pub(super) owns_session: bool,
     /// Back-pressure: pending frames wait until the client has read more responses.
-    crowded: bool,
+    is_backpressured: bool,
     /// Whether the connection is closed.
-    over: bool,
+    is_closed: bool,
 }
 
 /// The kind of the running work.
@@ -183,15 +157,15 @@ impl<'a> Conversation<'a> {
             budget: connection.budget.clone(),
             pace: Pace::new(&connection.context, Instant::now()),
             rate_limited_until: None,
-            unsaid_until: None,
+            deferred_errors_until: None,
             running: FuturesOrdered::new(),
             running_bytes: 0,
             next_bytes: 0,
             next_memory: None,
             kind: Kind::Other,
             owns_session: false,
-            crowded: false,
-            over: false,
+            is_backpressured: false,
+            is_closed: false,
         }
     }
 
@@ -204,8 +178,8 @@ impl<'a> Conversation<'a> {
         let mut stopping = pin!(connection.context.stopping.cancelled());
         let mut alarm = pin!(tokio::time::sleep_until(self.due()));
         loop {
-            self.begin_what_may().await;
-            if self.over {
+            self.start_ready_frames().await;
+            if self.is_closed {
                 break;
             }
             if alarm.deadline() != self.due() {
@@ -228,7 +202,7 @@ impl<'a> Conversation<'a> {
                         rest.await;
                     }
                 }
-                () = self.budget.less(), if !has_capacity || self.crowded => {}
+                () = self.budget.less(), if !has_capacity || self.is_backpressured => {}
                 () = &mut alarm => {
                     if socket.has_lived() {
                         self.heartbeat.hear();
@@ -268,7 +242,7 @@ impl<'a> Conversation<'a> {
         self.budget = ByteBudget::new(usize::MAX);
         loop {
             self.rate_limited_until = None;
-            self.begin_what_may().await;
+            self.start_ready_frames().await;
             if self.kind == Kind::Read {
                 self.running.clear();
                 self.running_bytes = 0;
@@ -321,11 +295,11 @@ impl<'a> Conversation<'a> {
     }
 
     /// Starts, in order, all pending frames that need not wait for the running work.
-    async fn begin_what_may(&mut self) {
-        self.crowded = false;
-        while !self.over && self.rate_limited_until.is_none() {
+    async fn start_ready_frames(&mut self) {
+        self.is_backpressured = false;
+        while !self.is_closed && self.rate_limited_until.is_none() {
             if !self.budget.has_capacity() {
-                self.crowded = true;
+                self.is_backpressured = true;
                 return;
             }
             let next = self.backlog.take(|| self.connection.reservation());
@@ -346,7 +320,7 @@ impl<'a> Conversation<'a> {
             let changes = frame.as_ref().map_or(1, Frame::changes);
             if let Err(wait) = self.keep_pace(changes) {
                 self.rate_limited_until = Some(Instant::now() + wait);
-                self.say(answers::too_fast(&frame, wait));
+                self.send(answers::too_fast(&frame, wait));
                 continue;
             }
             self.kind = kind;
@@ -391,11 +365,11 @@ impl<'a> Conversation<'a> {
             }
             Ok(frame) => frame,
             Err(Refused::Invalid(invalid)) => {
-                self.say(answers::invalid(&invalid));
+                self.send(answers::invalid(&invalid));
                 return None;
             }
             Err(Refused::NoMemory(error)) => {
-                self.say(answers::failed("server", &error, None));
+                self.send(answers::failed("server", &error, None));
                 return None;
             }
         };
@@ -403,14 +377,14 @@ impl<'a> Conversation<'a> {
             Frame::Auth(Auth::SignOut, _) => return Some(self.sign_out().boxed()),
             Frame::Auth(..) | Frame::Other => {}
             Frame::Pong => self.confirm(PingKind::Frame),
-            Frame::Ping(uid) => self.say(answers::pong(uid.as_ref())),
+            Frame::Ping(uid) => self.send(answers::pong(uid.as_ref())),
             Frame::Typing(frame, uid) => {
                 self.launch(async move {
                     let answer = connection.typing(frame, uid.as_ref()).await;
                     Outcome::Answer(answer)
                 });
             }
-            Frame::Unsubscribe(uid) => self.say(connection.unsubscribe(uid.as_ref())),
+            Frame::Unsubscribe(uid) => self.send(connection.unsubscribe(uid.as_ref())),
             Frame::Items(frame) => {
                 self.launch(async move { Outcome::Answer(Some(connection.items(*frame).await)) });
             }
@@ -438,7 +412,7 @@ impl<'a> Conversation<'a> {
         match outcome {
             Outcome::Answer(frame) => {
                 if let Some(frame) = frame {
-                    self.say(frame);
+                    self.send(frame);
                 }
                 None
             }
@@ -455,80 +429,14 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    fn is_checking(&self) -> bool {
-        self.kind == Kind::Check
-    }
-
-    /// Returns when [`Conversation::tick`] is due.
-    fn due(&self) -> Instant {
-        let auth_state = self.auth_state.due(self.is_checking());
-        // While a sign-in is being checked, its result decides.
-        let unsaid = self.unsaid_until.filter(|_| !self.is_checking());
-        let others = [auth_state, self.rate_limited_until, unsaid, self.ack_tracker.due()];
-        others.into_iter().flatten().fold(self.heartbeat.due(), Instant::min)
-    }
-
-    async fn tick(&mut self) {
-        let now = Instant::now();
-        self.rate_limited_until = self.rate_limited_until.filter(|until| *until > now);
-        if self.auth_state.due(self.is_checking()).is_some_and(|due| due <= now) {
-            let transition = self.auth_state.expire(now);
-            self.apply(transition, None).await;
-        }
-        if self.unsaid_until.is_some_and(|until| until <= now) && !self.is_checking() {
-            self.unsaid_until = None;
-            self.connection.peer.say_unsaid();
-        }
-        if self.heartbeat.due() <= now {
-            match self.heartbeat.beat(now, self.is_busy()) {
-                Beat::Ask => self.ask(now),
-                Beat::Gone => self.close(),
-            }
-        }
-        if self.ack_tracker.due().is_some_and(|due| due <= now) {
-            self.ask(now);
-        }
-    }
-
-    /// Returns whether a frame of the client is being handled, or may be unread because the backlog
-    /// or the budget of unread responses is full.
-    fn is_busy(&self) -> bool {
-        !self.running.is_empty() || !self.backlog.has_capacity() || !self.budget.has_capacity()
-    }
-
-    /// Sends a ping. Its answer proves liveness and acknowledges all frames that were sent before.
-    fn ask(&mut self, now: Instant) {
-        let question = self.question();
-        // Taken before the ping is sent: events after this point may be sent after the ping.
-        self.ack_tracker.ask(question, self.connection.peer.ack_point(), now);
-        self.say(match question {
-            PingKind::Frame => answers::ping(),
-            PingKind::Protocol => encode::ping(),
-        });
-    }
-
-    fn confirm(&mut self, question: PingKind) {
-        if let Some(point) = self.ack_tracker.answer(question) {
-            self.connection.peer.remember(point);
-        }
-    }
-
-    /// Returns the kind of ping to send. Clients answer ping frames only after their sign-in.
-    /// Before that, while a sign-in is being checked, and where heartbeats are disabled, protocol
-    /// pings are sent, which browsers answer on their own.
-    fn question(&self) -> PingKind {
-        let shown = self.connection.context.config.heartbeat && !self.is_checking();
-        if shown && self.auth_state.is_signed_in() { PingKind::Frame } else { PingKind::Protocol }
-    }
-
     /// Sends a frame, counted in the budget of unread responses.
-    pub(super) fn say(&self, frame: Bytes) {
+    pub(super) fn send(&self, frame: Bytes) {
         self.connection.peer.send(self.budget.count(frame));
     }
 
     /// Closes the connection after the frames that are queued.
     pub(super) fn close(&mut self) {
         self.outbox.close(Closing::Done);
-        self.over = true;
+        self.is_closed = true;
     }
 }

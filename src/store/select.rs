@@ -1,0 +1,106 @@
+//! A selection of rows: a condition, an order and a range.
+
+use crate::model::Field;
+use crate::model::schema;
+use crate::query::Filter;
+use crate::query::Scope;
+use crate::query::Sort;
+use crate::store::recent::Order;
+
+/// A selection of rows of a collection, and their order.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Select {
+    /// The condition that the rows must match.
+    pub filter: Filter,
+    /// The search text, and the fields to search.
+    pub search: Option<(String, Vec<&'static Field>)>,
+    /// Their order; ties, and an empty list, by key.
+    pub sort: Vec<Sort>,
+    /// Maximum number of rows; `None` for no limit.
+    pub limit: Option<u64>,
+    /// Number of rows to skip.
+    pub offset: u64,
+}
+
+impl Default for Select {
+    fn default() -> Self {
+        Self {
+            filter: Filter::everything(),
+            search: None,
+            sort: Vec::new(),
+            limit: None,
+            offset: 0,
+        }
+    }
+}
+
+impl Select {
+    /// Returns the selection of the newest messages, newest first.
+    pub(super) fn newest(limit: usize) -> Self {
+        let field = schema::MESSAGES.require("date_created");
+        let sort = vec![Sort { path: Vec::new(), field, part: None, descending: true }];
+        Self { sort, limit: u64::try_from(limit).ok(), ..Self::default() }
+    }
+
+    /// Returns the order, limit and offset if this selects the newest messages and nothing else.
+    pub(super) fn as_newest(&self, scope: &Scope) -> Option<(Order, u64, u64)> {
+        let is_key = |sort: &Sort| sort.field == schema::MESSAGES.key();
+        let order = match self.sort.as_slice() {
+            [key] if is_key(key) => Order::Key,
+            [date] if date.field.name == "date_created" => Order::Date,
+            [date, tie] if date.field.name == "date_created" && is_key(tie) => Order::Date,
+            _ => return None,
+        };
+        let is_plain = |sort: &Sort| sort.descending && sort.path.is_empty() && sort.part.is_none();
+        let plain = *scope.collection() == schema::MESSAGES
+            && self.sort.iter().all(is_plain)
+            && self.search.is_none()
+            && self.filter.is_everything()
+            && scope.filter().is_everything();
+        if plain { self.limit.map(|limit| (order, limit, self.offset)) } else { None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns a page sorted by these fields; `true` sorts a field in descending order.
+    fn page(order: &[(&str, bool)]) -> Select {
+        let sort = order.iter().map(|(name, descending)| Sort {
+            path: Vec::new(),
+            field: schema::MESSAGES.require(name),
+            part: None,
+            descending: *descending,
+        });
+        Select { sort: sort.collect(), limit: Some(20), offset: 5, ..Select::default() }
+    }
+
+    #[test]
+    fn plain_pages_of_the_newest_messages_are_recognized() {
+        let scope = Scope::grant(&schema::MESSAGES, true, Vec::new());
+        let users = Scope::grant(&schema::USERS, true, Vec::new());
+        let (date, key) = (("date_created", true), ("id", true));
+
+        assert_eq!(page(&[key]).as_newest(&scope), Some((Order::Key, 20, 5)));
+        for order in [&[date][..], &[date, key]] {
+            assert_eq!(page(order).as_newest(&scope), Some((Order::Date, 20, 5)));
+        }
+
+        let others: [&[(&str, bool)]; 6] = [
+            &[],
+            &[("id", false)],
+            &[("date_created", false)],
+            &[date, ("id", false)],
+            &[key, date],
+            &[("content", true)],
+        ];
+        for order in others {
+            assert_eq!(page(order).as_newest(&scope), None, "{order:?}");
+        }
+        assert_eq!(page(&[key]).as_newest(&users), None);
+        let filter = Filter::Or(Vec::new());
+        assert_eq!(Select { filter, ..page(&[key]) }.as_newest(&scope), None);
+        assert_eq!(Select { limit: None, ..page(&[key]) }.as_newest(&scope), None);
+    }
+}
