@@ -1,3 +1,5 @@
+//! Defaults, values and errors of the settings of identity providers.
+
 use super::*;
 use crate::config::Config;
 

@@ -1,3 +1,5 @@
+//! Defaults, values and errors of the settings.
+
 use std::path::PathBuf;
 
 use super::*;

@@ -359,7 +359,7 @@ mod tests {
         tasks.close();
         tokio::time::timeout(SOON, tasks.wait()).await.unwrap();
         outbox.push(Bytes::from_static(b"by the pool"));
-        assert_eq!(read(&mut near, 12).await, b"by the pool");
+        assert_eq!(read(&mut near, 11).await, b"by the pool");
         assert!(tasks.is_empty());
         pool.stop();
     }

@@ -1,3 +1,5 @@
+//! Frames as clients send them, valid and invalid.
+
 use serde_json::json;
 
 use super::*;
