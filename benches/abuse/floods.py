@@ -82,9 +82,9 @@ async def long_lists(arena):
     await repeat(arena, 8, lambda client, number, turn: client.ask("GET", path))
 
 
-@attack("list-creates", "Lists of 2,500 creates on four connections of one account", FAIR, messages=(1_000, 1_000), fan_out=True, in_short=True)
+@attack("list-creates", "Lists of 1,000 creates on four connections of one account", FAIR, messages=(1_000, 1_000), fan_out=True, in_short=True)
 async def list_creates(arena):
-    body = json.dumps([{"content": "b" * 100}] * 2_500).encode()
+    body = json.dumps([{"content": "b" * 100}] * 1_000).encode()
     await repeat(arena, 4, lambda client, number, turn: client.ask("POST", "/items/messages?fields=id", body))
 
 

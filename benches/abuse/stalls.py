@@ -110,10 +110,10 @@ async def change_permissions(arena):
         await asyncio.sleep(0.05)
 
 
-@attack("query-update", "Updates of 2,500 messages by query, over and over", SWIFT, messages=(20_000, 5_000))
+@attack("query-update", "Updates of 1,000 messages by query, over and over", SWIFT, messages=(20_000, 5_000))
 async def query_update(arena):
     client = Client(arena.port, arena.admin)
-    body = {"query": {"filter": {"id": {"_gt": 0}}, "limit": 2_500}, "data": {"content": "changed"}}
+    body = {"query": {"filter": {"id": {"_gt": 0}}, "limit": 1_000}, "data": {"content": "changed"}}
     while True:
         status, answer = await client.ask("PATCH", "/items/messages?fields=id", body)
         arena.count(str(status))

@@ -323,7 +323,7 @@ pub struct QueryConfig {
     pub limit_max: Option<u64>,
     /// `MAX_RELATIONAL_DEPTH`, default 10.
     pub depth_max: usize,
-    /// `MAX_BATCH_MUTATION`, default 2500: items one request may change.
+    /// `MAX_BATCH_MUTATION`, default 1000: items one request may change.
     pub batch_max: usize,
     /// `CONTENT_LENGTH_MAX`, default 65536: characters in the content of a message.
     pub text_max: usize,

@@ -152,7 +152,11 @@ async fn delete_newest(admin: &User, count: i64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cached_messages_match_the_database() {
-    let server = TestServer::with(|config| config.limits.per_address = None).await;
+    let server = TestServer::with(|config| {
+        config.limits.per_address = None;
+        config.query.batch_max = 10_000;
+    })
+    .await;
     let admin = server.admin().await;
     let mut writers = Vec::new();
     for tag in ["ann", "ben", "cleo"] {
@@ -191,7 +195,7 @@ async fn cached_messages_match_the_database() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_message_cache_is_loaded_at_startup() {
-    let server = TestServer::start().await;
+    let server = TestServer::with(|config| config.query.batch_max = 10_000).await;
     let admin = server.admin().await;
     // The greatest key of all is that of the oldest message, which is not in memory.
     admin.post("/items/messages", &json!({"id": 1_000_000, "content": "old"})).await.ok();

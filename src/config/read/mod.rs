@@ -307,7 +307,7 @@ impl QueryConfig {
             limit_default: limit_max.map_or(limit_default, |max| limit_default.min(max)),
             limit_max,
             depth_max: from.read("MAX_RELATIONAL_DEPTH", "10", form::number(2, 32)),
-            batch_max: from.read("MAX_BATCH_MUTATION", "2500", form::number(1, 100_000)),
+            batch_max: from.read("MAX_BATCH_MUTATION", "1000", form::number(1, 100_000)),
             text_max: from.read("CONTENT_LENGTH_MAX", "65536", form::number(1, 10_000_000)),
             require_content: from.read("MESSAGES_REQUIRE_CONTENT", "true", form::boolean),
             answer_bytes_max: from.read("ANSWER_SIZE_MAX", "32mb", form::size(1 << 16, 1 << 30)),

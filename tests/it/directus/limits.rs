@@ -142,7 +142,7 @@ async fn a_costly_filter_delays_no_other_subscription() {
 
 #[tokio::test]
 async fn a_view_queue_overflow_loses_no_event() {
-    const MESSAGES: usize = 1200;
+    const MESSAGES: usize = 1000;
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
     let mut costly = Socket::signed_in(&server, &alice).await;

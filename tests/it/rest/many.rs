@@ -45,7 +45,7 @@ async fn count_sessions(server: &TestServer, user: &User) -> i64 {
 
 #[tokio::test]
 async fn one_request_changes_messages_up_to_the_batch_limit() {
-    const MOST: usize = 2500;
+    const MOST: usize = 1000;
     let server = TestServer::start().await;
     let alice = server.member("alice").await;
     let list = |count: usize| Json::from(vec![json!({"content": "x"}); count]);

@@ -27,7 +27,9 @@ async fn server() -> TestServer {
 
 async fn say_much(user: &User, count: usize) {
     let rows: Vec<Json> = (0..count).map(|place| json!({"content": place.to_string()})).collect();
-    user.post("/items/messages?fields=id", &json!(rows)).await.ok();
+    for rows in rows.chunks(1000) {
+        user.post("/items/messages?fields=id", &json!(rows)).await.ok();
+    }
 }
 
 /// Waits until the account is deleted.
