@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::config::StoreConfig;
 use crate::domain::Services;
 use crate::domain::auth::Auth;
-use crate::domain::realtime::Hub;
+use crate::domain::subscriptions::Hub;
 use crate::store::Retention;
 use crate::store::Store;
 

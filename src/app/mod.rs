@@ -64,17 +64,17 @@ use crate::domain::auth::password_policy::PasswordPolicy;
 use crate::domain::bootstrap;
 use crate::domain::bootstrap::Bootstrapped;
 use crate::domain::committer::Committer;
+use crate::domain::delivery::Closing;
 use crate::domain::enrolment::Enrolment;
 use crate::domain::items::Items;
 use crate::domain::items::Patterns;
 use crate::domain::memory;
 use crate::domain::permissions::Permissions;
-use crate::domain::realtime;
-use crate::domain::realtime::Closing;
-use crate::domain::realtime::Hub;
-use crate::domain::realtime::Topics;
 use crate::domain::row_cache::RowCache;
 use crate::domain::settings::Settings;
+use crate::domain::subscriptions;
+use crate::domain::subscriptions::Hub;
+use crate::domain::subscriptions::Topics;
 use crate::query::Limits;
 use crate::store::Store;
 use crate::store::Vacuumed;
@@ -195,7 +195,7 @@ impl App {
         hub.recall()
             .await
             .map_err(|error| StartError::of_database(config.store.filename.as_deref(), error))?;
-        let relay = tokio::spawn(realtime::run(Arc::clone(&hub), Bus::local(), commits));
+        let relay = tokio::spawn(subscriptions::run(Arc::clone(&hub), Bus::local(), commits));
 
         let enrolment = Arc::new(Enrolment {
             config: config.links.clone(),

@@ -1,7 +1,7 @@
 //! The domain logic: authorization and the effects of each call. No HTTP, no SQL, no sockets.
 //!
-//! Modules call only modules further right: `realtime, enrolment, bootstrap > items, accounts,
-//! mails > auth > settings, committer > permissions > row_cache`; `committer > admission`.
+//! Modules call only modules further right: `subscriptions, enrolment, bootstrap > items,
+//! accounts, mails > auth > settings, committer > permissions > row_cache`; `committer > admission`; `subscriptions > delivery`.
 
 pub mod accounts;
 pub mod admission;
@@ -9,6 +9,7 @@ pub mod auth;
 pub mod bootstrap;
 pub mod client_quota;
 pub mod committer;
+pub mod delivery;
 pub mod enrolment;
 pub mod error;
 pub mod items;
@@ -17,9 +18,9 @@ pub mod memory;
 pub mod permissions;
 pub mod quota;
 pub mod rate;
-pub mod realtime;
 pub mod row_cache;
 pub mod settings;
+pub mod subscriptions;
 
 use std::sync::Arc;
 
@@ -38,8 +39,8 @@ use crate::domain::items::Items;
 use crate::domain::mails::Mails;
 use crate::domain::permissions::Permissions;
 use crate::domain::quota::Quota;
-use crate::domain::realtime::Hub;
 use crate::domain::settings::Settings;
+use crate::domain::subscriptions::Hub;
 pub use crate::store::Integrity;
 
 /// The handle that transports hold. Every external call uses one of these services.

@@ -27,10 +27,11 @@ const BASICS: [&str; 4] = ["clock", "config", "signatures", "text"];
 
 /// The modules of the domain, each with the siblings that it may import. All may import `error`,
 /// which every module reports, and the quotas.
-const DOMAIN_MAY_SEE: [(&str, &[&str]); 17] = [
+const DOMAIN_MAY_SEE: [(&str, &[&str]); 18] = [
     (
-        "realtime",
+        "subscriptions",
         &[
+            "delivery",
             "items",
             "auth",
             "settings",
@@ -71,6 +72,7 @@ const DOMAIN_MAY_SEE: [(&str, &[&str]); 17] = [
     ("memory", &[]),
     ("quota", &[]),
     ("rate", &[]),
+    ("delivery", &[]),
     ("error", &[]),
 ];
 

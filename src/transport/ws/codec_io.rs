@@ -20,12 +20,12 @@ use tokio::io::ReadBuf;
 use tokio::time::Instant;
 use tokio::time::Sleep;
 
+use crate::domain::delivery::Outbox;
 use crate::domain::memory::FREE;
 use crate::domain::memory::Reservation;
 use crate::domain::quota::Owner;
 use crate::domain::quota::Quota;
 use crate::domain::rate::Rate;
-use crate::domain::realtime::Outbox;
 use crate::transport::ws::encode;
 use crate::transport::ws::incoming::Incoming;
 use crate::transport::ws::liveness::Liveness;

@@ -21,10 +21,10 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_util::task::TaskTracker;
 
+use crate::domain::delivery::Closing;
+use crate::domain::delivery::Outbox;
 use crate::domain::quota::Owner;
 use crate::domain::quota::Quota;
-use crate::domain::realtime::Closing;
-use crate::domain::realtime::Outbox;
 use crate::transport::ws::codec_io::CodecIo;
 use crate::transport::ws::codec_io::Stop;
 use crate::transport::ws::encode;

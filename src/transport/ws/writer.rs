@@ -17,9 +17,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 use tokio::time::timeout_at;
 
-use crate::domain::realtime::Batch;
-use crate::domain::realtime::Closing;
-use crate::domain::realtime::Outbox;
+use crate::domain::delivery::Batch;
+use crate::domain::delivery::Closing;
+use crate::domain::delivery::Outbox;
 use crate::transport::minimum_rate::MinimumRate;
 use crate::transport::minimum_rate::STALL_MAX;
 use crate::transport::ws::encode;

@@ -26,8 +26,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::domain::admission::Progress;
-use crate::domain::realtime::Closing;
-use crate::domain::realtime::Outbox;
+use crate::domain::delivery::Closing;
+use crate::domain::delivery::Outbox;
 use crate::transport::ws::coalesce;
 use crate::transport::ws::coalesce::GATHER_MAX;
 use crate::transport::ws::liveness::Liveness;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::domain::realtime::AckPoint;
+use crate::domain::subscriptions::AckPoint;
 
 /// Token bucket of acknowledgement pings: one per `PAUSE`, with a burst of `SAVED_UP_MAX`. Events
 /// that were sent between two pings may be sent again after a lost connection. At the pace of a

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::domain::Error;
 use crate::domain::items::Counts;
 use crate::domain::items::JsonText;
-use crate::domain::realtime::Notification;
+use crate::domain::subscriptions::Notification;
 use crate::transport::error;
 use crate::transport::error::codes;
 use crate::transport::ws::directus::auth_state::Reason;

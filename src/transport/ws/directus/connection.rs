@@ -12,16 +12,16 @@ use crate::domain::auth::Credential;
 use crate::domain::auth::Identity;
 use crate::domain::auth::Login;
 use crate::domain::auth::Mode;
+use crate::domain::delivery::ByteBudget;
 use crate::domain::items::Answer;
 use crate::domain::items::Which;
 use crate::domain::items::Written;
 use crate::domain::memory::Reservation;
 use crate::domain::quota::Owner;
-use crate::domain::realtime;
-use crate::domain::realtime::ByteBudget;
-use crate::domain::realtime::FrameEncoder;
-use crate::domain::realtime::Peer;
-use crate::domain::realtime::typing::Watch;
+use crate::domain::subscriptions;
+use crate::domain::subscriptions::FrameEncoder;
+use crate::domain::subscriptions::Peer;
+use crate::domain::subscriptions::typing::Watch;
 use crate::model::Actor;
 use crate::model::Collection;
 use crate::model::collection::CollectionKind;
@@ -239,7 +239,7 @@ impl Connection {
         else {
             return Some(answers::invalid_collection("subscribe", frame.uid.as_ref()));
         };
-        let subscribe = realtime::Subscribe {
+        let subscribe = subscriptions::Subscribe {
             collection,
             event: frame.event,
             item: frame.item,

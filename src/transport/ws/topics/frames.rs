@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::Map;
 use serde_json::Value as Json;
 
-use crate::domain::realtime::topics::Topic;
+use crate::domain::subscriptions::topics::Topic;
 use crate::text::json;
 use crate::text::json::Unfit;
 use crate::transport::lone_surrogates;

@@ -22,10 +22,10 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::domain::Error;
+use crate::domain::delivery::ByteBudget;
+use crate::domain::delivery::Closing;
+use crate::domain::delivery::Outbox;
 use crate::domain::memory::Reservation;
-use crate::domain::realtime::ByteBudget;
-use crate::domain::realtime::Closing;
-use crate::domain::realtime::Outbox;
 use crate::transport::ws::context::Context;
 use crate::transport::ws::directus::ack_tracker::AckTracker;
 use crate::transport::ws::directus::ack_tracker::PingKind;

@@ -7,7 +7,7 @@ mod tests;
 
 use serde_json::Value as Json;
 
-use crate::domain::realtime::Resume;
+use crate::domain::subscriptions::Resume;
 use crate::model::EventAction;
 use crate::transport::ws::directus::auth::Auth;
 use crate::transport::ws::directus::fields::Fields;

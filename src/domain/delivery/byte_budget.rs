@@ -1,0 +1,154 @@
+//! A byte budget for frames that clients have yet to read, with back-pressure.
+//!
+//! A client that does not read its events is disconnected, since it cannot be made to read. Answers
+//! apply back-pressure instead: while too many are unread, the client's further requests wait.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use crate::domain::delivery::outbox::FRAME_OVERHEAD;
+
+/// A byte budget for frames that have not been written yet, counted as in the outbox. Clones share
+/// the count.
+#[derive(Debug, Clone)]
+pub struct ByteBudget {
+    unread: Arc<Unread>,
+    bytes_max: usize,
+}
+
+#[derive(Debug, Default)]
+struct Unread {
+    bytes: AtomicUsize,
+    less: Notify,
+    /// The budget that this one is a part of: these bytes count towards it as well.
+    all: Option<ByteBudget>,
+}
+
+impl ByteBudget {
+    /// Creates a budget of `bytes_max` bytes.
+    #[must_use]
+    pub fn new(bytes_max: usize) -> Self {
+        Self { unread: Arc::default(), bytes_max }
+    }
+
+    /// Creates a budget of `bytes_max` bytes within this one: its frames count towards both.
+    #[must_use]
+    pub fn part(&self, bytes_max: usize) -> Self {
+        let unread = Unread { all: Some(self.clone()), ..Unread::default() };
+        Self { unread: Arc::new(unread), bytes_max }
+    }
+
+    /// Returns the number of unread bytes.
+    pub(in crate::domain) fn bytes(&self) -> usize {
+        self.unread.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Returns the limit, in bytes.
+    pub(in crate::domain) const fn bytes_max(&self) -> usize {
+        self.bytes_max
+    }
+
+    /// Counts a frame until its writer drops it.
+    #[must_use]
+    pub fn count(&self, frame: Bytes) -> Bytes {
+        self.unread.add(frame.len() + FRAME_OVERHEAD);
+        Bytes::from_owner(Counted { frame, unread: Arc::clone(&self.unread) })
+    }
+
+    /// Returns whether the budget allows another frame.
+    #[must_use]
+    pub fn has_capacity(&self) -> bool {
+        self.unread.bytes.load(Ordering::Relaxed) < self.bytes_max
+    }
+
+    /// Waits until a frame was released. The caller then checks [`ByteBudget::has_capacity`] again.
+    pub async fn less(&self) {
+        self.unread.less.notified().await;
+    }
+}
+
+impl Unread {
+    fn add(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        if let Some(all) = &self.all {
+            all.unread.add(bytes);
+        }
+    }
+
+    fn take(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.less.notify_one();
+        if let Some(all) = &self.all {
+            all.unread.take(bytes);
+        }
+    }
+}
+
+struct Counted {
+    frame: Bytes,
+    unread: Arc<Unread>,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.frame
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.unread.take(self.frame.len() + FRAME_OVERHEAD);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn frames_are_counted_until_they_are_dropped() {
+        let budget = ByteBudget::new(4 + 2 * FRAME_OVERHEAD);
+
+        let first = budget.count(Bytes::from_static(b"abc"));
+        assert!(budget.has_capacity());
+        let second = budget.count(Bytes::from_static(b"d"));
+        assert!(!budget.has_capacity());
+        assert_eq!(first, "abc");
+
+        drop(first);
+
+        assert!(budget.has_capacity());
+        drop(second);
+    }
+
+    #[test]
+    fn a_partial_budget_also_counts_for_its_parent() {
+        let all = ByteBudget::new(3 + FRAME_OVERHEAD);
+        let (one, other) = (all.part(1000), all.part(1000));
+
+        let first = one.count(Bytes::from_static(b"abc"));
+        let second = other.count(Bytes::from_static(b"d"));
+
+        assert_eq!(all.bytes(), one.bytes() + other.bytes());
+        drop(first);
+        assert!(one.has_capacity() && all.has_capacity());
+        drop(second);
+        assert_eq!(all.bytes(), 0);
+    }
+
+    #[test]
+    fn a_release_before_the_wait_is_not_lost() {
+        let budget = ByteBudget::new(1);
+        assert!(budget.less().now_or_never().is_none());
+
+        drop(budget.count(Bytes::from_static(b"abc")));
+
+        assert!(budget.less().now_or_never().is_some());
+    }
+}

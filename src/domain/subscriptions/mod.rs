@@ -1,0 +1,39 @@
+//! Realtime subscriptions: a snapshot first, then events, each exactly once and in order.
+//!
+//! The hub keeps the connections and passes each event to the views. A view matches and encodes an
+//! event once for all subscriptions with the same query. The encoder of the transport encodes
+//! notifications as frames, and `delivery` sends them. `replay` delivers missed events from the log
+//! through the same views. `topics` replace subscriptions for nuxt-ws clients; `typing` is the
+//! typing indicator.
+
+mod backlog_limit;
+mod cursor;
+mod event_pump;
+pub mod hub;
+mod limits;
+pub mod notification;
+pub mod peer;
+mod reauthorize;
+mod recovery;
+mod reorder_buffer;
+mod replay;
+mod request;
+mod state;
+pub mod subscribe;
+mod subscription;
+pub mod topics;
+pub mod typing;
+pub mod view;
+mod view_index;
+mod view_queue;
+
+pub use event_pump::run;
+pub use hub::Hub;
+pub use notification::FrameEncoder;
+pub use notification::Notification;
+pub use peer::AckPoint;
+pub use peer::Peer;
+pub use subscribe::Resume;
+pub use subscribe::Subscribe;
+pub use topics::Topics;
+pub use typing::Typing;

@@ -1,0 +1,321 @@
+//! The index of views, by collection, by subject and by field values.
+//!
+//! An event is offered to the views that are indexed by its own values, and to the views without an
+//! index key. Many subscriptions to different items, such as an account's own messages, thus cost
+//! an event little.
+
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::hash::Hash;
+use std::hash::Hasher;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::domain::Error;
+use crate::domain::admission::Admission;
+use crate::domain::client_quota::ClientPermit;
+use crate::domain::client_quota::ClientQuota;
+use crate::domain::delivery::ByteBudget;
+use crate::domain::quota::Owner;
+use crate::domain::quota::Quota;
+use crate::domain::subscriptions::subscription::Subscription;
+use crate::domain::subscriptions::view::Cost;
+use crate::domain::subscriptions::view::DeliveryClass;
+use crate::domain::subscriptions::view::Subject;
+use crate::domain::subscriptions::view::View;
+use crate::domain::subscriptions::view::ViewContext;
+use crate::model::Actor;
+use crate::model::Collection;
+use crate::model::Event;
+use crate::model::EventAction;
+use crate::model::Field;
+use crate::model::Value;
+use crate::query::Anchor;
+
+/// All views of this process.
+pub(super) struct ViewIndex {
+    views: RwLock<HashMap<&'static Collection, CollectionViews>>,
+    context: ViewContext,
+    /// The quota for the costs of views, by account and address.
+    costs: Arc<ClientQuota>,
+    /// The time budget of the views that are delivered together.
+    time: Arc<Quota>,
+    /// Limits the concurrent evaluation of costly views.
+    turns: Arc<Semaphore>,
+    admission: Arc<Admission>,
+}
+
+/// The maximum cost of a view that is not evaluated on a blocking thread.
+const COST_MAX: usize = 256;
+/// The base cost of a view.
+const COST_OF_VIEW: usize = 4;
+/// The additional cost of a view that queries the database for each event.
+const COST_OF_READING: usize = 128;
+/// The total cost budget of the views without an index key. Bounds the matching of an event to
+/// about 50 ms, for the longest texts and the costliest filters.
+const COST_OF_ALL_MAX: usize = 64 * 1024;
+/// The number of costly views that are evaluated at the same time.
+const TURNS: usize = 1;
+
+/// The views on one collection.
+#[derive(Default)]
+struct CollectionViews {
+    all: HashSet<BySubject>,
+    /// The views without an index key, which any row may match.
+    open: Vec<Arc<View>>,
+    /// The other views, by field and value: a matching row has at least one of the values.
+    anchored: HashMap<&'static Field, HashMap<Value, Vec<Arc<View>>>>,
+}
+
+/// Whether an exhausted quota of an account or address prevents a view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Charge {
+    /// Yes: a subscription begins, or its connection has changed its account.
+    Bounded,
+    /// No: changed permissions give a running subscription another view.
+    Anyway,
+}
+
+/// A view that is compared and hashed by its subject.
+struct BySubject(Arc<View>);
+
+impl ViewIndex {
+    /// Creates an index without views. `frame_bytes_max` limits frames, `unsent` counts them, and
+    /// an account may have `queries_max` of the cheapest views.
+    pub(super) fn new(
+        frame_bytes_max: usize,
+        unsent: ByteBudget,
+        queries_max: usize,
+        admission: Arc<Admission>,
+    ) -> Self {
+        let (queues, stopping) = (TaskTracker::new(), CancellationToken::new());
+        Self {
+            views: RwLock::default(),
+            context: ViewContext { frame_bytes_max, unsent, queues, stopping },
+            costs: ClientQuota::new(queries_max.saturating_mul(COST_OF_VIEW)),
+            time: Quota::new(usize::MAX, COST_OF_ALL_MAX),
+            turns: Arc::new(Semaphore::new(TURNS)),
+            admission,
+        }
+    }
+
+    /// Moves a subscription to the view of a subject, unless it has ended. `begin` receives the
+    /// view and whether it is another one, and runs before any event can reach the subscription.
+    ///
+    /// # Errors
+    /// [`Error::LimitExceeded`] if the view does not exist yet and the quota of the account or its
+    /// address is exhausted. The subscription is in no view then.
+    pub(super) fn enter(
+        &self,
+        subscription: &Arc<Subscription>,
+        subject: Subject,
+        bound: Charge,
+        begin: impl FnOnce(&Arc<View>, bool),
+    ) -> Result<(), Error> {
+        let mut current = subscription.view.lock();
+        if subscription.is_closed() {
+            return Ok(());
+        }
+        if let Some(view) = current.as_ref().filter(|view| view.subject == subject) {
+            begin(view, false);
+            return Ok(());
+        }
+        self.take_out(current.take(), subscription);
+        let mut views = self.views.write();
+        let views_of_collection = views.entry(subject.collection).or_default();
+        let view = if let Some(BySubject(view)) = views_of_collection.all.get(&subject) {
+            Arc::clone(view)
+        } else {
+            let actor = Arc::clone(&subscription.connection.identity.lock().actor);
+            let (class, permit) = self.class(&subject, &actor, bound)?;
+            let is_anchored = anchors(&subject).is_some();
+            let view = View::new(subject, is_anchored, class, permit, &self.context);
+            views_of_collection.add(&view);
+            view
+        };
+        view.add(Arc::clone(subscription), || begin(&view, true));
+        if !view.is_anchored {
+            self.admission.followers().add(view.subject.collection);
+        }
+        *current = Some(view);
+        Ok(())
+    }
+
+    /// Blocks the evaluation of costly views until the returned permit is dropped.
+    pub(super) async fn hold_costly(&self) -> impl Sized + use<> {
+        Arc::clone(&self.turns)
+            .acquire_many_owned(u32::try_from(TURNS).expect("the number of turns is small"))
+            .await
+    }
+
+    /// Returns the delivery class of a view on a subject, and its permit from the quota of the
+    /// actor that first needs it. Beyond the shared time budget, a view gets a queue of its own: it
+    /// may lag without delaying the others.
+    fn class(
+        &self,
+        subject: &Subject,
+        actor: &Actor,
+        bound: Charge,
+    ) -> Result<(DeliveryClass, Option<ClientPermit>), Error> {
+        let Cost { reads, cost } = subject.cost_of_event();
+        let counted = cost.min(COST_MAX) + COST_OF_VIEW + if reads { COST_OF_READING } else { 0 };
+        let permit = match bound {
+            Charge::Anyway => self.costs.take_anyway(actor, counted),
+            Charge::Bounded => Some(self.costs.take(actor, counted).map_err(|exceeded| {
+                Error::LimitExceeded(format!(
+                    "{} may subscribe with at most {} different queries at a time, and a costly \
+                     query counts as several (WEBSOCKETS_USER_QUERIES_MAX): unsubscribe from some \
+                     first, or subscribe with the same query",
+                    exceeded.clients(),
+                    self.costs.most(exceeded) / COST_OF_VIEW
+                ))
+            })?),
+        };
+        let class = if cost > COST_MAX {
+            DeliveryClass::Costly(Arc::clone(&self.turns))
+        } else if reads {
+            DeliveryClass::Queued
+        } else {
+            let cost = cost + COST_OF_VIEW;
+            // An indexed view is evaluated only for events that have its values.
+            let of_all = if anchors(subject).is_some() { 0 } else { cost };
+            self.time
+                .take(Owner::of(actor), 0, of_all)
+                .map_or(DeliveryClass::Queued, DeliveryClass::Shared)
+        };
+        Ok((class, permit))
+    }
+
+    /// Removes a subscription from its view.
+    pub(super) fn leave(&self, subscription: &Subscription) {
+        let view = subscription.view.lock().take();
+        self.take_out(view, subscription);
+    }
+
+    fn take_out(&self, view: Option<Arc<View>>, subscription: &Subscription) {
+        if let Some(view) = view {
+            // Under the lock, so that no subscription enters a view that is being removed.
+            let mut views = self.views.write();
+            if !view.is_anchored {
+                self.admission.followers().remove(view.subject.collection);
+            }
+            if view.remove(subscription) {
+                drop_from(&mut views, &view);
+            }
+        }
+    }
+
+    /// Drops all views and waits for their tasks.
+    pub(super) async fn finish(&self) {
+        self.views.write().clear();
+        self.context.stopping.cancel();
+        self.context.queues.close();
+        self.context.queues.wait().await;
+    }
+
+    /// Returns the views that an event may match.
+    pub(super) fn of(&self, event: &Event) -> Vec<Arc<View>> {
+        self.views
+            .read()
+            .get(event.collection)
+            .map_or_else(Vec::new, |views_of_collection| views_of_collection.of(event))
+    }
+}
+
+fn drop_from(views: &mut HashMap<&'static Collection, CollectionViews>, view: &Arc<View>) {
+    if let Some(views_of_collection) = views.get_mut(view.subject.collection) {
+        views_of_collection.remove(view);
+    }
+}
+
+impl CollectionViews {
+    fn add(&mut self, view: &Arc<View>) {
+        self.all.insert(BySubject(Arc::clone(view)));
+        match anchors(&view.subject) {
+            None => self.open.push(Arc::clone(view)),
+            Some(anchors) => {
+                for (field, value) in anchors {
+                    let values = self.anchored.entry(field).or_default();
+                    values.entry(value).or_default().push(Arc::clone(view));
+                }
+            }
+        }
+    }
+
+    /// Removes a view. A newer view on the same subject stays.
+    fn remove(&mut self, view: &Arc<View>) {
+        let other = |there: &Arc<View>| !Arc::ptr_eq(there, view);
+        if self.all.get(&view.subject).is_none_or(|BySubject(there)| other(there)) {
+            return;
+        }
+        self.all.remove(&view.subject);
+        let Some(anchors) = anchors(&view.subject) else {
+            return self.open.retain(other);
+        };
+        for (field, value) in anchors {
+            let Some(values) = self.anchored.get_mut(field) else { continue };
+            if let Some(views) = values.get_mut(&value) {
+                views.retain(other);
+                if views.is_empty() {
+                    values.remove(&value);
+                }
+            }
+            if values.is_empty() {
+                self.anchored.remove(field);
+            }
+        }
+    }
+
+    fn of(&self, event: &Event) -> Vec<Arc<View>> {
+        if event.action == EventAction::Delete {
+            // Deletes ignore the filters of queries, so the index does not apply.
+            return self.all.iter().map(|BySubject(view)| Arc::clone(view)).collect();
+        }
+        let mut views = self.open.clone();
+        for (field, values) in &self.anchored {
+            // Old values count as well: the row may leave a view.
+            let rows = event.changes.iter().flat_map(|change| [&change.before, &change.after]);
+            let found = rows.flatten().filter_map(|row| values.get(&row[field]));
+            views.extend(found.flatten().cloned());
+        }
+        // A view may be found by several values.
+        views.sort_unstable_by_key(Arc::as_ptr);
+        views.dedup_by(|one, other| Arc::ptr_eq(one, other));
+        views
+    }
+}
+
+/// Returns index keys of a subject: each row that it shows or showed has at least one of them.
+fn anchors(subject: &Subject) -> Option<Vec<Anchor>> {
+    if let Some(key) = subject.item {
+        return Some(vec![(subject.collection.key(), key.into())]);
+    }
+    let of_filter = subject.plan.select.filter.anchors();
+    let of_scope = subject.plan.projection.scope().filter().anchors();
+    [of_filter, of_scope].into_iter().flatten().min_by_key(Vec::len)
+}
+
+impl Borrow<Subject> for BySubject {
+    fn borrow(&self) -> &Subject {
+        &self.0.subject
+    }
+}
+
+impl Hash for BySubject {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.0.subject.hash(hasher);
+    }
+}
+
+impl PartialEq for BySubject {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.subject == other.0.subject
+    }
+}
+
+impl Eq for BySubject {}
