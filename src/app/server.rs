@@ -1,10 +1,13 @@
 //! The HTTP server, from its start to the end of its last request.
 
 use std::convert::Infallible;
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body_util::combinators::BoxBody;
 use hyper::body::Body as _;
 use hyper::body::Incoming;
 use hyper::http;
@@ -30,6 +33,7 @@ use crate::app::acceptor::Acceptor;
 use crate::app::acceptor::Gate;
 use crate::app::answer::Answer;
 use crate::app::connection::Connection;
+use crate::app::exchanges::Exchanges;
 use crate::app::remainder::Remainder;
 use crate::transport::ws::TryWrite;
 
@@ -151,35 +155,7 @@ async fn serve<E>(
         if request.version() == Version::HTTP_11 {
             request.extensions_mut().insert(socket.clone());
         }
-        let exchange = counted.begin();
-        let has_body = !request.body().is_end_stream();
-        // The body would precede the first frame of the socket.
-        let refused = has_body.then(|| request.extensions_mut().remove::<OnUpgrade>()).flatten();
-        let mut request = Request::from((request, local.clone(), remote.clone(), Scheme::HTTP));
-        let remainder = has_body.then(|| Remainder::share(&mut request));
-        let (shared, counted) = (Arc::clone(&answering), counted.clone());
-        async move {
-            // Back-pressure: no request is handled before the previous response has been written.
-            counted.written().await;
-            let response = shared.endpoint.get_response(request).await;
-            let (mut head, body) = http::Response::from(response).into_parts();
-            let was_read = match remainder {
-                Some(remainder) => remainder.drain().await,
-                None => true,
-            };
-            if !was_read {
-                counted.leave_unread(refused);
-                head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
-            } else if head.status == StatusCode::SWITCHING_PROTOCOLS {
-                counted.upgrade();
-            } else if shared.gate.has_shut() {
-                // Tells the client not to send the next request on this connection.
-                head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            counted.hand_on();
-            let answer = Answer::new(body, exchange);
-            Ok::<_, Infallible>(http::Response::from_parts(head, answer))
-        }
+        respond(Arc::clone(&answering), counted.clone(), request, &local, &remote)
     });
     let mut builder = http1::Builder::new();
     builder.max_buf_size(shared.head_bytes_max).header_read_timeout(None);
@@ -212,6 +188,46 @@ async fn serve<E>(
     tokio::select! {
         () = end => {}
         () = shared.cut_off.cancelled() => {}
+    }
+}
+
+/// Handles one request and returns its response. The request is counted at once.
+fn respond<E>(
+    shared: Arc<Shared<E>>,
+    exchanges: Exchanges,
+    mut request: http::Request<Incoming>,
+    local: &LocalAddr,
+    remote: &RemoteAddr,
+) -> impl Future<Output = Result<http::Response<Answer<BoxBody<Bytes, io::Error>>>, Infallible>> + use<E>
+where
+    E: Endpoint<Output = Response> + 'static,
+{
+    let exchange = exchanges.begin();
+    let has_body = !request.body().is_end_stream();
+    // The body would precede the first frame of the socket.
+    let refused = has_body.then(|| request.extensions_mut().remove::<OnUpgrade>()).flatten();
+    let mut request = Request::from((request, local.clone(), remote.clone(), Scheme::HTTP));
+    let remainder = has_body.then(|| Remainder::share(&mut request));
+    async move {
+        // Back-pressure: no request is handled before the previous response has been written.
+        exchanges.written().await;
+        let response = shared.endpoint.get_response(request).await;
+        let (mut head, body) = http::Response::from(response).into_parts();
+        let was_read = match remainder {
+            Some(remainder) => remainder.drain().await,
+            None => true,
+        };
+        if !was_read {
+            exchanges.leave_unread(refused);
+            head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        } else if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            exchanges.upgrade();
+        } else if shared.gate.has_shut() {
+            // Tells the client not to send the next request on this connection.
+            head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        exchanges.hand_on();
+        Ok(http::Response::from_parts(head, Answer::new(body, exchange)))
     }
 }
 
