@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
 use sqlx::Row as _;
-use sqlx::SqliteConnection;
+use sqlx::SqlitePool;
 
 use crate::clock::Timestamp;
 use crate::model::Event;
@@ -27,7 +27,7 @@ pub(super) struct Log {
     /// The unique secret of this database.
     seed: String,
     /// The offset and date of the last event.
-    pub(super) head: Arc<Mutex<Place>>,
+    head: Arc<Mutex<Place>>,
     /// The smallest offset after which the log is complete.
     floor: AtomicI64,
     /// Offsets of consumers that read the log at their own pace. Unread events are kept.
@@ -53,22 +53,18 @@ pub struct Retention {
 }
 
 impl Log {
-    pub(super) async fn open(connection: &mut SqliteConnection) -> Result<Self, StoreError> {
+    pub(super) async fn open(
+        reserved: &SqlitePool,
+        head: Arc<Mutex<Place>>,
+    ) -> Result<Self, StoreError> {
         let row = sqlx::query(
             "select (select seed from chinwag_database), \
-             (select value from chinwag_counters where name = 'log_floor'), \
-             (select value from chinwag_counters where name = 'seq'), \
-             (select date_created from event_log order by seq desc limit 1)",
+             (select value from chinwag_counters where name = 'log_floor')",
         )
-        .fetch_one(connection)
+        .fetch_one(reserved)
         .await?;
-        let at = Timestamp::from_millis(row.try_get::<Option<i64>, _>(3)?.unwrap_or(0));
-        Ok(Self {
-            seed: row.try_get(0)?,
-            floor: AtomicI64::new(row.try_get(1)?),
-            head: Arc::new(Mutex::new(Place { seq: row.try_get(2)?, at })),
-            holds: Mutex::default(),
-        })
+        let (seed, floor) = (row.try_get(0)?, AtomicI64::new(row.try_get(1)?));
+        Ok(Self { seed, head, floor, holds: Mutex::default() })
     }
 }
 
@@ -149,7 +145,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::write`].
-    pub async fn shorten_log(&self, retention: Retention) -> Result<bool, StoreError> {
+    pub async fn truncate_log(&self, retention: Retention) -> Result<bool, StoreError> {
         let log = self.log();
         let floor = log.floor.load(Ordering::Acquire);
         let held = log.holds.lock().values().copied().min().unwrap_or(i64::MAX);

@@ -31,6 +31,8 @@ use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::aggregate_value;
 use crate::store::compile;
+use crate::store::recent::BYTES_MAX;
+use crate::store::recent::ROWS_MAX;
 use crate::store::recent::RecentMessages;
 use crate::store::rows;
 use crate::store::search;
@@ -286,16 +288,14 @@ pub(super) async fn read_some(
     Ok((rows, false))
 }
 
-/// Loads the cache of the newest messages: up to `limit` messages, and `about` bytes of text.
+/// Loads the cache of the newest messages.
 pub(super) async fn read_newest(
     connection: &mut SqliteConnection,
-    limit: usize,
-    about: usize,
 ) -> Result<RecentMessages, StoreError> {
-    let statement = compile::rows(&schema::MESSAGES, &Select::newest(limit), None);
-    let budget = about.into();
+    let statement = compile::rows(&schema::MESSAGES, &Select::newest(ROWS_MAX), None);
+    let budget = BYTES_MAX.into();
     let (rows, is_cut) = fetch_some(connection, &schema::MESSAGES, statement, 0, budget).await?;
-    let whole = !is_cut && rows.len() < limit;
+    let whole = !is_cut && rows.len() < ROWS_MAX;
     let missing = greatest_key_but(connection, &rows).await?;
     Ok(RecentMessages::of(rows, whole, missing))
 }

@@ -32,12 +32,8 @@ use crate::store::lock::Lock;
 use crate::store::log::Log;
 use crate::store::maintenance::Maintenance;
 use crate::store::migrate;
-use crate::store::read;
 use crate::store::readers::ReadPool;
-use crate::store::recent::BYTES_MAX;
-use crate::store::recent::ROWS_MAX;
 use crate::store::recent::RecentMessages;
-use crate::store::search::Indexer;
 use crate::store::search::Purges;
 use crate::store::wal::Wal;
 use crate::store::write::Committed;
@@ -45,10 +41,7 @@ use crate::store::write::FlowKey;
 use crate::store::write::IdempotencyKey;
 use crate::store::write::Outcome;
 use crate::store::write::Write;
-use crate::store::writer::Bounds;
 use crate::store::writer::Queue;
-use crate::store::writer::State;
-use crate::store::writer::Step;
 use crate::store::writer::Work;
 use crate::store::writer::Writer;
 
@@ -61,7 +54,6 @@ pub struct Store {
     /// Connections for the service's own reads, so that client queries cannot delay these.
     reserved: SqlitePool,
     recent: Arc<RecentMessages>,
-    position: Arc<AtomicI64>,
     log: Log,
     indexed: Arc<AtomicI64>,
     purges: Purges,
@@ -102,47 +94,21 @@ impl Store {
             writing.connect().await?
         };
         migrate::run(&mut connection).await?;
-        let state = State::load(&mut connection).await?;
-        let last = state.counters.seq();
-        let reading = options.clone().pragma("query_only", "on");
-        let readers =
-            ReadPool::new(reading.clone(), config.readers, config.query_timeout, PATIENCE);
+        let writer = Writer::open(connection, writing, config, committed).await?;
+        let reading = options.pragma("query_only", "on");
         let reserved = SqlitePoolOptions::new()
             .max_connections(2)
             .acquire_timeout(PATIENCE)
-            .connect_lazy_with(reading);
+            .connect_lazy_with(reading.clone());
         let (queue, jobs) = Queue::new(config.write_queue_max, config.write_queue_bytes_max);
-        let recent = Arc::new(read::read_newest(&mut connection, ROWS_MAX, BYTES_MAX).await?);
-        let position = Arc::new(AtomicI64::new(last));
-        let log = Log::open(&mut connection).await?;
-        let follower = Indexer::new(&mut connection, &writing, last).await?;
-        let (indexed, purges) = (follower.seq(), follower.purges());
-        let wal = Arc::new(Wal::of(config));
-        let writer = Writer {
-            options: writing,
-            connection: Some(connection),
-            state,
-            recent: Arc::clone(&recent),
-            position: Arc::clone(&position),
-            head: Arc::clone(&log.head),
-            committed,
-            batch_max: config.write_batch_max,
-            bounds: Bounds {
-                mutation_bytes_max: config.mutation_bytes_max,
-                step: Step { rows: config.step_rows_max, bytes: config.step_bytes_max },
-            },
-            indexer: follower,
-            wal: Arc::clone(&wal),
-        };
         Ok(Self {
-            readers,
+            readers: ReadPool::new(reading, config.readers, config.query_timeout, PATIENCE),
+            log: Log::open(&reserved, Arc::clone(&writer.head)).await?,
             reserved,
-            recent,
-            position,
-            log,
-            indexed,
-            purges,
-            wal,
+            recent: Arc::clone(&writer.recent),
+            indexed: writer.indexer.seq(),
+            purges: writer.indexer.purges(),
+            wal: Arc::clone(&writer.wal),
             checking: tokio::sync::Mutex::default(),
             queue: Mutex::new(Some(queue)),
             queue_jobs_max: config.write_queue_max,
@@ -157,7 +123,7 @@ impl Store {
     /// Returns the offset of the last committed event. It covers every acknowledged write.
     #[must_use]
     pub fn position(&self) -> i64 {
-        self.position.load(Ordering::Acquire)
+        self.head().seq
     }
 
     /// Returns the offset of the last event in the search index, at most [`Store::position`]. Later

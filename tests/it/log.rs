@@ -65,7 +65,7 @@ async fn indexed(store: &Store) {
 /// Truncates the log as far as possible, and returns the first event that is left.
 async fn shortened(store: &Store, retention: Retention) -> i64 {
     indexed(store).await;
-    while store.shorten_log(retention).await.unwrap() {}
+    while store.truncate_log(retention).await.unwrap() {}
     let head = store.head().seq;
     let mut before = head;
     while before > 0 && store.events(before - 1, head, 1).await.is_ok() {
@@ -107,7 +107,7 @@ async fn the_log_is_truncated_by_count_and_age_but_never_emptied() {
 
     indexed(&store).await;
     // Each call drops a chunk, so that other writes do not wait for all of it.
-    assert!(store.shorten_log(keeping(100)).await.unwrap());
+    assert!(store.truncate_log(keeping(100)).await.unwrap());
     assert!(matches!(store.events(0, 1200, ALL).await, Err(StoreError::Forgotten)));
     assert_eq!(store.events(500, 1200, ALL).await.unwrap().events.len(), 700);
     assert_eq!(shortened(&store, keeping(100)).await, 1101);

@@ -67,7 +67,7 @@ async fn come_and_go(store: &Store) {
         }
     })
     .await;
-    while store.shorten_log(Retention { since: None, events_max: Some(1) }).await.unwrap() {}
+    while store.truncate_log(Retention { since: None, events_max: Some(1) }).await.unwrap() {}
 }
 
 async fn integrity(config: &StoreConfig) -> String {

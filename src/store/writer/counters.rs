@@ -9,6 +9,7 @@ use sqlx::SqliteConnection;
 
 use crate::clock::Timestamp;
 use crate::model::Collection;
+use crate::model::Place;
 use crate::model::schema::MESSAGES;
 use crate::model::schema::PERMISSIONS;
 use crate::store::StoreError;
@@ -16,7 +17,7 @@ use crate::store::writer::dates;
 
 /// The last numbers assigned.
 #[derive(Debug, Clone)]
-pub(in crate::store) struct Counters {
+pub(super) struct Counters {
     pub(super) seq: i64,
     /// The date of the last event.
     last: Timestamp,
@@ -35,9 +36,7 @@ struct Count {
 
 impl Counters {
     /// Reads the counters.
-    pub(in crate::store) async fn load(
-        connection: &mut SqliteConnection,
-    ) -> Result<Self, StoreError> {
+    pub(super) async fn load(connection: &mut SqliteConnection) -> Result<Self, StoreError> {
         let row = sqlx::query(
             "select (select value from chinwag_counters where name = 'seq'), \
              (select value from chinwag_counters where name = 'messages'), \
@@ -57,8 +56,13 @@ impl Counters {
     }
 
     /// Returns the offset of the last event.
-    pub(in crate::store) const fn seq(&self) -> i64 {
+    pub(super) const fn seq(&self) -> i64 {
         self.seq
+    }
+
+    /// Returns the offset and date of the last event.
+    pub(super) const fn head(&self) -> Place {
+        Place { seq: self.seq, at: self.last }
     }
 
     /// Saves the counters, in the transaction that used them.

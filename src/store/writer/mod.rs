@@ -24,8 +24,6 @@ mod steps;
 
 use std::iter;
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
-use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
 use sqlx::ConnectOptions;
@@ -34,9 +32,11 @@ use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteConnectOptions;
 use tokio::sync::mpsc;
 
+use crate::config::StoreConfig;
 use crate::model::Place;
 use crate::store::StoreError;
 use crate::store::maintenance::Maintenance;
+use crate::store::read;
 use crate::store::recent::RecentMessages;
 use crate::store::search::Indexer;
 use crate::store::wal::Wal;
@@ -45,7 +45,7 @@ use crate::store::write::IdempotencyKey;
 use crate::store::write::Outcome;
 use crate::store::write::Write;
 use crate::store::writer::batch::Batch;
-pub(super) use crate::store::writer::batch::Bounds;
+use crate::store::writer::batch::Bounds;
 use crate::store::writer::batch::Ran;
 pub(super) use crate::store::writer::batch::Step;
 use crate::store::writer::counters::Counters;
@@ -98,14 +98,14 @@ enum BatchMode {
 
 /// The in-memory copy of the service's own tables that each transaction needs.
 #[derive(Debug, Clone)]
-pub(super) struct State {
-    pub(super) counters: Counters,
-    pub(super) deletions: Deletions,
+struct State {
+    counters: Counters,
+    deletions: Deletions,
 }
 
 impl State {
     /// Reads the tables.
-    pub(super) async fn load(connection: &mut SqliteConnection) -> Result<Self, StoreError> {
+    async fn load(connection: &mut SqliteConnection) -> Result<Self, StoreError> {
         let counters = Counters::load(connection).await?;
         Ok(Self { counters, deletions: Deletions::load(connection).await? })
     }
@@ -113,19 +113,17 @@ impl State {
 
 /// The state of the writer's task.
 pub(super) struct Writer {
-    pub(super) options: SqliteConnectOptions,
+    options: SqliteConnectOptions,
     /// `None` after a failure of the database: the state of the connection is unknown then, so the
     /// next batch opens a new one.
-    pub(super) connection: Option<SqliteConnection>,
-    pub(super) state: State,
+    connection: Option<SqliteConnection>,
+    state: State,
     pub(super) recent: Arc<RecentMessages>,
-    /// The offset of the last committed event.
-    pub(super) position: Arc<AtomicI64>,
     /// The offset and date of the last committed event.
     pub(super) head: Arc<Mutex<Place>>,
-    pub(super) committed: mpsc::Sender<Committed>,
-    pub(super) batch_max: usize,
-    pub(super) bounds: Bounds,
+    committed: mpsc::Sender<Committed>,
+    batch_max: usize,
+    bounds: Bounds,
     /// Updates the search index while there is nothing to commit.
     pub(super) indexer: Indexer,
     /// Receives requests to truncate the write-ahead log.
@@ -133,6 +131,32 @@ pub(super) struct Writer {
 }
 
 impl Writer {
+    /// Loads the state of a migrated database. `options` open further connections to it.
+    pub(super) async fn open(
+        mut connection: SqliteConnection,
+        options: SqliteConnectOptions,
+        config: &StoreConfig,
+        committed: mpsc::Sender<Committed>,
+    ) -> Result<Self, StoreError> {
+        let state = State::load(&mut connection).await?;
+        let head = state.counters.head();
+        Ok(Self {
+            recent: Arc::new(read::read_newest(&mut connection).await?),
+            indexer: Indexer::new(&mut connection, &options, head.seq).await?,
+            options,
+            connection: Some(connection),
+            state,
+            head: Arc::new(Mutex::new(head)),
+            committed,
+            batch_max: config.write_batch_max,
+            bounds: Bounds {
+                mutation_bytes_max: config.mutation_bytes_max,
+                step: Step { rows: config.step_rows_max, bytes: config.step_bytes_max },
+            },
+            wal: Arc::new(Wal::of(config)),
+        })
+    }
+
     /// Commits queued writes until the queue is closed; returns the connection to be closed.
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Job>) -> Option<SqliteConnection> {
         let mut come = Vec::new();
@@ -159,7 +183,7 @@ impl Writer {
             self.commit(&mut jobs).await;
             flows.put_back(jobs.drain(..));
             self.wal.truncate_if_asked(self.connection.as_mut()).await;
-            self.indexer.notice(self.position.load(Ordering::Acquire));
+            self.indexer.notice(self.head.lock().seq);
             if self.indexer.is_late() {
                 self.indexer.step().await;
             }
@@ -272,7 +296,6 @@ impl Writer {
         let committed: Committed = events.cloned().collect();
         for event in committed.iter() {
             self.recent.apply(event);
-            self.position.store(event.seq, Ordering::Release);
         }
         if let Some(last) = committed.last() {
             *self.head.lock() = last.place();

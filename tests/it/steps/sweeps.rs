@@ -151,7 +151,7 @@ async fn the_log_is_truncated_by_items_and_not_by_events() {
 
     let (mut steps, mut left) = (0, Vec::new());
     let keeping = Retention { since: None, events_max: Some(1) };
-    while world.store.shorten_log(keeping).await.unwrap() {
+    while world.store.truncate_log(keeping).await.unwrap() {
         steps += 1;
         left.push(world.count("select count(*) from directus_activity").await);
     }
