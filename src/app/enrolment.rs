@@ -3,8 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
-
 use crate::app::StartError;
 use crate::app::welcome::reachable;
 use crate::clock::Clock;
@@ -46,11 +44,6 @@ pub(super) fn mails(
         base(config),
         config.server.project_name.clone(),
     )))
-}
-
-/// Sends queued mail until the service stops.
-pub(super) async fn deliver(mails: Arc<Mails>, stopping: CancellationToken) {
-    mails.deliver(stopping).await;
 }
 
 /// Returns the base URL of links in mail. It is never taken from a request: the sender of a forged

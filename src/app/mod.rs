@@ -1,7 +1,7 @@
 //! Wires the components together: open, serve, shut down.
 //!
-//! `App::open` constructs each component, in dependency order; no other code does. `server` runs
-//! the HTTP server from start to drain and does not depend on any component.
+//! `wiring` constructs each component, in dependency order. `server` runs the HTTP server from start
+//! to drain and does not depend on any component.
 
 pub mod acceptor;
 mod accounts;
@@ -13,7 +13,6 @@ mod error;
 mod exchanges;
 mod files;
 pub mod handover;
-mod jobs;
 mod linger;
 pub mod listener;
 mod places;
@@ -27,6 +26,7 @@ mod unread;
 mod waiting;
 mod warnings;
 mod welcome;
+mod wiring;
 
 pub use accounts::Account;
 pub use error::StartError;
@@ -52,30 +52,16 @@ use crate::app::acceptor::Acceptor;
 use crate::app::acceptor::Bounds;
 use crate::app::server::Server;
 use crate::app::welcome::Welcome;
+use crate::app::wiring::Core;
 use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::Services;
-use crate::domain::accounts::Accounts;
-use crate::domain::admission::Admission;
-use crate::domain::auth::Auth;
-use crate::domain::auth::password::Passwords;
-use crate::domain::auth::password_policy::PasswordPolicy;
 use crate::domain::bootstrap;
 use crate::domain::bootstrap::Bootstrapped;
-use crate::domain::committer::Committer;
 use crate::domain::delivery::Closing;
-use crate::domain::enrolment::Enrolment;
-use crate::domain::items::Items;
-use crate::domain::items::Patterns;
-use crate::domain::memory;
-use crate::domain::permissions::Permissions;
-use crate::domain::row_cache::RowCache;
-use crate::domain::settings::Settings;
+use crate::domain::jobs::Jobs;
 use crate::domain::subscriptions;
-use crate::domain::subscriptions::Hub;
-use crate::domain::subscriptions::Topics;
-use crate::query::Limits;
 use crate::store::Store;
 use crate::store::Vacuumed;
 use crate::transport;
@@ -95,10 +81,6 @@ const LAST_WORD: Duration = Duration::from_millis(250);
 /// Timeout for the store to commit queued writes and close its file.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Capacity of the queue for hashes other than those of passwords. Any client may request them, and
-/// a single thread computes them.
-const HASHES_WAITING_MAX: usize = 10;
-
 /// The service, open and ready to serve.
 pub struct App {
     config: Arc<Config>,
@@ -112,8 +94,7 @@ pub struct App {
     writer_pool: Arc<WriterPool>,
     /// Delivers committed events to the hub; ends after the writer.
     relay: JoinHandle<()>,
-    /// Sends mail.
-    mail: JoinHandle<()>,
+    jobs: Jobs,
     first: Bootstrapped,
 }
 
@@ -123,111 +104,25 @@ impl App {
     ///
     /// # Errors
     /// When the database or the secret cannot be used; see [`StartError`].
-    #[expect(clippy::too_many_lines, reason = "it constructs each part once, in order")]
     pub async fn open(mut config: Config, clock: Clock) -> Result<Self, StartError> {
         let (committed, commits) = mpsc::channel(COMMITTED_MAX);
         let store = Arc::new(open_store(&config, committed).await?);
         if config.auth.secret.0.is_empty() {
             config.auth.secret = secret::require(config.store.filename.as_deref())?;
         }
-
-        let directory = Arc::new(RowCache::new(Arc::clone(&store)));
-        let permissions = Permissions::open(Arc::clone(&store), clock.clone(), limits(&config));
-        let permissions = Arc::new(permissions.await?);
         let writer_pool = start_writer_pool(&config)?;
-        let changes = Arc::new(Committer::new(
-            Arc::clone(&store),
-            Arc::clone(&directory),
-            Arc::clone(&permissions),
-            Admission::new(clock.clone(), config.limits.items, Arc::clone(writer_pool.progress())),
-            clock.clone(),
-        ));
-        let settings = Arc::new(Settings::new(Arc::clone(&directory)));
-        let policy =
-            PasswordPolicy::new(config.auth.password_policy.clone(), Arc::clone(&settings));
-        let passwords = Arc::new(Passwords::new(config.auth.hash).demanding(policy));
-        let accounts = Arc::new(Accounts::new(
-            Arc::clone(&store),
-            Arc::clone(&changes),
-            Arc::clone(&passwords),
-            clock.clone(),
-        ));
-        let first = bootstrap::run(&config.bootstrap, &store, &accounts).await?;
+        let core = Core::open(&config, clock, Arc::clone(&store), writer_pool.progress()).await?;
+        let first = bootstrap::run(&config.bootstrap, &store, &core.accounts).await?;
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
-        let auth = Auth::new(
-            config.auth.clone(),
-            clock.clone(),
-            Arc::clone(&store),
-            Arc::clone(&changes),
-            Arc::clone(&directory),
-            Arc::clone(&permissions),
-            Arc::clone(&passwords),
-        );
-        let auth = providers::with_others(auth, &config, &clock, &tasks, &stopping)?;
-        let mails = enrolment::mails(&config, &store, &changes, &settings, &clock)?;
-        let items = Arc::new(Items {
-            memory: memory::budget(config.server.answers_bytes_max),
-            clock: clock.clone(),
-            store: Arc::clone(&store),
-            changes: Arc::clone(&changes),
-            permissions: Arc::clone(&permissions),
-            directory,
-            passwords: Arc::clone(&passwords),
-            patterns: Patterns::default(),
-            limits: limits(&config),
-            config: config.query.clone(),
-            public_user: first.public_user,
-        });
-        let topics = Topics::start(
-            Arc::clone(&items),
-            Arc::clone(&permissions),
-            config.topics.clone(),
-            ws::topics::encode,
-        );
-        let hub = Arc::new(Hub::new(
-            Arc::clone(&items),
-            Arc::clone(&permissions),
-            Arc::clone(&auth),
-            Arc::clone(&changes),
-            topics,
-            &config.websockets,
-        ));
-        hub.recall()
-            .await
+        let services = core.services(&config, &first, &tasks, &stopping)?;
+        let recalled = services.hub.recall().await;
+        recalled
             .map_err(|error| StartError::of_database(config.store.filename.as_deref(), error))?;
-        let relay = tokio::spawn(subscriptions::run(Arc::clone(&hub), Bus::local(), commits));
-
-        let enrolment = Arc::new(Enrolment {
-            config: config.links.clone(),
-            clock: clock.clone(),
-            store: Arc::clone(&store),
-            changes: Arc::clone(&changes),
-            settings: Arc::clone(&settings),
-            passwords,
-            throttle: Arc::clone(auth.throttle()),
-            items: Arc::clone(&items),
-            accounts: Arc::clone(&accounts),
-            mails: Arc::clone(&mails),
-        });
-
-        let services = Services {
-            auth,
-            permissions,
-            memory: Arc::clone(&items.memory),
-            items,
-            hub,
-            accounts,
-            enrolment,
-            mails,
-            hashing: Arc::new(Passwords::with_places(config.auth.hash, 1, HASHES_WAITING_MAX)),
-            changes,
-            settings,
-            clock,
-        };
+        let relay =
+            tokio::spawn(subscriptions::run(Arc::clone(&services.hub), Bus::local(), commits));
+        let jobs = Jobs::start(&services, &store, &config.store, &stopping);
         let config = Arc::new(config);
-        jobs::begin(&tasks, &stopping, &services, &store, &config.store);
-        let mail = tokio::spawn(enrolment::deliver(Arc::clone(&services.mails), stopping.clone()));
-        Ok(Self { config, services, store, tasks, stopping, writer_pool, relay, mail, first })
+        Ok(Self { config, services, store, tasks, stopping, writer_pool, relay, jobs, first })
     }
 
     /// Prints the address and serves until a signal arrives, then shuts down gracefully: accepts no
@@ -291,9 +186,10 @@ impl App {
             }
             Err(_) => tracing::warn!("the recovery positions of clients were not saved in time"),
         }
+        self.store.end_long_work();
         // Sent mails have to be recorded, or they would be sent again.
-        if !matches!(tokio::time::timeout(RELAY_PATIENCE, self.mail).await, Ok(Ok(()))) {
-            tracing::warn!("email delivery did not stop cleanly");
+        if tokio::time::timeout(RELAY_PATIENCE, self.jobs.ended()).await.is_err() {
+            tracing::warn!("some jobs did not stop in time");
         }
         if tokio::time::timeout(CLOSE_PATIENCE, self.store.close()).await.is_err() {
             tracing::warn!(
@@ -412,15 +308,6 @@ async fn open_store(
 fn writer_threads() -> usize {
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     cores.div_ceil(2)
-}
-
-fn limits(config: &Config) -> Limits {
-    Limits {
-        default: config.query.limit_default,
-        max: config.query.limit_max,
-        depth: config.query.depth_max,
-        ..Limits::default()
-    }
 }
 
 /// Waits for a signal to end. A restart is accepted only if the next program can start; otherwise

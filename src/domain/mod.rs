@@ -1,7 +1,8 @@
 //! The domain logic: authorization and the effects of each call. No HTTP, no SQL, no sockets.
 //!
-//! Modules call only modules further right: `subscriptions, enrolment, bootstrap > items,
-//! accounts, mails > auth > settings, committer > permissions > row_cache`; `committer > admission`; `subscriptions > delivery`.
+//! Modules call only modules further right: `jobs > subscriptions, enrolment, bootstrap > items,
+//! accounts, mails > auth > settings, committer > permissions > row_cache`; `committer >
+//! admission`; `subscriptions > delivery`.
 
 pub mod accounts;
 pub mod admission;
@@ -13,6 +14,7 @@ pub mod delivery;
 pub mod enrolment;
 pub mod error;
 pub mod items;
+pub mod jobs;
 pub mod mails;
 pub mod memory;
 pub mod permissions;

@@ -230,7 +230,7 @@ impl Auth {
     ///
     /// # Errors
     /// Only when the store fails.
-    pub async fn sweep(&self) -> Result<(), Error> {
+    pub async fn end_expired_sessions(&self) -> Result<(), Error> {
         let now = self.clock.now();
         let ops = vec![sessions::end_expired(now)];
         self.changes.commit(Write { actor: None, at: now, ops }).await.map(drop)

@@ -37,10 +37,6 @@ use crate::store::Write;
 const AT_ONCE: u64 = 8;
 /// The maximum pause before the queue is polled again.
 const REST_MAX: Duration = Duration::from_secs(5);
-/// The interval at which the rows of sent mails are deleted.
-const SWEEP_PERIOD: Duration = Duration::from_mins(1);
-/// The pause after an error of the store.
-const FAILURE_REST: Duration = Duration::from_secs(1);
 /// The delay before the second attempt. It doubles with each attempt, up to `BACKOFF_MAX`.
 const BACKOFF: Duration = Duration::from_secs(2);
 const BACKOFF_MAX: Duration = Duration::from_hours(1);
@@ -72,32 +68,23 @@ enum Outcome {
 }
 
 impl Mails {
-    /// Sends queued mails until the service stops. Without a mailer, earlier mails stay queued.
-    pub async fn deliver(&self, stopping: CancellationToken) {
-        let Some(mailer) = &self.mailer else { return };
-        let mut swept = None;
-        loop {
-            let now = self.clock.now();
-            if swept.is_none_or(|at: Timestamp| at.until(now) >= SWEEP_PERIOD) {
-                swept = Some(now);
-                if let Err(error) = self.forget_sent().await {
-                    tracing::warn!(error = %error, "cannot delete the records of sent emails");
-                }
-            }
-            let rest = match self.deliver_due(mailer, &stopping).await {
-                Ok(Some(next)) => self.clock.now().until(next),
-                Ok(None) => REST_MAX,
-                Err(error) => {
-                    tracing::warn!(error = %error, "cannot access the email queue");
-                    FAILURE_REST
-                }
-            };
-            tokio::select! {
-                () = stopping.cancelled() => return,
-                () = self.wake.notified() => {}
-                () = time::sleep(rest.min(REST_MAX)) => {}
-            }
+    /// Sends the mails that are due, and waits until others are due or queued, or the service
+    /// stops. Without a mailer, earlier mails stay queued.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn deliver(&self, stopping: &CancellationToken) -> Result<(), Error> {
+        let next = match &self.mailer {
+            Some(mailer) => self.deliver_due(mailer, stopping).await?,
+            None => None,
+        };
+        let rest = next.map_or(REST_MAX, |next| self.clock.now().until(next).min(REST_MAX));
+        tokio::select! {
+            () = stopping.cancelled() => {}
+            () = self.wake.notified() => {}
+            () = time::sleep(rest) => {}
         }
+        Ok(())
     }
 
     /// Sends the mails that are due, and returns the time at which the next one is due.
@@ -198,7 +185,10 @@ impl Mails {
     }
 
     /// Deletes the rows of sent mails that no longer count towards the limit per account.
-    async fn forget_sent(&self) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn delete_sent(&self) -> Result<(), Error> {
         let before = Value::Timestamp(self.clock.now().minus(COUNTED));
         let filter = Filter::And(vec![
             Filter::Field(MAILS.require("date_next"), Test::Null),

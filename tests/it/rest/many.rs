@@ -180,7 +180,7 @@ async fn thousands_of_sessions_end_in_one_operation() {
     add_sessions(&server, &alice, 1000).await;
     assert_eq!(count_sessions(&server, &alice).await, SESSIONS + 1);
 
-    server.app().services().auth.sweep().await.unwrap();
+    server.app().services().auth.end_expired_sessions().await.unwrap();
 
     assert_eq!(count_sessions(&server, &alice).await, 1);
     alice.say("not expired").await;

@@ -316,7 +316,7 @@ async fn a_sweep_ends_only_expired_sessions() {
     let younger = world.login(Mode::Json).await;
     world.pass(60);
 
-    world.auth.sweep().await.unwrap();
+    world.auth.end_expired_sessions().await.unwrap();
 
     assert_eq!(world.store.read_sessions(world.user).await.unwrap().len(), 1);
     world.auth.recognise(&younger.access_token, None).await.unwrap();

@@ -1,0 +1,179 @@
+//! Constructs the services, each from its dependencies. No other code does.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::app::StartError;
+use crate::app::enrolment;
+use crate::app::providers;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::domain::Services;
+use crate::domain::accounts::Accounts;
+use crate::domain::admission::Admission;
+use crate::domain::admission::Progress;
+use crate::domain::auth::Auth;
+use crate::domain::auth::password::Passwords;
+use crate::domain::auth::password_policy::PasswordPolicy;
+use crate::domain::bootstrap::Bootstrapped;
+use crate::domain::committer::Committer;
+use crate::domain::enrolment::Enrolment;
+use crate::domain::items::Items;
+use crate::domain::items::Patterns;
+use crate::domain::memory;
+use crate::domain::permissions::Permissions;
+use crate::domain::row_cache::RowCache;
+use crate::domain::settings::Settings;
+use crate::domain::subscriptions::Hub;
+use crate::domain::subscriptions::Topics;
+use crate::query::Limits;
+use crate::store::Store;
+use crate::transport::ws;
+
+/// Capacity of the queue for hashes other than those of passwords. Any client may request them, and
+/// a single thread computes them.
+const HASHES_WAITING_MAX: usize = 10;
+
+/// The services that the first start needs, and that the others are built on.
+pub(super) struct Core {
+    clock: Clock,
+    store: Arc<Store>,
+    directory: Arc<RowCache>,
+    permissions: Arc<Permissions>,
+    changes: Arc<Committer>,
+    settings: Arc<Settings>,
+    passwords: Arc<Passwords>,
+    pub(super) accounts: Arc<Accounts>,
+}
+
+impl Core {
+    /// Constructs the core on an open database.
+    ///
+    /// # Errors
+    /// When the policies cannot be read.
+    pub(super) async fn open(
+        config: &Config,
+        clock: Clock,
+        store: Arc<Store>,
+        progress: &Arc<Progress>,
+    ) -> Result<Self, StartError> {
+        let directory = Arc::new(RowCache::new(Arc::clone(&store)));
+        let permissions = Permissions::open(Arc::clone(&store), clock.clone(), limits(config));
+        let permissions = Arc::new(permissions.await?);
+        let changes = Arc::new(Committer::new(
+            Arc::clone(&store),
+            Arc::clone(&directory),
+            Arc::clone(&permissions),
+            Admission::new(clock.clone(), config.limits.items, Arc::clone(progress)),
+            clock.clone(),
+        ));
+        let settings = Arc::new(Settings::new(Arc::clone(&directory)));
+        let policy =
+            PasswordPolicy::new(config.auth.password_policy.clone(), Arc::clone(&settings));
+        let passwords = Arc::new(Passwords::new(config.auth.hash).demanding(policy));
+        let accounts = Arc::new(Accounts::new(
+            Arc::clone(&store),
+            Arc::clone(&changes),
+            Arc::clone(&passwords),
+            clock.clone(),
+        ));
+        Ok(Self { clock, store, directory, permissions, changes, settings, passwords, accounts })
+    }
+
+    /// Constructs the other services. Their tasks run until `stopping` is cancelled.
+    ///
+    /// # Errors
+    /// [`StartError::System`] without TLS certificates.
+    pub(super) fn services(
+        self,
+        config: &Config,
+        first: &Bootstrapped,
+        tasks: &TaskTracker,
+        stopping: &CancellationToken,
+    ) -> Result<Services, StartError> {
+        let auth = Auth::new(
+            config.auth.clone(),
+            self.clock.clone(),
+            Arc::clone(&self.store),
+            Arc::clone(&self.changes),
+            Arc::clone(&self.directory),
+            Arc::clone(&self.permissions),
+            Arc::clone(&self.passwords),
+        );
+        let auth = providers::with_others(auth, config, &self.clock, tasks, stopping)?;
+        let items = self.items(config, first);
+        let hub = self.hub(config, &items, &auth);
+        let mails =
+            enrolment::mails(config, &self.store, &self.changes, &self.settings, &self.clock)?;
+        let enrolment = Arc::new(Enrolment {
+            config: config.links.clone(),
+            clock: self.clock.clone(),
+            store: self.store,
+            changes: Arc::clone(&self.changes),
+            settings: Arc::clone(&self.settings),
+            passwords: self.passwords,
+            throttle: Arc::clone(auth.throttle()),
+            items: Arc::clone(&items),
+            accounts: Arc::clone(&self.accounts),
+            mails: Arc::clone(&mails),
+        });
+        Ok(Services {
+            auth,
+            permissions: self.permissions,
+            memory: Arc::clone(&items.memory),
+            items,
+            hub,
+            accounts: self.accounts,
+            enrolment,
+            mails,
+            hashing: Arc::new(Passwords::with_places(config.auth.hash, 1, HASHES_WAITING_MAX)),
+            changes: self.changes,
+            settings: self.settings,
+            clock: self.clock,
+        })
+    }
+
+    fn items(&self, config: &Config, first: &Bootstrapped) -> Arc<Items> {
+        Arc::new(Items {
+            memory: memory::budget(config.server.answers_bytes_max),
+            clock: self.clock.clone(),
+            store: Arc::clone(&self.store),
+            changes: Arc::clone(&self.changes),
+            permissions: Arc::clone(&self.permissions),
+            directory: Arc::clone(&self.directory),
+            passwords: Arc::clone(&self.passwords),
+            patterns: Patterns::default(),
+            limits: limits(config),
+            config: config.query.clone(),
+            public_user: first.public_user,
+        })
+    }
+
+    fn hub(&self, config: &Config, items: &Arc<Items>, auth: &Arc<Auth>) -> Arc<Hub> {
+        let topics = Topics::start(
+            Arc::clone(items),
+            Arc::clone(&self.permissions),
+            config.topics.clone(),
+            ws::topics::encode,
+        );
+        Arc::new(Hub::new(
+            Arc::clone(items),
+            Arc::clone(&self.permissions),
+            Arc::clone(auth),
+            Arc::clone(&self.changes),
+            topics,
+            &config.websockets,
+        ))
+    }
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits {
+        default: config.query.limit_default,
+        max: config.query.limit_max,
+        depth: config.query.depth_max,
+        ..Limits::default()
+    }
+}
