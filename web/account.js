@@ -5,12 +5,12 @@ import { Devices } from "./devices.js";
 import { Form, revealPasswords } from "./form.js";
 import { rest } from "./rest.js";
 import { SecondFactor } from "./second-factor.js";
-import { sentence } from "./words.js";
+import { errorText } from "./strings.js";
 
-const find = (id) => document.getElementById(id);
+const byId = (id) => document.getElementById(id);
 
 export class Account {
-  #dialog = find("account");
+  #dialog = byId("account");
   #session;
   #name;
   #password;
@@ -21,16 +21,16 @@ export class Account {
   constructor(session, { renamed, signOut }) {
     this.#session = session;
     revealPasswords(this.#dialog);
-    this.#name = new Form(find("name-form"), async ({ name }) => {
+    this.#name = new Form(byId("name-form"), async ({ name }) => {
       await rest("PATCH", "users/me", { first_name: name.trim() });
       renamed(name.trim());
-      this.#name.tell("Saved. Your next message shows the new name.");
+      this.#name.showSuccess("Saved. Your next message shows the new name.");
     });
-    this.#password = new Form(find("change-form"), (values) => this.#change(values), (error) => [sentence(error), "password"]);
+    this.#password = new Form(byId("change-form"), (values) => this.#change(values), (error) => [errorText(error), "password"]);
     this.#devices = new Devices({
-      everywhere: () => signOut(() => session.signOutEverywhere(), "You are signed out everywhere."),
+      signOutEverywhere: () => signOut(() => session.signOutEverywhere(), "You are signed out everywhere."),
     });
-    find("account-close").addEventListener("click", () => this.close());
+    byId("account-close").addEventListener("click", () => this.close());
     // A click on the backdrop targets the dialog itself and closes it; clicks inside have other targets.
     this.#dialog.addEventListener("click", ({ target }) => target === this.#dialog && this.close());
     this.#dialog.addEventListener("close", () => this.#forget());
@@ -40,12 +40,12 @@ export class Account {
   async open(me) {
     if (this.#dialog.open) return;
     const [can] = await Promise.all([this.#session.permissions(), this.#factor.read(), this.#devices.read()]);
-    find("name-form").hidden = !can.own("first_name");
-    find("change-form").hidden = !can.own("password");
+    byId("name-form").hidden = !can.own("first_name");
+    byId("change-form").hidden = !can.own("password");
     this.#factor.allow(can.own("tfa_secret"));
     this.#name.field("name").value = me.first_name ?? "";
     this.#dialog.showModal();
-    find("account-title").focus();
+    byId("account-title").focus();
   }
 
   close() {
@@ -55,7 +55,7 @@ export class Account {
   async #change({ password }) {
     await rest("PATCH", "users/me", { password });
     this.#password.clear();
-    this.#password.tell("Your password is changed. All other devices are signed out.");
+    this.#password.showSuccess("Your password is changed. All other devices are signed out.");
     await this.#devices.read().catch(() => {});
   }
 

@@ -3,7 +3,7 @@
 // deletions on the server.
 
 import { grow, isSendKey } from "./composer.js";
-import { clockTime, hue, initials, sentence } from "./words.js";
+import { clockTime, errorText, hue, initials } from "./strings.js";
 
 const template = (id) => document.getElementById(id).content.firstElementChild;
 
@@ -14,8 +14,8 @@ export class Bubble {
   #message;
   #can = {};
   #editor;
-  #asks = false;
-  #shown;
+  #isConfirming = false;
+  #rendered;
 
   /** `actions`: `edit(message, text)`, `delete(message)`, `retry(entry)`, `discard(entry)`, `focusComposer()`. */
   constructor(actions) {
@@ -26,8 +26,8 @@ export class Bubble {
     this.#parts.time = this.element.querySelector("time");
     [this.#parts.edit, this.#parts.delete] = this.#parts.actions.children;
     this.#parts.edit.addEventListener("click", () => this.edit());
-    this.#parts.delete.addEventListener("click", () => this.#askToDelete());
-    this.#parts.choices.addEventListener("keydown", (event) => event.key === "Escape" && this.#asks && this.#keep());
+    this.#parts.delete.addEventListener("click", () => this.#confirmDelete());
+    this.#parts.choices.addEventListener("keydown", (event) => event.key === "Escape" && this.#isConfirming && this.#cancelDelete());
   }
 
   /** The text of an unfinished edit, if it differs from the message. */
@@ -36,12 +36,12 @@ export class Bubble {
     return text !== undefined && text !== this.#message.content ? text : "";
   }
 
-  show(message, { isOwn, continues, can }) {
+  render(message, { isOwn, continues, can }) {
     // Each message re-renders up to a thousand bubbles: unchanged ones must cost nothing.
     const { id, content, created, edited } = message;
-    const shown = JSON.stringify([id, content, created.getTime(), edited, message.name, isOwn, continues, can.update, can.delete]);
-    if (shown === this.#shown) return;
-    this.#shown = shown;
+    const rendered = JSON.stringify([id, content, created.getTime(), edited, message.name, isOwn, continues, can.update, can.delete]);
+    if (rendered === this.#rendered) return;
+    this.#rendered = rendered;
     this.#message = message;
     this.#can = can;
     const { element } = this;
@@ -52,33 +52,33 @@ export class Bubble {
     element.removeAttribute("aria-busy");
     element.classList.remove("pending", "failed");
     const name = message.name ?? (isOwn ? "You" : "Someone");
-    this.#name(isOwn ? "You" : name, name);
-    this.#text(message.content, message.created);
+    this.#renderAuthor(isOwn ? "You" : name, name);
+    this.#renderText(message.content, message.created);
     this.#parts.edited.hidden = !message.edited;
     this.#parts.sending.hidden = true;
     this.#parts.time.hidden = false;
     this.#showActions();
-    if (!this.#asks) this.#choose();
+    if (!this.#isConfirming) this.#showChoices();
   }
 
   /** Shows a message being sent, or one that failed. */
-  showOutgoing(entry, { continues }) {
+  renderOutgoing(entry, { continues }) {
     const { element } = this;
-    this.#shown = undefined;
+    this.#rendered = undefined;
     const isFailed = entry.state === "failed";
     element.dataset.own = "true";
     element.classList.add("own", "pending");
     element.classList.toggle("continues", continues);
     element.classList.toggle("failed", isFailed);
     element.setAttribute("aria-busy", String(!isFailed));
-    this.#name("You", "You");
-    this.#text(entry.text, entry.created);
+    this.#renderAuthor("You", "You");
+    this.#renderText(entry.text, entry.created);
     this.#parts.sending.hidden = isFailed;
     this.#parts.time.hidden = true;
-    this.#problem(entry.problem);
+    this.#showProblem(entry.problem);
     if (isFailed === !this.#parts.choices.hidden) return;
-    if (!isFailed) return this.#choose();
-    this.#choose(
+    if (!isFailed) return this.#showChoices();
+    this.#showChoices(
       { label: "Try again", run: () => this.#actions.retry(entry) },
       { label: "Discard", run: () => (this.#actions.discard(entry), this.#actions.focusComposer()) },
     );
@@ -88,8 +88,8 @@ export class Bubble {
   edit() {
     if (!this.#can.update || this.element.dataset.own !== "true") return false;
     if (this.#editor) return true;
-    this.#choose();
-    this.#asks = false;
+    this.#showChoices();
+    this.#isConfirming = false;
     this.#editor = template("editor-template").cloneNode(true);
     const [input, cancel] = this.#editor.elements;
     input.value = this.#message.content;
@@ -116,7 +116,7 @@ export class Bubble {
 
   async #save(input) {
     const text = input.value.trim();
-    if (!text) return this.#problem("A message cannot be empty. Delete it instead, or press Escape.");
+    if (!text) return this.#showProblem("A message cannot be empty. Delete it instead, or press Escape.");
     if (text === this.#message.content) return this.#closeEditor();
     const editor = this.#editor;
     editor.setAttribute("aria-busy", "true");
@@ -125,7 +125,7 @@ export class Bubble {
       await this.#actions.edit(this.#message, text);
       if (editor === this.#editor) this.#closeEditor();
     } catch (error) {
-      this.#problem(`Not saved. ${sentence(error)}`);
+      this.#showProblem(`Not saved. ${errorText(error)}`);
       input.focus();
       this.#parts.problem.scrollIntoView({ block: "nearest" });
     }
@@ -137,26 +137,26 @@ export class Bubble {
     this.#editor?.remove();
     this.#editor = undefined;
     this.element.classList.remove("editing");
-    this.#problem();
+    this.#showProblem();
     this.#showActions();
     this.#actions.focusComposer();
   }
 
   /** Asks in place before deleting, with the harmless answer focused. */
-  #askToDelete() {
-    this.#asks = true;
+  #confirmDelete() {
+    this.#isConfirming = true;
     this.#showActions();
-    this.#problem("Delete this message for everyone?");
-    this.#choose(
+    this.#showProblem("Delete this message for everyone?");
+    this.#showChoices(
       { label: "Delete", testid: "delete-confirm", style: "danger", run: () => this.#delete() },
-      { label: "Keep it", testid: "delete-cancel", run: () => this.#keep() },
+      { label: "Keep it", testid: "delete-cancel", run: () => this.#cancelDelete() },
     );
     this.#parts.choices.lastElementChild.focus();
   }
 
-  #keep() {
-    this.#asks = false;
-    this.#choose();
+  #cancelDelete() {
+    this.#isConfirming = false;
+    this.#showChoices();
     this.#showActions();
     this.#parts.delete.focus();
   }
@@ -167,22 +167,22 @@ export class Bubble {
       await this.#actions.delete(this.#message);
       this.#actions.focusComposer();
     } catch (error) {
-      this.#problem(`Not deleted. ${sentence(error)}`);
+      this.#showProblem(`Not deleted. ${errorText(error)}`);
       this.#parts.choices.firstElementChild.disabled = false;
     }
   }
 
-  #name(author, colouredAs) {
+  #renderAuthor(author, colourKey) {
     const { author: label, avatar } = this.#parts;
-    if (label.textContent === author && avatar.dataset.name === colouredAs) return;
+    if (label.textContent === author && avatar.dataset.name === colourKey) return;
     label.textContent = author;
-    label.className = `author ${hue(colouredAs)}`;
-    avatar.dataset.name = colouredAs;
-    avatar.textContent = initials(colouredAs);
-    avatar.className = `avatar ${hue(colouredAs)}`;
+    label.className = `author ${hue(colourKey)}`;
+    avatar.dataset.name = colourKey;
+    avatar.textContent = initials(colourKey);
+    avatar.className = `avatar ${hue(colourKey)}`;
   }
 
-  #text(content, created) {
+  #renderText(content, created) {
     const { text, time } = this.#parts;
     if (text.textContent !== content) text.textContent = content;
     time.dateTime = created.toISOString();
@@ -195,19 +195,19 @@ export class Bubble {
 
   #showActions() {
     const { actions, edit, delete: remove } = this.#parts;
-    const isFree = this.element.dataset.own === "true" && !this.#editor && !this.#asks;
+    const isFree = this.element.dataset.own === "true" && !this.#editor && !this.#isConfirming;
     edit.hidden = !this.#can.update;
     remove.hidden = !this.#can.delete;
     actions.hidden = !isFree || (!this.#can.update && !this.#can.delete);
   }
 
-  #problem(text) {
+  #showProblem(text) {
     const { problem } = this.#parts;
     problem.hidden = !text;
     if (problem.textContent !== (text ?? "")) problem.textContent = text ?? "";
   }
 
-  #choose(...choices) {
+  #showChoices(...choices) {
     const { choices: row } = this.#parts;
     const buttons = choices.map(({ label, testid = "", style = "", run }) => {
       const button = document.createElement("button");
@@ -220,6 +220,6 @@ export class Bubble {
     });
     row.replaceChildren(...buttons);
     row.hidden = buttons.length === 0;
-    if (!buttons.length && !this.#editor) this.#problem();
+    if (!buttons.length && !this.#editor) this.#showProblem();
   }
 }

@@ -1,30 +1,30 @@
 // A WebSocket that reconnects: matches answers to requests by uid, answers pings, detects silence, and retries with jittered
 // exponential back-off. It reports events only; the listener decides whether to read or sign in again.
 
-import { Lost, Refusal } from "./words.js";
+import { ConnectionLost, ServerError } from "./strings.js";
 
-const ANSWER_MS = 10_000;
-const QUIET_MS = 70_000;
-const PAUSE_MS_MIN = 500;
-const PAUSE_MS_MAX = 15_000;
+const RESPONSE_TIMEOUT_MS = 10_000;
+const IDLE_MS = 70_000;
+const BACKOFF_MS_MIN = 500;
+const BACKOFF_MS_MAX = 15_000;
 
 export class Connection {
   #listener;
   #wanted = false;
   #socket = null;
-  #waiting = new Map();
+  #pending = new Map();
   #uid = 0;
   #failures = 0;
   #retry;
-  #heardAt = 0;
+  #receivedAt = 0;
 
-  /** `listener`: `opened()`, `lost()`, `refused()` (no upgrade), `unauthorised()`, `news(frame)`, `failed(frame)`. */
+  /** `listener`: `opened()`, `disconnected()`, `handshakeFailed()`, `unauthorised()`, `event(frame)`, `failed(frame)`. */
   constructor(listener) {
     this.#listener = listener;
     addEventListener("online", () => this.wake());
     addEventListener("offline", () => this.restart());
     document.addEventListener("visibilitychange", () => document.hidden || this.wake());
-    setInterval(() => this.#probe(QUIET_MS), 15_000);
+    setInterval(() => this.#probe(IDLE_MS), 15_000);
   }
 
   get isOpen() {
@@ -40,48 +40,48 @@ export class Connection {
   close() {
     this.#wanted = false;
     clearTimeout(this.#retry);
-    this.#drop(this.#socket);
+    this.#discard(this.#socket);
   }
 
   /** Resets the back-off. An opened socket alone is not yet proof of a working connection. */
-  steady() {
+  resetBackoff() {
     this.#failures = 0;
   }
 
   /** Replaces the current socket with a new one, after the usual back-off. */
   restart() {
-    this.#drop(this.#socket);
+    this.#discard(this.#socket);
   }
 
   /** Opens a new socket for the new session, once the old one has no pending requests. */
   async renew() {
-    await Promise.allSettled([...this.#waiting.values()].map((question) => question.promise));
+    await Promise.allSettled([...this.#pending.values()].map((pending) => pending.promise));
     if (!this.#wanted || !this.#socket) return;
-    this.#drop(this.#socket);
+    this.#discard(this.#socket);
     this.wake();
   }
 
   /** Connects at once instead of waiting, or checks that a quiet socket is still alive. */
   wake() {
     if (!this.#wanted) return;
-    if (this.#socket) this.#probe(QUIET_MS / 2);
+    if (this.#socket) this.#probe(IDLE_MS / 2);
     else this.#connect();
   }
 
-  /** Sends a frame and resolves with its answer's data. Rejects with Refusal, or with Lost without an answer. */
-  ask(frame) {
-    if (!this.isOpen) return Promise.reject(new Lost());
+  /** Sends a frame and resolves with its answer's data. Rejects with ServerError, or with ConnectionLost without one. */
+  request(frame) {
+    if (!this.isOpen) return Promise.reject(new ConnectionLost());
     const uid = frame.uid ?? `ask-${++this.#uid}`;
-    const question = unanswered();
+    const pending = deferred();
     const socket = this.#socket;
-    const askedAt = Date.now();
-    question.timer = setTimeout(() => {
-      this.#settle(uid, (lost) => lost.reject(new Lost()));
-      if (this.#heardAt < askedAt) this.#drop(socket);
-    }, ANSWER_MS);
-    this.#waiting.set(uid, question);
+    const sentAt = Date.now();
+    pending.timer = setTimeout(() => {
+      this.#settle(uid, (pending) => pending.reject(new ConnectionLost()));
+      if (this.#receivedAt < sentAt) this.#discard(socket);
+    }, RESPONSE_TIMEOUT_MS);
+    this.#pending.set(uid, pending);
     socket.send(JSON.stringify({ ...frame, uid }));
-    return question.promise;
+    return pending.promise;
   }
 
   #connect() {
@@ -90,36 +90,36 @@ export class Connection {
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     const socket = new WebSocket(url);
     let opened = false;
-    const deadline = setTimeout(() => opened || this.#drop(socket), ANSWER_MS);
+    const deadline = setTimeout(() => opened || this.#discard(socket), RESPONSE_TIMEOUT_MS);
     socket.onopen = () => {
       opened = true;
       clearTimeout(deadline);
-      this.#heardAt = Date.now();
+      this.#receivedAt = Date.now();
       this.#listener.opened();
     };
     socket.onmessage = (message) => this.#read(message.data);
     socket.onclose = () => {
-      if (!opened && this.#wanted) this.#listener.refused();
-      this.#drop(socket);
+      if (!opened && this.#wanted) this.#listener.handshakeFailed();
+      this.#discard(socket);
     };
     this.#socket = socket;
   }
 
   /** Discards a socket at once: a close handshake with a dead peer would take minutes. */
-  #drop(socket) {
+  #discard(socket) {
     if (!socket || socket !== this.#socket) return;
     this.#socket = null;
     socket.onopen = socket.onmessage = socket.onclose = null;
     socket.close();
-    for (const uid of [...this.#waiting.keys()]) this.#settle(uid, (lost) => lost.reject(new Lost()));
+    for (const uid of [...this.#pending.keys()]) this.#settle(uid, (pending) => pending.reject(new ConnectionLost()));
     if (!this.#wanted) return;
-    const pause = Math.min(PAUSE_MS_MAX, PAUSE_MS_MIN * 2 ** this.#failures++);
-    this.#retry = setTimeout(() => this.#connect(), pause * (0.6 + 0.4 * Math.random()));
-    this.#listener.lost();
+    const delay = Math.min(BACKOFF_MS_MAX, BACKOFF_MS_MIN * 2 ** this.#failures++);
+    this.#retry = setTimeout(() => this.#connect(), delay * (0.6 + 0.4 * Math.random()));
+    this.#listener.disconnected();
   }
 
   #read(text) {
-    this.#heardAt = Date.now();
+    this.#receivedAt = Date.now();
     let frame;
     try {
       frame = JSON.parse(text);
@@ -129,32 +129,32 @@ export class Connection {
     if (frame.type === "ping") return this.#socket.send('{"type":"pong"}');
     if (frame.type === "auth" && frame.status === "error") return this.#listener.unauthorised(frame.error);
     const isEvent = frame.type === "subscription" && frame.event !== "init";
-    if (isEvent) return this.#listener.news(frame);
-    const asked = this.#settle(frame.uid, (question) => {
-      if (frame.status === "error") question.reject(new Refusal(frame.error));
-      else question.resolve(frame.data);
+    if (isEvent) return this.#listener.event(frame);
+    const isResponse = this.#settle(frame.uid, (pending) => {
+      if (frame.status === "error") pending.reject(new ServerError(frame.error));
+      else pending.resolve(frame.data);
     });
-    if (!asked && frame.status === "error") this.#listener.failed(frame);
+    if (!isResponse && frame.status === "error") this.#listener.failed(frame);
   }
 
-  #settle(uid, answer) {
-    const question = this.#waiting.get(uid);
-    if (!question) return false;
-    clearTimeout(question.timer);
-    this.#waiting.delete(uid);
-    answer(question);
+  #settle(uid, complete) {
+    const pending = this.#pending.get(uid);
+    if (!pending) return false;
+    clearTimeout(pending.timer);
+    this.#pending.delete(uid);
+    complete(pending);
     return true;
   }
 
   /** After a silence, sends a request that is always answered; without an answer, the socket is dropped. */
-  #probe(quietMs) {
-    if (!this.isOpen || Date.now() - this.#heardAt < quietMs) return;
-    this.ask({ type: "items", collection: "messages", action: "read", query: { fields: ["id"], limit: 1 } }).catch(() => {});
+  #probe(idleMs) {
+    if (!this.isOpen || Date.now() - this.#receivedAt < idleMs) return;
+    this.request({ type: "items", collection: "messages", action: "read", query: { fields: ["id"], limit: 1 } }).catch(() => {});
   }
 }
 
-function unanswered() {
-  const question = {};
-  question.promise = new Promise((resolve, reject) => Object.assign(question, { resolve, reject }));
-  return question;
+function deferred() {
+  const pending = {};
+  pending.promise = new Promise((resolve, reject) => Object.assign(pending, { resolve, reject }));
+  return pending;
 }

@@ -1,20 +1,20 @@
 // Signed-in devices: a row for each session, and buttons to end one, all others, or all.
 
 import { rest } from "./rest.js";
-import { clockTime, dayName, sentence } from "./words.js";
+import { clockTime, dayName, errorText } from "./strings.js";
 
-const find = (id) => document.getElementById(id);
+const byId = (id) => document.getElementById(id);
 const BROWSERS = [[/Edg\w*\//, "Edge"], [/OPR\//, "Opera"], [/Firefox\/|FxiOS\//, "Firefox"], [/Chrome\/|CriOS\/|Chromium\//, "Chrome"], [/Safari\//, "Safari"]];
 const SYSTEMS = [[/iPhone|iPad/, "iOS"], [/Android/, "Android"], [/Windows/, "Windows"], [/Mac OS X|Macintosh/, "macOS"], [/CrOS/, "ChromeOS"], [/Linux/, "Linux"]];
 
 export class Devices {
-  #everywhere;
+  #signOutEverywhere;
 
-  /** `everywhere()` signs out everywhere, this page included. */
-  constructor({ everywhere }) {
-    this.#everywhere = everywhere;
-    find("devices-others").addEventListener("click", () => this.#do(() => this.#endOthers()));
-    find("devices-all").addEventListener("click", () => this.#do(() => this.#everywhere()));
+  /** `signOutEverywhere()` signs out everywhere, this page included. */
+  constructor({ signOutEverywhere }) {
+    this.#signOutEverywhere = signOutEverywhere;
+    byId("devices-others").addEventListener("click", () => this.#run(() => this.#endOthers()));
+    byId("devices-all").addEventListener("click", () => this.#run(() => this.#signOutEverywhere()));
   }
 
   /** Reloads the list: the current session first, then the most recently renewed. */
@@ -22,17 +22,17 @@ export class Devices {
     const { data } = await rest("GET", "users/me/sessions");
     const latest = (device) => (device.current ? Infinity : Date.parse(device.date_renewed));
     data.sort((one, other) => latest(other) - latest(one));
-    find("devices").replaceChildren(...data.map((device) => this.#line(device)));
-    find("devices-others").hidden = !data.some(({ current }) => !current);
+    byId("devices").replaceChildren(...data.map((device) => this.#row(device)));
+    byId("devices-others").hidden = !data.some(({ current }) => !current);
   }
 
   forget() {
-    find("devices-error").textContent = "";
-    find("devices").replaceChildren();
+    byId("devices-error").textContent = "";
+    byId("devices").replaceChildren();
   }
 
-  #line(device) {
-    const line = find("device-template").content.firstElementChild.cloneNode(true);
+  #row(device) {
+    const line = byId("device-template").content.firstElementChild.cloneNode(true);
     const [name, note, button] = [".device-name", ".device-note", "button"].map((part) => line.querySelector(part));
     name.textContent = nameOf(device.user_agent);
     const when = new Date(device.current ? device.date_created : device.date_renewed);
@@ -42,7 +42,7 @@ export class Devices {
     line.querySelector(".badge").hidden = !device.current;
     button.hidden = device.current;
     button.setAttribute("aria-label", `Sign out: ${name.textContent}, ${note.textContent}`);
-    button.addEventListener("click", () => this.#do(() => this.#end(device.id), button));
+    button.addEventListener("click", () => this.#run(() => this.#end(device.id), button));
     return line;
   }
 
@@ -52,22 +52,22 @@ export class Devices {
       if (error.code !== "FORBIDDEN") throw error;
     });
     await this.read();
-    find("devices-title").focus();
+    byId("devices-title").focus();
   }
 
   async #endOthers() {
     await rest("DELETE", "users/me/sessions?keep_current=true");
     await this.read();
-    find("devices-title").focus();
+    byId("devices-title").focus();
   }
 
-  async #do(action, button) {
-    find("devices-error").textContent = "";
+  async #run(action, button) {
+    byId("devices-error").textContent = "";
     if (button) button.disabled = true;
     try {
       await action();
     } catch (error) {
-      find("devices-error").textContent = sentence(error);
+      byId("devices-error").textContent = errorText(error);
     }
     if (button) button.disabled = false;
   }

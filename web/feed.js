@@ -2,12 +2,12 @@
 // messages, edits and deletions. Requests go through a given function; it holds no socket. Sending is in outgoing.js.
 
 import { Messages } from "./messages.js";
-import { Lost } from "./words.js";
+import { ConnectionLost } from "./strings.js";
 
 const PAGE = 50;
-const WALK_PAGE = 100;
-const WALK_PAGES_MAX = 15;
-const CLAIM_DELAY_MS = 150;
+const REFRESH_PAGE = 100;
+const REFRESH_PAGES_MAX = 15;
+const OWNERSHIP_DELAY_MS = 150;
 
 // From the full set of fields to the minimum. The server decides which of them are readable.
 const FIELDS = [
@@ -22,31 +22,31 @@ const FIELDS = [
 export class Feed {
   messages = new Messages();
   fields = FIELDS[0];
-  #ask;
+  #request;
   #changed;
-  #reading = new Set();
+  #reads = new Set();
   #deleted = new Set();
   #earlier;
-  #claiming;
+  #ownershipTimer;
 
-  constructor({ me, ask, changed }) {
+  constructor({ me, request, changed }) {
     this.me = me;
-    this.#ask = ask;
+    this.#request = request;
     this.#changed = changed;
   }
 
   items(frame) {
-    return this.#ask({ type: "items", collection: "messages", ...frame });
+    return this.#request({ type: "items", collection: "messages", ...frame });
   }
 
   /** Runs after every (re)connection: subscribes first, then reads, so that no event is missed in between. */
   async synchronise() {
     await this.#chooseFields();
     const query = { fields: this.fields };
-    const subscribe = (event) => this.#ask({ type: "subscribe", collection: "messages", event, query, uid: `${event}d` });
+    const subscribe = (event) => this.#request({ type: "subscribe", collection: "messages", event, query, uid: `${event}d` });
     await Promise.all(["create", "update", "delete"].map(subscribe));
     await this.#catchUp();
-    await this.#claim();
+    await this.#resolveOwnership();
     this.#changed();
   }
 
@@ -54,7 +54,7 @@ export class Feed {
   apply({ event, data = [] }) {
     for (const row of [data].flat()) {
       const key = String(row?.id ?? row);
-      for (const touched of this.#reading) touched.add(key);
+      for (const changedKeys of this.#reads) changedKeys.add(key);
       if (event === "delete") {
         this.#deleted.add(key);
         this.messages.remove(key);
@@ -67,7 +67,7 @@ export class Feed {
       }
     }
     this.messages.trim(false);
-    this.#claimSoon();
+    this.#scheduleOwnership();
     this.#changed();
   }
 
@@ -79,11 +79,11 @@ export class Feed {
   /** Reads the page before the oldest message; concurrent calls share one read. */
   loadEarlier() {
     this.#earlier ??= this.#read({ limit: PAGE, sort: ["-id"], filter: { id: { _lt: this.messages.oldestId } } })
-      .then(({ rows, touched }) => {
-        this.#putAll(rows, touched);
+      .then(({ rows, changedKeys }) => {
+        this.#putAll(rows, changedKeys);
         this.messages.hasEarlier = rows.length === PAGE;
         this.messages.trim(true);
-        return this.#claim();
+        return this.#resolveOwnership();
       })
       .finally(() => {
         this.#earlier = undefined;
@@ -96,8 +96,8 @@ export class Feed {
   async jumpToLatest() {
     if (!this.messages.isDetached) return;
     const { rows } = await this.#read({ limit: PAGE, sort: ["-id"] });
-    this.#startOver(rows);
-    await this.#claim();
+    this.#reset(rows);
+    await this.#resolveOwnership();
     this.#changed();
   }
 
@@ -134,27 +134,27 @@ export class Feed {
     let beforeId = messages.newestId + 1;
     let newest;
     if (!messages.isDetached) {
-      const { rows, touched } = await this.#read({ limit: PAGE, sort: ["-id"] });
+      const { rows, changedKeys } = await this.#read({ limit: PAGE, sort: ["-id"] });
       newest = rows;
       beforeId = rows.length < PAGE ? -Infinity : rows.at(-1).id;
-      messages.removeMissing(rows, beforeId, Infinity, touched);
-      this.#putAll(rows, touched);
+      messages.removeMissing(rows, beforeId, Infinity, changedKeys);
+      this.#putAll(rows, changedKeys);
       if (Number.isNaN(afterId) || rows.length < PAGE) messages.hasEarlier = rows.length === PAGE;
       this.#changed();
     }
     for (let page = 0; afterId < beforeId - 1; page++) {
-      if (page === WALK_PAGES_MAX) return this.#startOver(newest);
-      const { rows, touched } = await this.#read({ limit: WALK_PAGE, sort: ["id"], filter: { id: { _gt: afterId, _lt: beforeId } } });
-      const isLast = rows.length < WALK_PAGE;
-      messages.removeMissing(rows, afterId, isLast ? beforeId : rows.at(-1).id, touched);
-      this.#putAll(rows, touched);
+      if (page === REFRESH_PAGES_MAX) return this.#reset(newest);
+      const { rows, changedKeys } = await this.#read({ limit: REFRESH_PAGE, sort: ["id"], filter: { id: { _gt: afterId, _lt: beforeId } } });
+      const isLast = rows.length < REFRESH_PAGE;
+      messages.removeMissing(rows, afterId, isLast ? beforeId : rows.at(-1).id, changedKeys);
+      this.#putAll(rows, changedKeys);
       if (isLast) break;
       afterId = rows.at(-1).id;
     }
     messages.trim(false);
   }
 
-  #startOver(rows) {
+  #reset(rows) {
     this.messages.clear();
     this.#putAll(rows, new Set());
     this.messages.hasEarlier = rows.length === PAGE;
@@ -162,45 +162,45 @@ export class Feed {
 
   /** Returns rows, and the keys of events that arrived during the read: there the event is newer. */
   async #read(query) {
-    const touched = new Set();
-    this.#reading.add(touched);
+    const changedKeys = new Set();
+    this.#reads.add(changedKeys);
     try {
       const rows = await this.items({ action: "read", query: { fields: this.fields, ...query } });
-      return { rows, touched };
+      return { rows, changedKeys };
     } finally {
-      this.#reading.delete(touched);
+      this.#reads.delete(changedKeys);
     }
   }
 
-  #putAll(rows, touched) {
-    for (const row of rows) if (!touched.has(String(row.id))) this.put(row);
+  #putAll(rows, changedKeys) {
+    for (const row of rows) if (!changedKeys.has(String(row.id))) this.put(row);
   }
 
-  #claimSoon() {
+  #scheduleOwnership() {
     const { me } = this;
     for (const message of this.messages.all) {
       // A different name is a different person; the server is asked only about equal names.
       if (message.own === undefined && me.first_name && message.name && message.name !== me.first_name) message.own = false;
     }
-    if (this.#claiming || !this.messages.all.some((message) => message.own === undefined)) return;
-    this.#claiming = setTimeout(() => {
-      this.#claiming = undefined;
-      this.#claim().then(this.#changed, () => {});
-    }, CLAIM_DELAY_MS);
+    if (this.#ownershipTimer || !this.messages.all.some((message) => message.own === undefined)) return;
+    this.#ownershipTimer = setTimeout(() => {
+      this.#ownershipTimer = undefined;
+      this.#resolveOwnership().then(this.#changed, () => {});
+    }, OWNERSHIP_DELAY_MS);
   }
 
   /** Finds the user's own messages where the author's id is not readable. */
-  async #claim() {
+  async #resolveOwnership() {
     const unknown = this.messages.all.filter((message) => message.own === undefined);
-    for (let start = 0; start < unknown.length; start += WALK_PAGE) {
-      const asked = unknown.slice(start, start + WALK_PAGE);
-      const filter = { user_created: { _eq: "$CURRENT_USER" }, id: { _in: asked.map((message) => message.id) } };
-      const rows = await this.items({ action: "read", query: { fields: ["id"], limit: WALK_PAGE, filter } }).catch((error) => {
-        if (error instanceof Lost) throw error;
+    for (let start = 0; start < unknown.length; start += REFRESH_PAGE) {
+      const batch = unknown.slice(start, start + REFRESH_PAGE);
+      const filter = { user_created: { _eq: "$CURRENT_USER" }, id: { _in: batch.map((message) => message.id) } };
+      const rows = await this.items({ action: "read", query: { fields: ["id"], limit: REFRESH_PAGE, filter } }).catch((error) => {
+        if (error instanceof ConnectionLost) throw error;
         return [];
       });
       const own = new Set(rows.map((row) => String(row.id)));
-      for (const message of asked) message.own ??= own.has(message.key);
+      for (const message of batch) message.own ??= own.has(message.key);
     }
     this.me.first_name ??= unknown.find((message) => message.own && message.name)?.name;
   }

@@ -1,7 +1,7 @@
 // A form sent by script: asks for missing fields, is busy while it waits, shows errors at their field, and waits for the
 // time that the server demands. The given function sends the values; `explain` phrases the errors.
 
-import { clock, sentence } from "./words.js";
+import { clock, errorText } from "./strings.js";
 
 export class Form {
   #form;
@@ -10,8 +10,8 @@ export class Form {
   #idle;
   #waiting;
 
-  /** `send(values)` rejects with an error to explain, `explain(error)` returns a sentence or `[sentence, field name]`. */
-  constructor(form, send, explain = sentence) {
+  /** `send(values)` rejects with an error to explain, `explain(error)` returns a text or `[text, field name]`. */
+  constructor(form, send, explain = errorText) {
     this.#form = form;
     this.#error = form.querySelector(".card-error");
     this.#button = form.querySelector("[type=submit]");
@@ -19,16 +19,16 @@ export class Form {
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
       if (this.#button.disabled) return;
-      this.complain("");
+      this.showError("");
       const missing = [...form.elements].find((field) => field.required && !field.value.trim() && field.offsetParent);
-      if (missing) return this.complain(`Please fill in: ${nameOf(missing)}.`, missing.name);
+      if (missing) return this.showError(`Please fill in: ${nameOf(missing)}.`, missing.name);
       this.#busy(true);
       try {
         await send(Object.fromEntries(new FormData(form)));
       } catch (error) {
         this.#busy(false);
         if (error.waitSeconds) this.#wait(error.waitSeconds);
-        this.complain(...[explain(error)].flat());
+        this.showError(...[explain(error)].flat());
       }
       if (!this.#waiting) this.#busy(false);
     });
@@ -47,7 +47,7 @@ export class Form {
   }
 
   clear() {
-    this.complain("");
+    this.showError("");
     for (const field of this.#form.elements) if (field.autocomplete && !/name|email/.test(field.autocomplete)) field.value = "";
     // A revealed password must not be visible to the next person.
     for (const button of this.#form.querySelectorAll(".reveal[data-shown]")) button.click();
@@ -60,7 +60,7 @@ export class Form {
   }
 
   /** Shows an error and focuses its field. */
-  complain(text, name) {
+  showError(text, name) {
     delete this.#error.dataset.kind;
     for (const field of this.#form.elements) field.removeAttribute("aria-invalid");
     this.#error.textContent = text;
@@ -71,8 +71,8 @@ export class Form {
   }
 
   /** Shows a success message. */
-  tell(text) {
-    this.complain(text);
+  showSuccess(text) {
+    this.showError(text);
     this.#error.dataset.kind = "good";
   }
 
@@ -86,16 +86,16 @@ export class Form {
   #wait(seconds) {
     clearInterval(this.#waiting);
     const end = Date.now() + seconds * 1000;
-    const tell = () => {
+    const update = () => {
       const left = Math.ceil((end - Date.now()) / 1000);
       this.#button.disabled = left > 0;
       this.#button.textContent = left > 0 ? `Wait ${clock(left)}` : this.#idle;
       if (left > 0) return;
       this.#waiting = void clearInterval(this.#waiting);
-      this.tell("You can try again now.");
+      this.showSuccess("You can try again now.");
     };
-    this.#waiting = setInterval(tell, 250);
-    tell();
+    this.#waiting = setInterval(update, 250);
+    update();
   }
 }
 

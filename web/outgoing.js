@@ -2,13 +2,13 @@
 // user, and each has an idempotency key with which the server stores it once, regardless of the number of attempts. feed.js
 // handles all other messages.
 
-import { Lost, sentence } from "./words.js";
+import { ConnectionLost, errorText } from "./strings.js";
 
 export class Outgoing {
   #feed;
   #changed;
   #count = 0;
-  waiting = [];
+  pending = [];
 
   constructor({ feed, changed }) {
     this.#feed = feed;
@@ -16,7 +16,7 @@ export class Outgoing {
   }
 
   get hasUnsent() {
-    return this.waiting.length > 0;
+    return this.pending.length > 0;
   }
 
   send(text) {
@@ -29,25 +29,25 @@ export class Outgoing {
   }
 
   discard(entry) {
-    this.#forget(entry);
+    this.#remove(entry);
     this.#changed();
   }
 
   /** A create event may precede the answer: it then replaces the entry, which keeps its position on the page. */
-  expect({ event, data }) {
+  matchEvent({ event, data }) {
     if (event !== "create") return;
     for (const row of data) {
-      const entry = this.waiting.find((waiting) => waiting.state === "sending" && waiting.text === row.content);
+      const entry = this.pending.find((entry) => entry.state === "sending" && entry.text === row.content);
       if (!entry || !this.#mayBeMine(row)) continue;
       entry.shownAs = String(row.id);
-      this.#forget(entry);
+      this.#remove(entry);
       this.#feed.put(row, { viewKey: entry.viewKey });
     }
   }
 
   /** After a reconnection, unanswered messages may turn out to be stored. */
   reconcile() {
-    for (const entry of [...this.waiting]) {
+    for (const entry of [...this.pending]) {
       const stored = this.#feed.messages.all.find(
         ({ id, own, content, viewKey }) => own && id > entry.afterId && content === entry.text && !viewKey.startsWith("out-"),
       );
@@ -57,7 +57,7 @@ export class Outgoing {
 
   async #attempt(entry) {
     Object.assign(entry, { state: "sending", problem: null, isLost: false });
-    if (!this.waiting.includes(entry)) this.waiting.push(entry);
+    if (!this.pending.includes(entry)) this.pending.push(entry);
     this.#changed();
     try {
       await this.#feed.jumpToLatest();
@@ -66,25 +66,25 @@ export class Outgoing {
       const row = await this.#feed.items({ action: "create", data: { content: text }, query, idempotency_key: idempotencyKey });
       this.#confirm(entry, row);
     } catch (error) {
-      const isLost = error instanceof Lost;
+      const isLost = error instanceof ConnectionLost;
       if (isLost && entry.shownAs) return;
       if (entry.shownAs) entry.viewKey = `out-${++this.#count}`;
-      const problem = isLost ? "This may not have arrived: the connection was lost." : sentence(error);
+      const problem = isLost ? "This may not have arrived: the connection was lost." : errorText(error);
       Object.assign(entry, { state: "failed", isLost, problem });
-      if (!this.waiting.includes(entry)) this.waiting.push(entry);
+      if (!this.pending.includes(entry)) this.pending.push(entry);
     }
     this.#changed();
   }
 
   #confirm(entry, row) {
-    this.#forget(entry);
+    this.#remove(entry);
     const isNew = !entry.shownAs && !this.#feed.messages.find(row.id);
     this.#feed.put(row, isNew ? { own: true, viewKey: entry.viewKey } : { own: true });
     this.#feed.me.first_name ??= row.user_created?.first_name;
   }
 
-  #forget(entry) {
-    this.waiting = this.waiting.filter((other) => other !== entry);
+  #remove(entry) {
+    this.pending = this.pending.filter((other) => other !== entry);
   }
 
   #mayBeMine({ user_created: author }) {

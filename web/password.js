@@ -3,67 +3,67 @@
 
 import { Form, revealPasswords } from "./form.js";
 import { rest } from "./rest.js";
-import { sentence } from "./words.js";
+import { errorText } from "./strings.js";
 
 const isInvited = location.pathname.replace(/\/$/, "").endsWith("/accept-invite");
 const token = new URLSearchParams(location.search).get("token") ?? "";
 history.replaceState(null, "", location.pathname);
 
 const ROOT = new URL("../", document.baseURI);
-const find = (id) => document.getElementById(id);
+const byId = (id) => document.getElementById(id);
 
-const choose = new Form(find("form"), async ({ password, again }) => {
-  if (password !== again) throw new Mistake("The two passwords are not the same.", "again");
+const newPasswordForm = new Form(byId("form"), async ({ password, again }) => {
+  if (password !== again) throw new InputError("The two passwords are not the same.", "again");
   await rest("POST", isInvited ? "users/invite/accept" : "auth/password/reset", { token, password }, ROOT);
-  show("done");
-}, ofChoosing);
+  showStep("done");
+}, newPasswordError);
 
-const ask = new Form(find("ask-form"), async ({ email }) => {
+const requestForm = new Form(byId("ask-form"), async ({ email }) => {
   await rest("POST", "auth/password/request", { email: email.trim() }, ROOT);
-  find("asked-address").textContent = email.trim();
-  show("asked");
-}, ofAsking);
+  byId("asked-address").textContent = email.trim();
+  showStep("asked");
+}, requestError);
 
 /** An input error found without asking the server. */
-class Mistake extends Error {
+class InputError extends Error {
   constructor(message, field) {
     super(message);
     this.field = field;
   }
 }
 
-function ofChoosing(error) {
-  if (error instanceof Mistake) return [error.message, error.field];
-  if (error.field === "password") return [sentence(error), "password"];
+function newPasswordError(error) {
+  if (error instanceof InputError) return [error.message, error.field];
+  if (error.field === "password") return [errorText(error), "password"];
   const isExpired = error.code === "TOKEN_EXPIRED";
-  if (!isExpired && error.code !== "INVALID_TOKEN" && error.code !== "FORBIDDEN") return sentence(error);
-  find("another").hidden = isInvited;
+  if (!isExpired && error.code !== "INVALID_TOKEN" && error.code !== "FORBIDDEN") return errorText(error);
+  byId("another").hidden = isInvited;
   const reason = isExpired ? "This link has expired." : "This link is no longer valid: it was already used, or a newer link was sent.";
   return isInvited ? `${reason} Ask whoever invited you for another.` : reason;
 }
 
-function ofAsking(error) {
+function requestError(error) {
   if (error.code === "UNPROCESSABLE_CONTENT") return "This server cannot send emails. Ask its administrator for a new password.";
-  return [sentence(error), error.waitSeconds ? undefined : "email"];
+  return [errorText(error), error.waitSeconds ? undefined : "email"];
 }
 
-function show(id) {
-  for (const part of ["form", "ask-form", "asked", "done"]) find(part).hidden = part !== id;
-  if (id === "form") choose.focus();
-  else if (id === "ask-form") ask.focus();
-  else find(id).querySelector("h1").focus();
+function showStep(id) {
+  for (const part of ["form", "ask-form", "asked", "done"]) byId(part).hidden = part !== id;
+  if (id === "form") newPasswordForm.focus();
+  else if (id === "ask-form") requestForm.focus();
+  else byId(id).querySelector("h1").focus();
 }
 
 revealPasswords();
-find("another").addEventListener("click", () => show("ask-form"));
+byId("another").addEventListener("click", () => showStep("ask-form"));
 if (isInvited) {
   document.title = "Welcome";
-  find("title").textContent = "Welcome! Choose a password";
+  byId("title").textContent = "Welcome! Choose a password";
 }
 if (!isInvited && !token) {
   document.title = "Forgotten password";
-  show("ask-form");
+  showStep("ask-form");
 } else {
-  show("form");
-  if (!token) choose.complain("This link is incomplete. Open the link in the email again.");
+  showStep("form");
+  if (!token) newPasswordForm.showError("This link is incomplete. Open the link in the email again.");
 }

@@ -1,7 +1,7 @@
-// One call of the REST interface: JSON in both directions, with the session cookie. There are two kinds of errors: Refusal,
-// with the code and the wait time if the server sends one, or Lost.
+// One call of the REST interface: JSON in both directions, with the session cookie. There are two kinds of errors: ServerError,
+// with the code and the wait time if the server sends one, or ConnectionLost.
 
-import { Lost, Refusal } from "./words.js";
+import { ConnectionLost, ServerError } from "./strings.js";
 
 const ANSWER_MS = 20_000;
 
@@ -18,13 +18,13 @@ export async function rest(method, path, body, root = document.baseURI) {
       signal: AbortSignal.timeout?.(ANSWER_MS),
     });
   } catch {
-    throw new Lost();
+    throw new ConnectionLost();
   }
   const answer = await response.json().catch(() => ({}));
   if (response.ok) return answer;
   const { message, extensions } = answer.errors?.[0] ?? { message: `The server answered ${response.status}.` };
   const waitSeconds = seconds(response.headers.get("Retry-After"));
-  throw new Refusal({ ...extensions, message }, response.status, waitSeconds);
+  throw new ServerError({ ...extensions, message }, response.status, waitSeconds);
 }
 
 /** Returns whether a refusal means that there is no valid session. */

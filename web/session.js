@@ -2,7 +2,7 @@
 // HttpOnly cookie that no script can read; this file stores only the time of the next renewal. Renders nothing.
 
 import { isSignedOut, rest } from "./rest.js";
-import { Lost } from "./words.js";
+import { ConnectionLost } from "./strings.js";
 
 const RENEW_AT = "chinwag.renew-at";
 const TIMER_MS_MAX = 2 ** 31 - 1;
@@ -20,7 +20,7 @@ export class Session {
   }
 
   /** The signed-in person, `{id, first_name?}`, or null. Users without permission to read their account get only the id. */
-  async whoAmI() {
+  async currentUser() {
     try {
       return (await rest("GET", "users/me?fields=id,first_name")).data;
     } catch (error) {
@@ -36,20 +36,20 @@ export class Session {
       if (!["TOKEN_EXPIRED", "INVALID_TOKEN"].includes(error.code)) throw error;
       return rest("POST", "auth/login", body);
     });
-    this.#remember(answer.data.expires);
+    this.#storeRenewal(answer.data.expires);
   }
 
   async signOut() {
     await rest("POST", "auth/logout", { mode: "session" }).catch((error) => {
-      if (error instanceof Lost || error.status >= 429) throw error;
+      if (error instanceof ConnectionLost || error.status >= 429) throw error;
     });
-    remembered(null);
+    renewalTime(null);
   }
 
   /** Ends all sessions of this account, including this one. */
   async signOutEverywhere() {
     await rest("DELETE", "users/me/sessions");
-    remembered(null);
+    renewalTime(null);
   }
 
   /** The caller's permissions: `{create, update, delete}` for messages, `own(field)` for the user's account. */
@@ -69,7 +69,7 @@ export class Session {
   /** Renews the session if that is due, and schedules the next renewal. */
   keepAlive() {
     clearTimeout(this.#timer);
-    const wait = (remembered() ?? 0) - Date.now();
+    const wait = (renewalTime() ?? 0) - Date.now();
     if (wait <= 0) return void this.renew().catch(() => {});
     this.#timer = setTimeout(() => this.keepAlive(), Math.min(wait, TIMER_MS_MAX));
   }
@@ -82,15 +82,15 @@ export class Session {
   renew() {
     this.#renewing ??= rest("POST", "auth/refresh", { mode: "session" })
       .then(({ data }) => {
-        this.#remember(data.expires);
+        this.#storeRenewal(data.expires);
         this.keepAlive();
         this.#renewed();
       })
       .catch((error) => {
-        if (error instanceof Lost || error.status >= 429) {
+        if (error instanceof ConnectionLost || error.status >= 429) {
           this.#timer = setTimeout(() => this.keepAlive(), 15_000);
         } else {
-          remembered(null);
+          renewalTime(null);
           this.#ended();
         }
         throw error;
@@ -99,15 +99,15 @@ export class Session {
     return this.#renewing;
   }
 
-  #remember(expiresMs) {
-    remembered(Date.now() + expiresMs / 2);
+  #storeRenewal(expiresMs) {
+    renewalTime(Date.now() + expiresMs / 2);
   }
 }
 
 let inMemory = null;
 
 /** Reads or (with an argument) writes the time of the next renewal, shared between tabs where storage is allowed. */
-function remembered(time) {
+function renewalTime(time) {
   if (time !== undefined) inMemory = time;
   try {
     if (time !== undefined) localStorage.setItem(RENEW_AT, time ?? "");

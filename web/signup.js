@@ -3,9 +3,9 @@
 
 import { Form } from "./form.js";
 import { rest } from "./rest.js";
-import { sentence } from "./words.js";
+import { errorText } from "./strings.js";
 
-const find = (id) => document.getElementById(id);
+const byId = (id) => document.getElementById(id);
 
 export class SignUp {
   #form;
@@ -16,10 +16,10 @@ export class SignUp {
       const address = email.trim();
       await rest("POST", "users/register", { first_name: name.trim(), email: address, password });
       if (!verifies()) return signIn({ email: address, password });
-      find("signup-address").textContent = address;
+      byId("signup-address").textContent = address;
       sent();
     };
-    this.#form = new Form(find("signup-form"), send, explain);
+    this.#form = new Form(byId("signup-form"), send, explain);
   }
 
   show(isShown) {
@@ -29,11 +29,11 @@ export class SignUp {
 }
 
 function explain(error) {
-  if (error.field === "password") return [sentence(error), "password"];
+  if (error.field === "password") return [errorText(error), "password"];
   if (error.field === "email" || /"email"/.test(error.message)) return ["That is not an email address.", "email"];
   if (error.code === "FORBIDDEN") return ["This server does not accept sign-ups with this address.", "email"];
   if (error.code === "UNPROCESSABLE_CONTENT") return "This server cannot send emails, so it cannot confirm your address. Ask its administrator.";
   // Sign-up succeeded but sign-in failed: the address already has an account with another password.
   if (error.code === "INVALID_CREDENTIALS") return ["You are not signed in. If you have an account with this address, sign in, or request a new password.", "email"];
-  return sentence(error);
+  return errorText(error);
 }

@@ -2,20 +2,20 @@
 // the scroll position, the tab's visibility, and the number of unseen messages. bubble.js renders single messages.
 
 import { Bubble } from "./bubble.js";
-import { count, dayKey, dayName } from "./words.js";
+import { count, dayKey, dayName } from "./strings.js";
 
 const GROUP_MS = 5 * 60_000;
 const NEAR_END_PX = 80;
 const NEAR_START_PX = 60;
 const ANNOUNCED_MAX = 5;
 
-const find = (id) => document.getElementById(id);
+const byId = (id) => document.getElementById(id);
 
 export class View {
-  #log = find("log");
-  #list = find("messages");
-  #earlier = find("load-earlier");
-  #news = find("new-messages");
+  #log = byId("log");
+  #list = byId("messages");
+  #earlier = byId("load-earlier");
+  #latestButton = byId("new-messages");
   #nodes = new Map();
   #actions;
   #source;
@@ -28,7 +28,7 @@ export class View {
     this.#actions = actions;
     this.#log.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     this.#earlier.addEventListener("click", () => this.#actions.loadEarlier());
-    this.#news.addEventListener("click", async () => {
+    this.#latestButton.addEventListener("click", async () => {
       await this.#actions.jumpToLatest();
       this.scrollToEnd();
       this.#actions.focusComposer();
@@ -42,7 +42,7 @@ export class View {
 
   set title(title) {
     this.#title = title;
-    this.#countNews();
+    this.#updateUnseen();
   }
 
   /** Renders another source, `{feed, outgoing, can}`, from scratch; `null` for none. */
@@ -69,16 +69,16 @@ export class View {
     const { feed, outgoing, can } = this.#source ?? {};
     const messages = feed?.messages;
     const anchor = this.#isAtEnd ? null : this.#anchor();
-    this.#draw(messages?.all ?? [], outgoing?.waiting ?? [], can ?? {});
+    this.#renderList(messages?.all ?? [], outgoing?.pending ?? [], can ?? {});
     const isEmpty = !messages?.all.length && !outgoing?.hasUnsent;
-    find("empty").hidden = !isEmpty || !this.#source?.isRead;
-    find("log-start").hidden = isEmpty || messages.hasEarlier || !this.#source.isRead;
+    byId("empty").hidden = !isEmpty || !this.#source?.isLoaded;
+    byId("log-start").hidden = isEmpty || messages.hasEarlier || !this.#source.isLoaded;
     const hadFocus = document.activeElement === this.#earlier;
     this.#earlier.hidden = !messages?.hasEarlier;
     if (hadFocus && this.#earlier.hidden) this.#log.focus();
     if (anchor) this.#log.scrollTop += anchor.node.getBoundingClientRect().top - anchor.top;
     else this.scrollToEnd();
-    this.#countNews();
+    this.#updateUnseen();
   }
 
   scrollToEnd() {
@@ -95,7 +95,7 @@ export class View {
     return true;
   }
 
-  #draw(messages, waiting, can) {
+  #renderList(messages, pending, can) {
     const lines = [];
     let before;
     for (const message of messages) {
@@ -106,7 +106,7 @@ export class View {
       lines.push({ ...line, key: message.viewKey, continues: continues(before, line) });
       before = line;
     }
-    for (const entry of waiting) {
+    for (const entry of pending) {
       const line = { entry, day: dayKey(entry.created), at: entry.created, by: "" };
       lines.push({ ...line, key: entry.viewKey, continues: continues(before, line) });
       before = line;
@@ -114,45 +114,45 @@ export class View {
 
     const kept = new Set(lines.map((line) => line.key));
     const added = lines.filter((line) => !this.#nodes.has(line.key)).length;
-    if (added > ANNOUNCED_MAX) this.#holdAnnouncements();
-    for (const [key, node] of this.#nodes) if (!kept.has(key)) this.#take(key, node);
+    if (added > ANNOUNCED_MAX) this.#muteAnnouncements();
+    for (const [key, node] of this.#nodes) if (!kept.has(key)) this.#removeNode(key, node);
     let next = this.#list.firstElementChild;
     for (const line of lines) {
-      const node = this.#nodes.get(line.key) ?? this.#make(line, added > ANNOUNCED_MAX);
-      if (line.message) node.bubble.show(line.message, { ...line, can });
-      else if (line.entry) node.bubble.showOutgoing(line.entry, line);
-      else this.#date(node, line);
+      const node = this.#nodes.get(line.key) ?? this.#createNode(line, added > ANNOUNCED_MAX);
+      if (line.message) node.bubble.render(line.message, { ...line, can });
+      else if (line.entry) node.bubble.renderOutgoing(line.entry, line);
+      else this.#renderDay(node, line);
       if (node.element === next) next = next.nextElementSibling;
       else this.#list.insertBefore(node.element, next);
     }
   }
 
-  #make(line, isBulk) {
+  #createNode(line, isBulk) {
     const bubble = line.day ? new Bubble(this.#actions) : undefined;
-    const element = bubble?.element ?? find("day-template").content.firstElementChild.cloneNode(true);
+    const element = bubble?.element ?? byId("day-template").content.firstElementChild.cloneNode(true);
     element.classList.toggle("arriving", Boolean(bubble) && !isBulk);
     const node = { bubble, element };
     this.#nodes.set(line.key, node);
     return node;
   }
 
-  #date(node, { at }) {
+  #renderDay(node, { at }) {
     const time = node.element.firstElementChild;
     time.dateTime = dayKey(at);
     time.textContent = dayName(at);
   }
 
-  #take(key, { bubble, element }) {
+  #removeNode(key, { bubble, element }) {
     const hadFocus = element.contains(document.activeElement);
     const draft = bubble?.draft;
     element.remove();
     this.#nodes.delete(key);
-    if (draft) this.#actions.rescue(draft);
+    if (draft) this.#actions.keepDraft(draft);
     else if (hadFocus) this.#actions.focusComposer();
   }
 
   /** A page of history is not news: screen readers should not announce it. */
-  #holdAnnouncements() {
+  #muteAnnouncements() {
     this.#log.setAttribute("aria-live", "off");
     setTimeout(() => this.#log.setAttribute("aria-live", "polite"), 1000);
   }
@@ -170,21 +170,21 @@ export class View {
   #scrolled() {
     const { scrollTop, scrollHeight, clientHeight } = this.#log;
     this.#isAtEnd = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
-    this.#countNews();
+    this.#updateUnseen();
     if (scrollTop < NEAR_START_PX && !this.#isAtEnd && !this.#earlier.hidden) this.#actions.loadEarlier();
   }
 
-  #countNews() {
+  #updateUnseen() {
     const messages = this.#source?.feed.messages;
     const isReading = this.#isAtEnd && !document.hidden && !messages?.isDetached;
-    if (isReading || this.#seenId === undefined) this.#seenId = messages?.newestId ?? (this.#source?.isRead ? 0 : undefined);
+    if (isReading || this.#seenId === undefined) this.#seenId = messages?.newestId ?? (this.#source?.isLoaded ? 0 : undefined);
     const unseen = messages?.all.filter(({ id, own }) => id > this.#seenId && own === false).length ?? 0;
-    const news = unseen + (messages?.missed ?? 0);
+    const newCount = unseen + (messages?.missed ?? 0);
     const isElsewhere = !this.#isAtEnd || messages?.isDetached;
-    this.#news.hidden = !isElsewhere || (news === 0 && !messages?.isDetached);
-    const text = news ? count(news, "new message", "new messages") : "Back to the latest";
-    if (this.#news.textContent !== text) this.#news.textContent = text;
-    document.title = document.hidden && news ? `(${news}) ${this.#title}` : this.#title;
+    this.#latestButton.hidden = !isElsewhere || (newCount === 0 && !messages?.isDetached);
+    const text = newCount ? count(newCount, "new message", "new messages") : "Back to the latest";
+    if (this.#latestButton.textContent !== text) this.#latestButton.textContent = text;
+    document.title = document.hidden && newCount ? `(${newCount}) ${this.#title}` : this.#title;
   }
 }
 

@@ -39,11 +39,11 @@ const ASSETS: &[(&str, &str, &[u8])] = &[
     asset!("index.html", HTML),
     asset!("account.css", STYLE),
     asset!("account.js", SCRIPT),
+    asset!("auth-view.js", SCRIPT),
     asset!("bubble.js", SCRIPT),
     asset!("composer.js", SCRIPT),
     asset!("connection.js", SCRIPT),
     asset!("devices.js", SCRIPT),
-    asset!("doorway.js", SCRIPT),
     asset!("favicon.svg", IMAGE),
     asset!("feed.js", SCRIPT),
     asset!("form.js", SCRIPT),
@@ -57,18 +57,18 @@ const ASSETS: &[(&str, &str, &[u8])] = &[
     asset!("recovery-codes.js", SCRIPT),
     asset!("rest.js", SCRIPT),
     asset!("second-factor.js", SCRIPT),
-    asset!("service.js", SCRIPT),
+    asset!("server-info.js", SCRIPT),
     asset!("session.js", SCRIPT),
     asset!("signin.js", SCRIPT),
     asset!("signup.js", SCRIPT),
+    asset!("strings.js", SCRIPT),
     asset!("style.css", STYLE),
     asset!("view.js", SCRIPT),
-    asset!("words.js", SCRIPT),
 ];
 
 /// The files that the password page loads.
 const PASSWORD_FILES: &[&str] =
-    &["favicon.svg", "form.js", "forms.css", "password.js", "rest.js", "style.css", "words.js"];
+    &["favicon.svg", "form.js", "forms.css", "password.js", "rest.js", "strings.js", "style.css"];
 
 static INDEX: LazyLock<Page> = LazyLock::new(|| {
     let (_, content_type, content) = ASSETS[0];

@@ -6,7 +6,7 @@ import jsqr from 'jsqr';
 import { nameOf } from '../../../web/devices.js';
 import { qrModules } from '../../../web/qr.js';
 import { rest } from '../../../web/rest.js';
-import { clock, duration, sentence } from '../../../web/words.js';
+import { clock, duration, errorText } from '../../../web/strings.js';
 
 const QUIET = 4;
 const SCALE = 4;
@@ -57,7 +57,7 @@ describe('an error response', () => {
 	});
 
 	test('becomes a sentence and never a code', async () => {
-		const said = async (status, headers, code, extensions = {}) => sentence(await refused(status, headers, { message: 'In the words of the server.', extensions: { code, ...extensions } }));
+		const said = async (status, headers, code, extensions = {}) => errorText(await refused(status, headers, { message: 'In the words of the server.', extensions: { code, ...extensions } }));
 		assert.equal(await said(429, { 'Retry-After': '125' }, 'REQUESTS_EXCEEDED'), 'Too many attempts. Try again in 3 minutes.');
 		assert.equal(await said(429, {}, 'REQUESTS_EXCEEDED'), 'That was a little fast. Wait a moment, then try again.');
 		assert.equal(await said(503, { 'Retry-After': '1' }, 'SERVICE_UNAVAILABLE'), 'The server is busy. Try again in 1 second.');

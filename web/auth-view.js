@@ -2,21 +2,21 @@
 // selects the screen; the server is asked once for its options. Contains no chat.
 
 import { rest } from "./rest.js";
-import { askService } from "./service.js";
+import { fetchServerInfo } from "./server-info.js";
 import { SignIn } from "./signin.js";
 import { SignUp } from "./signup.js";
 
-const find = (id) => document.getElementById(id);
+const byId = (id) => document.getElementById(id);
 
 // Results of links to this page: those in emails use the fragment, identity providers the query parameter `reason`.
 const NOTES = {
   "#confirmed": "Your address is confirmed. Sign in to begin.",
 };
-const COMPLAINTS = {
+const LINK_ERRORS = {
   "#link-expired": "The link in that email has expired. Sign up again to get a new one.",
   "#link-used": "The link in that email is no longer valid: it was already used, or a newer link was sent.",
 };
-const REASONS = {
+const PROVIDER_ERRORS = {
   INVALID_CREDENTIALS: "Sign-in failed: there is no account here that belongs to your account at the provider.",
   INVALID_PROVIDER: "This server does not offer that way to sign in.",
   INVALID_TOKEN: "Signing in took too long, or was started in another window. Try again.",
@@ -26,7 +26,7 @@ const REASONS = {
   USER_SUSPENDED: "Sign-in failed: this account cannot be used.",
 };
 
-export class Doorway {
+export class AuthView {
   #project = {};
   #signIn;
   #signUp;
@@ -45,32 +45,32 @@ export class Doorway {
   }
 
   /** Requests the available options, unless already known (`project`). Without an answer, the sign-in form is offered. */
-  async learn(project) {
-    const ofProject = project ?? askService().then((service) => service.project);
-    const answers = await Promise.all([ofProject, rest("GET", "auth")]).catch(() => null);
-    this.#isKnown = answers !== null;
-    const [known, auth] = answers ?? [{}, { data: [] }];
+  async loadOptions(project) {
+    const projectInfo = project ?? fetchServerInfo().then((info) => info.project);
+    const responses = await Promise.all([projectInfo, rest("GET", "auth")]).catch(() => null);
+    this.#isKnown = responses !== null;
+    const [known, auth] = responses ?? [{}, { data: [] }];
     this.#project = known;
-    find("signup-link").hidden = !this.#project.public_registration;
-    const offers = auth.data.filter(({ name }) => name);
-    find("providers").replaceChildren(...offers.map(button));
-    find("providers").hidden = find("providers-or").hidden = offers.length === 0;
-    for (const id of ["login-own", "login-submit", "forgot-link"]) find(id).hidden = Boolean(auth.disableDefault) && offers.length > 0;
-    find("providers-or").hidden ||= find("login-own").hidden;
+    byId("signup-link").hidden = !this.#project.public_registration;
+    const providers = auth.data.filter(({ name }) => name);
+    byId("providers").replaceChildren(...providers.map(button));
+    byId("providers").hidden = byId("providers-or").hidden = providers.length === 0;
+    for (const id of ["login-own", "login-submit", "forgot-link"]) byId(id).hidden = Boolean(auth.disableDefault) && providers.length > 0;
+    byId("providers-or").hidden ||= byId("login-own").hidden;
   }
 
   open(note) {
     this.#isOpen = true;
     // If the page was opened with a session, the options have not been requested yet.
-    if (!this.#isKnown) void this.learn();
+    if (!this.#isKnown) void this.loadOptions();
     const query = new URLSearchParams(location.search);
     const reason = query.get("reason");
-    const complaint = COMPLAINTS[location.hash] ?? (reason && (REASONS[reason] ?? "The sign-in with the provider did not work. Try again."));
+    const problem = LINK_ERRORS[location.hash] ?? (reason && (PROVIDER_ERRORS[reason] ?? "The sign-in with the provider did not work. Try again."));
     this.#show(note ?? NOTES[location.hash]);
-    if (complaint) this.#signIn.complain(complaint);
+    if (problem) this.#signIn.showError(problem);
     query.delete("reason");
     // Reloading the page must not show it again.
-    if (reason || NOTES[location.hash] || COMPLAINTS[location.hash]) history.replaceState(null, "", query.size ? `?${query}` : location.pathname);
+    if (reason || NOTES[location.hash] || LINK_ERRORS[location.hash]) history.replaceState(null, "", query.size ? `?${query}` : location.pathname);
   }
 
   /** Closes the screens after sign-in, and restores the URL of the chat. */
@@ -83,12 +83,12 @@ export class Doorway {
 
   #show(note) {
     const isOffered = this.#project.public_registration;
-    const isSent = location.hash === "#inbox" && find("signup-address").textContent !== "";
+    const isMailSent = location.hash === "#inbox" && byId("signup-address").textContent !== "";
     const isNew = location.hash === "#sign-up" && isOffered;
-    this.#signIn.show(!isSent && !isNew, note);
+    this.#signIn.show(!isMailSent && !isNew, note);
     this.#signUp.show(isNew);
-    find("signup-sent").hidden = !isSent;
-    if (isSent) find("signup-sent-title").focus();
+    byId("signup-sent").hidden = !isMailSent;
+    if (isMailSent) byId("signup-sent-title").focus();
   }
 }
 

@@ -1,12 +1,12 @@
 // The texts of the page: names, initials, days, times, and a plain sentence for every error. Distinguishes two kinds of
 // errors (a refusal with a code, a lost connection) but neither throws nor catches them.
 
-export class Lost extends Error {
-  name = "Lost";
+export class ConnectionLost extends Error {
+  name = "ConnectionLost";
 }
 
-export class Refusal extends Error {
-  name = "Refusal";
+export class ServerError extends Error {
+  name = "ServerError";
   /** `waitSeconds`: the wait time requested by the server before the next attempt, or 0. */
   constructor({ code = "UNKNOWN", message = "The server refused.", field, type } = {}, status = 0, waitSeconds = 0) {
     super(message);
@@ -32,9 +32,9 @@ const PASSWORDS = {
 };
 
 /** Returns one sentence for an error; the server's message if it is specific to this case. */
-export function sentence(error) {
-  if (error instanceof Lost) return "The server cannot be reached. Check the connection and try again.";
-  if (!(error instanceof Refusal)) return "Something went wrong on this page. Reloading it may help.";
+export function errorText(error) {
+  if (error instanceof ConnectionLost) return "The server cannot be reached. Check the connection and try again.";
+  if (!(error instanceof ServerError)) return "Something went wrong on this page. Reloading it may help.";
   if (error.waitSeconds && error.status === 429) return `Too many attempts. Try again in ${duration(error.waitSeconds)}.`;
   if (error.waitSeconds) return `The server is busy. Try again in ${duration(error.waitSeconds)}.`;
   if (error.status === 429) return SENTENCES.REQUESTS_EXCEEDED;
