@@ -81,7 +81,7 @@ fn record(author: Uuid) -> Record {
 
 fn pure(criterion: &mut Criterion) {
     let author = Uuid::from_u128(7);
-    let actor = Actor { user: Some(author), ..Actor::nobody() };
+    let actor = Actor { user: Some(author), ..Actor::denied() };
     let environment = Environment::new(&actor, NOW);
 
     for (name, query) in queries() {

@@ -308,7 +308,7 @@ mod tests {
         Bounds {
             connections_max,
             per_address_max,
-            proxies: TrustProxy::Nobody,
+            proxies: TrustProxy::None,
             head_timeout: SOON,
             idle_timeout: SOON,
             stall_timeout: SOON,

@@ -277,7 +277,7 @@ mod tests {
         let bounds = Bounds {
             connections_max: 10,
             per_address_max: None,
-            proxies: TrustProxy::Nobody,
+            proxies: TrustProxy::None,
             head_timeout: SOON,
             idle_timeout: SOON,
             stall_timeout: SOON,

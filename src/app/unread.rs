@@ -33,7 +33,7 @@ async fn server(endpoint: Large) -> (Server, SocketAddr) {
     let bounds = Bounds {
         connections_max: 10,
         per_address_max: None,
-        proxies: TrustProxy::Nobody,
+        proxies: TrustProxy::None,
         head_timeout: SOON,
         idle_timeout: SOON,
         stall_timeout: STALL,

@@ -9,9 +9,9 @@ use ipnet::IpNet;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TrustProxy {
     /// None: the address of a request is that of its connection.
-    Nobody,
+    None,
     /// All: the first entry of the header counts, which any client can forge.
-    Everybody,
+    All,
     /// This number of hops, counted from this service.
     Hops(usize),
     /// Addresses within these networks.
@@ -23,8 +23,8 @@ impl TrustProxy {
     #[must_use]
     pub fn trusts(&self, address: IpAddr, steps: usize) -> bool {
         match self {
-            Self::Nobody => false,
-            Self::Everybody => true,
+            Self::None => false,
+            Self::All => true,
             Self::Hops(hops) => steps < *hops,
             Self::Networks(networks) => {
                 networks.iter().any(|network| network.contains(&address.to_canonical()))
@@ -36,12 +36,12 @@ impl TrustProxy {
 /// Reads the setting: `true`, `false`, a number of hops, or comma-separated addresses and networks.
 pub fn trust_proxy(text: &str) -> Result<TrustProxy, String> {
     match text.to_ascii_lowercase().as_str() {
-        "true" => return Ok(TrustProxy::Everybody),
-        "false" => return Ok(TrustProxy::Nobody),
+        "true" => return Ok(TrustProxy::All),
+        "false" => return Ok(TrustProxy::None),
         _ => {}
     }
     if let Ok(hops) = text.parse() {
-        return Ok(if hops == 0 { TrustProxy::Nobody } else { TrustProxy::Hops(hops) });
+        return Ok(if hops == 0 { TrustProxy::None } else { TrustProxy::Hops(hops) });
     }
     let networks: Option<Vec<Vec<IpNet>>> =
         text.split(',').map(|name| named(name.trim())).collect();
@@ -78,9 +78,9 @@ mod tests {
             TrustProxy::Networks(texts.iter().map(|text| text.parse().unwrap()).collect())
         };
         for (text, expected) in [
-            ("false", Some(TrustProxy::Nobody)),
-            ("0", Some(TrustProxy::Nobody)),
-            ("TRUE", Some(TrustProxy::Everybody)),
+            ("false", Some(TrustProxy::None)),
+            ("0", Some(TrustProxy::None)),
+            ("TRUE", Some(TrustProxy::All)),
             ("2", Some(TrustProxy::Hops(2))),
             ("10.1.2.3", Some(networks(&["10.1.2.3/32"]))),
             ("::ffff:10.1.2.3", Some(networks(&["10.1.2.3/32"]))),

@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     fn actor(user: Option<u128>, address: &str) -> Actor {
-        let mut actor = Actor::nobody();
+        let mut actor = Actor::denied();
         actor.user = user.map(Uuid::from_u128);
         actor.profile.address = Some(address.parse().unwrap());
         actor

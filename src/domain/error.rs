@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value as Json;
 
 use crate::clock::Timestamp;
+use crate::model::Collection;
 use crate::model::TooLong;
 use crate::query::QueryError;
 use crate::store::StoreError;
@@ -161,6 +162,14 @@ pub struct Violation {
     pub details: Vec<(&'static str, Json)>,
 }
 
+impl Violation {
+    /// Creates a violation of the rule `kind` by the value of a field.
+    #[must_use]
+    pub fn new(field: &str, kind: &'static str, details: Vec<(&'static str, Json)>) -> Self {
+        Self { field: field.to_owned(), kind, details }
+    }
+}
+
 impl Error {
     /// Returns an `INVALID_PAYLOAD` with this reason.
     pub fn payload(reason: impl Into<String>) -> Self {
@@ -179,6 +188,13 @@ impl Error {
     /// Returns a `FORBIDDEN` that names the collection.
     pub fn collection(name: impl Into<String>) -> Self {
         Self::Forbidden(Forbidden::Collection(name.into()))
+    }
+
+    /// Returns a `FORBIDDEN` that names fields; `path` has the relations that lead to them.
+    #[must_use]
+    pub fn fields(collection: &Collection, fields: Vec<String>, path: &[&str]) -> Self {
+        let (collection, path) = (collection.name, path.join("."));
+        Self::Forbidden(Forbidden::Fields { collection, fields, path })
     }
 }
 
@@ -208,11 +224,9 @@ impl From<StoreError> for Error {
             StoreError::NoSuchTarget { collection, field } => {
                 Self::InvalidForeignKey { collection, field }
             }
-            StoreError::Null { field, .. } => Self::FailedValidation(vec![Violation {
-                field: field.to_owned(),
-                kind: "nnull",
-                details: Vec::new(),
-            }]),
+            StoreError::Null { field, .. } => {
+                Self::FailedValidation(vec![Violation::new(field, "nnull", Vec::new())])
+            }
             StoreError::NoAdministrator => Self::Unprocessable(
                 "this would remove the last active administrator: make another account an \
                  administrator first"

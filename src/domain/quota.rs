@@ -316,7 +316,7 @@ mod tests {
     #[test]
     fn visitors_of_one_network_share_a_quota() {
         let of = |address: &str| {
-            let mut actor = Actor::nobody();
+            let mut actor = Actor::denied();
             actor.profile.address = Some(address.parse().unwrap());
             Owner::of(&actor)
         };

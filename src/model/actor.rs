@@ -67,7 +67,7 @@ impl Actor {
 
     /// Returns an actor without any rights.
     #[must_use]
-    pub fn nobody() -> Self {
+    pub fn denied() -> Self {
         Self {
             user: None,
             guest: None,

@@ -16,7 +16,7 @@ const DAY: i64 = 24 * HOUR;
 /// The argument is an integer with an optional sign, then a unit (default days). Shifting by months
 /// or years keeps the day of the month, or takes the last day of a shorter month.
 #[must_use]
-pub fn shift(at: Timestamp, adjustment: &str) -> Option<Timestamp> {
+pub fn shifted(at: Timestamp, adjustment: &str) -> Option<Timestamp> {
     let text = adjustment.trim();
     let (sign, text) = match text.strip_prefix('-') {
         Some(rest) => (-1, rest),
@@ -105,8 +105,8 @@ mod tests {
             ("-2 years", "2024-03-31T12:00:00.007Z"),
             ("0", "2026-03-31T12:00:00.007Z"),
         ] {
-            let found =
-                shift(date::parse(now).expect("a valid date"), adjustment).map(|at| at.to_string());
+            let found = shifted(date::parse(now).expect("a valid date"), adjustment)
+                .map(|at| at.to_string());
 
             assert_eq!(found.as_deref(), Some(expected), "{adjustment}");
         }
@@ -116,8 +116,8 @@ mod tests {
     fn a_leap_day_shifts_to_february_28_in_common_years() {
         let now = date::parse("2024-02-29").expect("a valid date");
 
-        assert_eq!(shift(now, "+1 year"), date::parse("2025-02-28"));
-        assert_eq!(shift(now, "+4 years"), date::parse("2028-02-29"));
+        assert_eq!(shifted(now, "+1 year"), date::parse("2025-02-28"));
+        assert_eq!(shifted(now, "+4 years"), date::parse("2028-02-29"));
     }
 
     #[test]
@@ -139,7 +139,7 @@ mod tests {
             "²",
             "1 🎉",
         ] {
-            assert_eq!(shift(now, adjustment), None, "{adjustment}");
+            assert_eq!(shifted(now, adjustment), None, "{adjustment}");
         }
     }
 }

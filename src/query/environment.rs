@@ -7,8 +7,8 @@ use crate::model::Actor;
 use crate::model::Collection;
 use crate::model::Field;
 use crate::query::QueryError;
+use crate::query::date_shift::shifted;
 use crate::query::profile;
-use crate::query::shift::shift;
 
 /// The values of `$CURRENT_USER`, `$CURRENT_ROLE`, `$CURRENT_ROLES`, `$CURRENT_POLICIES`, `$NOW`,
 /// and of fields of the referenced rows (`$CURRENT_USER.email`).
@@ -19,15 +19,12 @@ pub struct Environment<'a> {
     /// The current time.
     pub now: Timestamp,
     /// The fields the caller may name; `None` for all.
-    visibility: Option<&'a dyn FieldVisibility>,
+    visibility: Option<&'a FieldVisibility<'a>>,
 }
 
-/// The fields a caller may name. Any other field is treated as if it did not exist, so that errors
-/// in the rest of a query do not reveal whether it does.
-pub trait FieldVisibility: Sync {
-    /// Returns whether the field can be read for at least some items.
-    fn sees(&self, collection: &'static Collection, field: &'static Field) -> bool;
-}
+/// Returns whether a caller may name a field. Any other field is treated as if it did not exist, so
+/// that errors in the rest of a query do not reveal whether it does.
+pub type FieldVisibility<'a> = dyn Fn(&'static Collection, &'static Field) -> bool + Sync + 'a;
 
 /// The value of a variable, in the form in which a client would write it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,20 +46,14 @@ impl<'a> Environment<'a> {
 
     /// Restricts the fields that may be named.
     #[must_use]
-    pub const fn seeing(self, visibility: &'a dyn FieldVisibility) -> Self {
+    pub const fn restricted(self, visibility: &'a FieldVisibility<'a>) -> Self {
         Self { visibility: Some(visibility), ..self }
     }
 
-    /// Returns the fields that may be named; `None` for all.
+    /// Returns whether the field may be named.
     #[must_use]
-    pub const fn sight(&self) -> Option<&'a dyn FieldVisibility> {
-        self.visibility
-    }
-
-    /// Returns the caller's account, `None` for the public.
-    #[must_use]
-    pub const fn user(&self) -> Option<Uuid> {
-        self.actor.user
+    pub fn may_name(&self, collection: &'static Collection, field: &'static Field) -> bool {
+        self.visibility.is_none_or(|may_name| may_name(collection, field))
     }
 
     /// Returns the value of the variable; `None` if the text is not a variable.
@@ -81,7 +72,7 @@ impl<'a> Environment<'a> {
                 return profile::resolve(self.actor, text).map(Some);
             }
             _ => match text.strip_prefix("$NOW(").and_then(|rest| rest.strip_suffix(')')) {
-                Some(adjustment) => match shift(self.now, adjustment) {
+                Some(adjustment) => match shifted(self.now, adjustment) {
                     Some(at) => Variable::One(at.to_string()),
                     None => {
                         return Err(QueryError::invalid(format!("Invalid date value \"{text}\"")));
@@ -129,7 +120,7 @@ mod tests {
             role: Some(ids[1]),
             roles: [ids[1], ids[2]].into(),
             policies: [ids[3]].into(),
-            ..Actor::nobody()
+            ..Actor::denied()
         };
         let many = |texts: &[String]| Ok(Some(Variable::Many(texts.to_vec())));
 
@@ -141,27 +132,27 @@ mod tests {
 
     #[test]
     fn variables_resolve_for_the_public() {
-        let nobody = Actor::nobody();
+        let visitor = Actor::denied();
 
-        assert_eq!(resolve(&nobody, "$CURRENT_USER"), Ok(Some(Variable::Unset)));
-        assert_eq!(resolve(&nobody, "$CURRENT_ROLE"), Ok(Some(Variable::Unset)));
-        assert_eq!(resolve(&nobody, "$CURRENT_ROLES"), Ok(Some(Variable::Many(Vec::new()))));
-        assert_eq!(resolve(&nobody, "$NOW"), Ok(Some(one("2026-01-31T12:00:00.007Z"))));
-        assert_eq!(resolve(&nobody, "$NOW(+1 month)"), Ok(Some(one("2026-02-28T12:00:00.007Z"))));
+        assert_eq!(resolve(&visitor, "$CURRENT_USER"), Ok(Some(Variable::Unset)));
+        assert_eq!(resolve(&visitor, "$CURRENT_ROLE"), Ok(Some(Variable::Unset)));
+        assert_eq!(resolve(&visitor, "$CURRENT_ROLES"), Ok(Some(Variable::Many(Vec::new()))));
+        assert_eq!(resolve(&visitor, "$NOW"), Ok(Some(one("2026-01-31T12:00:00.007Z"))));
+        assert_eq!(resolve(&visitor, "$NOW(+1 month)"), Ok(Some(one("2026-02-28T12:00:00.007Z"))));
     }
 
     #[test]
     fn other_texts_are_not_variables() {
         for text in ["", "$", "$100", "$NOWHERE", "$NOW(", "$current_user", " $CURRENT_USER", "$ME"]
         {
-            assert_eq!(resolve(&Actor::nobody(), text), Ok(None), "{text}");
+            assert_eq!(resolve(&Actor::denied(), text), Ok(None), "{text}");
         }
     }
 
     #[test]
     fn malformed_variables_are_refused() {
         for text in ["$CURRENT_USER.nope", "$CURRENT_THING.id", "$NOW(soon)", "$NOW()"] {
-            assert!(resolve(&Actor::nobody(), text).is_err(), "{text}");
+            assert!(resolve(&Actor::denied(), text).is_err(), "{text}");
         }
     }
 }

@@ -1,9 +1,7 @@
 //! The fields a query selects, as a tree that follows relations.
 
 use crate::model::Field;
-use crate::query::Filter;
-use crate::query::Limit;
-use crate::query::Sort;
+use crate::query::Select;
 use crate::query::Term;
 use crate::query::term::Name;
 
@@ -20,38 +18,22 @@ pub enum Selection {
     /// A field, a to-one relation as its bare key, or a part of a date.
     Term(Name, Term),
     /// An expanded relation, or a to-many relation. Follows the plain fields of its level.
-    Related(Opened),
+    Related(Expansion),
 }
 
 /// An expanded relation, or a to-many relation.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Opened {
+pub struct Expansion {
     /// The name in the response.
     pub name: Name,
     /// The relation, to one item or to many.
     pub field: &'static Field,
     /// The fields selected of the related items; `None` for their keys only.
     pub fields: Option<Fields>,
-    /// The related items to return.
-    pub nested: Nested,
+    /// The related items to return (`deep`).
+    pub select: Select,
     /// Whether the path consists of stars only. Then it selects only readable fields.
     pub by_star: bool,
-}
-
-/// The related items to return (`deep`). A to-one relation that does not match the filter is null;
-/// the other parameters apply to lists.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Nested {
-    /// The condition that they match.
-    pub filter: Filter,
-    /// The sort order; empty for ascending by key.
-    pub sort: Vec<Sort>,
-    /// Maximum number per item of the level above.
-    pub limit: Limit,
-    /// Number of items to skip.
-    pub offset: u64,
-    /// Text that a readable text field must contain.
-    pub search: Option<String>,
 }
 
 impl Fields {
@@ -59,13 +41,5 @@ impl Fields {
     #[must_use]
     pub fn all() -> Self {
         Self(vec![Selection::All])
-    }
-}
-
-impl Nested {
-    /// Returns the default selection.
-    #[must_use]
-    pub const fn everything(limit: Limit) -> Self {
-        Self { filter: Filter::everything(), sort: Vec::new(), limit, offset: 0, search: None }
     }
 }

@@ -89,12 +89,12 @@ mod tests {
             ("-id", [5, 4, 3, 2, 1]),
             ("content,-id", [2, 5, 3, 4, 1]),
         ] {
-            let actor = Actor::nobody();
+            let actor = Actor::denied();
             let environment = Environment::new(&actor, Timestamp::from_millis(0));
             let query = json!({"sort": order});
             let query = Query::parse(&MESSAGES, &query, &environment, &Limits::default()).unwrap();
             let mut sorted: Vec<&Record> = records.iter().collect();
-            sort(&mut sorted, &query.sort);
+            sort(&mut sorted, &query.select.sort);
             let ids: Vec<_> = sorted.iter().filter_map(|one| one.row.key()).collect();
             assert_eq!(ids, expected.map(Key::Integer), "{order}");
         }

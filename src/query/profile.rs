@@ -120,7 +120,7 @@ mod tests {
                 policies: [Arc::new(row(&POLICIES, 4, "name", "Chat"))].into(),
                 address: None,
             },
-            ..Actor::nobody()
+            ..Actor::denied()
         }
     }
 
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn profile_fields_are_unset_for_the_public() {
         for text in ["$CURRENT_USER.first_name", "$CURRENT_ROLE.name", "$CURRENT_USER.role.name"] {
-            assert_eq!(resolve(&Actor::nobody(), text), Ok(Variable::Unset), "{text}");
+            assert_eq!(resolve(&Actor::denied(), text), Ok(Variable::Unset), "{text}");
         }
     }
 

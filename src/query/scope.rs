@@ -13,6 +13,7 @@ use crate::model::Field;
 use crate::model::Kind;
 use crate::model::Record;
 use crate::query::Filter;
+use crate::query::Relations;
 
 /// The rights of an actor to perform one action on the items of one collection: the union of its
 /// rules, shared by clones.
@@ -109,6 +110,16 @@ impl Scope {
     #[must_use]
     pub fn filter(&self) -> Filter {
         self.filter_where(|_| true)
+    }
+
+    /// Returns the relations that the rules follow.
+    #[must_use]
+    pub fn relations(&self) -> Relations {
+        let mut relations = Relations::default();
+        for rule in self.rules.iter() {
+            relations.merge(rule.filter.relations());
+        }
+        relations
     }
 
     /// Returns whether the scope includes every item.

@@ -1,8 +1,8 @@
-//! Order, pages and counts.
+//! Selections of items: filter, search, order and range; counts; and the limits of a query.
 
-use crate::model::Collection;
 use crate::model::Field;
 use crate::query::DatePart;
+use crate::query::Filter;
 
 /// The limits of a query, from the settings.
 #[derive(Debug, Clone)]
@@ -25,19 +25,12 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Returns the default limit.
+    /// Returns the length of a page, capped at the greatest one allowed; `None` for no limit.
     #[must_use]
-    pub fn unasked(&self) -> Limit {
-        self.cap(Limit::Of(self.default))
-    }
-
-    /// Returns the limit, capped at the greatest one allowed.
-    #[must_use]
-    pub fn cap(&self, limit: Limit) -> Limit {
+    pub fn cap(&self, limit: Option<u64>) -> Option<u64> {
         match (limit, self.max) {
-            (limit, None) => limit,
-            (Limit::Of(count), Some(max)) => Limit::Of(count.min(max)),
-            (Limit::All, Some(max)) => Limit::Of(max),
+            (Some(limit), Some(max)) => Some(limit.min(max)),
+            (limit, max) => limit.or(max),
         }
     }
 }
@@ -48,13 +41,35 @@ impl Default for Limits {
     }
 }
 
-/// The maximum number of items in a list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Limit {
-    /// At most this number.
-    Of(u64),
-    /// No limit.
-    All,
+/// A selection of items and their order. For the item of a to-one relation only the filter applies.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Select {
+    /// The condition that the items must match.
+    pub filter: Filter,
+    /// The search text, trimmed, never empty; and the fields to search.
+    pub search: Option<(String, Vec<&'static Field>)>,
+    /// Their order; ties, and an empty list, by key.
+    pub sort: Vec<Sort>,
+    /// Maximum number of items, behind a relation for each item of the level above; `None` for no
+    /// limit.
+    pub limit: Option<u64>,
+    /// Number of items to skip; at most `i64::MAX`, as in SQL.
+    pub offset: u64,
+}
+
+impl Default for Select {
+    fn default() -> Self {
+        let filter = Filter::everything();
+        Self { filter, search: None, sort: Vec::new(), limit: None, offset: 0 }
+    }
+}
+
+impl Select {
+    /// Returns the first page of all items.
+    #[must_use]
+    pub fn first_page(limits: &Limits) -> Self {
+        Self { limit: limits.cap(Some(limits.default)), ..Self::default() }
+    }
 }
 
 /// One sort key.
@@ -68,24 +83,6 @@ pub struct Sort {
     pub part: Option<DatePart>,
     /// Whether the order is descending.
     pub descending: bool,
-}
-
-impl Sort {
-    /// Visits the field and every relation on the path to it, with its collection and the relations
-    /// that lead there, outermost first.
-    pub fn visit(
-        &self,
-        collection: &'static Collection,
-        see: &mut impl FnMut(&'static Collection, &'static Field, &[&'static Field]),
-    ) {
-        let mut collection = collection;
-        for (depth, field) in self.path.iter().enumerate() {
-            see(collection, field, &self.path[..depth]);
-            let Some(target) = field.target() else { return };
-            collection = target;
-        }
-        see(collection, self.field, &self.path);
-    }
 }
 
 /// The counts a query requests.
@@ -114,28 +111,4 @@ pub enum Export {
     CsvUtf8,
     /// JSON without an envelope.
     Json,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::schema::MESSAGES;
-    use crate::model::schema::USERS;
-
-    #[test]
-    fn visit_yields_the_path_and_the_field() {
-        let sort = Sort {
-            path: vec![MESSAGES.require("user_created")],
-            field: USERS.require("email"),
-            part: None,
-            descending: true,
-        };
-
-        let mut seen = Vec::new();
-        sort.visit(&MESSAGES, &mut |collection, field, path| {
-            seen.push(format!("{path:?} {collection:?} {field:?}"));
-        });
-
-        assert_eq!(seen, ["[] messages user_created", "[user_created] directus_users email"]);
-    }
 }

@@ -175,11 +175,11 @@ mod tests {
     use crate::model::history::REVISIONS;
     use crate::model::schema::MESSAGES;
     use crate::query::Filter;
+    use crate::query::Select;
     use crate::query::Sort;
     use crate::query::Test;
     use crate::store::compile;
     use crate::store::migrate;
-    use crate::store::select::Select;
 
     async fn database() -> SqliteConnection {
         let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();

@@ -7,12 +7,12 @@ use crate::model::Row;
 use crate::model::Value;
 use crate::model::schema::MAILS;
 use crate::query::Filter;
+use crate::query::Select;
 use crate::query::Sort;
 use crate::query::Test;
 use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::read;
-use crate::store::select::Select;
 
 impl Store {
     /// Returns the mails that are due, longest waiting first.

@@ -32,6 +32,7 @@ mod wal;
 mod write;
 mod writer;
 
+pub use crate::query::Select;
 pub use aggregate_value::AggregateValue;
 pub use erasure::Earlier;
 pub use error::StoreError;
@@ -41,7 +42,6 @@ pub use log::Retention;
 pub use maintenance::Position;
 pub use read::Grow;
 pub use read::RowBudget;
-pub use select::Select;
 pub use space::Vacuumed;
 pub use sqlite::Store;
 pub use write::Committed;

@@ -30,13 +30,12 @@ use crate::model::schema::SESSIONS;
 use crate::model::schema::USERS;
 use crate::query::Environment;
 use crate::query::Filter;
-use crate::query::Limit;
 use crate::query::Limits;
 use crate::query::Query;
+use crate::query::Select;
 use crate::query::Test;
 use crate::store::compile;
 use crate::store::migrate;
-use crate::store::select::Select;
 
 const SOMEBODY: &str = "00000000-0000-4000-8000-000000000001";
 
@@ -47,12 +46,11 @@ async fn database() -> SqliteConnection {
 }
 
 fn select(collection: &'static Collection, query: &Json) -> Select {
-    let actor = Actor::nobody();
+    let actor = Actor::denied();
     let environment = Environment::new(&actor, Timestamp::from_millis(0));
     let query = Query::parse(collection, query, &environment, &Limits::default()).unwrap();
-    let Limit::Of(limit) = query.limit else { panic!("expected a limit") };
-    let (sort, offset) = (query.sort, query.offset);
-    Select { filter: query.filter, search: None, sort, limit: Some(limit), offset }
+    assert!(query.select.limit.is_some());
+    query.select
 }
 
 async fn plan(connection: &mut SqliteConnection, statement: SelectStatement) -> String {

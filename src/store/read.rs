@@ -26,6 +26,7 @@ use crate::model::schema;
 use crate::query::Aggregation;
 use crate::query::Filter;
 use crate::query::Scope;
+use crate::query::Select;
 use crate::store::AggregateValue;
 use crate::store::Store;
 use crate::store::StoreError;
@@ -38,7 +39,6 @@ use crate::store::rows;
 use crate::store::search;
 use crate::store::search::Asked;
 use crate::store::search::Candidates;
-use crate::store::select::Select;
 
 /// Approximate memory of a row besides its texts, in bytes.
 const ROW_BYTES: usize = 512;

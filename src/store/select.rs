@@ -1,38 +1,10 @@
-//! A selection of rows: a condition, an order and a range.
+//! Selections of the newest messages.
 
-use crate::model::Field;
 use crate::model::schema;
-use crate::query::Filter;
 use crate::query::Scope;
+use crate::query::Select;
 use crate::query::Sort;
 use crate::store::recent::Order;
-
-/// A selection of rows of a collection, and their order.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Select {
-    /// The condition that the rows must match.
-    pub filter: Filter,
-    /// The search text, and the fields to search.
-    pub search: Option<(String, Vec<&'static Field>)>,
-    /// Their order; ties, and an empty list, by key.
-    pub sort: Vec<Sort>,
-    /// Maximum number of rows; `None` for no limit.
-    pub limit: Option<u64>,
-    /// Number of rows to skip.
-    pub offset: u64,
-}
-
-impl Default for Select {
-    fn default() -> Self {
-        Self {
-            filter: Filter::everything(),
-            search: None,
-            sort: Vec::new(),
-            limit: None,
-            offset: 0,
-        }
-    }
-}
 
 impl Select {
     /// Returns the selection of the newest messages, newest first.
@@ -64,6 +36,7 @@ impl Select {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::query::Filter;
 
     /// Returns a page sorted by these fields; `true` sorts a field in descending order.
     fn page(order: &[(&str, bool)]) -> Select {

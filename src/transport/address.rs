@@ -19,7 +19,7 @@ pub fn of(request: &Request, trust: &TrustProxy) -> Option<IpAddr> {
     // Each proxy appends the address of its peer, so the nearest one is last.
     let named =
         forwarded.iter().filter_map(|line| line.to_str().ok()).collect::<Vec<_>>().join(",");
-    if !named.is_empty() && *trust == TrustProxy::Nobody && is_near(connection) {
+    if !named.is_empty() && *trust == TrustProxy::None && is_near(connection) {
         warn_of_a_proxy();
     }
     Some(nearest_stranger(connection, named.rsplit(','), trust))
@@ -72,15 +72,15 @@ mod tests {
         let networks =
             |text: &str| TrustProxy::Networks(vec![text.parse().expect("a valid network")]);
         for (connection, named, trust, expected) in [
-            ("10.0.0.1", "", TrustProxy::Everybody, "10.0.0.1"),
-            ("10.0.0.1", "1.1.1.1", TrustProxy::Nobody, "10.0.0.1"),
-            ("10.0.0.1", "1.1.1.1, 2.2.2.2", TrustProxy::Everybody, "1.1.1.1"),
+            ("10.0.0.1", "", TrustProxy::All, "10.0.0.1"),
+            ("10.0.0.1", "1.1.1.1", TrustProxy::None, "10.0.0.1"),
+            ("10.0.0.1", "1.1.1.1, 2.2.2.2", TrustProxy::All, "1.1.1.1"),
             ("10.0.0.1", "1.1.1.1, 2.2.2.2", TrustProxy::Hops(1), "2.2.2.2"),
             ("10.0.0.1", "1.1.1.1, 2.2.2.2", TrustProxy::Hops(2), "1.1.1.1"),
             ("10.0.0.1", "1.1.1.1, 2.2.2.2", TrustProxy::Hops(9), "1.1.1.1"),
             ("10.0.0.1", "1.1.1.1,2.2.2.2,10.9.9.9", networks("10.0.0.0/8"), "2.2.2.2"),
             ("9.9.9.9", "1.1.1.1", networks("10.0.0.0/8"), "9.9.9.9"),
-            ("10.0.0.1", "1.1.1.1, nonsense", TrustProxy::Everybody, "10.0.0.1"),
+            ("10.0.0.1", "1.1.1.1, nonsense", TrustProxy::All, "10.0.0.1"),
             ("::ffff:10.0.0.1", "::ffff:1.1.1.1", networks("10.0.0.0/8"), "1.1.1.1"),
         ] {
             let found = nearest_stranger(

@@ -199,7 +199,7 @@ mod tests {
     }
 
     fn claims() -> Claims {
-        let actor = Actor { role: Some(Uuid::from_u128(3)), admin: true, ..Actor::nobody() };
+        let actor = Actor { role: Some(Uuid::from_u128(3)), admin: true, ..Actor::denied() };
         let ttl = Duration::from_mins(15);
         Claims::new(Uuid::from_u128(1), &actor, Uuid::from_u128(2), None, NOW, ttl)
     }

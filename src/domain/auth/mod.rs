@@ -71,7 +71,7 @@ pub struct Identity {
 impl Identity {
     /// Returns whether the identity has neither account nor policy, so that all access is denied.
     #[must_use]
-    pub fn is_nobody(&self) -> bool {
+    pub fn is_denied(&self) -> bool {
         self.actor.user.is_none() && self.actor.policies.is_empty()
     }
 }

@@ -206,7 +206,7 @@ fn fits(settings: &InForce, email: &str) -> Result<bool, Error> {
 }
 
 fn fits_filter(filter: &Json, email: &str) -> Result<bool, Error> {
-    let actor = Actor::nobody();
+    let actor = Actor::denied();
     let now = crate::clock::Timestamp::from_millis(0);
     let environment = Environment::new(&actor, now);
     let filter = Filter::parse(&USERS, filter, &environment, &Limits::default())?.folded();

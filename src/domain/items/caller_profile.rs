@@ -17,22 +17,22 @@ use crate::model::Value;
 use crate::model::actor::Profile;
 
 /// Returns whether a query uses fields of the caller as variables.
-pub(super) fn is_named(query: &Json) -> bool {
+pub(super) fn names_profile(query: &Json) -> bool {
     match query {
         Json::String(text) => text.contains("$CURRENT_") && text.contains('.'),
-        Json::Array(parts) => parts.iter().any(is_named),
-        Json::Object(parts) => parts.values().any(is_named),
+        Json::Array(parts) => parts.iter().any(names_profile),
+        Json::Object(parts) => parts.values().any(names_profile),
         Json::Null | Json::Bool(_) | Json::Number(_) => false,
     }
 }
 
 /// Returns the actor with the part of its profile that it may read.
-pub(super) fn as_seen(permissions: &Permissions, actor: &Actor) -> Actor {
-    let seen = |row: &Arc<Row>| shown(permissions, actor, row);
+pub(super) fn with_readable_profile(permissions: &Permissions, actor: &Actor) -> Actor {
+    let redact = |row: &Arc<Row>| redacted(permissions, actor, row);
     let profile = Profile {
-        user: actor.profile.user.as_ref().map(seen),
-        roles: actor.profile.roles.iter().map(seen).collect(),
-        policies: actor.profile.policies.iter().map(seen).collect(),
+        user: actor.profile.user.as_ref().map(redact),
+        roles: actor.profile.roles.iter().map(redact).collect(),
+        policies: actor.profile.policies.iter().map(redact).collect(),
         address: actor.profile.address,
     };
     Actor { profile, ..actor.clone() }
@@ -40,16 +40,16 @@ pub(super) fn as_seen(permissions: &Permissions, actor: &Actor) -> Actor {
 
 /// Returns the row without the fields that the actor may not read. A rule that follows a relation
 /// grants nothing here.
-fn shown(permissions: &Permissions, actor: &Actor, row: &Arc<Row>) -> Arc<Row> {
+fn redacted(permissions: &Permissions, actor: &Actor, row: &Arc<Row>) -> Arc<Row> {
     let scope = permissions.scope(actor, row.collection(), Action::Read);
     let record = Record::new(Arc::clone(row));
-    let mut shown = Row::clone(row);
+    let mut redacted = Row::clone(row);
     for field in row.collection().columns() {
         let is_shown = scope.as_ref().is_ok_and(|scope| scope.shows(&record, field));
         // The key is known anyway: it is the value of the variable itself.
         if !is_shown && field != row.collection().key() {
-            shown.set(field, Value::Null);
+            redacted.set(field, Value::Null);
         }
     }
-    Arc::new(shown)
+    Arc::new(redacted)
 }

@@ -23,7 +23,7 @@ const PUBLIC_KEY_BYTES_MIN: usize = 16;
 ///
 /// # Errors
 /// [`Error::InvalidPayload`] if the key is too long, empty, or too short for a visitor.
-pub(super) fn once(
+pub(super) fn key(
     actor: &Actor,
     collection: &'static Collection,
     payload: &Json,
@@ -157,9 +157,10 @@ mod tests {
 
     #[test]
     fn key_length_is_limited_and_visitors_need_long_keys() {
-        let asked = |actor: &Actor, key: &str| once(actor, &MESSAGES, &json!({}), key.to_owned());
-        let visitor = Actor::nobody();
-        let alice = Actor { user: Some(Uuid::from_u128(7)), ..Actor::nobody() };
+        let asked =
+            |actor: &Actor, key: &str| super::key(actor, &MESSAGES, &json!({}), key.to_owned());
+        let visitor = Actor::denied();
+        let alice = Actor { user: Some(Uuid::from_u128(7)), ..Actor::denied() };
 
         assert!(asked(&alice, "1").is_ok());
         for (actor, key) in [

@@ -56,10 +56,9 @@ pub(super) fn missing(
             format!("`{name}` is not a field of {collection}; did you mean `{field}`?")
         })
     };
-    let violation = |field: &&Field| Violation {
-        field: field.name.to_owned(),
-        kind: "required",
-        details: reason(field).map(|reason| ("reason", json!(reason))).into_iter().collect(),
+    let violation = |field: &&Field| {
+        let details = reason(field).map(|reason| ("reason", json!(reason)));
+        Violation::new(field.name, "required", details.into_iter().collect())
     };
     fields.iter().map(violation).collect()
 }

@@ -50,22 +50,29 @@ impl From<&Json> for JsonText {
 }
 
 /// JSON under construction.
-pub(super) struct Text {
+pub(super) struct JsonWriter {
     bytes: Vec<u8>,
     most: usize,
 }
 
-impl Default for Text {
+impl Default for JsonWriter {
     fn default() -> Self {
         Self::within(usize::MAX)
     }
 }
 
-impl Text {
+impl JsonWriter {
     /// Creates a text of at most `most` bytes. Once the text is longer, lists are cut short, since
     /// the text is going to be discarded.
     pub(super) const fn within(most: usize) -> Self {
         Self { bytes: Vec::new(), most }
+    }
+
+    /// Returns the text that `write` writes.
+    pub(super) fn written(write: impl FnOnce(&mut Self)) -> JsonText {
+        let mut json = Self::default();
+        write(&mut json);
+        json.finish()
     }
 
     /// Writes a list.
@@ -74,17 +81,10 @@ impl Text {
         items: impl IntoIterator<Item = T>,
         write: impl Fn(&mut Self, T),
     ) {
-        self.bytes.push(b'[');
-        for (place, item) in items.into_iter().enumerate() {
-            if place > 0 {
-                self.bytes.push(b',');
-            }
-            write(self, item);
-            if self.bytes.len() > self.most {
-                break;
-            }
-        }
-        self.bytes.push(b']');
+        self.elements(items, |json, item, _| {
+            write(json, item);
+            json.bytes.len() <= json.most
+        });
     }
 
     /// Writes a list of the first items that fit. An item that alone does not fit is written by
@@ -96,26 +96,21 @@ impl Text {
         instead: impl Fn(&mut Self, T),
     ) -> bool {
         let mut truncated = false;
-        self.bytes.push(b'[');
-        for (place, item) in items.into_iter().enumerate() {
-            let end = self.bytes.len();
-            if place > 0 {
-                self.bytes.push(b',');
-            }
-            let begin = self.bytes.len();
-            write(self, item);
-            if self.bytes.len() - begin + "[]".len() > self.most {
-                self.bytes.truncate(begin);
-                instead(self, item);
+        self.elements(items, |json, item, end| {
+            let begin = json.bytes.len();
+            write(json, item);
+            if json.bytes.len() - begin + "[]".len() > json.most {
+                json.bytes.truncate(begin);
+                instead(json, item);
                 truncated = true;
             }
-            if self.bytes.len() + "]".len() > self.most {
-                self.bytes.truncate(end);
+            let fits = json.bytes.len() + "]".len() <= json.most;
+            if !fits {
+                json.bytes.truncate(end);
                 truncated = true;
-                break;
             }
-        }
-        self.bytes.push(b']');
+            fits
+        });
         truncated
     }
 
@@ -127,16 +122,32 @@ impl Text {
         write: impl Fn(&mut Self, T),
         instead: impl Fn(&mut Self, T),
     ) {
+        self.elements(items, |json, item, _| {
+            let begin = json.bytes.len();
+            write(json, item);
+            if json.bytes.len() + "]".len() > json.most {
+                json.bytes.truncate(begin);
+                instead(json, item);
+            }
+            true
+        });
+    }
+
+    /// Writes the elements of a list until `write` returns `false`. It also gets the length of the
+    /// text before the comma.
+    fn elements<T>(
+        &mut self,
+        items: impl IntoIterator<Item = T>,
+        mut write: impl FnMut(&mut Self, T, usize) -> bool,
+    ) {
         self.bytes.push(b'[');
-        for (place, item) in items.into_iter().enumerate() {
-            if place > 0 {
+        for (index, item) in items.into_iter().enumerate() {
+            let end = self.bytes.len();
+            if index > 0 {
                 self.bytes.push(b',');
             }
-            let begin = self.bytes.len();
-            write(self, item);
-            if self.bytes.len() + "]".len() > self.most {
-                self.bytes.truncate(begin);
-                instead(self, item);
+            if !write(self, item, end) {
+                break;
             }
         }
         self.bytes.push(b']');
@@ -167,7 +178,7 @@ impl Text {
     }
 
     /// Writes the aggregate value at `place`.
-    pub(super) fn figure(&mut self, values: &[AggregateValue], place: usize) {
+    pub(super) fn aggregate_value(&mut self, values: &[AggregateValue], place: usize) {
         match values.get(place) {
             Some(AggregateValue::Value(value)) => self.value(value),
             Some(AggregateValue::Real(real)) => self.real(*real),
@@ -260,7 +271,7 @@ mod tests {
             (1e300, "1e+300"),
             (9_007_199_254_740_992.0, "9007199254740992"),
         ] {
-            let mut text = Text::default();
+            let mut text = JsonWriter::default();
             text.real(real);
             assert_eq!(text.finish().get(), expected);
         }
@@ -269,8 +280,8 @@ mod tests {
     #[test]
     fn a_list_is_truncated_to_the_byte_limit() {
         let written = |items: &[&str], most| {
-            let mut text = Text::within(most);
-            let key = |text: &mut Text, _| text.value(&Value::Integer(7));
+            let mut text = JsonWriter::within(most);
+            let key = |text: &mut JsonWriter, _| text.value(&Value::Integer(7));
             let truncated = text.list_that_fits(items, |text, item| text.string(item), key);
             let json = text.finish();
             assert!(json.get().len() <= most.max(2), "{json:?}");
@@ -290,7 +301,7 @@ mod tests {
     #[test]
     fn an_oversized_list_stops_rendering_early() {
         let written = |most| {
-            let mut text = Text::within(most);
+            let mut text = JsonWriter::within(most);
             let mut count = 0;
             let items = (0..1000).inspect(|_| count += 1);
             text.list(items, |text, item| text.value(&Value::Integer(item)));

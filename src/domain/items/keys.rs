@@ -26,6 +26,14 @@ pub fn parse(collection: &'static Collection, key: &Json) -> Option<Key> {
     }
 }
 
+/// Returns the key.
+///
+/// # Errors
+/// [`Error::Forbidden`], as for a missing item, if it is invalid.
+pub fn require(collection: &'static Collection, key: &Json) -> Result<Key, Error> {
+    parse(collection, key).ok_or(Error::Forbidden(Forbidden::Item))
+}
+
 /// Returns the keys in order, without duplicates.
 ///
 /// # Errors
@@ -34,7 +42,7 @@ pub fn parse_all(collection: &'static Collection, keys: &[Json]) -> Result<Vec<K
     let mut parsed = Vec::with_capacity(keys.len());
     let mut seen = std::collections::HashSet::with_capacity(keys.len());
     for key in keys {
-        let key = parse(collection, key).ok_or(Error::Forbidden(Forbidden::Item))?;
+        let key = require(collection, key)?;
         if seen.insert(key) {
             parsed.push(key);
         }

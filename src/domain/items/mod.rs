@@ -5,12 +5,13 @@
 
 mod access;
 mod accounts;
-mod asker;
+mod caller_profile;
 mod draft;
+mod idempotency;
 mod ignored;
+mod json_writer;
 pub mod keys;
 mod nested;
-mod once;
 mod patterns;
 pub mod payload;
 pub mod plan;
@@ -18,13 +19,12 @@ pub mod project;
 mod query_authorizer;
 pub mod read;
 mod records;
+pub mod render;
 mod revision_access;
 mod roles;
 mod rules;
-pub mod show;
 #[cfg(test)]
 mod tests;
-mod text;
 mod typed;
 mod unchanged;
 mod validation;
@@ -44,7 +44,7 @@ use crate::config::QueryConfig;
 use crate::domain::Error;
 use crate::domain::auth::password::Passwords;
 use crate::domain::committer::Committer;
-pub use crate::domain::items::text::JsonText;
+pub use crate::domain::items::json_writer::JsonText;
 use crate::domain::memory::Reservation;
 use crate::domain::permissions::Permissions;
 use crate::domain::quota::Quota;
@@ -81,7 +81,7 @@ pub struct Answer {
     /// The counts, if the query asks for them.
     pub counts: Option<Counts>,
     /// The parameters of the file, if the query asks for one.
-    pub sheet: Option<Table>,
+    pub table: Option<Table>,
     /// The memory reserved for the data.
     pub memory: Reservation,
 }

@@ -21,9 +21,8 @@ use crate::model::Kind;
 use crate::model::Value;
 use crate::model::collection::Deselect;
 use crate::query::Filter;
-use crate::query::Limit;
+use crate::query::Select;
 use crate::query::Test;
-use crate::store::Select;
 
 /// The lists of a payload for one to-many relation of an item. Several fields can share a relation.
 pub(super) struct Lists {
@@ -131,7 +130,7 @@ impl Draft<'_> {
                 created.ok_or_else(|| not_yet_known(target.name))
             }
             Some(key) => {
-                let key = keys::parse(target, key).ok_or(Error::Forbidden(Forbidden::Item))?;
+                let key = keys::require(target, key)?;
                 if object.len() > 1 {
                     self.upsert(target, key, object, depth).await?;
                 }
@@ -233,7 +232,7 @@ impl Draft<'_> {
         let rows = self.items.store.read_to_change(scope, select).await?;
         let visible = rows.iter().filter(|row| access.shows(row, of.back));
         let keys: Vec<Key> = visible.filter_map(|row| row.key()).collect();
-        if let Limit::Of(shown) = self.items.limits.unasked()
+        if let Some(shown) = Select::first_page(&self.items.limits).limit
             && let Some(shown) = usize::try_from(shown).ok().and_then(|shown| keys.get(..shown))
             && shown.len() == kept.len()
             && shown.iter().all(|key| kept.contains(key))
@@ -302,7 +301,7 @@ impl Changes {
                 Some(key) => self.update.push((key, object)),
                 None => self.create.push(object),
             },
-            Json::String(_) | Json::Number(_) => push_key(&mut self.link, collection, &entry)?,
+            Json::String(_) | Json::Number(_) => self.link.push(keys::require(collection, &entry)?),
             _ => return Err(structure("a list may contain only keys and objects")),
         }
         Ok(())
@@ -328,7 +327,7 @@ impl Changes {
                     self.update.push((key, object));
                 }
                 ("delete", key @ (Json::String(_) | Json::Number(_))) => {
-                    push_key(&mut self.release, collection, &key)?;
+                    self.release.push(keys::require(collection, &key)?);
                 }
                 ("create" | "update", _) => {
                     return Err(structure(&format!("\"{name}[{place}]\" must be of type object")));
@@ -353,18 +352,7 @@ fn key_of(
     object: &Map<String, Json>,
 ) -> Result<Option<Key>, Error> {
     let key = object.get(collection.key().name).filter(|key| !key.is_null());
-    let parse = |key| keys::parse(collection, key).ok_or(Error::Forbidden(Forbidden::Item));
-    key.map(parse).transpose()
-}
-
-/// Parses and adds a key.
-fn push_key(
-    found: &mut Vec<Key>,
-    collection: &'static Collection,
-    key: &Json,
-) -> Result<(), Error> {
-    found.push(keys::parse(collection, key).ok_or(Error::Forbidden(Forbidden::Item))?);
-    Ok(())
+    key.map(|key| keys::require(collection, key)).transpose()
 }
 
 /// Returns a payload with a single value.

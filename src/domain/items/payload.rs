@@ -8,14 +8,13 @@ use serde_json::Map;
 use serde_json::Value as Json;
 
 use crate::domain::Error;
-use crate::domain::Forbidden;
 use crate::domain::Violation;
 use crate::domain::auth::static_token;
 use crate::domain::items::Items;
 use crate::domain::items::ignored;
+use crate::domain::items::json_writer::MASK;
 use crate::domain::items::keys;
 use crate::domain::items::rules;
-use crate::domain::items::text::MASK;
 use crate::domain::items::typed;
 use crate::domain::items::validation::Trials;
 use crate::domain::items::validation::Validation;
@@ -144,8 +143,7 @@ impl Items {
                 violations.extend(ignored::missing(row.collection(), &[field], unknown));
             } else {
                 let details = vec![("reason", Json::from("It has no visible text."))];
-                let field = field.name.to_owned();
-                violations.push(Violation { field, kind: "required", details });
+                violations.push(Violation::new(field.name, "required", details));
             }
         }
     }
@@ -250,12 +248,12 @@ fn chosen_key(scope: &Scope, chosen: &Json) -> Result<Value, Error> {
     let collection = scope.collection();
     let key = collection.key();
     if !scope.is_full() {
-        return Err(fields_forbidden(collection, vec![key.name.to_owned()]));
+        return Err(Error::fields(collection, vec![key.name.to_owned()], &[]));
     }
     if chosen.is_null() {
         return Err(Error::FailedValidation(vec![not_null(key)]));
     }
-    let parsed = keys::parse(collection, chosen).ok_or(Error::Forbidden(Forbidden::Item))?;
+    let parsed = keys::require(collection, chosen)?;
     let value = Value::from(parsed);
     match value.as_integer() {
         Some(number) if !(1..=KEY_MAX).contains(&number) => {
@@ -287,16 +285,12 @@ pub(super) fn permitted<'p>(
     if refused.is_empty() {
         Ok((kept, unknown))
     } else {
-        Err(fields_forbidden(collection, refused))
+        Err(Error::fields(collection, refused, &[]))
     }
 }
 
-fn fields_forbidden(collection: &'static Collection, fields: Vec<String>) -> Error {
-    Error::Forbidden(Forbidden::Fields { collection: collection.name, fields, path: String::new() })
-}
-
 pub(super) fn not_null(field: &Field) -> Violation {
-    Violation { field: field.name.to_owned(), kind: "nnull", details: Vec::new() }
+    Violation::new(field.name, "nnull", Vec::new())
 }
 
 /// Returns the default values of a new item.
@@ -324,6 +318,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::domain::Forbidden;
     use crate::model::schema::MESSAGES;
     use crate::query::Filter;
     use crate::query::Rule;

@@ -7,15 +7,12 @@ use crate::domain::items::query_authorizer::QueryAuthorizer;
 use crate::domain::permissions::Permissions;
 use crate::model::Action;
 use crate::model::Actor;
-use crate::model::Collection;
-use crate::model::Field;
 use crate::query::Aggregation;
 use crate::query::Filter;
-use crate::query::Limit;
 use crate::query::Query;
 use crate::query::Rule;
 use crate::query::Scope;
-use crate::store::Select;
+use crate::query::Select;
 
 /// An authorized query for items.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -24,15 +21,6 @@ pub struct Plan {
     pub select: Select,
     /// The projection of the result for its reader.
     pub projection: Projection,
-}
-
-/// An authorized query for totals.
-#[derive(Debug)]
-pub(super) struct TotalsPlan {
-    /// The items to aggregate; the store adds the filter of the scope itself.
-    pub(super) select: Select,
-    /// The scope of the reader.
-    pub(super) scope: Scope,
 }
 
 impl Plan {
@@ -63,75 +51,33 @@ impl Plan {
     /// # Errors
     /// [`Error::Forbidden`], naming the unreadable fields. [`Error::InvalidQuery`] if the query
     /// asks for totals instead of items.
-    pub fn new(
-        permissions: &Permissions,
-        actor: &Actor,
-        collection: &'static Collection,
-        query: &Query,
-    ) -> Result<Self, Error> {
+    pub fn new(permissions: &Permissions, actor: &Actor, query: &Query) -> Result<Self, Error> {
         if query.totals.is_some() {
             return Err(Error::InvalidQuery(
                 "\"aggregate\" and \"groupBy\" work only when reading lists".to_owned(),
             ));
         }
-        let scope = permissions.scope(actor, collection, Action::Read)?;
-        let mut authorizer = QueryAuthorizer::new(permissions, actor, &scope, &[]);
-        let filter = authorizer.filter(&query.filter)?;
-        authorizer.sort(&query.sort)?;
-        let select = Select {
-            filter: authorizer.visible(filter),
-            search: search(collection, query.search.as_deref()),
-            sort: query.sort.clone(),
-            limit: length(query.limit),
-            offset: query.offset,
-        };
+        let (select, scope) = authorize(permissions, actor, query)?;
         let projection = Projection::new(permissions, actor, scope, &query.fields)?;
         Ok(Self { select, projection })
     }
 }
 
-impl TotalsPlan {
-    /// Authorizes a query of a caller for totals. Items with unreadable values in the used fields
-    /// do not count.
-    ///
-    /// # Errors
-    /// [`Error::Forbidden`], naming the unreadable fields.
-    pub(super) fn new(
-        permissions: &Permissions,
-        actor: &Actor,
-        collection: &'static Collection,
-        query: &Query,
-        totals: &Aggregation,
-    ) -> Result<Self, Error> {
-        let scope = permissions.scope(actor, collection, Action::Read)?;
-        let mut authorizer = QueryAuthorizer::new(permissions, actor, &scope, &[]);
-        let filter = authorizer.filter(&query.filter)?;
-        for term in totals.terms() {
-            authorizer.look_at(term.field)?;
-        }
-        let select = Select {
-            filter: authorizer.visible(filter),
-            search: search(collection, query.search.as_deref()),
-            sort: Vec::new(),
-            limit: length(query.limit),
-            offset: query.offset,
-        };
-        Ok(Self { select, scope })
+/// Authorizes the selection of a query, and the fields that it aggregates: items with unreadable
+/// values in these do not count. Also returns the scope of the reader.
+///
+/// # Errors
+/// [`Error::Forbidden`], naming the unreadable fields.
+pub(super) fn authorize(
+    permissions: &Permissions,
+    actor: &Actor,
+    query: &Query,
+) -> Result<(Select, Scope), Error> {
+    let scope = permissions.scope(actor, query.collection, Action::Read)?;
+    let mut authorizer = QueryAuthorizer::new(permissions, actor, &scope, &[]);
+    for term in query.totals.iter().flat_map(Aggregation::terms) {
+        authorizer.require_readable(term.field)?;
     }
-}
-
-/// Returns the text and the fields of a search; the store leaves out hidden fields.
-pub(super) fn search(
-    collection: &'static Collection,
-    text: Option<&str>,
-) -> Option<(String, Vec<&'static Field>)> {
-    text.map(|text| (text.to_owned(), collection.columns().collect()))
-}
-
-/// Returns a limit in the form of the store.
-pub(super) const fn length(limit: Limit) -> Option<u64> {
-    match limit {
-        Limit::Of(limit) => Some(limit),
-        Limit::All => None,
-    }
+    let select = authorizer.select(&query.select)?;
+    Ok((select, scope))
 }

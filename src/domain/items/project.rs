@@ -3,9 +3,6 @@
 //! `records` reads the data and [`show`](super::show) writes it.
 
 use crate::domain::Error;
-use crate::domain::Forbidden;
-use crate::domain::items::plan::length;
-use crate::domain::items::plan::search;
 use crate::domain::items::query_authorizer::QueryAuthorizer;
 use crate::domain::items::revision_access::RevisionAccess;
 use crate::domain::permissions::Permissions;
@@ -14,15 +11,15 @@ use crate::model::Actor;
 use crate::model::Collection;
 use crate::model::Field;
 use crate::model::Record;
+use crate::query::Expansion;
 use crate::query::Fields;
 use crate::query::Filter;
 use crate::query::Name;
-use crate::query::Opened;
 use crate::query::Relations;
 use crate::query::Scope;
+use crate::query::Select;
 use crate::query::Selection;
 use crate::query::Term;
-use crate::store::Select;
 
 /// The requested fields that a reader may see, and the scope that decides on which items.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -85,10 +82,7 @@ impl Projection {
     /// that are shown, and all relations that rules and filters follow.
     #[must_use]
     pub fn relations(&self) -> Relations {
-        let mut relations = Relations::default();
-        for rule in self.scope.rules() {
-            relations.merge(rule.filter.relations());
-        }
+        let mut relations = self.scope.relations();
         for column in &self.columns {
             if let Column::One(_, field, nested, filter) = column {
                 let behind = relations.open(field);
@@ -164,93 +158,78 @@ impl Projector<'_> {
                 Selection::Term(name, term) if scope.has(term.field) => {
                     columns.push(Column::Term(name.clone(), *term));
                 }
-                Selection::Related(opened) if scope.has(opened.field) => {
-                    match self.opened(opened) {
+                Selection::Related(expansion) if scope.has(expansion.field) => {
+                    match self.expand(expansion) {
                         Ok(column) => columns.push(column),
                         // A wildcard shows only readable fields.
-                        Err(Error::Forbidden(_)) if opened.by_star => {
-                            if opened.field.is_stored() {
-                                let bare = Term::from(opened.field);
-                                columns.push(Column::Term(opened.name.clone(), bare));
+                        Err(Error::Forbidden(_)) if expansion.by_star => {
+                            if expansion.field.is_stored() {
+                                let bare = Term::from(expansion.field);
+                                columns.push(Column::Term(expansion.name.clone(), bare));
                             }
                         }
-                        Err(Error::Forbidden(_)) if opened.fields.is_none() => {
-                            hidden.push(opened.field.name.to_owned());
+                        Err(Error::Forbidden(_)) if expansion.fields.is_none() => {
+                            hidden.push(expansion.field.name.to_owned());
                         }
                         Err(error) => return Err(error),
                     }
                 }
-                Selection::Related(opened) if opened.by_star => {}
+                Selection::Related(expansion) if expansion.by_star => {}
                 Selection::Term(_, Term { field, .. })
-                | Selection::Related(Opened { field, .. }) => hidden.push(field.name.to_owned()),
+                | Selection::Related(Expansion { field, .. }) => hidden.push(field.name.to_owned()),
             }
         }
         if hidden.is_empty() {
             let past = RevisionAccess::of(self.permissions, self.actor, &scope);
             return Ok(Projection { scope, columns, past });
         }
-        Err(self.forbidden(collection, hidden))
+        Err(Error::fields(collection, hidden, &self.path))
     }
 
-    fn opened(&mut self, opened: &Opened) -> Result<Column, Error> {
+    fn expand(&mut self, expansion: &Expansion) -> Result<Column, Error> {
         let depth = self.path.len();
-        self.path.push(opened.field.name);
-        let column = match opened.field.pointing() {
-            Some((other, back)) => self.many(opened, other, back),
-            None => self.one(opened),
+        self.path.push(expansion.field.name);
+        let column = match expansion.field.pointing() {
+            Some((other, back)) => self.many(expansion, other, back),
+            None => self.one(expansion),
         };
         self.path.truncate(depth);
         column
     }
 
-    fn one(&mut self, opened: &Opened) -> Result<Column, Error> {
-        let Opened { name, field, fields, nested, .. } = opened;
+    fn one(&mut self, expansion: &Expansion) -> Result<Column, Error> {
+        let Expansion { name, field, fields, select, .. } = expansion;
         let (Some(target), Some(fields)) = (field.target(), fields) else {
             return Ok(Column::Term(name.clone(), (*field).into()));
         };
         let scope = self.permissions.scope(self.actor, target, Action::Read)?;
         let mut authorizer = QueryAuthorizer::new(self.permissions, self.actor, &scope, &self.path);
-        let filter = authorizer.filter(&nested.filter)?;
-        authorizer.sort(&nested.sort)?;
-        let filter = authorizer.visible(filter);
+        let Select { filter, .. } = authorizer.select(select)?;
         let projection = self.level(scope, fields)?;
         Ok(Column::One(name.clone(), field, projection, filter))
     }
 
     fn many(
         &mut self,
-        opened: &Opened,
+        expansion: &Expansion,
         other: &'static Collection,
         back: &'static Field,
     ) -> Result<Column, Error> {
-        let Opened { name, field, fields, nested, .. } = opened;
+        let Expansion { name, field, fields, select, .. } = expansion;
         let scope = self.permissions.scope(self.actor, other, Action::Read)?;
         let mut authorizer = QueryAuthorizer::new(self.permissions, self.actor, &scope, &self.path);
         // A list discloses the parent of its items and, without selected fields, their keys.
-        authorizer.look_at(back)?;
+        authorizer.require_readable(back)?;
         if fields.is_none() {
-            authorizer.look_at(other.key())?;
+            authorizer.require_readable(other.key())?;
         }
-        let filter = authorizer.filter(&nested.filter)?;
-        authorizer.sort(&nested.sort)?;
-        let select = Select {
-            filter: authorizer.visible(filter),
-            search: search(other, nested.search.as_deref()),
-            sort: nested.sort.clone(),
-            limit: length(nested.limit),
-            offset: nested.offset,
-        };
+        let select = authorizer.select(select)?;
         let number = self.lists;
         self.lists += 1;
         let bare = fields.is_none();
         let projection = self.level(scope, fields.as_ref().unwrap_or(&Fields::default()))?;
         let list = List { field, back, number, select, projection, bare };
         Ok(Column::Many(name.clone(), Box::new(list)))
-    }
-
-    fn forbidden(&self, collection: &'static Collection, fields: Vec<String>) -> Error {
-        let path = self.path.join(".");
-        Error::Forbidden(Forbidden::Fields { collection: collection.name, fields, path })
     }
 }
 
@@ -276,7 +255,7 @@ fn is_named(fields: &Fields, field: &'static Field) -> bool {
     fields.0.iter().any(|one| match one {
         Selection::All => false,
         Selection::Term(name, term) => *name == field.name && *term != Term::from(field),
-        Selection::Related(opened) => opened.name == field.name,
+        Selection::Related(expansion) => expansion.name == field.name,
     })
 }
 

@@ -4,13 +4,13 @@
 //! relation, since the order or the number of items would disclose its value.
 
 use crate::domain::Error;
-use crate::domain::Forbidden;
 use crate::domain::permissions::Permissions;
 use crate::model::Action;
 use crate::model::Actor;
 use crate::model::Field;
 use crate::query::Filter;
 use crate::query::Scope;
+use crate::query::Select;
 use crate::query::Sort;
 use crate::query::Test;
 
@@ -39,39 +39,29 @@ impl<'a> QueryAuthorizer<'a> {
         Self { permissions, actor, scope, path, level, used: Vec::new() }
     }
 
-    /// Returns the filter, restricted to the items that the caller may see behind each relation.
+    /// Returns the selection, restricted to the items with readable values in all used fields, also
+    /// behind each relation of its filter.
     ///
     /// # Errors
-    /// [`Error::Forbidden`], naming the unreadable fields.
-    pub(super) fn filter(&mut self, filter: &Filter) -> Result<Filter, Error> {
-        self.within(self.scope, filter)
-    }
-
-    /// Checks a sort order.
-    ///
-    /// # Errors
-    /// [`Error::Forbidden`], naming the unreadable fields; behind a relation, also if some of the
-    /// items there are hidden.
-    pub(super) fn sort(&mut self, keys: &[Sort]) -> Result<(), Error> {
-        for key in keys {
+    /// [`Error::Forbidden`], naming the unreadable fields; behind a relation of the sort order, also
+    /// if some of the items there are hidden.
+    pub(super) fn select(&mut self, select: &Select) -> Result<Select, Error> {
+        let filter = self.within(self.scope, &select.filter)?;
+        for key in &select.sort {
             self.key(key)?;
             self.path.truncate(self.level);
         }
-        Ok(())
+        let varies = self.scope.varies();
+        let filter = if varies { visible(self.scope, &self.used).and(filter) } else { filter };
+        Ok(Select { filter, ..select.clone() })
     }
 
     /// Checks that the query may use a field of the level itself.
     ///
     /// # Errors
     /// [`Error::Forbidden`] if not.
-    pub(super) fn look_at(&mut self, field: &'static Field) -> Result<(), Error> {
+    pub(super) fn require_readable(&mut self, field: &'static Field) -> Result<(), Error> {
         self.use_field(self.scope, field)
-    }
-
-    /// Returns the filter, restricted to the items with readable values in all used fields. Other
-    /// items are excluded.
-    pub(super) fn visible(&self, filter: Filter) -> Filter {
-        if self.scope.varies() { visible(self.scope, &self.used).and(filter) } else { filter }
     }
 
     fn within(&mut self, scope: &Scope, filter: &Filter) -> Result<Filter, Error> {
@@ -116,19 +106,15 @@ impl<'a> QueryAuthorizer<'a> {
         let nested = self.permissions.scope(self.actor, target, Action::Read)?;
         self.path.push(field.name);
         let inside = self.within(&nested, inner)?;
-        let mut looked_at = Vec::new();
-        inner.visit(target, &mut |_, field, path| {
-            if path.is_empty() {
-                looked_at.push(field);
-            }
-        });
+        let mut used = Vec::new();
+        inner.visit_fields(&mut |field| used.push(field));
         if let Some((_, back)) = field.pointing() {
             // The relation discloses the item that `back` points at.
             self.use_field(&nested, back)?;
-            looked_at.push(back);
+            used.push(back);
         }
         self.path.pop();
-        Ok(Box::new(visible(&nested, &looked_at).and(inside)))
+        Ok(Box::new(visible(&nested, &used).and(inside)))
     }
 
     fn key(&mut self, key: &Sort) -> Result<(), Error> {
@@ -157,11 +143,7 @@ impl<'a> QueryAuthorizer<'a> {
     }
 
     fn forbidden(&self, scope: &Scope, field: &'static Field) -> Error {
-        Error::Forbidden(Forbidden::Fields {
-            collection: scope.collection().name,
-            fields: vec![field.name.to_owned()],
-            path: self.path.join("."),
-        })
+        Error::fields(scope.collection(), vec![field.name.to_owned()], &self.path)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Reading items: one or several by key, or the result of a query.
 
+use std::borrow::Cow;
+
 use serde_json::Value as Json;
 
 use crate::domain::Error;
@@ -10,20 +12,18 @@ use crate::domain::items::Items;
 use crate::domain::items::JsonText;
 use crate::domain::items::Table;
 use crate::domain::items::Which;
-use crate::domain::items::asker;
+use crate::domain::items::caller_profile;
+use crate::domain::items::json_writer::list_too_long;
+use crate::domain::items::json_writer::too_long;
 use crate::domain::items::keys;
 use crate::domain::items::plan::Plan;
-use crate::domain::items::plan::TotalsPlan;
-use crate::domain::items::show;
-use crate::domain::items::text::list_too_long;
-use crate::domain::items::text::too_long;
+use crate::domain::items::plan::authorize;
+use crate::domain::items::render;
 use crate::domain::memory::Reservation;
-use crate::domain::permissions::Permissions;
 use crate::domain::quota::Owner;
 use crate::model::Action;
 use crate::model::Actor;
 use crate::model::Collection;
-use crate::model::Field;
 use crate::model::Key;
 use crate::model::Place;
 use crate::model::Record;
@@ -31,17 +31,15 @@ use crate::model::Value;
 use crate::model::collection::CollectionKind;
 use crate::query::Aggregation;
 use crate::query::Environment;
-use crate::query::FieldVisibility;
 use crate::query::Filter;
-use crate::query::Limit;
 use crate::query::Meta;
 use crate::query::Query;
 use crate::query::Relations;
 use crate::query::Scope;
+use crate::query::Select;
 use crate::query::Test;
 use crate::store::Grow;
 use crate::store::RowBudget;
-use crate::store::Select;
 use crate::store::StoreError;
 
 /// The limit on the size of the rows read for an answer, as a multiple of the limit on the answer:
@@ -96,20 +94,20 @@ impl Items {
         match which {
             Which::One(key) => {
                 let query = self.parse(actor, collection, query)?;
-                let plan = Plan::new(&self.permissions, actor, collection, &query)?;
+                let plan = Plan::new(&self.permissions, actor, &query)?;
                 // The existence of the item of a singleton is no secret.
                 if collection.kind != CollectionKind::Single {
                     require_key(plan.projection.scope())?;
                 }
-                let key = keys::parse(collection, &key).ok_or(Error::Forbidden(Forbidden::Item))?;
+                let key = keys::require(collection, &key)?;
                 let Some(record) = self.find(&plan, key).await? else {
                     return Err(Error::Forbidden(Forbidden::Item));
                 };
-                let sheet =
+                let table =
                     query.export.map(|export| Table { export, columns: plan.projection.names() });
                 let data = plan.projection.object_within(&record, most)?;
                 let memory = Reservation::new(&self.memory, Owner::of(actor));
-                Ok(Answer { data, counts: None, sheet, memory })
+                Ok(Answer { data, counts: None, table, memory })
             }
             Which::Keys(keys) => {
                 let keys = keys::parse_all(collection, &keys)?;
@@ -117,15 +115,15 @@ impl Items {
                 let mut query = self.parse(actor, collection, query)?;
                 if !says_limit {
                     // A request by keys returns all of the items, not only the first page.
-                    query.limit = self.limits.cap(Limit::All);
+                    query.select.limit = self.limits.cap(None);
                 }
-                query.filter = keyed(collection, &keys).and(query.filter);
+                query.select.filter = keyed(collection, &keys).and(query.select.filter);
                 require_key(&self.permissions.scope(actor, collection, Action::Read)?)?;
-                self.list(actor, collection, &query, most).await
+                self.list(actor, &query, most).await
             }
             Which::Query(query) => {
                 let query = self.parse(actor, collection, &query)?;
-                self.list(actor, collection, &query, most).await
+                self.list(actor, &query, most).await
             }
         }
     }
@@ -139,32 +137,26 @@ impl Items {
     ) -> Result<Query, Error> {
         // Without read access, the errors of the query are not disclosed.
         self.permissions.scope(actor, collection, Action::Read)?;
-        let reader = actor;
-        let seen;
-        let actor = if asker::is_named(query) {
-            seen = asker::as_seen(&self.permissions, actor);
-            &seen
+        let caller = if caller_profile::names_profile(query) {
+            Cow::Owned(caller_profile::with_readable_profile(&self.permissions, actor))
         } else {
-            actor
+            Cow::Borrowed(actor)
         };
-        let eyes = Visibility { permissions: &self.permissions, actor: reader };
-        let environment = Environment::new(actor, self.clock.now()).seeing(&eyes);
+        let may_name = |collection, field| {
+            let scope = self.permissions.scope(actor, collection, Action::Read);
+            scope.is_ok_and(|scope| scope.has(field))
+        };
+        let environment = Environment::new(&caller, self.clock.now()).restricted(&may_name);
         Ok(Query::parse(collection, query, &environment, &self.limits)?)
     }
 
-    async fn list(
-        &self,
-        actor: &Actor,
-        collection: &'static Collection,
-        query: &Query,
-        most: usize,
-    ) -> Result<Answer, Error> {
+    async fn list(&self, actor: &Actor, query: &Query, most: usize) -> Result<Answer, Error> {
         if let Some(totals) = &query.totals {
-            let answer = self.totals(actor, collection, query, totals).await?;
+            let answer = self.totals(actor, query, totals).await?;
             let is_short = answer.data.get().len() <= most;
             return if is_short { Ok(answer) } else { Err(too_long(most)) };
         }
-        let plan = Plan::new(&self.permissions, actor, collection, query)?;
+        let plan = Plan::new(&self.permissions, actor, query)?;
         let mut memory = Reservation::new(&self.memory, Owner::of(actor));
         let (rows, is_cut) = if plan.select.limit == Some(0) {
             (Vec::new(), false)
@@ -179,7 +171,7 @@ impl Items {
             return Err(list_too_long(most, plan.projection.count_that_fit(&records, most)));
         }
         let counts = self.count(&plan, query.meta).await?;
-        let sheet = query.export.map(|export| Table { export, columns: plan.projection.names() });
+        let table = query.export.map(|export| Table { export, columns: plan.projection.names() });
         let data = written(&mut memory, most, |most| plan.projection.list_within(&records, most));
         let data = data.map_err(|error| match error {
             Error::LimitExceeded(_) => {
@@ -189,28 +181,27 @@ impl Items {
         })?;
         drop(records);
         memory.resize_to_fit(data.capacity())?;
-        Ok(Answer { data, counts, sheet, memory })
+        Ok(Answer { data, counts, table, memory })
     }
 
     /// Computes totals instead of reading items.
     async fn totals(
         &self,
         actor: &Actor,
-        collection: &'static Collection,
         query: &Query,
         totals: &Aggregation,
     ) -> Result<Answer, Error> {
-        let TotalsPlan { select, scope } =
-            TotalsPlan::new(&self.permissions, actor, collection, query, totals)?;
+        let (select, scope) = authorize(&self.permissions, actor, query)?;
         let groups = if select.limit == Some(0) {
             Vec::new()
         } else {
             self.store.totals(&scope, select.clone(), totals).await?
         };
         let counts = self.counts(&scope, &select, query.meta).await?;
-        let sheet = query.export.map(|export| Table { export, columns: show::group_names(totals) });
+        let table =
+            query.export.map(|export| Table { export, columns: render::group_names(totals) });
         let memory = Reservation::new(&self.memory, Owner::of(actor));
-        Ok(Answer { data: show::groups(totals, &groups), counts, sheet, memory })
+        Ok(Answer { data: render::groups(totals, &groups), counts, table, memory })
     }
 
     /// Returns the requested counts, if any.
@@ -346,19 +337,6 @@ pub(super) fn shorter(error: StoreError, most: usize) -> Error {
     match error {
         StoreError::TooLong => too_long(most),
         error => error.into(),
-    }
-}
-
-/// The fields that an actor may name in a query: those that it may read.
-struct Visibility<'a> {
-    permissions: &'a Permissions,
-    actor: &'a Actor,
-}
-
-impl FieldVisibility for Visibility<'_> {
-    fn sees(&self, collection: &'static Collection, field: &'static Field) -> bool {
-        let scope = self.permissions.scope(self.actor, collection, Action::Read);
-        scope.is_ok_and(|scope| scope.has(field))
     }
 }
 

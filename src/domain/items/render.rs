@@ -2,10 +2,10 @@
 //! since a tree of values for each item would cost more than the rest of the request.
 
 use crate::domain::Error;
+use crate::domain::items::json_writer::JsonText;
+use crate::domain::items::json_writer::JsonWriter;
 use crate::domain::items::project::Column;
 use crate::domain::items::project::Projection;
-use crate::domain::items::text::JsonText;
-use crate::domain::items::text::Text;
 use crate::model::Record;
 use crate::model::Value;
 use crate::query::Aggregation;
@@ -16,9 +16,7 @@ impl Projection {
     /// Writes the records as a JSON list.
     #[must_use]
     pub fn list<'r>(&self, records: impl IntoIterator<Item = &'r Record>) -> JsonText {
-        let mut text = Text::default();
-        text.list(records, |text, record| self.write(record, text));
-        text.finish()
+        JsonWriter::written(|json| json.list(records, |json, record| self.write(record, json)))
     }
 
     /// Writes the records as a JSON list of at most `most` bytes.
@@ -30,9 +28,9 @@ impl Projection {
         records: impl IntoIterator<Item = &'r Record>,
         most: usize,
     ) -> Result<JsonText, Error> {
-        let mut text = Text::within(most);
-        text.list(records, |text, record| self.write(record, text));
-        text.finish_within()
+        let mut json = JsonWriter::within(most);
+        json.list(records, |json, record| self.write(record, json));
+        json.finish_within()
     }
 
     /// Writes the first records as a JSON list of at most `most` bytes. A record that alone is
@@ -42,13 +40,13 @@ impl Projection {
         records: impl IntoIterator<Item = &'r Record>,
         most: usize,
     ) -> (JsonText, bool) {
-        let mut text = Text::within(most);
-        let truncated = text.list_that_fits(
+        let mut json = JsonWriter::within(most);
+        let truncated = json.list_that_fits(
             records,
-            |text, record| self.write(record, text),
-            |text, record| self.write_key(record, text),
+            |json, record| self.write(record, json),
+            |json, record| self.write_key(record, json),
         );
-        (text.finish(), truncated)
+        (json.finish(), truncated)
     }
 
     /// Writes all records as a JSON list. Records are reduced to their keys where the list would
@@ -58,13 +56,13 @@ impl Projection {
         records: impl IntoIterator<Item = &'r Record>,
         most: usize,
     ) -> JsonText {
-        let mut text = Text::within(most);
-        text.list_of_all(
+        let mut json = JsonWriter::within(most);
+        json.list_of_all(
             records,
-            |text, record| self.write(record, text),
-            |text, record| self.write_key(record, text),
+            |json, record| self.write(record, json),
+            |json, record| self.write_key(record, json),
         );
-        text.finish()
+        json.finish()
     }
 
     /// Returns the number of leading records that fit into a JSON list of `most` bytes.
@@ -85,25 +83,21 @@ impl Projection {
     /// # Errors
     /// [`Error::LimitExceeded`] if it would be longer.
     pub fn object_within(&self, record: &Record, most: usize) -> Result<JsonText, Error> {
-        let mut text = Text::within(most);
-        self.write(record, &mut text);
-        text.finish_within()
+        let mut json = JsonWriter::within(most);
+        self.write(record, &mut json);
+        json.finish_within()
     }
 
     /// Writes one record as a JSON object with only its key, if its reader may see the key.
     #[must_use]
     pub fn object_of_key(&self, record: &Record) -> JsonText {
-        let mut text = Text::default();
-        self.write_key(record, &mut text);
-        text.finish()
+        JsonWriter::written(|json| self.write_key(record, json))
     }
 
     /// Writes one record as a JSON object.
     #[must_use]
     pub fn object(&self, record: &Record) -> JsonText {
-        let mut text = Text::default();
-        self.write(record, &mut text);
-        text.finish()
+        JsonWriter::written(|json| self.write(record, json))
     }
 
     /// Returns the output columns, each as the path of names that leads to it.
@@ -124,37 +118,37 @@ impl Projection {
     }
 
     /// Writes an object with only the key of a record, if its reader may see the key.
-    fn write_key(&self, record: &Record, text: &mut Text) {
+    fn write_key(&self, record: &Record, json: &mut JsonWriter) {
         let key = record.row.collection().key();
         let shown = [key];
         let shown = if self.shows_key(record) { &shown[..] } else { &[] };
-        text.object(shown, |key| key.name, |text, key| text.value(record.value(key)));
+        json.object(shown, |key| key.name, |json, key| json.value(record.value(key)));
     }
 
-    fn write(&self, record: &Record, text: &mut Text) {
+    fn write(&self, record: &Record, json: &mut JsonWriter) {
         let varies = self.scope().varies();
-        text.object(&self.columns, Column::name, |text, column| {
+        json.object(&self.columns, Column::name, |json, column| {
             if varies && !self.scope().shows(record, column.field()) {
-                return text.null();
+                return json.null();
             }
             match column {
                 Column::Term(_, Term { field, part: None }) => {
-                    text.field(field, record.value(field));
+                    json.field(field, record.value(field));
                 }
-                Column::Term(_, term) => text.value(&term.of(record.value(term.field))),
+                Column::Term(_, term) => json.value(&term.of(record.value(term.field))),
                 Column::One(_, field, nested, filter) => match record.one(field) {
                     Some(behind) if nested.fits(behind) && filter.matches(behind) => {
-                        nested.write(behind, text);
+                        nested.write(behind, json);
                     }
-                    _ => text.null(),
+                    _ => json.null(),
                 },
                 Column::Many(_, list) => {
                     let records = record.list(list.number);
-                    text.list(records, |text, record| {
+                    json.list(records, |json, record| {
                         if list.bare {
-                            text.value(record.value(record.row.collection().key()));
+                            json.value(record.value(record.row.collection().key()));
                         } else {
-                            list.projection.write(record, text);
+                            list.projection.write(record, json);
                         }
                     });
                 }
@@ -166,40 +160,36 @@ impl Projection {
 /// Writes keys as a JSON list.
 #[must_use]
 pub fn keys(keys: &[Value]) -> JsonText {
-    let mut text = Text::default();
-    text.list(keys, Text::value);
-    text.finish()
+    JsonWriter::written(|json| json.list(keys, JsonWriter::value))
 }
 
 /// Writes one key as JSON.
 #[must_use]
 pub fn key(key: &Value) -> JsonText {
-    let mut text = Text::default();
-    text.value(key);
-    text.finish()
+    JsonWriter::written(|json| json.value(key))
 }
 
 /// Writes groups and their totals as a JSON list: `[{"content":"a","count":1,"max":{"id":5}}]`.
 pub(super) fn groups(totals: &Aggregation, groups: &[Vec<AggregateValue>]) -> JsonText {
     let layout = layout(totals);
-    let mut text = Text::default();
-    text.list(groups, |text, values| {
-        text.object(
+    let mut json = JsonWriter::default();
+    json.list(groups, |json, values| {
+        json.object(
             &layout,
             |(name, _)| name,
-            |text, (_, places)| match places {
-                Places::One(place) => text.figure(values, *place),
+            |json, (_, places)| match places {
+                Places::One(place) => json.aggregate_value(values, *place),
                 Places::Named(named) => {
-                    text.object(
+                    json.object(
                         named,
                         |(name, _)| name,
-                        |text, (_, place)| text.figure(values, *place),
+                        |json, (_, place)| json.aggregate_value(values, *place),
                     );
                 }
             },
         );
     });
-    text.finish()
+    json.finish()
 }
 
 /// Returns the columns of groups, each as the path of names that leads to it.

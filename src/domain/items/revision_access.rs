@@ -22,7 +22,6 @@ use crate::model::Row;
 use crate::model::Value;
 use crate::model::history::REVISIONS;
 use crate::model::schema::MESSAGES;
-use crate::query::Relations;
 use crate::query::Scope;
 
 /// A reader's access to earlier versions of items.
@@ -60,14 +59,10 @@ impl Items {
             }
             RevisionAccess::Within(scope) => scope,
         };
-        let mut relations = Relations::default();
-        for rule in scope.rules() {
-            relations.merge(rule.filter.relations());
-        }
         // An unidentifiable message becomes an empty row, which shows nothing.
         let messages =
             rows.iter().map(|row| Arc::new(message(row).unwrap_or(Row::empty(&MESSAGES))));
-        let messages = self.attach(messages.collect(), &relations).await?;
+        let messages = self.attach(messages.collect(), &scope.relations()).await?;
         Ok(rows
             .iter()
             .zip(&messages)

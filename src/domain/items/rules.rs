@@ -20,7 +20,6 @@ use crate::model::schema;
 use crate::query::Environment;
 use crate::query::Filter;
 use crate::query::Limits;
-use crate::query::Place;
 use crate::query::Test;
 use crate::text::is_visible;
 
@@ -56,77 +55,44 @@ pub(super) fn collect(
             violations.extend(broken.into_iter().flatten());
         }
         Filter::Field(field, test) | Filter::Part(field, _, test) => {
-            let name = field.name.to_owned();
+            let name = field.name;
             if !payload.contains_key(field.name) {
                 if *test == Test::Nnull || *test == Test::Nempty {
-                    violations.push(Violation { field: name, kind: "required", details: vec![] });
+                    violations.push(Violation::new(name, "required", vec![]));
                 }
             } else if !filter.matches(&Record::from(row.clone())) {
                 let (kind, details) = describe(test);
-                violations.push(Violation { field: name, kind, details });
+                violations.push(Violation::new(name, kind, details));
             }
         }
         // Items behind a relation are not in the payload: such a rule applies to stored items.
-        Filter::Related(..) | Filter::Some(..) | Filter::None(..) => {
+        Filter::Related(field, _) | Filter::Some(field, _) | Filter::None(field, _) => {
             if !filter.matches(&Record::from(row.clone())) {
-                let field = first_field(filter).to_owned();
-                violations.push(Violation { field, kind: "relation", details: vec![] });
+                violations.push(Violation::new(field.name, "relation", vec![]));
             }
         }
-    }
-}
-
-const fn first_field(filter: &Filter) -> &str {
-    match filter {
-        Filter::Field(field, _)
-        | Filter::Part(field, ..)
-        | Filter::Related(field, _)
-        | Filter::Some(field, _)
-        | Filter::None(field, _) => field.name,
-        Filter::And(_) | Filter::Or(_) => "",
     }
 }
 
 /// Returns the name of a test without its underscore, and the values that it demands.
 fn describe(test: &Test) -> (&'static str, Vec<(&'static str, Json)>) {
     let list = |values: &[Value]| Json::Array(values.iter().map(Value::to_json).collect());
-    match test {
-        Test::Eq(value) => ("eq", vec![("valid", value.to_json())]),
-        Test::Neq(value) => ("neq", vec![("invalid", value.to_json())]),
-        Test::Lt(value) => ("lt", vec![("valid", value.to_json())]),
-        Test::Lte(value) => ("lte", vec![("valid", value.to_json())]),
-        Test::Gt(value) => ("gt", vec![("valid", value.to_json())]),
-        Test::Gte(value) => ("gte", vec![("valid", value.to_json())]),
-        Test::In(values) => ("in", vec![("valid", list(values))]),
-        Test::Nin(values) => ("nin", vec![("invalid", list(values))]),
-        Test::Between(low, high) => {
-            ("between", vec![("valid", json!([low.to_json(), high.to_json()]))])
-        }
-        Test::Nbetween(low, high) => {
-            ("nbetween", vec![("invalid", json!([low.to_json(), high.to_json()]))])
-        }
-        Test::Null => ("null", vec![]),
-        Test::Nnull => ("nnull", vec![]),
-        Test::Empty => ("empty", vec![]),
-        Test::Nempty => ("nempty", vec![]),
-        Test::Text { place, text, ignore_case, negated } => {
-            let kind = match (place, ignore_case, negated) {
-                (Place::Anywhere, false, false) => "contains",
-                (Place::Anywhere, false, true) => "ncontains",
-                (Place::Anywhere, true, false) => "icontains",
-                (Place::Anywhere, true, true) => "nicontains",
-                (Place::Start, false, false) => "starts_with",
-                (Place::Start, false, true) => "nstarts_with",
-                (Place::Start, true, false) => "istarts_with",
-                (Place::Start, true, true) => "nistarts_with",
-                (Place::End, false, false) => "ends_with",
-                (Place::End, false, true) => "nends_with",
-                (Place::End, true, false) => "iends_with",
-                (Place::End, true, true) => "niends_with",
-            };
-            (kind, vec![("substring", json!(text))])
-        }
-    }
+    let pair = |low: &Value, high: &Value| json!([low.to_json(), high.to_json()]);
+    let details = match test {
+        Test::Eq(value)
+        | Test::Lt(value)
+        | Test::Lte(value)
+        | Test::Gt(value)
+        | Test::Gte(value) => vec![("valid", value.to_json())],
+        Test::Neq(value) => vec![("invalid", value.to_json())],
+        Test::In(values) => vec![("valid", list(values))],
+        Test::Nin(values) => vec![("invalid", list(values))],
+        Test::Between(low, high) => vec![("valid", pair(low, high))],
+        Test::Nbetween(low, high) => vec![("invalid", pair(low, high))],
+        Test::Null | Test::Nnull | Test::Empty | Test::Nempty => vec![],
+        Test::Text { text, .. } => vec![("substring", json!(text))],
+    };
+    (test.operator().trim_start_matches('_'), details)
 }
 
 /// Returns a payload's violations of the rules of the collection itself.
@@ -143,12 +109,12 @@ pub(super) fn of_collection(
     let sent = |name: &str| payload.contains_key(name) && !row.value(name).is_null();
     if *collection == schema::USERS {
         if sent("email") && !row.value("email").as_text().is_some_and(is_address) {
-            violations.push(violation("email", "email", vec![]));
+            violations.push(Violation::new("email", "email", vec![]));
         }
         if payload.contains_key("status")
             && !row.value("status").as_text().is_some_and(|status| STATES.contains(&status))
         {
-            violations.push(violation("status", "in", vec![("valid", json!(STATES))]));
+            violations.push(Violation::new("status", "in", vec![("valid", json!(STATES))]));
         }
     } else if *collection == schema::POLICIES {
         if let Value::Json(list) = row.value("ip_access")
@@ -162,7 +128,7 @@ pub(super) fn of_collection(
     } else if *collection == schema::PERMISSIONS {
         if sent("action") && row.value("action").as_text().and_then(Action::find).is_none() {
             let names = Action::ALL.map(Action::name);
-            violations.push(violation("action", "in", vec![("valid", json!(names))]));
+            violations.push(Violation::new("action", "in", vec![("valid", json!(names))]));
         }
         let collection = row.value("collection").as_text().and_then(schema::find);
         for name in ["permissions", "validation"] {
@@ -171,12 +137,20 @@ pub(super) fn of_collection(
     } else if *collection == schema::SETTINGS {
         let attempts = row.value("auth_login_attempts").as_integer();
         if attempts.is_some_and(|attempts| attempts < 1) {
-            violations.push(violation("auth_login_attempts", "gte", vec![("valid", json!(1))]));
+            violations.push(Violation::new(
+                "auth_login_attempts",
+                "gte",
+                vec![("valid", json!(1))],
+            ));
         }
         if sent("default_appearance")
             && !row.value("default_appearance").as_text().is_some_and(|it| LOOKS.contains(&it))
         {
-            violations.push(violation("default_appearance", "in", vec![("valid", json!(LOOKS))]));
+            violations.push(Violation::new(
+                "default_appearance",
+                "in",
+                vec![("valid", json!(LOOKS))],
+            ));
         }
         let policy = row.value("auth_password_policy").as_text().filter(|text| !text.is_empty());
         if let Some(Err(should)) = policy.map(Pattern::parse) {
@@ -193,10 +167,6 @@ pub(super) fn of_collection(
     Ok(violations)
 }
 
-fn violation(field: &str, kind: &'static str, details: Vec<(&'static str, Json)>) -> Violation {
-    Violation { field: field.to_owned(), kind, details }
-}
-
 fn check_filter(
     collection: Option<&'static Collection>,
     name: &'static str,
@@ -205,7 +175,7 @@ fn check_filter(
     if let (Some(collection), Value::Json(filter)) = (collection, row.value(name))
         && filter.is_object()
     {
-        let actor = Actor::nobody();
+        let actor = Actor::denied();
         let now = crate::clock::Timestamp::from_millis(0);
         let environment = Environment::new(&actor, now);
         let limits = Limits::default();

@@ -135,8 +135,7 @@ impl Validation<'_> {
             && !is_no(&wanted)
             && !self.payload.contains_key(name)
         {
-            let field = name.to_owned();
-            broken.push(Violation { field, kind: "required", details: vec![] });
+            broken.push(Violation::new(name, "required", vec![]));
         }
         if let Some(pattern) = others.remove("_regex") {
             let pattern = pattern.as_str().unwrap_or_default();
@@ -145,7 +144,7 @@ impl Validation<'_> {
                 Some(_) if self.trials.fits(name, pattern) => {}
                 Some(sent) => {
                     let details = vec![("invalid", sent.clone())];
-                    broken.push(Violation { field: name.to_owned(), kind: "regex", details });
+                    broken.push(Violation::new(name, "regex", details));
                 }
             }
         }
@@ -194,7 +193,7 @@ mod tests {
         if let Some(text) = payload.get("content").and_then(Json::as_str) {
             row.set(MESSAGES.require("content"), Value::text(text));
         }
-        let (actor, limits) = (Actor::nobody(), Limits::default());
+        let (actor, limits) = (Actor::denied(), Limits::default());
         let environment = Environment::new(&actor, Timestamp::from_millis(0));
         let mut trials = Trials::default();
         futures_util::future::FutureExt::now_or_never(trials.add(

@@ -13,8 +13,8 @@ use crate::domain::items::Which;
 use crate::domain::items::Written;
 use crate::domain::items::accounts;
 use crate::domain::items::draft::Draft;
+use crate::domain::items::idempotency;
 use crate::domain::items::keys;
-use crate::domain::items::once;
 use crate::domain::items::plan::Plan;
 use crate::domain::items::roles;
 use crate::domain::items::written;
@@ -63,7 +63,7 @@ impl Items {
         let Creation { ops, roots, ignored } = self.creation(actor, collection, &payload).await?;
         let events = if ops.is_empty() { Vec::new() } else { self.commit(actor, ops).await? };
         let rows = written::created(collection, &events, &roots);
-        let written = self.written(actor, collection, query, rows, payload.is_array()).await?;
+        let written = self.written(actor, query, rows, payload.is_array()).await?;
         Ok(Written { ignored, ..written })
     }
 
@@ -81,24 +81,24 @@ impl Items {
         query: &Json,
         key: String,
     ) -> Result<Written, Error> {
-        let mut once = once::once(actor, collection, &payload, key)?;
+        let mut key = idempotency::key(actor, collection, &payload, key)?;
         let query = self.parse_for_answer(actor, collection, query)?;
         let Creation { ops, roots, ignored } = self.creation(actor, collection, &payload).await?;
         let many = payload.is_array();
         if ops.is_empty() {
-            return self.written(actor, collection, query, Vec::new(), many).await;
+            return self.written(actor, query, Vec::new(), many).await;
         }
-        once.roots.clone_from(&roots);
+        key.roots.clone_from(&roots);
         let write = Write { actor: actor.user, at: self.clock.now(), ops };
-        match self.changes.commit_for(actor, write, Some(once)).await? {
+        match self.changes.commit_for(actor, write, Some(key)).await? {
             Outcome::Committed(events) | Outcome::Partial(events, _) => {
                 let rows = written::created(collection, &events, &roots);
-                let written = self.written(actor, collection, query, rows, many).await?;
+                let written = self.written(actor, query, rows, many).await?;
                 Ok(Written { ignored, ..written })
             }
             Outcome::Duplicate(keys) => {
                 let answer = match query {
-                    Ok(query) => self.found(actor, collection, &query, &keys, many).await,
+                    Ok(query) => self.found(actor, &query, &keys, many).await,
                     Err(hidden) => Err(hidden),
                 };
                 Ok(Written { keys, answer, ignored })
@@ -191,7 +191,7 @@ impl Items {
             other => other,
         })?;
         let rows = written::updated(collection, &events, &roots);
-        let written = self.written(actor, collection, query, rows, many).await?;
+        let written = self.written(actor, query, rows, many).await?;
         Ok(Written { ignored: ignored.report(collection), ..written })
     }
 
@@ -263,12 +263,12 @@ impl Items {
         // Without a limit all matching items are meant, so the page limit of lists does not apply.
         let all = query.get("limit").is_none_or(|limit| *limit == -1 || *limit == "-1");
         let query = self.parse(actor, collection, &query)?;
-        if unlimited && query.search.is_none() && query.filter.is_everything() {
+        if unlimited && query.select.search.is_none() && query.select.filter.is_everything() {
             return Err(Error::payload(
                 "\"query\" must select items by a filter, a search or a limit",
             ));
         }
-        let plan = Plan::new(&self.permissions, actor, collection, &query)?;
+        let plan = Plan::new(&self.permissions, actor, &query)?;
         let mut select = plan.select;
         select.filter = scope.filter().and(select.filter);
         if all {

@@ -10,12 +10,13 @@ use crate::domain::Forbidden;
 use crate::domain::items::Answer;
 use crate::domain::items::Items;
 use crate::domain::items::Written;
-use crate::domain::items::plan::Plan;
+use crate::domain::items::project::Projection;
 use crate::domain::items::read::ROWS_SHARE;
 use crate::domain::items::read::keyed;
 use crate::domain::items::read::shorter;
 use crate::domain::memory::Reservation;
 use crate::domain::quota::Owner;
+use crate::model::Action;
 use crate::model::Actor;
 use crate::model::Collection;
 use crate::model::Event;
@@ -23,10 +24,9 @@ use crate::model::EventAction;
 use crate::model::Key;
 use crate::model::Record;
 use crate::model::Row;
-use crate::query::Limit;
 use crate::query::Query;
 use crate::query::Relations;
-use crate::store::Select;
+use crate::query::Select;
 
 /// Returns the items at `places` among those that the events create in a collection, in their state
 /// after all of the events.
@@ -80,14 +80,13 @@ impl Items {
     pub(super) async fn written(
         &self,
         actor: &Actor,
-        collection: &'static Collection,
         query: Result<Query, Error>,
         rows: Vec<Arc<Row>>,
         many: bool,
     ) -> Result<Written, Error> {
         let keys = rows.iter().filter_map(|row| row.key()).collect();
         let answer = match query {
-            Ok(query) => self.answer(actor, collection, &query, rows, many).await,
+            Ok(query) => self.answer(actor, &query, rows, many).await,
             Err(hidden) => Err(hidden),
         };
         Ok(Written { keys, answer, ignored: Vec::new() })
@@ -97,36 +96,29 @@ impl Items {
     pub(super) async fn found(
         &self,
         actor: &Actor,
-        collection: &'static Collection,
         query: &Query,
         keys: &[Key],
         many: bool,
     ) -> Result<Answer, Error> {
-        let everything = Query { limit: Limit::All, ..Query::everything(&self.limits) };
-        let plan = Plan::new(&self.permissions, actor, collection, &everything)?;
-        let select = Select { filter: keyed(collection, keys), ..plan.select };
+        let scope = self.permissions.scope(actor, query.collection, Action::Read)?;
+        let select = Select { filter: keyed(query.collection, keys), ..Select::default() };
         let most = self.config.answer_bytes_max;
-        let rows = self.store.read_within(
-            plan.projection.scope(),
-            select,
-            ROWS_SHARE.saturating_mul(most),
-        );
+        let rows = self.store.read_within(&scope, select, ROWS_SHARE.saturating_mul(most));
         let mut rows = rows.await.map_err(|error| shorter(error, most))?;
         rows.sort_by_key(|row| keys.iter().position(|key| row.key() == Some(*key)));
-        self.answer(actor, collection, query, rows, many).await
+        self.answer(actor, query, rows, many).await
     }
 
     /// Returns the answer with those of the rows that the caller may see.
     async fn answer(
         &self,
         actor: &Actor,
-        collection: &'static Collection,
         query: &Query,
         rows: Vec<Arc<Row>>,
         many: bool,
     ) -> Result<Answer, Error> {
-        let query = Query { fields: query.fields.clone(), ..Query::everything(&self.limits) };
-        let projection = Plan::new(&self.permissions, actor, collection, &query)?.projection;
+        let scope = self.permissions.scope(actor, query.collection, Action::Read)?;
+        let projection = Projection::new(&self.permissions, actor, scope, &query.fields)?;
         let records = self.records(&projection, rows, Relations::default()).await?;
         let visible: Vec<&Record> =
             records.iter().filter(|record| projection.fits(record)).collect();
@@ -136,6 +128,6 @@ impl Items {
             None => return Err(Error::Forbidden(Forbidden::Item)),
         };
         let memory = Reservation::new(&self.memory, Owner::of(actor));
-        Ok(Answer { data, counts: None, sheet: None, memory })
+        Ok(Answer { data, counts: None, table: None, memory })
     }
 }

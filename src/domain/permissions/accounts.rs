@@ -74,7 +74,7 @@ impl AccountPolicies {
         let accounts: HashSet<Uuid> = match Concern::of(event) {
             Concern::Accounts(accounts) => accounts,
             // The change may include access rows of accounts, or delete them with a policy or role.
-            Concern::Everybody
+            Concern::All
                 if *event.collection == ACCESS
                     || event.action == EventAction::Delete
                         && [&POLICIES, &ROLES].contains(&event.collection) =>
@@ -83,14 +83,12 @@ impl AccountPolicies {
                 self.known.clear();
                 return;
             }
-            Concern::Nobody
-                if *event.collection == USERS && event.action == EventAction::Delete =>
-            {
+            Concern::None if *event.collection == USERS && event.action == EventAction::Delete => {
                 let keys = event.changes.iter().map(|change| change.key);
                 keys.filter_map(|key| if let Key::Uuid(id) = key { Some(id) } else { None })
                     .collect()
             }
-            Concern::Everybody | Concern::Nobody => return,
+            Concern::All | Concern::None => return,
         };
         *self.changes.lock() += 1;
         for account in &accounts {

@@ -63,11 +63,11 @@ pub struct Permissions {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Concern {
     /// No account.
-    Nobody,
+    None,
     /// Only these accounts.
     Accounts(HashSet<Uuid>),
     /// Any account, and visitors.
-    Everybody,
+    All,
 }
 
 impl Concern {
@@ -76,14 +76,14 @@ impl Concern {
     pub fn of(event: &Event) -> Self {
         if *event.collection != ACCESS {
             let depend = Permissions::depend_on(event.collection);
-            return if depend { Self::Everybody } else { Self::Nobody };
+            return if depend { Self::All } else { Self::None };
         }
         let rows =
             event.changes.iter().flat_map(|change| change.before.iter().chain(&change.after));
         // A row without an account applies to a role or to the public.
         let accounts: Option<HashSet<Uuid>> =
             rows.map(|access| access.value("user").as_uuid()).collect();
-        accounts.map_or(Self::Everybody, Self::Accounts)
+        accounts.map_or(Self::All, Self::Accounts)
     }
 }
 
@@ -111,8 +111,8 @@ impl Permissions {
         for event in events {
             self.accounts.apply(event);
             let concern = Concern::of(event);
-            changed |= concern != Concern::Nobody;
-            if concern == Concern::Everybody {
+            changed |= concern != Concern::None;
+            if concern == Concern::All {
                 everybody = Some(event.seq);
             }
         }

@@ -158,11 +158,11 @@ impl Peer {
         }
         let identity = self.identity();
         let known = Arc::clone(&identity.actor);
-        let actor = if identity.is_nobody() {
+        let actor = if identity.is_denied() {
             Arc::clone(&known)
         } else {
             let renewed = self.hub.auth.renew(&identity).await?;
-            renewed.map_or_else(|| Arc::new(Actor::nobody()), |renewed| renewed.actor)
+            renewed.map_or_else(|| Arc::new(Actor::denied()), |renewed| renewed.actor)
         };
         let acting = Acting { known, version, actor: Arc::clone(&actor) };
         *self.connection.acting.lock() = Some(acting);

@@ -36,7 +36,7 @@ impl Hub {
             id.is_some_and(|id| event.changes.iter().any(|change| change.key == Key::Uuid(id)))
         };
         let concern = Concern::of(event);
-        let rights = concern != Concern::Nobody;
+        let rights = concern != Concern::None;
         if !rights && ![&USERS, &SESSIONS].contains(&event.collection) {
             // Most events are messages, which do not justify a search through all connections.
             return;
@@ -48,11 +48,11 @@ impl Hub {
                 matches!(identity.basis, Credential::Session(session) if named(Some(session)))
             } else {
                 match &concern {
-                    Concern::Nobody => false,
+                    Concern::None => false,
                     Concern::Accounts(accounts) => {
                         identity.actor.user.is_some_and(|user| accounts.contains(&user))
                     }
-                    Concern::Everybody => true,
+                    Concern::All => true,
                 }
             }
         };
@@ -93,7 +93,7 @@ impl Hub {
     ) {
         let _one = connection.changing.lock().await;
         let identity = connection.identity.lock().clone();
-        if identity.is_nobody() {
+        if identity.is_denied() {
             return;
         }
         if let Some(renewed) = self.look_up(&identity, until).await {
@@ -104,7 +104,7 @@ impl Hub {
             }
         } else {
             // An identity that cannot be confirmed does not hold.
-            let actor = Arc::new(Actor::nobody());
+            let actor = Arc::new(Actor::denied());
             *connection.identity.lock() =
                 Identity { actor, basis: Credential::Nothing, expires: None };
             let subscriptions = connection.subscriptions.lock().clone();

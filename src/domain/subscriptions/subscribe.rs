@@ -85,11 +85,7 @@ impl Resume {
 impl Subscribe {
     /// Returns the key of the item, if the subscription is for one item.
     pub(super) fn key(&self) -> Result<Option<Key>, Error> {
-        let Some(item) = &self.item else { return Ok(None) };
-        match keys::parse(self.collection, item) {
-            Some(key) => Ok(Some(key)),
-            None => Err(Error::Forbidden(Forbidden::Item)),
-        }
+        self.item.as_ref().map(|item| keys::require(self.collection, item)).transpose()
     }
 }
 
@@ -102,7 +98,7 @@ impl Hub {
     ) -> Result<Subject, Error> {
         let SubscriptionRequest { collection, event, item, .. } = &subscription.request;
         let query = self.items.parse(actor, collection, &subscription.request.query())?;
-        let plan = Plan::new(&self.permissions, actor, collection, &query)?;
+        let plan = Plan::new(&self.permissions, actor, &query)?;
         if item.is_some() && !plan.projection.scope().has(collection.key()) {
             return Err(Error::Forbidden(Forbidden::Item));
         }

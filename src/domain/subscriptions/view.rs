@@ -17,7 +17,7 @@ use crate::domain::items::Counts;
 use crate::domain::items::Items;
 use crate::domain::items::JsonText;
 use crate::domain::items::plan::Plan;
-use crate::domain::items::show;
+use crate::domain::items::render;
 use crate::domain::quota::Permit;
 use crate::domain::subscriptions::Hub;
 use crate::domain::subscriptions::notification::EncoderKey;
@@ -384,7 +384,11 @@ impl View {
         if action == EventAction::Delete {
             let keys = fitting.iter().filter_map(|record| record.row.key());
             let keys: Vec<_> = keys.map(|key| key_as_written(text_keys, key)).collect();
-            return if is_single { keys.first().map(show::key) } else { Some(show::keys(&keys)) };
+            return if is_single {
+                keys.first().map(render::key)
+            } else {
+                Some(render::keys(&keys))
+            };
         }
         if is_single {
             let object = projection.object_within(first, self.frame_bytes_max);
@@ -418,9 +422,7 @@ fn is_news(scope: &Scope, change: &Change) -> bool {
 fn decides(scope: &Scope, field: &'static Field) -> bool {
     let mut found = false;
     for rule in scope.rules() {
-        rule.filter.visit(scope.collection(), &mut |_, seen, path| {
-            found |= path.is_empty() && seen == field;
-        });
+        rule.filter.visit_fields(&mut |seen| found |= seen == field);
     }
     found
 }

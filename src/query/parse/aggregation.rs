@@ -11,25 +11,25 @@ use crate::query::Term;
 use crate::query::Total;
 use crate::query::TotalsKey;
 use crate::query::TotalsSort;
-use crate::query::parse::budget::Budget;
-use crate::query::parse::names;
+use crate::query::parse::json::decode;
 use crate::query::parse::operator::kind_name;
+use crate::query::parse::parser;
+use crate::query::parse::parser::Parser;
 use crate::query::parse::sort::direction;
-use crate::query::parse::unfold::unfold;
 
-/// Parses the aggregation; `None` if both parameters are absent.
-pub fn totals(
-    collection: &'static Collection,
-    aggregate: Option<&Json>,
-    group_by: Option<&Json>,
-    sort: Option<&Json>,
-    budget: &mut Budget<'_>,
-) -> Result<Option<Aggregation>, QueryError> {
-    let mut totals = Aggregation::default();
-    if let Some(json) = group_by {
-        for name in names::split("groupBy", json)? {
-            budget.take()?;
-            let term = names::require_term(collection, name, &[], budget)?;
+impl Parser<'_> {
+    /// Parses the aggregation; `None` if both parameters are absent.
+    pub fn aggregation(
+        &mut self,
+        collection: &'static Collection,
+        aggregate: Option<&Json>,
+        group_by: Option<&Json>,
+        sort: Option<&Json>,
+    ) -> Result<Option<Aggregation>, QueryError> {
+        let mut totals = Aggregation::default();
+        for name in group_by.map_or(Ok(Vec::new()), |json| parser::names("groupBy", json))? {
+            self.take()?;
+            let term = self.term(collection, name)?;
             if !is_comparable(term.kind()) {
                 return Err(unfit("groupBy", term));
             }
@@ -38,102 +38,106 @@ pub fn totals(
                 totals.groups.push(group);
             }
         }
-    }
-    if let Some(json) = aggregate {
-        totals.totals = aggregated(collection, json, budget)?;
-    }
-    if totals.groups.is_empty() && totals.totals.is_empty() {
-        return Ok(None);
-    }
-    if let Some(json) = sort {
-        for name in names::split("sort", json)? {
-            budget.take()?;
-            totals.sort.extend(sort_key(collection, name, &totals, budget)?);
+        if let Some(json) = aggregate {
+            totals.totals = self.totals(collection, json)?;
         }
+        if totals.groups.is_empty() && totals.totals.is_empty() {
+            return Ok(None);
+        }
+        for name in sort.map_or(Ok(Vec::new()), |json| parser::names("sort", json))? {
+            self.take()?;
+            let key = self.group_sort_key(collection, name, &totals)?;
+            totals.sort.extend(key);
+        }
+        Ok(Some(totals))
     }
-    Ok(Some(totals))
-}
 
-fn aggregated(
-    collection: &'static Collection,
-    json: &Json,
-    budget: &mut Budget<'_>,
-) -> Result<Vec<Total>, QueryError> {
-    let json = unfold(json)?;
-    let json = json.ok_or_else(|| QueryError::invalid("Invalid JSON for aggregate object"))?;
-    let Json::Object(entries) = &*json else {
-        return Err(QueryError::invalid("\"aggregate\" must be of type object"));
-    };
-    let mut totals = Vec::new();
-    for (name, json) in entries {
-        let operation = Operation::find(name).ok_or_else(|| {
-            let known = Operation::ALL.map(Operation::name).join(", ");
-            QueryError::invalid(format!("There is no aggregate function \"{name}\", only {known}"))
-        })?;
-        for name in names::split("aggregate", json)? {
-            budget.take()?;
-            let total = Total { operation, of: subject(collection, operation, name, budget)? };
-            if !totals.contains(&total) {
-                totals.push(total);
+    fn totals(
+        &mut self,
+        collection: &'static Collection,
+        json: &Json,
+    ) -> Result<Vec<Total>, QueryError> {
+        let json = decode(json)?;
+        let json = json.ok_or_else(|| QueryError::invalid("Invalid JSON for aggregate object"))?;
+        let Json::Object(entries) = &*json else {
+            return Err(QueryError::invalid("\"aggregate\" must be of type object"));
+        };
+        let mut totals = Vec::new();
+        for (name, json) in entries {
+            let operation = Operation::find(name).ok_or_else(|| {
+                let known = Operation::ALL.map(Operation::name).join(", ");
+                QueryError::invalid(format!(
+                    "There is no aggregate function \"{name}\", only {known}"
+                ))
+            })?;
+            for name in parser::names("aggregate", json)? {
+                self.take()?;
+                let total = Total { operation, of: self.argument(collection, operation, name)? };
+                if !totals.contains(&total) {
+                    totals.push(total);
+                }
             }
         }
+        Ok(totals)
     }
-    Ok(totals)
-}
 
-/// Returns the argument of an aggregate function.
-fn subject(
-    collection: &'static Collection,
-    operation: Operation,
-    name: &str,
-    budget: &Budget<'_>,
-) -> Result<Option<Term>, QueryError> {
-    match (operation, name) {
-        (Operation::CountAll, _) | (Operation::Count, "*") => return Ok(None),
-        _ => {}
+    /// Returns the argument of an aggregate function.
+    fn argument(
+        &self,
+        collection: &'static Collection,
+        operation: Operation,
+        name: &str,
+    ) -> Result<Option<Term>, QueryError> {
+        if matches!((operation, name), (Operation::CountAll, _) | (Operation::Count, "*")) {
+            return Ok(None);
+        }
+        let term = self.term(collection, name)?;
+        let kind = term.kind();
+        let fits = match operation {
+            Operation::CountAll => true,
+            Operation::Count => !matches!(kind, Kind::ToMany(..)),
+            Operation::CountDistinct => is_comparable(kind),
+            Operation::Min | Operation::Max => {
+                matches!(kind, Kind::Integer | Kind::Timestamp | Kind::Text | Kind::Uuid)
+            }
+            Operation::Sum | Operation::SumDistinct | Operation::Avg | Operation::AvgDistinct => {
+                matches!(kind, Kind::Integer)
+            }
+        };
+        if fits { Ok(Some(term)) } else { Err(unfit(operation.name(), term)) }
     }
-    let term = names::require_term(collection, name, &[], budget)?;
-    let kind = term.kind();
-    let fits = match operation {
-        Operation::CountAll => true,
-        Operation::Count => !matches!(kind, Kind::ToMany(..)),
-        Operation::CountDistinct => is_comparable(kind),
-        Operation::Min | Operation::Max => {
-            matches!(kind, Kind::Integer | Kind::Timestamp | Kind::Text | Kind::Uuid)
-        }
-        Operation::Sum | Operation::SumDistinct | Operation::Avg | Operation::AvgDistinct => {
-            matches!(kind, Kind::Integer)
-        }
-    };
-    if fits { Ok(Some(term)) } else { Err(unfit(operation.name(), term)) }
-}
 
-/// Returns one sort key. With a single group, fields that could sort the items have no effect.
-fn sort_key(
-    collection: &'static Collection,
-    name: &str,
-    totals: &Aggregation,
-    budget: &Budget<'_>,
-) -> Result<Option<TotalsSort>, QueryError> {
-    let (descending, name) = direction(name);
-    let (head, rest) = name.split_once('.').unwrap_or((name, "*"));
-    let total = totals.totals.iter().position(|total| {
-        total.operation.name() == head && total.of.map_or("*".into(), Term::name) == rest
-    });
-    if let Some(place) = total {
-        return Ok(Some(TotalsSort { by: TotalsKey::Total(place), descending }));
-    }
-    if let Some(place) = totals.groups.iter().position(|(group, _)| group == name) {
-        return Ok(Some(TotalsSort { by: TotalsKey::Group(place), descending }));
-    }
-    let term = names::require_term(collection, name, &[], budget)?;
-    match totals.groups.iter().position(|(_, group)| *group == term) {
-        Some(place) => Ok(Some(TotalsSort { by: TotalsKey::Group(place), descending })),
-        None if totals.groups.is_empty() => Ok(None),
-        None => Err(QueryError::invalid(format!(
-            "Groups can be sorted by what they are grouped by, or by what is aggregated, and \
-             \"{name}\" is neither"
-        ))),
+    /// Returns one sort key. With a single group, fields that could sort the items have no effect.
+    fn group_sort_key(
+        &self,
+        collection: &'static Collection,
+        name: &str,
+        totals: &Aggregation,
+    ) -> Result<Option<TotalsSort>, QueryError> {
+        let (descending, name) = direction(name);
+        let (head, rest) = name.split_once('.').unwrap_or((name, "*"));
+        let is_total = |total: &Total| {
+            total.operation.name() == head && total.of.map_or("*".into(), Term::name) == rest
+        };
+        let total = totals.totals.iter().position(is_total).map(TotalsKey::Total);
+        let named = || totals.groups.iter().position(|(group, _)| group == name);
+        let by = match total.or_else(|| named().map(TotalsKey::Group)) {
+            Some(by) => by,
+            None => {
+                let term = self.term(collection, name)?;
+                match totals.groups.iter().position(|(_, group)| *group == term) {
+                    Some(index) => TotalsKey::Group(index),
+                    None if totals.groups.is_empty() => return Ok(None),
+                    None => {
+                        return Err(QueryError::invalid(format!(
+                            "Groups can be sorted by what they are grouped by, or by what is \
+                             aggregated, and \"{name}\" is neither"
+                        )));
+                    }
+                }
+            }
+        };
+        Ok(Some(TotalsSort { by, descending }))
     }
 }
 
@@ -142,12 +146,12 @@ const fn is_comparable(kind: Kind) -> bool {
     !matches!(kind, Kind::Secret | Kind::Json | Kind::ToMany(..))
 }
 
-fn unfit(what: &str, term: Term) -> QueryError {
+fn unfit(function: &str, term: Term) -> QueryError {
     if matches!(term.field.kind, Kind::ToMany(..)) {
-        return names::to_many(term.field);
+        return parser::to_many(term.field);
     }
     QueryError::invalid(format!(
-        "\"{}\" field type does not contain the \"{what}\" function",
+        "\"{}\" field type does not contain the \"{function}\" function",
         kind_name(term.kind())
     ))
 }
@@ -160,17 +164,19 @@ mod tests {
     use crate::model::schema::MESSAGES;
     use crate::model::schema::USERS;
     use crate::query::Limits;
+    use crate::query::parse::parser::with_parser;
 
     fn read(
         collection: &'static Collection,
         query: &Json,
     ) -> Result<Option<Aggregation>, QueryError> {
         let at = |name: &str| query.get(name);
-        let mut budget = Budget::new(&Limits::default(), None);
-        totals(collection, at("aggregate"), at("groupBy"), at("sort"), &mut budget)
+        with_parser(&Limits::default(), |parser| {
+            parser.aggregation(collection, at("aggregate"), at("groupBy"), at("sort"))
+        })
     }
 
-    fn shown(query: &Json) -> String {
+    fn render(query: &Json) -> String {
         let totals = read(&MESSAGES, query).expect("the query parses").expect("it has aggregates");
         let groups = totals.groups.iter().map(|(name, _)| name.to_string());
         let sums = totals.totals.iter().map(|total| {
@@ -213,7 +219,7 @@ mod tests {
             ),
             (json!({"aggregate": {"count": "*"}, "sort": "-id"}), "count(*)"),
         ] {
-            assert_eq!(shown(&query), expected, "{query}");
+            assert_eq!(render(&query), expected, "{query}");
         }
         assert_eq!(read(&MESSAGES, &json!({"aggregate": {"count": ""}})), Ok(None));
         assert_eq!(read(&MESSAGES, &json!({"sort": "id"})), Ok(None));

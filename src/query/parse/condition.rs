@@ -8,138 +8,66 @@
 use serde_json::Value as Json;
 
 use crate::model::Value;
-use crate::query::Environment;
 use crate::query::Filter;
 use crate::query::QueryError;
 use crate::query::Term;
 use crate::query::Test;
-use crate::query::parse::budget::Budget;
 use crate::query::parse::operand::Operand;
-use crate::query::parse::operand::Place;
+use crate::query::parse::operand::OperandParser;
 use crate::query::parse::operator;
 use crate::query::parse::operator::Operator;
+use crate::query::parse::parser::Parser;
 
-/// Parses `{"<term>": {"<name>": <json>}}`.
-pub fn condition(
-    term: Term,
-    name: &str,
-    json: &Json,
-    environment: &Environment<'_>,
-    budget: &mut Budget<'_>,
-) -> Result<Filter, QueryError> {
-    budget.take()?;
-    let operator = operator::find(term.kind(), name)?;
-    let place = Place { kind: term.kind(), operator: name, environment };
-    let test = match operator {
-        Operator::Switch(on, off) => Some(if switch(name, json)? { on() } else { off() }),
-        Operator::In => some_of(place.operands(json, budget)?).map(Test::In),
-        Operator::Nin => {
-            Some(some_of(place.operands(json, budget)?).map_or(Test::Nnull, Test::Nin))
-        }
-        Operator::Between => two(place, json, budget)?.map(|(low, high)| Test::Between(low, high)),
-        Operator::Nbetween => {
-            two(place, json, budget)?.map(|(low, high)| Test::Nbetween(low, high))
-        }
-        Operator::Eq => match scalar(place, json)? {
-            Operand::One(value) => Some(Test::Eq(value)),
-            Operand::Null => Some(Test::Null),
-            _ => None,
-        },
-        Operator::Neq => match scalar(place, json)? {
-            Operand::One(value) => Some(Test::Neq(value)),
-            // Every value differs from a variable without a value.
-            _ => Some(Test::Nnull),
-        },
-        Operator::Order(test) => match scalar(place, json)? {
-            Operand::One(value) => Some(test(value)),
-            Operand::Null => return Err(place.not_scalar()),
-            _ => None,
-        },
-        Operator::Text { place: within, ignore_case, negated } => {
-            refuse_empty(name, json)?;
-            match place.literal(json)? {
+impl Parser<'_> {
+    /// Parses `{"<term>": {"<operator>": <json>}}`.
+    pub fn condition(
+        &mut self,
+        term: Term,
+        operator: &str,
+        json: &Json,
+    ) -> Result<Filter, QueryError> {
+        self.take()?;
+        Ok(match (self.test(term, operator, json)?, term) {
+            (None, _) => Filter::nothing(),
+            (Some(test), Term { field, part: Some(part) }) => Filter::Part(field, part, test),
+            (Some(test), Term { field, part: None }) => Filter::Field(field, test),
+        })
+    }
+
+    /// Returns the test; `None` if nothing can match.
+    fn test(&mut self, term: Term, name: &str, json: &Json) -> Result<Option<Test>, QueryError> {
+        let kind = term.kind();
+        let mut operands = OperandParser { parser: self, kind, operator: name };
+        Ok(match operator::find(kind, name)? {
+            Operator::Switch(on, off) => Some(if operands.flag(json)? { on() } else { off() }),
+            Operator::In => operands.values(json)?.map(Test::In),
+            Operator::Nin => Some(operands.values(json)?.map_or(Test::Nnull, Test::Nin)),
+            Operator::Range(test) => operands.bounds(json)?.map(|(low, high)| test(low, high)),
+            Operator::Eq => match operands.scalar(json)? {
+                Operand::One(value) => Some(Test::Eq(value)),
+                Operand::Null => Some(Test::Null),
+                _ => None,
+            },
+            Operator::Neq => match operands.scalar(json)? {
+                Operand::One(value) => Some(Test::Neq(value)),
+                // Every value differs from a variable without a value.
+                _ => Some(Test::Nnull),
+            },
+            Operator::Order(test) => match operands.scalar(json)? {
+                Operand::One(value) => Some(test(value)),
+                Operand::Null => return Err(operands.not_scalar()),
+                _ => None,
+            },
+            Operator::Text { place, ignore_case, negated } => match operands.text(json)? {
                 Operand::One(Value::Text(text)) => {
-                    budget.check_needle(&text)?;
-                    Some(Test::Text { place: within, text: text.to_string(), ignore_case, negated })
+                    self.check_search_text(&text)?;
+                    Some(Test::Text { place, text: text.to_string(), ignore_case, negated })
                 }
                 Operand::Unset => negated.then_some(Test::Nnull),
-                _ => return Err(place.not_scalar()),
-            }
-        }
-    };
-    Ok(test.map_or(Filter::nothing(), |test| match term {
-        Term { field, part: Some(part) } => Filter::Part(field, part, test),
-        Term { field, part: None } => Filter::Field(field, test),
-    }))
-}
-
-/// Parses an operand that is not a list.
-fn scalar(place: Place<'_>, json: &Json) -> Result<Operand, QueryError> {
-    refuse_empty(place.operator, json)?;
-    match place.operand(json)? {
-        Operand::Many(_) => Err(place.not_scalar()),
-        operand => Ok(operand),
+                _ => return Err(operands.not_scalar()),
+            },
+        })
     }
-}
-
-/// Returns the values among the operands; `None` if there are none.
-fn some_of(operands: Vec<Operand>) -> Option<Vec<Value>> {
-    let mut values = Vec::with_capacity(operands.len());
-    for operand in operands {
-        match operand {
-            Operand::Null | Operand::Unset => {}
-            Operand::One(value) => values.push(value),
-            Operand::Many(many) => values.extend(many),
-        }
-    }
-    (!values.is_empty()).then_some(values)
-}
-
-/// Parses two bounds; `None` if one of them is a variable without a value.
-fn two(
-    place: Place<'_>,
-    json: &Json,
-    budget: &mut Budget<'_>,
-) -> Result<Option<(Value, Value)>, QueryError> {
-    let mut operands = place.operands(json, budget)?.into_iter();
-    match (operands.next(), operands.next(), operands.next()) {
-        (Some(Operand::One(low)), Some(Operand::One(high)), None) => Ok(Some((low, high))),
-        (Some(Operand::One(_) | Operand::Unset), Some(Operand::One(_) | Operand::Unset), None) => {
-            Ok(None)
-        }
-        _ => {
-            let name = place.operator;
-            Err(QueryError::invalid(format!("\"{name}\" has to be an array of two values")))
-        }
-    }
-}
-
-/// Parses the operand of `_null` and its variants; no operand means true.
-fn switch(name: &str, json: &Json) -> Result<bool, QueryError> {
-    match json {
-        Json::Bool(flag) => Ok(*flag),
-        Json::Null => Ok(true),
-        Json::String(text) => match text.as_str() {
-            "" | "true" | "null" | "NULL" => Ok(true),
-            "false" => Ok(false),
-            _ => Err(not_boolean(name)),
-        },
-        _ => Err(not_boolean(name)),
-    }
-}
-
-fn not_boolean(name: &str) -> QueryError {
-    QueryError::invalid(format!("\"{name}\" has to be a boolean"))
-}
-
-fn refuse_empty(name: &str, json: &Json) -> Result<(), QueryError> {
-    if json.as_str() == Some("") {
-        return Err(QueryError::invalid(format!(
-            "You can't filter for an empty string in \"{name}\". Use \"_empty\" or \"_nempty\" \
-             instead"
-        )));
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -152,6 +80,7 @@ mod tests {
     use crate::model::Collection;
     use crate::model::schema::MESSAGES;
     use crate::model::schema::USERS;
+    use crate::query::Environment;
     use crate::query::Limits;
     use crate::query::date;
 
@@ -159,7 +88,7 @@ mod tests {
         Actor {
             user: Some(Uuid::from_u128(1)),
             roles: [2, 3].map(Uuid::from_u128).into(),
-            ..Actor::nobody()
+            ..Actor::denied()
         }
     }
 
@@ -352,7 +281,7 @@ mod tests {
 
     #[test]
     fn unset_variables_match_nothing() {
-        let nobody = Actor::nobody();
+        let visitor = Actor::denied();
         for (json, expected) in [
             (json!({"_eq": "$CURRENT_USER"}), "Or([])"),
             (json!("$CURRENT_USER"), "Or([])"),
@@ -363,7 +292,7 @@ mod tests {
             (json!({"_neq": "$CURRENT_USER"}), "Nnull"),
             (json!({"_nin": "$CURRENT_ROLES"}), "Nnull"),
         ] {
-            let found = test_of(&nobody, "user_created", &json);
+            let found = test_of(&visitor, "user_created", &json);
             assert_eq!(found.as_deref(), Ok(expected), "{json}");
         }
         for (field, json, expected) in [
@@ -373,7 +302,7 @@ mod tests {
             ("content", json!({"_contains": "$CURRENT_USER"}), "Or([])"),
             ("content", json!({"_ncontains": "$CURRENT_USER"}), "Nnull"),
         ] {
-            let found = test_of(&nobody, field, &json);
+            let found = test_of(&visitor, field, &json);
             assert_eq!(found.as_deref(), Ok(expected), "{json}");
         }
     }

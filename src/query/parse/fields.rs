@@ -6,142 +6,158 @@ use serde_json::Value as Json;
 
 use crate::model::Collection;
 use crate::model::Field;
+use crate::query::Expansion;
 use crate::query::Fields;
 use crate::query::Name;
-use crate::query::Nested;
-use crate::query::Opened;
 use crate::query::QueryError;
+use crate::query::Select;
 use crate::query::Selection;
-use crate::query::parse::budget::Budget;
-use crate::query::parse::names;
-use crate::query::parse::shape::Shape;
+use crate::query::parse::deep::Deep;
+use crate::query::parse::parser;
+use crate::query::parse::parser::Parser;
 
-/// Parses the selected fields; all if there is no parameter.
-pub fn fields(
-    collection: &'static Collection,
-    json: Option<&Json>,
-    shape: &Shape,
-    budget: &mut Budget<'_>,
-) -> Result<Fields, QueryError> {
-    let mut names = json.map_or(Ok(Vec::new()), |json| names::split("fields", json))?;
-    if names.is_empty() {
-        names.push("*");
-    }
-    for name in &names {
-        budget.check_depth(name.split('.').count())?;
-    }
-    level(collection, &names, shape, &mut Vec::new(), budget)
-}
-
-/// Parses one level. Paths through the same relation are parsed together and merged.
-fn level(
-    collection: &'static Collection,
-    names: &[&str],
-    shape: &Shape,
-    path: &mut Vec<&'static Field>,
-    budget: &mut Budget<'_>,
-) -> Result<Fields, QueryError> {
-    let mut plain = Vec::new();
-    let mut ways = Ways(Vec::new());
-    let mut unknown = Vec::new();
-    for &name in names {
-        budget.take()?;
-        let (head, behind) = match name.split_once('.') {
-            Some((head, behind)) => (head, Some(behind)),
-            None => (name, None),
-        };
-        if head == "*" {
-            add(&mut plain, Selection::All);
-            let stars = collection.fields.iter().filter(|field| !field.by_name);
-            for field in stars.filter(|field| field.leads_to().is_some()) {
-                if behind.is_some() || field.pointing().is_some() {
-                    ways.add(Cow::Borrowed(field.name), field, behind, true);
-                }
-            }
-            continue;
+impl Parser<'_> {
+    /// Parses the selected fields; all if there is no parameter.
+    pub fn fields(
+        &mut self,
+        collection: &'static Collection,
+        json: Option<&Json>,
+        deep: &Deep,
+    ) -> Result<Fields, QueryError> {
+        let mut names = json.map_or(Ok(Vec::new()), |json| parser::names("fields", json))?;
+        if names.is_empty() {
+            names.push("*");
         }
-        let (answered, term) =
-            match (shape.alias(head), names::find_term(collection, head, budget)?) {
+        for name in &names {
+            self.check_depth(name.split('.').count())?;
+        }
+        self.fields_level(collection, &names, deep)
+    }
+
+    /// Parses one level. Paths through the same relation are parsed together and merged.
+    fn fields_level(
+        &mut self,
+        collection: &'static Collection,
+        names: &[&str],
+        deep: &Deep,
+    ) -> Result<Fields, QueryError> {
+        let mut level = Level::default();
+        for &name in names {
+            self.take()?;
+            let (head, behind) = match name.split_once('.') {
+                Some((head, behind)) => (head, Some(behind)),
+                None => (name, None),
+            };
+            if head == "*" {
+                level.add_star(collection, behind);
+                continue;
+            }
+            let (shown, term) = match (deep.alias(head), self.find_term(collection, head)?) {
                 (Some(term), _) => (Cow::Owned(head.to_owned()), term),
                 (None, Ok(term)) => (term.name(), term),
                 (None, Err(name)) => {
-                    add(&mut unknown, name);
+                    add(&mut level.unknown, name);
                     continue;
                 }
             };
-        match behind {
-            None if term.field.pointing().is_none() => {
-                add(&mut plain, Selection::Term(answered, term));
-            }
-            _ if term.part.is_none() && term.field.leads_to().is_some() => {
-                ways.add(answered, term.field, behind, false);
-            }
-            _ => add(&mut unknown, name.to_owned()),
-        }
-    }
-    if !unknown.is_empty() {
-        return Err(names::unknown(collection, unknown, path));
-    }
-    if plain.contains(&Selection::All) {
-        // A star includes the aliases.
-        for (alias, term) in &shape.aliases {
-            let name = Cow::Owned(alias.clone());
-            match term.field.pointing() {
-                None => add(&mut plain, Selection::Term(name, *term)),
-                Some(_) => ways.add(name, term.field, None, false),
+            match behind {
+                None if term.field.pointing().is_none() => {
+                    add(&mut level.plain, Selection::Term(shown, term));
+                }
+                _ if term.part.is_none() && term.field.leads_to().is_some() => {
+                    level.add_path(shown, term.field, behind, false);
+                }
+                _ => add(&mut level.unknown, name.to_owned()),
             }
         }
+        if !level.unknown.is_empty() {
+            return Err(self.unknown(collection, level.unknown));
+        }
+        self.expand(level.with_aliases(deep), deep)
     }
-    // A path through a relation replaces its bare key.
-    plain.retain(|one| !matches!(one, Selection::Term(name, _) if ways.lead_to(name)));
-    let everywhere = Shape::default();
-    for Way { name, field, target, paths, by_star } in ways.0 {
-        budget.follow(1)?;
-        let nested = Nested::everything(budget.limits().unasked());
-        let (nested, shape) = match shape.behind(&name) {
-            Some((nested, shape)) => (nested.clone(), shape),
-            None => (nested, &everywhere),
-        };
-        path.push(field);
-        let fields = match paths.as_slice() {
-            [] => None,
-            paths => Some(level(target, paths, shape, path, budget)?),
-        };
-        path.pop();
-        plain.push(Selection::Related(Opened { name, field, fields, nested, by_star }));
+
+    /// Parses the paths behind the relations of a level.
+    fn expand(&mut self, level: Level<'_>, deep: &Deep) -> Result<Fields, QueryError> {
+        let Level { mut plain, relations, .. } = level;
+        // A path through a relation replaces its bare key.
+        plain.retain(|one| match one {
+            Selection::Term(name, _) => !relations.iter().any(|relation| relation.name == *name),
+            _ => true,
+        });
+        let everywhere = Deep::default();
+        for Relation { name, field, target, paths, by_star } in relations {
+            self.follow()?;
+            let (select, deep) = match deep.relation(&name) {
+                Some((select, deep)) => (select.clone(), deep),
+                None => (Select::first_page(self.limits), &everywhere),
+            };
+            self.path.push(field);
+            let fields = match paths.as_slice() {
+                [] => None,
+                paths => Some(self.fields_level(target, paths, deep)?),
+            };
+            self.path.pop();
+            plain.push(Selection::Related(Expansion { name, field, fields, select, by_star }));
+        }
+        Ok(Fields(plain))
     }
-    Ok(Fields(plain))
 }
 
-/// The expanded relations of one level, each with the remaining paths, and the to-many relations,
-/// which show keys if there is no path.
-struct Ways<'t>(Vec<Way<'t>>);
+/// The names of one level.
+#[derive(Default)]
+struct Level<'t> {
+    plain: Vec<Selection>,
+    /// The expanded relations, and the to-many relations, which show keys if there is no path.
+    relations: Vec<Relation<'t>>,
+    unknown: Vec<String>,
+}
 
-struct Way<'t> {
+struct Relation<'t> {
     name: Name,
     field: &'static Field,
     target: &'static Collection,
+    /// The remaining paths.
     paths: Vec<&'t str>,
     by_star: bool,
 }
 
-impl<'t> Ways<'t> {
-    fn lead_to(&self, name: &str) -> bool {
-        self.0.iter().any(|way| way.name == name)
+impl<'t> Level<'t> {
+    fn add_star(&mut self, collection: &'static Collection, behind: Option<&'t str>) {
+        add(&mut self.plain, Selection::All);
+        for field in collection.fields.iter().filter(|field| !field.by_name) {
+            if behind.is_some() || field.pointing().is_some() {
+                self.add_path(Cow::Borrowed(field.name), field, behind, true);
+            }
+        }
     }
 
-    fn add(&mut self, name: Name, field: &'static Field, behind: Option<&'t str>, star: bool) {
+    /// Adds the aliases, which a star includes.
+    fn with_aliases(mut self, deep: &Deep) -> Self {
+        if self.plain.contains(&Selection::All) {
+            for (alias, term) in &deep.aliases {
+                let name = Cow::Owned(alias.clone());
+                match term.field.pointing() {
+                    None => add(&mut self.plain, Selection::Term(name, *term)),
+                    Some(_) => self.add_path(name, term.field, None, false),
+                }
+            }
+        }
+        self
+    }
+
+    /// Adds a path through a field, if that is a relation.
+    fn add_path(&mut self, name: Name, field: &'static Field, behind: Option<&'t str>, star: bool) {
         let Some(target) = field.leads_to() else { return };
-        let mut on = behind.iter().flat_map(|behind| behind.split('.'));
-        let by_star = star && on.all(|name| name == "*");
-        let place = self.0.iter().position(|way| way.name == name).unwrap_or_else(|| {
-            self.0.push(Way { name, field, target, paths: Vec::new(), by_star });
-            self.0.len() - 1
+        let by_star = star && behind.is_none_or(|path| path.split('.').all(|name| name == "*"));
+        let known = self.relations.iter().position(|relation| relation.name == name);
+        let index = known.unwrap_or_else(|| {
+            self.relations.push(Relation { name, field, target, paths: Vec::new(), by_star });
+            self.relations.len() - 1
         });
-        let way = &mut self.0[place];
-        way.by_star &= by_star;
+        let relation = &mut self.relations[index];
+        relation.by_star &= by_star;
         if let Some(behind) = behind {
-            add(&mut way.paths, behind);
+            add(&mut relation.paths, behind);
         }
     }
 }
@@ -162,6 +178,7 @@ mod tests {
     use crate::model::schema::ROLES;
     use crate::model::schema::USERS;
     use crate::query::Limits;
+    use crate::query::parse::parser::with_parser;
 
     fn read(collection: &'static Collection, json: &Json) -> Result<String, QueryError> {
         read_within(&Limits::default(), collection, json)
@@ -172,20 +189,21 @@ mod tests {
         collection: &'static Collection,
         json: &Json,
     ) -> Result<String, QueryError> {
-        fields(collection, Some(json), &Shape::default(), &mut Budget::new(limits, None))
-            .map(|fields| show(&fields))
+        let deep = Deep::default();
+        with_parser(limits, |parser| parser.fields(collection, Some(json), &deep))
+            .map(|fields| render(&fields))
     }
 
-    fn show(fields: &Fields) -> String {
-        let shown = fields.0.iter().map(|selection| match selection {
+    fn render(fields: &Fields) -> String {
+        let rendered = fields.0.iter().map(|selection| match selection {
             Selection::All => "*".to_owned(),
             Selection::Term(name, _) => name.to_string(),
-            Selection::Related(way) => match &way.fields {
-                None => way.name.to_string(),
-                Some(fields) => format!("{}({})", way.name, show(fields)),
+            Selection::Related(relation) => match &relation.fields {
+                None => relation.name.to_string(),
+                Some(fields) => format!("{}({})", relation.name, render(fields)),
             },
         });
-        shown.collect::<Vec<_>>().join(" ")
+        rendered.collect::<Vec<_>>().join(" ")
     }
 
     #[test]
@@ -261,12 +279,12 @@ mod tests {
             (json!("user_created."), "directus_users", vec![""], "user_created"),
             (json!("user_created.role.x"), "directus_roles", vec!["x"], "user_created.role"),
         ] {
-            let Err(QueryError::UnknownFields { collection: found, fields, path: way }) =
+            let Err(QueryError::UnknownFields { collection: found, fields, path: found_path }) =
                 read(&MESSAGES, &json)
             else {
                 panic!("{json}");
             };
-            assert_eq!((found.name, way.as_str()), (collection, path), "{json}");
+            assert_eq!((found.name, found_path.as_str()), (collection, path), "{json}");
             assert_eq!(fields, unknown, "{json}");
         }
     }

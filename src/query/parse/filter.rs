@@ -5,17 +5,14 @@ use serde_json::Map;
 use serde_json::Value as Json;
 
 use crate::model::Collection;
-use crate::model::Field;
 use crate::query::Environment;
 use crate::query::Filter;
 use crate::query::Limits;
 use crate::query::QueryError;
 use crate::query::Term;
-use crate::query::parse::budget::Budget;
-use crate::query::parse::condition::condition;
-use crate::query::parse::names;
-use crate::query::parse::unfold::unfold;
-use crate::query::parse::value::not_scalar;
+use crate::query::parse::json;
+use crate::query::parse::json::decode;
+use crate::query::parse::parser::Parser;
 
 /// Maximum nesting of lists and objects.
 const NESTING_MAX: usize = 32;
@@ -36,46 +33,38 @@ impl Filter {
         environment: &Environment<'_>,
         limits: &Limits,
     ) -> Result<Self, QueryError> {
-        filter(collection, json, environment, &mut Budget::new(limits, environment.sight()))
+        Parser::new(environment, limits).filter(collection, json)
     }
 }
 
-/// Parses a filter within the budget of its query.
-pub fn filter(
-    collection: &'static Collection,
-    json: &Json,
-    environment: &Environment<'_>,
-    budget: &mut Budget<'_>,
-) -> Result<Filter, QueryError> {
-    let json = unfold(json)?;
-    let json = &*json.ok_or_else(|| QueryError::invalid("Invalid JSON for filter object"))?;
-    match json {
-        Json::Object(_) => {}
-        Json::Null | Json::Array(_) => {
-            return Err(QueryError::invalid("\"filter\" must be of type object"));
+impl Parser<'_> {
+    /// Parses a filter of the current level.
+    pub fn filter(
+        &mut self,
+        collection: &'static Collection,
+        json: &Json,
+    ) -> Result<Filter, QueryError> {
+        let json = decode(json)?;
+        let json = &*json.ok_or_else(|| QueryError::invalid("Invalid JSON for filter object"))?;
+        match json {
+            Json::Object(_) => {}
+            Json::Null | Json::Array(_) => {
+                return Err(QueryError::invalid("\"filter\" must be of type object"));
+            }
+            // A bare value means `_eq`, and there is no field to compare it with.
+            Json::Bool(_) | Json::Number(_) | Json::String(_) => {
+                return Err(invalid_key(collection, "_eq"));
+            }
         }
-        // A bare value means `_eq`, and there is no field to compare it with.
-        Json::Bool(_) | Json::Number(_) | Json::String(_) => {
-            return Err(invalid_key(collection, "_eq"));
+        if is_deeper_than(json, NESTING_MAX) {
+            return Err(QueryError::invalid("The filter is nested too deeply"));
         }
+        self.filter_level = self.path.len();
+        self.fields_of(collection, json)
     }
-    if is_deeper_than(json, NESTING_MAX) {
-        return Err(QueryError::invalid("The filter is nested too deeply"));
-    }
-    FilterParser { environment, budget, path: Vec::new() }.level(collection, json)
-}
 
-/// The state of the parser.
-pub(super) struct FilterParser<'a, 'b> {
-    environment: &'a Environment<'a>,
-    pub(super) budget: &'a mut Budget<'b>,
-    /// The relations that lead to the current level.
-    pub(super) path: Vec<&'static Field>,
-}
-
-impl FilterParser<'_, '_> {
     /// Parses an object with fields of the collection as keys.
-    pub(super) fn level(
+    pub(super) fn fields_of(
         &mut self,
         collection: &'static Collection,
         json: &Json,
@@ -93,25 +82,34 @@ impl FilterParser<'_, '_> {
         for (key, json) in entries {
             parts.push(match key.as_str() {
                 "_and" | "_or" => {
-                    let parts = list(json)?.iter().map(|part| self.level(collection, part));
-                    join(key, parts.collect::<Result<_, _>>()?)
+                    self.group(key, json, |parser, part| parser.fields_of(collection, part))?
                 }
                 _ if key.starts_with('_') => return Err(invalid_key(collection, key)),
-                _ => {
-                    self.term(names::require_term(collection, key, &self.path, self.budget)?, json)?
-                }
+                _ => self.conditions_on(self.term(collection, key)?, json)?,
             });
         }
         Ok(Filter::all(parts))
     }
 
+    /// Parses the list of an `_and` or `_or`.
+    pub(super) fn group(
+        &mut self,
+        key: &str,
+        json: &Json,
+        mut parse: impl FnMut(&mut Self, &Json) -> Result<Filter, QueryError>,
+    ) -> Result<Filter, QueryError> {
+        let parts = json.as_array().ok_or_else(invalid_object)?.iter();
+        let parts = parts.map(|part| parse(self, part)).collect::<Result<Vec<_>, _>>()?;
+        Ok(if key == "_or" { Filter::any(parts) } else { Filter::all(parts) })
+    }
+
     /// Parses the conditions on one field, or on a part of its date.
-    fn term(&mut self, term: Term, json: &Json) -> Result<Filter, QueryError> {
+    fn conditions_on(&mut self, term: Term, json: &Json) -> Result<Filter, QueryError> {
         match (json, term.field.pointing()) {
             (Json::Object(entries), Some((other, _))) => self.items(term.field, other, entries),
             (Json::Object(entries), None) => self.conditions(term, entries),
             (Json::Null, _) => Err(invalid_object()),
-            (Json::Array(_), _) => Err(not_scalar("_eq")),
+            (Json::Array(_), _) => Err(json::not_scalar("_eq")),
             (Json::Bool(_) | Json::Number(_) | Json::String(_), Some((other, _))) => {
                 let key = Map::from_iter([("_eq".to_owned(), json.clone())]);
                 self.items(term.field, other, &key)
@@ -132,10 +130,9 @@ impl FilterParser<'_, '_> {
         let mut parts = Vec::new();
         for (key, json) in entries {
             match key.as_str() {
-                "_and" | "_or" => {
-                    let inner = list(json)?.iter().map(|part| self.conditions(term, object(part)?));
-                    parts.push(join(key, inner.collect::<Result<_, _>>()?));
-                }
+                "_and" | "_or" => parts.push(
+                    self.group(key, json, |parser, part| parser.conditions(term, object(part)?))?,
+                ),
                 key if key.starts_with('_') || target.is_none() => {
                     parts.push(self.condition(term, key, json)?);
                 }
@@ -143,36 +140,15 @@ impl FilterParser<'_, '_> {
             }
         }
         if let Some(target) = target {
-            let behind = entries.iter().filter(|(key, _)| !key.starts_with('_'));
-            parts.push(self.behind(term.field, target, behind)?);
+            parts.push(self.behind(term.field, target, entries)?);
         }
         Ok(Filter::all(parts))
     }
-
-    /// Parses one operator on a field.
-    pub(super) fn condition(
-        &mut self,
-        term: Term,
-        operator: &str,
-        json: &Json,
-    ) -> Result<Filter, QueryError> {
-        condition(term, operator, json, self.environment, self.budget)
-    }
-}
-
-/// Joins the parts of an `_and` or `_or`.
-pub(super) fn join(key: &str, parts: Vec<Filter>) -> Filter {
-    if key == "_or" { Filter::any(parts) } else { Filter::all(parts) }
 }
 
 /// Returns the entries of a JSON object.
 pub(super) fn object(json: &Json) -> Result<&Map<String, Json>, QueryError> {
     json.as_object().ok_or_else(invalid_object)
-}
-
-/// Returns the elements of a JSON list.
-pub(super) fn list(json: &Json) -> Result<&Vec<Json>, QueryError> {
-    json.as_array().ok_or_else(invalid_object)
 }
 
 fn invalid_object() -> QueryError {
@@ -214,7 +190,7 @@ mod tests {
         json: &Json,
     ) -> Result<String, QueryError> {
         let now = Timestamp::from_millis(0);
-        let actor = Actor::nobody();
+        let actor = Actor::denied();
         let environment = Environment::new(&actor, now);
         Filter::parse(collection, json, &environment, limits).map(|filter| format!("{filter:?}"))
     }
@@ -358,12 +334,12 @@ mod tests {
                 "user_created.role",
             ),
         ] {
-            let Err(QueryError::UnknownFields { collection: found, fields, path: way }) =
+            let Err(QueryError::UnknownFields { collection: found, fields, path: found_path }) =
                 read(&MESSAGES, &json)
             else {
                 panic!("{json}");
             };
-            assert_eq!((found.name, way.as_str()), (collection, path), "{json}");
+            assert_eq!((found.name, found_path.as_str()), (collection, path), "{json}");
             assert_eq!(fields, [field], "{json}");
         }
     }

@@ -3,22 +3,19 @@
 //! The JSON may have typed values or the texts of a query string, in any mixture. Invalid parts are
 //! errors. Nothing is ignored, except parameters that Directus does not know either.
 
-mod budget;
+mod aggregation;
 mod condition;
+mod deep;
 mod fields;
 mod filter;
-mod names;
-mod number;
+mod json;
 mod operand;
 mod operator;
-mod page;
+mod parser;
 mod query;
 mod relations;
-mod shape;
+mod select;
 mod sort;
-mod totals;
-mod unfold;
-mod value;
 
 pub use operator::names as operators;
 pub use query::Query;

@@ -4,12 +4,11 @@ use serde_json::Value as Json;
 
 use crate::model::Kind;
 use crate::model::Value;
-use crate::query::Environment;
 use crate::query::QueryError;
 use crate::query::environment::Variable;
-use crate::query::parse::budget::Budget;
-use crate::query::parse::value::not_scalar;
-use crate::query::parse::value::value;
+use crate::query::parse::json::not_scalar;
+use crate::query::parse::json::value;
+use crate::query::parse::parser::Parser;
 use crate::text::pieces;
 
 /// One operand.
@@ -24,18 +23,17 @@ pub enum Operand {
     Many(Vec<Value>),
 }
 
-/// The context of an operand: the type of the field, the operator, and the variables.
-#[derive(Clone, Copy)]
-pub struct Place<'a> {
+/// Parses the operands of one operator on a field of this type.
+pub struct OperandParser<'p, 'a> {
+    pub parser: &'p mut Parser<'a>,
     pub kind: Kind,
-    pub operator: &'a str,
-    pub environment: &'a Environment<'a>,
+    pub operator: &'p str,
 }
 
-impl Place<'_> {
+impl OperandParser<'_, '_> {
     /// Parses an operand. The texts that represent null are recognized in every filter. Those of
     /// booleans depend on the type, since a text field is compared with the text.
-    pub fn operand(self, json: &Json) -> Result<Operand, QueryError> {
+    fn operand(&self, json: &Json) -> Result<Operand, QueryError> {
         match json {
             Json::Null => Ok(Operand::Null),
             Json::String(text) if matches!(text.as_str(), "null" | "NULL") => Ok(Operand::Null),
@@ -43,55 +41,111 @@ impl Place<'_> {
         }
     }
 
-    /// Parses an operand that cannot be null: texts that represent null are only texts.
-    pub fn literal(self, json: &Json) -> Result<Operand, QueryError> {
+    /// Parses an operand that is not a list.
+    pub fn scalar(&self, json: &Json) -> Result<Operand, QueryError> {
+        self.refuse_empty(json)?;
+        match self.operand(json)? {
+            Operand::Many(_) => Err(self.not_scalar()),
+            operand => Ok(operand),
+        }
+    }
+
+    /// Parses the text of a text operator: texts that represent null are only texts.
+    pub fn text(&self, json: &Json) -> Result<Operand, QueryError> {
+        self.refuse_empty(json)?;
+        self.literal(json)
+    }
+
+    fn literal(&self, json: &Json) -> Result<Operand, QueryError> {
+        let value = |json: &Json| value(self.kind, json, self.operator);
         let variable = match json {
-            Json::String(text) => self.environment.resolve(text)?,
+            Json::String(text) => self.parser.environment.resolve(text)?,
             _ => None,
         };
         match variable {
-            None => self.value(json).map(Operand::One),
+            None => value(json).map(Operand::One),
             Some(Variable::Unset) => Ok(Operand::Unset),
-            Some(Variable::One(text)) => self.value(&Json::String(text)).map(Operand::One),
+            Some(Variable::One(text)) => value(&Json::String(text)).map(Operand::One),
             Some(Variable::Many(texts)) => {
-                let values = texts.into_iter().map(|text| self.value(&Json::String(text)));
+                let values = texts.into_iter().map(|text| value(&Json::String(text)));
                 values.collect::<Result<_, _>>().map(Operand::Many)
             }
         }
     }
 
     /// Parses the operands of a list operator: a list, a comma-separated text, or a single value.
-    pub fn operands(
-        self,
-        json: &Json,
-        budget: &mut Budget<'_>,
-    ) -> Result<Vec<Operand>, QueryError> {
+    pub fn operands(&mut self, json: &Json) -> Result<Vec<Operand>, QueryError> {
         match json {
             Json::Array(list) if !list.is_empty() => {
-                list.iter().map(|entry| self.counted(entry, budget)).collect()
+                list.iter().map(|entry| self.counted(entry)).collect()
             }
-            Json::String(text) if !text.is_empty() => pieces(text)
-                .map(|entry| self.counted(&Json::String(entry.to_owned()), budget))
-                .collect(),
-            Json::Number(_) | Json::Bool(_) => self.counted(json, budget).map(|one| vec![one]),
-            _ => Err(self.not_list()),
+            Json::String(text) if !text.is_empty() => {
+                pieces(text).map(|entry| self.counted(&Json::from(entry))).collect()
+            }
+            Json::Number(_) | Json::Bool(_) => Ok(vec![self.counted(json)?]),
+            _ => Err(self.invalid("has to be an array of values")),
         }
     }
 
-    pub fn not_list(self) -> QueryError {
-        QueryError::invalid(format!("\"{}\" has to be an array of values", self.operator))
+    /// Parses the operands, and returns the values among them; `None` if there are none.
+    pub fn values(&mut self, json: &Json) -> Result<Option<Vec<Value>>, QueryError> {
+        let mut values = Vec::new();
+        for operand in self.operands(json)? {
+            match operand {
+                Operand::Null | Operand::Unset => {}
+                Operand::One(value) => values.push(value),
+                Operand::Many(many) => values.extend(many),
+            }
+        }
+        Ok((!values.is_empty()).then_some(values))
     }
 
-    pub fn not_scalar(self) -> QueryError {
+    /// Parses two bounds; `None` if one of them is a variable without a value.
+    pub fn bounds(&mut self, json: &Json) -> Result<Option<(Value, Value)>, QueryError> {
+        use Operand::One;
+        use Operand::Unset;
+
+        match <[Operand; 2]>::try_from(self.operands(json)?) {
+            Ok([One(low), One(high)]) => Ok(Some((low, high))),
+            Ok([One(_) | Unset, One(_) | Unset]) => Ok(None),
+            _ => Err(self.invalid("has to be an array of two values")),
+        }
+    }
+
+    /// Parses the operand of `_null` and its variants; no operand means true.
+    pub fn flag(&self, json: &Json) -> Result<bool, QueryError> {
+        match json {
+            Json::Bool(flag) => Ok(*flag),
+            Json::Null => Ok(true),
+            Json::String(text) if matches!(text.as_str(), "" | "true" | "null" | "NULL") => {
+                Ok(true)
+            }
+            Json::String(text) if text == "false" => Ok(false),
+            _ => Err(self.invalid("has to be a boolean")),
+        }
+    }
+
+    pub fn not_scalar(&self) -> QueryError {
         not_scalar(self.operator)
     }
 
-    fn counted(self, json: &Json, budget: &mut Budget<'_>) -> Result<Operand, QueryError> {
-        budget.take()?;
-        self.operand(json)
+    fn invalid(&self, reason: &str) -> QueryError {
+        QueryError::invalid(format!("\"{}\" {reason}", self.operator))
     }
 
-    fn value(self, json: &Json) -> Result<Value, QueryError> {
-        value(self.kind, json, self.operator)
+    fn refuse_empty(&self, json: &Json) -> Result<(), QueryError> {
+        if json.as_str() == Some("") {
+            let operator = self.operator;
+            return Err(QueryError::invalid(format!(
+                "You can't filter for an empty string in \"{operator}\". Use \"_empty\" or \
+                 \"_nempty\" instead"
+            )));
+        }
+        Ok(())
+    }
+
+    fn counted(&mut self, json: &Json) -> Result<Operand, QueryError> {
+        self.parser.take()?;
+        self.operand(json)
     }
 }

@@ -19,53 +19,55 @@ pub enum Operator {
     In,
     /// Not in a list.
     Nin,
-    /// Within two bounds.
-    Between,
-    /// Outside two bounds.
-    Nbetween,
+    /// Within or outside two bounds.
+    Range(fn(Value, Value) -> Test),
     /// The first test for true, the second for false.
     Switch(fn() -> Test, fn() -> Test),
     /// A test on part of a text.
     Text { place: Place, ignore_case: bool, negated: bool },
 }
 
-/// The names of all operators.
-const ALL: [&str; 25] = [
-    "_eq",
-    "_neq",
-    "_lt",
-    "_lte",
-    "_gt",
-    "_gte",
-    "_in",
-    "_nin",
-    "_between",
-    "_nbetween",
-    "_null",
-    "_nnull",
-    "_empty",
-    "_nempty",
-    "_contains",
-    "_ncontains",
-    "_icontains",
-    "_starts_with",
-    "_nstarts_with",
-    "_istarts_with",
-    "_nistarts_with",
-    "_ends_with",
-    "_nends_with",
-    "_iends_with",
-    "_niends_with",
+const OPERATORS: [(&str, Operator); 25] = [
+    ("_eq", Operator::Eq),
+    ("_neq", Operator::Neq),
+    ("_lt", Operator::Order(Test::Lt)),
+    ("_lte", Operator::Order(Test::Lte)),
+    ("_gt", Operator::Order(Test::Gt)),
+    ("_gte", Operator::Order(Test::Gte)),
+    ("_in", Operator::In),
+    ("_nin", Operator::Nin),
+    ("_between", Operator::Range(Test::Between)),
+    ("_nbetween", Operator::Range(Test::Nbetween)),
+    ("_null", Operator::Switch(|| Test::Null, || Test::Nnull)),
+    ("_nnull", Operator::Switch(|| Test::Nnull, || Test::Null)),
+    ("_empty", Operator::Switch(|| Test::Empty, || Test::Nempty)),
+    ("_nempty", Operator::Switch(|| Test::Nempty, || Test::Empty)),
+    ("_contains", text(Place::Anywhere, false, false)),
+    ("_ncontains", text(Place::Anywhere, false, true)),
+    ("_icontains", text(Place::Anywhere, true, false)),
+    ("_starts_with", text(Place::Start, false, false)),
+    ("_nstarts_with", text(Place::Start, false, true)),
+    ("_istarts_with", text(Place::Start, true, false)),
+    ("_nistarts_with", text(Place::Start, true, true)),
+    ("_ends_with", text(Place::End, false, false)),
+    ("_nends_with", text(Place::End, false, true)),
+    ("_iends_with", text(Place::End, true, false)),
+    ("_niends_with", text(Place::End, true, true)),
 ];
+
+const fn text(place: Place, ignore_case: bool, negated: bool) -> Operator {
+    Operator::Text { place, ignore_case, negated }
+}
 
 /// Returns the names of the operators that this type supports.
 pub fn names(kind: Kind) -> impl Iterator<Item = &'static str> {
-    ALL.into_iter().filter(move |name| has(kind, name))
+    OPERATORS.into_iter().map(|(name, _)| name).filter(move |name| has(kind, name))
 }
 
 /// Returns the operator, if this type supports it.
 pub fn find(kind: Kind, name: &str) -> Result<Operator, QueryError> {
-    named(name).filter(|_| has(kind, name)).ok_or_else(|| {
+    let known = OPERATORS.into_iter().find(|(known, _)| *known == name && has(kind, name));
+    known.map(|(_, operator)| operator).ok_or_else(|| {
         let kind = kind_name(kind);
         QueryError::invalid(format!(
             "\"{kind}\" field type does not contain the \"{name}\" filter operator"
@@ -87,39 +89,35 @@ fn has(kind: Kind, operator: &str) -> bool {
     }
 }
 
-fn named(name: &str) -> Option<Operator> {
-    const fn text(place: Place, ignore_case: bool, negated: bool) -> Operator {
-        Operator::Text { place, ignore_case, negated }
+impl Test {
+    /// Returns the name of the operator that makes this test.
+    #[must_use]
+    pub fn operator(&self) -> &'static str {
+        match self {
+            Self::Eq(_) => "_eq",
+            Self::Neq(_) => "_neq",
+            Self::Lt(_) => "_lt",
+            Self::Lte(_) => "_lte",
+            Self::Gt(_) => "_gt",
+            Self::Gte(_) => "_gte",
+            Self::In(_) => "_in",
+            Self::Nin(_) => "_nin",
+            Self::Between(..) => "_between",
+            Self::Nbetween(..) => "_nbetween",
+            Self::Null => "_null",
+            Self::Nnull => "_nnull",
+            Self::Empty => "_empty",
+            Self::Nempty => "_nempty",
+            Self::Text { place, ignore_case, negated, .. } => {
+                let sought = (*place, *ignore_case, *negated);
+                let found = OPERATORS.into_iter().find(|(_, operator)| {
+                    matches!(*operator, Operator::Text { place, ignore_case, negated }
+                        if (place, ignore_case, negated) == sought)
+                });
+                found.expect("only operators make tests").0
+            }
+        }
     }
-
-    Some(match name {
-        "_eq" => Operator::Eq,
-        "_neq" => Operator::Neq,
-        "_lt" => Operator::Order(Test::Lt),
-        "_lte" => Operator::Order(Test::Lte),
-        "_gt" => Operator::Order(Test::Gt),
-        "_gte" => Operator::Order(Test::Gte),
-        "_in" => Operator::In,
-        "_nin" => Operator::Nin,
-        "_between" => Operator::Between,
-        "_nbetween" => Operator::Nbetween,
-        "_null" => Operator::Switch(|| Test::Null, || Test::Nnull),
-        "_nnull" => Operator::Switch(|| Test::Nnull, || Test::Null),
-        "_empty" => Operator::Switch(|| Test::Empty, || Test::Nempty),
-        "_nempty" => Operator::Switch(|| Test::Nempty, || Test::Empty),
-        "_contains" => text(Place::Anywhere, false, false),
-        "_ncontains" => text(Place::Anywhere, false, true),
-        "_icontains" => text(Place::Anywhere, true, false),
-        "_starts_with" => text(Place::Start, false, false),
-        "_nstarts_with" => text(Place::Start, false, true),
-        "_istarts_with" => text(Place::Start, true, false),
-        "_nistarts_with" => text(Place::Start, true, true),
-        "_ends_with" => text(Place::End, false, false),
-        "_nends_with" => text(Place::End, false, true),
-        "_iends_with" => text(Place::End, true, false),
-        "_niends_with" => text(Place::End, true, true),
-        _ => return None,
-    })
 }
 
 /// Returns Directus's name of a type.
@@ -147,7 +145,7 @@ mod tests {
 
     fn operators(collection: &'static Collection, field: &str) -> String {
         let kind = Term::from(collection.require(field)).kind();
-        ALL.into_iter().filter(|name| find(kind, name).is_ok()).collect::<Vec<_>>().join(" ")
+        names(kind).collect::<Vec<_>>().join(" ")
     }
 
     #[test]

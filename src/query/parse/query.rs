@@ -8,35 +8,22 @@ use crate::query::Aggregation;
 use crate::query::Environment;
 use crate::query::Export;
 use crate::query::Fields;
-use crate::query::Filter;
-use crate::query::Limit;
 use crate::query::Limits;
 use crate::query::Meta;
 use crate::query::QueryError;
-use crate::query::Sort;
-use crate::query::parse::budget::Budget;
-use crate::query::parse::fields::fields;
-use crate::query::parse::filter::filter;
-use crate::query::parse::page;
-use crate::query::parse::shape::shape;
-use crate::query::parse::sort::sort;
-use crate::query::parse::totals::totals;
+use crate::query::Select;
+use crate::query::parse::parser::Parser;
+use crate::query::parse::select;
 
 /// A valid query on one collection.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Query {
+    /// The collection.
+    pub collection: &'static Collection,
     /// The selected fields.
     pub fields: Fields,
-    /// The condition on the rows.
-    pub filter: Filter,
-    /// The sort order; empty for ascending by key.
-    pub sort: Vec<Sort>,
-    /// The length of the page.
-    pub limit: Limit,
-    /// The number of rows before the page; at most `i64::MAX`, as in SQL.
-    pub offset: u64,
-    /// Text that a readable text field must contain, trimmed, never empty.
-    pub search: Option<String>,
+    /// The selected items; unsorted if there is an aggregation, which has an order of its own.
+    pub select: Select,
     /// The requested counts.
     pub meta: Meta,
     /// The aggregation to return instead of the items.
@@ -48,14 +35,11 @@ pub struct Query {
 impl Query {
     /// Returns the default query, without the to-many relations that `*` includes.
     #[must_use]
-    pub fn everything(limits: &Limits) -> Self {
+    pub fn everything(collection: &'static Collection, limits: &Limits) -> Self {
         Self {
+            collection,
             fields: Fields::all(),
-            filter: Filter::everything(),
-            sort: Vec::new(),
-            limit: limits.unasked(),
-            offset: 0,
-            search: None,
+            select: Select::first_page(limits),
             meta: Meta::default(),
             totals: None,
             export: None,
@@ -72,55 +56,38 @@ impl Query {
         environment: &Environment<'_>,
         limits: &Limits,
     ) -> Result<Self, QueryError> {
-        let mut query = Self::everything(limits);
         let none = Map::new();
         let parameters = match json {
             Json::Null => &none,
             Json::Object(parameters) => parameters,
             _ => return Err(QueryError::invalid("\"query\" must be of type object")),
         };
-        let mut budget = Budget::new(limits, environment.sight());
-        let at = |name| present(parameters, name);
-        let said = |name| at(name).filter(|json| !is_empty_text(json));
-        let shape = shape(collection, said("alias"), said("deep"), environment, &mut budget)?;
-        query.fields = fields(collection, at("fields"), &shape, &mut budget)?;
-        // The only parameter for which null does not mean absent.
-        let null = parameters.get("filter").filter(|json| json.is_null());
-        if let Some(json) = null.or_else(|| at("filter")) {
-            query.filter = filter(collection, json, environment, &mut budget)?;
-        }
-        let (aggregate, group_by) = (said("aggregate"), said("groupBy"));
-        query.totals = totals(collection, aggregate, group_by, at("sort"), &mut budget)?;
-        if let Some(json) = at("sort").filter(|_| query.totals.is_none()) {
-            query.sort = sort(collection, json, &mut budget)?;
-        }
-        // The only parameter for which an empty value counts.
-        if let Some(json) = parameters.get("limit").filter(|json| !json.is_null()) {
-            query.limit = limits.cap(page::limit(json)?);
-        }
-        query.offset = page::offset(at("offset"), at("page"), query.limit)?;
-        if let Some(json) = at("search") {
-            query.search = page::search(json, &budget)?;
-        }
-        if let Some(json) = at("meta") {
-            query.meta = page::meta(json)?;
-        }
-        if let Some(json) = at("export") {
-            query.export = Some(page::export(json)?);
-        }
-        Ok(query)
+        let mut parser = Parser::new(environment, limits);
+        let at = |name: &str| parameters.get(name).filter(|json| is_present(name, json));
+        let object = |name| at(name).filter(|json| !is_empty_text(json));
+        let deep = parser.deep(collection, object("alias"), object("deep"))?;
+        let fields = parser.fields(collection, at("fields"), &deep)?;
+        let (aggregate, group_by) = (object("aggregate"), object("groupBy"));
+        let totals = parser.aggregation(collection, aggregate, group_by, at("sort"))?;
+        let sorts_groups = totals.is_some();
+        let select = parser
+            .select(collection, |name| at(name).filter(|_| name != "sort" || !sorts_groups))?;
+        let meta = at("meta").map(select::meta).transpose()?.unwrap_or_default();
+        let export = at("export").map(select::export).transpose()?;
+        Ok(Self { collection, fields, select, meta, totals, export })
     }
 }
 
-/// Returns the parameter, unless its value is empty.
-fn present<'j>(parameters: &'j Map<String, Json>, name: &str) -> Option<&'j Json> {
-    parameters.get(name).filter(|json| match json {
-        Json::Null => false,
-        Json::String(text) => !text.is_empty(),
-        Json::Array(list) => !list.is_empty(),
-        Json::Object(object) => !object.is_empty(),
+/// Returns whether a parameter counts: an empty value does not, except that a filter of null is an
+/// error, and an empty limit is 0.
+fn is_present(name: &str, json: &Json) -> bool {
+    match json {
+        Json::Null => name == "filter",
+        Json::String(text) => !text.is_empty() || name == "limit",
+        Json::Array(list) => !list.is_empty() || name == "limit",
+        Json::Object(object) => !object.is_empty() || name == "limit",
         Json::Bool(_) | Json::Number(_) => true,
-    })
+    }
 }
 
 /// Returns whether this is an empty value as the SDK writes it.
@@ -136,7 +103,8 @@ mod tests {
     use crate::clock::Timestamp;
     use crate::model::Actor;
     use crate::model::schema::MESSAGES;
-    use crate::query::Opened;
+    use crate::query::Expansion;
+    use crate::query::Filter;
     use crate::query::Selection;
     use crate::query::Term;
 
@@ -146,7 +114,7 @@ mod tests {
 
     fn read_within(limits: &Limits, json: &Json) -> Result<Query, QueryError> {
         let now = Timestamp::from_millis(0);
-        Query::parse(&MESSAGES, json, &Environment::new(&Actor::nobody(), now), limits)
+        Query::parse(&MESSAGES, json, &Environment::new(&Actor::denied(), now), limits)
     }
 
     #[test]
@@ -174,19 +142,19 @@ mod tests {
         let query = read(&values).expect("the query parses");
 
         assert_eq!(read(&texts).as_ref(), Ok(&query));
-        assert_eq!(query.limit, Limit::Of(10));
-        assert_eq!(query.offset, 20);
-        assert_eq!(query.search.as_deref(), Some("banana"));
+        assert_eq!(query.select.limit, Some(10));
+        assert_eq!(query.select.offset, 20);
+        assert_eq!(query.select.search.map(|(text, _)| text).as_deref(), Some("banana"));
         assert_eq!(query.meta, Meta { total: true, filter: true });
-        assert_eq!(query.sort.len(), 1);
-        assert_ne!(query.filter, Filter::everything());
+        assert_eq!(query.select.sort.len(), 1);
+        assert_ne!(query.select.filter, Filter::everything());
         assert_ne!(query.fields, Fields::all());
     }
 
     #[test]
     fn empty_and_unknown_parameters_are_ignored() {
-        let everything = Query::everything(&Limits::default());
-        assert_eq!(everything.limit, Limit::Of(100));
+        let everything = Query::everything(&MESSAGES, &Limits::default());
+        assert_eq!(everything.select.limit, Some(100));
         for json in [
             json!(null),
             json!({}),
@@ -199,7 +167,7 @@ mod tests {
             assert_eq!(read(&json).as_ref(), Ok(&everything), "{json}");
         }
         let none = read(&json!({"limit": ""})).expect("the query parses");
-        assert_eq!(none.limit, Limit::Of(0));
+        assert_eq!(none.select.limit, Some(0));
     }
 
     #[test]
@@ -219,8 +187,8 @@ mod tests {
         assert_eq!(star.fields.0, [Selection::All, Selection::Term("words".into(), content)]);
     }
 
-    fn behind(opened: &Opened) -> &[Selection] {
-        opened.fields.as_ref().map_or(&[], |fields| &fields.0)
+    fn behind(expansion: &Expansion) -> &[Selection] {
+        expansion.fields.as_ref().map_or(&[], |fields| &fields.0)
     }
 
     #[test]
@@ -236,13 +204,13 @@ mod tests {
             let query = read(&json!({"fields": fields, "deep": deep})).expect("the query parses");
             let Selection::Related(author) = &query.fields.0[0] else { panic!("{query:?}") };
             assert_eq!(
-                format!("{:?}", author.nested.filter),
+                format!("{:?}", author.select.filter),
                 "Field(first_name, Eq(Text(\"Bob\")))"
             );
-            assert_eq!(author.nested.limit, Limit::Of(1));
+            assert_eq!(author.select.limit, Some(1));
             let Some(Selection::Related(role)) = behind(author).get(1) else { panic!("{query:?}") };
             let Some(Selection::Related(users)) = behind(role).first() else { panic!("{query:?}") };
-            assert_eq!((users.nested.limit, users.nested.offset), (Limit::Of(5), 5));
+            assert_eq!((users.select.limit, users.select.offset), (Some(5), 5));
         }
     }
 
@@ -252,7 +220,7 @@ mod tests {
             let expected = QueryError::invalid("\"filter\" must be of type object");
             assert_eq!(read(&json), Err(expected), "{json}");
         }
-        let everything = Query::everything(&Limits::default());
+        let everything = Query::everything(&MESSAGES, &Limits::default());
         for json in [json!({}), json!({"filter": ""}), json!({"filter": {}})] {
             assert_eq!(read(&json).as_ref(), Ok(&everything), "{json}");
         }
@@ -306,19 +274,19 @@ mod tests {
     fn limits_are_capped() {
         let limits = |max| Limits { default: 100, max, ..Limits::default() };
         for (json, max, expected) in [
-            (json!({}), None, Limit::Of(100)),
-            (json!({}), Some(50), Limit::Of(50)),
-            (json!({"limit": -1}), None, Limit::All),
-            (json!({"limit": -1}), Some(500), Limit::Of(500)),
-            (json!({"limit": 501}), Some(500), Limit::Of(500)),
-            (json!({"limit": "7"}), Some(500), Limit::Of(7)),
-            (json!({"limit": 100_000}), None, Limit::Of(100_000)),
+            (json!({}), None, Some(100)),
+            (json!({}), Some(50), Some(50)),
+            (json!({"limit": -1}), None, None),
+            (json!({"limit": -1}), Some(500), Some(500)),
+            (json!({"limit": 501}), Some(500), Some(500)),
+            (json!({"limit": "7"}), Some(500), Some(7)),
+            (json!({"limit": 100_000}), None, Some(100_000)),
         ] {
             let query = read_within(&limits(max), &json).expect("the query parses");
-            assert_eq!(query.limit, expected, "{json} {max:?}");
+            assert_eq!(query.select.limit, expected, "{json} {max:?}");
         }
         let query = read_within(&limits(Some(10)), &json!({"limit": 50, "page": 2}));
-        assert_eq!(query.map(|query| query.offset), Ok(10));
+        assert_eq!(query.map(|query| query.select.offset), Ok(10));
     }
 
     #[test]

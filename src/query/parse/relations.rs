@@ -1,7 +1,7 @@
 //! Parses conditions on related items: on the item of a to-one relation, or on some or none of the
 //! items of a to-many relation.
 //!
-//! Each step counts against the depth and the budget of the query.
+//! Each step counts against the depth and the limits of the query.
 
 use serde_json::Map;
 use serde_json::Value as Json;
@@ -11,12 +11,10 @@ use crate::model::Field;
 use crate::query::Filter;
 use crate::query::QueryError;
 use crate::query::Term;
-use crate::query::parse::filter::FilterParser;
-use crate::query::parse::filter::join;
-use crate::query::parse::filter::list;
 use crate::query::parse::filter::object;
+use crate::query::parse::parser::Parser;
 
-impl FilterParser<'_, '_> {
+impl Parser<'_> {
     /// Parses the conditions on the items of a to-many relation: `_some`, `_none`, or fields of the
     /// items and operators on their keys, which are left-joined.
     pub(super) fn items(
@@ -25,24 +23,22 @@ impl FilterParser<'_, '_> {
         other: &'static Collection,
         entries: &Map<String, Json>,
     ) -> Result<Filter, QueryError> {
-        self.path.push(field);
-        self.budget.check_depth(self.path.len() + 1)?;
-        self.budget.follow(1)?;
+        self.enter(field)?;
         let mut parts = Vec::new();
         for (key, json) in entries {
             match key.as_str() {
                 "_some" | "_none" => {
                     // Counted, since even an empty condition tests for related items.
-                    self.budget.take()?;
-                    let inner = Box::new(self.level(other, json)?);
+                    self.take()?;
+                    let inner = Box::new(self.fields_of(other, json)?);
                     let quantified = if key == "_some" { Filter::Some } else { Filter::None };
                     parts.push(quantified(field, inner));
                 }
                 "_and" | "_or" => {
                     self.path.pop();
-                    let inner =
-                        list(json)?.iter().map(|part| self.items(field, other, object(part)?));
-                    parts.push(join(key, inner.collect::<Result<_, _>>()?));
+                    parts.push(self.group(key, json, |parser, part| {
+                        parser.items(field, other, object(part)?)
+                    })?);
                     self.path.push(field);
                 }
                 key if key.starts_with('_') => {
@@ -52,8 +48,7 @@ impl FilterParser<'_, '_> {
                 _ => {}
             }
         }
-        let behind = entries.iter().filter(|(key, _)| !key.starts_with('_'));
-        let behind = self.entries(other, behind)?;
+        let behind = self.entries(other, fields_among(entries))?;
         if !behind.is_everything() {
             parts.push(Filter::joined_items(field, behind));
         }
@@ -62,26 +57,34 @@ impl FilterParser<'_, '_> {
     }
 
     /// Parses all conditions on the item behind a relation into one.
-    pub(super) fn behind<'j>(
+    pub(super) fn behind(
         &mut self,
         field: &'static Field,
         target: &'static Collection,
-        entries: impl Iterator<Item = (&'j String, &'j Json)>,
+        entries: &Map<String, Json>,
     ) -> Result<Filter, QueryError> {
-        let mut entries = entries.peekable();
-        if entries.peek().is_none() {
+        if fields_among(entries).next().is_none() {
             return Ok(Filter::everything());
         }
-        self.path.push(field);
-        self.budget.check_depth(self.path.len() + 1)?;
-        self.budget.follow(1)?;
-        let filter = self.entries(target, entries)?;
+        self.enter(field)?;
+        let filter = self.entries(target, fields_among(entries))?;
         self.path.pop();
         if filter.is_everything() {
             return Ok(filter);
         }
         Ok(Filter::Related(field, Box::new(filter)))
     }
+
+    fn enter(&mut self, field: &'static Field) -> Result<(), QueryError> {
+        self.path.push(field);
+        self.check_depth(self.path.len() - self.filter_level + 1)?;
+        self.follow()
+    }
+}
+
+/// Returns the entries that are not operators.
+fn fields_among(entries: &Map<String, Json>) -> impl Iterator<Item = (&String, &Json)> {
+    entries.iter().filter(|(key, _)| !key.starts_with('_'))
 }
 
 #[cfg(test)]
@@ -97,7 +100,7 @@ mod tests {
     use crate::query::Limits;
 
     fn read(collection: &'static Collection, json: &Json) -> Result<String, QueryError> {
-        let actor = Actor::nobody();
+        let actor = Actor::denied();
         let environment = Environment::new(&actor, Timestamp::from_millis(0));
         Filter::parse(collection, json, &environment, &Limits::default())
             .map(|filter| format!("{filter:?}"))

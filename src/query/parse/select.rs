@@ -1,50 +1,83 @@
-//! `limit`, `offset`, `page`, `search`, `meta`, `export`.
+//! Parses the parameters of a selection: filter, order, page and search. Also those that apply to
+//! the whole response: counts and the file format.
 
 use serde_json::Value as Json;
 
+use crate::model::Collection;
+use crate::model::Field;
 use crate::query::Export;
-use crate::query::Limit;
 use crate::query::Meta;
 use crate::query::QueryError;
-use crate::query::parse::budget::Budget;
-use crate::query::parse::number::Fault;
-use crate::query::parse::number::whole;
+use crate::query::Select;
+use crate::query::parse::json::integer;
+use crate::query::parse::parser::Parser;
+use crate::text::number::Fault;
 use crate::text::pieces;
 
 /// The greatest offset that SQL supports.
 const OFFSET_MAX: u64 = i64::MAX.unsigned_abs();
 
-/// Returns the requested length of the page, before it is capped.
-pub fn limit(json: &Json) -> Result<Limit, QueryError> {
-    match number("limit", json, -1)? {
-        -1 => Ok(Limit::All),
-        count => Ok(Limit::Of(count.unsigned_abs())),
+impl Parser<'_> {
+    /// Parses a selection; `at` returns the value of a parameter.
+    pub fn select<'j>(
+        &mut self,
+        collection: &'static Collection,
+        at: impl Fn(&str) -> Option<&'j Json>,
+    ) -> Result<Select, QueryError> {
+        let mut query = Select::first_page(self.limits);
+        if let Some(json) = at("filter") {
+            query.filter = self.filter(collection, json)?;
+        }
+        if let Some(json) = at("sort") {
+            query.sort = self.sort(collection, json)?;
+        }
+        if let Some(json) = at("limit") {
+            query.limit = self.limits.cap(limit(json)?);
+        }
+        query.offset = offset(at("offset"), at("page"), query.limit)?;
+        if let Some(json) = at("search") {
+            query.search = self.search(collection, json)?;
+        }
+        Ok(query)
     }
+
+    /// Returns the search text and all fields, some of which may be hidden; `None` for a blank text.
+    fn search(
+        &self,
+        collection: &'static Collection,
+        json: &Json,
+    ) -> Result<Option<(String, Vec<&'static Field>)>, QueryError> {
+        let text = match json {
+            Json::String(text) => text.trim().to_owned(),
+            Json::Number(number) => number.to_string(),
+            Json::Bool(flag) => flag.to_string(),
+            _ => return Err(QueryError::invalid("\"search\" must be a string")),
+        };
+        self.check_search_text(&text)?;
+        Ok((!text.is_empty()).then(|| (text, collection.columns().collect())))
+    }
+}
+
+/// Returns the requested length of the page, before it is capped; `None` for no limit.
+fn limit(json: &Json) -> Result<Option<u64>, QueryError> {
+    Ok(u64::try_from(number("limit", json, -1)?).ok())
 }
 
 /// Returns the number of rows before the page. `page` counts from 1 and has precedence, unless it
 /// is 0 or the page has no length.
-pub fn offset(offset: Option<&Json>, page: Option<&Json>, limit: Limit) -> Result<u64, QueryError> {
+fn offset(
+    offset: Option<&Json>,
+    page: Option<&Json>,
+    limit: Option<u64>,
+) -> Result<u64, QueryError> {
     let offset = offset.map_or(Ok(0), |json| number("offset", json, 0))?;
     let page = page.map_or(Ok(0), |json| number("page", json, 0))?;
     match (page, limit) {
-        (1.., Limit::Of(length @ 1..)) => {
+        (1.., Some(length @ 1..)) => {
             Ok((page - 1).unsigned_abs().saturating_mul(length).min(OFFSET_MAX))
         }
         _ => Ok(offset.unsigned_abs()),
     }
-}
-
-/// Returns the search text; `None` if it is blank.
-pub fn search(json: &Json, budget: &Budget<'_>) -> Result<Option<String>, QueryError> {
-    let text = match json {
-        Json::String(text) => text.trim().to_owned(),
-        Json::Number(number) => number.to_string(),
-        Json::Bool(flag) => flag.to_string(),
-        _ => return Err(QueryError::invalid("\"search\" must be a string")),
-    };
-    budget.check_needle(&text)?;
-    Ok((!text.is_empty()).then_some(text))
 }
 
 /// Returns the requested counts.
@@ -84,7 +117,7 @@ pub fn export(json: &Json) -> Result<Export, QueryError> {
 }
 
 fn number(parameter: &str, json: &Json, least: i64) -> Result<i64, QueryError> {
-    let fault = match whole(json) {
+    let fault = match integer(json) {
         Ok(number) if number >= least => return Ok(number),
         Ok(_) => &format!("greater than or equal to {least}"),
         Err(Fault::Word) => "a number",
@@ -99,7 +132,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::model::schema::MESSAGES;
     use crate::query::Limits;
+    use crate::query::parse::parser::with_parser;
 
     fn reason<T: std::fmt::Debug>(result: Result<T, QueryError>) -> String {
         result.expect_err("invalid input").to_string()
@@ -108,12 +143,12 @@ mod tests {
     #[test]
     fn limits_are_parsed() {
         for (json, expected) in [
-            (json!(10), Limit::Of(10)),
-            (json!("10"), Limit::Of(10)),
-            (json!(0), Limit::Of(0)),
-            (json!(""), Limit::Of(0)),
-            (json!(-1), Limit::All),
-            (json!("-1"), Limit::All),
+            (json!(10), Some(10)),
+            (json!("10"), Some(10)),
+            (json!(0), Some(0)),
+            (json!(""), Some(0)),
+            (json!(-1), None),
+            (json!("-1"), None),
         ] {
             assert_eq!(limit(&json), Ok(expected), "{json}");
         }
@@ -134,14 +169,14 @@ mod tests {
     fn a_page_overrides_an_offset() {
         let found = |at: Json, page: Json, limit| offset(Some(&at), Some(&page), limit);
 
-        assert_eq!(offset(None, None, Limit::Of(10)), Ok(0));
-        assert_eq!(offset(Some(&json!("7")), None, Limit::Of(10)), Ok(7));
-        assert_eq!(found(json!(7), json!(3), Limit::Of(10)), Ok(20));
-        assert_eq!(found(json!(7), json!("1"), Limit::Of(10)), Ok(0));
-        assert_eq!(found(json!(7), json!(0), Limit::Of(10)), Ok(7));
-        assert_eq!(found(json!(7), json!(2), Limit::All), Ok(7));
-        assert_eq!(found(json!(7), json!(2), Limit::Of(0)), Ok(7));
-        assert_eq!(found(json!(0), json!(i64::MAX), Limit::Of(10)), Ok(OFFSET_MAX));
+        assert_eq!(offset(None, None, Some(10)), Ok(0));
+        assert_eq!(offset(Some(&json!("7")), None, Some(10)), Ok(7));
+        assert_eq!(found(json!(7), json!(3), Some(10)), Ok(20));
+        assert_eq!(found(json!(7), json!("1"), Some(10)), Ok(0));
+        assert_eq!(found(json!(7), json!(0), Some(10)), Ok(7));
+        assert_eq!(found(json!(7), json!(2), None), Ok(7));
+        assert_eq!(found(json!(7), json!(2), Some(0)), Ok(7));
+        assert_eq!(found(json!(0), json!(i64::MAX), Some(10)), Ok(OFFSET_MAX));
     }
 
     #[test]
@@ -149,29 +184,30 @@ mod tests {
         let negative = json!(-1);
 
         assert_eq!(
-            reason(offset(Some(&negative), None, Limit::All)),
+            reason(offset(Some(&negative), None, None)),
             "\"offset\" must be greater than or equal to 0",
         );
         assert_eq!(
-            reason(offset(None, Some(&negative), Limit::All)),
+            reason(offset(None, Some(&negative), None)),
             "\"page\" must be greater than or equal to 0",
         );
-        assert_eq!(
-            reason(offset(None, Some(&json!("x")), Limit::All)),
-            "\"page\" must be a number",
-        );
+        assert_eq!(reason(offset(None, Some(&json!("x")), None)), "\"page\" must be a number",);
     }
 
     #[test]
     fn searches_are_trimmed() {
-        let budget = Budget::new(&Limits { term: 11, ..Limits::default() }, None);
-        assert_eq!(search(&json!("  héllo wörld "), &budget), Ok(Some("héllo wörld".to_owned())));
-        assert_eq!(search(&json!("   "), &budget), Ok(None));
-        assert_eq!(search(&json!(5), &budget), Ok(Some("5".to_owned())));
-        assert_eq!(reason(search(&json!(["a"]), &budget)), "\"search\" must be a string");
+        let limits = Limits { term: 11, ..Limits::default() };
+        let search = |json: &Json| {
+            let found = with_parser(&limits, |parser| parser.search(&MESSAGES, json));
+            found.map(|found| found.map(|(text, _)| text))
+        };
+        assert_eq!(search(&json!("  héllo wörld ")), Ok(Some("héllo wörld".to_owned())));
+        assert_eq!(search(&json!("   ")), Ok(None));
+        assert_eq!(search(&json!(5)), Ok(Some("5".to_owned())));
+        assert_eq!(reason(search(&json!(["a"]))), "\"search\" must be a string");
         // Characters count, not bytes.
         assert_eq!(
-            reason(search(&json!("hello worlds"), &budget)),
+            reason(search(&json!("hello worlds"))),
             "A text to look for may have at most 11 characters"
         );
     }

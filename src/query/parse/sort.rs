@@ -1,66 +1,64 @@
-//! Parses `sort`: field names in order of precedence, with `-` for descending.
+//! Parses `sort`: names and dotted paths, `-` for descending.
 
 use serde_json::Value as Json;
 
 use crate::model::Collection;
-use crate::model::Field;
 use crate::model::Kind;
 use crate::query::QueryError;
 use crate::query::Sort;
 use crate::query::Term;
-use crate::query::parse::budget::Budget;
-use crate::query::parse::names;
+use crate::query::parse::parser;
+use crate::query::parse::parser::Parser;
 
-/// Parses a sort order. Repeated fields have no effect and are left out.
-pub fn sort(
-    collection: &'static Collection,
-    json: &Json,
-    budget: &mut Budget<'_>,
-) -> Result<Vec<Sort>, QueryError> {
-    let mut keys: Vec<Sort> = Vec::new();
-    for name in names::split("sort", json)? {
-        budget.take()?;
-        let key = key(collection, name, budget)?;
-        let known = |known: &Sort| {
-            (&known.path, known.field, known.part) == (&key.path, key.field, key.part)
-        };
-        if !keys.iter().any(known) {
-            keys.push(key);
+impl Parser<'_> {
+    /// Parses a sort order. Repeated fields have no effect and are left out.
+    pub fn sort(
+        &mut self,
+        collection: &'static Collection,
+        json: &Json,
+    ) -> Result<Vec<Sort>, QueryError> {
+        let mut keys: Vec<Sort> = Vec::new();
+        for name in parser::names("sort", json)? {
+            self.take()?;
+            let key = self.sort_key(collection, name)?;
+            let known = |known: &Sort| {
+                (&known.path, known.field, known.part) == (&key.path, key.field, key.part)
+            };
+            if !keys.iter().any(known) {
+                keys.push(key);
+            }
         }
+        Ok(keys)
     }
-    Ok(keys)
-}
 
-fn key(
-    collection: &'static Collection,
-    name: &str,
-    budget: &mut Budget<'_>,
-) -> Result<Sort, QueryError> {
-    let (descending, name) = direction(name);
-    budget.check_depth(name.split('.').count())?;
-    let mut path: Vec<&'static Field> = Vec::new();
-    let mut collection = collection;
-    let mut rest = name;
-    while let Some((relation, behind)) = rest.split_once('.') {
-        let field = names::find(collection, relation, &path, budget)?;
-        let target = match field.kind {
-            Kind::ToOne(target) => target,
-            Kind::ToMany(..) => return Err(names::to_many(field)),
-            _ => return Err(names::unknown(collection, vec![rest.to_owned()], &path)),
-        };
-        budget.follow(1)?;
-        path.push(field);
-        collection = target;
-        rest = behind;
-    }
-    let Term { field, part } = names::require_term(collection, rest, &path, budget)?;
-    match field.kind {
-        Kind::ToMany(..) => Err(names::to_many(field)),
-        // Sorting by a secret would reveal information about it.
-        Kind::Secret | Kind::Json => {
-            Err(QueryError::invalid(format!("\"{}\" has no order", field.name)))
+    fn sort_key(
+        &mut self,
+        mut collection: &'static Collection,
+        name: &str,
+    ) -> Result<Sort, QueryError> {
+        let (descending, mut rest) = direction(name);
+        self.check_depth(rest.split('.').count())?;
+        let level = self.path.len();
+        while let Some((relation, behind)) = rest.split_once('.') {
+            let field = self.field(collection, relation)?;
+            let target = match field.kind {
+                Kind::ToOne(target) => target,
+                Kind::ToMany(..) => return Err(parser::to_many(field)),
+                _ => return Err(self.unknown(collection, vec![rest.to_owned()])),
+            };
+            self.follow()?;
+            self.path.push(field);
+            (collection, rest) = (target, behind);
         }
-        _ => Ok(Sort { path, field, part, descending }),
+        let Term { field, part } = self.term(collection, rest)?;
+        match field.kind {
+            Kind::ToMany(..) => Err(parser::to_many(field)),
+            // Sorting by a secret would reveal information about it.
+            Kind::Secret | Kind::Json => {
+                Err(QueryError::invalid(format!("\"{}\" has no order", field.name)))
+            }
+            _ => Ok(Sort { path: self.path.split_off(level), field, part, descending }),
+        }
     }
 }
 
@@ -80,9 +78,10 @@ mod tests {
     use crate::model::schema::MESSAGES;
     use crate::model::schema::USERS;
     use crate::query::Limits;
+    use crate::query::parse::parser::with_parser;
 
     fn read(collection: &'static Collection, json: &Json) -> Result<String, QueryError> {
-        let keys = sort(collection, json, &mut Budget::new(&Limits::default(), None))?;
+        let keys = with_parser(&Limits::default(), |parser| parser.sort(collection, json))?;
         let keys = keys.into_iter().map(|key| {
             let last = Term { field: key.field, part: key.part }.name();
             let names = key.path.iter().map(|field| field.name).chain([&*last]);
@@ -121,13 +120,13 @@ mod tests {
             (json!("user_created."), "directus_users", "", "user_created"),
             (json!("content.foo"), "messages", "content.foo", ""),
         ] {
-            let Err(QueryError::UnknownFields { collection: found, fields, path: way }) =
+            let Err(QueryError::UnknownFields { collection: found, fields, path: found_path }) =
                 read(&MESSAGES, &json)
             else {
                 panic!("{json}");
             };
             assert_eq!(
-                (found.name, fields, way.as_str()),
+                (found.name, fields, found_path.as_str()),
                 (collection, vec![field.to_owned()], path)
             );
         }

@@ -21,6 +21,7 @@ use crate::model::Field;
 use crate::model::Key;
 use crate::model::Value;
 use crate::query::Filter;
+use crate::query::Select;
 use crate::query::Sort;
 use crate::query::Term;
 use crate::store::compile::condition::column;
@@ -29,7 +30,6 @@ use crate::store::compile::condition::term;
 use crate::store::dialect;
 use crate::store::rows;
 use crate::store::search::Candidates;
-use crate::store::select::Select;
 
 pub(super) use totals::totals;
 

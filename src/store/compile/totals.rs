@@ -9,6 +9,7 @@ use sea_query::SelectStatement;
 use crate::model::Collection;
 use crate::query::Aggregation;
 use crate::query::Operation;
+use crate::query::Select;
 use crate::query::Total;
 use crate::query::TotalsKey;
 use crate::store::compile::Builder;
@@ -16,7 +17,6 @@ use crate::store::compile::ROOT;
 use crate::store::compile::condition::term;
 use crate::store::dialect;
 use crate::store::search::Candidates;
-use crate::store::select::Select;
 
 /// Returns the statement that reads, for each group, its own values and then its totals. The order
 /// of the selection is ignored: groups have their own.

@@ -12,10 +12,10 @@ use sqlx::SqliteConnection;
 
 use crate::model::Collection;
 use crate::query::Filter;
+use crate::query::Select;
 use crate::store::StoreError;
 use crate::store::search::BEHIND_MAX;
 use crate::store::search::term::SearchTerm;
-use crate::store::select::Select;
 
 /// Number of candidates that are always looked up where a scan may take long, since a filter or
 /// another order makes it unknown when the page is full.

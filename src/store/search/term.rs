@@ -9,8 +9,8 @@ use crate::model::Field;
 use crate::model::Kind;
 use crate::model::schema::MESSAGES;
 use crate::query::Filter;
+use crate::query::Select;
 use crate::query::Test;
-use crate::store::select::Select;
 use crate::text::fold;
 use crate::text::stands_alone;
 

@@ -23,7 +23,7 @@ const MARK: &str = "\u{feff}";
 /// Returns the result as a file, if an export was requested.
 #[must_use]
 pub fn file(collection: &'static Collection, answer: &Answer, at: Timestamp) -> Option<Response> {
-    let sheet = answer.sheet.as_ref()?;
+    let sheet = answer.table.as_ref()?;
     let (content_type, extension) = match sheet.export {
         Export::Csv | Export::CsvUtf8 => ("text/csv; charset=utf-8", "csv"),
         Export::Json => (envelope::JSON, "json"),

@@ -105,7 +105,7 @@ impl Context {
             stopping,
             pool,
             places,
-            addresses: (config.server.trust_proxy != TrustProxy::Nobody)
+            addresses: (config.server.trust_proxy != TrustProxy::None)
                 .then_some(config.server.connections_per_address_max)
                 .flatten()
                 .map(Addresses::new),

@@ -95,10 +95,10 @@ async fn a_socket_keeps_the_ip_address_of_its_upgrade() {
 #[tokio::test]
 async fn forwarded_addresses_count_only_from_trusted_proxies() {
     for (trust, may) in [
-        (TrustProxy::Nobody, false),
+        (TrustProxy::None, false),
         (TrustProxy::Networks(vec!["192.0.2.0/24".parse().unwrap()]), false),
         (TrustProxy::Networks(vec!["127.0.0.0/8".parse().unwrap()]), true),
-        (TrustProxy::Everybody, true),
+        (TrustProxy::All, true),
     ] {
         let (server, _, guest, _) = behind_a_proxy(trust.clone()).await;
 

@@ -45,10 +45,11 @@ fn in_memory(records: &[Record], filter: &Json, environment: &Environment<'_>) -
 /// Returns the keys that a search finds in memory, in order.
 fn searched(records: &[Record], query: &Json, environment: &Environment<'_>) -> Vec<Option<i64>> {
     let query = Query::parse(&MESSAGES, query, environment, &Limits::default()).unwrap();
-    let found = query.search.as_deref().map(|word| search::filter(word, MESSAGES.columns()));
+    let found = query.select.search.as_ref();
+    let found = found.map(|(word, fields)| search::filter(word, fields.iter().copied()));
     let fits = |record: &&Record| found.as_ref().is_none_or(|found| found.matches(record));
     let mut found: Vec<&Record> = records.iter().filter(fits).collect();
-    order::sort(&mut found, &query.sort);
+    order::sort(&mut found, &query.select.sort);
     found.iter().map(|record| record.row.value("id").as_integer()).collect()
 }
 
@@ -91,7 +92,7 @@ fn database_and_memory_return_the_same_rows() {
         let given = Given::read(&admin).await;
         (server, admin, given)
     });
-    let actor = Actor { user: Some(admin.id.parse().unwrap()), ..Actor::nobody() };
+    let actor = Actor { user: Some(admin.id.parse().unwrap()), ..Actor::denied() };
     let environment = Environment::new(&actor, server.clock.now());
     let changes = &server.app().services().changes;
 

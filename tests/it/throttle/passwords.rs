@@ -184,7 +184,7 @@ async fn concurrent_guesses_do_not_exceed_the_limit() {
 async fn client_addresses_follow_the_trust_proxy_setting() {
     for (trust, addresses, expected) in [
         // Without a trusted proxy, a client cannot choose its address.
-        (TrustProxy::Nobody, ["192.0.2.1", "192.0.2.2", "192.0.2.3"], 11),
+        (TrustProxy::None, ["192.0.2.1", "192.0.2.2", "192.0.2.3"], 11),
         (TrustProxy::Hops(1), ["192.0.2.1", "192.0.2.1", "192.0.2.1"], 11),
         (TrustProxy::Hops(1), ["192.0.2.1", "9.9.9.9, 192.0.2.1", "8.8.8.8, 192.0.2.1"], 11),
         // An IPv6 network counts as one address. Several do not, up to the limit of the account.

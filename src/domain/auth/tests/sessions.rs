@@ -68,7 +68,7 @@ async fn an_access_token_ends_with_its_session() {
     assert_eq!(signed_in.expires_in, Duration::from_mins(1));
     world.auth.recognise(&signed_in.access_token, None).await.unwrap();
 
-    world.auth.end_devices(&Actor::nobody(), world.user, None).await.unwrap();
+    world.auth.end_devices(&Actor::denied(), world.user, None).await.unwrap();
 
     assert_refused(world.auth.recognise(&signed_in.access_token, None).await);
     world.pass(60);

@@ -26,7 +26,6 @@ use crate::model::Event;
 use crate::model::Key;
 use crate::model::schema::MESSAGES;
 use crate::model::schema::USERS;
-use crate::query::Limit;
 use crate::query::Relations;
 
 static NUMBERS: AtomicU64 = AtomicU64::new(0);
@@ -57,8 +56,8 @@ pub(in crate::domain::subscriptions) fn plan(
     }
     let sort = if shows("date_created") { "-date_created" } else { "-id" };
     let mut query = items.parse(actor, &MESSAGES, &json!({"fields": fields, "sort": [sort]}))?;
-    query.limit = Limit::Of(u64::try_from(length).unwrap_or(u64::MAX));
-    Plan::new(permissions, actor, &MESSAGES, &query).map(Some)
+    query.select.limit = u64::try_from(length).ok();
+    Plan::new(permissions, actor, &query).map(Some)
 }
 
 /// The newest messages within one scope.

@@ -170,7 +170,7 @@ impl Topics {
         }
         // A change of an account's own permissions changes its actor, which resets its connections
         // as well.
-        let is_for_all = |event: &Arc<Event>| Concern::of(event) == Concern::Everybody;
+        let is_for_all = |event: &Arc<Event>| Concern::of(event) == Concern::All;
         let rights = missed || batch.iter().any(is_for_all);
         for subscriber in self.subscribers() {
             if rights || !subscriber.is_settled() {

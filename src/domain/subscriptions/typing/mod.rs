@@ -255,7 +255,7 @@ impl Typing {
     /// Applies a committed event. The author of a new message stops typing. After a change of
     /// permissions, entries and watchers are checked again.
     pub(super) fn notice(&self, event: &Event) {
-        if Concern::of(event) != Concern::Nobody {
+        if Concern::of(event) != Concern::None {
             self.rights.fetch_add(1, Ordering::AcqRel);
             self.changed.notify_one();
         }

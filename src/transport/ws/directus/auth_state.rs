@@ -33,7 +33,7 @@ enum Stage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fallback {
     /// A principal without access.
-    Nobody,
+    Denied,
     /// The public.
     Public,
 }
@@ -120,7 +120,7 @@ impl AuthState {
     pub fn refuse(&mut self) -> Transition {
         if self.is_waiting() {
             return Transition {
-                fallback: Fallback::Nobody,
+                fallback: Fallback::Denied,
                 reason: Reason::Handshake,
                 closes: true,
             };
@@ -142,7 +142,7 @@ impl AuthState {
                 let fallback = self.fallback();
                 self.stage = match fallback {
                     Fallback::Public => Stage::Unsigned,
-                    Fallback::Nobody => Stage::Expired { until: now + self.patience },
+                    Fallback::Denied => Stage::Expired { until: now + self.patience },
                 };
                 Transition { fallback, reason: Reason::Expired, closes: false }
             }
@@ -152,13 +152,13 @@ impl AuthState {
     fn fall(&mut self, reason: Reason) -> Transition {
         self.stage = Stage::Unsigned;
         let fallback = self.fallback();
-        Transition { fallback, reason, closes: fallback == Fallback::Nobody }
+        Transition { fallback, reason, closes: fallback == Fallback::Denied }
     }
 
     const fn fallback(&self) -> Fallback {
         match self.mode {
             WebSocketAuth::Public => Fallback::Public,
-            WebSocketAuth::Handshake | WebSocketAuth::Strict => Fallback::Nobody,
+            WebSocketAuth::Handshake | WebSocketAuth::Strict => Fallback::Denied,
         }
     }
 }
@@ -197,7 +197,7 @@ mod tests {
     fn a_failed_or_late_handshake_is_closed() {
         let now = Instant::now();
         let end =
-            Transition { fallback: Fallback::Nobody, reason: Reason::Handshake, closes: true };
+            Transition { fallback: Fallback::Denied, reason: Reason::Handshake, closes: true };
 
         assert_eq!(opened(WebSocketAuth::Handshake, now).refuse(), end);
         assert_eq!(opened(WebSocketAuth::Handshake, now).expire(now + PATIENCE), end);
@@ -217,8 +217,8 @@ mod tests {
         let now = Instant::now();
         for (mode, fallback, closes) in [
             (WebSocketAuth::Public, Fallback::Public, false),
-            (WebSocketAuth::Handshake, Fallback::Nobody, true),
-            (WebSocketAuth::Strict, Fallback::Nobody, true),
+            (WebSocketAuth::Handshake, Fallback::Denied, true),
+            (WebSocketAuth::Strict, Fallback::Denied, true),
         ] {
             let mut auth_state = signed_in(mode, now);
 
@@ -240,13 +240,13 @@ mod tests {
 
         assert_eq!(
             expired,
-            Transition { fallback: Fallback::Nobody, reason: Reason::Expired, closes: false }
+            Transition { fallback: Fallback::Denied, reason: Reason::Expired, closes: false }
         );
         assert_eq!(auth_state.due(false), Some(now + TTL + PATIENCE));
         assert_eq!(auth_state.due(true), None);
         assert_eq!(
             auth_state.expire(now + TTL + PATIENCE),
-            Transition { fallback: Fallback::Nobody, reason: Reason::TimedOut, closes: true }
+            Transition { fallback: Fallback::Denied, reason: Reason::TimedOut, closes: true }
         );
     }
 
@@ -281,8 +281,8 @@ mod tests {
         let now = Instant::now();
         for (mode, fallback) in [
             (WebSocketAuth::Public, Fallback::Public),
-            (WebSocketAuth::Handshake, Fallback::Nobody),
-            (WebSocketAuth::Strict, Fallback::Nobody),
+            (WebSocketAuth::Handshake, Fallback::Denied),
+            (WebSocketAuth::Strict, Fallback::Denied),
         ] {
             let mut auth_state = signed_in(mode, now);
 

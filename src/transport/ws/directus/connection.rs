@@ -123,7 +123,7 @@ impl Connection {
     /// Falls back to the public or to no access after a token expiry, see [`Peer::expire`].
     pub async fn expire(&self, fallback: Fallback) {
         let identity = match fallback {
-            Fallback::Nobody => nobody(),
+            Fallback::Denied => denied(),
             Fallback::Public => self.context.services.auth.public(self.origin.ip),
         };
         Box::pin(self.peer.expire(identity.clone())).await;
@@ -135,7 +135,7 @@ impl Connection {
     /// Falls back to the public or to no access.
     pub async fn fall_back(&self, fallback: Fallback) {
         match fallback {
-            Fallback::Nobody => Box::pin(self.peer.identify(nobody())).await,
+            Fallback::Denied => Box::pin(self.peer.identify(denied())).await,
             Fallback::Public => {
                 self.identify(self.context.services.auth.public(self.origin.ip)).await;
             }
@@ -295,8 +295,8 @@ fn can_be_subscribed(collection: &Collection) -> bool {
 
 /// Returns the identity of a connection that has to sign in first. It has no access.
 #[must_use]
-pub fn nobody() -> Identity {
-    Identity { actor: Arc::new(Actor::nobody()), basis: Credential::Nothing, expires: None }
+pub fn denied() -> Identity {
+    Identity { actor: Arc::new(Actor::denied()), basis: Credential::Nothing, expires: None }
 }
 
 /// Returns the response to a write. As in Directus, it is an error if the caller may not read the

@@ -37,7 +37,7 @@ use crate::transport::ws::directus::backlog::Next;
 use crate::transport::ws::directus::backlog::Refused;
 use crate::transport::ws::directus::connection::Connection;
 use crate::transport::ws::directus::connection::Granted;
-use crate::transport::ws::directus::connection::nobody;
+use crate::transport::ws::directus::connection::denied;
 pub use crate::transport::ws::directus::conversation::entry::Entry;
 use crate::transport::ws::directus::conversation::entry::auth_state;
 pub use crate::transport::ws::directus::conversation::entry::expiry;
@@ -71,7 +71,7 @@ pub fn converse(
     let auth_state = auth_state(&context, entry.identity.as_ref());
     let identity = match entry.identity {
         Some(identity) => identity,
-        None if auth_state.is_waiting() => nobody(),
+        None if auth_state.is_waiting() => denied(),
         None => context.services.auth.public(entry.origin.ip),
     };
     let peer = context.services.hub.join(Arc::clone(&outbox), identity);
