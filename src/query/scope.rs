@@ -122,12 +122,6 @@ impl Scope {
         relations
     }
 
-    /// Returns whether the scope includes every item.
-    #[must_use]
-    pub fn has_every_item(&self) -> bool {
-        self.full || self.rules.iter().any(|rule| rule.filter == Filter::everything())
-    }
-
     /// Returns the filter of the items for which the scope includes each of these fields, possibly
     /// by different rules; `None` if no rule includes one of them.
     #[must_use]

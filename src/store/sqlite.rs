@@ -166,9 +166,9 @@ impl Store {
         &self,
         flow: FlowKey,
         write: Write,
-        once: Option<IdempotencyKey>,
+        key: Option<IdempotencyKey>,
     ) -> Result<Outcome, StoreError> {
-        self.queue_up(Work::Write(write, once), flow).await
+        self.queue_up(Work::Write(write, key), flow).await
     }
 
     /// Returns the size limit of the write queue, in bytes.

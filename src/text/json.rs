@@ -1,10 +1,13 @@
 //! Checks of a JSON text before it is parsed: its nesting depth and the precision of its numbers.
+//! Also a search of the texts in a document.
 //!
 //! A parser that builds a tree recurses as deeply as the text nests, as does every later traversal
 //! of the tree. It stores numbers as 64-bit integers or floats, and would change any other number.
 //! Only brackets and numbers are examined here: the parser checks the syntax.
 
 use std::fmt;
+
+use serde_json::Value;
 
 use crate::text::number;
 
@@ -69,6 +72,17 @@ pub fn check(json: &[u8], depth_max: usize) -> Result<(), Unfit> {
         }
     }
     rounded.map_or(Ok(()), Err)
+}
+
+/// Returns whether some text value fits.
+#[must_use]
+pub fn any_text(json: &Value, fits: &impl Fn(&str) -> bool) -> bool {
+    match json {
+        Value::String(text) => fits(text),
+        Value::Array(parts) => parts.iter().any(|part| any_text(part, fits)),
+        Value::Object(parts) => parts.values().any(|part| any_text(part, fits)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
 }
 
 /// Returns the index after the closing quote of a string. `begin` is after the opening quote.

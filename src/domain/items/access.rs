@@ -81,7 +81,7 @@ impl Items {
                 None => return Ok(None),
             },
         };
-        let is_refused = !fits || self.is_guarded(actor, collection, action, &keys).await?;
+        let is_refused = !fits || self.is_protected(actor, collection, action, &keys).await?;
         if is_refused {
             return Ok(None);
         }
@@ -95,7 +95,7 @@ impl Items {
     }
 
     /// Returns whether a change is refused although the permissions allow it.
-    async fn is_guarded(
+    async fn is_protected(
         &self,
         actor: &Actor,
         collection: &'static Collection,

@@ -15,15 +15,11 @@ use crate::model::Record;
 use crate::model::Row;
 use crate::model::Value;
 use crate::model::actor::Profile;
+use crate::text::json::any_text;
 
 /// Returns whether a query uses fields of the caller as variables.
 pub(super) fn names_profile(query: &Json) -> bool {
-    match query {
-        Json::String(text) => text.contains("$CURRENT_") && text.contains('.'),
-        Json::Array(parts) => parts.iter().any(names_profile),
-        Json::Object(parts) => parts.values().any(names_profile),
-        Json::Null | Json::Bool(_) | Json::Number(_) => false,
-    }
+    any_text(query, &|text| text.contains("$CURRENT_") && text.contains('.'))
 }
 
 /// Returns the actor with the part of its profile that it may read.

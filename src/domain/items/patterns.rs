@@ -16,33 +16,24 @@ use crate::query::QueryError;
 /// The maximum number of cached compiled patterns.
 const KEPT_MAX: usize = 32;
 /// The maximum length of a short text in bytes. A pattern of linear time is matched against a short
-/// text immediately. Other matches wait for a lane; short texts have a separate one, so that they
+/// text immediately. Other matches wait for a permit; short texts have a separate one, so that they
 /// do not wait for long texts.
 const SHORT_MAX: usize = 1024;
-/// The time limit of a match, including the wait for its lane.
+/// The time limit of a match, including the wait for its permit.
 const TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Matches patterns against texts.
 pub struct Patterns {
     known: Cache<String, Pattern>,
-    short: Lane,
-    long: Lane,
-}
-
-/// A queue of matches that run one at a time, each on a background thread.
-struct Lane {
-    free: Arc<Semaphore>,
-}
-
-impl Default for Lane {
-    fn default() -> Self {
-        Self { free: Arc::new(Semaphore::new(1)) }
-    }
+    /// The permits for a match on a background thread: one at a time of short and of long texts.
+    short: Arc<Semaphore>,
+    long: Arc<Semaphore>,
 }
 
 impl Default for Patterns {
     fn default() -> Self {
-        Self { known: Cache::new(KEPT_MAX), short: Lane::default(), long: Lane::default() }
+        let permit = || Arc::new(Semaphore::new(1));
+        Self { known: Cache::new(KEPT_MAX), short: permit(), long: permit() }
     }
 }
 
@@ -60,15 +51,15 @@ impl Patterns {
         } else {
             let busy = || Error::TooBusy { retry_after: TIME_MAX };
             let end = time::Instant::now() + TIME_MAX;
-            let lane = if text.len() <= SHORT_MAX { &self.short } else { &self.long };
-            let turn = time::timeout_at(end, Arc::clone(&lane.free).acquire_owned())
+            let permits = if text.len() <= SHORT_MAX { &self.short } else { &self.long };
+            let permit = time::timeout_at(end, Arc::clone(permits).acquire_owned())
                 .await
                 .map_err(|_| busy())?
                 .expect("the semaphore is never closed");
             let text = text.to_owned();
             let trial = background::spawn(move || {
                 // The thread holds the permit, since it continues after the client is gone.
-                let _turn = turn;
+                let _permit = permit;
                 pattern.fits(&text)
             })
             .map_err(Error::NoThread)?;

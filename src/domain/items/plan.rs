@@ -32,7 +32,7 @@ impl Plan {
         self.select == other.select
             && searched.into_iter().all(|field| own.searches(field) || !others.searches(field))
             && self.projection.columns.len() == other.projection.columns.len()
-            && (own.has_every_item() || own.filter() == others.filter())
+            && (own.filter().is_everything() || own.filter() == others.filter())
     }
 
     /// Returns whether no other reader's plan for the same query could show more of the collection.

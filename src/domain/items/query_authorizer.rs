@@ -53,7 +53,8 @@ impl<'a> QueryAuthorizer<'a> {
         }
         let varies = self.scope.varies();
         let filter = if varies { visible(self.scope, &self.used).and(filter) } else { filter };
-        Ok(Select { filter, ..select.clone() })
+        let (search, sort) = (select.search.clone(), select.sort.clone());
+        Ok(Select { filter, search, sort, limit: select.limit, offset: select.offset })
     }
 
     /// Checks that the query may use a field of the level itself.

@@ -19,6 +19,7 @@ use crate::query::Rule;
 use crate::query::RuleFields;
 use crate::query::Scope;
 use crate::text;
+use crate::text::json::any_text;
 
 /// One row of `directus_permissions`.
 pub(super) struct Permission {
@@ -94,12 +95,7 @@ fn grant(
 /// Returns whether a value of the filter may be a variable. Variables begin with `$`, also in a
 /// filter that is written as a string.
 fn names_a_variable(filter: &Json) -> bool {
-    match filter {
-        Json::String(text) => text.contains('$'),
-        Json::Array(parts) => parts.iter().any(names_a_variable),
-        Json::Object(parts) => parts.values().any(names_a_variable),
-        Json::Null | Json::Bool(_) | Json::Number(_) => false,
-    }
+    any_text(filter, &|text| text.contains('$'))
 }
 
 impl Permission {

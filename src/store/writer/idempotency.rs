@@ -45,7 +45,7 @@ impl Idempotency {
         connection: &mut SqliteConnection,
         keys: impl Iterator<Item = &IdempotencyKey>,
     ) -> Result<Self, StoreError> {
-        let asked: Vec<Json> = keys.map(|once| json!([owner(once), once.key])).collect();
+        let asked: Vec<Json> = keys.map(|key| json!([owner(key), key.key])).collect();
         let mut done = HashMap::new();
         if !asked.is_empty() {
             let asked = Json::Array(asked).to_string();
@@ -62,27 +62,27 @@ impl Idempotency {
     }
 
     /// Returns the items that were created under a key, if it was used.
-    pub(super) fn find(&self, once: &IdempotencyKey) -> Result<Option<Vec<Key>>, StoreError> {
-        match self.done.get(&(owner(once), once.key.clone())) {
+    pub(super) fn find(&self, key: &IdempotencyKey) -> Result<Option<Vec<Key>>, StoreError> {
+        match self.done.get(&(owner(key), key.key.clone())) {
             None => Ok(None),
-            Some(line) if line.digest == once.digest => Ok(Some(line.items.clone())),
+            Some(line) if line.digest == key.digest => Ok(Some(line.items.clone())),
             Some(_) => Err(StoreError::KeyReused),
         }
     }
 
     /// Records the requested items that were created under a key. Skips a write without creates.
-    pub(super) fn note(&mut self, once: &IdempotencyKey, events: &[Arc<Event>]) {
+    pub(super) fn note(&mut self, key: &IdempotencyKey, events: &[Arc<Event>]) {
         let Some(first) = events.iter().find(|event| event.action == EventAction::Create) else {
             return;
         };
         let creations = events.iter().filter(|event| {
-            event.collection == once.collection && event.action == EventAction::Create
+            event.collection == key.collection && event.action == EventAction::Create
         });
         let created: Vec<Key> =
             creations.flat_map(|event| event.changes.iter().map(|change| change.key)).collect();
-        let items = once.roots.iter().filter_map(|place| created.get(*place).copied()).collect();
-        let line = Line { digest: once.digest.clone(), items, new: Some(first.seq) };
-        self.done.insert((owner(once), once.key.clone()), line);
+        let items = key.roots.iter().filter_map(|place| created.get(*place).copied()).collect();
+        let line = Line { digest: key.digest.clone(), items, new: Some(first.seq) };
+        self.done.insert((owner(key), key.key.clone()), line);
     }
 
     /// Saves the keys that this batch used.
@@ -103,6 +103,6 @@ impl Idempotency {
     }
 }
 
-fn owner(once: &IdempotencyKey) -> String {
-    once.owner.map(|owner| owner.to_string()).unwrap_or_default()
+fn owner(key: &IdempotencyKey) -> String {
+    key.owner.map(|owner| owner.to_string()).unwrap_or_default()
 }

@@ -80,7 +80,7 @@ impl Work {
 
     const fn once(&self) -> Option<&IdempotencyKey> {
         match self {
-            Self::Write(_, once) => once.as_ref(),
+            Self::Write(_, key) => key.as_ref(),
             Self::Maintenance(_) => None,
         }
     }
@@ -315,14 +315,14 @@ async fn do_one(
     work: &Work,
     mode: BatchMode,
 ) -> JobResult {
-    let (write, once) = match work {
-        Work::Write(write, once) => (write, once),
+    let (write, key) = match work {
+        Work::Write(write, key) => (write, key),
         Work::Maintenance(maintenance) => {
             batch.maintain(maintenance).await?;
             return Ok(Outcome::Committed(Vec::new()));
         }
     };
-    if let Some(items) = once.as_ref().map(|once| done.find(once)).transpose()?.flatten() {
+    if let Some(items) = key.as_ref().map(|key| done.find(key)).transpose()?.flatten() {
         return Ok(Outcome::Duplicate(items));
     }
     let begin = batch.events().len();
@@ -336,8 +336,8 @@ async fn do_one(
         Ran::Again => return Ok(Outcome::Partial(events, write.clone())),
         Ran::Left(ops) => Some(Write { ops, ..*write }),
     };
-    if let Some(once) = once {
-        done.note(once, &events);
+    if let Some(key) = key {
+        done.note(key, &events);
     }
     Ok(match rest {
         None => Outcome::Committed(events),
