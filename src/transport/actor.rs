@@ -99,7 +99,7 @@ pub fn require_trusted_page(context: &Context, request: &Request) -> Result<(), 
 
 /// Returns the address and the user agent of the client.
 #[must_use]
-pub fn origin(request: &Request, trust: &TrustProxy) -> ClientInfo {
+pub fn client_info(request: &Request, trust: &TrustProxy) -> ClientInfo {
     ClientInfo::new(address::of(request, trust), request.header(header::USER_AGENT))
 }
 

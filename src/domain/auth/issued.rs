@@ -154,7 +154,7 @@ impl Auth {
         providers::require_no_factor(&user)?;
         Ok(Identity {
             actor: Arc::new(self.permissions.actor(&user, None, from).await?),
-            basis: Credential::Issued(Arc::clone(&known.identifier)),
+            credential: Credential::Issued(Arc::clone(&known.identifier)),
             expires: Some(known.expires),
         })
     }

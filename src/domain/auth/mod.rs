@@ -63,7 +63,7 @@ pub struct Identity {
     /// The principal, with the permissions in force when it was resolved.
     pub actor: Arc<Actor>,
     /// The credential that it was authenticated with.
-    pub basis: Credential,
+    pub credential: Credential,
     /// When the credential expires; `None` for never.
     pub expires: Option<Timestamp>,
 }
@@ -239,6 +239,10 @@ impl Auth {
     /// Returns the identity of an unauthenticated request from this address.
     #[must_use]
     pub fn public(&self, from: Option<IpAddr>) -> Identity {
-        Identity { actor: self.permissions.public(from), basis: Credential::Nothing, expires: None }
+        Identity {
+            actor: self.permissions.public(from),
+            credential: Credential::Nothing,
+            expires: None,
+        }
     }
 }

@@ -72,7 +72,7 @@ impl Auth {
     /// Only when the store fails.
     pub async fn renew(&self, identity: &Identity) -> Result<Option<Identity>, Error> {
         let from = identity.actor.profile.address;
-        let user = match (&identity.basis, identity.actor.user) {
+        let user = match (&identity.credential, identity.actor.user) {
             (Credential::Nothing, _) => return Ok(Some(self.public(from))),
             (_, None) => return Ok(None),
             (Credential::Session(id), Some(user)) => {
@@ -90,15 +90,15 @@ impl Auth {
                 .filter(|user| self.issuer.as_ref().is_some_and(|by| by.knows(user, identifier))),
         };
         let Some(user) = user else { return Ok(None) };
-        let session = match identity.basis {
+        let session = match identity.credential {
             Credential::Session(id) => Some(id),
             Credential::Nothing | Credential::StaticToken(_) | Credential::Issued(_) => None,
         };
         let actor = self.permissions.actor(&user, session, from).await?;
         let actor =
             if actor == *identity.actor { Arc::clone(&identity.actor) } else { Arc::new(actor) };
-        let (basis, expires) = (identity.basis.clone(), identity.expires);
-        Ok(Some(Identity { actor, basis, expires }))
+        let (credential, expires) = (identity.credential.clone(), identity.expires);
+        Ok(Some(Identity { actor, credential, expires }))
     }
 
     async fn recognise_session(
@@ -116,7 +116,7 @@ impl Auth {
         let user = self.active_user(session.user).await?.ok_or(Error::InvalidCredentials)?;
         Ok(Identity {
             actor: Arc::new(self.permissions.actor(&user, Some(session.id), from).await?),
-            basis: Credential::Session(session.id),
+            credential: Credential::Session(session.id),
             expires: Some(claims.expires()),
         })
     }
@@ -133,7 +133,7 @@ impl Auth {
         let user = known.filter(|known| **known == user).unwrap_or_else(|| Arc::new(user));
         Ok(Identity {
             actor: Arc::new(self.permissions.actor(&user, None, from).await?),
-            basis: Credential::StaticToken(digest),
+            credential: Credential::StaticToken(digest),
             expires: None,
         })
     }

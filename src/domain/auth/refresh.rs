@@ -134,7 +134,7 @@ impl Auth {
     /// # Errors
     /// Only when the store fails.
     pub async fn end(&self, identity: &Identity) -> Result<(), Error> {
-        match identity.basis {
+        match identity.credential {
             Credential::Session(id) => self.end_session(id, identity.actor.user).await,
             Credential::Nothing | Credential::StaticToken(_) | Credential::Issued(_) => Ok(()),
         }

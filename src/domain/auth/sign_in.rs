@@ -56,10 +56,10 @@ impl Auth {
         &self,
         login: Login<'_>,
         mode: Mode,
-        origin: &ClientInfo,
+        client: &ClientInfo,
     ) -> Result<SignIn, Error> {
         let start = Instant::now();
-        let answer = self.check_and_begin(login, mode, origin).await;
+        let answer = self.check_and_begin(login, mode, client).await;
         if matches!(answer, Err(Error::InvalidCredentials | Error::InvalidOtp)) {
             time::sleep_until(start + self.config.login_stall).await;
         }
@@ -70,18 +70,18 @@ impl Auth {
         &self,
         login: Login<'_>,
         mode: Mode,
-        origin: &ClientInfo,
+        client: &ClientInfo,
     ) -> Result<SignIn, Error> {
         if self.providers.disable_default() {
             return Err(Error::InvalidProvider);
         }
         let Login { email, password, otp } = login;
         if otp.is_some() {
-            self.throttle.look(ThrottledAction::Factor, email, origin.ip)?;
+            self.throttle.look(ThrottledAction::Factor, email, client.ip)?;
         }
-        let attempt = self.throttle.begin(ThrottledAction::Password, email, origin.ip)?;
+        let attempt = self.throttle.begin(ThrottledAction::Password, email, client.ip)?;
         let answer = match self.check_password(email, password).await {
-            Ok(user) => self.check_factor_and_begin(&user, password, otp, mode, origin).await,
+            Ok(user) => self.check_factor_and_begin(&user, password, otp, mode, client).await,
             Err(error) => Err(error),
         };
         // A code is requested only after the right password: `InvalidOtp` is no wrong guess.
@@ -108,13 +108,13 @@ impl Auth {
         password: &str,
         otp: Option<&str>,
         mode: Mode,
-        origin: &ClientInfo,
+        client: &ClientInfo,
     ) -> Result<SignIn, Error> {
         let (id, hash) = account(user).ok_or(Error::InvalidCredentials)?;
         let given = otp.filter(|otp| !otp.trim().is_empty());
         let Some(otp) = given.filter(|_| has_factor(user)) else {
             let factor = self.second_factor(user, id, None).await?;
-            let begun = self.renew_and_begin(user, id, hash, password, factor, mode, origin).await;
+            let begun = self.renew_and_begin(user, id, hash, password, factor, mode, client).await;
             return begun.map_err(|error| match error {
                 // The account changed while its password was being checked.
                 Error::Forbidden(_) => Error::InvalidCredentials,
@@ -122,10 +122,10 @@ impl Auth {
             });
         };
         let attempt =
-            self.throttle.begin(ThrottledAction::Factor, &throttle::name(user), origin.ip)?;
+            self.throttle.begin(ThrottledAction::Factor, &throttle::name(user), client.ip)?;
         let begun = match self.second_factor(user, id, Some(otp)).await {
             Ok(factor) => {
-                self.renew_and_begin(user, id, hash, password, factor, mode, origin).await
+                self.renew_and_begin(user, id, hash, password, factor, mode, client).await
             }
             Err(error) => Err(error),
         };
@@ -150,10 +150,10 @@ impl Auth {
         password: &str,
         factor: Vec<Mutation>,
         mode: Mode,
-        origin: &ClientInfo,
+        client: &ClientInfo,
     ) -> Result<SignIn, Error> {
         let renewed = self.renewed_hash(password, hash).await;
-        self.begin(user, id, hash, renewed, factor, mode, origin).await
+        self.begin(user, id, hash, renewed, factor, mode, client).await
     }
 
     /// Returns a new hash if the stored one was made with other parameters. If none can be computed
@@ -180,12 +180,12 @@ impl Auth {
         renewed_hash: Option<String>,
         factor: Vec<Mutation>,
         mode: Mode,
-        origin: &ClientInfo,
+        client: &ClientInfo,
     ) -> Result<SignIn, Error> {
         let now = self.clock.now();
         let mut ops = vec![note_access(user, id, hash, renewed_hash, now)];
         ops.extend(factor);
-        self.begin_session(user, id, ops, now, mode, origin).await
+        self.begin_session(user, id, ops, now, mode, client).await
     }
 
     /// Begins a session of an account in one transaction with `ops`; fails if one is refused.
@@ -196,9 +196,9 @@ impl Auth {
         mut ops: Vec<Mutation>,
         now: Timestamp,
         mode: Mode,
-        origin: &ClientInfo,
+        client: &ClientInfo,
     ) -> Result<SignIn, Error> {
-        let session = Session::begin(id, mode, origin.clone(), now, self.lifetime(mode));
+        let session = Session::begin(id, mode, client.clone(), now, self.lifetime(mode));
         // One below the maximum, to leave room for the new session.
         let stay = self.config.sessions_per_user_max.saturating_sub(1);
         let surplus = self.store.read_stale_sessions(id, now, stay).await?;
@@ -207,7 +207,7 @@ impl Auth {
         }
         ops.push(session.create());
         self.changes.commit(Write { actor: Some(id), at: now, ops }).await?;
-        self.issue(user, &session, now, origin.ip).await
+        self.issue(user, &session, now, client.ip).await
     }
 
     /// Issues the newest tokens of a session. A session token is the same each time unless the
@@ -246,7 +246,7 @@ impl Auth {
             expires_in: access_token::whole_seconds(lifetime),
             identity: Identity {
                 actor,
-                basis: Credential::Session(session.id),
+                credential: Credential::Session(session.id),
                 expires: Some(claims.expires()),
             },
         })

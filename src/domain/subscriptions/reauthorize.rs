@@ -45,7 +45,7 @@ impl Hub {
             if *event.collection == USERS {
                 named(identity.actor.user)
             } else if *event.collection == SESSIONS && event.action == EventAction::Delete {
-                matches!(identity.basis, Credential::Session(session) if named(Some(session)))
+                matches!(identity.credential, Credential::Session(session) if named(Some(session)))
             } else {
                 match &concern {
                     Concern::None => false,
@@ -106,7 +106,7 @@ impl Hub {
             // An identity that cannot be confirmed does not hold.
             let actor = Arc::new(Actor::denied());
             *connection.identity.lock() =
-                Identity { actor, basis: Credential::Nothing, expires: None };
+                Identity { actor, credential: Credential::Nothing, expires: None };
             let subscriptions = connection.subscriptions.lock().clone();
             for subscription in subscriptions {
                 subscription.prepare_to_leave(self.delivered(), Leaving::SignedOut);

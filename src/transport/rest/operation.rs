@@ -225,7 +225,7 @@ impl RequestContext {
     /// Returns the client's address and user agent.
     #[must_use]
     pub fn origin(&self) -> ClientInfo {
-        actor::origin(&self.request, &self.context.config.server.trust_proxy)
+        actor::client_info(&self.request, &self.context.config.server.trust_proxy)
     }
 
     /// Returns the caller.

@@ -78,13 +78,13 @@ impl Websocket {
         }
         // The first check, so that clients that reconnect every second are rejected cheaply.
         let place = context.take_place().map_err(|full| no_place(&full))?;
-        let origin = actor::origin(request, &context.trust_proxy);
-        let of_address = context.take_place_of(origin.ip).map_err(|_| too_many())?;
+        let client = actor::client_info(request, &context.trust_proxy);
+        let of_address = context.take_place_of(client.ip).map_err(|_| too_many())?;
         context.admit().await.map_err(|busy| error::respond(&busy))?;
-        let identity = self.recognise(request, origin.ip).await?;
+        let identity = self.recognise(request, client.ip).await?;
         let page = request.header(header::ORIGIN).map(str::to_owned);
         // Boxed: the future of an open connection would keep room for it.
-        let entry = Box::new(Entry { identity, origin, page });
+        let entry = Box::new(Entry { identity, client, page });
         let wire = request.data::<WriteHalf>().cloned();
         let upgraded = request.take_upgrade().map_err(|_| bare(StatusCode::BAD_REQUEST))?;
 

@@ -41,14 +41,14 @@ impl Auth {
         config: &ProviderConfig,
         profile: &Profile,
         mode: Mode,
-        origin: &ClientInfo,
+        client: &ClientInfo,
     ) -> Result<SignIn, Error> {
         let ProviderConfig { name, keys, admission, .. } = config;
         let identifier = identifier(keys, profile).ok_or(Error::InvalidCredentials)?;
         let mut user = self.store.find_user_by_identity(name, &identifier).await?;
         if user.is_none() {
             let row = newcomer(name, &identifier, keys, admission, profile)?;
-            match self.settle(row, mode, origin).await {
+            match self.settle(row, mode, client).await {
                 // A concurrent sign-in of the same person created the account first.
                 Err(Error::RecordNotUnique { field: "external_identifier", .. }) => {}
                 done => return done,
@@ -56,7 +56,7 @@ impl Auth {
             user = self.store.find_user_by_identity(name, &identifier).await?;
         }
         let user = user.ok_or(Error::InvalidCredentials)?;
-        self.resume(config, &user, profile, mode, origin).await
+        self.resume(config, &user, profile, mode, client).await
     }
 
     /// Creates an account without a session. Returns its row.
@@ -78,13 +78,13 @@ impl Auth {
     }
 
     /// Creates an account and its first session in one transaction.
-    async fn settle(&self, row: Row, mode: Mode, origin: &ClientInfo) -> Result<SignIn, Error> {
+    async fn settle(&self, row: Row, mode: Mode, client: &ClientInfo) -> Result<SignIn, Error> {
         let now = self.clock.now();
         let row = row.with("last_access", Value::Timestamp(now));
         let id = row.value("id").as_uuid().ok_or(Error::InvalidCredentials)?;
         let provider = row.value("provider").as_text().unwrap_or_default().to_owned();
         let ops = vec![Mutation::Create { collection: &USERS, rows: vec![row.clone()] }];
-        let begun = self.begin_session(&row, id, ops, now, mode, origin).await;
+        let begun = self.begin_session(&row, id, ops, now, mode, client).await;
         let begun = begun.map_err(|error| made_by(&provider, error))?;
         tell(&provider, &row);
         Ok(begun)
@@ -97,7 +97,7 @@ impl Auth {
         user: &Row,
         profile: &Profile,
         mode: Mode,
-        origin: &ClientInfo,
+        client: &ClientInfo,
     ) -> Result<SignIn, Error> {
         let id = user.value("id").as_uuid().filter(|_| is_active(user));
         let id = id.ok_or(Error::InvalidCredentials)?;
@@ -110,7 +110,7 @@ impl Auth {
                 row = row.with(field.name, value.clone());
             }
             let ops = vec![note_arrival(user, id, set, now)];
-            self.begin_session(&row, id, ops, now, mode, origin).await
+            self.begin_session(&row, id, ops, now, mode, client).await
         };
         let begun = match attempt(followed.clone()).await {
             Err(Error::RecordNotUnique { field: "email", .. }) => {

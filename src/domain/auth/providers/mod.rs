@@ -208,7 +208,7 @@ impl Auth {
         &self,
         name: &str,
         callback: Callback<'_>,
-        origin: &ClientInfo,
+        client: &ClientInfo,
     ) -> Result<CallbackResult, Error> {
         let (offered, desk) = self.providers.find(name).ok_or(Error::InvalidProvider)?;
         let config = &offered.config;
@@ -228,7 +228,7 @@ impl Auth {
             (Some(_), ProviderMode::Session) => Mode::Session,
             (Some(_), ProviderMode::Cookie) => Mode::Cookie,
         };
-        let outcome = self.let_in(offered, desk, &ticket, callback, mode, origin).await;
+        let outcome = self.let_in(offered, desk, &ticket, callback, mode, client).await;
         Ok(CallbackResult { redirect, mode, outcome })
     }
 
@@ -239,7 +239,7 @@ impl Auth {
         ticket: &Ticket,
         callback: Callback<'_>,
         mode: Mode,
-        origin: &ClientInfo,
+        client: &ClientInfo,
     ) -> Result<SignIn, Error> {
         let expected = ticket.pending.state.as_bytes();
         let state = callback.state.unwrap_or_default().as_bytes();
@@ -258,7 +258,7 @@ impl Auth {
         };
         let profile = provider.finish(code, callback.issuer, &ticket.pending).await;
         let profile = profile.map_err(|error| refused(config, error))?;
-        self.enter(config, &profile, mode, origin).await
+        self.enter(config, &profile, mode, client).await
     }
 }
 

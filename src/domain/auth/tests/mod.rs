@@ -157,7 +157,7 @@ async fn an_access_token_authenticates_until_it_expires() {
     assert_eq!(signed_in.expires_in, Duration::from_mins(15));
     let identity = world.auth.recognise(&signed_in.access_token, None).await.unwrap();
     assert_eq!(identity.actor.user, Some(world.user));
-    assert_eq!(identity.basis, signed_in.identity.basis);
+    assert_eq!(identity.credential, signed_in.identity.credential);
     assert_eq!(identity.expires, signed_in.identity.expires);
     assert_eq!(identity.expires, Some(Timestamp::from_millis(1_795_303_907_000)));
     world.pass(900);
@@ -300,9 +300,9 @@ async fn a_concurrent_password_change_aborts_the_sign_in() {
     let checked = user.value("password").as_text().unwrap();
     world.set("password", Value::text("a newer hash")).await;
 
-    let origin = ClientInfo::default();
+    let client = ClientInfo::default();
     let begun =
-        world.auth.begin(&user, world.user, checked, None, vec![], Mode::Json, &origin).await;
+        world.auth.begin(&user, world.user, checked, None, vec![], Mode::Json, &client).await;
 
     assert!(matches!(begun, Err(Error::Forbidden(_))), "{begun:?}");
     assert_eq!(world.sessions().await, 0);

@@ -45,7 +45,7 @@ pub struct Connection {
     /// The handle of the connection in the hub.
     pub peer: Peer,
     /// Address and user agent of the client.
-    pub origin: ClientInfo,
+    pub client: ClientInfo,
     /// Budget of responses that the client has not read yet.
     pub budget: ByteBudget,
     /// The subscription to typing notifications, if there is one.
@@ -66,7 +66,7 @@ pub struct Granted {
 impl Connection {
     /// Returns the owner that is charged for the memory of messages.
     pub fn owner(&self) -> Owner {
-        Owner::of_either(self.peer.actor().user, self.origin.ip)
+        Owner::of_either(self.peer.actor().user, self.client.ip)
     }
 
     /// Returns an empty reservation, for a message or its parsed content.
@@ -86,15 +86,15 @@ impl Connection {
         let auth = &self.context.services.auth;
         let signed_in = match credentials {
             Credentials::AccessToken(token) => {
-                let identity = auth.recognise(&token, self.origin.ip).await?;
+                let identity = auth.recognise(&token, self.client.ip).await?;
                 return Ok(Granted { identity, refresh_token: None, owns_session: false });
             }
             Credentials::RefreshToken(token) => {
-                auth.refresh(&token, Mode::Json, &self.origin).await?
+                auth.refresh(&token, Mode::Json, &self.client).await?
             }
             Credentials::Password { email, password, otp } => {
                 let login = Login { email: &email, password: &password, otp: otp.as_deref() };
-                auth.login(login, Mode::Json, &self.origin).await?
+                auth.login(login, Mode::Json, &self.client).await?
             }
         };
         Ok(Granted {
@@ -124,7 +124,7 @@ impl Connection {
     pub async fn expire(&self, fallback: Fallback) {
         let identity = match fallback {
             Fallback::Denied => denied(),
-            Fallback::Public => self.context.services.auth.public(self.origin.ip),
+            Fallback::Public => self.context.services.auth.public(self.client.ip),
         };
         Box::pin(self.peer.expire(identity.clone())).await;
         if fallback == Fallback::Public {
@@ -137,7 +137,7 @@ impl Connection {
         match fallback {
             Fallback::Denied => Box::pin(self.peer.identify(denied())).await,
             Fallback::Public => {
-                self.identify(self.context.services.auth.public(self.origin.ip)).await;
+                self.identify(self.context.services.auth.public(self.client.ip)).await;
             }
         }
     }
@@ -296,7 +296,7 @@ fn can_be_subscribed(collection: &Collection) -> bool {
 /// Returns the identity of a connection that has to sign in first. It has no access.
 #[must_use]
 pub fn denied() -> Identity {
-    Identity { actor: Arc::new(Actor::denied()), basis: Credential::Nothing, expires: None }
+    Identity { actor: Arc::new(Actor::denied()), credential: Credential::Nothing, expires: None }
 }
 
 /// Returns the response to a write. As in Directus, it is an error if the caller may not read the

@@ -49,11 +49,11 @@ pub fn converse(
     // Outside the future: otherwise each idle connection would keep memory for its start.
     let entry = *entry;
     let outbox = Arc::clone(socket.outbox());
-    let from = entry.origin.ip;
+    let from = entry.client.ip;
     let identity = entry.identity.unwrap_or_else(|| context.services.auth.public(from));
     let expires = expiry(&identity, &context.services.clock);
     let peer = context.services.hub.join(Arc::clone(&outbox), identity);
-    let page = peer.page(&entry.origin, entry.page.as_deref());
+    let page = peer.page(&entry.client, entry.page.as_deref());
     async move {
         let now = Instant::now();
         let mut conversation = Conversation {

@@ -14,7 +14,7 @@ pub struct Entry {
     /// The identity of the credentials in the upgrade, `None` without credentials.
     pub identity: Option<Identity>,
     /// Address and user agent of the client.
-    pub origin: ClientInfo,
+    pub client: ClientInfo,
     /// The `Origin` header of the page, as sent by browsers.
     pub page: Option<String>,
 }

@@ -72,12 +72,12 @@ pub fn converse(
     let identity = match entry.identity {
         Some(identity) => identity,
         None if auth_state.is_waiting() => denied(),
-        None => context.services.auth.public(entry.origin.ip),
+        None => context.services.auth.public(entry.client.ip),
     };
     let peer = context.services.hub.join(Arc::clone(&outbox), identity);
     let budget = context.services.hub.budget(context.config.outbox_bytes_max / ANSWERS_SHARE);
     let typing = Mutex::default();
-    let connection = Connection { context, peer, origin: entry.origin, budget, typing };
+    let connection = Connection { context, peer, client: entry.client, budget, typing };
     async move {
         let mut conversation = Conversation::new(&connection, &outbox, auth_state);
         conversation.run(&mut socket).await;
@@ -340,8 +340,8 @@ impl<'a> Conversation<'a> {
     /// # Errors
     /// The remaining wait, if the frame came too early.
     fn keep_pace(&mut self, changes: usize) -> Result<(), Duration> {
-        let Connection { context, peer, origin, .. } = self.connection;
-        let (who, now) = (Who::of(peer.actor().user, origin.ip), Instant::now());
+        let Connection { context, peer, client, .. } = self.connection;
+        let (who, now) = (Who::of(peer.actor().user, client.ip), Instant::now());
         self.pace.take(context, who, now)?;
         if changes > 1 {
             let wait = self.pace.spend(context, who, changes - 1, now);
