@@ -1,9 +1,9 @@
 //! The cost of evaluating a filter on a row in memory, as a relative number.
 
 use crate::query::Filter;
-use crate::query::Place;
 use crate::query::Relations;
 use crate::query::Test;
+use crate::query::TextPosition;
 
 /// The cost of a substring test, which scans the whole text, where other tests do one comparison.
 const ANYWHERE: usize = 16;
@@ -27,7 +27,7 @@ impl Test {
     fn cost(&self) -> usize {
         match self {
             Self::In(values) | Self::Nin(values) => values.len(),
-            Self::Text { place: Place::Anywhere, .. } => ANYWHERE,
+            Self::Text { position: TextPosition::Anywhere, .. } => ANYWHERE,
             _ => 1,
         }
     }
@@ -51,10 +51,10 @@ mod tests {
     #[test]
     fn filter_cost_grows_with_the_work_of_its_tests() {
         let number = |test| Filter::Field(MESSAGES.key(), test);
-        let text = |place| {
+        let text = |position| {
             let (text, ignore_case, negated) = ("x".to_owned(), true, false);
             let content = MESSAGES.require("content");
-            Filter::Field(content, Test::Text { place, text, ignore_case, negated })
+            Filter::Field(content, Test::Text { position, text, ignore_case, negated })
         };
         let values = vec![Value::Integer(1); 5];
         let behind = Box::new(Filter::Field(USERS.require("first_name"), Test::Nnull));
@@ -62,9 +62,9 @@ mod tests {
         assert_eq!(Filter::everything().cost(), 0);
         assert_eq!(number(Test::Null).cost(), 1);
         assert_eq!(number(Test::In(values)).cost(), 5);
-        assert_eq!(text(Place::Start).cost(), 1);
-        assert_eq!(text(Place::Anywhere).cost(), ANYWHERE);
-        let both = Filter::Or(vec![number(Test::Null), text(Place::Anywhere)]);
+        assert_eq!(text(TextPosition::Start).cost(), 1);
+        assert_eq!(text(TextPosition::Anywhere).cost(), ANYWHERE);
+        let both = Filter::Or(vec![number(Test::Null), text(TextPosition::Anywhere)]);
         assert_eq!(both.cost(), 1 + ANYWHERE);
         let related = Filter::Related(MESSAGES.require("user_created"), behind);
         assert_eq!(related.cost(), 2);

@@ -64,7 +64,7 @@ pub enum Test {
     /// `_contains`, `_starts_with`, `_ends_with` and their variants.
     Text {
         /// The position of the text.
-        place: Place,
+        position: TextPosition,
         /// The text; never empty.
         text: String,
         /// Whether texts are compared after folding, which ignores case and normal form.
@@ -76,7 +76,7 @@ pub enum Test {
 
 /// The position of the text in a text test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Place {
+pub enum TextPosition {
     /// At the start.
     Start,
     /// At the end.
@@ -209,8 +209,8 @@ impl Test {
             Self::Neq(value) => Self::Neq(fold(value)),
             Self::In(values) => Self::In(all(values)),
             Self::Nin(values) => Self::Nin(all(values)),
-            Self::Text { place, text, negated, .. } => {
-                Self::Text { place, text, ignore_case: true, negated }
+            Self::Text { position, text, negated, .. } => {
+                Self::Text { position, text, ignore_case: true, negated }
             }
             other => other,
         }

@@ -9,9 +9,9 @@ use crate::model::Record;
 use crate::model::Related;
 use crate::model::Value;
 use crate::query::Filter;
-use crate::query::Place;
 use crate::query::Term;
 use crate::query::Test;
+use crate::query::TextPosition;
 use crate::text::fold;
 
 impl Filter {
@@ -72,9 +72,9 @@ impl Test {
             Self::Nnull => true,
             Self::Empty => value.as_text() == Some(""),
             Self::Nempty => value.as_text() != Some(""),
-            Self::Text { place, text, ignore_case, negated } => value
+            Self::Text { position, text, ignore_case, negated } => value
                 .as_text()
-                .is_some_and(|found| has(found, *place, text, *ignore_case) != *negated),
+                .is_some_and(|found| has(found, *position, text, *ignore_case) != *negated),
         }
     }
 }
@@ -88,14 +88,14 @@ fn compare(value: &Value, other: &Value) -> Option<Ordering> {
     }
 }
 
-fn has(found: &str, place: Place, text: &str, ignore_case: bool) -> bool {
+fn has(found: &str, position: TextPosition, text: &str, ignore_case: bool) -> bool {
     if ignore_case {
-        return has(&fold(found), place, &fold(text), false);
+        return has(&fold(found), position, &fold(text), false);
     }
-    match place {
-        Place::Start => found.starts_with(text),
-        Place::End => found.ends_with(text),
-        Place::Anywhere => found.contains(text),
+    match position {
+        TextPosition::Start => found.starts_with(text),
+        TextPosition::End => found.ends_with(text),
+        TextPosition::Anywhere => found.contains(text),
     }
 }
 
@@ -116,8 +116,8 @@ mod tests {
         Value::Timestamp(Timestamp::from_millis(millis))
     }
 
-    fn text(place: Place, text: &str, ignore_case: bool, negated: bool) -> Test {
-        Test::Text { place, text: text.to_owned(), ignore_case, negated }
+    fn text(position: TextPosition, text: &str, ignore_case: bool, negated: bool) -> Test {
+        Test::Text { position, text: text.to_owned(), ignore_case, negated }
     }
 
     #[test]
@@ -173,9 +173,9 @@ mod tests {
             Test::Nbetween(one(), one()),
             Test::Nnull,
             Test::Nempty,
-            text(Place::Anywhere, "a", false, false),
-            text(Place::Anywhere, "a", false, true),
-            text(Place::Start, "a", true, true),
+            text(TextPosition::Anywhere, "a", false, false),
+            text(TextPosition::Anywhere, "a", false, true),
+            text(TextPosition::Start, "a", true, true),
         ] {
             assert!(!test.fits(&Value::Null), "{test:?}");
         }
@@ -215,41 +215,49 @@ mod tests {
     #[test]
     fn texts_are_matched_by_place_and_case() {
         let cases = [
-            (Place::Anywhere, "Äpfel und Birnen", "und", true, true),
-            (Place::Anywhere, "Äpfel und Birnen", "UND", false, true),
-            (Place::Anywhere, "Äpfel und Birnen", "äpfel", false, true),
-            (Place::Anywhere, "Äpfel", "ÄPFEL", false, true),
-            (Place::Anywhere, "Привет, Мир", "МИР", false, true),
-            (Place::Anywhere, "caf\u{e9}s", "CAFE\u{301}", false, true),
-            (Place::Anywhere, "\u{212a}elvin", "kel", false, true),
-            (Place::Anywhere, "İstanbul", "istanbul", false, false),
-            (Place::Anywhere, "abc", "abcd", false, false),
-            (Place::Anywhere, "100%", "0%", true, true),
-            (Place::Anywhere, "abc", "%", false, false),
-            (Place::Anywhere, "abc", "a_c", false, false),
-            (Place::Anywhere, "it's", "'", true, true),
-            (Place::Start, "north", "no", true, true),
-            (Place::Start, "north", "NO", false, true),
-            (Place::Start, "north", "or", false, false),
-            (Place::Start, "no", "north", false, false),
-            (Place::Start, "é", "\u{65}", false, false),
-            (Place::Start, "🎉🎉", "🎉", true, true),
-            (Place::End, "north", "th", true, true),
-            (Place::End, "north", "TH", false, true),
-            (Place::End, "north", "no", false, false),
-            (Place::End, "th", "north", false, false),
-            (Place::End, "grüß", "ß", true, true),
-            (Place::End, "groß", "SS", false, true),
-            (Place::End, "ΑΘΗΝΑΣ", "νας", false, true),
-            (Place::End, "ä", "\u{308}", false, false),
-            (Place::End, "a\u{308}", "\u{308}", true, false),
+            (TextPosition::Anywhere, "Äpfel und Birnen", "und", true, true),
+            (TextPosition::Anywhere, "Äpfel und Birnen", "UND", false, true),
+            (TextPosition::Anywhere, "Äpfel und Birnen", "äpfel", false, true),
+            (TextPosition::Anywhere, "Äpfel", "ÄPFEL", false, true),
+            (TextPosition::Anywhere, "Привет, Мир", "МИР", false, true),
+            (TextPosition::Anywhere, "caf\u{e9}s", "CAFE\u{301}", false, true),
+            (TextPosition::Anywhere, "\u{212a}elvin", "kel", false, true),
+            (TextPosition::Anywhere, "İstanbul", "istanbul", false, false),
+            (TextPosition::Anywhere, "abc", "abcd", false, false),
+            (TextPosition::Anywhere, "100%", "0%", true, true),
+            (TextPosition::Anywhere, "abc", "%", false, false),
+            (TextPosition::Anywhere, "abc", "a_c", false, false),
+            (TextPosition::Anywhere, "it's", "'", true, true),
+            (TextPosition::Start, "north", "no", true, true),
+            (TextPosition::Start, "north", "NO", false, true),
+            (TextPosition::Start, "north", "or", false, false),
+            (TextPosition::Start, "no", "north", false, false),
+            (TextPosition::Start, "é", "\u{65}", false, false),
+            (TextPosition::Start, "🎉🎉", "🎉", true, true),
+            (TextPosition::End, "north", "th", true, true),
+            (TextPosition::End, "north", "TH", false, true),
+            (TextPosition::End, "north", "no", false, false),
+            (TextPosition::End, "th", "north", false, false),
+            (TextPosition::End, "grüß", "ß", true, true),
+            (TextPosition::End, "groß", "SS", false, true),
+            (TextPosition::End, "ΑΘΗΝΑΣ", "νας", false, true),
+            (TextPosition::End, "ä", "\u{308}", false, false),
+            (TextPosition::End, "a\u{308}", "\u{308}", true, false),
         ];
-        for (place, found, part, exactly, ignoring_case) in cases {
+        for (position, found, part, exactly, ignoring_case) in cases {
             let value = Value::text(found);
             for (ignore_case, expected) in [(false, exactly), (true, ignoring_case)] {
-                let case = format!("{place:?} {found} {part} {ignore_case}");
-                assert_eq!(text(place, part, ignore_case, false).fits(&value), expected, "{case}");
-                assert_eq!(text(place, part, ignore_case, true).fits(&value), !expected, "{case}");
+                let case = format!("{position:?} {found} {part} {ignore_case}");
+                assert_eq!(
+                    text(position, part, ignore_case, false).fits(&value),
+                    expected,
+                    "{case}"
+                );
+                assert_eq!(
+                    text(position, part, ignore_case, true).fits(&value),
+                    !expected,
+                    "{case}"
+                );
             }
         }
     }

@@ -5,7 +5,6 @@
 //! JSON (`transport`) nor SQL (`store::compile`).
 
 pub mod aggregation;
-pub mod anchors;
 pub mod cost;
 pub mod date;
 pub mod date_part;
@@ -14,6 +13,7 @@ pub mod environment;
 pub mod error;
 pub mod fields;
 pub mod filter;
+pub mod index_keys;
 pub mod matches;
 pub mod order;
 pub mod parse;
@@ -29,7 +29,6 @@ pub use aggregation::Operation;
 pub use aggregation::Total;
 pub use aggregation::TotalsKey;
 pub use aggregation::TotalsSort;
-pub use anchors::Anchor;
 pub use date_part::DatePart;
 pub use environment::Environment;
 pub use error::QueryError;
@@ -37,8 +36,9 @@ pub use fields::Expansion;
 pub use fields::Fields;
 pub use fields::Selection;
 pub use filter::Filter;
-pub use filter::Place;
 pub use filter::Test;
+pub use filter::TextPosition;
+pub use index_keys::IndexKey;
 pub use parse::Query;
 pub use parse::operators;
 pub use relations::Relations;

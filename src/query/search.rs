@@ -8,8 +8,8 @@ use crate::model::Field;
 use crate::model::Kind;
 use crate::model::Value;
 use crate::query::Filter;
-use crate::query::Place;
 use crate::query::Test;
+use crate::query::TextPosition;
 
 /// Returns the filter that matches a row if one of these fields contains the word, ignoring case,
 /// or equals the number or key that the word represents.
@@ -17,7 +17,7 @@ use crate::query::Test;
 pub fn filter(word: &str, fields: impl IntoIterator<Item = &'static Field>) -> Filter {
     let test = |field: &'static Field| match field.kind {
         Kind::Text => Some(Test::Text {
-            place: Place::Anywhere,
+            position: TextPosition::Anywhere,
             text: word.to_owned(),
             ignore_case: true,
             negated: false,

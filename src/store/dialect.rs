@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 
 use crate::model::Collection;
 use crate::query::DatePart;
-use crate::query::Place;
+use crate::query::TextPosition;
 use crate::store::StoreError;
 use crate::text::fold;
 
@@ -35,19 +35,21 @@ pub(super) fn add_functions() -> Result<(), StoreError> {
     Ok(register::<Fold>()?)
 }
 
-/// Returns the expression that is true if `column` contains `text` at this place. Texts are
+/// Returns the expression that is true if `column` contains `text` at this position. Texts are
 /// compared by bytes or, with `ignore_case`, by folds; `%` and `_` are ordinary characters.
-pub(super) fn holds(column: Expr, place: Place, text: &str, ignore_case: bool) -> Expr {
+pub(super) fn holds(column: Expr, position: TextPosition, text: &str, ignore_case: bool) -> Expr {
     let (column, text) = if ignore_case {
         (Func::cust("fold").arg(column).into(), fold(text).into_owned())
     } else {
         (column, text.to_owned())
     };
     let length = i64::try_from(text.chars().count()).unwrap_or(i64::MAX);
-    match place {
-        Place::Anywhere => Expr::from(Func::cust("instr").arg(column).arg(text)).gt(0),
-        Place::Start => Expr::from(Func::cust("substr").arg(column).arg(1).arg(length)).eq(text),
-        Place::End => Expr::from(Func::cust("substr").arg(column).arg(-length)).eq(text),
+    match position {
+        TextPosition::Anywhere => Expr::from(Func::cust("instr").arg(column).arg(text)).gt(0),
+        TextPosition::Start => {
+            Expr::from(Func::cust("substr").arg(column).arg(1).arg(length)).eq(text)
+        }
+        TextPosition::End => Expr::from(Func::cust("substr").arg(column).arg(-length)).eq(text),
     }
 }
 

@@ -46,12 +46,12 @@ impl fmt::Display for Unfit {
 /// # Errors
 /// [`Unfit`]. Excessive depth takes precedence over numbers.
 pub fn check(json: &[u8], depth_max: usize) -> Result<(), Unfit> {
-    let (mut depth, mut place) = (0_usize, 0);
+    let (mut depth, mut index) = (0_usize, 0);
     let mut rounded = None;
-    while let Some(byte) = json.get(place) {
-        place += 1;
+    while let Some(byte) = json.get(index) {
+        index += 1;
         match byte {
-            b'"' => place = behind_text(json, place),
+            b'"' => index = behind_text(json, index),
             b'[' | b'{' => {
                 depth += 1;
                 if depth > depth_max {
@@ -60,13 +60,13 @@ pub fn check(json: &[u8], depth_max: usize) -> Result<(), Unfit> {
             }
             b']' | b'}' => depth = depth.saturating_sub(1),
             b'-' | b'0'..=b'9' => {
-                let rest = &json[place - 1..];
+                let rest = &json[index - 1..];
                 let length = rest.iter().take_while(|byte| is_of_number(**byte)).count();
                 let number = str::from_utf8(&rest[..length]).unwrap_or_default();
                 if rounded.is_none() && !number::is_kept(number) {
                     rounded = Some(Unfit::Number(number.to_owned()));
                 }
-                place += length - 1;
+                index += length - 1;
             }
             _ => {}
         }
@@ -87,12 +87,12 @@ pub fn any_text(json: &Value, fits: &impl Fn(&str) -> bool) -> bool {
 
 /// Returns the index after the closing quote of a string. `begin` is after the opening quote.
 fn behind_text(json: &[u8], begin: usize) -> usize {
-    let mut place = begin;
-    while let Some(byte) = json.get(place) {
+    let mut index = begin;
+    while let Some(byte) = json.get(index) {
         match byte {
-            b'\\' => place += 2,
-            b'"' => return place + 1,
-            _ => place += 1,
+            b'\\' => index += 2,
+            b'"' => return index + 1,
+            _ => index += 1,
         }
     }
     json.len()

@@ -12,7 +12,7 @@ use chinwag::model::Row;
 use chinwag::model::Value;
 use chinwag::model::schema::MESSAGES;
 use chinwag::query::Filter;
-use chinwag::query::Place;
+use chinwag::query::TextPosition;
 use chinwag::query::Scope;
 use chinwag::query::Sort;
 use chinwag::query::Test;
@@ -215,15 +215,15 @@ impl Chat {
 
     async fn check(&self, word: &str) -> Result<(), TestCaseError> {
         prop_assert_eq!(self.search(word).await, self.looked_up(word), "search {:?}", word);
-        for (place, ignore_case) in [
-            (Place::Anywhere, false),
-            (Place::Anywhere, true),
-            (Place::Start, true),
-            (Place::End, false),
+        for (position, ignore_case) in [
+            (TextPosition::Anywhere, false),
+            (TextPosition::Anywhere, true),
+            (TextPosition::Start, true),
+            (TextPosition::End, false),
         ] {
             let filter = Filter::Field(
                 MESSAGES.require("content"),
-                Test::Text { place, text: word.to_owned(), ignore_case, negated: false },
+                Test::Text { position, text: word.to_owned(), ignore_case, negated: false },
             );
             let fitting = self.messages.iter().filter(|(_, text)| {
                 let content = text.as_deref().map_or(Value::Null, Value::text);

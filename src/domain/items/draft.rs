@@ -58,7 +58,7 @@ pub(super) struct Created {
     /// The key; `None` if the writer assigns it.
     pub(super) key: Option<Key>,
     /// The index among the new items of its collection.
-    pub(super) place: usize,
+    pub(super) index: usize,
 }
 
 impl<'a> Draft<'a> {
@@ -107,9 +107,9 @@ impl<'a> Draft<'a> {
         let lists = self.take_relations(scope.collection(), &mut values, depth).await?;
         let row = self.items.row(self.actor, scope, &values, &unknown).await?;
         let key = row.key();
-        let place = self.push_row(row)?;
+        let index = self.push_row(row)?;
         self.queue(lists, key, true, depth)?;
-        Ok(Created { key, place })
+        Ok(Created { key, index })
     }
 
     /// Adds the same change to several items. Behind a relation, an equal value is not a change.

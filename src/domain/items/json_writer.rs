@@ -81,7 +81,7 @@ impl JsonWriter {
         items: impl IntoIterator<Item = T>,
         write: impl Fn(&mut Self, T),
     ) {
-        self.elements(items, |json, item, _| {
+        self.elements(*b"[]", items, |json, item, _| {
             write(json, item);
             json.bytes.len() <= json.most
         });
@@ -96,7 +96,7 @@ impl JsonWriter {
         instead: impl Fn(&mut Self, T),
     ) -> bool {
         let mut truncated = false;
-        self.elements(items, |json, item, end| {
+        self.elements(*b"[]", items, |json, item, end| {
             let begin = json.bytes.len();
             write(json, item);
             if json.bytes.len() - begin + "[]".len() > json.most {
@@ -122,7 +122,7 @@ impl JsonWriter {
         write: impl Fn(&mut Self, T),
         instead: impl Fn(&mut Self, T),
     ) {
-        self.elements(items, |json, item, _| {
+        self.elements(*b"[]", items, |json, item, _| {
             let begin = json.bytes.len();
             write(json, item);
             if json.bytes.len() + "]".len() > json.most {
@@ -133,14 +133,15 @@ impl JsonWriter {
         });
     }
 
-    /// Writes the elements of a list until `write` returns `false`. It also gets the length of the
+    /// Writes the elements of a list or object until `write` returns `false`. It also gets the length of the
     /// text before the comma.
     fn elements<T>(
         &mut self,
+        [open, close]: [u8; 2],
         items: impl IntoIterator<Item = T>,
         mut write: impl FnMut(&mut Self, T, usize) -> bool,
     ) {
-        self.bytes.push(b'[');
+        self.bytes.push(open);
         for (index, item) in items.into_iter().enumerate() {
             let end = self.bytes.len();
             if index > 0 {
@@ -150,7 +151,7 @@ impl JsonWriter {
                 break;
             }
         }
-        self.bytes.push(b']');
+        self.bytes.push(close);
     }
 
     /// Writes an object.
@@ -160,16 +161,12 @@ impl JsonWriter {
         name: impl Fn(&T) -> &str,
         write: impl Fn(&mut Self, &T),
     ) {
-        self.bytes.push(b'{');
-        for (place, entry) in entries.iter().enumerate() {
-            if place > 0 {
-                self.bytes.push(b',');
-            }
-            self.string(name(entry));
-            self.bytes.push(b':');
-            write(self, entry);
-        }
-        self.bytes.push(b'}');
+        self.elements(*b"{}", entries, |json, entry, _| {
+            json.string(name(entry));
+            json.bytes.push(b':');
+            write(json, entry);
+            true
+        });
     }
 
     /// Writes null.
@@ -177,9 +174,9 @@ impl JsonWriter {
         self.bytes.extend_from_slice(b"null");
     }
 
-    /// Writes the aggregate value at `place`.
-    pub(super) fn aggregate_value(&mut self, values: &[AggregateValue], place: usize) {
-        match values.get(place) {
+    /// Writes the aggregate value at `index`.
+    pub(super) fn aggregate_value(&mut self, values: &[AggregateValue], index: usize) {
+        match values.get(index) {
             Some(AggregateValue::Value(value)) => self.value(value),
             Some(AggregateValue::Real(real)) => self.real(*real),
             None => self.null(),

@@ -317,7 +317,7 @@ impl Changes {
         let Json::Array(entries) = entries else {
             return Err(structure(&format!("\"{name}\" must be an array")));
         };
-        for (place, entry) in entries.into_iter().enumerate() {
+        for (index, entry) in entries.into_iter().enumerate() {
             match (name, entry) {
                 ("create", Json::Object(object)) => self.create.push(object),
                 ("update", Json::Object(object)) => {
@@ -330,11 +330,11 @@ impl Changes {
                     self.release.push(keys::require(collection, &key)?);
                 }
                 ("create" | "update", _) => {
-                    return Err(structure(&format!("\"{name}[{place}]\" must be of type object")));
+                    return Err(structure(&format!("\"{name}[{index}]\" must be of type object")));
                 }
                 ("delete", _) => {
                     let must_be = "must be one of [string, number]";
-                    return Err(structure(&format!("\"{name}[{place}]\" {must_be}")));
+                    return Err(structure(&format!("\"{name}[{index}]\" {must_be}")));
                 }
                 _ => break,
             }

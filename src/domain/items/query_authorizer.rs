@@ -120,12 +120,12 @@ impl<'a> QueryAuthorizer<'a> {
 
     fn key(&mut self, key: &Sort) -> Result<(), Error> {
         let mut scope = self.scope.clone();
-        for (place, step) in key.path.iter().enumerate() {
+        for (index, step) in key.path.iter().enumerate() {
             self.use_field(&scope, step)?;
             let target = step.target().ok_or_else(|| self.forbidden(&scope, step))?;
             self.path.push(step.name);
             scope = self.permissions.scope(self.actor, target, Action::Read)?;
-            let next = key.path.get(place + 1).copied().unwrap_or(key.field);
+            let next = key.path.get(index + 1).copied().unwrap_or(key.field);
             if !scope.filter_for(&[next]).is_some_and(|filter| filter.is_everything()) {
                 return Err(self.forbidden(&scope, next));
             }

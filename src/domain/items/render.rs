@@ -177,13 +177,13 @@ pub(super) fn groups(totals: &Aggregation, groups: &[Vec<AggregateValue>]) -> Js
         json.object(
             &layout,
             |(name, _)| name,
-            |json, (_, places)| match places {
-                Places::One(place) => json.aggregate_value(values, *place),
-                Places::Named(named) => {
+            |json, (_, layout)| match layout {
+                Layout::One(index) => json.aggregate_value(values, *index),
+                Layout::Named(named) => {
                     json.object(
                         named,
                         |(name, _)| name,
-                        |json, (_, place)| json.aggregate_value(values, *place),
+                        |json, (_, index)| json.aggregate_value(values, *index),
                     );
                 }
             },
@@ -195,11 +195,11 @@ pub(super) fn groups(totals: &Aggregation, groups: &[Vec<AggregateValue>]) -> Js
 /// Returns the columns of groups, each as the path of names that leads to it.
 pub(super) fn group_names(totals: &Aggregation) -> Vec<Vec<String>> {
     let mut names = Vec::new();
-    for (name, places) in layout(totals) {
-        match places {
-            Places::One(_) => names.push(vec![name]),
-            Places::Named(figures) => {
-                names.extend(figures.into_iter().map(|(rest, _)| vec![name.clone(), rest]));
+    for (name, layout) in layout(totals) {
+        match layout {
+            Layout::One(_) => names.push(vec![name]),
+            Layout::Named(named) => {
+                names.extend(named.into_iter().map(|(rest, _)| vec![name.clone(), rest]));
             }
         }
     }
@@ -207,7 +207,7 @@ pub(super) fn group_names(totals: &Aggregation) -> Vec<Vec<String>> {
 }
 
 /// The positions of the aggregate values in the row of a group.
-enum Places {
+enum Layout {
     One(usize),
     Named(Vec<(String, usize)>),
 }
@@ -215,20 +215,20 @@ enum Places {
 /// Returns the layout of a group: first the fields that items are grouped by, then the totals,
 /// nested by operation. The total of an operation without a field is not nested if it is the only
 /// one of this operation.
-fn layout(totals: &Aggregation) -> Vec<(String, Places)> {
-    let mut layout: Vec<(String, Places)> = Vec::new();
-    for (place, (name, _)) in totals.groups.iter().enumerate() {
-        layout.push((name.to_string(), Places::One(place)));
+fn layout(totals: &Aggregation) -> Vec<(String, Layout)> {
+    let mut layout: Vec<(String, Layout)> = Vec::new();
+    for (index, (name, _)) in totals.groups.iter().enumerate() {
+        layout.push((name.to_string(), Layout::One(index)));
     }
     let groups = totals.groups.len();
-    for (place, total) in totals.totals.iter().enumerate() {
-        let place = groups + place;
+    for (index, total) in totals.totals.iter().enumerate() {
+        let index = groups + index;
         let operation = total.operation.name();
         let alone =
             totals.totals.iter().filter(|one| one.operation == total.operation).count() == 1;
         let name = match total.of {
             None if alone => {
-                layout.push((operation.to_owned(), Places::One(place)));
+                layout.push((operation.to_owned(), Layout::One(index)));
                 continue;
             }
             None => "*".to_owned(),
@@ -236,8 +236,8 @@ fn layout(totals: &Aggregation) -> Vec<(String, Places)> {
         };
         let known = layout[groups..].iter_mut().find(|(known, _)| known == operation);
         match known {
-            Some((_, Places::Named(named))) => named.push((name, place)),
-            _ => layout.push((operation.to_owned(), Places::Named(vec![(name, place)]))),
+            Some((_, Layout::Named(named))) => named.push((name, index)),
+            _ => layout.push((operation.to_owned(), Layout::Named(vec![(name, index)]))),
         }
     }
     layout

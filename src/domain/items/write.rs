@@ -137,7 +137,7 @@ impl Items {
         let mut draft = Draft::new(self, actor);
         let mut roots = Vec::with_capacity(payloads.len());
         for payload in payloads {
-            roots.push(draft.create(&scope, payload, 0).await?.place);
+            roots.push(draft.create(&scope, payload, 0).await?.index);
         }
         draft.write_lists().await?;
         let Draft { mut ops, ignored, .. } = draft;

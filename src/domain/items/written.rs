@@ -28,19 +28,19 @@ use crate::query::Query;
 use crate::query::Relations;
 use crate::query::Select;
 
-/// Returns the items at `places` among those that the events create in a collection, in their state
+/// Returns the items at these indexes among those that the events create in a collection, in their state
 /// after all of the events.
 pub(super) fn created(
     collection: &'static Collection,
     events: &[Arc<Event>],
-    places: &[usize],
+    indexes: &[usize],
 ) -> Vec<Arc<Row>> {
     let creations = events
         .iter()
         .filter(|event| event.collection == collection && event.action == EventAction::Create);
     let keys: Vec<Key> =
         creations.flat_map(|event| event.changes.iter().map(|change| change.key)).collect();
-    let keys: Vec<Key> = places.iter().filter_map(|place| keys.get(*place).copied()).collect();
+    let keys: Vec<Key> = indexes.iter().filter_map(|index| keys.get(*index).copied()).collect();
     updated(collection, events, &keys)
 }
 

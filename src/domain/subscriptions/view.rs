@@ -96,7 +96,7 @@ impl Subject {
 pub(super) struct View {
     pub(super) subject: Subject,
     /// Whether the view is indexed by field values.
-    pub(super) is_anchored: bool,
+    pub(super) is_indexed: bool,
     /// The search as a filter.
     search: Option<Filter>,
     /// By encoder, then by subscription.
@@ -139,7 +139,7 @@ pub(super) enum DeliveryClass {
 impl View {
     pub(super) fn new(
         subject: Subject,
-        is_anchored: bool,
+        is_indexed: bool,
         class: DeliveryClass,
         cost: Option<ClientPermit>,
         context: &ViewContext,
@@ -153,7 +153,7 @@ impl View {
         let view = Arc::new(Self {
             search: subject.search(),
             subject,
-            is_anchored,
+            is_indexed,
             subscriptions: Mutex::default(),
             queue,
             turns,

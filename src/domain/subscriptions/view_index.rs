@@ -35,7 +35,7 @@ use crate::model::Event;
 use crate::model::EventAction;
 use crate::model::Field;
 use crate::model::Value;
-use crate::query::Anchor;
+use crate::query::IndexKey;
 
 /// All views of this process.
 pub(super) struct ViewIndex {
@@ -69,7 +69,7 @@ struct CollectionViews {
     /// The views without an index key, which any row may match.
     open: Vec<Arc<View>>,
     /// The other views, by field and value: a matching row has at least one of the values.
-    anchored: HashMap<&'static Field, HashMap<Value, Vec<Arc<View>>>>,
+    indexed: HashMap<&'static Field, HashMap<Value, Vec<Arc<View>>>>,
 }
 
 /// Whether an exhausted quota of an account or address prevents a view.
@@ -133,13 +133,13 @@ impl ViewIndex {
         } else {
             let actor = Arc::clone(&subscription.connection.identity.lock().actor);
             let (class, permit) = self.class(&subject, &actor, bound)?;
-            let is_anchored = anchors(&subject).is_some();
-            let view = View::new(subject, is_anchored, class, permit, &self.context);
+            let is_indexed = index_keys(&subject).is_some();
+            let view = View::new(subject, is_indexed, class, permit, &self.context);
             views_of_collection.add(&view);
             view
         };
         view.add(Arc::clone(subscription), || begin(&view, true));
-        if !view.is_anchored {
+        if !view.is_indexed {
             self.admission.followers().add(view.subject.collection);
         }
         *current = Some(view);
@@ -183,7 +183,7 @@ impl ViewIndex {
         } else {
             let cost = cost + COST_OF_VIEW;
             // An indexed view is evaluated only for events that have its values.
-            let of_all = if anchors(subject).is_some() { 0 } else { cost };
+            let of_all = if index_keys(subject).is_some() { 0 } else { cost };
             self.time
                 .take(Owner::of(actor), 0, of_all)
                 .map_or(DeliveryClass::Queued, DeliveryClass::Shared)
@@ -201,7 +201,7 @@ impl ViewIndex {
         if let Some(view) = view {
             // Under the lock, so that no subscription enters a view that is being removed.
             let mut views = self.views.write();
-            if !view.is_anchored {
+            if !view.is_indexed {
                 self.admission.followers().remove(view.subject.collection);
             }
             if view.remove(subscription) {
@@ -236,11 +236,11 @@ fn drop_from(views: &mut HashMap<&'static Collection, CollectionViews>, view: &A
 impl CollectionViews {
     fn add(&mut self, view: &Arc<View>) {
         self.all.insert(BySubject(Arc::clone(view)));
-        match anchors(&view.subject) {
+        match index_keys(&view.subject) {
             None => self.open.push(Arc::clone(view)),
-            Some(anchors) => {
-                for (field, value) in anchors {
-                    let values = self.anchored.entry(field).or_default();
+            Some(index_keys) => {
+                for (field, value) in index_keys {
+                    let values = self.indexed.entry(field).or_default();
                     values.entry(value).or_default().push(Arc::clone(view));
                 }
             }
@@ -254,11 +254,11 @@ impl CollectionViews {
             return;
         }
         self.all.remove(&view.subject);
-        let Some(anchors) = anchors(&view.subject) else {
+        let Some(index_keys) = index_keys(&view.subject) else {
             return self.open.retain(other);
         };
-        for (field, value) in anchors {
-            let Some(values) = self.anchored.get_mut(field) else { continue };
+        for (field, value) in index_keys {
+            let Some(values) = self.indexed.get_mut(field) else { continue };
             if let Some(views) = values.get_mut(&value) {
                 views.retain(other);
                 if views.is_empty() {
@@ -266,7 +266,7 @@ impl CollectionViews {
                 }
             }
             if values.is_empty() {
-                self.anchored.remove(field);
+                self.indexed.remove(field);
             }
         }
     }
@@ -277,7 +277,7 @@ impl CollectionViews {
             return self.all.iter().map(|BySubject(view)| Arc::clone(view)).collect();
         }
         let mut views = self.open.clone();
-        for (field, values) in &self.anchored {
+        for (field, values) in &self.indexed {
             // Old values count as well: the row may leave a view.
             let rows = event.changes.iter().flat_map(|change| [&change.before, &change.after]);
             let found = rows.flatten().filter_map(|row| values.get(&row[field]));
@@ -291,12 +291,12 @@ impl CollectionViews {
 }
 
 /// Returns index keys of a subject: each row that it shows or showed has at least one of them.
-fn anchors(subject: &Subject) -> Option<Vec<Anchor>> {
+fn index_keys(subject: &Subject) -> Option<Vec<IndexKey>> {
     if let Some(key) = subject.item {
         return Some(vec![(subject.collection.key(), key.into())]);
     }
-    let of_filter = subject.plan.select.filter.anchors();
-    let of_scope = subject.plan.projection.scope().filter().anchors();
+    let of_filter = subject.plan.select.filter.index_keys();
+    let of_scope = subject.plan.projection.scope().filter().index_keys();
     [of_filter, of_scope].into_iter().flatten().min_by_key(Vec::len)
 }
 

@@ -58,10 +58,10 @@ impl Parser<'_> {
                 Operand::Null => return Err(operands.not_scalar()),
                 _ => None,
             },
-            Operator::Text { place, ignore_case, negated } => match operands.text(json)? {
+            Operator::Text { position, ignore_case, negated } => match operands.text(json)? {
                 Operand::One(Value::Text(text)) => {
                     self.check_search_text(&text)?;
-                    Some(Test::Text { place, text: text.to_string(), ignore_case, negated })
+                    Some(Test::Text { position, text: text.to_string(), ignore_case, negated })
                 }
                 Operand::Unset => negated.then_some(Test::Nnull),
                 _ => return Err(operands.not_scalar()),
@@ -116,7 +116,7 @@ mod tests {
                 (
                     "_contains",
                     format!(
-                        "Text {{ place: Anywhere, text: {text:?}, ignore_case: false, negated: false }}"
+                        "Text {{ position: Anywhere, text: {text:?}, ignore_case: false, negated: false }}"
                     ),
                 ),
                 ("_in", format!("In([Text({text:?})])")),
@@ -147,12 +147,14 @@ mod tests {
                 let environment = Environment::new(&actor, now);
                 let filter = json!({"content": { operator: json }});
                 let filter = Filter::parse(&MESSAGES, &filter, &environment, &Limits::default());
-                let Ok(Filter::Field(_, Test::Text { place, text: found, ignore_case, negated })) =
-                    filter
+                let Ok(Filter::Field(
+                    _,
+                    Test::Text { position, text: found, ignore_case, negated },
+                )) = filter
                 else {
                     panic!("{operator}: {filter:?}");
                 };
-                assert_eq!(format!("{place:?} {ignore_case} {negated}"), expected, "{operator}");
+                assert_eq!(format!("{position:?} {ignore_case} {negated}"), expected, "{operator}");
                 assert_eq!(found, text);
             }
         }

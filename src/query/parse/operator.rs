@@ -2,9 +2,9 @@
 
 use crate::model::Kind;
 use crate::model::Value;
-use crate::query::Place;
 use crate::query::QueryError;
 use crate::query::Test;
+use crate::query::TextPosition;
 
 /// An operator without its operand.
 #[derive(Clone, Copy)]
@@ -24,7 +24,7 @@ pub enum Operator {
     /// The first test for true, the second for false.
     Switch(fn() -> Test, fn() -> Test),
     /// A test on part of a text.
-    Text { place: Place, ignore_case: bool, negated: bool },
+    Text { position: TextPosition, ignore_case: bool, negated: bool },
 }
 
 const OPERATORS: [(&str, Operator); 25] = [
@@ -42,21 +42,21 @@ const OPERATORS: [(&str, Operator); 25] = [
     ("_nnull", Operator::Switch(|| Test::Nnull, || Test::Null)),
     ("_empty", Operator::Switch(|| Test::Empty, || Test::Nempty)),
     ("_nempty", Operator::Switch(|| Test::Nempty, || Test::Empty)),
-    ("_contains", text(Place::Anywhere, false, false)),
-    ("_ncontains", text(Place::Anywhere, false, true)),
-    ("_icontains", text(Place::Anywhere, true, false)),
-    ("_starts_with", text(Place::Start, false, false)),
-    ("_nstarts_with", text(Place::Start, false, true)),
-    ("_istarts_with", text(Place::Start, true, false)),
-    ("_nistarts_with", text(Place::Start, true, true)),
-    ("_ends_with", text(Place::End, false, false)),
-    ("_nends_with", text(Place::End, false, true)),
-    ("_iends_with", text(Place::End, true, false)),
-    ("_niends_with", text(Place::End, true, true)),
+    ("_contains", text(TextPosition::Anywhere, false, false)),
+    ("_ncontains", text(TextPosition::Anywhere, false, true)),
+    ("_icontains", text(TextPosition::Anywhere, true, false)),
+    ("_starts_with", text(TextPosition::Start, false, false)),
+    ("_nstarts_with", text(TextPosition::Start, false, true)),
+    ("_istarts_with", text(TextPosition::Start, true, false)),
+    ("_nistarts_with", text(TextPosition::Start, true, true)),
+    ("_ends_with", text(TextPosition::End, false, false)),
+    ("_nends_with", text(TextPosition::End, false, true)),
+    ("_iends_with", text(TextPosition::End, true, false)),
+    ("_niends_with", text(TextPosition::End, true, true)),
 ];
 
-const fn text(place: Place, ignore_case: bool, negated: bool) -> Operator {
-    Operator::Text { place, ignore_case, negated }
+const fn text(position: TextPosition, ignore_case: bool, negated: bool) -> Operator {
+    Operator::Text { position, ignore_case, negated }
 }
 
 /// Returns the names of the operators that this type supports.
@@ -108,11 +108,11 @@ impl Test {
             Self::Nnull => "_nnull",
             Self::Empty => "_empty",
             Self::Nempty => "_nempty",
-            Self::Text { place, ignore_case, negated, .. } => {
-                let sought = (*place, *ignore_case, *negated);
+            Self::Text { position, ignore_case, negated, .. } => {
+                let sought = (*position, *ignore_case, *negated);
                 let found = OPERATORS.into_iter().find(|(_, operator)| {
-                    matches!(*operator, Operator::Text { place, ignore_case, negated }
-                        if (place, ignore_case, negated) == sought)
+                    matches!(*operator, Operator::Text { position, ignore_case, negated }
+                        if (position, ignore_case, negated) == sought)
                 });
                 found.expect("only operators make tests").0
             }

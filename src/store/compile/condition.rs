@@ -14,9 +14,9 @@ use crate::model::Field;
 use crate::model::Kind;
 use crate::model::Value;
 use crate::query::Filter;
-use crate::query::Place;
 use crate::query::Term;
 use crate::query::Test;
+use crate::query::TextPosition;
 use crate::store::compile::Builder;
 use crate::store::dialect;
 use crate::store::rows;
@@ -133,8 +133,8 @@ fn compare(column: Expr, field: &'static Field, test: &Test) -> Expr {
         Test::Nempty if is_text(field) => column.clone().is_not_null().and(column.ne("")),
         Test::Null | Test::Empty => column.is_null(),
         Test::Nnull | Test::Nempty => column.is_not_null(),
-        Test::Text { place, text, ignore_case, negated } => {
-            let holds = dialect::holds(column, *place, text, *ignore_case);
+        Test::Text { position, text, ignore_case, negated } => {
+            let holds = dialect::holds(column, *position, text, *ignore_case);
             if *negated { holds.not() } else { holds }
         }
     }
@@ -151,7 +151,7 @@ pub(super) fn search(table: &str, text: &str, fields: &[&'static Field]) -> Cond
     for field in fields {
         let column = column(table, field);
         match field.kind {
-            Kind::Text => any = any.add(dialect::holds(column, Place::Anywhere, text, true)),
+            Kind::Text => any = any.add(dialect::holds(column, TextPosition::Anywhere, text, true)),
             Kind::Integer => {
                 if let Ok(number) = text.parse::<i64>() {
                     any = any.add(column.eq(number));

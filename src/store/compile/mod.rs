@@ -225,8 +225,8 @@ mod tests {
     use crate::model::schema::MESSAGES;
     use crate::model::schema::POLICIES;
     use crate::model::schema::USERS;
-    use crate::query::Place;
     use crate::query::Test;
+    use crate::query::TextPosition;
 
     fn sql(select: &Select) -> String {
         rows(&MESSAGES, select, None).to_string(SqliteQueryBuilder)
@@ -298,7 +298,7 @@ mod tests {
     #[test]
     fn wildcards_in_a_text_are_literal() {
         let test = Test::Text {
-            place: Place::Anywhere,
+            position: TextPosition::Anywhere,
             text: "100%".into(),
             ignore_case: false,
             negated: true,

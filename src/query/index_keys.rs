@@ -7,33 +7,33 @@ use crate::query::Filter;
 use crate::query::Test;
 
 /// Maximum number of index keys; a filter with more is always evaluated.
-const ANCHORS_MAX: usize = 32;
+const INDEX_KEYS_MAX: usize = 32;
 
 /// A field of a row, and a value of it.
-pub type Anchor = (&'static Field, Value);
+pub type IndexKey = (&'static Field, Value);
 
 impl Filter {
     /// Returns field values such as the author in `user_created = $CURRENT_USER`: every matching
     /// record has at least one of these values. `None` if there are none, or too many. A record
     /// that has one of them must still be matched against the filter.
     #[must_use]
-    pub fn anchors(&self) -> Option<Vec<Anchor>> {
-        self.anchors_in(None)
+    pub fn index_keys(&self) -> Option<Vec<IndexKey>> {
+        self.index_keys_in(None)
     }
 
     /// Returns the index keys; with `only`, those in this field.
-    fn anchors_in(&self, only: Option<&'static Field>) -> Option<Vec<Anchor>> {
+    fn index_keys_in(&self, only: Option<&'static Field>) -> Option<Vec<IndexKey>> {
         let wanted = |field: &'static Field| only.is_none_or(|only| only == field);
         match self {
             // Every part has to match, so the most selective one suffices.
             Self::And(parts) => {
-                parts.iter().filter_map(|part| part.anchors_in(only)).min_by_key(Vec::len)
+                parts.iter().filter_map(|part| part.index_keys_in(only)).min_by_key(Vec::len)
             }
             Self::Or(parts) => {
                 let mut all = Vec::new();
                 for part in parts {
-                    all.extend(part.anchors_in(only)?);
-                    if all.len() > ANCHORS_MAX {
+                    all.extend(part.index_keys_in(only)?);
+                    if all.len() > INDEX_KEYS_MAX {
                         return None;
                     }
                 }
@@ -43,14 +43,14 @@ impl Filter {
                 Some(vec![(*field, value.clone())])
             }
             Self::Field(field, Test::In(values))
-                if wanted(field) && values.len() <= ANCHORS_MAX =>
+                if wanted(field) && values.len() <= INDEX_KEYS_MAX =>
             {
                 Some(values.iter().map(|value| (*field, value.clone())).collect())
             }
             // The key of the related item is the value of the relation field.
             Self::Related(field, behind) if wanted(field) => {
-                let anchors = behind.anchors_in(Some(field.target()?.key()))?;
-                Some(anchors.into_iter().map(|(_, key)| (*field, key)).collect())
+                let keys = behind.index_keys_in(Some(field.target()?.key()))?;
+                Some(keys.into_iter().map(|(_, key)| (*field, key)).collect())
             }
             _ => None,
         }
@@ -93,17 +93,17 @@ mod tests {
 
     #[test]
     fn only_equality_yields_index_keys() {
-        assert_eq!(by(1).anchors(), Some(vec![(author(), user(1))]));
-        assert_eq!(says(&["a", "b"]).anchors().unwrap().len(), 2);
+        assert_eq!(by(1).index_keys(), Some(vec![(author(), user(1))]));
+        assert_eq!(says(&["a", "b"]).index_keys().unwrap().len(), 2);
         for filter in [
             open(),
             Filter::everything(),
             Filter::Field(author(), Test::Neq(user(1))),
             Filter::Field(author(), Test::Nin(vec![user(1)])),
             Filter::Field(author(), Test::Null),
-            says(&["x"; ANCHORS_MAX + 1]),
+            says(&["x"; INDEX_KEYS_MAX + 1]),
         ] {
-            assert_eq!(filter.anchors(), None, "{filter:?}");
+            assert_eq!(filter.index_keys(), None, "{filter:?}");
         }
     }
 
@@ -111,18 +111,18 @@ mod tests {
     fn a_conjunction_uses_its_most_selective_part() {
         let both = Filter::And(vec![open(), says(&["a", "b"]), by(1)]);
 
-        assert_eq!(both.anchors(), Some(vec![(author(), user(1))]));
+        assert_eq!(both.index_keys(), Some(vec![(author(), user(1))]));
     }
 
     #[test]
     fn a_disjunction_needs_an_index_key_in_each_alternative() {
         assert_eq!(
-            Filter::Or(vec![by(1), says(&["a"])]).anchors(),
+            Filter::Or(vec![by(1), says(&["a"])]).index_keys(),
             Some(vec![(author(), user(1)), (content(), Value::text("a"))])
         );
-        assert_eq!(Filter::Or(vec![by(1), open()]).anchors(), None);
-        assert_eq!(Filter::Or(vec![by(1); ANCHORS_MAX + 1]).anchors(), None);
-        assert_eq!(Filter::nothing().anchors(), Some(vec![]));
+        assert_eq!(Filter::Or(vec![by(1), open()]).index_keys(), None);
+        assert_eq!(Filter::Or(vec![by(1); INDEX_KEYS_MAX + 1]).index_keys(), None);
+        assert_eq!(Filter::nothing().index_keys(), Some(vec![]));
     }
 
     #[test]
@@ -133,7 +133,7 @@ mod tests {
 
         let both = behind(Filter::And(vec![name.clone(), id]));
 
-        assert_eq!(both.anchors(), Some(vec![(author(), user(1))]));
-        assert_eq!(behind(name).anchors(), None);
+        assert_eq!(both.index_keys(), Some(vec![(author(), user(1))]));
+        assert_eq!(behind(name).index_keys(), None);
     }
 }
