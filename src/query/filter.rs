@@ -7,7 +7,6 @@
 use crate::model::Field;
 use crate::model::Value;
 use crate::query::DatePart;
-use crate::text;
 
 /// A condition on a record.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -139,21 +138,6 @@ impl Filter {
         }
     }
 
-    /// Returns the filter with folded operands, to match against folded texts.
-    #[must_use]
-    pub fn folded(self) -> Self {
-        let all = |parts: Vec<Self>| parts.into_iter().map(Self::folded).collect();
-        match self {
-            Self::And(parts) => Self::And(all(parts)),
-            Self::Or(parts) => Self::Or(all(parts)),
-            Self::Field(field, test) => Self::Field(field, test.folded()),
-            Self::Part(field, part, test) => Self::Part(field, part, test),
-            Self::Related(field, behind) => Self::Related(field, Box::new(behind.folded())),
-            Self::Some(field, behind) => Self::Some(field, Box::new(behind.folded())),
-            Self::None(field, behind) => Self::None(field, Box::new(behind.folded())),
-        }
-    }
-
     /// Returns whether a missing item behind a relation matches: all its fields are null and all
     /// its lists are empty, as in a left join.
     #[must_use]
@@ -193,26 +177,6 @@ impl Filter {
             | Self::Related(field, _)
             | Self::Some(field, _)
             | Self::None(field, _) => visit(field),
-        }
-    }
-}
-
-impl Test {
-    fn folded(self) -> Self {
-        let fold = |value: Value| match value {
-            Value::Text(text) => Value::text(&text::fold(&text)),
-            other => other,
-        };
-        let all = |values: Vec<Value>| values.into_iter().map(fold).collect();
-        match self {
-            Self::Eq(value) => Self::Eq(fold(value)),
-            Self::Neq(value) => Self::Neq(fold(value)),
-            Self::In(values) => Self::In(all(values)),
-            Self::Nin(values) => Self::Nin(all(values)),
-            Self::Text { position, text, negated, .. } => {
-                Self::Text { position, text, ignore_case: true, negated }
-            }
-            other => other,
         }
     }
 }

@@ -209,9 +209,25 @@ fn fits_filter(filter: &Json, email: &str) -> Result<bool, Error> {
     let actor = Actor::denied();
     let now = crate::clock::Timestamp::from_millis(0);
     let environment = Environment::new(&actor, now);
-    let filter = Filter::parse(&USERS, filter, &environment, &Limits::default())?.folded();
+    let filter = folded(filter, &environment);
+    let filter = Filter::parse(&USERS, &filter, &environment, &Limits::default())?;
     let row = Row::empty(&USERS).with("email", Value::text(&fold(email)));
     Ok(filter.matches(&Record::from(row)))
+}
+
+/// Returns a filter with folded texts, except for its variables.
+fn folded(filter: &Json, environment: &Environment<'_>) -> Json {
+    match filter {
+        Json::String(text) if matches!(environment.resolve(text), Ok(None)) => {
+            Json::from(&*fold(text))
+        }
+        Json::Array(parts) => parts.iter().map(|part| folded(part, environment)).collect(),
+        Json::Object(parts) => {
+            let parts = parts.iter().map(|(name, part)| (name.clone(), folded(part, environment)));
+            Json::Object(parts.collect())
+        }
+        other => other.clone(),
+    }
 }
 
 /// Refuses an invalid email address.
