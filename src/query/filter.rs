@@ -170,7 +170,9 @@ impl Filter {
     pub fn visit_fields(&self, visit: &mut impl FnMut(&'static Field)) {
         match self {
             Self::And(parts) | Self::Or(parts) => {
-                parts.iter().for_each(|part| part.visit_fields(visit));
+                for part in parts {
+                    part.visit_fields(visit);
+                }
             }
             Self::Field(field, _)
             | Self::Part(field, ..)

@@ -231,7 +231,7 @@ impl Chat {
             });
             let fitting: Vec<i64> = fitting.map(|(key, _)| *key).collect();
             let found = self.found(Select { filter, ..Select::default() }).await;
-            prop_assert_eq!(found, fitting, "{:?} {:?}", place, word);
+            prop_assert_eq!(found, fitting, "{:?} {:?}", position, word);
         }
         Ok(())
     }

@@ -198,8 +198,8 @@ pub(super) fn group_names(totals: &Aggregation) -> Vec<Vec<String>> {
     for (name, layout) in layout(totals) {
         match layout {
             Layout::One(_) => names.push(vec![name]),
-            Layout::Named(named) => {
-                names.extend(named.into_iter().map(|(rest, _)| vec![name.clone(), rest]));
+            Layout::Named(aggregates) => {
+                names.extend(aggregates.into_iter().map(|(rest, _)| vec![name.clone(), rest]));
             }
         }
     }

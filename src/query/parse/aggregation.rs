@@ -121,23 +121,18 @@ impl Parser<'_> {
         };
         let total = totals.totals.iter().position(is_total).map(TotalsKey::Total);
         let named = || totals.groups.iter().position(|(group, _)| group == name);
-        let by = match total.or_else(|| named().map(TotalsKey::Group)) {
-            Some(by) => by,
-            None => {
-                let term = self.term(collection, name)?;
-                match totals.groups.iter().position(|(_, group)| *group == term) {
-                    Some(index) => TotalsKey::Group(index),
-                    None if totals.groups.is_empty() => return Ok(None),
-                    None => {
-                        return Err(QueryError::invalid(format!(
-                            "Groups can be sorted by what they are grouped by, or by what is \
-                             aggregated, and \"{name}\" is neither"
-                        )));
-                    }
-                }
-            }
-        };
-        Ok(Some(TotalsSort { by, descending }))
+        if let Some(by) = total.or_else(|| named().map(TotalsKey::Group)) {
+            return Ok(Some(TotalsSort { by, descending }));
+        }
+        let term = self.term(collection, name)?;
+        match totals.groups.iter().position(|(_, group)| *group == term) {
+            Some(index) => Ok(Some(TotalsSort { by: TotalsKey::Group(index), descending })),
+            None if totals.groups.is_empty() => Ok(None),
+            None => Err(QueryError::invalid(format!(
+                "Groups can be sorted by what they are grouped by, or by what is aggregated, and \
+                 \"{name}\" is neither"
+            ))),
+        }
     }
 }
 
