@@ -78,6 +78,11 @@ impl Work {
         }
     }
 
+    /// Returns whether the job is a step of a deletion that was decided before.
+    fn is_step(&self) -> bool {
+        matches!(self, Self::Write(write, _) if write.is_decided())
+    }
+
     const fn once(&self) -> Option<&IdempotencyKey> {
         match self {
             Self::Write(_, key) => key.as_ref(),
@@ -259,7 +264,10 @@ impl Writer {
         let mut done = batch.recall(jobs.iter().filter_map(|job| job.work.once())).await?;
         let mut outcomes = Vec::with_capacity(jobs.len());
         for Job { work, .. } in jobs {
-            if batch.bytes() >= BATCH_BYTES_MAX {
+            // A step of a long deletion has a transaction of its own, and the writes before it have
+            // the previous one: they wait for one step at most.
+            let is_later = !outcomes.is_empty() && work.is_step();
+            if batch.bytes() >= BATCH_BYTES_MAX || is_later {
                 break;
             }
             let savepoint = match mode {

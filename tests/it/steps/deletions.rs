@@ -337,3 +337,25 @@ async fn a_refused_administrator_removal_ends_no_sessions() {
     assert_eq!(items(&events, &USERS, EventAction::Update).0, 1);
     assert_eq!(world.count("select count(*) from directus_sessions").await, 0);
 }
+
+/// Otherwise a write would wait for two steps: the one in progress, and one in its own transaction.
+#[tokio::test]
+async fn a_step_shares_no_transaction_with_earlier_writes() {
+    let mut world = World::new().await;
+    world.users(&[ALICE], None).await;
+    world.messages((0..5 * STEP).map(|_| (Some(ALICE), None))).await;
+    let (_, rest) = world.step(write(vec![delete(&USERS, &[ALICE])])).await.unwrap();
+    let mut rest = rest;
+    while world.published.try_recv().is_ok() {}
+
+    while let Some(next) = rest {
+        let create = Mutation::Create { collection: &MESSAGES, rows: vec![message("between")] };
+        // Both are queued before the writer runs.
+        let (_, done) = tokio::join!(world.write(vec![create]), world.step(next));
+        rest = done.unwrap().1;
+        let creates = |event: &&Arc<Event>| event.action == EventAction::Create;
+        let first = world.published.try_recv().unwrap();
+        assert_eq!((first.len(), first.iter().filter(creates).count()), (1, 1));
+        assert_eq!(world.published.try_recv().unwrap().iter().filter(creates).count(), 0);
+    }
+}
