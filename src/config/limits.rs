@@ -69,6 +69,19 @@ impl LimitsConfig {
 }
 
 impl RateLimit {
+    /// Returns the limit of `rate` per second, at least one.
+    #[must_use]
+    pub fn per_second(rate: u32) -> Self {
+        Self::with_burst(rate, NonZeroU32::MIN)
+    }
+
+    /// Returns the limit of `rate` per second, at least one, with a burst of this many seconds.
+    #[must_use]
+    pub fn with_burst(rate: u32, seconds: NonZeroU32) -> Self {
+        let points = NonZeroU32::new(rate).unwrap_or(NonZeroU32::MIN).saturating_mul(seconds);
+        Self { points, duration: Duration::from_secs(seconds.get().into()) }
+    }
+
     fn read(
         from: &mut Settings,
         enabled: (&'static str, &'static str),

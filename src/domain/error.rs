@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
+use crate::clock::Clock;
 use crate::clock::Timestamp;
 use crate::model::Collection;
 use crate::model::TooLong;
@@ -117,6 +118,14 @@ pub struct Exceeded {
     pub reset: Timestamp,
     /// Advice for the client.
     pub reason: &'static str,
+}
+
+impl Exceeded {
+    /// Returns the excess of a limit that resets in `retry_after`.
+    #[must_use]
+    pub fn new(limit: u32, retry_after: Duration, clock: &Clock, reason: &'static str) -> Self {
+        Self { limit, retry_after, reset: clock.now().plus(retry_after), reason }
+    }
 }
 
 /// The kind of access that was refused. The messages are in `transport::error`.

@@ -8,6 +8,7 @@ pub mod accounts;
 pub mod admission;
 pub mod auth;
 pub mod bootstrap;
+pub mod bounded_map;
 pub mod client_quota;
 pub mod committer;
 pub mod delivery;
@@ -19,10 +20,10 @@ pub mod mails;
 pub mod memory;
 pub mod permissions;
 pub mod quota;
-pub mod rate;
 pub mod row_cache;
 pub mod settings;
 pub mod subscriptions;
+pub mod token_bucket;
 
 use std::sync::Arc;
 

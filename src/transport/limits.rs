@@ -1,40 +1,27 @@
-//! Request rate limits: per address, global, and for registrations (crate `governor`).
+//! Request rate limits: per address, global, and for registrations.
 //!
 //! Upgrades do not count here: sockets have their own admission rate (`ws::Context::admit`) and
-//! message rates (`ws::directus::pace`). Failed sign-ins are limited by `domain::auth::throttle`.
+//! message rates (`ws::pace`). Failed sign-ins are limited by `domain::auth::throttle`.
 
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use std::time::Instant;
 
-use governor::NotUntil;
-use governor::RateLimiter;
-use governor::nanos::Nanos;
-use governor::state::InMemoryState;
-use governor::state::NotKeyed;
-use governor::state::StateStore;
 use poem::Endpoint;
 use poem::Request;
 use poem::Response;
 use poem::http::Method;
-use quick_cache::UnitWeighter;
-use quick_cache::sync::Cache;
 
 use crate::clock::Clock;
 use crate::config::LimitsConfig;
-use crate::config::RateLimit;
 use crate::domain::Error;
 use crate::domain::Exceeded;
+use crate::domain::token_bucket::TokenBuckets;
 use crate::model::network;
 use crate::transport::Context;
 use crate::transport::address;
 use crate::transport::error;
-
-/// Maximum number of tracked addresses. Rare addresses are evicted before frequent ones.
-const ADDRESSES_MAX: usize = 1 << 16;
-/// Number of addresses with memory from the start.
-const ADDRESSES_USUAL: usize = 1 << 6;
 
 /// The path of registrations.
 const REGISTER: &str = "/users/register";
@@ -49,12 +36,10 @@ const ADVICE_REGISTRATION: &str = "Too many sign-ups from your network. Try agai
 /// The rate limits of one process.
 pub struct Limits {
     clock: Clock,
-    per_address: Option<PerAddress>,
-    global: Option<RateLimiter<NotKeyed, InMemoryState, Time>>,
-    registration: Option<PerAddress>,
+    per_address: Option<TokenBuckets<IpAddr>>,
+    global: Option<TokenBuckets<()>>,
+    registration: Option<TokenBuckets<IpAddr>>,
 }
-
-type PerAddress = RateLimiter<IpAddr, Addresses, Time>;
 
 /// An endpoint with rate limits. Paths are normalized before it is called.
 pub struct Limited<E> {
@@ -86,17 +71,11 @@ impl<E: Endpoint<Output = Response>> Endpoint for Limited<E> {
 
 impl Limits {
     fn new(config: &LimitsConfig, clock: &Clock) -> Self {
-        let time = || Time(clock.clone());
-        let per_address = |limit: RateLimit| {
-            RateLimiter::new(governor_quota(limit), Addresses::default(), time())
-        };
         Self {
-            per_address: config.per_address.map(per_address),
-            global: config.global.map(|limit| {
-                RateLimiter::new(governor_quota(limit), InMemoryState::default(), time())
-            }),
-            registration: config.registration.map(per_address),
             clock: clock.clone(),
+            per_address: config.per_address.map(TokenBuckets::new),
+            global: config.global.map(TokenBuckets::new),
+            registration: config.registration.map(TokenBuckets::new),
         }
     }
 
@@ -106,75 +85,28 @@ impl Limits {
         if SOCKETS.contains(&path) {
             return Ok(());
         }
-        let now = self.clock.instant();
         let from = from.map(network);
-        if let (Some(limiter), Some(from)) = (&self.per_address, &from) {
-            limiter.check_key(from).map_err(|until| self.exceeded(&until, now, ADVICE))?;
-        }
-        if let Some(limiter) = &self.global {
-            limiter.check().map_err(|until| self.exceeded(&until, now, ADVICE_GLOBAL))?;
-        }
-        if method == Method::POST
-            && path == REGISTER
-            && let (Some(limiter), Some(from)) = (&self.registration, &from)
-        {
-            limiter
-                .check_key(from)
-                .map_err(|until| self.exceeded(&until, now, ADVICE_REGISTRATION))?;
+        self.take(self.per_address.as_ref(), from, ADVICE)?;
+        self.take(self.global.as_ref(), Some(()), ADVICE_GLOBAL)?;
+        if method == Method::POST && path == REGISTER {
+            self.take(self.registration.as_ref(), from, ADVICE_REGISTRATION)?;
         }
         Ok(())
     }
 
-    fn exceeded(&self, until: &NotUntil<Instant>, now: Instant, reason: &'static str) -> Exceeded {
-        let retry_after = until.wait_time_from(now);
-        Exceeded {
-            limit: until.quota().burst_size().get(),
-            retry_after,
-            reset: self.clock.now().plus(retry_after),
-            reason,
-        }
-    }
-}
-
-/// Returns the quota as defined by `governor`: the whole quota is the burst, refilled one by one.
-fn governor_quota(RateLimit { points, duration }: RateLimit) -> governor::Quota {
-    let each = duration / points.get();
-    let quota = governor::Quota::with_period(each.max(Duration::from_nanos(1)));
-    quota.expect("the period is at least a nanosecond").allow_burst(points)
-}
-
-/// The clock of this service, for `governor`.
-struct Time(Clock);
-
-impl governor::clock::Clock for Time {
-    type Instant = Instant;
-
-    fn now(&self) -> Instant {
-        self.0.instant()
-    }
-}
-
-/// The state of each tracked address. Their number is bounded.
-struct Addresses(Cache<IpAddr, Arc<InMemoryState>, UnitWeighter>);
-
-impl Default for Addresses {
-    fn default() -> Self {
-        // It grows on demand: most services see few addresses.
-        Self(Cache::with_weighter(ADDRESSES_USUAL, ADDRESSES_MAX as u64, UnitWeighter))
-    }
-}
-
-impl StateStore for Addresses {
-    type Key = IpAddr;
-
-    fn measure_and_replace<T, F, E>(&self, key: &IpAddr, decide: F) -> Result<T, E>
-    where
-        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
-    {
-        let made: Result<_, std::convert::Infallible> =
-            self.0.get_or_insert_with(key, || Ok(Arc::new(InMemoryState::default())));
-        let Ok(state) = made;
-        state.measure_and_replace(&NotKeyed::NonKey, decide)
+    /// Takes a token from the bucket of a key. An unknown address has no limit of its own.
+    fn take<K: Hash + Eq + Clone>(
+        &self,
+        buckets: Option<&TokenBuckets<K>>,
+        key: Option<K>,
+        reason: &'static str,
+    ) -> Result<(), Exceeded> {
+        let (Some(buckets), Some(key)) = (buckets, key) else { return Ok(()) };
+        let now = self.clock.instant();
+        let taken = buckets.of(&key, now).lock().take(now, Duration::ZERO);
+        taken.map(drop).map_err(|retry_after| {
+            Exceeded::new(buckets.limit().points.get(), retry_after, &self.clock, reason)
+        })
     }
 }
 
@@ -184,6 +116,7 @@ mod tests {
 
     use super::*;
     use crate::clock::Timestamp;
+    use crate::config::RateLimit;
 
     #[expect(clippy::unnecessary_wraps, reason = "as the settings have it")]
     fn quota(points: u32, seconds: u64) -> Option<RateLimit> {
@@ -244,24 +177,5 @@ mod tests {
         assert_eq!(allowed(&limits, REGISTER, address("192.0.2.1")), 3);
         assert_eq!(allowed(&limits, "/x", address("192.0.2.2")), 6);
         assert!(limits.check(&Method::GET, "/websocket", address("192.0.2.2")).is_ok());
-    }
-
-    #[test]
-    fn many_addresses_are_bounded_and_do_not_evict_a_limited_one() {
-        let limits = limits(quota(100, 60), None, None);
-        let often = address("192.0.2.1");
-        assert_eq!(allowed(&limits, "/x", often), 100);
-
-        for number in 0..4 * ADDRESSES_MAX {
-            let number = u128::try_from(number).unwrap() << 64;
-            let once = IpAddr::from((0x2001 << 112 | number).to_be_bytes());
-            assert!(limits.check(&Method::GET, "/x", Some(once)).is_ok());
-            if number % 64 == 0 {
-                assert!(limits.check(&Method::GET, "/x", often).is_err());
-            }
-        }
-
-        let known = limits.per_address.unwrap().into_state_store().0.len();
-        assert!(known <= ADDRESSES_MAX, "{known}");
     }
 }

@@ -25,7 +25,7 @@ use crate::domain::admission::window::Load;
 use crate::domain::admission::window::Slot;
 use crate::domain::admission::window::Windows;
 use crate::domain::quota::Owner;
-use crate::domain::rate::Rates;
+use crate::domain::token_bucket::TokenBuckets;
 use crate::model::Actor;
 use crate::model::Collection;
 use crate::model::network;
@@ -58,7 +58,7 @@ const ADVICE_DELIVERY: &str = "These changes have many subscribers, and other cl
 pub struct Admission {
     clock: Clock,
     /// The item rates; `None` without a limit.
-    rates: Option<(Rates<Owner>, Rates<Option<IpAddr>>)>,
+    rates: Option<(TokenBuckets<Owner>, TokenBuckets<Option<IpAddr>>)>,
     followers: Followers,
     progress: Arc<Progress>,
     owners: Windows<Owner>,
@@ -89,7 +89,8 @@ impl Admission {
         };
         Arc::new(Self {
             clock,
-            rates: items.map(|limit| (Rates::new(limit), Rates::new(of_address(limit)))),
+            rates: items
+                .map(|limit| (TokenBuckets::new(limit), TokenBuckets::new(of_address(limit)))),
             followers: Followers::default(),
             owners: Windows::new(Arc::clone(&progress), 1),
             addresses: Windows::new(Arc::clone(&progress), ADDRESS_WINDOW),
@@ -200,10 +201,10 @@ impl Admission {
         let owner = owners.of(&Owner::of(actor), now);
         let address = addresses.of(&actor.profile.address.map(network), now);
         let (mut owner, mut address) = (owner.lock(), address.lock());
-        for (rate, quota) in [(&owner, owners.quota()), (&address, addresses.quota())] {
-            let wait = rate.wait(count, now);
+        for (bucket, limit) in [(&owner, owners.limit()), (&address, addresses.limit())] {
+            let wait = bucket.wait(count, now);
             if !wait.is_zero() {
-                return Err(self.exceeded(quota.points.get(), wait, ADVICE_ITEMS));
+                return Err(self.exceeded(limit.points.get(), wait, ADVICE_ITEMS));
             }
         }
         if is_spent {
@@ -214,8 +215,7 @@ impl Admission {
     }
 
     fn exceeded(&self, limit: u32, retry_after: Duration, reason: &'static str) -> Error {
-        let reset = self.clock.now().plus(retry_after);
-        Error::RequestsExceeded(Exceeded { limit, retry_after, reset, reason })
+        Error::RequestsExceeded(Exceeded::new(limit, retry_after, &self.clock, reason))
     }
 }
 

@@ -11,12 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use quick_cache::UnitWeighter;
-use quick_cache::sync::Cache;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::Instant;
 
 use crate::domain::admission::progress::Progress;
+use crate::domain::bounded_map::BoundedMap;
 
 /// Maximum number of deliveries in flight while no other account or address writes.
 pub(super) const ALONE: u64 = 1 << 16;
@@ -30,16 +29,13 @@ const RECENT: Duration = Duration::from_secs(1);
 const PART: u32 = 10;
 /// Polling interval of the delivery progress.
 const PAUSE: Duration = Duration::from_millis(1);
-/// Maximum number of windows, and the number with memory from the start.
-const KNOWN_MAX: u64 = 1 << 16;
-const KNOWN_USUAL: usize = 1 << 6;
 
 /// The windows of all accounts, or of all addresses.
 pub(super) struct Windows<K> {
     progress: Arc<Progress>,
     /// Size of a window, as a multiple of the window of one account.
     factor: u32,
-    known: Cache<K, Arc<Window>, UnitWeighter>,
+    known: BoundedMap<K, Window>,
     /// The last two keys that wrote, with the times.
     last: Mutex<[Option<(K, Instant)>; 2]>,
 }
@@ -80,13 +76,12 @@ pub(super) struct Load {
 
 impl<K: Hash + Eq + Clone> Windows<K> {
     pub(super) fn new(progress: Arc<Progress>, factor: u32) -> Self {
-        let known = Cache::with_weighter(KNOWN_USUAL, KNOWN_MAX, UnitWeighter);
-        Self { progress, factor, known, last: Mutex::default() }
+        Self { progress, factor, known: BoundedMap::default(), last: Mutex::default() }
     }
 
     /// Waits until the deliveries of a write may begin.
     pub(super) async fn enter(&self, key: &K, load: Load) -> Slot {
-        let (window, now) = (self.window(key), Instant::now());
+        let (window, now) = (self.known.get_or_insert(key, Window::default), Instant::now());
         self.note(key, now);
         let is_free =
             window.turn.try_lock().is_ok_and(|_turn| self.try_free(&window, key, load, now));
@@ -108,13 +103,6 @@ impl<K: Hash + Eq + Clone> Windows<K> {
         let is_list = load.deliveries > self.most(load, true);
         let paid = *window.state.lock().paid(is_list);
         paid.map_or(Duration::ZERO, |paid| paid.saturating_duration_since(now))
-    }
-
-    fn window(&self, key: &K) -> Arc<Window> {
-        let made: Result<_, std::convert::Infallible> =
-            self.known.get_or_insert_with(key, || Ok(Arc::new(Window::default())));
-        let Ok(window) = made;
-        window
     }
 
     /// Records a write of a key.

@@ -20,12 +20,13 @@ use tokio::io::ReadBuf;
 use tokio::time::Instant;
 use tokio::time::Sleep;
 
+use crate::config::RateLimit;
 use crate::domain::delivery::Outbox;
 use crate::domain::memory::FREE;
 use crate::domain::memory::Reservation;
 use crate::domain::quota::Owner;
 use crate::domain::quota::Quota;
-use crate::domain::rate::Rate;
+use crate::domain::token_bucket::TokenBucket;
 use crate::transport::ws::encode;
 use crate::transport::ws::incoming::Incoming;
 use crate::transport::ws::liveness::Liveness;
@@ -41,7 +42,7 @@ pub struct CodecIo<R> {
     incoming: Incoming,
     /// The current maximum message size.
     message_bytes_max: usize,
-    parts: Rate,
+    parts: TokenBucket,
     /// Reading is paused until then because too many control frames and fragments arrived. Boxed,
     /// since pauses are rare.
     pause: Option<Pin<Box<Sleep>>>,
@@ -92,7 +93,10 @@ impl<R> CodecIo<R> {
             liveness,
             incoming: Incoming::new(),
             message_bytes_max: usize::MAX,
-            parts: Rate::new(parts_per_second, std::time::Instant::now()),
+            parts: TokenBucket::new(
+                RateLimit::per_second(parts_per_second),
+                std::time::Instant::now(),
+            ),
             pause: None,
             deadline: None,
             ignored: None,

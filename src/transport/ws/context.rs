@@ -17,17 +17,19 @@ use tokio_util::task::TaskTracker;
 use crate::config::Config;
 use crate::config::CookieConfig;
 use crate::config::CorsConfig;
+use crate::config::RateLimit;
 use crate::config::TopicsConfig;
 use crate::config::TrustProxy;
 use crate::config::WebSocketConfig;
 use crate::domain::Error;
 use crate::domain::Services;
-use crate::domain::rate::Rate;
+use crate::domain::quota::Owner;
+use crate::domain::token_bucket::TokenBucket;
+use crate::domain::token_bucket::TokenBuckets;
 use crate::transport::ws::addresses::Addresses;
 use crate::transport::ws::addresses::OfAddress;
 use crate::transport::ws::socket::Bounds;
 use crate::transport::ws::socket::Socket;
-use crate::transport::ws::users::Users;
 use crate::transport::ws::write_half::WriteHalf;
 use crate::transport::ws::writer_pool::WriterPool;
 
@@ -56,14 +58,15 @@ pub struct Context {
     pub stopping: CancellationToken,
     /// The writer pool, for connections that support it. Stopped by the code that started it.
     pub pool: Arc<WriterPool>,
-    /// Message rate limits of accounts and addresses.
-    pub users: Users,
+    /// Message rate limits of accounts, over all of their sockets, and of addresses, over all of the
+    /// sockets without an account.
+    pub message_rates: TokenBuckets<Owner>,
     /// Whether message rate limits are enabled.
     pub is_paced: bool,
     /// Number of socket tasks that have panicked.
     pub panics: Arc<AtomicU64>,
     /// Token bucket of upgrades.
-    admission: Mutex<Rate>,
+    admission: Mutex<TokenBucket>,
     places: Option<Arc<Semaphore>>,
     /// The socket limit per address, where the address is known only from the request.
     addresses: Option<Arc<Addresses>>,
@@ -86,13 +89,13 @@ impl Context {
             .websockets
             .connections_max
             .map(|max| Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS))));
-        let admission =
-            Mutex::new(Rate::new(config.websockets.upgrades_per_second, Instant::now().into_std()));
+        let upgrades = RateLimit::per_second(config.websockets.upgrades_per_second);
+        let messages = RateLimit::per_second(config.websockets.user_messages_per_second);
         Arc::new(Self {
-            users: Users::default(),
+            message_rates: TokenBuckets::new(messages),
             is_paced: config.limits.per_address.is_some(),
             panics: Arc::default(),
-            admission,
+            admission: Mutex::new(TokenBucket::new(upgrades, Instant::now().into_std())),
             services,
             config: config.websockets.clone(),
             topics: config.topics.clone(),

@@ -1,6 +1,6 @@
 //! WebSocket connections: the upgrade of a request, the lifecycle, and the protocols.
 //!
-//! `endpoint` checks the upgrade and its credentials, and `addresses` and `users` apply limits.
+//! `endpoint` checks the upgrade and its credentials, and `addresses` and `pace` apply limits.
 //! `socket` reads frames and closes connections, `incoming` tracks frames that the codec hides, and
 //! `liveness` records activity. `writer_pool` writes many connections per thread, with frames
 //! coalesced by `coalesce`, and `writer` waits for blocked sockets. `encode` builds frames. Each
@@ -18,10 +18,10 @@ mod endpoint;
 mod fuzz;
 mod incoming;
 mod liveness;
+mod pace;
 mod socket;
 pub mod topics;
 mod upgrade;
-mod users;
 mod write_half;
 mod writer;
 mod writer_pool;

@@ -168,12 +168,10 @@ impl Throttle {
             })
         });
         match waits.max() {
-            Some(wait) if !wait.is_zero() => Err(Error::RequestsExceeded(Exceeded {
-                limit: way.free(),
-                retry_after: wait,
-                reset: self.clock.now().plus(wait),
-                reason: way.advice(),
-            })),
+            Some(wait) if !wait.is_zero() => {
+                let exceeded = Exceeded::new(way.free(), wait, &self.clock, way.advice());
+                Err(Error::RequestsExceeded(exceeded))
+            }
             _ => Ok(counted),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! `frames` parses frames from clients, `auth` one type of them, and `answers` encodes frames from
 //! the server. `connection` maps frames to domain calls and results to frames. `conversation` keeps
-//! the order of frames and the timers, `backlog` and `pace` the limits, and `sign_in` the identity.
+//! the order of frames and the timers, `backlog` the limits, and `sign_in` the identity.
 //! `auth_state`, `ack_tracker` and `heartbeat` compute state without I/O.
 
 mod ack_tracker;
@@ -16,7 +16,6 @@ mod fields;
 pub(super) mod frames;
 pub(super) mod heartbeat;
 mod items;
-pub(super) mod pace;
 mod sign_in;
 mod uid;
 

@@ -5,11 +5,13 @@
 //! upgrade, or is the public.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use crate::config::RateLimit;
 use crate::config::WebSocketAuth;
 use crate::domain::Error;
 use crate::domain::delivery::Closing;
@@ -21,6 +23,7 @@ use crate::domain::subscriptions::topics::SubscriberHandle;
 use crate::domain::subscriptions::topics::Topic;
 use crate::domain::subscriptions::topics::pages::Page;
 use crate::domain::subscriptions::typing::Watch;
+use crate::domain::token_bucket::TokenBucket;
 use crate::model::id;
 use crate::transport::json_size;
 use crate::transport::ws::context::Context;
@@ -30,14 +33,15 @@ use crate::transport::ws::directus::auth_state::Reason;
 use crate::transport::ws::directus::conversation::expiry;
 use crate::transport::ws::directus::heartbeat::Beat;
 use crate::transport::ws::directus::heartbeat::Heartbeat;
-use crate::transport::ws::directus::pace::Pace as SharedPace;
 use crate::transport::ws::encode;
+use crate::transport::ws::pace::Pace;
 use crate::transport::ws::socket::Socket;
 use crate::transport::ws::socket::SocketEvent;
 use crate::transport::ws::topics::frames;
 use crate::transport::ws::topics::frames::Frame;
-use crate::transport::ws::topics::pace::Pace;
-use crate::transport::ws::users::Who;
+
+/// The burst of frames, in seconds.
+const BURST: NonZeroU32 = NonZeroU32::new(2).expect("it is not zero");
 
 /// Serves a client until either side ends the connection.
 #[expect(clippy::boxed_local, reason = "the box is freed here, and the task has room for no more")]
@@ -56,6 +60,7 @@ pub fn converse(
     let page = peer.page(&entry.client, entry.page.as_deref());
     async move {
         let now = Instant::now();
+        let limit = RateLimit::with_burst(context.topics.rate_max, BURST);
         let mut conversation = Conversation {
             context: &context,
             outbox: &outbox,
@@ -64,8 +69,8 @@ pub fn converse(
             from,
             expires,
             heartbeat: Heartbeat::new(context.config.heartbeat_period, now),
-            pace: Pace::new(context.topics.rate_max, now),
-            shared_pace: SharedPace::new(&context, now),
+            frames: TokenBucket::new(limit, now.into_std()),
+            pace: Pace::new(&context, now),
             pause: None,
             typing: None,
             over: false,
@@ -89,10 +94,11 @@ struct Conversation<'a> {
     /// When the token of the upgrade expires.
     expires: Option<Instant>,
     heartbeat: Heartbeat,
+    /// The rate limit of this protocol, per connection.
+    frames: TokenBucket,
+    /// The rate limits of both protocols, per connection and per account.
     pace: Pace,
-    /// The rate limits that are shared with the Directus protocol, per connection and per account.
-    shared_pace: SharedPace,
-    /// Reading is paused until then because of `shared_pace`.
+    /// Reading is paused until then, so no frame is dropped.
     pause: Option<Instant>,
     /// The subscription to typing notifications.
     typing: Option<Watch>,
@@ -148,17 +154,16 @@ impl Conversation<'_> {
         }
     }
 
-    /// Counts a frame against both rate limits.
+    /// Counts a frame against all rate limits.
     fn count(&mut self, now: Instant) {
-        self.pace.count(now);
-        let who = Who::of(self.peer.actor().user, self.from);
-        let wait = self.shared_pace.spend(self.context, who, 1, now);
+        let wait = self.pace.spend(self.context, self.owner(), 1, now);
+        let wait = self.frames.spend(1, now.into_std()).max(wait);
         self.pause = (!wait.is_zero()).then(|| now + wait);
     }
 
     /// Returns until when reading is paused, or `None` if the next frame may be read.
     fn pause(&self, now: Instant) -> Option<Instant> {
-        self.pace.pause(now).max(self.pause.filter(|until| *until > now))
+        self.pause.filter(|until| *until > now)
     }
 
     /// Returns the owner that is charged for the memory of messages.

@@ -43,11 +43,10 @@ use crate::transport::ws::directus::conversation::entry::auth_state;
 pub use crate::transport::ws::directus::conversation::entry::expiry;
 use crate::transport::ws::directus::frames::Frame;
 use crate::transport::ws::directus::heartbeat::Heartbeat;
-use crate::transport::ws::directus::pace::Pace;
 use crate::transport::ws::directus::uid::Uid;
+use crate::transport::ws::pace::Pace;
 use crate::transport::ws::socket::Socket;
 use crate::transport::ws::socket::SocketEvent;
-use crate::transport::ws::users::Who;
 
 /// Maximum number of concurrent creates of one connection.
 const CREATES_MAX: usize = 32;
@@ -340,11 +339,11 @@ impl<'a> Conversation<'a> {
     /// # Errors
     /// The remaining wait, if the frame came too early.
     fn keep_pace(&mut self, changes: usize) -> Result<(), Duration> {
-        let Connection { context, peer, client, .. } = self.connection;
-        let (who, now) = (Who::of(peer.actor().user, client.ip), Instant::now());
-        self.pace.take(context, who, now)?;
+        let (context, owner) = (&self.connection.context, self.connection.owner());
+        let now = Instant::now();
+        self.pace.take(context, owner, now)?;
         if changes > 1 {
-            let wait = self.pace.spend(context, who, changes - 1, now);
+            let wait = self.pace.spend(context, owner, changes - 1, now);
             self.rate_limited_until = (!wait.is_zero()).then(|| now + wait);
         }
         Ok(())

@@ -7,41 +7,38 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::domain::rate::Rate;
+use crate::config::RateLimit;
+use crate::domain::quota::Owner;
+use crate::domain::token_bucket::TokenBucket;
 use crate::transport::ws::context::Context;
-use crate::transport::ws::users::Who;
 
 /// The rate limits of a connection.
 #[derive(Debug)]
 pub struct Pace {
-    own: Rate,
-    /// The current principal and its token bucket, shared by all of its connections.
-    shared: Option<(Who, Arc<Mutex<Rate>>)>,
+    own: TokenBucket,
+    /// The current owner and its token bucket, shared by all of its connections.
+    shared: Option<(Owner, Arc<Mutex<TokenBucket>>)>,
 }
 
 impl Pace {
     /// Creates the limits of a new connection.
     #[must_use]
     pub fn new(context: &Context, now: Instant) -> Self {
-        Self { own: Rate::new(context.config.messages_per_second, now.into_std()), shared: None }
+        let limit = RateLimit::per_second(context.config.messages_per_second);
+        Self { own: TokenBucket::new(limit, now.into_std()), shared: None }
     }
 
     /// Takes a token for a message.
     ///
     /// # Errors
     /// The remaining wait, if the message came too early.
-    pub fn take(
-        &mut self,
-        context: &Context,
-        who: Option<Who>,
-        now: Instant,
-    ) -> Result<(), Duration> {
+    pub fn take(&mut self, context: &Context, owner: Owner, now: Instant) -> Result<(), Duration> {
         if !context.is_paced {
             return Ok(());
         }
         self.own.take(now.into_std(), Duration::ZERO)?;
-        match self.shared(context, who, now) {
-            Some(rate) => rate.lock().take(now.into_std(), Duration::ZERO).map(drop),
+        match self.shared(context, owner, now) {
+            Some(bucket) => bucket.lock().take(now.into_std(), Duration::ZERO).map(drop),
             None => Ok(()),
         }
     }
@@ -50,7 +47,7 @@ impl Pace {
     pub fn spend(
         &mut self,
         context: &Context,
-        who: Option<Who>,
+        owner: Owner,
         count: usize,
         now: Instant,
     ) -> Duration {
@@ -59,20 +56,24 @@ impl Pace {
         }
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         let own = self.own.spend(count, now.into_std());
-        let shared = self.shared(context, who, now);
-        shared.map_or(own, |rate| rate.lock().spend(count, now.into_std()).max(own))
+        let shared = self.shared(context, owner, now);
+        shared.map_or(own, |bucket| bucket.lock().spend(count, now.into_std()).max(own))
     }
 
+    /// Returns the bucket of an owner, or `None` for visitors without a known address: they share
+    /// none.
     fn shared(
         &mut self,
         context: &Context,
-        who: Option<Who>,
+        owner: Owner,
         now: Instant,
-    ) -> Option<&Mutex<Rate>> {
-        if self.shared.as_ref().map(|(who, _)| *who) != who {
-            let most = context.config.user_messages_per_second;
-            self.shared = who.map(|who| (who, context.users.rate(who, most, now)));
+    ) -> Option<&Mutex<TokenBucket>> {
+        if owner == Owner::Visitors(None) {
+            return None;
         }
-        self.shared.as_ref().map(|(_, rate)| rate.as_ref())
+        if self.shared.as_ref().is_none_or(|(known, _)| *known != owner) {
+            self.shared = Some((owner, context.message_rates.of(&owner, now.into_std())));
+        }
+        self.shared.as_ref().map(|(_, bucket)| bucket.as_ref())
     }
 }
