@@ -21,15 +21,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::connection::Connection;
-use crate::app::places::ConnectionSlots;
-use crate::app::places::Full;
-use crate::app::waiting::Patience;
+use crate::app::waiting::Timeouts;
 use crate::config::ServerConfig;
 use crate::config::TrustProxy;
 use crate::domain::memory;
 use crate::domain::memory::Reservation;
 use crate::domain::quota::Owner;
 use crate::domain::quota::Quota;
+use crate::domain::quota::QuotaExceeded;
 use crate::transport::minimum_rate::STALL_MAX;
 
 /// Back-off after a failed `accept`.
@@ -55,11 +54,8 @@ pub(super) const FULL_FOR_ADDRESS: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\n\
 pub struct Acceptor {
     listener: TcpListener,
     local: LocalAddr,
-    places: Arc<ConnectionSlots>,
-    proxies: TrustProxy,
-    patience: Patience,
-    memory: Arc<Quota>,
-    head_bytes_max: usize,
+    slots: Arc<Quota>,
+    limits: ConnectionLimits,
     /// Accepted connections that have not sent a byte yet. Bounded by the connection slots.
     silent: FuturesUnordered<FirstByte>,
     gate: Gate,
@@ -102,27 +98,22 @@ impl Gate {
 }
 
 /// Limits and timeouts of connections.
-#[derive(Clone)]
-pub struct Bounds {
+pub struct ConnectionLimits {
     /// Maximum number of open connections.
     pub connections_max: usize,
     /// Maximum number of open connections per address.
     pub per_address_max: Option<usize>,
     /// Trusted proxies. They are exempt from the limit per address.
     pub proxies: TrustProxy,
-    /// Timeout for the head of a request.
-    pub head_timeout: Duration,
-    /// Timeout for the next request after a response.
-    pub idle_timeout: Duration,
-    /// Timeout for a client that accepts no byte of a response.
-    pub stall_timeout: Duration,
+    /// The timeouts of each connection.
+    pub timeouts: Timeouts,
     /// The largest accepted request head in bytes, request line and headers.
     pub head_bytes_max: usize,
     /// The memory budget of request heads.
     pub memory: Arc<Quota>,
 }
 
-impl Bounds {
+impl ConnectionLimits {
     /// Returns the configured limits, with a separate memory budget.
     #[must_use]
     pub fn of(config: &ServerConfig) -> Self {
@@ -130,9 +121,11 @@ impl Bounds {
             connections_max: config.connections_max,
             per_address_max: config.connections_per_address_max,
             proxies: config.trust_proxy.clone(),
-            head_timeout: config.header_timeout,
-            idle_timeout: config.keep_alive_timeout,
-            stall_timeout: STALL_MAX,
+            timeouts: Timeouts {
+                head: config.header_timeout,
+                idle: config.keep_alive_timeout,
+                stall: STALL_MAX,
+            },
             head_bytes_max: config.url_bytes_max + config.headers_bytes_max + HEAD_SLACK,
             memory: memory::budget(config.answers_bytes_max),
         }
@@ -144,19 +137,13 @@ impl Acceptor {
     ///
     /// # Errors
     /// When the listener has no address.
-    pub fn new(listener: TcpListener, bounds: Bounds) -> io::Result<Self> {
+    pub fn new(listener: TcpListener, limits: ConnectionLimits) -> io::Result<Self> {
+        let per_address_max = limits.per_address_max.unwrap_or(usize::MAX);
         Ok(Self {
             local: LocalAddr(listener.local_addr()?.into()),
             listener,
-            places: ConnectionSlots::new(bounds.connections_max, bounds.per_address_max),
-            proxies: bounds.proxies,
-            patience: Patience {
-                head: bounds.head_timeout,
-                idle: bounds.idle_timeout,
-                stall: bounds.stall_timeout,
-            },
-            memory: bounds.memory,
-            head_bytes_max: bounds.head_bytes_max,
+            slots: Quota::new(per_address_max, limits.connections_max),
+            limits,
             silent: FuturesUnordered::new(),
             gate: Gate::default(),
             crowded: RateLimitedLog::default(),
@@ -168,7 +155,7 @@ impl Acceptor {
     /// Returns the maximum size of a request head, in bytes.
     #[must_use]
     pub(super) const fn head_bytes_max(&self) -> usize {
-        self.head_bytes_max
+        self.limits.head_bytes_max
     }
 
     /// Returns the gate of this acceptor.
@@ -179,35 +166,34 @@ impl Acceptor {
 
     /// Assigns a connection slot to a new connection, or refuses it.
     fn admit(&mut self, stream: TcpStream, remote: SocketAddr) {
-        let address = (!self.proxies.trusts(remote.ip(), 0)).then_some(remote.ip());
-        let place = match self.places.take(address) {
-            Ok(place) => place,
-            Err(Full::InAll) => {
-                refuse(&stream, FULL);
-                if self.crowded.is_news() {
-                    tracing::warn!("refusing connections: the limit CONNECTIONS_MAX is reached");
-                }
-                return;
-            }
-            Err(Full::ForAddress) => {
-                refuse(&stream, FULL_FOR_ADDRESS);
-                if self.greedy.is_news() {
-                    tracing::warn!(
-                        "refusing connections from one address: the limit \
-                         CONNECTIONS_PER_ADDRESS_MAX is reached"
-                    );
-                }
-                return;
-            }
+        let proxied = self.limits.proxies.trusts(remote.ip(), 0);
+        let owner =
+            if proxied { Owner::Proxied } else { Owner::of_either(None, Some(remote.ip())) };
+        let slot = match self.slots.take(owner, 1) {
+            Ok(slot) => slot,
+            Err(exceeded) => return self.refuse(&stream, exceeded),
         };
         // Fails only on a connection that has been closed already, which the next read reports.
         let _ = stream.set_nodelay(true);
-        let owner = address.map_or(Owner::Proxied, |address| Owner::of_either(None, Some(address)));
-        let memory = Reservation::new(&self.memory, owner);
-        let mut connection = Connection::new(stream, self.patience, place, memory);
+        let memory = Reservation::new(&self.limits.memory, owner);
+        let mut connection = Connection::new(stream, self.limits.timeouts, slot, memory);
         self.silent.push(Box::pin(async move {
             connection.first_byte().await.is_ok().then_some((connection, remote))
         }));
+    }
+
+    /// Sends the refusal of a connection if that is possible without blocking.
+    fn refuse(&mut self, stream: &TcpStream, exceeded: QuotaExceeded) {
+        let is_full = exceeded == QuotaExceeded::Total || self.slots.is_exhausted();
+        let _ = stream.try_write(if is_full { FULL } else { FULL_FOR_ADDRESS });
+        if is_full && self.crowded.is_news() {
+            tracing::warn!("refusing connections: the limit CONNECTIONS_MAX is reached");
+        } else if !is_full && self.greedy.is_news() {
+            tracing::warn!(
+                "refusing connections from one address: the limit CONNECTIONS_PER_ADDRESS_MAX is \
+                 reached"
+            );
+        }
     }
 
     /// Returns the next connection with its local and remote address. Never fails: after an error
@@ -267,11 +253,6 @@ fn is_of_the_client(error: &io::Error) -> bool {
     )
 }
 
-/// Sends the refusal if that is possible without blocking.
-fn refuse(stream: &TcpStream, words: &[u8]) {
-    let _ = stream.try_write(words);
-}
-
 /// A recurring problem with rate-limited log lines.
 #[derive(Default)]
 struct RateLimitedLog(Option<Instant>);
@@ -301,26 +282,24 @@ mod tests {
     const SOON: Duration = Duration::from_secs(5);
 
     async fn acceptor(connections_max: usize) -> (Acceptor, SocketAddr) {
-        bounded(bounds(connections_max, None)).await
+        limited(limits(connections_max, None)).await
     }
 
-    fn bounds(connections_max: usize, per_address_max: Option<usize>) -> Bounds {
-        Bounds {
+    fn limits(connections_max: usize, per_address_max: Option<usize>) -> ConnectionLimits {
+        ConnectionLimits {
             connections_max,
             per_address_max,
             proxies: TrustProxy::None,
-            head_timeout: SOON,
-            idle_timeout: SOON,
-            stall_timeout: SOON,
+            timeouts: Timeouts { head: SOON, idle: SOON, stall: SOON },
             head_bytes_max: 1 << 16,
             memory: memory::budget(1 << 20),
         }
     }
 
-    async fn bounded(bounds: Bounds) -> (Acceptor, SocketAddr) {
+    async fn limited(limits: ConnectionLimits) -> (Acceptor, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        (Acceptor::new(listener, bounds).unwrap(), address)
+        (Acceptor::new(listener, limits).unwrap(), address)
     }
 
     async fn speak(address: SocketAddr) -> TcpStream {
@@ -350,7 +329,7 @@ mod tests {
 
     #[tokio::test]
     async fn connections_beyond_the_address_limit_get_429() {
-        let (mut acceptor, address) = bounded(bounds(10, Some(1))).await;
+        let (mut acceptor, address) = limited(limits(10, Some(1))).await;
         let _first = speak(address).await;
         let (_connection, ..) = acceptor.accept().await;
 
@@ -361,6 +340,22 @@ mod tests {
 
         assert_eq!(answer, FULL_FOR_ADDRESS);
         accepting.abort();
+    }
+
+    #[tokio::test]
+    async fn addresses_are_limited_by_network_and_proxies_are_not() {
+        let owner = |text: &str| Owner::of_either(None, Some(text.parse().unwrap()));
+        let (acceptor, _) = limited(limits(4, Some(1))).await;
+        let take = |owner| acceptor.slots.take(owner, 1);
+
+        let here = take(owner("192.0.2.1")).unwrap();
+        assert_eq!(take(owner("::ffff:192.0.2.1")).unwrap_err(), QuotaExceeded::Owner);
+        let _network = take(owner("2001:db8::1")).unwrap();
+        assert_eq!(take(owner("2001:db8::2")).unwrap_err(), QuotaExceeded::Owner);
+        let _proxied = [take(Owner::Proxied).unwrap(), take(Owner::Proxied).unwrap()];
+        assert!(acceptor.slots.is_exhausted());
+        drop(here);
+        assert!(take(owner("192.0.2.1")).is_ok());
     }
 
     #[tokio::test]

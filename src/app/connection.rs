@@ -22,11 +22,11 @@ use tokio::net::tcp::OwnedReadHalf;
 use crate::app::acceptor::FULL;
 use crate::app::acceptor::FULL_FOR_ADDRESS;
 use crate::app::exchanges::Exchanges;
-use crate::app::places::Place;
-use crate::app::waiting::Patience;
+use crate::app::waiting::Timeouts;
 use crate::app::waiting::Waiting;
 use crate::domain::Error;
 use crate::domain::memory::Reservation;
+use crate::domain::quota::Permit;
 use crate::transport::ws::TryWrite;
 use crate::transport::ws::WriteHalf;
 
@@ -41,23 +41,23 @@ pub struct Connection {
     exchanges: Exchanges,
     /// `None` once upgraded to a WebSocket; boxed, since most connections are upgraded.
     waiting: Option<Box<Waiting>>,
-    _place: Place,
+    _slot: Permit,
 }
 
 impl Connection {
     /// Creates a connection that fails when a request does not arrive in time.
     pub(super) fn new(
         stream: TcpStream,
-        patience: Patience,
-        place: Place,
+        timeouts: Timeouts,
+        slot: Permit,
         memory: Reservation,
     ) -> Self {
         let exchanges = Exchanges::default();
-        let waiting = Box::new(Waiting::new(patience, memory));
+        let waiting = Box::new(Waiting::new(timeouts, memory));
         let (read, write) = stream.into_split();
         let wire = WriteHalf::new(write);
         wire.keep_unsent_short();
-        Self { read, wire, exchanges, waiting: Some(waiting), _place: place }
+        Self { read, wire, exchanges, waiting: Some(waiting), _slot: slot }
     }
 
     /// Returns the write half.
@@ -203,7 +203,6 @@ mod tests {
     use tokio::io::AsyncWriteExt;
     use tokio::net::TcpListener;
 
-    use crate::app::places::ConnectionSlots;
     use crate::domain::memory::VISITORS_SHARE;
     use crate::domain::memory::budget;
     use crate::domain::quota::Owner;
@@ -219,9 +218,9 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        let place = ConnectionSlots::new(1, None).take(None).unwrap();
-        let patience = Patience { head, idle, stall: SHORT };
-        (client, Connection::new(stream, patience, place, reservation(&budget(1 << 20))))
+        let slot = Quota::new(1, 1).take(Owner::Proxied, 1).unwrap();
+        let timeouts = Timeouts { head, idle, stall: SHORT };
+        (client, Connection::new(stream, timeouts, slot, reservation(&budget(1 << 20))))
     }
 
     fn reservation(shares: &Arc<Quota>) -> Reservation {
@@ -349,8 +348,8 @@ mod tests {
     async fn a_large_head_reserves_memory_until_the_connection_ends() {
         let shares = budget(VISITORS_SHARE * (64 << 10));
         let (mut client, mut connection) = pair(LONG, LONG).await;
-        let patience = Patience { head: LONG, idle: LONG, stall: LONG };
-        connection.waiting = Some(Box::new(Waiting::new(patience, reservation(&shares))));
+        let timeouts = Timeouts { head: LONG, idle: LONG, stall: LONG };
+        connection.waiting = Some(Box::new(Waiting::new(timeouts, reservation(&shares))));
         let mut head = vec![0; 20_000];
 
         // While a request runs, the bytes read are not part of a head.

@@ -15,7 +15,6 @@ mod files;
 pub mod handover;
 mod linger;
 pub mod listener;
-mod places;
 mod providers;
 mod remainder;
 mod secret;
@@ -49,7 +48,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::acceptor::Acceptor;
-use crate::app::acceptor::Bounds;
+use crate::app::acceptor::ConnectionLimits;
 use crate::app::server::Server;
 use crate::app::welcome::Welcome;
 use crate::app::wiring::Core;
@@ -144,11 +143,12 @@ impl App {
         })?;
         let room = files::raise_limit(config.connections_max, self.config.store.readers);
         let memory = Arc::clone(&self.services.memory);
-        let bounds = Bounds { connections_max: room, memory, ..Bounds::of(config) };
+        let limits =
+            ConnectionLimits { connections_max: room, memory, ..ConnectionLimits::of(config) };
         let acceptor = listener
             .try_clone()
             .and_then(tokio::net::TcpListener::from_std)
-            .and_then(|tcp| Acceptor::new(tcp, bounds))
+            .and_then(|tcp| Acceptor::new(tcp, limits))
             .map_err(|source| StartError::Listen { address, source })?;
         for warning in warnings::of(&self.config, address) {
             tracing::warn!("{warning}");

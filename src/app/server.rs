@@ -250,7 +250,8 @@ mod tests {
     use tokio::net::TcpListener;
     use tokio::net::TcpStream;
 
-    use crate::app::acceptor::Bounds;
+    use crate::app::acceptor::ConnectionLimits;
+    use crate::app::waiting::Timeouts;
     use crate::config::TrustProxy;
     use crate::domain::memory;
 
@@ -274,17 +275,15 @@ mod tests {
     async fn server(drain: Duration) -> (Server, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let bounds = Bounds {
+        let limits = ConnectionLimits {
             connections_max: 10,
             per_address_max: None,
             proxies: TrustProxy::None,
-            head_timeout: SOON,
-            idle_timeout: SOON,
-            stall_timeout: SOON,
+            timeouts: Timeouts { head: SOON, idle: SOON, stall: SOON },
             head_bytes_max: 1 << 16,
             memory: memory::budget(1 << 20),
         };
-        (Server::start(Acceptor::new(listener, bounds).unwrap(), Slow, drain), address)
+        (Server::start(Acceptor::new(listener, limits).unwrap(), Slow, drain), address)
     }
 
     async fn ask(address: SocketAddr, millis: u64) -> TcpStream {

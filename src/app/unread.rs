@@ -19,8 +19,9 @@ use tokio::net::TcpListener;
 use tokio::net::TcpStream;
 
 use crate::app::acceptor::Acceptor;
-use crate::app::acceptor::Bounds;
+use crate::app::acceptor::ConnectionLimits;
 use crate::app::server::Server;
+use crate::app::waiting::Timeouts;
 use crate::config::TrustProxy;
 use crate::domain::memory;
 
@@ -30,17 +31,15 @@ const STALL: Duration = Duration::from_millis(500);
 async fn server(endpoint: Large) -> (Server, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let bounds = Bounds {
+    let limits = ConnectionLimits {
         connections_max: 10,
         per_address_max: None,
         proxies: TrustProxy::None,
-        head_timeout: SOON,
-        idle_timeout: SOON,
-        stall_timeout: STALL,
+        timeouts: Timeouts { head: SOON, idle: SOON, stall: STALL },
         head_bytes_max: 1 << 16,
         memory: memory::budget(1 << 20),
     };
-    (Server::start(Acceptor::new(listener, bounds).unwrap(), endpoint, SOON), address)
+    (Server::start(Acceptor::new(listener, limits).unwrap(), endpoint, SOON), address)
 }
 
 async fn read(mut stream: TcpStream) -> String {

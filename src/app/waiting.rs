@@ -23,7 +23,7 @@ const HTTP_2: &[u8] = b"PRI * HTTP/2.0\r\n";
 
 /// Timeouts for input from the client.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Patience {
+pub struct Timeouts {
     /// For the head of a request, from its first byte. For the first request it runs from the start
     /// of the connection.
     pub head: Duration,
@@ -35,7 +35,7 @@ pub(super) struct Patience {
 
 /// The wait for a client: for its request, and for it to read the response.
 pub(super) struct Waiting {
-    patience: Patience,
+    timeouts: Timeouts,
     deadline: Pin<Box<Sleep>>,
     /// Whether part of a head has arrived, or a first request is due.
     is_head: bool,
@@ -63,15 +63,15 @@ struct Stall {
 
 impl Waiting {
     /// Starts the wait for the first request.
-    pub(super) fn new(patience: Patience, memory: Reservation) -> Self {
+    pub(super) fn new(timeouts: Timeouts, memory: Reservation) -> Self {
         Self {
-            deadline: Box::pin(tokio::time::sleep(patience.head)),
-            patience,
+            deadline: Box::pin(tokio::time::sleep(timeouts.head)),
+            timeouts,
             is_head: true,
             answered: 0,
             has_taken: false,
             has_heard: false,
-            stall: Stall { rate: MinimumRate::new(patience.stall), waited_for: None },
+            stall: Stall { rate: MinimumRate::new(timeouts.stall), waited_for: None },
             linger: None,
             head_bytes: 0,
             memory,
@@ -110,10 +110,10 @@ impl Waiting {
             self.answered = answered;
             self.is_head = false;
             self.head_bytes = 0;
-            self.begin(self.patience.idle);
+            self.begin(self.timeouts.idle);
         } else if !self.is_head && self.has_taken {
             // The client is still reading the response.
-            self.begin(self.patience.idle);
+            self.begin(self.timeouts.idle);
         }
         self.deadline.as_mut().poll(context).is_ready()
     }
@@ -133,7 +133,7 @@ impl Waiting {
         }
         if !self.is_head {
             self.is_head = true;
-            self.begin(self.patience.head);
+            self.begin(self.timeouts.head);
         }
         self.head_bytes += bytes.len();
         if self.head_bytes > FREE { self.memory.grow(2 * self.head_bytes) } else { Ok(()) }

@@ -1,38 +1,27 @@
 //! Quotas of a resource for each account and for each address. Where sign-up is open, accounts cost
 //! nothing, so all clients of one address together have only a few times the quota of one account.
 
-use std::collections::HashMap;
-use std::hash::Hash;
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use crate::domain::quota::Owner;
+use crate::domain::quota::Permit;
+use crate::domain::quota::Quota;
 use crate::model::Actor;
-use crate::model::network;
 
 /// The quota of all clients of one address, as a multiple of the quota of one account.
 pub const ADDRESS_FACTOR: usize = 4;
 
 /// The quotas of each account, of the visitors of each address, and of all clients of each address.
 pub struct ClientQuota {
-    of_owner_max: usize,
-    taken: Mutex<TakenByClients>,
+    owner_max: usize,
+    owners: Arc<Quota>,
+    addresses: Arc<Quota>,
 }
 
-#[derive(Default)]
-struct TakenByClients {
-    by_owner: HashMap<Owner, usize>,
-    by_address: HashMap<Option<IpAddr>, usize>,
-}
-
-/// A permit that counts towards the quotas of an account and of its address until it is dropped.
+/// Permits from the quotas of an account and of its address. They are released on drop.
 pub struct ClientPermit {
-    quota: Arc<ClientQuota>,
-    owner: Owner,
-    address: Option<IpAddr>,
-    count: usize,
+    _owner: Permit,
+    _address: Permit,
 }
 
 /// The quota that is exhausted.
@@ -49,60 +38,49 @@ pub enum ClientQuotaExceeded {
 impl ClientQuota {
     /// Creates quotas of this size for each account.
     #[must_use]
-    pub fn new(of_owner_max: usize) -> Arc<Self> {
-        Arc::new(Self { of_owner_max, taken: Mutex::default() })
+    pub fn new(owner_max: usize) -> Self {
+        let address_max = owner_max.saturating_mul(ADDRESS_FACTOR);
+        let (owners, addresses) =
+            (Quota::new(owner_max, usize::MAX), Quota::new(address_max, usize::MAX));
+        Self { owner_max, owners, addresses }
     }
 
     /// Acquires a permit from the quota of an actor and from that of its address, or from neither.
     ///
     /// # Errors
     /// [`ClientQuotaExceeded`] if one of them is exhausted.
-    pub fn take(
-        self: &Arc<Self>,
-        actor: &Actor,
-        count: usize,
-    ) -> Result<ClientPermit, ClientQuotaExceeded> {
-        self.take_if(actor, count, true)
+    pub fn take(&self, actor: &Actor, count: usize) -> Result<ClientPermit, ClientQuotaExceeded> {
+        let (owner, address) = owners_of(actor);
+        let owner = self.owners.take(owner, count).map_err(|_| match actor.user {
+            Some(_) => ClientQuotaExceeded::Account,
+            None => ClientQuotaExceeded::Visitors,
+        })?;
+        let address = self.addresses.take(address, count);
+        let address = address.map_err(|_| ClientQuotaExceeded::Address)?;
+        Ok(ClientPermit { _owner: owner, _address: address })
+    }
+
+    /// Acquires a permit even from an exhausted quota: a running subscription is kept.
+    #[must_use]
+    pub fn take_anyway(&self, actor: &Actor, count: usize) -> ClientPermit {
+        let (owner, address) = owners_of(actor);
+        let owner = self.owners.take_anyway(owner, count);
+        ClientPermit { _owner: owner, _address: self.addresses.take_anyway(address, count) }
     }
 
     /// Returns the size of an exhausted quota.
     #[must_use]
     pub const fn most(&self, exceeded: ClientQuotaExceeded) -> usize {
         match exceeded {
-            ClientQuotaExceeded::Account | ClientQuotaExceeded::Visitors => self.of_owner_max,
-            ClientQuotaExceeded::Address => self.of_owner_max.saturating_mul(ADDRESS_FACTOR),
+            ClientQuotaExceeded::Account | ClientQuotaExceeded::Visitors => self.owner_max,
+            ClientQuotaExceeded::Address => self.owner_max.saturating_mul(ADDRESS_FACTOR),
         }
     }
+}
 
-    /// Acquires a permit even from an exhausted quota: a running subscription is kept.
-    pub fn take_anyway(self: &Arc<Self>, actor: &Actor, count: usize) -> Option<ClientPermit> {
-        self.take_if(actor, count, false).ok()
-    }
-
-    fn take_if(
-        self: &Arc<Self>,
-        actor: &Actor,
-        count: usize,
-        is_bounded: bool,
-    ) -> Result<ClientPermit, ClientQuotaExceeded> {
-        let (owner, address) = (Owner::of(actor), actor.profile.address.map(network));
-        let mut taken = self.taken.lock();
-        let by_owner = taken.by_owner.get(&owner).copied().unwrap_or(0) + count;
-        let by_address = taken.by_address.get(&address).copied().unwrap_or(0) + count;
-        if is_bounded && by_owner > self.of_owner_max {
-            return Err(match owner {
-                Owner::Account(_) => ClientQuotaExceeded::Account,
-                Owner::Visitors(_) | Owner::Proxied => ClientQuotaExceeded::Visitors,
-            });
-        }
-        if is_bounded && by_address > self.of_owner_max.saturating_mul(ADDRESS_FACTOR) {
-            return Err(ClientQuotaExceeded::Address);
-        }
-        taken.by_owner.insert(owner, by_owner);
-        taken.by_address.insert(address, by_address);
-        drop(taken);
-        Ok(ClientPermit { quota: Arc::clone(self), owner, address, count })
-    }
+/// Returns the owners of the quotas of an actor and of its address.
+fn owners_of(actor: &Actor) -> (Owner, Owner) {
+    (Owner::of(actor), Owner::of_either(None, actor.profile.address))
 }
 
 impl ClientQuotaExceeded {
@@ -113,23 +91,6 @@ impl ClientQuotaExceeded {
             Self::Account => "one account",
             Self::Visitors => "the visitors of one address",
             Self::Address => "all clients of one address",
-        }
-    }
-}
-
-impl Drop for ClientPermit {
-    fn drop(&mut self) {
-        let mut taken = self.quota.taken.lock();
-        give_back(&mut taken.by_owner, &self.owner, self.count);
-        give_back(&mut taken.by_address, &self.address, self.count);
-    }
-}
-
-fn give_back<K: Eq + Hash>(taken: &mut HashMap<K, usize>, key: &K, count: usize) {
-    if let Some(left) = taken.get_mut(key) {
-        *left -= count;
-        if *left == 0 {
-            taken.remove(key);
         }
     }
 }
@@ -159,13 +120,17 @@ mod tests {
         assert_eq!(take(Some(5), "192.0.2.1", 1).err(), Some(ClientQuotaExceeded::Address));
         assert_eq!(take(None, "192.0.2.1", 1).err(), Some(ClientQuotaExceeded::Address));
         let elsewhere = take(Some(5), "192.0.2.2", 1).ok().unwrap();
-        let kept = quota.take_anyway(&actor(Some(1), "192.0.2.1"), 5).unwrap();
+        let kept = quota.take_anyway(&actor(Some(1), "192.0.2.1"), 5);
         drop(first);
         assert_eq!(take(Some(1), "192.0.2.2", 6).err(), Some(ClientQuotaExceeded::Account));
         let again = take(Some(1), "192.0.2.2", 5).ok().unwrap();
 
         drop((others, elsewhere, kept, again));
-        assert!(quota.taken.lock().by_owner.is_empty());
-        assert!(quota.taken.lock().by_address.is_empty());
+        let (here, elsewhere) = (actor(Some(1), "192.0.2.1"), actor(Some(5), "192.0.2.2"));
+        for actor in [&here, &elsewhere] {
+            let (owner, address) = owners_of(actor);
+            assert_eq!(quota.owners.left_of(owner), 10);
+            assert_eq!(quota.addresses.left_of(address), 40);
+        }
     }
 }

@@ -120,8 +120,8 @@ impl Committer {
         once: Option<IdempotencyKey>,
     ) -> Result<Outcome, Error> {
         let owner = Owner::of(actor);
-        let bytes = self.store.queue_bytes(&write).min(self.waiting.of_one_max());
-        let queue_permit = self.waiting.take(owner, bytes, 0).map_err(|_| StoreError::QueueFull)?;
+        let bytes = self.store.queue_bytes(&write).min(self.waiting.max_of(owner));
+        let queue_permit = self.waiting.take(owner, bytes).map_err(|_| StoreError::QueueFull)?;
         let permit = self.admission.admit(actor, &write).await?;
         let outcome = self.carry_out(FlowKey::of(owner), write, once, Some(queue_permit)).await?;
         if let (Some(permit), Outcome::Committed(events)) = (permit, &outcome)

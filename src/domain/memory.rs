@@ -69,7 +69,7 @@ impl Reservation {
     /// Returns the number of reserved bytes, without the free ones.
     #[must_use]
     pub const fn bytes(&self) -> usize {
-        self.0.of_one()
+        self.0.amount()
     }
 
     /// Returns the error for a reservation beyond the owner's remaining budget.
@@ -81,7 +81,7 @@ impl Reservation {
     /// Returns whether more than the free bytes are reserved.
     #[must_use]
     pub const fn is_counted(&self) -> bool {
-        self.0.of_one() > 0
+        self.0.amount() > 0
     }
 
     /// Resizes the reservation to `bytes` bytes in total.
@@ -91,10 +91,10 @@ impl Reservation {
     /// that of the process is. The reservation then keeps its size.
     pub fn resize(&mut self, bytes: usize) -> Result<(), Error> {
         let counted = counted(bytes);
-        if self.0.of_one() == counted {
+        if self.0.amount() == counted {
             return Ok(());
         }
-        self.0.resize(counted, counted).map_err(|exceeded| refused(exceeded, self.max()))
+        self.0.resize(counted).map_err(|exceeded| refused(exceeded, self.max()))
     }
 
     /// Resizes as [`Reservation::resize`], but never shrinks.
@@ -135,8 +135,8 @@ impl Reservation {
     /// already and cannot be released.
     pub fn resize_anyway(&mut self, bytes: usize) {
         let counted = counted(bytes);
-        if self.0.of_one() != counted {
-            self.0.resize_anyway(counted, counted);
+        if self.0.amount() != counted {
+            self.0.resize_anyway(counted);
         }
     }
 }

@@ -2,7 +2,6 @@
 //! of one address together, so that no client can exhaust the resource.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -17,7 +16,8 @@ use crate::model::network;
 pub enum Owner {
     /// An account.
     Account(Uuid),
-    /// All visitors of one address (for IPv6: of one network), or all without a known address.
+    /// All visitors of one address (for IPv6: of one network), or all without a known address. Where
+    /// accounts do not count, all clients of the address.
     Visitors(Option<IpAddr>),
     /// Clients behind proxies until they are identified. They have no quota of their own; only the
     /// total limits them.
@@ -39,17 +39,19 @@ impl Owner {
 }
 
 /// A resource with a quota per owner and a total.
+#[derive(Debug)]
 pub struct Quota {
-    of_one_max: usize,
-    of_visitors_max: usize,
-    of_all_max: usize,
-    taken: Mutex<Taken>,
+    account_max: usize,
+    visitors_max: usize,
+    total_max: usize,
+    used: Mutex<Used>,
 }
 
-#[derive(Default)]
-struct Taken {
-    of_each: HashMap<Owner, usize>,
-    of_all: usize,
+#[derive(Debug, Default)]
+struct Used {
+    /// Only owners with a permit.
+    by_owner: HashMap<Owner, usize>,
+    total: usize,
 }
 
 /// The requested amount exceeds the remaining amount.
@@ -62,94 +64,93 @@ pub enum QuotaExceeded {
 }
 
 /// A permit for an amount of the resource. It is released on drop.
+#[derive(Debug)]
 pub struct Permit {
     quota: Arc<Quota>,
     owner: Owner,
-    of_one: usize,
-    of_all: usize,
+    amount: usize,
 }
 
 impl Quota {
-    /// Creates unused quotas.
+    /// Creates unused quotas of this size for each owner, and this total.
     #[must_use]
-    pub fn new(of_one_max: usize, of_all_max: usize) -> Arc<Self> {
-        Self::with_visitors(of_one_max, of_one_max, of_all_max)
+    pub fn new(owner_max: usize, total_max: usize) -> Arc<Self> {
+        Self::with_visitors(owner_max, owner_max, total_max)
     }
 
     /// Creates unused quotas, with a separate size for the visitors of one address.
     #[must_use]
-    pub fn with_visitors(
-        of_one_max: usize,
-        of_visitors_max: usize,
-        of_all_max: usize,
-    ) -> Arc<Self> {
-        Arc::new(Self { of_one_max, of_visitors_max, of_all_max, taken: Mutex::default() })
-    }
-
-    /// Returns the quota of an account.
-    #[must_use]
-    pub const fn of_one_max(&self) -> usize {
-        self.of_one_max
+    pub fn with_visitors(account_max: usize, visitors_max: usize, total_max: usize) -> Arc<Self> {
+        Arc::new(Self { account_max, visitors_max, total_max, used: Mutex::default() })
     }
 
     /// Returns the quota of this owner.
     #[must_use]
     pub const fn max_of(&self, owner: Owner) -> usize {
         match owner {
-            Owner::Account(_) => self.of_one_max,
-            Owner::Visitors(_) => self.of_visitors_max,
-            Owner::Proxied => self.of_all_max,
+            Owner::Account(_) => self.account_max,
+            Owner::Visitors(_) => self.visitors_max,
+            Owner::Proxied => self.total_max,
         }
     }
 
     /// Returns the amount that this owner may still acquire.
     #[must_use]
     pub fn left_of(&self, owner: Owner) -> usize {
-        let taken = self.taken.lock();
-        let own = taken.of_each.get(&owner).copied().unwrap_or(0);
-        let all = self.of_all_max.saturating_sub(taken.of_all);
-        self.max_of(owner).saturating_sub(own).min(all)
+        let used = self.used.lock();
+        let own = used.by_owner.get(&owner).copied().unwrap_or(0);
+        let left = self.total_max.saturating_sub(used.total);
+        self.max_of(owner).saturating_sub(own).min(left)
     }
 
-    /// Acquires a permit for `of_one` of the owner's quota and `of_all` of the total, or nothing.
+    /// Returns whether nothing is left of the total.
+    #[must_use]
+    pub fn is_exhausted(&self) -> bool {
+        self.used.lock().total >= self.total_max
+    }
+
+    /// Acquires a permit for an amount, or nothing.
     ///
     /// # Errors
     /// [`QuotaExceeded`] if that exceeds the remaining amount.
-    pub fn take(
-        self: &Arc<Self>,
-        owner: Owner,
-        of_one: usize,
-        of_all: usize,
-    ) -> Result<Permit, QuotaExceeded> {
+    pub fn take(self: &Arc<Self>, owner: Owner, amount: usize) -> Result<Permit, QuotaExceeded> {
         let mut permit = self.nothing(owner);
-        permit.resize(of_one, of_all)?;
+        permit.resize(amount)?;
         Ok(permit)
+    }
+
+    /// Acquires a permit even beyond the remaining amount.
+    #[must_use]
+    pub fn take_anyway(self: &Arc<Self>, owner: Owner, amount: usize) -> Permit {
+        let mut permit = self.nothing(owner);
+        permit.resize_anyway(amount);
+        permit
     }
 
     /// Creates an empty permit for an owner.
     #[must_use]
     pub fn nothing(self: &Arc<Self>, owner: Owner) -> Permit {
-        Permit { quota: Arc::clone(self), owner, of_one: 0, of_all: 0 }
+        Permit { quota: Arc::clone(self), owner, amount: 0 }
     }
 }
 
-impl Taken {
+impl Used {
     /// Returns the amounts held apart from this permit: by its owner and in total.
     fn beside(&self, permit: &Permit) -> (usize, usize) {
-        let own = self.of_each.get(&permit.owner).copied().unwrap_or(0);
-        (own - permit.of_one, self.of_all - permit.of_all)
+        let own = self.by_owner.get(&permit.owner).copied().unwrap_or(0);
+        (own - permit.amount, self.total - permit.amount)
     }
 
-    fn set(&mut self, permit: &mut Permit, of_one: usize, of_all: usize) {
-        let (own, all) = self.beside(permit);
-        let own = own.saturating_add(of_one);
+    fn set(&mut self, permit: &mut Permit, amount: usize) {
+        let (own, total) = self.beside(permit);
+        let own = own.saturating_add(amount);
         if own == 0 {
-            self.of_each.remove(&permit.owner);
+            self.by_owner.remove(&permit.owner);
         } else {
-            self.of_each.insert(permit.owner, own);
+            self.by_owner.insert(permit.owner, own);
         }
-        self.of_all = all.saturating_add(of_all);
-        (permit.of_one, permit.of_all) = (of_one, of_all);
+        self.total = total.saturating_add(amount);
+        permit.amount = amount;
     }
 }
 
@@ -158,25 +159,27 @@ impl Permit {
     ///
     /// # Errors
     /// [`QuotaExceeded`] if that exceeds the remaining amount; the permit then keeps its size.
-    pub fn resize(&mut self, of_one: usize, of_all: usize) -> Result<(), QuotaExceeded> {
+    pub fn resize(&mut self, amount: usize) -> Result<(), QuotaExceeded> {
         let quota = Arc::clone(&self.quota);
-        let mut taken = quota.taken.lock();
-        let (own, all) = taken.beside(self);
-        if of_one > self.of_one && own.saturating_add(of_one) > quota.max_of(self.owner) {
-            return Err(QuotaExceeded::Owner);
+        let mut used = quota.used.lock();
+        if amount > self.amount {
+            let (own, total) = used.beside(self);
+            if own.saturating_add(amount) > quota.max_of(self.owner) {
+                return Err(QuotaExceeded::Owner);
+            }
+            if total.saturating_add(amount) > quota.total_max {
+                return Err(QuotaExceeded::Total);
+            }
         }
-        if of_all > self.of_all && all.saturating_add(of_all) > quota.of_all_max {
-            return Err(QuotaExceeded::Total);
-        }
-        taken.set(self, of_one, of_all);
+        used.set(self, amount);
         Ok(())
     }
 
     /// Resizes the permit even beyond the remaining amount. Further permits are refused until
     /// enough is released.
-    pub fn resize_anyway(&mut self, of_one: usize, of_all: usize) {
+    pub fn resize_anyway(&mut self, amount: usize) {
         let quota = Arc::clone(&self.quota);
-        quota.taken.lock().set(self, of_one, of_all);
+        quota.used.lock().set(self, amount);
     }
 
     /// Returns the owner of the permit.
@@ -191,23 +194,17 @@ impl Permit {
         &self.quota
     }
 
-    /// Returns the amount that counts towards the owner's quota.
+    /// Returns the amount.
     #[must_use]
-    pub const fn of_one(&self) -> usize {
-        self.of_one
-    }
-}
-
-impl fmt::Debug for Permit {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} of {:?}, {} of all", self.of_one, self.owner, self.of_all)
+    pub const fn amount(&self) -> usize {
+        self.amount
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if self.of_one > 0 || self.of_all > 0 {
-            self.resize_anyway(0, 0);
+        if self.amount > 0 {
+            self.resize_anyway(0);
         }
     }
 }
@@ -228,17 +225,16 @@ mod tests {
     fn permits_are_bounded_per_owner_and_in_total() {
         let quota = Quota::new(10, 15);
 
-        let first = quota.take(account(1), 10, 10).ok().unwrap();
-        assert_eq!(quota.take(account(1), 1, 1).err(), Some(QuotaExceeded::Owner));
-        assert_eq!(quota.take(account(2), 6, 6).err(), Some(QuotaExceeded::Total));
-        let second = quota.take(account(2), 5, 5).ok().unwrap();
-        assert_eq!(quota.take(account(2), 5, 0).err(), None);
+        let first = quota.take(account(1), 10).ok().unwrap();
+        assert_eq!(quota.take(account(1), 1).err(), Some(QuotaExceeded::Owner));
+        assert_eq!(quota.take(account(2), 6).err(), Some(QuotaExceeded::Total));
+        let second = quota.take(account(2), 5).ok().unwrap();
         drop(first);
-        let third = quota.take(account(1), 10, 10).ok().unwrap();
+        let third = quota.take(account(1), 10).ok().unwrap();
 
         drop((second, third));
-        assert!(quota.taken.lock().of_each.is_empty());
-        assert_eq!(quota.taken.lock().of_all, 0);
+        assert!(quota.used.lock().by_owner.is_empty());
+        assert_eq!(quota.used.lock().total, 0);
     }
 
     #[test]
@@ -246,34 +242,33 @@ mod tests {
         let quota = Quota::with_visitors(10, 4, 15);
         let visitors = Owner::Visitors(None);
 
-        let mut permit = quota.take(visitors, 1, 1).ok().unwrap();
-        assert_eq!(permit.resize(5, 5), Err(QuotaExceeded::Owner));
-        assert_eq!(permit.resize(4, 4), Ok(()));
-        let others = quota.take(account(1), 10, 10).ok().unwrap();
-        let mut third = quota.take(account(2), 1, 1).ok().unwrap();
-        assert_eq!(third.resize(2, 2), Err(QuotaExceeded::Total));
+        let mut permit = quota.take(visitors, 1).ok().unwrap();
+        assert_eq!(permit.resize(5), Err(QuotaExceeded::Owner));
+        assert_eq!(permit.resize(4), Ok(()));
+        let others = quota.take(account(1), 10).ok().unwrap();
+        let mut third = quota.take(account(2), 1).ok().unwrap();
+        assert_eq!(third.resize(2), Err(QuotaExceeded::Total));
         assert_eq!(quota.left_of(account(2)), 0);
-        permit.resize(2, 2).unwrap();
-        assert_eq!(third.resize(3, 3), Ok(()));
-        assert_eq!((permit.of_one(), third.of_one()), (2, 3));
+        permit.resize(2).unwrap();
+        assert_eq!(third.resize(3), Ok(()));
+        assert_eq!((permit.amount(), third.amount()), (2, 3));
 
         drop((permit, others, third));
-        assert!(quota.taken.lock().of_each.is_empty());
-        assert_eq!(quota.taken.lock().of_all, 0);
+        assert!(quota.used.lock().by_owner.is_empty());
+        assert_eq!(quota.used.lock().total, 0);
     }
 
     #[test]
     fn a_forced_permit_exhausts_the_quota() {
         let quota = Quota::new(10, 15);
 
-        let mut much = quota.nothing(account(1));
-        much.resize_anyway(20, 20);
-        assert_eq!(quota.take(account(1), 1, 1).err(), Some(QuotaExceeded::Owner));
-        assert_eq!(quota.take(account(2), 1, 1).err(), Some(QuotaExceeded::Total));
+        let much = quota.take_anyway(account(1), 20);
+        assert_eq!(quota.take(account(1), 1).err(), Some(QuotaExceeded::Owner));
+        assert_eq!(quota.take(account(2), 1).err(), Some(QuotaExceeded::Total));
         drop(much);
 
-        assert!(quota.take(account(1), 10, 10).is_ok());
-        assert!(quota.taken.lock().of_each.is_empty());
+        assert!(quota.take(account(1), 10).is_ok());
+        assert!(quota.used.lock().by_owner.is_empty());
     }
 
     /// The total in use is the sum of the live permits after any sequence of acquiring, resizing
@@ -287,26 +282,26 @@ mod tests {
             for (number, bytes, what) in steps {
                 let owner = if number == 0 { Owner::Visitors(None) } else { account(number) };
                 match what {
-                    0 => permits.extend(quota.take(owner, bytes, bytes)),
+                    0 => permits.extend(quota.take(owner, bytes)),
                     1 => {
                         if let Some(permit) = permits.first_mut() {
-                            let _ = permit.resize(bytes, bytes);
+                            let _ = permit.resize(bytes);
                         }
                     }
                     _ => {
                         let permit = permits.pop();
                         let dropped = std::panic::catch_unwind(AssertUnwindSafe(|| {
-                            let _part = permit;
+                            let _permit = permit;
                             std::panic::resume_unwind(Box::new(()));
                         }));
                         prop_assert!(dropped.is_err());
                     }
                 }
-                let sum: usize = permits.iter().map(Permit::of_one).sum();
-                let taken = quota.taken.lock();
-                prop_assert_eq!(taken.of_all, sum);
-                prop_assert_eq!(taken.of_each.values().sum::<usize>(), sum);
-                for (owner, own) in &taken.of_each {
+                let sum: usize = permits.iter().map(Permit::amount).sum();
+                let used = quota.used.lock();
+                prop_assert_eq!(used.total, sum);
+                prop_assert_eq!(used.by_owner.values().sum::<usize>(), sum);
+                for (owner, own) in &used.by_owner {
                     prop_assert!((1..=quota.max_of(*owner)).contains(own));
                 }
             }
@@ -325,5 +320,20 @@ mod tests {
         assert_ne!(of("192.0.2.7"), of("192.0.2.8"));
         assert_eq!(of("2001:db8:0:1::1"), of("2001:db8:0:1:ffff::2"));
         assert_ne!(of("2001:db8:0:1::1"), of("2001:db8:0:2::1"));
+    }
+
+    #[test]
+    fn only_the_total_limits_clients_behind_proxies() {
+        let quota = Quota::new(1, 3);
+
+        let _proxied = [quota.take(Owner::Proxied, 1), quota.take(Owner::Proxied, 1)];
+        assert!(quota.take(account(1), 1).is_ok());
+        assert_eq!(quota.left_of(Owner::Proxied), 1);
+        assert_eq!(quota.take(Owner::Proxied, 2).err(), Some(QuotaExceeded::Total));
+    }
+
+    #[test]
+    fn a_permit_takes_40_bytes() {
+        assert!(size_of::<Permit>() <= 40, "{}", size_of::<Permit>());
     }
 }

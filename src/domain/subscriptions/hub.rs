@@ -77,7 +77,7 @@ pub struct Hub {
     /// The quota for the bytes of stored queries.
     pub(super) queries: Arc<Quota>,
     /// The quota for subscriptions, by account and address.
-    pub(super) subscriptions: Arc<ClientQuota>,
+    pub(super) subscriptions: ClientQuota,
     pub(super) cursors: Cursors,
     pub(super) pages: Pages,
     /// The positions of clients that keep no cursors.

@@ -66,7 +66,7 @@ impl Peer {
         if counted == 0 {
             return Ok((None, Some(place)));
         }
-        let permit = queries.take(Owner::of(actor), counted, counted).map_err(|exceeded| {
+        let permit = queries.take(Owner::of(actor), counted).map_err(|exceeded| {
             let whose = match exceeded {
                 QuotaExceeded::Owner if actor.user.is_some() => {
                     "of all subscriptions of one account"

@@ -42,7 +42,7 @@ pub(super) struct ViewIndex {
     views: RwLock<HashMap<&'static Collection, CollectionViews>>,
     context: ViewContext,
     /// The quota for the costs of views, by account and address.
-    costs: Arc<ClientQuota>,
+    costs: ClientQuota,
     /// The time budget of the views that are delivered together.
     time: Arc<Quota>,
     /// Limits the concurrent evaluation of costly views.
@@ -165,7 +165,7 @@ impl ViewIndex {
         let Cost { reads, cost } = subject.cost_of_event();
         let counted = cost.min(COST_MAX) + COST_OF_VIEW + if reads { COST_OF_READING } else { 0 };
         let permit = match bound {
-            Charge::Anyway => self.costs.take_anyway(actor, counted),
+            Charge::Anyway => Some(self.costs.take_anyway(actor, counted)),
             Charge::Bounded => Some(self.costs.take(actor, counted).map_err(|exceeded| {
                 Error::LimitExceeded(format!(
                     "{} may subscribe with at most {} different queries at a time, and a costly \
@@ -185,7 +185,7 @@ impl ViewIndex {
             // An indexed view is evaluated only for events that have its values.
             let of_all = if index_keys(subject).is_some() { 0 } else { cost };
             self.time
-                .take(Owner::of(actor), 0, of_all)
+                .take(Owner::of(actor), of_all)
                 .map_or(DeliveryClass::Queued, DeliveryClass::Shared)
         };
         Ok((class, permit))

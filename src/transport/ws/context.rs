@@ -8,8 +8,6 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -24,10 +22,11 @@ use crate::config::WebSocketConfig;
 use crate::domain::Error;
 use crate::domain::Services;
 use crate::domain::quota::Owner;
+use crate::domain::quota::Permit;
+use crate::domain::quota::Quota;
+use crate::domain::quota::QuotaExceeded;
 use crate::domain::token_bucket::TokenBucket;
 use crate::domain::token_bucket::TokenBuckets;
-use crate::transport::ws::addresses::Addresses;
-use crate::transport::ws::addresses::OfAddress;
 use crate::transport::ws::socket::Bounds;
 use crate::transport::ws::socket::Socket;
 use crate::transport::ws::write_half::WriteHalf;
@@ -67,9 +66,8 @@ pub struct Context {
     pub panics: Arc<AtomicU64>,
     /// Token bucket of upgrades.
     admission: Mutex<TokenBucket>,
-    places: Option<Arc<Semaphore>>,
-    /// The socket limit per address, where the address is known only from the request.
-    addresses: Option<Arc<Addresses>>,
+    /// The open sockets: in total, and per address where only the request names the address.
+    slots: Arc<Quota>,
 }
 
 /// Maximum wait of an upgrade for admission.
@@ -85,10 +83,15 @@ impl Context {
         stopping: CancellationToken,
         pool: Arc<WriterPool>,
     ) -> Arc<Self> {
-        let places = config
-            .websockets
-            .connections_max
-            .map(|max| Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS))));
+        // Without proxies, the server limits the connections of an address already.
+        let per_address_max = match config.server.trust_proxy {
+            TrustProxy::None => None,
+            _ => config.server.connections_per_address_max,
+        };
+        let slots = Quota::new(
+            per_address_max.unwrap_or(usize::MAX),
+            config.websockets.connections_max.unwrap_or(usize::MAX),
+        );
         let upgrades = RateLimit::per_second(config.websockets.upgrades_per_second);
         let messages = RateLimit::per_second(config.websockets.user_messages_per_second);
         Arc::new(Self {
@@ -107,11 +110,7 @@ impl Context {
             tasks,
             stopping,
             pool,
-            places,
-            addresses: (config.server.trust_proxy != TrustProxy::None)
-                .then_some(config.server.connections_per_address_max)
-                .flatten()
-                .map(Addresses::new),
+            slots,
         })
     }
 
@@ -145,35 +144,15 @@ impl Context {
         }
     }
 
-    /// Acquires a connection slot, released on drop.
+    /// Acquires a slot for the socket of a client at this address, released on drop.
     ///
     /// # Errors
-    /// `NoPlace` if all slots are in use.
-    pub fn take_place(&self) -> Result<Place, NoPlace> {
-        let permit = match &self.places {
-            Some(places) => Some(Arc::clone(places).try_acquire_owned().map_err(|_| NoPlace)?),
-            None => None,
-        };
-        Ok(Place { _permit: permit })
-    }
-
-    /// Acquires a slot of an address, released on drop. Returns `None` if that is not limited here.
-    ///
-    /// # Errors
-    /// `NoPlace` if all slots of the address are in use.
-    pub fn take_place_of(&self, from: Option<IpAddr>) -> Result<Option<OfAddress>, NoPlace> {
-        let (Some(addresses), Some(from)) = (&self.addresses, from) else { return Ok(None) };
-        addresses.take(from).map(Some).ok_or(NoPlace)
+    /// [`QuotaExceeded`] if all slots are in use; of the total if both limits are reached.
+    pub fn take_slot(&self, from: Option<IpAddr>) -> Result<Permit, QuotaExceeded> {
+        let owner = from.map_or(Owner::Proxied, |_| Owner::of_either(None, from));
+        self.slots.take(owner, 1).map_err(|exceeded| match exceeded {
+            QuotaExceeded::Owner if !self.slots.is_exhausted() => QuotaExceeded::Owner,
+            _ => QuotaExceeded::Total,
+        })
     }
 }
-
-/// A connection slot.
-#[derive(Debug)]
-pub struct Place {
-    _permit: Option<OwnedSemaphorePermit>,
-}
-
-/// The limit of open sockets is reached.
-#[derive(Debug, thiserror::Error)]
-#[error("The limit of open sockets is reached")]
-pub struct NoPlace;

@@ -18,13 +18,13 @@ use poem::http::header;
 use crate::config::WebSocketAuth;
 use crate::domain::Error;
 use crate::domain::auth::Identity;
+use crate::domain::quota::QuotaExceeded;
 use crate::transport::actor;
 use crate::transport::cookies;
 use crate::transport::error;
 use crate::transport::error::Refusal;
 use crate::transport::origin;
 use crate::transport::ws::context::Context;
-use crate::transport::ws::context::NoPlace;
 use crate::transport::ws::directus;
 use crate::transport::ws::directus::Entry;
 use crate::transport::ws::topics;
@@ -77,9 +77,8 @@ impl Websocket {
             return Err(error::respond(&Error::TooBusy { retry_after: STOPPING_RETRY }));
         }
         // The first check, so that clients that reconnect every second are rejected cheaply.
-        let place = context.take_place().map_err(|full| no_place(&full))?;
         let client = actor::client_info(request, &context.trust_proxy);
-        let of_address = context.take_place_of(client.ip).map_err(|_| too_many())?;
+        let slot = context.take_slot(client.ip).map_err(no_slot)?;
         context.admit().await.map_err(|busy| error::respond(&busy))?;
         let identity = self.recognise(request, client.ip).await?;
         let page = request.header(header::ORIGIN).map(str::to_owned);
@@ -91,7 +90,7 @@ impl Websocket {
         let (context, protocol) = (Arc::clone(context), self.protocol);
         let (tasks, panics) = (context.tasks.clone(), Arc::clone(&context.panics));
         let talk = async move {
-            let _places = (place, of_address);
+            let _slot = slot;
             // Fails only if the client disconnected before the response reached it.
             let Ok(stream) = upgraded.await else { return };
             let socket = context.open(stream, wire).await;
@@ -161,16 +160,19 @@ fn catch_panic(talk: impl Future<Output = ()>, panics: Arc<AtomicU64>) -> impl F
     })
 }
 
-fn no_place(full: &NoPlace) -> Response {
-    error::respond(&Error::LimitExceeded(format!("{full} (WEBSOCKETS_REST_CONN_LIMIT)")))
-}
-
-/// Returns the response for an address with too many sockets: that of the acceptor, plus a body.
-fn too_many() -> Response {
-    let reason = format!("{NoPlace} for one address (CONNECTIONS_PER_ADDRESS_MAX)");
+/// Returns the response for a socket beyond a limit. An address with too many sockets gets that of
+/// the acceptor, plus a body.
+fn no_slot(exceeded: QuotaExceeded) -> Response {
+    let limit = match exceeded {
+        QuotaExceeded::Owner => " for one address (CONNECTIONS_PER_ADDRESS_MAX)",
+        QuotaExceeded::Total => " (WEBSOCKETS_REST_CONN_LIMIT)",
+    };
+    let reason = format!("The limit of open sockets is reached{limit}");
     let mut response = error::respond(&Error::LimitExceeded(reason));
-    response.set_status(StatusCode::TOO_MANY_REQUESTS);
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+    if exceeded == QuotaExceeded::Owner {
+        response.set_status(StatusCode::TOO_MANY_REQUESTS);
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+    }
     response
 }
 

@@ -1,13 +1,12 @@
 //! WebSocket connections: the upgrade of a request, the lifecycle, and the protocols.
 //!
-//! `endpoint` checks the upgrade and its credentials, and `addresses` and `pace` apply limits.
+//! `endpoint` checks the upgrade and its credentials, and `pace` limits the rate of messages.
 //! `socket` reads frames and closes connections, `incoming` tracks frames that the codec hides, and
 //! `liveness` records activity. `writer_pool` writes many connections per thread, with frames
 //! coalesced by `coalesce`, and `writer` waits for blocked sockets. `encode` builds frames. Each
 //! subdirectory implements a protocol. Frames are parsed by tungstenite, and the frames that it
 //! writes on its own join the send queue through `codec_io`.
 
-mod addresses;
 mod coalesce;
 mod codec_io;
 mod context;
