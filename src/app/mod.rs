@@ -291,7 +291,7 @@ pub async fn vacuum(config: &Config) -> Result<(u64, u64), StartError> {
 
 /// Starts the threads that write to sockets.
 fn start_writer_pool(config: &Config) -> Result<Arc<WriterPool>, StartError> {
-    WriterPool::start(config.websockets.sweep_threads.unwrap_or_else(writer_threads))
+    WriterPool::start(config.websockets.writer_threads.unwrap_or_else(writer_threads))
         .map_err(|source| StartError::System { what: "threads", source })
 }
 

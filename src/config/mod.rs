@@ -299,8 +299,8 @@ pub struct WebSocketConfig {
     /// socket per second.
     pub parts_per_second: u32,
     /// `WEBSOCKETS_SWEEP_THREADS`: threads that write to sockets, each serving a share of them;
-    /// default: one for every two cores. With 0 each socket has a task of its own.
-    pub sweep_threads: Option<usize>,
+    /// at least one; default: one for every two cores.
+    pub writer_threads: Option<usize>,
 }
 
 /// Access to a socket before sign-in.

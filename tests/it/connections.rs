@@ -140,8 +140,8 @@ async fn websockets_behind_a_proxy_are_limited_per_address() {
 }
 
 #[tokio::test]
-async fn websockets_work_without_writer_threads() {
-    let server = TestServer::with(|config| config.websockets.sweep_threads = Some(0)).await;
+async fn websockets_have_at_least_one_writer_thread() {
+    let server = TestServer::with(|config| config.websockets.writer_threads = Some(0)).await;
     let alice = server.member("alice").await;
     let mut socket = Socket::signed_in(&server, &alice).await;
     socket.subscribe("s", json!({"event": "create"})).await;

@@ -288,7 +288,7 @@ impl WebSocketConfig {
             messages_per_second: rate(from, "WEBSOCKETS_MESSAGES_MAX", "5000"),
             user_messages_per_second: rate(from, "WEBSOCKETS_USER_MESSAGES_MAX", "50000"),
             parts_per_second: rate(from, "WEBSOCKETS_FRAMES_MAX", "1000"),
-            sweep_threads: from.find("WEBSOCKETS_SWEEP_THREADS", form::number(0, 64)),
+            writer_threads: from.find("WEBSOCKETS_SWEEP_THREADS", form::number(0, 64)),
         }
     }
 }

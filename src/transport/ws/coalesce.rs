@@ -10,35 +10,35 @@ use bytes::Bytes;
 use crate::transport::ws::write_half::TryWrite;
 
 /// Frames are coalesced up to this size for one write.
-pub(super) const GATHER_MAX: usize = 64 * 1024;
+pub(super) const COALESCED_MAX: usize = 64 * 1024;
 
 /// Writes frames until all are written or the socket would block. Unwritten frames stay in
-/// `frames`, and the first of them is cut to its unwritten part. `gathered` is a scratch buffer.
+/// `frames`, and the first of them is cut to its unwritten part. `scratch` is a buffer.
 ///
 /// # Errors
 /// The error that ends the connection.
 pub(super) fn write_now(
-    wire: &impl TryWrite,
+    write_half: &impl TryWrite,
     frames: &mut Vec<Bytes>,
-    gathered: &mut Vec<u8>,
+    scratch: &mut Vec<u8>,
 ) -> io::Result<()> {
     let mut done = 0;
     let outcome = loop {
         let Some(first) = frames.get(done) else { break Ok(()) };
         let mut end = done + 1;
         let mut size = first.len();
-        while let Some(frame) = frames.get(end).filter(|next| size + next.len() <= GATHER_MAX) {
+        while let Some(frame) = frames.get(end).filter(|next| size + next.len() <= COALESCED_MAX) {
             size += frame.len();
             end += 1;
         }
         let written = if end == done + 1 {
-            wire.try_write(first)
+            write_half.try_write(first)
         } else {
-            gathered.clear();
+            scratch.clear();
             for frame in &frames[done..end] {
-                gathered.extend_from_slice(frame);
+                scratch.extend_from_slice(frame);
             }
-            wire.try_write(gathered)
+            write_half.try_write(scratch)
         };
         match written {
             Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
@@ -99,21 +99,21 @@ mod tests {
     proptest! {
         #[test]
         fn partial_writes_keep_frames_complete_and_in_order(
-            sizes in vec(prop_oneof![1_usize..300, GATHER_MAX - 2..GATHER_MAX + 2], 0..12),
+            sizes in vec(prop_oneof![1_usize..300, COALESCED_MAX - 2..COALESCED_MAX + 2], 0..12),
             takes in vec(prop_oneof![0_usize..400, 1_000_usize..100_000], 0..60),
         ) {
             let mut fill = (0..=250_u8).cycle();
             let mut frames: Vec<Bytes> =
                 sizes.iter().map(|size| fill.by_ref().take(*size).collect()).collect();
             let all = frames.concat();
-            let wire = Picky { takes: Mutex::new(takes.into_iter()), taken: Mutex::default() };
+            let write_half = Picky { takes: Mutex::new(takes.into_iter()), taken: Mutex::default() };
 
             let mut before = all.len() + 1;
             while frames.iter().map(Bytes::len).sum::<usize>() < before {
                 before = frames.iter().map(Bytes::len).sum();
-                write_now(&wire, &mut frames, &mut Vec::new()).unwrap();
+                write_now(&write_half, &mut frames, &mut Vec::new()).unwrap();
 
-                prop_assert_eq!([wire.taken.lock().clone(), frames.concat()].concat(), &all[..]);
+                prop_assert_eq!([write_half.taken.lock().clone(), frames.concat()].concat(), &all[..]);
                 prop_assert!(frames.iter().all(|frame| !frame.is_empty()));
             }
         }

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::io::AsyncRead;
-use tokio::io::AsyncWrite;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -27,8 +26,8 @@ use crate::domain::quota::Quota;
 use crate::domain::quota::QuotaExceeded;
 use crate::domain::token_bucket::TokenBucket;
 use crate::domain::token_bucket::TokenBuckets;
-use crate::transport::ws::socket::Bounds;
 use crate::transport::ws::socket::Socket;
+use crate::transport::ws::socket::SocketLimits;
 use crate::transport::ws::write_half::WriteHalf;
 use crate::transport::ws::writer_pool::WriterPool;
 
@@ -55,7 +54,7 @@ pub struct Context {
     /// Cancelled when the service stops: sockets start no new work, finish and answer the running
     /// work, and close.
     pub stopping: CancellationToken,
-    /// The writer pool, for connections that support it. Stopped by the code that started it.
+    /// The writer pool. Stopped by the code that started it.
     pub pool: Arc<WriterPool>,
     /// Message rate limits of accounts, over all of their sockets, and of addresses, over all of the
     /// sockets without an account.
@@ -127,21 +126,19 @@ impl Context {
         Ok(())
     }
 
-    /// Opens a socket on an upgraded connection. With a `wire`, it is written by the pool.
-    pub async fn open<S>(&self, stream: S, wire: Option<WriteHalf>) -> Socket
-    where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
-        let bounds = Bounds {
+    /// Opens a socket on an upgraded connection.
+    pub async fn open(
+        &self,
+        stream: impl AsyncRead + Send + Unpin + 'static,
+        write_half: WriteHalf,
+    ) -> Socket {
+        let limits = SocketLimits {
             frame_bytes_max: self.config.frame_bytes_max,
             parts_per_second: self.config.parts_per_second,
             outbox_bytes_max: self.config.outbox_bytes_max,
             memory: Arc::clone(&self.services.memory),
         };
-        match wire {
-            Some(wire) => Socket::open_swept(stream, wire, &self.pool, bounds, &self.tasks).await,
-            None => Socket::open(stream, bounds, &self.tasks).await,
-        }
+        Socket::open(stream, write_half, &self.pool, limits, &self.tasks).await
     }
 
     /// Acquires a slot for the socket of a client at this address, released on drop.

@@ -84,8 +84,9 @@ impl Websocket {
         let page = request.header(header::ORIGIN).map(str::to_owned);
         // Boxed: the future of an open connection would keep room for it.
         let entry = Box::new(Entry { identity, client, page });
-        let wire = request.data::<WriteHalf>().cloned();
-        let upgraded = request.take_upgrade().map_err(|_| bare(StatusCode::BAD_REQUEST))?;
+        let write_half = request.data::<WriteHalf>().cloned();
+        let upgraded = request.take_upgrade().ok().zip(write_half);
+        let (upgraded, write_half) = upgraded.ok_or_else(|| bare(StatusCode::BAD_REQUEST))?;
 
         let (context, protocol) = (Arc::clone(context), self.protocol);
         let (tasks, panics) = (context.tasks.clone(), Arc::clone(&context.panics));
@@ -93,7 +94,7 @@ impl Websocket {
             let _slot = slot;
             // Fails only if the client disconnected before the response reached it.
             let Ok(stream) = upgraded.await else { return };
-            let socket = context.open(stream, wire).await;
+            let socket = context.open(stream, write_half).await;
             match protocol {
                 Protocol::Directus => directus::converse(socket, context, entry).await,
                 Protocol::Topics => topics::converse(socket, context, entry).await,

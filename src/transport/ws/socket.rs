@@ -10,9 +10,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncReadExt;
-use tokio::io::AsyncWrite;
 use tokio::io::AsyncWriteExt;
-use tokio::task::JoinHandle;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::Message;
@@ -30,9 +28,7 @@ use crate::transport::ws::codec_io::Stop;
 use crate::transport::ws::encode;
 use crate::transport::ws::liveness::Liveness;
 use crate::transport::ws::write_half::WriteHalf;
-use crate::transport::ws::writer;
-use crate::transport::ws::writer::Half;
-use crate::transport::ws::writer_pool::Place;
+use crate::transport::ws::writer_pool::WriterHandle;
 use crate::transport::ws::writer_pool::WriterPool;
 
 /// Size of the read buffer, and so the largest single read. The buffer is reused while messages are
@@ -50,12 +46,11 @@ pub struct Socket {
     reader: Box<WebSocketStream<CodecIo<Read>>>,
     outbox: Arc<Outbox>,
     liveness: Liveness,
-    writing: Writing,
+    writer: WriterHandle,
 }
 
 /// Limits of one connection.
-#[derive(Clone)]
-pub struct Bounds {
+pub struct SocketLimits {
     /// The largest message a client may send; a larger one closes the connection.
     pub frame_bytes_max: usize,
     /// Maximum number of control frames and fragments that are read per second.
@@ -68,22 +63,6 @@ pub struct Bounds {
 
 /// The reading side.
 type Read = Box<dyn AsyncRead + Send + Unpin>;
-
-/// The current writer of a connection.
-enum Writing {
-    /// The writer pool.
-    Swept(Place),
-    /// A dedicated task.
-    Task(Task),
-    /// Writing has ended. Holds the write half if it is still usable.
-    Ended(Option<Half>),
-}
-
-/// A dedicated writer task, aborted on drop.
-struct Task {
-    writer: JoinHandle<Option<Half>>,
-    outbox: Arc<Outbox>,
-}
 
 /// An event read from a socket.
 #[derive(Debug)]
@@ -99,56 +78,27 @@ pub enum SocketEvent {
 }
 
 impl Socket {
-    /// Takes over an upgraded connection of any kind and spawns a task that writes it.
-    pub async fn open<S>(stream: S, bounds: Bounds, tasks: &TaskTracker) -> Self
-    where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
-        let (outbox, liveness) = (Outbox::new(bounds.outbox_bytes_max), Liveness::default());
-        let (read, write) = tokio::io::split(stream);
-        let writer = writer::run(Arc::clone(&outbox), liveness.clone(), write);
-        let writer = tasks.spawn(async { writer.await.map(|half| Box::new(half) as Half) });
-        let writing = Writing::Task(Task { writer, outbox: Arc::clone(&outbox) });
-        Self::new(Box::new(read), outbox, liveness, writing, bounds).await
-    }
-
-    /// Takes over an upgraded connection and registers its `wire` with the writer pool. Falls back
-    /// to [`Socket::open`] if the pool has no threads.
-    pub async fn open_swept<S>(
-        stream: S,
-        wire: WriteHalf,
+    /// Takes over an upgraded connection: reads the stream, and registers the write half with the
+    /// writer pool.
+    pub async fn open(
+        stream: impl AsyncRead + Send + Unpin + 'static,
+        write_half: WriteHalf,
         pool: &WriterPool,
-        bounds: Bounds,
+        limits: SocketLimits,
         tasks: &TaskTracker,
-    ) -> Self
-    where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
-        let (outbox, liveness) = (Outbox::new(bounds.outbox_bytes_max), Liveness::default());
-        let Some(place) = pool.add(wire, &outbox, &liveness, tasks) else {
-            return Self::open(stream, bounds, tasks).await;
-        };
-        let writing = Writing::Swept(place);
-        Self::new(Box::new(stream), outbox, liveness, writing, bounds).await
-    }
-
-    async fn new(
-        read: Read,
-        outbox: Arc<Outbox>,
-        liveness: Liveness,
-        writing: Writing,
-        bounds: Bounds,
     ) -> Self {
-        let Bounds { frame_bytes_max, parts_per_second, memory, .. } = bounds;
+        let (outbox, liveness) = (Outbox::new(limits.outbox_bytes_max), Liveness::default());
+        let writer = pool.add(write_half, &outbox, &liveness, tasks);
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(0)
-            .max_message_size(Some(frame_bytes_max))
-            .max_frame_size(Some(frame_bytes_max));
-        let io =
-            CodecIo::new(read, Arc::clone(&outbox), liveness.clone(), parts_per_second, &memory);
+            .max_message_size(Some(limits.frame_bytes_max))
+            .max_frame_size(Some(limits.frame_bytes_max));
+        let read: Read = Box::new(stream);
+        let parts = limits.parts_per_second;
+        let io = CodecIo::new(read, Arc::clone(&outbox), liveness.clone(), parts, &limits.memory);
         let reader = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
-        Self { reader: Box::new(reader), outbox, liveness, writing }
+        Self { reader: Box::new(reader), outbox, liveness, writer }
     }
 
     /// Returns the send queue.
@@ -178,7 +128,7 @@ impl Socket {
         }
         tokio::select! {
             biased;
-            () = self.writing.end() => SocketEvent::Closed,
+            () = self.writer.end() => SocketEvent::Closed,
             message = self.reader.next(), if reading => match message {
                 Some(Ok(Message::Text(text))) => self.heard(Bytes::from(text)),
                 Some(Ok(Message::Binary(bytes))) => self.heard(bytes),
@@ -212,11 +162,11 @@ impl Socket {
 
     async fn finish_within(mut self, linger: Duration) {
         self.outbox.close(Closing::Done);
-        self.writing.end().await;
-        let Writing::Ended(Some(mut write)) = self.writing else { return };
+        self.writer.end().await;
+        let Some(mut write_half) = self.writer.take_write_half() else { return };
         let ending = async {
             while let Some(Ok(_)) = self.reader.next().await {}
-            write.shutdown().await?;
+            write_half.shutdown().await?;
             let mut read = self.reader.into_inner().into_read_half();
             let mut scratch = vec![0; SCRATCH];
             while read.read(&mut scratch).await? > 0 {}
@@ -224,30 +174,6 @@ impl Socket {
         };
         // A client that is gone or does not close in time is disconnected; nothing is left to do.
         let _ = tokio::time::timeout(linger, ending).await;
-    }
-}
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            // The task still writes the close frame, and the shutdown waits for it.
-            writer::close_after_panic(&self.outbox);
-        } else {
-            self.writer.abort();
-        }
-    }
-}
-
-impl Writing {
-    /// Waits until the writer has ended. Cancel safe.
-    async fn end(&mut self) {
-        // A failed or aborted writer returns no write half.
-        let half = match self {
-            Self::Swept(place) => place.end().await,
-            Self::Task(task) => (&mut task.writer).await.ok().flatten(),
-            Self::Ended(_) => return,
-        };
-        *self = Self::Ended(half);
     }
 }
 
@@ -269,9 +195,9 @@ fn code(error: &Error) -> Option<(u16, &'static str)> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::DuplexStream;
+    use tokio::net::UnixStream;
 
-    use crate::domain::memory::budget;
+    use crate::transport::ws::fuzz::connected;
 
     use super::*;
 
@@ -284,16 +210,10 @@ mod tests {
         [head, 0x80 | length].into_iter().chain(MASK).chain(payload).collect()
     }
 
-    async fn opened(frame_bytes_max: usize) -> (Socket, DuplexStream, TaskTracker) {
-        let (near, far) = tokio::io::duplex(1 << 16);
+    async fn opened(frame_bytes_max: usize) -> (Socket, UnixStream, TaskTracker) {
         let tasks = TaskTracker::new();
-        let bounds = Bounds {
-            frame_bytes_max,
-            parts_per_second: 1000,
-            outbox_bytes_max: 1 << 16,
-            memory: budget(1 << 20),
-        };
-        let socket = Socket::open(far, bounds, &tasks).await;
+        let pool = WriterPool::start(1).unwrap();
+        let (near, socket) = connected(frame_bytes_max, &pool, &tasks).await;
         (socket, near, tasks)
     }
 

@@ -1,19 +1,14 @@
-//! Writes one connection and waits for its socket: queued frames are written together, and the
-//! close frame once, after them.
-//!
-//! A connection of the writer pool is written here while its socket is blocked, any other
-//! connection always.
+//! Writes one connection while its socket is blocked, and waits for it: queued frames are written
+//! together, and the close frame once, after them. `writer_pool` writes sockets that take frames.
 
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::AsyncWrite;
-use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 use tokio::time::timeout_at;
 
@@ -28,71 +23,48 @@ use crate::transport::ws::liveness::Liveness;
 /// Frames are coalesced up to this size for a write. The buffer is freed after that.
 const CHUNK: usize = 64 * 1024;
 
-/// The write half of a connection after the last frame.
-pub type Half = Box<dyn AsyncWrite + Send + Unpin>;
-
-/// Writes the send queue until the connection is to be closed, then the close frame. Returns the
-/// write half, still open, or `None` if the client did not take all frames.
-pub async fn run<W>(outbox: Arc<Outbox>, liveness: Liveness, half: W) -> Option<W>
-where
-    W: AsyncWrite + Unpin,
-{
-    let mut writer = Writer::new(&outbox, &liveness, half, STALL_MAX);
-    writer.run().await.ok()?;
-    Some(writer.half)
-}
-
-/// Writes these frames, then the send queue, until it is empty. Returns whether the close frame was
-/// written. Frames that are queued later wake no task: the caller has to check the queue again.
-///
-/// # Errors
-/// Fails if the client did not take all frames.
-pub async fn write_blocking<W>(
-    outbox: &Outbox,
-    liveness: &Liveness,
-    half: W,
-    mut frames: Vec<Bytes>,
-    mut is_last: bool,
-) -> io::Result<bool>
-where
-    W: AsyncWrite + Unpin,
-{
-    let mut writer = Writer::new(outbox, liveness, half, STALL_MAX);
-    loop {
-        writer.write_all(frames, is_last).await?;
-        if is_last {
-            return Ok(true);
-        }
-        (frames, is_last) = finish(outbox.drain(Waker::noop().clone()));
-        if frames.is_empty() {
-            return Ok(false);
-        }
-    }
-}
-
-struct Writer<'a, W> {
+/// The writer of a blocked socket.
+pub struct Writer<'a, W> {
     outbox: &'a Outbox,
     liveness: &'a Liveness,
-    half: W,
+    write_half: W,
     stall_max: Duration,
     rate: MinimumRate,
     /// Time limit for all writes once the connection is to be closed.
     last: Option<Instant>,
 }
 
-impl<'a, W> Writer<'a, W> {
-    const fn new(outbox: &'a Outbox, liveness: &'a Liveness, half: W, stall_max: Duration) -> Self {
-        Self { outbox, liveness, half, stall_max, rate: MinimumRate::new(stall_max), last: None }
+impl<'a, W: AsyncWrite + Unpin> Writer<'a, W> {
+    /// Creates the writer of a connection.
+    pub const fn new(outbox: &'a Outbox, liveness: &'a Liveness, write_half: W) -> Self {
+        Self::with_stall_max(outbox, liveness, write_half, STALL_MAX)
     }
-}
 
-impl<W: AsyncWrite + Unpin> Writer<'_, W> {
-    async fn run(&mut self) -> io::Result<()> {
+    const fn with_stall_max(
+        outbox: &'a Outbox,
+        liveness: &'a Liveness,
+        write_half: W,
+        stall_max: Duration,
+    ) -> Self {
+        let rate = MinimumRate::new(stall_max);
+        Self { outbox, liveness, write_half, stall_max, rate, last: None }
+    }
+
+    /// Writes these frames, then the send queue, until it is empty. Returns whether the close frame
+    /// was written. Frames that are queued later wake no task: the caller has to check the queue
+    /// again.
+    ///
+    /// # Errors
+    /// Fails if the client did not take all frames.
+    pub async fn write(&mut self, mut frames: Vec<Bytes>, mut is_last: bool) -> io::Result<bool> {
         loop {
-            let (frames, is_last) = finish(self.outbox.take().await);
             self.write_all(frames, is_last).await?;
             if is_last {
-                return Ok(());
+                return Ok(true);
+            }
+            (frames, is_last) = finish(self.outbox.drain(Waker::noop().clone()));
+            if frames.is_empty() {
+                return Ok(false);
             }
         }
     }
@@ -115,26 +87,24 @@ impl<W: AsyncWrite + Unpin> Writer<'_, W> {
         let mut chunk = Vec::new();
         for frame in frames {
             if chunk.len() + frame.len() > CHUNK {
-                self.write(&chunk).await?;
+                self.write_bytes(&chunk).await?;
                 chunk.clear();
             }
             if frame.len() >= CHUNK {
-                self.write(&frame).await?;
+                self.write_bytes(&frame).await?;
             } else {
                 chunk.extend_from_slice(&frame);
             }
         }
-        self.write(&chunk).await?;
-        let until = self.until();
-        timeout_at(until, self.half.flush()).await?
+        self.write_bytes(&chunk).await
     }
 
-    async fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+    async fn write_bytes(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             let (begun, until) = (Instant::now(), self.until());
             let (mut waited, liveness) = (false, self.liveness);
             let writing = poll_fn(|context| {
-                let written = Pin::new(&mut self.half).poll_write(context, bytes);
+                let written = Pin::new(&mut self.write_half).poll_write(context, bytes);
                 waited |= written.is_pending();
                 liveness.wait(written.is_pending());
                 written
@@ -202,11 +172,15 @@ mod tests {
 
     use super::*;
 
-    async fn written(outbox: &Arc<Outbox>) -> Vec<u8> {
+    async fn write(outbox: &Outbox, far: DuplexStream, stall_max: Duration) -> io::Result<bool> {
+        let (frames, is_last) = finish(outbox.drain(Waker::noop().clone()));
+        let liveness = Liveness::default();
+        Writer::with_stall_max(outbox, &liveness, far, stall_max).write(frames, is_last).await
+    }
+
+    async fn written(outbox: &Outbox) -> Vec<u8> {
         let (mut near, far) = tokio::io::duplex(1 << 20);
-        let half = run(Arc::clone(outbox), Liveness::default(), far).await;
-        assert!(half.is_some());
-        drop(half);
+        assert!(write(outbox, far, STALL_MAX).await.unwrap());
         let mut bytes = Vec::new();
         near.read_to_end(&mut bytes).await.unwrap();
         bytes
@@ -257,18 +231,13 @@ mod tests {
         assert_eq!(written(&restart).await, encode::close(Some(1012), "restarting"));
     }
 
-    /// Returns whether a client that may stall for `stall_max` took all bytes.
-    async fn all_taken(outbox: &Outbox, half: DuplexStream, stall_max: Duration) -> bool {
-        Writer::new(outbox, &Liveness::default(), half, stall_max).run().await.is_ok()
-    }
-
     #[tokio::test]
     async fn a_client_that_reads_nothing_is_disconnected() {
         let outbox = Outbox::new(1000);
         let (near, far) = tokio::io::duplex(4);
         outbox.push(Bytes::from_static(b"more than fits"));
 
-        assert!(!all_taken(&outbox, far, Duration::from_millis(100)).await);
+        assert!(write(&outbox, far, Duration::from_millis(100)).await.is_err());
 
         drop(near);
     }
@@ -284,7 +253,7 @@ mod tests {
             }
         });
 
-        assert!(!all_taken(&outbox, far, Duration::from_millis(500)).await);
+        assert!(write(&outbox, far, Duration::from_millis(500)).await.is_err());
 
         dripping.await.unwrap();
     }
@@ -302,7 +271,7 @@ mod tests {
             }
         });
 
-        assert!(!all_taken(&outbox, far, Duration::from_secs(1)).await);
+        assert!(write(&outbox, far, Duration::from_secs(1)).await.is_err());
 
         taking.await.unwrap();
     }

@@ -3,7 +3,7 @@
 //!
 //! The send system call is nearly the whole cost of a delivery, so the saving is in fewer calls:
 //! under load many frames share one call, and no task is woken per connection. If a socket is
-//! blocked, the remaining bytes are left to a task, `writer::write_blocking`, which waits for the
+//! blocked, the remaining bytes are left to a task, `writer`, which waits for the
 //! socket until everything is written. Meanwhile the thread skips that connection. It sleeps when
 //! it has no work.
 
@@ -29,11 +29,11 @@ use crate::domain::admission::Progress;
 use crate::domain::delivery::Closing;
 use crate::domain::delivery::Outbox;
 use crate::transport::ws::coalesce;
-use crate::transport::ws::coalesce::GATHER_MAX;
+use crate::transport::ws::coalesce::COALESCED_MAX;
 use crate::transport::ws::liveness::Liveness;
 use crate::transport::ws::write_half::WriteHalf;
 use crate::transport::ws::writer;
-use crate::transport::ws::writer::Half;
+use crate::transport::ws::writer::Writer;
 
 /// A pool of writer threads.
 pub struct WriterPool {
@@ -59,36 +59,41 @@ struct Shard {
 struct Queue {
     /// Contains a connection at most twice: once added by its send queue, once by a task that
     /// returned it.
-    lines: Vec<Arc<Line>>,
+    entries: Vec<Arc<Entry>>,
     asleep: bool,
     stopped: bool,
 }
 
 /// A connection that is written by the pool.
-struct Line {
-    wire: WriteHalf,
+struct Entry {
+    write_half: WriteHalf,
     outbox: Arc<Outbox>,
     liveness: Liveness,
     shard: Arc<Shard>,
     tasks: TaskTracker,
     /// Whether a task is writing because the socket was blocked.
     blocked: AtomicBool,
-    /// Reports the end. `None` once it was reported; nothing is written after that.
-    ended: Mutex<Option<oneshot::Sender<Option<Half>>>>,
+    /// Reports the end, with the write half unless writing has failed. `None` once it was reported;
+    /// nothing is written after that.
+    ended: Mutex<Option<oneshot::Sender<WriteHalf>>>,
 }
 
 /// Handle of a connection in the pool. Dropping it closes the connection.
-pub struct Place {
+pub struct WriterHandle {
     outbox: Arc<Outbox>,
-    ended: oneshot::Receiver<Option<Half>>,
+    /// `None` once the last frame was written or writing has failed.
+    ended: Option<oneshot::Receiver<WriteHalf>>,
+    /// The write half after the last frame.
+    write_half: Option<WriteHalf>,
 }
 
 impl WriterPool {
-    /// Starts the threads. Must be called within a runtime.
+    /// Starts the threads, at least one. Must be called within a runtime.
     ///
     /// # Errors
     /// Fails if the system cannot create a thread.
     pub fn start(threads: usize) -> io::Result<Arc<Self>> {
+        let threads = threads.max(1);
         let (runtime, progress) = (Handle::current(), Arc::new(Progress::new(threads)));
         let pool = Arc::new(Self {
             shards: (0..threads)
@@ -111,19 +116,19 @@ impl WriterPool {
         Ok(pool)
     }
 
-    /// Adds a connection to the pool. Returns `None` if the pool has no threads.
+    /// Adds a connection to the pool.
     pub fn add(
         &self,
-        wire: WriteHalf,
+        write_half: WriteHalf,
         outbox: &Arc<Outbox>,
         liveness: &Liveness,
         tasks: &TaskTracker,
-    ) -> Option<Place> {
+    ) -> WriterHandle {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
-        let shard = self.shards.get(turn.checked_rem(self.shards.len())?)?;
+        let shard = &self.shards[turn % self.shards.len()];
         let (report, ended) = oneshot::channel();
-        let line = Arc::new(Line {
-            wire,
+        let entry = Arc::new(Entry {
+            write_half,
             outbox: Arc::clone(outbox),
             liveness: liveness.clone(),
             shard: Arc::clone(shard),
@@ -131,8 +136,8 @@ impl WriterPool {
             blocked: AtomicBool::new(false),
             ended: Mutex::new(Some(report)),
         });
-        shard.add(line);
-        Some(Place { outbox: Arc::clone(outbox), ended })
+        shard.add(entry);
+        WriterHandle { outbox: Arc::clone(outbox), ended: Some(ended), write_half: None }
     }
 
     /// Returns the progress of the threads.
@@ -161,15 +166,22 @@ impl WriterPool {
     }
 }
 
-impl Place {
-    /// Waits until the last frame was written, and returns the write half, or `None` if the client
-    /// did not take all frames. Cancel safe. Must not be called again after it has returned.
-    pub async fn end(&mut self) -> Option<Half> {
-        (&mut self.ended).await.ok().flatten()
+impl WriterHandle {
+    /// Waits until the last frame was written or writing has failed. Cancel safe.
+    pub async fn end(&mut self) {
+        if let Some(ended) = &mut self.ended {
+            self.write_half = ended.await.ok();
+            self.ended = None;
+        }
+    }
+
+    /// Takes the write half after the end, or `None` if the client did not take all frames.
+    pub const fn take_write_half(&mut self) -> Option<WriteHalf> {
+        self.write_half.take()
     }
 }
 
-impl Drop for Place {
+impl Drop for WriterHandle {
     fn drop(&mut self) {
         writer::close_after_panic(&self.outbox);
         // The send queue holds a waker for the connection, and the connection holds the send queue.
@@ -184,9 +196,9 @@ impl Shard {
         Arc::new(Self { queue, filled, runtime, number, progress })
     }
 
-    fn add(&self, line: Arc<Line>) {
+    fn add(&self, entry: Arc<Entry>) {
         let mut queue = self.queue.lock();
-        queue.lines.push(line);
+        queue.entries.push(entry);
         if std::mem::take(&mut queue.asleep) {
             self.progress.wake(self.number);
             drop(queue);
@@ -196,9 +208,9 @@ impl Shard {
 
     /// Waits for connections with queued frames and swaps their list with an empty one. Returns the
     /// last event whose frames are among them, or `None` when the pool is stopped.
-    fn wait(&self, lines: &mut Vec<Arc<Line>>) -> Option<i64> {
+    fn wait(&self, entries: &mut Vec<Arc<Entry>>) -> Option<i64> {
         let mut queue = self.queue.lock();
-        while queue.lines.is_empty() && !queue.stopped {
+        while queue.entries.is_empty() && !queue.stopped {
             queue.asleep = true;
             self.progress.sleep(self.number);
             self.filled.wait(&mut queue);
@@ -207,39 +219,39 @@ impl Shard {
             self.progress.wake(self.number);
         }
         let delivered = self.progress.delivered();
-        std::mem::swap(&mut queue.lines, lines);
+        std::mem::swap(&mut queue.entries, entries);
         (!queue.stopped).then_some(delivered)
     }
 
     fn run(&self) {
-        let mut lines = Vec::new();
-        let mut gathered = Vec::with_capacity(GATHER_MAX);
-        while let Some(delivered) = self.wait(&mut lines) {
-            let (begun, count) = (Instant::now(), lines.len());
-            for line in lines.drain(..) {
-                line.write(&mut gathered);
+        let mut entries = Vec::new();
+        let mut scratch = Vec::with_capacity(COALESCED_MAX);
+        while let Some(delivered) = self.wait(&mut entries) {
+            let (begun, count) = (Instant::now(), entries.len());
+            for entry in entries.drain(..) {
+                entry.write(&mut scratch);
             }
             self.progress.write(self.number, delivered, count, begun.elapsed());
         }
     }
 }
 
-impl Wake for Line {
+impl Wake for Entry {
     fn wake(self: Arc<Self>) {
         let shard = Arc::clone(&self.shard);
         shard.add(self);
     }
 }
 
-impl Line {
+impl Entry {
     /// Writes the queued frames as far as the socket takes them without blocking.
-    fn write(self: Arc<Self>, gathered: &mut Vec<u8>) {
+    fn write(self: Arc<Self>, scratch: &mut Vec<u8>) {
         if self.blocked.load(Ordering::Acquire) || self.ended.lock().is_none() {
             return;
         }
         let batch = self.outbox.drain(Waker::from(Arc::clone(&self)));
         let (mut frames, is_last) = writer::finish(batch);
-        match coalesce::write_now(&self.wire, &mut frames, gathered) {
+        match coalesce::write_now(&self.write_half, &mut frames, scratch) {
             Ok(()) if !frames.is_empty() => {
                 self.blocked.store(true, Ordering::Release);
                 let tasks = self.tasks.clone();
@@ -255,15 +267,8 @@ impl Line {
     /// Writes these frames and all that are queued meanwhile, waiting for the socket, then returns
     /// the connection to the pool.
     async fn write_blocking(self: Arc<Self>, frames: Vec<Bytes>, is_last: bool) {
-        match writer::write_blocking(
-            &self.outbox,
-            &self.liveness,
-            self.wire.clone(),
-            frames,
-            is_last,
-        )
-        .await
-        {
+        let mut writer = Writer::new(&self.outbox, &self.liveness, self.write_half.clone());
+        match writer.write(frames, is_last).await {
             Ok(true) => self.end(true),
             Ok(false) => {
                 self.blocked.store(false, Ordering::Release);
@@ -275,10 +280,11 @@ impl Line {
 
     /// Reports the end, with the write half if it is still usable.
     fn end(&self, usable: bool) {
-        if let Some(report) = self.ended.lock().take() {
-            let half = usable.then(|| Box::new(self.wire.clone()) as Half);
+        if let Some(report) = self.ended.lock().take()
+            && usable
+        {
             // The receiver is gone if the connection was dropped.
-            let _ = report.send(half);
+            let _ = report.send(self.write_half.clone());
         }
     }
 }
@@ -315,10 +321,10 @@ mod tests {
     #[tokio::test]
     async fn frames_are_written_in_order_and_the_close_frame_last() {
         let pool = WriterPool::start(2).unwrap();
-        let (mut near, wire) = connected().await;
+        let (mut near, write_half) = connected().await;
         let outbox = Outbox::new(1000);
         outbox.push(Bytes::from_static(b"before"));
-        let mut place = pool.add(wire, &outbox, &Liveness::default(), &TaskTracker::new()).unwrap();
+        let mut handle = pool.add(write_half, &outbox, &Liveness::default(), &TaskTracker::new());
 
         assert_eq!(read(&mut near, 6).await, b"before");
         outbox.push(Bytes::from_static(b"later"));
@@ -326,9 +332,10 @@ mod tests {
         outbox.push(Bytes::from_static(b"last"));
         outbox.close(Closing::Restart);
 
-        assert!(place.end().await.is_some());
+        handle.end().await;
+        assert!(handle.take_write_half().is_some());
         assert!(!outbox.push(Bytes::from_static(b"too late")));
-        drop(place);
+        drop(handle);
         pool.stop();
         let mut rest = Vec::new();
         near.read_to_end(&mut rest).await.unwrap();
@@ -339,10 +346,10 @@ mod tests {
     #[tokio::test]
     async fn a_full_socket_returns_to_the_pool_once_writable() {
         let pool = WriterPool::start(1).unwrap();
-        let (mut near, wire) = connected().await;
+        let (mut near, write_half) = connected().await;
         let outbox = Outbox::new(usize::MAX);
         let tasks = TaskTracker::new();
-        let _place = pool.add(wire, &outbox, &Liveness::default(), &tasks).unwrap();
+        let _handle = pool.add(write_half, &outbox, &Liveness::default(), &tasks);
         let frame = Bytes::from(vec![b'x'; 100_000]);
 
         // More than a socket buffer holds.
@@ -367,19 +374,19 @@ mod tests {
     #[tokio::test]
     async fn a_disconnect_ends_only_its_own_entry() {
         let pool = WriterPool::start(1).unwrap();
-        let (near, wire) = connected().await;
+        let (near, write_half) = connected().await;
         let (mut other, other_wire) = connected().await;
         let (outbox, other_outbox) = (Outbox::new(1 << 20), Outbox::new(1 << 20));
         let tasks = TaskTracker::new();
-        let mut place = pool.add(wire, &outbox, &Liveness::default(), &tasks).unwrap();
-        let _other = pool.add(other_wire, &other_outbox, &Liveness::default(), &tasks).unwrap();
+        let mut handle = pool.add(write_half, &outbox, &Liveness::default(), &tasks);
+        let _other = pool.add(other_wire, &other_outbox, &Liveness::default(), &tasks);
 
         drop(near);
         let ended = async {
             loop {
                 outbox.push(Bytes::from_static(b"is anybody there"));
                 tokio::select! {
-                    half = place.end() => break half,
+                    () = handle.end() => break handle.take_write_half(),
                     () = tokio::task::yield_now() => {}
                 }
             }
@@ -394,10 +401,10 @@ mod tests {
     #[tokio::test]
     async fn a_dropped_handle_releases_the_connection() {
         let pool = WriterPool::start(1).unwrap();
-        let (mut near, wire) = connected().await;
+        let (mut near, write_half) = connected().await;
         let outbox = Outbox::new(1000);
 
-        drop(pool.add(wire, &outbox, &Liveness::default(), &TaskTracker::new()).unwrap());
+        drop(pool.add(write_half, &outbox, &Liveness::default(), &TaskTracker::new()));
 
         let mut rest = Vec::new();
         near.read_to_end(&mut rest).await.unwrap();
@@ -409,12 +416,12 @@ mod tests {
     #[tokio::test]
     async fn a_handle_dropped_by_a_panic_sends_an_internal_error() {
         let pool = WriterPool::start(1).unwrap();
-        let (mut near, wire) = connected().await;
+        let (mut near, write_half) = connected().await;
         let outbox = Outbox::new(1000);
-        let place = pool.add(wire, &outbox, &Liveness::default(), &TaskTracker::new()).unwrap();
+        let handle = pool.add(write_half, &outbox, &Liveness::default(), &TaskTracker::new());
 
         let panicked = tokio::spawn(async move {
-            let _place = place;
+            let _handle = handle;
             panic!("for the test");
         });
 
@@ -423,15 +430,5 @@ mod tests {
         near.read_to_end(&mut rest).await.unwrap();
         assert_eq!(rest, encode::close(Some(encode::INTERNAL_ERROR), ""));
         pool.stop();
-    }
-
-    #[tokio::test]
-    async fn a_pool_without_threads_rejects_connections() {
-        let pool = WriterPool::start(0).unwrap();
-        let (_near, wire) = connected().await;
-
-        assert!(
-            pool.add(wire, &Outbox::new(1000), &Liveness::default(), &TaskTracker::new()).is_none()
-        );
     }
 }

@@ -1,24 +1,25 @@
 //! Fuzzes the frame parser: from the bytes of a connection to messages and automatic responses.
 
+use std::sync::Arc;
+
 use bolero::TypeGenerator;
 use bolero::check;
 use bolero::generator::produce;
 use bytes::Bytes;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
+use tokio::runtime::Builder;
+use tokio::runtime::Runtime;
 use tokio_util::task::TaskTracker;
 
-use crate::domain::memory::budget;
 use crate::transport::ws::fuzz::TEST_TIME;
+use crate::transport::ws::fuzz::connected;
 use crate::transport::ws::fuzz::reference;
-use crate::transport::ws::socket::Bounds;
-use crate::transport::ws::socket::Socket;
 use crate::transport::ws::socket::SocketEvent;
+use crate::transport::ws::writer_pool::WriterPool;
 
 /// The longest message: short, so that the limit is met often.
 const SIZE_MAX: usize = 300;
-/// More than all automatic responses take.
-const OUTBOX_MAX: usize = 1 << 16;
 /// Maximum number of frames per run.
 const PIECES_MAX: usize = 16;
 
@@ -135,16 +136,9 @@ struct Talk {
 }
 
 /// Sends these bytes to a connection in chunks of a given size, and closes the sending side.
-async fn talk(bytes: &[u8], piece: usize) -> Talk {
-    let (mut near, far) = tokio::io::duplex(OUTBOX_MAX);
+async fn talk(pool: &WriterPool, bytes: &[u8], piece: usize) -> Talk {
     let tasks = TaskTracker::new();
-    let bounds = Bounds {
-        frame_bytes_max: SIZE_MAX,
-        parts_per_second: u32::MAX,
-        outbox_bytes_max: OUTBOX_MAX,
-        memory: budget(1 << 20),
-    };
-    let mut socket = Socket::open(far, bounds, &tasks).await;
+    let (mut near, mut socket) = connected(SIZE_MAX, pool, &tasks).await;
     let mut messages = Vec::new();
     let writing = async {
         for bytes in bytes.chunks(piece) {
@@ -185,9 +179,9 @@ fn frames(mut sent: &[u8]) -> Vec<(u8, &[u8])> {
 }
 
 /// Compares the result of a connection with the reference.
-fn hold(runtime: &tokio::runtime::Runtime, bytes: &[u8], piece: usize) {
+fn hold((runtime, pool): &(Runtime, Arc<WriterPool>), bytes: &[u8], piece: usize) {
     let expected = reference::read(bytes, SIZE_MAX);
-    let talk = runtime.block_on(talk(bytes, piece));
+    let talk = runtime.block_on(talk(pool, bytes, piece));
 
     assert_eq!(talk.messages, expected.messages);
     let mut frames = frames(&talk.sent);
@@ -203,8 +197,11 @@ fn hold(runtime: &tokio::runtime::Runtime, bytes: &[u8], piece: usize) {
     assert!(frames.iter().all(|frame| owed.any(|pong| pong == frame)), "{frames:?} of {pongs:?}");
 }
 
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
+/// Returns a runtime, and a pool that writes its sockets.
+fn runtime() -> (Runtime, Arc<WriterPool>) {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let pool = runtime.block_on(async { WriterPool::start(1).unwrap() });
+    (runtime, pool)
 }
 
 #[test]
