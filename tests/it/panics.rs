@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chinwag::app::App;
 use chinwag::app::acceptor::Acceptor;
-use chinwag::app::acceptor::Bounds;
+use chinwag::app::acceptor::ConnectionLimits;
 use chinwag::app::server::Server;
 use chinwag::clock::Clock;
 use chinwag::config::Config;
@@ -43,7 +43,7 @@ async fn a_panicking_handler_returns_500_and_others_continue() {
     let context = Context::new(app.services().clone(), Arc::new(config.clone()));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = Client::new(listener.local_addr().unwrap());
-    let acceptor = Acceptor::new(listener, Bounds::of(&config.server)).unwrap();
+    let acceptor = Acceptor::new(listener, ConnectionLimits::of(&config.server)).unwrap();
     let server =
         Server::start(acceptor, OuterMiddleware::new(Fragile, context), Duration::from_secs(1));
 

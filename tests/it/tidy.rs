@@ -27,7 +27,7 @@ const BASICS: [&str; 4] = ["clock", "config", "signatures", "text"];
 
 /// The modules of the domain, each with the siblings that it may import. All may import `error`,
 /// which every module reports, and the quotas.
-const DOMAIN_MAY_SEE: [(&str, &[&str]); 19] = [
+const DOMAIN_MAY_SEE: [(&str, &[&str]); 20] = [
     ("jobs", &[]),
     (
         "subscriptions",

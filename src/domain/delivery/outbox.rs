@@ -2,11 +2,9 @@
 //! socket. There is one writer at a time, a task of the connection or a pool for many connections.
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
-use std::task::Poll;
 use std::task::Waker;
 
 use bytes::Bytes;
@@ -300,19 +298,6 @@ impl Outbox {
         state.writer = state.closing.is_none().then_some(writer);
         Batch { frames: std::mem::take(&mut state.frames), closing: state.closing }
     }
-
-    /// Takes all queued frames, waiting until there is a frame or the connection is to be closed.
-    /// Only one task may wait at a time.
-    pub async fn take(&self) -> Batch {
-        poll_fn(|context| {
-            let batch = self.drain(context.waker().clone());
-            if batch.frames.is_empty() && batch.closing.is_none() {
-                return Poll::Pending;
-            }
-            Poll::Ready(batch)
-        })
-        .await
-    }
 }
 
 #[cfg(test)]
@@ -321,20 +306,24 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test]
-    async fn frames_are_taken_in_order_in_one_batch() {
+    fn take(outbox: &Outbox) -> Batch {
+        outbox.drain(Waker::noop().clone())
+    }
+
+    #[test]
+    fn frames_are_taken_in_order_in_one_batch() {
         let outbox = Outbox::new(100);
 
         assert!(outbox.push(Bytes::from_static(b"a")));
         assert!(outbox.push(Bytes::from_static(b"b")));
 
-        let batch = outbox.take().await;
+        let batch = take(&outbox);
         assert_eq!(batch.frames, ["a", "b"]);
         assert_eq!(batch.closing, None);
     }
 
-    #[tokio::test]
-    async fn a_newer_state_replaces_the_queued_one() {
+    #[test]
+    fn a_newer_state_replaces_the_queued_one() {
         let outbox = Outbox::new(10 * FRAME_OVERHEAD);
         outbox.push(Bytes::from_static(b"a"));
         for number in 0..1000 {
@@ -342,20 +331,20 @@ mod tests {
         }
         outbox.push(Bytes::from_static(b"b"));
 
-        assert_eq!(outbox.take().await.frames, ["a", "state 999", "b"]);
+        assert_eq!(take(&outbox).frames, ["a", "state 999", "b"]);
         assert!(outbox.push_whole(Bytes::from_static(b"the next")));
-        assert_eq!(outbox.take().await.frames, ["the next"]);
+        assert_eq!(take(&outbox).frames, ["the next"]);
     }
 
-    #[tokio::test]
-    async fn a_full_outbox_closes_its_connection() {
+    #[test]
+    fn a_full_outbox_closes_its_connection() {
         let outbox = Outbox::new(10 + FRAME_OVERHEAD);
 
         assert!(outbox.push(Bytes::from_static(b"12345678")));
         assert!(outbox.push(Bytes::from_static(b"9abc")));
         assert!(!outbox.push(Bytes::from_static(b"d")));
 
-        let batch = outbox.take().await;
+        let batch = take(&outbox);
         assert_eq!(batch.closing, Some(Closing::SlowConsumer));
         assert!(batch.frames.is_empty());
         assert!(!outbox.push(Bytes::from_static(b"x")));
@@ -371,8 +360,8 @@ mod tests {
         assert!(outbox.is_closing());
     }
 
-    #[tokio::test]
-    async fn coalescing_replaces_the_last_frame_at_the_limit() {
+    #[test]
+    fn coalescing_replaces_the_last_frame_at_the_limit() {
         let outbox = Outbox::new(1 << 20);
         let most = u32::try_from(LATEST_MAX).unwrap();
 
@@ -388,32 +377,32 @@ mod tests {
             .chain(kept)
             .chain([Bytes::from_static(b"the latest"), Bytes::from_static(b"last")])
             .collect();
-        assert_eq!(outbox.take().await.frames, expected);
+        assert_eq!(take(&outbox).frames, expected);
         outbox.push_latest(Bytes::from_static(b"one more"));
-        assert_eq!(outbox.take().await.frames, ["one more"]);
+        assert_eq!(take(&outbox).frames, ["one more"]);
     }
 
-    #[tokio::test]
-    async fn taken_frames_no_longer_count() {
+    #[test]
+    fn taken_frames_no_longer_count() {
         let outbox = Outbox::new(FRAME_OVERHEAD);
 
         for _ in 0..5 {
             assert!(outbox.push(Bytes::from_static(b"12345678")));
-            outbox.take().await;
+            take(&outbox);
         }
     }
 
-    #[tokio::test]
-    async fn an_empty_outbox_accepts_one_oversized_frame() {
+    #[test]
+    fn an_empty_outbox_accepts_one_oversized_frame() {
         let outbox = Outbox::new(10);
 
         assert!(outbox.push(Bytes::from_static(b"larger than the bound")));
 
-        assert_eq!(outbox.take().await.frames.len(), 1);
+        assert_eq!(take(&outbox).frames.len(), 1);
     }
 
-    #[tokio::test]
-    async fn a_batch_is_written_in_chunks_and_can_be_abandoned() {
+    #[test]
+    fn a_batch_is_written_in_chunks_and_can_be_abandoned() {
         let outbox = Outbox::new(1000);
         let frames = |count: usize| vec![Bytes::from_static(b"12345678"); count];
         let each = 8 + FRAME_OVERHEAD;
@@ -433,17 +422,17 @@ mod tests {
         assert_eq!(outbox.unsent(), Unsent { is_stuck: true, bytes: each, going: each });
         assert_eq!(outbox.next_chunk(1), None);
         assert_eq!(outbox.unsent(), Unsent { is_stuck: false, bytes: 0, going: 0 });
-        let batch = outbox.take().await;
+        let batch = take(&outbox);
         assert_eq!((batch.frames.len(), batch.closing), (0, Some(Closing::SlowConsumer)));
     }
 
-    #[tokio::test]
-    async fn closing_sends_queued_frames_first() {
+    #[test]
+    fn closing_sends_queued_frames_first() {
         let outbox = Outbox::new(10);
 
         outbox.push(Bytes::from_static(b"bye"));
         outbox.close(Closing::Done);
-        let batch = outbox.take().await;
+        let batch = take(&outbox);
         assert_eq!(batch.frames, ["bye"]);
         assert_eq!(batch.closing, Some(Closing::Done));
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chinwag::app::App;
 use chinwag::app::acceptor::Acceptor;
-use chinwag::app::acceptor::Bounds;
+use chinwag::app::acceptor::ConnectionLimits;
 use chinwag::app::server::Server;
 use chinwag::clock::Clock;
 use chinwag::clock::Timestamp;
@@ -71,7 +71,7 @@ impl TestServer {
         let app = Box::pin(App::open(settings, clock.clone())).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let acceptor = Acceptor::new(listener, Bounds::of(&config.server)).unwrap();
+        let acceptor = Acceptor::new(listener, ConnectionLimits::of(&config.server)).unwrap();
         let server = Server::start(acceptor, app.endpoint(), DRAIN);
         let running = Running { app, server, directory };
         Self { address, clock, config, running: Some(running) }

@@ -1,5 +1,6 @@
 //! Fuzzes the frame parser: from the bytes of a connection to messages and automatic responses.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use bolero::TypeGenerator;
@@ -179,7 +180,8 @@ fn frames(mut sent: &[u8]) -> Vec<(u8, &[u8])> {
 }
 
 /// Compares the result of a connection with the reference.
-fn hold((runtime, pool): &(Runtime, Arc<WriterPool>), bytes: &[u8], piece: usize) {
+fn hold(service: &Service, bytes: &[u8], piece: usize) {
+    let (runtime, pool) = &**service;
     let expected = reference::read(bytes, SIZE_MAX);
     let talk = runtime.block_on(talk(pool, bytes, piece));
 
@@ -197,31 +199,33 @@ fn hold((runtime, pool): &(Runtime, Arc<WriterPool>), bytes: &[u8], piece: usize
     assert!(frames.iter().all(|frame| owed.any(|pong| pong == frame)), "{frames:?} of {pongs:?}");
 }
 
-/// Returns a runtime, and a pool that writes its sockets.
-fn runtime() -> (Runtime, Arc<WriterPool>) {
+/// A runtime, and a pool that writes its sockets.
+type Service = AssertUnwindSafe<(Runtime, Arc<WriterPool>)>;
+
+fn service() -> Service {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let pool = runtime.block_on(async { WriterPool::start(1).unwrap() });
-    (runtime, pool)
+    AssertUnwindSafe((runtime, pool))
 }
 
 #[test]
 fn frames_of_every_kind() {
-    let runtime = runtime();
+    let service = service();
     check!(name = "frames")
         .with_generator((produce::<Vec<Piece>>().with().len(..PIECES_MAX), produce::<u8>()))
         .with_test_time(TEST_TIME)
         .for_each(|(pieces, size)| {
             let mut open = false;
             let bytes: Vec<u8> = pieces.iter().flat_map(|piece| piece.bytes(&mut open)).collect();
-            hold(&runtime, &bytes, usize::from(*size).max(1));
+            hold(&service, &bytes, usize::from(*size).max(1));
         });
 }
 
 #[test]
 fn bytes_of_every_kind() {
-    let runtime = runtime();
+    let service = service();
     check!(name = "bytes").with_test_time(TEST_TIME).for_each(|bytes| {
-        hold(&runtime, bytes, usize::MAX);
-        hold(&runtime, bytes, 1);
+        hold(&service, bytes, usize::MAX);
+        hold(&service, bytes, 1);
     });
 }
