@@ -13,7 +13,7 @@ use crate::transport::ws::write_half::TryWrite;
 pub(super) const COALESCED_MAX: usize = 64 * 1024;
 
 /// Writes frames until all are written or the socket would block. Unwritten frames stay in
-/// `frames`, and the first of them is cut to its unwritten part. `scratch` is a buffer.
+/// `frames`, and the first of them is cut to its unwritten part. Returns the number of bytes written. `scratch` is a buffer.
 ///
 /// # Errors
 /// The error that ends the connection.
@@ -21,10 +21,10 @@ pub(super) fn write_now(
     write_half: &impl TryWrite,
     frames: &mut Vec<Bytes>,
     scratch: &mut Vec<u8>,
-) -> io::Result<()> {
-    let mut done = 0;
+) -> io::Result<usize> {
+    let (mut done, mut total) = (0, 0);
     let outcome = loop {
-        let Some(first) = frames.get(done) else { break Ok(()) };
+        let Some(first) = frames.get(done) else { break Ok(total) };
         let mut end = done + 1;
         let mut size = first.len();
         while let Some(frame) = frames.get(end).filter(|next| size + next.len() <= COALESCED_MAX) {
@@ -44,11 +44,12 @@ pub(super) fn write_now(
             Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
             Ok(written) => {
                 done += advance(&mut frames[done..end], written);
+                total += written;
                 if written < size {
-                    break Ok(());
+                    break Ok(total);
                 }
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break Ok(total),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => break Err(error),
         }
@@ -94,6 +95,10 @@ mod tests {
                 }
             }
         }
+
+        async fn writable(&self) -> io::Result<()> {
+            Ok(())
+        }
     }
 
     proptest! {
@@ -111,10 +116,11 @@ mod tests {
             let mut before = all.len() + 1;
             while frames.iter().map(Bytes::len).sum::<usize>() < before {
                 before = frames.iter().map(Bytes::len).sum();
-                write_now(&write_half, &mut frames, &mut Vec::new()).unwrap();
+                let written = write_now(&write_half, &mut frames, &mut Vec::new()).unwrap();
 
                 prop_assert_eq!([write_half.taken.lock().clone(), frames.concat()].concat(), &all[..]);
                 prop_assert!(frames.iter().all(|frame| !frame.is_empty()));
+                prop_assert_eq!(before - frames.iter().map(Bytes::len).sum::<usize>(), written);
             }
         }
     }

@@ -34,6 +34,12 @@ pub trait TryWrite {
     /// [`io::ErrorKind::WouldBlock`] if no bytes can be written now, otherwise the error that ends
     /// the connection.
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Waits until bytes can probably be written.
+    ///
+    /// # Errors
+    /// The error that ends the connection.
+    fn writable(&self) -> impl Future<Output = io::Result<()>> + Send;
 }
 
 impl WriteHalf {
@@ -60,6 +66,10 @@ impl WriteHalf {
 impl TryWrite for WriteHalf {
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         self.stream().try_write(bytes)
+    }
+
+    fn writable(&self) -> impl Future<Output = io::Result<()>> + Send {
+        self.stream().writable()
     }
 }
 

@@ -1,14 +1,11 @@
 //! Writes one connection while its socket is blocked, and waits for it: queued frames are written
 //! together, and the close frame once, after them. `writer_pool` writes sockets that take frames.
 
-use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
 use std::task::Waker;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::AsyncWrite;
 use tokio::time::Instant;
 use tokio::time::timeout_at;
 
@@ -17,11 +14,11 @@ use crate::domain::delivery::Closing;
 use crate::domain::delivery::Outbox;
 use crate::transport::minimum_rate::MinimumRate;
 use crate::transport::minimum_rate::STALL_MAX;
+use crate::transport::ws::coalesce;
+use crate::transport::ws::coalesce::COALESCED_MAX;
 use crate::transport::ws::encode;
 use crate::transport::ws::liveness::Liveness;
-
-/// Frames are coalesced up to this size for a write. The buffer is freed after that.
-const CHUNK: usize = 64 * 1024;
+use crate::transport::ws::write_half::TryWrite;
 
 /// The writer of a blocked socket.
 pub struct Writer<'a, W> {
@@ -34,7 +31,7 @@ pub struct Writer<'a, W> {
     last: Option<Instant>,
 }
 
-impl<'a, W: AsyncWrite + Unpin> Writer<'a, W> {
+impl<'a, W: TryWrite> Writer<'a, W> {
     /// Creates the writer of a connection.
     pub const fn new(outbox: &'a Outbox, liveness: &'a Liveness, write_half: W) -> Self {
         Self::with_stall_max(outbox, liveness, write_half, STALL_MAX)
@@ -74,7 +71,7 @@ impl<'a, W: AsyncWrite + Unpin> Writer<'a, W> {
     async fn write_all(&mut self, mut frames: Vec<Bytes>, is_last: bool) -> io::Result<()> {
         let close_frame = if is_last { frames.pop() } else { None };
         self.outbox.begin(frames);
-        while let Some(piece) = self.outbox.next_chunk(CHUNK) {
+        while let Some(piece) = self.outbox.next_chunk(COALESCED_MAX) {
             self.write_frames(piece).await?;
         }
         match close_frame {
@@ -83,40 +80,23 @@ impl<'a, W: AsyncWrite + Unpin> Writer<'a, W> {
         }
     }
 
-    async fn write_frames(&mut self, frames: Vec<Bytes>) -> io::Result<()> {
-        let mut chunk = Vec::new();
-        for frame in frames {
-            if chunk.len() + frame.len() > CHUNK {
-                self.write_bytes(&chunk).await?;
-                chunk.clear();
-            }
-            if frame.len() >= CHUNK {
-                self.write_bytes(&frame).await?;
-            } else {
-                chunk.extend_from_slice(&frame);
-            }
-        }
-        self.write_bytes(&chunk).await
-    }
-
-    async fn write_bytes(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
+    async fn write_frames(&mut self, mut frames: Vec<Bytes>) -> io::Result<()> {
+        let mut scratch = Vec::new();
+        while !frames.is_empty() {
             let (begun, until) = (Instant::now(), self.until());
-            let (mut waited, liveness) = (false, self.liveness);
-            let writing = poll_fn(|context| {
-                let written = Pin::new(&mut self.write_half).poll_write(context, bytes);
-                waited |= written.is_pending();
-                liveness.wait(written.is_pending());
-                written
-            });
-            match timeout_at(until, writing).await?? {
-                0 => return Err(io::ErrorKind::WriteZero.into()),
-                written => {
-                    bytes = &bytes[written..];
-                    if waited && self.rate.note(begun.elapsed(), written) {
-                        self.liveness.note();
-                    }
+            let mut waited = false;
+            let written = loop {
+                match coalesce::write_now(&self.write_half, &mut frames, &mut scratch)? {
+                    0 => {}
+                    written => break written,
                 }
+                waited = true;
+                self.liveness.wait(true);
+                timeout_at(until, self.write_half.writable()).await??;
+            };
+            self.liveness.wait(false);
+            if waited && self.rate.note(begun.elapsed(), written) {
+                self.liveness.note();
             }
         }
         Ok(())
@@ -167,15 +147,40 @@ fn close_frame(closing: Closing) -> Bytes {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
+    use std::task::Context;
+    use std::task::Poll;
+
+    use parking_lot::Mutex;
     use tokio::io::AsyncReadExt;
+    use tokio::io::AsyncWrite;
     use tokio::io::DuplexStream;
 
     use super::*;
 
+    struct Half(Mutex<DuplexStream>);
+
+    impl TryWrite for Half {
+        fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+            let mut context = Context::from_waker(Waker::noop());
+            match Pin::new(&mut *self.0.lock()).poll_write(&mut context, bytes) {
+                Poll::Ready(written) => written,
+                Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+            }
+        }
+
+        async fn writable(&self) -> io::Result<()> {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            Ok(())
+        }
+    }
+
     async fn write(outbox: &Outbox, far: DuplexStream, stall_max: Duration) -> io::Result<bool> {
         let (frames, is_last) = finish(outbox.drain(Waker::noop().clone()));
         let liveness = Liveness::default();
-        Writer::with_stall_max(outbox, &liveness, far, stall_max).write(frames, is_last).await
+        Writer::with_stall_max(outbox, &liveness, Half(Mutex::new(far)), stall_max)
+            .write(frames, is_last)
+            .await
     }
 
     async fn written(outbox: &Outbox) -> Vec<u8> {
@@ -199,7 +204,7 @@ mod tests {
     #[tokio::test]
     async fn large_and_small_frames_keep_their_order() {
         let outbox = Outbox::new(1 << 20);
-        let large = vec![b'x'; CHUNK];
+        let large = vec![b'x'; COALESCED_MAX];
         outbox.push(Bytes::from_static(b"a"));
         outbox.push(Bytes::from(large.clone()));
         outbox.push(Bytes::from_static(b"b"));

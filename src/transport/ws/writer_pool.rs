@@ -252,14 +252,14 @@ impl Entry {
         let batch = self.outbox.drain(Waker::from(Arc::clone(&self)));
         let (mut frames, is_last) = writer::finish(batch);
         match coalesce::write_now(&self.write_half, &mut frames, scratch) {
-            Ok(()) if !frames.is_empty() => {
+            Ok(_) if !frames.is_empty() => {
                 self.blocked.store(true, Ordering::Release);
                 let tasks = self.tasks.clone();
                 let runtime = self.shard.runtime.clone();
                 tasks.spawn_on(self.write_blocking(frames, is_last), &runtime);
             }
-            Ok(()) if is_last => self.end(true),
-            Ok(()) => {}
+            Ok(_) if is_last => self.end(true),
+            Ok(_) => {}
             Err(_) => self.end(false),
         }
     }
