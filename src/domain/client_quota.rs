@@ -13,7 +13,6 @@ pub const ADDRESS_FACTOR: usize = 4;
 
 /// The quotas of each account, of the visitors of each address, and of all clients of each address.
 pub struct ClientQuota {
-    owner_max: usize,
     owners: Arc<Quota>,
     addresses: Arc<Quota>,
 }
@@ -26,13 +25,11 @@ pub struct ClientPermit {
 
 /// The quota that is exhausted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClientQuotaExceeded {
-    /// The quota of the account.
-    Account,
-    /// The quota of the visitors of the address.
-    Visitors,
-    /// The quota of all clients of the address.
-    Address,
+pub struct ClientQuotaExceeded {
+    /// The clients that share the quota, for an error message.
+    pub clients: &'static str,
+    /// The size of the quota.
+    pub max: usize,
 }
 
 impl ClientQuota {
@@ -40,9 +37,10 @@ impl ClientQuota {
     #[must_use]
     pub fn new(owner_max: usize) -> Self {
         let address_max = owner_max.saturating_mul(ADDRESS_FACTOR);
-        let (owners, addresses) =
-            (Quota::new(owner_max, usize::MAX), Quota::new(address_max, usize::MAX));
-        Self { owner_max, owners, addresses }
+        Self {
+            owners: Quota::new(owner_max, usize::MAX),
+            addresses: Quota::new(address_max, usize::MAX),
+        }
     }
 
     /// Acquires a permit from the quota of an actor and from that of its address, or from neither.
@@ -51,13 +49,12 @@ impl ClientQuota {
     /// [`ClientQuotaExceeded`] if one of them is exhausted.
     pub fn take(&self, actor: &Actor, count: usize) -> Result<ClientPermit, ClientQuotaExceeded> {
         let (owner, address) = owners_of(actor);
-        let owner = self.owners.take(owner, count).map_err(|_| match actor.user {
-            Some(_) => ClientQuotaExceeded::Account,
-            None => ClientQuotaExceeded::Visitors,
-        })?;
-        let address = self.addresses.take(address, count);
-        let address = address.map_err(|_| ClientQuotaExceeded::Address)?;
-        Ok(ClientPermit { _owner: owner, _address: address })
+        let visitors = "the visitors of one address";
+        let clients = if actor.user.is_some() { "one account" } else { visitors };
+        Ok(ClientPermit {
+            _owner: take(&self.owners, owner, count, clients)?,
+            _address: take(&self.addresses, address, count, "all clients of one address")?,
+        })
     }
 
     /// Acquires a permit even from an exhausted quota: a running subscription is kept.
@@ -67,32 +64,21 @@ impl ClientQuota {
         let owner = self.owners.take_anyway(owner, count);
         ClientPermit { _owner: owner, _address: self.addresses.take_anyway(address, count) }
     }
+}
 
-    /// Returns the size of an exhausted quota.
-    #[must_use]
-    pub const fn most(&self, exceeded: ClientQuotaExceeded) -> usize {
-        match exceeded {
-            ClientQuotaExceeded::Account | ClientQuotaExceeded::Visitors => self.owner_max,
-            ClientQuotaExceeded::Address => self.owner_max.saturating_mul(ADDRESS_FACTOR),
-        }
-    }
+fn take(
+    quota: &Arc<Quota>,
+    owner: Owner,
+    count: usize,
+    clients: &'static str,
+) -> Result<Permit, ClientQuotaExceeded> {
+    let exceeded = ClientQuotaExceeded { clients, max: quota.max_of(owner) };
+    quota.take(owner, count).map_err(|_| exceeded)
 }
 
 /// Returns the owners of the quotas of an actor and of its address.
 fn owners_of(actor: &Actor) -> (Owner, Owner) {
     (Owner::of(actor), Owner::of_either(None, actor.profile.address))
-}
-
-impl ClientQuotaExceeded {
-    /// Returns the description of the clients that share the quota, for an error message.
-    #[must_use]
-    pub const fn clients(self) -> &'static str {
-        match self {
-            Self::Account => "one account",
-            Self::Visitors => "the visitors of one address",
-            Self::Address => "all clients of one address",
-        }
-    }
 }
 
 #[cfg(test)]
@@ -108,21 +94,25 @@ mod tests {
         actor
     }
 
+    fn exceeded(taken: Result<ClientPermit, ClientQuotaExceeded>) -> &'static str {
+        taken.err().unwrap().clients
+    }
+
     #[test]
     fn account_and_address_quotas_are_enforced_and_released() {
         let quota = ClientQuota::new(10);
         let take = |user, address, count| quota.take(&actor(user, address), count);
 
         let first = take(Some(1), "192.0.2.1", 10).ok().unwrap();
-        assert_eq!(take(Some(1), "192.0.2.2", 1).err(), Some(ClientQuotaExceeded::Account));
+        assert_eq!(exceeded(take(Some(1), "192.0.2.2", 1)), "one account");
         let others: Vec<_> =
             (2..=4).map(|user| take(Some(user), "192.0.2.1", 10).ok().unwrap()).collect();
-        assert_eq!(take(Some(5), "192.0.2.1", 1).err(), Some(ClientQuotaExceeded::Address));
-        assert_eq!(take(None, "192.0.2.1", 1).err(), Some(ClientQuotaExceeded::Address));
+        assert_eq!(exceeded(take(Some(5), "192.0.2.1", 1)), "all clients of one address");
+        assert_eq!(exceeded(take(None, "192.0.2.1", 1)), "all clients of one address");
         let elsewhere = take(Some(5), "192.0.2.2", 1).ok().unwrap();
         let kept = quota.take_anyway(&actor(Some(1), "192.0.2.1"), 5);
         drop(first);
-        assert_eq!(take(Some(1), "192.0.2.2", 6).err(), Some(ClientQuotaExceeded::Account));
+        assert_eq!(exceeded(take(Some(1), "192.0.2.2", 6)), "one account");
         let again = take(Some(1), "192.0.2.2", 5).ok().unwrap();
 
         drop((others, elsewhere, kept, again));

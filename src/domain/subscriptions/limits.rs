@@ -21,8 +21,8 @@ impl Hub {
             Error::LimitExceeded(format!(
                 "{} may have at most {} subscriptions (WEBSOCKETS_USER_SUBSCRIPTIONS_MAX): unsubscribe \
                  from some first",
-                exceeded.clients(),
-                self.subscriptions.most(exceeded)
+                exceeded.clients,
+                exceeded.max
             ))
         })
     }

@@ -171,8 +171,8 @@ impl ViewIndex {
                     "{} may subscribe with at most {} different queries at a time, and a costly \
                      query counts as several (WEBSOCKETS_USER_QUERIES_MAX): unsubscribe from some \
                      first, or subscribe with the same query",
-                    exceeded.clients(),
-                    self.costs.most(exceeded) / COST_OF_VIEW
+                    exceeded.clients,
+                    exceeded.max / COST_OF_VIEW
                 ))
             })?),
         };
