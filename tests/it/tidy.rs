@@ -63,7 +63,7 @@ const DOMAIN_MAY_SEE: [(&str, &[&str]); 20] = [
     ),
     ("bootstrap", &["accounts", "auth", "settings", "committer", "permissions", "row_cache"]),
     ("accounts", &["auth", "settings", "committer", "permissions", "row_cache"]),
-    ("auth", &["settings", "committer", "admission", "permissions", "row_cache"]),
+    ("auth", &["settings", "committer", "admission", "bounded_map", "permissions", "row_cache"]),
     ("settings", &["row_cache"]),
     ("committer", &["admission", "permissions", "row_cache"]),
     ("admission", &["bounded_map", "token_bucket"]),

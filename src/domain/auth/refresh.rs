@@ -85,7 +85,7 @@ impl Auth {
     ) -> Result<SignIn, Error> {
         let from = client.ip;
         let Some(shown) = self.shown(token, mode) else {
-            return Err(self.throttle.blame(from, Error::InvalidCredentials));
+            return Err(self.throttle.count_invalid_token(from, Error::InvalidCredentials));
         };
         let attempt =
             self.throttle.begin(ThrottledAction::Session, &shown.session().to_string(), from)?;
@@ -94,12 +94,12 @@ impl Auth {
         match answer {
             Ok(sign_in) => {
                 if let Some(user) = &sign_in.identity.actor.profile.user {
-                    self.throttle.welcome(&throttle::name(user), from);
+                    self.throttle.trust(&throttle::name(user), from);
                 }
                 Ok(sign_in)
             }
             Err(Error::InvalidCredentials) => {
-                Err(self.throttle.blame(from, Error::InvalidCredentials))
+                Err(self.throttle.count_invalid_token(from, Error::InvalidCredentials))
             }
             Err(other) => Err(other),
         }

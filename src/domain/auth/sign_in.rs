@@ -77,7 +77,7 @@ impl Auth {
         }
         let Login { email, password, otp } = login;
         if otp.is_some() {
-            self.throttle.look(ThrottledAction::Factor, email, client.ip)?;
+            self.throttle.peek(ThrottledAction::Factor, email, client.ip)?;
         }
         let attempt = self.throttle.begin(ThrottledAction::Password, email, client.ip)?;
         let answer = match self.check_password(email, password).await {

@@ -82,7 +82,7 @@ impl Enrolment {
         then: impl AsyncFnOnce(Uuid, Row) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let opened = self.mails.links.open(kind, token, self.clock.now());
-        let opened = opened.map_err(|error| self.throttle.blame(from, error))?;
+        let opened = opened.map_err(|error| self.throttle.count_invalid_token(from, error))?;
         let name = opened.user.to_string();
         let attempt = self.throttle.begin(ThrottledAction::Link, &name, from)?;
         let done = match self.account_of(kind, &opened).await {

@@ -28,7 +28,7 @@ pub enum ThrottledAction {
     Reset,
 }
 
-/// The rules of a way. All counters that it has must allow an attempt.
+/// The rules of a action. All counters that it has must allow an attempt.
 #[derive(Debug)]
 pub struct Rules {
     /// For one account on one unknown network.
@@ -38,39 +38,39 @@ pub struct Rules {
     /// For one account, over all unknown networks.
     pub account: Option<Rule>,
     /// For one network, over all accounts that are not known there.
-    pub place: Option<Rule>,
+    pub network: Option<Rule>,
 }
 
-const NONE: Rules = Rules { pair: None, known: None, account: None, place: None };
+const NONE: Rules = Rules { pair: None, known: None, account: None, network: None };
 
 static PASSWORD: Rules = Rules {
     pair: Some(rule(10, 600, 900)),
     known: Some(rule(20, 60, 60)),
     account: Some(rule(20, 60, 60)),
-    place: Some(rule(60, 2, 60)),
+    network: Some(rule(60, 2, 60)),
 };
 
 static FACTOR: Rules = Rules {
     pair: Some(rule(5, 1800, 3600)),
     known: Some(rule(10, 300, 300)),
     account: Some(rule(10, 900, 900)),
-    place: Some(rule(60, 2, 60)),
+    network: Some(rule(60, 2, 60)),
 };
 
 static SESSION: Rules = Rules { pair: Some(rule(20, 30, 60)), ..NONE };
 
-static TOKEN: Rules = Rules { place: Some(rule(60, 2, 60)), ..NONE };
+static TOKEN: Rules = Rules { network: Some(rule(60, 2, 60)), ..NONE };
 
 static LINK: Rules = Rules { pair: Some(rule(10, 60, 60)), ..NONE };
 
 static REGISTER: Rules =
-    Rules { pair: Some(rule(5, 120, 300)), place: Some(rule(30, 60, 300)), ..NONE };
+    Rules { pair: Some(rule(5, 120, 300)), network: Some(rule(30, 60, 300)), ..NONE };
 
 static RESET: Rules =
-    Rules { pair: Some(rule(5, 300, 300)), place: Some(rule(30, 30, 300)), ..NONE };
+    Rules { pair: Some(rule(5, 300, 300)), network: Some(rule(30, 30, 300)), ..NONE };
 
 impl ThrottledAction {
-    /// Returns the rules of this way.
+    /// Returns the rules of this action.
     #[must_use]
     pub const fn rules(self) -> &'static Rules {
         match self {
@@ -89,7 +89,7 @@ impl ThrottledAction {
     #[must_use]
     pub fn free(self) -> u32 {
         let rules = self.rules();
-        rules.pair.or(rules.place).map_or(0, |rule| rule.free)
+        rules.pair.or(rules.network).map_or(0, |rule| rule.free)
     }
 
     /// Returns advice for a refused client.

@@ -2,7 +2,7 @@
 //!
 //! The table is set-associative: the key selects a set, and a full set evicts the counter of least
 //! weight. The cost of an operation is independent of the number of counters. An attacker who
-//! invents accounts evicts only counters of single attempts; a counter that has risen stays.
+//! invents accounts evicts only counters of single attempts; a counter that has incremented stays.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -42,16 +42,16 @@ impl Counters {
     }
 
     /// Records an attempt.
-    pub fn rise(&mut self, key: Key, rule: &'static Rule, now: Instant) {
+    pub fn increment(&mut self, key: Key, rule: &'static Rule, now: Instant) {
         if let Some(entry) = self.entry(key, rule, now) {
-            entry.count.rise(rule, now);
+            entry.count.increment(rule, now);
             return;
         }
         let mut count = Count::none(now);
-        count.rise(rule, now);
+        count.increment(rule, now);
         let set = self.sets.entry(key % SETS).or_default();
         for entry in set.iter_mut() {
-            entry.count.fade(entry.rule, now);
+            entry.count.decay(entry.rule, now);
         }
         set.retain(|entry| !entry.count.is_none());
         if set.len() == WAYS
@@ -64,9 +64,9 @@ impl Counters {
     }
 
     /// Takes back one attempt.
-    pub fn sink(&mut self, key: Key, rule: &'static Rule, now: Instant) {
+    pub fn decrement(&mut self, key: Key, rule: &'static Rule, now: Instant) {
         if let Some(entry) = self.entry(key, rule, now) {
-            entry.count.sink();
+            entry.count.decrement();
         }
     }
 
@@ -82,7 +82,7 @@ impl Counters {
     fn entry(&mut self, key: Key, rule: &'static Rule, now: Instant) -> Option<&mut Entry> {
         let entry = self.sets.get_mut(&(key % SETS))?.iter_mut().find(|entry| entry.key == key)?;
         entry.rule = rule;
-        entry.count.fade(rule, now);
+        entry.count.decay(rule, now);
         Some(entry)
     }
 }
@@ -115,13 +115,13 @@ mod tests {
         let mut counters = Counters::default();
         let guarded = 7;
         for _ in 0..6 {
-            counters.rise(guarded, &RULE, now);
+            counters.increment(guarded, &RULE, now);
         }
         let wait = counters.count(guarded, &RULE, now).wait(&RULE, now);
         assert!(!wait.is_zero());
 
         for key in made_up(5 * COUNTERS_MAX as u128) {
-            counters.rise(key, &RULE, now);
+            counters.increment(key, &RULE, now);
         }
 
         assert!(len(&counters) <= COUNTERS_MAX);
@@ -135,7 +135,7 @@ mod tests {
         let sets = SETS;
         let of_one_set = |number: usize| 5 + number as u128 * sets;
         for number in 0..=WAYS {
-            counters.rise(of_one_set(number), &RULE, now + Duration::from_secs(number as u64));
+            counters.increment(of_one_set(number), &RULE, now + Duration::from_secs(number as u64));
         }
 
         let later = now + Duration::from_mins(1);
@@ -150,10 +150,10 @@ mod tests {
         let mut counters = Counters::default();
         let sets = SETS;
         for number in 0..WAYS as u128 {
-            counters.rise(number * sets, &RULE, now);
+            counters.increment(number * sets, &RULE, now);
         }
 
-        counters.rise(99 * sets, &RULE, now + RULE.forgets);
+        counters.increment(99 * sets, &RULE, now + RULE.forgets);
 
         assert_eq!(len(&counters), 1);
     }

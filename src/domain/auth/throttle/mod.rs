@@ -5,17 +5,17 @@
 //! the account was used before, only failures of this account on this network count. An attempt
 //! counts as failed from its start, so neither concurrency nor disconnecting gains further
 //! attempts. A successful attempt is taken back. Whether the account exists makes no difference.
-//! The counters are in memory and bounded (`counters`, `places`); a restart resets them. The limits
-//! are in `ways`.
+//! The counters are in memory and bounded (`counters`, `known_networks`); a restart resets them. The
+//! limits are in `actions`.
 
+mod actions;
 mod counters;
-mod places;
+mod known_networks;
 mod rule;
 #[cfg(test)]
 mod tests;
-mod ways;
 
-pub use ways::ThrottledAction;
+pub use actions::ThrottledAction;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -27,7 +27,7 @@ use crate::domain::Exceeded;
 use crate::domain::auth::mac::MacKey;
 use crate::domain::auth::throttle::counters::Counters;
 use crate::domain::auth::throttle::counters::Key;
-use crate::domain::auth::throttle::places::Places;
+use crate::domain::auth::throttle::known_networks::KnownNetworks;
 use crate::domain::auth::throttle::rule::Rule;
 use crate::model::Row;
 use crate::model::network;
@@ -50,25 +50,25 @@ pub struct Throttle {
 struct State {
     pairs: Counters,
     accounts: Counters,
-    by_place: Counters,
-    places: Places,
+    networks: Counters,
+    known: KnownNetworks,
 }
 
 /// The account and network of an attempt, as keyed hashes. No address is stored.
 #[derive(Clone, Copy)]
 struct Subject {
     account: Key,
-    place: Key,
+    network: Key,
 }
 
 /// An attempt in progress. Counts as failed unless it is settled.
 #[must_use = "an attempt that is not settled counts as failed"]
 pub struct Attempt<'a> {
     throttle: &'a Throttle,
-    way: ThrottledAction,
+    action: ThrottledAction,
     subject: Subject,
     /// The counters that were incremented.
-    risen: Counted,
+    incremented: Counted,
 }
 
 /// Counters, each with its rule.
@@ -76,7 +76,7 @@ pub struct Attempt<'a> {
 struct Counted {
     pair: Option<(Key, &'static Rule)>,
     account: Option<(Key, &'static Rule)>,
-    place: Option<(Key, &'static Rule)>,
+    network: Option<(Key, &'static Rule)>,
 }
 
 impl Throttle {
@@ -98,21 +98,22 @@ impl Throttle {
     /// [`Error::RequestsExceeded`] above a limit. The refused attempt does not count.
     pub fn begin(
         &self,
-        way: ThrottledAction,
+        action: ThrottledAction,
         name: &str,
         from: Option<IpAddr>,
     ) -> Result<Attempt<'_>, Error> {
         let subject = self.subject(name, from);
-        let mut attempt = Attempt { throttle: self, way, subject, risen: Counted::default() };
+        let mut attempt =
+            Attempt { throttle: self, action, subject, incremented: Counted::default() };
         if let Some(state) = &self.state {
             let (state, now) = (&mut *state.lock(), self.clock.instant());
-            let counted = self.check(state, way, subject, now)?;
+            let counted = self.check(state, action, subject, now)?;
             for (counters, counted) in state.all(counted) {
                 if let Some((key, rule)) = counted {
-                    counters.rise(key, rule, now);
+                    counters.increment(key, rule, now);
                 }
             }
-            attempt.risen = counted;
+            attempt.incremented = counted;
         }
         Ok(attempt)
     }
@@ -121,21 +122,21 @@ impl Throttle {
     ///
     /// # Errors
     /// As [`Throttle::begin`].
-    pub fn look(
+    pub fn peek(
         &self,
-        way: ThrottledAction,
+        action: ThrottledAction,
         name: &str,
         from: Option<IpAddr>,
     ) -> Result<(), Error> {
         let Some(state) = &self.state else { return Ok(()) };
         let subject = self.subject(name, from);
-        self.check(&mut state.lock(), way, subject, self.clock.instant()).map(drop)
+        self.check(&mut state.lock(), action, subject, self.clock.instant()).map(drop)
     }
 
     /// Counts an invalid token and returns the error to respond with: `error`, or
     /// [`Error::RequestsExceeded`] above the limit. Valid tokens never reach this function, so it
     /// locks out no legitimate client.
-    pub fn blame(&self, from: Option<IpAddr>, error: Error) -> Error {
+    pub fn count_invalid_token(&self, from: Option<IpAddr>, error: Error) -> Error {
         match self.begin(ThrottledAction::Token, "", from) {
             Ok(_counted) => error,
             Err(exceeded) => exceeded,
@@ -143,13 +144,13 @@ impl Throttle {
     }
 
     /// Records a network as known to an account after its owner was authenticated there.
-    pub fn welcome(&self, name: &str, from: Option<IpAddr>) {
+    pub fn trust(&self, name: &str, from: Option<IpAddr>) {
         self.note(self.subject(name, from));
     }
 
-    fn note(&self, Subject { account, place }: Subject) {
+    fn note(&self, Subject { account, network }: Subject) {
         if let Some(state) = &self.state {
-            state.lock().places.note(account, place);
+            state.lock().known.add(account, network);
         }
     }
 
@@ -157,11 +158,11 @@ impl Throttle {
     fn check(
         &self,
         state: &mut State,
-        way: ThrottledAction,
+        action: ThrottledAction,
         subject: Subject,
         now: Instant,
     ) -> Result<Counted, Error> {
-        let counted = state.counted(way, subject);
+        let counted = state.counted(action, subject);
         let waits = state.all(counted).into_iter().map(|(counters, counted)| {
             counted.map_or(Duration::ZERO, |(key, rule)| {
                 counters.count(key, rule, now).wait(rule, now)
@@ -169,7 +170,7 @@ impl Throttle {
         });
         match waits.max() {
             Some(wait) if !wait.is_zero() => {
-                let exceeded = Exceeded::new(way.free(), wait, &self.clock, way.advice());
+                let exceeded = Exceeded::new(action.free(), wait, &self.clock, action.advice());
                 Err(Error::RequestsExceeded(exceeded))
             }
             _ => Ok(counted),
@@ -177,10 +178,10 @@ impl Throttle {
     }
 
     fn subject(&self, name: &str, from: Option<IpAddr>) -> Subject {
-        let place = from.map(|address| network(address).to_string()).unwrap_or_default();
+        let network = from.map(|address| network(address).to_string()).unwrap_or_default();
         Subject {
             account: self.hash(&format!("account {}", normal(name))),
-            place: self.hash(&format!("place {place}")),
+            network: self.hash(&format!("network {network}")),
         }
     }
 
@@ -193,20 +194,20 @@ impl Throttle {
 
 impl State {
     /// Returns the counters that apply to an attempt.
-    fn counted(&self, way: ThrottledAction, Subject { account, place }: Subject) -> Counted {
-        let rules = way.rules();
+    fn counted(&self, action: ThrottledAction, Subject { account, network }: Subject) -> Counted {
+        let rules = action.rules();
         let with = |key: Key, rule: &'static Option<Rule>| {
-            // Each way has separate counters. Secret keys prevent crafted collisions.
-            rule.as_ref().map(|rule| (key ^ way as Key, rule))
+            // Each action has separate counters. Secret keys prevent crafted collisions.
+            rule.as_ref().map(|rule| (key ^ action as Key, rule))
         };
-        let pair = account ^ place.rotate_left(1);
-        if rules.known.is_some() && self.places.knows(account, place) {
+        let pair = account ^ network.rotate_left(1);
+        if rules.known.is_some() && self.known.contains(account, network) {
             return Counted { pair: with(pair, &rules.known), ..Counted::default() };
         }
         Counted {
             pair: with(pair, &rules.pair),
             account: with(account, &rules.account),
-            place: with(place, &rules.place),
+            network: with(network, &rules.network),
         }
     }
 
@@ -214,7 +215,7 @@ impl State {
         [
             (&mut self.pairs, of.pair),
             (&mut self.accounts, of.account),
-            (&mut self.by_place, of.place),
+            (&mut self.networks, of.network),
         ]
     }
 }
@@ -234,10 +235,10 @@ impl Attempt<'_> {
     /// network, and records the network as known. Failures elsewhere and on other accounts still
     /// count: otherwise, a guesser could reset the counters by signing in to their own account.
     pub fn succeed(self) {
-        if let (Some(state), Some((pair, _))) = (&self.throttle.state, self.risen.pair) {
+        if let (Some(state), Some((pair, _))) = (&self.throttle.state, self.incremented.pair) {
             state.lock().pairs.clear(pair);
         }
-        if self.way.rules().known.is_some() {
+        if self.action.rules().known.is_some() {
             self.throttle.note(self.subject);
         }
         self.take_back();
@@ -247,9 +248,9 @@ impl Attempt<'_> {
     pub fn take_back(self) {
         let Some(state) = &self.throttle.state else { return };
         let now = self.throttle.clock.instant();
-        for (counters, risen) in state.lock().all(self.risen) {
-            if let Some((key, rule)) = risen {
-                counters.sink(key, rule, now);
+        for (counters, incremented) in state.lock().all(self.incremented) {
+            if let Some((key, rule)) = incremented {
+                counters.decrement(key, rule, now);
             }
         }
     }

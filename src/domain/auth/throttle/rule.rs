@@ -39,7 +39,7 @@ impl Count {
     }
 
     /// Forgets the attempts that are due at `now`.
-    pub fn fade(&mut self, rule: &Rule, now: Instant) {
+    pub fn decay(&mut self, rule: &Rule, now: Instant) {
         let quiet = now.saturating_duration_since(self.since);
         let forgotten = quiet.as_nanos() / rule.forgets.as_nanos().max(1);
         let forgotten = u32::try_from(forgotten).unwrap_or(u32::MAX);
@@ -58,13 +58,13 @@ impl Count {
     }
 
     /// Records an attempt.
-    pub fn rise(&mut self, rule: &Rule, now: Instant) {
+    pub fn increment(&mut self, rule: &Rule, now: Instant) {
         self.level = (self.level + 1).min(rule.free + ABOVE_MAX);
         self.last = now;
     }
 
     /// Takes back one attempt, together with the wait that it caused.
-    pub const fn sink(&mut self) {
+    pub const fn decrement(&mut self) {
         self.level = self.level.saturating_sub(1);
     }
 
@@ -103,11 +103,11 @@ mod tests {
     fn waits(rule: &Rule, count: &mut Count, now: &mut Instant, attempts: usize) -> Vec<u64> {
         let mut waits = Vec::new();
         for _ in 0..attempts {
-            count.fade(rule, *now);
+            count.decay(rule, *now);
             let wait = count.wait(rule, *now);
             waits.push(wait.as_secs());
             *now += wait;
-            count.rise(rule, *now);
+            count.increment(rule, *now);
         }
         waits
     }
@@ -129,17 +129,17 @@ mod tests {
         waits(&RULE, &mut count, &mut now, 6);
 
         now += Duration::from_mins(10);
-        count.fade(&RULE, now);
+        count.decay(&RULE, now);
         assert_eq!((count.level, count.wait(&RULE, now)), (5, Duration::ZERO));
         now += Duration::from_mins(15);
-        count.fade(&RULE, now);
+        count.decay(&RULE, now);
         assert_eq!(count.level, 4);
         // Half of the next ten minutes has already passed.
         now += Duration::from_mins(5);
-        count.fade(&RULE, now);
+        count.decay(&RULE, now);
         assert_eq!(count.level, 3);
         now += Duration::from_hours(1);
-        count.fade(&RULE, now);
+        count.decay(&RULE, now);
         assert!(count.is_none());
     }
 
@@ -148,10 +148,10 @@ mod tests {
         let now = Instant::now();
         let mut count = Count::none(now);
         waits(&RULE, &mut count, &mut now.clone(), 3);
-        count.rise(&RULE, now);
+        count.increment(&RULE, now);
         assert!(!count.wait(&RULE, now).is_zero());
 
-        count.sink();
+        count.decrement();
 
         assert_eq!(count.wait(&RULE, now), Duration::ZERO);
     }
@@ -162,7 +162,7 @@ mod tests {
         let mut count = Count::none(now);
 
         for _ in 0..1_000_000 {
-            count.rise(&RULE, now);
+            count.increment(&RULE, now);
         }
 
         assert_eq!(count.level, RULE.free + ABOVE_MAX);

@@ -21,8 +21,8 @@ fn machine(number: u32) -> Option<IpAddr> {
 }
 
 /// Fails attempts until one is refused, up to 1000, and returns their number.
-fn wrong(throttle: &Throttle, way: ThrottledAction, name: &str, from: Option<IpAddr>) -> usize {
-    (0..1000).take_while(|_| throttle.begin(way, name, from).is_ok()).count()
+fn wrong(throttle: &Throttle, action: ThrottledAction, name: &str, from: Option<IpAddr>) -> usize {
+    (0..1000).take_while(|_| throttle.begin(action, name, from).is_ok()).count()
 }
 
 fn right(throttle: &Throttle, name: &str, from: Option<IpAddr>) -> bool {
@@ -31,8 +31,8 @@ fn right(throttle: &Throttle, name: &str, from: Option<IpAddr>) -> bool {
 }
 
 /// Returns the current wait in seconds.
-fn wait(throttle: &Throttle, way: ThrottledAction, name: &str, from: Option<IpAddr>) -> u64 {
-    match throttle.look(way, name, from) {
+fn wait(throttle: &Throttle, action: ThrottledAction, name: &str, from: Option<IpAddr>) -> u64 {
+    match throttle.peek(action, name, from) {
         Ok(()) => 0,
         Err(Error::RequestsExceeded(exceeded)) => exceeded.retry_after.as_secs(),
         Err(other) => panic!("{other:?}"),
@@ -174,29 +174,29 @@ fn counters_ignore_email_case_and_the_ipv6_host_part() {
 fn each_action_has_its_own_counters() {
     let throttle = throttle();
 
-    for way in [
+    for action in [
         ThrottledAction::Password,
         ThrottledAction::Factor,
         ThrottledAction::Register,
         ThrottledAction::Reset,
         ThrottledAction::Link,
     ] {
-        assert!(throttle.look(way, ALICE, HOME).is_ok(), "{way:?}");
-        assert!(wrong(&throttle, way, ALICE, HOME) < 20, "{way:?}");
+        assert!(throttle.peek(action, ALICE, HOME).is_ok(), "{action:?}");
+        assert!(wrong(&throttle, action, ALICE, HOME) < 20, "{action:?}");
     }
 }
 
 #[test]
 fn unknown_tokens_are_throttled_per_network_only() {
     let throttle = throttle();
-    let refused = || throttle.blame(HOME, Error::InvalidCredentials);
+    let refused = || throttle.count_invalid_token(HOME, Error::InvalidCredentials);
 
     let told = (0..1000).take_while(|_| matches!(refused(), Error::InvalidCredentials)).count();
 
     assert_eq!(told, 61);
     assert!(matches!(refused(), Error::RequestsExceeded(_)));
-    assert!(throttle.look(ThrottledAction::Session, "a session", HOME).is_ok());
-    assert!(throttle.look(ThrottledAction::Password, ALICE, HOME).is_ok());
+    assert!(throttle.peek(ThrottledAction::Session, "a session", HOME).is_ok());
+    assert!(throttle.peek(ThrottledAction::Password, ALICE, HOME).is_ok());
 }
 
 #[test]
