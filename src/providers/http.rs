@@ -75,15 +75,15 @@ impl Network {
 pub struct Http {
     network: Network,
     timeout: Duration,
-    places: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
 }
 
 impl Http {
     /// Creates the client of one provider. `timeout` applies to a whole request.
     #[must_use]
     pub fn new(network: &Network, timeout: Duration) -> Self {
-        let places = Arc::new(Semaphore::new(UNDER_WAY_MAX));
-        Self { network: network.clone(), timeout, places }
+        let slots = Arc::new(Semaphore::new(UNDER_WAY_MAX));
+        Self { network: network.clone(), timeout, slots }
     }
 
     /// Sends a request and reads the whole response.
@@ -92,7 +92,7 @@ impl Http {
     /// [`ProviderError::Unavailable`] if the provider cannot be reached, the response is late or
     /// too large, or too many requests are in flight.
     pub async fn send(self, request: HttpRequest) -> Result<HttpResponse, ProviderError> {
-        let Ok(_place) = self.places.try_acquire() else {
+        let Ok(_slot) = self.slots.try_acquire() else {
             return Err(ProviderError::Unavailable(
                 "too many requests to the provider are in progress",
             ));

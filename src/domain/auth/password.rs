@@ -52,7 +52,7 @@ pub struct Passwords {
     /// Stands in for a missing hash, so that verification takes equally long.
     dummy: PasswordHash,
     /// One permit for each hash that runs or waits.
-    places: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
     /// One permit for each hash that may run at the same time.
     threads: Arc<Semaphore>,
 }
@@ -62,7 +62,7 @@ impl Passwords {
     #[must_use]
     pub fn new(config: HashConfig) -> Self {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        Self::with_places(config, cores.saturating_sub(1).max(1), WAITING_MAX)
+        Self::with_slots(config, cores.saturating_sub(1).max(1), WAITING_MAX)
     }
 
     /// Creates a hasher that runs `threads` hashes at once while `waiting_max` others wait.
@@ -70,7 +70,7 @@ impl Passwords {
     /// # Panics
     /// If `threads + waiting_max` exceeds the maximum of a semaphore, 2^61.
     #[must_use]
-    pub fn with_places(config: HashConfig, threads: usize, waiting_max: usize) -> Self {
+    pub fn with_slots(config: HashConfig, threads: usize, waiting_max: usize) -> Self {
         let lanes = config.lanes.clamp(Params::MIN_P_COST, 255);
         let memory = config.memory_kib.max(Params::MIN_M_COST * lanes);
         let passes = config.passes.max(Params::MIN_T_COST);
@@ -81,7 +81,7 @@ impl Passwords {
             dummy: dummy(&params),
             params,
             policy: PasswordPolicy::default(),
-            places: Arc::new(Semaphore::new(threads + waiting_max)),
+            slots: Arc::new(Semaphore::new(threads + waiting_max)),
             threads: Arc::new(Semaphore::new(threads)),
         }
     }
@@ -180,14 +180,14 @@ impl Passwords {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
         let busy = || Error::TooBusy { retry_after: RETRY_AFTER };
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| busy())?;
+        let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| busy())?;
         let thread = time::timeout(WAIT_MAX, Arc::clone(&self.threads).acquire_owned())
             .await
             .map_err(|_| busy())?
             .expect("the semaphore is never closed");
         let working = background::spawn(move || {
             // The permits move into the work, which continues even if its caller is cancelled.
-            let _permits = (place, thread);
+            let _permits = (slot, thread);
             work()
         });
         match working.map_err(Error::NoThread)?.await {
@@ -348,7 +348,7 @@ mod tests {
             assert_eq!(passwords().is_usual(&hash), is_usual, "{cost}");
         }
         let own = format!("$argon2id$v=19$m=65537,t=4,p=5${digest}");
-        assert!(Passwords::with_places(costly, 1, 0).is_usual(&own));
+        assert!(Passwords::with_slots(costly, 1, 0).is_usual(&own));
         assert!(!passwords().is_usual("$argon2id$"));
         assert!(!passwords().is_usual("secret"));
     }
@@ -376,8 +376,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_hashing_queue_returns_too_busy() {
-        let passwords = Passwords::with_places(CHEAP, 1, 2);
-        let _taken = Arc::clone(&passwords.places).try_acquire_many_owned(3).unwrap();
+        let passwords = Passwords::with_slots(CHEAP, 1, 2);
+        let _taken = Arc::clone(&passwords.slots).try_acquire_many_owned(3).unwrap();
 
         assert!(matches!(passwords.hash("secret").await, Err(Error::TooBusy { .. })));
         assert!(matches!(passwords.verify("secret", None).await, Err(Error::TooBusy { .. })));
@@ -385,13 +385,13 @@ mod tests {
 
     #[tokio::test]
     async fn hashing_permits_are_released() {
-        let passwords = Passwords::with_places(CHEAP, 1, 0);
+        let passwords = Passwords::with_slots(CHEAP, 1, 0);
 
         for _ in 0..3 {
             passwords.hash("secret").await.unwrap();
         }
 
-        assert_eq!(passwords.places.available_permits(), 1);
+        assert_eq!(passwords.slots.available_permits(), 1);
         assert_eq!(passwords.threads.available_permits(), 1);
     }
 }

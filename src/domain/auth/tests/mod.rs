@@ -326,7 +326,7 @@ async fn a_sweep_ends_only_expired_sessions() {
 async fn a_throttled_sign_in_is_refused_before_hashing() {
     let mut world = World::new().await;
     let cheap = HashConfig { memory_kib: 8, passes: 1, lanes: 1 };
-    world.auth.passwords = Arc::new(Passwords::with_places(cheap, 0, 0));
+    world.auth.passwords = Arc::new(Passwords::with_slots(cheap, 0, 0));
     let login = async || world.try_login(EMAIL, PASSWORD, None, Mode::Json).await;
     // A password that could not be checked does not count.
     for _ in 0..20 {

@@ -48,9 +48,8 @@ pub struct Throttle {
 
 #[derive(Default)]
 struct State {
-    pairs: Counters,
-    accounts: Counters,
-    networks: Counters,
+    /// Per account and network, per account, and per network.
+    counters: [Counters; 3],
     known: KnownNetworks,
 }
 
@@ -71,13 +70,8 @@ pub struct Attempt<'a> {
     incremented: Counted,
 }
 
-/// Counters, each with its rule.
-#[derive(Clone, Copy, Default)]
-struct Counted {
-    pair: Option<(Key, &'static Rule)>,
-    account: Option<(Key, &'static Rule)>,
-    network: Option<(Key, &'static Rule)>,
-}
+/// The keys and rules of counters, in the order of [`State::counters`].
+type Counted = [Option<(Key, &'static Rule)>; 3];
 
 impl Throttle {
     /// Creates an empty throttle. Without `enabled`, it allows every attempt.
@@ -108,10 +102,8 @@ impl Throttle {
         if let Some(state) = &self.state {
             let (state, now) = (&mut *state.lock(), self.clock.instant());
             let counted = self.check(state, action, subject, now)?;
-            for (counters, counted) in state.all(counted) {
-                if let Some((key, rule)) = counted {
-                    counters.increment(key, rule, now);
-                }
+            for (counters, key, rule) in state.all(counted) {
+                counters.increment(key, rule, now);
             }
             attempt.incremented = counted;
         }
@@ -163,11 +155,9 @@ impl Throttle {
         now: Instant,
     ) -> Result<Counted, Error> {
         let counted = state.counted(action, subject);
-        let waits = state.all(counted).into_iter().map(|(counters, counted)| {
-            counted.map_or(Duration::ZERO, |(key, rule)| {
-                counters.count(key, rule, now).wait(rule, now)
-            })
-        });
+        let waits = state.all(counted);
+        let waits =
+            waits.map(|(counters, key, rule)| counters.count(key, rule, now).wait(rule, now));
         match waits.max() {
             Some(wait) if !wait.is_zero() => {
                 let exceeded = Exceeded::new(action.free(), wait, &self.clock, action.advice());
@@ -202,21 +192,17 @@ impl State {
         };
         let pair = account ^ network.rotate_left(1);
         if rules.known.is_some() && self.known.contains(account, network) {
-            return Counted { pair: with(pair, &rules.known), ..Counted::default() };
+            return [with(pair, &rules.known), None, None];
         }
-        Counted {
-            pair: with(pair, &rules.pair),
-            account: with(account, &rules.account),
-            network: with(network, &rules.network),
-        }
+        [with(pair, &rules.pair), with(account, &rules.account), with(network, &rules.network)]
     }
 
-    fn all(&mut self, of: Counted) -> [(&mut Counters, Option<(Key, &'static Rule)>); 3] {
-        [
-            (&mut self.pairs, of.pair),
-            (&mut self.accounts, of.account),
-            (&mut self.networks, of.network),
-        ]
+    fn all(
+        &mut self,
+        counted: Counted,
+    ) -> impl Iterator<Item = (&mut Counters, Key, &'static Rule)> {
+        let counted = self.counters.iter_mut().zip(counted);
+        counted.filter_map(|(counters, counted)| counted.map(|(key, rule)| (counters, key, rule)))
     }
 }
 
@@ -235,8 +221,8 @@ impl Attempt<'_> {
     /// network, and records the network as known. Failures elsewhere and on other accounts still
     /// count: otherwise, a guesser could reset the counters by signing in to their own account.
     pub fn succeed(self) {
-        if let (Some(state), Some((pair, _))) = (&self.throttle.state, self.incremented.pair) {
-            state.lock().pairs.clear(pair);
+        if let (Some(state), [Some((pair, _)), ..]) = (&self.throttle.state, self.incremented) {
+            state.lock().counters[0].clear(pair);
         }
         if self.action.rules().known.is_some() {
             self.throttle.note(self.subject);
@@ -248,10 +234,8 @@ impl Attempt<'_> {
     pub fn take_back(self) {
         let Some(state) = &self.throttle.state else { return };
         let now = self.throttle.clock.instant();
-        for (counters, incremented) in state.lock().all(self.incremented) {
-            if let Some((key, rule)) = incremented {
-                counters.decrement(key, rule, now);
-            }
+        for (counters, key, rule) in state.lock().all(self.incremented) {
+            counters.decrement(key, rule, now);
         }
     }
 }
