@@ -59,9 +59,9 @@ pub struct Acceptor {
     /// Accepted connections that have not sent a byte yet. Bounded by the connection slots.
     silent: FuturesUnordered<FirstByte>,
     gate: Gate,
-    crowded: RateLimitedLog,
-    greedy: RateLimitedLog,
-    shortage: RateLimitedLog,
+    full_log: RateLimitedLog,
+    address_log: RateLimitedLog,
+    failure_log: RateLimitedLog,
 }
 
 /// Resolves to the connection when its first byte arrives, or to `None` after the timeout.
@@ -146,9 +146,9 @@ impl Acceptor {
             limits,
             silent: FuturesUnordered::new(),
             gate: Gate::default(),
-            crowded: RateLimitedLog::default(),
-            greedy: RateLimitedLog::default(),
-            shortage: RateLimitedLog::default(),
+            full_log: RateLimitedLog::default(),
+            address_log: RateLimitedLog::default(),
+            failure_log: RateLimitedLog::default(),
         })
     }
 
@@ -186,9 +186,9 @@ impl Acceptor {
     fn refuse(&mut self, stream: &TcpStream, exceeded: QuotaExceeded) {
         let is_full = exceeded == QuotaExceeded::Total || self.slots.is_exhausted();
         let _ = stream.try_write(if is_full { FULL } else { FULL_FOR_ADDRESS });
-        if is_full && self.crowded.is_news() {
+        if is_full && self.full_log.is_due() {
             tracing::warn!("refusing connections: the limit CONNECTIONS_MAX is reached");
-        } else if !is_full && self.greedy.is_news() {
+        } else if !is_full && self.address_log.is_due() {
             tracing::warn!(
                 "refusing connections from one address: the limit CONNECTIONS_PER_ADDRESS_MAX is \
                  reached"
@@ -207,7 +207,7 @@ impl Acceptor {
             }
             let listener = &self.listener;
             tokio::select! {
-                accepted = patiently(&mut self.shortage, || listener.accept()), if !shut => {
+                accepted = with_retries(&mut self.failure_log, || listener.accept()), if !shut => {
                     let (stream, remote) = accepted;
                     self.admit(stream, remote);
                 }
@@ -224,7 +224,7 @@ impl Acceptor {
 }
 
 /// Retries until `accept` succeeds. Backs off after an error to avoid a busy loop.
-async fn patiently<T, F>(shortage: &mut RateLimitedLog, mut accept: impl FnMut() -> F) -> T
+async fn with_retries<T, F>(log: &mut RateLimitedLog, mut accept: impl FnMut() -> F) -> T
 where
     F: Future<Output = io::Result<T>>,
 {
@@ -233,7 +233,7 @@ where
             Ok(accepted) => return accepted,
             Err(error) if is_of_the_client(&error) => {}
             Err(error) => {
-                if shortage.is_news() {
+                if log.is_due() {
                     tracing::warn!(error = %error, "cannot accept connections, retrying");
                 }
                 tokio::time::sleep(PAUSE).await;
@@ -259,13 +259,13 @@ struct RateLimitedLog(Option<Instant>);
 
 impl RateLimitedLog {
     /// Returns whether to log the problem now, and if so starts a new interval.
-    fn is_news(&mut self) -> bool {
+    fn is_due(&mut self) -> bool {
         let now = Instant::now();
-        let news = self.0.is_none_or(|last| now.duration_since(last) >= LOG_PERIOD);
-        if news {
+        let is_due = self.0.is_none_or(|last| now.duration_since(last) >= LOG_PERIOD);
+        if is_due {
             self.0 = Some(now);
         }
-        news
+        is_due
     }
 }
 
@@ -401,10 +401,10 @@ mod tests {
     #[tokio::test]
     async fn accept_backs_off_without_file_descriptors() {
         let tries = Cell::new(0);
-        let mut shortage = RateLimitedLog::default();
+        let mut log = RateLimitedLog::default();
         let started = Instant::now();
 
-        let accepted = patiently(&mut shortage, || {
+        let accepted = with_retries(&mut log, || {
             tries.set(tries.get() + 1);
             let outcome = match tries.get() {
                 // EMFILE, "Too many open files".
@@ -424,9 +424,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_repeated_problem_is_logged_once() {
-        let mut trouble = RateLimitedLog::default();
+        let mut log = RateLimitedLog::default();
 
-        assert!(trouble.is_news());
-        assert!(!trouble.is_news());
+        assert!(log.is_due());
+        assert!(!log.is_due());
     }
 }

@@ -37,7 +37,7 @@ const READ_MAX: usize = 4096;
 /// A connection, as HTTP or upgraded. Dropping it frees its slot.
 pub struct Connection {
     read: OwnedReadHalf,
-    wire: WriteHalf,
+    write_half: WriteHalf,
     exchanges: Exchanges,
     /// `None` once upgraded to a WebSocket; boxed, since most connections are upgraded.
     waiting: Option<Box<Waiting>>,
@@ -55,14 +55,14 @@ impl Connection {
         let exchanges = Exchanges::default();
         let waiting = Box::new(Waiting::new(timeouts, memory));
         let (read, write) = stream.into_split();
-        let wire = WriteHalf::new(write);
-        wire.keep_unsent_short();
-        Self { read, wire, exchanges, waiting: Some(waiting), _slot: slot }
+        let write_half = WriteHalf::new(write);
+        write_half.keep_unsent_short();
+        Self { read, write_half, exchanges, waiting: Some(waiting), _slot: slot }
     }
 
     /// Returns the write half.
-    pub(super) const fn wire(&self) -> &WriteHalf {
-        &self.wire
+    pub(super) const fn write_half(&self) -> &WriteHalf {
+        &self.write_half
     }
 
     /// Returns the counter of its requests.
@@ -101,7 +101,7 @@ impl Connection {
 
     #[cfg(test)]
     pub(super) fn is_nodelay(&self) -> bool {
-        self.wire.stream().nodelay().unwrap()
+        self.write_half.stream().nodelay().unwrap()
     }
 }
 
@@ -140,7 +140,7 @@ impl AsyncRead for Connection {
         {
             if this.exchanges.is_written() {
                 // Sent only if the socket accepts it at once.
-                let _ = this.wire.try_write(refused(&refusal));
+                let _ = this.write_half.try_write(refused(&refusal));
             }
             return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
         }
@@ -156,7 +156,7 @@ impl AsyncWrite for Connection {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = Pin::new(&mut this.wire).poll_write(cx, bytes);
+        let written = Pin::new(&mut this.write_half).poll_write(cx, bytes);
         this.taken(cx, written)
     }
 
@@ -166,29 +166,29 @@ impl AsyncWrite for Connection {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = Pin::new(&mut this.wire).poll_write_vectored(cx, slices);
+        let written = Pin::new(&mut this.write_half).poll_write_vectored(cx, slices);
         this.taken(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.wire.is_write_vectored()
+        self.write_half.is_write_vectored()
     }
 
     /// Called by the server when it has written everything.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         this.exchanges.note_written();
-        Pin::new(&mut this.wire).poll_flush(cx)
+        Pin::new(&mut this.write_half).poll_flush(cx)
     }
 
     /// Shuts down the write half, then gives the client time to read the last response.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let Some(waiting) = this.waiting.as_mut().filter(|_| !this.exchanges.is_upgraded()) else {
-            return Pin::new(&mut this.wire).poll_shutdown(cx);
+            return Pin::new(&mut this.write_half).poll_shutdown(cx);
         };
         if !waiting.is_lingering() {
-            ready!(Pin::new(&mut this.wire).poll_shutdown(cx))?;
+            ready!(Pin::new(&mut this.write_half).poll_shutdown(cx))?;
         }
         waiting.poll_linger(Pin::new(&mut this.read), &this.exchanges, cx).map(Ok)
     }

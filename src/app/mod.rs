@@ -227,7 +227,7 @@ impl App {
     pub fn endpoint(&self) -> impl poem::Endpoint<Output = poem::Response> + use<> {
         let sockets = ws::Context::new(
             self.services.clone(),
-            &self.config,
+            Arc::clone(&self.config),
             self.tasks.clone(),
             self.stopping.clone(),
             Arc::clone(&self.writer_pool),

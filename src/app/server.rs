@@ -148,9 +148,9 @@ async fn serve<E>(
 ) where
     E: Endpoint<Output = Response> + 'static,
 {
-    let wire = connection.wire().clone();
+    let write_half = connection.write_half().clone();
     let exchanges = connection.exchanges().clone();
-    let (answering, counted, socket) = (Arc::clone(&shared), exchanges.clone(), wire.clone());
+    let (answering, counted, socket) = (Arc::clone(&shared), exchanges.clone(), write_half.clone());
     let service = service_fn(move |mut request: http::Request<Incoming>| {
         if request.version() == Version::HTTP_11 {
             request.extensions_mut().insert(socket.clone());
@@ -171,7 +171,7 @@ async fn serve<E>(
         _ = &mut conversation => {
             if exchanges.is_http_2() {
                 // Sent only if the socket accepts it at once.
-                let _ = wire.try_write(NO_HTTP_2);
+                let _ = write_half.try_write(NO_HTTP_2);
             }
             true
         }

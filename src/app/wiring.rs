@@ -128,7 +128,7 @@ impl Core {
             accounts: self.accounts,
             enrolment,
             mails,
-            hashing: Arc::new(Passwords::with_places(config.auth.hash, 1, HASHES_WAITING_MAX)),
+            hashing: Arc::new(Passwords::with_slots(config.auth.hash, 1, HASHES_WAITING_MAX)),
             changes: self.changes,
             settings: self.settings,
             clock: self.clock,

@@ -12,12 +12,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
-use crate::config::CookieConfig;
-use crate::config::CorsConfig;
 use crate::config::RateLimit;
-use crate::config::TopicsConfig;
 use crate::config::TrustProxy;
-use crate::config::WebSocketConfig;
 use crate::domain::Error;
 use crate::domain::Services;
 use crate::domain::quota::Owner;
@@ -35,20 +31,8 @@ use crate::transport::ws::writer_pool::WriterPool;
 pub struct Context {
     /// All domain services.
     pub services: Services,
-    /// The socket settings.
-    pub config: WebSocketConfig,
-    /// The topic settings.
-    pub topics: TopicsConfig,
-    /// The settings of the session cookie.
-    pub session_cookie: CookieConfig,
-    /// The public URL of the service, if it is known.
-    pub public_url: String,
-    /// Other origins with access to cookies.
-    pub cors: CorsConfig,
-    /// Maximum nesting of JSON in a message.
-    pub json_depth_max: usize,
-    /// The proxies that are trusted to set `X-Forwarded-For`.
-    pub trust_proxy: TrustProxy,
+    /// The settings.
+    pub config: Arc<Config>,
     /// Tracks the tasks of all sockets. A shutdown closes it and waits for them.
     pub tasks: TaskTracker,
     /// Cancelled when the service stops: sockets start no new work, finish and answer the running
@@ -57,10 +41,8 @@ pub struct Context {
     /// The writer pool. Stopped by the code that started it.
     pub pool: Arc<WriterPool>,
     /// Message rate limits of accounts, over all of their sockets, and of addresses, over all of the
-    /// sockets without an account.
-    pub message_rates: TokenBuckets<Owner>,
-    /// Whether message rate limits are enabled.
-    pub is_paced: bool,
+    /// sockets without an account. `None` if rate limits are disabled, per connection as well.
+    pub message_rates: Option<TokenBuckets<Owner>>,
     /// Number of socket tasks that have panicked.
     pub panics: Arc<AtomicU64>,
     /// Token bucket of upgrades.
@@ -77,7 +59,7 @@ impl Context {
     #[must_use]
     pub fn new(
         services: Services,
-        config: &Config,
+        config: Arc<Config>,
         tasks: TaskTracker,
         stopping: CancellationToken,
         pool: Arc<WriterPool>,
@@ -93,19 +75,13 @@ impl Context {
         );
         let upgrades = RateLimit::per_second(config.websockets.upgrades_per_second);
         let messages = RateLimit::per_second(config.websockets.user_messages_per_second);
+        let is_limited = config.limits.per_address.is_some();
         Arc::new(Self {
-            message_rates: TokenBuckets::new(messages),
-            is_paced: config.limits.per_address.is_some(),
+            message_rates: is_limited.then(|| TokenBuckets::new(messages)),
             panics: Arc::default(),
             admission: Mutex::new(TokenBucket::new(upgrades, Instant::now().into_std())),
             services,
-            config: config.websockets.clone(),
-            topics: config.topics.clone(),
-            session_cookie: config.auth.session_cookie.clone(),
-            public_url: config.server.public_url.clone(),
-            cors: config.browser.cors.clone(),
-            json_depth_max: config.server.json_depth_max,
-            trust_proxy: config.server.trust_proxy.clone(),
+            config,
             tasks,
             stopping,
             pool,
@@ -132,10 +108,11 @@ impl Context {
         stream: impl AsyncRead + Send + Unpin + 'static,
         write_half: WriteHalf,
     ) -> Socket {
+        let config = &self.config.websockets;
         let limits = SocketLimits {
-            frame_bytes_max: self.config.frame_bytes_max,
-            parts_per_second: self.config.parts_per_second,
-            outbox_bytes_max: self.config.outbox_bytes_max,
+            frame_bytes_max: config.frame_bytes_max,
+            parts_per_second: config.parts_per_second,
+            outbox_bytes_max: config.outbox_bytes_max,
             memory: Arc::clone(&self.services.memory),
         };
         Socket::open(stream, write_half, &self.pool, limits, &self.tasks).await

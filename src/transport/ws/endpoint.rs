@@ -77,7 +77,7 @@ impl Websocket {
             return Err(error::respond(&Error::TooBusy { retry_after: STOPPING_RETRY }));
         }
         // The first check, so that clients that reconnect every second are rejected cheaply.
-        let client = actor::client_info(request, &context.trust_proxy);
+        let client = actor::client_info(request, &context.config.server.trust_proxy);
         let slot = context.take_slot(client.ip).map_err(no_slot)?;
         context.admit().await.map_err(|busy| error::respond(&busy))?;
         let identity = self.recognise(request, client.ip).await?;
@@ -113,14 +113,15 @@ impl Websocket {
         if let Some(token) = upgrade::address_token(request) {
             return self.identify(&token, from).await.map(Some);
         }
-        let Some(token) = cookies::find(request.headers(), &self.context.session_cookie.name)
-        else {
-            return match self.context.config.auth {
+        let config = &self.context.config;
+        let cookie = &config.auth.session_cookie;
+        let Some(token) = cookies::find(request.headers(), &cookie.name) else {
+            return match config.websockets.auth {
                 WebSocketAuth::Strict => Err(bare(StatusCode::UNAUTHORIZED)),
                 WebSocketAuth::Public | WebSocketAuth::Handshake => Ok(None),
             };
         };
-        if !origin::may_use_cookies(request, &self.context.public_url, &self.context.cors) {
+        if !origin::may_use_cookies(request, &config.server.public_url, &config.browser.cors) {
             return Err(Refusal::ForeignPage.respond());
         }
         match self.identify(token, from).await {
@@ -130,7 +131,7 @@ impl Websocket {
                 if self.protocol == Protocol::Topics {
                     return Ok(None);
                 }
-                let empty = cookies::empty(&self.context.session_cookie);
+                let empty = cookies::empty(cookie);
                 refusal.headers_mut().append(header::SET_COOKIE, empty);
                 Err(refusal)
             }

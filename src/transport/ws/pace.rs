@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::config::RateLimit;
 use crate::domain::quota::Owner;
 use crate::domain::token_bucket::TokenBucket;
+use crate::domain::token_bucket::TokenBuckets;
 use crate::transport::ws::context::Context;
 
 /// The rate limits of a connection.
@@ -24,7 +25,7 @@ impl Pace {
     /// Creates the limits of a new connection.
     #[must_use]
     pub fn new(context: &Context, now: Instant) -> Self {
-        let limit = RateLimit::per_second(context.config.messages_per_second);
+        let limit = RateLimit::per_second(context.config.websockets.messages_per_second);
         Self { own: TokenBucket::new(limit, now.into_std()), shared: None }
     }
 
@@ -33,11 +34,9 @@ impl Pace {
     /// # Errors
     /// The remaining wait, if the message came too early.
     pub fn take(&mut self, context: &Context, owner: Owner, now: Instant) -> Result<(), Duration> {
-        if !context.is_paced {
-            return Ok(());
-        }
+        let Some(rates) = &context.message_rates else { return Ok(()) };
         self.own.take(now.into_std(), Duration::ZERO)?;
-        match self.shared(context, owner, now) {
+        match self.shared(rates, owner, now) {
             Some(bucket) => bucket.lock().take(now.into_std(), Duration::ZERO).map(drop),
             None => Ok(()),
         }
@@ -51,12 +50,10 @@ impl Pace {
         count: usize,
         now: Instant,
     ) -> Duration {
-        if !context.is_paced {
-            return Duration::ZERO;
-        }
+        let Some(rates) = &context.message_rates else { return Duration::ZERO };
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         let own = self.own.spend(count, now.into_std());
-        let shared = self.shared(context, owner, now);
+        let shared = self.shared(rates, owner, now);
         shared.map_or(own, |bucket| bucket.lock().spend(count, now.into_std()).max(own))
     }
 
@@ -64,7 +61,7 @@ impl Pace {
     /// none.
     fn shared(
         &mut self,
-        context: &Context,
+        rates: &TokenBuckets<Owner>,
         owner: Owner,
         now: Instant,
     ) -> Option<&Mutex<TokenBucket>> {
@@ -72,7 +69,7 @@ impl Pace {
             return None;
         }
         if self.shared.as_ref().is_none_or(|(known, _)| *known != owner) {
-            self.shared = Some((owner, context.message_rates.of(&owner, now.into_std())));
+            self.shared = Some((owner, rates.of(&owner, now.into_std())));
         }
         self.shared.as_ref().map(|(_, bucket)| bucket.as_ref())
     }

@@ -195,7 +195,7 @@ impl Connection {
     ) -> Result<Bytes, Error> {
         let uid = frame.uid.take();
         let (which, query) = items::read(frame);
-        let most = self.context.config.answer_bytes_max;
+        let most = self.context.config.websockets.answer_bytes_max;
         let Answer { data, counts, .. } =
             self.context.services.items.read_within(actor, collection, which, &query, most).await?;
         Ok(answers::items(&data, counts, uid.as_ref()))
@@ -246,7 +246,7 @@ impl Connection {
             query: frame.query,
             encoder: FrameEncoder {
                 uid: frame.uid.as_ref().map(Uid::to_text),
-                cursors: self.context.config.cursors || frame.resume.is_asked(),
+                cursors: self.context.config.websockets.cursors || frame.resume.is_asked(),
                 encode: answers::news,
                 encode_error: answers::news_failed,
             },

@@ -91,7 +91,7 @@ impl Conversation<'_> {
             self.connection.expire(transition.fallback).await;
             // The errors of subscriptions that lost access are deferred until the time for a new
             // sign-in is over.
-            let patience = self.connection.context.config.auth_timeout;
+            let patience = self.connection.context.config.websockets.auth_timeout;
             self.deferred_errors_until = Some(Instant::now() + patience);
         } else {
             self.connection.fall_back(transition.fallback).await;

@@ -60,7 +60,7 @@ pub fn converse(
     let page = peer.page(&entry.client, entry.page.as_deref());
     async move {
         let now = Instant::now();
-        let limit = RateLimit::with_burst(context.topics.rate_max, BURST);
+        let limit = RateLimit::with_burst(context.config.topics.rate_max, BURST);
         let mut conversation = Conversation {
             context: &context,
             outbox: &outbox,
@@ -68,7 +68,7 @@ pub fn converse(
             page,
             from,
             expires,
-            heartbeat: Heartbeat::new(context.config.heartbeat_period, now),
+            heartbeat: Heartbeat::new(context.config.websockets.heartbeat_period, now),
             frames: TokenBucket::new(limit, now.into_std()),
             pace: Pace::new(&context, now),
             pause: None,
@@ -178,7 +178,7 @@ impl Conversation<'_> {
             return;
         }
         let typing = self.context.services.hub.typing();
-        match Frame::parse(text, self.context.json_depth_max) {
+        match Frame::parse(text, self.context.config.server.json_depth_max) {
             Some(Frame::Ping) => {
                 self.outbox.push(frames::pong());
             }
@@ -258,7 +258,7 @@ impl Conversation<'_> {
     async fn fall(&mut self, reason: Reason) {
         self.expires = None;
         self.outbox.push(answers::not_signed_in(reason, None));
-        if self.context.config.auth == WebSocketAuth::Strict {
+        if self.context.config.websockets.auth == WebSocketAuth::Strict {
             self.outbox.close(Closing::Done);
             self.over = true;
         } else {

@@ -23,8 +23,8 @@ pub struct Entry {
 pub(super) fn auth_state(context: &Context, identity: Option<&Identity>) -> AuthState {
     let until = identity.and_then(|identity| expiry(identity, &context.services.clock));
     AuthState::new(
-        context.config.auth,
-        context.config.auth_timeout,
+        context.config.websockets.auth,
+        context.config.websockets.auth_timeout,
         identity.is_some(),
         until,
         Instant::now(),

@@ -74,7 +74,8 @@ pub fn converse(
         None => context.services.auth.public(entry.client.ip),
     };
     let peer = context.services.hub.join(Arc::clone(&outbox), identity);
-    let budget = context.services.hub.budget(context.config.outbox_bytes_max / ANSWERS_SHARE);
+    let budget =
+        context.services.hub.budget(context.config.websockets.outbox_bytes_max / ANSWERS_SHARE);
     let typing = Mutex::default();
     let connection = Connection { context, peer, client: entry.client, budget, typing };
     async move {
@@ -144,8 +145,8 @@ type Settled = (Outcome, usize);
 
 impl<'a> Conversation<'a> {
     fn new(connection: &'a Connection, outbox: &'a Outbox, auth_state: AuthState) -> Self {
-        let config = &connection.context.config;
-        let json_depth_max = connection.context.json_depth_max;
+        let config = &connection.context.config.websockets;
+        let json_depth_max = connection.context.config.server.json_depth_max;
         Self {
             connection,
             outbox,
@@ -279,7 +280,7 @@ impl<'a> Conversation<'a> {
 
     /// Returns the current maximum message size. Before a sign-in a smaller limit applies.
     fn message_bytes_max(&self) -> usize {
-        let config = &self.connection.context.config;
+        let config = &self.connection.context.config.websockets;
         if self.auth_state.is_waiting() {
             config.handshake_bytes_max
         } else {
@@ -290,7 +291,7 @@ impl<'a> Conversation<'a> {
     /// Returns the maximum size of concurrent creates. Further frames wait in the backlog, and once
     /// that is full the socket is not read.
     fn creates_bytes_max(&self) -> usize {
-        CREATES_FRAMES * self.connection.context.config.frame_bytes_max
+        CREATES_FRAMES * self.connection.context.config.websockets.frame_bytes_max
     }
 
     /// Starts, in order, all pending frames that need not wait for the running work.

@@ -75,7 +75,7 @@ impl Conversation<'_> {
     /// Before that, while a sign-in is being checked, and where heartbeats are disabled, protocol
     /// pings are sent, which browsers answer on their own.
     pub(super) fn ping_kind(&self) -> PingKind {
-        let shown = self.connection.context.config.heartbeat && !self.is_checking();
+        let shown = self.connection.context.config.websockets.heartbeat && !self.is_checking();
         if shown && self.auth_state.is_signed_in() { PingKind::Frame } else { PingKind::Protocol }
     }
 }
