@@ -115,7 +115,7 @@ impl Context {
             outbox_bytes_max: config.outbox_bytes_max,
             memory: Arc::clone(&self.services.memory),
         };
-        Socket::open(stream, write_half, &self.pool, limits, &self.tasks).await
+        Socket::open(stream, write_half, &self.pool, &limits, &self.tasks).await
     }
 
     /// Acquires a slot for the socket of a client at this address, released on drop.

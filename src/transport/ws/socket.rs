@@ -84,7 +84,7 @@ impl Socket {
         stream: impl AsyncRead + Send + Unpin + 'static,
         write_half: WriteHalf,
         pool: &WriterPool,
-        limits: SocketLimits,
+        limits: &SocketLimits,
         tasks: &TaskTracker,
     ) -> Self {
         let (outbox, liveness) = (Outbox::new(limits.outbox_bytes_max), Liveness::default());

@@ -3,9 +3,8 @@
 //!
 //! The send system call is nearly the whole cost of a delivery, so the saving is in fewer calls:
 //! under load many frames share one call, and no task is woken per connection. If a socket is
-//! blocked, the remaining bytes are left to a task, `writer`, which waits for the
-//! socket until everything is written. Meanwhile the thread skips that connection. It sleeps when
-//! it has no work.
+//! blocked, the remaining bytes are left to a task, `writer`, which waits for the socket until
+//! everything is written. Meanwhile the thread skips that connection. It sleeps when it has no work.
 
 use std::io;
 use std::sync::Arc;
@@ -375,11 +374,11 @@ mod tests {
     async fn a_disconnect_ends_only_its_own_entry() {
         let pool = WriterPool::start(1).unwrap();
         let (near, write_half) = connected().await;
-        let (mut other, other_wire) = connected().await;
+        let (mut other, other_half) = connected().await;
         let (outbox, other_outbox) = (Outbox::new(1 << 20), Outbox::new(1 << 20));
         let tasks = TaskTracker::new();
         let mut handle = pool.add(write_half, &outbox, &Liveness::default(), &tasks);
-        let _other = pool.add(other_wire, &other_outbox, &Liveness::default(), &tasks);
+        let _other = pool.add(other_half, &other_outbox, &Liveness::default(), &tasks);
 
         drop(near);
         let ended = async {

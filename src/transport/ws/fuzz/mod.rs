@@ -44,6 +44,6 @@ pub(super) async fn connected(
         outbox_bytes_max: 1 << 16,
         memory: budget(1 << 20),
     };
-    let socket = Socket::open(read, WriteHalf::new(write), pool, limits, tasks).await;
+    let socket = Socket::open(read, WriteHalf::new(write), pool, &limits, tasks).await;
     (tokio::net::UnixStream::from_std(near).unwrap(), socket)
 }
