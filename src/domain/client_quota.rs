@@ -48,7 +48,7 @@ impl ClientQuota {
     /// # Errors
     /// [`ClientQuotaExceeded`] if one of them is exhausted.
     pub fn take(&self, actor: &Actor, count: usize) -> Result<ClientPermit, ClientQuotaExceeded> {
-        let (owner, address) = owners_of(actor);
+        let [owner, address] = Owner::with_address(actor);
         let visitors = "the visitors of one address";
         let clients = if actor.user.is_some() { "one account" } else { visitors };
         Ok(ClientPermit {
@@ -60,7 +60,7 @@ impl ClientQuota {
     /// Acquires a permit even from an exhausted quota: a running subscription is kept.
     #[must_use]
     pub fn take_anyway(&self, actor: &Actor, count: usize) -> ClientPermit {
-        let (owner, address) = owners_of(actor);
+        let [owner, address] = Owner::with_address(actor);
         let owner = self.owners.take_anyway(owner, count);
         ClientPermit { _owner: owner, _address: self.addresses.take_anyway(address, count) }
     }
@@ -74,11 +74,6 @@ fn take(
 ) -> Result<Permit, ClientQuotaExceeded> {
     let exceeded = ClientQuotaExceeded { clients, max: quota.max_of(owner) };
     quota.take(owner, count).map_err(|_| exceeded)
-}
-
-/// Returns the owners of the quotas of an actor and of its address.
-fn owners_of(actor: &Actor) -> (Owner, Owner) {
-    (Owner::of(actor), Owner::of_either(None, actor.profile.address))
 }
 
 #[cfg(test)]
@@ -118,7 +113,7 @@ mod tests {
         drop((others, elsewhere, kept, again));
         let (here, elsewhere) = (actor(Some(1), "192.0.2.1"), actor(Some(5), "192.0.2.2"));
         for actor in [&here, &elsewhere] {
-            let (owner, address) = owners_of(actor);
+            let [owner, address] = Owner::with_address(actor);
             assert_eq!(quota.owners.left_of(owner), 10);
             assert_eq!(quota.addresses.left_of(address), 40);
         }

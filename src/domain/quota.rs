@@ -31,6 +31,12 @@ impl Owner {
         Self::of_either(actor.user, actor.profile.address)
     }
 
+    /// Returns the owner of the quota that an actor uses, and that of all clients of its address.
+    #[must_use]
+    pub fn with_address(actor: &Actor) -> [Self; 2] {
+        [Self::of(actor), Self::of_either(None, actor.profile.address)]
+    }
+
     /// Returns the owner for an account or, without one, for a client address.
     #[must_use]
     pub fn of_either(user: Option<Uuid>, address: Option<IpAddr>) -> Self {

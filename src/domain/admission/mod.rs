@@ -8,7 +8,6 @@ mod followers;
 mod progress;
 mod window;
 
-use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +27,6 @@ use crate::domain::quota::Owner;
 use crate::domain::token_bucket::TokenBuckets;
 use crate::model::Actor;
 use crate::model::Collection;
-use crate::model::network;
 use crate::store::Mutation;
 use crate::store::Write;
 
@@ -57,25 +55,23 @@ const ADVICE_DELIVERY: &str = "These changes have many subscribers, and other cl
 /// Admission control for writes.
 pub struct Admission {
     clock: Clock,
-    /// The item rates; `None` without a limit.
-    rates: Option<(TokenBuckets<Owner>, TokenBuckets<Option<IpAddr>>)>,
+    /// The item rates of accounts and of addresses; `None` without a limit.
+    rates: Option<[TokenBuckets<Owner>; 2]>,
     followers: Followers,
     progress: Arc<Progress>,
-    owners: Windows<Owner>,
-    addresses: Windows<Option<IpAddr>>,
+    /// The windows of accounts and of addresses.
+    windows: [Windows; 2],
 }
 
 /// An admitted write.
-pub struct Permit {
-    owner: Slot,
-    address: Slot,
-}
+pub struct Permit([Slot; 2]);
 
 impl Permit {
     /// Records the commit of the write, with its last event.
     pub fn commit(self, seq: i64) {
-        self.owner.commit(seq);
-        self.address.commit(seq);
+        for slot in self.0 {
+            slot.commit(seq);
+        }
     }
 }
 
@@ -89,11 +85,9 @@ impl Admission {
         };
         Arc::new(Self {
             clock,
-            rates: items
-                .map(|limit| (TokenBuckets::new(limit), TokenBuckets::new(of_address(limit)))),
+            rates: items.map(|limit| [limit, of_address(limit)].map(TokenBuckets::new)),
             followers: Followers::default(),
-            owners: Windows::new(Arc::clone(&progress), 1),
-            addresses: Windows::new(Arc::clone(&progress), ADDRESS_WINDOW),
+            windows: [1, ADDRESS_WINDOW].map(|factor| Windows::new(Arc::clone(&progress), factor)),
             progress,
         })
     }
@@ -144,8 +138,7 @@ impl Admission {
         let created = number(items);
         let load = Load { deliveries: created * followers, followers };
         check_list(created, load)?;
-        let address = actor.profile.address.map(network);
-        let owed = self.owed(&Owner::of(actor), address, load);
+        let owed = self.owed(actor, load);
         if owed > PATIENCE {
             return Err(self.exceeded(1, owed, ADVICE_DELIVERY));
         }
@@ -175,41 +168,40 @@ impl Admission {
         if load.deliveries == 0 {
             return Ok(None);
         }
-        let (owner, address) = (Owner::of(actor), actor.profile.address.map(network));
         let entering = async {
-            let owner = self.owners.enter(&owner, load).await;
-            let address = self.addresses.enter(&address, load).await;
-            Permit { owner, address }
+            let ([owner, address], [owners, addresses]) =
+                (Owner::with_address(actor), &self.windows);
+            Permit([owners.enter(owner, load).await, addresses.enter(address, load).await])
         };
         let entered = tokio::time::timeout(PATIENCE, entering).await;
         entered.map(Some).map_err(|_| {
-            let owed = self.owed(&owner, address, load).max(PATIENCE);
+            let owed = self.owed(actor, load).max(PATIENCE);
             self.exceeded(1, owed, ADVICE_DELIVERY)
         })
     }
 
-    fn owed(&self, owner: &Owner, address: Option<IpAddr>, load: Load) -> Duration {
-        self.owners.owed(owner, load).max(self.addresses.owed(&address, load))
+    fn owed(&self, actor: &Actor, load: Load) -> Duration {
+        let windows = self.windows.iter().zip(Owner::with_address(actor));
+        windows.map(|(windows, owner)| windows.owed(owner, load)).max().unwrap_or_default()
     }
 
     /// Refuses items above the rate of the account or address. Counts the others if `is_spent`.
     fn check_rate(&self, actor: &Actor, items: usize, is_spent: bool) -> Result<(), Error> {
-        let Some((owners, addresses)) = self.rates.as_ref().filter(|_| items > 0) else {
-            return Ok(());
-        };
+        let Some(rates) = self.rates.as_ref().filter(|_| items > 0) else { return Ok(()) };
         let (now, count) = (self.clock.instant(), u32::try_from(items).unwrap_or(u32::MAX));
-        let owner = owners.of(&Owner::of(actor), now);
-        let address = addresses.of(&actor.profile.address.map(network), now);
-        let (mut owner, mut address) = (owner.lock(), address.lock());
-        for (bucket, limit) in [(&owner, owners.limit()), (&address, addresses.limit())] {
+        let ([owner, address], [owners, addresses]) = (Owner::with_address(actor), rates);
+        let buckets = [owners.of(&owner, now), addresses.of(&address, now)];
+        let mut buckets = buckets.each_ref().map(|bucket| bucket.lock());
+        for (bucket, rate) in buckets.iter().zip(rates) {
             let wait = bucket.wait(count, now);
             if !wait.is_zero() {
-                return Err(self.exceeded(limit.points.get(), wait, ADVICE_ITEMS));
+                return Err(self.exceeded(rate.limit().points.get(), wait, ADVICE_ITEMS));
             }
         }
         if is_spent {
-            owner.spend(count, now);
-            address.spend(count, now);
+            for bucket in &mut buckets {
+                bucket.spend(count, now);
+            }
         }
         Ok(())
     }

@@ -6,7 +6,6 @@
 //! are admitted one at a time, and take a limited share of the delivery time.
 
 use std::collections::VecDeque;
-use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::domain::admission::progress::Progress;
 use crate::domain::bounded_map::BoundedMap;
+use crate::domain::quota::Owner;
 
 /// Maximum number of deliveries in flight while no other account or address writes.
 pub(super) const ALONE: u64 = 1 << 16;
@@ -31,13 +31,13 @@ const PART: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// The windows of all accounts, or of all addresses.
-pub(super) struct Windows<K> {
+pub(super) struct Windows {
     progress: Arc<Progress>,
     /// Size of a window, as a multiple of the window of one account.
     factor: u32,
-    known: BoundedMap<K, Window>,
-    /// The last two keys that wrote, with the times.
-    last: Mutex<[Option<(K, Instant)>; 2]>,
+    known: BoundedMap<Owner, Window>,
+    /// The last two owners that wrote, with the times.
+    last: Mutex<[Option<(Owner, Instant)>; 2]>,
 }
 
 #[derive(Default)]
@@ -74,20 +74,20 @@ pub(super) struct Load {
     pub(super) followers: u64,
 }
 
-impl<K: Hash + Eq + Clone> Windows<K> {
+impl Windows {
     pub(super) fn new(progress: Arc<Progress>, factor: u32) -> Self {
         Self { progress, factor, known: BoundedMap::default(), last: Mutex::default() }
     }
 
     /// Waits until the deliveries of a write may begin.
-    pub(super) async fn enter(&self, key: &K, load: Load) -> Slot {
-        let (window, now) = (self.known.get_or_insert(key, Window::default), Instant::now());
-        self.note(key, now);
+    pub(super) async fn enter(&self, owner: Owner, load: Load) -> Slot {
+        let (window, now) = (self.known.get_or_insert(&owner, Window::default), Instant::now());
+        self.note(owner, now);
         let is_free =
-            window.turn.try_lock().is_ok_and(|_turn| self.try_free(&window, key, load, now));
+            window.turn.try_lock().is_ok_and(|_turn| self.try_free(&window, owner, load, now));
         if !is_free {
             let _turn = window.turn.lock().await;
-            while let Err(until) = self.try_in_turn(&window, key, load, Instant::now()) {
+            while let Err(until) = self.try_in_turn(&window, owner, load, Instant::now()) {
                 tokio::time::sleep_until(until).await;
             }
         }
@@ -95,9 +95,9 @@ impl<K: Hash + Eq + Clone> Windows<K> {
     }
 
     /// Returns the minimum time that a write has to wait for earlier ones.
-    pub(super) fn owed(&self, key: &K, load: Load) -> Duration {
+    pub(super) fn owed(&self, owner: Owner, load: Load) -> Duration {
         let now = Instant::now();
-        let Some(window) = self.known.get(key).filter(|_| self.is_contended(key, now)) else {
+        let Some(window) = self.known.get(&owner).filter(|_| self.is_contended(owner, now)) else {
             return Duration::ZERO;
         };
         let is_list = load.deliveries > self.most(load, true);
@@ -105,19 +105,19 @@ impl<K: Hash + Eq + Clone> Windows<K> {
         paid.map_or(Duration::ZERO, |paid| paid.saturating_duration_since(now))
     }
 
-    /// Records a write of a key.
-    fn note(&self, key: &K, now: Instant) {
+    /// Records a write of an owner.
+    fn note(&self, owner: Owner, now: Instant) {
         let mut last = self.last.lock();
-        if last[0].as_ref().is_none_or(|(known, _)| known != key) {
+        if last[0].as_ref().is_none_or(|(known, _)| *known != owner) {
             last.swap(0, 1);
         }
-        last[0] = Some((key.clone(), now));
+        last[0] = Some((owner, now));
     }
 
-    /// Returns whether another key wrote recently.
-    fn is_contended(&self, key: &K, now: Instant) -> bool {
+    /// Returns whether another owner wrote recently.
+    fn is_contended(&self, owner: Owner, now: Instant) -> bool {
         let last = self.last.lock();
-        let another = |(other, at): &(K, Instant)| other != key && *at + RECENT > now;
+        let another = |(other, at): &(Owner, Instant)| *other != owner && *at + RECENT > now;
         last.iter().flatten().any(another)
     }
 
@@ -128,8 +128,8 @@ impl<K: Hash + Eq + Clone> Windows<K> {
     }
 
     /// Admits a write at once if few deliveries are in flight.
-    fn try_free(&self, window: &Window, key: &K, load: Load, now: Instant) -> bool {
-        let is_contended = self.is_contended(key, now);
+    fn try_free(&self, window: &Window, owner: Owner, load: Load, now: Instant) -> bool {
+        let is_contended = self.is_contended(owner, now);
         let most = self.most(load, is_contended);
         let mut state = window.state.lock();
         state.settle(self.progress.written());
@@ -148,11 +148,11 @@ impl<K: Hash + Eq + Clone> Windows<K> {
     fn try_in_turn(
         &self,
         window: &Window,
-        key: &K,
+        owner: Owner,
         load: Load,
         now: Instant,
     ) -> Result<(), Instant> {
-        let is_contended = self.is_contended(key, now);
+        let is_contended = self.is_contended(owner, now);
         let most = self.most(load, is_contended);
         let mut state = window.state.lock();
         state.settle(self.progress.written());
@@ -217,14 +217,15 @@ mod tests {
 
     use futures_util::FutureExt;
     use futures_util::future::join_all;
+    use uuid::Uuid;
 
     use super::*;
 
     const FOLLOWERS: u64 = 500;
-    const BUSY: u8 = 1;
-    const OTHER: u8 = 2;
+    const BUSY: Owner = Owner::Account(Uuid::from_u128(1));
+    const OTHER: Owner = Owner::Account(Uuid::from_u128(2));
 
-    fn windows() -> (Arc<Progress>, Windows<u8>) {
+    fn windows() -> (Arc<Progress>, Windows) {
         let progress = Arc::new(Progress::new(0));
         let windows = Windows::new(Arc::clone(&progress), 1);
         (progress, windows)
@@ -234,8 +235,8 @@ mod tests {
         Load { deliveries: count * FOLLOWERS, followers: FOLLOWERS }
     }
 
-    fn enter(windows: &Windows<u8>, key: u8, count: u64) -> Option<Slot> {
-        windows.enter(&key, items(count)).now_or_never()
+    fn enter(windows: &Windows, owner: Owner, count: u64) -> Option<Slot> {
+        windows.enter(owner, items(count)).now_or_never()
     }
 
     #[tokio::test]
@@ -274,7 +275,7 @@ mod tests {
             let begun = Instant::now();
             let seq = AtomicI64::new(0);
             let next = || seq.fetch_add(1, Ordering::Relaxed) + 1;
-            let one = async || windows.enter(&BUSY, items(1)).await.commit(next());
+            let one = async || windows.enter(BUSY, items(1)).await.commit(next());
             let flood = join_all((0..FLOOD).map(|_| one()));
             let others = async {
                 loop {
@@ -300,19 +301,19 @@ mod tests {
     async fn a_bulk_write_delays_later_bulk_writes_but_no_single_ones() {
         let (progress, windows) = windows();
         enter(&windows, OTHER, 1).unwrap().commit(1);
-        windows.enter(&BUSY, items(100)).await.commit(2);
+        windows.enter(BUSY, items(100)).await.commit(2);
         progress.deliver(2);
 
         let owed = progress.of_delivery() * u32::try_from(100 * FOLLOWERS).unwrap() * PART;
-        let still_owed = windows.owed(&BUSY, items(100));
+        let still_owed = windows.owed(BUSY, items(100));
         assert!(still_owed <= owed && still_owed > owed / 2, "{still_owed:?} of {owed:?}");
-        assert_eq!(windows.owed(&BUSY, items(1)), Duration::ZERO);
+        assert_eq!(windows.owed(BUSY, items(1)), Duration::ZERO);
         assert!(enter(&windows, BUSY, 100).is_none());
         drop(enter(&windows, BUSY, 1).unwrap());
 
         // No other client writes any longer, so no wait is due.
         tokio::time::sleep(RECENT).await;
-        assert_eq!(windows.owed(&BUSY, items(100)), Duration::ZERO);
+        assert_eq!(windows.owed(BUSY, items(100)), Duration::ZERO);
         assert!(enter(&windows, BUSY, 100).is_some());
     }
 }
