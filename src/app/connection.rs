@@ -88,13 +88,13 @@ impl Connection {
     }
 
     /// Returns the result of a write, or an error if the client has been reading too slowly.
-    fn taken(
+    fn track_write(
         &mut self,
         context: &mut Context<'_>,
         written: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         match &mut self.waiting {
-            Some(waiting) => waiting.taken(context, written),
+            Some(waiting) => waiting.track_write(context, written),
             None => written,
         }
     }
@@ -136,7 +136,7 @@ impl AsyncRead for Connection {
         ready!(Pin::new(&mut this.read).poll_read(context, &mut part))?;
         let bytes = part.filled().len();
         if bytes > 0
-            && let Err(refusal) = waiting.hear(part.filled(), &this.exchanges)
+            && let Err(refusal) = waiting.receive(part.filled(), &this.exchanges)
         {
             if this.exchanges.is_written() {
                 // Sent only if the socket accepts it at once.
@@ -157,7 +157,7 @@ impl AsyncWrite for Connection {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.write_half).poll_write(cx, bytes);
-        this.taken(cx, written)
+        this.track_write(cx, written)
     }
 
     fn poll_write_vectored(
@@ -167,7 +167,7 @@ impl AsyncWrite for Connection {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.write_half).poll_write_vectored(cx, slices);
-        this.taken(cx, written)
+        this.track_write(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -29,7 +29,7 @@ struct Inner {
     /// Number of responses that have been handed over for writing.
     answered: AtomicU32,
     /// Whether anything was read since [`Exchanges::quiet`] last reset it.
-    heard: AtomicBool,
+    read: AtomicBool,
     /// Whether bytes of a response were handed over and have not all been written.
     unwritten: AtomicBool,
     /// The task waiting in [`Exchanges::poll_written`].
@@ -66,8 +66,8 @@ impl Exchanges {
     }
 
     /// Records that something was read.
-    pub(super) fn hear(&self) {
-        self.0.heard.store(true, Ordering::Relaxed);
+    pub(super) fn record_read(&self) {
+        self.0.read.store(true, Ordering::Relaxed);
     }
 
     /// Records that part of a response was handed over for writing.
@@ -147,9 +147,9 @@ impl Exchanges {
     /// Waits until nothing has been read for a period of this length and no request is in flight.
     pub(super) async fn quiet(&self, long: Duration) {
         loop {
-            self.0.heard.store(false, Ordering::Relaxed);
+            self.0.read.store(false, Ordering::Relaxed);
             tokio::time::sleep(long).await;
-            if self.running() == 0 && !self.0.heard.load(Ordering::Relaxed) {
+            if self.running() == 0 && !self.0.read.load(Ordering::Relaxed) {
                 return;
             }
         }

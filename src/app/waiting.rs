@@ -42,9 +42,9 @@ pub(super) struct Waiting {
     /// Number of answered requests when the wait began.
     answered: u32,
     /// Whether the client has accepted bytes since the wait began.
-    has_taken: bool,
+    has_accepted: bool,
     /// Whether anything was read.
-    has_heard: bool,
+    has_received: bool,
     stall: Stall,
     /// The lingering close, once it has begun.
     linger: Option<Linger>,
@@ -69,8 +69,8 @@ impl Waiting {
             timeouts,
             is_head: true,
             answered: 0,
-            has_taken: false,
-            has_heard: false,
+            has_accepted: false,
+            has_received: false,
             stall: Stall { rate: MinimumRate::new(timeouts.stall), waited_for: None },
             linger: None,
             head_bytes: 0,
@@ -84,14 +84,14 @@ impl Waiting {
     }
 
     /// Returns the result of a write, or an error if the client has been reading too slowly.
-    pub(super) fn taken(
+    pub(super) fn track_write(
         &mut self,
         context: &mut Context<'_>,
         written: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         match written {
             Poll::Ready(Ok(bytes)) => {
-                self.has_taken |= bytes > 0;
+                self.has_accepted |= bytes > 0;
                 self.stall.end(bytes);
                 Poll::Ready(Ok(bytes))
             }
@@ -111,7 +111,7 @@ impl Waiting {
             self.is_head = false;
             self.head_bytes = 0;
             self.begin(self.timeouts.idle);
-        } else if !self.is_head && self.has_taken {
+        } else if !self.is_head && self.has_accepted {
             // The client is still reading the response.
             self.begin(self.timeouts.idle);
         }
@@ -122,11 +122,11 @@ impl Waiting {
     ///
     /// # Errors
     /// When the memory budget of heads is exceeded.
-    pub(super) fn hear(&mut self, bytes: &[u8], exchanges: &Exchanges) -> Result<(), Error> {
-        if !std::mem::replace(&mut self.has_heard, true) && bytes.starts_with(HTTP_2) {
+    pub(super) fn receive(&mut self, bytes: &[u8], exchanges: &Exchanges) -> Result<(), Error> {
+        if !std::mem::replace(&mut self.has_received, true) && bytes.starts_with(HTTP_2) {
             exchanges.note_http_2();
         }
-        exchanges.hear();
+        exchanges.record_read();
         if exchanges.running() > 0 {
             self.head_bytes = 0;
             return Ok(());
@@ -160,7 +160,7 @@ impl Waiting {
     }
 
     fn begin(&mut self, patience: Duration) {
-        self.has_taken = false;
+        self.has_accepted = false;
         self.deadline.as_mut().reset(Instant::now() + patience);
     }
 }

@@ -191,7 +191,7 @@ impl<'c> Batch<'c> {
             }
             Mutation::Delete { collection, keys, precondition, text_keys } => {
                 let most = self.mutation_left(keys, begin);
-                let before = self.guarded(collection, keys, precondition, most).await?;
+                let before = self.matching(collection, keys, precondition, most).await?;
                 return self.delete_or_begin(write, collection, before, text_keys).await;
             }
             Mutation::DeleteWhere { collection, filter } => {

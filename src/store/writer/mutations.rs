@@ -139,7 +139,7 @@ impl Batch<'_> {
             row
         });
         self.require_targets(&values)?;
-        let before = self.guarded(collection, keys, precondition, most).await?;
+        let before = self.matching(collection, keys, precondition, most).await?;
         self.set_within(write, collection, &before, set, most).await
     }
 
@@ -241,7 +241,7 @@ impl Batch<'_> {
 
     /// Returns the current items in the order of the keys, each once, if they meet the
     /// precondition.
-    pub(super) async fn guarded(
+    pub(super) async fn matching(
         &mut self,
         collection: &'static Collection,
         keys: &[Key],

@@ -113,11 +113,11 @@ mod tests {
     fn counters_are_bounded_and_high_ones_are_not_evicted() {
         let now = Instant::now();
         let mut counters = Counters::default();
-        let guarded = 7;
+        let high = 7;
         for _ in 0..6 {
-            counters.increment(guarded, &RULE, now);
+            counters.increment(high, &RULE, now);
         }
-        let wait = counters.count(guarded, &RULE, now).wait(&RULE, now);
+        let wait = counters.count(high, &RULE, now).wait(&RULE, now);
         assert!(!wait.is_zero());
 
         for key in made_up(5 * COUNTERS_MAX as u128) {
@@ -125,7 +125,7 @@ mod tests {
         }
 
         assert!(len(&counters) <= COUNTERS_MAX);
-        assert_eq!(counters.count(guarded, &RULE, now).wait(&RULE, now), wait);
+        assert_eq!(counters.count(high, &RULE, now).wait(&RULE, now), wait);
     }
 
     #[test]
