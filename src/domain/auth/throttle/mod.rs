@@ -18,7 +18,6 @@ mod tests;
 pub use actions::ThrottledAction;
 
 use std::net::IpAddr;
-use std::time::Duration;
 use std::time::Instant;
 
 use crate::clock::Clock;

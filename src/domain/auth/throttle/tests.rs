@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
+use std::time::Duration;
 
 use crate::clock::Timestamp;
 
