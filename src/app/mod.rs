@@ -114,9 +114,8 @@ impl App {
         let first = bootstrap::run(&config.bootstrap, &store, &core.accounts).await?;
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
         let services = core.services(&config, &first, &tasks, &stopping)?;
-        let recalled = services.hub.recall().await;
-        recalled
-            .map_err(|error| StartError::of_database(config.store.filename.as_deref(), error))?;
+        let loaded = services.hub.recovery().load().await;
+        loaded.map_err(|error| StartError::of_database(config.store.filename.as_deref(), error))?;
         let relay =
             tokio::spawn(subscriptions::run(Arc::clone(&services.hub), Bus::local(), commits));
         let jobs = Jobs::start(&services, &store, &config.store, &stopping);
@@ -179,7 +178,7 @@ impl App {
     pub async fn close(self) {
         self.stopping.cancel();
         self.services.hub.close_all(Closing::Restart);
-        match tokio::time::timeout(CLOSE_PATIENCE, self.services.hub.remember(None)).await {
+        match tokio::time::timeout(CLOSE_PATIENCE, self.services.hub.recovery().save(None)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::warn!(%error, "cannot save the recovery positions of clients");

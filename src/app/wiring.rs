@@ -27,7 +27,6 @@ use crate::domain::permissions::Permissions;
 use crate::domain::row_cache::RowCache;
 use crate::domain::settings::Settings;
 use crate::domain::subscriptions::Hub;
-use crate::domain::subscriptions::Topics;
 use crate::query::Limits;
 use crate::store::Store;
 use crate::transport::ws;
@@ -152,19 +151,14 @@ impl Core {
     }
 
     fn hub(&self, config: &Config, items: &Arc<Items>, auth: &Arc<Auth>) -> Arc<Hub> {
-        let topics = Topics::start(
-            Arc::clone(items),
-            Arc::clone(&self.permissions),
-            config.topics.clone(),
-            ws::topics::encode,
-        );
         Arc::new(Hub::new(
             Arc::clone(items),
             Arc::clone(&self.permissions),
             Arc::clone(auth),
             Arc::clone(&self.changes),
-            topics,
             &config.websockets,
+            config.topics.clone(),
+            ws::topics::encode,
         ))
     }
 }

@@ -144,7 +144,7 @@ impl Work {
 
     async fn save_positions(self: Arc<Self>) -> Result<Duration, Error> {
         // Older positions point before the start of the event log and cannot be resumed.
-        self.services.hub.remember(self.log_start()).await?;
+        self.services.hub.recovery().save(self.log_start()).await?;
         Ok(POSITIONS_PERIOD)
     }
 

@@ -1,6 +1,7 @@
 //! Architecture rules: allowed imports, and the modules that may grant rights.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
@@ -173,6 +174,40 @@ fn imports_point_down_within_the_domain() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// The folders whose files import each other without a cycle. A folder in them counts as one file.
+const ACYCLIC: [&str; 2] = ["delivery", "subscriptions"];
+
+#[test]
+fn files_of_realtime_import_without_cycles() {
+    for folder in ACYCLIC {
+        let mut imported: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (path, text) in sources() {
+            let Ok(inner) = path.strip_prefix(Path::new("domain").join(folder)) else { continue };
+            let file = first(inner);
+            let imports = imports(&text).into_iter().filter_map(|import| match import[..] {
+                ["domain", within, seen, ..] if within == folder => Some(seen.to_owned()),
+                _ => None,
+            });
+            let others = imports.filter(|seen| *seen != file);
+            imported.entry(file.clone()).or_default().extend(others);
+        }
+        // `mod.rs` re-exports: an import through it would hide which file is meant.
+        let files: BTreeSet<String> = imported.keys().cloned().collect();
+        assert!(files.len() > 2, "the files of {folder} are where this test looks");
+        for (file, seen) in &imported {
+            let hidden: Vec<_> = seen.difference(&files).collect();
+            assert!(hidden.is_empty(), "{folder}/{file} imports {hidden:?} through mod.rs");
+        }
+        // Removes the files without imports, until none is left.
+        while !imported.is_empty() {
+            let left: BTreeSet<String> = imported.keys().cloned().collect();
+            let before = imported.len();
+            imported.retain(|_, seen| seen.iter().any(|other| left.contains(other)));
+            assert!(imported.len() < before, "{folder}: these import each other: {imported:#?}");
+        }
+    }
 }
 
 #[test]

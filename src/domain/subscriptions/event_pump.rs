@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::bus::Bus;
-use crate::domain::subscriptions::Hub;
+use crate::domain::subscriptions::hub::Hub;
 use crate::domain::subscriptions::reorder_buffer::ReorderBuffer;
 use crate::domain::subscriptions::reorder_buffer::Step;
 use crate::model::Event;

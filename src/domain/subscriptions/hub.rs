@@ -3,47 +3,39 @@
 //! Access is decided at delivery: an event that changes permissions, accounts or sessions first
 //! takes effect on every connection it concerns, and only then are later events sent.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
-use tokio::sync::Mutex as AsyncMutex;
 use tokio::sync::RwLock;
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use crate::clock::Timestamp;
+use crate::config::TopicsConfig;
 use crate::config::WebSocketConfig;
 use crate::domain::auth::Auth;
-use crate::domain::auth::Identity;
-use crate::domain::client_quota::ClientQuota;
 use crate::domain::committer::Committer;
 use crate::domain::delivery::ByteBudget;
 use crate::domain::delivery::Closing;
-use crate::domain::delivery::Outbox;
+use crate::domain::delivery::Connections;
 use crate::domain::items::Items;
 use crate::domain::permissions::Permissions;
-use crate::domain::quota::Quota;
-use crate::domain::subscriptions::Peer;
-use crate::domain::subscriptions::Topics;
-use crate::domain::subscriptions::Typing;
+use crate::domain::subscriptions::connection::ConnectionState;
 use crate::domain::subscriptions::cursor::Cursors;
-use crate::domain::subscriptions::peer::ConnectionState;
-use crate::domain::subscriptions::recovery::store::RecoveryStore;
-use crate::domain::subscriptions::topics::pages::Pages;
+use crate::domain::subscriptions::limits::Limits;
+use crate::domain::subscriptions::limits::SubscriptionQuota;
+use crate::domain::subscriptions::recovery::Recovery;
+use crate::domain::subscriptions::topics;
+use crate::domain::subscriptions::topics::Topics;
+use crate::domain::subscriptions::typing::Typing;
+use crate::domain::subscriptions::view::ViewContext;
 use crate::domain::subscriptions::view_index::ViewIndex;
 use crate::model::Event;
 use crate::model::Place;
 use crate::store::Page;
-use crate::store::Position;
 use crate::store::StoreError;
-
-/// The number of positions that are written in one transaction.
-const REMEMBERED_AT_ONCE: usize = 500;
 
 /// The number of views that an event is delivered to before the task yields.
 const AT_ONCE: usize = 64;
@@ -61,30 +53,19 @@ pub struct Hub {
     pub(super) auth: Arc<Auth>,
     pub(super) changes: Arc<Committer>,
     pub(super) view_index: ViewIndex,
-    topics: Arc<Topics>,
-    typing: Arc<Typing>,
+    pub(super) views: Arc<ViewContext>,
+    pub(super) topics: Arc<Topics>,
+    pub(super) typing: Arc<Typing>,
     /// Held while an event is delivered to the views, and shared while subscriptions move between
     /// views: a move between two views that match the event would lose it or deliver it twice.
     pub(super) order: RwLock<()>,
-    pub(super) connections: Mutex<HashMap<u64, Arc<ConnectionState>>>,
+    pub(super) connections: Connections<ConnectionState>,
     /// The tasks of subscriptions: deferred starts, replays, and writes of positions.
-    pub(super) beginnings: TaskTracker,
+    pub(super) tasks: TaskTracker,
     ids: AtomicU64,
-    pub(super) subscriptions_max: usize,
-    /// The maximum length of a snapshot.
-    pub(super) answer_bytes_max: usize,
-    pub(super) queries_bytes_max: usize,
-    /// The quota for the bytes of stored queries.
-    pub(super) queries: Arc<Quota>,
-    /// The quota for subscriptions, by account and address.
-    pub(super) subscriptions: ClientQuota,
-    pub(super) cursors: Cursors,
-    pub(super) pages: Pages,
+    pub(super) limits: Limits,
     /// The positions of clients that keep no cursors.
-    pub(super) positions: RecoveryStore,
-    /// Held while positions are written, so that a caller that finds nothing left to write knows
-    /// that its position is on disk and not merely being written.
-    remembering: AsyncMutex<()>,
+    pub(super) recovery: Arc<Recovery>,
     /// The last offset that was delivered or passed over.
     delivered: AtomicI64,
     /// The place of the last delivered event; offsets that were passed over since do not count.
@@ -93,10 +74,6 @@ pub struct Hub {
     pub(super) reading: Semaphore,
     /// The maximum number of unsent bytes of replayed events per connection.
     pub(super) replay_bytes_max: usize,
-    /// The budget for unsent frames of all connections.
-    pub(super) unsent: ByteBudget,
-    /// When `Hub::shed_load` last searched for the connections with the largest backlog.
-    pub(super) shedding: Mutex<Option<Instant>>,
 }
 
 /// Why the access of a connection may have changed.
@@ -111,24 +88,56 @@ pub(super) enum Change {
 }
 
 impl Hub {
-    /// Creates a hub without connections.
+    /// Creates a hub without connections. `encode` encodes the states of topics.
     #[must_use]
     pub fn new(
         items: Arc<Items>,
         permissions: Arc<Permissions>,
         auth: Arc<Auth>,
         changes: Arc<Committer>,
-        topics: Arc<Topics>,
         config: &WebSocketConfig,
+        topics: TopicsConfig,
+        encode: topics::Encode,
     ) -> Self {
-        let patience = topics.config().typing_timeout;
-        let typing = Typing::start(Arc::clone(&items), Arc::clone(&permissions), patience);
-        let unsent = ByteBudget::new(config.outboxes_bytes_max);
-        Self {
+        let quota = SubscriptionQuota::new(config.user_subscriptions_max);
+        let recovery = Arc::new(Recovery::new(
+            Arc::clone(&items.store),
+            items.clock.clone(),
+            config.positions_max,
+            config.user_positions_max,
+            2 * config.subscriptions_max,
+        ));
+        let connections = Connections::new(config.outboxes_bytes_max);
+        let views = Arc::new(ViewContext {
+            items: Arc::clone(&items),
             cursors: Cursors::new(items.store.seed()),
-            pages: Pages::new(items.store.seed()),
-            positions: RecoveryStore::new(config.positions_max, config.user_positions_max),
-            remembering: AsyncMutex::default(),
+            frame_bytes_max: config.answer_bytes_max,
+            unsent: connections.unsent().clone(),
+        });
+        let admission = Arc::clone(changes.admission());
+        Self {
+            view_index: ViewIndex::new(Arc::clone(&views), config.user_queries_max, admission),
+            views,
+            typing: Typing::start(
+                Arc::clone(&items),
+                Arc::clone(&permissions),
+                topics.typing_timeout,
+                quota.clone(),
+            ),
+            topics: Topics::start(
+                Arc::clone(&items),
+                Arc::clone(&permissions),
+                topics,
+                encode,
+                quota.clone(),
+                Arc::clone(&recovery),
+            ),
+            order: RwLock::new(()),
+            connections,
+            tasks: TaskTracker::new(),
+            ids: AtomicU64::new(1),
+            limits: Limits::new(config, quota),
+            recovery,
             delivered: AtomicI64::new(items.store.position()),
             last_delivered: Mutex::new(items.store.head()),
             reading: Semaphore::new(READING_MAX),
@@ -136,104 +145,37 @@ impl Hub {
             items,
             permissions,
             auth,
-            view_index: ViewIndex::new(
-                config.answer_bytes_max,
-                unsent.clone(),
-                config.user_queries_max,
-                Arc::clone(changes.admission()),
-            ),
             changes,
-            unsent,
-            shedding: Mutex::default(),
-            topics,
-            typing,
-            order: RwLock::new(()),
-            connections: Mutex::default(),
-            beginnings: TaskTracker::new(),
-            ids: AtomicU64::new(1),
-            subscriptions_max: config.subscriptions_max,
-            answer_bytes_max: config.answer_bytes_max,
-            queries_bytes_max: config.queries_bytes_max,
-            queries: Quota::new(config.user_queries_bytes_max, config.all_queries_bytes_max),
-            subscriptions: ClientQuota::new(config.user_subscriptions_max),
         }
     }
 
-    /// Adds a connection with its identity.
+    /// Returns the positions of clients that keep no cursors.
     #[must_use]
-    pub fn join(self: &Arc<Self>, outbox: Arc<Outbox>, identity: Identity) -> Peer {
-        let connection = ConnectionState::new(self.next_id(), outbox, identity);
-        self.connections.lock().insert(connection.id, Arc::clone(&connection));
-        Peer::new(Arc::clone(self), connection)
+    pub fn recovery(&self) -> &Recovery {
+        &self.recovery
     }
 
-    /// Returns the named topics.
+    /// Creates a budget for the answers of one connection; they count towards the global limit.
     #[must_use]
-    pub const fn topics(&self) -> &Arc<Topics> {
-        &self.topics
-    }
-
-    /// Returns the typing indicator.
-    #[must_use]
-    pub const fn typing(&self) -> &Arc<Typing> {
-        &self.typing
+    pub fn budget(&self, bytes_max: usize) -> ByteBudget {
+        self.connections.unsent().part(bytes_max)
     }
 
     /// Returns the number of connections.
     #[must_use]
     pub fn peers(&self) -> usize {
-        self.connections.lock().len()
+        self.connections.len()
     }
 
     /// Closes all connections once their queued frames are sent.
     pub fn close_all(&self, closing: Closing) {
-        for connection in self.connections.lock().values() {
-            connection.outbox.close(closing);
-        }
-    }
-
-    /// Loads the stored positions of clients.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn recall(&self) -> Result<(), StoreError> {
-        self.positions.load(self.items.store.positions().await?);
-        Ok(())
-    }
-
-    /// Drops the positions that were last confirmed before `since`, and writes all changes in small
-    /// transactions. To be called every few seconds and at shutdown: after a restart, clients
-    /// receive the events after their stored positions again.
-    ///
-    /// # Errors
-    /// When the database fails; the next call tries again.
-    pub async fn remember(&self, since: Option<Timestamp>) -> Result<(), StoreError> {
-        let _one = self.remembering.lock().await;
-        if let Some(since) = since {
-            self.positions.forget(since);
-        }
-        let (mut kept, mut gone) = self.positions.changes();
-        while !kept.is_empty() || !gone.is_empty() {
-            let step = (last(&mut kept), last(&mut gone));
-            let written = self.items.store.keep_positions(step.0.clone(), step.1.clone()).await;
-            if let Err(error) = written {
-                kept.extend(step.0);
-                gone.extend(step.1);
-                self.positions.retry(kept, gone);
-                return Err(error);
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn now(&self) -> Timestamp {
-        self.items.clock.now()
+        self.connections.close_all(closing);
     }
 
     /// Waits for the background tasks. Must be called after the last delivery.
     pub async fn finish(&self) {
-        self.beginnings.close();
-        self.beginnings.wait().await;
+        self.tasks.close();
+        self.tasks.wait().await;
         self.view_index.finish().await;
         self.topics.finish().await;
         self.typing.finish().await;
@@ -255,7 +197,7 @@ impl Hub {
 
     /// Delivers a committed event. Events must come in order.
     pub async fn deliver(self: &Arc<Self>, event: &Arc<Event>) {
-        self.wait_for_capacity().await;
+        self.connections.wait_for_capacity().await;
         self.changes.hear(event).await;
         self.review(event).await;
         self.topics.notice(event);
@@ -266,7 +208,7 @@ impl Hub {
             if count % AT_ONCE == AT_ONCE - 1 {
                 tokio::task::yield_now().await;
             }
-            view.deliver(self, event).await;
+            self.start_replays(view.deliver(event).await);
         }
         *self.last_delivered.lock() = event.place();
         self.delivered.store(event.seq, Ordering::Release);
@@ -290,9 +232,9 @@ impl Hub {
     }
 
     /// Records that there is nothing to deliver at an offset.
-    pub(super) fn pass(&self, place: i64) {
-        self.delivered.store(place, Ordering::Release);
-        self.progress(place);
+    pub(super) fn pass(&self, offset: i64) {
+        self.delivered.store(offset, Ordering::Release);
+        self.progress(offset);
     }
 
     /// Returns the last committed offset that is known here.
@@ -316,11 +258,6 @@ impl Hub {
 
     pub(super) fn leave(&self, connection: &ConnectionState) {
         self.typing.leave(connection);
-        self.connections.lock().remove(&connection.id);
+        self.connections.remove(connection.id);
     }
-}
-
-/// Takes up to `REMEMBERED_AT_ONCE` positions from the end of a list.
-fn last(positions: &mut Vec<Position>) -> Vec<Position> {
-    positions.split_off(positions.len().saturating_sub(REMEMBERED_AT_ONCE))
 }

@@ -1,23 +1,55 @@
 //! The limits for subscriptions: of a connection, and the quotas of an account and an address.
 
+use std::sync::Arc;
+
+use crate::config::WebSocketConfig;
 use crate::domain::Error;
 use crate::domain::client_quota::ClientPermit;
+use crate::domain::client_quota::ClientQuota;
 use crate::domain::quota::Owner;
 use crate::domain::quota::Permit;
+use crate::domain::quota::Quota;
 use crate::domain::quota::QuotaExceeded;
-use crate::domain::subscriptions::Hub;
-use crate::domain::subscriptions::Peer;
-use crate::domain::subscriptions::request::SubscriptionRequest;
 use crate::model::Actor;
 
 /// The bytes of a query that do not count towards its owner's quota: common queries never do,
 /// however many connections there are.
 const QUERY_BYTES_FREE: usize = 256;
 
-impl Hub {
-    /// Takes a permit from the subscription quota of an actor and its address.
-    fn take_subscription(&self, actor: &Actor) -> Result<ClientPermit, Error> {
-        self.subscriptions.take(actor, 1).map_err(|exceeded| {
+/// The quota for subscriptions, by account and address, for topics and typing as well.
+#[derive(Clone)]
+pub(super) struct SubscriptionQuota(Arc<ClientQuota>);
+
+/// The limits of the subscriptions of a connection.
+pub(super) struct Limits {
+    subscriptions_max: usize,
+    queries_bytes_max: usize,
+    /// The quota for the bytes of stored queries.
+    queries: Arc<Quota>,
+    subscriptions: SubscriptionQuota,
+}
+
+/// The permits of a subscription.
+#[derive(Default)]
+pub(super) struct Permits {
+    /// From the owner's quota for query bytes, if the query is long.
+    _query: Option<Box<Permit>>,
+    /// From the subscription quota of the account and address.
+    _subscription: Option<ClientPermit>,
+}
+
+impl SubscriptionQuota {
+    /// Creates the quota of this size for each account.
+    pub(super) fn new(of_account_max: usize) -> Self {
+        Self(Arc::new(ClientQuota::new(of_account_max)))
+    }
+
+    /// Takes a permit from the quota of an actor and its address.
+    ///
+    /// # Errors
+    /// [`Error::LimitExceeded`] if the quota is exhausted.
+    pub(super) fn take(&self, actor: &Actor) -> Result<ClientPermit, Error> {
+        self.0.take(actor, 1).map_err(|exceeded| {
             Error::LimitExceeded(format!(
                 "{} may have at most {} subscriptions (WEBSOCKETS_USER_SUBSCRIPTIONS_MAX): unsubscribe \
                  from some first",
@@ -28,45 +60,47 @@ impl Hub {
     }
 }
 
-impl Peer {
-    /// Takes a permit from the subscription quota of its account and address, for topics as well.
-    ///
-    /// # Errors
-    /// [`Error::LimitExceeded`] if the quota is exhausted.
-    pub(super) fn take_subscription(&self) -> Result<ClientPermit, Error> {
-        self.hub.take_subscription(&self.actor())
+impl Limits {
+    pub(super) fn new(config: &WebSocketConfig, subscriptions: SubscriptionQuota) -> Self {
+        Self {
+            subscriptions_max: config.subscriptions_max,
+            queries_bytes_max: config.queries_bytes_max,
+            queries: Quota::new(config.user_queries_bytes_max, config.all_queries_bytes_max),
+            subscriptions,
+        }
     }
 
-    /// Takes the permits for one more subscription: for its query, if that is long, and for itself.
+    /// Takes the permits for one more subscription of a connection, with a query of `bytes`.
+    /// `others` has the lengths of the queries of its other subscriptions.
+    ///
+    /// # Errors
+    /// [`Error::LimitExceeded`] if one of the limits is reached.
     pub(super) fn permits(
         &self,
-        request: &SubscriptionRequest,
         actor: &Actor,
-    ) -> Result<(Option<Box<Permit>>, Option<ClientPermit>), Error> {
-        let Hub { subscriptions_max, queries_bytes_max, queries, .. } = &*self.hub;
-        let subscriptions = self.connection.subscriptions.lock();
-        if subscriptions.len() >= *subscriptions_max {
+        bytes: usize,
+        others: impl ExactSizeIterator<Item = usize>,
+    ) -> Result<Permits, Error> {
+        let Self { subscriptions_max, queries_bytes_max, .. } = self;
+        if others.len() >= *subscriptions_max {
             return Err(Error::LimitExceeded(format!(
                 "one connection may have at most {subscriptions_max} subscriptions: unsubscribe \
                  from some first"
             )));
         }
-        let bytes = request.query_bytes();
-        let kept: usize =
-            subscriptions.iter().map(|subscription| subscription.request.query_bytes()).sum();
-        if kept + bytes > *queries_bytes_max {
+        if others.sum::<usize>() + bytes > *queries_bytes_max {
             return Err(Error::LimitExceeded(format!(
                 "the queries of one connection's subscriptions may have at most \
                  {queries_bytes_max} bytes in total: unsubscribe from some first, or shorten this \
                  query"
             )));
         }
-        let place = self.hub.take_subscription(actor)?;
+        let subscription = Some(self.subscriptions.take(actor)?);
         let counted = bytes.saturating_sub(QUERY_BYTES_FREE);
         if counted == 0 {
-            return Ok((None, Some(place)));
+            return Ok(Permits { _query: None, _subscription: subscription });
         }
-        let permit = queries.take(Owner::of(actor), counted).map_err(|exceeded| {
+        let query = self.queries.take(Owner::of(actor), counted).map_err(|exceeded| {
             let whose = match exceeded {
                 QuotaExceeded::Owner if actor.user.is_some() => {
                     "of all subscriptions of one account"
@@ -78,6 +112,6 @@ impl Peer {
                 "the queries {whose} have reached their maximum total length: shorten this query"
             ))
         })?;
-        Ok((Some(Box::new(permit)), Some(place)))
+        Ok(Permits { _query: Some(Box::new(query)), _subscription: subscription })
     }
 }

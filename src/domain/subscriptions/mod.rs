@@ -6,9 +6,10 @@
 //! through the same views. `topics` replace subscriptions for nuxt-ws clients; `typing` is the
 //! typing indicator.
 
-mod backlog_limit;
+mod connection;
 mod cursor;
 mod event_pump;
+mod fanout;
 pub mod hub;
 mod limits;
 pub mod notification;
@@ -19,21 +20,20 @@ mod reorder_buffer;
 mod replay;
 mod request;
 mod state;
-pub mod subscribe;
-mod subscription;
+mod subscribe;
 pub mod topics;
 pub mod typing;
-pub mod view;
+mod view;
 mod view_index;
 mod view_queue;
+mod view_task;
 
 pub use event_pump::run;
 pub use hub::Hub;
 pub use notification::FrameEncoder;
 pub use notification::Notification;
-pub use peer::AckPoint;
 pub use peer::Peer;
-pub use subscribe::Resume;
-pub use subscribe::Subscribe;
-pub use topics::Topics;
-pub use typing::Typing;
+pub use recovery::AckPoint;
+pub use recovery::Recovery;
+pub use request::Resume;
+pub use request::Subscribe;

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use crate::domain::Error;
 use crate::domain::items::Counts;
 use crate::domain::items::JsonText;
+use crate::model::Event;
 
 /// A notification of a subscription.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +42,17 @@ impl<'a> Notification<'a> {
             replayed: false,
         }
     }
+
+    /// Creates the notification of an event.
+    pub(super) const fn event(
+        event: &Event,
+        data: &'a JsonText,
+        counts: Option<Counts>,
+        cursor: &'a str,
+    ) -> Self {
+        let begins = Self::init(Some(cursor), None);
+        Self { event: event.action.name(), data: Some(data), counts, ..begins }
+    }
 }
 
 /// Encodes notifications as frames that are ready to be written to a socket. Subscriptions of one
@@ -49,33 +61,33 @@ impl<'a> Notification<'a> {
 pub struct FrameEncoder {
     /// The client's name for the subscription, as sent in frames; unique on its connection: a
     /// second subscription of that name replaces the first. `None`: unnamed, beside any others.
-    pub uid: Option<String>,
+    pub uid: Option<Box<str>>,
     /// Whether frames carry cursors.
     pub cursors: bool,
     /// Encodes a frame, header included.
-    pub encode: fn(uid: Option<&str>, notification: &Notification<'_>) -> Bytes,
+    pub notification: fn(uid: Option<&str>, notification: &Notification<'_>) -> Bytes,
     /// Encodes the error that ends a running subscription.
-    pub encode_error: fn(uid: Option<&str>, error: &Error) -> Bytes,
+    pub error: fn(uid: Option<&str>, error: &Error) -> Bytes,
 }
 
 impl FrameEncoder {
     /// Encodes a notification.
     #[must_use]
-    pub fn wrap(&self, notification: Notification<'_>) -> Bytes {
+    pub fn encode(&self, notification: Notification<'_>) -> Bytes {
         let cursor = notification.cursor.filter(|_| self.cursors);
-        (self.encode)(self.uid.as_deref(), &Notification { cursor, ..notification })
+        (self.notification)(self.uid.as_deref(), &Notification { cursor, ..notification })
     }
 
     /// Encodes the error of a running subscription.
     #[must_use]
-    pub fn fail(&self, error: &Error) -> Bytes {
-        (self.encode_error)(self.uid.as_deref(), error)
+    pub fn encode_error(&self, error: &Error) -> Bytes {
+        (self.error)(self.uid.as_deref(), error)
     }
 
     /// Returns the key of equal encoders.
     pub(super) fn key(&self) -> EncoderKey {
-        let Self { uid, cursors, encode, .. } = self;
-        EncoderKey { encode: *encode as usize, uid: uid.clone(), cursors: *cursors }
+        let Self { uid, cursors, notification, .. } = self;
+        EncoderKey { encode: *notification as usize, uid: uid.clone(), cursors: *cursors }
     }
 }
 
@@ -83,6 +95,6 @@ impl FrameEncoder {
 #[derive(PartialEq, Eq, Hash, Clone)]
 pub(super) struct EncoderKey {
     encode: usize,
-    uid: Option<String>,
+    uid: Option<Box<str>>,
     cursors: bool,
 }

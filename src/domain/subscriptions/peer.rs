@@ -1,126 +1,50 @@
-//! A connection as the hub sees it: its identity and its subscriptions.
+//! The handle of a connection that a transport holds: identity, subscriptions, topics, typing.
 
 use std::sync::Arc;
-use std::sync::OnceLock;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
-use tokio::sync::Notify;
-use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::domain::Error;
+use crate::domain::auth::ClientInfo;
 use crate::domain::auth::Identity;
-use crate::domain::delivery::ByteBudget;
 use crate::domain::delivery::Outbox;
 use crate::domain::quota::Owner;
-use crate::domain::subscriptions::Hub;
-use crate::domain::subscriptions::Subscribe;
+use crate::domain::subscriptions::connection::Acting;
+use crate::domain::subscriptions::connection::ConnectionState;
+use crate::domain::subscriptions::connection::Gap;
+use crate::domain::subscriptions::connection::Subscription;
 use crate::domain::subscriptions::hub::Change;
+use crate::domain::subscriptions::hub::Hub;
+use crate::domain::subscriptions::limits::Permits;
+use crate::domain::subscriptions::recovery::AckPoint;
+use crate::domain::subscriptions::request::Subscribe;
 use crate::domain::subscriptions::request::SubscriptionRequest;
 use crate::domain::subscriptions::state::Input;
-use crate::domain::subscriptions::subscription::Confirmed;
-use crate::domain::subscriptions::subscription::Gap;
-use crate::domain::subscriptions::subscription::Subscription;
+use crate::domain::subscriptions::topics::Page;
+use crate::domain::subscriptions::topics::SubscriberHandle;
+use crate::domain::subscriptions::typing;
+use crate::domain::subscriptions::typing::Watch;
 use crate::domain::subscriptions::view_index::Charge;
 use crate::model::Actor;
 
 /// A connection that has joined the hub. Dropping it ends its subscriptions.
 pub struct Peer {
-    pub(super) hub: Arc<Hub>,
-    pub(super) connection: Arc<ConnectionState>,
+    hub: Arc<Hub>,
+    connection: Arc<ConnectionState>,
 }
 
-/// The positions of a connection's subscriptions at one moment; empty if none asked for recovery.
-#[derive(Debug, Default)]
-pub struct AckPoint(Vec<Confirmed>);
-
-/// The hub's record of a connection.
-pub(super) struct ConnectionState {
-    pub(super) id: u64,
-    pub(super) outbox: Arc<Outbox>,
-    pub(super) identity: Mutex<Identity>,
-    pub(super) subscriptions: Mutex<Vec<Arc<Subscription>>>,
-    /// The account that was signed in before the connection became anonymous. Only this account
-    /// receives the events missed meanwhile.
-    left: Mutex<Option<Uuid>>,
-    /// The number of positions that were stored for this connection.
-    remembered: AtomicUsize,
-    /// The replay of missed events; most connections need none.
-    replaying: OnceLock<Box<Replaying>>,
-    /// The principal resolved for the last command, cached.
-    acting: Mutex<Option<Acting>>,
-    /// Notified when a frame was sent that the client has to acknowledge.
-    pub(super) sent: Notify,
-    /// Notified when the identity was revoked.
-    pub(super) lost: Notify,
-    /// Serializes changes of the identity.
-    pub(super) changing: tokio::sync::Mutex<()>,
-}
-
-/// The replay of missed events, one for all subscriptions of a connection.
-pub(super) struct Replaying {
-    /// Counts the replayed bytes that the client has yet to read.
-    pub(super) budget: ByteBudget,
-    /// Admits one subscription at a time.
-    pub(super) turn: Semaphore,
-}
-
-/// A resolved principal, and the state it was resolved from.
-struct Acting {
-    /// The principal of the connection according to the delivered events.
-    known: Arc<Actor>,
-    /// The identity version it was resolved at.
-    version: u64,
-    actor: Arc<Actor>,
-}
-
-impl ConnectionState {
-    pub(super) fn new(id: u64, outbox: Arc<Outbox>, identity: Identity) -> Arc<Self> {
-        Arc::new(Self {
-            id,
-            outbox,
-            identity: Mutex::new(identity),
-            subscriptions: Mutex::default(),
-            left: Mutex::default(),
-            remembered: AtomicUsize::new(0),
-            replaying: OnceLock::new(),
-            acting: Mutex::default(),
-            sent: Notify::new(),
-            lost: Notify::new(),
-            changing: tokio::sync::Mutex::default(),
-        })
-    }
-
-    /// Returns the replay of the connection.
-    pub(super) fn replaying(&self, hub: &Hub) -> &Replaying {
-        self.replaying.get_or_init(|| {
-            let budget = hub.budget(hub.replay_bytes_max);
-            Box::new(Replaying { budget, turn: Semaphore::new(1) })
-        })
-    }
-
-    /// Takes one of the `most` positions that a connection may store in its lifetime. Returns false
-    /// if none is left.
-    pub(super) fn may_remember(&self, most: usize) -> bool {
-        self.remembered.fetch_add(1, Ordering::Relaxed) < most
-    }
-
-    /// Records the account that was signed in until now.
-    pub(super) fn leave(&self, user: Option<Uuid>) {
-        if user.is_some() {
-            *self.left.lock() = user;
-        }
+impl Hub {
+    /// Adds a connection with its identity.
+    #[must_use]
+    pub fn join(self: &Arc<Self>, outbox: Arc<Outbox>, identity: Identity) -> Peer {
+        let connection = ConnectionState::new(self.next_id(), outbox, identity);
+        self.connections.add(connection.id, Arc::clone(&connection));
+        Peer { hub: Arc::clone(self), connection }
     }
 }
 
 impl Peer {
-    pub(super) const fn new(hub: Arc<Hub>, connection: Arc<ConnectionState>) -> Self {
-        Self { hub, connection }
-    }
-
     /// Returns the current identity of the connection, with the permissions now in force.
     #[must_use]
     pub fn identity(&self) -> Identity {
@@ -132,13 +56,13 @@ impl Peer {
     pub fn send(&self, frame: Bytes) {
         // A refused frame needs no report: the connection is closing, and the writer reports that.
         self.connection.outbox.push(frame);
-        self.hub.shed_load();
+        self.hub.connections.shed_load();
     }
 
     /// Returns the current principal, the actor of [`Peer::identity`].
     #[must_use]
     pub fn actor(&self) -> Arc<Actor> {
-        Arc::clone(&self.connection.identity.lock().actor)
+        self.connection.actor()
     }
 
     /// Resolves the principal for a command. All changes that were acknowledged to a client count,
@@ -190,7 +114,7 @@ impl Peer {
             subscriptions.iter().filter(|subscription| subscription.take_deferred_error())
         {
             if let Err(error) = self.hub.subject(&actor, subscription) {
-                self.connection.outbox.push(subscription.request.encoder.fail(&error));
+                self.connection.outbox.push(subscription.request.encoder.encode_error(&error));
             }
         }
     }
@@ -200,12 +124,12 @@ impl Peer {
         let user = identity.actor.user;
         let before = std::mem::replace(&mut *self.connection.identity.lock(), identity);
         if before.actor.user != user {
-            self.hub.typing().leave(&self.connection);
-            self.connection.leave(before.actor.user);
+            self.hub.typing.leave(&self.connection);
+            self.connection.recovery.leave(before.actor.user);
             if let Some(user) = user {
-                let left = self.connection.left.lock().take();
+                let left = self.connection.recovery.take_left();
                 if left != Some(user) {
-                    self.go_on_as(user, left.is_some());
+                    self.resume_as(user, left.is_some());
                 }
             }
         }
@@ -225,32 +149,28 @@ impl Peer {
 
     /// Forgets the previous account: no account that signs in receives the events missed meanwhile.
     pub fn forget(&self) {
-        *self.connection.left.lock() = None;
-        self.skip_missed();
+        self.connection.recovery.take_left();
+        let delivered = self.hub.delivered();
+        for subscription in self.connection.subscriptions.lock().iter() {
+            self.skip(subscription, delivered);
+        }
         // No account has this key.
-        *self.connection.left.lock() = Some(Uuid::nil());
+        self.connection.recovery.leave(Some(Uuid::nil()));
     }
 
     /// Resumes each subscription from the position stored for an account, if there is one. `left`
     /// says that another account was signed in before; the events it missed are skipped.
-    fn go_on_as(&self, user: Uuid, left: bool) {
+    fn resume_as(&self, user: Uuid, left: bool) {
         let delivered = self.hub.delivered();
         for subscription in self.connection.subscriptions.lock().iter() {
-            let name = subscription.name_of(Some(user));
-            let own = name.and_then(|name| self.hub.positions.find_own(&name));
+            let key = subscription.key_of(Some(user));
+            let own = key.and_then(|key| self.hub.recovery.own_position(&key));
             if left {
                 self.skip(subscription, delivered);
             }
             if let Some(through) = own {
                 subscription.on(Input::GoBack { through });
             }
-        }
-    }
-
-    fn skip_missed(&self) {
-        let delivered = self.hub.delivered();
-        for subscription in self.connection.subscriptions.lock().iter() {
-            self.skip(subscription, delivered);
         }
     }
 
@@ -279,34 +199,22 @@ impl Peer {
     }
 
     /// Waits until a frame was sent that the client has to acknowledge. Cancel safe.
-    pub async fn told(&self) {
+    pub async fn ack_needed(&self) {
         self.connection.sent.notified().await;
     }
 
     /// Returns the positions that the client reaches once it has received everything sent so far.
     #[must_use]
-    pub fn ack_point(&self) -> AckPoint {
+    pub fn sent(&self) -> AckPoint {
         let delivered = self.hub.delivered();
-        let left = *self.connection.left.lock();
         let subscriptions = self.connection.subscriptions.lock();
-        AckPoint(subscriptions.iter().flat_map(|one| one.confirmable(delivered, left)).collect())
+        AckPoint(subscriptions.iter().flat_map(|one| one.sent(delivered)).collect())
     }
 
     /// Stores the positions that the client has acknowledged.
-    pub fn remember(&self, point: AckPoint) {
-        let by = Owner::of(&self.connection.identity.lock().actor);
-        let (positions, now) = (&self.hub.positions, self.hub.now());
-        for Confirmed { name, seq, complete_from } in point.0 {
-            let is_known = positions.find_own(&name).is_some();
-            if !is_known && !self.connection.may_remember(2 * self.hub.subscriptions_max) {
-                continue;
-            }
-            if let Some(from) = complete_from {
-                positions.advance_accounts(&name, from, seq, now);
-            }
-            let by = name.owner().unwrap_or(by);
-            positions.advance(name, seq, by, now);
-        }
+    pub fn confirmed(&self, point: AckPoint) {
+        let by = Owner::of(&self.actor());
+        self.hub.recovery.confirmed(&self.connection.recovery, by, point);
     }
 
     /// Waits until the identity is revoked (signed out elsewhere, suspended, deleted, password
@@ -334,12 +242,12 @@ impl Peer {
             let _between_events = self.hub.order.read().await;
             let mut gap = None;
             if let Some(uid) = request.encoder.uid.clone() {
-                gap = self.carry_on(&mut request);
+                gap = self.take_over(&mut request);
                 self.unsubscribe(Some(&uid));
             }
             // The identity may have changed while this waited.
             let actor = if Arc::ptr_eq(&before, &self.actor()) { actor } else { self.actor() };
-            (request.part, request.place) = self.permits(&request, &actor)?;
+            request.permits = self.permits(&request, &actor)?;
             let subscription =
                 Subscription::new(self.hub.next_id(), request, &self.connection, gap);
             self.connection.subscriptions.lock().push(Arc::clone(&subscription));
@@ -355,9 +263,7 @@ impl Peer {
         };
         match begun {
             Err(error @ Error::Forbidden(_)) if actor.user.is_none() => {
-                let encoder = &subscription.request.encoder;
-                let frame = (encoder.encode_error)(encoder.uid.as_deref(), &error);
-                self.connection.outbox.push(frame);
+                self.connection.outbox.push(subscription.request.encoder.encode_error(&error));
                 Ok(())
             }
             Err(error) => {
@@ -382,7 +288,7 @@ impl Peer {
     /// subscription twice. A subscription that starts from a snapshot needs none of this, since the
     /// snapshot covers all past events. Nor does one that asks for another cursor, or for the same
     /// cursor with other permissions: it is replayed from there.
-    fn carry_on(&self, request: &mut SubscriptionRequest) -> Option<Gap> {
+    fn take_over(&self, request: &mut SubscriptionRequest) -> Option<Gap> {
         if !request.resume.is_asked() && request.event.is_none() {
             return None;
         }
@@ -391,14 +297,65 @@ impl Peer {
             subscription.request.encoder.uid == request.encoder.uid
         };
         let running = subscriptions.iter().find(uid)?;
-        let is_told_again = request.resume.since.is_some() && !running.is_resumed();
-        if running.request.is_replaced_by(request) && !is_told_again {
-            let (taken, gap) = running.hand_over(self.hub.delivered());
-            request.taken = taken.map(Box::new);
+        let is_sent_again = request.resume.since.is_some() && !running.is_resumed();
+        if running.request.is_replaced_by(request) && !is_sent_again {
+            let (missing, gap) = running.hand_over(self.hub.delivered());
+            request.taken_over = missing.map(Box::new);
             return gap;
         }
         request.resume.insists = request.resume.since.is_some();
         None
+    }
+
+    /// Takes the permits for one more subscription.
+    fn permits(&self, request: &SubscriptionRequest, actor: &Actor) -> Result<Permits, Error> {
+        let subscriptions = self.connection.subscriptions.lock();
+        let others = subscriptions.iter().map(|one| one.request.query_bytes());
+        self.hub.limits.permits(actor, request.query_bytes(), others)
+    }
+
+    /// Returns the name of the page at the other end, from its client and the origin of the page;
+    /// `None` if the client is no browser.
+    #[must_use]
+    pub fn page(&self, client: &ClientInfo, origin: Option<&str>) -> Option<Page> {
+        self.hub.topics.page(client, origin)
+    }
+
+    /// Subscribes the connection, under a unique name, to the topics. When this returns, its outbox
+    /// has the current messages, unless there are none, its name and the number of connections. A
+    /// page that has subscribed to `chat` before is subscribed again.
+    pub async fn enter_topics(&self, name: Uuid, page: Option<Page>) -> SubscriberHandle {
+        self.hub.topics.enter(&self.connection, name, page).await
+    }
+
+    /// Watches the typing users until the returned watch is dropped. The current ones are sent
+    /// before this returns. A connection has one watch: a new one replaces it.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] if the connection may not read the content of messages. (A watcher that
+    /// loses this permission later is sent an empty list, and then nothing more.)
+    pub async fn watch_typing(
+        &self,
+        encode: typing::Encode,
+        uid: Option<String>,
+    ) -> Result<Watch, Error> {
+        let actor = self.acting().await?;
+        self.hub.typing.watch(&self.connection, &actor, encode, uid).await
+    }
+
+    /// Records that the user of the connection is typing. `guest` is the name of a visitor's
+    /// connection, if it has one.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] if the user may not create messages.
+    pub async fn start_typing(&self, guest: Option<Uuid>) -> Result<(), Error> {
+        let actor = self.acting().await?;
+        self.hub.typing.start_typing(&self.connection, &actor, guest)
+    }
+
+    /// Records that the user of the connection has stopped typing.
+    pub fn stop_typing(&self) {
+        self.hub.typing.stop_typing(&self.connection);
     }
 
     fn end(&self, ends: impl Fn(&Arc<Subscription>) -> bool) {

@@ -10,9 +10,9 @@ use uuid::Uuid;
 use crate::domain::auth::Credential;
 use crate::domain::auth::Identity;
 use crate::domain::permissions::Concern;
-use crate::domain::subscriptions::Hub;
+use crate::domain::subscriptions::connection::ConnectionState;
 use crate::domain::subscriptions::hub::Change;
-use crate::domain::subscriptions::peer::ConnectionState;
+use crate::domain::subscriptions::hub::Hub;
 use crate::domain::subscriptions::state::Input;
 use crate::domain::subscriptions::state::Leaving;
 use crate::domain::subscriptions::view_index::Charge;
@@ -56,13 +56,8 @@ impl Hub {
                 }
             }
         };
-        let connections: Vec<Arc<ConnectionState>> = self
-            .connections
-            .lock()
-            .values()
-            .filter(|connection| concerned(&connection.identity.lock()))
-            .cloned()
-            .collect();
+        let connections =
+            self.connections.select(|connection| concerned(&connection.identity.lock()));
         let until = Instant::now() + RENEWAL_PATIENCE;
         for connection in connections {
             self.renew(&connection, rights, until).await;
@@ -113,7 +108,7 @@ impl Hub {
                 subscription.on(Input::Lost { defers_error: false });
                 self.view_index.leave(&subscription);
             }
-            connection.leave(identity.actor.user);
+            connection.recovery.leave(identity.actor.user);
             connection.lost.notify_one();
         }
     }
@@ -126,7 +121,7 @@ impl Hub {
         bound: Charge,
     ) {
         let _between_events = self.order.read().await;
-        let actor = Arc::clone(&connection.identity.lock().actor);
+        let actor = connection.actor();
         let subscriptions = connection.subscriptions.lock().clone();
         let delivered = self.delivered();
         let leaving = match change {
@@ -150,7 +145,7 @@ impl Hub {
                     subscription.on(Input::Lost { defers_error });
                     self.view_index.leave(&subscription);
                     if had_view && !defers_error {
-                        connection.outbox.push(subscription.request.encoder.fail(&error));
+                        connection.outbox.push(subscription.request.encoder.encode_error(&error));
                     }
                 }
             }

@@ -12,15 +12,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::Error;
-use crate::domain::subscriptions::Hub;
-use crate::domain::subscriptions::Notification;
+use crate::domain::subscriptions::connection::Frame;
+use crate::domain::subscriptions::connection::Replaying;
+use crate::domain::subscriptions::connection::Subscription;
 use crate::domain::subscriptions::cursor::Claimed;
-use crate::domain::subscriptions::peer::Replaying;
+use crate::domain::subscriptions::fanout::Replays;
+use crate::domain::subscriptions::hub::Hub;
+use crate::domain::subscriptions::notification::Notification;
 use crate::domain::subscriptions::request::SubscriptionRequest;
 use crate::domain::subscriptions::state::Input;
 use crate::domain::subscriptions::state::Missing;
-use crate::domain::subscriptions::subscription::Frame;
-use crate::domain::subscriptions::subscription::Subscription;
 use crate::domain::subscriptions::view::View;
 use crate::model::Event;
 use crate::model::Key;
@@ -46,12 +47,12 @@ impl Hub {
         subscription: &Subscription,
     ) -> Result<Option<Place>, Error> {
         let store = &self.items.store;
-        let SubscriptionRequest { resume, taken, .. } = &subscription.request;
-        if let Some(taken) = taken {
-            return Ok(store.find_place(taken.through).await?);
+        let SubscriptionRequest { resume, taken_over, .. } = &subscription.request;
+        if let Some(missing) = taken_over {
+            return Ok(store.find_place(missing.through).await?);
         }
         if !resume.insists
-            && let Some(seq) = subscription.name().and_then(|name| self.positions.find(&name))
+            && let Some(seq) = subscription.key().and_then(|key| self.recovery.position(&key))
             && let Some(place) = store.find_place(seq).await?
         {
             return Ok(Some(place));
@@ -60,7 +61,7 @@ impl Hub {
             return Ok(None);
         };
         let place = store.find_place(claimed.seq).await?;
-        Ok(place.filter(|place| self.cursors.is_of(&claimed, *place)))
+        Ok(place.filter(|place| self.views.cursors.is_of(&claimed, *place)))
     }
 
     /// Applies an input to a subscription and starts the replay that it may cause.
@@ -78,11 +79,18 @@ impl Hub {
     /// caught up, has no access, or has ended.
     pub(super) fn start_replay(self: &Arc<Self>, subscription: &Arc<Subscription>) {
         let (hub, subscription) = (Arc::clone(self), Arc::clone(subscription));
-        self.beginnings.spawn(async move { hub.replay(&subscription).await });
+        self.tasks.spawn(async move { hub.replay(&subscription).await });
+    }
+
+    /// Starts the replay of several subscriptions.
+    pub(super) fn start_replays(self: &Arc<Self>, subscriptions: Replays) {
+        for subscription in subscriptions {
+            self.start_replay(&subscription);
+        }
     }
 
     async fn replay(self: &Arc<Self>, subscription: &Arc<Subscription>) {
-        let replaying = subscription.connection.replaying(self);
+        let replaying = subscription.connection.replaying(|| self.budget(self.replay_bytes_max));
         let mut failures = 0;
         while let Some((missing, view, epoch)) = subscription.missing() {
             let through = missing.through;
@@ -108,7 +116,7 @@ impl Hub {
                 () = subscription.ended.notified() => continue,
             };
             match self.send_page(subscription, &view, epoch, &missing, replaying).await {
-                Ok(()) if subscription.outbox.is_closing() => return,
+                Ok(()) if subscription.connection.outbox.is_closing() => return,
                 Ok(()) => failures = 0,
                 Err(Error::Store(StoreError::Forgotten)) => {
                     let restart = Input::Restart { epoch, after: through };
@@ -149,32 +157,27 @@ impl Hub {
         &self,
         subscription: &Arc<Subscription>,
         view: &Arc<View>,
-        epoch: u64,
+        epoch: u32,
         missing: &Missing<Arc<View>>,
         replaying: &Replaying,
     ) -> Result<(), Error> {
         let page = self.read_on(missing.through).await?;
-        let counts = view.counts(&self.items).await?;
+        let counts = view.counts().await?;
         let mut after = missing.through;
         for event in &page.events {
-            let shown = self.shown_before(missing, event).await?;
+            let shown = shown_before(missing, event).await?;
             let event = without(event, &shown);
-            let Some(data) = view.news(&self.items, &event).await? else { continue };
+            let Some(data) = view.render(&event).await? else { continue };
             if !replaying.budget.has_capacity() {
                 // The page is not kept until there is room, but read again.
                 return Ok(());
             }
-            let cursor = self.cursors.make(event.place());
+            let cursor = self.views.cursors.make(event.place());
             let notification = Notification {
-                event: event.action.name(),
-                data: Some(&data),
-                counts,
-                cursor: Some(&cursor),
-                truncated: false,
-                recovered: None,
                 replayed: missing.missed,
+                ..Notification::event(&event, &data, counts, &cursor)
             };
-            let frame = replaying.budget.count(subscription.request.encoder.wrap(notification));
+            let frame = replaying.budget.count(subscription.request.encoder.encode(notification));
             let (through, frame) = (event.seq, Some(frame.into()));
             if !subscription.on(Input::Page { epoch, after, through, frame }).accepted {
                 return Ok(());
@@ -184,17 +187,13 @@ impl Hub {
         subscription.on(Input::Page { epoch, after, through: page.last, frame: None });
         Ok(())
     }
+}
 
-    /// Returns the items of an event that were shown during the identity gap.
-    async fn shown_before(
-        &self,
-        missing: &Missing<Arc<View>>,
-        event: &Event,
-    ) -> Result<HashSet<Key>, Error> {
-        let shown = missing.shown.iter().find(|shown| shown.covers(event.seq));
-        let Some(shown) = shown else { return Ok(HashSet::new()) };
-        Ok(shown.view.keys(&self.items, event).await?.into_iter().collect())
-    }
+/// Returns the items of an event that were shown during the identity gap.
+async fn shown_before(missing: &Missing<Arc<View>>, event: &Event) -> Result<HashSet<Key>, Error> {
+    let shown = missing.shown.iter().find(|shown| shown.covers(event.seq));
+    let Some(shown) = shown else { return Ok(HashSet::new()) };
+    Ok(shown.view.keys(event).await?.into_iter().collect())
 }
 
 /// Returns whether the error is transient.

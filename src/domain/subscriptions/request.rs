@@ -1,23 +1,81 @@
-//! The request of a subscription, kept as long as the subscription lasts, in little memory.
+//! The request for a subscription, and its form that is kept as long as the subscription lasts, in
+//! little memory.
 
 use std::sync::Arc;
 
 use serde_json::Value as Json;
 
 use crate::domain::Error;
-use crate::domain::client_quota::ClientPermit;
 use crate::domain::delivery::ByteBudget;
-use crate::domain::quota::Permit;
-use crate::domain::subscriptions::FrameEncoder;
-use crate::domain::subscriptions::Resume;
-use crate::domain::subscriptions::Subscribe;
+use crate::domain::items::keys;
+use crate::domain::subscriptions::limits::Permits;
+use crate::domain::subscriptions::notification::FrameEncoder;
 use crate::domain::subscriptions::state::Missing;
 use crate::domain::subscriptions::view::View;
 use crate::model::Collection;
 use crate::model::EventAction;
 use crate::model::Key;
 
-/// The request of a subscription.
+/// A client's request for a subscription.
+#[derive(Debug, Clone)]
+pub struct Subscribe {
+    /// The collection.
+    pub collection: &'static Collection,
+    /// One kind of event; `None` for all three, which adds a snapshot at the start.
+    pub event: Option<EventAction>,
+    /// One item only, by its key as the client wrote it.
+    pub item: Option<Json>,
+    /// Fields and filter, and for the snapshot also sort and limit; null for none.
+    pub query: Json,
+    /// The resume point.
+    pub resume: Resume,
+    /// Encodes notifications as frames.
+    pub encoder: FrameEncoder,
+    /// Counts the snapshot, as an answer.
+    pub budget: ByteBudget,
+}
+
+/// The point at which a subscription that began earlier resumes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Resume {
+    /// The cursor of the last event the client received.
+    pub since: Option<Box<str>>,
+    /// The name that the client's page gave itself, under which its position is stored: for clients
+    /// that keep no cursors.
+    pub recover: Option<Arc<str>>,
+    /// Whether the cursor takes precedence over the stored position: the client had asked for
+    /// something else on the same connection.
+    pub(super) insists: bool,
+}
+
+impl Resume {
+    /// Creates a resume point: the stored position of the page of this name or, if there is none, a
+    /// cursor. Without either, the subscription starts from the current state.
+    #[must_use]
+    pub fn new(recover: Option<String>, since: Option<String>) -> Self {
+        Self { since: since.map(Into::into), recover: recover.map(Arc::from), insists: false }
+    }
+
+    /// Returns whether the client asks for missed events.
+    #[must_use]
+    pub const fn is_asked(&self) -> bool {
+        self.since.is_some() || self.recover.is_some()
+    }
+
+    /// Returns whether both are the same resume point.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self.since == other.since && self.recover == other.recover
+    }
+}
+
+impl Subscribe {
+    /// Returns the key of the item, if the subscription is for one item.
+    pub(super) fn key(&self) -> Result<Option<Key>, Error> {
+        self.item.as_ref().map(|item| keys::require(self.collection, item)).transpose()
+    }
+}
+
+/// The request of a running subscription.
 pub(super) struct SubscriptionRequest {
     pub(super) collection: &'static Collection,
     pub(super) event: Option<EventAction>,
@@ -29,12 +87,9 @@ pub(super) struct SubscriptionRequest {
     pub(super) encoder: FrameEncoder,
     /// Counts the snapshot, which may be long.
     pub(super) budget: ByteBudget,
-    /// The permit from the owner's quota for query bytes, if the query is long.
-    pub(super) part: Option<Box<Permit>>,
-    /// The permit from the subscription quota of the account and address.
-    pub(super) place: Option<ClientPermit>,
+    pub(super) permits: Permits,
     /// The part of the log that the subscription that this one replaces had yet to receive.
-    pub(super) taken: Option<Box<Missing<Arc<View>>>>,
+    pub(super) taken_over: Option<Box<Missing<Arc<View>>>>,
 }
 
 impl SubscriptionRequest {
@@ -43,8 +98,8 @@ impl SubscriptionRequest {
         let item = subscribe.key()?;
         let Subscribe { collection, event, query, resume, encoder, budget, .. } = subscribe;
         let query = query.to_string().into_boxed_str();
-        let (part, place, taken) = (None, None, None);
-        Ok(Self { collection, event, item, query, resume, encoder, budget, part, place, taken })
+        let (permits, taken_over) = (Permits::default(), None);
+        Ok(Self { collection, event, item, query, resume, encoder, budget, permits, taken_over })
     }
 
     /// Returns the length of the query as JSON.

@@ -1,14 +1,9 @@
-//! A view: the filter, fields and scope of equal subscriptions. An event is matched, projected and
-//! encoded once for all of them.
+//! A view: the filter, fields and scope of equal subscriptions. An event is matched and projected
+//! once for all of them.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use parking_lot::Mutex;
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::domain::Error;
 use crate::domain::client_quota::ClientPermit;
@@ -19,12 +14,9 @@ use crate::domain::items::JsonText;
 use crate::domain::items::plan::Plan;
 use crate::domain::items::render;
 use crate::domain::quota::Permit;
-use crate::domain::subscriptions::Hub;
-use crate::domain::subscriptions::notification::EncoderKey;
-use crate::domain::subscriptions::notification::FrameEncoder;
-use crate::domain::subscriptions::notification::Notification;
-use crate::domain::subscriptions::state::Input;
-use crate::domain::subscriptions::subscription::Subscription;
+use crate::domain::subscriptions::cursor::Cursors;
+use crate::domain::subscriptions::recovery::Access;
+use crate::domain::subscriptions::view_queue::QueuedEvents;
 use crate::domain::subscriptions::view_queue::ViewQueue;
 use crate::model::Change;
 use crate::model::Collection;
@@ -92,121 +84,72 @@ impl Subject {
     }
 }
 
-/// The subscriptions to one subject.
+/// The view of equal subscriptions: matches events and renders the items that they show.
 pub(super) struct View {
     pub(super) subject: Subject,
     /// Whether the view is indexed by field values.
     pub(super) is_indexed: bool,
     /// The search as a filter.
     search: Option<Filter>,
-    /// By encoder, then by subscription.
-    subscriptions: Mutex<HashMap<EncoderKey, HashMap<u64, Arc<Subscription>>>>,
-    /// A separate queue and task, if each event requires a database query (counts, to-many
-    /// relations) or much computation: other views do not wait for it.
-    queue: Option<ViewQueue>,
+    /// The queue of events, if other views do not wait for this one.
+    pub(super) queue: Option<ViewQueue>,
     /// Limits the concurrent evaluation of costly views, each on a blocking thread.
     turns: Option<Arc<Semaphore>>,
-    /// The permit from the time budget of shared views.
+    /// The permit from the time budget of inline views.
     _permit: Option<Permit>,
     /// The permit from the quota of the account that first needed this view.
     _cost: Option<ClientPermit>,
-    frame_bytes_max: usize,
-    /// Counts frames until they are sent.
-    unsent: ByteBudget,
+    pub(super) context: Arc<ViewContext>,
 }
 
 /// The shared dependencies of all views.
 pub(super) struct ViewContext {
+    pub(super) items: Arc<Items>,
+    pub(super) cursors: Cursors,
     /// Size limit of the items of a frame, in bytes.
     pub(super) frame_bytes_max: usize,
     /// Counts frames until they are sent.
     pub(super) unsent: ByteBudget,
-    /// The tasks of views that cannot keep up with the others, and the token that stops them.
-    pub(super) queues: TaskTracker,
-    pub(super) stopping: CancellationToken,
 }
 
 /// The delivery class of a view.
 pub(super) enum DeliveryClass {
-    /// Together with other views, which wait for it.
-    Shared(Permit),
-    /// Through a queue of its own.
-    Queued,
-    /// Through a queue of its own, each evaluation with a permit.
-    Costly(Arc<Semaphore>),
+    /// Plain and cheap: events are delivered one after the other with other views, which wait.
+    Inline(Permit),
+    /// Each event requires a database query (counts, to-many relations) or much computation: the
+    /// view has a queue and a task, and other views do not wait. Tasks take turns as the runtime
+    /// schedules them. With a semaphore, each evaluation is on a blocking thread, with a permit.
+    Queued(Option<Arc<Semaphore>>),
 }
 
 impl View {
+    /// Creates a view. The events for a queued one come from the returned receiver.
     pub(super) fn new(
         subject: Subject,
         is_indexed: bool,
         class: DeliveryClass,
         cost: Option<ClientPermit>,
-        context: &ViewContext,
-    ) -> Arc<Self> {
-        let (permit, turns) = match class {
-            DeliveryClass::Shared(permit) => (Some(permit), None),
-            DeliveryClass::Queued => (None, None),
-            DeliveryClass::Costly(turns) => (None, Some(turns)),
+        context: Arc<ViewContext>,
+    ) -> (Arc<Self>, Option<QueuedEvents>) {
+        let (permit, turns, (queue, events)) = match class {
+            DeliveryClass::Inline(permit) => (Some(permit), None, (None, None)),
+            DeliveryClass::Queued(turns) => {
+                let (queue, events) = ViewQueue::new();
+                (None, turns, (Some(queue), Some(events)))
+            }
         };
-        let (queue, work) = permit.is_none().then(ViewQueue::new).unzip();
-        let view = Arc::new(Self {
-            search: subject.search(),
+        let search = subject.search();
+        let view = Self {
             subject,
             is_indexed,
-            subscriptions: Mutex::default(),
+            search,
             queue,
             turns,
             _permit: permit,
             _cost: cost,
-            frame_bytes_max: context.frame_bytes_max,
-            unsent: context.unsent.clone(),
-        });
-        if let Some(work) = work {
-            context.queues.spawn(work.run(Arc::downgrade(&view), context.stopping.clone()));
-        }
-        view
-    }
-
-    /// Adds a subscription; `begin` runs before any event can reach it.
-    pub(super) fn add(&self, subscription: Arc<Subscription>, begin: impl FnOnce()) {
-        let mut subscriptions = self.subscriptions.lock();
-        begin();
-        subscriptions
-            .entry(subscription.request.encoder.key())
-            .or_default()
-            .insert(subscription.id, subscription);
-    }
-
-    /// Removes a subscription. Returns whether none is left.
-    pub(super) fn remove(&self, subscription: &Subscription) -> bool {
-        let mut subscriptions = self.subscriptions.lock();
-        let wrap = subscription.request.encoder.key();
-        if let Some(group) = subscriptions.get_mut(&wrap) {
-            group.remove(&subscription.id);
-            if group.is_empty() {
-                subscriptions.remove(&wrap);
-            }
-        }
-        subscriptions.is_empty()
-    }
-
-    /// Returns whether the view has no subscriptions.
-    pub(super) fn is_empty(&self) -> bool {
-        self.subscriptions.lock().is_empty()
-    }
-
-    /// Returns the queue of the view, if it has one.
-    pub(super) const fn queue(&self) -> Option<&ViewQueue> {
-        self.queue.as_ref()
-    }
-
-    /// Delivers an event, if it matches: directly, or through the queue of the view.
-    pub(super) async fn deliver(self: &Arc<Self>, hub: &Arc<Hub>, event: &Arc<Event>) {
-        match &self.queue {
-            Some(queue) => queue.push(hub, event),
-            None => self.tell(hub, event, None).await,
-        }
+            context,
+        };
+        (Arc::new(view), events)
     }
 
     /// Returns the offset up to which the subscriptions received everything, if everything up to
@@ -215,96 +158,21 @@ impl View {
         self.queue.as_ref().map_or(delivered, |queue| queue.delivered(delivered))
     }
 
-    /// Sends an event to all subscriptions, with `counts` if they are already known. If the event
-    /// cannot be read, each subscription replays it from the log.
-    pub(super) async fn tell(
-        self: &Arc<Self>,
-        hub: &Arc<Hub>,
-        event: &Arc<Event>,
-        counts: Option<Counts>,
-    ) {
-        let found = async {
-            let Some(data) = self.news(&hub.items, event).await? else { return Ok(None) };
-            let counts = match counts {
-                None => self.counts(&hub.items).await?,
-                known => known,
-            };
-            Ok::<_, Error>(Some((data, counts)))
-        };
-        match found.await {
-            Ok(None) => {}
-            Ok(Some((data, counts))) => {
-                let cursor = hub.cursors.make(event.place());
-                let notification = Notification {
-                    event: event.action.name(),
-                    data: Some(&data),
-                    counts,
-                    cursor: Some(&cursor),
-                    truncated: false,
-                    recovered: None,
-                    replayed: false,
-                };
-                self.send(hub, event, |encoder| encoder.wrap(notification));
-            }
-            Err(error) => {
-                tracing::warn!(
-                    collection = event.collection.name,
-                    error = %error,
-                    "cannot read an event for a view"
-                );
-                self.fall_behind(hub, event.seq - 1);
-            }
-        }
-    }
-
-    /// Switches all subscriptions to replay of the events after `through`.
-    pub(super) fn fall_behind(&self, hub: &Arc<Hub>, through: i64) {
-        let groups = self.subscriptions.lock();
-        for subscription in groups.values().flat_map(HashMap::values) {
-            hub.apply(subscription, Input::FallBehind { through });
-        }
-    }
-
-    /// Sends an event. A subscription whose client does not keep up with a bulk change replays it
-    /// from the log, at the client's pace.
-    fn send(&self, hub: &Arc<Hub>, event: &Event, encode: impl Fn(&FrameEncoder) -> Bytes) {
-        let is_bulk = event.is_bulk();
-        let subscriptions = self.subscriptions.lock();
-        for group in subscriptions.values() {
-            let Some(first) = group.values().next() else { continue };
-            let frame = self.unsent.count(encode(&first.request.encoder));
-            for subscription in group.values() {
-                if is_bulk && subscription.outbox.is_crowded() {
-                    hub.apply(subscription, Input::FallBehind { through: event.seq - 1 });
-                }
-                subscription.push(event.seq, &frame);
-            }
-        }
-    }
-
     /// Returns the counts that the query asks for.
-    pub(super) async fn counts(&self, items: &Items) -> Result<Option<Counts>, Error> {
-        items.count(&self.subject.plan, self.subject.meta).await
+    pub(super) async fn counts(&self) -> Result<Option<Counts>, Error> {
+        self.context.items.count(&self.subject.plan, self.subject.meta).await
     }
 
-    /// Returns the items of an event that match the view.
-    pub(super) async fn news(
-        self: &Arc<Self>,
-        items: &Items,
-        event: &Event,
-    ) -> Result<Option<JsonText>, Error> {
-        let Some(records) = self.records(items, event).await? else { return Ok(None) };
+    /// Renders the items of an event that match the view; `None` if none does.
+    pub(super) async fn render(self: &Arc<Self>, event: &Event) -> Result<Option<JsonText>, Error> {
+        let Some(records) = self.records(event).await? else { return Ok(None) };
         let (action, text_keys) = (event.action, Arc::clone(&event.text_keys));
         self.work_out(move |view| view.show(action, &text_keys, &records)).await
     }
 
     /// Returns the keys of the items of an event that matched the view.
-    pub(super) async fn keys(
-        self: &Arc<Self>,
-        items: &Items,
-        event: &Event,
-    ) -> Result<Vec<Key>, Error> {
-        let Some(records) = self.records(items, event).await? else { return Ok(Vec::new()) };
+    pub(super) async fn keys(self: &Arc<Self>, event: &Event) -> Result<Vec<Key>, Error> {
+        let Some(records) = self.records(event).await? else { return Ok(Vec::new()) };
         let action = event.action;
         let keys = move |view: &Self| {
             let fitting = view.fitting(action, &records);
@@ -330,7 +198,7 @@ impl View {
 
     /// Returns the items of an event that may match the view: their current state or, if deleted,
     /// their last one.
-    async fn records(&self, items: &Items, event: &Event) -> Result<Option<Vec<Record>>, Error> {
+    async fn records(&self, event: &Event) -> Result<Option<Vec<Record>>, Error> {
         if event.collection != self.subject.collection
             || self.subject.event.is_some_and(|wanted| wanted != event.action)
         {
@@ -348,14 +216,14 @@ impl View {
             .iter()
             .filter(|change| self.subject.item.is_none_or(|item| item == change.key));
         let rows: Vec<_> = changes
-            .filter(|change| is_news(scope, change))
+            .filter(|change| is_visible(scope, change))
             .filter_map(|change| if is_gone { change.before.clone() } else { change.after.clone() })
             .collect();
         if rows.is_empty() {
             return Ok(None);
         }
         let more = if is_gone { projection.relations() } else { self.subject.looked_at() };
-        items.records(projection, rows, more).await.map(Some)
+        self.context.items.records(projection, rows, more).await.map(Some)
     }
 
     /// Returns the matching items. For deleted items only the scope counts, not the filter and
@@ -391,19 +259,32 @@ impl View {
             };
         }
         if is_single {
-            let object = projection.object_within(first, self.frame_bytes_max);
+            let object = projection.object_within(first, self.context.frame_bytes_max);
             return Some(object.unwrap_or_else(|_| projection.object_of_key(first)));
         }
         if !select.sort.is_empty() {
             order::sort(&mut fitting, &select.sort);
         }
-        Some(projection.list_of_all(fitting, self.frame_bytes_max))
+        Some(projection.list_of_all(fitting, self.context.frame_bytes_max))
+    }
+}
+
+impl Access for Arc<View> {
+    fn is_same(&self, other: &Self) -> bool {
+        self.subject == other.subject
+    }
+
+    fn shows_all_of(&self, other: Option<&Self>) -> bool {
+        match other {
+            Some(other) => self.subject.plan.shows_all_of(&other.subject.plan),
+            None => self.subject.plan.shows_all(),
+        }
     }
 }
 
 /// Returns whether a change is visible within a scope: it changed a readable field, or a field that
 /// decides access to the item. Changes of other fields are not disclosed.
-fn is_news(scope: &Scope, change: &Change) -> bool {
+fn is_visible(scope: &Scope, change: &Change) -> bool {
     let (Some(before), Some(after)) = (&change.before, &change.after) else { return true };
     if scope.is_full() {
         return true;

@@ -10,6 +10,7 @@ use std::collections::HashSet;
 use std::hash::Hash;
 use std::hash::Hasher;
 use std::sync::Arc;
+use std::sync::Weak;
 
 use parking_lot::RwLock;
 use tokio::sync::Semaphore;
@@ -20,15 +21,16 @@ use crate::domain::Error;
 use crate::domain::admission::Admission;
 use crate::domain::client_quota::ClientPermit;
 use crate::domain::client_quota::ClientQuota;
-use crate::domain::delivery::ByteBudget;
 use crate::domain::quota::Owner;
 use crate::domain::quota::Quota;
-use crate::domain::subscriptions::subscription::Subscription;
+use crate::domain::subscriptions::connection::Subscription;
+use crate::domain::subscriptions::fanout::Fanout;
 use crate::domain::subscriptions::view::Cost;
 use crate::domain::subscriptions::view::DeliveryClass;
 use crate::domain::subscriptions::view::Subject;
 use crate::domain::subscriptions::view::View;
 use crate::domain::subscriptions::view::ViewContext;
+use crate::domain::subscriptions::view_queue::QueuedEvents;
 use crate::model::Actor;
 use crate::model::Collection;
 use crate::model::Event;
@@ -40,14 +42,23 @@ use crate::query::IndexKey;
 /// All views of this process.
 pub(super) struct ViewIndex {
     views: RwLock<HashMap<&'static Collection, CollectionViews>>,
-    context: ViewContext,
+    context: Arc<ViewContext>,
     /// The quota for the costs of views, by account and address.
     costs: ClientQuota,
-    /// The time budget of the views that are delivered together.
+    /// The time budget of the inline views.
     time: Arc<Quota>,
     /// Limits the concurrent evaluation of costly views.
     turns: Arc<Semaphore>,
     admission: Arc<Admission>,
+    /// The tasks of queued views, and the token that stops them.
+    tasks: TaskTracker,
+    stopping: CancellationToken,
+}
+
+/// A new queued view, whose events need a task.
+pub(super) struct NewQueue {
+    pub(super) fanout: Weak<Fanout>,
+    pub(super) events: QueuedEvents,
 }
 
 /// The maximum cost of a view that is not evaluated on a blocking thread.
@@ -67,9 +78,9 @@ const TURNS: usize = 1;
 struct CollectionViews {
     all: HashSet<BySubject>,
     /// The views without an index key, which any row may match.
-    open: Vec<Arc<View>>,
+    open: Vec<Arc<Fanout>>,
     /// The other views, by field and value: a matching row has at least one of the values.
-    indexed: HashMap<&'static Field, HashMap<Value, Vec<Arc<View>>>>,
+    indexed: HashMap<&'static Field, HashMap<Value, Vec<Arc<Fanout>>>>,
 }
 
 /// Whether an exhausted quota of an account or address prevents a view.
@@ -82,30 +93,30 @@ pub(super) enum Charge {
 }
 
 /// A view that is compared and hashed by its subject.
-struct BySubject(Arc<View>);
+struct BySubject(Arc<Fanout>);
 
 impl ViewIndex {
-    /// Creates an index without views. `frame_bytes_max` limits frames, `unsent` counts them, and
-    /// an account may have `queries_max` of the cheapest views.
+    /// Creates an index without views. An account may have `queries_max` of the cheapest views.
     pub(super) fn new(
-        frame_bytes_max: usize,
-        unsent: ByteBudget,
+        context: Arc<ViewContext>,
         queries_max: usize,
         admission: Arc<Admission>,
     ) -> Self {
-        let (queues, stopping) = (TaskTracker::new(), CancellationToken::new());
         Self {
             views: RwLock::default(),
-            context: ViewContext { frame_bytes_max, unsent, queues, stopping },
+            context,
             costs: ClientQuota::new(queries_max.saturating_mul(COST_OF_VIEW)),
             time: Quota::new(usize::MAX, COST_OF_ALL_MAX),
             turns: Arc::new(Semaphore::new(TURNS)),
             admission,
+            tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
         }
     }
 
     /// Moves a subscription to the view of a subject, unless it has ended. `begin` receives the
     /// view and whether it is another one, and runs before any event can reach the subscription.
+    /// Returns the queue of a new view, if it has one.
     ///
     /// # Errors
     /// [`Error::LimitExceeded`] if the view does not exist yet and the quota of the account or its
@@ -114,36 +125,48 @@ impl ViewIndex {
         &self,
         subscription: &Arc<Subscription>,
         subject: Subject,
-        bound: Charge,
+        charge: Charge,
         begin: impl FnOnce(&Arc<View>, bool),
-    ) -> Result<(), Error> {
+    ) -> Result<Option<NewQueue>, Error> {
         let mut current = subscription.view.lock();
         if subscription.is_closed() {
-            return Ok(());
+            return Ok(None);
         }
         if let Some(view) = current.as_ref().filter(|view| view.subject == subject) {
             begin(view, false);
-            return Ok(());
+            return Ok(None);
         }
         self.take_out(current.take(), subscription);
         let mut views = self.views.write();
         let views_of_collection = views.entry(subject.collection).or_default();
-        let view = if let Some(BySubject(view)) = views_of_collection.all.get(&subject) {
-            Arc::clone(view)
+        let mut queue = None;
+        let fanout = if let Some(BySubject(fanout)) = views_of_collection.all.get(&subject) {
+            Arc::clone(fanout)
         } else {
-            let actor = Arc::clone(&subscription.connection.identity.lock().actor);
-            let (class, permit) = self.class(&subject, &actor, bound)?;
+            let (class, permit) = self.class(&subject, &subscription.connection.actor(), charge)?;
             let is_indexed = index_keys(&subject).is_some();
-            let view = View::new(subject, is_indexed, class, permit, &self.context);
-            views_of_collection.add(&view);
-            view
+            let context = Arc::clone(&self.context);
+            let (view, events) = View::new(subject, is_indexed, class, permit, context);
+            let fanout = Fanout::new(view);
+            queue = events.map(|events| NewQueue { fanout: Arc::downgrade(&fanout), events });
+            views_of_collection.add(&fanout);
+            fanout
         };
-        view.add(Arc::clone(subscription), || begin(&view, true));
+        let view = &fanout.view;
+        fanout.add(Arc::clone(subscription), || begin(view, true));
         if !view.is_indexed {
             self.admission.followers().add(view.subject.collection);
         }
-        *current = Some(view);
-        Ok(())
+        *current = Some(Arc::clone(view));
+        Ok(queue)
+    }
+
+    /// Starts the task of a queued view.
+    pub(super) fn spawn<T: Future<Output = ()> + Send + 'static>(
+        &self,
+        task: impl FnOnce(CancellationToken) -> T,
+    ) {
+        self.tasks.spawn(task(self.stopping.clone()));
     }
 
     /// Blocks the evaluation of costly views until the returned permit is dropped.
@@ -160,11 +183,11 @@ impl ViewIndex {
         &self,
         subject: &Subject,
         actor: &Actor,
-        bound: Charge,
+        charge: Charge,
     ) -> Result<(DeliveryClass, Option<ClientPermit>), Error> {
         let Cost { reads, cost } = subject.cost_of_event();
         let counted = cost.min(COST_MAX) + COST_OF_VIEW + if reads { COST_OF_READING } else { 0 };
-        let permit = match bound {
+        let permit = match charge {
             Charge::Anyway => Some(self.costs.take_anyway(actor, counted)),
             Charge::Bounded => Some(self.costs.take(actor, counted).map_err(|exceeded| {
                 Error::LimitExceeded(format!(
@@ -177,16 +200,16 @@ impl ViewIndex {
             })?),
         };
         let class = if cost > COST_MAX {
-            DeliveryClass::Costly(Arc::clone(&self.turns))
+            DeliveryClass::Queued(Some(Arc::clone(&self.turns)))
         } else if reads {
-            DeliveryClass::Queued
+            DeliveryClass::Queued(None)
         } else {
             let cost = cost + COST_OF_VIEW;
             // An indexed view is evaluated only for events that have its values.
             let of_all = if index_keys(subject).is_some() { 0 } else { cost };
             self.time
                 .take(Owner::of(actor), of_all)
-                .map_or(DeliveryClass::Queued, DeliveryClass::Shared)
+                .map_or(DeliveryClass::Queued(None), DeliveryClass::Inline)
         };
         Ok((class, permit))
     }
@@ -198,28 +221,32 @@ impl ViewIndex {
     }
 
     fn take_out(&self, view: Option<Arc<View>>, subscription: &Subscription) {
-        if let Some(view) = view {
-            // Under the lock, so that no subscription enters a view that is being removed.
-            let mut views = self.views.write();
-            if !view.is_indexed {
-                self.admission.followers().remove(view.subject.collection);
-            }
-            if view.remove(subscription) {
-                drop_from(&mut views, &view);
-            }
+        let Some(view) = view else { return };
+        let collection = view.subject.collection;
+        // Under the lock, so that no subscription enters a view that is being removed.
+        let mut views = self.views.write();
+        if !view.is_indexed {
+            self.admission.followers().remove(collection);
+        }
+        let Some(views_of_collection) = views.get_mut(collection) else { return };
+        if let Some(BySubject(fanout)) = views_of_collection.all.get(&view.subject)
+            && fanout.remove(subscription)
+        {
+            let fanout = Arc::clone(fanout);
+            views_of_collection.remove(&fanout);
         }
     }
 
     /// Drops all views and waits for their tasks.
     pub(super) async fn finish(&self) {
         self.views.write().clear();
-        self.context.stopping.cancel();
-        self.context.queues.close();
-        self.context.queues.wait().await;
+        self.stopping.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 
     /// Returns the views that an event may match.
-    pub(super) fn of(&self, event: &Event) -> Vec<Arc<View>> {
+    pub(super) fn of(&self, event: &Event) -> Vec<Arc<Fanout>> {
         self.views
             .read()
             .get(event.collection)
@@ -227,34 +254,25 @@ impl ViewIndex {
     }
 }
 
-fn drop_from(views: &mut HashMap<&'static Collection, CollectionViews>, view: &Arc<View>) {
-    if let Some(views_of_collection) = views.get_mut(view.subject.collection) {
-        views_of_collection.remove(view);
-    }
-}
-
 impl CollectionViews {
-    fn add(&mut self, view: &Arc<View>) {
-        self.all.insert(BySubject(Arc::clone(view)));
-        match index_keys(&view.subject) {
-            None => self.open.push(Arc::clone(view)),
+    fn add(&mut self, fanout: &Arc<Fanout>) {
+        self.all.insert(BySubject(Arc::clone(fanout)));
+        match index_keys(&fanout.view.subject) {
+            None => self.open.push(Arc::clone(fanout)),
             Some(index_keys) => {
                 for (field, value) in index_keys {
                     let values = self.indexed.entry(field).or_default();
-                    values.entry(value).or_default().push(Arc::clone(view));
+                    values.entry(value).or_default().push(Arc::clone(fanout));
                 }
             }
         }
     }
 
-    /// Removes a view. A newer view on the same subject stays.
-    fn remove(&mut self, view: &Arc<View>) {
-        let other = |there: &Arc<View>| !Arc::ptr_eq(there, view);
-        if self.all.get(&view.subject).is_none_or(|BySubject(there)| other(there)) {
-            return;
-        }
-        self.all.remove(&view.subject);
-        let Some(index_keys) = index_keys(&view.subject) else {
+    fn remove(&mut self, fanout: &Arc<Fanout>) {
+        let subject = &fanout.view.subject;
+        let other = |there: &Arc<Fanout>| !Arc::ptr_eq(there, fanout);
+        self.all.remove(subject);
+        let Some(index_keys) = index_keys(subject) else {
             return self.open.retain(other);
         };
         for (field, value) in index_keys {
@@ -271,10 +289,10 @@ impl CollectionViews {
         }
     }
 
-    fn of(&self, event: &Event) -> Vec<Arc<View>> {
+    fn of(&self, event: &Event) -> Vec<Arc<Fanout>> {
         if event.action == EventAction::Delete {
             // Deletes ignore the filters of queries, so the index does not apply.
-            return self.all.iter().map(|BySubject(view)| Arc::clone(view)).collect();
+            return self.all.iter().map(|BySubject(fanout)| Arc::clone(fanout)).collect();
         }
         let mut views = self.open.clone();
         for (field, values) in &self.indexed {
@@ -302,19 +320,19 @@ fn index_keys(subject: &Subject) -> Option<Vec<IndexKey>> {
 
 impl Borrow<Subject> for BySubject {
     fn borrow(&self) -> &Subject {
-        &self.0.subject
+        &self.0.view.subject
     }
 }
 
 impl Hash for BySubject {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
-        self.0.subject.hash(hasher);
+        self.0.view.subject.hash(hasher);
     }
 }
 
 impl PartialEq for BySubject {
     fn eq(&self, other: &Self) -> bool {
-        self.0.subject == other.0.subject
+        self.0.view.subject == other.0.view.subject
     }
 }
 

@@ -4,10 +4,6 @@
 //! connection is then anonymous and receives the events that the public may read. When an account
 //! signs in, the events it missed are replayed from the log, without items already shown.
 
-use std::sync::Arc;
-
-use crate::domain::subscriptions::view::View;
-
 /// The maximum number of recorded views; each change of permissions during the gap may add one.
 /// Beyond that the oldest record is dropped, and its range is delivered again.
 const VIEWS_MAX: usize = 8;
@@ -20,19 +16,6 @@ pub trait Access: Clone {
     /// Returns whether this shows all that `other` shows or, without `other`, all that any account
     /// could see.
     fn shows_all_of(&self, other: Option<&Self>) -> bool;
-}
-
-impl Access for Arc<View> {
-    fn is_same(&self, other: &Self) -> bool {
-        self.subject == other.subject
-    }
-
-    fn shows_all_of(&self, other: Option<&Self>) -> bool {
-        match other {
-            Some(other) => self.subject.plan.shows_all_of(&other.subject.plan),
-            None => self.subject.plan.shows_all(),
-        }
-    }
 }
 
 /// A range of the log that a view delivered.

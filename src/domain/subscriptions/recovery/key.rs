@@ -19,13 +19,13 @@ pub struct RecoveryKey {
 }
 
 impl RecoveryKey {
-    /// Creates the name of a subscription of an account, or of a page without a sign-in. The latter
+    /// Creates the key of a subscription of an account, or of a page without a sign-in. The latter
     /// needs a long name, and `None` is returned for a short one: a position grants no access and
     /// so discloses nothing, but two pages may choose the same short name.
     pub fn of(user: Option<Uuid>, recover: &Arc<str>, uid: Option<&str>) -> Option<Self> {
-        let name =
+        let key =
             Self { owner: user, recover: Arc::clone(recover), uid: uid.unwrap_or_default().into() };
-        (user.is_some() || name.is_long()).then_some(name)
+        (user.is_some() || key.is_long()).then_some(key)
     }
 
     /// Returns the account that owns the position, if there is one.

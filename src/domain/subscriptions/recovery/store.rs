@@ -4,18 +4,17 @@
 //! under that name, so that the subscription resumes from there when the SDK repeats it: for each
 //! account that was signed in on the page, and for the page without an account. Positions are
 //! kept in memory, bounded, and written to the database at intervals. A client without a stored
-//! position starts from the current state.
+//! position starts from the current self.
 
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::domain::quota::Owner;
-use crate::domain::subscriptions::recovery::key::RecoveryKey;
+use crate::domain::subscriptions::recovery::RecoveryKey;
 use crate::store::Position;
 
 /// The fraction of positions, 1/16, that is evicted at once when there are too many, oldest first.
@@ -24,11 +23,7 @@ const SURPLUS: usize = 16;
 const AGE_STEP: Duration = Duration::from_mins(10);
 
 /// The stored positions.
-pub struct RecoveryStore {
-    state: Mutex<State>,
-}
-
-struct State {
+pub struct Positions {
     /// The maximum number of positions; visitors have at most half of them.
     all_max: usize,
     /// The maximum number for one account, or for the visitors of one address.
@@ -40,7 +35,7 @@ struct State {
     counts: HashMap<Owner, usize>,
     /// The number of positions without an account.
     visitors: usize,
-    /// The names with changes that are not written yet.
+    /// The keys with changes that are not written yet.
     changed: HashSet<RecoveryKey>,
     dropped: HashSet<RecoveryKey>,
 }
@@ -53,10 +48,10 @@ struct Known {
     by: Option<Owner>,
 }
 
-impl RecoveryStore {
+impl Positions {
     /// Creates a store for `all_max` positions, and `of_one_max` for one account or address.
     pub fn new(all_max: usize, of_one_max: usize) -> Self {
-        let state = State {
+        Self {
             all_max,
             of_one_max,
             known: HashMap::new(),
@@ -65,42 +60,39 @@ impl RecoveryStore {
             visitors: 0,
             changed: HashSet::new(),
             dropped: HashSet::new(),
-        };
-        Self { state: Mutex::new(state) }
+        }
     }
 
     /// Loads stored positions; the last confirmed must come first.
-    pub fn load(&self, positions: Vec<Position>) {
-        let mut state = self.state.lock();
+    pub fn load(&mut self, positions: Vec<Position>) {
         for position in positions {
             let Position { owner, recover, uid, seq, confirmed } = position;
-            let name = RecoveryKey { owner, recover: recover.into(), uid: uid.into() };
-            if state.known.len() < state.all_max / 2 {
+            let key = RecoveryKey { owner, recover: recover.into(), uid: uid.into() };
+            if self.known.len() < self.all_max / 2 {
                 let by = owner.map(Owner::Account);
-                state.insert(name, Known { seq, confirmed, by });
+                self.insert(key, Known { seq, confirmed, by });
             } else {
-                state.dropped.insert(name);
+                self.dropped.insert(key);
             }
         }
-        state.changed.clear();
+        self.changed.clear();
     }
 
     /// Returns the position of exactly this account or page.
-    pub fn find_own(&self, name: &RecoveryKey) -> Option<i64> {
-        self.state.lock().known.get(name).map(|known| known.seq)
+    pub fn find_own(&self, key: &RecoveryKey) -> Option<i64> {
+        self.known.get(key).map(|known| known.seq)
     }
 
     /// Returns the position of a subscription: that of its account or, if there is none and for a
     /// page without a sign-in, the furthest position of its page under any account.
-    pub fn find(&self, name: &RecoveryKey) -> Option<i64> {
-        let state = self.state.lock();
-        let seq = |name: &RecoveryKey| state.known.get(name).map(|known| known.seq);
-        match seq(name) {
-            own if name.owner.is_some() && own.is_some() => own,
-            _ if !name.is_long() => None,
+    pub fn find(&self, key: &RecoveryKey) -> Option<i64> {
+        let seq = |key: &RecoveryKey| self.known.get(key).map(|known| known.seq);
+        match seq(key) {
+            own if key.owner.is_some() && own.is_some() => own,
+            _ if !key.is_long() => None,
             _ => {
-                let page = name.page();
-                let others = state.accounts.get(&page).into_iter().flatten();
+                let page = key.page();
+                let others = self.accounts.get(&page).into_iter().flatten();
                 let others = others.map(|user| RecoveryKey { owner: Some(*user), ..page.clone() });
                 others.filter_map(|other| seq(&other)).chain(seq(&page)).max()
             }
@@ -108,103 +100,96 @@ impl RecoveryStore {
     }
 
     /// Stores the position from which a subscription begins.
-    pub fn begin(&self, name: RecoveryKey, seq: i64, by: Owner, now: Timestamp) {
-        self.state.lock().insert(name, Known { seq, confirmed: now, by: Some(by) });
+    pub fn begin(&mut self, key: RecoveryKey, seq: i64, by: Owner, now: Timestamp) {
+        self.insert(key, Known { seq, confirmed: now, by: Some(by) });
     }
 
     /// Records that a subscription has reached at least `seq`.
-    pub fn advance(&self, name: RecoveryKey, seq: i64, by: Owner, now: Timestamp) {
-        let mut state = self.state.lock();
-        let known = state.known.get(&name).copied();
+    pub fn advance(&mut self, key: RecoveryKey, seq: i64, by: Owner, now: Timestamp) {
+        let known = self.known.get(&key).copied();
         match known {
             // No progress; recorded at intervals as a sign of activity.
             Some(known) if known.seq >= seq && known.confirmed.until(now) < AGE_STEP => {}
             Some(known) => {
                 let seq = known.seq.max(seq);
-                state.insert(name, Known { seq, confirmed: now, by: Some(by) });
+                self.insert(key, Known { seq, confirmed: now, by: Some(by) });
             }
-            None => state.insert(name, Known { seq, confirmed: now, by: Some(by) }),
+            None => self.insert(key, Known { seq, confirmed: now, by: Some(by) }),
         }
     }
 
     /// Advances the accounts of a page that have everything up to `from` to `seq`: the page was
     /// shown the full range without a sign-in.
-    pub fn advance_accounts(&self, page: &RecoveryKey, from: i64, seq: i64, now: Timestamp) {
-        let mut state = self.state.lock();
-        for user in state.accounts.get(page).cloned().unwrap_or_default() {
-            let name = RecoveryKey { owner: Some(user), ..page.clone() };
-            let known = state.known.get(&name).copied();
+    pub fn advance_accounts(&mut self, page: &RecoveryKey, from: i64, seq: i64, now: Timestamp) {
+        for user in self.accounts.get(page).cloned().unwrap_or_default() {
+            let key = RecoveryKey { owner: Some(user), ..page.clone() };
+            let known = self.known.get(&key).copied();
             if let Some(known) = known.filter(|known| (from..seq).contains(&known.seq)) {
-                state.insert(name, Known { seq, confirmed: now, ..known });
+                self.insert(key, Known { seq, confirmed: now, ..known });
             }
         }
     }
 
     /// Removes the position of exactly this account, or of the page without an account.
-    pub fn drop_page(&self, name: &RecoveryKey) {
-        self.state.lock().remove(name);
+    pub fn drop_page(&mut self, key: &RecoveryKey) {
+        self.remove(key);
     }
 
     /// Removes the positions that were last confirmed before an instant.
-    pub fn forget(&self, before: Timestamp) {
-        let mut state = self.state.lock();
-        let old: Vec<RecoveryKey> = state
+    pub fn forget(&mut self, before: Timestamp) {
+        let old: Vec<RecoveryKey> = self
             .known
             .iter()
             .filter(|(_, known)| known.confirmed < before)
-            .map(|(name, _)| name.clone())
+            .map(|(key, _)| key.clone())
             .collect();
-        for name in old {
-            state.remove(&name);
+        for key in old {
+            self.remove(&key);
         }
     }
 
     /// Returns the positions to write and those to delete, since the last call.
-    pub fn changes(&self) -> (Vec<Position>, Vec<Position>) {
-        let mut state = self.state.lock();
-        let changed = std::mem::take(&mut state.changed);
-        let dropped = std::mem::take(&mut state.dropped);
-        let position = |name: RecoveryKey, seq: i64, confirmed: Timestamp| Position {
-            owner: name.owner,
-            recover: name.recover.to_string(),
-            uid: name.uid.to_string(),
+    pub fn changes(&mut self) -> (Vec<Position>, Vec<Position>) {
+        let changed = std::mem::take(&mut self.changed);
+        let dropped = std::mem::take(&mut self.dropped);
+        let position = |key: RecoveryKey, seq: i64, confirmed: Timestamp| Position {
+            owner: key.owner,
+            recover: key.recover.to_string(),
+            uid: key.uid.to_string(),
             seq,
             confirmed,
         };
         let kept = changed
             .into_iter()
-            .filter_map(|name| {
-                let known = *state.known.get(&name)?;
-                Some(position(name, known.seq, known.confirmed))
+            .filter_map(|key| {
+                let known = *self.known.get(&key)?;
+                Some(position(key, known.seq, known.confirmed))
             })
             .collect();
         let gone = dropped
             .into_iter()
-            .filter(|name| !state.known.contains_key(name))
-            .map(|name| position(name, 0, Timestamp::from_millis(0)))
+            .filter(|key| !self.known.contains_key(key))
+            .map(|key| position(key, 0, Timestamp::from_millis(0)))
             .collect();
         (kept, gone)
     }
 
     /// Takes back changes that could not be written.
-    pub fn retry(&self, kept: Vec<Position>, gone: Vec<Position>) {
-        let name = |position: Position| RecoveryKey {
+    pub fn retry(&mut self, kept: Vec<Position>, gone: Vec<Position>) {
+        let key = |position: Position| RecoveryKey {
             owner: position.owner,
             recover: position.recover.into(),
             uid: position.uid.into(),
         };
-        let mut state = self.state.lock();
-        state.changed.extend(kept.into_iter().map(name));
-        state.dropped.extend(gone.into_iter().map(name));
+        self.changed.extend(kept.into_iter().map(key));
+        self.dropped.extend(gone.into_iter().map(key));
     }
-}
 
-impl State {
-    fn insert(&mut self, name: RecoveryKey, known: Known) {
+    fn insert(&mut self, key: RecoveryKey, known: Known) {
         let by = known.by;
-        self.changed.insert(name.clone());
-        let account = name.owner.filter(|_| name.is_long()).map(|user| (name.page(), user));
-        if let Some(before) = self.known.insert(name, known) {
+        self.changed.insert(key.clone());
+        let account = key.owner.filter(|_| key.is_long()).map(|user| (key.page(), user));
+        if let Some(before) = self.known.insert(key, known) {
             self.discount(before.by);
         } else if let Some((page, user)) = account {
             self.accounts.entry(page).or_default().push(user);
@@ -234,22 +219,22 @@ impl State {
             .known
             .iter()
             .filter(|(_, known)| of(known))
-            .map(|(name, known)| (known.confirmed, name.clone()))
+            .map(|(key, known)| (known.confirmed, key.clone()))
             .collect();
         oldest.sort_unstable_by_key(|(confirmed, _)| *confirmed);
-        for (_, name) in oldest.into_iter().take(count) {
-            self.remove(&name);
+        for (_, key) in oldest.into_iter().take(count) {
+            self.remove(&key);
         }
     }
 
-    fn remove(&mut self, name: &RecoveryKey) {
-        if let Some(known) = self.known.remove(name) {
+    fn remove(&mut self, key: &RecoveryKey) {
+        if let Some(known) = self.known.remove(key) {
             self.discount(known.by);
-            self.changed.remove(name);
-            self.dropped.insert(name.clone());
-            let page = name.page();
+            self.changed.remove(key);
+            self.dropped.insert(key.clone());
+            let page = key.page();
             if let Some(accounts) = self.accounts.get_mut(&page) {
-                accounts.retain(|user| Some(*user) != name.owner);
+                accounts.retain(|user| Some(*user) != key.owner);
                 if accounts.is_empty() {
                     self.accounts.remove(&page);
                 }
@@ -292,8 +277,8 @@ mod tests {
     const ALL_MAX: usize = 200;
     const OF_ONE_MAX: usize = 20;
 
-    fn positions() -> RecoveryStore {
-        RecoveryStore::new(ALL_MAX, OF_ONE_MAX)
+    fn positions() -> Positions {
+        Positions::new(ALL_MAX, OF_ONE_MAX)
     }
 
     fn visitor(address: u32) -> Owner {
@@ -304,20 +289,20 @@ mod tests {
         Timestamp::from_millis(millis)
     }
 
-    fn name(user: Option<Uuid>, recover: &str) -> Option<RecoveryKey> {
+    fn key(user: Option<Uuid>, recover: &str) -> Option<RecoveryKey> {
         RecoveryKey::of(user, &Arc::from(recover), Some("chat"))
     }
 
     fn page(number: usize) -> RecoveryKey {
-        name(Some(ALICE), &format!("the page with the number {number}")).unwrap()
+        key(Some(ALICE), &format!("the page with the number {number}")).unwrap()
     }
 
     #[test]
     fn long_recovery_names_are_shared_and_short_ones_per_account() {
         let long = "0123456789abcdef";
-        let (alices, bobs) = (name(Some(ALICE), long).unwrap(), name(Some(BOB), long).unwrap());
-        let page = name(None, long).unwrap();
-        let positions = positions();
+        let (alices, bobs) = (key(Some(ALICE), long).unwrap(), key(Some(BOB), long).unwrap());
+        let page = key(None, long).unwrap();
+        let mut positions = positions();
         positions.advance(alices.clone(), 7, BY_ALICE, at(0));
         assert_eq!([&alices, &bobs, &page].map(|name| positions.find(name)), [Some(7); 3]);
 
@@ -326,31 +311,31 @@ mod tests {
 
         let found = [&alices, &bobs, &page].map(|name| positions.find(name));
         assert_eq!(found, [Some(7), Some(5), Some(9)]);
-        assert_eq!(name(None, "short"), None);
-        positions.advance(name(Some(ALICE), "short").unwrap(), 3, BY_ALICE, at(0));
-        assert_eq!(positions.find(&name(Some(BOB), "short").unwrap()), None);
+        assert_eq!(key(None, "short"), None);
+        positions.advance(key(Some(ALICE), "short").unwrap(), 3, BY_ALICE, at(0));
+        assert_eq!(positions.find(&key(Some(BOB), "short").unwrap()), None);
     }
 
     #[test]
     fn an_anonymous_range_advances_accounts_at_its_start() {
-        let positions = positions();
+        let mut positions = positions();
         let long = "0123456789abcdef";
-        let (alices, bobs) = (name(Some(ALICE), long).unwrap(), name(Some(BOB), long).unwrap());
+        let (alices, bobs) = (key(Some(ALICE), long).unwrap(), key(Some(BOB), long).unwrap());
         positions.advance(alices.clone(), 7, BY_ALICE, at(0));
         positions.advance(bobs.clone(), 5, BY_BOB, at(1));
 
-        positions.advance_accounts(&name(None, long).unwrap(), 7, 9, at(2));
+        positions.advance_accounts(&key(None, long).unwrap(), 7, 9, at(2));
 
         assert_eq!((positions.find(&alices), positions.find(&bobs)), (Some(9), Some(5)));
         positions.forget(at(2));
-        assert_eq!(positions.state.lock().accounts.values().flatten().count(), 1);
+        assert_eq!(positions.accounts.values().flatten().count(), 1);
         positions.forget(at(3));
-        assert!(positions.state.lock().accounts.is_empty());
+        assert!(positions.accounts.is_empty());
     }
 
     #[test]
     fn a_position_moves_back_only_on_a_new_subscription() {
-        let positions = positions();
+        let mut positions = positions();
         positions.advance(page(1), 7, BY_ALICE, at(0));
         positions.advance(page(1), 5, BY_ALICE, at(1));
         assert_eq!(positions.find(&page(1)), Some(7));
@@ -363,21 +348,21 @@ mod tests {
 
     #[test]
     fn positions_of_an_account_are_bounded() {
-        let positions = positions();
-        positions.advance(name(Some(BOB), "bob").unwrap(), 1, BY_BOB, at(0));
+        let mut positions = positions();
+        positions.advance(key(Some(BOB), "bob").unwrap(), 1, BY_BOB, at(0));
         for number in 0..OF_ONE_MAX + 10 {
             positions.advance(page(number), 1, BY_ALICE, at(1 + i64::try_from(number).unwrap()));
         }
 
-        assert_eq!(positions.state.lock().counts[&BY_ALICE], OF_ONE_MAX);
+        assert_eq!(positions.counts[&BY_ALICE], OF_ONE_MAX);
         assert_eq!(positions.find(&page(9)), None);
         assert_eq!(positions.find(&page(OF_ONE_MAX + 9)), Some(1));
-        assert_eq!(positions.find(&name(Some(BOB), "bob").unwrap()), Some(1));
+        assert_eq!(positions.find(&key(Some(BOB), "bob").unwrap()), Some(1));
     }
 
     #[test]
     fn visitors_do_not_evict_accounts() {
-        let positions = positions();
+        let mut positions = positions();
         positions.advance(page(0), 1, BY_ALICE, at(0));
         for number in 1..=2 * ALL_MAX {
             let address = u32::try_from(number).unwrap();
@@ -385,24 +370,24 @@ mod tests {
         }
 
         assert_eq!(positions.find(&page(0)), Some(1));
-        assert!(positions.state.lock().known.len() <= ALL_MAX / 2 + 1);
+        assert!(positions.known.len() <= ALL_MAX / 2 + 1);
     }
 
     #[test]
     fn visitors_of_one_address_do_not_evict_others() {
-        let positions = positions();
+        let mut positions = positions();
         positions.advance(page(0), 1, visitor(1), at(0));
         for number in 1..=2 * ALL_MAX {
             positions.begin(page(number), 1, visitor(2), at(1));
         }
 
         assert_eq!(positions.find(&page(0)), Some(1));
-        assert!(positions.state.lock().known.len() <= OF_ONE_MAX + 1);
+        assert!(positions.known.len() <= OF_ONE_MAX + 1);
     }
 
     #[test]
     fn positions_are_persisted_restored_and_deleted() {
-        let positions = positions();
+        let mut positions = positions();
         positions.advance(page(1), 7, BY_ALICE, at(5));
         positions.advance(page(2), 8, BY_ALICE, at(6));
         let (kept, gone) = positions.changes();
@@ -411,7 +396,7 @@ mod tests {
         positions.retry(kept.clone(), gone);
         assert_eq!(positions.changes().0.len(), 2);
 
-        let next = RecoveryStore::new(ALL_MAX, OF_ONE_MAX);
+        let mut next = Positions::new(ALL_MAX, OF_ONE_MAX);
         next.load(kept);
         assert_eq!(next.find(&page(1)), Some(7));
         assert_eq!(next.changes(), (vec![], vec![]));

@@ -60,7 +60,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 struct World {
-    delivery: Delivery<Rules, Encoded>,
+    state: SubscriptionState<Rules, Encoded>,
     view: Option<Rules>,
     /// The class of each event, from offset 1 on.
     log: Vec<u8>,
@@ -69,9 +69,9 @@ struct World {
     public: Option<Rules>,
     is_replaying: bool,
     /// The page that the replay has read: its part of the log, view, epoch and end.
-    page: Option<(Missing<Rules>, Rules, u64, i64)>,
+    page: Option<(Missing<Rules>, Rules, u32, i64)>,
     /// The snapshot that was read: its view, epoch and offset.
-    snapshot: Option<(Rules, u64, i64)>,
+    snapshot: Option<(Rules, u32, i64)>,
     /// The offset at which the subscription began, if the account was signed in or the client
     /// resumed: from there on it receives everything.
     begun: Option<i64>,
@@ -83,7 +83,7 @@ struct World {
 impl World {
     fn new(resumes: bool, is_signed_in: bool) -> Self {
         let mut world = Self {
-            delivery: Delivery::new(None),
+            state: SubscriptionState::new(None),
             view: None,
             log: vec![0, 1, 2, 0],
             is_signed_in,
@@ -117,7 +117,7 @@ impl World {
 
     /// Applies an input. Every sent event is visible at that moment, new and in order.
     fn on(&mut self, input: Input<Rules, Encoded>) -> bool {
-        let effects = self.delivery.on(input);
+        let effects = self.state.on(input);
         if effects.starts_replay {
             assert!(!self.is_replaying, "two replays");
             self.is_replaying = true;
@@ -179,8 +179,8 @@ impl World {
             Step::Read(limit) => self.read(*limit),
             Step::Send => self.send(),
             Step::Begin => {
-                let view = self.view.filter(|_| self.delivery.is_buffering());
-                let epoch = self.delivery.epoch();
+                let view = self.view.filter(|_| self.state.is_buffering());
+                let epoch = self.state.epoch();
                 self.snapshot = view.map(|view| (view, epoch, self.delivered()));
             }
             Step::Snapshot => {
@@ -223,7 +223,7 @@ impl World {
         if !self.is_replaying || self.page.is_some() {
             return;
         }
-        let Some(((missing, epoch), view)) = self.delivery.missing().zip(self.view) else {
+        let Some(((missing, epoch), view)) = self.state.missing().zip(self.view) else {
             self.on(Input::ReplayEnded);
             self.is_replaying = false;
             return;
@@ -263,7 +263,7 @@ impl World {
             self.take(&Step::Send);
             self.take(&Step::Read(3));
         }
-        if self.view.is_some_and(|view| view.show(0)) && !self.delivery.is_buffering() {
+        if self.view.is_some_and(|view| view.show(0)) && !self.state.is_buffering() {
             self.happen(0, true);
             assert!(self.sent.contains(&self.delivered()), "not live");
         }

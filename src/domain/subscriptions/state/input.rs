@@ -1,4 +1,4 @@
-//! The inputs of a delivery, and their effects.
+//! The inputs of the state machine, and their effects.
 
 use crate::domain::subscriptions::state::Missing;
 
@@ -35,18 +35,18 @@ pub enum Input<V, F> {
     FallBehind { through: i64 },
     /// The first frame of a subscription that begins at `through`: events after it are sent. With
     /// an `epoch` it is refused for another view.
-    Snapshot { epoch: Option<u64>, first: F, through: i64, start: Option<Start<V>> },
+    Snapshot { epoch: Option<u32>, first: F, through: i64, start: Option<Start<V>> },
     /// The first frame of a subscription whose events are replayed.
     Resumed { first: F, missing: Missing<V>, start: Start<V> },
     /// The replay has read the log after `after` up to `through` for the view of `epoch`. `frame`
     /// has the last event, if it matches.
-    Page { epoch: u64, after: i64, through: i64, frame: Option<F> },
+    Page { epoch: u32, after: i64, through: i64, frame: Option<F> },
     /// The replay has reached `through`, the last delivered event.
     CaughtUp { through: i64 },
     /// The replay ends.
     ReplayEnded,
     /// The events after `after` that the replay needs are no longer in the log.
-    Restart { epoch: u64, after: i64 },
+    Restart { epoch: u32, after: i64 },
     /// The subscription is about to leave its view `own`, which has delivered `delivered`.
     Leave { own: Option<V>, delivered: i64, leaving: Leaving },
     /// It has entered a view, `is_new` unless it stayed. `delivered` is the last delivered event.

@@ -1,6 +1,6 @@
-//! The delivery of one subscription: a state machine without I/O or locks.
+//! The state of one subscription: a state machine without I/O or locks.
 //!
-//! [`Delivery::on`] is its only transition: it takes an input and returns the effects that
+//! [`SubscriptionState::on`] is its only transition: it takes an input and returns the effects that
 //! `subscription` carries out. Offsets are those of the event log.
 
 #[cfg(test)]
@@ -11,22 +11,25 @@ mod tests;
 
 use std::sync::Arc;
 
-use crate::domain::subscriptions::recovery::identity_gap::Access;
-use crate::domain::subscriptions::recovery::identity_gap::IdentityGap;
-use crate::domain::subscriptions::recovery::identity_gap::Shown;
+use crate::domain::subscriptions::recovery::Access;
+use crate::domain::subscriptions::recovery::IdentityGap;
+use crate::domain::subscriptions::recovery::Shown;
 pub use crate::domain::subscriptions::state::input::Effects;
 pub use crate::domain::subscriptions::state::input::Input;
 pub use crate::domain::subscriptions::state::input::Leaving;
 pub use crate::domain::subscriptions::state::input::Start;
 
-/// The delivery of one subscription. `V` is its view, `F` a frame.
+/// The offset before all events: nothing after the last sent event is known to be delivered.
+const NONE_DELIVERED: i64 = 0;
+
+/// The state of one subscription. `V` is its view, `F` a frame.
 #[derive(Debug)]
-pub struct Delivery<V, F> {
-    state: State<V, F>,
-    /// The number of changes of the view so far.
-    epoch: u64,
-    /// The epoch whose view delivered everything since the client's resume point.
-    resumed_epoch: u64,
+pub struct SubscriptionState<V, F> {
+    phase: Phase<V, F>,
+    /// The number of changes of the view so far, which wraps around.
+    epoch: u32,
+    /// Whether the current view has delivered everything since the client's resume point.
+    is_resumed: bool,
     /// The identity gap, which begins when the account that subscribed is no longer signed in, or
     /// when the subscription is resumed without a sign-in. Boxed, since it is rare.
     gap: Option<Box<IdentityGap<V>>>,
@@ -35,7 +38,7 @@ pub struct Delivery<V, F> {
 }
 
 #[derive(Debug)]
-enum State<V, F> {
+enum Phase<V, F> {
     /// The snapshot is being read: events wait for it.
     Buffering(Box<Buffer<F>>),
     /// Events after `through` are sent as they happen.
@@ -77,16 +80,16 @@ impl<V> Missing<V> {
 }
 
 impl<F> Buffer<F> {
-    fn state<V>() -> State<V, F> {
-        State::Buffering(Box::new(Self { frames: Vec::new(), overflowed: false }))
+    fn phase<V>() -> Phase<V, F> {
+        Phase::Buffering(Box::new(Self { frames: Vec::new(), overflowed: false }))
     }
 }
 
-impl<V: Access, F> Delivery<V, F> {
-    /// Creates the delivery of a subscription that has not begun. `gap` is that of the subscription
+impl<V: Access, F> SubscriptionState<V, F> {
+    /// Creates the state of a subscription that has not begun. `gap` is that of the subscription
     /// it replaces.
     pub fn new(gap: Option<Box<IdentityGap<V>>>) -> Self {
-        Self { state: Buffer::state(), epoch: 0, resumed_epoch: 0, gap, is_replaying: false }
+        Self { phase: Buffer::phase(), epoch: 0, is_resumed: true, gap, is_replaying: false }
     }
 
     /// Applies an input and returns its effects.
@@ -118,20 +121,20 @@ impl<V: Access, F> Delivery<V, F> {
                 Effects::ACCEPTED
             }
             Input::Close => {
-                self.state = State::Closed;
+                self.phase = Phase::Closed;
                 Effects::ACCEPTED
             }
         }
     }
 
     fn event(&mut self, seq: i64, frame: F) -> Effects<F> {
-        match &mut self.state {
-            // Delivery lags behind the commit, so older events may still arrive.
-            State::Live { through } if seq > *through => {
+        match &mut self.phase {
+            // SubscriptionState lags behind the commit, so older events may still arrive.
+            Phase::Live { through } if seq > *through => {
                 *through = seq;
                 Effects { first: Some(frame), ..Effects::ACCEPTED }
             }
-            State::Buffering(buffer) if !buffer.overflowed => {
+            Phase::Buffering(buffer) if !buffer.overflowed => {
                 buffer.frames.push((seq, frame));
                 Effects::ACCEPTED
             }
@@ -140,23 +143,23 @@ impl<V: Access, F> Delivery<V, F> {
     }
 
     fn overflow(&mut self) -> Effects<F> {
-        if let State::Buffering(buffer) = &mut self.state {
+        if let Phase::Buffering(buffer) = &mut self.phase {
             **buffer = Buffer { frames: Vec::new(), overflowed: true };
         }
         Effects::ACCEPTED
     }
 
     fn fall_behind(&mut self, to: i64) -> Effects<F> {
-        match self.state {
-            State::Live { through } if to >= through => self.catch_up(Missing::late(to)),
-            State::Buffering(_) => self.overflow(),
+        match self.phase {
+            Phase::Live { through } if to >= through => self.catch_up(Missing::late(to)),
+            Phase::Buffering(_) => self.overflow(),
             _ => Effects::NONE,
         }
     }
 
     fn snapshot(
         &mut self,
-        epoch: Option<u64>,
+        epoch: Option<u32>,
         first: F,
         through: i64,
         start: Option<Start<V>>,
@@ -164,7 +167,7 @@ impl<V: Access, F> Delivery<V, F> {
         if epoch.is_some_and(|epoch| epoch != self.epoch) {
             return Effects::NONE;
         }
-        let State::Buffering(buffer) = &mut self.state else { return Effects::NONE };
+        let Phase::Buffering(buffer) = &mut self.phase else { return Effects::NONE };
         let buffer =
             std::mem::replace(&mut **buffer, Buffer { frames: Vec::new(), overflowed: true });
         self.start(start, through);
@@ -179,7 +182,7 @@ impl<V: Access, F> Delivery<V, F> {
             frame
         });
         let rest = rest.collect();
-        self.state = State::Live { through: last };
+        self.phase = Phase::Live { through: last };
         Effects { first: Some(first), rest, ..Effects::ACCEPTED }
     }
 
@@ -192,7 +195,7 @@ impl<V: Access, F> Delivery<V, F> {
         let effects = if has_view {
             self.catch_up(missing)
         } else {
-            self.state = State::Suspended { missing, skips: false };
+            self.phase = Phase::Suspended { missing, skips: false };
             Effects::ACCEPTED
         };
         Effects { first: Some(first), ..effects }
@@ -201,7 +204,7 @@ impl<V: Access, F> Delivery<V, F> {
     /// Records the view that decides access after `through`.
     fn start(&mut self, start: Option<Start<V>>, through: i64) {
         let Some(Start { view, resumed_from, opens_gap }) = start else { return };
-        self.resumed_epoch = self.epoch;
+        self.is_resumed = true;
         if opens_gap && self.gap.is_none() {
             self.gap = Some(Box::new(IdentityGap::new(resumed_from, None, Vec::new())));
         }
@@ -210,9 +213,9 @@ impl<V: Access, F> Delivery<V, F> {
         }
     }
 
-    fn page(&mut self, epoch: u64, after: i64, to: i64, frame: Option<F>) -> Effects<F> {
-        match &mut self.state {
-            State::CatchingUp(Missing { through, .. })
+    fn page(&mut self, epoch: u32, after: i64, to: i64, frame: Option<F>) -> Effects<F> {
+        match &mut self.phase {
+            Phase::CatchingUp(Missing { through, .. })
                 if epoch == self.epoch && after == *through =>
             {
                 *through = to;
@@ -223,9 +226,9 @@ impl<V: Access, F> Delivery<V, F> {
     }
 
     fn caught_up(&mut self, to: i64) -> Effects<F> {
-        match &self.state {
-            State::CatchingUp(missing) if missing.through == to => {
-                self.state = State::Live { through: to };
+        match &self.phase {
+            Phase::CatchingUp(missing) if missing.through == to => {
+                self.phase = Phase::Live { through: to };
                 self.is_replaying = false;
                 Effects::ACCEPTED
             }
@@ -233,10 +236,10 @@ impl<V: Access, F> Delivery<V, F> {
         }
     }
 
-    fn restart(&mut self, epoch: u64, after: i64) -> Effects<F> {
-        match &self.state {
-            State::CatchingUp(missing) if epoch == self.epoch && after == missing.through => {
-                self.state = Buffer::state();
+    fn restart(&mut self, epoch: u32, after: i64) -> Effects<F> {
+        match &self.phase {
+            Phase::CatchingUp(missing) if epoch == self.epoch && after == missing.through => {
+                self.phase = Buffer::phase();
                 // The replay reads the snapshot, and ends.
                 self.is_replaying = false;
                 Effects::ACCEPTED
@@ -247,13 +250,13 @@ impl<V: Access, F> Delivery<V, F> {
 
     /// Switches to replay.
     fn catch_up(&mut self, missing: Missing<V>) -> Effects<F> {
-        self.state = State::CatchingUp(missing);
+        self.phase = Phase::CatchingUp(missing);
         let starts_replay = !std::mem::replace(&mut self.is_replaying, true);
         Effects { starts_replay, ..Effects::ACCEPTED }
     }
 
     fn leave(&mut self, own: Option<V>, delivered: i64, leaving: Leaving) -> Effects<F> {
-        let Some(mut missing) = self.owed(delivered) else {
+        let Some(mut missing) = self.pending(delivered) else {
             if leaving == Leaving::SignedIn {
                 self.gap = None;
             }
@@ -271,45 +274,44 @@ impl<V: Access, F> Delivery<V, F> {
                 let gap = self.gap.take();
                 if let Some((from, shown)) = gap.and_then(|gap| gap.end(missing.through)) {
                     goes_back = true;
-                    if from < missing.through || matches!(self.state, State::CatchingUp(_)) {
+                    if from < missing.through || matches!(self.phase, Phase::CatchingUp(_)) {
                         let through = from.min(missing.through);
                         missing = Missing { through, missed: true, shown: shown.into() };
                     }
                 }
             }
         }
-        self.state = State::Suspended { missing, skips: false };
+        self.phase = Phase::Suspended { missing, skips: false };
         Effects { accepted: goes_back, ..Effects::NONE }
     }
 
     fn entered(&mut self, view: V, is_new: bool, delivered: i64, resumed: bool) -> Effects<F> {
-        self.epoch += u64::from(is_new);
-        if resumed {
-            self.resumed_epoch = self.epoch;
+        if is_new {
+            self.change_view();
         }
+        self.is_resumed |= resumed;
         // A subscription may have begun since it was to leave its view.
-        let begun = matches!(self.state, State::Live { .. } | State::CatchingUp(_));
-        let delivered_by_view = if begun { 0 } else { delivered };
-        let Some(missing) = self.owed(delivered_by_view) else { return Effects::NONE };
+        let begun = matches!(self.phase, Phase::Live { .. } | Phase::CatchingUp(_));
+        let delivered_by_view = if begun { NONE_DELIVERED } else { delivered };
+        let Some(missing) = self.pending(delivered_by_view) else { return Effects::NONE };
         if let Some(gap) = &mut self.gap {
             gap.see(missing.through, Some(view));
         }
-        if missing.through < delivered || matches!(self.state, State::CatchingUp(_)) {
+        if missing.through < delivered || matches!(self.phase, Phase::CatchingUp(_)) {
             return self.catch_up(missing);
         }
-        self.state = State::Live { through: missing.through };
+        self.phase = Phase::Live { through: missing.through };
         Effects::ACCEPTED
     }
 
     fn lost(&mut self, defers_error: bool) -> Effects<F> {
-        self.epoch += 1;
-        // 0: nothing after the last sent event is known to be delivered.
-        if let Some(missing) = self.owed(0) {
+        self.change_view();
+        if let Some(missing) = self.pending(NONE_DELIVERED) {
             if let Some(gap) = &mut self.gap {
                 gap.see(missing.through, None);
             }
-            let skips = matches!(self.state, State::Suspended { skips: true, .. });
-            self.state = State::Suspended { missing: Missing { missed: true, ..missing }, skips };
+            let skips = matches!(self.phase, Phase::Suspended { skips: true, .. });
+            self.phase = Phase::Suspended { missing: Missing { missed: true, ..missing }, skips };
         }
         if let Some(gap) = self.gap.as_mut().filter(|_| defers_error) {
             gap.has_deferred_error = true;
@@ -317,16 +319,21 @@ impl<V: Access, F> Delivery<V, F> {
         Effects::ACCEPTED
     }
 
+    const fn change_view(&mut self) {
+        self.epoch = self.epoch.wrapping_add(1);
+        self.is_resumed = false;
+    }
+
     fn skip(&mut self, to: i64, keeps_shown: bool) -> Effects<F> {
         match &mut self.gap {
             Some(gap) if keeps_shown => gap.forget_account(),
             gap => *gap = None,
         }
-        match &mut self.state {
-            State::CatchingUp(missing) if missing.missed => {
+        match &mut self.phase {
+            Phase::CatchingUp(missing) if missing.missed => {
                 *missing = Missing::late(missing.through.max(to));
             }
-            State::Suspended { missing, skips } => *skips |= missing.missed,
+            Phase::Suspended { missing, skips } => *skips |= missing.missed,
             _ => {}
         }
         Effects::ACCEPTED
@@ -338,15 +345,15 @@ impl<V: Access, F> Delivery<V, F> {
         &mut self,
         delivered: i64,
     ) -> (Option<Missing<V>>, Option<Box<IdentityGap<V>>>) {
-        let missing = self.owed(delivered);
-        self.state = State::Closed;
+        let missing = self.pending(delivered);
+        self.phase = Phase::Closed;
         (missing, self.gap.take())
     }
 
     /// Returns the part of the log to be replayed, and the epoch of the view.
-    pub fn missing(&self) -> Option<(Missing<V>, u64)> {
-        match &self.state {
-            State::CatchingUp(missing) => Some((missing.clone(), self.epoch)),
+    pub fn missing(&self) -> Option<(Missing<V>, u32)> {
+        match &self.phase {
+            Phase::CatchingUp(missing) => Some((missing.clone(), self.epoch)),
             _ => None,
         }
     }
@@ -354,24 +361,24 @@ impl<V: Access, F> Delivery<V, F> {
     /// Returns the offset up to which everything was delivered, if the view has delivered
     /// everything up to `delivered`; `None` before the first frame.
     pub fn position(&self, delivered: i64) -> Option<i64> {
-        self.owed(delivered).map(|missing| missing.through)
+        self.pending(delivered).map(|missing| missing.through)
     }
 
     /// Returns the part of the log that the subscription has yet to receive, if the view has
     /// delivered everything up to `delivered`; `None` before its first frame.
-    fn owed(&self, delivered: i64) -> Option<Missing<V>> {
-        match &self.state {
-            State::Live { through } => Some(Missing::late(delivered.max(*through))),
-            State::Suspended { missing, skips: true } => {
+    fn pending(&self, delivered: i64) -> Option<Missing<V>> {
+        match &self.phase {
+            Phase::Live { through } => Some(Missing::late(delivered.max(*through))),
+            Phase::Suspended { missing, skips: true } => {
                 Some(Missing::late(delivered.max(missing.through)))
             }
-            State::CatchingUp(missing) | State::Suspended { missing, .. } => Some(missing.clone()),
-            State::Buffering(_) | State::Closed => None,
+            Phase::CatchingUp(missing) | Phase::Suspended { missing, .. } => Some(missing.clone()),
+            Phase::Buffering(_) | Phase::Closed => None,
         }
     }
 
     /// Returns the number of changes of the view so far.
-    pub const fn epoch(&self) -> u64 {
+    pub const fn epoch(&self) -> u32 {
         self.epoch
     }
 
@@ -388,16 +395,16 @@ impl<V: Access, F> Delivery<V, F> {
     /// Returns whether a new subscription of the client from the same resume point would receive
     /// the same events.
     pub const fn is_resumed(&self) -> bool {
-        self.resumed_epoch == self.epoch
+        self.is_resumed
     }
 
     /// Returns whether the subscription has not begun yet.
     pub const fn is_buffering(&self) -> bool {
-        matches!(self.state, State::Buffering(_))
+        matches!(self.phase, Phase::Buffering(_))
     }
 
     /// Returns whether the subscription has ended.
     pub const fn is_closed(&self) -> bool {
-        matches!(self.state, State::Closed)
+        matches!(self.phase, Phase::Closed)
     }
 }

@@ -13,36 +13,36 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 impl Topics {
     /// Adds a connection and sends it the count.
-    pub(super) fn connection(&self, subscriber: &Arc<Subscriber>) {
+    pub(super) fn add(&self, subscriber: &Arc<Subscriber>) {
         let mut subscribers = self.subscribers.lock();
         subscribers.insert(subscriber.connection.id, Arc::clone(subscriber));
         let users = subscribers.len();
         // Under the lock, so that no later count is sent before this one.
-        subscriber.tell_count(users, || (self.encode)(Topic::Session, &payload(users)));
+        subscriber.send_count(users, || (self.encode)(Topic::Session, &payload(users)));
         drop(subscribers);
         self.moved.notify_one();
     }
 
     /// Removes a connection.
-    pub(super) fn unseat(&self, subscriber: &Subscriber) {
+    pub(super) fn remove(&self, subscriber: &Subscriber) {
         self.subscribers.lock().remove(&subscriber.connection.id);
         self.moved.notify_one();
     }
 
     /// Sends the count to all connections whenever it has changed.
     pub(super) async fn count(&self) {
-        let telling = async {
+        let counting = async {
             loop {
                 self.moved.notified().await;
                 let subscribers = self.subscribers();
                 let frame = (self.encode)(Topic::Session, &payload(subscribers.len()));
                 for subscriber in &subscribers {
-                    subscriber.tell_count(subscribers.len(), || frame.clone());
+                    subscriber.send_count(subscribers.len(), || frame.clone());
                 }
                 tokio::time::sleep(PAUSE).await;
             }
         };
-        self.stopping.run_until_cancelled(telling).await;
+        self.stopping.run_until_cancelled(counting).await;
     }
 }
 

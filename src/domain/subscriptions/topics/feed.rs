@@ -1,4 +1,4 @@
-//! The newest messages as one list, shared by all readers with the same access.
+//! The newest messages as one list, shared by all subscribers with the same access.
 //!
 //! The list is read once and then updated by the events themselves. It is read again only when an
 //! event does not determine the result (a full list loses a line, an author changes its name).

@@ -23,7 +23,7 @@ pub(super) struct Line {
     pub(super) json: String,
 }
 
-/// The fields of a message that a reader may see.
+/// The fields of a message that a subscriber may see.
 #[derive(Deserialize)]
 struct Shown {
     content: Option<String>,
@@ -43,10 +43,10 @@ struct Said<'a> {
 }
 
 impl Line {
-    /// Renders a message as a line, as its reader may see it.
+    /// Renders a message as a line, as its subscriber may see it.
     ///
     /// The name is that of the guest's connection, else the author's first name, else the key of
-    /// the account; fields that the reader may not read are skipped.
+    /// the account; fields that the subscriber may not read are skipped.
     pub(super) fn new(projection: &Projection, record: &Record) -> Option<Self> {
         let mut shown: Shown = serde_json::from_str(projection.object(record).get()).ok()?;
         let text = shown.content.take().unwrap_or_default();
@@ -65,7 +65,7 @@ impl Line {
     }
 }
 
-/// Returns the name that a message is shown with, as its reader may see it.
+/// Returns the name that a message is shown with, as its subscriber may see it.
 pub(in crate::domain::subscriptions) fn author(
     projection: &Projection,
     record: &Record,

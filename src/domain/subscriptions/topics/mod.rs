@@ -8,7 +8,7 @@
 mod count;
 pub(super) mod feed;
 pub(super) mod line;
-pub mod pages;
+mod pages;
 mod subscriber;
 
 use std::collections::HashMap;
@@ -26,16 +26,21 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+pub use pages::Page;
 pub use subscriber::SubscriberHandle;
 pub use subscriber::Topic;
 
 use crate::config::TopicsConfig;
 use crate::domain::Error;
+use crate::domain::auth::ClientInfo;
 use crate::domain::items::Items;
 use crate::domain::permissions::Concern;
 use crate::domain::permissions::Permissions;
-use crate::domain::subscriptions::Peer;
+use crate::domain::subscriptions::connection::ConnectionState;
+use crate::domain::subscriptions::limits::SubscriptionQuota;
+use crate::domain::subscriptions::recovery::Recovery;
 use crate::domain::subscriptions::topics::feed::Feed;
+use crate::domain::subscriptions::topics::pages::Pages;
 use crate::domain::subscriptions::topics::subscriber::Subscriber;
 use crate::model::Actor;
 use crate::model::Event;
@@ -56,6 +61,8 @@ pub struct Topics {
     permissions: Arc<Permissions>,
     config: TopicsConfig,
     encode: Encode,
+    quota: SubscriptionQuota,
+    pages: Pages,
     subscribers: Mutex<HashMap<u64, Arc<Subscriber>>>,
     feeds: Mutex<Vec<Weak<Feed>>>,
     /// The offset of the last event that is in the lists. Held while lists change or are sent, so
@@ -71,19 +78,23 @@ pub struct Topics {
 
 impl Topics {
     /// Starts the tasks of the topics; [`Topics::finish`] ends them.
-    #[must_use]
-    pub fn start(
+    pub(super) fn start(
         items: Arc<Items>,
         permissions: Arc<Permissions>,
         config: TopicsConfig,
         encode: Encode,
+        quota: SubscriptionQuota,
+        recovery: Arc<Recovery>,
     ) -> Arc<Self> {
         let (sender, events) = mpsc::channel(EVENTS_MAX);
+        let pages = Pages::new(items.store.seed(), recovery);
         let topics = Arc::new(Self {
             items,
             permissions,
             config,
             encode,
+            quota,
+            pages,
             subscribers: Mutex::default(),
             feeds: Mutex::default(),
             order: tokio::sync::Mutex::default(),
@@ -99,10 +110,10 @@ impl Topics {
         topics
     }
 
-    /// Returns the settings.
-    #[must_use]
-    pub const fn config(&self) -> &TopicsConfig {
-        &self.config
+    /// Returns the name of the page at the other end of a connection, from its client and the origin
+    /// of the page; `None` if the client is no browser.
+    pub(super) fn page(&self, client: &ClientInfo, origin: Option<&str>) -> Option<Page> {
+        self.pages.name(client, origin)
     }
 
     /// Ends the tasks and waits for them.
@@ -121,26 +132,31 @@ impl Topics {
     }
 
     /// Adds a connection under a unique name. When this returns, its outbox has the current
-    /// messages, unless there are none, its name and the number of connections. `follows` says
-    /// whether its page has subscribed to `chat` before.
-    pub async fn enter(
+    /// messages, unless there are none, its name and the number of connections. A page that has
+    /// subscribed to `chat` before is subscribed again.
+    pub(super) async fn enter(
         self: &Arc<Self>,
-        peer: &Peer,
+        connection: &Arc<ConnectionState>,
         name: Uuid,
-        follows: bool,
+        page: Option<Page>,
     ) -> SubscriberHandle {
+        let actor = connection.actor();
+        let known = page.as_ref().filter(|page| self.pages.has(page, &actor));
+        if let Some(page) = known {
+            self.pages.add(page, &actor);
+        }
+        let is_subscribed = known.is_some() || self.config.chat_default;
         let _order = self.order.lock().await;
-        let hears = follows || self.config.chat_default;
-        let place = if hears { peer.take_subscription().ok() } else { None };
-        let subscriber = Subscriber::new(Arc::clone(&peer.connection), name, place);
+        let permit = is_subscribed.then(|| self.quota.take(&connection.actor()).ok()).flatten();
+        let subscriber = Subscriber::new(Arc::clone(connection), name, permit);
         self.settle(&subscriber).await;
         subscriber.show_unless_empty(self);
         if self.config.internal {
             let payload = format!(r#"{{"connectionId":"{name}"}}"#);
             subscriber.connection.outbox.push((self.encode)(Topic::Internal, &payload));
         }
-        self.connection(&subscriber);
-        SubscriberHandle::new(Arc::clone(self), subscriber)
+        self.add(&subscriber);
+        SubscriberHandle::new(Arc::clone(self), subscriber, page)
     }
 
     async fn follow(&self, mut events: mpsc::Receiver<Arc<Event>>) {
@@ -188,7 +204,7 @@ impl Topics {
 
     /// Resolves the list that a connection may see now.
     async fn settle(&self, subscriber: &Subscriber) {
-        let actor = subscriber.connection.identity.lock().actor.clone();
+        let actor = subscriber.connection.actor();
         match self.feed_of(&actor).await {
             Ok(feed) => subscriber.settle(actor, feed),
             Err(error) => {

@@ -13,17 +13,19 @@ use data_encoding::BASE64URL_NOPAD;
 use crate::domain::auth::ClientInfo;
 use crate::domain::auth::mac::MacKey;
 use crate::domain::quota::Owner;
-use crate::domain::subscriptions::Peer;
-use crate::domain::subscriptions::recovery::key::RecoveryKey;
-use crate::domain::subscriptions::topics::Topic;
+use crate::domain::subscriptions::recovery::Recovery;
+use crate::domain::subscriptions::recovery::RecoveryKey;
+use crate::domain::subscriptions::topics::subscriber::Topic;
+use crate::model::Actor;
 use crate::model::network;
 
 /// The purpose of the key.
 const PURPOSE: &[u8] = b"chinwag page of topics";
 
-/// Derives the names of pages.
-pub(in crate::domain::subscriptions) struct Pages {
+/// The pages that are subscribed to `chat`.
+pub(super) struct Pages {
     key: MacKey,
+    recovery: Arc<Recovery>,
 }
 
 /// The name of a page, the same on each of its connections.
@@ -31,54 +33,48 @@ pub(in crate::domain::subscriptions) struct Pages {
 pub struct Page(Arc<str>);
 
 impl Pages {
-    /// Creates the names for the database with this seed.
-    pub(in crate::domain::subscriptions) fn new(seed: &str) -> Self {
-        Self { key: MacKey::new(seed.as_bytes(), PURPOSE) }
+    /// Creates the pages for the database with this seed.
+    pub(super) fn new(seed: &str, recovery: Arc<Recovery>) -> Self {
+        Self { key: MacKey::new(seed.as_bytes(), PURPOSE), recovery }
     }
 
-    /// Returns the name of the page that a browser has open; `None` if the client is no browser,
-    /// since browsers always send the origin of their page.
-    fn name(&self, client: &ClientInfo, page: Option<&str>) -> Option<Page> {
-        let browser = client.user_agent.as_deref()?;
-        let address = client.ip.map(network).as_ref().map(IpAddr::to_string);
-        let parts = [address.as_deref().unwrap_or_default(), page?, browser];
-        let mac = self.key.sign(parts.join("\n").as_bytes());
-        Some(Page(format!("page {}", BASE64URL_NOPAD.encode(&mac)).into()))
-    }
-}
-
-impl Peer {
-    /// Returns the name of the page at the other end of the connection, from its client and the
-    /// origin of the page.
-    #[must_use]
-    pub fn page(&self, client: &ClientInfo, origin: Option<&str>) -> Option<Page> {
-        self.hub.pages.name(client, origin)
+    /// Returns the name of the page that a browser has open, if the client is one.
+    pub(super) fn name(&self, client: &ClientInfo, origin: Option<&str>) -> Option<Page> {
+        name(&self.key, client, origin)
     }
 
-    /// Returns whether a page has subscribed to `chat` and not unsubscribed since.
-    #[must_use]
-    pub fn has_followed(&self, page: &Page) -> bool {
-        let name = self.name(page);
-        name.is_some_and(|name| self.hub.positions.find(&name).is_some())
+    /// Returns whether a page has subscribed and not unsubscribed since.
+    pub(super) fn has(&self, page: &Page, actor: &Actor) -> bool {
+        key(page, actor).is_some_and(|key| self.recovery.position(&key).is_some())
     }
 
-    /// Stores that a page is subscribed to `chat`.
-    pub fn remember_page(&self, page: &Page) {
-        let Some(name) = self.name(page) else { return };
-        let by = Owner::of(&self.actor());
-        self.hub.positions.advance(name, self.hub.delivered(), by, self.hub.now());
-    }
-
-    /// Removes the subscription of a page to `chat`.
-    pub fn forget_page(&self, page: &Page) {
-        if let Some(name) = self.name(page) {
-            self.hub.positions.drop_page(&name);
+    /// Stores that a page is subscribed.
+    pub(super) fn add(&self, page: &Page, actor: &Actor) {
+        if let Some(key) = key(page, actor) {
+            self.recovery.store_page(key, Owner::of(actor));
         }
     }
 
-    fn name(&self, page: &Page) -> Option<RecoveryKey> {
-        RecoveryKey::of(self.actor().user, &page.0, Some(Topic::Chat.name()))
+    /// Removes the subscription of a page.
+    pub(super) fn remove(&self, page: &Page, actor: &Actor) {
+        if let Some(key) = key(page, actor) {
+            self.recovery.drop_page(&key);
+        }
     }
+}
+
+fn key(page: &Page, actor: &Actor) -> Option<RecoveryKey> {
+    RecoveryKey::of(actor.user, &page.0, Some(Topic::Chat.name()))
+}
+
+/// Returns the name of the page that a browser has open; `None` if the client is no browser, since
+/// browsers always send the origin of their page.
+fn name(key: &MacKey, client: &ClientInfo, origin: Option<&str>) -> Option<Page> {
+    let browser = client.user_agent.as_deref()?;
+    let address = client.ip.map(network).as_ref().map(IpAddr::to_string);
+    let parts = [address.as_deref().unwrap_or_default(), origin?, browser];
+    let mac = key.sign(parts.join("\n").as_bytes());
+    Some(Page(format!("page {}", BASE64URL_NOPAD.encode(&mac)).into()))
 }
 
 #[cfg(test)]
@@ -87,18 +83,18 @@ mod tests {
 
     #[test]
     fn page_names_differ_by_network_browser_and_origin() {
-        let pages = Pages::new("seed");
-        let name = |ip: &str, browser: &str, page: &str| {
+        let key = MacKey::new(b"seed", PURPOSE);
+        let of = |ip: &str, browser: &str, page: &str| {
             let client = ClientInfo::new(Some(ip.parse().unwrap()), Some(browser));
-            pages.name(&client, Some(page)).unwrap().0
+            name(&key, &client, Some(page)).unwrap().0
         };
 
-        let one = name("2001:db8::1", "Firefox", "https://chat.example.com");
-        assert_eq!(one, name("2001:db8::2", "Firefox", "https://chat.example.com"));
+        let one = of("2001:db8::1", "Firefox", "https://chat.example.com");
+        assert_eq!(one, of("2001:db8::2", "Firefox", "https://chat.example.com"));
         for other in [
-            name("2001:db8:0:1::1", "Firefox", "https://chat.example.com"),
-            name("2001:db8::1", "Chrome", "https://chat.example.com"),
-            name("2001:db8::1", "Firefox", "https://example.com"),
+            of("2001:db8:0:1::1", "Firefox", "https://chat.example.com"),
+            of("2001:db8::1", "Chrome", "https://chat.example.com"),
+            of("2001:db8::1", "Firefox", "https://example.com"),
         ] {
             assert_ne!(one, other);
         }
@@ -106,10 +102,10 @@ mod tests {
 
     #[test]
     fn a_non_browser_client_has_no_page() {
-        let pages = Pages::new("seed");
+        let key = MacKey::new(b"seed", PURPOSE);
         let (named, nameless) = (ClientInfo::new(None, Some("curl")), ClientInfo::new(None, None));
 
-        assert!(pages.name(&named, None).is_none());
-        assert!(pages.name(&nameless, Some("https://example.com")).is_none());
+        assert!(name(&key, &named, None).is_none());
+        assert!(name(&key, &nameless, Some("https://example.com")).is_none());
     }
 }

@@ -9,10 +9,10 @@ use uuid::Uuid;
 
 use crate::domain::Error;
 use crate::domain::client_quota::ClientPermit;
-use crate::domain::subscriptions::Peer;
-use crate::domain::subscriptions::peer::ConnectionState;
+use crate::domain::subscriptions::connection::ConnectionState;
 use crate::domain::subscriptions::topics::Topics;
 use crate::domain::subscriptions::topics::feed::Feed;
+use crate::domain::subscriptions::topics::pages::Page;
 use crate::model::Actor;
 use crate::model::schema::MESSAGES;
 
@@ -53,11 +53,17 @@ impl Topic {
 pub struct SubscriberHandle {
     topics: Arc<Topics>,
     subscriber: Arc<Subscriber>,
+    /// The page at the other end, if the client is a browser.
+    page: Option<Page>,
 }
 
 impl SubscriberHandle {
-    pub(super) const fn new(topics: Arc<Topics>, subscriber: Arc<Subscriber>) -> Self {
-        Self { topics, subscriber }
+    pub(super) const fn new(
+        topics: Arc<Topics>,
+        subscriber: Arc<Subscriber>,
+        page: Option<Page>,
+    ) -> Self {
+        Self { topics, subscriber, page }
     }
 
     /// Returns the name of the connection.
@@ -69,32 +75,43 @@ impl SubscriberHandle {
     /// Subscribes to a topic. If its state has changed since this connection last received it, the
     /// new state is sent at once, otherwise with the next change. A connection that has left
     /// `session` cannot return, and `_internal` is always subscribed. `typing` is left to
-    /// [`crate::domain::subscriptions::Typing::watch`].
+    /// `Peer::watch_typing`.
     ///
     /// # Errors
     /// [`Error::LimitExceeded`] beyond the subscriptions of one account or address.
-    pub async fn subscribe(&self, peer: &Peer, topic: Topic) -> Result<(), Error> {
-        if topic == Topic::Chat && self.subscriber.state.lock().chat.is_none() {
-            let place = peer.take_subscription()?;
-            let order = self.topics.order.lock().await;
-            self.subscriber.state.lock().chat = Some(place);
-            self.subscriber.show_if_due(&self.topics, *order);
+    pub async fn subscribe(&self, topic: Topic) -> Result<(), Error> {
+        if topic != Topic::Chat {
+            return Ok(());
+        }
+        let (topics, actor) = (&self.topics, self.subscriber.connection.actor());
+        if let Some(page) = &self.page {
+            topics.pages.add(page, &actor);
+        }
+        if self.subscriber.state.lock().chat.is_none() {
+            let permit = topics.quota.take(&actor)?;
+            let order = topics.order.lock().await;
+            self.subscriber.state.lock().chat = Some(permit);
+            self.subscriber.show_if_due(topics, *order);
         }
         Ok(())
     }
 
     /// Unsubscribes from a topic.
     pub fn unsubscribe(&self, topic: Topic) {
-        let mut state = self.subscriber.state.lock();
         match topic {
-            Topic::Chat => state.chat = None,
-            Topic::Session => state.session = false,
+            Topic::Chat => {
+                if let Some(page) = &self.page {
+                    self.topics.pages.remove(page, &self.subscriber.connection.actor());
+                }
+                self.subscriber.state.lock().chat = None;
+            }
+            Topic::Session => self.subscriber.state.lock().session = false,
             Topic::Typing | Topic::Internal => {}
         }
     }
 
-    /// Creates a message as the principal that is [`acting`](crate::domain::subscriptions::Peer). Its
-    /// author is sent the list with the message, subscribed or not.
+    /// Creates a message as a principal from `Peer::acting`. The connection is sent the list with the
+    /// message, subscribed or not.
     ///
     /// # Errors
     /// As [`crate::domain::items::Items::create`].
@@ -110,7 +127,7 @@ impl SubscriberHandle {
         topics.items.create(&actor, &MESSAGES, payload, &query).await?;
         let position = topics.items.store.position();
         let order = topics.order.lock().await;
-        self.subscriber.state.lock().owed = Some(position);
+        self.subscriber.state.lock().own_message = Some(position);
         if *order >= position {
             self.subscriber.show_if_due(topics, *order);
         }
@@ -120,7 +137,7 @@ impl SubscriberHandle {
 
 impl Drop for SubscriberHandle {
     fn drop(&mut self) {
-        self.topics.unseat(&self.subscriber);
+        self.topics.remove(&self.subscriber);
     }
 }
 
@@ -141,10 +158,11 @@ struct State {
     feed: Option<Arc<Feed>>,
     /// The list that was sent last, by the numbers of the feed and of its state.
     shown: Option<(u64, u64)>,
-    /// The offset from which on the list is owed to the author of a message.
-    owed: Option<i64>,
+    /// The offset of a message of this connection. It is sent the list with that message, subscribed
+    /// or not.
+    own_message: Option<i64>,
     /// The count that was sent last.
-    told: usize,
+    count: usize,
 }
 
 impl Subscriber {
@@ -160,15 +178,15 @@ impl Subscriber {
             actor: None,
             feed: None,
             shown: None,
-            owed: None,
-            told: 0,
+            own_message: None,
+            count: 0,
         };
         Arc::new(Self { connection, name, state: Mutex::new(state) })
     }
 
     /// Returns whether the list was resolved for the current actor of the connection.
     pub(super) fn is_settled(&self) -> bool {
-        let actor = self.connection.identity.lock().actor.clone();
+        let actor = self.connection.actor();
         self.state.lock().actor.as_ref().is_some_and(|settled| Arc::ptr_eq(settled, &actor))
     }
 
@@ -197,11 +215,8 @@ impl Subscriber {
     /// subscribed or has just added to it. Without access, an empty list is sent once.
     pub(super) fn show_if_due(&self, topics: &Topics, order: i64) {
         let mut state = self.state.lock();
-        let owed = state.owed.is_some_and(|owed| owed <= order);
-        if owed {
-            state.owed = None;
-        }
-        if state.chat.is_none() && !owed {
+        let has_own_message = state.own_message.take_if(|seq| *seq <= order).is_some();
+        if state.chat.is_none() && !has_own_message {
             return;
         }
         if let Some(feed) = state.feed.clone() {
@@ -217,10 +232,10 @@ impl Subscriber {
     }
 
     /// Sends the number of connections, unless it was already sent.
-    pub(super) fn tell_count(&self, users: usize, frame: impl FnOnce() -> Bytes) {
+    pub(super) fn send_count(&self, users: usize, frame: impl FnOnce() -> Bytes) {
         let mut state = self.state.lock();
-        if state.session && state.told != users {
-            state.told = users;
+        if state.session && state.count != users {
+            state.count = users;
             self.connection.outbox.push(frame());
         }
     }

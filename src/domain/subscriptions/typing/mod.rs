@@ -27,8 +27,8 @@ use crate::domain::items::plan::Plan;
 use crate::domain::permissions::Concern;
 use crate::domain::permissions::Permissions;
 use crate::domain::quota::Owner;
-use crate::domain::subscriptions::Peer;
-use crate::domain::subscriptions::peer::ConnectionState;
+use crate::domain::subscriptions::connection::ConnectionState;
+use crate::domain::subscriptions::limits::SubscriptionQuota;
 use crate::domain::subscriptions::topics::feed;
 use crate::domain::subscriptions::typing::names::Names;
 use crate::model::Action;
@@ -46,13 +46,13 @@ const PAUSE: Duration = Duration::from_secs(1);
 const NAMED_MAX: usize = 20;
 
 /// The maximum numbers of typing accounts and of visitors. One more replaces the first to start.
-const TYPISTS_MAX: usize = 100;
+const USERS_MAX: usize = 100;
 
 /// The maximum number of typing visitors of one address.
 const OF_ADDRESS_MAX: usize = 20;
 
 /// The number of watchers that are updated before the task yields.
-const TOLD_AT_ONCE: usize = 256;
+const SENT_AT_ONCE: usize = 256;
 
 /// Encodes a frame with the typing users, header included: a JSON list of names, and the client's
 /// name for its subscription.
@@ -64,6 +64,7 @@ pub struct Typing {
     permissions: Arc<Permissions>,
     /// The time after which a user that does not repeat its signal no longer counts as typing.
     patience: Duration,
+    quota: SubscriptionQuota,
     state: Mutex<State>,
     /// Held during an update, so that no watcher receives an older state after a newer one.
     order: tokio::sync::Mutex<()>,
@@ -96,21 +97,21 @@ struct TypingUser {
 }
 
 impl State {
-    /// Makes room for one more entry. Visitors do not evict accounts, and an address at its limit
+    /// Makes space for one more entry. Visitors do not evict accounts, and an address at its limit
     /// replaces its own entries.
-    fn shed_load(&mut self, owner: Owner) {
+    fn evict(&mut self, owner: Owner) {
         let is_account = |owner: Owner| matches!(owner, Owner::Account(_));
         if !is_account(owner) {
             self.drop_first(OF_ADDRESS_MAX, |typing| typing.owner == owner);
         }
-        self.drop_first(TYPISTS_MAX, |typing| is_account(typing.owner) == is_account(owner));
+        self.drop_first(USERS_MAX, |typing| is_account(typing.owner) == is_account(owner));
     }
 
     /// Drops the first entry of a kind if its limit is reached.
     fn drop_first(&mut self, most: usize, is_one: impl Fn(&TypingUser) -> bool) {
-        let mut places = (0..self.users.len()).filter(|place| is_one(&self.users[*place]));
-        if let Some(first) = places.next()
-            && places.count() + 1 >= most
+        let mut indexes = (0..self.users.len()).filter(|index| is_one(&self.users[*index]));
+        if let Some(first) = indexes.next()
+            && indexes.count() + 1 >= most
         {
             self.users.remove(first);
         }
@@ -129,7 +130,7 @@ impl TypingUser {
 
     /// Returns whether the connection still has this account, and may still create messages.
     fn holds(&self, permissions: &Permissions) -> bool {
-        let actor = Arc::clone(&self.connection.identity.lock().actor);
+        let actor = self.connection.actor();
         actor.user == self.user && permissions.scope(&actor, &MESSAGES, Action::Create).is_ok()
     }
 }
@@ -141,7 +142,7 @@ struct Watcher {
     uid: Option<String>,
     sight: Mutex<Option<Sight>>,
     /// The list that was sent last; `None` if the watcher may see none.
-    told: Mutex<Option<String>>,
+    sent: Mutex<Option<String>>,
 }
 
 /// The access of a watcher to messages.
@@ -159,21 +160,22 @@ struct Sight {
 pub struct Watch {
     typing: Arc<Typing>,
     watcher: Arc<Watcher>,
-    _place: ClientPermit,
+    _permit: ClientPermit,
 }
 
 impl Typing {
     /// Starts the update task; [`Typing::finish`] ends it.
-    #[must_use]
-    pub fn start(
+    pub(super) fn start(
         items: Arc<Items>,
         permissions: Arc<Permissions>,
         patience: Duration,
+        quota: SubscriptionQuota,
     ) -> Arc<Self> {
         let typing = Arc::new(Self {
             items,
             permissions,
             patience,
+            quota,
             state: Mutex::default(),
             order: tokio::sync::Mutex::default(),
             changed: Notify::new(),
@@ -181,8 +183,8 @@ impl Typing {
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
         });
-        let telling = Arc::clone(&typing);
-        typing.tasks.spawn(async move { telling.tell_on().await });
+        let sending = Arc::clone(&typing);
+        typing.tasks.spawn(async move { sending.run().await });
         typing
     }
 
@@ -199,22 +201,23 @@ impl Typing {
     /// # Errors
     /// [`Error::Forbidden`] if the connection may not read the content of messages. (A watcher that
     /// loses this permission later is sent an empty list, and then nothing more.)
-    pub async fn watch(
+    pub(super) async fn watch(
         self: &Arc<Self>,
-        peer: &Peer,
+        connection: &Arc<ConnectionState>,
+        actor: &Actor,
         encode: Encode,
         uid: Option<String>,
     ) -> Result<Watch, Error> {
-        if feed::plan(&self.items, &self.permissions, &*peer.acting().await?, 1)?.is_none() {
+        if feed::plan(&self.items, &self.permissions, actor, 1)?.is_none() {
             return Err(Error::collection(MESSAGES.name));
         }
-        let place = peer.take_subscription()?;
-        let connection = Arc::clone(&peer.connection);
-        let (sight, told) = (Mutex::default(), Mutex::default());
-        let watcher = Arc::new(Watcher { connection, encode, uid, sight, told });
+        let permit = self.quota.take(&connection.actor())?;
+        let connection = Arc::clone(connection);
+        let (sight, sent) = (Mutex::default(), Mutex::default());
+        let watcher = Arc::new(Watcher { connection, encode, uid, sight, sent });
         self.state.lock().watchers.insert(watcher.connection.id, Arc::clone(&watcher));
-        let watch = Watch { typing: Arc::clone(self), watcher, _place: place };
-        self.tell(&[Arc::clone(&watch.watcher)]).await;
+        let watch = Watch { typing: Arc::clone(self), watcher, _permit: permit };
+        self.send(&[Arc::clone(&watch.watcher)]).await;
         Ok(watch)
     }
 
@@ -223,18 +226,22 @@ impl Typing {
     ///
     /// # Errors
     /// [`Error::Forbidden`] if the user may not create messages.
-    pub async fn note(&self, peer: &Peer, guest: Option<Uuid>) -> Result<(), Error> {
-        let actor = peer.acting().await?;
-        self.permissions.scope(&actor, &MESSAGES, Action::Create)?;
-        let (connection, user) = (Arc::clone(&peer.connection), actor.user);
+    pub(super) fn start_typing(
+        &self,
+        connection: &Arc<ConnectionState>,
+        actor: &Actor,
+        guest: Option<Uuid>,
+    ) -> Result<(), Error> {
+        self.permissions.scope(actor, &MESSAGES, Action::Create)?;
+        let (connection, user) = (Arc::clone(connection), actor.user);
         let (guest, until) = (guest.filter(|_| user.is_none()), Instant::now() + self.patience);
         let mut state = self.state.lock();
         let known = state.users.iter_mut().find(|typing| typing.is(connection.id, user));
         if let Some(typing) = known {
             (typing.connection, typing.until) = (connection, until);
         } else {
-            let owner = Owner::of(&actor);
-            state.shed_load(owner);
+            let owner = Owner::of(actor);
+            state.evict(owner);
             state.users.push(TypingUser { connection, user, owner, guest, until });
             self.changed.notify_one();
         }
@@ -242,8 +249,8 @@ impl Typing {
     }
 
     /// Records that the user of a connection has stopped typing.
-    pub fn rest(&self, peer: &Peer) {
-        let (connection, user) = (peer.connection.id, peer.actor().user);
+    pub(super) fn stop_typing(&self, connection: &ConnectionState) {
+        let (connection, user) = (connection.id, connection.actor().user);
         self.forget(|typing| typing.is(connection, user));
     }
 
@@ -279,16 +286,16 @@ impl Typing {
         }
     }
 
-    async fn tell_on(&self) {
-        let telling = async {
+    async fn run(&self) {
+        let sending = async {
             loop {
                 self.wait().await;
                 let watchers: Vec<_> = self.state.lock().watchers.values().cloned().collect();
-                self.tell(&watchers).await;
+                self.send(&watchers).await;
                 tokio::time::sleep(PAUSE).await;
             }
         };
-        self.stopping.run_until_cancelled(telling).await;
+        self.stopping.run_until_cancelled(sending).await;
     }
 
     /// Waits until a user starts or stops typing, and drops the entries that have expired.
@@ -306,7 +313,7 @@ impl Typing {
     }
 
     /// Sends the typing users to the watchers with an outdated list.
-    async fn tell(&self, watchers: &[Arc<Watcher>]) {
+    async fn send(&self, watchers: &[Arc<Watcher>]) {
         let _order = self.order.lock().await;
         let mut users = self.state.lock().users.clone();
         users.retain(|typing| typing.holds(&self.permissions));
@@ -317,16 +324,16 @@ impl Typing {
         }
         let mut names = Names::new(&self.items, &users);
         for (count, watcher) in watchers.iter().enumerate() {
-            if count % TOLD_AT_ONCE == TOLD_AT_ONCE - 1 {
+            if count % SENT_AT_ONCE == SENT_AT_ONCE - 1 {
                 tokio::task::yield_now().await;
             }
-            if let Err(error) = self.tell_one(watcher, &mut names).await {
+            if let Err(error) = self.send_to(watcher, &mut names).await {
                 tracing::warn!(error = %error, "cannot read the names of typing users");
             }
         }
     }
 
-    async fn tell_one(&self, watcher: &Watcher, names: &mut Names<'_>) -> Result<(), Error> {
+    async fn send_to(&self, watcher: &Watcher, names: &mut Names<'_>) -> Result<(), Error> {
         let mut sight = self.sight(watcher)?;
         let (connection, user) = (watcher.connection.id, sight.actor.user);
         let list = match &mut sight.plan {
@@ -338,7 +345,7 @@ impl Typing {
         // The names may have been read from disk: a list for an earlier identity is not sent.
         let identity = watcher.connection.identity.lock();
         if Arc::ptr_eq(&identity.actor, &actor) {
-            watcher.tell(list);
+            watcher.send(list);
         } else {
             self.changed.notify_one();
         }
@@ -349,7 +356,7 @@ impl Typing {
     fn sight(&self, watcher: &Watcher) -> Result<Sight, Error> {
         // Loaded before the permissions are read: if they change in between, they are read again.
         let rights = self.rights.load(Ordering::Acquire);
-        let actor = Arc::clone(&watcher.connection.identity.lock().actor);
+        let actor = watcher.connection.actor();
         let known = watcher.sight.lock().clone();
         let is_current =
             |sight: &Sight| sight.rights == rights && Arc::ptr_eq(&sight.actor, &actor);
@@ -362,16 +369,16 @@ impl Typing {
 }
 
 impl Watcher {
-    fn tell(&self, list: Option<String>) {
-        let mut told = self.told.lock();
+    fn send(&self, list: Option<String>) {
+        let mut sent = self.sent.lock();
         // A watcher that has lost its access is sent one empty list.
-        let now = list.as_deref().or(told.as_ref().map(|_| "[]"));
+        let now = list.as_deref().or(sent.as_ref().map(|_| "[]"));
         if let Some(now) = now
-            && told.as_deref() != Some(now)
+            && sent.as_deref() != Some(now)
         {
             self.connection.outbox.push((self.encode)(now, self.uid.as_deref()));
         }
-        *told = list;
+        *sent = list;
     }
 }
 

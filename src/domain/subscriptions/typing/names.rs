@@ -1,7 +1,7 @@
-//! The names of typing users, as a reader may see them.
+//! The names of typing users, as a watcher may see them.
 //!
 //! A typing user has the name that the author of a message has in the topic `chat`, by the same
-//! rules. A user is not listed for a reader that could not see that message, which is still empty.
+//! rules. A user is not listed for a watcher that could not see that message, which is still empty.
 
 use std::sync::Arc;
 
@@ -18,10 +18,10 @@ use crate::model::Row;
 use crate::model::Value;
 use crate::model::schema::MESSAGES;
 
-/// The names of the typing users, resolved once for all readers with the same access.
+/// The names of the typing users, resolved once for all watchers with the same access.
 pub(super) struct Names<'a> {
     items: &'a Items,
-    typists: &'a [TypingUser],
+    users: &'a [TypingUser],
     /// The names by plan, in the order of the users; `None` for users that are not visible.
     seen: Vec<(Arc<Plan>, Vec<Option<String>>)>,
 }
@@ -32,11 +32,11 @@ struct Named<'a> {
 }
 
 impl<'a> Names<'a> {
-    pub(super) const fn new(items: &'a Items, typists: &'a [TypingUser]) -> Self {
-        Self { items, typists, seen: Vec::new() }
+    pub(super) const fn new(items: &'a Items, users: &'a [TypingUser]) -> Self {
+        Self { items, users, seen: Vec::new() }
     }
 
-    /// Returns the list that a reader with this plan may see, without the reader itself. An equal
+    /// Returns the list that a watcher with this plan may see, without the watcher itself. An equal
     /// plan that is already known replaces `plan`, so that the next lookup finds it by its pointer.
     ///
     /// # Errors
@@ -59,7 +59,7 @@ impl<'a> Names<'a> {
         };
         let (equal, names) = &self.seen[index];
         *plan = Arc::clone(equal);
-        let others = self.typists.iter().zip(names).filter(|(user, _)| !is_self(user));
+        let others = self.users.iter().zip(names).filter(|(user, _)| !is_self(user));
         let shown: Vec<Named<'_>> =
             others.filter_map(|(_, user)| user.as_deref()).map(|user| Named { user }).collect();
         Ok(serde_json::to_string(&shown).expect("texts can be serialized"))
@@ -67,7 +67,7 @@ impl<'a> Names<'a> {
 
     async fn names(&self, plan: &Plan) -> Result<Vec<Option<String>>, Error> {
         let Plan { select, projection } = plan;
-        let rows = self.typists.iter().map(|user| self.message(user.user, user.guest));
+        let rows = self.users.iter().map(|user| self.message(user.user, user.guest));
         let records = self.items.records(projection, rows, select.filter.relations()).await?;
         let shown = records.iter().map(|record| {
             let fits = projection.shows_key(record) && select.filter.matches(record);

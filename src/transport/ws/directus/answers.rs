@@ -87,9 +87,9 @@ pub fn typing(names: &str, uid: Option<&str>) -> Bytes {
 
 /// Returns a notification of a subscription.
 #[must_use]
-pub fn news(uid: Option<&str>, notification: &Notification<'_>) -> Bytes {
-    let room = notification.data.map_or(0, |data| data.get().len());
-    let mut frame = begin(r#"{"type":"subscription""#, room);
+pub fn notification(uid: Option<&str>, notification: &Notification<'_>) -> Bytes {
+    let capacity = notification.data.map_or(0, |data| data.get().len());
+    let mut frame = begin(r#"{"type":"subscription""#, capacity);
     frame.field("event", Some(notification.event));
     if let Some(data) = notification.data {
         frame.raw(r#","data":"#).raw(data.get());
@@ -105,7 +105,7 @@ pub fn news(uid: Option<&str>, notification: &Notification<'_>) -> Bytes {
 /// Returns the error frame of a running subscription. Its type is not `subscribe`, which would end
 /// every subscription of the client.
 #[must_use]
-pub fn news_failed(uid: Option<&str>, error: &Error) -> Bytes {
+pub fn subscription_failed(uid: Option<&str>, error: &Error) -> Bytes {
     let mut frame = begin(r#"{"type":"subscription","event":"error","status":"error""#, 0);
     let (code, message) = words(error);
     frame.error(code, &message);
@@ -161,8 +161,8 @@ fn words(error: &Error) -> (&'static str, String) {
 /// An unfinished response: an object that is not closed yet.
 struct Answer(TextFrame);
 
-fn begin(start: &str, room: usize) -> Answer {
-    let mut frame = TextFrame::with_capacity(room + AROUND);
+fn begin(start: &str, capacity: usize) -> Answer {
+    let mut frame = TextFrame::with_capacity(capacity + AROUND);
     frame.push(start);
     Answer(frame)
 }
@@ -307,21 +307,21 @@ mod tests {
         let missed = Notification { cursor: Some("AAA"), counts: None, replayed: true, ..all };
 
         assert_eq!(
-            text(&news(Some("a\"b"), &all)),
+            text(&notification(Some("a\"b"), &all)),
             "{\"type\":\"subscription\",\"event\":\"create\",\"data\":[{\"id\":1}],\
              \"meta\":{\"total_count\":2,\"filter_count\":1},\"uid\":\"a\\\"b\"}"
         );
         assert_eq!(
-            text(&news(Some("s"), &missed)),
+            text(&notification(Some("s"), &missed)),
             "{\"type\":\"subscription\",\"event\":\"create\",\"data\":[{\"id\":1}],\
              \"uid\":\"s\",\"cursor\":\"AAA\",\"replayed\":true}"
         );
         assert_eq!(
-            text(&news(None, &Notification::init(None, None))),
+            text(&notification(None, &Notification::init(None, None))),
             r#"{"type":"subscription","event":"init"}"#
         );
         assert_eq!(
-            text(&news(Some("s"), &Notification::init(Some("AAA"), Some(false)))),
+            text(&notification(Some("s"), &Notification::init(Some("AAA"), Some(false)))),
             "{\"type\":\"subscription\",\"event\":\"init\",\"uid\":\"s\",\"cursor\":\"AAA\",\
              \"recovered\":false}"
         );
@@ -329,7 +329,7 @@ mod tests {
 
     #[test]
     fn a_subscription_error_has_the_type_subscription() {
-        let frame = news_failed(Some("s"), &Error::InvalidQuery("no".into()));
+        let frame = subscription_failed(Some("s"), &Error::InvalidQuery("no".into()));
 
         assert_eq!(
             text(&frame),

@@ -15,7 +15,6 @@ use crate::domain::auth::Mode;
 use crate::domain::delivery::ByteBudget;
 use crate::domain::items::Answer;
 use crate::domain::items::Which;
-use crate::domain::items::Written;
 use crate::domain::memory::Reservation;
 use crate::domain::quota::Owner;
 use crate::domain::subscriptions;
@@ -153,83 +152,55 @@ impl Connection {
     /// Handles an `items` frame, and returns the response.
     pub async fn items(&self, frame: Items) -> Bytes {
         let uid = frame.uid.clone();
-        let uid = uid.as_ref();
-        let Some(collection) =
-            schema::find(&frame.collection).filter(|found| found.exposure == Exposure::Items)
-        else {
-            return answers::invalid_collection("items", uid);
+        let answered = self.answer(frame, uid.as_ref()).await;
+        answered.unwrap_or_else(|error| answers::failed("items", &error, uid.as_ref()))
+    }
+
+    async fn answer(&self, frame: Items, uid: Option<&Uid>) -> Result<Bytes, Error> {
+        let found = schema::find(&frame.collection);
+        let Some(collection) = found.filter(|found| found.exposure == Exposure::Items) else {
+            return Ok(answers::invalid_collection("items", uid));
         };
-        let done = async {
-            let actor = self.peer.acting().await?;
-            match frame.action {
-                ItemsAction::Create => self.create(&actor, collection, frame).await,
-                ItemsAction::Read => self.read(&actor, collection, frame).await,
-                ItemsAction::Update => self.update(&actor, collection, frame).await,
-                ItemsAction::Delete => self.delete(&actor, collection, frame).await,
+        let actor = self.peer.acting().await?;
+        let service = &self.context.services.items;
+        let written = match frame.action {
+            ItemsAction::Read => {
+                let (which, query) = items::read(frame);
+                let most = self.context.config.websockets.answer_bytes_max;
+                let Answer { data, counts, .. } =
+                    service.read_within(&actor, collection, which, &query, most).await?;
+                return Ok(answers::items(&data, counts, uid));
+            }
+            ItemsAction::Delete => {
+                let which = match items::delete(frame) {
+                    Ok(which) => which,
+                    Err(invalid) => return Ok(answers::invalid(&invalid)),
+                };
+                let one = matches!(which, Which::One(_));
+                let keys = service.delete(&actor, collection, which).await?;
+                return Ok(match keys.first() {
+                    Some(key) if one => answers::deleted(key, uid),
+                    _ => answers::deleted(&keys, uid),
+                });
+            }
+            ItemsAction::Create => {
+                let query = frame.query.unwrap_or_else(items::empty);
+                match frame.idempotency_key {
+                    Some(key) => {
+                        service.create_once(&actor, collection, frame.data, &query, key).await?
+                    }
+                    None => service.create(&actor, collection, frame.data, &query).await?,
+                }
+            }
+            ItemsAction::Update => {
+                let (update, query) = items::update(frame)?;
+                service.update(&actor, collection, update, &query).await?
             }
         };
-        let done = done.await;
-        done.unwrap_or_else(|error| answers::failed("items", &error, uid))
-    }
-
-    async fn create(
-        &self,
-        actor: &Actor,
-        collection: &'static Collection,
-        frame: Items,
-    ) -> Result<Bytes, Error> {
-        let query = frame.query.unwrap_or_else(items::empty);
-        let items = &self.context.services.items;
-        let written = match frame.idempotency_key {
-            Some(key) => items.create_once(actor, collection, frame.data, &query, key).await?,
-            None => items.create(actor, collection, frame.data, &query).await?,
-        };
-        shown(written, frame.uid.as_ref())
-    }
-
-    async fn read(
-        &self,
-        actor: &Actor,
-        collection: &'static Collection,
-        mut frame: Items,
-    ) -> Result<Bytes, Error> {
-        let uid = frame.uid.take();
-        let (which, query) = items::read(frame);
-        let most = self.context.config.websockets.answer_bytes_max;
-        let Answer { data, counts, .. } =
-            self.context.services.items.read_within(actor, collection, which, &query, most).await?;
-        Ok(answers::items(&data, counts, uid.as_ref()))
-    }
-
-    async fn update(
-        &self,
-        actor: &Actor,
-        collection: &'static Collection,
-        mut frame: Items,
-    ) -> Result<Bytes, Error> {
-        let uid = frame.uid.take();
-        let (update, query) = items::update(frame)?;
-        let written = self.context.services.items.update(actor, collection, update, &query).await?;
-        shown(written, uid.as_ref())
-    }
-
-    async fn delete(
-        &self,
-        actor: &Actor,
-        collection: &'static Collection,
-        frame: Items,
-    ) -> Result<Bytes, Error> {
-        let uid = frame.uid.clone();
-        let which = match items::delete(frame) {
-            Ok(which) => which,
-            Err(invalid) => return Ok(answers::invalid(&invalid)),
-        };
-        let one = matches!(which, Which::One(_));
-        let keys = self.context.services.items.delete(actor, collection, which).await?;
-        Ok(match keys.first() {
-            Some(key) if one => answers::deleted(key, uid.as_ref()),
-            _ => answers::deleted(&keys, uid.as_ref()),
-        })
+        // As in Directus, it is an error if the caller may not read the written items, although they
+        // were written.
+        let Answer { data, counts, .. } = written.answer?;
+        Ok(answers::items(&data, counts, uid))
     }
 
     /// Begins a subscription. Returns only a failure: the first notification is the response.
@@ -245,10 +216,10 @@ impl Connection {
             item: frame.item,
             query: frame.query,
             encoder: FrameEncoder {
-                uid: frame.uid.as_ref().map(Uid::to_text),
+                uid: frame.uid.as_ref().map(|uid| uid.to_text().into()),
                 cursors: self.context.config.websockets.cursors || frame.resume.is_asked(),
-                encode: answers::news,
-                encode_error: answers::news_failed,
+                notification: answers::notification,
+                error: answers::subscription_failed,
             },
             resume: frame.resume,
             budget: self.budget.clone(),
@@ -260,16 +231,15 @@ impl Connection {
     /// Handles a `typing` frame. Returns a frame only on failure: a subscription is answered by its
     /// notifications, and an unsubscription by their end.
     pub async fn typing(&self, frame: Typing, uid: Option<&Uid>) -> Option<Bytes> {
-        let typing = self.context.services.hub.typing();
         let done = match frame {
-            Typing::Start => typing.note(&self.peer, None).await,
+            Typing::Start => self.peer.start_typing(None).await,
             Typing::Stop => {
-                typing.rest(&self.peer);
+                self.peer.stop_typing();
                 Ok(())
             }
             Typing::Subscribe => {
                 let name = uid.map(Uid::to_text);
-                let watch = typing.watch(&self.peer, answers::typing, name).await;
+                let watch = self.peer.watch_typing(answers::typing, name).await;
                 watch.map(|watch| *self.typing.lock() = Some(watch))
             }
             Typing::Unsubscribe => {
@@ -297,11 +267,4 @@ fn can_be_subscribed(collection: &Collection) -> bool {
 #[must_use]
 pub fn denied() -> Identity {
     Identity { actor: Arc::new(Actor::denied()), credential: Credential::Nothing, expires: None }
-}
-
-/// Returns the response to a write. As in Directus, it is an error if the caller may not read the
-/// written items, although they were written.
-fn shown(written: Written, uid: Option<&Uid>) -> Result<Bytes, Error> {
-    let Answer { data, counts, .. } = written.answer?;
-    Ok(answers::items(&data, counts, uid))
 }

@@ -19,9 +19,9 @@ use crate::domain::delivery::Outbox;
 use crate::domain::memory::Reservation;
 use crate::domain::quota::Owner;
 use crate::domain::subscriptions::Peer;
+use crate::domain::subscriptions::topics::Page;
 use crate::domain::subscriptions::topics::SubscriberHandle;
 use crate::domain::subscriptions::topics::Topic;
-use crate::domain::subscriptions::topics::pages::Page;
 use crate::domain::subscriptions::typing::Watch;
 use crate::domain::token_bucket::TokenBucket;
 use crate::model::id;
@@ -44,7 +44,7 @@ use crate::transport::ws::topics::frames::Frame;
 const BURST: NonZeroU32 = NonZeroU32::new(2).expect("it is not zero");
 
 /// Serves a client until either side ends the connection.
-#[expect(clippy::boxed_local, reason = "the box is freed here, and the task has room for no more")]
+#[expect(clippy::boxed_local, reason = "the box is freed here, and the task has space for no more")]
 pub fn converse(
     mut socket: Socket,
     context: Arc<Context>,
@@ -65,7 +65,6 @@ pub fn converse(
             context: &context,
             outbox: &outbox,
             peer: &peer,
-            page,
             from,
             expires,
             heartbeat: Heartbeat::new(context.config.websockets.heartbeat_period, now),
@@ -75,7 +74,7 @@ pub fn converse(
             typing: None,
             over: false,
         };
-        conversation.run(&mut socket).await;
+        conversation.run(&mut socket, page).await;
         drop(conversation);
         drop((peer, context));
         // Boxed: otherwise each idle connection would include its size.
@@ -87,8 +86,6 @@ struct Conversation<'a> {
     context: &'a Context,
     outbox: &'a Outbox,
     peer: &'a Peer,
-    /// The page at the other end, if the client is a browser.
-    page: Option<Page>,
     /// The address of the client.
     from: Option<IpAddr>,
     /// When the token of the upgrade expires.
@@ -107,18 +104,12 @@ struct Conversation<'a> {
 }
 
 impl Conversation<'_> {
-    async fn run(&mut self, socket: &mut Socket) {
+    async fn run(&mut self, socket: &mut Socket, page: Option<Page>) {
         let (context, peer) = (self.context, self.peer);
         if !Box::pin(peer.confirm(peer.identity())).await {
             self.fall(Reason::Failed).await;
         }
-        let followed = self.page.as_ref().filter(|page| peer.has_followed(page));
-        if let Some(page) = followed {
-            peer.remember_page(page);
-        }
-        let follows = followed.is_some();
-        let topics = context.services.hub.topics();
-        let subscriber = Box::pin(topics.enter(peer, id::fresh(), follows)).await;
+        let subscriber = Box::pin(peer.enter_topics(id::fresh(), page)).await;
         let mut stopping = pin!(context.stopping.cancelled());
         let mut alarm = pin!(tokio::time::sleep_until(self.due()));
         while !self.over {
@@ -177,13 +168,12 @@ impl Conversation<'_> {
             self.outbox.push(answers::failed("server", &error, None));
             return;
         }
-        let typing = self.context.services.hub.typing();
         match Frame::parse(text, self.context.config.server.json_depth_max) {
             Some(Frame::Ping) => {
                 self.outbox.push(frames::pong());
             }
             Some(Frame::Subscribe(Topic::Typing)) if self.typing.is_none() => {
-                match typing.watch(self.peer, frames::typing, None).await {
+                match self.peer.watch_typing(frames::typing, None).await {
                     Ok(watch) => self.typing = Some(watch),
                     Err(error @ Error::LimitExceeded(_)) => self.refuse("subscribe", &error),
                     // Without permission to read messages, the subscription is ignored.
@@ -194,23 +184,15 @@ impl Conversation<'_> {
             Some(Frame::Typing(true)) => {
                 // Without permission to write messages, the client has nothing to announce, so the
                 // error is ignored.
-                let _ = typing.note(self.peer, Some(subscriber.name())).await;
+                let _ = self.peer.start_typing(Some(subscriber.name())).await;
             }
-            Some(Frame::Typing(false)) => typing.rest(self.peer),
+            Some(Frame::Typing(false)) => self.peer.stop_typing(),
             Some(Frame::Subscribe(topic)) => {
-                if let (Topic::Chat, Some(page)) = (topic, &self.page) {
-                    self.peer.remember_page(page);
-                }
-                if let Err(error) = subscriber.subscribe(self.peer, topic).await {
+                if let Err(error) = subscriber.subscribe(topic).await {
                     self.refuse("subscribe", &error);
                 }
             }
-            Some(Frame::Unsubscribe(topic)) => {
-                if let (Topic::Chat, Some(page)) = (topic, &self.page) {
-                    self.peer.forget_page(page);
-                }
-                subscriber.unsubscribe(topic);
-            }
+            Some(Frame::Unsubscribe(topic)) => subscriber.unsubscribe(topic),
             Some(Frame::Publish(text)) => {
                 if let Err(error) = self.publish(subscriber, &text).await {
                     self.refuse("publish", &error);

@@ -58,7 +58,7 @@ const ANSWERS_SHARE: usize = 4;
 
 /// Serves a client until either side ends the connection. A change that has started by then runs to
 /// its end even if the client is gone, so that no change is left half done.
-#[expect(clippy::boxed_local, reason = "the box is freed here, and the task has room for no more")]
+#[expect(clippy::boxed_local, reason = "the box is freed here, and the task has space for no more")]
 pub fn converse(
     mut socket: Socket,
     context: Arc<Context>,
@@ -215,23 +215,30 @@ impl<'a> Conversation<'a> {
                     let transition = self.auth_state.lose();
                     self.apply(transition, None).await;
                 }
-                () = connection.peer.told(), if !self.ack_tracker.is_wanted() => {
+                () = connection.peer.ack_needed(), if !self.ack_tracker.is_wanted() => {
                     self.ack_tracker.want();
                 }
-                heard = socket.next(self.backlog.has_capacity()) => match heard {
-                    SocketEvent::Frame(text) => self.backlog.push(text, || connection.reservation()),
-                    SocketEvent::Activity => self.heartbeat.hear(),
-                    SocketEvent::Pong => {
-                        self.heartbeat.hear();
-                        self.confirm(PingKind::Protocol);
-                    }
-                    SocketEvent::Closed => {
-                        Box::pin(self.finish_unheard()).await;
-                        break;
-                    }
+                event = socket.next(self.backlog.has_capacity()) => if !self.receive(event) {
+                    Box::pin(self.finish_unheard()).await;
+                    break;
                 },
             }
         }
+    }
+
+    /// Takes an event of the socket. Returns whether the socket is still open.
+    fn receive(&mut self, event: SocketEvent) -> bool {
+        let connection = self.connection;
+        match event {
+            SocketEvent::Frame(text) => self.backlog.push(text, || connection.reservation()),
+            SocketEvent::Activity => self.heartbeat.hear(),
+            SocketEvent::Pong => {
+                self.heartbeat.hear();
+                self.confirm(PingKind::Protocol);
+            }
+            SocketEvent::Closed => return false,
+        }
+        true
     }
 
     /// Handles the pending frames of a client that is gone: a page that sends and is closed at once

@@ -57,7 +57,7 @@ impl Conversation<'_> {
     pub(super) fn ask(&mut self, now: Instant) {
         let kind = self.ping_kind();
         // Taken before the ping is sent: events after this point may be sent after the ping.
-        self.ack_tracker.ask(kind, self.connection.peer.ack_point(), now);
+        self.ack_tracker.ask(kind, self.connection.peer.sent(), now);
         self.send(match kind {
             PingKind::Frame => answers::ping(),
             PingKind::Protocol => encode::ping(),
@@ -67,7 +67,7 @@ impl Conversation<'_> {
     /// Stores the positions that the answer to a ping acknowledges.
     pub(super) fn confirm(&mut self, kind: PingKind) {
         if let Some(point) = self.ack_tracker.answer(kind) {
-            self.connection.peer.remember(point);
+            self.connection.peer.confirmed(point);
         }
     }
 
